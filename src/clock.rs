@@ -1,0 +1,143 @@
+//! Time, as the program sees it: [`Timestamp`] for what is stored and shown, [`Clock`] for what "now" is.
+//!
+//! The clock is handed in from outside, so that a test sets it instead of sleeping. Only the length of one attempt
+//! (the 5 s of a delivery) is measured with the machine's own monotonic clock.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use tokio::sync::watch;
+
+/// A point in time in whole milliseconds since the Unix epoch, UTC.
+///
+/// Shown as ISO 8601 with exactly three decimals: `2025-10-31T12:34:56.789Z`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    pub const fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since the Unix epoch, rounded down.
+    pub const fn seconds(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(millis_of(duration)))
+    }
+
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(millis_of(duration)))
+    }
+
+    /// How long after `earlier` this is; zero if it is not after it.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// Reads an ISO 8601 / RFC 3339 timestamp with an offset.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse::<jiff::Timestamp>()
+            .ok()
+            .map(|t| Self(t.as_millisecond()))
+    }
+
+    /// The same point in time for jiff's formatting; times past its range are shown as its ends.
+    pub fn to_jiff(self) -> jiff::Timestamp {
+        jiff::Timestamp::from_millisecond(self.0).unwrap_or(if self.0 < 0 {
+            jiff::Timestamp::MIN
+        } else {
+            jiff::Timestamp::MAX
+        })
+    }
+}
+
+fn millis_of(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}", self.to_jiff())
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What "now" is, and how to wait for a later one.
+#[derive(Clone, Debug)]
+pub enum Clock {
+    System,
+    /// Stands still until a test moves it.
+    Manual(ManualClock),
+}
+
+impl Clock {
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Self::System => Timestamp(jiff::Timestamp::now().as_millisecond()),
+            Self::Manual(clock) => Timestamp(*clock.0.borrow()),
+        }
+    }
+
+    /// Returns at `due`, or somewhat before it: the system's clock can be set while one sleeps, so a long sleep ends
+    /// after a minute and the caller looks again.
+    pub async fn sleep_until(&self, due: Timestamp) {
+        match self {
+            Self::System => {
+                tokio::time::sleep(due.since(self.now()).min(Duration::from_secs(60))).await
+            }
+            Self::Manual(clock) => {
+                // The sender lives in `clock` itself, so waiting for it cannot fail.
+                let _ = clock.0.subscribe().wait_for(|now| *now >= due.0).await;
+            }
+        }
+    }
+}
+
+/// A clock that a test moves by hand; clones share one time.
+#[derive(Clone, Debug)]
+pub struct ManualClock(std::sync::Arc<watch::Sender<i64>>);
+
+impl ManualClock {
+    pub fn at(start: Timestamp) -> Self {
+        Self(std::sync::Arc::new(watch::Sender::new(start.0)))
+    }
+
+    pub fn advance(&self, by: Duration) {
+        self.0.send_modify(|now| *now += millis_of(by));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_always_shows_three_decimals() {
+        assert_eq!(
+            Timestamp::from_millis(1_761_914_096_789).to_string(),
+            "2025-10-31T12:34:56.789Z"
+        );
+        assert_eq!(
+            Timestamp::from_millis(1_761_914_096_000).to_string(),
+            "2025-10-31T12:34:56.000Z"
+        );
+        assert_eq!(
+            Timestamp::parse("2025-10-31T12:34:56.789Z"),
+            Some(Timestamp::from_millis(1_761_914_096_789))
+        );
+        assert_eq!(Timestamp::parse("yesterday"), None);
+    }
+}

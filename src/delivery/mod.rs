@@ -1,0 +1,4 @@
+//! All outbound HTTP.
+
+pub mod client;
+pub mod connector;

@@ -1,0 +1,155 @@
+//! Events, and the JSON that receivers get: exactly these members, in this order.
+//!
+//! An event's body is rendered once, when it happens, and stored; every attempt of every delivery sends those bytes.
+
+use serde::Serialize;
+
+use super::feedback::{Feedback, ProjectSummary, Status};
+use super::webhook::Topic;
+use crate::clock::Timestamp;
+
+/// The type of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventType {
+    Topic(Topic),
+    Test,
+}
+
+impl EventType {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Topic(topic) => topic.as_str(),
+            Self::Test => "test",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == Self::Test.as_str() {
+            Some(Self::Test)
+        } else {
+            Topic::parse(text).map(Self::Topic)
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Payload<'a, D> {
+    event: &'a str,
+    timestamp: Timestamp,
+    data: D,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FeedbackData<'a> {
+    feedback: FeedbackPart<'a>,
+    project: &'a ProjectSummary,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_status: Option<Status>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FeedbackPart<'a> {
+    id: &'a str,
+    message: &'a str,
+    status: Status,
+    created_at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct TestData<'a> {
+    message: &'static str,
+    user: &'a str,
+}
+
+/// `feedback.created`: its timestamp is the feedback's `createdAt`.
+pub fn feedback_created(feedback: &Feedback) -> Vec<u8> {
+    feedback_event(Topic::FeedbackCreated, feedback, None, feedback.created_at)
+}
+
+/// `feedback.updated`: `feedback` as it is after the change.
+pub fn feedback_updated(feedback: &Feedback, previous: Status, at: Timestamp) -> Vec<u8> {
+    feedback_event(Topic::FeedbackUpdated, feedback, Some(previous), at)
+}
+
+/// `test`: `user` is the e-mail address of who asked for it.
+pub fn test(user: &str, at: Timestamp) -> Vec<u8> {
+    render(
+        EventType::Test,
+        at,
+        TestData {
+            message: "Test webhook notification from Miniback",
+            user,
+        },
+    )
+}
+
+fn feedback_event(
+    topic: Topic,
+    feedback: &Feedback,
+    previous_status: Option<Status>,
+    at: Timestamp,
+) -> Vec<u8> {
+    let data = FeedbackData {
+        feedback: FeedbackPart {
+            id: feedback.id.as_str(),
+            message: &feedback.message,
+            status: feedback.status,
+            created_at: feedback.created_at,
+        },
+        project: &feedback.project,
+        previous_status,
+    };
+    render(EventType::Topic(topic), at, data)
+}
+
+fn render(event: EventType, timestamp: Timestamp, data: impl Serialize) -> Vec<u8> {
+    // Strings, and structs of strings, always serialise: there is no map with other keys and no failing `Serialize`.
+    serde_json::to_vec(&Payload {
+        event: event.as_str(),
+        timestamp,
+        data,
+    })
+    .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::{FeedbackId, ProjectId};
+
+    #[test]
+    fn payloads_have_exactly_these_members_in_this_order() {
+        let at = Timestamp::from_millis(1_761_914_096_789);
+        let mut feedback = Feedback {
+            id: FeedbackId::new("fb_1"),
+            project: ProjectSummary {
+                id: ProjectId::new("prj_1"),
+                name: "My “Website”".into(),
+                slug: "my-website".into(),
+            },
+            message: "It's <b>bröken</b>\n\"now\" \u{2028}".into(),
+            status: Status::New,
+            created_at: at,
+            email: Some("sam@example.com".into()),
+            url: None,
+            metadata: None,
+        };
+        assert_eq!(
+            String::from_utf8(feedback_created(&feedback)).unwrap(),
+            "{\"event\":\"feedback.created\",\"timestamp\":\"2025-10-31T12:34:56.789Z\",\"data\":{\"feedback\":{\"id\":\"fb_1\",\"message\":\"It's <b>bröken</b>\\n\\\"now\\\" \u{2028}\",\"status\":\"NEW\",\"createdAt\":\"2025-10-31T12:34:56.789Z\"},\"project\":{\"id\":\"prj_1\",\"name\":\"My “Website”\",\"slug\":\"my-website\"}}}"
+        );
+        feedback.status = Status::Reviewed;
+        feedback.message = "m".into();
+        let later = Timestamp::from_millis(1_761_914_097_000);
+        assert_eq!(
+            String::from_utf8(feedback_updated(&feedback, Status::New, later)).unwrap(),
+            r#"{"event":"feedback.updated","timestamp":"2025-10-31T12:34:57.000Z","data":{"feedback":{"id":"fb_1","message":"m","status":"REVIEWED","createdAt":"2025-10-31T12:34:56.789Z"},"project":{"id":"prj_1","name":"My “Website”","slug":"my-website"},"previousStatus":"NEW"}}"#
+        );
+        assert_eq!(
+            String::from_utf8(test("ada@example.com", later)).unwrap(),
+            r#"{"event":"test","timestamp":"2025-10-31T12:34:57.000Z","data":{"message":"Test webhook notification from Miniback","user":"ada@example.com"}}"#
+        );
+    }
+}

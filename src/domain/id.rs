@@ -1,0 +1,125 @@
+//! Identifiers: a short prefix, `_` and a ULID (26 letters and digits), so that sorting them gives the order of creation.
+//!
+//! An underscore cannot stand in a slug, so an id is never mistaken for one. [`IdSequence`] makes them; the store's
+//! writer owns the one there is, which makes the order of ids the order of commits.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+use ulid::Ulid;
+
+use crate::clock::Timestamp;
+use crate::random;
+
+/// Makes ULIDs of which each is greater than the one before, also when the clock goes backwards.
+#[derive(Debug)]
+pub struct IdSequence {
+    last: Ulid,
+}
+
+impl IdSequence {
+    /// Goes on after `last`, the greatest ULID handed out so far (`None` for a new database).
+    pub fn after(last: Option<Ulid>) -> Self {
+        Self {
+            last: last.unwrap_or(Ulid::nil()),
+        }
+    }
+
+    pub fn next<T: Id>(&mut self, now: Timestamp) -> T {
+        let fresh = Ulid::from_parts(
+            u64::try_from(now.millis()).unwrap_or(0),
+            u128::from_be_bytes(random::bytes()),
+        );
+        // Within one millisecond the order comes from counting up; 2^80 of them do not fit into one.
+        let next = if fresh > self.last {
+            fresh
+        } else {
+            self.last.increment().unwrap_or(fresh)
+        };
+        self.last = next;
+        T::from_ulid(next)
+    }
+}
+
+/// What all kinds of identifiers have in common.
+pub trait Id: Sized {
+    fn from_ulid(ulid: Ulid) -> Self;
+}
+
+/// The ULID inside an id of any kind, if it is well formed.
+pub fn ulid_of(id: &str) -> Option<Ulid> {
+    id.split_once('_')
+        .and_then(|(_, ulid)| Ulid::from_string(ulid).ok())
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Any text; one that is no id of this kind names nothing that exists.
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
+
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Id for $name {
+            fn from_ulid(ulid: Ulid) -> Self {
+                Self(format!(concat!($prefix, "_{}"), ulid))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+    };
+}
+
+id!(/// A project, `prj_…`.
+    ProjectId, "prj");
+id!(/// A feedback, `fb_…`.
+    FeedbackId, "fb");
+id!(/// A webhook, `wh_…`.
+    WebhookId, "wh");
+id!(/// An event, `evt_…`; seen inside only.
+    EventId, "evt");
+id!(/// A delivery, `dlv_…`: what a receiver deduplicates by.
+    DeliveryId, "dlv");
+id!(/// A user, `usr_…`.
+    UserId, "usr");
+id!(/// An API token, `tok_…` (the id, not the token itself).
+    TokenId, "tok");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_sort_in_order_of_creation_even_when_the_clock_goes_backwards() {
+        let mut sequence = IdSequence::after(None);
+        let mut previous: FeedbackId = sequence.next(Timestamp::from_millis(1_000_000));
+        for step in 0..1000_i64 {
+            let id: FeedbackId = sequence.next(Timestamp::from_millis(
+                1_000_000 + step / 10 - (step % 7) * 100,
+            ));
+            assert!(id > previous, "{id} after {previous}");
+            previous = id;
+        }
+        let mut restarted = IdSequence::after(ulid_of(previous.as_str()));
+        assert!(restarted.next::<FeedbackId>(Timestamp::from_millis(0)) > previous);
+    }
+}

@@ -1,0 +1,143 @@
+//! When a failed delivery is tried again, if at all.
+
+use std::time::Duration;
+
+use jiff::fmt::rfc2822;
+
+use super::webhook::Retries;
+use crate::clock::Timestamp;
+
+/// What `patient` adds after the standard delays: 1 min, 5 min, 30 min, 2 h, 6 h, 24 h.
+const PATIENT: [Duration; 6] = [
+    Duration::from_secs(60),
+    Duration::from_secs(5 * 60),
+    Duration::from_secs(30 * 60),
+    Duration::from_secs(2 * 3600),
+    Duration::from_secs(6 * 3600),
+    Duration::from_secs(24 * 3600),
+];
+/// The longest that a `Retry-After` puts anything off.
+const HOLD_MAX: Duration = Duration::from_secs(3600);
+
+/// The delays of `--retry-delays`, by which both kinds of retries begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule(Vec<Duration>);
+
+impl Schedule {
+    pub fn new(delays: Vec<Duration>) -> Self {
+        Self(delays)
+    }
+
+    /// How many attempts a delivery has at most in one round.
+    pub fn attempts(&self, retries: Retries) -> usize {
+        1 + self.0.len()
+            + if retries == Retries::Patient {
+                PATIENT.len()
+            } else {
+                0
+            }
+    }
+
+    /// When the attempt after `made` failed ones of this round is due, or `None`: give up.
+    ///
+    /// `jitter` (0 to 1) lengthens the delays of `patient` by up to a tenth, so that many deliveries that failed
+    /// together do not come back together; the standard delays are exact.
+    pub fn next(
+        &self,
+        retries: Retries,
+        made: usize,
+        failed_at: Timestamp,
+        jitter: f64,
+    ) -> Option<Timestamp> {
+        let index = made.checked_sub(1)?;
+        if let Some(delay) = self.0.get(index) {
+            return Some(failed_at.plus(*delay));
+        }
+        let patient = (retries == Retries::Patient)
+            .then(|| PATIENT.get(index - self.0.len()))
+            .flatten()?;
+        Some(failed_at.plus(patient.mul_f64(1.0 + 0.1 * jitter.clamp(0.0, 1.0))))
+    }
+}
+
+/// Until when a 429 or 503 with this `Retry-After` (RFC 9110, 10.2.3: seconds or a date) asks to be left alone; at
+/// most an hour from `now`, `None` for a value that says nothing or lies in the past.
+pub fn hold_until(status: u16, retry_after: &str, now: Timestamp) -> Option<Timestamp> {
+    if !matches!(status, 429 | 503) {
+        return None;
+    }
+    let text = retry_after.trim();
+    let until = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        now.plus(Duration::from_secs(text.parse().unwrap_or(u64::MAX / 2000)))
+    } else {
+        let date = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+        Timestamp::from_millis(date.as_millisecond())
+    };
+    (until > now).then(|| until.min(now.plus(HOLD_MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(list: &[u64]) -> Schedule {
+        Schedule::new(list.iter().map(|s| Duration::from_secs(*s)).collect())
+    }
+
+    #[test]
+    fn standard_retries_come_1_5_and_15_seconds_after_the_failure_before() {
+        let (schedule, at) = (seconds(&[1, 5, 15]), Timestamp::from_millis(0));
+        let due = |made| {
+            schedule
+                .next(Retries::Standard, made, at, 1.0)
+                .map(Timestamp::millis)
+        };
+        assert_eq!(
+            [1, 2, 3, 4].map(due),
+            [Some(1_000), Some(5_000), Some(15_000), None]
+        );
+        assert_eq!(seconds(&[]).next(Retries::Standard, 1, at, 0.0), None);
+    }
+
+    #[test]
+    fn patient_retries_go_on_for_more_than_a_day_with_a_little_jitter() {
+        let (schedule, at) = (seconds(&[1, 5, 15]), Timestamp::from_millis(0));
+        let due = |made, jitter| {
+            schedule
+                .next(Retries::Patient, made, at, jitter)
+                .map(|t| t.millis() / 1000)
+        };
+        assert_eq!(due(3, 1.0), Some(15));
+        assert_eq!(
+            [4, 5, 6, 7, 8, 9, 10].map(|m| due(m, 0.0)),
+            [60, 300, 1800, 7200, 21600, 86400]
+                .map(Some)
+                .into_iter()
+                .chain([None])
+                .collect::<Vec<_>>()[..]
+        );
+        assert_eq!(due(4, 1.0), Some(66));
+        assert_eq!(schedule.attempts(Retries::Patient), 10);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_at_most_an_hour() {
+        let now = Timestamp::parse("2015-10-21T07:27:00Z").unwrap();
+        let held = |status, text| hold_until(status, text, now).map(|t| t.since(now).as_secs());
+        assert_eq!(held(503, "120"), Some(120));
+        assert_eq!(held(429, " 7 "), Some(7));
+        assert_eq!(held(429, "Wed, 21 Oct 2015 07:28:00 GMT"), Some(60));
+        assert_eq!(held(429, "99999999999999999999999"), Some(3600));
+        assert_eq!(held(429, "7200"), Some(3600));
+        for (status, text) in [
+            (500, "120"),
+            (429, "0"),
+            (429, "-5"),
+            (429, "soon"),
+            (429, ""),
+            (503, "Wed, 21 Oct 2015 07:26:00 GMT"),
+        ] {
+            assert_eq!(held(status, text), None, "{status} {text}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Miniback: feedback in, signed webhooks out.
+
+pub mod clock;
+pub mod delivery;
+pub mod domain;
+pub mod random;
