@@ -4,3 +4,4 @@ pub mod clock;
 pub mod delivery;
 pub mod domain;
 pub mod random;
+pub mod store;

@@ -1,0 +1,223 @@
+//! The log: deliveries and their attempts, as they are read and as an attempt is written.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, Row, ToSql, params};
+
+use super::error::StoreError;
+use super::page::{Page, PageRequest};
+use super::{Store, sql};
+use crate::clock::Timestamp;
+use crate::domain::delivery::{AttemptResult, State, Timings};
+use crate::domain::event::EventType;
+use crate::domain::id::{DeliveryId, WebhookId};
+
+/// Which deliveries of a webhook a list shows; `None` = any.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DeliveryFilter {
+    pub state: Option<State>,
+    pub event: Option<EventType>,
+}
+
+/// A delivery as lists show it.
+#[derive(Clone, Debug)]
+pub struct DeliveryRecord {
+    pub id: DeliveryId,
+    pub webhook: WebhookId,
+    pub event: EventType,
+    pub state: State,
+    pub created_at: Timestamp,
+    /// `None` unless pending.
+    pub next_attempt_at: Option<Timestamp>,
+    pub attempts: Vec<LoggedAttempt>,
+}
+
+/// One attempt in the log.
+#[derive(Clone, Debug)]
+pub struct LoggedAttempt {
+    /// From 1; goes on after a redelivery.
+    pub number: u32,
+    pub started_at: Timestamp,
+    pub duration: Duration,
+    pub status: Option<u16>,
+    pub error: Option<String>,
+    pub error_code: Option<String>,
+    /// Empty in lists, and where the feedback was deleted.
+    pub response_headers: Vec<(String, String)>,
+    pub response_body: Option<Vec<u8>>,
+    pub response_truncated: bool,
+    pub timings: Timings,
+}
+
+/// A delivery with the last request as it was sent; `None` for one not tried yet, or whose feedback was deleted.
+#[derive(Clone, Debug)]
+pub struct DeliveryDetail {
+    pub record: DeliveryRecord,
+    pub request: Option<LoggedRequest>,
+}
+
+#[derive(Clone, Debug)]
+pub struct LoggedRequest {
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// An attempt that is over, to be written.
+#[derive(Clone, Debug)]
+pub struct AttemptRecord {
+    pub started_at: Timestamp,
+    pub ended_at: Timestamp,
+    pub result: AttemptResult,
+    /// What failed (or, for a success, what was wrong with the answer's body), in a sentence.
+    pub error: Option<String>,
+    /// As sent, with the values of the webhook's own headers masked.
+    pub request_headers: Vec<(String, String)>,
+    /// Until when the endpoint asked to be left alone.
+    pub hold_until: Option<Timestamp>,
+}
+
+impl AttemptRecord {
+    pub fn is_success(&self) -> bool {
+        self.result.outcome.is_success()
+    }
+}
+
+const SELECT: &str = "SELECT deliveries.*, type FROM deliveries JOIN events ON events.id = event_id";
+
+impl Store {
+    /// A webhook's deliveries, newest first, with their attempts in short.
+    pub async fn deliveries(
+        &self,
+        webhook: WebhookId,
+        filter: DeliveryFilter,
+        page: PageRequest,
+    ) -> Result<Page<DeliveryRecord>, StoreError> {
+        self.reader
+            .read(move |c| {
+                let mut statement = format!("{SELECT} WHERE webhook_id = ? AND deliveries.id < ?");
+                let mut values: Vec<Box<dyn ToSql>> =
+                    vec![Box::new(webhook.as_str().to_owned()), Box::new(page.before().to_owned())];
+                if let Some(state) = filter.state {
+                    statement.push_str(" AND state = ?");
+                    values.push(Box::new(state.as_str()));
+                }
+                if let Some(event) = filter.event {
+                    statement.push_str(" AND type = ?");
+                    values.push(Box::new(event.as_str()));
+                }
+                statement.push_str(" ORDER BY deliveries.id DESC LIMIT ?");
+                values.push(Box::new(page.rows()));
+                let mut rows = sql::all(c, &statement, rusqlite::params_from_iter(values), read)?;
+                rows.iter_mut().try_for_each(|row| {
+                    row.attempts = attempts(c, &row.id, "NULL AS response_headers, NULL AS response_body")?;
+                    Ok::<_, StoreError>(())
+                })?;
+                Ok(page.page(rows, |delivery| delivery.id.as_str()))
+            })
+            .await
+    }
+
+    pub async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryDetail>, StoreError> {
+        self.reader
+            .read(move |c| {
+                let statement = format!("SELECT d.*, body FROM ({SELECT} WHERE deliveries.id = ?1) d JOIN events ON events.id = event_id");
+                let found = sql::first(c, &statement, [id.as_str()], |row| {
+                    let body: Option<Vec<u8>> = row.get("body")?;
+                    let headers: Option<String> = row.get("request_headers")?;
+                    Ok((read(row)?, headers, body))
+                })?;
+                let Some((mut record, headers, body)) = found else { return Ok(None) };
+                record.attempts = attempts(c, &record.id, "response_headers, response_body")?;
+                let request = match (headers, body) {
+                    (Some(headers), Some(body)) => {
+                        let headers = serde_json::from_str(&headers).map_err(|e| StoreError::Unreadable(e.to_string()))?;
+                        Some(LoggedRequest { headers, body })
+                    }
+                    _ => None,
+                };
+                Ok(Some(DeliveryDetail { record, request }))
+            })
+            .await
+    }
+}
+
+/// Writes attempt `number`; `with_answer`: false where the feedback was deleted meanwhile, whose words an answer may
+/// repeat.
+pub(super) fn insert_attempt(
+    connection: &Connection,
+    delivery: &DeliveryId,
+    number: u32,
+    attempt: &AttemptRecord,
+    with_answer: bool,
+) -> Result<(), StoreError> {
+    let result = &attempt.result;
+    let answer = result.answer.as_ref();
+    let kept = answer.filter(|_| with_answer);
+    let micros = |duration: Option<Duration>| duration.map(|d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX));
+    sql::run(
+        connection,
+        "INSERT INTO attempts (delivery_id, number, started_at, duration_us, status, error, error_code, response_headers,
+         response_body, response_truncated, dns_us, connect_us, tls_us, waiting_us)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        params![
+            delivery.as_str(),
+            number,
+            attempt.started_at.millis(),
+            micros(Some(result.duration)),
+            answer.map(|a| a.status),
+            attempt.error,
+            result.outcome.code(),
+            kept.map(|a| sql::to_json(&a.headers)).transpose()?,
+            kept.map(|a| &a.body),
+            answer.is_some_and(|a| a.truncated),
+            micros(result.timings.dns),
+            micros(result.timings.connect),
+            micros(result.timings.tls),
+            micros(result.timings.waiting)
+        ],
+    )?;
+    Ok(())
+}
+
+fn attempts(connection: &Connection, delivery: &DeliveryId, answer: &str) -> Result<Vec<LoggedAttempt>, StoreError> {
+    let statement = format!(
+        "SELECT number, started_at, duration_us, status, error, error_code, response_truncated, dns_us, connect_us, tls_us,
+         waiting_us, {answer} FROM attempts WHERE delivery_id = ?1 ORDER BY number"
+    );
+    sql::all(connection, &statement, [delivery.as_str()], |row| {
+        let time = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<u64>>(column)?.map(Duration::from_micros));
+        let headers: Option<String> = row.get("response_headers")?;
+        Ok(LoggedAttempt {
+            number: row.get("number")?,
+            started_at: Timestamp::from_millis(row.get("started_at")?),
+            duration: time("duration_us")?.unwrap_or_default(),
+            status: row.get("status")?,
+            error: row.get("error")?,
+            error_code: row.get("error_code")?,
+            response_headers: headers
+                .map(|text| serde_json::from_str(&text).map_err(|e| sql::unreadable("response_headers", e)))
+                .transpose()?
+                .unwrap_or_default(),
+            response_body: row.get("response_body")?,
+            response_truncated: row.get("response_truncated")?,
+            timings: Timings {
+                dns: time("dns_us")?,
+                connect: time("connect_us")?,
+                tls: time("tls_us")?,
+                waiting: time("waiting_us")?,
+            },
+        })
+    })
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<DeliveryRecord> {
+    Ok(DeliveryRecord {
+        id: DeliveryId::new(row.get::<_, String>("id")?),
+        webhook: WebhookId::new(row.get::<_, String>("webhook_id")?),
+        event: sql::named(row, "type", EventType::parse)?,
+        state: sql::named(row, "state", State::parse)?,
+        created_at: Timestamp::from_millis(row.get("created_at")?),
+        next_attempt_at: row.get::<_, Option<i64>>("due_at")?.map(Timestamp::from_millis),
+        attempts: Vec::new(),
+    })
+}

@@ -1,0 +1,79 @@
+//! The store: all SQL, all of it blocking, behind async methods of [`Store`].
+//!
+//! One thread writes (`writer`), a pool of read-only connections reads (`reader`), and each noun has a file with what
+//! can be asked about it. A public method owns its transaction; private functions take the connection they run on. A
+//! feedback or a change of status is stored together with its deliveries, in one transaction, before it is acknowledged.
+
+mod accounts;
+mod deliveries;
+mod error;
+mod events;
+mod feedback;
+mod idempotency;
+mod open;
+mod outbox;
+mod page;
+mod projects;
+mod reader;
+mod sessions;
+mod sql;
+mod tokens;
+mod webhooks;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+pub use accounts::AccountStoreError;
+pub use deliveries::{AttemptRecord, DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt, LoggedRequest};
+pub use error::StoreError;
+pub use feedback::{CreateFeedbackError, FeedbackFilter, StatusCounts};
+pub use idempotency::Idempotency;
+pub use open::{DirectoryLock, OpenError, VERSION, database_path, lock, make_directory};
+pub use outbox::{Due, DueDelivery, Finished, Slots};
+pub use page::{Page, PageRequest};
+pub use projects::{CreateProjectError, ProjectChange};
+pub use sessions::{LinkPurpose, Session};
+pub use webhooks::{RotateError, SaveWebhookError};
+
+use crate::clock::Clock;
+use crate::domain::id::IdSequence;
+
+/// The open database. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    writer: writer::Writer,
+    reader: reader::Reader,
+    deliveries_due: Arc<Notify>,
+}
+
+impl Store {
+    /// Opens the database in `dir`, which exists; makes or migrates it (see [`OpenError`]).
+    pub fn open(dir: &Path, lock: Option<&DirectoryLock>, clock: Clock) -> Result<Self, OpenError> {
+        let connection = open::open(dir, lock)?;
+        let ids = IdSequence::after(sql::greatest_ulid(&connection)?);
+        let deliveries_due = Arc::new(Notify::new());
+        let reader = reader::Reader::open(&database_path(dir)).map_err(|e| OpenError::Unreadable(e.to_string()))?;
+        let writer = writer::Writer::start(connection, ids, clock, deliveries_due.clone())
+            .map_err(|e| OpenError::Unreadable(e.to_string()))?;
+        Ok(Self { writer, reader, deliveries_due })
+    }
+
+    /// Notified after a commit that made deliveries due. It carries no data: who is woken looks.
+    pub fn deliveries_due(&self) -> Arc<Notify> {
+        self.deliveries_due.clone()
+    }
+
+    /// Whether the database answers, to a read and to a write.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.reader.read(|connection| Ok::<_, StoreError>(connection.query_row("SELECT 1", [], |_| Ok(()))?)).await?;
+        self.writer.write(|_| Ok(())).await
+    }
+
+    /// Finishes what is queued and closes the database. Blocks; nothing can be read or written afterwards.
+    pub fn close(&self) {
+        self.writer.close();
+    }
+}

@@ -1,0 +1,150 @@
+//! Projects.
+
+use rusqlite::{Connection, Row, params};
+
+use super::error::StoreError;
+use super::page::{Page, PageRequest};
+use super::{Store, feedback, sql};
+use crate::clock::Timestamp;
+use crate::domain::id::ProjectId;
+use crate::domain::project::{Project, ProjectStatus, slug_from_name};
+
+#[derive(Debug, thiserror::Error)]
+pub enum CreateProjectError {
+    #[error("The slug “{0}” is taken; choose another one.")]
+    SlugTaken(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What of a project is to change; `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct ProjectChange {
+    pub name: Option<String>,
+    pub status: Option<ProjectStatus>,
+    pub allowed_origins: Option<Vec<String>>,
+}
+
+impl Store {
+    /// Makes a project. A slug that was asked for must be free; one made from the name gets `-2`, `-3`, … until it is.
+    pub async fn create_project(&self, name: String, slug: Option<String>) -> Result<Project, CreateProjectError> {
+        self.writer
+            .write(move |write| {
+                let slug = match slug {
+                    Some(slug) if slug_taken(write, &slug)? => return Err(CreateProjectError::SlugTaken(slug)),
+                    Some(slug) => slug,
+                    None => free_slug(write, &slug_from_name(&name))?,
+                };
+                let project = Project {
+                    id: write.next_id(),
+                    name,
+                    slug,
+                    status: ProjectStatus::Active,
+                    allowed_origins: Vec::new(),
+                    created_at: write.now,
+                };
+                sql::run(
+                    write,
+                    "INSERT INTO projects (id, slug, name, status, allowed_origins, created_at) VALUES (?1, ?2, ?3, ?4, '[]', ?5)",
+                    params![
+                        project.id.as_str(),
+                        project.slug,
+                        project.name,
+                        project.status.as_str(),
+                        project.created_at.millis()
+                    ],
+                )?;
+                Ok(project)
+            })
+            .await
+    }
+
+    pub async fn projects(&self, page: PageRequest) -> Result<Page<Project>, StoreError> {
+        self.reader
+            .read(move |c| {
+                let statement = "SELECT * FROM projects WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
+                let rows = sql::all(c, statement, params![page.before(), page.rows()], read)?;
+                Ok(page.page(rows, |project| project.id.as_str()))
+            })
+            .await
+    }
+
+    /// All projects by name, for a page's choice.
+    pub async fn projects_by_name(&self) -> Result<Vec<Project>, StoreError> {
+        self.reader.read(|c| sql::all(c, "SELECT * FROM projects ORDER BY name COLLATE NOCASE, id", [], read)).await
+    }
+
+    pub async fn project(&self, id_or_slug: String) -> Result<Option<Project>, StoreError> {
+        self.reader.read(move |c| find(c, &id_or_slug)).await
+    }
+
+    pub async fn change_project(&self, id_or_slug: String, change: ProjectChange) -> Result<Option<Project>, StoreError> {
+        self.writer
+            .write(move |write| {
+                let Some(mut project) = find(write, &id_or_slug)? else { return Ok(None) };
+                project.name = change.name.unwrap_or(project.name);
+                project.status = change.status.unwrap_or(project.status);
+                project.allowed_origins = change.allowed_origins.unwrap_or(project.allowed_origins);
+                sql::run(
+                    write,
+                    "UPDATE projects SET name = ?2, status = ?3, allowed_origins = ?4 WHERE id = ?1",
+                    params![
+                        project.id.as_str(),
+                        project.name,
+                        project.status.as_str(),
+                        sql::to_json(&project.allowed_origins)?
+                    ],
+                )?;
+                Ok(Some(project))
+            })
+            .await
+    }
+
+    /// Deletes a project with its feedback, and its words in the log. `false`: there is no such project.
+    pub async fn delete_project(&self, id_or_slug: String) -> Result<bool, StoreError> {
+        self.writer
+            .write(move |write| {
+                let Some(project) = find(write, &id_or_slug)? else { return Ok(false) };
+                let id = project.id.as_str();
+                let ids = sql::all(write, "SELECT id FROM feedback WHERE project_id = ?1", [id], |row| row.get::<_, String>(0))?;
+                for feedback in ids {
+                    feedback::take_words_out_of_the_log(write, &feedback)?;
+                }
+                sql::run(write, "DELETE FROM projects WHERE id = ?1", [id])?;
+                Ok(true)
+            })
+            .await
+    }
+}
+
+/// Ids hold an underscore and slugs do not, so one look-up serves both.
+pub(super) fn find(connection: &Connection, id_or_slug: &str) -> Result<Option<Project>, StoreError> {
+    let column = if id_or_slug.contains('_') { "id" } else { "slug" };
+    sql::first(connection, &format!("SELECT * FROM projects WHERE {column} = ?1"), [id_or_slug], read)
+}
+
+fn slug_taken(connection: &Connection, slug: &str) -> Result<bool, StoreError> {
+    Ok(sql::first(connection, "SELECT 1 FROM projects WHERE slug = ?1", [slug], |_| Ok(()))?.is_some())
+}
+
+fn free_slug(connection: &Connection, wanted: &str) -> Result<String, StoreError> {
+    let mut slug = wanted.to_owned();
+    let mut number = 2;
+    while slug_taken(connection, &slug)? {
+        slug = format!("{wanted}-{number}");
+        number += 1;
+    }
+    Ok(slug)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Project> {
+    let status = |text: &str| [ProjectStatus::Active, ProjectStatus::Paused].into_iter().find(|s| s.as_str() == text);
+    Ok(Project {
+        id: ProjectId::new(row.get::<_, String>("id")?),
+        name: row.get("name")?,
+        slug: row.get("slug")?,
+        status: sql::named(row, "status", status)?,
+        allowed_origins: sql::from_json(row, "allowed_origins")?,
+        created_at: Timestamp::from_millis(row.get("created_at")?),
+    })
+}

@@ -1,0 +1,56 @@
+//! Reading: a pool of read-only connections, used off the async threads.
+//!
+//! In WAL mode a reader never blocks the writer. A reader sees one snapshot for as long as its closure runs, so
+//! closures are short: one that stays open keeps the WAL from being folded back.
+
+use std::path::Path;
+use std::time::Duration;
+
+use r2d2::Pool;
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::StoreError;
+
+/// How many reads run at once.
+const CONNECTIONS: u32 = 4;
+
+#[derive(Clone)]
+pub(super) struct Reader(Pool<SqliteConnectionManager>);
+
+impl Reader {
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let manager = SqliteConnectionManager::file(path)
+            .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .with_init(|connection| {
+                connection.busy_timeout(Duration::from_secs(5))?;
+                connection.set_prepared_statement_cache_capacity(64);
+                Ok(())
+            });
+        let pool = Pool::builder()
+            .max_size(CONNECTIONS)
+            .min_idle(Some(1))
+            .test_on_check_out(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connection_timeout(Duration::from_secs(5))
+            .build(manager)?;
+        Ok(Self(pool))
+    }
+
+    /// Runs `work` on a thread that may block, in one read transaction: all it reads is of one moment.
+    pub(super) async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let pool = self.0.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let mut connection = pool.get().map_err(StoreError::from)?;
+            let transaction = connection.transaction().map_err(StoreError::from)?;
+            work(&transaction)
+        });
+        task.await.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
+    }
+}

@@ -1,0 +1,143 @@
+-- Times are milliseconds since the Unix epoch, UTC. Ids are text: prefix, '_', ULID.
+
+CREATE TABLE users (
+    id            TEXT PRIMARY KEY,
+    email         TEXT NOT NULL,
+    email_key     TEXT NOT NULL UNIQUE,  -- lower case: what accounts are told apart by
+    password_hash TEXT NOT NULL,         -- PHC string, Argon2id
+    role          TEXT NOT NULL CHECK (role IN ('admin', 'member')),
+    created_at    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sessions (
+    token_hash BLOB PRIMARY KEY,         -- SHA-256 of the cookie's value
+    user_id    TEXT NOT NULL REFERENCES users ON DELETE CASCADE,
+    created_at INTEGER NOT NULL,
+    seen_at    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_by_user ON sessions (user_id);
+
+CREATE TABLE one_time_links (
+    token_hash BLOB PRIMARY KEY,
+    purpose    TEXT NOT NULL CHECK (purpose IN ('setup', 'sign-in')),
+    user_id    TEXT REFERENCES users ON DELETE CASCADE,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tokens (
+    id           TEXT PRIMARY KEY,
+    token_hash   BLOB NOT NULL UNIQUE,
+    name         TEXT NOT NULL,
+    scope        TEXT NOT NULL CHECK (scope IN ('full', 'submit', 'metrics')),
+    user_id      TEXT NOT NULL REFERENCES users ON DELETE CASCADE,
+    created_at   INTEGER NOT NULL,
+    last_used_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tokens_by_user ON tokens (user_id);
+
+CREATE TABLE projects (
+    id              TEXT PRIMARY KEY,
+    slug            TEXT NOT NULL UNIQUE,
+    name            TEXT NOT NULL,
+    status          TEXT NOT NULL CHECK (status IN ('ACTIVE', 'PAUSED')),
+    allowed_origins TEXT NOT NULL,       -- a JSON array
+    created_at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE feedback (
+    id         TEXT PRIMARY KEY,
+    project_id TEXT NOT NULL REFERENCES projects ON DELETE CASCADE,
+    status     TEXT NOT NULL CHECK (status IN ('NEW', 'REVIEWED', 'RESOLVED')),
+    message    TEXT NOT NULL,
+    email      TEXT,
+    url        TEXT,
+    metadata   TEXT,                     -- a JSON object
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX feedback_by_project ON feedback (project_id, id);
+CREATE INDEX feedback_by_status ON feedback (status, id);
+
+CREATE TABLE webhooks (
+    id              TEXT PRIMARY KEY,
+    url             TEXT NOT NULL,
+    description     TEXT NOT NULL,
+    topic_created   INTEGER NOT NULL,    -- feedback.created
+    topic_updated   INTEGER NOT NULL,    -- feedback.updated
+    all_projects    INTEGER NOT NULL,    -- 0: those in webhook_projects
+    enabled         INTEGER NOT NULL,
+    retries         TEXT NOT NULL CHECK (retries IN ('standard', 'patient')),
+    headers         TEXT NOT NULL,       -- a JSON object
+    secret          TEXT NOT NULL,
+    next_secret     TEXT,                -- during the overlap of a rotation
+    overlap_ends_at INTEGER,
+    failing_since   INTEGER,
+    held_until      INTEGER,
+    created_at      INTEGER NOT NULL,
+    deleted_at      INTEGER              -- kept for its deliveries; url, secrets and headers are emptied
+) STRICT;
+
+-- No reference to projects: a webhook whose chosen project is deleted must not come to hear of all of them.
+CREATE TABLE webhook_projects (
+    webhook_id TEXT NOT NULL REFERENCES webhooks ON DELETE CASCADE,
+    project_id TEXT NOT NULL,
+    PRIMARY KEY (webhook_id, project_id)
+) STRICT, WITHOUT ROWID;
+
+-- The body is stored once; the deliveries of an event point to it.
+CREATE TABLE events (
+    id          TEXT PRIMARY KEY,
+    type        TEXT NOT NULL,
+    feedback_id TEXT,                    -- no reference: the log outlives what it is about
+    body        BLOB,                    -- NULL: the feedback was deleted, its words with it
+    created_at  INTEGER NOT NULL
+) STRICT;
+CREATE INDEX events_by_feedback ON events (feedback_id) WHERE feedback_id IS NOT NULL;
+
+-- The outbox and the log in one: a row is 'pending' until its last attempt is recorded.
+CREATE TABLE deliveries (
+    id              TEXT PRIMARY KEY,
+    event_id        TEXT NOT NULL REFERENCES events,
+    webhook_id      TEXT NOT NULL REFERENCES webhooks,
+    state           TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'failed', 'canceled')),
+    due_at          INTEGER,             -- of the next attempt; NULL unless pending
+    attempts        INTEGER NOT NULL,    -- made in all
+    round_attempts  INTEGER NOT NULL,    -- made since it was created or redelivered
+    created_at      INTEGER NOT NULL,
+    finished_at     INTEGER,
+    request_headers TEXT                 -- of the last attempt, a JSON array of pairs; the webhook's own values masked
+) STRICT;
+CREATE INDEX deliveries_due ON deliveries (webhook_id, due_at, id) WHERE state = 'pending';
+CREATE INDEX deliveries_by_webhook ON deliveries (webhook_id, id);
+CREATE INDEX deliveries_by_event ON deliveries (event_id);
+
+CREATE TABLE attempts (
+    delivery_id        TEXT NOT NULL REFERENCES deliveries ON DELETE CASCADE,
+    number             INTEGER NOT NULL,
+    started_at         INTEGER NOT NULL,
+    duration_us        INTEGER NOT NULL,
+    status             INTEGER,
+    error              TEXT,
+    error_code         TEXT,
+    response_headers   TEXT,             -- a JSON array of pairs
+    response_body      BLOB,
+    response_truncated INTEGER NOT NULL,
+    dns_us             INTEGER,
+    connect_us         INTEGER,
+    tls_us             INTEGER,
+    waiting_us         INTEGER,
+    PRIMARY KEY (delivery_id, number)
+) STRICT;
+
+-- What a call or form answered, so that the same one sent again does nothing twice.
+CREATE TABLE idempotency (
+    owner        TEXT NOT NULL,          -- a token's or a user's id
+    call         TEXT NOT NULL,
+    key          TEXT NOT NULL,
+    request_hash BLOB NOT NULL,
+    feedback_id  TEXT,                   -- whose words the answer holds
+    answer       TEXT,                   -- NULL: the feedback was deleted
+    created_at   INTEGER NOT NULL,
+    PRIMARY KEY (owner, call, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_by_age ON idempotency (created_at);
+CREATE INDEX idempotency_by_feedback ON idempotency (feedback_id) WHERE feedback_id IS NOT NULL;

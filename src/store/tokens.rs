@@ -1,0 +1,90 @@
+//! API tokens. A token itself is shown once and never stored; it is found by its SHA-256.
+
+use std::time::Duration;
+
+use rusqlite::{Row, params};
+
+use super::accounts::{self, AccountStoreError};
+use super::error::StoreError;
+use super::{Store, sql};
+use crate::clock::Timestamp;
+use crate::domain::account::{Scope, Token};
+use crate::domain::id::TokenId;
+
+/// How exactly the last use is known: each use being a write would double the cost of a call.
+const USED_STEP: Duration = Duration::from_secs(60);
+
+const SELECT: &str = "SELECT users.*, tokens.id AS token_id, tokens.name AS token_name, scope,
+    tokens.created_at AS token_created_at, last_used_at FROM tokens JOIN users ON users.id = tokens.user_id";
+
+impl Store {
+    pub async fn create_token(
+        &self,
+        user_email: String,
+        name: String,
+        scope: Scope,
+        token_hash: [u8; 32],
+    ) -> Result<Token, AccountStoreError> {
+        self.writer
+            .write(move |write| {
+                let user = accounts::find_by_email(write, &user_email)?.ok_or(AccountStoreError::Unknown(user_email))?;
+                let token = Token { id: write.next_id(), name, scope, user, created_at: write.now, last_used_at: None };
+                sql::run(
+                    write,
+                    "INSERT INTO tokens (id, token_hash, name, scope, user_id, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    params![
+                        token.id.as_str(),
+                        token_hash,
+                        token.name,
+                        scope.as_str(),
+                        token.user.id.as_str(),
+                        token.created_at.millis()
+                    ],
+                )?;
+                Ok(token)
+            })
+            .await
+    }
+
+    pub async fn tokens(&self) -> Result<Vec<Token>, StoreError> {
+        self.reader.read(|c| sql::all(c, &format!("{SELECT} ORDER BY tokens.id"), [], read)).await
+    }
+
+    /// The token with this hash; also whether its last use was noted long enough ago to be noted anew.
+    pub async fn token(&self, token_hash: [u8; 32], now: Timestamp) -> Result<Option<(Token, bool)>, StoreError> {
+        self.reader
+            .read(move |c| {
+                let token = sql::first(c, &format!("{SELECT} WHERE token_hash = ?1"), [token_hash], read)?;
+                let stale = |token: &Token| token.last_used_at.is_none_or(|used| used < now.minus(USED_STEP));
+                Ok(token.map(|token| (stale(&token), token)).map(|(stale, token)| (token, stale)))
+            })
+            .await
+    }
+
+    /// Notes that a token is in use.
+    pub async fn touch_token(&self, id: TokenId) -> Result<(), StoreError> {
+        self.writer
+            .write(move |write| {
+                let now = write.now.millis();
+                sql::run(write, "UPDATE tokens SET last_used_at = ?2 WHERE id = ?1", params![id.as_str(), now])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// `false`: there is no such token.
+    pub async fn revoke_token(&self, id: TokenId) -> Result<bool, StoreError> {
+        self.writer.write(move |write| Ok(sql::run(write, "DELETE FROM tokens WHERE id = ?1", [id.as_str()])? > 0)).await
+    }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Token> {
+    Ok(Token {
+        id: TokenId::new(row.get::<_, String>("token_id")?),
+        name: row.get("token_name")?,
+        scope: sql::named(row, "scope", |text| text.parse().ok())?,
+        user: accounts::read(row)?,
+        created_at: Timestamp::from_millis(row.get("token_created_at")?),
+        last_used_at: row.get::<_, Option<i64>>("last_used_at")?.map(Timestamp::from_millis),
+    })
+}

@@ -1,0 +1,337 @@
+//! Webhooks, their secrets, and who hears of what.
+
+use rusqlite::{Connection, Row, params};
+
+use super::error::StoreError;
+use super::idempotency::{self, Idempotency};
+use super::page::{Page, PageRequest};
+use super::writer::Write;
+use super::{Store, projects, sql};
+use crate::clock::Timestamp;
+use crate::domain::endpoint_url::EndpointUrl;
+use crate::domain::id::{ProjectId, WebhookId};
+use crate::domain::secret::Secret;
+use crate::domain::webhook::{
+    Headers, NewWebhook, NextSecret, Retries, Secrets, Topic, WEBHOOKS_MAX, Webhook, WebhookChange, WebhookError,
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum SaveWebhookError {
+    #[error("There are {WEBHOOKS_MAX} webhooks already, which is the most; delete one first.")]
+    TooMany,
+    #[error("There is no project “{0}”.")]
+    UnknownProject(String),
+    #[error(transparent)]
+    Invalid(#[from] WebhookError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RotateError {
+    #[error("There is no such webhook.")]
+    Unknown,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Store {
+    /// Stores a webhook. The same form sent twice (by `idempotency`) makes one.
+    pub async fn create_webhook(
+        &self,
+        new: NewWebhook,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Webhook, SaveWebhookError> {
+        self.writer
+            .write(move |write| {
+                if let Some(key) = &idempotency
+                    && let Some(id) = idempotency::find(write, key)?.and_then(|stored| stored.answer)
+                    && let Some(webhook) = find(write, &WebhookId::new(id))?
+                {
+                    return Ok(webhook);
+                }
+                let count: usize = sql::first(write, "SELECT count(*) FROM webhooks WHERE deleted_at IS NULL", [], |row| row.get(0))?
+                    .unwrap_or(0);
+                if count >= WEBHOOKS_MAX {
+                    return Err(SaveWebhookError::TooMany);
+                }
+                let projects = resolve_projects(write, &new.projects, &[])?;
+                let webhook = Webhook {
+                    id: write.next_id(),
+                    url: new.url,
+                    description: new.description,
+                    topics: new.topics,
+                    projects,
+                    enabled: new.enabled,
+                    retries: new.retries,
+                    headers: new.headers,
+                    failing_since: None,
+                    held_until: None,
+                    created_at: write.now,
+                };
+                insert(write, &webhook, &new.secret)?;
+                if let Some(key) = &idempotency {
+                    idempotency::remember(write, key, None, webhook.id.as_str())?;
+                }
+                Ok(webhook)
+            })
+            .await
+    }
+
+    pub async fn webhooks(&self, page: PageRequest) -> Result<Page<Webhook>, StoreError> {
+        self.reader
+            .read(move |c| {
+                let statement = "SELECT * FROM webhooks WHERE deleted_at IS NULL AND id < ?1 ORDER BY id DESC LIMIT ?2";
+                let mut rows = sql::all(c, statement, params![page.before(), page.rows()], read)?;
+                for webhook in &mut rows {
+                    webhook.projects = chosen_projects(c, &webhook.id)?;
+                }
+                Ok(page.page(rows, |webhook| webhook.id.as_str()))
+            })
+            .await
+    }
+
+    pub async fn webhook(&self, id: WebhookId) -> Result<Option<Webhook>, StoreError> {
+        self.reader.read(move |c| find(c, &id)).await
+    }
+
+    /// Changes a webhook. Disabling it cancels what is pending for it.
+    pub async fn change_webhook(&self, id: WebhookId, change: WebhookChange) -> Result<Option<Webhook>, SaveWebhookError> {
+        self.writer
+            .write(move |write| {
+                let Some(mut webhook) = find(write, &id)? else { return Ok(None) };
+                if let Some(url) = change.url
+                    && url != webhook.url
+                {
+                    // Another endpoint has asked for nothing yet.
+                    webhook.held_until = None;
+                    webhook.url = url;
+                }
+                webhook.description = change.description.unwrap_or(webhook.description);
+                webhook.topics = change.topics.unwrap_or(webhook.topics);
+                webhook.retries = change.retries.unwrap_or(webhook.retries);
+                if let Some(wanted) = change.projects {
+                    webhook.projects = resolve_projects(write, &wanted, &webhook.projects)?;
+                }
+                if let Some(headers) = change.headers {
+                    webhook.headers = keep_header_values(headers, &webhook.headers)?;
+                }
+                if let Some(enabled) = change.enabled {
+                    webhook.enabled = enabled;
+                }
+                update(write, &webhook)?;
+                if !webhook.enabled {
+                    cancel_pending(write, &webhook.id)?;
+                }
+                // What waited for an end of the hold may go at once.
+                write.wake_deliveries();
+                Ok(Some(webhook))
+            })
+            .await
+    }
+
+    /// Deletes a webhook: cancels what is pending; its address, secrets and headers are gone, its deliveries stay.
+    pub async fn delete_webhook(&self, id: WebhookId) -> Result<bool, StoreError> {
+        self.writer
+            .write(move |write| {
+                let gone = sql::run(
+                    write,
+                    "UPDATE webhooks SET deleted_at = ?2, enabled = 0, url = '', description = '', secret = '',
+                     next_secret = NULL, overlap_ends_at = NULL, headers = '{}' WHERE id = ?1 AND deleted_at IS NULL",
+                    params![id.as_str(), write.now.millis()],
+                )?;
+                cancel_pending(write, &id)?;
+                Ok(gone > 0)
+            })
+            .await
+    }
+
+    /// The secrets in force now.
+    pub async fn webhook_secrets(&self, id: WebhookId, now: Timestamp) -> Result<Option<Secrets>, StoreError> {
+        self.reader.read(move |c| secrets(c, &id, now)).await
+    }
+
+    /// Gives a webhook a new secret: at once, or beside the old one until the overlap ends. One that runs ends first.
+    pub async fn rotate_secret(&self, id: WebhookId, secret: Secret, overlap_hours: u32) -> Result<Secrets, RotateError> {
+        self.writer
+            .write(move |write| {
+                let old = secrets(write, &id, write.now)?.ok_or(RotateError::Unknown)?;
+                let old = old.next.map_or(old.current, |next| next.secret);
+                let rotated = match overlap_hours {
+                    0 => Secrets { current: secret, next: None },
+                    hours => {
+                        let overlap_ends_at = write.now.plus(std::time::Duration::from_secs(u64::from(hours) * 3600));
+                        Secrets { current: old, next: Some(NextSecret { secret, overlap_ends_at }) }
+                    }
+                };
+                Ok(store_secrets(write, &id, rotated)?)
+            })
+            .await
+    }
+
+    /// Ends an overlap; without one nothing changes.
+    pub async fn finish_rotation(&self, id: WebhookId) -> Result<Secrets, RotateError> {
+        self.writer
+            .write(move |write| {
+                let now = secrets(write, &id, write.now)?.ok_or(RotateError::Unknown)?;
+                let current = now.next.map_or(now.current, |next| next.secret);
+                Ok(store_secrets(write, &id, Secrets { current, next: None })?)
+            })
+            .await
+    }
+}
+
+/// Ids of the projects that are named by id or slug. One that is chosen already may be gone: it stays chosen, so that
+/// the webhook never comes to hear of all projects by the deletion of one.
+fn resolve_projects(connection: &Connection, wanted: &[String], chosen: &[ProjectId]) -> Result<Vec<ProjectId>, SaveWebhookError> {
+    let mut ids: Vec<ProjectId> = Vec::new();
+    for name in wanted {
+        let id = match projects::find(connection, name)? {
+            Some(project) => project.id,
+            None => chosen
+                .iter()
+                .find(|id| id.as_str() == name)
+                .cloned()
+                .ok_or_else(|| SaveWebhookError::UnknownProject(name.clone()))?,
+        };
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    Ok(ids)
+}
+
+/// `None` as a value keeps the stored one, whatever the case of its name.
+fn keep_header_values(
+    given: std::collections::BTreeMap<String, Option<String>>,
+    stored: &Headers,
+) -> Result<Headers, WebhookError> {
+    let kept = |name: &str| stored.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone());
+    given
+        .into_iter()
+        .map(|(name, value)| match value.or_else(|| kept(&name)) {
+            Some(value) => Ok((name, value)),
+            None => Err(WebhookError::HeaderNotStored(name)),
+        })
+        .collect()
+}
+
+fn cancel_pending(write: &Write<'_>, id: &WebhookId) -> Result<(), StoreError> {
+    sql::run(
+        write,
+        "UPDATE deliveries SET state = 'canceled', due_at = NULL, finished_at = ?2 WHERE webhook_id = ?1 AND state = 'pending'",
+        params![id.as_str(), write.now.millis()],
+    )?;
+    Ok(())
+}
+
+pub(super) fn find(connection: &Connection, id: &WebhookId) -> Result<Option<Webhook>, StoreError> {
+    let statement = "SELECT * FROM webhooks WHERE id = ?1 AND deleted_at IS NULL";
+    let Some(mut webhook) = sql::first(connection, statement, [id.as_str()], read)? else { return Ok(None) };
+    webhook.projects = chosen_projects(connection, id)?;
+    Ok(Some(webhook))
+}
+
+fn chosen_projects(connection: &Connection, id: &WebhookId) -> Result<Vec<ProjectId>, StoreError> {
+    let statement = "SELECT project_id FROM webhook_projects WHERE webhook_id = ?1 ORDER BY project_id";
+    sql::all(connection, statement, [id.as_str()], |row| Ok(ProjectId::new(row.get::<_, String>(0)?)))
+}
+
+fn secrets(connection: &Connection, id: &WebhookId, now: Timestamp) -> Result<Option<Secrets>, StoreError> {
+    let statement =
+        "SELECT secret, next_secret, overlap_ends_at FROM webhooks WHERE id = ?1 AND deleted_at IS NULL";
+    Ok(sql::first(connection, statement, [id.as_str()], read_secrets)?.map(|secrets| secrets.at(now)))
+}
+
+fn store_secrets(write: &Write<'_>, id: &WebhookId, secrets: Secrets) -> Result<Secrets, StoreError> {
+    let next = secrets.next.as_ref();
+    sql::run(
+        write,
+        "UPDATE webhooks SET secret = ?2, next_secret = ?3, overlap_ends_at = ?4 WHERE id = ?1",
+        params![
+            id.as_str(),
+            secrets.current.as_str(),
+            next.map(|next| next.secret.as_str()),
+            next.map(|next| next.overlap_ends_at.millis())
+        ],
+    )?;
+    Ok(secrets)
+}
+
+fn insert(write: &Write<'_>, webhook: &Webhook, secret: &Secret) -> Result<(), StoreError> {
+    sql::run(
+        write,
+        "INSERT INTO webhooks (id, url, description, topic_created, topic_updated, all_projects, enabled, retries, headers,
+         secret, created_at) VALUES (?1, '', '', 0, 0, 1, 0, 'standard', '{}', ?2, ?3)",
+        params![webhook.id.as_str(), secret.as_str(), webhook.created_at.millis()],
+    )?;
+    update(write, webhook)
+}
+
+fn update(write: &Write<'_>, webhook: &Webhook) -> Result<(), StoreError> {
+    let has = |topic| webhook.topics.contains(&topic);
+    let id = webhook.id.as_str();
+    sql::run(
+        write,
+        "UPDATE webhooks SET url = ?2, description = ?3, topic_created = ?4, topic_updated = ?5, all_projects = ?6,
+         enabled = ?7, retries = ?8, headers = ?9, held_until = ?10 WHERE id = ?1",
+        params![
+            id,
+            webhook.url.as_str(),
+            webhook.description,
+            has(Topic::FeedbackCreated),
+            has(Topic::FeedbackUpdated),
+            webhook.projects.is_empty(),
+            webhook.enabled,
+            webhook.retries.as_str(),
+            sql::to_json(&webhook.headers)?,
+            webhook.held_until.map(Timestamp::millis)
+        ],
+    )?;
+    sql::run(write, "DELETE FROM webhook_projects WHERE webhook_id = ?1", [id])?;
+    for project in &webhook.projects {
+        sql::run(write, "INSERT INTO webhook_projects (webhook_id, project_id) VALUES (?1, ?2)", [id, project.as_str()])?;
+    }
+    Ok(())
+}
+
+/// A webhook without its chosen projects, which stand in a table of their own.
+fn read(row: &Row<'_>) -> rusqlite::Result<Webhook> {
+    let mut topics = Vec::new();
+    for (column, topic) in [("topic_created", Topic::FeedbackCreated), ("topic_updated", Topic::FeedbackUpdated)] {
+        if row.get(column)? {
+            topics.push(topic);
+        }
+    }
+    Ok(Webhook {
+        id: WebhookId::new(row.get::<_, String>("id")?),
+        url: read_url(row)?,
+        description: row.get("description")?,
+        topics,
+        projects: Vec::new(),
+        enabled: row.get("enabled")?,
+        retries: read_retries(row)?,
+        headers: sql::from_json(row, "headers")?,
+        failing_since: row.get::<_, Option<i64>>("failing_since")?.map(Timestamp::from_millis),
+        held_until: row.get::<_, Option<i64>>("held_until")?.map(Timestamp::from_millis),
+        created_at: Timestamp::from_millis(row.get("created_at")?),
+    })
+}
+
+pub(super) fn read_url(row: &Row<'_>) -> rusqlite::Result<EndpointUrl> {
+    sql::named(row, "url", |text| EndpointUrl::parse(text).ok())
+}
+
+pub(super) fn read_retries(row: &Row<'_>) -> rusqlite::Result<Retries> {
+    sql::named(row, "retries", |text| [Retries::Standard, Retries::Patient].into_iter().find(|r| r.as_str() == text))
+}
+
+pub(super) fn read_secrets(row: &Row<'_>) -> rusqlite::Result<Secrets> {
+    let next = match (row.get::<_, Option<String>>("next_secret")?, row.get::<_, Option<i64>>("overlap_ends_at")?) {
+        (Some(secret), Some(ends)) => {
+            Some(NextSecret { secret: Secret::stored(secret), overlap_ends_at: Timestamp::from_millis(ends) })
+        }
+        _ => None,
+    };
+    Ok(Secrets { current: Secret::stored(row.get("secret")?), next })
+}

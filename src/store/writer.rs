@@ -1,0 +1,211 @@
+//! The one thread that writes: group commit.
+//!
+//! Work comes as jobs through a bounded queue. The thread takes all that is queued, runs each job in a savepoint of one
+//! `BEGIN IMMEDIATE` transaction, commits, and only then answers: what is acknowledged is on the disk
+//! (`synchronous=FULL`), yet many jobs share one commit. A job that fails or panics is rolled back alone; some faults
+//! of SQLite (a full disk) end the whole transaction, and then every job of the batch is answered with that fault.
+
+use std::any::Any;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::error::StoreError;
+use crate::clock::{Clock, Timestamp};
+use crate::domain::id::{Id, IdSequence};
+
+/// How many jobs may wait; beyond that, load is refused instead of kept in memory.
+const QUEUE: usize = 1024;
+/// How many jobs share one commit at most, so that the first of them does not wait long for the last.
+const BATCH: usize = 256;
+
+/// What a job works with: the open transaction, ids and time.
+pub(super) struct Write<'a> {
+    connection: &'a Connection,
+    ids: &'a mut IdSequence,
+    pub(super) now: Timestamp,
+    wake: &'a mut bool,
+}
+
+impl Write<'_> {
+    pub(super) fn next_id<T: Id>(&mut self) -> T {
+        self.ids.next(self.now)
+    }
+
+    /// After the commit, the delivery loop looks for what is due.
+    pub(super) fn wake_deliveries(&mut self) {
+        *self.wake = true;
+    }
+}
+
+impl Deref for Write<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection
+    }
+}
+
+/// A job with its types erased: run once, then answered once.
+trait Job: Send {
+    /// Runs the work and keeps its result; `true` if it is to be committed.
+    fn run(&mut self, write: &mut Write<'_>) -> bool;
+    /// Answers with the kept result, or with the fault that took the transaction away.
+    fn answer(self: Box<Self>, fault: Option<StoreError>);
+}
+
+struct Work<F, T, E> {
+    work: Option<F>,
+    result: Option<Result<T, E>>,
+    answer: oneshot::Sender<Result<T, E>>,
+}
+
+impl<F, T, E> Job for Work<F, T, E>
+where
+    F: FnOnce(&mut Write<'_>) -> Result<T, E> + Send,
+    T: Send,
+    E: From<StoreError> + Send,
+{
+    fn run(&mut self, write: &mut Write<'_>) -> bool {
+        let Some(work) = self.work.take() else { return false };
+        let result = catch_unwind(AssertUnwindSafe(|| work(write))).unwrap_or_else(|panic| {
+            tracing::error!(panic = panic_text(panic.as_ref()), "a write job panicked");
+            Err(StoreError::Panicked.into())
+        });
+        self.result.insert(result).is_ok()
+    }
+
+    fn answer(self: Box<Self>, fault: Option<StoreError>) {
+        let result = match (fault, self.result) {
+            (None, Some(result)) | (Some(_), Some(result @ Err(_))) => result,
+            (Some(fault), _) => Err(fault.into()),
+            (None, None) => Err(StoreError::Closed.into()),
+        };
+        // Who asked may have gone away; the work is done all the same.
+        let _ = self.answer.send(result);
+    }
+}
+
+enum Message {
+    Job(Box<dyn Job>),
+    Close,
+}
+
+/// The way to the writing thread.
+#[derive(Clone)]
+pub(super) struct Writer {
+    queue: mpsc::Sender<Message>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection, ids: IdSequence, clock: Clock, wake: Arc<Notify>) -> std::io::Result<Self> {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let state = State { connection, ids, clock, wake };
+        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || state.run(jobs))?;
+        Ok(Self { queue, thread: Arc::new(Mutex::new(Some(thread))) })
+    }
+
+    /// Runs `work` in the next commit and returns when that is on the disk.
+    pub(super) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job = Box::new(Work { work: Some(work), result: None, answer });
+        self.queue.try_send(Message::Job(job)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
+        })?;
+        answered.await.unwrap_or_else(|_| Err(StoreError::Closed.into()))
+    }
+
+    /// Finishes what is queued and closes the connection. Blocks until that is done.
+    pub(super) fn close(&self) {
+        // A full queue empties by itself: the thread is at work on it.
+        let _ = self.queue.blocking_send(Message::Close);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct State {
+    connection: Connection,
+    ids: IdSequence,
+    clock: Clock,
+    wake: Arc<Notify>,
+}
+
+impl State {
+    fn run(mut self, mut jobs: mpsc::Receiver<Message>) {
+        let mut open = true;
+        while open {
+            let Some(first) = jobs.blocking_recv() else { break };
+            let mut batch = Vec::new();
+            let mut next = Some(first);
+            while let Some(message) = next {
+                match message {
+                    Message::Job(job) => batch.push(job),
+                    Message::Close => {
+                        open = false;
+                        break;
+                    }
+                }
+                next = if batch.len() < BATCH { jobs.try_recv().ok() } else { None };
+            }
+            self.commit(batch);
+        }
+        // What came after the close is answered by the queue's end: `StoreError::Closed`.
+        let _ = self.connection.execute_batch("PRAGMA optimize");
+    }
+
+    fn commit(&mut self, mut batch: Vec<Box<dyn Job>>) {
+        if batch.is_empty() {
+            return;
+        }
+        let mut wake = false;
+        let fault = self.transaction(&mut batch, &mut wake).err();
+        if fault.is_none() && wake {
+            self.wake.notify_one();
+        }
+        for job in batch {
+            job.answer(fault.as_ref().map(StoreError::repeat));
+        }
+    }
+
+    fn transaction(&mut self, batch: &mut [Box<dyn Job>], wake: &mut bool) -> Result<(), StoreError> {
+        let mut transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for job in batch {
+            let savepoint = transaction.savepoint()?;
+            let mut woken = false;
+            let mut write =
+                Write { connection: &savepoint, ids: &mut self.ids, now: self.clock.now(), wake: &mut woken };
+            if job.run(&mut write) {
+                savepoint.commit()?;
+                *wake |= woken;
+            } else if savepoint.is_autocommit() {
+                // SQLite has rolled back everything, savepoints or not: nothing of this batch is stored.
+                return Err(StoreError::Full);
+            } else {
+                savepoint.finish()?;
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
