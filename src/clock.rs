@@ -49,6 +49,11 @@ impl Timestamp {
             .map(|t| Self(t.as_millisecond()))
     }
 
+    /// The day in UTC, as a person reads it: `21 November 2026`.
+    pub fn day(self) -> String {
+        self.to_jiff().strftime("%-d %B %Y").to_string()
+    }
+
     /// The same point in time for jiff's formatting; times past its range are shown as its ends.
     pub fn to_jiff(self) -> jiff::Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(if self.0 < 0 {

@@ -4,4 +4,5 @@ pub mod clock;
 pub mod delivery;
 pub mod domain;
 pub mod random;
+pub mod server;
 pub mod store;

@@ -1,4 +1,118 @@
-//! All outbound HTTP.
+//! All outbound HTTP: the delivery loop, and tests that a person sends.
+//!
+//! A commit that makes deliveries due wakes the loop ([`worker`]). It reads what is due, signs it ([`request`]), sends
+//! it ([`client`], over connections by [`connector`]), and records the outcome with what follows from it in one
+//! transaction. Wake-ups carry no data, so a restart finds what is left by the same query as ever.
+//!
+//! The loop has a thread of its own: awc's clients belong to one. Pages and API reach it through [`Handle`] alone.
 
 pub mod client;
 pub mod connector;
+mod request;
+mod test;
+mod worker;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use tokio::sync::{mpsc, oneshot};
+
+pub use test::TestReport;
+
+use crate::clock::Clock;
+use crate::domain::delivery::{AttemptResult, SignedRequest};
+use crate::domain::egress_policy::{EgressPolicy, Refusal};
+use crate::domain::endpoint_url::EndpointUrl;
+use crate::domain::retry::Schedule;
+use crate::store::Store;
+
+/// By what the loop goes.
+#[derive(Clone)]
+pub struct Settings {
+    pub policy: Arc<EgressPolicy>,
+    pub tls: Arc<ClientConfig>,
+    /// From the start of an attempt to the end of the answer's head.
+    pub timeout: Duration,
+    pub schedule: Schedule,
+}
+
+/// What the loop is asked to do by others.
+enum Command {
+    Send {
+        url: Box<EndpointUrl>,
+        request: SignedRequest,
+        answer: oneshot::Sender<AttemptResult>,
+    },
+    Ping(oneshot::Sender<()>),
+    Stop,
+}
+
+/// The way to the delivery loop. Clones share it.
+#[derive(Clone)]
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+    store: Store,
+    policy: Arc<EgressPolicy>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+/// Starts the delivery loop on its own thread.
+pub fn start(store: Store, clock: Clock, settings: Settings) -> std::io::Result<Handle> {
+    let (commands, received) = mpsc::channel(64);
+    let policy = settings.policy.clone();
+    let worker_store = store.clone();
+    let run = move || {
+        // A runtime that cannot be made ends the thread, and `is_alive` tells.
+        match actix_rt::Runtime::new() {
+            Ok(runtime) => {
+                runtime.block_on(worker::Worker::new(worker_store, clock, settings).run(received))
+            }
+            Err(error) => tracing::error!(%error, "the delivery loop could not start"),
+        }
+    };
+    let thread = std::thread::Builder::new()
+        .name("delivery".into())
+        .spawn(run)?;
+    Ok(Handle {
+        commands,
+        store,
+        policy,
+        thread: Arc::new(Mutex::new(Some(thread))),
+    })
+}
+
+impl Handle {
+    /// Whether `url` may be saved: by the URL itself and, if its name can be looked up within 1 s, by its addresses.
+    pub async fn check_target(&self, url: &EndpointUrl) -> Result<(), Refusal> {
+        connector::check_before_save(&self.policy, url).await
+    }
+
+    /// Whether the loop answers.
+    pub async fn is_alive(&self) -> bool {
+        let (answer, answered) = oneshot::channel();
+        let ask = async {
+            self.commands.send(Command::Ping(answer)).await.is_ok() && answered.await.is_ok()
+        };
+        tokio::time::timeout(Duration::from_secs(2), ask)
+            .await
+            .unwrap_or(false)
+    }
+
+    /// Starts nothing new, lets what is in flight end and be recorded, and returns then.
+    pub async fn stop(&self) {
+        if self.commands.send(Command::Stop).await.is_ok() {
+            self.commands.closed().await;
+        }
+        // The thread has left its loop; what remains of it takes no time.
+        if let Some(thread) = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
+            let _ = thread.join();
+        }
+    }
+}

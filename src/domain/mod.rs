@@ -8,6 +8,7 @@ pub mod delivery;
 pub mod egress_policy;
 pub mod endpoint_url;
 pub mod event;
+pub mod explanation;
 pub mod feedback;
 pub mod id;
 pub mod invalid;

@@ -26,12 +26,23 @@ pub enum AccountStoreError {
 }
 
 impl Store {
-    pub async fn add_user(&self, email: String, password_hash: String, role: Role) -> Result<User, AccountStoreError> {
-        self.writer.write(move |write| insert(write, &email, &password_hash, role)).await
+    pub async fn add_user(
+        &self,
+        email: String,
+        password_hash: String,
+        role: Role,
+    ) -> Result<User, AccountStoreError> {
+        self.writer
+            .write(move |write| insert(write, &email, &password_hash, role))
+            .await
     }
 
     /// Makes the first user, an admin, if there is none yet.
-    pub async fn add_first_user(&self, email: String, password_hash: String) -> Result<User, AccountStoreError> {
+    pub async fn add_first_user(
+        &self,
+        email: String,
+        password_hash: String,
+    ) -> Result<User, AccountStoreError> {
         self.writer
             .write(move |write| {
                 if count(write)? > 0 {
@@ -43,7 +54,9 @@ impl Store {
     }
 
     pub async fn users(&self) -> Result<Vec<User>, StoreError> {
-        self.reader.read(|c| sql::all(c, "SELECT * FROM users ORDER BY id", [], read)).await
+        self.reader
+            .read(|c| sql::all(c, "SELECT * FROM users ORDER BY id", [], read))
+            .await
     }
 
     pub async fn has_users(&self) -> Result<bool, StoreError> {
@@ -55,9 +68,12 @@ impl Store {
         let key = email_key(email);
         self.reader
             .read(move |c| {
-                sql::first(c, "SELECT * FROM users WHERE email_key = ?1", [key], |row| {
-                    Ok((read(row)?, row.get("password_hash")?))
-                })
+                sql::first(
+                    c,
+                    "SELECT * FROM users WHERE email_key = ?1",
+                    [key],
+                    |row| Ok((read(row)?, row.get("password_hash")?)),
+                )
             })
             .await
     }
@@ -72,7 +88,11 @@ impl Store {
         self.writer
             .write(move |write| {
                 let user = by_email(write, &email)?;
-                sql::run(write, "UPDATE users SET password_hash = ?2 WHERE id = ?1", params![user.id.as_str(), password_hash])?;
+                sql::run(
+                    write,
+                    "UPDATE users SET password_hash = ?2 WHERE id = ?1",
+                    params![user.id.as_str(), password_hash],
+                )?;
                 let others = "DELETE FROM sessions WHERE user_id = ?1 AND token_hash IS NOT ?2";
                 sql::run(write, others, params![user.id.as_str(), keep])?;
                 Ok(())
@@ -101,24 +121,54 @@ fn by_email(connection: &Connection, email: &str) -> Result<User, AccountStoreEr
     find_by_email(connection, email)?.ok_or_else(|| AccountStoreError::Unknown(email.to_owned()))
 }
 
-pub(super) fn find_by_email(connection: &Connection, email: &str) -> Result<Option<User>, StoreError> {
-    sql::first(connection, "SELECT * FROM users WHERE email_key = ?1", [email_key(email)], read)
+pub(super) fn find_by_email(
+    connection: &Connection,
+    email: &str,
+) -> Result<Option<User>, StoreError> {
+    sql::first(
+        connection,
+        "SELECT * FROM users WHERE email_key = ?1",
+        [email_key(email)],
+        read,
+    )
 }
 
 pub(super) fn count(connection: &Connection) -> Result<i64, StoreError> {
-    Ok(sql::first(connection, "SELECT count(*) FROM users", [], |row| row.get(0))?.unwrap_or(0))
+    Ok(
+        sql::first(connection, "SELECT count(*) FROM users", [], |row| {
+            row.get(0)
+        })?
+        .unwrap_or(0),
+    )
 }
 
-pub(super) fn insert(write: &mut Write<'_>, email: &str, password_hash: &str, role: Role) -> Result<User, AccountStoreError> {
+pub(super) fn insert(
+    write: &mut Write<'_>,
+    email: &str,
+    password_hash: &str,
+    role: Role,
+) -> Result<User, AccountStoreError> {
     let email = email.trim().to_owned();
     if find_by_email(write, &email)?.is_some() {
         return Err(AccountStoreError::Exists(email));
     }
-    let user = User { id: write.next_id(), email, role, created_at: write.now };
+    let user = User {
+        id: write.next_id(),
+        email,
+        role,
+        created_at: write.now,
+    };
     sql::run(
         write,
         "INSERT INTO users (id, email, email_key, password_hash, role, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![user.id.as_str(), user.email, email_key(&user.email), password_hash, role.as_str(), user.created_at.millis()],
+        params![
+            user.id.as_str(),
+            user.email,
+            email_key(&user.email),
+            password_hash,
+            role.as_str(),
+            user.created_at.millis()
+        ],
     )?;
     Ok(user)
 }

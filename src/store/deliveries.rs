@@ -82,7 +82,8 @@ impl AttemptRecord {
     }
 }
 
-const SELECT: &str = "SELECT deliveries.*, type FROM deliveries JOIN events ON events.id = event_id";
+const SELECT: &str =
+    "SELECT deliveries.*, type FROM deliveries JOIN events ON events.id = event_id";
 
 impl Store {
     /// A webhook's deliveries, newest first, with their attempts in short.
@@ -95,8 +96,10 @@ impl Store {
         self.reader
             .read(move |c| {
                 let mut statement = format!("{SELECT} WHERE webhook_id = ? AND deliveries.id < ?");
-                let mut values: Vec<Box<dyn ToSql>> =
-                    vec![Box::new(webhook.as_str().to_owned()), Box::new(page.before().to_owned())];
+                let mut values: Vec<Box<dyn ToSql>> = vec![
+                    Box::new(webhook.as_str().to_owned()),
+                    Box::new(page.before().to_owned()),
+                ];
                 if let Some(state) = filter.state {
                     statement.push_str(" AND state = ?");
                     values.push(Box::new(state.as_str()));
@@ -109,7 +112,11 @@ impl Store {
                 values.push(Box::new(page.rows()));
                 let mut rows = sql::all(c, &statement, rusqlite::params_from_iter(values), read)?;
                 rows.iter_mut().try_for_each(|row| {
-                    row.attempts = attempts(c, &row.id, "NULL AS response_headers, NULL AS response_body")?;
+                    row.attempts = attempts(
+                        c,
+                        &row.id,
+                        "NULL AS response_headers, NULL AS response_body",
+                    )?;
                     Ok::<_, StoreError>(())
                 })?;
                 Ok(page.page(rows, |delivery| delivery.id.as_str()))
@@ -153,7 +160,9 @@ pub(super) fn insert_attempt(
     let result = &attempt.result;
     let answer = result.answer.as_ref();
     let kept = answer.filter(|_| with_answer);
-    let micros = |duration: Option<Duration>| duration.map(|d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX));
+    let micros = |duration: Option<Duration>| {
+        duration.map(|d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX))
+    };
     sql::run(
         connection,
         "INSERT INTO attempts (delivery_id, number, started_at, duration_us, status, error, error_code, response_headers,
@@ -179,13 +188,22 @@ pub(super) fn insert_attempt(
     Ok(())
 }
 
-fn attempts(connection: &Connection, delivery: &DeliveryId, answer: &str) -> Result<Vec<LoggedAttempt>, StoreError> {
+fn attempts(
+    connection: &Connection,
+    delivery: &DeliveryId,
+    answer: &str,
+) -> Result<Vec<LoggedAttempt>, StoreError> {
     let statement = format!(
         "SELECT number, started_at, duration_us, status, error, error_code, response_truncated, dns_us, connect_us, tls_us,
          waiting_us, {answer} FROM attempts WHERE delivery_id = ?1 ORDER BY number"
     );
     sql::all(connection, &statement, [delivery.as_str()], |row| {
-        let time = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<u64>>(column)?.map(Duration::from_micros));
+        let time = |column| {
+            Ok::<_, rusqlite::Error>(
+                row.get::<_, Option<u64>>(column)?
+                    .map(Duration::from_micros),
+            )
+        };
         let headers: Option<String> = row.get("response_headers")?;
         Ok(LoggedAttempt {
             number: row.get("number")?,
@@ -195,7 +213,9 @@ fn attempts(connection: &Connection, delivery: &DeliveryId, answer: &str) -> Res
             error: row.get("error")?,
             error_code: row.get("error_code")?,
             response_headers: headers
-                .map(|text| serde_json::from_str(&text).map_err(|e| sql::unreadable("response_headers", e)))
+                .map(|text| {
+                    serde_json::from_str(&text).map_err(|e| sql::unreadable("response_headers", e))
+                })
                 .transpose()?
                 .unwrap_or_default(),
             response_body: row.get("response_body")?,
@@ -217,7 +237,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<DeliveryRecord> {
         event: sql::named(row, "type", EventType::parse)?,
         state: sql::named(row, "state", State::parse)?,
         created_at: Timestamp::from_millis(row.get("created_at")?),
-        next_attempt_at: row.get::<_, Option<i64>>("due_at")?.map(Timestamp::from_millis),
+        next_attempt_at: row
+            .get::<_, Option<i64>>("due_at")?
+            .map(Timestamp::from_millis),
         attempts: Vec::new(),
     })
 }

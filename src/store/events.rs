@@ -11,7 +11,12 @@ use crate::domain::webhook::Topic;
 
 /// Stores an event with a delivery for each webhook that is enabled and has its topic and project. One that nobody
 /// hears of is not stored.
-pub(super) fn publish(write: &mut Write<'_>, topic: Topic, feedback: &Feedback, body: Vec<u8>) -> Result<(), StoreError> {
+pub(super) fn publish(
+    write: &mut Write<'_>,
+    topic: Topic,
+    feedback: &Feedback,
+    body: Vec<u8>,
+) -> Result<(), StoreError> {
     let column = match topic {
         Topic::FeedbackCreated => "topic_created",
         Topic::FeedbackUpdated => "topic_updated",
@@ -21,7 +26,9 @@ pub(super) fn publish(write: &mut Write<'_>, topic: Topic, feedback: &Feedback, 
          AND (all_projects OR EXISTS (SELECT 1 FROM webhook_projects WHERE webhook_id = webhooks.id AND project_id = ?1))
          ORDER BY id"
     );
-    let webhooks = sql::all(write, &statement, [feedback.project.id.as_str()], |row| row.get::<_, String>(0))?;
+    let webhooks = sql::all(write, &statement, [feedback.project.id.as_str()], |row| {
+        row.get::<_, String>(0)
+    })?;
     if webhooks.is_empty() {
         return Ok(());
     }
@@ -51,7 +58,13 @@ pub(super) fn insert(
     sql::run(
         write,
         "INSERT INTO events (id, type, feedback_id, body, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-        params![id.as_str(), event_type, feedback_id, body, write.now.millis()],
+        params![
+            id.as_str(),
+            event_type,
+            feedback_id,
+            body,
+            write.now.millis()
+        ],
     )?;
     Ok(id)
 }

@@ -64,7 +64,9 @@ impl Store {
                     && let Some(stored) = idempotency::find(write, key)?
                 {
                     return match stored.answer {
-                        _ if stored.request_hash != key.request_hash => Err(CreateFeedbackError::KeyReused),
+                        _ if stored.request_hash != key.request_hash => {
+                            Err(CreateFeedbackError::KeyReused)
+                        }
                         Some(answer) => Ok(answer),
                         None => Err(CreateFeedbackError::KeySpent),
                     };
@@ -77,7 +79,11 @@ impl Store {
                 }
                 let feedback = Feedback {
                     id: write.next_id(),
-                    project: ProjectSummary { id: project.id, name: project.name, slug: project.slug },
+                    project: ProjectSummary {
+                        id: project.id,
+                        name: project.name,
+                        slug: project.slug,
+                    },
                     message: new.message,
                     status: Status::New,
                     created_at: write.now,
@@ -86,7 +92,12 @@ impl Store {
                     metadata: new.metadata,
                 };
                 insert(write, &feedback)?;
-                events::publish(write, Topic::FeedbackCreated, &feedback, event::feedback_created(&feedback))?;
+                events::publish(
+                    write,
+                    Topic::FeedbackCreated,
+                    &feedback,
+                    event::feedback_created(&feedback),
+                )?;
                 let answer = render(&feedback);
                 if let Some(key) = &idempotency {
                     idempotency::remember(write, key, Some(&feedback.id), &answer)?;
@@ -100,7 +111,11 @@ impl Store {
         self.reader.read(move |c| find(c, &id)).await
     }
 
-    pub async fn feedback_list(&self, filter: FeedbackFilter, page: PageRequest) -> Result<Page<Feedback>, StoreError> {
+    pub async fn feedback_list(
+        &self,
+        filter: FeedbackFilter,
+        page: PageRequest,
+    ) -> Result<Page<Feedback>, StoreError> {
         self.reader
             .read(move |c| {
                 let (conditions, mut values) = filter.conditions();
@@ -117,11 +132,19 @@ impl Store {
     pub async fn count_feedback(&self, filter: FeedbackFilter) -> Result<StatusCounts, StoreError> {
         self.reader
             .read(move |c| {
-                let (conditions, values) = FeedbackFilter { status: None, ..filter }.conditions();
-                let statement = format!("SELECT status, count(*) AS n FROM feedback WHERE {conditions} GROUP BY status");
+                let (conditions, values) = FeedbackFilter {
+                    status: None,
+                    ..filter
+                }
+                .conditions();
+                let statement = format!(
+                    "SELECT status, count(*) AS n FROM feedback WHERE {conditions} GROUP BY status"
+                );
                 let mut counts = StatusCounts::default();
                 let read = |row: &Row<'_>| Ok((status(row)?, row.get::<_, u64>("n")?));
-                for (status, n) in sql::all(c, &statement, rusqlite::params_from_iter(values), read)? {
+                for (status, n) in
+                    sql::all(c, &statement, rusqlite::params_from_iter(values), read)?
+                {
                     match status {
                         Status::New => counts.new = n,
                         Status::Reviewed => counts.reviewed = n,
@@ -134,13 +157,23 @@ impl Store {
     }
 
     /// Changes a status and stores the deliveries of `feedback.updated`; the status that it has already makes no event.
-    pub async fn set_status(&self, id: FeedbackId, status: Status) -> Result<Option<Feedback>, StoreError> {
+    pub async fn set_status(
+        &self,
+        id: FeedbackId,
+        status: Status,
+    ) -> Result<Option<Feedback>, StoreError> {
         self.writer
             .write(move |write| {
-                let Some(mut feedback) = find(write, &id)? else { return Ok(None) };
+                let Some(mut feedback) = find(write, &id)? else {
+                    return Ok(None);
+                };
                 let previous = std::mem::replace(&mut feedback.status, status);
                 if previous != status {
-                    sql::run(write, "UPDATE feedback SET status = ?2 WHERE id = ?1", [id.as_str(), status.as_str()])?;
+                    sql::run(
+                        write,
+                        "UPDATE feedback SET status = ?2 WHERE id = ?1",
+                        [id.as_str(), status.as_str()],
+                    )?;
                     let body = event::feedback_updated(&feedback, previous, write.now);
                     events::publish(write, Topic::FeedbackUpdated, &feedback, body)?;
                 }
@@ -178,7 +211,10 @@ impl FeedbackFilter {
         }
         if let Some(text) = &self.text {
             conditions.push(r"message LIKE ? ESCAPE '\'");
-            let escaped = text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
+            let escaped = text
+                .replace('\\', r"\\")
+                .replace('%', r"\%")
+                .replace('_', r"\_");
             values.push(Box::new(format!("%{escaped}%")));
         }
         (conditions.join(" AND "), values)
@@ -186,7 +222,10 @@ impl FeedbackFilter {
 }
 
 /// Cancels what is pending of a feedback and empties what the log holds of its words: bodies, requests and answers.
-pub(super) fn take_words_out_of_the_log(write: &mut Write<'_>, feedback_id: &str) -> Result<(), StoreError> {
+pub(super) fn take_words_out_of_the_log(
+    write: &mut Write<'_>,
+    feedback_id: &str,
+) -> Result<(), StoreError> {
     const ITS_EVENTS: &str = "(SELECT id FROM events WHERE feedback_id = ?1)";
     sql::run(
         write,
@@ -211,7 +250,12 @@ pub(super) fn take_words_out_of_the_log(write: &mut Write<'_>, feedback_id: &str
 }
 
 fn find(connection: &Connection, id: &FeedbackId) -> Result<Option<Feedback>, StoreError> {
-    sql::first(connection, &format!("{SELECT} WHERE feedback.id = ?1"), [id.as_str()], read)
+    sql::first(
+        connection,
+        &format!("{SELECT} WHERE feedback.id = ?1"),
+        [id.as_str()],
+        read,
+    )
 }
 
 fn insert(write: &Write<'_>, feedback: &Feedback) -> Result<(), StoreError> {
@@ -253,7 +297,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Feedback> {
         email: row.get("email")?,
         url: row.get("url")?,
         metadata: metadata
-            .map(|text| serde_json::from_str(&text).map_err(|error| sql::unreadable("metadata", error)))
+            .map(|text| {
+                serde_json::from_str(&text).map_err(|error| sql::unreadable("metadata", error))
+            })
             .transpose()?,
     })
 }

@@ -34,10 +34,14 @@ pub(super) struct Stored {
 
 pub(super) fn find(write: &Write<'_>, key: &Idempotency) -> Result<Option<Stored>, StoreError> {
     let connection: &Connection = write;
-    let statement =
-        "SELECT request_hash, answer FROM idempotency WHERE owner = ?1 AND call = ?2 AND key = ?3 AND created_at > ?4";
+    let statement = "SELECT request_hash, answer FROM idempotency WHERE owner = ?1 AND call = ?2 AND key = ?3 AND created_at > ?4";
     let values = params![key.owner, key.call, key.key, write.now.minus(KEPT).millis()];
-    sql::first(connection, statement, values, |row| Ok(Stored { request_hash: row.get(0)?, answer: row.get(1)? }))
+    sql::first(connection, statement, values, |row| {
+        Ok(Stored {
+            request_hash: row.get(0)?,
+            answer: row.get(1)?,
+        })
+    })
 }
 
 /// Keeps an answer, and forgets a few that are too old, so that they never pile up.

@@ -27,7 +27,9 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 pub use accounts::AccountStoreError;
-pub use deliveries::{AttemptRecord, DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt, LoggedRequest};
+pub use deliveries::{
+    AttemptRecord, DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt, LoggedRequest,
+};
 pub use error::StoreError;
 pub use feedback::{CreateFeedbackError, FeedbackFilter, StatusCounts};
 pub use idempotency::Idempotency;
@@ -55,10 +57,15 @@ impl Store {
         let connection = open::open(dir, lock)?;
         let ids = IdSequence::after(sql::greatest_ulid(&connection)?);
         let deliveries_due = Arc::new(Notify::new());
-        let reader = reader::Reader::open(&database_path(dir)).map_err(|e| OpenError::Unreadable(e.to_string()))?;
+        let reader = reader::Reader::open(&database_path(dir))
+            .map_err(|e| OpenError::Unreadable(e.to_string()))?;
         let writer = writer::Writer::start(connection, ids, clock, deliveries_due.clone())
             .map_err(|e| OpenError::Unreadable(e.to_string()))?;
-        Ok(Self { writer, reader, deliveries_due })
+        Ok(Self {
+            writer,
+            reader,
+            deliveries_due,
+        })
     }
 
     /// Notified after a commit that made deliveries due. It carries no data: who is woken looks.
@@ -68,7 +75,11 @@ impl Store {
 
     /// Whether the database answers, to a read and to a write.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.reader.read(|connection| Ok::<_, StoreError>(connection.query_row("SELECT 1", [], |_| Ok(()))?)).await?;
+        self.reader
+            .read(|connection| {
+                Ok::<_, StoreError>(connection.query_row("SELECT 1", [], |_| Ok(()))?)
+            })
+            .await?;
         self.writer.write(|_| Ok(())).await
     }
 

@@ -21,12 +21,17 @@ pub const VERSION: u32 = MIGRATIONS.len() as u32;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("--data-dir: cannot make or use {path}: {source}; create it, or give another one", path = .path.display())]
-    Directory { path: PathBuf, source: std::io::Error },
+    Directory {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("--data-dir: {path} was written by a newer version of Miniback (its version is {found}, this program knows {VERSION}); run that version, or restore the copy made before its migration", path = .path.display())]
     Newer { path: PathBuf, found: u32 },
     #[error("--data-dir: {path} is not a database, or is damaged; move it away and restore a backup", path = .path.display())]
     NotADatabase { path: PathBuf },
-    #[error("another miniback serves this data directory already ({holder}); stop it first, or give another --data-dir")]
+    #[error(
+        "another miniback serves this data directory already ({holder}); stop it first, or give another --data-dir"
+    )]
     Held { holder: String },
     #[error("{path} is of version {found} and must be migrated to {VERSION}, but a running miniback holds it; stop that one first", path = .path.display())]
     OlderAndHeld { path: PathBuf, found: u32 },
@@ -35,7 +40,10 @@ pub enum OpenError {
     #[error("the database could not be migrated: {0}")]
     Migration(#[from] rusqlite_migration::Error),
     #[error("the database could not be copied to {path} before its migration: {source}", path = .path.display())]
-    Copy { path: PathBuf, source: rusqlite::Error },
+    Copy {
+        path: PathBuf,
+        source: rusqlite::Error,
+    },
     #[error("the database cannot be read: {0}")]
     Unreadable(String),
 }
@@ -51,23 +59,42 @@ pub fn database_path(dir: &Path) -> PathBuf {
 
 /// Makes the data directory (mode 0700) where it is missing.
 pub fn make_directory(dir: &Path) -> Result<(), OpenError> {
-    let fail = |source| OpenError::Directory { path: dir.to_owned(), source };
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(fail)
+    let fail = |source| OpenError::Directory {
+        path: dir.to_owned(),
+        source,
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(fail)
 }
 
 /// Takes the lock of `dir`, or says who holds it.
 pub fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
     let path = dir.join("miniback.lock");
-    let fail = |source| OpenError::Directory { path: path.clone(), source };
+    let fail = |source| OpenError::Directory {
+        path: path.clone(),
+        source,
+    };
     let mut options = OpenOptions::new();
-    let mut file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(fail)?;
+    let mut file = options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(fail)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(std::fs::TryLockError::WouldBlock) => {
             let mut holder = String::new();
             // Who holds it is told as well as it is known: the file may just be being written.
             let _ = file.read_to_string(&mut holder);
-            return Err(OpenError::Held { holder: holder.trim().to_owned() });
+            return Err(OpenError::Held {
+                holder: holder.trim().to_owned(),
+            });
         }
         Err(std::fs::TryLockError::Error(error)) => return Err(fail(error)),
     }
@@ -87,8 +114,16 @@ pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, Open
     if let Some(found) = version_in_header(&path)?.filter(|found| *found > VERSION) {
         return Err(OpenError::Newer { path, found });
     }
-    let fail = |source| OpenError::Directory { path: path.clone(), source };
-    OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(fail)?;
+    let fail = |source| OpenError::Directory {
+        path: path.clone(),
+        source,
+    };
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(fail)?;
     let mut connection = Connection::open(&path)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -115,25 +150,43 @@ pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, Open
 }
 
 /// `miniback.db.before-v2-from-v1`: a whole copy, made by SQLite itself; one from an earlier try is replaced.
-fn copy_before_migration(connection: &Connection, path: &Path, found: u32) -> Result<(), OpenError> {
+fn copy_before_migration(
+    connection: &Connection,
+    path: &Path,
+    found: u32,
+) -> Result<(), OpenError> {
     let copy = path.with_extension(format!("db.v{found}-before-v{VERSION}"));
-    let fail = |source| OpenError::Directory { path: copy.clone(), source };
+    let fail = |source| OpenError::Directory {
+        path: copy.clone(),
+        source,
+    };
     match std::fs::remove_file(&copy) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(fail(error)),
     }
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&copy).map_err(fail)?;
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&copy)
+        .map_err(fail)?;
     connection
         .execute("VACUUM INTO ?1", [copy.to_string_lossy()])
-        .map_err(|source| OpenError::Copy { path: copy.clone(), source })?;
+        .map_err(|source| OpenError::Copy {
+            path: copy.clone(),
+            source,
+        })?;
     Ok(())
 }
 
 /// `PRAGMA user_version` as the file's header has it (bytes 60 to 63, big-endian; <https://sqlite.org/fileformat.html>),
 /// read without SQLite, which would touch the file. `None` for a file that is missing or empty.
 fn version_in_header(path: &Path) -> Result<Option<u32>, OpenError> {
-    let fail = |source| OpenError::Directory { path: path.to_owned(), source };
+    let fail = |source| OpenError::Directory {
+        path: path.to_owned(),
+        source,
+    };
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -141,12 +194,14 @@ fn version_in_header(path: &Path) -> Result<Option<u32>, OpenError> {
     };
     let mut header = [0; 64];
     match file.read_exact(&mut header) {
-        Ok(()) if header.starts_with(b"SQLite format 3\0") => {
-            Ok(Some(u32::from_be_bytes([header[60], header[61], header[62], header[63]])))
-        }
+        Ok(()) if header.starts_with(b"SQLite format 3\0") => Ok(Some(u32::from_be_bytes([
+            header[60], header[61], header[62], header[63],
+        ]))),
         Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(fail(error)),
         Err(_) if file.metadata().map_err(fail)?.len() == 0 => Ok(None),
-        _ => Err(OpenError::NotADatabase { path: path.to_owned() }),
+        _ => Err(OpenError::NotADatabase {
+            path: path.to_owned(),
+        }),
     }
 }
 

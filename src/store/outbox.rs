@@ -76,12 +76,16 @@ impl Store {
         schedule: Schedule,
         jitter: f64,
     ) -> Result<Finished, StoreError> {
-        self.writer.write(move |write| record(write, &delivery, &attempt, &schedule, jitter)).await
+        self.writer
+            .write(move |write| record(write, &delivery, &attempt, &schedule, jitter))
+            .await
     }
 
     /// An id for a test's delivery, which is logged when its one attempt is over; and the time of its event.
     pub async fn begin_test(&self) -> Result<(DeliveryId, Timestamp), StoreError> {
-        self.writer.write(|write| Ok((write.next_id(), write.now))).await
+        self.writer
+            .write(|write| Ok((write.next_id(), write.now)))
+            .await
     }
 
     /// Logs a test of a saved webhook. One that succeeded ends the hold that the endpoint asked for.
@@ -125,19 +129,36 @@ impl Store {
 
 fn due(connection: &Connection, now: Timestamp, slots: &Slots) -> Result<Due, StoreError> {
     let mut due = Due::default();
-    let mut free = slots.total.saturating_sub(slots.in_flight.values().map(HashSet::len).sum());
+    let mut free = slots
+        .total
+        .saturating_sub(slots.in_flight.values().map(HashSet::len).sum());
     let webhooks = sql::all(
         connection,
         "SELECT id, held_until FROM webhooks WHERE enabled AND deleted_at IS NULL ORDER BY id",
         [],
-        |row| Ok((WebhookId::new(row.get::<_, String>(0)?), row.get::<_, Option<i64>>(1)?.map(Timestamp::from_millis))),
+        |row| {
+            Ok((
+                WebhookId::new(row.get::<_, String>(0)?),
+                row.get::<_, Option<i64>>(1)?.map(Timestamp::from_millis),
+            ))
+        },
     )?;
     let nothing = HashSet::new();
     for (webhook, held_until) in webhooks {
         let in_flight = slots.in_flight.get(&webhook).unwrap_or(&nothing);
-        let cap = slots.narrowed.get(&webhook).copied().unwrap_or(slots.per_webhook);
+        let cap = slots
+            .narrowed
+            .get(&webhook)
+            .copied()
+            .unwrap_or(slots.per_webhook);
         // Nobody is kept waiting by what others have in flight: the first slot is always there.
-        let room = cap.saturating_sub(in_flight.len()).min(if in_flight.is_empty() { free.max(1) } else { free });
+        let room = cap
+            .saturating_sub(in_flight.len())
+            .min(if in_flight.is_empty() {
+                free.max(1)
+            } else {
+                free
+            });
         if room == 0 {
             continue;
         }
@@ -167,16 +188,29 @@ fn due(connection: &Connection, now: Timestamp, slots: &Slots) -> Result<Due, St
 }
 
 /// The first of a webhook's waiting deliveries, by when they are due.
-fn waiting(connection: &Connection, webhook: &WebhookId, limit: usize) -> Result<Vec<(DeliveryId, Timestamp)>, StoreError> {
+fn waiting(
+    connection: &Connection,
+    webhook: &WebhookId,
+    limit: usize,
+) -> Result<Vec<(DeliveryId, Timestamp)>, StoreError> {
     sql::all(
         connection,
         "SELECT id, due_at FROM deliveries WHERE webhook_id = ?1 AND state = 'pending' ORDER BY due_at, id LIMIT ?2",
         params![webhook.as_str(), i64::try_from(limit).unwrap_or(i64::MAX)],
-        |row| Ok((DeliveryId::new(row.get::<_, String>(0)?), Timestamp::from_millis(row.get(1)?))),
+        |row| {
+            Ok((
+                DeliveryId::new(row.get::<_, String>(0)?),
+                Timestamp::from_millis(row.get(1)?),
+            ))
+        },
     )
 }
 
-fn load(connection: &Connection, id: &DeliveryId, now: Timestamp) -> Result<Option<DueDelivery>, StoreError> {
+fn load(
+    connection: &Connection,
+    id: &DeliveryId,
+    now: Timestamp,
+) -> Result<Option<DueDelivery>, StoreError> {
     let read = |row: &Row<'_>| {
         Ok(DueDelivery {
             id: id.clone(),
@@ -232,10 +266,17 @@ fn record(
         },
     )?;
     let Some(before) = before else {
-        return Err(StoreError::Unreadable(format!("delivery {id} is gone while it was in flight")));
+        return Err(StoreError::Unreadable(format!(
+            "delivery {id} is gone while it was in flight"
+        )));
     };
     let next = if before.state == State::Pending && !attempt.is_success() {
-        schedule.next(before.retries, before.round_attempts + 1, attempt.ended_at, jitter)
+        schedule.next(
+            before.retries,
+            before.round_attempts + 1,
+            attempt.ended_at,
+            jitter,
+        )
     } else {
         None
     };
@@ -248,7 +289,10 @@ fn record(
     };
     let due_at = next.map(|due| due.max(attempt.hold_until.unwrap_or(due)));
     let finished_at = (state != State::Pending).then_some(write.now.millis());
-    let headers = before.has_words.then(|| sql::to_json(&attempt.request_headers)).transpose()?;
+    let headers = before
+        .has_words
+        .then(|| sql::to_json(&attempt.request_headers))
+        .transpose()?;
     sql::run(
         write,
         "UPDATE deliveries SET state = ?2, due_at = ?3, attempts = ?4, round_attempts = ?5, finished_at = ?6,
@@ -269,16 +313,26 @@ fn record(
 }
 
 /// Marks the webhook as failing since this attempt, or as well again; holds it back where the endpoint asked for it.
-fn note_health(write: &Write<'_>, webhook: &str, attempt: &AttemptRecord) -> Result<(), StoreError> {
+fn note_health(
+    write: &Write<'_>,
+    webhook: &str,
+    attempt: &AttemptRecord,
+) -> Result<(), StoreError> {
     if attempt.is_success() {
-        let well = "UPDATE webhooks SET failing_since = NULL WHERE id = ?1 AND failing_since IS NOT NULL";
+        let well =
+            "UPDATE webhooks SET failing_since = NULL WHERE id = ?1 AND failing_since IS NOT NULL";
         sql::run(write, well, [webhook])?;
         return Ok(());
     }
     let failing = "UPDATE webhooks SET failing_since = ?2 WHERE id = ?1 AND failing_since IS NULL";
-    sql::run(write, failing, params![webhook, attempt.started_at.millis()])?;
+    sql::run(
+        write,
+        failing,
+        params![webhook, attempt.started_at.millis()],
+    )?;
     if let Some(until) = attempt.hold_until {
-        let held = "UPDATE webhooks SET held_until = max(coalesce(held_until, 0), ?2) WHERE id = ?1";
+        let held =
+            "UPDATE webhooks SET held_until = max(coalesce(held_until, 0), ?2) WHERE id = ?1";
         sql::run(write, held, params![webhook, until.millis()])?;
     }
     Ok(())

@@ -19,7 +19,9 @@ pub struct Page<T> {
 impl PageRequest {
     /// One more than the limit is read, which tells whether there is more.
     pub(super) fn rows(&self) -> i64 {
-        i64::try_from(self.limit).unwrap_or(i64::MAX).saturating_add(1)
+        i64::try_from(self.limit)
+            .unwrap_or(i64::MAX)
+            .saturating_add(1)
     }
 
     /// What ids are compared with: `~` sorts after every id.
@@ -30,7 +32,10 @@ impl PageRequest {
     pub(super) fn page<T>(&self, mut items: Vec<T>, id: impl Fn(&T) -> &str) -> Page<T> {
         let more = items.len() > self.limit;
         items.truncate(self.limit);
-        let next_cursor = items.last().filter(|_| more).map(|last| id(last).to_owned());
+        let next_cursor = items
+            .last()
+            .filter(|_| more)
+            .map(|last| id(last).to_owned());
         Page { items, next_cursor }
     }
 }

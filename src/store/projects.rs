@@ -27,7 +27,11 @@ pub struct ProjectChange {
 
 impl Store {
     /// Makes a project. A slug that was asked for must be free; one made from the name gets `-2`, `-3`, … until it is.
-    pub async fn create_project(&self, name: String, slug: Option<String>) -> Result<Project, CreateProjectError> {
+    pub async fn create_project(
+        &self,
+        name: String,
+        slug: Option<String>,
+    ) -> Result<Project, CreateProjectError> {
         self.writer
             .write(move |write| {
                 let slug = match slug {
@@ -71,14 +75,27 @@ impl Store {
 
     /// All projects by name, for a page's choice.
     pub async fn projects_by_name(&self) -> Result<Vec<Project>, StoreError> {
-        self.reader.read(|c| sql::all(c, "SELECT * FROM projects ORDER BY name COLLATE NOCASE, id", [], read)).await
+        self.reader
+            .read(|c| {
+                sql::all(
+                    c,
+                    "SELECT * FROM projects ORDER BY name COLLATE NOCASE, id",
+                    [],
+                    read,
+                )
+            })
+            .await
     }
 
     pub async fn project(&self, id_or_slug: String) -> Result<Option<Project>, StoreError> {
         self.reader.read(move |c| find(c, &id_or_slug)).await
     }
 
-    pub async fn change_project(&self, id_or_slug: String, change: ProjectChange) -> Result<Option<Project>, StoreError> {
+    pub async fn change_project(
+        &self,
+        id_or_slug: String,
+        change: ProjectChange,
+    ) -> Result<Option<Project>, StoreError> {
         self.writer
             .write(move |write| {
                 let Some(mut project) = find(write, &id_or_slug)? else { return Ok(None) };
@@ -104,9 +121,16 @@ impl Store {
     pub async fn delete_project(&self, id_or_slug: String) -> Result<bool, StoreError> {
         self.writer
             .write(move |write| {
-                let Some(project) = find(write, &id_or_slug)? else { return Ok(false) };
+                let Some(project) = find(write, &id_or_slug)? else {
+                    return Ok(false);
+                };
                 let id = project.id.as_str();
-                let ids = sql::all(write, "SELECT id FROM feedback WHERE project_id = ?1", [id], |row| row.get::<_, String>(0))?;
+                let ids = sql::all(
+                    write,
+                    "SELECT id FROM feedback WHERE project_id = ?1",
+                    [id],
+                    |row| row.get::<_, String>(0),
+                )?;
                 for feedback in ids {
                     feedback::take_words_out_of_the_log(write, &feedback)?;
                 }
@@ -118,13 +142,31 @@ impl Store {
 }
 
 /// Ids hold an underscore and slugs do not, so one look-up serves both.
-pub(super) fn find(connection: &Connection, id_or_slug: &str) -> Result<Option<Project>, StoreError> {
-    let column = if id_or_slug.contains('_') { "id" } else { "slug" };
-    sql::first(connection, &format!("SELECT * FROM projects WHERE {column} = ?1"), [id_or_slug], read)
+pub(super) fn find(
+    connection: &Connection,
+    id_or_slug: &str,
+) -> Result<Option<Project>, StoreError> {
+    let column = if id_or_slug.contains('_') {
+        "id"
+    } else {
+        "slug"
+    };
+    sql::first(
+        connection,
+        &format!("SELECT * FROM projects WHERE {column} = ?1"),
+        [id_or_slug],
+        read,
+    )
 }
 
 fn slug_taken(connection: &Connection, slug: &str) -> Result<bool, StoreError> {
-    Ok(sql::first(connection, "SELECT 1 FROM projects WHERE slug = ?1", [slug], |_| Ok(()))?.is_some())
+    Ok(sql::first(
+        connection,
+        "SELECT 1 FROM projects WHERE slug = ?1",
+        [slug],
+        |_| Ok(()),
+    )?
+    .is_some())
 }
 
 fn free_slug(connection: &Connection, wanted: &str) -> Result<String, StoreError> {
@@ -138,7 +180,11 @@ fn free_slug(connection: &Connection, wanted: &str) -> Result<String, StoreError
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Project> {
-    let status = |text: &str| [ProjectStatus::Active, ProjectStatus::Paused].into_iter().find(|s| s.as_str() == text);
+    let status = |text: &str| {
+        [ProjectStatus::Active, ProjectStatus::Paused]
+            .into_iter()
+            .find(|s| s.as_str() == text)
+    };
     Ok(Project {
         id: ProjectId::new(row.get::<_, String>("id")?),
         name: row.get("name")?,

@@ -51,6 +51,7 @@ impl Reader {
             let transaction = connection.transaction().map_err(StoreError::from)?;
             work(&transaction)
         });
-        task.await.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
+        task.await
+            .unwrap_or_else(|_| Err(StoreError::Panicked.into()))
     }
 }

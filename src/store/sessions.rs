@@ -46,19 +46,38 @@ impl LinkPurpose {
 }
 
 impl Store {
-    pub async fn start_session(&self, user: UserId, token_hash: [u8; 32]) -> Result<(), StoreError> {
-        self.writer.write(move |write| start(write, &user, token_hash)).await
+    pub async fn start_session(
+        &self,
+        user: UserId,
+        token_hash: [u8; 32],
+    ) -> Result<(), StoreError> {
+        self.writer
+            .write(move |write| start(write, &user, token_hash))
+            .await
     }
 
-    pub async fn session(&self, token_hash: [u8; 32], now: Timestamp) -> Result<Option<Session>, StoreError> {
+    pub async fn session(
+        &self,
+        token_hash: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
         self.reader
             .read(move |c| {
-                let statement = "SELECT users.*, seen_at FROM sessions JOIN users ON users.id = user_id
+                let statement =
+                    "SELECT users.*, seen_at FROM sessions JOIN users ON users.id = user_id
                     WHERE token_hash = ?1 AND seen_at > ?2 AND sessions.created_at > ?3";
-                let limits = params![token_hash, now.minus(IDLE).millis(), now.minus(WHOLE).millis()];
+                let limits = params![
+                    token_hash,
+                    now.minus(IDLE).millis(),
+                    now.minus(WHOLE).millis()
+                ];
                 sql::first(c, statement, limits, |row| {
                     let stale = row.get::<_, i64>("seen_at")? < now.minus(SEEN_STEP).millis();
-                    Ok(Session { user: accounts::read(row)?, token_hash, stale })
+                    Ok(Session {
+                        user: accounts::read(row)?,
+                        token_hash,
+                        stale,
+                    })
                 })
             })
             .await
@@ -69,7 +88,11 @@ impl Store {
         self.writer
             .write(move |write| {
                 let now = write.now.millis();
-                sql::run(write, "UPDATE sessions SET seen_at = ?2 WHERE token_hash = ?1", params![token_hash, now])?;
+                sql::run(
+                    write,
+                    "UPDATE sessions SET seen_at = ?2 WHERE token_hash = ?1",
+                    params![token_hash, now],
+                )?;
                 Ok(())
             })
             .await
@@ -78,7 +101,11 @@ impl Store {
     pub async fn end_session(&self, token_hash: [u8; 32]) -> Result<(), StoreError> {
         self.writer
             .write(move |write| {
-                sql::run(write, "DELETE FROM sessions WHERE token_hash = ?1", [token_hash])?;
+                sql::run(
+                    write,
+                    "DELETE FROM sessions WHERE token_hash = ?1",
+                    [token_hash],
+                )?;
                 Ok(())
             })
             .await
@@ -86,7 +113,15 @@ impl Store {
 
     /// Ends all sessions of a user; returns how many there were.
     pub async fn end_sessions(&self, user: UserId) -> Result<usize, StoreError> {
-        self.writer.write(move |write| sql::run(write, "DELETE FROM sessions WHERE user_id = ?1", [user.as_str()])).await
+        self.writer
+            .write(move |write| {
+                sql::run(
+                    write,
+                    "DELETE FROM sessions WHERE user_id = ?1",
+                    [user.as_str()],
+                )
+            })
+            .await
     }
 
     /// How many sessions of a user are in force.
@@ -124,8 +159,15 @@ impl Store {
     }
 
     /// Whether a link could be used; looking spends nothing.
-    pub async fn link_in_force(&self, purpose: LinkPurpose, token_hash: [u8; 32], now: Timestamp) -> Result<bool, StoreError> {
-        self.reader.read(move |c| Ok(link(c, purpose, token_hash, now)?.is_some())).await
+    pub async fn link_in_force(
+        &self,
+        purpose: LinkPurpose,
+        token_hash: [u8; 32],
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.reader
+            .read(move |c| Ok(link(c, purpose, token_hash, now)?.is_some()))
+            .await
     }
 
     /// Spends a setup link: makes the first user and a session for them, all or nothing.
@@ -150,10 +192,15 @@ impl Store {
     }
 
     /// Spends a sign-in link: starts a session for its user.
-    pub async fn sign_in_by_link(&self, link_hash: [u8; 32], session_hash: [u8; 32]) -> Result<(), AccountStoreError> {
+    pub async fn sign_in_by_link(
+        &self,
+        link_hash: [u8; 32],
+        session_hash: [u8; 32],
+    ) -> Result<(), AccountStoreError> {
         self.writer
             .write(move |write| {
-                let user = spend(write, LinkPurpose::SignIn, link_hash)?.ok_or(AccountStoreError::LinkVoid)?;
+                let user = spend(write, LinkPurpose::SignIn, link_hash)?
+                    .ok_or(AccountStoreError::LinkVoid)?;
                 Ok(start(write, &user, session_hash)?)
             })
             .await
@@ -162,8 +209,15 @@ impl Store {
 
 fn start(write: &mut Write<'_>, user: &UserId, token_hash: [u8; 32]) -> Result<(), StoreError> {
     // The moment when one signs in is the moment to forget sessions that are over.
-    let over = params![write.now.minus(IDLE).millis(), write.now.minus(WHOLE).millis()];
-    sql::run(write, "DELETE FROM sessions WHERE seen_at <= ?1 OR created_at <= ?2", over)?;
+    let over = params![
+        write.now.minus(IDLE).millis(),
+        write.now.minus(WHOLE).millis()
+    ];
+    sql::run(
+        write,
+        "DELETE FROM sessions WHERE seen_at <= ?1 OR created_at <= ?2",
+        over,
+    )?;
     sql::run(
         write,
         "INSERT INTO sessions (token_hash, user_id, created_at, seen_at) VALUES (?1, ?2, ?3, ?3)",
@@ -180,13 +234,24 @@ fn link(
     now: Timestamp,
 ) -> Result<Option<Option<UserId>>, StoreError> {
     let statement = "SELECT user_id FROM one_time_links WHERE token_hash = ?1 AND purpose = ?2 AND expires_at > ?3";
-    sql::first(connection, statement, params![token_hash, purpose.as_str(), now.millis()], |row| {
-        Ok(row.get::<_, Option<String>>(0)?.map(UserId::new))
-    })
+    sql::first(
+        connection,
+        statement,
+        params![token_hash, purpose.as_str(), now.millis()],
+        |row| Ok(row.get::<_, Option<String>>(0)?.map(UserId::new)),
+    )
 }
 
-fn spend(write: &mut Write<'_>, purpose: LinkPurpose, token_hash: [u8; 32]) -> Result<Option<UserId>, AccountStoreError> {
+fn spend(
+    write: &mut Write<'_>,
+    purpose: LinkPurpose,
+    token_hash: [u8; 32],
+) -> Result<Option<UserId>, AccountStoreError> {
     let user = link(write, purpose, token_hash, write.now)?.ok_or(AccountStoreError::LinkVoid)?;
-    sql::run(write, "DELETE FROM one_time_links WHERE token_hash = ?1", [token_hash])?;
+    sql::run(
+        write,
+        "DELETE FROM one_time_links WHERE token_hash = ?1",
+        [token_hash],
+    )?;
     Ok(user)
 }

@@ -9,7 +9,11 @@ use super::error::StoreError;
 use crate::domain::id::ulid_of;
 
 /// Runs a statement that changes something; returns how many rows it changed.
-pub(super) fn run(connection: &Connection, sql: &str, params: impl Params) -> Result<usize, StoreError> {
+pub(super) fn run(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> Result<usize, StoreError> {
     Ok(connection.prepare_cached(sql)?.execute(params)?)
 }
 
@@ -20,7 +24,10 @@ pub(super) fn first<T>(
     params: impl Params,
     read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Option<T>, StoreError> {
-    Ok(connection.prepare_cached(sql)?.query_row(params, read).optional()?)
+    Ok(connection
+        .prepare_cached(sql)?
+        .query_row(params, read)
+        .optional()?)
 }
 
 /// All rows.
@@ -47,7 +54,11 @@ pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rus
 }
 
 /// A column that holds the name of something in the domain, for use inside a row's reader.
-pub(super) fn named<T>(row: &Row<'_>, column: &str, parse: impl FnOnce(&str) -> Option<T>) -> rusqlite::Result<T> {
+pub(super) fn named<T>(
+    row: &Row<'_>,
+    column: &str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     parse(&text).ok_or_else(|| unreadable(column, format!("unknown value “{text}”")))
 }
@@ -60,8 +71,19 @@ pub(super) fn unreadable(column: &str, error: impl ToString) -> rusqlite::Error 
 /// The greatest ULID among all ids: the sequence goes on after it, also when the clock was set back meanwhile.
 pub(super) fn greatest_ulid(connection: &Connection) -> rusqlite::Result<Option<Ulid>> {
     let mut greatest = None;
-    for table in ["users", "tokens", "projects", "feedback", "webhooks", "events", "deliveries"] {
-        let id: Option<String> = connection.query_row(&format!("SELECT max(id) FROM {table}"), [], |row| row.get(0))?;
+    for table in [
+        "users",
+        "tokens",
+        "projects",
+        "feedback",
+        "webhooks",
+        "events",
+        "deliveries",
+    ] {
+        let id: Option<String> =
+            connection.query_row(&format!("SELECT max(id) FROM {table}"), [], |row| {
+                row.get(0)
+            })?;
         greatest = greatest.max(id.as_deref().and_then(ulid_of));
     }
     Ok(greatest)

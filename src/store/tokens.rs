@@ -47,16 +47,33 @@ impl Store {
     }
 
     pub async fn tokens(&self) -> Result<Vec<Token>, StoreError> {
-        self.reader.read(|c| sql::all(c, &format!("{SELECT} ORDER BY tokens.id"), [], read)).await
+        self.reader
+            .read(|c| sql::all(c, &format!("{SELECT} ORDER BY tokens.id"), [], read))
+            .await
     }
 
     /// The token with this hash; also whether its last use was noted long enough ago to be noted anew.
-    pub async fn token(&self, token_hash: [u8; 32], now: Timestamp) -> Result<Option<(Token, bool)>, StoreError> {
+    pub async fn token(
+        &self,
+        token_hash: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<(Token, bool)>, StoreError> {
         self.reader
             .read(move |c| {
-                let token = sql::first(c, &format!("{SELECT} WHERE token_hash = ?1"), [token_hash], read)?;
-                let stale = |token: &Token| token.last_used_at.is_none_or(|used| used < now.minus(USED_STEP));
-                Ok(token.map(|token| (stale(&token), token)).map(|(stale, token)| (token, stale)))
+                let token = sql::first(
+                    c,
+                    &format!("{SELECT} WHERE token_hash = ?1"),
+                    [token_hash],
+                    read,
+                )?;
+                let stale = |token: &Token| {
+                    token
+                        .last_used_at
+                        .is_none_or(|used| used < now.minus(USED_STEP))
+                };
+                Ok(token
+                    .map(|token| (stale(&token), token))
+                    .map(|(stale, token)| (token, stale)))
             })
             .await
     }
@@ -66,7 +83,11 @@ impl Store {
         self.writer
             .write(move |write| {
                 let now = write.now.millis();
-                sql::run(write, "UPDATE tokens SET last_used_at = ?2 WHERE id = ?1", params![id.as_str(), now])?;
+                sql::run(
+                    write,
+                    "UPDATE tokens SET last_used_at = ?2 WHERE id = ?1",
+                    params![id.as_str(), now],
+                )?;
                 Ok(())
             })
             .await
@@ -74,7 +95,11 @@ impl Store {
 
     /// `false`: there is no such token.
     pub async fn revoke_token(&self, id: TokenId) -> Result<bool, StoreError> {
-        self.writer.write(move |write| Ok(sql::run(write, "DELETE FROM tokens WHERE id = ?1", [id.as_str()])? > 0)).await
+        self.writer
+            .write(move |write| {
+                Ok(sql::run(write, "DELETE FROM tokens WHERE id = ?1", [id.as_str()])? > 0)
+            })
+            .await
     }
 }
 
@@ -85,6 +110,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Token> {
         scope: sql::named(row, "scope", |text| text.parse().ok())?,
         user: accounts::read(row)?,
         created_at: Timestamp::from_millis(row.get("token_created_at")?),
-        last_used_at: row.get::<_, Option<i64>>("last_used_at")?.map(Timestamp::from_millis),
+        last_used_at: row
+            .get::<_, Option<i64>>("last_used_at")?
+            .map(Timestamp::from_millis),
     })
 }

@@ -12,7 +12,8 @@ use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::id::{ProjectId, WebhookId};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{
-    Headers, NewWebhook, NextSecret, Retries, Secrets, Topic, WEBHOOKS_MAX, Webhook, WebhookChange, WebhookError,
+    Headers, NewWebhook, NextSecret, Retries, Secrets, Topic, WEBHOOKS_MAX, Webhook, WebhookChange,
+    WebhookError,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -45,13 +46,19 @@ impl Store {
         self.writer
             .write(move |write| {
                 if let Some(key) = &idempotency
-                    && let Some(id) = idempotency::find(write, key)?.and_then(|stored| stored.answer)
+                    && let Some(id) =
+                        idempotency::find(write, key)?.and_then(|stored| stored.answer)
                     && let Some(webhook) = find(write, &WebhookId::new(id))?
                 {
                     return Ok(webhook);
                 }
-                let count: usize = sql::first(write, "SELECT count(*) FROM webhooks WHERE deleted_at IS NULL", [], |row| row.get(0))?
-                    .unwrap_or(0);
+                let count: usize = sql::first(
+                    write,
+                    "SELECT count(*) FROM webhooks WHERE deleted_at IS NULL",
+                    [],
+                    |row| row.get(0),
+                )?
+                .unwrap_or(0);
                 if count >= WEBHOOKS_MAX {
                     return Err(SaveWebhookError::TooMany);
                 }
@@ -96,10 +103,16 @@ impl Store {
     }
 
     /// Changes a webhook. Disabling it cancels what is pending for it.
-    pub async fn change_webhook(&self, id: WebhookId, change: WebhookChange) -> Result<Option<Webhook>, SaveWebhookError> {
+    pub async fn change_webhook(
+        &self,
+        id: WebhookId,
+        change: WebhookChange,
+    ) -> Result<Option<Webhook>, SaveWebhookError> {
         self.writer
             .write(move |write| {
-                let Some(mut webhook) = find(write, &id)? else { return Ok(None) };
+                let Some(mut webhook) = find(write, &id)? else {
+                    return Ok(None);
+                };
                 if let Some(url) = change.url
                     && url != webhook.url
                 {
@@ -147,21 +160,41 @@ impl Store {
     }
 
     /// The secrets in force now.
-    pub async fn webhook_secrets(&self, id: WebhookId, now: Timestamp) -> Result<Option<Secrets>, StoreError> {
+    pub async fn webhook_secrets(
+        &self,
+        id: WebhookId,
+        now: Timestamp,
+    ) -> Result<Option<Secrets>, StoreError> {
         self.reader.read(move |c| secrets(c, &id, now)).await
     }
 
     /// Gives a webhook a new secret: at once, or beside the old one until the overlap ends. One that runs ends first.
-    pub async fn rotate_secret(&self, id: WebhookId, secret: Secret, overlap_hours: u32) -> Result<Secrets, RotateError> {
+    pub async fn rotate_secret(
+        &self,
+        id: WebhookId,
+        secret: Secret,
+        overlap_hours: u32,
+    ) -> Result<Secrets, RotateError> {
         self.writer
             .write(move |write| {
                 let old = secrets(write, &id, write.now)?.ok_or(RotateError::Unknown)?;
                 let old = old.next.map_or(old.current, |next| next.secret);
                 let rotated = match overlap_hours {
-                    0 => Secrets { current: secret, next: None },
+                    0 => Secrets {
+                        current: secret,
+                        next: None,
+                    },
                     hours => {
-                        let overlap_ends_at = write.now.plus(std::time::Duration::from_secs(u64::from(hours) * 3600));
-                        Secrets { current: old, next: Some(NextSecret { secret, overlap_ends_at }) }
+                        let overlap_ends_at = write
+                            .now
+                            .plus(std::time::Duration::from_secs(u64::from(hours) * 3600));
+                        Secrets {
+                            current: old,
+                            next: Some(NextSecret {
+                                secret,
+                                overlap_ends_at,
+                            }),
+                        }
                     }
                 };
                 Ok(store_secrets(write, &id, rotated)?)
@@ -175,7 +208,14 @@ impl Store {
             .write(move |write| {
                 let now = secrets(write, &id, write.now)?.ok_or(RotateError::Unknown)?;
                 let current = now.next.map_or(now.current, |next| next.secret);
-                Ok(store_secrets(write, &id, Secrets { current, next: None })?)
+                Ok(store_secrets(
+                    write,
+                    &id,
+                    Secrets {
+                        current,
+                        next: None,
+                    },
+                )?)
             })
             .await
     }
@@ -183,7 +223,11 @@ impl Store {
 
 /// Ids of the projects that are named by id or slug. One that is chosen already may be gone: it stays chosen, so that
 /// the webhook never comes to hear of all projects by the deletion of one.
-fn resolve_projects(connection: &Connection, wanted: &[String], chosen: &[ProjectId]) -> Result<Vec<ProjectId>, SaveWebhookError> {
+fn resolve_projects(
+    connection: &Connection,
+    wanted: &[String],
+    chosen: &[ProjectId],
+) -> Result<Vec<ProjectId>, SaveWebhookError> {
     let mut ids: Vec<ProjectId> = Vec::new();
     for name in wanted {
         let id = match projects::find(connection, name)? {
@@ -206,7 +250,12 @@ fn keep_header_values(
     given: std::collections::BTreeMap<String, Option<String>>,
     stored: &Headers,
 ) -> Result<Headers, WebhookError> {
-    let kept = |name: &str| stored.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone());
+    let kept = |name: &str| {
+        stored
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.clone())
+    };
     given
         .into_iter()
         .map(|(name, value)| match value.or_else(|| kept(&name)) {
@@ -227,23 +276,38 @@ fn cancel_pending(write: &Write<'_>, id: &WebhookId) -> Result<(), StoreError> {
 
 pub(super) fn find(connection: &Connection, id: &WebhookId) -> Result<Option<Webhook>, StoreError> {
     let statement = "SELECT * FROM webhooks WHERE id = ?1 AND deleted_at IS NULL";
-    let Some(mut webhook) = sql::first(connection, statement, [id.as_str()], read)? else { return Ok(None) };
+    let Some(mut webhook) = sql::first(connection, statement, [id.as_str()], read)? else {
+        return Ok(None);
+    };
     webhook.projects = chosen_projects(connection, id)?;
     Ok(Some(webhook))
 }
 
 fn chosen_projects(connection: &Connection, id: &WebhookId) -> Result<Vec<ProjectId>, StoreError> {
-    let statement = "SELECT project_id FROM webhook_projects WHERE webhook_id = ?1 ORDER BY project_id";
-    sql::all(connection, statement, [id.as_str()], |row| Ok(ProjectId::new(row.get::<_, String>(0)?)))
-}
-
-fn secrets(connection: &Connection, id: &WebhookId, now: Timestamp) -> Result<Option<Secrets>, StoreError> {
     let statement =
-        "SELECT secret, next_secret, overlap_ends_at FROM webhooks WHERE id = ?1 AND deleted_at IS NULL";
-    Ok(sql::first(connection, statement, [id.as_str()], read_secrets)?.map(|secrets| secrets.at(now)))
+        "SELECT project_id FROM webhook_projects WHERE webhook_id = ?1 ORDER BY project_id";
+    sql::all(connection, statement, [id.as_str()], |row| {
+        Ok(ProjectId::new(row.get::<_, String>(0)?))
+    })
 }
 
-fn store_secrets(write: &Write<'_>, id: &WebhookId, secrets: Secrets) -> Result<Secrets, StoreError> {
+fn secrets(
+    connection: &Connection,
+    id: &WebhookId,
+    now: Timestamp,
+) -> Result<Option<Secrets>, StoreError> {
+    let statement = "SELECT secret, next_secret, overlap_ends_at FROM webhooks WHERE id = ?1 AND deleted_at IS NULL";
+    Ok(
+        sql::first(connection, statement, [id.as_str()], read_secrets)?
+            .map(|secrets| secrets.at(now)),
+    )
+}
+
+fn store_secrets(
+    write: &Write<'_>,
+    id: &WebhookId,
+    secrets: Secrets,
+) -> Result<Secrets, StoreError> {
     let next = secrets.next.as_ref();
     sql::run(
         write,
@@ -288,9 +352,17 @@ fn update(write: &Write<'_>, webhook: &Webhook) -> Result<(), StoreError> {
             webhook.held_until.map(Timestamp::millis)
         ],
     )?;
-    sql::run(write, "DELETE FROM webhook_projects WHERE webhook_id = ?1", [id])?;
+    sql::run(
+        write,
+        "DELETE FROM webhook_projects WHERE webhook_id = ?1",
+        [id],
+    )?;
     for project in &webhook.projects {
-        sql::run(write, "INSERT INTO webhook_projects (webhook_id, project_id) VALUES (?1, ?2)", [id, project.as_str()])?;
+        sql::run(
+            write,
+            "INSERT INTO webhook_projects (webhook_id, project_id) VALUES (?1, ?2)",
+            [id, project.as_str()],
+        )?;
     }
     Ok(())
 }
@@ -298,7 +370,10 @@ fn update(write: &Write<'_>, webhook: &Webhook) -> Result<(), StoreError> {
 /// A webhook without its chosen projects, which stand in a table of their own.
 fn read(row: &Row<'_>) -> rusqlite::Result<Webhook> {
     let mut topics = Vec::new();
-    for (column, topic) in [("topic_created", Topic::FeedbackCreated), ("topic_updated", Topic::FeedbackUpdated)] {
+    for (column, topic) in [
+        ("topic_created", Topic::FeedbackCreated),
+        ("topic_updated", Topic::FeedbackUpdated),
+    ] {
         if row.get(column)? {
             topics.push(topic);
         }
@@ -312,8 +387,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Webhook> {
         enabled: row.get("enabled")?,
         retries: read_retries(row)?,
         headers: sql::from_json(row, "headers")?,
-        failing_since: row.get::<_, Option<i64>>("failing_since")?.map(Timestamp::from_millis),
-        held_until: row.get::<_, Option<i64>>("held_until")?.map(Timestamp::from_millis),
+        failing_since: row
+            .get::<_, Option<i64>>("failing_since")?
+            .map(Timestamp::from_millis),
+        held_until: row
+            .get::<_, Option<i64>>("held_until")?
+            .map(Timestamp::from_millis),
         created_at: Timestamp::from_millis(row.get("created_at")?),
     })
 }
@@ -323,15 +402,26 @@ pub(super) fn read_url(row: &Row<'_>) -> rusqlite::Result<EndpointUrl> {
 }
 
 pub(super) fn read_retries(row: &Row<'_>) -> rusqlite::Result<Retries> {
-    sql::named(row, "retries", |text| [Retries::Standard, Retries::Patient].into_iter().find(|r| r.as_str() == text))
+    sql::named(row, "retries", |text| {
+        [Retries::Standard, Retries::Patient]
+            .into_iter()
+            .find(|r| r.as_str() == text)
+    })
 }
 
 pub(super) fn read_secrets(row: &Row<'_>) -> rusqlite::Result<Secrets> {
-    let next = match (row.get::<_, Option<String>>("next_secret")?, row.get::<_, Option<i64>>("overlap_ends_at")?) {
-        (Some(secret), Some(ends)) => {
-            Some(NextSecret { secret: Secret::stored(secret), overlap_ends_at: Timestamp::from_millis(ends) })
-        }
+    let next = match (
+        row.get::<_, Option<String>>("next_secret")?,
+        row.get::<_, Option<i64>>("overlap_ends_at")?,
+    ) {
+        (Some(secret), Some(ends)) => Some(NextSecret {
+            secret: Secret::stored(secret),
+            overlap_ends_at: Timestamp::from_millis(ends),
+        }),
         _ => None,
     };
-    Ok(Secrets { current: Secret::stored(row.get("secret")?), next })
+    Ok(Secrets {
+        current: Secret::stored(row.get("secret")?),
+        next,
+    })
 }

@@ -71,7 +71,9 @@ where
     E: From<StoreError> + Send,
 {
     fn run(&mut self, write: &mut Write<'_>) -> bool {
-        let Some(work) = self.work.take() else { return false };
+        let Some(work) = self.work.take() else {
+            return false;
+        };
         let result = catch_unwind(AssertUnwindSafe(|| work(write))).unwrap_or_else(|panic| {
             tracing::error!(panic = panic_text(panic.as_ref()), "a write job panicked");
             Err(StoreError::Panicked.into())
@@ -103,11 +105,26 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, ids: IdSequence, clock: Clock, wake: Arc<Notify>) -> std::io::Result<Self> {
+    pub(super) fn start(
+        connection: Connection,
+        ids: IdSequence,
+        clock: Clock,
+        wake: Arc<Notify>,
+    ) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let state = State { connection, ids, clock, wake };
-        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || state.run(jobs))?;
-        Ok(Self { queue, thread: Arc::new(Mutex::new(Some(thread))) })
+        let state = State {
+            connection,
+            ids,
+            clock,
+            wake,
+        };
+        let thread = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || state.run(jobs))?;
+        Ok(Self {
+            queue,
+            thread: Arc::new(Mutex::new(Some(thread))),
+        })
     }
 
     /// Runs `work` in the next commit and returns when that is on the disk.
@@ -118,19 +135,31 @@ impl Writer {
         E: From<StoreError> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let job = Box::new(Work { work: Some(work), result: None, answer });
-        self.queue.try_send(Message::Job(job)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
-        })?;
-        answered.await.unwrap_or_else(|_| Err(StoreError::Closed.into()))
+        let job = Box::new(Work {
+            work: Some(work),
+            result: None,
+            answer,
+        });
+        self.queue
+            .try_send(Message::Job(job))
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
+            })?;
+        answered
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Closed.into()))
     }
 
     /// Finishes what is queued and closes the connection. Blocks until that is done.
     pub(super) fn close(&self) {
         // A full queue empties by itself: the thread is at work on it.
         let _ = self.queue.blocking_send(Message::Close);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(thread) = thread {
             let _ = thread.join();
         }
@@ -148,7 +177,9 @@ impl State {
     fn run(mut self, mut jobs: mpsc::Receiver<Message>) {
         let mut open = true;
         while open {
-            let Some(first) = jobs.blocking_recv() else { break };
+            let Some(first) = jobs.blocking_recv() else {
+                break;
+            };
             let mut batch = Vec::new();
             let mut next = Some(first);
             while let Some(message) = next {
@@ -159,7 +190,11 @@ impl State {
                         break;
                     }
                 }
-                next = if batch.len() < BATCH { jobs.try_recv().ok() } else { None };
+                next = if batch.len() < BATCH {
+                    jobs.try_recv().ok()
+                } else {
+                    None
+                };
             }
             self.commit(batch);
         }
@@ -181,13 +216,23 @@ impl State {
         }
     }
 
-    fn transaction(&mut self, batch: &mut [Box<dyn Job>], wake: &mut bool) -> Result<(), StoreError> {
-        let mut transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    fn transaction(
+        &mut self,
+        batch: &mut [Box<dyn Job>],
+        wake: &mut bool,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         for job in batch {
             let savepoint = transaction.savepoint()?;
             let mut woken = false;
-            let mut write =
-                Write { connection: &savepoint, ids: &mut self.ids, now: self.clock.now(), wake: &mut woken };
+            let mut write = Write {
+                connection: &savepoint,
+                ids: &mut self.ids,
+                now: self.clock.now(),
+                wake: &mut woken,
+            };
             if job.run(&mut write) {
                 savepoint.commit()?;
                 *wake |= woken;

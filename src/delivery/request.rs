@@ -1,0 +1,158 @@
+//! From a due delivery to the exact request that goes out: headers in their order and case, signed. Pure.
+
+use crate::clock::Timestamp;
+use crate::domain::delivery::SignedRequest;
+use crate::domain::event::EventType;
+use crate::domain::id::DeliveryId;
+use crate::domain::signature;
+use crate::domain::webhook::{Headers, Secrets};
+
+const USER_AGENT: &str = "Miniback-Webhook/1.0";
+/// What stands in the log for a value that is never shown again.
+const MASK: &str = "••••••";
+
+/// What a request is made of.
+pub struct Parts<'a> {
+    pub delivery: &'a DeliveryId,
+    pub event: EventType,
+    pub event_at: Timestamp,
+    pub body: Vec<u8>,
+    /// The secrets of the moment of the attempt.
+    pub secrets: &'a Secrets,
+    pub headers: &'a Headers,
+}
+
+/// The request as it is sent at `now`. `Host`, `Date` and `Content-Length` are the client's.
+pub fn sign(parts: Parts<'_>, now: Timestamp) -> SignedRequest {
+    let body = parts.body;
+    let id = parts.delivery.as_str();
+    let secrets = parts.secrets;
+    let next = secrets.next.as_ref().map(|next| &next.secret);
+    let mut headers: Vec<(String, String)> = Vec::with_capacity(12);
+    let mut add = |name: &str, value: String| headers.push((name.to_owned(), value));
+    add("Content-Type", "application/json".into());
+    add("User-Agent", USER_AGENT.into());
+    add("X-Miniback-Event", parts.event.as_str().into());
+    add("X-Miniback-Delivery", id.into());
+    add("X-Miniback-Timestamp", parts.event_at.to_string());
+    add(
+        "X-Miniback-Signature",
+        signature::hex(&secrets.current, &body),
+    );
+    if let Some(next) = next {
+        add("X-Miniback-Signature-Next", signature::hex(next, &body));
+    }
+    // Both secrets sign during an overlap; one of another form signs nothing that a library could verify.
+    let standard: Vec<String> = std::iter::once(&secrets.current)
+        .chain(next)
+        .filter_map(|secret| signature::standard(secret, id, now.seconds(), &body))
+        .collect();
+    if !standard.is_empty() {
+        add("webhook-id", id.into());
+        add("webhook-timestamp", now.seconds().to_string());
+        add("webhook-signature", standard.join(" "));
+    }
+    for (name, value) in parts.headers {
+        add(name, value.clone());
+    }
+    SignedRequest { headers, body }
+}
+
+/// The headers for the log: the values of the webhook's own ones are masked.
+pub fn masked(request: &SignedRequest, own: &Headers) -> Vec<(String, String)> {
+    let mask = |(name, value): &(String, String)| {
+        (
+            name.clone(),
+            if own.contains_key(name) {
+                MASK.to_owned()
+            } else {
+                value.clone()
+            },
+        )
+    };
+    request.headers.iter().map(mask).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::secret::Secret;
+    use crate::domain::webhook::{NextSecret, Topic};
+
+    fn request(secrets: &Secrets) -> SignedRequest {
+        let parts = Parts {
+            delivery: &DeliveryId::new("dlv_1"),
+            event: EventType::Topic(Topic::FeedbackCreated),
+            event_at: Timestamp::from_millis(1_000),
+            body: b"{}".to_vec(),
+            secrets,
+            headers: &Headers::from([("X-Api-Key".to_owned(), "k".to_owned())]),
+        };
+        sign(parts, Timestamp::from_millis(5_999))
+    }
+
+    fn names(request: &SignedRequest) -> Vec<&str> {
+        request
+            .headers
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn a_secret_of_another_form_leaves_the_standard_headers_out() {
+        let own = Secrets {
+            current: Secret::stored("a-secret-of-my-own".into()),
+            next: None,
+        };
+        assert_eq!(
+            names(&request(&own)),
+            [
+                "Content-Type",
+                "User-Agent",
+                "X-Miniback-Event",
+                "X-Miniback-Delivery",
+                "X-Miniback-Timestamp",
+                "X-Miniback-Signature",
+                "X-Api-Key"
+            ]
+        );
+    }
+
+    #[test]
+    fn during_an_overlap_both_secrets_sign() {
+        let (old, new) = (Secret::from_random([1; 32]), Secret::from_random([2; 32]));
+        let overlap_ends_at = Timestamp::from_millis(9_000);
+        let both = Secrets {
+            current: old.clone(),
+            next: Some(NextSecret {
+                secret: new.clone(),
+                overlap_ends_at,
+            }),
+        };
+        let request = request(&both);
+        let value = |name: &str| {
+            request
+                .headers
+                .iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, v)| v.clone())
+                .unwrap()
+        };
+        assert_eq!(value("X-Miniback-Signature"), signature::hex(&old, b"{}"));
+        assert_eq!(
+            value("X-Miniback-Signature-Next"),
+            signature::hex(&new, b"{}")
+        );
+        assert_eq!(value("webhook-timestamp"), "5");
+        assert_eq!(value("webhook-signature").split(' ').count(), 2);
+        let masked = masked(
+            &request,
+            &Headers::from([("X-Api-Key".to_owned(), "k".to_owned())]),
+        );
+        assert_eq!(
+            masked.last().unwrap(),
+            &("X-Api-Key".to_owned(), MASK.to_owned())
+        );
+    }
+}

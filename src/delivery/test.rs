@@ -1,0 +1,139 @@
+//! Tests that a person sends: one attempt, signed and sent like any other, told at once.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::request::{self, Parts};
+use super::{Command, Handle};
+use crate::clock::Timestamp;
+use crate::domain::delivery::{AttemptResult, Outcome};
+use crate::domain::endpoint_url::EndpointUrl;
+use crate::domain::event::{self, EventType};
+use crate::domain::id::DeliveryId;
+use crate::domain::secret::Secret;
+use crate::domain::webhook::{Headers, Secrets, Webhook};
+use crate::store::{AttemptRecord, StoreError};
+
+/// What came of a test.
+#[derive(Clone, Debug)]
+pub struct TestReport {
+    pub outcome: Outcome,
+    /// Of the answer, if there was one.
+    pub status: Option<u16>,
+    pub duration: Duration,
+    /// The start of the answer's body (16 KiB at most); what is not UTF-8 is replaced.
+    pub response_body: String,
+}
+
+impl Handle {
+    /// Tests a saved webhook, whether it is enabled or not, and logs it. `None`: it was deleted meanwhile.
+    pub async fn test_webhook(
+        &self,
+        webhook: &Webhook,
+        user: &str,
+    ) -> Result<Option<TestReport>, StoreError> {
+        let (delivery, at) = self.store.begin_test().await?;
+        let Some(secrets) = self.store.webhook_secrets(webhook.id.clone(), at).await? else {
+            return Ok(None);
+        };
+        let test = Test {
+            url: &webhook.url,
+            delivery: &delivery,
+            at,
+            secrets: &secrets,
+            headers: &webhook.headers,
+        };
+        let (body, request_headers, result) = self.send(test, user).await?;
+        let report = TestReport::of(&result);
+        let attempt = AttemptRecord {
+            started_at: at,
+            ended_at: at.plus(result.duration),
+            error: result.problem(),
+            result,
+            request_headers,
+            hold_until: None,
+        };
+        self.store
+            .record_test(webhook.id.clone(), delivery, body, attempt)
+            .await?;
+        Ok(Some(report))
+    }
+
+    /// Tests an address that is not saved, with a secret that is not saved either; nothing is logged.
+    pub async fn test_url(
+        &self,
+        url: &EndpointUrl,
+        secret: Secret,
+        user: &str,
+    ) -> Result<TestReport, StoreError> {
+        let (delivery, at) = self.store.begin_test().await?;
+        let secrets = Secrets {
+            current: secret,
+            next: None,
+        };
+        let test = Test {
+            url,
+            delivery: &delivery,
+            at,
+            secrets: &secrets,
+            headers: &Headers::new(),
+        };
+        Ok(TestReport::of(&self.send(test, user).await?.2))
+    }
+
+    async fn send(&self, test: Test<'_>, user: &str) -> Result<Sent, StoreError> {
+        let body = event::test(user, test.at);
+        let parts = Parts {
+            delivery: test.delivery,
+            event: EventType::Test,
+            event_at: test.at,
+            body: body.clone(),
+            secrets: test.secrets,
+            headers: test.headers,
+        };
+        let request = request::sign(parts, test.at);
+        let masked = request::masked(&request, test.headers);
+        let (answer, answered) = oneshot::channel();
+        let command = Command::Send {
+            url: Box::new(test.url.clone()),
+            request,
+            answer,
+        };
+        self.commands
+            .send(command)
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        let result = answered.await.map_err(|_| StoreError::Closed)?;
+        Ok((body, masked, result))
+    }
+}
+
+struct Test<'a> {
+    url: &'a EndpointUrl,
+    delivery: &'a DeliveryId,
+    at: Timestamp,
+    secrets: &'a Secrets,
+    headers: &'a Headers,
+}
+
+/// Body, headers for the log, and what came of it.
+type Sent = (Vec<u8>, Vec<(String, String)>, AttemptResult);
+
+impl TestReport {
+    fn of(result: &AttemptResult) -> Self {
+        let answer = result.answer.as_ref();
+        Self {
+            outcome: result.outcome.clone(),
+            status: answer.map(|answer| answer.status),
+            duration: result.duration,
+            response_body: answer
+                .map(|a| String::from_utf8_lossy(&a.body).into_owned())
+                .unwrap_or_default(),
+        }
+    }
+
+    pub fn is_success(&self) -> bool {
+        self.outcome.is_success()
+    }
+}

@@ -1,0 +1,247 @@
+//! Outcomes of attempts in words: what happened, and whose side it is on and what to do about it.
+//!
+//! The first sentence is kept in the log; both stand where a person looks at a test or at a delivery.
+
+use std::time::Duration;
+
+use super::delivery::{CertificateProblem, Outcome};
+
+impl Outcome {
+    /// What happened, in one sentence.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Delivered => "Delivered.".into(),
+            Self::Status {
+                status: status @ 300..=399,
+                location: Some(location),
+            } => {
+                format!(
+                    "The endpoint redirects ({status}) to {location}; redirects are not followed."
+                )
+            }
+            Self::Status { status, .. } => {
+                format!("The endpoint answered {}.", status_words(*status))
+            }
+            Self::Timeout {
+                after,
+                connected: true,
+            } => format!("The endpoint gave no answer within {}.", seconds(*after)),
+            Self::Timeout {
+                after,
+                connected: false,
+            } => {
+                format!(
+                    "No connection to the endpoint could be made within {}.",
+                    seconds(*after)
+                )
+            }
+            Self::NameNotFound => "The name in the address was not found.".into(),
+            Self::NameLookup(_) => "The name in the address could not be looked up.".into(),
+            Self::ConnectionRefused => "The connection was refused.".into(),
+            Self::Unreachable(_) => "The endpoint’s address cannot be reached.".into(),
+            Self::ConnectionClosed => {
+                "The endpoint closed the connection without an answer.".into()
+            }
+            Self::Certificate(problem) => match problem {
+                CertificateProblem::Expired(Some(at)) => {
+                    format!("The endpoint’s certificate expired on {}.", at.day())
+                }
+                CertificateProblem::Expired(None) => {
+                    "The endpoint’s certificate has expired.".into()
+                }
+                CertificateProblem::NotYetValid(Some(at)) => {
+                    format!(
+                        "The endpoint’s certificate is valid only from {} on.",
+                        at.day()
+                    )
+                }
+                CertificateProblem::NotYetValid(None) => {
+                    "The endpoint’s certificate is not valid yet.".into()
+                }
+                CertificateProblem::WrongName => {
+                    "The endpoint’s certificate is for another name.".into()
+                }
+                CertificateProblem::UnknownIssuer => {
+                    "The endpoint’s certificate is by an unknown issuer.".into()
+                }
+                CertificateProblem::Other(text) => {
+                    format!("The endpoint’s certificate was not accepted: {text}.")
+                }
+            },
+            Self::Tls(text) => format!("No encrypted connection could be made: {text}."),
+            Self::BrokenAnswer(text) => format!("The endpoint’s answer is not valid HTTP: {text}."),
+            Self::TargetNotAllowed(refusal) => refusal.to_string(),
+        }
+    }
+
+    /// Whose side it is on, and what to do. Empty for a success.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Delivered | Self::TargetNotAllowed(_) => "",
+            Self::Status { status, .. } => status_advice(*status),
+            Self::Timeout {
+                connected: true, ..
+            } => {
+                "The endpoint is reached, but takes too long: answer first, with a 2xx, and do the work afterwards."
+            }
+            Self::Timeout {
+                connected: false, ..
+            } => {
+                "Nothing comes back from there: check that the server runs, and that its firewall lets this machine in."
+            }
+            Self::NameNotFound => {
+                "Check the spelling; a new name can take some time until it is known everywhere."
+            }
+            Self::NameLookup(_) => {
+                "This is on the side of this machine or its name server: see whether other names are found."
+            }
+            Self::ConnectionRefused => {
+                "The machine is there, but no program listens on this port: check that the endpoint runs, and its port."
+            }
+            Self::Unreachable(_) => {
+                "Check the address, and the network between this machine and the endpoint."
+            }
+            Self::ConnectionClosed => {
+                "This is on the endpoint’s side: look into its log, and check that the port speaks HTTP as the address says (http or https)."
+            }
+            Self::Certificate(CertificateProblem::Expired(_)) => {
+                "Nothing was sent. Renew the certificate on the endpoint’s side; the next try then succeeds by itself."
+            }
+            Self::Certificate(CertificateProblem::NotYetValid(_)) => {
+                "Nothing was sent. Check the clocks of both machines, or install a certificate that is valid now."
+            }
+            Self::Certificate(CertificateProblem::WrongName) => {
+                "Nothing was sent. Use the name that the certificate is for, or get one for this name."
+            }
+            Self::Certificate(CertificateProblem::UnknownIssuer) => {
+                "Nothing was sent. The endpoint may not send its intermediate certificate; for an issuer of your own, start Miniback with --ca-file."
+            }
+            Self::Certificate(CertificateProblem::Other(_)) => {
+                "Nothing was sent. Mend the certificate on the endpoint’s side."
+            }
+            Self::Tls(_) => {
+                "Check that the port speaks https with TLS 1.2 or 1.3; for plain http on localhost, write http://."
+            }
+            Self::BrokenAnswer(_) => {
+                "This is on the endpoint’s side: check that the port speaks HTTP/1.1, and https if the address says so."
+            }
+        }
+    }
+
+    /// Both, as one text.
+    pub fn explanation(&self) -> String {
+        format!("{} {}", self.sentence(), self.advice())
+            .trim_end()
+            .to_owned()
+    }
+}
+
+fn status_advice(status: u16) -> &'static str {
+    match status {
+        300..=399 => "Enter that address instead.",
+        400 | 422 => {
+            "The endpoint is reached, but does not take the event: see what it says, and check that it handles this event."
+        }
+        401 | 403 => {
+            "The endpoint is reached, but refuses: check the secret there, and that no login or filter stands before this path."
+        }
+        404 | 410 => {
+            "The server is reached, but has nothing at this path: check the path of your route, and that it takes POST."
+        }
+        405 => "The path is there, but does not take POST: check the method of your route.",
+        413 => "The endpoint does not take a body of this size: raise its limit.",
+        429 => "The endpoint asks for fewer requests: raise its limit for this machine.",
+        400..=499 => "The endpoint is reached, but does not take the event: see what it says.",
+        502..=504 => "A proxy answers for the endpoint, which is down or too slow: look there.",
+        500..=599 => "The endpoint is reached, but fails: look into its log.",
+        _ => "Answer with a status from 200 to 299.",
+    }
+}
+
+/// `404 Not Found`; a status that has no name stands alone.
+pub fn status_words(status: u16) -> String {
+    let name = match status {
+        100 => "Continue",
+        101 => "Switching Protocols",
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        418 => "I’m a teapot",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Content",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        507 => "Insufficient Storage",
+        _ => return status.to_string(),
+    };
+    format!("{status} {name}")
+}
+
+/// `5 s`, `1.5 s`, `300 ms`.
+pub fn seconds(duration: Duration) -> String {
+    match duration.as_millis() {
+        millis @ 0..1000 => format!("{millis} ms"),
+        millis if millis % 1000 == 0 => format!("{} s", millis / 1000),
+        millis => format!("{:.1} s", millis as f64 / 1000.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_says_what_happened_and_what_to_do() {
+        let outcome = Outcome::Status {
+            status: 302,
+            location: Some("https://www.example.com/hook".into()),
+        };
+        assert_eq!(
+            outcome.explanation(),
+            "The endpoint redirects (302) to https://www.example.com/hook; redirects are not followed. Enter that address instead."
+        );
+        assert!(
+            Outcome::Status {
+                status: 404,
+                location: None
+            }
+            .explanation()
+            .contains("404 Not Found")
+        );
+        let timeout = Outcome::Timeout {
+            after: Duration::from_secs(5),
+            connected: true,
+        };
+        assert!(
+            timeout
+                .explanation()
+                .starts_with("The endpoint gave no answer within 5 s.")
+        );
+        assert_eq!(seconds(Duration::from_millis(1500)), "1.5 s");
+    }
+}
