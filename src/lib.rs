@@ -1,5 +1,6 @@
 //! Miniback: feedback in, signed webhooks out.
 
+pub mod api;
 pub mod clock;
 pub mod delivery;
 pub mod domain;

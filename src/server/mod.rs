@@ -4,6 +4,7 @@ pub mod access;
 pub mod links;
 pub mod origin;
 pub mod request_id;
+mod store_faults;
 pub mod tokens;
 
 use crate::clock::Clock;

@@ -1,0 +1,76 @@
+//! Lists: `limit`, `cursor` and filters of the query, and the envelope of the answer.
+
+use actix_web::HttpRequest;
+use serde::Serialize;
+
+use super::problem::Problem;
+use crate::domain::id::ulid_of;
+use crate::store::{Page, PageRequest};
+
+const LIMIT_DEFAULT: usize = 25;
+const LIMIT_MAX: usize = 100;
+
+/// The query of a list.
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub(super) fn of(request: &HttpRequest) -> Result<Self, Problem> {
+        serde_urlencoded::from_str(request.query_string())
+            .map(Self)
+            .map_err(|_| Problem::field("", "The query of the address cannot be read."))
+    }
+
+    /// The first value of `name`.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Page by `limit` and `cursor`; a cursor is the id (with this prefix) that ended the page before.
+    pub(super) fn page(&self, prefix: &str) -> Result<PageRequest, Problem> {
+        let limit = match self.get("limit") {
+            None => LIMIT_DEFAULT,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|limit| (1..=LIMIT_MAX).contains(limit))
+                .ok_or_else(|| {
+                    Problem::field(
+                        "limit",
+                        format!("The limit is a number from 1 to {LIMIT_MAX}."),
+                    )
+                })?,
+        };
+        let before = match self.get("cursor") {
+            None => None,
+            Some(cursor) if cursor.starts_with(prefix) && ulid_of(cursor).is_some() => {
+                Some(cursor.to_owned())
+            }
+            Some(_) => {
+                return Err(Problem::field(
+                    "cursor",
+                    "This is not a cursor of this list: take the nextCursor of its last page.",
+                ));
+            }
+        };
+        Ok(PageRequest { limit, before })
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct List<T> {
+    data: Vec<T>,
+    next_cursor: Option<String>,
+}
+
+impl<T> List<T> {
+    pub(super) fn of<U>(page: Page<U>, view: impl FnMut(U) -> T) -> Self {
+        Self {
+            data: page.items.into_iter().map(view).collect(),
+            next_cursor: page.next_cursor,
+        }
+    }
+}

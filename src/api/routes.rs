@@ -1,0 +1,147 @@
+//! Every call on one screen: address, methods, who may make it, and the handler.
+
+use actix_web::http::Method;
+use actix_web::middleware::from_fn;
+use actix_web::{
+    FromRequest, Handler, HttpResponse, Resource, Responder, ResponseError, Route,
+    guard as match_by, web,
+};
+
+use super::guard::guard;
+use super::problem::Problem;
+use super::{deliveries, feedback, projects, secrets, webhook_tests, webhooks};
+use crate::server::access::Needs::{self, Admin, Member, Submit};
+
+pub fn configure(config: &mut web::ServiceConfig) {
+    config.service(
+        web::scope("/api")
+            .service(
+                web::scope("/v1")
+                    .service(call(
+                        "/projects",
+                        [get(Member, projects::list), post(Admin, projects::create)],
+                    ))
+                    .service(call(
+                        "/projects/{project}",
+                        [
+                            get(Member, projects::get),
+                            patch(Admin, projects::change),
+                            delete(Admin, projects::delete),
+                        ],
+                    ))
+                    .service(call(
+                        "/feedback",
+                        [get(Member, feedback::list), post(Submit, feedback::create)],
+                    ))
+                    .service(call(
+                        "/feedback/{id}",
+                        [
+                            get(Member, feedback::get),
+                            patch(Member, feedback::change),
+                            delete(Member, feedback::delete),
+                        ],
+                    ))
+                    .service(call(
+                        "/webhooks",
+                        [get(Admin, webhooks::list), post(Admin, webhooks::create)],
+                    ))
+                    .service(call(
+                        "/webhooks/test",
+                        [post(Admin, webhook_tests::unsaved)],
+                    ))
+                    .service(call(
+                        "/webhooks/{id}",
+                        [
+                            get(Admin, webhooks::get),
+                            patch(Admin, webhooks::change),
+                            delete(Admin, webhooks::delete),
+                        ],
+                    ))
+                    .service(call(
+                        "/webhooks/{id}/test",
+                        [post(Admin, webhook_tests::saved)],
+                    ))
+                    .service(call("/webhooks/{id}/secret", [get(Admin, secrets::get)]))
+                    .service(call(
+                        "/webhooks/{id}/secret/rotate",
+                        [post(Admin, secrets::rotate)],
+                    ))
+                    .service(call(
+                        "/webhooks/{id}/secret/rotate/finish",
+                        [post(Admin, secrets::finish)],
+                    ))
+                    .service(call(
+                        "/webhooks/{id}/deliveries",
+                        [get(Admin, deliveries::list)],
+                    ))
+                    .service(call("/deliveries/{id}", [get(Admin, deliveries::get)])),
+            )
+            .default_service(web::to(nothing_here)),
+    );
+}
+
+/// One address with its methods; any other one is answered with 405 and those that there are.
+fn call<const N: usize>(path: &str, methods: [(Method, Route); N]) -> Resource {
+    let mut allow: Vec<&str> = methods.iter().map(|(method, _)| method.as_str()).collect();
+    if allow.contains(&"GET") {
+        allow.push("HEAD");
+    }
+    let allow = allow.join(", ");
+    let resource = methods
+        .into_iter()
+        .fold(web::resource(path), |resource, (_, route)| {
+            resource.route(route)
+        });
+    resource.default_service(web::to(move || {
+        let problem = Problem::MethodNotAllowed {
+            allow: allow.clone(),
+        };
+        async move { problem.error_response() }
+    }))
+}
+
+fn get<F, Args>(needs: Needs, handler: F) -> (Method, Route)
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let route = web::route().guard(match_by::Any(match_by::Get()).or(match_by::Head()));
+    (Method::GET, guarded(needs, route.to(handler)))
+}
+
+fn post<F, Args>(needs: Needs, handler: F) -> (Method, Route)
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    (Method::POST, guarded(needs, web::post().to(handler)))
+}
+
+fn patch<F, Args>(needs: Needs, handler: F) -> (Method, Route)
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    (Method::PATCH, guarded(needs, web::patch().to(handler)))
+}
+
+fn delete<F, Args>(needs: Needs, handler: F) -> (Method, Route)
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    (Method::DELETE, guarded(needs, web::delete().to(handler)))
+}
+
+fn guarded(needs: Needs, route: Route) -> Route {
+    route.wrap(from_fn(move |request, next| guard(needs, request, next)))
+}
+
+async fn nothing_here() -> HttpResponse {
+    Problem::NotFound("There is nothing at this address; the API’s addresses begin with /api/v1/.")
+        .error_response()
+}
