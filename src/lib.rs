@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod delivery;
+pub mod demo;
 pub mod domain;
 pub mod random;
