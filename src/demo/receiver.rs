@@ -90,11 +90,18 @@ async fn receive(
     let arrived = Clock::System.now();
     let signature = request.headers().get("X-Miniback-Signature");
     let valid = is_signed(&receiver.secret, &body, signature);
-    let headers = request
+    let mut headers: Vec<_> = request
         .headers()
         .iter()
         .map(|(name, value)| (name.to_string(), text_of(value)))
         .collect();
+    // The map has no order of its own. What Miniback says of the event comes first.
+    headers.sort_by_key(|(name, _)| {
+        let rank = ["x-miniback-", "webhook-"]
+            .iter()
+            .position(|prefix| name.starts_with(prefix));
+        (rank.unwrap_or(2), name.clone())
+    });
     receiver.inbox.keep(arrived, valid, headers, &body);
     if valid {
         HttpResponse::NoContent().finish()
@@ -106,9 +113,14 @@ async fn receive(
 /// Whether `signature` is the HMAC-SHA256 of the raw body, in hex, by the shared secret. Compares in constant time.
 fn is_signed(secret: &str, body: &[u8], signature: Option<&HeaderValue>) -> bool {
     let tag: Option<Vec<u8>> = signature.and_then(|hex| {
-        let pairs = hex.as_bytes().chunks(2);
+        let digits = hex.to_str().ok()?;
+        // `from_str_radix` alone would take "+f" for a byte.
+        let digits = Some(digits).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        let pairs = (0..digits.len())
+            .step_by(2)
+            .map(|at| digits.get(at..at + 2));
         pairs
-            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+            .map(|pair| u8::from_str_radix(pair?, 16).ok())
             .collect()
     });
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
