@@ -3,6 +3,7 @@
 pub mod api;
 pub mod clock;
 pub mod delivery;
+pub mod demo;
 pub mod domain;
 pub mod random;
 pub mod server;

@@ -1,0 +1,188 @@
+//! What the receiver got: the last hundred, in memory, numbered as they came.
+//!
+//! What is shown is worked out once, at arrival; headers and body are kept as they came and never trusted.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::clock::Timestamp;
+
+const KEPT: usize = 100;
+/// How much of a message stands on a card before it is opened.
+const EXCERPT_CHARS: usize = 240;
+
+pub(super) struct Inbox {
+    /// Tells this run's ids from those of an earlier one at the same address.
+    run: String,
+    kept: Mutex<VecDeque<Arc<Received>>>,
+    newest: watch::Sender<u64>,
+}
+
+/// One request at the endpoint.
+pub(super) struct Received {
+    /// Counts from 1.
+    pub number: u64,
+    pub arrived: Timestamp,
+    pub valid: bool,
+    pub event: Option<String>,
+    pub delivery: Option<String>,
+    /// Whether this delivery had come before: retried or redelivered.
+    pub again: bool,
+    pub after_ms: Option<u64>,
+    pub signed: bool,
+    pub words: Words,
+    pub headers: Vec<(String, String)>,
+    /// Formatted where it is JSON, else as it came.
+    pub body: String,
+    pub is_json: bool,
+}
+
+/// What a body says, as far as it says it.
+#[derive(Default)]
+pub(super) struct Words {
+    pub message: Option<String>,
+    pub project: Option<String>,
+    pub status: Option<String>,
+    pub previous_status: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Summary<'a> {
+    event: Option<&'a str>,
+    delivery: Option<&'a str>,
+    valid: bool,
+    after_ms: Option<u64>,
+}
+
+impl Inbox {
+    pub fn new(started: Timestamp) -> Self {
+        Self {
+            run: started.millis().to_string(),
+            kept: Mutex::default(),
+            newest: watch::Sender::new(0),
+        }
+    }
+
+    pub fn keep(
+        &self,
+        arrived: Timestamp,
+        valid: bool,
+        headers: Vec<(String, String)>,
+        body: &[u8],
+    ) {
+        let header = |name: &str| {
+            let found = headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
+            found.map(|(_, value)| value.clone())
+        };
+        let delivery = header("X-Miniback-Delivery");
+        let happened = header("X-Miniback-Timestamp").and_then(|text| Timestamp::parse(&text));
+        let json: Option<Value> = serde_json::from_slice(body).ok();
+        let formatted = json
+            .as_ref()
+            .and_then(|json| serde_json::to_string_pretty(json).ok());
+
+        let mut kept = self.lock();
+        let number = kept.back().map_or(1, |last| last.number + 1);
+        let again = delivery.is_some() && kept.iter().any(|other| other.delivery == delivery);
+        kept.push_back(Arc::new(Received {
+            number,
+            arrived,
+            valid,
+            event: header("X-Miniback-Event"),
+            again,
+            delivery,
+            after_ms: happened
+                .map(|at| u64::try_from(arrived.since(at).as_millis()).unwrap_or(u64::MAX)),
+            signed: header("X-Miniback-Signature").is_some(),
+            words: json.as_ref().map(Words::of).unwrap_or_default(),
+            is_json: formatted.is_some(),
+            body: formatted.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()),
+            headers,
+        }));
+        if kept.len() > KEPT {
+            kept.pop_front();
+        }
+        drop(kept);
+        self.newest.send_replace(number);
+    }
+
+    /// What came after number `after`, oldest first.
+    pub fn after(&self, after: u64) -> Vec<Arc<Received>> {
+        let kept = self.lock();
+        kept.iter().filter(|r| r.number > after).cloned().collect()
+    }
+
+    /// Changes whenever something was kept.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
+    /// A number as an id of the event stream.
+    pub fn id_of(&self, number: u64) -> String {
+        format!("{}-{number}", self.run)
+    }
+
+    /// The number of an id of this run.
+    pub fn number_of(&self, id: &str) -> Option<u64> {
+        let number = id.strip_prefix(&self.run)?.strip_prefix('-')?;
+        number.parse().ok()
+    }
+
+    /// A panic while the lock was held left the list whole: it is pushed to in one step.
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Received>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Received {
+    pub fn summary(&self) -> Summary<'_> {
+        Summary {
+            event: self.event.as_deref(),
+            delivery: self.delivery.as_deref(),
+            valid: self.valid,
+            after_ms: self.after_ms,
+        }
+    }
+
+    /// The time of day, UTC; the page's script puts the reader's own in its place.
+    pub fn clock_time(&self) -> String {
+        self.arrived.to_jiff().strftime("%H:%M:%S UTC").to_string()
+    }
+
+    /// How long it was on its way, in a unit that a person would choose.
+    pub fn after(&self) -> Option<String> {
+        self.after_ms.map(|ms| match ms {
+            0..1_000 => format!("{ms} ms"),
+            1_000..10_000 => format!("{},{:03} ms", ms / 1_000, ms % 1_000),
+            10_000..120_000 => format!("{} s", ms / 1_000),
+            120_000..7_200_000 => format!("{} min", ms / 60_000),
+            _ => format!("{} h", ms / 3_600_000),
+        })
+    }
+}
+
+impl Words {
+    /// Reads what the three events have to say. A test has its message elsewhere, and no project.
+    fn of(body: &Value) -> Self {
+        let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
+        let message = text("/data/feedback/message").or_else(|| text("/data/message"));
+        Self {
+            message: message.map(excerpt),
+            project: text("/data/project/name").map(str::to_owned),
+            status: text("/data/feedback/status").map(str::to_owned),
+            previous_status: text("/data/previousStatus").map(str::to_owned),
+        }
+    }
+}
+
+fn excerpt(message: &str) -> String {
+    match message.char_indices().nth(EXCERPT_CHARS) {
+        Some((end, _)) => format!("{}…", message[..end].trim_end()),
+        None => message.to_owned(),
+    }
+}

@@ -1,0 +1,251 @@
+//! The demo's receiver: an endpoint as its author would write it, and a page that shows what it got.
+//!
+//! It checks `X-Miniback-Signature` over the raw body with the one secret it was given, answers 204 or 401, and
+//! keeps the last hundred in memory ([`super::inbox`]). Whoever holds the page open is told of each by server-sent
+//! events; a page that was away for a while asks for what it missed with `Last-Event-ID`.
+
+use std::io;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderValue;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use askama::Template;
+use futures_util::{Stream, stream};
+use ring::hmac;
+use serde::Deserialize;
+use tokio::sync::watch;
+
+use super::inbox::{Inbox, Received};
+use super::server::{DemoServer, NotFound, files, html, origins_of, page_headers, url_of};
+use crate::clock::Clock;
+
+/// Where webhooks are to be sent, below the receiver's address.
+pub const ENDPOINT_PATH: &str = "/webhooks/miniback";
+/// Well above what a feedback of the longest message comes to.
+const MAX_BODY_BYTES: usize = 256 * 1024;
+/// How often an event stream without events says that it is still there.
+const STILL_THERE: Duration = Duration::from_secs(20);
+
+struct Receiver {
+    secret: String,
+    inbox: Inbox,
+    stopping: watch::Receiver<bool>,
+}
+
+/// Starts the receiver on `listener`, within a tokio runtime. Only pages at `site_url` may frame it.
+///
+/// Webhooks belong to [`endpoint`] of the returned server's address, signed with `secret`.
+pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Result<DemoServer> {
+    let url = url_of(&listener)?;
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+         form-action 'none'; base-uri 'none'; frame-ancestors {}",
+        origins_of(site_url)
+    );
+    let stopping = watch::Sender::new(false);
+    let receiver = web::Data::new(Receiver {
+        secret,
+        inbox: Inbox::new(Clock::System.now()),
+        stopping: stopping.subscribe(),
+    });
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(receiver.clone())
+            .app_data(web::PayloadConfig::new(MAX_BODY_BYTES))
+            .wrap(page_headers(&policy))
+            .configure(|config| {
+                let script = include_str!("../../static/demo_receiver.js");
+                files(
+                    config,
+                    script,
+                    include_str!("../../static/demo_receiver.svg"),
+                );
+            })
+            .route(ENDPOINT_PATH, web::post().to(receive))
+            .route("/", web::get().to(show))
+            .route("/events", web::get().to(events))
+            .route("/received.json", web::get().to(list))
+            .default_service(web::to(not_found))
+    })
+    .workers(1)
+    .disable_signals()
+    .shutdown_timeout(1)
+    .listen(listener)?
+    .run();
+    Ok(DemoServer::spawn(url, server, stopping))
+}
+
+/// The address to give a webhook, of a receiver at `url`.
+pub fn endpoint(url: &str) -> String {
+    format!("{url}{ENDPOINT_PATH}")
+}
+
+async fn receive(
+    receiver: web::Data<Receiver>,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> HttpResponse {
+    let arrived = Clock::System.now();
+    let signature = request.headers().get("X-Miniback-Signature");
+    let valid = is_signed(&receiver.secret, &body, signature);
+    let mut headers: Vec<_> = request
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.to_string(), text_of(value)))
+        .collect();
+    // The map has no order of its own. What Miniback says of the event comes first.
+    headers.sort_by_key(|(name, _)| {
+        let rank = ["x-miniback-", "webhook-"]
+            .iter()
+            .position(|prefix| name.starts_with(prefix));
+        (rank.unwrap_or(2), name.clone())
+    });
+    receiver.inbox.keep(arrived, valid, headers, &body);
+    if valid {
+        HttpResponse::NoContent().finish()
+    } else {
+        HttpResponse::Unauthorized().body("The signature is not by the secret of this endpoint.\n")
+    }
+}
+
+/// Whether `signature` is the HMAC-SHA256 of the raw body, in hex, by the shared secret. Compares in constant time.
+fn is_signed(secret: &str, body: &[u8], signature: Option<&HeaderValue>) -> bool {
+    let tag: Option<Vec<u8>> = signature.and_then(|hex| {
+        let digits = hex.to_str().ok()?;
+        // `from_str_radix` alone would take "+f" for a byte.
+        let digits = Some(digits).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        let pairs = (0..digits.len())
+            .step_by(2)
+            .map(|at| digits.get(at..at + 2));
+        pairs
+            .map(|pair| u8::from_str_radix(pair?, 16).ok())
+            .collect()
+    });
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    tag.is_some_and(|tag| hmac::verify(&key, body, &tag).is_ok())
+}
+
+fn text_of(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+#[derive(Template)]
+#[template(path = "demo/receiver.html")]
+struct Page {
+    endpoint_path: &'static str,
+    /// The id of the newest that the page shows: where its event stream goes on.
+    last_id: String,
+    newest_first: Vec<std::sync::Arc<Received>>,
+}
+
+/// One webhook on the page; the event stream sends the same.
+#[derive(Template)]
+#[template(path = "demo/received.html")]
+struct Card<'a> {
+    received: &'a Received,
+}
+
+async fn show(receiver: web::Data<Receiver>) -> HttpResponse {
+    let mut newest_first = receiver.inbox.after(0);
+    newest_first.reverse();
+    let newest = newest_first.first().map_or(0, |received| received.number);
+    let page = Page {
+        endpoint_path: ENDPOINT_PATH,
+        last_id: receiver.inbox.id_of(newest),
+        newest_first,
+    };
+    html(StatusCode::OK, &page)
+}
+
+async fn list(receiver: web::Data<Receiver>) -> HttpResponse {
+    let newest_first: Vec<_> = receiver.inbox.after(0).into_iter().rev().collect();
+    let list: Vec<_> = newest_first
+        .iter()
+        .map(|received| received.summary())
+        .collect();
+    HttpResponse::Ok().json(list)
+}
+
+async fn not_found() -> HttpResponse {
+    let page = NotFound {
+        name: "Receiver",
+        look: "receiver",
+    };
+    html(StatusCode::NOT_FOUND, &page)
+}
+
+#[derive(Deserialize)]
+struct Since {
+    /// The last event of the page as it was rendered; a reconnecting browser sends the header instead.
+    after: Option<String>,
+}
+
+async fn events(
+    receiver: web::Data<Receiver>,
+    request: HttpRequest,
+    since: web::Query<Since>,
+) -> HttpResponse {
+    let last = request.headers().get("Last-Event-ID").map(text_of);
+    let last = last.or_else(|| since.into_inner().after);
+    HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .streaming(event_stream(receiver, last))
+}
+
+fn event_stream(
+    receiver: web::Data<Receiver>,
+    last: Option<String>,
+) -> impl Stream<Item = Result<web::Bytes, io::Error>> {
+    let start = match last.as_deref().map(|id| receiver.inbox.number_of(id)) {
+        None => Some((0, "retry: 1000\n\n")),
+        Some(Some(number)) => Some((number, "retry: 1000\n\n")),
+        // The page is of an earlier run of the demo, and what it shows is gone.
+        Some(None) => None,
+    };
+    let changes = receiver.inbox.changes();
+    let stopping = receiver.stopping.clone();
+    let state = (receiver, changes, stopping, start);
+    stream::unfold(Some(state), |state| async move {
+        let (receiver, mut changes, mut stopping, start) = state?;
+        let Some((after, greeting)) = start else {
+            return Some((
+                Ok(web::Bytes::from_static(b"event: reset\ndata: gone\n\n")),
+                None,
+            ));
+        };
+        if !greeting.is_empty() {
+            let next = (receiver, changes, stopping, Some((after, "")));
+            return Some((Ok(web::Bytes::from_static(greeting.as_bytes())), Some(next)));
+        }
+        // Marked as seen before it is read, so that what comes in between wakes the wait below.
+        changes.borrow_and_update();
+        let mut fresh = receiver.inbox.after(after);
+        if fresh.is_empty() {
+            tokio::select! {
+                _ = stopping.wait_for(|stopping| *stopping) => return None,
+                _ = changes.changed() => fresh = receiver.inbox.after(after),
+                () = tokio::time::sleep(STILL_THERE) => {}
+            }
+        }
+        let number = fresh.last().map_or(after, |received| received.number);
+        let text = if fresh.is_empty() {
+            ":\n\n".to_owned()
+        } else {
+            fresh
+                .iter()
+                .map(|received| event_text(&receiver.inbox, received))
+                .collect()
+        };
+        let next = (receiver, changes, stopping, Some((number, "")));
+        Some((Ok(web::Bytes::from(text)), Some(next)))
+    })
+}
+
+/// One server-sent event. The markup goes as a JSON string: a line end in it, of whatever kind, would end the event.
+fn event_text(inbox: &Inbox, received: &Received) -> String {
+    let card = Card { received }.render().unwrap_or_default();
+    let id = inbox.id_of(received.number);
+    format!("id: {id}\ndata: {}\n\n", serde_json::Value::from(card))
+}
