@@ -1,10 +1,24 @@
 //! Miniback: feedback in, signed webhooks out.
+//!
+//! In reading order: [`domain`] has the rules, [`store`] keeps, [`delivery`] sends, [`api`] and [`web`] are the two
+//! faces over what they share in [`server`]; [`app`] puts them together, [`cli`] runs it, [`demo`] shows it.
+
+pub mod domain;
+
+pub mod store;
+
+pub mod delivery;
+pub mod retention;
 
 pub mod api;
-pub mod clock;
-pub mod delivery;
-pub mod demo;
-pub mod domain;
-pub mod random;
 pub mod server;
-pub mod store;
+pub mod web;
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod demo;
+
+pub mod clock;
+pub mod logging;
+pub mod random;

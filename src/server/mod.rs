@@ -1,6 +1,7 @@
 //! What pages and API share: the parts that a handler works with, links, who a request comes from, and who may do what.
 
 pub mod access;
+pub mod health;
 pub mod links;
 pub mod origin;
 pub mod request_id;

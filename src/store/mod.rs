@@ -15,6 +15,7 @@ mod outbox;
 mod page;
 mod projects;
 mod reader;
+mod retention;
 mod sessions;
 mod sql;
 mod tokens;

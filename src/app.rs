@@ -1,0 +1,168 @@
+//! Starts the parts in order, and stops them in reverse.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+
+use crate::clock::Clock;
+use crate::config::{FirstUser, ServeOptions};
+use crate::delivery::connector::TlsConfigError;
+use crate::delivery::{self, connector};
+use crate::domain::egress_policy::EgressPolicy;
+use crate::domain::password;
+use crate::domain::retry::Schedule;
+use crate::server::links::Links;
+use crate::server::origin::TrustedProxies;
+use crate::server::{Site, health, request_id, tokens};
+use crate::store::{self, AccountStoreError, LinkPurpose, OpenError, Store, StoreError};
+use crate::{api, retention, web as pages};
+
+/// How long a setup address can be used.
+const SETUP_LIVES: Duration = Duration::from_secs(3600);
+
+/// Why the appliance does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("--listen: cannot listen on {address}: {source}; choose another address or port")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("--ca-file: {0}")]
+    CaFile(#[from] TlsConfigError),
+    #[error("the first user could not be made: {0}")]
+    FirstUser(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("a part could not be started: {0}")]
+    Part(#[from] std::io::Error),
+}
+
+impl StartError {
+    /// 2: the configuration, or what it points to, has to be changed; 1: all else.
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            Self::CaFile(_) => 2,
+            Self::Open(OpenError::Directory { .. } | OpenError::Newer { .. } | OpenError::NotADatabase { .. }) => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// The running appliance.
+pub struct Running {
+    /// Where it listens: `http://127.0.0.1:8080`.
+    pub url: String,
+    /// The one-time address that makes the first user, where there is none.
+    pub setup_url: Option<String>,
+    pub site: web::Data<Site>,
+    server: ServerHandle,
+    retention: tokio::task::JoinHandle<()>,
+    timeout: Duration,
+    _lock: store::DirectoryLock,
+}
+
+/// Starts everything; when this returns, requests are answered.
+pub async fn start(options: &ServeOptions, first_user: Option<FirstUser>, clock: Clock) -> Result<Running, StartError> {
+    let data_dir: &PathBuf = &options.data.data_dir;
+    let tls = connector::tls_config(&options.delivery.ca_file)?;
+    store::make_directory(data_dir)?;
+    let lock = store::lock(data_dir)?;
+    let store = Store::open(data_dir, Some(&lock), clock.clone())?;
+
+    let listen = |source| StartError::Listen { address: options.listen, source };
+    let listener = TcpListener::bind(options.listen).map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let url = format!("http://{address}");
+
+    let own_addresses = if_addrs::get_if_addrs()?.into_iter().map(|interface| interface.ip()).collect();
+    let allowed = options.delivery.allow_target.clone();
+    let policy = EgressPolicy::new(allowed, options.delivery.deny_localhost, vec![address], own_addresses);
+    let settings = delivery::Settings {
+        policy: Arc::new(policy),
+        tls: Arc::new(tls),
+        timeout: options.delivery.timeout,
+        schedule: Schedule::new(options.delivery.retry_delays.0.clone()),
+    };
+    let delivery = delivery::start(store.clone(), clock.clone(), settings)?;
+    let links = Links::new(options.base_url.as_ref());
+    let setup_url = first_user_or_setup(&store, first_user, &links, &url).await?;
+    let retention = actix_web::rt::spawn(retention::run(store.clone(), clock.clone(), options.retention));
+
+    let proxies = TrustedProxies(options.trusted_proxy.clone());
+    let site = web::Data::new(Site { store, clock: clock.clone(), delivery, links, proxies });
+    let pages = web::Data::new(pages::WebState::new(clock));
+    let timeout = options.delivery.timeout;
+    let app_site = site.clone();
+    let server = HttpServer::new(move || {
+        let base_path = app_site.links.base_path().to_owned();
+        App::new()
+            .app_data(app_site.clone())
+            .app_data(pages.clone())
+            .wrap(from_fn(request_id::name_requests))
+            .configure(|config| beneath(config, &base_path))
+            .configure(everything)
+    })
+    .disable_signals()
+    .shutdown_timeout(timeout.as_secs() + 1)
+    .listen(listener)
+    .map_err(listen)?
+    .run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    Ok(Running { url, setup_url, site, server: handle, retention, timeout, _lock: lock })
+}
+
+/// The addresses answer beneath the base path and without it, for a proxy that strips it.
+fn beneath(config: &mut web::ServiceConfig, base_path: &str) {
+    if !base_path.is_empty() {
+        config.service(web::scope(base_path).configure(everything));
+    }
+}
+
+fn everything(config: &mut web::ServiceConfig) {
+    config.configure(health::configure).configure(api::configure).configure(pages::configure);
+}
+
+/// Makes the first user from the environment where there is none, or a setup address by which a person makes them.
+async fn first_user_or_setup(
+    store: &Store,
+    first_user: Option<FirstUser>,
+    links: &Links,
+    url: &str,
+) -> Result<Option<String>, StartError> {
+    if store.has_users().await? {
+        return Ok(None);
+    }
+    if let Some(user) = first_user {
+        let fail = |error: &dyn std::fmt::Display| StartError::FirstUser(error.to_string());
+        let hash = password::hash(&user.password).map_err(|error| fail(&error))?;
+        return match store.add_first_user(user.email, hash).await {
+            Ok(_) | Err(AccountStoreError::NotFirst) => Ok(None),
+            Err(error) => Err(fail(&error)),
+        };
+    }
+    let token = tokens::new();
+    store.make_link(LinkPurpose::Setup, None, tokens::hash(&token), SETUP_LIVES).await?;
+    Ok(Some(links.absolute(url, &format!("/setup?token={token}"))))
+}
+
+impl Running {
+    /// Stops accepting, lets what is in flight end (at most the timeout and 1 s), closes the database.
+    pub async fn stop(self) {
+        self.retention.abort();
+        let both = async {
+            tokio::join!(self.server.stop(true), self.site.delivery.stop());
+        };
+        if tokio::time::timeout(self.timeout + Duration::from_secs(1), both).await.is_err() {
+            tracing::warn!("something was still in flight; its delivery is sent again after the next start");
+        }
+        let store = self.site.store.clone();
+        // The writer finishes what is queued; the pool's threads are not waited for.
+        let _ = tokio::task::spawn_blocking(move || store.close()).await;
+    }
+}

@@ -1,0 +1,71 @@
+//! The command line: one file a command.
+
+mod data;
+mod demo;
+mod password;
+mod serve;
+mod token;
+mod user;
+
+use std::io::Write;
+
+use crate::config::{self, Command, ConfigError};
+
+/// Runs what the command line asks for; returns the exit code: 0, 1 for what failed, 2 for what was asked wrongly.
+pub fn run() -> i32 {
+    let cli = match config::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(ConfigError::Asked(text)) => {
+            print(&text.ansi().to_string());
+            return 0;
+        }
+        Err(ConfigError::NoCommand(text)) => {
+            eprint!("{text}");
+            return 2;
+        }
+        Err(ConfigError::Wrong(line)) => {
+            eprintln!("miniback: {line}");
+            return 2;
+        }
+    };
+    let done = match cli.command {
+        Command::Serve(options) => serve::run(&options),
+        Command::Demo(options) => demo::run(&options),
+        Command::User(command) => user::run(command),
+        Command::Token(command) => token::run(command),
+    };
+    match done {
+        Ok(()) => 0,
+        Err(Failure { line, code }) => {
+            eprintln!("miniback: {line}");
+            code
+        }
+    }
+}
+
+/// Why a command failed: one line, and the exit code.
+struct Failure {
+    line: String,
+    code: i32,
+}
+
+impl Failure {
+    fn new(error: impl std::fmt::Display) -> Self {
+        Self { line: error.to_string(), code: 1 }
+    }
+
+    fn wrong(error: impl std::fmt::Display) -> Self {
+        Self { line: error.to_string(), code: 2 }
+    }
+}
+
+/// Prints to standard output; a reader that has gone away (`| head`) is no fault.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Text that came from outside, safe for a terminal: control characters are escaped.
+fn safe(text: &str) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escape).collect()
+}

@@ -1,0 +1,31 @@
+//! Removing what is too old, in steps that hold no other writer up.
+
+use rusqlite::params;
+
+use super::error::StoreError;
+use super::{Store, sql};
+use crate::clock::Timestamp;
+
+/// How many deliveries a step removes.
+const STEP: i64 = 200;
+
+impl Store {
+    /// Removes some of the deliveries that finished before `time`, with their attempts, and the events that have no
+    /// delivery left. Returns how many deliveries it removed: 0 = none is left.
+    pub async fn remove_deliveries_finished_before(&self, time: Timestamp) -> Result<usize, StoreError> {
+        self.writer
+            .write(move |write| {
+                let old = "SELECT id, event_id FROM deliveries WHERE finished_at < ?1 ORDER BY finished_at LIMIT ?2";
+                let pairs = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+                let old = sql::all(write, old, params![time.millis(), STEP], pairs)?;
+                for (delivery, event) in &old {
+                    sql::run(write, "DELETE FROM deliveries WHERE id = ?1", [delivery])?;
+                    let alone = "DELETE FROM events WHERE id = ?1
+                        AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_id = ?1)";
+                    sql::run(write, alone, [event])?;
+                }
+                Ok(old.len())
+            })
+            .await
+    }
+}
