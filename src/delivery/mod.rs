@@ -1,4 +1,6 @@
 //! All outbound HTTP.
 
+pub mod answer_head;
 pub mod client;
 pub mod connector;
+pub mod stream;
