@@ -109,7 +109,7 @@ impl Sender {
         let connector = Connector::new()
             .limit(0)
             .conn_keep_alive(KEEP_ALIVE)
-            .timeout(self.timeout * 2)
+            .timeout(self.timeout.saturating_mul(2))
             .connector(service);
         Client::builder()
             .connector(connector)
@@ -269,7 +269,14 @@ impl Sender {
             SendRequestError::Connect(ConnectError::Timeout) | SendRequestError::Timeout => {
                 self.timed_out(progress)
             }
-            SendRequestError::Response(error) => Outcome::BrokenAnswer(error.to_string()),
+            SendRequestError::Response(error) => Outcome::BrokenAnswer(match error {
+                ParseError::Status | ParseError::Version => {
+                    "its first line is not valid".to_owned()
+                }
+                ParseError::Header => "a field of its head is not valid".to_owned(),
+                other => other.to_string(),
+            }),
+            // What is left cannot be written down or has no connection: values that passed no check of ours.
             other => Outcome::Unreachable(other.to_string()),
         }
     }

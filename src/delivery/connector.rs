@@ -200,3 +200,63 @@ fn pem_problem(error: &rustls::pki_types::pem::Error) -> String {
         other => format!("it is not valid PEM ({other})"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_does_not_exist_is_told_from_a_look_up_that_failed() {
+        let said = |detail: &str| {
+            let text = format!("failed to lookup address information: {detail}");
+            look_up_failure(io::Error::other(text))
+        };
+        for detail in [
+            "Name or service not known",
+            "No address associated with hostname",
+            "Name does not resolve",
+            "nodename nor servname provided, or not known",
+        ] {
+            let failure = said(detail);
+            assert!(matches!(failure, ConnectFailure::NameNotFound), "{detail}");
+        }
+        let failure = said("Temporary failure in name resolution");
+        assert!(
+            matches!(&failure, ConnectFailure::NameLookup(d) if d == "Temporary failure in name resolution"),
+            "{failure:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn localhost_and_addresses_are_never_looked_up() {
+        let addresses = async |text: &str| {
+            let url = EndpointUrl::parse(text).unwrap();
+            let found = look_up(&url).await.unwrap();
+            found.iter().map(SocketAddr::to_string).collect::<Vec<_>>()
+        };
+        let localhost = ["127.0.0.1:3000", "[::1]:3000"];
+        assert_eq!(addresses("http://localhost:3000").await, localhost);
+        assert_eq!(addresses("https://LocalHost.:3000").await, localhost);
+        assert_eq!(addresses("https://0x0a.5").await, ["10.0.0.5:443"]);
+        assert_eq!(
+            addresses("http://[::ffff:1.2.3.4]").await,
+            ["[::ffff:1.2.3.4]:80"]
+        );
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_tried_where_one_refuses() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let good = listener.local_addr().unwrap();
+        let closed = SocketAddr::from(([127, 0, 0, 2], good.port()));
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let stream = connect_tcp(&[closed, good], deadline).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+        let failure = connect_tcp(&[closed, closed], deadline).await.unwrap_err();
+        assert!(
+            matches!(&failure, ConnectFailure::Tcp(e) if e.kind() == io::ErrorKind::ConnectionRefused)
+        );
+        let nothing = connect_tcp(&[], deadline).await.unwrap_err();
+        assert!(matches!(nothing, ConnectFailure::NameNotFound));
+    }
+}
