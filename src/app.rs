@@ -31,7 +31,10 @@ pub enum StartError {
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error("--listen: cannot listen on {address}: {source}; choose another address or port")]
-    Listen { address: SocketAddr, source: std::io::Error },
+    Listen {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
     #[error("--ca-file: {0}")]
     CaFile(#[from] TlsConfigError),
     #[error("the first user could not be made: {0}")]
@@ -47,7 +50,11 @@ impl StartError {
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::CaFile(_) => 2,
-            Self::Open(OpenError::Directory { .. } | OpenError::Newer { .. } | OpenError::NotADatabase { .. }) => 2,
+            Self::Open(
+                OpenError::Directory { .. }
+                | OpenError::Newer { .. }
+                | OpenError::NotADatabase { .. },
+            ) => 2,
             _ => 1,
         }
     }
@@ -66,22 +73,41 @@ pub struct Running {
     _lock: store::DirectoryLock,
 }
 
-/// Starts everything; when this returns, requests are answered.
-pub async fn start(options: &ServeOptions, first_user: Option<FirstUser>, clock: Clock) -> Result<Running, StartError> {
+/// Starts everything; when this returns, requests are answered. `listener`: one that is bound already, in place of
+/// `--listen`.
+pub async fn start(
+    options: &ServeOptions,
+    listener: Option<TcpListener>,
+    first_user: Option<FirstUser>,
+    clock: Clock,
+) -> Result<Running, StartError> {
     let data_dir: &PathBuf = &options.data.data_dir;
     let tls = connector::tls_config(&options.delivery.ca_file)?;
     store::make_directory(data_dir)?;
     let lock = store::lock(data_dir)?;
     let store = Store::open(data_dir, Some(&lock), clock.clone())?;
 
-    let listen = |source| StartError::Listen { address: options.listen, source };
-    let listener = TcpListener::bind(options.listen).map_err(listen)?;
+    let listen = |source| StartError::Listen {
+        address: options.listen,
+        source,
+    };
+    let listener = listener
+        .map_or_else(|| TcpListener::bind(options.listen), Ok)
+        .map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let url = format!("http://{address}");
 
-    let own_addresses = if_addrs::get_if_addrs()?.into_iter().map(|interface| interface.ip()).collect();
+    let own_addresses = if_addrs::get_if_addrs()?
+        .into_iter()
+        .map(|interface| interface.ip())
+        .collect();
     let allowed = options.delivery.allow_target.clone();
-    let policy = EgressPolicy::new(allowed, options.delivery.deny_localhost, vec![address], own_addresses);
+    let policy = EgressPolicy::new(
+        allowed,
+        options.delivery.deny_localhost,
+        vec![address],
+        own_addresses,
+    );
     let settings = delivery::Settings {
         policy: Arc::new(policy),
         tls: Arc::new(tls),
@@ -91,10 +117,20 @@ pub async fn start(options: &ServeOptions, first_user: Option<FirstUser>, clock:
     let delivery = delivery::start(store.clone(), clock.clone(), settings)?;
     let links = Links::new(options.base_url.as_ref());
     let setup_url = first_user_or_setup(&store, first_user, &links, &url).await?;
-    let retention = actix_web::rt::spawn(retention::run(store.clone(), clock.clone(), options.retention));
+    let retention = actix_web::rt::spawn(retention::run(
+        store.clone(),
+        clock.clone(),
+        options.retention,
+    ));
 
     let proxies = TrustedProxies(options.trusted_proxy.clone());
-    let site = web::Data::new(Site { store, clock: clock.clone(), delivery, links, proxies });
+    let site = web::Data::new(Site {
+        store,
+        clock: clock.clone(),
+        delivery,
+        links,
+        proxies,
+    });
     let pages = web::Data::new(pages::WebState::new(clock));
     let timeout = options.delivery.timeout;
     let app_site = site.clone();
@@ -114,7 +150,15 @@ pub async fn start(options: &ServeOptions, first_user: Option<FirstUser>, clock:
     .run();
     let handle = server.handle();
     actix_web::rt::spawn(server);
-    Ok(Running { url, setup_url, site, server: handle, retention, timeout, _lock: lock })
+    Ok(Running {
+        url,
+        setup_url,
+        site,
+        server: handle,
+        retention,
+        timeout,
+        _lock: lock,
+    })
 }
 
 /// The addresses answer beneath the base path and without it, for a proxy that strips it.
@@ -125,7 +169,10 @@ fn beneath(config: &mut web::ServiceConfig, base_path: &str) {
 }
 
 fn everything(config: &mut web::ServiceConfig) {
-    config.configure(health::configure).configure(api::configure).configure(pages::configure);
+    config
+        .configure(health::configure)
+        .configure(api::configure)
+        .configure(pages::configure);
 }
 
 /// Makes the first user from the environment where there is none, or a setup address by which a person makes them.
@@ -147,7 +194,9 @@ async fn first_user_or_setup(
         };
     }
     let token = tokens::new();
-    store.make_link(LinkPurpose::Setup, None, tokens::hash(&token), SETUP_LIVES).await?;
+    store
+        .make_link(LinkPurpose::Setup, None, tokens::hash(&token), SETUP_LIVES)
+        .await?;
     Ok(Some(links.absolute(url, &format!("/setup?token={token}"))))
 }
 
@@ -158,8 +207,13 @@ impl Running {
         let both = async {
             tokio::join!(self.server.stop(true), self.site.delivery.stop());
         };
-        if tokio::time::timeout(self.timeout + Duration::from_secs(1), both).await.is_err() {
-            tracing::warn!("something was still in flight; its delivery is sent again after the next start");
+        if tokio::time::timeout(self.timeout + Duration::from_secs(1), both)
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "something was still in flight; its delivery is sent again after the next start"
+            );
         }
         let store = self.site.store.clone();
         // The writer finishes what is queued; the pool's threads are not waited for.

@@ -20,7 +20,12 @@ use crate::domain::egress_policy::AllowTarget;
 
 /// Self-hosted feedback: it comes in from your website, and goes out as signed webhooks.
 #[derive(Debug, Parser)]
-#[command(name = "miniback", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(
+    name = "miniback",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -29,7 +34,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the appliance: pages, API and delivery of webhooks
-    Serve(ServeOptions),
+    Serve(Box<ServeOptions>),
     /// Try it: Miniback on loopback with sample data, a sample site and a receiver that verifies what it gets
     Demo(DemoOptions),
     /// Add, list and remove users, and set their passwords
@@ -43,7 +48,12 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct DataDir {
     /// Where the database miniback.db is; made where it is missing
-    #[arg(long, env = "MINIBACK_DATA_DIR", default_value = "./data", value_name = "DIR")]
+    #[arg(
+        long,
+        env = "MINIBACK_DATA_DIR",
+        default_value = "./data",
+        value_name = "DIR"
+    )]
     pub data_dir: PathBuf,
 }
 
@@ -52,7 +62,12 @@ pub struct ServeOptions {
     #[command(flatten)]
     pub data: DataDir,
     /// Address and port to listen on; port 0 picks a free one
-    #[arg(long, env = "MINIBACK_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
+    #[arg(
+        long,
+        env = "MINIBACK_LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDRESS:PORT"
+    )]
     pub listen: SocketAddr,
     /// The public address, with a path if there is one [default: as the request says]
     #[arg(long, env = "MINIBACK_BASE_URL", value_parser = base_url, value_name = "URL")]
@@ -80,7 +95,12 @@ pub struct ServeOptions {
 #[derive(Clone, Debug, Args)]
 pub struct DeliveryOptions {
     /// Allow webhooks to these otherwise forbidden targets: a CIDR, or a host name with or without a port
-    #[arg(long, env = "MINIBACK_ALLOW_TARGET", value_delimiter = ',', value_name = "TARGET,…")]
+    #[arg(
+        long,
+        env = "MINIBACK_ALLOW_TARGET",
+        value_delimiter = ',',
+        value_name = "TARGET,…"
+    )]
     pub allow_target: Vec<AllowTarget>,
     /// Forbid webhooks to localhost
     #[arg(
@@ -95,7 +115,12 @@ pub struct DeliveryOptions {
     )]
     pub deny_localhost: bool,
     /// Certificates of further issuers to trust, as PEM
-    #[arg(long, env = "MINIBACK_CA_FILE", value_delimiter = ',', value_name = "FILE,…")]
+    #[arg(
+        long,
+        env = "MINIBACK_CA_FILE",
+        value_delimiter = ',',
+        value_name = "FILE,…"
+    )]
     pub ca_file: Vec<PathBuf>,
     /// How long an endpoint may take to answer
     #[arg(long, env = "MINIBACK_TIMEOUT", default_value = "5s", value_parser = timeout, value_name = "TIME")]
@@ -124,7 +149,11 @@ pub enum LogFormat {
 
 impl LogOptions {
     pub fn format(&self) -> LogFormat {
-        let usual = if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
+        let usual = if std::io::stderr().is_terminal() {
+            LogFormat::Text
+        } else {
+            LogFormat::Json
+        };
         self.log_format.unwrap_or(usual)
     }
 }
@@ -215,39 +244,63 @@ pub enum ConfigError {
 }
 
 /// Reads the command line and the environment.
-pub fn parse(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, ConfigError> {
+pub fn parse(
+    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<Cli, ConfigError> {
     let matches = unset_empty_variables(Cli::command()).try_get_matches_from(arguments);
-    matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ConfigError::Asked(error.render()),
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => ConfigError::NoCommand(error.render()),
-        _ => ConfigError::Wrong(one_line(&error.render().to_string())),
-    })
+    matches
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+        .map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                ConfigError::Asked(error.render())
+            }
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                ConfigError::NoCommand(error.render())
+            }
+            _ => ConfigError::Wrong(one_line(&error.render().to_string())),
+        })
 }
 
 /// clap takes an empty variable for an empty value; here it counts as not set, and help still names it.
 fn unset_empty_variables(command: clap::Command) -> clap::Command {
-    command.mut_args(unset_if_empty).mut_subcommands(unset_empty_variables)
+    command
+        .mut_args(unset_if_empty)
+        .mut_subcommands(unset_empty_variables)
 }
 
 fn unset_if_empty(argument: clap::Arg) -> clap::Arg {
-    let Some(variable) = argument.get_env().map(ToOwned::to_owned) else { return argument };
+    let Some(variable) = argument.get_env().map(ToOwned::to_owned) else {
+        return argument;
+    };
     if std::env::var_os(&variable).is_none_or(|value| !value.is_empty()) {
         return argument;
     }
-    let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
-    argument.env(None::<&'static str>).help(format!("{help} [env: {}=]", variable.to_string_lossy()))
+    let help = argument
+        .get_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    argument
+        .env(None::<&'static str>)
+        .help(format!("{help} [env: {}=]", variable.to_string_lossy()))
 }
 
 /// clap's message without its tips and usage: the first paragraph, in one line.
 fn one_line(text: &str) -> String {
-    let paragraph = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();
+    let paragraph = text
+        .trim_start_matches("error: ")
+        .split("\n\n")
+        .next()
+        .unwrap_or_default();
     paragraph.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// `MINIBACK_ADMIN_EMAIL` with `MINIBACK_ADMIN_PASSWORD` or `MINIBACK_ADMIN_PASSWORD_FILE`.
 pub fn first_user(variable: impl Fn(&str) -> Option<String>) -> Result<Option<FirstUser>, String> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-    let password = match (set("MINIBACK_ADMIN_PASSWORD"), set("MINIBACK_ADMIN_PASSWORD_FILE")) {
+    let password = match (
+        set("MINIBACK_ADMIN_PASSWORD"),
+        set("MINIBACK_ADMIN_PASSWORD_FILE"),
+    ) {
         (Some(_), Some(_)) => {
             return Err("MINIBACK_ADMIN_PASSWORD and MINIBACK_ADMIN_PASSWORD_FILE are both set; unset one of them".into());
         }
@@ -257,19 +310,39 @@ pub fn first_user(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Fi
     let email = match (set("MINIBACK_ADMIN_EMAIL"), password) {
         (None, None) => return Ok(None),
         (Some(email), Some(password)) => FirstUser { email, password },
-        (Some(_), None) => return Err("MINIBACK_ADMIN_EMAIL is set without MINIBACK_ADMIN_PASSWORD; set that too".into()),
-        (None, Some(_)) => return Err("MINIBACK_ADMIN_PASSWORD is set without MINIBACK_ADMIN_EMAIL; set that too".into()),
+        (Some(_), None) => {
+            return Err(
+                "MINIBACK_ADMIN_EMAIL is set without MINIBACK_ADMIN_PASSWORD; set that too".into(),
+            );
+        }
+        (None, Some(_)) => {
+            return Err(
+                "MINIBACK_ADMIN_PASSWORD is set without MINIBACK_ADMIN_EMAIL; set that too".into(),
+            );
+        }
     };
-    crate::domain::feedback::email(email.email.clone())
-        .map_err(|_| format!("MINIBACK_ADMIN_EMAIL: “{}” is not one e-mail address", email.email.escape_debug()))?;
-    crate::domain::account::check_password(&email.password)
-        .map_err(|error| format!("MINIBACK_ADMIN_PASSWORD: {}", error.to_string().trim_end_matches('.')))?;
+    crate::domain::feedback::email(email.email.clone()).map_err(|_| {
+        format!(
+            "MINIBACK_ADMIN_EMAIL: “{}” is not one e-mail address",
+            email.email.escape_debug()
+        )
+    })?;
+    crate::domain::account::check_password(&email.password).map_err(|error| {
+        format!(
+            "MINIBACK_ADMIN_PASSWORD: {}",
+            error.to_string().trim_end_matches('.')
+        )
+    })?;
     Ok(Some(email))
 }
 
 fn first_line_of(file: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| format!("MINIBACK_ADMIN_PASSWORD_FILE: cannot read {}: {error}", file.display()))?;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        format!(
+            "MINIBACK_ADMIN_PASSWORD_FILE: cannot read {}: {error}",
+            file.display()
+        )
+    })?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
@@ -330,7 +403,9 @@ mod tests {
 
     fn serve(arguments: &[&str]) -> Result<ServeOptions, String> {
         match parse(["miniback", "serve"].iter().chain(arguments)) {
-            Ok(Cli { command: Command::Serve(options) }) => Ok(options),
+            Ok(Cli {
+                command: Command::Serve(options),
+            }) => Ok(*options),
             Ok(_) => Err("another command".into()),
             Err(ConfigError::Wrong(line)) => Err(line),
             Err(error) => Err(format!("{error:?}")),
@@ -342,7 +417,10 @@ mod tests {
         let options = serve(&[]).unwrap();
         assert_eq!(options.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(options.delivery.timeout, Duration::from_secs(5));
-        assert_eq!(options.delivery.retry_delays.0, [1, 5, 15].map(Duration::from_secs));
+        assert_eq!(
+            options.delivery.retry_delays.0,
+            [1, 5, 15].map(Duration::from_secs)
+        );
         assert_eq!(options.retention, Duration::from_secs(30 * 24 * 3600));
         assert_eq!(options.trusted_proxy.len(), 2);
         assert!(!options.delivery.deny_localhost);
@@ -359,7 +437,10 @@ mod tests {
             (["--base-url", "https://u:p@example.com"], "--base-url"),
             (["--trusted-proxy", "10.0.0.0/99"], "--trusted-proxy"),
             (["--log-format", "xml"], "--log-format"),
-            (["--deny-localhost=perhaps", "--retention=1d"], "--deny-localhost"),
+            (
+                ["--deny-localhost=perhaps", "--retention=1d"],
+                "--deny-localhost",
+            ),
             (["--no-such-option", "x"], "--no-such-option"),
         ] {
             let line = serve(&arguments).unwrap_err();
@@ -369,26 +450,75 @@ mod tests {
 
     #[test]
     fn lists_durations_and_booleans_are_read_as_people_write_them() {
-        assert!(serve(&["--retry-delays", "none"]).unwrap().delivery.retry_delays.0.is_empty());
-        assert_eq!(serve(&["--retry-delays", "500ms, 2s"]).unwrap().delivery.retry_delays.0.len(), 2);
-        assert!(serve(&["--deny-localhost"]).unwrap().delivery.deny_localhost);
-        assert!(!serve(&["--deny-localhost=no"]).unwrap().delivery.deny_localhost);
-        assert_eq!(serve(&["--trusted-proxy", "10.0.0.1,192.168.0.0/16"]).unwrap().trusted_proxy.len(), 2);
+        assert!(
+            serve(&["--retry-delays", "none"])
+                .unwrap()
+                .delivery
+                .retry_delays
+                .0
+                .is_empty()
+        );
+        assert_eq!(
+            serve(&["--retry-delays", "500ms, 2s"])
+                .unwrap()
+                .delivery
+                .retry_delays
+                .0
+                .len(),
+            2
+        );
+        assert!(
+            serve(&["--deny-localhost"])
+                .unwrap()
+                .delivery
+                .deny_localhost
+        );
+        assert!(
+            !serve(&["--deny-localhost=no"])
+                .unwrap()
+                .delivery
+                .deny_localhost
+        );
+        assert_eq!(
+            serve(&["--trusted-proxy", "10.0.0.1,192.168.0.0/16"])
+                .unwrap()
+                .trusted_proxy
+                .len(),
+            2
+        );
     }
 
     #[test]
     fn the_first_user_needs_both_an_address_and_a_good_password() {
         let read = |pairs: &'static [(&str, &str)]| {
-            first_user(move |name| pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+            first_user(move |name| {
+                pairs
+                    .iter()
+                    .find(|(n, _)| *n == name)
+                    .map(|(_, v)| (*v).to_owned())
+            })
         };
         assert_eq!(read(&[]), Ok(None));
         assert_eq!(read(&[("MINIBACK_ADMIN_EMAIL", "")]), Ok(None));
-        assert!(read(&[("MINIBACK_ADMIN_EMAIL", "a@b.c"), ("MINIBACK_ADMIN_PASSWORD", "long enough 1")]).unwrap().is_some());
+        assert!(
+            read(&[
+                ("MINIBACK_ADMIN_EMAIL", "a@b.c"),
+                ("MINIBACK_ADMIN_PASSWORD", "long enough 1")
+            ])
+            .unwrap()
+            .is_some()
+        );
         for wrong in [
             &[("MINIBACK_ADMIN_EMAIL", "a@b.c")][..],
             &[("MINIBACK_ADMIN_PASSWORD", "long enough 1")],
-            &[("MINIBACK_ADMIN_EMAIL", "a@b.c"), ("MINIBACK_ADMIN_PASSWORD", "short")],
-            &[("MINIBACK_ADMIN_EMAIL", "nobody"), ("MINIBACK_ADMIN_PASSWORD", "long enough 1")],
+            &[
+                ("MINIBACK_ADMIN_EMAIL", "a@b.c"),
+                ("MINIBACK_ADMIN_PASSWORD", "short"),
+            ],
+            &[
+                ("MINIBACK_ADMIN_EMAIL", "nobody"),
+                ("MINIBACK_ADMIN_PASSWORD", "long enough 1"),
+            ],
         ] {
             assert!(read(wrong).unwrap_err().contains("MINIBACK_ADMIN_"));
         }

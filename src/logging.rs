@@ -16,9 +16,14 @@ pub fn start(format: LogFormat) {
         Ok("trace") => LevelFilter::TRACE,
         _ => LevelFilter::INFO,
     };
-    let ours = Targets::new().with_target("miniback", level).with_default(LevelFilter::WARN);
+    let ours = Targets::new()
+        .with_target("miniback", level)
+        .with_default(LevelFilter::WARN);
     let layer = match format {
-        LogFormat::Text => fmt::layer().with_target(false).with_writer(std::io::stderr).boxed(),
+        LogFormat::Text => fmt::layer()
+            .with_target(false)
+            .with_writer(std::io::stderr)
+            .boxed(),
         LogFormat::Json => fmt::layer()
             .json()
             .flatten_event(true)

@@ -15,7 +15,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Runs until it is aborted.
 pub async fn run(store: Store, clock: Clock, keep: Duration) {
     loop {
-        match store.remove_deliveries_finished_before(clock.now().minus(keep)).await {
+        match store
+            .remove_deliveries_finished_before(clock.now().minus(keep))
+            .await
+        {
             Ok(0) => tokio::time::sleep(EVERY).await,
             Ok(_) => tokio::time::sleep(PAUSE).await,
             Err(error) => {

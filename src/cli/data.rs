@@ -19,9 +19,15 @@ where
     };
     let store = open().map_err(|error| {
         let error = StartError::from(error);
-        Failure { code: error.exit_code(), ..Failure::new(error) }
+        Failure {
+            code: error.exit_code(),
+            ..Failure::new(error)
+        }
     })?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::new)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::new)?;
     let result = runtime.block_on(work(store.clone()));
     store.close();
     result

@@ -51,11 +51,17 @@ struct Failure {
 
 impl Failure {
     fn new(error: impl std::fmt::Display) -> Self {
-        Self { line: error.to_string(), code: 1 }
+        Self {
+            line: error.to_string(),
+            code: 1,
+        }
     }
 
     fn wrong(error: impl std::fmt::Display) -> Self {
-        Self { line: error.to_string(), code: 2 }
+        Self {
+            line: error.to_string(),
+            code: 2,
+        }
     }
 }
 
@@ -66,6 +72,12 @@ fn print(text: &str) {
 
 /// Text that came from outside, safe for a terminal: control characters are escaped.
 fn safe(text: &str) -> String {
-    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let escape = |c: char| {
+        if c.is_control() {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    };
     text.chars().map(escape).collect()
 }

@@ -8,7 +8,11 @@ use crate::domain::password;
 
 /// Asks for a new password and returns its hash.
 pub(super) fn ask_and_hash() -> Result<String, Failure> {
-    let password = if std::io::stdin().is_terminal() { ask()? } else { first_line()? };
+    let password = if std::io::stdin().is_terminal() {
+        ask()?
+    } else {
+        first_line()?
+    };
     check_password(&password).map_err(Failure::wrong)?;
     password::hash(&password).map_err(Failure::new)
 }
@@ -19,13 +23,18 @@ fn ask() -> Result<String, Failure> {
     if rpassword::prompt_password("Once more: ").map_err(Failure::new)? == password {
         Ok(password)
     } else {
-        Err(Failure::wrong("the two passwords differ; nothing was changed"))
+        Err(Failure::wrong(
+            "the two passwords differ; nothing was changed",
+        ))
     }
 }
 
 fn first_line() -> Result<String, Failure> {
     let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).map_err(Failure::new)?;
+    std::io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(Failure::new)?;
     let line = line.strip_suffix('\n').unwrap_or(&line);
     Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
 }

@@ -13,7 +13,9 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
     logging::start(format);
     let first_user = config::first_user(|name| std::env::var(name).ok()).map_err(Failure::wrong)?;
     actix_web::rt::System::new().block_on(async {
-        let running = app::start(options, first_user, Clock::System).await.map_err(start_failure)?;
+        let running = app::start(options, None, first_user, Clock::System)
+            .await
+            .map_err(start_failure)?;
         announce(&running, format);
         until_told_to_stop().await?;
         tracing::info!("stopping: what is in flight ends first");
@@ -26,14 +28,20 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
 }
 
 pub(super) fn start_failure(error: StartError) -> Failure {
-    Failure { code: error.exit_code(), ..Failure::new(error) }
+    Failure {
+        code: error.exit_code(),
+        ..Failure::new(error)
+    }
 }
 
 /// Says that it is ready, in the words that scripts wait for.
 fn announce(running: &Running, format: LogFormat) {
     let url = running.url.as_str();
     if let Some(setup) = &running.setup_url {
-        tracing::info!(url = setup.as_str(), "there is no user yet: open this address within an hour to make the first one");
+        tracing::info!(
+            url = setup.as_str(),
+            "there is no user yet: open this address within an hour to make the first one"
+        );
     }
     match format {
         LogFormat::Text => tracing::info!("listening on {url}"),

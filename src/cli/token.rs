@@ -10,26 +10,50 @@ use crate::server::tokens;
 
 pub(super) fn run(command: TokenCommand) -> Result<(), Failure> {
     match command {
-        TokenCommand::Create { user, scope, name, data } => {
+        TokenCommand::Create {
+            user,
+            scope,
+            name,
+            data,
+        } => {
             let name = project::name(&name).map_err(Failure::wrong)?;
             let token = tokens::new_api_token();
             let hash = tokens::hash(&token);
-            with_store(&data, |store| async move { store.create_token(user, name, scope, hash).await.map_err(failure) })?;
+            with_store(&data, |store| async move {
+                store
+                    .create_token(user, name, scope, hash)
+                    .await
+                    .map_err(failure)
+            })?;
             print(&format!("{token}\n"));
         }
         TokenCommand::List { data } => {
-            let tokens = with_store(&data, |store| async move { store.tokens().await.map_err(Failure::new) })?;
+            let tokens = with_store(&data, |store| async move {
+                store.tokens().await.map_err(Failure::new)
+            })?;
             for token in tokens {
-                let used = token.last_used_at.map_or_else(|| "never used".to_owned(), |at| format!("used {at}"));
+                let used = token
+                    .last_used_at
+                    .map_or_else(|| "never used".to_owned(), |at| format!("used {at}"));
                 let (name, user) = (safe(&token.name), safe(&token.user.email));
-                print(&format!("{}\t{}\t{user}\t{name}\t{}\t{used}\n", token.id, token.scope.as_str(), token.created_at));
+                print(&format!(
+                    "{}\t{}\t{user}\t{name}\t{}\t{used}\n",
+                    token.id,
+                    token.scope.as_str(),
+                    token.created_at
+                ));
             }
         }
         TokenCommand::Revoke { id, data } => {
             let token = TokenId::new(id.clone());
-            let revoked = with_store(&data, |store| async move { store.revoke_token(token).await.map_err(Failure::new) })?;
+            let revoked = with_store(&data, |store| async move {
+                store.revoke_token(token).await.map_err(Failure::new)
+            })?;
             if !revoked {
-                return Err(Failure::new(format!("there is no token {}; miniback token list shows them", safe(&id))));
+                return Err(Failure::new(format!(
+                    "there is no token {}; miniback token list shows them",
+                    safe(&id)
+                )));
             }
             print(&format!("The token {} is revoked.\n", safe(&id)));
         }

@@ -11,13 +11,26 @@ pub(super) fn run(command: UserCommand) -> Result<(), Failure> {
         UserCommand::Add { email, role, data } => {
             feedback::email(email.trim().to_owned()).map_err(Failure::wrong)?;
             let hash = password::ask_and_hash()?;
-            let user = with_store(&data, |store| async move { store.add_user(email, hash, role).await.map_err(failure) })?;
-            print(&format!("{} is a user now, with the role {}.\n", safe(&user.email), user.role));
+            let user = with_store(&data, |store| async move {
+                store.add_user(email, hash, role).await.map_err(failure)
+            })?;
+            print(&format!(
+                "{} is a user now, with the role {}.\n",
+                safe(&user.email),
+                user.role
+            ));
         }
         UserCommand::List { data } => {
-            let users = with_store(&data, |store| async move { store.users().await.map_err(Failure::new) })?;
+            let users = with_store(&data, |store| async move {
+                store.users().await.map_err(Failure::new)
+            })?;
             for user in users {
-                print(&format!("{}\t{}\t{}\n", safe(&user.email), user.role, user.created_at));
+                print(&format!(
+                    "{}\t{}\t{}\n",
+                    safe(&user.email),
+                    user.role,
+                    user.created_at
+                ));
             }
         }
         UserCommand::Passwd { email, data } => {
@@ -31,13 +44,26 @@ pub(super) fn run(command: UserCommand) -> Result<(), Failure> {
             }
             let hash = password::ask_and_hash()?;
             let address = email.clone();
-            with_store(&data, |store| async move { store.set_password(address, hash, None).await.map_err(failure) })?;
-            print(&format!("The password of {} is set; all their sessions are ended.\n", safe(&email)));
+            with_store(&data, |store| async move {
+                store
+                    .set_password(address, hash, None)
+                    .await
+                    .map_err(failure)
+            })?;
+            print(&format!(
+                "The password of {} is set; all their sessions are ended.\n",
+                safe(&email)
+            ));
         }
         UserCommand::Remove { email, data } => {
             let address = email.clone();
-            with_store(&data, |store| async move { store.remove_user(address).await.map_err(failure) })?;
-            print(&format!("{} is removed, with their sessions and tokens.\n", safe(&email)));
+            with_store(&data, |store| async move {
+                store.remove_user(address).await.map_err(failure)
+            })?;
+            print(&format!(
+                "{} is removed, with their sessions and tokens.\n",
+                safe(&email)
+            ));
         }
     }
     Ok(())

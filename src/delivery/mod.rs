@@ -6,9 +6,11 @@
 //!
 //! The loop has a thread of its own: awc's clients belong to one. Pages and API reach it through [`Handle`] alone.
 
-pub mod client;
+mod answer_head;
+mod client;
 pub mod connector;
 mod request;
+mod stream;
 mod test;
 mod worker;
 

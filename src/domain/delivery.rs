@@ -162,7 +162,8 @@ impl AttemptResult {
 /// A request, ready to be sent: what is signed is what goes out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SignedRequest {
-    /// In the order and the case in which they are written.
+    /// All but `Host`, `Content-Length` and `Date`. On the wire each word of a name begins with a capital, whatever
+    /// its case here, and the order is any.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }

@@ -12,7 +12,10 @@ const STEP: i64 = 200;
 impl Store {
     /// Removes some of the deliveries that finished before `time`, with their attempts, and the events that have no
     /// delivery left. Returns how many deliveries it removed: 0 = none is left.
-    pub async fn remove_deliveries_finished_before(&self, time: Timestamp) -> Result<usize, StoreError> {
+    pub async fn remove_deliveries_finished_before(
+        &self,
+        time: Timestamp,
+    ) -> Result<usize, StoreError> {
         self.writer
             .write(move |write| {
                 let old = "SELECT id, event_id FROM deliveries WHERE finished_at < ?1 ORDER BY finished_at LIMIT ?2";

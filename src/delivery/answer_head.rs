@@ -1,0 +1,273 @@
+//! The head of an answer, put together from the bytes as they come in: interim (1xx) heads are dropped, the final one
+//! is handed on whole.
+//!
+//! awc takes an interim answer for the final one and then reads this delivery's answer as the next one's, so it must
+//! never see one. Pure: bytes in, a head or an error out. Whether a final head is well-formed is awc's to say.
+
+use std::ops::Range;
+
+/// The most that is read of the heads of one answer, interim ones included. awc's own limit for one head.
+pub const HEADS_MAX_BYTES: usize = 128 * 1024;
+/// The most fields that awc reads of a head.
+pub const FIELDS_MAX: usize = 96;
+
+/// Why what came is not an answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    #[error("it begins with “{0}”, which is not HTTP/1.1")]
+    NotHttp(String),
+    #[error("its head is larger than 128 KiB")]
+    TooLarge,
+    #[error("its head has {0} fields; at most 96 are read")]
+    TooManyFields(usize),
+    #[error("more than 128 KiB of interim answers (1xx) came, and no final one")]
+    EndlessInterim,
+    #[error("the connection was closed in the middle of its head")]
+    CutShort,
+}
+
+/// A final head, complete.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct FinalHead {
+    /// As awc is to read it, followed by what came after it.
+    pub bytes: Vec<u8>,
+    /// In the order and the case in which they came.
+    pub fields: Vec<(String, String)>,
+}
+
+/// Takes in the bytes of one answer until its final head is complete.
+#[derive(Debug, Default)]
+pub struct HeadReader {
+    held: Vec<u8>,
+    /// How much of `held` was searched for the head's end without finding it.
+    searched: usize,
+    dropped: usize,
+}
+
+impl HeadReader {
+    /// `None`: more is needed.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<Option<FinalHead>, HeadError> {
+        self.held.extend_from_slice(bytes);
+        loop {
+            // Empty lines before a head are tolerated, as RFC 9112 (2.2) asks of servers and as awc does.
+            let blank = self.held.iter().take_while(|b| matches!(b, b'\r' | b'\n'));
+            let blank = blank.count();
+            self.drop_front(blank);
+            let start = self.held.len().min(b"HTTP/1.".len());
+            if self.held[..start] != b"HTTP/1."[..start] {
+                return Err(HeadError::NotHttp(excerpt(&self.held)));
+            }
+            let Some(end) = self.end() else {
+                return match self.held.len() {
+                    _ if self.held.len() + self.dropped <= HEADS_MAX_BYTES => Ok(None),
+                    HEADS_MAX_BYTES.. => Err(HeadError::TooLarge),
+                    _ => Err(HeadError::EndlessInterim),
+                };
+            };
+            if end > HEADS_MAX_BYTES {
+                return Err(HeadError::TooLarge);
+            }
+            if !is_interim(&self.held) {
+                return finish(std::mem::take(&mut self.held), end).map(Some);
+            }
+            self.drop_front(end);
+            if self.dropped > HEADS_MAX_BYTES {
+                return Err(HeadError::EndlessInterim);
+            }
+        }
+    }
+
+    /// What it means that nothing more comes; `None` where nothing of a final head had come.
+    pub fn closed(&self) -> Option<HeadError> {
+        (!self.held.is_empty()).then_some(HeadError::CutShort)
+    }
+
+    /// Where the head ends: after its first empty line. Lines may end in a bare line feed, which awc takes too.
+    fn end(&mut self) -> Option<usize> {
+        let from = self.searched.saturating_sub(2);
+        let ends = |i: &usize| {
+            self.held[..=*i].ends_with(b"\n\r\n") || self.held[..=*i].ends_with(b"\n\n")
+        };
+        let end = (from..self.held.len()).find(ends).map(|i| i + 1);
+        self.searched = self.held.len();
+        end
+    }
+
+    fn drop_front(&mut self, count: usize) {
+        if count > 0 {
+            self.held.drain(..count);
+            self.dropped += count;
+            self.searched = 0;
+        }
+    }
+}
+
+/// The digits of the status in `HTTP/1.1 200`.
+const STATUS: Range<usize> = 9..12;
+
+fn status(head: &[u8]) -> &[u8] {
+    head.get(STATUS).unwrap_or_default()
+}
+
+/// 101 is final: after it the connection no longer speaks HTTP.
+fn is_interim(head: &[u8]) -> bool {
+    let status = status(head);
+    status.len() == 3
+        && status.iter().all(u8::is_ascii_digit)
+        && status[0] == b'1'
+        && status != b"101"
+}
+
+fn finish(mut bytes: Vec<u8>, end: usize) -> Result<FinalHead, HeadError> {
+    let fields: Vec<(String, String)> = String::from_utf8_lossy(&bytes[..end])
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
+        .collect();
+    if fields.len() > FIELDS_MAX {
+        return Err(HeadError::TooManyFields(fields.len()));
+    }
+    let has = |name: &str| fields.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
+    let no_body = matches!(status(&bytes), b"101" | b"204" | b"304");
+    let websocket = fields.iter().any(|(name, value)| {
+        name.eq_ignore_ascii_case("upgrade") && value.eq_ignore_ascii_case("websocket")
+    });
+    let has_length = has("transfer-encoding") || has("content-length") && !websocket;
+    // Without a length the body goes to the end of the connection. awc knows that of HTTP/1.0 alone: in HTTP/1.1 it
+    // takes the body to be empty (beside `Upgrade: websocket` even one with a length), keeps the connection, and the
+    // next delivery would read that body as its answer. So it is shown HTTP/1.0.
+    if !no_body
+        && !has_length
+        && let Some(minor) = bytes.get_mut(b"HTTP/1.".len())
+        && *minor == b'1'
+    {
+        *minor = b'0';
+    }
+    Ok(FinalHead { bytes, fields })
+}
+
+/// The beginning of what came, fit to be shown.
+fn excerpt(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(20)])
+        .escape_debug()
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(parts: &[&[u8]]) -> Result<Option<FinalHead>, HeadError> {
+        let mut reader = HeadReader::default();
+        for (i, part) in parts.iter().enumerate() {
+            if let Some(mut head) = reader.push(part)? {
+                // Once the head is complete, what follows passes by the reader.
+                head.bytes
+                    .extend(parts[i + 1..].iter().flat_map(|p| p.iter()));
+                return Ok(Some(head));
+            }
+        }
+        Ok(None)
+    }
+
+    fn bytes(text: &str) -> Vec<u8> {
+        read(&[text.as_bytes()]).unwrap().unwrap().bytes
+    }
+
+    const INTERIM: &str =
+        "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n";
+    const FINAL: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-One: ü \r\n\r\nok";
+
+    #[test]
+    fn interim_heads_are_dropped_and_the_final_one_is_kept_whole() {
+        let head = read(&[INTERIM.as_bytes(), FINAL.as_bytes()])
+            .unwrap()
+            .unwrap();
+        assert_eq!(head.bytes, FINAL.as_bytes());
+        let fields = [("Content-Length", "2"), ("X-One", "ü")];
+        assert_eq!(
+            head.fields,
+            fields.map(|(n, v)| (n.to_owned(), v.to_owned()))
+        );
+        assert_eq!(read(&[INTERIM.as_bytes()]), Ok(None));
+        for text in [
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+            "HTTP/1.1 204 No Content\r\n\r\n",
+            "HTTP/1.0 200 OK\n\nbody",
+            "HTTP/1.1 1\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+        ] {
+            assert_eq!(bytes(text)[8..], text.as_bytes()[8..], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_body_without_a_length_is_shown_as_http_1_0() {
+        assert!(bytes("HTTP/1.1 200 OK\r\n\r\nhello").starts_with(b"HTTP/1.0 200"));
+        assert!(
+            bytes("HTTP/1.1 200 OK\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n")
+                .starts_with(b"HTTP/1.0")
+        );
+        for framed in [
+            "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 204 No Content\r\n\r\n",
+            "HTTP/1.1 304 Not Modified\r\n\r\n",
+        ] {
+            assert!(bytes(framed).starts_with(b"HTTP/1.1"), "{framed}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_is_named_and_bounded() {
+        let said = |text: &str| read(&[text.as_bytes()]).unwrap_err();
+        assert_eq!(
+            said("SSH-2.0-OpenSSH\r\n"),
+            HeadError::NotHttp(r"SSH-2.0-OpenSSH\r\n".into())
+        );
+        assert!(matches!(said("HTTP/2"), HeadError::NotHttp(_)));
+        assert!(matches!(said("\x15\x03\x01"), HeadError::NotHttp(_)));
+        let fields = |n| format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(n));
+        assert!(read(&[fields(96).as_bytes()]).is_ok());
+        assert_eq!(said(&fields(97)), HeadError::TooManyFields(97));
+        let large = format!("HTTP/1.1 200 OK\r\na: {}", "b".repeat(HEADS_MAX_BYTES));
+        assert_eq!(said(&large), HeadError::TooLarge);
+        assert_eq!(said(&format!("{large}\r\n\r\n")), HeadError::TooLarge);
+
+        let mut reader = HeadReader::default();
+        let endless = (0..100_000).find_map(|_| reader.push(INTERIM.as_bytes()).err());
+        assert_eq!(endless, Some(HeadError::EndlessInterim));
+        let mut reader = HeadReader::default();
+        let blank = (0..100_000).find_map(|_| reader.push(b"\r\n\r\n").err());
+        assert_eq!(blank, Some(HeadError::EndlessInterim));
+
+        let mut reader = HeadReader::default();
+        assert_eq!(reader.closed(), None);
+        reader.push(INTERIM.as_bytes()).unwrap();
+        assert_eq!(reader.closed(), None);
+        reader.push(b"HTTP/1.1 2").unwrap();
+        assert_eq!(reader.closed(), Some(HeadError::CutShort));
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_not_matter_how_the_bytes_are_split(
+            interims in prop::collection::vec(prop::sample::select(vec![INTERIM, "\r\n", "HTTP/1.1 199 x\n\n"]), 0..4),
+            cuts in prop::collection::vec(1usize..12, 0..200),
+        ) {
+            let text = format!("{}{FINAL}", interims.concat());
+            let mut rest = text.as_bytes();
+            let mut parts = vec![];
+            for cut in cuts {
+                let (part, others) = rest.split_at(cut.min(rest.len()));
+                parts.push(part);
+                rest = others;
+            }
+            parts.push(rest);
+            prop_assert_eq!(read(&parts).unwrap().unwrap().bytes, FINAL.as_bytes());
+        }
+    }
+}

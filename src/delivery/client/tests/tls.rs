@@ -1,0 +1,210 @@
+//! Certificates: which are accepted, and what is said of those that are not.
+
+use std::io::Write;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use time::{Duration as Days, OffsetDateTime};
+
+use super::server::{Peer, Server, hang, say};
+use super::*;
+use crate::delivery::connector::tls_config;
+
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    file: tempfile::NamedTempFile,
+}
+
+fn authority() -> Authority {
+    let mut params = CertificateParams::new(vec![]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let base64 = STANDARD.encode(certificate.der());
+    write!(
+        file,
+        "-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n"
+    )
+    .unwrap();
+    Authority {
+        issuer: Issuer::new(params, key),
+        file,
+    }
+}
+
+impl Authority {
+    /// Valid for these names, from and to so many days from now.
+    fn certify(
+        &self,
+        names: &[&str],
+        days: (i64, i64),
+    ) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_before = OffsetDateTime::now_utc() + Days::days(days.0);
+        params.not_after = OffsetDateTime::now_utc() + Days::days(days.1);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        (certificate.der().clone(), key)
+    }
+
+    fn trusting(&self) -> Sender {
+        let tls = tls_config(&[self.file.path().to_owned()]).unwrap();
+        Sender::new(Arc::new(tls), Arc::default(), LONG)
+    }
+}
+
+fn ok(_: usize, peer: &mut dyn Peer) -> bool {
+    say(
+        peer,
+        "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    )
+}
+
+async fn called(sender: &Sender, server: &Server, host: &str) -> Outcome {
+    let url = format!("https://{host}:{}/", server.address.port());
+    sender
+        .endpoint(&url_of(&url))
+        .attempt(&request())
+        .await
+        .outcome
+}
+
+#[actix_rt::test]
+async fn a_certificate_of_a_ca_file_is_accepted_also_for_addresses() {
+    let authority = authority();
+    let good = || authority.certify(&["localhost", "127.0.0.1", "::1"], (-1, 1));
+    let sender = authority.trusting();
+    let server = Server::with_tls("127.0.0.1:0", good(), ok);
+    for host in ["localhost", "LOCALHOST.", "127.0.0.1", "2130706433"] {
+        assert_eq!(
+            called(&sender, &server, host).await,
+            Outcome::Delivered,
+            "{host}"
+        );
+    }
+    let server = Server::with_tls("[::1]:0", good(), ok);
+    for host in ["localhost", "[::1]", "[0:0::1]"] {
+        assert_eq!(
+            called(&sender, &server, host).await,
+            Outcome::Delivered,
+            "{host}"
+        );
+    }
+}
+
+#[actix_rt::test]
+async fn connections_with_tls_are_kept_and_their_steps_are_timed() {
+    let authority = authority();
+    let server = Server::with_tls(
+        "127.0.0.1:0",
+        authority.certify(&["localhost"], (-1, 1)),
+        ok,
+    );
+    let sender = authority.trusting();
+    let endpoint = sender.endpoint(&url_of(&format!(
+        "https://localhost:{}",
+        server.address.port()
+    )));
+    let first = endpoint.attempt(&request()).await;
+    assert_eq!(first.outcome, Outcome::Delivered);
+    let timings = first.timings;
+    assert_eq!(timings.dns, None);
+    assert!(timings.connect.is_some() && timings.tls.is_some() && timings.waiting.is_some());
+    let second = endpoint.attempt(&request()).await;
+    assert_eq!(second.outcome, Outcome::Delivered);
+    assert_eq!((second.timings.connect, second.timings.tls), (None, None));
+    assert!(second.timings.waiting.is_some());
+    assert_eq!(server.connections(), 1);
+}
+
+#[actix_rt::test]
+async fn what_is_wrong_with_a_certificate_is_told() {
+    use CertificateProblem as Problem;
+    let authority = authority();
+    let sender = authority.trusting();
+    let said = async |names: &[&str], days| {
+        let server = Server::with_tls("127.0.0.1:0", authority.certify(names, days), ok);
+        let outcome = called(&sender, &server, "localhost").await;
+        assert!(server.requests().is_empty());
+        outcome
+    };
+    let expired = said(&["localhost"], (-20, -10)).await;
+    assert!(
+        matches!(expired, Outcome::Certificate(Problem::Expired(Some(_)))),
+        "{expired:?}"
+    );
+    let early = said(&["localhost"], (10, 20)).await;
+    assert!(
+        matches!(early, Outcome::Certificate(Problem::NotYetValid(Some(_)))),
+        "{early:?}"
+    );
+    let other = said(&["other.example"], (-1, 1)).await;
+    assert_eq!(other, Outcome::Certificate(Problem::WrongName));
+
+    let server = Server::with_tls(
+        "127.0.0.1:0",
+        authority.certify(&["localhost"], (-1, 1)),
+        ok,
+    );
+    let unknown = called(&sender_with(LONG), &server, "localhost").await;
+    assert_eq!(unknown, Outcome::Certificate(Problem::UnknownIssuer));
+    assert!(server.requests().is_empty());
+}
+
+#[actix_rt::test]
+async fn an_endpoint_that_speaks_no_tls_is_a_tls_failure() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = url_of(&format!(
+        "https://localhost:{}",
+        listener.local_addr().unwrap().port()
+    ));
+    let answers = [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], b""];
+    std::thread::spawn(move || {
+        for (tcp, answer) in listener.incoming().zip(answers) {
+            let mut tcp = tcp.unwrap();
+            std::io::Read::read(&mut tcp, &mut [0; 4096]).unwrap();
+            tcp.write_all(answer).unwrap();
+        }
+    });
+    let sender = sender_with(LONG);
+    for _ in answers {
+        let outcome = sender.endpoint(&url).attempt(&request()).await.outcome;
+        assert!(matches!(outcome, Outcome::Tls(_)), "{outcome:?}");
+    }
+    let hanging = Server::start(|_, peer| hang(peer));
+    let outcome = called(&sender_with(SHORT), &hanging, "localhost").await;
+    assert_eq!(
+        outcome,
+        Outcome::Timeout {
+            after: SHORT,
+            connected: false
+        }
+    );
+}
+
+#[test]
+fn a_ca_file_that_cannot_be_used_is_named() {
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    let mut garbage = tempfile::NamedTempFile::new().unwrap();
+    write!(
+        garbage,
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    )
+    .unwrap();
+    let mut broken = tempfile::NamedTempFile::new().unwrap();
+    write!(broken, "-----BEGIN CERTIFICATE-----\nAAAA\n").unwrap();
+    let missing = empty.path().with_extension("missing");
+    for path in [empty.path(), garbage.path(), broken.path(), &missing] {
+        let error = tls_config(&[path.to_owned()]).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("--ca-file {}: it ", path.display())),
+            "{error}"
+        );
+    }
+    assert_eq!(tls_config(&[]).unwrap().alpn_protocols, [b"http/1.1"]);
+}
