@@ -107,8 +107,8 @@ pub fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
 
 /// Opens the writing connection to the database in `dir`, which is made or migrated where need be.
 ///
-/// `lock` is the caller's lock of the directory; without it (a command beside a running server) a database of an older
-/// version is left as it is, and refused.
+/// `lock` is the caller's lock of the directory. Without it (a command) a database of an older version is migrated only
+/// if nobody serves it.
 pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, OpenError> {
     let path = database_path(dir);
     if let Some(found) = version_in_header(&path)?.filter(|found| *found > VERSION) {
@@ -133,29 +133,47 @@ pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, Open
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     connection.set_prepared_statement_cache_capacity(128);
-    let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if found > VERSION {
-        return Err(OpenError::Newer { path, found });
-    }
-    if found < VERSION {
-        if lock.is_none() {
-            return Err(OpenError::OlderAndHeld { path, found });
-        }
-        if found > 0 {
-            copy_before_migration(&connection, &path, found)?;
-        }
-        Migrations::from_slice(MIGRATIONS).to_latest(&mut connection)?;
-    }
+    migrate(&mut connection, dir, MIGRATIONS, lock)?;
     Ok(connection)
 }
 
-/// `miniback.db.before-v2-from-v1`: a whole copy, made by SQLite itself; one from an earlier try is replaced.
+/// Brings the database to the last of `migrations`, under the directory's lock: the caller's, or one taken for this.
+fn migrate(
+    connection: &mut Connection,
+    dir: &Path,
+    migrations: &[M<'_>],
+    lock_held: Option<&DirectoryLock>,
+) -> Result<(), OpenError> {
+    let path = database_path(dir);
+    let wanted = migrations.len() as u32;
+    let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > wanted {
+        return Err(OpenError::Newer { path, found });
+    }
+    if found == wanted {
+        return Ok(());
+    }
+    let _lock = match lock_held {
+        Some(_) => None,
+        None => Some(lock(dir).map_err(|_| OpenError::OlderAndHeld {
+            path: path.clone(),
+            found,
+        })?),
+    };
+    if found > 0 {
+        copy_before_migration(connection, &path, found, wanted)?;
+    }
+    Ok(Migrations::from_slice(migrations).to_latest(connection)?)
+}
+
+/// `miniback.db.v1-before-v2`: a whole copy, made by SQLite itself; one from an earlier try is replaced.
 fn copy_before_migration(
     connection: &Connection,
     path: &Path,
     found: u32,
+    wanted: u32,
 ) -> Result<(), OpenError> {
-    let copy = path.with_extension(format!("db.v{found}-before-v{VERSION}"));
+    let copy = path.with_extension(format!("db.v{found}-before-v{wanted}"));
     let fail = |source| OpenError::Directory {
         path: copy.clone(),
         source,
@@ -208,9 +226,109 @@ fn version_in_header(path: &Path) -> Result<Option<u32>, OpenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    const NEXT: M<'static> =
+        M::up("ALTER TABLE projects ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue'");
+
+    fn projects(connection: &Connection) -> Vec<String> {
+        let mut statement = connection.prepare("SELECT name FROM projects").unwrap();
+        statement
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap()
+    }
+
+    fn populate(connection: &Connection) {
+        let insert = "INSERT INTO projects VALUES ('prj_1', 'a', 'A', 'ACTIVE', '[]', 0)";
+        connection.execute(insert, []).unwrap();
+    }
+
+    fn next_migrations() -> Vec<M<'static>> {
+        MIGRATIONS.iter().cloned().chain([NEXT]).collect()
+    }
 
     #[test]
-    fn the_migrations_are_well_formed() {
-        assert!(Migrations::from_slice(MIGRATIONS).validate().is_ok());
+    fn an_empty_directory_gets_a_database_of_the_latest_version_that_only_its_owner_reads() {
+        let dir = tempfile::tempdir().unwrap();
+        let connection = open(dir.path(), None).unwrap();
+        assert!(projects(&connection).is_empty());
+        let version: u32 = connection
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(version, VERSION);
+        let mode = std::fs::metadata(database_path(dir.path()))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_populated_database_is_copied_beside_itself_and_migrated_with_its_rows() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut connection = open(dir.path(), None).unwrap();
+        populate(&connection);
+        migrate(&mut connection, dir.path(), &next_migrations(), None).unwrap();
+        assert_eq!(projects(&connection), ["A"]);
+        let colour: String = connection
+            .query_row("SELECT colour FROM projects", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(colour, "blue");
+        let copy = dir
+            .path()
+            .join(format!("miniback.db.v{VERSION}-before-v{}", VERSION + 1));
+        assert_eq!(version_in_header(&copy).unwrap(), Some(VERSION));
+        assert_eq!(projects(&Connection::open(&copy).unwrap()), ["A"]);
+        assert_eq!(
+            std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+
+    #[test]
+    fn a_database_that_is_being_served_is_not_migrated_by_a_command() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut connection = open(dir.path(), None).unwrap();
+        let _server = lock(dir.path()).unwrap();
+        let refused = migrate(&mut connection, dir.path(), &next_migrations(), None);
+        assert!(matches!(refused, Err(OpenError::OlderAndHeld { .. })));
+    }
+
+    #[test]
+    fn a_newer_database_and_a_file_of_another_kind_are_refused_untouched() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = database_path(dir.path());
+        let connection = open(dir.path(), None).unwrap();
+        connection
+            .pragma_update(None, "user_version", VERSION + 1)
+            .unwrap();
+        connection.close().unwrap();
+        let before = std::fs::read(&path).unwrap();
+        assert!(
+            matches!(open(dir.path(), None), Err(OpenError::Newer { found, .. }) if found == VERSION + 1)
+        );
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        for other in [&b"not a database"[..], &[b'x'; 5000]] {
+            std::fs::write(&path, other).unwrap();
+            assert!(matches!(
+                open(dir.path(), None),
+                Err(OpenError::NotADatabase { .. })
+            ));
+            assert_eq!(std::fs::read(&path).unwrap(), other);
+        }
+    }
+
+    #[test]
+    fn a_directory_is_held_by_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = lock(dir.path()).unwrap();
+        let Err(OpenError::Held { holder }) = lock(dir.path()) else {
+            panic!("it was given twice")
+        };
+        assert_eq!(holder, format!("process {}", std::process::id()));
+        drop(held);
+        lock(dir.path()).unwrap();
     }
 }
