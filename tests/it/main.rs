@@ -1,5 +1,10 @@
 //! Miniback from the outside: each test starts the real executable on a data directory of its own, and knows of it
 //! what users and receivers know. One crate, one file a behaviour; what they stand on is in `support`.
 
+mod cancellation;
+mod failures;
 mod harness;
+mod payloads;
+mod request_headers;
+mod subscriptions;
 mod support;
