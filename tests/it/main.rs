@@ -2,9 +2,17 @@
 //! what users and receivers know. One crate, one file a behaviour; what they stand on is in `support`.
 
 mod cancellation;
+mod connections;
+mod crashes;
 mod failures;
 mod harness;
 mod payloads;
 mod request_headers;
+mod retries;
+mod retry_after;
+mod secrets;
+mod sessions;
 mod subscriptions;
 mod support;
+mod targets;
+mod test_deliveries;

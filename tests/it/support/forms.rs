@@ -149,6 +149,12 @@ impl Form {
         self
     }
 
+    /// The form as a press of its first button sends it; `None` for one without a button.
+    pub fn press_any(&self) -> Option<Filled> {
+        let first = self.buttons.first()?;
+        Some(self.press(&first.label))
+    }
+
     /// The form as a press of this button sends it.
     #[track_caller]
     pub fn press(&self, button: &str) -> Filled {
