@@ -1,11 +1,15 @@
 //! Miniback from the outside: each test starts the real executable on a data directory of its own, and knows of it
 //! what users and receivers know. One crate, one file a behaviour; what they stand on is in `support`.
 
+mod api;
+mod api_access;
+mod bad_input;
 mod cancellation;
 mod connections;
 mod crashes;
 mod failures;
 mod harness;
+mod page_guards;
 mod payloads;
 mod request_headers;
 mod retries;

@@ -9,9 +9,8 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use fantoccini::elements::{Element, ElementRef};
+use fantoccini::elements::Element;
 use fantoccini::error::CmdError;
-use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -19,6 +18,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::wait::{until, until_within};
+use super::webdriver::{Computed, DevTools};
 
 const CHROMEDRIVER: &str = "/usr/bin/chromedriver";
 const CHROMIUM: &str = "/usr/bin/chromium";
@@ -332,52 +332,6 @@ impl<'a> Found<'a> {
 
     pub fn all(&self, role: &str, name: &str) -> Vec<Found<'a>> {
         self.browser.all_in(Some(&self.element), role, name)
-    }
-}
-
-/// What the browser tells assistive technology about an element.
-#[derive(Debug)]
-struct Computed {
-    element: ElementRef,
-    what: &'static str,
-}
-
-impl WebDriverCompatibleCommand for Computed {
-    fn endpoint(
-        &self,
-        base_url: &url::Url,
-        session_id: Option<&str>,
-    ) -> Result<url::Url, url::ParseError> {
-        let session = session_id.unwrap_or_default();
-        let (element, what) = (&self.element, self.what);
-        base_url.join(&format!("session/{session}/element/{element}/{what}"))
-    }
-
-    fn method_and_body(&self, _: &url::Url) -> (ureq::http::Method, Option<String>) {
-        (ureq::http::Method::GET, None)
-    }
-}
-
-/// A command of the DevTools protocol, which chromedriver passes on.
-#[derive(Debug)]
-struct DevTools {
-    command: &'static str,
-    params: Value,
-}
-
-impl WebDriverCompatibleCommand for DevTools {
-    fn endpoint(
-        &self,
-        base_url: &url::Url,
-        session_id: Option<&str>,
-    ) -> Result<url::Url, url::ParseError> {
-        let session = session_id.unwrap_or_default();
-        base_url.join(&format!("session/{session}/goog/cdp/execute"))
-    }
-
-    fn method_and_body(&self, _: &url::Url) -> (ureq::http::Method, Option<String>) {
-        let body = json!({"cmd": self.command, "params": self.params});
-        (ureq::http::Method::POST, Some(body.to_string()))
     }
 }
 

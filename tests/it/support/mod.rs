@@ -14,3 +14,4 @@ pub mod proxy;
 pub mod receiver;
 pub mod signature;
 pub mod wait;
+pub mod webdriver;
