@@ -1,10 +1,13 @@
 //! Miniback from the outside: each test starts the real executable on a data directory of its own, and knows of it
 //! what users and receivers know. One crate, one file a behaviour; what they stand on is in `support`.
 
+mod accounts;
 mod api;
 mod api_access;
 mod bad_input;
+mod base_path;
 mod cancellation;
+mod cli;
 mod connections;
 mod crashes;
 mod failures;
@@ -16,6 +19,7 @@ mod retries;
 mod retry_after;
 mod secrets;
 mod sessions;
+mod shutdown;
 mod subscriptions;
 mod support;
 mod targets;
