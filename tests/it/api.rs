@@ -371,8 +371,8 @@ fn the_log_of_a_webhook_is_found_by_state_and_event() {
         data.iter().map(|d| text(d, "id").to_owned()).collect()
     };
     assert_eq!(ids(""), [updated.clone(), created.clone()], "newest first");
-    assert_eq!(ids("?state=failed"), [updated.clone()]);
-    assert_eq!(ids("?state=delivered"), [created.clone()]);
+    assert_eq!(ids("?state=failed"), [updated.as_str()]);
+    assert_eq!(ids("?state=delivered"), [created.as_str()]);
     assert_eq!(ids("?event=feedback.updated"), [updated]);
     assert!(ids("?event=test").is_empty());
 

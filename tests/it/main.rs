@@ -1,9 +1,15 @@
 //! Miniback from the outside: each test starts the real executable on a data directory of its own, and knows of it
 //! what users and receivers know. One crate, one file a behaviour; what they stand on is in `support`.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails, and the line says where"
+)]
+
 mod accounts;
 mod api;
 mod api_access;
+mod bad_bodies;
 mod bad_input;
 mod base_path;
 mod cancellation;
@@ -12,6 +18,7 @@ mod connections;
 mod crashes;
 mod failures;
 mod harness;
+mod notifications;
 mod page_guards;
 mod payloads;
 mod request_headers;

@@ -159,12 +159,6 @@ impl Browser {
         self.run(script, self.client.execute(script, Vec::new()))
     }
 
-    /// What is seen, as a PNG.
-    #[track_caller]
-    pub fn screenshot(&self) -> Vec<u8> {
-        self.run("a screenshot", self.client.screenshot())
-    }
-
     /// The text that is seen on the page now.
     #[track_caller]
     pub fn text(&self) -> String {
@@ -207,6 +201,15 @@ impl Browser {
     /// All visible elements of this role and name that are there now.
     pub fn all(&self, role: &str, name: &str) -> Vec<Found<'_>> {
         self.all_in(None, role, name)
+    }
+
+    #[track_caller]
+    pub fn find_either(&self, roles: [&str; 2], name: &str) -> Found<'_> {
+        self.wait_until(&format!("one {roles:?} named {name:?}"), || {
+            let all = roles.iter().flat_map(|role| self.all(role, name));
+            let mut all: Vec<Found<'_>> = all.collect();
+            if all.len() == 1 { all.pop() } else { None }
+        })
     }
 
     #[track_caller]
@@ -289,24 +292,6 @@ impl<'a> Found<'a> {
         self.browser.run("write", self.element.send_keys(text));
     }
 
-    /// Presses keys while the element has the focus.
-    #[track_caller]
-    pub fn keys(&self, keys: &str) {
-        self.browser.run("press keys", self.element.send_keys(keys));
-    }
-
-    /// Chooses an option of a select by its text.
-    #[track_caller]
-    pub fn choose(&self, option: &str) {
-        self.browser
-            .run("choose", self.element.select_by_label(option));
-    }
-
-    #[track_caller]
-    pub fn text(&self) -> String {
-        self.browser.run("text", self.element.text())
-    }
-
     #[track_caller]
     pub fn attribute(&self, name: &str) -> Option<String> {
         self.browser.run(name, self.element.attr(name))
@@ -332,6 +317,16 @@ impl<'a> Found<'a> {
 
     pub fn all(&self, role: &str, name: &str) -> Vec<Found<'a>> {
         self.browser.all_in(Some(&self.element), role, name)
+    }
+
+    /// The element's expand arrow: a `summary`, or a button that says whether it is expanded.
+    #[track_caller]
+    pub fn arrow(&self) -> Found<'a> {
+        let arrow = Locator::Css("summary, button[aria-expanded]");
+        Found {
+            browser: self.browser,
+            element: self.browser.run("the arrow", self.element.find(arrow)),
+        }
     }
 }
 

@@ -119,6 +119,16 @@ impl Form {
         self.buttons.iter().any(|button| button.label == name)
     }
 
+    pub fn has_field(&self, label: &str) -> bool {
+        self.fields.iter().any(|field| field.label == label)
+    }
+
+    /// The generated secret that the form holds.
+    pub fn secret(&self) -> Option<&str> {
+        let mut values = self.fields.iter().map(|field| field.value.as_str());
+        values.find(|value| value.starts_with("whsec_"))
+    }
+
     /// The value that a field has now, by its label.
     #[track_caller]
     pub fn value(&self, label: &str) -> String {

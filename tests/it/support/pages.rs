@@ -36,14 +36,6 @@ impl Visitor {
         self.fetch("GET", &at, &[], None)
     }
 
-    /// Posts to a path within the program, as a form of a page of ours does.
-    #[track_caller]
-    pub fn post(&mut self, path: &str, fields: &[(String, String)]) -> Page {
-        let at = format!("{}{path}", self.base_path);
-        let origin = self.origin.clone();
-        self.post_from(&at, fields, &same_origin(&origin))
-    }
-
     /// Posts to an absolute path with the given headers about where the request comes from.
     #[track_caller]
     pub fn post_from(
@@ -230,6 +222,19 @@ impl Page {
             }
         }
         found
+    }
+
+    /// Where the link with this text leads: an absolute path.
+    pub fn link(&self, text: &str) -> Option<String> {
+        let html = Html::parse_document(&self.answer.text);
+        let links = Selector::parse("a[href]").expect("a selector");
+        let found = html.select(&links).find(|link| {
+            let words: String = link.text().collect();
+            words.trim() == text || link.attr("aria-label") == Some(text)
+        })?;
+        let here = url::Url::parse(&format!("{}{}", self.origin, self.at)).ok()?;
+        let to = here.join(found.attr("href")?).ok()?;
+        Some(to[url::Position::BeforePath..url::Position::AfterQuery].to_owned())
     }
 
     pub fn forms(&self) -> Vec<Form> {
