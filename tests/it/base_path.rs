@@ -1,0 +1,199 @@
+//! The whole flow under a path, behind a reverse proxy that forwards the path or strips it: no link, form, redirect
+//! or cookie leads out of it.
+
+use serde_json::json;
+
+use crate::support::api::{Api, text};
+use crate::support::app::{ADMIN, App, PASSWORD};
+use crate::support::pages::{Page, Visitor};
+use crate::support::proxy::{Prefix, Proxy};
+use crate::support::receiver::Receiver;
+
+const PATH: &str = "/miniback";
+
+/// Checks that every address in the page stays beneath the path.
+#[track_caller]
+fn stays_beneath(page: &Page, origin: &str) {
+    if page.answer.header("location").is_some() {
+        let to = page.location();
+        assert!(is_beneath(&to), "Location leads out: {:?}", page.answer);
+    }
+    for cookie in page.answer.all_headers("set-cookie") {
+        let path = cookie
+            .split(';')
+            .map(str::trim)
+            .find_map(|a| a.strip_prefix("Path=").or(a.strip_prefix("path=")));
+        let path = path.unwrap_or_default();
+        assert!(is_beneath(path), "a cookie for other paths: {cookie}");
+    }
+    let here = url::Url::parse(&format!("{origin}{}", page.at)).unwrap();
+    for (attribute, address) in page.addresses() {
+        let to = here.join(&address).unwrap();
+        if to.origin().ascii_serialization() == origin && !address.starts_with('#') {
+            assert!(
+                is_beneath(to.path()),
+                "{attribute}={address:?} leads out on {}",
+                page.at
+            );
+        }
+    }
+}
+
+fn is_beneath(path: &str) -> bool {
+    path == PATH || path.starts_with("/miniback/") || path.starts_with("/miniback?")
+}
+
+struct Behind {
+    app: App,
+    _proxy: Proxy,
+    origin: String,
+    visitor: Visitor,
+}
+
+fn behind(prefix: Prefix) -> Behind {
+    let proxy = Proxy::bind();
+    let base = format!("{}{PATH}", proxy.origin());
+    let app = App::setup().option("--base-url", &base).start();
+    proxy.forward(PATH, app.port(), prefix);
+    Behind {
+        origin: proxy.origin(),
+        visitor: Visitor::new(&base),
+        app,
+        _proxy: proxy,
+    }
+}
+
+impl Behind {
+    /// The API by the public address, with a token made on the command line.
+    fn api(&self) -> Api {
+        let base = format!("{}{PATH}", self.origin);
+        Api::new(&base, Some(&self.app.token(ADMIN, "full")))
+    }
+
+    #[track_caller]
+    fn get(&mut self, path: &str) -> Page {
+        let page = self.visitor.get(path);
+        stays_beneath(&page, &self.origin);
+        page
+    }
+
+    /// Follows redirects to a page, each of which stays beneath the path.
+    #[track_caller]
+    fn follow(&mut self, mut page: Page) -> Page {
+        while matches!(page.answer.status, 302 | 303) {
+            stays_beneath(&page, &self.origin);
+            page = self.visitor.follow(&page);
+        }
+        stays_beneath(&page, &self.origin);
+        page.expect(200)
+    }
+
+    /// Fetches every style sheet, script and picture of a page.
+    #[track_caller]
+    fn has_what_it_needs(&mut self, page: &Page) {
+        let here = url::Url::parse(&format!("{}{}", self.origin, page.at)).unwrap();
+        let html = scraper::Html::parse_document(&page.answer.text);
+        let needs = scraper::Selector::parse("link[rel=stylesheet], script[src], img[src]");
+        for element in html.select(&needs.unwrap()) {
+            let address = element.attr("href").or(element.attr("src"));
+            let to = here.join(address.unwrap_or_default()).unwrap();
+            self.visitor.fetch("GET", to.path(), &[], None).expect(200);
+        }
+    }
+
+    #[track_caller]
+    fn sign_in(&mut self) -> Page {
+        let page = self.get("/login").expect(200);
+        self.has_what_it_needs(&page);
+        let form = page.form_with("Sign in");
+        let filled = form
+            .fill("Email", ADMIN)
+            .fill("Password", PASSWORD)
+            .press("Sign in");
+        let answer = self.visitor.submit(&filled);
+        stays_beneath(&answer, &self.origin);
+        assert!(self.visitor.session().is_some(), "{:?}", answer.answer);
+        self.follow(answer)
+    }
+}
+
+fn the_whole_flow(prefix: Prefix) {
+    let mut behind = behind(prefix);
+    let api = behind.api();
+    api.project("Shop");
+    let feedback = api.feedback("shop", "Hello from beneath");
+
+    let start = behind.get("/");
+    let login = behind.follow(start);
+    assert!(login.at.starts_with("/miniback/login"), "{}", login.at);
+    let landed = behind.sign_in();
+    behind.has_what_it_needs(&landed);
+
+    let page = behind.get("/feedback").expect(200);
+    behind.has_what_it_needs(&page);
+    assert!(page.text().contains("Hello from beneath"));
+    let pressed = page.form_with("Resolved").press("Resolved");
+    let answer = behind.visitor.submit(&pressed);
+    behind.follow(answer);
+    let seen = api.get(&format!("/api/v1/feedback/{}", text(&feedback, "id")));
+    assert_eq!(seen.expect(200).json()["status"], "RESOLVED");
+
+    let receiver = Receiver::ok();
+    api.webhook(&receiver.url("/hook"));
+    let page = behind.get("/settings/notifications").expect(200);
+    behind.has_what_it_needs(&page);
+    let pressed = page.form_with("Test").press("Test");
+    let answer = behind.visitor.submit(&pressed);
+    if answer.answer.status == 200 {
+        stays_beneath(&answer, &behind.origin);
+    } else {
+        behind.follow(answer);
+    }
+    assert_eq!(receiver.first().path(), "/hook");
+
+    let page = behind.get("/feedback").expect(200);
+    let pressed = page.form_with("Sign out").press("Sign out");
+    let answer = behind.visitor.submit(&pressed);
+    behind.follow(answer);
+    assert_eq!(behind.visitor.session(), None);
+}
+
+#[test]
+fn the_whole_flow_works_under_a_path_that_the_proxy_forwards() {
+    the_whole_flow(Prefix::Forwarded);
+}
+
+#[test]
+fn the_whole_flow_works_under_a_path_that_the_proxy_strips() {
+    the_whole_flow(Prefix::Stripped);
+}
+
+#[test]
+fn the_api_answers_beneath_the_path_and_without_it() {
+    let app = App::setup()
+        .option("--base-url", "https://example.com/miniback")
+        .start();
+    let api = app.api();
+    for path in ["/miniback/api/v1/projects", "/api/v1/projects"] {
+        api.get(path).expect(200);
+    }
+    for path in ["/miniback/healthz", "/healthz"] {
+        app.api_without_token().get(path).expect(200);
+    }
+    api.get("/minibackapi/v1/projects").expect(404);
+    api.post("/miniback/api/v1/projects", json!({"name": "Shop"}))
+        .expect(201);
+}
+
+#[test]
+fn a_redirect_names_the_public_path_even_when_the_proxy_strips_it() {
+    let app = App::setup()
+        .option("--base-url", "https://example.com/miniback/")
+        .start();
+    let answer = app.api_without_token().get("/feedback");
+    let location = answer.header("location").unwrap_or_default();
+    let to = location
+        .strip_prefix("https://example.com")
+        .unwrap_or(location);
+    assert!(to.starts_with("/miniback/login"), "{answer:?}");
+}

@@ -1,0 +1,151 @@
+//! The tests' own tools work: a finder that finds nothing, or a receiver that answers wrongly, would make other
+//! tests pass for nothing.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use crate::support::browser::{Browser, Settings};
+use crate::support::forms::Form;
+use crate::support::receiver::{Receiver, Reply};
+
+const PAGE: &str = r#"<!doctype html><html lang="en"><title>Tiny</title><body>
+<h1>Tiny page</h1>
+<p id="script">scripts are off</p>
+<article aria-label="http://one.example"><button>Test</button>
+  <details><summary>More</summary><p>inside</p></details></article>
+<article aria-label="http://two.example"><button>Test</button><button hidden>Secret</button>
+  <input type="checkbox" role="switch" aria-label="Enabled" checked></article>
+<form method="get"><label for="u">Endpoint URL</label><input id="u" name="u"><button>Add</button>
+<label for="p">Password</label><input id="p" type="password"></form>
+<script>document.getElementById('script').textContent = 'scripts are on';</script>
+"#;
+
+fn tiny_site() -> Receiver {
+    Receiver::script(|_| Reply::body(200, PAGE).header("Content-Type", "text/html; charset=utf-8"))
+}
+
+fn finds_by_role_and_name(browser: &Browser) {
+    let site = tiny_site();
+    browser.open(&site.url("/"));
+    assert_eq!(browser.title(), "Tiny");
+    assert_eq!(browser.all("button", "Test").len(), 2);
+    let two = browser.find("article", "http://two.example");
+    assert_eq!(two.all("button", "Test").len(), 1);
+    assert!(two.all("button", "Secret").is_empty(), "hidden ones count");
+    assert!(two.find("switch", "Enabled").is_checked());
+    two.find("switch", "Enabled").press();
+    assert!(!two.find("switch", "Enabled").is_checked());
+    browser.find("heading", "Tiny page");
+    browser.find("textbox", "Password").fill("a password field");
+    // What Chromium calls a `summary`.
+    let one = browser.find("article", "http://one.example");
+    one.find("DisclosureTriangle", "More").press();
+    browser.wait_for_text("inside");
+    browser
+        .find("textbox", "Endpoint URL")
+        .fill("http://x.example/");
+    assert_eq!(
+        browser.find("textbox", "Endpoint URL").value(),
+        "http://x.example/"
+    );
+    browser.find("button", "Add").press();
+    browser.wait_until("the form was sent", || {
+        browser.url().contains("?u=http").then_some(())
+    });
+}
+
+#[test]
+fn the_browser_finds_by_role_and_name_with_scripts() {
+    let browser = Browser::start();
+    finds_by_role_and_name(&browser);
+    browser.wait_for_text("scripts are on");
+}
+
+#[test]
+fn the_browser_finds_by_role_and_name_without_scripts() {
+    let browser = Browser::without_javascript();
+    finds_by_role_and_name(&browser);
+    browser.wait_for_text("scripts are off");
+}
+
+#[test]
+fn the_browser_has_the_size_that_is_asked_for() {
+    let browser = Browser::with(Settings {
+        width: 360,
+        height: 700,
+        ..Settings::default()
+    });
+    let site = tiny_site();
+    browser.open(&site.url("/"));
+    assert_eq!(browser.script("return window.innerWidth"), 360);
+}
+
+#[test]
+fn the_receiver_keeps_what_came_and_answers_as_told() {
+    let receiver = Receiver::queue(vec![
+        Reply::body(418, "tea").header("X-Pot", "short"),
+        Reply::status(204).after("HTTP/1.1 103 Early Hints\r\n\r\n"),
+        Reply::Close,
+    ]);
+    let mut stream = TcpStream::connect(receiver.address()).unwrap();
+    let ask = |stream: &mut TcpStream| {
+        let request = b"POST /a HTTP/1.1\r\nx-CASE: Kept\r\nContent-Length: 2\r\n\r\nhi";
+        stream.write_all(request).unwrap();
+    };
+    ask(&mut stream);
+    ask(&mut stream);
+    ask(&mut stream);
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert_eq!(
+        answer,
+        "HTTP/1.1 418 Whatever\r\nX-Pot: short\r\nContent-Length: 3\r\n\r\ntea\
+         HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 Whatever\r\nContent-Length: 0\r\n\r\n"
+    );
+    let received = receiver.wait_for(3);
+    assert_eq!(received[0].request_line, "POST /a HTTP/1.1");
+    assert_eq!(received[0].headers[0], ("x-CASE".into(), "Kept".into()));
+    assert_eq!(received[0].body, b"hi");
+    assert!(received[0].raw.ends_with(b"\r\n\r\nhi"));
+    assert!(received[0].at <= received[1].at);
+    let places: Vec<_> = received.iter().map(|r| (r.connection, r.index)).collect();
+    assert_eq!(places, [(0, 0), (0, 1), (0, 2)]);
+}
+
+#[test]
+fn forms_are_read_as_a_browser_and_a_person_read_them() {
+    let html = r##"<article aria-label="http://one.example"><form method="post" action="save?x=1">
+        <input type="hidden" name="id" value="7">
+        <label>New Feedback <small>feedback.created</small> <input type="checkbox" name="t" value="new" checked></label>
+        <label for="c">Status Changed</label><input id="c" type="checkbox" name="t" value="changed">
+        <label for="s">Project</label><select id="s" name="p"><option value="a">A<option value="b" selected>B</select>
+        <textarea name="d" aria-label="Description">old</textarea>
+        <button type="button">Copy</button><button name="do" value="save">Save</button>
+      </form></article><button form="other" formaction="/delete" aria-label="Delete webhook">x</button>
+      <form id="other" method="post"></form>"##;
+    let forms = Form::all(html, "/miniback/settings/page?open=1");
+    assert_eq!(forms.len(), 2);
+    assert_eq!(forms[0].within, ["http://one.example"]);
+    assert!(!forms[0].has_button("Copy"), "it sends nothing");
+    assert_eq!(forms[0].value("Description"), "old");
+    let form = forms[0].clone().tick("New Feedback", false);
+    let filled = form
+        .tick("Status Changed", true)
+        .fill("Description", "new")
+        .press("Save");
+    assert_eq!(filled.action, "/miniback/settings/save?x=1");
+    let fields: Vec<(&str, &str)> = filled
+        .fields
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let expected = [
+        ("id", "7"),
+        ("t", "changed"),
+        ("p", "b"),
+        ("d", "new"),
+        ("do", "save"),
+    ];
+    assert_eq!(fields, expected);
+    assert_eq!(forms[1].press("Delete webhook").action, "/delete");
+}

@@ -1,0 +1,33 @@
+//! Miniback from the outside: each test starts the real executable on a data directory of its own, and knows of it
+//! what users and receivers know. One crate, one file a behaviour; what they stand on is in `support`.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails, and the line says where"
+)]
+
+mod accounts;
+mod api;
+mod api_access;
+mod bad_bodies;
+mod bad_input;
+mod base_path;
+mod cancellation;
+mod cli;
+mod connections;
+mod crashes;
+mod failures;
+mod harness;
+mod notifications;
+mod page_guards;
+mod payloads;
+mod request_headers;
+mod retries;
+mod retry_after;
+mod secrets;
+mod sessions;
+mod shutdown;
+mod subscriptions;
+mod support;
+mod targets;
+mod test_deliveries;

@@ -1,0 +1,230 @@
+//! An endpoint that asks for time with `Retry-After`: the webhook as a whole is held until then.
+
+use serde_json::{Value, json};
+
+use crate::support::api::{Api, attempts, millis, text};
+use crate::support::app::App;
+use crate::support::receiver::{Receiver, Reply};
+
+const HOUR_MS: i64 = 3_600_000;
+
+fn busy(status: u16, retry_after: &str) -> Receiver {
+    let retry_after = retry_after.to_owned();
+    Receiver::script(move |_| Reply::status(status).header("Retry-After", &retry_after))
+}
+
+fn app(delays: &str) -> App {
+    App::setup().option("--retry-delays", delays).start()
+}
+
+/// One delivery whose first attempt has failed.
+fn failed_once(api: &Api, webhook: &Value) -> Value {
+    api.project("Shop");
+    api.feedback("shop", "Hello");
+    let id = text(&api.only_delivery(webhook), "id").to_owned();
+    api.delivery_with_attempts(&id, 1)
+}
+
+fn held_until(api: &Api, webhook: &Value) -> Value {
+    let path = format!("/api/v1/webhooks/{}", text(webhook, "id"));
+    api.get(&path).expect(200).json()["heldUntil"].clone()
+}
+
+/// Milliseconds from the start of the first attempt to the next one.
+fn until_next(delivery: &Value) -> i64 {
+    millis(&delivery["nextAttemptAt"]) - millis(&attempts(delivery)[0]["startedAt"])
+}
+
+#[test]
+fn retry_after_in_seconds_puts_the_next_retry_off() {
+    for status in [429, 503] {
+        let (app, receiver) = (app("50ms,50ms"), busy(status, "600"));
+        let api = app.api();
+        let webhook = api.webhook(&receiver.url("/"));
+        let delivery = failed_once(&api, &webhook);
+        assert_eq!(delivery["state"], "pending");
+        assert!(until_next(&delivery) >= 600_000 - 3, "{delivery:#}");
+        let held = millis(&held_until(&api, &webhook));
+        let started = millis(&attempts(&delivery)[0]["startedAt"]);
+        assert!(held - started >= 600_000 - 3);
+    }
+}
+
+#[test]
+fn the_retry_comes_when_the_time_that_was_asked_for_is_over() {
+    let app = app("10ms");
+    let receiver = Receiver::queue(vec![Reply::status(503).header("Retry-After", "2")]);
+    let api = app.api();
+    let webhook = api.webhook(&receiver.url("/"));
+    let delivered = api.deliver_one(&webhook, "delivered");
+    let starts: Vec<i64> = attempts(&delivered)
+        .iter()
+        .map(|attempt| millis(&attempt["startedAt"]))
+        .collect();
+    assert_eq!(starts.len(), 2, "no attempt was spent on waiting");
+    assert!(starts[1] - starts[0] >= 2_000 - 3, "{delivered:#}");
+    assert_eq!(held_until(&api, &webhook), Value::Null);
+}
+
+#[test]
+fn retry_after_as_a_date_counts_too() {
+    let app = app("50ms,50ms");
+    let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(900);
+    let date = at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let receiver = busy(429, &date);
+    let api = app.api();
+    let webhook = api.webhook(&receiver.url("/"));
+    let delivery = failed_once(&api, &webhook);
+    let next = millis(&delivery["nextAttemptAt"]);
+    assert!(next >= at.as_second() * 1_000, "not before {date}");
+    assert!(
+        next <= at.as_second() * 1_000 + 60_000,
+        "{date} is what counts: {delivery:#}"
+    );
+}
+
+#[test]
+fn retry_after_puts_off_to_at_most_an_hour() {
+    let (app, receiver) = (app("50ms"), busy(503, "86400"));
+    let api = app.api();
+    let webhook = api.webhook(&receiver.url("/"));
+    let delivery = failed_once(&api, &webhook);
+    let end = millis(&attempts(&delivery)[0]["startedAt"])
+        + attempts(&delivery)[0]["durationMs"]
+            .as_f64()
+            .unwrap()
+            .ceil() as i64;
+    let next = millis(&delivery["nextAttemptAt"]);
+    assert!(next >= end + HOUR_MS - 1_000, "{delivery:#}");
+    // Half a minute is given for the writing down, on a machine that is busy.
+    assert!(next <= end + HOUR_MS + 30_000, "{delivery:#}");
+}
+
+#[test]
+fn retry_after_never_brings_a_retry_forward() {
+    let (app, receiver) = (app("1h"), busy(503, "1"));
+    let api = app.api();
+    let webhook = api.webhook(&receiver.url("/"));
+    let delivery = failed_once(&api, &webhook);
+    assert!(until_next(&delivery) >= HOUR_MS - 3, "{delivery:#}");
+}
+
+#[test]
+fn retry_after_on_other_answers_holds_nothing() {
+    let (app, receiver) = (app("10m"), busy(500, "1800"));
+    let api = app.api();
+    let webhook = api.webhook(&receiver.url("/"));
+    let delivery = failed_once(&api, &webhook);
+    assert!(until_next(&delivery) < 1_800_000, "{delivery:#}");
+    assert_eq!(held_until(&api, &webhook), Value::Null);
+}
+
+#[test]
+fn a_retry_after_that_nobody_can_read_is_as_if_there_were_none() {
+    for nonsense in ["soon", "-5", "", "99999999999999999999999"] {
+        let (app, receiver) = (app("1s,1h"), busy(503, nonsense));
+        let api = app.api();
+        let webhook = api.webhook(&receiver.url("/"));
+        let delivery = failed_once(&api, &webhook);
+        assert!(until_next(&delivery) <= HOUR_MS + 30_000, "{delivery:#}");
+    }
+}
+
+#[test]
+fn a_held_webhook_gets_nothing_else_and_no_attempt_is_spent() {
+    let (app, receiver) = (app("50ms,50ms"), busy(429, "600"));
+    let free = Receiver::ok();
+    let api = app.api();
+    let webhook = api.webhook(&receiver.url("/"));
+    failed_once(&api, &webhook);
+    // The second webhook is the sign that what was due has been looked at.
+    let other = api.webhook(&free.url("/"));
+    api.feedback("shop", "while it is held");
+    let sent = text(&api.only_delivery(&other), "id").to_owned();
+    api.delivery_in_state(&sent, "delivered");
+
+    let deliveries = api.deliveries(&webhook);
+    assert_eq!(deliveries.len(), 2);
+    for waiting in &deliveries {
+        assert_eq!(waiting["state"], "pending");
+    }
+    assert!(attempts(&deliveries[0]).is_empty(), "{deliveries:#?}");
+    assert_eq!(receiver.received().len(), 1);
+}
+
+#[test]
+fn a_hold_lasts_over_a_restart() {
+    let (app, receiver) = (app("50ms,50ms"), busy(429, "600"));
+    let api = app.api();
+    let webhook = api.webhook(&receiver.url("/"));
+    failed_once(&api, &webhook);
+    let held = held_until(&api, &webhook);
+    let data = app.kill9();
+
+    let app = App::setup()
+        .option("--retry-delays", "50ms,50ms")
+        .on(data)
+        .start();
+    let api = app.api();
+    assert_eq!(held_until(&api, &webhook), held);
+    let free = Receiver::ok();
+    let other = api.webhook(&free.url("/"));
+    api.feedback("shop", "after the restart");
+    let sent = text(&api.only_delivery(&other), "id").to_owned();
+    api.delivery_in_state(&sent, "delivered");
+    assert_eq!(receiver.received().len(), 1);
+}
+
+#[test]
+fn a_test_that_succeeds_ends_the_hold_and_what_waited_goes_out_at_once() {
+    let (app, receiver) = (app("10ms,10ms"), busy(503, "3600"));
+    let api = app.api();
+    let webhook = api.webhook(&receiver.url("/"));
+    failed_once(&api, &webhook);
+    api.feedback("shop", "while it is held");
+    assert_ne!(held_until(&api, &webhook), Value::Null);
+
+    receiver.set_script(|_| Reply::status(200));
+    let path = format!("/api/v1/webhooks/{}/test", text(&webhook, "id"));
+    let tested = api.post_nothing(&path).expect(200).json();
+    assert_eq!(tested["success"], true);
+
+    assert_eq!(held_until(&api, &webhook), Value::Null);
+    for delivery in api.deliveries(&webhook) {
+        api.delivery_in_state(text(&delivery, "id"), "delivered");
+    }
+}
+
+#[test]
+fn a_tests_own_answer_starts_no_hold() {
+    let (app, receiver) = (app("10ms"), busy(429, "3600"));
+    let api = app.api();
+    let webhook = api.webhook(&receiver.url("/"));
+    let path = format!("/api/v1/webhooks/{}/test", text(&webhook, "id"));
+    let tested = api.post_nothing(&path).expect(200).json();
+    assert_eq!(tested["success"], false);
+    assert_eq!(tested["status"], 429);
+    assert_eq!(held_until(&api, &webhook), Value::Null);
+
+    receiver.set_script(|_| Reply::status(200));
+    api.project("Shop");
+    api.feedback("shop", "Hello");
+    let sent = api.get(&format!(
+        "/api/v1/webhooks/{}/deliveries?event=feedback.created",
+        text(&webhook, "id")
+    ));
+    let sent = sent.expect(200).json();
+    api.delivery_in_state(text(&sent["data"][0], "id"), "delivered");
+}
+
+#[test]
+fn a_test_that_fails_leaves_the_hold() {
+    let (app, receiver) = (app("10ms"), busy(429, "3600"));
+    let api = app.api();
+    let webhook = api.webhook_with(json!({"url": receiver.url("/")}));
+    failed_once(&api, &webhook);
+    let held = held_until(&api, &webhook);
+    let path = format!("/api/v1/webhooks/{}/test", text(&webhook, "id"));
+    api.post_nothing(&path).expect(200);
+    assert_eq!(held_until(&api, &webhook), held);
+}

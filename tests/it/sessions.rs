@@ -1,0 +1,331 @@
+//! Signing in and out by the pages, and what every page's answer must carry.
+
+use crate::support::app::{ADMIN, App, PASSWORD};
+use crate::support::pages::{Page, Visitor};
+
+/// The pages that an admin has.
+const ADMIN_PAGES: [&str; 1] = ["/settings/notifications"];
+const PAGES: [&str; 2] = ["/feedback", "/settings/account"];
+
+fn session_cookie(page: &Page) -> String {
+    let all = page.answer.all_headers("set-cookie");
+    let found = all.iter().find(|c| c.starts_with("miniback_session="));
+    found.expect("a session cookie").to_string()
+}
+
+fn is_signed_in(visitor: &mut Visitor) -> bool {
+    visitor.get("/feedback").answer.status == 200
+}
+
+#[test]
+fn signing_in_sets_a_host_only_cookie_that_scripts_cannot_read() {
+    let app = App::start();
+    let answer = app.visitor().sign_in(ADMIN, PASSWORD);
+    let cookie = session_cookie(&answer).to_ascii_lowercase();
+    let attributes: Vec<&str> = cookie.split(';').map(str::trim).skip(1).collect();
+    assert!(attributes.contains(&"httponly"), "{cookie}");
+    assert!(attributes.contains(&"samesite=lax"), "{cookie}");
+    assert!(attributes.contains(&"path=/"), "{cookie}");
+    let has = |name: &str| attributes.iter().any(|a| a.starts_with(name));
+    assert!(!has("domain"), "host-only: {cookie}");
+    assert!(!has("secure"), "plain http would lose it: {cookie}");
+}
+
+#[test]
+fn an_https_base_address_makes_the_cookie_secure() {
+    let app = App::setup()
+        .option("--base-url", "https://feedback.example")
+        .start();
+    let mut visitor = app.visitor();
+    let form = visitor.get("/login").form_with("Sign in");
+    let filled = form
+        .fill("Email", ADMIN)
+        .fill("Password", PASSWORD)
+        .press("Sign in");
+    let origin = [("Origin", "https://feedback.example")];
+    let answer = visitor.post_from(&filled.action, &filled.fields, &origin);
+    let cookie = session_cookie(&answer).to_ascii_lowercase();
+    assert!(cookie.contains("; secure"), "{cookie}");
+}
+
+#[test]
+fn each_sign_in_has_a_new_token_and_the_one_given_before_is_not_taken_over() {
+    let app = App::start();
+    let mut visitor = app.visitor();
+    visitor.cookies.insert(
+        "miniback_session".to_owned(),
+        "chosen-by-somebody".to_owned(),
+    );
+    visitor.sign_in(ADMIN, PASSWORD);
+    let first = visitor.session().unwrap();
+    assert_ne!(first, "chosen-by-somebody");
+    visitor.cookies.clear();
+    visitor.sign_in(ADMIN, PASSWORD);
+    assert_ne!(visitor.session().unwrap(), first);
+}
+
+#[test]
+fn a_token_of_a_session_is_not_in_the_database() {
+    let app = App::start();
+    let visitor = app.signed_in();
+    let token = visitor.session().unwrap();
+    for file in std::fs::read_dir(&app.dir).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap_or_default();
+        let found = bytes.windows(token.len()).any(|w| w == token.as_bytes());
+        assert!(!found, "only its hash is stored");
+    }
+}
+
+#[test]
+fn after_signing_in_one_is_where_one_belongs() {
+    let app = App::start();
+    let mut ada = app.visitor();
+    let start = ada.get("/");
+    assert!(start.location().starts_with("/login"), "not signed in yet");
+    let answer = ada.sign_in(ADMIN, PASSWORD);
+    ada.follow(&answer).expect(200);
+    let start = ada.get("/");
+    let mut page = ada.follow(&start);
+    while page.answer.status == 303 || page.answer.status == 302 {
+        page = ada.follow(&page);
+    }
+    page.expect(200);
+}
+
+#[test]
+fn a_page_that_was_asked_for_before_signing_in_leads_to_the_sign_in() {
+    let app = App::start();
+    for path in PAGES.iter().chain(&ADMIN_PAGES) {
+        let page = app.visitor().get(path);
+        assert!(matches!(page.answer.status, 302 | 303), "{:?}", page.answer);
+        assert!(page.location().starts_with("/login"), "{:?}", page.answer);
+    }
+}
+
+#[test]
+fn a_wrong_password_and_an_unknown_account_are_told_in_the_same_words() {
+    let app = App::start();
+    let wrong = app.visitor().try_sign_in(ADMIN, "not the password at all");
+    let unknown = app
+        .visitor()
+        .try_sign_in("nobody@example.com", "not the password at all");
+    assert_eq!(wrong.answer.status, unknown.answer.status);
+    assert!(wrong.answer.status < 500);
+    assert!(wrong.answer.header("set-cookie").is_none());
+    let told = |page: &Page, email: &str| page.text().replace(email, "EMAIL");
+    assert_eq!(told(&wrong, ADMIN), told(&unknown, "nobody@example.com"));
+}
+
+#[test]
+fn an_email_is_known_whatever_its_case() {
+    let app = App::start();
+    app.visitor().sign_in("ADA@Example.com", PASSWORD);
+}
+
+#[test]
+fn signing_out_ends_the_session_and_not_only_the_cookie() {
+    let app = App::start();
+    let mut ada = app.signed_in();
+    let token = ada.session().unwrap();
+    let mut elsewhere = app.signed_in();
+    let form = ada.get("/feedback").form_with("Sign out");
+    ada.submit_and_follow(&form.press("Sign out"));
+    assert_eq!(ada.session(), None);
+    ada.cookies.insert("miniback_session".to_owned(), token);
+    assert!(!is_signed_in(&mut ada));
+    assert!(is_signed_in(&mut elsewhere));
+}
+
+#[test]
+fn sign_out_is_on_every_page() {
+    let app = App::start();
+    let mut ada = app.signed_in();
+    for path in PAGES.iter().chain(&ADMIN_PAGES) {
+        ada.get(path).expect(200).form_with("Sign out");
+    }
+}
+
+#[test]
+fn sign_out_everywhere_ends_all_sessions_of_this_user_alone() {
+    let app = App::start();
+    app.add_user("grace@example.com", "admin");
+    let mut grace = app.visitor();
+    grace.sign_in("grace@example.com", PASSWORD);
+    let (mut here, mut there) = (app.signed_in(), app.signed_in());
+    let page = here.get("/settings/account").expect(200);
+    let form = page.form_with("Sign out everywhere");
+    here.submit(&form.press("Sign out everywhere"));
+    assert!(!is_signed_in(&mut there));
+    assert!(is_signed_in(&mut grace));
+}
+
+#[test]
+fn a_forged_cookie_is_no_session() {
+    let app = App::start();
+    for forged in ["", "x", "' OR 1=1 --", &"a".repeat(4_000)] {
+        let mut visitor = app.visitor();
+        visitor
+            .cookies
+            .insert("miniback_session".to_owned(), forged.to_owned());
+        let page = visitor.get("/feedback");
+        assert!(matches!(page.answer.status, 302 | 303), "{:?}", page.answer);
+    }
+}
+
+#[test]
+fn the_fifth_failure_of_an_account_is_429_and_asks_for_at_most_a_minute() {
+    let app = App::start();
+    for _ in 0..4 {
+        let page = app.visitor().try_sign_in(ADMIN, "not the password at all");
+        assert_ne!(page.answer.status, 429);
+    }
+    let page = app.visitor().try_sign_in(ADMIN, "not the password at all");
+    assert_eq!(page.answer.status, 429, "{:?}", page.answer);
+    let seconds: u64 = page.answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&seconds), "{seconds} s");
+}
+
+#[test]
+fn the_fifth_failure_from_an_address_is_429_whatever_the_accounts() {
+    let app = App::start();
+    let mut statuses = Vec::new();
+    for number in 0..5 {
+        let email = format!("user{number}@example.com");
+        let page = app.visitor().try_sign_in(&email, "not the password at all");
+        statuses.push(page.answer.status);
+    }
+    assert!(!statuses[..4].contains(&429), "{statuses:?}");
+    assert_eq!(statuses[4], 429);
+}
+
+#[test]
+fn failures_from_other_addresses_count_for_the_account() {
+    let app = App::start();
+    let mut last = 0;
+    for number in 0..5 {
+        let mut visitor = app.visitor();
+        let form = visitor.get("/login").form_with("Sign in");
+        let filled = form
+            .fill("Email", ADMIN)
+            .fill("Password", "not the password at all")
+            .press("Sign in");
+        let address = format!("203.0.113.{number}");
+        let origin = app.url.clone();
+        let headers = [("Origin", origin.as_str()), ("X-Forwarded-For", &address)];
+        last = visitor
+            .post_from(&filled.action, &filled.fields, &headers)
+            .answer
+            .status;
+    }
+    assert_eq!(last, 429);
+}
+
+#[test]
+fn a_post_from_another_origin_is_refused_and_does_nothing() {
+    let app = App::start();
+    let own = app.url.clone();
+    let foreign: [&[(&str, &str)]; 6] = [
+        &[("Sec-Fetch-Site", "cross-site")],
+        &[("Sec-Fetch-Site", "same-site")],
+        &[("Sec-Fetch-Site", "cross-site"), ("Origin", &own)],
+        &[("Origin", "https://evil.example")],
+        &[("Origin", "null")],
+        &[("Origin", "http://127.0.0.1:1")],
+    ];
+    let mut ada = app.signed_in();
+    let page = ada.get("/feedback").expect(200);
+    let sign_out = page.form_with("Sign out").press("Sign out");
+    let login = app.visitor().get("/login").form_with("Sign in");
+    let login = login
+        .fill("Email", ADMIN)
+        .fill("Password", PASSWORD)
+        .press("Sign in");
+    for headers in foreign {
+        ada.post_from(&sign_out.action, &sign_out.fields, headers)
+            .expect(403);
+        assert!(is_signed_in(&mut ada), "{headers:?} did something");
+        let mut visitor = app.visitor();
+        visitor
+            .post_from(&login.action, &login.fields, headers)
+            .expect(403);
+        assert_eq!(visitor.session(), None, "{headers:?} signed somebody in");
+    }
+}
+
+#[test]
+fn a_post_from_our_own_origin_is_taken() {
+    let app = App::start();
+    let own = app.url.clone();
+    let ours: [&[(&str, &str)]; 3] = [
+        &[("Sec-Fetch-Site", "same-origin")],
+        &[("Sec-Fetch-Site", "none")],
+        &[("Origin", &own)],
+    ];
+    for headers in ours {
+        let mut visitor = app.visitor();
+        let form = visitor.get("/login").form_with("Sign in");
+        let filled = form
+            .fill("Email", ADMIN)
+            .fill("Password", PASSWORD)
+            .press("Sign in");
+        visitor.post_from(&filled.action, &filled.fields, headers);
+        assert!(is_signed_in(&mut visitor), "{headers:?}");
+    }
+}
+
+#[test]
+fn a_member_is_refused_the_admins_pages_and_forms() {
+    let app = App::start();
+    app.add_user("bob@example.com", "member");
+    let mut ada = app.signed_in();
+    let add = ada.get("/settings/notifications").expect(200);
+    let mut bob = app.visitor();
+    bob.sign_in("bob@example.com", PASSWORD);
+    for path in ADMIN_PAGES {
+        bob.get(path).expect(403);
+    }
+    for form in add.forms() {
+        // What is left after signing out is what only an admin may do.
+        if form.has_button("Sign out") || form.has_button("Search") {
+            continue;
+        }
+        let Some(filled) = form.press_any() else {
+            continue;
+        };
+        if filled.method == "post" {
+            bob.submit(&filled).expect(403);
+        }
+    }
+    for path in PAGES {
+        bob.get(path).expect(200);
+    }
+}
+
+#[test]
+fn a_member_sees_and_handles_feedback() {
+    let app = App::start();
+    let api = app.api();
+    api.project("Shop");
+    let feedback = api.feedback("shop", "Hello from a visitor");
+    app.add_user("bob@example.com", "member");
+    let mut bob = app.visitor();
+    bob.sign_in("bob@example.com", PASSWORD);
+    let page = bob.get("/feedback").expect(200);
+    assert!(page.text().contains("Hello from a visitor"));
+    let form = page.form_with("Resolved");
+    bob.submit_and_follow(&form.press("Resolved")).expect(200);
+    let path = format!("/api/v1/feedback/{}", feedback["id"].as_str().unwrap());
+    assert_eq!(api.get(&path).json()["status"], "RESOLVED");
+}
+
+#[test]
+fn a_change_of_password_ends_the_sessions() {
+    let app = App::start();
+    let mut ada = app.signed_in();
+    let new = "another good password\n";
+    app.run(&["user", "passwd", ADMIN], new).success();
+    crate::support::wait::until("the session has ended", || {
+        (!is_signed_in(&mut ada)).then_some(())
+    });
+    app.visitor().sign_in(ADMIN, "another good password");
+}

@@ -1,0 +1,158 @@
+//! One HTTP answer, and the client that fetches it: follows nothing, remembers nothing, raises no status to an error.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::http::Request;
+
+/// An answer, read to its end.
+#[derive(Clone)]
+pub struct Answer {
+    /// Method and address asked, for the message of a failed test.
+    pub asked: String,
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub text: String,
+}
+
+impl Answer {
+    /// The value of a header, whatever the case of its name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub fn all_headers(&self, name: &str) -> Vec<&str> {
+        self.headers
+            .iter()
+            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+            .collect()
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        match serde_json::from_str(&self.text) {
+            Ok(value) => value,
+            Err(error) => panic!("not JSON ({error}): {self:?}"),
+        }
+    }
+
+    /// Checks the status, and goes on.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "another status: {self:?}");
+        self
+    }
+
+    /// Checks that this is an RFC 9457 problem of the given status, and returns it.
+    #[track_caller]
+    pub fn problem(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "another status: {self:?}");
+        let kind = self.header("content-type").unwrap_or_default();
+        assert!(
+            kind.starts_with("application/problem+json"),
+            "not a problem: {self:?}"
+        );
+        let problem = self.json();
+        assert_eq!(problem["status"], status, "{self:?}");
+        for member in ["type", "title", "detail"] {
+            let text = problem[member].as_str().unwrap_or_default();
+            assert!(!text.is_empty(), "no {member}: {self:?}");
+        }
+        assert!(self.header("x-request-id").is_some(), "{self:?}");
+        problem
+    }
+
+    /// Checks that this is a 422 with a message at the named field.
+    #[track_caller]
+    pub fn problem_at(&self, field: &str) -> String {
+        let problem = self.problem(422);
+        let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+        let error = errors.iter().find(|error| error["field"] == field);
+        let message = error.and_then(|error| error["message"].as_str());
+        match message {
+            Some(message) if !message.is_empty() => message.to_owned(),
+            _ => panic!("no message at the field {field:?}: {self:?}"),
+        }
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: String = self.text.chars().take(2_000).collect();
+        writeln!(f, "{}\n  -> {}", self.asked, self.status)?;
+        for (name, value) in &self.headers {
+            writeln!(f, "  {name}: {value}")?;
+        }
+        write!(f, "  {shown}")
+    }
+}
+
+/// Sends requests as they are given.
+#[derive(Clone)]
+pub struct Client(ureq::Agent);
+
+impl Client {
+    pub fn new() -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .allow_non_standard_methods(true)
+            .proxy(None)
+            .timeout_global(Some(Duration::from_secs(90)))
+            .build();
+        Self(config.into())
+    }
+
+    /// Sends one request; `None` for a body that is not there at all.
+    #[track_caller]
+    pub fn send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> Answer {
+        match self.try_send(method, url, headers, body) {
+            Ok(answer) => answer,
+            Err(error) => panic!("{method} {url} had no answer: {error}"),
+        }
+    }
+
+    pub fn try_send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> Result<Answer, ureq::Error> {
+        let mut request = Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response = match body {
+            Some(body) => self.0.run(request.body(body)?)?,
+            None => self.0.run(request.body(())?)?,
+        };
+        let headers = response.headers().iter();
+        let headers = headers
+            .map(|(name, value)| {
+                let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+                (name.to_string(), value)
+            })
+            .collect();
+        let status = response.status().as_u16();
+        let bytes = response.body_mut().read_to_vec()?;
+        Ok(Answer {
+            asked: format!("{method} {url}"),
+            status,
+            headers,
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+        })
+    }
+}

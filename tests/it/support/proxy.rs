@@ -1,0 +1,111 @@
+//! A reverse proxy as small as they come: one address, a path prefix that it forwards or strips, and the headers that
+//! real ones set.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+/// What becomes of the prefix on the way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Prefix {
+    Forwarded,
+    Stripped,
+}
+
+/// Listens before the program behind it is started, so that its address can be the program's base address.
+pub struct Proxy {
+    listener: Arc<TcpListener>,
+    port: u16,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    pub fn bind() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
+        let port = listener.local_addr().expect("an address").port();
+        Self {
+            listener: Arc::new(listener),
+            port,
+            stopped: Arc::default(),
+        }
+    }
+
+    /// Scheme, host and port.
+    pub fn origin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Passes everything beneath the path on to a port; all else gets 404 from the proxy itself.
+    pub fn forward(&self, path: &'static str, to: u16, prefix: Prefix) {
+        let listener = Arc::clone(&self.listener);
+        let stopped = Arc::clone(&self.stopped);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                if stopped.load(Ordering::SeqCst) {
+                    return;
+                }
+                if let Ok(stream) = stream {
+                    thread::spawn(move || pass(stream, path, to, prefix));
+                }
+            }
+        });
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+    }
+}
+
+/// One request a connection: the head is rewritten, the rest is copied as it comes.
+fn pass(mut from: TcpStream, path: &str, to: u16, prefix: Prefix) -> Option<()> {
+    let head = read_head(&mut from)?;
+    let mut lines = head.split("\r\n");
+    let mut request_line = lines.next()?.splitn(3, ' ');
+    let (method, target) = (request_line.next()?, request_line.next()?);
+    let rest = target.strip_prefix(path);
+    let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with(['/', '?'])) else {
+        let body = "not beneath the prefix";
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 404 Not Found\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
+        return from.write_all(answer.as_bytes()).ok();
+    };
+    let target = match prefix {
+        Prefix::Forwarded => target.to_owned(),
+        Prefix::Stripped if rest.starts_with('/') => rest.to_owned(),
+        Prefix::Stripped => format!("/{rest}"),
+    };
+    let mut upstream = TcpStream::connect(("127.0.0.1", to)).ok()?;
+    let mut sent = format!("{method} {target} HTTP/1.1\r\n");
+    for line in lines.filter(|line| !line.to_ascii_lowercase().starts_with("connection:")) {
+        sent.push_str(line);
+        sent.push_str("\r\n");
+    }
+    sent.push_str("X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\n");
+    sent.push_str("Connection: close\r\n\r\n");
+    upstream.write_all(sent.as_bytes()).ok()?;
+
+    let mut upwards = upstream.try_clone().ok()?;
+    let mut from_again = from.try_clone().ok()?;
+    thread::spawn(move || std::io::copy(&mut from_again, &mut upwards));
+    let _ = std::io::copy(&mut upstream, &mut from);
+    let _ = from.shutdown(Shutdown::Both);
+    Some(())
+}
+
+fn read_head(from: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    let mut byte = [0; 1];
+    while !head.ends_with(b"\r\n\r\n") {
+        from.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    head.truncate(head.len() - 4);
+    String::from_utf8(head).ok()
+}
