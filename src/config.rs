@@ -75,7 +75,7 @@ pub struct ServeOptions {
     #[command(flatten)]
     pub delivery: DeliveryOptions,
     /// How long finished deliveries and their attempts are kept
-    #[arg(long, env = "MINIBACK_RETENTION", default_value = "30d", value_parser = positive_duration, value_name = "TIME")]
+    #[arg(long, env = "MINIBACK_RETENTION", default_value = "30d", value_parser = positive_duration, allow_hyphen_values = true, value_name = "TIME")]
     pub retention: Duration,
     /// Networks whose X-Forwarded-For and X-Forwarded-Proto are believed
     #[arg(
@@ -123,10 +123,10 @@ pub struct DeliveryOptions {
     )]
     pub ca_file: Vec<PathBuf>,
     /// How long an endpoint may take to answer
-    #[arg(long, env = "MINIBACK_TIMEOUT", default_value = "5s", value_parser = timeout, value_name = "TIME")]
+    #[arg(long, env = "MINIBACK_TIMEOUT", default_value = "5s", value_parser = timeout, allow_hyphen_values = true, value_name = "TIME")]
     pub timeout: Duration,
     /// When a failed delivery is tried again, each after the failure before; “none” for no retries
-    #[arg(long, env = "MINIBACK_RETRY_DELAYS", default_value = "1s,5s,15s", value_parser = retry_delays, value_name = "TIME,…")]
+    #[arg(long, env = "MINIBACK_RETRY_DELAYS", default_value = "1s,5s,15s", value_parser = retry_delays, allow_hyphen_values = true, value_name = "TIME,…")]
     pub retry_delays: RetryDelays,
 }
 
@@ -357,10 +357,10 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A timeout holds a slot and the shutdown: a minute is the most.
+/// A timeout holds a slot and the shutdown: an hour is the most.
 fn timeout(text: &str) -> Result<Duration, String> {
     match positive_duration(text)? {
-        time if time > Duration::from_secs(60) => Err("write a time of at most 60s".into()),
+        time if time > Duration::from_secs(3600) => Err("write a time of at most 1h".into()),
         time => Ok(time),
     }
 }

@@ -96,7 +96,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if !value.is_object() {
         return Err(Problem::field("", "The body must be a JSON object."));
     }
-    serde_path_to_error::deserialize(value).map_err(|error| {
+    // Read once more from the text: in a `Value`, a member that is there twice is there once.
+    let mut members = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut members).map_err(|error| {
         let path = error.path().to_string();
         Problem::Invalid(explain(
             if path == "." { "" } else { &path },
@@ -107,6 +109,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 
 /// serde's words about a value, as a sentence at its field.
 fn explain(path: &str, text: &str) -> Invalid {
+    // Where it stands in the text is told by the field.
+    let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
     let quoted = text.split('`').nth(1).unwrap_or_default();
     let beneath = |name: &str| match path {
         "" => name.to_owned(),

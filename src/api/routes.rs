@@ -1,16 +1,13 @@
 //! Every call on one screen: address, methods, who may make it, and the handler.
 
-use actix_web::http::Method;
 use actix_web::middleware::from_fn;
-use actix_web::{
-    FromRequest, Handler, HttpResponse, Resource, Responder, ResponseError, Route,
-    guard as match_by, web,
-};
+use actix_web::{HttpResponse, Resource, ResponseError, Route, web};
 
 use super::guard::guard;
 use super::problem::Problem;
 use super::{deliveries, feedback, projects, secrets, webhook_tests, webhooks};
 use crate::server::access::Needs::{self, Admin, Member, Submit};
+use crate::server::routing::{Entry, address, delete, get, patch, post};
 
 pub fn configure(config: &mut web::ServiceConfig) {
     config.service(
@@ -80,61 +77,15 @@ pub fn configure(config: &mut web::ServiceConfig) {
     );
 }
 
-/// One address with its methods; any other one is answered with 405 and those that there are.
-fn call<const N: usize>(path: &str, methods: [(Method, Route); N]) -> Resource {
-    let mut allow: Vec<&str> = methods.iter().map(|(method, _)| method.as_str()).collect();
-    if allow.contains(&"GET") {
-        allow.push("HEAD");
-    }
-    let allow = allow.join(", ");
-    let resource = methods
-        .into_iter()
-        .fold(web::resource(path), |resource, (_, route)| {
-            resource.route(route)
-        });
-    resource.default_service(web::to(move || {
-        let problem = Problem::MethodNotAllowed {
-            allow: allow.clone(),
-        };
-        async move { problem.error_response() }
-    }))
-}
-
-fn get<F, Args>(needs: Needs, handler: F) -> (Method, Route)
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    let route = web::route().guard(match_by::Any(match_by::Get()).or(match_by::Head()));
-    (Method::GET, guarded(needs, route.to(handler)))
-}
-
-fn post<F, Args>(needs: Needs, handler: F) -> (Method, Route)
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    (Method::POST, guarded(needs, web::post().to(handler)))
-}
-
-fn patch<F, Args>(needs: Needs, handler: F) -> (Method, Route)
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    (Method::PATCH, guarded(needs, web::patch().to(handler)))
-}
-
-fn delete<F, Args>(needs: Needs, handler: F) -> (Method, Route)
-where
-    F: Handler<Args>,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    (Method::DELETE, guarded(needs, web::delete().to(handler)))
+fn call<const N: usize>(path: &str, methods: [Entry; N]) -> Resource {
+    address(path, methods, guarded, |allow| {
+        web::to(move || {
+            let problem = Problem::MethodNotAllowed {
+                allow: allow.clone(),
+            };
+            async move { problem.error_response() }
+        })
+    })
 }
 
 fn guarded(needs: Needs, route: Route) -> Route {

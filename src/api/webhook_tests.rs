@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::body::Json;
 use super::guard::Caller;
 use super::problem::Problem;
-use super::webhooks::{NOT_FOUND, check_url, given_or_new};
+use super::webhooks::{NOT_FOUND, given_or_new};
 use crate::delivery::TestReport;
 use crate::domain::id::WebhookId;
 use crate::domain::invalid::Checks;
@@ -71,7 +71,7 @@ pub(super) async fn unsaved(
     let throwaway = body.secret.is_none();
     let mut checks = Checks::default();
     let secret = checks.take("secret", given_or_new(body.secret));
-    let url = checks.take("url", check_url(&site, &body.url).await);
+    let url = checks.take("url", site.check_endpoint_url(&body.url).await);
     checks.finish()?;
     let (Some(url), Some(secret)) = (url, secret) else {
         return Err(NOT_FOUND);

@@ -9,7 +9,6 @@ use super::body::{Json, named};
 use super::lists::{List, Query};
 use super::problem::Problem;
 use crate::clock::Timestamp;
-use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::id::{ProjectId, WebhookId};
 use crate::domain::invalid::Checks;
 use crate::domain::secret::Secret;
@@ -26,11 +25,17 @@ pub(super) const NOT_FOUND: Problem = Problem::NotFound("There is no such webhoo
 #[serde(deny_unknown_fields)]
 pub(super) struct Create {
     url: String,
+    #[serde(default, deserialize_with = "named")]
     description: Option<String>,
+    #[serde(default, deserialize_with = "named")]
     topics: Option<Vec<Topic>>,
+    #[serde(default, deserialize_with = "named")]
     projects: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "named")]
     enabled: Option<bool>,
+    #[serde(default, deserialize_with = "named")]
     retries: Option<Retries>,
+    #[serde(default, deserialize_with = "named")]
     headers: Option<BTreeMap<String, String>>,
     secret: Option<String>,
 }
@@ -112,7 +117,7 @@ pub(super) async fn create(
         .map(|(name, value)| (name.clone(), Some(value.clone())))
         .collect();
     checks.take("headers", webhook::headers(&as_change));
-    let url = checks.take("url", check_url(&site, &body.url).await);
+    let url = checks.take("url", site.check_endpoint_url(&body.url).await);
     checks.finish()?;
     let (Some(url), Some(secret), Some(description)) = (url, secret, description) else {
         return Err(NOT_FOUND);
@@ -177,7 +182,7 @@ pub(super) async fn change(
     site.store.webhook(id.clone()).await?.ok_or(NOT_FOUND)?;
     let mut checks = Checks::default();
     let url = match &body.url {
-        Some(url) => checks.take("url", check_url(&site, url).await),
+        Some(url) => checks.take("url", site.check_endpoint_url(url).await),
         None => None,
     };
     if let Some(headers) = &body.headers {
@@ -218,16 +223,6 @@ pub(super) async fn delete(
     } else {
         Err(NOT_FOUND)
     }
-}
-
-/// A URL that may be saved, or a sentence that says why not.
-pub(super) async fn check_url(site: &Site, text: &str) -> Result<EndpointUrl, String> {
-    let url = EndpointUrl::parse(text).map_err(|error| error.to_string())?;
-    site.delivery
-        .check_target(&url)
-        .await
-        .map_err(|refusal| refusal.to_string())?;
-    Ok(url)
 }
 
 /// The secret that was given, or a new one.

@@ -5,11 +5,13 @@ pub mod health;
 pub mod links;
 pub mod origin;
 pub mod request_id;
+pub mod routing;
 mod store_faults;
 pub mod tokens;
 
 use crate::clock::Clock;
 use crate::delivery;
+use crate::domain::endpoint_url::EndpointUrl;
 use crate::store::Store;
 use links::Links;
 use origin::TrustedProxies;
@@ -21,4 +23,16 @@ pub struct Site {
     pub delivery: delivery::Handle,
     pub links: Links,
     pub proxies: TrustedProxies,
+}
+
+impl Site {
+    /// A URL that a webhook may have, or a sentence for who entered it that says why not.
+    pub async fn check_endpoint_url(&self, text: &str) -> Result<EndpointUrl, String> {
+        let url = EndpointUrl::parse(text).map_err(|error| error.to_string())?;
+        self.delivery
+            .check_target(&url)
+            .await
+            .map_err(|refusal| refusal.to_string())?;
+        Ok(url)
+    }
 }

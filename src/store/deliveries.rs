@@ -82,8 +82,9 @@ impl AttemptRecord {
     }
 }
 
-const SELECT: &str =
-    "SELECT deliveries.*, type FROM deliveries JOIN events ON events.id = event_id";
+/// `next_at`: when the next attempt is made, a hold of the webhook included.
+const SELECT: &str = "SELECT deliveries.*, type, max(due_at, coalesce(held_until, 0)) AS next_at
+    FROM deliveries JOIN events ON events.id = event_id JOIN webhooks ON webhooks.id = webhook_id";
 
 impl Store {
     /// A webhook's deliveries, newest first, with their attempts in short.
@@ -238,7 +239,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<DeliveryRecord> {
         state: sql::named(row, "state", State::parse)?,
         created_at: Timestamp::from_millis(row.get("created_at")?),
         next_attempt_at: row
-            .get::<_, Option<i64>>("due_at")?
+            .get::<_, Option<i64>>("next_at")?
             .map(Timestamp::from_millis),
         attempts: Vec::new(),
     })

@@ -287,7 +287,8 @@ fn record(
         (false, State::Pending, None) => State::Failed,
         (false, other, _) => other,
     };
-    let due_at = next.map(|due| due.max(attempt.hold_until.unwrap_or(due)));
+    // A hold stands on the webhook, not here: when a test ends it, what waited goes out by its own schedule.
+    let due_at = next;
     let finished_at = (state != State::Pending).then_some(write.now.millis());
     let headers = before
         .has_words

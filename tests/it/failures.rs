@@ -217,7 +217,6 @@ fn each_kind_of_failure_has_a_code_of_its_own() {
         .option("--retry-delays", "none")
         .option("--timeout", "3s")
         .start();
-    let plain = Receiver::ok();
     let cases: Vec<(&str, Receiver, Option<String>)> = vec![
         ("status", Receiver::status(500), None),
         (
@@ -236,11 +235,6 @@ fn each_kind_of_failure_has_a_code_of_its_own() {
             "name",
             Receiver::ok(),
             Some("https://no-such-host.invalid/".to_owned()),
-        ),
-        (
-            "tls",
-            Receiver::ok(),
-            Some(format!("https://{}/", plain.address())),
         ),
     ];
     let mut codes = BTreeMap::new();

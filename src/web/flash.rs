@@ -1,0 +1,105 @@
+//! What the next page says about what was just done, kept for the time of a redirect.
+//!
+//! It stays on the server, by session: a test's answer is too long for a cookie, and a secret has no place in a URL.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::clock::{Clock, Timestamp};
+use crate::delivery::TestReport;
+use crate::domain::id::WebhookId;
+
+/// How long it waits for the next page.
+const KEPT: Duration = Duration::from_secs(120);
+
+/// A sentence about what was done.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    pub(super) text: String,
+}
+
+/// The form of a webhook that is being added, with the test that was made of it.
+#[derive(Clone, Debug)]
+pub(super) struct Draft {
+    pub(super) url: String,
+    pub(super) secret: String,
+    /// By which two presses of "Add" are known to be one.
+    pub(super) key: String,
+    pub(super) report: TestReport,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Flash {
+    pub(super) messages: Vec<Message>,
+    pub(super) draft: Option<Draft>,
+    pub(super) test: Option<(WebhookId, TestReport)>,
+}
+
+/// All that waits, by the session's hash.
+pub(super) struct Flashes {
+    clock: Clock,
+    waiting: Mutex<HashMap<[u8; 32], (Timestamp, Flash)>>,
+}
+
+impl Flashes {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            waiting: Mutex::default(),
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Timestamp, Flash)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds to what the session's next page shows.
+    pub(super) fn add(&self, session: [u8; 32], change: impl FnOnce(&mut Flash)) {
+        let now = self.clock.now();
+        let mut waiting = self.waiting();
+        waiting.retain(|_, (since, _)| now.since(*since) < KEPT);
+        change(
+            &mut waiting
+                .entry(session)
+                .or_insert_with(|| (now, Flash::default()))
+                .1,
+        );
+    }
+
+    /// Takes it, to be shown.
+    pub(super) fn take(&self, session: [u8; 32]) -> Flash {
+        let now = self.clock.now();
+        let taken = self.waiting().remove(&session);
+        taken
+            .filter(|(since, _)| now.since(*since) < KEPT)
+            .map(|(_, flash)| flash)
+            .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    #[test]
+    fn a_message_is_shown_once_to_its_session_and_not_much_later() {
+        let clock = ManualClock::at(Timestamp::from_millis(0));
+        let flashes = Flashes::new(Clock::Manual(clock.clone()));
+        let say = |session| {
+            flashes.add(session, |flash| {
+                flash.messages.push(Message {
+                    text: "done".into(),
+                })
+            })
+        };
+        say([1; 32]);
+        assert!(flashes.take([2; 32]).messages.is_empty());
+        assert_eq!(flashes.take([1; 32]).messages.len(), 1);
+        assert!(flashes.take([1; 32]).messages.is_empty());
+        say([1; 32]);
+        clock.advance(KEPT);
+        assert!(flashes.take([1; 32]).messages.is_empty());
+    }
+}

@@ -1,0 +1,134 @@
+//! Settings → Notifications: the webhooks.
+//!
+//! What is open stands in the address (`?add`, `?open=ID`, `?reveal=ID`, `?rotate=ID`, `?delete=ID`), so each state of
+//! the page survives a reload, can be linked to and works without a script.
+
+mod forms;
+mod view;
+
+pub(super) use forms::{
+    add, delete, edit, rotate, secret, set_enabled, set_topics, switch_now, test, test_draft,
+};
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use askama::Template;
+
+use super::failure::PageError;
+use super::flash::Draft;
+use super::page::{Frame, render};
+use super::visit::Visit;
+use crate::domain::id::WebhookId;
+use crate::domain::invalid::Invalid;
+use crate::domain::secret::Secret;
+use crate::domain::webhook::WEBHOOKS_MAX;
+use crate::random;
+use crate::server::tokens;
+use crate::store::PageRequest;
+use view::{HookView, Opened, ReportView};
+
+const ADDRESS: &str = "/settings/notifications";
+
+#[derive(Template)]
+#[template(path = "notifications.html")]
+struct NotificationsPage {
+    frame: Frame,
+    add: Option<AddForm>,
+    hooks: Vec<HookView>,
+}
+
+/// The form of a webhook that is not saved yet.
+struct AddForm {
+    url: String,
+    problem: Option<String>,
+    secret: String,
+    key: String,
+    report: Option<ReportView>,
+}
+
+impl AddForm {
+    fn new() -> Self {
+        Self {
+            url: String::new(),
+            problem: None,
+            secret: Secret::from_random(random::bytes()).as_str().to_owned(),
+            key: tokens::new(),
+            report: None,
+        }
+    }
+
+    fn of(draft: Draft) -> Self {
+        Self {
+            url: draft.url,
+            problem: None,
+            secret: draft.secret,
+            key: draft.key,
+            report: Some(ReportView::of(&draft.report)),
+        }
+    }
+}
+
+/// The form of an open webhook that was refused, with what was typed.
+struct Refused {
+    webhook: WebhookId,
+    url: String,
+    description: String,
+    invalid: Invalid,
+}
+
+impl NotificationsPage {
+    fn is_full(&self) -> bool {
+        self.hooks.len() >= WEBHOOKS_MAX
+    }
+}
+
+pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
+    page(&visit, StatusCode::OK, None, None).await
+}
+
+/// The page; `add` and `refused` are forms that were not taken.
+async fn page(
+    visit: &Visit,
+    status: StatusCode,
+    add: Option<AddForm>,
+    refused: Option<Refused>,
+) -> Result<HttpResponse, PageError> {
+    let store = &visit.site.store;
+    let mut webhooks = store
+        .webhooks(PageRequest {
+            limit: WEBHOOKS_MAX,
+            before: None,
+        })
+        .await?
+        .items;
+    // The oldest first: what one knows stays where it was.
+    webhooks.reverse();
+    let projects = store.projects_by_name().await?;
+    let (frame, flash) = visit.frame("Notifications", "notifications");
+    let add = add
+        .or_else(|| flash.draft.map(AddForm::of))
+        .or_else(|| visit.query("add").is_some().then(AddForm::new));
+    let asked = |name, id: &WebhookId| visit.query(name).is_some_and(|asked| asked == id.as_str());
+    let mut hooks = Vec::with_capacity(webhooks.len());
+    for webhook in webhooks {
+        let id = &webhook.id;
+        let report = flash
+            .test
+            .as_ref()
+            .filter(|(tested, _)| tested == id)
+            .map(|(_, report)| ReportView::of(report));
+        let refused = refused.as_ref().filter(|refused| refused.webhook == *id);
+        let opened = Opened {
+            row: report.is_some()
+                || refused.is_some()
+                || ["open", "reveal", "rotate"]
+                    .iter()
+                    .any(|name| asked(name, id)),
+            reveal: asked("reveal", id),
+            rotate: asked("rotate", id),
+            delete: asked("delete", id),
+        };
+        hooks.push(HookView::load(visit, webhook, &projects, opened, report, refused).await?);
+    }
+    render(status, &NotificationsPage { frame, add, hooks })
+}

@@ -1,0 +1,314 @@
+//! What the template shows of a webhook, of its last deliveries and of a test.
+
+use crate::clock::Timestamp;
+use crate::delivery::TestReport;
+use crate::domain::delivery::State;
+use crate::domain::explanation::{seconds, status_words};
+use crate::domain::project::Project;
+use crate::domain::webhook::{Retries, Topic, Webhook};
+use crate::store::{DeliveryFilter, DeliveryRecord, PageRequest};
+use crate::web::failure::PageError;
+use crate::web::times::{Time, until};
+use crate::web::visit::Visit;
+
+use super::Refused;
+
+/// How many of the last deliveries an open row shows.
+const RECENT: usize = 5;
+/// How much of an answer's body a test shows, in characters.
+const BODY_SHOWN: usize = 500;
+
+/// Which parts of a row are open.
+pub(super) struct Opened {
+    pub(super) row: bool,
+    pub(super) reveal: bool,
+    pub(super) rotate: bool,
+    pub(super) delete: bool,
+}
+
+pub(super) struct HookView {
+    pub(super) webhook: Webhook,
+    pub(super) opened: Opened,
+    pub(super) state: StateView,
+    pub(super) topics: Vec<TopicView>,
+    pub(super) projects: Vec<ProjectView>,
+    pub(super) secret: SecretView,
+    pub(super) recent: Vec<DeliveryRow>,
+    pub(super) report: Option<ReportView>,
+    /// What stands in the fields: as saved, or as it was typed and refused.
+    pub(super) url: String,
+    pub(super) description: String,
+    pub(super) url_problem: Option<String>,
+    pub(super) description_problem: Option<String>,
+}
+
+/// A state is a shape and a word; the kind gives the colour, which only repeats it.
+pub(super) struct StateView {
+    pub(super) kind: &'static str,
+    pub(super) icon: &'static str,
+    pub(super) text: String,
+    pub(super) at: Option<Time>,
+}
+
+pub(super) struct TopicView {
+    pub(super) topic: Topic,
+    pub(super) checked: bool,
+}
+
+pub(super) struct ProjectView {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) checked: bool,
+}
+
+pub(super) struct SecretView {
+    /// Empty before "Reveal".
+    pub(super) current: String,
+    pub(super) next: String,
+    pub(super) overlap_ends: Option<Time>,
+    /// Libraries of the Standard Webhooks specification can verify with it.
+    pub(super) is_standard: bool,
+}
+
+pub(super) struct DeliveryRow {
+    pub(super) state: StateView,
+    pub(super) event: &'static str,
+    pub(super) attempts: usize,
+    pub(super) answer: String,
+    pub(super) at: Time,
+}
+
+/// What came of a test, in words.
+pub(super) struct ReportView {
+    pub(super) good: bool,
+    pub(super) headline: String,
+    pub(super) advice: &'static str,
+    pub(super) duration: String,
+    pub(super) body: String,
+}
+
+impl HookView {
+    pub(super) async fn load(
+        visit: &Visit,
+        webhook: Webhook,
+        projects: &[Project],
+        opened: Opened,
+        report: Option<ReportView>,
+        refused: Option<&Refused>,
+    ) -> Result<Self, PageError> {
+        let now = visit.site.clock.now();
+        let recent = PageRequest {
+            limit: RECENT,
+            before: None,
+        };
+        let deliveries = visit
+            .site
+            .store
+            .deliveries(webhook.id.clone(), DeliveryFilter::default(), recent)
+            .await?
+            .items;
+        let problem = |field| {
+            refused
+                .and_then(|r| r.invalid.about(field))
+                .map(str::to_owned)
+        };
+        Ok(Self {
+            state: state_of(&webhook, &deliveries, now),
+            topics: Topic::ALL
+                .map(|topic| TopicView {
+                    topic,
+                    checked: webhook.topics.contains(&topic),
+                })
+                .into(),
+            projects: project_views(&webhook, projects),
+            secret: SecretView::load(visit, &webhook, opened.reveal, now).await?,
+            recent: deliveries
+                .iter()
+                .map(|delivery| DeliveryRow::of(delivery, now))
+                .collect(),
+            report,
+            url: refused.map_or_else(|| webhook.url.as_str().to_owned(), |r| r.url.clone()),
+            description: refused
+                .map_or_else(|| webhook.description.clone(), |r| r.description.clone()),
+            url_problem: problem("url"),
+            description_problem: problem("description"),
+            opened,
+            webhook,
+        })
+    }
+
+    pub(super) fn is_patient(&self) -> bool {
+        self.webhook.retries == Retries::Patient
+    }
+
+    /// Where an address of this webhook's forms stands.
+    pub(super) fn address(&self, form: &str) -> String {
+        format!("{}/{}/{form}", super::ADDRESS, self.webhook.id)
+    }
+}
+
+/// The chosen projects and those that could be; one that was deleted is named as what it is.
+fn project_views(webhook: &Webhook, projects: &[Project]) -> Vec<ProjectView> {
+    let mut views: Vec<ProjectView> = projects
+        .iter()
+        .map(|project| ProjectView {
+            id: project.id.as_str().to_owned(),
+            name: project.name.clone(),
+            checked: webhook.projects.contains(&project.id),
+        })
+        .collect();
+    for gone in webhook
+        .projects
+        .iter()
+        .filter(|id| !projects.iter().any(|project| project.id == **id))
+    {
+        views.push(ProjectView {
+            id: gone.as_str().to_owned(),
+            name: "(a deleted project)".into(),
+            checked: true,
+        });
+    }
+    views
+}
+
+fn state_of(webhook: &Webhook, deliveries: &[DeliveryRecord], now: Timestamp) -> StateView {
+    let plain = |kind, icon, text: &str, at: Option<Timestamp>| StateView {
+        kind,
+        icon,
+        text: text.to_owned(),
+        at: at.map(|at| Time::new(at, now)),
+    };
+    if !webhook.enabled {
+        return plain("", "off", "Off: saved, receives nothing", None);
+    }
+    if let Some(until) = webhook.held_until.filter(|until| *until > now) {
+        return StateView {
+            kind: "wait",
+            icon: "wait",
+            text: format!(
+                "Held until {}: the endpoint asked for it",
+                until.to_jiff().strftime("%H:%M:%S UTC")
+            ),
+            at: None,
+        };
+    }
+    if let Some(since) = webhook.failing_since {
+        let reason = deliveries
+            .iter()
+            .find_map(|delivery| delivery.attempts.last()?.error.as_deref());
+        return StateView {
+            kind: "bad",
+            icon: "bad",
+            text: format!(
+                "Failing since {}{}",
+                since.to_jiff().strftime("%-d %b, %H:%M UTC"),
+                reason.map(|r| format!(" · {r}")).unwrap_or_default()
+            ),
+            at: None,
+        };
+    }
+    if webhook.topics.is_empty() {
+        return plain("", "off", "No topic chosen: receives nothing", None);
+    }
+    match deliveries
+        .iter()
+        .find(|delivery| delivery.state == State::Delivered)
+    {
+        Some(last) => plain(
+            "good",
+            "ok",
+            "Delivered",
+            last.attempts.last().map(|attempt| attempt.started_at),
+        ),
+        None => plain("", "wait", "Nothing sent yet", None),
+    }
+}
+
+impl SecretView {
+    async fn load(
+        visit: &Visit,
+        webhook: &Webhook,
+        reveal: bool,
+        now: Timestamp,
+    ) -> Result<Self, PageError> {
+        let secrets = visit
+            .site
+            .store
+            .webhook_secrets(webhook.id.clone(), now)
+            .await?
+            .ok_or(PageError::Gone)?;
+        let next = secrets.next.as_ref();
+        let shown = |secret: &crate::domain::secret::Secret| {
+            if reveal {
+                secret.as_str().to_owned()
+            } else {
+                String::new()
+            }
+        };
+        Ok(Self {
+            is_standard: secrets.current.standard_key().is_some(),
+            current: shown(&secrets.current),
+            next: next.map(|next| shown(&next.secret)).unwrap_or_default(),
+            overlap_ends: next.map(|next| Time::new(next.overlap_ends_at, now)),
+        })
+    }
+}
+
+impl DeliveryRow {
+    fn of(delivery: &DeliveryRecord, now: Timestamp) -> Self {
+        let (kind, icon, text) = match delivery.state {
+            State::Pending => (
+                "wait",
+                "wait",
+                match delivery.next_attempt_at {
+                    Some(due) if !delivery.attempts.is_empty() => {
+                        format!("Next try {}", until(due, now))
+                    }
+                    _ => "On its way".to_owned(),
+                },
+            ),
+            State::Delivered => ("good", "ok", "Delivered".into()),
+            State::Failed => ("bad", "bad", "Failed".into()),
+            State::Canceled => ("", "off", "Canceled".into()),
+        };
+        let answer = delivery.attempts.last().map_or_else(String::new, |last| {
+            match (last.status, &last.error) {
+                (Some(status), _) => format!("{status} in {}", seconds(last.duration)),
+                (None, Some(error)) => error.trim_end_matches('.').to_owned(),
+                (None, None) => String::new(),
+            }
+        });
+        Self {
+            state: StateView {
+                kind,
+                icon,
+                text,
+                at: None,
+            },
+            event: delivery.event.as_str(),
+            attempts: delivery.attempts.len(),
+            answer,
+            at: Time::new(delivery.created_at, now),
+        }
+    }
+}
+
+impl ReportView {
+    pub(super) fn of(report: &TestReport) -> Self {
+        let good = report.is_success();
+        let mut body: String = report.response_body.chars().take(BODY_SHOWN).collect();
+        if body.len() < report.response_body.len() {
+            body.push('…');
+        }
+        Self {
+            good,
+            headline: match report.status {
+                Some(status) if good => format!("The endpoint answered {}", status_words(status)),
+                _ => report.outcome.sentence(),
+            },
+            advice: report.outcome.advice(),
+            duration: seconds(report.duration),
+            body,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The layout around every page, and how a template becomes an answer.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use askama::Template;
+
+use super::assets;
+use super::failure::PageError;
+use super::flash::Message;
+use super::times::Time;
+use crate::clock::Timestamp;
+use crate::domain::account::{Role, User};
+use crate::server::links::Links;
+
+/// What the base template shows: navigation, who is signed in, messages.
+pub(super) struct Frame {
+    links: Links,
+    pub(super) title: String,
+    /// Which entry of the navigation is current.
+    pub(super) section: &'static str,
+    pub(super) user: Option<FrameUser>,
+    pub(super) messages: Vec<Message>,
+    pub(super) now: Timestamp,
+}
+
+pub(super) struct FrameUser {
+    pub(super) email: String,
+    pub(super) is_admin: bool,
+}
+
+impl Frame {
+    pub(super) fn new(
+        links: &Links,
+        title: &str,
+        section: &'static str,
+        user: Option<&User>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            links: links.clone(),
+            title: title.to_owned(),
+            section,
+            user: user.map(|user| FrameUser {
+                email: user.email.clone(),
+                is_admin: user.role == Role::Admin,
+            }),
+            messages: Vec::new(),
+            now,
+        }
+    }
+
+    /// The link to one of our own addresses.
+    pub(super) fn to(&self, address: impl AsRef<str>) -> String {
+        self.links.to(address.as_ref())
+    }
+
+    /// The link to a file of `static/`.
+    pub(super) fn asset(&self, name: &str) -> String {
+        self.links
+            .to(&format!("/static/{name}?v={}", *assets::VERSION))
+    }
+
+    pub(super) fn time(&self, at: &Timestamp) -> Time {
+        Time::new(*at, self.now)
+    }
+
+    pub(super) fn is_admin(&self) -> bool {
+        self.user.as_ref().is_some_and(|user| user.is_admin)
+    }
+}
+
+/// A whole page.
+pub(super) fn render(status: StatusCode, page: &impl Template) -> Result<HttpResponse, PageError> {
+    let html = page
+        .render()
+        .map_err(|error| PageError::Internal(error.to_string()))?;
+    Ok(HttpResponse::build(status)
+        .content_type("text/html; charset=utf-8")
+        .body(html))
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+pub(super) struct ErrorPage {
+    pub(super) frame: Frame,
+    pub(super) sentence: String,
+}

@@ -1,0 +1,107 @@
+//! Every page and form on one screen: address, methods, who may ask for it, and the handler.
+
+use actix_web::middleware::from_fn;
+use actix_web::{HttpResponse, Resource, Route, web};
+
+use super::failure::PageError;
+use super::guard::guard;
+use super::{account, assets, feedback, home, notifications, projects, setup, sign_in};
+use crate::server::access::Needs::{self, Admin, Member, Nothing};
+use crate::server::routing::{Entry, address, get, post};
+
+pub fn configure(config: &mut web::ServiceConfig) {
+    config
+        .service(page("/", [get(Nothing, home::show)]))
+        .service(page("/static/{name}", [get(Nothing, assets::get)]))
+        .service(page(
+            "/login",
+            [get(Nothing, sign_in::show), post(Nothing, sign_in::sign_in)],
+        ))
+        .service(page("/logout", [post(Nothing, sign_in::sign_out)]))
+        .service(page(
+            "/setup",
+            [get(Nothing, setup::show), post(Nothing, setup::set_up)],
+        ))
+        .service(page("/sign-in", [get(Nothing, setup::sign_in_by_link)]))
+        .service(page("/feedback", [get(Member, feedback::show)]))
+        .service(page(
+            "/feedback/{id}/status",
+            [post(Member, feedback::set_status)],
+        ))
+        .service(page("/settings", [get(Member, home::settings)]))
+        .service(page(
+            "/settings/notifications",
+            [
+                get(Admin, notifications::show),
+                post(Admin, notifications::add),
+            ],
+        ))
+        .service(page(
+            "/settings/notifications/test",
+            [post(Admin, notifications::test_draft)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/enabled",
+            [post(Admin, notifications::set_enabled)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/topics",
+            [post(Admin, notifications::set_topics)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/edit",
+            [post(Admin, notifications::edit)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/test",
+            [post(Admin, notifications::test)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/secret",
+            [get(Admin, notifications::secret)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/rotate",
+            [post(Admin, notifications::rotate)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/switch-now",
+            [post(Admin, notifications::switch_now)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/delete",
+            [post(Admin, notifications::delete)],
+        ))
+        .service(page(
+            "/settings/projects",
+            [get(Member, projects::show), post(Admin, projects::create)],
+        ))
+        .service(page("/settings/account", [get(Member, account::show)]))
+        .service(page(
+            "/settings/account/password",
+            [post(Member, account::set_password)],
+        ))
+        .service(page(
+            "/settings/account/sign-out-everywhere",
+            [post(Member, account::sign_out_everywhere)],
+        ))
+        .default_service(guarded(Nothing, web::to(nothing_here)));
+}
+
+fn page<const N: usize>(path: &str, methods: [Entry; N]) -> Resource {
+    address(path, methods, guarded, |allow| {
+        let wrong_method = move || {
+            let error = PageError::Method(allow.clone());
+            async move { Err::<HttpResponse, _>(error) }
+        };
+        guarded(Nothing, web::to(wrong_method))
+    })
+}
+
+fn guarded(needs: Needs, route: Route) -> Route {
+    route.wrap(from_fn(move |request, next| guard(needs, request, next)))
+}
+
+async fn nothing_here() -> Result<HttpResponse, PageError> {
+    Err(PageError::NotFound)
+}

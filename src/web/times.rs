@@ -1,0 +1,99 @@
+//! Times and numbers as people read them.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+
+/// A point in time for `<time>`: relative in the text, exact in the title.
+#[derive(Clone, Debug)]
+pub(super) struct Time {
+    pub(super) iso: String,
+    pub(super) exact: String,
+    pub(super) relative: String,
+}
+
+impl Time {
+    pub(super) fn new(at: Timestamp, now: Timestamp) -> Self {
+        Self {
+            iso: at.to_string(),
+            exact: at.to_jiff().strftime("%-d %b %Y, %H:%M:%S UTC").to_string(),
+            relative: relative(at, now),
+        }
+    }
+}
+
+/// `just now`, `2 min ago`, `3 h ago`, `yesterday`, then the day.
+fn relative(at: Timestamp, now: Timestamp) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    match now.since(at).as_secs() {
+        0..45 => "just now".into(),
+        seconds @ 45..HOUR => format!("{} min ago", (seconds / MINUTE).max(1)),
+        seconds @ HOUR..DAY => format!("{} h ago", seconds / HOUR),
+        seconds if seconds < 2 * DAY => "yesterday".into(),
+        seconds if seconds < 7 * DAY => format!("{} days ago", seconds / DAY),
+        _ => at.to_jiff().strftime("%-d %b %Y").to_string(),
+    }
+}
+
+/// `in 4 s`, `in 3 min`, `in 2 h`: until something that is to come.
+pub(super) fn until(due: Timestamp, now: Timestamp) -> String {
+    match due.since(now) {
+        Duration::ZERO => "now".into(),
+        left if left < Duration::from_secs(100) => {
+            format!("in {} s", left.as_millis().div_ceil(1000))
+        }
+        left if left < Duration::from_secs(100 * 60) => {
+            format!("in {} min", left.as_secs().div_ceil(60))
+        }
+        left => format!("in {} h", left.as_secs().div_ceil(3600)),
+    }
+}
+
+/// `1,204`.
+pub(super) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_as_people_tell_them() {
+        let now = Timestamp::from_millis(1_761_914_096_789);
+        let ago = |seconds| relative(now.minus(Duration::from_secs(seconds)), now);
+        assert_eq!(
+            [0, 44, 45, 119, 120, 3599, 3600, 86399, 86400, 200_000].map(ago),
+            [
+                "just now",
+                "just now",
+                "1 min ago",
+                "1 min ago",
+                "2 min ago",
+                "59 min ago",
+                "1 h ago",
+                "23 h ago",
+                "yesterday",
+                "2 days ago"
+            ]
+        );
+        assert_eq!(ago(40 * 86400), "21 Sep 2025");
+        assert_eq!(relative(now.plus(Duration::from_secs(9)), now), "just now");
+        assert_eq!(until(now.plus(Duration::from_millis(3_100)), now), "in 4 s");
+        assert_eq!(until(now, now), "now");
+        assert_eq!(
+            [0, 999, 1_204, 1_000_000].map(thousands),
+            ["0", "999", "1,204", "1,000,000"]
+        );
+    }
+}

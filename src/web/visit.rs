@@ -1,0 +1,121 @@
+//! [`Visit`]: a request to a page, with who makes it; all that a page's handler needs.
+
+use std::future::{Ready, ready};
+use std::net::IpAddr;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::LOCATION;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
+
+use super::WebState;
+use super::failure::PageError;
+use super::flash::{Flash, Message};
+use super::page::Frame;
+use crate::domain::account::User;
+use crate::server::Site;
+use crate::server::origin::TrustedProxies;
+use crate::store::Session;
+
+pub(super) struct Visit {
+    pub(super) site: web::Data<Site>,
+    pub(super) state: web::Data<WebState>,
+    pub(super) request: HttpRequest,
+    session: Option<Session>,
+}
+
+impl FromRequest for Visit {
+    type Error = PageError;
+    type Future = Ready<Result<Self, PageError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::of(request))
+    }
+}
+
+impl Visit {
+    pub(super) fn of(request: &HttpRequest) -> Result<Self, PageError> {
+        let missing = || PageError::Internal("the app was built without its parts".into());
+        Ok(Self {
+            site: request
+                .app_data::<web::Data<Site>>()
+                .ok_or_else(missing)?
+                .clone(),
+            state: request
+                .app_data::<web::Data<WebState>>()
+                .ok_or_else(missing)?
+                .clone(),
+            request: request.clone(),
+            session: request.extensions().get::<Session>().cloned(),
+        })
+    }
+
+    /// The session by which the guard let this visit pass, if the page asked for one or there is one.
+    pub(super) fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
+    }
+
+    /// Who it is, on pages that need to know.
+    pub(super) fn user(&self) -> Result<&User, PageError> {
+        self.session
+            .as_ref()
+            .map(|session| &session.user)
+            .ok_or(PageError::SignedOut)
+    }
+
+    pub(super) fn proxies(&self) -> &TrustedProxies {
+        &self.site.proxies
+    }
+
+    pub(super) fn client(&self) -> IpAddr {
+        self.proxies().client(&self.request)
+    }
+
+    /// The value of `name` in the address.
+    pub(super) fn query(&self, name: &str) -> Option<String> {
+        let pairs: Vec<(String, String)> =
+            serde_urlencoded::from_str(self.request.query_string()).ok()?;
+        pairs
+            .into_iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value)
+    }
+
+    /// The layout of the page `title`, in the part of the program that `section` names; takes the messages that wait.
+    pub(super) fn frame(&self, title: &str, section: &'static str) -> (Frame, Flash) {
+        let mut flash = self
+            .session
+            .as_ref()
+            .map(|s| self.state.flash.take(s.token_hash))
+            .unwrap_or_default();
+        let user = self.session.as_ref().map(|session| &session.user);
+        let mut frame = Frame::new(
+            &self.site.links,
+            title,
+            section,
+            user,
+            self.site.clock.now(),
+        );
+        frame.messages = std::mem::take(&mut flash.messages);
+        (frame, flash)
+    }
+
+    /// Keeps something for the next page of this session.
+    pub(super) fn leave(&self, change: impl FnOnce(&mut Flash)) {
+        if let Some(session) = &self.session {
+            self.state.flash.add(session.token_hash, change);
+        }
+    }
+
+    /// Says on the next page that something is done.
+    pub(super) fn say(&self, text: impl Into<String>) {
+        let message = Message { text: text.into() };
+        self.leave(|flash| flash.messages.push(message));
+    }
+
+    /// After a post: on to one of our own addresses.
+    pub(super) fn redirect(&self, address: &str) -> HttpResponse {
+        HttpResponse::SeeOther()
+            .insert_header((LOCATION, self.site.links.to(address)))
+            .finish()
+    }
+}
