@@ -87,7 +87,7 @@ fn a_success_on_the_way_ends_the_retries() {
     let app = quick_app();
     let receiver = Receiver::queue(vec![
         Reply::status(500),
-        Reply::Close,
+        Reply::status(503),
         Reply::status(200),
         Reply::status(200),
     ]);
