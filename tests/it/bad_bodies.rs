@@ -35,16 +35,6 @@ fn a_body_that_is_no_json_is_400() {
 }
 
 #[test]
-fn a_member_that_is_there_twice_is_refused() {
-    let app = App::start();
-    let api = app.api();
-    api.project("Shop");
-    let body = br#"{"project":"shop","message":"one","message":"two"}"#;
-    let answer = api.raw("POST", "/api/v1/feedback", &[JSON], Some(body));
-    assert!(matches!(answer.status, 400 | 422), "{answer:?}");
-}
-
-#[test]
 fn a_body_of_more_than_64_kib_is_413_whatever_is_in_it() {
     let app = App::start();
     let api = app.api();

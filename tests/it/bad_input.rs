@@ -209,7 +209,7 @@ fn a_webhook_that_is_wrong_is_refused_at_its_field() {
         ("headers", with(&good, "headers", json!(["X-A"]))),
         ("events", with(&good, "events", json!([]))),
     ];
-    for topics in [json!("feedback.created"), json!(null), json!(1)] {
+    for topics in [json!("feedback.created"), json!(1)] {
         cases.push(("topics", with(&good, "topics", topics)));
     }
     for (field, body) in cases {

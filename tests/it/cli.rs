@@ -32,8 +32,8 @@ fn an_option_that_makes_no_sense_is_one_line_that_names_it_and_exit_2() {
         ("--log-format", "xml"),
         ("--ca-file", "/no/such/file.pem"),
     ] {
-        let line = refused(&[option, value], &[]);
-        assert!(line.contains(option), "{option} {value}: {line}");
+        let line = refused(&[&format!("{option}={value}")], &[]);
+        assert!(line.contains(option), "{option}={value}: {line}");
     }
     // The one given last wins, or two are refused: either way the line names it.
     let line = refused(&["--listen", "nonsense"], &[]);

@@ -295,6 +295,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 fn serve(mut stream: TcpStream, connection: usize, shared: &Shared) {
     for index in 0.. {
         let Some(received) = read_request(&mut stream, connection, index) else {
+            let _ = stream.shutdown(Shutdown::Both);
             return;
         };
         // The script is asked before the request is in the list, so a test that sees it knows that it was asked.
@@ -364,6 +365,11 @@ fn read_request(stream: &mut TcpStream, connection: usize, index: usize) -> Opti
     let head_end = loop {
         if let Some(at) = raw.windows(4).position(|four| four == b"\r\n\r\n") {
             break at + 4;
+        }
+        // A TLS handshake: real servers of plain HTTP answer it with an error, and do not wait for the end of a head.
+        if raw == [0x16] {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+            return None;
         }
         let mut byte = [0; 1];
         // A byte at a time, so that nothing of the next request is taken.
