@@ -71,7 +71,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
                         "/webhooks/{id}/deliveries",
                         [get(Admin, deliveries::list)],
                     ))
-                    .service(call("/deliveries/{id}", [get(Admin, deliveries::get)])),
+                    .service(call("/deliveries/{id}", [get(Admin, deliveries::get)]))
+                    .default_service(web::to(nothing_here)),
             )
             .default_service(web::to(nothing_here)),
     );

@@ -16,6 +16,7 @@ mod page;
 mod projects;
 mod reader;
 mod retention;
+mod secrets;
 mod sessions;
 mod sql;
 mod tokens;
@@ -38,8 +39,9 @@ pub use open::{DirectoryLock, OpenError, VERSION, database_path, lock, make_dire
 pub use outbox::{Due, DueDelivery, Finished, Slots};
 pub use page::{Page, PageRequest};
 pub use projects::{CreateProjectError, ProjectChange};
+pub use secrets::RotateError;
 pub use sessions::{LinkPurpose, Session};
-pub use webhooks::{RotateError, SaveWebhookError};
+pub use webhooks::SaveWebhookError;
 
 use crate::clock::Clock;
 use crate::domain::id::IdSequence;

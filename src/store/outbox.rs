@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row, params};
 use super::deliveries::{self, AttemptRecord};
 use super::error::StoreError;
 use super::writer::Write;
-use super::{Store, events, sql, webhooks};
+use super::{Store, events, secrets, sql, webhooks};
 use crate::clock::Timestamp;
 use crate::domain::delivery::State;
 use crate::domain::endpoint_url::EndpointUrl;
@@ -216,7 +216,7 @@ fn load(
             id: id.clone(),
             webhook: WebhookId::new(row.get::<_, String>("webhook_id")?),
             url: webhooks::read_url(row)?,
-            secrets: webhooks::read_secrets(row)?.at(now),
+            secrets: secrets::read_secrets(row)?.at(now),
             headers: sql::from_json(row, "headers")?,
             event: sql::named(row, "type", EventType::parse)?,
             event_at: Timestamp::from_millis(row.get("event_at")?),

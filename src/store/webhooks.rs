@@ -12,8 +12,7 @@ use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::id::{ProjectId, WebhookId};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{
-    Headers, NewWebhook, NextSecret, Retries, Secrets, Topic, WEBHOOKS_MAX, Webhook, WebhookChange,
-    WebhookError,
+    Headers, NewWebhook, Retries, Topic, WEBHOOKS_MAX, Webhook, WebhookChange, WebhookError,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -24,14 +23,6 @@ pub enum SaveWebhookError {
     UnknownProject(String),
     #[error(transparent)]
     Invalid(#[from] WebhookError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum RotateError {
-    #[error("There is no such webhook.")]
-    Unknown,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -158,67 +149,6 @@ impl Store {
             })
             .await
     }
-
-    /// The secrets in force now.
-    pub async fn webhook_secrets(
-        &self,
-        id: WebhookId,
-        now: Timestamp,
-    ) -> Result<Option<Secrets>, StoreError> {
-        self.reader.read(move |c| secrets(c, &id, now)).await
-    }
-
-    /// Gives a webhook a new secret: at once, or beside the old one until the overlap ends. One that runs ends first.
-    pub async fn rotate_secret(
-        &self,
-        id: WebhookId,
-        secret: Secret,
-        overlap_hours: u32,
-    ) -> Result<Secrets, RotateError> {
-        self.writer
-            .write(move |write| {
-                let old = secrets(write, &id, write.now)?.ok_or(RotateError::Unknown)?;
-                let old = old.next.map_or(old.current, |next| next.secret);
-                let rotated = match overlap_hours {
-                    0 => Secrets {
-                        current: secret,
-                        next: None,
-                    },
-                    hours => {
-                        let overlap_ends_at = write
-                            .now
-                            .plus(std::time::Duration::from_secs(u64::from(hours) * 3600));
-                        Secrets {
-                            current: old,
-                            next: Some(NextSecret {
-                                secret,
-                                overlap_ends_at,
-                            }),
-                        }
-                    }
-                };
-                Ok(store_secrets(write, &id, rotated)?)
-            })
-            .await
-    }
-
-    /// Ends an overlap; without one nothing changes.
-    pub async fn finish_rotation(&self, id: WebhookId) -> Result<Secrets, RotateError> {
-        self.writer
-            .write(move |write| {
-                let now = secrets(write, &id, write.now)?.ok_or(RotateError::Unknown)?;
-                let current = now.next.map_or(now.current, |next| next.secret);
-                Ok(store_secrets(
-                    write,
-                    &id,
-                    Secrets {
-                        current,
-                        next: None,
-                    },
-                )?)
-            })
-            .await
-    }
 }
 
 /// Ids of the projects that are named by id or slug. One that is chosen already may be gone: it stays chosen, so that
@@ -289,37 +219,6 @@ fn chosen_projects(connection: &Connection, id: &WebhookId) -> Result<Vec<Projec
     sql::all(connection, statement, [id.as_str()], |row| {
         Ok(ProjectId::new(row.get::<_, String>(0)?))
     })
-}
-
-fn secrets(
-    connection: &Connection,
-    id: &WebhookId,
-    now: Timestamp,
-) -> Result<Option<Secrets>, StoreError> {
-    let statement = "SELECT secret, next_secret, overlap_ends_at FROM webhooks WHERE id = ?1 AND deleted_at IS NULL";
-    Ok(
-        sql::first(connection, statement, [id.as_str()], read_secrets)?
-            .map(|secrets| secrets.at(now)),
-    )
-}
-
-fn store_secrets(
-    write: &Write<'_>,
-    id: &WebhookId,
-    secrets: Secrets,
-) -> Result<Secrets, StoreError> {
-    let next = secrets.next.as_ref();
-    sql::run(
-        write,
-        "UPDATE webhooks SET secret = ?2, next_secret = ?3, overlap_ends_at = ?4 WHERE id = ?1",
-        params![
-            id.as_str(),
-            secrets.current.as_str(),
-            next.map(|next| next.secret.as_str()),
-            next.map(|next| next.overlap_ends_at.millis())
-        ],
-    )?;
-    Ok(secrets)
 }
 
 fn insert(write: &Write<'_>, webhook: &Webhook, secret: &Secret) -> Result<(), StoreError> {
@@ -406,22 +305,5 @@ pub(super) fn read_retries(row: &Row<'_>) -> rusqlite::Result<Retries> {
         [Retries::Standard, Retries::Patient]
             .into_iter()
             .find(|r| r.as_str() == text)
-    })
-}
-
-pub(super) fn read_secrets(row: &Row<'_>) -> rusqlite::Result<Secrets> {
-    let next = match (
-        row.get::<_, Option<String>>("next_secret")?,
-        row.get::<_, Option<i64>>("overlap_ends_at")?,
-    ) {
-        (Some(secret), Some(ends)) => Some(NextSecret {
-            secret: Secret::stored(secret),
-            overlap_ends_at: Timestamp::from_millis(ends),
-        }),
-        _ => None,
-    };
-    Ok(Secrets {
-        current: Secret::stored(row.get("secret")?),
-        next,
     })
 }

@@ -9,6 +9,7 @@ pub mod browser;
 pub mod command;
 pub mod forms;
 pub mod http;
+pub mod in_process;
 pub mod pages;
 pub mod proxy;
 pub mod receiver;

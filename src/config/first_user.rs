@@ -1,0 +1,106 @@
+//! The first user, whom the environment can name: `MINIBACK_ADMIN_EMAIL` and its password.
+
+use std::path::Path;
+
+use crate::domain::account::check_password;
+use crate::domain::feedback;
+
+/// The first user, from the environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstUser {
+    pub email: String,
+    pub password: String,
+}
+
+/// `MINIBACK_ADMIN_EMAIL` with `MINIBACK_ADMIN_PASSWORD` or `MINIBACK_ADMIN_PASSWORD_FILE`.
+pub fn first_user(variable: impl Fn(&str) -> Option<String>) -> Result<Option<FirstUser>, String> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let password = match (
+        set("MINIBACK_ADMIN_PASSWORD"),
+        set("MINIBACK_ADMIN_PASSWORD_FILE"),
+    ) {
+        (Some(_), Some(_)) => {
+            return Err("MINIBACK_ADMIN_PASSWORD and MINIBACK_ADMIN_PASSWORD_FILE are both set; unset one of them".into());
+        }
+        (None, Some(file)) => Some(first_line_of(Path::new(&file))?),
+        (password, None) => password,
+    };
+    let email = match (set("MINIBACK_ADMIN_EMAIL"), password) {
+        (None, None) => return Ok(None),
+        (Some(email), Some(password)) => FirstUser { email, password },
+        (Some(_), None) => {
+            return Err(
+                "MINIBACK_ADMIN_EMAIL is set without MINIBACK_ADMIN_PASSWORD; set that too".into(),
+            );
+        }
+        (None, Some(_)) => {
+            return Err(
+                "MINIBACK_ADMIN_PASSWORD is set without MINIBACK_ADMIN_EMAIL; set that too".into(),
+            );
+        }
+    };
+    feedback::email(email.email.clone()).map_err(|_| {
+        format!(
+            "MINIBACK_ADMIN_EMAIL: “{}” is not one e-mail address",
+            email.email.escape_debug()
+        )
+    })?;
+    check_password(&email.password).map_err(|error| {
+        format!(
+            "MINIBACK_ADMIN_PASSWORD: {}",
+            error.to_string().trim_end_matches('.')
+        )
+    })?;
+    Ok(Some(email))
+}
+
+fn first_line_of(file: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        format!(
+            "MINIBACK_ADMIN_PASSWORD_FILE: cannot read {}: {error}",
+            file.display()
+        )
+    })?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_user_needs_both_an_address_and_a_good_password() {
+        let read = |pairs: &'static [(&str, &str)]| {
+            first_user(move |name| {
+                pairs
+                    .iter()
+                    .find(|(n, _)| *n == name)
+                    .map(|(_, v)| (*v).to_owned())
+            })
+        };
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&[("MINIBACK_ADMIN_EMAIL", "")]), Ok(None));
+        assert!(
+            read(&[
+                ("MINIBACK_ADMIN_EMAIL", "a@b.c"),
+                ("MINIBACK_ADMIN_PASSWORD", "long enough 1")
+            ])
+            .unwrap()
+            .is_some()
+        );
+        for wrong in [
+            &[("MINIBACK_ADMIN_EMAIL", "a@b.c")][..],
+            &[("MINIBACK_ADMIN_PASSWORD", "long enough 1")],
+            &[
+                ("MINIBACK_ADMIN_EMAIL", "a@b.c"),
+                ("MINIBACK_ADMIN_PASSWORD", "short"),
+            ],
+            &[
+                ("MINIBACK_ADMIN_EMAIL", "nobody"),
+                ("MINIBACK_ADMIN_PASSWORD", "long enough 1"),
+            ],
+        ] {
+            assert!(read(wrong).unwrap_err().contains("MINIBACK_ADMIN_"));
+        }
+    }
+}

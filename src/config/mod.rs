@@ -1,0 +1,176 @@
+//! Flags and environment variables → what the program runs with, read once.
+//!
+//! Every option is both; the flag wins. An empty variable counts as not set. What is wrong is told in one line that
+//! names the option and the mend. [`options`] has what there is, [`values`] how values are written.
+
+mod first_user;
+mod options;
+mod values;
+
+use std::ffi::OsString;
+
+use clap::builder::StyledStr;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches};
+
+pub use first_user::{FirstUser, first_user};
+pub use options::{
+    Cli, Command, DataDir, DeliveryOptions, DemoOptions, LogFormat, LogOptions, RetryDelays,
+    ServeOptions, TokenCommand, UserCommand,
+};
+
+/// Why the program does not start.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// Help or version was asked for: print it, exit 0.
+    Asked(StyledStr),
+    /// No command was given: print the help, exit 2.
+    NoCommand(StyledStr),
+    /// One line.
+    Wrong(String),
+}
+
+/// Reads the command line and the environment.
+pub fn parse(
+    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<Cli, ConfigError> {
+    let matches = unset_empty_variables(Cli::command()).try_get_matches_from(arguments);
+    matches
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+        .map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                ConfigError::Asked(error.render())
+            }
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                ConfigError::NoCommand(error.render())
+            }
+            _ => ConfigError::Wrong(one_line(&error.render().to_string())),
+        })
+}
+
+/// clap takes an empty variable for an empty value; here it counts as not set, and help still names it.
+fn unset_empty_variables(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(unset_if_empty)
+        .mut_subcommands(unset_empty_variables)
+}
+
+fn unset_if_empty(argument: clap::Arg) -> clap::Arg {
+    let Some(variable) = argument.get_env().map(ToOwned::to_owned) else {
+        return argument;
+    };
+    if std::env::var_os(&variable).is_none_or(|value| !value.is_empty()) {
+        return argument;
+    }
+    let help = argument
+        .get_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    argument
+        .env(None::<&'static str>)
+        .help(format!("{help} [env: {}=]", variable.to_string_lossy()))
+}
+
+/// clap's message without its tips and usage: the first paragraph, in one line.
+fn one_line(text: &str) -> String {
+    let paragraph = text
+        .trim_start_matches("error: ")
+        .split("\n\n")
+        .next()
+        .unwrap_or_default();
+    paragraph.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn serve(arguments: &[&str]) -> Result<ServeOptions, String> {
+        match parse(["miniback", "serve"].iter().chain(arguments)) {
+            Ok(Cli {
+                command: Command::Serve(options),
+            }) => Ok(*options),
+            Ok(_) => Err("another command".into()),
+            Err(ConfigError::Wrong(line)) => Err(line),
+            Err(error) => Err(format!("{error:?}")),
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let options = serve(&[]).unwrap();
+        assert_eq!(options.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(options.delivery.timeout, Duration::from_secs(5));
+        assert_eq!(
+            options.delivery.retry_delays.0,
+            [1, 5, 15].map(Duration::from_secs)
+        );
+        assert_eq!(options.retention, Duration::from_secs(30 * 24 * 3600));
+        assert_eq!(options.trusted_proxy.len(), 2);
+        assert!(!options.delivery.deny_localhost);
+    }
+
+    #[test]
+    fn what_is_wrong_is_one_line_that_names_the_option() {
+        for (arguments, option) in [
+            (["--listen", "8080"], "--listen"),
+            (["--timeout", "0s"], "--timeout"),
+            (["--timeout", "five"], "--timeout"),
+            (["--retry-delays", "1s,x"], "--retry-delays"),
+            (["--base-url", "example.com"], "--base-url"),
+            (["--base-url", "https://u:p@example.com"], "--base-url"),
+            (["--trusted-proxy", "10.0.0.0/99"], "--trusted-proxy"),
+            (["--log-format", "xml"], "--log-format"),
+            (
+                ["--deny-localhost=perhaps", "--retention=1d"],
+                "--deny-localhost",
+            ),
+            (["--no-such-option", "x"], "--no-such-option"),
+        ] {
+            let line = serve(&arguments).unwrap_err();
+            assert!(line.contains(option) && !line.contains('\n'), "{line}");
+        }
+    }
+
+    #[test]
+    fn lists_durations_and_booleans_are_read_as_people_write_them() {
+        assert!(
+            serve(&["--retry-delays", "none"])
+                .unwrap()
+                .delivery
+                .retry_delays
+                .0
+                .is_empty()
+        );
+        assert_eq!(
+            serve(&["--retry-delays", "500ms, 2s"])
+                .unwrap()
+                .delivery
+                .retry_delays
+                .0
+                .len(),
+            2
+        );
+        assert!(
+            serve(&["--deny-localhost"])
+                .unwrap()
+                .delivery
+                .deny_localhost
+        );
+        assert!(
+            !serve(&["--deny-localhost=no"])
+                .unwrap()
+                .delivery
+                .deny_localhost
+        );
+        assert_eq!(
+            serve(&["--trusted-proxy", "10.0.0.1,192.168.0.0/16"])
+                .unwrap()
+                .trusted_proxy
+                .len(),
+            2
+        );
+    }
+}

@@ -1,0 +1,222 @@
+//! What the command line takes: commands, options, their variables, defaults and help.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+use url::Url;
+
+use super::values::{base_url, network, positive_duration, retry_delays, timeout};
+use crate::domain::account::{Role, Scope};
+use crate::domain::egress_policy::AllowTarget;
+
+/// Self-hosted feedback: it comes in from your website, and goes out as signed webhooks.
+#[derive(Debug, Parser)]
+#[command(
+    name = "miniback",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the appliance: pages, API and delivery of webhooks
+    Serve(Box<ServeOptions>),
+    /// Try it: Miniback on loopback with sample data, a sample site and a receiver that verifies what it gets
+    Demo(DemoOptions),
+    /// Add, list and remove users, and set their passwords
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Create, list and revoke API tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct DataDir {
+    /// Where the database miniback.db is; made where it is missing
+    #[arg(
+        long,
+        env = "MINIBACK_DATA_DIR",
+        default_value = "./data",
+        value_name = "DIR"
+    )]
+    pub data_dir: PathBuf,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ServeOptions {
+    #[command(flatten)]
+    pub data: DataDir,
+    /// Address and port to listen on; port 0 picks a free one
+    #[arg(
+        long,
+        env = "MINIBACK_LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDRESS:PORT"
+    )]
+    pub listen: SocketAddr,
+    /// The public address, with a path if there is one [default: as the request says]
+    #[arg(long, env = "MINIBACK_BASE_URL", value_parser = base_url, value_name = "URL")]
+    pub base_url: Option<Url>,
+    #[command(flatten)]
+    pub delivery: DeliveryOptions,
+    /// How long finished deliveries and their attempts are kept
+    #[arg(long, env = "MINIBACK_RETENTION", default_value = "30d", value_parser = positive_duration, allow_hyphen_values = true, value_name = "TIME")]
+    pub retention: Duration,
+    /// Networks whose X-Forwarded-For and X-Forwarded-Proto are believed
+    #[arg(
+        long,
+        env = "MINIBACK_TRUSTED_PROXY",
+        default_value = "127.0.0.0/8,::1/128",
+        value_delimiter = ',',
+        value_parser = network,
+        value_name = "CIDR,…"
+    )]
+    pub trusted_proxy: Vec<IpNet>,
+    #[command(flatten)]
+    pub log: LogOptions,
+}
+
+/// What concerns calls to endpoints.
+#[derive(Clone, Debug, Args)]
+pub struct DeliveryOptions {
+    /// Allow webhooks to these otherwise forbidden targets: a CIDR, or a host name with or without a port
+    #[arg(
+        long,
+        env = "MINIBACK_ALLOW_TARGET",
+        value_delimiter = ',',
+        value_name = "TARGET,…"
+    )]
+    pub allow_target: Vec<AllowTarget>,
+    /// Forbid webhooks to localhost
+    #[arg(
+        long,
+        env = "MINIBACK_DENY_LOCALHOST",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+        value_name = "BOOL"
+    )]
+    pub deny_localhost: bool,
+    /// Certificates of further issuers to trust, as PEM
+    #[arg(
+        long,
+        env = "MINIBACK_CA_FILE",
+        value_delimiter = ',',
+        value_name = "FILE,…"
+    )]
+    pub ca_file: Vec<PathBuf>,
+    /// How long an endpoint may take to answer
+    #[arg(long, env = "MINIBACK_TIMEOUT", default_value = "5s", value_parser = timeout, allow_hyphen_values = true, value_name = "TIME")]
+    pub timeout: Duration,
+    /// When a failed delivery is tried again, each after the failure before; “none” for no retries
+    #[arg(long, env = "MINIBACK_RETRY_DELAYS", default_value = "1s,5s,15s", value_parser = retry_delays, allow_hyphen_values = true, value_name = "TIME,…")]
+    pub retry_delays: RetryDelays,
+}
+
+/// The delays of `--retry-delays`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryDelays(pub Vec<Duration>);
+
+#[derive(Clone, Debug, Args)]
+pub struct LogOptions {
+    /// How the log is written to standard error [default: text on a terminal, else json]
+    #[arg(long, env = "MINIBACK_LOG_FORMAT", value_enum, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl LogOptions {
+    pub fn format(&self) -> LogFormat {
+        let usual = if std::io::stderr().is_terminal() {
+            LogFormat::Text
+        } else {
+            LogFormat::Json
+        };
+        self.log_format.unwrap_or(usual)
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct DemoOptions {
+    /// Keep the data at the end, and say where it is
+    #[arg(long, env = "MINIBACK_KEEP", num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", value_parser = BoolishValueParser::new(), value_name = "BOOL")]
+    pub keep: bool,
+    #[command(flatten)]
+    pub log: LogOptions,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Add a user; the password comes from the terminal, or from the first line of standard input
+    Add {
+        email: String,
+        #[arg(long, default_value = "admin", value_name = "admin|member")]
+        role: Role,
+        #[command(flatten)]
+        data: DataDir,
+    },
+    /// List the users
+    List {
+        #[command(flatten)]
+        data: DataDir,
+    },
+    /// Set a user's password and end their sessions
+    Passwd {
+        email: String,
+        #[command(flatten)]
+        data: DataDir,
+    },
+    /// Remove a user with their sessions and tokens
+    Remove {
+        email: String,
+        #[command(flatten)]
+        data: DataDir,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Create a token and print it, once
+    Create {
+        /// Whose token it is
+        #[arg(long, value_name = "EMAIL")]
+        user: String,
+        /// full: all that its user may do; submit: send feedback; metrics: read metrics
+        #[arg(long, default_value = "full", value_name = "full|submit|metrics")]
+        scope: Scope,
+        /// What it is for
+        name: String,
+        #[command(flatten)]
+        data: DataDir,
+    },
+    /// List the tokens
+    List {
+        #[command(flatten)]
+        data: DataDir,
+    },
+    /// Revoke a token
+    Revoke {
+        id: String,
+        #[command(flatten)]
+        data: DataDir,
+    },
+}

@@ -1,0 +1,60 @@
+//! How values are written: times, lists, networks, the public address. Each error says how it should be.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use url::Url;
+
+use super::options::RetryDelays;
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text.trim()).map_err(|_| "write a time like 500ms, 5s or 30d".into())
+}
+
+pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("write a time longer than 0".into()),
+        time => Ok(time),
+    }
+}
+
+/// A timeout holds a slot and the shutdown: an hour is the most.
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
+    match positive_duration(text)? {
+        time if time > Duration::from_secs(3600) => Err("write a time of at most 1h".into()),
+        time => Ok(time),
+    }
+}
+
+pub(super) fn retry_delays(text: &str) -> Result<RetryDelays, String> {
+    if text.trim() == "none" {
+        return Ok(RetryDelays(Vec::new()));
+    }
+    let delays = text.split(',').map(duration).collect::<Result<Vec<_>, _>>();
+    match delays {
+        Ok(delays) if delays.len() <= 20 => Ok(RetryDelays(delays)),
+        Ok(_) => Err("give at most 20 delays".into()),
+        Err(_) => Err("write delays like 1s,5s,15s, or none".into()),
+    }
+}
+
+pub(super) fn base_url(text: &str) -> Result<Url, String> {
+    let mend = "write the public address, like https://example.com or https://example.com/miniback";
+    let url = Url::parse(text.trim()).map_err(|_| mend.to_owned())?;
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none()
+        // The path stands in cookies and in routes, where these would mean something.
+        && !url.path().contains(['{', '}', ';', ',', '%', '*']);
+    if plain { Ok(url) } else { Err(mend.into()) }
+}
+
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    text.parse()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| "write networks like 10.0.0.0/8, or addresses".into())
+}

@@ -1,0 +1,103 @@
+//! The program in the test's own process, with a clock that the test moves. All else is as ever: a real file, a real
+//! port, a real receiver.
+
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use miniback::app;
+use miniback::clock::{Clock, ManualClock, Timestamp};
+use miniback::config::{self, Command, FirstUser};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+use super::api::Api;
+use super::app::{ADMIN, PASSWORD};
+use super::command;
+use super::pages::Visitor;
+
+pub struct InProcess {
+    pub clock: ManualClock,
+    pub url: String,
+    data: TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Where the clock stands at the start: 2026-01-01T00:00:00.000Z.
+pub const START: i64 = 1_767_225_600_000;
+
+impl InProcess {
+    #[track_caller]
+    pub fn start(options: &[&str]) -> Self {
+        let data = TempDir::new().expect("a temporary directory");
+        let clock = ManualClock::at(Timestamp::from_millis(START));
+        let (started, url) = std::sync::mpsc::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let mut arguments = vec!["miniback", "serve", "--listen", "127.0.0.1:0", "--data-dir"];
+        let directory = data.path().to_string_lossy().into_owned();
+        arguments.push(&directory);
+        arguments.extend(options);
+        let Ok(config::Cli {
+            command: Command::Serve(options),
+        }) = config::parse(arguments)
+        else {
+            panic!("options of serve")
+        };
+        let manual = Clock::Manual(clock.clone());
+        let thread = std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let user = FirstUser {
+                    email: ADMIN.into(),
+                    password: PASSWORD.into(),
+                };
+                let running = app::start(&options, None, Some(user), manual)
+                    .await
+                    .expect("it starts");
+                started
+                    .send(running.url.clone())
+                    .expect("the test waits for it");
+                let _ = stopped.await;
+                running.stop().await;
+            });
+        });
+        let url = url
+            .recv_timeout(Duration::from_secs(60))
+            .expect("it starts");
+        Self {
+            clock,
+            url,
+            data,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    pub fn api(&self) -> Api {
+        let created = command::run_on(
+            self.data.path(),
+            &["token", "create", "--user", ADMIN, "test"],
+            "",
+        )
+        .success();
+        Api::new(&self.url, Some(created.stdout.trim()))
+    }
+
+    pub fn visitor(&self) -> Visitor {
+        Visitor::new(&self.url)
+    }
+
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+}
+
+impl Drop for InProcess {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
