@@ -27,7 +27,6 @@ pub fn start(format: LogFormat) {
         LogFormat::Json => fmt::layer()
             .json()
             .flatten_event(true)
-            .with_current_span(false)
             .with_span_list(false)
             .with_target(false)
             .with_writer(std::io::stderr)

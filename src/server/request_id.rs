@@ -1,17 +1,25 @@
-//! `X-Request-Id`: a short name for each request, in its answer and in its log line.
+//! `X-Request-Id`: a short name for each request, in its answer and in the log.
 
-use actix_web::Error;
+use std::time::Instant;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage};
+
+use tracing::Instrument;
 
 use crate::random;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Middleware: names the request, passes it on, and logs what came of it. The path is logged without its query, and
-/// without the one-time tokens that stand in queries.
+/// The name of a request, for those who show it.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
+/// Middleware: names the request and passes it on; each line that is logged on its way has the name. The path is
+/// logged without its query, in which one-time tokens stand.
 pub async fn name_requests(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -20,17 +28,17 @@ pub async fn name_requests(
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let (method, path) = (request.method().clone(), request.path().to_owned());
-    let mut response = next.call(request).await?;
-    tracing::debug!(
-        request_id = id,
-        %method,
-        path,
-        status = response.status().as_u16(),
-        ms = started.elapsed().as_millis(),
-        "request"
-    );
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let span = tracing::error_span!("request", id);
+    let answered = async {
+        let response = next.call(request).await?;
+        let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis());
+        tracing::debug!(%method, path, status, ms, "answered");
+        Ok::<_, Error>(response)
+    };
+    let mut response = answered.instrument(span).await?;
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }

@@ -7,10 +7,10 @@ use askama::Template;
 use super::failure::PageError;
 use super::fields::Fields;
 use super::page::{Frame, render};
-use super::throttle::Key;
+use super::session;
+use super::sign_in::{self, Checked};
 use super::visit::Visit;
-use super::{session, setup, sign_in};
-use crate::domain::account::{PASSWORD_MIN_BYTES, check_password, email_key};
+use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::invalid::Invalid;
 use crate::store::AccountStoreError;
 
@@ -57,35 +57,36 @@ pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
 pub(super) async fn set_password(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
     let user = visit.user()?.clone();
     // Who has found an open browser must not be able to guess on.
-    let account = Key::Account(email_key(&user.email));
-    let refused = if visit
-        .state
-        .throttle
-        .wait(std::slice::from_ref(&account))
-        .is_some()
-    {
-        Some(Invalid::field(
-            "current",
-            "Too many wrong passwords. Wait a minute, then try again.",
-        ))
-    } else if sign_in::check(&visit, &user.email, fields.get("current"))
-        .await?
-        .is_none()
-    {
-        visit.state.throttle.failed(std::slice::from_ref(&account));
-        Some(Invalid::field("current", "This is not your password."))
-    } else {
-        check_password(fields.get("password"))
-            .err()
-            .map(|error| Invalid::field("password", error))
-    };
-    if let Some(invalid) = refused {
-        return render(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            &AccountPage::new(&visit, Some(&invalid)).await?,
-        );
+    match sign_in::check(&visit, &user.email, fields.get("current")).await? {
+        Checked::Right(_) => {}
+        Checked::Wrong => {
+            return refuse(
+                &visit,
+                Invalid::field("current", "This is not your password."),
+            )
+            .await;
+        }
+        Checked::Wait(seconds) => {
+            let mut response = refuse(
+                &visit,
+                Invalid::field("current", sign_in::wait_sentence(seconds)),
+            )
+            .await?;
+            sign_in::slow_down(&mut response, seconds);
+            return Ok(response);
+        }
     }
-    let hash = setup::hash(&visit, fields.get("password")).await?;
+    let password = fields.get("password");
+    if let Err(error) = check_password(password) {
+        return refuse(&visit, Invalid::field("password", error)).await;
+    }
+    let hash = visit
+        .state
+        .password_checks
+        .turn()
+        .await?
+        .hash(password.to_owned())
+        .await?;
     let keep = visit.session().map(|session| session.token_hash);
     match visit.site.store.set_password(user.email, hash, keep).await {
         Ok(()) => {}
@@ -94,6 +95,13 @@ pub(super) async fn set_password(visit: Visit, fields: Fields) -> Result<HttpRes
     }
     visit.say("Your password is changed. You are signed out everywhere else.");
     Ok(visit.redirect("/settings/account"))
+}
+
+async fn refuse(visit: &Visit, invalid: Invalid) -> Result<HttpResponse, PageError> {
+    render(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        &AccountPage::new(visit, Some(&invalid)).await?,
+    )
 }
 
 pub(super) async fn sign_out_everywhere(visit: Visit) -> Result<HttpResponse, PageError> {

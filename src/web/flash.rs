@@ -11,7 +11,7 @@ use crate::delivery::TestReport;
 use crate::domain::id::WebhookId;
 
 /// How long it waits for the next page.
-const KEPT: Duration = Duration::from_secs(120);
+const KEPT: Duration = Duration::from_secs(600);
 
 /// A sentence about what was done.
 #[derive(Clone, Debug)]

@@ -17,6 +17,7 @@ use super::session;
 use super::visit::Visit;
 use crate::domain::account::Scope;
 use crate::server::access::{Needs, allows};
+use crate::server::request_id::RequestId;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
     form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
@@ -153,13 +154,20 @@ fn explain(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
 
 fn error_page(error: &PageError, visit: &Visit) -> HttpResponse {
     let status = error.status_code();
+    let mut request_id = None;
     if status == StatusCode::INTERNAL_SERVER_ERROR {
+        request_id = visit
+            .request
+            .extensions()
+            .get::<RequestId>()
+            .map(|id| id.0.clone());
         tracing::error!(?error, "a page failed");
     }
     let (frame, _) = visit.frame(error.title(), "");
     let page = ErrorPage {
         frame,
         sentence: error.to_string(),
+        request_id,
     };
     let mut response = render(status, &page).unwrap_or_else(|error| error.error_response());
     let headers = response.headers_mut();

@@ -12,7 +12,9 @@ mod flash;
 mod guard;
 mod home;
 mod notifications;
+mod once;
 mod page;
+mod password_checks;
 mod projects;
 mod routes;
 mod session;
@@ -24,20 +26,14 @@ mod visit;
 
 pub use routes::configure;
 
-use tokio::sync::Semaphore;
-
 use crate::clock::Clock;
-
-/// How many passwords are checked at once (each takes 19 MiB and a core), and how many may wait for that.
-const CHECKS_AT_ONCE: usize = 2;
-const CHECKS_WAITING: usize = 8;
 
 /// What the pages keep in memory; a restart forgets it, and nothing is lost by that.
 pub struct WebState {
     throttle: throttle::Throttle,
     flash: flash::Flashes,
-    password_checks: Semaphore,
-    password_queue: Semaphore,
+    password_checks: password_checks::PasswordChecks,
+    once: once::Once,
 }
 
 impl WebState {
@@ -45,8 +41,8 @@ impl WebState {
         Self {
             throttle: throttle::Throttle::new(clock.clone()),
             flash: flash::Flashes::new(clock),
-            password_checks: Semaphore::new(CHECKS_AT_ONCE),
-            password_queue: Semaphore::new(CHECKS_AT_ONCE + CHECKS_WAITING),
+            password_checks: password_checks::PasswordChecks::new(),
+            once: once::Once::default(),
         }
     }
 }

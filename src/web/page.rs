@@ -84,4 +84,6 @@ pub(super) fn render(status: StatusCode, page: &impl Template) -> Result<HttpRes
 pub(super) struct ErrorPage {
     pub(super) frame: Frame,
     pub(super) sentence: String,
+    /// By which the log tells more; `None` where there is nothing more to tell.
+    pub(super) request_id: Option<String>,
 }

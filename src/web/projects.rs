@@ -6,6 +6,7 @@ use askama::Template;
 
 use super::failure::PageError;
 use super::fields::Fields;
+use super::once::Once;
 use super::page::{Frame, render};
 use super::visit::Visit;
 use crate::domain::project::{self, Project, ProjectStatus};
@@ -19,6 +20,8 @@ struct ProjectsPage {
     adding: bool,
     name: String,
     problem: Option<String>,
+    /// By which two presses of "Create" are known to be one.
+    key: String,
 }
 
 impl ProjectsPage {
@@ -32,6 +35,7 @@ impl ProjectsPage {
             adding,
             name: name.to_owned(),
             problem,
+            key: Once::key(),
         })
     }
 
@@ -53,16 +57,14 @@ pub(super) async fn create(visit: Visit, fields: Fields) -> Result<HttpResponse,
             return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
         }
     };
-    let project =
-        visit
-            .site
-            .store
-            .create_project(name, None)
-            .await
-            .map_err(|error| match error {
-                CreateProjectError::Store(error) => PageError::from(error),
-                CreateProjectError::SlugTaken(_) => PageError::Internal(error.to_string()),
-            })?;
+    if !visit.state.once.is_first(fields.get("key")) {
+        return Ok(visit.redirect("/settings/projects"));
+    }
+    let created = visit.site.store.create_project(name, None).await;
+    let project = created.map_err(|error| match error {
+        CreateProjectError::Store(error) => PageError::from(error),
+        CreateProjectError::SlugTaken(_) => PageError::Internal(error.to_string()),
+    })?;
     visit.say(format!(
         "The project “{}” is made; its slug is {}.",
         project.name, project.slug

@@ -10,8 +10,8 @@ use super::page::{Frame, render};
 use super::session;
 use super::visit::Visit;
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
+use crate::domain::feedback;
 use crate::domain::invalid::{Checks, Invalid};
-use crate::domain::{feedback, password};
 use crate::server::tokens;
 use crate::store::{AccountStoreError, LinkPurpose};
 
@@ -63,7 +63,13 @@ pub(super) async fn set_up(visit: Visit, fields: Fields) -> Result<HttpResponse,
         let page = SetupPage::new(&visit, token, email, Some(&invalid));
         return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
-    let password_hash = hash(&visit, secret).await?;
+    let password_hash = visit
+        .state
+        .password_checks
+        .turn()
+        .await?
+        .hash(secret.to_owned())
+        .await?;
     let (cookie, session_hash) = session::new(&visit);
     let made = visit
         .site
@@ -132,24 +138,4 @@ async fn in_force(visit: &Visit, token: &str) -> Result<(), PageError> {
     } else {
         Err(PageError::SetupVoid)
     }
-}
-
-/// Hashes a password that somebody chose; as many at once as are checked.
-pub(super) async fn hash(visit: &Visit, secret: &str) -> Result<String, PageError> {
-    let _place = visit
-        .state
-        .password_queue
-        .try_acquire()
-        .map_err(|_| PageError::SignInBusy)?;
-    let _turn = visit
-        .state
-        .password_checks
-        .acquire()
-        .await
-        .map_err(|e| PageError::Internal(e.to_string()))?;
-    let secret = secret.to_owned();
-    let hashed = tokio::task::spawn_blocking(move || password::hash(&secret)).await;
-    hashed
-        .map_err(|e| PageError::Internal(e.to_string()))?
-        .map_err(|e| PageError::Internal(e.to_string()))
 }

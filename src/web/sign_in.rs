@@ -14,7 +14,6 @@ use super::session;
 use super::throttle::Key;
 use super::visit::Visit;
 use crate::domain::account::{User, email_key};
-use crate::domain::password;
 
 const WRONG: &str = "The e-mail address or the password is wrong.";
 
@@ -62,20 +61,19 @@ pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
 
 pub(super) async fn sign_in(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
     let (email, next) = (fields.get("email"), fields.get("next"));
-    let account = Key::Account(email_key(email).chars().take(254).collect());
-    let keys = [account.clone(), Key::address(visit.client())];
-    if let Some(wait) = visit.state.throttle.wait(&keys) {
-        return too_many(&visit, email, next, wait.as_secs() + 1).await;
-    }
-    let Some(user) = check(&visit, email, fields.get("password")).await? else {
-        visit.state.throttle.failed(&keys);
-        if let Some(wait) = visit.state.throttle.wait(&keys) {
-            return too_many(&visit, email, next, wait.as_secs().max(1)).await;
+    let user = match check(&visit, email, fields.get("password")).await? {
+        Checked::Right(user) => user,
+        Checked::Wrong => {
+            let page = SignInPage::new(&visit, email, next, Some(WRONG.into())).await?;
+            return render(StatusCode::UNAUTHORIZED, &page);
         }
-        let page = SignInPage::new(&visit, email, next, Some(WRONG.into())).await?;
-        return render(StatusCode::UNAUTHORIZED, &page);
+        Checked::Wait(seconds) => {
+            let page = SignInPage::new(&visit, email, next, Some(wait_sentence(seconds))).await?;
+            let mut response = render(StatusCode::OK, &page)?;
+            slow_down(&mut response, seconds);
+            return Ok(response);
+        }
     };
-    visit.state.throttle.succeeded(&account);
     if let Some(session) = visit.session() {
         // The one before ends: a browser has one session.
         visit.site.store.end_session(session.token_hash).await?;
@@ -96,49 +94,59 @@ pub(super) async fn sign_out(visit: Visit) -> Result<HttpResponse, PageError> {
     Ok(response)
 }
 
-async fn too_many(
-    visit: &Visit,
-    email: &str,
-    next: &str,
-    seconds: u64,
-) -> Result<HttpResponse, PageError> {
-    let seconds = seconds.min(60);
-    let plural = if seconds == 1 { "" } else { "s" };
-    let problem =
-        format!("Too many failed sign-ins. Wait {seconds} second{plural}, then try again.");
-    let page = SignInPage::new(visit, email, next, Some(problem)).await?;
-    let mut response = render(StatusCode::TOO_MANY_REQUESTS, &page)?;
-    response
-        .headers_mut()
-        .insert(RETRY_AFTER, HeaderValue::from(seconds));
-    Ok(response)
+/// What came of a password.
+pub(super) enum Checked {
+    Right(User),
+    Wrong,
+    /// Too many wrong ones: how many seconds to wait, at most 60.
+    Wait(u64),
 }
 
-/// The user, if the password is theirs. A check is made for an unknown account too, and few of them at once.
+/// Whose password it is. A check is made for an unknown account too, and few of them at once; failures are counted
+/// for the account and for the address.
 pub(super) async fn check(
     visit: &Visit,
     email: &str,
     password: &str,
-) -> Result<Option<User>, PageError> {
+) -> Result<Checked, PageError> {
+    let throttle = &visit.state.throttle;
+    let account = Key::Account(email_key(email).chars().take(254).collect());
+    let keys = [account.clone(), Key::address(visit.client())];
+    let wait = || {
+        throttle
+            .wait(&keys)
+            .map(|wait| wait.as_millis().div_ceil(1000).clamp(1, 60) as u64)
+    };
+    if let Some(seconds) = wait() {
+        return Ok(Checked::Wait(seconds));
+    }
     let found = visit.site.store.user_with_hash(email).await?;
-    let _place = visit
-        .state
-        .password_queue
-        .try_acquire()
-        .map_err(|_| PageError::SignInBusy)?;
-    let _turn = visit
-        .state
-        .password_checks
-        .acquire()
-        .await
-        .map_err(|e| PageError::Internal(e.to_string()))?;
+    let turn = visit.state.password_checks.turn().await?;
+    // Others may have failed while this one waited for its turn.
+    if let Some(seconds) = wait() {
+        return Ok(Checked::Wait(seconds));
+    }
     let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
-    let password = password.to_owned();
-    let verify = move || password::verify(&password, hash.as_deref());
-    let right = tokio::task::spawn_blocking(verify)
-        .await
-        .map_err(|e| PageError::Internal(e.to_string()))?;
-    Ok(user.filter(|_| right))
+    if let (true, Some(user)) = (turn.verify(password.to_owned(), hash).await?, user) {
+        throttle.succeeded(&account);
+        return Ok(Checked::Right(user));
+    }
+    throttle.failed(&keys);
+    Ok(wait().map_or(Checked::Wrong, Checked::Wait))
+}
+
+/// What one is told who has to wait.
+pub(super) fn wait_sentence(seconds: u64) -> String {
+    let plural = if seconds == 1 { "" } else { "s" };
+    format!("Too many wrong passwords. Wait {seconds} second{plural}, then try again.")
+}
+
+/// Says the same to programs: 429 with `Retry-After`.
+pub(super) fn slow_down(response: &mut HttpResponse, seconds: u64) {
+    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from(seconds));
 }
 
 /// `next`, if it is an address of ours; else where one belongs. What begins with two slashes, or holds a backslash or

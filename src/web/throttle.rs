@@ -81,18 +81,8 @@ impl Throttle {
     pub(super) fn failed(&self, keys: &[Key]) {
         let now = self.clock.now();
         let mut counted = self.counted();
-        if counted.len() >= REMEMBERED {
-            counted.retain(|_, failures| now.since(failures.last) < FORGOTTEN);
-        }
-        if counted.len() >= REMEMBERED
-            && let Some(oldest) = counted
-                .iter()
-                .min_by_key(|(_, failures)| failures.last)
-                .map(|(key, _)| key.clone())
-        {
-            counted.remove(&oldest);
-        }
         for key in keys {
+            make_room(&mut counted, key, now);
             let failures = counted.entry(key.clone()).or_insert(Failures {
                 count: 0,
                 last: now,
@@ -112,6 +102,21 @@ impl Throttle {
     /// Forgets what was counted for an account whose owner has come in.
     pub(super) fn succeeded(&self, account: &Key) {
         self.counted().remove(account);
+    }
+}
+
+/// Before a new key is counted: forgets what is over and, where that is not enough, the oldest.
+fn make_room(counted: &mut HashMap<Key, Failures>, key: &Key, now: Timestamp) {
+    if counted.len() < REMEMBERED || counted.contains_key(key) {
+        return;
+    }
+    counted.retain(|_, failures| now.since(failures.last) < FORGOTTEN);
+    let oldest = counted
+        .iter()
+        .min_by_key(|(_, failures)| failures.last)
+        .map(|(key, _)| key.clone());
+    if let Some(oldest) = oldest.filter(|_| counted.len() >= REMEMBERED) {
+        counted.remove(&oldest);
     }
 }
 

@@ -22,6 +22,7 @@ mod moved_clock;
 mod notifications;
 mod page_guards;
 mod payloads;
+mod pressed_twice;
 mod request_headers;
 mod retries;
 mod retry_after;

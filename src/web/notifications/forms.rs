@@ -100,6 +100,9 @@ pub(in crate::web) async fn set_enabled(
     } else {
         "Switched off: nothing is sent to it, and what waited is canceled."
     });
+    if fields.get("open") == "true" {
+        return Ok(open(&visit, &webhook.id));
+    }
     Ok(visit.redirect(&format!("{ADDRESS}#{}", webhook.id)))
 }
 
@@ -211,6 +214,10 @@ pub(in crate::web) async fn rotate(
         return Err(PageError::BrokenForm);
     }
     let id = WebhookId::new(id.into_inner());
+    if !visit.state.once.is_first(fields.get("key")) {
+        // A second press must not end the overlap that the first one has begun.
+        return Ok(visit.redirect(&format!("{ADDRESS}?reveal={id}#{id}")));
+    }
     let secret = Secret::from_random(random::bytes());
     visit
         .site

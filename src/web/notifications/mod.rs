@@ -105,9 +105,15 @@ async fn page(
     webhooks.reverse();
     let projects = store.projects_by_name().await?;
     let (frame, flash) = visit.frame("Notifications", "notifications");
+    let adding = visit.query("add").is_some();
+    let draft = flash.draft.filter(|_| adding);
+    if let Some(draft) = draft.clone() {
+        // Kept for a reload, until the form is left: what was tested is what is added.
+        visit.leave(|flash| flash.draft = Some(draft));
+    }
     let add = add
-        .or_else(|| flash.draft.map(AddForm::of))
-        .or_else(|| visit.query("add").is_some().then(AddForm::new));
+        .or_else(|| draft.map(AddForm::of))
+        .or_else(|| adding.then(AddForm::new));
     let asked = |name, id: &WebhookId| visit.query(name).is_some_and(|asked| asked == id.as_str());
     let mut hooks = Vec::with_capacity(webhooks.len());
     for webhook in webhooks {

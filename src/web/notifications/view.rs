@@ -8,6 +8,7 @@ use crate::domain::project::Project;
 use crate::domain::webhook::{Retries, Topic, Webhook};
 use crate::store::{DeliveryFilter, DeliveryRecord, PageRequest};
 use crate::web::failure::PageError;
+use crate::web::once::Once;
 use crate::web::times::{Time, until};
 use crate::web::visit::Visit;
 
@@ -29,6 +30,8 @@ pub(super) struct Opened {
 pub(super) struct HookView {
     pub(super) webhook: Webhook,
     pub(super) opened: Opened,
+    /// By which two presses of the rotation are known to be one.
+    pub(super) rotation_key: String,
     pub(super) state: StateView,
     pub(super) topics: Vec<TopicView>,
     pub(super) projects: Vec<ProjectView>,
@@ -133,6 +136,7 @@ impl HookView {
             url_problem: problem("url"),
             description_problem: problem("description"),
             opened,
+            rotation_key: Once::key(),
             webhook,
         })
     }

@@ -1,0 +1,51 @@
+//! Forms that must not do their work twice where the store has no key for it: two presses of a button are one.
+//!
+//! Each form carries a random key; the first post of a key does the work, and another one only leads on.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use crate::server::tokens;
+
+/// How many keys are remembered: two presses are seconds apart.
+const KEYS_MAX: usize = 1000;
+
+#[derive(Default)]
+pub(super) struct Once(Mutex<VecDeque<String>>);
+
+impl Once {
+    /// A key for a new form.
+    pub(super) fn key() -> String {
+        tokens::new()
+    }
+
+    /// Whether this is the first post of the key. A form without one was made by hand, and may do as it likes.
+    pub(super) fn is_first(&self, key: &str) -> bool {
+        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if key.is_empty() {
+            return true;
+        }
+        if keys.iter().any(|known| known == key) {
+            return false;
+        }
+        if keys.len() >= KEYS_MAX {
+            keys.pop_front();
+        }
+        // A key that we made has 43 characters; a longer one takes no more room than that.
+        keys.push_back(key.chars().take(64).collect());
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_post_of_a_form_is_not_the_first() {
+        let (once, key) = (Once::default(), Once::key());
+        assert!(once.is_first(&key));
+        assert!(!once.is_first(&key));
+        assert!(once.is_first(&Once::key()));
+    }
+}
