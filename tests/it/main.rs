@@ -16,6 +16,7 @@ mod cancellation;
 mod cli;
 mod connections;
 mod crashes;
+mod demo;
 mod failures;
 mod harness;
 mod moved_clock;

@@ -1,0 +1,141 @@
+//! `miniback demo`: one command, and everything that a newcomer tries works; at the end nothing is left.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::command::{miniback, signal, wait_for_exit};
+use crate::support::http::Client;
+use crate::support::pages::Visitor;
+use crate::support::wait::until;
+
+struct Demo {
+    child: Child,
+    /// Where it may put its data.
+    temporary: TempDir,
+    sign_in: String,
+    site: String,
+    receiver: String,
+}
+
+impl Demo {
+    #[track_caller]
+    fn start(arguments: &[&str]) -> Self {
+        let temporary = TempDir::new().expect("a temporary directory");
+        let mut command = miniback(["demo"]);
+        command
+            .args(arguments)
+            .env("TMPDIR", temporary.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit());
+        let mut child = command.spawn().expect("the executable starts");
+        let mut lines =
+            BufReader::new(child.stdout.take().expect("standard output is a pipe")).lines();
+        let mut next = || lines.next().expect("an address").expect("text");
+        let (sign_in, site, receiver) = (next(), next(), next());
+        Self {
+            child,
+            temporary,
+            sign_in,
+            site,
+            receiver,
+        }
+    }
+
+    fn received(&self) -> Vec<Value> {
+        let answer = Client::new().send(
+            "GET",
+            &format!("{}/received.json", self.receiver),
+            &[],
+            None,
+        );
+        answer.json().as_array().cloned().unwrap_or_default()
+    }
+
+    fn left_behind(&self) -> usize {
+        std::fs::read_dir(self.temporary.path()).unwrap().count()
+    }
+
+    fn end(&mut self) -> Option<i32> {
+        signal(self.child.id(), "INT");
+        wait_for_exit(&mut self.child, "the demo ends").code()
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn path_of(address: &str) -> (&str, String) {
+    let slash = address[8..].find('/').map_or(address.len(), |at| at + 8);
+    (&address[..slash], address[slash..].to_owned())
+}
+
+#[test]
+fn the_demo_signs_in_takes_feedback_shows_its_webhook_verified_and_leaves_nothing() {
+    let mut demo = Demo::start(&[]);
+    let (origin, link) = path_of(&demo.sign_in);
+
+    let mut visitor = Visitor::new(origin);
+    let signed_in = visitor.get(&link).expect(303);
+    visitor.follow(&signed_in).expect(200);
+    assert!(
+        visitor.get("/feedback").text().contains("Resolved"),
+        "there are samples"
+    );
+    let webhooks = visitor.get("/settings/notifications").expect(200);
+    assert!(
+        webhooks
+            .answer
+            .text
+            .contains(&format!("{}/webhooks/miniback", demo.receiver))
+    );
+    Visitor::new(origin).get(&link).expect(410);
+
+    let before = demo.received().len();
+    let mut customer = Visitor::new(&demo.site);
+    let form = customer
+        .get("/")
+        .forms()
+        .into_iter()
+        .next()
+        .expect("a form");
+    let sent = customer.submit(
+        &form
+            .fill("Your message", "The tests like it")
+            .press_any()
+            .expect("a button"),
+    );
+    assert!(matches!(sent.answer.status, 200 | 303), "{:?}", sent.answer);
+    let received = until("the webhook has arrived", || {
+        let received = demo.received();
+        (received.len() > before).then_some(received)
+    });
+    assert_eq!(received[0]["event"], "feedback.created");
+    assert!(
+        received.iter().all(|event| event["valid"] == true),
+        "{received:?}"
+    );
+    assert!(
+        visitor
+            .get("/feedback")
+            .text()
+            .contains("The tests like it")
+    );
+
+    assert_eq!(demo.left_behind(), 1);
+    assert_eq!(demo.end(), Some(0));
+    assert_eq!(demo.left_behind(), 0);
+}
+
+#[test]
+fn the_demo_keeps_its_data_when_it_is_asked_to() {
+    let mut demo = Demo::start(&["--keep"]);
+    assert_eq!(demo.end(), Some(0));
+    assert_eq!(demo.left_behind(), 1);
+}
