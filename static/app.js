@@ -7,215 +7,196 @@
 (() => {
   document.documentElement.classList.add("js");
 
-  const running = new Set(); // what is under way: {form or link, submitter, url, method, body, target}
-  let turn = Promise.resolve(); // answers that replace the page come one after the other: the last is the newest
+  const running = new Set(); // what is under way: {form or link, submitter, method, url, body, target, replace}
+  let turn = Promise.resolve(); // answers for the whole page come one after the other: the last is the newest
   let shown = location.pathname + location.search;
   let leaving = 0; // when a navigation began: it breaks off our requests, which is no failure
   const rendered = new Map(); // <details id>: open or not, as the server last said
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-  // ---- Announcements ----
-  const words = (root) => [...root.querySelectorAll("#messages [role=status], #messages [role=alert]")]
-    .map((element) => element.textContent.trim().replace(/\s+/g, " ")).filter(Boolean).join(" ");
-  function announce(text) {
-    const announcer = document.getElementById("announcer");
+  // ---- Announcements: the messages, and any other notice that was not there before ----
+  const words = (element) => element.textContent.trim().replace(/\s+/g, " ");
+  const notices = () => all("[data-part] [role=status], [data-part] [role=alert], #messages > *");
+  function announce(...texts) {
+    const announcer = document.getElementById("announcer"), text = [...new Set(texts)].filter(Boolean).join(" ");
     if (!announcer || !text) return;
     announcer.textContent = ""; // the same words twice are said twice
     setTimeout(() => { announcer.textContent = text; }, 60);
   }
 
   // ---- The same thing in the new page ----
-  // By id; else a form by its action, a control by its form, name and value (or words), a link by its address.
+  // By id; else a form by its action, a link by its address, a control by its form, name and value (or words).
   function twin(old) {
-    if (!old || old === document.body || old.isConnected) return old;
+    if (!old || old.isConnected) return old;
     if (old.id) return document.getElementById(old.id);
-    const same = (list, ...keys) => keys.map((key) => list.find((one) => key(one) === key(old))).find(Boolean);
-    if (old.matches("form")) return same([...document.forms], (form) => form.getAttribute("action"));
+    const like = (list, key) => list.find((one) => key(one) === key(old));
+    if (old.matches("form")) return like([...document.forms], (form) => form.getAttribute("action"));
+    if (old.matches("a")) return like([...document.links], (link) => link.getAttribute("href"));
     if (old.matches("summary")) return twin(old.parentElement)?.querySelector("summary");
-    if (old.matches("a")) return same([...document.links], (link) => link.getAttribute("href"));
-    const form = old.form && twin(old.form);
-    const list = form ? [...form.elements] : [...document.querySelectorAll("button, input, [tabindex]")];
-    const kin = list.filter((one) => one.tagName === old.tagName && one.type === old.type && one.name === old.name);
-    const key = (one) => one.dataset.copyFrom ?? one.dataset.copy ?? one.value;
-    const plain = (one) => !one.matches("[type=radio], [type=checkbox]") && one.textContent;
-    return same(kin, (one) => key(one) + plain(one), key, plain) ?? (form && kin.length === 1 ? kin[0] : null);
+    const list = old.form ? [...(twin(old.form)?.elements ?? [])] : all("button");
+    const kin = list.filter((one) => one.type === old.type && one.name === old.name);
+    return like(kin, (one) => [one.value, one.dataset.copy, one.dataset.copyFrom, words(one)].join())
+      ?? (isCheck(old) ? undefined : like(kin, words)); // a switch's value turns round, its words stay
   }
 
   // What somebody typed or chose and has not sent yet.
-  const state = (field) => field.type === "checkbox" || field.type === "radio" ? field.checked
-    : field.matches("select") ? [...field.options].map((option) => option.selected).join() : field.value;
-  const dirty = (field) => field.type === "checkbox" || field.type === "radio" ? field.checked !== field.defaultChecked
-    : field.matches("select") ? [...field.options].some((option) => option.selected !== option.defaultSelected)
-      && field.selectedIndex !== 0 | [...field.options].some((option) => option.defaultSelected)
-    : !["hidden", "file", "submit", "button"].includes(field.type) && field.value !== field.defaultValue;
-  function restore(field, was) {
-    if (!field || state(field) === was.state) return;
-    if (typeof was.state === "boolean") field.checked = was.state;
-    else field.value = was.value;
+  const isCheck = (field) => field.type === "checkbox" || field.type === "radio";
+  const value = (field) => (isCheck(field) ? field.checked : field.value);
+  function dirty(field) {
+    if (isCheck(field)) return field.checked !== field.defaultChecked;
+    if (field.matches("select")) return !field.selectedOptions[0]?.defaultSelected && field.selectedIndex > 0;
+    return field.type !== "hidden" && field.type !== "file" && field.value !== field.defaultValue;
   }
 
   // ---- Putting the answer in place ----
-  const outermost = (root) => [...root.querySelectorAll("[data-part][id]")].filter((part) => !part.parentElement.closest("[data-part]"));
-  // Pages are alike if the same parts, layout and scripts make them up; another kind of page is loaded as a page.
+  const outermost = (root) => all("[data-part][id]", root).filter((part) => !part.parentElement.closest("[data-part]"));
+  // Pages of one kind have the same parts, layout and scripts; a page of another kind is loaded as a page.
   const kind = (root) => [...outermost(root).map((part) => part.id), root.getElementById("main")?.className,
     ...[...root.scripts].map((script) => script.getAttribute("src"))].join("|");
 
   function swap(answer, job, failed) {
-    const find = (id) => id && document.getElementById(id) && answer.getElementById(id) ? [document.getElementById(id)] : [];
-    const aim = find(job.target);
-    const parts = aim.length ? [...aim, ...find("messages").filter((one) => !aim[0].contains(one))] : outermost(document);
-    const from = job.form ?? job.link;
-    const active = document.activeElement;
-    const caret = active?.matches("input, textarea") ? [active.selectionStart, active.selectionEnd] : null;
-    const [x, y] = [scrollX, scrollY];
-    const hadFocus = new Set([...document.querySelectorAll("[autofocus]")].map((one) => one.id || one.name));
+    const aim = answer.getElementById(job.target) && document.getElementById(job.target);
+    const parts = aim ? [aim, ...all("#messages").filter((one) => !aim.contains(one))] : outermost(document);
+    const fresh = parts.map((part) => answer.getElementById(part.id) ?? part);
+    const from = job.form ?? job.link, active = document.activeElement, [x, y] = [scrollX, scrollY];
+    const caret = active?.matches("input, textarea") && [active.selectionStart, active.selectionEnd];
+    const asking = new Set(all("[autofocus]").map((one) => one.id || one.name));
+    const known = new Set(notices().map(words));
     // The fields of the form that was sent are the server's to fill, unless more of it is still on its way.
-    const sent = [...running].some((other) => other !== job && other.form === job.form) ? null : job.form;
-    const kept = parts.flatMap((part) => [...part.querySelectorAll("input, textarea, select")])
-      .filter((field) => (field.form === null || field.form !== sent) && dirty(field))
-      .map((field) => ({ field, state: state(field), value: field.value }));
-    const folded = new Map([...document.querySelectorAll("details[id]")].map((one) => [one.id, one.open]));
-    const fresh = parts.map((part) => answer.getElementById(part.id));
+    const sent = [...running].some((other) => other !== job && other.form === job.form) ? undefined : job.form;
+    const kept = parts.flatMap((part) => all("input, textarea, select", part))
+      .filter((field) => !(sent && field.form === sent) && dirty(field)).map((field) => [field, value(field)]);
+    const folded = new Map(all("details[id]").map((one) => [one.id, one.open]));
 
     parts.forEach((part, index) => part.replaceWith(fresh[index]));
     document.title = answer.title;
-    for (const was of kept) restore(twin(was.field), was);
+    for (const [field, was] of kept) {
+      const now = twin(field);
+      if (now && value(now) !== was) now[isCheck(now) ? "checked" : "value"] = was;
+    }
     for (const other of running) { // what is still under way stays marked as such
-      other.form = twin(other.form) ?? other.form;
-      other.submitter = twin(other.submitter) ?? other.submitter;
+      for (const role of ["form", "link", "submitter"]) other[role] = twin(other[role]) ?? other[role];
       if (other !== job) mark(other, true);
     }
     // What was open stays open; the server opens what it newly says is open, and the row that was pressed.
     const row = twin(from)?.closest("article, li, tr");
-    for (const part of fresh) for (const one of part.querySelectorAll("details[id]")) {
+    for (const one of fresh.flatMap((part) => all("details[id]", part))) {
       const said = one.open;
       if (folded.has(one.id)) one.open = folded.get(one.id) || (said && (!rendered.get(one.id) || !!row?.contains(one)));
       rendered.set(one.id, said);
     }
 
-    // Focus follows what the press was for, unless somebody has gone on to something else meanwhile.
-    const within = (selector, fits = () => true) => fresh.flatMap((part) => [...part.querySelectorAll(selector)]).find(fits);
-    const idle = !active || active === document.body || from?.contains(active) || active === from || active === job.submitter;
-    const asked = idle && ((failed && within("[aria-invalid=true]")) || within("[autofocus]", (one) => !hadFocus.has(one.id || one.name)));
+    // Focus goes to what the press was for, unless somebody has gone on to something else meanwhile.
+    const within = (selector) => fresh.flatMap((part) => all(selector, part));
+    const idle = !active || active === document.body || from?.contains(active) || active === job.submitter;
+    const asked = idle && ((failed && within("[aria-invalid=true]")[0]) || within("[autofocus]").find((one) => !asking.has(one.id || one.name)));
     const again = active !== document.body && twin(active);
     if (!asked) scrollTo(x, y);
     if (asked) asked.focus();
     else if (again) {
       again.focus({ preventScroll: true });
-      if (caret?.[0] != null && document.activeElement === again) again.setSelectionRange(...caret);
-    } else if (idle || !active.isConnected) (within("[autofocus]") ?? within("[data-focus]"))?.focus();
+      if (caret && caret[0] !== null && again !== active) again.setSelectionRange(...caret);
+    } else (within("[autofocus]")[0] ?? within("[data-focus]")[0])?.focus();
+    announce(...notices().filter((one) => one.closest("#messages") || !known.has(words(one))).map(words));
     document.dispatchEvent(new CustomEvent("miniback:swapped"));
   }
 
   // ---- Sending ----
   function mark(job, on) {
-    const pressed = job.submitter ?? job.link ?? job.form;
-    for (const name of pressed === job.form ? ["aria-busy"] : ["aria-busy", "aria-disabled"]) {
-      if (on) pressed?.setAttribute(name, "true"); else pressed?.removeAttribute(name);
-    }
+    const pressed = job.submitter ?? job.link;
+    pressed?.toggleAttribute("data-busy", on);
+    for (const name of ["aria-busy", "aria-disabled"]) if (on) pressed?.setAttribute(name, "true"); else pressed?.removeAttribute(name);
   }
 
-  // The browser's own way. A form of its own carries the submitter's name and value too.
+  // The browser's own way. A form made for it carries the submitter's name and value too.
   function plainly({ method, url, body }) {
     if (method === "get") return location.assign(url);
     const form = Object.assign(document.createElement("form"), { method: "post", action: url.href, hidden: true });
     form.append(...[...body].map(([name, value]) => Object.assign(document.createElement("input"), { type: "hidden", name, value })));
     document.body.append(form);
-    HTMLFormElement.prototype.submit.call(form);
+    form.submit();
   }
 
   async function send(job) {
-    running.add(job);
-    mark(job, true);
     try {
-      const response = await fetch(job.url, { method: job.method.toUpperCase(), body: job.method === "get" ? undefined : job.body,
-        credentials: "same-origin", headers: { Accept: "text/html" } });
-      const url = new URL(response.url);
-      const html = (response.headers.get("Content-Type") ?? "").startsWith("text/html");
-      if (!html || url.origin !== location.origin) return plainly(job);
-      if (url.pathname.endsWith("/login")) return location.assign(url); // the session has ended
-      const answer = new DOMParser().parseFromString(await response.text(), "text/html");
-      for (const one of answer.querySelectorAll("noscript")) one.remove(); // parsed as live markup there
-      const arrived = response.redirected || job.method === "get"; // else the address takes only posts
-      if (kind(answer) !== kind(document)) return arrived && response.ok ? location.assign(url) : plainly(job);
-      if (arrived) {
-        // A step that the browser would remember is remembered; a post only changes where one stands.
-        url.hash = job.url.hash;
+      const response = await fetch(job.url, { method: job.method.toUpperCase(), body: job.body, credentials: "same-origin" });
+      const url = new URL(response.url), arrived = response.redirected || job.method === "get"; // else it takes only posts
+      const html = response.headers.get("Content-Type")?.startsWith("text/html") && url.origin === location.origin;
+      const answer = html && new DOMParser().parseFromString(await response.text(), "text/html");
+      if (!html || url.pathname.endsWith("/login") || kind(answer) !== kind(document)) return arrived ? location.assign(url) : plainly(job);
+      for (const one of all("noscript", answer)) one.remove(); // the parser takes its content for the page's
+      if (arrived) { // a step is remembered by the browser; a post only changes where one stands
         const step = job.method === "get" && !job.replace && url.pathname + url.search !== shown;
+        url.hash = job.url.hash;
         history[step ? "pushState" : "replaceState"](null, "", url);
         shown = url.pathname + url.search;
       }
       swap(answer, job, !response.ok);
-      announce(words(document));
-    } catch (error) {
+    } catch {
       if (Date.now() - leaving > 3000) plainly(job);
     } finally {
       running.delete(job);
       mark(job, false);
     }
   }
-  // An answer for one part only (a Test that takes 5 s) holds nothing else up.
-  function enqueue(job) {
-    if (job.target) return send(job);
+  function start(job) {
     running.add(job);
     mark(job, true);
-    turn = turn.then(() => send(job));
+    if (job.target) send(job); // an answer for one part (a Test that takes 5 s) holds nothing else up
+    else turn = turn.then(() => send(job));
   }
 
   addEventListener("submit", (event) => {
     const form = event.target, submitter = event.submitter;
     if (event.defaultPrevented || !form.matches("form[data-enhance]")) return;
     event.preventDefault();
-    const saves = !submitter && form.querySelector("[data-autosave]");
-    if (!saves && [...running].some((job) => job.form === form && job.submitter === submitter)) return; // pressed twice
-    const body = new URLSearchParams(new FormData(form));
-    if (submitter?.name) body.append(submitter.name, submitter.value);
-    const method = (submitter?.getAttribute("formmethod") ?? form.getAttribute("method") ?? "get").toLowerCase();
-    const url = new URL(submitter?.getAttribute("formaction") || form.getAttribute("action") || location.href, location.href);
-    if (method === "get") url.search = body;
-    const given = (name) => submitter?.getAttribute(name) ?? form.getAttribute(name);
-    enqueue({ form, submitter, method, url, body, target: given("data-part-target"), replace: given("data-replace") !== null });
+    const saves = !submitter && form.querySelector("[data-autosave]"); // each change counts, a second press does not
+    if (!saves && [...running].some((job) => job.form === form && job.submitter === submitter)) return;
+    const given = (name) => submitter?.getAttribute(`form${name}`) ?? form.getAttribute(name);
+    const method = given("method")?.toLowerCase() ?? "get", url = new URL(given("action") ?? "", location.href);
+    const fields = new URLSearchParams(new FormData(form));
+    if (submitter?.name) fields.append(submitter.name, submitter.value);
+    if (method === "get") url.search = fields;
+    start({ form, submitter, method, url, body: method === "get" ? undefined : fields, replace: "replace" in form.dataset,
+      target: submitter?.dataset.partTarget ?? form.dataset.partTarget });
   });
 
   addEventListener("click", (event) => {
-    const copier = event.target.closest?.("button[data-copy], button[data-copy-from]");
+    const copier = event.target.closest("button[data-copy], button[data-copy-from]"), link = event.target.closest("a[data-enhance]");
     if (copier) return copy(copier);
-    const link = event.target.closest?.("a[data-enhance]");
     if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
-    const url = new URL(link.href);
-    if (link.target || url.origin !== location.origin) return;
     event.preventDefault();
     if ([...running].some((job) => job.link === link)) return;
-    enqueue({ link, method: "get", url, target: link.dataset.partTarget, replace: "replace" in link.dataset });
+    start({ link, method: "get", url: new URL(link.href), target: link.dataset.partTarget, replace: "replace" in link.dataset });
   });
 
-  addEventListener("change", (event) => {
-    if (event.target.matches("[data-autosave], select[data-autosubmit]")) event.target.form.requestSubmit();
+  addEventListener("change", ({ target }) => {
+    if (target.matches("[data-autosave], select[data-autosubmit]")) target.form.requestSubmit();
   });
 
   // ---- Copying ----
   async function copy(button) {
     const source = document.getElementById(button.dataset.copy);
-    const fetched = async () => {
-      const response = await fetch(button.dataset.copyFrom, { credentials: "same-origin" });
-      if (!response.ok || !(response.headers.get("Content-Type") ?? "").startsWith("text/plain")) throw new Error("no text");
-      return response.text();
-    };
-    const text = button.dataset.copyFrom ? fetched() : Promise.resolve(source?.value ?? source?.textContent ?? "");
-    const done = await write(text).then(() => true, () => false);
+    const done = await write(button.dataset.copyFrom ? fetched(button.dataset.copyFrom)
+      : Promise.resolve(source.value ?? source.textContent)).then(() => true, () => false);
     if (!done) source?.select?.();
     announce(done ? "Copied" : "Select and copy it yourself");
     const label = [...button.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE && node.data.trim()).pop();
     if (!label) return;
     button.dataset.label ??= label.data;
     label.data = done ? "Copied" : "Not copied";
-    clearTimeout(button.timer);
-    button.timer = setTimeout(() => { label.data = button.dataset.label; }, 2000);
+    setTimeout(() => { label.data = button.dataset.label; }, 2000);
+  }
+  async function fetched(url) { // a secret is not in the page before somebody asks for it
+    const response = await fetch(url, { credentials: "same-origin" });
+    if (!response.ok || !response.headers.get("Content-Type")?.startsWith("text/plain")) throw new Error("no text came");
+    return response.text();
   }
   async function write(text) {
-    try { // handed over as a promise, for Safari wants to be called within the press itself
-      const blob = text.then((value) => new Blob([value], { type: "text/plain" }));
+    try { // as a promise within the press itself, which Safari insists on
+      const blob = text.then((words) => new Blob([words], { type: "text/plain" }));
       return await navigator.clipboard.write([new ClipboardItem({ "text/plain": blob })]);
-    } catch {} // no such interface, which plain http never has: the old way
+    } catch { /* addresses of plain http have no such thing */ }
     const before = document.activeElement;
     const area = Object.assign(document.createElement("textarea"), { value: await text, readOnly: true, className: "hidden-visually" });
     document.body.append(area);
@@ -223,28 +204,26 @@
     const done = document.execCommand("copy");
     area.remove();
     before?.focus({ preventScroll: true });
-    if (!done) throw new Error("not copied");
+    if (!done) throw new Error("the browser copies nothing");
   }
 
   // ---- Relative times, by the same steps as the server's ----
-  function age(element) {
-    const seconds = (Date.now() - Date.parse(element.dateTime)) / 1000;
-    if (!(seconds >= 0 && seconds < 172800)) return;
-    const text = seconds < 60 ? "just now" : seconds < 3600 ? `${Math.floor(seconds / 60)} min ago`
-      : seconds < 86400 ? `${Math.floor(seconds / 3600)} h ago` : "yesterday";
-    if (element.textContent !== text) element.textContent = text;
-  }
-  setInterval(() => document.querySelectorAll("time[datetime][data-relative]").forEach(age), 30000);
+  setInterval(() => {
+    for (const time of all("time[datetime][data-relative]")) {
+      const seconds = (Date.now() - Date.parse(time.dateTime)) / 1000;
+      if (seconds >= 0 && seconds < 172800) time.textContent = seconds < 60 ? "just now" : seconds < 3600 ? `${Math.floor(seconds / 60)} min ago`
+        : seconds < 86400 ? `${Math.floor(seconds / 3600)} h ago` : "yesterday";
+    }
+  }, 30000);
 
   // ---- Back and forward ----
   addEventListener("popstate", () => {
     if (location.pathname + location.search === shown) return; // only the fragment changed
-    shown = location.pathname + location.search;
-    enqueue({ method: "get", url: new URL(location.href), replace: true });
+    start({ method: "get", url: new URL(location.href), replace: true });
   });
-  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); }); // its state is past
+  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); }); // a kept page is out of date
   addEventListener("beforeunload", () => { leaving = Date.now(); });
 
-  for (const one of document.querySelectorAll("details[id]")) rendered.set(one.id, one.open);
-  announce(words(document));
+  for (const one of all("details[id]")) rendered.set(one.id, one.open);
+  announce(...all("#messages [role=status], #messages [role=alert]").map(words));
 })();
