@@ -16,7 +16,7 @@
 
   // ---- Announcements: the messages, and any other notice that was not there before ----
   const words = (element) => element.textContent.trim().replace(/\s+/g, " ");
-  const notices = () => all("[data-part] [role=status], [data-part] [role=alert], #messages > *");
+  const notices = () => all("[role=status], [role=alert]");
   function announce(...texts) {
     const announcer = document.getElementById("announcer"), text = [...new Set(texts)].filter(Boolean).join(" ");
     if (!announcer || !text) return;
@@ -96,7 +96,7 @@
     else if (again) {
       again.focus({ preventScroll: true });
       if (caret && caret[0] !== null && again !== active) again.setSelectionRange(...caret);
-    } else (within("[autofocus]")[0] ?? within("[data-focus]")[0])?.focus();
+    } else if (active !== document.body || !twin(from)) (within("[autofocus]")[0] ?? within("[data-focus]")[0])?.focus();
     announce(...notices().filter((one) => one.closest("#messages") || !known.has(words(one))).map(words));
     document.dispatchEvent(new CustomEvent("miniback:swapped"));
   }
@@ -104,7 +104,6 @@
   // ---- Sending ----
   function mark(job, on) {
     const pressed = job.submitter ?? job.link;
-    pressed?.toggleAttribute("data-busy", on);
     for (const name of ["aria-busy", "aria-disabled"]) if (on) pressed?.setAttribute(name, "true"); else pressed?.removeAttribute(name);
   }
 
@@ -114,16 +113,18 @@
     const form = Object.assign(document.createElement("form"), { method: "post", action: url.href, hidden: true });
     form.append(...[...body].map(([name, value]) => Object.assign(document.createElement("input"), { type: "hidden", name, value })));
     document.body.append(form);
-    form.submit();
+    HTMLFormElement.prototype.submit.call(form); // a field may be named "submit"
   }
 
   async function send(job) {
+    let elsewhere = () => plainly(job);
     try {
       const response = await fetch(job.url, { method: job.method.toUpperCase(), body: job.body, credentials: "same-origin" });
       const url = new URL(response.url), arrived = response.redirected || job.method === "get"; // else it takes only posts
       const html = response.headers.get("Content-Type")?.startsWith("text/html") && url.origin === location.origin;
       const answer = html && new DOMParser().parseFromString(await response.text(), "text/html");
-      if (!html || url.pathname.endsWith("/login") || kind(answer) !== kind(document)) return arrived ? location.assign(url) : plainly(job);
+      if (arrived) elsewhere = () => location.assign(url);
+      if (!html || url.pathname.endsWith("/login") || kind(answer) !== kind(document)) return elsewhere();
       for (const one of all("noscript", answer)) one.remove(); // the parser takes its content for the page's
       if (arrived) { // a step is remembered by the browser; a post only changes where one stands
         const step = job.method === "get" && !job.replace && url.pathname + url.search !== shown;
@@ -133,7 +134,7 @@
       }
       swap(answer, job, !response.ok);
     } catch {
-      if (Date.now() - leaving > 3000) plainly(job);
+      if (Date.now() - leaving > 3000) elsewhere();
     } finally {
       running.delete(job);
       mark(job, false);
@@ -225,5 +226,5 @@
   addEventListener("beforeunload", () => { leaving = Date.now(); });
 
   for (const one of all("details[id]")) rendered.set(one.id, one.open);
-  announce(...all("#messages [role=status], #messages [role=alert]").map(words));
+  announce(...notices().filter((one) => one.closest("#messages")).map(words));
 })();
