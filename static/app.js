@@ -119,7 +119,8 @@
   async function send(job) {
     let elsewhere = () => plainly(job);
     try {
-      const response = await fetch(job.url, { method: job.method.toUpperCase(), body: job.body, credentials: "same-origin" });
+      const response = await fetch(job.url, { method: job.method.toUpperCase(), body: job.body, credentials: "same-origin",
+        signal: AbortSignal.timeout(30000) }); // one that is never answered must not hold up the rest
       const url = new URL(response.url), arrived = response.redirected || job.method === "get"; // else it takes only posts
       const html = response.headers.get("Content-Type")?.startsWith("text/html") && url.origin === location.origin;
       const answer = html && new DOMParser().parseFromString(await response.text(), "text/html");
