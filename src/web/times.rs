@@ -22,14 +22,14 @@ impl Time {
     }
 }
 
-/// `just now`, `2 min ago`, `3 h ago`, `yesterday`, then the day.
+/// `just now`, `2 min ago`, `3 h ago`, `yesterday`, then the day. The script that keeps them fresh has the same steps.
 fn relative(at: Timestamp, now: Timestamp) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
     const DAY: u64 = 24 * HOUR;
     match now.since(at).as_secs() {
-        0..45 => "just now".into(),
-        seconds @ 45..HOUR => format!("{} min ago", (seconds / MINUTE).max(1)),
+        0..MINUTE => "just now".into(),
+        seconds @ MINUTE..HOUR => format!("{} min ago", seconds / MINUTE),
         seconds @ HOUR..DAY => format!("{} h ago", seconds / HOUR),
         seconds if seconds < 2 * DAY => "yesterday".into(),
         seconds if seconds < 7 * DAY => format!("{} days ago", seconds / DAY),
@@ -73,7 +73,7 @@ mod tests {
         let now = Timestamp::from_millis(1_761_914_096_789);
         let ago = |seconds| relative(now.minus(Duration::from_secs(seconds)), now);
         assert_eq!(
-            [0, 44, 45, 119, 120, 3599, 3600, 86399, 86400, 200_000].map(ago),
+            [0, 59, 60, 119, 120, 3599, 3600, 86399, 86400, 200_000].map(ago),
             [
                 "just now",
                 "just now",

@@ -27,7 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("config", &["domain"]),
     ("logging", &["config"]),
-    ("demo", &["clock"]),
+    ("demo", &["clock", "random"]),
     (
         "app",
         &[
