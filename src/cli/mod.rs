@@ -24,7 +24,7 @@ pub fn run() -> i32 {
             return 2;
         }
         Err(ConfigError::Wrong(line)) => {
-            eprintln!("miniback: {line}");
+            eprintln!("miniback: {}", safe(&line));
             return 2;
         }
     };
@@ -37,7 +37,7 @@ pub fn run() -> i32 {
     match done {
         Ok(()) => 0,
         Err(Failure { line, code }) => {
-            eprintln!("miniback: {line}");
+            eprintln!("miniback: {}", safe(&line));
             code
         }
     }

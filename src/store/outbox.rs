@@ -77,7 +77,7 @@ impl Store {
         jitter: f64,
     ) -> Result<Finished, StoreError> {
         self.writer
-            .write(move |write| record(write, &delivery, &attempt, &schedule, jitter))
+            .write_in_turn(move |write| record(write, &delivery, &attempt, &schedule, jitter))
             .await
     }
 
