@@ -15,6 +15,7 @@ mod outbox;
 mod page;
 mod projects;
 mod reader;
+mod redelivery;
 mod retention;
 mod secrets;
 mod sessions;
@@ -39,6 +40,7 @@ pub use open::{DirectoryLock, OpenError, VERSION, database_path, lock, make_dire
 pub use outbox::{Due, DueDelivery, Finished, Slots};
 pub use page::{Page, PageRequest};
 pub use projects::{CreateProjectError, ProjectChange};
+pub use redelivery::RedeliverError;
 pub use secrets::RotateError;
 pub use sessions::{LinkPurpose, Session};
 pub use webhooks::SaveWebhookError;

@@ -24,6 +24,7 @@ mod notifications;
 mod page_guards;
 mod payloads;
 mod pressed_twice;
+mod redelivery;
 mod request_headers;
 mod retries;
 mod retry_after;
