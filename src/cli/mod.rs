@@ -2,6 +2,7 @@
 
 mod data;
 mod demo;
+mod listen;
 mod password;
 mod serve;
 mod token;
@@ -31,6 +32,7 @@ pub fn run() -> i32 {
     let done = match cli.command {
         Command::Serve(options) => serve::run(&options),
         Command::Demo(options) => demo::run(&options),
+        Command::Listen(options) => listen::run(&options),
         Command::User(command) => user::run(command),
         Command::Token(command) => token::run(command),
     };

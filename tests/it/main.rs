@@ -19,6 +19,7 @@ mod crashes;
 mod demo;
 mod failures;
 mod harness;
+mod listen;
 mod moved_clock;
 mod notifications;
 mod page_guards;
