@@ -1,5 +1,7 @@
 //! The command line: one file a command.
 
+mod backup;
+mod check;
 mod data;
 mod demo;
 mod listen;
@@ -33,6 +35,8 @@ pub fn run() -> i32 {
         Command::Serve(options) => serve::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Listen(options) => listen::run(&options),
+        Command::Backup { file, data } => backup::run(&file, &data),
+        Command::Check(options) => check::run(&options),
         Command::User(command) => user::run(command),
         Command::Token(command) => token::run(command),
     };

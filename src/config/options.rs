@@ -38,6 +38,15 @@ pub enum Command {
     Demo(DemoOptions),
     /// Receive webhooks during development: prints each one, and whether its signature is valid
     Listen(ListenOptions),
+    /// Copy the database beside a running server: one moment of it, checked
+    Backup {
+        /// Where to; a file of that name is replaced whole, or not at all
+        file: PathBuf,
+        #[command(flatten)]
+        data: DataDir,
+    },
+    /// Look at configuration, database and the hosts of webhooks; exit 1 if anything is wrong
+    Check(Box<ServeOptions>),
     /// Add, list and remove users, and set their passwords
     #[command(subcommand)]
     User(UserCommand),

@@ -9,6 +9,7 @@
 mod accounts;
 mod api;
 mod api_access;
+mod backup;
 mod bad_bodies;
 mod bad_input;
 mod base_path;
