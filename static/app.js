@@ -218,6 +218,29 @@
     }
   }, 30000);
 
+  // ---- Times by the clock of whoever looks; the server tells them in UTC ----
+  const clock = (options) => new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", ...options });
+  const day = { day: "numeric", month: "short" };
+  const [today, thisYear, exactly] = [clock(), clock(day), clock({ ...day, year: "numeric", second: "2-digit", timeZoneName: "short" })];
+  function tellTimes() {
+    for (const time of all("time[datetime]")) {
+      const at = new Date(time.dateTime);
+      if (time.title) time.title = exactly.format(at);
+      if ("clock" in time.dataset) time.textContent = (at.toDateString() === new Date().toDateString() ? today : thisYear).format(at);
+    }
+  }
+  document.addEventListener("miniback:swapped", tellTimes);
+
+  // ---- Messages go again by themselves, unless the pointer or the focus is on them ----
+  function fade() {
+    const box = document.getElementById("messages"), shown = [...(box?.children ?? [])];
+    if (shown.length) setTimeout(function take() {
+      if (box.matches(":hover, :focus-within")) return setTimeout(take, 2000);
+      for (const one of shown) one.remove();
+    }, 8000);
+  }
+  document.addEventListener("miniback:swapped", fade);
+
   // ---- Back and forward ----
   addEventListener("popstate", () => {
     if (location.pathname + location.search === shown) return; // only the fragment changed
@@ -227,5 +250,7 @@
   addEventListener("beforeunload", () => { leaving = Date.now(); });
 
   for (const one of all("details[id]")) rendered.set(one.id, one.open);
+  tellTimes();
+  fade();
   announce(...notices().filter((one) => one.closest("#messages")).map(words));
 })();

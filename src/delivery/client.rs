@@ -373,6 +373,10 @@ fn tls_outcome(error: &io::Error) -> Option<Outcome> {
             CertificateProblem::WrongName
         }
         CertificateError::UnknownIssuer => CertificateProblem::UnknownIssuer,
+        // What tools make by default when they are asked for a self-signed certificate.
+        CertificateError::Other(other) if other.0.to_string() == "CaUsedAsEndEntity" => {
+            CertificateProblem::Other("it is a certificate authority’s own, not a server’s".into())
+        }
         other => CertificateProblem::Other(other.to_string()),
     }))
 }

@@ -16,6 +16,8 @@ use crate::store::{FeedbackFilter, PageRequest, StatusCounts};
 
 /// How many stand on a page.
 const PAGE: usize = 25;
+/// A message of more characters is cut to three lines until it is pressed.
+const LONG: usize = 180;
 
 /// What the address asks for.
 #[derive(Clone, Default)]
@@ -35,6 +37,14 @@ struct FeedbackPage {
     items: Vec<Feedback>,
     counts: StatusCounts,
     older: Option<String>,
+    /// Where feedback is sent to, whole.
+    api_address: String,
+}
+
+/// A part of a message: what was searched for, or what stands around it.
+struct Piece<'a> {
+    text: &'a str,
+    is_hit: bool,
 }
 
 /// A tab over the list.
@@ -148,17 +158,49 @@ impl FeedbackPage {
         self.asked.status == Some(*status)
     }
 
+    fn is_long(&self, message: &str) -> bool {
+        message.chars().nth(LONG).is_some() || message.trim_end().contains('\n')
+    }
+
+    fn pieces<'a>(&self, message: &'a str) -> Vec<Piece<'a>> {
+        pieces(message, &self.asked.text)
+    }
+
     fn is_filtered(&self) -> bool {
         self.asked.project.is_some() || self.asked.status.is_some() || !self.asked.text.is_empty()
     }
 }
 
-/// The page's address without its host, which the project tells.
+/// The page's address without its host, which the project tells, in the letters that people typed.
 fn path_of(url: &str) -> String {
-    url::Url::parse(url).map_or_else(
-        |_| url.to_owned(),
-        |url| url[url::Position::BeforePath..].to_owned(),
-    )
+    let Ok(parsed) = url::Url::parse(url) else {
+        return url.to_owned();
+    };
+    let path = &parsed[url::Position::BeforePath..];
+    percent_encoding::percent_decode_str(path)
+        .decode_utf8()
+        .map_or_else(|_| path.to_owned(), |letters| letters.into_owned())
+}
+
+/// The message cut where the searched words begin and end; like the search itself, ASCII letters match in either case.
+fn pieces<'a>(message: &'a str, searched: &str) -> Vec<Piece<'a>> {
+    let mut pieces = Vec::new();
+    let mut add = |text: &'a str, is_hit| {
+        if !text.is_empty() {
+            pieces.push(Piece { text, is_hit });
+        }
+    };
+    let mut from = 0;
+    if !searched.is_empty() {
+        let lower = message.to_ascii_lowercase();
+        for (at, hit) in lower.match_indices(&searched.to_ascii_lowercase()) {
+            add(&message[from..at], false);
+            from = at + hit.len();
+            add(&message[at..from], true);
+        }
+    }
+    add(&message[from..], false);
+    pieces
 }
 
 pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
@@ -175,7 +217,9 @@ pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
     );
     let (projects, list, counts) = (projects?, list?, counts?);
     let (frame, _) = visit.frame("Feedback", "feedback");
+    let seen_origin = visit.proxies().seen_origin(&visit.request);
     let page = FeedbackPage {
+        api_address: visit.site.links.absolute(&seen_origin, "/api/v1/feedback"),
         frame,
         asked,
         projects,
@@ -210,4 +254,32 @@ pub(super) async fn set_status(
         .filter(|c| c.is_ascii_graphic())
         .collect();
     Ok(visit.redirect(&format!("/feedback?{back}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_searched_for_is_marked() {
+        let marked = |message, searched| -> String {
+            pieces(message, searched)
+                .iter()
+                .map(|piece| match piece.is_hit {
+                    true => format!("[{}]", piece.text),
+                    false => piece.text.to_owned(),
+                })
+                .collect()
+        };
+        assert_eq!(marked("Button, button", "button"), "[Button], [button]");
+        assert_eq!(marked("Grün und grün", "grün"), "[Grün] und [grün]");
+        assert_eq!(marked("nothing", "else"), "nothing");
+        assert_eq!(marked("all", ""), "all");
+    }
+
+    #[test]
+    fn a_path_is_told_in_its_own_letters() {
+        assert_eq!(path_of("https://example.com/a%20b?c=%C3%BC"), "/a b?c=ü");
+        assert_eq!(path_of("https://example.com/%ff"), "/%ff");
+    }
 }

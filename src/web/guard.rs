@@ -167,6 +167,7 @@ fn error_page(error: &PageError, visit: &Visit) -> HttpResponse {
     let (frame, _) = visit.frame(error.title(), "");
     let page = ErrorPage {
         frame,
+        status: status.as_u16(),
         sentence: error.to_string(),
         request_id,
     };

@@ -83,6 +83,7 @@ pub(super) fn render(status: StatusCode, page: &impl Template) -> Result<HttpRes
 #[template(path = "error.html")]
 pub(super) struct ErrorPage {
     pub(super) frame: Frame,
+    pub(super) status: u16,
     pub(super) sentence: String,
     /// By which the log tells more; `None` where there is nothing more to tell.
     pub(super) request_id: Option<String>,

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 
-/// A point in time for `<time>`: relative in the text, exact in the title.
+/// A point in time for `<time>`: relative or by the clock in the text, exact in the title. The server knows no other
+/// zone than UTC; the script tells the same times by the clock of whoever looks.
 #[derive(Clone, Debug)]
 pub(super) struct Time {
     pub(super) iso: String,
     pub(super) exact: String,
     pub(super) relative: String,
+    /// `14:02 UTC`, on another day than today `25 Nov, 14:02 UTC`.
+    pub(super) clock: String,
 }
 
 impl Time {
@@ -18,6 +21,7 @@ impl Time {
             iso: at.to_string(),
             exact: at.to_jiff().strftime("%-d %b %Y, %H:%M:%S UTC").to_string(),
             relative: relative(at, now),
+            clock: clock(at, now),
         }
     }
 }
@@ -35,6 +39,17 @@ fn relative(at: Timestamp, now: Timestamp) -> String {
         seconds if seconds < 7 * DAY => format!("{} days ago", seconds / DAY),
         _ => at.to_jiff().strftime("%-d %b %Y").to_string(),
     }
+}
+
+fn clock(at: Timestamp, now: Timestamp) -> String {
+    let is_today =
+        at.to_jiff().strftime("%F").to_string() == now.to_jiff().strftime("%F").to_string();
+    let format = if is_today {
+        "%H:%M UTC"
+    } else {
+        "%-d %b, %H:%M UTC"
+    };
+    at.to_jiff().strftime(format).to_string()
 }
 
 /// `in 4 s`, `in 3 min`, `in 2 h`: until something that is to come.
@@ -89,6 +104,9 @@ mod tests {
         );
         assert_eq!(ago(40 * 86400), "21 Sep 2025");
         assert_eq!(relative(now.plus(Duration::from_secs(9)), now), "just now");
+        let by_clock = |seconds| clock(now.minus(Duration::from_secs(seconds)), now);
+        assert_eq!(by_clock(3600), "11:34 UTC");
+        assert_eq!(by_clock(86400), "30 Oct, 12:34 UTC");
         assert_eq!(until(now.plus(Duration::from_millis(3_100)), now), "in 4 s");
         assert_eq!(until(now, now), "now");
         assert_eq!(

@@ -3,10 +3,11 @@
 use crate::clock::Timestamp;
 use crate::delivery::TestReport;
 use crate::domain::delivery::State;
+use crate::domain::event::EventType;
 use crate::domain::explanation::{seconds, status_words};
 use crate::domain::project::Project;
 use crate::domain::webhook::{Retries, Topic, Webhook};
-use crate::store::{DeliveryFilter, DeliveryRecord, PageRequest};
+use crate::store::{DeliveryFilter, DeliveryRecord, LoggedAttempt, PageRequest};
 use crate::web::failure::PageError;
 use crate::web::once::Once;
 use crate::web::times::{Time, until};
@@ -16,6 +17,8 @@ use super::Refused;
 
 /// How many of the last deliveries an open row shows.
 const RECENT: usize = 5;
+/// How many of them the strip shows, a bar each.
+const STRIP: usize = 50;
 /// How much of an answer's body a test shows, in characters.
 const BODY_SHOWN: usize = 500;
 
@@ -33,6 +36,8 @@ pub(super) struct HookView {
     /// By which two presses of the rotation are known to be one.
     pub(super) rotation_key: String,
     pub(super) state: StateView,
+    /// Empty where nothing was sent yet.
+    pub(super) strip: Vec<Bar>,
     pub(super) topics: Vec<TopicView>,
     pub(super) projects: Vec<ProjectView>,
     pub(super) secret: SecretView,
@@ -50,7 +55,20 @@ pub(super) struct StateView {
     pub(super) kind: &'static str,
     pub(super) icon: &'static str,
     pub(super) text: String,
+    /// Follows the text, told as time ago.
     pub(super) at: Option<Time>,
+    /// Follows the text, told by the clock.
+    pub(super) since: Option<Time>,
+    /// Follows the time.
+    pub(super) more: String,
+}
+
+/// A delivery in the strip: as high as its answer took long, whole and red where it failed.
+pub(super) struct Bar {
+    pub(super) x: usize,
+    pub(super) y: u32,
+    pub(super) height: u32,
+    pub(super) kind: &'static str,
 }
 
 pub(super) struct TopicView {
@@ -101,7 +119,7 @@ impl HookView {
     ) -> Result<Self, PageError> {
         let now = visit.site.clock.now();
         let recent = PageRequest {
-            limit: RECENT,
+            limit: STRIP,
             before: None,
         };
         let deliveries = visit
@@ -117,6 +135,12 @@ impl HookView {
         };
         Ok(Self {
             state: state_of(&webhook, &deliveries, now),
+            strip: deliveries
+                .iter()
+                .rev()
+                .enumerate()
+                .map(|(index, delivery)| Bar::of(index, delivery))
+                .collect(),
             topics: Topic::ALL
                 .map(|topic| TopicView {
                     topic,
@@ -127,6 +151,7 @@ impl HookView {
             secret: SecretView::load(visit, &webhook, opened.reveal, now).await?,
             recent: deliveries
                 .iter()
+                .take(RECENT)
                 .map(|delivery| DeliveryRow::of(delivery, now))
                 .collect(),
             report,
@@ -143,6 +168,26 @@ impl HookView {
 
     pub(super) fn is_patient(&self) -> bool {
         self.webhook.retries == Retries::Patient
+    }
+
+    /// What the strip says, in words.
+    pub(super) fn strip_words(&self) -> String {
+        let count = |kind| self.strip.iter().filter(|bar| bar.kind == kind).count();
+        let mut words = format!(
+            "Last {} deliveries: {} delivered",
+            self.strip.len(),
+            count(Bar::DELIVERED)
+        );
+        for (kind, word) in [
+            (Bar::FAILED, "failed"),
+            (Bar::PENDING, "on the way"),
+            (Bar::CANCELED, "canceled"),
+        ] {
+            if count(kind) > 0 {
+                words.push_str(&format!(", {} {word}", count(kind)));
+            }
+        }
+        words
     }
 
     /// Where an address of this webhook's forms stands.
@@ -176,55 +221,106 @@ fn project_views(webhook: &Webhook, projects: &[Project]) -> Vec<ProjectView> {
 }
 
 fn state_of(webhook: &Webhook, deliveries: &[DeliveryRecord], now: Timestamp) -> StateView {
-    let plain = |kind, icon, text: &str, at: Option<Timestamp>| StateView {
+    let state = |kind, icon, text: &str| StateView {
         kind,
         icon,
         text: text.to_owned(),
-        at: at.map(|at| Time::new(at, now)),
+        at: None,
+        since: None,
+        more: String::new(),
     };
     if !webhook.enabled {
-        return plain("", "off", "Off: saved, receives nothing", None);
+        return state("", "off", "Off: saved, receives nothing");
     }
     if let Some(until) = webhook.held_until.filter(|until| *until > now) {
         return StateView {
-            kind: "wait",
-            icon: "wait",
-            text: format!(
-                "Held until {}: the endpoint asked for it",
-                until.to_jiff().strftime("%H:%M:%S UTC")
-            ),
-            at: None,
+            since: Some(Time::new(until, now)),
+            more: "· the endpoint asked to wait".to_owned(),
+            ..state("wait", "wait", "Held until")
         };
     }
+    // A test says nothing about what was really sent.
+    let mut sent = deliveries
+        .iter()
+        .filter(|delivery| delivery.event != EventType::Test);
     if let Some(since) = webhook.failing_since {
-        let reason = deliveries
-            .iter()
-            .find_map(|delivery| delivery.attempts.last()?.error.as_deref());
+        let reason = sent.find_map(|delivery| delivery.attempts.last().and_then(reason));
         return StateView {
-            kind: "bad",
-            icon: "bad",
-            text: format!(
-                "Failing since {}{}",
-                since.to_jiff().strftime("%-d %b, %H:%M UTC"),
-                reason.map(|r| format!(" · {r}")).unwrap_or_default()
-            ),
-            at: None,
+            since: Some(Time::new(since, now)),
+            more: reason
+                .map(|reason| format!("· {reason}"))
+                .unwrap_or_default(),
+            ..state("bad", "bad", "Failing since")
         };
     }
     if webhook.topics.is_empty() {
-        return plain("", "off", "No topic chosen: receives nothing", None);
+        return state("", "off", "No topic chosen: receives nothing");
     }
-    match deliveries
-        .iter()
-        .find(|delivery| delivery.state == State::Delivered)
-    {
-        Some(last) => plain(
-            "good",
-            "ok",
-            "Delivered",
-            last.attempts.last().map(|attempt| attempt.started_at),
-        ),
-        None => plain("", "wait", "Nothing sent yet", None),
+    match sent.find(|delivery| delivery.state == State::Delivered) {
+        Some(last) => StateView {
+            at: last
+                .attempts
+                .last()
+                .map(|attempt| Time::new(attempt.started_at, now)),
+            ..state("good", "ok", "Delivered")
+        },
+        None => state("", "wait", "Nothing sent yet"),
+    }
+}
+
+/// Why an attempt failed, in few words: `404 Not Found`, `connection refused`. `None` for a success.
+fn reason(attempt: &LoggedAttempt) -> Option<String> {
+    let words = match attempt.error_code.as_deref()? {
+        "status" => return attempt.status.map(status_words),
+        "redirect" => return attempt.status.map(|status| format!("redirects ({status})")),
+        "timeout" => "no answer in time",
+        "name_not_found" => "name not found",
+        "name_lookup" => "name lookup failed",
+        "connection_refused" => "connection refused",
+        "unreachable" => "address cannot be reached",
+        "connection_closed" => "closed without an answer",
+        "certificate_expired" => "certificate expired",
+        "certificate_not_yet_valid" => "certificate not valid yet",
+        "certificate_wrong_name" => "certificate for another name",
+        "certificate_unknown_issuer" => "certificate by an unknown issuer",
+        "certificate" => "certificate not accepted",
+        "tls" => "no encrypted connection",
+        "broken_answer" => "answer is not valid HTTP",
+        "target_not_allowed" => "target not allowed",
+        _ => return attempt.error.clone(),
+    };
+    Some(words.to_owned())
+}
+
+impl Bar {
+    const DELIVERED: &str = "hit";
+    const FAILED: &str = "miss";
+    const PENDING: &str = "due";
+    const CANCELED: &str = "gone";
+    /// Of the strip, with which the template agrees.
+    const WHOLE: u32 = 16;
+
+    fn of(index: usize, delivery: &DeliveryRecord) -> Self {
+        let (kind, height) = match delivery.state {
+            State::Delivered => {
+                let took = delivery
+                    .attempts
+                    .last()
+                    .map_or(1, |last| last.duration.as_millis());
+                // From 1 ms to 5 s and more: each factor of four is two steps higher.
+                let steps = u32::try_from(took.max(1)).unwrap_or(u32::MAX).ilog2();
+                (Self::DELIVERED, (3 + steps).min(Self::WHOLE - 2))
+            }
+            State::Failed => (Self::FAILED, Self::WHOLE),
+            State::Pending => (Self::PENDING, 3),
+            State::Canceled => (Self::CANCELED, 3),
+        };
+        Self {
+            x: index * 3,
+            y: Self::WHOLE - height,
+            height,
+            kind,
+        }
     }
 }
 
@@ -276,11 +372,11 @@ impl DeliveryRow {
             State::Canceled => ("", "off", "Canceled".into()),
         };
         let answer = delivery.attempts.last().map_or_else(String::new, |last| {
-            match (last.status, &last.error) {
-                (Some(status), _) => format!("{status} in {}", seconds(last.duration)),
-                (None, Some(error)) => error.trim_end_matches('.').to_owned(),
-                (None, None) => String::new(),
-            }
+            let what = match last.status {
+                Some(status) => status.to_string(),
+                None => reason(last).unwrap_or_default(),
+            };
+            format!("{what} in {}", seconds(last.duration))
         });
         Self {
             state: StateView {
@@ -288,6 +384,8 @@ impl DeliveryRow {
                 icon,
                 text,
                 at: None,
+                since: None,
+                more: String::new(),
             },
             event: delivery.event.as_str(),
             attempts: delivery.attempts.len(),
