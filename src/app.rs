@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+use actix_web::http::header::LOCATION;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, HttpResponse, HttpServer, web};
 
 use crate::clock::Clock;
 use crate::config::{FirstUser, ServeOptions};
@@ -35,7 +36,7 @@ pub enum StartError {
         address: SocketAddr,
         source: std::io::Error,
     },
-    #[error("--ca-file: {0}")]
+    #[error(transparent)]
     CaFile(#[from] TlsConfigError),
     #[error("the first user could not be made: {0}")]
     FirstUser(String),
@@ -172,7 +173,18 @@ pub fn delivery_settings(
 /// The addresses answer beneath the base path and without it, for a proxy that strips it.
 fn beneath(config: &mut web::ServiceConfig, base_path: &str) {
     if !base_path.is_empty() {
-        config.service(web::scope(base_path).configure(everything));
+        let home = format!("{base_path}/");
+        let to_home = move || {
+            let home = home.clone();
+            async move {
+                HttpResponse::SeeOther()
+                    .insert_header((LOCATION, home))
+                    .finish()
+            }
+        };
+        config
+            .route(base_path, web::get().to(to_home))
+            .service(web::scope(base_path).configure(everything));
     }
 }
 
@@ -212,10 +224,11 @@ impl Running {
     /// Stops accepting, lets what is in flight end (at most the timeout and 1 s), closes the database.
     pub async fn stop(self) {
         self.retention.abort();
-        let both = async {
+        let in_order = async {
             tokio::join!(self.server.stop(true), self.site.delivery.stop());
+            self.site.store.close_quietly().await;
         };
-        if tokio::time::timeout(self.timeout + Duration::from_secs(1), both)
+        if tokio::time::timeout(self.timeout + Duration::from_secs(1), in_order)
             .await
             .is_err()
         {
@@ -223,6 +236,5 @@ impl Running {
                 "something was still in flight; its delivery is sent again after the next start"
             );
         }
-        self.site.store.close_quietly().await;
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A line names a webhook by id and host, never by path; no secret, token, password, e-mail address or message.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -22,6 +24,7 @@ pub fn start(format: LogFormat) {
     let layer = match format {
         LogFormat::Text => fmt::layer()
             .with_target(false)
+            .with_ansi(std::io::stderr().is_terminal())
             .with_writer(std::io::stderr)
             .boxed(),
         LogFormat::Json => fmt::layer()

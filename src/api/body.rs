@@ -8,9 +8,11 @@ use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::problem::Problem;
 use crate::domain::invalid::Invalid;
+use crate::server::BODY_TIMEOUT;
 
 /// The largest body that a call takes.
 pub(super) const BODY_MAX_BYTES: usize = 64 * 1024;
@@ -56,7 +58,13 @@ impl<T: DeserializeOwned + 'static> FromRequest for OptionalJson<T> {
     }
 }
 
-async fn read(mut payload: Payload) -> Result<Vec<u8>, Problem> {
+async fn read(payload: Payload) -> Result<Vec<u8>, Problem> {
+    timeout(BODY_TIMEOUT, read_all(payload))
+        .await
+        .map_err(|_| Problem::TooSlow)?
+}
+
+async fn read_all(mut payload: Payload) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     let mut size = 0;
     while let Some(chunk) = payload.next().await {
@@ -119,6 +127,9 @@ fn explain(path: &str, text: &str) -> Invalid {
     };
     if text.starts_with("missing field") {
         return Invalid::field(&beneath(quoted), format!("“{quoted}” is missing."));
+    }
+    if text.starts_with("duplicate field") {
+        return Invalid::field(&beneath(quoted), format!("“{quoted}” is there twice."));
     }
     if text.starts_with("unknown field") {
         let expected = text

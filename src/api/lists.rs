@@ -32,9 +32,9 @@ impl Query {
     pub(super) fn page(&self, prefix: &str) -> Result<PageRequest, Problem> {
         let limit = match self.get("limit") {
             None => LIMIT_DEFAULT,
-            Some(text) => text
-                .parse()
-                .ok()
+            Some(text) => Some(text)
+                .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+                .and_then(|text| text.parse().ok())
                 .filter(|limit| (1..=LIMIT_MAX).contains(limit))
                 .ok_or_else(|| {
                     Problem::field(

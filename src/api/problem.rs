@@ -24,6 +24,7 @@ pub(super) enum Problem {
     },
     Conflict(String),
     TooLarge,
+    TooSlow,
     UnsupportedMediaType,
     Invalid(Invalid),
     Store(StoreError),
@@ -65,6 +66,7 @@ impl fmt::Display for Problem {
             Self::Unauthorized(text) | Self::NotFound(text) => f.write_str(text),
             Self::MethodNotAllowed { allow } => write!(f, "This address takes {allow}."),
             Self::TooLarge => write!(f, "The body is larger than {} bytes.", super::body::BODY_MAX_BYTES),
+            Self::TooSlow => f.write_str("The body took too long to arrive."),
             Self::UnsupportedMediaType => f.write_str("Send the body as JSON, with Content-Type: application/json."),
             Self::Invalid(invalid) => write!(f, "{invalid}"),
             Self::Store(error) => f.write_str(match error {
@@ -88,6 +90,7 @@ impl ResponseError for Problem {
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Store(error) => error.http_status(),

@@ -71,9 +71,16 @@ impl Failure {
     }
 }
 
-/// Prints to standard output; a reader that has gone away (`| head`) is no fault.
+/// Prints to standard output, for what is said beside the work: a reader that has gone away is no fault.
 fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = write_out(text);
+}
+
+/// Prints to standard output what is the work's result.
+fn write_out(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }
 
 /// Text that came from outside, safe for a terminal: control characters are escaped.

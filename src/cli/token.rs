@@ -2,7 +2,7 @@
 
 use super::data::with_store;
 use super::user::failure;
-use super::{Failure, print, safe};
+use super::{Failure, print, safe, write_out};
 use crate::config::TokenCommand;
 use crate::domain::id::TokenId;
 use crate::domain::project;
@@ -19,13 +19,17 @@ pub(super) fn run(command: TokenCommand) -> Result<(), Failure> {
             let name = project::name(&name).map_err(Failure::wrong)?;
             let token = tokens::new_api_token();
             let hash = tokens::hash(&token);
-            with_store(&data, |store| async move {
+            let made = with_store(&data, |store| async move {
                 store
                     .create_token(user, name, scope, hash)
                     .await
                     .map_err(failure)
             })?;
-            print(&format!("{token}\n"));
+            // It is shown this once: one that nobody saw must not be left behind in silence.
+            write_out(&format!("{token}\n")).map_err(|error| {
+                let id = made.id;
+                Failure::new(format!("the token could not be printed ({error}); miniback token revoke {id}, then create another one"))
+            })?;
         }
         TokenCommand::List { data } => {
             let tokens = with_store(&data, |store| async move {

@@ -121,6 +121,11 @@ mod tests {
             (["--retry-delays", "1s,x"], "--retry-delays"),
             (["--base-url", "example.com"], "--base-url"),
             (["--base-url", "https://u:p@example.com"], "--base-url"),
+            (["--base-url", "https://example.com/feedback"], "--base-url"),
+            (
+                ["--base-url", "https://example.com//evil.example"],
+                "--base-url",
+            ),
             (["--trusted-proxy", "10.0.0.0/99"], "--trusted-proxy"),
             (["--log-format", "xml"], "--log-format"),
             (

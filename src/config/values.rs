@@ -9,6 +9,23 @@ use url::Url;
 
 use super::options::RetryDelays;
 
+/// What our own addresses begin with.
+const OWN_ADDRESSES: [&str; 13] = [
+    "api",
+    "docs",
+    "f",
+    "feedback",
+    "healthz",
+    "login",
+    "logout",
+    "metrics",
+    "settings",
+    "setup",
+    "sign-in",
+    "static",
+    "widget.js",
+];
+
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text.trim()).map_err(|_| "write a time like 500ms, 5s or 30d".into())
 }
@@ -50,7 +67,23 @@ pub(super) fn base_url(text: &str) -> Result<Url, String> {
         && url.password().is_none()
         // The path stands in cookies and in routes, where these would mean something.
         && !url.path().contains(['{', '}', ';', ',', '%', '*']);
-    if plain { Ok(url) } else { Err(mend.into()) }
+    // A proxy may strip the path or not: a path that begins as one of our own addresses would mean both.
+    let first = url
+        .path()
+        .trim_start_matches('/')
+        .split('/')
+        .next()
+        .unwrap_or_default();
+    if OWN_ADDRESSES.contains(&first) {
+        return Err(format!(
+            "its path begins with /{first}, an address of Miniback’s own; choose another one, like /miniback"
+        ));
+    }
+    if plain && !url.path().contains("//") {
+        Ok(url)
+    } else {
+        Err(mend.into())
+    }
 }
 
 pub(super) fn network(text: &str) -> Result<IpNet, String> {

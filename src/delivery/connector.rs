@@ -80,6 +80,7 @@ pub async fn connect(
     let started = Instant::now();
     let tcp = connect_tcp(&addresses, progress.deadline()).await?;
     progress.time(|t| t.connect = Some(started.elapsed()));
+    progress.set_connected();
     // A request is one write and its answer is waited for: there is nothing to gather.
     tcp.set_nodelay(true).map_err(ConnectFailure::Tcp)?;
 
@@ -93,7 +94,6 @@ pub async fn connect(
             Transport::Tls(Box::new(stream.map_err(ConnectFailure::Tls)?))
         }
     };
-    progress.set_connected();
     Ok(Stream::new(transport))
 }
 

@@ -47,7 +47,7 @@ enum Command {
         request: SignedRequest,
         answer: oneshot::Sender<AttemptResult>,
     },
-    Ping(oneshot::Sender<()>),
+    Ping(oneshot::Sender<bool>),
     Stop,
 }
 
@@ -101,11 +101,12 @@ impl Handle {
         connector::check_before_save(&self.policy, url).await
     }
 
-    /// Whether the loop answers.
+    /// Whether the loop answers, and is able to store what comes of its attempts.
     pub async fn is_alive(&self) -> bool {
         let (answer, answered) = oneshot::channel();
         let ask = async {
-            self.commands.send(Command::Ping(answer)).await.is_ok() && answered.await.is_ok()
+            self.commands.send(Command::Ping(answer)).await.is_ok()
+                && answered.await.unwrap_or(false)
         };
         tokio::time::timeout(Duration::from_secs(2), ask)
             .await

@@ -58,19 +58,20 @@ pub fn sign(parts: Parts<'_>, now: Timestamp) -> SignedRequest {
     SignedRequest { headers, body }
 }
 
-/// The headers for the log: the values of the webhook's own ones are masked.
-pub fn masked(request: &SignedRequest, own: &Headers) -> Vec<(String, String)> {
+/// The headers for the log, with those that the client adds (but `Date`); the values of the webhook's own are masked.
+pub fn logged(request: &SignedRequest, own: &Headers, host: String) -> Vec<(String, String)> {
+    let by_client = [
+        ("Host".to_owned(), host),
+        ("Content-Length".to_owned(), request.body.len().to_string()),
+    ];
     let mask = |(name, value): &(String, String)| {
-        (
-            name.clone(),
-            if own.contains_key(name) {
-                MASK.to_owned()
-            } else {
-                value.clone()
-            },
-        )
+        let shown = if own.contains_key(name) { MASK } else { value };
+        (name.clone(), shown.to_owned())
     };
-    request.headers.iter().map(mask).collect()
+    by_client
+        .into_iter()
+        .chain(request.headers.iter().map(mask))
+        .collect()
 }
 
 #[cfg(test)]
@@ -146,12 +147,11 @@ mod tests {
         );
         assert_eq!(value("webhook-timestamp"), "5");
         assert_eq!(value("webhook-signature").split(' ').count(), 2);
-        let masked = masked(
-            &request,
-            &Headers::from([("X-Api-Key".to_owned(), "k".to_owned())]),
-        );
+        let own = &Headers::from([("X-Api-Key".to_owned(), "k".to_owned())]);
+        let logged = logged(&request, own, "a.example".into());
+        assert_eq!(logged[0], ("Host".to_owned(), "a.example".to_owned()));
         assert_eq!(
-            masked.last().unwrap(),
+            logged.last().unwrap(),
             &("X-Api-Key".to_owned(), MASK.to_owned())
         );
     }

@@ -93,7 +93,7 @@ impl Handle {
             headers: test.headers,
         };
         let request = request::sign(parts, test.at);
-        let masked = request::masked(&request, test.headers);
+        let logged = request::logged(&request, test.headers, test.url.host_header());
         let (answer, answered) = oneshot::channel();
         let command = Command::Send {
             url: Box::new(test.url.clone()),
@@ -105,7 +105,7 @@ impl Handle {
             .await
             .map_err(|_| StoreError::Closed)?;
         let result = answered.await.map_err(|_| StoreError::Closed)?;
-        Ok((body, masked, result))
+        Ok((body, logged, result))
     }
 }
 

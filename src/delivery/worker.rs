@@ -3,9 +3,11 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc;
@@ -58,7 +60,8 @@ enum Ended {
         delivery: DeliveryId,
         timed_out: bool,
     },
-    Test,
+    /// A test, or an attempt that panicked: it frees no slot.
+    Other,
 }
 
 /// What one look at the outbox led to.
@@ -115,11 +118,12 @@ impl Worker {
                         self.attempts.push(Box::pin(async move {
                             // Who asked may have gone away; the test was sent all the same.
                             let _ = answer.send(endpoint.attempt(&request).await);
-                            Ended::Test
+                            Ended::Other
                         }));
                     }
                     Some(Command::Ping(answer)) => {
-                        let _ = answer.send(());
+                        // While outcomes cannot be stored nothing is sent: the loop does not do its work.
+                        let _ = answer.send(self.unstored.get() == 0);
                     }
                     Some(Command::Stop) | None => stopping = true,
                 },
@@ -168,7 +172,16 @@ impl Worker {
             schedule: self.schedule.clone(),
             unstored: self.unstored.clone(),
         };
-        self.attempts.push(Box::pin(context.attempt(endpoint, due)));
+        let id = due.id.clone();
+        // A panic is our own fault, and must not end the loop for all: the delivery stays in flight, and is sent again
+        // after the next start.
+        let attempt = AssertUnwindSafe(context.attempt(endpoint, due)).catch_unwind();
+        self.attempts.push(Box::pin(async move {
+            attempt.await.unwrap_or_else(|_| {
+                tracing::error!(delivery = %id, "an attempt panicked");
+                Ended::Other
+            })
+        }));
     }
 
     /// The webhook's client, or a new one where there is none or its address has changed.
@@ -243,7 +256,7 @@ impl Context {
             headers: &due.headers,
         };
         let request = request::sign(parts, started_at);
-        let request_headers = request::masked(&request, &due.headers);
+        let request_headers = request::logged(&request, &due.headers, due.url.host_header());
         let result = endpoint.attempt(&request).await;
         let ended_at = self.clock.now();
         let retry_after = result.answer.as_ref().and_then(|answer| {
@@ -305,8 +318,8 @@ impl Context {
                     );
                     break;
                 }
-                // The row, or the whole database, is gone for good: there is nothing to record on.
-                Err(error @ (StoreError::Unreadable(_) | StoreError::Closed)) => {
+                // There is nothing left to record on. Any other fault may pass: the row would be due, and sent again.
+                Err(error @ (StoreError::DeliveryGone | StoreError::Closed)) => {
                     tracing::warn!(%error, %delivery, "an attempt could not be recorded");
                     break;
                 }

@@ -154,8 +154,12 @@ pub fn page_url(text: String) -> Result<String, FeedbackError> {
     if text.len() > URL_MAX_BYTES {
         return Err(FeedbackError::UrlTooLong);
     }
+    let written_out = text.split_once("://").is_some_and(|(scheme, _)| {
+        scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
+    });
+    let clean = !text.chars().any(|c| c.is_control() || c == ' ');
     match Url::parse(&text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(text),
+        Ok(_) if written_out && clean => Ok(text),
         _ => Err(FeedbackError::Url),
     }
 }
@@ -220,6 +224,9 @@ mod tests {
             "",
             "ftp://example.com",
             "https://",
+            "http:example.com",
+            "https://exa\nmple.com/",
+            "https://example.com/\u{1b}[31m",
         ] {
             assert!(page_url(bad.into()).is_err(), "{bad}");
         }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::fmt::rfc2822;
-
 use super::webhook::Retries;
 use crate::clock::Timestamp;
 
@@ -70,8 +68,9 @@ pub fn hold_until(status: u16, retry_after: &str, now: Timestamp) -> Option<Time
     let until = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         now.plus(Duration::from_secs(text.parse().unwrap_or(u64::MAX / 2000)))
     } else {
-        let date = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-        Timestamp::from_millis(date.as_millisecond())
+        let date = httpdate::parse_http_date(text).ok()?;
+        let since_epoch = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+        Timestamp::from_millis(0).plus(since_epoch)
     };
     (until > now).then(|| until.min(now.plus(HOLD_MAX)))
 }
@@ -127,6 +126,9 @@ mod tests {
         assert_eq!(held(503, "120"), Some(120));
         assert_eq!(held(429, " 7 "), Some(7));
         assert_eq!(held(429, "Wed, 21 Oct 2015 07:28:00 GMT"), Some(60));
+        assert_eq!(held(429, "Wednesday, 21-Oct-15 07:28:00 GMT"), Some(60));
+        assert_eq!(held(429, "Wed Oct 21 07:28:00 2015"), Some(60));
+        assert_eq!(held(429, "Fri, 31 Dec 9999 23:59:59 GMT"), Some(3600));
         assert_eq!(held(429, "99999999999999999999999"), Some(3600));
         assert_eq!(held(429, "7200"), Some(3600));
         for (status, text) in [

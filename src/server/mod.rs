@@ -16,6 +16,9 @@ use crate::store::Store;
 use links::Links;
 use origin::TrustedProxies;
 
+/// How long a request's body may take to come: a sender that drips holds a connection, and there are not endless ones.
+pub const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
+
 /// What every handler may need; one a process, shared by all workers.
 pub struct Site {
     pub store: Store,

@@ -1,6 +1,6 @@
 //! Where a request comes from: the client's address and our own origin as the browser sees it, through trusted proxies.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{HOST, HeaderMap};
@@ -39,7 +39,7 @@ impl TrustedProxies {
                 break;
             }
             // What a trusted proxy cannot have written ends the chain.
-            let Ok(address) = entry.trim().parse::<IpAddr>() else {
+            let Some(address) = address_in(entry.trim()) else {
                 break;
             };
             client = address.to_canonical();
@@ -77,6 +77,12 @@ impl TrustedProxies {
     }
 }
 
+/// An entry of `X-Forwarded-For`: an address; some proxies add the port.
+fn address_in(entry: &str) -> Option<IpAddr> {
+    let with_port = || entry.parse::<SocketAddr>().ok().map(|socket| socket.ip());
+    entry.parse().ok().or_else(with_port)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +112,8 @@ mod tests {
             client("127.0.0.1", &["1.1.1.1", "203.0.113.7,10.0.0.2"]),
             "203.0.113.7"
         );
+        assert_eq!(client("127.0.0.1", &["203.0.113.7:41000"]), "203.0.113.7");
+        assert_eq!(client("127.0.0.1", &["[2001:db8::1]:41000"]), "2001:db8::1");
         assert_eq!(client("127.0.0.1", &["unknown"]), "127.0.0.1");
         assert_eq!(client("203.0.113.9", &["1.1.1.1"]), "203.0.113.9");
     }

@@ -175,7 +175,8 @@ pub(super) fn insert_attempt(
             attempt.started_at.millis(),
             micros(Some(result.duration)),
             answer.map(|a| a.status),
-            attempt.error,
+            // A redirect's address, or the start of a broken answer, may repeat the words.
+            attempt.error.as_ref().filter(|_| with_answer),
             result.outcome.code(),
             kept.map(|a| sql::to_json(&a.headers)).transpose()?,
             kept.map(|a| &a.body),

@@ -1,9 +1,11 @@
 //! [`StoreError`]: why something could not be read or stored.
 
+use std::sync::Arc;
+
 use rusqlite::ErrorCode;
 
-/// A fault of the store itself, not of what it was asked to do.
-#[derive(Debug, thiserror::Error)]
+/// A fault of the store itself, not of what it was asked to do. Of one that ends a whole batch each job gets a clone.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("too much is being written at the moment")]
     Overloaded,
@@ -18,32 +20,29 @@ pub enum StoreError {
     #[error("the work on the database ended unexpectedly")]
     Panicked,
     #[error("database: {0}")]
-    Sqlite(rusqlite::Error),
+    Sqlite(Arc<rusqlite::Error>),
     #[error("no connection to the database: {0}")]
-    Pool(#[from] r2d2::Error),
+    Pool(String),
     #[error("the database holds a value that this version cannot read: {0}")]
     Unreadable(String),
+    #[error("the delivery is gone while it was in flight")]
+    DeliveryGone,
 }
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::Full,
+            // EIO, EDQUOT, EFBIG: as a full disk, it takes the whole transaction with it, and may pass.
+            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => Self::Full,
             Some(ErrorCode::ReadOnly) => Self::ReadOnly,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
-            _ => Self::Sqlite(error),
+            _ => Self::Sqlite(Arc::new(error)),
         }
     }
 }
 
-impl StoreError {
-    /// The same fault again, for the other jobs of a batch that it took with it.
-    pub(super) fn repeat(&self) -> Self {
-        match self {
-            Self::Full => Self::Full,
-            Self::ReadOnly => Self::ReadOnly,
-            Self::Busy => Self::Busy,
-            other => Self::Unreadable(other.to_string()),
-        }
+impl From<r2d2::Error> for StoreError {
+    fn from(error: r2d2::Error) -> Self {
+        Self::Pool(error.to_string())
     }
 }

@@ -117,7 +117,7 @@ impl Store {
         page: PageRequest,
     ) -> Result<Page<Feedback>, StoreError> {
         self.reader
-            .read(move |c| {
+            .read_long(move |c| {
                 let (conditions, mut values) = filter.conditions();
                 let statement = format!("{SELECT} WHERE {conditions} AND feedback.id < ? ORDER BY feedback.id DESC LIMIT ?");
                 values.push(Box::new(page.before().to_owned()));
@@ -131,7 +131,7 @@ impl Store {
     /// Counts by status what the filter's project and text select.
     pub async fn count_feedback(&self, filter: FeedbackFilter) -> Result<StatusCounts, StoreError> {
         self.reader
-            .read(move |c| {
+            .read_long(move |c| {
                 let (conditions, values) = FeedbackFilter {
                     status: None,
                     ..filter
@@ -209,7 +209,10 @@ impl FeedbackFilter {
             conditions.push("feedback.status = ?");
             values.push(Box::new(status.as_str()));
         }
-        if let Some(text) = &self.text {
+        // LIKE ends at a NUL; no message holds one.
+        if self.text.as_ref().is_some_and(|text| text.contains('\0')) {
+            conditions.push("0");
+        } else if let Some(text) = &self.text {
             conditions.push(r"message LIKE ? ESCAPE '\'");
             let escaped = text
                 .replace('\\', r"\\")
@@ -238,7 +241,7 @@ pub(super) fn take_words_out_of_the_log(
     for statement in [
         format!("UPDATE deliveries SET request_headers = NULL WHERE event_id IN {ITS_EVENTS}"),
         format!(
-            "UPDATE attempts SET response_headers = NULL, response_body = NULL
+            "UPDATE attempts SET response_headers = NULL, response_body = NULL, error = NULL
              WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_id IN {ITS_EVENTS})"
         ),
         "UPDATE events SET body = NULL WHERE feedback_id = ?1".to_owned(),

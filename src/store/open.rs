@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use rusqlite_migration::{M, Migrations};
 
 /// One entry a version; the number of those applied is `PRAGMA user_version`.
@@ -27,7 +27,7 @@ pub enum OpenError {
     },
     #[error("--data-dir: {path} was written by a newer version of Miniback (its version is {found}, this program knows {VERSION}); run that version, or restore the copy made before its migration", path = .path.display())]
     Newer { path: PathBuf, found: u32 },
-    #[error("--data-dir: {path} is not a database, or is damaged; move it away and restore a backup", path = .path.display())]
+    #[error("--data-dir: {path} is not a database of Miniback, or is damaged; move it away and restore a backup", path = .path.display())]
     NotADatabase { path: PathBuf },
     #[error(
         "another miniback serves this data directory already ({holder}); stop it first, or give another --data-dir"
@@ -47,6 +47,9 @@ pub enum OpenError {
     #[error("the database cannot be read: {0}")]
     Unreadable(String),
 }
+
+/// `PRAGMA application_id` of our databases, "mbck": another program's file is not taken for one.
+const APPLICATION_ID: u32 = u32::from_be_bytes(*b"mbck");
 
 /// Held by the one process that serves a data directory; given up when dropped, or when the process ends however.
 #[derive(Debug)]
@@ -124,16 +127,30 @@ pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, Open
         .mode(0o600)
         .open(&path)
         .map_err(fail)?;
-    let mut connection = Connection::open(&path)?;
+    let mut connection = prepare(&path).map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            OpenError::NotADatabase { path: path.clone() }
+        }
+        _ => OpenError::Sqlite(error),
+    })?;
+    migrate(&mut connection, dir, MIGRATIONS, lock)?;
+    Ok(connection)
+}
+
+fn prepare(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    let id: u32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    if id == 0 {
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     connection.set_prepared_statement_cache_capacity(128);
-    migrate(&mut connection, dir, MIGRATIONS, lock)?;
     Ok(connection)
 }
 
@@ -198,7 +215,7 @@ fn copy_before_migration(
     Ok(())
 }
 
-/// `PRAGMA user_version` as the file's header has it (bytes 60 to 63, big-endian; <https://sqlite.org/fileformat.html>),
+/// `PRAGMA user_version` as the file's header has it (bytes 60 to 63; the application's id stands in 68 to 71, big-endian; <https://sqlite.org/fileformat.html>),
 /// read without SQLite, which would touch the file. `None` for a file that is missing or empty.
 fn version_in_header(path: &Path) -> Result<Option<u32>, OpenError> {
     let fail = |source| OpenError::Directory {
@@ -210,11 +227,22 @@ fn version_in_header(path: &Path) -> Result<Option<u32>, OpenError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(fail(error)),
     };
-    let mut header = [0; 64];
+    let mut header = [0; 72];
     match file.read_exact(&mut header) {
-        Ok(()) if header.starts_with(b"SQLite format 3\0") => Ok(Some(u32::from_be_bytes([
-            header[60], header[61], header[62], header[63],
-        ]))),
+        Ok(()) if header.starts_with(b"SQLite format 3\0") => {
+            let number = |at: usize| {
+                u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+            };
+            // A new file, whose making was cut short, has one page at most and no application's id yet.
+            let ours = number(68) == APPLICATION_ID || (number(68) == 0 && number(28) <= 1);
+            if ours {
+                Ok(Some(number(60)))
+            } else {
+                Err(OpenError::NotADatabase {
+                    path: path.to_owned(),
+                })
+            }
+        }
         Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(fail(error)),
         Err(_) if file.metadata().map_err(fail)?.len() == 0 => Ok(None),
         _ => Err(OpenError::NotADatabase {
@@ -310,7 +338,13 @@ mod tests {
             matches!(open(dir.path(), None), Err(OpenError::Newer { found, .. }) if found == VERSION + 1)
         );
         assert_eq!(std::fs::read(&path).unwrap(), before);
-        for other in [&b"not a database"[..], &[b'x'; 5000]] {
+        let foreign = dir.path().join("foreign.db");
+        Connection::open(&foreign)
+            .unwrap()
+            .execute_batch("CREATE TABLE t (a); PRAGMA user_version = 1")
+            .unwrap();
+        let foreign = std::fs::read(&foreign).unwrap();
+        for other in [&b"not a database"[..], &[b'x'; 5000], &foreign] {
             std::fs::write(&path, other).unwrap();
             assert!(matches!(
                 open(dir.path(), None),

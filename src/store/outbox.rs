@@ -268,9 +268,7 @@ fn record(
         },
     )?;
     let Some(before) = before else {
-        return Err(StoreError::Unreadable(format!(
-            "delivery {id} is gone while it was in flight"
-        )));
+        return Err(StoreError::DeliveryGone);
     };
     // A test that is sent again is one attempt, as ever.
     let next = if before.state == State::Pending && !attempt.is_success() && !before.is_test {

@@ -12,30 +12,23 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::StoreError;
 
-/// How many reads run at once.
+/// How many short reads run at once.
 const CONNECTIONS: u32 = 4;
+/// How many searches and long lists run at once: they must not keep a sign-in or the delivery loop waiting.
+const LONG_CONNECTIONS: u32 = 2;
 
 #[derive(Clone)]
-pub(super) struct Reader(Pool<SqliteConnectionManager>);
+pub(super) struct Reader {
+    short: Pool<SqliteConnectionManager>,
+    long: Pool<SqliteConnectionManager>,
+}
 
 impl Reader {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let manager = SqliteConnectionManager::file(path)
-            .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-            .with_init(|connection| {
-                connection.busy_timeout(Duration::from_secs(5))?;
-                connection.set_prepared_statement_cache_capacity(64);
-                Ok(())
-            });
-        let pool = Pool::builder()
-            .max_size(CONNECTIONS)
-            .min_idle(Some(1))
-            .test_on_check_out(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connection_timeout(Duration::from_secs(5))
-            .build(manager)?;
-        Ok(Self(pool))
+        Ok(Self {
+            short: pool(path, CONNECTIONS)?,
+            long: pool(path, LONG_CONNECTIONS)?,
+        })
     }
 
     /// Runs `work` on a thread that may block, in one read transaction: all it reads is of one moment.
@@ -45,13 +38,50 @@ impl Reader {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let pool = self.0.clone();
-        let task = tokio::task::spawn_blocking(move || {
-            let mut connection = pool.get().map_err(StoreError::from)?;
-            let transaction = connection.transaction().map_err(StoreError::from)?;
-            work(&transaction)
-        });
-        task.await
-            .unwrap_or_else(|_| Err(StoreError::Panicked.into()))
+        read_on(self.short.clone(), work).await
     }
+
+    /// The same for what may take long: a search, a list over many rows.
+    pub(super) async fn read_long<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        read_on(self.long.clone(), work).await
+    }
+}
+
+async fn read_on<T, E, F>(pool: Pool<SqliteConnectionManager>, work: F) -> Result<T, E>
+where
+    F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    let task = tokio::task::spawn_blocking(move || {
+        let mut connection = pool.get().map_err(StoreError::from)?;
+        let transaction = connection.transaction().map_err(StoreError::from)?;
+        work(&transaction)
+    });
+    task.await
+        .unwrap_or_else(|_| Err(StoreError::Panicked.into()))
+}
+
+fn pool(path: &Path, connections: u32) -> Result<Pool<SqliteConnectionManager>, StoreError> {
+    let manager = SqliteConnectionManager::file(path)
+        .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .with_init(|connection| {
+            connection.busy_timeout(Duration::from_secs(5))?;
+            connection.set_prepared_statement_cache_capacity(64);
+            Ok(())
+        });
+    let pool = Pool::builder()
+        .max_size(connections)
+        .min_idle(Some(1))
+        .test_on_check_out(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connection_timeout(Duration::from_secs(5))
+        .build(manager)?;
+    Ok(pool)
 }

@@ -46,13 +46,24 @@ impl LinkPurpose {
 }
 
 impl Store {
+    /// Starts a session for a user whose password was found to be that of `verified_hash`. `false`: the password was
+    /// changed meanwhile, and what was right is wrong.
     pub async fn start_session(
         &self,
         user: UserId,
+        verified_hash: String,
         token_hash: [u8; 32],
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         self.writer
-            .write(move |write| start(write, &user, token_hash))
+            .write(move |write| {
+                let still = "SELECT 1 FROM users WHERE id = ?1 AND password_hash = ?2";
+                if sql::first(write, still, [user.as_str(), &verified_hash], |_| Ok(()))?.is_none()
+                {
+                    return Ok(false);
+                }
+                start(write, &user, token_hash)?;
+                Ok(true)
+            })
             .await
     }
 

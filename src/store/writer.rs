@@ -234,7 +234,7 @@ impl State {
             self.wake.notify_one();
         }
         for job in batch {
-            job.answer(fault.as_ref().map(StoreError::repeat));
+            job.answer(fault.clone());
         }
     }
 

@@ -58,7 +58,7 @@ pub(super) async fn set_password(visit: Visit, fields: Fields) -> Result<HttpRes
     let user = visit.user()?.clone();
     // Who has found an open browser must not be able to guess on.
     match sign_in::check(&visit, &user.email, fields.get("current")).await? {
-        Checked::Right(_) => {}
+        Checked::Right(..) => {}
         Checked::Wrong => {
             return refuse(
                 &visit,

@@ -24,6 +24,8 @@ pub(super) enum PageError {
     BrokenForm,
     #[error("The form holds more than 64 KiB.")]
     FormTooLarge,
+    #[error("The form took too long to arrive; send it again.")]
+    TooSlow,
     #[error("This address takes a form.")]
     NotAForm,
     #[error(
@@ -65,9 +67,11 @@ impl PageError {
             Self::SignedOut => "Signed out",
             Self::LinkVoid | Self::SetupVoid => "This address is used up",
             Self::Store(_) | Self::SignInBusy | Self::Internal(_) => "That did not work",
-            Self::Method(_) | Self::BrokenForm | Self::FormTooLarge | Self::NotAForm => {
-                "That makes no sense here"
-            }
+            Self::Method(_)
+            | Self::TooSlow
+            | Self::BrokenForm
+            | Self::FormTooLarge
+            | Self::NotAForm => "That makes no sense here",
         }
     }
 }
@@ -81,6 +85,7 @@ impl ResponseError for PageError {
             Self::SignedOut => StatusCode::UNAUTHORIZED,
             Self::BrokenForm => StatusCode::BAD_REQUEST,
             Self::FormTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NotAForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::LinkVoid | Self::SetupVoid => StatusCode::GONE,
             Self::SignInBusy => StatusCode::SERVICE_UNAVAILABLE,

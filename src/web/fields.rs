@@ -5,8 +5,10 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
+use tokio::time::timeout;
 
 use super::failure::PageError;
+use crate::server::BODY_TIMEOUT;
 
 /// The largest form.
 const FORM_MAX_BYTES: usize = 64 * 1024;
@@ -48,13 +50,19 @@ impl FromRequest for Fields {
             .is_some_and(|k| k.trim() == "application/x-www-form-urlencoded");
         let mut payload = payload.take();
         Box::pin(async move {
-            let mut bytes = Vec::new();
-            while let Some(chunk) = payload.next().await {
-                bytes.extend_from_slice(&chunk.map_err(|_| PageError::BrokenForm)?);
-                if bytes.len() > FORM_MAX_BYTES {
-                    return Err(PageError::FormTooLarge);
+            let reading = async {
+                let mut bytes = Vec::new();
+                while let Some(chunk) = payload.next().await {
+                    bytes.extend_from_slice(&chunk.map_err(|_| PageError::BrokenForm)?);
+                    if bytes.len() > FORM_MAX_BYTES {
+                        return Err(PageError::FormTooLarge);
+                    }
                 }
-            }
+                Ok(bytes)
+            };
+            let bytes = timeout(BODY_TIMEOUT, reading)
+                .await
+                .map_err(|_| PageError::TooSlow)??;
             // A form without fields is sent by some browsers without a type.
             if !is_form && !bytes.is_empty() {
                 return Err(PageError::NotAForm);

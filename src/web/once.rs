@@ -21,19 +21,28 @@ impl Once {
 
     /// Whether this is the first post of the key. A form without one was made by hand, and may do as it likes.
     pub(super) fn is_first(&self, key: &str) -> bool {
+        // A key that we made has 43 characters; a longer one takes no more room than that.
+        let key: String = key.chars().take(64).collect();
         let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if key.is_empty() {
             return true;
         }
-        if keys.iter().any(|known| known == key) {
+        if keys.contains(&key) {
             return false;
         }
         if keys.len() >= KEYS_MAX {
             keys.pop_front();
         }
-        // A key that we made has 43 characters; a longer one takes no more room than that.
-        keys.push_back(key.chars().take(64).collect());
+        keys.push_back(key);
         true
+    }
+
+    /// The work could not be done: the same form may try again.
+    pub(super) fn forget(&self, key: &str) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|known| known != key);
     }
 }
 
@@ -47,5 +56,9 @@ mod tests {
         assert!(once.is_first(&key));
         assert!(!once.is_first(&key));
         assert!(once.is_first(&Once::key()));
+        once.forget(&key);
+        assert!(once.is_first(&key));
+        let long = "k".repeat(100);
+        assert!(once.is_first(&long) && !once.is_first(&long));
     }
 }

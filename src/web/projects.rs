@@ -61,6 +61,9 @@ pub(super) async fn create(visit: Visit, fields: Fields) -> Result<HttpResponse,
         return Ok(visit.redirect("/settings/projects"));
     }
     let created = visit.site.store.create_project(name, None).await;
+    if created.is_err() {
+        visit.state.once.forget(fields.get("key"));
+    }
     let project = created.map_err(|error| match error {
         CreateProjectError::Store(error) => PageError::from(error),
         CreateProjectError::SlugTaken(_) => PageError::Internal(error.to_string()),

@@ -61,8 +61,8 @@ pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
 
 pub(super) async fn sign_in(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
     let (email, next) = (fields.get("email"), fields.get("next"));
-    let user = match check(&visit, email, fields.get("password")).await? {
-        Checked::Right(user) => user,
+    let (user, verified) = match check(&visit, email, fields.get("password")).await? {
+        Checked::Right(user, hash) => (user, hash),
         Checked::Wrong => {
             let page = SignInPage::new(&visit, email, next, Some(WRONG.into())).await?;
             return render(StatusCode::UNAUTHORIZED, &page);
@@ -79,7 +79,15 @@ pub(super) async fn sign_in(visit: Visit, fields: Fields) -> Result<HttpResponse
         visit.site.store.end_session(session.token_hash).await?;
     }
     let (cookie, hash) = session::new(&visit);
-    visit.site.store.start_session(user.id, hash).await?;
+    if !visit
+        .site
+        .store
+        .start_session(user.id, verified, hash)
+        .await?
+    {
+        let page = SignInPage::new(&visit, email, next, Some(WRONG.into())).await?;
+        return render(StatusCode::UNAUTHORIZED, &page);
+    }
     let mut response = visit.redirect(local(next));
     let _ = response.add_cookie(&cookie);
     Ok(response)
@@ -96,7 +104,8 @@ pub(super) async fn sign_out(visit: Visit) -> Result<HttpResponse, PageError> {
 
 /// What came of a password.
 pub(super) enum Checked {
-    Right(User),
+    /// With the hash that was verified.
+    Right(User, String),
     Wrong,
     /// Too many wrong ones: how many seconds to wait, at most 60.
     Wait(u64),
@@ -127,9 +136,10 @@ pub(super) async fn check(
         return Ok(Checked::Wait(seconds));
     }
     let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
-    if let (true, Some(user)) = (turn.verify(password.to_owned(), hash).await?, user) {
+    let right = turn.verify(password.to_owned(), hash.clone()).await?;
+    if let (true, Some(user), Some(hash)) = (right, user, hash) {
         throttle.succeeded(&account);
-        return Ok(Checked::Right(user));
+        return Ok(Checked::Right(user, hash));
     }
     throttle.failed(&keys);
     Ok(wait().map_or(Checked::Wrong, Checked::Wait))

@@ -219,12 +219,15 @@ pub(in crate::web) async fn rotate(
         return Ok(visit.redirect(&format!("{ADDRESS}?reveal={id}#{id}")));
     }
     let secret = Secret::from_random(random::bytes());
-    visit
+    let rotated = visit
         .site
         .store
         .rotate_secret(id.clone(), secret, hours)
-        .await
-        .map_err(rotate_error)?;
+        .await;
+    if rotated.is_err() {
+        visit.state.once.forget(fields.get("key"));
+    }
+    rotated.map_err(rotate_error)?;
     visit.say(if hours == 0 {
         "The secret is changed; what is sent from now on is signed by the new one.".to_owned()
     } else {

@@ -182,7 +182,7 @@ async fn an_endpoint_that_speaks_no_tls_is_a_tls_failure() {
         outcome,
         Outcome::Timeout {
             after: SHORT,
-            connected: false
+            connected: true
         }
     );
 }
