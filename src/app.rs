@@ -82,7 +82,6 @@ pub async fn start(
     clock: Clock,
 ) -> Result<Running, StartError> {
     let data_dir: &PathBuf = &options.data.data_dir;
-    let tls = connector::tls_config(&options.delivery.ca_file)?;
     store::make_directory(data_dir)?;
     let lock = store::lock(data_dir)?;
     let store = Store::open(data_dir, Some(&lock), clock.clone())?;
@@ -97,23 +96,7 @@ pub async fn start(
     let address = listener.local_addr().map_err(listen)?;
     let url = format!("http://{address}");
 
-    let own_addresses = if_addrs::get_if_addrs()?
-        .into_iter()
-        .map(|interface| interface.ip())
-        .collect();
-    let allowed = options.delivery.allow_target.clone();
-    let policy = EgressPolicy::new(
-        allowed,
-        options.delivery.deny_localhost,
-        vec![address],
-        own_addresses,
-    );
-    let settings = delivery::Settings {
-        policy: Arc::new(policy),
-        tls: Arc::new(tls),
-        timeout: options.delivery.timeout,
-        schedule: Schedule::new(options.delivery.retry_delays.0.clone()),
-    };
+    let settings = delivery_settings(options, address)?;
     let delivery = delivery::start(store.clone(), clock.clone(), settings)?;
     let links = Links::new(options.base_url.as_ref());
     let setup_url = first_user_or_setup(&store, first_user, &links, &url).await?;
@@ -158,6 +141,31 @@ pub async fn start(
         retention,
         timeout,
         _lock: lock,
+    })
+}
+
+/// By what webhooks are sent, when we listen on `address` ourselves.
+pub fn delivery_settings(
+    options: &ServeOptions,
+    address: SocketAddr,
+) -> Result<delivery::Settings, StartError> {
+    let tls = connector::tls_config(&options.delivery.ca_file)?;
+    let own_addresses = if_addrs::get_if_addrs()?
+        .into_iter()
+        .map(|interface| interface.ip())
+        .collect();
+    let allowed = options.delivery.allow_target.clone();
+    let policy = EgressPolicy::new(
+        allowed,
+        options.delivery.deny_localhost,
+        vec![address],
+        own_addresses,
+    );
+    Ok(delivery::Settings {
+        policy: Arc::new(policy),
+        tls: Arc::new(tls),
+        timeout: options.delivery.timeout,
+        schedule: Schedule::new(options.delivery.retry_delays.0.clone()),
     })
 }
 
@@ -215,8 +223,6 @@ impl Running {
                 "something was still in flight; its delivery is sent again after the next start"
             );
         }
-        let store = self.site.store.clone();
-        // The writer finishes what is queued; the pool's threads are not waited for.
-        let _ = tokio::task::spawn_blocking(move || store.close()).await;
+        self.site.store.close_quietly().await;
     }
 }

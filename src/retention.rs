@@ -19,11 +19,11 @@ pub async fn run(store: Store, clock: Clock, keep: Duration) {
             .remove_deliveries_finished_before(clock.now().minus(keep))
             .await
         {
-            Ok(0) => tokio::time::sleep(EVERY).await,
+            Ok(0) => clock.sleep_until(clock.now().plus(EVERY)).await,
             Ok(_) => tokio::time::sleep(PAUSE).await,
             Err(error) => {
                 tracing::warn!(%error, "old deliveries could not be removed");
-                tokio::time::sleep(EVERY).await;
+                clock.sleep_until(clock.now().plus(EVERY)).await;
             }
         }
     }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::body::{Json, named};
 use super::lists::{List, Query};
 use super::problem::Problem;
 use super::webhooks;
@@ -14,7 +15,24 @@ use crate::domain::delivery::State;
 use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::server::Site;
-use crate::store::{DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt};
+use crate::store::{DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt, RedeliverError};
+
+const NOT_FOUND: Problem = Problem::NotFound("There is no such delivery.");
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Recover {
+    since: String,
+    #[serde(default, deserialize_with = "named")]
+    states: Option<Vec<RecoverableState>>,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum RecoverableState {
+    Failed,
+    Canceled,
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -199,6 +217,47 @@ pub(super) async fn get(
         .store
         .delivery(DeliveryId::new(id.into_inner()))
         .await?;
-    let detail = detail.ok_or(Problem::NotFound("There is no such delivery."))?;
+    let detail = detail.ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok().json(View::whole(&detail)))
+}
+
+pub(super) async fn redeliver(
+    site: web::Data<Site>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let id = DeliveryId::new(id.into_inner());
+    site.store.redeliver(id.clone()).await.map_err(problem)?;
+    let detail = site.store.delivery(id).await?.ok_or(NOT_FOUND)?;
+    Ok(HttpResponse::Accepted().json(View::whole(&detail)))
+}
+
+pub(super) async fn recover(
+    site: web::Data<Site>,
+    webhook: web::Path<String>,
+    Json(body): Json<Recover>,
+) -> Result<HttpResponse, Problem> {
+    let since = Timestamp::parse(&body.since)
+        .ok_or_else(|| Problem::field("since", "Write a time like 2025-10-31T12:34:56Z."))?;
+    let states = body.states.unwrap_or(vec![RecoverableState::Failed]);
+    let has = |state| states.contains(&state);
+    let webhook = WebhookId::new(webhook.into_inner());
+    let (failed, canceled) = (
+        has(RecoverableState::Failed),
+        has(RecoverableState::Canceled),
+    );
+    let count = site
+        .store
+        .recover(webhook, since, canceled, failed)
+        .await
+        .map_err(problem)?;
+    Ok(HttpResponse::Accepted().json(serde_json::json!({"count": count})))
+}
+
+fn problem(error: RedeliverError) -> Problem {
+    match error {
+        RedeliverError::UnknownDelivery => NOT_FOUND,
+        RedeliverError::UnknownWebhook => webhooks::NOT_FOUND,
+        RedeliverError::Store(error) => error.into(),
+        error => Problem::Conflict(error.to_string()),
+    }
 }

@@ -71,7 +71,15 @@ pub fn configure(config: &mut web::ServiceConfig) {
                         "/webhooks/{id}/deliveries",
                         [get(Admin, deliveries::list)],
                     ))
+                    .service(call(
+                        "/webhooks/{id}/recover",
+                        [post(Admin, deliveries::recover)],
+                    ))
                     .service(call("/deliveries/{id}", [get(Admin, deliveries::get)]))
+                    .service(call(
+                        "/deliveries/{id}/redeliver",
+                        [post(Admin, deliveries::redeliver)],
+                    ))
                     .default_service(web::to(nothing_here)),
             )
             .default_service(web::to(nothing_here)),

@@ -1,7 +1,10 @@
 //! The command line: one file a command.
 
+mod backup;
+mod check;
 mod data;
 mod demo;
+mod listen;
 mod password;
 mod serve;
 mod token;
@@ -24,20 +27,23 @@ pub fn run() -> i32 {
             return 2;
         }
         Err(ConfigError::Wrong(line)) => {
-            eprintln!("miniback: {line}");
+            eprintln!("miniback: {}", safe(&line));
             return 2;
         }
     };
     let done = match cli.command {
         Command::Serve(options) => serve::run(&options),
         Command::Demo(options) => demo::run(&options),
+        Command::Listen(options) => listen::run(&options),
+        Command::Backup { file, data } => backup::run(&file, &data),
+        Command::Check(options) => check::run(&options),
         Command::User(command) => user::run(command),
         Command::Token(command) => token::run(command),
     };
     match done {
         Ok(()) => 0,
         Err(Failure { line, code }) => {
-            eprintln!("miniback: {line}");
+            eprintln!("miniback: {}", safe(&line));
             code
         }
     }

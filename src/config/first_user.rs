@@ -1,7 +1,6 @@
 //! The first user, whom the environment can name: `MINIBACK_ADMIN_EMAIL` and its password.
 
-use std::path::Path;
-
+use super::values::first_line_of;
 use crate::domain::account::check_password;
 use crate::domain::feedback;
 
@@ -22,7 +21,10 @@ pub fn first_user(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Fi
         (Some(_), Some(_)) => {
             return Err("MINIBACK_ADMIN_PASSWORD and MINIBACK_ADMIN_PASSWORD_FILE are both set; unset one of them".into());
         }
-        (None, Some(file)) => Some(first_line_of(Path::new(&file))?),
+        (None, Some(file)) => Some(first_line_of(
+            "MINIBACK_ADMIN_PASSWORD_FILE",
+            file.as_ref(),
+        )?),
         (password, None) => password,
     };
     let email = match (set("MINIBACK_ADMIN_EMAIL"), password) {
@@ -52,16 +54,6 @@ pub fn first_user(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Fi
         )
     })?;
     Ok(Some(email))
-}
-
-fn first_line_of(file: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        format!(
-            "MINIBACK_ADMIN_PASSWORD_FILE: cannot read {}: {error}",
-            file.display()
-        )
-    })?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]

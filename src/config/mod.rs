@@ -15,8 +15,8 @@ use clap::{CommandFactory, FromArgMatches};
 
 pub use first_user::{FirstUser, first_user};
 pub use options::{
-    Cli, Command, DataDir, DeliveryOptions, DemoOptions, LogFormat, LogOptions, RetryDelays,
-    ServeOptions, TokenCommand, UserCommand,
+    Cli, Command, DataDir, DeliveryOptions, DemoOptions, ListenOptions, LogFormat, LogOptions,
+    RetryDelays, ServeOptions, TokenCommand, UserCommand,
 };
 
 /// Why the program does not start.

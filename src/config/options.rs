@@ -10,9 +10,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use url::Url;
 
-use super::values::{base_url, network, positive_duration, retry_delays, timeout};
+use super::values::{
+    base_url, delay, first_line_of, network, positive_duration, retry_delays, timeout,
+};
 use crate::domain::account::{Role, Scope};
 use crate::domain::egress_policy::AllowTarget;
+use crate::domain::secret::Secret;
 
 /// Self-hosted feedback: it comes in from your website, and goes out as signed webhooks.
 #[derive(Debug, Parser)]
@@ -33,6 +36,17 @@ pub enum Command {
     Serve(Box<ServeOptions>),
     /// Try it: Miniback on loopback with sample data, a sample site and a receiver that verifies what it gets
     Demo(DemoOptions),
+    /// Receive webhooks during development: prints each one, and whether its signature is valid
+    Listen(ListenOptions),
+    /// Copy the database beside a running server: one moment of it, checked
+    Backup {
+        /// Where to; a file of that name is replaced whole, or not at all
+        file: PathBuf,
+        #[command(flatten)]
+        data: DataDir,
+    },
+    /// Look at configuration, database and the hosts of webhooks; exit 1 if anything is wrong
+    Check(Box<ServeOptions>),
     /// Add, list and remove users, and set their passwords
     #[command(subcommand)]
     User(UserCommand),
@@ -219,4 +233,51 @@ pub enum TokenCommand {
         #[command(flatten)]
         data: DataDir,
     },
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ListenOptions {
+    /// The port on 127.0.0.1 to listen on; 0 picks a free one
+    #[arg(
+        long,
+        env = "MINIBACK_PORT",
+        default_value = "3000",
+        value_name = "PORT"
+    )]
+    pub port: u16,
+    /// The webhook's secret; a file with it can be named by MINIBACK_SECRET_FILE
+    #[arg(
+        long,
+        env = "MINIBACK_SECRET",
+        hide_env_values = true,
+        value_name = "SECRET"
+    )]
+    secret: Option<String>,
+    /// Answer the first N with 500
+    #[arg(long, env = "MINIBACK_FAIL", default_value = "0", value_name = "N")]
+    pub fail: u32,
+    /// The status to answer those that are valid with
+    #[arg(long, env = "MINIBACK_STATUS", default_value = "204", value_parser = clap::value_parser!(u16).range(200..=599), value_name = "CODE")]
+    pub status: u16,
+    /// How long to wait before each answer: seconds, or a time like 500ms
+    #[arg(long, env = "MINIBACK_DELAY", default_value = "0", value_parser = delay, allow_hyphen_values = true, value_name = "SECONDS")]
+    pub delay: Duration,
+}
+
+impl ListenOptions {
+    /// The secret, from the flag, the variable or the file that a variable names.
+    pub fn secret(&self) -> Result<Secret, String> {
+        let from_file = std::env::var("MINIBACK_SECRET_FILE")
+            .ok()
+            .filter(|file| !file.is_empty());
+        let secret = match (&self.secret, from_file) {
+            (Some(secret), _) => secret.clone(),
+            (None, Some(file)) => first_line_of("MINIBACK_SECRET_FILE", file.as_ref())?,
+            (None, None) => {
+                return Err("--secret is missing; copy it from Settings, Notifications".into());
+            }
+        };
+        Secret::parse(secret)
+            .map_err(|error| format!("--secret: {}", error.to_string().trim_end_matches('.')))
+    }
 }

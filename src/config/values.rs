@@ -1,6 +1,7 @@
 //! How values are written: times, lists, networks, the public address. Each error says how it should be.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -57,4 +58,19 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
     text.parse()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
         .map_err(|_| "write networks like 10.0.0.0/8, or addresses".into())
+}
+
+/// Bare seconds are taken as well.
+pub(super) fn delay(text: &str) -> Result<Duration, String> {
+    match text.trim().parse::<u32>() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds.into())),
+        Err(_) => duration(text),
+    }
+}
+
+/// A secret from a file that `variable` names: its first line.
+pub(super) fn first_line_of(variable: &str, file: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("{variable}: cannot read {}: {error}", file.display()))?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }

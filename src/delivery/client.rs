@@ -75,6 +75,17 @@ impl Sender {
         }
     }
 
+    /// Connects, TLS included, and sends nothing: whether the endpoint can be reached at all.
+    pub async fn probe(&self, url: &EndpointUrl) -> Result<(), Outcome> {
+        let progress = Progress::new(Instant::now() + self.timeout);
+        let connecting = connect(url, &self.policy, &self.tls, &progress);
+        match timeout_at(progress.deadline(), connecting).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(failure)) => Err(self.outcome_of_connect(failure, &progress)),
+            Err(_) => Err(self.timed_out(&progress)),
+        }
+    }
+
     fn client(&self, url: &Rc<EndpointUrl>) -> Client {
         let (sender, url) = (self.clone(), Rc::clone(url));
         let service = fn_service(move |info: ConnectInfo<Uri>| {

@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use test::TestReport;
 
 use crate::clock::Clock;
-use crate::domain::delivery::{AttemptResult, SignedRequest};
+use crate::domain::delivery::{AttemptResult, Outcome, SignedRequest};
 use crate::domain::egress_policy::{EgressPolicy, Refusal};
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::retry::Schedule;
@@ -83,6 +83,16 @@ pub fn start(store: Store, clock: Clock, settings: Settings) -> std::io::Result<
         policy,
         thread: Arc::new(Mutex::new(Some(thread))),
     })
+}
+
+/// Connects to an endpoint, TLS included, and sends nothing. To be called within an actix runtime.
+pub async fn probe(settings: &Settings, url: &EndpointUrl) -> Result<(), Outcome> {
+    let sender = client::Sender::new(
+        settings.tls.clone(),
+        settings.policy.clone(),
+        settings.timeout,
+    );
+    sender.probe(url).await
 }
 
 impl Handle {

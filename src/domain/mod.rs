@@ -17,4 +17,5 @@ pub mod project;
 pub mod retry;
 pub mod secret;
 pub mod signature;
+pub mod verification;
 pub mod webhook;

@@ -5,6 +5,7 @@
 //! feedback or a change of status is stored together with its deliveries, in one transaction, before it is acknowledged.
 
 mod accounts;
+mod backup;
 mod deliveries;
 mod error;
 mod events;
@@ -15,6 +16,7 @@ mod outbox;
 mod page;
 mod projects;
 mod reader;
+mod redelivery;
 mod retention;
 mod secrets;
 mod sessions;
@@ -29,6 +31,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 pub use accounts::AccountStoreError;
+pub use backup::{BackupError, Contents, backup, inspect};
 pub use deliveries::{
     AttemptRecord, DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt, LoggedRequest,
 };
@@ -39,6 +42,7 @@ pub use open::{DirectoryLock, OpenError, VERSION, database_path, lock, make_dire
 pub use outbox::{Due, DueDelivery, Finished, Slots};
 pub use page::{Page, PageRequest};
 pub use projects::{CreateProjectError, ProjectChange};
+pub use redelivery::RedeliverError;
 pub use secrets::RotateError;
 pub use sessions::{LinkPurpose, Session};
 pub use webhooks::SaveWebhookError;
@@ -89,5 +93,11 @@ impl Store {
     /// Finishes what is queued and closes the database. Blocks; nothing can be read or written afterwards.
     pub fn close(&self) {
         self.writer.close();
+    }
+
+    /// The same from an async thread. A panic of the closing thread has been logged by then, and changes nothing.
+    pub async fn close_quietly(&self) {
+        let store = self.clone();
+        let _ = tokio::task::spawn_blocking(move || store.close()).await;
     }
 }

@@ -77,7 +77,7 @@ impl Store {
         jitter: f64,
     ) -> Result<Finished, StoreError> {
         self.writer
-            .write(move |write| record(write, &delivery, &attempt, &schedule, jitter))
+            .write_in_turn(move |write| record(write, &delivery, &attempt, &schedule, jitter))
             .await
     }
 
@@ -247,10 +247,11 @@ fn record(
         round_attempts: usize,
         retries: Retries,
         has_words: bool,
+        is_test: bool,
     }
     let before = sql::first(
         write,
-        "SELECT webhook_id, state, attempts, round_attempts, retries, body IS NOT NULL AS has_words
+        "SELECT webhook_id, state, attempts, round_attempts, retries, body IS NOT NULL AS has_words, type
          FROM deliveries JOIN events ON events.id = event_id JOIN webhooks ON webhooks.id = webhook_id
          WHERE deliveries.id = ?1",
         [id.as_str()],
@@ -262,6 +263,7 @@ fn record(
                 round_attempts: row.get("round_attempts")?,
                 retries: webhooks::read_retries(row)?,
                 has_words: row.get("has_words")?,
+                is_test: row.get::<_, String>("type")? == EventType::Test.as_str(),
             })
         },
     )?;
@@ -270,7 +272,8 @@ fn record(
             "delivery {id} is gone while it was in flight"
         )));
     };
-    let next = if before.state == State::Pending && !attempt.is_success() {
+    // A test that is sent again is one attempt, as ever.
+    let next = if before.state == State::Pending && !attempt.is_success() && !before.is_test {
         schedule.next(
             before.retries,
             before.round_attempts + 1,
@@ -309,7 +312,9 @@ fn record(
         ],
     )?;
     deliveries::insert_attempt(write, id, before.attempts + 1, attempt, before.has_words)?;
-    note_health(write, &before.webhook, attempt)?;
+    if !before.is_test {
+        note_health(write, &before.webhook, attempt)?;
+    }
     Ok(Finished { state, due_at })
 }
 

@@ -97,6 +97,21 @@ enum Message {
     Close,
 }
 
+fn job<T, E, F>(work: F) -> (Message, oneshot::Receiver<Result<T, E>>)
+where
+    F: FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static,
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    let (answer, answered) = oneshot::channel();
+    let work = Work {
+        work: Some(work),
+        result: None,
+        answer,
+    };
+    (Message::Job(Box::new(work)), answered)
+}
+
 /// The way to the writing thread.
 #[derive(Clone)]
 pub(super) struct Writer {
@@ -127,25 +142,32 @@ impl Writer {
         })
     }
 
-    /// Runs `work` in the next commit and returns when that is on the disk.
+    /// Runs `work` in the next commit and returns when that is on the disk; refused when too much is queued already.
     pub(super) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (answer, answered) = oneshot::channel();
-        let job = Box::new(Work {
-            work: Some(work),
-            result: None,
-            answer,
-        });
-        self.queue
-            .try_send(Message::Job(job))
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
-                mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
-            })?;
+        let (job, answered) = job(work);
+        self.queue.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
+        })?;
+        answered
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Closed.into()))
+    }
+
+    /// The same for what has happened already and must be stored: waits for its place in the queue.
+    pub(super) async fn write_in_turn<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (job, answered) = job(work);
+        self.queue.send(job).await.map_err(|_| StoreError::Closed)?;
         answered
             .await
             .unwrap_or_else(|_| Err(StoreError::Closed.into()))

@@ -84,10 +84,11 @@ async fn admit(needs: Needs, request: &ServiceRequest) -> Result<(), Refused> {
         };
     };
     let allowed = allows(needs, session.user.role, Scope::Full);
-    if session.stale {
-        let (store, hash) = (visit.site.store.clone(), session.token_hash);
-        // Nobody waits for this: it only keeps the session from ending while it is used.
-        actix_web::rt::spawn(async move { store.touch_session(hash).await });
+    if session.stale
+        && let Err(error) = visit.site.store.touch_session(session.token_hash).await
+    {
+        // The page can be shown all the same; the next one notes the use.
+        tracing::warn!(%error, "the use of a session could not be noted");
     }
     request.extensions_mut().insert(session);
     if allowed {

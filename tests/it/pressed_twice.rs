@@ -33,12 +33,12 @@ fn a_second_press_of_a_rotation_does_not_end_the_overlap_that_the_first_began() 
     let mut visitor = app.signed_in();
     let form = visitor
         .get(&format!("/settings/notifications?rotate={id}"))
-        .form_with("Make a new secret")
+        .form_with("Rotate")
         .fill(
-            "How many hours the old secret stays in force beside the new one",
+            "Hours in which the old secret stays valid beside the new one",
             "24",
         )
-        .press("Make a new secret");
+        .press("Rotate");
     visitor.submit(&form).expect(303);
     let once = api.get(&format!("/api/v1/webhooks/{id}/secret")).json();
     assert_eq!(once["secret"], webhook["secret"]);

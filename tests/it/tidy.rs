@@ -45,7 +45,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "app", "clock", "config", "demo", "domain", "logging", "random", "server", "store",
+            "app", "clock", "config", "delivery", "demo", "domain", "logging", "random", "server",
+            "store",
         ],
     ),
 ];

@@ -1,0 +1,103 @@
+//! Sending again, by hand: one delivery, or all of a webhook that failed since a time.
+//!
+//! The same delivery, with the same id and body, gets a fresh set of retries; the numbers of its attempts go on.
+
+use rusqlite::{Connection, params};
+
+use super::error::StoreError;
+use super::{Store, sql};
+use crate::clock::Timestamp;
+use crate::domain::delivery::State;
+use crate::domain::id::{DeliveryId, WebhookId};
+
+#[derive(Debug, thiserror::Error)]
+pub enum RedeliverError {
+    #[error("There is no such delivery.")]
+    UnknownDelivery,
+    #[error("There is no such webhook.")]
+    UnknownWebhook,
+    #[error("It is on its way already.")]
+    Pending,
+    #[error("Its webhook is switched off; switch it on first.")]
+    Disabled,
+    #[error("Its webhook is deleted.")]
+    WebhookGone,
+    #[error("Its feedback is deleted, and its words with it.")]
+    FeedbackGone,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What is pending from now on, due at once.
+const AGAIN: &str =
+    "UPDATE deliveries SET state = 'pending', due_at = ?2, round_attempts = 0, finished_at = NULL";
+
+impl Store {
+    /// Sends one delivery again.
+    pub async fn redeliver(&self, id: DeliveryId) -> Result<(), RedeliverError> {
+        self.writer
+            .write(move |write| {
+                let found = sql::first(
+                    write,
+                    "SELECT state, webhook_id, body IS NOT NULL FROM deliveries JOIN events ON events.id = event_id
+                     WHERE deliveries.id = ?1",
+                    [id.as_str()],
+                    |row| Ok((row.get::<_, String>(0)?, WebhookId::new(row.get::<_, String>(1)?), row.get::<_, bool>(2)?)),
+                )?;
+                let (state, webhook, has_words) = found.ok_or(RedeliverError::UnknownDelivery)?;
+                if state == State::Pending.as_str() {
+                    return Err(RedeliverError::Pending);
+                }
+                takes_deliveries(write, &webhook)?;
+                if !has_words {
+                    return Err(RedeliverError::FeedbackGone);
+                }
+                sql::run(write, &format!("{AGAIN} WHERE id = ?1"), params![id.as_str(), write.now.millis()])?;
+                write.wake_deliveries();
+                Ok(())
+            })
+            .await
+    }
+
+    /// Sends again all of a webhook that failed since `since` (or, with `canceled`, was canceled); returns how many.
+    /// Tests are not among them, nor what tells of deleted feedback.
+    pub async fn recover(
+        &self,
+        webhook: WebhookId,
+        since: Timestamp,
+        canceled: bool,
+        failed: bool,
+    ) -> Result<usize, RedeliverError> {
+        self.writer
+            .write(move |write| {
+                takes_deliveries(write, &webhook)?;
+                let count = sql::run(
+                    write,
+                    &format!(
+                        "{AGAIN} WHERE webhook_id = ?1 AND finished_at >= ?3
+                         AND (state = 'failed' AND ?4 OR state = 'canceled' AND ?5)
+                         AND EXISTS (SELECT 1 FROM events WHERE events.id = event_id AND type <> 'test' AND body IS NOT NULL)"
+                    ),
+                    params![webhook.as_str(), write.now.millis(), since.millis(), failed, canceled],
+                )?;
+                if count > 0 {
+                    write.wake_deliveries();
+                }
+                Ok(count)
+            })
+            .await
+    }
+}
+
+fn takes_deliveries(connection: &Connection, webhook: &WebhookId) -> Result<(), RedeliverError> {
+    let statement = "SELECT enabled, deleted_at IS NOT NULL FROM webhooks WHERE id = ?1";
+    let found = sql::first(connection, statement, [webhook.as_str()], |row| {
+        Ok((row.get::<_, bool>(0)?, row.get::<_, bool>(1)?))
+    })?;
+    match found {
+        None => Err(RedeliverError::UnknownWebhook),
+        Some((_, true)) => Err(RedeliverError::WebhookGone),
+        Some((false, false)) => Err(RedeliverError::Disabled),
+        Some((true, false)) => Ok(()),
+    }
+}

@@ -1,0 +1,147 @@
+//! `miniback backup` and `miniback check`, beside a running server and without one.
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::app::App;
+use crate::support::command::run_on;
+use crate::support::receiver::Receiver;
+
+#[test]
+fn a_backup_under_load_restores_everything_that_was_acknowledged_before_it() {
+    let app = App::start();
+    let receiver = Receiver::ok();
+    let api = app.api();
+    api.project("Shop");
+    api.webhook(&receiver.url("/"));
+    let copies = TempDir::new().unwrap();
+    let copy = copies.path().join("copy.db");
+    let enough = AtomicBool::new(false);
+    let (acknowledged, received) = mpsc::channel();
+
+    let before: Vec<String> = std::thread::scope(|scope| {
+        for sender in 0..4 {
+            let (api, acknowledged, enough) = (&api, acknowledged.clone(), &enough);
+            scope.spawn(move || {
+                for number in 0..2_000 {
+                    if enough.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let message = format!("{sender}-{number}");
+                    api.feedback("shop", &message);
+                    acknowledged.send(message).unwrap();
+                }
+            });
+        }
+        let before = received.iter().take(200).collect();
+        let saved = app.run(&["backup", copy.to_str().unwrap()], "").success();
+        assert!(saved.stdout.contains("is written and checked"), "{saved:?}");
+        enough.store(true, Ordering::Relaxed);
+        before
+    });
+    app.kill9();
+    let mode = std::fs::metadata(&copy).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(
+        std::fs::read_dir(copies.path()).unwrap().count(),
+        1,
+        "nothing is left beside it"
+    );
+
+    // Restored as the README says: the copy becomes the database of a data directory.
+    let restored = Arc::new(TempDir::new().unwrap());
+    std::fs::create_dir(restored.path().join("data")).unwrap();
+    std::fs::copy(&copy, restored.path().join("data/miniback.db")).unwrap();
+    let app = App::setup().on(restored).start();
+    let api = app.api();
+    for message in &before {
+        let found = api.get(&format!("/api/v1/feedback?q={message}")).json();
+        let is_there = found["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|f| f["message"] == **message);
+        assert!(is_there, "{message} was acknowledged before the backup");
+    }
+}
+
+#[test]
+fn a_backup_replaces_a_file_whole_or_not_at_all() {
+    let app = App::start();
+    let copies = TempDir::new().unwrap();
+    let copy = copies.path().join("copy.db");
+    std::fs::write(&copy, "what was there").unwrap();
+    app.run(&["backup", copy.to_str().unwrap()], "").success();
+    assert!(
+        std::fs::read(&copy)
+            .unwrap()
+            .starts_with(b"SQLite format 3\0")
+    );
+
+    let nowhere = copies.path().join("missing/copy.db");
+    let line = app
+        .run(&["backup", nowhere.to_str().unwrap()], "")
+        .refusal(1);
+    assert!(line.contains("missing/copy.db"), "{line}");
+    let empty = TempDir::new().unwrap();
+    let before = std::fs::read(&copy).unwrap();
+    run_on(empty.path(), &["backup", copy.to_str().unwrap()], "").refusal(1);
+    assert_eq!(std::fs::read(&copy).unwrap(), before);
+}
+
+#[test]
+fn check_names_what_is_wrong_and_how_to_mend_it_and_sends_nothing() {
+    let app = App::start();
+    let receiver = Receiver::ok();
+    let api = app.api();
+    api.webhook(&receiver.url("/secret-path"));
+    let well = app.run(&["check"], "").success();
+    assert!(
+        well.stdout.contains("reached") && well.stdout.contains("database"),
+        "{well:?}"
+    );
+    assert!(
+        !well.stdout.contains("secret-path"),
+        "a webhook is named by its host alone"
+    );
+
+    api.webhook("http://127.0.0.1:9/");
+    api.webhook_with(json!({"url": "http://127.0.0.1:10/", "enabled": false}));
+    let ill = app.run(&["check"], "");
+    assert_eq!(ill.code, Some(1));
+    let wrong: Vec<&str> = ill
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("WRONG"))
+        .collect();
+    assert_eq!(wrong.len(), 1, "{ill:?}");
+    assert!(
+        wrong[0].contains("127.0.0.1:9") && wrong[0].contains("refused"),
+        "{wrong:?}"
+    );
+    assert!(receiver.received().is_empty());
+}
+
+#[test]
+fn check_finds_a_damaged_database() {
+    let app = App::start();
+    let api = app.api();
+    api.project("Shop");
+    for number in 0..200 {
+        api.feedback("shop", &format!("{number} {}", "x".repeat(2_000)));
+    }
+    let (_, data) = app.sigterm_and_wait();
+    let path = data.path().join("data/miniback.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 8_192].fill(0xAA);
+    std::fs::write(&path, bytes).unwrap();
+    let found = run_on(&data.path().join("data"), &["check"], "");
+    assert_eq!(found.code, Some(1), "{found:?}");
+    assert!(found.stdout.contains("restore a backup"), "{found:?}");
+}

@@ -1,0 +1,164 @@
+//! Sending again by hand: one delivery, or all that failed since a time.
+
+use serde_json::{Value, json};
+
+use crate::support::api::{Api, attempts, text};
+use crate::support::app::App;
+use crate::support::receiver::{Receiver, Reply};
+
+const LONG_AGO: &str = "2020-01-01T00:00:00Z";
+
+fn redeliver(api: &Api, delivery: &Value) -> crate::support::http::Answer {
+    api.post_nothing(&format!(
+        "/api/v1/deliveries/{}/redeliver",
+        text(delivery, "id")
+    ))
+}
+
+fn recover(api: &Api, webhook: &Value, body: Value) -> crate::support::http::Answer {
+    api.post(
+        &format!("/api/v1/webhooks/{}/recover", text(webhook, "id")),
+        body,
+    )
+}
+
+#[test]
+fn a_redelivered_one_is_the_same_delivery_with_fresh_retries_and_numbers_that_go_on() {
+    let app = App::setup().option("--retry-delays", "50ms").start();
+    let receiver = Receiver::queue(vec![
+        Reply::status(500),
+        Reply::status(500),
+        Reply::status(500),
+        Reply::status(204),
+    ]);
+    let api = app.api();
+    let webhook = api.webhook(&receiver.url("/"));
+    let failed = api.deliver_one(&webhook, "failed");
+    redeliver(&api, &failed).expect(202);
+    let delivered = api.delivery_in_state(text(&failed, "id"), "delivered");
+    let numbers: Vec<_> = attempts(&delivered)
+        .iter()
+        .map(|attempt| attempt["number"].clone())
+        .collect();
+    assert_eq!(numbers, [1, 2, 3, 4]);
+    let received = receiver.received();
+    for again in &received[1..] {
+        assert_eq!(again.body, received[0].body);
+        assert_eq!(again.header("X-Miniback-Delivery"), text(&failed, "id"));
+    }
+    redeliver(&api, &delivered).expect(202);
+}
+
+#[test]
+fn what_is_pending_or_cannot_be_sent_is_a_409_and_what_is_not_there_a_404() {
+    let app = App::setup().option("--retry-delays", "1h").start();
+    let receiver = Receiver::status(500);
+    let api = app.api();
+    let webhook = api.webhook(&receiver.url("/"));
+    let pending = api.deliver_one(&webhook, "pending");
+    redeliver(&api, &pending).problem(409);
+    api.patch_webhook(&webhook, json!({"enabled": false}));
+    redeliver(&api, &pending).problem(409);
+    recover(&api, &webhook, json!({"since": LONG_AGO})).problem(409);
+    api.delete_webhook(&webhook);
+    redeliver(&api, &pending).problem(409);
+    recover(&api, &webhook, json!({"since": LONG_AGO})).problem(409);
+    redeliver(&api, &json!({"id": "dlv_nothere"})).problem(404);
+    recover(
+        &api,
+        &json!({"id": "wh_nothere"}),
+        json!({"since": LONG_AGO}),
+    )
+    .problem(404);
+}
+
+#[test]
+fn recover_sends_what_failed_since_then_once_and_no_test_among_it() {
+    let app = App::without_retries();
+    let receiver = Receiver::queue(vec![
+        Reply::status(500),
+        Reply::status(500),
+        Reply::status(500),
+        Reply::status(204),
+        Reply::status(204),
+    ]);
+    let api = app.api();
+    api.project("Shop");
+    let webhook = api.webhook(&receiver.url("/"));
+    for message in ["one", "two"] {
+        api.feedback("shop", message);
+        let last = api.deliveries(&webhook)[0].clone();
+        api.delivery_in_state(text(&last, "id"), "failed");
+    }
+    api.post_nothing(&format!("/api/v1/webhooks/{}/test", text(&webhook, "id")))
+        .expect(200);
+    recover(&api, &webhook, json!({"since": "2999-01-01T00:00:00Z"})).expect(202);
+    let recovered = recover(&api, &webhook, json!({"since": LONG_AGO}))
+        .expect(202)
+        .json();
+    assert_eq!(recovered, json!({"count": 2}));
+    assert_eq!(
+        recover(&api, &webhook, json!({"since": LONG_AGO}))
+            .expect(202)
+            .json(),
+        json!({"count": 0})
+    );
+    receiver.wait_for(5);
+}
+
+#[test]
+fn recover_takes_canceled_ones_when_it_is_asked_to() {
+    let app = App::setup().option("--retry-delays", "1h").start();
+    let receiver = Receiver::queue(vec![Reply::status(500), Reply::status(204)]);
+    let api = app.api();
+    let webhook = api.webhook(&receiver.url("/"));
+    let pending = api.deliver_one(&webhook, "pending");
+    api.delivery_with_attempts(text(&pending, "id"), 1);
+    api.patch_webhook(&webhook, json!({"enabled": false}));
+    api.patch_webhook(&webhook, json!({"enabled": true}));
+    let failed_only = recover(&api, &webhook, json!({"since": LONG_AGO}))
+        .expect(202)
+        .json();
+    assert_eq!(failed_only, json!({"count": 0}));
+    let both = json!({"since": LONG_AGO, "states": ["failed", "canceled"]});
+    assert_eq!(
+        recover(&api, &webhook, both).expect(202).json(),
+        json!({"count": 1})
+    );
+    api.delivery_in_state(text(&pending, "id"), "delivered");
+}
+
+#[test]
+fn what_tells_of_deleted_feedback_is_not_sent_again() {
+    let (app, receiver) = (App::without_retries(), Receiver::status(500));
+    let api = app.api();
+    api.project("Shop");
+    let webhook = api.webhook(&receiver.url("/"));
+    let feedback = api.feedback("shop", "Hello");
+    let failed = api.only_delivery(&webhook);
+    api.delivery_in_state(text(&failed, "id"), "failed");
+    api.delete(&format!("/api/v1/feedback/{}", text(&feedback, "id")))
+        .expect(204);
+    redeliver(&api, &failed).problem(409);
+    assert_eq!(
+        recover(&api, &webhook, json!({"since": LONG_AGO}))
+            .expect(202)
+            .json(),
+        json!({"count": 0})
+    );
+}
+
+#[test]
+fn a_recovery_that_makes_no_sense_is_refused_at_its_field() {
+    let app = App::start();
+    let api = app.api();
+    let webhook = api.webhook("http://127.0.0.1:9/");
+    recover(&api, &webhook, json!({})).problem_at("since");
+    recover(&api, &webhook, json!({"since": "yesterday"})).problem_at("since");
+    recover(
+        &api,
+        &webhook,
+        json!({"since": LONG_AGO, "states": ["delivered"]}),
+    )
+    .problem(422);
+}
