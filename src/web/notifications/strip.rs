@@ -20,8 +20,14 @@ impl Strip {
     /// How high a bar can be; the template draws with the same measure.
     const WHOLE: u32 = 16;
 
-    /// `deliveries` come newest first and are drawn the other way round.
+    /// Fewer bars than these say nothing at a glance.
+    const LEAST: usize = 5;
+
+    /// `deliveries` come newest first and are drawn the other way round. `None` for too few of them.
     pub(super) fn of(deliveries: &[DeliveryRecord]) -> Option<Self> {
+        if deliveries.len() < Self::LEAST {
+            return None;
+        }
         let kinds = [
             (State::Delivered, "hit", "delivered"),
             (State::Failed, "miss", "failed"),
@@ -50,11 +56,11 @@ impl Strip {
                 lines.push(Line { kind, path });
             }
         }
-        let words = match deliveries.len() {
-            0 => return None,
-            1 => format!("One delivery: {}", counts.concat()),
-            count => format!("Last {count} deliveries: {}", counts.join(", ")),
-        };
+        let words = format!(
+            "Last {} deliveries: {}",
+            deliveries.len(),
+            counts.join(", ")
+        );
         Some(Self { lines, words })
     }
 

@@ -37,7 +37,6 @@ pub(super) struct HookView {
     /// By which two presses of the rotation are known to be one.
     pub(super) rotation_key: String,
     pub(super) state: StateView,
-    /// `None` where nothing was sent yet.
     pub(super) strip: Option<Strip>,
     pub(super) topics: Vec<TopicView>,
     pub(super) projects: Vec<ProjectView>,
