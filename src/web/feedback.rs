@@ -171,12 +171,16 @@ impl FeedbackPage {
     }
 }
 
-/// The page's address without its host, which the project tells, in the letters that people typed.
+/// The page's address without its host, which the project tells, in the letters that people typed; of a site's first
+/// page the host alone.
 fn path_of(url: &str) -> String {
     let Ok(parsed) = url::Url::parse(url) else {
         return url.to_owned();
     };
     let path = &parsed[url::Position::BeforePath..];
+    if path == "/" {
+        return parsed[url::Position::BeforeHost..url::Position::AfterPort].to_owned();
+    }
     percent_encoding::percent_decode_str(path)
         .decode_utf8()
         .map_or_else(|_| path.to_owned(), |letters| letters.into_owned())
@@ -281,5 +285,6 @@ mod tests {
     fn a_path_is_told_in_its_own_letters() {
         assert_eq!(path_of("https://example.com/a%20b?c=%C3%BC"), "/a b?c=ü");
         assert_eq!(path_of("https://example.com/%ff"), "/%ff");
+        assert_eq!(path_of("https://example.com:8443"), "example.com:8443");
     }
 }

@@ -4,6 +4,7 @@
 //! the page survives a reload, can be linked to and works without a script.
 
 mod forms;
+mod strip;
 mod view;
 
 pub(super) use forms::{

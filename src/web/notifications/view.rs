@@ -14,6 +14,7 @@ use crate::web::times::{Time, until};
 use crate::web::visit::Visit;
 
 use super::Refused;
+use super::strip::Strip;
 
 /// How many of the last deliveries an open row shows.
 const RECENT: usize = 5;
@@ -36,8 +37,7 @@ pub(super) struct HookView {
     /// By which two presses of the rotation are known to be one.
     pub(super) rotation_key: String,
     pub(super) state: StateView,
-    /// Empty where nothing was sent yet.
-    pub(super) strip: Vec<Bar>,
+    pub(super) strip: Option<Strip>,
     pub(super) topics: Vec<TopicView>,
     pub(super) projects: Vec<ProjectView>,
     pub(super) secret: SecretView,
@@ -61,14 +61,6 @@ pub(super) struct StateView {
     pub(super) since: Option<Time>,
     /// Follows the time.
     pub(super) more: String,
-}
-
-/// A delivery in the strip: as high as its answer took long, whole and red where it failed.
-pub(super) struct Bar {
-    pub(super) x: usize,
-    pub(super) y: u32,
-    pub(super) height: u32,
-    pub(super) kind: &'static str,
 }
 
 pub(super) struct TopicView {
@@ -135,12 +127,7 @@ impl HookView {
         };
         Ok(Self {
             state: state_of(&webhook, &deliveries, now),
-            strip: deliveries
-                .iter()
-                .rev()
-                .enumerate()
-                .map(|(index, delivery)| Bar::of(index, delivery))
-                .collect(),
+            strip: Strip::of(&deliveries),
             topics: Topic::ALL
                 .map(|topic| TopicView {
                     topic,
@@ -168,26 +155,6 @@ impl HookView {
 
     pub(super) fn is_patient(&self) -> bool {
         self.webhook.retries == Retries::Patient
-    }
-
-    /// What the strip says, in words.
-    pub(super) fn strip_words(&self) -> String {
-        let count = |kind| self.strip.iter().filter(|bar| bar.kind == kind).count();
-        let mut words = format!(
-            "Last {} deliveries: {} delivered",
-            self.strip.len(),
-            count(Bar::DELIVERED)
-        );
-        for (kind, word) in [
-            (Bar::FAILED, "failed"),
-            (Bar::PENDING, "on the way"),
-            (Bar::CANCELED, "canceled"),
-        ] {
-            if count(kind) > 0 {
-                words.push_str(&format!(", {} {word}", count(kind)));
-            }
-        }
-        words
     }
 
     /// Where an address of this webhook's forms stands.
@@ -290,38 +257,6 @@ fn reason(attempt: &LoggedAttempt) -> Option<String> {
         _ => return attempt.error.clone(),
     };
     Some(words.to_owned())
-}
-
-impl Bar {
-    const DELIVERED: &str = "hit";
-    const FAILED: &str = "miss";
-    const PENDING: &str = "due";
-    const CANCELED: &str = "gone";
-    /// Of the strip, with which the template agrees.
-    const WHOLE: u32 = 16;
-
-    fn of(index: usize, delivery: &DeliveryRecord) -> Self {
-        let (kind, height) = match delivery.state {
-            State::Delivered => {
-                let took = delivery
-                    .attempts
-                    .last()
-                    .map_or(1, |last| last.duration.as_millis());
-                // From 1 ms to 5 s and more: each factor of four is two steps higher.
-                let steps = u32::try_from(took.max(1)).unwrap_or(u32::MAX).ilog2();
-                (Self::DELIVERED, (3 + steps).min(Self::WHOLE - 2))
-            }
-            State::Failed => (Self::FAILED, Self::WHOLE),
-            State::Pending => (Self::PENDING, 3),
-            State::Canceled => (Self::CANCELED, 3),
-        };
-        Self {
-            x: index * 3,
-            y: Self::WHOLE - height,
-            height,
-            kind,
-        }
-    }
 }
 
 impl SecretView {
