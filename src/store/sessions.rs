@@ -266,3 +266,38 @@ fn spend(
     )?;
     Ok(user)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[tokio::test]
+    async fn a_sign_in_that_was_under_way_when_the_password_changed_starts_no_session() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), None, Clock::System).unwrap();
+        let user = store
+            .add_user("ada@example.com".into(), "old".into(), Role::Admin)
+            .await
+            .unwrap();
+        store
+            .set_password("ada@example.com".into(), "new".into(), None)
+            .await
+            .unwrap();
+        assert!(
+            !store
+                .start_session(user.id.clone(), "old".into(), [1; 32])
+                .await
+                .unwrap()
+        );
+        assert!(
+            store
+                .start_session(user.id, "new".into(), [2; 32])
+                .await
+                .unwrap()
+        );
+        let now = Clock::System.now();
+        assert!(store.session([1; 32], now).await.unwrap().is_none());
+        assert!(store.session([2; 32], now).await.unwrap().is_some());
+    }
+}

@@ -19,6 +19,7 @@ mod connections;
 mod crashes;
 mod demo;
 mod failures;
+mod faults;
 mod harness;
 mod listen;
 mod moved_clock;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 
@@ -23,9 +23,16 @@ pub struct Setup {
     env: Vec<(String, String)>,
     admin: bool,
     data: Option<Arc<TempDir>>,
+    writes_can_fail: bool,
 }
 
 impl Setup {
+    /// A file that may grow no further makes writing fail, instead of ending the program (see `App::limit_files`).
+    pub fn writes_can_fail(mut self) -> Self {
+        self.writes_can_fail = true;
+        self
+    }
+
     pub fn arg(mut self, arg: &str) -> Self {
         self.args.push(arg.to_owned());
         self
@@ -68,6 +75,9 @@ impl Setup {
                 .env("MINIBACK_ADMIN_PASSWORD", PASSWORD);
         }
         command.envs(self.env);
+        if self.writes_can_fail {
+            command = ignoring_the_file_size_signal(&command);
+        }
         let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -105,6 +115,7 @@ impl App {
             env: Vec::new(),
             admin: true,
             data: None,
+            writes_can_fail: false,
         }
     }
 
@@ -230,6 +241,21 @@ impl App {
     }
 
     /// The file with everything in it.
+    /// No file of the program may grow beyond this many bytes; `None`: as they like.
+    #[track_caller]
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        let done = Command::new("prlimit")
+            .args([
+                "--pid",
+                &self.pid().to_string(),
+                &format!("--fsize={limit}:unlimited"),
+            ])
+            .status()
+            .expect("prlimit is there");
+        assert!(done.success());
+    }
+
     pub fn database(&self) -> PathBuf {
         database(&self.dir)
     }
@@ -243,6 +269,23 @@ impl Drop for App {
             eprintln!("the program's log:\n{}", self.log);
         }
     }
+}
+
+/// The same command, started by a shell that ignores `SIGXFSZ`, which its program then does too.
+fn ignoring_the_file_size_signal(command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+    shell
+        .arg(command.get_program())
+        .args(command.get_args())
+        .stdin(Stdio::null());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell
 }
 
 pub fn database(dir: &Path) -> PathBuf {
