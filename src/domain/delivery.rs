@@ -96,7 +96,12 @@ impl Outcome {
                 status: 300..=399, ..
             } => "redirect",
             Self::Status { .. } => "status",
-            Self::Timeout { .. } => "timeout",
+            Self::Timeout {
+                connected: true, ..
+            } => "timeout",
+            Self::Timeout {
+                connected: false, ..
+            } => "connect_timeout",
             Self::NameNotFound => "name_not_found",
             Self::NameLookup(_) => "name_lookup",
             Self::ConnectionRefused => "connection_refused",

@@ -76,56 +76,11 @@ impl Outcome {
 
     /// Whose side it is on, and what to do. Empty for a success.
     pub fn advice(&self) -> &'static str {
-        match self {
-            Self::Delivered | Self::TargetNotAllowed(_) => "",
-            Self::Status { status, .. } => status_advice(*status),
-            Self::Timeout {
-                connected: true, ..
-            } => {
-                "The endpoint is reached, but takes too long: answer first, with a 2xx, and do the work afterwards."
-            }
-            Self::Timeout {
-                connected: false, ..
-            } => {
-                "Nothing comes back from there: check that the server runs, and that its firewall lets this machine in."
-            }
-            Self::NameNotFound => {
-                "Check the spelling; a new name can take some time until it is known everywhere."
-            }
-            Self::NameLookup(_) => {
-                "This is on the side of this machine or its name server: see whether other names are found."
-            }
-            Self::ConnectionRefused => {
-                "The machine is there, but no program listens on this port: check that the endpoint runs, and its port."
-            }
-            Self::Unreachable(_) => {
-                "Check the address, and the network between this machine and the endpoint."
-            }
-            Self::ConnectionClosed => {
-                "This is on the endpoint’s side: look into its log, and check that the port speaks HTTP as the address says (http or https)."
-            }
-            Self::Certificate(CertificateProblem::Expired(_)) => {
-                "Nothing was sent. Renew the certificate on the endpoint’s side; the next try then succeeds by itself."
-            }
-            Self::Certificate(CertificateProblem::NotYetValid(_)) => {
-                "Nothing was sent. Check the clocks of both machines, or install a certificate that is valid now."
-            }
-            Self::Certificate(CertificateProblem::WrongName) => {
-                "Nothing was sent. Use the name that the certificate is for, or get one for this name."
-            }
-            Self::Certificate(CertificateProblem::UnknownIssuer) => {
-                "Nothing was sent. The endpoint may not send its intermediate certificate; for an issuer of your own, start Miniback with --ca-file."
-            }
-            Self::Certificate(CertificateProblem::Other(_)) => {
-                "Nothing was sent. Mend the certificate on the endpoint’s side."
-            }
-            Self::Tls(_) => {
-                "Check that the port speaks https with TLS 1.2 or 1.3; for plain http on localhost, write http://."
-            }
-            Self::BrokenAnswer(_) => {
-                "This is on the endpoint’s side: check that the port speaks HTTP/1.1, and https if the address says so."
-            }
-        }
+        let status = match self {
+            Self::Status { status, .. } => Some(*status),
+            _ => None,
+        };
+        self.code().map_or("", |code| advice(code, status))
     }
 
     /// Both, as one text.
@@ -133,6 +88,54 @@ impl Outcome {
         format!("{} {}", self.sentence(), self.advice())
             .trim_end()
             .to_owned()
+    }
+}
+
+/// Whose side a failure with this code (see [`Outcome::code`]) is on, and what to do.
+pub fn advice(code: &str, status: Option<u16>) -> &'static str {
+    match code {
+        "status" | "redirect" => status.map_or("", status_advice),
+        "timeout" => {
+            "The endpoint is reached, but takes too long: answer first, with a 2xx, and do the work afterwards."
+        }
+        "connect_timeout" => {
+            "Nothing comes back from there: check that the server runs, and that its firewall lets this machine in."
+        }
+        "name_not_found" => {
+            "Check the spelling; a new name can take some time until it is known everywhere."
+        }
+        "name_lookup" => {
+            "This is on the side of this machine or its name server: see whether other names are found."
+        }
+        "connection_refused" => {
+            "The machine is there, but no program listens on this port: check that the endpoint runs, and its port."
+        }
+        "unreachable" => {
+            "Check the address, and the network between this machine and the endpoint."
+        }
+        "connection_closed" => {
+            "This is on the endpoint’s side: look into its log, and check that the port speaks HTTP as the address says (http or https)."
+        }
+        "certificate_expired" => {
+            "Nothing was sent. Renew the certificate on the endpoint’s side; the next try then succeeds by itself."
+        }
+        "certificate_not_yet_valid" => {
+            "Nothing was sent. Check the clocks of both machines, or install a certificate that is valid now."
+        }
+        "certificate_wrong_name" => {
+            "Nothing was sent. Use the name that the certificate is for, or get one for this name."
+        }
+        "certificate_unknown_issuer" => {
+            "Nothing was sent. The endpoint may not send its intermediate certificate; for an issuer of your own, start Miniback with --ca-file."
+        }
+        "certificate" => "Nothing was sent. Mend the certificate on the endpoint’s side.",
+        "tls" => {
+            "Check that the port speaks https with TLS 1.2 or 1.3; for plain http on localhost, write http://."
+        }
+        "broken_answer" => {
+            "This is on the endpoint’s side: check that the port speaks HTTP/1.1, and https if the address says so."
+        }
+        _ => "",
     }
 }
 

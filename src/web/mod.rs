@@ -5,6 +5,8 @@
 
 mod account;
 mod assets;
+mod deliveries;
+mod delivery;
 mod failure;
 mod feedback;
 mod fields;

@@ -5,7 +5,9 @@ use actix_web::{HttpResponse, Resource, Route, web};
 
 use super::failure::PageError;
 use super::guard::guard;
-use super::{account, assets, feedback, home, notifications, projects, setup, sign_in};
+use super::{
+    account, assets, deliveries, delivery, feedback, home, notifications, projects, setup, sign_in,
+};
 use crate::server::access::Needs::{self, Admin, Member, Nothing};
 use crate::server::routing::{Entry, address, get, post};
 
@@ -71,6 +73,22 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(page(
             "/settings/notifications/{id}/delete",
             [post(Admin, notifications::delete)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/deliveries",
+            [get(Admin, deliveries::show)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/recover",
+            [post(Admin, deliveries::recover)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/deliveries/{delivery}",
+            [get(Admin, delivery::show)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/deliveries/{delivery}/redeliver",
+            [post(Admin, delivery::redeliver)],
         ))
         .service(page(
             "/settings/projects",

@@ -17,6 +17,7 @@ mod cancellation;
 mod cli;
 mod connections;
 mod crashes;
+mod delivery_pages;
 mod demo;
 mod failures;
 mod faults;

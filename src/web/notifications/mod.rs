@@ -5,7 +5,7 @@
 
 mod forms;
 mod strip;
-mod view;
+pub(super) mod view;
 
 pub(super) use forms::{
     add, delete, edit, rotate, secret, set_enabled, set_topics, switch_now, test, test_draft,

@@ -51,16 +51,16 @@ pub(super) struct HookView {
 }
 
 /// A state is a shape and a word; the kind gives the colour, which only repeats it.
-pub(super) struct StateView {
-    pub(super) kind: &'static str,
-    pub(super) icon: &'static str,
-    pub(super) text: String,
+pub(in crate::web) struct StateView {
+    pub(in crate::web) kind: &'static str,
+    pub(in crate::web) icon: &'static str,
+    pub(in crate::web) text: String,
     /// Follows the text, told as time ago.
-    pub(super) at: Option<Time>,
+    pub(in crate::web) at: Option<Time>,
     /// Follows the text, told by the clock.
-    pub(super) since: Option<Time>,
+    pub(in crate::web) since: Option<Time>,
     /// Follows the time.
-    pub(super) more: String,
+    pub(in crate::web) more: String,
 }
 
 pub(super) struct TopicView {
@@ -83,12 +83,13 @@ pub(super) struct SecretView {
     pub(super) is_standard: bool,
 }
 
-pub(super) struct DeliveryRow {
-    pub(super) state: StateView,
-    pub(super) event: &'static str,
-    pub(super) attempts: usize,
-    pub(super) answer: String,
-    pub(super) at: Time,
+pub(in crate::web) struct DeliveryRow {
+    pub(in crate::web) id: String,
+    pub(in crate::web) state: StateView,
+    pub(in crate::web) event: &'static str,
+    pub(in crate::web) attempts: usize,
+    pub(in crate::web) answer: String,
+    pub(in crate::web) at: Time,
 }
 
 /// What came of a test, in words.
@@ -290,7 +291,7 @@ impl SecretView {
 }
 
 impl DeliveryRow {
-    fn of(delivery: &DeliveryRecord, now: Timestamp) -> Self {
+    pub(in crate::web) fn of(delivery: &DeliveryRecord, now: Timestamp) -> Self {
         let (kind, icon, text) = match delivery.state {
             State::Pending => (
                 "wait",
@@ -314,6 +315,7 @@ impl DeliveryRow {
             format!("{what} in {}", seconds(last.duration))
         });
         Self {
+            id: delivery.id.as_str().to_owned(),
             state: StateView {
                 kind,
                 icon,

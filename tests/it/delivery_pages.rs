@@ -1,0 +1,131 @@
+//! The pages of a webhook's deliveries: the list, one delivery, sending again.
+
+use serde_json::json;
+
+use crate::support::api::{attempts, text};
+use crate::support::app::App;
+use crate::support::receiver::{Receiver, Reply};
+
+#[test]
+fn a_delivery_is_found_in_the_list_and_opens_to_its_request_and_responses() {
+    let app = App::without_retries();
+    let receiver = Receiver::script(|_| {
+        Reply::body(503, "<script>alert(1)</script>").header("X-Reason", "<i>restarting</i>")
+    });
+    let api = app.api();
+    let webhook = api
+        .webhook_with(json!({"url": receiver.url("/hook"), "headers": {"X-Key": "never shown"}}));
+    let failed = api.deliver_one(&webhook, "failed");
+    let mut admin = app.signed_in();
+    let list = format!(
+        "/settings/notifications/{}/deliveries",
+        text(&webhook, "id")
+    );
+    let one = format!("{list}/{}", text(&failed, "id"));
+
+    let page = admin.get(&list).expect(200);
+    assert!(page.answer.text.contains(&one) && page.text().contains("Failed"));
+    assert!(
+        admin
+            .get(&format!("{list}?state=failed&event=feedback.created"))
+            .answer
+            .text
+            .contains(&one)
+    );
+    assert!(
+        !admin
+            .get(&format!("{list}?state=delivered"))
+            .answer
+            .text
+            .contains(&one)
+    );
+    admin.get(&format!("{list}?state=lost")).expect(404);
+
+    let page = admin.get(&one).expect(200);
+    for expected in [
+        "503 Service Unavailable",
+        "Gave up at",
+        "X-Miniback-Signature",
+        "One message",
+        "<i>restarting</i>",
+    ] {
+        assert!(
+            page.text().contains(expected),
+            "{expected}: {}",
+            page.text()
+        );
+    }
+    assert!(!page.answer.text.contains("<script>alert") && !page.answer.text.contains("<i>"));
+    assert!(!page.answer.text.contains("never shown"));
+    admin
+        .get(&format!(
+            "/settings/notifications/wh_other/deliveries/{}",
+            text(&failed, "id")
+        ))
+        .expect(404);
+}
+
+#[test]
+fn what_failed_is_sent_again_by_one_press_alone_or_all_together() {
+    let app = App::without_retries();
+    let receiver = Receiver::queue(vec![
+        Reply::status(500),
+        Reply::status(500),
+        Reply::status(204),
+        Reply::status(204),
+    ]);
+    let api = app.api();
+    let webhook = api.webhook(&receiver.url("/"));
+    let first = api.deliver_one(&webhook, "failed");
+    api.feedback("delivered", "Another message");
+    let second = api.deliveries(&webhook)[0].clone();
+    api.delivery_in_state(text(&second, "id"), "failed");
+    let mut admin = app.signed_in();
+    let list = format!(
+        "/settings/notifications/{}/deliveries",
+        text(&webhook, "id")
+    );
+
+    let press = admin
+        .get(&format!("{list}/{}", text(&first, "id")))
+        .form_with("Redeliver")
+        .press("Redeliver");
+    admin.submit_and_follow(&press).expect(200);
+    let again = api.delivery_in_state(text(&first, "id"), "delivered");
+    assert_eq!(attempts(&again).len(), 2);
+    // A second press of the same form, when it is delivered, is another redelivery; while it is pending it is none.
+    let recover = admin.get(&list).form_with("Recover").press("Recover");
+    let page = admin.submit_and_follow(&recover);
+    assert!(
+        page.text().contains("One delivery is sent again."),
+        "{}",
+        page.text()
+    );
+    api.delivery_in_state(text(&second, "id"), "delivered");
+    assert!(
+        admin
+            .submit_and_follow(&recover)
+            .text()
+            .contains("Nothing failed in that time.")
+    );
+}
+
+#[test]
+fn a_member_comes_near_no_delivery() {
+    let app = App::without_retries();
+    let receiver = Receiver::status(500);
+    let api = app.api();
+    let webhook = api.webhook(&receiver.url("/"));
+    let failed = api.deliver_one(&webhook, "failed");
+    app.add_user("member@example.com", "member");
+    let mut member = app.visitor();
+    member.sign_in("member@example.com", crate::support::app::PASSWORD);
+    let list = format!(
+        "/settings/notifications/{}/deliveries",
+        text(&webhook, "id")
+    );
+    member.get(&list).expect(403);
+    member
+        .get(&format!("{list}/{}", text(&failed, "id")))
+        .expect(403);
+}
