@@ -10,7 +10,7 @@ mod serve;
 mod token;
 mod user;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use crate::config::{self, Command, ConfigError};
 
@@ -19,7 +19,12 @@ pub fn run() -> i32 {
     let cli = match config::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(ConfigError::Asked(text)) => {
-            print(&text.ansi().to_string());
+            let plain = !std::io::stdout().is_terminal();
+            print(&if plain {
+                text.to_string()
+            } else {
+                text.ansi().to_string()
+            });
             return 0;
         }
         Err(ConfigError::NoCommand(text)) => {

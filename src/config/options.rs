@@ -11,7 +11,8 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::values::{
-    base_url, delay, first_line_of, network, positive_duration, retry_delays, timeout,
+    base_url, delay, first_line_of, network, positive_duration, retry_delays, socket_address,
+    timeout,
 };
 use crate::domain::account::{Role, Scope};
 use crate::domain::egress_policy::AllowTarget;
@@ -30,9 +31,14 @@ pub struct Cli {
     pub command: Command,
 }
 
+const FIRST_USER_HELP: &str = "\
+The first user is made from MINIBACK_ADMIN_EMAIL and MINIBACK_ADMIN_PASSWORD (or MINIBACK_ADMIN_PASSWORD_FILE) where \
+there is none; without them the log shows an address that makes one. MINIBACK_LOG=debug logs more.";
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the appliance: pages, API and delivery of webhooks
+    #[command(after_help = FIRST_USER_HELP)]
     Serve(Box<ServeOptions>),
     /// Try it: Miniback on loopback with sample data, a sample site and a receiver that verifies what it gets
     Demo(DemoOptions),
@@ -76,6 +82,7 @@ pub struct ServeOptions {
         long,
         env = "MINIBACK_LISTEN",
         default_value = "127.0.0.1:8080",
+        value_parser = socket_address,
         value_name = "ADDRESS:PORT"
     )]
     pub listen: SocketAddr,

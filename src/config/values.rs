@@ -1,6 +1,6 @@
 //! How values are written: times, lists, networks, the public address. Each error says how it should be.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -84,6 +84,11 @@ pub(super) fn base_url(text: &str) -> Result<Url, String> {
     } else {
         Err(mend.into())
     }
+}
+
+pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    let mend = "write an address and a port, like 127.0.0.1:8080 or [::1]:8080";
+    text.trim().parse().map_err(|_| mend.into())
 }
 
 pub(super) fn network(text: &str) -> Result<IpNet, String> {

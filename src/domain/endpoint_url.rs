@@ -167,6 +167,13 @@ impl EndpointUrl {
         }
     }
 
+    /// Whether both name the same resource: how they are written, and the fragment, make no difference.
+    pub fn has_the_target_of(&self, other: &Self) -> bool {
+        self.scheme() == other.scheme()
+            && self.host_header() == other.host_header()
+            && self.path_and_query() == other.path_and_query()
+    }
+
     /// Host and port, all that a log line or a metric may name of a URL: paths hold secrets.
     pub fn host_for_log(&self) -> String {
         format!("{}:{}", self.host_text, self.port)

@@ -104,11 +104,11 @@ impl Store {
                 let Some(mut webhook) = find(write, &id)? else {
                     return Ok(None);
                 };
-                if let Some(url) = change.url
-                    && url != webhook.url
-                {
-                    // Another endpoint has asked for nothing yet.
-                    webhook.held_until = None;
+                if let Some(url) = change.url {
+                    // Another endpoint has asked for nothing yet; the same one, written otherwise, has.
+                    if !url.has_the_target_of(&webhook.url) {
+                        webhook.held_until = None;
+                    }
                     webhook.url = url;
                 }
                 webhook.description = change.description.unwrap_or(webhook.description);
