@@ -7,6 +7,7 @@ mod deliveries;
 mod feedback;
 mod guard;
 mod lists;
+mod metrics;
 mod problem;
 mod projects;
 mod routes;

@@ -5,85 +5,87 @@ use actix_web::{HttpResponse, Resource, ResponseError, Route, web};
 
 use super::guard::guard;
 use super::problem::Problem;
-use super::{deliveries, feedback, projects, secrets, webhook_tests, webhooks};
-use crate::server::access::Needs::{self, Admin, Member, Submit};
+use super::{deliveries, feedback, metrics, projects, secrets, webhook_tests, webhooks};
+use crate::server::access::Needs::{self, Admin, Member, Metrics, Submit};
 use crate::server::routing::{Entry, address, delete, get, patch, post};
 
 pub fn configure(config: &mut web::ServiceConfig) {
-    config.service(
-        web::scope("/api")
-            .service(
-                web::scope("/v1")
-                    .service(call(
-                        "/projects",
-                        [get(Member, projects::list), post(Admin, projects::create)],
-                    ))
-                    .service(call(
-                        "/projects/{project}",
-                        [
-                            get(Member, projects::get),
-                            patch(Admin, projects::change),
-                            delete(Admin, projects::delete),
-                        ],
-                    ))
-                    .service(call(
-                        "/feedback",
-                        [get(Member, feedback::list), post(Submit, feedback::create)],
-                    ))
-                    .service(call(
-                        "/feedback/{id}",
-                        [
-                            get(Member, feedback::get),
-                            patch(Member, feedback::change),
-                            delete(Member, feedback::delete),
-                        ],
-                    ))
-                    .service(call(
-                        "/webhooks",
-                        [get(Admin, webhooks::list), post(Admin, webhooks::create)],
-                    ))
-                    .service(call(
-                        "/webhooks/test",
-                        [post(Admin, webhook_tests::unsaved)],
-                    ))
-                    .service(call(
-                        "/webhooks/{id}",
-                        [
-                            get(Admin, webhooks::get),
-                            patch(Admin, webhooks::change),
-                            delete(Admin, webhooks::delete),
-                        ],
-                    ))
-                    .service(call(
-                        "/webhooks/{id}/test",
-                        [post(Admin, webhook_tests::saved)],
-                    ))
-                    .service(call("/webhooks/{id}/secret", [get(Admin, secrets::get)]))
-                    .service(call(
-                        "/webhooks/{id}/secret/rotate",
-                        [post(Admin, secrets::rotate)],
-                    ))
-                    .service(call(
-                        "/webhooks/{id}/secret/rotate/finish",
-                        [post(Admin, secrets::finish)],
-                    ))
-                    .service(call(
-                        "/webhooks/{id}/deliveries",
-                        [get(Admin, deliveries::list)],
-                    ))
-                    .service(call(
-                        "/webhooks/{id}/recover",
-                        [post(Admin, deliveries::recover)],
-                    ))
-                    .service(call("/deliveries/{id}", [get(Admin, deliveries::get)]))
-                    .service(call(
-                        "/deliveries/{id}/redeliver",
-                        [post(Admin, deliveries::redeliver)],
-                    ))
-                    .default_service(web::to(nothing_here)),
-            )
-            .default_service(web::to(nothing_here)),
-    );
+    config
+        .service(call("/metrics", [get(Metrics, metrics::get)]))
+        .service(
+            web::scope("/api")
+                .service(
+                    web::scope("/v1")
+                        .service(call(
+                            "/projects",
+                            [get(Member, projects::list), post(Admin, projects::create)],
+                        ))
+                        .service(call(
+                            "/projects/{project}",
+                            [
+                                get(Member, projects::get),
+                                patch(Admin, projects::change),
+                                delete(Admin, projects::delete),
+                            ],
+                        ))
+                        .service(call(
+                            "/feedback",
+                            [get(Member, feedback::list), post(Submit, feedback::create)],
+                        ))
+                        .service(call(
+                            "/feedback/{id}",
+                            [
+                                get(Member, feedback::get),
+                                patch(Member, feedback::change),
+                                delete(Member, feedback::delete),
+                            ],
+                        ))
+                        .service(call(
+                            "/webhooks",
+                            [get(Admin, webhooks::list), post(Admin, webhooks::create)],
+                        ))
+                        .service(call(
+                            "/webhooks/test",
+                            [post(Admin, webhook_tests::unsaved)],
+                        ))
+                        .service(call(
+                            "/webhooks/{id}",
+                            [
+                                get(Admin, webhooks::get),
+                                patch(Admin, webhooks::change),
+                                delete(Admin, webhooks::delete),
+                            ],
+                        ))
+                        .service(call(
+                            "/webhooks/{id}/test",
+                            [post(Admin, webhook_tests::saved)],
+                        ))
+                        .service(call("/webhooks/{id}/secret", [get(Admin, secrets::get)]))
+                        .service(call(
+                            "/webhooks/{id}/secret/rotate",
+                            [post(Admin, secrets::rotate)],
+                        ))
+                        .service(call(
+                            "/webhooks/{id}/secret/rotate/finish",
+                            [post(Admin, secrets::finish)],
+                        ))
+                        .service(call(
+                            "/webhooks/{id}/deliveries",
+                            [get(Admin, deliveries::list)],
+                        ))
+                        .service(call(
+                            "/webhooks/{id}/recover",
+                            [post(Admin, deliveries::recover)],
+                        ))
+                        .service(call("/deliveries/{id}", [get(Admin, deliveries::get)]))
+                        .service(call(
+                            "/deliveries/{id}/redeliver",
+                            [post(Admin, deliveries::redeliver)],
+                        ))
+                        .default_service(web::to(nothing_here)),
+                )
+                .default_service(web::to(nothing_here)),
+        );
 }
 
 fn call<const N: usize>(path: &str, methods: [Entry; N]) -> Resource {

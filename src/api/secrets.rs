@@ -67,6 +67,7 @@ pub(super) async fn rotate(
         },
     );
     checks.finish()?;
+    // None is missing: `finish` has told of it.
     let Some(secret) = secret else {
         return Err(NOT_FOUND);
     };

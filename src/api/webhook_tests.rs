@@ -73,6 +73,7 @@ pub(super) async fn unsaved(
     let secret = checks.take("secret", given_or_new(body.secret));
     let url = checks.take("url", site.check_endpoint_url(&body.url).await);
     checks.finish()?;
+    // None is missing: `finish` has told of it.
     let (Some(url), Some(secret)) = (url, secret) else {
         return Err(NOT_FOUND);
     };

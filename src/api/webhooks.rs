@@ -119,6 +119,7 @@ pub(super) async fn create(
     checks.take("headers", webhook::headers(&as_change));
     let url = checks.take("url", site.check_endpoint_url(&body.url).await);
     checks.finish()?;
+    // None is missing: `finish` has told of it.
     let (Some(url), Some(secret), Some(description)) = (url, secret, description) else {
         return Err(NOT_FOUND);
     };

@@ -15,17 +15,20 @@ pub enum Needs {
     Admin,
     /// Any user, and also a token that may do this alone: `POST /api/v1/feedback`.
     Submit,
+    /// An admin, and also a token of one that may do this alone: `GET /metrics`.
+    Metrics,
 }
 
 /// Whether a user of this role, through a token of this scope (or a session: `Full`), may have what needs `needs`.
 pub fn allows(needs: Needs, role: Role, scope: Scope) -> bool {
     match (needs, scope) {
-        (Needs::Nothing, _)
-        | (Needs::Submit, Scope::Full | Scope::Submit)
-        | (Needs::Member, Scope::Full) => true,
-        (Needs::Admin, Scope::Full) => role == Role::Admin,
-        (Needs::Member | Needs::Admin, Scope::Submit | Scope::Metrics)
-        | (Needs::Submit, Scope::Metrics) => false,
+        (Needs::Nothing, _) => true,
+        (Needs::Submit, Scope::Full | Scope::Submit) | (Needs::Member, Scope::Full) => true,
+        (Needs::Admin, Scope::Full) | (Needs::Metrics, Scope::Full | Scope::Metrics) => {
+            role == Role::Admin
+        }
+        (Needs::Submit, Scope::Metrics) | (Needs::Metrics, Scope::Submit) => false,
+        (Needs::Member | Needs::Admin, Scope::Submit | Scope::Metrics) => false,
     }
 }
 
@@ -39,6 +42,9 @@ mod tests {
         assert!(!allows(Needs::Admin, Role::Member, Scope::Full));
         assert!(!allows(Needs::Admin, Role::Admin, Scope::Submit));
         assert!(!allows(Needs::Member, Role::Admin, Scope::Metrics));
+        assert!(allows(Needs::Metrics, Role::Admin, Scope::Metrics));
+        assert!(!allows(Needs::Metrics, Role::Member, Scope::Full));
+        assert!(!allows(Needs::Metrics, Role::Admin, Scope::Submit));
         assert!(allows(Needs::Submit, Role::Member, Scope::Submit));
         assert!(!allows(Needs::Submit, Role::Admin, Scope::Metrics));
     }

@@ -11,6 +11,7 @@ mod error;
 mod events;
 mod feedback;
 mod idempotency;
+mod metrics;
 mod open;
 mod outbox;
 mod page;
@@ -38,6 +39,7 @@ pub use deliveries::{
 pub use error::StoreError;
 pub use feedback::{CreateFeedbackError, FeedbackFilter, StatusCounts};
 pub use idempotency::Idempotency;
+pub use metrics::{Metrics, WebhookMetrics};
 pub use open::{DirectoryLock, OpenError, VERSION, database_path, lock, make_directory};
 pub use outbox::{Due, DueDelivery, Finished, Slots};
 pub use page::{Page, PageRequest};

@@ -1,0 +1,66 @@
+//! `GET /metrics`: what it counts, and who may look.
+
+use crate::support::api::text;
+use crate::support::app::{ADMIN, App};
+use crate::support::receiver::Receiver;
+
+#[test]
+fn deliveries_and_failing_webhooks_are_counted_and_named_by_id_and_host_alone() {
+    let app = App::without_retries();
+    let receiver = Receiver::status(500);
+    let api = app.api();
+    let webhook = api.webhook(&receiver.url("/secret-path?key=1"));
+    api.deliver_one(&webhook, "failed");
+    let answer = app
+        .api_with(&app.token(ADMIN, "metrics"))
+        .get("/metrics")
+        .expect(200);
+    assert!(
+        answer
+            .header("content-type")
+            .unwrap()
+            .starts_with("text/plain; version=0.0.4")
+    );
+    let id = text(&webhook, "id");
+    let host = receiver.address();
+    for line in [
+        "miniback_feedback{status=\"NEW\"} 1".to_owned(),
+        format!("miniback_webhook_failing{{webhook=\"{id}\",host=\"{host}\"}} 1"),
+        format!("miniback_deliveries{{webhook=\"{id}\",host=\"{host}\",state=\"failed\"}} 1"),
+        format!("miniback_deliveries{{webhook=\"{id}\",host=\"{host}\",state=\"pending\"}} 0"),
+    ] {
+        assert!(
+            answer.text.lines().any(|found| found == line),
+            "{line}\n{}",
+            answer.text
+        );
+    }
+    assert!(!answer.text.contains("secret-path"));
+    // Each sample stands under its own help and type.
+    for line in answer.text.lines().filter(|line| !line.starts_with('#')) {
+        let name = line.split('{').next().unwrap();
+        assert!(
+            answer.text.contains(&format!("# TYPE {name} gauge\n")),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn metrics_are_for_admins_and_a_metrics_token_sees_nothing_else() {
+    let app = App::start();
+    app.api_without_token().get("/metrics").problem(401);
+    app.add_user("member@example.com", "member");
+    app.api_with(&app.token("member@example.com", "full"))
+        .get("/metrics")
+        .problem(403);
+    app.api_with(&app.token(ADMIN, "submit"))
+        .get("/metrics")
+        .problem(403);
+    app.api_with(&app.token(ADMIN, "full"))
+        .get("/metrics")
+        .expect(200);
+    app.api_with(&app.token(ADMIN, "metrics"))
+        .get("/api/v1/projects")
+        .problem(403);
+}
