@@ -1,6 +1,6 @@
 //! Settings → Notifications: the whole of it in a real browser, with scripts and without, and the forms posted twice.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::api::{Api, text};
 use crate::support::app::{ADMIN, App, PASSWORD};
@@ -235,4 +235,33 @@ fn topics_are_saved_by_a_plain_form() {
     let path = format!("/api/v1/webhooks/{}", text(&webhook, "id"));
     let topics = api.get(&path).json()["topics"].clone();
     assert_eq!(topics, serde_json::json!(["feedback.updated"]));
+}
+
+#[test]
+fn headers_of_a_webhook_are_edited_and_a_stored_value_is_kept_unseen() {
+    let (app, receiver) = (App::start(), Receiver::ok());
+    let api = app.api();
+    let webhook =
+        api.webhook_with(json!({"url": receiver.url("/"), "headers": {"X-Key": "a stored value"}}));
+    let mut admin = app.signed_in();
+    let open = format!("/settings/notifications?open={}", text(&webhook, "id"));
+    let page = admin.get(&open);
+    assert!(!page.answer.text.contains("a stored value"));
+    let form = page.form_with("Save changes");
+    let kept = form.value("Headers");
+    let saved = form
+        .clone()
+        .fill("Headers", &format!("{kept}Authorization: Bearer abc"))
+        .press("Save changes");
+    admin.submit(&saved).expect(303);
+    api.deliver_one(&webhook, "delivered");
+    let received = receiver.first();
+    assert_eq!(received.header("X-Key"), "a stored value");
+    assert_eq!(received.header("Authorization"), "Bearer abc");
+    let refused = form
+        .fill("Headers", "Host: evil.example")
+        .press("Save changes");
+    let page = admin.submit(&refused);
+    assert_eq!(page.answer.status, 422);
+    assert!(page.text().contains("cannot be changed"), "{}", page.text());
 }

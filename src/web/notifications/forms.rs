@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 
-use super::{ADDRESS, AddForm, Refused, page};
+use super::{ADDRESS, AddForm, Refused, headers, page};
 use crate::domain::id::WebhookId;
 use crate::domain::invalid::Checks;
 use crate::domain::secret::Secret;
@@ -132,7 +132,7 @@ pub(in crate::web) async fn set_topics(
     Ok(open(&visit, &webhook.id))
 }
 
-/// URL, description, projects and retries.
+/// URL, description, headers, projects and retries.
 pub(in crate::web) async fn edit(
     visit: Visit,
     id: Id,
@@ -144,6 +144,10 @@ pub(in crate::web) async fn edit(
     let change = WebhookChange {
         url: checks.take("url", visit.site.check_endpoint_url(url).await),
         description: checks.take("description", webhook::description(description)),
+        headers: checks.take(
+            "headers",
+            headers::read(fields.get("headers"), &webhook.headers),
+        ),
         projects: Some(fields.all("project").map(str::to_owned).collect()),
         retries: Some(if fields.get("retries") == Retries::Patient.as_str() {
             Retries::Patient
@@ -157,6 +161,7 @@ pub(in crate::web) async fn edit(
             webhook: webhook.id,
             url: url.to_owned(),
             description: description.to_owned(),
+            headers: fields.get("headers").to_owned(),
             invalid,
         };
         return page(

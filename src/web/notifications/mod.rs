@@ -4,6 +4,7 @@
 //! the page survives a reload, can be linked to and works without a script.
 
 mod forms;
+mod headers;
 mod strip;
 pub(super) mod view;
 
@@ -74,6 +75,7 @@ struct Refused {
     webhook: WebhookId,
     url: String,
     description: String,
+    headers: String,
     invalid: Invalid,
 }
 

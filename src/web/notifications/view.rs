@@ -13,8 +13,8 @@ use crate::web::once::Once;
 use crate::web::times::{Time, until};
 use crate::web::visit::Visit;
 
-use super::Refused;
 use super::strip::Strip;
+use super::{Refused, headers};
 
 /// How many of the last deliveries an open row shows.
 const RECENT: usize = 5;
@@ -48,6 +48,8 @@ pub(super) struct HookView {
     pub(super) description: String,
     pub(super) url_problem: Option<String>,
     pub(super) description_problem: Option<String>,
+    pub(super) headers: String,
+    pub(super) headers_problem: Option<String>,
 }
 
 /// A state is a shape and a word; the kind gives the colour, which only repeats it.
@@ -148,6 +150,8 @@ impl HookView {
                 .map_or_else(|| webhook.description.clone(), |r| r.description.clone()),
             url_problem: problem("url"),
             description_problem: problem("description"),
+            headers: refused.map_or_else(|| headers::show(&webhook.headers), |r| r.headers.clone()),
+            headers_problem: problem("headers"),
             opened,
             rotation_key: Once::key(),
             webhook,
