@@ -27,14 +27,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, payload) = (request.clone(), payload.take());
-        Box::pin(async move {
-            let bytes = read(payload).await?;
-            if !is_json(&request) {
-                return Err(Problem::UnsupportedMediaType);
-            }
-            Ok(Self(parse(&bytes)?))
-        })
+        let object = object(is_json(request), false, payload.take());
+        Box::pin(async { Ok(Self(object.await?)) })
     }
 }
 
@@ -46,15 +40,22 @@ impl<T: DeserializeOwned + 'static> FromRequest for OptionalJson<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, payload) = (request.clone(), payload.take());
-        Box::pin(async move {
-            let bytes = read(payload).await?;
-            match bytes.as_slice() {
-                b"" => Ok(Self(parse(b"{}")?)),
-                _ if !is_json(&request) => Err(Problem::UnsupportedMediaType),
-                bytes => Ok(Self(parse(bytes)?)),
-            }
-        })
+        let object = object(is_json(request), true, payload.take());
+        Box::pin(async { Ok(Self(object.await?)) })
+    }
+}
+
+/// Its size is looked at first, then its type, then what is in it.
+async fn object<T: DeserializeOwned>(
+    is_json: bool,
+    optional: bool,
+    payload: Payload,
+) -> Result<T, Problem> {
+    let bytes = read(payload).await?;
+    match bytes.as_slice() {
+        b"" if optional => parse(b"{}"),
+        _ if !is_json => Err(Problem::UnsupportedMediaType),
+        bytes => parse(bytes),
     }
 }
 
