@@ -87,7 +87,13 @@ async fn a_certificate_of_a_ca_file_is_accepted_also_for_addresses() {
             "{host}"
         );
     }
-    let server = Server::with_tls("[::1]:0", good(), ok);
+    // Another test may listen on the same port of 127.0.0.1, which `localhost` is tried with first.
+    let server = loop {
+        let server = Server::with_tls("[::1]:0", good(), ok);
+        if std::net::TcpStream::connect(("127.0.0.1", server.address.port())).is_err() {
+            break server;
+        }
+    };
     for host in ["localhost", "[::1]", "[0:0::1]"] {
         assert_eq!(
             called(&sender, &server, host).await,
