@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::body::{Json, named};
 use super::guard::Caller;
 use super::lists::{List, Query};
-use super::problem::Problem;
+use super::problem::{Problem, answer_to_delete};
 use crate::clock::Timestamp;
 use crate::domain::feedback::{self, Feedback, NewFeedback, ProjectSummary, Status};
 use crate::domain::id::FeedbackId;
@@ -211,9 +211,5 @@ pub(super) async fn delete(
         .store
         .delete_feedback(FeedbackId::new(id.into_inner()))
         .await?;
-    if deleted {
-        Ok(HttpResponse::NoContent().finish())
-    } else {
-        Err(NOT_FOUND)
-    }
+    answer_to_delete(deleted, NOT_FOUND)
 }

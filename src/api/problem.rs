@@ -46,6 +46,15 @@ impl Problem {
     }
 }
 
+/// 204, or the problem that there was nothing to delete.
+pub(super) fn answer_to_delete(deleted: bool, missing: Problem) -> Result<HttpResponse, Problem> {
+    if deleted {
+        Ok(HttpResponse::NoContent().finish())
+    } else {
+        Err(missing)
+    }
+}
+
 impl From<Invalid> for Problem {
     fn from(invalid: Invalid) -> Self {
         Self::Invalid(invalid)

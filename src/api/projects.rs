@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::body::{Json, named};
 use super::lists::{List, Query};
-use super::problem::Problem;
+use super::problem::{Problem, answer_to_delete};
 use crate::domain::invalid::Checks;
 use crate::domain::project::{self, ProjectStatus};
 use crate::server::Site;
@@ -109,9 +109,6 @@ pub(super) async fn delete(
     site: web::Data<Site>,
     project: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    if site.store.delete_project(project.into_inner()).await? {
-        Ok(HttpResponse::NoContent().finish())
-    } else {
-        Err(NOT_FOUND)
-    }
+    let deleted = site.store.delete_project(project.into_inner()).await?;
+    answer_to_delete(deleted, NOT_FOUND)
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::body::{Json, named};
 use super::lists::{List, Query};
-use super::problem::Problem;
+use super::problem::{Problem, answer_to_delete};
 use crate::clock::Timestamp;
 use crate::domain::id::{ProjectId, WebhookId};
 use crate::domain::invalid::Checks;
@@ -219,11 +219,7 @@ pub(super) async fn delete(
         .store
         .delete_webhook(WebhookId::new(id.into_inner()))
         .await?;
-    if deleted {
-        Ok(HttpResponse::NoContent().finish())
-    } else {
-        Err(NOT_FOUND)
-    }
+    answer_to_delete(deleted, NOT_FOUND)
 }
 
 /// The secret that was given, or a new one.
