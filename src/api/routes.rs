@@ -5,7 +5,9 @@ use actix_web::{HttpResponse, Resource, ResponseError, Route, web};
 
 use super::guard::guard;
 use super::problem::Problem;
-use super::{deliveries, feedback, metrics, projects, secrets, webhook_tests, webhooks};
+use super::{
+    accounting, deliveries, feedback, metrics, projects, secrets, webhook_tests, webhooks,
+};
 use crate::server::access::Needs::{self, Admin, Member, Metrics, Submit};
 use crate::server::routing::{Entry, address, delete, get, patch, post};
 
@@ -68,6 +70,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
                         .service(call(
                             "/webhooks/{id}/secret/rotate/finish",
                             [post(Admin, secrets::finish)],
+                        ))
+                        .service(call(
+                            "/webhooks/{id}/accounting",
+                            [get(Admin, accounting::get)],
                         ))
                         .service(call(
                             "/webhooks/{id}/deliveries",

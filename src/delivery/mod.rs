@@ -6,6 +6,7 @@
 //!
 //! The loop has a thread of its own: awc's clients belong to one. Pages and API reach it through [`Handle`] alone.
 
+mod alerts;
 mod answer_head;
 mod client;
 pub mod connector;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use tokio::sync::{mpsc, oneshot};
 
+pub use alerts::{AlertTarget, run as send_alerts};
 pub use test::TestReport;
 
 use crate::clock::Clock;
@@ -28,7 +30,7 @@ use crate::domain::delivery::{AttemptResult, Outcome, SignedRequest};
 use crate::domain::egress_policy::{EgressPolicy, Refusal};
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::retry::Schedule;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// By what the loop goes.
 #[derive(Clone)]
@@ -111,6 +113,23 @@ impl Handle {
         tokio::time::timeout(Duration::from_secs(2), ask)
             .await
             .unwrap_or(false)
+    }
+
+    /// Sends a request that is no delivery of the outbox: one attempt, by the same sender.
+    async fn send(
+        &self,
+        url: &EndpointUrl,
+        request: SignedRequest,
+    ) -> Result<AttemptResult, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let command = Command::Send {
+            url: Box::new(url.clone()),
+            request,
+            answer,
+        };
+        let sent = self.commands.send(command).await;
+        sent.map_err(|_| StoreError::Closed)?;
+        answered.await.map_err(|_| StoreError::Closed)
     }
 
     /// Starts nothing new, lets what is in flight end and be recorded, and returns then.

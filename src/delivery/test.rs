@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
+use super::Handle;
 use super::request::{self, Parts};
-use super::{Command, Handle};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, Outcome};
 use crate::domain::endpoint_url::EndpointUrl;
@@ -44,7 +42,7 @@ impl Handle {
             secrets: &secrets,
             headers: &webhook.headers,
         };
-        let (body, request_headers, result) = self.send(test, user).await?;
+        let (body, request_headers, result) = self.send_test(test, user).await?;
         let report = TestReport::of(&result);
         let attempt = AttemptRecord {
             started_at: at,
@@ -79,14 +77,14 @@ impl Handle {
             secrets: &secrets,
             headers: &Headers::new(),
         };
-        Ok(TestReport::of(&self.send(test, user).await?.2))
+        Ok(TestReport::of(&self.send_test(test, user).await?.2))
     }
 
-    async fn send(&self, test: Test<'_>, user: &str) -> Result<Sent, StoreError> {
+    async fn send_test(&self, test: Test<'_>, user: &str) -> Result<Sent, StoreError> {
         let body = event::test(user, test.at);
         let parts = Parts {
-            delivery: test.delivery,
-            event: EventType::Test,
+            id: test.delivery.as_str(),
+            event: EventType::Test.as_str(),
             event_at: test.at,
             body: body.clone(),
             secrets: test.secrets,
@@ -94,18 +92,7 @@ impl Handle {
         };
         let request = request::sign(parts, test.at);
         let logged = request::logged(&request, test.headers, test.url.host_header());
-        let (answer, answered) = oneshot::channel();
-        let command = Command::Send {
-            url: Box::new(test.url.clone()),
-            request,
-            answer,
-        };
-        self.commands
-            .send(command)
-            .await
-            .map_err(|_| StoreError::Closed)?;
-        let result = answered.await.map_err(|_| StoreError::Closed)?;
-        Ok((body, logged, result))
+        Ok((body, logged, self.send(test.url, request).await?))
     }
 }
 

@@ -4,6 +4,7 @@
 //! and how it is signed; what follows an attempt. All else in the program carries these rules out.
 
 pub mod account;
+pub mod alert;
 pub mod delivery;
 pub mod egress_policy;
 pub mod endpoint_url;

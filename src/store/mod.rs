@@ -4,7 +4,9 @@
 //! can be asked about it. A public method owns its transaction; private functions take the connection they run on. A
 //! feedback or a change of status is stored together with its deliveries, in one transaction, before it is acknowledged.
 
+mod accounting;
 mod accounts;
+mod alerts;
 mod backup;
 mod deliveries;
 mod error;
@@ -31,7 +33,9 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+pub use accounting::Accounting;
 pub use accounts::AccountStoreError;
+pub use alerts::{Alert, AlertsDue};
 pub use backup::{BackupError, Contents, backup, inspect};
 pub use deliveries::{
     AttemptRecord, DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt, LoggedRequest,
@@ -57,7 +61,7 @@ use crate::domain::id::IdSequence;
 pub struct Store {
     writer: writer::Writer,
     reader: reader::Reader,
-    deliveries_due: Arc<Notify>,
+    wakes: writer::Wakes,
 }
 
 impl Store {
@@ -65,21 +69,26 @@ impl Store {
     pub fn open(dir: &Path, lock: Option<&DirectoryLock>, clock: Clock) -> Result<Self, OpenError> {
         let connection = open::open(dir, lock)?;
         let ids = IdSequence::after(sql::greatest_ulid(&connection)?);
-        let deliveries_due = Arc::new(Notify::new());
+        let wakes = writer::Wakes::default();
         let reader = reader::Reader::open(&database_path(dir))
             .map_err(|e| OpenError::Unreadable(e.to_string()))?;
-        let writer = writer::Writer::start(connection, ids, clock, deliveries_due.clone())
+        let writer = writer::Writer::start(connection, ids, clock, wakes.clone())
             .map_err(|e| OpenError::Unreadable(e.to_string()))?;
         Ok(Self {
             writer,
             reader,
-            deliveries_due,
+            wakes,
         })
     }
 
     /// Notified after a commit that made deliveries due. It carries no data: who is woken looks.
     pub fn deliveries_due(&self) -> Arc<Notify> {
-        self.deliveries_due.clone()
+        self.wakes.deliveries.clone()
+    }
+
+    /// Notified after a commit by which a webhook began to fail, failed once too often, or is well again.
+    pub fn health_changed(&self) -> Arc<Notify> {
+        self.wakes.health.clone()
     }
 
     /// Whether the database answers, to a read and to a write.

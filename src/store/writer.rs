@@ -28,7 +28,21 @@ pub(super) struct Write<'a> {
     connection: &'a Connection,
     ids: &'a mut IdSequence,
     pub(super) now: Timestamp,
-    wake: &'a mut bool,
+    wake: &'a mut Woken,
+}
+
+/// Who is woken after a commit. Wake-ups carry no data: who is woken looks.
+#[derive(Clone, Default)]
+pub(super) struct Wakes {
+    pub(super) deliveries: Arc<Notify>,
+    pub(super) health: Arc<Notify>,
+}
+
+/// Whom the jobs of a batch want to wake.
+#[derive(Clone, Copy, Default)]
+struct Woken {
+    deliveries: bool,
+    health: bool,
 }
 
 impl Write<'_> {
@@ -38,7 +52,12 @@ impl Write<'_> {
 
     /// After the commit, the delivery loop looks for what is due.
     pub(super) fn wake_deliveries(&mut self) {
-        *self.wake = true;
+        self.wake.deliveries = true;
+    }
+
+    /// After the commit, it is looked whether somebody has to be told of a webhook's health.
+    pub(super) fn wake_alerts(&mut self) {
+        self.wake.health = true;
     }
 }
 
@@ -124,14 +143,14 @@ impl Writer {
         connection: Connection,
         ids: IdSequence,
         clock: Clock,
-        wake: Arc<Notify>,
+        wakes: Wakes,
     ) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let state = State {
             connection,
             ids,
             clock,
-            wake,
+            wakes,
         };
         let thread = std::thread::Builder::new()
             .name("writer".into())
@@ -192,7 +211,7 @@ struct State {
     connection: Connection,
     ids: IdSequence,
     clock: Clock,
-    wake: Arc<Notify>,
+    wakes: Wakes,
 }
 
 impl State {
@@ -228,10 +247,13 @@ impl State {
         if batch.is_empty() {
             return;
         }
-        let mut wake = false;
-        let fault = self.transaction(&mut batch, &mut wake).err();
-        if fault.is_none() && wake {
-            self.wake.notify_one();
+        let mut woken = Woken::default();
+        let fault = self.transaction(&mut batch, &mut woken).err();
+        if fault.is_none() && woken.deliveries {
+            self.wakes.deliveries.notify_one();
+        }
+        if fault.is_none() && woken.health {
+            self.wakes.health.notify_one();
         }
         for job in batch {
             job.answer(fault.clone());
@@ -241,23 +263,23 @@ impl State {
     fn transaction(
         &mut self,
         batch: &mut [Box<dyn Job>],
-        wake: &mut bool,
+        woken: &mut Woken,
     ) -> Result<(), StoreError> {
         let mut transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         for job in batch {
             let savepoint = transaction.savepoint()?;
-            let mut woken = false;
+            let mut wanted = *woken;
             let mut write = Write {
                 connection: &savepoint,
                 ids: &mut self.ids,
                 now: self.clock.now(),
-                wake: &mut woken,
+                wake: &mut wanted,
             };
             if job.run(&mut write) {
                 savepoint.commit()?;
-                *wake |= woken;
+                *woken = wanted;
             } else if savepoint.is_autocommit() {
                 // SQLite has rolled back everything, savepoints or not: nothing of this batch is stored.
                 return Err(StoreError::Full);
@@ -289,7 +311,7 @@ mod tests {
             .unwrap();
         connection.execute_batch(prepare).unwrap();
         let clock = Clock::System;
-        Writer::start(connection, IdSequence::after(None), clock, Arc::default()).unwrap()
+        Writer::start(connection, IdSequence::after(None), clock, Wakes::default()).unwrap()
     }
 
     async fn insert(writer: &Writer, a: i64, bytes: usize) -> Result<(), StoreError> {

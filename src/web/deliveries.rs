@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
+use super::accounting::AccountingView;
 use super::failure::PageError;
 use super::fields::Fields;
 use super::notifications::view::DeliveryRow;
@@ -33,6 +34,7 @@ struct DeliveriesPage {
     frame: Frame,
     webhook: Webhook,
     filter: DeliveryFilter,
+    accounting: AccountingView,
     rows: Vec<DeliveryRow>,
     older: Option<String>,
 }
@@ -123,6 +125,12 @@ pub(super) async fn show(visit: Visit, id: web::Path<String>) -> Result<HttpResp
             },
         )
         .await?;
+    let accounting = visit
+        .site
+        .store
+        .accounting(webhook.id.clone())
+        .await?
+        .unwrap_or_default();
     let now = visit.site.clock.now();
     let (frame, _) = visit.frame("Deliveries", "notifications");
     let rows = found
@@ -134,6 +142,7 @@ pub(super) async fn show(visit: Visit, id: web::Path<String>) -> Result<HttpResp
         StatusCode::OK,
         &DeliveriesPage {
             frame,
+            accounting: AccountingView::of(&webhook.id, accounting),
             webhook,
             filter,
             rows,

@@ -4,6 +4,7 @@
 //! makes them better without knowing any of them. Whoever asks is known by a session cookie ([`guard`]).
 
 mod account;
+mod accounting;
 mod assets;
 mod deliveries;
 mod delivery;

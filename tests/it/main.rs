@@ -6,7 +6,9 @@
     reason = "a test that cannot go on fails, and the line says where"
 )]
 
+mod accounting;
 mod accounts;
+mod alerts;
 mod api;
 mod api_access;
 mod backup;

@@ -7,7 +7,8 @@ use crate::domain::event::EventType;
 use crate::domain::explanation::{seconds, status_words};
 use crate::domain::project::Project;
 use crate::domain::webhook::{Retries, Topic, Webhook};
-use crate::store::{DeliveryFilter, DeliveryRecord, LoggedAttempt, PageRequest};
+use crate::store::{Accounting, DeliveryFilter, DeliveryRecord, LoggedAttempt, PageRequest};
+use crate::web::accounting::AccountingView;
 use crate::web::failure::PageError;
 use crate::web::once::Once;
 use crate::web::times::{Time, until};
@@ -41,6 +42,7 @@ pub(super) struct HookView {
     pub(super) topics: Vec<TopicView>,
     pub(super) projects: Vec<ProjectView>,
     pub(super) secret: SecretView,
+    pub(super) accounting: AccountingView,
     pub(super) recent: Vec<DeliveryRow>,
     pub(super) report: Option<ReportView>,
     /// What stands in the fields: as saved, or as it was typed and refused.
@@ -108,6 +110,7 @@ impl HookView {
         visit: &Visit,
         webhook: Webhook,
         projects: &[Project],
+        accounting: Accounting,
         opened: Opened,
         report: Option<ReportView>,
         refused: Option<&Refused>,
@@ -139,6 +142,7 @@ impl HookView {
                 .into(),
             projects: project_views(&webhook, projects),
             secret: SecretView::load(visit, &webhook, opened.reveal, now).await?,
+            accounting: AccountingView::of(&webhook.id, accounting),
             recent: deliveries
                 .iter()
                 .take(RECENT)
