@@ -117,7 +117,6 @@ pub async fn start(
             store.clone(),
             clock.clone(),
             delivery.clone(),
-            Schedule::new(options.delivery.retry_delays.0.clone()),
             target.clone(),
         )));
     }

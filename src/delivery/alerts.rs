@@ -14,6 +14,12 @@ use crate::domain::secret::Secret;
 use crate::domain::webhook::{Headers, Retries, Secrets};
 use crate::store::{Alert, Store, StoreError};
 
+/// When an alert is tried again, before it goes on as `patient` does: those of webhooks may be set to none.
+const DELAYS: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+];
 /// When an alert is tried again after the last of its retries: it is kept for a week.
 const LAST_DELAY: Duration = Duration::from_secs(24 * 3600);
 /// How long to wait before reading or storing is tried again after it failed.
@@ -31,7 +37,8 @@ pub struct AlertTarget {
 }
 
 /// Runs until it is aborted.
-pub async fn run(store: Store, clock: Clock, handle: Handle, schedule: Schedule, to: AlertTarget) {
+pub async fn run(store: Store, clock: Clock, handle: Handle, to: AlertTarget) {
+    let schedule = Schedule::new(DELAYS.to_vec());
     let wake = store.health_changed();
     loop {
         let next = match look(&store, &clock, &handle, &schedule, &to).await {
