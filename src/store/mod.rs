@@ -6,6 +6,7 @@
 
 mod accounts;
 mod backup;
+mod changes;
 mod deliveries;
 mod error;
 mod events;
@@ -33,6 +34,7 @@ use tokio::sync::Notify;
 
 pub use accounts::AccountStoreError;
 pub use backup::{BackupError, Contents, backup, inspect};
+pub use changes::{Change, Changes};
 pub use deliveries::{
     AttemptRecord, DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt, LoggedRequest,
 };
@@ -58,6 +60,7 @@ pub struct Store {
     writer: writer::Writer,
     reader: reader::Reader,
     deliveries_due: Arc<Notify>,
+    changes: Changes,
 }
 
 impl Store {
@@ -66,20 +69,33 @@ impl Store {
         let connection = open::open(dir, lock)?;
         let ids = IdSequence::after(sql::greatest_ulid(&connection)?);
         let deliveries_due = Arc::new(Notify::new());
+        let changes = Changes::new(clock.now());
         let reader = reader::Reader::open(&database_path(dir))
             .map_err(|e| OpenError::Unreadable(e.to_string()))?;
-        let writer = writer::Writer::start(connection, ids, clock, deliveries_due.clone())
-            .map_err(|e| OpenError::Unreadable(e.to_string()))?;
+        let writer = writer::Writer::start(
+            connection,
+            ids,
+            clock,
+            deliveries_due.clone(),
+            changes.clone(),
+        )
+        .map_err(|e| OpenError::Unreadable(e.to_string()))?;
         Ok(Self {
             writer,
             reader,
             deliveries_due,
+            changes,
         })
     }
 
     /// Notified after a commit that made deliveries due. It carries no data: who is woken looks.
     pub fn deliveries_due(&self) -> Arc<Notify> {
         self.deliveries_due.clone()
+    }
+
+    /// What changed, for pages that are kept up to date.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// Whether the database answers, to a read and to a write.
