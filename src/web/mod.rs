@@ -7,6 +7,7 @@ mod account;
 mod assets;
 mod deliveries;
 mod delivery;
+mod doctor;
 mod failure;
 mod feedback;
 mod fields;

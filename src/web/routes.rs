@@ -6,8 +6,8 @@ use actix_web::{HttpResponse, Resource, Route, web};
 use super::failure::PageError;
 use super::guard::guard;
 use super::{
-    account, assets, deliveries, delivery, feedback, home, live, notifications, projects, setup,
-    sign_in,
+    account, assets, deliveries, delivery, doctor, feedback, home, live, notifications, projects,
+    setup, sign_in,
 };
 use crate::server::access::Needs::{self, Admin, Member, Nothing};
 use crate::server::routing::{Entry, address, get, post};
@@ -91,6 +91,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(page(
             "/settings/notifications/{id}/deliveries/{delivery}/redeliver",
             [post(Admin, delivery::redeliver)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/doctor",
+            [get(Admin, doctor::show), post(Admin, doctor::examine)],
         ))
         .service(page(
             "/settings/projects",
