@@ -30,6 +30,7 @@ use crate::domain::delivery::{AttemptResult, Outcome, SignedRequest};
 use crate::domain::egress_policy::{EgressPolicy, Refusal};
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::retry::Schedule;
+use crate::domain::webhook::Retries;
 use crate::store::{Store, StoreError};
 
 /// By what the loop goes.
@@ -59,13 +60,14 @@ pub struct Handle {
     commands: mpsc::Sender<Command>,
     store: Store,
     policy: Arc<EgressPolicy>,
+    schedule: Schedule,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 /// Starts the delivery loop on its own thread.
 pub fn start(store: Store, clock: Clock, settings: Settings) -> std::io::Result<Handle> {
     let (commands, received) = mpsc::channel(64);
-    let policy = settings.policy.clone();
+    let (policy, schedule) = (settings.policy.clone(), settings.schedule.clone());
     let worker_store = store.clone();
     let run = move || {
         // A runtime that cannot be made ends the thread, and `is_alive` tells.
@@ -83,6 +85,7 @@ pub fn start(store: Store, clock: Clock, settings: Settings) -> std::io::Result<
         commands,
         store,
         policy,
+        schedule,
         thread: Arc::new(Mutex::new(Some(thread))),
     })
 }
@@ -101,6 +104,11 @@ impl Handle {
     /// Whether `url` may be saved: by the URL itself and, if its name can be looked up within 1 s, by its addresses.
     pub async fn check_target(&self, url: &EndpointUrl) -> Result<(), Refusal> {
         connector::check_before_save(&self.policy, url).await
+    }
+
+    /// How many attempts a delivery has at most before it is given up.
+    pub fn attempts_at_most(&self, retries: Retries) -> usize {
+        self.schedule.attempts(retries)
     }
 
     /// Whether the loop answers, and is able to store what comes of its attempts.

@@ -5,7 +5,9 @@
 
 pub mod account;
 pub mod alert;
+pub mod body_change;
 pub mod delivery;
+pub mod diagnosis;
 pub mod egress_policy;
 pub mod endpoint_url;
 pub mod event;

@@ -29,6 +29,8 @@ pub struct DeliveryRecord {
     pub created_at: Timestamp,
     /// `None` unless pending.
     pub next_attempt_at: Option<Timestamp>,
+    /// Attempts made since it was created or last sent again.
+    pub round_attempts: usize,
     pub attempts: Vec<LoggedAttempt>,
 }
 
@@ -242,6 +244,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<DeliveryRecord> {
         next_attempt_at: row
             .get::<_, Option<i64>>("next_at")?
             .map(Timestamp::from_millis),
+        round_attempts: row.get("round_attempts")?,
         attempts: Vec::new(),
     })
 }

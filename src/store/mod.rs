@@ -8,6 +8,7 @@ mod accounting;
 mod accounts;
 mod alerts;
 mod backup;
+mod changes;
 mod deliveries;
 mod error;
 mod events;
@@ -37,6 +38,7 @@ pub use accounting::Accounting;
 pub use accounts::AccountStoreError;
 pub use alerts::{Alert, AlertsDue};
 pub use backup::{BackupError, Contents, backup, inspect};
+pub use changes::{Change, Changes};
 pub use deliveries::{
     AttemptRecord, DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt, LoggedRequest,
 };
@@ -69,7 +71,7 @@ impl Store {
     pub fn open(dir: &Path, lock: Option<&DirectoryLock>, clock: Clock) -> Result<Self, OpenError> {
         let connection = open::open(dir, lock)?;
         let ids = IdSequence::after(sql::greatest_ulid(&connection)?);
-        let wakes = writer::Wakes::default();
+        let wakes = writer::Wakes::new(clock.now());
         let reader = reader::Reader::open(&database_path(dir))
             .map_err(|e| OpenError::Unreadable(e.to_string()))?;
         let writer = writer::Writer::start(connection, ids, clock, wakes.clone())
@@ -89,6 +91,11 @@ impl Store {
     /// Notified after a commit by which a webhook began to fail, failed once too often, or is well again.
     pub fn health_changed(&self) -> Arc<Notify> {
         self.wakes.health.clone()
+    }
+
+    /// What changed, for pages that are kept up to date.
+    pub fn changes(&self) -> &Changes {
+        &self.wakes.changes
     }
 
     /// Whether the database answers, to a read and to a write.

@@ -6,6 +6,7 @@
 //! of SQLite (a full disk) end the whole transaction, and then every job of the batch is answered with that fault.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +15,7 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::changes::{Change, Changes};
 use super::error::StoreError;
 use crate::clock::{Clock, Timestamp};
 use crate::domain::id::{Id, IdSequence};
@@ -28,21 +30,35 @@ pub(super) struct Write<'a> {
     connection: &'a Connection,
     ids: &'a mut IdSequence,
     pub(super) now: Timestamp,
-    wake: &'a mut Woken,
+    said: &'a mut Said,
 }
 
 /// Who is woken after a commit. Wake-ups carry no data: who is woken looks.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Wakes {
     pub(super) deliveries: Arc<Notify>,
     pub(super) health: Arc<Notify>,
+    pub(super) changes: Changes,
 }
 
-/// Whom the jobs of a batch want to wake.
-#[derive(Clone, Copy, Default)]
-struct Woken {
-    deliveries: bool,
-    health: bool,
+impl Wakes {
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self {
+            deliveries: Arc::default(),
+            health: Arc::default(),
+            changes: Changes::new(now),
+        }
+    }
+
+    fn wake(&self, said: Said) {
+        if said.wake_deliveries {
+            self.deliveries.notify_one();
+        }
+        if said.wake_alerts {
+            self.health.notify_one();
+        }
+        self.changes.tell(said.changed);
+    }
 }
 
 impl Write<'_> {
@@ -52,12 +68,17 @@ impl Write<'_> {
 
     /// After the commit, the delivery loop looks for what is due.
     pub(super) fn wake_deliveries(&mut self) {
-        self.wake.deliveries = true;
+        self.said.wake_deliveries = true;
     }
 
     /// After the commit, it is looked whether somebody has to be told of a webhook's health.
     pub(super) fn wake_alerts(&mut self) {
-        self.wake.health = true;
+        self.said.wake_alerts = true;
+    }
+
+    /// After the commit, pages that show this are told to look again.
+    pub(super) fn changed(&mut self, change: Change) {
+        self.said.changed.insert(change);
     }
 }
 
@@ -207,6 +228,22 @@ impl Writer {
     }
 }
 
+/// What jobs said of what is to follow their commit.
+#[derive(Default)]
+struct Said {
+    wake_deliveries: bool,
+    wake_alerts: bool,
+    changed: BTreeSet<Change>,
+}
+
+impl Said {
+    fn add(&mut self, other: Self) {
+        self.wake_deliveries |= other.wake_deliveries;
+        self.wake_alerts |= other.wake_alerts;
+        self.changed.extend(other.changed);
+    }
+}
+
 struct State {
     connection: Connection,
     ids: IdSequence,
@@ -247,13 +284,10 @@ impl State {
         if batch.is_empty() {
             return;
         }
-        let mut woken = Woken::default();
-        let fault = self.transaction(&mut batch, &mut woken).err();
-        if fault.is_none() && woken.deliveries {
-            self.wakes.deliveries.notify_one();
-        }
-        if fault.is_none() && woken.health {
-            self.wakes.health.notify_one();
+        let mut said = Said::default();
+        let fault = self.transaction(&mut batch, &mut said).err();
+        if fault.is_none() {
+            self.wakes.wake(said);
         }
         for job in batch {
             job.answer(fault.clone());
@@ -263,23 +297,23 @@ impl State {
     fn transaction(
         &mut self,
         batch: &mut [Box<dyn Job>],
-        woken: &mut Woken,
+        said: &mut Said,
     ) -> Result<(), StoreError> {
         let mut transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         for job in batch {
             let savepoint = transaction.savepoint()?;
-            let mut wanted = *woken;
+            let mut job_said = Said::default();
             let mut write = Write {
                 connection: &savepoint,
                 ids: &mut self.ids,
                 now: self.clock.now(),
-                wake: &mut wanted,
+                said: &mut job_said,
             };
             if job.run(&mut write) {
                 savepoint.commit()?;
-                *woken = wanted;
+                said.add(job_said);
             } else if savepoint.is_autocommit() {
                 // SQLite has rolled back everything, savepoints or not: nothing of this batch is stored.
                 return Err(StoreError::Full);
@@ -311,7 +345,8 @@ mod tests {
             .unwrap();
         connection.execute_batch(prepare).unwrap();
         let clock = Clock::System;
-        Writer::start(connection, IdSequence::after(None), clock, Wakes::default()).unwrap()
+        let (ids, wakes) = (IdSequence::after(None), Wakes::new(clock.now()));
+        Writer::start(connection, ids, clock, wakes).unwrap()
     }
 
     async fn insert(writer: &Writer, a: i64, bytes: usize) -> Result<(), StoreError> {

@@ -9,8 +9,9 @@ use askama::Template;
 use super::accounting::AccountingView;
 use super::failure::PageError;
 use super::fields::Fields;
-use super::notifications::view::DeliveryRow;
+use super::notifications::view::{DeliveryRow, ReportView, held};
 use super::page::{Frame, render};
+use super::times::Time;
 use super::visit::Visit;
 use crate::domain::delivery::State;
 use crate::domain::event::EventType;
@@ -35,6 +36,9 @@ struct DeliveriesPage {
     webhook: Webhook,
     filter: DeliveryFilter,
     accounting: AccountingView,
+    held: Option<Time>,
+    /// Of the test that was just sent from here.
+    report: Option<ReportView>,
     rows: Vec<DeliveryRow>,
     older: Option<String>,
 }
@@ -70,6 +74,14 @@ impl DeliveriesPage {
 
     fn address(&self) -> String {
         format!("/settings/notifications/{}/deliveries", self.webhook.id)
+    }
+
+    fn test(&self) -> String {
+        format!("/settings/notifications/{}/test", self.webhook.id)
+    }
+
+    fn doctor(&self) -> String {
+        format!("/settings/notifications/{}/doctor", self.webhook.id)
     }
 
     fn older_address(&self, before: &str) -> String {
@@ -132,17 +144,24 @@ pub(super) async fn show(visit: Visit, id: web::Path<String>) -> Result<HttpResp
         .await?
         .unwrap_or_default();
     let now = visit.site.clock.now();
-    let (frame, _) = visit.frame("Deliveries", "notifications");
+    let at_most = visit.site.delivery.attempts_at_most(webhook.retries);
+    let (frame, flash) = visit.frame("Deliveries", "notifications");
+    let report = flash
+        .test
+        .filter(|(tested, _)| *tested == webhook.id)
+        .map(|(_, report)| ReportView::of(&report));
     let rows = found
         .items
         .iter()
-        .map(|delivery| DeliveryRow::of(delivery, now))
+        .map(|delivery| DeliveryRow::of(delivery, at_most, now))
         .collect();
     render(
         StatusCode::OK,
         &DeliveriesPage {
             frame,
             accounting: AccountingView::of(&webhook.id, accounting),
+            held: held(&webhook, now),
+            report,
             webhook,
             filter,
             rows,
