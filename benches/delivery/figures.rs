@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::machine::Spent;
 
+/// A thread with less than this share of the whole is not named.
+const SMALL: f64 = 0.005;
+
 /// Durations in nanoseconds, sorted; all are kept, so quantiles are exact.
 pub struct Series(Vec<u64>);
 
@@ -73,12 +76,13 @@ impl Run {
         self.add_with_goal("program: CPU per 1,000 deliveries", "s", cpu, goal);
         self.add("… of it user", "s", spent.user / thousands);
         self.add("… of it system", "s", spent.system / thousands);
-        for (name, cpu) in &spent.threads {
-            self.threads.insert(name.clone(), cpu / thousands);
-        }
-        let ended = cpu - self.threads.values().sum::<f64>();
-        if ended > 0.000_5 {
-            self.threads.insert("threads that ended".into(), ended);
+        // Threads that have ended are known by what is missing to the whole.
+        let known: f64 = spent.threads.values().sum();
+        let ended = ("threads that ended".to_owned(), spent.cpu() - known);
+        for (name, cpu) in spent.threads.clone().into_iter().chain([ended]) {
+            let counts = cpu > spent.cpu() * SMALL;
+            let name = if counts { name } else { "others".into() };
+            *self.threads.entry(name).or_default() += cpu / thousands;
         }
     }
 }

@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Statement, params};
 use ulid::Ulid;
 
 use crate::figures::Series;
-use crate::{Fault, sample};
+use crate::{Fault, limits, sample};
 
 /// When the first row happened: 2025-01-01. Every id of the program's own is greater than those that are built here.
 const BEGINNING: i64 = 1_735_689_600_000;
@@ -31,7 +31,7 @@ const EVENT: &str = "INSERT OR IGNORE INTO events (id, type, feedback_id, body, 
     VALUES (?1, 'feedback.created', ?2, ?3, ?4)";
 const DELIVERY: &str =
     "INSERT INTO deliveries (id, event_id, webhook_id, state, due_at, attempts, round_attempts,
-    created_at, finished_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8)";
+    created_at, finished_at, request_headers) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9)";
 const ATTEMPT: &str =
     "INSERT INTO attempts (delivery_id, number, started_at, duration_us, status, error, error_code,
     response_headers, response_body, response_truncated, waiting_us)
@@ -127,20 +127,36 @@ impl<'a> Rows<'a> {
             at,
             0,
             at,
-            None::<i64>
+            None::<i64>,
+            None::<&str>
         ])?;
         Ok(())
     }
 
-    /// A finished delivery with its one attempt.
-    fn finished(&mut self, index: usize, place: usize, webhook: &str) -> Result<(), Fault> {
+    /// A finished delivery with its one attempt. `headers`: what the log keeps of the request.
+    fn finished(
+        &mut self,
+        index: usize,
+        place: usize,
+        webhook: &str,
+        headers: Option<&str>,
+    ) -> Result<(), Fault> {
         let (id, event) = (id("dlv", index, place), id("evt", index, 0));
         let at = time_of(index);
         let end = at + place as i64 + 1;
         let failed = (index * 7 + place).is_multiple_of(FAILED);
         let state = if failed { "failed" } else { "delivered" };
-        self.delivery
-            .execute(params![id, event, webhook, state, None::<i64>, 1, at, end])?;
+        self.delivery.execute(params![
+            id,
+            event,
+            webhook,
+            state,
+            None::<i64>,
+            1,
+            at,
+            end,
+            headers
+        ])?;
         let (status, error) = if failed {
             (500, Some("The endpoint answered 500."))
         } else {
@@ -199,7 +215,7 @@ pub fn build_backlog(path: &Path, webhook: &str, count: usize) -> Result<(), Fau
 }
 
 /// Stores `count` feedbacks, each with a finished delivery to each webhook; in a file that has them already, what
-/// retention took away.
+/// retention took away. The requests' headers are left out, which no list shows: they would double the file.
 pub fn build_history(path: &Path, webhooks: &[String], count: usize) -> Result<(), Fault> {
     let connection = builder(path)?;
     let mut rows = Rows::new(&connection, project(&connection)?)?;
@@ -218,7 +234,8 @@ pub fn build_history(path: &Path, webhooks: &[String], count: usize) -> Result<(
     connection.pragma_update(None, "foreign_keys", false)?;
     in_commits(&connection, 0, missing, |index| {
         rows.event(index)?;
-        (0..webhooks.len()).try_for_each(|place| rows.finished(index, place, &webhooks[place]))
+        (0..webhooks.len())
+            .try_for_each(|place| rows.finished(index, place, &webhooks[place], None))
     })?;
     Ok(connection.execute_batch("PRAGMA optimize")?)
 }
@@ -268,6 +285,7 @@ pub fn rows_per_second(path: &Path, time: Duration) -> Result<f64, Fault> {
     let connection = durable(path)?;
     let mut rows = Rows::new(&connection, any_project())?;
     let webhook = "wh_01K8X2Y3Z4A5B6C7D8E9F0G1H2";
+    let headers = serde_json::to_string(&limits::headers(&sample_body()))?;
     let begun = Instant::now();
     let mut index = 0;
     while begun.elapsed() < time {
@@ -275,7 +293,7 @@ pub fn rows_per_second(path: &Path, time: Duration) -> Result<f64, Fault> {
         for _ in 0..25 {
             rows.feedback(index, Status::New)?;
             rows.event(index)?;
-            rows.finished(index, 0, webhook)?;
+            rows.finished(index, 0, webhook, Some(&headers))?;
             index += 1;
         }
         connection.execute_batch("COMMIT")?;

@@ -61,6 +61,27 @@ pub fn single_posts(bench: &Bench, receiver: &mut Receiver) -> Result<Posts, Fau
 fn posts_with(bench: &Bench, receiver: &mut Receiver, in_flight: usize) -> Result<Posts, Fault> {
     receiver.secret(FOR_THE_LIMIT, SECRET)?;
     let body = file::sample_body();
+    let order = Order {
+        url: receiver.url(FOR_THE_LIMIT),
+        headers: headers(&body),
+        body,
+        in_flight,
+        time: bench.limit_time(),
+    };
+    let done: Done = Role::start(POSTS_ROLE, &order)?.hear()?;
+    let arrived = receiver.take()?.len();
+    if arrived != done.nanos.len() || arrived == 0 {
+        return Err(format!("the bare loop sent {}, {arrived} came", done.nanos.len()).into());
+    }
+    Ok(Posts {
+        per_second: arrived as f64 / done.seconds,
+        cpu: done.cpu / arrived as f64 * 1000.0,
+        times: Series::new(done.nanos),
+    })
+}
+
+/// The headers of a delivery with this body.
+pub fn headers(body: &str) -> Vec<(String, String)> {
     let mut headers: Vec<(String, String)> = [
         ("Content-Type", "application/json"),
         ("User-Agent", "Miniback-Webhook/1.0"),
@@ -78,23 +99,7 @@ fn posts_with(bench: &Bench, receiver: &mut Receiver, in_flight: usize) -> Resul
     .into();
     let signature = hex_signature(SECRET, body.as_bytes());
     headers.push(("X-Miniback-Signature".into(), signature));
-    let order = Order {
-        url: receiver.url(FOR_THE_LIMIT),
-        headers,
-        body,
-        in_flight,
-        time: bench.limit_time(),
-    };
-    let done: Done = Role::start(POSTS_ROLE, &order)?.hear()?;
-    let arrived = receiver.take()?.len();
-    if arrived != done.nanos.len() || arrived == 0 {
-        return Err(format!("the bare loop sent {}, {arrived} came", done.nanos.len()).into());
-    }
-    Ok(Posts {
-        per_second: arrived as f64 / done.seconds,
-        cpu: done.cpu / arrived as f64 * 1000.0,
-        times: Series::new(done.nanos),
-    })
+    headers
 }
 
 /// The bare loop's own process.

@@ -96,6 +96,7 @@ fn run(options: Options) -> Result<(), Fault> {
         scale: options.scale,
     };
     std::fs::create_dir_all(&bench.dir)?;
+    bench.tidy()?;
     let runs = if options.quick { 1 } else { options.runs };
     let machine = machine::description(&bench.dir.canonicalize()?);
     let how = json!({ "runs": runs, "quick": options.quick, "scale": options.scale });

@@ -11,8 +11,9 @@ const TOP: f64 = 44.0;
 const PLOT_HEIGHT: f64 = 190.0;
 /// Told apart by people who see no red or no green (Okabe and Ito).
 const COLOURS: [&str; 7] = [
-    "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#999999",
+    "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442",
 ];
+const GREY: &str = "#999";
 const BARE: &str = "bare loop";
 
 /// A bar: its name and its parts from the bottom.
@@ -108,7 +109,10 @@ fn cost(svg: &mut String, all: &[Measured], y: f64) {
     }
     let colour = |name: &str| {
         let place = names.iter().position(|known| *known == name);
-        COLOURS[place.unwrap_or(0) % COLOURS.len()]
+        match place {
+            Some(place) if name != BARE => COLOURS[place % COLOURS.len()],
+            _ => GREY,
+        }
     };
     let step = (right - LEFT) / bars.len() as f64;
     for (place, bar) in bars.iter().enumerate() {

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -120,8 +120,7 @@ impl Program {
 
     /// What it logged last, for the message of a run that failed.
     pub fn log(&self) -> String {
-        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        log.iter().cloned().collect::<Vec<_>>().join("\n")
+        lines_of(&self.log)
     }
 
     /// A call of the API that has to succeed.
@@ -219,34 +218,43 @@ pub fn text(value: &Value) -> Result<String, Fault> {
     Ok(text.to_owned())
 }
 
-/// Reads the log until it tells the address; goes on reading, so that the program never waits for us.
+/// Reads the log to its end, so that the program never waits for us; returns when it has told the address.
 fn listening(stderr: ChildStderr) -> Result<(SocketAddr, Log), Fault> {
     let log = Log::default();
-    let mut lines = BufReader::new(stderr).lines();
-    let keep = |log: &Log, line: String| {
-        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-        if log.len() == LOG {
-            log.pop_front();
+    let kept = Arc::clone(&log);
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            if let Some(address) = address(&line) {
+                // Who waited for it may have given up.
+                let _ = tell.send(address);
+            }
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() == LOG {
+                kept.pop_front();
+            }
+            kept.push_back(line);
         }
-        log.push_back(line);
-    };
-    let mut all = String::new();
-    for line in lines.by_ref() {
-        let line = line?;
-        let parsed: Value = serde_json::from_str(&line).unwrap_or_default();
-        if parsed["message"] == "listening" {
-            let address = text(&parsed["url"])?;
-            let address = address.trim_start_matches("http://").parse()?;
-            let kept = Arc::clone(&log);
-            std::thread::spawn(move || {
-                lines
-                    .map_while(Result::ok)
-                    .for_each(|line| keep(&kept, line));
-            });
-            return Ok((address, log));
+    });
+    match told.recv_timeout(PATIENCE) {
+        Ok(address) => Ok((address, log)),
+        Err(error) => {
+            let lines = lines_of(&log);
+            Err(format!("the program did not come to listen ({error}):\n{lines}").into())
         }
-        all.push_str(&line);
-        all.push('\n');
     }
-    Err(format!("the program ended before it listened:\n{all}").into())
+}
+
+/// The address in the log's line that says it listens.
+fn address(line: &str) -> Option<SocketAddr> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let url = line["url"]
+        .as_str()
+        .filter(|_| line["message"] == "listening")?;
+    url.strip_prefix("http://")?.parse().ok()
+}
+
+fn lines_of(log: &Log) -> String {
+    let log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    log.iter().cloned().collect::<Vec<_>>().join("\n")
 }

@@ -17,7 +17,7 @@ const POINTS: usize = 50;
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub fn run(bench: &Bench) -> Result<Run, Fault> {
-    let count = bench.scaled(1_000_000, 2_000);
+    let count = bench.scaled(1_000_000, 1_000);
     let dir = bench.new_dir()?;
     let mut receiver = Receiver::start(false)?;
     let program = Program::start(dir.path(), &[])?;

@@ -34,7 +34,7 @@ pub fn run(bench: &Bench, webhooks: usize) -> Result<Run, Fault> {
 fn measure(bench: &Bench, setting: &mut Setting) -> Result<Run, Fault> {
     let webhooks = setting.webhooks.len();
     let goals = if webhooks == 1 { ONE } else { MANY };
-    let count = bench.count(50_000, 400);
+    let count = bench.count(50_000, 400 / webhooks);
     let patience = Duration::from_secs(60) + Duration::from_millis((count * webhooks) as u64 * 5);
 
     let warm_up = generator::generate(&setting.plan(bench.count(WARM_UP, 50), None))?;

@@ -66,6 +66,9 @@ pub const ALL: &[Workload] = &[
     },
 ];
 
+/// Begins the names of directories that live as long as their process, whose number follows.
+const RUN: &str = "run-";
+
 /// How the workloads are to be run.
 pub struct Bench {
     /// Holds the data directories.
@@ -77,8 +80,25 @@ pub struct Bench {
 }
 
 impl Bench {
+    /// A directory that is gone when it is dropped.
     pub fn new_dir(&self) -> Result<TempDir, Fault> {
-        Ok(TempDir::with_prefix_in("run-", &self.dir)?)
+        let prefix = format!("{RUN}{}-", std::process::id());
+        Ok(TempDir::with_prefix_in(prefix, &self.dir)?)
+    }
+
+    /// Removes what a benchmark that was interrupted has left.
+    pub fn tidy(&self) -> Result<(), Fault> {
+        for entry in std::fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let owner = name
+                .to_str()
+                .and_then(|name| name.strip_prefix(RUN)?.split('-').next());
+            if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
+                std::fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     pub fn count(&self, whole: usize, quick: usize) -> usize {
