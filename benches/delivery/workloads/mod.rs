@@ -51,12 +51,12 @@ pub const ALL: &[Workload] = &[
     },
     Workload {
         key: "w5",
-        title: "a backlog of 1,000,000 deliveries to an endpoint that was down",
+        title: "a backlog for an endpoint that was down",
         run: backlog::run,
     },
     Workload {
         key: "w6",
-        title: "pages with 1,000,000 feedbacks and 5,000,000 finished deliveries",
+        title: "pages, search and export over a large file; retention in it",
         run: pages::run,
     },
     Workload {
