@@ -115,9 +115,11 @@ fn run(options: Options) -> Result<(), Fault> {
     let mut failed = Vec::new();
     for workload in workloads::ALL.iter().filter(is_chosen) {
         let done = repeat(&bench, workload, runs, &mut failed);
-        let measured = Measured::new(workload, done);
-        println!("{}", measured.table());
-        all.push(measured);
+        if !done.is_empty() {
+            let measured = Measured::new(workload, done);
+            println!("{}", measured.table());
+            all.push(measured);
+        }
     }
     if let Some(file) = &options.json {
         let json = report::json(&machine, &how, &all);
