@@ -22,6 +22,7 @@ mod demo;
 mod failures;
 mod faults;
 mod harness;
+mod kill_storm;
 mod listen;
 mod metrics;
 mod moved_clock;

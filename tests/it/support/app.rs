@@ -240,7 +240,6 @@ impl App {
         (status, Arc::clone(&self.data))
     }
 
-    /// The file with everything in it.
     /// No file of the program may grow beyond this many bytes; `None`: as they like.
     #[track_caller]
     pub fn limit_files(&self, bytes: Option<u64>) {
@@ -256,6 +255,7 @@ impl App {
         assert!(done.success());
     }
 
+    /// The file with everything in it.
     pub fn database(&self) -> PathBuf {
         database(&self.dir)
     }

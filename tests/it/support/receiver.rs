@@ -102,6 +102,8 @@ pub enum Reply {
     },
     /// Another reply, once the gate is open.
     When(Gate, Box<Reply>),
+    /// Another reply, after this long.
+    Late(Duration, Box<Reply>),
     /// These bytes, then another reply on the same connection.
     First(Vec<u8>, Box<Reply>),
     /// These bytes, then the connection is closed.
@@ -149,6 +151,10 @@ impl Reply {
 
     pub fn when(self, gate: &Gate) -> Self {
         Self::When(gate.clone(), Box::new(self))
+    }
+
+    pub fn late(self, after: Duration) -> Self {
+        Self::Late(after, Box::new(self))
     }
 
     pub fn after(self, bytes: &str) -> Self {
@@ -331,6 +337,10 @@ fn answer(stream: &mut TcpStream, reply: Reply, shared: &Shared) -> std::io::Res
         }
         Reply::When(gate, then) => {
             gate.wait();
+            answer(stream, *then, shared)
+        }
+        Reply::Late(after, then) => {
+            thread::sleep(after);
             answer(stream, *then, shared)
         }
         Reply::First(bytes, then) => {
