@@ -5,7 +5,6 @@ use serde_json::json;
 use crate::support::api::{attempts, text};
 use crate::support::app::App;
 use crate::support::receiver::{Gate, Receiver, Reply};
-use crate::support::wait::until;
 
 #[test]
 fn an_outcome_that_cannot_be_stored_is_sent_once_and_recorded_when_the_disk_works_again() {
@@ -23,13 +22,7 @@ fn an_outcome_that_cannot_be_stored_is_sent_once_and_recorded_when_the_disk_work
     receiver.first();
     app.limit_files(Some(4_096));
     gate.open();
-    until("the log says that it cannot be stored", || {
-        app.log.find(|line| {
-            line["message"]
-                .as_str()
-                .is_some_and(|m| m.contains("cannot be stored"))
-        })
-    });
+    app.log.wait_for_message("an attempt cannot be stored");
     // Refused in words, and nothing half-stored.
     let body = json!({"project": "shop", "message": "not now"});
     api.post("/api/v1/feedback", body).problem(507);

@@ -330,6 +330,18 @@ impl Log {
         parsed.find(|line| test(line))
     }
 
+    /// Waits for a line whose message begins like this.
+    #[track_caller]
+    pub fn wait_for_message(&self, begin: &str) -> Value {
+        until_or_log(self, begin, || {
+            self.find(|line| {
+                line["message"]
+                    .as_str()
+                    .is_some_and(|m| m.starts_with(begin))
+            })
+        })
+    }
+
     /// The path and query of the one-time setup address, once it is in the log.
     #[track_caller]
     pub fn setup_path(&self) -> String {

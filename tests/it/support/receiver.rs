@@ -4,7 +4,7 @@
 //! a test that needs an answer late holds it back with a `Gate`.
 
 use std::collections::VecDeque;
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -299,8 +299,12 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 fn serve(mut stream: TcpStream, connection: usize, shared: &Shared) {
+    let Ok(reading) = stream.try_clone() else {
+        return;
+    };
+    let mut reading = BufReader::new(reading);
     for index in 0.. {
-        let Some(received) = read_request(&mut stream, connection, index) else {
+        let Some(received) = read_request(&mut reading, connection, index) else {
             let _ = stream.shutdown(Shutdown::Both);
             return;
         };
@@ -370,19 +374,24 @@ fn answer(stream: &mut TcpStream, reply: Reply, shared: &Shared) -> std::io::Res
 }
 
 /// Reads one request with a `Content-Length` (or none, and no body).
-fn read_request(stream: &mut TcpStream, connection: usize, index: usize) -> Option<Received> {
+fn read_request(
+    stream: &mut BufReader<TcpStream>,
+    connection: usize,
+    index: usize,
+) -> Option<Received> {
     let mut raw = Vec::new();
     let head_end = loop {
-        if let Some(at) = raw.windows(4).position(|four| four == b"\r\n\r\n") {
-            break at + 4;
+        if raw.ends_with(b"\r\n\r\n") {
+            break raw.len();
         }
         // A TLS handshake: real servers of plain HTTP answer it with an error, and do not wait for the end of a head.
         if raw == [0x16] {
-            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+            let _ = stream
+                .get_mut()
+                .write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
             return None;
         }
         let mut byte = [0; 1];
-        // A byte at a time, so that nothing of the next request is taken.
         match stream.read(&mut byte) {
             Ok(1) => raw.push(byte[0]),
             _ => return None,
