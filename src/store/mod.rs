@@ -21,6 +21,8 @@ mod redelivery;
 mod retention;
 mod secrets;
 mod sessions;
+mod soundness;
+mod space;
 mod sql;
 mod tokens;
 mod webhooks;
@@ -68,7 +70,8 @@ impl Store {
         let deliveries_due = Arc::new(Notify::new());
         let reader = reader::Reader::open(&database_path(dir))
             .map_err(|e| OpenError::Unreadable(e.to_string()))?;
-        let writer = writer::Writer::start(connection, ids, clock, deliveries_due.clone())
+        let log = lock.map(|_| space::Log::of(&database_path(dir)));
+        let writer = writer::Writer::start(connection, ids, clock, deliveries_due.clone(), log)
             .map_err(|e| OpenError::Unreadable(e.to_string()))?;
         Ok(Self {
             writer,

@@ -15,6 +15,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::error::StoreError;
+use super::space::Log;
 use crate::clock::{Clock, Timestamp};
 use crate::domain::id::{Id, IdSequence};
 
@@ -28,7 +29,14 @@ pub(super) struct Write<'a> {
     connection: &'a Connection,
     ids: &'a mut IdSequence,
     pub(super) now: Timestamp,
-    wake: &'a mut bool,
+    after: &'a mut After,
+}
+
+/// What is to be done after the commit.
+#[derive(Clone, Copy, Default)]
+struct After {
+    wake: bool,
+    cut_log: bool,
 }
 
 impl Write<'_> {
@@ -38,7 +46,12 @@ impl Write<'_> {
 
     /// After the commit, the delivery loop looks for what is due.
     pub(super) fn wake_deliveries(&mut self) {
-        *self.wake = true;
+        self.after.wake = true;
+    }
+
+    /// After the commit, the write-ahead log is folded back and cut.
+    pub(super) fn cut_log(&mut self) {
+        self.after.cut_log = true;
     }
 }
 
@@ -125,6 +138,7 @@ impl Writer {
         ids: IdSequence,
         clock: Clock,
         wake: Arc<Notify>,
+        log: Option<Log>,
     ) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let state = State {
@@ -132,6 +146,7 @@ impl Writer {
             ids,
             clock,
             wake,
+            log,
         };
         let thread = std::thread::Builder::new()
             .name("writer".into())
@@ -193,6 +208,8 @@ struct State {
     ids: IdSequence,
     clock: Clock,
     wake: Arc<Notify>,
+    /// The write-ahead log, where this process is the one that serves the database.
+    log: Option<Log>,
 }
 
 impl State {
@@ -222,42 +239,49 @@ impl State {
         }
         // What came after the close is answered by the queue's end: `StoreError::Closed`.
         let _ = self.connection.execute_batch("PRAGMA optimize");
+        if let Some(mut log) = self.log {
+            // Then the database is one file, and a copy of it is whole.
+            log.keep_short(&self.connection, true);
+        }
     }
 
     fn commit(&mut self, mut batch: Vec<Box<dyn Job>>) {
         if batch.is_empty() {
             return;
         }
-        let mut wake = false;
-        let fault = self.transaction(&mut batch, &mut wake).err();
-        if fault.is_none() && wake {
+        let mut after = After::default();
+        let fault = self.transaction(&mut batch, &mut after).err();
+        if fault.is_none() && after.wake {
             self.wake.notify_one();
         }
         for job in batch {
             job.answer(fault.clone());
+        }
+        if let Some(log) = &mut self.log {
+            log.keep_short(&self.connection, after.cut_log);
         }
     }
 
     fn transaction(
         &mut self,
         batch: &mut [Box<dyn Job>],
-        wake: &mut bool,
+        after: &mut After,
     ) -> Result<(), StoreError> {
         let mut transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         for job in batch {
             let savepoint = transaction.savepoint()?;
-            let mut woken = false;
+            let mut asked = *after;
             let mut write = Write {
                 connection: &savepoint,
                 ids: &mut self.ids,
                 now: self.clock.now(),
-                wake: &mut woken,
+                after: &mut asked,
             };
             if job.run(&mut write) {
                 savepoint.commit()?;
-                *wake |= woken;
+                *after = asked;
             } else if savepoint.is_autocommit() {
                 // SQLite has rolled back everything, savepoints or not: nothing of this batch is stored.
                 return Err(StoreError::Full);
@@ -289,7 +313,14 @@ mod tests {
             .unwrap();
         connection.execute_batch(prepare).unwrap();
         let clock = Clock::System;
-        Writer::start(connection, IdSequence::after(None), clock, Arc::default()).unwrap()
+        Writer::start(
+            connection,
+            IdSequence::after(None),
+            clock,
+            Arc::default(),
+            None,
+        )
+        .unwrap()
     }
 
     async fn insert(writer: &Writer, a: i64, bytes: usize) -> Result<(), StoreError> {

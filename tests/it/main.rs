@@ -42,3 +42,4 @@ mod support;
 mod targets;
 mod test_deliveries;
 mod tidy;
+mod unusable_data;

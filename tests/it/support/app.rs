@@ -273,19 +273,8 @@ impl Drop for App {
 
 /// The same command, started by a shell that ignores `SIGXFSZ`, which its program then does too.
 fn ignoring_the_file_size_signal(command: &Command) -> Command {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
-    shell
-        .arg(command.get_program())
-        .args(command.get_args())
-        .stdin(Stdio::null());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
-        };
-    }
-    shell
+    let script = "trap '' XFSZ; exec \"$0\" \"$@\"";
+    command::started_by(command, "sh", &["-c", script])
 }
 
 pub fn database(dir: &Path) -> PathBuf {
