@@ -37,6 +37,7 @@ mod retry_after;
 mod secrets;
 mod sessions;
 mod shutdown;
+mod space;
 mod subscriptions;
 mod support;
 mod targets;
