@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_millis(20);
 /// How soon it is tried again when a reader took longer.
 const AGAIN: Duration = Duration::from_millis(500);
 /// How many pages are given back in one step.
-const STEP: u32 = 100;
+const STEP: u32 = 64;
 /// How many free pages are kept: what is removed today is written again tomorrow.
 const SPARE: u32 = 64;
 
