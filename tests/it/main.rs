@@ -24,6 +24,7 @@ mod failures;
 mod faults;
 mod harness;
 mod kill_storm;
+mod leaks;
 mod listen;
 mod metrics;
 mod moved_clock;
