@@ -90,14 +90,13 @@ impl Storm {
         });
     }
 
-    /// Waits for an answer of this status, and returns it.
+    /// Waits until as many answers of this status have come, and returns the last one.
     #[track_caller]
-    pub fn wait_for_refusal(&self, status: u16) -> Answer {
-        until("something is refused", || {
+    pub fn wait_for_refusals(&self, status: u16, count: usize) -> Answer {
+        until("enough is refused", || {
             let refused = self.shared.refused.lock().unwrap();
-            refused
-                .get(&status)
-                .and_then(|answers| answers.last().cloned())
+            let answers = refused.get(&status)?;
+            (answers.len() >= count).then(|| answers.last().cloned())?
         })
     }
 
