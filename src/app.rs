@@ -59,7 +59,9 @@ impl StartError {
             Self::Open(
                 OpenError::Directory { .. }
                 | OpenError::Newer { .. }
-                | OpenError::NotADatabase { .. },
+                | OpenError::NotADatabase { .. }
+                | OpenError::Damaged { .. }
+                | OpenError::ReadOnly { .. },
             ) => 2,
             _ => 1,
         }

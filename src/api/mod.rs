@@ -16,4 +16,4 @@ mod secrets;
 mod webhook_tests;
 mod webhooks;
 
-pub use routes::configure;
+pub use routes::{configure, routes};

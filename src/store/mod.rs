@@ -24,6 +24,8 @@ mod redelivery;
 mod retention;
 mod secrets;
 mod sessions;
+mod soundness;
+mod space;
 mod sql;
 mod tokens;
 mod webhooks;
@@ -74,7 +76,8 @@ impl Store {
         let wakes = writer::Wakes::new(clock.now());
         let reader = reader::Reader::open(&database_path(dir))
             .map_err(|e| OpenError::Unreadable(e.to_string()))?;
-        let writer = writer::Writer::start(connection, ids, clock, wakes.clone())
+        let log = lock.map(|_| space::Log::of(&database_path(dir)));
+        let writer = writer::Writer::start(connection, ids, clock, wakes.clone(), log)
             .map_err(|e| OpenError::Unreadable(e.to_string()))?;
         Ok(Self {
             writer,

@@ -29,7 +29,7 @@ mod throttle;
 mod times;
 mod visit;
 
-pub use routes::configure;
+pub use routes::{configure, routes};
 
 use crate::clock::Clock;
 

@@ -1,7 +1,7 @@
 //! Every page and form on one screen: address, methods, who may ask for it, and the handler.
 
 use actix_web::middleware::from_fn;
-use actix_web::{HttpResponse, Resource, Route, web};
+use actix_web::{HttpResponse, Route, web};
 
 use super::failure::PageError;
 use super::guard::guard;
@@ -10,10 +10,15 @@ use super::{
     setup, sign_in,
 };
 use crate::server::access::Needs::{self, Admin, Member, Nothing};
-use crate::server::routing::{Entry, address, get, post};
+use crate::server::routing::{Address, Entry, Routes, address, get, post};
 
 pub fn configure(config: &mut web::ServiceConfig) {
-    config
+    routes().configure(config);
+}
+
+/// What there is, and who may.
+pub fn routes() -> Routes {
+    Routes::default()
         .service(page("/", [get(Nothing, home::show)]))
         .service(page("/static/{name}", [get(Nothing, assets::get)]))
         .service(page(
@@ -109,10 +114,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
             "/settings/account/sign-out-everywhere",
             [post(Member, account::sign_out_everywhere)],
         ))
-        .default_service(guarded(Nothing, web::to(nothing_here)));
+        .default_service(guarded(Nothing, web::to(nothing_here)))
 }
 
-fn page<const N: usize>(path: &str, methods: [Entry; N]) -> Resource {
+fn page<const N: usize>(path: &str, methods: [Entry; N]) -> Address {
     address(path, methods, guarded, |allow| {
         let wrong_method = move || {
             let error = PageError::Method(allow.clone());

@@ -223,6 +223,19 @@ fn calls_to_endpoints_are_made_in_one_place() {
 }
 
 #[test]
+fn addresses_are_served_from_the_tables_of_routes() {
+    // Else `every_route.rs` would not know of them. Health and the base path have nothing to keep from anybody.
+    let places = [
+        "src/server/routing.rs",
+        "src/server/health.rs",
+        "src/app.rs",
+        "src/demo/",
+    ];
+    let words = ["web::resource(", "web::scope(", ".route(\""];
+    assert_eq!(strays(&places, &words), Vec::<String>::new());
+}
+
+#[test]
 fn html_stands_in_templates_alone() {
     let tags = [
         "<div", "<p>", "<span", "<form", "<html", "<button", "<style", "<script",

@@ -15,5 +15,6 @@ pub mod pages;
 pub mod proxy;
 pub mod receiver;
 pub mod signature;
+pub mod storm;
 pub mod wait;
 pub mod webdriver;
