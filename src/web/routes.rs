@@ -63,6 +63,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
             [get(Admin, notifications::secret)],
         ))
         .service(page(
+            "/settings/notifications/{id}/receive",
+            [get(Admin, notifications::receive)],
+        ))
+        .service(page(
             "/settings/notifications/{id}/rotate",
             [post(Admin, notifications::rotate)],
         ))

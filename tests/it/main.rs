@@ -29,6 +29,8 @@ mod notifications;
 mod page_guards;
 mod payloads;
 mod pressed_twice;
+mod receiver_uses;
+mod receivers;
 mod redelivery;
 mod request_headers;
 mod retries;
