@@ -29,6 +29,7 @@ mod notifications;
 mod page_guards;
 mod payloads;
 mod pressed_twice;
+mod receive_page;
 mod receiver_uses;
 mod receivers;
 mod redelivery;

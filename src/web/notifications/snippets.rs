@@ -103,7 +103,7 @@ impl Framework {
                     "npm install next react react-dom",
                     file,
                     code,
-                    "npx next dev",
+                    "npx next dev --hostname 127.0.0.1",
                 )
             }
             Self::StandardWebhooksNode => (
