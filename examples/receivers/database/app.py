@@ -44,7 +44,7 @@ def miniback():
         event = webhook.verify(request.get_data(), request.headers)
     except (WebhookVerificationError, ValueError):  # ValueError: headers that are no signature at all
         return "invalid signature\n", 401
-    store(request.headers["X-Miniback-Delivery"], event)
+    store(request.headers["webhook-id"], event)  # the same as X-Miniback-Delivery, and signed
     return "", 204
 
 

@@ -35,7 +35,7 @@ def miniback():
         return "invalid signature\n", 401
     feedback = event["data"].get("feedback")  # a `test` has none
     is_urgent = event["event"] == "feedback.created" and "urgent" in feedback["message"].lower()
-    delivery = request.headers["X-Miniback-Delivery"]
+    delivery = request.headers["webhook-id"]  # the same as X-Miniback-Delivery, and signed
     if is_urgent and delivery not in handled:
         handled[delivery] = True
         try:

@@ -39,7 +39,7 @@ app.post("/webhooks/miniback", express.raw({ type: () => true, limit: "1mb" }), 
   } catch {
     return response.status(401).send("invalid signature\n");
   }
-  const delivery = request.get("X-Miniback-Delivery");
+  const delivery = request.get("webhook-id"); // the same as X-Miniback-Delivery, and signed
   if (event.event === "feedback.created" && !handled.has(delivery)) {
     handled.add(delivery);
     const answer = await open(event.data).catch((error) => error);
