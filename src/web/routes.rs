@@ -70,6 +70,10 @@ pub fn routes() -> Routes {
             [get(Admin, notifications::secret)],
         ))
         .service(page(
+            "/settings/notifications/{id}/receive",
+            [get(Admin, notifications::receive)],
+        ))
+        .service(page(
             "/settings/notifications/{id}/rotate",
             [post(Admin, notifications::rotate)],
         ))

@@ -5,12 +5,15 @@
 
 mod forms;
 mod headers;
+mod receive;
+mod snippets;
 mod strip;
 pub(super) mod view;
 
 pub(super) use forms::{
     add, delete, edit, rotate, secret, set_enabled, set_topics, switch_now, test, test_draft,
 };
+pub(super) use receive::receive;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;

@@ -310,7 +310,7 @@ fn until_or_log<T>(log: &Log, what: &str, look: impl FnMut() -> Option<T>) -> T 
 pub struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
-    fn collect(from: impl std::io::Read + Send + 'static) -> Self {
+    pub fn collect(from: impl std::io::Read + Send + 'static) -> Self {
         let log = Self(Arc::default());
         let lines = Arc::clone(&log.0);
         thread::spawn(move || {

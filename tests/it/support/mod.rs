@@ -8,6 +8,7 @@ pub mod app;
 pub mod browser;
 pub mod command;
 pub mod events;
+pub mod example;
 pub mod forms;
 pub mod http;
 pub mod in_process;
