@@ -72,7 +72,7 @@ pub(super) fn fold_back(connection: &Connection) -> rusqlite::Result<bool> {
 impl Store {
     /// Gives some of the pages that removed rows have left back to the file system. Returns how many: 0 = enough.
     pub async fn give_back_space(&self) -> Result<u32, StoreError> {
-        self.writer.write(|write| give_back(write)).await
+        self.writer.write(give_back).await
     }
 }
 

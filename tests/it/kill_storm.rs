@@ -23,7 +23,11 @@ fn setup() -> Setup {
 
 /// Most feedback goes to one endpoint only, so that thousands are acknowledged in the time that the others take.
 fn project(number: usize) -> &'static str {
-    if number % 12 == 0 { "desk" } else { "shop" }
+    if number.is_multiple_of(12) {
+        "desk"
+    } else {
+        "shop"
+    }
 }
 
 #[test]

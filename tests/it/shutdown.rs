@@ -99,6 +99,9 @@ fn sigterm_under_load_records_what_is_in_flight_and_loses_nothing_that_was_ackno
     assert_eq!(app.wait().code(), Some(0));
     let (acknowledged, _) = storm.end();
     let recorded_by_then = slow.received().len();
+    let log = app.dir.join("miniback.db-wal");
+    let left = std::fs::metadata(log).map_or(0, |log| log.len());
+    assert_eq!(left, 0, "a copy of the database alone is whole");
 
     let app = App::setup().on(app.kill9()).start();
     let api = app.api();

@@ -132,7 +132,7 @@ impl Shared {
             let Some(created) = created else { continue };
             let feedback = text(&created.json(), "id").to_owned();
             self.note(project, &feedback, "feedback.created");
-            if number % 10 == 0 {
+            if number.is_multiple_of(10) {
                 let path = format!("/api/v1/feedback/{feedback}");
                 let reviewed = json!({"status": "REVIEWED"});
                 if self.call(&connection, "PATCH", &path, &reviewed).is_some() {
