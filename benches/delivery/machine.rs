@@ -97,7 +97,9 @@ impl Usage {
             let before = earlier.threads.get(id);
             let cpu = thread.cpu - before.map_or(0.0, |before| before.cpu);
             *spent.threads.entry(thread.name.clone()).or_default() += cpu;
-            spent.waits += thread.waits - before.map_or(0, |before| before.waits);
+            let waits = before.map_or(0, |before| before.waits);
+            // A number may have gone to another thread meanwhile.
+            spent.waits += thread.waits.saturating_sub(waits);
         }
         spent
     }

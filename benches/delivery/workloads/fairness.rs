@@ -60,7 +60,7 @@ fn measure(
     for endpoint in living..living + hanging {
         setting.receiver.hang(endpoint)?;
     }
-    let count = usize::try_from(RATE * bench.seconds(15, 1))?;
+    let count = usize::try_from(RATE * bench.time(15, 1))?;
     let patience = Duration::from_secs(60);
     let load = generator::generate(&setting.plan(count, Some(RATE as f64)))?;
     let arrivals = arrivals(&mut setting.receiver, &load.accepted, living, patience)?;

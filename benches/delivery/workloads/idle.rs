@@ -15,10 +15,10 @@ pub fn run(bench: &Bench) -> Result<Run, Fault> {
     let program = Program::start(dir.path(), &[])?;
     let mut web = Role::start(limits::WEB_ROLE, &())?;
     let _port: u16 = web.hear()?;
-    std::thread::sleep(Duration::from_secs(bench.seconds(12, 1)));
+    std::thread::sleep(Duration::from_secs(bench.time(12, 1)));
 
     let (before, web_before) = (program.usage()?, web.process.usage()?);
-    let seconds = bench.seconds(20, 1);
+    let seconds = bench.time(20, 1);
     std::thread::sleep(Duration::from_secs(seconds));
     let spent = program.usage()?.since(&before);
     let web_spent = web.process.usage()?.since(&web_before);

@@ -105,7 +105,7 @@ impl Bench {
         if self.quick { quick } else { whole }
     }
 
-    pub fn seconds(&self, whole: u64, quick: u64) -> u64 {
+    pub fn time(&self, whole: u64, quick: u64) -> u64 {
         if self.quick { quick } else { whole }
     }
 
@@ -116,7 +116,7 @@ impl Bench {
 
     /// How long each of the machine's limits is measured.
     pub fn limit_time(&self) -> Duration {
-        Duration::from_millis(self.seconds(3000, 200))
+        Duration::from_millis(self.time(3000, 200))
     }
 
     /// A database as the program makes it; nobody serves it.

@@ -42,7 +42,7 @@ fn at_rate(
         .program
         .wait_until_recorded(&setting.webhooks, patience)?;
 
-    let count = usize::try_from(rate * bench.seconds(20, 1))?;
+    let count = usize::try_from(rate * bench.time(20, 1))?;
     let before = setting.program.usage()?;
     let load = generator::generate(&setting.plan(count, Some(rate as f64)))?;
     let arrivals = arrivals(&mut setting.receiver, &load.accepted, 1, patience)?;
