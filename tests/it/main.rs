@@ -19,6 +19,7 @@ mod connections;
 mod crashes;
 mod delivery_pages;
 mod demo;
+mod doctor;
 mod failures;
 mod faults;
 mod harness;
