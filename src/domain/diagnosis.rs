@@ -4,7 +4,7 @@
 
 mod signatures;
 
-use super::body_change::{self, BodyChange};
+use super::body_change::{self, BodyChange, Excerpt};
 use super::verification::{self, Seen};
 use super::webhook::Secrets;
 use crate::clock::Timestamp;
@@ -42,8 +42,8 @@ pub struct Diagnosis {
 #[derive(Debug)]
 pub struct Difference {
     pub at: usize,
-    pub sent: String,
-    pub seen: String,
+    pub sent: Excerpt,
+    pub seen: Excerpt,
 }
 
 #[derive(Debug)]

@@ -134,7 +134,7 @@ impl<'a> Signatures<'a> {
     }
 
     fn here(&self) -> Vec<&'static str> {
-        let is_here = |name: &&str| (self.header)(name).is_some();
+        let is_here = |name: &&str| (self.header)(&name.to_ascii_lowercase()).is_some();
         Self::NAMES.into_iter().filter(is_here).collect()
     }
 
