@@ -173,33 +173,56 @@ pub fn undone(seen: &[u8]) -> Vec<(BodyChange, Vec<u8>)> {
     candidates
 }
 
-/// Where two bodies begin to differ, in words that point at it: byte, and what stands there in each.
-pub fn first_difference(sent: &[u8], seen: &[u8]) -> (usize, String, String) {
+/// A part of a body around the place where it begins to be another one; what cannot be seen is written as in code.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Excerpt {
+    pub before: String,
+    /// The first character that is not the same; empty at the end of the body.
+    pub differs: String,
+    pub after: String,
+}
+
+/// Where two bodies begin to differ, in bytes, and what stands there in each.
+pub fn first_difference(sent: &[u8], seen: &[u8]) -> (usize, Excerpt, Excerpt) {
     let at = sent
         .iter()
         .zip(seen)
         .position(|(a, b)| a != b)
         .unwrap_or_else(|| sent.len().min(seen.len()));
-    let around = |bytes: &[u8]| {
-        let from = at.saturating_sub(AROUND);
-        let to = bytes.len().min(at + AROUND);
-        let shown = String::from_utf8_lossy(&bytes[from.min(to)..to]);
-        // What cannot be seen is written as one writes it in code.
-        let mut text: String = shown
-            .trim_matches('\u{fffd}')
-            .chars()
-            .map(|c| match c {
-                c if c.is_control() || c == '\u{feff}' => c.escape_default().to_string(),
-                c => c.to_string(),
-            })
-            .collect();
-        if from > 0 {
-            text.insert(0, '…');
+    (at, Excerpt::of(sent, at), Excerpt::of(seen, at))
+}
+
+impl Excerpt {
+    fn of(bytes: &[u8], at: usize) -> Self {
+        // A letter of several bytes may differ in its last: it is shown whole.
+        let is_inside = |at: usize| bytes.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
+        let start = (0..=at).rev().find(|at| !is_inside(*at)).unwrap_or(0);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let before = text(&bytes[..start]);
+        let skip = before.chars().count().saturating_sub(AROUND);
+        let cut = if skip > 0 { "…" } else { "" };
+        let before: String = before.chars().skip(skip).map(visible).collect();
+        let rest = text(&bytes[start..bytes.len().min(start + 4 * (AROUND + 2))]);
+        let mut rest = rest.chars();
+        let differs = rest.next().map(visible).unwrap_or_default();
+        let mut after: String = rest.by_ref().take(AROUND).map(visible).collect();
+        if rest.next().is_some() {
+            after.push('…');
         }
-        text.push_str(if to < bytes.len() { "…" } else { "⏹" });
-        text
-    };
-    (at, around(sent), around(seen))
+        Self {
+            before: format!("{cut}{before}"),
+            differs,
+            after,
+        }
+    }
+}
+
+fn visible(c: char) -> String {
+    if c.is_control() || c == '\u{feff}' {
+        c.escape_default().to_string()
+    } else {
+        c.to_string()
+    }
 }
 
 /// The byte that stands for `c` where UTF-8 was read as Windows-1252, or as Latin-1.
@@ -332,13 +355,22 @@ mod tests {
 
     #[test]
     fn the_first_difference_is_pointed_at() {
-        let (at, sent, seen) = first_difference(br#"{"event":"test"}"#, br#"{"event": "test"}"#);
+        let told = |sent: &str, seen: &str| {
+            let (at, sent, seen) = first_difference(sent.as_bytes(), seen.as_bytes());
+            let write = |part: Excerpt| format!("{}[{}]{}", part.before, part.differs, part.after);
+            (at, write(sent), write(seen))
+        };
+        let (at, sent, seen) = told(r#"{"event":"test"}"#, r#"{"event": "test"}"#);
         assert_eq!(at, 9);
-        assert_eq!(sent, r#"{"event":"test"}⏹"#);
-        assert_eq!(seen, r#"{"event": "test"}⏹"#);
-        let (at, _, seen) = first_difference(b"{}", b"{}\r\n");
-        assert_eq!((at, seen.as_str()), (2, "{}\\r\\n⏹"));
+        assert_eq!(sent, r#"{"event":["]test"}"#);
+        assert_eq!(seen, r#"{"event":[ ]"test"}"#);
+        let (at, sent, seen) = told("{}", "{}\r\n");
+        assert_eq!((at, sent.as_str(), seen.as_str()), (2, "{}[]", r"{}[\r]\n"));
+        let (at, sent, seen) = told("für", "fär");
+        assert_eq!((at, sent.as_str(), seen.as_str()), (2, "f[ü]r", "f[ä]r"));
         let long = "ü".repeat(40);
-        first_difference(long.as_bytes(), format!("{long}x").as_bytes());
+        let (_, sent, seen) = told(&long, &format!("{long}x{long}"));
+        assert_eq!(sent, format!("…{}[]", "ü".repeat(16)));
+        assert_eq!(seen, format!("…{}[x]{}…", "ü".repeat(16), "ü".repeat(16)));
     }
 }

@@ -192,10 +192,10 @@ impl TestHint {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::Says => {
-                "A test has no data.feedback, which the endpoint asks for: look at event first, and answer a test with a 2xx."
+                "A test has no data.feedback, which the endpoint asks for: look at “event” first, and answer a test with a 2xx."
             }
             Self::Perhaps => {
-                "Perhaps the endpoint asks for data.feedback, which a test does not have: look at event first; its log tells more."
+                "Perhaps the endpoint asks for data.feedback, which a test does not have: look at “event” first; its log tells more."
             }
         }
     }

@@ -22,6 +22,7 @@ mod crashes;
 mod delivery_pages;
 mod demo;
 mod every_route;
+mod doctor;
 mod failures;
 mod faults;
 mod harness;

@@ -1,6 +1,8 @@
 //! What the diagnosis says of each thing that can be wrong.
 
 use super::*;
+use crate::domain::secret::Secret;
+use crate::domain::signature;
 use crate::domain::webhook::NextSecret;
 
 const BODY: &str = r#"{"event":"test","timestamp":"2025-10-31T12:34:56.789Z","data":{"message":"Grüße","user":"a@b.c"}}"#;

@@ -11,6 +11,7 @@ use askama::Template;
 
 use super::failure::PageError;
 use super::fields::LongFields;
+use super::once::Once;
 use super::page::{Frame, render};
 use super::visit::Visit;
 use crate::clock::Timestamp;
@@ -43,6 +44,8 @@ struct Form {
 }
 
 struct Report {
+    /// Another one each time: the script goes to what is new.
+    id: String,
     diagnosis: Diagnosis,
     /// The delivery in the log: its webhook's id and its own.
     delivery: Option<(String, String)>,
@@ -141,6 +144,7 @@ pub(super) async fn examine(
         clock: clock.flatten(),
     };
     let report = Report {
+        id: format!("result-{}", Once::key()),
         diagnosis: diagnosis::diagnose(&case),
         delivery: logged.map(|logged| {
             let record = logged.record;

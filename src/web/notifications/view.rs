@@ -328,6 +328,7 @@ impl DeliveryRow {
                     Some(due) if !delivery.attempts.is_empty() => {
                         format!("Next try {}", until(due, now))
                     }
+                    Some(due) if due > now => format!("First try {}", until(due, now)),
                     _ => "On its way".to_owned(),
                 },
             ),
