@@ -17,11 +17,12 @@ use crate::delivery::{self, connector};
 use crate::domain::egress_policy::EgressPolicy;
 use crate::domain::password;
 use crate::domain::retry::Schedule;
+use crate::server::door::Door;
 use crate::server::links::Links;
 use crate::server::origin::TrustedProxies;
 use crate::server::{Site, health, request_id, tokens};
 use crate::store::{self, AccountStoreError, LinkPurpose, OpenError, Store, StoreError};
-use crate::{api, retention, web as pages};
+use crate::{api, random, retention, web as pages};
 
 /// How long a setup address can be used.
 const SETUP_LIVES: Duration = Duration::from_secs(3600);
@@ -107,6 +108,14 @@ pub async fn start(
         options.retention,
     ));
 
+    let stamp_key = store.key("stamps", random::bytes()).await?;
+    let limits = &options.limits;
+    let door = Door::new(
+        clock.clone(),
+        &stamp_key,
+        &limits.limit_address,
+        &limits.limit_project,
+    );
     let proxies = TrustedProxies(options.trusted_proxy.clone());
     let site = web::Data::new(Site {
         store,
@@ -114,6 +123,7 @@ pub async fn start(
         delivery,
         links,
         proxies,
+        door,
     });
     let pages = web::Data::new(pages::WebState::new(clock));
     let timeout = options.delivery.timeout;

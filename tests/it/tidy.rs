@@ -36,6 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "config",
             "delivery",
             "domain",
+            "random",
             "retention",
             "server",
             "store",
