@@ -4,6 +4,7 @@
 
 mod body;
 mod deliveries;
+mod door;
 mod feedback;
 mod guard;
 mod lists;

@@ -5,15 +5,22 @@ use actix_web::{HttpResponse, Resource, ResponseError, Route, web};
 
 use super::guard::guard;
 use super::problem::Problem;
-use super::{deliveries, feedback, metrics, projects, secrets, webhook_tests, webhooks};
-use crate::server::access::Needs::{self, Admin, Member, Metrics, Submit};
-use crate::server::routing::{Entry, address, delete, get, patch, post};
+use super::{deliveries, door, feedback, metrics, projects, secrets, webhook_tests, webhooks};
+use crate::server::access::Needs::{self, Admin, Member, Metrics, Nothing, Submit};
+use crate::server::routing::{Entry, address, delete, get, options, patch, post};
 
 pub fn configure(config: &mut web::ServiceConfig) {
     config
         .service(call("/metrics", [get(Metrics, metrics::get)]))
         .service(
             web::scope("/api")
+                .service(
+                    call(
+                        "/feedback",
+                        [post(Nothing, door::take), options(Nothing, door::preflight)],
+                    )
+                    .wrap(from_fn(door::readable_by_all)),
+                )
                 .service(
                     web::scope("/v1")
                         .service(call(

@@ -50,6 +50,11 @@ method!(
 method!(post, Method::POST, web::post());
 method!(patch, Method::PATCH, web::patch());
 method!(delete, Method::DELETE, web::delete());
+method!(
+    options,
+    Method::OPTIONS,
+    web::route().method(Method::OPTIONS)
+);
 
 /// An address with its methods. `guarded` puts the guard of pages or of the API before a route; `wrong_method` makes
 /// the answer to any other method from what `Allow` says.

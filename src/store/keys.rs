@@ -10,9 +10,12 @@ impl Store {
     pub async fn key(&self, name: &'static str, fresh: [u8; 32]) -> Result<Vec<u8>, StoreError> {
         self.writer
             .write(move |write| {
-                let kept = sql::first(write, "SELECT key FROM keys WHERE name = ?1", [name], |row| {
-                    row.get(0)
-                })?;
+                let kept = sql::first(
+                    write,
+                    "SELECT key FROM keys WHERE name = ?1",
+                    [name],
+                    |row| row.get(0),
+                )?;
                 if let Some(key) = kept {
                     return Ok(key);
                 }

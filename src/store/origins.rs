@@ -147,7 +147,12 @@ fn forget_old(write: &Write<'_>, project: &ProjectId) -> Result<(), StoreError> 
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<OriginUse> {
-    let time = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis));
+    let time = |column| {
+        Ok::<_, rusqlite::Error>(
+            row.get::<_, Option<i64>>(column)?
+                .map(Timestamp::from_millis),
+        )
+    };
     Ok(OriginUse {
         project: ProjectId::new(row.get::<_, String>("project_id")?),
         origin: row.get("origin")?,

@@ -11,6 +11,7 @@ mod failure;
 mod feedback;
 mod fields;
 mod flash;
+mod form;
 mod guard;
 mod home;
 mod notifications;
@@ -25,6 +26,9 @@ mod sign_in;
 mod throttle;
 mod times;
 mod visit;
+mod widget;
+mod widget_use;
+mod words;
 
 pub use routes::configure;
 

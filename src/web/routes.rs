@@ -6,7 +6,8 @@ use actix_web::{HttpResponse, Resource, Route, web};
 use super::failure::PageError;
 use super::guard::guard;
 use super::{
-    account, assets, deliveries, delivery, feedback, home, notifications, projects, setup, sign_in,
+    account, assets, deliveries, delivery, feedback, form, home, notifications, projects, setup,
+    sign_in, widget, widget_use,
 };
 use crate::server::access::Needs::{self, Admin, Member, Nothing};
 use crate::server::routing::{Entry, address, get, post};
@@ -15,6 +16,11 @@ pub fn configure(config: &mut web::ServiceConfig) {
     config
         .service(page("/", [get(Nothing, home::show)]))
         .service(page("/static/{name}", [get(Nothing, assets::get)]))
+        .service(page("/widget.js", [get(Nothing, widget::script)]))
+        .service(page(
+            "/f/{slug}",
+            [get(Nothing, form::show), post(Nothing, form::send)],
+        ))
         .service(page(
             "/login",
             [get(Nothing, sign_in::show), post(Nothing, sign_in::sign_in)],
@@ -93,6 +99,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(page(
             "/settings/projects",
             [get(Member, projects::show), post(Admin, projects::create)],
+        ))
+        .service(page(
+            "/settings/projects/{project}/origins",
+            [post(Admin, widget_use::allow)],
         ))
         .service(page("/settings/account", [get(Member, account::show)]))
         .service(page(

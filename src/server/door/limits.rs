@@ -288,10 +288,7 @@ mod tests {
         let ids = [1, 2].map(|n| ProjectId::from_ulid(ulid::Ulid::from_parts(n, 0)));
         assert!(limits.address(ip("192.0.2.1")).unwrap().is_empty());
         assert!(limits.project(&ids[0]).is_ok());
-        assert_eq!(
-            limits.project(&ids[0]).unwrap_err().0.whose,
-            Whose::Project
-        );
+        assert_eq!(limits.project(&ids[0]).unwrap_err().0.whose, Whose::Project);
         assert!(limits.project(&ids[1]).is_ok());
     }
 

@@ -168,12 +168,15 @@ impl Site {
         left.extend(limits.project(&project.id).map_err(Refusal::Limited)?);
 
         // Asked for together, the two share a commit.
-        let (created, noted) = tokio::join!(self.store.create_feedback(new, idempotency, render), async {
-            match sender.origin {
-                Some(origin) => self.store.origin_seen(project.id, origin).await,
-                None => Ok(()),
+        let (created, noted) = tokio::join!(
+            self.store.create_feedback(new, idempotency, render),
+            async {
+                match sender.origin {
+                    Some(origin) => self.store.origin_seen(project.id, origin).await,
+                    None => Ok(()),
+                }
             }
-        });
+        );
         if let Err(error) = noted {
             tracing::warn!(%error, "the origin of a feedback could not be noted");
         }
@@ -216,10 +219,7 @@ impl Site {
                 .and_then(|context| checks.take("context", feedback::metadata(context))),
         };
         if let Some(stamp) = given.stamp {
-            checks.take(
-                "stamp",
-                self.door.stamps.check(&stamp, self.clock.now()),
-            );
+            checks.take("stamp", self.door.stamps.check(&stamp, self.clock.now()));
         }
         checks.finish()?;
         let idempotency = given.key.map(|key| Idempotency {

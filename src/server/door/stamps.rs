@@ -55,6 +55,11 @@ impl Stamps {
             _ => Ok(()),
         }
     }
+
+    /// Whether a stamp is good, or becomes so by waiting.
+    pub fn will_do(&self, stamp: &str, now: Timestamp) -> bool {
+        matches!(self.check(stamp, now), Ok(()) | Err(StampError::TooYoung))
+    }
 }
 
 #[cfg(test)]
@@ -68,6 +73,7 @@ mod tests {
         let stamp = stamps.issue(now);
         let at = |after| stamps.check(&stamp, now.plus(after));
         assert_eq!(at(Duration::from_millis(1_999)), Err(StampError::TooYoung));
+        assert!(stamps.will_do(&stamp, now));
         assert_eq!(at(AGE_MIN), Ok(()));
         assert_eq!(at(AGE_MAX), Ok(()));
         assert_eq!(
