@@ -24,7 +24,9 @@
   };
   const write = (key, value) => {
     memory[key] = value;
-    try { localStorage[key] = JSON.stringify(value); } catch { /* then it is kept for as long as the page is open */ }
+    try {
+      if (value) localStorage[key] = JSON.stringify(value); else delete localStorage[key];
+    } catch { /* then it is kept for as long as the page is open */ }
   };
   const unsent = () => read(outbox) ?? [];
 
@@ -52,7 +54,10 @@
       }
     } catch { /* no answer, or none of Miniback's */ }
     if (again) setTimeout(flush, again * 1000);
-    else write(outbox, unsent().filter((other) => other.key != key));
+    else {
+      const left = unsent().filter((other) => other.key != key);
+      write(outbox, left[0] && left);
+    }
     return [refusal, again];
   }
   let flushing;
@@ -89,6 +94,7 @@
     button,dialog{font:medium/1.5 system-ui,sans-serif}
     button{min-height:44px;padding:0 1.2em;border:1px solid transparent;border-radius:99px;background:${color};color:var(--on);font-weight:600;cursor:pointer}
     :focus-visible{outline:2px solid var(--ink);outline-offset:2px}
+    textarea:focus-visible,input:focus-visible{outline-offset:-1px}
     .launch{position:fixed;z-index:2147483647;bottom:max(20px,env(safe-area-inset-bottom));${left ? "left" : "right"}:20px;box-shadow:0 2px 12px #0005}
     .launch:focus-visible{outline:2px solid var(--on);outline-offset:-6px}
     dialog{width:min(25em,100% - 32px);max-width:none;max-height:calc(100% - 32px);margin:auto ${left ? "auto 20px 20px" : "20px 20px auto"};padding:1.25em;border:1px solid var(--edge);border-radius:14px;background:var(--page);color:var(--ink);box-shadow:0 8px 40px #0006;overflow-wrap:anywhere}
@@ -163,9 +169,9 @@
   // What happens in the dialog is not the page's business: its keys, its modals that close on a press or call the focus back.
   for (const type of ["keydown", "keyup", "keypress", "focusin", "pointerdown", "mousedown", "touchstart"])
     dialog.addEventListener(type, (event) => event.stopPropagation());
-  dialog.onmousedown = (event) => event.target == dialog && dialog.close();
+  dialog.onmousedown = (event) => { if (event.target == dialog) dialog.close(); }; // on the backdrop
   form.oninput = () => write(drafts, { message: message.value, email: email.value });
-  form.onkeydown = (event) => event.key == "Enter" && (event.ctrlKey || event.metaKey) && form.requestSubmit();
+  form.onkeydown = (event) => { if (event.key == "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit(); };
 
   form.onsubmit = async (event) => {
     event.preventDefault();
@@ -186,7 +192,7 @@
     submit.ariaBusy = null;
     if (refusal) said.textContent = /paused/.test(refusal.type) ? words.paused : `${words.failed} ${refusal.detail}`;
     else {
-      write(drafts, null);
+      write(drafts);
       message.value = "";
       form.hidden = true;
       said.textContent = again ? words.later : words.thanks;

@@ -17,8 +17,7 @@ fn a_site() -> DemoServer {
 async fn the_site_carries_the_widget_and_a_link_for_where_scripts_are_off() {
     let site = a_site();
     let page = get(format!("{}/", site.url)).await.text;
-    let tag =
-        r#"<script src="http://127.0.0.1:4999/widget.js" data-project="fernweh" defer></script>"#;
+    let tag = r##"<script src="http://127.0.0.1:4999/widget.js" data-project="fernweh" data-color="#a5401f" defer></script>"##;
     assert!(page.contains(tag), "{page}");
     assert!(page.contains(r#"href="http://127.0.0.1:4999/f/fernweh" data-miniback-open"#));
     site.stop().await.unwrap();
