@@ -44,14 +44,12 @@
         headers: { "Content-Type": "application/json", "Idempotency-Key": key, "X-Feedback-Source": "widget" },
         body: JSON.stringify({ ...body, projectSlug: project, stamp: "@STAMP@" }),
       });
-      const { status } = answer;
-      again = +answer.headers.get("Retry-After") || again;
-      // 409: it came before, and somebody has deleted it since.
-      if (answer.ok || status == 409) again = 0;
-      else if (status < 500 && status != 429 && status != 408) {
-        refusal = await answer.json();
+      const { status } = answer, told = await answer.json();
+      if (status < 500 && status != 429 && status != 408) {
         again = 0;
-      }
+        // 409: it came before, and somebody has deleted it since.
+        if (!answer.ok && status != 409) refusal = told;
+      } else again = +answer.headers.get("Retry-After") || again;
     } catch { /* no answer, or none of Miniback's */ }
     if (again) setTimeout(flush, again * 1000);
     else {

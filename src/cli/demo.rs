@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-use super::serve::{start_failure, until_told_to_stop};
+use super::serve::{start_failure, told_to_stop};
 use super::{Failure, print};
 use crate::app::{self, Running};
 use crate::clock::Clock;
@@ -68,8 +68,9 @@ async fn serve_demo(directory: &Path) -> Result<(), Failure> {
         receiver.url.clone(),
     )
     .map_err(Failure::new)?;
+    let told_to_stop = told_to_stop()?;
     say_what_to_try(&sign_in_link(&running).await?, &site, &receiver);
-    until_told_to_stop().await?;
+    told_to_stop.await;
     // The senders stop before the receiver, so that nothing is seen to fail at the end.
     site.stop().await.map_err(Failure::new)?;
     running.stop().await;
