@@ -51,21 +51,24 @@
         if (!answer.ok && status != 409) refusal = told;
       } else again = +answer.headers.get("Retry-After") || again;
     } catch { /* no answer, or none of Miniback's */ }
-    if (again) setTimeout(flush, again * 1000);
-    else {
+    if (again) {
+      clearTimeout(timer);
+      timer = setTimeout(flush, again * 1000);
+    } else {
       const left = unsent().filter((other) => other.key != key);
       write(outbox, left[0] && left);
     }
     return [refusal, again];
   }
-  let flushing;
+  let flushing, timer;
   async function flush() {
     if (flushing) return;
     flushing = true;
     for (const entry of unsent()) {
-      const [refusal] = await send(entry);
+      const [refusal, again] = await send(entry);
       // Its words go back to where they were written.
       if (refusal && !read(drafts)?.message) write(drafts, entry.body);
+      if (again) break;
     }
     flushing = false;
   }
@@ -94,6 +97,7 @@
     :focus-visible{outline:2px solid var(--ink);outline-offset:2px}
     textarea:focus-visible,input:focus-visible{outline-offset:-1px}
     .launch{position:fixed;z-index:2147483647;bottom:max(20px,env(safe-area-inset-bottom));${left ? "left" : "right"}:20px;box-shadow:0 2px 12px #0005}
+    .launch:has(+dialog[open]){visibility:hidden}
     .launch:focus-visible{outline:2px solid var(--on);outline-offset:-6px}
     dialog{width:min(25em,100% - 32px);max-width:none;max-height:calc(100% - 32px);margin:auto ${left ? "auto 20px 20px" : "20px 20px auto"};padding:1.25em;border:1px solid var(--edge);border-radius:14px;background:var(--page);color:var(--ink);box-shadow:0 8px 40px #0006;overflow-wrap:anywhere}
     ::backdrop{background:#0006}
