@@ -131,6 +131,13 @@ pub fn origins(list: Vec<String>) -> Result<Vec<String>, ProjectError> {
     Ok(origins)
 }
 
+/// The web origin of an address, as a browser writes it; `None` for what has none.
+pub fn origin(address: &str) -> Option<String> {
+    let url = Url::parse(address).ok()?;
+    let is_web = matches!(url.scheme(), "http" | "https");
+    is_web.then(|| url.origin().ascii_serialization())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,7 @@ mod failure;
 mod feedback;
 mod fields;
 mod flash;
+mod form;
 mod guard;
 mod home;
 mod live;
@@ -28,6 +29,9 @@ mod sign_in;
 mod throttle;
 mod times;
 mod visit;
+mod widget;
+mod widget_use;
+mod words;
 
 pub use routes::{configure, routes};
 

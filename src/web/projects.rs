@@ -9,6 +9,7 @@ use super::fields::Fields;
 use super::once::Once;
 use super::page::{Frame, render};
 use super::visit::Visit;
+use super::widget_use::{WidgetUse, WidgetUseOf};
 use crate::domain::project::{self, Project, ProjectStatus};
 use crate::store::CreateProjectError;
 
@@ -22,6 +23,7 @@ struct ProjectsPage {
     problem: Option<String>,
     /// By which two presses of "Create" are known to be one.
     key: String,
+    widget: WidgetUse,
 }
 
 impl ProjectsPage {
@@ -36,7 +38,14 @@ impl ProjectsPage {
             name: name.to_owned(),
             problem,
             key: Once::key(),
+            widget: WidgetUse::new(visit).await?,
         })
+    }
+
+    fn widget_of<'a>(&'a self, project: &'a Project) -> WidgetUseOf<'a> {
+        let allow = format!("/settings/projects/{}/origins", project.id);
+        self.widget
+            .of(project, self.frame.is_admin().then(|| self.frame.to(allow)))
     }
 
     fn is_paused(&self, project: &Project) -> bool {

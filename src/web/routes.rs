@@ -6,8 +6,8 @@ use actix_web::{HttpResponse, Route, web};
 use super::failure::PageError;
 use super::guard::guard;
 use super::{
-    account, assets, deliveries, delivery, doctor, feedback, home, live, notifications, projects,
-    setup, sign_in,
+    account, assets, deliveries, delivery, doctor, feedback, form, home, live, notifications,
+    projects, setup, sign_in, widget, widget_use,
 };
 use crate::server::access::Needs::{self, Admin, Member, Nothing};
 use crate::server::routing::{Address, Entry, Routes, address, get, post};
@@ -21,6 +21,11 @@ pub fn routes() -> Routes {
     Routes::default()
         .service(page("/", [get(Nothing, home::show)]))
         .service(page("/static/{name}", [get(Nothing, assets::get)]))
+        .service(page("/widget.js", [get(Nothing, widget::script)]))
+        .service(page(
+            "/f/{slug}",
+            [get(Nothing, form::show), post(Nothing, form::send)],
+        ))
         .service(page(
             "/login",
             [get(Nothing, sign_in::show), post(Nothing, sign_in::sign_in)],
@@ -108,6 +113,10 @@ pub fn routes() -> Routes {
         .service(page(
             "/settings/projects",
             [get(Member, projects::show), post(Admin, projects::create)],
+        ))
+        .service(page(
+            "/settings/projects/{project}/origins",
+            [post(Admin, widget_use::allow)],
         ))
         .service(page("/settings/account", [get(Member, account::show)]))
         .service(page(

@@ -32,6 +32,7 @@ fn every_page_has_a_strict_policy_and_no_inline_script_or_style() {
     let mut ada = app.signed_in();
     let mut pages = vec![
         app.visitor().get("/login").expect(200),
+        app.visitor().get("/f/nowhere").expect(404),
         app.visitor().try_sign_in(ADMIN, "not the password at all"),
         ada.get("/no-such-page").expect(404),
     ];

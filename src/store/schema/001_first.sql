@@ -44,6 +44,16 @@ CREATE TABLE projects (
     created_at      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Where a project's widget was used, and which origins tried in vain.
+CREATE TABLE origins (
+    project_id TEXT NOT NULL REFERENCES projects ON DELETE CASCADE,
+    origin     TEXT NOT NULL,
+    seen_at    INTEGER,                  -- when it last sent feedback
+    refused    INTEGER NOT NULL,         -- how often it was refused since
+    refused_at INTEGER,
+    PRIMARY KEY (project_id, origin)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE feedback (
     id         TEXT PRIMARY KEY,
     project_id TEXT NOT NULL REFERENCES projects ON DELETE CASCADE,
@@ -173,12 +183,6 @@ CREATE TABLE alerts (
     created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- What this installation made for itself, once.
-CREATE TABLE installation (
-    name  TEXT PRIMARY KEY,
-    value TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-
 -- What a call or form answered, so that the same one sent again does nothing twice.
 CREATE TABLE idempotency (
     owner        TEXT NOT NULL,          -- a token's or a user's id
@@ -192,3 +196,9 @@ CREATE TABLE idempotency (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_by_age ON idempotency (created_at);
 CREATE INDEX idempotency_by_feedback ON idempotency (feedback_id) WHERE feedback_id IS NOT NULL;
+
+-- What this installation signs with, beside the webhooks' secrets.
+CREATE TABLE keys (
+    name TEXT PRIMARY KEY,
+    key  BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
