@@ -15,6 +15,8 @@ pub enum Role {
 }
 
 impl Role {
+    pub const ALL: [Self; 2] = [Self::Admin, Self::Member];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Admin => "admin",
@@ -52,6 +54,8 @@ pub enum Scope {
 }
 
 impl Scope {
+    pub const ALL: [Self; 3] = [Self::Full, Self::Submit, Self::Metrics];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Full => "full",
@@ -80,6 +84,8 @@ pub struct User {
     pub email: String,
     pub role: Role,
     pub created_at: Timestamp,
+    /// When they last signed in or were at a page, to some minutes.
+    pub last_seen_at: Option<Timestamp>,
 }
 
 /// An API token, without what it is known by.
@@ -89,6 +95,8 @@ pub struct Token {
     pub name: String,
     pub scope: Scope,
     pub user: User,
+    /// The e-mail address of who made it; `None`: the command line.
+    pub created_by: Option<String>,
     pub created_at: Timestamp,
     pub last_used_at: Option<Timestamp>,
 }

@@ -103,6 +103,10 @@ id!(/// A user, `usr_…`.
     UserId, "usr");
 id!(/// An API token, `tok_…` (the id, not the token itself).
     TokenId, "tok");
+id!(/// A browser's session, `ses_…` (the id, not the cookie's value).
+    SessionId, "ses");
+id!(/// A one-time link, `lnk_…` (the id, not what opens it).
+    LinkId, "lnk");
 
 #[cfg(test)]
 mod tests {
