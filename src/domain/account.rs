@@ -15,12 +15,18 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Self; 2] = [Self::Admin, Self::Member];
-
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Admin => "admin",
             Self::Member => "member",
+        }
+    }
+
+    /// As it stands in a sentence.
+    pub const fn with_article(self) -> &'static str {
+        match self {
+            Self::Admin => "an admin",
+            Self::Member => "a member",
         }
     }
 }
@@ -54,8 +60,6 @@ pub enum Scope {
 }
 
 impl Scope {
-    pub const ALL: [Self; 3] = [Self::Full, Self::Submit, Self::Metrics];
-
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Full => "full",

@@ -21,6 +21,8 @@ pub enum AccountStoreError {
     NotFirst,
     #[error("this address has been used, or is too old")]
     LinkVoid,
+    #[error("only an admin may do this")]
+    NotAdmin,
     #[error(transparent)]
     Store(#[from] StoreError),
 }

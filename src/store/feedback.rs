@@ -46,7 +46,8 @@ pub struct StatusCounts {
     pub resolved: u64,
 }
 
-pub(super) const SELECT: &str = "SELECT feedback.*, projects.name AS project_name, slug AS project_slug
+pub(super) const SELECT: &str =
+    "SELECT feedback.*, projects.name AS project_name, slug AS project_slug
     FROM feedback JOIN projects ON projects.id = project_id";
 
 impl Store {

@@ -92,6 +92,7 @@ impl Store {
     ) -> Result<(), AccountStoreError> {
         self.writer
             .write(move |write| {
+                still_an_admin(write, &by)?;
                 if accounts::find_by_email(write, &email)?.is_some() {
                     return Err(AccountStoreError::Exists(email));
                 }
@@ -115,12 +116,20 @@ impl Store {
     ) -> Result<User, AccountStoreError> {
         self.writer
             .write(move |write| {
+                still_an_admin(write, &by)?;
                 let user = accounts::by_id(write, &user)?;
-                let before =
-                    "DELETE FROM one_time_links WHERE purpose = 'reset' AND user_id = ?1";
+                let before = "DELETE FROM one_time_links WHERE purpose = 'reset' AND user_id = ?1";
                 sql::run(write, before, [user.id.as_str()])?;
                 let purpose = LinkPurpose::Reset;
-                insert(write, purpose, Some(&user.id), None, Some(&by), token_hash, lives)?;
+                insert(
+                    write,
+                    purpose,
+                    Some(&user.id),
+                    None,
+                    Some(&by),
+                    token_hash,
+                    lives,
+                )?;
                 Ok(user)
             })
             .await
@@ -245,6 +254,15 @@ impl Store {
     }
 }
 
+/// Who is removed or made a member at this moment must not leave a way back in.
+fn still_an_admin(connection: &Connection, by: &UserId) -> Result<(), AccountStoreError> {
+    match accounts::by_id(connection, by) {
+        Ok(user) if user.role == Role::Admin => Ok(()),
+        Ok(_) | Err(AccountStoreError::Unknown(_)) => Err(AccountStoreError::NotAdmin),
+        Err(error) => Err(error),
+    }
+}
+
 fn insert(
     write: &mut Write<'_>,
     purpose: LinkPurpose,
@@ -300,8 +318,7 @@ fn account_link(
     token_hash: [u8; 32],
     now: Timestamp,
 ) -> Result<Option<AccountLink>, StoreError> {
-    let statement =
-        format!("{SELECT} WHERE token_hash = ?1 AND purpose = ?2 AND expires_at > ?3");
+    let statement = format!("{SELECT} WHERE token_hash = ?1 AND purpose = ?2 AND expires_at > ?3");
     let values = params![token_hash, purpose.as_str(), now.millis()];
     sql::first(connection, &statement, values, read)
 }

@@ -125,9 +125,8 @@ impl Store {
         self.reader
             .read_long(|c| {
                 let statement = "SELECT project_id, count(*) FROM feedback GROUP BY project_id";
-                let read = |row: &Row<'_>| {
-                    Ok((ProjectId::new(row.get::<_, String>(0)?), row.get(1)?))
-                };
+                let read =
+                    |row: &Row<'_>| Ok((ProjectId::new(row.get::<_, String>(0)?), row.get(1)?));
                 Ok(sql::all(c, statement, [], read)?.into_iter().collect())
             })
             .await
@@ -166,7 +165,9 @@ fn delete_step(write: &mut Write<'_>, id_or_slug: &str) -> Result<Step, StoreErr
     };
     let id = project.id.as_str();
     let some = "SELECT id FROM feedback WHERE project_id = ?1 ORDER BY id LIMIT ?2";
-    let ids = sql::all(write, some, params![id, STEP], |row| row.get::<_, String>(0))?;
+    let ids = sql::all(write, some, params![id, STEP], |row| {
+        row.get::<_, String>(0)
+    })?;
     for feedback in &ids {
         feedback::delete(write, feedback)?;
     }

@@ -98,7 +98,8 @@ impl Store {
     pub async fn touch_session(&self, token_hash: [u8; 32]) -> Result<(), StoreError> {
         self.writer
             .write(move |write| {
-                let statement = "UPDATE sessions SET seen_at = ?2 WHERE token_hash = ?1 RETURNING user_id";
+                let statement =
+                    "UPDATE sessions SET seen_at = ?2 WHERE token_hash = ?1 RETURNING user_id";
                 let values = params![token_hash, write.now.millis()];
                 let user = sql::first(write, statement, values, |row| row.get::<_, String>(0))?;
                 user.map_or(Ok(()), |user| accounts::seen(write, &UserId::new(user)))
@@ -134,7 +135,8 @@ impl Store {
     ) -> Result<Vec<SessionRecord>, StoreError> {
         self.reader
             .read(move |c| {
-                let statement = "SELECT * FROM sessions WHERE user_id = ?1 AND seen_at > ?2 AND created_at > ?3
+                let statement =
+                    "SELECT * FROM sessions WHERE user_id = ?1 AND seen_at > ?2 AND created_at > ?3
                      ORDER BY seen_at DESC, id DESC";
                 let limits = params![
                     user.as_str(),

@@ -55,7 +55,9 @@ mod tests {
                 "Firefox on Linux",
             ),
             (
-                &format!("Mozilla/5.0 (Windows NT 10.0; Win64; x64) {chrome} Safari/537.36 Edg/130.0"),
+                &format!(
+                    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) {chrome} Safari/537.36 Edg/130.0"
+                ),
                 "Edge on Windows",
             ),
             (

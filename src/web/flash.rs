@@ -45,6 +45,10 @@ pub(super) enum Made {
         user: UserId,
         link: String,
     },
+    /// What was erased, in words.
+    Erased {
+        words: String,
+    },
 }
 
 #[derive(Clone, Debug, Default)]
@@ -98,11 +102,7 @@ impl Flashes {
     }
 
     /// Takes what was made, if it is of the kind that the page shows.
-    pub(super) fn take_made(
-        &self,
-        session: [u8; 32],
-        is_shown: fn(&Made) -> bool,
-    ) -> Option<Made> {
+    pub(super) fn take_made(&self, session: [u8; 32], is_shown: fn(&Made) -> bool) -> Option<Made> {
         self.taken(session, |flash| flash.made.take_if(|made| is_shown(made)))
     }
 
@@ -150,7 +150,11 @@ mod tests {
         flashes.add([1; 32], |flash| flash.made = Some(made));
         assert!(flashes.take([1; 32]).made.is_none());
         let is_token = |made: &Made| matches!(made, Made::Token { .. });
-        assert!(flashes.take_made([1; 32], |made| !matches!(made, Made::Token { .. })).is_none());
+        assert!(
+            flashes
+                .take_made([1; 32], |made| !matches!(made, Made::Token { .. }))
+                .is_none()
+        );
         assert!(flashes.take_made([1; 32], is_token).is_some());
         assert!(flashes.take_made([1; 32], is_token).is_none());
     }

@@ -4,7 +4,9 @@
 //! makes them better without knowing any of them. Whoever asks is known by a session cookie ([`guard`]).
 
 mod account;
+mod api_tokens;
 mod assets;
+mod browser;
 mod deliveries;
 mod delivery;
 mod failure;
@@ -13,10 +15,14 @@ mod fields;
 mod flash;
 mod guard;
 mod home;
+mod invitation;
 mod notifications;
 mod once;
 mod page;
 mod password_checks;
+mod people;
+mod personal_data;
+mod privacy;
 mod projects;
 mod routes;
 mod session;

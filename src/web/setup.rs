@@ -74,12 +74,7 @@ pub(super) async fn set_up(visit: Visit, fields: Fields) -> Result<HttpResponse,
     let made = visit
         .site
         .store
-        .set_up(
-            tokens::hash(token),
-            email.to_owned(),
-            password_hash,
-            new,
-        )
+        .set_up(tokens::hash(token), email.to_owned(), password_hash, new)
         .await;
     match made {
         Ok(_) => {
