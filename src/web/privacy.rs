@@ -180,8 +180,8 @@ fn in_words(email: &str, erased: Erased) -> String {
         let noun = if number == 1 { one } else { many };
         format!("{} {noun}", thousands(number))
     };
-    format!(
-        "Erased of {email}: {} with their history, {} and {} in the log; {} canceled.",
+    let mut words = format!(
+        "Erased of {email}: {} with their history, {} and {} in the log.",
         count(erased.feedback, "feedback", "feedbacks"),
         count(erased.bodies, "stored body", "stored bodies"),
         count(
@@ -189,6 +189,10 @@ fn in_words(email: &str, erased: Erased) -> String {
             "request with its answer",
             "requests with their answers"
         ),
-        count(erased.canceled, "pending delivery", "pending deliveries"),
-    )
+    );
+    if erased.canceled > 0 {
+        let canceled = count(erased.canceled, "pending delivery", "pending deliveries");
+        words.push_str(&format!(" {canceled} canceled."));
+    }
+    words
 }

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on fails, and the line says where"
 )]
 
+mod account_pages;
 mod accounts;
 mod api;
 mod api_access;
@@ -28,16 +29,21 @@ mod moved_clock;
 mod notifications;
 mod page_guards;
 mod payloads;
+mod people;
 mod pressed_twice;
+mod privacy;
+mod project_pages;
 mod redelivery;
 mod request_headers;
 mod retries;
 mod retry_after;
 mod secrets;
 mod sessions;
+mod settings_in_a_browser;
 mod shutdown;
 mod subscriptions;
 mod support;
 mod targets;
 mod test_deliveries;
 mod tidy;
+mod token_pages;
