@@ -48,6 +48,8 @@ pub enum OpenError {
     Unreadable(String),
 }
 
+/// How long one waits for another program that holds the database.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// `PRAGMA application_id` of our databases, "mbck": another program's file is not taken for one.
 const APPLICATION_ID: u32 = u32::from_be_bytes(*b"mbck");
 
@@ -139,7 +141,7 @@ pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, Open
 
 fn prepare(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     let id: u32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     if id == 0 {

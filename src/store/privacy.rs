@@ -1,5 +1,7 @@
 //! What there is of one person: the feedback that was sent with their e-mail address, whatever its case.
 
+use std::time::Duration;
+
 use rusqlite::params;
 
 use super::deliveries::{self, LoggedAttempt};
@@ -149,5 +151,19 @@ impl Store {
                 erased
             })
             .await
+    }
+
+    /// After the last step: what was erased is not left in the write-ahead log either.
+    pub async fn finish_erasing(&self) -> Result<(), StoreError> {
+        for _ in 0..10 {
+            if self.writer.empty_log().await? {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        tracing::warn!(
+            "the write-ahead log is being read and could not be emptied; what was erased is overwritten there in time"
+        );
+        Ok(())
     }
 }

@@ -10,11 +10,13 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::error::StoreError;
+use super::open::BUSY_TIMEOUT;
 use crate::clock::{Clock, Timestamp};
 use crate::domain::id::{Id, IdSequence};
 
@@ -94,6 +96,8 @@ where
 
 enum Message {
     Job(Box<dyn Job>),
+    /// See [`Writer::empty_log`].
+    EmptyLog(oneshot::Sender<bool>),
     Close,
 }
 
@@ -173,6 +177,18 @@ impl Writer {
             .unwrap_or_else(|_| Err(StoreError::Closed.into()))
     }
 
+    /// Folds the write-ahead log back into the file and empties it: what was overwritten is in neither from then on.
+    /// `false`: somebody is reading what stands in it.
+    pub(super) async fn empty_log(&self) -> Result<bool, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let message = Message::EmptyLog(answer);
+        self.queue
+            .send(message)
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        answered.await.map_err(|_| StoreError::Closed)
+    }
+
     /// Finishes what is queued and closes the connection. Blocks until that is done.
     pub(super) fn close(&self) {
         // A full queue empties by itself: the thread is at work on it.
@@ -203,10 +219,15 @@ impl State {
                 break;
             };
             let mut batch = Vec::new();
+            let mut emptied = None;
             let mut next = Some(first);
             while let Some(message) = next {
                 match message {
                     Message::Job(job) => batch.push(job),
+                    Message::EmptyLog(answer) => {
+                        emptied = Some(answer);
+                        break;
+                    }
                     Message::Close => {
                         open = false;
                         break;
@@ -219,9 +240,24 @@ impl State {
                 };
             }
             self.commit(batch);
+            if let Some(answer) = emptied {
+                let _ = answer.send(self.empty_log());
+            }
         }
         // What came after the close is answered by the queue's end: `StoreError::Closed`.
         let _ = self.connection.execute_batch("PRAGMA optimize");
+    }
+
+    fn empty_log(&self) -> bool {
+        let fold = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let work = || {
+            // Others wait meanwhile, so readers are not waited for as long as elsewhere.
+            self.connection.busy_timeout(Duration::from_millis(100))?;
+            let busy = self.connection.query_row(fold, [], |row| row.get(0));
+            self.connection.busy_timeout(BUSY_TIMEOUT)?;
+            busy
+        };
+        matches!(work(), Ok(false))
     }
 
     fn commit(&mut self, mut batch: Vec<Box<dyn Job>>) {

@@ -154,6 +154,7 @@ pub(super) async fn erase(visit: Visit, fields: Fields) -> Result<HttpResponse, 
             }
             erased = erased.and(step);
         }
+        asked.site.store.finish_erasing().await?;
         let count = erased.feedback;
         tracing::info!(feedback = count, "the feedback of an address was erased");
         let words = in_words(&email, erased);

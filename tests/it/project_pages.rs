@@ -41,18 +41,16 @@ fn a_project_is_made_with_a_slug_or_without_and_shows_its_snippet() {
     );
 
     let form = ada.get("/settings/projects?add").form_with("Create");
-    let filled = form
-        .fill("Name", "Other")
-        .fill("Slug (optional)", "my-shop-b");
+    let filled = form.fill("Name", "Other").fill("Slug", "my-shop-b");
     let page = ada.submit(&filled.press("Create")).expect(422);
     let form = page.form_with("Create");
     assert!(page.text().contains("is taken"), "{}", page.text());
     assert_eq!(form.value("Name"), "Other");
-    let filled = form.fill("Slug (optional)", "Not A Slug").press("Create");
+    let filled = form.fill("Slug", "Not A Slug").press("Create");
     let page = ada.submit(&filled).expect(422);
     let filled = page
         .form_with("Create")
-        .fill("Slug (optional)", "other")
+        .fill("Slug", "other")
         .press("Create");
     ada.submit_and_follow(&filled).expect(200);
     assert_eq!(project(&app, "other")["name"], "Other");
