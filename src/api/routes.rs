@@ -23,14 +23,12 @@ pub fn routes() -> Routes {
         .service(call("/metrics", [get(Metrics, metrics::get)]))
         .service(
             scope("/api")
-                .service(
-                    address(
-                        "/feedback",
-                        [post(Nothing, door::take), options(Nothing, door::preflight)],
-                        |_, route| route.wrap(from_fn(door::readable_by_all)),
-                        |allow| wrong_method(allow).wrap(from_fn(door::readable_by_all)),
-                    ),
-                )
+                .service(address(
+                    "/feedback",
+                    [post(Nothing, door::take), options(Nothing, door::preflight)],
+                    |_, route| route.wrap(from_fn(door::readable_by_all)),
+                    |allow| wrong_method(allow).wrap(from_fn(door::readable_by_all)),
+                ))
                 .service(
                     scope("/v1")
                         .service(call(

@@ -142,7 +142,7 @@ async fn token(running: &Running) -> Result<String, Failure> {
     let hash = tokens::hash(&token);
     let store = &running.site.store;
     store
-        .create_token(USER.into(), "Demo".into(), Scope::Full, hash)
+        .create_token(USER.into(), "Demo".into(), Scope::Full, hash, None)
         .await
         .map_err(Failure::new)?;
     Ok(token)

@@ -118,7 +118,9 @@ pub fn origins(list: Vec<String>) -> Result<Vec<String>, ProjectError> {
                     && url.query().is_none()
                     && url.fragment().is_none()
                     && url.username().is_empty()
-                    && url.password().is_none() =>
+                    && url.password().is_none()
+                    // No pattern: a browser never sends one, so it would allow nothing.
+                    && !text.contains('*') =>
             {
                 url.origin().ascii_serialization()
             }
@@ -170,6 +172,7 @@ mod tests {
             "null",
             "ftp://a.b",
             "https://u:p@a.b",
+            "https://*.example.com",
         ] {
             assert!(origins(vec![bad.into()]).is_err(), "{bad}");
         }

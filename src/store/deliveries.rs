@@ -192,7 +192,7 @@ pub(super) fn insert_attempt(
     Ok(())
 }
 
-fn attempts(
+pub(super) fn attempts(
     connection: &Connection,
     delivery: &DeliveryId,
     answer: &str,

@@ -9,6 +9,7 @@ use super::page::{Page, PageRequest};
 use super::writer::Write;
 use super::{Store, events, projects, sql};
 use crate::clock::Timestamp;
+use crate::domain::account::email_key;
 use crate::domain::event;
 use crate::domain::feedback::{Feedback, NewFeedback, ProjectSummary, Status};
 use crate::domain::id::{FeedbackId, ProjectId, WebhookId};
@@ -46,7 +47,8 @@ pub struct StatusCounts {
     pub resolved: u64,
 }
 
-const SELECT: &str = "SELECT feedback.*, projects.name AS project_name, slug AS project_slug
+pub(super) const SELECT: &str =
+    "SELECT feedback.*, projects.name AS project_name, slug AS project_slug
     FROM feedback JOIN projects ON projects.id = project_id";
 
 impl Store {
@@ -188,14 +190,7 @@ impl Store {
     /// Deletes a feedback, and its words in the log. `false`: there is no such feedback.
     pub async fn delete_feedback(&self, id: FeedbackId) -> Result<bool, StoreError> {
         self.writer
-            .write(move |write| {
-                if sql::run(write, "DELETE FROM feedback WHERE id = ?1", [id.as_str()])? == 0 {
-                    return Ok(false);
-                }
-                take_words_out_of_the_log(write, id.as_str())?;
-                write.changed(Change::Feedback);
-                Ok(true)
-            })
+            .write(move |write| Ok(delete(write, id.as_str())?.is_some()))
             .await
     }
 }
@@ -228,18 +223,36 @@ impl FeedbackFilter {
     }
 }
 
+/// What the log held of a feedback that is deleted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Emptied {
+    pub(super) canceled: usize,
+    pub(super) bodies: usize,
+    pub(super) attempts: usize,
+}
+
+/// Deletes a feedback, and its words in the log: the one way by which a feedback goes. `None`: there is no such
+/// feedback.
+pub(super) fn delete(write: &mut Write<'_>, id: &str) -> Result<Option<Emptied>, StoreError> {
+    if sql::run(write, "DELETE FROM feedback WHERE id = ?1", [id])? == 0 {
+        return Ok(None);
+    }
+    write.changed(Change::Feedback);
+    Ok(Some(take_words_out_of_the_log(write, id)?))
+}
+
 /// Cancels what is pending of a feedback and empties what the log holds of its words: bodies, requests and answers.
-pub(super) fn take_words_out_of_the_log(
+fn take_words_out_of_the_log(
     write: &mut Write<'_>,
     feedback_id: &str,
-) -> Result<(), StoreError> {
+) -> Result<Emptied, StoreError> {
     const ITS_EVENTS: &str = "(SELECT id FROM events WHERE feedback_id = ?1)";
     let heard =
         format!("SELECT DISTINCT webhook_id FROM deliveries WHERE event_id IN {ITS_EVENTS}");
     for webhook in sql::all(write, &heard, [feedback_id], |row| row.get::<_, String>(0))? {
         write.changed(Change::Deliveries(WebhookId::new(webhook)));
     }
-    sql::run(
+    let canceled = sql::run(
         write,
         &format!(
             "UPDATE deliveries SET state = 'canceled', due_at = NULL, finished_at = ?2
@@ -247,18 +260,21 @@ pub(super) fn take_words_out_of_the_log(
         ),
         params![feedback_id, write.now.millis()],
     )?;
-    for statement in [
-        format!("UPDATE deliveries SET request_headers = NULL WHERE event_id IN {ITS_EVENTS}"),
-        format!(
-            "UPDATE attempts SET response_headers = NULL, response_body = NULL, error = NULL
-             WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_id IN {ITS_EVENTS})"
-        ),
-        "UPDATE events SET body = NULL WHERE feedback_id = ?1".to_owned(),
-        "UPDATE idempotency SET answer = NULL WHERE feedback_id = ?1".to_owned(),
-    ] {
-        sql::run(write, &statement, [feedback_id])?;
-    }
-    Ok(())
+    let empty = |statement: &str| sql::run(write, statement, [feedback_id]);
+    empty(&format!(
+        "UPDATE deliveries SET request_headers = NULL WHERE event_id IN {ITS_EVENTS}"
+    ))?;
+    let attempts = empty(&format!(
+        "UPDATE attempts SET response_headers = NULL, response_body = NULL, error = NULL
+         WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_id IN {ITS_EVENTS})"
+    ))?;
+    let bodies = empty("UPDATE events SET body = NULL WHERE feedback_id = ?1")?;
+    empty("UPDATE idempotency SET answer = NULL WHERE feedback_id = ?1")?;
+    Ok(Emptied {
+        canceled,
+        bodies,
+        attempts,
+    })
 }
 
 fn find(connection: &Connection, id: &FeedbackId) -> Result<Option<Feedback>, StoreError> {
@@ -274,14 +290,15 @@ fn insert(write: &Write<'_>, feedback: &Feedback) -> Result<(), StoreError> {
     let metadata = feedback.metadata.as_ref().map(sql::to_json).transpose()?;
     sql::run(
         write,
-        "INSERT INTO feedback (id, project_id, status, message, email, url, metadata, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO feedback (id, project_id, status, message, email, email_key, url, metadata, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             feedback.id.as_str(),
             feedback.project.id.as_str(),
             feedback.status.as_str(),
             feedback.message,
             feedback.email,
+            feedback.email.as_deref().map(email_key),
             feedback.url,
             metadata,
             feedback.created_at.millis()
@@ -294,7 +311,7 @@ fn status(row: &Row<'_>) -> rusqlite::Result<Status> {
     sql::named(row, "status", |text| text.parse().ok())
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Feedback> {
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Feedback> {
     let metadata: Option<String> = row.get("metadata")?;
     Ok(Feedback {
         id: FeedbackId::new(row.get::<_, String>("id")?),

@@ -5,7 +5,9 @@
 
 mod account;
 mod accounting;
+mod api_tokens;
 mod assets;
+mod browser;
 mod deliveries;
 mod delivery;
 mod doctor;
@@ -16,11 +18,15 @@ mod flash;
 mod form;
 mod guard;
 mod home;
+mod invitation;
 mod live;
 mod notifications;
 mod once;
 mod page;
 mod password_checks;
+mod people;
+mod personal_data;
+mod privacy;
 mod projects;
 mod routes;
 mod session;

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on fails, and the line says where"
 )]
 
+mod account_pages;
 mod accounting;
 mod accounts;
 mod alerts;
@@ -21,9 +22,9 @@ mod connections;
 mod crashes;
 mod delivery_pages;
 mod demo;
+mod doctor;
 mod door;
 mod every_route;
-mod doctor;
 mod failures;
 mod faults;
 mod harness;
@@ -37,8 +38,11 @@ mod moved_clock;
 mod notifications;
 mod page_guards;
 mod payloads;
+mod people;
 mod plain_form;
 mod pressed_twice;
+mod privacy;
+mod project_pages;
 mod receive_page;
 mod receiver_uses;
 mod receivers;
@@ -48,6 +52,7 @@ mod retries;
 mod retry_after;
 mod secrets;
 mod sessions;
+mod settings_in_a_browser;
 mod shutdown;
 mod space;
 mod subscriptions;
@@ -55,6 +60,7 @@ mod support;
 mod targets;
 mod test_deliveries;
 mod tidy;
+mod token_pages;
 mod unusable_data;
 mod widget;
 mod widget_script;

@@ -3,7 +3,15 @@
 use crate::support::app::{ADMIN, App};
 use crate::support::pages::Page;
 
-const PAGES: [&str; 3] = ["/feedback", "/settings/account", "/settings/notifications"];
+const PAGES: [&str; 7] = [
+    "/feedback",
+    "/settings/account",
+    "/settings/notifications",
+    "/settings/people?add",
+    "/settings/privacy",
+    "/settings/projects?add",
+    "/settings/tokens?add",
+];
 
 #[track_caller]
 fn is_guarded(page: &Page) {

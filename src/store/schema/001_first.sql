@@ -6,12 +6,15 @@ CREATE TABLE users (
     email_key     TEXT NOT NULL UNIQUE,  -- lower case: what accounts are told apart by
     password_hash TEXT NOT NULL,         -- PHC string, Argon2id
     role          TEXT NOT NULL CHECK (role IN ('admin', 'member')),
-    created_at    INTEGER NOT NULL
+    created_at    INTEGER NOT NULL,
+    last_seen_at  INTEGER                -- signed in or at a page, to some minutes
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE sessions (
     token_hash BLOB PRIMARY KEY,         -- SHA-256 of the cookie's value
+    id         TEXT NOT NULL UNIQUE,     -- by which a page names it
     user_id    TEXT NOT NULL REFERENCES users ON DELETE CASCADE,
+    browser    TEXT NOT NULL,            -- in our own words ("Firefox on Linux"), or ''
     created_at INTEGER NOT NULL,
     seen_at    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -19,10 +22,18 @@ CREATE INDEX sessions_by_user ON sessions (user_id);
 
 CREATE TABLE one_time_links (
     token_hash BLOB PRIMARY KEY,
-    purpose    TEXT NOT NULL CHECK (purpose IN ('setup', 'sign-in')),
-    user_id    TEXT REFERENCES users ON DELETE CASCADE,
+    id         TEXT NOT NULL UNIQUE,     -- by which a page names it
+    purpose    TEXT NOT NULL CHECK (purpose IN ('setup', 'sign-in', 'invitation', 'reset')),
+    user_id    TEXT REFERENCES users ON DELETE CASCADE,  -- 'sign-in', 'reset': whose
+    email      TEXT,                     -- 'invitation': who is invited, and as what
+    email_key  TEXT UNIQUE,
+    role       TEXT CHECK (role IN ('admin', 'member')),
+    made_by    TEXT REFERENCES users ON DELETE CASCADE,  -- who is removed leaves no way back in
+    created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX one_time_links_by_user ON one_time_links (user_id);
+CREATE INDEX one_time_links_by_maker ON one_time_links (made_by);
 
 CREATE TABLE tokens (
     id           TEXT PRIMARY KEY,
@@ -30,6 +41,7 @@ CREATE TABLE tokens (
     name         TEXT NOT NULL,
     scope        TEXT NOT NULL CHECK (scope IN ('full', 'submit', 'metrics')),
     user_id      TEXT NOT NULL REFERENCES users ON DELETE CASCADE,
+    created_by   TEXT REFERENCES users ON DELETE SET NULL,  -- NULL: the command line
     created_at   INTEGER NOT NULL,
     last_used_at INTEGER
 ) STRICT, WITHOUT ROWID;
@@ -60,10 +72,12 @@ CREATE TABLE feedback (
     status     TEXT NOT NULL CHECK (status IN ('NEW', 'REVIEWED', 'RESOLVED')),
     message    TEXT NOT NULL,
     email      TEXT,
+    email_key  TEXT,                     -- lower case: by which a person's feedback is found
     url        TEXT,
     metadata   TEXT,                     -- a JSON object
     created_at INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX feedback_by_email ON feedback (email_key, id) WHERE email_key IS NOT NULL;
 CREATE INDEX feedback_by_project ON feedback (project_id, id);
 CREATE INDEX feedback_by_status ON feedback (status, id);
 
