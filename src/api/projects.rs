@@ -2,35 +2,73 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
 use super::body::{Json, named};
-use super::lists::{List, Query};
+use super::lists::{List, Paging, Query};
 use super::problem::{Problem, answer_to_delete};
+use crate::domain::id::ProjectId;
 use crate::domain::invalid::Checks;
-use crate::domain::project::{self, ProjectStatus};
+use crate::domain::project::{self, Project, ProjectStatus};
 use crate::server::Site;
 use crate::store::{CreateProjectError, ProjectChange};
 
 const NOT_FOUND: Problem = Problem::NotFound("There is no such project.");
 
-#[derive(Deserialize)]
+/// The `{project}` of an address.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct ProjectName {
+    /// Its id or its slug.
+    #[param(
+        pattern = "^(prj_[0-9A-HJKMNP-TV-Z]{26}|[a-z0-9-]{1,64})$",
+        example = "my-website"
+    )]
+    project: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewProject)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Create {
+    /// Without control characters; white space at its ends is cut off.
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = "[^\\s]",
+        example = "My Website"
+    )]
     name: String,
+    /// Made from the name where it is left out. It never changes.
+    #[schema(pattern = "^[a-z0-9-]{1,64}$", example = "my-website")]
     slug: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ProjectChange)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Change {
+    #[schema(nullable = false, min_length = 1, max_length = 100, pattern = "[^\\s]")]
     #[serde(default, deserialize_with = "named")]
     name: Option<String>,
+    #[schema(nullable = false, example = "PAUSED")]
     #[serde(default, deserialize_with = "named")]
     status: Option<ProjectStatus>,
+    /// Replaces the list. Each as `https://example.com`, without a path; empty = every origin.
+    #[schema(nullable = false, max_items = 50, example = json!(["https://example.com"]))]
     #[serde(default, deserialize_with = "named")]
     allowed_origins: Option<Vec<String>>,
 }
 
+/// Makes a project
+///
+/// A slug that is made from the name gets `-2`, `-3`… where it is taken.
+#[utoipa::path(post, path = "/api/v1/projects", operation_id = "createProject", tag = "Projects",
+    request_body = Create,
+    responses(
+        (status = 201, description = "The project", body = Project),
+        (status = 409, description = "The slug that was given is taken"),
+    ))]
 pub(super) async fn create(
     site: web::Data<Site>,
     Json(body): Json<Create>,
@@ -57,11 +95,15 @@ pub(super) async fn create(
         .json(project))
 }
 
+/// Lists the projects
+#[utoipa::path(get, path = "/api/v1/projects", operation_id = "listProjects", tag = "Projects",
+    params(Paging<ProjectId>),
+    responses((status = 200, description = "A page of projects", body = List<Project>)))]
 pub(super) async fn list(
     site: web::Data<Site>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let page = Query::of(&request)?.page("prj_")?;
+    let page = Query::of(&request)?.page::<ProjectId>()?;
     Ok(
         HttpResponse::Ok().json(List::of(site.store.projects(page).await?, |project| {
             project
@@ -69,21 +111,31 @@ pub(super) async fn list(
     )
 }
 
+/// Shows a project
+#[utoipa::path(get, path = "/api/v1/projects/{project}", operation_id = "getProject", tag = "Projects",
+    params(ProjectName),
+    responses((status = 200, description = "The project", body = Project)))]
 pub(super) async fn get(
     site: web::Data<Site>,
-    project: web::Path<String>,
+    path: web::Path<ProjectName>,
 ) -> Result<HttpResponse, Problem> {
     let project = site
         .store
-        .project(project.into_inner())
+        .project(path.into_inner().project)
         .await?
         .ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok().json(project))
 }
 
+/// Changes a project
+///
+/// What is not named stays. A project that is `PAUSED` takes no feedback.
+#[utoipa::path(patch, path = "/api/v1/projects/{project}", operation_id = "changeProject", tag = "Projects",
+    params(ProjectName), request_body = Change,
+    responses((status = 200, description = "The project as it is now", body = Project)))]
 pub(super) async fn change(
     site: web::Data<Site>,
-    project: web::Path<String>,
+    path: web::Path<ProjectName>,
     Json(body): Json<Change>,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
@@ -99,16 +151,22 @@ pub(super) async fn change(
     checks.finish()?;
     let project = site
         .store
-        .change_project(project.into_inner(), change)
+        .change_project(path.into_inner().project, change)
         .await?
         .ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok().json(project))
 }
 
+/// Deletes a project with its feedback
+///
+/// Deliveries of it that are pending are canceled, and its words are taken out of the log.
+#[utoipa::path(delete, path = "/api/v1/projects/{project}", operation_id = "deleteProject", tag = "Projects",
+    params(ProjectName),
+    responses((status = 204, description = "It is deleted")))]
 pub(super) async fn delete(
     site: web::Data<Site>,
-    project: web::Path<String>,
+    path: web::Path<ProjectName>,
 ) -> Result<HttpResponse, Problem> {
-    let deleted = site.store.delete_project(project.into_inner()).await?;
+    let deleted = site.store.delete_project(path.into_inner().project).await?;
     answer_to_delete(deleted, NOT_FOUND)
 }

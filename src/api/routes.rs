@@ -5,90 +5,96 @@ use actix_web::{HttpResponse, Resource, ResponseError, Route, web};
 
 use super::guard::guard;
 use super::problem::Problem;
-use super::{deliveries, feedback, metrics, projects, secrets, webhook_tests, webhooks};
-use crate::server::access::Needs::{self, Admin, Member, Metrics, Submit};
+use super::{deliveries, document, feedback, metrics, projects, secrets, webhook_tests, webhooks};
+use crate::server::access::Needs::{self, Admin, Member, Metrics, Nothing, Submit};
 use crate::server::routing::{Entry, address, delete, get, patch, post};
 
-pub fn configure(config: &mut web::ServiceConfig) {
-    config
-        .service(call("/metrics", [get(Metrics, metrics::get)]))
-        .service(
-            web::scope("/api")
-                .service(
-                    web::scope("/v1")
-                        .service(call(
-                            "/projects",
-                            [get(Member, projects::list), post(Admin, projects::create)],
-                        ))
-                        .service(call(
-                            "/projects/{project}",
-                            [
-                                get(Member, projects::get),
-                                patch(Admin, projects::change),
-                                delete(Admin, projects::delete),
-                            ],
-                        ))
-                        .service(call(
-                            "/feedback",
-                            [get(Member, feedback::list), post(Submit, feedback::create)],
-                        ))
-                        .service(call(
-                            "/feedback/{id}",
-                            [
-                                get(Member, feedback::get),
-                                patch(Member, feedback::change),
-                                delete(Member, feedback::delete),
-                            ],
-                        ))
-                        .service(call(
-                            "/webhooks",
-                            [get(Admin, webhooks::list), post(Admin, webhooks::create)],
-                        ))
-                        .service(call(
-                            "/webhooks/test",
-                            [post(Admin, webhook_tests::unsaved)],
-                        ))
-                        .service(call(
-                            "/webhooks/{id}",
-                            [
-                                get(Admin, webhooks::get),
-                                patch(Admin, webhooks::change),
-                                delete(Admin, webhooks::delete),
-                            ],
-                        ))
-                        .service(call(
-                            "/webhooks/{id}/test",
-                            [post(Admin, webhook_tests::saved)],
-                        ))
-                        .service(call("/webhooks/{id}/secret", [get(Admin, secrets::get)]))
-                        .service(call(
-                            "/webhooks/{id}/secret/rotate",
-                            [post(Admin, secrets::rotate)],
-                        ))
-                        .service(call(
-                            "/webhooks/{id}/secret/rotate/finish",
-                            [post(Admin, secrets::finish)],
-                        ))
-                        .service(call(
-                            "/webhooks/{id}/deliveries",
-                            [get(Admin, deliveries::list)],
-                        ))
-                        .service(call(
-                            "/webhooks/{id}/recover",
-                            [post(Admin, deliveries::recover)],
-                        ))
-                        .service(call("/deliveries/{id}", [get(Admin, deliveries::get)]))
-                        .service(call(
-                            "/deliveries/{id}/redeliver",
-                            [post(Admin, deliveries::redeliver)],
-                        ))
-                        .default_service(web::to(nothing_here)),
-                )
-                .default_service(web::to(nothing_here)),
-        );
+/// The calls, as they are served and as the document has them.
+pub(super) fn calls() -> Vec<(&'static str, Vec<Entry>)> {
+    vec![
+        ("/metrics", vec![get(Metrics, metrics::get)]),
+        ("/api/v1/openapi.json", vec![get(Nothing, document::get)]),
+        (
+            "/api/v1/projects",
+            vec![get(Member, projects::list), post(Admin, projects::create)],
+        ),
+        (
+            "/api/v1/projects/{project}",
+            vec![
+                get(Member, projects::get),
+                patch(Admin, projects::change),
+                delete(Admin, projects::delete),
+            ],
+        ),
+        (
+            "/api/v1/feedback",
+            vec![get(Member, feedback::list), post(Submit, feedback::create)],
+        ),
+        (
+            "/api/v1/feedback/{id}",
+            vec![
+                get(Member, feedback::get),
+                patch(Member, feedback::change),
+                delete(Member, feedback::delete),
+            ],
+        ),
+        (
+            "/api/v1/webhooks",
+            vec![get(Admin, webhooks::list), post(Admin, webhooks::create)],
+        ),
+        (
+            "/api/v1/webhooks/test",
+            vec![post(Admin, webhook_tests::unsaved)],
+        ),
+        (
+            "/api/v1/webhooks/{id}",
+            vec![
+                get(Admin, webhooks::get),
+                patch(Admin, webhooks::change),
+                delete(Admin, webhooks::delete),
+            ],
+        ),
+        (
+            "/api/v1/webhooks/{id}/test",
+            vec![post(Admin, webhook_tests::saved)],
+        ),
+        (
+            "/api/v1/webhooks/{id}/secret",
+            vec![get(Admin, secrets::get)],
+        ),
+        (
+            "/api/v1/webhooks/{id}/secret/rotate",
+            vec![post(Admin, secrets::rotate)],
+        ),
+        (
+            "/api/v1/webhooks/{id}/secret/rotate/finish",
+            vec![post(Admin, secrets::finish)],
+        ),
+        (
+            "/api/v1/webhooks/{id}/deliveries",
+            vec![get(Admin, deliveries::list)],
+        ),
+        (
+            "/api/v1/webhooks/{id}/recover",
+            vec![post(Admin, deliveries::recover)],
+        ),
+        ("/api/v1/deliveries/{id}", vec![get(Admin, deliveries::get)]),
+        (
+            "/api/v1/deliveries/{id}/redeliver",
+            vec![post(Admin, deliveries::redeliver)],
+        ),
+    ]
 }
 
-fn call<const N: usize>(path: &str, methods: [Entry; N]) -> Resource {
+pub fn configure(config: &mut web::ServiceConfig) {
+    for (path, methods) in calls() {
+        config.service(call(path, methods));
+    }
+    // What is left beneath these is no page.
+    config.service(web::scope("/api").default_service(web::to(nothing_here)));
+}
+
+fn call(path: &str, methods: Vec<Entry>) -> Resource {
     address(path, methods, guarded, |allow| {
         web::to(move || {
             let problem = Problem::MethodNotAllowed {

@@ -27,6 +27,14 @@ impl Entry {
             route: route.to(handler),
         }
     }
+
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub fn needs(&self) -> Needs {
+        self.needs
+    }
 }
 
 macro_rules! method {
@@ -53,12 +61,13 @@ method!(delete, Method::DELETE, web::delete());
 
 /// An address with its methods. `guarded` puts the guard of pages or of the API before a route; `wrong_method` makes
 /// the answer to any other method from what `Allow` says.
-pub fn address<const N: usize>(
+pub fn address(
     path: &str,
-    entries: [Entry; N],
+    entries: impl IntoIterator<Item = Entry>,
     guarded: fn(Needs, Route) -> Route,
     wrong_method: impl FnOnce(String) -> Route,
 ) -> Resource {
+    let entries: Vec<Entry> = entries.into_iter().collect();
     let mut allow: Vec<&str> = entries.iter().map(|entry| entry.method.as_str()).collect();
     if allow.contains(&"GET") {
         allow.push("HEAD");

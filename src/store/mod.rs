@@ -37,7 +37,7 @@ pub use deliveries::{
     AttemptRecord, DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt, LoggedRequest,
 };
 pub use error::StoreError;
-pub use feedback::{CreateFeedbackError, FeedbackFilter, StatusCounts};
+pub use feedback::{CreateFeedbackError, CreatedFeedback, FeedbackFilter, StatusCounts};
 pub use idempotency::Idempotency;
 pub use metrics::{Metrics, WebhookMetrics};
 pub use open::{DirectoryLock, OpenError, VERSION, database_path, lock, make_directory};
