@@ -116,6 +116,8 @@ pub async fn start(
         proxies,
     });
     let pages = web::Data::new(pages::WebState::new(clock));
+    let api_docs = serde_json::to_value(api::document("/")).map_err(std::io::Error::from)?;
+    let api_docs = web::Data::new(pages::ApiDocs::new(&api_docs));
     let timeout = options.delivery.timeout;
     let app_site = site.clone();
     let server = HttpServer::new(move || {
@@ -123,6 +125,7 @@ pub async fn start(
         App::new()
             .app_data(app_site.clone())
             .app_data(pages.clone())
+            .app_data(api_docs.clone())
             .wrap(from_fn(request_id::name_requests))
             .configure(|config| beneath(config, &base_path))
             .configure(everything)

@@ -3,13 +3,14 @@
 //!
 //! What all calls have in common (the errors, the request's id, conditional reads) is added here, from what a call is.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{ArrayItems, ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
@@ -90,6 +91,8 @@ fn make() -> utoipa::openapi::OpenApi {
             .insert(error_name(status), response.into());
     }
 
+    name_what_lists_hold(&mut components.schemas);
+
     for (path, entries) in routes::calls() {
         let Some(item) = document.paths.paths.get_mut(path) else {
             continue;
@@ -110,6 +113,19 @@ fn operation<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Oper
         Method::PATCH => item.patch.as_mut(),
         Method::DELETE => item.delete.as_mut(),
         _ => None,
+    }
+}
+
+/// `List_Project` holds the whole schema of a project once more; a reference says which it is.
+fn name_what_lists_hold(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
+    for (name, list) in schemas {
+        let (Some(item), RefOr::T(Schema::Object(list))) = (name.strip_prefix("List_"), list)
+        else {
+            continue;
+        };
+        if let Some(RefOr::T(Schema::Array(data))) = list.properties.get_mut("data") {
+            data.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(item).into()));
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::body::{Json, named};
 use super::guard::Caller;
 use super::lists::{List, Paging, Query};
 use super::problem::{Problem, answer_to_delete};
+use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
 use crate::domain::feedback::{self, Feedback, NewFeedback, ProjectSummary, Status};
 use crate::domain::id::FeedbackId;
@@ -35,8 +36,7 @@ fn metadata_schema() -> Object {
 #[schema(as = NewFeedback)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Create {
-    /// The id or the slug of a project that is there.
-    #[schema(example = "my-website")]
+    #[schema(value_type = IdOrSlug)]
     project: String,
     /// Stored as it is sent. At least one character is no white space, and none is NUL.
     #[schema(
@@ -52,7 +52,6 @@ pub(super) struct Create {
     /// The page that it is about: http or https.
     #[schema(
         max_length = 2048,
-        format = "uri",
         pattern = "^[Hh][Tt][Tt][Pp][Ss]?://",
         example = "https://example.com/checkout"
     )]
@@ -201,7 +200,7 @@ fn idempotency(
 /// Lists feedback
 #[utoipa::path(get, path = "/api/v1/feedback", operation_id = "listFeedback", tag = "Feedback",
     params(Paging<FeedbackId>,
-        ("project" = Option<String>, Query, nullable = false, description = "Only of this project: its id or its slug.", example = "my-website"),
+        ("project" = Option<IdOrSlug>, Query, nullable = false, description = "Only of this project: its id or its slug."),
         ("status" = Option<Status>, Query, nullable = false, description = "Only with this status."),
         ("q" = Option<String>, Query, nullable = false, description = "Only what holds this text.", example = "button")),
     responses((status = 200, description = "A page of feedback", body = List<View>)))]

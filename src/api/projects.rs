@@ -1,30 +1,43 @@
 //! `/api/v1/projects`.
 
+use std::borrow::Cow;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use serde_json::json;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::body::{Json, named};
 use super::lists::{List, Paging, Query};
 use super::problem::{Problem, answer_to_delete};
 use crate::domain::id::ProjectId;
 use crate::domain::invalid::Checks;
-use crate::domain::project::{self, Project, ProjectStatus};
+use crate::domain::project::{self, ORIGINS_MAX, Project, ProjectStatus};
 use crate::server::Site;
 use crate::store::{CreateProjectError, ProjectChange};
 
 const NOT_FOUND: Problem = Problem::NotFound("There is no such project.");
 
-/// The `{project}` of an address.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-pub(super) struct ProjectName {
-    /// Its id or its slug.
-    #[param(
-        pattern = "^(prj_[0-9A-HJKMNP-TV-Z]{26}|[a-z0-9-]{1,64})$",
-        example = "my-website"
-    )]
-    project: String,
+/// How a project is named, for the document: by its id or its slug.
+pub(super) struct IdOrSlug;
+
+impl PartialSchema for IdOrSlug {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("The id or the slug of a project."))
+            .pattern(Some("^(prj_[0-7][0-9A-HJKMNP-TV-Z]{25}|[a-z0-9-]{1,64})$"))
+            .examples(["my-website"])
+            .into()
+    }
+}
+
+impl ToSchema for IdOrSlug {
+    fn name() -> Cow<'static, str> {
+        "ProjectIdOrSlug".into()
+    }
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -35,7 +48,7 @@ pub(super) struct Create {
     #[schema(
         min_length = 1,
         max_length = 100,
-        pattern = "[^\\s]",
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$",
         example = "My Website"
     )]
     name: String,
@@ -44,18 +57,37 @@ pub(super) struct Create {
     slug: Option<String>,
 }
 
+/// A list of what `project::origins` takes, for the document.
+fn origins_schema() -> Array {
+    let origin = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\s]+/?\s*$"));
+    ArrayBuilder::new()
+        .items(origin)
+        .max_items(Some(ORIGINS_MAX))
+        .description(Some(
+            "Replaces the list. Each as `https://example.com`, without a path; empty = every origin.",
+        ))
+        .examples([json!(["https://example.com"])])
+        .build()
+}
+
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ProjectChange)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Change {
-    #[schema(nullable = false, min_length = 1, max_length = 100, pattern = "[^\\s]")]
+    #[schema(
+        nullable = false,
+        min_length = 1,
+        max_length = 100,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
+    )]
     #[serde(default, deserialize_with = "named")]
     name: Option<String>,
     #[schema(nullable = false, example = "PAUSED")]
     #[serde(default, deserialize_with = "named")]
     status: Option<ProjectStatus>,
-    /// Replaces the list. Each as `https://example.com`, without a path; empty = every origin.
-    #[schema(nullable = false, max_items = 50, example = json!(["https://example.com"]))]
+    #[schema(schema_with = origins_schema)]
     #[serde(default, deserialize_with = "named")]
     allowed_origins: Option<Vec<String>>,
 }
@@ -113,15 +145,15 @@ pub(super) async fn list(
 
 /// Shows a project
 #[utoipa::path(get, path = "/api/v1/projects/{project}", operation_id = "getProject", tag = "Projects",
-    params(ProjectName),
+    params(("project" = IdOrSlug, Path)),
     responses((status = 200, description = "The project", body = Project)))]
 pub(super) async fn get(
     site: web::Data<Site>,
-    path: web::Path<ProjectName>,
+    project: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let project = site
         .store
-        .project(path.into_inner().project)
+        .project(project.into_inner())
         .await?
         .ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok().json(project))
@@ -131,11 +163,11 @@ pub(super) async fn get(
 ///
 /// What is not named stays. A project that is `PAUSED` takes no feedback.
 #[utoipa::path(patch, path = "/api/v1/projects/{project}", operation_id = "changeProject", tag = "Projects",
-    params(ProjectName), request_body = Change,
+    params(("project" = IdOrSlug, Path)), request_body = Change,
     responses((status = 200, description = "The project as it is now", body = Project)))]
 pub(super) async fn change(
     site: web::Data<Site>,
-    path: web::Path<ProjectName>,
+    project: web::Path<String>,
     Json(body): Json<Change>,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
@@ -151,7 +183,7 @@ pub(super) async fn change(
     checks.finish()?;
     let project = site
         .store
-        .change_project(path.into_inner().project, change)
+        .change_project(project.into_inner(), change)
         .await?
         .ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok().json(project))
@@ -161,12 +193,12 @@ pub(super) async fn change(
 ///
 /// Deliveries of it that are pending are canceled, and its words are taken out of the log.
 #[utoipa::path(delete, path = "/api/v1/projects/{project}", operation_id = "deleteProject", tag = "Projects",
-    params(ProjectName),
+    params(("project" = IdOrSlug, Path)),
     responses((status = 204, description = "It is deleted")))]
 pub(super) async fn delete(
     site: web::Data<Site>,
-    path: web::Path<ProjectName>,
+    project: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let deleted = site.store.delete_project(path.into_inner().project).await?;
+    let deleted = site.store.delete_project(project.into_inner()).await?;
     answer_to_delete(deleted, NOT_FOUND)
 }

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::body::OptionalJson;
+use super::body::{OptionalJson, whole_number};
 use super::problem::Problem;
 use super::webhooks::{NOT_FOUND, given_or_new};
 use crate::clock::Timestamp;
@@ -26,6 +26,7 @@ pub(super) struct Rotate {
     secret: Option<String>,
     /// For how long both are in force; 0, or left out: the next one takes effect at once.
     #[schema(minimum = 0, maximum = 168, example = 24)]
+    #[serde(default, deserialize_with = "whole_number")]
     overlap_hours: Option<u32>,
 }
 

@@ -19,7 +19,7 @@ use crate::server::Site;
 pub(super) struct Target {
     #[schema(
         max_length = 2048,
-        format = "uri",
+        pattern = r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/\s]",
         example = "https://api.example.com/webhooks/miniback"
     )]
     url: String,

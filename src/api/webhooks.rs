@@ -11,6 +11,7 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 use super::body::{Json, named};
 use super::lists::{List, Paging, Query};
 use super::problem::{Problem, answer_to_delete};
+use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
 use crate::domain::id::{ProjectId, WebhookId};
 use crate::domain::invalid::Checks;
@@ -61,19 +62,24 @@ pub(super) struct Create {
     /// Where deliveries go: https, or http to localhost.
     #[schema(
         max_length = 2048,
-        format = "uri",
+        pattern = r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/\s]",
         example = "https://api.example.com/webhooks/miniback"
     )]
     url: String,
-    #[schema(nullable = false, max_length = 200, example = "Our chat")]
+    #[schema(
+        nullable = false,
+        max_length = 200,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        example = "Our chat"
+    )]
     #[serde(default, deserialize_with = "named")]
     description: Option<String>,
     /// All where it is left out; none is allowed, and gets nothing.
     #[schema(nullable = false)]
     #[serde(default, deserialize_with = "named")]
     topics: Option<Vec<Topic>>,
-    /// Ids or slugs; empty = all projects.
-    #[schema(nullable = false, example = json!([]))]
+    /// Ids or slugs of projects that are there; empty = all projects.
+    #[schema(nullable = false, value_type = Option<Vec<IdOrSlug>>)]
     #[serde(default, deserialize_with = "named")]
     projects: Option<Vec<String>>,
     #[schema(nullable = false, example = true)]
@@ -98,18 +104,28 @@ pub(super) struct Create {
 #[serde(deny_unknown_fields)]
 pub(super) struct Change {
     /// Where deliveries go: https, or http to localhost.
-    #[schema(nullable = false, max_length = 2048, format = "uri")]
+    #[schema(
+        nullable = false,
+        max_length = 2048,
+        pattern = r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/\s]",
+        pattern = r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/\s]"
+    )]
     #[serde(default, deserialize_with = "named")]
     url: Option<String>,
-    #[schema(nullable = false, max_length = 200, example = "Our chat")]
+    #[schema(
+        nullable = false,
+        max_length = 200,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        example = "Our chat"
+    )]
     #[serde(default, deserialize_with = "named")]
     description: Option<String>,
     /// None is allowed, and gets nothing.
     #[schema(nullable = false)]
     #[serde(default, deserialize_with = "named")]
     topics: Option<Vec<Topic>>,
-    /// Ids or slugs; empty = all projects.
-    #[schema(nullable = false, example = json!([]))]
+    /// Ids or slugs of projects that are there; empty = all projects.
+    #[schema(nullable = false, value_type = Option<Vec<IdOrSlug>>)]
     #[serde(default, deserialize_with = "named")]
     projects: Option<Vec<String>>,
     #[schema(nullable = false, example = false)]

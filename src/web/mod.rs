@@ -4,6 +4,7 @@
 //! makes them better without knowing any of them. Whoever asks is known by a session cookie ([`guard`]).
 
 mod account;
+mod api_docs;
 mod assets;
 mod deliveries;
 mod delivery;
@@ -26,6 +27,7 @@ mod throttle;
 mod times;
 mod visit;
 
+pub use api_docs::ApiDocs;
 pub use routes::configure;
 
 use crate::clock::Clock;

@@ -6,7 +6,8 @@ use actix_web::{HttpResponse, Resource, Route, web};
 use super::failure::PageError;
 use super::guard::guard;
 use super::{
-    account, assets, deliveries, delivery, feedback, home, notifications, projects, setup, sign_in,
+    account, api_docs, assets, deliveries, delivery, feedback, home, notifications, projects,
+    setup, sign_in,
 };
 use crate::server::access::Needs::{self, Admin, Member, Nothing};
 use crate::server::routing::{Entry, address, get, post};
@@ -103,6 +104,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
             "/settings/account/sign-out-everywhere",
             [post(Member, account::sign_out_everywhere)],
         ))
+        .service(page("/docs/api", [get(Nothing, api_docs::show)]))
         .default_service(guarded(Nothing, web::to(nothing_here)));
 }
 

@@ -33,6 +33,7 @@ mod redelivery;
 mod request_headers;
 mod retries;
 mod retry_after;
+mod schemathesis;
 mod secrets;
 mod sessions;
 mod shutdown;
