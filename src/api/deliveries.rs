@@ -210,7 +210,7 @@ fn header_object(headers: &[(String, String)]) -> Map<String, Value> {
     object
 }
 
-/// Lists the deliveries of a webhook
+/// List the deliveries of a webhook
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}/deliveries", operation_id = "listDeliveries", tag = "Deliveries",
     params(("id" = WebhookId, Path), Paging<DeliveryId>,
         ("state" = Option<State>, Query, nullable = false, description = "Only in this state."),
@@ -260,7 +260,7 @@ pub(super) async fn list(
     Ok(HttpResponse::Ok().json(list))
 }
 
-/// Shows a delivery with what was sent and answered
+/// Show a delivery with what was sent and answered
 #[utoipa::path(get, path = "/api/v1/deliveries/{id}", operation_id = "getDelivery", tag = "Deliveries",
     params(("id" = DeliveryId, Path)),
     responses((status = 200, description = "The delivery", body = View)))]
@@ -276,7 +276,7 @@ pub(super) async fn get(
     Ok(HttpResponse::Ok().json(View::whole(&detail)))
 }
 
-/// Sends a delivery again
+/// Send a delivery again
 ///
 /// The same id and body, with a fresh set of retries; the numbers of attempts go on.
 #[utoipa::path(post, path = "/api/v1/deliveries/{id}/redeliver", operation_id = "redeliver", tag = "Deliveries",
@@ -295,7 +295,7 @@ pub(super) async fn redeliver(
     Ok(HttpResponse::Accepted().json(View::whole(&detail)))
 }
 
-/// Sends again what failed
+/// Send again what failed
 ///
 /// All deliveries of the webhook that ended as `failed` (or also as `canceled`) since a time; repeated at once: 0.
 #[utoipa::path(post, path = "/api/v1/webhooks/{id}/recover", operation_id = "recover", tag = "Deliveries",

@@ -37,7 +37,7 @@ pub fn document(address: &str) -> utoipa::openapi::OpenApi {
     document
 }
 
-/// Describes the API
+/// Read this document
 ///
 /// This document. It needs no token.
 #[utoipa::path(get, path = "/api/v1/openapi.json", operation_id = "getDocument", tag = "Operations",

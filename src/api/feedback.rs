@@ -107,7 +107,7 @@ fn render(feedback: &Feedback) -> String {
     serde_json::to_string(&View::of(feedback)).unwrap_or_default()
 }
 
-/// Sends feedback
+/// Send feedback
 ///
 /// It is stored together with its deliveries before this answers. With an `Idempotency-Key`, the same call sent again
 /// within 24 hours gets the answer of the first one, marked by `Idempotency-Replayed: true`, and makes nothing; of two
@@ -197,7 +197,7 @@ fn idempotency(
     }))
 }
 
-/// Lists feedback
+/// List feedback
 #[utoipa::path(get, path = "/api/v1/feedback", operation_id = "listFeedback", tag = "Feedback",
     params(Paging<FeedbackId>,
         ("project" = Option<IdOrSlug>, Query, nullable = false, description = "Only of this project: its id or its slug."),
@@ -246,7 +246,7 @@ pub(super) async fn list(
     Ok(HttpResponse::Ok().json(list))
 }
 
-/// Shows a feedback
+/// Show a feedback
 #[utoipa::path(get, path = "/api/v1/feedback/{id}", operation_id = "getFeedback", tag = "Feedback",
     params(("id" = FeedbackId, Path)),
     responses((status = 200, description = "The feedback", body = View)))]
@@ -262,7 +262,7 @@ pub(super) async fn get(
     Ok(HttpResponse::Ok().json(View::of(&feedback)))
 }
 
-/// Changes the status of a feedback
+/// Change the status of a feedback
 ///
 /// Any status may follow any. A change makes one event `feedback.updated`; the status that it has already makes none.
 #[utoipa::path(patch, path = "/api/v1/feedback/{id}", operation_id = "changeFeedback", tag = "Feedback",
@@ -281,7 +281,7 @@ pub(super) async fn change(
     Ok(HttpResponse::Ok().json(View::of(&feedback.ok_or(NOT_FOUND)?)))
 }
 
-/// Deletes a feedback
+/// Delete a feedback
 ///
 /// Deliveries of it that are pending are canceled, and its words are taken out of the log.
 #[utoipa::path(delete, path = "/api/v1/feedback/{id}", operation_id = "deleteFeedback", tag = "Feedback",

@@ -12,7 +12,7 @@ use crate::domain::feedback::Status;
 use crate::server::Site;
 use crate::store::{Metrics, WebhookMetrics};
 
-/// Figures for Prometheus
+/// Read figures for Prometheus
 ///
 /// Feedback by status, deliveries by state, and which webhooks fail, in Prometheus' text format.
 #[utoipa::path(get, path = "/metrics", operation_id = "getMetrics", tag = "Operations",

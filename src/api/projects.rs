@@ -92,7 +92,7 @@ pub(super) struct Change {
     allowed_origins: Option<Vec<String>>,
 }
 
-/// Makes a project
+/// Create a project
 ///
 /// A slug that is made from the name gets `-2`, `-3`… where it is taken.
 #[utoipa::path(post, path = "/api/v1/projects", operation_id = "createProject", tag = "Projects",
@@ -127,7 +127,7 @@ pub(super) async fn create(
         .json(project))
 }
 
-/// Lists the projects
+/// List projects
 #[utoipa::path(get, path = "/api/v1/projects", operation_id = "listProjects", tag = "Projects",
     params(Paging<ProjectId>),
     responses((status = 200, description = "A page of projects", body = List<Project>)))]
@@ -143,7 +143,7 @@ pub(super) async fn list(
     )
 }
 
-/// Shows a project
+/// Show a project
 #[utoipa::path(get, path = "/api/v1/projects/{project}", operation_id = "getProject", tag = "Projects",
     params(("project" = IdOrSlug, Path)),
     responses((status = 200, description = "The project", body = Project)))]
@@ -159,7 +159,7 @@ pub(super) async fn get(
     Ok(HttpResponse::Ok().json(project))
 }
 
-/// Changes a project
+/// Change a project
 ///
 /// What is not named stays. A project that is `PAUSED` takes no feedback.
 #[utoipa::path(patch, path = "/api/v1/projects/{project}", operation_id = "changeProject", tag = "Projects",
@@ -189,7 +189,7 @@ pub(super) async fn change(
     Ok(HttpResponse::Ok().json(project))
 }
 
-/// Deletes a project with its feedback
+/// Delete a project with its feedback
 ///
 /// Deliveries of it that are pending are canceled, and its words are taken out of the log.
 #[utoipa::path(delete, path = "/api/v1/projects/{project}", operation_id = "deleteProject", tag = "Projects",

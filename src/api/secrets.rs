@@ -54,7 +54,7 @@ fn answer(secrets: &Secrets) -> HttpResponse {
         })
 }
 
-/// Shows the secret of a webhook
+/// Show the secret of a webhook
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}/secret", operation_id = "getSecret", tag = "Webhooks",
     params(("id" = WebhookId, Path)),
     responses((status = 200, description = "What it signs with", body = View)))]
@@ -69,7 +69,7 @@ pub(super) async fn get(
     Ok(answer(&secrets.ok_or(NOT_FOUND)?))
 }
 
-/// Rotates the secret of a webhook
+/// Rotate the secret of a webhook
 ///
 /// With an overlap, `X-Miniback-Signature` stays by the old secret until it ends, `X-Miniback-Signature-Next` is by the
 /// new one, and `webhook-signature` holds both. Rotating again ends an overlap first.
@@ -107,7 +107,7 @@ pub(super) async fn rotate(
     ))
 }
 
-/// Ends the overlap of a rotation
+/// End the overlap of a rotation
 ///
 /// Without an overlap this changes nothing.
 #[utoipa::path(post, path = "/api/v1/webhooks/{id}/secret/rotate/finish", operation_id = "finishRotation", tag = "Webhooks",

@@ -66,7 +66,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// Tests a webhook
+/// Test a webhook
 ///
 /// Sends one signed `test` event now, also where it is switched off; nothing is tried again. Whatever connecting
 /// brings to light is a 200 with `success: false`.
@@ -91,7 +91,7 @@ pub(super) async fn saved(
     Ok(HttpResponse::Ok().json(View::of(&report)))
 }
 
-/// Tests a URL that is not saved yet
+/// Test a URL that is not saved yet
 ///
 /// A URL that may not be saved is a 422; whatever connecting brings to light is a 200 with `success: false`.
 #[utoipa::path(post, path = "/api/v1/webhooks/test", operation_id = "testUrl", tag = "Webhooks",

@@ -193,7 +193,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// Makes a webhook
+/// Create a webhook
 ///
 /// The answer alone holds the secret; `GET /api/v1/webhooks/{id}/secret` shows it again.
 #[utoipa::path(post, path = "/api/v1/webhooks", operation_id = "createWebhook", tag = "Webhooks",
@@ -249,7 +249,7 @@ pub(super) async fn create(
         .json(view))
 }
 
-/// Lists the webhooks
+/// List webhooks
 #[utoipa::path(get, path = "/api/v1/webhooks", operation_id = "listWebhooks", tag = "Webhooks",
     params(Paging<WebhookId>),
     responses((status = 200, description = "A page of webhooks", body = List<View>)))]
@@ -266,7 +266,7 @@ pub(super) async fn list(
     Ok(HttpResponse::Ok().json(list))
 }
 
-/// Shows a webhook
+/// Show a webhook
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}", operation_id = "getWebhook", tag = "Webhooks",
     params(("id" = WebhookId, Path)),
     responses((status = 200, description = "The webhook", body = View)))]
@@ -282,7 +282,7 @@ pub(super) async fn get(
     Ok(HttpResponse::Ok().json(View::of(&webhook, site.clock.now())))
 }
 
-/// Changes a webhook
+/// Change a webhook
 ///
 /// What is not named stays. Switching it off cancels what is pending for it.
 #[utoipa::path(patch, path = "/api/v1/webhooks/{id}", operation_id = "changeWebhook", tag = "Webhooks",
@@ -326,7 +326,7 @@ pub(super) async fn change(
     Ok(HttpResponse::Ok().json(View::of(&webhook, site.clock.now())))
 }
 
-/// Deletes a webhook
+/// Delete a webhook
 ///
 /// What is pending for it is canceled; its secret and headers are gone at once.
 #[utoipa::path(delete, path = "/api/v1/webhooks/{id}", operation_id = "deleteWebhook", tag = "Webhooks",

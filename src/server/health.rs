@@ -18,7 +18,7 @@ pub struct Health {
     status: &'static str,
 }
 
-/// Whether all is well
+/// Ask whether all is well
 ///
 /// For a load balancer or a watchdog: the database answers and the delivery loop runs.
 #[utoipa::path(get, path = "/healthz", operation_id = "getHealth", tag = "Operations", responses(

@@ -9,6 +9,7 @@
 mod accounts;
 mod api;
 mod api_access;
+mod api_document;
 mod backup;
 mod bad_bodies;
 mod bad_input;

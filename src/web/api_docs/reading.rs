@@ -167,7 +167,7 @@ fn who(security: &Value) -> String {
     if tokens.is_empty() {
         "No token needed".to_owned()
     } else {
-        format!("Token: {}", tokens.join(" or "))
+        format!("Token with the scope {}", tokens.join(" or "))
     }
 }
 
