@@ -130,7 +130,7 @@ fn name_what_lists_hold(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
 }
 
 /// Errors that calls of a kind have in common: which calls, and what is said of them.
-const ERRORS: [(&str, fn(&Kind) -> bool, &str); 10] = [
+const ERRORS: [(&str, Applies, &str); 10] = [
     (
         "400",
         |call| call.takes_body,
@@ -178,6 +178,8 @@ const ERRORS: [(&str, fn(&Kind) -> bool, &str); 10] = [
         "The server’s disk is full",
     ),
 ];
+
+type Applies = fn(&Kind) -> bool;
 
 /// What a call is, as far as its errors go.
 struct Kind {

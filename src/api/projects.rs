@@ -52,7 +52,7 @@ pub(super) struct Create {
         example = "My Website"
     )]
     name: String,
-    /// Made from the name where it is left out. It never changes.
+    /// 1 to 64 of the characters a to z, 0 to 9 and -; made from the name where it is left out. It never changes.
     #[schema(pattern = "^[a-z0-9-]{1,64}$", example = "my-website")]
     slug: Option<String>,
 }

@@ -8,9 +8,9 @@ use crate::support::api::text;
 use crate::support::app::{ADMIN, App};
 use crate::support::receiver::Receiver;
 
-/// How many calls are made up for each one of the document, and how long all of it may take.
+/// How many calls are made up at random for each one of the document, beside those at the edges of its schemas. It is
+/// their number that ends this, not the time, so that a slow machine looks at no less.
 const EXAMPLES: &str = "8";
-const SECONDS: &str = "75";
 
 #[test]
 fn no_answer_breaks_the_document() {
@@ -36,8 +36,9 @@ fn no_answer_breaks_the_document() {
         .current_dir(root.join("tests/schemathesis"))
         .args(["--config-file", "schemathesis.toml", "run", &document])
         .args(["--header", &bearer, "--checks", "all", "--no-color"])
-        .args(["--max-examples", EXAMPLES, "--max-time", SECONDS])
-        .args(["--seed", "1", "--workers", "2", "--request-timeout", "20"])
+        .args(["--max-examples", EXAMPLES, "--seed", "1"])
+        // One at a time: Python 3.11 cannot parse code in two threads at once (python/cpython#106905).
+        .args(["--workers", "1", "--request-timeout", "30"])
         .env("MINIBACK_TEST_PROJECT", text(&project, "slug"))
         .env("MINIBACK_TEST_DELIVERY", text(&delivery, "id"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -49,6 +50,11 @@ fn no_answer_breaks_the_document() {
         "{report}\n{}",
         String::from_utf8_lossy(&ran.stderr)
     );
+    // None is left out, and none fails before it is tried.
+    let described = api.get("/api/v1/openapi.json").json();
+    let methods = described["paths"].as_object().unwrap().values();
+    let calls: usize = methods.map(|item| item.as_object().unwrap().len()).sum();
+    assert!(report.contains(&format!("Tested: {calls}")), "{report}");
     assert!(!app.log.to_string().contains("panicked"), "{}", app.log);
     println!("{report}");
 }

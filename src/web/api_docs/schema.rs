@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::Piece;
 use super::reading::pieces;
+use crate::web::times::thousands;
 
 /// A member of an object, a parameter or a header.
 pub(super) struct Field {
@@ -138,18 +139,17 @@ fn limits(schema: &Value) -> Vec<String> {
         ("minimum", "maximum", ""),
     ] {
         match (schema[least].as_u64(), schema[most].as_u64()) {
-            (Some(least), Some(most)) => limits.push(format!("{least} to {most}{unit}")),
-            (None, Some(most)) => limits.push(format!("at most {most}{unit}")),
+            (Some(least), Some(most)) => {
+                limits.push(format!("{least} to {}{unit}", thousands(most)));
+            }
+            (None, Some(most)) => limits.push(format!("at most {}{unit}", thousands(most))),
             _ => {}
         }
     }
     if !schema["default"].is_null() {
         limits.push(format!("by default {}", schema["default"]));
     }
-    // A long pattern says in riddles what the description says in words.
-    if let Some(pattern) = schema["pattern"].as_str().filter(|p| p.len() <= 40) {
-        limits.push(format!("`{pattern}`"));
-    }
+    // A pattern says in riddles what the description says in words.
     limits
 }
 
