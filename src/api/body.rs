@@ -142,6 +142,10 @@ fn explain(path: &str, text: &str) -> Invalid {
             format!("There is no member “{quoted}”; {expected}."),
         );
     }
+    // What serde_json says of a number where a name is expected.
+    if text == "expected value" {
+        return Invalid::field(path, "Expected a string: one of the names that stand here.");
+    }
     let text = text.replace('`', "");
     let mut characters = text.chars();
     let sentence = characters.next().map_or_else(String::new, |c| {
@@ -212,6 +216,10 @@ mod tests {
         assert!(
             field_of(r#"{"name":"a","topics":["x"]}"#)
                 .starts_with("topics[0]: Unknown variant x, expected")
+        );
+        assert_eq!(
+            field_of(r#"{"name":"a","topics":[0]}"#),
+            "topics[0]: Expected a string: one of the names that stand here."
         );
         assert!(
             field_of(r#"{"name":"a","topics":null}"#).starts_with("topics: Invalid type: null")

@@ -20,6 +20,9 @@ DELIVERY = os.environ["MINIBACK_TEST_DELIVERY"]
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
+    # Beside the token that every call has, an invented one in the other header would end each of them at 401.
+    for name in [name for name in case.headers or {} if name.lower() == "x-api-key"]:
+        del case.headers[name]
     body = case.body
     if isinstance(body, dict) and "/webhooks" in case.operation.path:
         url = body.get("url")
