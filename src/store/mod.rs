@@ -49,7 +49,7 @@ pub use deliveries::{
     AttemptRecord, DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt, LoggedRequest,
 };
 pub use error::StoreError;
-pub use feedback::{CreateFeedbackError, FeedbackFilter, StatusCounts};
+pub use feedback::{CreateFeedbackError, CreatedFeedback, FeedbackFilter, StatusCounts};
 pub use idempotency::Idempotency;
 pub use links::{AccountLink, LinkPurpose};
 pub use metrics::{Metrics, WebhookMetrics};
