@@ -21,7 +21,7 @@ use crate::server::links::Links;
 use crate::server::origin::TrustedProxies;
 use crate::server::{Site, health, request_id, tokens};
 use crate::store::{self, AccountStoreError, LinkPurpose, OpenError, Store, StoreError};
-use crate::{api, retention, web as pages};
+use crate::{api, indexing, retention, web as pages};
 
 /// How long a setup address can be used.
 const SETUP_LIVES: Duration = Duration::from_secs(3600);
@@ -69,7 +69,7 @@ pub struct Running {
     pub setup_url: Option<String>,
     pub site: web::Data<Site>,
     server: ServerHandle,
-    retention: tokio::task::JoinHandle<()>,
+    upkeep: [tokio::task::JoinHandle<()>; 2],
     timeout: Duration,
     _lock: store::DirectoryLock,
 }
@@ -101,11 +101,14 @@ pub async fn start(
     let delivery = delivery::start(store.clone(), clock.clone(), settings)?;
     let links = Links::new(options.base_url.as_ref());
     let setup_url = first_user_or_setup(&store, first_user, &links, &url).await?;
-    let retention = actix_web::rt::spawn(retention::run(
-        store.clone(),
-        clock.clone(),
-        options.retention,
-    ));
+    let keep = retention::Keep {
+        deliveries: options.retention,
+        feedback: options.feedback_retention,
+    };
+    let upkeep = [
+        actix_web::rt::spawn(retention::run(store.clone(), clock.clone(), keep)),
+        actix_web::rt::spawn(indexing::run(store.clone())),
+    ];
 
     let proxies = TrustedProxies(options.trusted_proxy.clone());
     let site = web::Data::new(Site {
@@ -139,7 +142,7 @@ pub async fn start(
         setup_url,
         site,
         server: handle,
-        retention,
+        upkeep,
         timeout,
         _lock: lock,
     })
@@ -223,7 +226,7 @@ async fn first_user_or_setup(
 impl Running {
     /// Stops accepting, lets what is in flight end (at most the timeout and 1 s), closes the database.
     pub async fn stop(self) {
-        self.retention.abort();
+        self.upkeep.iter().for_each(tokio::task::JoinHandle::abort);
         let in_order = async {
             tokio::join!(self.server.stop(true), self.site.delivery.stop());
             self.site.store.close_quietly().await;

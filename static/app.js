@@ -231,9 +231,9 @@
   }
   document.addEventListener("miniback:swapped", tellTimes);
 
-  // ---- Messages go again by themselves, unless the pointer or the focus is on them ----
+  // ---- Messages go again by themselves, unless they offer something, or the pointer or the focus is on them ----
   function fade() {
-    const box = document.getElementById("messages"), shown = [...(box?.children ?? [])];
+    const box = document.getElementById("messages"), shown = [...(box?.children ?? [])].filter((one) => !one.querySelector("button"));
     if (shown.length) setTimeout(function take() {
       if (box.matches(":hover, :focus-within")) return setTimeout(take, 2000);
       for (const one of shown) one.remove();

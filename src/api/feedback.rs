@@ -9,9 +9,10 @@ use super::guard::Caller;
 use super::lists::{List, Query};
 use super::problem::{Problem, answer_to_delete};
 use crate::clock::Timestamp;
-use crate::domain::feedback::{self, Feedback, NewFeedback, ProjectSummary, Status};
+use crate::domain::feedback::{self, Actor, Feedback, NewFeedback, ProjectSummary, Status};
 use crate::domain::id::FeedbackId;
 use crate::domain::invalid::Checks;
+use crate::domain::search::Search;
 use crate::server::{Site, tokens};
 use crate::store::{CreateFeedbackError, FeedbackFilter, Idempotency};
 
@@ -157,17 +158,14 @@ pub(super) async fn list(
         .map(str::parse)
         .transpose()
         .map_err(|error: feedback::UnknownStatus| Problem::field("status", error))?;
-    let text = query
-        .get("q")
-        .filter(|text| !text.is_empty())
-        .map(str::to_owned);
+    let search = query.get("q").and_then(Search::parse);
     let found = site
         .store
         .feedback_list(
             FeedbackFilter {
                 project,
                 status,
-                text,
+                search,
             },
             page,
         )
@@ -192,12 +190,19 @@ pub(super) async fn get(
 
 pub(super) async fn change(
     site: web::Data<Site>,
+    caller: Caller,
     id: web::Path<String>,
     Json(body): Json<Change>,
 ) -> Result<HttpResponse, Problem> {
     let id = FeedbackId::new(id.into_inner());
     let feedback = match body.status {
-        Some(status) => site.store.set_status(id, status).await?,
+        Some(status) => {
+            let by = Actor {
+                email: caller.0.user.email,
+                token: Some(caller.0.name),
+            };
+            site.store.set_status(id, status, by).await?
+        }
         None => site.store.feedback(id).await?,
     };
     Ok(HttpResponse::Ok().json(View::of(&feedback.ok_or(NOT_FOUND)?)))

@@ -15,6 +15,7 @@ pub mod invalid;
 pub mod password;
 pub mod project;
 pub mod retry;
+pub mod search;
 pub mod secret;
 pub mod signature;
 pub mod verification;

@@ -10,7 +10,7 @@ use super::{Store, sql};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, State, Timings};
 use crate::domain::event::EventType;
-use crate::domain::id::{DeliveryId, WebhookId};
+use crate::domain::id::{DeliveryId, FeedbackId, WebhookId};
 
 /// Which deliveries of a webhook a list shows; `None` = any.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,6 +30,13 @@ pub struct DeliveryRecord {
     /// `None` unless pending.
     pub next_attempt_at: Option<Timestamp>,
     pub attempts: Vec<LoggedAttempt>,
+}
+
+/// A delivery that a feedback caused, with its webhook's address; empty where the webhook was deleted.
+#[derive(Clone, Debug)]
+pub struct CausedDelivery {
+    pub record: DeliveryRecord,
+    pub url: String,
 }
 
 /// One attempt in the log.
@@ -121,6 +128,30 @@ impl Store {
                     Ok::<_, StoreError>(())
                 })?;
                 Ok(page.page(rows, |delivery| delivery.id.as_str()))
+            })
+            .await
+    }
+
+    /// The last deliveries of a feedback's events, newest first.
+    pub async fn deliveries_caused_by(
+        &self,
+        feedback: FeedbackId,
+    ) -> Result<Vec<CausedDelivery>, StoreError> {
+        self.reader
+            .read(move |c| {
+                let statement = SELECT.replacen("SELECT ", "SELECT url, ", 1)
+                    + " WHERE feedback_id = ?1 ORDER BY deliveries.id DESC LIMIT 50";
+                let mut rows = sql::all(c, &statement, [feedback.as_str()], |row| {
+                    Ok(CausedDelivery {
+                        record: read(row)?,
+                        url: row.get("url")?,
+                    })
+                })?;
+                for caused in &mut rows {
+                    let shortly = "NULL AS response_headers, NULL AS response_body";
+                    caused.record.attempts = attempts(c, &caused.record.id, shortly)?;
+                }
+                Ok(rows)
             })
             .await
     }

@@ -10,6 +10,7 @@ mod deliveries;
 mod error;
 mod events;
 mod feedback;
+mod history;
 mod idempotency;
 mod metrics;
 mod open;
@@ -19,6 +20,7 @@ mod projects;
 mod reader;
 mod redelivery;
 mod retention;
+mod search;
 mod secrets;
 mod sessions;
 mod sql;
@@ -34,10 +36,12 @@ use tokio::sync::Notify;
 pub use accounts::AccountStoreError;
 pub use backup::{BackupError, Contents, backup, inspect};
 pub use deliveries::{
-    AttemptRecord, DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt, LoggedRequest,
+    AttemptRecord, CausedDelivery, DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt,
+    LoggedRequest,
 };
 pub use error::StoreError;
 pub use feedback::{CreateFeedbackError, FeedbackFilter, StatusCounts};
+pub use history::{HistoryEntry, StatusChange, StatusChanged};
 pub use idempotency::Idempotency;
 pub use metrics::{Metrics, WebhookMetrics};
 pub use open::{DirectoryLock, OpenError, VERSION, database_path, lock, make_directory};
@@ -45,6 +49,7 @@ pub use outbox::{Due, DueDelivery, Finished, Slots};
 pub use page::{Page, PageRequest};
 pub use projects::{CreateProjectError, ProjectChange};
 pub use redelivery::RedeliverError;
+pub use search::COUNT_MAX;
 pub use secrets::RotateError;
 pub use sessions::{LinkPurpose, Session};
 pub use webhooks::SaveWebhookError;
@@ -58,6 +63,7 @@ pub struct Store {
     writer: writer::Writer,
     reader: reader::Reader,
     deliveries_due: Arc<Notify>,
+    feedback_came: Arc<Notify>,
 }
 
 impl Store {
@@ -74,12 +80,18 @@ impl Store {
             writer,
             reader,
             deliveries_due,
+            feedback_came: Arc::default(),
         })
     }
 
     /// Notified after a commit that made deliveries due. It carries no data: who is woken looks.
     pub fn deliveries_due(&self) -> Arc<Notify> {
         self.deliveries_due.clone()
+    }
+
+    /// Notified after a commit of new feedback. It carries no data either.
+    pub fn feedback_came(&self) -> Arc<Notify> {
+        self.feedback_came.clone()
     }
 
     /// Whether the database answers, to a read and to a write.

@@ -12,6 +12,8 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode};
 use rusqlite_migration::{M, Migrations};
 
+use super::search;
+
 /// One entry a version; the number of those applied is `PRAGMA user_version`.
 const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("schema/001_first.sql"))];
 
@@ -151,6 +153,7 @@ fn prepare(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     connection.set_prepared_statement_cache_capacity(128);
+    search::add_functions(&connection)?;
     Ok(connection)
 }
 
