@@ -68,6 +68,7 @@ pub struct Running {
     /// The one-time address that makes the first user, where there is none.
     pub setup_url: Option<String>,
     pub site: web::Data<Site>,
+    pages: web::Data<pages::WebState>,
     server: ServerHandle,
     upkeep: [tokio::task::JoinHandle<()>; 2],
     timeout: Duration,
@@ -120,12 +121,12 @@ pub async fn start(
     });
     let pages = web::Data::new(pages::WebState::new(clock));
     let timeout = options.delivery.timeout;
-    let app_site = site.clone();
+    let (app_site, app_pages) = (site.clone(), pages.clone());
     let server = HttpServer::new(move || {
         let base_path = app_site.links.base_path().to_owned();
         App::new()
             .app_data(app_site.clone())
-            .app_data(pages.clone())
+            .app_data(app_pages.clone())
             .wrap(from_fn(request_id::name_requests))
             .configure(|config| beneath(config, &base_path))
             .configure(everything)
@@ -141,6 +142,7 @@ pub async fn start(
         url,
         setup_url,
         site,
+        pages,
         server: handle,
         upkeep,
         timeout,
@@ -227,6 +229,7 @@ impl Running {
     /// Stops accepting, lets what is in flight end (at most the timeout and 1 s), closes the database.
     pub async fn stop(self) {
         self.upkeep.iter().for_each(tokio::task::JoinHandle::abort);
+        self.pages.end_streams();
         let in_order = async {
             tokio::join!(self.server.stop(true), self.site.delivery.stop());
             self.site.store.close_quietly().await;

@@ -7,10 +7,12 @@
 (() => {
   document.documentElement.classList.add("js");
 
+  const script = document.currentScript.src;
   const running = new Set(); // what is under way: {form or link, submitter, method, url, body, target, replace}
   let turn = Promise.resolve(); // answers for the whole page come one after the other: the last is the newest
   let shown = location.pathname + location.search;
   let leaving = 0; // when a navigation began: it breaks off our requests, which is no failure
+  let seen = document.body.dataset.seen; // the number of the newest change that this page shows
   const rendered = new Map(); // <details id>: open or not, as the server last said
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
@@ -70,6 +72,7 @@
 
     parts.forEach((part, index) => part.replaceWith(fresh[index]));
     document.title = answer.title;
+    if (!aim) seen = answer.body.dataset.seen;
     for (const [field, was] of kept) {
       const now = twin(field);
       if (now && value(now) !== was) now[isCheck(now) ? "checked" : "value"] = was;
@@ -241,6 +244,79 @@
   }
   document.addEventListener("miniback:swapped", fade);
 
+  // ---- Live: what is marked `data-live` follows what changes, for as long as it is looked at ----
+  // Nothing is replaced that is the same: focus, a selection, what is open, typed or scrolled to stays by itself.
+  const ours = (element, name) => name === "aria-busy" || name === "aria-disabled" || name === "data-label"
+    || (name === "open" && element.matches("details")) || (name === "value" && element.name === "key");
+  const same = (old, now) => old.nodeType === now.nodeType && old.nodeName === now.nodeName && (old.id ?? "") === (now.id ?? "");
+  function morph(old, now) {
+    if (old.id === "messages" || old.isEqualNode(now)) return;
+    if (old.nodeType !== Node.ELEMENT_NODE) { old.data = now.data; return; }
+    for (const { name } of [...old.attributes]) if (!now.hasAttribute(name) && !ours(old, name)) old.removeAttribute(name);
+    for (const { name, value } of now.attributes) if (old.getAttribute(name) !== value && !ours(old, name)) old.setAttribute(name, value);
+    const known = new Map([...old.children].filter((child) => child.id).map((child) => [child.id, child]));
+    const kept = new Set([...now.children].map((child) => child.id).filter(Boolean));
+    for (const [id, child] of known) if (!kept.has(id)) child.remove();
+    let at = old.firstChild;
+    for (const child of [...now.childNodes]) {
+      const twin = known.get(child.id) ?? (at && same(at, child) ? at : undefined);
+      while (twin && at && at !== twin && !kept.has(at.id)) { const next = at.nextSibling; at.remove(); at = next; } // moving would blur
+      if (twin && same(twin, child)) {
+        if (twin === at) at = at.nextSibling; else old.insertBefore(twin, at);
+        morph(twin, child);
+      } else old.insertBefore(child, at);
+    }
+    while (at) { const next = at.nextSibling; at.remove(); at = next; }
+  }
+
+  let source, watched = "", fetching = false, again = false;
+  function listen() {
+    const of = document.hidden ? "" : [...new Set(all("[data-live]").flatMap((part) => part.dataset.live.split(" ")))].map((name) => `&of=${name}`).join("");
+    if (of === watched) return;
+    source?.close();
+    watched = of;
+    if (!of) return;
+    const opened = source = new EventSource(new URL(`../live?since=${seen}${of}`, script));
+    source.addEventListener("changed", refresh);
+    source.addEventListener("over", () => { opened.close(); refresh(); }); // not opened again before somebody comes back to it
+    source.addEventListener("error", () => { // the browser comes back by itself after a break, not after a refusal
+      if (opened.readyState === EventSource.CLOSED) setTimeout(() => { if (source === opened) lookAgain(); }, 30000);
+    });
+  }
+  function lookAgain() { watched = ""; listen(); }
+
+  async function refresh() {
+    if (fetching) { again = true; return; }
+    fetching = true;
+    const began = Date.now(), asked = location.pathname + location.search;
+    let pause = 250;
+    try {
+      const response = await fetch(asked, { headers: { "Miniback-Refresh": "live" }, signal: AbortSignal.timeout(30000) });
+      const answer = new DOMParser().parseFromString(await response.text(), "text/html");
+      if (response.redirected) { // signed out: away from here, unless that would take typed words away
+        if (!all("input, textarea, select").some(dirty)) location.assign(response.url);
+      } else if (response.status >= 500) throw new Error("not now");
+      else if (asked === location.pathname + location.search && response.ok && kind(answer) === kind(document)) {
+        for (const one of all("noscript", answer)) one.remove();
+        const known = new Set(notices().map(words));
+        for (const part of all("[data-live]")) {
+          const now = answer.getElementById(part.id);
+          if (now) morph(part, document.importNode(now, true));
+        }
+        seen = answer.body.dataset.seen;
+        for (const job of running) mark(job, true);
+        announce(...notices().map(words).filter((text) => !known.has(text)));
+        document.dispatchEvent(new CustomEvent("miniback:swapped"));
+      }
+    } catch { again = true; pause = 5000; }
+    // A page that takes long to make is asked for less often.
+    setTimeout(() => { fetching = false; if (again) { again = false; if (!document.hidden) refresh(); } }, Math.max(pause, 3 * (Date.now() - began)));
+  }
+  document.addEventListener("miniback:swapped", listen);
+  document.addEventListener("visibilitychange", listen);
+  addEventListener("focus", () => { if (source?.readyState === EventSource.CLOSED) lookAgain(); });
+  addEventListener("pagehide", () => source?.close());
+
   // ---- Back and forward ----
   addEventListener("popstate", () => {
     if (location.pathname + location.search === shown) return; // only the fragment changed
@@ -252,5 +328,6 @@
   for (const one of all("details[id]")) rendered.set(one.id, one.open);
   tellTimes();
   fade();
+  listen();
   announce(...notices().filter((one) => one.closest("#messages")).map(words));
 })();

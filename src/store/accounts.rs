@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, Row, params};
 
+use super::changes::Change;
 use super::error::StoreError;
 use super::writer::Write;
 use super::{Store, sql};
@@ -95,6 +96,7 @@ impl Store {
                 )?;
                 let others = "DELETE FROM sessions WHERE user_id = ?1 AND token_hash IS NOT ?2";
                 sql::run(write, others, params![user.id.as_str(), keep])?;
+                write.changed(Change::Sessions);
                 Ok(())
             })
             .await
@@ -111,6 +113,7 @@ impl Store {
                     return Err(AccountStoreError::LastAdmin(user.email));
                 }
                 sql::run(write, "DELETE FROM users WHERE id = ?1", [user.id.as_str()])?;
+                write.changed(Change::Sessions);
                 Ok(())
             })
             .await

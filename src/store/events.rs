@@ -2,11 +2,12 @@
 
 use rusqlite::params;
 
+use super::changes::Change;
 use super::error::StoreError;
 use super::sql;
 use super::writer::Write;
 use crate::domain::feedback::Feedback;
-use crate::domain::id::{DeliveryId, EventId};
+use crate::domain::id::{DeliveryId, EventId, WebhookId};
 use crate::domain::webhook::Topic;
 
 /// Stores an event with a delivery for each webhook that is enabled and has its topic and project. One that nobody
@@ -42,6 +43,7 @@ pub(super) fn publish(
              VALUES (?1, ?2, ?3, 'pending', ?4, 0, 0, ?4)",
             params![id.as_str(), event.as_str(), webhook, now],
         )?;
+        write.changed(Change::Deliveries(WebhookId::new(webhook)));
     }
     write.wake_deliveries();
     Ok(())

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, Row, ToSql, params};
 
+use super::changes::Change;
 use super::error::StoreError;
 use super::idempotency::{self, Idempotency};
 use super::page::{Page, PageRequest};
@@ -11,7 +12,7 @@ use super::{Store, events, projects, sql};
 use crate::clock::Timestamp;
 use crate::domain::event;
 use crate::domain::feedback::{Feedback, NewFeedback, ProjectSummary, Status};
-use crate::domain::id::{FeedbackId, ProjectId};
+use crate::domain::id::{FeedbackId, ProjectId, WebhookId};
 use crate::domain::project::ProjectStatus;
 use crate::domain::search::Search;
 use crate::domain::webhook::Topic;
@@ -93,6 +94,7 @@ impl Store {
                     metadata: new.metadata,
                 };
                 insert(write, &feedback)?;
+                write.changed(Change::Feedback);
                 events::publish(
                     write,
                     Topic::FeedbackCreated,
@@ -233,6 +235,7 @@ pub(super) fn delete(write: &mut Write<'_>, id: &str) -> Result<bool, StoreError
         return Ok(false);
     }
     take_words_out_of_the_log(write, id)?;
+    write.changed(Change::Feedback);
     Ok(true)
 }
 
@@ -242,6 +245,11 @@ pub(super) fn take_words_out_of_the_log(
     feedback_id: &str,
 ) -> Result<(), StoreError> {
     const ITS_EVENTS: &str = "(SELECT id FROM events WHERE feedback_id = ?1)";
+    let heard =
+        format!("SELECT DISTINCT webhook_id FROM deliveries WHERE event_id IN {ITS_EVENTS}");
+    for webhook in sql::all(write, &heard, [feedback_id], |row| row.get::<_, String>(0))? {
+        write.changed(Change::Deliveries(WebhookId::new(webhook)));
+    }
     sql::run(
         write,
         &format!(

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use rusqlite::params;
 
+use super::changes::Change;
 use super::error::StoreError;
 use super::writer::Write;
 use super::{Store, events, feedback, sql};
@@ -151,5 +152,6 @@ fn set(
     )?;
     let body = event::feedback_updated(feedback, previous, write.now);
     events::publish(write, Topic::FeedbackUpdated, feedback, body)?;
+    write.changed(Change::Feedback);
     Ok(true)
 }

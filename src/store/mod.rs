@@ -6,6 +6,7 @@
 
 mod accounts;
 mod backup;
+mod changes;
 mod deliveries;
 mod error;
 mod events;
@@ -35,6 +36,7 @@ use tokio::sync::Notify;
 
 pub use accounts::AccountStoreError;
 pub use backup::{BackupError, Contents, backup, inspect};
+pub use changes::{Change, Changes};
 pub use deliveries::{
     AttemptRecord, CausedDelivery, DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt,
     LoggedRequest,
@@ -64,6 +66,7 @@ pub struct Store {
     reader: reader::Reader,
     deliveries_due: Arc<Notify>,
     feedback_came: Arc<Notify>,
+    changes: Changes,
 }
 
 impl Store {
@@ -72,15 +75,23 @@ impl Store {
         let connection = open::open(dir, lock)?;
         let ids = IdSequence::after(sql::greatest_ulid(&connection)?);
         let deliveries_due = Arc::new(Notify::new());
+        let changes = Changes::new(clock.now());
         let reader = reader::Reader::open(&database_path(dir))
             .map_err(|e| OpenError::Unreadable(e.to_string()))?;
-        let writer = writer::Writer::start(connection, ids, clock, deliveries_due.clone())
-            .map_err(|e| OpenError::Unreadable(e.to_string()))?;
+        let writer = writer::Writer::start(
+            connection,
+            ids,
+            clock,
+            deliveries_due.clone(),
+            changes.clone(),
+        )
+        .map_err(|e| OpenError::Unreadable(e.to_string()))?;
         Ok(Self {
             writer,
             reader,
             deliveries_due,
             feedback_came: Arc::default(),
+            changes,
         })
     }
 
@@ -92,6 +103,11 @@ impl Store {
     /// Notified after a commit of new feedback. It carries no data either.
     pub fn feedback_came(&self) -> Arc<Notify> {
         self.feedback_came.clone()
+    }
+
+    /// What changed, for pages that are kept up to date.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// Whether the database answers, to a read and to a write.

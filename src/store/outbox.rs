@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, Row, params};
 
+use super::changes::Change;
 use super::deliveries::{self, AttemptRecord};
 use super::error::StoreError;
 use super::writer::Write;
@@ -115,6 +116,7 @@ impl Store {
                     ],
                 )?;
                 deliveries::insert_attempt(write, &delivery, 1, &attempt, true)?;
+                write.changed(Change::Deliveries(webhook.clone()));
                 if attempt.is_success() {
                     let held = "UPDATE webhooks SET held_until = NULL WHERE id = ?1 AND held_until IS NOT NULL";
                     if sql::run(write, held, [webhook.as_str()])? > 0 {
@@ -310,6 +312,7 @@ fn record(
         ],
     )?;
     deliveries::insert_attempt(write, id, before.attempts + 1, attempt, before.has_words)?;
+    write.changed(Change::Deliveries(WebhookId::new(before.webhook.clone())));
     if !before.is_test {
         note_health(write, &before.webhook, attempt)?;
     }

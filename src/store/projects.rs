@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, Row, params};
 
+use super::changes::Change;
 use super::error::StoreError;
 use super::page::{Page, PageRequest};
 use super::{Store, feedback, sql};
@@ -112,6 +113,7 @@ impl Store {
                         sql::to_json(&project.allowed_origins)?
                     ],
                 )?;
+                write.changed(Change::Feedback);
                 Ok(Some(project))
             })
             .await
@@ -135,6 +137,7 @@ impl Store {
                     feedback::take_words_out_of_the_log(write, &feedback)?;
                 }
                 sql::run(write, "DELETE FROM projects WHERE id = ?1", [id])?;
+                write.changed(Change::Feedback);
                 Ok(true)
             })
             .await

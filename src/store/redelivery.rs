@@ -4,6 +4,7 @@
 
 use rusqlite::{Connection, params};
 
+use super::changes::Change;
 use super::error::StoreError;
 use super::{Store, sql};
 use crate::clock::Timestamp;
@@ -53,6 +54,7 @@ impl Store {
                     return Err(RedeliverError::FeedbackGone);
                 }
                 sql::run(write, &format!("{AGAIN} WHERE id = ?1"), params![id.as_str(), write.now.millis()])?;
+                write.changed(Change::Deliveries(webhook));
                 write.wake_deliveries();
                 Ok(())
             })
@@ -81,6 +83,7 @@ impl Store {
                     params![webhook.as_str(), write.now.millis(), since.millis(), failed, canceled],
                 )?;
                 if count > 0 {
+                    write.changed(Change::Deliveries(webhook));
                     write.wake_deliveries();
                 }
                 Ok(count)

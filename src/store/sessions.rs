@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use super::accounts::{self, AccountStoreError};
+use super::changes::Change;
 use super::error::StoreError;
 use super::writer::Write;
 use super::{Store, sql};
@@ -117,6 +118,7 @@ impl Store {
                     "DELETE FROM sessions WHERE token_hash = ?1",
                     [token_hash],
                 )?;
+                write.changed(Change::Sessions);
                 Ok(())
             })
             .await
@@ -126,6 +128,7 @@ impl Store {
     pub async fn end_sessions(&self, user: UserId) -> Result<usize, StoreError> {
         self.writer
             .write(move |write| {
+                write.changed(Change::Sessions);
                 sql::run(
                     write,
                     "DELETE FROM sessions WHERE user_id = ?1",

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, Row, params};
 
+use super::changes::Change;
 use super::error::StoreError;
 use super::idempotency::{self, Idempotency};
 use super::page::{Page, PageRequest};
@@ -127,6 +128,7 @@ impl Store {
                 if !webhook.enabled {
                     cancel_pending(write, &webhook.id)?;
                 }
+                write.changed(Change::Deliveries(webhook.id.clone()));
                 // What waited for an end of the hold may go at once.
                 write.wake_deliveries();
                 Ok(Some(webhook))
@@ -145,6 +147,7 @@ impl Store {
                     params![id.as_str(), write.now.millis()],
                 )?;
                 cancel_pending(write, &id)?;
+                write.changed(Change::Deliveries(id));
                 Ok(gone > 0)
             })
             .await

@@ -6,6 +6,7 @@
 //! of SQLite (a full disk) end the whole transaction, and then every job of the batch is answered with that fault.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +15,7 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::changes::{Change, Changes};
 use super::error::StoreError;
 use crate::clock::{Clock, Timestamp};
 use crate::domain::id::{Id, IdSequence};
@@ -29,6 +31,7 @@ pub(super) struct Write<'a> {
     ids: &'a mut IdSequence,
     pub(super) now: Timestamp,
     wake: &'a mut bool,
+    changed: &'a mut BTreeSet<Change>,
 }
 
 impl Write<'_> {
@@ -39,6 +42,11 @@ impl Write<'_> {
     /// After the commit, the delivery loop looks for what is due.
     pub(super) fn wake_deliveries(&mut self) {
         *self.wake = true;
+    }
+
+    /// After the commit, pages that show this are told to look again.
+    pub(super) fn changed(&mut self, change: Change) {
+        self.changed.insert(change);
     }
 }
 
@@ -125,6 +133,7 @@ impl Writer {
         ids: IdSequence,
         clock: Clock,
         wake: Arc<Notify>,
+        changes: Changes,
     ) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let state = State {
@@ -132,6 +141,7 @@ impl Writer {
             ids,
             clock,
             wake,
+            changes,
         };
         let thread = std::thread::Builder::new()
             .name("writer".into())
@@ -188,11 +198,19 @@ impl Writer {
     }
 }
 
+/// What jobs said of what is to follow their commit.
+#[derive(Default)]
+struct Said {
+    wake: bool,
+    changed: BTreeSet<Change>,
+}
+
 struct State {
     connection: Connection,
     ids: IdSequence,
     clock: Clock,
     wake: Arc<Notify>,
+    changes: Changes,
 }
 
 impl State {
@@ -228,10 +246,13 @@ impl State {
         if batch.is_empty() {
             return;
         }
-        let mut wake = false;
-        let fault = self.transaction(&mut batch, &mut wake).err();
-        if fault.is_none() && wake {
-            self.wake.notify_one();
+        let mut said = Said::default();
+        let fault = self.transaction(&mut batch, &mut said).err();
+        if fault.is_none() {
+            if said.wake {
+                self.wake.notify_one();
+            }
+            self.changes.tell(said.changed);
         }
         for job in batch {
             job.answer(fault.clone());
@@ -241,23 +262,25 @@ impl State {
     fn transaction(
         &mut self,
         batch: &mut [Box<dyn Job>],
-        wake: &mut bool,
+        said: &mut Said,
     ) -> Result<(), StoreError> {
         let mut transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         for job in batch {
             let savepoint = transaction.savepoint()?;
-            let mut woken = false;
+            let mut job_said = Said::default();
             let mut write = Write {
                 connection: &savepoint,
                 ids: &mut self.ids,
                 now: self.clock.now(),
-                wake: &mut woken,
+                wake: &mut job_said.wake,
+                changed: &mut job_said.changed,
             };
             if job.run(&mut write) {
                 savepoint.commit()?;
-                *wake |= woken;
+                said.wake |= job_said.wake;
+                said.changed.extend(job_said.changed);
             } else if savepoint.is_autocommit() {
                 // SQLite has rolled back everything, savepoints or not: nothing of this batch is stored.
                 return Err(StoreError::Full);
@@ -289,7 +312,9 @@ mod tests {
             .unwrap();
         connection.execute_batch(prepare).unwrap();
         let clock = Clock::System;
-        Writer::start(connection, IdSequence::after(None), clock, Arc::default()).unwrap()
+        let changes = Changes::new(clock.now());
+        let ids = IdSequence::after(None);
+        Writer::start(connection, ids, clock, Arc::default(), changes).unwrap()
     }
 
     async fn insert(writer: &Writer, a: i64, bytes: usize) -> Result<(), StoreError> {

@@ -38,6 +38,14 @@ pub(super) enum PageError {
     SetupVoid,
     #[error("Too many people are signing in at the moment. Try again in a few seconds.")]
     SignInBusy,
+    #[error(
+        "This page is asked for with what it is about: of=feedback, of=deliveries or of=deliveries:ID."
+    )]
+    LiveOfNothing,
+    #[error(
+        "Too many pages are open that update by themselves. This one shows what is new when it is loaded again."
+    )]
+    TooManyStreams,
     #[error("{}", store_sentence(.0))]
     Store(#[from] StoreError),
     #[error("The server failed; its log says why.")]
@@ -66,10 +74,13 @@ impl PageError {
             Self::CrossOrigin => "Not from here",
             Self::SignedOut => "Signed out",
             Self::LinkVoid | Self::SetupVoid => "This address is used up",
-            Self::Store(_) | Self::SignInBusy | Self::Internal(_) => "That did not work",
+            Self::Store(_) | Self::SignInBusy | Self::TooManyStreams | Self::Internal(_) => {
+                "That did not work"
+            }
             Self::Method(_)
             | Self::TooSlow
             | Self::BrokenForm
+            | Self::LiveOfNothing
             | Self::FormTooLarge
             | Self::NotAForm => "That makes no sense here",
         }
@@ -83,12 +94,12 @@ impl ResponseError for PageError {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Forbidden | Self::CrossOrigin => StatusCode::FORBIDDEN,
             Self::SignedOut => StatusCode::UNAUTHORIZED,
-            Self::BrokenForm => StatusCode::BAD_REQUEST,
+            Self::BrokenForm | Self::LiveOfNothing => StatusCode::BAD_REQUEST,
             Self::FormTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NotAForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::LinkVoid | Self::SetupVoid => StatusCode::GONE,
-            Self::SignInBusy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::SignInBusy | Self::TooManyStreams => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(error) => error.http_status(),
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

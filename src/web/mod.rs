@@ -13,6 +13,7 @@ mod fields;
 mod flash;
 mod guard;
 mod home;
+mod live;
 mod notifications;
 mod once;
 mod page;
@@ -36,6 +37,7 @@ pub struct WebState {
     flash: flash::Flashes,
     password_checks: password_checks::PasswordChecks,
     once: once::Once,
+    live: live::Streams,
 }
 
 impl WebState {
@@ -45,6 +47,12 @@ impl WebState {
             flash: flash::Flashes::new(clock),
             password_checks: password_checks::PasswordChecks::new(),
             once: once::Once::default(),
+            live: live::Streams::default(),
         }
+    }
+
+    /// Ends the open streams of events, which would hold a graceful stop to its whole time.
+    pub fn end_streams(&self) {
+        self.live.end();
     }
 }

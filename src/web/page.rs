@@ -21,6 +21,8 @@ pub(super) struct Frame {
     pub(super) user: Option<FrameUser>,
     pub(super) messages: Vec<Message>,
     pub(super) now: Timestamp,
+    /// The number of the newest change that this page shows.
+    pub(super) seen: u64,
 }
 
 pub(super) struct FrameUser {
@@ -46,6 +48,7 @@ impl Frame {
             }),
             messages: Vec::new(),
             now,
+            seen: 0,
         }
     }
 

@@ -6,7 +6,8 @@ use actix_web::{HttpResponse, Resource, Route, web};
 use super::failure::PageError;
 use super::guard::guard;
 use super::{
-    account, assets, deliveries, delivery, feedback, home, notifications, projects, setup, sign_in,
+    account, assets, deliveries, delivery, feedback, home, live, notifications, projects, setup,
+    sign_in,
 };
 use crate::server::access::Needs::{self, Admin, Member, Nothing};
 use crate::server::routing::{Entry, address, get, post};
@@ -45,6 +46,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
             "/feedback/{id}/status",
             [post(Member, feedback::set_status)],
         ))
+        .service(page("/live", [get(Member, live::stream)]))
         .service(page("/settings", [get(Member, home::settings)]))
         .service(page(
             "/settings/notifications",

@@ -10,6 +10,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 use super::WebState;
 use super::failure::PageError;
 use super::flash::{Flash, Message};
+use super::live;
 use super::page::Frame;
 use crate::domain::account::User;
 use crate::server::Site;
@@ -21,6 +22,8 @@ pub(super) struct Visit {
     pub(super) state: web::Data<WebState>,
     pub(super) request: HttpRequest,
     session: Option<Session>,
+    /// The newest change before anything was read for this visit.
+    seen: u64,
 }
 
 impl FromRequest for Visit {
@@ -35,11 +38,13 @@ impl FromRequest for Visit {
 impl Visit {
     pub(super) fn of(request: &HttpRequest) -> Result<Self, PageError> {
         let missing = || PageError::Internal("the app was built without its parts".into());
+        let site = request
+            .app_data::<web::Data<Site>>()
+            .ok_or_else(missing)?
+            .clone();
         Ok(Self {
-            site: request
-                .app_data::<web::Data<Site>>()
-                .ok_or_else(missing)?
-                .clone(),
+            seen: site.store.changes().newest(),
+            site,
             state: request
                 .app_data::<web::Data<WebState>>()
                 .ok_or_else(missing)?
@@ -82,9 +87,11 @@ impl Visit {
 
     /// The layout of the page `title`, in the part of the program that `section` names; takes the messages that wait.
     pub(super) fn frame(&self, title: &str, section: &'static str) -> (Frame, Flash) {
+        // What waits is for the page that somebody goes to, not for one that brings itself up to date.
         let mut flash = self
             .session
             .as_ref()
+            .filter(|_| !live::is_refresh(&self.request))
             .map(|s| self.state.flash.take(s.token_hash))
             .unwrap_or_default();
         let user = self.session.as_ref().map(|session| &session.user);
@@ -95,6 +102,7 @@ impl Visit {
             user,
             self.site.clock.now(),
         );
+        frame.seen = self.seen;
         frame.messages = std::mem::take(&mut flash.messages);
         (frame, flash)
     }

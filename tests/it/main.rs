@@ -23,6 +23,7 @@ mod failures;
 mod faults;
 mod harness;
 mod listen;
+mod live;
 mod metrics;
 mod moved_clock;
 mod notifications;

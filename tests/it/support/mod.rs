@@ -7,6 +7,7 @@ pub mod api;
 pub mod app;
 pub mod browser;
 pub mod command;
+pub mod events;
 pub mod forms;
 pub mod http;
 pub mod in_process;
