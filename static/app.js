@@ -298,6 +298,7 @@
       } else if (response.status >= 500) throw new Error("not now");
       else if (asked === location.pathname + location.search && response.ok && kind(answer) === kind(document)) {
         for (const one of all("noscript", answer)) one.remove();
+        document.dispatchEvent(new CustomEvent("miniback:fresh", { detail: answer })); // a page may hold something of it back
         const known = new Set(notices().map(words));
         for (const part of all("[data-live]")) {
           const now = answer.getElementById(part.id);

@@ -81,8 +81,39 @@
     if (target.matches("#select-all, .pick input")) count();
   });
 
+  // ---- Live: what is new appears, or waits behind "3 new" for who has scrolled, searches, selects or reads ----
+  // Ids sort in the order in which feedback came.
+  const newest = () => items().reduce((id, item) => (item.id > id ? item.id : id), "");
+  let known = newest(), live = false;
+  const isBusy = () => scrollY > 120 || byId("q")?.defaultValue || picks().some((pick) => pick.checked) || document.querySelector("article.open");
+  document.addEventListener("miniback:fresh", ({ detail: answer }) => {
+    live = true;
+    const list = answer.getElementById("list"), came = [...answer.querySelectorAll("article.item")], fresh = came.filter((item) => item.id > known);
+    if (!list || !known || !fresh.length || !isBusy()) return;
+    const end = came.at(-1).id;
+    for (const item of fresh) item.remove();
+    for (const item of items()) if (item.id < end) list.append(item.cloneNode(true)); // the page has room for them again
+    const link = Object.assign(answer.createElement("a"), { className: "news", href: location.href, textContent: `${fresh.length} new — show` });
+    link.dataset.enhance = link.dataset.replace = "";
+    const news = Object.assign(answer.createElement("p"), { id: "news", className: "center" });
+    news.setAttribute("role", "status");
+    news.append(link);
+    list.before(news);
+  });
+  let toTop = false;
+  addEventListener("click", ({ target }) => { if (target.closest("#news a")) toTop = true; });
+  function welcome() {
+    const fresh = live ? items().filter((item) => item.id > known) : [];
+    for (const item of fresh) item.classList.add("fresh");
+    if (fresh.length) byId("announcer").textContent = `${fresh.length} new`;
+    if (toTop) scrollTo(0, 0);
+    if (!live || fresh.length) known = newest();
+    live = toTop = false;
+  }
+
   document.addEventListener("miniback:swapped", () => {
     count();
+    welcome();
     // What was dealt with has left the list: on with what stands in its place.
     if (byKey && last.id && !byId(last.id) && document.activeElement === document.body) {
       const list = items();

@@ -185,7 +185,7 @@ impl Store {
 }
 
 impl StatusCounts {
-    fn of(&mut self, status: Status) -> &mut u64 {
+    pub(super) fn of(&mut self, status: Status) -> &mut u64 {
         match status {
             Status::New => &mut self.new,
             Status::Reviewed => &mut self.reviewed,
@@ -212,7 +212,7 @@ impl FeedbackFilter {
 }
 
 /// The page of a list: `CROSS` keeps the order of the tables, and with it that of the index.
-fn list_statement(conditions: &str) -> String {
+pub(super) fn list_statement(conditions: &str) -> String {
     format!(
         "SELECT {COLUMNS} FROM feedback CROSS JOIN projects ON projects.id = project_id
          WHERE {conditions} AND feedback.id < ? ORDER BY feedback.id DESC LIMIT ?"

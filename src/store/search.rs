@@ -65,15 +65,10 @@ pub(super) fn look(
         return Ok(());
     };
     let (conditions, mut values) = filter.conditions();
-    let waiting = format!(
-        "SELECT {columns} FROM feedback CROSS JOIN projects ON projects.id = project_id
-         WHERE number > (SELECT until FROM feedback_searchable) AND number <= ? AND {conditions} ORDER BY number DESC"
-    );
     values.insert(0, Box::new(last));
-    let indexed = format!(
-        "SELECT {columns} FROM feedback_search CROSS JOIN feedback ON number = feedback_search.rowid
-         CROSS JOIN projects ON projects.id = project_id
-         WHERE feedback_search MATCH ? AND feedback_search.rowid <= ? ORDER BY feedback_search.rowid DESC"
+    let (waiting, indexed) = (
+        waiting_statement(columns, &conditions),
+        indexed_statement(columns),
     );
     let grams: [Box<dyn ToSql>; 2] = [Box::new(expression(search, filter)), Box::new(last)];
     for (statement, values) in [(waiting, values), (indexed, grams.into())] {
@@ -89,6 +84,22 @@ pub(super) fn look(
         }
     }
     Ok(())
+}
+
+/// By number alone: another index would have to be sorted.
+fn waiting_statement(columns: &str, conditions: &str) -> String {
+    format!(
+        "SELECT {columns} FROM feedback NOT INDEXED CROSS JOIN projects ON projects.id = project_id
+         WHERE number > (SELECT until FROM feedback_searchable) AND number <= ? AND {conditions} ORDER BY number DESC"
+    )
+}
+
+fn indexed_statement(columns: &str) -> String {
+    format!(
+        "SELECT {columns} FROM feedback_search CROSS JOIN feedback ON number = feedback_search.rowid
+         CROSS JOIN projects ON projects.id = project_id
+         WHERE feedback_search MATCH ? AND feedback_search.rowid <= ? ORDER BY feedback_search.rowid DESC"
+    )
 }
 
 /// Whether a search can end.
@@ -199,3 +210,6 @@ fn status_words(given: &Context<'_>) -> rusqlite::Result<String> {
         filter_word(Some(&project), Some(&status))
     ))
 }
+
+#[cfg(test)]
+mod tests;

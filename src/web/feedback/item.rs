@@ -132,7 +132,8 @@ impl ItemView {
             ),
             at: frame.time(&feedback.created_at),
             is_alone: false,
-            selected: asked.all_selected || asked.delete.contains(&feedback.id),
+            selected: asked.all_selected
+                || (asked.delete.len() > 1 && asked.delete.contains(&feedback.id)),
             delete: asked.delete == [feedback.id.clone()],
             delete_address: to(Some(("delete", id))),
             keep_address: to(None),
