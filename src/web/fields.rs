@@ -17,10 +17,6 @@ const FORM_MAX_BYTES: usize = 64 * 1024;
 pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {
-    pub(super) fn of(pairs: Vec<(String, String)>) -> Self {
-        Self(pairs)
-    }
-
     /// The first value of `name`, or nothing.
     pub(super) fn get(&self, name: &str) -> &str {
         self.0

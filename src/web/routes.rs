@@ -35,12 +35,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
         ))
         .service(page("/feedback/undo", [post(Member, feedback::undo)]))
         .service(page(
-            "/feedback/delete",
-            [
-                get(Member, feedback::ask_to_delete),
-                post(Member, feedback::delete),
-            ],
+            "/feedback/ask-to-delete",
+            [post(Member, feedback::ask_to_delete)],
         ))
+        .service(page("/feedback/delete", [post(Member, feedback::delete)]))
         .service(page("/feedback/{id}", [get(Member, feedback::show_one)]))
         .service(page(
             "/feedback/{id}/status",

@@ -139,11 +139,11 @@ pub(in crate::web) async fn undo(visit: Visit, fields: Fields) -> Result<HttpRes
     Ok(visit.redirect(&back(&fields)))
 }
 
-/// From the selection to the question; a plain link cannot know what is selected.
-pub(in crate::web) async fn ask_to_delete(visit: Visit) -> Result<HttpResponse, PageError> {
-    let pairs: Vec<(String, String)> =
-        serde_urlencoded::from_str(visit.request.query_string()).unwrap_or_default();
-    let fields = Fields::of(pairs);
+/// From the selection to the question, which stands in the list.
+pub(in crate::web) async fn ask_to_delete(
+    visit: Visit,
+    fields: Fields,
+) -> Result<HttpResponse, PageError> {
     let selected: Vec<String> = ids(fields.all("id"))
         .iter()
         .map(ToString::to_string)

@@ -244,9 +244,9 @@ fn excerpt(message: &str, search: Option<&Search>) -> Vec<Piece> {
     let is_cut = message.chars().nth(skipped + SHOWN).is_some();
     let shown = match skipped {
         0 => shown,
-        // From the next word on, where one begins before the find.
+        // From the next word on, where one begins soon.
         _ => match shown.split_once(char::is_whitespace) {
-            Some((part, rest)) if part.chars().count() < AROUND => format!("… {rest}"),
+            Some((part, rest)) if part.chars().count() < AROUND / 3 => format!("… {rest}"),
             _ => format!("…{shown}"),
         },
     };
