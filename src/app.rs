@@ -13,15 +13,16 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use crate::clock::Clock;
 use crate::config::{FirstUser, ServeOptions};
 use crate::delivery::connector::TlsConfigError;
-use crate::delivery::{self, connector};
-use crate::domain::egress_policy::EgressPolicy;
+use crate::delivery::{self, AlertTarget, connector};
+use crate::domain::egress_policy::{EgressPolicy, Refusal};
 use crate::domain::password;
 use crate::domain::retry::Schedule;
+use crate::domain::secret::Secret;
 use crate::server::links::Links;
 use crate::server::origin::TrustedProxies;
 use crate::server::{Site, health, request_id, tokens};
 use crate::store::{self, AccountStoreError, LinkPurpose, OpenError, Store, StoreError};
-use crate::{api, indexing, retention, web as pages};
+use crate::{api, indexing, random, retention, web as pages};
 
 /// How long a setup address can be used.
 const SETUP_LIVES: Duration = Duration::from_secs(3600);
@@ -38,6 +39,10 @@ pub enum StartError {
     },
     #[error(transparent)]
     CaFile(#[from] TlsConfigError),
+    #[error("{0}")]
+    AlertSecret(String),
+    #[error("--alert-url: {}", .0.to_string().trim_end_matches('.'))]
+    AlertUrl(Refusal),
     #[error("the first user could not be made: {0}")]
     FirstUser(String),
     #[error(transparent)]
@@ -50,11 +55,13 @@ impl StartError {
     /// 2: the configuration, or what it points to, has to be changed; 1: all else.
     pub fn exit_code(&self) -> i32 {
         match self {
-            Self::CaFile(_) => 2,
+            Self::CaFile(_) | Self::AlertSecret(_) | Self::AlertUrl(_) => 2,
             Self::Open(
                 OpenError::Directory { .. }
                 | OpenError::Newer { .. }
-                | OpenError::NotADatabase { .. },
+                | OpenError::NotADatabase { .. }
+                | OpenError::Damaged { .. }
+                | OpenError::ReadOnly { .. },
             ) => 2,
             _ => 1,
         }
@@ -70,7 +77,7 @@ pub struct Running {
     pub site: web::Data<Site>,
     pages: web::Data<pages::WebState>,
     server: ServerHandle,
-    upkeep: [tokio::task::JoinHandle<()>; 2],
+    background: Vec<tokio::task::JoinHandle<()>>,
     timeout: Duration,
     _lock: store::DirectoryLock,
 }
@@ -106,10 +113,19 @@ pub async fn start(
         deliveries: options.retention,
         feedback: options.feedback_retention,
     };
-    let upkeep = [
+    let mut background = vec![
         actix_web::rt::spawn(retention::run(store.clone(), clock.clone(), keep)),
         actix_web::rt::spawn(indexing::run(store.clone())),
     ];
+    let alerts = alert_target(options, &store, &delivery, &links).await?;
+    if let Some(target) = &alerts {
+        background.push(actix_web::rt::spawn(delivery::send_alerts(
+            store.clone(),
+            clock.clone(),
+            delivery.clone(),
+            target.clone(),
+        )));
+    }
 
     let proxies = TrustedProxies(options.trusted_proxy.clone());
     let site = web::Data::new(Site {
@@ -118,6 +134,7 @@ pub async fn start(
         delivery,
         links,
         proxies,
+        alerts,
     });
     let pages = web::Data::new(pages::WebState::new(clock));
     let timeout = options.delivery.timeout;
@@ -144,7 +161,7 @@ pub async fn start(
         site,
         pages,
         server: handle,
-        upkeep,
+        background,
         timeout,
         _lock: lock,
     })
@@ -173,6 +190,36 @@ pub fn delivery_settings(
         timeout: options.delivery.timeout,
         schedule: Schedule::new(options.delivery.retry_delays.0.clone()),
     })
+}
+
+/// Whom alerts go to, if anybody; where no secret is configured, they are signed with one that is made once and kept.
+async fn alert_target(
+    options: &ServeOptions,
+    store: &Store,
+    delivery: &delivery::Handle,
+    links: &Links,
+) -> Result<Option<AlertTarget>, StartError> {
+    let configured = options.alerts.secret().map_err(StartError::AlertSecret)?;
+    let Some(url) = options.alerts.alert_url.clone() else {
+        return Ok(None);
+    };
+    delivery
+        .check_target(&url)
+        .await
+        .map_err(StartError::AlertUrl)?;
+    let (secret, secret_is_ours) = match configured {
+        Some(secret) => (secret, false),
+        None => {
+            let fresh = Secret::from_random(random::bytes());
+            (store.alert_secret(fresh).await?, true)
+        }
+    };
+    Ok(Some(AlertTarget {
+        url,
+        secret,
+        secret_is_ours,
+        pages: links.origin().map(|origin| links.absolute(origin, "")),
+    }))
 }
 
 /// The addresses answer beneath the base path and without it, for a proxy that strips it.
@@ -228,7 +275,7 @@ async fn first_user_or_setup(
 impl Running {
     /// Stops accepting, lets what is in flight end (at most the timeout and 1 s), closes the database.
     pub async fn stop(self) {
-        self.upkeep.iter().for_each(tokio::task::JoinHandle::abort);
+        self.background.iter().for_each(|task| task.abort());
         self.pages.end_streams();
         let in_order = async {
             tokio::join!(self.server.stop(true), self.site.delivery.stop());

@@ -109,6 +109,14 @@ impl Clock {
             }
         }
     }
+
+    /// The same where there may be nothing to wait for: then it never returns.
+    pub async fn sleep_until_some(&self, due: Option<Timestamp>) {
+        match due {
+            Some(due) => self.sleep_until(due).await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// A clock that a test moves by hand; clones share one time.

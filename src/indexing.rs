@@ -9,7 +9,7 @@ use crate::store::Store;
 /// After something new came: more may follow, and taking in many at once is cheaper.
 const QUIET: Duration = Duration::from_secs(1);
 /// Between two steps others get their turn.
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(2);
 /// So many more in [`QUIET`] are a burst, which goes first.
 const BURST: u64 = 100;
 /// With so many waiting it goes on all the same: a search reads them all.

@@ -1,5 +1,5 @@
 //! Retention: removes finished deliveries that are older than `--retention`, and feedback that is older than
-//! `--feedback-retention`, a few at a time.
+//! `--feedback-retention`, a few at a time, and gives the space back.
 //!
 //! Each step is a write job like any other, small enough that nobody waits for it.
 
@@ -24,8 +24,8 @@ pub struct Keep {
 pub async fn run(store: Store, clock: Clock, keep: Keep) {
     loop {
         match step(&store, &clock, keep).await {
-            Ok(0) => clock.sleep_until(clock.now().plus(EVERY)).await,
-            Ok(_) => tokio::time::sleep(PAUSE).await,
+            Ok(true) => tokio::time::sleep(PAUSE).await,
+            Ok(false) => clock.sleep_until(clock.now().plus(EVERY)).await,
             Err(error) => {
                 tracing::warn!(%error, "what is too old could not be removed");
                 clock.sleep_until(clock.now().plus(EVERY)).await;
@@ -34,7 +34,8 @@ pub async fn run(store: Store, clock: Clock, keep: Keep) {
     }
 }
 
-async fn step(store: &Store, clock: &Clock, keep: Keep) -> Result<usize, StoreError> {
+/// Removes a little; where nothing is too old, gives a little space back. `false`: there was nothing to do.
+async fn step(store: &Store, clock: &Clock, keep: Keep) -> Result<bool, StoreError> {
     let before = |age| clock.now().minus(age);
     let feedback = match keep.feedback {
         Some(age) => store.remove_feedback_made_before(before(age)).await?,
@@ -43,5 +44,5 @@ async fn step(store: &Store, clock: &Clock, keep: Keep) -> Result<usize, StoreEr
     let deliveries = store
         .remove_deliveries_finished_before(before(keep.deliveries))
         .await?;
-    Ok(feedback + deliveries)
+    Ok(feedback + deliveries > 0 || store.give_back_space().await? > 0)
 }

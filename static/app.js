@@ -221,15 +221,22 @@
     }
   }, 30000);
 
+  setInterval(() => { // what is to come soon
+    for (const time of all("time[data-until]")) {
+      const left = Math.ceil((Date.parse(time.dateTime) - Date.now()) / 1000);
+      if (left < 100) time.textContent = left > 0 ? `in ${left} s` : "now";
+    }
+  }, 1000);
+
   // ---- Times by the clock of whoever looks; the server tells them in UTC ----
   const clock = (options) => new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", ...options });
   const day = { day: "numeric", month: "short" };
-  const [today, thisYear, exactly] = [clock(), clock(day), clock({ ...day, year: "numeric", second: "2-digit", timeZoneName: "short" })];
+  const [today, exactTime, thisYear, exactly] = [clock(), clock({ second: "2-digit" }), clock(day), clock({ ...day, year: "numeric", second: "2-digit", timeZoneName: "short" })];
   function tellTimes() {
     for (const time of all("time[datetime]")) {
       const at = new Date(time.dateTime);
       if (time.title) time.title = exactly.format(at);
-      if ("clock" in time.dataset) time.textContent = (at.toDateString() === new Date().toDateString() ? today : thisYear).format(at);
+      if ("clock" in time.dataset) time.textContent = (time.dataset.clock ? exactTime : at.toDateString() === new Date().toDateString() ? today : thisYear).format(at);
     }
   }
   document.addEventListener("miniback:swapped", tellTimes);
@@ -258,7 +265,9 @@
     const kept = new Set([...now.children].map((child) => child.id).filter(Boolean));
     for (const [id, child] of known) if (!kept.has(id)) child.remove();
     let at = old.firstChild;
+    const skip = () => { while (at?.dataset && "once" in at.dataset) at = at.nextSibling; }; // what was told to this page alone
     for (const child of [...now.childNodes]) {
+      skip();
       const twin = known.get(child.id) ?? (at && same(at, child) ? at : undefined);
       while (twin && at && at !== twin && !kept.has(at.id)) { const next = at.nextSibling; at.remove(); at = next; } // moving would blur
       if (twin && same(twin, child)) {
@@ -266,7 +275,7 @@
         morph(twin, child);
       } else old.insertBefore(child, at);
     }
-    while (at) { const next = at.nextSibling; at.remove(); at = next; }
+    for (skip(); at; skip()) { const next = at.nextSibling; at.remove(); at = next; }
   }
 
   let source, watched = "", fetching = false, again = false;

@@ -142,12 +142,23 @@ fn explain(path: &str, text: &str) -> Invalid {
             format!("There is no member “{quoted}”; {expected}."),
         );
     }
-    let text = text.replace('`', "");
+    let text = without_value(&text.replace('`', ""));
     let mut characters = text.chars();
     let sentence = characters.next().map_or_else(String::new, |c| {
         c.to_uppercase().chain(characters).collect()
     });
     Invalid::field(path, format!("{sentence}."))
+}
+
+/// The words without the text that was sent: it may be a secret at the wrong member, and whoever keeps the answer would
+/// keep it too.
+fn without_value(text: &str) -> String {
+    match (text.find("string \""), text.rfind("\", expected")) {
+        (Some(from), Some(to)) if from + 8 <= to => {
+            format!("{}{}", &text[..from + 6], &text[to + 1..])
+        }
+        _ => text.to_owned(),
+    }
 }
 
 /// For a member that may be left out but not be null: `PATCH` changes what is named.
@@ -190,6 +201,10 @@ mod tests {
         assert_eq!(
             field_of(r#"{"name":5}"#),
             "name: Invalid type: integer 5, expected a string."
+        );
+        assert_eq!(
+            field_of(r#"{"name":"a","topics":"\", expected"}"#),
+            "topics: Invalid type: string, expected a sequence."
         );
         assert!(
             field_of(r#"{"name":"a","topics":["x"]}"#)

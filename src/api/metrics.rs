@@ -80,17 +80,24 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
             )
         },
     );
+    page.of_webhooks(
+        metrics,
+        "miniback_webhook_failed_in_a_row",
+        "Deliveries that were given up since a webhook's last success.",
+        |w| Some(f64::from(w.failed_in_a_row)),
+    );
     page.family(
         "miniback_deliveries",
-        "Deliveries that are kept, by webhook and state.",
+        "Deliveries by webhook and state, those that retention has removed included.",
     );
     for webhook in &metrics.webhooks {
-        for state in State::ALL {
-            let count = webhook
-                .deliveries
-                .iter()
-                .find(|(s, _)| *s == state)
-                .map_or(0, |(_, count)| *count);
+        let accounting = webhook.accounting;
+        for (state, count) in [
+            (State::Pending, accounting.pending),
+            (State::Delivered, accounting.delivered),
+            (State::Failed, accounting.failed),
+            (State::Canceled, accounting.canceled),
+        ] {
             let labels = [
                 ("webhook", webhook.id.as_str()),
                 ("host", &webhook.host),
@@ -99,13 +106,24 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
             page.sample("miniback_deliveries", &labels, count as f64);
         }
     }
+    page.of_webhooks(
+        metrics,
+        "miniback_deliveries_unexplained",
+        "Events of a webhook that are in no state: 0, unless something is lost.",
+        |w| Some(w.accounting.unexplained() as f64),
+    );
+    page.family(
+        "miniback_alerts_pending",
+        "Alerts that have not arrived at --alert-url yet.",
+    );
+    page.sample("miniback_alerts_pending", &[], metrics.alerts as f64);
     page.0
 }
 
 struct Page(String);
 
 impl Page {
-    /// All of them are gauges: what is kept can become less.
+    /// All of them are gauges: a redelivery takes one from what had failed.
     fn family(&mut self, name: &str, help: &str) {
         // Writing to a string cannot fail.
         let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} gauge\n");
@@ -121,7 +139,11 @@ impl Page {
             .iter()
             .map(|(label, text)| format!("{label}=\"{}\"", escaped(text)))
             .collect();
-        let _ = writeln!(self.0, "{name}{{{}}} {value}", labels.join(","));
+        let labels = match labels.as_slice() {
+            [] => String::new(),
+            labels => format!("{{{}}}", labels.join(",")),
+        };
+        let _ = writeln!(self.0, "{name}{labels} {value}");
     }
 
     fn of_webhooks(

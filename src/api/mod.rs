@@ -2,6 +2,7 @@
 //!
 //! Callers are known by a bearer token alone; a cookie is never looked at. Errors are RFC 9457 problems.
 
+mod accounting;
 mod body;
 mod deliveries;
 mod feedback;
@@ -15,4 +16,4 @@ mod secrets;
 mod webhook_tests;
 mod webhooks;
 
-pub use routes::configure;
+pub use routes::{configure, routes};

@@ -1,21 +1,28 @@
 //! Every call on one screen: address, methods, who may make it, and the handler.
 
 use actix_web::middleware::from_fn;
-use actix_web::{HttpResponse, Resource, ResponseError, Route, web};
+use actix_web::{HttpResponse, ResponseError, Route, web};
 
 use super::guard::guard;
 use super::problem::Problem;
-use super::{deliveries, feedback, metrics, projects, secrets, webhook_tests, webhooks};
+use super::{
+    accounting, deliveries, feedback, metrics, projects, secrets, webhook_tests, webhooks,
+};
 use crate::server::access::Needs::{self, Admin, Member, Metrics, Submit};
-use crate::server::routing::{Entry, address, delete, get, patch, post};
+use crate::server::routing::{Address, Entry, Routes, address, delete, get, patch, post, scope};
 
 pub fn configure(config: &mut web::ServiceConfig) {
-    config
+    routes().configure(config);
+}
+
+/// What there is, and who may.
+pub fn routes() -> Routes {
+    Routes::default()
         .service(call("/metrics", [get(Metrics, metrics::get)]))
         .service(
-            web::scope("/api")
+            scope("/api")
                 .service(
-                    web::scope("/v1")
+                    scope("/v1")
                         .service(call(
                             "/projects",
                             [get(Member, projects::list), post(Admin, projects::create)],
@@ -70,6 +77,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
                             [post(Admin, secrets::finish)],
                         ))
                         .service(call(
+                            "/webhooks/{id}/accounting",
+                            [get(Admin, accounting::get)],
+                        ))
+                        .service(call(
                             "/webhooks/{id}/deliveries",
                             [get(Admin, deliveries::list)],
                         ))
@@ -85,10 +96,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
                         .default_service(web::to(nothing_here)),
                 )
                 .default_service(web::to(nothing_here)),
-        );
+        )
 }
 
-fn call<const N: usize>(path: &str, methods: [Entry; N]) -> Resource {
+fn call<const N: usize>(path: &str, methods: [Entry; N]) -> Address {
     address(path, methods, guarded, |allow| {
         web::to(move || {
             let problem = Problem::MethodNotAllowed {

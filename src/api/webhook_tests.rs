@@ -39,7 +39,7 @@ impl<'a> View<'a> {
             status: report.status,
             duration_ms: report.duration.as_millis(),
             response_body: &report.response_body,
-            error: (!report.is_success()).then(|| report.outcome.explanation()),
+            error: (!report.is_success()).then(|| report.explanation()),
             secret: None,
         }
     }

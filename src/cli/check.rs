@@ -21,10 +21,25 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
         ));
     };
     // Options that cannot be read have ended the program already; what they point to is looked at here.
+    options.alerts.secret().map_err(Failure::wrong)?;
     let settings = app::delivery_settings(options, options.listen).map_err(start_failure)?;
     say(true, "configuration");
     match store::inspect(&options.data.data_dir) {
-        Ok(contents) => say(true, &format!("database: {}", describe(&contents))),
+        Ok(contents) => {
+            say(true, &format!("database: {}", describe(&contents)));
+            match contents.unexplained {
+                0 => say(
+                    true,
+                    "accounting: every event is delivered, pending, failed or canceled",
+                ),
+                n => say(
+                    false,
+                    &format!(
+                        "accounting: {n} events are in no state or have lost their delivery; please report it, with the log"
+                    ),
+                ),
+            }
+        }
         Err(BackupError::NoDatabase(path)) => {
             say(
                 true,
@@ -51,6 +66,13 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
         for webhook in webhooks.iter().filter(|webhook| webhook.enabled) {
             let name = format!("webhook {} to {}", webhook.id, webhook.url.host_for_log());
             match delivery::probe(&settings, &webhook.url).await {
+                Ok(()) => say(true, &format!("{name}: reached")),
+                Err(outcome) => say(false, &format!("{name}: {}", outcome.explanation())),
+            }
+        }
+        if let Some(url) = &options.alerts.alert_url {
+            let name = format!("--alert-url {}", url.host_for_log());
+            match delivery::probe(&settings, url).await {
                 Ok(()) => say(true, &format!("{name}: reached")),
                 Err(outcome) => say(false, &format!("{name}: {}", outcome.explanation())),
             }

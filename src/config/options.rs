@@ -16,6 +16,7 @@ use super::values::{
 };
 use crate::domain::account::{Role, Scope};
 use crate::domain::egress_policy::AllowTarget;
+use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::secret::Secret;
 
 /// Self-hosted feedback: it comes in from your website, and goes out as signed webhooks.
@@ -108,7 +109,55 @@ pub struct ServeOptions {
     )]
     pub trusted_proxy: Vec<IpNet>,
     #[command(flatten)]
+    pub alerts: AlertOptions,
+    #[command(flatten)]
     pub log: LogOptions,
+}
+
+/// Whom to tell of webhooks that keep failing.
+#[derive(Clone, Debug, Args)]
+pub struct AlertOptions {
+    /// Where to send an alert when a webhook has failed for 5 minutes or 10 deliveries in a row, and when it is well again
+    #[arg(long, env = "MINIBACK_ALERT_URL", value_parser = EndpointUrl::parse, value_name = "URL")]
+    pub alert_url: Option<EndpointUrl>,
+    /// What alerts are signed with; a file with it can be named by MINIBACK_ALERT_SECRET_FILE [default: one that Settings, Notifications shows]
+    #[arg(
+        long,
+        env = "MINIBACK_ALERT_SECRET",
+        hide_env_values = true,
+        value_name = "SECRET"
+    )]
+    alert_secret: Option<String>,
+}
+
+impl AlertOptions {
+    /// The secret that is configured, by the flag, the variable or the file that a variable names.
+    pub fn secret(&self) -> Result<Option<Secret>, String> {
+        secret_of(
+            "--alert-secret",
+            self.alert_secret.as_ref(),
+            "MINIBACK_ALERT_SECRET_FILE",
+        )
+    }
+}
+
+/// A secret from its flag or variable, or from the file that `file_variable` names.
+fn secret_of(
+    flag: &str,
+    given: Option<&String>,
+    file_variable: &str,
+) -> Result<Option<Secret>, String> {
+    let from_file = std::env::var(file_variable)
+        .ok()
+        .filter(|file| !file.is_empty());
+    let secret = match (given, from_file) {
+        (Some(secret), _) => secret.clone(),
+        (None, Some(file)) => first_line_of(file_variable, file.as_ref())?,
+        (None, None) => return Ok(None),
+    };
+    Secret::parse(secret)
+        .map(Some)
+        .map_err(|error| format!("{flag}: {}", error.to_string().trim_end_matches('.')))
 }
 
 /// What concerns calls to endpoints.
@@ -277,17 +326,7 @@ pub struct ListenOptions {
 impl ListenOptions {
     /// The secret, from the flag, the variable or the file that a variable names.
     pub fn secret(&self) -> Result<Secret, String> {
-        let from_file = std::env::var("MINIBACK_SECRET_FILE")
-            .ok()
-            .filter(|file| !file.is_empty());
-        let secret = match (&self.secret, from_file) {
-            (Some(secret), _) => secret.clone(),
-            (None, Some(file)) => first_line_of("MINIBACK_SECRET_FILE", file.as_ref())?,
-            (None, None) => {
-                return Err("--secret is missing; copy it from Settings, Notifications".into());
-            }
-        };
-        Secret::parse(secret)
-            .map_err(|error| format!("--secret: {}", error.to_string().trim_end_matches('.')))
+        secret_of("--secret", self.secret.as_ref(), "MINIBACK_SECRET_FILE")?
+            .ok_or_else(|| "--secret is missing; copy it from Settings, Notifications".into())
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! The loop has a thread of its own: awc's clients belong to one. Pages and API reach it through [`Handle`] alone.
 
+mod alerts;
 mod answer_head;
 mod client;
 pub mod connector;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use tokio::sync::{mpsc, oneshot};
 
+pub use alerts::{AlertTarget, run as send_alerts};
 pub use test::TestReport;
 
 use crate::clock::Clock;
@@ -28,7 +30,8 @@ use crate::domain::delivery::{AttemptResult, Outcome, SignedRequest};
 use crate::domain::egress_policy::{EgressPolicy, Refusal};
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::retry::Schedule;
-use crate::store::Store;
+use crate::domain::webhook::Retries;
+use crate::store::{Store, StoreError};
 
 /// By what the loop goes.
 #[derive(Clone)]
@@ -57,13 +60,14 @@ pub struct Handle {
     commands: mpsc::Sender<Command>,
     store: Store,
     policy: Arc<EgressPolicy>,
+    schedule: Schedule,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 /// Starts the delivery loop on its own thread.
 pub fn start(store: Store, clock: Clock, settings: Settings) -> std::io::Result<Handle> {
     let (commands, received) = mpsc::channel(64);
-    let policy = settings.policy.clone();
+    let (policy, schedule) = (settings.policy.clone(), settings.schedule.clone());
     let worker_store = store.clone();
     let run = move || {
         // A runtime that cannot be made ends the thread, and `is_alive` tells.
@@ -81,6 +85,7 @@ pub fn start(store: Store, clock: Clock, settings: Settings) -> std::io::Result<
         commands,
         store,
         policy,
+        schedule,
         thread: Arc::new(Mutex::new(Some(thread))),
     })
 }
@@ -101,6 +106,11 @@ impl Handle {
         connector::check_before_save(&self.policy, url).await
     }
 
+    /// How many attempts a delivery has at most before it is given up.
+    pub fn attempts_at_most(&self, retries: Retries) -> usize {
+        self.schedule.attempts(retries)
+    }
+
     /// Whether the loop answers, and is able to store what comes of its attempts.
     pub async fn is_alive(&self) -> bool {
         let (answer, answered) = oneshot::channel();
@@ -111,6 +121,23 @@ impl Handle {
         tokio::time::timeout(Duration::from_secs(2), ask)
             .await
             .unwrap_or(false)
+    }
+
+    /// Sends a request that is no delivery of the outbox: one attempt, by the same sender.
+    async fn send(
+        &self,
+        url: &EndpointUrl,
+        request: SignedRequest,
+    ) -> Result<AttemptResult, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let command = Command::Send {
+            url: Box::new(url.clone()),
+            request,
+            answer,
+        };
+        let sent = self.commands.send(command).await;
+        sent.map_err(|_| StoreError::Closed)?;
+        answered.await.map_err(|_| StoreError::Closed)
     }
 
     /// Starts nothing new, lets what is in flight end and be recorded, and returns then.

@@ -2,8 +2,6 @@
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::SignedRequest;
-use crate::domain::event::EventType;
-use crate::domain::id::DeliveryId;
 use crate::domain::signature;
 use crate::domain::webhook::{Headers, Secrets};
 
@@ -13,8 +11,9 @@ const MASK: &str = "••••••";
 
 /// What a request is made of.
 pub struct Parts<'a> {
-    pub delivery: &'a DeliveryId,
-    pub event: EventType,
+    /// The delivery's.
+    pub id: &'a str,
+    pub event: &'a str,
     pub event_at: Timestamp,
     pub body: Vec<u8>,
     /// The secrets of the moment of the attempt.
@@ -25,14 +24,14 @@ pub struct Parts<'a> {
 /// The request as it is sent at `now`. `Host`, `Date` and `Content-Length` are the client's.
 pub fn sign(parts: Parts<'_>, now: Timestamp) -> SignedRequest {
     let body = parts.body;
-    let id = parts.delivery.as_str();
+    let id = parts.id;
     let secrets = parts.secrets;
     let next = secrets.next.as_ref().map(|next| &next.secret);
     let mut headers: Vec<(String, String)> = Vec::with_capacity(12);
     let mut add = |name: &str, value: String| headers.push((name.to_owned(), value));
     add("Content-Type", "application/json".into());
     add("User-Agent", USER_AGENT.into());
-    add("X-Miniback-Event", parts.event.as_str().into());
+    add("X-Miniback-Event", parts.event.into());
     add("X-Miniback-Delivery", id.into());
     add("X-Miniback-Timestamp", parts.event_at.to_string());
     add(
@@ -78,12 +77,12 @@ pub fn logged(request: &SignedRequest, own: &Headers, host: String) -> Vec<(Stri
 mod tests {
     use super::*;
     use crate::domain::secret::Secret;
-    use crate::domain::webhook::{NextSecret, Topic};
+    use crate::domain::webhook::NextSecret;
 
     fn request(secrets: &Secrets) -> SignedRequest {
         let parts = Parts {
-            delivery: &DeliveryId::new("dlv_1"),
-            event: EventType::Topic(Topic::FeedbackCreated),
+            id: "dlv_1",
+            event: "feedback.created",
             event_at: Timestamp::from_millis(1_000),
             body: b"{}".to_vec(),
             secrets,

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
+use super::Handle;
 use super::request::{self, Parts};
-use super::{Command, Handle};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, Outcome};
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::event::{self, EventType};
+use crate::domain::explanation::TestHint;
 use crate::domain::id::DeliveryId;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{Headers, Secrets, Webhook};
@@ -24,6 +23,8 @@ pub struct TestReport {
     pub duration: Duration,
     /// The start of the answer's body (16 KiB at most); what is not UTF-8 is replaced.
     pub response_body: String,
+    /// The endpoint takes for granted what a test does not have.
+    pub hint: Option<TestHint>,
 }
 
 impl Handle {
@@ -44,8 +45,8 @@ impl Handle {
             secrets: &secrets,
             headers: &webhook.headers,
         };
-        let (body, request_headers, result) = self.send(test, user).await?;
-        let report = TestReport::of(&result);
+        let (body, request_headers, result) = self.send_test(test, user).await?;
+        let report = TestReport::of(&result, webhook.failing_since.is_some());
         let attempt = AttemptRecord {
             started_at: at,
             ended_at: at.plus(result.duration),
@@ -79,14 +80,14 @@ impl Handle {
             secrets: &secrets,
             headers: &Headers::new(),
         };
-        Ok(TestReport::of(&self.send(test, user).await?.2))
+        Ok(TestReport::of(&self.send_test(test, user).await?.2, false))
     }
 
-    async fn send(&self, test: Test<'_>, user: &str) -> Result<Sent, StoreError> {
+    async fn send_test(&self, test: Test<'_>, user: &str) -> Result<Sent, StoreError> {
         let body = event::test(user, test.at);
         let parts = Parts {
-            delivery: test.delivery,
-            event: EventType::Test,
+            id: test.delivery.as_str(),
+            event: EventType::Test.as_str(),
             event_at: test.at,
             body: body.clone(),
             secrets: test.secrets,
@@ -94,18 +95,7 @@ impl Handle {
         };
         let request = request::sign(parts, test.at);
         let logged = request::logged(&request, test.headers, test.url.host_header());
-        let (answer, answered) = oneshot::channel();
-        let command = Command::Send {
-            url: Box::new(test.url.clone()),
-            request,
-            answer,
-        };
-        self.commands
-            .send(command)
-            .await
-            .map_err(|_| StoreError::Closed)?;
-        let result = answered.await.map_err(|_| StoreError::Closed)?;
-        Ok((body, logged, result))
+        Ok((body, logged, self.send(test.url, request).await?))
     }
 }
 
@@ -121,16 +111,31 @@ struct Test<'a> {
 type Sent = (Vec<u8>, Vec<(String, String)>, AttemptResult);
 
 impl TestReport {
-    fn of(result: &AttemptResult) -> Self {
+    /// `others_fail`: what is not a test fails there too.
+    fn of(result: &AttemptResult, others_fail: bool) -> Self {
         let answer = result.answer.as_ref();
         Self {
             outcome: result.outcome.clone(),
             status: answer.map(|answer| answer.status),
             duration: result.duration,
+            hint: answer.and_then(|a| TestHint::of(a.status, &a.body, others_fail)),
             response_body: answer
                 .map(|a| String::from_utf8_lossy(&a.body).into_owned())
                 .unwrap_or_default(),
         }
+    }
+
+    /// What to do; empty for a success.
+    pub fn advice(&self) -> &'static str {
+        self.hint
+            .map_or_else(|| self.outcome.advice(), TestHint::advice)
+    }
+
+    /// What happened and what to do, as one text.
+    pub fn explanation(&self) -> String {
+        format!("{} {}", self.outcome.sentence(), self.advice())
+            .trim_end()
+            .to_owned()
     }
 
     pub fn is_success(&self) -> bool {

@@ -109,7 +109,7 @@ impl Worker {
             // A wake-up that comes before this line is kept by the `Notify`: none is lost.
             tokio::select! {
                 () = wake.notified(), if !stopping => {}
-                () = sleep_until(&self.clock, next) => {}
+                () = self.clock.sleep_until_some(next) => {}
                 Some(ended) = self.attempts.next() => self.finish(ended),
                 () = tokio::time::sleep(CLIENT_IDLE), if !self.clients.is_empty() => self.drop_idle_clients(),
                 command = commands.recv() => match command {
@@ -248,8 +248,8 @@ impl Context {
     async fn attempt(self, endpoint: Rc<Endpoint>, due: DueDelivery) -> Ended {
         let started_at = self.clock.now();
         let parts = Parts {
-            delivery: &due.id,
-            event: due.event,
+            id: due.id.as_str(),
+            event: due.event.as_str(),
             event_at: due.event_at,
             body: due.body,
             secrets: &due.secrets,
@@ -336,12 +336,5 @@ impl Context {
         if failed {
             self.unstored.set(self.unstored.get() - 1);
         }
-    }
-}
-
-async fn sleep_until(clock: &Clock, due: Option<Timestamp>) {
-    match due {
-        Some(due) => clock.sleep_until(due).await,
-        None => std::future::pending().await,
     }
 }

@@ -161,6 +161,76 @@ fn status_advice(status: u16) -> &'static str {
     }
 }
 
+/// Whether a test failed because the endpoint takes for granted what a test does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TestHint {
+    /// The answer speaks of it.
+    Says,
+    /// It fails as a program does that comes upon something it does not know.
+    Perhaps,
+}
+
+impl TestHint {
+    /// What a failed test's answer tells; `others_fail`: what is not a test fails there too.
+    pub fn of(status: u16, body: &[u8], others_fail: bool) -> Option<Self> {
+        // Others have a reason of their own: the path, the secret, the size, a proxy.
+        if !matches!(status, 400 | 409 | 422 | 500) {
+            return None;
+        }
+        let body = String::from_utf8_lossy(body).to_lowercase();
+        let says = |words: &[&str]| words.iter().any(|word| body.contains(word));
+        if says(&["feedback"]) && says(&NOTHING_THERE) {
+            return Some(Self::Says);
+        }
+        if says(&STUMBLED) || (status == 500 && !others_fail) {
+            return Some(Self::Perhaps);
+        }
+        None
+    }
+
+    /// What to do.
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::Says => {
+                "A test has no data.feedback, which the endpoint asks for: look at “event” first, and answer a test with a 2xx."
+            }
+            Self::Perhaps => {
+                "Perhaps the endpoint asks for data.feedback, which a test does not have: look at “event” first; its log tells more."
+            }
+        }
+    }
+}
+
+/// How programs say that something is not there, in lower case.
+const NOTHING_THERE: [&str; 14] = [
+    "undefined",
+    "null",
+    "none",
+    "nil",
+    "keyerror",
+    "typeerror",
+    "attributeerror",
+    "cannot read",
+    "can't access",
+    "nomethoderror",
+    "no such",
+    "missing",
+    "required",
+    "not found",
+];
+/// The same in words that hardly mean anything else.
+const STUMBLED: [&str; 9] = [
+    "cannot read propert",
+    "is undefined",
+    "keyerror",
+    "typeerror",
+    "attributeerror",
+    "nonetype",
+    "nomethoderror",
+    "undefined index",
+    "undefined array key",
+];
+
 /// `404 Not Found`; a status that has no name stands alone.
 pub fn status_words(status: u16) -> String {
     let name = match status {
@@ -246,5 +316,44 @@ mod tests {
                 .starts_with("The endpoint gave no answer within 5 s.")
         );
         assert_eq!(seconds(Duration::from_millis(1500)), "1.5 s");
+    }
+
+    #[test]
+    fn a_test_over_which_an_endpoint_stumbles_is_known_by_its_answer() {
+        use TestHint::{Perhaps, Says};
+        let hint =
+            |status, body: &str, others_fail| TestHint::of(status, body.as_bytes(), others_fail);
+        for body in [
+            "TypeError: Cannot read properties of undefined (reading 'feedback')",
+            "TypeError: Cannot destructure property 'feedback' of 'data' as it is undefined.",
+            "KeyError: 'feedback'",
+            "undefined method `[]' for nil:NilClass (NoMethodError) payload['data']['feedback']",
+            "'NoneType' object is not subscriptable: feedback",
+            r#"{"error":"data.feedback is required"}"#,
+            "Undefined array key \"feedback\"",
+        ] {
+            assert_eq!(hint(500, body, true), Some(Says), "{body}");
+            assert_eq!(hint(422, body, false), Some(Says), "{body}");
+            assert_eq!(hint(401, body, false), None, "{body}");
+        }
+        for body in [
+            "TypeError: Cannot read properties of undefined (reading 'message')",
+            "KeyError: 'project'",
+            "msg is undefined",
+        ] {
+            assert_eq!(hint(500, body, true), Some(Perhaps), "{body}");
+            assert_eq!(hint(400, body, false), Some(Perhaps), "{body}");
+        }
+        assert_eq!(hint(500, "Internal Server Error", false), Some(Perhaps));
+        assert_eq!(hint(500, "Internal Server Error", true), None);
+        assert_eq!(hint(400, "Bad signature for this feedback", false), None);
+        for status in [302, 403, 404, 405, 429, 502, 503] {
+            assert_eq!(
+                hint(status, "Cannot POST /feedback: not found", false),
+                None,
+                "{status}"
+            );
+        }
+        assert!(Perhaps.advice().starts_with("Perhaps"));
     }
 }

@@ -103,6 +103,8 @@ id!(/// A user, `usr_…`.
     UserId, "usr");
 id!(/// An API token, `tok_…` (the id, not the token itself).
     TokenId, "tok");
+id!(/// An alert, `alr_…`: what its receiver deduplicates by.
+    AlertId, "alr");
 
 #[cfg(test)]
 mod tests {

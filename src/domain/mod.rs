@@ -4,7 +4,10 @@
 //! and how it is signed; what follows an attempt. All else in the program carries these rules out.
 
 pub mod account;
+pub mod alert;
+pub mod body_change;
 pub mod delivery;
+pub mod diagnosis;
 pub mod egress_policy;
 pub mod endpoint_url;
 pub mod event;

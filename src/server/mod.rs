@@ -26,6 +26,8 @@ pub struct Site {
     pub delivery: delivery::Handle,
     pub links: Links,
     pub proxies: TrustedProxies,
+    /// Who is told of webhooks that keep failing.
+    pub alerts: Option<delivery::AlertTarget>,
 }
 
 impl Site {

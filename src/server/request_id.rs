@@ -18,8 +18,8 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Clone, Debug)]
 pub struct RequestId(pub String);
 
-/// Middleware: names the request and passes it on; each line that is logged on its way has the name. The path is
-/// logged without its query, in which one-time tokens stand.
+/// Middleware: names the request and passes it on; each line that is logged on its way has the name. Of its address
+/// only the pattern is logged, as the routes have it: a path, or its query, may hold anything, one-time tokens too.
 pub async fn name_requests(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -29,13 +29,15 @@ pub async fn name_requests(
         .map(|byte| format!("{byte:02x}"))
         .collect();
     let started = Instant::now();
-    let (method, path) = (request.method().clone(), request.path().to_owned());
+    let method = request.method().clone();
     request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::error_span!("request", id);
     let answered = async {
         let response = next.call(request).await?;
         let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis());
-        tracing::debug!(%method, path, status, ms, "answered");
+        let address = response.request().match_pattern();
+        let address = address.as_deref().unwrap_or("none of ours");
+        tracing::debug!(%method, address, status, ms, "answered");
         Ok::<_, Error>(response)
     };
     let mut response = answered.instrument(span).await?;

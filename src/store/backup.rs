@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::accounting;
 use super::open::database_path;
 
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,8 @@ pub struct Contents {
     pub feedback: u64,
     pub webhooks: u64,
     pub deliveries: u64,
+    /// Events whose delivery is in no state, or is not there: 0, unless something is lost.
+    pub unexplained: u64,
     pub bytes: u64,
 }
 
@@ -107,6 +110,7 @@ fn contents(connection: &Connection, path: &Path) -> Result<Contents, BackupErro
         feedback: count("feedback")?,
         webhooks: count("webhooks WHERE deleted_at IS NULL")?,
         deliveries: count("deliveries")?,
+        unexplained: accounting::audit(connection)?,
         bytes: std::fs::metadata(path)
             .map_err(|source| BackupError::File {
                 path: path.to_owned(),

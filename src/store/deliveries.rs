@@ -6,11 +6,12 @@ use rusqlite::{Connection, Row, ToSql, params};
 
 use super::error::StoreError;
 use super::page::{Page, PageRequest};
-use super::{Store, sql};
+use super::{Store, sql, webhooks};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, State, Timings};
 use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, FeedbackId, WebhookId};
+use crate::domain::webhook::Retries;
 
 /// Which deliveries of a webhook a list shows; `None` = any.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,14 +30,17 @@ pub struct DeliveryRecord {
     pub created_at: Timestamp,
     /// `None` unless pending.
     pub next_attempt_at: Option<Timestamp>,
+    /// Attempts made since it was created or last sent again.
+    pub round_attempts: usize,
     pub attempts: Vec<LoggedAttempt>,
 }
 
-/// A delivery that a feedback caused, with its webhook's address; empty where the webhook was deleted.
+/// A delivery that a feedback caused, with what is told of its webhook; no address where it was deleted.
 #[derive(Clone, Debug)]
 pub struct CausedDelivery {
     pub record: DeliveryRecord,
     pub url: String,
+    pub retries: Retries,
 }
 
 /// One attempt in the log.
@@ -139,12 +143,13 @@ impl Store {
     ) -> Result<Vec<CausedDelivery>, StoreError> {
         self.reader
             .read(move |c| {
-                let statement = SELECT.replacen("SELECT ", "SELECT url, ", 1)
+                let statement = SELECT.replacen("SELECT ", "SELECT url, retries, ", 1)
                     + " WHERE feedback_id = ?1 ORDER BY deliveries.id DESC LIMIT 50";
                 let mut rows = sql::all(c, &statement, [feedback.as_str()], |row| {
                     Ok(CausedDelivery {
                         record: read(row)?,
                         url: row.get("url")?,
+                        retries: webhooks::read_retries(row)?,
                     })
                 })?;
                 for caused in &mut rows {
@@ -273,6 +278,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<DeliveryRecord> {
         next_attempt_at: row
             .get::<_, Option<i64>>("next_at")?
             .map(Timestamp::from_millis),
+        round_attempts: row.get("round_attempts")?,
         attempts: Vec::new(),
     })
 }

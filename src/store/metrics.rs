@@ -1,11 +1,12 @@
 //! What `/metrics` counts, read in one moment.
 
+use std::collections::HashMap;
+
 use rusqlite::Row;
 
 use super::error::StoreError;
-use super::{Store, sql, webhooks};
+use super::{Accounting, Store, accounting, sql, webhooks};
 use crate::clock::Timestamp;
-use crate::domain::delivery::State;
 use crate::domain::feedback::Status;
 use crate::domain::id::WebhookId;
 
@@ -13,6 +14,8 @@ use crate::domain::id::WebhookId;
 pub struct Metrics {
     pub feedback: Vec<(Status, u64)>,
     pub webhooks: Vec<WebhookMetrics>,
+    /// Alerts that have not arrived yet.
+    pub alerts: u64,
 }
 
 /// Of one webhook; named by id and host, never by path.
@@ -23,8 +26,8 @@ pub struct WebhookMetrics {
     pub enabled: bool,
     pub failing_since: Option<Timestamp>,
     pub held_until: Option<Timestamp>,
-    /// Deliveries that are kept, by state.
-    pub deliveries: Vec<(State, u64)>,
+    pub failed_in_a_row: u32,
+    pub accounting: Accounting,
     /// When the delivery that has waited longest was made.
     pub oldest_pending: Option<Timestamp>,
 }
@@ -44,20 +47,21 @@ impl Store {
                         enabled: row.get("enabled")?,
                         failing_since: time("failing_since")?,
                         held_until: time("held_until")?,
-                        deliveries: Vec::new(),
+                        failed_in_a_row: row.get("failed_in_a_row")?,
+                        accounting: Accounting::default(),
                         oldest_pending: None,
                     })
                 })?;
+                let accounting: HashMap<_, _> = accounting::all(c)?.into_iter().collect();
                 for webhook in &mut found {
                     let id = [webhook.id.as_str()];
-                    let by_state = "SELECT state, count(*) AS n FROM deliveries WHERE webhook_id = ?1 GROUP BY state";
-                    webhook.deliveries =
-                        sql::all(c, by_state, id, |row| Ok((sql::named(row, "state", State::parse)?, row.get("n")?)))?;
+                    webhook.accounting = accounting.get(&webhook.id).copied().unwrap_or_default();
                     let oldest = "SELECT min(created_at) FROM deliveries WHERE webhook_id = ?1 AND state = 'pending'";
                     let oldest = sql::first(c, oldest, id, |row| row.get::<_, Option<i64>>(0))?.flatten();
                     webhook.oldest_pending = oldest.map(Timestamp::from_millis);
                 }
-                Ok(Metrics { feedback, webhooks: found })
+                let alerts = sql::first(c, "SELECT count(*) FROM alerts", [], |row| row.get(0))?.unwrap_or(0);
+                Ok(Metrics { feedback, webhooks: found, alerts })
             })
             .await
     }

@@ -4,7 +4,9 @@
 //! can be asked about it. A public method owns its transaction; private functions take the connection they run on. A
 //! feedback or a change of status is stored together with its deliveries, in one transaction, before it is acknowledged.
 
+mod accounting;
 mod accounts;
+mod alerts;
 mod backup;
 mod changes;
 mod deliveries;
@@ -24,6 +26,8 @@ mod retention;
 mod search;
 mod secrets;
 mod sessions;
+mod soundness;
+mod space;
 mod sql;
 mod tokens;
 mod webhooks;
@@ -34,7 +38,9 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+pub use accounting::Accounting;
 pub use accounts::AccountStoreError;
+pub use alerts::{Alert, AlertsDue};
 pub use backup::{BackupError, Contents, backup, inspect};
 pub use changes::{Change, Changes};
 pub use deliveries::{
@@ -64,9 +70,8 @@ use crate::domain::id::IdSequence;
 pub struct Store {
     writer: writer::Writer,
     reader: reader::Reader,
-    deliveries_due: Arc<Notify>,
+    wakes: writer::Wakes,
     feedback_came: Arc<Notify>,
-    changes: Changes,
 }
 
 impl Store {
@@ -74,30 +79,28 @@ impl Store {
     pub fn open(dir: &Path, lock: Option<&DirectoryLock>, clock: Clock) -> Result<Self, OpenError> {
         let connection = open::open(dir, lock)?;
         let ids = IdSequence::after(sql::greatest_ulid(&connection)?);
-        let deliveries_due = Arc::new(Notify::new());
-        let changes = Changes::new(clock.now());
+        let wakes = writer::Wakes::new(clock.now());
         let reader = reader::Reader::open(&database_path(dir))
             .map_err(|e| OpenError::Unreadable(e.to_string()))?;
-        let writer = writer::Writer::start(
-            connection,
-            ids,
-            clock,
-            deliveries_due.clone(),
-            changes.clone(),
-        )
-        .map_err(|e| OpenError::Unreadable(e.to_string()))?;
+        let log = lock.map(|_| space::Log::of(&database_path(dir)));
+        let writer = writer::Writer::start(connection, ids, clock, wakes.clone(), log)
+            .map_err(|e| OpenError::Unreadable(e.to_string()))?;
         Ok(Self {
             writer,
             reader,
-            deliveries_due,
+            wakes,
             feedback_came: Arc::default(),
-            changes,
         })
     }
 
     /// Notified after a commit that made deliveries due. It carries no data: who is woken looks.
     pub fn deliveries_due(&self) -> Arc<Notify> {
-        self.deliveries_due.clone()
+        self.wakes.deliveries.clone()
+    }
+
+    /// Notified after a commit by which a webhook began to fail, failed once too often, or is well again.
+    pub fn health_changed(&self) -> Arc<Notify> {
+        self.wakes.health.clone()
     }
 
     /// Notified after a commit of new feedback. It carries no data either.
@@ -107,7 +110,7 @@ impl Store {
 
     /// What changed, for pages that are kept up to date.
     pub fn changes(&self) -> &Changes {
-        &self.changes
+        &self.wakes.changes
     }
 
     /// Whether the database answers, to a read and to a write.

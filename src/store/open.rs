@@ -4,15 +4,17 @@
 //! beside itself.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
 
 use super::search;
+use super::soundness;
+use super::space::LOG_BYTES;
 
 /// One entry a version; the number of those applied is `PRAGMA user_version`.
 const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("schema/001_first.sql"))];
@@ -20,17 +22,24 @@ const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("schema/001_first.sql"))];
 /// The version of the schema that this program works with.
 pub const VERSION: u32 = MIGRATIONS.len() as u32;
 
+/// How long a writer waits for another process that writes.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("--data-dir: cannot make or use {path}: {source}; create it, or give another one", path = .path.display())]
+    #[error("--data-dir: cannot make or use {path}: {source}; {mend}", path = .path.display(), mend = mend(.source))]
     Directory {
         path: PathBuf,
         source: std::io::Error,
     },
     #[error("--data-dir: {path} was written by a newer version of Miniback (its version is {found}, this program knows {VERSION}); run that version, or restore the copy made before its migration", path = .path.display())]
     Newer { path: PathBuf, found: u32 },
-    #[error("--data-dir: {path} is not a database of Miniback, or is damaged; move it away and restore a backup", path = .path.display())]
+    #[error("--data-dir: {path} is not a database of Miniback, or is damaged; {RESTORE}", path = .path.display())]
     NotADatabase { path: PathBuf },
+    #[error("--data-dir: {path} is damaged ({what}); {RESTORE}", path = .path.display())]
+    Damaged { path: PathBuf, what: String },
+    #[error("--data-dir: {path} or a file beside it cannot be written; make them writable for the user that runs Miniback, or give another directory", path = .path.display())]
+    ReadOnly { path: PathBuf },
     #[error(
         "another miniback serves this data directory already ({holder}); stop it first, or give another --data-dir"
     )]
@@ -48,6 +57,20 @@ pub enum OpenError {
     },
     #[error("the database cannot be read: {0}")]
     Unreadable(String),
+}
+
+/// What to do about a database that is damaged.
+const RESTORE: &str = "move it away with miniback.db-wal and miniback.db-shm, put a copy that `miniback backup` made in its place, and start again";
+
+/// What to do about a directory or file that cannot be used.
+fn mend(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "make it writable for the user that runs Miniback, or give another one"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room there, or give another one",
+        _ => "create it, or give another one",
+    }
 }
 
 /// `PRAGMA application_id` of our databases, "mbck": another program's file is not taken for one.
@@ -113,7 +136,7 @@ pub fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
 /// Opens the writing connection to the database in `dir`, which is made or migrated where need be.
 ///
 /// `lock` is the caller's lock of the directory. Without it (a command) a database of an older version is migrated only
-/// if nobody serves it.
+/// if nobody serves it, and is not looked through for damage.
 pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, OpenError> {
     let path = database_path(dir);
     if let Some(found) = version_in_header(&path)?.filter(|found| *found > VERSION) {
@@ -129,29 +152,28 @@ pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, Open
         .mode(0o600)
         .open(&path)
         .map_err(fail)?;
-    let mut connection = prepare(&path).map_err(|error| match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-            OpenError::NotADatabase { path: path.clone() }
-        }
-        _ => OpenError::Sqlite(error),
-    })?;
+    let mut connection = prepare(&path).map_err(|error| soundness::explain(error, &path))?;
     migrate(&mut connection, dir, MIGRATIONS, lock)?;
+    if lock.is_some() {
+        soundness::prove(&connection, &path)?;
+    }
     Ok(connection)
 }
 
 fn prepare(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     let id: u32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     if id == 0 {
+        // Before anything is written: afterwards only a VACUUM could bring it in.
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     connection.set_prepared_statement_cache_capacity(128);
     search::add_functions(&connection)?;
     Ok(connection)
@@ -200,7 +222,7 @@ fn copy_before_migration(
     };
     match std::fs::remove_file(&copy) {
         Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(fail(error)),
     }
     OpenOptions::new()
@@ -227,7 +249,7 @@ fn version_in_header(path: &Path) -> Result<Option<u32>, OpenError> {
     };
     let mut file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(fail(error)),
     };
     let mut header = [0; 72];
@@ -246,7 +268,7 @@ fn version_in_header(path: &Path) -> Result<Option<u32>, OpenError> {
                 })
             }
         }
-        Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(fail(error)),
+        Err(error) if error.kind() != ErrorKind::UnexpectedEof => Err(fail(error)),
         Err(_) if file.metadata().map_err(fail)?.len() == 0 => Ok(None),
         _ => Err(OpenError::NotADatabase {
             path: path.to_owned(),

@@ -13,6 +13,7 @@ use super::error::StoreError;
 use super::writer::Write;
 use super::{Store, events, secrets, sql, webhooks};
 use crate::clock::Timestamp;
+use crate::domain::alert::FAILED_IN_A_ROW;
 use crate::domain::delivery::State;
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::event::EventType;
@@ -314,29 +315,36 @@ fn record(
     deliveries::insert_attempt(write, id, before.attempts + 1, attempt, before.has_words)?;
     write.changed(Change::Deliveries(WebhookId::new(before.webhook.clone())));
     if !before.is_test {
-        note_health(write, &before.webhook, attempt)?;
+        note_health(write, &before.webhook, attempt, state)?;
     }
     Ok(Finished { state, due_at })
 }
 
 /// Marks the webhook as failing since this attempt, or as well again; holds it back where the endpoint asked for it.
 fn note_health(
-    write: &Write<'_>,
+    write: &mut Write<'_>,
     webhook: &str,
     attempt: &AttemptRecord,
+    state: State,
 ) -> Result<(), StoreError> {
     if attempt.is_success() {
-        let well =
-            "UPDATE webhooks SET failing_since = NULL WHERE id = ?1 AND failing_since IS NOT NULL";
-        sql::run(write, well, [webhook])?;
+        let well = "UPDATE webhooks SET failing_since = NULL, failed_in_a_row = 0 WHERE id = ?1 AND failing_since IS NOT NULL";
+        if sql::run(write, well, [webhook])? > 0 {
+            write.wake_alerts();
+        }
         return Ok(());
     }
     let failing = "UPDATE webhooks SET failing_since = ?2 WHERE id = ?1 AND failing_since IS NULL";
-    sql::run(
-        write,
-        failing,
-        params![webhook, attempt.started_at.millis()],
-    )?;
+    let since = params![webhook, attempt.started_at.millis()];
+    if sql::run(write, failing, since)? > 0 {
+        write.wake_alerts();
+    }
+    if state == State::Failed {
+        let given_up = "UPDATE webhooks SET failed_in_a_row = failed_in_a_row + 1 WHERE id = ?1 RETURNING failed_in_a_row";
+        if sql::first(write, given_up, [webhook], |row| row.get(0))? == Some(FAILED_IN_A_ROW) {
+            write.wake_alerts();
+        }
+    }
     if let Some(until) = attempt.hold_until {
         let held =
             "UPDATE webhooks SET held_until = max(coalesce(held_until, 0), ?2) WHERE id = ?1";

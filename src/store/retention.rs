@@ -1,4 +1,6 @@
-//! Removing what is too old, in steps that hold no other writer up.
+//! Removing what is too old, in steps that hold no other writer up for more than some milliseconds.
+
+use std::time::{Duration, Instant};
 
 use rusqlite::params;
 
@@ -6,8 +8,9 @@ use super::error::StoreError;
 use super::{Store, feedback, sql};
 use crate::clock::Timestamp;
 
-/// How many deliveries a step removes.
+/// How many deliveries a step removes at most, and how long it takes at most: some have long answers to remove.
 const STEP: i64 = 200;
+const STEP_TIME: Duration = Duration::from_millis(5);
 /// How many feedbacks; each takes its words out of the log and the search too.
 const FEEDBACK_STEP: i64 = 25;
 
@@ -23,13 +26,19 @@ impl Store {
                 let old = "SELECT id, event_id FROM deliveries WHERE finished_at < ?1 ORDER BY finished_at LIMIT ?2";
                 let pairs = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
                 let old = sql::all(write, old, params![time.millis(), STEP], pairs)?;
+                let begun = Instant::now();
+                let mut removed = 0;
                 for (delivery, event) in &old {
+                    if removed > 0 && begun.elapsed() > STEP_TIME {
+                        break;
+                    }
                     sql::run(write, "DELETE FROM deliveries WHERE id = ?1", [delivery])?;
                     let alone = "DELETE FROM events WHERE id = ?1
                         AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_id = ?1)";
                     sql::run(write, alone, [event])?;
+                    removed += 1;
                 }
-                Ok(old.len())
+                Ok(removed)
             })
             .await
     }
@@ -42,9 +51,10 @@ impl Store {
                 let oldest = "SELECT id, created_at FROM feedback ORDER BY number LIMIT ?1";
                 let pairs =
                     |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
+                let begun = Instant::now();
                 let mut removed = 0;
                 for (id, made) in sql::all(write, oldest, [FEEDBACK_STEP], pairs)? {
-                    if made >= time.millis() {
+                    if made >= time.millis() || begun.elapsed() > STEP_TIME {
                         break;
                     }
                     removed += usize::from(feedback::delete(write, &id)?);

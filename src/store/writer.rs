@@ -17,6 +17,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::changes::{Change, Changes};
 use super::error::StoreError;
+use super::space::Log;
 use crate::clock::{Clock, Timestamp};
 use crate::domain::id::{Id, IdSequence};
 
@@ -30,8 +31,35 @@ pub(super) struct Write<'a> {
     connection: &'a Connection,
     ids: &'a mut IdSequence,
     pub(super) now: Timestamp,
-    wake: &'a mut bool,
-    changed: &'a mut BTreeSet<Change>,
+    said: &'a mut Said,
+}
+
+/// Who is woken after a commit. Wake-ups carry no data: who is woken looks.
+#[derive(Clone)]
+pub(super) struct Wakes {
+    pub(super) deliveries: Arc<Notify>,
+    pub(super) health: Arc<Notify>,
+    pub(super) changes: Changes,
+}
+
+impl Wakes {
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self {
+            deliveries: Arc::default(),
+            health: Arc::default(),
+            changes: Changes::new(now),
+        }
+    }
+
+    fn wake(&self, said: Said) {
+        if said.wake_deliveries {
+            self.deliveries.notify_one();
+        }
+        if said.wake_alerts {
+            self.health.notify_one();
+        }
+        self.changes.tell(said.changed);
+    }
 }
 
 impl Write<'_> {
@@ -41,12 +69,22 @@ impl Write<'_> {
 
     /// After the commit, the delivery loop looks for what is due.
     pub(super) fn wake_deliveries(&mut self) {
-        *self.wake = true;
+        self.said.wake_deliveries = true;
+    }
+
+    /// After the commit, it is looked whether somebody has to be told of a webhook's health.
+    pub(super) fn wake_alerts(&mut self) {
+        self.said.wake_alerts = true;
     }
 
     /// After the commit, pages that show this are told to look again.
     pub(super) fn changed(&mut self, change: Change) {
-        self.changed.insert(change);
+        self.said.changed.insert(change);
+    }
+
+    /// After the commit, the write-ahead log is folded back and cut.
+    pub(super) fn cut_log(&mut self) {
+        self.said.cut_log = true;
     }
 }
 
@@ -132,16 +170,16 @@ impl Writer {
         connection: Connection,
         ids: IdSequence,
         clock: Clock,
-        wake: Arc<Notify>,
-        changes: Changes,
+        wakes: Wakes,
+        log: Option<Log>,
     ) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let state = State {
             connection,
             ids,
             clock,
-            wake,
-            changes,
+            wakes,
+            log,
         };
         let thread = std::thread::Builder::new()
             .name("writer".into())
@@ -201,16 +239,28 @@ impl Writer {
 /// What jobs said of what is to follow their commit.
 #[derive(Default)]
 struct Said {
-    wake: bool,
+    wake_deliveries: bool,
+    wake_alerts: bool,
+    cut_log: bool,
     changed: BTreeSet<Change>,
+}
+
+impl Said {
+    fn add(&mut self, other: Self) {
+        self.wake_deliveries |= other.wake_deliveries;
+        self.wake_alerts |= other.wake_alerts;
+        self.cut_log |= other.cut_log;
+        self.changed.extend(other.changed);
+    }
 }
 
 struct State {
     connection: Connection,
     ids: IdSequence,
     clock: Clock,
-    wake: Arc<Notify>,
-    changes: Changes,
+    wakes: Wakes,
+    /// The write-ahead log, where this process is the one that serves the database.
+    log: Option<Log>,
 }
 
 impl State {
@@ -240,6 +290,10 @@ impl State {
         }
         // What came after the close is answered by the queue's end: `StoreError::Closed`.
         let _ = self.connection.execute_batch("PRAGMA optimize");
+        if let Some(mut log) = self.log {
+            // Then the database is one file, and a copy of it is whole.
+            log.keep_short(&self.connection, true);
+        }
     }
 
     fn commit(&mut self, mut batch: Vec<Box<dyn Job>>) {
@@ -248,14 +302,15 @@ impl State {
         }
         let mut said = Said::default();
         let fault = self.transaction(&mut batch, &mut said).err();
+        let cut_log = said.cut_log;
         if fault.is_none() {
-            if said.wake {
-                self.wake.notify_one();
-            }
-            self.changes.tell(said.changed);
+            self.wakes.wake(said);
         }
         for job in batch {
             job.answer(fault.clone());
+        }
+        if let Some(log) = &mut self.log {
+            log.keep_short(&self.connection, cut_log);
         }
     }
 
@@ -274,13 +329,11 @@ impl State {
                 connection: &savepoint,
                 ids: &mut self.ids,
                 now: self.clock.now(),
-                wake: &mut job_said.wake,
-                changed: &mut job_said.changed,
+                said: &mut job_said,
             };
             if job.run(&mut write) {
                 savepoint.commit()?;
-                said.wake |= job_said.wake;
-                said.changed.extend(job_said.changed);
+                said.add(job_said);
             } else if savepoint.is_autocommit() {
                 // SQLite has rolled back everything, savepoints or not: nothing of this batch is stored.
                 return Err(StoreError::Full);
@@ -301,100 +354,4 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::sql;
-
-    fn writer(prepare: &str) -> Writer {
-        let connection = Connection::open_in_memory().unwrap();
-        connection
-            .execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY, b BLOB)")
-            .unwrap();
-        connection.execute_batch(prepare).unwrap();
-        let clock = Clock::System;
-        let changes = Changes::new(clock.now());
-        let ids = IdSequence::after(None);
-        Writer::start(connection, ids, clock, Arc::default(), changes).unwrap()
-    }
-
-    async fn insert(writer: &Writer, a: i64, bytes: usize) -> Result<(), StoreError> {
-        let work = move |write: &mut Write<'_>| {
-            sql::run(write, "INSERT INTO t VALUES (?1, zeroblob(?2))", (a, bytes)).map(|_| ())
-        };
-        writer.write(work).await
-    }
-
-    async fn stored(writer: &Writer) -> Vec<i64> {
-        let work = |write: &mut Write<'_>| {
-            sql::all(write, "SELECT a FROM t ORDER BY a", [], |row| row.get(0))
-        };
-        writer.write::<_, StoreError, _>(work).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_job_that_fails_or_panics_is_rolled_back_alone() {
-        let writer = writer("INSERT INTO t VALUES (1, NULL)");
-        let half = |write: &mut Write<'_>| {
-            sql::run(write, "INSERT INTO t VALUES (10, NULL)", [])?;
-            sql::run(write, "INSERT INTO t VALUES (1, NULL)", []).map(|_| ())
-        };
-        let panics = |write: &mut Write<'_>| -> Result<(), StoreError> {
-            sql::run(write, "INSERT INTO t VALUES (11, NULL)", [])?;
-            panic!("on purpose")
-        };
-        // Polled together, so that they share a batch.
-        let (before, failed, panicked, after) = tokio::join!(
-            insert(&writer, 2, 0),
-            writer.write(half),
-            writer.write(panics),
-            insert(&writer, 3, 0)
-        );
-        assert!(before.is_ok() && after.is_ok());
-        assert!(matches!(failed, Err(StoreError::Sqlite(_))), "{failed:?}");
-        assert!(
-            matches!(panicked, Err(StoreError::Panicked)),
-            "{panicked:?}"
-        );
-        assert_eq!(stored(&writer).await, [1, 2, 3]);
-    }
-
-    #[tokio::test]
-    async fn a_full_disk_stores_nothing_of_the_batch_and_says_so_to_each() {
-        let writer = writer("PRAGMA max_page_count = 20");
-        let (one, two, three) = tokio::join!(
-            insert(&writer, 1, 10),
-            insert(&writer, 2, 500_000),
-            insert(&writer, 3, 10)
-        );
-        // However the batches fell: who got no error is stored, who got one is not.
-        let acknowledged: Vec<i64> = [(1, &one), (2, &two), (3, &three)]
-            .iter()
-            .filter(|(_, r)| r.is_ok())
-            .map(|(a, _)| *a)
-            .collect();
-        assert!(matches!(two, Err(StoreError::Full)), "{two:?}");
-        for failed in [one, two, three].iter().filter_map(|r| r.as_ref().err()) {
-            assert!(matches!(failed, StoreError::Full), "{failed:?}");
-        }
-        assert_eq!(stored(&writer).await, acknowledged);
-        insert(&writer, 4, 10).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn what_was_queued_before_the_close_is_done_and_nothing_after_it() {
-        let writer = writer("");
-        let queued = tokio::spawn({
-            let writer = writer.clone();
-            async move { insert(&writer, 1, 0).await }
-        });
-        queued.await.unwrap().unwrap();
-        let closing = writer.clone();
-        tokio::task::spawn_blocking(move || closing.close())
-            .await
-            .unwrap();
-        assert!(matches!(
-            insert(&writer, 2, 0).await,
-            Err(StoreError::Closed)
-        ));
-    }
-}
+mod tests;

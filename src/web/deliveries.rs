@@ -6,10 +6,12 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
+use super::accounting::AccountingView;
 use super::failure::PageError;
 use super::fields::Fields;
-use super::notifications::view::DeliveryRow;
+use super::notifications::view::{DeliveryRow, ReportView, held};
 use super::page::{Frame, render};
+use super::times::Time;
 use super::visit::Visit;
 use crate::domain::delivery::State;
 use crate::domain::event::EventType;
@@ -33,6 +35,10 @@ struct DeliveriesPage {
     frame: Frame,
     webhook: Webhook,
     filter: DeliveryFilter,
+    accounting: AccountingView,
+    held: Option<Time>,
+    /// Of the test that was just sent from here.
+    report: Option<ReportView>,
     rows: Vec<DeliveryRow>,
     older: Option<String>,
 }
@@ -68,6 +74,14 @@ impl DeliveriesPage {
 
     fn address(&self) -> String {
         format!("/settings/notifications/{}/deliveries", self.webhook.id)
+    }
+
+    fn test(&self) -> String {
+        format!("/settings/notifications/{}/test", self.webhook.id)
+    }
+
+    fn doctor(&self) -> String {
+        format!("/settings/notifications/{}/doctor", self.webhook.id)
     }
 
     fn older_address(&self, before: &str) -> String {
@@ -123,17 +137,31 @@ pub(super) async fn show(visit: Visit, id: web::Path<String>) -> Result<HttpResp
             },
         )
         .await?;
+    let accounting = visit
+        .site
+        .store
+        .accounting(webhook.id.clone())
+        .await?
+        .unwrap_or_default();
     let now = visit.site.clock.now();
-    let (frame, _) = visit.frame("Deliveries", "notifications");
+    let at_most = visit.site.delivery.attempts_at_most(webhook.retries);
+    let (frame, flash) = visit.frame("Deliveries", "notifications");
+    let report = flash
+        .test
+        .filter(|(tested, _)| *tested == webhook.id)
+        .map(|(_, report)| ReportView::of(&report));
     let rows = found
         .items
         .iter()
-        .map(|delivery| DeliveryRow::of(delivery, now))
+        .map(|delivery| DeliveryRow::of(delivery, at_most, now))
         .collect();
     render(
         StatusCode::OK,
         &DeliveriesPage {
             frame,
+            accounting: AccountingView::of(&webhook.id, accounting),
+            held: held(&webhook, now),
+            report,
             webhook,
             filter,
             rows,

@@ -8,15 +8,16 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::failure::PageError;
-use super::notifications::view::DeliveryRow;
+use super::notifications::view::{DeliveryRow, attempts_at_most, held};
 use super::page::{Frame, render};
 use super::times::{Time, until};
 use super::visit::Visit;
 use crate::clock::Timestamp;
 use crate::domain::delivery::State;
-use crate::domain::explanation::{advice, seconds, status_words};
+use crate::domain::event::EventType;
+use crate::domain::explanation::{TestHint, advice, seconds, status_words};
 use crate::domain::id::{DeliveryId, WebhookId};
-use crate::store::{DeliveryDetail, LoggedAttempt, RedeliverError};
+use crate::store::{DeliveryDetail, DeliveryRecord, LoggedAttempt, RedeliverError};
 
 /// How much of a body that is no text is shown, in bytes.
 const HEX_SHOWN: usize = 512;
@@ -29,15 +30,26 @@ struct DeliveryPage {
     /// Empty where the webhook was deleted.
     url: String,
     row: DeliveryRow,
-    /// What comes next, or what came of it.
-    next: String,
+    next: Next,
     can_redeliver: bool,
     /// The newest first.
     attempts: Vec<AttemptView>,
     request: Option<RequestView>,
 }
 
+/// What comes next, or what came of it: `Next try at 14:05:12, in 9 s (3 of 4)`.
+struct Next {
+    kind: &'static str,
+    icon: &'static str,
+    before: String,
+    at: Option<Time>,
+    /// Empty unless it is still to come.
+    until: String,
+    after: String,
+}
+
 struct AttemptView {
+    number: u32,
     title: String,
     good: bool,
     at: Time,
@@ -45,6 +57,8 @@ struct AttemptView {
     /// What happened, and what to do.
     problem: String,
     advice: &'static str,
+    /// The endpoint refuses what it gets: its secret may be another one.
+    refused: bool,
     parts: Vec<Part>,
     headers: Vec<(String, String)>,
     body: Option<Body>,
@@ -97,17 +111,27 @@ pub(super) async fn show(
         .as_ref()
         .map(|webhook| webhook.url.as_str().to_owned())
         .unwrap_or_default();
-    let enabled = configured.is_some_and(|webhook| webhook.enabled);
+    let enabled = configured.as_ref().is_some_and(|webhook| webhook.enabled);
+    let held = configured
+        .as_ref()
+        .is_some_and(|webhook| held(webhook, now).is_some());
+    // A webhook that is gone sends nothing any more: how many there would be plays no part.
+    let by_retries = configured.as_ref().map_or(1, |webhook| {
+        visit.site.delivery.attempts_at_most(webhook.retries)
+    });
+    let at_most = attempts_at_most(&detail.record, by_retries);
+    let others_fail = configured.is_some_and(|webhook| webhook.failing_since.is_some());
+    let hints = (detail.record.event == EventType::Test).then_some(others_fail);
     let page = DeliveryPage {
-        row: DeliveryRow::of(&detail.record, now),
-        next: what_comes_next(&detail, now),
+        row: DeliveryRow::of(&detail.record, at_most, now),
+        next: what_comes_next(&detail.record, at_most, held, now),
         can_redeliver: enabled && detail.record.state != State::Pending && detail.request.is_some(),
         attempts: detail
             .record
             .attempts
             .iter()
             .rev()
-            .map(|attempt| AttemptView::of(attempt, now))
+            .map(|attempt| AttemptView::of(attempt, hints, now))
             .collect(),
         request: request_view(&detail, &url),
         webhook: detail.record.webhook,
@@ -146,37 +170,75 @@ pub(super) async fn redeliver(
     Ok(visit.redirect(&address))
 }
 
-fn what_comes_next(detail: &DeliveryDetail, now: Timestamp) -> String {
-    let record = &detail.record;
-    let last = record
+/// `at_most`: how many attempts its webhook's retries allow; `held`: its endpoint asked for time.
+fn what_comes_next(record: &DeliveryRecord, at_most: usize, held: bool, now: Timestamp) -> Next {
+    let ended = record
         .attempts
         .last()
-        .map(|attempt| attempt.started_at.plus(attempt.duration));
-    let at = |time: Timestamp| time.to_jiff().strftime("%H:%M:%S UTC").to_string();
-    match (record.state, record.next_attempt_at, last) {
-        (State::Pending, Some(due), Some(_)) => {
-            format!(
-                "Next try at {}, {}: it will be the {}.",
-                at(due),
-                until(due, now),
-                ordinal(record.attempts.len() + 1)
-            )
+        .map(|attempt| Time::new(attempt.started_at.plus(attempt.duration), now));
+    let next = |kind, icon, before: &str, at, after: String| Next {
+        kind,
+        icon,
+        before: before.to_owned(),
+        at,
+        until: String::new(),
+        after,
+    };
+    let tries = match record.attempts.len() {
+        1 => String::new(),
+        many => format!(" after {many} tries"),
+    };
+    match (record.state, record.next_attempt_at) {
+        (State::Pending, Some(due)) if due > now => {
+            let nth = record.round_attempts + 1;
+            let count = format!(" ({nth} of {at_most})");
+            let first = record.attempts.is_empty();
+            Next {
+                until: until(due, now),
+                ..next(
+                    "wait",
+                    "wait",
+                    if first { "First try at" } else { "Next try at" },
+                    Some(Time::new(due, now)),
+                    match held {
+                        true => format!("{count}: the endpoint asked to wait"),
+                        false => count,
+                    },
+                )
+            }
         }
-        (State::Pending, ..) => "On its way.".into(),
-        (State::Delivered, _, Some(last)) => format!("Delivered at {}.", at(last)),
-        (State::Failed, _, Some(last)) => {
-            format!("Gave up at {}: the event was dropped.", at(last))
+        (State::Pending, _) => next("wait", "wait", "On its way", None, String::new()),
+        (State::Delivered, _) => next("good", "ok", "Delivered at", ended, tries),
+        (State::Failed, _) if record.event == EventType::Test => next(
+            "bad",
+            "bad",
+            "Failed at",
+            ended,
+            ": a test is tried once".into(),
+        ),
+        (State::Failed, _) => {
+            let dropped = format!("{tries}: the event was dropped");
+            next("bad", "bad", "Gave up at", ended, dropped)
         }
-        _ => "Canceled: the webhook was switched off or deleted, or the feedback is gone.".into(),
+        (State::Canceled, _) => {
+            let why = ": the webhook was switched off or deleted, or the feedback is gone".into();
+            next("", "off", "Canceled", None, why)
+        }
     }
 }
 
 impl AttemptView {
-    fn of(attempt: &LoggedAttempt, now: Timestamp) -> Self {
+    /// `test`: it is a test, and whether what is not a test fails there too.
+    fn of(attempt: &LoggedAttempt, test: Option<bool>, now: Timestamp) -> Self {
         let good = attempt.error_code.is_none();
         let answer = attempt.status.map(status_words);
         let code = attempt.error_code.as_deref().unwrap_or_default();
+        let body = attempt.response_body.as_deref().unwrap_or_default();
+        let hint = test
+            .zip(attempt.status)
+            .and_then(|(others_fail, status)| TestHint::of(status, body, others_fail));
         Self {
+            number: attempt.number,
             title: format!(
                 "{} try: {}",
                 ordinal(attempt.number as usize),
@@ -186,7 +248,8 @@ impl AttemptView {
             at: Time::new(attempt.started_at, now),
             duration: seconds(attempt.duration),
             problem: attempt.error.clone().unwrap_or_default(),
-            advice: advice(code, attempt.status),
+            advice: hint.map_or_else(|| advice(code, attempt.status), TestHint::advice),
+            refused: matches!(attempt.status, Some(401 | 403)),
             parts: parts(attempt),
             headers: attempt.response_headers.clone(),
             body: attempt

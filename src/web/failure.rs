@@ -22,8 +22,8 @@ pub(super) enum PageError {
     SignedOut,
     #[error("The form was not complete or not readable; go back and send it again.")]
     BrokenForm,
-    #[error("The form holds more than 64 KiB.")]
-    FormTooLarge,
+    #[error("The form holds more than {0} KiB.")]
+    FormTooLarge(usize),
     #[error("The form took too long to arrive; send it again.")]
     TooSlow,
     #[error("This address takes a form.")]
@@ -81,7 +81,7 @@ impl PageError {
             | Self::TooSlow
             | Self::BrokenForm
             | Self::LiveOfNothing
-            | Self::FormTooLarge
+            | Self::FormTooLarge(_)
             | Self::NotAForm => "That makes no sense here",
         }
     }
@@ -95,7 +95,7 @@ impl ResponseError for PageError {
             Self::Forbidden | Self::CrossOrigin => StatusCode::FORBIDDEN,
             Self::SignedOut => StatusCode::UNAUTHORIZED,
             Self::BrokenForm | Self::LiveOfNothing => StatusCode::BAD_REQUEST,
-            Self::FormTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::FormTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NotAForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::LinkVoid | Self::SetupVoid => StatusCode::GONE,

@@ -12,6 +12,8 @@ use crate::server::BODY_TIMEOUT;
 
 /// The largest form.
 const FORM_MAX_BYTES: usize = 64 * 1024;
+/// The largest one into which a whole request is pasted: encoded for a form, a body is up to three times as long.
+const LONG_FORM_MAX_BYTES: usize = 512 * 1024;
 
 /// Names and values in their order. A field that is missing reads as empty: its check says what is wrong.
 pub(super) struct Fields(Vec<(String, String)>);
@@ -34,11 +36,34 @@ impl Fields {
     }
 }
 
+/// The same of a form that may be long.
+pub(super) struct LongFields(pub(super) Fields);
+
 impl FromRequest for Fields {
     type Error = PageError;
     type Future = LocalBoxFuture<'static, Result<Self, PageError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        Self::read(request, payload, FORM_MAX_BYTES)
+    }
+}
+
+impl FromRequest for LongFields {
+    type Error = PageError;
+    type Future = LocalBoxFuture<'static, Result<Self, PageError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let read = Fields::read(request, payload, LONG_FORM_MAX_BYTES);
+        Box::pin(async move { read.await.map(Self) })
+    }
+}
+
+impl Fields {
+    fn read(
+        request: &HttpRequest,
+        payload: &mut Payload,
+        max: usize,
+    ) -> LocalBoxFuture<'static, Result<Self, PageError>> {
         let kind = request
             .headers()
             .get(CONTENT_TYPE)
@@ -54,8 +79,8 @@ impl FromRequest for Fields {
                 let mut bytes = Vec::new();
                 while let Some(chunk) = payload.next().await {
                     bytes.extend_from_slice(&chunk.map_err(|_| PageError::BrokenForm)?);
-                    if bytes.len() > FORM_MAX_BYTES {
-                        return Err(PageError::FormTooLarge);
+                    if bytes.len() > max {
+                        return Err(PageError::FormTooLarge(max / 1024));
                     }
                 }
                 Ok(bytes)

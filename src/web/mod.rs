@@ -4,9 +4,11 @@
 //! makes them better without knowing any of them. Whoever asks is known by a session cookie ([`guard`]).
 
 mod account;
+mod accounting;
 mod assets;
 mod deliveries;
 mod delivery;
+mod doctor;
 mod failure;
 mod feedback;
 mod fields;
@@ -27,7 +29,7 @@ mod throttle;
 mod times;
 mod visit;
 
-pub use routes::configure;
+pub use routes::{configure, routes};
 
 use crate::clock::Clock;
 

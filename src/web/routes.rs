@@ -1,19 +1,24 @@
 //! Every page and form on one screen: address, methods, who may ask for it, and the handler.
 
 use actix_web::middleware::from_fn;
-use actix_web::{HttpResponse, Resource, Route, web};
+use actix_web::{HttpResponse, Route, web};
 
 use super::failure::PageError;
 use super::guard::guard;
 use super::{
-    account, assets, deliveries, delivery, feedback, home, live, notifications, projects, setup,
-    sign_in,
+    account, assets, deliveries, delivery, doctor, feedback, home, live, notifications, projects,
+    setup, sign_in,
 };
 use crate::server::access::Needs::{self, Admin, Member, Nothing};
-use crate::server::routing::{Entry, address, get, post};
+use crate::server::routing::{Address, Entry, Routes, address, get, post};
 
 pub fn configure(config: &mut web::ServiceConfig) {
-    config
+    routes().configure(config);
+}
+
+/// What there is, and who may.
+pub fn routes() -> Routes {
+    Routes::default()
         .service(page("/", [get(Nothing, home::show)]))
         .service(page("/static/{name}", [get(Nothing, assets::get)]))
         .service(page(
@@ -78,6 +83,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
             [get(Admin, notifications::secret)],
         ))
         .service(page(
+            "/settings/notifications/{id}/receive",
+            [get(Admin, notifications::receive)],
+        ))
+        .service(page(
             "/settings/notifications/{id}/rotate",
             [post(Admin, notifications::rotate)],
         ))
@@ -106,6 +115,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
             [post(Admin, delivery::redeliver)],
         ))
         .service(page(
+            "/settings/notifications/{id}/doctor",
+            [get(Admin, doctor::show), post(Admin, doctor::examine)],
+        ))
+        .service(page(
             "/settings/projects",
             [get(Member, projects::show), post(Admin, projects::create)],
         ))
@@ -118,10 +131,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
             "/settings/account/sign-out-everywhere",
             [post(Member, account::sign_out_everywhere)],
         ))
-        .default_service(guarded(Nothing, web::to(nothing_here)));
+        .default_service(guarded(Nothing, web::to(nothing_here)))
 }
 
-fn page<const N: usize>(path: &str, methods: [Entry; N]) -> Resource {
+fn page<const N: usize>(path: &str, methods: [Entry; N]) -> Address {
     address(path, methods, guarded, |allow| {
         let wrong_method = move || {
             let error = PageError::Method(allow.clone());

@@ -13,6 +13,8 @@ pub(super) struct Time {
     pub(super) relative: String,
     /// `14:02 UTC`, on another day than today `25 Nov, 14:02 UTC`.
     pub(super) clock: String,
+    /// `14:02:07 UTC`.
+    pub(super) to_the_second: String,
 }
 
 impl Time {
@@ -22,6 +24,7 @@ impl Time {
             exact: at.to_jiff().strftime("%-d %b %Y, %H:%M:%S UTC").to_string(),
             relative: relative(at, now),
             clock: clock(at, now),
+            to_the_second: at.to_jiff().strftime("%H:%M:%S UTC").to_string(),
         }
     }
 }

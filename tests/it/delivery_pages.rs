@@ -45,6 +45,7 @@ fn a_delivery_is_found_in_the_list_and_opens_to_its_request_and_responses() {
     for expected in [
         "503 Service Unavailable",
         "Gave up at",
+        ": the event was dropped",
         "X-Miniback-Signature",
         "One message",
         "<i>restarting</i>",
@@ -128,4 +129,53 @@ fn a_member_comes_near_no_delivery() {
     member
         .get(&format!("{list}/{}", text(&failed, "id")))
         .expect(403);
+}
+
+#[test]
+fn a_delivery_tells_what_comes_next_and_how_often_it_is_tried() {
+    let app = App::setup().option("--retry-delays", "10ms,1h,1h").start();
+    let receiver = Receiver::status(500);
+    let api = app.api();
+    let webhook = api.webhook(&receiver.url("/"));
+    api.project("Shop");
+    api.feedback("shop", "Hello");
+    let id = text(&api.only_delivery(&webhook), "id").to_owned();
+    api.delivery_with_attempts(&id, 2);
+    let mut admin = app.signed_in();
+    let list = format!(
+        "/settings/notifications/{}/deliveries",
+        text(&webhook, "id")
+    );
+    let page = admin.get(&format!("{list}/{id}")).expect(200);
+    assert!(
+        page.text().contains("Next try at") && page.text().contains("(3 of 4)"),
+        "{}",
+        page.text()
+    );
+    assert!(admin.get(&list).text().contains("2 of 4"));
+    api.patch_webhook(&webhook, json!({"retries": "patient"}));
+    assert!(
+        admin
+            .get(&format!("{list}/{id}"))
+            .text()
+            .contains("(3 of 10)")
+    );
+    receiver.set_script(|_| Reply::status(204));
+    api.patch_webhook(&webhook, json!({"enabled": false}));
+    assert!(
+        admin
+            .get(&format!("{list}/{id}"))
+            .text()
+            .contains("Canceled: the webhook was switched off")
+    );
+    api.patch_webhook(&webhook, json!({"enabled": true}));
+    api.post_nothing(&format!("/api/v1/deliveries/{id}/redeliver"))
+        .expect(202);
+    api.delivery_in_state(&id, "delivered");
+    let page = admin.get(&format!("{list}/{id}"));
+    assert!(
+        page.text().contains("Delivered at") && page.text().contains("after 3 tries"),
+        "{}",
+        page.text()
+    );
 }

@@ -6,7 +6,9 @@
     reason = "a test that cannot go on fails, and the line says where"
 )]
 
+mod accounting;
 mod accounts;
+mod alerts;
 mod api;
 mod api_access;
 mod backup;
@@ -19,12 +21,16 @@ mod connections;
 mod crashes;
 mod delivery_pages;
 mod demo;
+mod doctor;
+mod every_route;
 mod failures;
 mod faults;
 mod feedback_export;
 mod feedback_in_browser;
 mod feedback_list;
 mod harness;
+mod kill_storm;
+mod leaks;
 mod listen;
 mod live;
 mod metrics;
@@ -33,6 +39,9 @@ mod notifications;
 mod page_guards;
 mod payloads;
 mod pressed_twice;
+mod receive_page;
+mod receiver_uses;
+mod receivers;
 mod redelivery;
 mod request_headers;
 mod retries;
@@ -40,8 +49,10 @@ mod retry_after;
 mod secrets;
 mod sessions;
 mod shutdown;
+mod space;
 mod subscriptions;
 mod support;
 mod targets;
 mod test_deliveries;
 mod tidy;
+mod unusable_data;

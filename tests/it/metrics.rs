@@ -38,7 +38,7 @@ fn deliveries_and_failing_webhooks_are_counted_and_named_by_id_and_host_alone() 
     assert!(!answer.text.contains("secret-path"));
     // Each sample stands under its own help and type.
     for line in answer.text.lines().filter(|line| !line.starts_with('#')) {
-        let name = line.split('{').next().unwrap();
+        let name = line.split(['{', ' ']).next().unwrap();
         assert!(
             answer.text.contains(&format!("# TYPE {name} gauge\n")),
             "{line}"

@@ -22,7 +22,7 @@ fn quick_app() -> App {
 
 /// Checks that each attempt began no earlier than its delay after the failure before it.
 #[track_caller]
-fn starts_after(delivery: &Value, delays_ms: &[f64]) {
+pub fn starts_after(delivery: &Value, delays_ms: &[f64]) {
     let attempts = attempts(delivery);
     assert_eq!(attempts.len(), delays_ms.len() + 1, "{delivery:#}");
     for (number, attempt) in attempts.iter().enumerate() {

@@ -228,3 +228,49 @@ fn a_test_that_fails_leaves_the_hold() {
     api.post_nothing(&path).expect(200);
     assert_eq!(held_until(&api, &webhook), held);
 }
+
+#[test]
+fn a_held_webhook_is_tested_from_where_its_hold_is_said() {
+    for from in ["", "/deliveries"] {
+        let (app, receiver) = (app("10ms,10ms"), busy(503, "3600"));
+        let api = app.api();
+        let webhook = api.webhook(&receiver.url("/"));
+        failed_once(&api, &webhook);
+        let mut admin = app.signed_in();
+        let at = match from {
+            "" => "/settings/notifications".to_owned(),
+            from => format!("/settings/notifications/{}{from}", text(&webhook, "id")),
+        };
+        let page = admin.get(&at).expect(200);
+        assert!(
+            page.text().contains(": the endpoint asked for it."),
+            "{}",
+            page.text()
+        );
+        let press = page.form_with("Test now").press("Test now");
+        let failed = admin.submit_and_follow(&press);
+        assert!(
+            failed.text().contains("503") && failed.at.starts_with(&at),
+            "{}",
+            failed.at
+        );
+        assert_ne!(held_until(&api, &webhook), Value::Null);
+
+        receiver.set_script(|_| Reply::status(200));
+        let page = admin.submit_and_follow(&press);
+        assert!(
+            page.text()
+                .contains("Delivered. The endpoint answered 200 OK"),
+            "{}",
+            page.text()
+        );
+        assert!(page.forms_with("Test now").is_empty());
+        for delivery in api
+            .deliveries(&webhook)
+            .iter()
+            .filter(|one| one["event"] != "test")
+        {
+            api.delivery_in_state(text(delivery, "id"), "delivered");
+        }
+    }
+}

@@ -1,9 +1,12 @@
 //! Stopping: what is in flight ends and is recorded, and the program leaves with 0.
 
+use std::collections::BTreeSet;
+
 use crate::support::api::{attempts, text};
 use crate::support::app::App;
 use crate::support::command::signal;
 use crate::support::receiver::{Gate, Receiver, Reply};
+use crate::support::storm::Storm;
 use crate::support::wait::until;
 
 fn in_flight(app: &App, receiver: &Receiver) -> String {
@@ -70,6 +73,72 @@ fn sigterm_starts_nothing_new_and_loses_nothing_that_is_pending() {
     let pending = app.api().delivery(&id);
     assert_eq!(text(&pending, "state"), "pending");
     assert_eq!(receiver.received().len(), 1);
+}
+
+#[test]
+fn sigterm_under_load_records_what_is_in_flight_and_loses_nothing_that_was_acknowledged() {
+    // Whoever waited for its clients or for the slow endpoint's time to be over would wait for a minute.
+    let mut app = App::setup().option("--timeout", "60s").start();
+    let (quick, answer) = (Receiver::ok(), Gate::new());
+    let slow = Receiver::script({
+        let answer = answer.clone();
+        move |_| Reply::status(200).when(&answer)
+    });
+    let api = app.api();
+    api.project("Shop");
+    let webhooks = [api.webhook(&quick.url("/")), api.webhook(&slow.url("/"))];
+    let storm = Storm::start(&app, 4, |_| "shop");
+    slow.wait_for(16);
+    storm.wait_for_more(100);
+    app.sigterm();
+    let port = app.port();
+    until("nothing new is accepted", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).err()
+    });
+    answer.open();
+    assert_eq!(app.wait().code(), Some(0));
+    let (acknowledged, _) = storm.end();
+    let recorded_by_then = slow.received().len();
+    let log = app.dir.join("miniback.db-wal");
+    let left = std::fs::metadata(log).map_or(0, |log| log.len());
+    assert_eq!(left, 0, "a copy of the database alone is whole");
+
+    let app = App::setup().on(app.kill9()).start();
+    let api = app.api();
+    for webhook in &webhooks {
+        until("all is delivered", || {
+            let waiting = format!(
+                "/api/v1/webhooks/{}/deliveries?state=pending",
+                text(webhook, "id")
+            );
+            let waiting = api.get(&waiting).json();
+            waiting["data"].as_array().unwrap().is_empty().then_some(())
+        });
+    }
+    for receiver in [&quick, &slow] {
+        let received = receiver.received();
+        let ids: BTreeSet<&str> = received.iter().map(|request| request.delivery()).collect();
+        assert_eq!(
+            received.len(),
+            ids.len(),
+            "what was in flight was recorded, so nothing came twice"
+        );
+        let heard: BTreeSet<(String, String)> = received
+            .iter()
+            .map(|request| {
+                let json = request.json();
+                (
+                    text(&json["data"]["feedback"], "id").to_owned(),
+                    text(&json, "event").to_owned(),
+                )
+            })
+            .collect();
+        let lost = acknowledged
+            .iter()
+            .filter(|one| !heard.contains(&(one.feedback.clone(), one.event.to_owned())));
+        assert_eq!(lost.count(), 0);
+    }
+    assert!(recorded_by_then >= 16);
 }
 
 #[test]

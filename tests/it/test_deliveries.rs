@@ -197,3 +197,42 @@ fn the_test_of_a_webhook_that_is_not_there_is_404() {
         .post_nothing("/api/v1/webhooks/wh_nothere/test")
         .problem(404);
 }
+
+#[test]
+fn a_test_over_which_the_endpoint_stumbles_says_that_it_has_no_feedback() {
+    let (app, receiver) = (
+        App::without_retries(),
+        Receiver::script(|_| Reply::body(500, "KeyError: 'feedback'")),
+    );
+    let api = app.api();
+    let webhook = api.webhook(&receiver.url("/"));
+    let says = "A test has no data.feedback";
+    for result in [
+        test_saved(&api, &webhook),
+        test_unsaved(&api, json!({"url": receiver.url("/")})),
+    ] {
+        assert!(text(&result, "error").contains(says), "{result}");
+    }
+    let mut admin = app.signed_in();
+    let open = format!("/settings/notifications?open={}", text(&webhook, "id"));
+    let press = admin.get(&open).form_with("Test").press("Test");
+    assert!(admin.submit_and_follow(&press).text().contains(says));
+    let tested = format!(
+        "/settings/notifications/{}/deliveries/{}",
+        text(&webhook, "id"),
+        text(&api.deliveries(&webhook)[0], "id")
+    );
+    assert!(admin.get(&tested).text().contains(says));
+
+    // A plain 500 is a guess, and none where what is not a test fails there too.
+    receiver.set_script(|_| Reply::body(500, "Internal Server Error"));
+    assert!(text(&test_saved(&api, &webhook), "error").contains("Perhaps"));
+    api.project("Shop");
+    api.feedback("shop", "Hello");
+    let real = api.get(&format!(
+        "/api/v1/webhooks/{}/deliveries?event=feedback.created",
+        text(&webhook, "id")
+    ));
+    api.delivery_in_state(text(&real.json()["data"][0], "id"), "failed");
+    assert!(!text(&test_saved(&api, &webhook), "error").contains("Perhaps"));
+}

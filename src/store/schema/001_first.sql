@@ -126,6 +126,9 @@ CREATE TABLE webhooks (
     next_secret     TEXT,                -- during the overlap of a rotation
     overlap_ends_at INTEGER,
     failing_since   INTEGER,
+    failed_in_a_row INTEGER NOT NULL DEFAULT 0,  -- deliveries given up since the last success
+    alerted_at      INTEGER,             -- when --alert-url was told that it is failing; NULL: it was not
+    alerted_since   INTEGER,             -- since when it was failing then
     held_until      INTEGER,
     created_at      INTEGER NOT NULL,
     deleted_at      INTEGER              -- kept for its deliveries; url, secrets and headers are emptied
@@ -183,6 +186,53 @@ CREATE TABLE attempts (
     waiting_us         INTEGER,
     PRIMARY KEY (delivery_id, number)
 ) STRICT;
+
+-- The accounting of a webhook's deliveries, kept by the triggers below: whoever adds, ends or removes a delivery, its
+-- count changes in the same transaction. Retention takes rows away, not what was counted of them.
+CREATE TABLE webhook_accounting (
+    webhook_id TEXT PRIMARY KEY REFERENCES webhooks,
+    events     INTEGER NOT NULL DEFAULT 0,   -- made for it: a delivery each
+    pending    INTEGER NOT NULL DEFAULT 0,
+    delivered  INTEGER NOT NULL DEFAULT 0,
+    failed     INTEGER NOT NULL DEFAULT 0,
+    canceled   INTEGER NOT NULL DEFAULT 0,
+    removed    INTEGER NOT NULL DEFAULT 0    -- of these, rows that retention has removed
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER webhook_has_accounting AFTER INSERT ON webhooks BEGIN
+    INSERT INTO webhook_accounting (webhook_id) VALUES (NEW.id);
+END;
+CREATE TRIGGER delivery_made AFTER INSERT ON deliveries BEGIN
+    UPDATE webhook_accounting SET events = events + 1, pending = pending + (NEW.state = 'pending'),
+        delivered = delivered + (NEW.state = 'delivered'), failed = failed + (NEW.state = 'failed'),
+        canceled = canceled + (NEW.state = 'canceled') WHERE webhook_id = NEW.webhook_id;
+END;
+CREATE TRIGGER delivery_changed AFTER UPDATE OF state ON deliveries WHEN OLD.state <> NEW.state BEGIN
+    UPDATE webhook_accounting SET pending = pending + (NEW.state = 'pending') - (OLD.state = 'pending'),
+        delivered = delivered + (NEW.state = 'delivered') - (OLD.state = 'delivered'),
+        failed = failed + (NEW.state = 'failed') - (OLD.state = 'failed'),
+        canceled = canceled + (NEW.state = 'canceled') - (OLD.state = 'canceled') WHERE webhook_id = NEW.webhook_id;
+END;
+CREATE TRIGGER delivery_removed AFTER DELETE ON deliveries BEGIN
+    UPDATE webhook_accounting SET removed = removed + 1 WHERE webhook_id = OLD.webhook_id;
+END;
+
+-- Alerts on their way to --alert-url; a row goes when it has arrived.
+CREATE TABLE alerts (
+    id         TEXT PRIMARY KEY,
+    webhook_id TEXT NOT NULL REFERENCES webhooks,
+    event      TEXT NOT NULL,
+    body       BLOB NOT NULL,
+    attempts   INTEGER NOT NULL,
+    due_at     INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What this installation made for itself, once.
+CREATE TABLE installation (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- What a call or form answered, so that the same one sent again does nothing twice.
 CREATE TABLE idempotency (

@@ -92,7 +92,11 @@ impl Opened {
             at: Time::new(entry.at, now),
         };
         let caused = |caused: CausedDelivery| CausedView {
-            row: DeliveryRow::of(&caused.record, now),
+            row: DeliveryRow::of(
+                &caused.record,
+                visit.site.delivery.attempts_at_most(caused.retries),
+                now,
+            ),
             address: visit.site.links.to(&format!(
                 "/settings/notifications/{}/deliveries/{}",
                 caused.record.webhook, caused.record.id

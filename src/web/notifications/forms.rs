@@ -178,7 +178,11 @@ pub(in crate::web) async fn edit(
 }
 
 /// "Test" of a saved webhook.
-pub(in crate::web) async fn test(visit: Visit, id: Id) -> Result<HttpResponse, PageError> {
+pub(in crate::web) async fn test(
+    visit: Visit,
+    id: Id,
+    fields: Fields,
+) -> Result<HttpResponse, PageError> {
     let webhook = find(&visit, id).await?;
     let report = visit
         .site
@@ -187,6 +191,9 @@ pub(in crate::web) async fn test(visit: Visit, id: Id) -> Result<HttpResponse, P
         .await?
         .ok_or(PageError::Gone)?;
     visit.leave(|flash| flash.test = Some((webhook.id.clone(), report)));
+    if fields.get("back") == "deliveries" {
+        return Ok(visit.redirect(&format!("{ADDRESS}/{}/deliveries", webhook.id)));
+    }
     Ok(open(&visit, &webhook.id))
 }
 

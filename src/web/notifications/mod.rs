@@ -5,12 +5,15 @@
 
 mod forms;
 mod headers;
+mod receive;
+mod snippets;
 mod strip;
 pub(super) mod view;
 
 pub(super) use forms::{
     add, delete, edit, rotate, secret, set_enabled, set_topics, switch_now, test, test_draft,
 };
+pub(super) use receive::receive;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -37,6 +40,15 @@ struct NotificationsPage {
     frame: Frame,
     add: Option<AddForm>,
     hooks: Vec<HookView>,
+    alerts: Option<AlertsView>,
+}
+
+/// Who is told of webhooks that keep failing.
+struct AlertsView {
+    host: String,
+    is_ours: bool,
+    /// `None` before "Reveal".
+    secret: Option<String>,
 }
 
 /// The form of a webhook that is not saved yet.
@@ -118,6 +130,7 @@ async fn page(
         .or_else(|| draft.map(AddForm::of))
         .or_else(|| adding.then(AddForm::new));
     let asked = |name, id: &WebhookId| visit.query(name).is_some_and(|asked| asked == id.as_str());
+    let accounting = store.all_accounting().await?;
     let mut hooks = Vec::with_capacity(webhooks.len());
     for webhook in webhooks {
         let id = &webhook.id;
@@ -137,7 +150,23 @@ async fn page(
             rotate: asked("rotate", id),
             delete: asked("delete", id),
         };
-        hooks.push(HookView::load(visit, webhook, &projects, opened, report, refused).await?);
+        let accounting = accounting.get(id).copied().unwrap_or_default();
+        let hook = HookView::load(
+            visit, webhook, &projects, accounting, opened, report, refused,
+        );
+        hooks.push(hook.await?);
     }
-    render(status, &NotificationsPage { frame, add, hooks })
+    let alerts = visit.site.alerts.as_ref().map(|target| AlertsView {
+        host: target.url.host_for_log(),
+        is_ours: target.secret_is_ours,
+        secret: (target.secret_is_ours && visit.query("reveal").as_deref() == Some("alerts"))
+            .then(|| target.secret.as_str().to_owned()),
+    });
+    let page = NotificationsPage {
+        frame,
+        add,
+        hooks,
+        alerts,
+    };
+    render(status, &page)
 }

@@ -7,7 +7,8 @@ use crate::domain::event::EventType;
 use crate::domain::explanation::{seconds, status_words};
 use crate::domain::project::Project;
 use crate::domain::webhook::{Retries, Topic, Webhook};
-use crate::store::{DeliveryFilter, DeliveryRecord, LoggedAttempt, PageRequest};
+use crate::store::{Accounting, DeliveryFilter, DeliveryRecord, LoggedAttempt, PageRequest};
+use crate::web::accounting::AccountingView;
 use crate::web::failure::PageError;
 use crate::web::once::Once;
 use crate::web::times::{Time, until};
@@ -37,10 +38,12 @@ pub(super) struct HookView {
     /// By which two presses of the rotation are known to be one.
     pub(super) rotation_key: String,
     pub(super) state: StateView,
+    pub(super) held: Option<Time>,
     pub(super) strip: Option<Strip>,
     pub(super) topics: Vec<TopicView>,
     pub(super) projects: Vec<ProjectView>,
     pub(super) secret: SecretView,
+    pub(super) accounting: AccountingView,
     pub(super) recent: Vec<DeliveryRow>,
     pub(super) report: Option<ReportView>,
     /// What stands in the fields: as saved, or as it was typed and refused.
@@ -89,18 +92,21 @@ pub(in crate::web) struct DeliveryRow {
     pub(in crate::web) id: String,
     pub(in crate::web) state: StateView,
     pub(in crate::web) event: &'static str,
-    pub(in crate::web) attempts: usize,
+    /// `1`, or of one that is on its way `1 of 4`.
+    pub(in crate::web) attempts: String,
     pub(in crate::web) answer: String,
     pub(in crate::web) at: Time,
 }
 
 /// What came of a test, in words.
-pub(super) struct ReportView {
-    pub(super) good: bool,
-    pub(super) headline: String,
-    pub(super) advice: &'static str,
-    pub(super) duration: String,
-    pub(super) body: String,
+pub(in crate::web) struct ReportView {
+    pub(in crate::web) good: bool,
+    pub(in crate::web) headline: String,
+    pub(in crate::web) advice: &'static str,
+    pub(in crate::web) duration: String,
+    pub(in crate::web) body: String,
+    /// The endpoint refuses what it gets: its secret may be another one.
+    pub(in crate::web) refused: bool,
 }
 
 impl HookView {
@@ -108,6 +114,7 @@ impl HookView {
         visit: &Visit,
         webhook: Webhook,
         projects: &[Project],
+        accounting: Accounting,
         opened: Opened,
         report: Option<ReportView>,
         refused: Option<&Refused>,
@@ -123,6 +130,7 @@ impl HookView {
             .deliveries(webhook.id.clone(), DeliveryFilter::default(), recent)
             .await?
             .items;
+        let at_most = visit.site.delivery.attempts_at_most(webhook.retries);
         let problem = |field| {
             refused
                 .and_then(|r| r.invalid.about(field))
@@ -130,6 +138,7 @@ impl HookView {
         };
         Ok(Self {
             state: state_of(&webhook, &deliveries, now),
+            held: held(&webhook, now),
             strip: Strip::of(&deliveries),
             topics: Topic::ALL
                 .map(|topic| TopicView {
@@ -139,10 +148,11 @@ impl HookView {
                 .into(),
             projects: project_views(&webhook, projects),
             secret: SecretView::load(visit, &webhook, opened.reveal, now).await?,
+            accounting: AccountingView::of(&webhook.id, accounting),
             recent: deliveries
                 .iter()
                 .take(RECENT)
-                .map(|delivery| DeliveryRow::of(delivery, now))
+                .map(|delivery| DeliveryRow::of(delivery, at_most, now))
                 .collect(),
             report,
             url: refused.map_or_else(|| webhook.url.as_str().to_owned(), |r| r.url.clone()),
@@ -192,6 +202,12 @@ fn project_views(webhook: &Webhook, projects: &[Project]) -> Vec<ProjectView> {
     views
 }
 
+/// Until when nothing is sent to a webhook because its endpoint asked for time.
+pub(in crate::web) fn held(webhook: &Webhook, now: Timestamp) -> Option<Time> {
+    let until = webhook.held_until.filter(|until| *until > now)?;
+    webhook.enabled.then(|| Time::new(until, now))
+}
+
 fn state_of(webhook: &Webhook, deliveries: &[DeliveryRecord], now: Timestamp) -> StateView {
     let state = |kind, icon, text: &str| StateView {
         kind,
@@ -204,10 +220,9 @@ fn state_of(webhook: &Webhook, deliveries: &[DeliveryRecord], now: Timestamp) ->
     if !webhook.enabled {
         return state("", "off", "Off: saved, receives nothing");
     }
-    if let Some(until) = webhook.held_until.filter(|until| *until > now) {
+    if let Some(until) = held(webhook, now) {
         return StateView {
-            since: Some(Time::new(until, now)),
-            more: "· the endpoint asked to wait".to_owned(),
+            since: Some(until),
             ..state("wait", "wait", "Held until")
         };
     }
@@ -294,8 +309,17 @@ impl SecretView {
     }
 }
 
+/// A test that is sent again is one attempt, as ever.
+pub(in crate::web) fn attempts_at_most(delivery: &DeliveryRecord, by_retries: usize) -> usize {
+    match delivery.event {
+        EventType::Test => 1,
+        EventType::Topic(_) => by_retries,
+    }
+}
+
 impl DeliveryRow {
-    pub(in crate::web) fn of(delivery: &DeliveryRecord, now: Timestamp) -> Self {
+    /// `at_most`: how many attempts its webhook's retries allow.
+    pub(in crate::web) fn of(delivery: &DeliveryRecord, at_most: usize, now: Timestamp) -> Self {
         let (kind, icon, text) = match delivery.state {
             State::Pending => (
                 "wait",
@@ -304,6 +328,7 @@ impl DeliveryRow {
                     Some(due) if !delivery.attempts.is_empty() => {
                         format!("Next try {}", until(due, now))
                     }
+                    Some(due) if due > now => format!("First try {}", until(due, now)),
                     _ => "On its way".to_owned(),
                 },
             ),
@@ -329,7 +354,12 @@ impl DeliveryRow {
                 more: String::new(),
             },
             event: delivery.event.as_str(),
-            attempts: delivery.attempts.len(),
+            attempts: match delivery.attempts.len() {
+                made if delivery.state == State::Pending && made == delivery.round_attempts => {
+                    format!("{made} of {}", attempts_at_most(delivery, at_most))
+                }
+                made => made.to_string(),
+            },
             answer,
             at: Time::new(delivery.created_at, now),
         }
@@ -337,7 +367,7 @@ impl DeliveryRow {
 }
 
 impl ReportView {
-    pub(super) fn of(report: &TestReport) -> Self {
+    pub(in crate::web) fn of(report: &TestReport) -> Self {
         let good = report.is_success();
         let mut body: String = report.response_body.chars().take(BODY_SHOWN).collect();
         if body.len() < report.response_body.len() {
@@ -349,7 +379,8 @@ impl ReportView {
                 Some(status) if good => format!("The endpoint answered {}", status_words(status)),
                 _ => report.outcome.sentence(),
             },
-            advice: report.outcome.advice(),
+            advice: report.advice(),
+            refused: matches!(report.status, Some(401 | 403)),
             duration: seconds(report.duration),
             body,
         }

@@ -24,9 +24,16 @@ pub struct Setup {
     admin: bool,
     data: Option<Arc<TempDir>>,
     writes_can_fail: bool,
+    log_format: &'static str,
 }
 
 impl Setup {
+    /// Logs as for a person, and not as JSON.
+    pub fn text_log(mut self) -> Self {
+        self.log_format = "text";
+        self
+    }
+
     /// A file that may grow no further makes writing fail, instead of ending the program (see `App::limit_files`).
     pub fn writes_can_fail(mut self) -> Self {
         self.writes_can_fail = true;
@@ -67,7 +74,8 @@ impl Setup {
             .unwrap_or_else(|| Arc::new(TempDir::new().expect("a temporary directory")));
         // One level below, so that the program makes the directory itself.
         let dir = data.path().join("data");
-        let mut command = miniback(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+        let mut command = miniback(["serve", "--listen", "127.0.0.1:0"]);
+        command.args(["--log-format", self.log_format]);
         command.arg("--data-dir").arg(&dir).args(&self.args);
         if self.admin {
             command
@@ -116,6 +124,7 @@ impl App {
             admin: true,
             data: None,
             writes_can_fail: false,
+            log_format: "json",
         }
     }
 
@@ -137,6 +146,13 @@ impl App {
         let address = until_or_log(log, "the log says `listening`", || {
             if let Some(line) = log.find(|line| line["message"] == "listening") {
                 return Some(line["url"].as_str().map(str::to_owned));
+            }
+            let lines = log.lines();
+            let mut words = lines
+                .iter()
+                .filter_map(|line| line.split_once("listening on "));
+            if let Some((_, url)) = words.next() {
+                return Some(Some(url.trim_end().to_owned()));
             }
             let ended = child.try_wait().expect("the child can be waited for");
             ended.map(|_| None)
@@ -240,7 +256,6 @@ impl App {
         (status, Arc::clone(&self.data))
     }
 
-    /// The file with everything in it.
     /// No file of the program may grow beyond this many bytes; `None`: as they like.
     #[track_caller]
     pub fn limit_files(&self, bytes: Option<u64>) {
@@ -256,6 +271,7 @@ impl App {
         assert!(done.success());
     }
 
+    /// The file with everything in it.
     pub fn database(&self) -> PathBuf {
         database(&self.dir)
     }
@@ -273,19 +289,8 @@ impl Drop for App {
 
 /// The same command, started by a shell that ignores `SIGXFSZ`, which its program then does too.
 fn ignoring_the_file_size_signal(command: &Command) -> Command {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
-    shell
-        .arg(command.get_program())
-        .args(command.get_args())
-        .stdin(Stdio::null());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
-        };
-    }
-    shell
+    let script = "trap '' XFSZ; exec \"$0\" \"$@\"";
+    command::started_by(command, "sh", &["-c", script])
 }
 
 pub fn database(dir: &Path) -> PathBuf {
@@ -305,7 +310,7 @@ fn until_or_log<T>(log: &Log, what: &str, look: impl FnMut() -> Option<T>) -> T 
 pub struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
-    fn collect(from: impl std::io::Read + Send + 'static) -> Self {
+    pub fn collect(from: impl std::io::Read + Send + 'static) -> Self {
         let log = Self(Arc::default());
         let lines = Arc::clone(&log.0);
         thread::spawn(move || {
@@ -328,6 +333,18 @@ impl Log {
             .iter()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok());
         parsed.find(|line| test(line))
+    }
+
+    /// Waits for a line whose message begins like this.
+    #[track_caller]
+    pub fn wait_for_message(&self, begin: &str) -> Value {
+        until_or_log(self, begin, || {
+            self.find(|line| {
+                line["message"]
+                    .as_str()
+                    .is_some_and(|m| m.starts_with(begin))
+            })
+        })
     }
 
     /// The path and query of the one-time setup address, once it is in the log.

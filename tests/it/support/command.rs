@@ -46,6 +46,33 @@ pub fn miniback<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     command
 }
 
+/// The same command, started by another one that it is given to.
+pub fn started_by(command: &Command, program: &str, args: &[&str]) -> Command {
+    let mut outer = Command::new(program);
+    outer
+        .args(args)
+        .arg(command.get_program())
+        .args(command.get_args())
+        .stdin(Stdio::null());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
+}
+
+/// The same command, for which files' modes count also where the tests run as root.
+pub fn heeding_modes(command: Command) -> Command {
+    let me = Command::new("id").arg("-u").output().expect("id is there");
+    if me.stdout != b"0\n" {
+        return command;
+    }
+    let without = "-dac_override,-dac_read_search";
+    started_by(&command, "setpriv", &["--bounding-set", without])
+}
+
 /// Runs a command to its end. What is given as `input` is its whole standard input.
 #[track_caller]
 pub fn run(mut command: Command, input: &str) -> Finished {

@@ -1,6 +1,7 @@
 //! The program in the test's own process, with a clock that the test moves. All else is as ever: a real file, a real
 //! port, a real receiver.
 
+use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -84,6 +85,10 @@ impl InProcess {
 
     pub fn visitor(&self) -> Visitor {
         Visitor::new(&self.url)
+    }
+
+    pub fn database(&self) -> PathBuf {
+        super::app::database(self.data.path())
     }
 
     pub fn advance(&self, by: Duration) {

@@ -210,6 +210,17 @@ impl Page {
             .join(" ")
     }
 
+    /// The text of the one element that a selector finds, as it would be copied.
+    #[track_caller]
+    pub fn words_at(&self, selector: &str) -> String {
+        let html = Html::parse_document(&self.answer.text);
+        let one = Selector::parse(selector).expect("a selector");
+        match html.select(&one).collect::<Vec<_>>().as_slice() {
+            [element] => element.text().collect(),
+            found => panic!("{} of {selector}: {:?}", found.len(), self.answer),
+        }
+    }
+
     /// Every value of an attribute that names an address, with the attribute's name.
     pub fn addresses(&self) -> Vec<(String, String)> {
         let html = Html::parse_document(&self.answer.text);

@@ -4,7 +4,7 @@
 //! a test that needs an answer late holds it back with a `Gate`.
 
 use std::collections::VecDeque;
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -102,6 +102,8 @@ pub enum Reply {
     },
     /// Another reply, once the gate is open.
     When(Gate, Box<Reply>),
+    /// Another reply, after this long.
+    Late(Duration, Box<Reply>),
     /// These bytes, then another reply on the same connection.
     First(Vec<u8>, Box<Reply>),
     /// These bytes, then the connection is closed.
@@ -149,6 +151,10 @@ impl Reply {
 
     pub fn when(self, gate: &Gate) -> Self {
         Self::When(gate.clone(), Box::new(self))
+    }
+
+    pub fn late(self, after: Duration) -> Self {
+        Self::Late(after, Box::new(self))
     }
 
     pub fn after(self, bytes: &str) -> Self {
@@ -293,8 +299,12 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 fn serve(mut stream: TcpStream, connection: usize, shared: &Shared) {
+    let Ok(reading) = stream.try_clone() else {
+        return;
+    };
+    let mut reading = BufReader::new(reading);
     for index in 0.. {
-        let Some(received) = read_request(&mut stream, connection, index) else {
+        let Some(received) = read_request(&mut reading, connection, index) else {
             let _ = stream.shutdown(Shutdown::Both);
             return;
         };
@@ -333,6 +343,10 @@ fn answer(stream: &mut TcpStream, reply: Reply, shared: &Shared) -> std::io::Res
             gate.wait();
             answer(stream, *then, shared)
         }
+        Reply::Late(after, then) => {
+            thread::sleep(after);
+            answer(stream, *then, shared)
+        }
         Reply::First(bytes, then) => {
             stream.write_all(&bytes)?;
             answer(stream, *then, shared)
@@ -360,19 +374,24 @@ fn answer(stream: &mut TcpStream, reply: Reply, shared: &Shared) -> std::io::Res
 }
 
 /// Reads one request with a `Content-Length` (or none, and no body).
-fn read_request(stream: &mut TcpStream, connection: usize, index: usize) -> Option<Received> {
+fn read_request(
+    stream: &mut BufReader<TcpStream>,
+    connection: usize,
+    index: usize,
+) -> Option<Received> {
     let mut raw = Vec::new();
     let head_end = loop {
-        if let Some(at) = raw.windows(4).position(|four| four == b"\r\n\r\n") {
-            break at + 4;
+        if raw.ends_with(b"\r\n\r\n") {
+            break raw.len();
         }
         // A TLS handshake: real servers of plain HTTP answer it with an error, and do not wait for the end of a head.
         if raw == [0x16] {
-            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+            let _ = stream
+                .get_mut()
+                .write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
             return None;
         }
         let mut byte = [0; 1];
-        // A byte at a time, so that nothing of the next request is taken.
         match stream.read(&mut byte) {
             Ok(1) => raw.push(byte[0]),
             _ => return None,

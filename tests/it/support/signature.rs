@@ -30,3 +30,11 @@ pub fn standard_webhooks(secret: &str, request: &Received) -> Result<(), String>
         .and_then(|webhook| webhook.verify(&request.body, &headers))
         .map_err(|error| error.to_string())
 }
+
+/// `webhook-signature` as the Standard Webhooks library works it out.
+#[track_caller]
+pub fn standard_signature(secret: &str, id: &str, sent_at: i64, body: &[u8]) -> String {
+    Webhook::new(secret)
+        .and_then(|webhook| webhook.sign(id, sent_at, body))
+        .expect("a secret of the specification's form")
+}

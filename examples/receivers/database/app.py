@@ -1,0 +1,52 @@
+"""Keeps a table of all feedback, with its status, in a database of your own."""
+import os
+import sqlite3
+from contextlib import closing
+
+from flask import Flask, request
+from standardwebhooks import Webhook, WebhookVerificationError
+
+webhook = Webhook(os.environ["MINIBACK_SECRET"])
+DATABASE = os.environ.get("DATABASE", "feedback.db")
+app = Flask(__name__)
+app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS delivery (id TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS feedback (
+  id TEXT PRIMARY KEY, project TEXT NOT NULL, message TEXT NOT NULL, status TEXT NOT NULL,
+  created_at TEXT NOT NULL, changed_at TEXT NOT NULL
+);
+"""
+# Events may arrive in any order: an older one does not overwrite what a newer one said.
+STORE = """
+INSERT INTO feedback VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET project = excluded.project, status = excluded.status, changed_at = excluded.changed_at
+WHERE excluded.changed_at >= feedback.changed_at
+"""
+with closing(sqlite3.connect(DATABASE)) as database:
+    database.executescript(SCHEMA)
+
+
+def store(delivery, event):
+    feedback, project = event["data"].get("feedback"), event["data"].get("project")
+    # One transaction: both rows are there, or neither, and then the event is sent again.
+    with closing(sqlite3.connect(DATABASE, timeout=4)) as database, database:
+        is_new = database.execute("INSERT OR IGNORE INTO delivery VALUES (?)", [delivery]).rowcount == 1
+        if is_new and feedback:  # a `test` has none
+            row = [feedback[name] for name in ("id", "message", "status", "createdAt")]
+            database.execute(STORE, [row[0], project["slug"], *row[1:], event["timestamp"]])
+
+
+@app.post("/webhooks/miniback")
+def miniback():
+    try:
+        event = webhook.verify(request.get_data(), request.headers)
+    except (WebhookVerificationError, ValueError):  # ValueError: headers that are no signature at all
+        return "invalid signature\n", 401
+    store(request.headers["webhook-id"], event)  # the same as X-Miniback-Delivery, and signed
+    return "", 204
+
+
+if __name__ == "__main__":
+    app.run("127.0.0.1", int(os.environ.get("PORT", "3000")))

@@ -1,0 +1,78 @@
+//! Before a database is served: whether it is whole, and whether it can be written.
+//!
+//! Both would come to light later, in the middle of somebody's request; at the start there is a person who can mend it.
+
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::open::{OpenError, VERSION};
+
+/// How long the look through the database may take: what is larger than can be read in that time is looked through in
+/// part, and wholly by `miniback check`.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// Looks through the pages for damage, and writes one of them.
+pub(super) fn prove(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let verdict = look_through(connection).map_err(|error| explain(error, path))?;
+    if let Some(what) = verdict {
+        return Err(OpenError::Damaged {
+            path: path.to_owned(),
+            what,
+        });
+    }
+    write_something(connection).or_else(|error| match error.sqlite_error_code() {
+        // A full disk may pass while it runs: until then there is much to read, and each write is refused in words.
+        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
+            tracing::error!(%error, "the database cannot be written at the moment");
+            Ok(())
+        }
+        _ => Err(explain(error, path)),
+    })
+}
+
+/// What a fault of SQLite means to who starts the program.
+pub(super) fn explain(error: rusqlite::Error, path: &Path) -> OpenError {
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            OpenError::NotADatabase { path }
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+            OpenError::ReadOnly { path }
+        }
+        _ => OpenError::Sqlite(error),
+    }
+}
+
+/// What is wrong, if anything is found in time.
+fn look_through(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let interrupt = connection.get_interrupt_handle();
+    let (done, ended) = mpsc::channel::<()>();
+    let timer = std::thread::spawn(move || {
+        if ended.recv_timeout(LOOK) == Err(mpsc::RecvTimeoutError::Timeout) {
+            interrupt.interrupt();
+        }
+    });
+    let verdict = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    drop(done);
+    // It has ended, or interrupts what has ended, which does nothing.
+    let _ = timer.join();
+    match verdict {
+        Ok(verdict) => Ok((verdict != "ok").then_some(verdict)),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+            tracing::info!(
+                "the database is large, and was looked through in part; `miniback check` looks at all of it"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes the version that stands there already: a change of a page, and of nothing else.
+fn write_something(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "user_version", VERSION)
+}

@@ -1,0 +1,299 @@
+//! What people paste: headers and bodies as the tools of many languages print them.
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+/// With padding or without.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Names and values, in their order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    /// `Name: value` lines (also as curl -v, `-H` and PHP print them), an object of JavaScript, JSON or Python, or a
+    /// list of pairs.
+    pub(super) fn read(text: &str) -> Self {
+        let pairs = if text.contains(['{', '('])
+            || text.trim_start().starts_with('[') && !text.contains("=>")
+        {
+            let mut pairs = of_tokens(&tokens(text));
+            if pairs.is_empty() {
+                pairs = of_lines(text);
+            }
+            pairs
+        } else {
+            of_lines(text)
+        };
+        Self(pairs)
+    }
+
+    /// Whatever the case of the name, and with underscores for hyphens, as gateways of WSGI and CGI have them.
+    pub(super) fn get(&self, name: &str) -> Option<String> {
+        let plain = |given: &str| {
+            let given = given.to_ascii_lowercase().replace('_', "-");
+            given
+                .strip_prefix("http-")
+                .map_or(given.clone(), str::to_owned)
+        };
+        let found = self.0.iter().find(|(given, _)| plain(given) == name)?;
+        Some(found.1.clone())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+fn of_lines(text: &str) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    for line in text.lines() {
+        let line = line.trim();
+        let line = line.strip_prefix(['<', '>']).unwrap_or(line).trim_start();
+        let line = line.strip_prefix("-H").unwrap_or(line).trim();
+        let line = line
+            .trim_end_matches(['\\', ' ', ','])
+            .trim_matches(['\'', '"']);
+        let Some((name, value)) = line.split_once("=>").or_else(|| line.split_once(':')) else {
+            continue;
+        };
+        let name = name.trim().trim_matches(['[', ']', '\'', '"']);
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if !name.is_empty() && name.chars().all(is_name) {
+            let value = value.trim().trim_matches(['\'', '"']);
+            pairs.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    pairs
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Token {
+    Text(String),
+    Sign(char),
+}
+
+fn tokens(text: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' | '\'' | '`' => {
+                let mut inner = String::new();
+                while let Some(next) = chars.next().filter(|next| *next != c) {
+                    match next {
+                        '\\' => inner.extend(chars.next()),
+                        other => inner.push(other),
+                    }
+                }
+                tokens.push(Token::Text(inner));
+            }
+            ':' | ',' | '{' | '}' | '[' | ']' | '(' | ')' => tokens.push(Token::Sign(c)),
+            c if c.is_whitespace() => {}
+            c => {
+                let mut word = String::from(c);
+                while let Some(next) =
+                    chars.next_if(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+                {
+                    word.push(next);
+                }
+                tokens.push(Token::Text(word));
+            }
+        }
+    }
+    tokens
+}
+
+/// `name: value`, `name: [value]`, `(name, value)` and `[name, value]`, wherever they stand.
+fn of_tokens(tokens: &[Token]) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    for index in 0..tokens.len() {
+        let rest = &tokens[index..];
+        use Token::{Sign, Text};
+        let pair = match rest {
+            [Text(name), Sign(':'), Text(value), ..] => Some((name, value)),
+            [Text(name), Sign(':'), Sign('['), Text(value), ..] => Some((name, value)),
+            [Sign('('), Text(name), Sign(','), Text(value), Sign(')'), ..] => Some((name, value)),
+            [Sign('['), Text(name), Sign(','), Text(value), Sign(']'), ..] => Some((name, value)),
+            _ => None,
+        };
+        pairs.extend(pair.map(|(name, value)| (name.clone(), value.clone())));
+    }
+    pairs
+}
+
+/// How the body was pasted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Encoding {
+    #[default]
+    Text,
+    Base64,
+    Hex,
+}
+
+impl Encoding {
+    pub(super) const ALL: [Self; 3] = [Self::Text, Self::Base64, Self::Hex];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Base64 => "base64",
+            Self::Hex => "hex",
+        }
+    }
+
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::Text => "Text",
+            Self::Base64 => "Base64: the exact bytes",
+            Self::Hex => "Hex: the exact bytes",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Self {
+        Self::ALL
+            .into_iter()
+            .find(|one| one.as_str() == text)
+            .unwrap_or_default()
+    }
+}
+
+/// The bytes that were pasted, or what is wrong with them.
+pub(super) fn body(text: &str, encoding: Encoding) -> Result<Vec<u8>, &'static str> {
+    let dense = || -> String { text.chars().filter(|c| !c.is_whitespace()).collect() };
+    match encoding {
+        // A browser sends each line break of a field as CR LF, whichever it was: they are read as LF.
+        Encoding::Text => {
+            Ok(python_bytes(text).unwrap_or_else(|| text.replace("\r\n", "\n").into_bytes()))
+        }
+        Encoding::Base64 => {
+            let standard = dense().replace('-', "+").replace('_', "/");
+            BASE64.decode(standard).map_err(|_| "This is not base64.")
+        }
+        Encoding::Hex => {
+            let digits: String = dense()
+                .replace("0x", "")
+                .chars()
+                .filter(|c| !matches!(c, ':' | ','))
+                .collect();
+            let digits = digits
+                .trim_start_matches("<Buffer")
+                .trim_end_matches('>')
+                .as_bytes();
+            let pair = |pair: &[u8]| {
+                let text = std::str::from_utf8(pair)
+                    .ok()
+                    .filter(|text| text.len() == 2)?;
+                u8::from_str_radix(text, 16).ok()
+            };
+            digits
+                .chunks(2)
+                .map(pair)
+                .collect::<Option<Vec<u8>>>()
+                .ok_or("This is not hex: two digits a byte.")
+        }
+    }
+}
+
+/// `b'…'`, as Python prints bytes.
+fn python_bytes(text: &str) -> Option<Vec<u8>> {
+    let text = text.trim().strip_prefix('b')?;
+    let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+    let inner = text.strip_prefix(quote)?.strip_suffix(quote)?;
+    let mut bytes = Vec::new();
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            bytes.extend(c.to_string().bytes());
+            continue;
+        }
+        match chars.next()? {
+            'n' => bytes.push(b'\n'),
+            'r' => bytes.push(b'\r'),
+            't' => bytes.push(b'\t'),
+            'x' => {
+                let digits: String = chars.by_ref().take(2).collect();
+                bytes.push(u8::from_str_radix(&digits, 16).ok()?);
+            }
+            other => bytes.extend(other.to_string().bytes()),
+        }
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_read_however_they_were_printed() {
+        for pasted in [
+            "Host: a.example\r\nX-Miniback-Signature: abc\r\nX-Miniback-Timestamp: 2025-10-31T12:34:56.789Z",
+            "POST /hook HTTP/1.1\nx-miniback-signature:abc\nx-miniback-timestamp: 2025-10-31T12:34:56.789Z",
+            "* Connected\n> POST / HTTP/1.1\n> X-Miniback-Signature: abc\n> X-Miniback-Timestamp: 2025-10-31T12:34:56.789Z\n>",
+            "curl https://a.example \\\n  -H 'X-Miniback-Signature: abc' \\\n  -H 'X-Miniback-Timestamp: 2025-10-31T12:34:56.789Z' \\",
+            r#"{"x-miniback-signature": "abc", "x-miniback-timestamp": "2025-10-31T12:34:56.789Z", "n": 1}"#,
+            r#"{"headers": {"X-Miniback-Signature": ["abc"], "X-Miniback-Timestamp": ["2025-10-31T12:34:56.789Z"]}}"#,
+            "{\n  host: 'a.example:80',\n  'x-miniback-signature': 'abc',\n  'x-miniback-timestamp': '2025-10-31T12:34:56.789Z'\n}",
+            "{'X-Miniback-Signature': 'abc', 'X-Miniback-Timestamp': '2025-10-31T12:34:56.789Z'}",
+            "EnvironHeaders([('X-Miniback-Signature', 'abc'), ('X-Miniback-Timestamp', '2025-10-31T12:34:56.789Z')])",
+            r#"[["X-Miniback-Signature","abc"],["X-Miniback-Timestamp","2025-10-31T12:34:56.789Z"]]"#,
+            "{'HTTP_X_MINIBACK_SIGNATURE': 'abc', 'HTTP_X_MINIBACK_TIMESTAMP': '2025-10-31T12:34:56.789Z'}",
+            "Array\n[X-Miniback-Signature] => abc\n[X-Miniback-Timestamp] => 2025-10-31T12:34:56.789Z",
+        ] {
+            let headers = Headers::read(pasted);
+            let get = |name| headers.get(name).unwrap_or_default();
+            assert_eq!(get("x-miniback-signature"), "abc", "{pasted}: {headers:?}");
+            assert_eq!(
+                get("x-miniback-timestamp"),
+                "2025-10-31T12:34:56.789Z",
+                "{pasted}: {headers:?}"
+            );
+        }
+        for nothing in ["", "nothing of the kind", "{", "[(", "'", "\\"] {
+            assert!(Headers::read(nothing).is_empty(), "{nothing}");
+        }
+        let signed = Headers::read("webhook-signature: v1,abc= v1,def=");
+        assert_eq!(signed.get("webhook-signature").unwrap(), "v1,abc= v1,def=");
+    }
+
+    #[test]
+    fn a_body_is_the_bytes_that_were_meant() {
+        let read = |text, encoding| body(text, encoding);
+        assert_eq!(
+            read("{\"a\":1}\r\n", Encoding::Text).unwrap(),
+            b"{\"a\":1}\n"
+        );
+        assert_eq!(
+            read(r#"b'{"a":"\xc3\xbc\n\'"}'"#, Encoding::Text).unwrap(),
+            "{\"a\":\"ü\n'\"}".as_bytes()
+        );
+        for text in ["eyJhIjoi/z8ifQ==", "eyJhIjoi_z8ifQ", "eyJh\r\nIjoi/z8ifQ=="] {
+            assert_eq!(
+                read(text, Encoding::Base64).unwrap(),
+                b"{\"a\":\"\xff?\"}",
+                "{text}"
+            );
+        }
+        for text in [
+            "7b 22 0d0A",
+            "7B:22:0d:0a",
+            "0x7b, 0x22, 0x0d, 0x0a",
+            "<Buffer 7b 22 0d 0a>",
+        ] {
+            assert_eq!(read(text, Encoding::Hex).unwrap(), b"{\"\r\n", "{text}");
+        }
+        for (text, encoding) in [
+            ("{}", Encoding::Base64),
+            ("7b2", Encoding::Hex),
+            ("zz", Encoding::Hex),
+            ("üü", Encoding::Hex),
+        ] {
+            assert!(read(text, encoding).is_err(), "{text}");
+        }
+    }
+}

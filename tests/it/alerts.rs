@@ -1,0 +1,226 @@
+//! `--alert-url`: told once that a webhook keeps failing, and once that it is well again.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::api::{Api, millis, text};
+use crate::support::app::{App, Setup};
+use crate::support::command::miniback;
+use crate::support::in_process::InProcess;
+use crate::support::receiver::{Received, Receiver, Reply, refused_address};
+use crate::support::signature::{hex_signature, standard_webhooks};
+use crate::support::wait::until;
+
+const SECRET: &str = "whsec_YWxlcnRzIGFyZSBzaWduZWQgd2l0aCB0aGlzIGtleSE=";
+
+fn told(alerts: &Receiver) -> Setup {
+    App::setup()
+        .option("--retry-delays", "none")
+        .option("--alert-url", &alerts.url("/alerts"))
+        .env("MINIBACK_ALERT_SECRET", SECRET)
+}
+
+/// Sends `count` feedbacks and waits until each has ended at the webhook.
+fn events(api: &Api, webhook: &Value, count: usize, state: &str) {
+    let path = format!("/api/v1/webhooks/{}/accounting", text(webhook, "id"));
+    let reached = |json: &Value| json[state].as_u64().unwrap_or(0);
+    let before = reached(&api.get(&path).expect(200).json());
+    for n in 0..count {
+        api.feedback("shop", &format!("number {n}"));
+    }
+    until("all have ended", || {
+        (reached(&api.get(&path).expect(200).json()) == before + count as u64).then_some(())
+    });
+}
+
+fn names(received: &[Received]) -> Vec<String> {
+    received
+        .iter()
+        .map(|alert| text(&alert.json(), "event").to_owned())
+        .collect()
+}
+
+/// The one secret that a page shows.
+fn secret_on(html: &str) -> String {
+    let start = html.find("whsec_").expect("the secret is shown");
+    html[start..].split('"').next().unwrap().to_owned()
+}
+
+#[test]
+fn ten_failed_deliveries_in_a_row_and_the_recovery_are_told_once_each() {
+    let (alerts, receiver) = (Receiver::ok(), Receiver::status(500));
+    let app = told(&alerts).start();
+    let api = app.api();
+    api.project("Shop");
+    let webhook = api
+        .webhook_with(json!({"url": receiver.url("/secret-path?key=1"), "description": "Orders"}));
+    events(&api, &webhook, 9, "failed");
+    assert_eq!(alerts.received().len(), 0);
+    events(&api, &webhook, 1, "failed");
+    let alert = alerts.first();
+    assert_eq!(alert.path(), "/alerts");
+    let body = alert.json();
+    assert_eq!(body["event"], "webhook.failing");
+    assert_eq!(
+        body["data"]["webhook"],
+        json!({"id": webhook["id"], "host": receiver.address().to_string(), "description": "Orders"})
+    );
+    assert_eq!(body["data"]["failedInARow"], 10);
+    assert_eq!(body["data"]["lastFailure"]["status"], 500);
+    let shown = api
+        .get(&format!("/api/v1/webhooks/{}", text(&webhook, "id")))
+        .json();
+    assert_eq!(body["data"]["failingSince"], shown["failingSince"]);
+    assert!(!alert.text().contains("secret-path"));
+    // Signed like every event.
+    assert_eq!(
+        alert.header("X-Miniback-Signature"),
+        hex_signature(SECRET, &alert.body)
+    );
+    assert_eq!(alert.header("X-Miniback-Event"), "webhook.failing");
+    standard_webhooks(SECRET, &alert).unwrap();
+
+    events(&api, &webhook, 12, "failed");
+    receiver.set_script(|_| Reply::status(200));
+    events(&api, &webhook, 2, "delivered");
+    let all = alerts.wait_for(2);
+    assert_eq!(names(&all), ["webhook.failing", "webhook.recovered"]);
+    let recovered = all[1].json();
+    assert_eq!(recovered["data"]["failingSince"], shown["failingSince"]);
+    assert!(millis(&recovered["timestamp"]) >= millis(&body["timestamp"]));
+    assert_ne!(all[0].delivery(), all[1].delivery());
+
+    // Broken anew, it is told anew.
+    receiver.set_script(|_| Reply::status(500));
+    events(&api, &webhook, 10, "failed");
+    assert_eq!(names(&alerts.wait_for(3))[2], "webhook.failing");
+}
+
+#[test]
+fn five_minutes_of_failing_are_told_although_few_deliveries_failed() {
+    let (alerts, receiver) = (Receiver::ok(), Receiver::status(500));
+    let app = InProcess::start(&["--retry-delays", "none", "--alert-url", &alerts.url("/")]);
+    let api = app.api();
+    api.project("Shop");
+    let webhook = api.webhook(&receiver.url("/"));
+    events(&api, &webhook, 1, "failed");
+    app.advance(Duration::from_secs(299));
+    // What is delivered to another webhook shows that the alert would have come by now.
+    events(&api, &webhook, 1, "failed");
+    assert_eq!(alerts.received().len(), 0);
+    app.advance(Duration::from_secs(1));
+    let alert = alerts.first().json();
+    assert_eq!(alert["event"], "webhook.failing");
+    assert_eq!(alert["data"]["failedInARow"], 2);
+}
+
+#[test]
+fn a_webhook_that_works_or_fails_a_test_only_is_not_told_of() {
+    let (alerts, receiver) = (Receiver::ok(), Receiver::status(500));
+    let app = told(&alerts).start();
+    let api = app.api();
+    api.project("Shop");
+    let webhook = api.webhook(&receiver.url("/"));
+    for _ in 0..11 {
+        api.post_nothing(&format!("/api/v1/webhooks/{}/test", text(&webhook, "id")))
+            .expect(200);
+    }
+    receiver.set_script(|_| Reply::status(200));
+    events(&api, &webhook, 11, "delivered");
+    // Ten that fail are told of at once: had anything been told before, it would stand before this.
+    receiver.set_script(|_| Reply::status(500));
+    events(&api, &webhook, 10, "failed");
+    assert_eq!(names(&alerts.wait_for(1)), ["webhook.failing"]);
+}
+
+#[test]
+fn an_alert_that_does_not_arrive_is_sent_again_also_after_a_crash() {
+    let (alerts, receiver) = (Receiver::status(503), Receiver::status(500));
+    let app = told(&alerts).start();
+    let api = app.api();
+    api.project("Shop");
+    let webhook = api.webhook(&receiver.url("/"));
+    events(&api, &webhook, 10, "failed");
+    let first = alerts.first();
+    let data = app.kill9();
+    alerts.set_script(|_| Reply::status(200));
+    let _app = told(&alerts).on(data).start();
+    let again = alerts.wait_for(2).remove(1);
+    assert_eq!(
+        (again.delivery(), &again.body),
+        (first.delivery(), &first.body)
+    );
+}
+
+#[test]
+fn without_a_secret_of_ones_own_the_page_shows_the_one_that_alerts_are_signed_with() {
+    let (alerts, receiver) = (Receiver::ok(), Receiver::status(500));
+    let start = || {
+        App::setup()
+            .option("--retry-delays", "none")
+            .option("--alert-url", &alerts.url("/alerts?key=1"))
+    };
+    let app = start().start();
+    let api = app.api();
+    api.project("Shop");
+    let webhook = api.webhook(&receiver.url("/"));
+    events(&api, &webhook, 10, "failed");
+    let alert = alerts.first();
+    let mut visitor = app.signed_in();
+    let hidden = visitor.get("/settings/notifications").expect(200);
+    assert!(!hidden.answer.text.contains("whsec_"));
+    assert!(hidden.text().contains(&alerts.address().to_string()));
+    assert!(!hidden.answer.text.contains("key=1"));
+    let shown = visitor
+        .get("/settings/notifications?reveal=alerts")
+        .expect(200);
+    let secret = secret_on(&shown.answer.text);
+    standard_webhooks(&secret, &alert).unwrap();
+    // The next start has the same one.
+    let app = start().on(app.kill9()).start();
+    let mut visitor = app.signed_in();
+    let again = visitor
+        .get("/settings/notifications?reveal=alerts")
+        .expect(200);
+    assert_eq!(secret_on(&again.answer.text), secret);
+}
+
+#[test]
+fn what_is_wrong_with_the_options_of_alerts_is_told_at_the_start() {
+    let refused = |arguments: &[&str]| {
+        let data = tempfile::TempDir::new().unwrap();
+        let mut command = miniback(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
+        command.arg(data.path()).args(arguments);
+        crate::support::command::run(command, "").refusal(2)
+    };
+    for (arguments, said) in [
+        (&["--alert-url", "example.com/alerts"][..], "--alert-url"),
+        (&["--alert-url", "http://10.0.0.1/"], "--alert-url"),
+        (
+            &[
+                "--alert-url",
+                "http://127.0.0.1:9/",
+                "--alert-secret",
+                "short",
+            ],
+            "--alert-secret",
+        ),
+    ] {
+        let line = refused(arguments);
+        assert!(line.contains(said), "{line}");
+    }
+}
+
+#[test]
+fn check_looks_whether_the_alert_url_can_be_reached() {
+    let app = App::start();
+    let url = format!("http://{}/secret-path", refused_address());
+    let found = app.run(&["check", "--alert-url", &url], "");
+    assert!(
+        found.stdout.contains("WRONG  --alert-url"),
+        "{}",
+        found.stdout
+    );
+    assert!(!found.stdout.contains("secret-path"));
+}
