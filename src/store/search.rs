@@ -182,7 +182,7 @@ pub(super) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_INNOCUOUS;
-    connection.create_scalar_function("search_status", 2, flags, |given| status_words(given))?;
+    connection.create_scalar_function("search_status", 2, flags, status_words)?;
     connection.create_scalar_function("search_grams", 5, flags, |given| {
         let mut grams = BTreeSet::new();
         for index in 2..5 {
