@@ -18,6 +18,7 @@ use crate::domain::egress_policy::{EgressPolicy, Refusal};
 use crate::domain::password;
 use crate::domain::retry::Schedule;
 use crate::domain::secret::Secret;
+use crate::server::door::Door;
 use crate::server::links::Links;
 use crate::server::origin::TrustedProxies;
 use crate::server::{Site, health, request_id, tokens};
@@ -127,6 +128,14 @@ pub async fn start(
         )));
     }
 
+    let stamp_key = store.key("stamps", random::bytes()).await?;
+    let limits = &options.limits;
+    let door = Door::new(
+        clock.clone(),
+        &stamp_key,
+        &limits.limit_address,
+        &limits.limit_project,
+    );
     let proxies = TrustedProxies(options.trusted_proxy.clone());
     let site = web::Data::new(Site {
         store,
@@ -135,6 +144,7 @@ pub async fn start(
         links,
         proxies,
         alerts,
+        door,
     });
     let pages = web::Data::new(pages::WebState::new(clock));
     let timeout = options.delivery.timeout;
@@ -210,8 +220,8 @@ async fn alert_target(
     let (secret, secret_is_ours) = match configured {
         Some(secret) => (secret, false),
         None => {
-            let fresh = Secret::from_random(random::bytes());
-            (store.alert_secret(fresh).await?, true)
+            let key = store.key("alerts", random::bytes()).await?;
+            (Secret::from_key(&key), true)
         }
     };
     Ok(Some(AlertTarget {

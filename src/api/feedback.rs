@@ -110,31 +110,36 @@ pub(super) async fn create(
         .body(answer))
 }
 
-/// The call's `Idempotency-Key`, if it has one: 1 to 255 printable ASCII characters.
+/// By which the call is known when it comes again.
 fn idempotency(
     request: &HttpRequest,
     caller: &Caller,
     new: &NewFeedback,
 ) -> Result<Option<Idempotency>, Problem> {
+    Ok(idempotency_key(request)?.map(|key| Idempotency {
+        owner: caller.0.id.as_str().to_owned(),
+        call: "create feedback",
+        key,
+        request_hash: tokens::hash(serde_json::to_vec(new).unwrap_or_default()),
+    }))
+}
+
+/// The call's `Idempotency-Key`, if it has one: 1 to 255 printable ASCII characters.
+pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
     let Some(header) = request.headers().get("idempotency-key") else {
         return Ok(None);
     };
-    let key = header
+    header
         .to_str()
         .ok()
         .filter(|key| (1..=KEY_MAX_BYTES).contains(&key.len()))
+        .map(|key| Some(key.to_owned()))
         .ok_or_else(|| {
             Problem::field(
                 "Idempotency-Key",
                 "An Idempotency-Key has 1 to 255 printable ASCII characters.",
             )
-        })?;
-    Ok(Some(Idempotency {
-        owner: caller.0.id.as_str().to_owned(),
-        call: "create feedback",
-        key: key.to_owned(),
-        request_hash: tokens::hash(serde_json::to_vec(new).unwrap_or_default()),
-    }))
+        })
 }
 
 pub(super) async fn list(

@@ -5,6 +5,7 @@
 mod accounting;
 mod body;
 mod deliveries;
+mod door;
 mod feedback;
 mod guard;
 mod lists;

@@ -7,7 +7,10 @@ use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
+use super::door::add_limits;
 use crate::domain::invalid::{FieldError, Invalid};
+use crate::server::door::Refusal;
+use crate::server::door::limits::Limited;
 use crate::store::StoreError;
 
 /// Why a call failed.
@@ -27,6 +30,10 @@ pub(super) enum Problem {
     TooSlow,
     UnsupportedMediaType,
     Invalid(Invalid),
+    /// The public door takes no more for a while.
+    Limited(Limited),
+    /// The public door is shut to whoever comes from there, or to all.
+    Closed(Refusal),
     Store(StoreError),
 }
 
@@ -41,6 +48,15 @@ struct Body<'a> {
 }
 
 impl Problem {
+    /// Beside the status, which of two refusals it is: the widget has its own words for a paused project.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Closed(Refusal::Paused) => "urn:miniback:paused",
+            Self::Closed(Refusal::Origin(_)) => "urn:miniback:origin-refused",
+            _ => "about:blank",
+        }
+    }
+
     pub(super) fn field(field: &str, message: impl fmt::Display) -> Self {
         Self::Invalid(Invalid::field(field, message))
     }
@@ -78,6 +94,8 @@ impl fmt::Display for Problem {
             Self::TooSlow => f.write_str("The body took too long to arrive."),
             Self::UnsupportedMediaType => f.write_str("Send the body as JSON, with Content-Type: application/json."),
             Self::Invalid(invalid) => write!(f, "{invalid}"),
+            Self::Limited(limited) => write!(f, "{limited}"),
+            Self::Closed(refusal) => write!(f, "{refusal}"),
             Self::Store(error) => f.write_str(match error {
                 StoreError::Full => "The server’s disk is full, or fails: nothing was stored. Try again when there is space.",
                 StoreError::ReadOnly => "The server’s database cannot be written: nothing was stored.",
@@ -94,7 +112,7 @@ impl ResponseError for Problem {
         match self {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::Closed(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
@@ -102,6 +120,7 @@ impl ResponseError for Problem {
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Store(error) => error.http_status(),
         }
     }
@@ -116,6 +135,9 @@ impl ResponseError for Problem {
             Self::MethodNotAllowed { allow } => {
                 response.insert_header((ALLOW, allow.as_str()));
             }
+            Self::Limited(limited) => {
+                response.insert_header((RETRY_AFTER, limited.seconds()));
+            }
             Self::Store(error) => {
                 if status == StatusCode::INTERNAL_SERVER_ERROR {
                     tracing::error!(%error, "a call failed");
@@ -126,7 +148,7 @@ impl ResponseError for Problem {
             _ => {}
         }
         let body = Body {
-            r#type: "about:blank",
+            r#type: self.kind(),
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             detail: self.to_string(),
@@ -135,8 +157,12 @@ impl ResponseError for Problem {
                 _ => None,
             },
         };
-        response
+        let mut response = response
             .content_type("application/problem+json")
-            .body(serde_json::to_string(&body).unwrap_or_default())
+            .body(serde_json::to_string(&body).unwrap_or_default());
+        if let Self::Limited(limited) = self {
+            add_limits(response.headers_mut(), &[limited.0]);
+        }
+        response
     }
 }

@@ -6,10 +6,12 @@ use actix_web::{HttpResponse, ResponseError, Route, web};
 use super::guard::guard;
 use super::problem::Problem;
 use super::{
-    accounting, deliveries, feedback, metrics, projects, secrets, webhook_tests, webhooks,
+    accounting, deliveries, door, feedback, metrics, projects, secrets, webhook_tests, webhooks,
 };
-use crate::server::access::Needs::{self, Admin, Member, Metrics, Submit};
-use crate::server::routing::{Address, Entry, Routes, address, delete, get, patch, post, scope};
+use crate::server::access::Needs::{self, Admin, Member, Metrics, Nothing, Submit};
+use crate::server::routing::{
+    Address, Entry, Routes, address, delete, get, options, patch, post, scope,
+};
 
 pub fn configure(config: &mut web::ServiceConfig) {
     routes().configure(config);
@@ -21,6 +23,12 @@ pub fn routes() -> Routes {
         .service(call("/metrics", [get(Metrics, metrics::get)]))
         .service(
             scope("/api")
+                .service(address(
+                    "/feedback",
+                    [post(Nothing, door::take), options(Nothing, door::preflight)],
+                    |_, route| route.wrap(from_fn(door::readable_by_all)),
+                    |allow| wrong_method(allow).wrap(from_fn(door::readable_by_all)),
+                ))
                 .service(
                     scope("/v1")
                         .service(call(
@@ -100,13 +108,15 @@ pub fn routes() -> Routes {
 }
 
 fn call<const N: usize>(path: &str, methods: [Entry; N]) -> Address {
-    address(path, methods, guarded, |allow| {
-        web::to(move || {
-            let problem = Problem::MethodNotAllowed {
-                allow: allow.clone(),
-            };
-            async move { problem.error_response() }
-        })
+    address(path, methods, guarded, wrong_method)
+}
+
+fn wrong_method(allow: String) -> Route {
+    web::to(move || {
+        let problem = Problem::MethodNotAllowed {
+            allow: allow.clone(),
+        };
+        async move { problem.error_response() }
     })
 }
 

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-use super::serve::{start_failure, until_told_to_stop};
+use super::serve::{start_failure, told_to_stop};
 use super::{Failure, print};
 use crate::app::{self, Running};
 use crate::clock::Clock;
@@ -57,20 +57,20 @@ async fn serve_demo(directory: &Path) -> Result<(), Failure> {
     let receiver =
         receiver::start(receiver_listener, secret.clone(), &site_url).map_err(Failure::new)?;
     let endpoint = receiver::endpoint(&receiver.url);
-    let seeding = api.clone();
-    tokio::task::spawn_blocking(move || demo::seed(&seeding, &endpoint, &secret))
+    tokio::task::spawn_blocking(move || demo::seed(&api, &endpoint, &secret))
         .await
         .map_err(Failure::new)?
         .map_err(Failure::new)?;
     let site = site::start(
         site_listener,
-        api,
+        running.url.clone(),
         samples::SITE_PROJECT.to_owned(),
         receiver.url.clone(),
     )
     .map_err(Failure::new)?;
+    let told_to_stop = told_to_stop()?;
     say_what_to_try(&sign_in_link(&running).await?, &site, &receiver);
-    until_told_to_stop().await?;
+    told_to_stop.await;
     // The senders stop before the receiver, so that nothing is seen to fail at the end.
     site.stop().await.map_err(Failure::new)?;
     running.stop().await;
@@ -81,7 +81,7 @@ fn say_what_to_try(sign_in: &str, site: &DemoServer, receiver: &DemoServer) {
     print(&format!(
         "{sign_in}\n{}\n{}\n\n\
          Open the first address: it signs you in to Miniback, on this machine only.\n\
-         On the second, a sample site, send feedback and watch its webhook arrive, verified, beside the form.\n\
+         On the second, a sample site, send feedback and watch its webhook arrive, verified, on the same page.\n\
          In Miniback change a status, or press Test under Settings, Notifications: the third shows what was received.\n\n\
          Ctrl-C ends the demo.\n",
         site.url, receiver.url
@@ -142,7 +142,7 @@ async fn token(running: &Running) -> Result<String, Failure> {
     let hash = tokens::hash(&token);
     let store = &running.site.store;
     store
-        .create_token(USER.into(), "Demo".into(), Scope::Full, hash)
+        .create_token(USER.into(), "Demo".into(), Scope::Full, hash, None)
         .await
         .map_err(Failure::new)?;
     Ok(token)

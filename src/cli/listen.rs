@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use actix_web::http::StatusCode;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 
-use super::serve::until_told_to_stop;
+use super::serve::told_to_stop;
 use super::{Failure, print, safe};
 use crate::clock::Clock;
 use crate::config::ListenOptions;
@@ -51,8 +51,9 @@ pub(super) fn run(options: &ListenOptions) -> Result<(), Failure> {
         .run();
         let handle = server.handle();
         actix_web::rt::spawn(server);
+        let told_to_stop = told_to_stop()?;
         print(&format!("listening on http://{address}\n"));
-        until_told_to_stop().await?;
+        told_to_stop.await;
         handle.stop(false).await;
         Ok(())
     })

@@ -16,8 +16,9 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
         let running = app::start(options, None, first_user, Clock::System)
             .await
             .map_err(start_failure)?;
+        let told_to_stop = told_to_stop()?;
         announce(&running, format);
-        until_told_to_stop().await?;
+        told_to_stop.await;
         tracing::info!("stopping: what is in flight ends first");
         running.stop().await;
         tracing::info!("stopped");
@@ -49,20 +50,22 @@ fn announce(running: &Running, format: LogFormat) {
     }
 }
 
-/// Returns at the first SIGINT or SIGTERM; a second one ends the process at once.
-pub(super) async fn until_told_to_stop() -> Result<(), Failure> {
+/// Ready at the first SIGINT or SIGTERM; a second one ends the process at once. Signals are heard from the call on, so it
+/// is made before the program says that it is there.
+pub(super) fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::new)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::new)?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    actix_web::rt::spawn(async move {
+    Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        std::process::exit(130);
-    });
-    Ok(())
+        actix_web::rt::spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            std::process::exit(130);
+        });
+    })
 }

@@ -21,7 +21,7 @@ pub(super) fn run(command: TokenCommand) -> Result<(), Failure> {
             let hash = tokens::hash(&token);
             let made = with_store(&data, |store| async move {
                 store
-                    .create_token(user, name, scope, hash)
+                    .create_token(user, name, scope, hash, None)
                     .await
                     .map_err(failure)
             })?;

@@ -15,8 +15,8 @@ use clap::{CommandFactory, FromArgMatches};
 
 pub use first_user::{FirstUser, first_user};
 pub use options::{
-    Cli, Command, DataDir, DeliveryOptions, DemoOptions, ListenOptions, LogFormat, LogOptions,
-    RetryDelays, ServeOptions, TokenCommand, UserCommand,
+    Cli, Command, DataDir, DeliveryOptions, DemoOptions, LimitOptions, ListenOptions, LogFormat,
+    LogOptions, RetryDelays, ServeOptions, TokenCommand, UserCommand,
 };
 
 /// Why the program does not start.
@@ -111,6 +111,11 @@ mod tests {
         assert_eq!(options.feedback_retention, None);
         assert_eq!(options.trusted_proxy.len(), 2);
         assert!(!options.delivery.deny_localhost);
+        assert_eq!(
+            options.limits.limit_address,
+            "10/1m,100/1h".parse().unwrap()
+        );
+        assert_eq!(options.limits.limit_project, "60/1m".parse().unwrap());
     }
 
     #[test]
@@ -130,6 +135,8 @@ mod tests {
             (["--trusted-proxy", "10.0.0.0/99"], "--trusted-proxy"),
             (["--log-format", "xml"], "--log-format"),
             (["--feedback-retention", "0s"], "--feedback-retention"),
+            (["--limit-address", "10"], "--limit-address"),
+            (["--limit-project", "0/1m"], "--limit-project"),
             (
                 ["--deny-localhost=perhaps", "--retention=1d"],
                 "--deny-localhost",

@@ -17,6 +17,7 @@ use super::values::{
 use crate::domain::account::{Role, Scope};
 use crate::domain::egress_policy::AllowTarget;
 use crate::domain::endpoint_url::EndpointUrl;
+use crate::domain::rate::Rates;
 use crate::domain::secret::Secret;
 
 /// Self-hosted feedback: it comes in from your website, and goes out as signed webhooks.
@@ -111,6 +112,8 @@ pub struct ServeOptions {
     #[command(flatten)]
     pub alerts: AlertOptions,
     #[command(flatten)]
+    pub limits: LimitOptions,
+    #[command(flatten)]
     pub log: LogOptions,
 }
 
@@ -158,6 +161,29 @@ fn secret_of(
     Secret::parse(secret)
         .map(Some)
         .map_err(|error| format!("{flag}: {}", error.to_string().trim_end_matches('.')))
+}
+
+/// How often the widget and the form of a project take feedback.
+#[derive(Clone, Debug, Args)]
+pub struct LimitOptions {
+    /// How much feedback one address may send by widget and form; “none” for no limit
+    #[arg(
+        long,
+        env = "MINIBACK_LIMIT_ADDRESS",
+        default_value = "10/1m,100/1h",
+        allow_hyphen_values = true,
+        value_name = "COUNT/TIME,…"
+    )]
+    pub limit_address: Rates,
+    /// How much feedback one project takes by widget and form; “none” for no limit
+    #[arg(
+        long,
+        env = "MINIBACK_LIMIT_PROJECT",
+        default_value = "60/1m",
+        allow_hyphen_values = true,
+        value_name = "COUNT/TIME,…"
+    )]
+    pub limit_project: Rates,
 }
 
 /// What concerns calls to endpoints.

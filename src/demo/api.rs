@@ -26,13 +26,12 @@ pub enum ApiError {
         #[source]
         source: Box<ureq::Error>,
     },
-    /// Miniback understood the call and said no; `fields` names what was wrong with which member.
+    /// Miniback understood the call and said no.
     #[error("Miniback refused {call} with {status}: {detail}")]
     Refused {
         call: String,
         status: u16,
         detail: String,
-        fields: Vec<FieldError>,
     },
     #[error("Miniback answered {call} with something that is not the JSON it promises: {source}.")]
     Unreadable {
@@ -40,12 +39,6 @@ pub enum ApiError {
         #[source]
         source: Box<ureq::Error>,
     },
-}
-
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-pub struct FieldError {
-    pub field: String,
-    pub message: String,
 }
 
 #[derive(Serialize)]
@@ -89,8 +82,6 @@ pub struct MadeProject {
 struct Problem {
     #[serde(default)]
     detail: String,
-    #[serde(default)]
-    errors: Vec<FieldError>,
 }
 
 impl Api {
@@ -112,16 +103,11 @@ impl Api {
     }
 
     pub fn create_project(&self, project: &NewProject) -> Result<MadeProject, ApiError> {
-        self.post("/api/v1/projects", project, None)
+        self.post("/api/v1/projects", project)
     }
 
-    /// Sends a feedback. With the same `idempotency_key` and the same words, however often, it is made once.
-    pub fn create_feedback(
-        &self,
-        feedback: &NewFeedback,
-        idempotency_key: Option<&str>,
-    ) -> Result<Made, ApiError> {
-        self.post("/api/v1/feedback", feedback, idempotency_key)
+    pub fn create_feedback(&self, feedback: &NewFeedback) -> Result<Made, ApiError> {
+        self.post("/api/v1/feedback", feedback)
     }
 
     pub fn set_status(&self, feedback_id: &str, status: &str) -> Result<Made, ApiError> {
@@ -134,23 +120,15 @@ impl Api {
     }
 
     pub fn create_webhook(&self, webhook: &NewWebhook) -> Result<Made, ApiError> {
-        self.post("/api/v1/webhooks", webhook, None)
+        self.post("/api/v1/webhooks", webhook)
     }
 
-    fn post<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        body: &impl Serialize,
-        idempotency_key: Option<&str>,
-    ) -> Result<T, ApiError> {
-        let mut request = self
-            .agent
-            .post(self.address(path))
-            .header("Authorization", self.bearer());
-        if let Some(key) = idempotency_key {
-            request = request.header("Idempotency-Key", key);
-        }
-        self.read(format!("POST {path}"), request.send_json(body))
+    fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ApiError> {
+        let request = self.agent.post(self.address(path));
+        let answer = request
+            .header("Authorization", self.bearer())
+            .send_json(body);
+        self.read(format!("POST {path}"), answer)
     }
 
     fn read<T: DeserializeOwned>(
@@ -183,7 +161,6 @@ impl Api {
             call,
             status: status.as_u16(),
             detail,
-            fields: problem.errors,
         })
     }
 

@@ -18,9 +18,10 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use super::inbox::{Inbox, Received};
-use super::server::{DemoServer, NotFound, files, html, origins_of, page_headers, url_of};
+use super::server::{DemoServer, NotFound, file, files, html, origins_of, page_headers, url_of};
 use crate::clock::Clock;
 
+const SCRIPT: &str = include_str!("../../static/demo_receiver.js");
 /// Where webhooks are to be sent, below the receiver's address.
 pub const ENDPOINT_PATH: &str = "/webhooks/miniback";
 /// Well above what a feedback of the longest message comes to.
@@ -55,14 +56,8 @@ pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Resul
             .app_data(receiver.clone())
             .app_data(web::PayloadConfig::new(MAX_BODY_BYTES))
             .wrap(page_headers(&policy))
-            .configure(|config| {
-                let script = include_str!("../../static/demo_receiver.js");
-                files(
-                    config,
-                    script,
-                    include_str!("../../static/demo_receiver.svg"),
-                );
-            })
+            .configure(|config| files(config, include_str!("../../static/demo_receiver.svg")))
+            .route("/demo.js", file("text/javascript; charset=utf-8", SCRIPT))
             .route(ENDPOINT_PATH, web::post().to(receive))
             .route("/", web::get().to(show))
             .route("/events", web::get().to(events))

@@ -201,7 +201,7 @@ fn send(api: &Api, sample: &SampleFeedback) -> Result<(), DemoError> {
         url: sample.url,
     };
     let id = api
-        .create_feedback(&feedback, None)
+        .create_feedback(&feedback)
         .map_err(making("sample feedback"))?
         .id;
     for status in sample.then {

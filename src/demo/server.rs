@@ -76,16 +76,15 @@ pub(super) struct NotFound {
     pub look: &'static str,
 }
 
-/// The stylesheet of both, and the script and icon of one.
-pub(super) fn files(config: &mut ServiceConfig, script: &'static str, icon: &'static str) {
+/// The stylesheet of both, and the icon of one.
+pub(super) fn files(config: &mut ServiceConfig, icon: &'static str) {
     let stylesheet = include_str!("../../static/demo.css");
     config
         .route("/demo.css", file("text/css; charset=utf-8", stylesheet))
-        .route("/demo.js", file("text/javascript; charset=utf-8", script))
         .route("/icon.svg", file("image/svg+xml", icon));
 }
 
-fn file(content_type: &'static str, text: &'static str) -> Route {
+pub(super) fn file(content_type: &'static str, text: &'static str) -> Route {
     web::get().to(move || async move {
         HttpResponse::Ok()
             .insert_header((HeaderName::from_static("content-type"), content_type))

@@ -21,6 +21,14 @@ impl Role {
             Self::Member => "member",
         }
     }
+
+    /// As it stands in a sentence.
+    pub const fn with_article(self) -> &'static str {
+        match self {
+            Self::Admin => "an admin",
+            Self::Member => "a member",
+        }
+    }
 }
 
 impl fmt::Display for Role {
@@ -80,6 +88,8 @@ pub struct User {
     pub email: String,
     pub role: Role,
     pub created_at: Timestamp,
+    /// When they last signed in or were at a page, to some minutes.
+    pub last_seen_at: Option<Timestamp>,
 }
 
 /// An API token, without what it is known by.
@@ -89,6 +99,8 @@ pub struct Token {
     pub name: String,
     pub scope: Scope,
     pub user: User,
+    /// The e-mail address of who made it; `None`: the command line.
+    pub created_by: Option<String>,
     pub created_at: Timestamp,
     pub last_used_at: Option<Timestamp>,
 }

@@ -105,6 +105,10 @@ id!(/// An API token, `tok_…` (the id, not the token itself).
     TokenId, "tok");
 id!(/// An alert, `alr_…`: what its receiver deduplicates by.
     AlertId, "alr");
+id!(/// A browser's session, `ses_…` (the id, not the cookie's value).
+    SessionId, "ses");
+id!(/// A one-time link, `lnk_…` (the id, not what opens it).
+    LinkId, "lnk");
 
 #[cfg(test)]
 mod tests {

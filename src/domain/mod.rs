@@ -17,6 +17,7 @@ pub mod id;
 pub mod invalid;
 pub mod password;
 pub mod project;
+pub mod rate;
 pub mod retry;
 pub mod search;
 pub mod secret;

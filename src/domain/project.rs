@@ -118,7 +118,9 @@ pub fn origins(list: Vec<String>) -> Result<Vec<String>, ProjectError> {
                     && url.query().is_none()
                     && url.fragment().is_none()
                     && url.username().is_empty()
-                    && url.password().is_none() =>
+                    && url.password().is_none()
+                    // No pattern: a browser never sends one, so it would allow nothing.
+                    && !text.contains('*') =>
             {
                 url.origin().ascii_serialization()
             }
@@ -129,6 +131,13 @@ pub fn origins(list: Vec<String>) -> Result<Vec<String>, ProjectError> {
         }
     }
     Ok(origins)
+}
+
+/// The web origin of an address, as a browser writes it; `None` for what has none.
+pub fn origin(address: &str) -> Option<String> {
+    let url = Url::parse(address).ok()?;
+    let is_web = matches!(url.scheme(), "http" | "https");
+    is_web.then(|| url.origin().ascii_serialization())
 }
 
 #[cfg(test)]
@@ -163,6 +172,7 @@ mod tests {
             "null",
             "ftp://a.b",
             "https://u:p@a.b",
+            "https://*.example.com",
         ] {
             assert!(origins(vec![bad.into()]).is_err(), "{bad}");
         }

@@ -26,7 +26,12 @@ pub enum SecretError {
 impl Secret {
     /// A secret of our own making, from 32 random bytes.
     pub fn from_random(bytes: [u8; 32]) -> Self {
-        Self(format!("{PREFIX}{}", STANDARD.encode(bytes)))
+        Self::from_key(&bytes)
+    }
+
+    /// The secret that stands for a key of our own.
+    pub fn from_key(key: &[u8]) -> Self {
+        Self(format!("{PREFIX}{}", STANDARD.encode(key)))
     }
 
     /// A secret that a user gives: 16 to 128 printable ASCII characters without spaces.

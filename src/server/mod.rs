@@ -1,6 +1,7 @@
 //! What pages and API share: the parts that a handler works with, links, who a request comes from, and who may do what.
 
 pub mod access;
+pub mod door;
 pub mod health;
 pub mod links;
 pub mod origin;
@@ -13,6 +14,7 @@ use crate::clock::Clock;
 use crate::delivery;
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::store::Store;
+use door::Door;
 use links::Links;
 use origin::TrustedProxies;
 
@@ -28,6 +30,7 @@ pub struct Site {
     pub proxies: TrustedProxies,
     /// Who is told of webhooks that keep failing.
     pub alerts: Option<delivery::AlertTarget>,
+    pub door: Door,
 }
 
 impl Site {

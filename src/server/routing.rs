@@ -50,6 +50,11 @@ method!(
 method!(post, Method::POST, web::post());
 method!(patch, Method::PATCH, web::patch());
 method!(delete, Method::DELETE, web::delete());
+method!(
+    options,
+    Method::OPTIONS,
+    web::route().method(Method::OPTIONS)
+);
 
 /// An address with its methods, ready to be served.
 pub struct Address {

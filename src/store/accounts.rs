@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, params};
 use super::changes::Change;
 use super::error::StoreError;
 use super::writer::Write;
-use super::{Store, sql};
+use super::{Store, sessions, sql};
 use crate::clock::Timestamp;
 use crate::domain::account::{Role, User, email_key};
 use crate::domain::id::UserId;
@@ -22,6 +22,8 @@ pub enum AccountStoreError {
     NotFirst,
     #[error("this address has been used, or is too old")]
     LinkVoid,
+    #[error("only an admin may do this")]
+    NotAdmin,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -89,35 +91,108 @@ impl Store {
         self.writer
             .write(move |write| {
                 let user = by_email(write, &email)?;
-                sql::run(
-                    write,
-                    "UPDATE users SET password_hash = ?2 WHERE id = ?1",
-                    params![user.id.as_str(), password_hash],
-                )?;
-                let others = "DELETE FROM sessions WHERE user_id = ?1 AND token_hash IS NOT ?2";
-                sql::run(write, others, params![user.id.as_str(), keep])?;
-                write.changed(Change::Sessions);
-                Ok(())
+                Ok(put_password(write, &user.id, &password_hash, keep)?)
             })
             .await
     }
 
-    /// Removes a user with their sessions and tokens; the last admin stays.
+    /// Removes a user with their sessions, tokens and the links that they made; the last admin stays.
     pub async fn remove_user(&self, email: String) -> Result<(), AccountStoreError> {
         self.writer
             .write(move |write| {
                 let user = by_email(write, &email)?;
-                let admins = "SELECT count(*) FROM users WHERE role = 'admin'";
-                let admins: i64 = sql::first(write, admins, [], |row| row.get(0))?.unwrap_or(0);
-                if user.role == Role::Admin && admins == 1 {
-                    return Err(AccountStoreError::LastAdmin(user.email));
-                }
-                sql::run(write, "DELETE FROM users WHERE id = ?1", [user.id.as_str()])?;
-                write.changed(Change::Sessions);
-                Ok(())
+                remove(write, &user)
             })
             .await
     }
+
+    /// The same, by the id. Who is gone already is told by [`AccountStoreError::Unknown`].
+    pub async fn remove_user_with_id(&self, id: UserId) -> Result<User, AccountStoreError> {
+        self.writer
+            .write(move |write| {
+                let user = by_id(write, &id)?;
+                remove(write, &user)?;
+                Ok(user)
+            })
+            .await
+    }
+
+    /// Gives a user a role; another one than before ends their sessions. The last admin stays one.
+    pub async fn set_role(&self, id: UserId, role: Role) -> Result<User, AccountStoreError> {
+        self.writer
+            .write(move |write| {
+                let user = by_id(write, &id)?;
+                if user.role == role {
+                    return Ok(user);
+                }
+                if user.role == Role::Admin {
+                    keep_an_admin(write, &user)?;
+                    // What they made as an admin must not outlive that.
+                    let made = "DELETE FROM one_time_links WHERE made_by = ?1";
+                    sql::run(write, made, [id.as_str()])?;
+                }
+                sql::run(
+                    write,
+                    "UPDATE users SET role = ?2 WHERE id = ?1",
+                    [id.as_str(), role.as_str()],
+                )?;
+                sessions::end_all(write, &id, None)?;
+                Ok(User { role, ..user })
+            })
+            .await
+    }
+}
+
+/// Puts a new password in place: all sessions but `keep` end, and a link that sets another one is void.
+pub(super) fn put_password(
+    write: &mut Write<'_>,
+    user: &UserId,
+    password_hash: &str,
+    keep: Option<[u8; 32]>,
+) -> Result<(), StoreError> {
+    sql::run(
+        write,
+        "UPDATE users SET password_hash = ?2 WHERE id = ?1",
+        [user.as_str(), password_hash],
+    )?;
+    sql::run(
+        write,
+        "DELETE FROM one_time_links WHERE purpose = 'reset' AND user_id = ?1",
+        [user.as_str()],
+    )?;
+    sessions::end_all(write, user, keep)?;
+    Ok(())
+}
+
+/// Notes that a user is at a page now.
+pub(super) fn seen(write: &Write<'_>, user: &UserId) -> Result<(), StoreError> {
+    let statement = "UPDATE users SET last_seen_at = ?2 WHERE id = ?1";
+    sql::run(write, statement, params![user.as_str(), write.now.millis()])?;
+    Ok(())
+}
+
+fn remove(write: &mut Write<'_>, user: &User) -> Result<(), AccountStoreError> {
+    if user.role == Role::Admin {
+        keep_an_admin(write, user)?;
+    }
+    sql::run(write, "DELETE FROM users WHERE id = ?1", [user.id.as_str()])?;
+    write.changed(Change::Sessions);
+    Ok(())
+}
+
+/// Fails if there is no admin but this one.
+fn keep_an_admin(write: &Write<'_>, admin: &User) -> Result<(), AccountStoreError> {
+    let others = "SELECT 1 FROM users WHERE role = 'admin' AND id <> ?1";
+    match sql::first(write, others, [admin.id.as_str()], |_| Ok(()))? {
+        Some(()) => Ok(()),
+        None => Err(AccountStoreError::LastAdmin(admin.email.clone())),
+    }
+}
+
+pub(super) fn by_id(connection: &Connection, id: &UserId) -> Result<User, AccountStoreError> {
+    let statement = "SELECT * FROM users WHERE id = ?1";
+    sql::first(connection, statement, [id.as_str()], read)?
+        .ok_or_else(|| AccountStoreError::Unknown(id.to_string()))
 }
 
 fn by_email(connection: &Connection, email: &str) -> Result<User, AccountStoreError> {
@@ -160,6 +235,7 @@ pub(super) fn insert(
         email,
         role,
         created_at: write.now,
+        last_seen_at: None,
     };
     sql::run(
         write,
@@ -173,6 +249,12 @@ pub(super) fn insert(
             user.created_at.millis()
         ],
     )?;
+    // However the account came about, nobody needs the invitation any more.
+    sql::run(
+        write,
+        "DELETE FROM one_time_links WHERE email_key = ?1",
+        [email_key(&user.email)],
+    )?;
     Ok(user)
 }
 
@@ -182,5 +264,8 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<User> {
         email: row.get("email")?,
         role: sql::named(row, "role", |text| text.parse().ok())?,
         created_at: Timestamp::from_millis(row.get("created_at")?),
+        last_seen_at: row
+            .get::<_, Option<i64>>("last_seen_at")?
+            .map(Timestamp::from_millis),
     })
 }

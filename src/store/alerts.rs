@@ -15,12 +15,9 @@ use crate::domain::alert::{
     self, AlertData, AlertEvent, AlertedWebhook, FAILED_IN_A_ROW, FAILING_FOR, LastFailure,
 };
 use crate::domain::id::{AlertId, WebhookId};
-use crate::domain::secret::Secret;
 
 /// One that has not arrived for so long is of no use any more.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
-/// What the secret of alerts is called among what the installation made for itself.
-const SECRET: &str = "alert_secret";
 /// Webhooks of which a failure has not been told, although it should be at ?1.
 const TO_TELL: &str =
     "enabled AND deleted_at IS NULL AND alerted_at IS NULL AND failing_since IS NOT NULL";
@@ -82,19 +79,6 @@ impl Store {
                 let statement =
                     "UPDATE alerts SET attempts = attempts + 1, due_at = ?2 WHERE id = ?1";
                 sql::run(write, statement, params![id.as_str(), due.millis()]).map(|_| ())
-            })
-            .await
-    }
-
-    /// The secret that alerts are signed with where none is configured: `fresh`, if there was none yet.
-    pub async fn alert_secret(&self, fresh: Secret) -> Result<Secret, StoreError> {
-        self.writer
-            .write(move |write| {
-                let keep = "INSERT INTO installation (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING";
-                sql::run(write, keep, params![SECRET, fresh.as_str()])?;
-                let stored = "SELECT value FROM installation WHERE name = ?1";
-                let secret = sql::first(write, stored, [SECRET], |row| row.get(0))?;
-                Ok(secret.map_or(fresh, Secret::stored))
             })
             .await
     }

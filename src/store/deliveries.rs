@@ -226,7 +226,7 @@ pub(super) fn insert_attempt(
     Ok(())
 }
 
-fn attempts(
+pub(super) fn attempts(
     connection: &Connection,
     delivery: &DeliveryId,
     answer: &str,

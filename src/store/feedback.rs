@@ -10,6 +10,7 @@ use super::search::{self, Enough};
 use super::writer::Write;
 use super::{Store, events, projects, sql};
 use crate::clock::Timestamp;
+use crate::domain::account::email_key;
 use crate::domain::event;
 use crate::domain::feedback::{Feedback, NewFeedback, ProjectSummary, Status};
 use crate::domain::id::{FeedbackId, ProjectId, WebhookId};
@@ -48,6 +49,9 @@ pub struct StatusCounts {
 }
 
 const COLUMNS: &str = "feedback.*, projects.name AS project_name, slug AS project_slug";
+pub(super) const SELECT: &str =
+    "SELECT feedback.*, projects.name AS project_name, slug AS project_slug
+    FROM feedback JOIN projects ON projects.id = project_id";
 
 impl Store {
     /// Stores a feedback and the deliveries of `feedback.created`.
@@ -176,7 +180,7 @@ impl Store {
             .write(move |write| {
                 let mut deleted = 0;
                 for id in ids {
-                    deleted += usize::from(delete(write, id.as_str())?);
+                    deleted += usize::from(delete(write, id.as_str())?.is_some());
                 }
                 Ok(deleted)
             })
@@ -229,28 +233,36 @@ fn counted(
     Ok(sql::first(connection, statement, values, |row| row.get(0))?.unwrap_or(0))
 }
 
-/// Deletes a feedback with its history, and its words in the log.
-pub(super) fn delete(write: &mut Write<'_>, id: &str) -> Result<bool, StoreError> {
+/// What the log held of a feedback that is deleted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Emptied {
+    pub(super) canceled: usize,
+    pub(super) bodies: usize,
+    pub(super) attempts: usize,
+}
+
+/// Deletes a feedback with its history, and its words in the log and the search: the one way by which a feedback goes. `None`: there is no such
+/// feedback.
+pub(super) fn delete(write: &mut Write<'_>, id: &str) -> Result<Option<Emptied>, StoreError> {
     if sql::run(write, "DELETE FROM feedback WHERE id = ?1", [id])? == 0 {
-        return Ok(false);
+        return Ok(None);
     }
-    take_words_out_of_the_log(write, id)?;
     write.changed(Change::Feedback);
-    Ok(true)
+    Ok(Some(take_words_out_of_the_log(write, id)?))
 }
 
 /// Cancels what is pending of a feedback and empties what the log holds of its words: bodies, requests and answers.
-pub(super) fn take_words_out_of_the_log(
+fn take_words_out_of_the_log(
     write: &mut Write<'_>,
     feedback_id: &str,
-) -> Result<(), StoreError> {
+) -> Result<Emptied, StoreError> {
     const ITS_EVENTS: &str = "(SELECT id FROM events WHERE feedback_id = ?1)";
     let heard =
         format!("SELECT DISTINCT webhook_id FROM deliveries WHERE event_id IN {ITS_EVENTS}");
     for webhook in sql::all(write, &heard, [feedback_id], |row| row.get::<_, String>(0))? {
         write.changed(Change::Deliveries(WebhookId::new(webhook)));
     }
-    sql::run(
+    let canceled = sql::run(
         write,
         &format!(
             "UPDATE deliveries SET state = 'canceled', due_at = NULL, finished_at = ?2
@@ -258,18 +270,21 @@ pub(super) fn take_words_out_of_the_log(
         ),
         params![feedback_id, write.now.millis()],
     )?;
-    for statement in [
-        format!("UPDATE deliveries SET request_headers = NULL WHERE event_id IN {ITS_EVENTS}"),
-        format!(
-            "UPDATE attempts SET response_headers = NULL, response_body = NULL, error = NULL
-             WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_id IN {ITS_EVENTS})"
-        ),
-        "UPDATE events SET body = NULL WHERE feedback_id = ?1".to_owned(),
-        "UPDATE idempotency SET answer = NULL WHERE feedback_id = ?1".to_owned(),
-    ] {
-        sql::run(write, &statement, [feedback_id])?;
-    }
-    Ok(())
+    let empty = |statement: &str| sql::run(write, statement, [feedback_id]);
+    empty(&format!(
+        "UPDATE deliveries SET request_headers = NULL WHERE event_id IN {ITS_EVENTS}"
+    ))?;
+    let attempts = empty(&format!(
+        "UPDATE attempts SET response_headers = NULL, response_body = NULL, error = NULL
+         WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_id IN {ITS_EVENTS})"
+    ))?;
+    let bodies = empty("UPDATE events SET body = NULL WHERE feedback_id = ?1")?;
+    empty("UPDATE idempotency SET answer = NULL WHERE feedback_id = ?1")?;
+    Ok(Emptied {
+        canceled,
+        bodies,
+        attempts,
+    })
 }
 
 pub(super) fn find(
@@ -278,9 +293,7 @@ pub(super) fn find(
 ) -> Result<Option<Feedback>, StoreError> {
     sql::first(
         connection,
-        &format!(
-            "SELECT {COLUMNS} FROM feedback JOIN projects ON projects.id = project_id WHERE feedback.id = ?1"
-        ),
+        &format!("{SELECT} WHERE feedback.id = ?1"),
         [id.as_str()],
         read,
     )
@@ -290,14 +303,15 @@ fn insert(write: &Write<'_>, feedback: &Feedback) -> Result<(), StoreError> {
     let metadata = feedback.metadata.as_ref().map(sql::to_json).transpose()?;
     sql::run(
         write,
-        "INSERT INTO feedback (id, project_id, status, message, email, url, metadata, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO feedback (id, project_id, status, message, email, email_key, url, metadata, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             feedback.id.as_str(),
             feedback.project.id.as_str(),
             feedback.status.as_str(),
             feedback.message,
             feedback.email,
+            feedback.email.as_deref().map(email_key),
             feedback.url,
             metadata,
             feedback.created_at.millis()
@@ -310,7 +324,7 @@ fn status(row: &Row<'_>) -> rusqlite::Result<Status> {
     sql::named(row, "status", |text| text.parse().ok())
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Feedback> {
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Feedback> {
     let metadata: Option<String> = row.get("metadata")?;
     Ok(Feedback {
         id: FeedbackId::new(row.get::<_, String>("id")?),

@@ -1,10 +1,13 @@
 //! Projects.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, Row, params};
 
 use super::changes::Change;
 use super::error::StoreError;
 use super::page::{Page, PageRequest};
+use super::writer::Write;
 use super::{Store, feedback, sql};
 use crate::clock::Timestamp;
 use crate::domain::id::ProjectId;
@@ -119,29 +122,64 @@ impl Store {
             .await
     }
 
-    /// Deletes a project with its feedback, and its words in the log. `false`: there is no such project.
-    pub async fn delete_project(&self, id_or_slug: String) -> Result<bool, StoreError> {
-        self.writer
-            .write(move |write| {
-                let Some(project) = find(write, &id_or_slug)? else {
-                    return Ok(false);
-                };
-                let id = project.id.as_str();
-                let ids = sql::all(
-                    write,
-                    "SELECT id FROM feedback WHERE project_id = ?1",
-                    [id],
-                    |row| row.get::<_, String>(0),
-                )?;
-                for feedback in ids {
-                    feedback::take_words_out_of_the_log(write, &feedback)?;
-                }
-                sql::run(write, "DELETE FROM projects WHERE id = ?1", [id])?;
-                write.changed(Change::Feedback);
-                Ok(true)
+    /// How much feedback each project has, by its id; a project without any is not in it.
+    pub async fn count_feedback_by_project(&self) -> Result<HashMap<ProjectId, u64>, StoreError> {
+        self.reader
+            .read_long(|c| {
+                let statement = "SELECT project_id, count(*) FROM feedback GROUP BY project_id";
+                let read =
+                    |row: &Row<'_>| Ok((ProjectId::new(row.get::<_, String>(0)?), row.get(1)?));
+                Ok(sql::all(c, statement, [], read)?.into_iter().collect())
             })
             .await
     }
+
+    /// Deletes a project with its feedback, and its words in the log. `false`: there is no such project.
+    ///
+    /// It goes in steps that hold no other writer long: paused first, so that nothing comes in meanwhile.
+    pub async fn delete_project(&self, id_or_slug: String) -> Result<bool, StoreError> {
+        loop {
+            let asked = id_or_slug.clone();
+            let step = self.writer.write(move |write| delete_step(write, &asked));
+            match step.await? {
+                Step::None => return Ok(false),
+                Step::Done => return Ok(true),
+                Step::More => {}
+            }
+        }
+    }
+}
+
+/// What a step of deleting a project came to.
+enum Step {
+    /// There is no such project.
+    None,
+    More,
+    Done,
+}
+
+/// How many feedbacks a step deletes.
+const STEP: usize = 100;
+
+fn delete_step(write: &mut Write<'_>, id_or_slug: &str) -> Result<Step, StoreError> {
+    let Some(project) = find(write, id_or_slug)? else {
+        return Ok(Step::None);
+    };
+    let id = project.id.as_str();
+    let some = "SELECT id FROM feedback WHERE project_id = ?1 ORDER BY id LIMIT ?2";
+    let ids = sql::all(write, some, params![id, STEP], |row| {
+        row.get::<_, String>(0)
+    })?;
+    for feedback in &ids {
+        feedback::delete(write, feedback)?;
+    }
+    if ids.len() == STEP {
+        let pause = "UPDATE projects SET status = ?2 WHERE id = ?1";
+        sql::run(write, pause, [id, ProjectStatus::Paused.as_str()])?;
+        return Ok(Step::More);
+    }
+    sql::run(write, "DELETE FROM projects WHERE id = ?1", [id])?;
+    Ok(Step::Done)
 }
 
 /// Ids hold an underscore and slugs do not, so one look-up serves both.

@@ -57,7 +57,7 @@ impl Store {
                     if made >= time.millis() || begun.elapsed() > STEP_TIME {
                         break;
                     }
-                    removed += usize::from(feedback::delete(write, &id)?);
+                    removed += usize::from(feedback::delete(write, &id)?.is_some());
                 }
                 Ok(removed)
             })

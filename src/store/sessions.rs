@@ -1,17 +1,17 @@
-//! Browser sessions, and links that sign in once. Of both only a SHA-256 is stored.
+//! Browser sessions. Of what a cookie holds only a SHA-256 is stored.
 
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
+use rusqlite::params;
 
-use super::accounts::{self, AccountStoreError};
+use super::accounts;
 use super::changes::Change;
 use super::error::StoreError;
 use super::writer::Write;
 use super::{Store, sql};
 use crate::clock::Timestamp;
-use crate::domain::account::{Role, User};
-use crate::domain::id::UserId;
+use crate::domain::account::User;
+use crate::domain::id::{SessionId, UserId};
 
 /// A session ends after 14 days without use, and after 90 days however it is used.
 const IDLE: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -28,22 +28,22 @@ pub struct Session {
     pub stale: bool,
 }
 
-/// What a one-time link is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkPurpose {
-    /// Making the first user.
-    Setup,
-    /// Signing a browser in (the demo).
-    SignIn,
+/// A session that is to be started.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    pub token_hash: [u8; 32],
+    /// The browser in a few words of ours, or nothing.
+    pub browser: String,
 }
 
-impl LinkPurpose {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Setup => "setup",
-            Self::SignIn => "sign-in",
-        }
-    }
+/// A session in a list of them.
+#[derive(Clone, Debug)]
+pub struct SessionRecord {
+    pub id: SessionId,
+    pub token_hash: [u8; 32],
+    pub browser: String,
+    pub created_at: Timestamp,
+    pub seen_at: Timestamp,
 }
 
 impl Store {
@@ -53,7 +53,7 @@ impl Store {
         &self,
         user: UserId,
         verified_hash: String,
-        token_hash: [u8; 32],
+        new: NewSession,
     ) -> Result<bool, StoreError> {
         self.writer
             .write(move |write| {
@@ -62,7 +62,7 @@ impl Store {
                 {
                     return Ok(false);
                 }
-                start(write, &user, token_hash)?;
+                start(write, &user, &new)?;
                 Ok(true)
             })
             .await
@@ -99,13 +99,11 @@ impl Store {
     pub async fn touch_session(&self, token_hash: [u8; 32]) -> Result<(), StoreError> {
         self.writer
             .write(move |write| {
-                let now = write.now.millis();
-                sql::run(
-                    write,
-                    "UPDATE sessions SET seen_at = ?2 WHERE token_hash = ?1",
-                    params![token_hash, now],
-                )?;
-                Ok(())
+                let statement =
+                    "UPDATE sessions SET seen_at = ?2 WHERE token_hash = ?1 RETURNING user_id";
+                let values = params![token_hash, write.now.millis()];
+                let user = sql::first(write, statement, values, |row| row.get::<_, String>(0))?;
+                user.map_or(Ok(()), |user| accounts::seen(write, &UserId::new(user)))
             })
             .await
     }
@@ -127,101 +125,57 @@ impl Store {
     /// Ends all sessions of a user; returns how many there were.
     pub async fn end_sessions(&self, user: UserId) -> Result<usize, StoreError> {
         self.writer
-            .write(move |write| {
-                write.changed(Change::Sessions);
-                sql::run(
-                    write,
-                    "DELETE FROM sessions WHERE user_id = ?1",
-                    [user.as_str()],
-                )
-            })
+            .write(move |write| end_all(write, &user, None))
             .await
     }
 
-    /// How many sessions of a user are in force.
-    pub async fn count_sessions(&self, user: UserId, now: Timestamp) -> Result<usize, StoreError> {
+    /// The sessions of a user that are in force, the one last used first.
+    pub async fn sessions(
+        &self,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Vec<SessionRecord>, StoreError> {
         self.reader
             .read(move |c| {
                 let statement =
-                    "SELECT count(*) FROM sessions WHERE user_id = ?1 AND seen_at > ?2 AND created_at > ?3";
-                let limits = params![user.as_str(), now.minus(IDLE).millis(), now.minus(WHOLE).millis()];
-                Ok(sql::first(c, statement, limits, |row| row.get(0))?.unwrap_or(0))
+                    "SELECT * FROM sessions WHERE user_id = ?1 AND seen_at > ?2 AND created_at > ?3
+                     ORDER BY seen_at DESC, id DESC";
+                let limits = params![
+                    user.as_str(),
+                    now.minus(IDLE).millis(),
+                    now.minus(WHOLE).millis()
+                ];
+                sql::all(c, statement, limits, |row| {
+                    Ok(SessionRecord {
+                        id: SessionId::new(row.get::<_, String>("id")?),
+                        token_hash: row.get("token_hash")?,
+                        browser: row.get("browser")?,
+                        created_at: Timestamp::from_millis(row.get("created_at")?),
+                        seen_at: Timestamp::from_millis(row.get("seen_at")?),
+                    })
+                })
             })
             .await
     }
 
-    /// Makes the one link of its purpose that is in force from now on.
-    pub async fn make_link(
-        &self,
-        purpose: LinkPurpose,
-        user: Option<UserId>,
-        token_hash: [u8; 32],
-        lives: Duration,
-    ) -> Result<(), StoreError> {
+    /// Ends one session of a user. `false`: they have no such session.
+    pub async fn end_session_of(&self, user: UserId, id: SessionId) -> Result<bool, StoreError> {
         self.writer
             .write(move |write| {
-                sql::run(write, "DELETE FROM one_time_links WHERE purpose = ?1", [purpose.as_str()])?;
-                let expires_at = write.now.plus(lives).millis();
-                sql::run(
-                    write,
-                    "INSERT INTO one_time_links (token_hash, purpose, user_id, expires_at) VALUES (?1, ?2, ?3, ?4)",
-                    params![token_hash, purpose.as_str(), user.as_ref().map(UserId::as_str), expires_at],
-                )?;
-                Ok(())
-            })
-            .await
-    }
-
-    /// Whether a link could be used; looking spends nothing.
-    pub async fn link_in_force(
-        &self,
-        purpose: LinkPurpose,
-        token_hash: [u8; 32],
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        self.reader
-            .read(move |c| Ok(link(c, purpose, token_hash, now)?.is_some()))
-            .await
-    }
-
-    /// Spends a setup link: makes the first user and a session for them, all or nothing.
-    pub async fn set_up(
-        &self,
-        link_hash: [u8; 32],
-        email: String,
-        password_hash: String,
-        session_hash: [u8; 32],
-    ) -> Result<User, AccountStoreError> {
-        self.writer
-            .write(move |write| {
-                spend(write, LinkPurpose::Setup, link_hash)?;
-                if accounts::count(write)? > 0 {
-                    return Err(AccountStoreError::NotFirst);
-                }
-                let user = accounts::insert(write, &email, &password_hash, Role::Admin)?;
-                start(write, &user.id, session_hash)?;
-                Ok(user)
-            })
-            .await
-    }
-
-    /// Spends a sign-in link: starts a session for its user.
-    pub async fn sign_in_by_link(
-        &self,
-        link_hash: [u8; 32],
-        session_hash: [u8; 32],
-    ) -> Result<(), AccountStoreError> {
-        self.writer
-            .write(move |write| {
-                let user = spend(write, LinkPurpose::SignIn, link_hash)?
-                    .ok_or(AccountStoreError::LinkVoid)?;
-                Ok(start(write, &user, session_hash)?)
+                write.changed(Change::Sessions);
+                let statement = "DELETE FROM sessions WHERE user_id = ?1 AND id = ?2";
+                Ok(sql::run(write, statement, [user.as_str(), id.as_str()])? > 0)
             })
             .await
     }
 }
 
-fn start(write: &mut Write<'_>, user: &UserId, token_hash: [u8; 32]) -> Result<(), StoreError> {
+/// Starts a session, in the transaction of what it follows from.
+pub(super) fn start(
+    write: &mut Write<'_>,
+    user: &UserId,
+    new: &NewSession,
+) -> Result<(), StoreError> {
     // The moment when one signs in is the moment to forget sessions that are over.
     let over = params![
         write.now.minus(IDLE).millis(),
@@ -232,48 +186,44 @@ fn start(write: &mut Write<'_>, user: &UserId, token_hash: [u8; 32]) -> Result<(
         "DELETE FROM sessions WHERE seen_at <= ?1 OR created_at <= ?2",
         over,
     )?;
+    let id: SessionId = write.next_id();
     sql::run(
         write,
-        "INSERT INTO sessions (token_hash, user_id, created_at, seen_at) VALUES (?1, ?2, ?3, ?3)",
-        params![token_hash, user.as_str(), write.now.millis()],
+        "INSERT INTO sessions (token_hash, id, user_id, browser, created_at, seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+        params![
+            new.token_hash,
+            id.as_str(),
+            user.as_str(),
+            new.browser,
+            write.now.millis()
+        ],
     )?;
-    Ok(())
+    accounts::seen(write, user)
 }
 
-/// `Some` for a link in force, with the user that it is for.
-fn link(
-    connection: &Connection,
-    purpose: LinkPurpose,
-    token_hash: [u8; 32],
-    now: Timestamp,
-) -> Result<Option<Option<UserId>>, StoreError> {
-    let statement = "SELECT user_id FROM one_time_links WHERE token_hash = ?1 AND purpose = ?2 AND expires_at > ?3";
-    sql::first(
-        connection,
-        statement,
-        params![token_hash, purpose.as_str(), now.millis()],
-        |row| Ok(row.get::<_, Option<String>>(0)?.map(UserId::new)),
-    )
-}
-
-fn spend(
+/// Ends all sessions of a user but `keep`.
+pub(super) fn end_all(
     write: &mut Write<'_>,
-    purpose: LinkPurpose,
-    token_hash: [u8; 32],
-) -> Result<Option<UserId>, AccountStoreError> {
-    let user = link(write, purpose, token_hash, write.now)?.ok_or(AccountStoreError::LinkVoid)?;
-    sql::run(
-        write,
-        "DELETE FROM one_time_links WHERE token_hash = ?1",
-        [token_hash],
-    )?;
-    Ok(user)
+    user: &UserId,
+    keep: Option<[u8; 32]>,
+) -> Result<usize, StoreError> {
+    write.changed(Change::Sessions);
+    let others = "DELETE FROM sessions WHERE user_id = ?1 AND token_hash IS NOT ?2";
+    sql::run(write, others, params![user.as_str(), keep])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::domain::account::Role;
+
+    fn session(byte: u8) -> NewSession {
+        NewSession {
+            token_hash: [byte; 32],
+            browser: String::new(),
+        }
+    }
 
     #[tokio::test]
     async fn a_sign_in_that_was_under_way_when_the_password_changed_starts_no_session() {
@@ -289,13 +239,13 @@ mod tests {
             .unwrap();
         assert!(
             !store
-                .start_session(user.id.clone(), "old".into(), [1; 32])
+                .start_session(user.id.clone(), "old".into(), session(1))
                 .await
                 .unwrap()
         );
         assert!(
             store
-                .start_session(user.id, "new".into(), [2; 32])
+                .start_session(user.id, "new".into(), session(2))
                 .await
                 .unwrap()
         );

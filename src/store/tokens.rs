@@ -8,37 +8,51 @@ use super::accounts::{self, AccountStoreError};
 use super::error::StoreError;
 use super::{Store, sql};
 use crate::clock::Timestamp;
-use crate::domain::account::{Scope, Token};
+use crate::domain::account::{Scope, Token, User};
 use crate::domain::id::TokenId;
 
 /// How exactly the last use is known: each use being a write would double the cost of a call.
 const USED_STEP: Duration = Duration::from_secs(60);
 
 const SELECT: &str = "SELECT users.*, tokens.id AS token_id, tokens.name AS token_name, scope,
-    tokens.created_at AS token_created_at, last_used_at FROM tokens JOIN users ON users.id = tokens.user_id";
+    makers.email AS maker, tokens.created_at AS token_created_at, last_used_at
+    FROM tokens JOIN users ON users.id = tokens.user_id LEFT JOIN users AS makers ON makers.id = created_by";
 
 impl Store {
+    /// Makes a token; `created_by` is who asks for it on a page, or `None` for the command line.
     pub async fn create_token(
         &self,
         user_email: String,
         name: String,
         scope: Scope,
         token_hash: [u8; 32],
+        created_by: Option<User>,
     ) -> Result<Token, AccountStoreError> {
         self.writer
             .write(move |write| {
                 let user = accounts::find_by_email(write, &user_email)?.ok_or(AccountStoreError::Unknown(user_email))?;
-                let token = Token { id: write.next_id(), name, scope, user, created_at: write.now, last_used_at: None };
+                let maker = created_by.as_ref().map(|user| user.id.as_str().to_owned());
+                let token = Token {
+                    id: write.next_id(),
+                    name,
+                    scope,
+                    user,
+                    created_by: created_by.map(|user| user.email),
+                    created_at: write.now,
+                    last_used_at: None,
+                };
                 sql::run(
                     write,
-                    "INSERT INTO tokens (id, token_hash, name, scope, user_id, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    "INSERT INTO tokens (id, token_hash, name, scope, user_id, created_at, created_by)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                     params![
                         token.id.as_str(),
                         token_hash,
                         token.name,
                         scope.as_str(),
                         token.user.id.as_str(),
-                        token.created_at.millis()
+                        token.created_at.millis(),
+                        maker
                     ],
                 )?;
                 Ok(token)
@@ -109,6 +123,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Token> {
         name: row.get("token_name")?,
         scope: sql::named(row, "scope", |text| text.parse().ok())?,
         user: accounts::read(row)?,
+        created_by: row.get("maker")?,
         created_at: Timestamp::from_millis(row.get("token_created_at")?),
         last_used_at: row
             .get::<_, Option<i64>>("last_used_at")?

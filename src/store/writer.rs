@@ -17,7 +17,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::changes::{Change, Changes};
 use super::error::StoreError;
-use super::space::Log;
+use super::space::{Log, fold_back};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::id::{Id, IdSequence};
 
@@ -140,6 +140,8 @@ where
 
 enum Message {
     Job(Box<dyn Job>),
+    /// See [`Writer::empty_log`].
+    EmptyLog(oneshot::Sender<bool>),
     Close,
 }
 
@@ -221,6 +223,18 @@ impl Writer {
             .unwrap_or_else(|_| Err(StoreError::Closed.into()))
     }
 
+    /// Folds the write-ahead log back into the file and empties it: what was overwritten is in neither from then on.
+    /// `false`: somebody is reading what stands in it.
+    pub(super) async fn empty_log(&self) -> Result<bool, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let message = Message::EmptyLog(answer);
+        self.queue
+            .send(message)
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        answered.await.map_err(|_| StoreError::Closed)
+    }
+
     /// Finishes what is queued and closes the connection. Blocks until that is done.
     pub(super) fn close(&self) {
         // A full queue empties by itself: the thread is at work on it.
@@ -271,10 +285,15 @@ impl State {
                 break;
             };
             let mut batch = Vec::new();
+            let mut emptied = None;
             let mut next = Some(first);
             while let Some(message) = next {
                 match message {
                     Message::Job(job) => batch.push(job),
+                    Message::EmptyLog(answer) => {
+                        emptied = Some(answer);
+                        break;
+                    }
                     Message::Close => {
                         open = false;
                         break;
@@ -287,6 +306,10 @@ impl State {
                 };
             }
             self.commit(batch);
+            if let Some(answer) = emptied {
+                let folded = fold_back(&self.connection).unwrap_or(false);
+                let _ = answer.send(folded);
+            }
         }
         // What came after the close is answered by the queue's end: `StoreError::Closed`.
         let _ = self.connection.execute_batch("PRAGMA optimize");

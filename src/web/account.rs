@@ -1,7 +1,7 @@
 //! Settings → Account: one's password and sessions.
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::failure::PageError;
@@ -9,8 +9,10 @@ use super::fields::Fields;
 use super::page::{Frame, render};
 use super::session;
 use super::sign_in::{self, Checked};
+use super::times::Time;
 use super::visit::Visit;
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
+use crate::domain::id::SessionId;
 use crate::domain::invalid::Invalid;
 use crate::store::AccountStoreError;
 
@@ -20,10 +22,19 @@ struct AccountPage {
     frame: Frame,
     email: String,
     role: &'static str,
-    sessions: usize,
+    sessions: Vec<SessionRow>,
     current_problem: Option<String>,
     password_problem: Option<String>,
     password_min: usize,
+}
+
+struct SessionRow {
+    id: String,
+    browser: String,
+    started: Time,
+    seen: Time,
+    /// The one by which this page is looked at.
+    is_here: bool,
 }
 
 impl AccountPage {
@@ -31,12 +42,26 @@ impl AccountPage {
         let problem = |field| invalid.and_then(|i| i.about(field)).map(str::to_owned);
         let (current_problem, password_problem) = (problem("current"), problem("password"));
         let user = visit.user()?;
-        let sessions = visit
+        let here = visit.session().map(|session| session.token_hash);
+        let records = visit
             .site
             .store
-            .count_sessions(user.id.clone(), visit.site.clock.now())
+            .sessions(user.id.clone(), visit.site.clock.now())
             .await?;
         let (frame, _) = visit.frame("Account", "account");
+        let mut sessions: Vec<SessionRow> = records
+            .into_iter()
+            .map(|record| SessionRow {
+                started: frame.time(&record.created_at),
+                seen: frame.time(&record.seen_at),
+                is_here: here == Some(record.token_hash),
+                browser: Some(record.browser)
+                    .filter(|browser| !browser.is_empty())
+                    .unwrap_or_else(|| "A browser".to_owned()),
+                id: record.id.to_string(),
+            })
+            .collect();
+        sessions.sort_by_key(|session| !session.is_here);
         Ok(Self {
             frame,
             email: user.email.clone(),
@@ -102,6 +127,22 @@ async fn refuse(visit: &Visit, invalid: Invalid) -> Result<HttpResponse, PageErr
         StatusCode::UNPROCESSABLE_ENTITY,
         &AccountPage::new(visit, Some(&invalid)).await?,
     )
+}
+
+/// Ends one session. The page offers it for the others; asked of its own, the next page is the sign-in.
+pub(super) async fn end_session(
+    visit: Visit,
+    id: web::Path<String>,
+) -> Result<HttpResponse, PageError> {
+    let user = visit.user()?.id.clone();
+    let store = &visit.site.store;
+    let ended = store
+        .end_session_of(user, SessionId::new(id.into_inner()))
+        .await?;
+    if ended {
+        visit.say("That browser is signed out.");
+    }
+    Ok(visit.redirect("/settings/account"))
 }
 
 pub(super) async fn sign_out_everywhere(visit: Visit) -> Result<HttpResponse, PageError> {

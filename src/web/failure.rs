@@ -36,6 +36,10 @@ pub(super) enum PageError {
         "This setup address has been used or is too old. Start Miniback again: its log shows a new one."
     )]
     SetupVoid,
+    #[error(
+        "This link has been used or revoked, or is too old. Ask an admin for a new one; if you have a password, sign in."
+    )]
+    HandedLinkVoid,
     #[error("Too many people are signing in at the moment. Try again in a few seconds.")]
     SignInBusy,
     #[error(
@@ -73,7 +77,7 @@ impl PageError {
             Self::Forbidden => "For admins",
             Self::CrossOrigin => "Not from here",
             Self::SignedOut => "Signed out",
-            Self::LinkVoid | Self::SetupVoid => "This address is used up",
+            Self::LinkVoid | Self::SetupVoid | Self::HandedLinkVoid => "This address is used up",
             Self::Store(_) | Self::SignInBusy | Self::TooManyStreams | Self::Internal(_) => {
                 "That did not work"
             }
@@ -98,7 +102,7 @@ impl ResponseError for PageError {
             Self::FormTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NotAForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::LinkVoid | Self::SetupVoid => StatusCode::GONE,
+            Self::LinkVoid | Self::SetupVoid | Self::HandedLinkVoid => StatusCode::GONE,
             Self::SignInBusy | Self::TooManyStreams => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(error) => error.http_status(),
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::delivery::TestReport;
-use crate::domain::id::WebhookId;
+use crate::domain::id::{UserId, WebhookId};
 
 /// How long it waits for the next page.
 const KEPT: Duration = Duration::from_secs(600);
@@ -39,11 +39,35 @@ pub(super) struct Draft {
     pub(super) report: TestReport,
 }
 
+/// What is shown this once, and cannot be looked at again.
+#[derive(Clone, Debug)]
+pub(super) enum Made {
+    Token {
+        name: String,
+        token: String,
+    },
+    Invitation {
+        email: String,
+        link: String,
+    },
+    /// By which this user sets another password.
+    Reset {
+        user: UserId,
+        link: String,
+    },
+    /// What was erased, in words.
+    Erased {
+        words: String,
+    },
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Flash {
     pub(super) messages: Vec<Message>,
     pub(super) draft: Option<Draft>,
     pub(super) test: Option<(WebhookId, TestReport)>,
+    /// Kept until the page that shows it asks for it (see [`Flashes::take_made`]): another tab must not swallow it.
+    pub(super) made: Option<Made>,
 }
 
 /// All that waits, by the session's hash.
@@ -77,14 +101,27 @@ impl Flashes {
         );
     }
 
-    /// Takes it, to be shown.
+    /// Takes all but what was made, to be shown.
     pub(super) fn take(&self, session: [u8; 32]) -> Flash {
+        self.taken(session, |flash| {
+            let made = flash.made.take();
+            let rest = std::mem::take(flash);
+            flash.made = made;
+            rest
+        })
+    }
+
+    /// Takes what was made, if it is of the kind that the page shows.
+    pub(super) fn take_made(&self, session: [u8; 32], is_shown: fn(&Made) -> bool) -> Option<Made> {
+        self.taken(session, |flash| flash.made.take_if(|made| is_shown(made)))
+    }
+
+    fn taken<T: Default>(&self, session: [u8; 32], take: impl FnOnce(&mut Flash) -> T) -> T {
         let now = self.clock.now();
-        let taken = self.waiting().remove(&session);
-        taken
-            .filter(|(since, _)| now.since(*since) < KEPT)
-            .map(|(_, flash)| flash)
-            .unwrap_or_default()
+        match self.waiting().get_mut(&session) {
+            Some((since, flash)) if now.since(*since) < KEPT => take(flash),
+            _ => T::default(),
+        }
     }
 }
 
@@ -112,5 +149,24 @@ mod tests {
         say([1; 32]);
         clock.advance(KEPT);
         assert!(flashes.take([1; 32]).messages.is_empty());
+    }
+
+    #[test]
+    fn what_was_made_waits_for_its_own_page_and_is_shown_once() {
+        let flashes = Flashes::new(Clock::Manual(ManualClock::at(Timestamp::from_millis(0))));
+        let made = Made::Token {
+            name: "deploy".into(),
+            token: "mb_1".into(),
+        };
+        flashes.add([1; 32], |flash| flash.made = Some(made));
+        assert!(flashes.take([1; 32]).made.is_none());
+        let is_token = |made: &Made| matches!(made, Made::Token { .. });
+        assert!(
+            flashes
+                .take_made([1; 32], |made| !matches!(made, Made::Token { .. }))
+                .is_none()
+        );
+        assert!(flashes.take_made([1; 32], is_token).is_some());
+        assert!(flashes.take_made([1; 32], is_token).is_none());
     }
 }

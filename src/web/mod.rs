@@ -5,7 +5,9 @@
 
 mod account;
 mod accounting;
+mod api_tokens;
 mod assets;
+mod browser;
 mod deliveries;
 mod delivery;
 mod doctor;
@@ -13,13 +15,18 @@ mod failure;
 mod feedback;
 mod fields;
 mod flash;
+mod form;
 mod guard;
 mod home;
+mod invitation;
 mod live;
 mod notifications;
 mod once;
 mod page;
 mod password_checks;
+mod people;
+mod personal_data;
+mod privacy;
 mod projects;
 mod routes;
 mod session;
@@ -28,6 +35,9 @@ mod sign_in;
 mod throttle;
 mod times;
 mod visit;
+mod widget;
+mod widget_use;
+mod words;
 
 pub use routes::{configure, routes};
 

@@ -6,8 +6,8 @@ use actix_web::{HttpResponse, Route, web};
 use super::failure::PageError;
 use super::guard::guard;
 use super::{
-    account, assets, deliveries, delivery, doctor, feedback, home, live, notifications, projects,
-    setup, sign_in,
+    account, api_tokens, assets, deliveries, delivery, doctor, feedback, form, home, invitation,
+    live, notifications, people, privacy, projects, setup, sign_in, widget, widget_use,
 };
 use crate::server::access::Needs::{self, Admin, Member, Nothing};
 use crate::server::routing::{Address, Entry, Routes, address, get, post};
@@ -21,6 +21,11 @@ pub fn routes() -> Routes {
     Routes::default()
         .service(page("/", [get(Nothing, home::show)]))
         .service(page("/static/{name}", [get(Nothing, assets::get)]))
+        .service(page("/widget.js", [get(Nothing, widget::script)]))
+        .service(page(
+            "/f/{slug}",
+            [get(Nothing, form::show), post(Nothing, form::send)],
+        ))
         .service(page(
             "/login",
             [get(Nothing, sign_in::show), post(Nothing, sign_in::sign_in)],
@@ -29,6 +34,20 @@ pub fn routes() -> Routes {
         .service(page(
             "/setup",
             [get(Nothing, setup::show), post(Nothing, setup::set_up)],
+        ))
+        .service(page(
+            "/invitation",
+            [
+                get(Nothing, invitation::show_invitation),
+                post(Nothing, invitation::accept_invitation),
+            ],
+        ))
+        .service(page(
+            "/reset",
+            [
+                get(Nothing, invitation::show_reset),
+                post(Nothing, invitation::reset),
+            ],
         ))
         .service(page("/sign-in", [get(Nothing, setup::sign_in_by_link)]))
         .service(page("/feedback", [get(Member, feedback::show)]))
@@ -122,7 +141,70 @@ pub fn routes() -> Routes {
             "/settings/projects",
             [get(Member, projects::show), post(Admin, projects::create)],
         ))
+        .service(page(
+            "/settings/projects/{project}/origins",
+            [post(Admin, widget_use::allow)],
+        ))
+        .service(page(
+            "/settings/projects/{id}/edit",
+            [post(Admin, projects::edit)],
+        ))
+        .service(page(
+            "/settings/projects/{id}/status",
+            [post(Admin, projects::set_status)],
+        ))
+        .service(page(
+            "/settings/projects/{id}/delete",
+            [post(Admin, projects::delete)],
+        ))
+        .service(page(
+            "/settings/tokens",
+            [
+                get(Admin, api_tokens::show),
+                post(Admin, api_tokens::create),
+            ],
+        ))
+        .service(page(
+            "/settings/tokens/{id}/revoke",
+            [post(Admin, api_tokens::revoke)],
+        ))
+        .service(page(
+            "/settings/people",
+            [get(Admin, people::show), post(Admin, people::invite)],
+        ))
+        .service(page(
+            "/settings/people/links/{id}/revoke",
+            [post(Admin, people::revoke_link)],
+        ))
+        .service(page(
+            "/settings/people/{id}/reset",
+            [post(Admin, people::reset_password)],
+        ))
+        .service(page(
+            "/settings/people/{id}/role",
+            [post(Admin, people::set_role)],
+        ))
+        .service(page(
+            "/settings/people/{id}/remove",
+            [post(Admin, people::remove)],
+        ))
+        .service(page(
+            "/settings/privacy",
+            [get(Admin, privacy::show), post(Admin, privacy::find)],
+        ))
+        .service(page(
+            "/settings/privacy/export",
+            [post(Admin, privacy::export)],
+        ))
+        .service(page(
+            "/settings/privacy/erase",
+            [post(Admin, privacy::erase)],
+        ))
         .service(page("/settings/account", [get(Member, account::show)]))
+        .service(page(
+            "/settings/account/sessions/{id}/end",
+            [post(Member, account::end_session)],
+        ))
         .service(page(
             "/settings/account/password",
             [post(Member, account::set_password)],

@@ -2,10 +2,13 @@
 
 use actix_web::cookie::time::Duration as CookieDuration;
 use actix_web::cookie::{Cookie, SameSite};
+use actix_web::http::header::USER_AGENT;
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::browser;
 use super::visit::Visit;
 use crate::server::tokens;
+use crate::store::NewSession;
 
 const NAME: &str = "miniback_session";
 /// A session lives for 90 days in all; the cookie goes with it.
@@ -18,13 +21,17 @@ pub(super) fn hash_in(request: &HttpRequest) -> Option<[u8; 32]> {
         .map(|cookie| tokens::hash(cookie.value()))
 }
 
-/// A new session's cookie, and the hash to store.
-pub(super) fn new(visit: &Visit) -> (Cookie<'static>, [u8; 32]) {
+/// A new session's cookie, and what is to be stored of it.
+pub(super) fn new(visit: &Visit) -> (Cookie<'static>, NewSession) {
     let token = tokens::new();
-    let hash = tokens::hash(&token);
+    let agent = visit.request.headers().get(USER_AGENT);
+    let new = NewSession {
+        token_hash: tokens::hash(&token),
+        browser: browser::label(agent.and_then(|v| v.to_str().ok()).unwrap_or_default()),
+    };
     let mut cookie = base(visit, token);
     cookie.set_max_age(CookieDuration::days(LIVES_DAYS));
-    (cookie, hash)
+    (cookie, new)
 }
 
 /// Takes the cookie away.

@@ -70,16 +70,11 @@ pub(super) async fn set_up(visit: Visit, fields: Fields) -> Result<HttpResponse,
         .await?
         .hash(secret.to_owned())
         .await?;
-    let (cookie, session_hash) = session::new(&visit);
+    let (cookie, new) = session::new(&visit);
     let made = visit
         .site
         .store
-        .set_up(
-            tokens::hash(token),
-            email.to_owned(),
-            password_hash,
-            session_hash,
-        )
+        .set_up(tokens::hash(token), email.to_owned(), password_hash, new)
         .await;
     match made {
         Ok(_) => {
@@ -104,11 +99,11 @@ pub(super) async fn sign_in_by_link(visit: Visit) -> Result<HttpResponse, PageEr
     if !here {
         return Err(PageError::LinkVoid);
     }
-    let (cookie, session_hash) = session::new(&visit);
+    let (cookie, new) = session::new(&visit);
     match visit
         .site
         .store
-        .sign_in_by_link(tokens::hash(token), session_hash)
+        .sign_in_by_link(tokens::hash(token), new)
         .await
     {
         Ok(()) => {

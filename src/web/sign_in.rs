@@ -78,11 +78,11 @@ pub(super) async fn sign_in(visit: Visit, fields: Fields) -> Result<HttpResponse
         // The one before ends: a browser has one session.
         visit.site.store.end_session(session.token_hash).await?;
     }
-    let (cookie, hash) = session::new(&visit);
+    let (cookie, new) = session::new(&visit);
     if !visit
         .site
         .store
-        .start_session(user.id, verified, hash)
+        .start_session(user.id, verified, new)
         .await?
     {
         let page = SignInPage::new(&visit, email, next, Some(WRONG.into())).await?;

@@ -9,7 +9,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 
 use super::WebState;
 use super::failure::PageError;
-use super::flash::{Flash, Message};
+use super::flash::{Flash, Made, Message};
 use super::live;
 use super::page::Frame;
 use crate::domain::account::User;
@@ -17,6 +17,7 @@ use crate::server::Site;
 use crate::server::origin::TrustedProxies;
 use crate::store::Session;
 
+#[derive(Clone)]
 pub(super) struct Visit {
     pub(super) site: web::Data<Site>,
     pub(super) state: web::Data<WebState>,
@@ -112,6 +113,18 @@ impl Visit {
         if let Some(session) = &self.session {
             self.state.flash.add(session.token_hash, change);
         }
+    }
+
+    /// What was made and is shown this once, if it is of the kind that this page shows.
+    pub(super) fn made(&self, is_shown: fn(&Made) -> bool) -> Option<Made> {
+        let session = self.session.as_ref()?;
+        self.state.flash.take_made(session.token_hash, is_shown)
+    }
+
+    /// One of our own addresses as it is given to somebody: whole, as this browser knows us or as configured.
+    pub(super) fn absolute(&self, address: &str) -> String {
+        let seen = self.proxies().seen_origin(&self.request);
+        self.site.links.absolute(&seen, address)
     }
 
     /// Says on the next page that something is done.

@@ -8,6 +8,7 @@ use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::pages::{Page, Visitor};
 use crate::support::proxy::{Prefix, Proxy};
 use crate::support::receiver::Receiver;
+use crate::support::wait::until;
 
 const PATH: &str = "/miniback";
 
@@ -166,6 +167,33 @@ fn the_whole_flow_works_under_a_path_that_the_proxy_forwards() {
 #[test]
 fn the_whole_flow_works_under_a_path_that_the_proxy_strips() {
     the_whole_flow(Prefix::Stripped);
+}
+
+#[test]
+fn the_widget_and_the_plain_form_work_under_the_path() {
+    for prefix in [Prefix::Forwarded, Prefix::Stripped] {
+        let mut behind = behind(prefix);
+        let api = behind.api();
+        api.project("Shop");
+        behind.sign_in();
+        let told = behind.get("/settings/projects").expect(200).text();
+        let script = format!("{}{PATH}/widget.js", behind.origin);
+        assert!(told.contains(&format!("src=\"{script}\"")), "{told}");
+        behind.get("/widget.js").expect(200);
+        let body = json!({"projectSlug": "shop", "message": "By the widget"});
+        let own = [("Origin", behind.origin.as_str())];
+        api.with_json("POST", "/api/feedback", &own, &body)
+            .expect(201);
+
+        let page = behind.get("/f/shop").expect(200);
+        behind.has_what_it_needs(&page);
+        let form = page.form_with("Send").fill("Message", "By the form");
+        let sent = until("the form is old enough to be sent", || {
+            let answer = behind.visitor.submit(&form.press("Send"));
+            (answer.answer.status == 303).then_some(answer)
+        });
+        assert!(behind.follow(sent).text().contains("Thank you"));
+    }
 }
 
 #[test]

@@ -3,7 +3,15 @@
 use crate::support::app::{ADMIN, App};
 use crate::support::pages::Page;
 
-const PAGES: [&str; 3] = ["/feedback", "/settings/account", "/settings/notifications"];
+const PAGES: [&str; 7] = [
+    "/feedback",
+    "/settings/account",
+    "/settings/notifications",
+    "/settings/people?add",
+    "/settings/privacy",
+    "/settings/projects?add",
+    "/settings/tokens?add",
+];
 
 #[track_caller]
 fn is_guarded(page: &Page) {
@@ -32,6 +40,7 @@ fn every_page_has_a_strict_policy_and_no_inline_script_or_style() {
     let mut ada = app.signed_in();
     let mut pages = vec![
         app.visitor().get("/login").expect(200),
+        app.visitor().get("/f/nowhere").expect(404),
         app.visitor().try_sign_in(ADMIN, "not the password at all"),
         ada.get("/no-such-page").expect(404),
     ];

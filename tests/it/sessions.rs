@@ -4,8 +4,13 @@ use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::pages::{Page, Visitor};
 
 /// The pages that an admin has.
-const ADMIN_PAGES: [&str; 1] = ["/settings/notifications"];
-const PAGES: [&str; 2] = ["/feedback", "/settings/account"];
+const ADMIN_PAGES: [&str; 4] = [
+    "/settings/notifications",
+    "/settings/tokens",
+    "/settings/people",
+    "/settings/privacy",
+];
+const PAGES: [&str; 3] = ["/feedback", "/settings/account", "/settings/projects"];
 
 fn session_cookie(page: &Page) -> String {
     let all = page.answer.all_headers("set-cookie");
@@ -278,13 +283,15 @@ fn a_member_is_refused_the_admins_pages_and_forms() {
     let app = App::start();
     app.add_user("bob@example.com", "member");
     let mut ada = app.signed_in();
-    let add = ada.get("/settings/notifications").expect(200);
+    let pages: Vec<Page> = (ADMIN_PAGES.iter().chain(&["/settings/projects?add"]))
+        .map(|path| ada.get(path).expect(200))
+        .collect();
     let mut bob = app.visitor();
     bob.sign_in("bob@example.com", PASSWORD);
     for path in ADMIN_PAGES {
         bob.get(path).expect(403);
     }
-    for form in add.forms() {
+    for form in pages.iter().flat_map(Page::forms) {
         // What is left after signing out is what only an admin may do.
         if form.has_button("Sign out") || form.has_button("Search") {
             continue;

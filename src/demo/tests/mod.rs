@@ -53,17 +53,6 @@ async fn get(url: String) -> Answer {
     off_thread(move || agent().get(url).call().unwrap().into()).await
 }
 
-async fn post_form(url: String, fields: &'static [(&str, &str)]) -> Answer {
-    off_thread(move || {
-        agent()
-            .post(url)
-            .send_form(fields.iter().copied())
-            .unwrap()
-            .into()
-    })
-    .await
-}
-
 fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").unwrap()
 }
@@ -76,7 +65,6 @@ type Calls = Arc<Mutex<Vec<Call>>>;
 struct Call {
     what: String,
     authorization: String,
-    idempotency_key: Option<String>,
     body: Value,
 }
 
@@ -98,14 +86,12 @@ fn an_api(status: u16) -> (Api, Calls) {
             noted.push(Call {
                 what: format!("{} {}", request.method(), request.path()),
                 authorization: header("Authorization").unwrap_or_default(),
-                idempotency_key: header("Idempotency-Key"),
                 body: serde_json::from_slice(&body).unwrap(),
             });
             let answer = if status < 300 {
                 json!({"id": format!("id_{}", noted.len()), "slug": "a"})
             } else {
-                json!({"title": "No", "detail": "Look at the fields.",
-                       "errors": [{"field": "email", "message": "This is no e-mail address."}]})
+                json!({"title": "No", "detail": "Look at the fields."})
             };
             let mut response = HttpResponse::build(status.try_into().unwrap());
             async move { response.json(answer) }

@@ -6,12 +6,15 @@ CREATE TABLE users (
     email_key     TEXT NOT NULL UNIQUE,  -- lower case: what accounts are told apart by
     password_hash TEXT NOT NULL,         -- PHC string, Argon2id
     role          TEXT NOT NULL CHECK (role IN ('admin', 'member')),
-    created_at    INTEGER NOT NULL
+    created_at    INTEGER NOT NULL,
+    last_seen_at  INTEGER                -- signed in or at a page, to some minutes
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE sessions (
     token_hash BLOB PRIMARY KEY,         -- SHA-256 of the cookie's value
+    id         TEXT NOT NULL UNIQUE,     -- by which a page names it
     user_id    TEXT NOT NULL REFERENCES users ON DELETE CASCADE,
+    browser    TEXT NOT NULL,            -- in our own words ("Firefox on Linux"), or ''
     created_at INTEGER NOT NULL,
     seen_at    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -19,10 +22,18 @@ CREATE INDEX sessions_by_user ON sessions (user_id);
 
 CREATE TABLE one_time_links (
     token_hash BLOB PRIMARY KEY,
-    purpose    TEXT NOT NULL CHECK (purpose IN ('setup', 'sign-in')),
-    user_id    TEXT REFERENCES users ON DELETE CASCADE,
+    id         TEXT NOT NULL UNIQUE,     -- by which a page names it
+    purpose    TEXT NOT NULL CHECK (purpose IN ('setup', 'sign-in', 'invitation', 'reset')),
+    user_id    TEXT REFERENCES users ON DELETE CASCADE,  -- 'sign-in', 'reset': whose
+    email      TEXT,                     -- 'invitation': who is invited, and as what
+    email_key  TEXT UNIQUE,
+    role       TEXT CHECK (role IN ('admin', 'member')),
+    made_by    TEXT REFERENCES users ON DELETE CASCADE,  -- who is removed leaves no way back in
+    created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX one_time_links_by_user ON one_time_links (user_id);
+CREATE INDEX one_time_links_by_maker ON one_time_links (made_by);
 
 CREATE TABLE tokens (
     id           TEXT PRIMARY KEY,
@@ -30,6 +41,7 @@ CREATE TABLE tokens (
     name         TEXT NOT NULL,
     scope        TEXT NOT NULL CHECK (scope IN ('full', 'submit', 'metrics')),
     user_id      TEXT NOT NULL REFERENCES users ON DELETE CASCADE,
+    created_by   TEXT REFERENCES users ON DELETE SET NULL,  -- NULL: the command line
     created_at   INTEGER NOT NULL,
     last_used_at INTEGER
 ) STRICT, WITHOUT ROWID;
@@ -44,6 +56,16 @@ CREATE TABLE projects (
     created_at      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Where a project's widget was used, and which origins tried in vain.
+CREATE TABLE origins (
+    project_id TEXT NOT NULL REFERENCES projects ON DELETE CASCADE,
+    origin     TEXT NOT NULL,
+    seen_at    INTEGER,                  -- when it last sent feedback
+    refused    INTEGER NOT NULL,         -- how often it was refused since
+    refused_at INTEGER,
+    PRIMARY KEY (project_id, origin)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE feedback (
     number     INTEGER PRIMARY KEY AUTOINCREMENT, -- in the order of ids; what the search knows a feedback by
     id         TEXT NOT NULL UNIQUE,
@@ -51,10 +73,12 @@ CREATE TABLE feedback (
     status     TEXT NOT NULL CHECK (status IN ('NEW', 'REVIEWED', 'RESOLVED')),
     message    TEXT NOT NULL,
     email      TEXT,
+    email_key  TEXT,                     -- lower case: by which a person's feedback is found
     url        TEXT,
     metadata   TEXT,                     -- a JSON object
     created_at INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX feedback_by_email ON feedback (email_key, id) WHERE email_key IS NOT NULL;
 CREATE INDEX feedback_by_project ON feedback (project_id, id);
 CREATE INDEX feedback_by_status ON feedback (status, id);
 CREATE INDEX feedback_by_project_and_status ON feedback (project_id, status, id);
@@ -228,12 +252,6 @@ CREATE TABLE alerts (
     created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- What this installation made for itself, once.
-CREATE TABLE installation (
-    name  TEXT PRIMARY KEY,
-    value TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-
 -- What a call or form answered, so that the same one sent again does nothing twice.
 CREATE TABLE idempotency (
     owner        TEXT NOT NULL,          -- a token's or a user's id
@@ -247,3 +265,9 @@ CREATE TABLE idempotency (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_by_age ON idempotency (created_at);
 CREATE INDEX idempotency_by_feedback ON idempotency (feedback_id) WHERE feedback_id IS NOT NULL;
+
+-- What this installation signs with, beside the webhooks' secrets.
+CREATE TABLE keys (
+    name TEXT PRIMARY KEY,
+    key  BLOB NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -115,6 +115,14 @@ impl Form {
         }
     }
 
+    /// The value of the field with this label, whether it stands in a form or not.
+    pub fn value_on(html: &str, named: &str) -> Option<String> {
+        let document = Html::parse_document(html);
+        let inputs = selector("input");
+        let found = (document.select(&inputs)).find(|input| label(&document, *input) == named);
+        found.map(|input| input.attr("value").unwrap_or_default().to_owned())
+    }
+
     pub fn has_button(&self, name: &str) -> bool {
         self.buttons.iter().any(|button| button.label == name)
     }

@@ -252,6 +252,29 @@ impl Page {
         Form::all(&self.answer.text, &self.at)
     }
 
+    /// What the field with this label shows, in a form or outside of one.
+    #[track_caller]
+    pub fn shown(&self, label: &str) -> String {
+        match Form::value_on(&self.answer.text, label) {
+            Some(value) => value,
+            None => panic!("no field {label:?}: {:?}", self.answer),
+        }
+    }
+
+    /// The one form with this button in the article or section of this name.
+    #[track_caller]
+    pub fn form_in(&self, within: &str, button: &str) -> Form {
+        let mut forms = self.forms_with(button);
+        forms.retain(|form| form.within.iter().any(|name| name == within));
+        assert_eq!(
+            forms.len(),
+            1,
+            "one form with a button {button:?} in {within:?}: {:?}",
+            self.answer
+        );
+        forms.remove(0)
+    }
+
     /// The one form that has a button of this name.
     #[track_caller]
     pub fn form_with(&self, button: &str) -> Form {

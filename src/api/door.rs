@@ -1,0 +1,135 @@
+//! `POST /api/feedback`: where the widget sends to, from any site, without a token.
+//!
+//! Every answer may be read by any page, refusals too, so that the widget can say why: no cookie is looked at, and what
+//! an answer holds anybody could ask for.
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, HeaderMap, HeaderName,
+    HeaderValue,
+};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::body::Json;
+use super::feedback::idempotency_key;
+use super::problem::Problem;
+use crate::domain::rate::Rate;
+use crate::server::Site;
+use crate::server::door::limits::{Left, Whose, whole_seconds};
+use crate::server::door::{Given, Refusal, Sender};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Submission {
+    project_slug: String,
+    message: String,
+    email: Option<String>,
+    url: Option<String>,
+    context: Option<Map<String, Value>>,
+    website: Option<String>,
+    stamp: Option<String>,
+}
+
+pub(super) async fn take(
+    site: web::Data<Site>,
+    request: HttpRequest,
+    Json(body): Json<Submission>,
+) -> Result<HttpResponse, Problem> {
+    let given = Given {
+        slug: body.project_slug,
+        message: body.message,
+        email: body.email,
+        url: body.url,
+        context: body.context,
+        website: body.website,
+        stamp: body.stamp,
+        key: idempotency_key(&request)?,
+        call: "send by widget",
+    };
+    let sender = Sender::of(&site, &request);
+    let taken = site
+        .take_feedback(given, sender)
+        .await
+        .map_err(|refusal| match refusal {
+            Refusal::Invalid(invalid) => Problem::Invalid(invalid),
+            Refusal::Limited(limited) => Problem::Limited(limited),
+            Refusal::Origin(_) | Refusal::Paused => Problem::Closed(refusal),
+            Refusal::KeySpent => Problem::Conflict(refusal.to_string()),
+            Refusal::Store(error) => error.into(),
+        })?;
+    let mut response = HttpResponse::Created()
+        .content_type("application/json")
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(taken.answer);
+    add_limits(response.headers_mut(), &taken.left);
+    Ok(response)
+}
+
+/// What a browser asks before it lets another site's page send.
+pub(super) async fn preflight() -> HttpResponse {
+    HttpResponse::NoContent()
+        .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "POST"))
+        .insert_header((
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            "Content-Type, Idempotency-Key, X-Feedback-Source",
+        ))
+        .insert_header((ACCESS_CONTROL_MAX_AGE, "86400"))
+        .finish()
+}
+
+/// Middleware of the whole address: whatever is answered, any page may read it.
+pub(super) async fn readable_by_all(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let mut response = next.call(request).await?;
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("Retry-After, RateLimit, RateLimit-Policy, X-Request-Id"),
+    );
+    Ok(response)
+}
+
+/// `RateLimit-Policy` and `RateLimit` as the IETF's draft has them, and for the tightest limit the three headers that
+/// came before it and that most clients still read.
+pub(super) fn add_limits(headers: &mut HeaderMap, limits: &[Left]) {
+    let Some(tightest) = limits.iter().min_by_key(|left| (left.count, left.rate.per)) else {
+        return;
+    };
+    let name = |whose, rate: Rate| match whose {
+        Whose::Address => format!("\"address {rate}\""),
+        Whose::Project => format!("\"project {rate}\""),
+    };
+    let policies: Vec<String> = limits
+        .iter()
+        .map(|left| {
+            let (whose, rate) = (left.whose, left.rate);
+            format!(
+                "{};q={};w={}",
+                name(whose, rate),
+                rate.count,
+                rate.per.as_secs()
+            )
+        })
+        .collect();
+    let (count, wait) = (tightest.count, whole_seconds(tightest.wait));
+    let tightest_name = name(tightest.whose, tightest.rate);
+    for (header, value) in [
+        ("ratelimit-policy", policies.join(", ")),
+        ("ratelimit", format!("{tightest_name};r={count};t={wait}")),
+        ("ratelimit-limit", tightest.rate.count.to_string()),
+        ("ratelimit-remaining", count.to_string()),
+        ("ratelimit-reset", wait.to_string()),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(HeaderName::from_static(header), value);
+        }
+    }
+}

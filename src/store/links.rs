@@ -1,0 +1,350 @@
+//! One-time links: the first user's setup, the demo's sign-in, an invitation, a new password.
+//!
+//! Of each only a SHA-256 is stored. Looking at one spends nothing; what it is for happens in the transaction that
+//! spends it, so of two who use one at once the second finds it void.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, Row, params};
+
+use super::accounts::{self, AccountStoreError};
+use super::error::StoreError;
+use super::sessions::{self, NewSession};
+use super::writer::Write;
+use super::{Store, sql};
+use crate::clock::Timestamp;
+use crate::domain::account::{Role, User, email_key};
+use crate::domain::id::{LinkId, UserId};
+
+/// What a one-time link is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkPurpose {
+    /// Making the first user.
+    Setup,
+    /// Signing a browser in (the demo).
+    SignIn,
+    /// Making an account for who is invited.
+    Invitation,
+    /// Setting another password.
+    Reset,
+}
+
+impl LinkPurpose {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Setup => "setup",
+            Self::SignIn => "sign-in",
+            Self::Invitation => "invitation",
+            Self::Reset => "reset",
+        }
+    }
+}
+
+/// An invitation, or a link for a new password, without what opens it.
+#[derive(Clone, Debug)]
+pub struct AccountLink {
+    pub id: LinkId,
+    /// Who is invited, or whose password it is.
+    pub email: String,
+    pub role: Role,
+    /// `None`: an invitation.
+    pub user: Option<UserId>,
+    /// The e-mail address of the admin who made it.
+    pub made_by: Option<String>,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+const SELECT: &str = "SELECT links.id AS link_id, coalesce(links.email, users.email) AS address,
+    coalesce(links.role, users.role) AS role, user_id, makers.email AS maker,
+    links.created_at AS link_created_at, expires_at
+    FROM one_time_links AS links LEFT JOIN users ON users.id = user_id LEFT JOIN users AS makers ON makers.id = made_by";
+
+impl Store {
+    /// Makes the one link of its purpose that is in force from now on.
+    pub async fn make_link(
+        &self,
+        purpose: LinkPurpose,
+        user: Option<UserId>,
+        token_hash: [u8; 32],
+        lives: Duration,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .write(move |write| {
+                sql::run(
+                    write,
+                    "DELETE FROM one_time_links WHERE purpose = ?1",
+                    [purpose.as_str()],
+                )?;
+                insert(write, purpose, user.as_ref(), None, None, token_hash, lives)
+            })
+            .await
+    }
+
+    /// Invites somebody who has no account yet. An invitation of the same address before this one is void.
+    pub async fn invite(
+        &self,
+        email: String,
+        role: Role,
+        by: UserId,
+        token_hash: [u8; 32],
+        lives: Duration,
+    ) -> Result<(), AccountStoreError> {
+        self.writer
+            .write(move |write| {
+                still_an_admin(write, &by)?;
+                if accounts::find_by_email(write, &email)?.is_some() {
+                    return Err(AccountStoreError::Exists(email));
+                }
+                let before = "DELETE FROM one_time_links WHERE email_key = ?1";
+                sql::run(write, before, [email_key(&email)])?;
+                let invited = Some((email.as_str(), role));
+                let purpose = LinkPurpose::Invitation;
+                insert(write, purpose, None, invited, Some(&by), token_hash, lives)?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Makes a link by which a user sets another password; one made before is void.
+    pub async fn make_reset_link(
+        &self,
+        user: UserId,
+        by: UserId,
+        token_hash: [u8; 32],
+        lives: Duration,
+    ) -> Result<User, AccountStoreError> {
+        self.writer
+            .write(move |write| {
+                still_an_admin(write, &by)?;
+                let user = accounts::by_id(write, &user)?;
+                let before = "DELETE FROM one_time_links WHERE purpose = 'reset' AND user_id = ?1";
+                sql::run(write, before, [user.id.as_str()])?;
+                let purpose = LinkPurpose::Reset;
+                insert(
+                    write,
+                    purpose,
+                    Some(&user.id),
+                    None,
+                    Some(&by),
+                    token_hash,
+                    lives,
+                )?;
+                Ok(user)
+            })
+            .await
+    }
+
+    /// The invitations and the links for new passwords that are in force, the oldest first.
+    pub async fn account_links(&self, now: Timestamp) -> Result<Vec<AccountLink>, StoreError> {
+        self.reader
+            .read(move |c| {
+                let statement = format!(
+                    "{SELECT} WHERE purpose IN ('invitation', 'reset') AND expires_at > ?1 ORDER BY links.id"
+                );
+                sql::all(c, &statement, [now.millis()], read)
+            })
+            .await
+    }
+
+    /// Makes an invitation or a link for a new password void. `false`: there is no such link.
+    pub async fn revoke_link(&self, id: LinkId) -> Result<bool, StoreError> {
+        self.writer
+            .write(move |write| {
+                let statement = "DELETE FROM one_time_links WHERE id = ?1 AND purpose IN ('invitation', 'reset')";
+                Ok(sql::run(write, statement, [id.as_str()])? > 0)
+            })
+            .await
+    }
+
+    /// Whether a link could be used; looking spends nothing.
+    pub async fn link_in_force(
+        &self,
+        purpose: LinkPurpose,
+        token_hash: [u8; 32],
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.reader
+            .read(move |c| Ok(link(c, purpose, token_hash, now)?.is_some()))
+            .await
+    }
+
+    /// An invitation or a link for a new password, if it could be used.
+    pub async fn account_link(
+        &self,
+        purpose: LinkPurpose,
+        token_hash: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<AccountLink>, StoreError> {
+        self.reader
+            .read(move |c| account_link(c, purpose, token_hash, now))
+            .await
+    }
+
+    /// Spends a setup link: makes the first user and a session for them, all or nothing.
+    pub async fn set_up(
+        &self,
+        link_hash: [u8; 32],
+        email: String,
+        password_hash: String,
+        session: NewSession,
+    ) -> Result<User, AccountStoreError> {
+        self.writer
+            .write(move |write| {
+                spend(write, LinkPurpose::Setup, link_hash)?;
+                if accounts::count(write)? > 0 {
+                    return Err(AccountStoreError::NotFirst);
+                }
+                let user = accounts::insert(write, &email, &password_hash, Role::Admin)?;
+                sessions::start(write, &user.id, &session)?;
+                Ok(user)
+            })
+            .await
+    }
+
+    /// Spends a sign-in link: starts a session for its user.
+    pub async fn sign_in_by_link(
+        &self,
+        link_hash: [u8; 32],
+        session: NewSession,
+    ) -> Result<(), AccountStoreError> {
+        self.writer
+            .write(move |write| {
+                let user = spend(write, LinkPurpose::SignIn, link_hash)?
+                    .ok_or(AccountStoreError::LinkVoid)?;
+                Ok(sessions::start(write, &user, &session)?)
+            })
+            .await
+    }
+
+    /// Spends an invitation: makes the user, and a session for them.
+    pub async fn accept_invitation(
+        &self,
+        link_hash: [u8; 32],
+        password_hash: String,
+        session: NewSession,
+    ) -> Result<User, AccountStoreError> {
+        self.writer
+            .write(move |write| {
+                let invited = account_link(write, LinkPurpose::Invitation, link_hash, write.now)?
+                    .ok_or(AccountStoreError::LinkVoid)?;
+                spend(write, LinkPurpose::Invitation, link_hash)?;
+                let user = accounts::insert(write, &invited.email, &password_hash, invited.role)?;
+                sessions::start(write, &user.id, &session)?;
+                Ok(user)
+            })
+            .await
+    }
+
+    /// Spends a link for a new password: puts it in place, ends all sessions, and starts one.
+    pub async fn reset_password(
+        &self,
+        link_hash: [u8; 32],
+        password_hash: String,
+        session: NewSession,
+    ) -> Result<(), AccountStoreError> {
+        self.writer
+            .write(move |write| {
+                let user = spend(write, LinkPurpose::Reset, link_hash)?
+                    .ok_or(AccountStoreError::LinkVoid)?;
+                accounts::put_password(write, &user, &password_hash, None)?;
+                Ok(sessions::start(write, &user, &session)?)
+            })
+            .await
+    }
+}
+
+/// Who is removed or made a member at this moment must not leave a way back in.
+fn still_an_admin(connection: &Connection, by: &UserId) -> Result<(), AccountStoreError> {
+    match accounts::by_id(connection, by) {
+        Ok(user) if user.role == Role::Admin => Ok(()),
+        Ok(_) | Err(AccountStoreError::Unknown(_)) => Err(AccountStoreError::NotAdmin),
+        Err(error) => Err(error),
+    }
+}
+
+fn insert(
+    write: &mut Write<'_>,
+    purpose: LinkPurpose,
+    user: Option<&UserId>,
+    invited: Option<(&str, Role)>,
+    made_by: Option<&UserId>,
+    token_hash: [u8; 32],
+    lives: Duration,
+) -> Result<(), StoreError> {
+    // The moment when one is made is the moment to forget those that are over.
+    let over = "DELETE FROM one_time_links WHERE expires_at <= ?1";
+    sql::run(write, over, [write.now.millis()])?;
+    let id: LinkId = write.next_id();
+    sql::run(
+        write,
+        "INSERT INTO one_time_links (token_hash, id, purpose, user_id, email, email_key, role, made_by, created_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            token_hash,
+            id.as_str(),
+            purpose.as_str(),
+            user.map(UserId::as_str),
+            invited.map(|(email, _)| email),
+            invited.map(|(email, _)| email_key(email)),
+            invited.map(|(_, role)| role.as_str()),
+            made_by.map(UserId::as_str),
+            write.now.millis(),
+            write.now.plus(lives).millis()
+        ],
+    )?;
+    Ok(())
+}
+
+/// `Some` for a link in force, with the user that it is for.
+fn link(
+    connection: &Connection,
+    purpose: LinkPurpose,
+    token_hash: [u8; 32],
+    now: Timestamp,
+) -> Result<Option<Option<UserId>>, StoreError> {
+    let statement = "SELECT user_id FROM one_time_links WHERE token_hash = ?1 AND purpose = ?2 AND expires_at > ?3";
+    sql::first(
+        connection,
+        statement,
+        params![token_hash, purpose.as_str(), now.millis()],
+        |row| Ok(row.get::<_, Option<String>>(0)?.map(UserId::new)),
+    )
+}
+
+fn account_link(
+    connection: &Connection,
+    purpose: LinkPurpose,
+    token_hash: [u8; 32],
+    now: Timestamp,
+) -> Result<Option<AccountLink>, StoreError> {
+    let statement = format!("{SELECT} WHERE token_hash = ?1 AND purpose = ?2 AND expires_at > ?3");
+    let values = params![token_hash, purpose.as_str(), now.millis()];
+    sql::first(connection, &statement, values, read)
+}
+
+fn spend(
+    write: &mut Write<'_>,
+    purpose: LinkPurpose,
+    token_hash: [u8; 32],
+) -> Result<Option<UserId>, AccountStoreError> {
+    let user = link(write, purpose, token_hash, write.now)?.ok_or(AccountStoreError::LinkVoid)?;
+    sql::run(
+        write,
+        "DELETE FROM one_time_links WHERE token_hash = ?1",
+        [token_hash],
+    )?;
+    Ok(user)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<AccountLink> {
+    Ok(AccountLink {
+        id: LinkId::new(row.get::<_, String>("link_id")?),
+        email: row.get("address")?,
+        role: sql::named(row, "role", |text| text.parse().ok())?,
+        user: row.get::<_, Option<String>>("user_id")?.map(UserId::new),
+        made_by: row.get("maker")?,
+        created_at: Timestamp::from_millis(row.get("link_created_at")?),
+        expires_at: Timestamp::from_millis(row.get("expires_at")?),
+    })
+}

@@ -1,0 +1,169 @@
+//! What there is of one person: the feedback that was sent with their e-mail address, whatever its case.
+
+use std::time::Duration;
+
+use rusqlite::params;
+
+use super::deliveries::{self, LoggedAttempt};
+use super::error::StoreError;
+use super::page::{Page, PageRequest};
+use super::{Store, feedback, sql};
+use crate::clock::Timestamp;
+use crate::domain::account::email_key;
+use crate::domain::delivery::State;
+use crate::domain::event::EventType;
+use crate::domain::feedback::Feedback;
+use crate::domain::id::{DeliveryId, WebhookId};
+
+/// How many feedbacks a step erases: others write between two steps.
+const STEP: usize = 50;
+
+/// A feedback with all that the log holds of it.
+#[derive(Clone, Debug)]
+pub struct PersonalFeedback {
+    pub feedback: Feedback,
+    pub deliveries: Vec<PersonalDelivery>,
+}
+
+/// A delivery with the body that was, or is to be, sent, and what was answered.
+#[derive(Clone, Debug)]
+pub struct PersonalDelivery {
+    pub id: DeliveryId,
+    pub webhook: WebhookId,
+    pub event: EventType,
+    pub state: State,
+    pub created_at: Timestamp,
+    pub body: Option<Vec<u8>>,
+    pub attempts: Vec<LoggedAttempt>,
+}
+
+/// What was erased.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Erased {
+    pub feedback: usize,
+    /// Bodies of events in the log.
+    pub bodies: usize,
+    /// Attempts whose requests and answers were emptied.
+    pub attempts: usize,
+    /// Deliveries that were pending.
+    pub canceled: usize,
+}
+
+impl Erased {
+    pub fn and(self, more: Self) -> Self {
+        Self {
+            feedback: self.feedback + more.feedback,
+            bodies: self.bodies + more.bodies,
+            attempts: self.attempts + more.attempts,
+            canceled: self.canceled + more.canceled,
+        }
+    }
+}
+
+impl Store {
+    /// The feedback of an address, newest first.
+    pub async fn feedback_of(
+        &self,
+        email: &str,
+        page: PageRequest,
+    ) -> Result<Page<Feedback>, StoreError> {
+        let key = email_key(email);
+        self.reader
+            .read_long(move |c| {
+                let statement = format!(
+                    "{} WHERE email_key = ?1 AND feedback.id < ?2 ORDER BY feedback.id DESC LIMIT ?3",
+                    feedback::SELECT
+                );
+                let values = params![key, page.before(), page.rows()];
+                let rows = sql::all(c, &statement, values, feedback::read)?;
+                Ok(page.page(rows, |feedback| feedback.id.as_str()))
+            })
+            .await
+    }
+
+    pub async fn count_feedback_of(&self, email: &str) -> Result<u64, StoreError> {
+        let key = email_key(email);
+        self.reader
+            .read_long(move |c| {
+                let statement = "SELECT count(*) FROM feedback WHERE email_key = ?1";
+                Ok(sql::first(c, statement, [key], |row| row.get(0))?.unwrap_or(0))
+            })
+            .await
+    }
+
+    /// A feedback with what the log holds of it.
+    pub async fn personal_feedback(
+        &self,
+        feedback: Feedback,
+    ) -> Result<PersonalFeedback, StoreError> {
+        self.reader
+            .read_long(move |c| {
+                let statement = "SELECT deliveries.id, webhook_id, type, state, deliveries.created_at, body
+                     FROM events JOIN deliveries ON event_id = events.id WHERE feedback_id = ?1 ORDER BY deliveries.id";
+                let mut deliveries = sql::all(c, statement, [feedback.id.as_str()], |row| {
+                    Ok(PersonalDelivery {
+                        id: DeliveryId::new(row.get::<_, String>(0)?),
+                        webhook: WebhookId::new(row.get::<_, String>(1)?),
+                        event: sql::named(row, "type", EventType::parse)?,
+                        state: sql::named(row, "state", State::parse)?,
+                        created_at: Timestamp::from_millis(row.get(4)?),
+                        body: row.get(5)?,
+                        attempts: Vec::new(),
+                    })
+                })?;
+                for delivery in &mut deliveries {
+                    delivery.attempts =
+                        deliveries::attempts(c, &delivery.id, "response_headers, response_body")?;
+                }
+                Ok(PersonalFeedback {
+                    feedback,
+                    deliveries,
+                })
+            })
+            .await
+    }
+
+    /// Erases some of the feedback of an address with its words in the log; nothing was left where `feedback` is 0.
+    pub async fn erase_some_of(&self, email: &str) -> Result<Erased, StoreError> {
+        let key = email_key(email);
+        self.writer
+            .write(move |write| {
+                // What is freed is overwritten, so that the words do not stay behind in the file.
+                write.pragma_update(None, "secure_delete", true)?;
+                let erased = (|| {
+                    let some = "SELECT id FROM feedback WHERE email_key = ?1 ORDER BY id LIMIT ?2";
+                    let ids = sql::all(write, some, params![key, STEP], |row| {
+                        row.get::<_, String>(0)
+                    })?;
+                    let mut erased = Erased::default();
+                    for id in ids {
+                        let emptied = feedback::delete(write, &id)?.unwrap_or_default();
+                        erased = erased.and(Erased {
+                            feedback: 1,
+                            bodies: emptied.bodies,
+                            attempts: emptied.attempts,
+                            canceled: emptied.canceled,
+                        });
+                    }
+                    Ok(erased)
+                })();
+                write.pragma_update(None, "secure_delete", false)?;
+                erased
+            })
+            .await
+    }
+
+    /// After the last step: what was erased is not left in the write-ahead log either.
+    pub async fn finish_erasing(&self) -> Result<(), StoreError> {
+        for _ in 0..10 {
+            if self.writer.empty_log().await? {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        tracing::warn!(
+            "the write-ahead log is being read and could not be emptied; what was erased is overwritten there in time"
+        );
+        Ok(())
+    }
+}

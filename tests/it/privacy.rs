@@ -1,0 +1,197 @@
+//! Settings → Privacy: the feedback of an address is found, exported and erased, with its words in the log.
+
+use serde_json::{Value, json};
+
+use crate::support::api::{Api, attempts, text};
+use crate::support::app::App;
+use crate::support::forms::Filled;
+use crate::support::pages::{Page, Visitor};
+use crate::support::receiver::{Receiver, Reply};
+
+const PRIVACY: &str = "/settings/privacy";
+const SAM: &str = "sam@example.com";
+
+fn send(api: &Api, message: &str, email: &str) -> Value {
+    let body = json!({"project": "shop", "message": message, "email": email});
+    api.post("/api/v1/feedback", body).expect(201).json()
+}
+
+#[track_caller]
+fn press(admin: &mut Visitor, email: &str, button: &str) -> Page {
+    let form = admin.get(PRIVACY).form_in("Address", button);
+    admin.submit(&form.fill("Email", email).press(button))
+}
+
+/// Asks for the erasing of an address; returns the form that confirms it.
+#[track_caller]
+fn asked_to_erase(admin: &mut Visitor, email: &str) -> Filled {
+    let page = press(admin, email, "Erase").expect(200);
+    assert!(
+        page.text().contains(&format!("Erase all of {email} ?")),
+        "{}",
+        page.text()
+    );
+    page.form_with("Erase").press("Erase")
+}
+
+#[test]
+fn the_feedback_of_an_address_is_found_whatever_its_case() {
+    let app = App::start();
+    let api = app.api();
+    api.project("Shop");
+    send(&api, "From Sam", "Sam@Example.com");
+    send(&api, "From Sam again", SAM);
+    send(&api, "From another", "sam@example.org");
+    send(&api, "From Ülf", "ÜLF@example.com");
+    let mut ada = app.signed_in();
+    let page = press(&mut ada, "SAM@example.COM", "Find").expect(200);
+    assert!(page.text().contains("2 feedbacks of"), "{}", page.text());
+    assert!(page.text().contains("From Sam again") && !page.text().contains("From another"));
+    assert!(!page.at.contains('@'), "no address in an address");
+    let page = press(&mut ada, "ülf@example.com", "Find").expect(200);
+    assert!(page.text().contains("One feedback of"), "{}", page.text());
+    for button in ["Find", "Erase"] {
+        let page = press(&mut ada, "nobody@example.com", button).expect(200);
+        assert!(page.text().contains("Nothing of this address"));
+        let page = press(&mut ada, "not an address", button).expect(422);
+        assert_eq!(page.form_with("Find").value("Email"), "not an address");
+        assert!(page.answer.text.contains("email-error"));
+    }
+}
+
+#[test]
+fn an_export_holds_all_of_an_address() {
+    let app = App::without_retries();
+    let receiver = Receiver::script(|_| Reply::body(500, "an answer with words"));
+    let api = app.api();
+    api.project("Shop");
+    // More than is read, or listed, at a time.
+    for number in 0..60 {
+        send(&api, &format!("Message {number}"), SAM);
+    }
+    let webhook = api.webhook(&receiver.url("/"));
+    let last = send(&api, "The last <one>", "SAM@example.com");
+    api.delivery_in_state(text(&api.only_delivery(&webhook), "id"), "failed");
+    send(&api, "Not Sam’s", "other@example.com");
+
+    let mut ada = app.signed_in();
+    let page = press(&mut ada, SAM, "Find");
+    assert!(
+        page.text().contains("And 11 more, not listed."),
+        "{}",
+        page.text()
+    );
+    let answer = ada
+        .submit(&page.form_with("Export").press("Export"))
+        .expect(200)
+        .answer;
+    let disposition = answer.header("content-disposition").unwrap();
+    assert!(disposition.starts_with("attachment;") && !disposition.contains('@'));
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let file = answer.json();
+    assert_eq!(file["email"], SAM);
+    let feedback = file["feedback"].as_array().unwrap();
+    assert_eq!(feedback.len(), 61);
+    assert_eq!(
+        (&feedback[0]["id"], &feedback[0]["message"]),
+        (&last["id"], &last["message"])
+    );
+    assert_eq!(feedback[60]["message"], "Message 0");
+    let delivery = &feedback[0]["deliveries"][0];
+    assert_eq!(
+        delivery["body"]["data"]["feedback"]["message"],
+        "The last <one>"
+    );
+    assert_eq!(
+        delivery["attempts"][0]["responseBody"],
+        "an answer with words"
+    );
+    assert!(!answer.text.contains("other@example.com"));
+}
+
+#[test]
+fn erasing_takes_the_feedback_and_its_words_in_the_log_and_cancels_what_is_pending() {
+    let app = App::start();
+    let receiver = Receiver::script(|request| {
+        let said = String::from_utf8_lossy(&request.body).into_owned();
+        Reply::body(500, &said)
+    });
+    let api = app.api();
+    api.project("Shop");
+    let webhook = api.webhook(&receiver.url("/"));
+    let body = json!({"project": "shop", "message": "A secretword of Sam’s", "email": SAM});
+    let key = [("Idempotency-Key", "once")];
+    let sent = api
+        .with_json("POST", "/api/v1/feedback", &key, &body)
+        .expect(201)
+        .json();
+    let pending = text(&api.only_delivery(&webhook), "id").to_owned();
+    api.delivery_with_attempts(&pending, 1);
+    for number in 0..60 {
+        send(
+            &api,
+            &format!("A secretword, number {number}"),
+            "SAM@example.com",
+        );
+    }
+    let other = send(&api, "Somebody else’s", "other@example.com");
+
+    let mut ada = app.signed_in();
+    let confirm = asked_to_erase(&mut ada, SAM);
+    let path = format!("/api/v1/feedback/{}", text(&sent, "id"));
+    api.get(&path).expect(200);
+    let page = ada.submit_and_follow(&confirm).expect(200);
+    assert!(
+        page.text()
+            .contains("Erased of sam@example.com: 61 feedbacks"),
+        "{}",
+        page.text()
+    );
+    assert!(!ada.get(PRIVACY).text().contains("Erased of"), "said once");
+
+    api.get(&path).expect(404);
+    let left = api.get("/api/v1/feedback?limit=100").json();
+    assert_eq!(left["data"].as_array().map(Vec::len), Some(1));
+    assert_eq!(left["data"][0]["id"], other["id"]);
+    let logged = api.delivery(&pending);
+    assert_eq!(
+        (&logged["state"], &logged["request"]),
+        (&json!("canceled"), &json!(null))
+    );
+    assert_eq!(attempts(&logged)[0]["responseBody"], json!(null));
+    // The call that made it is answered with no word of it.
+    let again = api.with_json("POST", "/api/v1/feedback", &key, &body);
+    again.problem(409);
+
+    ada.submit_and_follow(&confirm).expect(200);
+    let page = press(&mut ada, SAM, "Find").expect(200);
+    assert!(page.text().contains("Nothing of this address"));
+    let log = app.log.to_string();
+    assert!(
+        log.contains("the feedback of an address was erased"),
+        "{log}"
+    );
+    assert!(!log.to_lowercase().contains(SAM), "{log}");
+}
+
+#[test]
+fn words_that_were_erased_are_not_in_the_files_that_are_left() {
+    let app = App::start();
+    let receiver = Receiver::script(|_| Reply::body(500, "an answer with a secretword"));
+    let api = app.api();
+    api.project("Shop");
+    let webhook = api.webhook(&receiver.url("/"));
+    send(&api, &"A secretword. ".repeat(700), SAM);
+    let pending = text(&api.only_delivery(&webhook), "id").to_owned();
+    api.delivery_with_attempts(&pending, 1);
+    let mut ada = app.signed_in();
+    let confirm = asked_to_erase(&mut ada, SAM);
+    ada.submit(&confirm).expect(303);
+    let (_, data) = app.sigterm_and_wait();
+    for file in std::fs::read_dir(data.path().join("data")).unwrap() {
+        let file = file.unwrap().path();
+        let bytes = std::fs::read(&file).unwrap_or_default();
+        let found = bytes.windows(10).any(|window| window == b"secretword");
+        assert!(!found, "{}", file.display());
+    }
+}

@@ -1,0 +1,207 @@
+//! Settings → Projects: made, renamed, paused, kept to origins, and deleted only when the name is typed.
+
+use serde_json::{Value, json};
+
+use crate::support::api::text;
+use crate::support::app::{App, PASSWORD};
+use crate::support::pages::{Page, Visitor};
+use crate::support::receiver::Receiver;
+
+const PROJECTS: &str = "/settings/projects";
+
+#[track_caller]
+fn edit(admin: &mut Visitor, name: &str, label: &str, value: &str) -> Page {
+    let form = admin.get(PROJECTS).form_in(name, "Save changes");
+    admin.submit(&form.fill(label, value).press("Save changes"))
+}
+
+fn project(app: &App, slug: &str) -> Value {
+    let path = format!("/api/v1/projects/{slug}");
+    app.api().get(&path).expect(200).json()
+}
+
+#[test]
+fn a_project_is_made_with_a_slug_or_without_and_shows_its_snippet() {
+    let app = App::start();
+    let mut ada = app.signed_in();
+    let page = ada.get(PROJECTS).expect(200);
+    assert!(page.text().contains("No project yet"));
+    let form = ada.get("/settings/projects?add").form_with("Create");
+    let filled = form.fill("Name", "My Shop <b>").press("Create");
+    let page = ada.submit_and_follow(&filled).expect(200);
+    let snippet = format!(
+        "<script src=\"{}/widget.js\" data-project=\"my-shop-b\" defer></script>",
+        app.url
+    );
+    assert!(page.text().contains(&snippet), "{}", page.text());
+    assert!(page.text().contains(&format!("{}/f/my-shop-b", app.url)));
+    assert!(
+        !page.answer.text.contains("<script src=\"http"),
+        "it is shown, not run"
+    );
+
+    let form = ada.get("/settings/projects?add").form_with("Create");
+    let filled = form.fill("Name", "Other").fill("Slug", "my-shop-b");
+    let page = ada.submit(&filled.press("Create")).expect(422);
+    let form = page.form_with("Create");
+    assert!(page.text().contains("is taken"), "{}", page.text());
+    assert_eq!(form.value("Name"), "Other");
+    let filled = form.fill("Slug", "Not A Slug").press("Create");
+    let page = ada.submit(&filled).expect(422);
+    let filled = page
+        .form_with("Create")
+        .fill("Slug", "other")
+        .press("Create");
+    ada.submit_and_follow(&filled).expect(200);
+    assert_eq!(project(&app, "other")["name"], "Other");
+}
+
+#[test]
+fn the_snippet_names_the_public_address() {
+    let app = App::setup()
+        .option("--base-url", "https://example.com/miniback")
+        .start();
+    app.api().project("Shop");
+    let mut ada = app.visitor();
+    let form = ada.get("/login").form_with("Sign in");
+    let form = form
+        .fill("Email", crate::support::app::ADMIN)
+        .fill("Password", PASSWORD);
+    let filled = form.press("Sign in");
+    ada.post_from(
+        &filled.action,
+        &filled.fields,
+        &[("Origin", "https://example.com")],
+    );
+    let page = ada.get(PROJECTS).expect(200);
+    let src = "src=\"https://example.com/miniback/widget.js\" data-project=\"shop\"";
+    assert!(page.text().contains(src), "{}", page.text());
+}
+
+#[test]
+fn name_and_origins_are_changed_and_what_is_no_origin_comes_back_with_the_reason() {
+    let app = App::start();
+    app.api().project("Shop");
+    let mut ada = app.signed_in();
+    edit(&mut ada, "Shop", "Name", "The Shop").expect(303);
+    let origins = " https://Example.com/ \r\n\r\nhttp://localhost:3000\r\nhttps://example.com";
+    edit(&mut ada, "The Shop", "Allowed origins", origins).expect(303);
+    let changed = project(&app, "shop");
+    assert_eq!(changed["name"], "The Shop");
+    let kept = json!(["https://example.com", "http://localhost:3000"]);
+    assert_eq!(changed["allowedOrigins"], kept);
+    for bad in [
+        "example.com",
+        "https://example.com/shop",
+        "https://*.example.com",
+        "ftp://example.com",
+        "null",
+    ] {
+        let page = edit(&mut ada, "The Shop", "Allowed origins", bad).expect(422);
+        let again = page
+            .form_in("The Shop", "Save changes")
+            .value("Allowed origins");
+        assert_eq!(again.trim(), bad, "what was written stays");
+        assert!(page.text().contains(&format!("“{bad}” is not an origin")));
+        assert_eq!(project(&app, "shop")["allowedOrigins"], kept);
+    }
+    let page = edit(&mut ada, "The Shop", "Name", " ").expect(422);
+    assert!(page.text().contains("Give it a name"));
+    edit(&mut ada, "The Shop", "Allowed origins", "").expect(303);
+    assert_eq!(project(&app, "shop")["allowedOrigins"], json!([]));
+}
+
+#[test]
+fn a_paused_project_takes_no_feedback_until_it_is_resumed() {
+    let app = App::start();
+    app.api().project("Shop");
+    let mut ada = app.signed_in();
+    let pause = ada.get(PROJECTS).form_in("Shop", "Pause").press("Pause");
+    for _ in 0..2 {
+        let page = ada.submit_and_follow(&pause).expect(200);
+        assert!(
+            page.text()
+                .contains("Paused: takes no feedback, and the widget says so")
+        );
+    }
+    let body = json!({"project": "shop", "message": "Hello"});
+    app.api().post("/api/v1/feedback", body).problem(403);
+    let resume = ada.get(PROJECTS).form_in("Shop", "Resume").press("Resume");
+    ada.submit_and_follow(&resume).expect(200);
+    app.api().feedback("shop", "Hello");
+    assert!(ada.get(PROJECTS).text().contains("Feedback: 1"));
+}
+
+#[test]
+fn a_project_is_deleted_when_its_name_is_typed_with_all_its_feedback() {
+    let app = App::without_retries();
+    let receiver = Receiver::status(500);
+    let api = app.api();
+    api.project("Shop");
+    api.project("Blog");
+    let webhook = api.webhook(&receiver.url("/"));
+    // More than one step deletes.
+    for number in 0..120 {
+        api.feedback("shop", &format!("Message {number}"));
+    }
+    api.feedback("blog", "This one stays");
+    let delivery = text(api.deliveries(&webhook).last().unwrap(), "id").to_owned();
+    let mut ada = app.signed_in();
+    let ask = ada
+        .get(PROJECTS)
+        .form_in("Shop", "Delete project")
+        .press("Delete project");
+    let page = ada.submit(&ask).expect(200);
+    let form = page.form_in("Delete this project?", "Delete");
+    let wrong = form
+        .clone()
+        .fill("Name of the project", "shop")
+        .press("Delete");
+    let page = ada.submit(&wrong).expect(422);
+    assert!(page.text().contains("This is not the project’s name"));
+    assert_eq!(project(&app, "shop")["status"], "ACTIVE");
+
+    let right = form.fill("Name of the project", "Shop").press("Delete");
+    let page = ada.submit_and_follow(&right).expect(200);
+    assert!(page.text().contains("“Shop” is deleted"), "{}", page.text());
+    ada.submit_and_follow(&right).expect(200);
+    api.get("/api/v1/projects/shop").expect(404);
+    let left = api.get("/api/v1/feedback?limit=100").json();
+    assert_eq!(left["data"].as_array().map(Vec::len), Some(1), "{left}");
+    let logged = api.delivery(&delivery);
+    assert_ne!(logged["state"], "pending");
+    assert_eq!(logged["request"], json!(null), "its words are gone");
+}
+
+#[test]
+fn a_member_sees_projects_and_changes_none() {
+    let app = App::start();
+    app.api().project("Shop");
+    app.add_user("bob@example.com", "member");
+    let mut ada = app.signed_in();
+    edit(&mut ada, "Shop", "Allowed origins", "https://shop.example").expect(303);
+    let page = ada.get(PROJECTS);
+    let forms = [
+        page.form_in("Shop", "Save changes").press("Save changes"),
+        page.form_in("Shop", "Pause").press("Pause"),
+        ada.get("/settings/projects?add")
+            .form_with("Create")
+            .press("Create"),
+    ];
+    let mut bob = app.visitor();
+    bob.sign_in("bob@example.com", PASSWORD);
+    let page = bob.get("/settings/projects?add").expect(200);
+    for expected in ["data-project=\"shop\"", "https://shop.example"] {
+        assert!(
+            page.text().contains(expected),
+            "{expected}: {}",
+            page.text()
+        );
+    }
+    let forms_left: Vec<_> = page.forms();
+    assert_eq!(forms_left.len(), 1, "but for signing out: {forms_left:#?}");
+    for form in forms {
+        bob.submit(&form).expect(403);
+    }
+    assert_eq!(project(&app, "shop")["status"], "ACTIVE");
+}
