@@ -23,7 +23,7 @@ use crate::server::links::Links;
 use crate::server::origin::TrustedProxies;
 use crate::server::{Site, health, request_id, tokens};
 use crate::store::{self, AccountStoreError, LinkPurpose, OpenError, Store, StoreError};
-use crate::{api, random, retention, web as pages};
+use crate::{api, indexing, random, retention, web as pages};
 
 /// How long a setup address can be used.
 const SETUP_LIVES: Duration = Duration::from_secs(3600);
@@ -110,11 +110,14 @@ pub async fn start(
     let delivery = delivery::start(store.clone(), clock.clone(), settings)?;
     let links = Links::new(options.base_url.as_ref());
     let setup_url = first_user_or_setup(&store, first_user, &links, &url).await?;
-    let mut background = vec![actix_web::rt::spawn(retention::run(
-        store.clone(),
-        clock.clone(),
-        options.retention,
-    ))];
+    let keep = retention::Keep {
+        deliveries: options.retention,
+        feedback: options.feedback_retention,
+    };
+    let mut background = vec![
+        actix_web::rt::spawn(retention::run(store.clone(), clock.clone(), keep)),
+        actix_web::rt::spawn(indexing::run(store.clone())),
+    ];
     let alerts = alert_target(options, &store, &delivery, &links).await?;
     if let Some(target) = &alerts {
         background.push(actix_web::rt::spawn(delivery::send_alerts(

@@ -8,6 +8,7 @@ pub mod domain;
 pub mod store;
 
 pub mod delivery;
+pub mod indexing;
 pub mod retention;
 
 pub mod api;

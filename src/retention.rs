@@ -1,10 +1,11 @@
-//! Retention: removes finished deliveries that are older than `--retention`, a few at a time, and gives the space back.
+//! Retention: removes finished deliveries that are older than `--retention`, and feedback that is older than
+//! `--feedback-retention`, a few at a time, and gives the space back.
 //!
 //! Each step is a write job like any other, small enough that nobody waits for it.
 
 use std::time::Duration;
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::store::{Store, StoreError};
 
 /// How often it is looked for what is too old: gone within a minute after.
@@ -12,14 +13,21 @@ const EVERY: Duration = Duration::from_secs(20);
 /// Between two steps others get their turn.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// What is kept for how long; `None`: for ever.
+#[derive(Clone, Copy, Debug)]
+pub struct Keep {
+    pub deliveries: Duration,
+    pub feedback: Option<Duration>,
+}
+
 /// Runs until it is aborted.
-pub async fn run(store: Store, clock: Clock, keep: Duration) {
+pub async fn run(store: Store, clock: Clock, keep: Keep) {
     loop {
-        match step(&store, clock.now().minus(keep)).await {
+        match step(&store, &clock, keep).await {
             Ok(true) => tokio::time::sleep(PAUSE).await,
             Ok(false) => clock.sleep_until(clock.now().plus(EVERY)).await,
             Err(error) => {
-                tracing::warn!(%error, "old deliveries could not be removed");
+                tracing::warn!(%error, "what is too old could not be removed");
                 clock.sleep_until(clock.now().plus(EVERY)).await;
             }
         }
@@ -27,7 +35,14 @@ pub async fn run(store: Store, clock: Clock, keep: Duration) {
 }
 
 /// Removes a little; where nothing is too old, gives a little space back. `false`: there was nothing to do.
-async fn step(store: &Store, before: Timestamp) -> Result<bool, StoreError> {
-    let removed = store.remove_deliveries_finished_before(before).await?;
-    Ok(removed > 0 || store.give_back_space().await? > 0)
+async fn step(store: &Store, clock: &Clock, keep: Keep) -> Result<bool, StoreError> {
+    let before = |age| clock.now().minus(age);
+    let feedback = match keep.feedback {
+        Some(age) => store.remove_feedback_made_before(before(age)).await?,
+        None => 0,
+    };
+    let deliveries = store
+        .remove_deliveries_finished_before(before(keep.deliveries))
+        .await?;
+    Ok(feedback + deliveries > 0 || store.give_back_space().await? > 0)
 }

@@ -241,9 +241,9 @@
   }
   document.addEventListener("miniback:swapped", tellTimes);
 
-  // ---- Messages go again by themselves, unless the pointer or the focus is on them ----
+  // ---- Messages go again by themselves, unless they offer something, or the pointer or the focus is on them ----
   function fade() {
-    const box = document.getElementById("messages"), shown = [...(box?.children ?? [])];
+    const box = document.getElementById("messages"), shown = [...(box?.children ?? [])].filter((one) => !one.querySelector("button"));
     if (shown.length) setTimeout(function take() {
       if (box.matches(":hover, :focus-within")) return setTimeout(take, 2000);
       for (const one of shown) one.remove();
@@ -307,6 +307,7 @@
       } else if (response.status >= 500) throw new Error("not now");
       else if (asked === location.pathname + location.search && response.ok && kind(answer) === kind(document)) {
         for (const one of all("noscript", answer)) one.remove();
+        document.dispatchEvent(new CustomEvent("miniback:fresh", { detail: answer })); // a page may hold something of it back
         const known = new Set(notices().map(words));
         for (const part of all("[data-live]")) {
           const now = answer.getElementById(part.id);

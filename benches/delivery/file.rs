@@ -270,6 +270,20 @@ pub fn size(path: &Path) -> Result<(f64, f64), Fault> {
     ))
 }
 
+/// Until the running program has taken all feedback into its search.
+pub fn wait_for_search(path: &Path, at_most: Duration) -> Result<Duration, Fault> {
+    let connection = open_to_read(path)?;
+    let waits = "SELECT max(number) > (SELECT until FROM feedback_searchable) FROM feedback";
+    let begun = Instant::now();
+    while connection.query_row(waits, [], |row| row.get::<_, Option<bool>>(0))? == Some(true) {
+        if begun.elapsed() > at_most {
+            return Err("the search was not ready in time".into());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(begun.elapsed())
+}
+
 /// As the program opens its file.
 fn durable(path: &Path) -> Result<Connection, Fault> {
     let connection = Connection::open(path)?;

@@ -12,9 +12,10 @@ use super::lists::{List, Paging, Query};
 use super::problem::{Problem, answer_to_delete};
 use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
-use crate::domain::feedback::{self, Feedback, NewFeedback, ProjectSummary, Status};
+use crate::domain::feedback::{self, Actor, Feedback, NewFeedback, ProjectSummary, Status};
 use crate::domain::id::FeedbackId;
 use crate::domain::invalid::Checks;
+use crate::domain::search::Search;
 use crate::server::{Site, tokens};
 use crate::store::{CreateFeedbackError, FeedbackFilter, Idempotency};
 
@@ -230,17 +231,14 @@ pub(super) async fn list(
         .map(str::parse)
         .transpose()
         .map_err(|error: feedback::UnknownStatus| Problem::field("status", error))?;
-    let text = query
-        .get("q")
-        .filter(|text| !text.is_empty())
-        .map(str::to_owned);
+    let search = query.get("q").and_then(Search::parse);
     let found = site
         .store
         .feedback_list(
             FeedbackFilter {
                 project,
                 status,
-                text,
+                search,
             },
             page,
         )
@@ -275,12 +273,19 @@ pub(super) async fn get(
     responses((status = 200, description = "The feedback as it is now", body = View)))]
 pub(super) async fn change(
     site: web::Data<Site>,
+    caller: Caller,
     id: web::Path<String>,
     Json(body): Json<Change>,
 ) -> Result<HttpResponse, Problem> {
     let id = FeedbackId::new(id.into_inner());
     let feedback = match body.status {
-        Some(status) => site.store.set_status(id, status).await?,
+        Some(status) => {
+            let by = Actor {
+                email: caller.0.user.email,
+                token: Some(caller.0.name),
+            };
+            site.store.set_status(id, status, by).await?
+        }
         None => site.store.feedback(id).await?,
     };
     Ok(HttpResponse::Ok().json(View::of(&feedback.ok_or(NOT_FOUND)?)))

@@ -108,6 +108,7 @@ mod tests {
             [1, 5, 15].map(Duration::from_secs)
         );
         assert_eq!(options.retention, Duration::from_secs(30 * 24 * 3600));
+        assert_eq!(options.feedback_retention, None);
         assert_eq!(options.trusted_proxy.len(), 2);
         assert!(!options.delivery.deny_localhost);
         assert_eq!(
@@ -133,6 +134,7 @@ mod tests {
             ),
             (["--trusted-proxy", "10.0.0.0/99"], "--trusted-proxy"),
             (["--log-format", "xml"], "--log-format"),
+            (["--feedback-retention", "0s"], "--feedback-retention"),
             (["--limit-address", "10"], "--limit-address"),
             (["--limit-project", "0/1m"], "--limit-project"),
             (

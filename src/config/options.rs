@@ -103,6 +103,9 @@ pub struct ServeOptions {
     /// How long finished deliveries and their attempts are kept
     #[arg(long, env = "MINIBACK_RETENTION", default_value = "30d", value_parser = positive_duration, allow_hyphen_values = true, value_name = "TIME")]
     pub retention: Duration,
+    /// How long feedback is kept, with its history and its words in the log [default: for ever]
+    #[arg(long, env = "MINIBACK_FEEDBACK_RETENTION", value_parser = positive_duration, allow_hyphen_values = true, value_name = "TIME")]
+    pub feedback_retention: Option<Duration>,
     /// Networks whose X-Forwarded-For and X-Forwarded-Proto are believed
     #[arg(
         long,

@@ -106,6 +106,14 @@ pub struct NewFeedback {
     pub metadata: Option<Map<String, Value>>,
 }
 
+/// Who changes a status.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    pub email: String,
+    /// The name of the token by which it is done; `None`: by the page.
+    pub token: Option<String>,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum FeedbackError {
     #[error("Write a message: it is empty.")]

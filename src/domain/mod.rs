@@ -19,6 +19,7 @@ pub mod password;
 pub mod project;
 pub mod rate;
 pub mod retry;
+pub mod search;
 pub mod secret;
 pub mod signature;
 pub mod verification;

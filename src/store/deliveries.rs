@@ -6,11 +6,12 @@ use rusqlite::{Connection, Row, ToSql, params};
 
 use super::error::StoreError;
 use super::page::{Page, PageRequest};
-use super::{Store, sql};
+use super::{Store, sql, webhooks};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, State, Timings};
 use crate::domain::event::EventType;
-use crate::domain::id::{DeliveryId, WebhookId};
+use crate::domain::id::{DeliveryId, FeedbackId, WebhookId};
+use crate::domain::webhook::Retries;
 
 /// Which deliveries of a webhook a list shows; `None` = any.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,6 +33,14 @@ pub struct DeliveryRecord {
     /// Attempts made since it was created or last sent again.
     pub round_attempts: usize,
     pub attempts: Vec<LoggedAttempt>,
+}
+
+/// A delivery that a feedback caused, with what is told of its webhook; no address where it was deleted.
+#[derive(Clone, Debug)]
+pub struct CausedDelivery {
+    pub record: DeliveryRecord,
+    pub url: String,
+    pub retries: Retries,
 }
 
 /// One attempt in the log.
@@ -123,6 +132,31 @@ impl Store {
                     Ok::<_, StoreError>(())
                 })?;
                 Ok(page.page(rows, |delivery| delivery.id.as_str()))
+            })
+            .await
+    }
+
+    /// The last deliveries of a feedback's events, newest first.
+    pub async fn deliveries_caused_by(
+        &self,
+        feedback: FeedbackId,
+    ) -> Result<Vec<CausedDelivery>, StoreError> {
+        self.reader
+            .read(move |c| {
+                let statement = SELECT.replacen("SELECT ", "SELECT url, retries, ", 1)
+                    + " WHERE feedback_id = ?1 ORDER BY deliveries.id DESC LIMIT 50";
+                let mut rows = sql::all(c, &statement, [feedback.as_str()], |row| {
+                    Ok(CausedDelivery {
+                        record: read(row)?,
+                        url: row.get("url")?,
+                        retries: webhooks::read_retries(row)?,
+                    })
+                })?;
+                for caused in &mut rows {
+                    let shortly = "NULL AS response_headers, NULL AS response_body";
+                    caused.record.attempts = attempts(c, &caused.record.id, shortly)?;
+                }
+                Ok(rows)
             })
             .await
     }

@@ -6,6 +6,7 @@ use super::changes::Change;
 use super::error::StoreError;
 use super::idempotency::{self, Idempotency};
 use super::page::{Page, PageRequest};
+use super::search::{self, Enough};
 use super::writer::Write;
 use super::{Store, events, projects, sql};
 use crate::clock::Timestamp;
@@ -14,6 +15,7 @@ use crate::domain::event;
 use crate::domain::feedback::{Feedback, NewFeedback, ProjectSummary, Status};
 use crate::domain::id::{FeedbackId, ProjectId, WebhookId};
 use crate::domain::project::ProjectStatus;
+use crate::domain::search::Search;
 use crate::domain::webhook::Topic;
 
 #[derive(Debug, thiserror::Error)]
@@ -45,8 +47,7 @@ pub struct CreatedFeedback {
 pub struct FeedbackFilter {
     pub project: Option<ProjectId>,
     pub status: Option<Status>,
-    /// Words that the message holds, without regard to the case of ASCII letters.
-    pub text: Option<String>,
+    pub search: Option<Search>,
 }
 
 /// How many feedbacks have each status.
@@ -57,6 +58,7 @@ pub struct StatusCounts {
     pub resolved: u64,
 }
 
+const COLUMNS: &str = "feedback.*, projects.name AS project_name, slug AS project_slug";
 pub(super) const SELECT: &str =
     "SELECT feedback.*, projects.name AS project_name, slug AS project_slug
     FROM feedback JOIN projects ON projects.id = project_id";
@@ -71,7 +73,8 @@ impl Store {
         idempotency: Option<Idempotency>,
         render: fn(&Feedback) -> String,
     ) -> Result<CreatedFeedback, CreateFeedbackError> {
-        self.writer
+        let created = self
+            .writer
             .write(move |write| {
                 if let Some(key) = &idempotency
                     && let Some(stored) = idempotency::find(write, key)?
@@ -126,13 +129,16 @@ impl Store {
                     replayed: false,
                 })
             })
-            .await
+            .await;
+        self.feedback_came.notify_one();
+        created
     }
 
     pub async fn feedback(&self, id: FeedbackId) -> Result<Option<Feedback>, StoreError> {
         self.reader.read(move |c| find(c, &id)).await
     }
 
+    /// Newest first.
     pub async fn feedback_list(
         &self,
         filter: FeedbackFilter,
@@ -140,82 +146,79 @@ impl Store {
     ) -> Result<Page<Feedback>, StoreError> {
         self.reader
             .read_long(move |c| {
-                let (conditions, mut values) = filter.conditions();
-                let statement = format!("{SELECT} WHERE {conditions} AND feedback.id < ? ORDER BY feedback.id DESC LIMIT ?");
-                values.push(Box::new(page.before().to_owned()));
-                values.push(Box::new(page.rows()));
-                let rows = sql::all(c, &statement, rusqlite::params_from_iter(values), read)?;
+                let mut rows = Vec::new();
+                if let Some(search) = &filter.search {
+                    search::look(c, search, &filter, page.before.as_deref(), COLUMNS, |row| {
+                        rows.push(read(row)?);
+                        let enough = rows.len() > page.limit;
+                        Ok(if enough { Enough::Yes } else { Enough::No })
+                    })?;
+                } else {
+                    let (conditions, mut values) = filter.conditions();
+                    let statement = list_statement(&conditions);
+                    values.push(Box::new(page.before().to_owned()));
+                    values.push(Box::new(page.rows()));
+                    rows = sql::all(c, &statement, rusqlite::params_from_iter(values), read)?;
+                }
                 Ok(page.page(rows, |feedback| feedback.id.as_str()))
             })
             .await
     }
 
-    /// Counts by status what the filter's project and text select.
+    /// Counts by status what the filter's project and words select; of what a search finds, up to [`COUNT_MAX`].
     pub async fn count_feedback(&self, filter: FeedbackFilter) -> Result<StatusCounts, StoreError> {
         self.reader
             .read_long(move |c| {
-                let (conditions, values) = FeedbackFilter {
-                    status: None,
-                    ..filter
-                }
-                .conditions();
-                let statement = format!(
-                    "SELECT status, count(*) AS n FROM feedback WHERE {conditions} GROUP BY status"
-                );
                 let mut counts = StatusCounts::default();
-                let read = |row: &Row<'_>| Ok((status(row)?, row.get::<_, u64>("n")?));
-                for (status, n) in
-                    sql::all(c, &statement, rusqlite::params_from_iter(values), read)?
-                {
-                    match status {
-                        Status::New => counts.new = n,
-                        Status::Reviewed => counts.reviewed = n,
-                        Status::Resolved => counts.resolved = n,
-                    }
+                for status in Status::ALL {
+                    *counts.of(status) = match &filter.search {
+                        Some(search) => {
+                            let filter = FeedbackFilter {
+                                status: Some(status),
+                                ..filter.clone()
+                            };
+                            search::count(c, search, &filter)?
+                        }
+                        None => counted(c, filter.project.as_ref(), status)?,
+                    };
                 }
                 Ok(counts)
             })
             .await
     }
 
-    /// Changes a status and stores the deliveries of `feedback.updated`; the status that it has already makes no event.
-    pub async fn set_status(
-        &self,
-        id: FeedbackId,
-        status: Status,
-    ) -> Result<Option<Feedback>, StoreError> {
-        self.writer
-            .write(move |write| {
-                let Some(mut feedback) = find(write, &id)? else {
-                    return Ok(None);
-                };
-                let previous = std::mem::replace(&mut feedback.status, status);
-                if previous != status {
-                    sql::run(
-                        write,
-                        "UPDATE feedback SET status = ?2 WHERE id = ?1",
-                        [id.as_str(), status.as_str()],
-                    )?;
-                    let body = event::feedback_updated(&feedback, previous, write.now);
-                    events::publish(write, Topic::FeedbackUpdated, &feedback, body)?;
-                    write.changed(Change::Feedback);
-                }
-                Ok(Some(feedback))
-            })
-            .await
-    }
-
     /// Deletes a feedback, and its words in the log. `false`: there is no such feedback.
     pub async fn delete_feedback(&self, id: FeedbackId) -> Result<bool, StoreError> {
+        Ok(self.delete_feedbacks(vec![id]).await? > 0)
+    }
+
+    /// The same for several, in one commit; tells how many there were.
+    pub async fn delete_feedbacks(&self, ids: Vec<FeedbackId>) -> Result<usize, StoreError> {
         self.writer
-            .write(move |write| Ok(delete(write, id.as_str())?.is_some()))
+            .write(move |write| {
+                let mut deleted = 0;
+                for id in ids {
+                    deleted += usize::from(delete(write, id.as_str())?.is_some());
+                }
+                Ok(deleted)
+            })
             .await
     }
 }
 
+impl StatusCounts {
+    pub(super) fn of(&mut self, status: Status) -> &mut u64 {
+        match status {
+            Status::New => &mut self.new,
+            Status::Reviewed => &mut self.reviewed,
+            Status::Resolved => &mut self.resolved,
+        }
+    }
+}
+
 impl FeedbackFilter {
-    /// A condition that holds for all where nothing is asked, so that others can follow with `AND`.
-    fn conditions(&self) -> (String, Vec<Box<dyn ToSql>>) {
+    /// Of project and status; a condition that holds for all where nothing is asked, so that others can follow with `AND`.
+    pub(super) fn conditions(&self) -> (String, Vec<Box<dyn ToSql>>) {
         let mut conditions = vec!["1"];
         let mut values: Vec<Box<dyn ToSql>> = Vec::new();
         if let Some(project) = &self.project {
@@ -226,19 +229,26 @@ impl FeedbackFilter {
             conditions.push("feedback.status = ?");
             values.push(Box::new(status.as_str()));
         }
-        // LIKE ends at a NUL; no message holds one.
-        if self.text.as_ref().is_some_and(|text| text.contains('\0')) {
-            conditions.push("0");
-        } else if let Some(text) = &self.text {
-            conditions.push(r"message LIKE ? ESCAPE '\'");
-            let escaped = text
-                .replace('\\', r"\\")
-                .replace('%', r"\%")
-                .replace('_', r"\_");
-            values.push(Box::new(format!("%{escaped}%")));
-        }
         (conditions.join(" AND "), values)
     }
+}
+
+/// The page of a list: `CROSS` keeps the order of the tables, and with it that of the index.
+pub(super) fn list_statement(conditions: &str) -> String {
+    format!(
+        "SELECT {COLUMNS} FROM feedback CROSS JOIN projects ON projects.id = project_id
+         WHERE {conditions} AND feedback.id < ? ORDER BY feedback.id DESC LIMIT ?"
+    )
+}
+
+fn counted(
+    connection: &Connection,
+    project: Option<&ProjectId>,
+    status: Status,
+) -> Result<u64, StoreError> {
+    let statement = "SELECT coalesce(sum(feedback), 0) FROM feedback_counts WHERE status = ?1 AND project_id = coalesce(?2, project_id)";
+    let values = params![status.as_str(), project.map(ProjectId::as_str)];
+    Ok(sql::first(connection, statement, values, |row| row.get(0))?.unwrap_or(0))
 }
 
 /// What the log held of a feedback that is deleted.
@@ -249,7 +259,7 @@ pub(super) struct Emptied {
     pub(super) attempts: usize,
 }
 
-/// Deletes a feedback, and its words in the log: the one way by which a feedback goes. `None`: there is no such
+/// Deletes a feedback with its history, and its words in the log and the search: the one way by which a feedback goes. `None`: there is no such
 /// feedback.
 pub(super) fn delete(write: &mut Write<'_>, id: &str) -> Result<Option<Emptied>, StoreError> {
     if sql::run(write, "DELETE FROM feedback WHERE id = ?1", [id])? == 0 {
@@ -295,7 +305,10 @@ fn take_words_out_of_the_log(
     })
 }
 
-fn find(connection: &Connection, id: &FeedbackId) -> Result<Option<Feedback>, StoreError> {
+pub(super) fn find(
+    connection: &Connection,
+    id: &FeedbackId,
+) -> Result<Option<Feedback>, StoreError> {
     sql::first(
         connection,
         &format!("{SELECT} WHERE feedback.id = ?1"),

@@ -37,7 +37,7 @@ impl Store {
         self.reader
             .read_long(|c| {
                 let by_status = |row: &Row<'_>| Ok((sql::named(row, "status", |text| text.parse().ok())?, row.get("n")?));
-                let feedback = sql::all(c, "SELECT status, count(*) AS n FROM feedback GROUP BY status", [], by_status)?;
+                let feedback = sql::all(c, "SELECT status, sum(feedback) AS n FROM feedback_counts GROUP BY status", [], by_status)?;
                 let statement = "SELECT * FROM webhooks WHERE deleted_at IS NULL ORDER BY id";
                 let mut found = sql::all(c, statement, [], |row| {
                     let time = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis));

@@ -13,6 +13,7 @@ mod deliveries;
 mod error;
 mod events;
 mod feedback;
+mod history;
 mod idempotency;
 mod keys;
 mod links;
@@ -26,6 +27,7 @@ mod projects;
 mod reader;
 mod redelivery;
 mod retention;
+mod search;
 mod secrets;
 mod sessions;
 mod soundness;
@@ -46,10 +48,12 @@ pub use alerts::{Alert, AlertsDue};
 pub use backup::{BackupError, Contents, backup, inspect};
 pub use changes::{Change, Changes};
 pub use deliveries::{
-    AttemptRecord, DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt, LoggedRequest,
+    AttemptRecord, CausedDelivery, DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt,
+    LoggedRequest,
 };
 pub use error::StoreError;
 pub use feedback::{CreateFeedbackError, CreatedFeedback, FeedbackFilter, StatusCounts};
+pub use history::{HistoryEntry, StatusChange, StatusChanged};
 pub use idempotency::Idempotency;
 pub use links::{AccountLink, LinkPurpose};
 pub use metrics::{Metrics, WebhookMetrics};
@@ -60,6 +64,7 @@ pub use page::{Page, PageRequest};
 pub use privacy::{Erased, PersonalDelivery, PersonalFeedback};
 pub use projects::{CreateProjectError, ProjectChange};
 pub use redelivery::RedeliverError;
+pub use search::COUNT_MAX;
 pub use secrets::RotateError;
 pub use sessions::{NewSession, Session, SessionRecord};
 pub use webhooks::SaveWebhookError;
@@ -73,6 +78,7 @@ pub struct Store {
     writer: writer::Writer,
     reader: reader::Reader,
     wakes: writer::Wakes,
+    feedback_came: Arc<Notify>,
 }
 
 impl Store {
@@ -90,6 +96,7 @@ impl Store {
             writer,
             reader,
             wakes,
+            feedback_came: Arc::default(),
         })
     }
 
@@ -101,6 +108,11 @@ impl Store {
     /// Notified after a commit by which a webhook began to fail, failed once too often, or is well again.
     pub fn health_changed(&self) -> Arc<Notify> {
         self.wakes.health.clone()
+    }
+
+    /// Notified after a commit of new feedback. It carries no data either.
+    pub fn feedback_came(&self) -> Arc<Notify> {
+        self.feedback_came.clone()
     }
 
     /// What changed, for pages that are kept up to date.

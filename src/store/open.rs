@@ -12,6 +12,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
 
+use super::search;
 use super::soundness;
 use super::space::LOG_BYTES;
 
@@ -174,6 +175,7 @@ fn prepare(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     connection.set_prepared_statement_cache_capacity(128);
+    search::add_functions(&connection)?;
     Ok(connection)
 }
 

@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 use rusqlite::params;
 
 use super::error::StoreError;
-use super::{Store, sql};
+use super::{Store, feedback, sql};
 use crate::clock::Timestamp;
 
 /// How many deliveries a step removes at most, and how long it takes at most: some have long answers to remove.
 const STEP: i64 = 200;
 const STEP_TIME: Duration = Duration::from_millis(5);
+/// How many feedbacks; each takes its words out of the log and the search too.
+const FEEDBACK_STEP: i64 = 25;
 
 impl Store {
     /// Removes some of the deliveries that finished before `time`, with their attempts, and the events that have no
@@ -35,6 +37,27 @@ impl Store {
                         AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_id = ?1)";
                     sql::run(write, alone, [event])?;
                     removed += 1;
+                }
+                Ok(removed)
+            })
+            .await
+    }
+
+    /// Removes some of the feedback that was made before `time`, as a delete does. Returns how many: 0 = none is left.
+    pub async fn remove_feedback_made_before(&self, time: Timestamp) -> Result<usize, StoreError> {
+        self.writer
+            .write(move |write| {
+                // The oldest stand first, so that nothing more is read than these.
+                let oldest = "SELECT id, created_at FROM feedback ORDER BY number LIMIT ?1";
+                let pairs =
+                    |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
+                let begun = Instant::now();
+                let mut removed = 0;
+                for (id, made) in sql::all(write, oldest, [FEEDBACK_STEP], pairs)? {
+                    if made >= time.millis() || begun.elapsed() > STEP_TIME {
+                        break;
+                    }
+                    removed += usize::from(feedback::delete(write, &id)?.is_some());
                 }
                 Ok(removed)
             })

@@ -1,4 +1,4 @@
-//! The stylesheet, the script and the icon, embedded in the executable.
+//! The stylesheet, the scripts and the icon, embedded in the executable.
 //!
 //! Their addresses carry a hash of their content, so browsers may keep them for ever.
 
@@ -16,7 +16,7 @@ struct Asset {
     content: &'static str,
 }
 
-const ASSETS: [Asset; 3] = [
+const ASSETS: [Asset; 4] = [
     Asset {
         name: "style.css",
         kind: "text/css; charset=utf-8",
@@ -26,6 +26,11 @@ const ASSETS: [Asset; 3] = [
         name: "app.js",
         kind: "text/javascript; charset=utf-8",
         content: include_str!("../../static/app.js"),
+    },
+    Asset {
+        name: "feedback.js",
+        kind: "text/javascript; charset=utf-8",
+        content: include_str!("../../static/feedback.js"),
     },
     Asset {
         name: "favicon.svg",

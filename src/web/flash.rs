@@ -17,6 +17,16 @@ const KEPT: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug)]
 pub(super) struct Message {
     pub(super) text: String,
+    pub(super) undo: Option<Undo>,
+}
+
+/// What the "Undo" beside it takes back: changes of status, and where to afterwards.
+#[derive(Clone, Debug)]
+pub(super) struct Undo {
+    /// `ID:PREVIOUS:STATUS`.
+    pub(super) changes: Vec<String>,
+    pub(super) back: String,
+    pub(super) alone: String,
 }
 
 /// The form of a webhook that is being added, with the test that was made of it.
@@ -128,6 +138,7 @@ mod tests {
             flashes.add(session, |flash| {
                 flash.messages.push(Message {
                     text: "done".into(),
+                    undo: None,
                 })
             })
         };

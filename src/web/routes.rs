@@ -51,6 +51,19 @@ pub fn routes() -> Routes {
         ))
         .service(page("/sign-in", [get(Nothing, setup::sign_in_by_link)]))
         .service(page("/feedback", [get(Member, feedback::show)]))
+        .service(page("/feedback/export.csv", [get(Member, feedback::csv)]))
+        .service(page("/feedback/export.json", [get(Member, feedback::json)]))
+        .service(page(
+            "/feedback/status",
+            [post(Member, feedback::set_statuses)],
+        ))
+        .service(page("/feedback/undo", [post(Member, feedback::undo)]))
+        .service(page(
+            "/feedback/ask-to-delete",
+            [post(Member, feedback::ask_to_delete)],
+        ))
+        .service(page("/feedback/delete", [post(Member, feedback::delete)]))
+        .service(page("/feedback/{id}", [get(Member, feedback::show_one)]))
         .service(page(
             "/feedback/{id}/status",
             [post(Member, feedback::set_status)],

@@ -129,7 +129,10 @@ impl Visit {
 
     /// Says on the next page that something is done.
     pub(super) fn say(&self, text: impl Into<String>) {
-        let message = Message { text: text.into() };
+        let message = Message {
+            text: text.into(),
+            undo: None,
+        };
         self.leave(|flash| flash.messages.push(message));
     }
 

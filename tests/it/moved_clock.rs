@@ -244,3 +244,55 @@ fn finished_deliveries_are_removed_after_the_retention_and_pending_ones_never() 
         "its event is kept with it"
     );
 }
+
+#[test]
+fn feedback_is_removed_after_its_retention_with_its_words_in_the_log() {
+    let app = InProcess::start(&["--feedback-retention", "10d"]);
+    let receiver = Receiver::ok();
+    let api = app.api();
+    api.project("Shop");
+    let webhook = api.webhook(&receiver.url("/"));
+    let old = api.feedback("shop", "Old words");
+    api.set_status(&old, "RESOLVED");
+    let deliveries = api.deliveries(&webhook);
+    for delivery in &deliveries {
+        api.delivery_in_state(text(delivery, "id"), "delivered");
+    }
+    app.advance(6 * DAY);
+    let young = api.feedback("shop", "Young words");
+    let path = |feedback: &serde_json::Value| format!("/api/v1/feedback/{}", text(feedback, "id"));
+    app.advance(4 * DAY + SECOND);
+    until("the old one is gone", || {
+        (api.get(&path(&old)).status == 404).then_some(())
+    });
+    api.get(&path(&young)).expect(200);
+    for delivery in &deliveries {
+        assert_eq!(api.delivery(text(delivery, "id"))["request"], json!(null));
+    }
+    let found = |words: &str| {
+        api.get(&format!("/api/v1/feedback?q={words}")).json()["data"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    assert_eq!((found("old"), found("young")), (0, 1));
+}
+
+#[test]
+fn feedback_is_kept_for_ever_unless_asked_otherwise() {
+    let app = InProcess::start(&["--retention", "1d"]);
+    let receiver = Receiver::ok();
+    let api = app.api();
+    api.project("Shop");
+    let webhook = api.webhook(&receiver.url("/"));
+    let feedback = api.feedback("shop", "Kept");
+    let delivery = text(&api.only_delivery(&webhook), "id").to_owned();
+    api.delivery_in_state(&delivery, "delivered");
+    app.advance(1000 * DAY);
+    // The deliveries are gone, so it was looked for what is too old.
+    until("the delivery is gone", || {
+        (api.get(&format!("/api/v1/deliveries/{delivery}")).status == 404).then_some(())
+    });
+    let path = format!("/api/v1/feedback/{}", text(&feedback, "id"));
+    api.get(&path).expect(200);
+}

@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("domain", &["clock", "random"]),
     ("store", &["clock", "domain"]),
     ("retention", &["clock", "store"]),
+    ("indexing", &["store"]),
     ("delivery", &["clock", "domain", "random", "store"]),
     (
         "server",
@@ -36,6 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "config",
             "delivery",
             "domain",
+            "indexing",
             "random",
             "retention",
             "server",

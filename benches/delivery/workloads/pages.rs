@@ -20,6 +20,8 @@ const KEEP_ALL: &str = "36500d";
 /// Of each page so many are fetched, unless that takes too long.
 const LOOKS: usize = 200;
 const LOOKS_TIME: Duration = Duration::from_secs(10);
+/// How long a new file may take to be searchable by its index.
+const SEARCH_TIME: Duration = Duration::from_secs(1800);
 /// The share of deliveries that retention is given to remove.
 const OLD: f64 = 0.02;
 const RETENTION_TIME: Duration = Duration::from_secs(120);
@@ -38,6 +40,8 @@ pub fn run(bench: &Bench) -> Result<Run, Fault> {
     let started = program.started_in.as_secs_f64() * 1000.0;
     run.add("time to start", "ms", started);
     program.sign_in()?;
+    let searchable = file::wait_for_search(&path, SEARCH_TIME)?;
+    run.add("until all is in the search", "s", searchable.as_secs_f64());
     let looked = look(bench, &program, count, &mut run).and_then(|()| export(&program, &mut run));
     looked.map_err(|fault| format!("{fault}\nthe log ends:\n{}", program.log()))?;
     program.stop()?;

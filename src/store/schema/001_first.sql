@@ -67,7 +67,8 @@ CREATE TABLE origins (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE feedback (
-    id         TEXT PRIMARY KEY,
+    number     INTEGER PRIMARY KEY AUTOINCREMENT, -- in the order of ids; what the search knows a feedback by
+    id         TEXT NOT NULL UNIQUE,
     project_id TEXT NOT NULL REFERENCES projects ON DELETE CASCADE,
     status     TEXT NOT NULL CHECK (status IN ('NEW', 'REVIEWED', 'RESOLVED')),
     message    TEXT NOT NULL,
@@ -80,6 +81,60 @@ CREATE TABLE feedback (
 CREATE INDEX feedback_by_email ON feedback (email_key, id) WHERE email_key IS NOT NULL;
 CREATE INDEX feedback_by_project ON feedback (project_id, id);
 CREATE INDEX feedback_by_status ON feedback (status, id);
+CREATE INDEX feedback_by_project_and_status ON feedback (project_id, status, id);
+
+-- Who changed a status, newest last. Names are as they were: an account or a token may go.
+CREATE TABLE feedback_history (
+    feedback_id TEXT NOT NULL REFERENCES feedback (id) ON DELETE CASCADE,
+    number      INTEGER NOT NULL,        -- from 1
+    at          INTEGER NOT NULL,
+    previous    TEXT NOT NULL,
+    status      TEXT NOT NULL,
+    email       TEXT NOT NULL,
+    token       TEXT,                    -- NULL: by the page
+    PRIMARY KEY (feedback_id, number)
+) STRICT, WITHOUT ROWID;
+
+-- How many there are, so that nobody counts a million rows. Kept by the triggers below.
+CREATE TABLE feedback_counts (
+    project_id TEXT NOT NULL REFERENCES projects ON DELETE CASCADE,
+    status     TEXT NOT NULL,
+    feedback   INTEGER NOT NULL,
+    PRIMARY KEY (project_id, status)
+) STRICT, WITHOUT ROWID;
+
+-- The words, in grams (see domain/search.rs), with 'status' || status, the project and both as further words to filter by.
+-- Nothing else is kept of a text, so what is to go is named again. New feedback is taken in after a while (store/search.rs).
+CREATE VIRTUAL TABLE feedback_search USING fts5 (grams, content = '', columnsize = 0, detail = none, tokenize = 'ascii');
+CREATE TABLE feedback_searchable (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    until INTEGER NOT NULL               -- the number of the last feedback that was taken in
+) STRICT;
+INSERT INTO feedback_searchable VALUES (1, 0);
+
+CREATE TRIGGER feedback_added AFTER INSERT ON feedback BEGIN
+    INSERT INTO feedback_counts VALUES (new.project_id, new.status, 1)
+    ON CONFLICT DO UPDATE SET feedback = feedback + 1;
+END;
+
+CREATE TRIGGER feedback_removed AFTER DELETE ON feedback BEGIN
+    UPDATE feedback_counts SET feedback = feedback - 1 WHERE project_id = old.project_id AND status = old.status;
+    INSERT INTO feedback_search (feedback_search, rowid, grams)
+    SELECT 'delete', old.number, search_grams(old.project_id, old.status, old.message, old.email, old.url)
+    WHERE old.number <= (SELECT until FROM feedback_searchable);
+END;
+
+CREATE TRIGGER feedback_changed AFTER UPDATE OF status ON feedback WHEN old.status <> new.status BEGIN
+    UPDATE feedback_counts SET feedback = feedback - 1 WHERE project_id = old.project_id AND status = old.status;
+    INSERT INTO feedback_counts VALUES (new.project_id, new.status, 1)
+    ON CONFLICT DO UPDATE SET feedback = feedback + 1;
+    INSERT INTO feedback_search (feedback_search, rowid, grams)
+    SELECT 'delete', old.number, search_status(old.project_id, old.status)
+    WHERE old.number <= (SELECT until FROM feedback_searchable);
+    INSERT INTO feedback_search (rowid, grams)
+    SELECT new.number, search_status(new.project_id, new.status)
+    WHERE old.number <= (SELECT until FROM feedback_searchable);
+END;
 
 CREATE TABLE webhooks (
     id              TEXT PRIMARY KEY,

@@ -1,0 +1,215 @@
+//! The search: an index of grams (FTS5), and looking through what is not in it yet.
+//!
+//! Taking a feedback in costs ten times as much as storing it, so that is done afterwards, some at a time
+//! ([`Store::take_into_search`]); until then a search reads it. What goes or changes its status is kept up by triggers,
+//! in the same transaction. The index tells which texts may hold the words; each is looked at before it counts as found.
+
+use std::collections::BTreeSet;
+
+use rusqlite::functions::{Context, FunctionFlags};
+use rusqlite::{Connection, Row, ToSql, params_from_iter};
+
+use super::error::StoreError;
+use super::{FeedbackFilter, Store, sql};
+use crate::domain::feedback::Status;
+use crate::domain::id::ProjectId;
+use crate::domain::search::{self, Search};
+
+/// How many feedbacks a step takes in: some milliseconds.
+const STEP: i64 = 50;
+/// Of what a search finds, so many are counted.
+pub const COUNT_MAX: u64 = 500;
+
+impl Store {
+    /// How many feedbacks are not in the index yet.
+    pub async fn waiting_for_search(&self) -> Result<u64, StoreError> {
+        let waiting = "SELECT max(0, coalesce(max(number), 0) - (SELECT until FROM feedback_searchable)) FROM feedback";
+        self.reader
+            .read(move |c| Ok(sql::first(c, waiting, [], |row| row.get(0))?.unwrap_or(0)))
+            .await
+    }
+
+    /// Takes some of them in, the oldest first.
+    pub async fn take_into_search(&self) -> Result<(), StoreError> {
+        self.writer
+            .write(|write| {
+                let last = "SELECT max(number) FROM (SELECT number FROM feedback
+                     WHERE number > (SELECT until FROM feedback_searchable) ORDER BY number LIMIT ?1)";
+                let last: Option<i64> = sql::first(write, last, [STEP], |row| row.get(0))?.flatten();
+                let Some(last) = last else { return Ok(()) };
+                sql::run(
+                    write,
+                    "INSERT INTO feedback_search (rowid, grams)
+                     SELECT number, search_grams(project_id, status, message, email, url) FROM feedback
+                     WHERE number > (SELECT until FROM feedback_searchable) AND number <= ?1 ORDER BY number",
+                    [last],
+                )?;
+                sql::run(write, "UPDATE feedback_searchable SET until = ?1", [last])?;
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// What a search looks through, newest first, until `take` has enough; it is given each row that holds the words.
+/// `columns` are read of each, of `feedback` and `projects`; `message`, `email` and `url` have to be among them.
+pub(super) fn look(
+    connection: &Connection,
+    search: &Search,
+    filter: &FeedbackFilter,
+    before: Option<&str>,
+    columns: &str,
+    mut take: impl FnMut(&Row<'_>) -> Result<Enough, StoreError>,
+) -> Result<(), StoreError> {
+    let Some(last) = last_before(connection, before)? else {
+        return Ok(());
+    };
+    let (conditions, mut values) = filter.conditions();
+    values.insert(0, Box::new(last));
+    let (waiting, indexed) = (
+        waiting_statement(columns, &conditions),
+        indexed_statement(columns),
+    );
+    let grams: [Box<dyn ToSql>; 2] = [Box::new(expression(search, filter)), Box::new(last)];
+    for (statement, values) in [(waiting, values), (indexed, grams.into())] {
+        let mut statement = connection.prepare_cached(&statement)?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        while let Some(row) = rows.next()? {
+            let text = |column| Ok::<_, StoreError>(row.get::<_, Option<String>>(column)?);
+            let texts = [text("message")?, text("email")?, text("url")?];
+            let texts: Vec<&str> = texts.iter().flatten().map(String::as_str).collect();
+            if search.finds(&texts) && take(row)? == Enough::Yes {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// By number alone: another index would have to be sorted.
+fn waiting_statement(columns: &str, conditions: &str) -> String {
+    format!(
+        "SELECT {columns} FROM feedback NOT INDEXED CROSS JOIN projects ON projects.id = project_id
+         WHERE number > (SELECT until FROM feedback_searchable) AND number <= ? AND {conditions} ORDER BY number DESC"
+    )
+}
+
+fn indexed_statement(columns: &str) -> String {
+    format!(
+        "SELECT {columns} FROM feedback_search CROSS JOIN feedback ON number = feedback_search.rowid
+         CROSS JOIN projects ON projects.id = project_id
+         WHERE feedback_search MATCH ? AND feedback_search.rowid <= ? ORDER BY feedback_search.rowid DESC"
+    )
+}
+
+/// Whether a search can end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Enough {
+    Yes,
+    No,
+}
+
+/// How many a search finds with a status, up to [`COUNT_MAX`].
+pub(super) fn count(
+    connection: &Connection,
+    search: &Search,
+    filter: &FeedbackFilter,
+) -> Result<u64, StoreError> {
+    let mut found = 0;
+    look(
+        connection,
+        search,
+        filter,
+        None,
+        "message, email, feedback.url",
+        |_| {
+            found += 1;
+            Ok(if found == COUNT_MAX {
+                Enough::Yes
+            } else {
+                Enough::No
+            })
+        },
+    )?;
+    Ok(found)
+}
+
+/// The number of the last feedback before an id: numbers have the order of ids.
+fn last_before(connection: &Connection, before: Option<&str>) -> Result<Option<i64>, StoreError> {
+    match before {
+        None => Ok(Some(i64::MAX)),
+        Some(id) => sql::first(
+            connection,
+            "SELECT number FROM feedback WHERE id < ?1 ORDER BY id DESC LIMIT 1",
+            [id],
+            |row| row.get(0),
+        ),
+    }
+}
+
+/// What the index is asked: it never holds more of what a person wrote than letters, digits and quotes of ours.
+fn expression(search: &Search, filter: &FeedbackFilter) -> String {
+    let mut words: Vec<String> = search.grams().iter().map(|gram| written(gram)).collect();
+    if filter.project.is_some() || filter.status.is_some() {
+        words.push(filter_word(
+            filter.project.as_ref().map(ProjectId::as_str),
+            filter.status.map(Status::as_str),
+        ));
+    }
+    format!("\"{}\"", words.join("\" AND \""))
+}
+
+/// The word by which the index knows a project, a status or both; longer than any gram.
+fn filter_word(project: Option<&str>, status: Option<&str>) -> String {
+    let names = [project, status].into_iter().flatten();
+    let letters = names
+        .flat_map(str::chars)
+        .filter(char::is_ascii_alphanumeric);
+    format!("filter{}", letters.collect::<String>())
+}
+
+/// A gram as the index takes it for one word: ASCII signs would part it, so they stand among the private characters.
+fn written(gram: &str) -> String {
+    let sign = |letter: char| match letter {
+        'a'..='z' | '0'..='9' | '\u{80}'.. => letter,
+        _ => char::from_u32(0xE000 + u32::from(letter)).unwrap_or(letter),
+    };
+    gram.chars().map(sign).collect()
+}
+
+/// Teaches a writing connection the functions that the schema's triggers use.
+pub(super) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8
+        | FunctionFlags::SQLITE_DETERMINISTIC
+        | FunctionFlags::SQLITE_INNOCUOUS;
+    connection.create_scalar_function("search_status", 2, flags, status_words)?;
+    connection.create_scalar_function("search_grams", 5, flags, |given| {
+        let mut grams = BTreeSet::new();
+        for index in 2..5 {
+            if let Some(text) = given.get::<Option<String>>(index)? {
+                search::grams(&text, &mut grams);
+            }
+        }
+        let mut words = status_words(given)?;
+        words.push(' ');
+        words.push_str(&filter_word(Some(&given.get::<String>(0)?), None));
+        for gram in grams {
+            words.push(' ');
+            words.push_str(&written(&gram));
+        }
+        Ok(words)
+    })
+}
+
+/// The words that change with a status; of a function's first two arguments, project and status.
+fn status_words(given: &Context<'_>) -> rusqlite::Result<String> {
+    let (project, status): (String, String) = (given.get(0)?, given.get(1)?);
+    Ok(format!(
+        "{} {}",
+        filter_word(None, Some(&status)),
+        filter_word(Some(&project), Some(&status))
+    ))
+}
+
+#[cfg(test)]
+mod tests;

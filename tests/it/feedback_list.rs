@@ -1,0 +1,361 @@
+//! `/feedback` by plain links and forms: tabs, filters, search, pages, one opened, several at once, undo, delete.
+
+use serde_json::{Value, json};
+
+use crate::support::api::{Api, text};
+use crate::support::app::{ADMIN, App, PASSWORD};
+use crate::support::forms::Form;
+use crate::support::pages::{Page, Visitor};
+use crate::support::receiver::Receiver;
+
+/// The forms that stand in the row of a feedback, by a button of theirs.
+#[track_caller]
+fn form_of(page: &Page, id: &str, button: &str) -> Form {
+    let mut forms = page.forms_with(button);
+    forms.retain(|form| form.press(button).action.contains(id));
+    assert_eq!(forms.len(), 1, "{button} of {id}: {:?}", page.answer);
+    forms.remove(0)
+}
+
+fn status(api: &Api, feedback: &Value) -> String {
+    let path = format!("/api/v1/feedback/{}", text(feedback, "id"));
+    text(&api.get(&path).expect(200).json(), "status").to_owned()
+}
+
+/// The events of `feedback.updated` that a webhook was to hear of: from which status to which, oldest first.
+fn updates(api: &Api, webhook: &Value) -> Vec<(String, String)> {
+    let mut told = Vec::new();
+    for delivery in api.deliveries(webhook).iter().rev() {
+        if delivery["event"] == "feedback.updated" {
+            let detail = api.delivery_in_state(text(delivery, "id"), "delivered");
+            let body: Value = serde_json::from_str(text(&detail["request"], "body")).unwrap();
+            let data = &body["data"];
+            told.push((
+                text(data, "previousStatus").to_owned(),
+                text(&data["feedback"], "status").to_owned(),
+            ));
+        }
+    }
+    told
+}
+
+/// Follows the link with this text.
+#[track_caller]
+fn press_link(visitor: &mut Visitor, page: &Page, link: &str) -> Page {
+    let to = page
+        .link(link)
+        .unwrap_or_else(|| panic!("no link {link:?}: {:?}", page.answer));
+    visitor.fetch("GET", &to, &[], None).expect(200)
+}
+
+#[test]
+fn tabs_count_by_status_and_lead_to_what_they_count() {
+    let app = App::start();
+    let api = app.api();
+    api.project("Shop");
+    api.project("Docs");
+    for number in 0..3 {
+        api.feedback("shop", &format!("shop {number}"));
+    }
+    let resolved = api.feedback("docs", "docs 0");
+    api.set_status(&resolved, "RESOLVED");
+    let mut ada = app.signed_in();
+    let page = ada.get("/feedback").expect(200);
+    for tab in ["All4", "New3", "Reviewed0", "Resolved1"] {
+        assert!(page.link(tab).is_some(), "{tab}");
+    }
+    let page = press_link(&mut ada, &page, "Resolved1");
+    assert!(page.text().contains("docs 0") && !page.text().contains("shop 0"));
+    let filter = page.form_with("Show");
+    assert_eq!(filter.value("Status"), "RESOLVED");
+    let page = ada
+        .submit(&filter.fill("Project", "shop").press("Show"))
+        .expect(200);
+    assert!(page.text().contains("Nothing matches"));
+    for tab in ["All3", "New3", "Resolved0"] {
+        assert!(page.link(tab).is_some(), "{tab}");
+    }
+    let page = press_link(&mut ada, &page, "Clear the filter");
+    assert!(page.text().contains("docs 0") && page.text().contains("shop 0"));
+}
+
+#[test]
+fn a_search_finds_words_of_message_email_and_page_and_marks_them() {
+    let app = App::start();
+    let api = app.api();
+    api.project("Shop");
+    let body = json!({"project": "shop", "message": "The <b>Submit</b> button", "email": "sam@example.com",
+        "url": "https://shop.example/checkout"});
+    api.post("/api/v1/feedback", body).expect(201);
+    api.feedback("shop", "Another thing");
+    let mut ada = app.signed_in();
+    for (searched, marked) in [
+        ("submit", "&lt;b&gt;<mark>Submit</mark>&lt;"),
+        ("sam@", "<mark>sam@</mark>example.com"),
+        ("checkout butt", "/<mark>checkout</mark>"),
+    ] {
+        let form = ada.get("/feedback").form_with("Show");
+        let page = ada
+            .submit(&form.fill("Search", searched).press("Show"))
+            .expect(200);
+        let html = page
+            .answer
+            .text
+            .replace("&#60;", "&lt;")
+            .replace("&#62;", "&gt;");
+        assert!(html.contains(marked), "{searched}: {html}");
+        assert!(!page.text().contains("Another thing"));
+        assert!(page.link("All1").is_some(), "what is found is counted");
+        let path = format!("/api/v1/feedback?q={}", searched.replace(' ', "%20"));
+        let listed = api.get(&path).expect(200).json();
+        assert_eq!(listed["data"].as_array().unwrap().len(), 1, "{listed}");
+    }
+    for broken in ["%22", "*", "NEAR(", "%00", "a%20AND", "'"] {
+        ada.get(&format!("/feedback?q={broken}")).expect(200);
+        api.get(&format!("/api/v1/feedback?q={broken}")).expect(200);
+    }
+}
+
+#[test]
+fn a_long_list_is_read_page_by_page_and_back_to_the_newest() {
+    let app = App::start();
+    let api = app.api();
+    api.project("Shop");
+    for number in 0..60 {
+        api.feedback("shop", &format!("message {number:02}."));
+    }
+    let mut ada = app.signed_in();
+    let mut page = ada.get("/feedback?q=message&status=NEW").expect(200);
+    let mut shown = Vec::new();
+    loop {
+        let text = page.text();
+        shown.extend(
+            (0..60)
+                .rev()
+                .filter(|number| text.contains(&format!("message {number:02}."))),
+        );
+        if page.link("Older").is_none() {
+            break;
+        }
+        page = press_link(&mut ada, &page, "Older");
+    }
+    assert_eq!(shown, (0..60).rev().collect::<Vec<_>>());
+    let page = press_link(&mut ada, &page, "Newest");
+    assert!(page.text().contains("message 59.") && page.link("Newest").is_none());
+}
+
+#[test]
+fn a_change_can_be_undone_and_each_of_both_is_an_event_of_its_own() {
+    let (app, receiver) = (App::start(), Receiver::ok());
+    let api = app.api();
+    api.project("Shop");
+    let webhook = api.webhook(&receiver.url("/"));
+    let feedback = api.feedback("shop", "Hello");
+    let id = text(&feedback, "id");
+    let mut ada = app.signed_in();
+    let page = ada.get("/feedback?status=NEW").expect(200);
+    let page = ada.submit_and_follow(&form_of(&page, id, "Resolved").press("Resolved"));
+    assert!(page.text().contains("Marked as resolved."));
+    assert_eq!(status(&api, &feedback), "RESOLVED");
+    let undo = page.form_with("Undo").press("Undo");
+    let page = ada.submit_and_follow(&undo);
+    assert!(
+        page.text().contains("Undone.") && page.text().contains("Hello"),
+        "back in its list"
+    );
+    assert_eq!(status(&api, &feedback), "NEW");
+    let both = [("NEW", "RESOLVED"), ("RESOLVED", "NEW")].map(|(a, b)| (a.into(), b.into()));
+    assert_eq!(updates(&api, &webhook), both);
+
+    // What somebody else has changed since stays as they left it.
+    let page = ada.submit_and_follow(&form_of(&page, id, "Resolved").press("Resolved"));
+    let undo = page.form_with("Undo").press("Undo");
+    api.set_status(&feedback, "REVIEWED");
+    let page = ada.submit_and_follow(&undo);
+    assert!(page.text().contains("Nothing to undo"), "{}", page.text());
+    assert_eq!(status(&api, &feedback), "REVIEWED");
+    // The status that it has already is no change, and nothing to undo.
+    let page = ada.get("/feedback");
+    let page = ada.submit_and_follow(&form_of(&page, id, "Reviewed").press("Reviewed"));
+    assert!(page.forms_with("Undo").is_empty());
+}
+
+#[test]
+fn several_are_changed_at_once_with_an_event_each_and_undone_together() {
+    let (app, receiver) = (App::start(), Receiver::ok());
+    let api = app.api();
+    api.project("Shop");
+    let webhook = api.webhook(&receiver.url("/"));
+    let all: Vec<Value> = (0..3)
+        .map(|n| api.feedback("shop", &format!("number {n}")))
+        .collect();
+    api.set_status(&all[2], "RESOLVED");
+    let mut ada = app.signed_in();
+    let page = ada.get("/feedback").expect(200);
+    let none = page.form_with("Mark as resolved").press("Mark as resolved");
+    assert!(
+        ada.submit_and_follow(&none)
+            .text()
+            .contains("Nothing is selected.")
+    );
+    let page = press_link(&mut ada, &page, "Select all on this page");
+    let resolve = page.form_with("Mark as resolved").press("Mark as resolved");
+    let page = ada.submit_and_follow(&resolve);
+    assert!(
+        page.text().contains("2 marked as resolved."),
+        "{}",
+        page.text()
+    );
+    assert!(all.iter().all(|one| status(&api, one) == "RESOLVED"));
+    let page = ada.submit_and_follow(&page.form_with("Undo").press("Undo"));
+    assert!(page.text().contains("Undone."));
+    let after: Vec<String> = all.iter().map(|one| status(&api, one)).collect();
+    assert_eq!(
+        after,
+        ["NEW", "NEW", "RESOLVED"],
+        "what was so before stays so"
+    );
+    let told = updates(&api, &webhook);
+    assert_eq!(told.iter().filter(|(from, _)| from == "NEW").count(), 3);
+    assert_eq!(
+        told.iter().filter(|(from, _)| from == "RESOLVED").count(),
+        2
+    );
+}
+
+#[test]
+fn one_is_deleted_after_a_question_and_so_are_several() {
+    let app = App::start();
+    let api = app.api();
+    api.project("Shop");
+    let all: Vec<Value> = (0..4)
+        .map(|n| api.feedback("shop", &format!("spam {n}")))
+        .collect();
+    let count = || {
+        api.get("/api/v1/feedback").json()["data"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    let mut ada = app.signed_in();
+    let page = ada.get("/feedback?q=spam").expect(200);
+    let to = page.link("Delete feedback").unwrap();
+    let page = ada.fetch("GET", &to, &[], None).expect(200);
+    assert!(page.text().contains("Delete this feedback?"));
+    assert_eq!(count(), 4, "it is asked first");
+    let kept = press_link(&mut ada, &page, "Cancel");
+    assert!(!kept.text().contains("Delete this feedback?"));
+    let page = ada.submit_and_follow(&page.form_with("Delete").press("Delete"));
+    assert!(page.text().contains("Deleted."));
+    assert_eq!((count(), page.at.contains("q=spam")), (3, true));
+
+    let form = ada.get("/feedback?select=all").form_with("Delete selected");
+    let asked = ada.submit(&form.press("Delete selected"));
+    let page = ada.follow(&asked).expect(200);
+    assert!(page.text().contains("Delete these 3?"));
+    let confirm = page.form_with("Delete").press("Delete");
+    let page = ada.submit_and_follow(&confirm);
+    assert!(page.text().contains("3 deleted.") && page.text().contains("Waiting for the first…"));
+    assert_eq!(count(), 0);
+    assert!(
+        ada.submit_and_follow(&confirm)
+            .text()
+            .contains("deleted already")
+    );
+    for feedback in &all {
+        ada.get(&format!("/feedback/{}", text(feedback, "id")))
+            .expect(404);
+    }
+}
+
+#[test]
+fn an_opened_one_shows_all_of_it_its_history_and_for_admins_the_deliveries_it_caused() {
+    let (app, receiver) = (App::without_retries(), Receiver::status(500));
+    let api = app.api();
+    api.project("Shop");
+    let webhook = api.webhook(&receiver.url("/hook"));
+    let body = json!({"project": "shop", "message": "First line\nlast line", "email": "sam@example.com",
+        "url": "https://shop.example/checkout?step=2", "metadata": {"browser": "Firefox", "cart": {"items": 2}}});
+    let feedback = api.post("/api/v1/feedback", body).expect(201).json();
+    let id = text(&feedback, "id");
+    api.set_status(&feedback, "REVIEWED");
+    for delivery in api.deliveries(&webhook) {
+        api.delivery_in_state(text(&delivery, "id"), "failed");
+    }
+    app.add_user("bob@example.com", "member");
+    let mut bob = app.visitor();
+    bob.sign_in("bob@example.com", PASSWORD);
+    let mut ada = app.signed_in();
+    let page = ada.get("/feedback").expect(200);
+    ada.submit_and_follow(&form_of(&page, id, "Resolved").press("Resolved"));
+    let here = format!("/feedback?open={id}");
+    for at in [format!("/feedback/{id}"), here] {
+        let page = ada.get(&at).expect(200);
+        let shown = page.text();
+        for words in [
+            "last line",
+            "https://shop.example/checkout?step=2",
+            "browser",
+            "Firefox",
+            "{\"items\":2}",
+            "New → Reviewed by ada@example.com , token tests",
+            "Reviewed → Resolved by ada@example.com",
+            "Failed",
+        ] {
+            assert!(shown.contains(words), "{words}: {shown}");
+        }
+        assert!(
+            shown.contains(&receiver.url("/hook")),
+            "the webhook by its address"
+        );
+        assert!(page.answer.text.contains("mailto:sam@example.com"));
+        let page = press_link(&mut ada, &page, "feedback.created");
+        assert!(page.at.contains("/deliveries/dlv_"));
+        let page = bob.get(&at).expect(200);
+        assert!(page.text().contains("New → Reviewed"));
+        assert!(
+            !page.text().contains(&receiver.url("/hook")),
+            "not for members"
+        );
+    }
+    // From its own page one stays there.
+    let page = bob.get(&format!("/feedback/{id}")).expect(200);
+    let page = bob.submit_and_follow(&form_of(&page, id, "New").press("New"));
+    assert_eq!(page.at, format!("/feedback/{id}"));
+    let page = bob.submit_and_follow(&page.form_with("Undo").press("Undo"));
+    assert_eq!(page.at, format!("/feedback/{id}"));
+    assert!(
+        page.text().contains("by bob@example.com"),
+        "{ADMIN} and others"
+    );
+    bob.get("/feedback/fb_00000000000000000000000000")
+        .expect(404);
+}
+
+#[test]
+fn where_there_is_nothing_the_page_leads_on() {
+    let app = App::start();
+    app.add_user("bob@example.com", "member");
+    let mut bob = app.visitor();
+    bob.sign_in("bob@example.com", PASSWORD);
+    let mut ada = app.signed_in();
+    let page = ada.get("/feedback").expect(200);
+    assert_eq!(
+        page.link("Make the first one").as_deref(),
+        Some("/settings/projects?add")
+    );
+    assert!(bob.get("/feedback").link("Make the first one").is_none());
+
+    app.api().project("My Shop");
+    let page = ada.get("/feedback").expect(200);
+    let snippet = format!(
+        "<script src=\"{}/widget.js\" data-project=\"my-shop\" defer></script>",
+        app.url
+    );
+    assert!(page.text().contains(&snippet), "{}", page.text());
+    assert!(page.text().contains("Waiting for the first…"));
+    app.api().feedback("my-shop", "Hello");
+    let page = ada.get("/feedback?q=absent").expect(200);
+    let page = press_link(&mut ada, &page, "Clear the filter");
+    assert!(page.text().contains("Hello"));
+}
