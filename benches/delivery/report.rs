@@ -1,0 +1,221 @@
+//! The results: a table for people, JSON for programs; of each figure minimum, median and maximum of the runs.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::figures::{Figure, Run};
+use crate::workloads::Workload;
+
+/// A workload with its runs.
+pub struct Measured {
+    pub key: &'static str,
+    title: &'static str,
+    runs: Vec<Run>,
+}
+
+/// One line of the table.
+struct Row<'a> {
+    figure: &'a Figure,
+    /// In the order of the runs.
+    values: Vec<f64>,
+}
+
+impl Row<'_> {
+    fn sorted(&self) -> Vec<f64> {
+        sorted(self.values.clone())
+    }
+}
+
+fn sorted(mut values: Vec<f64>) -> Vec<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    values
+}
+
+/// Of sorted values; of an even number of them the lower one of the two in the middle.
+fn median(sorted: &[f64]) -> f64 {
+    let middle = sorted.len().saturating_sub(1) / 2;
+    sorted.get(middle).copied().unwrap_or(0.0)
+}
+
+impl Measured {
+    pub fn new(workload: &Workload, runs: Vec<Run>) -> Self {
+        Self {
+            key: workload.key,
+            title: workload.title,
+            runs,
+        }
+    }
+
+    fn rows(&self) -> Vec<Row<'_>> {
+        let mut rows: Vec<Row<'_>> = Vec::new();
+        for figure in self.runs.iter().flat_map(|run| &run.figures) {
+            match rows.iter_mut().find(|row| row.figure.name == figure.name) {
+                Some(row) => row.values.push(figure.value),
+                None => rows.push(Row {
+                    figure,
+                    values: vec![figure.value],
+                }),
+            }
+        }
+        rows
+    }
+
+    /// CPU seconds for 1,000 deliveries by thread: the median of the runs.
+    pub fn threads(&self) -> Vec<(String, f64)> {
+        let mut all: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for (name, cpu) in self.runs.iter().flat_map(|run| &run.threads) {
+            all.entry(name).or_default().push(*cpu);
+        }
+        let of_all = |(name, values): (&str, Vec<f64>)| (name.to_owned(), median(&sorted(values)));
+        let mut threads: Vec<_> = all.into_iter().map(of_all).collect();
+        threads.sort_unstable_by(|a, b| b.1.total_cmp(&a.1));
+        threads
+    }
+
+    /// The curve of the last run.
+    pub fn curve(&self) -> &[(f64, f64)] {
+        self.runs.last().map_or(&[], |run| &run.curve)
+    }
+
+    /// The median of a figure.
+    pub fn median(&self, name: &str) -> Option<f64> {
+        let rows = self.rows();
+        let row = rows.iter().find(|row| row.figure.name == name)?;
+        Some(median(&row.sorted()))
+    }
+
+    fn notes(&self) -> Vec<&str> {
+        let mut notes: Vec<&str> = Vec::new();
+        for note in self.runs.iter().flat_map(|run| &run.notes) {
+            if !notes.contains(&note.as_str()) {
+                notes.push(note);
+            }
+        }
+        notes
+    }
+
+    /// As Markdown, so that it can stand in a document as it is.
+    pub fn table(&self) -> String {
+        let mut lines = vec![
+            format!("## {}: {}", self.key.to_uppercase(), self.title),
+            String::new(),
+        ];
+        let mut cells = vec![["figure", "min", "median", "max", "unit", "goal"].map(str::to_owned)];
+        for row in self.rows() {
+            let values = row.sorted();
+            let ends = values.first().zip(values.last());
+            let (min, max) = ends.map_or((0.0, 0.0), |(min, max)| (*min, *max));
+            cells.push([
+                row.figure.name.clone(),
+                number(min),
+                number(median(&values)),
+                number(max),
+                row.figure.unit.to_owned(),
+                row.figure.goal.to_owned(),
+            ]);
+        }
+        for (name, cpu) in self.threads() {
+            let name = format!("CPU per 1,000: {name}");
+            let unit = "s".to_owned();
+            cells.push([
+                name,
+                String::new(),
+                number(cpu),
+                String::new(),
+                unit,
+                String::new(),
+            ]);
+        }
+        lines.extend(aligned(&cells));
+        lines.extend(self.notes().iter().map(|note| format!("\n{note}.")));
+        lines.push(String::new());
+        lines.join("\n")
+    }
+
+    fn json(&self) -> Value {
+        let figures: Vec<Value> = self
+            .rows()
+            .iter()
+            .map(|row| {
+                let values = row.sorted();
+                json!({
+                    "name": row.figure.name,
+                    "unit": row.figure.unit,
+                    "goal": row.figure.goal,
+                    "min": values.first(),
+                    "median": median(&values),
+                    "max": values.last(),
+                    "values": row.values,
+                })
+            })
+            .collect();
+        let threads: Vec<Value> = self
+            .threads()
+            .iter()
+            .map(|(name, cpu)| json!({ "name": name, "cpuPer1000": cpu }))
+            .collect();
+        json!({
+            "workload": self.key,
+            "title": self.title,
+            "figures": figures,
+            "threads": threads,
+            "curve": self.curve(),
+            "notes": self.notes(),
+        })
+    }
+}
+
+pub fn json(machine: &Value, how: &Value, all: &[Measured]) -> Value {
+    let workloads: Vec<Value> = all.iter().map(Measured::json).collect();
+    json!({ "machine": machine, "how": how, "workloads": workloads })
+}
+
+fn aligned(cells: &[[String; 6]]) -> Vec<String> {
+    let width = |column: usize| {
+        let chars = cells.iter().map(|row| row[column].chars().count());
+        chars.max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..6).map(width).collect();
+    let line = |row: &[String; 6]| {
+        let cell = |(column, text): (usize, &String)| {
+            let space = " ".repeat(widths[column] - text.chars().count());
+            let is_number = (1..4).contains(&column);
+            let (left, right) = if is_number {
+                (space.as_str(), "")
+            } else {
+                ("", space.as_str())
+            };
+            format!("{left}{text}{right}")
+        };
+        let cells: Vec<String> = row.iter().enumerate().map(cell).collect();
+        format!("| {} |", cells.join(" | "))
+    };
+    let rule = |column: usize| {
+        let is_number = (1..4).contains(&column);
+        let dashes = "-".repeat(widths[column].max(3) - usize::from(is_number));
+        if is_number {
+            format!("{dashes}:")
+        } else {
+            dashes
+        }
+    };
+    let rules: Vec<String> = (0..6).map(rule).collect();
+    let mut lines = vec![line(&cells[0]), format!("| {} |", rules.join(" | "))];
+    lines.extend(cells[1..].iter().map(line));
+    lines
+}
+
+/// Three or four digits that count.
+pub fn number(value: f64) -> String {
+    let size = value.abs();
+    if size >= 100.0 || value.fract() == 0.0 {
+        format!("{value:.0}")
+    } else if size >= 10.0 {
+        format!("{value:.1}")
+    } else if size >= 1.0 {
+        format!("{value:.2}")
+    } else {
+        format!("{value:.4}")
+    }
+}
