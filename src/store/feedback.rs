@@ -230,7 +230,7 @@ pub(super) fn take_words_out_of_the_log(
     feedback_id: &str,
 ) -> Result<(), StoreError> {
     const ITS_EVENTS: &str = "(SELECT id FROM events WHERE feedback_id = ?1)";
-    sql::run(
+    let canceled = sql::run(
         write,
         &format!(
             "UPDATE deliveries SET state = 'canceled', due_at = NULL, finished_at = ?2
@@ -238,6 +238,9 @@ pub(super) fn take_words_out_of_the_log(
         ),
         params![feedback_id, write.now.millis()],
     )?;
+    if canceled > 0 {
+        write.outbox_changed();
+    }
     for statement in [
         format!("UPDATE deliveries SET request_headers = NULL WHERE event_id IN {ITS_EVENTS}"),
         format!(

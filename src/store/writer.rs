@@ -8,6 +8,7 @@
 use std::any::Any;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -36,6 +37,7 @@ pub(super) struct Write<'a> {
 pub(super) struct Wakes {
     pub(super) deliveries: Arc<Notify>,
     pub(super) health: Arc<Notify>,
+    pub(super) outbox_generation: Arc<AtomicU64>,
 }
 
 /// Whom the jobs of a batch want to wake.
@@ -43,6 +45,7 @@ pub(super) struct Wakes {
 struct Woken {
     deliveries: bool,
     health: bool,
+    outbox_changed: bool,
 }
 
 impl Write<'_> {
@@ -53,6 +56,11 @@ impl Write<'_> {
     /// After the commit, the delivery loop looks for what is due.
     pub(super) fn wake_deliveries(&mut self) {
         self.wake.deliveries = true;
+    }
+
+    /// After the commit, and before it is answered, what was read of the outbox counts for nothing any more.
+    pub(super) fn outbox_changed(&mut self) {
+        self.wake.outbox_changed = true;
     }
 
     /// After the commit, it is looked whether somebody has to be told of a webhook's health.
@@ -249,6 +257,9 @@ impl State {
         }
         let mut woken = Woken::default();
         let fault = self.transaction(&mut batch, &mut woken).err();
+        if fault.is_none() && woken.outbox_changed {
+            self.wakes.outbox_generation.fetch_add(1, Ordering::Release);
+        }
         if fault.is_none() && woken.deliveries {
             self.wakes.deliveries.notify_one();
         }
