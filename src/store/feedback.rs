@@ -288,6 +288,9 @@ fn take_words_out_of_the_log(
         ),
         params![feedback_id, write.now.millis()],
     )?;
+    if canceled > 0 {
+        write.outbox_changed();
+    }
     let empty = |statement: &str| sql::run(write, statement, [feedback_id]);
     empty(&format!(
         "UPDATE deliveries SET request_headers = NULL WHERE event_id IN {ITS_EVENTS}"
