@@ -260,7 +260,7 @@ impl Worker {
             // Any other fault may pass; until then the rows are due, and would be sent again.
             Err(error) => {
                 if !self.unstored {
-                    tracing::error!(%error, "attempts cannot be stored; nothing is sent until they are");
+                    tracing::error!(%error, "an attempt cannot be stored; nothing is sent until it is");
                 }
                 self.unstored = true;
                 return self.record_batch(batch, STORE_RETRY);
