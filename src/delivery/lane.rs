@@ -18,8 +18,6 @@ const SLOTS: usize = 16;
 const SLOTS_WHEN_SLOW: usize = 1;
 /// How many deliveries are read ahead, so that the outbox is not asked for each.
 const AHEAD: usize = 64;
-/// How many may wait to be recorded, until nothing more is sent.
-const UNRECORDED: usize = 512;
 /// A client that was not used for this long is dropped, and with it sockets that the endpoint has closed.
 pub(super) const IDLE: Duration = Duration::from_secs(6);
 
@@ -106,8 +104,7 @@ impl Lane {
     /// always there: nobody is kept waiting by what others have in flight.
     pub(super) fn take(&mut self, free: usize) -> Option<(DueDelivery, Rc<Target>, Rc<Endpoint>)> {
         let most = if self.slow { SLOTS_WHEN_SLOW } else { SLOTS };
-        let unrecorded = self.taken.len() - self.ready.len() - self.slots;
-        let room = self.slots < most && (free > 0 || self.slots == 0) && unrecorded < UNRECORDED;
+        let room = self.slots < most && (free > 0 || self.slots == 0);
         if self.holds > 0 || !room {
             return None;
         }

@@ -26,6 +26,8 @@ use crate::store::{Attempted, Due, Finished, Store, StoreError};
 
 /// How many attempts all webhooks together may have in flight; each has its first slot beyond that.
 const SLOTS: usize = 512;
+/// How many attempts may wait to be recorded, until nothing more is sent.
+const UNRECORDED: usize = 1024;
 /// How many attempts are recorded at once, so that nobody else's write waits long for them.
 const RECORDED_AT_ONCE: usize = 128;
 /// How long to wait before reading or storing is tried again after it failed.
@@ -135,7 +137,7 @@ impl Worker {
 
     /// Sends what was read and has a slot.
     fn send(&mut self) {
-        if self.unstored {
+        if self.unstored || self.ended.len() >= UNRECORDED {
             return;
         }
         if self.store.outbox_generation() != self.generation {

@@ -113,8 +113,8 @@ impl Store {
                     Box::new(page.before().to_owned()),
                 ];
                 if let Some(state) = filter.state {
-                    statement.push_str(" AND state = ?");
-                    values.push(Box::new(state.as_str()));
+                    // In words, not as a value: an index of some states only is used where the state is known.
+                    statement.push_str(&format!(" AND state = '{}'", state.as_str()));
                 }
                 if let Some(event) = filter.event {
                     statement.push_str(" AND type = ?");

@@ -2,21 +2,21 @@
 //!
 //! Both would come to light later, in the middle of somebody's request; at the start there is a person who can mend it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::open::{OpenError, VERSION};
 
-/// How long the look through the database may take: what is larger than can be read in that time is looked through in
-/// part, and wholly by `miniback check`.
-const LOOK: Duration = Duration::from_secs(3);
+/// How long a start waits for the look through the database. What is larger than can be read in that time is served
+/// meanwhile, and looked through to its end beside it.
+const LOOK: Duration = Duration::from_millis(60);
 
 /// Looks through the pages for damage, and writes one of them.
 pub(super) fn prove(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let verdict = look_through(connection).map_err(|error| explain(error, path))?;
+    let verdict = look_through(connection, path).map_err(|error| explain(error, path))?;
     if let Some(what) = verdict {
         return Err(OpenError::Damaged {
             path: path.to_owned(),
@@ -48,7 +48,7 @@ pub(super) fn explain(error: rusqlite::Error, path: &Path) -> OpenError {
 }
 
 /// What is wrong, if anything is found in time.
-fn look_through(connection: &Connection) -> rusqlite::Result<Option<String>> {
+fn look_through(connection: &Connection, path: &Path) -> rusqlite::Result<Option<String>> {
     let interrupt = connection.get_interrupt_handle();
     let (done, ended) = mpsc::channel::<()>();
     let timer = std::thread::spawn(move || {
@@ -56,19 +56,39 @@ fn look_through(connection: &Connection) -> rusqlite::Result<Option<String>> {
             interrupt.interrupt();
         }
     });
-    let verdict = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    let verdict = quick_check(connection);
     drop(done);
     // It has ended, or interrupts what has ended, which does nothing.
     let _ = timer.join();
     match verdict {
         Ok(verdict) => Ok((verdict != "ok").then_some(verdict)),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
-            tracing::info!(
-                "the database is large, and was looked through in part; `miniback check` looks at all of it"
-            );
+            look_on(path.to_owned());
             Ok(None)
         }
         Err(error) => Err(error),
+    }
+}
+
+fn quick_check(connection: &Connection) -> rusqlite::Result<String> {
+    connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+}
+
+/// Looks through all of it on a thread of its own, which ends with the process; damage is told in the log.
+fn look_on(path: PathBuf) {
+    let look = move || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let verdict = Connection::open_with_flags(&path, flags).and_then(|c| quick_check(&c));
+        match verdict {
+            Ok(verdict) if verdict == "ok" => tracing::debug!("the database is whole"),
+            Ok(what) => {
+                tracing::error!(what, "the database is damaged: stop, and restore a backup")
+            }
+            Err(error) => tracing::error!(%error, "the database could not be looked through"),
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("look".into()).spawn(look) {
+        tracing::warn!(%error, "the database is not looked through: there is no thread for it");
     }
 }
 
