@@ -147,6 +147,8 @@ pub async fn start(
         door,
     });
     let pages = web::Data::new(pages::WebState::new(clock));
+    let api_docs = serde_json::to_value(api::document("/")).map_err(std::io::Error::from)?;
+    let api_docs = web::Data::new(pages::ApiDocs::new(&api_docs));
     let timeout = options.delivery.timeout;
     let (app_site, app_pages) = (site.clone(), pages.clone());
     let server = HttpServer::new(move || {
@@ -154,6 +156,7 @@ pub async fn start(
         App::new()
             .app_data(app_site.clone())
             .app_data(app_pages.clone())
+            .app_data(api_docs.clone())
             .wrap(from_fn(request_id::name_requests))
             .configure(|config| beneath(config, &base_path))
             .configure(everything)

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use tokio::sync::watch;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// A point in time in whole milliseconds since the Unix epoch, UTC.
 ///
@@ -79,6 +82,19 @@ impl Serialize for Timestamp {
         serializer.collect_str(self)
     }
 }
+
+impl PartialSchema for Timestamp {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .description(Some("ISO 8601 in UTC, with milliseconds."))
+            .examples(["2025-10-31T12:34:56.789Z"])
+            .into()
+    }
+}
+
+impl ToSchema for Timestamp {}
 
 /// What "now" is, and how to wait for a later one.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::problem::Problem;
 use super::webhooks::NOT_FOUND;
@@ -10,8 +11,9 @@ use crate::server::Site;
 
 /// `events` = `delivered` + `pending` + `failed` + `canceled` + `unexplained`, which is 0. Counted since the webhook
 /// exists, tests included; what retention has removed from the log still counts.
-#[derive(Serialize)]
-struct View {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Accounting)]
+pub(super) struct View {
     events: u64,
     delivered: u64,
     pending: u64,
@@ -20,6 +22,12 @@ struct View {
     unexplained: i64,
 }
 
+/// Read what was made for a webhook
+///
+/// And what became of it: `events` = `delivered` + `pending` + `failed` + `canceled`.
+#[utoipa::path(get, path = "/api/v1/webhooks/{id}/accounting", operation_id = "getAccounting", tag = "Webhooks",
+    params(("id" = WebhookId, Path)),
+    responses((status = 200, description = "Its accounting", body = View)))]
 pub(super) async fn get(
     site: web::Data<Site>,
     id: web::Path<String>,

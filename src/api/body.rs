@@ -5,7 +5,7 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -142,6 +142,10 @@ fn explain(path: &str, text: &str) -> Invalid {
             format!("There is no member “{quoted}”; {expected}."),
         );
     }
+    // What serde_json says of a number where a name is expected.
+    if text == "expected value" {
+        return Invalid::field(path, "Expected a string: one of the names that stand here.");
+    }
     let text = without_value(&text.replace('`', ""));
     let mut characters = text.chars();
     let sentence = characters.next().map_or_else(String::new, |c| {
@@ -166,6 +170,24 @@ pub(super) fn named<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
+}
+
+/// A number without a fraction, or null. In JSON, `24.0` is one as well as `24`.
+pub(super) fn whole_number<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u32>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let value = number.as_f64().unwrap_or(f64::NAN);
+    if value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value) {
+        // Within the bounds, and whole: nothing is cut off.
+        Ok(Some(value as u32))
+    } else {
+        Err(D::Error::custom(format!(
+            "{number} is not a whole number of this range"
+        )))
+    }
 }
 
 #[cfg(test)]
@@ -209,6 +231,10 @@ mod tests {
         assert!(
             field_of(r#"{"name":"a","topics":["x"]}"#)
                 .starts_with("topics[0]: Unknown variant x, expected")
+        );
+        assert_eq!(
+            field_of(r#"{"name":"a","topics":[0]}"#),
+            "topics[0]: Expected a string: one of the names that stand here."
         );
         assert!(
             field_of(r#"{"name":"a","topics":null}"#).starts_with("topics: Invalid type: null")

@@ -14,27 +14,61 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::body::Json;
-use super::feedback::idempotency_key;
+use super::feedback::{idempotency_key, metadata_schema};
 use super::problem::Problem;
 use crate::domain::rate::Rate;
 use crate::server::Site;
 use crate::server::door::limits::{Left, Whose, whole_seconds};
-use crate::server::door::{Given, Refusal, Sender};
+use crate::server::door::{Answer, Given, Refusal, Sender};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Submission {
+    #[schema(example = "my-website")]
     project_slug: String,
+    #[schema(
+        min_length = 1,
+        max_length = 10000,
+        pattern = r"^[^\x00]*[^\s\x00][^\x00]*$",
+        example = "The submit button does nothing on my phone"
+    )]
     message: String,
+    #[schema(max_length = 254, format = "email", example = "sam@example.com")]
     email: Option<String>,
+    /// The page that it is about: http or https.
+    #[schema(
+        max_length = 2048,
+        pattern = "^[Hh][Tt][Tt][Pp][Ss]?://",
+        example = "https://example.com/checkout"
+    )]
     url: Option<String>,
+    /// At most 4 KiB; kept as the feedback’s metadata.
+    #[schema(schema_with = metadata_schema)]
     context: Option<Map<String, Value>>,
+    /// A field that people do not see: what is filled in is thrown away.
     website: Option<String>,
+    /// Comes with the widget and with the form of a project; may not be younger than 2 s.
     stamp: Option<String>,
 }
 
+/// Send feedback without a token
+///
+/// What the widget and forms on other sites send to. It has limits for an address and for a project; every answer may be
+/// read by any page.
+#[utoipa::path(post, path = "/api/feedback", operation_id = "submitFeedback", tag = "Feedback",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body within 24 h, it makes nothing twice. A key belongs to the project.", min_length = 1, max_length = 255)),
+    request_body = Submission,
+    responses(
+        (status = 201, description = "It is stored", body = Answer),
+        (status = 403, description = "The project is paused, or takes no feedback from this origin"),
+        (status = 409, description = "The feedback of this key is deleted"),
+        (status = 429, description = "Too much feedback from this address, or for this project"),
+        (status = 503, description = "The server is busy or restarting; try again"),
+        (status = 507, description = "The server’s disk is full"),
+    ))]
 pub(super) async fn take(
     site: web::Data<Site>,
     request: HttpRequest,

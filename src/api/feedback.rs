@@ -2,12 +2,15 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 use super::body::{Json, named};
 use super::guard::Caller;
-use super::lists::{List, Query};
+use super::lists::{List, Paging, Query};
 use super::problem::{Problem, answer_to_delete};
+use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
 use crate::domain::feedback::{self, Actor, Feedback, NewFeedback, ProjectSummary, Status};
 use crate::domain::id::FeedbackId;
@@ -17,35 +20,70 @@ use crate::server::{Site, tokens};
 use crate::store::{CreateFeedbackError, FeedbackFilter, Idempotency};
 
 const NOT_FOUND: Problem = Problem::NotFound("There is no such feedback.");
+/// Says that an answer is that of an earlier call.
+const IDEMPOTENCY_REPLAYED: &str = "Idempotency-Replayed";
 /// The longest `Idempotency-Key`, in bytes.
 const KEY_MAX_BYTES: usize = 255;
 
-#[derive(Deserialize)]
+pub(super) fn metadata_schema() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+        .description(Some("What else belongs to it; at most 4 KiB as JSON."))
+        .examples([json!({"plan": "pro"})])
+        .build()
+}
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewFeedback)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Create {
+    #[schema(value_type = IdOrSlug)]
     project: String,
+    /// Stored as it is sent. At least one character is no white space, and none is NUL.
+    #[schema(
+        min_length = 1,
+        max_length = 10000,
+        pattern = r"^[^\x00]*[^\s\x00][^\x00]*$",
+        example = "The submit button does nothing on my phone"
+    )]
     message: String,
+    /// One address to answer to.
+    #[schema(max_length = 254, format = "email", example = "sam@example.com")]
     email: Option<String>,
+    /// The page that it is about: http or https.
+    #[schema(
+        max_length = 2048,
+        pattern = "^[Hh][Tt][Tt][Pp][Ss]?://",
+        example = "https://example.com/checkout"
+    )]
     url: Option<String>,
+    #[schema(schema_with = metadata_schema, required = false)]
     metadata: Option<Map<String, Value>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = FeedbackChange)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Change {
+    #[schema(nullable = false, example = "RESOLVED")]
     #[serde(default, deserialize_with = "named")]
     status: Option<Status>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Feedback)]
 #[serde(rename_all = "camelCase")]
 struct View<'a> {
     id: &'a FeedbackId,
+    #[schema(example = "The submit button does nothing on my phone")]
     message: &'a str,
     status: Status,
     created_at: Timestamp,
+    #[schema(required = true, example = "sam@example.com")]
     email: Option<&'a str>,
+    #[schema(required = true, example = "https://example.com/checkout")]
     url: Option<&'a str>,
+    #[schema(schema_with = metadata_schema, required = true)]
     metadata: Option<&'a Map<String, Value>>,
     project: &'a ProjectSummary,
 }
@@ -70,6 +108,23 @@ fn render(feedback: &Feedback) -> String {
     serde_json::to_string(&View::of(feedback)).unwrap_or_default()
 }
 
+/// Send feedback
+///
+/// It is stored together with its deliveries before this answers. With an `Idempotency-Key`, the same call sent again
+/// within 24 hours gets the answer of the first one, marked by `Idempotency-Replayed: true`, and makes nothing; of two
+/// at once the second waits for the first. A key belongs to the token that sent it, and to this call.
+#[utoipa::path(post, path = "/api/v1/feedback", operation_id = "createFeedback", tag = "Feedback",
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
+        pattern = "^[ -~]+$", description = "A name of your choice for this call, by which it can be sent again safely.",
+        example = "order-4711-feedback")),
+    request_body = Create,
+    responses(
+        (status = 201, description = "The feedback", body = View,
+            headers(("Idempotency-Replayed" = bool, description = "`true` where this is the answer of an earlier call with the same `Idempotency-Key`; else it is not there."))),
+        (status = 403, description = "The project is paused, or the token may not do this"),
+        (status = 409, description = "What the `Idempotency-Key` made has been deleted since"),
+        (status = 422, description = "A field is wrong, the project is unknown, or the `Idempotency-Key` was used with another body"),
+    ))]
 pub(super) async fn create(
     site: web::Data<Site>,
     caller: Caller,
@@ -94,7 +149,7 @@ pub(super) async fn create(
     };
     checks.finish()?;
     let idempotency = idempotency(&request, &caller, &new)?;
-    let answer = site
+    let created = site
         .store
         .create_feedback(new, idempotency, render)
         .await
@@ -105,9 +160,15 @@ pub(super) async fn create(
             CreateFeedbackError::KeySpent => Problem::Conflict(error.to_string()),
             CreateFeedbackError::Store(error) => error.into(),
         })?;
-    Ok(HttpResponse::Created()
+    let location = site.links.to(&format!("/api/v1/feedback/{}", created.id));
+    let mut response = HttpResponse::Created();
+    response.insert_header(("Location", location));
+    if created.replayed {
+        response.insert_header((IDEMPOTENCY_REPLAYED, "true"));
+    }
+    Ok(response
         .content_type("application/json")
-        .body(answer))
+        .body(created.answer))
 }
 
 /// By which the call is known when it comes again.
@@ -142,12 +203,19 @@ pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, P
         })
 }
 
+/// List feedback
+#[utoipa::path(get, path = "/api/v1/feedback", operation_id = "listFeedback", tag = "Feedback",
+    params(Paging<FeedbackId>,
+        ("project" = Option<IdOrSlug>, Query, nullable = false, description = "Only of this project: its id or its slug."),
+        ("status" = Option<Status>, Query, nullable = false, description = "Only with this status."),
+        ("q" = Option<String>, Query, nullable = false, description = "Only what holds this text.", example = "button")),
+    responses((status = 200, description = "A page of feedback", body = List<View>)))]
 pub(super) async fn list(
     site: web::Data<Site>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let query = Query::of(&request)?;
-    let page = query.page("fb_")?;
+    let page = query.page::<FeedbackId>()?;
     let project = match query.get("project") {
         None => None,
         Some(name) => Some(
@@ -181,6 +249,10 @@ pub(super) async fn list(
     Ok(HttpResponse::Ok().json(list))
 }
 
+/// Show a feedback
+#[utoipa::path(get, path = "/api/v1/feedback/{id}", operation_id = "getFeedback", tag = "Feedback",
+    params(("id" = FeedbackId, Path)),
+    responses((status = 200, description = "The feedback", body = View)))]
 pub(super) async fn get(
     site: web::Data<Site>,
     id: web::Path<String>,
@@ -193,6 +265,12 @@ pub(super) async fn get(
     Ok(HttpResponse::Ok().json(View::of(&feedback)))
 }
 
+/// Change the status of a feedback
+///
+/// Any status may follow any. A change makes one event `feedback.updated`; the status that it has already makes none.
+#[utoipa::path(patch, path = "/api/v1/feedback/{id}", operation_id = "changeFeedback", tag = "Feedback",
+    params(("id" = FeedbackId, Path)), request_body = Change,
+    responses((status = 200, description = "The feedback as it is now", body = View)))]
 pub(super) async fn change(
     site: web::Data<Site>,
     caller: Caller,
@@ -213,6 +291,12 @@ pub(super) async fn change(
     Ok(HttpResponse::Ok().json(View::of(&feedback.ok_or(NOT_FOUND)?)))
 }
 
+/// Delete a feedback
+///
+/// Deliveries of it that are pending are canceled, and its words are taken out of the log.
+#[utoipa::path(delete, path = "/api/v1/feedback/{id}", operation_id = "deleteFeedback", tag = "Feedback",
+    params(("id" = FeedbackId, Path)),
+    responses((status = 204, description = "It is deleted")))]
 pub(super) async fn delete(
     site: web::Data<Site>,
     id: web::Path<String>,

@@ -1,13 +1,15 @@
-//! Who makes a call: the bearer token, and whether its user may do this (`server::access` weighs it).
+//! Who makes a call: its token, as `Authorization: Bearer …` or as `X-Api-Key: …`, and whether the token's user may do
+//! this (`server::access` weighs it).
 
 use std::future::{Ready, ready};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::http::header::AUTHORIZATION;
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError, web};
 
+use super::etag;
 use super::problem::Problem;
 use crate::domain::account::Token;
 use crate::server::access::{Needs, allows};
@@ -33,9 +35,12 @@ impl FromRequest for Caller {
     }
 }
 
+pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
 const MISSING: &str =
     "Send an API token: Authorization: Bearer mb_… (miniback token create makes one).";
 const UNKNOWN: &str = "This token is not known; it may have been revoked.";
+const AMBIGUOUS: &str = "Two different tokens were sent; send one.";
 
 /// Middleware of one route: lets pass who may do it.
 pub(super) async fn guard(
@@ -51,22 +56,33 @@ pub(super) async fn guard(
             Err(problem) => return Ok(request.into_response(problem.error_response())),
         }
     }
-    Ok(next.call(request).await?.map_into_boxed_body())
+    Ok(etag::tag(next.call(request).await?.map_into_boxed_body()))
+}
+
+/// The token that was sent. It may be sent in both headers; an `Authorization` of another scheme is not for us, but for
+/// a proxy that stands before us.
+fn token_in(headers: &HeaderMap) -> Result<&str, Problem> {
+    let bearers = headers.get_all(AUTHORIZATION).filter_map(|value| {
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token)
+    });
+    let keys = headers.get_all(X_API_KEY).map(|value| value.to_str());
+    let mut sent = bearers
+        .chain(keys.map(|key| key.unwrap_or_default()))
+        .map(str::trim);
+    let token = sent
+        .next()
+        .filter(|token| token.starts_with(tokens::API_TOKEN_PREFIX))
+        .ok_or(Problem::Unauthorized(MISSING))?;
+    // Which of two was meant is not for us to guess.
+    if sent.any(|other| other != token) {
+        return Err(Problem::Unauthorized(AMBIGUOUS));
+    }
+    Ok(token)
 }
 
 async fn caller(needs: Needs, request: &ServiceRequest) -> Result<Caller, Problem> {
-    let header = request
-        .headers()
-        .get(AUTHORIZATION)
-        .ok_or(Problem::Unauthorized(MISSING))?;
-    let token = header
-        .to_str()
-        .ok()
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim())
-        .filter(|token| token.starts_with(tokens::API_TOKEN_PREFIX))
-        .ok_or(Problem::Unauthorized(MISSING))?;
+    let token = token_in(request.headers())?;
     // `Site` is given to every app that is built; without it nothing could be answered anyway.
     let site = request
         .app_data::<web::Data<Site>>()

@@ -1,10 +1,16 @@
 //! Lists: `limit`, `cursor` and filters of the query, and the envelope of the answer.
 
+use std::marker::PhantomData;
+
 use actix_web::HttpRequest;
 use serde::Serialize;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::problem::Problem;
-use crate::domain::id::ulid_of;
+use crate::domain::id::{Id, ulid_of};
 use crate::store::{Page, PageRequest};
 
 const LIMIT_DEFAULT: usize = 25;
@@ -28,8 +34,8 @@ impl Query {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Page by `limit` and `cursor`; a cursor is the id (with this prefix) that ended the page before.
-    pub(super) fn page(&self, prefix: &str) -> Result<PageRequest, Problem> {
+    /// Page by `limit` and `cursor`; a cursor is the id that ended the page before.
+    pub(super) fn page<T: Id>(&self) -> Result<PageRequest, Problem> {
         let limit = match self.get("limit") {
             None => LIMIT_DEFAULT,
             Some(text) => Some(text)
@@ -45,7 +51,12 @@ impl Query {
         };
         let before = match self.get("cursor") {
             None => None,
-            Some(cursor) if cursor.starts_with(prefix) && ulid_of(cursor).is_some() => {
+            Some(cursor)
+                if cursor
+                    .strip_prefix(T::PREFIX)
+                    .is_some_and(|rest| rest.starts_with('_'))
+                    && ulid_of(cursor).is_some() =>
+            {
                 Some(cursor.to_owned())
             }
             Some(_) => {
@@ -59,10 +70,46 @@ impl Query {
     }
 }
 
-#[derive(Serialize)]
+/// What [`Query::page`] reads of a list of what has ids `T`, for the document.
+pub(super) struct Paging<T>(PhantomData<T>);
+
+impl<T: Id + PartialSchema> IntoParams for Paging<T> {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let parameter = |name: &str, description: &str, schema: RefOr<Schema>| {
+            ParameterBuilder::new()
+                .name(name)
+                .parameter_in(ParameterIn::Query)
+                .description(Some(description))
+                .schema(Some(schema))
+                .build()
+        };
+        let limit = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(1))
+            .maximum(Some(LIMIT_MAX))
+            .default(Some(LIMIT_DEFAULT.into()));
+        vec![
+            parameter(
+                "limit",
+                "How many there are at most on a page.",
+                limit.into(),
+            ),
+            parameter(
+                "cursor",
+                "The `nextCursor` of the page before; without it, the first page.",
+                T::schema(),
+            ),
+        ]
+    }
+}
+
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct List<T> {
+    /// Newest first.
     data: Vec<T>,
+    /// For `cursor`, to get the next page; null on the last one.
+    #[schema(required = true)]
     next_cursor: Option<String>,
 }
 

@@ -12,6 +12,11 @@ use crate::domain::feedback::Status;
 use crate::server::Site;
 use crate::store::{Metrics, WebhookMetrics};
 
+/// Read figures for Prometheus
+///
+/// Feedback by status, deliveries by state, and which webhooks fail, in Prometheus' text format.
+#[utoipa::path(get, path = "/metrics", operation_id = "getMetrics", tag = "Operations",
+    responses((status = 200, description = "The figures", body = String, content_type = "text/plain")))]
 pub(super) async fn get(site: web::Data<Site>) -> Result<HttpResponse, Problem> {
     let metrics = site.store.metrics().await?;
     let text = render(&metrics, site.clock.now());

@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::door::add_limits;
 use crate::domain::invalid::{FieldError, Invalid};
@@ -37,12 +38,21 @@ pub(super) enum Problem {
     Store(StoreError),
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Body<'a> {
+    #[schema(example = "about:blank")]
     r#type: &'static str,
+    /// The status in words.
+    #[schema(example = "Unprocessable Entity")]
     title: &'a str,
+    #[schema(example = 422)]
     status: u16,
+    /// One sentence for the person who can mend it.
+    #[schema(example = "Write a message: it is empty.")]
     detail: String,
+    /// With a 422: each field that is wrong; `field` is empty where it is the body as a whole.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<&'a [FieldError]>,
 }

@@ -6,7 +6,8 @@ use actix_web::{HttpResponse, ResponseError, Route, web};
 use super::guard::guard;
 use super::problem::Problem;
 use super::{
-    accounting, deliveries, door, feedback, metrics, projects, secrets, webhook_tests, webhooks,
+    accounting, deliveries, document, door, feedback, metrics, projects, secrets, webhook_tests,
+    webhooks,
 };
 use crate::server::access::Needs::{self, Admin, Member, Metrics, Nothing, Submit};
 use crate::server::routing::{
@@ -31,6 +32,7 @@ pub fn routes() -> Routes {
                 ))
                 .service(
                     scope("/v1")
+                        .service(call("/openapi.json", [get(Nothing, document::get)]))
                         .service(call(
                             "/projects",
                             [get(Member, projects::list), post(Admin, projects::create)],

@@ -2,8 +2,9 @@
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::body::OptionalJson;
+use super::body::{OptionalJson, whole_number};
 use super::problem::Problem;
 use super::webhooks::{NOT_FOUND, given_or_new};
 use crate::clock::Timestamp;
@@ -13,18 +14,32 @@ use crate::domain::webhook::{OVERLAP_MAX_HOURS, Secrets, WebhookError};
 use crate::server::Site;
 use crate::store::RotateError;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Rotation)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Rotate {
+    /// The next secret; one is made where it is left out.
+    #[schema(
+        pattern = "^[!-~]{16,128}$",
+        example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    )]
     secret: Option<String>,
+    /// For how long both are in force; 0, or left out: the next one takes effect at once.
+    #[schema(minimum = 0, maximum = 168, example = 24)]
+    #[serde(default, deserialize_with = "whole_number")]
     overlap_hours: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = WebhookSecrets)]
 #[serde(rename_all = "camelCase")]
 struct View<'a> {
+    #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
     secret: &'a str,
+    /// During an overlap: what follows it.
+    #[schema(required = true, example = json!(null))]
     next_secret: Option<&'a str>,
+    #[schema(required = true, example = json!(null))]
     overlap_ends_at: Option<Timestamp>,
 }
 
@@ -39,6 +54,10 @@ fn answer(secrets: &Secrets) -> HttpResponse {
         })
 }
 
+/// Show the secret of a webhook
+#[utoipa::path(get, path = "/api/v1/webhooks/{id}/secret", operation_id = "getSecret", tag = "Webhooks",
+    params(("id" = WebhookId, Path)),
+    responses((status = 200, description = "What it signs with", body = View)))]
 pub(super) async fn get(
     site: web::Data<Site>,
     id: web::Path<String>,
@@ -50,6 +69,13 @@ pub(super) async fn get(
     Ok(answer(&secrets.ok_or(NOT_FOUND)?))
 }
 
+/// Rotate the secret of a webhook
+///
+/// With an overlap, `X-Miniback-Signature` stays by the old secret until it ends, `X-Miniback-Signature-Next` is by the
+/// new one, and `webhook-signature` holds both. Rotating again ends an overlap first.
+#[utoipa::path(post, path = "/api/v1/webhooks/{id}/secret/rotate", operation_id = "rotateSecret", tag = "Webhooks",
+    params(("id" = WebhookId, Path)), request_body = Rotate,
+    responses((status = 200, description = "What it signs with now", body = View)))]
 pub(super) async fn rotate(
     site: web::Data<Site>,
     id: web::Path<String>,
@@ -81,6 +107,12 @@ pub(super) async fn rotate(
     ))
 }
 
+/// End the overlap of a rotation
+///
+/// Without an overlap this changes nothing.
+#[utoipa::path(post, path = "/api/v1/webhooks/{id}/secret/rotate/finish", operation_id = "finishRotation", tag = "Webhooks",
+    params(("id" = WebhookId, Path)),
+    responses((status = 200, description = "What it signs with now", body = View)))]
 pub(super) async fn finish(
     site: web::Data<Site>,
     id: web::Path<String>,

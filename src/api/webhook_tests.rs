@@ -2,6 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::body::Json;
 use super::guard::Caller;
@@ -12,22 +13,42 @@ use crate::domain::id::WebhookId;
 use crate::domain::invalid::Checks;
 use crate::server::Site;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = WebhookTestTarget)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Target {
+    #[schema(
+        max_length = 2048,
+        pattern = r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/\s]",
+        example = "https://api.example.com/webhooks/miniback"
+    )]
     url: String,
+    /// What to sign with; a throwaway one is made where it is left out.
+    #[schema(
+        pattern = "^[!-~]{16,128}$",
+        example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    )]
     secret: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = WebhookTestReport)]
 #[serde(rename_all = "camelCase")]
 struct View<'a> {
+    /// Whether it was answered with a 2xx in time.
     success: bool,
+    /// Null where no answer came.
+    #[schema(required = true, example = 200)]
     status: Option<u16>,
+    #[schema(value_type = u64, example = 84)]
     duration_ms: u128,
+    #[schema(example = "ok")]
     response_body: &'a str,
+    /// What failed, whose side it is on, and what to do about it; null for a success.
+    #[schema(required = true, example = json!(null))]
     error: Option<String>,
     /// The throwaway secret that signed it.
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,
 }
@@ -45,6 +66,13 @@ impl<'a> View<'a> {
     }
 }
 
+/// Test a webhook
+///
+/// Sends one signed `test` event now, also where it is switched off; nothing is tried again. Whatever connecting
+/// brings to light is a 200 with `success: false`.
+#[utoipa::path(post, path = "/api/v1/webhooks/{id}/test", operation_id = "testWebhook", tag = "Webhooks",
+    params(("id" = WebhookId, Path)),
+    responses((status = 200, description = "What came of it", body = View)))]
 pub(super) async fn saved(
     site: web::Data<Site>,
     caller: Caller,
@@ -63,6 +91,12 @@ pub(super) async fn saved(
     Ok(HttpResponse::Ok().json(View::of(&report)))
 }
 
+/// Test a URL that is not saved yet
+///
+/// A URL that may not be saved is a 422; whatever connecting brings to light is a 200 with `success: false`.
+#[utoipa::path(post, path = "/api/v1/webhooks/test", operation_id = "testUrl", tag = "Webhooks",
+    request_body = Target,
+    responses((status = 200, description = "What came of it", body = View)))]
 pub(super) async fn unsaved(
     site: web::Data<Site>,
     caller: Caller,

@@ -5,6 +5,7 @@ mod check;
 mod data;
 mod demo;
 mod listen;
+mod openapi;
 mod password;
 mod serve;
 mod token;
@@ -42,6 +43,7 @@ pub fn run() -> i32 {
         Command::Listen(options) => listen::run(&options),
         Command::Backup { file, data } => backup::run(&file, &data),
         Command::Check(options) => check::run(&options),
+        Command::OpenApi { base_url } => openapi::run(base_url.as_ref()),
         Command::User(command) => user::run(command),
         Command::Token(command) => token::run(command),
     };

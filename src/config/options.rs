@@ -55,6 +55,13 @@ pub enum Command {
     },
     /// Look at configuration, database and the hosts of webhooks; exit 1 if anything is wrong
     Check(Box<ServeOptions>),
+    /// Print the API's OpenAPI 3.1 document
+    #[command(name = "openapi")]
+    OpenApi {
+        /// The public address that it names, with a path if there is one [default: /]
+        #[arg(long, env = "MINIBACK_BASE_URL", value_parser = base_url, value_name = "URL")]
+        base_url: Option<Url>,
+    },
     /// Add, list and remove users, and set their passwords
     #[command(subcommand)]
     User(UserCommand),

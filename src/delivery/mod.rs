@@ -8,8 +8,10 @@
 
 mod alerts;
 mod answer_head;
+mod attempt;
 mod client;
 pub mod connector;
+mod lane;
 mod request;
 mod stream;
 mod test;

@@ -1,35 +1,33 @@
-//! The delivery loop: `run(wake | due | done | stop)` around [`Worker::tick`].
+//! The delivery loop: read what is due, send it, record what came of it.
+//!
+//! Reading, sending and recording go on beside each other, each as a piece of work whose end is an [`Event`]; the loop
+//! itself never waits for one of them. Attempts that end while others are being recorded share the next commit.
 
-use std::cell::Cell;
 use std::collections::HashMap;
-use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior};
 
-use super::client::{Endpoint, Sender};
-use super::request::{self, Parts};
+use super::attempt::attempt;
+use super::client::Sender;
+use super::lane::{IDLE, Lane};
 use super::{Command, Settings};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::delivery::Outcome;
-use crate::domain::id::{DeliveryId, WebhookId};
-use crate::domain::retry::{self, Schedule};
-use crate::random;
-use crate::store::{AttemptRecord, DueDelivery, Slots, Store, StoreError};
+use crate::domain::id::WebhookId;
+use crate::domain::retry::Schedule;
+use crate::store::{Attempted, Due, Finished, Store, StoreError};
 
-/// How many attempts a webhook may have in flight.
-const PER_WEBHOOK: usize = 16;
-/// One whose last attempt timed out gets a single slot: each more would be held for the whole timeout.
-const PER_SLOW_WEBHOOK: usize = 1;
-/// How many all together may have; each webhook has its first slot beyond that.
-const TOTAL: usize = 512;
-/// A client that was not used for this long is dropped, and with it sockets that the endpoint has closed.
-const CLIENT_IDLE: Duration = Duration::from_secs(6);
+/// How many attempts all webhooks together may have in flight; each has its first slot beyond that.
+const SLOTS: usize = 512;
+/// How many attempts are recorded at once, so that nobody else's write waits long for them.
+const RECORDED_AT_ONCE: usize = 128;
 /// How long to wait before reading or storing is tried again after it failed.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
@@ -38,38 +36,33 @@ pub(super) struct Worker {
     clock: Clock,
     sender: Sender,
     schedule: Schedule,
-    clients: HashMap<WebhookId, Client>,
-    in_flight: HashMap<WebhookId, HashSet<DeliveryId>>,
-    slow: HashSet<WebhookId>,
-    attempts: FuturesUnordered<LocalBoxFuture<'static, Ended>>,
-    /// Outcomes that could not be stored yet. While there are any, nothing new is sent: it could not be stored either,
+    lanes: HashMap<WebhookId, Lane>,
+    work: FuturesUnordered<LocalBoxFuture<'static, Event>>,
+    /// Attempts that are over and wait to be recorded.
+    ended: Vec<Attempted>,
+    reading: bool,
+    recording: bool,
+    /// Outcomes could not be stored and are tried again. Nothing new is sent meanwhile: it could not be stored either,
     /// and would be sent again and again.
-    unstored: Rc<Cell<usize>>,
+    unstored: bool,
+    /// The outbox has to be looked at.
+    look: bool,
+    /// When to look if nothing else happens.
+    next: Option<Timestamp>,
+    /// Of the outbox as it was read last.
+    generation: u64,
 }
 
-struct Client {
-    url: String,
-    endpoint: Rc<Endpoint>,
-    used: Instant,
-}
-
-/// An attempt that is over and recorded.
-enum Ended {
-    Delivery {
-        webhook: WebhookId,
-        delivery: DeliveryId,
-        timed_out: bool,
-    },
-    /// A test, or an attempt that panicked: it frees no slot.
+/// The end of a piece of work.
+enum Event {
+    Read(Result<Due, StoreError>),
+    Attempted(Box<Attempted>),
+    Recorded(
+        Arc<Vec<Attempted>>,
+        Result<Vec<Option<Finished>>, StoreError>,
+    ),
+    /// A request that is no delivery of the outbox is answered, or an attempt panicked.
     Other,
-}
-
-/// What one look at the outbox led to.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct TickOutcome {
-    pub(super) started: usize,
-    /// When to look again if nothing else happens.
-    pub(super) next: Option<Timestamp>,
 }
 
 impl Worker {
@@ -79,51 +72,60 @@ impl Worker {
             clock,
             sender: Sender::new(settings.tls, settings.policy, settings.timeout),
             schedule: settings.schedule,
-            clients: HashMap::new(),
-            in_flight: HashMap::new(),
-            slow: HashSet::new(),
-            attempts: FuturesUnordered::new(),
-            unstored: Rc::default(),
+            lanes: HashMap::new(),
+            work: FuturesUnordered::new(),
+            ended: Vec::new(),
+            reading: false,
+            recording: false,
+            unstored: false,
+            look: true,
+            next: None,
+            generation: 0,
         }
     }
 
     /// Runs until it is told to stop and what was in flight is recorded.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let wake = self.store.deliveries_due();
+        let mut idle = idle_timer();
         let mut stopping = false;
         loop {
-            let mut next = None;
             if stopping {
-                if self.attempts.is_empty() {
-                    return;
-                }
+                self.lanes.values_mut().for_each(Lane::forget_ready);
             } else {
-                match self.tick().await {
-                    Ok(outcome) => next = outcome.next,
-                    Err(error) => {
-                        tracing::error!(%error, "what is due could not be read");
-                        next = Some(self.clock.now().plus(STORE_RETRY));
-                    }
-                }
+                self.send();
+                self.read();
+            }
+            self.record();
+            if stopping && self.work.is_empty() {
+                return;
             }
             // A wake-up that comes before this line is kept by the `Notify`: none is lost.
             tokio::select! {
-                () = wake.notified(), if !stopping => {}
-                () = self.clock.sleep_until_some(next) => {}
-                Some(ended) = self.attempts.next() => self.finish(ended),
-                () = tokio::time::sleep(CLIENT_IDLE), if !self.clients.is_empty() => self.drop_idle_clients(),
+                () = wake.notified(), if !stopping => self.look = true,
+                () = self.clock.sleep_until_some(self.next), if !stopping => {
+                    self.next = None;
+                    self.look = true;
+                }
+                Some(event) = self.work.next() => {
+                    self.take(event);
+                    while let Some(Some(event)) = self.work.next().now_or_never() {
+                        self.take(event);
+                    }
+                }
+                _ = idle.tick(), if !self.lanes.is_empty() => self.lanes.retain(|_, lane| !lane.is_idle()),
                 command = commands.recv() => match command {
                     Some(Command::Send { url, request, answer }) => {
                         let endpoint = self.sender.endpoint(&url);
-                        self.attempts.push(Box::pin(async move {
-                            // Who asked may have gone away; the test was sent all the same.
+                        self.work.push(Box::pin(async move {
+                            // Who asked may have gone away; the request was sent all the same.
                             let _ = answer.send(endpoint.attempt(&request).await);
-                            Ended::Other
+                            Event::Other
                         }));
                     }
                     Some(Command::Ping(answer)) => {
                         // While outcomes cannot be stored nothing is sent: the loop does not do its work.
-                        let _ = answer.send(self.unstored.get() == 0);
+                        let _ = answer.send(!self.unstored);
                     }
                     Some(Command::Stop) | None => stopping = true,
                 },
@@ -131,210 +133,176 @@ impl Worker {
         }
     }
 
-    /// Looks once for what is due and starts it.
-    pub(super) async fn tick(&mut self) -> Result<TickOutcome, StoreError> {
-        if self.unstored.get() > 0 {
-            return Ok(TickOutcome {
-                started: 0,
-                next: None,
-            });
+    /// Sends what was read and has a slot.
+    fn send(&mut self) {
+        if self.unstored {
+            return;
         }
-        let slots = Slots {
-            in_flight: self.in_flight.clone(),
-            per_webhook: PER_WEBHOOK,
-            narrowed: self
-                .slow
-                .iter()
-                .map(|webhook| (webhook.clone(), PER_SLOW_WEBHOOK))
-                .collect(),
-            total: TOTAL,
-        };
-        let due = self.store.due_deliveries(self.clock.now(), slots).await?;
-        let started = due.deliveries.len();
-        for delivery in due.deliveries {
-            self.start(delivery);
+        if self.store.outbox_generation() != self.generation {
+            self.lanes.values_mut().for_each(Lane::forget_ready);
+            self.look = true;
+            return;
         }
-        Ok(TickOutcome {
-            started,
-            next: due.next,
-        })
+        let mut free = SLOTS.saturating_sub(self.lanes.values().map(Lane::slots).sum());
+        for lane in self.lanes.values_mut() {
+            while let Some((due, target, endpoint)) = lane.take(free) {
+                free = free.saturating_sub(1);
+                let id = due.id.clone();
+                let sent = attempt(self.clock.clone(), endpoint, target, due);
+                // A panic is our own fault, and must not end the loop for all: the delivery keeps its slot, and is
+                // sent again after the next start.
+                self.work.push(Box::pin(async move {
+                    match AssertUnwindSafe(sent).catch_unwind().await {
+                        Ok(attempted) => Event::Attempted(Box::new(attempted)),
+                        Err(_) => {
+                            tracing::error!(delivery = %id, "an attempt panicked");
+                            Event::Other
+                        }
+                    }
+                }));
+            }
+        }
     }
 
-    fn start(&mut self, due: DueDelivery) {
-        self.in_flight
-            .entry(due.webhook.clone())
-            .or_default()
-            .insert(due.id.clone());
-        let endpoint = self.endpoint(&due);
-        let context = Context {
-            store: self.store.clone(),
-            clock: self.clock.clone(),
-            schedule: self.schedule.clone(),
-            unstored: self.unstored.clone(),
-        };
-        let id = due.id.clone();
-        // A panic is our own fault, and must not end the loop for all: the delivery stays in flight, and is sent again
-        // after the next start.
-        let attempt = AssertUnwindSafe(context.attempt(endpoint, due)).catch_unwind();
-        self.attempts.push(Box::pin(async move {
-            attempt.await.unwrap_or_else(|_| {
-                tracing::error!(delivery = %id, "an attempt panicked");
-                Ended::Other
-            })
+    /// Looks for what is due, if there is a reason to.
+    fn read(&mut self) {
+        let look = self.look || self.lanes.values().any(Lane::runs_dry);
+        if self.unstored || self.reading || !look {
+            return;
+        }
+        (self.reading, self.look) = (true, false);
+        let lanes = self.lanes.iter_mut();
+        let wanted = lanes
+            .map(|(id, lane)| (id.clone(), lane.wanted()))
+            .collect();
+        let (store, now) = (self.store.clone(), self.clock.now());
+        self.work.push(Box::pin(async move {
+            Event::Read(store.due_deliveries(now, wanted, Lane::usual()).await)
         }));
     }
 
-    /// The webhook's client, or a new one where there is none or its address has changed.
-    fn endpoint(&mut self, due: &DueDelivery) -> Rc<Endpoint> {
-        let used = Instant::now();
-        if let Some(client) = self.clients.get_mut(&due.webhook)
-            && client.url == due.url.as_str()
-        {
-            client.used = used;
-            return client.endpoint.clone();
-        }
-        let endpoint = Rc::new(self.sender.endpoint(&due.url));
-        let client = Client {
-            url: due.url.as_str().to_owned(),
-            endpoint: endpoint.clone(),
-            used,
-        };
-        self.clients.insert(due.webhook.clone(), client);
-        endpoint
-    }
-
-    fn finish(&mut self, ended: Ended) {
-        let Ended::Delivery {
-            webhook,
-            delivery,
-            timed_out,
-        } = ended
-        else {
+    /// Records what has ended since the last time.
+    fn record(&mut self) {
+        if self.recording || self.ended.is_empty() {
             return;
-        };
-        if let Some(in_flight) = self.in_flight.get_mut(&webhook) {
-            in_flight.remove(&delivery);
-            if in_flight.is_empty() {
-                self.in_flight.remove(&webhook);
-            }
         }
-        if timed_out {
-            self.slow.insert(webhook);
-        } else {
-            self.slow.remove(&webhook);
-        }
+        let count = self.ended.len().min(RECORDED_AT_ONCE);
+        let batch = Arc::new(self.ended.drain(..count).collect());
+        self.record_batch(batch, Duration::ZERO);
     }
 
-    fn drop_idle_clients(&mut self) {
-        let in_flight = &self.in_flight;
-        self.clients.retain(|webhook, client| {
-            in_flight.contains_key(webhook) || client.used.elapsed() < CLIENT_IDLE
-        });
-        // What is remembered of slow webhooks goes with their clients: a deleted one is not kept for ever.
-        let clients = &self.clients;
-        self.slow.retain(|webhook| clients.contains_key(webhook));
-    }
-}
-
-/// What one attempt needs beside its delivery.
-struct Context {
-    store: Store,
-    clock: Clock,
-    schedule: Schedule,
-    unstored: Rc<Cell<usize>>,
-}
-
-impl Context {
-    async fn attempt(self, endpoint: Rc<Endpoint>, due: DueDelivery) -> Ended {
-        let started_at = self.clock.now();
-        let parts = Parts {
-            id: due.id.as_str(),
-            event: due.event.as_str(),
-            event_at: due.event_at,
-            body: due.body,
-            secrets: &due.secrets,
-            headers: &due.headers,
-        };
-        let request = request::sign(parts, started_at);
-        let request_headers = request::logged(&request, &due.headers, due.url.host_header());
-        let result = endpoint.attempt(&request).await;
-        let ended_at = self.clock.now();
-        let retry_after = result.answer.as_ref().and_then(|answer| {
-            let header = answer
-                .headers
-                .iter()
-                .find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
-            retry::hold_until(answer.status, &header.1, ended_at)
-        });
-        let timed_out = matches!(result.outcome, Outcome::Timeout { .. });
-        let error = result.problem();
-        let attempt = AttemptRecord {
-            started_at,
-            ended_at,
-            result,
-            error,
-            request_headers,
-            hold_until: retry_after,
-        };
-        self.store_outcome(&due.id, &due.webhook, due.url.host_for_log(), attempt)
-            .await;
-        Ended::Delivery {
-            webhook: due.webhook,
-            delivery: due.id,
-            timed_out,
-        }
+    fn record_batch(&mut self, batch: Arc<Vec<Attempted>>, after: Duration) {
+        self.recording = true;
+        let (store, schedule) = (self.store.clone(), self.schedule.clone());
+        self.work.push(Box::pin(async move {
+            tokio::time::sleep(after).await;
+            let recorded = store.record_attempts(batch.clone(), schedule).await;
+            Event::Recorded(batch, recorded)
+        }));
     }
 
-    /// Stores what came of an attempt; an outcome that cannot be stored is kept and tried again until it can.
-    async fn store_outcome(
-        &self,
-        delivery: &DeliveryId,
-        webhook: &WebhookId,
-        host: String,
-        attempt: AttemptRecord,
-    ) {
-        let jitter = f64::from(u32::from_be_bytes(random::bytes())) / f64::from(u32::MAX);
-        let mut failed = false;
-        loop {
-            let stored = self
-                .store
-                .record_attempt(
-                    delivery.clone(),
-                    attempt.clone(),
-                    self.schedule.clone(),
-                    jitter,
-                )
-                .await;
-            match stored {
-                Ok(finished) => {
-                    tracing::debug!(
-                        %webhook,
-                        host,
-                        %delivery,
-                        state = finished.state.as_str(),
-                        code = attempt.result.outcome.code(),
-                        ms = attempt.result.duration.as_millis(),
-                        "attempt"
-                    );
-                    break;
-                }
-                // There is nothing left to record on. Any other fault may pass: the row would be due, and sent again.
-                Err(error @ (StoreError::DeliveryGone | StoreError::Closed)) => {
-                    tracing::warn!(%error, %delivery, "an attempt could not be recorded");
-                    break;
-                }
-                Err(error) => {
-                    if !failed {
-                        tracing::error!(%error, %delivery, "an attempt cannot be stored; nothing is sent until it is");
-                        failed = true;
-                        self.unstored.set(self.unstored.get() + 1);
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Read(due) => self.has_read(due),
+            Event::Attempted(attempted) => {
+                if let Some(lane) = self.lanes.get_mut(&attempted.webhook) {
+                    let attempt = &attempted.attempt;
+                    if attempt.is_success() {
+                        lane.succeeded();
+                    } else {
+                        let timed_out = matches!(attempt.result.outcome, Outcome::Timeout { .. });
+                        lane.failed(timed_out, attempt.hold_until.is_some());
                     }
-                    tokio::time::sleep(STORE_RETRY).await;
                 }
+                self.ended.push(*attempted);
             }
-        }
-        if failed {
-            self.unstored.set(self.unstored.get() - 1);
+            Event::Recorded(batch, recorded) => self.has_recorded(batch, recorded),
+            Event::Other => {}
         }
     }
+
+    fn has_read(&mut self, due: Result<Due, StoreError>) {
+        self.reading = false;
+        match due {
+            Ok(due) => {
+                self.generation = due.generation;
+                self.look_at(due.next);
+                for due in due.webhooks {
+                    match self.lanes.get_mut(&due.target.webhook) {
+                        Some(lane) => lane.refill(due, &self.sender),
+                        None => {
+                            let lane = Lane::new(due, &self.sender);
+                            self.lanes.insert(lane.webhook().clone(), lane);
+                        }
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "what is due could not be read");
+                self.look_at(Some(self.clock.now().plus(STORE_RETRY)));
+            }
+        }
+    }
+
+    fn has_recorded(
+        &mut self,
+        batch: Arc<Vec<Attempted>>,
+        recorded: Result<Vec<Option<Finished>>, StoreError>,
+    ) {
+        self.recording = false;
+        let finished = match recorded {
+            Ok(finished) => finished,
+            Err(StoreError::Closed) => {
+                // There is nothing left to record on: they are sent again after the next start.
+                tracing::warn!(attempts = batch.len(), "attempts could not be recorded");
+                return;
+            }
+            // Any other fault may pass; until then the rows are due, and would be sent again.
+            Err(error) => {
+                if !self.unstored {
+                    tracing::error!(%error, "an attempt cannot be stored; nothing is sent until it is");
+                }
+                self.unstored = true;
+                return self.record_batch(batch, STORE_RETRY);
+            }
+        };
+        self.look |= self.unstored;
+        self.unstored = false;
+        for (attempted, finished) in batch.iter().zip(finished) {
+            let attempt = &attempted.attempt;
+            let Some(lane) = self.lanes.get_mut(&attempted.webhook) else {
+                continue;
+            };
+            lane.recorded(
+                &attempted.delivery,
+                !attempt.is_success(),
+                attempt.hold_until.is_some(),
+            );
+            let Some(finished) = finished else {
+                tracing::warn!(delivery = %attempted.delivery, "an attempt’s delivery is gone");
+                continue;
+            };
+            tracing::debug!(
+                webhook = %attempted.webhook,
+                host = lane.host(),
+                delivery = %attempted.delivery,
+                state = finished.state.as_str(),
+                code = attempt.result.outcome.code(),
+                ms = attempt.result.duration.as_millis(),
+                "attempt"
+            );
+            self.look_at(finished.due_at);
+        }
+    }
+
+    /// Looks at the outbox then, or before.
+    fn look_at(&mut self, time: Option<Timestamp>) {
+        self.next = self.next.into_iter().chain(time).min();
+    }
+}
+
+fn idle_timer() -> Interval {
+    let mut timer = tokio::time::interval(IDLE);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    timer
 }

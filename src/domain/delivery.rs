@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::egress_policy::Refusal;
 use crate::clock::Timestamp;
@@ -14,7 +15,8 @@ use crate::clock::Timestamp;
 pub const RESPONSE_BODY_MAX_BYTES: usize = 16 * 1024;
 
 /// Where a delivery stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DeliveryState)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     Pending,

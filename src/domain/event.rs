@@ -3,6 +3,9 @@
 //! An event's body is rendered once, when it happens, and stored; every attempt of every delivery sends those bytes.
 
 use serde::Serialize;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::feedback::{Feedback, ProjectSummary, Status};
 use super::webhook::Topic;
@@ -31,6 +34,18 @@ impl EventType {
         }
     }
 }
+
+impl PartialSchema for EventType {
+    fn schema() -> RefOr<Schema> {
+        let all = Topic::ALL.map(Topic::as_str);
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(all.into_iter().chain([Self::Test.as_str()])))
+            .into()
+    }
+}
+
+impl ToSchema for EventType {}
 
 #[derive(Serialize)]
 struct Payload<'a, D> {

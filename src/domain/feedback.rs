@@ -7,6 +7,7 @@ use email_address::{EmailAddress, Options};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
+use utoipa::ToSchema;
 
 use super::id::{FeedbackId, ProjectId};
 use crate::clock::Timestamp;
@@ -21,7 +22,7 @@ pub const METADATA_MAX_BYTES: usize = 4096;
 pub const EMAIL_MAX_BYTES: usize = 254;
 
 /// Where a feedback stands. Any status may follow any.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
     New,
@@ -85,10 +86,12 @@ pub struct Feedback {
 }
 
 /// What is told of a project wherever a feedback is shown or sent.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ProjectSummary {
     pub id: ProjectId,
+    #[schema(example = "My Website")]
     pub name: String,
+    #[schema(example = "my-website")]
     pub slug: String,
 }
 

@@ -7,6 +7,9 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 use ulid::Ulid;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::clock::Timestamp;
 use crate::random;
@@ -43,6 +46,9 @@ impl IdSequence {
 
 /// What all kinds of identifiers have in common.
 pub trait Id: Sized {
+    /// What stands before the `_`.
+    const PREFIX: &str;
+
     fn from_ulid(ulid: Ulid) -> Self;
 }
 
@@ -50,6 +56,15 @@ pub trait Id: Sized {
 pub fn ulid_of(id: &str) -> Option<Ulid> {
     id.split_once('_')
         .and_then(|(_, ulid)| Ulid::from_string(ulid).ok())
+}
+
+/// How an id is described to programs; its ULID is base32 without the letters I, L, O and U.
+fn schema(prefix: &str) -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(format!("^{prefix}_[0-7][0-9A-HJKMNP-TV-Z]{{25}}$")))
+        .examples([format!("{prefix}_01K8X3Q6M5T9V2W7Y4Z1A3B5C7")])
+        .into()
 }
 
 macro_rules! id {
@@ -70,6 +85,8 @@ macro_rules! id {
         }
 
         impl Id for $name {
+            const PREFIX: &str = $prefix;
+
             fn from_ulid(ulid: Ulid) -> Self {
                 Self(format!(concat!($prefix, "_{}"), ulid))
             }
@@ -86,6 +103,14 @@ macro_rules! id {
                 serializer.serialize_str(&self.0)
             }
         }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                schema(Self::PREFIX)
+            }
+        }
+
+        impl ToSchema for $name {}
     };
 }
 

@@ -3,11 +3,14 @@
 use std::fmt::Display;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// One thing wrong: the field's name as it is in JSON (and in a form), and one sentence for who filled it in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
+    #[schema(example = "message")]
     pub field: String,
+    #[schema(example = "Write a message: it is empty.")]
     pub message: String,
 }
 

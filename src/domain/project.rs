@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use url::Url;
+use utoipa::ToSchema;
 
 use super::id::ProjectId;
 use crate::clock::Timestamp;
@@ -14,7 +15,7 @@ pub const SLUG_MAX_BYTES: usize = 64;
 pub const ORIGINS_MAX: usize = 50;
 
 /// A paused project takes no feedback.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ProjectStatus {
     Active,
@@ -30,15 +31,18 @@ impl ProjectStatus {
     }
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Project {
     pub id: ProjectId,
+    #[schema(example = "My Website")]
     pub name: String,
     /// Fixed once made.
+    #[schema(example = "my-website")]
     pub slug: String,
     pub status: ProjectStatus,
     /// The web origins whose widget may send feedback; empty = all.
+    #[schema(example = json!(["https://example.com"]))]
     pub allowed_origins: Vec<String>,
     pub created_at: Timestamp,
 }

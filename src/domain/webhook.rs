@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::endpoint_url::EndpointUrl;
 use super::id::{ProjectId, WebhookId};
@@ -21,7 +22,7 @@ pub const HEADER_VALUE_MAX_BYTES: usize = 1024;
 pub const OVERLAP_MAX_HOURS: u32 = 168;
 
 /// An event type that a webhook can subscribe to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub enum Topic {
     #[serde(rename = "feedback.created")]
     FeedbackCreated,
@@ -53,7 +54,7 @@ impl Topic {
 }
 
 /// How long a failed delivery is tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Retries {
     /// The delays of `--retry-delays`, then it is given up.

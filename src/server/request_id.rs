@@ -1,4 +1,7 @@
 //! `X-Request-Id`: a short name for each request, in its answer and in the log.
+//!
+//! What is no HTTP request (a broken head, one that is too large or too slow) is answered by actix's dispatcher before
+//! there is a request: that 400, 408 or 431 has no name, and there is no place where one could be given.
 
 use std::time::Instant;
 

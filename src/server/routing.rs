@@ -27,6 +27,14 @@ impl Entry {
             route: route.to(handler),
         }
     }
+
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub fn needs(&self) -> Needs {
+        self.needs
+    }
 }
 
 macro_rules! method {

@@ -12,7 +12,7 @@ impl StoreError {
             Self::ReadOnly | Self::Overloaded | Self::Busy | Self::Closed | Self::Pool(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::Panicked | Self::Sqlite(_) | Self::Unreadable(_) | Self::DeliveryGone => {
+            Self::Panicked | Self::Sqlite(_) | Self::Unreadable(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         }

@@ -25,8 +25,6 @@ pub enum StoreError {
     Pool(String),
     #[error("the database holds a value that this version cannot read: {0}")]
     Unreadable(String),
-    #[error("the delivery is gone while it was in flight")]
-    DeliveryGone,
 }
 
 impl From<rusqlite::Error> for StoreError {

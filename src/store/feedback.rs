@@ -32,6 +32,16 @@ pub enum CreateFeedbackError {
     Store(#[from] StoreError),
 }
 
+/// What [`Store::create_feedback`] made, or had made already.
+#[derive(Clone, Debug)]
+pub struct CreatedFeedback {
+    pub id: FeedbackId,
+    /// What `render` made of it.
+    pub answer: String,
+    /// It is the answer of an earlier call with the same idempotency key; nothing was made now.
+    pub replayed: bool,
+}
+
 /// Which feedback a list shows; `None` = any.
 #[derive(Clone, Debug, Default)]
 pub struct FeedbackFilter {
@@ -62,19 +72,23 @@ impl Store {
         new: NewFeedback,
         idempotency: Option<Idempotency>,
         render: fn(&Feedback) -> String,
-    ) -> Result<String, CreateFeedbackError> {
+    ) -> Result<CreatedFeedback, CreateFeedbackError> {
         let created = self
             .writer
             .write(move |write| {
                 if let Some(key) = &idempotency
                     && let Some(stored) = idempotency::find(write, key)?
                 {
-                    return match stored.answer {
+                    return match (stored.feedback, stored.answer) {
                         _ if stored.request_hash != key.request_hash => {
                             Err(CreateFeedbackError::KeyReused)
                         }
-                        Some(answer) => Ok(answer),
-                        None => Err(CreateFeedbackError::KeySpent),
+                        (Some(id), Some(answer)) => Ok(CreatedFeedback {
+                            id,
+                            answer,
+                            replayed: true,
+                        }),
+                        _ => Err(CreateFeedbackError::KeySpent),
                     };
                 }
                 let Some(project) = projects::find(write, &new.project)? else {
@@ -109,7 +123,11 @@ impl Store {
                 if let Some(key) = &idempotency {
                     idempotency::remember(write, key, Some(&feedback.id), &answer)?;
                 }
-                Ok(answer)
+                Ok(CreatedFeedback {
+                    id: feedback.id,
+                    answer,
+                    replayed: false,
+                })
             })
             .await;
         self.feedback_came.notify_one();
@@ -270,6 +288,9 @@ fn take_words_out_of_the_log(
         ),
         params![feedback_id, write.now.millis()],
     )?;
+    if canceled > 0 {
+        write.outbox_changed();
+    }
     let empty = |statement: &str| sql::run(write, statement, [feedback_id]);
     empty(&format!(
         "UPDATE deliveries SET request_headers = NULL WHERE event_id IN {ITS_EVENTS}"

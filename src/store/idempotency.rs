@@ -28,18 +28,20 @@ pub struct Idempotency {
 
 pub(super) struct Stored {
     pub(super) request_hash: [u8; 32],
+    pub(super) feedback: Option<FeedbackId>,
     /// `None`: what it told of is deleted.
     pub(super) answer: Option<String>,
 }
 
 pub(super) fn find(write: &Write<'_>, key: &Idempotency) -> Result<Option<Stored>, StoreError> {
     let connection: &Connection = write;
-    let statement = "SELECT request_hash, answer FROM idempotency WHERE owner = ?1 AND call = ?2 AND key = ?3 AND created_at > ?4";
+    let statement = "SELECT request_hash, feedback_id, answer FROM idempotency WHERE owner = ?1 AND call = ?2 AND key = ?3 AND created_at > ?4";
     let values = params![key.owner, key.call, key.key, write.now.minus(KEPT).millis()];
     sql::first(connection, statement, values, |row| {
         Ok(Stored {
             request_hash: row.get(0)?,
-            answer: row.get(1)?,
+            feedback: row.get::<_, Option<String>>(1)?.map(FeedbackId::new),
+            answer: row.get(2)?,
         })
     })
 }

@@ -25,6 +25,7 @@ mod page;
 mod privacy;
 mod projects;
 mod reader;
+mod recording;
 mod redelivery;
 mod retention;
 mod search;
@@ -52,17 +53,18 @@ pub use deliveries::{
     LoggedRequest,
 };
 pub use error::StoreError;
-pub use feedback::{CreateFeedbackError, FeedbackFilter, StatusCounts};
+pub use feedback::{CreateFeedbackError, CreatedFeedback, FeedbackFilter, StatusCounts};
 pub use history::{HistoryEntry, StatusChange, StatusChanged};
 pub use idempotency::Idempotency;
 pub use links::{AccountLink, LinkPurpose};
 pub use metrics::{Metrics, WebhookMetrics};
 pub use open::{DirectoryLock, OpenError, VERSION, database_path, lock, make_directory};
 pub use origins::{Allowed, OriginUse};
-pub use outbox::{Due, DueDelivery, Finished, Slots};
+pub use outbox::{Due, DueAt, DueDelivery, Target, Wanted};
 pub use page::{Page, PageRequest};
 pub use privacy::{Erased, PersonalDelivery, PersonalFeedback};
 pub use projects::{CreateProjectError, ProjectChange};
+pub use recording::{Attempted, Finished};
 pub use redelivery::RedeliverError;
 pub use search::COUNT_MAX;
 pub use secrets::RotateError;

@@ -95,10 +95,11 @@ fn secrets(
 }
 
 fn store_secrets(
-    write: &Write<'_>,
+    write: &mut Write<'_>,
     id: &WebhookId,
     secrets: Secrets,
 ) -> Result<Secrets, StoreError> {
+    write.outbox_changed();
     let next = secrets.next.as_ref();
     sql::run(
         write,

@@ -198,12 +198,13 @@ fn keep_header_values(
         .collect()
 }
 
-fn cancel_pending(write: &Write<'_>, id: &WebhookId) -> Result<(), StoreError> {
+fn cancel_pending(write: &mut Write<'_>, id: &WebhookId) -> Result<(), StoreError> {
     sql::run(
         write,
         "UPDATE deliveries SET state = 'canceled', due_at = NULL, finished_at = ?2 WHERE webhook_id = ?1 AND state = 'pending'",
         params![id.as_str(), write.now.millis()],
     )?;
+    write.outbox_changed();
     Ok(())
 }
 
@@ -224,7 +225,7 @@ fn chosen_projects(connection: &Connection, id: &WebhookId) -> Result<Vec<Projec
     })
 }
 
-fn insert(write: &Write<'_>, webhook: &Webhook, secret: &Secret) -> Result<(), StoreError> {
+fn insert(write: &mut Write<'_>, webhook: &Webhook, secret: &Secret) -> Result<(), StoreError> {
     sql::run(
         write,
         "INSERT INTO webhooks (id, url, description, topic_created, topic_updated, all_projects, enabled, retries, headers,
@@ -234,7 +235,8 @@ fn insert(write: &Write<'_>, webhook: &Webhook, secret: &Secret) -> Result<(), S
     update(write, webhook)
 }
 
-fn update(write: &Write<'_>, webhook: &Webhook) -> Result<(), StoreError> {
+fn update(write: &mut Write<'_>, webhook: &Webhook) -> Result<(), StoreError> {
+    write.outbox_changed();
     let has = |topic| webhook.topics.contains(&topic);
     let id = webhook.id.as_str();
     sql::run(

@@ -9,6 +9,7 @@ use std::any::Any;
 use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -40,6 +41,8 @@ pub(super) struct Wakes {
     pub(super) deliveries: Arc<Notify>,
     pub(super) health: Arc<Notify>,
     pub(super) changes: Changes,
+    /// See [`Store::outbox_generation`](super::Store::outbox_generation).
+    pub(super) outbox_generation: Arc<AtomicU64>,
 }
 
 impl Wakes {
@@ -48,10 +51,14 @@ impl Wakes {
             deliveries: Arc::default(),
             health: Arc::default(),
             changes: Changes::new(now),
+            outbox_generation: Arc::default(),
         }
     }
 
     fn wake(&self, said: Said) {
+        if said.outbox_changed {
+            self.outbox_generation.fetch_add(1, Ordering::Release);
+        }
         if said.wake_deliveries {
             self.deliveries.notify_one();
         }
@@ -70,6 +77,11 @@ impl Write<'_> {
     /// After the commit, the delivery loop looks for what is due.
     pub(super) fn wake_deliveries(&mut self) {
         self.said.wake_deliveries = true;
+    }
+
+    /// After the commit, and before it is answered, what was read of the outbox counts for nothing any more.
+    pub(super) fn outbox_changed(&mut self) {
+        self.said.outbox_changed = true;
     }
 
     /// After the commit, it is looked whether somebody has to be told of a webhook's health.
@@ -255,6 +267,7 @@ impl Writer {
 struct Said {
     wake_deliveries: bool,
     wake_alerts: bool,
+    outbox_changed: bool,
     cut_log: bool,
     changed: BTreeSet<Change>,
 }
@@ -263,6 +276,7 @@ impl Said {
     fn add(&mut self, other: Self) {
         self.wake_deliveries |= other.wake_deliveries;
         self.wake_alerts |= other.wake_alerts;
+        self.outbox_changed |= other.outbox_changed;
         self.cut_log |= other.cut_log;
         self.changed.extend(other.changed);
     }

@@ -5,6 +5,7 @@
 
 mod account;
 mod accounting;
+mod api_docs;
 mod api_tokens;
 mod assets;
 mod browser;
@@ -39,6 +40,7 @@ mod widget;
 mod widget_use;
 mod words;
 
+pub use api_docs::ApiDocs;
 pub use routes::{configure, routes};
 
 use crate::clock::Clock;

@@ -98,13 +98,15 @@ impl ProjectsPage {
     async fn new(visit: &Visit, refused: Option<(Refused, Invalid)>) -> Result<Self, PageError> {
         let projects = visit.site.store.projects_by_name().await?;
         let counts = visit.site.store.count_feedback_by_project().await?;
+        let widget = WidgetUse::new(visit).await?;
         let (frame, _) = visit.frame("Projects", "projects");
         let asked = |name, id: &ProjectId| visit.query(name).is_some_and(|it| it == id.as_str());
         let mut rows: Vec<Row> = projects
             .into_iter()
             .map(|project| Row {
                 count: thousands(counts.get(&project.id).copied().unwrap_or(0)),
-                is_open: asked("open", &project.id),
+                is_open: asked("open", &project.id)
+                    || frame.is_admin() && widget.has_refused(&project),
                 is_delete_asked: frame.is_admin() && asked("delete", &project.id),
                 name: project.name.clone(),
                 origins: project.allowed_origins.join("\n"),
@@ -148,7 +150,7 @@ impl ProjectsPage {
             frame,
             rows,
             add,
-            widget: WidgetUse::new(visit).await?,
+            widget,
             key: Once::key(),
         })
     }

@@ -6,8 +6,8 @@ use actix_web::{HttpResponse, Route, web};
 use super::failure::PageError;
 use super::guard::guard;
 use super::{
-    account, api_tokens, assets, deliveries, delivery, doctor, feedback, form, home, invitation,
-    live, notifications, people, privacy, projects, setup, sign_in, widget, widget_use,
+    account, api_docs, api_tokens, assets, deliveries, delivery, doctor, feedback, form, home,
+    invitation, live, notifications, people, privacy, projects, setup, sign_in, widget, widget_use,
 };
 use crate::server::access::Needs::{self, Admin, Member, Nothing};
 use crate::server::routing::{Address, Entry, Routes, address, get, post};
@@ -213,6 +213,7 @@ pub fn routes() -> Routes {
             "/settings/account/sign-out-everywhere",
             [post(Member, account::sign_out_everywhere)],
         ))
+        .service(page("/docs/api", [get(Nothing, api_docs::show)]))
         .default_service(guarded(Nothing, web::to(nothing_here)))
 }
 

@@ -75,6 +75,13 @@ impl WidgetUse {
         })
     }
 
+    /// Whether an origin that is not allowed has tried: then its row is open, for somebody has to know.
+    pub(super) fn has_refused(&self, project: &Project) -> bool {
+        self.origins
+            .iter()
+            .any(|o| o.project == project.id && is_refused(o, project))
+    }
+
     /// What stands in a project's row; `allow`: where its button leads, for who may press it.
     pub(super) fn of<'a>(&'a self, project: &'a Project, allow: Option<String>) -> WidgetUseOf<'a> {
         let of_project = || self.origins.iter().filter(|o| o.project == project.id);
@@ -82,9 +89,8 @@ impl WidgetUse {
             .filter_map(|o| Some((o.seen_at?, &o.origin)))
             .max()
             .map(|(at, origin)| Place::new(origin, at, self.now));
-        let allowed = &project.allowed_origins;
         let refused = of_project()
-            .filter(|o| o.refused > 0 && !allowed.is_empty() && !allowed.contains(&o.origin))
+            .filter(|o| is_refused(o, project))
             .filter_map(|o| Some(Refused::new(o, o.refused_at?, self.now)))
             .collect();
         WidgetUseOf {
@@ -96,6 +102,11 @@ impl WidgetUse {
             allow,
         }
     }
+}
+
+fn is_refused(of: &OriginUse, project: &Project) -> bool {
+    let allowed = &project.allowed_origins;
+    of.refused > 0 && !allowed.is_empty() && !allowed.contains(&of.origin)
 }
 
 impl Place {
@@ -147,10 +158,11 @@ pub(super) async fn allow(
         .ok()
         .and_then(|mut origins| origins.pop())
         .ok_or(PageError::BrokenForm)?;
+    let id = project.into_inner();
     let allowed = visit
         .site
         .store
-        .allow_origin(project.into_inner(), origin.clone())
+        .allow_origin(id.clone(), origin.clone())
         .await?
         .ok_or(PageError::Gone)?;
     visit.say(match allowed {
@@ -163,5 +175,5 @@ pub(super) async fn allow(
             )
         }
     });
-    Ok(visit.redirect("/settings/projects"))
+    Ok(visit.redirect(&format!("/settings/projects?open={id}#{id}")))
 }

@@ -117,7 +117,7 @@ fn what_was_received_is_valid_however_it_is_pasted_and_no_secret_is_shown() {
     for word in [
         &secret,
         "Grüße",
-        &doctor.received.header("X-Miniback-Signature"),
+        doctor.received.header("X-Miniback-Signature"),
     ] {
         assert!(!log.contains(word), "what is pasted is not logged: {word}");
     }

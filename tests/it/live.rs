@@ -5,7 +5,7 @@ use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::browser::Browser;
 use crate::support::events::Events;
 use crate::support::pages::Page;
-use crate::support::receiver::{Receiver, Reply};
+use crate::support::receiver::{Gate, Receiver, Reply};
 
 /// The number that a page says it is as new as.
 #[track_caller]
@@ -16,7 +16,11 @@ fn seen(page: &Page) -> String {
 
 #[test]
 fn what_a_page_shows_is_told_when_it_changes_and_nothing_else() {
-    let (app, receiver) = (App::start(), Receiver::ok());
+    let (app, gate) = (App::start(), Gate::new());
+    let receiver = Receiver::script({
+        let gate = gate.clone();
+        move |_| Reply::status(200).when(&gate)
+    });
     let api = app.api();
     let webhook = api.webhook(&receiver.url("/"));
     let other = api.webhook_with(serde_json::json!({"url": receiver.url("/other"), "topics": []}));
@@ -41,8 +45,11 @@ fn what_a_page_shows_is_told_when_it_changes_and_nothing_else() {
     let mut all = Events::open(&app, &admin, &at("&of=deliveries&of=feedback"));
     let mut elsewhere = Events::open(&app, &admin, &at(&format!("&of=deliveries:{other}")));
 
-    // Made and recorded: each is a change, and one that comes right after another is told with it.
+    // A delivery is made, and later its attempt is recorded: each is a change.
     api.feedback("shop", "Hello");
+    assert_eq!(events.changed(), one);
+    receiver.wait_for(1);
+    gate.open();
     assert_eq!(events.changed(), one);
     assert!(["deliveries feedback", "deliveries", "feedback"].contains(&all.changed().as_str()));
     api.delivery_in_state(text(&api.only_delivery(&webhook), "id"), "delivered");
@@ -143,7 +150,7 @@ fn a_session_may_have_some_streams_and_the_newest_are_those_that_stay() {
 
 #[test]
 fn an_open_stream_does_not_hold_the_program_up() {
-    let mut app = App::setup().option("--timeout", "90s").start();
+    let mut app = App::setup().option("--timeout", "60s").start();
     let admin = app.signed_in();
     let mut events = Events::open(&app, &admin, "/live?of=feedback&of=deliveries");
     assert_eq!(events.changed(), "deliveries feedback");

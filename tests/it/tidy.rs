@@ -48,8 +48,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "app", "clock", "config", "delivery", "demo", "domain", "logging", "random", "server",
-            "store",
+            "api", "app", "clock", "config", "delivery", "demo", "domain", "logging", "random",
+            "server", "store",
         ],
     ),
 ];

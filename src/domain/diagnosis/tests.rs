@@ -141,7 +141,7 @@ impl Setting {
     }
 
     #[track_caller]
-    fn is_valid(self, by: &str) {
+    fn valid_by(self, by: &str) {
         let found = self.diagnosis();
         assert!(found.valid && found.finding.contains(by), "{found:#?}");
     }
@@ -149,16 +149,16 @@ impl Setting {
 
 #[test]
 fn what_was_sent_is_valid_by_the_secret_that_signed_it() {
-    setting().is_valid("current");
-    setting().unknown().is_valid("current");
-    setting().rotated(2, Some(1)).is_valid("next");
-    setting().clock(AT + 300).is_valid("current");
-    setting().given(secret(1).as_str()).is_valid("current");
+    setting().valid_by("current");
+    setting().unknown().valid_by("current");
+    setting().rotated(2, Some(1)).valid_by("next");
+    setting().clock(AT + 300).valid_by("current");
+    setting().given(secret(1).as_str()).valid_by("current");
     // As the library of Standard Webhooks sees it, and one that knows the other header alone.
     setting()
         .without("X-Miniback-Signature")
-        .is_valid("current");
-    setting().without("webhook-signature").is_valid("current");
+        .valid_by("current");
+    setting().without("webhook-signature").valid_by("current");
 }
 
 #[test]

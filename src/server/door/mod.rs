@@ -13,6 +13,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::ORIGIN;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use self::limits::{Left, Limited, Limits};
 use self::loads::Loads;
@@ -120,8 +121,9 @@ pub enum Refusal {
 /// Where in what was sent the project stands.
 pub const PROJECT_FIELD: &str = "projectSlug";
 
-#[derive(Serialize)]
-struct Answer<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Submitted)]
+pub struct Answer<'a> {
     id: &'a FeedbackId,
     status: Status,
 }
@@ -181,7 +183,10 @@ impl Site {
             tracing::warn!(%error, "the origin of a feedback could not be noted");
         }
         match created {
-            Ok(answer) => Ok(Taken { answer, left }),
+            Ok(created) => Ok(Taken {
+                answer: created.answer,
+                left,
+            }),
             Err(CreateFeedbackError::UnknownProject(_)) => Err(unknown_project(&slug)),
             Err(CreateFeedbackError::Paused) => Err(Refusal::Paused),
             Err(error @ CreateFeedbackError::KeyReused) => {

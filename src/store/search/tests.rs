@@ -47,7 +47,11 @@ impl Scene {
             metadata: None,
         };
         let id = |feedback: &Feedback| feedback.id.as_str().to_owned();
-        self.store.create_feedback(new, None, id).await.unwrap()
+        self.store
+            .create_feedback(new, None, id)
+            .await
+            .unwrap()
+            .answer
     }
 
     async fn found(&self, filter: &FeedbackFilter) -> Vec<Feedback> {

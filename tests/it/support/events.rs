@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::app::App;
 use super::pages::Visitor;
@@ -68,9 +68,11 @@ impl Events {
     /// Name and data of the next event; `None` when the stream ends without one.
     #[track_caller]
     pub fn next(&mut self) -> Option<(String, String)> {
-        let mut name = String::new();
+        let (mut name, began) = (String::new(), Instant::now());
         loop {
             let line = self.line()?;
+            // Signs of life come for as long as the stream is open.
+            assert!(began.elapsed() < DEADLINE, "waited in vain for an event");
             match line.split_once(": ") {
                 Some(("event", value)) => name = value.to_owned(),
                 Some(("data", value)) => return Some((name, value.to_owned())),

@@ -1,0 +1,53 @@
+//! One attempt: a delivery is signed, sent, and what came of it made ready to be recorded.
+
+use std::rc::Rc;
+
+use super::client::Endpoint;
+use super::request::{self, Parts};
+use crate::clock::Clock;
+use crate::domain::retry;
+use crate::random;
+use crate::store::{AttemptRecord, Attempted, DueDelivery, Target};
+
+pub(super) async fn attempt(
+    clock: Clock,
+    endpoint: Rc<Endpoint>,
+    target: Rc<Target>,
+    due: DueDelivery,
+) -> Attempted {
+    let started_at = clock.now();
+    let secrets = target.secrets.clone().at(started_at);
+    let parts = Parts {
+        id: due.id.as_str(),
+        event: due.event.as_str(),
+        event_at: due.event_at,
+        body: due.body,
+        secrets: &secrets,
+        headers: &target.headers,
+    };
+    let request = request::sign(parts, started_at);
+    let request_headers = request::logged(&request, &target.headers, target.url.host_header());
+    let result = endpoint.attempt(&request).await;
+    let ended_at = clock.now();
+    let hold_until = result.answer.as_ref().and_then(|answer| {
+        let header = answer
+            .headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
+        retry::hold_until(answer.status, &header.1, ended_at)
+    });
+    let error = result.problem();
+    Attempted {
+        delivery: due.id,
+        webhook: target.webhook.clone(),
+        attempt: AttemptRecord {
+            started_at,
+            ended_at,
+            result,
+            error,
+            request_headers,
+            hold_until,
+        },
+        jitter: f64::from(u32::from_be_bytes(random::bytes())) / f64::from(u32::MAX),
+    }
+}

@@ -1,0 +1,158 @@
+//! One webhook's part of the delivery loop: what was read of its outbox, what is on its way, what is not recorded yet.
+//!
+//! A delivery is *taken* from when it is read until its attempt is recorded; the outbox is not asked for it meanwhile.
+//! It needs a *slot* while it is being sent. One that succeeded gives its slot back at once, one that failed when the
+//! failure is recorded: what follows from it, a hold above all, is known by then.
+
+use std::collections::{HashSet, VecDeque};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::client::{Endpoint, Sender};
+use crate::domain::id::{DeliveryId, WebhookId};
+use crate::store::{DueAt, DueDelivery, Target, Wanted};
+
+/// How many attempts a webhook may have in flight.
+const SLOTS: usize = 16;
+/// One whose last attempt timed out gets a single slot: each more would be held for the whole timeout.
+const SLOTS_WHEN_SLOW: usize = 1;
+/// How many deliveries are read ahead, so that the outbox is not asked for each.
+const AHEAD: usize = 64;
+/// How many may wait to be recorded, until nothing more is sent.
+const UNRECORDED: usize = 512;
+/// A client that was not used for this long is dropped, and with it sockets that the endpoint has closed.
+pub(super) const IDLE: Duration = Duration::from_secs(6);
+
+pub(super) struct Lane {
+    target: Rc<Target>,
+    endpoint: Rc<Endpoint>,
+    used: Instant,
+    ready: VecDeque<DueDelivery>,
+    /// More is due than was read.
+    more: bool,
+    taken: HashSet<DeliveryId>,
+    slots: usize,
+    slow: bool,
+    /// Attempts whose answer asked for a hold, not recorded yet: nothing is sent meanwhile.
+    holds: usize,
+}
+
+impl Lane {
+    pub(super) fn new(due: DueAt, sender: &Sender) -> Self {
+        let mut lane = Self {
+            endpoint: Rc::new(sender.endpoint(&due.target.url)),
+            target: Rc::new(due.target.clone()),
+            used: Instant::now(),
+            ready: VecDeque::new(),
+            more: false,
+            taken: HashSet::new(),
+            slots: 0,
+            slow: false,
+            holds: 0,
+        };
+        lane.refill(due, sender);
+        lane
+    }
+
+    /// What a webhook of which nothing is known wants.
+    pub(super) fn usual() -> Wanted {
+        Wanted {
+            taken: HashSet::new(),
+            more: AHEAD,
+        }
+    }
+
+    pub(super) fn wanted(&mut self) -> Wanted {
+        let more = if self.slow { SLOTS_WHEN_SLOW } else { AHEAD }.saturating_sub(self.ready.len());
+        // What is not asked for now may be there later.
+        self.more |= more == 0;
+        Wanted {
+            taken: self.taken.clone(),
+            more,
+        }
+    }
+
+    /// Takes what was read; connections go on unless the address has changed.
+    pub(super) fn refill(&mut self, due: DueAt, sender: &Sender) {
+        if due.target.url.as_str() != self.target.url.as_str() {
+            self.endpoint = Rc::new(sender.endpoint(&due.target.url));
+        }
+        self.target = Rc::new(due.target);
+        self.more = due.more;
+        for delivery in due.deliveries {
+            self.taken.insert(delivery.id.clone());
+            self.ready.push_back(delivery);
+        }
+    }
+
+    /// Forgets what was read and not sent: it may be canceled, or have changed.
+    pub(super) fn forget_ready(&mut self) {
+        for delivery in self.ready.drain(..) {
+            self.taken.remove(&delivery.id);
+        }
+        self.more = false;
+    }
+
+    /// Whether the outbox has more than what was read, and it is nearly used up.
+    pub(super) fn runs_dry(&self) -> bool {
+        self.more && self.ready.len() < if self.slow { SLOTS_WHEN_SLOW } else { SLOTS }
+    }
+
+    pub(super) fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// The next to be sent, if there is a slot for it; `free`: how many there are for all webhooks. The first slot is
+    /// always there: nobody is kept waiting by what others have in flight.
+    pub(super) fn take(&mut self, free: usize) -> Option<(DueDelivery, Rc<Target>, Rc<Endpoint>)> {
+        let most = if self.slow { SLOTS_WHEN_SLOW } else { SLOTS };
+        let unrecorded = self.taken.len() - self.ready.len() - self.slots;
+        let room = self.slots < most && (free > 0 || self.slots == 0) && unrecorded < UNRECORDED;
+        if self.holds > 0 || !room {
+            return None;
+        }
+        let delivery = self.ready.pop_front()?;
+        self.slots += 1;
+        self.used = Instant::now();
+        Some((delivery, self.target.clone(), self.endpoint.clone()))
+    }
+
+    /// An attempt has succeeded; it is taken until it is recorded.
+    pub(super) fn succeeded(&mut self) {
+        self.slots -= 1;
+        self.slow = false;
+    }
+
+    /// An attempt has failed; it keeps its slot until it is recorded.
+    pub(super) fn failed(&mut self, timed_out: bool, asks_for_hold: bool) {
+        self.slow = timed_out;
+        if asks_for_hold {
+            self.holds += 1;
+            self.forget_ready();
+        }
+    }
+
+    pub(super) fn recorded(
+        &mut self,
+        delivery: &DeliveryId,
+        had_failed: bool,
+        asked_for_hold: bool,
+    ) {
+        self.taken.remove(delivery);
+        self.slots -= usize::from(had_failed);
+        self.holds -= usize::from(asked_for_hold);
+    }
+
+    pub(super) fn webhook(&self) -> &WebhookId {
+        &self.target.webhook
+    }
+
+    pub(super) fn host(&self) -> String {
+        self.target.url.host_for_log()
+    }
+
+    /// What is remembered of a webhook goes with its connections: a deleted one is not kept for ever.
+    pub(super) fn is_idle(&self) -> bool {
+        self.taken.is_empty() && self.used.elapsed() >= IDLE
+    }
+}

@@ -1,0 +1,218 @@
+//! What came of attempts: recorded with what follows from it, in one transaction.
+
+use std::sync::Arc;
+
+use rusqlite::params;
+
+use super::changes::Change;
+use super::deliveries::{self, AttemptRecord};
+use super::error::StoreError;
+use super::writer::Write;
+use super::{Store, events, sql, webhooks};
+use crate::clock::Timestamp;
+use crate::domain::alert::FAILED_IN_A_ROW;
+use crate::domain::delivery::State;
+use crate::domain::event::EventType;
+use crate::domain::id::{DeliveryId, WebhookId};
+use crate::domain::retry::Schedule;
+use crate::domain::webhook::Retries;
+
+/// An attempt that is over, to be recorded.
+#[derive(Clone, Debug)]
+pub struct Attempted {
+    pub delivery: DeliveryId,
+    pub webhook: WebhookId,
+    pub attempt: AttemptRecord,
+    /// 0 to 1, for the delays of `patient`.
+    pub jitter: f64,
+}
+
+/// What a recorded attempt made of its delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finished {
+    pub state: State,
+    /// Of the next attempt.
+    pub due_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// Records attempts and what follows from them, all in one transaction; in the order given, `None` for one whose
+    /// delivery is gone.
+    pub async fn record_attempts(
+        &self,
+        attempts: Arc<Vec<Attempted>>,
+        schedule: Schedule,
+    ) -> Result<Vec<Option<Finished>>, StoreError> {
+        self.writer
+            .write_in_turn(move |write| {
+                attempts
+                    .iter()
+                    .map(|attempted| record(write, attempted, &schedule))
+                    .collect()
+            })
+            .await
+    }
+
+    /// An id for a test's delivery, which is logged when its one attempt is over; and the time of its event.
+    pub async fn begin_test(&self) -> Result<(DeliveryId, Timestamp), StoreError> {
+        self.writer
+            .write(|write| Ok((write.next_id(), write.now)))
+            .await
+    }
+
+    /// Logs a test of a saved webhook. One that succeeded ends the hold that the endpoint asked for.
+    pub async fn record_test(
+        &self,
+        webhook: WebhookId,
+        delivery: DeliveryId,
+        body: Vec<u8>,
+        attempt: AttemptRecord,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .write(move |write| {
+                let event = events::insert(write, EventType::Test.as_str(), None, &body)?;
+                let state = if attempt.is_success() { State::Delivered } else { State::Failed };
+                sql::run(
+                    write,
+                    "INSERT INTO deliveries (id, event_id, webhook_id, state, attempts, round_attempts, created_at,
+                     finished_at, request_headers) VALUES (?1, ?2, ?3, ?4, 1, 1, ?5, ?6, ?7)",
+                    params![
+                        delivery.as_str(),
+                        event.as_str(),
+                        webhook.as_str(),
+                        state.as_str(),
+                        attempt.started_at.millis(),
+                        write.now.millis(),
+                        sql::to_json(&attempt.request_headers)?
+                    ],
+                )?;
+                deliveries::insert_attempt(write, &delivery, 1, &attempt, true)?;
+                write.changed(Change::Deliveries(webhook.clone()));
+                if attempt.is_success() {
+                    let held = "UPDATE webhooks SET held_until = NULL WHERE id = ?1 AND held_until IS NOT NULL";
+                    if sql::run(write, held, [webhook.as_str()])? > 0 {
+                        write.wake_deliveries();
+                    }
+                }
+                Ok(())
+            })
+            .await
+    }
+}
+
+fn record(
+    write: &mut Write<'_>,
+    attempted: &Attempted,
+    schedule: &Schedule,
+) -> Result<Option<Finished>, StoreError> {
+    struct Before {
+        webhook: String,
+        state: State,
+        attempts: u32,
+        round_attempts: usize,
+        retries: Retries,
+        has_words: bool,
+        is_test: bool,
+    }
+    let (id, attempt) = (&attempted.delivery, &attempted.attempt);
+    write.changed(Change::Deliveries(attempted.webhook.clone()));
+    let before = sql::first(
+        write,
+        "SELECT webhook_id, state, attempts, round_attempts, retries, body IS NOT NULL AS has_words, type
+         FROM deliveries JOIN events ON events.id = event_id JOIN webhooks ON webhooks.id = webhook_id
+         WHERE deliveries.id = ?1",
+        [id.as_str()],
+        |row| {
+            Ok(Before {
+                webhook: row.get("webhook_id")?,
+                state: sql::named(row, "state", State::parse)?,
+                attempts: row.get("attempts")?,
+                round_attempts: row.get("round_attempts")?,
+                retries: webhooks::read_retries(row)?,
+                has_words: row.get("has_words")?,
+                is_test: row.get::<_, String>("type")? == EventType::Test.as_str(),
+            })
+        },
+    )?;
+    let Some(before) = before else {
+        return Ok(None);
+    };
+    // A test that is sent again is one attempt, as ever.
+    let next = if before.state == State::Pending && !attempt.is_success() && !before.is_test {
+        schedule.next(
+            before.retries,
+            before.round_attempts + 1,
+            attempt.ended_at,
+            attempted.jitter,
+        )
+    } else {
+        None
+    };
+    // What was canceled while it was in flight ends here: delivered if it was, else it stays canceled.
+    let state = match (attempt.is_success(), before.state, next) {
+        (true, ..) => State::Delivered,
+        (false, State::Pending, Some(_)) => State::Pending,
+        (false, State::Pending, None) => State::Failed,
+        (false, other, _) => other,
+    };
+    // A hold stands on the webhook, not here: when a test ends it, what waited goes out by its own schedule.
+    let due_at = next;
+    let finished_at = (state != State::Pending).then_some(write.now.millis());
+    let headers = before
+        .has_words
+        .then(|| sql::to_json(&attempt.request_headers))
+        .transpose()?;
+    sql::run(
+        write,
+        "UPDATE deliveries SET state = ?2, due_at = ?3, attempts = ?4, round_attempts = ?5, finished_at = ?6,
+         request_headers = ?7 WHERE id = ?1",
+        params![
+            id.as_str(),
+            state.as_str(),
+            due_at.map(Timestamp::millis),
+            before.attempts + 1,
+            before.round_attempts + 1,
+            finished_at,
+            headers
+        ],
+    )?;
+    deliveries::insert_attempt(write, id, before.attempts + 1, attempt, before.has_words)?;
+    if !before.is_test {
+        note_health(write, &before.webhook, attempt, state)?;
+    }
+    Ok(Some(Finished { state, due_at }))
+}
+
+/// Marks the webhook as failing since this attempt, or as well again; holds it back where the endpoint asked for it.
+fn note_health(
+    write: &mut Write<'_>,
+    webhook: &str,
+    attempt: &AttemptRecord,
+    state: State,
+) -> Result<(), StoreError> {
+    if attempt.is_success() {
+        let well = "UPDATE webhooks SET failing_since = NULL, failed_in_a_row = 0 WHERE id = ?1 AND failing_since IS NOT NULL";
+        if sql::run(write, well, [webhook])? > 0 {
+            write.wake_alerts();
+        }
+        return Ok(());
+    }
+    let failing = "UPDATE webhooks SET failing_since = ?2 WHERE id = ?1 AND failing_since IS NULL";
+    let since = params![webhook, attempt.started_at.millis()];
+    if sql::run(write, failing, since)? > 0 {
+        write.wake_alerts();
+    }
+    if state == State::Failed {
+        let given_up = "UPDATE webhooks SET failed_in_a_row = failed_in_a_row + 1 WHERE id = ?1 RETURNING failed_in_a_row";
+        if sql::first(write, given_up, [webhook], |row| row.get(0))? == Some(FAILED_IN_A_ROW) {
+            write.wake_alerts();
+        }
+    }
+    if let Some(until) = attempt.hold_until {
+        let held =
+            "UPDATE webhooks SET held_until = max(coalesce(held_until, 0), ?2) WHERE id = ?1";
+        sql::run(write, held, params![webhook, until.millis()])?;
+        write.outbox_changed();
+    }
+    Ok(())
+}
