@@ -23,5 +23,5 @@ function is_genuine(string $secret, callable $header, string $body, int $now): b
         explode(' ', $header('webhook-signature')),
         fn($given) => hash_equals($stamp, $given)
     );
-    return $matches !== [] && ctype_digit($sent_at) && abs($now - (int) $sent_at) <= 300;
+    return $matches !== [] && is_numeric($sent_at) && abs($now - (int) $sent_at) <= 300;
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::text;
 use crate::support::app::{App, PASSWORD};
+use crate::support::browser::{Browser, Settings};
 use crate::support::example::{SECRET, file};
 use crate::support::pages::{Page, Visitor};
 use crate::support::receiver::{Received, Receiver, refused_address};
@@ -323,7 +324,7 @@ fn an_endpoint_that_fails_is_told_with_its_error_and_what_to_do() {
     let detail = admin.get(&detail).expect(200);
     assert_eq!(detail.link("Troubleshooting"), Some(way));
     let nowhere = admin.get(&format!("{GUIDE}?webhook=wh_gone")).expect(200);
-    assert!(nowhere.text().contains("There is no such webhook here"));
+    assert!(nowhere.text().contains("This webhook is gone"));
 
     // Once it is well, the error is of the past.
     receiver.set_script(|_| crate::support::receiver::Reply::status(204));
@@ -380,4 +381,20 @@ fn help_is_one_press_away_on_every_page() {
         let page = admin.get(page).expect(200);
         assert_eq!(page.link("API reference"), Some("/docs/api".to_owned()));
     }
+}
+
+#[test]
+fn on_a_phone_without_scripts_it_fits_with_its_code_open() {
+    let app = App::start();
+    let browser = Browser::with(Settings {
+        javascript: false,
+        width: 360,
+        height: 780,
+    });
+    browser.open(&format!("{}{GUIDE}", app.url));
+    browser.script("document.querySelectorAll('details').forEach(one => one.open = true)");
+    browser.wait_for_text("hmac.Equal");
+    let over = browser.script("return document.documentElement.scrollWidth - window.innerWidth");
+    assert!(over.as_i64().unwrap_or(1) <= 0, "{over} px too wide");
+    assert!(browser.all("button", "Copy").is_empty());
 }

@@ -37,6 +37,8 @@ struct GuidePage {
     general: Vec<Item>,
     /// The same for each webhook; `None` for who may not see them.
     examined: Option<Vec<Examined>>,
+    /// One webhook was asked for.
+    is_one: bool,
 }
 
 impl GuidePage {
@@ -78,6 +80,7 @@ pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
         patient: listed(&delivery.retry_delays(Retries::Patient)),
         general: advice(timeout),
         examined,
+        is_one: visit.query("webhook").is_some(),
         frame,
     };
     render(StatusCode::OK, &page)
