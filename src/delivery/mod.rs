@@ -63,6 +63,7 @@ pub struct Handle {
     store: Store,
     policy: Arc<EgressPolicy>,
     schedule: Schedule,
+    timeout: Duration,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -70,6 +71,7 @@ pub struct Handle {
 pub fn start(store: Store, clock: Clock, settings: Settings) -> std::io::Result<Handle> {
     let (commands, received) = mpsc::channel(64);
     let (policy, schedule) = (settings.policy.clone(), settings.schedule.clone());
+    let timeout = settings.timeout;
     let worker_store = store.clone();
     let run = move || {
         // A runtime that cannot be made ends the thread, and `is_alive` tells.
@@ -88,6 +90,7 @@ pub fn start(store: Store, clock: Clock, settings: Settings) -> std::io::Result<
         store,
         policy,
         schedule,
+        timeout,
         thread: Arc::new(Mutex::new(Some(thread))),
     })
 }
@@ -111,6 +114,16 @@ impl Handle {
     /// How many attempts a delivery has at most before it is given up.
     pub fn attempts_at_most(&self, retries: Retries) -> usize {
         self.schedule.attempts(retries)
+    }
+
+    /// How long an attempt waits for the end of the answer's head.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// How long after each failure a delivery is tried again.
+    pub fn retry_delays(&self, retries: Retries) -> Vec<Duration> {
+        self.schedule.delays(retries)
     }
 
     /// Whether the loop answers, and is able to store what comes of its attempts.

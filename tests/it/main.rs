@@ -31,6 +31,7 @@ mod faults;
 mod feedback_export;
 mod feedback_in_browser;
 mod feedback_list;
+mod guide;
 mod harness;
 mod kill_storm;
 mod leaks;

@@ -3,7 +3,8 @@
 use crate::support::app::{ADMIN, App};
 use crate::support::pages::Page;
 
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
+    "/docs/webhooks",
     "/feedback",
     "/settings/account",
     "/settings/notifications",

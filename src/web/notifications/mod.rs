@@ -95,6 +95,11 @@ impl NotificationsPage {
     fn is_full(&self) -> bool {
         self.hooks.len() >= WEBHOOKS_MAX
     }
+
+    /// Something is being sent to it, in vain.
+    fn is_failing(&self, hook: &HookView) -> bool {
+        hook.webhook.enabled && hook.webhook.failing_since.is_some()
+    }
 }
 
 pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
