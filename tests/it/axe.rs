@@ -73,6 +73,12 @@ impl Scene {
             api.project("Documentation of the shop"),
         ];
         let projects = projects.map(|project| text(&project, "id").to_owned());
+        for number in 0..12 {
+            api.feedback(
+                "shop",
+                &format!("A message, number {number}, of some words."),
+            );
+        }
         let webhooks = [0, 1, 2].map(|number| {
             let url = receivers[number].url("/webhooks/miniback/of/the/shop/and/of/all/others");
             let webhook = json!({"url": url, "description": "To the team’s inbox", "headers": {"X-Key": "1"}});
@@ -91,12 +97,6 @@ impl Scene {
             state(2, "pending"),
         ];
         api.set_status(&feedback, "REVIEWED");
-        for number in 0..30 {
-            api.feedback(
-                "shop",
-                &format!("A message, number {number}, of some words."),
-            );
-        }
         let origins = json!({"allowedOrigins": ["https://shop.example"]});
         api.patch("/api/v1/projects/shop", origins).expect(200);
         let tried = json!({"projectSlug": "shop", "message": "Hello"});
@@ -149,6 +149,7 @@ impl Scene {
                 format!("?open={}", self.feedback),
                 format!("?delete={}", self.feedback),
                 "?select=all".into(),
+                format!("?before={}", self.feedback),
                 "?q=button&status=REVIEWED&project=shop".into(),
                 "?q=nothing+of+this".into(),
                 "?project=documentation-of-the-shop".into(),
@@ -386,6 +387,37 @@ fn the_empty_pages(inspector: &mut Inspector) {
     }
     inspector.browser.find("button", "Sign out").press();
     inspector.browser.find("button", "Sign in");
+}
+
+#[test]
+fn what_is_wrong_is_found_in_each_scheme_at_each_width_and_in_a_shadow_root() {
+    const PAGE: &str = "<!doctype html><html lang=en><title>Wrong</title><style>
+        @media (prefers-color-scheme: dark) { p { color: #888; background: #777 } }
+        @media (width < 400px) { p { width: 700px } }
+        </style><p>Some words</p><div id=host></div><script>
+        host.attachShadow({ mode: 'open' }).innerHTML = '<img src=\"data:,\">';</script>";
+    let html = ("Content-Type", "text/html; charset=utf-8");
+    let site = Receiver::script(move |_| Reply::body(200, PAGE).header(html.0, html.1));
+    let mut inspector = Inspector::start();
+    inspector.browser.open(&site.url("/"));
+    inspector.look("wrong");
+    let found: Vec<(&str, &str)> = inspector
+        .found
+        .iter()
+        .map(|fault| fault.strip_prefix("wrong, ").unwrap())
+        .map(|fault| fault.split_once(" px: ").unwrap())
+        .map(|(place, fault)| (place, fault.split(" at ").next().unwrap()))
+        .map(|(place, fault)| (place, fault.trim_start_matches(|c: char| c.is_numeric())))
+        .collect();
+    let expected = [
+        ("light, 1280", "image-alt"),
+        ("light, 360", " px too wide"),
+        ("dark, 1280", "color-contrast"),
+        ("dark, 360", " px too wide"),
+        ("dark, 360", "color-contrast"),
+        ("dark, 360", "image-alt"),
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]

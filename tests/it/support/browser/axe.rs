@@ -16,13 +16,16 @@ const AXE: &str = concat!(
 const SIZES: [(u32, u32); 2] = [(1280, 900), (360, 780)];
 const SCHEMES: [&str; 2] = ["light", "dark"];
 
-/// Runs in the page. Of what is hidden or beneath a dialog axe says nothing.
+/// The rules that look at colours.
+const COLOURS: &str = "['color-contrast', 'link-in-text-block']";
+
+/// Runs in the page, with all rules where it names none. Of what is hidden or beneath a dialog axe says nothing.
 const LOOK: &str = "return (async () => {
     if (!window.axe) window.loadAxe();
     const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
-    const found = await axe.run(document, {
-        runOnly: { type: 'tag', values: tags }, resultTypes: ['violations'], preload: false,
-    });
+    const rules = RULES;
+    const runOnly = rules ? { type: 'rule', values: rules } : { type: 'tag', values: tags };
+    const found = await axe.run(document, { runOnly, resultTypes: ['violations'], preload: false });
     const told = found.violations.flatMap((one) => one.nodes.map((node) =>
         `${one.id} at ${node.target.flat().join(' ')}: ${node.failureSummary}`));
     const over = document.documentElement.scrollWidth - innerWidth;
@@ -49,9 +52,13 @@ impl Inspector {
             "Page.addScriptToEvaluateOnNewDocument",
             json!({"source": format!("window.loadAxe = () => {{ {axe} }};")}),
         );
+        let pictures = std::env::var_os("MINIBACK_SCREENSHOTS").map(PathBuf::from);
+        if pictures.is_some() {
+            browser.devtools("Emulation.setScrollbarsHidden", json!({"hidden": true}));
+        }
         Self {
             browser,
-            pictures: std::env::var_os("MINIBACK_SCREENSHOTS").map(PathBuf::from),
+            pictures,
             looked_at: 0,
             found: Vec::new(),
         }
@@ -69,11 +76,17 @@ impl Inspector {
                 .devtools("Emulation.setEmulatedMedia", json!({"features": media}));
             for (width, height) in SIZES {
                 self.browser.resize(width, height);
-                let told = self.browser.script(LOOK);
+                // With each size all is looked at once; of a scheme only the colours are another.
+                let all = (scheme == SCHEMES[0]) == ((width, height) == SIZES[0]);
+                let rules = if all { "null" } else { COLOURS };
+                let told = self.browser.script(&LOOK.replace("RULES", rules));
                 let told = told.as_array().cloned().unwrap_or_default();
                 let place = format!("{state}, {scheme}, {width} px");
-                self.found
-                    .extend(told.iter().map(|one| format!("{place}: {one}")));
+                self.found.extend(
+                    told.iter()
+                        .filter_map(|one| one.as_str())
+                        .map(|one| format!("{place}: {one}")),
+                );
                 self.looked_at += 1;
                 if let Some(directory) = &self.pictures {
                     self.take_picture(directory, &place);
