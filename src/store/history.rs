@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use rusqlite::params;
+use rusqlite::{Connection, Row, params};
 
 use super::changes::Change;
 use super::error::StoreError;
@@ -97,27 +97,28 @@ impl Store {
 
     /// The changes of a feedback's status, oldest first.
     pub async fn history(&self, id: FeedbackId) -> Result<Vec<HistoryEntry>, StoreError> {
-        self.reader
-            .read(move |c| {
-                let statement =
-                    "SELECT * FROM feedback_history WHERE feedback_id = ?1 ORDER BY number";
-                let status = |row: &rusqlite::Row<'_>, column| {
-                    sql::named(row, column, |text| text.parse().ok())
-                };
-                sql::all(c, statement, [id.as_str()], |row| {
-                    Ok(HistoryEntry {
-                        at: Timestamp::from_millis(row.get("at")?),
-                        previous: status(row, "previous")?,
-                        status: status(row, "status")?,
-                        by: Actor {
-                            email: row.get("email")?,
-                            token: row.get("token")?,
-                        },
-                    })
-                })
-            })
-            .await
+        self.reader.read(move |c| of(c, &id)).await
     }
+}
+
+/// The changes of a feedback's status, oldest first.
+pub(super) fn of(
+    connection: &Connection,
+    id: &FeedbackId,
+) -> Result<Vec<HistoryEntry>, StoreError> {
+    let statement = "SELECT * FROM feedback_history WHERE feedback_id = ?1 ORDER BY number";
+    let status = |row: &Row<'_>, column| sql::named(row, column, |text| text.parse().ok());
+    sql::all(connection, statement, [id.as_str()], |row| {
+        Ok(HistoryEntry {
+            at: Timestamp::from_millis(row.get("at")?),
+            previous: status(row, "previous")?,
+            status: status(row, "status")?,
+            by: Actor {
+                email: row.get("email")?,
+                token: row.get("token")?,
+            },
+        })
+    })
 }
 
 /// `false`: it has the status already.

@@ -6,8 +6,9 @@ use rusqlite::params;
 
 use super::deliveries::{self, LoggedAttempt};
 use super::error::StoreError;
+use super::history::{self, HistoryEntry};
 use super::page::{Page, PageRequest};
-use super::{Store, feedback, sql};
+use super::{Store, feedback, search, sql};
 use crate::clock::Timestamp;
 use crate::domain::account::email_key;
 use crate::domain::delivery::State;
@@ -18,10 +19,12 @@ use crate::domain::id::{DeliveryId, WebhookId};
 /// How many feedbacks a step erases: others write between two steps.
 const STEP: usize = 50;
 
-/// A feedback with all that the log holds of it.
+/// A feedback with the changes of its status and all that the log holds of it.
 #[derive(Clone, Debug)]
 pub struct PersonalFeedback {
     pub feedback: Feedback,
+    /// Oldest first.
+    pub history: Vec<HistoryEntry>,
     pub deliveries: Vec<PersonalDelivery>,
 }
 
@@ -91,7 +94,7 @@ impl Store {
             .await
     }
 
-    /// A feedback with what the log holds of it.
+    /// A feedback with its history and what the log holds of it.
     pub async fn personal_feedback(
         &self,
         feedback: Feedback,
@@ -116,6 +119,7 @@ impl Store {
                         deliveries::attempts(c, &delivery.id, "response_headers, response_body")?;
                 }
                 Ok(PersonalFeedback {
+                    history: history::of(c, &feedback.id)?,
                     feedback,
                     deliveries,
                 })
@@ -130,6 +134,7 @@ impl Store {
             .write(move |write| {
                 // What is freed is overwritten, so that the words do not stay behind in the file.
                 write.pragma_update(None, "secure_delete", true)?;
+                search::set_secure_delete(write, true)?;
                 let erased = (|| {
                     let some = "SELECT id FROM feedback WHERE email_key = ?1 ORDER BY id LIMIT ?2";
                     let ids = sql::all(write, some, params![key, STEP], |row| {
@@ -147,14 +152,17 @@ impl Store {
                     }
                     Ok(erased)
                 })();
-                write.pragma_update(None, "secure_delete", false)?;
+                search::set_secure_delete(write, false)?;
+                write.pragma_update(None, "secure_delete", "FAST")?;
                 erased
             })
             .await
     }
 
-    /// After the last step: what was erased is not left in the write-ahead log either.
+    /// After the last step: what was erased is left neither in pages that were freed before, without being overwritten,
+    /// nor in the write-ahead log.
     pub async fn finish_erasing(&self) -> Result<(), StoreError> {
+        while self.give_back_all_space().await? > 0 {}
         for _ in 0..10 {
             if self.writer.empty_log().await? {
                 return Ok(());
@@ -167,3 +175,6 @@ impl Store {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

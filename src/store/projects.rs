@@ -125,8 +125,9 @@ impl Store {
     /// How much feedback each project has, by its id; a project without any is not in it.
     pub async fn count_feedback_by_project(&self) -> Result<HashMap<ProjectId, u64>, StoreError> {
         self.reader
-            .read_long(|c| {
-                let statement = "SELECT project_id, count(*) FROM feedback GROUP BY project_id";
+            .read(|c| {
+                let statement = "SELECT project_id, sum(feedback) FROM feedback_counts
+                     GROUP BY project_id HAVING sum(feedback) > 0";
                 let read =
                     |row: &Row<'_>| Ok((ProjectId::new(row.get::<_, String>(0)?), row.get(1)?));
                 Ok(sql::all(c, statement, [], read)?.into_iter().collect())

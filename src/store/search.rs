@@ -177,6 +177,17 @@ fn written(gram: &str) -> String {
     gram.chars().map(sign).collect()
 }
 
+/// While it is on, what goes is taken out of the index itself; else it is marked there as gone, which costs less, and
+/// stays in the file until parts of the index are put together.
+pub(super) fn set_secure_delete(write: &Connection, on: bool) -> Result<(), StoreError> {
+    // What was deleted so far waits in memory, and goes into the index as the setting is at that moment.
+    let flush = "INSERT INTO feedback_search (feedback_search) VALUES ('flush')";
+    sql::run(write, flush, [])?;
+    let set = "INSERT INTO feedback_search (feedback_search, rank) VALUES ('secure-delete', ?1)";
+    sql::run(write, set, [on])?;
+    Ok(())
+}
+
 /// Teaches a writing connection the functions that the schema's triggers use.
 pub(super) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8

@@ -72,18 +72,24 @@ pub(super) fn fold_back(connection: &Connection) -> rusqlite::Result<bool> {
 impl Store {
     /// Gives some of the pages that removed rows have left back to the file system. Returns how many: 0 = enough.
     pub async fn give_back_space(&self) -> Result<u32, StoreError> {
-        self.writer.write(give_back).await
+        self.writer.write(|write| give_back(write, SPARE)).await
+    }
+
+    /// The same without keeping any: what stood in these pages is gone with them.
+    pub(super) async fn give_back_all_space(&self) -> Result<u32, StoreError> {
+        self.writer.write(|write| give_back(write, 0)).await
     }
 }
 
-fn give_back(write: &mut Write<'_>) -> Result<u32, StoreError> {
+/// `spare`: so many are kept.
+fn give_back(write: &mut Write<'_>, spare: u32) -> Result<u32, StoreError> {
     let free: u32 = sql::first(write, "PRAGMA freelist_count", [], |row| row.get(0))?.unwrap_or(0);
-    let surplus = free.saturating_sub(SPARE).min(STEP);
+    let surplus = free.saturating_sub(spare).min(STEP);
     if surplus > 0 {
         // It gives back one page for each row that it is asked for.
         let statement = format!("PRAGMA incremental_vacuum({surplus})");
         sql::all(write, &statement, [], |_| Ok(()))?;
-        if free - surplus <= SPARE {
+        if free - surplus <= spare {
             // The file itself becomes shorter when the log is folded back.
             write.cut_log();
         }

@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 use crate::clock::Timestamp;
 use crate::domain::delivery::State;
 use crate::domain::feedback::{ProjectSummary, Status};
-use crate::store::{PageRequest, PersonalDelivery, PersonalFeedback, Store, StoreError};
+use crate::store::{
+    HistoryEntry, PageRequest, PersonalDelivery, PersonalFeedback, Store, StoreError,
+};
 
 /// How many feedbacks are read at a time.
 const STEP: usize = 50;
@@ -24,7 +26,19 @@ struct FeedbackView<'a> {
     url: Option<&'a str>,
     metadata: Option<&'a Map<String, Value>>,
     project: &'a ProjectSummary,
+    history: Vec<ChangeView<'a>>,
     deliveries: Vec<DeliveryView<'a>>,
+}
+
+/// A change of the status.
+#[derive(Serialize)]
+struct ChangeView<'a> {
+    at: Timestamp,
+    from: Status,
+    to: Status,
+    by: &'a str,
+    /// The name of the API token; none: by the page.
+    token: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -118,7 +132,18 @@ fn view(personal: &PersonalFeedback) -> FeedbackView<'_> {
         url: feedback.url.as_deref(),
         metadata: feedback.metadata.as_ref(),
         project: &feedback.project,
+        history: personal.history.iter().map(change).collect(),
         deliveries: personal.deliveries.iter().map(delivery).collect(),
+    }
+}
+
+fn change(entry: &HistoryEntry) -> ChangeView<'_> {
+    ChangeView {
+        at: entry.at,
+        from: entry.previous,
+        to: entry.status,
+        by: &entry.by.email,
+        token: entry.by.token.as_deref(),
     }
 }
 

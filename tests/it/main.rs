@@ -13,6 +13,7 @@ mod alerts;
 mod api;
 mod api_access;
 mod api_document;
+mod axe;
 mod backup;
 mod bad_bodies;
 mod bad_input;

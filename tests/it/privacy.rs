@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::api::{Api, attempts, text};
-use crate::support::app::App;
+use crate::support::api::{Api, attempts, millis, text};
+use crate::support::app::{ADMIN, App};
 use crate::support::forms::Filled;
 use crate::support::pages::{Page, Visitor};
 use crate::support::receiver::{Receiver, Reply};
@@ -75,6 +75,11 @@ fn an_export_holds_all_of_an_address() {
     send(&api, "Not Sam’s", "other@example.com");
 
     let mut ada = app.signed_in();
+    api.set_status(&last, "REVIEWED");
+    let form = ada
+        .get(&format!("/feedback/{}", text(&last, "id")))
+        .form_with("Resolved");
+    ada.submit(&form.press("Resolved")).expect(303);
     let page = press(&mut ada, SAM, "Find");
     assert!(
         page.text().contains("And 11 more, not listed."),
@@ -97,6 +102,22 @@ fn an_export_holds_all_of_an_address() {
         (&last["id"], &last["message"])
     );
     assert_eq!(feedback[60]["message"], "Message 0");
+    let history = feedback[0]["history"].as_array().unwrap();
+    let told = |entry: &Value| ["from", "to", "by", "token"].map(|name| entry[name].clone());
+    assert_eq!(
+        history.iter().map(told).collect::<Vec<_>>(),
+        [
+            ["NEW", "REVIEWED", ADMIN, "tests"].map(|word| json!(word)),
+            [
+                json!("REVIEWED"),
+                json!("RESOLVED"),
+                json!(ADMIN),
+                json!(null)
+            ],
+        ]
+    );
+    assert!(millis(&history[0]["at"]) <= millis(&history[1]["at"]));
+    assert_eq!(feedback[60]["history"], json!([]));
     let delivery = &feedback[0]["deliveries"][0];
     assert_eq!(
         delivery["body"]["data"]["feedback"]["message"],

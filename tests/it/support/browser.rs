@@ -4,6 +4,7 @@
 //! `computedlabel`), so the same finders serve with scripts on and off. Each browser has a driver and a profile of its
 //! own, and both end with it. The interface is blocking, like everything else in these tests.
 
+pub mod axe;
 pub mod shadow;
 
 use std::future::Future;

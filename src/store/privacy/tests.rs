@@ -1,0 +1,112 @@
+//! What was erased is found neither by the search nor in the bytes of the files.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::clock::{Clock, ManualClock};
+use crate::domain::feedback::{Actor, NewFeedback, Status};
+use crate::domain::search::Search;
+use crate::store::{FeedbackFilter, StatusChange};
+
+const SAM: &str = "sam@example.com";
+/// A word that is one gram of the index, and stands nowhere by chance.
+const WORD: &str = "鰻龘鱻";
+
+async fn add(store: &Store, message: &str, email: &str) {
+    let new = NewFeedback {
+        project: "shop".into(),
+        message: message.into(),
+        email: Some(email.into()),
+        url: None,
+        metadata: None,
+    };
+    let answer = |feedback: &Feedback| feedback.id.as_str().to_owned();
+    store.create_feedback(new, None, answer).await.unwrap();
+}
+
+async fn index_all(store: &Store) {
+    while store.waiting_for_search().await.unwrap() > 0 {
+        store.take_into_search().await.unwrap();
+    }
+}
+
+async fn found(store: &Store) -> usize {
+    let filter = FeedbackFilter {
+        search: Search::parse(WORD),
+        ..FeedbackFilter::default()
+    };
+    store
+        .feedback_list(filter, page())
+        .await
+        .unwrap()
+        .items
+        .len()
+}
+
+fn page() -> PageRequest {
+    PageRequest {
+        limit: 100,
+        before: None,
+    }
+}
+
+/// Whether the word's last two characters are: the index leaves out what a word has in common with the one before.
+fn is_in_a_file(directory: &Path) -> bool {
+    let end = &WORD.as_bytes()[3..];
+    let has = |bytes: &[u8]| bytes.windows(end.len()).any(|part| part == end);
+    let files = std::fs::read_dir(directory).unwrap();
+    files
+        .map(|file| file.unwrap().path())
+        .any(|file| has(&std::fs::read(file).unwrap_or_default()))
+}
+
+#[tokio::test]
+async fn an_erased_word_is_in_no_index_and_no_byte_of_the_files_whatever_was_done_before() {
+    let directory = TempDir::new().unwrap();
+    let clock = Clock::Manual(ManualClock::at(Timestamp::from_millis(1_000_000)));
+    let store = Store::open(directory.path(), None, clock).unwrap();
+    store.create_project("Shop".into(), None).await.unwrap();
+    for round in 0..20 {
+        add(
+            &store,
+            &format!("Words around it, {round}"),
+            "o@example.com",
+        )
+        .await;
+        add(&store, &format!("{WORD} {round}"), SAM).await;
+        // Small parts of the index are put together after some rounds; the old ones are freed.
+        index_all(&store).await;
+    }
+    let theirs = store.feedback_of(SAM, page()).await.unwrap().items;
+    for status in [Status::Reviewed, Status::New, Status::Resolved] {
+        let change = |feedback: &Feedback| StatusChange {
+            id: feedback.id.clone(),
+            only_from: None,
+            to: status,
+        };
+        let by = Actor {
+            email: "ada@example.com".into(),
+            token: None,
+        };
+        let changes = theirs.iter().map(change).collect();
+        store.set_statuses(changes, by).await.unwrap();
+    }
+    assert_eq!(found(&store).await, 20);
+    assert!(is_in_a_file(directory.path()));
+
+    while store.erase_some_of(SAM).await.unwrap().feedback > 0 {}
+    store.finish_erasing().await.unwrap();
+    assert_eq!(found(&store).await, 0);
+    assert!(!is_in_a_file(directory.path()));
+    let sound = "INSERT INTO feedback_search (feedback_search) VALUES ('integrity-check')";
+    let left = "SELECT (SELECT count(*) FROM feedback), (SELECT count(*) FROM feedback_history)";
+    let left = store.writer.write(move |write| {
+        sql::run(write, sound, [])?;
+        sql::first(write, left, [], |row| {
+            Ok::<(u64, u64), _>((row.get(0)?, row.get(1)?))
+        })
+    });
+    assert_eq!(left.await.unwrap(), Some((20, 0)));
+}
