@@ -13,8 +13,10 @@ use crate::support::browser::axe::Inspector;
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::wait::until;
 
-/// What a browser gets there is no page.
-const NO_PAGES: [&str; 6] = [
+/// What a browser gets there is no page, or another one of the table.
+const NO_PAGES: [&str; 8] = [
+    "/",
+    "/settings",
     "/static/{name}",
     "/widget.js",
     "/feedback/export.csv",
@@ -137,18 +139,17 @@ impl Scene {
         }
     }
 
-    /// The addresses at which a page of the table shows its states.
+    /// The addresses at which a page of the table shows its states: several in one where they stand beside each other.
     fn states(&self, path: &str) -> Vec<String> {
         let [delivers, fails, held] = &self.webhooks;
         let queries: Vec<String> = match path {
-            "/invitation" => vec![format!("?token={}", self.invitation), String::new()],
-            "/reset" => vec![format!("?token={}", self.reset), String::new()],
+            "/invitation" => vec![format!("?token={}", self.invitation)],
+            "/reset" => vec![format!("?token={}", self.reset)],
             "/f/{slug}" => return vec!["/f/shop".into(), "/f/nothing".into()],
             "/feedback" => vec![
                 String::new(),
-                format!("?open={}", self.feedback),
+                format!("?open={}&select=all", self.feedback),
                 format!("?delete={}", self.feedback),
-                "?select=all".into(),
                 format!("?before={}", self.feedback),
                 "?q=button&status=REVIEWED&project=shop".into(),
                 "?q=nothing+of+this".into(),
@@ -157,19 +158,14 @@ impl Scene {
             "/feedback/{id}" => vec![String::new(), "?delete".into()],
             "/settings/notifications" => vec![
                 String::new(),
-                "?add".into(),
-                format!("?open={fails}"),
-                format!("?reveal={held}"),
-                format!("?rotate={delivers}"),
-                format!("?delete={delivers}"),
-                "?reveal=alerts".into(),
+                format!("?add&open={fails}&reveal={held}&rotate={delivers}"),
+                format!("?delete={delivers}&reveal=alerts"),
             ],
             "/settings/notifications/{id}/deliveries" => {
                 let of = |id: &str, query: &str| {
                     format!("/settings/notifications/{id}/deliveries{query}")
                 };
                 return vec![
-                    of(delivers, ""),
                     of(fails, "?state=failed"),
                     of(held, ""),
                     of(delivers, "?state=canceled&event=feedback.updated"),
@@ -182,24 +178,13 @@ impl Scene {
                 };
                 return all.map(of).collect();
             }
-            "/settings/notifications/{id}/doctor" => {
-                vec![String::new(), format!("?delivery={}", self.deliveries[0])]
-            }
             "/settings/projects" => vec![
-                String::new(),
-                "?add".into(),
-                format!("?open={}", self.projects[1]),
+                format!("?add&open={}", self.projects[1]),
                 format!("?delete={}", self.projects[1]),
             ],
-            "/settings/tokens" => vec![
-                String::new(),
-                "?add".into(),
-                format!("?revoke={}", self.token),
-            ],
+            "/settings/tokens" => vec![format!("?add&revoke={}", self.token)],
             "/settings/people" => vec![
-                String::new(),
-                "?add".into(),
-                format!("?role={}", self.member),
+                format!("?add&role={}", self.member),
                 format!("?remove={}", self.member),
             ],
             _ => vec![String::new()],
