@@ -14,7 +14,10 @@ use crate::store::{DueAt, DueDelivery, Target, Wanted};
 
 /// How many attempts a webhook may have in flight.
 const SLOTS: usize = 16;
-/// One whose last attempt timed out gets a single slot: each more would be held for the whole timeout.
+/// One of which nothing is known begins with these, and gets one more with each success: if it hangs, each slot is held
+/// for the whole timeout, and costs the others time.
+const SLOTS_AT_FIRST: usize = 2;
+/// After a timeout it begins again.
 const SLOTS_WHEN_SLOW: usize = 1;
 /// How many deliveries are read ahead, so that the outbox is not asked for each.
 const AHEAD: usize = 64;
@@ -30,7 +33,11 @@ pub(super) struct Lane {
     more: bool,
     taken: HashSet<DeliveryId>,
     slots: usize,
-    slow: bool,
+    most_slots: usize,
+    /// The last attempt succeeded.
+    well: bool,
+    /// It is being read.
+    read: bool,
     /// Attempts whose answer asked for a hold, not recorded yet: nothing is sent meanwhile.
     holds: usize,
 }
@@ -45,7 +52,9 @@ impl Lane {
             more: false,
             taken: HashSet::new(),
             slots: 0,
-            slow: false,
+            most_slots: SLOTS_AT_FIRST,
+            well: false,
+            read: false,
             holds: 0,
         };
         lane.refill(due, sender);
@@ -60,14 +69,25 @@ impl Lane {
         }
     }
 
-    pub(super) fn wanted(&mut self) -> Wanted {
-        let more = if self.slow { SLOTS_WHEN_SLOW } else { AHEAD }.saturating_sub(self.ready.len());
+    /// What it wants, if it is to be read now and is not being read already.
+    pub(super) fn wanted(&mut self, now: bool) -> Wanted {
+        if !now || self.read {
+            self.more |= now;
+            return Wanted::default();
+        }
+        let more = self.ahead().saturating_sub(self.ready.len());
         // What is not asked for now may be there later.
         self.more |= more == 0;
+        self.read = more > 0;
         Wanted {
             taken: self.taken.clone(),
             more,
         }
+    }
+
+    /// The read that it was part of is over.
+    pub(super) fn was_read(&mut self) {
+        self.read = false;
     }
 
     /// Takes what was read; connections go on unless the address has changed.
@@ -78,8 +98,9 @@ impl Lane {
         self.target = Rc::new(due.target);
         self.more = due.more;
         for delivery in due.deliveries {
-            self.taken.insert(delivery.id.clone());
-            self.ready.push_back(delivery);
+            if self.taken.insert(delivery.id.clone()) {
+                self.ready.push_back(delivery);
+            }
         }
     }
 
@@ -93,7 +114,21 @@ impl Lane {
 
     /// Whether the outbox has more than what was read, and it is nearly used up.
     pub(super) fn runs_dry(&self) -> bool {
-        self.more && self.ready.len() < if self.slow { SLOTS_WHEN_SLOW } else { SLOTS }
+        self.more && !self.read && self.ready.len() < self.most_slots
+    }
+
+    /// How many deliveries are read ahead.
+    fn ahead(&self) -> usize {
+        if self.most_slots == SLOTS_WHEN_SLOW {
+            SLOTS_WHEN_SLOW
+        } else {
+            AHEAD
+        }
+    }
+
+    /// Whether its endpoint is known to answer: such ones are sent to before those of which nothing is known.
+    pub(super) fn is_well(&self) -> bool {
+        self.well
     }
 
     pub(super) fn slots(&self) -> usize {
@@ -103,8 +138,7 @@ impl Lane {
     /// The next to be sent, if there is a slot for it; `free`: how many there are for all webhooks. The first slot is
     /// always there: nobody is kept waiting by what others have in flight.
     pub(super) fn take(&mut self, free: usize) -> Option<(DueDelivery, Rc<Target>, Rc<Endpoint>)> {
-        let most = if self.slow { SLOTS_WHEN_SLOW } else { SLOTS };
-        let room = self.slots < most && (free > 0 || self.slots == 0);
+        let room = self.slots < self.most_slots && (free > 0 || self.slots == 0);
         if self.holds > 0 || !room {
             return None;
         }
@@ -117,12 +151,16 @@ impl Lane {
     /// An attempt has succeeded; it is taken until it is recorded.
     pub(super) fn succeeded(&mut self) {
         self.slots -= 1;
-        self.slow = false;
+        self.most_slots = SLOTS.min(self.most_slots + 1);
+        self.well = true;
     }
 
     /// An attempt has failed; it keeps its slot until it is recorded.
     pub(super) fn failed(&mut self, timed_out: bool, asks_for_hold: bool) {
-        self.slow = timed_out;
+        if timed_out {
+            self.most_slots = SLOTS_WHEN_SLOW;
+        }
+        self.well = false;
         if asks_for_hold {
             self.holds += 1;
             self.forget_ready();
@@ -150,6 +188,6 @@ impl Lane {
 
     /// What is remembered of a webhook goes with its connections: a deleted one is not kept for ever.
     pub(super) fn is_idle(&self) -> bool {
-        self.taken.is_empty() && self.used.elapsed() >= IDLE
+        self.taken.is_empty() && !self.read && self.used.elapsed() >= IDLE
     }
 }

@@ -42,13 +42,14 @@ pub(super) struct Worker {
     work: FuturesUnordered<LocalBoxFuture<'static, Event>>,
     /// Attempts that are over and wait to be recorded.
     ended: Vec<Attempted>,
-    reading: bool,
+    /// Endpoints that are known to answer are read by themselves, and first: however many others there are, they take no
+    /// time from these.
+    well: Reading,
+    others: Reading,
     recording: bool,
     /// Outcomes could not be stored and are tried again. Nothing new is sent meanwhile: it could not be stored either,
     /// and would be sent again and again.
     unstored: bool,
-    /// The outbox has to be looked at.
-    look: bool,
     /// When to look if nothing else happens.
     next: Option<Timestamp>,
     /// Of the outbox as it was read last.
@@ -57,7 +58,7 @@ pub(super) struct Worker {
 
 /// The end of a piece of work.
 enum Event {
-    Read(Result<Due, StoreError>),
+    Read(Group, Vec<WebhookId>, Result<Due, StoreError>),
     Attempted(Box<Attempted>),
     Recorded(
         Arc<Vec<Attempted>>,
@@ -65,6 +66,21 @@ enum Event {
     ),
     /// A request that is no delivery of the outbox is answered, or an attempt panicked.
     Other,
+}
+
+/// Which webhooks are read together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Group {
+    Well,
+    Others,
+}
+
+/// How the reading of a group stands.
+#[derive(Default)]
+struct Reading {
+    /// The outbox has to be looked at.
+    look: bool,
+    running: bool,
 }
 
 impl Worker {
@@ -77,10 +93,13 @@ impl Worker {
             lanes: HashMap::new(),
             work: FuturesUnordered::new(),
             ended: Vec::new(),
-            reading: false,
+            well: Reading::default(),
+            others: Reading {
+                look: true,
+                ..Reading::default()
+            },
             recording: false,
             unstored: false,
-            look: true,
             next: None,
             generation: 0,
         }
@@ -96,7 +115,8 @@ impl Worker {
                 self.lanes.values_mut().for_each(Lane::forget_ready);
             } else {
                 self.send();
-                self.read();
+                self.read(Group::Well);
+                self.read(Group::Others);
             }
             self.record();
             if stopping && self.work.is_empty() {
@@ -104,10 +124,10 @@ impl Worker {
             }
             // A wake-up that comes before this line is kept by the `Notify`: none is lost.
             tokio::select! {
-                () = wake.notified(), if !stopping => self.look = true,
+                () = wake.notified(), if !stopping => self.look(),
                 () = self.clock.sleep_until_some(self.next), if !stopping => {
                     self.next = None;
-                    self.look = true;
+                    self.look();
                 }
                 Some(event) = self.work.next() => {
                     self.take(event);
@@ -141,12 +161,13 @@ impl Worker {
             return;
         }
         if self.store.outbox_generation() != self.generation {
-            self.lanes.values_mut().for_each(Lane::forget_ready);
-            self.look = true;
+            self.forget_ready();
             return;
         }
         let mut free = SLOTS.saturating_sub(self.lanes.values().map(Lane::slots).sum());
-        for lane in self.lanes.values_mut() {
+        // Connecting to an endpoint that does not answer takes time from those that do.
+        let (well, others): (Vec<_>, Vec<_>) = self.lanes.values_mut().partition(|l| l.is_well());
+        for lane in well.into_iter().chain(others) {
             while let Some((due, target, endpoint)) = lane.take(free) {
                 free = free.saturating_sub(1);
                 let id = due.id.clone();
@@ -166,20 +187,40 @@ impl Worker {
         }
     }
 
-    /// Looks for what is due, if there is a reason to.
-    fn read(&mut self) {
-        let look = self.look || self.lanes.values().any(Lane::runs_dry);
-        if self.unstored || self.reading || !look {
+    /// Looks for what is due in a group, if there is a reason to.
+    fn read(&mut self, group: Group) {
+        let is_of = |lane: &Lane| lane.is_well() == (group == Group::Well);
+        let runs_dry = self
+            .lanes
+            .values()
+            .any(|lane| is_of(lane) && lane.runs_dry());
+        let reading = match group {
+            Group::Well => &mut self.well,
+            Group::Others => &mut self.others,
+        };
+        if self.unstored || reading.running || !(reading.look || runs_dry) {
             return;
         }
-        (self.reading, self.look) = (true, false);
-        let lanes = self.lanes.iter_mut();
-        let wanted = lanes
-            .map(|(id, lane)| (id.clone(), lane.wanted()))
-            .collect();
+        reading.look = false;
+        // Those of which nothing is known yet are others.
+        let usual = (group == Group::Others).then(Lane::usual);
+        let mut asked = Vec::new();
+        let mut wanted = HashMap::new();
+        for (id, lane) in &mut self.lanes {
+            let want = lane.wanted(is_of(lane));
+            if want.more > 0 {
+                asked.push(id.clone());
+            }
+            wanted.insert(id.clone(), want);
+        }
+        if usual.is_none() && asked.is_empty() {
+            return;
+        }
+        reading.running = true;
         let (store, now) = (self.store.clone(), self.clock.now());
         self.work.push(Box::pin(async move {
-            Event::Read(store.due_deliveries(now, wanted, Lane::usual()).await)
+            let due = store.due_deliveries(now, wanted, usual).await;
+            Event::Read(group, asked, due)
         }));
     }
 
@@ -205,15 +246,19 @@ impl Worker {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Read(due) => self.has_read(due),
+            Event::Read(group, asked, due) => self.has_read(group, &asked, due),
             Event::Attempted(attempted) => {
                 if let Some(lane) = self.lanes.get_mut(&attempted.webhook) {
-                    let attempt = &attempted.attempt;
+                    let (attempt, was_well) = (&attempted.attempt, lane.is_well());
                     if attempt.is_success() {
                         lane.succeeded();
                     } else {
                         let timed_out = matches!(attempt.result.outcome, Outcome::Timeout { .. });
                         lane.failed(timed_out, attempt.hold_until.is_some());
+                    }
+                    if lane.is_well() != was_well {
+                        // Its group may have been read without it, and the one it leaves may be from now on.
+                        self.look();
                     }
                 }
                 self.ended.push(*attempted);
@@ -223,11 +268,24 @@ impl Worker {
         }
     }
 
-    fn has_read(&mut self, due: Result<Due, StoreError>) {
-        self.reading = false;
+    fn has_read(&mut self, group: Group, asked: &[WebhookId], due: Result<Due, StoreError>) {
+        match group {
+            Group::Well => self.well.running = false,
+            Group::Others => self.others.running = false,
+        }
+        for webhook in asked {
+            if let Some(lane) = self.lanes.get_mut(webhook) {
+                lane.was_read();
+            }
+        }
         match due {
+            // Another read knows of later changes.
+            Ok(due) if due.generation < self.generation => self.look(),
             Ok(due) => {
-                self.generation = due.generation;
+                if due.generation > self.generation {
+                    self.forget_ready();
+                    self.generation = due.generation;
+                }
                 self.look_at(due.next);
                 for due in due.webhooks {
                     match self.lanes.get_mut(&due.target.webhook) {
@@ -268,7 +326,9 @@ impl Worker {
                 return self.record_batch(batch, STORE_RETRY);
             }
         };
-        self.look |= self.unstored;
+        if self.unstored {
+            self.look();
+        }
         self.unstored = false;
         for (attempted, finished) in batch.iter().zip(finished) {
             let attempt = &attempted.attempt;
@@ -295,6 +355,17 @@ impl Worker {
             );
             self.look_at(finished.due_at);
         }
+    }
+
+    /// Forgets what was read and not sent: it may be canceled, or have changed.
+    fn forget_ready(&mut self) {
+        self.lanes.values_mut().for_each(Lane::forget_ready);
+        self.look();
+    }
+
+    /// Looks at the outbox as soon as may be.
+    fn look(&mut self) {
+        (self.well.look, self.others.look) = (true, true);
     }
 
     /// Looks at the outbox then, or before.

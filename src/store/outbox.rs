@@ -66,16 +66,16 @@ pub struct Wanted {
 
 impl Store {
     /// What is due at `now`. Each webhook is asked by itself, so one with a million rows waiting hides none of the
-    /// others'. `wanted`: for those of which it is not `usual`.
+    /// others'. `wanted`: for those of which it is not `usual`; where nothing is usual, the others are not asked.
     pub async fn due_deliveries(
         &self,
         now: Timestamp,
         wanted: HashMap<WebhookId, Wanted>,
-        usual: Wanted,
+        usual: Option<Wanted>,
     ) -> Result<Due, StoreError> {
         // Before anything is read: what changes meanwhile makes it stale.
         let generation = self.outbox_generation();
-        let read = move |c: &Connection| due(c, now, &wanted, &usual);
+        let read = move |c: &Connection| due(c, now, &wanted, usual.as_ref());
         let mut due = self.reader.read(read).await?;
         due.generation = generation;
         Ok(due)
@@ -92,7 +92,7 @@ fn due(
     connection: &Connection,
     now: Timestamp,
     wanted: &HashMap<WebhookId, Wanted>,
-    usual: &Wanted,
+    usual: Option<&Wanted>,
 ) -> Result<Due, StoreError> {
     let mut due = Due::default();
     let webhooks =
@@ -105,10 +105,9 @@ fn due(
         ))
     })?;
     for (webhook, held_until) in webhooks {
-        let wanted = wanted.get(&webhook).unwrap_or(usual);
-        if wanted.more == 0 {
+        let Some(wanted) = wanted.get(&webhook).or(usual).filter(|w| w.more > 0) else {
             continue;
-        }
+        };
         // Held back as a whole: looked at again when the hold ends, if anything waits then.
         let from = held_until.filter(|until| *until > now).unwrap_or(now);
         let (mut deliveries, mut bytes, mut more) = (Vec::new(), 0, false);

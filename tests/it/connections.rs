@@ -159,6 +159,46 @@ fn a_slow_endpoint_delays_no_other() {
 }
 
 #[test]
+fn an_endpoint_gets_two_requests_at_first_and_one_more_with_each_success() {
+    let app = App::setup().option("--timeout", "60s").start();
+    let (quick, slow) = (Receiver::ok(), Receiver::ok());
+    let hold = || {
+        let gate = Gate::new();
+        slow.set_script({
+            let gate = gate.clone();
+            move |_| Reply::status(200).when(&gate)
+        });
+        gate
+    };
+    let gate = hold();
+    let api = app.api();
+    api.project("Shop");
+    let webhooks = [api.webhook(&quick.url("/")), api.webhook(&slow.url("/"))];
+    let send = |count: usize| {
+        let before = quick.received().len();
+        for number in 0..count {
+            api.feedback("shop", &format!("number {number}"));
+        }
+        // The other one is sent to alike, so by now what was to go out has gone out.
+        quick.wait_for(before + count);
+    };
+    let all_delivered = || {
+        for delivery in webhooks.iter().flat_map(|webhook| api.deliveries(webhook)) {
+            api.delivery_in_state(text(&delivery, "id"), "delivered");
+        }
+    };
+    send(6);
+    assert_eq!(slow.wait_for(2).len(), 2);
+    gate.open();
+    all_delivered();
+    let gate = hold();
+    send(12);
+    assert_eq!(slow.wait_for(6 + 8).len(), 6 + 8);
+    gate.open();
+    all_delivered();
+}
+
+#[test]
 fn ninety_nine_dead_endpoints_delay_no_other() {
     let app = App::setup().option("--timeout", "60s").start();
     let dead = Receiver::script(|_| Reply::Hang);

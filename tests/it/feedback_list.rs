@@ -341,10 +341,14 @@ fn where_there_is_nothing_the_page_leads_on() {
     let mut ada = app.signed_in();
     let page = ada.get("/feedback").expect(200);
     assert_eq!(
-        page.link("Make the first one").as_deref(),
+        page.link("Make the first project").as_deref(),
         Some("/settings/projects?add")
     );
-    assert!(bob.get("/feedback").link("Make the first one").is_none());
+    assert!(
+        bob.get("/feedback")
+            .link("Make the first project")
+            .is_none()
+    );
 
     app.api().project("My Shop");
     let page = ada.get("/feedback").expect(200);
