@@ -13,7 +13,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// So many more in [`QUIET`] are a burst, which goes first.
 const BURST: u64 = 100;
 /// With so many waiting it goes on all the same: a search reads them all.
-const WAITING_MAX: u64 = 20_000;
+const WAITING_MAX: u64 = 100_000;
 
 /// Runs until it is aborted.
 pub async fn run(store: Store) {

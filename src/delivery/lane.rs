@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::client::{Endpoint, Sender};
-use crate::domain::id::{DeliveryId, WebhookId};
+use crate::domain::id::DeliveryId;
 use crate::store::{DueAt, DueDelivery, Target, Wanted};
 
 /// How many attempts a webhook may have in flight.
@@ -26,6 +26,8 @@ pub(super) const IDLE: Duration = Duration::from_secs(6);
 
 pub(super) struct Lane {
     target: Rc<Target>,
+    /// Of the outbox, when the target was read.
+    generation: u64,
     endpoint: Rc<Endpoint>,
     used: Instant,
     ready: VecDeque<DueDelivery>,
@@ -43,10 +45,13 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(due: DueAt, sender: &Sender) -> Self {
+    /// `None`: the target was not read, as it was known to one that has ended since.
+    pub(super) fn new(due: DueAt, generation: u64, sender: &Sender) -> Option<Self> {
+        let target = due.target.clone()?;
         let mut lane = Self {
-            endpoint: Rc::new(sender.endpoint(&due.target.url)),
-            target: Rc::new(due.target.clone()),
+            endpoint: Rc::new(sender.endpoint(&target.url)),
+            target: Rc::new(target),
+            generation,
             used: Instant::now(),
             ready: VecDeque::new(),
             more: false,
@@ -57,15 +62,15 @@ impl Lane {
             read: false,
             holds: 0,
         };
-        lane.refill(due, sender);
-        lane
+        lane.refill(due, generation, sender);
+        Some(lane)
     }
 
     /// What a webhook of which nothing is known wants.
     pub(super) fn usual() -> Wanted {
         Wanted {
-            taken: HashSet::new(),
             more: AHEAD,
+            ..Wanted::default()
         }
     }
 
@@ -82,6 +87,7 @@ impl Lane {
         Wanted {
             taken: self.taken.clone(),
             more,
+            has_target: Some(self.generation),
         }
     }
 
@@ -91,11 +97,14 @@ impl Lane {
     }
 
     /// Takes what was read; connections go on unless the address has changed.
-    pub(super) fn refill(&mut self, due: DueAt, sender: &Sender) {
-        if due.target.url.as_str() != self.target.url.as_str() {
-            self.endpoint = Rc::new(sender.endpoint(&due.target.url));
+    pub(super) fn refill(&mut self, due: DueAt, generation: u64, sender: &Sender) {
+        if let Some(target) = due.target {
+            if target.url.as_str() != self.target.url.as_str() {
+                self.endpoint = Rc::new(sender.endpoint(&target.url));
+            }
+            self.target = Rc::new(target);
+            self.generation = generation;
         }
-        self.target = Rc::new(due.target);
         self.more = due.more;
         for delivery in due.deliveries {
             if self.taken.insert(delivery.id.clone()) {
@@ -176,10 +185,6 @@ impl Lane {
         self.taken.remove(delivery);
         self.slots -= usize::from(had_failed);
         self.holds -= usize::from(asked_for_hold);
-    }
-
-    pub(super) fn webhook(&self) -> &WebhookId {
-        &self.target.webhook
     }
 
     pub(super) fn host(&self) -> String {

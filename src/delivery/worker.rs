@@ -287,13 +287,12 @@ impl Worker {
                     self.generation = due.generation;
                 }
                 self.look_at(due.next);
-                for due in due.webhooks {
-                    match self.lanes.get_mut(&due.target.webhook) {
-                        Some(lane) => lane.refill(due, &self.sender),
-                        None => {
-                            let lane = Lane::new(due, &self.sender);
-                            self.lanes.insert(lane.webhook().clone(), lane);
-                        }
+                for at in due.webhooks {
+                    let webhook = at.webhook.clone();
+                    if let Some(lane) = self.lanes.get_mut(&webhook) {
+                        lane.refill(at, due.generation, &self.sender);
+                    } else if let Some(lane) = Lane::new(at, due.generation, &self.sender) {
+                        self.lanes.insert(webhook, lane);
                     }
                 }
             }

@@ -15,6 +15,13 @@ const GRAM: usize = 3;
 /// By so many grams texts are looked up; more of them would hardly leave out more.
 const GRAMS_MAX: usize = 24;
 
+/// One to three characters of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gram {
+    letters: [char; GRAM],
+    length: usize,
+}
+
 /// What is searched for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Search {
@@ -58,7 +65,7 @@ impl Search {
     }
 
     /// The grams that a text must have to hold all words; some, where they are many.
-    pub fn grams(&self) -> BTreeSet<String> {
+    pub fn grams(&self) -> BTreeSet<Gram> {
         let mut grams = BTreeSet::new();
         for word in &self.words {
             for (index, part) in word.split(|letter| *letter == ' ').enumerate() {
@@ -69,7 +76,7 @@ impl Search {
                     1..GRAM => Box::new(std::iter::once(part)),
                     _ => Box::new(part.windows(GRAM)),
                 };
-                grams.extend(grams_of_part.map(|gram| gram.iter().collect::<String>()));
+                grams.extend(grams_of_part.map(Gram::of));
             }
         }
         while grams.len() > GRAMS_MAX {
@@ -116,18 +123,37 @@ impl Search {
     }
 }
 
-/// All grams of a text.
-pub fn grams(text: &str, into: &mut BTreeSet<String>) {
-    let text = Folded::of(text);
-    for at in 0..text.letters.len() {
-        let rest = &text.letters[at..];
-        let word = rest.iter().take(GRAM).take_while(|letter| **letter != ' ');
-        let length = word.count();
-        let shortest = if text.begins_word(at) { 1 } else { GRAM };
-        for length in shortest..=length {
-            into.insert(rest[..length].iter().collect());
+impl Gram {
+    fn of(letters: &[char]) -> Self {
+        let mut gram = Self {
+            letters: ['\0'; GRAM],
+            length: letters.len(),
+        };
+        gram.letters[..letters.len()].copy_from_slice(letters);
+        gram
+    }
+
+    pub fn letters(&self) -> &[char] {
+        &self.letters[..self.length]
+    }
+}
+
+/// All grams of some texts, each once, sorted.
+pub fn grams<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Gram> {
+    let mut grams = Vec::new();
+    for text in texts {
+        let text = Folded::of(text);
+        for at in 0..text.letters.len() {
+            let rest = &text.letters[at..];
+            let word = rest.iter().take(GRAM).take_while(|letter| **letter != ' ');
+            let length = word.count();
+            let shortest = if text.begins_word(at) { 1 } else { GRAM };
+            grams.extend((shortest..=length).map(|length| Gram::of(&rest[..length])));
         }
     }
+    grams.sort_unstable();
+    grams.dedup();
+    grams
 }
 
 impl Folded {
@@ -307,8 +333,7 @@ mod tests {
             other in "[a-cÄ写 \"]{0,6}",
         ) {
             let piece: String = text.chars().skip(from).take(length).collect();
-            let mut stored = BTreeSet::new();
-            grams(&text, &mut stored);
+            let stored = BTreeSet::from_iter(grams([text.as_str()]));
             for searched in [piece.clone(), format!("\"{piece}\""), other] {
                 let Some(search) = Search::parse(&searched) else { continue };
                 proptest::prop_assert!(!search.grams().is_empty());

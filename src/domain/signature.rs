@@ -14,10 +14,7 @@ pub fn hex(secret: &Secret, body: &[u8]) -> String {
         &hmac::Key::new(hmac::HMAC_SHA256, secret.as_str().as_bytes()),
         body,
     );
-    tag.as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    ::hex::encode(tag)
 }
 
 /// One entry of `webhook-signature`: `v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`, where `timestamp` is

@@ -27,10 +27,7 @@ pub async fn name_requests(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let id: String = random::bytes::<8>()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let id = hex::encode(random::bytes::<8>());
     let started = Instant::now();
     let method = request.method().clone();
     request.extensions_mut().insert(RequestId(id.clone()));

@@ -9,9 +9,12 @@ impl StoreError {
     pub fn http_status(&self) -> StatusCode {
         match self {
             Self::Full => StatusCode::INSUFFICIENT_STORAGE,
-            Self::ReadOnly | Self::Overloaded | Self::Busy | Self::Closed | Self::Pool(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::ReadOnly
+            | Self::Overloaded
+            | Self::Busy
+            | Self::Closed
+            | Self::GivenUp
+            | Self::Pool(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Panicked | Self::Sqlite(_) | Self::Unreadable(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

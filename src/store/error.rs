@@ -19,6 +19,8 @@ pub enum StoreError {
     Closed,
     #[error("the work on the database ended unexpectedly")]
     Panicked,
+    #[error("another change in the same commit failed, and took this one with it")]
+    GivenUp,
     #[error("database: {0}")]
     Sqlite(Arc<rusqlite::Error>),
     #[error("no connection to the database: {0}")]

@@ -75,7 +75,7 @@ impl Store {
     ) -> Result<CreatedFeedback, CreateFeedbackError> {
         let created = self
             .writer
-            .write(move |write| {
+            .write_checked(move |write| {
                 if let Some(key) = &idempotency
                     && let Some(stored) = idempotency::find(write, key)?
                 {

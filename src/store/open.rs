@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use rusqlite_migration::{M, Migrations};
 
 use super::search;
@@ -177,6 +178,8 @@ fn prepare(path: &Path) -> rusqlite::Result<Connection> {
     // What a changed or removed row leaves behind in its page is overwritten; whole pages are when somebody's words are
     // erased, as that is more to write.
     connection.pragma_update(None, "secure_delete", "FAST")?;
+    // Else statements are prepared anew whenever another value is bound to them.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(128);
     search::add_functions(&connection)?;
     Ok(connection)

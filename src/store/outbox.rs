@@ -41,7 +41,9 @@ pub struct DueDelivery {
 /// What is due at one webhook.
 #[derive(Clone, Debug)]
 pub struct DueAt {
-    pub target: Target,
+    pub webhook: WebhookId,
+    /// `None`: as it was; see [`Wanted::has_target`].
+    pub target: Option<Target>,
     pub deliveries: Vec<DueDelivery>,
     /// More is due than was read.
     pub more: bool,
@@ -62,7 +64,15 @@ pub struct Due {
 pub struct Wanted {
     pub taken: HashSet<DeliveryId>,
     pub more: usize,
+    /// The generation of which it has the target: one that is still of today is not read again.
+    pub has_target: Option<u64>,
 }
+
+/// `CROSS` keeps the order of the tables: the index has them sorted.
+pub(super) const WAITING: &str =
+    "SELECT deliveries.id, due_at, type, events.created_at AS event_at, body FROM deliveries
+     CROSS JOIN events ON events.id = event_id WHERE webhook_id = ?1 AND state = 'pending' ORDER BY due_at, deliveries.id
+     LIMIT ?2";
 
 impl Store {
     /// What is due at `now`. Each webhook is asked by itself, so one with a million rows waiting hides none of the
@@ -75,10 +85,8 @@ impl Store {
     ) -> Result<Due, StoreError> {
         // Before anything is read: what changes meanwhile makes it stale.
         let generation = self.outbox_generation();
-        let read = move |c: &Connection| due(c, now, &wanted, usual.as_ref());
-        let mut due = self.reader.read(read).await?;
-        due.generation = generation;
-        Ok(due)
+        let read = move |c: &Connection| due(c, generation, now, &wanted, usual.as_ref());
+        self.reader.read(read).await
     }
 
     /// Changes with every commit by which a delivery may not be sent any more, or not as it was read: one is canceled,
@@ -90,11 +98,15 @@ impl Store {
 
 fn due(
     connection: &Connection,
+    generation: u64,
     now: Timestamp,
     wanted: &HashMap<WebhookId, Wanted>,
     usual: Option<&Wanted>,
 ) -> Result<Due, StoreError> {
-    let mut due = Due::default();
+    let mut due = Due {
+        generation,
+        ..Due::default()
+    };
     let webhooks =
         "SELECT id, held_until FROM webhooks WHERE enabled AND deleted_at IS NULL ORDER BY id";
     let webhooks = sql::all(connection, webhooks, [], |row| {
@@ -110,80 +122,83 @@ fn due(
         };
         // Held back as a whole: looked at again when the hold ends, if anything waits then.
         let from = held_until.filter(|until| *until > now).unwrap_or(now);
-        let (mut deliveries, mut bytes, mut more) = (Vec::new(), 0, false);
-        for (id, due_at) in waiting(connection, &webhook, wanted.taken.len() + wanted.more + 1)? {
-            if wanted.taken.contains(&id) {
-                continue;
-            }
-            let at = due_at.max(from);
-            if at > now {
-                due.next = Some(due.next.map_or(at, |next| next.min(at)));
-                break;
-            }
-            if deliveries.len() == wanted.more || bytes > AHEAD_MAX_BYTES {
-                more = true;
-                break;
-            }
-            if let Some(delivery) = load(connection, id)? {
-                bytes += delivery.body.len();
-                deliveries.push(delivery);
-            }
+        let read = waiting(connection, &webhook, wanted, now, from)?;
+        due.next = due.next.into_iter().chain(read.next).min();
+        if read.deliveries.is_empty() {
+            continue;
         }
-        if !deliveries.is_empty()
-            && let Some(target) = target(connection, webhook)?
-        {
+        let has_target = wanted.has_target == Some(generation);
+        let target = if has_target {
+            None
+        } else {
+            target(connection, &webhook)?
+        };
+        if has_target || target.is_some() {
             due.webhooks.push(DueAt {
+                webhook,
                 target,
-                deliveries,
-                more,
+                deliveries: read.deliveries,
+                more: read.more,
             });
         }
     }
     Ok(due)
 }
 
-/// The first of a webhook's waiting deliveries, by when they are due.
+#[derive(Default)]
+struct Waiting {
+    deliveries: Vec<DueDelivery>,
+    more: bool,
+    next: Option<Timestamp>,
+}
+
+/// The first of a webhook's waiting deliveries, by when they are due; none counts as due before `from`.
 fn waiting(
     connection: &Connection,
     webhook: &WebhookId,
-    limit: usize,
-) -> Result<Vec<(DeliveryId, Timestamp)>, StoreError> {
-    sql::all(
-        connection,
-        "SELECT id, due_at FROM deliveries WHERE webhook_id = ?1 AND state = 'pending' ORDER BY due_at, id LIMIT ?2",
-        params![webhook.as_str(), i64::try_from(limit).unwrap_or(i64::MAX)],
-        |row| {
-            Ok((
-                DeliveryId::new(row.get::<_, String>(0)?),
-                Timestamp::from_millis(row.get(1)?),
-            ))
-        },
-    )
-}
-
-fn target(connection: &Connection, webhook: WebhookId) -> Result<Option<Target>, StoreError> {
-    let statement = "SELECT * FROM webhooks WHERE id = ?1";
-    let id = webhook.as_str().to_owned();
-    sql::first(connection, statement, [id], |row| {
-        Ok(Target {
-            webhook,
-            url: webhooks::read_url(row)?,
-            secrets: secrets::read_secrets(row)?,
-            headers: sql::from_json(row, "headers")?,
-        })
-    })
-}
-
-fn load(connection: &Connection, id: DeliveryId) -> Result<Option<DueDelivery>, StoreError> {
-    let statement = "SELECT type, events.created_at AS event_at, body FROM deliveries
-        JOIN events ON events.id = event_id WHERE deliveries.id = ?1";
-    let key = id.as_str().to_owned();
-    sql::first(connection, statement, [key], |row| {
-        Ok(DueDelivery {
+    wanted: &Wanted,
+    now: Timestamp,
+    from: Timestamp,
+) -> Result<Waiting, StoreError> {
+    let (mut waiting, mut bytes) = (Waiting::default(), 0);
+    let mut statement = connection.prepare_cached(WAITING)?;
+    let limit = wanted.taken.len() + wanted.more + 1;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![webhook.as_str(), limit])?;
+    while let Some(row) = rows.next()? {
+        let id = DeliveryId::new(row.get::<_, String>(0)?);
+        if wanted.taken.contains(&id) {
+            continue;
+        }
+        let at = Timestamp::from_millis(row.get(1)?).max(from);
+        if at > now {
+            waiting.next = Some(at);
+            break;
+        }
+        if waiting.deliveries.len() == wanted.more || bytes > AHEAD_MAX_BYTES {
+            waiting.more = true;
+            break;
+        }
+        let delivery = DueDelivery {
             id,
             event: sql::named(row, "type", EventType::parse)?,
             event_at: Timestamp::from_millis(row.get("event_at")?),
             body: row.get("body")?,
+        };
+        bytes += delivery.body.len();
+        waiting.deliveries.push(delivery);
+    }
+    Ok(waiting)
+}
+
+fn target(connection: &Connection, webhook: &WebhookId) -> Result<Option<Target>, StoreError> {
+    let statement = "SELECT * FROM webhooks WHERE id = ?1";
+    sql::first(connection, statement, [webhook.as_str()], |row| {
+        Ok(Target {
+            webhook: webhook.clone(),
+            url: webhooks::read_url(row)?,
+            secrets: secrets::read_secrets(row)?,
+            headers: sql::from_json(row, "headers")?,
         })
     })
 }

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use r2d2::Pool;
 use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::StoreError;
+use super::sql;
 
 /// How many short reads run at once.
 const CONNECTIONS: u32 = 4;
@@ -41,6 +43,20 @@ impl Reader {
         read_on(self.short.clone(), work).await
     }
 
+    /// Runs `work` on this thread, where a connection is free: for a row or two by their key, which take less time than
+    /// the way to another thread and back.
+    pub(super) async fn read_here<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match self.short.try_get() {
+            Some(connection) => work(&connection),
+            None => self.read(work).await,
+        }
+    }
+
     /// The same for what may take long: a search, a list over many rows.
     pub(super) async fn read_long<T, E, F>(&self, work: F) -> Result<T, E>
     where
@@ -59,12 +75,28 @@ where
     E: From<StoreError> + Send + 'static,
 {
     let task = tokio::task::spawn_blocking(move || {
-        let mut connection = pool.get().map_err(StoreError::from)?;
-        let transaction = connection.transaction().map_err(StoreError::from)?;
-        work(&transaction)
+        let connection = pool.get().map_err(StoreError::from)?;
+        in_transaction(&connection, work)
     });
     task.await
         .unwrap_or_else(|_| Err(StoreError::Panicked.into()))
+}
+
+fn in_transaction<T, E: From<StoreError>>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, E>,
+) -> Result<T, E> {
+    /// Ends the transaction however the work ends: the next one gets this connection.
+    struct Ends<'a>(&'a Connection);
+    impl Drop for Ends<'_> {
+        fn drop(&mut self) {
+            // What is read needs no commit; where even this fails, the next `BEGIN` says so.
+            let _ = sql::run(self.0, "ROLLBACK", []);
+        }
+    }
+    sql::run(connection, "BEGIN", [])?;
+    let _ends = Ends(connection);
+    work(connection)
 }
 
 fn pool(path: &Path, connections: u32) -> Result<Pool<SqliteConnectionManager>, StoreError> {
@@ -72,6 +104,7 @@ fn pool(path: &Path, connections: u32) -> Result<Pool<SqliteConnectionManager>, 
         .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .with_init(|connection| {
             connection.busy_timeout(Duration::from_secs(5))?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
             connection.set_prepared_statement_cache_capacity(64);
             Ok(())
         });

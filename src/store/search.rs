@@ -4,8 +4,6 @@
 //! ([`Store::take_into_search`]); until then a search reads it. What goes or changes its status is kept up by triggers,
 //! in the same transaction. The index tells which texts may hold the words; each is looked at before it counts as found.
 
-use std::collections::BTreeSet;
-
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
@@ -13,7 +11,7 @@ use super::error::StoreError;
 use super::{FeedbackFilter, Store, sql};
 use crate::domain::feedback::Status;
 use crate::domain::id::ProjectId;
-use crate::domain::search::{self, Search};
+use crate::domain::search::{self, Gram, Search};
 
 /// How many feedbacks a step takes in: some milliseconds.
 const STEP: i64 = 50;
@@ -149,7 +147,8 @@ fn last_before(connection: &Connection, before: Option<&str>) -> Result<Option<i
 
 /// What the index is asked: it never holds more of what a person wrote than letters, digits and quotes of ours.
 fn expression(search: &Search, filter: &FeedbackFilter) -> String {
-    let mut words: Vec<String> = search.grams().iter().map(|gram| written(gram)).collect();
+    let written = |gram: &Gram| gram.letters().iter().map(written).collect();
+    let mut words: Vec<String> = search.grams().iter().map(written).collect();
     if filter.project.is_some() || filter.status.is_some() {
         words.push(filter_word(
             filter.project.as_ref().map(ProjectId::as_str),
@@ -168,13 +167,13 @@ fn filter_word(project: Option<&str>, status: Option<&str>) -> String {
     format!("filter{}", letters.collect::<String>())
 }
 
-/// A gram as the index takes it for one word: ASCII signs would part it, so they stand among the private characters.
-fn written(gram: &str) -> String {
-    let sign = |letter: char| match letter {
-        'a'..='z' | '0'..='9' | '\u{80}'.. => letter,
-        _ => char::from_u32(0xE000 + u32::from(letter)).unwrap_or(letter),
-    };
-    gram.chars().map(sign).collect()
+/// A gram's letter as the index takes it for a part of a word: ASCII signs would end one, so they stand among the private
+/// characters.
+fn written(letter: &char) -> char {
+    match letter {
+        'a'..='z' | '0'..='9' | '\u{80}'.. => *letter,
+        _ => char::from_u32(0xE000 + u32::from(*letter)).unwrap_or(*letter),
+    }
 }
 
 /// While it is on, what goes is taken out of the index itself; else it is marked there as gone, which costs less, and
@@ -195,18 +194,16 @@ pub(super) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
         | FunctionFlags::SQLITE_INNOCUOUS;
     connection.create_scalar_function("search_status", 2, flags, status_words)?;
     connection.create_scalar_function("search_grams", 5, flags, |given| {
-        let mut grams = BTreeSet::new();
+        let mut texts = Vec::new();
         for index in 2..5 {
-            if let Some(text) = given.get::<Option<String>>(index)? {
-                search::grams(&text, &mut grams);
-            }
+            texts.extend(given.get_raw(index).as_str_or_null()?);
         }
         let mut words = status_words(given)?;
         words.push(' ');
         words.push_str(&filter_word(Some(&given.get::<String>(0)?), None));
-        for gram in grams {
+        for gram in search::grams(texts) {
             words.push(' ');
-            words.push_str(&written(&gram));
+            words.extend(gram.letters().iter().map(written));
         }
         Ok(words)
     })

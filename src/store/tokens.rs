@@ -73,7 +73,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<(Token, bool)>, StoreError> {
         self.reader
-            .read(move |c| {
+            .read_here(move |c| {
                 let token = sql::first(
                     c,
                     &format!("{SELECT} WHERE token_hash = ?1"),

@@ -4,6 +4,9 @@
 //! `BEGIN IMMEDIATE` transaction, commits, and only then answers: what is acknowledged is on the disk
 //! (`synchronous=FULL`), yet many jobs share one commit. A job that fails or panics is rolled back alone; some faults
 //! of SQLite (a full disk) end the whole transaction, and then every job of the batch is answered with that fault.
+//!
+//! The two jobs that come by the thousand do without a savepoint, which copies each page that a job touches: they look
+//! before they change anything ([`Writer::write_checked`]).
 
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -13,12 +16,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::changes::{Change, Changes};
 use super::error::StoreError;
 use super::space::{Log, fold_back};
+use super::sql;
 use crate::clock::{Clock, Timestamp};
 use crate::domain::id::{Id, IdSequence};
 
@@ -112,6 +116,8 @@ impl Deref for Write<'_> {
 trait Job: Send {
     /// Runs the work and keeps its result; `true` if it is to be committed.
     fn run(&mut self, write: &mut Write<'_>) -> bool;
+    /// Whether it has a savepoint of its own.
+    fn has_savepoint(&self) -> bool;
     /// Answers with the kept result, or with the fault that took the transaction away.
     fn answer(self: Box<Self>, fault: Option<StoreError>);
 }
@@ -120,6 +126,7 @@ struct Work<F, T, E> {
     work: Option<F>,
     result: Option<Result<T, E>>,
     answer: oneshot::Sender<Result<T, E>>,
+    savepoint: bool,
 }
 
 impl<F, T, E> Job for Work<F, T, E>
@@ -137,6 +144,10 @@ where
             Err(StoreError::Panicked.into())
         });
         self.result.insert(result).is_ok()
+    }
+
+    fn has_savepoint(&self) -> bool {
+        self.savepoint
     }
 
     fn answer(self: Box<Self>, fault: Option<StoreError>) {
@@ -157,7 +168,7 @@ enum Message {
     Close,
 }
 
-fn job<T, E, F>(work: F) -> (Message, oneshot::Receiver<Result<T, E>>)
+fn job<T, E, F>(work: F, savepoint: bool) -> (Message, oneshot::Receiver<Result<T, E>>)
 where
     F: FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static,
     T: Send + 'static,
@@ -168,6 +179,7 @@ where
         work: Some(work),
         result: None,
         answer,
+        savepoint,
     };
     (Message::Job(Box::new(work)), answered)
 }
@@ -211,7 +223,24 @@ impl Writer {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (job, answered) = job(work);
+        self.queue_job(job(work, true)).await
+    }
+
+    /// The same for work that changes nothing once it has found a reason to fail: it costs less. Where it fails all the
+    /// same after a change, the whole commit is given up, and everybody in it is told so ([`StoreError::GivenUp`]).
+    pub(super) async fn write_checked<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.queue_job(job(work, false)).await
+    }
+
+    async fn queue_job<T, E: From<StoreError>>(
+        &self,
+        (job, answered): (Message, oneshot::Receiver<Result<T, E>>),
+    ) -> Result<T, E> {
         self.queue.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
@@ -221,14 +250,15 @@ impl Writer {
             .unwrap_or_else(|_| Err(StoreError::Closed.into()))
     }
 
-    /// The same for what has happened already and must be stored: waits for its place in the queue.
+    /// As [`Writer::write_checked`], for what has happened already and must be stored: waits for its place in the
+    /// queue.
     pub(super) async fn write_in_turn<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (job, answered) = job(work);
+        let (job, answered) = job(work, false);
         self.queue.send(job).await.map_err(|_| StoreError::Closed)?;
         answered
             .await
@@ -351,34 +381,54 @@ impl State {
         }
     }
 
+    /// Runs the batch in one transaction. The statements are prepared once, as rusqlite's own transactions are not.
     fn transaction(
         &mut self,
         batch: &mut [Box<dyn Job>],
         said: &mut Said,
     ) -> Result<(), StoreError> {
-        let mut transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        sql::run(&self.connection, "BEGIN IMMEDIATE", [])?;
+        let done = self
+            .run_all(batch, said)
+            .and_then(|()| sql::run(&self.connection, "COMMIT", []).map(|_| ()));
+        if done.is_err() && !self.connection.is_autocommit() {
+            sql::run(&self.connection, "ROLLBACK", [])?;
+        }
+        done
+    }
+
+    fn run_all(&mut self, batch: &mut [Box<dyn Job>], said: &mut Said) -> Result<(), StoreError> {
+        let connection = &self.connection;
         for job in batch {
-            let savepoint = transaction.savepoint()?;
             let mut job_said = Said::default();
             let mut write = Write {
-                connection: &savepoint,
+                connection,
                 ids: &mut self.ids,
                 now: self.clock.now(),
                 said: &mut job_said,
             };
-            if job.run(&mut write) {
-                savepoint.commit()?;
-                said.add(job_said);
-            } else if savepoint.is_autocommit() {
+            let before = connection.total_changes();
+            let savepoint = job.has_savepoint();
+            if savepoint {
+                sql::run(connection, "SAVEPOINT job", [])?;
+            }
+            let done = job.run(&mut write);
+            if connection.is_autocommit() {
                 // SQLite has rolled back everything, savepoints or not: nothing of this batch is stored.
                 return Err(StoreError::Full);
-            } else {
-                savepoint.finish()?;
+            }
+            if done {
+                said.add(job_said);
+            } else if savepoint {
+                sql::run(connection, "ROLLBACK TO job", [])?;
+            } else if connection.total_changes() != before {
+                return Err(StoreError::GivenUp);
+            }
+            if savepoint {
+                sql::run(connection, "RELEASE job", [])?;
             }
         }
-        Ok(transaction.commit()?)
+        Ok(())
     }
 }
 

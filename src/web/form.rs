@@ -174,8 +174,7 @@ pub(super) async fn send(
     // The same for two presses of "Send", another as soon as a word was changed in between.
     let key = given("key").map(|key| {
         let words = serde_json::to_vec(&[&key, &email, &message]).unwrap_or_default();
-        let hash = tokens::hash(words);
-        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(tokens::hash(words))
     });
     let sent = Given {
         slug: project.slug.clone(),

@@ -31,10 +31,7 @@ static SCRIPT: LazyLock<String> = LazyLock::new(|| {
 /// Of the content: the program's next version has another one.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let hash = tokens::hash(&*SCRIPT);
-    hash.iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(&hash[..6])
 });
 
 /// What browsers need not load: indentation, and comments that have a line or the end of a line to themselves.

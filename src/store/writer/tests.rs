@@ -55,6 +55,48 @@ async fn a_job_that_fails_or_panics_is_rolled_back_alone() {
 }
 
 #[tokio::test]
+async fn a_checked_job_that_fails_before_its_first_change_fails_alone_and_after_it_takes_the_commit()
+ {
+    let writer = writer("INSERT INTO t VALUES (1, NULL)");
+    let refuses = |write: &mut Write<'_>| -> Result<(), StoreError> {
+        sql::all(write, "SELECT a FROM t", [], |row| row.get::<_, i64>(0))?;
+        Err(StoreError::Unreadable("on purpose".into()))
+    };
+    let (before, refused, after) = tokio::join!(
+        insert(&writer, 2, 0),
+        writer.write_checked(refuses),
+        insert(&writer, 3, 0)
+    );
+    assert!(before.is_ok() && after.is_ok());
+    assert!(
+        matches!(refused, Err(StoreError::Unreadable(_))),
+        "{refused:?}"
+    );
+    assert_eq!(stored(&writer).await, [1, 2, 3]);
+
+    let half = |write: &mut Write<'_>| {
+        sql::run(write, "INSERT INTO t VALUES (10, NULL)", [])?;
+        sql::run(write, "INSERT INTO t VALUES (1, NULL)", []).map(|_| ())
+    };
+    let (before, failed, after) = tokio::join!(
+        insert(&writer, 4, 0),
+        writer.write_checked(half),
+        insert(&writer, 5, 0)
+    );
+    assert!(matches!(failed, Err(StoreError::Sqlite(_))), "{failed:?}");
+    // However the batches fell: who got no error is stored, who got one is not.
+    let mut wanted = vec![1, 2, 3];
+    for (a, answer) in [(4, before), (5, after)] {
+        match answer {
+            Ok(()) => wanted.push(a),
+            Err(error) => assert!(matches!(error, StoreError::GivenUp), "{error:?}"),
+        }
+    }
+    assert_eq!(stored(&writer).await, wanted);
+    insert(&writer, 6, 10).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_full_disk_stores_nothing_of_the_batch_and_says_so_to_each() {
     let writer = writer("PRAGMA max_page_count = 20");
     let (one, two, three) = tokio::join!(
