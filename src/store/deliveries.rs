@@ -93,9 +93,10 @@ impl AttemptRecord {
     }
 }
 
-/// `next_at`: when the next attempt is made, a hold of the webhook included.
+/// `next_at`: when the next attempt is made, a hold of the webhook included. `CROSS` keeps the order of the tables, and with it that
+/// of the index.
 const SELECT: &str = "SELECT deliveries.*, type, max(due_at, coalesce(held_until, 0)) AS next_at
-    FROM deliveries JOIN events ON events.id = event_id JOIN webhooks ON webhooks.id = webhook_id";
+    FROM deliveries CROSS JOIN events ON events.id = event_id CROSS JOIN webhooks ON webhooks.id = webhook_id";
 
 impl Store {
     /// A webhook's deliveries, newest first, with their attempts in short.
@@ -143,9 +144,11 @@ impl Store {
     ) -> Result<Vec<CausedDelivery>, StoreError> {
         self.reader
             .read(move |c| {
-                let statement = SELECT.replacen("SELECT ", "SELECT url, retries, ", 1)
-                    + " WHERE feedback_id = ?1 ORDER BY deliveries.id DESC LIMIT 50";
-                let mut rows = sql::all(c, &statement, [feedback.as_str()], |row| {
+                let statement = "/* may sort those of one feedback */
+                     SELECT deliveries.*, type, max(due_at, coalesce(held_until, 0)) AS next_at, url, retries
+                     FROM events CROSS JOIN deliveries ON event_id = events.id CROSS JOIN webhooks ON webhooks.id = webhook_id
+                     WHERE feedback_id = ?1 ORDER BY deliveries.id DESC LIMIT 50";
+                let mut rows = sql::all(c, statement, [feedback.as_str()], |row| {
                     Ok(CausedDelivery {
                         record: read(row)?,
                         url: row.get("url")?,

@@ -275,8 +275,7 @@ fn take_words_out_of_the_log(
     feedback_id: &str,
 ) -> Result<Emptied, StoreError> {
     const ITS_EVENTS: &str = "(SELECT id FROM events WHERE feedback_id = ?1)";
-    let heard =
-        format!("SELECT DISTINCT webhook_id FROM deliveries WHERE event_id IN {ITS_EVENTS}");
+    let heard = format!("SELECT webhook_id FROM deliveries WHERE event_id IN {ITS_EVENTS}");
     for webhook in sql::all(write, &heard, [feedback_id], |row| row.get::<_, String>(0))? {
         write.changed(Change::Deliveries(WebhookId::new(webhook)));
     }

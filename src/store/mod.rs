@@ -22,6 +22,8 @@ mod open;
 mod origins;
 mod outbox;
 mod page;
+#[cfg(debug_assertions)]
+mod plans;
 mod privacy;
 mod projects;
 mod reader;

@@ -161,7 +161,7 @@ fn waiting(
     from: Timestamp,
 ) -> Result<Waiting, StoreError> {
     let (mut waiting, mut bytes) = (Waiting::default(), 0);
-    let mut statement = connection.prepare_cached(WAITING)?;
+    let mut statement = sql::prepare(connection, WAITING)?;
     let limit = wanted.taken.len() + wanted.more + 1;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut rows = statement.query(params![webhook.as_str(), limit])?;

@@ -101,7 +101,7 @@ impl Store {
     ) -> Result<PersonalFeedback, StoreError> {
         self.reader
             .read_long(move |c| {
-                let statement = "SELECT deliveries.id, webhook_id, type, state, deliveries.created_at, body
+                let statement = "/* may sort those of one feedback */ SELECT deliveries.id, webhook_id, type, state, deliveries.created_at, body
                      FROM events JOIN deliveries ON event_id = events.id WHERE feedback_id = ?1 ORDER BY deliveries.id";
                 let mut deliveries = sql::all(c, statement, [feedback.id.as_str()], |row| {
                     Ok(PersonalDelivery {

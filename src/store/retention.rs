@@ -48,7 +48,7 @@ impl Store {
         self.writer
             .write(move |write| {
                 // The oldest stand first, so that nothing more is read than these.
-                let oldest = "SELECT id, created_at FROM feedback ORDER BY number LIMIT ?1";
+                let oldest = "/* may look at the first rows */ SELECT id, created_at FROM feedback ORDER BY number LIMIT ?1";
                 let pairs =
                     |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
                 let begun = Instant::now();

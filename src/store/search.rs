@@ -70,7 +70,7 @@ pub(super) fn look(
     );
     let grams: [Box<dyn ToSql>; 2] = [Box::new(expression(search, filter)), Box::new(last)];
     for (statement, values) in [(waiting, values), (indexed, grams.into())] {
-        let mut statement = connection.prepare_cached(&statement)?;
+        let mut statement = sql::prepare(connection, &statement)?;
         let mut rows = statement.query(params_from_iter(values))?;
         while let Some(row) = rows.next()? {
             let text = |column| Ok::<_, StoreError>(row.get::<_, Option<String>>(column)?);

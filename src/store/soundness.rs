@@ -12,7 +12,7 @@ use super::open::{OpenError, VERSION};
 
 /// How long a start waits for the look through the database. What is larger than can be read in that time is served
 /// meanwhile, and looked through to its end beside it.
-const LOOK: Duration = Duration::from_millis(60);
+const LOOK: Duration = Duration::from_millis(40);
 
 /// Looks through the pages for damage, and writes one of them.
 pub(super) fn prove(connection: &Connection, path: &Path) -> Result<(), OpenError> {

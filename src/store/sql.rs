@@ -1,6 +1,7 @@
-//! Running a statement, said once: each is prepared once a connection and kept.
+//! Running a statement, said once: each is prepared once a connection and kept; in debug builds its plan is looked at
+//! first (`plans`).
 
-use rusqlite::{Connection, OptionalExtension, Params, Row};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ulid::Ulid;
@@ -8,13 +9,23 @@ use ulid::Ulid;
 use super::error::StoreError;
 use crate::domain::id::ulid_of;
 
+/// A statement, prepared once a connection.
+pub(super) fn prepare<'a>(
+    connection: &'a Connection,
+    sql: &str,
+) -> rusqlite::Result<CachedStatement<'a>> {
+    #[cfg(debug_assertions)]
+    super::plans::check(connection, sql);
+    connection.prepare_cached(sql)
+}
+
 /// Runs a statement that changes something; returns how many rows it changed.
 pub(super) fn run(
     connection: &Connection,
     sql: &str,
     params: impl Params,
 ) -> Result<usize, StoreError> {
-    Ok(connection.prepare_cached(sql)?.execute(params)?)
+    Ok(prepare(connection, sql)?.execute(params)?)
 }
 
 /// The first row, if there is one.
@@ -24,8 +35,7 @@ pub(super) fn first<T>(
     params: impl Params,
     read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Option<T>, StoreError> {
-    Ok(connection
-        .prepare_cached(sql)?
+    Ok(prepare(connection, sql)?
         .query_row(params, read)
         .optional()?)
 }
@@ -37,7 +47,7 @@ pub(super) fn all<T>(
     params: impl Params,
     read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Vec<T>, StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
+    let mut statement = prepare(connection, sql)?;
     let rows = statement.query_map(params, read)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

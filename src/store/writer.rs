@@ -356,7 +356,6 @@ impl State {
             }
         }
         // What came after the close is answered by the queue's end: `StoreError::Closed`.
-        let _ = self.connection.execute_batch("PRAGMA optimize");
         if let Some(mut log) = self.log {
             // Then the database is one file, and a copy of it is whole.
             log.keep_short(&self.connection, true);

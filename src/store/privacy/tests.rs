@@ -101,7 +101,7 @@ async fn an_erased_word_is_in_no_index_and_no_byte_of_the_files_whatever_was_don
     assert_eq!(found(&store).await, 0);
     assert!(!is_in_a_file(directory.path()));
     let sound = "INSERT INTO feedback_search (feedback_search) VALUES ('integrity-check')";
-    let left = "SELECT (SELECT count(*) FROM feedback), (SELECT count(*) FROM feedback_history)";
+    let left = "/* may look at all: a test */ SELECT (SELECT count(*) FROM feedback), (SELECT count(*) FROM feedback_history)";
     let left = store.writer.write(move |write| {
         sql::run(write, sound, [])?;
         sql::first(write, left, [], |row| {
