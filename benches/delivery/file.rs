@@ -31,11 +31,11 @@ const EVENT: &str = "INSERT OR IGNORE INTO events (id, type, feedback_id, body, 
     VALUES (?1, 'feedback.created', ?2, ?3, ?4)";
 const DELIVERY: &str =
     "INSERT INTO deliveries (id, event_id, webhook_id, state, due_at, attempts, round_attempts,
-    created_at, finished_at, request_headers) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9)";
+    created_at, finished_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8)";
 const ATTEMPT: &str =
     "INSERT INTO attempts (delivery_id, number, started_at, duration_us, status, error, error_code,
-    response_headers, response_body, response_truncated, waiting_us)
-    VALUES (?1, 1, ?2, 400, ?3, ?4, ?5, '[]', x'', 0, 300)";
+    request_headers, response_headers, response_body, response_truncated, waiting_us)
+    VALUES (?1, 1, ?2, 400, ?3, ?4, ?5, ?6, '[]', x'', 0, 300)";
 
 /// When feedback number `index` was sent, in milliseconds since the Unix epoch.
 pub fn time_of(index: usize) -> i64 {
@@ -127,8 +127,7 @@ impl<'a> Rows<'a> {
             at,
             0,
             at,
-            None::<i64>,
-            None::<&str>
+            None::<i64>
         ])?;
         Ok(())
     }
@@ -146,24 +145,16 @@ impl<'a> Rows<'a> {
         let end = at + place as i64 + 1;
         let failed = (index * 7 + place).is_multiple_of(FAILED);
         let state = if failed { "failed" } else { "delivered" };
-        self.delivery.execute(params![
-            id,
-            event,
-            webhook,
-            state,
-            None::<i64>,
-            1,
-            at,
-            end,
-            headers
-        ])?;
+        self.delivery
+            .execute(params![id, event, webhook, state, None::<i64>, 1, at, end])?;
         let (status, error) = if failed {
             (500, Some("The endpoint answered 500."))
         } else {
             (204, None)
         };
         let code = error.map(|_| "status");
-        self.attempt.execute(params![id, at, status, error, code])?;
+        self.attempt
+            .execute(params![id, at, status, error, code, headers])?;
         Ok(())
     }
 }

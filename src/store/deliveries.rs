@@ -170,12 +170,13 @@ impl Store {
                 let statement = format!("SELECT d.*, body FROM ({SELECT} WHERE deliveries.id = ?1) d JOIN events ON events.id = event_id");
                 let found = sql::first(c, &statement, [id.as_str()], |row| {
                     let body: Option<Vec<u8>> = row.get("body")?;
-                    let headers: Option<String> = row.get("request_headers")?;
-                    Ok((read(row)?, headers, body))
+                    Ok((read(row)?, body))
                 })?;
-                let Some((mut record, headers, body)) = found else { return Ok(None) };
+                let Some((mut record, body)) = found else { return Ok(None) };
                 record.attempts = attempts(c, &record.id, "response_headers, response_body")?;
-                let request = match (headers, body) {
+                let headers = "SELECT request_headers FROM attempts WHERE delivery_id = ?1 ORDER BY number DESC LIMIT 1";
+                let headers = sql::first(c, headers, [id.as_str()], |row| row.get::<_, Option<String>>(0))?;
+                let request = match (headers.flatten(), body) {
                     (Some(headers), Some(body)) => {
                         let headers = serde_json::from_str(&headers).map_err(|e| StoreError::Unreadable(e.to_string()))?;
                         Some(LoggedRequest { headers, body })
@@ -188,26 +189,26 @@ impl Store {
     }
 }
 
-/// Writes attempt `number`; `with_answer`: false where the feedback was deleted meanwhile, whose words an answer may
+/// Writes attempt `number`; `with_words`: false where the feedback was deleted meanwhile, whose words an answer may
 /// repeat.
 pub(super) fn insert_attempt(
     connection: &Connection,
     delivery: &DeliveryId,
     number: u32,
     attempt: &AttemptRecord,
-    with_answer: bool,
+    with_words: bool,
 ) -> Result<(), StoreError> {
     let result = &attempt.result;
     let answer = result.answer.as_ref();
-    let kept = answer.filter(|_| with_answer);
+    let kept = answer.filter(|_| with_words);
     let micros = |duration: Option<Duration>| {
         duration.map(|d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX))
     };
     sql::run(
         connection,
-        "INSERT INTO attempts (delivery_id, number, started_at, duration_us, status, error, error_code, response_headers,
-         response_body, response_truncated, dns_us, connect_us, tls_us, waiting_us)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        "INSERT INTO attempts (delivery_id, number, started_at, duration_us, status, error, error_code, request_headers,
+         response_headers, response_body, response_truncated, dns_us, connect_us, tls_us, waiting_us)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         params![
             delivery.as_str(),
             number,
@@ -215,8 +216,11 @@ pub(super) fn insert_attempt(
             micros(Some(result.duration)),
             answer.map(|a| a.status),
             // A redirect's address, or the start of a broken answer, may repeat the words.
-            attempt.error.as_ref().filter(|_| with_answer),
+            attempt.error.as_ref().filter(|_| with_words),
             result.outcome.code(),
+            with_words
+                .then(|| sql::to_json(&attempt.request_headers))
+                .transpose()?,
             kept.map(|a| sql::to_json(&a.headers)).transpose()?,
             kept.map(|a| &a.body),
             answer.is_some_and(|a| a.truncated),

@@ -291,11 +291,8 @@ fn take_words_out_of_the_log(
         write.outbox_changed();
     }
     let empty = |statement: &str| sql::run(write, statement, [feedback_id]);
-    empty(&format!(
-        "UPDATE deliveries SET request_headers = NULL WHERE event_id IN {ITS_EVENTS}"
-    ))?;
     let attempts = empty(&format!(
-        "UPDATE attempts SET response_headers = NULL, response_body = NULL, error = NULL
+        "UPDATE attempts SET request_headers = NULL, response_headers = NULL, response_body = NULL, error = NULL
          WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_id IN {ITS_EVENTS})"
     ))?;
     let bodies = empty("UPDATE events SET body = NULL WHERE feedback_id = ?1")?;

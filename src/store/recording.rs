@@ -75,15 +75,14 @@ impl Store {
                 sql::run(
                     write,
                     "INSERT INTO deliveries (id, event_id, webhook_id, state, attempts, round_attempts, created_at,
-                     finished_at, request_headers) VALUES (?1, ?2, ?3, ?4, 1, 1, ?5, ?6, ?7)",
+                     finished_at) VALUES (?1, ?2, ?3, ?4, 1, 1, ?5, ?6)",
                     params![
                         delivery.as_str(),
                         event.as_str(),
                         webhook.as_str(),
                         state.as_str(),
                         attempt.started_at.millis(),
-                        write.now.millis(),
-                        sql::to_json(&attempt.request_headers)?
+                        write.now.millis()
                     ],
                 )?;
                 deliveries::insert_attempt(write, &delivery, 1, &attempt, true)?;
@@ -158,22 +157,17 @@ fn record(
     // A hold stands on the webhook, not here: when a test ends it, what waited goes out by its own schedule.
     let due_at = next;
     let finished_at = (state != State::Pending).then_some(write.now.millis());
-    let headers = before
-        .has_words
-        .then(|| sql::to_json(&attempt.request_headers))
-        .transpose()?;
     sql::run(
         write,
-        "UPDATE deliveries SET state = ?2, due_at = ?3, attempts = ?4, round_attempts = ?5, finished_at = ?6,
-         request_headers = ?7 WHERE id = ?1",
+        "UPDATE deliveries SET state = ?2, due_at = ?3, attempts = ?4, round_attempts = ?5, finished_at = ?6
+         WHERE id = ?1",
         params![
             id.as_str(),
             state.as_str(),
             due_at.map(Timestamp::millis),
             before.attempts + 1,
             before.round_attempts + 1,
-            finished_at,
-            headers
+            finished_at
         ],
     )?;
     deliveries::insert_attempt(write, id, before.attempts + 1, attempt, before.has_words)?;

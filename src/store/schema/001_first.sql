@@ -185,8 +185,7 @@ CREATE TABLE deliveries (
     attempts        INTEGER NOT NULL,    -- made in all
     round_attempts  INTEGER NOT NULL,    -- made since it was created or redelivered
     created_at      INTEGER NOT NULL,
-    finished_at     INTEGER,
-    request_headers TEXT                 -- of the last attempt, a JSON array of pairs; the webhook's own values masked
+    finished_at     INTEGER
 ) STRICT;
 CREATE INDEX deliveries_due ON deliveries (webhook_id, due_at, id) WHERE state = 'pending';
 CREATE INDEX deliveries_by_webhook ON deliveries (webhook_id, id);
@@ -204,6 +203,7 @@ CREATE TABLE attempts (
     status             INTEGER,
     error              TEXT,
     error_code         TEXT,
+    request_headers    TEXT,             -- a JSON array of pairs, the webhook's own values masked; NULL: the feedback was deleted
     response_headers   TEXT,             -- a JSON array of pairs
     response_body      BLOB,
     response_truncated INTEGER NOT NULL,
