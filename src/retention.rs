@@ -23,12 +23,14 @@ pub struct Keep {
 /// Runs until it is aborted.
 pub async fn run(store: Store, clock: Clock, keep: Keep) {
     loop {
+        // From before the look: a clock that moves on during it has moved on for what was looked at.
+        let next = clock.now().plus(EVERY);
         match step(&store, &clock, keep).await {
             Ok(true) => tokio::time::sleep(PAUSE).await,
-            Ok(false) => clock.sleep_until(clock.now().plus(EVERY)).await,
+            Ok(false) => clock.sleep_until(next).await,
             Err(error) => {
                 tracing::warn!(%error, "what is too old could not be removed");
-                clock.sleep_until(clock.now().plus(EVERY)).await;
+                clock.sleep_until(next).await;
             }
         }
     }
