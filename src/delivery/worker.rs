@@ -80,6 +80,8 @@ enum Group {
 struct Reading {
     /// The outbox has to be looked at.
     look: bool,
+    /// Only after the other group has been.
+    waits: bool,
     running: bool,
 }
 
@@ -198,7 +200,8 @@ impl Worker {
             Group::Well => &mut self.well,
             Group::Others => &mut self.others,
         };
-        if self.unstored || reading.running || !(reading.look || runs_dry) {
+        let wanted = reading.look || runs_dry;
+        if self.unstored || reading.running || reading.waits || !wanted {
             return;
         }
         reading.look = false;
@@ -214,6 +217,7 @@ impl Worker {
             wanted.insert(id.clone(), want);
         }
         if usual.is_none() && asked.is_empty() {
+            self.others.waits = false;
             return;
         }
         reading.running = true;
@@ -270,7 +274,7 @@ impl Worker {
 
     fn has_read(&mut self, group: Group, asked: &[WebhookId], due: Result<Due, StoreError>) {
         match group {
-            Group::Well => self.well.running = false,
+            Group::Well => (self.well.running, self.others.waits) = (false, false),
             Group::Others => self.others.running = false,
         }
         for webhook in asked {
@@ -362,9 +366,10 @@ impl Worker {
         self.look();
     }
 
-    /// Looks at the outbox as soon as may be.
+    /// Looks at the outbox as soon as may be: at others' deliveries when those of the well ones go out.
     fn look(&mut self) {
         (self.well.look, self.others.look) = (true, true);
+        self.others.waits = true;
     }
 
     /// Looks at the outbox then, or before.
