@@ -29,15 +29,13 @@ impl IdSequence {
     }
 
     pub fn next<T: Id>(&mut self, now: Timestamp) -> T {
-        let fresh = Ulid::from_parts(
-            u64::try_from(now.millis()).unwrap_or(0),
-            u128::from_be_bytes(random::bytes()),
-        );
+        let millis = u64::try_from(now.millis()).unwrap_or(0);
+        let fresh = || Ulid::from_parts(millis, u128::from_be_bytes(random::bytes()));
         // Within one millisecond the order comes from counting up; 2^80 of them do not fit into one.
-        let next = if fresh > self.last {
-            fresh
+        let next = if millis > self.last.timestamp_ms() {
+            fresh()
         } else {
-            self.last.increment().unwrap_or(fresh)
+            self.last.increment().unwrap_or_else(|_| fresh())
         };
         self.last = next;
         T::from_ulid(next)

@@ -3,6 +3,8 @@
 //! What is no HTTP request (a broken head, one that is too large or too slow) is answered by actix's dispatcher before
 //! there is a request: that 400, 408 or 431 has no name, and there is no place where one could be given.
 
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use actix_web::body::MessageBody;
@@ -21,13 +23,20 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Clone, Debug)]
 pub struct RequestId(pub String);
 
+/// Counts up from where chance began, so that those of one run stand in the order in which they came.
+fn next_id() -> String {
+    static NEXT: LazyLock<AtomicU64> =
+        LazyLock::new(|| AtomicU64::new(u64::from_be_bytes(random::bytes())));
+    format!("{:016x}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
 /// Middleware: names the request and passes it on; each line that is logged on its way has the name. Of its address
 /// only the pattern is logged, as the routes have it: a path, or its query, may hold anything, one-time tokens too.
 pub async fn name_requests(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let id = hex::encode(random::bytes::<8>());
+    let id = next_id();
     let started = Instant::now();
     let method = request.method().clone();
     request.extensions_mut().insert(RequestId(id.clone()));
