@@ -202,7 +202,21 @@ pub fn build_backlog(path: &Path, webhook: &str, count: usize) -> Result<(), Fau
         rows.feedback(index, Status::New)?;
         rows.event(index)?;
         rows.pending(index, 0, webhook)
-    })
+    })?;
+    count_rows(&connection)
+}
+
+/// The counts that the program keeps beside its rows.
+fn count_rows(connection: &Connection) -> Result<(), Fault> {
+    Ok(connection.execute_batch(
+        "UPDATE webhook_accounting AS a SET removed = 0, canceled = 0,
+           events = (SELECT count(*) FROM deliveries WHERE webhook_id = a.webhook_id),
+           pending = (SELECT count(*) FROM deliveries WHERE webhook_id = a.webhook_id AND state = 'pending'),
+           failed = (SELECT count(*) FROM deliveries WHERE webhook_id = a.webhook_id AND state = 'failed');
+         UPDATE webhook_accounting SET delivered = events - pending - failed;
+         DELETE FROM feedback_counts;
+         INSERT INTO feedback_counts SELECT project_id, status, count(*) FROM feedback GROUP BY project_id, status;",
+    )?)
 }
 
 /// Stores `count` feedbacks, each with a finished delivery to each webhook; in a file that has them already, what
@@ -228,6 +242,7 @@ pub fn build_history(path: &Path, webhooks: &[String], count: usize) -> Result<(
         (0..webhooks.len())
             .try_for_each(|place| rows.finished(index, place, &webhooks[place], None))
     })?;
+    count_rows(&connection)?;
     Ok(connection.execute_batch("PRAGMA optimize")?)
 }
 

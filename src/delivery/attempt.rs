@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::client::Endpoint;
 use super::request::{self, Parts};
 use crate::clock::Clock;
+use crate::domain::event::EventType;
 use crate::domain::retry;
 use crate::random;
 use crate::store::{AttemptRecord, Attempted, DueDelivery, Target};
@@ -37,9 +38,16 @@ pub(super) async fn attempt(
         retry::hold_until(answer.status, &header.1, ended_at)
     });
     let error = result.problem();
+    // What succeeded has no next attempt to be put off.
+    let jitter = match error {
+        None => 0.0,
+        Some(_) => f64::from(u32::from_be_bytes(random::bytes())) / f64::from(u32::MAX),
+    };
     Attempted {
         delivery: due.id,
         webhook: target.webhook.clone(),
+        is_test: due.event == EventType::Test,
+        attempts: due.attempts,
         attempt: AttemptRecord {
             started_at,
             ended_at,
@@ -48,6 +56,6 @@ pub(super) async fn attempt(
             request_headers,
             hold_until,
         },
-        jitter: f64::from(u32::from_be_bytes(random::bytes())) / f64::from(u32::MAX),
+        jitter,
     }
 }

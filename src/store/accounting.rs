@@ -1,7 +1,7 @@
 //! The accounting of webhooks: what was made for each, and what became of it.
 //!
-//! The schema's triggers keep the counts, in the transaction of whatever changes a delivery; retention takes rows away
-//! and leaves the counts. [`audit`] compares them with the rows, which is how a lost one would be found.
+//! The counts are kept in the transaction of whatever changes a delivery (`counts`); retention takes rows away and leaves
+//! them. [`audit`] compares them with the rows, which is how a lost one would be found.
 
 use std::collections::HashMap;
 

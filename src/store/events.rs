@@ -2,10 +2,10 @@
 
 use rusqlite::params;
 
-use super::changes::Change;
 use super::error::StoreError;
 use super::sql;
 use super::writer::Write;
+use crate::domain::delivery::State;
 use crate::domain::feedback::Feedback;
 use crate::domain::id::{DeliveryId, EventId, WebhookId};
 use crate::domain::webhook::Topic;
@@ -36,14 +36,14 @@ pub(super) fn publish(
     let event = insert(write, topic.as_str(), Some(feedback.id.as_str()), &body)?;
     let now = write.now.millis();
     for webhook in webhooks {
-        let id: DeliveryId = write.next_id();
+        let (id, webhook): (DeliveryId, _) = (write.next_id(), WebhookId::new(webhook));
         sql::run(
             write,
             "INSERT INTO deliveries (id, event_id, webhook_id, state, due_at, attempts, round_attempts, created_at)
              VALUES (?1, ?2, ?3, 'pending', ?4, 0, 0, ?4)",
-            params![id.as_str(), event.as_str(), webhook, now],
+            params![id.as_str(), event.as_str(), webhook.as_str(), now],
         )?;
-        write.changed(Change::Deliveries(WebhookId::new(webhook)));
+        write.delivery_made(&webhook, State::Pending);
     }
     write.wake_deliveries();
     Ok(())

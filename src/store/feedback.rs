@@ -2,7 +2,6 @@
 
 use rusqlite::{Connection, Row, ToSql, params};
 
-use super::changes::Change;
 use super::error::StoreError;
 use super::idempotency::{self, Idempotency};
 use super::page::{Page, PageRequest};
@@ -11,6 +10,7 @@ use super::writer::Write;
 use super::{Store, events, projects, sql};
 use crate::clock::Timestamp;
 use crate::domain::account::email_key;
+use crate::domain::delivery::State;
 use crate::domain::event;
 use crate::domain::feedback::{Feedback, NewFeedback, ProjectSummary, Status};
 use crate::domain::id::{FeedbackId, ProjectId, WebhookId};
@@ -112,7 +112,7 @@ impl Store {
                     metadata: new.metadata,
                 };
                 insert(write, &feedback)?;
-                write.changed(Change::Feedback);
+                write.feedback_changed(&feedback.project.id, None, Some(feedback.status));
                 events::publish(
                     write,
                     Topic::FeedbackCreated,
@@ -262,10 +262,15 @@ pub(super) struct Emptied {
 /// Deletes a feedback with its history, and its words in the log and the search: the one way by which a feedback goes. `None`: there is no such
 /// feedback.
 pub(super) fn delete(write: &mut Write<'_>, id: &str) -> Result<Option<Emptied>, StoreError> {
-    if sql::run(write, "DELETE FROM feedback WHERE id = ?1", [id])? == 0 {
+    let its = "SELECT project_id, status FROM feedback WHERE id = ?1";
+    let its = sql::first(write, its, [id], |row| {
+        Ok((ProjectId::new(row.get::<_, String>(0)?), status(row)?))
+    })?;
+    let Some((project, status)) = its else {
         return Ok(None);
-    }
-    write.changed(Change::Feedback);
+    };
+    sql::run(write, "DELETE FROM feedback WHERE id = ?1", [id])?;
+    write.feedback_changed(&project, Some(status), None);
     Ok(Some(take_words_out_of_the_log(write, id)?))
 }
 
@@ -275,9 +280,14 @@ fn take_words_out_of_the_log(
     feedback_id: &str,
 ) -> Result<Emptied, StoreError> {
     const ITS_EVENTS: &str = "(SELECT id FROM events WHERE feedback_id = ?1)";
-    let heard = format!("SELECT webhook_id FROM deliveries WHERE event_id IN {ITS_EVENTS}");
-    for webhook in sql::all(write, &heard, [feedback_id], |row| row.get::<_, String>(0))? {
-        write.changed(Change::Deliveries(WebhookId::new(webhook)));
+    let heard = format!("SELECT webhook_id, state FROM deliveries WHERE event_id IN {ITS_EVENTS}");
+    let heard = sql::all(write, &heard, [feedback_id], |row| {
+        let webhook = WebhookId::new(row.get::<_, String>(0)?);
+        Ok((webhook, sql::named(row, "state", State::parse)?))
+    })?;
+    for (webhook, state) in heard {
+        let pending = usize::from(state == State::Pending);
+        write.deliveries_changed(&webhook, State::Pending, State::Canceled, pending);
     }
     let canceled = sql::run(
         write,
@@ -320,8 +330,9 @@ fn insert(write: &Write<'_>, feedback: &Feedback) -> Result<(), StoreError> {
     let metadata = feedback.metadata.as_ref().map(sql::to_json).transpose()?;
     sql::run(
         write,
-        "INSERT INTO feedback (id, project_id, status, message, email, email_key, url, metadata, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO feedback (number, id, project_id, status, message, email, email_key, url, metadata, created_at)
+         VALUES (1 + max(coalesce((SELECT max(number) FROM feedback), 0), (SELECT until FROM feedback_searchable)),
+         ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             feedback.id.as_str(),
             feedback.project.id.as_str(),

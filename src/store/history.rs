@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, Row, params};
 
-use super::changes::Change;
 use super::error::StoreError;
 use super::writer::Write;
 use super::{Store, events, feedback, sql};
@@ -153,6 +152,6 @@ fn set(
     )?;
     let body = event::feedback_updated(feedback, previous, write.now);
     events::publish(write, Topic::FeedbackUpdated, feedback, body)?;
-    write.changed(Change::Feedback);
+    write.feedback_changed(&feedback.project.id, Some(previous), Some(status));
     Ok(true)
 }

@@ -9,6 +9,7 @@ mod accounts;
 mod alerts;
 mod backup;
 mod changes;
+mod counts;
 mod deliveries;
 mod error;
 mod events;

@@ -34,6 +34,8 @@ pub struct Target {
 pub struct DueDelivery {
     pub id: DeliveryId,
     pub event: EventType,
+    /// How many attempts were made of it.
+    pub attempts: u32,
     pub event_at: Timestamp,
     pub body: Vec<u8>,
 }
@@ -70,7 +72,7 @@ pub struct Wanted {
 
 /// `CROSS` keeps the order of the tables: the index has them sorted.
 pub(super) const WAITING: &str =
-    "SELECT deliveries.id, due_at, type, events.created_at AS event_at, body FROM deliveries
+    "SELECT deliveries.id, due_at, attempts, type, events.created_at AS event_at, body FROM deliveries
      CROSS JOIN events ON events.id = event_id WHERE webhook_id = ?1 AND state = 'pending' ORDER BY due_at, deliveries.id
      LIMIT ?2";
 
@@ -182,6 +184,7 @@ fn waiting(
         let delivery = DueDelivery {
             id,
             event: sql::named(row, "type", EventType::parse)?,
+            attempts: row.get("attempts")?,
             event_at: Timestamp::from_millis(row.get("event_at")?),
             body: row.get("body")?,
         };

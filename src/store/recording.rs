@@ -1,10 +1,10 @@
 //! What came of attempts: recorded with what follows from it, in one transaction.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use rusqlite::params;
 
-use super::changes::Change;
 use super::deliveries::{self, AttemptRecord};
 use super::error::StoreError;
 use super::writer::Write;
@@ -22,6 +22,9 @@ use crate::domain::webhook::Retries;
 pub struct Attempted {
     pub delivery: DeliveryId,
     pub webhook: WebhookId,
+    pub is_test: bool,
+    /// How many attempts it had before, when it was read.
+    pub attempts: u32,
     pub attempt: AttemptRecord,
     /// 0 to 1, for the delays of `patient`.
     pub jitter: f64,
@@ -45,10 +48,15 @@ impl Store {
     ) -> Result<Vec<Option<Finished>>, StoreError> {
         self.writer
             .write_in_turn(move |write| {
-                attempts
-                    .iter()
-                    .map(|attempted| record(write, attempted, &schedule))
-                    .collect()
+                let mut well = HashSet::new();
+                let record = |attempted| {
+                    let finished = record(write, attempted, &schedule)?;
+                    if finished.is_some() && !attempted.is_test {
+                        note_health(write, attempted, finished, &mut well)?;
+                    }
+                    Ok(finished)
+                };
+                attempts.iter().map(record).collect()
             })
             .await
     }
@@ -86,7 +94,7 @@ impl Store {
                     ],
                 )?;
                 deliveries::insert_attempt(write, &delivery, 1, &attempt, true)?;
-                write.changed(Change::Deliveries(webhook.clone()));
+                write.delivery_made(&webhook, state);
                 if attempt.is_success() {
                     let held = "UPDATE webhooks SET held_until = NULL WHERE id = ?1 AND held_until IS NOT NULL";
                     if sql::run(write, held, [webhook.as_str()])? > 0 {
@@ -104,32 +112,33 @@ fn record(
     attempted: &Attempted,
     schedule: &Schedule,
 ) -> Result<Option<Finished>, StoreError> {
+    if attempted.attempt.is_success() && record_usual_success(write, attempted)? {
+        return Ok(Some(Finished {
+            state: State::Delivered,
+            due_at: None,
+        }));
+    }
     struct Before {
-        webhook: String,
         state: State,
         attempts: u32,
         round_attempts: usize,
         retries: Retries,
         has_words: bool,
-        is_test: bool,
     }
     let (id, attempt) = (&attempted.delivery, &attempted.attempt);
-    write.changed(Change::Deliveries(attempted.webhook.clone()));
     let before = sql::first(
         write,
-        "SELECT webhook_id, state, attempts, round_attempts, retries, body IS NOT NULL AS has_words, type
+        "SELECT state, attempts, round_attempts, retries, body IS NOT NULL AS has_words
          FROM deliveries JOIN events ON events.id = event_id JOIN webhooks ON webhooks.id = webhook_id
          WHERE deliveries.id = ?1",
         [id.as_str()],
         |row| {
             Ok(Before {
-                webhook: row.get("webhook_id")?,
                 state: sql::named(row, "state", State::parse)?,
                 attempts: row.get("attempts")?,
                 round_attempts: row.get("round_attempts")?,
                 retries: webhooks::read_retries(row)?,
                 has_words: row.get("has_words")?,
-                is_test: row.get::<_, String>("type")? == EventType::Test.as_str(),
             })
         },
     )?;
@@ -137,7 +146,7 @@ fn record(
         return Ok(None);
     };
     // A test that is sent again is one attempt, as ever.
-    let next = if before.state == State::Pending && !attempt.is_success() && !before.is_test {
+    let next = if before.state == State::Pending && !attempt.is_success() && !attempted.is_test {
         schedule.next(
             before.retries,
             before.round_attempts + 1,
@@ -171,32 +180,54 @@ fn record(
         ],
     )?;
     deliveries::insert_attempt(write, id, before.attempts + 1, attempt, before.has_words)?;
-    if !before.is_test {
-        note_health(write, &before.webhook, attempt, state)?;
-    }
+    write.deliveries_changed(&attempted.webhook, before.state, state, 1);
     Ok(Some(Finished { state, due_at }))
 }
 
+/// Records, without a look at it first, the success of a delivery that is pending as it was when it was read: so its
+/// words are there too. `false`: it is not, and nothing was recorded.
+fn record_usual_success(write: &mut Write<'_>, attempted: &Attempted) -> Result<bool, StoreError> {
+    let id = &attempted.delivery;
+    let changed = sql::run(
+        write,
+        "UPDATE deliveries SET state = 'delivered', due_at = NULL, attempts = attempts + 1,
+         round_attempts = round_attempts + 1, finished_at = ?3 WHERE id = ?1 AND state = 'pending' AND attempts = ?2",
+        params![id.as_str(), attempted.attempts, write.now.millis()],
+    )?;
+    if changed == 0 {
+        return Ok(false);
+    }
+    deliveries::insert_attempt(write, id, attempted.attempts + 1, &attempted.attempt, true)?;
+    write.deliveries_changed(&attempted.webhook, State::Pending, State::Delivered, 1);
+    Ok(true)
+}
+
 /// Marks the webhook as failing since this attempt, or as well again; holds it back where the endpoint asked for it.
-fn note_health(
+/// `well`: those that a success before this one was noted for, so that it is noted once.
+fn note_health<'a>(
     write: &mut Write<'_>,
-    webhook: &str,
-    attempt: &AttemptRecord,
-    state: State,
+    attempted: &'a Attempted,
+    finished: Option<Finished>,
+    well: &mut HashSet<&'a WebhookId>,
 ) -> Result<(), StoreError> {
+    let (webhook, attempt) = (attempted.webhook.as_str(), &attempted.attempt);
     if attempt.is_success() {
+        if !well.insert(&attempted.webhook) {
+            return Ok(());
+        }
         let well = "UPDATE webhooks SET failing_since = NULL, failed_in_a_row = 0 WHERE id = ?1 AND failing_since IS NOT NULL";
         if sql::run(write, well, [webhook])? > 0 {
             write.wake_alerts();
         }
         return Ok(());
     }
+    well.remove(&attempted.webhook);
     let failing = "UPDATE webhooks SET failing_since = ?2 WHERE id = ?1 AND failing_since IS NULL";
     let since = params![webhook, attempt.started_at.millis()];
     if sql::run(write, failing, since)? > 0 {
         write.wake_alerts();
     }
-    if state == State::Failed {
+    if finished.is_some_and(|f| f.state == State::Failed) {
         let given_up = "UPDATE webhooks SET failed_in_a_row = failed_in_a_row + 1 WHERE id = ?1 RETURNING failed_in_a_row";
         if sql::first(write, given_up, [webhook], |row| row.get(0))? == Some(FAILED_IN_A_ROW) {
             write.wake_alerts();

@@ -4,7 +4,6 @@
 
 use rusqlite::{Connection, params};
 
-use super::changes::Change;
 use super::error::StoreError;
 use super::{Store, sql};
 use crate::clock::Timestamp;
@@ -43,10 +42,10 @@ impl Store {
                     "SELECT state, webhook_id, body IS NOT NULL FROM deliveries JOIN events ON events.id = event_id
                      WHERE deliveries.id = ?1",
                     [id.as_str()],
-                    |row| Ok((row.get::<_, String>(0)?, WebhookId::new(row.get::<_, String>(1)?), row.get::<_, bool>(2)?)),
+                    |row| Ok((sql::named(row, "state", State::parse)?, WebhookId::new(row.get::<_, String>(1)?), row.get::<_, bool>(2)?)),
                 )?;
                 let (state, webhook, has_words) = found.ok_or(RedeliverError::UnknownDelivery)?;
-                if state == State::Pending.as_str() {
+                if state == State::Pending {
                     return Err(RedeliverError::Pending);
                 }
                 takes_deliveries(write, &webhook)?;
@@ -54,7 +53,7 @@ impl Store {
                     return Err(RedeliverError::FeedbackGone);
                 }
                 sql::run(write, &format!("{AGAIN} WHERE id = ?1"), params![id.as_str(), write.now.millis()])?;
-                write.changed(Change::Deliveries(webhook));
+                write.deliveries_changed(&webhook, state, State::Pending, 1);
                 write.wake_deliveries();
                 Ok(())
             })
@@ -73,20 +72,27 @@ impl Store {
         self.writer
             .write(move |write| {
                 takes_deliveries(write, &webhook)?;
-                let count = sql::run(
-                    write,
-                    &format!(
-                        "{AGAIN} WHERE webhook_id = ?1 AND finished_at >= ?3
-                         AND (state = 'failed' AND ?4 OR state = 'canceled' AND ?5)
-                         AND EXISTS (SELECT 1 FROM events WHERE events.id = event_id AND type <> 'test' AND body IS NOT NULL)"
-                    ),
-                    params![webhook.as_str(), write.now.millis(), since.millis(), failed, canceled],
-                )?;
-                if count > 0 {
-                    write.changed(Change::Deliveries(webhook));
-                    write.wake_deliveries();
+                let mut all = 0;
+                for state in [State::Failed, State::Canceled] {
+                    if !(if state == State::Failed { failed } else { canceled }) {
+                        continue;
+                    }
+                    let count = sql::run(
+                        write,
+                        &format!(
+                            "{AGAIN} WHERE webhook_id = ?1 AND state = ?4 AND finished_at >= ?3
+                             AND state IN ('failed', 'canceled')
+                             AND EXISTS (SELECT 1 FROM events WHERE events.id = event_id AND type <> 'test' AND body IS NOT NULL)"
+                        ),
+                        params![webhook.as_str(), write.now.millis(), since.millis(), state.as_str()],
+                    )?;
+                    if count > 0 {
+                        write.deliveries_changed(&webhook, state, State::Pending, count);
+                        write.wake_deliveries();
+                    }
+                    all += count;
                 }
-                Ok(count)
+                Ok(all)
             })
             .await
     }

@@ -7,6 +7,7 @@ use rusqlite::params;
 use super::error::StoreError;
 use super::{Store, feedback, sql};
 use crate::clock::Timestamp;
+use crate::domain::id::WebhookId;
 
 /// How many deliveries a step removes at most, and how long it takes at most: some have long answers to remove.
 const STEP: i64 = 200;
@@ -23,16 +24,19 @@ impl Store {
     ) -> Result<usize, StoreError> {
         self.writer
             .write(move |write| {
-                let old = "SELECT id, event_id FROM deliveries WHERE finished_at < ?1 ORDER BY finished_at LIMIT ?2";
-                let pairs = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
-                let old = sql::all(write, old, params![time.millis(), STEP], pairs)?;
+                let old = "SELECT id, event_id, webhook_id FROM deliveries WHERE finished_at < ?1 ORDER BY finished_at LIMIT ?2";
+                let ids = |row: &rusqlite::Row<'_>| {
+                    Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, WebhookId::new(row.get::<_, String>(2)?)))
+                };
+                let old = sql::all(write, old, params![time.millis(), STEP], ids)?;
                 let begun = Instant::now();
                 let mut removed = 0;
-                for (delivery, event) in &old {
+                for (delivery, event, webhook) in &old {
                     if removed > 0 && begun.elapsed() > STEP_TIME {
                         break;
                     }
                     sql::run(write, "DELETE FROM deliveries WHERE id = ?1", [delivery])?;
+                    write.delivery_removed(webhook);
                     let alone = "DELETE FROM events WHERE id = ?1
                         AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_id = ?1)";
                     sql::run(write, alone, [event])?;

@@ -9,6 +9,7 @@ use super::page::{Page, PageRequest};
 use super::writer::Write;
 use super::{Store, projects, sql};
 use crate::clock::Timestamp;
+use crate::domain::delivery::State;
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::id::{ProjectId, WebhookId};
 use crate::domain::secret::Secret;
@@ -199,11 +200,12 @@ fn keep_header_values(
 }
 
 fn cancel_pending(write: &mut Write<'_>, id: &WebhookId) -> Result<(), StoreError> {
-    sql::run(
+    let canceled = sql::run(
         write,
         "UPDATE deliveries SET state = 'canceled', due_at = NULL, finished_at = ?2 WHERE webhook_id = ?1 AND state = 'pending'",
         params![id.as_str(), write.now.millis()],
     )?;
+    write.deliveries_changed(id, State::Pending, State::Canceled, canceled);
     write.outbox_changed();
     Ok(())
 }

@@ -9,108 +9,28 @@
 //! before they change anything ([`Writer::write_checked`]).
 
 use std::any::Any;
-use std::collections::BTreeSet;
-use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
-use super::changes::{Change, Changes};
 use super::error::StoreError;
 use super::space::{Log, fold_back};
 use super::sql;
-use crate::clock::{Clock, Timestamp};
-use crate::domain::id::{Id, IdSequence};
+use crate::clock::Clock;
+use crate::domain::id::IdSequence;
+
+mod write;
+
+use write::Said;
+pub(super) use write::{Wakes, Write};
 
 /// How many jobs may wait; beyond that, load is refused instead of kept in memory.
 const QUEUE: usize = 1024;
 /// How many jobs share one commit at most, so that the first of them does not wait long for the last.
 const BATCH: usize = 256;
-
-/// What a job works with: the open transaction, ids and time.
-pub(super) struct Write<'a> {
-    connection: &'a Connection,
-    ids: &'a mut IdSequence,
-    pub(super) now: Timestamp,
-    said: &'a mut Said,
-}
-
-/// Who is woken after a commit. Wake-ups carry no data: who is woken looks.
-#[derive(Clone)]
-pub(super) struct Wakes {
-    pub(super) deliveries: Arc<Notify>,
-    pub(super) health: Arc<Notify>,
-    pub(super) changes: Changes,
-    /// See [`Store::outbox_generation`](super::Store::outbox_generation).
-    pub(super) outbox_generation: Arc<AtomicU64>,
-}
-
-impl Wakes {
-    pub(super) fn new(now: Timestamp) -> Self {
-        Self {
-            deliveries: Arc::default(),
-            health: Arc::default(),
-            changes: Changes::new(now),
-            outbox_generation: Arc::default(),
-        }
-    }
-
-    fn wake(&self, said: Said) {
-        if said.outbox_changed {
-            self.outbox_generation.fetch_add(1, Ordering::Release);
-        }
-        if said.wake_deliveries {
-            self.deliveries.notify_one();
-        }
-        if said.wake_alerts {
-            self.health.notify_one();
-        }
-        self.changes.tell(said.changed);
-    }
-}
-
-impl Write<'_> {
-    pub(super) fn next_id<T: Id>(&mut self) -> T {
-        self.ids.next(self.now)
-    }
-
-    /// After the commit, the delivery loop looks for what is due.
-    pub(super) fn wake_deliveries(&mut self) {
-        self.said.wake_deliveries = true;
-    }
-
-    /// After the commit, and before it is answered, what was read of the outbox counts for nothing any more.
-    pub(super) fn outbox_changed(&mut self) {
-        self.said.outbox_changed = true;
-    }
-
-    /// After the commit, it is looked whether somebody has to be told of a webhook's health.
-    pub(super) fn wake_alerts(&mut self) {
-        self.said.wake_alerts = true;
-    }
-
-    /// After the commit, pages that show this are told to look again.
-    pub(super) fn changed(&mut self, change: Change) {
-        self.said.changed.insert(change);
-    }
-
-    /// After the commit, the write-ahead log is folded back and cut.
-    pub(super) fn cut_log(&mut self) {
-        self.said.cut_log = true;
-    }
-}
-
-impl Deref for Write<'_> {
-    type Target = Connection;
-
-    fn deref(&self) -> &Connection {
-        self.connection
-    }
-}
 
 /// A job with its types erased: run once, then answered once.
 trait Job: Send {
@@ -200,7 +120,7 @@ impl Writer {
         log: Option<Log>,
     ) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let state = State {
+        let state = Thread {
             connection,
             ids,
             clock,
@@ -292,27 +212,7 @@ impl Writer {
     }
 }
 
-/// What jobs said of what is to follow their commit.
-#[derive(Default)]
-struct Said {
-    wake_deliveries: bool,
-    wake_alerts: bool,
-    outbox_changed: bool,
-    cut_log: bool,
-    changed: BTreeSet<Change>,
-}
-
-impl Said {
-    fn add(&mut self, other: Self) {
-        self.wake_deliveries |= other.wake_deliveries;
-        self.wake_alerts |= other.wake_alerts;
-        self.outbox_changed |= other.outbox_changed;
-        self.cut_log |= other.cut_log;
-        self.changed.extend(other.changed);
-    }
-}
-
-struct State {
+struct Thread {
     connection: Connection,
     ids: IdSequence,
     clock: Clock,
@@ -321,7 +221,7 @@ struct State {
     log: Option<Log>,
 }
 
-impl State {
+impl Thread {
     fn run(mut self, mut jobs: mpsc::Receiver<Message>) {
         let mut open = true;
         while open {
@@ -427,7 +327,7 @@ impl State {
                 sql::run(connection, "RELEASE job", [])?;
             }
         }
-        Ok(())
+        said.counts.store(connection)
     }
 }
 

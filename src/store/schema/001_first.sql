@@ -67,7 +67,7 @@ CREATE TABLE origins (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE feedback (
-    number     INTEGER PRIMARY KEY AUTOINCREMENT, -- in the order of ids; what the search knows a feedback by
+    number     INTEGER PRIMARY KEY, -- in the order of ids; what the search knows a feedback by, so none of its is used again
     id         TEXT NOT NULL UNIQUE,
     project_id TEXT NOT NULL REFERENCES projects ON DELETE CASCADE,
     status     TEXT NOT NULL CHECK (status IN ('NEW', 'REVIEWED', 'RESOLVED')),
@@ -95,7 +95,7 @@ CREATE TABLE feedback_history (
     PRIMARY KEY (feedback_id, number)
 ) STRICT, WITHOUT ROWID;
 
--- How many there are, so that nobody counts a million rows. Kept by the triggers below.
+-- How many there are, so that nobody counts a million rows. Kept by store/counts.rs.
 CREATE TABLE feedback_counts (
     project_id TEXT NOT NULL REFERENCES projects ON DELETE CASCADE,
     status     TEXT NOT NULL,
@@ -112,22 +112,13 @@ CREATE TABLE feedback_searchable (
 ) STRICT;
 INSERT INTO feedback_searchable VALUES (1, 0);
 
-CREATE TRIGGER feedback_added AFTER INSERT ON feedback BEGIN
-    INSERT INTO feedback_counts VALUES (new.project_id, new.status, 1)
-    ON CONFLICT DO UPDATE SET feedback = feedback + 1;
-END;
-
 CREATE TRIGGER feedback_removed AFTER DELETE ON feedback BEGIN
-    UPDATE feedback_counts SET feedback = feedback - 1 WHERE project_id = old.project_id AND status = old.status;
     INSERT INTO feedback_search (feedback_search, rowid, grams)
     SELECT 'delete', old.number, search_grams(old.project_id, old.status, old.message, old.email, old.url)
     WHERE old.number <= (SELECT until FROM feedback_searchable);
 END;
 
 CREATE TRIGGER feedback_changed AFTER UPDATE OF status ON feedback WHEN old.status <> new.status BEGIN
-    UPDATE feedback_counts SET feedback = feedback - 1 WHERE project_id = old.project_id AND status = old.status;
-    INSERT INTO feedback_counts VALUES (new.project_id, new.status, 1)
-    ON CONFLICT DO UPDATE SET feedback = feedback + 1;
     INSERT INTO feedback_search (feedback_search, rowid, grams)
     SELECT 'delete', old.number, search_status(old.project_id, old.status)
     WHERE old.number <= (SELECT until FROM feedback_searchable);
@@ -214,8 +205,8 @@ CREATE TABLE attempts (
     PRIMARY KEY (delivery_id, number)
 ) STRICT;
 
--- The accounting of a webhook's deliveries, kept by the triggers below: whoever adds, ends or removes a delivery, its
--- count changes in the same transaction. Retention takes rows away, not what was counted of them.
+-- The accounting of a webhook's deliveries, kept by store/counts.rs in the transaction of what it counts. Retention takes
+-- rows away, not what was counted of them.
 CREATE TABLE webhook_accounting (
     webhook_id TEXT PRIMARY KEY REFERENCES webhooks,
     events     INTEGER NOT NULL DEFAULT 0,   -- made for it: a delivery each
@@ -228,20 +219,6 @@ CREATE TABLE webhook_accounting (
 
 CREATE TRIGGER webhook_has_accounting AFTER INSERT ON webhooks BEGIN
     INSERT INTO webhook_accounting (webhook_id) VALUES (NEW.id);
-END;
-CREATE TRIGGER delivery_made AFTER INSERT ON deliveries BEGIN
-    UPDATE webhook_accounting SET events = events + 1, pending = pending + (NEW.state = 'pending'),
-        delivered = delivered + (NEW.state = 'delivered'), failed = failed + (NEW.state = 'failed'),
-        canceled = canceled + (NEW.state = 'canceled') WHERE webhook_id = NEW.webhook_id;
-END;
-CREATE TRIGGER delivery_changed AFTER UPDATE OF state ON deliveries WHEN OLD.state <> NEW.state BEGIN
-    UPDATE webhook_accounting SET pending = pending + (NEW.state = 'pending') - (OLD.state = 'pending'),
-        delivered = delivered + (NEW.state = 'delivered') - (OLD.state = 'delivered'),
-        failed = failed + (NEW.state = 'failed') - (OLD.state = 'failed'),
-        canceled = canceled + (NEW.state = 'canceled') - (OLD.state = 'canceled') WHERE webhook_id = NEW.webhook_id;
-END;
-CREATE TRIGGER delivery_removed AFTER DELETE ON deliveries BEGIN
-    UPDATE webhook_accounting SET removed = removed + 1 WHERE webhook_id = OLD.webhook_id;
 END;
 
 -- Alerts on their way to --alert-url; a row goes when it has arrived.

@@ -1,0 +1,172 @@
+//! The counts that stand beside the rows, so that nobody counts a million: of a webhook's deliveries by state, of a
+//! project's feedback by status.
+//!
+//! Whoever makes, changes or removes such a row says so to its [`Write`](super::writer::Write); the writer adds up what
+//! the jobs of a commit said and stores the sums with it: each count is in step with its rows, at a fraction of what a
+//! trigger for each row costs. Debug builds count the rows too before they commit, so that every test finds a place
+//! that says nothing, or something else than it did.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, params};
+
+use super::error::StoreError;
+use super::sql;
+use crate::domain::delivery::State;
+use crate::domain::feedback::Status;
+use crate::domain::id::{ProjectId, WebhookId};
+
+/// By how much counts change.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    deliveries: BTreeMap<WebhookId, OfWebhook>,
+    /// By status.
+    feedback: BTreeMap<ProjectId, [i64; Status::ALL.len()]>,
+}
+
+#[derive(Debug, Default)]
+struct OfWebhook {
+    made: i64,
+    /// By state.
+    states: [i64; State::ALL.len()],
+    removed: i64,
+}
+
+impl Counts {
+    /// A delivery was made.
+    pub(super) fn delivery_made(&mut self, webhook: &WebhookId, state: State) {
+        let counts = self.of_webhook(webhook);
+        counts.made += 1;
+        counts.states[state as usize] += 1;
+    }
+
+    /// So many deliveries have another state.
+    pub(super) fn deliveries_changed(
+        &mut self,
+        webhook: &WebhookId,
+        from: State,
+        to: State,
+        count: usize,
+    ) {
+        let counts = self.of_webhook(webhook);
+        counts.states[from as usize] -= count.cast_signed() as i64;
+        counts.states[to as usize] += count.cast_signed() as i64;
+    }
+
+    /// Retention has removed the row of a delivery; what became of it counts on.
+    pub(super) fn delivery_removed(&mut self, webhook: &WebhookId) {
+        self.of_webhook(webhook).removed += 1;
+    }
+
+    /// A feedback came (`from`: none), has another status, or went (`to`: none).
+    pub(super) fn feedback(
+        &mut self,
+        project: &ProjectId,
+        from: Option<Status>,
+        to: Option<Status>,
+    ) {
+        let counts = self.feedback.entry(project.clone()).or_default();
+        for (status, by) in [(from, -1), (to, 1)] {
+            if let Some(status) = status {
+                counts[status as usize] += by;
+            }
+        }
+    }
+
+    /// Adds what another job of the same commit said.
+    pub(super) fn add(&mut self, other: Self) {
+        for (webhook, of) in other.deliveries {
+            let counts = self.deliveries.entry(webhook).or_default();
+            counts.made += of.made;
+            counts.removed += of.removed;
+            add_each(&mut counts.states, of.states);
+        }
+        for (project, of) in other.feedback {
+            add_each(self.feedback.entry(project).or_default(), of);
+        }
+    }
+
+    /// Stores them, in the transaction that is open.
+    pub(super) fn store(&self, connection: &Connection) -> Result<(), StoreError> {
+        for (webhook, of) in &self.deliveries {
+            let by = |state: State| of.states[state as usize];
+            let statement = "UPDATE webhook_accounting SET events = events + ?2, pending = pending + ?3,
+                delivered = delivered + ?4, failed = failed + ?5, canceled = canceled + ?6, removed = removed + ?7
+                WHERE webhook_id = ?1";
+            let values = params![
+                webhook.as_str(),
+                of.made,
+                by(State::Pending),
+                by(State::Delivered),
+                by(State::Failed),
+                by(State::Canceled),
+                of.removed
+            ];
+            sql::run(connection, statement, values)?;
+        }
+        for (project, of) in &self.feedback {
+            for status in Status::ALL {
+                store_feedback(connection, project, status, of[status as usize])?;
+            }
+        }
+        #[cfg(debug_assertions)]
+        if !self.deliveries.is_empty() || !self.feedback.is_empty() {
+            compare(connection)?;
+        }
+        Ok(())
+    }
+
+    fn of_webhook(&mut self, webhook: &WebhookId) -> &mut OfWebhook {
+        self.deliveries.entry(webhook.clone()).or_default()
+    }
+}
+
+fn add_each<const N: usize>(to: &mut [i64; N], by: [i64; N]) {
+    for (to, by) in to.iter_mut().zip(by) {
+        *to += by;
+    }
+}
+
+fn store_feedback(
+    connection: &Connection,
+    project: &ProjectId,
+    status: Status,
+    by: i64,
+) -> Result<(), StoreError> {
+    if by == 0 {
+        return Ok(());
+    }
+    let values = params![project.as_str(), status.as_str(), by];
+    let known =
+        "UPDATE feedback_counts SET feedback = feedback + ?3 WHERE project_id = ?1 AND status = ?2";
+    // Of a project that was deleted in this commit nothing is left to count.
+    if sql::run(connection, known, values)? == 0 && by > 0 {
+        let new = "INSERT INTO feedback_counts (project_id, status, feedback) VALUES (?1, ?2, ?3)";
+        sql::run(connection, new, values)?;
+    }
+    Ok(())
+}
+
+/// Counts the rows, where they are few.
+#[cfg(debug_assertions)]
+fn compare(connection: &Connection) -> Result<(), StoreError> {
+    const PAGES_MAX: i64 = 1000;
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    if number("PRAGMA page_count")? > PAGES_MAX {
+        return Ok(());
+    }
+    let differing = number(
+        "SELECT (SELECT count(*) FROM webhook_accounting a WHERE events <> removed +
+             (SELECT count(*) FROM deliveries WHERE webhook_id = a.webhook_id)
+           OR events <> pending + delivered + failed + canceled
+           OR (removed = 0 AND (
+             pending <> (SELECT count(*) FROM deliveries WHERE webhook_id = a.webhook_id AND state = 'pending')
+             OR delivered <> (SELECT count(*) FROM deliveries WHERE webhook_id = a.webhook_id AND state = 'delivered')
+             OR failed <> (SELECT count(*) FROM deliveries WHERE webhook_id = a.webhook_id AND state = 'failed'))))
+         + (SELECT count(*) FROM projects p, (SELECT column1 AS status FROM (VALUES ('NEW'), ('REVIEWED'), ('RESOLVED'))) s
+           WHERE (SELECT count(*) FROM feedback WHERE project_id = p.id AND status = s.status) <> coalesce(
+             (SELECT feedback FROM feedback_counts c WHERE c.project_id = p.id AND c.status = s.status), 0))",
+    )?;
+    assert_eq!(differing, 0, "counts differ from the rows that they are of");
+    Ok(())
+}
