@@ -8,6 +8,8 @@ use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use ulid::Ulid;
+
 use super::client::{Endpoint, Sender};
 use crate::domain::id::DeliveryId;
 use crate::store::{DueAt, DueDelivery, Target, Wanted};
@@ -33,7 +35,7 @@ pub(super) struct Lane {
     ready: VecDeque<DueDelivery>,
     /// More is due than was read.
     more: bool,
-    taken: HashSet<DeliveryId>,
+    taken: HashSet<Ulid>,
     slots: usize,
     most_slots: usize,
     /// The last attempt succeeded.
@@ -107,7 +109,7 @@ impl Lane {
         }
         self.more = due.more;
         for delivery in due.deliveries {
-            if self.taken.insert(delivery.id.clone()) {
+            if self.taken.insert(delivery.id.ulid()) {
                 self.ready.push_back(delivery);
             }
         }
@@ -116,7 +118,7 @@ impl Lane {
     /// Forgets what was read and not sent: it may be canceled, or have changed.
     pub(super) fn forget_ready(&mut self) {
         for delivery in self.ready.drain(..) {
-            self.taken.remove(&delivery.id);
+            self.taken.remove(&delivery.id.ulid());
         }
         self.more = false;
     }
@@ -182,7 +184,7 @@ impl Lane {
         had_failed: bool,
         asked_for_hold: bool,
     ) {
-        self.taken.remove(delivery);
+        self.taken.remove(&delivery.ulid());
         self.slots -= usize::from(had_failed);
         self.holds -= usize::from(asked_for_hold);
     }

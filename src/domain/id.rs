@@ -112,6 +112,13 @@ macro_rules! id {
     };
 }
 
+impl DeliveryId {
+    /// What stands for it where sets of them are kept and copied; `nil` for a text that is no id.
+    pub fn ulid(&self) -> Ulid {
+        ulid_of(&self.0).unwrap_or(Ulid::nil())
+    }
+}
+
 id!(/// A project, `prj_…`.
     ProjectId, "prj");
 id!(/// A feedback, `fb_…`.

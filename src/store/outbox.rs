@@ -6,14 +6,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
+use ulid::Ulid;
 
 use super::error::StoreError;
 use super::{Store, secrets, sql, webhooks};
 use crate::clock::Timestamp;
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::event::EventType;
-use crate::domain::id::{DeliveryId, WebhookId};
+use crate::domain::id::{DeliveryId, WebhookId, ulid_of};
 use crate::domain::webhook::{Headers, Secrets};
 
 /// How many bytes of bodies are read ahead for a webhook, at most (and one body of whatever length).
@@ -64,17 +65,17 @@ pub struct Due {
 /// What the delivery loop has of a webhook's already, and how many it wants.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
-    pub taken: HashSet<DeliveryId>,
+    pub taken: HashSet<Ulid>,
     pub more: usize,
     /// The generation of which it has the target: one that is still of today is not read again.
     pub has_target: Option<u64>,
 }
 
-/// `CROSS` keeps the order of the tables: the index has them sorted.
-pub(super) const WAITING: &str =
-    "SELECT deliveries.id, due_at, attempts, type, events.created_at AS event_at, body FROM deliveries
-     CROSS JOIN events ON events.id = event_id WHERE webhook_id = ?1 AND state = 'pending' ORDER BY due_at, deliveries.id
-     LIMIT ?2";
+/// The index alone, which has them sorted: most of what is passed over is taken already.
+pub(super) const WAITING: &str = "SELECT id, due_at, rowid FROM deliveries WHERE webhook_id = ?1 AND state = 'pending'
+     ORDER BY due_at, id";
+const WAITING_ONE: &str = "SELECT type, attempts, events.created_at, body FROM deliveries
+     CROSS JOIN events ON events.id = event_id WHERE deliveries.rowid = ?1";
 
 impl Store {
     /// What is due at `now`. Each webhook is asked by itself, so one with a million rows waiting hides none of the
@@ -163,13 +164,12 @@ fn waiting(
     from: Timestamp,
 ) -> Result<Waiting, StoreError> {
     let (mut waiting, mut bytes) = (Waiting::default(), 0);
-    let mut statement = sql::prepare(connection, WAITING)?;
-    let limit = wanted.taken.len() + wanted.more + 1;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut rows = statement.query(params![webhook.as_str(), limit])?;
+    let mut all = sql::prepare(connection, WAITING)?;
+    let mut one = sql::prepare(connection, WAITING_ONE)?;
+    let mut rows = all.query([webhook.as_str()])?;
     while let Some(row) = rows.next()? {
-        let id = DeliveryId::new(row.get::<_, String>(0)?);
-        if wanted.taken.contains(&id) {
+        let id = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+        if ulid_of(id).is_some_and(|ulid| wanted.taken.contains(&ulid)) {
             continue;
         }
         let at = Timestamp::from_millis(row.get(1)?).max(from);
@@ -181,13 +181,15 @@ fn waiting(
             waiting.more = true;
             break;
         }
-        let delivery = DueDelivery {
-            id,
-            event: sql::named(row, "type", EventType::parse)?,
-            attempts: row.get("attempts")?,
-            event_at: Timestamp::from_millis(row.get("event_at")?),
-            body: row.get("body")?,
-        };
+        let delivery = one.query_row([row.get::<_, i64>(2)?], |row| {
+            Ok(DueDelivery {
+                id: DeliveryId::new(id),
+                event: sql::named(row, "type", EventType::parse)?,
+                attempts: row.get(1)?,
+                event_at: Timestamp::from_millis(row.get(2)?),
+                body: row.get(3)?,
+            })
+        })?;
         bytes += delivery.body.len();
         waiting.deliveries.push(delivery);
     }

@@ -73,18 +73,16 @@ impl Store {
             .write(move |write| {
                 takes_deliveries(write, &webhook)?;
                 let mut all = 0;
-                for state in [State::Failed, State::Canceled] {
-                    if !(if state == State::Failed { failed } else { canceled }) {
-                        continue;
-                    }
+                let asked = [(State::Failed, failed), (State::Canceled, canceled)];
+                for (state, _) in asked.into_iter().filter(|(_, is_asked)| *is_asked) {
                     let count = sql::run(
                         write,
                         &format!(
-                            "{AGAIN} WHERE webhook_id = ?1 AND state = ?4 AND finished_at >= ?3
-                             AND state IN ('failed', 'canceled')
-                             AND EXISTS (SELECT 1 FROM events WHERE events.id = event_id AND type <> 'test' AND body IS NOT NULL)"
+                            "{AGAIN} WHERE webhook_id = ?1 AND state = '{}' AND finished_at >= ?3
+                             AND EXISTS (SELECT 1 FROM events WHERE events.id = event_id AND type <> 'test' AND body IS NOT NULL)",
+                            state.as_str()
                         ),
-                        params![webhook.as_str(), write.now.millis(), since.millis(), state.as_str()],
+                        params![webhook.as_str(), write.now.millis(), since.millis()],
                     )?;
                     if count > 0 {
                         write.deliveries_changed(&webhook, state, State::Pending, count);
