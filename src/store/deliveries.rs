@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, Row, ToSql, params};
+use rusqlite::{Connection, Row, params};
 
 use super::error::StoreError;
 use super::page::{Page, PageRequest};
@@ -108,22 +108,10 @@ impl Store {
     ) -> Result<Page<DeliveryRecord>, StoreError> {
         self.reader
             .read(move |c| {
-                let mut statement = format!("{SELECT} WHERE webhook_id = ? AND deliveries.id < ?");
-                let mut values: Vec<Box<dyn ToSql>> = vec![
-                    Box::new(webhook.as_str().to_owned()),
-                    Box::new(page.before().to_owned()),
-                ];
-                if let Some(state) = filter.state {
-                    // In words, not as a value: an index of some states only is used where the state is known.
-                    statement.push_str(&format!(" AND state = '{}'", state.as_str()));
-                }
-                if let Some(event) = filter.event {
-                    statement.push_str(" AND type = ?");
-                    values.push(Box::new(event.as_str()));
-                }
-                statement.push_str(" ORDER BY deliveries.id DESC LIMIT ?");
-                values.push(Box::new(page.rows()));
-                let mut rows = sql::all(c, &statement, rusqlite::params_from_iter(values), read)?;
+                let mut rows = match filter.state {
+                    Some(State::Pending) => pending(c, &webhook, filter.event, &page)?,
+                    _ => listed(c, &webhook, filter, &page)?,
+                };
                 rows.iter_mut().try_for_each(|row| {
                     row.attempts = attempts(
                         c,
@@ -187,6 +175,60 @@ impl Store {
             })
             .await
     }
+}
+
+fn listed(
+    connection: &Connection,
+    webhook: &WebhookId,
+    filter: DeliveryFilter,
+    page: &PageRequest,
+) -> Result<Vec<DeliveryRecord>, StoreError> {
+    let mut statement = format!("{SELECT} WHERE webhook_id = ? AND deliveries.id < ?");
+    if let Some(state) = filter.state {
+        // In words, not as a value: an index of some states only is used where the state is known.
+        statement.push_str(&format!(" AND state = '{}'", state.as_str()));
+    }
+    statement.push_str(" AND type = coalesce(?, type) ORDER BY deliveries.id DESC LIMIT ?");
+    let event = filter.event.map(EventType::as_str);
+    let values = params![webhook.as_str(), page.before(), event, page.rows()];
+    sql::all(connection, &statement, values, read)
+}
+
+/// Those that are pending stand in their index by when they are due. Where there are many, enough are among the newest
+/// deliveries of all; else all that wait are looked at, in the index alone.
+fn pending(
+    connection: &Connection,
+    webhook: &WebhookId,
+    event: Option<EventType>,
+    page: &PageRequest,
+) -> Result<Vec<DeliveryRecord>, StoreError> {
+    const NEWEST: u32 = 2000;
+    let newest = format!(
+        "SELECT id FROM (SELECT id, event_id, state FROM deliveries WHERE webhook_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT {NEWEST})
+         WHERE state = 'pending'"
+    );
+    let waiting = "/* may sort what waits */ SELECT id FROM deliveries INDEXED BY deliveries_due
+        WHERE webhook_id = ?1 AND state = 'pending' AND id < ?2";
+    let mut ids = Vec::new();
+    for statement in [newest.as_str(), waiting] {
+        let of_event = match event {
+            Some(_) => "AND EXISTS (SELECT 1 FROM events WHERE events.id = event_id AND type = ?3)",
+            None => "AND ?3 IS NULL",
+        };
+        let statement = format!("{statement} {of_event} ORDER BY id DESC LIMIT ?4");
+        let event = event.map(EventType::as_str);
+        let values = params![webhook.as_str(), page.before(), event, page.rows()];
+        ids = sql::all(connection, &statement, values, |row| {
+            row.get::<_, String>(0)
+        })?;
+        if ids.len() > page.limit {
+            break;
+        }
+    }
+    let statement = format!(
+        "/* may sort a page */ {SELECT} WHERE deliveries.id IN (SELECT value FROM json_each(?1)) ORDER BY deliveries.id DESC"
+    );
+    sql::all(connection, &statement, [sql::to_json(&ids)?], read)
 }
 
 /// Writes attempt `number`; `with_words`: false where the feedback was deleted meanwhile, whose words an answer may

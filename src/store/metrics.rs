@@ -56,8 +56,9 @@ impl Store {
                 for webhook in &mut found {
                     let id = [webhook.id.as_str()];
                     webhook.accounting = accounting.get(&webhook.id).copied().unwrap_or_default();
-                    // Ids have the order in which they were made.
-                    let oldest = "SELECT created_at FROM deliveries WHERE webhook_id = ?1 AND state = 'pending' ORDER BY id LIMIT 1";
+                    // Ids have the order in which they were made. All that wait are looked at, in the index alone.
+                    let oldest = "SELECT created_at FROM deliveries WHERE id =
+                        (SELECT min(id) FROM deliveries INDEXED BY deliveries_due WHERE webhook_id = ?1 AND state = 'pending')";
                     let oldest = sql::first(c, oldest, id, |row| row.get(0))?;
                     webhook.oldest_pending = oldest.map(Timestamp::from_millis);
                 }

@@ -72,7 +72,8 @@ pub struct Wanted {
 }
 
 /// The index alone, which has them sorted: most of what is passed over is taken already.
-pub(super) const WAITING: &str = "SELECT id, due_at, rowid FROM deliveries WHERE webhook_id = ?1 AND state = 'pending'
+pub(super) const WAITING: &str =
+    "SELECT id, due_at, rowid FROM deliveries WHERE webhook_id = ?1 AND state = 'pending'
      ORDER BY due_at, id";
 const WAITING_ONE: &str = "SELECT type, attempts, events.created_at, body FROM deliveries
      CROSS JOIN events ON events.id = event_id WHERE deliveries.rowid = ?1";

@@ -22,6 +22,7 @@ mod cancellation;
 mod cli;
 mod connections;
 mod crashes;
+mod delivery_list;
 mod delivery_pages;
 mod demo;
 mod doctor;

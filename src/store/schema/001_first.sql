@@ -180,9 +180,9 @@ CREATE TABLE deliveries (
 ) STRICT;
 CREATE INDEX deliveries_due ON deliveries (webhook_id, due_at, id) WHERE state = 'pending';
 CREATE INDEX deliveries_by_webhook ON deliveries (webhook_id, id);
--- Those that people look for among many, and of which there are few.
-CREATE INDEX deliveries_not_delivered ON deliveries (webhook_id, state, id)
-    WHERE state = 'pending' OR state = 'failed' OR state = 'canceled';
+-- Those that people look for among many, and of which there are few. What is pending is in the index above, which each
+-- delivery is put into and taken out of; it is not put into a second one.
+CREATE INDEX deliveries_ended_in_vain ON deliveries (webhook_id, state, id) WHERE state = 'failed' OR state = 'canceled';
 CREATE INDEX deliveries_by_event ON deliveries (event_id);
 CREATE INDEX deliveries_by_end ON deliveries (finished_at) WHERE finished_at IS NOT NULL;
 

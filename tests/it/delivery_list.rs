@@ -1,0 +1,61 @@
+//! Lists of a webhook's deliveries by state, where there are more than a page shows.
+
+use crate::support::api::text;
+use crate::support::app::{App, database};
+use crate::support::receiver::Receiver;
+
+/// More than are looked through for what is pending before all that is pending is looked through instead.
+const NEWER: u32 = 2100;
+
+#[test]
+fn what_is_pending_is_found_behind_thousands_that_are_newer_and_are_not() {
+    let app = App::setup().option("--retry-delays", "1h").start();
+    let receiver = Receiver::status(500);
+    let api = app.api();
+    api.project("Shop");
+    let webhook = api.webhook(&receiver.url("/"));
+    for number in 1..=3 {
+        api.feedback("shop", &format!("Message {number}"));
+    }
+    receiver.wait_for(3);
+    let mut ids: Vec<String> = api
+        .deliveries(&webhook)
+        .iter()
+        .map(|delivery| text(delivery, "id").to_owned())
+        .collect();
+    let data = app.kill9();
+    let file = rusqlite::Connection::open(database(&data.path().join("data"))).unwrap();
+    file.execute_batch(&format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {NEWER})
+         INSERT INTO deliveries (id, event_id, webhook_id, state, attempts, round_attempts, created_at, finished_at)
+         SELECT 'dlv_7' || printf('%025d', i), event_id, webhook_id, 'delivered', 1, 1, created_at, created_at
+         FROM n, (SELECT * FROM deliveries LIMIT 1);
+         UPDATE webhook_accounting SET events = events + {NEWER}, delivered = delivered + {NEWER};"
+    ))
+    .unwrap();
+    drop(file);
+
+    let app = App::setup().option("--retry-delays", "1h").on(data).start();
+    let api = app.api();
+    let page = |query: &str| {
+        let path = format!(
+            "/api/v1/webhooks/{}/deliveries?{query}",
+            text(&webhook, "id")
+        );
+        let page = api.get(&path).expect(200).json();
+        let listed: Vec<String> = page["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|delivery| text(delivery, "id").to_owned())
+            .collect();
+        (listed, page["nextCursor"].as_str().map(str::to_owned))
+    };
+    let (newest, cursor) = page("state=pending&limit=2");
+    assert_eq!(newest, ids[..2]);
+    let (oldest, end) = page(&format!("state=pending&limit=2&cursor={}", cursor.unwrap()));
+    assert_eq!((oldest, end), (ids.split_off(2), None));
+    assert_eq!(page("state=pending&event=feedback.created").0.len(), 3);
+    assert_eq!(page("state=pending&event=test").0.len(), 0);
+    assert_eq!(page("state=delivered&limit=100").0.len(), 100);
+}
