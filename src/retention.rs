@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::store::{Store, StoreError};
 
 /// How often it is looked for what is too old: gone within a minute after.
-const EVERY: Duration = Duration::from_secs(20);
+const EVERY: Duration = Duration::from_secs(50);
 /// Between two steps others get their turn.
 const PAUSE: Duration = Duration::from_millis(20);
 

@@ -1,9 +1,12 @@
 //! `/docs/api`: the API's OpenAPI document as a page for people. It asks for no session: there is no secret in it.
 //!
-//! The document is handed in from outside, for pages do not know the API; it is read once, when the program starts.
+//! The document is handed in from outside, for pages do not know the API; it is read once, when somebody first asks for
+//! the page: most installations never do, and the memory is theirs.
 
 mod reading;
 mod schema;
+
+use std::sync::OnceLock;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -15,20 +18,33 @@ use super::page::{Frame, render};
 use super::visit::Visit;
 use schema::Field;
 
-/// The document, as the page shows it.
+/// Where the OpenAPI document comes from, and from the first time on what the page shows of it.
 pub struct ApiDocs {
+    document: fn() -> Value,
+    contents: OnceLock<Contents>,
+}
+
+impl ApiDocs {
+    pub fn new(document: fn() -> Value) -> Self {
+        Self {
+            document,
+            contents: OnceLock::new(),
+        }
+    }
+
+    fn contents(&self) -> &Contents {
+        self.contents
+            .get_or_init(|| reading::read(&(self.document)()))
+    }
+}
+
+/// The document, as the page shows it.
+struct Contents {
     lead: Vec<Vec<Piece>>,
     basics: Vec<Basic>,
     errors: Vec<Answer>,
     nouns: Vec<Noun>,
     schemas: Vec<Named>,
-}
-
-impl ApiDocs {
-    /// Reads an OpenAPI document.
-    pub fn new(document: &Value) -> Self {
-        reading::read(document)
-    }
 }
 
 /// Text, or what is set off from it.
@@ -95,7 +111,7 @@ struct Named {
 #[template(path = "api_docs.html")]
 struct ApiDocsPage<'a> {
     frame: Frame,
-    docs: &'a ApiDocs,
+    docs: &'a Contents,
     /// The address of this installation.
     address: String,
 }
@@ -109,7 +125,7 @@ pub(super) async fn show(
     let (frame, _) = visit.frame("API", "");
     let page = ApiDocsPage {
         frame,
-        docs: &docs,
+        docs: docs.contents(),
         address,
     };
     render(StatusCode::OK, &page)

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::schema::{Field, field, fields, resolve, sample};
-use super::{Answer, ApiDocs, Basic, Body, Call, Named, Noun, Piece};
+use super::{Answer, Basic, Body, Call, Contents, Named, Noun, Piece};
 
-pub(super) fn read(document: &Value) -> ApiDocs {
+pub(super) fn read(document: &Value) -> Contents {
     let mut lead = Vec::new();
     let mut basics = Vec::new();
     for paragraph in paragraphs(&document["info"]["description"]) {
@@ -28,7 +28,7 @@ pub(super) fn read(document: &Value) -> ApiDocs {
         }
     }
     let tags = document["tags"].as_array().into_iter().flatten();
-    ApiDocs {
+    Contents {
         lead,
         basics,
         errors: common_errors(document),
