@@ -23,10 +23,6 @@ const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("schema/001_first.sql"))];
 /// The version of the schema that this program works with.
 pub const VERSION: u32 = MIGRATIONS.len() as u32;
 
-/// After so many pages the write-ahead log is folded back. Writers wait for it: a quarter of SQLite's default means a
-/// quarter of the wait, more often.
-const FOLD_PAGES: u32 = 250;
-
 /// How long a writer waits for another process that writes.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -179,7 +175,6 @@ fn prepare(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
-    connection.pragma_update(None, "wal_autocheckpoint", FOLD_PAGES)?;
     // What a changed or removed row leaves behind in its page is overwritten; whole pages are when somebody's words are
     // erased, as that is more to write.
     connection.pragma_update(None, "secure_delete", "FAST")?;
