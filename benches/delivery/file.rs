@@ -242,8 +242,7 @@ pub fn build_history(path: &Path, webhooks: &[String], count: usize) -> Result<(
         (0..webhooks.len())
             .try_for_each(|place| rows.finished(index, place, &webhooks[place], None))
     })?;
-    count_rows(&connection)?;
-    Ok(connection.execute_batch("PRAGMA optimize")?)
+    count_rows(&connection)
 }
 
 /// What tells one schema from another.
