@@ -202,33 +202,31 @@ fn pending(
     event: Option<EventType>,
     page: &PageRequest,
 ) -> Result<Vec<DeliveryRecord>, StoreError> {
-    const NEWEST: u32 = 2000;
-    let newest = format!(
-        "SELECT id FROM (SELECT id, event_id, state FROM deliveries WHERE webhook_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT {NEWEST})
-         WHERE state = 'pending'"
+    const NEWEST: (&str, &str) = (
+        "",
+        "(SELECT id, event_id, state FROM deliveries WHERE webhook_id = ?1 AND id < ?2
+        ORDER BY id DESC LIMIT 2000) WHERE state = 'pending'",
     );
-    let waiting = "/* may sort what waits */ SELECT id FROM deliveries INDEXED BY deliveries_due
-        WHERE webhook_id = ?1 AND state = 'pending' AND id < ?2";
-    let mut ids = Vec::new();
-    for statement in [newest.as_str(), waiting] {
-        let of_event = match event {
-            Some(_) => "AND EXISTS (SELECT 1 FROM events WHERE events.id = event_id AND type = ?3)",
-            None => "AND ?3 IS NULL",
-        };
-        let statement = format!("{statement} {of_event} ORDER BY id DESC LIMIT ?4");
-        let event = event.map(EventType::as_str);
+    const WAITING: (&str, &str) = (
+        "/* may sort what waits */ ",
+        "deliveries INDEXED BY deliveries_due WHERE webhook_id = ?1 AND state = 'pending' AND id < ?2",
+    );
+    let event = event.map(EventType::as_str);
+    let mut rows = Vec::new();
+    for (may, among) in [NEWEST, WAITING] {
+        let statement = format!(
+            "{may}{SELECT} WHERE deliveries.id IN (SELECT id FROM {among}
+               AND (?3 IS NULL OR EXISTS (SELECT 1 FROM events WHERE events.id = event_id AND type = ?3))
+               ORDER BY id DESC LIMIT ?4)
+             ORDER BY deliveries.id DESC"
+        );
         let values = params![webhook.as_str(), page.before(), event, page.rows()];
-        ids = sql::all(connection, &statement, values, |row| {
-            row.get::<_, String>(0)
-        })?;
-        if ids.len() > page.limit {
+        rows = sql::all(connection, &statement, values, read)?;
+        if rows.len() > page.limit {
             break;
         }
     }
-    let statement = format!(
-        "/* may sort a page */ {SELECT} WHERE deliveries.id IN (SELECT value FROM json_each(?1)) ORDER BY deliveries.id DESC"
-    );
-    sql::all(connection, &statement, [sql::to_json(&ids)?], read)
+    Ok(rows)
 }
 
 /// Writes attempt `number`; `with_words`: false where the feedback was deleted meanwhile, whose words an answer may

@@ -72,7 +72,7 @@ pub struct Wanted {
 }
 
 /// The index alone, which has them sorted: most of what is passed over is taken already.
-pub(super) const WAITING: &str =
+const WAITING: &str =
     "SELECT id, due_at, rowid FROM deliveries WHERE webhook_id = ?1 AND state = 'pending'
      ORDER BY due_at, id";
 const WAITING_ONE: &str = "SELECT type, attempts, events.created_at, body FROM deliveries

@@ -51,8 +51,8 @@ impl Store {
                 let mut well = HashSet::new();
                 let record = |attempted| {
                     let finished = record(write, attempted, &schedule)?;
-                    if finished.is_some() && !attempted.is_test {
-                        note_health(write, attempted, finished, &mut well)?;
+                    if let Some(finished) = finished.filter(|_| !attempted.is_test) {
+                        note_health(write, attempted, finished.state, &mut well)?;
                     }
                     Ok(finished)
                 };
@@ -207,7 +207,7 @@ fn record_usual_success(write: &mut Write<'_>, attempted: &Attempted) -> Result<
 fn note_health<'a>(
     write: &mut Write<'_>,
     attempted: &'a Attempted,
-    finished: Option<Finished>,
+    state: State,
     well: &mut HashSet<&'a WebhookId>,
 ) -> Result<(), StoreError> {
     let (webhook, attempt) = (attempted.webhook.as_str(), &attempted.attempt);
@@ -227,7 +227,7 @@ fn note_health<'a>(
     if sql::run(write, failing, since)? > 0 {
         write.wake_alerts();
     }
-    if finished.is_some_and(|f| f.state == State::Failed) {
+    if state == State::Failed {
         let given_up = "UPDATE webhooks SET failed_in_a_row = failed_in_a_row + 1 WHERE id = ?1 RETURNING failed_in_a_row";
         if sql::first(write, given_up, [webhook], |row| row.get(0))? == Some(FAILED_IN_A_ROW) {
             write.wake_alerts();
