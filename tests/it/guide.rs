@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support::api::text;
 use crate::support::app::{App, PASSWORD};
 use crate::support::browser::{Browser, Settings};
-use crate::support::example::{SECRET, file};
+use crate::support::example_receiver::{SECRET, file};
 use crate::support::pages::{Page, Visitor};
 use crate::support::receiver::{Received, Receiver, refused_address};
 

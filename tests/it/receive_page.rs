@@ -1,11 +1,11 @@
-//! "Receive it": a webhook's page with the code of its endpoint. That the code runs is shown in `receivers`.
+//! "Receive it": a webhook's page with the code of its endpoint. That the code runs is shown in `example_receivers`.
 
 use serde_json::{Value, json};
 
 use crate::support::api::text;
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::browser::{Browser, Settings};
-use crate::support::example::{SECRET, file};
+use crate::support::example_receiver::{SECRET, file};
 
 const URL: &str = "http://localhost:4000/webhooks/miniback";
 

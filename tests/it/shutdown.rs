@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use crate::support::api::{attempts, text};
 use crate::support::app::App;
 use crate::support::command::signal;
+use crate::support::load_generator::Storm;
 use crate::support::receiver::{Gate, Receiver, Reply};
-use crate::support::storm::Storm;
 use crate::support::wait::until;
 
 fn in_flight(app: &App, receiver: &Receiver) -> String {

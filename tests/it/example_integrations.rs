@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use crate::support::api::{Api, attempts, text};
 use crate::support::app::App;
-use crate::support::example::{Example, SECRET, file};
+use crate::support::example_receiver::{Example, SECRET, file};
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::wait::until;
 

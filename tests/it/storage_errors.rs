@@ -4,8 +4,8 @@ use serde_json::json;
 
 use crate::support::api::{attempts, text};
 use crate::support::app::App;
+use crate::support::load_generator::Storm;
 use crate::support::receiver::{Gate, Receiver, Reply};
-use crate::support::storm::Storm;
 use crate::support::wait::until;
 
 #[test]

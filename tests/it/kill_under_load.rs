@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::retries::starts_after;
 use crate::support::api::{Api, attempts, millis, text};
 use crate::support::app::{App, Setup};
+use crate::support::load_generator::{Acknowledged, Storm};
 use crate::support::receiver::{Received, Receiver, Reply, refused_address};
-use crate::support::storm::{Acknowledged, Storm};
 use crate::support::wait::until_within;
 
 const KILLS: usize = 50;

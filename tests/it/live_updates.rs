@@ -3,7 +3,7 @@
 use crate::support::api::{attempts, text};
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::browser::Browser;
-use crate::support::events::Events;
+use crate::support::event_stream::Events;
 use crate::support::pages::Page;
 use crate::support::receiver::{Gate, Receiver, Reply};
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Api, attempts, text};
 use crate::support::app::App;
-use crate::support::example::{Example, SECRET, file};
+use crate::support::example_receiver::{Example, SECRET, file};
 use crate::support::signature::{hex_signature, standard_signature};
 use crate::support::wait::until;
 
