@@ -9,9 +9,9 @@ use miniback::web;
 
 use crate::support::api::{Api, text};
 use crate::support::app::{ADMIN, App, PASSWORD};
-use crate::support::browser::axe::Inspector;
+use crate::support::browser::axe::AccessibilityChecker;
 use crate::support::receiver::{Receiver, Reply};
-use crate::support::wait::until;
+use crate::support::wait::wait_until;
 
 /// What a browser gets there is no page, or another one of the table.
 const NO_PAGES: [&str; 8] = [
@@ -49,7 +49,7 @@ fn token_of(link: &str) -> String {
 }
 
 fn id_of_the_first(api: &Api, path: &str, states: &str) -> String {
-    until(&format!("one is {states}"), || {
+    wait_until(&format!("one is {states}"), || {
         let page = api.get(path).expect(200).json();
         let first = &page["data"].as_array().unwrap().last().cloned()?;
         (first["state"] == states).then(|| text(first, "id").to_owned())
@@ -64,19 +64,19 @@ impl Scene {
             Receiver::script(|_| Reply::body(500, "<h1>Oh no</h1>")),
             Receiver::queue(vec![busy]),
         ];
-        let app = App::setup()
+        let app = App::builder()
             .option("--retry-delays", "10ms")
             .option("--alert-url", &receivers[0].url("/alerts"))
             .start();
         let api = app.api();
         app.add_user(MEMBER, "member");
         let projects = [
-            api.project("Shop"),
-            api.project("Documentation of the shop"),
+            api.create_project("Shop"),
+            api.create_project("Documentation of the shop"),
         ];
         let projects = projects.map(|project| text(&project, "id").to_owned());
         for number in 0..12 {
-            api.feedback(
+            api.create_feedback(
                 "shop",
                 &format!("A message, number {number}, of some words."),
             );
@@ -84,7 +84,7 @@ impl Scene {
         let webhooks = [0, 1, 2].map(|number| {
             let url = receivers[number].url("/webhooks/miniback/of/the/shop/and/of/all/others");
             let webhook = json!({"url": url, "description": "To the team’s inbox", "headers": {"X-Key": "1"}});
-            text(&api.webhook_with(webhook), "id").to_owned()
+            text(&api.create_webhook_with(webhook), "id").to_owned()
         });
         let body = json!({"project": "shop", "message": format!("The *button* is dead\n\n{LONG}"), "email": MEMBER,
             "url": LONG, "metadata": {"browser": "Firefox 143", "plan": "team", "a-long-name-of-a-value": LONG}});
@@ -104,7 +104,7 @@ impl Scene {
         let tried = json!({"projectSlug": "shop", "message": "Hello"});
         let from = [("Origin", "https://staging.shop.example")];
         app.api_without_token()
-            .with_json("POST", "/api/feedback", &from, &tried)
+            .send_json("POST", "/api/feedback", &from, &tried)
             .expect(403);
 
         let mut ada = app.signed_in();
@@ -121,9 +121,9 @@ impl Scene {
             html[at..].split('"').next().unwrap().to_owned()
         };
         let near = format!("aria-label=\"{MEMBER}\"");
-        let member = id_in(&page.answer.text, "usr", &near);
+        let member = id_in(&page.response.text, "usr", &near);
         let page = ada.get("/settings/tokens");
-        let token = id_in(&page.answer.text, "tok", "aria-label=\"tests\"");
+        let token = id_in(&page.response.text, "tok", "aria-label=\"tests\"");
         Self {
             webhooks,
             deliveries,
@@ -206,7 +206,7 @@ impl Scene {
     }
 
     /// Every page of the table, signed in or not.
-    fn walk(&self, inspector: &mut Inspector, of_anyone: bool) {
+    fn walk(&self, checker: &mut AccessibilityChecker, of_anyone: bool) {
         for listed in web::routes().list() {
             if listed.method != "GET"
                 || (listed.needs == Needs::Nothing) != of_anyone
@@ -215,10 +215,8 @@ impl Scene {
                 continue;
             }
             for address in self.states(&listed.path) {
-                inspector
-                    .browser
-                    .open(&format!("{}{address}", self.app.url));
-                inspector.look(&self.named(&address));
+                checker.browser.open(&format!("{}{address}", self.app.url));
+                checker.check(&self.named(&address));
             }
         }
     }
@@ -241,88 +239,90 @@ impl Scene {
 }
 
 /// What is there only after a press.
-fn press_through(inspector: &mut Inspector, scene: &Scene) {
+fn press_through(checker: &mut AccessibilityChecker, scene: &Scene) {
     let url = &scene.app.url;
-    let open = |inspector: &Inspector, path: &str| inspector.browser.open(&format!("{url}{path}"));
-    let press =
-        |inspector: &Inspector, button: &str| inspector.browser.find("button", button).press();
+    let open =
+        |checker: &AccessibilityChecker, path: &str| checker.browser.open(&format!("{url}{path}"));
+    let press = |checker: &AccessibilityChecker, button: &str| {
+        checker.browser.find("button", button).press()
+    };
 
-    open(inspector, "/settings/notifications?add");
-    let endpoint = inspector.browser.find("textbox", "Endpoint URL");
+    open(checker, "/settings/notifications?add");
+    let endpoint = checker.browser.find("textbox", "Endpoint URL");
     endpoint.fill(&scene.receivers[1].url("/"));
-    inspector
+    checker
         .browser
         .script("document.getElementById('add-test').click()");
-    inspector.browser.wait_for_text("500");
-    inspector.look("a webhook’s test that failed");
-    inspector
+    checker.browser.wait_for_text("500");
+    checker.check("a webhook’s test that failed");
+    checker
         .browser
         .find("textbox", "Endpoint URL")
         .fill("http://not an address");
-    inspector.browser.script("document.querySelector('form.drawer').noValidate = true; document.getElementById('add-add').click()");
-    inspector.browser.wait_until("the address is refused", || {
-        let refused = inspector
+    checker.browser.script("document.querySelector('form.drawer').noValidate = true; document.getElementById('add-add').click()");
+    checker.browser.wait_until("the address is refused", || {
+        let refused = checker
             .browser
             .script("return !!document.querySelector('.field-error')");
         (refused == true).then_some(())
     });
-    inspector.look("a webhook that was refused");
+    checker.check("a webhook that was refused");
 
     let [delivers, ..] = &scene.webhooks;
     open(
-        inspector,
+        checker,
         &format!("/settings/notifications/{delivers}/doctor"),
     );
-    inspector
+    checker
         .browser
         .find("textbox", "Headers")
         .fill("X-Miniback-Signature: sha256=00");
-    inspector.browser.find("textbox", "Body").fill("{}");
-    press(inspector, "Check");
-    inspector.browser.wait_for_text("Check");
-    inspector.look("a signature that was checked");
+    checker.browser.find("textbox", "Body").fill("{}");
+    press(checker, "Check");
+    checker.browser.wait_for_text("Check");
+    checker.check("a signature that was checked");
 
-    open(inspector, "/settings/tokens?add");
-    inspector.browser.find("textbox", "Name").fill("Deploy");
-    press(inspector, "Create");
-    inspector.browser.find("textbox", "The token “Deploy”");
-    inspector.look("a token that was made");
+    open(checker, "/settings/tokens?add");
+    checker.browser.find("textbox", "Name").fill("Deploy");
+    press(checker, "Create");
+    checker.browser.find("textbox", "The token “Deploy”");
+    checker.check("a token that was made");
 
-    open(inspector, "/settings/people?add");
-    inspector
+    open(checker, "/settings/people?add");
+    checker
         .browser
         .find("textbox", "Email")
         .fill("joan@example.com");
-    press(inspector, "Invite");
-    inspector
+    press(checker, "Invite");
+    checker
         .browser
         .find("textbox", "Invitation for joan@example.com");
-    inspector.look("somebody who was invited");
+    checker.check("somebody who was invited");
 
-    open(inspector, "/settings/privacy");
-    inspector.browser.find("textbox", "Email").fill(MEMBER);
-    press(inspector, "Find");
-    inspector.browser.find("button", "Export");
-    inspector.look("an address that was found");
-    press(inspector, "Erase");
-    inspector.browser.wait_for_text("Erase all of");
-    inspector.look("an address that is to be erased");
+    open(checker, "/settings/privacy");
+    checker.browser.find("textbox", "Email").fill(MEMBER);
+    press(checker, "Find");
+    checker.browser.find("button", "Export");
+    checker.check("an address that was found");
+    press(checker, "Erase");
+    checker.browser.wait_for_text("Erase all of");
+    checker.check("an address that is to be erased");
 
-    open(inspector, "/feedback");
-    inspector.browser.all("button", "Resolved")[0].press();
-    inspector.browser.find("button", "Undo");
-    inspector.look("a status that was changed");
-    press(inspector, "Export");
-    inspector.browser.find("link", "CSV");
-    inspector.look("the choice of an export");
-    open(inspector, "/feedback");
-    press(inspector, "Keys");
-    inspector.browser.find("dialog", "Keys");
-    inspector.look("the list of keys");
+    open(checker, "/feedback");
+    checker.browser.all("button", "Resolved")[0].press();
+    checker.browser.find("button", "Undo");
+    checker.check("a status that was changed");
+    press(checker, "Export");
+    checker.browser.find("link", "CSV");
+    checker.check("the choice of an export");
+    open(checker, "/feedback");
+    press(checker, "Keys");
+    checker.browser.find("dialog", "Keys");
+    checker.check("the list of keys");
 }
 
 /// The widget on somebody else’s page, its dialog open.
-fn the_widget(inspector: &mut Inspector, scene: &Scene) {
+fn the_widget(checker: &mut AccessibilityChecker, scene: &Scene) {
     let page = format!(
         "<!doctype html><html lang=en><title>A shop</title><meta name=viewport content=\"width=device-width\">\
          <meta name=color-scheme content=\"light dark\"><main><h1>A shop</h1></main>\
@@ -332,46 +332,46 @@ fn the_widget(inspector: &mut Inspector, scene: &Scene) {
     let site = Receiver::script(move |_| {
         Reply::body(200, &page).header("Content-Type", "text/html; charset=utf-8")
     });
-    inspector.browser.open(&site.url("/"));
+    checker.browser.open(&site.url("/"));
     let (host, role, name) = ("miniback-widget", "button", "Feedback");
-    inspector.browser.find_in_shadow(host, role, name);
-    inspector.look("the widget’s button");
-    inspector.browser.find_in_shadow(host, role, name).press();
-    inspector
+    checker.browser.find_in_shadow(host, role, name);
+    checker.check("the widget’s button");
+    checker.browser.find_in_shadow(host, role, name).press();
+    checker
         .browser
         .find_in_shadow("miniback-widget", "textbox", "Message");
-    inspector.look("the open widget");
+    checker.check("the open widget");
 }
 
-fn sign_in(inspector: &Inspector, app: &App, email: &str, password: &str) {
-    inspector.browser.open(&format!("{}/login", app.url));
-    inspector.browser.find("textbox", "Email").fill(email);
-    inspector.browser.find("textbox", "Password").fill(password);
-    inspector.browser.find("button", "Sign in").press();
+fn sign_in(checker: &AccessibilityChecker, app: &App, email: &str, password: &str) {
+    checker.browser.open(&format!("{}/login", app.url));
+    checker.browser.find("textbox", "Email").fill(email);
+    checker.browser.find("textbox", "Password").fill(password);
+    checker.browser.find("button", "Sign in").press();
 }
 
 /// From the first address on: an installation that has nothing yet.
-fn the_empty_pages(inspector: &mut Inspector) {
-    let app = App::setup().without_admin().start();
-    inspector
+fn the_empty_pages(checker: &mut AccessibilityChecker) {
+    let app = App::builder().without_admin().start();
+    checker
         .browser
         .open(&format!("{}{}", app.url, app.log.setup_path()));
-    inspector.look("the first address");
-    inspector.browser.find("textbox", "Email").fill(ADMIN);
-    inspector.browser.find("textbox", "Password").fill(PASSWORD);
-    inspector.browser.find("button", "Create account").press();
-    inspector.browser.find("button", "Sign out");
+    checker.check("the first address");
+    checker.browser.find("textbox", "Email").fill(ADMIN);
+    checker.browser.find("textbox", "Password").fill(PASSWORD);
+    checker.browser.find("button", "Create account").press();
+    checker.browser.find("button", "Sign out");
     for path in [
         "/feedback",
         "/settings/notifications",
         "/settings/projects",
         "/settings/tokens",
     ] {
-        inspector.browser.open(&format!("{}{path}", app.url));
-        inspector.look(&format!("{path}, empty"));
+        checker.browser.open(&format!("{}{path}", app.url));
+        checker.check(&format!("{path}, empty"));
     }
-    inspector.browser.find("button", "Sign out").press();
-    inspector.browser.find("button", "Sign in");
+    checker.browser.find("button", "Sign out").press();
+    checker.browser.find("button", "Sign in");
 }
 
 #[test]
@@ -383,11 +383,11 @@ fn what_is_wrong_is_found_in_each_scheme_at_each_width_and_in_a_shadow_root() {
         host.attachShadow({ mode: 'open' }).innerHTML = '<img src=\"data:,\">';</script>";
     let html = ("Content-Type", "text/html; charset=utf-8");
     let site = Receiver::script(move |_| Reply::body(200, PAGE).header(html.0, html.1));
-    let mut inspector = Inspector::start();
-    inspector.browser.open(&site.url("/"));
-    inspector.look("wrong");
-    let found: Vec<(&str, &str)> = inspector
-        .found
+    let mut checker = AccessibilityChecker::start();
+    checker.browser.open(&site.url("/"));
+    checker.check("wrong");
+    let found: Vec<(&str, &str)> = checker
+        .problems
         .iter()
         .map(|fault| fault.strip_prefix("wrong, ").unwrap())
         .map(|fault| fault.split_once(" px: ").unwrap())
@@ -408,32 +408,32 @@ fn what_is_wrong_is_found_in_each_scheme_at_each_width_and_in_a_shadow_root() {
 #[test]
 fn axe_finds_nothing_on_any_page_in_any_of_its_states_and_nothing_is_too_wide() {
     let scene = Scene::new();
-    let mut inspector = Inspector::start();
-    the_empty_pages(&mut inspector);
-    scene.walk(&mut inspector, true);
-    sign_in(&inspector, &scene.app, ADMIN, "a wrong password");
-    inspector.browser.wait_for_text("password");
-    inspector.look("a sign-in that was refused");
-    sign_in(&inspector, &scene.app, MEMBER, PASSWORD);
-    inspector.browser.find("button", "Sign out");
+    let mut checker = AccessibilityChecker::start();
+    the_empty_pages(&mut checker);
+    scene.walk(&mut checker, true);
+    sign_in(&checker, &scene.app, ADMIN, "a wrong password");
+    checker.browser.wait_for_text("password");
+    checker.check("a sign-in that was refused");
+    sign_in(&checker, &scene.app, MEMBER, PASSWORD);
+    checker.browser.find("button", "Sign out");
     for path in ["/settings/people", "/settings/projects", "/nothing/here"] {
-        inspector.browser.open(&format!("{}{path}", scene.app.url));
-        inspector.look(&format!("{path}, for a member"));
+        checker.browser.open(&format!("{}{path}", scene.app.url));
+        checker.check(&format!("{path}, for a member"));
     }
-    inspector.browser.find("button", "Sign out").press();
-    inspector.browser.find("button", "Sign in");
-    sign_in(&inspector, &scene.app, ADMIN, PASSWORD);
-    inspector.browser.find("button", "Sign out");
-    scene.walk(&mut inspector, false);
-    press_through(&mut inspector, &scene);
-    the_widget(&mut inspector, &scene);
+    checker.browser.find("button", "Sign out").press();
+    checker.browser.find("button", "Sign in");
+    sign_in(&checker, &scene.app, ADMIN, PASSWORD);
+    checker.browser.find("button", "Sign out");
+    scene.walk(&mut checker, false);
+    press_through(&mut checker, &scene);
+    the_widget(&mut checker, &scene);
     let paused = json!({"status": "PAUSED"});
     scene.api.patch("/api/v1/projects/shop", paused).expect(200);
-    inspector.browser.open(&format!("{}/f/shop", scene.app.url));
-    inspector.look("the form of a paused project");
+    checker.browser.open(&format!("{}/f/shop", scene.app.url));
+    checker.check("the form of a paused project");
 
-    println!("{} looks", inspector.looked_at);
-    let found = &inspector.found;
+    println!("{} looks", checker.checks);
+    let found = &checker.problems;
     assert!(
         found.is_empty(),
         "{} faults:\n{}",

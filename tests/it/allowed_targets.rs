@@ -81,11 +81,11 @@ fn localhost_may_be_called_in_the_clear_for_testing() {
     let port = receiver.address().port();
     for host in ["localhost", "127.0.0.1", "127.8.8.8", "[::1]"] {
         for scheme in ["http", "https"] {
-            let webhook = api.webhook(&format!("{scheme}://{host}:{port}/"));
+            let webhook = api.create_webhook(&format!("{scheme}://{host}:{port}/"));
             api.delete_webhook(&webhook);
         }
     }
-    let webhook = api.webhook(&format!("http://localhost:{port}/named"));
+    let webhook = api.create_webhook(&format!("http://localhost:{port}/named"));
     api.deliver_one(&webhook, "delivered");
     let request = receiver.first();
     assert_eq!(request.path(), "/named");
@@ -98,7 +98,7 @@ fn a_numeric_host_counts_as_the_address_that_it_means() {
     let api = app.api();
     // 2130706433 is 127.0.0.1, which may be called for testing.
     let url = format!("http://2130706433:{}/", receiver.address().port());
-    let webhook = api.webhook(&url);
+    let webhook = api.create_webhook(&url);
     assert_eq!(webhook["url"], url.as_str(), "it is returned as given");
     api.deliver_one(&webhook, "delivered");
     receiver.first();
@@ -109,7 +109,7 @@ fn an_address_is_trimmed_and_otherwise_stored_as_given() {
     let app = App::start();
     let webhook = app
         .api()
-        .webhook("  https://EXAMPLE.com:443/a/../b?x=1#frag \n");
+        .create_webhook("  https://EXAMPLE.com:443/a/../b?x=1#frag \n");
     assert_eq!(webhook["url"], "https://EXAMPLE.com:443/a/../b?x=1#frag");
 }
 
@@ -130,7 +130,7 @@ fn miniback_itself_is_never_a_target() {
             app.api()
                 .patch_webhook(&webhook, json!({"retries": "standard"}));
             let delivery = app.api().deliver_one(&webhook, "pending");
-            let delivery = app.api().delivery_with_attempts(text(&delivery, "id"), 1);
+            let delivery = app.api().wait_for_attempts(text(&delivery, "id"), 1);
             let attempt = &attempts(&delivery)[0];
             assert_eq!(attempt["status"], serde_json::Value::Null);
             assert!(attempt["errorCode"].is_string());
@@ -140,14 +140,14 @@ fn miniback_itself_is_never_a_target() {
 
 #[test]
 fn allow_target_does_not_open_miniback_itself() {
-    let app = App::setup()
+    let app = App::builder()
         .option("--allow-target", "127.0.0.0/8")
         .option("--retry-delays", "none")
         .start();
     let url = format!("http://127.0.0.1:{}/healthz", app.port());
-    let answer = app.api().post("/api/v1/webhooks/test", json!({"url": url}));
-    if answer.status != 422 {
-        let result = answer.expect(200).json();
+    let response = app.api().post("/api/v1/webhooks/test", json!({"url": url}));
+    if response.status != 422 {
+        let result = response.expect(200).json();
         assert_eq!(result["success"], false);
         assert_eq!(result["status"], serde_json::Value::Null);
     }
@@ -158,9 +158,9 @@ fn deny_localhost_closes_localhost() {
     let receiver = Receiver::ok();
     let port = receiver.address().port();
     for app in [
-        App::setup().arg("--deny-localhost").start(),
-        App::setup().env("MINIBACK_DENY_LOCALHOST", "1").start(),
-        App::setup().env("MINIBACK_DENY_LOCALHOST", "yes").start(),
+        App::builder().arg("--deny-localhost").start(),
+        App::builder().env("MINIBACK_DENY_LOCALHOST", "1").start(),
+        App::builder().env("MINIBACK_DENY_LOCALHOST", "yes").start(),
     ] {
         for host in ["localhost", "127.0.0.1", "[::1]"] {
             let message = refused(&app, &format!("http://{host}:{port}/"));
@@ -174,12 +174,12 @@ fn deny_localhost_closes_localhost() {
 fn deny_localhost_holds_for_webhooks_that_were_saved_before() {
     let receiver = Receiver::ok();
     let app = App::without_retries();
-    let webhook = app.api().webhook(&receiver.url("/"));
+    let webhook = app.api().create_webhook(&receiver.url("/"));
     let data = app.kill9();
-    let app = App::setup()
+    let app = App::builder()
         .option("--retry-delays", "none")
         .arg("--deny-localhost")
-        .on(data)
+        .with_data(data)
         .start();
     let failed = app.api().deliver_one(&webhook, "failed");
     let attempt = &attempts(&failed)[0];
@@ -191,14 +191,14 @@ fn deny_localhost_holds_for_webhooks_that_were_saved_before() {
 fn allow_target_opens_what_it_names_for_plain_http_too() {
     let receiver = Receiver::ok();
     let port = receiver.address().port();
-    let app = App::setup()
+    let app = App::builder()
         .arg("--deny-localhost")
         .option("--allow-target", "127.0.0.1/32")
         .option("--allow-target", "10.1.2.0/24")
         .start();
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
-    api.webhook("http://10.1.2.3/");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_webhook("http://10.1.2.3/");
     let refused = api.post("/api/v1/webhooks", json!({"url": "http://10.1.3.3/"}));
     refused.problem_at("url");
     let other = format!("http://127.0.0.2:{port}/");
@@ -209,12 +209,12 @@ fn allow_target_opens_what_it_names_for_plain_http_too() {
 
 #[test]
 fn allow_target_takes_a_list_in_the_environment() {
-    let app = App::setup()
+    let app = App::builder()
         .env("MINIBACK_ALLOW_TARGET", "10.1.2.3:80,intranet.example:8080")
         .start();
     let api = app.api();
-    api.webhook("http://10.1.2.3/");
-    api.webhook("http://intranet.example:8080/");
+    api.create_webhook("http://10.1.2.3/");
+    api.create_webhook("http://intranet.example:8080/");
     api.post(
         "/api/v1/webhooks",
         json!({"url": "http://intranet.example:81/"}),
@@ -226,7 +226,7 @@ fn allow_target_takes_a_list_in_the_environment() {
 fn an_address_that_is_changed_is_held_to_the_same_rules() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/old"));
+    let webhook = api.create_webhook(&receiver.url("/old"));
     let path = format!("/api/v1/webhooks/{}", text(&webhook, "id"));
     api.patch(&path, json!({"url": "https://10.0.0.1/"}))
         .problem_at("url");
@@ -239,12 +239,12 @@ fn an_address_that_is_changed_is_held_to_the_same_rules() {
 #[test]
 fn no_proxy_is_used_whatever_the_environment_says() {
     let (proxy, receiver) = (Receiver::status(500), Receiver::ok());
-    let mut setup = App::setup();
+    let mut setup = App::builder();
     for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
         setup = setup.env(name, &proxy.url(""));
     }
     let app = setup.start();
-    let webhook = app.api().webhook(&receiver.url("/"));
+    let webhook = app.api().create_webhook(&receiver.url("/"));
     app.api().deliver_one(&webhook, "delivered");
     assert!(proxy.received().is_empty());
 }

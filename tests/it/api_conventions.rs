@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::text;
 use crate::support::app::{ADMIN, App};
-use crate::support::http::Answer;
+use crate::support::http::Response;
 use crate::support::receiver::Receiver;
 
 /// Each address with its methods; `{}` stands for the id of a thing that is there.
@@ -28,7 +28,7 @@ const CALLS: [(&str, &[&str]); 14] = [
     ("/healthz", &["GET"]),
 ];
 
-struct Filled {
+struct FilledForm {
     app: App,
     _receiver: Receiver,
     feedback: String,
@@ -37,14 +37,14 @@ struct Filled {
 }
 
 /// A program with one thing of each kind.
-fn filled() -> Filled {
+fn filled() -> FilledForm {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
-    let feedback = api.feedback("shop", "Hello");
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    let feedback = api.create_feedback("shop", "Hello");
     let delivery = text(&api.only_delivery(&webhook), "id").to_owned();
-    Filled {
+    FilledForm {
         feedback: text(&feedback, "id").to_owned(),
         webhook: text(&webhook, "id").to_owned(),
         delivery,
@@ -53,7 +53,7 @@ fn filled() -> Filled {
     }
 }
 
-impl Filled {
+impl FilledForm {
     fn path(&self, template: &str) -> String {
         template
             .replace("{feedback}", &self.feedback)
@@ -62,7 +62,7 @@ impl Filled {
     }
 
     #[track_caller]
-    fn call(&self, token: Option<&str>, method: &str, template: &str) -> Answer {
+    fn call(&self, token: Option<&str>, method: &str, template: &str) -> Response {
         let api = match token {
             Some(token) => self.app.api_with(token),
             None => self.app.api_without_token(),
@@ -70,7 +70,7 @@ impl Filled {
         let body = matches!(method, "POST" | "PATCH").then_some(b"{}".as_slice());
         let json = [("Content-Type", "application/json")];
         let headers = if body.is_some() { &json[..] } else { &[] };
-        api.raw(method, &self.path(template), headers, body)
+        api.send(method, &self.path(template), headers, body)
     }
 }
 
@@ -82,10 +82,10 @@ fn a_call_without_a_good_token_says_how_to_authenticate() {
             Some(token) => app.api_with(token),
             None => app.api_without_token(),
         };
-        let answer = api.get("/api/v1/projects");
-        answer.problem(401);
-        let asks = answer.header("www-authenticate").unwrap_or_default();
-        assert!(asks.starts_with("Bearer"), "{answer:?}");
+        let response = api.get("/api/v1/projects");
+        response.problem(401);
+        let asks = response.header("www-authenticate").unwrap_or_default();
+        assert!(asks.starts_with("Bearer"), "{response:?}");
     }
 }
 
@@ -102,12 +102,12 @@ fn other_ways_to_authenticate_are_refused() {
         format!("Bearer {token} {token}"),
     ] {
         let headers = [("Authorization", value.as_str())];
-        api.raw("GET", "/api/v1/projects", &headers, None)
+        api.send("GET", "/api/v1/projects", &headers, None)
             .problem(401);
     }
     let lower = format!("bearer {token}");
     let headers = [("Authorization", lower.as_str())];
-    api.raw("GET", "/api/v1/projects", &headers, None)
+    api.send("GET", "/api/v1/projects", &headers, None)
         .expect(200);
 }
 
@@ -118,12 +118,15 @@ fn a_member_handles_feedback_and_a_token_to_submit_submits() {
     let token = filled.app.token("bob@example.com", "full");
     let api = filled.app.api_with(&token);
     api.get("/api/v1/projects").expect(200);
-    let feedback = api.feedback("shop", "from a member");
+    let feedback = api.create_feedback("shop", "from a member");
     api.set_status(&feedback, "RESOLVED");
     api.get(&format!("/api/v1/feedback/{}", text(&feedback, "id")))
         .expect(200);
     let token = filled.app.token(ADMIN, "submit");
-    filled.app.api_with(&token).feedback("shop", "submitted");
+    filled
+        .app
+        .api_with(&token)
+        .create_feedback("shop", "submitted");
 }
 
 #[test]
@@ -151,18 +154,18 @@ fn a_wrong_method_is_405_and_says_which_are_allowed() {
             if methods.contains(&method) {
                 continue;
             }
-            let answer = filled.call(Some(&token), method, path);
+            let response = filled.call(Some(&token), method, path);
             if path != "/healthz" {
-                answer.problem(405);
+                response.problem(405);
             }
-            assert_eq!(answer.status, 405, "{answer:?}");
-            let allow = answer.header("allow").unwrap_or_default();
+            assert_eq!(response.status, 405, "{response:?}");
+            let allow = response.header("allow").unwrap_or_default();
             let allowed: BTreeSet<&str> = allow
                 .split(',')
                 .map(str::trim)
                 .filter(|method| !matches!(*method, "HEAD" | "OPTIONS"))
                 .collect();
-            assert_eq!(allowed, expected, "{answer:?}");
+            assert_eq!(allowed, expected, "{response:?}");
         }
     }
 }
@@ -176,11 +179,14 @@ fn options_has_a_clear_answer_and_opens_nothing_to_other_origins() {
             ("Access-Control-Request-Method", "POST"),
         ];
         let api = filled.app.api_without_token();
-        let answer = api.raw("OPTIONS", &filled.path(path), &headers, None);
-        assert!(answer.status < 500 && answer.status != 404, "{answer:?}");
-        assert!(answer.header("allow").is_some(), "{answer:?}");
-        let open = answer.header("access-control-allow-origin");
-        assert_eq!(open, None, "{answer:?}");
+        let response = api.send("OPTIONS", &filled.path(path), &headers, None);
+        assert!(
+            response.status < 500 && response.status != 404,
+            "{response:?}"
+        );
+        assert!(response.header("allow").is_some(), "{response:?}");
+        let open = response.header("access-control-allow-origin");
+        assert_eq!(open, None, "{response:?}");
     }
 }
 
@@ -189,7 +195,7 @@ fn every_answer_has_a_request_id_of_its_own() {
     let filled = filled();
     let api = filled.app.api();
     let mut seen = BTreeSet::new();
-    let answers = [
+    let responses = [
         api.get("/api/v1/projects"),
         api.get("/api/v1/nothing-here"),
         api.post("/api/v1/projects", json!({})),
@@ -197,11 +203,11 @@ fn every_answer_has_a_request_id_of_its_own() {
         filled.app.api_without_token().get("/api/v1/projects"),
         api.get("/healthz"),
         api.get("/nothing-here"),
-        api.raw("OPTIONS", "/api/v1/projects", &[], None),
+        api.send("OPTIONS", "/api/v1/projects", &[], None),
     ];
-    for answer in answers {
-        let id = answer.header("x-request-id").unwrap_or_default();
-        assert!(!id.is_empty(), "{answer:?}");
+    for response in responses {
+        let id = response.header("x-request-id").unwrap_or_default();
+        assert!(!id.is_empty(), "{response:?}");
         assert!(seen.insert(id.to_owned()), "{id} was there before");
     }
 }
@@ -230,17 +236,17 @@ fn what_is_not_there_is_a_problem_404() {
 
 const KEY: &str = "Idempotency-Key";
 
-fn keyed(app: &App, key: &str, body: &Value) -> Answer {
+fn keyed(app: &App, key: &str, body: &Value) -> Response {
     app.api()
-        .with_json("POST", "/api/v1/feedback", &[(KEY, key)], body)
+        .send_json("POST", "/api/v1/feedback", &[(KEY, key)], body)
 }
 
 #[test]
 fn the_same_key_and_body_get_the_same_answer_and_make_one_event() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
-    api.project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
     let body = json!({"project": "shop", "message": "Hello"});
     let first = keyed(&app, "key-1", &body).expect(201);
     for _ in 0..3 {
@@ -257,7 +263,7 @@ fn the_same_key_and_body_get_the_same_answer_and_make_one_event() {
 fn the_same_key_with_another_body_is_422() {
     let app = App::start();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     keyed(&app, "key", &json!({"project": "shop", "message": "one"})).expect(201);
     keyed(&app, "key", &json!({"project": "shop", "message": "two"})).problem(422);
     let listed = api.get("/api/v1/feedback").json();
@@ -267,11 +273,11 @@ fn the_same_key_with_another_body_is_422() {
 #[test]
 fn a_key_belongs_to_one_token() {
     let app = App::start();
-    app.api().project("Shop");
+    app.api().create_project("Shop");
     let body = json!({"project": "shop", "message": "Hello"});
     let first = keyed(&app, "key", &body).expect(201).json();
     let other = app.api_with(&app.token(ADMIN, "submit"));
-    let second = other.with_json("POST", "/api/v1/feedback", &[(KEY, "key")], &body);
+    let second = other.send_json("POST", "/api/v1/feedback", &[(KEY, "key")], &body);
     assert_ne!(second.expect(201).json()["id"], first["id"]);
 }
 
@@ -279,15 +285,15 @@ fn a_key_belongs_to_one_token() {
 fn a_key_outlives_a_restart() {
     let app = App::start();
     let token = app.token(ADMIN, "full");
-    app.api().project("Shop");
+    app.api().create_project("Shop");
     let body = json!({"project": "shop", "message": "Hello"});
     let send = |app: &App| {
         let api = app.api_with(&token);
-        let answer = api.with_json("POST", "/api/v1/feedback", &[(KEY, "key")], &body);
-        answer.expect(201).json()
+        let response = api.send_json("POST", "/api/v1/feedback", &[(KEY, "key")], &body);
+        response.expect(201).json()
     };
     let first = send(&app);
-    let app = App::setup().on(app.kill9()).start();
+    let app = App::builder().with_data(app.kill9()).start();
     assert_eq!(send(&app), first);
 }
 
@@ -295,28 +301,28 @@ fn a_key_outlives_a_restart() {
 fn parallel_calls_with_one_key_make_one_feedback() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
-    api.project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
     let body = json!({"project": "shop", "message": "Hello"});
-    let answers: Vec<Answer> = std::thread::scope(|scope| {
+    let responses: Vec<Response> = std::thread::scope(|scope| {
         let calls: Vec<_> = (0..8)
             .map(|_| scope.spawn(|| keyed(&app, "key", &body)))
             .collect();
         calls.into_iter().map(|call| call.join().unwrap()).collect()
     });
-    let made: Vec<&Answer> = answers.iter().filter(|a| a.status == 201).collect();
+    let made: Vec<&Response> = responses.iter().filter(|a| a.status == 201).collect();
     assert!(!made.is_empty());
-    for answer in &answers {
-        assert!(matches!(answer.status, 201 | 409), "{answer:?}");
+    for response in &responses {
+        assert!(matches!(response.status, 201 | 409), "{response:?}");
     }
-    assert!(made.iter().all(|answer| answer.text == made[0].text));
+    assert!(made.iter().all(|response| response.text == made[0].text));
     assert_eq!(api.deliveries(&webhook).len(), 1);
 }
 
 #[test]
 fn a_call_that_was_refused_does_not_use_its_key_up() {
     let app = App::start();
-    app.api().project("Shop");
+    app.api().create_project("Shop");
     keyed(&app, "key", &json!({"project": "shop", "message": ""})).problem(422);
     keyed(&app, "key", &json!({"project": "shop", "message": "Hello"})).expect(201);
 }

@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use crate::support::api::{attempts, millis, text};
 use crate::support::app::App;
-use crate::support::receiver::{Receiver, Reply, refused_address};
+use crate::support::receiver::{Receiver, Reply, closed_address};
 
 /// Delivers one feedback to an address, with no retry, and returns its only attempt.
 #[track_caller]
 fn failed_attempt(app: &App, url: &str) -> Value {
     let api = app.api();
-    let webhook = api.webhook(url);
+    let webhook = api.create_webhook(url);
     let delivery = api.deliver_one(&webhook, "failed");
     assert_eq!(attempts(&delivery).len(), 1);
     let attempt = attempts(&delivery)[0].clone();
@@ -40,13 +40,13 @@ fn failed_answer(reply: impl Fn() -> Reply + Send + 'static) -> Value {
 fn any_status_other_than_2xx_is_a_failure() {
     let app = App::without_retries();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     for status in [304, 400, 404, 410, 429, 500, 503, 599] {
         let receiver = Receiver::status(status);
-        let webhook = api.webhook(&receiver.url("/"));
-        api.feedback("shop", "Hello");
+        let webhook = api.create_webhook(&receiver.url("/"));
+        api.create_feedback("shop", "Hello");
         let id = text(&api.only_delivery(&webhook), "id").to_owned();
-        let failed = api.delivery_in_state(&id, "failed");
+        let failed = api.wait_for_state(&id, "failed");
         assert_eq!(attempts(&failed)[0]["status"], status);
         assert!(attempts(&failed)[0]["errorCode"].is_string());
         api.delete_webhook(&webhook);
@@ -57,17 +57,17 @@ fn any_status_other_than_2xx_is_a_failure() {
 fn any_2xx_is_a_success_without_an_error() {
     let app = App::without_retries();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     for status in [200, 201, 202, 204, 299] {
         let receiver = Receiver::script(move |_| match status {
             // A 204 has no body, and no length either.
             204 => Reply::Bytes(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()),
             _ => Reply::status(status),
         });
-        let webhook = api.webhook(&receiver.url("/"));
-        api.feedback("shop", "Hello");
+        let webhook = api.create_webhook(&receiver.url("/"));
+        api.create_feedback("shop", "Hello");
         let id = text(&api.only_delivery(&webhook), "id").to_owned();
-        let done = api.delivery_in_state(&id, "delivered");
+        let done = api.wait_for_state(&id, "delivered");
         assert_eq!(done["nextAttemptAt"], Value::Null);
         let attempt = &attempts(&done)[0];
         assert_eq!(attempt["status"], status);
@@ -110,7 +110,7 @@ fn a_redirect_is_a_failure_and_is_not_followed() {
 fn a_refused_connection_is_a_failure() {
     let attempt = failed_attempt(
         &App::without_retries(),
-        &format!("http://{}/hook", refused_address()),
+        &format!("http://{}/hook", closed_address()),
     );
     assert_eq!(attempt["status"], Value::Null);
     assert!(text(&attempt, "error").to_lowercase().contains("refused"));
@@ -148,7 +148,7 @@ fn an_answer_with_an_endless_head_is_a_failure() {
 
 #[test]
 fn no_answer_within_the_timeout_is_a_failure() {
-    let app = App::setup()
+    let app = App::builder()
         .option("--retry-delays", "none")
         .option("--timeout", "300ms")
         .start();
@@ -169,11 +169,11 @@ fn the_timeout_is_5_s_by_default() {
 
 #[test]
 fn a_head_that_is_not_complete_within_the_timeout_is_a_failure() {
-    let app = App::setup()
+    let app = App::builder()
         .option("--retry-delays", "none")
         .option("--timeout", "300ms")
         .start();
-    let receiver = Receiver::script(|_| Reply::Hang.after("HTTP/1.1 200 OK\r\nX-Slow: "));
+    let receiver = Receiver::script(|_| Reply::Hang.preceded_by("HTTP/1.1 200 OK\r\nX-Slow: "));
     let attempt = failed_attempt(&app, &receiver.url("/"));
     assert_eq!(attempt["status"], Value::Null);
 }
@@ -182,7 +182,7 @@ fn a_head_that_is_not_complete_within_the_timeout_is_a_failure() {
 fn an_endpoint_that_never_accepts_is_a_timeout() {
     // Bound but never accepted from: the connection is made by the system, the answer never comes.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let app = App::setup()
+    let app = App::builder()
         .option("--retry-delays", "none")
         .option("--timeout", "300ms")
         .start();
@@ -213,7 +213,7 @@ fn an_endpoint_that_speaks_no_tls_is_a_failure_for_https() {
 
 #[test]
 fn each_kind_of_failure_has_a_code_of_its_own() {
-    let app = App::setup()
+    let app = App::builder()
         .option("--retry-delays", "none")
         .option("--timeout", "3s")
         .start();
@@ -229,7 +229,7 @@ fn each_kind_of_failure_has_a_code_of_its_own() {
         (
             "refused",
             Receiver::ok(),
-            Some(format!("http://{}/", refused_address())),
+            Some(format!("http://{}/", closed_address())),
         ),
         (
             "name",
@@ -239,12 +239,12 @@ fn each_kind_of_failure_has_a_code_of_its_own() {
     ];
     let mut codes = BTreeMap::new();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     for (kind, receiver, url) in cases {
-        let webhook = api.webhook(&url.unwrap_or_else(|| receiver.url("/")));
-        api.feedback("shop", "Hello");
+        let webhook = api.create_webhook(&url.unwrap_or_else(|| receiver.url("/")));
+        api.create_feedback("shop", "Hello");
         let id = text(&api.only_delivery(&webhook), "id").to_owned();
-        let failed = api.delivery_in_state(&id, "failed");
+        let failed = api.wait_for_state(&id, "failed");
         let code = text(&attempts(&failed)[0], "errorCode").to_owned();
         if let Some(other) = codes.insert(code.clone(), kind) {
             panic!("{kind} and {other} are both {code}");
@@ -257,7 +257,7 @@ fn each_kind_of_failure_has_a_code_of_its_own() {
 #[track_caller]
 fn succeeded(app: &App, receiver: &Receiver) -> Value {
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let delivery = api.deliver_one(&webhook, "delivered");
     let attempt = attempts(&delivery)[0].clone();
     assert_eq!(attempt["status"], 200);
@@ -268,7 +268,7 @@ fn succeeded(app: &App, receiver: &Receiver) -> Value {
 #[test]
 fn an_interim_answer_is_skipped() {
     let receiver = Receiver::script(|_| {
-        Reply::body(200, "done").after(
+        Reply::body(200, "done").preceded_by(
             "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n",
         )
     });
@@ -278,18 +278,20 @@ fn an_interim_answer_is_skipped() {
 
 #[test]
 fn an_interim_answer_alone_is_no_success() {
-    let app = App::setup()
+    let app = App::builder()
         .option("--retry-delays", "none")
         .option("--timeout", "300ms")
         .start();
-    let receiver = Receiver::script(|_| Reply::Hang.after("HTTP/1.1 103 Early Hints\r\n\r\n"));
+    let receiver =
+        Receiver::script(|_| Reply::Hang.preceded_by("HTTP/1.1 103 Early Hints\r\n\r\n"));
     let attempt = failed_attempt(&app, &receiver.url("/"));
     assert_eq!(attempt["status"], Value::Null, "the time runs on");
 }
 
 #[test]
 fn a_failure_after_an_interim_answer_is_a_failure() {
-    let attempt = failed_answer(|| Reply::status(500).after("HTTP/1.1 103 Early Hints\r\n\r\n"));
+    let attempt =
+        failed_answer(|| Reply::status(500).preceded_by("HTTP/1.1 103 Early Hints\r\n\r\n"));
     assert_eq!(attempt["status"], 500);
 }
 
@@ -303,7 +305,7 @@ fn an_endless_body_is_read_to_16_kib_and_stays_a_success() {
 
 #[test]
 fn a_body_that_drips_is_read_no_longer_than_the_timeout_and_stays_a_success() {
-    let app = App::setup()
+    let app = App::builder()
         .option("--retry-delays", "none")
         .option("--timeout", "500ms")
         .start();
@@ -363,7 +365,7 @@ fn a_body_that_is_not_utf_8_is_shown_lossily() {
 fn the_log_shows_the_last_request_as_it_was_sent_and_where_the_time_went() {
     let (app, receiver) = (App::without_retries(), Receiver::ok());
     let api = app.api();
-    let webhook = api.webhook_with(json!({
+    let webhook = api.create_webhook_with(json!({
         "url": receiver.url("/"), "headers": {"X-Key": "hidden-value"},
     }));
     let delivery = api.deliver_one(&webhook, "delivered");

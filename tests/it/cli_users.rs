@@ -3,9 +3,9 @@
 use crate::support::api::text;
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::command::run_on;
-use crate::support::http::Answer;
+use crate::support::http::Response;
 use crate::support::pages::Page;
-use crate::support::wait::until;
+use crate::support::wait::wait_until;
 
 const GRACE: &str = "grace@example.com";
 
@@ -36,8 +36,8 @@ fn a_user_is_added_listed_and_removed_beside_a_running_program() {
     grace.sign_in(GRACE, PASSWORD);
     let token = app.token(GRACE, "full");
     app.run(&["user", "remove", GRACE], "").success();
-    until("session and token of a removed user are gone", || {
-        let page = grace.get("/feedback").answer.status;
+    wait_until("session and token of a removed user are gone", || {
+        let page = grace.get("/feedback").response.status;
         let call = app.api_with(&token).get("/api/v1/projects").status;
         (page != 200 && call == 401).then_some(())
     });
@@ -50,9 +50,9 @@ fn users_can_be_made_before_the_program_first_runs() {
     let data = tempfile::TempDir::new().unwrap();
     let dir = data.path().join("data");
     run_on(&dir, &["user", "add", GRACE], &with_password()).success();
-    let app = App::setup()
+    let app = App::builder()
         .without_admin()
-        .on(std::sync::Arc::new(data))
+        .with_data(std::sync::Arc::new(data))
         .start();
     app.visitor().sign_in(GRACE, PASSWORD);
     assert!(!app.log.to_string().contains("/setup?token="));
@@ -92,11 +92,11 @@ fn what_makes_no_sense_of_a_user_is_refused_with_one_line() {
 fn the_last_admin_stays() {
     let app = App::start();
     app.add_user("bob@example.com", "member");
-    app.run(&["user", "remove", ADMIN], "").refusal(1);
+    app.run(&["user", "remove", ADMIN], "").error_line(1);
     app.signed_in();
     app.add_user(GRACE, "admin");
     app.run(&["user", "remove", ADMIN], "").success();
-    app.run(&["user", "remove", GRACE], "").refusal(1);
+    app.run(&["user", "remove", GRACE], "").error_line(1);
 }
 
 #[test]
@@ -104,12 +104,16 @@ fn a_new_password_holds_and_the_old_one_does_not() {
     let app = App::start();
     app.run(&["user", "passwd", ADMIN], "another good password\n")
         .success();
-    until("the new password holds", || {
+    wait_until("the new password holds", || {
         let page = app.visitor().try_sign_in(ADMIN, "another good password");
-        matches!(page.answer.status, 302 | 303).then_some(())
+        matches!(page.response.status, 302 | 303).then_some(())
     });
     let old = app.visitor().try_sign_in(ADMIN, PASSWORD);
-    assert!(!matches!(old.answer.status, 302 | 303), "{:?}", old.answer);
+    assert!(
+        !matches!(old.response.status, 302 | 303),
+        "{:?}",
+        old.response
+    );
 }
 
 #[test]
@@ -132,7 +136,7 @@ fn a_token_is_printed_alone_listed_without_itself_and_revoked() {
     let printed = app.run(&args, "").success().stdout;
     let token = printed.trim_end().to_owned();
     assert!(token.starts_with("mb_") && printed.lines().count() == 1);
-    let call = || -> Answer { app.api_with(&token).get("/api/v1/webhooks") };
+    let call = || -> Response { app.api_with(&token).get("/api/v1/webhooks") };
     call().expect(200);
 
     let list = app.run(&["token", "list"], "").success().stdout;
@@ -143,7 +147,7 @@ fn a_token_is_printed_alone_listed_without_itself_and_revoked() {
     let id = line.split_whitespace().next().unwrap();
 
     app.run(&["token", "revoke", id], "").success();
-    until("a revoked token is refused", || {
+    wait_until("a revoked token is refused", || {
         (call().status == 401).then_some(())
     });
     app.run(&["token", "revoke", id], "nothing to read");
@@ -208,28 +212,28 @@ fn the_first_user_of_the_environment_is_made_once() {
     app.run(&["user", "passwd", ADMIN], "another good password\n")
         .success();
     let data = app.kill9();
-    let app = App::setup().on(data).start();
+    let app = App::builder().with_data(data).start();
     app.visitor().sign_in(ADMIN, "another good password");
     assert!(!app.log.to_string().contains("/setup?token="));
 }
 
 fn is_refused(page: &Page) -> bool {
-    (400..500).contains(&page.answer.status)
+    (400..500).contains(&page.response.status)
 }
 
 /// The setup form, filled for Ada.
 #[track_caller]
-fn fill_setup(page: &Page) -> crate::support::forms::Filled {
+fn fill_setup(page: &Page) -> crate::support::forms::FilledForm {
     let forms = page.forms();
-    assert_eq!(forms.len(), 1, "{:?}", page.answer);
+    assert_eq!(forms.len(), 1, "{:?}", page.response);
     let form = forms[0].clone().fill("Email", ADMIN);
     let form = form.fill("Password", PASSWORD);
-    form.press_any().expect("the form has a button")
+    form.press_first().expect("the form has a button")
 }
 
 #[test]
 fn the_setup_address_makes_the_first_user_and_is_spent_by_that_alone() {
-    let app = App::setup().without_admin().start();
+    let app = App::builder().without_admin().start();
     let path = app.log.setup_path();
     let mut visitor = app.visitor();
     for _ in 0..3 {
@@ -238,7 +242,11 @@ fn the_setup_address_makes_the_first_user_and_is_spent_by_that_alone() {
     let page = visitor.get(&path).expect(200);
     let filled = fill_setup(&page);
     let made = visitor.submit(&filled);
-    assert!(matches!(made.answer.status, 302 | 303), "{:?}", made.answer);
+    assert!(
+        matches!(made.response.status, 302 | 303),
+        "{:?}",
+        made.response
+    );
     app.visitor().sign_in(ADMIN, PASSWORD);
 
     assert!(is_refused(&app.visitor().get(&path)), "it is spent");
@@ -252,14 +260,14 @@ fn the_setup_address_makes_the_first_user_and_is_spent_by_that_alone() {
 
 #[test]
 fn a_setup_form_that_is_wrong_spends_nothing_either() {
-    let app = App::setup().without_admin().start();
+    let app = App::builder().without_admin().start();
     let path = app.log.setup_path();
     let mut visitor = app.visitor();
     let page = visitor.get(&path).expect(200);
     let form = page.forms().remove(0);
     let form = form.fill("Email", ADMIN).fill("Password", "short");
-    let refused = visitor.submit(&form.press_any().unwrap());
-    assert!(is_refused(&refused), "{:?}", refused.answer);
+    let refused = visitor.submit(&form.press_first().unwrap());
+    assert!(is_refused(&refused), "{:?}", refused.response);
     let filled = fill_setup(&visitor.get(&path).expect(200));
     visitor.submit(&filled);
     app.visitor().sign_in(ADMIN, PASSWORD);
@@ -267,12 +275,12 @@ fn a_setup_form_that_is_wrong_spends_nothing_either() {
 
 #[test]
 fn two_posts_of_the_setup_form_make_one_user() {
-    let app = App::setup().without_admin().start();
+    let app = App::builder().without_admin().start();
     let path = app.log.setup_path();
     let filled = fill_setup(&app.visitor().get(&path).expect(200));
     let statuses: Vec<u16> = std::thread::scope(|scope| {
         let posts: Vec<_> = (0..2)
-            .map(|_| scope.spawn(|| app.visitor().submit(&filled).answer.status))
+            .map(|_| scope.spawn(|| app.visitor().submit(&filled).response.status))
             .collect();
         posts.into_iter().map(|p| p.join().unwrap()).collect()
     });
@@ -283,7 +291,7 @@ fn two_posts_of_the_setup_form_make_one_user() {
 
 #[test]
 fn without_the_token_nobody_can_claim_the_installation() {
-    let app = App::setup().without_admin().start();
+    let app = App::builder().without_admin().start();
     let right = app.log.setup_path();
     for wrong in ["/setup", "/setup?token=", "/setup?token=guess"] {
         assert!(is_refused(&app.visitor().get(wrong)), "{wrong}");
@@ -302,9 +310,12 @@ fn without_the_token_nobody_can_claim_the_installation() {
 
 #[test]
 fn a_new_start_makes_the_old_setup_address_void() {
-    let app = App::setup().without_admin().start();
+    let app = App::builder().without_admin().start();
     let old = app.log.setup_path();
-    let app = App::setup().without_admin().on(app.kill9()).start();
+    let app = App::builder()
+        .without_admin()
+        .with_data(app.kill9())
+        .start();
     let new = app.log.setup_path();
     assert_ne!(old, new);
     assert!(is_refused(&app.visitor().get(&old)));
@@ -313,12 +324,12 @@ fn a_new_start_makes_the_old_setup_address_void() {
 
 #[test]
 fn a_user_made_on_the_command_line_makes_the_setup_address_void() {
-    let app = App::setup().without_admin().start();
+    let app = App::builder().without_admin().start();
     let path = app.log.setup_path();
     app.add_user(ADMIN, "admin");
-    until("the setup address is void", || {
+    wait_until("the setup address is void", || {
         is_refused(&app.visitor().get(&path)).then_some(())
     });
-    let project = app.api().project("Shop");
+    let project = app.api().create_project("Shop");
     assert_eq!(text(&project, "slug"), "shop");
 }

@@ -7,25 +7,25 @@ use tempfile::TempDir;
 
 use crate::support::api::{attempts, text};
 use crate::support::app::App;
-use crate::support::receiver::{Gate, Received, Receiver, Reply};
+use crate::support::receiver::{Gate, ReceivedRequest, Receiver, Reply};
 
 #[test]
 fn a_restart_goes_on_with_the_retries_where_they_stood() {
-    let app = App::setup().option("--retry-delays", "1s,1s").start();
+    let app = App::builder().option("--retry-delays", "1s,1s").start();
     let receiver = Receiver::status(500);
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
-    api.project("Shop");
-    api.feedback("shop", "Hello");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    api.create_feedback("shop", "Hello");
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
-    api.delivery_with_attempts(&id, 1);
+    api.wait_for_attempts(&id, 1);
     let data = app.kill9();
 
-    let app = App::setup()
+    let app = App::builder()
         .option("--retry-delays", "1s,1s")
-        .on(data)
+        .with_data(data)
         .start();
-    let failed = app.api().delivery_in_state(&id, "failed");
+    let failed = app.api().wait_for_state(&id, "failed");
     let numbers: Vec<&Value> = attempts(&failed).iter().map(|a| &a["number"]).collect();
     assert_eq!(numbers, [1, 2, 3], "what was tried before counts");
     let received = receiver.received();
@@ -39,35 +39,35 @@ fn a_restart_goes_on_with_the_retries_where_they_stood() {
 
 #[test]
 fn what_was_sent_but_not_recorded_at_a_crash_is_sent_once_more_with_the_same_body() {
-    let app = App::setup().option("--timeout", "60s").start();
-    let answer = Gate::new();
-    let receiver = Receiver::queue(vec![Reply::status(200).when(&answer)]);
+    let app = App::builder().option("--timeout", "60s").start();
+    let response = Gate::new();
+    let receiver = Receiver::queue(vec![Reply::status(200).when(&response)]);
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
-    api.project("Shop");
-    api.feedback("shop", "Hello");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    api.create_feedback("shop", "Hello");
     let first = receiver.first();
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
     let data = app.kill9();
-    answer.open();
+    response.open();
 
     sent_once_more(data, &receiver, &id, &first);
 }
 
 #[test]
 fn what_was_answered_but_not_recorded_at_a_crash_is_sent_once_more_with_the_same_body() {
-    let app = App::setup().writes_can_fail().start();
-    let answer = Gate::new();
-    let receiver = Receiver::queue(vec![Reply::status(200).when(&answer)]);
+    let app = App::builder().writes_can_fail().start();
+    let response = Gate::new();
+    let receiver = Receiver::queue(vec![Reply::status(200).when(&response)]);
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
-    api.project("Shop");
-    api.feedback("shop", "Hello");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    api.create_feedback("shop", "Hello");
     let first = receiver.first();
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
     // The answer comes, and its outcome finds no room: so the crash falls between the two.
-    app.limit_files(Some(4_096));
-    answer.open();
+    app.limit_file_size(Some(4_096));
+    response.open();
     app.log.wait_for_message("an attempt cannot be stored");
     let data = app.kill9();
 
@@ -75,9 +75,9 @@ fn what_was_answered_but_not_recorded_at_a_crash_is_sent_once_more_with_the_same
 }
 
 #[track_caller]
-fn sent_once_more(data: Arc<TempDir>, receiver: &Receiver, id: &str, first: &Received) {
-    let app = App::setup().on(data).start();
-    let delivered = app.api().delivery_in_state(id, "delivered");
+fn sent_once_more(data: Arc<TempDir>, receiver: &Receiver, id: &str, first: &ReceivedRequest) {
+    let app = App::builder().with_data(data).start();
+    let delivered = app.api().wait_for_state(id, "delivered");
     let received = receiver.received();
     assert_eq!(received.len(), 2, "once before and once after");
     assert_eq!(received[1].body, first.body);
@@ -90,11 +90,11 @@ fn sent_once_more(data: Arc<TempDir>, receiver: &Receiver, id: &str, first: &Rec
 fn users_webhooks_and_tokens_are_there_after_a_crash() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let token = app.token(crate::support::app::ADMIN, "full");
     let data = app.kill9();
 
-    let app = App::setup().without_admin().on(data).start();
+    let app = App::builder().without_admin().with_data(data).start();
     app.signed_in();
     let listed = app.api_with(&token).get("/api/v1/webhooks").expect(200);
     assert_eq!(listed.json()["data"][0]["id"], webhook["id"]);

@@ -9,7 +9,7 @@ use crate::support::app::App;
 use crate::support::command::run_on;
 use crate::support::in_process::InProcess;
 use crate::support::receiver::{Gate, Receiver, Reply};
-use crate::support::wait::until;
+use crate::support::wait::wait_until;
 
 fn accounting(api: &Api, webhook: &Value) -> Value {
     let path = format!("/api/v1/webhooks/{}/accounting", text(webhook, "id"));
@@ -23,7 +23,7 @@ fn counted(delivered: u64, pending: u64, failed: u64, canceled: u64) -> Value {
 
 #[track_caller]
 fn wait_for(api: &Api, webhook: &Value, expected: &Value) {
-    until(&format!("{expected}"), || {
+    wait_until(&format!("{expected}"), || {
         (accounting(api, webhook) == *expected).then_some(())
     });
 }
@@ -41,21 +41,22 @@ fn each_event_is_counted_in_the_state_it_is_in() {
         }),
     );
     let api = app.api();
-    api.project("Shop");
-    let [up, down, held] = [&up, &down, &held].map(|receiver| api.webhook(&receiver.url("/")));
+    api.create_project("Shop");
+    let [up, down, held] =
+        [&up, &down, &held].map(|receiver| api.create_webhook(&receiver.url("/")));
     assert_eq!(accounting(&api, &up), counted(0, 0, 0, 0));
-    let feedback = api.feedback("shop", "Hello");
+    let feedback = api.create_feedback("shop", "Hello");
     api.set_status(&feedback, "REVIEWED");
     wait_for(&api, &up, &counted(2, 0, 0, 0));
     wait_for(&api, &down, &counted(0, 0, 2, 0));
     wait_for(&api, &held, &counted(0, 2, 0, 0));
     // Sent again: one is on its way that had failed, and nothing new was made.
     let failed = text(&api.deliveries(&down)[0], "id").to_owned();
-    api.post_nothing(&format!("/api/v1/deliveries/{failed}/redeliver"))
+    api.post_empty(&format!("/api/v1/deliveries/{failed}/redeliver"))
         .expect(202);
     wait_for(&api, &down, &counted(0, 0, 2, 0));
     // A test is an event like any other.
-    api.post_nothing(&format!("/api/v1/webhooks/{}/test", text(&up, "id")))
+    api.post_empty(&format!("/api/v1/webhooks/{}/test", text(&up, "id")))
         .expect(200);
     assert_eq!(accounting(&api, &up), counted(3, 0, 0, 0));
     // What is in flight when it is canceled counts as what it became.
@@ -72,14 +73,14 @@ fn each_event_is_counted_in_the_state_it_is_in() {
 fn what_retention_has_removed_still_counts() {
     let (app, receiver) = (InProcess::start(&["--retention", "1d"]), Receiver::ok());
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
     for n in 0..3 {
-        api.feedback("shop", &format!("number {n}"));
+        api.create_feedback("shop", &format!("number {n}"));
     }
     wait_for(&api, &webhook, &counted(3, 0, 0, 0));
     app.advance(Duration::from_secs(24 * 3600 + 60));
-    until("the log is empty", || {
+    wait_until("the log is empty", || {
         api.deliveries(&webhook).is_empty().then_some(())
     });
     assert_eq!(accounting(&api, &webhook), counted(3, 0, 0, 0));
@@ -90,7 +91,7 @@ fn the_page_says_what_became_of_them_and_leads_there() {
     let app = App::without_retries();
     let receiver = Receiver::status(500);
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     api.deliver_one(&webhook, "failed");
     let mut visitor = app.signed_in();
     let address = format!(
@@ -109,7 +110,7 @@ fn check_finds_a_delivery_that_is_missing() {
     let app = App::start();
     let receiver = Receiver::ok();
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     api.deliver_one(&webhook, "delivered");
     let check = |dir: &std::path::Path| run_on(dir, &["check"], "");
     let data = app.kill9();

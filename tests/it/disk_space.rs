@@ -10,7 +10,7 @@ use crate::support::api::{Api, text};
 use crate::support::app::App;
 use crate::support::in_process::InProcess;
 use crate::support::receiver::{Receiver, Reply};
-use crate::support::wait::until;
+use crate::support::wait::wait_until;
 
 const MB: u64 = 1024 * 1024;
 /// What the log may come to, and a batch of writes more.
@@ -34,7 +34,7 @@ fn pragma(database: &Path, name: &str) -> u64 {
 fn fill(api: &Api, count: usize) {
     let message = "🦀".repeat(9_990);
     for number in 0..count {
-        api.feedback("shop", &format!("{number} {message}"));
+        api.create_feedback("shop", &format!("{number} {message}"));
     }
 }
 
@@ -45,27 +45,27 @@ fn what_retention_removes_is_gone_from_the_log_and_its_space_is_given_back() {
     // Each attempt leaves what was answered: 16 KB of it, and the body that was sent.
     let receiver = Receiver::script(|_| Reply::body(200, &"y".repeat(16_384)));
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
-    api.project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
     fill(&api, 100);
     assert_eq!(pragma(&database, "auto_vacuum"), 2, "incremental");
     for delivery in api.deliveries(&webhook) {
-        api.delivery_in_state(text(&delivery, "id"), "delivered");
+        api.wait_for_state(text(&delivery, "id"), "delivered");
     }
     let pages = pragma(&database, "page_count");
     let id = text(&api.deliveries(&webhook)[0], "id").to_owned();
 
     // What is kept for an hour is gone a minute after that.
     app.advance(Duration::from_secs(3_660));
-    until("the deliveries are removed", || {
+    wait_until("the deliveries are removed", || {
         api.deliveries(&webhook).is_empty().then_some(())
     });
     api.get(&format!("/api/v1/deliveries/{id}")).problem(404);
     // Feedback stays: about half of all that was there.
-    until("free pages are given back", || {
+    wait_until("free pages are given back", || {
         (pragma(&database, "freelist_count") <= 64).then_some(())
     });
-    until("the files are shorter", || {
+    wait_until("the files are shorter", || {
         let bytes = size(&database) + log_size(&database);
         (bytes < pages * 4_096 * 2 / 3).then_some(())
     });
@@ -78,18 +78,18 @@ fn the_write_ahead_log_is_cut_when_the_reader_that_needed_it_is_gone() {
     let app = App::start();
     let database = app.database();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     let reader = Connection::open(&database).unwrap();
     reader.execute_batch("BEGIN").unwrap();
     let before: u64 = reader
         .query_row("SELECT count(*) FROM feedback", [], |row| row.get(0))
         .unwrap();
-    until("the log has grown", || {
+    wait_until("the log has grown", || {
         fill(&api, 20);
         (log_size(&database) > LOG_MAX).then_some(())
     });
     reader.execute_batch("COMMIT").unwrap();
-    until("the log is short again", || {
+    wait_until("the log is short again", || {
         api.patch("/api/v1/projects/shop", json!({"name": "Shop"}));
         (log_size(&database) < MB).then_some(())
     });

@@ -28,7 +28,7 @@ fn two_presses_of_create_make_one_project() {
 fn a_second_press_of_a_rotation_does_not_end_the_overlap_that_the_first_began() {
     let app = App::start();
     let api = app.api();
-    let webhook = api.webhook("http://127.0.0.1:9/");
+    let webhook = api.create_webhook("http://127.0.0.1:9/");
     let id = text(&webhook, "id");
     let mut visitor = app.signed_in();
     let form = visitor

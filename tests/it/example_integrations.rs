@@ -5,30 +5,30 @@ use tempfile::TempDir;
 
 use crate::support::api::{Api, attempts, text};
 use crate::support::app::App;
-use crate::support::example_receiver::{Example, SECRET, file};
+use crate::support::example_receiver::{ExampleReceiver, SECRET, file};
 use crate::support::receiver::{Receiver, Reply};
-use crate::support::wait::until;
+use crate::support::wait::wait_until;
 
 /// Miniback with one webhook, to the receiver.
 struct Use {
     _app: App,
     api: Api,
-    receiver: Example,
+    receiver: ExampleReceiver,
     webhook: Value,
 }
 
 impl Use {
     #[track_caller]
     fn start(path: &str, variables: &[(&str, &str)]) -> Self {
-        let app = App::setup().option("--retry-delays", "10ms").start();
+        let app = App::builder().option("--retry-delays", "10ms").start();
         let (_, name) = path.split_once('/').expect("a directory and a file");
         let mut all = vec![("MINIBACK_SECRET", SECRET)];
         all.extend_from_slice(variables);
-        let receiver = Example::start(name, &file(path), &all);
+        let receiver = ExampleReceiver::start(name, &file(path), &all);
         let api = app.api();
-        let url = receiver.address("/webhooks/miniback");
-        let webhook = api.webhook_with(json!({"url": url, "secret": SECRET}));
-        api.project("Shop");
+        let url = receiver.url_of("/webhooks/miniback");
+        let webhook = api.create_webhook_with(json!({"url": url, "secret": SECRET}));
+        api.create_project("Shop");
         Self {
             _app: app,
             api,
@@ -39,8 +39,8 @@ impl Use {
 
     /// Sends a feedback, and waits until it is delivered.
     #[track_caller]
-    fn feedback(&self, message: &str) -> (Value, Value) {
-        let feedback = self.api.feedback("shop", message);
+    fn create_feedback(&self, message: &str) -> (Value, Value) {
+        let feedback = self.api.create_feedback("shop", message);
         (feedback, self.delivered())
     }
 
@@ -48,7 +48,7 @@ impl Use {
     #[track_caller]
     fn delivered(&self) -> Value {
         let newest = self.api.deliveries(&self.webhook).remove(0);
-        self.api.delivery_in_state(text(&newest, "id"), "delivered")
+        self.api.wait_for_state(text(&newest, "id"), "delivered")
     }
 
     #[track_caller]
@@ -56,8 +56,8 @@ impl Use {
         let id = text(delivery, "id");
         let count = attempts(delivery).len();
         let again = format!("/api/v1/deliveries/{id}/redeliver");
-        self.api.post_nothing(&again).expect(202);
-        until("it is delivered again", || {
+        self.api.post_empty(&again).expect(202);
+        wait_until("it is delivered again", || {
             let now = self.api.delivery(id);
             (now["state"] == "delivered" && attempts(&now).len() > count).then_some(())
         });
@@ -66,7 +66,7 @@ impl Use {
     #[track_caller]
     fn test(&self) {
         let path = format!("/api/v1/webhooks/{}/test", text(&self.webhook, "id"));
-        let report = self.api.post_nothing(&path).expect(200).json();
+        let report = self.api.post_empty(&path).expect(200).json();
         assert_eq!(report["status"], 204, "{report:#}");
     }
 
@@ -82,7 +82,7 @@ fn discord_gets_each_event_once_and_what_it_refuses_is_sent_again() {
     let service = Receiver::queue(vec![Reply::status(500), Reply::status(204)]);
     let url = service.url("/api/webhooks/1/token");
     let used = Use::start("discord/server.mjs", &[("DISCORD_WEBHOOK_URL", &url)]);
-    let (feedback, delivery) = used.feedback("Hello @everyone");
+    let (feedback, delivery) = used.create_feedback("Hello @everyone");
     assert_eq!(attempts(&delivery).len(), 2, "after the refusal");
     used.redeliver(&delivery);
     let posts = service.received();
@@ -110,9 +110,9 @@ fn when_discord_asks_to_wait_miniback_waits() {
     let service = Receiver::script(|_| Reply::status(429).header("Retry-After", "60"));
     let url = service.url("/");
     let used = Use::start("discord/server.mjs", &[("DISCORD_WEBHOOK_URL", &url)]);
-    used.api.feedback("shop", "One of many");
+    used.api.create_feedback("shop", "One of many");
     let id = text(&used.api.deliveries(&used.webhook)[0], "id").to_owned();
-    let held = used.api.delivery_with_attempts(&id, 1);
+    let held = used.api.wait_for_attempts(&id, 1);
     assert_eq!(held["state"], "pending");
     let path = format!("/api/v1/webhooks/{}", text(&used.webhook, "id"));
     let webhook = used.api.get(&path).expect(200).json();
@@ -124,7 +124,7 @@ fn the_database_holds_each_feedback_once_with_its_newest_status() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("feedback.db");
     let used = Use::start("database/app.py", &[("DATABASE", path.to_str().unwrap())]);
-    let (feedback, created) = used.feedback("Kept");
+    let (feedback, created) = used.create_feedback("Kept");
     used.api.set_status(&feedback, "RESOLVED");
     used.delivered();
     used.redeliver(&created);
@@ -162,10 +162,10 @@ fn an_sms_is_sent_once_for_what_is_urgent() {
             ("SMS_TO", "+15550002"),
         ],
     );
-    used.feedback("Not so important");
+    used.create_feedback("Not so important");
     used.test();
     assert_eq!(service.received().len(), 0);
-    let (_, delivery) = used.feedback("URGENT: the shop is down");
+    let (_, delivery) = used.create_feedback("URGENT: the shop is down");
     assert_eq!(attempts(&delivery).len(), 2, "after the refusal");
     used.redeliver(&delivery);
     let calls = service.received();
@@ -195,7 +195,7 @@ fn an_issue_is_opened_once_for_each_new_feedback() {
             ("GITHUB_TOKEN", "token"),
         ],
     );
-    let (feedback, delivery) = used.feedback("The button is dead\n@ada knows");
+    let (feedback, delivery) = used.create_feedback("The button is dead\n@ada knows");
     assert_eq!(attempts(&delivery).len(), 2, "after the refusal");
     used.redeliver(&delivery);
     used.test();

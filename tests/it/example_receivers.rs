@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Api, attempts, text};
 use crate::support::app::App;
-use crate::support::example_receiver::{Example, SECRET, file};
+use crate::support::example_receiver::{ExampleReceiver, SECRET, file};
 use crate::support::signature::{hex_signature, standard_signature};
-use crate::support::wait::until;
+use crate::support::wait::wait_until;
 
 const PATH: &str = "/webhooks/miniback";
 const OTHER_SECRET: &str = "whsec_b3RoZXIgc2VjcmV0IG9mIDMyIGJ5dGVzIGV4YWN0bHk=";
@@ -47,10 +47,10 @@ fn the_standard_webhooks_library_for_python_takes_what_is_genuine_once_and_nothi
 fn next_js_takes_what_is_genuine_once_and_nothing_else() {
     let app = miniback();
     let api = app.api();
-    let webhook = api.webhook("http://127.0.0.1:9/in/_box");
+    let webhook = api.create_webhook("http://127.0.0.1:9/in/_box");
     let (name, code) = shown(&app, &webhook, "Next.js");
     assert_eq!(name, "app/in/%5Fbox/route.js");
-    let receiver = Example::next(&[(&name, &code)], &[("MINIBACK_SECRET", SECRET)]);
+    let receiver = ExampleReceiver::next(&[(&name, &code)], &[("MINIBACK_SECRET", SECRET)]);
     for path in [PATH, "/in/_box"] {
         // Compiled when it is first asked for, which may take longer than Miniback waits.
         assert_eq!(receiver.post(path, &[], b"{}"), 401);
@@ -59,7 +59,8 @@ fn next_js_takes_what_is_genuine_once_and_nothing_else() {
     refuses_what_is_not_genuine(&receiver);
     takes_the_next_secret(&receiver);
     api.patch_webhook(&webhook, json!({"enabled": false}));
-    let shown = api.webhook_with(json!({"url": receiver.address("/in/_box"), "secret": SECRET}));
+    let shown =
+        api.create_webhook_with(json!({"url": receiver.url_of("/in/_box"), "secret": SECRET}));
     assert_eq!(last_status(&api.deliver_one(&shown, "delivered")), 204);
 }
 
@@ -78,18 +79,18 @@ fn the_code_that_a_webhooks_page_shows_runs_as_it_is_shown() {
     for (framework, secret) in frameworks {
         // Characters that the routers of Express and Flask read in ways of their own.
         let path = "/in/a:b(c)+d/%C3%A9%20f";
-        let webhook = api.webhook_with(json!({
+        let webhook = api.create_webhook_with(json!({
             "url": format!("http://127.0.0.1:9{path}"), "secret": secret, "enabled": false
         }));
         let (name, code) = shown(&app, &webhook, framework);
         let receiver = start(&name, &code, secret);
         api.patch_webhook(
             &webhook,
-            json!({"url": receiver.address(path), "enabled": true}),
+            json!({"url": receiver.url_of(path), "enabled": true}),
         );
         let delivered = api.deliver_one(&webhook, "delivered");
         assert_eq!(last_status(&delivered), 204, "{framework}");
-        receiver.prints("One message");
+        receiver.wait_for_output("One message");
         api.delete_webhook(&webhook);
     }
 }
@@ -100,7 +101,7 @@ fn without_a_secret_a_receiver_does_not_start() {
         ("server.mjs", "express/server.mjs"),
         ("app.py", "flask/app.py"),
     ] {
-        let start = || Example::start(name, &file(path), &[]);
+        let start = || ExampleReceiver::start(name, &file(path), &[]);
         let ended = std::panic::catch_unwind(start).err().expect(path);
         let said = ended.downcast_ref::<String>().expect("words");
         assert!(said.contains("MINIBACK_SECRET"), "{said}");
@@ -110,15 +111,15 @@ fn without_a_secret_a_receiver_does_not_start() {
 /// One that tries once, but waits for a receiver on a busy machine.
 #[track_caller]
 fn miniback() -> App {
-    App::setup()
+    App::builder()
         .option("--retry-delays", "none")
         .option("--timeout", "20s")
         .start()
 }
 
 #[track_caller]
-fn start(name: &str, code: &str, secret: &str) -> Example {
-    Example::start(name, code, &[("MINIBACK_SECRET", secret)])
+fn start(name: &str, code: &str, secret: &str) -> ExampleReceiver {
+    ExampleReceiver::start(name, code, &[("MINIBACK_SECRET", secret)])
 }
 
 /// Name and code of the file that a webhook's page shows, as somebody copies it.
@@ -128,41 +129,42 @@ fn shown(app: &App, webhook: &Value, framework: &str) -> (String, String) {
     let path = format!("/settings/notifications/{}/receive", text(webhook, "id"));
     let tab = admin.get(&path).expect(200).link(framework);
     let page = admin.get(&tab.expect(framework)).expect(200);
-    (page.words_at("#save code"), page.words_at("#snippet"))
+    (page.text_of("#save code"), page.text_of("#snippet"))
 }
 
 #[track_caller]
-fn takes_what_miniback_sends(receiver: &Example) {
+fn takes_what_miniback_sends(receiver: &ExampleReceiver) {
     let app = miniback();
     let api = app.api();
-    let right = api.webhook_with(json!({"url": receiver.address(PATH), "secret": SECRET}));
+    let right = api.create_webhook_with(json!({"url": receiver.url_of(PATH), "secret": SECRET}));
     let delivered = api.deliver_one(&right, "delivered");
     assert_eq!(last_status(&delivered), 204);
-    receiver.prints("feedback.created");
+    receiver.wait_for_output("feedback.created");
 
     let again = format!("/api/v1/deliveries/{}/redeliver", text(&delivered, "id"));
-    api.post_nothing(&again).expect(202);
-    let twice = until("it is delivered again", || {
+    api.post_empty(&again).expect(202);
+    let twice = wait_until("it is delivered again", || {
         let now = api.delivery(text(&delivered, "id"));
         (now["state"] == "delivered" && attempts(&now).len() == 2).then_some(now)
     });
     assert_eq!(last_status(&twice), 204);
     assert_eq!(test_event(&api, &right)["status"], 204);
-    receiver.prints("Test webhook notification");
-    assert_eq!(receiver.printed("One message"), 1, "what came twice");
+    receiver.wait_for_output("Test webhook notification");
+    assert_eq!(receiver.count_lines("One message"), 1, "what came twice");
 
     api.delete_webhook(&right);
-    let wrong = api.webhook_with(json!({"url": receiver.address(PATH), "secret": OTHER_SECRET}));
-    api.feedback("delivered", "By another secret");
-    let failed = api.delivery_in_state(text(&api.only_delivery(&wrong), "id"), "failed");
+    let wrong =
+        api.create_webhook_with(json!({"url": receiver.url_of(PATH), "secret": OTHER_SECRET}));
+    api.create_feedback("delivered", "By another secret");
+    let failed = api.wait_for_state(text(&api.only_delivery(&wrong), "id"), "failed");
     assert_eq!(last_status(&failed), 401);
-    assert_eq!(receiver.printed("By another secret"), 0);
+    assert_eq!(receiver.count_lines("By another secret"), 0);
 }
 
 #[track_caller]
 fn test_event(api: &Api, webhook: &Value) -> Value {
     let path = format!("/api/v1/webhooks/{}/test", text(webhook, "id"));
-    api.post_nothing(&path).expect(200).json()
+    api.post_empty(&path).expect(200).json()
 }
 
 fn last_status(delivery: &Value) -> Value {
@@ -193,7 +195,7 @@ impl Request {
 
     /// Sends it without the header `without`, and with what stands in `instead` in the place of others.
     #[track_caller]
-    fn send(&self, receiver: &Example, without: &str, instead: &[(&str, &str)]) -> u16 {
+    fn send(&self, receiver: &ExampleReceiver, without: &str, instead: &[(&str, &str)]) -> u16 {
         let now = jiff::Timestamp::now().as_second();
         let sent_at = (now + self.sent).to_string();
         let hex = hex_signature(self.secret, &self.signed);
@@ -215,7 +217,7 @@ impl Request {
 }
 
 #[track_caller]
-fn refuses_what_is_not_genuine(receiver: &Example) {
+fn refuses_what_is_not_genuine(receiver: &ExampleReceiver) {
     let genuine = Request::genuine("dlv_genuine");
     assert_eq!(genuine.send(receiver, "", &[]), 204, "as it is");
     let mut changed = Request::genuine("dlv_changed");
@@ -250,7 +252,7 @@ fn refuses_what_is_not_genuine(receiver: &Example) {
     genuine.send(receiver, "", &renamed[..1]);
     assert_eq!(receiver.post(PATH, &[], b""), 401, "nothing at all");
     assert_eq!(
-        receiver.printed("By hand"),
+        receiver.count_lines("By hand"),
         1,
         "handled once, whatever came"
     );
@@ -258,7 +260,7 @@ fn refuses_what_is_not_genuine(receiver: &Example) {
 
 /// While a secret is being rotated, one that knows the next one already verifies by that.
 #[track_caller]
-fn takes_the_next_secret(receiver: &Example) {
+fn takes_the_next_secret(receiver: &ExampleReceiver) {
     let request = Request::genuine("dlv_rotated");
     let next = hex_signature(SECRET, &request.body);
     let old = hex_signature(OTHER_SECRET, &request.body);

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Api, text};
 use crate::support::app::App;
-use crate::support::http::Answer;
+use crate::support::http::Response;
 use crate::support::receiver::Receiver;
-use crate::support::wait::until;
+use crate::support::wait::wait_until;
 
 const DOOR: &str = "/api/feedback";
 
@@ -16,31 +16,31 @@ fn hello() -> Value {
 
 /// Sends it as the widget does; every answer can be read by any page, and sets no cookie.
 #[track_caller]
-fn send(public: &Api, headers: &[(&str, &str)], body: &Value) -> Answer {
+fn send(public: &Api, headers: &[(&str, &str)], body: &Value) -> Response {
     let mut all = vec![("X-Feedback-Source", "widget")];
     all.extend_from_slice(headers);
-    readable(public.with_json("POST", DOOR, &all, body))
+    readable(public.send_json("POST", DOOR, &all, body))
 }
 
 #[track_caller]
-fn readable(answer: Answer) -> Answer {
+fn readable(response: Response) -> Response {
     assert_eq!(
-        answer.header("access-control-allow-origin"),
+        response.header("access-control-allow-origin"),
         Some("*"),
-        "{answer:?}"
+        "{response:?}"
     );
-    assert_eq!(answer.header("set-cookie"), None, "{answer:?}");
-    answer
+    assert_eq!(response.header("set-cookie"), None, "{response:?}");
+    response
 }
 
 /// A program with the project Shop, and nothing that limits a test.
 fn shop() -> (App, Api, Api) {
-    let app = App::setup()
+    let app = App::builder()
         .option("--limit-address", "none")
         .option("--limit-project", "none")
         .start();
     let (api, public) = (app.api(), app.api_without_token());
-    api.project("Shop");
+    api.create_project("Shop");
     (app, api, public)
 }
 
@@ -52,7 +52,7 @@ fn count(api: &Api) -> usize {
 #[test]
 fn feedback_is_taken_without_a_token_stored_and_sent_on() {
     let ((_app, api, public), receiver) = (shop(), Receiver::ok());
-    api.webhook(&receiver.url("/"));
+    api.create_webhook(&receiver.url("/"));
     let body = json!({
         "projectSlug": "shop", "message": "Grüße\n👋", "email": "sam@example.com",
         "url": "https://shop.example/cart?x=1", "context": {"b": 1, "a": [true]},
@@ -111,7 +111,7 @@ fn what_is_wrong_is_told_at_its_field_and_may_be_read_by_any_page() {
 
     let raw = |kind: &str, body: &[u8]| {
         let headers = [("Content-Type", kind), ("Origin", "https://a.example")];
-        readable(public.raw("POST", DOOR, &headers, Some(body)))
+        readable(public.send("POST", DOOR, &headers, Some(body)))
     };
     raw("application/json", b"{").problem(400);
     raw("application/json", b"\xff").problem(400);
@@ -134,13 +134,13 @@ fn a_browser_is_told_before_it_asks_what_it_may_send() {
             "content-type,idempotency-key,x-feedback-source",
         ),
     ];
-    let answer = readable(public.raw("OPTIONS", DOOR, &asked, None)).expect(204);
-    let said = |name: &str| answer.header(name).unwrap_or_default().to_lowercase();
+    let response = readable(public.send("OPTIONS", DOOR, &asked, None)).expect(204);
+    let said = |name: &str| response.header(name).unwrap_or_default().to_lowercase();
     assert!(said("access-control-allow-methods").contains("post"));
     for header in ["content-type", "idempotency-key", "x-feedback-source"] {
         assert!(said("access-control-allow-headers").contains(header));
     }
-    assert_eq!(answer.header("access-control-allow-credentials"), None);
+    assert_eq!(response.header("access-control-allow-credentials"), None);
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_paused_project_takes_nothing_and_says_so() {
 #[test]
 fn the_same_key_is_the_same_feedback_within_a_project() {
     let (_app, api, public) = shop();
-    api.project("Blog");
+    api.create_project("Blog");
     let key = [("Idempotency-Key", "k-1")];
     let first = send(&public, &key, &hello()).expect(201);
     assert_eq!(send(&public, &key, &hello()).expect(201).text, first.text);
@@ -227,18 +227,21 @@ fn what_fills_in_the_field_that_nobody_sees_is_thanked_and_thrown_away() {
 #[test]
 fn a_stamp_outlives_a_restart() {
     let app = App::start();
-    app.api().project("Shop");
+    app.api().create_project("Shop");
     let script = app.api_without_token().get("/widget.js").expect(200).text;
-    let app = App::setup().on(app.kill9()).start();
+    let app = App::builder().with_data(app.kill9()).start();
     let mut stamped = hello();
     stamped["stamp"] = json!(crate::widget_script::stamp_in(&script));
     let public = app.api_without_token();
     // Until it is two seconds old, it is refused for that alone.
-    until("the stamp is old enough", || {
-        let answer = send(&public, &[], &stamped);
-        if answer.status == 422 {
-            assert!(answer.problem_at("stamp").contains("wait"), "{answer:?}");
+    wait_until("the stamp is old enough", || {
+        let response = send(&public, &[], &stamped);
+        if response.status == 422 {
+            assert!(
+                response.problem_at("stamp").contains("wait"),
+                "{response:?}"
+            );
         }
-        (answer.status == 201).then_some(())
+        (response.status == 201).then_some(())
     });
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Api, text};
 use crate::support::app::App;
-use crate::support::http::Answer;
+use crate::support::http::Response;
 use crate::support::receiver::Receiver;
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -36,7 +36,7 @@ fn without(body: &Value, member: &str) -> Value {
 fn a_feedback_that_is_wrong_is_refused_at_its_field() {
     let app = App::start();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     let path = "/api/v1/feedback";
     let good = json!({"project": "shop", "message": "Hello"});
     let cases = [
@@ -94,10 +94,10 @@ fn a_feedback_that_is_wrong_is_refused_at_its_field() {
 fn what_is_just_within_the_limits_is_taken() {
     let app = App::start();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     // Each of these is four bytes and one scalar value.
     let long = "🙂".repeat(10_000);
-    assert_eq!(api.feedback("shop", &long)["message"], long.as_str());
+    assert_eq!(api.create_feedback("shop", &long)["message"], long.as_str());
     let good = json!({"project": "shop", "message": "x"});
     let mut bodies = vec![
         with(
@@ -113,7 +113,7 @@ fn what_is_just_within_the_limits_is_taken() {
         api.post("/api/v1/feedback", body).expect(201);
     }
     let name = "n".repeat(100);
-    assert_eq!(api.project(&name)["name"], name.as_str());
+    assert_eq!(api.create_project(&name)["name"], name.as_str());
     let slug = json!({"name": "x", "slug": "s".repeat(64)});
     api.post("/api/v1/projects", slug).expect(201);
 }
@@ -137,7 +137,7 @@ fn a_project_that_is_wrong_is_refused_at_its_field() {
     ] {
         refused_at(&api, path, field, &body);
     }
-    let project = api.project("Shop");
+    let project = api.create_project("Shop");
     for (field, change) in [
         ("name", json!({"name": ""})),
         ("status", json!({"status": "active"})),
@@ -159,9 +159,9 @@ fn a_status_that_is_wrong_is_refused_at_its_field() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook =
-        api.webhook_with(json!({"url": receiver.url("/"), "topics": ["feedback.updated"]}));
-    api.project("Shop");
-    let feedback = api.feedback("shop", "Hello");
+        api.create_webhook_with(json!({"url": receiver.url("/"), "topics": ["feedback.updated"]}));
+    api.create_project("Shop");
+    let feedback = api.create_feedback("shop", "Hello");
     let path = format!("/api/v1/feedback/{}", text(&feedback, "id"));
     for (field, change) in [
         ("status", json!({"status": "resolved"})),
@@ -219,13 +219,13 @@ fn a_webhook_that_is_wrong_is_refused_at_its_field() {
 
 /// The problem may name the list or the place in it: `topics` or `topics[0]`, `topics.0`, `topics/0`.
 #[track_caller]
-fn refused_within(answer: &Answer, field: &str) {
-    let problem = answer.problem(422);
+fn refused_within(response: &Response, field: &str) {
+    let problem = response.problem(422);
     let errors = problem["errors"].as_array().cloned().unwrap_or_default();
     let named = errors
         .iter()
         .any(|error| text(error, "field").starts_with(field));
-    assert!(named, "no message at {field}: {answer:?}");
+    assert!(named, "no message at {field}: {response:?}");
 }
 
 #[test]
@@ -244,8 +244,8 @@ fn an_item_of_a_list_that_is_wrong_is_refused_at_its_field() {
         ("headers", json!({"X-Line": "a\r\nX-Injected: b"})),
         ("headers", json!({"": "v"})),
     ] {
-        let answer = api.post("/api/v1/webhooks", with(&good, field, value));
-        refused_within(&answer, field);
+        let response = api.post("/api/v1/webhooks", with(&good, field, value));
+        refused_within(&response, field);
     }
     for name in [
         "Host",
@@ -259,11 +259,11 @@ fn an_item_of_a_list_that_is_wrong_is_refused_at_its_field() {
         "Webhook-Id",
         "webhook-signature",
     ] {
-        let answer = api.post(
+        let response = api.post(
             "/api/v1/webhooks",
             with(&good, "headers", json!({name: "v"})),
         );
-        refused_within(&answer, "headers");
+        refused_within(&response, "headers");
     }
     let listed = api.get("/api/v1/webhooks").json();
     assert_eq!(listed["data"], json!([]));
@@ -273,7 +273,7 @@ fn an_item_of_a_list_that_is_wrong_is_refused_at_its_field() {
 fn a_limit_a_cursor_or_a_filter_that_is_wrong_is_422() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let deliveries = format!("/api/v1/webhooks/{}/deliveries", text(&webhook, "id"));
     let lists = [
         "/api/v1/projects",
@@ -308,12 +308,12 @@ fn a_limit_a_cursor_or_a_filter_that_is_wrong_is_422() {
 fn a_key_of_5000_characters_breaks_nothing() {
     let app = App::start();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     let body = json!({"project": "shop", "message": "Hello"});
     let long = "k".repeat(5_000);
     let headers = [("Idempotency-Key", long.as_str())];
-    let answer = api.with_json("POST", "/api/v1/feedback", &headers, &body);
-    assert!(answer.status < 500, "{answer:?}");
+    let response = api.send_json("POST", "/api/v1/feedback", &headers, &body);
+    assert!(response.status < 500, "{response:?}");
 }
 
 #[test]
@@ -330,19 +330,19 @@ fn a_path_or_a_form_that_makes_no_sense_is_a_clear_4xx() {
         "/static/..%2f..%2fCargo.toml",
     ] {
         let page = ada.get(path);
-        assert!(page.answer.status < 500, "{:?}", page.answer);
+        assert!(page.response.status < 500, "{:?}", page.response);
     }
     let page = ada.get("/settings/notifications?add").expect(200);
     for form in page.forms() {
-        let Some(mut filled) = form.press_any() else {
+        let Some(mut filled) = form.press_first() else {
             continue;
         };
         if form.has_button("Sign out") || filled.method != "post" {
             continue;
         }
         filled.fields = vec![("nonsense".to_owned(), "\u{0}\u{ffff}".to_owned())];
-        let answer = ada.submit(&filled);
-        assert!(answer.answer.status < 500, "{:?}", answer.answer);
+        let response = ada.submit(&filled);
+        assert!(response.response.status < 500, "{:?}", response.response);
     }
 }
 
@@ -350,12 +350,12 @@ fn a_path_or_a_form_that_makes_no_sense_is_a_clear_4xx() {
 fn nothing_of_all_this_makes_the_program_panic() {
     let app = App::start();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     for path in ["/api/v1/projects", "/api/v1/feedback", "/api/v1/webhooks"] {
         for body in ["", "{}", "[]", "{\"a\":1}", "\u{0}"] {
             for method in ["POST", "PATCH", "DELETE", "PUT", "BREW"] {
-                let answer = api.raw(method, path, &[JSON], Some(body.as_bytes()));
-                assert!((400..500).contains(&answer.status), "{answer:?}");
+                let response = api.send(method, path, &[JSON], Some(body.as_bytes()));
+                assert!((400..500).contains(&response.status), "{response:?}");
             }
         }
     }

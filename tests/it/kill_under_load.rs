@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 
 use crate::retries::starts_after;
 use crate::support::api::{Api, attempts, millis, text};
-use crate::support::app::{App, Setup};
-use crate::support::load_generator::{Acknowledged, Storm};
-use crate::support::receiver::{Received, Receiver, Reply, refused_address};
-use crate::support::wait::until_within;
+use crate::support::app::{App, AppBuilder};
+use crate::support::load_generator::{Acknowledged, LoadGenerator};
+use crate::support::receiver::{ReceivedRequest, Receiver, Reply, closed_address};
+use crate::support::wait::wait_until_within;
 
 const KILLS: usize = 50;
 const CLIENTS: usize = 6;
 /// The third retry is that of `patient` alone.
 const DELAYS_MS: [f64; 3] = [200.0, 400.0, 60_000.0];
 
-fn setup() -> Setup {
-    App::setup().option("--retry-delays", "200ms,400ms")
+fn setup() -> AppBuilder {
+    App::builder().option("--retry-delays", "200ms,400ms")
 }
 
 /// Most feedback goes to one endpoint only, so that thousands are acknowledged in the time that the others take.
@@ -34,28 +34,28 @@ fn project(number: usize) -> &'static str {
 fn fifty_kills_in_a_storm_lose_nothing_that_was_acknowledged() {
     let mut app = setup().start();
     let api = app.api();
-    api.project("Shop");
-    let desk = text(&api.project("Desk"), "id").to_owned();
+    api.create_project("Shop");
+    let desk = text(&api.create_project("Desk"), "id").to_owned();
     let (up, down, patient) = (Receiver::ok(), Receiver::status(500), Receiver::status(503));
-    let slow = Receiver::script(|_| Reply::status(200).late(Duration::from_millis(100)));
-    let to_up = api.webhook(&up.url("/"));
+    let slow = Receiver::script(|_| Reply::status(200).delayed(Duration::from_millis(100)));
+    let to_up = api.create_webhook(&up.url("/"));
     let of_desk = |url: String, retries: &str| {
-        api.webhook_with(json!({"url": url, "projects": [desk], "retries": retries}))
+        api.create_webhook_with(json!({"url": url, "projects": [desk], "retries": retries}))
     };
     let to_slow = of_desk(slow.url("/"), "standard");
     let to_down = of_desk(down.url("/"), "standard");
-    let to_gone = of_desk(format!("http://{}/", refused_address()), "standard");
+    let to_gone = of_desk(format!("http://{}/", closed_address()), "standard");
     let to_patient = of_desk(patient.url("/"), "patient");
 
-    let storm = Storm::start(&app, CLIENTS, project);
+    let load = LoadGenerator::start(&app, CLIENTS, project);
     for kill in 0..KILLS {
         // Sometimes at once, sometimes when there is much in flight and much to come.
-        storm.wait_for_more(1 + kill * 37 % 90);
+        load.wait_for_more(1 + kill * 37 % 90);
         let data = app.kill9();
-        app = setup().on(data).start();
-        storm.follow(&app);
+        app = setup().with_data(data).start();
+        load.switch_to(&app);
     }
-    let (acknowledged, refused) = storm.end();
+    let (acknowledged, refused) = load.stop();
     assert!(refused.is_empty(), "{refused:?}");
 
     let api = app.api();
@@ -140,7 +140,7 @@ fn fifty_kills_in_a_storm_lose_nothing_that_was_acknowledged() {
 /// Waits until nothing is due any more, and returns the deliveries of each webhook, with all their attempts.
 fn all_deliveries<const N: usize>(api: &Api, webhooks: [&Value; N]) -> [Vec<Value>; N] {
     for webhook in webhooks {
-        until_within(Duration::from_secs(60), "nothing is due", || {
+        wait_until_within(Duration::from_secs(60), "nothing is due", || {
             let path = format!(
                 "/api/v1/webhooks/{}/deliveries?state=pending&limit=100",
                 text(webhook, "id")
@@ -170,7 +170,11 @@ fn all_deliveries<const N: usize>(api: &Api, webhooks: [&Value; N]) -> [Vec<Valu
 }
 
 /// How many acknowledged events an endpoint never heard of.
-fn missing(acknowledged: &[Acknowledged], project: Option<&str>, received: &[Received]) -> usize {
+fn missing(
+    acknowledged: &[Acknowledged],
+    project: Option<&str>,
+    received: &[ReceivedRequest],
+) -> usize {
     let heard: BTreeSet<(String, String)> = received
         .iter()
         .map(|request| {
@@ -188,8 +192,8 @@ fn missing(acknowledged: &[Acknowledged], project: Option<&str>, received: &[Rec
 }
 
 #[track_caller]
-fn same_under_one_id(received: &[Received]) {
-    let mut first: BTreeMap<&str, &Received> = BTreeMap::new();
+fn same_under_one_id(received: &[ReceivedRequest]) {
+    let mut first: BTreeMap<&str, &ReceivedRequest> = BTreeMap::new();
     for request in received {
         let first = first.entry(request.delivery()).or_insert(request);
         assert_eq!(request.body, first.body, "under {}", request.delivery());

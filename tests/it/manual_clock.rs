@@ -8,7 +8,7 @@ use crate::support::api::{attempts, millis, text};
 use crate::support::app::{ADMIN, PASSWORD};
 use crate::support::in_process::{InProcess, START};
 use crate::support::receiver::{Receiver, Reply};
-use crate::support::wait::until;
+use crate::support::wait::wait_until;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -26,12 +26,12 @@ fn starts(delivery: &serde_json::Value) -> Vec<i64> {
 fn retries_are_made_exactly_1_5_and_15_seconds_after_the_failure_before() {
     let (app, receiver) = (InProcess::start(&[]), Receiver::status(500));
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
-    api.feedback("shop", "Hello");
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_feedback("shop", "Hello");
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
     for (made, delay) in [(1, 1), (2, 5), (3, 15)] {
-        let pending = api.delivery_with_attempts(&id, made);
+        let pending = api.wait_for_attempts(&id, made);
         assert_eq!(pending["state"], "pending");
         let last = *starts(&pending).last().unwrap();
         assert_eq!(
@@ -40,7 +40,7 @@ fn retries_are_made_exactly_1_5_and_15_seconds_after_the_failure_before() {
         );
         app.advance(Duration::from_secs(u64::try_from(delay).unwrap()));
     }
-    let failed = api.delivery_in_state(&id, "failed");
+    let failed = api.wait_for_state(&id, "failed");
     assert_eq!(starts(&failed), [0, 1_000, 6_000, 21_000]);
     assert_eq!(failed["nextAttemptAt"], json!(null));
     app.advance(DAY);
@@ -51,31 +51,31 @@ fn retries_are_made_exactly_1_5_and_15_seconds_after_the_failure_before() {
 fn a_retry_that_is_not_due_is_not_made() {
     let (app, receiver) = (InProcess::start(&[]), Receiver::status(500));
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
-    api.feedback("shop", "first");
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_feedback("shop", "first");
     let first = text(&api.only_delivery(&webhook), "id").to_owned();
-    api.delivery_with_attempts(&first, 1);
+    api.wait_for_attempts(&first, 1);
     app.advance(Duration::from_millis(999));
     // The second is sent at once, which shows that the loop has looked since: the first was not due.
-    api.feedback("shop", "second");
+    api.create_feedback("shop", "second");
     receiver.wait_for(2);
     assert_eq!(attempts(&api.delivery(&first)).len(), 1);
     app.advance(Duration::from_millis(1));
-    assert_eq!(starts(&api.delivery_with_attempts(&first, 2)), [0, 1_000]);
+    assert_eq!(starts(&api.wait_for_attempts(&first, 2)), [0, 1_000]);
 }
 
 #[test]
 fn patient_retries_go_on_for_more_than_a_day() {
     let (app, receiver) = (InProcess::start(&[]), Receiver::status(500));
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook_with(json!({"url": receiver.url("/"), "retries": "patient"}));
-    api.feedback("shop", "Hello");
+    api.create_project("Shop");
+    let webhook = api.create_webhook_with(json!({"url": receiver.url("/"), "retries": "patient"}));
+    api.create_feedback("shop", "Hello");
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
     let delays = [1, 5, 15, 60, 300, 1_800, 7_200, 21_600, 86_400];
     for (index, delay) in delays.into_iter().enumerate() {
-        let pending = api.delivery_with_attempts(&id, index + 1);
+        let pending = api.wait_for_attempts(&id, index + 1);
         let wait =
             millis(&pending["nextAttemptAt"]) - millis(&attempts(&pending)[index]["startedAt"]);
         let jitter = if index < 3 { 0 } else { delay * 100 };
@@ -86,7 +86,7 @@ fn patient_retries_go_on_for_more_than_a_day() {
         );
         app.advance(Duration::from_millis(u64::try_from(wait).unwrap()));
     }
-    assert_eq!(attempts(&api.delivery_in_state(&id, "failed")).len(), 10);
+    assert_eq!(attempts(&api.wait_for_state(&id, "failed")).len(), 10);
 }
 
 #[test]
@@ -100,23 +100,23 @@ fn a_hold_ends_when_the_endpoint_said_and_nothing_is_sent_before() {
         ]),
     );
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
-    api.feedback("shop", "first");
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_feedback("shop", "first");
     let first = text(&api.only_delivery(&webhook), "id").to_owned();
-    let held = api.delivery_with_attempts(&first, 1);
+    let held = api.wait_for_attempts(&first, 1);
     assert_eq!(millis(&held["nextAttemptAt"]) - START, 120_000);
-    api.feedback("shop", "second");
+    api.create_feedback("shop", "second");
     app.advance(119 * SECOND);
     assert_eq!(receiver.received().len(), 1);
     app.advance(SECOND);
     assert_eq!(
-        starts(&api.delivery_in_state(&first, "delivered")),
+        starts(&api.wait_for_state(&first, "delivered")),
         [0, 120_000]
     );
     for delivery in api.deliveries(&webhook) {
         assert_eq!(
-            starts(&api.delivery_in_state(text(&delivery, "id"), "delivered")).last(),
+            starts(&api.wait_for_state(text(&delivery, "id"), "delivered")).last(),
             Some(&120_000)
         );
     }
@@ -126,7 +126,7 @@ fn a_hold_ends_when_the_endpoint_said_and_nothing_is_sent_before() {
 fn an_overlap_of_secrets_ends_by_itself() {
     let app = InProcess::start(&[]);
     let api = app.api();
-    let webhook = api.webhook("http://127.0.0.1:9/");
+    let webhook = api.create_webhook("http://127.0.0.1:9/");
     let secret = format!("/api/v1/webhooks/{}/secret", text(&webhook, "id"));
     let rotated = api
         .post(&format!("{secret}/rotate"), json!({"overlapHours": 2}))
@@ -145,10 +145,10 @@ fn an_overlap_of_secrets_ends_by_itself() {
 fn an_idempotency_key_is_honoured_for_a_day() {
     let app = InProcess::start(&[]);
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     let send = || {
         let body = json!({"project": "shop", "message": "Hello"});
-        api.with_json(
+        api.send_json(
             "POST",
             "/api/v1/feedback",
             &[("Idempotency-Key", "k")],
@@ -176,7 +176,7 @@ fn a_session_ends_after_14_days_without_use_and_90_in_all() {
     }
     app.advance(6 * DAY + HOUR);
     assert_eq!(
-        visitor.get("/feedback").answer.status,
+        visitor.get("/feedback").response.status,
         303,
         "90 days are over"
     );
@@ -184,7 +184,7 @@ fn a_session_ends_after_14_days_without_use_and_90_in_all() {
     visitor.sign_in(ADMIN, PASSWORD);
     app.advance(14 * DAY);
     assert_eq!(
-        visitor.get("/feedback").answer.status,
+        visitor.get("/feedback").response.status,
         303,
         "14 days without use"
     );
@@ -198,7 +198,7 @@ fn a_sign_in_that_was_slowed_down_is_open_again_after_a_minute() {
         assert_eq!(
             visitor
                 .try_sign_in(ADMIN, "wrong, wrong, wrong")
-                .answer
+                .response
                 .status,
             401
         );
@@ -206,13 +206,13 @@ fn a_sign_in_that_was_slowed_down_is_open_again_after_a_minute() {
     assert_eq!(
         visitor
             .try_sign_in(ADMIN, "wrong, wrong, wrong")
-            .answer
+            .response
             .status,
         429
     );
-    assert_eq!(visitor.try_sign_in(ADMIN, PASSWORD).answer.status, 429);
+    assert_eq!(visitor.try_sign_in(ADMIN, PASSWORD).response.status, 429);
     app.advance(60 * SECOND);
-    assert_eq!(visitor.try_sign_in(ADMIN, PASSWORD).answer.status, 303);
+    assert_eq!(visitor.try_sign_in(ADMIN, PASSWORD).response.status, 303);
 }
 
 #[test]
@@ -223,15 +223,18 @@ fn finished_deliveries_are_removed_after_the_retention_and_pending_ones_never() 
         Receiver::status(500),
     );
     let api = app.api();
-    api.project("Shop");
-    let (delivered, pending) = (api.webhook(&up.url("/")), api.webhook(&down.url("/")));
-    api.feedback("shop", "Hello");
+    api.create_project("Shop");
+    let (delivered, pending) = (
+        api.create_webhook(&up.url("/")),
+        api.create_webhook(&down.url("/")),
+    );
+    api.create_feedback("shop", "Hello");
     let old = text(&api.only_delivery(&delivered), "id").to_owned();
-    api.delivery_in_state(&old, "delivered");
+    api.wait_for_state(&old, "delivered");
     let waiting = text(&api.only_delivery(&pending), "id").to_owned();
-    api.delivery_with_attempts(&waiting, 1);
+    api.wait_for_attempts(&waiting, 1);
     app.advance(2 * DAY + SECOND);
-    until("the old delivery is gone", || {
+    wait_until("the old delivery is gone", || {
         (api.get(&format!("/api/v1/deliveries/{old}")).status == 404).then_some(())
     });
     let kept = api.delivery(&waiting);
@@ -250,19 +253,19 @@ fn feedback_is_removed_after_its_retention_with_its_words_in_the_log() {
     let app = InProcess::start(&["--feedback-retention", "10d"]);
     let receiver = Receiver::ok();
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
-    let old = api.feedback("shop", "Old words");
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    let old = api.create_feedback("shop", "Old words");
     api.set_status(&old, "RESOLVED");
     let deliveries = api.deliveries(&webhook);
     for delivery in &deliveries {
-        api.delivery_in_state(text(delivery, "id"), "delivered");
+        api.wait_for_state(text(delivery, "id"), "delivered");
     }
     app.advance(6 * DAY);
-    let young = api.feedback("shop", "Young words");
+    let young = api.create_feedback("shop", "Young words");
     let path = |feedback: &serde_json::Value| format!("/api/v1/feedback/{}", text(feedback, "id"));
     app.advance(4 * DAY + SECOND);
-    until("the old one is gone", || {
+    wait_until("the old one is gone", || {
         (api.get(&path(&old)).status == 404).then_some(())
     });
     api.get(&path(&young)).expect(200);
@@ -283,14 +286,14 @@ fn feedback_is_kept_for_ever_unless_asked_otherwise() {
     let app = InProcess::start(&["--retention", "1d"]);
     let receiver = Receiver::ok();
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
-    let feedback = api.feedback("shop", "Kept");
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    let feedback = api.create_feedback("shop", "Kept");
     let delivery = text(&api.only_delivery(&webhook), "id").to_owned();
-    api.delivery_in_state(&delivery, "delivered");
+    api.wait_for_state(&delivery, "delivered");
     app.advance(1000 * DAY);
     // The deliveries are gone, so it was looked for what is too old.
-    until("the delivery is gone", || {
+    wait_until("the delivery is gone", || {
         (api.get(&format!("/api/v1/deliveries/{delivery}")).status == 404).then_some(())
     });
     let path = format!("/api/v1/feedback/{}", text(&feedback, "id"));

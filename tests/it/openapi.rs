@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::api::text;
 use crate::support::app::{ADMIN, App};
 use crate::support::command::{miniback, run};
-use crate::support::http::Answer;
+use crate::support::http::Response;
 use crate::support::receiver::Receiver;
 
 fn served(app: &App) -> Value {
@@ -30,7 +30,7 @@ fn the_document_is_served_without_a_token_and_printed() {
 #[test]
 fn the_document_names_the_public_address_with_its_path() {
     let base = "https://example.com/miniback";
-    let app = App::setup().option("--base-url", base).start();
+    let app = App::builder().option("--base-url", base).start();
     assert_eq!(served(&app)["servers"][0]["url"], base);
     let path = "/miniback/api/v1/openapi.json";
     let beneath = app.api_without_token().get(path).expect(200).json();
@@ -39,13 +39,13 @@ fn the_document_names_the_public_address_with_its_path() {
     assert!(printed.stdout.contains(base), "{}", printed.stdout);
     let page = app.visitor().get("/docs/api").expect(200);
     let curl = format!("curl {base}/api/v1/feedback");
-    assert!(page.answer.text.contains(&curl), "{:?}", page.answer);
+    assert!(page.response.text.contains(&curl), "{:?}", page.response);
 }
 
 #[test]
 fn the_page_has_every_call_and_schema_of_the_document_and_asks_for_no_session() {
     let app = App::start();
-    let html = app.visitor().get("/docs/api").expect(200).answer.text;
+    let html = app.visitor().get("/docs/api").expect(200).response.text;
     let document = served(&app);
     for (path, methods) in document["paths"].as_object().unwrap() {
         assert!(html.contains(&format!("<code>{path}</code>")), "no {path}");
@@ -64,20 +64,20 @@ fn the_page_has_every_call_and_schema_of_the_document_and_asks_for_no_session() 
     }
 }
 
-fn conditional(app: &App, method: &str, path: &str, tag: &str) -> Answer {
+fn conditional(app: &App, method: &str, path: &str, tag: &str) -> Response {
     let headers = [("If-None-Match", tag)];
-    app.api().raw(method, path, &headers, None)
+    app.api().send(method, path, &headers, None)
 }
 
 #[test]
 fn what_is_read_again_unchanged_is_304_without_a_body() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
-    let feedback = api.feedback("shop", "Hello");
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    let feedback = api.create_feedback("shop", "Hello");
     let delivery = text(&api.only_delivery(&webhook), "id").to_owned();
-    api.delivery_in_state(&delivery, "delivered");
+    api.wait_for_state(&delivery, "delivered");
     let hook = format!("/api/v1/webhooks/{}", text(&webhook, "id"));
     for path in [
         "/api/v1/projects",
@@ -109,18 +109,18 @@ fn what_is_read_again_unchanged_is_304_without_a_body() {
     }
     let list = "/api/v1/feedback?status=NEW";
     let before = api.get(list).header("etag").unwrap_or_default().to_owned();
-    api.feedback("shop", "One more");
+    api.create_feedback("shop", "One more");
     conditional(&app, "GET", list, &before).expect(200);
 }
 
 #[test]
 fn a_secret_has_no_tag_and_is_not_kept() {
     let (app, receiver) = (App::start(), Receiver::ok());
-    let webhook = app.api().webhook(&receiver.url("/"));
+    let webhook = app.api().create_webhook(&receiver.url("/"));
     let path = format!("/api/v1/webhooks/{}/secret", text(&webhook, "id"));
-    let answer = app.api().get(&path).expect(200);
-    assert_eq!(answer.header("etag"), None);
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let response = app.api().get(&path).expect(200);
+    assert_eq!(response.header("etag"), None);
+    assert_eq!(response.header("cache-control"), Some("no-store"));
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_token_is_understood_in_either_header_and_two_different_ones_in_none() {
     let bearer = format!("Bearer {token}");
     let get = |headers: &[(&str, &str)]| {
         let api = app.api_without_token();
-        api.raw("GET", "/api/v1/projects", headers, None)
+        api.send("GET", "/api/v1/projects", headers, None)
     };
     get(&[("x-api-key", &token)]).expect(200);
     get(&[("X-API-Key", &token), ("Authorization", &bearer)]).expect(200);
@@ -160,10 +160,10 @@ fn a_token_for_metrics_may_read_them_and_nothing_else() {
 fn an_answer_that_is_replayed_says_so() {
     let app = App::start();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     let send = || {
         let body = json!({"project": "shop", "message": "Hello"});
-        api.with_json(
+        api.send_json(
             "POST",
             "/api/v1/feedback",
             &[("Idempotency-Key", "k")],
@@ -174,8 +174,8 @@ fn an_answer_that_is_replayed_says_so() {
     assert_eq!(first.header("idempotency-replayed"), None);
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     let made = format!("/api/v1/feedback/{}", text(&first.json(), "id"));
-    for answer in [&first, &again] {
-        assert_eq!(answer.header("location"), Some(made.as_str()));
+    for response in [&first, &again] {
+        assert_eq!(response.header("location"), Some(made.as_str()));
     }
     api.delete(&made).expect(204);
     send().problem(409);
@@ -184,13 +184,13 @@ fn an_answer_that_is_replayed_says_so() {
 #[test]
 fn a_whole_number_may_be_written_with_a_fraction_of_zero() {
     let (app, receiver) = (App::start(), Receiver::ok());
-    let webhook = app.api().webhook(&receiver.url("/"));
+    let webhook = app.api().create_webhook(&receiver.url("/"));
     let path = format!("/api/v1/webhooks/{}/secret/rotate", text(&webhook, "id"));
     app.api()
         .post(&path, json!({"overlapHours": 24.0}))
         .expect(200);
     for wrong in [json!(1.5), json!(-1), json!(169), json!(1e300), json!("1")] {
-        let answer = app.api().post(&path, json!({"overlapHours": wrong}));
-        answer.problem_at("overlapHours");
+        let response = app.api().post(&path, json!({"overlapHours": wrong}));
+        response.problem_at("overlapHours");
     }
 }

@@ -16,23 +16,25 @@ const PAGES: [&str; 8] = [
 
 #[track_caller]
 fn is_guarded(page: &Page) {
-    let answer = &page.answer;
-    let policy = answer.header("content-security-policy").unwrap_or_default();
+    let response = &page.response;
+    let policy = response
+        .header("content-security-policy")
+        .unwrap_or_default();
     for part in [
         "frame-ancestors 'none'",
         "form-action 'self'",
         "base-uri 'none'",
     ] {
-        assert!(policy.contains(part), "no {part} in {answer:?}");
+        assert!(policy.contains(part), "no {part} in {response:?}");
     }
     for hole in ["unsafe-inline", "unsafe-eval", "*"] {
-        assert!(!policy.contains(hole), "{hole} in {answer:?}");
+        assert!(!policy.contains(hole), "{hole} in {response:?}");
     }
-    let nosniff = answer.header("x-content-type-options");
-    assert_eq!(nosniff, Some("nosniff"), "{answer:?}");
-    let referrer = answer.header("referrer-policy");
-    assert_eq!(referrer, Some("same-origin"), "{answer:?}");
-    assert!(answer.header("x-request-id").is_some(), "{answer:?}");
+    let nosniff = response.header("x-content-type-options");
+    assert_eq!(nosniff, Some("nosniff"), "{response:?}");
+    let referrer = response.header("referrer-policy");
+    assert_eq!(referrer, Some("same-origin"), "{response:?}");
+    assert!(response.header("x-request-id").is_some(), "{response:?}");
 }
 
 #[test]
@@ -52,13 +54,13 @@ fn every_page_has_a_strict_policy_and_no_inline_script_or_style() {
     let on = scraper::Selector::parse("[onclick], [onsubmit], [onchange], [onload]").unwrap();
     for page in &pages {
         is_guarded(page);
-        let html = scraper::Html::parse_document(&page.answer.text);
+        let html = scraper::Html::parse_document(&page.response.text);
         let inline: Vec<String> = html
             .select(&any)
             .chain(html.select(&on))
             .map(|found| found.html())
             .collect();
-        assert!(inline.is_empty(), "inline on {}: {inline:#?}", page.at);
+        assert!(inline.is_empty(), "inline on {}: {inline:#?}", page.path);
     }
 }
 
@@ -68,7 +70,7 @@ fn pages_of_somebody_signed_in_are_not_stored() {
     let mut ada = app.signed_in();
     for path in PAGES {
         let page = ada.get(path).expect(200);
-        let cache = page.answer.header("cache-control").unwrap_or_default();
+        let cache = page.response.header("cache-control").unwrap_or_default();
         assert!(cache.contains("no-store"), "{path}: {cache}");
     }
 }
@@ -77,16 +79,16 @@ fn pages_of_somebody_signed_in_are_not_stored() {
 fn what_a_visitor_sent_is_shown_as_text() {
     let app = App::start();
     let api = app.api();
-    api.project("<img src=x onerror=alert(1)>");
+    api.create_project("<img src=x onerror=alert(1)>");
     let listed = api.get("/api/v1/projects").json();
     let slug = listed["data"][0]["slug"].as_str().unwrap().to_owned();
     let message = "<script>alert('xss')</script> \u{202e}reversed";
-    api.feedback(&slug, message);
+    api.create_feedback(&slug, message);
     let page = app.signed_in().get("/feedback").expect(200);
     assert!(page.text().contains("<script>alert('xss')</script>"));
-    assert!(!page.answer.text.contains("<script>alert("));
-    assert!(!page.answer.text.contains("<img src=x"));
-    let html = scraper::Html::parse_document(&page.answer.text);
+    assert!(!page.response.text.contains("<script>alert("));
+    assert!(!page.response.text.contains("<img src=x"));
+    let html = scraper::Html::parse_document(&page.response.text);
     let isolated = scraper::Selector::parse("bdi, [dir=auto]").unwrap();
     let mut apart = html.select(&isolated);
     assert!(

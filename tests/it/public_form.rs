@@ -38,7 +38,7 @@ fn a_form_without_a_script_sends_feedback_once_and_says_thanks() {
     let mut sam = app.visitor();
     let page = opened(&app, &mut sam);
     assert!(page.text().contains("The <Shop>"), "{}", page.text());
-    assert!(!page.answer.text.contains("<script"));
+    assert!(!page.response.text.contains("<script"));
     let form = page
         .form_with("Send")
         .fill("Message", "Two\r\nlines")
@@ -84,13 +84,13 @@ fn what_is_wrong_is_said_at_its_field_and_the_words_stay() {
         .fill("Email", "sam@")
         .press("Send");
     let refused = sam.submit(&form).expect(422);
-    assert!(refused.answer.text.contains("id=\"email-error\""));
+    assert!(refused.response.text.contains("id=\"email-error\""));
     let again = refused.form_with("Send");
     assert_eq!(again.value("Message").trim(), "a </textarea><b>");
     assert_eq!(again.value("Email"), "sam@");
     let empty = again.fill("Message", " ").fill("Email", "").press("Send");
     let refused = sam.submit(&empty).expect(422);
-    assert!(refused.answer.text.contains("id=\"message-error\""));
+    assert!(refused.response.text.contains("id=\"message-error\""));
     assert!(stored(&api).is_empty());
 }
 
@@ -108,8 +108,8 @@ fn the_form_has_the_widgets_limits_and_its_bait() {
     bot.submit(&form.clone().fill("Message", "One").press("Send"))
         .expect(303);
     let limited = bot.submit(&form.fill("Message", "Two").press("Send"));
-    assert_eq!(limited.answer.status, 429);
-    assert_eq!(limited.answer.header("retry-after"), Some("30"));
+    assert_eq!(limited.response.status, 429);
+    assert_eq!(limited.response.header("retry-after"), Some("30"));
     assert_eq!(limited.form_with("Send").value("Message").trim(), "Two");
     assert_eq!(stored(&api).len(), 1);
 }
@@ -127,7 +127,7 @@ fn a_paused_project_says_so_and_an_unknown_one_is_not_there() {
     let late = sam.submit(&form.fill("Message", "Too late").press("Send"));
     let late = late.expect(403);
     // What was written can still be copied.
-    assert!(late.answer.text.contains("Too late"));
+    assert!(late.response.text.contains("Too late"));
     for path in ["/f/nowhere", "/f/SHOP", "/f/"] {
         sam.get(path).expect(404);
     }
@@ -136,7 +136,7 @@ fn a_paused_project_says_so_and_an_unknown_one_is_not_there() {
 #[test]
 fn the_form_speaks_the_language_that_the_browser_asks_for() {
     let app = App::start();
-    app.api().project("Shop");
+    app.api().create_project("Shop");
     let mut sam = app.visitor();
     for (wish, lang, send) in [
         ("de-AT,de;q=0.9,en;q=0.5", "de", "Senden"),
@@ -144,9 +144,9 @@ fn the_form_speaks_the_language_that_the_browser_asks_for() {
         ("nl", "en", "Send"),
     ] {
         let page = sam.fetch("GET", "/f/shop", &[("Accept-Language", wish)], None);
-        assert_eq!(page.answer.header("content-language"), Some(lang));
+        assert_eq!(page.response.header("content-language"), Some(lang));
         assert!(
-            page.answer
+            page.response
                 .text
                 .contains(&format!("<html lang=\"{lang}\">"))
         );
@@ -157,7 +157,7 @@ fn the_form_speaks_the_language_that_the_browser_asks_for() {
 #[test]
 fn a_form_that_another_site_posts_is_refused() {
     let app = App::start();
-    app.api().project("Shop");
+    app.api().create_project("Shop");
     let fields = [("message".to_owned(), "Hello".to_owned())];
     let elsewhere = [("Sec-Fetch-Site", "cross-site")];
     app.visitor()

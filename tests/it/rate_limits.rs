@@ -6,36 +6,36 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::api::Api;
-use crate::support::http::Answer;
+use crate::support::http::Response;
 use crate::support::in_process::InProcess;
 
 fn shop(options: &[&str]) -> (InProcess, Api) {
     let app = InProcess::start(options);
     let api = app.api();
-    api.project("Shop");
-    api.project("Blog");
+    api.create_project("Shop");
+    api.create_project("Blog");
     (app, api)
 }
 
 /// Sends a feedback from an address, through a proxy that is trusted.
 #[track_caller]
-fn send_to(app: &InProcess, project: &str, address: &str) -> Answer {
+fn send_to(app: &InProcess, project: &str, address: &str) -> Response {
     let body = json!({"projectSlug": project, "message": "Hello"});
     let headers = [("X-Forwarded-For", address)];
-    let answer = Api::new(&app.url, None).with_json("POST", "/api/feedback", &headers, &body);
-    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
-    answer
+    let response = Api::new(&app.url, None).send_json("POST", "/api/feedback", &headers, &body);
+    assert_eq!(response.header("access-control-allow-origin"), Some("*"));
+    response
 }
 
 #[track_caller]
-fn send(app: &InProcess, address: &str) -> Answer {
+fn send(app: &InProcess, address: &str) -> Response {
     send_to(app, "shop", address)
 }
 
 #[track_caller]
-fn waits(answer: &Answer) -> u64 {
-    answer.problem(429);
-    let seconds = answer.header("retry-after").unwrap_or_default();
+fn waits(response: &Response) -> u64 {
+    response.problem(429);
+    let seconds = response.header("retry-after").unwrap_or_default();
     seconds.parse().expect("Retry-After in seconds")
 }
 
@@ -74,9 +74,9 @@ fn an_address_may_send_ten_a_minute_and_a_hundred_an_hour() {
     }
     assert!((100..=120).contains(&taken), "{taken}");
     app.advance(Duration::from_secs(60));
-    let answers: Vec<Answer> = (0..3).map(|_| send(&app, "203.0.113.7")).collect();
-    waits(&answers[2]);
-    let tightest = answers[2].header("ratelimit").unwrap_or_default();
+    let responses: Vec<Response> = (0..3).map(|_| send(&app, "203.0.113.7")).collect();
+    waits(&responses[2]);
+    let tightest = responses[2].header("ratelimit").unwrap_or_default();
     assert!(tightest.starts_with("\"address 100/1h\";r=0"), "{tightest}");
 }
 
@@ -118,7 +118,7 @@ fn what_is_refused_for_what_it_is_counts_for_nobody_and_calls_with_a_token_are_n
     send(&app, "203.0.113.1").expect(201);
     waits(&send(&app, "203.0.113.1"));
     for _ in 0..5 {
-        api.feedback("shop", "By a token");
+        api.create_feedback("shop", "By a token");
     }
 }
 

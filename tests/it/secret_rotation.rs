@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Api, millis, text};
 use crate::support::app::App;
-use crate::support::receiver::{Received, Receiver, Reply};
-use crate::support::signature::{hex_signature, standard_webhooks};
+use crate::support::receiver::{ReceivedRequest, Receiver, Reply};
+use crate::support::signature::{hex_signature, verify_standard_webhook};
 
 struct Rotating {
     app: App,
@@ -16,8 +16,8 @@ struct Rotating {
 fn rotating() -> Rotating {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
     Rotating {
         app,
         receiver,
@@ -48,7 +48,7 @@ impl Rotating {
     #[track_caller]
     fn finish(&self) -> Value {
         let path = self.path("/rotate/finish");
-        self.api().post_nothing(&path).expect(200).json()
+        self.api().post_empty(&path).expect(200).json()
     }
 
     fn stored(&self) -> Value {
@@ -57,26 +57,26 @@ impl Rotating {
 
     /// The next delivery, as it came.
     #[track_caller]
-    fn next_delivery(&self) -> Received {
+    fn next_delivery(&self) -> ReceivedRequest {
         let before = self.receiver.received().len();
-        self.api().feedback("shop", "Hello");
+        self.api().create_feedback("shop", "Hello");
         self.receiver.wait_for(before + 1).remove(before)
     }
 }
 
 #[track_caller]
-fn is_signed_by_one(request: &Received, secret: &str) {
+fn is_signed_by_one(request: &ReceivedRequest, secret: &str) {
     assert_eq!(
         request.header("X-Miniback-Signature"),
         hex_signature(secret, &request.body)
     );
     assert!(request.all_headers("X-Miniback-Signature-Next").is_empty());
-    standard_webhooks(secret, request).unwrap();
+    verify_standard_webhook(secret, request).unwrap();
     assert_eq!(request.header("webhook-signature").split(' ').count(), 1);
 }
 
 #[track_caller]
-fn is_signed_by_both(request: &Received, old: &str, new: &str) {
+fn is_signed_by_both(request: &ReceivedRequest, old: &str, new: &str) {
     assert_eq!(
         request.header("X-Miniback-Signature"),
         hex_signature(old, &request.body)
@@ -85,8 +85,8 @@ fn is_signed_by_both(request: &Received, old: &str, new: &str) {
         request.header("X-Miniback-Signature-Next"),
         hex_signature(new, &request.body)
     );
-    standard_webhooks(old, request).unwrap();
-    standard_webhooks(new, request).unwrap();
+    verify_standard_webhook(old, request).unwrap();
+    verify_standard_webhook(new, request).unwrap();
     assert_eq!(request.header("webhook-signature").split(' ').count(), 2);
 }
 
@@ -169,12 +169,12 @@ fn rotating_again_ends_the_overlap_first() {
 
 #[test]
 fn an_attempt_is_signed_with_the_secret_of_its_own_moment() {
-    let app = App::setup().option("--retry-delays", "1s").start();
+    let app = App::builder().option("--retry-delays", "1s").start();
     let receiver = Receiver::queue(vec![Reply::status(500)]);
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
-    api.feedback("shop", "Hello");
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_feedback("shop", "Hello");
     let first = receiver.first();
     let path = format!("/api/v1/webhooks/{}/secret/rotate", text(&webhook, "id"));
     let rotated = api.post(&path, json!({})).expect(200).json();
@@ -205,11 +205,11 @@ fn a_secret_is_given_when_asked_for_and_not_with_the_webhook() {
     assert_eq!(rotating.stored()["secret"], secret);
     let api = rotating.api();
     let path = format!("/api/v1/webhooks/{}", text(&rotating.webhook, "id"));
-    for answer in [
+    for response in [
         api.get(&path),
         api.get("/api/v1/webhooks"),
         api.patch(&path, json!({"description": "mine"})),
     ] {
-        assert!(!answer.text.contains(secret), "{answer:?}");
+        assert!(!response.text.contains(secret), "{response:?}");
     }
 }

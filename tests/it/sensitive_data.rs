@@ -4,10 +4,10 @@
 use serde_json::json;
 
 use crate::support::api::{attempts, text};
-use crate::support::app::{ADMIN, App, PASSWORD, Setup};
-use crate::support::http::Answer;
-use crate::support::receiver::{Receiver, Reply, refused_address};
-use crate::support::wait::until;
+use crate::support::app::{ADMIN, App, AppBuilder, PASSWORD};
+use crate::support::http::Response;
+use crate::support::receiver::{Receiver, Reply, closed_address};
+use crate::support::wait::wait_until;
 
 /// Each stands somewhere in what is sent to the program, and nowhere in what it says.
 const HIDDEN: [&str; 18] = [
@@ -35,23 +35,23 @@ const ODD_PATH: &str = "/PATH-5f1c/hook?key=QUERY-5f1c#FRAGMENT-5f1c";
 
 #[test]
 fn a_json_log_of_everything_holds_nothing_that_must_not_be_said() {
-    says_nothing_it_must_not(App::setup().env("MINIBACK_LOG", "trace"));
+    says_nothing_it_must_not(App::builder().env("MINIBACK_LOG", "trace"));
 }
 
 #[test]
 fn a_text_log_for_those_who_look_for_a_fault_holds_nothing_that_must_not_be_said() {
-    says_nothing_it_must_not(App::setup().text_log().env("MINIBACK_LOG", "debug"));
+    says_nothing_it_must_not(App::builder().text_log().env("MINIBACK_LOG", "debug"));
 }
 
-fn says_nothing_it_must_not(setup: Setup) {
+fn says_nothing_it_must_not(setup: AppBuilder) {
     let app = setup
         .option("--retry-delays", "50ms")
         .option("--timeout", "1s")
         .writes_can_fail()
         .start();
     let api = app.api();
-    let mut answers = Vec::new();
-    api.project("Shop");
+    let mut responses = Vec::new();
+    api.create_project("Shop");
 
     let receivers = [
         Receiver::script(|_| Reply::body(500, "ANSWER-5f1c").header("X-Key", "ANSWER-5f1c")),
@@ -65,7 +65,7 @@ fn says_nothing_it_must_not(setup: Setup) {
     ];
     let mut urls: Vec<String> = receivers.iter().map(|r| r.url(ODD_PATH)).collect();
     urls.push(format!("https://{}{ODD_PATH}", receivers[0].address()));
-    urls.push(format!("http://{}{ODD_PATH}", refused_address()));
+    urls.push(format!("http://{}{ODD_PATH}", closed_address()));
     urls.push(format!("https://no-such-host.invalid{ODD_PATH}"));
     let mut secrets = Vec::new();
     for (number, url) in urls.iter().enumerate() {
@@ -73,7 +73,7 @@ fn says_nothing_it_must_not(setup: Setup) {
         if number % 2 == 0 {
             webhook["secret"] = json!("OWN-SECRET-5f1c-0123456789");
         }
-        let webhook = api.webhook_with(webhook);
+        let webhook = api.create_webhook_with(webhook);
         let path = format!("/api/v1/webhooks/{}", text(&webhook, "id"));
         let rotated = api
             .post(&format!("{path}/secret/rotate"), json!({"overlapHours": 1}))
@@ -135,22 +135,26 @@ fn says_nothing_it_must_not(setup: Setup) {
         ),
     ];
     for (path, body) in refusals {
-        let answer = api.post(path, body);
-        assert!((400..500).contains(&answer.status), "{answer:?}");
-        answers.push(answer);
+        let response = api.post(path, body);
+        assert!((400..500).contains(&response.status), "{response:?}");
+        responses.push(response);
     }
     let broken = Some(br#"{"message": "MESSAGE-5f1c"#.as_slice());
     let json_type = [("Content-Type", "application/json")];
-    answers.push(api.raw("POST", "/api/v1/feedback", &json_type, broken));
-    answers.push(api.get("/api/v1/feedback/eve@leak.example"));
-    answers.push(api.get("/api/v1/feedback?q=MESSAGE-5f1c&cursor=TOKEN-5f1c"));
-    answers.push(app.api_with("mb_TOKEN-5f1c").get("/api/v1/webhooks"));
+    responses.push(api.send("POST", "/api/v1/feedback", &json_type, broken));
+    responses.push(api.get("/api/v1/feedback/eve@leak.example"));
+    responses.push(api.get("/api/v1/feedback?q=MESSAGE-5f1c&cursor=TOKEN-5f1c"));
+    responses.push(app.api_with("mb_TOKEN-5f1c").get("/api/v1/webhooks"));
     let mut visitor = app.visitor();
     for _ in 0..3 {
         visitor.try_sign_in("mallory@leak.example", "GUESSED-5f1c is wrong");
     }
-    answers.push(visitor.get("/setup?token=TOKEN-5f1c").answer);
-    answers.push(visitor.get("/eve@leak.example?message=MESSAGE-5f1c").answer);
+    responses.push(visitor.get("/setup?token=TOKEN-5f1c").response);
+    responses.push(
+        visitor
+            .get("/eve@leak.example?message=MESSAGE-5f1c")
+            .response,
+    );
     let mut ada = app.signed_in();
     ada.get("/feedback?q=MESSAGE-5f1c").expect(200);
     ada.get("/settings/notifications").expect(200);
@@ -165,20 +169,20 @@ fn says_nothing_it_must_not(setup: Setup) {
     let webhooks = webhooks["data"].as_array().unwrap().clone();
     let mut errors = vec![tested["error"].clone()];
     for webhook in &webhooks {
-        errors.push(until("an attempt has failed", || {
+        errors.push(wait_until("an attempt has failed", || {
             let newest = api.deliveries(webhook).pop()?;
             attempts(&newest)
                 .first()
                 .map(|attempt| attempt["error"].clone())
         }));
     }
-    app.limit_files(Some(4_096));
+    app.limit_file_size(Some(4_096));
     let full = api.post("/api/v1/feedback", feedback);
     full.problem(507);
-    answers.push(full);
-    answers.push(api.get("/healthz"));
-    app.limit_files(None);
-    until("it is well again", || {
+    responses.push(full);
+    responses.push(api.get("/healthz"));
+    app.limit_file_size(None);
+    wait_until("it is well again", || {
         (api.get("/healthz").status == 200).then_some(())
     });
     let metrics = app.api().get("/metrics").expect(200).text;
@@ -192,7 +196,7 @@ fn says_nothing_it_must_not(setup: Setup) {
     let token = app.token(ADMIN, "full");
     secrets.push(token);
     secrets.push(ada.session().unwrap());
-    let log = until("the log is whole", || {
+    let log = wait_until("the log is whole", || {
         let log = app.log.to_string();
         log.contains("stopped").then_some(log)
     });
@@ -216,7 +220,7 @@ fn says_nothing_it_must_not(setup: Setup) {
     let said = [
         ("the log", log),
         ("the metrics", metrics),
-        ("an answer", answers.iter().map(said_by).collect()),
+        ("an answer", responses.iter().map(said_by).collect()),
         ("an attempt's error", format!("{errors:?}")),
     ];
     for (place, text) in &said {
@@ -227,6 +231,6 @@ fn says_nothing_it_must_not(setup: Setup) {
     }
 }
 
-fn said_by(answer: &Answer) -> String {
-    format!("{:?}\n{}\n", answer.headers, answer.text)
+fn said_by(response: &Response) -> String {
+    format!("{:?}\n{}\n", response.headers, response.text)
 }

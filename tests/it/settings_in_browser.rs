@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 use crate::support::app::{ADMIN, App, PASSWORD};
-use crate::support::browser::{Browser, Settings};
+use crate::support::browser::{Browser, BrowserOptions};
 
-const DESKTOP: Settings = Settings {
+const DESKTOP: BrowserOptions = BrowserOptions {
     javascript: true,
     width: 1280,
     height: 900,
 };
-const PHONE: Settings = Settings {
+const PHONE: BrowserOptions = BrowserOptions {
     javascript: false,
     width: 360,
     height: 780,
@@ -42,7 +42,7 @@ fn fits(browser: &Browser) {
     );
 }
 
-fn people_are_invited_and_removed(settings: Settings) {
+fn people_are_invited_and_removed(settings: BrowserOptions) {
     let app = App::start();
     let browser = Browser::with(settings);
     sign_in(&browser, &app);
@@ -110,7 +110,7 @@ fn people_are_invited_and_removed(settings: Settings) {
     });
 }
 
-fn tokens_and_projects_are_made_and_taken_away(settings: Settings) {
+fn tokens_and_projects_are_made_and_taken_away(settings: BrowserOptions) {
     let app = App::start();
     let browser = Browser::with(settings);
     sign_in(&browser, &app);
@@ -173,10 +173,10 @@ fn tokens_and_projects_are_made_and_taken_away(settings: Settings) {
     api.get("/api/v1/projects").expect(401);
 }
 
-fn an_address_is_found_and_erased(settings: Settings) {
+fn an_address_is_found_and_erased(settings: BrowserOptions) {
     let app = App::start();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     let body =
         serde_json::json!({"project": "shop", "message": "From Sam", "email": "sam@example.com"});
     api.post("/api/v1/feedback", body).expect(201);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::api::{Api, text};
 use crate::support::app::App;
 use crate::support::pages::{Page, Visitor};
-use crate::support::receiver::{Received, Receiver};
+use crate::support::receiver::{ReceivedRequest, Receiver};
 
 struct Doctor {
     app: App,
@@ -13,16 +13,16 @@ struct Doctor {
     admin: Visitor,
     webhook: Value,
     /// A delivery as it was received.
-    received: Received,
+    received: ReceivedRequest,
 }
 
 fn doctor() -> Doctor {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
-    api.project("Shop");
-    api.feedback("shop", "Grüße & so");
-    api.delivery_in_state(text(&api.only_delivery(&webhook), "id"), "delivered");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    api.create_feedback("shop", "Grüße & so");
+    api.wait_for_state(text(&api.only_delivery(&webhook), "id"), "delivered");
     let (admin, received) = (app.signed_in(), receiver.first());
     Doctor {
         app,
@@ -110,7 +110,7 @@ fn what_was_received_is_valid_however_it_is_pasted_and_no_secret_is_shown() {
     ];
     let page = doctor.says(&given, "The endpoint’s secret is the current secret.");
     assert!(
-        !page.answer.text.contains(&secret),
+        !page.response.text.contains(&secret),
         "the secret is not shown again"
     );
     let log = doctor.app.log.to_string();
@@ -133,7 +133,7 @@ fn what_was_received_is_valid_however_it_is_pasted_and_no_secret_is_shown() {
     );
     doctor
         .api
-        .post_nothing(&format!("{path}/rotate/finish"))
+        .post_empty(&format!("{path}/rotate/finish"))
         .expect(200);
     doctor.says(
         &[("Headers", &headers), ("Body", &body)],
@@ -214,7 +214,7 @@ fn what_does_not_fit_is_named() {
 fn a_delivery_of_another_webhook_is_told_as_such_and_a_long_one_fits_into_the_form() {
     let mut doctor = doctor();
     let (headers, receiver) = (doctor.headers(), Receiver::ok());
-    let other = doctor.api.webhook(&receiver.url("/other"));
+    let other = doctor.api.create_webhook(&receiver.url("/other"));
     let mine = std::mem::replace(&mut doctor.webhook, other);
     let body = doctor.body();
     let page = doctor.says(
@@ -224,7 +224,7 @@ fn a_delivery_of_another_webhook_is_told_as_such_and_a_long_one_fits_into_the_fo
     let there = page.link("Check it there").unwrap();
     assert!(there.contains(text(&mine, "id")), "{there}");
 
-    doctor.api.feedback("shop", &"ü".repeat(10_000));
+    doctor.api.create_feedback("shop", &"ü".repeat(10_000));
     let long = receiver.wait_for(1).remove(0);
     doctor.received = long;
     let (headers, body) = (doctor.headers(), doctor.body());
@@ -235,7 +235,7 @@ fn a_delivery_of_another_webhook_is_told_as_such_and_a_long_one_fits_into_the_fo
 fn it_is_found_from_where_a_signature_is_in_doubt_and_by_admins_alone() {
     let (app, receiver) = (App::without_retries(), Receiver::status(401));
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let failed = api.deliver_one(&webhook, "failed");
     let mut admin = app.signed_in();
     let id = text(&webhook, "id");

@@ -9,15 +9,15 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::app::{App, database};
-use crate::support::command::{Finished, heeding_modes, miniback, run};
+use crate::support::command::{CommandOutput, miniback, run, with_file_modes_enforced};
 
 /// A directory that was served and has some hundred pages of feedback, and a copy of its database beside it.
 fn served() -> (Arc<TempDir>, std::path::PathBuf) {
     let app = App::start();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     for number in 0..60 {
-        api.feedback("shop", &format!("{number} {}", "x".repeat(9_000)));
+        api.create_feedback("shop", &format!("{number} {}", "x".repeat(9_000)));
     }
     let copy = app.dir.with_file_name("copy.db");
     app.run(&["backup", copy.to_str().unwrap()], "").success();
@@ -26,10 +26,10 @@ fn served() -> (Arc<TempDir>, std::path::PathBuf) {
     (data, copy)
 }
 
-fn serve(dir: &Path) -> Finished {
+fn serve(dir: &Path) -> CommandOutput {
     let mut command = miniback(["serve", "--listen", "127.0.0.1:0"]);
     command.arg("--data-dir").arg(dir);
-    run(heeding_modes(command), "")
+    run(with_file_modes_enforced(command), "")
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn a_damaged_database_is_refused_and_the_line_says_how_to_restore_a_backup() {
         ),
     ] {
         std::fs::write(database(&dir), &bytes).unwrap();
-        let line = serve(&dir).refusal(2);
+        let line = serve(&dir).error_line(2);
         for word in [
             "--data-dir",
             "miniback.db",
@@ -77,7 +77,7 @@ fn a_damaged_database_is_refused_and_the_line_says_how_to_restore_a_backup() {
         let _ = std::fs::rename(dir.join(name), data.path().join(name));
     }
     std::fs::copy(&copy, database(&dir)).unwrap();
-    let app = App::setup().on(data).start();
+    let app = App::builder().with_data(data).start();
     let page = app.api().get("/api/v1/feedback?limit=100").json();
     assert_eq!(page["data"].as_array().map(Vec::len), Some(60));
 }
@@ -85,13 +85,13 @@ fn a_damaged_database_is_refused_and_the_line_says_how_to_restore_a_backup() {
 #[test]
 fn a_data_directory_that_cannot_be_written_is_refused_and_the_line_says_why() {
     let app = App::start();
-    app.api().project("Shop");
+    app.api().create_project("Shop");
     let (_, data) = app.sigterm_and_wait();
     let dir = data.path().join("data");
     let mode =
         |path: &Path, mode: u32| set_permissions(path, Permissions::from_mode(mode)).unwrap();
     let refused = |what: &str| {
-        let line = serve(&dir).refusal(2);
+        let line = serve(&dir).error_line(2);
         assert!(line.contains("--data-dir") && line.contains(what), "{line}");
         assert!(
             line.contains("writable for the user that runs Miniback"),
@@ -116,7 +116,7 @@ fn a_data_directory_that_cannot_be_written_is_refused_and_the_line_says_why() {
     refused("miniback.lock");
 
     mode(&dir, 0o700);
-    let app = App::setup().on(data).start();
+    let app = App::builder().with_data(data).start();
     let projects = app.api().get("/api/v1/projects").json();
     assert_eq!(projects["data"][0]["slug"], Value::from("shop"));
 }
@@ -124,18 +124,18 @@ fn a_data_directory_that_cannot_be_written_is_refused_and_the_line_says_why() {
 #[test]
 fn a_write_ahead_log_that_cannot_be_written_is_refused_at_the_start() {
     let app = App::start();
-    app.api().project("Shop");
+    app.api().create_project("Shop");
     let data = app.kill9();
     let dir = data.path().join("data");
     let log = dir.join("miniback.db-wal");
     assert!(log.exists(), "a crash leaves it");
     set_permissions(&log, Permissions::from_mode(0o400)).unwrap();
-    let line = serve(&dir).refusal(2);
+    let line = serve(&dir).error_line(2);
     assert!(line.contains("cannot be written"), "{line}");
     set_permissions(&log, Permissions::from_mode(0o600)).unwrap();
-    App::setup()
-        .on(data)
+    App::builder()
+        .with_data(data)
         .start()
         .api()
-        .feedback("shop", "Hello");
+        .create_feedback("shop", "Hello");
 }

@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Api, attempts, text};
 use crate::support::app::App;
-use crate::support::receiver::{Receiver, Reply, refused_address};
-use crate::support::signature::{hex_signature, standard_webhooks};
+use crate::support::receiver::{Receiver, Reply, closed_address};
+use crate::support::signature::{hex_signature, verify_standard_webhook};
 
 #[track_caller]
 fn test_saved(api: &Api, webhook: &Value) -> Value {
     let path = format!("/api/v1/webhooks/{}/test", text(webhook, "id"));
-    api.post_nothing(&path).expect(200).json()
+    api.post_empty(&path).expect(200).json()
 }
 
 #[track_caller]
@@ -23,7 +23,7 @@ fn a_test_tells_status_time_and_body_of_the_answer() {
     let app = App::start();
     let receiver = Receiver::script(|_| Reply::body(202, "thank you"));
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let result = test_saved(&api, &webhook);
     assert_eq!(result["success"], true);
     assert_eq!(result["status"], 202);
@@ -34,7 +34,7 @@ fn a_test_tells_status_time_and_body_of_the_answer() {
 
 #[test]
 fn a_test_that_fails_tells_what_failed() {
-    let app = App::setup().option("--timeout", "300ms").start();
+    let app = App::builder().option("--timeout", "300ms").start();
     let api = app.api();
     let status = Receiver::script(|_| Reply::body(404, "Cannot POST /"));
     let result = test_unsaved(&api, json!({"url": status.url("/")}));
@@ -48,7 +48,7 @@ fn a_test_that_fails_tells_what_failed() {
     for url in [
         silent.url("/"),
         closing.url("/"),
-        format!("http://{}/", refused_address()),
+        format!("http://{}/", closed_address()),
         format!("https://{}/", status.address()),
     ] {
         let result = test_unsaved(&api, json!({"url": url}));
@@ -60,10 +60,10 @@ fn a_test_that_fails_tells_what_failed() {
 
 #[test]
 fn a_test_is_one_attempt_without_a_retry() {
-    let app = App::setup().option("--retry-delays", "10ms,10ms").start();
+    let app = App::builder().option("--retry-delays", "10ms,10ms").start();
     let receiver = Receiver::status(500);
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     test_saved(&api, &webhook);
     let delivery = api.only_delivery(&webhook);
     assert_eq!(delivery["state"], "failed", "the end of it");
@@ -76,7 +76,7 @@ fn a_test_is_one_attempt_without_a_retry() {
 fn the_test_of_a_saved_webhook_is_in_its_log() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     test_saved(&api, &webhook);
     let delivery = api.only_delivery(&webhook);
     assert_eq!(delivery["event"], "test");
@@ -93,7 +93,7 @@ fn a_test_goes_to_a_webhook_that_is_off_and_to_one_without_topics() {
         for (name, value) in shape.as_object().unwrap() {
             webhook[name] = value.clone();
         }
-        let webhook = api.webhook_with(webhook);
+        let webhook = api.create_webhook_with(webhook);
         assert_eq!(test_saved(&api, &webhook)["success"], true);
         assert_eq!(api.only_delivery(&webhook)["state"], "delivered");
         let path = format!("/api/v1/webhooks/{}", text(&webhook, "id"));
@@ -107,15 +107,15 @@ fn a_test_goes_to_a_webhook_that_is_off_and_to_one_without_topics() {
 fn a_webhooks_test_counts_neither_as_failing_nor_as_a_success() {
     let (app, receiver) = (App::without_retries(), Receiver::status(500));
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let path = format!("/api/v1/webhooks/{}", text(&webhook, "id"));
     test_saved(&api, &webhook);
     assert_eq!(api.get(&path).json()["failingSince"], Value::Null);
 
-    api.project("Shop");
-    api.feedback("shop", "Hello");
+    api.create_project("Shop");
+    api.create_feedback("shop", "Hello");
     let id = text(&api.deliveries(&webhook)[0], "id").to_owned();
-    api.delivery_in_state(&id, "failed");
+    api.wait_for_state(&id, "failed");
     let since = api.get(&path).json()["failingSince"].clone();
     assert!(since.is_string());
 
@@ -137,7 +137,7 @@ fn an_unsaved_address_is_tested_with_the_secret_that_is_given() {
         request.header("X-Miniback-Signature"),
         hex_signature(secret, &request.body)
     );
-    standard_webhooks(secret, &request).unwrap();
+    verify_standard_webhook(secret, &request).unwrap();
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn an_address_given_for_a_test_is_held_to_the_same_redirect_rule() {
 fn the_test_of_a_webhook_that_is_not_there_is_404() {
     let app = App::start();
     app.api()
-        .post_nothing("/api/v1/webhooks/wh_nothere/test")
+        .post_empty("/api/v1/webhooks/wh_nothere/test")
         .problem(404);
 }
 
@@ -205,7 +205,7 @@ fn a_test_over_which_the_endpoint_stumbles_says_that_it_has_no_feedback() {
         Receiver::script(|_| Reply::body(500, "KeyError: 'feedback'")),
     );
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let says = "A test has no data.feedback";
     for result in [
         test_saved(&api, &webhook),
@@ -227,12 +227,12 @@ fn a_test_over_which_the_endpoint_stumbles_says_that_it_has_no_feedback() {
     // A plain 500 is a guess, and none where what is not a test fails there too.
     receiver.set_script(|_| Reply::body(500, "Internal Server Error"));
     assert!(text(&test_saved(&api, &webhook), "error").contains("Perhaps"));
-    api.project("Shop");
-    api.feedback("shop", "Hello");
+    api.create_project("Shop");
+    api.create_feedback("shop", "Hello");
     let real = api.get(&format!(
         "/api/v1/webhooks/{}/deliveries?event=feedback.created",
         text(&webhook, "id")
     ));
-    api.delivery_in_state(text(&real.json()["data"][0], "id"), "failed");
+    api.wait_for_state(text(&real.json()["data"][0], "id"), "failed");
     assert!(!text(&test_saved(&api, &webhook), "error").contains("Perhaps"));
 }

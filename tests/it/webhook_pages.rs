@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Api, text};
 use crate::support::app::{ADMIN, App, PASSWORD};
-use crate::support::browser::{Browser, Found, Settings};
+use crate::support::browser::{Browser, BrowserOptions, PageElement};
 use crate::support::pages::{Page, Visitor};
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::signature::hex_signature;
@@ -25,7 +25,7 @@ fn webhooks(api: &Api) -> Vec<Value> {
 }
 
 /// Opens the row of a webhook, unless it is open.
-fn open_row<'a>(browser: &'a Browser, url: &str) -> Found<'a> {
+fn open_row<'a>(browser: &'a Browser, url: &str) -> PageElement<'a> {
     let row = browser.find("article", url);
     if row.all("checkbox", "New Feedback").is_empty() {
         row.arrow().press();
@@ -44,9 +44,9 @@ fn the_whole_flow(javascript: bool) {
     let app = App::start();
     let receiver = Receiver::script(|_| Reply::body(200, "well received"));
     let api = app.api();
-    let browser = Browser::with(Settings {
+    let browser = Browser::with(BrowserOptions {
         javascript,
-        ..Settings::default()
+        ..BrowserOptions::default()
     });
     sign_in(&browser, &app);
 
@@ -141,7 +141,7 @@ fn the_whole_flow(javascript: bool) {
     assert!(webhooks(&api).is_empty());
 }
 
-fn is_on(switch: &Found<'_>) -> bool {
+fn is_on(switch: &PageElement<'_>) -> bool {
     switch.is_checked() || switch.attribute("aria-checked").as_deref() == Some("true")
 }
 
@@ -196,7 +196,7 @@ fn an_address_that_is_refused_comes_back_in_the_form_with_the_reason() {
         let form = add_form(&mut ada).form_with("Add");
         let secret = form.secret().unwrap().to_owned();
         let mut page = ada.submit(&form.fill("Endpoint URL", url).press("Add"));
-        if matches!(page.answer.status, 302 | 303) {
+        if matches!(page.response.status, 302 | 303) {
             page = ada.follow(&page);
         }
         let again = page.form_with("Add");
@@ -215,17 +215,17 @@ fn topics_are_saved_by_a_plain_form() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let url = receiver.url("/");
-    api.webhook("http://127.0.0.1:9/another");
-    let webhook = api.webhook(&url);
+    api.create_webhook("http://127.0.0.1:9/another");
+    let webhook = api.create_webhook(&url);
     let mut ada = app.signed_in();
     let page = ada.get("/settings/notifications").expect(200);
     let mut forms = page.forms_with("Save");
-    forms.retain(|form| form.within.contains(&url) && form.has_field("New Feedback"));
+    forms.retain(|form| form.enclosing_labels.contains(&url) && form.has_field("New Feedback"));
     assert_eq!(
         forms.len(),
         1,
         "in the row of its webhook: {:?}",
-        page.answer
+        page.response
     );
     let form = forms.remove(0);
     let form = form
@@ -241,12 +241,13 @@ fn topics_are_saved_by_a_plain_form() {
 fn headers_of_a_webhook_are_edited_and_a_stored_value_is_kept_unseen() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let webhook =
-        api.webhook_with(json!({"url": receiver.url("/"), "headers": {"X-Key": "a stored value"}}));
+    let webhook = api.create_webhook_with(
+        json!({"url": receiver.url("/"), "headers": {"X-Key": "a stored value"}}),
+    );
     let mut admin = app.signed_in();
     let open = format!("/settings/notifications?open={}", text(&webhook, "id"));
     let page = admin.get(&open);
-    assert!(!page.answer.text.contains("a stored value"));
+    assert!(!page.response.text.contains("a stored value"));
     let form = page.form_with("Save changes");
     let kept = form.value("Headers");
     let saved = form
@@ -262,6 +263,6 @@ fn headers_of_a_webhook_are_edited_and_a_stored_value_is_kept_unseen() {
         .fill("Headers", "Host: evil.example")
         .press("Save changes");
     let page = admin.submit(&refused);
-    assert_eq!(page.answer.status, 422);
+    assert_eq!(page.response.status, 422);
     assert!(page.text().contains("cannot be changed"), "{}", page.text());
 }

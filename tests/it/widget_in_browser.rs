@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::api::{Api, text};
 use crate::support::app::App;
 use crate::support::browser::shadow::key;
-use crate::support::browser::{Browser, Found, Settings};
+use crate::support::browser::{Browser, BrowserOptions, PageElement};
 use crate::support::receiver::{Receiver, Reply};
 
 const HOST: &str = "miniback-widget";
@@ -23,7 +23,7 @@ impl Site {
     fn with(attributes: &str, body: &str) -> Self {
         let app = App::start();
         let api = app.api();
-        api.project("Shop");
+        api.create_project("Shop");
         let server = Receiver::ok();
         let site = Self { app, api, server };
         site.show("<html lang=\"en\">", attributes, body);
@@ -57,7 +57,7 @@ impl Site {
     }
 }
 
-fn find<'a>(browser: &'a Browser, role: &str, name: &str) -> Found<'a> {
+fn find<'a>(browser: &'a Browser, role: &str, name: &str) -> PageElement<'a> {
     browser.find_in_shadow(HOST, role, name)
 }
 
@@ -321,10 +321,10 @@ fn it_speaks_the_language_of_its_attribute_or_of_the_page_and_each_word_can_be_r
 #[test]
 fn it_fits_a_phone_a_dark_screen_right_to_left_and_any_colour() {
     let site = Site::with("", "");
-    let browser = Browser::with(Settings {
+    let browser = Browser::with(BrowserOptions {
         width: 360,
         height: 640,
-        ..Settings::default()
+        ..BrowserOptions::default()
     });
     let dark = json!({"features": [{"name": "prefers-color-scheme", "value": "dark"}]});
     browser.devtools("Emulation.setEmulatedMedia", dark);

@@ -9,15 +9,15 @@ use crate::support::browser::Browser;
 fn send(public: &Api, origin: &str) -> u16 {
     let body = json!({"projectSlug": "shop", "message": "Hello"});
     let headers = [("Origin", origin)];
-    let answer = public.with_json("POST", "/api/feedback", &headers, &body);
-    answer.status
+    let response = public.send_json("POST", "/api/feedback", &headers, &body);
+    response.status
 }
 
 #[test]
 fn the_projects_page_has_the_snippet_and_tells_where_the_widget_was_seen() {
     let app = App::start();
     let (api, public) = (app.api(), app.api_without_token());
-    api.project("Shop");
+    api.create_project("Shop");
     let mut ada = app.signed_in();
     let page = ada.get("/settings/projects").expect(200);
     let snippet = format!(
@@ -32,7 +32,9 @@ fn the_projects_page_has_the_snippet_and_tells_where_the_widget_was_seen() {
     assert!(!page.text().contains("Seen on"));
 
     let referrer = [("Referer", "https://blog.example/post?secret=1")];
-    public.raw("GET", "/widget.js", &referrer, None).expect(200);
+    public
+        .send("GET", "/widget.js", &referrer, None)
+        .expect(200);
     assert_eq!(send(&public, "https://shop.example"), 201);
     let told = ada.get("/settings/projects").text();
     assert!(told.contains("Seen on shop.example"), "{told}");
@@ -44,7 +46,7 @@ fn the_projects_page_has_the_snippet_and_tells_where_the_widget_was_seen() {
 fn an_origin_that_tried_in_vain_is_listed_and_can_be_allowed() {
     let app = App::start();
     let (api, public) = (app.api(), app.api_without_token());
-    api.project("Shop");
+    api.create_project("Shop");
     let list = json!({"allowedOrigins": ["https://shop.example"]});
     api.patch("/api/v1/projects/shop", list).expect(200);
     for _ in 0..4 {
@@ -94,9 +96,9 @@ fn an_origin_that_tried_in_vain_is_listed_and_can_be_allowed() {
 
 #[test]
 fn only_the_latest_of_many_origins_are_remembered_and_what_was_seen_stays() {
-    let app = App::setup().option("--limit-address", "none").start();
+    let app = App::builder().option("--limit-address", "none").start();
     let (api, public) = (app.api(), app.api_without_token());
-    api.project("Shop");
+    api.create_project("Shop");
     let list = json!({"allowedOrigins": ["https://shop.example"]});
     api.patch("/api/v1/projects/shop", list).expect(200);
     assert_eq!(send(&public, "https://shop.example"), 201);
@@ -113,7 +115,7 @@ fn only_the_latest_of_many_origins_are_remembered_and_what_was_seen_stays() {
 fn allow_is_one_press_in_the_browser() {
     let app = App::start();
     let (api, public) = (app.api(), app.api_without_token());
-    api.project("Shop");
+    api.create_project("Shop");
     let list = json!({"allowedOrigins": ["https://shop.example"]});
     api.patch("/api/v1/projects/shop", list).expect(200);
     send(&public, "https://staging.example.com");

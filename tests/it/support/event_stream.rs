@@ -1,4 +1,4 @@
-//! A reader of a stream of server-sent events, as a browser's `EventSource` is one.
+//! A client of server-sent events, like a browser's `EventSource`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -7,25 +7,25 @@ use std::time::{Duration, Instant};
 use super::app::App;
 use super::pages::Visitor;
 
-/// Longer than any event takes to come: one that waits so long waits in vain.
+/// The deadline for one event.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-pub struct Events {
+pub struct EventStream {
     pub status: u16,
-    /// The lines of the head, in lower case.
+    /// The lines of the response head, in lowercase.
     pub head: Vec<String>,
     lines: BufReader<TcpStream>,
 }
 
-impl Events {
-    /// Asks for an absolute path with the visitor's cookies.
+impl EventStream {
+    /// Requests an absolute path with the visitor's cookies.
     #[track_caller]
-    pub fn open(app: &App, visitor: &Visitor, at: &str) -> Self {
+    pub fn open(app: &App, visitor: &Visitor, path: &str) -> Self {
         let mut stream =
-            TcpStream::connect(("127.0.0.1", app.port())).expect("the program listens");
+            TcpStream::connect(("127.0.0.1", app.port())).expect("connect to the program");
         stream
             .set_read_timeout(Some(DEADLINE))
-            .expect("a deadline can be set");
+            .expect("set the read timeout");
         let cookies: Vec<String> = visitor
             .cookies
             .iter()
@@ -33,11 +33,11 @@ impl Events {
             .collect();
         write!(
             stream,
-            "GET {at} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nAccept: text/event-stream\r\nCookie: {}\r\n\r\n",
+            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nAccept: text/event-stream\r\nCookie: {}\r\n\r\n",
             app.port(),
             cookies.join("; ")
         )
-        .expect("the request can be sent");
+        .expect("send the request");
         let mut events = Self {
             status: 0,
             head: Vec::new(),
@@ -50,43 +50,46 @@ impl Events {
             .split(' ')
             .nth(1)
             .and_then(|status| status.parse().ok())
-            .expect("a status");
+            .expect("parse the status");
         events
     }
 
-    /// The next line that comes, without the framing of chunks; `None` at the end of the stream.
+    /// Reads the next line; `None` at the end of the stream.
     #[track_caller]
     fn line(&mut self) -> Option<String> {
         let mut line = String::new();
         let read = self
             .lines
             .read_line(&mut line)
-            .expect("something comes in time");
+            .expect("read the next line before the timeout");
         (read > 0).then(|| line.trim_end().to_owned())
     }
 
-    /// Name and data of the next event; `None` when the stream ends without one.
+    /// Reads the name and data of the next event; `None` if the stream ends first.
     #[track_caller]
     pub fn next(&mut self) -> Option<(String, String)> {
-        let (mut name, began) = (String::new(), Instant::now());
+        let (mut name, started) = (String::new(), Instant::now());
         loop {
             let line = self.line()?;
-            // Signs of life come for as long as the stream is open.
-            assert!(began.elapsed() < DEADLINE, "waited in vain for an event");
+            // Heartbeats keep the read timeout from firing, so check the deadline here.
+            assert!(
+                started.elapsed() < DEADLINE,
+                "timed out waiting for an event"
+            );
             match line.split_once(": ") {
                 Some(("event", value)) => name = value.to_owned(),
                 Some(("data", value)) => return Some((name, value.to_owned())),
-                // The last chunk: the answer is over, whether or not the connection is.
+                // The last chunk ends the response, even if the connection stays open.
                 None if line == "0" => return None,
                 _ => {}
             }
         }
     }
 
-    /// The data of the next event, which tells of a change.
+    /// Reads the next event, which has to be `changed`, and returns its data.
     #[track_caller]
-    pub fn changed(&mut self) -> String {
-        let (name, data) = self.next().expect("the stream goes on");
+    pub fn next_change(&mut self) -> String {
+        let (name, data) = self.next().expect("read another event");
         assert_eq!(name, "changed", "{data}");
         data
     }

@@ -1,6 +1,6 @@
-//! The receivers of `examples/receivers/`, each started as a process of its own on a port that the system picks.
+//! Runs the receivers of `examples/receivers/`, each as a process on a port chosen by the system.
 //!
-//! The packages that they need stand in `target/receivers`, where `tests/run` installs them from the lock files.
+//! `tests/run` installs their packages into `target/receivers`, from the lock files.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -11,48 +11,50 @@ use tempfile::TempDir;
 
 use super::app::Log;
 use super::http::Client;
-use super::wait::until;
+use super::wait::wait_until;
 
-/// A secret of the form of the Standard Webhooks specification.
+/// A secret in the format of the Standard Webhooks specification.
 pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-pub struct Example {
+pub struct ExampleReceiver {
     child: Child,
     log: Log,
-    /// Where it listens, without a slash at the end.
+    /// Its URL without a trailing slash.
     pub url: String,
-    /// Its code, as it was saved; `None` for the app of Next.js, which stands beside its packages.
+    /// The directory of its code; `None` for the Next.js app, whose code is next to its packages.
     _code: Option<TempDir>,
 }
 
-/// The text of a file of `examples/receivers/`.
+/// Reads a file of `examples/receivers/`.
 #[track_caller]
 pub fn file(path: &str) -> String {
     let path = examples().join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-impl Example {
-    /// Saves the code of a receiver under its name, and starts it: a `.mjs` with Node, a `.py` with Python.
+impl ExampleReceiver {
+    /// Saves a receiver's code in a file with this name and starts it: `.mjs` with Node, `.py` with
+    /// Python.
     #[track_caller]
     pub fn start(name: &str, code: &str, variables: &[(&str, &str)]) -> Self {
-        let (lock, stamp, program) = if name.ends_with(".py") {
-            let stamp = installed("venv/.lock");
-            ("requirements.txt", stamp, installed("venv/bin/python"))
+        let (lock, installed_lock, program) = if name.ends_with(".py") {
+            let installed_lock = installed("venv/.lock");
+            let python = installed("venv/bin/python");
+            ("requirements.txt", installed_lock, python)
         } else {
-            let stamp = installed("node_modules/.lock");
-            ("package-lock.json", stamp, PathBuf::from("node"))
+            let installed_lock = installed("node_modules/.lock");
+            ("package-lock.json", installed_lock, PathBuf::from("node"))
         };
-        check_packages(lock, &stamp);
-        // Beneath the packages: Node looks for them in the directories above.
-        let directory = TempDir::with_prefix_in("run-", installed("")).expect("a directory");
-        fs::write(directory.path().join(name), code).expect("the code is saved");
+        check_packages(lock, &installed_lock);
+        // Inside the directory of the packages, because Node searches parent directories for them.
+        let directory = TempDir::with_prefix_in("run-", installed("")).expect("create a directory");
+        fs::write(directory.path().join(name), code).expect("save the code");
         let mut command = Command::new(program);
         command.arg(name).current_dir(directory.path());
         Self::spawn(command, Some(directory), variables)
     }
 
-    /// The app of Next.js with more routes than its own, each a file's path and text.
+    /// Starts the Next.js app with additional routes, given as file paths and contents.
     #[track_caller]
     pub fn next(routes: &[(&str, &str)], variables: &[(&str, &str)]) -> Self {
         check_packages(
@@ -60,16 +62,17 @@ impl Example {
             &installed("nextjs/node_modules/.lock"),
         );
         let directory = installed("nextjs");
-        for left in ["app", ".next"] {
-            let _ = fs::remove_dir_all(directory.join(left));
+        for leftover in ["app", ".next"] {
+            let _ = fs::remove_dir_all(directory.join(leftover));
         }
         let own = ["app/webhooks/miniback/route.js", "next.config.mjs"];
         let own = own.map(|path| (path, file(&format!("nextjs/{path}"))));
         let own = own.iter().map(|(path, text)| (*path, text.as_str()));
         for (path, text) in own.chain(routes.iter().copied()) {
             let path = directory.join(path);
-            fs::create_dir_all(path.parent().expect("a directory")).expect("it is made");
-            fs::write(path, text).expect("the route is saved");
+            let parent = path.parent().expect("get the route's directory");
+            fs::create_dir_all(parent).expect("create the route's directory");
+            fs::write(path, text).expect("save the route");
         }
         let mut command = Command::new("node");
         command
@@ -84,16 +87,16 @@ impl Example {
     fn spawn(mut command: Command, code: Option<TempDir>, variables: &[(&str, &str)]) -> Self {
         let guard =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/loopback_only.cjs");
-        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let (reader, writer) = std::io::pipe().expect("create a pipe");
         command
             .env("NODE_OPTIONS", format!("--require={}", guard.display()))
             .env("PORT", "0")
             .env_remove("MINIBACK_SECRET")
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
-            .stdout(writer.try_clone().expect("a pipe"))
+            .stdout(writer.try_clone().expect("clone the pipe"))
             .stderr(writer)
-            // A group of its own, so that what it starts ends with it.
+            // Start a process group, so that its child processes can be killed with it.
             .process_group(0);
         let child = match command.spawn() {
             Ok(child) => child,
@@ -107,9 +110,9 @@ impl Example {
             url: String::new(),
             _code: code,
         };
-        example.url = until("the receiver says where it listens", || {
-            let ended = example.child.try_wait().expect("it can be waited for");
-            assert!(ended.is_none(), "it ended at once:\n{}", example.log);
+        example.url = wait_until("the receiver prints its URL", || {
+            let status = example.child.try_wait().expect("poll the receiver process");
+            assert!(status.is_none(), "the receiver exited:\n{}", example.log);
             example.log.lines().iter().find_map(|line| {
                 let address = &line[line.find("http://127.0.0.1:")?..];
                 let port = address["http://127.0.0.1:".len()..]
@@ -121,44 +124,44 @@ impl Example {
         example
     }
 
-    pub fn address(&self, path: &str) -> String {
+    pub fn url_of(&self, path: &str) -> String {
         format!("{}{path}", self.url)
     }
 
-    /// The status that it answers to a request of the test's own.
+    /// Sends the test's own request and returns the response's status.
     #[track_caller]
     pub fn post(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> u16 {
         Client::new()
-            .send("POST", &self.address(path), headers, Some(body))
+            .send("POST", &self.url_of(path), headers, Some(body))
             .status
     }
 
-    /// How many lines of what it printed hold this text.
-    pub fn printed(&self, text: &str) -> usize {
+    /// Counts the lines of its output that contain this text.
+    pub fn count_lines(&self, text: &str) -> usize {
         let lines = self.log.lines();
         lines.iter().filter(|line| line.contains(text)).count()
     }
 
-    /// Waits until what it printed holds this text.
+    /// Waits until its output contains this text.
     #[track_caller]
-    pub fn prints(&self, text: &str) {
-        until(&format!("the receiver prints {text:?}"), || {
-            (self.printed(text) > 0).then_some(())
+    pub fn wait_for_output(&self, text: &str) {
+        wait_until(&format!("the receiver prints {text:?}"), || {
+            (self.count_lines(text) > 0).then_some(())
         });
     }
 }
 
-impl Drop for Example {
+impl Drop for ExampleReceiver {
     fn drop(&mut self) {
         let group = format!("-{}", self.child.id());
-        // One that ended by itself leaves no group, of which `kill` would complain.
+        // Hides the error of `kill` if the process group no longer exists.
         let _ = Command::new("kill")
             .args(["-KILL", "--", &group])
             .stderr(Stdio::null())
             .status();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("what the receiver printed:\n{}", self.log);
+            eprintln!("output of the receiver:\n{}", self.log);
         }
     }
 }
@@ -173,12 +176,12 @@ fn installed(path: &str) -> PathBuf {
         .join(path)
 }
 
-/// Fails with what to do where the packages of a lock file are not there, or are those of another.
+/// Panics with a hint unless the packages of this lock file are installed.
 #[track_caller]
-fn check_packages(lock: &str, stamp: &Path) {
-    let is_installed = fs::read(stamp).is_ok_and(|copy| copy == file(lock).into_bytes());
+fn check_packages(lock: &str, installed_lock: &Path) {
+    let is_installed = fs::read(installed_lock).is_ok_and(|copy| copy == file(lock).into_bytes());
     assert!(
         is_installed,
-        "the packages of examples/receivers/{lock} are not installed: run `tests/run` once, which installs them"
+        "the packages of examples/receivers/{lock} aren't installed: run `tests/run` once"
     );
 }

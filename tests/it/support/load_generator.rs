@@ -1,4 +1,5 @@
-//! Clients that keep posting feedback, whatever becomes of the program meanwhile, and remember what was acknowledged.
+//! Clients that send feedback continuously, even while the program is killed and restarted, and
+//! record what was acknowledged.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex};
@@ -9,44 +10,44 @@ use serde_json::{Value, json};
 
 use super::api::text;
 use super::app::{ADMIN, App};
-use super::http::{Answer, Client};
-use super::wait::until;
+use super::http::{Client, Response};
+use super::wait::wait_until;
 
-/// How long a client whose call had no answer waits for the program to be started again, before it tries again.
-const BREATH: Duration = Duration::from_millis(20);
+/// How long a client waits after a failed request, unless the program is restarted before.
+const RETRY_DELAY: Duration = Duration::from_millis(20);
 
-/// A change that was answered with success: from then on it may not be lost.
+/// An acknowledged change. From now on, it must not be lost.
 #[derive(Clone, Debug)]
 pub struct Acknowledged {
     pub project: &'static str,
     pub feedback: String,
-    /// The event that it makes.
+    /// The type of the event that the change creates.
     pub event: &'static str,
 }
 
-/// Where the clients post, and whether they go on.
-struct Target {
+/// Instructions for the clients.
+struct Control {
     url: String,
-    over: bool,
+    stopped: bool,
 }
 
 struct Shared {
     token: String,
-    target: Mutex<Target>,
+    control: Mutex<Control>,
     changed: Condvar,
     acknowledged: Mutex<Vec<Acknowledged>>,
-    /// Answers that were no success, by status.
-    refused: Mutex<BTreeMap<u16, Vec<Answer>>>,
+    /// Unsuccessful responses by status.
+    rejected: Mutex<BTreeMap<u16, Vec<Response>>>,
 }
 
-pub struct Storm {
+pub struct LoadGenerator {
     shared: Arc<Shared>,
     clients: Vec<JoinHandle<()>>,
 }
 
-impl Storm {
-    /// Starts as many clients, each with a connection that is kept alive. `project` says by a post's number which
-    /// project it is for; every tenth feedback is also reviewed.
+impl LoadGenerator {
+    /// Starts `clients` clients, each with a keep-alive connection. `project` returns the project's
+    /// slug for a request's number. Every tenth feedback also gets the status `REVIEWED`.
     pub fn start(
         app: &App,
         clients: usize,
@@ -54,67 +55,69 @@ impl Storm {
     ) -> Self {
         let shared = Arc::new(Shared {
             token: app.token(ADMIN, "full"),
-            target: Mutex::new(Target {
+            control: Mutex::new(Control {
                 url: app.url.clone(),
-                over: false,
+                stopped: false,
             }),
             changed: Condvar::new(),
             acknowledged: Mutex::default(),
-            refused: Mutex::default(),
+            rejected: Mutex::default(),
         });
         let clients = (0..clients)
             .map(|client| {
                 let (shared, project) = (Arc::clone(&shared), project.clone());
-                std::thread::spawn(move || shared.post_until_over(client, &project))
+                std::thread::spawn(move || shared.send_until_stopped(client, &project))
             })
             .collect();
         Self { shared, clients }
     }
 
-    /// The program was started again, and listens elsewhere now.
-    pub fn follow(&self, app: &App) {
-        self.shared.target.lock().unwrap().url.clone_from(&app.url);
+    /// Sends all further requests to `app`, for example after a restart.
+    pub fn switch_to(&self, app: &App) {
+        self.shared.control.lock().unwrap().url.clone_from(&app.url);
         self.shared.changed.notify_all();
     }
 
+    /// Returns the number of acknowledged changes.
     pub fn acknowledged(&self) -> usize {
         self.shared.acknowledged.lock().unwrap().len()
     }
 
-    /// Waits until that much more has been acknowledged.
+    /// Waits until `count` more changes have been acknowledged.
     #[track_caller]
     pub fn wait_for_more(&self, count: usize) {
         let wanted = self.acknowledged() + count;
-        until("more is acknowledged", || {
+        wait_until("more changes are acknowledged", || {
             (self.acknowledged() >= wanted).then_some(())
         });
     }
 
-    /// Waits until as many answers of this status have come, and returns the last one.
+    /// Waits for `count` unsuccessful responses with this status and returns the last one.
     #[track_caller]
-    pub fn wait_for_refusals(&self, status: u16, count: usize) -> Answer {
-        until("enough is refused", || {
-            let refused = self.shared.refused.lock().unwrap();
-            let answers = refused.get(&status)?;
-            (answers.len() >= count).then(|| answers.last().cloned())?
+    pub fn wait_for_rejections(&self, status: u16, count: usize) -> Response {
+        wait_until("enough requests are rejected", || {
+            let rejected = self.shared.rejected.lock().unwrap();
+            let responses = rejected.get(&status)?;
+            (responses.len() >= count).then(|| responses.last().cloned())?
         })
     }
 
-    /// Ends the clients; returns what was acknowledged and what was refused, by status.
-    pub fn end(self) -> (Vec<Acknowledged>, BTreeMap<u16, Vec<Answer>>) {
-        self.shared.target.lock().unwrap().over = true;
+    /// Stops the clients. Returns the acknowledged changes and the unsuccessful responses by
+    /// status.
+    pub fn stop(self) -> (Vec<Acknowledged>, BTreeMap<u16, Vec<Response>>) {
+        self.shared.control.lock().unwrap().stopped = true;
         self.shared.changed.notify_all();
         for client in self.clients {
-            client.join().expect("a client found no fault");
+            client.join().expect("join a client thread");
         }
         let acknowledged = self.shared.acknowledged.lock().unwrap().clone();
-        let refused = std::mem::take(&mut *self.shared.refused.lock().unwrap());
-        (acknowledged, refused)
+        let rejected = std::mem::take(&mut *self.shared.rejected.lock().unwrap());
+        (acknowledged, rejected)
     }
 }
 
 impl Shared {
-    fn post_until_over(&self, client: usize, project: &dyn Fn(usize) -> &'static str) {
+    fn send_until_stopped(&self, client: usize, project: &dyn Fn(usize) -> &'static str) {
         let mut connection = (String::new(), Client::new());
         for number in 0.. {
             let Some(url) = self.url() else { return };
@@ -131,58 +134,59 @@ impl Shared {
             );
             let Some(created) = created else { continue };
             let feedback = text(&created.json(), "id").to_owned();
-            self.note(project, &feedback, "feedback.created");
+            self.record(project, &feedback, "feedback.created");
             if number.is_multiple_of(10) {
                 let path = format!("/api/v1/feedback/{feedback}");
                 let reviewed = json!({"status": "REVIEWED"});
                 if self.call(&connection, "PATCH", &path, &reviewed).is_some() {
-                    self.note(project, &feedback, "feedback.updated");
+                    self.record(project, &feedback, "feedback.updated");
                 }
             }
         }
     }
 
+    /// Returns the program's current URL; `None` if the clients should stop.
     fn url(&self) -> Option<String> {
-        let target = self.target.lock().unwrap();
-        (!target.over).then(|| target.url.clone())
+        let control = self.control.lock().unwrap();
+        (!control.stopped).then(|| control.url.clone())
     }
 
-    /// The answer, if it is a success. One that never came tells nothing: the change may be stored or not.
+    /// Returns a successful response. Without a response, the change may be stored or not.
     fn call(
         &self,
         (url, client): &(String, Client),
         method: &str,
         path: &str,
         body: &Value,
-    ) -> Option<Answer> {
+    ) -> Option<Response> {
         let bearer = format!("Bearer {}", self.token);
         let headers = [
             ("Content-Type", "application/json"),
             ("Authorization", bearer.as_str()),
         ];
         let body = body.to_string();
-        let answer = client.try_send(
+        let response = client.try_send(
             method,
             &format!("{url}{path}"),
             &headers,
             Some(body.as_bytes()),
         );
-        match answer {
-            Ok(answer) if matches!(answer.status, 200 | 201) => return Some(answer),
-            Ok(answer) => {
-                let mut refused = self.refused.lock().unwrap();
-                refused.entry(answer.status).or_default().push(answer);
+        match response {
+            Ok(response) if matches!(response.status, 200 | 201) => return Some(response),
+            Ok(response) => {
+                let mut rejected = self.rejected.lock().unwrap();
+                rejected.entry(response.status).or_default().push(response);
             }
             Err(_) => {}
         }
-        let target = self.target.lock().unwrap();
-        if target.url == *url && !target.over {
-            drop(self.changed.wait_timeout(target, BREATH));
+        let control = self.control.lock().unwrap();
+        if control.url == *url && !control.stopped {
+            drop(self.changed.wait_timeout(control, RETRY_DELAY));
         }
         None
     }
 
-    fn note(&self, project: &'static str, feedback: &str, event: &'static str) {
+    fn record(&self, project: &'static str, feedback: &str, event: &'static str) {
         self.acknowledged.lock().unwrap().push(Acknowledged {
             project,
             feedback: feedback.to_owned(),

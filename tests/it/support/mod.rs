@@ -1,7 +1,8 @@
-//! What the tests stand on: the real executable in a directory of its own, endpoints that behave as a test wants,
-//! clients for the API and for the pages, and a browser.
+//! The test harness: it runs the real executable in its own directory and provides scripted
+//! endpoints, clients for the API and the pages, and a browser.
 //!
-//! Nothing here knows the program's code: the tests look at Miniback as its users do.
+//! Apart from `in_process`, nothing here uses the program's code: tests see Miniback as its users
+//! do.
 
 pub mod api;
 pub mod app;
