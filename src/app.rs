@@ -10,6 +10,7 @@ use actix_web::http::header::LOCATION;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 
+use crate::background::{retention, search_indexer};
 use crate::clock::Clock;
 use crate::config::{FirstUser, ServeOptions};
 use crate::delivery::connector::TlsConfigError;
@@ -23,7 +24,7 @@ use crate::server::links::Links;
 use crate::server::origin::TrustedProxies;
 use crate::server::{Site, health, request_id, tokens};
 use crate::store::{self, AccountStoreError, LinkPurpose, OpenError, Store, StoreError};
-use crate::{api, indexing, random, retention, web as pages};
+use crate::{api, random, web as pages};
 
 /// How long a setup address can be used.
 const SETUP_LIVES: Duration = Duration::from_secs(3600);
@@ -116,7 +117,7 @@ pub async fn start(
     };
     let mut background = vec![
         actix_web::rt::spawn(retention::run(store.clone(), clock.clone(), keep)),
-        actix_web::rt::spawn(indexing::run(store.clone())),
+        actix_web::rt::spawn(search_indexer::run(store.clone())),
     ];
     let alerts = alert_target(options, &store, &delivery, &links).await?;
     if let Some(target) = &alerts {

@@ -7,9 +7,8 @@ pub mod domain;
 
 pub mod store;
 
+pub mod background;
 pub mod delivery;
-pub mod indexing;
-pub mod retention;
 
 pub mod api;
 pub mod server;

@@ -2,9 +2,9 @@
 
 mod backup;
 mod check;
-mod data;
 mod demo;
 mod listen;
+mod open_store;
 mod openapi;
 mod password;
 mod serve;

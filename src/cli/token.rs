@@ -1,6 +1,6 @@
 //! `miniback token create|list|revoke`.
 
-use super::data::with_store;
+use super::open_store::with_store;
 use super::user::failure;
 use super::{Failure, print, safe, write_out};
 use crate::config::TokenCommand;

@@ -1,6 +1,6 @@
 //! `miniback user add|list|passwd|remove`.
 
-use super::data::with_store;
+use super::open_store::with_store;
 use super::{Failure, password, print, safe};
 use crate::config::UserCommand;
 use crate::domain::feedback;

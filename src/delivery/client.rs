@@ -23,9 +23,9 @@ use futures_util::Stream;
 use rustls::{CertificateError, ClientConfig};
 use tokio::time::{Instant, timeout_at};
 
-use super::answer_head::HeadError;
 use super::connector::{ConnectFailure, connect};
-use super::stream::{PROGRESS, Progress};
+use super::http_stream::{PROGRESS, Progress};
+use super::response_head::HeadError;
 use crate::clock::Timestamp;
 use crate::domain::delivery::{
     Answer, AttemptResult, CertificateProblem, Outcome, RESPONSE_BODY_MAX_BYTES, SignedRequest,

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
-use super::stream::{Progress, Stream, Transport};
+use super::http_stream::{Progress, Stream, Transport};
 use crate::domain::egress_policy::{EgressPolicy, Refusal, known_addresses};
 use crate::domain::endpoint_url::{EndpointUrl, Host, Scheme};
 

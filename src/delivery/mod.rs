@@ -1,21 +1,21 @@
 //! All outbound HTTP: the delivery loop, and tests that a person sends.
 //!
-//! A commit that makes deliveries due wakes the loop ([`worker`]). It reads what is due, signs it ([`request`]), sends
+//! A commit that makes deliveries due wakes the loop ([`dispatcher`]). It reads what is due, signs it ([`request`]), sends
 //! it ([`client`], over connections by [`connector`]), and records the outcome with what follows from it in one
 //! transaction. Wake-ups carry no data, so a restart finds what is left by the same query as ever.
 //!
 //! The loop has a thread of its own: awc's clients belong to one. Pages and API reach it through [`Handle`] alone.
 
 mod alerts;
-mod answer_head;
 mod attempt;
 mod client;
 pub mod connector;
-mod lane;
+mod dispatcher;
+mod endpoint_queue;
+mod http_stream;
 mod request;
-mod stream;
-mod test;
-mod worker;
+mod response_head;
+mod test_events;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -25,7 +25,7 @@ use rustls::ClientConfig;
 use tokio::sync::{mpsc, oneshot};
 
 pub use alerts::{AlertTarget, run as send_alerts};
-pub use test::TestReport;
+pub use test_events::TestReport;
 
 use crate::clock::Clock;
 use crate::domain::delivery::{AttemptResult, Outcome, SignedRequest};
@@ -76,9 +76,8 @@ pub fn start(store: Store, clock: Clock, settings: Settings) -> std::io::Result<
     let run = move || {
         // A runtime that cannot be made ends the thread, and `is_alive` tells.
         match actix_rt::Runtime::new() {
-            Ok(runtime) => {
-                runtime.block_on(worker::Worker::new(worker_store, clock, settings).run(received))
-            }
+            Ok(runtime) => runtime
+                .block_on(dispatcher::Worker::new(worker_store, clock, settings).run(received)),
             Err(error) => tracing::error!(%error, "the delivery loop could not start"),
         }
     };

@@ -16,7 +16,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use super::attempt::attempt;
 use super::client::Sender;
-use super::lane::{IDLE, Lane};
+use super::endpoint_queue::{IDLE, Lane};
 use super::{Command, Settings};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::delivery::Outcome;

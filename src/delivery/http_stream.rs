@@ -1,9 +1,9 @@
-//! The connection that awc speaks HTTP over: plain TCP or TLS, with interim answers dropped (see [`answer_head`]).
+//! The connection that awc speaks HTTP over: plain TCP or TLS, with interim answers dropped (see [`response_head`]).
 //!
 //! What passes by is told to the exchange that is under way, through [`PROGRESS`]: awc itself tells neither whether a
 //! connection was reused nor whether any of an answer came.
 //!
-//! [`answer_head`]: super::answer_head
+//! [`response_head`]: super::response_head
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
-use super::answer_head::HeadReader;
+use super::response_head::HeadReader;
 use crate::domain::delivery::Timings;
 
 tokio::task_local! {
