@@ -10,11 +10,12 @@ use actix_web::http::header::LOCATION;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 
-use crate::background::{retention, search_indexer};
+use crate::background::retention::{self, RetentionPeriods};
+use crate::background::search_indexer;
 use crate::clock::Clock;
 use crate::config::{FirstUser, ServeOptions};
 use crate::delivery::connector::TlsConfigError;
-use crate::delivery::{self, AlertTarget, connector};
+use crate::delivery::{self, AlertTarget, DeliveryHandle, DeliverySettings, connector};
 use crate::domain::egress_policy::{EgressPolicy, Refusal};
 use crate::domain::password;
 use crate::domain::retry::Schedule;
@@ -27,7 +28,7 @@ use crate::store::{self, AccountStoreError, LinkPurpose, OpenError, Store, Store
 use crate::{api, random, web as pages};
 
 /// How long a setup address can be used.
-const SETUP_LIVES: Duration = Duration::from_secs(3600);
+const SETUP_LINK_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// Why the appliance does not start.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +51,7 @@ pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("a part could not be started: {0}")]
-    Part(#[from] std::io::Error),
+    Io(#[from] std::io::Error),
 }
 
 impl StartError {
@@ -71,7 +72,7 @@ impl StartError {
 }
 
 /// The running appliance.
-pub struct Running {
+pub struct RunningServer {
     /// Where it listens: `http://127.0.0.1:8080`.
     pub url: String,
     /// The one-time address that makes the first user, where there is none.
@@ -91,7 +92,7 @@ pub async fn start(
     listener: Option<TcpListener>,
     first_user: Option<FirstUser>,
     clock: Clock,
-) -> Result<Running, StartError> {
+) -> Result<RunningServer, StartError> {
     let data_dir: &PathBuf = &options.data.data_dir;
     store::make_directory(data_dir)?;
     let lock = store::lock(data_dir)?;
@@ -110,13 +111,13 @@ pub async fn start(
     let settings = delivery_settings(options, address)?;
     let delivery = delivery::start(store.clone(), clock.clone(), settings)?;
     let links = Links::new(options.base_url.as_ref());
-    let setup_url = first_user_or_setup(&store, first_user, &links, &url).await?;
-    let keep = retention::Keep {
+    let setup_url = create_first_user_or_setup_link(&store, first_user, &links, &url).await?;
+    let periods = RetentionPeriods {
         deliveries: options.retention,
         feedback: options.feedback_retention,
     };
     let mut background = vec![
-        actix_web::rt::spawn(retention::run(store.clone(), clock.clone(), keep)),
+        actix_web::rt::spawn(retention::run(store.clone(), clock.clone(), periods)),
         actix_web::rt::spawn(search_indexer::run(store.clone())),
     ];
     let alerts = alert_target(options, &store, &delivery, &links).await?;
@@ -158,8 +159,8 @@ pub async fn start(
             .app_data(app_pages.clone())
             .app_data(api_docs.clone())
             .wrap(from_fn(request_id::name_requests))
-            .configure(|config| beneath(config, &base_path))
-            .configure(everything)
+            .configure(|config| mount_under_base_path(config, &base_path))
+            .configure(register_routes)
     })
     .disable_signals()
     .shutdown_timeout(timeout.as_secs() + 1)
@@ -168,7 +169,7 @@ pub async fn start(
     .run();
     let handle = server.handle();
     actix_web::rt::spawn(server);
-    Ok(Running {
+    Ok(RunningServer {
         url,
         setup_url,
         site,
@@ -189,7 +190,7 @@ fn api_document() -> serde_json::Value {
 pub fn delivery_settings(
     options: &ServeOptions,
     address: SocketAddr,
-) -> Result<delivery::Settings, StartError> {
+) -> Result<DeliverySettings, StartError> {
     let tls = connector::tls_config(&options.delivery.ca_file)?;
     let own_addresses = if_addrs::get_if_addrs()?
         .into_iter()
@@ -202,7 +203,7 @@ pub fn delivery_settings(
         vec![address],
         own_addresses,
     );
-    Ok(delivery::Settings {
+    Ok(DeliverySettings {
         policy: Arc::new(policy),
         tls: Arc::new(tls),
         timeout: options.delivery.timeout,
@@ -214,7 +215,7 @@ pub fn delivery_settings(
 async fn alert_target(
     options: &ServeOptions,
     store: &Store,
-    delivery: &delivery::Handle,
+    delivery: &DeliveryHandle,
     links: &Links,
 ) -> Result<Option<AlertTarget>, StartError> {
     let configured = options.alerts.secret().map_err(StartError::AlertSecret)?;
@@ -225,7 +226,7 @@ async fn alert_target(
         .check_target(&url)
         .await
         .map_err(StartError::AlertUrl)?;
-    let (secret, secret_is_ours) = match configured {
+    let (secret, is_secret_generated) = match configured {
         Some(secret) => (secret, false),
         None => {
             let key = store.key("alerts", random::bytes()).await?;
@@ -235,13 +236,13 @@ async fn alert_target(
     Ok(Some(AlertTarget {
         url,
         secret,
-        secret_is_ours,
-        pages: links.origin().map(|origin| links.absolute(origin, "")),
+        is_secret_generated,
+        public_url: links.origin().map(|origin| links.absolute(origin, "")),
     }))
 }
 
 /// The addresses answer beneath the base path and without it, for a proxy that strips it.
-fn beneath(config: &mut web::ServiceConfig, base_path: &str) {
+fn mount_under_base_path(config: &mut web::ServiceConfig, base_path: &str) {
     if !base_path.is_empty() {
         let home = format!("{base_path}/");
         let to_home = move || {
@@ -254,11 +255,11 @@ fn beneath(config: &mut web::ServiceConfig, base_path: &str) {
         };
         config
             .route(base_path, web::get().to(to_home))
-            .service(web::scope(base_path).configure(everything));
+            .service(web::scope(base_path).configure(register_routes));
     }
 }
 
-fn everything(config: &mut web::ServiceConfig) {
+fn register_routes(config: &mut web::ServiceConfig) {
     config
         .configure(health::configure)
         .configure(api::configure)
@@ -266,7 +267,7 @@ fn everything(config: &mut web::ServiceConfig) {
 }
 
 /// Makes the first user from the environment where there is none, or a setup address by which a person makes them.
-async fn first_user_or_setup(
+async fn create_first_user_or_setup_link(
     store: &Store,
     first_user: Option<FirstUser>,
     links: &Links,
@@ -285,12 +286,17 @@ async fn first_user_or_setup(
     }
     let token = tokens::new();
     store
-        .make_link(LinkPurpose::Setup, None, tokens::hash(&token), SETUP_LIVES)
+        .make_link(
+            LinkPurpose::Setup,
+            None,
+            tokens::hash(&token),
+            SETUP_LINK_LIFETIME,
+        )
         .await?;
     Ok(Some(links.absolute(url, &format!("/setup?token={token}"))))
 }
 
-impl Running {
+impl RunningServer {
     /// Stops accepting, lets what is in flight end (at most the timeout and 1 s), closes the database.
     pub async fn stop(self) {
         self.background.iter().for_each(|task| task.abort());

@@ -9,23 +9,23 @@ use crate::clock::Clock;
 use crate::store::{Store, StoreError};
 
 /// How often it is looked for what is too old: gone within a minute after.
-const EVERY: Duration = Duration::from_secs(50);
+const INTERVAL: Duration = Duration::from_secs(50);
 /// Between two steps others get their turn.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// What is kept for how long; `None`: for ever.
 #[derive(Clone, Copy, Debug)]
-pub struct Keep {
+pub struct RetentionPeriods {
     pub deliveries: Duration,
     pub feedback: Option<Duration>,
 }
 
 /// Runs until it is aborted.
-pub async fn run(store: Store, clock: Clock, keep: Keep) {
+pub async fn run(store: Store, clock: Clock, periods: RetentionPeriods) {
     loop {
         // From before the look: a clock that moves on during it has moved on for what was looked at.
-        let next = clock.now().plus(EVERY);
-        match step(&store, &clock, keep).await {
+        let next = clock.now().plus(INTERVAL);
+        match delete_batch(&store, &clock, periods).await {
             Ok(true) => tokio::time::sleep(PAUSE).await,
             Ok(false) => clock.sleep_until(next).await,
             Err(error) => {
@@ -37,14 +37,18 @@ pub async fn run(store: Store, clock: Clock, keep: Keep) {
 }
 
 /// Removes a little; where nothing is too old, gives a little space back. `false`: there was nothing to do.
-async fn step(store: &Store, clock: &Clock, keep: Keep) -> Result<bool, StoreError> {
+async fn delete_batch(
+    store: &Store,
+    clock: &Clock,
+    periods: RetentionPeriods,
+) -> Result<bool, StoreError> {
     let before = |age| clock.now().minus(age);
-    let feedback = match keep.feedback {
+    let feedback = match periods.feedback {
         Some(age) => store.remove_feedback_made_before(before(age)).await?,
         None => 0,
     };
     let deliveries = store
-        .remove_deliveries_finished_before(before(keep.deliveries))
+        .remove_deliveries_finished_before(before(periods.deliveries))
         .await?;
     Ok(feedback + deliveries > 0 || store.give_back_space().await? > 0)
 }

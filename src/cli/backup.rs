@@ -2,22 +2,22 @@
 
 use std::path::Path;
 
-use super::{Failure, print};
-use crate::config::DataDir;
+use super::{CommandError, print};
+use crate::config::DataDirOptions;
 use crate::store::{self, Contents};
 
-pub(super) fn run(file: &Path, data: &DataDir) -> Result<(), Failure> {
-    let contents = store::backup(&data.data_dir, file).map_err(Failure::new)?;
+pub(super) fn run(file: &Path, data: &DataDirOptions) -> Result<(), CommandError> {
+    let contents = store::backup(&data.data_dir, file).map_err(CommandError::new)?;
     print(&format!(
         "{} is written and checked: {}.\n",
         file.display(),
-        describe(&contents)
+        summarize(&contents)
     ));
     Ok(())
 }
 
 /// `3 projects, 120 feedbacks, 2 webhooks, 240 deliveries, 1.2 MB`.
-pub(super) fn describe(contents: &Contents) -> String {
+pub(super) fn summarize(contents: &Contents) -> String {
     let of = |count: u64, one: &str, many: &str| {
         format!("{count} {}", if count == 1 { one } else { many })
     };

@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-use super::serve::{start_failure, told_to_stop};
-use super::{Failure, print};
-use crate::app::{self, Running};
+use super::serve::{shutdown_signal, start_error};
+use super::{CommandError, print};
+use crate::app::{self, RunningServer};
 use crate::clock::Clock;
 use crate::config::{self, Command, DemoOptions, FirstUser, ServeOptions};
 use crate::demo::{self, Api, DemoServer, receiver, samples, site};
@@ -21,14 +21,14 @@ use crate::store::LinkPurpose;
 const PORTS: [u16; 3] = [8080, 8081, 8082];
 const USER: &str = "ada@example.com";
 /// How long the address that signs in can be used.
-const LINK_LIVES: Duration = Duration::from_secs(24 * 3600);
+const SIGN_IN_LINK_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-pub(super) fn run(options: &DemoOptions) -> Result<(), Failure> {
+pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
     logging::start(options.log.format());
     let directory = tempfile::Builder::new()
         .prefix("miniback-demo-")
         .tempdir()
-        .map_err(Failure::new)?;
+        .map_err(CommandError::new)?;
     let outcome = actix_web::rt::System::new().block_on(serve_demo(directory.path()));
     if options.keep {
         print(&format!(
@@ -36,7 +36,7 @@ pub(super) fn run(options: &DemoOptions) -> Result<(), Failure> {
             directory.keep().display()
         ));
     } else {
-        directory.close().map_err(Failure::new)?;
+        directory.close().map_err(CommandError::new)?;
         if outcome.is_ok() {
             print("\nEverything that the demo made is removed.\n");
         }
@@ -45,39 +45,39 @@ pub(super) fn run(options: &DemoOptions) -> Result<(), Failure> {
     std::process::exit(0)
 }
 
-async fn serve_demo(directory: &Path) -> Result<(), Failure> {
+async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
     let [main, site_listener, receiver_listener] = listeners()?;
     let running = start_miniback(directory, main).await?;
     let api = Api::new(running.url.clone(), token(&running).await?);
     let secret = Secret::from_random(random::bytes()).as_str().to_owned();
     let site_url = format!(
         "http://{}",
-        site_listener.local_addr().map_err(Failure::new)?
+        site_listener.local_addr().map_err(CommandError::new)?
     );
     let receiver =
-        receiver::start(receiver_listener, secret.clone(), &site_url).map_err(Failure::new)?;
+        receiver::start(receiver_listener, secret.clone(), &site_url).map_err(CommandError::new)?;
     let endpoint = receiver::endpoint(&receiver.url);
     tokio::task::spawn_blocking(move || demo::seed(&api, &endpoint, &secret))
         .await
-        .map_err(Failure::new)?
-        .map_err(Failure::new)?;
+        .map_err(CommandError::new)?
+        .map_err(CommandError::new)?;
     let site = site::start(
         site_listener,
         running.url.clone(),
         samples::SITE_PROJECT.to_owned(),
         receiver.url.clone(),
     )
-    .map_err(Failure::new)?;
-    let told_to_stop = told_to_stop()?;
-    say_what_to_try(&sign_in_link(&running).await?, &site, &receiver);
-    told_to_stop.await;
+    .map_err(CommandError::new)?;
+    let shutdown_signal = shutdown_signal()?;
+    print_instructions(&sign_in_link(&running).await?, &site, &receiver);
+    shutdown_signal.await;
     // The senders stop before the receiver, so that nothing is seen to fail at the end.
-    site.stop().await.map_err(Failure::new)?;
+    site.stop().await.map_err(CommandError::new)?;
     running.stop().await;
-    receiver.stop().await.map_err(Failure::new)
+    receiver.stop().await.map_err(CommandError::new)
 }
 
-fn say_what_to_try(sign_in: &str, site: &DemoServer, receiver: &DemoServer) {
+fn print_instructions(sign_in: &str, site: &DemoServer, receiver: &DemoServer) {
     print(&format!(
         "{sign_in}\n{}\n{}\n\n\
          Open the first address: it signs you in to Miniback, on this machine only.\n\
@@ -88,20 +88,23 @@ fn say_what_to_try(sign_in: &str, site: &DemoServer, receiver: &DemoServer) {
     ));
 }
 
-fn listeners() -> Result<[TcpListener; 3], Failure> {
+fn listeners() -> Result<[TcpListener; 3], CommandError> {
     let bind = |port| {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
     };
     let [a, b, c] = PORTS.map(bind);
     Ok([
-        a.map_err(Failure::new)?,
-        b.map_err(Failure::new)?,
-        c.map_err(Failure::new)?,
+        a.map_err(CommandError::new)?,
+        b.map_err(CommandError::new)?,
+        c.map_err(CommandError::new)?,
     ])
 }
 
-async fn start_miniback(directory: &Path, listener: TcpListener) -> Result<Running, Failure> {
+async fn start_miniback(
+    directory: &Path,
+    listener: TcpListener,
+) -> Result<RunningServer, CommandError> {
     let options = serve_options(directory)?;
     let user = FirstUser {
         email: USER.into(),
@@ -109,11 +112,11 @@ async fn start_miniback(directory: &Path, listener: TcpListener) -> Result<Runni
     };
     app::start(&options, Some(listener), Some(user), Clock::System)
         .await
-        .map_err(start_failure)
+        .map_err(start_error)
 }
 
 /// The defaults of `serve`, whatever the environment says: the demo stays on loopback and in its own directory.
-fn serve_options(directory: &Path) -> Result<ServeOptions, Failure> {
+fn serve_options(directory: &Path) -> Result<ServeOptions, CommandError> {
     let arguments = [
         "miniback".as_ref(),
         "serve".as_ref(),
@@ -131,39 +134,39 @@ fn serve_options(directory: &Path) -> Result<ServeOptions, Failure> {
             },
             ..*options
         }),
-        _ => Err(Failure::wrong(
+        _ => Err(CommandError::usage_error(
             "a MINIBACK_… variable holds what serve does not take; unset it for the demo",
         )),
     }
 }
 
-async fn token(running: &Running) -> Result<String, Failure> {
+async fn token(running: &RunningServer) -> Result<String, CommandError> {
     let token = tokens::new_api_token();
     let hash = tokens::hash(&token);
     let store = &running.site.store;
     store
         .create_token(USER.into(), "Demo".into(), Scope::Full, hash, None)
         .await
-        .map_err(Failure::new)?;
+        .map_err(CommandError::new)?;
     Ok(token)
 }
 
-async fn sign_in_link(running: &Running) -> Result<String, Failure> {
+async fn sign_in_link(running: &RunningServer) -> Result<String, CommandError> {
     let store = &running.site.store;
     let (user, _) = store
         .user_with_hash(USER)
         .await
-        .map_err(Failure::new)?
-        .ok_or_else(|| Failure::new("the demo’s user is gone"))?;
+        .map_err(CommandError::new)?
+        .ok_or_else(|| CommandError::new("the demo’s user is gone"))?;
     let token = tokens::new();
     store
         .make_link(
             LinkPurpose::SignIn,
             Some(user.id),
             tokens::hash(&token),
-            LINK_LIVES,
+            SIGN_IN_LINK_LIFETIME,
         )
         .await
-        .map_err(Failure::new)?;
+        .map_err(CommandError::new)?;
     Ok(format!("{}/sign-in?token={token}", running.url))
 }

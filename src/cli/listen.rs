@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use actix_web::http::StatusCode;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 
-use super::serve::told_to_stop;
-use super::{Failure, print, safe};
+use super::serve::shutdown_signal;
+use super::{CommandError, escape_control_chars, print};
 use crate::clock::Clock;
 use crate::config::ListenOptions;
 use crate::domain::secret::Secret;
@@ -22,15 +22,15 @@ struct Receiver {
     received: AtomicU32,
 }
 
-pub(super) fn run(options: &ListenOptions) -> Result<(), Failure> {
-    let secret = options.secret().map_err(Failure::wrong)?;
+pub(super) fn run(options: &ListenOptions) -> Result<(), CommandError> {
+    let secret = options.secret().map_err(CommandError::usage_error)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).map_err(|error| {
-        Failure::new(format!(
+        CommandError::new(format!(
             "--port: cannot listen on {}: {error}; choose another one",
             options.port
         ))
     })?;
-    let address = listener.local_addr().map_err(Failure::new)?;
+    let address = listener.local_addr().map_err(CommandError::new)?;
     let receiver = web::Data::new(Receiver {
         options: options.clone(),
         secret,
@@ -47,13 +47,13 @@ pub(super) fn run(options: &ListenOptions) -> Result<(), Failure> {
         .disable_signals()
         .shutdown_timeout(1)
         .listen(listener)
-        .map_err(Failure::new)?
+        .map_err(CommandError::new)?
         .run();
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        let told_to_stop = told_to_stop()?;
+        let shutdown_signal = shutdown_signal()?;
         print(&format!("listening on http://{address}\n"));
-        told_to_stop.await;
+        shutdown_signal.await;
         handle.stop(false).await;
         Ok(())
     })
@@ -93,9 +93,9 @@ async fn receive(
     print(&format!(
         "\n{} {} {} {} → {status}\n{verdict}\n{}\n",
         Clock::System.now(),
-        safe(request.path()),
-        safe(&event),
-        safe(&delivery),
+        escape_control_chars(request.path()),
+        escape_control_chars(&event),
+        escape_control_chars(&delivery),
         pretty(&body)
     ));
     if !options.delay.is_zero() {
@@ -109,5 +109,8 @@ fn pretty(body: &[u8]) -> String {
     let text = serde_json::from_slice::<serde_json::Value>(body)
         .and_then(|value| serde_json::to_string_pretty(&value))
         .unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned());
-    text.lines().map(safe).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .map(escape_control_chars)
+        .collect::<Vec<_>>()
+        .join("\n")
 }

@@ -19,7 +19,7 @@ use crate::config::{self, Command, ConfigError};
 pub fn run() -> i32 {
     let cli = match config::parse(std::env::args_os()) {
         Ok(cli) => cli,
-        Err(ConfigError::Asked(text)) => {
+        Err(ConfigError::HelpRequested(text)) => {
             let plain = !std::io::stdout().is_terminal();
             print(&if plain {
                 text.to_string()
@@ -28,16 +28,16 @@ pub fn run() -> i32 {
             });
             return 0;
         }
-        Err(ConfigError::NoCommand(text)) => {
+        Err(ConfigError::MissingCommand(text)) => {
             eprint!("{text}");
             return 2;
         }
-        Err(ConfigError::Wrong(line)) => {
-            eprintln!("miniback: {}", safe(&line));
+        Err(ConfigError::Invalid(line)) => {
+            eprintln!("miniback: {}", escape_control_chars(&line));
             return 2;
         }
     };
-    let done = match cli.command {
+    let result = match cli.command {
         Command::Serve(options) => serve::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Listen(options) => listen::run(&options),
@@ -47,22 +47,22 @@ pub fn run() -> i32 {
         Command::User(command) => user::run(command),
         Command::Token(command) => token::run(command),
     };
-    match done {
+    match result {
         Ok(()) => 0,
-        Err(Failure { line, code }) => {
-            eprintln!("miniback: {}", safe(&line));
+        Err(CommandError { line, code }) => {
+            eprintln!("miniback: {}", escape_control_chars(&line));
             code
         }
     }
 }
 
 /// Why a command failed: one line, and the exit code.
-struct Failure {
+struct CommandError {
     line: String,
     code: i32,
 }
 
-impl Failure {
+impl CommandError {
     fn new(error: impl std::fmt::Display) -> Self {
         Self {
             line: error.to_string(),
@@ -70,7 +70,7 @@ impl Failure {
         }
     }
 
-    fn wrong(error: impl std::fmt::Display) -> Self {
+    fn usage_error(error: impl std::fmt::Display) -> Self {
         Self {
             line: error.to_string(),
             code: 2,
@@ -80,18 +80,18 @@ impl Failure {
 
 /// Prints to standard output, for what is said beside the work: a reader that has gone away is no fault.
 fn print(text: &str) {
-    let _ = write_out(text);
+    let _ = print_result(text);
 }
 
 /// Prints to standard output what is the work's result.
-fn write_out(text: &str) -> std::io::Result<()> {
+fn print_result(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
 }
 
 /// Text that came from outside, safe for a terminal: control characters are escaped.
-fn safe(text: &str) -> String {
+fn escape_control_chars(text: &str) -> String {
     let escape = |c: char| {
         if c.is_control() {
             c.escape_default().to_string()

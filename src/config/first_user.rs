@@ -1,6 +1,6 @@
 //! The first user, whom the environment can name: `MINIBACK_ADMIN_EMAIL` and its password.
 
-use super::values::first_line_of;
+use super::values::read_secret_file;
 use crate::domain::account::check_password;
 use crate::domain::feedback;
 
@@ -21,13 +21,13 @@ pub fn first_user(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Fi
         (Some(_), Some(_)) => {
             return Err("MINIBACK_ADMIN_PASSWORD and MINIBACK_ADMIN_PASSWORD_FILE are both set; unset one of them".into());
         }
-        (None, Some(file)) => Some(first_line_of(
+        (None, Some(file)) => Some(read_secret_file(
             "MINIBACK_ADMIN_PASSWORD_FILE",
             file.as_ref(),
         )?),
         (password, None) => password,
     };
-    let email = match (set("MINIBACK_ADMIN_EMAIL"), password) {
+    let user = match (set("MINIBACK_ADMIN_EMAIL"), password) {
         (None, None) => return Ok(None),
         (Some(email), Some(password)) => FirstUser { email, password },
         (Some(_), None) => {
@@ -41,19 +41,19 @@ pub fn first_user(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Fi
             );
         }
     };
-    feedback::email(email.email.clone()).map_err(|_| {
+    feedback::email(user.email.clone()).map_err(|_| {
         format!(
             "MINIBACK_ADMIN_EMAIL: “{}” is not one e-mail address",
-            email.email.escape_debug()
+            user.email.escape_debug()
         )
     })?;
-    check_password(&email.password).map_err(|error| {
+    check_password(&user.password).map_err(|error| {
         format!(
             "MINIBACK_ADMIN_PASSWORD: {}",
             error.to_string().trim_end_matches('.')
         )
     })?;
-    Ok(Some(email))
+    Ok(Some(user))
 }
 
 #[cfg(test)]

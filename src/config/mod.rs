@@ -15,19 +15,20 @@ use clap::{CommandFactory, FromArgMatches};
 
 pub use first_user::{FirstUser, first_user};
 pub use options::{
-    Cli, Command, DataDir, DeliveryOptions, DemoOptions, LimitOptions, ListenOptions, LogFormat,
-    LogOptions, RetryDelays, ServeOptions, TokenCommand, UserCommand,
+    Cli, Command, DataDirOptions, DeliveryOptions, DemoOptions, LimitOptions, ListenOptions,
+    LogFormat, LogOptions, ServeOptions, TokenCommand, UserCommand,
 };
+pub use values::RetryDelays;
 
 /// Why the program does not start.
 #[derive(Debug)]
 pub enum ConfigError {
     /// Help or version was asked for: print it, exit 0.
-    Asked(StyledStr),
+    HelpRequested(StyledStr),
     /// No command was given: print the help, exit 2.
-    NoCommand(StyledStr),
+    MissingCommand(StyledStr),
     /// One line.
-    Wrong(String),
+    Invalid(String),
 }
 
 /// Reads the command line and the environment.
@@ -39,12 +40,12 @@ pub fn parse(
         .and_then(|matches| Cli::from_arg_matches(&matches))
         .map_err(|error| match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-                ConfigError::Asked(error.render())
+                ConfigError::HelpRequested(error.render())
             }
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                ConfigError::NoCommand(error.render())
+                ConfigError::MissingCommand(error.render())
             }
-            _ => ConfigError::Wrong(one_line(&error.render().to_string())),
+            _ => ConfigError::Invalid(one_line(&error.render().to_string())),
         })
 }
 
@@ -93,7 +94,7 @@ mod tests {
                 command: Command::Serve(options),
             }) => Ok(*options),
             Ok(_) => Err("another command".into()),
-            Err(ConfigError::Wrong(line)) => Err(line),
+            Err(ConfigError::Invalid(line)) => Err(line),
             Err(error) => Err(format!("{error:?}")),
         }
     }

@@ -11,8 +11,8 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::values::{
-    base_url, delay, first_line_of, network, positive_duration, retry_delays, socket_address,
-    timeout,
+    RetryDelays, base_url, delay, network, positive_duration, read_secret_file, retry_delays,
+    socket_address, timeout,
 };
 use crate::domain::account::{Role, Scope};
 use crate::domain::egress_policy::AllowTarget;
@@ -51,7 +51,7 @@ pub enum Command {
         /// Where to; a file of that name is replaced whole, or not at all
         file: PathBuf,
         #[command(flatten)]
-        data: DataDir,
+        data: DataDirOptions,
     },
     /// Look at configuration, database and the hosts of webhooks; exit 1 if anything is wrong
     Check(Box<ServeOptions>),
@@ -71,7 +71,7 @@ pub enum Command {
 }
 
 #[derive(Clone, Debug, Args)]
-pub struct DataDir {
+pub struct DataDirOptions {
     /// Where the database miniback.db is; made where it is missing
     #[arg(
         long,
@@ -85,7 +85,7 @@ pub struct DataDir {
 #[derive(Clone, Debug, Args)]
 pub struct ServeOptions {
     #[command(flatten)]
-    pub data: DataDir,
+    pub data: DataDirOptions,
     /// Address and port to listen on; port 0 picks a free one
     #[arg(
         long,
@@ -143,7 +143,7 @@ pub struct AlertOptions {
 impl AlertOptions {
     /// The secret that is configured, by the flag, the variable or the file that a variable names.
     pub fn secret(&self) -> Result<Option<Secret>, String> {
-        secret_of(
+        secret_from(
             "--alert-secret",
             self.alert_secret.as_ref(),
             "MINIBACK_ALERT_SECRET_FILE",
@@ -152,7 +152,7 @@ impl AlertOptions {
 }
 
 /// A secret from its flag or variable, or from the file that `file_variable` names.
-fn secret_of(
+fn secret_from(
     flag: &str,
     given: Option<&String>,
     file_variable: &str,
@@ -162,7 +162,7 @@ fn secret_of(
         .filter(|file| !file.is_empty());
     let secret = match (given, from_file) {
         (Some(secret), _) => secret.clone(),
-        (None, Some(file)) => first_line_of(file_variable, file.as_ref())?,
+        (None, Some(file)) => read_secret_file(file_variable, file.as_ref())?,
         (None, None) => return Ok(None),
     };
     Secret::parse(secret)
@@ -232,10 +232,6 @@ pub struct DeliveryOptions {
     pub retry_delays: RetryDelays,
 }
 
-/// The delays of `--retry-delays`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RetryDelays(pub Vec<Duration>);
-
 #[derive(Clone, Debug, Args)]
 pub struct LogOptions {
     /// How the log is written to standard error [default: text on a terminal, else json]
@@ -251,12 +247,12 @@ pub enum LogFormat {
 
 impl LogOptions {
     pub fn format(&self) -> LogFormat {
-        let usual = if std::io::stderr().is_terminal() {
+        let default = if std::io::stderr().is_terminal() {
             LogFormat::Text
         } else {
             LogFormat::Json
         };
-        self.log_format.unwrap_or(usual)
+        self.log_format.unwrap_or(default)
     }
 }
 
@@ -278,24 +274,24 @@ pub enum UserCommand {
         #[arg(long, default_value = "admin", value_name = "admin|member")]
         role: Role,
         #[command(flatten)]
-        data: DataDir,
+        data: DataDirOptions,
     },
     /// List the users
     List {
         #[command(flatten)]
-        data: DataDir,
+        data: DataDirOptions,
     },
     /// Set a user's password and end their sessions
     Passwd {
         email: String,
         #[command(flatten)]
-        data: DataDir,
+        data: DataDirOptions,
     },
     /// Remove a user with their sessions and tokens
     Remove {
         email: String,
         #[command(flatten)]
-        data: DataDir,
+        data: DataDirOptions,
     },
 }
 
@@ -312,18 +308,18 @@ pub enum TokenCommand {
         /// What it is for
         name: String,
         #[command(flatten)]
-        data: DataDir,
+        data: DataDirOptions,
     },
     /// List the tokens
     List {
         #[command(flatten)]
-        data: DataDir,
+        data: DataDirOptions,
     },
     /// Revoke a token
     Revoke {
         id: String,
         #[command(flatten)]
-        data: DataDir,
+        data: DataDirOptions,
     },
 }
 
@@ -359,7 +355,7 @@ pub struct ListenOptions {
 impl ListenOptions {
     /// The secret, from the flag, the variable or the file that a variable names.
     pub fn secret(&self) -> Result<Secret, String> {
-        secret_of("--secret", self.secret.as_ref(), "MINIBACK_SECRET_FILE")?
+        secret_from("--secret", self.secret.as_ref(), "MINIBACK_SECRET_FILE")?
             .ok_or_else(|| "--secret is missing; copy it from Settings, Notifications".into())
     }
 }

@@ -7,8 +7,6 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
-use super::options::RetryDelays;
-
 /// What our own addresses begin with.
 const OWN_ADDRESSES: [&str; 13] = [
     "api",
@@ -25,6 +23,10 @@ const OWN_ADDRESSES: [&str; 13] = [
     "static",
     "widget.js",
 ];
+
+/// The delays of `--retry-delays`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryDelays(pub Vec<Duration>);
 
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text.trim()).map_err(|_| "write a time like 500ms, 5s or 30d".into())
@@ -58,8 +60,8 @@ pub(super) fn retry_delays(text: &str) -> Result<RetryDelays, String> {
 }
 
 pub(super) fn base_url(text: &str) -> Result<Url, String> {
-    let mend = "write the public address, like https://example.com or https://example.com/miniback";
-    let url = Url::parse(text.trim()).map_err(|_| mend.to_owned())?;
+    let hint = "write the public address, like https://example.com or https://example.com/miniback";
+    let url = Url::parse(text.trim()).map_err(|_| hint.to_owned())?;
     let plain = matches!(url.scheme(), "http" | "https")
         && url.query().is_none()
         && url.fragment().is_none()
@@ -82,13 +84,13 @@ pub(super) fn base_url(text: &str) -> Result<Url, String> {
     if plain && !url.path().contains("//") {
         Ok(url)
     } else {
-        Err(mend.into())
+        Err(hint.into())
     }
 }
 
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
-    let mend = "write an address and a port, like 127.0.0.1:8080 or [::1]:8080";
-    text.trim().parse().map_err(|_| mend.into())
+    let hint = "write an address and a port, like 127.0.0.1:8080 or [::1]:8080";
+    text.trim().parse().map_err(|_| hint.into())
 }
 
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
@@ -107,7 +109,7 @@ pub(super) fn delay(text: &str) -> Result<Duration, String> {
 }
 
 /// A secret from a file that `variable` names: its first line.
-pub(super) fn first_line_of(variable: &str, file: &Path) -> Result<String, String> {
+pub(super) fn read_secret_file(variable: &str, file: &Path) -> Result<String, String> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| format!("{variable}: cannot read {}: {error}", file.display()))?;
     Ok(text.lines().next().unwrap_or_default().to_owned())

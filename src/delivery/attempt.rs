@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use super::client::Endpoint;
-use super::request::{self, Parts};
+use super::client::EndpointClient;
+use super::request::{self, RequestParts};
 use crate::clock::Clock;
 use crate::domain::event::EventType;
 use crate::domain::retry;
@@ -12,14 +12,14 @@ use crate::store::{AttemptRecord, Attempted, DueDelivery, Target};
 
 pub(super) async fn attempt(
     clock: Clock,
-    endpoint: Rc<Endpoint>,
+    endpoint: Rc<EndpointClient>,
     target: Rc<Target>,
     due: DueDelivery,
 ) -> Attempted {
     let started_at = clock.now();
     let secrets = target.secrets.clone().at(started_at);
-    let parts = Parts {
-        id: due.id.as_str(),
+    let parts = RequestParts {
+        delivery_id: due.id.as_str(),
         event: due.event.as_str(),
         event_at: due.event_at,
         body: due.body,
@@ -27,7 +27,8 @@ pub(super) async fn attempt(
         headers: &target.headers,
     };
     let request = request::sign(parts, started_at);
-    let request_headers = request::logged(&request, &target.headers, target.url.host_header());
+    let request_headers =
+        request::headers_for_log(&request, &target.headers, target.url.host_header());
     let result = endpoint.attempt(&request).await;
     let ended_at = clock.now();
     let hold_until = result.answer.as_ref().and_then(|answer| {

@@ -1,6 +1,6 @@
 //! The only user of awc: one attempt is one request and its answer, as data.
 //!
-//! An [`Endpoint`] keeps connections alive between attempts. A request that finds its reused connection dead, before
+//! An [`EndpointClient`] keeps connections alive between attempts. A request that finds its reused connection dead, before
 //! any byte of an answer, is sent once more over a fresh one, within the same attempt and the same time.
 
 use std::future::poll_fn;
@@ -17,14 +17,14 @@ use actix_web::error::{ParseError, PayloadError};
 use actix_web::http::Uri;
 use actix_web::http::header::{HOST, HeaderName, HeaderValue};
 use actix_web::web::Bytes;
-use awc::error::{ConnectError, SendRequestError};
+use awc::error::{ConnectError as AwcConnectError, SendRequestError};
 use awc::{Client, ClientResponse, Connector};
 use futures_util::Stream;
 use rustls::{CertificateError, ClientConfig};
 use tokio::time::{Instant, timeout_at};
 
-use super::connector::{ConnectFailure, connect};
-use super::http_stream::{PROGRESS, Progress};
+use super::connector::{ConnectError, connect};
+use super::http_stream::{ExchangeProgress, PROGRESS};
 use super::response_head::HeadError;
 use crate::clock::Timestamp;
 use crate::domain::delivery::{
@@ -41,7 +41,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(4);
 
 /// What all endpoints share.
 #[derive(Clone)]
-pub struct Sender {
+pub struct HttpSender {
     tls: Arc<ClientConfig>,
     policy: Arc<EgressPolicy>,
     timeout: Duration,
@@ -49,13 +49,13 @@ pub struct Sender {
 
 /// Where one webhook's requests go, with the connections that are kept for them. To be dropped when the webhook is
 /// idle: connections that the peer closed stay until then.
-pub struct Endpoint {
-    sender: Sender,
+pub struct EndpointClient {
+    sender: HttpSender,
     url: Rc<EndpointUrl>,
     client: Client,
 }
 
-impl Sender {
+impl HttpSender {
     /// `timeout`: from an attempt's start to the end of the answer's head, and of what is read of its body.
     pub fn new(tls: Arc<ClientConfig>, policy: Arc<EgressPolicy>, timeout: Duration) -> Self {
         Self {
@@ -66,9 +66,9 @@ impl Sender {
     }
 
     /// To be called, and used, within an actix runtime.
-    pub fn endpoint(&self, url: &EndpointUrl) -> Endpoint {
+    pub fn endpoint(&self, url: &EndpointUrl) -> EndpointClient {
         let url = Rc::new(url.clone());
-        Endpoint {
+        EndpointClient {
             sender: self.clone(),
             client: self.client(&url),
             url,
@@ -77,12 +77,12 @@ impl Sender {
 
     /// Connects, TLS included, and sends nothing: whether the endpoint can be reached at all.
     pub async fn probe(&self, url: &EndpointUrl) -> Result<(), Outcome> {
-        let progress = Progress::new(Instant::now() + self.timeout);
+        let progress = ExchangeProgress::new(Instant::now() + self.timeout);
         let connecting = connect(url, &self.policy, &self.tls, &progress);
         match timeout_at(progress.deadline(), connecting).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(failure)) => Err(self.outcome_of_connect(failure, &progress)),
-            Err(_) => Err(self.timed_out(&progress)),
+            Ok(Err(failure)) => Err(self.outcome_of_connect_error(failure, &progress)),
+            Err(_) => Err(self.timeout_outcome(&progress)),
         }
     }
 
@@ -119,22 +119,22 @@ impl Sender {
 /// What came of one sending of the request.
 struct Exchange {
     result: Result<Answer, Outcome>,
-    progress: Rc<Progress>,
+    progress: Rc<ExchangeProgress>,
 }
 
-impl Endpoint {
+impl EndpointClient {
     /// Sends a request and reads the answer, within the time of one attempt.
     pub async fn attempt(&self, request: &SignedRequest) -> AttemptResult {
         let started = Instant::now();
         let deadline = started + self.sender.timeout;
         let mut exchange = self.exchange(&self.client, request, deadline).await;
-        if exchange.may_be_sent_again() {
+        if exchange.is_safe_to_resend() {
             // A client of its own, for the pool may hold more connections that are dead.
             let client = self.sender.client(&self.url);
             exchange = self.exchange(&client, request, deadline).await;
         }
         let (outcome, answer) = match exchange.result {
-            Ok(answer) => (outcome_of_answer(&answer), Some(answer)),
+            Ok(answer) => (outcome_of_response(&answer), Some(answer)),
             Err(outcome) => (outcome, None),
         };
         AttemptResult {
@@ -151,14 +151,14 @@ impl Endpoint {
         request: &SignedRequest,
         deadline: Instant,
     ) -> Exchange {
-        let progress = Rc::new(Progress::new(deadline));
+        let progress = Rc::new(ExchangeProgress::new(deadline));
         let sent = PROGRESS.scope(Rc::clone(&progress), async {
             let response = match timeout_at(deadline, self.send(client, request)).await {
                 Ok(Ok(response)) => response,
-                Ok(Err(error)) => return Err(self.sender.outcome_of_error(error, &progress)),
-                Err(_) => return Err(self.sender.timed_out(&progress)),
+                Ok(Err(error)) => return Err(self.sender.outcome_of_send_error(error, &progress)),
+                Err(_) => return Err(self.sender.timeout_outcome(&progress)),
             };
-            Ok(self.sender.read_answer(response, &progress).await)
+            Ok(self.sender.read_response(response, &progress).await)
         });
         Exchange {
             result: sent.await,
@@ -191,33 +191,37 @@ impl Endpoint {
 }
 
 impl Exchange {
-    fn may_be_sent_again(&self) -> bool {
+    fn is_safe_to_resend(&self) -> bool {
         let failed = match &self.result {
             Ok(_) | Err(Outcome::Timeout { .. }) => false,
             Err(_) => true,
         };
-        failed && self.progress.is_reused() && !self.progress.answer_began()
+        failed && self.progress.is_reused() && !self.progress.response_started()
     }
 }
 
-impl Sender {
-    async fn read_answer(&self, mut response: ClientResponse, progress: &Progress) -> Answer {
+impl HttpSender {
+    async fn read_response(
+        &self,
+        mut response: ClientResponse,
+        progress: &ExchangeProgress,
+    ) -> Answer {
         let mut answer = Answer {
             status: response.status().as_u16(),
-            headers: progress.take_fields(),
+            headers: progress.take_headers(),
             ..Answer::default()
         };
         // Whatever their fields say, these have no body (RFC 9110).
         if matches!(answer.status, 101 | 204 | 304) {
             return answer;
         }
-        let announced = announced_length(&answer.headers);
+        let declared = declared_length(&answer.headers);
         let mut payload = response.take_payload();
         loop {
             let next = poll_fn(|cx| Pin::new(&mut payload).poll_next(cx));
             match timeout_at(progress.deadline(), next).await {
                 Ok(Some(Ok(chunk))) => {
-                    if !take(&mut answer, &chunk) {
+                    if !append_capped(&mut answer, &chunk) {
                         return answer;
                     }
                     continue;
@@ -226,9 +230,9 @@ impl Sender {
                 Ok(None) => {
                     // awc takes the end of the connection for the end of the body.
                     let read = answer.body.len() as u64;
-                    if let Some(announced) = announced.filter(|a| *a != read) {
+                    if let Some(declared) = declared.filter(|a| *a != read) {
                         answer.body_problem = Some(format!(
-                            "The endpoint announced a body of {announced} bytes and sent {read}."
+                            "The endpoint announced a body of {declared} bytes and sent {read}."
                         ));
                     }
                 }
@@ -244,26 +248,30 @@ impl Sender {
         }
     }
 
-    fn timed_out(&self, progress: &Progress) -> Outcome {
+    fn timeout_outcome(&self, progress: &ExchangeProgress) -> Outcome {
         Outcome::Timeout {
             after: self.timeout,
             connected: progress.is_connected(),
         }
     }
 
-    fn outcome_of_error(&self, error: SendRequestError, progress: &Progress) -> Outcome {
+    fn outcome_of_send_error(
+        &self,
+        error: SendRequestError,
+        progress: &ExchangeProgress,
+    ) -> Outcome {
         match error {
-            SendRequestError::Connect(ConnectError::Io(error))
+            SendRequestError::Connect(AwcConnectError::Io(error))
             | SendRequestError::Send(error)
             | SendRequestError::Response(ParseError::Io(error)) => {
-                match error.downcast::<ConnectFailure>() {
-                    Ok(failure) => self.outcome_of_connect(failure, progress),
-                    Err(error) => self.outcome_of_io(error, progress),
+                match error.downcast::<ConnectError>() {
+                    Ok(failure) => self.outcome_of_connect_error(failure, progress),
+                    Err(error) => self.outcome_of_io_error(error, progress),
                 }
             }
-            SendRequestError::Connect(ConnectError::Disconnected) => Outcome::ConnectionClosed,
-            SendRequestError::Connect(ConnectError::Timeout) | SendRequestError::Timeout => {
-                self.timed_out(progress)
+            SendRequestError::Connect(AwcConnectError::Disconnected) => Outcome::ConnectionClosed,
+            SendRequestError::Connect(AwcConnectError::Timeout) | SendRequestError::Timeout => {
+                self.timeout_outcome(progress)
             }
             SendRequestError::Response(error) => Outcome::BrokenAnswer(match error {
                 ParseError::Status | ParseError::Version => {
@@ -277,24 +285,28 @@ impl Sender {
         }
     }
 
-    fn outcome_of_connect(&self, failure: ConnectFailure, progress: &Progress) -> Outcome {
+    fn outcome_of_connect_error(
+        &self,
+        failure: ConnectError,
+        progress: &ExchangeProgress,
+    ) -> Outcome {
         match failure {
-            ConnectFailure::NotAllowed(refusal) => Outcome::TargetNotAllowed(refusal),
-            ConnectFailure::NameNotFound => Outcome::NameNotFound,
-            ConnectFailure::NameLookup(detail) => Outcome::NameLookup(detail),
-            ConnectFailure::Tcp(error) => self.outcome_of_io(error, progress),
-            ConnectFailure::Tls(error) => match tls_outcome(&error) {
+            ConnectError::NotAllowed(refusal) => Outcome::TargetNotAllowed(refusal),
+            ConnectError::NameNotFound => Outcome::NameNotFound,
+            ConnectError::NameLookup(detail) => Outcome::NameLookup(detail),
+            ConnectError::Tcp(error) => self.outcome_of_io_error(error, progress),
+            ConnectError::Tls(error) => match tls_outcome(&error) {
                 Some(outcome) => outcome,
-                None if is_closed(&error) => {
+                None if is_connection_closed(&error) => {
                     Outcome::Tls("the connection was closed during the handshake".to_owned())
                 }
-                None => self.outcome_of_io(error, progress),
+                None => self.outcome_of_io_error(error, progress),
             },
         }
     }
 
-    fn outcome_of_io(&self, error: io::Error, progress: &Progress) -> Outcome {
-        if let Some(broken) = inner::<HeadError>(&error) {
+    fn outcome_of_io_error(&self, error: io::Error, progress: &ExchangeProgress) -> Outcome {
+        if let Some(broken) = inner_error::<HeadError>(&error) {
             return Outcome::BrokenAnswer(broken.to_string());
         }
         if let Some(outcome) = tls_outcome(&error) {
@@ -302,19 +314,19 @@ impl Sender {
         }
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Outcome::ConnectionRefused,
-            io::ErrorKind::TimedOut => self.timed_out(progress),
-            _ if is_closed(&error) => Outcome::ConnectionClosed,
-            _ => Outcome::Unreachable(without_number(&error)),
+            io::ErrorKind::TimedOut => self.timeout_outcome(progress),
+            _ if is_connection_closed(&error) => Outcome::ConnectionClosed,
+            _ => Outcome::Unreachable(without_os_code(&error)),
         }
     }
 }
 
-fn outcome_of_answer(answer: &Answer) -> Outcome {
+fn outcome_of_response(answer: &Answer) -> Outcome {
     match answer.status {
         200..=299 => Outcome::Delivered,
         status => Outcome::Status {
             status,
-            location: field(&answer.headers, "location")
+            location: header_value(&answer.headers, "location")
                 .filter(|_| (300..=399).contains(&status))
                 .map(str::to_owned),
         },
@@ -322,37 +334,37 @@ fn outcome_of_answer(answer: &Answer) -> Outcome {
 }
 
 /// Keeps what there is room for; whether all of it was.
-fn take(answer: &mut Answer, chunk: &Bytes) -> bool {
+fn append_capped(answer: &mut Answer, chunk: &Bytes) -> bool {
     let room = RESPONSE_BODY_MAX_BYTES - answer.body.len();
     answer.body.extend(chunk.iter().take(room));
     answer.truncated = chunk.len() > room;
     !answer.truncated
 }
 
-fn field<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+fn header_value<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     let found = headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
     found.map(|(_, value)| value.as_str())
 }
 
 /// `Transfer-Encoding` outdoes `Content-Length` (RFC 9112, 6.3).
-fn announced_length(headers: &[(String, String)]) -> Option<u64> {
-    if field(headers, "transfer-encoding").is_some() {
+fn declared_length(headers: &[(String, String)]) -> Option<u64> {
+    if header_value(headers, "transfer-encoding").is_some() {
         return None;
     }
-    field(headers, "content-length")?.parse().ok()
+    header_value(headers, "content-length")?.parse().ok()
 }
 
 fn body_problem(error: &PayloadError) -> String {
     let detail = match error {
-        PayloadError::Incomplete(Some(error)) | PayloadError::Io(error) => without_number(error),
+        PayloadError::Incomplete(Some(error)) | PayloadError::Io(error) => without_os_code(error),
         other => other.to_string(),
     };
     format!("The body of the answer broke off: {detail}.")
 }
 
 fn tls_outcome(error: &io::Error) -> Option<Outcome> {
-    let rustls::Error::InvalidCertificate(problem) = inner::<rustls::Error>(error)? else {
-        return inner::<rustls::Error>(error).map(|e| Outcome::Tls(e.to_string()));
+    let rustls::Error::InvalidCertificate(problem) = inner_error::<rustls::Error>(error)? else {
+        return inner_error::<rustls::Error>(error).map(|e| Outcome::Tls(e.to_string()));
     };
     let at = |time: &rustls::pki_types::UnixTime| {
         let seconds = i64::try_from(time.as_secs()).ok();
@@ -381,11 +393,11 @@ fn tls_outcome(error: &io::Error) -> Option<Outcome> {
     }))
 }
 
-fn inner<E: std::error::Error + 'static>(error: &io::Error) -> Option<&E> {
+fn inner_error<E: std::error::Error + 'static>(error: &io::Error) -> Option<&E> {
     error.get_ref()?.downcast_ref()
 }
 
-fn is_closed(error: &io::Error) -> bool {
+fn is_connection_closed(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(
         error.kind(),
@@ -399,7 +411,7 @@ fn is_closed(error: &io::Error) -> bool {
 }
 
 /// Without the number that says the same to a machine.
-fn without_number(error: &io::Error) -> String {
+fn without_os_code(error: &io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error ") {
         Some((text, _)) => text.to_owned(),

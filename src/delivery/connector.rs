@@ -16,16 +16,16 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
-use super::http_stream::{Progress, Stream, Transport};
+use super::http_stream::{ExchangeProgress, HttpStream, Transport};
 use crate::domain::egress_policy::{EgressPolicy, Refusal, known_addresses};
 use crate::domain::endpoint_url::{EndpointUrl, Host, Scheme};
 
 /// How long a name is looked up before its URL is saved.
-const LOOK_UP_BEFORE_SAVE: Duration = Duration::from_secs(1);
+const RESOLVE_TIMEOUT_ON_SAVE: Duration = Duration::from_secs(1);
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectFailure {
+pub enum ConnectError {
     #[error(transparent)]
     NotAllowed(#[from] Refusal),
     #[error("the name has no address")]
@@ -39,7 +39,7 @@ pub enum ConnectFailure {
 }
 
 /// The addresses of a URL's host. `localhost` and addresses are never looked up.
-pub async fn look_up(url: &EndpointUrl) -> io::Result<Vec<SocketAddr>> {
+pub async fn resolve(url: &EndpointUrl) -> io::Result<Vec<SocketAddr>> {
     match known_addresses(url) {
         Some(addresses) => Ok(addresses),
         None => Ok(tokio::net::lookup_host((url.host_text(), url.port()))
@@ -52,7 +52,7 @@ pub async fn look_up(url: &EndpointUrl) -> io::Result<Vec<SocketAddr>> {
 /// its address later, and is checked then.
 pub async fn check_before_save(policy: &EgressPolicy, url: &EndpointUrl) -> Result<(), Refusal> {
     policy.check_url(url)?;
-    match timeout(LOOK_UP_BEFORE_SAVE, look_up(url)).await {
+    match timeout(RESOLVE_TIMEOUT_ON_SAVE, resolve(url)).await {
         Ok(Ok(addresses)) => policy.check_addresses(url, &addresses),
         Ok(Err(_)) | Err(_) => Ok(()),
     }
@@ -64,43 +64,43 @@ pub async fn connect(
     url: &EndpointUrl,
     policy: &EgressPolicy,
     tls: &Arc<ClientConfig>,
-    progress: &Progress,
-) -> Result<Stream, ConnectFailure> {
-    progress.begin_fresh();
+    progress: &ExchangeProgress,
+) -> Result<HttpStream, ConnectError> {
+    progress.start_connection();
     // Before the look-up, which would tell a resolver of a name that must not be called anyway.
     policy.check_url(url)?;
     let started = Instant::now();
-    let addresses = look_up(url).await;
+    let addresses = resolve(url).await;
     if known_addresses(url).is_none() {
-        progress.time(|t| t.dns = Some(started.elapsed()));
+        progress.record_timing(|t| t.dns = Some(started.elapsed()));
     }
-    let addresses = addresses.map_err(look_up_failure)?;
+    let addresses = addresses.map_err(dns_error)?;
     policy.check_addresses(url, &addresses)?;
 
     let started = Instant::now();
     let tcp = connect_tcp(&addresses, progress.deadline()).await?;
-    progress.time(|t| t.connect = Some(started.elapsed()));
+    progress.record_timing(|t| t.connect = Some(started.elapsed()));
     progress.set_connected();
     // A request is one write and its answer is waited for: there is nothing to gather.
-    tcp.set_nodelay(true).map_err(ConnectFailure::Tcp)?;
+    tcp.set_nodelay(true).map_err(ConnectError::Tcp)?;
 
     let transport = match url.scheme() {
         Scheme::Http => Transport::Plain(tcp),
         Scheme::Https => {
             let started = Instant::now();
-            let name = server_name(url).map_err(ConnectFailure::Tls)?;
+            let name = server_name(url).map_err(ConnectError::Tls)?;
             let stream = TlsConnector::from(Arc::clone(tls)).connect(name, tcp).await;
-            progress.time(|t| t.tls = Some(started.elapsed()));
-            Transport::Tls(Box::new(stream.map_err(ConnectFailure::Tls)?))
+            progress.record_timing(|t| t.tls = Some(started.elapsed()));
+            Transport::Tls(Box::new(stream.map_err(ConnectError::Tls)?))
         }
     };
-    Ok(Stream::new(transport))
+    Ok(HttpStream::new(transport))
 }
 
 async fn connect_tcp(
     addresses: &[SocketAddr],
     deadline: Instant,
-) -> Result<TcpStream, ConnectFailure> {
+) -> Result<TcpStream, ConnectError> {
     let mut failure: Option<io::Error> = None;
     for (index, address) in addresses.iter().enumerate() {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -116,7 +116,7 @@ async fn connect_tcp(
             _ => failure = Some(error),
         }
     }
-    Err(failure.map_or(ConnectFailure::NameNotFound, ConnectFailure::Tcp))
+    Err(failure.map_or(ConnectError::NameNotFound, ConnectError::Tcp))
 }
 
 fn is_unreachable(error: &io::Error) -> bool {
@@ -135,7 +135,7 @@ fn server_name(url: &EndpointUrl) -> io::Result<ServerName<'static>> {
 }
 
 /// `getaddrinfo` tells by its text alone whether there is no such name or no answer.
-fn look_up_failure(error: io::Error) -> ConnectFailure {
+fn dns_error(error: io::Error) -> ConnectError {
     const NOT_FOUND: [&str; 5] = [
         "Name or service not known",
         "No address associated with",
@@ -145,10 +145,10 @@ fn look_up_failure(error: io::Error) -> ConnectFailure {
     ];
     let text = error.to_string();
     if NOT_FOUND.iter().any(|phrase| text.contains(phrase)) {
-        ConnectFailure::NameNotFound
+        ConnectError::NameNotFound
     } else {
         let detail = text.rsplit(": ").next().unwrap_or(&text);
-        ConnectFailure::NameLookup(detail.to_owned())
+        ConnectError::NameLookup(detail.to_owned())
     }
 }
 
@@ -173,9 +173,9 @@ pub fn tls_config(ca_files: &[PathBuf]) -> Result<ClientConfig, TlsConfigError> 
         };
         let mut found = false;
         for certificate in
-            CertificateDer::pem_file_iter(path).map_err(|e| error(pem_problem(&e)))?
+            CertificateDer::pem_file_iter(path).map_err(|e| error(pem_error_message(&e)))?
         {
-            let certificate = certificate.map_err(|e| error(pem_problem(&e)))?;
+            let certificate = certificate.map_err(|e| error(pem_error_message(&e)))?;
             roots
                 .add(certificate)
                 .map_err(|e| error(format!("it holds a certificate that cannot be used ({e})")))?;
@@ -194,7 +194,7 @@ pub fn tls_config(ca_files: &[PathBuf]) -> Result<ClientConfig, TlsConfigError> 
     Ok(config)
 }
 
-fn pem_problem(error: &rustls::pki_types::pem::Error) -> String {
+fn pem_error_message(error: &rustls::pki_types::pem::Error) -> String {
     match error {
         rustls::pki_types::pem::Error::Io(error) => format!("it cannot be read ({error})"),
         other => format!("it is not valid PEM ({other})"),
@@ -209,7 +209,7 @@ mod tests {
     fn a_name_that_does_not_exist_is_told_from_a_look_up_that_failed() {
         let said = |detail: &str| {
             let text = format!("failed to lookup address information: {detail}");
-            look_up_failure(io::Error::other(text))
+            dns_error(io::Error::other(text))
         };
         for detail in [
             "Name or service not known",
@@ -218,11 +218,11 @@ mod tests {
             "nodename nor servname provided, or not known",
         ] {
             let failure = said(detail);
-            assert!(matches!(failure, ConnectFailure::NameNotFound), "{detail}");
+            assert!(matches!(failure, ConnectError::NameNotFound), "{detail}");
         }
         let failure = said("Temporary failure in name resolution");
         assert!(
-            matches!(&failure, ConnectFailure::NameLookup(d) if d == "Temporary failure in name resolution"),
+            matches!(&failure, ConnectError::NameLookup(d) if d == "Temporary failure in name resolution"),
             "{failure:?}"
         );
     }
@@ -231,7 +231,7 @@ mod tests {
     async fn localhost_and_addresses_are_never_looked_up() {
         let addresses = async |text: &str| {
             let url = EndpointUrl::parse(text).unwrap();
-            let found = look_up(&url).await.unwrap();
+            let found = resolve(&url).await.unwrap();
             found.iter().map(SocketAddr::to_string).collect::<Vec<_>>()
         };
         let localhost = ["127.0.0.1:3000", "[::1]:3000"];
@@ -254,9 +254,9 @@ mod tests {
         assert_eq!(stream.peer_addr().unwrap(), good);
         let failure = connect_tcp(&[closed, closed], deadline).await.unwrap_err();
         assert!(
-            matches!(&failure, ConnectFailure::Tcp(e) if e.kind() == io::ErrorKind::ConnectionRefused)
+            matches!(&failure, ConnectError::Tcp(e) if e.kind() == io::ErrorKind::ConnectionRefused)
         );
         let nothing = connect_tcp(&[], deadline).await.unwrap_err();
-        assert!(matches!(nothing, ConnectFailure::NameNotFound));
+        assert!(matches!(nothing, ConnectError::NameNotFound));
     }
 }

@@ -1,6 +1,6 @@
 //! The delivery loop: read what is due, send it, record what came of it.
 //!
-//! Reading, sending and recording go on beside each other, each as a piece of work whose end is an [`Event`]; the loop
+//! Reading, sending and recording go on beside each other, each as a piece of work whose end is an [`Completion`]; the loop
 //! itself never waits for one of them. Attempts that end while others are being recorded share the next commit.
 
 use std::collections::HashMap;
@@ -15,9 +15,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::attempt::attempt;
-use super::client::Sender;
-use super::endpoint_queue::{IDLE, Lane};
-use super::{Command, Settings};
+use super::client::HttpSender;
+use super::endpoint_queue::{EndpointQueue, IDLE_TIMEOUT};
+use super::{Command, DeliverySettings};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::delivery::Outcome;
 use crate::domain::id::WebhookId;
@@ -25,40 +25,40 @@ use crate::domain::retry::Schedule;
 use crate::store::{Attempted, Due, Finished, Store, StoreError};
 
 /// How many attempts all webhooks together may have in flight; each has its first slot beyond that.
-const SLOTS: usize = 512;
+const IN_FLIGHT_MAX: usize = 512;
 /// How many attempts may wait to be recorded, until nothing more is sent.
-const UNRECORDED: usize = 1024;
+const UNRECORDED_MAX: usize = 1024;
 /// How many attempts are recorded at once, so that nobody else's write waits long for them.
-const RECORDED_AT_ONCE: usize = 128;
+const RECORD_BATCH_MAX: usize = 128;
 /// How long to wait before reading or storing is tried again after it failed.
-const STORE_RETRY: Duration = Duration::from_secs(1);
+const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-pub(super) struct Worker {
+pub(super) struct Dispatcher {
     store: Store,
     clock: Clock,
-    sender: Sender,
+    sender: HttpSender,
     schedule: Schedule,
-    lanes: HashMap<WebhookId, Lane>,
-    work: FuturesUnordered<LocalBoxFuture<'static, Event>>,
+    queues: HashMap<WebhookId, EndpointQueue>,
+    tasks: FuturesUnordered<LocalBoxFuture<'static, Completion>>,
     /// Attempts that are over and wait to be recorded.
-    ended: Vec<Attempted>,
+    unrecorded: Vec<Attempted>,
     /// Endpoints that are known to answer are read by themselves, and first: however many others there are, they take no
     /// time from these.
-    well: Reading,
-    others: Reading,
-    recording: bool,
+    healthy: ReadState,
+    unproven: ReadState,
+    is_recording: bool,
     /// Outcomes could not be stored and are tried again. Nothing new is sent meanwhile: it could not be stored either,
     /// and would be sent again and again.
-    unstored: bool,
+    is_recording_stalled: bool,
     /// When to look if nothing else happens.
-    next: Option<Timestamp>,
+    next_read_at: Option<Timestamp>,
     /// Of the outbox as it was read last.
     generation: u64,
 }
 
 /// The end of a piece of work.
-enum Event {
-    Read(Group, Vec<WebhookId>, Result<Due, StoreError>),
+enum Completion {
+    Read(HealthGroup, Vec<WebhookId>, Result<Due, StoreError>),
     Attempted(Box<Attempted>),
     Recorded(
         Arc<Vec<Attempted>>,
@@ -70,39 +70,39 @@ enum Event {
 
 /// Which webhooks are read together.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Group {
-    Well,
-    Others,
+enum HealthGroup {
+    Healthy,
+    Unproven,
 }
 
 /// How the reading of a group stands.
 #[derive(Default)]
-struct Reading {
+struct ReadState {
     /// The outbox has to be looked at.
-    look: bool,
+    is_requested: bool,
     /// Only after the other group has been.
-    waits: bool,
-    running: bool,
+    is_deferred: bool,
+    is_running: bool,
 }
 
-impl Worker {
-    pub(super) fn new(store: Store, clock: Clock, settings: Settings) -> Self {
+impl Dispatcher {
+    pub(super) fn new(store: Store, clock: Clock, settings: DeliverySettings) -> Self {
         Self {
             store,
             clock,
-            sender: Sender::new(settings.tls, settings.policy, settings.timeout),
+            sender: HttpSender::new(settings.tls, settings.policy, settings.timeout),
             schedule: settings.schedule,
-            lanes: HashMap::new(),
-            work: FuturesUnordered::new(),
-            ended: Vec::new(),
-            well: Reading::default(),
-            others: Reading {
-                look: true,
-                ..Reading::default()
+            queues: HashMap::new(),
+            tasks: FuturesUnordered::new(),
+            unrecorded: Vec::new(),
+            healthy: ReadState::default(),
+            unproven: ReadState {
+                is_requested: true,
+                ..ReadState::default()
             },
-            recording: false,
-            unstored: false,
-            next: None,
+            is_recording: false,
+            is_recording_stalled: false,
+            next_read_at: None,
             generation: 0,
         }
     }
@@ -114,42 +114,44 @@ impl Worker {
         let mut stopping = false;
         loop {
             if stopping {
-                self.lanes.values_mut().for_each(Lane::forget_ready);
+                self.queues
+                    .values_mut()
+                    .for_each(EndpointQueue::clear_ready);
             } else {
-                self.send();
-                self.read(Group::Well);
-                self.read(Group::Others);
+                self.start_attempts();
+                self.start_read(HealthGroup::Healthy);
+                self.start_read(HealthGroup::Unproven);
             }
-            self.record();
-            if stopping && self.work.is_empty() {
+            self.start_recording();
+            if stopping && self.tasks.is_empty() {
                 return;
             }
             // A wake-up that comes before this line is kept by the `Notify`: none is lost.
             tokio::select! {
-                () = wake.notified(), if !stopping => self.look(),
-                () = self.clock.sleep_until_some(self.next), if !stopping => {
-                    self.next = None;
-                    self.look();
+                () = wake.notified(), if !stopping => self.schedule_read(),
+                () = self.clock.sleep_until_some(self.next_read_at), if !stopping => {
+                    self.next_read_at = None;
+                    self.schedule_read();
                 }
-                Some(event) = self.work.next() => {
-                    self.take(event);
-                    while let Some(Some(event)) = self.work.next().now_or_never() {
-                        self.take(event);
+                Some(completion) = self.tasks.next() => {
+                    self.handle(completion);
+                    while let Some(Some(completion)) = self.tasks.next().now_or_never() {
+                        self.handle(completion);
                     }
                 }
-                _ = idle.tick(), if !self.lanes.is_empty() => self.lanes.retain(|_, lane| !lane.is_idle()),
+                _ = idle.tick(), if !self.queues.is_empty() => self.queues.retain(|_, queue| !queue.is_idle()),
                 command = commands.recv() => match command {
-                    Some(Command::Send { url, request, answer }) => {
+                    Some(Command::Send { url, request, reply }) => {
                         let endpoint = self.sender.endpoint(&url);
-                        self.work.push(Box::pin(async move {
+                        self.tasks.push(Box::pin(async move {
                             // Who asked may have gone away; the request was sent all the same.
-                            let _ = answer.send(endpoint.attempt(&request).await);
-                            Event::Other
+                            let _ = reply.send(endpoint.attempt(&request).await);
+                            Completion::Other
                         }));
                     }
-                    Some(Command::Ping(answer)) => {
+                    Some(Command::CheckHealth(reply)) => {
                         // While outcomes cannot be stored nothing is sent: the loop does not do its work.
-                        let _ = answer.send(!self.unstored);
+                        let _ = reply.send(!self.is_recording_stalled);
                     }
                     Some(Command::Stop) | None => stopping = true,
                 },
@@ -158,30 +160,32 @@ impl Worker {
     }
 
     /// Sends what was read and has a slot.
-    fn send(&mut self) {
-        if self.unstored || self.ended.len() >= UNRECORDED {
+    fn start_attempts(&mut self) {
+        if self.is_recording_stalled || self.unrecorded.len() >= UNRECORDED_MAX {
             return;
         }
         if self.store.outbox_generation() != self.generation {
-            self.forget_ready();
+            self.discard_read_ahead();
             return;
         }
-        let mut free = SLOTS.saturating_sub(self.lanes.values().map(Lane::slots).sum());
+        let mut free = IN_FLIGHT_MAX
+            .saturating_sub(self.queues.values().map(EndpointQueue::slots_in_use).sum());
         // Connecting to an endpoint that does not answer takes time from those that do.
-        let (well, others): (Vec<_>, Vec<_>) = self.lanes.values_mut().partition(|l| l.is_well());
-        for lane in well.into_iter().chain(others) {
-            while let Some((due, target, endpoint)) = lane.take(free) {
+        let (healthy, unproven): (Vec<_>, Vec<_>) =
+            self.queues.values_mut().partition(|l| l.is_healthy());
+        for queue in healthy.into_iter().chain(unproven) {
+            while let Some((due, target, endpoint)) = queue.next_attempt(free) {
                 free = free.saturating_sub(1);
                 let id = due.id.clone();
                 let sent = attempt(self.clock.clone(), endpoint, target, due);
                 // A panic is our own fault, and must not end the loop for all: the delivery keeps its slot, and is
                 // sent again after the next start.
-                self.work.push(Box::pin(async move {
+                self.tasks.push(Box::pin(async move {
                     match AssertUnwindSafe(sent).catch_unwind().await {
-                        Ok(attempted) => Event::Attempted(Box::new(attempted)),
+                        Ok(attempted) => Completion::Attempted(Box::new(attempted)),
                         Err(_) => {
                             tracing::error!(delivery = %id, "an attempt panicked");
-                            Event::Other
+                            Completion::Other
                         }
                     }
                 }));
@@ -190,129 +194,137 @@ impl Worker {
     }
 
     /// Looks for what is due in a group, if there is a reason to.
-    fn read(&mut self, group: Group) {
-        let is_of = |lane: &Lane| lane.is_well() == (group == Group::Well);
-        let runs_dry = self
-            .lanes
+    fn start_read(&mut self, group: HealthGroup) {
+        let is_of = |queue: &EndpointQueue| queue.is_healthy() == (group == HealthGroup::Healthy);
+        let needs_refill = self
+            .queues
             .values()
-            .any(|lane| is_of(lane) && lane.runs_dry());
+            .any(|queue| is_of(queue) && queue.needs_refill());
         let reading = match group {
-            Group::Well => &mut self.well,
-            Group::Others => &mut self.others,
+            HealthGroup::Healthy => &mut self.healthy,
+            HealthGroup::Unproven => &mut self.unproven,
         };
-        let wanted = reading.look || runs_dry;
-        if self.unstored || reading.running || reading.waits || !wanted {
+        let wanted = reading.is_requested || needs_refill;
+        if self.is_recording_stalled || reading.is_running || reading.is_deferred || !wanted {
             return;
         }
-        reading.look = false;
+        reading.is_requested = false;
         // Those of which nothing is known yet are others.
-        let usual = (group == Group::Others).then(Lane::usual);
+        let default_request = (group == HealthGroup::Unproven).then(EndpointQueue::default_request);
         let mut asked = Vec::new();
         let mut wanted = HashMap::new();
-        for (id, lane) in &mut self.lanes {
-            let want = lane.wanted(is_of(lane));
+        for (id, queue) in &mut self.queues {
+            let want = queue.batch_request(is_of(queue));
             if want.more > 0 {
                 asked.push(id.clone());
             }
             wanted.insert(id.clone(), want);
         }
-        if usual.is_none() && asked.is_empty() {
-            self.others.waits = false;
+        if default_request.is_none() && asked.is_empty() {
+            self.unproven.is_deferred = false;
             return;
         }
-        reading.running = true;
+        reading.is_running = true;
         let (store, now) = (self.store.clone(), self.clock.now());
-        self.work.push(Box::pin(async move {
-            let due = store.due_deliveries(now, wanted, usual).await;
-            Event::Read(group, asked, due)
+        self.tasks.push(Box::pin(async move {
+            let due = store.due_deliveries(now, wanted, default_request).await;
+            Completion::Read(group, asked, due)
         }));
     }
 
     /// Records what has ended since the last time.
-    fn record(&mut self) {
-        if self.recording || self.ended.is_empty() {
+    fn start_recording(&mut self) {
+        if self.is_recording || self.unrecorded.is_empty() {
             return;
         }
-        let count = self.ended.len().min(RECORDED_AT_ONCE);
-        let batch = Arc::new(self.ended.drain(..count).collect());
+        let count = self.unrecorded.len().min(RECORD_BATCH_MAX);
+        let batch = Arc::new(self.unrecorded.drain(..count).collect());
         self.record_batch(batch, Duration::ZERO);
     }
 
     fn record_batch(&mut self, batch: Arc<Vec<Attempted>>, after: Duration) {
-        self.recording = true;
+        self.is_recording = true;
         let (store, schedule) = (self.store.clone(), self.schedule.clone());
-        self.work.push(Box::pin(async move {
+        self.tasks.push(Box::pin(async move {
             tokio::time::sleep(after).await;
             let recorded = store.record_attempts(batch.clone(), schedule).await;
-            Event::Recorded(batch, recorded)
+            Completion::Recorded(batch, recorded)
         }));
     }
 
-    fn take(&mut self, event: Event) {
-        match event {
-            Event::Read(group, asked, due) => self.has_read(group, &asked, due),
-            Event::Attempted(attempted) => {
-                if let Some(lane) = self.lanes.get_mut(&attempted.webhook) {
-                    let (attempt, was_well) = (&attempted.attempt, lane.is_well());
+    fn handle(&mut self, completion: Completion) {
+        match completion {
+            Completion::Read(group, asked, due) => self.read_finished(group, &asked, due),
+            Completion::Attempted(attempted) => {
+                if let Some(queue) = self.queues.get_mut(&attempted.webhook) {
+                    let (attempt, was_healthy) = (&attempted.attempt, queue.is_healthy());
                     if attempt.is_success() {
-                        lane.succeeded();
+                        queue.attempt_succeeded();
                     } else {
                         let timed_out = matches!(attempt.result.outcome, Outcome::Timeout { .. });
-                        lane.failed(timed_out, attempt.hold_until.is_some());
+                        queue.attempt_failed(timed_out, attempt.hold_until.is_some());
                     }
-                    if lane.is_well() != was_well {
+                    if queue.is_healthy() != was_healthy {
                         // Its group may have been read without it, and the one it leaves may be from now on.
-                        self.look();
+                        self.schedule_read();
                     }
                 }
-                self.ended.push(*attempted);
+                self.unrecorded.push(*attempted);
             }
-            Event::Recorded(batch, recorded) => self.has_recorded(batch, recorded),
-            Event::Other => {}
+            Completion::Recorded(batch, recorded) => self.recording_finished(batch, recorded),
+            Completion::Other => {}
         }
     }
 
-    fn has_read(&mut self, group: Group, asked: &[WebhookId], due: Result<Due, StoreError>) {
+    fn read_finished(
+        &mut self,
+        group: HealthGroup,
+        asked: &[WebhookId],
+        due: Result<Due, StoreError>,
+    ) {
         match group {
-            Group::Well => (self.well.running, self.others.waits) = (false, false),
-            Group::Others => self.others.running = false,
+            HealthGroup::Healthy => {
+                (self.healthy.is_running, self.unproven.is_deferred) = (false, false)
+            }
+            HealthGroup::Unproven => self.unproven.is_running = false,
         }
         for webhook in asked {
-            if let Some(lane) = self.lanes.get_mut(webhook) {
-                lane.was_read();
+            if let Some(queue) = self.queues.get_mut(webhook) {
+                queue.read_finished();
             }
         }
         match due {
             // Another read knows of later changes.
-            Ok(due) if due.generation < self.generation => self.look(),
+            Ok(due) if due.generation < self.generation => self.schedule_read(),
             Ok(due) => {
                 if due.generation > self.generation {
-                    self.forget_ready();
+                    self.discard_read_ahead();
                     self.generation = due.generation;
                 }
-                self.look_at(due.next);
+                self.schedule_read_at(due.next);
                 for at in due.webhooks {
                     let webhook = at.webhook.clone();
-                    if let Some(lane) = self.lanes.get_mut(&webhook) {
-                        lane.refill(at, due.generation, &self.sender);
-                    } else if let Some(lane) = Lane::new(at, due.generation, &self.sender) {
-                        self.lanes.insert(webhook, lane);
+                    if let Some(queue) = self.queues.get_mut(&webhook) {
+                        queue.refill(at, due.generation, &self.sender);
+                    } else if let Some(queue) = EndpointQueue::new(at, due.generation, &self.sender)
+                    {
+                        self.queues.insert(webhook, queue);
                     }
                 }
             }
             Err(error) => {
                 tracing::error!(%error, "what is due could not be read");
-                self.look_at(Some(self.clock.now().plus(STORE_RETRY)));
+                self.schedule_read_at(Some(self.clock.now().plus(STORE_RETRY_DELAY)));
             }
         }
     }
 
-    fn has_recorded(
+    fn recording_finished(
         &mut self,
         batch: Arc<Vec<Attempted>>,
         recorded: Result<Vec<Option<Finished>>, StoreError>,
     ) {
-        self.recording = false;
+        self.is_recording = false;
         let finished = match recorded {
             Ok(finished) => finished,
             Err(StoreError::Closed) => {
@@ -322,23 +334,23 @@ impl Worker {
             }
             // Any other fault may pass; until then the rows are due, and would be sent again.
             Err(error) => {
-                if !self.unstored {
+                if !self.is_recording_stalled {
                     tracing::error!(%error, "an attempt cannot be stored; nothing is sent until it is");
                 }
-                self.unstored = true;
-                return self.record_batch(batch, STORE_RETRY);
+                self.is_recording_stalled = true;
+                return self.record_batch(batch, STORE_RETRY_DELAY);
             }
         };
-        if self.unstored {
-            self.look();
+        if self.is_recording_stalled {
+            self.schedule_read();
         }
-        self.unstored = false;
+        self.is_recording_stalled = false;
         for (attempted, finished) in batch.iter().zip(finished) {
             let attempt = &attempted.attempt;
-            let Some(lane) = self.lanes.get_mut(&attempted.webhook) else {
+            let Some(queue) = self.queues.get_mut(&attempted.webhook) else {
                 continue;
             };
-            lane.recorded(
+            queue.attempt_recorded(
                 &attempted.delivery,
                 !attempt.is_success(),
                 attempt.hold_until.is_some(),
@@ -349,37 +361,39 @@ impl Worker {
             };
             tracing::debug!(
                 webhook = %attempted.webhook,
-                host = lane.host(),
+                host = queue.host(),
                 delivery = %attempted.delivery,
                 state = finished.state.as_str(),
                 code = attempt.result.outcome.code(),
                 ms = attempt.result.duration.as_millis(),
                 "attempt"
             );
-            self.look_at(finished.due_at);
+            self.schedule_read_at(finished.due_at);
         }
     }
 
     /// Forgets what was read and not sent: it may be canceled, or have changed.
-    fn forget_ready(&mut self) {
-        self.lanes.values_mut().for_each(Lane::forget_ready);
-        self.look();
+    fn discard_read_ahead(&mut self) {
+        self.queues
+            .values_mut()
+            .for_each(EndpointQueue::clear_ready);
+        self.schedule_read();
     }
 
     /// Looks at the outbox as soon as may be: at others' deliveries when those of the well ones go out.
-    fn look(&mut self) {
-        (self.well.look, self.others.look) = (true, true);
-        self.others.waits = true;
+    fn schedule_read(&mut self) {
+        (self.healthy.is_requested, self.unproven.is_requested) = (true, true);
+        self.unproven.is_deferred = true;
     }
 
     /// Looks at the outbox then, or before.
-    fn look_at(&mut self, time: Option<Timestamp>) {
-        self.next = self.next.into_iter().chain(time).min();
+    fn schedule_read_at(&mut self, time: Option<Timestamp>) {
+        self.next_read_at = self.next_read_at.into_iter().chain(time).min();
     }
 }
 
 fn idle_timer() -> Interval {
-    let mut timer = tokio::time::interval(IDLE);
+    let mut timer = tokio::time::interval(IDLE_TIMEOUT);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     timer
 }

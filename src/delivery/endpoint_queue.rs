@@ -10,104 +10,104 @@ use std::time::{Duration, Instant};
 
 use ulid::Ulid;
 
-use super::client::{Endpoint, Sender};
+use super::client::{EndpointClient, HttpSender};
 use crate::domain::id::DeliveryId;
 use crate::store::{DueAt, DueDelivery, Target, Wanted};
 
 /// How many attempts a webhook may have in flight.
-const SLOTS: usize = 16;
+const SLOTS_MAX: usize = 16;
 /// One of which nothing is known begins with these, and gets one more with each success: if it hangs, each slot is held
 /// for the whole timeout, and costs the others time.
-const SLOTS_AT_FIRST: usize = 2;
+const SLOTS_INITIAL: usize = 2;
 /// After a timeout it begins again.
-const SLOTS_WHEN_SLOW: usize = 1;
+const SLOTS_AFTER_TIMEOUT: usize = 1;
 /// How many deliveries are read ahead, so that the outbox is not asked for each.
-const AHEAD: usize = 64;
+const READ_AHEAD: usize = 64;
 /// A client that was not used for this long is dropped, and with it sockets that the endpoint has closed.
-pub(super) const IDLE: Duration = Duration::from_secs(6);
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(6);
 
-pub(super) struct Lane {
+pub(super) struct EndpointQueue {
     target: Rc<Target>,
     /// Of the outbox, when the target was read.
-    generation: u64,
-    endpoint: Rc<Endpoint>,
-    used: Instant,
+    target_generation: u64,
+    client: Rc<EndpointClient>,
+    last_used: Instant,
     ready: VecDeque<DueDelivery>,
     /// More is due than was read.
-    more: bool,
+    has_more: bool,
     taken: HashSet<Ulid>,
-    slots: usize,
-    most_slots: usize,
+    slots_in_use: usize,
+    concurrency_limit: usize,
     /// The last attempt succeeded.
-    well: bool,
+    is_healthy: bool,
     /// It is being read.
-    read: bool,
+    is_reading: bool,
     /// Attempts whose answer asked for a hold, not recorded yet: nothing is sent meanwhile.
-    holds: usize,
+    unrecorded_holds: usize,
 }
 
-impl Lane {
+impl EndpointQueue {
     /// `None`: the target was not read, as it was known to one that has ended since.
-    pub(super) fn new(due: DueAt, generation: u64, sender: &Sender) -> Option<Self> {
+    pub(super) fn new(due: DueAt, generation: u64, sender: &HttpSender) -> Option<Self> {
         let target = due.target.clone()?;
-        let mut lane = Self {
-            endpoint: Rc::new(sender.endpoint(&target.url)),
+        let mut queue = Self {
+            client: Rc::new(sender.endpoint(&target.url)),
             target: Rc::new(target),
-            generation,
-            used: Instant::now(),
+            target_generation: generation,
+            last_used: Instant::now(),
             ready: VecDeque::new(),
-            more: false,
+            has_more: false,
             taken: HashSet::new(),
-            slots: 0,
-            most_slots: SLOTS_AT_FIRST,
-            well: false,
-            read: false,
-            holds: 0,
+            slots_in_use: 0,
+            concurrency_limit: SLOTS_INITIAL,
+            is_healthy: false,
+            is_reading: false,
+            unrecorded_holds: 0,
         };
-        lane.refill(due, generation, sender);
-        Some(lane)
+        queue.refill(due, generation, sender);
+        Some(queue)
     }
 
     /// What a webhook of which nothing is known wants.
-    pub(super) fn usual() -> Wanted {
+    pub(super) fn default_request() -> Wanted {
         Wanted {
-            more: AHEAD,
+            more: READ_AHEAD,
             ..Wanted::default()
         }
     }
 
     /// What it wants, if it is to be read now and is not being read already.
-    pub(super) fn wanted(&mut self, now: bool) -> Wanted {
-        if !now || self.read {
-            self.more |= now;
+    pub(super) fn batch_request(&mut self, now: bool) -> Wanted {
+        if !now || self.is_reading {
+            self.has_more |= now;
             return Wanted::default();
         }
-        let more = self.ahead().saturating_sub(self.ready.len());
+        let more = self.read_ahead().saturating_sub(self.ready.len());
         // What is not asked for now may be there later.
-        self.more |= more == 0;
-        self.read = more > 0;
+        self.has_more |= more == 0;
+        self.is_reading = more > 0;
         Wanted {
             taken: self.taken.clone(),
             more,
-            has_target: Some(self.generation),
+            has_target: Some(self.target_generation),
         }
     }
 
     /// The read that it was part of is over.
-    pub(super) fn was_read(&mut self) {
-        self.read = false;
+    pub(super) fn read_finished(&mut self) {
+        self.is_reading = false;
     }
 
     /// Takes what was read; connections go on unless the address has changed.
-    pub(super) fn refill(&mut self, due: DueAt, generation: u64, sender: &Sender) {
+    pub(super) fn refill(&mut self, due: DueAt, generation: u64, sender: &HttpSender) {
         if let Some(target) = due.target {
             if target.url.as_str() != self.target.url.as_str() {
-                self.endpoint = Rc::new(sender.endpoint(&target.url));
+                self.client = Rc::new(sender.endpoint(&target.url));
             }
             self.target = Rc::new(target);
-            self.generation = generation;
+            self.target_generation = generation;
         }
-        self.more = due.more;
+        self.has_more = due.more;
         for delivery in due.deliveries {
             if self.taken.insert(delivery.id.ulid()) {
                 self.ready.push_back(delivery);
@@ -116,77 +116,81 @@ impl Lane {
     }
 
     /// Forgets what was read and not sent: it may be canceled, or have changed.
-    pub(super) fn forget_ready(&mut self) {
+    pub(super) fn clear_ready(&mut self) {
         for delivery in self.ready.drain(..) {
             self.taken.remove(&delivery.id.ulid());
         }
-        self.more = false;
+        self.has_more = false;
     }
 
     /// Whether the outbox has more than what was read, and it is nearly used up.
-    pub(super) fn runs_dry(&self) -> bool {
-        self.more && !self.read && self.ready.len() < self.most_slots
+    pub(super) fn needs_refill(&self) -> bool {
+        self.has_more && !self.is_reading && self.ready.len() < self.concurrency_limit
     }
 
     /// How many deliveries are read ahead.
-    fn ahead(&self) -> usize {
-        if self.most_slots == SLOTS_WHEN_SLOW {
-            SLOTS_WHEN_SLOW
+    fn read_ahead(&self) -> usize {
+        if self.concurrency_limit == SLOTS_AFTER_TIMEOUT {
+            SLOTS_AFTER_TIMEOUT
         } else {
-            AHEAD
+            READ_AHEAD
         }
     }
 
     /// Whether its endpoint is known to answer: such ones are sent to before those of which nothing is known.
-    pub(super) fn is_well(&self) -> bool {
-        self.well
+    pub(super) fn is_healthy(&self) -> bool {
+        self.is_healthy
     }
 
-    pub(super) fn slots(&self) -> usize {
-        self.slots
+    pub(super) fn slots_in_use(&self) -> usize {
+        self.slots_in_use
     }
 
     /// The next to be sent, if there is a slot for it; `free`: how many there are for all webhooks. The first slot is
     /// always there: nobody is kept waiting by what others have in flight.
-    pub(super) fn take(&mut self, free: usize) -> Option<(DueDelivery, Rc<Target>, Rc<Endpoint>)> {
-        let room = self.slots < self.most_slots && (free > 0 || self.slots == 0);
-        if self.holds > 0 || !room {
+    pub(super) fn next_attempt(
+        &mut self,
+        free: usize,
+    ) -> Option<(DueDelivery, Rc<Target>, Rc<EndpointClient>)> {
+        let room =
+            self.slots_in_use < self.concurrency_limit && (free > 0 || self.slots_in_use == 0);
+        if self.unrecorded_holds > 0 || !room {
             return None;
         }
         let delivery = self.ready.pop_front()?;
-        self.slots += 1;
-        self.used = Instant::now();
-        Some((delivery, self.target.clone(), self.endpoint.clone()))
+        self.slots_in_use += 1;
+        self.last_used = Instant::now();
+        Some((delivery, self.target.clone(), self.client.clone()))
     }
 
     /// An attempt has succeeded; it is taken until it is recorded.
-    pub(super) fn succeeded(&mut self) {
-        self.slots -= 1;
-        self.most_slots = SLOTS.min(self.most_slots + 1);
-        self.well = true;
+    pub(super) fn attempt_succeeded(&mut self) {
+        self.slots_in_use -= 1;
+        self.concurrency_limit = SLOTS_MAX.min(self.concurrency_limit + 1);
+        self.is_healthy = true;
     }
 
     /// An attempt has failed; it keeps its slot until it is recorded.
-    pub(super) fn failed(&mut self, timed_out: bool, asks_for_hold: bool) {
+    pub(super) fn attempt_failed(&mut self, timed_out: bool, asks_for_hold: bool) {
         if timed_out {
-            self.most_slots = SLOTS_WHEN_SLOW;
+            self.concurrency_limit = SLOTS_AFTER_TIMEOUT;
         }
-        self.well = false;
+        self.is_healthy = false;
         if asks_for_hold {
-            self.holds += 1;
-            self.forget_ready();
+            self.unrecorded_holds += 1;
+            self.clear_ready();
         }
     }
 
-    pub(super) fn recorded(
+    pub(super) fn attempt_recorded(
         &mut self,
         delivery: &DeliveryId,
         had_failed: bool,
         asked_for_hold: bool,
     ) {
         self.taken.remove(&delivery.ulid());
-        self.slots -= usize::from(had_failed);
-        self.holds -= usize::from(asked_for_hold);
+        self.slots_in_use -= usize::from(had_failed);
+        self.unrecorded_holds -= usize::from(asked_for_hold);
     }
 
     pub(super) fn host(&self) -> String {
@@ -195,6 +199,6 @@ impl Lane {
 
     /// What is remembered of a webhook goes with its connections: a deleted one is not kept for ever.
     pub(super) fn is_idle(&self) -> bool {
-        self.taken.is_empty() && !self.read && self.used.elapsed() >= IDLE
+        self.taken.is_empty() && !self.is_reading && self.last_used.elapsed() >= IDLE_TIMEOUT
     }
 }

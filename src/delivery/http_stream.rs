@@ -23,31 +23,31 @@ use crate::domain::delivery::Timings;
 
 tokio::task_local! {
     /// The exchange that is under way in this task.
-    pub static PROGRESS: Rc<Progress>;
+    pub static PROGRESS: Rc<ExchangeProgress>;
 }
 
 /// What the connection tells of one exchange: a request and its answer.
 #[derive(Debug)]
-pub struct Progress {
+pub struct ExchangeProgress {
     deadline: Instant,
     fresh: Cell<bool>,
     connected: Cell<bool>,
-    answer_began: Cell<bool>,
+    response_started: Cell<bool>,
     sent_at: Cell<Option<Instant>>,
     timings: Cell<Timings>,
-    fields: RefCell<Vec<(String, String)>>,
+    headers: RefCell<Vec<(String, String)>>,
 }
 
-impl Progress {
+impl ExchangeProgress {
     pub fn new(deadline: Instant) -> Self {
         Self {
             deadline,
             fresh: Cell::default(),
             connected: Cell::default(),
-            answer_began: Cell::default(),
+            response_started: Cell::default(),
             sent_at: Cell::default(),
             timings: Cell::default(),
-            fields: RefCell::default(),
+            headers: RefCell::default(),
         }
     }
 
@@ -62,17 +62,17 @@ impl Progress {
     }
 
     /// Any byte of an answer came, be it an interim one.
-    pub fn answer_began(&self) -> bool {
-        self.answer_began.get()
+    pub fn response_started(&self) -> bool {
+        self.response_started.get()
     }
 
     pub fn timings(&self) -> Timings {
         self.timings.get()
     }
 
-    /// The fields of the final head, in the order and the case in which they came.
-    pub fn take_fields(&self) -> Vec<(String, String)> {
-        self.fields.take()
+    /// The headers of the final head, in the order and the case in which they came.
+    pub fn take_headers(&self) -> Vec<(String, String)> {
+        self.headers.take()
     }
 
     pub fn deadline(&self) -> Instant {
@@ -80,7 +80,7 @@ impl Progress {
     }
 
     /// A connection of its own is being made for this exchange.
-    pub fn begin_fresh(&self) {
+    pub fn start_connection(&self) {
         self.fresh.set(true);
     }
 
@@ -88,7 +88,7 @@ impl Progress {
         self.connected.set(true);
     }
 
-    pub fn time(&self, set: impl FnOnce(&mut Timings)) {
+    pub fn record_timing(&self, set: impl FnOnce(&mut Timings)) {
         let mut timings = self.timings.get();
         set(&mut timings);
         self.timings.set(timings);
@@ -102,7 +102,7 @@ pub enum Transport {
 }
 
 /// A connection, as awc reads and writes it.
-pub struct Stream {
+pub struct HttpStream {
     transport: Transport,
     /// Some between a request's first byte and the end of its answer's head.
     head: Option<HeadReader>,
@@ -110,13 +110,13 @@ pub struct Stream {
     ready: Vec<u8>,
 }
 
-impl fmt::Debug for Stream {
+impl fmt::Debug for HttpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Stream")
+        f.write_str("HttpStream")
     }
 }
 
-impl Stream {
+impl HttpStream {
     pub fn new(transport: Transport) -> Self {
         Self {
             transport,
@@ -125,7 +125,7 @@ impl Stream {
         }
     }
 
-    fn poll_transport(
+    fn poll_read_transport(
         &mut self,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
@@ -141,16 +141,16 @@ impl Stream {
         while self.head.is_some() {
             let mut space = [0; 8192];
             let mut buf = ReadBuf::new(&mut space);
-            ready!(self.poll_transport(cx, &mut buf))?;
+            ready!(self.poll_read_transport(cx, &mut buf))?;
             let Some(head) = &mut self.head else { break };
             if buf.filled().is_empty() {
-                return Poll::Ready(head.closed().map_or(Ok(()), |e| Err(io::Error::other(e))));
+                return Poll::Ready(head.on_eof().map_or(Ok(()), |e| Err(io::Error::other(e))));
             }
-            let _ = PROGRESS.try_with(|p| p.answer_began.set(true));
+            let _ = PROGRESS.try_with(|p| p.response_started.set(true));
             if let Some(head) = head.push(buf.filled()).map_err(io::Error::other)? {
                 let _ = PROGRESS.try_with(|p| {
-                    p.time(|t| t.waiting = p.sent_at.get().map(|sent| sent.elapsed()));
-                    p.fields.replace(head.fields);
+                    p.record_timing(|t| t.waiting = p.sent_at.get().map(|sent| sent.elapsed()));
+                    p.headers.replace(head.headers);
                 });
                 self.ready = head.bytes;
                 self.head = None;
@@ -160,7 +160,7 @@ impl Stream {
     }
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for HttpStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -173,7 +173,7 @@ impl AsyncRead for Stream {
             }
         }
         if self.ready.is_empty() {
-            return self.poll_transport(cx, buf);
+            return self.poll_read_transport(cx, buf);
         }
         let count = buf.remaining().min(self.ready.len());
         buf.put_slice(&self.ready[..count]);
@@ -182,7 +182,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for HttpStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -214,7 +214,7 @@ impl AsyncWrite for Stream {
     }
 }
 
-impl ActixStream for Stream {
+impl ActixStream for HttpStream {
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         match &self.transport {
             Transport::Plain(tcp) => ActixStream::poll_read_ready(tcp, cx),

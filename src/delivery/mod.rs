@@ -4,7 +4,7 @@
 //! it ([`client`], over connections by [`connector`]), and records the outcome with what follows from it in one
 //! transaction. Wake-ups carry no data, so a restart finds what is left by the same query as ever.
 //!
-//! The loop has a thread of its own: awc's clients belong to one. Pages and API reach it through [`Handle`] alone.
+//! The loop has a thread of its own: awc's clients belong to one. Pages and API reach it through [`DeliveryHandle`] alone.
 
 mod alerts;
 mod attempt;
@@ -37,7 +37,7 @@ use crate::store::{Store, StoreError};
 
 /// By what the loop goes.
 #[derive(Clone)]
-pub struct Settings {
+pub struct DeliverySettings {
     pub policy: Arc<EgressPolicy>,
     pub tls: Arc<ClientConfig>,
     /// From the start of an attempt to the end of the answer's head.
@@ -50,15 +50,15 @@ enum Command {
     Send {
         url: Box<EndpointUrl>,
         request: SignedRequest,
-        answer: oneshot::Sender<AttemptResult>,
+        reply: oneshot::Sender<AttemptResult>,
     },
-    Ping(oneshot::Sender<bool>),
+    CheckHealth(oneshot::Sender<bool>),
     Stop,
 }
 
 /// The way to the delivery loop. Clones share it.
 #[derive(Clone)]
-pub struct Handle {
+pub struct DeliveryHandle {
     commands: mpsc::Sender<Command>,
     store: Store,
     policy: Arc<EgressPolicy>,
@@ -68,23 +68,28 @@ pub struct Handle {
 }
 
 /// Starts the delivery loop on its own thread.
-pub fn start(store: Store, clock: Clock, settings: Settings) -> std::io::Result<Handle> {
-    let (commands, received) = mpsc::channel(64);
+pub fn start(
+    store: Store,
+    clock: Clock,
+    settings: DeliverySettings,
+) -> std::io::Result<DeliveryHandle> {
+    let (commands, receiver) = mpsc::channel(64);
     let (policy, schedule) = (settings.policy.clone(), settings.schedule.clone());
     let timeout = settings.timeout;
-    let worker_store = store.clone();
+    let dispatcher_store = store.clone();
     let run = move || {
         // A runtime that cannot be made ends the thread, and `is_alive` tells.
         match actix_rt::Runtime::new() {
-            Ok(runtime) => runtime
-                .block_on(dispatcher::Worker::new(worker_store, clock, settings).run(received)),
+            Ok(runtime) => runtime.block_on(
+                dispatcher::Dispatcher::new(dispatcher_store, clock, settings).run(receiver),
+            ),
             Err(error) => tracing::error!(%error, "the delivery loop could not start"),
         }
     };
     let thread = std::thread::Builder::new()
         .name("delivery".into())
         .spawn(run)?;
-    Ok(Handle {
+    Ok(DeliveryHandle {
         commands,
         store,
         policy,
@@ -95,8 +100,8 @@ pub fn start(store: Store, clock: Clock, settings: Settings) -> std::io::Result<
 }
 
 /// Connects to an endpoint, TLS included, and sends nothing. To be called within an actix runtime.
-pub async fn probe(settings: &Settings, url: &EndpointUrl) -> Result<(), Outcome> {
-    let sender = client::Sender::new(
+pub async fn probe(settings: &DeliverySettings, url: &EndpointUrl) -> Result<(), Outcome> {
+    let sender = client::HttpSender::new(
         settings.tls.clone(),
         settings.policy.clone(),
         settings.timeout,
@@ -104,14 +109,14 @@ pub async fn probe(settings: &Settings, url: &EndpointUrl) -> Result<(), Outcome
     sender.probe(url).await
 }
 
-impl Handle {
+impl DeliveryHandle {
     /// Whether `url` may be saved: by the URL itself and, if its name can be looked up within 1 s, by its addresses.
     pub async fn check_target(&self, url: &EndpointUrl) -> Result<(), Refusal> {
         connector::check_before_save(&self.policy, url).await
     }
 
     /// How many attempts a delivery has at most before it is given up.
-    pub fn attempts_at_most(&self, retries: Retries) -> usize {
+    pub fn max_attempts(&self, retries: Retries) -> usize {
         self.schedule.attempts(retries)
     }
 
@@ -127,10 +132,13 @@ impl Handle {
 
     /// Whether the loop answers, and is able to store what comes of its attempts.
     pub async fn is_alive(&self) -> bool {
-        let (answer, answered) = oneshot::channel();
+        let (reply, response) = oneshot::channel();
         let ask = async {
-            self.commands.send(Command::Ping(answer)).await.is_ok()
-                && answered.await.unwrap_or(false)
+            self.commands
+                .send(Command::CheckHealth(reply))
+                .await
+                .is_ok()
+                && response.await.unwrap_or(false)
         };
         tokio::time::timeout(Duration::from_secs(2), ask)
             .await
@@ -143,15 +151,15 @@ impl Handle {
         url: &EndpointUrl,
         request: SignedRequest,
     ) -> Result<AttemptResult, StoreError> {
-        let (answer, answered) = oneshot::channel();
+        let (reply, response) = oneshot::channel();
         let command = Command::Send {
             url: Box::new(url.clone()),
             request,
-            answer,
+            reply,
         };
         let sent = self.commands.send(command).await;
         sent.map_err(|_| StoreError::Closed)?;
-        answered.await.map_err(|_| StoreError::Closed)
+        response.await.map_err(|_| StoreError::Closed)
     }
 
     /// Starts nothing new, lets what is in flight end and be recorded, and returns then.

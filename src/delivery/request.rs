@@ -10,9 +10,9 @@ const USER_AGENT: &str = "Miniback-Webhook/1.0";
 const MASK: &str = "••••••";
 
 /// What a request is made of.
-pub struct Parts<'a> {
+pub struct RequestParts<'a> {
     /// The delivery's.
-    pub id: &'a str,
+    pub delivery_id: &'a str,
     pub event: &'a str,
     pub event_at: Timestamp,
     pub body: Vec<u8>,
@@ -22,9 +22,9 @@ pub struct Parts<'a> {
 }
 
 /// The request as it is sent at `now`. `Host`, `Date` and `Content-Length` are the client's.
-pub fn sign(parts: Parts<'_>, now: Timestamp) -> SignedRequest {
+pub fn sign(parts: RequestParts<'_>, now: Timestamp) -> SignedRequest {
     let body = parts.body;
-    let id = parts.id;
+    let id = parts.delivery_id;
     let secrets = parts.secrets;
     let next = secrets.next.as_ref().map(|next| &next.secret);
     let mut headers: Vec<(String, String)> = Vec::with_capacity(12);
@@ -58,13 +58,21 @@ pub fn sign(parts: Parts<'_>, now: Timestamp) -> SignedRequest {
 }
 
 /// The headers for the log, with those that the client adds (but `Date`); the values of the webhook's own are masked.
-pub fn logged(request: &SignedRequest, own: &Headers, host: String) -> Vec<(String, String)> {
+pub fn headers_for_log(
+    request: &SignedRequest,
+    custom_headers: &Headers,
+    host: String,
+) -> Vec<(String, String)> {
     let by_client = [
         ("Host".to_owned(), host),
         ("Content-Length".to_owned(), request.body.len().to_string()),
     ];
     let mask = |(name, value): &(String, String)| {
-        let shown = if own.contains_key(name) { MASK } else { value };
+        let shown = if custom_headers.contains_key(name) {
+            MASK
+        } else {
+            value
+        };
         (name.clone(), shown.to_owned())
     };
     by_client
@@ -80,8 +88,8 @@ mod tests {
     use crate::domain::webhook::NextSecret;
 
     fn request(secrets: &Secrets) -> SignedRequest {
-        let parts = Parts {
-            id: "dlv_1",
+        let parts = RequestParts {
+            delivery_id: "dlv_1",
             event: "feedback.created",
             event_at: Timestamp::from_millis(1_000),
             body: b"{}".to_vec(),
@@ -147,7 +155,7 @@ mod tests {
         assert_eq!(value("webhook-timestamp"), "5");
         assert_eq!(value("webhook-signature").split(' ').count(), 2);
         let own = &Headers::from([("X-Api-Key".to_owned(), "k".to_owned())]);
-        let logged = logged(&request, own, "a.example".into());
+        let logged = headers_for_log(&request, own, "a.example".into());
         assert_eq!(logged[0], ("Host".to_owned(), "a.example".to_owned()));
         assert_eq!(
             logged.last().unwrap(),

@@ -8,8 +8,8 @@ use std::ops::Range;
 
 /// The most that is read of the heads of one answer, interim ones included. awc's own limit for one head.
 pub const HEADS_MAX_BYTES: usize = 128 * 1024;
-/// The most fields that awc reads of a head.
-pub const FIELDS_MAX: usize = 96;
+/// The most headers that awc reads of a head.
+pub const HEADERS_MAX: usize = 96;
 
 /// Why what came is not an answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,11 +19,11 @@ pub enum HeadError {
     #[error("its head is larger than 128 KiB")]
     TooLarge,
     #[error("its head has {0} fields; at most 96 are read")]
-    TooManyFields(usize),
+    TooManyHeaders(usize),
     #[error("more than 128 KiB of interim answers (1xx) came, and no final one")]
     EndlessInterim,
     #[error("the connection was closed in the middle of its head")]
-    CutShort,
+    Truncated,
 }
 
 /// A final head, complete.
@@ -32,13 +32,13 @@ pub struct FinalHead {
     /// As awc is to read it, followed by what came after it.
     pub bytes: Vec<u8>,
     /// In the order and the case in which they came.
-    pub fields: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
 }
 
 /// Takes in the bytes of one answer until its final head is complete.
 #[derive(Debug, Default)]
 pub struct HeadReader {
-    held: Vec<u8>,
+    buffer: Vec<u8>,
     /// How much of `held` was searched for the head's end without finding it.
     searched: usize,
     dropped: usize,
@@ -47,19 +47,22 @@ pub struct HeadReader {
 impl HeadReader {
     /// `None`: more is needed.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Option<FinalHead>, HeadError> {
-        self.held.extend_from_slice(bytes);
+        self.buffer.extend_from_slice(bytes);
         loop {
             // Empty lines before a head are tolerated, as RFC 9112 (2.2) asks of servers and as awc does.
-            let blank = self.held.iter().take_while(|b| matches!(b, b'\r' | b'\n'));
+            let blank = self
+                .buffer
+                .iter()
+                .take_while(|b| matches!(b, b'\r' | b'\n'));
             let blank = blank.count();
             self.drop_front(blank);
-            let start = self.held.len().min(b"HTTP/1.".len());
-            if self.held[..start] != b"HTTP/1."[..start] {
-                return Err(HeadError::NotHttp(excerpt(&self.held)));
+            let start = self.buffer.len().min(b"HTTP/1.".len());
+            if self.buffer[..start] != b"HTTP/1."[..start] {
+                return Err(HeadError::NotHttp(excerpt(&self.buffer)));
             }
-            let Some(end) = self.end() else {
-                return match self.held.len() {
-                    _ if self.held.len() + self.dropped <= HEADS_MAX_BYTES => Ok(None),
+            let Some(end) = self.find_head_end() else {
+                return match self.buffer.len() {
+                    _ if self.buffer.len() + self.dropped <= HEADS_MAX_BYTES => Ok(None),
                     HEADS_MAX_BYTES.. => Err(HeadError::TooLarge),
                     _ => Err(HeadError::EndlessInterim),
                 };
@@ -67,8 +70,8 @@ impl HeadReader {
             if end > HEADS_MAX_BYTES {
                 return Err(HeadError::TooLarge);
             }
-            if !is_interim(&self.held) {
-                return finish(std::mem::take(&mut self.held), end).map(Some);
+            if !is_interim(&self.buffer) {
+                return parse_final_head(std::mem::take(&mut self.buffer), end).map(Some);
             }
             self.drop_front(end);
             if self.dropped > HEADS_MAX_BYTES {
@@ -78,24 +81,24 @@ impl HeadReader {
     }
 
     /// What it means that nothing more comes; `None` where nothing of a final head had come.
-    pub fn closed(&self) -> Option<HeadError> {
-        (!self.held.is_empty()).then_some(HeadError::CutShort)
+    pub fn on_eof(&self) -> Option<HeadError> {
+        (!self.buffer.is_empty()).then_some(HeadError::Truncated)
     }
 
     /// Where the head ends: after its first empty line. Lines may end in a bare line feed, which awc takes too.
-    fn end(&mut self) -> Option<usize> {
+    fn find_head_end(&mut self) -> Option<usize> {
         let from = self.searched.saturating_sub(2);
         let ends = |i: &usize| {
-            self.held[..=*i].ends_with(b"\n\r\n") || self.held[..=*i].ends_with(b"\n\n")
+            self.buffer[..=*i].ends_with(b"\n\r\n") || self.buffer[..=*i].ends_with(b"\n\n")
         };
-        let end = (from..self.held.len()).find(ends).map(|i| i + 1);
-        self.searched = self.held.len();
+        let end = (from..self.buffer.len()).find(ends).map(|i| i + 1);
+        self.searched = self.buffer.len();
         end
     }
 
     fn drop_front(&mut self, count: usize) {
         if count > 0 {
-            self.held.drain(..count);
+            self.buffer.drain(..count);
             self.dropped += count;
             self.searched = 0;
         }
@@ -118,19 +121,19 @@ fn is_interim(head: &[u8]) -> bool {
         && status != b"101"
 }
 
-fn finish(mut bytes: Vec<u8>, end: usize) -> Result<FinalHead, HeadError> {
-    let fields: Vec<(String, String)> = String::from_utf8_lossy(&bytes[..end])
+fn parse_final_head(mut bytes: Vec<u8>, end: usize) -> Result<FinalHead, HeadError> {
+    let headers: Vec<(String, String)> = String::from_utf8_lossy(&bytes[..end])
         .lines()
         .skip(1)
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
         .collect();
-    if fields.len() > FIELDS_MAX {
-        return Err(HeadError::TooManyFields(fields.len()));
+    if headers.len() > HEADERS_MAX {
+        return Err(HeadError::TooManyHeaders(headers.len()));
     }
-    let has = |name: &str| fields.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
+    let has = |name: &str| headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
     let no_body = matches!(status(&bytes), b"101" | b"204" | b"304");
-    let websocket = fields.iter().any(|(name, value)| {
+    let websocket = headers.iter().any(|(name, value)| {
         name.eq_ignore_ascii_case("upgrade") && value.eq_ignore_ascii_case("websocket")
     });
     let has_length = has("transfer-encoding") || has("content-length") && !websocket;
@@ -144,7 +147,7 @@ fn finish(mut bytes: Vec<u8>, end: usize) -> Result<FinalHead, HeadError> {
     {
         *minor = b'0';
     }
-    Ok(FinalHead { bytes, fields })
+    Ok(FinalHead { bytes, headers })
 }
 
 /// The beginning of what came, fit to be shown.
@@ -187,10 +190,10 @@ mod tests {
             .unwrap()
             .unwrap();
         assert_eq!(head.bytes, FINAL.as_bytes());
-        let fields = [("Content-Length", "2"), ("X-One", "ü")];
+        let headers = [("Content-Length", "2"), ("X-One", "ü")];
         assert_eq!(
-            head.fields,
-            fields.map(|(n, v)| (n.to_owned(), v.to_owned()))
+            head.headers,
+            headers.map(|(n, v)| (n.to_owned(), v.to_owned()))
         );
         assert_eq!(read(&[INTERIM.as_bytes()]), Ok(None));
         for text in [
@@ -230,9 +233,9 @@ mod tests {
         );
         assert!(matches!(said("HTTP/2"), HeadError::NotHttp(_)));
         assert!(matches!(said("\x15\x03\x01"), HeadError::NotHttp(_)));
-        let fields = |n| format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(n));
-        assert!(read(&[fields(96).as_bytes()]).is_ok());
-        assert_eq!(said(&fields(97)), HeadError::TooManyFields(97));
+        let headers = |n| format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(n));
+        assert!(read(&[headers(96).as_bytes()]).is_ok());
+        assert_eq!(said(&headers(97)), HeadError::TooManyHeaders(97));
         let large = format!("HTTP/1.1 200 OK\r\na: {}", "b".repeat(HEADS_MAX_BYTES));
         assert_eq!(said(&large), HeadError::TooLarge);
         assert_eq!(said(&format!("{large}\r\n\r\n")), HeadError::TooLarge);
@@ -245,11 +248,11 @@ mod tests {
         assert_eq!(blank, Some(HeadError::EndlessInterim));
 
         let mut reader = HeadReader::default();
-        assert_eq!(reader.closed(), None);
+        assert_eq!(reader.on_eof(), None);
         reader.push(INTERIM.as_bytes()).unwrap();
-        assert_eq!(reader.closed(), None);
+        assert_eq!(reader.on_eof(), None);
         reader.push(b"HTTP/1.1 2").unwrap();
-        assert_eq!(reader.closed(), Some(HeadError::CutShort));
+        assert_eq!(reader.on_eof(), Some(HeadError::Truncated));
     }
 
     proptest! {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Handle;
-use super::request::{self, Parts};
+use super::DeliveryHandle;
+use super::request::{self, RequestParts};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, Outcome};
 use crate::domain::endpoint_url::EndpointUrl;
@@ -27,7 +27,7 @@ pub struct TestReport {
     pub hint: Option<TestHint>,
 }
 
-impl Handle {
+impl DeliveryHandle {
     /// Tests a saved webhook, whether it is enabled or not, and logs it. `None`: it was deleted meanwhile.
     pub async fn test_webhook(
         &self,
@@ -38,7 +38,7 @@ impl Handle {
         let Some(secrets) = self.store.webhook_secrets(webhook.id.clone(), at).await? else {
             return Ok(None);
         };
-        let test = Test {
+        let test = TestRequest {
             url: &webhook.url,
             delivery: &delivery,
             at,
@@ -73,7 +73,7 @@ impl Handle {
             current: secret,
             next: None,
         };
-        let test = Test {
+        let test = TestRequest {
             url,
             delivery: &delivery,
             at,
@@ -83,10 +83,10 @@ impl Handle {
         Ok(TestReport::of(&self.send_test(test, user).await?.2, false))
     }
 
-    async fn send_test(&self, test: Test<'_>, user: &str) -> Result<Sent, StoreError> {
+    async fn send_test(&self, test: TestRequest<'_>, user: &str) -> Result<SentTest, StoreError> {
         let body = event::test(user, test.at);
-        let parts = Parts {
-            id: test.delivery.as_str(),
+        let parts = RequestParts {
+            delivery_id: test.delivery.as_str(),
             event: EventType::Test.as_str(),
             event_at: test.at,
             body: body.clone(),
@@ -94,12 +94,12 @@ impl Handle {
             headers: test.headers,
         };
         let request = request::sign(parts, test.at);
-        let logged = request::logged(&request, test.headers, test.url.host_header());
+        let logged = request::headers_for_log(&request, test.headers, test.url.host_header());
         Ok((body, logged, self.send(test.url, request).await?))
     }
 }
 
-struct Test<'a> {
+struct TestRequest<'a> {
     url: &'a EndpointUrl,
     delivery: &'a DeliveryId,
     at: Timestamp,
@@ -108,7 +108,7 @@ struct Test<'a> {
 }
 
 /// Body, headers for the log, and what came of it.
-type Sent = (Vec<u8>, Vec<(String, String)>, AttemptResult);
+type SentTest = (Vec<u8>, Vec<(String, String)>, AttemptResult);
 
 impl TestReport {
     /// `others_fail`: what is not a test fails there too.

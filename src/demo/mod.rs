@@ -16,7 +16,7 @@ mod server;
 pub mod site;
 
 pub use api::{Api, ApiError};
-pub use samples::{DemoError, Seeded, seed};
+pub use samples::{DemoError, SampleData, seed};
 pub use server::DemoServer;
 
 #[cfg(test)]

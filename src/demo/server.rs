@@ -45,12 +45,12 @@ impl DemoServer {
 }
 
 /// The address that a browser writes for `listener`.
-pub(super) fn url_of(listener: &TcpListener) -> io::Result<String> {
+pub(super) fn listener_url(listener: &TcpListener) -> io::Result<String> {
     Ok(format!("http://{}", listener.local_addr()?))
 }
 
 /// An origin under both names that this machine's browser may use for it.
-pub(super) fn origins_of(url: &str) -> String {
+pub(super) fn origin_aliases(url: &str) -> String {
     match url.strip_prefix("http://").map(str::parse::<SocketAddr>) {
         Some(Ok(address)) if address.ip().is_loopback() => {
             format!("{url} http://localhost:{}", address.port())
@@ -73,7 +73,7 @@ pub(super) fn page_headers(policy: &str) -> DefaultHeaders {
 #[template(path = "demo/not_found.html")]
 pub(super) struct NotFound {
     pub name: &'static str,
-    pub look: &'static str,
+    pub theme: &'static str,
 }
 
 /// The stylesheet of both, and the icon of one.

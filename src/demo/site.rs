@@ -11,7 +11,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use askama::Template;
 use tokio::sync::watch;
 
-use super::server::{DemoServer, NotFound, files, html, page_headers, url_of};
+use super::server::{DemoServer, NotFound, files, html, listener_url, page_headers};
 
 /// What the page names.
 #[derive(Template)]
@@ -32,7 +32,7 @@ pub fn start(
     project: String,
     receiver_url: String,
 ) -> io::Result<DemoServer> {
-    let url = url_of(&listener)?;
+    let url = listener_url(&listener)?;
     // As strict as it can be: what the widget needs is leave to be loaded and to send.
     let policy = format!(
         "default-src 'none'; style-src 'self'; img-src 'self'; script-src {miniback_url}; \
@@ -67,7 +67,7 @@ async fn show(page: web::Data<Page>) -> HttpResponse {
 async fn not_found() -> HttpResponse {
     let page = NotFound {
         name: "Fernweh",
-        look: "site",
+        theme: "site",
     };
     html(StatusCode::NOT_FOUND, &page)
 }

@@ -144,7 +144,7 @@ pub(super) async fn show(visit: Visit, id: web::Path<String>) -> Result<HttpResp
         .await?
         .unwrap_or_default();
     let now = visit.site.clock.now();
-    let at_most = visit.site.delivery.attempts_at_most(webhook.retries);
+    let at_most = visit.site.delivery.max_attempts(webhook.retries);
     let (frame, flash) = visit.frame("Deliveries", "notifications");
     let report = flash
         .test

@@ -17,8 +17,8 @@ const SHORT: Duration = Duration::from_secs(1);
 
 const NO_CONTENT: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 
-fn sender_with(timeout: Duration) -> Sender {
-    Sender::new(Arc::new(tls_config(&[]).unwrap()), Arc::default(), timeout)
+fn sender_with(timeout: Duration) -> HttpSender {
+    HttpSender::new(Arc::new(tls_config(&[]).unwrap()), Arc::default(), timeout)
 }
 
 fn url_of(text: &str) -> EndpointUrl {
@@ -39,7 +39,7 @@ fn request() -> SignedRequest {
     }
 }
 
-fn endpoint(server: &Server, timeout: Duration) -> Endpoint {
+fn endpoint(server: &Server, timeout: Duration) -> EndpointClient {
     sender_with(timeout).endpoint(&url_of(&format!("http://{}/a/b?x={{1}}#f", server.address)))
 }
 
@@ -396,7 +396,7 @@ async fn the_policy_is_asked_when_a_connection_is_made() {
     let url = url_of(&format!("http://localhost:{}", server.address.port()));
     let refused = check_before_save(&policy, &url).await;
     assert!(matches!(refused, Err(Refusal::OwnSocket { .. })));
-    let sender = Sender::new(Arc::new(tls_config(&[]).unwrap()), Arc::new(policy), LONG);
+    let sender = HttpSender::new(Arc::new(tls_config(&[]).unwrap()), Arc::new(policy), LONG);
     let result = sender.endpoint(&url).attempt(&request()).await;
     assert!(matches!(
         result.outcome,
@@ -424,15 +424,15 @@ fn a_bodys_length_is_that_of_its_field_unless_it_comes_in_chunks() {
             .collect()
     };
     assert_eq!(
-        announced_length(&headers(&[("content-LENGTH", "5")])),
+        declared_length(&headers(&[("content-LENGTH", "5")])),
         Some(5)
     );
     assert_eq!(
-        announced_length(&headers(&[
+        declared_length(&headers(&[
             ("Content-Length", "5"),
             ("Transfer-Encoding", "chunked")
         ])),
         None
     );
-    assert_eq!(announced_length(&[]), None);
+    assert_eq!(declared_length(&[]), None);
 }

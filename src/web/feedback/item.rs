@@ -94,7 +94,7 @@ impl Opened {
         let caused = |caused: CausedDelivery| CausedView {
             row: DeliveryRow::of(
                 &caused.record,
-                visit.site.delivery.attempts_at_most(caused.retries),
+                visit.site.delivery.max_attempts(caused.retries),
                 now,
             ),
             address: visit.site.links.to(&format!(

@@ -163,8 +163,8 @@ async fn page(
     }
     let alerts = visit.site.alerts.as_ref().map(|target| AlertsView {
         host: target.url.host_for_log(),
-        is_ours: target.secret_is_ours,
-        secret: (target.secret_is_ours && visit.query("reveal").as_deref() == Some("alerts"))
+        is_ours: target.is_secret_generated,
+        secret: (target.is_secret_generated && visit.query("reveal").as_deref() == Some("alerts"))
             .then(|| target.secret.as_str().to_owned()),
     });
     let page = NotificationsPage {

@@ -130,7 +130,7 @@ impl HookView {
             .deliveries(webhook.id.clone(), DeliveryFilter::default(), recent)
             .await?
             .items;
-        let at_most = visit.site.delivery.attempts_at_most(webhook.retries);
+        let at_most = visit.site.delivery.max_attempts(webhook.retries);
         let problem = |field| {
             refused
                 .and_then(|r| r.invalid.about(field))

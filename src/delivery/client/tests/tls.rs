@@ -52,9 +52,9 @@ impl Authority {
         (certificate.der().clone(), key)
     }
 
-    fn trusting(&self) -> Sender {
+    fn trusting(&self) -> HttpSender {
         let tls = tls_config(&[self.file.path().to_owned()]).unwrap();
-        Sender::new(Arc::new(tls), Arc::default(), LONG)
+        HttpSender::new(Arc::new(tls), Arc::default(), LONG)
     }
 }
 
@@ -65,7 +65,7 @@ fn ok(_: usize, peer: &mut dyn Peer) -> bool {
     )
 }
 
-async fn called(sender: &Sender, server: &Server, host: &str) -> Outcome {
+async fn called(sender: &HttpSender, server: &Server, host: &str) -> Outcome {
     let url = format!("https://{host}:{}/", server.address.port());
     sender
         .endpoint(&url_of(&url))
