@@ -27,10 +27,10 @@ use crate::server::{Site, health, request_id, tokens};
 use crate::store::{self, AccountStoreError, LinkPurpose, OpenError, Store, StoreError};
 use crate::{api, random, web as pages};
 
-/// How long a setup address can be used.
+/// How long a setup link is valid.
 const SETUP_LINK_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// Why the appliance does not start.
+/// Why the appliance didn't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
@@ -46,16 +46,16 @@ pub enum StartError {
     AlertSecret(String),
     #[error("--alert-url: {}", .0.to_string().trim_end_matches('.'))]
     AlertUrl(Refusal),
-    #[error("the first user could not be made: {0}")]
+    #[error("creating the first user failed: {0}")]
     FirstUser(String),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("a part could not be started: {0}")]
+    #[error("starting failed: {0}")]
     Io(#[from] std::io::Error),
 }
 
 impl StartError {
-    /// 2: the configuration, or what it points to, has to be changed; 1: all else.
+    /// 2 for configuration errors, 1 for everything else.
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::CaFile(_) | Self::AlertSecret(_) | Self::AlertUrl(_) => 2,
@@ -73,9 +73,9 @@ impl StartError {
 
 /// The running appliance.
 pub struct RunningServer {
-    /// Where it listens: `http://127.0.0.1:8080`.
+    /// The URL it listens on, such as `http://127.0.0.1:8080`.
     pub url: String,
-    /// The one-time address that makes the first user, where there is none.
+    /// The one-time URL that creates the first user, if there is no user.
     pub setup_url: Option<String>,
     pub site: web::Data<Site>,
     pages: web::Data<pages::WebState>,
@@ -85,8 +85,8 @@ pub struct RunningServer {
     _lock: store::DirectoryLock,
 }
 
-/// Starts everything; when this returns, requests are answered. `listener`: one that is bound already, in place of
-/// `--listen`.
+/// Starts all parts and returns when the server accepts requests. `listener` replaces `--listen`
+/// with a bound socket.
 pub async fn start(
     options: &ServeOptions,
     listener: Option<TcpListener>,
@@ -182,11 +182,11 @@ pub async fn start(
 }
 
 fn api_document() -> serde_json::Value {
-    // The document is served as JSON too, and a test reads it: it always can be such a value.
+    // Can't fail: the same document is served as JSON and covered by a test.
     serde_json::to_value(api::document("/")).unwrap_or_default()
 }
 
-/// By what webhooks are sent, when we listen on `address` ourselves.
+/// Settings for sending webhooks. `address` is our own listener, which webhooks may not target.
 pub fn delivery_settings(
     options: &ServeOptions,
     address: SocketAddr,
@@ -211,7 +211,8 @@ pub fn delivery_settings(
     })
 }
 
-/// Whom alerts go to, if anybody; where no secret is configured, they are signed with one that is made once and kept.
+/// The alert target, if one is configured. Without a configured secret, alerts are signed with a
+/// generated one, which is stored.
 async fn alert_target(
     options: &ServeOptions,
     store: &Store,
@@ -241,11 +242,12 @@ async fn alert_target(
     }))
 }
 
-/// The addresses answer beneath the base path and without it, for a proxy that strips it.
+/// Mounts the routes under the base path. They are also registered at the root, for a proxy that
+/// strips the path.
 fn mount_under_base_path(config: &mut web::ServiceConfig, base_path: &str) {
     if !base_path.is_empty() {
         let home = format!("{base_path}/");
-        let to_home = move || {
+        let redirect_to_home = move || {
             let home = home.clone();
             async move {
                 HttpResponse::SeeOther()
@@ -254,7 +256,7 @@ fn mount_under_base_path(config: &mut web::ServiceConfig, base_path: &str) {
             }
         };
         config
-            .route(base_path, web::get().to(to_home))
+            .route(base_path, web::get().to(redirect_to_home))
             .service(web::scope(base_path).configure(register_routes));
     }
 }
@@ -266,7 +268,7 @@ fn register_routes(config: &mut web::ServiceConfig) {
         .configure(pages::configure);
 }
 
-/// Makes the first user from the environment where there is none, or a setup address by which a person makes them.
+/// If there is no user, creates one from the environment or returns a one-time setup URL.
 async fn create_first_user_or_setup_link(
     store: &Store,
     first_user: Option<FirstUser>,
@@ -277,11 +279,11 @@ async fn create_first_user_or_setup_link(
         return Ok(None);
     }
     if let Some(user) = first_user {
-        let fail = |error: &dyn std::fmt::Display| StartError::FirstUser(error.to_string());
-        let hash = password::hash(&user.password).map_err(|error| fail(&error))?;
+        let failed = |error: &dyn std::fmt::Display| StartError::FirstUser(error.to_string());
+        let hash = password::hash(&user.password).map_err(|error| failed(&error))?;
         return match store.add_first_user(user.email, hash).await {
             Ok(_) | Err(AccountStoreError::NotFirst) => Ok(None),
-            Err(error) => Err(fail(&error)),
+            Err(error) => Err(failed(&error)),
         };
     }
     let token = tokens::new();
@@ -297,7 +299,8 @@ async fn create_first_user_or_setup_link(
 }
 
 impl RunningServer {
-    /// Stops accepting, lets what is in flight end (at most the timeout and 1 s), closes the database.
+    /// Stops accepting requests, waits for requests and deliveries in flight (at most `--timeout` +
+    /// 1 s), and closes the database.
     pub async fn stop(self) {
         self.background.iter().for_each(|task| task.abort());
         self.pages.end_streams();
@@ -310,7 +313,7 @@ impl RunningServer {
             .is_err()
         {
             tracing::warn!(
-                "something was still in flight; its delivery is sent again after the next start"
+                "shutdown timed out; unrecorded deliveries are sent again after the next start"
             );
         }
     }

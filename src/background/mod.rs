@@ -1,4 +1,4 @@
-//! Jobs that run beside the server until they are aborted.
+//! Background jobs: retention and search indexing.
 
 pub mod retention;
 pub mod search_indexer;

@@ -1,42 +1,43 @@
-//! Retention: removes finished deliveries that are older than `--retention`, and feedback that is older than
-//! `--feedback-retention`, a few at a time, and gives the space back.
+//! Retention: deletes finished deliveries older than `--retention` and feedback older than
+//! `--feedback-retention`, and shrinks the database file.
 //!
-//! Each step is a write job like any other, small enough that nobody waits for it.
+//! Each batch is an ordinary write job, small enough that other writes don't wait long.
 
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::store::{Store, StoreError};
 
-/// How often it is looked for what is too old: gone within a minute after.
+/// The time between two runs. Expired rows are deleted within a minute.
 const INTERVAL: Duration = Duration::from_secs(50);
-/// Between two steps others get their turn.
+/// The pause between two batches, so that other writes can run.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What is kept for how long; `None`: for ever.
+/// How long data is kept; `None` means forever.
 #[derive(Clone, Copy, Debug)]
 pub struct RetentionPeriods {
     pub deliveries: Duration,
     pub feedback: Option<Duration>,
 }
 
-/// Runs until it is aborted.
+/// Runs until aborted.
 pub async fn run(store: Store, clock: Clock, periods: RetentionPeriods) {
     loop {
-        // From before the look: a clock that moves on during it has moved on for what was looked at.
+        // Measured from the start of the run, so a slow run doesn't delay the next one.
         let next = clock.now().plus(INTERVAL);
         match delete_batch(&store, &clock, periods).await {
             Ok(true) => tokio::time::sleep(PAUSE).await,
             Ok(false) => clock.sleep_until(next).await,
             Err(error) => {
-                tracing::warn!(%error, "what is too old could not be removed");
+                tracing::warn!(%error, "retention failed");
                 clock.sleep_until(next).await;
             }
         }
     }
 }
 
-/// Removes a little; where nothing is too old, gives a little space back. `false`: there was nothing to do.
+/// Deletes one batch of expired rows. If there are none, frees some disk space instead. Returns
+/// `false` if there was nothing to do.
 async fn delete_batch(
     store: &Store,
     clock: &Clock,

@@ -1,21 +1,23 @@
-//! Takes new feedback into the search, a little at a time, when there is time for it.
+//! Adds new feedback to the search index, in small batches.
 //!
-//! It costs ten times as much as storing a feedback, and nobody waits for it: a search reads what is not taken in yet.
+//! Indexing costs ten times as much as storing, so it is deferred. Searches scan rows that aren't
+//! indexed yet.
 
 use std::time::Duration;
 
 use crate::store::Store;
 
-/// After something new came: more may follow, and taking in many at once is cheaper.
+/// How long to wait after new feedback. More may follow, and larger batches are cheaper.
 const DEBOUNCE: Duration = Duration::from_secs(1);
-/// Between two steps others get their turn.
+/// The pause between two batches, so that other writes can run.
 const PAUSE: Duration = Duration::from_millis(2);
-/// So many more in [`DEBOUNCE`] are a burst, which goes first.
+/// More new rows than this per [`DEBOUNCE`] are a burst; indexing waits.
 const BURST: u64 = 100;
-/// With so many waiting it goes on all the same: a search reads them all.
+/// Above this backlog, indexing continues even during a burst, because every search scans the
+/// backlog.
 const BACKLOG_MAX: u64 = 100_000;
 
-/// Runs until it is aborted.
+/// Runs until aborted.
 pub async fn run(store: Store) {
     let feedback_created = store.feedback_came();
     let mut previous_backlog = 0;
@@ -23,7 +25,7 @@ pub async fn run(store: Store) {
         let backlog = match store.waiting_for_search().await {
             Ok(backlog) => backlog,
             Err(error) => {
-                tracing::warn!(%error, "what waits for the search could not be read");
+                tracing::warn!(%error, "reading the search backlog failed");
                 0
             }
         };
@@ -33,7 +35,7 @@ pub async fn run(store: Store) {
         } else if backlog > previous_backlog + BURST && backlog < BACKLOG_MAX {
             tokio::time::sleep(DEBOUNCE).await;
         } else if let Err(error) = store.take_into_search().await {
-            tracing::warn!(%error, "new feedback could not be taken into the search");
+            tracing::warn!(%error, "search indexing failed");
             tokio::time::sleep(DEBOUNCE * 10).await;
         } else {
             tokio::time::sleep(PAUSE).await;

@@ -1,5 +1,5 @@
-//! `miniback check`: looks at configuration, database and the hosts of enabled webhooks; says what is wrong and how to
-//! mend it. It connects to the hosts, and sends nothing.
+//! `miniback check`: checks the configuration, the database, and the hosts of enabled webhooks.
+//! Connects to the hosts without sending a request.
 
 use super::backup::summarize;
 use super::serve::start_error;
@@ -12,15 +12,15 @@ use crate::store::{self, BackupError, PageRequest, Store};
 
 pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     let mut failures = 0;
-    let mut report = |good: bool, what: &str| {
-        failures += u32::from(!good);
+    let mut report = |is_ok: bool, text: &str| {
+        failures += u32::from(!is_ok);
         print(&format!(
             "{}  {}\n",
-            if good { "ok   " } else { "WRONG" },
-            escape_control_chars(what)
+            if is_ok { "ok   " } else { "FAIL " },
+            escape_control_chars(text)
         ));
     };
-    // Options that cannot be read have ended the program already; what they point to is looked at here.
+    // Invalid options have already ended the program. Check what they refer to.
     options.alerts.secret().map_err(CommandError::usage_error)?;
     let settings = app::delivery_settings(options, options.listen).map_err(start_error)?;
     report(true, "configuration");
@@ -30,12 +30,12 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
             match contents.unexplained {
                 0 => report(
                     true,
-                    "accounting: every event is delivered, pending, failed or canceled",
+                    "delivery totals: every event is delivered, pending, failed, or canceled",
                 ),
                 n => report(
                     false,
                     &format!(
-                        "accounting: {n} events are in no state or have lost their delivery; please report it, with the log"
+                        "delivery totals: {n} events are unaccounted for; report this as a bug, with the log"
                     ),
                 ),
             }
@@ -44,7 +44,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
             report(
                 true,
                 &format!(
-                    "database: {} is not there yet; serve makes it",
+                    "database: {} doesn’t exist yet; miniback serve creates it",
                     path.display()
                 ),
             );
@@ -52,7 +52,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
         }
         Err(error) => {
             report(false, &format!("database: {error}"));
-            return Err(CommandError::new("1 thing is wrong"));
+            return Err(CommandError::new("1 problem found"));
         }
     }
     actix_web::rt::System::new().block_on(async {
@@ -66,14 +66,14 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
         for webhook in webhooks.iter().filter(|webhook| webhook.enabled) {
             let name = format!("webhook {} to {}", webhook.id, webhook.url.host_for_log());
             match delivery::probe(&settings, &webhook.url).await {
-                Ok(()) => report(true, &format!("{name}: reached")),
+                Ok(()) => report(true, &format!("{name}: reachable")),
                 Err(outcome) => report(false, &format!("{name}: {}", outcome.explanation())),
             }
         }
         if let Some(url) = &options.alerts.alert_url {
             let name = format!("--alert-url {}", url.host_for_log());
             match delivery::probe(&settings, url).await {
-                Ok(()) => report(true, &format!("{name}: reached")),
+                Ok(()) => report(true, &format!("{name}: reachable")),
                 Err(outcome) => report(false, &format!("{name}: {}", outcome.explanation())),
             }
         }
@@ -82,7 +82,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     })?;
     match failures {
         0 => Ok(()),
-        1 => Err(CommandError::new("1 thing is wrong")),
-        many => Err(CommandError::new(format!("{many} things are wrong"))),
+        1 => Err(CommandError::new("1 problem found")),
+        many => Err(CommandError::new(format!("{many} problems found"))),
     }
 }

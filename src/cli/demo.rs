@@ -1,4 +1,4 @@
-//! `miniback demo`: Miniback, a sample site and a receiver, on loopback, with data that is thrown away at the end.
+//! `miniback demo`: Miniback, a sample site, and a receiver on loopback, with temporary data.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -17,10 +17,11 @@ use crate::random;
 use crate::server::tokens;
 use crate::store::LinkPurpose;
 
-/// The ports that are tried first; where one is taken, a free one serves as well.
+/// The preferred ports of Miniback, the site, and the receiver. If one is taken, a free port is
+/// used.
 const PORTS: [u16; 3] = [8080, 8081, 8082];
 const USER: &str = "ada@example.com";
-/// How long the address that signs in can be used.
+/// How long the sign-in link is valid.
 const SIGN_IN_LINK_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
@@ -29,19 +30,19 @@ pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
         .prefix("miniback-demo-")
         .tempdir()
         .map_err(CommandError::new)?;
-    let outcome = actix_web::rt::System::new().block_on(serve_demo(directory.path()));
+    let result = actix_web::rt::System::new().block_on(serve_demo(directory.path()));
     if options.keep {
         print(&format!(
-            "\nThe data is kept in {}\n",
+            "\nThe data is in {}\n",
             directory.keep().display()
         ));
     } else {
         directory.close().map_err(CommandError::new)?;
-        if outcome.is_ok() {
-            print("\nEverything that the demo made is removed.\n");
+        if result.is_ok() {
+            print("\nThe demo’s data was deleted.\n");
         }
     }
-    outcome?;
+    result?;
     std::process::exit(0)
 }
 
@@ -71,7 +72,7 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
     let shutdown_signal = shutdown_signal()?;
     print_instructions(&sign_in_link(&running).await?, &site, &receiver);
     shutdown_signal.await;
-    // The senders stop before the receiver, so that nothing is seen to fail at the end.
+    // Stop the sender before the receiver, so no delivery fails during shutdown.
     site.stop().await.map_err(CommandError::new)?;
     running.stop().await;
     receiver.stop().await.map_err(CommandError::new)
@@ -80,10 +81,11 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
 fn print_instructions(sign_in: &str, site: &DemoServer, receiver: &DemoServer) {
     print(&format!(
         "{sign_in}\n{}\n{}\n\n\
-         Open the first address: it signs you in to Miniback, on this machine only.\n\
-         On the second, a sample site, send feedback and watch its webhook arrive, verified, on the same page.\n\
-         In Miniback change a status, or press Test under Settings, Notifications: the third shows what was received.\n\n\
-         Ctrl-C ends the demo.\n",
+         Open the first URL to sign in to Miniback, on this machine only.\n\
+         Open the second URL, a sample site, to send feedback and see its webhook arrive.\n\
+         Change a status in Miniback, or press Test under Settings, Notifications. The third URL, a \
+         receiver, shows each webhook.\n\n\
+         Press Ctrl-C to stop the demo.\n",
         site.url, receiver.url
     ));
 }
@@ -115,7 +117,8 @@ async fn start_miniback(
         .map_err(start_error)
 }
 
-/// The defaults of `serve`, whatever the environment says: the demo stays on loopback and in its own directory.
+/// The defaults of `serve`. Whatever the environment says, the demo stays on loopback and in its
+/// own directory.
 fn serve_options(directory: &Path) -> Result<ServeOptions, CommandError> {
     let arguments = [
         "miniback".as_ref(),
@@ -135,7 +138,7 @@ fn serve_options(directory: &Path) -> Result<ServeOptions, CommandError> {
             ..*options
         }),
         _ => Err(CommandError::usage_error(
-            "a MINIBACK_… variable holds what serve does not take; unset it for the demo",
+            "a MINIBACK_… variable has an invalid value; unset it for the demo",
         )),
     }
 }
@@ -157,7 +160,7 @@ async fn sign_in_link(running: &RunningServer) -> Result<String, CommandError> {
         .user_with_hash(USER)
         .await
         .map_err(CommandError::new)?
-        .ok_or_else(|| CommandError::new("the demo’s user is gone"))?;
+        .ok_or_else(|| CommandError::new("the demo’s user no longer exists"))?;
     let token = tokens::new();
     store
         .make_link(

@@ -1,4 +1,4 @@
-//! The command line: one file a command.
+//! The command line, with one file for each command.
 
 mod backup;
 mod check;
@@ -15,7 +15,8 @@ use std::io::{IsTerminal, Write};
 
 use crate::config::{self, Command, ConfigError};
 
-/// Runs what the command line asks for; returns the exit code: 0, 1 for what failed, 2 for what was asked wrongly.
+/// Runs the command and returns the exit code: 0 for success, 1 for a failure, and 2 for invalid
+/// arguments or configuration.
 pub fn run() -> i32 {
     let cli = match config::parse(std::env::args_os()) {
         Ok(cli) => cli,
@@ -56,7 +57,7 @@ pub fn run() -> i32 {
     }
 }
 
-/// Why a command failed: one line, and the exit code.
+/// Why a command failed: one line for standard error, and the exit code.
 struct CommandError {
     line: String,
     code: i32,
@@ -78,19 +79,19 @@ impl CommandError {
     }
 }
 
-/// Prints to standard output, for what is said beside the work: a reader that has gone away is no fault.
+/// Prints a message to standard output. A closed pipe is not an error.
 fn print(text: &str) {
     let _ = print_result(text);
 }
 
-/// Prints to standard output what is the work's result.
+/// Prints the result of a command to standard output.
 fn print_result(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
 }
 
-/// Text that came from outside, safe for a terminal: control characters are escaped.
+/// Escapes control characters, so that text from outside is safe for a terminal.
 fn escape_control_chars(text: &str) -> String {
     let escape = |c: char| {
         if c.is_control() {

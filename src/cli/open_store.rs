@@ -1,4 +1,4 @@
-//! Opening the store for a command, beside a running `serve` or without one.
+//! Opens the store for a command, whether `serve` is running or not.
 
 use std::future::Future;
 
@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::config::DataDirOptions;
 use crate::store::{self, Store};
 
-/// Runs `work` with the store of `data` open.
+/// Opens the store in `data`, runs `work`, and closes the store.
 pub(super) fn with_store<F, T>(
     data: &DataDirOptions,
     work: impl FnOnce(Store) -> F,

@@ -1,4 +1,4 @@
-//! A password for a command: from the terminal without echo, or from the first line of standard input.
+//! Reads a password from the terminal without echo, or from the first line of standard input.
 
 use std::io::{BufRead, IsTerminal};
 
@@ -6,7 +6,7 @@ use super::CommandError;
 use crate::domain::account::check_password;
 use crate::domain::password;
 
-/// Asks for a new password and returns its hash.
+/// Reads a new password and returns its hash.
 pub(super) fn prompt_and_hash() -> Result<String, CommandError> {
     let password = if std::io::stdin().is_terminal() {
         prompt()?
@@ -20,11 +20,11 @@ pub(super) fn prompt_and_hash() -> Result<String, CommandError> {
 fn prompt() -> Result<String, CommandError> {
     let password = rpassword::prompt_password("Password: ").map_err(CommandError::new)?;
     check_password(&password).map_err(CommandError::usage_error)?;
-    if rpassword::prompt_password("Once more: ").map_err(CommandError::new)? == password {
+    if rpassword::prompt_password("Repeat password: ").map_err(CommandError::new)? == password {
         Ok(password)
     } else {
         Err(CommandError::usage_error(
-            "the two passwords differ; nothing was changed",
+            "the passwords don’t match; nothing was changed",
         ))
     }
 }

@@ -1,4 +1,4 @@
-//! `miniback serve`.
+//! `miniback serve`: runs the server until it receives a signal.
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -20,12 +20,12 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
         let shutdown_signal = shutdown_signal()?;
         log_ready(&running, format);
         shutdown_signal.await;
-        tracing::info!("stopping: what is in flight ends first");
+        tracing::info!("stopping, waiting for in-flight requests and deliveries");
         running.stop().await;
         tracing::info!("stopped");
         Ok(())
     })?;
-    // A look-up that hangs would hold the runtime's end up; everything is stored and closed.
+    // Exit here: a hanging DNS lookup would block the runtime's shutdown. The store is closed.
     std::process::exit(0)
 }
 
@@ -36,13 +36,13 @@ pub(super) fn start_error(error: StartError) -> CommandError {
     }
 }
 
-/// Says that it is ready, in the words that scripts wait for.
+/// Logs the ready message that scripts wait for.
 fn log_ready(running: &RunningServer, format: LogFormat) {
     let url = running.url.as_str();
     if let Some(setup) = &running.setup_url {
         tracing::info!(
             url = setup.as_str(),
-            "there is no user yet: open this address within an hour to make the first one"
+            "no users yet: open this link within 1 hour to create the first account"
         );
     }
     match format {
@@ -51,8 +51,8 @@ fn log_ready(running: &RunningServer, format: LogFormat) {
     }
 }
 
-/// Ready at the first SIGINT or SIGTERM; a second one ends the process at once. Signals are heard from the call on, so it
-/// is made before the program says that it is there.
+/// Completes at the first SIGINT or SIGTERM. A second one ends the process at once. Signals are
+/// handled from this call on, so call it before logging the ready message.
 pub(super) fn shutdown_signal() -> Result<impl Future<Output = ()>, CommandError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CommandError::new)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(CommandError::new)?;

@@ -1,4 +1,4 @@
-//! `miniback token create|list|revoke`.
+//! `miniback token create`, `list`, and `revoke`.
 
 use super::open_store::with_store;
 use super::{CommandError, escape_control_chars, print, print_result};
@@ -24,10 +24,10 @@ pub(super) fn run(command: TokenCommand) -> Result<(), CommandError> {
                     .await
                     .map_err(CommandError::new)
             })?;
-            // It is shown this once: one that nobody saw must not be left behind in silence.
+            // The token is printed only once. If printing fails, tell the user to revoke it.
             print_result(&format!("{token}\n")).map_err(|error| {
                 let id = created.id;
-                CommandError::new(format!("the token could not be printed ({error}); miniback token revoke {id}, then create another one"))
+                CommandError::new(format!("printing the token failed ({error}); revoke it with miniback token revoke {id} and create another one"))
             })?;
         }
         TokenCommand::List { data } => {
@@ -57,14 +57,11 @@ pub(super) fn run(command: TokenCommand) -> Result<(), CommandError> {
             })?;
             if !revoked {
                 return Err(CommandError::new(format!(
-                    "there is no token {}; miniback token list shows them",
+                    "no token {}; miniback token list shows all tokens",
                     escape_control_chars(&id)
                 )));
             }
-            print(&format!(
-                "The token {} is revoked.\n",
-                escape_control_chars(&id)
-            ));
+            print(&format!("Revoked token {}.\n", escape_control_chars(&id)));
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! `miniback user add|list|passwd|remove`.
+//! `miniback user add`, `list`, `passwd`, and `remove`.
 
 use super::open_store::with_store;
 use super::{CommandError, escape_control_chars, password, print};
@@ -18,7 +18,7 @@ pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
                     .map_err(CommandError::new)
             })?;
             print(&format!(
-                "{} is a user now, with the role {}.\n",
+                "Added {} ({}).\n",
                 escape_control_chars(&user.email),
                 user.role
             ));
@@ -37,7 +37,7 @@ pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
             }
         }
         UserCommand::Passwd { email, data } => {
-            // Who is not there is told before a password is asked for.
+            // Report an unknown user before asking for a password.
             let known = with_store(&data, |store| {
                 let email = email.clone();
                 async move {
@@ -59,7 +59,7 @@ pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
                     .map_err(CommandError::new)
             })?;
             print(&format!(
-                "The password of {} is set; all their sessions are ended.\n",
+                "Changed the password of {} and ended their sessions.\n",
                 escape_control_chars(&email)
             ));
         }
@@ -72,7 +72,7 @@ pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
                     .map_err(CommandError::new)
             })?;
             print(&format!(
-                "{} is removed, with their sessions and tokens.\n",
+                "Removed {} with their sessions and tokens.\n",
                 escape_control_chars(&email)
             ));
         }

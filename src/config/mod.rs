@@ -1,7 +1,8 @@
-//! Flags and environment variables → what the program runs with, read once.
+//! Flags and environment variables, read once.
 //!
-//! Every option is both; the flag wins. An empty variable counts as not set. What is wrong is told in one line that
-//! names the option and the mend. [`options`] has what there is, [`values`] how values are written.
+//! Every option is both a flag and a variable; the flag wins. An empty variable counts as not set.
+//! An error is one line that names the option and the fix. [`options`] defines the options, and
+//! [`values`] parses their values.
 
 mod first_user;
 mod options;
@@ -20,14 +21,14 @@ pub use options::{
 };
 pub use values::RetryDelays;
 
-/// Why the program does not start.
+/// Why the arguments don't lead to a command.
 #[derive(Debug)]
 pub enum ConfigError {
-    /// Help or version was asked for: print it, exit 0.
+    /// The requested help or version. Print it and exit with 0.
     HelpRequested(StyledStr),
-    /// No command was given: print the help, exit 2.
+    /// The help, because no command was given. Print it and exit with 2.
     MissingCommand(StyledStr),
-    /// One line.
+    /// One line that names the option and the fix.
     Invalid(String),
 }
 
@@ -49,7 +50,7 @@ pub fn parse(
         })
 }
 
-/// clap takes an empty variable for an empty value; here it counts as not set, and help still names it.
+/// clap reads an empty variable as an empty value. Treat it as unset, but keep it in `--help`.
 fn unset_empty_variables(command: clap::Command) -> clap::Command {
     command
         .mut_args(unset_if_empty)
@@ -72,7 +73,7 @@ fn unset_if_empty(argument: clap::Arg) -> clap::Arg {
         .help(format!("{help} [env: {}=]", variable.to_string_lossy()))
 }
 
-/// clap's message without its tips and usage: the first paragraph, in one line.
+/// Returns the first paragraph of clap's message in one line, without tips and usage.
 fn one_line(text: &str) -> String {
     let paragraph = text
         .trim_start_matches("error: ")
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_those_of_the_contract() {
+    fn has_the_documented_defaults() {
         let options = serve(&[]).unwrap();
         assert_eq!(options.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(options.delivery.timeout, Duration::from_secs(5));
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_one_line_that_names_the_option() {
+    fn an_error_is_one_line_that_names_the_option() {
         for (arguments, option) in [
             (["--listen", "8080"], "--listen"),
             (["--timeout", "0s"], "--timeout"),
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_durations_and_booleans_are_read_as_people_write_them() {
+    fn parses_lists_durations_and_booleans() {
         assert!(
             serve(&["--retry-delays", "none"])
                 .unwrap()

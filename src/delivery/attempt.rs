@@ -1,4 +1,4 @@
-//! One attempt: a delivery is signed, sent, and what came of it made ready to be recorded.
+//! One attempt: signs and sends a delivery, and prepares the outcome for recording.
 
 use std::rc::Rc;
 
@@ -10,6 +10,7 @@ use crate::domain::retry;
 use crate::random;
 use crate::store::{AttemptRecord, Attempted, DueDelivery, Target};
 
+/// Makes one attempt of `due`. Never fails: every failure is an outcome.
 pub(super) async fn attempt(
     clock: Clock,
     endpoint: Rc<EndpointClient>,
@@ -39,7 +40,7 @@ pub(super) async fn attempt(
         retry::hold_until(answer.status, &header.1, ended_at)
     });
     let error = result.problem();
-    // What succeeded has no next attempt to be put off.
+    // A successful delivery has no retry, so it needs no jitter.
     let jitter = match error {
         None => 0.0,
         Some(_) => f64::from(u32::from_be_bytes(random::bytes())) / f64::from(u32::MAX),

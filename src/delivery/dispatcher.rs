@@ -1,7 +1,8 @@
-//! The delivery loop: read what is due, send it, record what came of it.
+//! The delivery loop: reads due deliveries, sends them, and records the outcomes.
 //!
-//! Reading, sending and recording go on beside each other, each as a piece of work whose end is an [`Completion`]; the loop
-//! itself never waits for one of them. Attempts that end while others are being recorded share the next commit.
+//! Reads, attempts, and recordings run concurrently, each as a task that ends with a
+//! [`Completion`]; the loop never waits for a single one. Attempts that end during a recording are
+//! recorded together in the next commit.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -24,13 +25,14 @@ use crate::domain::id::WebhookId;
 use crate::domain::retry::Schedule;
 use crate::store::{Attempted, Due, Finished, Store, StoreError};
 
-/// How many attempts all webhooks together may have in flight; each has its first slot beyond that.
+/// The maximum number of attempts in flight for all webhooks. Each webhook gets its first slot even
+/// beyond it.
 const IN_FLIGHT_MAX: usize = 512;
-/// How many attempts may wait to be recorded, until nothing more is sent.
+/// Sending stops when this many attempts wait to be recorded.
 const UNRECORDED_MAX: usize = 1024;
-/// How many attempts are recorded at once, so that nobody else's write waits long for them.
+/// The maximum number of attempts in one commit, so that other writes don't wait long.
 const RECORD_BATCH_MAX: usize = 128;
-/// How long to wait before reading or storing is tried again after it failed.
+/// The delay before reading or recording is retried after an error.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 pub(super) struct Dispatcher {
@@ -40,23 +42,23 @@ pub(super) struct Dispatcher {
     schedule: Schedule,
     queues: HashMap<WebhookId, EndpointQueue>,
     tasks: FuturesUnordered<LocalBoxFuture<'static, Completion>>,
-    /// Attempts that are over and wait to be recorded.
+    /// Attempts that have ended and aren't being recorded yet.
     unrecorded: Vec<Attempted>,
-    /// Endpoints that are known to answer are read by themselves, and first: however many others there are, they take no
-    /// time from these.
+    /// Webhooks whose last attempt succeeded are read separately and first, so the others don't
+    /// delay them.
     healthy: ReadState,
     unproven: ReadState,
     is_recording: bool,
-    /// Outcomes could not be stored and are tried again. Nothing new is sent meanwhile: it could not be stored either,
-    /// and would be sent again and again.
+    /// Set while outcomes can't be recorded. Sending stops, because new outcomes couldn't be
+    /// recorded either and the same deliveries would be sent again and again.
     is_recording_stalled: bool,
-    /// When to look if nothing else happens.
+    /// When to read again if nothing happens before.
     next_read_at: Option<Timestamp>,
-    /// Of the outbox as it was read last.
+    /// The outbox generation of the last read.
     generation: u64,
 }
 
-/// The end of a piece of work.
+/// The result of a task.
 enum Completion {
     Read(HealthGroup, Vec<WebhookId>, Result<Due, StoreError>),
     Attempted(Box<Attempted>),
@@ -64,23 +66,25 @@ enum Completion {
         Arc<Vec<Attempted>>,
         Result<Vec<Option<Finished>>, StoreError>,
     ),
-    /// A request that is no delivery of the outbox is answered, or an attempt panicked.
+    /// A request outside the outbox ended, or an attempt panicked.
     Other,
 }
 
-/// Which webhooks are read together.
+/// Webhooks that are read together.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum HealthGroup {
+    /// The last attempt succeeded.
     Healthy,
+    /// The last attempt failed, or there was none yet.
     Unproven,
 }
 
-/// How the reading of a group stands.
+/// The state of reading one group.
 #[derive(Default)]
 struct ReadState {
-    /// The outbox has to be looked at.
+    /// The group must be read.
     is_requested: bool,
-    /// Only after the other group has been.
+    /// The other group must be read first.
     is_deferred: bool,
     is_running: bool,
 }
@@ -107,7 +111,7 @@ impl Dispatcher {
         }
     }
 
-    /// Runs until it is told to stop and what was in flight is recorded.
+    /// Runs until it receives [`Command::Stop`] and all attempts in flight are recorded.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let wake = self.store.deliveries_due();
         let mut idle = idle_timer();
@@ -126,7 +130,7 @@ impl Dispatcher {
             if stopping && self.tasks.is_empty() {
                 return;
             }
-            // A wake-up that comes before this line is kept by the `Notify`: none is lost.
+            // `Notify` stores a permit, so a notification sent before this line isn't lost.
             tokio::select! {
                 () = wake.notified(), if !stopping => self.schedule_read(),
                 () = self.clock.sleep_until_some(self.next_read_at), if !stopping => {
@@ -142,15 +146,15 @@ impl Dispatcher {
                 _ = idle.tick(), if !self.queues.is_empty() => self.queues.retain(|_, queue| !queue.is_idle()),
                 command = commands.recv() => match command {
                     Some(Command::Send { url, request, reply }) => {
-                        let endpoint = self.sender.endpoint(&url);
+                        let client = self.sender.client_for(&url);
                         self.tasks.push(Box::pin(async move {
-                            // Who asked may have gone away; the request was sent all the same.
-                            let _ = reply.send(endpoint.attempt(&request).await);
+                            // The caller may have stopped waiting.
+                            let _ = reply.send(client.attempt(&request).await);
                             Completion::Other
                         }));
                     }
                     Some(Command::CheckHealth(reply)) => {
-                        // While outcomes cannot be stored nothing is sent: the loop does not do its work.
+                        // The loop sends nothing while outcomes can't be recorded.
                         let _ = reply.send(!self.is_recording_stalled);
                     }
                     Some(Command::Stop) | None => stopping = true,
@@ -159,7 +163,7 @@ impl Dispatcher {
         }
     }
 
-    /// Sends what was read and has a slot.
+    /// Starts attempts of the deliveries that were read ahead, as far as there are free slots.
     fn start_attempts(&mut self) {
         if self.is_recording_stalled || self.unrecorded.len() >= UNRECORDED_MAX {
             return;
@@ -170,21 +174,23 @@ impl Dispatcher {
         }
         let mut free = IN_FLIGHT_MAX
             .saturating_sub(self.queues.values().map(EndpointQueue::slots_in_use).sum());
-        // Connecting to an endpoint that does not answer takes time from those that do.
-        let (healthy, unproven): (Vec<_>, Vec<_>) =
-            self.queues.values_mut().partition(|l| l.is_healthy());
+        // Connecting to an unresponsive endpoint takes time, so healthy ones come first.
+        let (healthy, unproven): (Vec<_>, Vec<_>) = self
+            .queues
+            .values_mut()
+            .partition(|queue| queue.is_healthy());
         for queue in healthy.into_iter().chain(unproven) {
-            while let Some((due, target, endpoint)) = queue.next_attempt(free) {
+            while let Some((due, target, client)) = queue.next_attempt(free) {
                 free = free.saturating_sub(1);
                 let id = due.id.clone();
-                let sent = attempt(self.clock.clone(), endpoint, target, due);
-                // A panic is our own fault, and must not end the loop for all: the delivery keeps its slot, and is
-                // sent again after the next start.
+                let attempt = attempt(self.clock.clone(), client, target, due);
+                // A panic is a bug and must not stop the loop. The delivery keeps its slot and is
+                // sent again after a restart.
                 self.tasks.push(Box::pin(async move {
-                    match AssertUnwindSafe(sent).catch_unwind().await {
+                    match AssertUnwindSafe(attempt).catch_unwind().await {
                         Ok(attempted) => Completion::Attempted(Box::new(attempted)),
                         Err(_) => {
-                            tracing::error!(delivery = %id, "an attempt panicked");
+                            tracing::error!(delivery = %id, "attempt panicked");
                             Completion::Other
                         }
                     }
@@ -193,46 +199,47 @@ impl Dispatcher {
         }
     }
 
-    /// Looks for what is due in a group, if there is a reason to.
+    /// Starts to read the due deliveries of a group, if that is necessary and possible.
     fn start_read(&mut self, group: HealthGroup) {
-        let is_of = |queue: &EndpointQueue| queue.is_healthy() == (group == HealthGroup::Healthy);
+        let is_in_group =
+            |queue: &EndpointQueue| queue.is_healthy() == (group == HealthGroup::Healthy);
         let needs_refill = self
             .queues
             .values()
-            .any(|queue| is_of(queue) && queue.needs_refill());
-        let reading = match group {
+            .any(|queue| is_in_group(queue) && queue.needs_refill());
+        let state = match group {
             HealthGroup::Healthy => &mut self.healthy,
             HealthGroup::Unproven => &mut self.unproven,
         };
-        let wanted = reading.is_requested || needs_refill;
-        if self.is_recording_stalled || reading.is_running || reading.is_deferred || !wanted {
+        let is_needed = state.is_requested || needs_refill;
+        if self.is_recording_stalled || state.is_running || state.is_deferred || !is_needed {
             return;
         }
-        reading.is_requested = false;
-        // Those of which nothing is known yet are others.
+        state.is_requested = false;
+        // Webhooks without a queue belong to the unproven group.
         let default_request = (group == HealthGroup::Unproven).then(EndpointQueue::default_request);
-        let mut asked = Vec::new();
-        let mut wanted = HashMap::new();
+        let mut requested = Vec::new();
+        let mut requests = HashMap::new();
         for (id, queue) in &mut self.queues {
-            let want = queue.batch_request(is_of(queue));
-            if want.more > 0 {
-                asked.push(id.clone());
+            let request = queue.batch_request(is_in_group(queue));
+            if request.more > 0 {
+                requested.push(id.clone());
             }
-            wanted.insert(id.clone(), want);
+            requests.insert(id.clone(), request);
         }
-        if default_request.is_none() && asked.is_empty() {
+        if default_request.is_none() && requested.is_empty() {
             self.unproven.is_deferred = false;
             return;
         }
-        reading.is_running = true;
+        state.is_running = true;
         let (store, now) = (self.store.clone(), self.clock.now());
         self.tasks.push(Box::pin(async move {
-            let due = store.due_deliveries(now, wanted, default_request).await;
-            Completion::Read(group, asked, due)
+            let due = store.due_deliveries(now, requests, default_request).await;
+            Completion::Read(group, requested, due)
         }));
     }
 
-    /// Records what has ended since the last time.
+    /// Starts to record the attempts that have ended, unless a recording is running.
     fn start_recording(&mut self) {
         if self.is_recording || self.unrecorded.is_empty() {
             return;
@@ -254,7 +261,7 @@ impl Dispatcher {
 
     fn handle(&mut self, completion: Completion) {
         match completion {
-            Completion::Read(group, asked, due) => self.read_finished(group, &asked, due),
+            Completion::Read(group, requested, due) => self.read_finished(group, &requested, due),
             Completion::Attempted(attempted) => {
                 if let Some(queue) = self.queues.get_mut(&attempted.webhook) {
                     let (attempt, was_healthy) = (&attempted.attempt, queue.is_healthy());
@@ -265,7 +272,7 @@ impl Dispatcher {
                         queue.attempt_failed(timed_out, attempt.hold_until.is_some());
                     }
                     if queue.is_healthy() != was_healthy {
-                        // Its group may have been read without it, and the one it leaves may be from now on.
+                        // A running read may have missed this webhook, because it changed groups.
                         self.schedule_read();
                     }
                 }
@@ -279,7 +286,7 @@ impl Dispatcher {
     fn read_finished(
         &mut self,
         group: HealthGroup,
-        asked: &[WebhookId],
+        requested: &[WebhookId],
         due: Result<Due, StoreError>,
     ) {
         match group {
@@ -288,13 +295,13 @@ impl Dispatcher {
             }
             HealthGroup::Unproven => self.unproven.is_running = false,
         }
-        for webhook in asked {
+        for webhook in requested {
             if let Some(queue) = self.queues.get_mut(webhook) {
                 queue.read_finished();
             }
         }
         match due {
-            // Another read knows of later changes.
+            // A read with a newer generation has already finished.
             Ok(due) if due.generation < self.generation => self.schedule_read(),
             Ok(due) => {
                 if due.generation > self.generation {
@@ -313,7 +320,7 @@ impl Dispatcher {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "what is due could not be read");
+                tracing::error!(%error, "reading due deliveries failed");
                 self.schedule_read_at(Some(self.clock.now().plus(STORE_RETRY_DELAY)));
             }
         }
@@ -328,14 +335,18 @@ impl Dispatcher {
         let finished = match recorded {
             Ok(finished) => finished,
             Err(StoreError::Closed) => {
-                // There is nothing left to record on: they are sent again after the next start.
-                tracing::warn!(attempts = batch.len(), "attempts could not be recorded");
+                // The store is closed. These deliveries are sent again after the next start.
+                tracing::warn!(
+                    attempts = batch.len(),
+                    "attempts not recorded: the store is closed"
+                );
                 return;
             }
-            // Any other fault may pass; until then the rows are due, and would be sent again.
+            // Any other error may be temporary. Keep the attempts, because their rows are still
+            // due.
             Err(error) => {
                 if !self.is_recording_stalled {
-                    tracing::error!(%error, "an attempt cannot be stored; nothing is sent until it is");
+                    tracing::error!(%error, "recording attempts failed; sending paused");
                 }
                 self.is_recording_stalled = true;
                 return self.record_batch(batch, STORE_RETRY_DELAY);
@@ -356,7 +367,7 @@ impl Dispatcher {
                 attempt.hold_until.is_some(),
             );
             let Some(finished) = finished else {
-                tracing::warn!(delivery = %attempted.delivery, "an attempt’s delivery is gone");
+                tracing::warn!(delivery = %attempted.delivery, "recorded no attempt: delivery not found");
                 continue;
             };
             tracing::debug!(
@@ -372,7 +383,8 @@ impl Dispatcher {
         }
     }
 
-    /// Forgets what was read and not sent: it may be canceled, or have changed.
+    /// Discards the deliveries that were read ahead, because they may have been canceled or
+    /// changed.
     fn discard_read_ahead(&mut self) {
         self.queues
             .values_mut()
@@ -380,13 +392,13 @@ impl Dispatcher {
         self.schedule_read();
     }
 
-    /// Looks at the outbox as soon as may be: at others' deliveries when those of the well ones go out.
+    /// Requests a read of both groups, the healthy one first.
     fn schedule_read(&mut self) {
         (self.healthy.is_requested, self.unproven.is_requested) = (true, true);
         self.unproven.is_deferred = true;
     }
 
-    /// Looks at the outbox then, or before.
+    /// Requests a read of both groups at `time` at the latest.
     fn schedule_read_at(&mut self, time: Option<Timestamp>) {
         self.next_read_at = self.next_read_at.into_iter().chain(time).min();
     }

@@ -1,8 +1,9 @@
-//! One webhook's part of the delivery loop: what was read of its outbox, what is on its way, what is not recorded yet.
+//! The dispatcher's deliveries for one webhook: read ahead, in flight, and not recorded yet.
 //!
-//! A delivery is *taken* from when it is read until its attempt is recorded; the outbox is not asked for it meanwhile.
-//! It needs a *slot* while it is being sent. One that succeeded gives its slot back at once, one that failed when the
-//! failure is recorded: what follows from it, a hold above all, is known by then.
+//! A delivery is *taken* from the read until its attempt is recorded. The outbox skips taken
+//! deliveries. An attempt occupies a *slot*. A successful attempt frees its slot at once. A failed
+//! attempt frees it when the failure is recorded, because only then its consequences apply, above
+//! all a hold.
 
 use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
@@ -14,44 +15,47 @@ use super::client::{EndpointClient, HttpSender};
 use crate::domain::id::DeliveryId;
 use crate::store::{DueAt, DueDelivery, Target, Wanted};
 
-/// How many attempts a webhook may have in flight.
+/// The maximum number of attempts in flight for one webhook.
 const SLOTS_MAX: usize = 16;
-/// One of which nothing is known begins with these, and gets one more with each success: if it hangs, each slot is held
-/// for the whole timeout, and costs the others time.
+/// A webhook without history starts with this many slots and gains one per success. If its endpoint
+/// hangs, each slot is occupied for the whole timeout and delays other webhooks.
 const SLOTS_INITIAL: usize = 2;
-/// After a timeout it begins again.
+/// The number of slots after a timeout. It grows again with each success.
 const SLOTS_AFTER_TIMEOUT: usize = 1;
-/// How many deliveries are read ahead, so that the outbox is not asked for each.
+/// The number of deliveries read ahead, so that the outbox isn't queried for each one.
 const READ_AHEAD: usize = 64;
-/// A client that was not used for this long is dropped, and with it sockets that the endpoint has closed.
+/// A queue unused for this long is dropped, and with it any sockets that the endpoint has closed.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(6);
 
 pub(super) struct EndpointQueue {
     target: Rc<Target>,
-    /// Of the outbox, when the target was read.
+    /// The outbox generation when the target was read.
     target_generation: u64,
     client: Rc<EndpointClient>,
     last_used: Instant,
+    /// Deliveries that were read ahead and not sent yet.
     ready: VecDeque<DueDelivery>,
-    /// More is due than was read.
+    /// Whether more deliveries are due than were read.
     has_more: bool,
     taken: HashSet<Ulid>,
     slots_in_use: usize,
     concurrency_limit: usize,
-    /// The last attempt succeeded.
+    /// Whether the last attempt succeeded.
     is_healthy: bool,
-    /// It is being read.
+    /// Whether a read of this webhook is running.
     is_reading: bool,
-    /// Attempts whose answer asked for a hold, not recorded yet: nothing is sent meanwhile.
+    /// The number of unrecorded attempts whose response requested a hold. Sending stops until they
+    /// are recorded.
     unrecorded_holds: usize,
 }
 
 impl EndpointQueue {
-    /// `None`: the target was not read, as it was known to one that has ended since.
+    /// Returns `None` if no target was loaded, because a queue that has since been dropped already
+    /// had it.
     pub(super) fn new(due: DueAt, generation: u64, sender: &HttpSender) -> Option<Self> {
         let target = due.target.clone()?;
         let mut queue = Self {
-            client: Rc::new(sender.endpoint(&target.url)),
+            client: Rc::new(sender.client_for(&target.url)),
             target: Rc::new(target),
             target_generation: generation,
             last_used: Instant::now(),
@@ -68,7 +72,7 @@ impl EndpointQueue {
         Some(queue)
     }
 
-    /// What a webhook of which nothing is known wants.
+    /// The request for a webhook without a queue.
     pub(super) fn default_request() -> Wanted {
         Wanted {
             more: READ_AHEAD,
@@ -76,14 +80,14 @@ impl EndpointQueue {
         }
     }
 
-    /// What it wants, if it is to be read now and is not being read already.
-    pub(super) fn batch_request(&mut self, now: bool) -> Wanted {
-        if !now || self.is_reading {
-            self.has_more |= now;
+    /// The request for the next read: empty unless `is_included` is set and no read is running.
+    pub(super) fn batch_request(&mut self, is_included: bool) -> Wanted {
+        if !is_included || self.is_reading {
+            self.has_more |= is_included;
             return Wanted::default();
         }
         let more = self.read_ahead().saturating_sub(self.ready.len());
-        // What is not asked for now may be there later.
+        // The buffer is full, so more deliveries may be due.
         self.has_more |= more == 0;
         self.is_reading = more > 0;
         Wanted {
@@ -93,16 +97,16 @@ impl EndpointQueue {
         }
     }
 
-    /// The read that it was part of is over.
+    /// Notes the end of the read that included this webhook.
     pub(super) fn read_finished(&mut self) {
         self.is_reading = false;
     }
 
-    /// Takes what was read; connections go on unless the address has changed.
+    /// Adds the deliveries that were read. Keeps connections open unless the URL has changed.
     pub(super) fn refill(&mut self, due: DueAt, generation: u64, sender: &HttpSender) {
         if let Some(target) = due.target {
             if target.url.as_str() != self.target.url.as_str() {
-                self.client = Rc::new(sender.endpoint(&target.url));
+                self.client = Rc::new(sender.client_for(&target.url));
             }
             self.target = Rc::new(target);
             self.target_generation = generation;
@@ -115,7 +119,8 @@ impl EndpointQueue {
         }
     }
 
-    /// Forgets what was read and not sent: it may be canceled, or have changed.
+    /// Discards the deliveries that were read ahead, because they may have been canceled or
+    /// changed.
     pub(super) fn clear_ready(&mut self) {
         for delivery in self.ready.drain(..) {
             self.taken.remove(&delivery.id.ulid());
@@ -123,12 +128,12 @@ impl EndpointQueue {
         self.has_more = false;
     }
 
-    /// Whether the outbox has more than what was read, and it is nearly used up.
+    /// Whether the read-ahead buffer is nearly empty and more deliveries are due.
     pub(super) fn needs_refill(&self) -> bool {
         self.has_more && !self.is_reading && self.ready.len() < self.concurrency_limit
     }
 
-    /// How many deliveries are read ahead.
+    /// The number of deliveries to read ahead.
     fn read_ahead(&self) -> usize {
         if self.concurrency_limit == SLOTS_AFTER_TIMEOUT {
             SLOTS_AFTER_TIMEOUT
@@ -137,7 +142,7 @@ impl EndpointQueue {
         }
     }
 
-    /// Whether its endpoint is known to answer: such ones are sent to before those of which nothing is known.
+    /// Whether the last attempt succeeded. Healthy webhooks are served first.
     pub(super) fn is_healthy(&self) -> bool {
         self.is_healthy
     }
@@ -146,15 +151,15 @@ impl EndpointQueue {
         self.slots_in_use
     }
 
-    /// The next to be sent, if there is a slot for it; `free`: how many there are for all webhooks. The first slot is
-    /// always there: nobody is kept waiting by what others have in flight.
+    /// Takes a slot for the next delivery, if there is one. `free` is the number of free slots for
+    /// all webhooks. Each webhook always gets its first slot, so other webhooks can't block it.
     pub(super) fn next_attempt(
         &mut self,
         free: usize,
     ) -> Option<(DueDelivery, Rc<Target>, Rc<EndpointClient>)> {
-        let room =
+        let has_slot =
             self.slots_in_use < self.concurrency_limit && (free > 0 || self.slots_in_use == 0);
-        if self.unrecorded_holds > 0 || !room {
+        if self.unrecorded_holds > 0 || !has_slot {
             return None;
         }
         let delivery = self.ready.pop_front()?;
@@ -163,41 +168,43 @@ impl EndpointQueue {
         Some((delivery, self.target.clone(), self.client.clone()))
     }
 
-    /// An attempt has succeeded; it is taken until it is recorded.
+    /// Frees the slot of a successful attempt. Its delivery stays taken until it is recorded.
     pub(super) fn attempt_succeeded(&mut self) {
         self.slots_in_use -= 1;
         self.concurrency_limit = SLOTS_MAX.min(self.concurrency_limit + 1);
         self.is_healthy = true;
     }
 
-    /// An attempt has failed; it keeps its slot until it is recorded.
-    pub(super) fn attempt_failed(&mut self, timed_out: bool, asks_for_hold: bool) {
+    /// Notes a failed attempt, which keeps its slot until it is recorded.
+    pub(super) fn attempt_failed(&mut self, timed_out: bool, requests_hold: bool) {
         if timed_out {
             self.concurrency_limit = SLOTS_AFTER_TIMEOUT;
         }
         self.is_healthy = false;
-        if asks_for_hold {
+        if requests_hold {
             self.unrecorded_holds += 1;
             self.clear_ready();
         }
     }
 
+    /// Releases a delivery whose attempt is recorded.
     pub(super) fn attempt_recorded(
         &mut self,
         delivery: &DeliveryId,
-        had_failed: bool,
-        asked_for_hold: bool,
+        has_failed: bool,
+        requested_hold: bool,
     ) {
         self.taken.remove(&delivery.ulid());
-        self.slots_in_use -= usize::from(had_failed);
-        self.unrecorded_holds -= usize::from(asked_for_hold);
+        self.slots_in_use -= usize::from(has_failed);
+        self.unrecorded_holds -= usize::from(requested_hold);
     }
 
+    /// The endpoint's host, for the log.
     pub(super) fn host(&self) -> String {
         self.target.url.host_for_log()
     }
 
-    /// What is remembered of a webhook goes with its connections: a deleted one is not kept for ever.
+    /// Whether the queue can be dropped. Dropping idle queues also removes deleted webhooks.
     pub(super) fn is_idle(&self) -> bool {
         self.taken.is_empty() && !self.is_reading && self.last_used.elapsed() >= IDLE_TIMEOUT
     }

@@ -1,9 +1,8 @@
-//! The connection that awc speaks HTTP over: plain TCP or TLS, with interim answers dropped (see [`response_head`]).
+//! The connection that awc uses: plain TCP or TLS, without interim responses (see
+//! [`response_head`](super::response_head)).
 //!
-//! What passes by is told to the exchange that is under way, through [`PROGRESS`]: awc itself tells neither whether a
-//! connection was reused nor whether any of an answer came.
-//!
-//! [`response_head`]: super::response_head
+//! It reports to the current exchange through [`PROGRESS`], because awc reports neither whether a
+//! connection was reused nor whether any byte of a response arrived.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -22,16 +21,16 @@ use super::response_head::HeadReader;
 use crate::domain::delivery::Timings;
 
 tokio::task_local! {
-    /// The exchange that is under way in this task.
+    /// The current exchange of this task.
     pub static PROGRESS: Rc<ExchangeProgress>;
 }
 
-/// What the connection tells of one exchange: a request and its answer.
+/// What the connection reports about one exchange: a request and its response.
 #[derive(Debug)]
 pub struct ExchangeProgress {
     deadline: Instant,
-    fresh: Cell<bool>,
-    connected: Cell<bool>,
+    is_new: Cell<bool>,
+    is_connected: Cell<bool>,
     response_started: Cell<bool>,
     sent_at: Cell<Option<Instant>>,
     timings: Cell<Timings>,
@@ -42,8 +41,8 @@ impl ExchangeProgress {
     pub fn new(deadline: Instant) -> Self {
         Self {
             deadline,
-            fresh: Cell::default(),
-            connected: Cell::default(),
+            is_new: Cell::default(),
+            is_connected: Cell::default(),
             response_started: Cell::default(),
             sent_at: Cell::default(),
             timings: Cell::default(),
@@ -51,17 +50,17 @@ impl ExchangeProgress {
         }
     }
 
-    /// The connection had served an exchange before this one.
+    /// Whether the connection served an earlier exchange.
     pub fn is_reused(&self) -> bool {
-        !self.fresh.get()
+        !self.is_new.get()
     }
 
-    /// There was a connection, with TLS where that is spoken.
+    /// Whether a TCP connection was established.
     pub fn is_connected(&self) -> bool {
-        self.is_reused() || self.connected.get()
+        self.is_reused() || self.is_connected.get()
     }
 
-    /// Any byte of an answer came, be it an interim one.
+    /// Whether any byte of a response arrived, including an interim response.
     pub fn response_started(&self) -> bool {
         self.response_started.get()
     }
@@ -70,7 +69,7 @@ impl ExchangeProgress {
         self.timings.get()
     }
 
-    /// The headers of the final head, in the order and the case in which they came.
+    /// Takes the headers of the final head, in their original order and case.
     pub fn take_headers(&self) -> Vec<(String, String)> {
         self.headers.take()
     }
@@ -79,13 +78,13 @@ impl ExchangeProgress {
         self.deadline
     }
 
-    /// A connection of its own is being made for this exchange.
+    /// Notes that this exchange opens a new connection.
     pub fn start_connection(&self) {
-        self.fresh.set(true);
+        self.is_new.set(true);
     }
 
     pub fn set_connected(&self) {
-        self.connected.set(true);
+        self.is_connected.set(true);
     }
 
     pub fn record_timing(&self, set: impl FnOnce(&mut Timings)) {
@@ -95,19 +94,19 @@ impl ExchangeProgress {
     }
 }
 
-/// What the bytes go through.
+/// The underlying connection.
 pub enum Transport {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// A connection, as awc reads and writes it.
+/// A connection as awc sees it: only final response heads pass.
 pub struct HttpStream {
     transport: Transport,
-    /// Some between a request's first byte and the end of its answer's head.
-    head: Option<HeadReader>,
-    /// Came already, and was not read yet.
-    ready: Vec<u8>,
+    /// Set from the first byte of a request to the end of its response head.
+    head_reader: Option<HeadReader>,
+    /// Received bytes that awc hasn't read yet.
+    unread: Vec<u8>,
 }
 
 impl fmt::Debug for HttpStream {
@@ -120,8 +119,8 @@ impl HttpStream {
     pub fn new(transport: Transport) -> Self {
         Self {
             transport,
-            head: None,
-            ready: Vec::new(),
+            head_reader: None,
+            unread: Vec::new(),
         }
     }
 
@@ -136,24 +135,26 @@ impl HttpStream {
         }
     }
 
-    /// Reads on until the final head is complete, or the peer closes.
+    /// Reads until the final head is complete or the peer closes the connection.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.head.is_some() {
+        while self.head_reader.is_some() {
             let mut space = [0; 8192];
             let mut buf = ReadBuf::new(&mut space);
             ready!(self.poll_read_transport(cx, &mut buf))?;
-            let Some(head) = &mut self.head else { break };
+            let Some(reader) = &mut self.head_reader else {
+                break;
+            };
             if buf.filled().is_empty() {
-                return Poll::Ready(head.on_eof().map_or(Ok(()), |e| Err(io::Error::other(e))));
+                return Poll::Ready(reader.on_eof().map_or(Ok(()), |e| Err(io::Error::other(e))));
             }
             let _ = PROGRESS.try_with(|p| p.response_started.set(true));
-            if let Some(head) = head.push(buf.filled()).map_err(io::Error::other)? {
+            if let Some(head) = reader.push(buf.filled()).map_err(io::Error::other)? {
                 let _ = PROGRESS.try_with(|p| {
                     p.record_timing(|t| t.waiting = p.sent_at.get().map(|sent| sent.elapsed()));
                     p.headers.replace(head.headers);
                 });
-                self.ready = head.bytes;
-                self.head = None;
+                self.unread = head.bytes;
+                self.head_reader = None;
             }
         }
         Poll::Ready(Ok(()))
@@ -166,18 +167,18 @@ impl AsyncRead for HttpStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.head.is_some() {
+        if self.head_reader.is_some() {
             ready!(self.poll_head(cx))?;
-            if self.head.is_some() {
+            if self.head_reader.is_some() {
                 return Poll::Ready(Ok(()));
             }
         }
-        if self.ready.is_empty() {
+        if self.unread.is_empty() {
             return self.poll_read_transport(cx, buf);
         }
-        let count = buf.remaining().min(self.ready.len());
-        buf.put_slice(&self.ready[..count]);
-        self.ready.drain(..count);
+        let count = buf.remaining().min(self.unread.len());
+        buf.put_slice(&self.unread[..count]);
+        self.unread.drain(..count);
         Poll::Ready(Ok(()))
     }
 }
@@ -188,9 +189,9 @@ impl AsyncWrite for HttpStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        // awc reads nothing of an answer before it has written all of the request.
-        if self.head.is_none() {
-            self.head = Some(HeadReader::default());
+        // awc reads no response before it has written the whole request.
+        if self.head_reader.is_none() {
+            self.head_reader = Some(HeadReader::default());
             let _ = PROGRESS.try_with(|p| p.sent_at.set(Some(Instant::now())));
         }
         match &mut self.transport {

@@ -92,7 +92,8 @@ impl Api {
             // The demo never leaves this machine, whatever HTTP_PROXY says.
             .proxy(None)
             .timeout_global(Some(Duration::from_secs(10)))
-            // Miniback closes idle connections after 5 s; one that it is about to close is not used again.
+            // Miniback closes idle connections after 5 s; one that it is about to close is not used
+            // again.
             .max_idle_age(Duration::from_secs(3))
             .build();
         Self {

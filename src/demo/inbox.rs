@@ -1,6 +1,7 @@
 //! What the receiver got: the last hundred, in memory, numbered as they came.
 //!
-//! What is shown is worked out once, at arrival; headers and body are kept as they came and never trusted.
+//! What is shown is worked out once, at arrival; headers and body are kept as they came and never
+//! trusted.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

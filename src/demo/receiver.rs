@@ -1,8 +1,10 @@
-//! The demo's receiver: an endpoint as its author would write it, and a page that shows what it got.
+//! The demo's receiver: an endpoint as its author would write it, and a page that shows what it
+//! got.
 //!
-//! It checks `X-Miniback-Signature` over the raw body with the one secret it was given, answers 204 or 401, and
-//! keeps the last hundred in memory ([`super::inbox`]). Whoever holds the page open is told of each by server-sent
-//! events; a page that was away for a while asks for what it missed with `Last-Event-ID`.
+//! It checks `X-Miniback-Signature` over the raw body with the one secret it was given, answers 204
+//! or 401, and keeps the last hundred in memory ([`super::inbox`]). Whoever holds the page open is
+//! told of each by server-sent events; a page that was away for a while asks for what it missed
+//! with `Last-Event-ID`.
 
 use std::io;
 use std::net::TcpListener;
@@ -37,7 +39,8 @@ struct Receiver {
     stopping: watch::Receiver<bool>,
 }
 
-/// Starts the receiver on `listener`, within a tokio runtime. Only pages at `site_url` may frame it.
+/// Starts the receiver on `listener`, within a tokio runtime. Only pages at `site_url` may frame
+/// it.
 ///
 /// Webhooks belong to [`endpoint`] of the returned server's address, signed with `secret`.
 pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Result<DemoServer> {
@@ -107,7 +110,8 @@ async fn receive(
     }
 }
 
-/// Whether `signature` is the HMAC-SHA256 of the raw body, in hex, by the shared secret. Compares in constant time.
+/// Whether `signature` is the HMAC-SHA256 of the raw body, in hex, by the shared secret. Compares
+/// in constant time.
 fn is_signed(secret: &str, body: &[u8], signature: Option<&HeaderValue>) -> bool {
     let tag: Option<Vec<u8>> = signature.and_then(|hex| {
         let digits = hex.to_str().ok()?;
@@ -175,7 +179,8 @@ async fn not_found() -> HttpResponse {
 
 #[derive(Deserialize)]
 struct EventsQuery {
-    /// The last event of the page as it was rendered; a reconnecting browser sends the header instead.
+    /// The last event of the page as it was rendered; a reconnecting browser sends the header
+    /// instead.
     after: Option<String>,
 }
 
@@ -240,7 +245,8 @@ fn event_stream(
     })
 }
 
-/// One server-sent event. The markup goes as a JSON string: a line end in it, of whatever kind, would end the event.
+/// One server-sent event. The markup goes as a JSON string: a line end in it, of whatever kind,
+/// would end the event.
 fn event_text(inbox: &Inbox, received: &ReceivedWebhook) -> String {
     let card = Card { received }.render().unwrap_or_default();
     let id = inbox.event_id(received.number);

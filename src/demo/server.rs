@@ -1,4 +1,5 @@
-//! What site and receiver have in common: how they are run and stopped, the headers of their pages, their files.
+//! What site and receiver have in common: how they are run and stopped, the headers of their pages,
+//! their files.
 //!
 //! A [`DemoServer`] runs until it is stopped; signals are the command's business, not its own.
 
@@ -25,7 +26,8 @@ pub struct DemoServer {
 }
 
 impl DemoServer {
-    /// Lets `server` run on the current tokio runtime. `stopping` is what its endless answers watch.
+    /// Lets `server` run on the current tokio runtime. `stopping` is what its endless answers
+    /// watch.
     pub(super) fn spawn(url: String, server: Server, stopping: watch::Sender<bool>) -> Self {
         Self {
             url,
@@ -35,7 +37,8 @@ impl DemoServer {
         }
     }
 
-    /// Ends the open event streams, lets what is in flight finish (a second at most), and gives the port back.
+    /// Ends the open event streams, lets what is in flight finish (a second at most), and gives the
+    /// port back.
     pub async fn stop(self) -> io::Result<()> {
         // Without this an open page would hold the shutdown to its full timeout.
         self.stopping.send_replace(true);

@@ -1,5 +1,6 @@
-//! The sample site: a product's page that carries Miniback's widget, as any site would: one script tag, and a button of
-//! its own that opens it. Where scripts are off, that button is a link to the project's form.
+//! The sample site: a product's page that carries Miniback's widget, as any site would: one script
+//! tag, and a button of its own that opens it. Where scripts are off, that button is a link to the
+//! project's form.
 //!
 //! Beside it, in a frame, stands the receiver's page.
 
@@ -24,8 +25,8 @@ struct Page {
     receiver_url: String,
 }
 
-/// Starts the sample site on `listener`, within a tokio runtime. Its widget is of Miniback at `miniback_url`, and sends
-/// to `project` (a slug).
+/// Starts the sample site on `listener`, within a tokio runtime. Its widget is of Miniback at
+/// `miniback_url`, and sends to `project` (a slug).
 pub fn start(
     listener: TcpListener,
     miniback_url: String,

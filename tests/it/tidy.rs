@@ -210,6 +210,7 @@ fn calls_to_endpoints_are_made_in_one_place() {
         "src/delivery/client.rs",
         "src/delivery/connector.rs",
         "src/delivery/http_stream.rs",
+        "src/delivery/outcomes.rs",
     ];
     assert_eq!(
         strays(&sender, &["awc::", "TcpStream", "TcpSocket", "lookup_host"]),

@@ -1,4 +1,5 @@
-//! Both servers over real sockets on loopback, against an API that only writes down what it is asked.
+//! Both servers over real sockets on loopback, against an API that only writes down what it is
+//! asked.
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
