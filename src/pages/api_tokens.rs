@@ -1,0 +1,162 @@
+//! Settings → API tokens. A token is shown once, on the page after it is made: it stands in no address, and after a
+//! reload it is gone.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use askama::Template;
+
+use super::fields::Fields;
+use super::framework::context::Visit;
+use super::framework::flash::Made;
+use super::framework::format::Time;
+use super::framework::idempotent_form::Once;
+use super::framework::layout::{Frame, render};
+use super::framework::page_error::PageError;
+use crate::domain::account::{Scope, Token};
+use crate::domain::id::TokenId;
+use crate::domain::invalid::{Checks, Invalid};
+use crate::domain::project;
+use crate::server::tokens;
+use crate::store::AccountStoreError;
+
+const ADDRESS: &str = "/settings/tokens";
+
+#[derive(Template)]
+#[template(path = "tokens.html")]
+struct TokensPage {
+    frame: Frame,
+    add: Option<AddForm>,
+    /// The name and the token that was just made.
+    made: Option<(String, String)>,
+    rows: Vec<Row>,
+    key: String,
+}
+
+struct AddForm {
+    name: String,
+    scope: Scope,
+    name_problem: Option<String>,
+    scope_problem: Option<String>,
+}
+
+struct Row {
+    token: Token,
+    made: Time,
+    used: Option<Time>,
+    is_revoke_asked: bool,
+}
+
+impl Row {
+    fn address(&self) -> String {
+        format!("{ADDRESS}/{}/revoke", self.token.id)
+    }
+}
+
+/// The scopes in words: value, name, what it may do.
+const SCOPES: [(Scope, &str, &str); 3] = [
+    (Scope::Full, "Full", "All that you may do yourself"),
+    (
+        Scope::Submit,
+        "Submit",
+        "Send feedback, nothing else: for a site or an app",
+    ),
+    (
+        Scope::Metrics,
+        "Metrics",
+        "Read the figures for Prometheus, nothing else",
+    ),
+];
+
+impl TokensPage {
+    async fn new(visit: &Visit, add: Option<AddForm>) -> Result<Self, PageError> {
+        let mut tokens = visit.site.store.tokens().await?;
+        tokens.reverse();
+        let (frame, _) = visit.frame("API tokens", "tokens");
+        let asked = visit.query("revoke");
+        let rows = tokens.into_iter().map(|token| Row {
+            made: frame.time(&token.created_at),
+            used: token.last_used_at.as_ref().map(|at| frame.time(at)),
+            is_revoke_asked: asked.as_deref() == Some(token.id.as_str()),
+            token,
+        });
+        let rows = rows.collect();
+        let made = match visit.made(|made| matches!(made, Made::Token { .. })) {
+            Some(Made::Token { name, token }) => Some((name, token)),
+            _ => None,
+        };
+        let blank = || AddForm {
+            name: String::new(),
+            scope: Scope::Full,
+            name_problem: None,
+            scope_problem: None,
+        };
+        let add = add.or_else(|| visit.query("add").map(|_| blank()));
+        Ok(Self {
+            frame,
+            add,
+            made,
+            rows,
+            key: Once::key(),
+        })
+    }
+
+    fn scopes(&self) -> [(Scope, &'static str, &'static str); 3] {
+        SCOPES
+    }
+
+    fn scope_name(&self, scope: &Scope) -> &'static str {
+        let named = SCOPES.iter().find(|(known, ..)| known == scope);
+        named.map_or("", |(_, name, _)| name)
+    }
+}
+
+pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
+    render(StatusCode::OK, &TokensPage::new(&visit, None).await?)
+}
+
+/// Makes a token of who asks for it.
+pub(super) async fn create(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
+    let mut checks = Checks::default();
+    let name = checks.take("name", project::name(fields.get("name")));
+    let scope = checks.take("scope", fields.get("scope").parse::<Scope>());
+    let (Some(name), Some(scope)) = (name, scope) else {
+        let invalid = checks.finish().err().unwrap_or(Invalid(Vec::new()));
+        let problem = |field| invalid.about(field).map(str::to_owned);
+        let form = AddForm {
+            name: fields.get("name").to_owned(),
+            scope: scope.unwrap_or(Scope::Full),
+            name_problem: problem("name"),
+            scope_problem: problem("scope"),
+        };
+        let page = TokensPage::new(&visit, Some(form)).await?;
+        return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
+    };
+    let user = visit.user()?.clone();
+    let by = visit.clone();
+    let work = async move {
+        let token = tokens::new_api_token();
+        let hash = tokens::hash(&token);
+        let store = &by.site.store;
+        match store
+            .create_token(user.email.clone(), name.clone(), scope, hash, Some(user))
+            .await
+        {
+            Ok(_) => {
+                by.leave(|flash| flash.made = Some(Made::Token { name, token }));
+                Ok(())
+            }
+            Err(AccountStoreError::Store(error)) => Err(error.into()),
+            Err(_) => Err(PageError::Gone),
+        }
+    };
+    visit.state.once.run(fields.get("key"), work).await?;
+    Ok(visit.redirect(ADDRESS))
+}
+
+pub(super) async fn revoke(visit: Visit, id: web::Path<String>) -> Result<HttpResponse, PageError> {
+    let id = TokenId::new(id.into_inner());
+    if visit.site.store.revoke_token(id).await? {
+        visit.say("The token is revoked: whatever uses it is refused from now on.");
+    }
+    Ok(visit.redirect(ADDRESS))
+}
