@@ -76,7 +76,7 @@ pub struct Running {
     /// The one-time address that makes the first user, where there is none.
     pub setup_url: Option<String>,
     pub site: web::Data<Site>,
-    pages: web::Data<pages::WebState>,
+    pages: web::Data<pages::PageState>,
     server: ServerHandle,
     background: Vec<tokio::task::JoinHandle<()>>,
     timeout: Duration,
@@ -146,7 +146,7 @@ pub async fn start(
         alerts,
         door,
     });
-    let pages = web::Data::new(pages::WebState::new(clock));
+    let pages = web::Data::new(pages::PageState::new(clock));
     let api_docs = web::Data::new(pages::ApiDocs::new(api_document));
     let timeout = options.delivery.timeout;
     let (app_site, app_pages) = (site.clone(), pages.clone());

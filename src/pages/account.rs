@@ -4,10 +4,10 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::fields::Fields;
-use super::framework::context::Visit;
-use super::framework::format::Time;
-use super::framework::layout::{Frame, render};
+use super::fields::FormData;
+use super::framework::context::RequestContext;
+use super::framework::format::DisplayTime;
+use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use super::framework::session;
 use super::sign_in::{self, Checked};
@@ -19,7 +19,7 @@ use crate::store::AccountStoreError;
 #[derive(Template)]
 #[template(path = "account.html")]
 struct AccountPage {
-    frame: Frame,
+    layout: Layout,
     email: String,
     role: &'static str,
     sessions: Vec<SessionRow>,
@@ -31,29 +31,29 @@ struct AccountPage {
 struct SessionRow {
     id: String,
     browser: String,
-    started: Time,
-    seen: Time,
+    started: DisplayTime,
+    seen: DisplayTime,
     /// The one by which this page is looked at.
     is_here: bool,
 }
 
 impl AccountPage {
-    async fn new(visit: &Visit, invalid: Option<&Invalid>) -> Result<Self, PageError> {
+    async fn new(context: &RequestContext, invalid: Option<&Invalid>) -> Result<Self, PageError> {
         let problem = |field| invalid.and_then(|i| i.about(field)).map(str::to_owned);
         let (current_problem, password_problem) = (problem("current"), problem("password"));
-        let user = visit.user()?;
-        let here = visit.session().map(|session| session.token_hash);
-        let records = visit
+        let user = context.user()?;
+        let here = context.session().map(|session| session.token_hash);
+        let records = context
             .site
             .store
-            .sessions(user.id.clone(), visit.site.clock.now())
+            .sessions(user.id.clone(), context.site.clock.now())
             .await?;
-        let (frame, _) = visit.frame("Account", "account");
+        let (layout, _) = context.layout("Account", "account");
         let mut sessions: Vec<SessionRow> = records
             .into_iter()
             .map(|record| SessionRow {
-                started: frame.time(&record.created_at),
-                seen: frame.time(&record.seen_at),
+                started: layout.time(&record.created_at),
+                seen: layout.time(&record.seen_at),
                 is_here: here == Some(record.token_hash),
                 browser: Some(record.browser)
                     .filter(|browser| !browser.is_empty())
@@ -63,7 +63,7 @@ impl AccountPage {
             .collect();
         sessions.sort_by_key(|session| !session.is_here);
         Ok(Self {
-            frame,
+            layout,
             email: user.email.clone(),
             role: user.role.as_str(),
             sessions,
@@ -74,26 +74,29 @@ impl AccountPage {
     }
 }
 
-pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
-    render(StatusCode::OK, &AccountPage::new(&visit, None).await?)
+pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
+    render(StatusCode::OK, &AccountPage::new(&context, None).await?)
 }
 
 /// A new password ends all sessions but this one.
-pub(super) async fn set_password(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
-    let user = visit.user()?.clone();
+pub(super) async fn set_password(
+    context: RequestContext,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
+    let user = context.user()?.clone();
     // Who has found an open browser must not be able to guess on.
-    match sign_in::check(&visit, &user.email, fields.get("current")).await? {
+    match sign_in::check(&context, &user.email, fields.get("current")).await? {
         Checked::Right(..) => {}
         Checked::Wrong => {
             return refuse(
-                &visit,
+                &context,
                 Invalid::field("current", "This is not your password."),
             )
             .await;
         }
         Checked::Wait(seconds) => {
             let mut response = refuse(
-                &visit,
+                &context,
                 Invalid::field("current", sign_in::wait_sentence(seconds)),
             )
             .await?;
@@ -103,55 +106,62 @@ pub(super) async fn set_password(visit: Visit, fields: Fields) -> Result<HttpRes
     }
     let password = fields.get("password");
     if let Err(error) = check_password(password) {
-        return refuse(&visit, Invalid::field("password", error)).await;
+        return refuse(&context, Invalid::field("password", error)).await;
     }
-    let hash = visit
+    let hash = context
         .state
         .password_checks
         .turn()
         .await?
         .hash(password.to_owned())
         .await?;
-    let keep = visit.session().map(|session| session.token_hash);
-    match visit.site.store.set_password(user.email, hash, keep).await {
+    let keep = context.session().map(|session| session.token_hash);
+    match context
+        .site
+        .store
+        .set_password(user.email, hash, keep)
+        .await
+    {
         Ok(()) => {}
         Err(AccountStoreError::Store(error)) => return Err(error.into()),
         Err(_) => return Err(PageError::Gone),
     }
-    visit.say("Your password is changed. You are signed out everywhere else.");
-    Ok(visit.redirect("/settings/account"))
+    context.say("Your password is changed. You are signed out everywhere else.");
+    Ok(context.redirect("/settings/account"))
 }
 
-async fn refuse(visit: &Visit, invalid: Invalid) -> Result<HttpResponse, PageError> {
+async fn refuse(context: &RequestContext, invalid: Invalid) -> Result<HttpResponse, PageError> {
     render(
         StatusCode::UNPROCESSABLE_ENTITY,
-        &AccountPage::new(visit, Some(&invalid)).await?,
+        &AccountPage::new(context, Some(&invalid)).await?,
     )
 }
 
 /// Ends one session. The page offers it for the others; asked of its own, the next page is the sign-in.
 pub(super) async fn end_session(
-    visit: Visit,
+    context: RequestContext,
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
-    let user = visit.user()?.id.clone();
-    let store = &visit.site.store;
+    let user = context.user()?.id.clone();
+    let store = &context.site.store;
     let ended = store
         .end_session_of(user, SessionId::new(id.into_inner()))
         .await?;
     if ended {
-        visit.say("That browser is signed out.");
+        context.say("That browser is signed out.");
     }
-    Ok(visit.redirect("/settings/account"))
+    Ok(context.redirect("/settings/account"))
 }
 
-pub(super) async fn sign_out_everywhere(visit: Visit) -> Result<HttpResponse, PageError> {
-    visit
+pub(super) async fn sign_out_everywhere(
+    context: RequestContext,
+) -> Result<HttpResponse, PageError> {
+    context
         .site
         .store
-        .end_sessions(visit.user()?.id.clone())
+        .end_sessions(context.user()?.id.clone())
         .await?;
-    let mut response = visit.redirect("/login");
-    session::clear(&visit, &mut response);
+    let mut response = context.redirect("/login");
+    session::clear(&context, &mut response);
     Ok(response)
 }

@@ -5,12 +5,12 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::fields::Fields;
-use super::framework::context::Visit;
-use super::framework::flash::Made;
-use super::framework::format::Time;
-use super::framework::idempotent_form::Once;
-use super::framework::layout::{Frame, render};
+use super::fields::FormData;
+use super::framework::context::RequestContext;
+use super::framework::flash::OneTimeReveal;
+use super::framework::format::DisplayTime;
+use super::framework::idempotent_form::SubmissionKeys;
+use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::account::{Scope, Token};
 use crate::domain::id::TokenId;
@@ -22,9 +22,9 @@ use crate::store::AccountStoreError;
 const ADDRESS: &str = "/settings/tokens";
 
 #[derive(Template)]
-#[template(path = "tokens.html")]
+#[template(path = "api_tokens.html")]
 struct TokensPage {
-    frame: Frame,
+    layout: Layout,
     add: Option<AddForm>,
     /// The name and the token that was just made.
     made: Option<(String, String)>,
@@ -41,8 +41,8 @@ struct AddForm {
 
 struct Row {
     token: Token,
-    made: Time,
-    used: Option<Time>,
+    made: DisplayTime,
+    used: Option<DisplayTime>,
     is_revoke_asked: bool,
 }
 
@@ -68,20 +68,20 @@ const SCOPES: [(Scope, &str, &str); 3] = [
 ];
 
 impl TokensPage {
-    async fn new(visit: &Visit, add: Option<AddForm>) -> Result<Self, PageError> {
-        let mut tokens = visit.site.store.tokens().await?;
+    async fn new(context: &RequestContext, add: Option<AddForm>) -> Result<Self, PageError> {
+        let mut tokens = context.site.store.tokens().await?;
         tokens.reverse();
-        let (frame, _) = visit.frame("API tokens", "tokens");
-        let asked = visit.query("revoke");
+        let (layout, _) = context.layout("API tokens", "tokens");
+        let asked = context.query("revoke");
         let rows = tokens.into_iter().map(|token| Row {
-            made: frame.time(&token.created_at),
-            used: token.last_used_at.as_ref().map(|at| frame.time(at)),
+            made: layout.time(&token.created_at),
+            used: token.last_used_at.as_ref().map(|at| layout.time(at)),
             is_revoke_asked: asked.as_deref() == Some(token.id.as_str()),
             token,
         });
         let rows = rows.collect();
-        let made = match visit.made(|made| matches!(made, Made::Token { .. })) {
-            Some(Made::Token { name, token }) => Some((name, token)),
+        let made = match context.made(|made| matches!(made, OneTimeReveal::Token { .. })) {
+            Some(OneTimeReveal::Token { name, token }) => Some((name, token)),
             _ => None,
         };
         let blank = || AddForm {
@@ -90,13 +90,13 @@ impl TokensPage {
             name_problem: None,
             scope_problem: None,
         };
-        let add = add.or_else(|| visit.query("add").map(|_| blank()));
+        let add = add.or_else(|| context.query("add").map(|_| blank()));
         Ok(Self {
-            frame,
+            layout,
             add,
             made,
             rows,
-            key: Once::key(),
+            key: SubmissionKeys::key(),
         })
     }
 
@@ -110,12 +110,15 @@ impl TokensPage {
     }
 }
 
-pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
-    render(StatusCode::OK, &TokensPage::new(&visit, None).await?)
+pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
+    render(StatusCode::OK, &TokensPage::new(&context, None).await?)
 }
 
 /// Makes a token of who asks for it.
-pub(super) async fn create(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
+pub(super) async fn create(
+    context: RequestContext,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
     let mut checks = Checks::default();
     let name = checks.take("name", project::name(fields.get("name")));
     let scope = checks.take("scope", fields.get("scope").parse::<Scope>());
@@ -128,11 +131,11 @@ pub(super) async fn create(visit: Visit, fields: Fields) -> Result<HttpResponse,
             name_problem: problem("name"),
             scope_problem: problem("scope"),
         };
-        let page = TokensPage::new(&visit, Some(form)).await?;
+        let page = TokensPage::new(&context, Some(form)).await?;
         return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
     };
-    let user = visit.user()?.clone();
-    let by = visit.clone();
+    let user = context.user()?.clone();
+    let by = context.clone();
     let work = async move {
         let token = tokens::new_api_token();
         let hash = tokens::hash(&token);
@@ -142,21 +145,28 @@ pub(super) async fn create(visit: Visit, fields: Fields) -> Result<HttpResponse,
             .await
         {
             Ok(_) => {
-                by.leave(|flash| flash.made = Some(Made::Token { name, token }));
+                by.leave(|flash| flash.made = Some(OneTimeReveal::Token { name, token }));
                 Ok(())
             }
             Err(AccountStoreError::Store(error)) => Err(error.into()),
             Err(_) => Err(PageError::Gone),
         }
     };
-    visit.state.once.run(fields.get("key"), work).await?;
-    Ok(visit.redirect(ADDRESS))
+    context
+        .state
+        .submission_keys
+        .run(fields.get("key"), work)
+        .await?;
+    Ok(context.redirect(ADDRESS))
 }
 
-pub(super) async fn revoke(visit: Visit, id: web::Path<String>) -> Result<HttpResponse, PageError> {
+pub(super) async fn revoke(
+    context: RequestContext,
+    id: web::Path<String>,
+) -> Result<HttpResponse, PageError> {
     let id = TokenId::new(id.into_inner());
-    if visit.site.store.revoke_token(id).await? {
-        visit.say("The token is revoked: whatever uses it is refused from now on.");
+    if context.site.store.revoke_token(id).await? {
+        context.say("The token is revoked: whatever uses it is refused from now on.");
     }
-    Ok(visit.redirect(ADDRESS))
+    Ok(context.redirect(ADDRESS))
 }

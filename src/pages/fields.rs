@@ -16,9 +16,9 @@ const FORM_MAX_BYTES: usize = 64 * 1024;
 const LONG_FORM_MAX_BYTES: usize = 512 * 1024;
 
 /// Names and values in their order. A field that is missing reads as empty: its check says what is wrong.
-pub(super) struct Fields(Vec<(String, String)>);
+pub(super) struct FormData(Vec<(String, String)>);
 
-impl Fields {
+impl FormData {
     /// The first value of `name`, or nothing.
     pub(super) fn get(&self, name: &str) -> &str {
         self.0
@@ -37,9 +37,9 @@ impl Fields {
 }
 
 /// The same of a form that may be long.
-pub(super) struct LongFields(pub(super) Fields);
+pub(super) struct LargeFormData(pub(super) FormData);
 
-impl FromRequest for Fields {
+impl FromRequest for FormData {
     type Error = PageError;
     type Future = LocalBoxFuture<'static, Result<Self, PageError>>;
 
@@ -48,17 +48,17 @@ impl FromRequest for Fields {
     }
 }
 
-impl FromRequest for LongFields {
+impl FromRequest for LargeFormData {
     type Error = PageError;
     type Future = LocalBoxFuture<'static, Result<Self, PageError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let read = Fields::read(request, payload, LONG_FORM_MAX_BYTES);
+        let read = FormData::read(request, payload, LONG_FORM_MAX_BYTES);
         Box::pin(async move { read.await.map(Self) })
     }
 }
 
-impl Fields {
+impl FormData {
     fn read(
         request: &HttpRequest,
         payload: &mut Payload,

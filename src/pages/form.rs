@@ -6,9 +6,9 @@ use actix_web::http::header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE, RETRY_AFTER, VA
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::fields::Fields;
-use super::framework::context::Visit;
-use super::framework::layout::{Frame, render};
+use super::fields::FormData;
+use super::framework::context::RequestContext;
+use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use super::words::Words;
 use crate::domain::invalid::Invalid;
@@ -19,7 +19,7 @@ use crate::server::tokens;
 #[derive(Template)]
 #[template(path = "form.html")]
 struct FormPage {
-    frame: Frame,
+    layout: Layout,
     words: &'static Words,
     /// `None`: there is no such project.
     project: Option<Project>,
@@ -48,10 +48,10 @@ struct Form {
 }
 
 impl FormPage {
-    async fn new(visit: &Visit, slug: &str) -> Result<Self, PageError> {
-        let found = visit.site.store.project(slug.to_owned()).await?;
+    async fn new(context: &RequestContext, slug: &str) -> Result<Self, PageError> {
+        let found = context.site.store.project(slug.to_owned()).await?;
         let project = found.filter(|project| project.slug == slug);
-        let wished = visit
+        let wished = context
             .request
             .headers()
             .get(ACCEPT_LANGUAGE)
@@ -63,20 +63,20 @@ impl FormPage {
             _ => State::Open,
         };
         // Not the visit's own frame: that would take the messages of who is signed in here by chance.
-        let frame = Frame::new(
-            &visit.site.links,
+        let layout = Layout::new(
+            &context.site.links,
             words.label,
             "",
             None,
-            visit.site.clock.now(),
+            context.site.clock.now(),
         );
         let form = Form {
-            stamp: visit.site.door.stamps.issue(frame.now),
+            stamp: context.site.door.stamps.issue(layout.now),
             key: tokens::new(),
             ..Form::default()
         };
         Ok(Self {
-            frame,
+            layout,
             words,
             project,
             state,
@@ -97,7 +97,7 @@ impl FormPage {
 
     fn address(&self) -> String {
         let slug = self.project.as_ref().map_or("", |project| &project.slug);
-        self.frame.to(format!("/f/{slug}"))
+        self.layout.to(format!("/f/{slug}"))
     }
 
     fn answer(&self, status: StatusCode) -> Result<HttpResponse, PageError> {
@@ -147,23 +147,26 @@ fn language(words: &Words) -> actix_web::http::header::HeaderValue {
     actix_web::http::header::HeaderValue::from_static(words.lang)
 }
 
-pub(super) async fn show(visit: Visit, slug: web::Path<String>) -> Result<HttpResponse, PageError> {
-    let mut page = FormPage::new(&visit, &slug).await?;
+pub(super) async fn show(
+    context: RequestContext,
+    slug: web::Path<String>,
+) -> Result<HttpResponse, PageError> {
+    let mut page = FormPage::new(&context, &slug).await?;
     if page.project.is_none() {
         return page.answer(StatusCode::NOT_FOUND);
     }
-    if visit.query("sent").is_some() {
+    if context.query("sent").is_some() {
         page.state = State::Sent;
     }
     page.answer(StatusCode::OK)
 }
 
 pub(super) async fn send(
-    visit: Visit,
+    context: RequestContext,
     slug: web::Path<String>,
-    fields: Fields,
+    fields: FormData,
 ) -> Result<HttpResponse, PageError> {
-    let mut page = FormPage::new(&visit, &slug).await?;
+    let mut page = FormPage::new(&context, &slug).await?;
     let Some(project) = &page.project else {
         return page.answer(StatusCode::NOT_FOUND);
     };
@@ -187,10 +190,10 @@ pub(super) async fn send(
         key,
         call: "send by form",
     };
-    let sender = Sender::of(&visit.site, &visit.request);
-    let refusal = match visit.site.take_feedback(sent, sender).await {
+    let sender = Sender::of(&context.site, &context.request);
+    let refusal = match context.site.take_feedback(sent, sender).await {
         Ok(_) | Err(Refusal::KeySpent) => {
-            return Ok(visit.redirect(&format!("/f/{}?sent", project.slug)));
+            return Ok(context.redirect(&format!("/f/{}?sent", project.slug)));
         }
         Err(Refusal::Store(error)) => return Err(error.into()),
         Err(refusal) => refusal,
@@ -198,8 +201,9 @@ pub(super) async fn send(
     // The words stay. The stamp too, for it has only to grow older; one that is none of ours or too old is replaced.
     page.form.message = message;
     page.form.email = email;
-    let now = page.frame.now;
-    if let Some(stamp) = given("stamp").filter(|stamp| visit.site.door.stamps.will_do(stamp, now)) {
+    let now = page.layout.now;
+    if let Some(stamp) = given("stamp").filter(|stamp| context.site.door.stamps.will_do(stamp, now))
+    {
         page.form.stamp = stamp;
     }
     if let Some(key) = given("key") {

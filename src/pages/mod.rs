@@ -32,21 +32,21 @@ use framework::{flash, idempotent_form, live_updates};
 use sign_in::{password_checks, throttle};
 
 /// What the pages keep in memory; a restart forgets it, and nothing is lost by that.
-pub struct WebState {
+pub struct PageState {
     throttle: throttle::Throttle,
-    flash: flash::Flashes,
+    flash: flash::FlashStore,
     password_checks: password_checks::PasswordChecks,
-    once: idempotent_form::Once,
+    submission_keys: idempotent_form::SubmissionKeys,
     live: live_updates::Streams,
 }
 
-impl WebState {
+impl PageState {
     pub fn new(clock: Clock) -> Self {
         Self {
             throttle: throttle::Throttle::new(clock.clone()),
-            flash: flash::Flashes::new(clock),
+            flash: flash::FlashStore::new(clock),
             password_checks: password_checks::PasswordChecks::new(),
-            once: idempotent_form::Once::default(),
+            submission_keys: idempotent_form::SubmissionKeys::default(),
             live: live_updates::Streams::default(),
         }
     }

@@ -9,12 +9,12 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::fields::Fields;
-use super::framework::context::Visit;
-use super::framework::flash::Made;
-use super::framework::format::Time;
-use super::framework::idempotent_form::Once;
-use super::framework::layout::{Frame, render};
+use super::fields::FormData;
+use super::framework::context::RequestContext;
+use super::framework::flash::OneTimeReveal;
+use super::framework::format::DisplayTime;
+use super::framework::idempotent_form::SubmissionKeys;
+use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use super::framework::session;
 use crate::domain::account::{Role, User};
@@ -32,7 +32,7 @@ type Id = web::Path<String>;
 #[derive(Template)]
 #[template(path = "people.html")]
 struct PeoplePage {
-    frame: Frame,
+    layout: Layout,
     add: Option<AddForm>,
     /// The address that was just invited, and the link to hand over.
     invited: Option<(String, String)>,
@@ -51,8 +51,8 @@ struct AddForm {
 
 struct Person {
     user: User,
-    created: Time,
-    seen: Option<Time>,
+    created: DisplayTime,
+    seen: Option<DisplayTime>,
     is_you: bool,
     is_last_admin: bool,
     is_role_asked: bool,
@@ -60,13 +60,13 @@ struct Person {
     /// The link for a new password that was just made.
     reset_link: Option<String>,
     /// The one that is in force: its id, and until when.
-    reset: Option<(LinkId, Time)>,
+    reset: Option<(LinkId, DisplayTime)>,
     key: String,
 }
 
 struct Invitation {
     link: AccountLink,
-    until: Time,
+    until: DisplayTime,
     key: String,
 }
 
@@ -92,32 +92,38 @@ impl AddForm {
 
 impl PeoplePage {
     async fn new(
-        visit: &Visit,
+        context: &RequestContext,
         add: Option<AddForm>,
         problem: Option<String>,
     ) -> Result<Self, PageError> {
-        let store = &visit.site.store;
+        let store = &context.site.store;
         let users = store.users().await?;
-        let links = store.account_links(visit.site.clock.now()).await?;
-        let (frame, _) = visit.frame("People", "people");
+        let links = store.account_links(context.site.clock.now()).await?;
+        let (layout, _) = context.layout("People", "people");
         let (mut invited, mut made_for) = (None, None);
-        let is_link = |made: &Made| matches!(made, Made::Invitation { .. } | Made::Reset { .. });
-        match visit.made(is_link) {
-            Some(Made::Invitation { email, link }) => invited = Some((email, link)),
-            Some(Made::Reset { user, link }) => made_for = Some((user, link)),
+        let is_link = |made: &OneTimeReveal| {
+            matches!(
+                made,
+                OneTimeReveal::Invitation { .. } | OneTimeReveal::Reset { .. }
+            )
+        };
+        match context.made(is_link) {
+            Some(OneTimeReveal::Invitation { email, link }) => invited = Some((email, link)),
+            Some(OneTimeReveal::Reset { user, link }) => made_for = Some((user, link)),
             _ => {}
         }
-        let you = visit.user()?;
+        let you = context.user()?;
         let admins = users.iter().filter(|user| user.role == Role::Admin).count();
-        let asked = |name, user: &User| visit.query(name).is_some_and(|it| it == user.id.as_str());
+        let asked =
+            |name, user: &User| context.query(name).is_some_and(|it| it == user.id.as_str());
         let people = users.into_iter().map(|user| {
             let is_last_admin = user.role == Role::Admin && admins == 1;
             let reset = links
                 .iter()
                 .find(|link| link.user.as_ref() == Some(&user.id));
             Person {
-                created: frame.time(&user.created_at),
-                seen: user.last_seen_at.as_ref().map(|at| frame.time(at)),
+                created: layout.time(&user.created_at),
+                seen: user.last_seen_at.as_ref().map(|at| layout.time(at)),
                 is_you: user.id == you.id,
                 is_last_admin,
                 is_role_asked: !is_last_admin && asked("role", &user),
@@ -126,8 +132,8 @@ impl PeoplePage {
                     .as_ref()
                     .filter(|(made_for, _)| *made_for == user.id)
                     .map(|(_, link)| link.clone()),
-                reset: reset.map(|link| (link.id.clone(), frame.time(&link.expires_at))),
-                key: Once::key(),
+                reset: reset.map(|link| (link.id.clone(), layout.time(&link.expires_at))),
+                key: SubmissionKeys::key(),
                 user,
             }
         });
@@ -135,8 +141,8 @@ impl PeoplePage {
         let invitations = links.into_iter().filter(|link| link.user.is_none());
         let invitations = invitations
             .map(|link| Invitation {
-                until: frame.time(&link.expires_at),
-                key: Once::key(),
+                until: layout.time(&link.expires_at),
+                key: SubmissionKeys::key(),
                 link,
             })
             .collect();
@@ -145,31 +151,37 @@ impl PeoplePage {
             role: Role::Member,
             problem: None,
         };
-        let add = add.or_else(|| visit.query("add").map(|_| blank()));
+        let add = add.or_else(|| context.query("add").map(|_| blank()));
         Ok(Self {
-            frame,
+            layout,
             add,
             invited,
             people,
             invitations,
             problem,
-            key: Once::key(),
+            key: SubmissionKeys::key(),
         })
     }
 }
 
-pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
-    render(StatusCode::OK, &PeoplePage::new(&visit, None, None).await?)
+pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
+    render(
+        StatusCode::OK,
+        &PeoplePage::new(&context, None, None).await?,
+    )
 }
 
 /// Invites somebody, or makes another link for who is invited: the one before is void then.
-pub(super) async fn invite(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
+pub(super) async fn invite(
+    context: RequestContext,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
     let email = fields.get("email").trim().to_owned();
     let role = read_role(&fields)?;
     if let Err(error) = feedback::email(email.clone()) {
-        return refuse_invitation(&visit, email, role, error.to_string()).await;
+        return refuse_invitation(&context, email, role, error.to_string()).await;
     }
-    let (by, address) = (visit.clone(), email.clone());
+    let (by, address) = (context.clone(), email.clone());
     let work = async move {
         let token = tokens::new();
         let (hash, admin) = (tokens::hash(&token), by.user()?.id.clone());
@@ -180,23 +192,29 @@ pub(super) async fn invite(visit: Visit, fields: Fields) -> Result<HttpResponse,
         {
             Ok(()) => {
                 let (email, link) = (address, by.absolute(&format!("/invitation?token={token}")));
-                by.leave(|flash| flash.made = Some(Made::Invitation { email, link }));
+                by.leave(|flash| flash.made = Some(OneTimeReveal::Invitation { email, link }));
                 Ok(true)
             }
             Err(AccountStoreError::Exists(_)) => Ok(false),
             Err(error) => Err(failure(error)),
         }
     };
-    if visit.state.once.run(fields.get("key"), work).await? == Some(false) {
-        visit.state.once.forget(fields.get("key"));
+    if context
+        .state
+        .submission_keys
+        .run(fields.get("key"), work)
+        .await?
+        == Some(false)
+    {
+        context.state.submission_keys.forget(fields.get("key"));
         let problem = "This address has an account already.".to_owned();
-        return refuse_invitation(&visit, email, role, problem).await;
+        return refuse_invitation(&context, email, role, problem).await;
     }
-    Ok(visit.redirect(ADDRESS))
+    Ok(context.redirect(ADDRESS))
 }
 
 async fn refuse_invitation(
-    visit: &Visit,
+    context: &RequestContext,
     email: String,
     role: Role,
     problem: String,
@@ -206,19 +224,19 @@ async fn refuse_invitation(
         role,
         problem: Some(problem),
     };
-    let page = PeoplePage::new(visit, Some(form), None).await?;
+    let page = PeoplePage::new(context, Some(form), None).await?;
     render(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
 /// Makes a link by which somebody sets another password.
 pub(super) async fn reset_password(
-    visit: Visit,
+    context: RequestContext,
     id: Id,
-    fields: Fields,
+    fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let user = UserId::new(id.into_inner());
     let anchor = format!("{ADDRESS}#{user}");
-    let by = visit.clone();
+    let by = context.clone();
     let work = async move {
         let token = tokens::new();
         let (hash, admin) = (tokens::hash(&token), by.user()?.id.clone());
@@ -228,77 +246,87 @@ pub(super) async fn reset_password(
             .await;
         made.map_err(failure)?;
         let link = by.absolute(&format!("/reset?token={token}"));
-        by.leave(|flash| flash.made = Some(Made::Reset { user, link }));
+        by.leave(|flash| flash.made = Some(OneTimeReveal::Reset { user, link }));
         Ok(())
     };
-    visit.state.once.run(fields.get("key"), work).await?;
-    Ok(visit.redirect(&anchor))
+    context
+        .state
+        .submission_keys
+        .run(fields.get("key"), work)
+        .await?;
+    Ok(context.redirect(&anchor))
 }
 
 pub(super) async fn set_role(
-    visit: Visit,
+    context: RequestContext,
     id: Id,
-    fields: Fields,
+    fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let role = read_role(&fields)?;
     let id = UserId::new(id.into_inner());
-    let was_you = visit.user()?.id == id && visit.user()?.role != role;
-    match visit.site.store.set_role(id, role).await {
-        Ok(_) if was_you => Ok(signed_out(&visit)),
+    let was_you = context.user()?.id == id && context.user()?.role != role;
+    match context.site.store.set_role(id, role).await {
+        Ok(_) if was_you => Ok(signed_out(&context)),
         Ok(user) => {
-            visit.say(match user.role {
+            context.say(match user.role {
                 Role::Admin => format!("{} is an admin.", user.email),
                 Role::Member => format!("{} is a member.", user.email),
             });
-            Ok(visit.redirect(ADDRESS))
+            Ok(context.redirect(ADDRESS))
         }
-        Err(AccountStoreError::LastAdmin(email)) => refuse_last_admin(&visit, &email).await,
+        Err(AccountStoreError::LastAdmin(email)) => refuse_last_admin(&context, &email).await,
         Err(error) => Err(failure(error)),
     }
 }
 
-pub(super) async fn remove(visit: Visit, id: Id) -> Result<HttpResponse, PageError> {
+pub(super) async fn remove(context: RequestContext, id: Id) -> Result<HttpResponse, PageError> {
     let id = UserId::new(id.into_inner());
-    let is_you = visit.user()?.id == id;
-    match visit.site.store.remove_user_with_id(id).await {
-        Ok(_) if is_you => Ok(signed_out(&visit)),
+    let is_you = context.user()?.id == id;
+    match context.site.store.remove_user_with_id(id).await {
+        Ok(_) if is_you => Ok(signed_out(&context)),
         Ok(user) => {
-            visit.say(format!("{} is removed.", user.email));
-            Ok(visit.redirect(ADDRESS))
+            context.say(format!("{} is removed.", user.email));
+            Ok(context.redirect(ADDRESS))
         }
         // Pressed twice: they are gone, as was wished.
-        Err(AccountStoreError::Unknown(_)) => Ok(visit.redirect(ADDRESS)),
-        Err(AccountStoreError::LastAdmin(email)) => refuse_last_admin(&visit, &email).await,
+        Err(AccountStoreError::Unknown(_)) => Ok(context.redirect(ADDRESS)),
+        Err(AccountStoreError::LastAdmin(email)) => refuse_last_admin(&context, &email).await,
         Err(error) => Err(failure(error)),
     }
 }
 
 /// Makes an invitation or a link for a new password void.
-pub(super) async fn revoke_link(visit: Visit, id: Id) -> Result<HttpResponse, PageError> {
+pub(super) async fn revoke_link(
+    context: RequestContext,
+    id: Id,
+) -> Result<HttpResponse, PageError> {
     let id = LinkId::new(id.into_inner());
-    if visit.site.store.revoke_link(id).await? {
-        visit.say("The link is revoked: nobody can use it any more.");
+    if context.site.store.revoke_link(id).await? {
+        context.say("The link is revoked: nobody can use it any more.");
     }
-    Ok(visit.redirect(ADDRESS))
+    Ok(context.redirect(ADDRESS))
 }
 
-fn read_role(fields: &Fields) -> Result<Role, PageError> {
+fn read_role(fields: &FormData) -> Result<Role, PageError> {
     let role = fields.get("role").parse();
     role.map_err(|_| PageError::BrokenForm)
 }
 
-async fn refuse_last_admin(visit: &Visit, email: &str) -> Result<HttpResponse, PageError> {
+async fn refuse_last_admin(
+    context: &RequestContext,
+    email: &str,
+) -> Result<HttpResponse, PageError> {
     let problem = format!(
         "{email} is the last admin, and stays one: nobody could change the settings any more. Make somebody else an admin first."
     );
-    let page = PeoplePage::new(visit, None, Some(problem)).await?;
+    let page = PeoplePage::new(context, None, Some(problem)).await?;
     render(StatusCode::CONFLICT, &page)
 }
 
 /// After what ended one's own sessions.
-fn signed_out(visit: &Visit) -> HttpResponse {
-    let mut response = visit.redirect("/login");
-    session::clear(visit, &mut response);
+fn signed_out(context: &RequestContext) -> HttpResponse {
+    let mut response = context.redirect("/login");
+    session::clear(context, &mut response);
     response
 }
 

@@ -2,13 +2,13 @@
 
 use actix_web::HttpResponse;
 
-use super::framework::context::Visit;
+use super::framework::context::RequestContext;
 use super::framework::page_error::PageError;
 use crate::domain::account::Role;
 
 /// `/`: to where one belongs.
-pub(super) async fn show(visit: Visit) -> HttpResponse {
-    visit.redirect(if visit.session().is_some() {
+pub(super) async fn show(context: RequestContext) -> HttpResponse {
+    context.redirect(if context.session().is_some() {
         "/feedback"
     } else {
         "/login"
@@ -16,8 +16,8 @@ pub(super) async fn show(visit: Visit) -> HttpResponse {
 }
 
 /// `/settings`: the first of them that one may see.
-pub(super) async fn settings(visit: Visit) -> Result<HttpResponse, PageError> {
-    Ok(visit.redirect(match visit.user()?.role {
+pub(super) async fn settings(context: RequestContext) -> Result<HttpResponse, PageError> {
+    Ok(context.redirect(match context.user()?.role {
         Role::Admin => "/settings/notifications",
         Role::Member => "/settings/account",
     }))

@@ -13,8 +13,8 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde_json::Value;
 
-use super::framework::context::Visit;
-use super::framework::layout::{Frame, render};
+use super::framework::context::RequestContext;
+use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use schema::Field;
 
@@ -108,23 +108,23 @@ struct Named {
 }
 
 #[derive(Template)]
-#[template(path = "api_docs.html")]
+#[template(path = "api_reference.html")]
 struct ApiDocsPage<'a> {
-    frame: Frame,
+    layout: Layout,
     docs: &'a Contents,
     /// The address of this installation.
     address: String,
 }
 
 pub(super) async fn show(
-    visit: Visit,
+    context: RequestContext,
     docs: web::Data<ApiDocs>,
 ) -> Result<HttpResponse, PageError> {
-    let seen = visit.proxies().seen_origin(&visit.request);
-    let address = visit.site.links.absolute(&seen, "");
-    let (frame, _) = visit.frame("API", "");
+    let seen = context.proxies().seen_origin(&context.request);
+    let address = context.site.links.absolute(&seen, "");
+    let (layout, _) = context.layout("API", "");
     let page = ApiDocsPage {
-        frame,
+        layout,
         docs: docs.contents(),
         address,
     };

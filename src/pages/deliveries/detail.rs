@@ -12,9 +12,9 @@ use crate::domain::delivery::State;
 use crate::domain::event::EventType;
 use crate::domain::explanation::{TestHint, advice, seconds, status_words};
 use crate::domain::id::{DeliveryId, WebhookId};
-use crate::pages::framework::context::Visit;
-use crate::pages::framework::format::{Time, until};
-use crate::pages::framework::layout::{Frame, render};
+use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::format::{DisplayTime, until};
+use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::webhooks::row::{DeliveryRow, attempts_at_most, held};
 use crate::store::{DeliveryDetail, DeliveryRecord, LoggedAttempt, RedeliverError};
@@ -25,7 +25,7 @@ const HEX_SHOWN: usize = 512;
 #[derive(Template)]
 #[template(path = "delivery.html")]
 struct DeliveryPage {
-    frame: Frame,
+    layout: Layout,
     webhook: WebhookId,
     /// Empty where the webhook was deleted.
     url: String,
@@ -42,7 +42,7 @@ struct Next {
     kind: &'static str,
     icon: &'static str,
     before: String,
-    at: Option<Time>,
+    at: Option<DisplayTime>,
     /// Empty unless it is still to come.
     until: String,
     after: String,
@@ -52,7 +52,7 @@ struct AttemptView {
     number: u32,
     title: String,
     good: bool,
-    at: Time,
+    at: DisplayTime,
     duration: String,
     /// What happened, and what to do.
     problem: String,
@@ -87,11 +87,11 @@ enum Body {
 }
 
 pub async fn show(
-    visit: Visit,
+    context: RequestContext,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, PageError> {
     let (webhook, delivery) = path.into_inner();
-    let detail = visit
+    let detail = context
         .site
         .store
         .delivery(DeliveryId::new(delivery))
@@ -100,13 +100,13 @@ pub async fn show(
     if detail.record.webhook.as_str() != webhook {
         return Err(PageError::Gone);
     }
-    let configured = visit
+    let configured = context
         .site
         .store
         .webhook(detail.record.webhook.clone())
         .await?;
-    let now = visit.site.clock.now();
-    let (frame, _) = visit.frame("Delivery", "notifications");
+    let now = context.site.clock.now();
+    let (layout, _) = context.layout("Delivery", "notifications");
     let url = configured
         .as_ref()
         .map(|webhook| webhook.url.as_str().to_owned())
@@ -117,7 +117,7 @@ pub async fn show(
         .is_some_and(|webhook| held(webhook, now).is_some());
     // A webhook that is gone sends nothing any more: how many there would be plays no part.
     let by_retries = configured.as_ref().map_or(1, |webhook| {
-        visit.site.delivery.attempts_at_most(webhook.retries)
+        context.site.delivery.attempts_at_most(webhook.retries)
     });
     let at_most = attempts_at_most(&detail.record, by_retries);
     let others_fail = configured.is_some_and(|webhook| webhook.failing_since.is_some());
@@ -136,18 +136,18 @@ pub async fn show(
         request: request_view(&detail, &url),
         webhook: detail.record.webhook,
         url,
-        frame,
+        layout,
     };
     render(StatusCode::OK, &page)
 }
 
 pub async fn redeliver(
-    visit: Visit,
+    context: RequestContext,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, PageError> {
     let (webhook, delivery) = path.into_inner();
-    visit.say(
-        match visit
+    context.say(
+        match context
             .site
             .store
             .redeliver(DeliveryId::new(delivery.clone()))
@@ -167,7 +167,7 @@ pub async fn redeliver(
         WebhookId::new(webhook),
         DeliveryId::new(delivery)
     );
-    Ok(visit.redirect(&address))
+    Ok(context.redirect(&address))
 }
 
 /// `at_most`: how many attempts its webhook's retries allow; `held`: its endpoint asked for time.
@@ -175,7 +175,7 @@ fn what_comes_next(record: &DeliveryRecord, at_most: usize, held: bool, now: Tim
     let ended = record
         .attempts
         .last()
-        .map(|attempt| Time::new(attempt.started_at.plus(attempt.duration), now));
+        .map(|attempt| DisplayTime::new(attempt.started_at.plus(attempt.duration), now));
     let next = |kind, icon, before: &str, at, after: String| Next {
         kind,
         icon,
@@ -199,7 +199,7 @@ fn what_comes_next(record: &DeliveryRecord, at_most: usize, held: bool, now: Tim
                     "wait",
                     "wait",
                     if first { "First try at" } else { "Next try at" },
-                    Some(Time::new(due, now)),
+                    Some(DisplayTime::new(due, now)),
                     match held {
                         true => format!("{count}: the endpoint asked to wait"),
                         false => count,
@@ -245,7 +245,7 @@ impl AttemptView {
                 answer.unwrap_or_else(|| code.replace('_', " "))
             ),
             good,
-            at: Time::new(attempt.started_at, now),
+            at: DisplayTime::new(attempt.started_at, now),
             duration: seconds(attempt.duration),
             problem: attempt.error.clone().unwrap_or_default(),
             advice: hint.map_or_else(|| advice(code, attempt.status), TestHint::advice),

@@ -10,10 +10,10 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use self::totals::AccountingView;
-use super::fields::Fields;
-use super::framework::context::Visit;
-use super::framework::format::Time;
-use super::framework::layout::{Frame, render};
+use super::fields::FormData;
+use super::framework::context::RequestContext;
+use super::framework::format::DisplayTime;
+use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use super::webhooks::row::{DeliveryRow, ReportView, held};
 use crate::domain::delivery::State;
@@ -35,11 +35,11 @@ const SINCE: [(u64, &str); 4] = [
 #[derive(Template)]
 #[template(path = "deliveries.html")]
 struct DeliveriesPage {
-    frame: Frame,
+    layout: Layout,
     webhook: Webhook,
     filter: DeliveryFilter,
     accounting: AccountingView,
-    held: Option<Time>,
+    held: Option<DisplayTime>,
     /// Of the test that was just sent from here.
     report: Option<ReportView>,
     rows: Vec<DeliveryRow>,
@@ -111,14 +111,17 @@ impl DeliveriesPage {
     }
 }
 
-pub(super) async fn show(visit: Visit, id: web::Path<String>) -> Result<HttpResponse, PageError> {
-    let webhook = visit
+pub(super) async fn show(
+    context: RequestContext,
+    id: web::Path<String>,
+) -> Result<HttpResponse, PageError> {
+    let webhook = context
         .site
         .store
         .webhook(WebhookId::new(id.into_inner()))
         .await?
         .ok_or(PageError::Gone)?;
-    let given = |name| visit.query(name).filter(|value| !value.is_empty());
+    let given = |name| context.query(name).filter(|value| !value.is_empty());
     let filter = DeliveryFilter {
         state: given("state")
             .map(|text| State::parse(&text).ok_or(PageError::NotFound))
@@ -128,7 +131,7 @@ pub(super) async fn show(visit: Visit, id: web::Path<String>) -> Result<HttpResp
             .transpose()?,
     };
     let before = given("before").filter(|id| id.starts_with("dlv_") && ulid_of(id).is_some());
-    let found = visit
+    let found = context
         .site
         .store
         .deliveries(
@@ -140,15 +143,15 @@ pub(super) async fn show(visit: Visit, id: web::Path<String>) -> Result<HttpResp
             },
         )
         .await?;
-    let accounting = visit
+    let accounting = context
         .site
         .store
         .accounting(webhook.id.clone())
         .await?
         .unwrap_or_default();
-    let now = visit.site.clock.now();
-    let at_most = visit.site.delivery.attempts_at_most(webhook.retries);
-    let (frame, flash) = visit.frame("Deliveries", "notifications");
+    let now = context.site.clock.now();
+    let at_most = context.site.delivery.attempts_at_most(webhook.retries);
+    let (layout, flash) = context.layout("Deliveries", "notifications");
     let report = flash
         .test
         .filter(|(tested, _)| *tested == webhook.id)
@@ -161,7 +164,7 @@ pub(super) async fn show(visit: Visit, id: web::Path<String>) -> Result<HttpResp
     render(
         StatusCode::OK,
         &DeliveriesPage {
-            frame,
+            layout,
             accounting: AccountingView::of(&webhook.id, accounting),
             held: held(&webhook, now),
             report,
@@ -175,21 +178,21 @@ pub(super) async fn show(visit: Visit, id: web::Path<String>) -> Result<HttpResp
 
 /// Sends again all that failed in the chosen time.
 pub(super) async fn recover(
-    visit: Visit,
+    context: RequestContext,
     id: web::Path<String>,
-    fields: Fields,
+    fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
     let hours: u64 = fields
         .get("hours")
         .parse()
         .map_err(|_| PageError::BrokenForm)?;
-    let since = visit
+    let since = context
         .site
         .clock
         .now()
         .minus(Duration::from_secs(hours.min(24 * 366) * 3600));
-    let said = match visit
+    let said = match context
         .site
         .store
         .recover(id.clone(), since, false, true)
@@ -202,6 +205,6 @@ pub(super) async fn recover(
         Err(error @ RedeliverError::Disabled) => error.to_string(),
         Err(_) => return Err(PageError::Gone),
     };
-    visit.say(said);
-    Ok(visit.redirect(&format!("/settings/notifications/{id}/deliveries")))
+    context.say(said);
+    Ok(context.redirect(&format!("/settings/notifications/{id}/deliveries")))
 }

@@ -7,14 +7,14 @@ use super::ids;
 use super::is_id;
 use crate::domain::feedback::{Actor, Status};
 use crate::domain::id::FeedbackId;
-use crate::pages::fields::Fields;
-use crate::pages::framework::context::Visit;
+use crate::pages::fields::FormData;
+use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::flash::{Message, Undo};
 use crate::pages::framework::page_error::PageError;
 use crate::store::{StatusChange, StatusChanged};
 
 /// Where to after a form: the list that it came from, or the page of one.
-fn back(fields: &Fields) -> String {
+fn back(fields: &FormData) -> String {
     let alone = fields.get("alone");
     if is_id(alone) {
         return format!("{ADDRESS}/{alone}");
@@ -31,14 +31,14 @@ fn back(fields: &Fields) -> String {
     }
 }
 
-fn actor(visit: &Visit) -> Result<Actor, PageError> {
+fn actor(context: &RequestContext) -> Result<Actor, PageError> {
     Ok(Actor {
-        email: visit.user()?.email.clone(),
+        email: context.user()?.email.clone(),
         token: None,
     })
 }
 
-fn status(fields: &Fields) -> Result<Status, PageError> {
+fn status(fields: &FormData) -> Result<Status, PageError> {
     fields
         .get("status")
         .parse()
@@ -46,7 +46,7 @@ fn status(fields: &Fields) -> Result<Status, PageError> {
 }
 
 /// `Marked as reviewed.`, with "Undo"; nothing where nothing was changed.
-fn say_changed(visit: &Visit, fields: &Fields, changed: &[StatusChanged]) {
+fn say_changed(context: &RequestContext, fields: &FormData, changed: &[StatusChanged]) {
     let (Some(first), count) = (changed.first(), changed.len()) else {
         return;
     };
@@ -69,31 +69,34 @@ fn say_changed(visit: &Visit, fields: &Fields, changed: &[StatusChanged]) {
         alone: fields.get("alone").to_owned(),
     };
     let undo = Some(undo);
-    visit.leave(|flash| flash.messages.push(Message { text, undo }));
+    context.leave(|flash| flash.messages.push(Message { text, undo }));
 }
 
 pub async fn set_status(
-    visit: Visit,
+    context: RequestContext,
     id: web::Path<String>,
-    fields: Fields,
+    fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let change = StatusChange {
         id: FeedbackId::new(id.into_inner()),
         only_from: None,
         to: status(&fields)?,
     };
-    let store = &visit.site.store;
+    let store = &context.site.store;
     store
         .feedback(change.id.clone())
         .await?
         .ok_or(PageError::Gone)?;
-    let changed = store.set_statuses(vec![change], actor(&visit)?).await?;
-    say_changed(&visit, &fields, &changed);
-    Ok(visit.redirect(&back(&fields)))
+    let changed = store.set_statuses(vec![change], actor(&context)?).await?;
+    say_changed(&context, &fields, &changed);
+    Ok(context.redirect(&back(&fields)))
 }
 
 /// Of all that are selected.
-pub async fn set_statuses(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
+pub async fn set_statuses(
+    context: RequestContext,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
     let to = status(&fields)?;
     let change = |id| StatusChange {
         id,
@@ -102,20 +105,20 @@ pub async fn set_statuses(visit: Visit, fields: Fields) -> Result<HttpResponse, 
     };
     let changes: Vec<_> = ids(fields.all("id")).into_iter().map(change).collect();
     let selected = changes.len();
-    let by = actor(&visit)?;
-    let changed = visit.site.store.set_statuses(changes, by).await?;
+    let by = actor(&context)?;
+    let changed = context.site.store.set_statuses(changes, by).await?;
     if selected == 0 {
-        visit.say("Nothing is selected.");
+        context.say("Nothing is selected.");
     } else if changed.is_empty() {
         let status = to.label().to_lowercase();
-        visit.say(format!("Nothing to change: already {status}."));
+        context.say(format!("Nothing to change: already {status}."));
     }
-    say_changed(&visit, &fields, &changed);
-    Ok(visit.redirect(&back(&fields)))
+    say_changed(&context, &fields, &changed);
+    Ok(context.redirect(&back(&fields)))
 }
 
 /// Takes changes back, except where somebody else has changed the status since.
-pub async fn undo(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
+pub async fn undo(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
     let change = |written: &str| {
         let mut parts = written.split(':');
         let change = StatusChange {
@@ -128,38 +131,41 @@ pub async fn undo(visit: Visit, fields: Fields) -> Result<HttpResponse, PageErro
     let changes: Option<Vec<_>> = fields.all("change").map(change).collect();
     let changes = changes.ok_or(PageError::BrokenForm)?;
     let wanted = changes.len();
-    let by = actor(&visit)?;
-    let undone = visit.site.store.set_statuses(changes, by).await?.len();
-    visit.say(match wanted - undone {
+    let by = actor(&context)?;
+    let undone = context.site.store.set_statuses(changes, by).await?.len();
+    context.say(match wanted - undone {
         0 => "Undone.".to_owned(),
         _ if undone == 0 => "Nothing to undo: it was changed since, or is gone.".to_owned(),
         left => format!("Undone, except for {left} that changed since."),
     });
-    Ok(visit.redirect(&back(&fields)))
+    Ok(context.redirect(&back(&fields)))
 }
 
 /// From the selection to the question, which stands in the list.
-pub async fn ask_to_delete(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
+pub async fn ask_to_delete(
+    context: RequestContext,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
     let selected: Vec<String> = ids(fields.all("id"))
         .iter()
         .map(ToString::to_string)
         .collect();
     let list = back(&fields);
     if selected.is_empty() {
-        visit.say("Nothing is selected.");
-        return Ok(visit.redirect(&list));
+        context.say("Nothing is selected.");
+        return Ok(context.redirect(&list));
     }
     let joint = if list.contains('?') { '&' } else { '?' };
-    Ok(visit.redirect(&format!("{list}{joint}delete={}", selected.join(","))))
+    Ok(context.redirect(&format!("{list}{joint}delete={}", selected.join(","))))
 }
 
-pub async fn delete(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
+pub async fn delete(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
     let ids = ids(fields.all("id"));
-    let deleted = visit.site.store.delete_feedbacks(ids).await?;
-    visit.say(match deleted {
+    let deleted = context.site.store.delete_feedbacks(ids).await?;
+    context.say(match deleted {
         0 => "It was deleted already.".to_owned(),
         1 => "Deleted.".to_owned(),
         count => format!("{count} deleted."),
     });
-    Ok(visit.redirect(&back(&fields)))
+    Ok(context.redirect(&back(&fields)))
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::Asked;
 use crate::clock::Timestamp;
 use crate::domain::feedback::{Feedback, ProjectSummary, Status};
-use crate::pages::framework::context::Visit;
+use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{FeedbackFilter, PageRequest, Store};
 
@@ -28,12 +28,12 @@ const COLUMNS: [&str; 8] = [
     "metadata",
 ];
 
-pub async fn csv(visit: Visit) -> Result<HttpResponse, PageError> {
-    file(visit, Format::Csv).await
+pub async fn csv(context: RequestContext) -> Result<HttpResponse, PageError> {
+    file(context, Format::Csv).await
 }
 
-pub async fn json(visit: Visit) -> Result<HttpResponse, PageError> {
-    file(visit, Format::Json).await
+pub async fn json(context: RequestContext) -> Result<HttpResponse, PageError> {
+    file(context, Format::Json).await
 }
 
 #[derive(Clone, Copy)]
@@ -63,9 +63,15 @@ enum At {
     End,
 }
 
-async fn file(visit: Visit, format: Format) -> Result<HttpResponse, PageError> {
-    let asked = Asked::of(&visit).await?;
-    let day = visit.site.clock.now().to_jiff().strftime("%F").to_string();
+async fn file(context: RequestContext, format: Format) -> Result<HttpResponse, PageError> {
+    let asked = Asked::of(&context).await?;
+    let day = context
+        .site
+        .clock
+        .now()
+        .to_jiff()
+        .strftime("%F")
+        .to_string();
     let parts = [
         Some("feedback".to_owned()),
         asked.project.as_ref().map(|project| project.slug.clone()),
@@ -88,7 +94,7 @@ async fn file(visit: Visit, format: Format) -> Result<HttpResponse, PageError> {
     Ok(HttpResponse::Ok()
         .insert_header(kind)
         .insert_header((CONTENT_DISPOSITION, disposition))
-        .streaming(body(visit.site.store.clone(), asked.filter(), format)))
+        .streaming(body(context.site.store.clone(), asked.filter(), format)))
 }
 
 fn body(

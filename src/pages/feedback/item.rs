@@ -8,9 +8,9 @@ use super::Asked;
 use crate::domain::account::Role;
 use crate::domain::feedback::{Feedback, Status};
 use crate::domain::search::Search;
-use crate::pages::framework::context::Visit;
-use crate::pages::framework::format::Time;
-use crate::pages::framework::layout::Frame;
+use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::format::DisplayTime;
+use crate::pages::framework::layout::Layout;
 use crate::pages::framework::page_error::PageError;
 use crate::pages::webhooks::row::DeliveryRow;
 use crate::store::{CausedDelivery, HistoryEntry};
@@ -34,7 +34,7 @@ pub(super) struct ItemView {
     pub(super) email: Vec<Piece>,
     /// The page's address, shortened.
     pub(super) page: Vec<Piece>,
-    pub(super) at: Time,
+    pub(super) at: DisplayTime,
     pub(super) opened: Option<Opened>,
     pub(super) is_alone: bool,
     pub(super) selected: bool,
@@ -53,7 +53,7 @@ pub(super) struct ItemView {
 pub(super) struct Opened {
     pub(super) exact: String,
     pub(super) reply: Option<String>,
-    pub(super) context: Vec<(String, String)>,
+    pub(super) facts: Vec<(String, String)>,
     pub(super) history: Vec<HistoryView>,
     /// `None`: who looks is no admin.
     pub(super) deliveries: Option<Vec<CausedView>>,
@@ -64,7 +64,7 @@ pub(super) struct HistoryView {
     pub(super) status: Status,
     pub(super) email: String,
     pub(super) token: Option<String>,
-    pub(super) at: Time,
+    pub(super) at: DisplayTime,
 }
 
 pub(super) struct CausedView {
@@ -75,30 +75,33 @@ pub(super) struct CausedView {
 }
 
 impl Opened {
-    pub(super) async fn load(visit: &Visit, feedback: &Feedback) -> Result<Self, PageError> {
-        let store = &visit.site.store;
-        let now = visit.site.clock.now();
-        let is_admin = visit.user()?.role == Role::Admin;
+    pub(super) async fn load(
+        context: &RequestContext,
+        feedback: &Feedback,
+    ) -> Result<Self, PageError> {
+        let store = &context.site.store;
+        let now = context.site.clock.now();
+        let is_admin = context.user()?.role == Role::Admin;
         let deliveries = match is_admin {
             true => Some(store.deliveries_caused_by(feedback.id.clone()).await?),
             false => None,
         };
         let history = store.history(feedback.id.clone()).await?;
-        let at = Time::new(feedback.created_at, now);
+        let at = DisplayTime::new(feedback.created_at, now);
         let entry = |entry: HistoryEntry| HistoryView {
             previous: entry.previous,
             status: entry.status,
             email: entry.by.email,
             token: entry.by.token,
-            at: Time::new(entry.at, now),
+            at: DisplayTime::new(entry.at, now),
         };
         let caused = |caused: CausedDelivery| CausedView {
             row: DeliveryRow::of(
                 &caused.record,
-                visit.site.delivery.attempts_at_most(caused.retries),
+                context.site.delivery.attempts_at_most(caused.retries),
                 now,
             ),
-            address: visit.site.links.to(&format!(
+            address: context.site.links.to(&format!(
                 "/settings/notifications/{}/deliveries/{}",
                 caused.record.webhook, caused.record.id
             )),
@@ -107,7 +110,7 @@ impl Opened {
         Ok(Self {
             exact: at.exact,
             reply: feedback.email.as_deref().map(|to| reply(to, feedback)),
-            context: context(feedback),
+            facts: facts(feedback),
             history: history.into_iter().map(entry).collect(),
             deliveries: deliveries.map(|all| all.into_iter().map(caused).collect()),
         })
@@ -117,13 +120,13 @@ impl Opened {
 impl ItemView {
     pub(super) fn of_list(
         feedback: Feedback,
-        frame: &Frame,
+        layout: &Layout,
         asked: &Asked,
         search: Option<&Search>,
         opened: Option<Opened>,
     ) -> Self {
         let id = feedback.id.as_str();
-        let to = |more| frame.to(format!("{ADDRESS}?{}#{id}", asked.here(more)));
+        let to = |more| layout.to(format!("{ADDRESS}?{}#{id}", asked.here(more)));
         let address = to((opened.is_none()).then_some(("open", id)));
         Self {
             message: match opened {
@@ -135,7 +138,7 @@ impl ItemView {
                 &feedback.url.as_deref().map(path_of).unwrap_or_default(),
                 search,
             ),
-            at: frame.time(&feedback.created_at),
+            at: layout.time(&feedback.created_at),
             is_alone: false,
             selected: asked.all_selected
                 || (asked.delete.len() > 1 && asked.delete.contains(&feedback.id)),
@@ -149,8 +152,8 @@ impl ItemView {
         }
     }
 
-    pub(super) fn alone(feedback: Feedback, frame: &Frame, opened: Opened, delete: bool) -> Self {
-        let address = frame.to(format!("{ADDRESS}/{}", feedback.id));
+    pub(super) fn alone(feedback: Feedback, layout: &Layout, opened: Opened, delete: bool) -> Self {
+        let address = layout.to(format!("{ADDRESS}/{}", feedback.id));
         Self {
             message: pieces(&feedback.message, None),
             email: pieces(feedback.email.as_deref().unwrap_or_default(), None),
@@ -158,7 +161,7 @@ impl ItemView {
                 &feedback.url.as_deref().map(path_of).unwrap_or_default(),
                 None,
             ),
-            at: frame.time(&feedback.created_at),
+            at: layout.time(&feedback.created_at),
             opened: Some(opened),
             is_alone: true,
             selected: false,
@@ -190,7 +193,7 @@ fn reply(to: &str, feedback: &Feedback) -> String {
 }
 
 /// The metadata by name; what is nested is shown as JSON.
-fn context(feedback: &Feedback) -> Vec<(String, String)> {
+fn facts(feedback: &Feedback) -> Vec<(String, String)> {
     let shown = |value: &Value| match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),

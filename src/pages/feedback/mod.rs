@@ -16,9 +16,9 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 
-use super::framework::context::Visit;
+use super::framework::context::RequestContext;
 use super::framework::format::thousands;
-use super::framework::layout::{Frame, render};
+use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::feedback::Status;
 use crate::domain::id::{FeedbackId, ulid_of};
@@ -48,7 +48,7 @@ struct Asked {
 #[derive(Template)]
 #[template(path = "feedback.html")]
 struct FeedbackPage {
-    frame: Frame,
+    layout: Layout,
     asked: Asked,
     projects: Vec<Project>,
     items: Vec<ItemView>,
@@ -67,11 +67,11 @@ struct Tab {
 }
 
 impl Asked {
-    async fn of(visit: &Visit) -> Result<Self, PageError> {
-        let given = |name| visit.query(name).filter(|value| !value.is_empty());
+    async fn of(context: &RequestContext) -> Result<Self, PageError> {
+        let given = |name| context.query(name).filter(|value| !value.is_empty());
         let project = match given("project") {
             Some(name) => Some(
-                visit
+                context
                     .site
                     .store
                     .project(name)
@@ -90,7 +90,7 @@ impl Asked {
             before: given("before").filter(|id| is_id(id)),
             open: given("open").filter(|id| is_id(id)),
             delete: ids(given("delete").unwrap_or_default().split(',')),
-            all_selected: visit.query("select").is_some(),
+            all_selected: context.query("select").is_some(),
         })
     }
 
@@ -179,7 +179,7 @@ impl FeedbackPage {
     }
 
     fn to(&self, query: &str) -> String {
-        self.frame.to(match query {
+        self.layout.to(match query {
             "" => ADDRESS.to_owned(),
             query => format!("{ADDRESS}?{query}"),
         })
@@ -206,7 +206,7 @@ impl FeedbackPage {
 
     fn export_address(&self, format: &str) -> String {
         let query = self.asked.query(self.asked.status, None, None);
-        self.frame.to(format!("{ADDRESS}/export.{format}?{query}"))
+        self.layout.to(format!("{ADDRESS}/export.{format}?{query}"))
     }
 
     fn select_address(&self) -> String {
@@ -245,9 +245,9 @@ impl FeedbackPage {
     }
 }
 
-pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
-    let asked = Asked::of(&visit).await?;
-    let store = &visit.site.store;
+pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
+    let asked = Asked::of(&context).await?;
+    let store = &context.site.store;
     let filter = asked.filter();
     let request = PageRequest {
         limit: PAGE,
@@ -259,26 +259,26 @@ pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
         store.count_feedback(filter.clone())
     );
     let (projects, list, counts) = (projects?, list?, counts?);
-    let (frame, _) = visit.frame("Feedback", "feedback");
+    let (layout, _) = context.layout("Feedback", "feedback");
     let mut items = Vec::with_capacity(list.items.len());
     for feedback in list.items {
         let id = feedback.id.as_str();
         let opened = match asked.open.as_deref() == Some(id) {
-            true => Some(Opened::load(&visit, &feedback).await?),
+            true => Some(Opened::load(&context, &feedback).await?),
             false => None,
         };
         items.push(ItemView::of_list(
             feedback,
-            &frame,
+            &layout,
             &asked,
             filter.search.as_ref(),
             opened,
         ));
     }
-    let seen_origin = visit.proxies().seen_origin(&visit.request);
+    let seen_origin = context.proxies().seen_origin(&context.request);
     let page = FeedbackPage {
-        widget: visit.site.links.absolute(&seen_origin, "/widget.js"),
-        frame,
+        widget: context.site.links.absolute(&seen_origin, "/widget.js"),
+        layout,
         asked,
         projects,
         items,

@@ -11,7 +11,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
 
-use super::context::Visit;
+use super::context::RequestContext;
 use super::layout::{ErrorPage, render};
 use super::page_error::PageError;
 use super::session;
@@ -62,16 +62,16 @@ impl From<PageError> for Refused {
 }
 
 async fn admit(needs: Needs, request: &ServiceRequest) -> Result<(), Refused> {
-    let visit = Visit::of(request.request())?;
+    let context = RequestContext::of(request.request())?;
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
-    if changes && is_cross_origin(&visit, request.headers()) {
+    if changes && is_cross_origin(&context, request.headers()) {
         return Err(PageError::CrossOrigin.into());
     }
     let session = match session::hash_in(request.request()) {
-        Some(hash) => visit
+        Some(hash) => context
             .site
             .store
-            .session(hash, visit.site.clock.now())
+            .session(hash, context.site.clock.now())
             .await
             .map_err(PageError::from)?,
         None => None,
@@ -85,7 +85,7 @@ async fn admit(needs: Needs, request: &ServiceRequest) -> Result<(), Refused> {
     };
     let allowed = allows(needs, session.user.role, Scope::Full);
     if session.stale
-        && let Err(error) = visit.site.store.touch_session(session.token_hash).await
+        && let Err(error) = context.site.store.touch_session(session.token_hash).await
     {
         // The page can be shown all the same; the next one notes the use.
         tracing::warn!(%error, "the use of a session could not be noted");
@@ -100,15 +100,15 @@ async fn admit(needs: Needs, request: &ServiceRequest) -> Result<(), Refused> {
 
 /// Whether a browser says that a request was made by another site's page. `Sec-Fetch-Site` is sent over https and by
 /// localhost; elsewhere `Origin` tells. A request with neither was made by no browser's page.
-fn is_cross_origin(visit: &Visit, headers: &HeaderMap) -> bool {
+fn is_cross_origin(context: &RequestContext, headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get(SEC_FETCH_SITE) {
         return !matches!(site.as_bytes(), b"same-origin" | b"none");
     }
     let Some(origin) = headers.get(ORIGIN) else {
         return false;
     };
-    let seen = visit.proxies().seen_origin(&visit.request);
-    let ours = [Some(seen.as_str()), visit.site.links.origin()];
+    let seen = context.proxies().seen_origin(&context.request);
+    let ours = [Some(seen.as_str()), context.site.links.origin()];
     !ours
         .into_iter()
         .flatten()
@@ -116,11 +116,11 @@ fn is_cross_origin(visit: &Visit, headers: &HeaderMap) -> bool {
 }
 
 fn refuse(refused: Refused, request: &actix_web::HttpRequest) -> HttpResponse {
-    match (refused, Visit::of(request)) {
-        (Refused::SignIn, Ok(visit)) => {
+    match (refused, RequestContext::of(request)) {
+        (Refused::SignIn, Ok(context)) => {
             let asked = request
                 .path()
-                .strip_prefix(visit.site.links.base_path())
+                .strip_prefix(context.site.links.base_path())
                 .unwrap_or(request.path());
             let asked = match request.query_string() {
                 "" => asked.to_owned(),
@@ -128,10 +128,10 @@ fn refuse(refused: Refused, request: &actix_web::HttpRequest) -> HttpResponse {
             };
             let next = serde_urlencoded::to_string([("next", asked)]).unwrap_or_default();
             HttpResponse::SeeOther()
-                .insert_header((LOCATION, visit.site.links.to(&format!("/login?{next}"))))
+                .insert_header((LOCATION, context.site.links.to(&format!("/login?{next}"))))
                 .finish()
         }
-        (Refused::Error(error), Ok(visit)) => error_page(&error, &visit),
+        (Refused::Error(error), Ok(context)) => error_page(&error, &context),
         (_, Err(error)) => error.error_response(),
     }
 }
@@ -146,27 +146,27 @@ fn explain(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
         return response;
     };
     let request = response.request().clone();
-    let page = match Visit::of(&request) {
-        Ok(visit) => error_page(error, &visit),
+    let page = match RequestContext::of(&request) {
+        Ok(context) => error_page(error, &context),
         Err(error) => error.error_response(),
     };
     ServiceResponse::new(request, page)
 }
 
-fn error_page(error: &PageError, visit: &Visit) -> HttpResponse {
+fn error_page(error: &PageError, context: &RequestContext) -> HttpResponse {
     let status = error.status_code();
     let mut request_id = None;
     if status == StatusCode::INTERNAL_SERVER_ERROR {
-        request_id = visit
+        request_id = context
             .request
             .extensions()
             .get::<RequestId>()
             .map(|id| id.0.clone());
         tracing::error!(?error, "a page failed");
     }
-    let (frame, _) = visit.frame(error.title(), "");
+    let (layout, _) = context.layout(error.title(), "");
     let page = ErrorPage {
-        frame,
+        layout,
         status: status.as_u16(),
         sentence: error.to_string(),
         request_id,

@@ -1,4 +1,4 @@
-//! [`Visit`]: a request to a page, with who makes it; all that a page's handler needs.
+//! [`RequestContext`]: a request to a page, with who makes it; all that a page's handler needs.
 
 use std::future::{Ready, ready};
 use std::net::IpAddr;
@@ -7,27 +7,27 @@ use actix_web::dev::Payload;
 use actix_web::http::header::LOCATION;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 
-use super::flash::{Flash, Made, Message};
-use super::layout::Frame;
+use super::flash::{Flash, Message, OneTimeReveal};
+use super::layout::Layout;
 use super::live_updates;
 use super::page_error::PageError;
 use crate::domain::account::User;
-use crate::pages::WebState;
+use crate::pages::PageState;
 use crate::server::Site;
 use crate::server::origin::TrustedProxies;
 use crate::store::Session;
 
 #[derive(Clone)]
-pub struct Visit {
+pub struct RequestContext {
     pub site: web::Data<Site>,
-    pub state: web::Data<WebState>,
+    pub state: web::Data<PageState>,
     pub request: HttpRequest,
     session: Option<Session>,
     /// The newest change before anything was read for this visit.
     seen: u64,
 }
 
-impl FromRequest for Visit {
+impl FromRequest for RequestContext {
     type Error = PageError;
     type Future = Ready<Result<Self, PageError>>;
 
@@ -36,7 +36,7 @@ impl FromRequest for Visit {
     }
 }
 
-impl Visit {
+impl RequestContext {
     pub fn of(request: &HttpRequest) -> Result<Self, PageError> {
         let missing = || PageError::Internal("the app was built without its parts".into());
         let site = request
@@ -47,7 +47,7 @@ impl Visit {
             seen: site.store.changes().newest(),
             site,
             state: request
-                .app_data::<web::Data<WebState>>()
+                .app_data::<web::Data<PageState>>()
                 .ok_or_else(missing)?
                 .clone(),
             request: request.clone(),
@@ -87,7 +87,7 @@ impl Visit {
     }
 
     /// The layout of the page `title`, in the part of the program that `section` names; takes the messages that wait.
-    pub fn frame(&self, title: &str, section: &'static str) -> (Frame, Flash) {
+    pub fn layout(&self, title: &str, section: &'static str) -> (Layout, Flash) {
         // What waits is for the page that somebody goes to, not for one that brings itself up to date.
         let mut flash = self
             .session
@@ -96,16 +96,16 @@ impl Visit {
             .map(|s| self.state.flash.take(s.token_hash))
             .unwrap_or_default();
         let user = self.session.as_ref().map(|session| &session.user);
-        let mut frame = Frame::new(
+        let mut layout = Layout::new(
             &self.site.links,
             title,
             section,
             user,
             self.site.clock.now(),
         );
-        frame.seen = self.seen;
-        frame.messages = std::mem::take(&mut flash.messages);
-        (frame, flash)
+        layout.seen = self.seen;
+        layout.messages = std::mem::take(&mut flash.messages);
+        (layout, flash)
     }
 
     /// Keeps something for the next page of this session.
@@ -116,7 +116,7 @@ impl Visit {
     }
 
     /// What was made and is shown this once, if it is of the kind that this page shows.
-    pub fn made(&self, is_shown: fn(&Made) -> bool) -> Option<Made> {
+    pub fn made(&self, is_shown: fn(&OneTimeReveal) -> bool) -> Option<OneTimeReveal> {
         let session = self.session.as_ref()?;
         self.state.flash.take_made(session.token_hash, is_shown)
     }

@@ -41,7 +41,7 @@ pub struct Draft {
 
 /// What is shown this once, and cannot be looked at again.
 #[derive(Clone, Debug)]
-pub enum Made {
+pub enum OneTimeReveal {
     Token {
         name: String,
         token: String,
@@ -66,17 +66,17 @@ pub struct Flash {
     pub messages: Vec<Message>,
     pub draft: Option<Draft>,
     pub test: Option<(WebhookId, TestReport)>,
-    /// Kept until the page that shows it asks for it (see [`Flashes::take_made`]): another tab must not swallow it.
-    pub made: Option<Made>,
+    /// Kept until the page that shows it asks for it (see [`FlashStore::take_made`]): another tab must not swallow it.
+    pub made: Option<OneTimeReveal>,
 }
 
 /// All that waits, by the session's hash.
-pub struct Flashes {
+pub struct FlashStore {
     clock: Clock,
     waiting: Mutex<HashMap<[u8; 32], (Timestamp, Flash)>>,
 }
 
-impl Flashes {
+impl FlashStore {
     pub fn new(clock: Clock) -> Self {
         Self {
             clock,
@@ -112,7 +112,11 @@ impl Flashes {
     }
 
     /// Takes what was made, if it is of the kind that the page shows.
-    pub fn take_made(&self, session: [u8; 32], is_shown: fn(&Made) -> bool) -> Option<Made> {
+    pub fn take_made(
+        &self,
+        session: [u8; 32],
+        is_shown: fn(&OneTimeReveal) -> bool,
+    ) -> Option<OneTimeReveal> {
         self.taken(session, |flash| flash.made.take_if(|made| is_shown(made)))
     }
 
@@ -133,7 +137,7 @@ mod tests {
     #[test]
     fn a_message_is_shown_once_to_its_session_and_not_much_later() {
         let clock = ManualClock::at(Timestamp::from_millis(0));
-        let flashes = Flashes::new(Clock::Manual(clock.clone()));
+        let flashes = FlashStore::new(Clock::Manual(clock.clone()));
         let say = |session| {
             flashes.add(session, |flash| {
                 flash.messages.push(Message {
@@ -153,17 +157,17 @@ mod tests {
 
     #[test]
     fn what_was_made_waits_for_its_own_page_and_is_shown_once() {
-        let flashes = Flashes::new(Clock::Manual(ManualClock::at(Timestamp::from_millis(0))));
-        let made = Made::Token {
+        let flashes = FlashStore::new(Clock::Manual(ManualClock::at(Timestamp::from_millis(0))));
+        let made = OneTimeReveal::Token {
             name: "deploy".into(),
             token: "mb_1".into(),
         };
         flashes.add([1; 32], |flash| flash.made = Some(made));
         assert!(flashes.take([1; 32]).made.is_none());
-        let is_token = |made: &Made| matches!(made, Made::Token { .. });
+        let is_token = |made: &OneTimeReveal| matches!(made, OneTimeReveal::Token { .. });
         assert!(
             flashes
-                .take_made([1; 32], |made| !matches!(made, Made::Token { .. }))
+                .take_made([1; 32], |made| !matches!(made, OneTimeReveal::Token { .. }))
                 .is_none()
         );
         assert!(flashes.take_made([1; 32], is_token).is_some());

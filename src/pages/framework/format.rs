@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 /// A point in time for `<time>`: relative or by the clock in the text, exact in the title. The server knows no other
 /// zone than UTC; the script tells the same times by the clock of whoever looks.
 #[derive(Clone, Debug)]
-pub struct Time {
+pub struct DisplayTime {
     pub iso: String,
     pub exact: String,
     pub relative: String,
@@ -17,7 +17,7 @@ pub struct Time {
     pub to_the_second: String,
 }
 
-impl Time {
+impl DisplayTime {
     pub fn new(at: Timestamp, now: Timestamp) -> Self {
         Self {
             iso: at.to_string(),

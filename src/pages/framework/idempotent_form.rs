@@ -16,9 +16,9 @@ const KEYS_MAX: usize = 1000;
 type Done = Arc<tokio::sync::Mutex<bool>>;
 
 #[derive(Default)]
-pub struct Once(Mutex<VecDeque<(String, Done)>>);
+pub struct SubmissionKeys(Mutex<VecDeque<(String, Done)>>);
 
-impl Once {
+impl SubmissionKeys {
     /// A key for a new form.
     pub fn key() -> String {
         tokens::new()
@@ -83,10 +83,10 @@ mod tests {
 
     #[test]
     fn the_second_post_of_a_form_is_not_the_first() {
-        let (once, key) = (Once::default(), Once::key());
+        let (once, key) = (SubmissionKeys::default(), SubmissionKeys::key());
         assert!(once.is_first(&key));
         assert!(!once.is_first(&key));
-        assert!(once.is_first(&Once::key()));
+        assert!(once.is_first(&SubmissionKeys::key()));
         once.forget(&key);
         assert!(once.is_first(&key));
         let long = "k".repeat(100);
@@ -95,14 +95,14 @@ mod tests {
 
     #[actix_web::test]
     async fn a_second_press_waits_for_the_first_and_does_nothing_unless_that_one_failed() {
-        let (once, key) = (Once::default(), Once::key());
+        let (once, key) = (SubmissionKeys::default(), SubmissionKeys::key());
         let slow = async {
             tokio::task::yield_now().await;
             Ok(1)
         };
         let (first, second) = tokio::join!(once.run(&key, slow), once.run(&key, async { Ok(2) }));
         assert_eq!((first.unwrap(), second.unwrap()), (Some(1), None));
-        let key = Once::key();
+        let key = SubmissionKeys::key();
         let failed = once.run::<()>(&key, async { Err(PageError::Gone) }).await;
         assert!(failed.is_err());
         assert_eq!(once.run(&key, async { Ok(3) }).await.unwrap(), Some(3));

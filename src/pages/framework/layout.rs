@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 use askama::Template;
 
 use super::flash::Message;
-use super::format::Time;
+use super::format::DisplayTime;
 use super::page_error::PageError;
 use crate::clock::Timestamp;
 use crate::domain::account::{Role, User};
@@ -13,24 +13,24 @@ use crate::pages::assets;
 use crate::server::links::Links;
 
 /// What the base template shows: navigation, who is signed in, messages.
-pub struct Frame {
+pub struct Layout {
     links: Links,
     pub title: String,
     /// Which entry of the navigation is current.
     pub section: &'static str,
-    pub user: Option<FrameUser>,
+    pub user: Option<LayoutUser>,
     pub messages: Vec<Message>,
     pub now: Timestamp,
     /// The number of the newest change that this page shows.
     pub seen: u64,
 }
 
-pub struct FrameUser {
+pub struct LayoutUser {
     pub email: String,
     pub is_admin: bool,
 }
 
-impl Frame {
+impl Layout {
     pub fn new(
         links: &Links,
         title: &str,
@@ -42,7 +42,7 @@ impl Frame {
             links: links.clone(),
             title: title.to_owned(),
             section,
-            user: user.map(|user| FrameUser {
+            user: user.map(|user| LayoutUser {
                 email: user.email.clone(),
                 is_admin: user.role == Role::Admin,
             }),
@@ -63,8 +63,8 @@ impl Frame {
             .to(&format!("/static/{name}?v={}", *assets::VERSION))
     }
 
-    pub fn time(&self, at: &Timestamp) -> Time {
-        Time::new(*at, self.now)
+    pub fn time(&self, at: &Timestamp) -> DisplayTime {
+        DisplayTime::new(*at, self.now)
     }
 
     pub fn is_admin(&self) -> bool {
@@ -85,7 +85,7 @@ pub fn render(status: StatusCode, page: &impl Template) -> Result<HttpResponse, 
 #[derive(Template)]
 #[template(path = "error.html")]
 pub struct ErrorPage {
-    pub frame: Frame,
+    pub layout: Layout,
     pub status: u16,
     pub sentence: String,
     /// By which the log tells more; `None` where there is nothing more to tell.

@@ -22,7 +22,7 @@ use futures_util::stream;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::context::Visit;
+use super::context::RequestContext;
 use super::page_error::PageError;
 use crate::domain::account::{Role, Scope};
 use crate::domain::id::WebhookId;
@@ -167,10 +167,10 @@ impl Watched {
 }
 
 /// `GET /live?since=NUMBER&of=feedback&of=deliveries:ID`.
-pub async fn stream(visit: Visit) -> Result<HttpResponse, PageError> {
-    let session = visit.session().ok_or(PageError::SignedOut)?;
+pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> {
+    let session = context.session().ok_or(PageError::SignedOut)?;
     let query: Vec<(String, String)> =
-        serde_urlencoded::from_str(visit.request.query_string()).unwrap_or_default();
+        serde_urlencoded::from_str(context.request.query_string()).unwrap_or_default();
     let watched: Option<Vec<Watched>> = query
         .iter()
         .filter(|(name, _)| name == "of")
@@ -183,16 +183,16 @@ pub async fn stream(visit: Visit) -> Result<HttpResponse, PageError> {
     if !watched.iter().all(|one| one.is_allowed(role)) {
         return Err(PageError::Forbidden);
     }
-    let changes = visit.site.store.changes();
+    let changes = context.site.store.changes();
     // A number of another run, or none, says nothing about what the page shows: it is told to look.
-    let since = visit.query("since").and_then(|text| text.parse().ok());
+    let since = context.query("since").and_then(|text| text.parse().ok());
     let seen = since.filter(|number| changes.knows(*number));
     let mut response = HttpResponse::Ok();
     response
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((ACCEL_BUFFERING, "no"));
-    if visit.request.method() == Method::HEAD {
+    if context.request.method() == Method::HEAD {
         return Ok(response.finish());
     }
     let listener = Listener {
@@ -200,11 +200,11 @@ pub async fn stream(visit: Visit) -> Result<HttpResponse, PageError> {
         seen,
         checked: 0,
         rests_until: Instant::now(),
-        site: visit.site.clone(),
+        site: context.site.clone(),
         session: session.token_hash,
         watched,
-        over: visit.state.live.over.subscribe(),
-        seat: visit
+        over: context.state.live.over.subscribe(),
+        seat: context
             .state
             .live
             .sit_down(session.token_hash)

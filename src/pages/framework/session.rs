@@ -5,7 +5,7 @@ use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header::USER_AGENT;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::context::Visit;
+use super::context::RequestContext;
 use super::user_agent;
 use crate::server::tokens;
 use crate::store::NewSession;
@@ -22,28 +22,28 @@ pub fn hash_in(request: &HttpRequest) -> Option<[u8; 32]> {
 }
 
 /// A new session's cookie, and what is to be stored of it.
-pub fn new(visit: &Visit) -> (Cookie<'static>, NewSession) {
+pub fn new(context: &RequestContext) -> (Cookie<'static>, NewSession) {
     let token = tokens::new();
-    let agent = visit.request.headers().get(USER_AGENT);
+    let agent = context.request.headers().get(USER_AGENT);
     let new = NewSession {
         token_hash: tokens::hash(&token),
         browser: user_agent::label(agent.and_then(|v| v.to_str().ok()).unwrap_or_default()),
     };
-    let mut cookie = base(visit, token);
+    let mut cookie = base(context, token);
     cookie.set_max_age(CookieDuration::days(LIVES_DAYS));
     (cookie, new)
 }
 
 /// Takes the cookie away.
-pub fn clear(visit: &Visit, response: &mut HttpResponse) {
-    let mut cookie = base(visit, String::new());
+pub fn clear(context: &RequestContext, response: &mut HttpResponse) {
+    let mut cookie = base(context, String::new());
     cookie.set_max_age(CookieDuration::ZERO);
     // A cookie of ours holds nothing that a header could not.
     let _ = response.add_cookie(&cookie);
 }
 
-fn base(visit: &Visit, value: String) -> Cookie<'static> {
-    let configured = visit
+fn base(context: &RequestContext, value: String) -> Cookie<'static> {
+    let configured = context
         .site
         .links
         .origin()
@@ -51,8 +51,8 @@ fn base(visit: &Visit, value: String) -> Cookie<'static> {
     let mut cookie = Cookie::new(NAME, value);
     cookie.set_http_only(true);
     cookie.set_same_site(SameSite::Lax);
-    cookie.set_path(visit.site.links.cookie_path());
-    if configured || visit.proxies().is_https(&visit.request) {
+    cookie.set_path(context.site.links.cookie_path());
+    if configured || context.proxies().is_https(&context.request) {
         cookie.set_secure(true);
     }
     cookie

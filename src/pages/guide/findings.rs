@@ -12,7 +12,7 @@ use crate::domain::endpoint_url::Scheme;
 use crate::domain::explanation::{advice, seconds, status_words};
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::webhook::{Topic, Webhook};
-use crate::pages::framework::format::Time;
+use crate::pages::framework::format::DisplayTime;
 use crate::store::{DeliveryRecord, LoggedAttempt};
 
 /// What is known of a webhook.
@@ -71,7 +71,7 @@ impl Known<'_> {
     }
 
     fn ago(&self, attempt: &LoggedAttempt) -> String {
-        Time::new(attempt.started_at, self.now).relative
+        DisplayTime::new(attempt.started_at, self.now).relative
     }
 
     fn reached(&self) -> Found {
@@ -264,7 +264,7 @@ impl Known<'_> {
             .held_until
             .filter(|until| self.webhook.enabled && *until > self.now)
         {
-            let clock = Time::new(until, self.now).clock;
+            let clock = DisplayTime::new(until, self.now).clock;
             let words = format!(
                 "The endpoint asked for time (Retry-After): nothing is sent until {clock}. A test that succeeds ends this."
             );

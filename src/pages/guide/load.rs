@@ -3,7 +3,7 @@
 use super::checklist::{Finding, Item};
 use super::findings::Known;
 use crate::domain::webhook::{WEBHOOKS_MAX, Webhook};
-use crate::pages::framework::context::Visit;
+use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{DeliveryFilter, PageRequest};
 
@@ -27,15 +27,15 @@ impl Examined {
 }
 
 /// All webhooks, or the one of `?webhook=ID`; one that is gone is none.
-pub(super) async fn examine(visit: &Visit) -> Result<Vec<Examined>, PageError> {
-    let store = &visit.site.store;
+pub(super) async fn examine(context: &RequestContext) -> Result<Vec<Examined>, PageError> {
+    let store = &context.site.store;
     let all = PageRequest {
         limit: WEBHOOKS_MAX,
         before: None,
     };
     let mut webhooks = store.webhooks(all).await?.items;
     webhooks.reverse();
-    if let Some(asked) = visit.query("webhook") {
+    if let Some(asked) = context.query("webhook") {
         webhooks.retain(|webhook| webhook.id.as_str() == asked);
     }
     let projects = store.projects_by_name().await?;
@@ -61,8 +61,8 @@ pub(super) async fn examine(visit: &Visit) -> Result<Vec<Examined>, PageError> {
                 .filter(|(id, _)| is_heard(*id))
                 .map(|(_, count)| count)
                 .sum(),
-            timeout: visit.site.delivery.timeout(),
-            now: visit.site.clock.now(),
+            timeout: context.site.delivery.timeout(),
+            now: context.site.clock.now(),
         };
         examined.push(Examined {
             items: known.examine(),

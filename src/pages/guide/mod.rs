@@ -12,8 +12,8 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 
-use super::framework::context::Visit;
-use super::framework::layout::{Frame, render};
+use super::framework::context::RequestContext;
+use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::explanation::seconds;
 use crate::domain::webhook::Retries;
@@ -24,7 +24,7 @@ use payloads::{Code, Payload};
 #[derive(Template)]
 #[template(path = "guide.html")]
 struct GuidePage {
-    frame: Frame,
+    layout: Layout,
     payloads: [Payload; 3],
     languages: [Code; 7],
     uses: [Code; 4],
@@ -62,12 +62,12 @@ impl GuidePage {
     }
 }
 
-pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
-    let (frame, _) = visit.frame("Webhooks", "help");
-    let delivery = &visit.site.delivery;
+pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
+    let (layout, _) = context.layout("Webhooks", "help");
+    let delivery = &context.site.delivery;
     let timeout = delivery.timeout();
-    let examined = if frame.is_admin() {
-        Some(load::examine(&visit).await?)
+    let examined = if layout.is_admin() {
+        Some(load::examine(&context).await?)
     } else {
         None
     };
@@ -80,8 +80,8 @@ pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
         patient: listed(&delivery.retry_delays(Retries::Patient)),
         general: advice(timeout),
         examined,
-        is_one: visit.query("webhook").is_some(),
-        frame,
+        is_one: context.query("webhook").is_some(),
+        layout,
     };
     render(StatusCode::OK, &page)
 }

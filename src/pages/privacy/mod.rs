@@ -9,12 +9,12 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_DISPOSITION;
 use askama::Template;
 
-use super::fields::Fields;
-use super::framework::context::Visit;
-use super::framework::flash::Made;
-use super::framework::format::{Time, thousands};
-use super::framework::idempotent_form::Once;
-use super::framework::layout::{Frame, render};
+use super::fields::FormData;
+use super::framework::context::RequestContext;
+use super::framework::flash::OneTimeReveal;
+use super::framework::format::{DisplayTime, thousands};
+use super::framework::idempotent_form::SubmissionKeys;
+use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::feedback::{self, Feedback};
 use crate::store::{Erased, PageRequest};
@@ -28,7 +28,7 @@ const SHOWN_CHARS: usize = 200;
 #[derive(Template)]
 #[template(path = "privacy.html")]
 struct PrivacyPage {
-    frame: Frame,
+    layout: Layout,
     email: String,
     problem: Option<String>,
     /// What was just erased, in words.
@@ -47,17 +47,17 @@ struct Found {
 struct Row {
     feedback: Feedback,
     words: String,
-    at: Time,
+    at: DisplayTime,
 }
 
 impl Found {
-    async fn of(visit: &Visit, frame: &Frame, email: &str) -> Result<Self, PageError> {
+    async fn of(context: &RequestContext, layout: &Layout, email: &str) -> Result<Self, PageError> {
         let page = PageRequest {
             limit: LISTED,
             before: None,
         };
-        let count = visit.site.store.count_feedback_of(email).await?;
-        let listed = visit.site.store.feedback_of(email, page).await?.items;
+        let count = context.site.store.count_feedback_of(email).await?;
+        let listed = context.site.store.feedback_of(email, page).await?.items;
         let rows = listed.into_iter().map(|feedback| {
             let mut words: String = feedback.message.chars().take(SHOWN_CHARS).collect();
             if words.len() < feedback.message.len() {
@@ -65,7 +65,7 @@ impl Found {
             }
             Row {
                 words,
-                at: frame.time(&feedback.created_at),
+                at: layout.time(&feedback.created_at),
                 feedback,
             }
         });
@@ -88,43 +88,49 @@ impl Found {
 }
 
 impl PrivacyPage {
-    fn new(visit: &Visit, email: &str, problem: Option<String>) -> Self {
-        let (frame, _) = visit.frame("Privacy", "privacy");
-        let erased = match visit.made(|made| matches!(made, Made::Erased { .. })) {
-            Some(Made::Erased { words }) => Some(words),
+    fn new(context: &RequestContext, email: &str, problem: Option<String>) -> Self {
+        let (layout, _) = context.layout("Privacy", "privacy");
+        let erased = match context.made(|made| matches!(made, OneTimeReveal::Erased { .. })) {
+            Some(OneTimeReveal::Erased { words }) => Some(words),
             _ => None,
         };
         Self {
-            frame,
+            layout,
             email: email.to_owned(),
             problem,
             erased,
             found: None,
             is_erase_asked: false,
-            key: Once::key(),
+            key: SubmissionKeys::key(),
         }
     }
 }
 
-pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
-    render(StatusCode::OK, &PrivacyPage::new(&visit, "", None))
+pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
+    render(StatusCode::OK, &PrivacyPage::new(&context, "", None))
 }
 
 /// "Find", and the question that follows a first press of "Erase".
-pub(super) async fn find(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
-    let email = match read_email(&visit, &fields) {
+pub(super) async fn find(
+    context: RequestContext,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
+    let email = match read_email(&context, &fields) {
         Ok(email) => email,
         Err(page) => return render(StatusCode::UNPROCESSABLE_ENTITY, &*page),
     };
-    let mut page = PrivacyPage::new(&visit, &email, None);
-    let found = Found::of(&visit, &page.frame, &email).await?;
+    let mut page = PrivacyPage::new(&context, &email, None);
+    let found = Found::of(&context, &page.layout, &email).await?;
     page.is_erase_asked = fields.get("do") == "erase" && found.count > 0;
     page.found = Some(found);
     render(StatusCode::OK, &page)
 }
 
-pub(super) async fn export(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
-    let email = match read_email(&visit, &fields) {
+pub(super) async fn export(
+    context: RequestContext,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
+    let email = match read_email(&context, &fields) {
         Ok(email) => email,
         Err(page) => return render(StatusCode::UNPROCESSABLE_ENTITY, &*page),
     };
@@ -133,19 +139,22 @@ pub(super) async fn export(visit: Visit, fields: Fields) -> Result<HttpResponse,
         .content_type("application/json")
         .insert_header((CONTENT_DISPOSITION, name))
         .streaming(export::stream(
-            visit.site.store.clone(),
+            context.site.store.clone(),
             email,
-            visit.site.clock.now(),
+            context.site.clock.now(),
         )))
 }
 
 /// Erases, step by step, to the end also when the browser goes away.
-pub(super) async fn erase(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
-    let email = match read_email(&visit, &fields) {
+pub(super) async fn erase(
+    context: RequestContext,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
+    let email = match read_email(&context, &fields) {
         Ok(email) => email,
         Err(page) => return render(StatusCode::UNPROCESSABLE_ENTITY, &*page),
     };
-    let asked = visit.clone();
+    let asked = context.clone();
     let work = async move {
         let mut erased = Erased::default();
         loop {
@@ -159,18 +168,22 @@ pub(super) async fn erase(visit: Visit, fields: Fields) -> Result<HttpResponse, 
         let count = erased.feedback;
         tracing::info!(feedback = count, "the feedback of an address was erased");
         let words = in_words(&email, erased);
-        asked.leave(|flash| flash.made = Some(Made::Erased { words }));
+        asked.leave(|flash| flash.made = Some(OneTimeReveal::Erased { words }));
         Ok(())
     };
-    visit.state.once.run(fields.get("key"), work).await?;
-    Ok(visit.redirect(ADDRESS))
+    context
+        .state
+        .submission_keys
+        .run(fields.get("key"), work)
+        .await?;
+    Ok(context.redirect(ADDRESS))
 }
 
 /// The address that was posted, or the page that says what is wrong with it.
-fn read_email(visit: &Visit, fields: &Fields) -> Result<String, Box<PrivacyPage>> {
+fn read_email(context: &RequestContext, fields: &FormData) -> Result<String, Box<PrivacyPage>> {
     let given = fields.get("email").trim();
     feedback::email(given.to_owned())
-        .map_err(|error| Box::new(PrivacyPage::new(visit, given, Some(error.to_string()))))
+        .map_err(|error| Box::new(PrivacyPage::new(context, given, Some(error.to_string()))))
 }
 
 fn in_words(email: &str, erased: Erased) -> String {

@@ -9,11 +9,11 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use self::origins::{WidgetUse, WidgetUseOf};
-use super::fields::Fields;
-use super::framework::context::Visit;
+use super::fields::FormData;
+use super::framework::context::RequestContext;
 use super::framework::format::thousands;
-use super::framework::idempotent_form::Once;
-use super::framework::layout::{Frame, render};
+use super::framework::idempotent_form::SubmissionKeys;
+use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::id::ProjectId;
 use crate::domain::invalid::{Checks, Invalid};
@@ -27,7 +27,7 @@ type Id = web::Path<String>;
 #[derive(Template)]
 #[template(path = "projects.html")]
 struct ProjectsPage {
-    frame: Frame,
+    layout: Layout,
     rows: Vec<Row>,
     add: Option<AddForm>,
     /// By which two presses of a form are known to be one.
@@ -93,23 +93,28 @@ enum Refused {
 impl ProjectsPage {
     fn widget_of<'a>(&'a self, project: &'a Project) -> WidgetUseOf<'a> {
         let allow = format!("{ADDRESS}/{}/origins", project.id);
-        self.widget
-            .of(project, self.frame.is_admin().then(|| self.frame.to(allow)))
+        self.widget.of(
+            project,
+            self.layout.is_admin().then(|| self.layout.to(allow)),
+        )
     }
 
-    async fn new(visit: &Visit, refused: Option<(Refused, Invalid)>) -> Result<Self, PageError> {
-        let projects = visit.site.store.projects_by_name().await?;
-        let counts = visit.site.store.count_feedback_by_project().await?;
-        let widget = WidgetUse::new(visit).await?;
-        let (frame, _) = visit.frame("Projects", "projects");
-        let asked = |name, id: &ProjectId| visit.query(name).is_some_and(|it| it == id.as_str());
+    async fn new(
+        context: &RequestContext,
+        refused: Option<(Refused, Invalid)>,
+    ) -> Result<Self, PageError> {
+        let projects = context.site.store.projects_by_name().await?;
+        let counts = context.site.store.count_feedback_by_project().await?;
+        let widget = WidgetUse::new(context).await?;
+        let (layout, _) = context.layout("Projects", "projects");
+        let asked = |name, id: &ProjectId| context.query(name).is_some_and(|it| it == id.as_str());
         let mut rows: Vec<Row> = projects
             .into_iter()
             .map(|project| Row {
                 count: thousands(counts.get(&project.id).copied().unwrap_or(0)),
                 is_open: asked("open", &project.id)
-                    || frame.is_admin() && widget.has_refused(&project),
-                is_delete_asked: frame.is_admin() && asked("delete", &project.id),
+                    || layout.is_admin() && widget.has_refused(&project),
+                is_delete_asked: layout.is_admin() && asked("delete", &project.id),
                 name: project.name.clone(),
                 origins: project.allowed_origins.join("\n"),
                 typed: String::new(),
@@ -119,7 +124,7 @@ impl ProjectsPage {
                 project,
             })
             .collect();
-        let mut add = (frame.is_admin() && visit.query("add").is_some()).then(AddForm::default);
+        let mut add = (layout.is_admin() && context.query("add").is_some()).then(AddForm::default);
         if let Some((refused, invalid)) = refused {
             let problem = |field| invalid.about(field).map(str::to_owned);
             match refused {
@@ -149,29 +154,32 @@ impl ProjectsPage {
             }
         }
         Ok(Self {
-            frame,
+            layout,
             rows,
             add,
             widget,
-            key: Once::key(),
+            key: SubmissionKeys::key(),
         })
     }
 }
 
-pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
-    render(StatusCode::OK, &ProjectsPage::new(&visit, None).await?)
+pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
+    render(StatusCode::OK, &ProjectsPage::new(&context, None).await?)
 }
 
 async fn refuse(
-    visit: &Visit,
+    context: &RequestContext,
     refused: Refused,
     invalid: Invalid,
 ) -> Result<HttpResponse, PageError> {
-    let page = ProjectsPage::new(visit, Some((refused, invalid))).await?;
+    let page = ProjectsPage::new(context, Some((refused, invalid))).await?;
     render(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
-pub(super) async fn create(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
+pub(super) async fn create(
+    context: RequestContext,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
     let (name, slug) = (fields.get("name"), fields.get("slug").trim());
     let refused = || Refused::Add {
         name: name.to_owned(),
@@ -183,9 +191,9 @@ pub(super) async fn create(visit: Visit, fields: Fields) -> Result<HttpResponse,
         .then(|| checks.take("slug", project::slug(slug.to_owned())))
         .flatten();
     if let Err(invalid) = checks.finish() {
-        return refuse(&visit, refused(), invalid).await;
+        return refuse(&context, refused(), invalid).await;
     }
-    let store = visit.site.store.clone();
+    let store = context.site.store.clone();
     let work = async move {
         match store
             .create_project(checked.unwrap_or_default(), wanted)
@@ -196,23 +204,32 @@ pub(super) async fn create(visit: Visit, fields: Fields) -> Result<HttpResponse,
             Err(taken) => Ok(Err(taken)),
         }
     };
-    match visit.state.once.run(fields.get("key"), work).await? {
+    match context
+        .state
+        .submission_keys
+        .run(fields.get("key"), work)
+        .await?
+    {
         Some(Ok(project)) => {
-            visit.say(format!("The project “{}” is made.", project.name));
-            Ok(open(&visit, &project.id))
+            context.say(format!("The project “{}” is made.", project.name));
+            Ok(open(&context, &project.id))
         }
         Some(Err(taken)) => {
             // Another slug is another try of the same form.
-            visit.state.once.forget(fields.get("key"));
-            refuse(&visit, refused(), Invalid::field("slug", taken)).await
+            context.state.submission_keys.forget(fields.get("key"));
+            refuse(&context, refused(), Invalid::field("slug", taken)).await
         }
-        None => Ok(visit.redirect(ADDRESS)),
+        None => Ok(context.redirect(ADDRESS)),
     }
 }
 
 /// Name and allowed origins.
-pub(super) async fn edit(visit: Visit, id: Id, fields: Fields) -> Result<HttpResponse, PageError> {
-    let id = find(&visit, id).await?.id;
+pub(super) async fn edit(
+    context: RequestContext,
+    id: Id,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
+    let id = find(&context, id).await?.id;
     let (name, origins) = (fields.get("name"), fields.get("origins"));
     let lines = origins
         .lines()
@@ -233,20 +250,20 @@ pub(super) async fn edit(visit: Visit, id: Id, fields: Fields) -> Result<HttpRes
             name: name.to_owned(),
             origins: origins.to_owned(),
         };
-        return refuse(&visit, refused, invalid).await;
+        return refuse(&context, refused, invalid).await;
     }
-    change_project(&visit, &id, change).await?;
-    visit.say("Saved.");
-    Ok(open(&visit, &id))
+    change_project(&context, &id, change).await?;
+    context.say("Saved.");
+    Ok(open(&context, &id))
 }
 
 /// "Pause" and "Resume".
 pub(super) async fn set_status(
-    visit: Visit,
+    context: RequestContext,
     id: Id,
-    fields: Fields,
+    fields: FormData,
 ) -> Result<HttpResponse, PageError> {
-    let id = find(&visit, id).await?.id;
+    let id = find(&context, id).await?.id;
     let status = match fields.get("status") {
         "ACTIVE" => ProjectStatus::Active,
         "PAUSED" => ProjectStatus::Paused,
@@ -256,27 +273,27 @@ pub(super) async fn set_status(
         status: Some(status),
         ..ProjectChange::default()
     };
-    let project = change_project(&visit, &id, change).await?;
-    visit.say(match status {
+    let project = change_project(&context, &id, change).await?;
+    context.say(match status {
         ProjectStatus::Active => format!("“{}” takes feedback again.", project.name),
         ProjectStatus::Paused => format!("“{}” is paused and takes no feedback.", project.name),
     });
     if fields.get("open") == "true" {
-        return Ok(open(&visit, &id));
+        return Ok(open(&context, &id));
     }
-    Ok(visit.redirect(&format!("{ADDRESS}#{id}")))
+    Ok(context.redirect(&format!("{ADDRESS}#{id}")))
 }
 
 /// Deletes a project whose name was typed.
 pub(super) async fn delete(
-    visit: Visit,
+    context: RequestContext,
     id: Id,
-    fields: Fields,
+    fields: FormData,
 ) -> Result<HttpResponse, PageError> {
-    let project = match visit.site.store.project(id.into_inner()).await? {
+    let project = match context.site.store.project(id.into_inner()).await? {
         Some(project) => project,
         // Pressed twice: it is gone, as was wished.
-        None => return Ok(visit.redirect(ADDRESS)),
+        None => return Ok(context.redirect(ADDRESS)),
     };
     let typed = fields.get("typed");
     if typed.trim() != project.name {
@@ -285,27 +302,33 @@ pub(super) async fn delete(
             id: project.id,
             typed: typed.to_owned(),
         };
-        return refuse(&visit, refused, Invalid::field("typed", problem)).await;
+        return refuse(&context, refused, Invalid::field("typed", problem)).await;
     }
-    let (store, id) = (visit.site.store.clone(), project.id.to_string());
+    let (store, id) = (context.site.store.clone(), project.id.to_string());
     let work = async move { Ok(store.delete_project(id).await?) };
-    if visit.state.once.run(fields.get("key"), work).await? == Some(true) {
-        visit.say(format!("“{}” is deleted with its feedback.", project.name));
+    if context
+        .state
+        .submission_keys
+        .run(fields.get("key"), work)
+        .await?
+        == Some(true)
+    {
+        context.say(format!("“{}” is deleted with its feedback.", project.name));
     }
-    Ok(visit.redirect(ADDRESS))
+    Ok(context.redirect(ADDRESS))
 }
 
-async fn find(visit: &Visit, id: Id) -> Result<Project, PageError> {
-    let found = visit.site.store.project(id.into_inner()).await?;
+async fn find(context: &RequestContext, id: Id) -> Result<Project, PageError> {
+    let found = context.site.store.project(id.into_inner()).await?;
     found.ok_or(PageError::Gone)
 }
 
 async fn change_project(
-    visit: &Visit,
+    context: &RequestContext,
     id: &ProjectId,
     change: ProjectChange,
 ) -> Result<Project, PageError> {
-    let changed = visit
+    let changed = context
         .site
         .store
         .change_project(id.to_string(), change)
@@ -313,6 +336,6 @@ async fn change_project(
     changed.ok_or(PageError::Gone)
 }
 
-fn open(visit: &Visit, id: &ProjectId) -> HttpResponse {
-    visit.redirect(&format!("{ADDRESS}?open={id}#{id}"))
+fn open(context: &RequestContext, id: &ProjectId) -> HttpResponse {
+    context.redirect(&format!("{ADDRESS}?open={id}#{id}"))
 }

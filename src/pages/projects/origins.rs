@@ -6,9 +6,9 @@ use askama::Template;
 
 use crate::clock::Timestamp;
 use crate::domain::project::{self, Project};
-use crate::pages::fields::Fields;
-use crate::pages::framework::context::Visit;
-use crate::pages::framework::format::Time;
+use crate::pages::fields::FormData;
+use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::page_error::PageError;
 use crate::server::door::loads::Load;
 use crate::store::{Allowed, OriginUse};
@@ -29,7 +29,7 @@ pub struct WidgetUse {
 pub struct Place {
     /// As people call it: without `https://`.
     pub name: String,
-    pub at: Time,
+    pub at: DisplayTime,
     pub ago: String,
 }
 
@@ -37,14 +37,14 @@ struct Refused {
     origin: String,
     name: String,
     tried: String,
-    at: Time,
+    at: DisplayTime,
     /// What calls itself `null` cannot be told apart, so it cannot be allowed.
     can_be_allowed: bool,
 }
 
 /// Of one project.
 #[derive(Template)]
-#[template(path = "widget_use.html")]
+#[template(path = "project_origins.html")]
 pub struct WidgetUseOf<'a> {
     project: &'a Project,
     script: &'a str,
@@ -55,9 +55,9 @@ pub struct WidgetUseOf<'a> {
 }
 
 impl WidgetUse {
-    pub async fn new(visit: &Visit) -> Result<Self, PageError> {
-        let site = &visit.site;
-        let seen_origin = visit.proxies().seen_origin(&visit.request);
+    pub async fn new(context: &RequestContext) -> Result<Self, PageError> {
+        let site = &context.site;
+        let seen_origin = context.proxies().seen_origin(&context.request);
         let now = site.clock.now();
         let place = |Load { origin, at }| Place::new(&origin, at, now);
         Ok(Self {
@@ -111,7 +111,7 @@ fn is_refused(of: &OriginUse, project: &Project) -> bool {
 
 impl Place {
     fn new(origin: &str, at: Timestamp, now: Timestamp) -> Self {
-        let time = Time::new(at, now);
+        let time = DisplayTime::new(at, now);
         let ago = match now.since(at).as_secs() {
             seconds @ 1..60 => format!("{seconds} s ago"),
             _ => time.relative.clone(),
@@ -138,7 +138,7 @@ impl Refused {
                 1 => "tried once".to_owned(),
                 times => format!("tried {times} times"),
             },
-            at: Time::new(at, now),
+            at: DisplayTime::new(at, now),
             can_be_allowed,
         }
     }
@@ -150,22 +150,22 @@ fn name(origin: &str) -> String {
 
 /// Lets an origin send feedback to a project.
 pub async fn allow(
-    visit: Visit,
+    context: RequestContext,
     project: web::Path<String>,
-    fields: Fields,
+    fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let origin = project::origins(vec![fields.get("origin").to_owned()])
         .ok()
         .and_then(|mut origins| origins.pop())
         .ok_or(PageError::BrokenForm)?;
     let id = project.into_inner();
-    let allowed = visit
+    let allowed = context
         .site
         .store
         .allow_origin(id.clone(), origin.clone())
         .await?
         .ok_or(PageError::Gone)?;
-    visit.say(match allowed {
+    context.say(match allowed {
         Allowed::Now => format!("Pages of {} may send feedback now.", name(&origin)),
         Allowed::Already => format!("Pages of {} may send feedback already.", name(&origin)),
         Allowed::Full => {
@@ -175,5 +175,5 @@ pub async fn allow(
             )
         }
     });
-    Ok(visit.redirect(&format!("/settings/projects?open={id}#{id}")))
+    Ok(context.redirect(&format!("/settings/projects?open={id}#{id}")))
 }

@@ -6,9 +6,9 @@ use actix_web::http::StatusCode;
 use askama::Template;
 
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
-use crate::pages::fields::Fields;
-use crate::pages::framework::context::Visit;
-use crate::pages::framework::layout::{Frame, render};
+use crate::pages::fields::FormData;
+use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
 use crate::server::tokens;
@@ -17,7 +17,7 @@ use crate::store::{AccountLink, AccountStoreError, LinkPurpose};
 #[derive(Template)]
 #[template(path = "invitation.html")]
 struct LinkPage {
-    frame: Frame,
+    layout: Layout,
     link: AccountLink,
     token: String,
     problem: Option<String>,
@@ -25,15 +25,20 @@ struct LinkPage {
 }
 
 impl LinkPage {
-    fn new(visit: &Visit, link: AccountLink, token: &str, problem: Option<String>) -> Self {
+    fn new(
+        context: &RequestContext,
+        link: AccountLink,
+        token: &str,
+        problem: Option<String>,
+    ) -> Self {
         let title = if link.user.is_some() {
             "New password"
         } else {
             "Welcome"
         };
-        let (frame, _) = visit.frame(title, "");
+        let (layout, _) = context.layout(title, "");
         Self {
-            frame,
+            layout,
             link,
             token: token.to_owned(),
             problem,
@@ -54,43 +59,46 @@ impl LinkPage {
     }
 }
 
-pub async fn show_invitation(visit: Visit) -> Result<HttpResponse, PageError> {
-    show(&visit, LinkPurpose::Invitation).await
+pub async fn show_invitation(context: RequestContext) -> Result<HttpResponse, PageError> {
+    show(&context, LinkPurpose::Invitation).await
 }
 
-pub async fn show_reset(visit: Visit) -> Result<HttpResponse, PageError> {
-    show(&visit, LinkPurpose::Reset).await
+pub async fn show_reset(context: RequestContext) -> Result<HttpResponse, PageError> {
+    show(&context, LinkPurpose::Reset).await
 }
 
-pub async fn accept_invitation(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
-    accept(&visit, &fields, LinkPurpose::Invitation).await
+pub async fn accept_invitation(
+    context: RequestContext,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
+    accept(&context, &fields, LinkPurpose::Invitation).await
 }
 
-pub async fn reset(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
-    accept(&visit, &fields, LinkPurpose::Reset).await
+pub async fn reset(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
+    accept(&context, &fields, LinkPurpose::Reset).await
 }
 
-async fn show(visit: &Visit, purpose: LinkPurpose) -> Result<HttpResponse, PageError> {
-    let token = visit.query("token").unwrap_or_default();
-    let link = in_force(visit, purpose, &token).await?;
-    render(StatusCode::OK, &LinkPage::new(visit, link, &token, None))
+async fn show(context: &RequestContext, purpose: LinkPurpose) -> Result<HttpResponse, PageError> {
+    let token = context.query("token").unwrap_or_default();
+    let link = in_force(context, purpose, &token).await?;
+    render(StatusCode::OK, &LinkPage::new(context, link, &token, None))
 }
 
 async fn accept(
-    visit: &Visit,
-    fields: &Fields,
+    context: &RequestContext,
+    fields: &FormData,
     purpose: LinkPurpose,
 ) -> Result<HttpResponse, PageError> {
     let (token, password) = (fields.get("token"), fields.get("password"));
-    let link = in_force(visit, purpose, token).await?;
+    let link = in_force(context, purpose, token).await?;
     if let Err(error) = check_password(password) {
-        let page = LinkPage::new(visit, link, token, Some(error.to_string()));
+        let page = LinkPage::new(context, link, token, Some(error.to_string()));
         return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
-    let turn = visit.state.password_checks.turn().await?;
+    let turn = context.state.password_checks.turn().await?;
     let password_hash = turn.hash(password.to_owned()).await?;
-    let (cookie, new) = session::new(visit);
-    let (store, hash) = (&visit.site.store, tokens::hash(token));
+    let (cookie, new) = session::new(context);
+    let (store, hash) = (&context.site.store, tokens::hash(token));
     let done = match purpose {
         LinkPurpose::Reset => store.reset_password(hash, password_hash, new).await,
         _ => store
@@ -100,11 +108,11 @@ async fn accept(
     };
     match done {
         Ok(()) => {
-            if let Some(session) = visit.session() {
+            if let Some(session) = context.session() {
                 // The one before ends: a browser has one session.
                 store.end_session(session.token_hash).await?;
             }
-            let mut response = visit.redirect("/feedback");
+            let mut response = context.redirect("/feedback");
             // A cookie of ours holds nothing that a header could not.
             let _ = response.add_cookie(&cookie);
             Ok(response)
@@ -115,12 +123,12 @@ async fn accept(
 }
 
 async fn in_force(
-    visit: &Visit,
+    context: &RequestContext,
     purpose: LinkPurpose,
     token: &str,
 ) -> Result<AccountLink, PageError> {
-    let now = visit.site.clock.now();
-    let store = &visit.site.store;
+    let now = context.site.clock.now();
+    let store = &context.site.store;
     let link = store
         .account_link(purpose, tokens::hash(token), now)
         .await?;

@@ -13,9 +13,9 @@ use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use askama::Template;
 
 use self::throttle::Key;
-use super::fields::Fields;
-use super::framework::context::Visit;
-use super::framework::layout::{Frame, render};
+use super::fields::FormData;
+use super::framework::context::RequestContext;
+use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use super::framework::session;
 use crate::domain::account::{User, email_key};
@@ -23,9 +23,9 @@ use crate::domain::account::{User, email_key};
 const WRONG: &str = "The e-mail address or the password is wrong.";
 
 #[derive(Template)]
-#[template(path = "login.html")]
+#[template(path = "sign_in.html")]
 struct SignInPage {
-    frame: Frame,
+    layout: Layout,
     email: String,
     /// Where to go on afterwards: one of our own addresses.
     next: String,
@@ -36,15 +36,15 @@ struct SignInPage {
 
 impl SignInPage {
     async fn new(
-        visit: &Visit,
+        context: &RequestContext,
         email: &str,
         next: &str,
         problem: Option<String>,
     ) -> Result<Self, PageError> {
-        let nobody_yet = !visit.site.store.has_users().await?;
-        let (frame, _) = visit.frame("Sign in", "");
+        let nobody_yet = !context.site.store.has_users().await?;
+        let (layout, _) = context.layout("Sign in", "");
         Ok(Self {
-            frame,
+            layout,
             email: email.to_owned(),
             next: next.to_owned(),
             problem,
@@ -53,57 +53,60 @@ impl SignInPage {
     }
 }
 
-pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
-    let next = visit.query("next").unwrap_or_default();
-    if visit.session().is_some() {
-        return Ok(visit.redirect(local(&next)));
+pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
+    let next = context.query("next").unwrap_or_default();
+    if context.session().is_some() {
+        return Ok(context.redirect(local(&next)));
     }
     render(
         StatusCode::OK,
-        &SignInPage::new(&visit, "", &next, None).await?,
+        &SignInPage::new(&context, "", &next, None).await?,
     )
 }
 
-pub(super) async fn sign_in(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
+pub(super) async fn sign_in(
+    context: RequestContext,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
     let (email, next) = (fields.get("email"), fields.get("next"));
-    let (user, verified) = match check(&visit, email, fields.get("password")).await? {
+    let (user, verified) = match check(&context, email, fields.get("password")).await? {
         Checked::Right(user, hash) => (user, hash),
         Checked::Wrong => {
-            let page = SignInPage::new(&visit, email, next, Some(WRONG.into())).await?;
+            let page = SignInPage::new(&context, email, next, Some(WRONG.into())).await?;
             return render(StatusCode::UNAUTHORIZED, &page);
         }
         Checked::Wait(seconds) => {
-            let page = SignInPage::new(&visit, email, next, Some(wait_sentence(seconds))).await?;
+            let page = SignInPage::new(&context, email, next, Some(wait_sentence(seconds))).await?;
             let mut response = render(StatusCode::OK, &page)?;
             slow_down(&mut response, seconds);
             return Ok(response);
         }
     };
-    if let Some(session) = visit.session() {
+    if let Some(session) = context.session() {
         // The one before ends: a browser has one session.
-        visit.site.store.end_session(session.token_hash).await?;
+        context.site.store.end_session(session.token_hash).await?;
     }
-    let (cookie, new) = session::new(&visit);
-    if !visit
+    let (cookie, new) = session::new(&context);
+    if !context
         .site
         .store
         .start_session(user.id, verified, new)
         .await?
     {
-        let page = SignInPage::new(&visit, email, next, Some(WRONG.into())).await?;
+        let page = SignInPage::new(&context, email, next, Some(WRONG.into())).await?;
         return render(StatusCode::UNAUTHORIZED, &page);
     }
-    let mut response = visit.redirect(local(next));
+    let mut response = context.redirect(local(next));
     let _ = response.add_cookie(&cookie);
     Ok(response)
 }
 
-pub(super) async fn sign_out(visit: Visit) -> Result<HttpResponse, PageError> {
-    if let Some(session) = visit.session() {
-        visit.site.store.end_session(session.token_hash).await?;
+pub(super) async fn sign_out(context: RequestContext) -> Result<HttpResponse, PageError> {
+    if let Some(session) = context.session() {
+        context.site.store.end_session(session.token_hash).await?;
     }
-    let mut response = visit.redirect("/login");
-    session::clear(&visit, &mut response);
+    let mut response = context.redirect("/login");
+    session::clear(&context, &mut response);
     Ok(response)
 }
 
@@ -119,13 +122,13 @@ pub(super) enum Checked {
 /// Whose password it is. A check is made for an unknown account too, and few of them at once; failures are counted
 /// for the account and for the address.
 pub(super) async fn check(
-    visit: &Visit,
+    context: &RequestContext,
     email: &str,
     password: &str,
 ) -> Result<Checked, PageError> {
-    let throttle = &visit.state.throttle;
+    let throttle = &context.state.throttle;
     let account = Key::Account(email_key(email).chars().take(254).collect());
-    let keys = [account.clone(), Key::address(visit.client())];
+    let keys = [account.clone(), Key::address(context.client())];
     let wait = || {
         throttle
             .wait(&keys)
@@ -134,8 +137,8 @@ pub(super) async fn check(
     if let Some(seconds) = wait() {
         return Ok(Checked::Wait(seconds));
     }
-    let found = visit.site.store.user_with_hash(email).await?;
-    let turn = visit.state.password_checks.turn().await?;
+    let found = context.site.store.user_with_hash(email).await?;
+    let turn = context.state.password_checks.turn().await?;
     // Others may have failed while this one waited for its turn.
     if let Some(seconds) = wait() {
         return Ok(Checked::Wait(seconds));

@@ -7,9 +7,9 @@ use askama::Template;
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::feedback;
 use crate::domain::invalid::{Checks, Invalid};
-use crate::pages::fields::Fields;
-use crate::pages::framework::context::Visit;
-use crate::pages::framework::layout::{Frame, render};
+use crate::pages::fields::FormData;
+use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
 use crate::server::tokens;
@@ -18,7 +18,7 @@ use crate::store::{AccountStoreError, LinkPurpose};
 #[derive(Template)]
 #[template(path = "setup.html")]
 struct SetupPage {
-    frame: Frame,
+    layout: Layout,
     token: String,
     email: String,
     email_problem: Option<String>,
@@ -27,12 +27,12 @@ struct SetupPage {
 }
 
 impl SetupPage {
-    fn new(visit: &Visit, token: &str, email: &str, invalid: Option<&Invalid>) -> Self {
+    fn new(context: &RequestContext, token: &str, email: &str, invalid: Option<&Invalid>) -> Self {
         let problem = |field| invalid.and_then(|i| i.about(field)).map(str::to_owned);
         let (email_problem, password_problem) = (problem("email"), problem("password"));
-        let (frame, _) = visit.frame("Welcome", "");
+        let (layout, _) = context.layout("Welcome", "");
         Self {
-            frame,
+            layout,
             token: token.to_owned(),
             email: email.to_owned(),
             email_problem,
@@ -43,42 +43,42 @@ impl SetupPage {
 }
 
 /// Looking spends nothing.
-pub async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
-    let token = visit.query("token").unwrap_or_default();
-    in_force(&visit, &token).await?;
-    render(StatusCode::OK, &SetupPage::new(&visit, &token, "", None))
+pub async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
+    let token = context.query("token").unwrap_or_default();
+    in_force(&context, &token).await?;
+    render(StatusCode::OK, &SetupPage::new(&context, &token, "", None))
 }
 
-pub async fn set_up(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
+pub async fn set_up(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
     let (token, email, secret) = (
         fields.get("token"),
         fields.get("email").trim(),
         fields.get("password"),
     );
-    in_force(&visit, token).await?;
+    in_force(&context, token).await?;
     let mut checks = Checks::default();
     checks.take("email", feedback::email(email.to_owned()));
     checks.take("password", check_password(secret));
     if let Err(invalid) = checks.finish() {
-        let page = SetupPage::new(&visit, token, email, Some(&invalid));
+        let page = SetupPage::new(&context, token, email, Some(&invalid));
         return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
-    let password_hash = visit
+    let password_hash = context
         .state
         .password_checks
         .turn()
         .await?
         .hash(secret.to_owned())
         .await?;
-    let (cookie, new) = session::new(&visit);
-    let made = visit
+    let (cookie, new) = session::new(&context);
+    let made = context
         .site
         .store
         .set_up(tokens::hash(token), email.to_owned(), password_hash, new)
         .await;
     match made {
         Ok(_) => {
-            let mut response = visit.redirect("/feedback");
+            let mut response = context.redirect("/feedback");
             let _ = response.add_cookie(&cookie);
             Ok(response)
         }
@@ -88,47 +88,47 @@ pub async fn set_up(visit: Visit, fields: Fields) -> Result<HttpResponse, PageEr
 }
 
 /// The demo's link: signs in the browser of this machine, once.
-pub async fn sign_in_by_link(visit: Visit) -> Result<HttpResponse, PageError> {
-    let forwarded = visit.request.headers().contains_key("x-forwarded-for");
-    let here = visit
+pub async fn sign_in_by_link(context: RequestContext) -> Result<HttpResponse, PageError> {
+    let forwarded = context.request.headers().contains_key("x-forwarded-for");
+    let here = context
         .request
         .peer_addr()
         .is_some_and(|peer| peer.ip().is_loopback())
         && !forwarded;
-    let token = visit.query("token").unwrap_or_default();
+    let token = context.query("token").unwrap_or_default();
     if !here {
         return Err(PageError::LinkVoid);
     }
-    let (cookie, new) = session::new(&visit);
-    match visit
+    let (cookie, new) = session::new(&context);
+    match context
         .site
         .store
         .sign_in_by_link(tokens::hash(token), new)
         .await
     {
         Ok(()) => {
-            let mut response = visit.redirect("/feedback");
+            let mut response = context.redirect("/feedback");
             let _ = response.add_cookie(&cookie);
             Ok(response)
         }
         // Pressed again in the same browser, it does no harm.
-        Err(AccountStoreError::LinkVoid) if visit.session().is_some() => {
-            Ok(visit.redirect("/feedback"))
+        Err(AccountStoreError::LinkVoid) if context.session().is_some() => {
+            Ok(context.redirect("/feedback"))
         }
         Err(AccountStoreError::Store(error)) => Err(error.into()),
         Err(_) => Err(PageError::LinkVoid),
     }
 }
 
-async fn in_force(visit: &Visit, token: &str) -> Result<(), PageError> {
-    let now = visit.site.clock.now();
-    let good = visit
+async fn in_force(context: &RequestContext, token: &str) -> Result<(), PageError> {
+    let now = context.site.clock.now();
+    let good = context
         .site
         .store
         .link_in_force(LinkPurpose::Setup, tokens::hash(token), now)
         .await?;
     // Users can also have been made on the command line since the address was shown.
-    if good && !visit.site.store.has_users().await? {
+    if good && !context.site.store.has_users().await? {
         Ok(())
     } else {
         Err(PageError::SetupVoid)

@@ -9,10 +9,10 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::fields::LongFields;
-use super::framework::context::Visit;
-use super::framework::idempotent_form::Once;
-use super::framework::layout::{Frame, render};
+use super::fields::LargeFormData;
+use super::framework::context::RequestContext;
+use super::framework::idempotent_form::SubmissionKeys;
+use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::clock::Timestamp;
 use crate::domain::diagnosis::{self, Case, Check, Diagnosis, Sent};
@@ -23,9 +23,9 @@ use crate::store::DeliveryDetail;
 use request_parser::{Encoding, Headers};
 
 #[derive(Template)]
-#[template(path = "doctor.html")]
+#[template(path = "signature_check.html")]
 struct DoctorPage {
-    frame: Frame,
+    layout: Layout,
     webhook: Webhook,
     form: Form,
     result: Option<Report>,
@@ -74,17 +74,20 @@ impl Report {
     }
 }
 
-pub(super) async fn show(visit: Visit, id: web::Path<String>) -> Result<HttpResponse, PageError> {
-    let webhook = find(&visit, id).await?;
-    page(&visit, StatusCode::OK, webhook, Form::default(), None)
+pub(super) async fn show(
+    context: RequestContext,
+    id: web::Path<String>,
+) -> Result<HttpResponse, PageError> {
+    let webhook = find(&context, id).await?;
+    page(&context, StatusCode::OK, webhook, Form::default(), None)
 }
 
 pub(super) async fn examine(
-    visit: Visit,
+    context: RequestContext,
     id: web::Path<String>,
-    LongFields(fields): LongFields,
+    LargeFormData(fields): LargeFormData,
 ) -> Result<HttpResponse, PageError> {
-    let webhook = find(&visit, id).await?;
+    let webhook = find(&context, id).await?;
     let mut form = Form {
         headers: fields.get("headers").to_owned(),
         body: fields.get("body").to_owned(),
@@ -107,19 +110,19 @@ pub(super) async fn examine(
     }
     let (Ok(body), None, None) = (body, form.headers_problem, form.clock_problem) else {
         return page(
-            &visit,
+            &context,
             StatusCode::UNPROCESSABLE_ENTITY,
             webhook,
             form,
             None,
         );
     };
-    let store = &visit.site.store;
+    let store = &context.site.store;
     let secrets = store
-        .webhook_secrets(webhook.id.clone(), visit.site.clock.now())
+        .webhook_secrets(webhook.id.clone(), context.site.clock.now())
         .await?
         .ok_or(PageError::Gone)?;
-    let logged = delivery(&visit, &headers).await?;
+    let logged = delivery(&context, &headers).await?;
     let elsewhere = logged
         .as_ref()
         .is_some_and(|logged| logged.record.webhook != webhook.id);
@@ -144,7 +147,7 @@ pub(super) async fn examine(
         clock: clock.flatten(),
     };
     let report = Report {
-        id: format!("result-{}", Once::key()),
+        id: format!("result-{}", SubmissionKeys::key()),
         diagnosis: diagnosis::diagnose(&case),
         delivery: logged.map(|logged| {
             let record = logged.record;
@@ -155,14 +158,17 @@ pub(super) async fn examine(
         }),
         elsewhere,
     };
-    page(&visit, StatusCode::OK, webhook, form, Some(report))
+    page(&context, StatusCode::OK, webhook, form, Some(report))
 }
 
 /// The delivery that the headers name, if the log has it.
-async fn delivery(visit: &Visit, headers: &Headers) -> Result<Option<DeliveryDetail>, PageError> {
+async fn delivery(
+    context: &RequestContext,
+    headers: &Headers,
+) -> Result<Option<DeliveryDetail>, PageError> {
     for name in ["x-miniback-delivery", "webhook-id"] {
         if let Some(id) = headers.get(name)
-            && let Some(found) = visit
+            && let Some(found) = context
                 .site
                 .store
                 .delivery(DeliveryId::new(id.trim()))
@@ -187,8 +193,8 @@ fn moment(text: &str) -> Option<Timestamp> {
     Timestamp::parse(text)
 }
 
-async fn find(visit: &Visit, id: web::Path<String>) -> Result<Webhook, PageError> {
-    visit
+async fn find(context: &RequestContext, id: web::Path<String>) -> Result<Webhook, PageError> {
+    context
         .site
         .store
         .webhook(WebhookId::new(id.into_inner()))
@@ -197,15 +203,15 @@ async fn find(visit: &Visit, id: web::Path<String>) -> Result<Webhook, PageError
 }
 
 fn page(
-    visit: &Visit,
+    context: &RequestContext,
     status: StatusCode,
     webhook: Webhook,
     form: Form,
     result: Option<Report>,
 ) -> Result<HttpResponse, PageError> {
-    let (frame, _) = visit.frame("Check a signature", "notifications");
+    let (layout, _) = context.layout("Check a signature", "notifications");
     let page = DoctorPage {
-        frame,
+        layout,
         webhook,
         form,
         result,

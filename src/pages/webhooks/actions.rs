@@ -15,8 +15,8 @@ use crate::domain::secret::Secret;
 use crate::domain::webhook::{
     self, NewWebhook, OVERLAP_MAX_HOURS, Retries, Topic, Webhook, WebhookChange,
 };
-use crate::pages::fields::Fields;
-use crate::pages::framework::context::Visit;
+use crate::pages::fields::FormData;
+use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::flash::Draft;
 use crate::pages::framework::page_error::PageError;
 use crate::random;
@@ -26,13 +26,13 @@ use crate::store::{Idempotency, RotateError, SaveWebhookError};
 type Id = web::Path<String>;
 
 /// "Add": saves a webhook with the secret that stood in the form, tested or not.
-pub async fn add(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
-    let url = match visit.site.check_endpoint_url(fields.get("url")).await {
+pub async fn add(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
+    let url = match context.site.check_endpoint_url(fields.get("url")).await {
         Ok(url) => url,
-        Err(problem) => return refuse_draft(&visit, &fields, problem).await,
+        Err(problem) => return refuse_draft(&context, &fields, problem).await,
     };
     let idempotency = Idempotency {
-        owner: visit.user()?.id.as_str().to_owned(),
+        owner: context.user()?.id.as_str().to_owned(),
         call: "add webhook",
         key: fields.get("key").to_owned(),
         request_hash: tokens::hash(fields.get("url")),
@@ -48,27 +48,30 @@ pub async fn add(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError
         secret: draft_secret(&fields),
     };
     let idempotency = Some(idempotency).filter(|known| !known.key.is_empty());
-    match visit.site.store.create_webhook(new, idempotency).await {
+    match context.site.store.create_webhook(new, idempotency).await {
         Ok(webhook) => {
-            visit.say("The webhook is added; events go to it from now on.");
-            Ok(visit.redirect(&format!("{ADDRESS}?open={}", webhook.id)))
+            context.say("The webhook is added; events go to it from now on.");
+            Ok(context.redirect(&format!("{ADDRESS}?open={}", webhook.id)))
         }
         Err(SaveWebhookError::Store(error)) => Err(error.into()),
-        Err(error) => refuse_draft(&visit, &fields, error.to_string()).await,
+        Err(error) => refuse_draft(&context, &fields, error.to_string()).await,
     }
 }
 
 /// "Test" in the form of a webhook that is not saved yet.
-pub async fn test_draft(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
-    let url = match visit.site.check_endpoint_url(fields.get("url")).await {
+pub async fn test_draft(
+    context: RequestContext,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
+    let url = match context.site.check_endpoint_url(fields.get("url")).await {
         Ok(url) => url,
-        Err(problem) => return refuse_draft(&visit, &fields, problem).await,
+        Err(problem) => return refuse_draft(&context, &fields, problem).await,
     };
     let secret = draft_secret(&fields);
-    let report = visit
+    let report = context
         .site
         .delivery
-        .test_url(&url, secret.clone(), &visit.user()?.email)
+        .test_url(&url, secret.clone(), &context.user()?.email)
         .await?;
     let draft = Draft {
         url: fields.get("url").to_owned(),
@@ -76,12 +79,16 @@ pub async fn test_draft(visit: Visit, fields: Fields) -> Result<HttpResponse, Pa
         key: fields.get("key").to_owned(),
         report,
     };
-    visit.leave(|flash| flash.draft = Some(draft));
-    Ok(visit.redirect(&format!("{ADDRESS}?add")))
+    context.leave(|flash| flash.draft = Some(draft));
+    Ok(context.redirect(&format!("{ADDRESS}?add")))
 }
 
 /// The switch.
-pub async fn set_enabled(visit: Visit, id: Id, fields: Fields) -> Result<HttpResponse, PageError> {
+pub async fn set_enabled(
+    context: RequestContext,
+    id: Id,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
     let enabled = match fields.get("enabled") {
         "true" => true,
         "false" => false,
@@ -91,27 +98,31 @@ pub async fn set_enabled(visit: Visit, id: Id, fields: Fields) -> Result<HttpRes
         enabled: Some(enabled),
         ..WebhookChange::default()
     };
-    let webhook = save(&visit, WebhookId::new(id.into_inner()), change).await?;
-    visit.say(if enabled {
+    let webhook = save(&context, WebhookId::new(id.into_inner()), change).await?;
+    context.say(if enabled {
         "Switched on: what happens from now on is sent."
     } else {
         "Switched off: nothing is sent to it, and what waited is canceled."
     });
     if fields.get("open") == "true" {
-        return Ok(open(&visit, &webhook.id));
+        return Ok(open(&context, &webhook.id));
     }
-    Ok(visit.redirect(&format!("{ADDRESS}#{}", webhook.id)))
+    Ok(context.redirect(&format!("{ADDRESS}#{}", webhook.id)))
 }
 
 /// The two boxes.
-pub async fn set_topics(visit: Visit, id: Id, fields: Fields) -> Result<HttpResponse, PageError> {
+pub async fn set_topics(
+    context: RequestContext,
+    id: Id,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
     let topics: Option<Vec<Topic>> = fields.all("topic").map(Topic::parse).collect();
     let change = WebhookChange {
         topics: Some(webhook::topics(&topics.ok_or(PageError::BrokenForm)?)),
         ..WebhookChange::default()
     };
-    let webhook = save(&visit, WebhookId::new(id.into_inner()), change).await?;
-    visit.say(match webhook.topics.as_slice() {
+    let webhook = save(&context, WebhookId::new(id.into_inner()), change).await?;
+    context.say(match webhook.topics.as_slice() {
         [] => "Saved: no topic is chosen, so nothing is sent.".to_owned(),
         topics => format!(
             "Saved: {}.",
@@ -122,16 +133,20 @@ pub async fn set_topics(visit: Visit, id: Id, fields: Fields) -> Result<HttpResp
                 .join(" and ")
         ),
     });
-    Ok(open(&visit, &webhook.id))
+    Ok(open(&context, &webhook.id))
 }
 
 /// URL, description, headers, projects and retries.
-pub async fn edit(visit: Visit, id: Id, fields: Fields) -> Result<HttpResponse, PageError> {
-    let webhook = find(&visit, id).await?;
+pub async fn edit(
+    context: RequestContext,
+    id: Id,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
+    let webhook = find(&context, id).await?;
     let (url, description) = (fields.get("url"), fields.get("description"));
     let mut checks = Checks::default();
     let change = WebhookChange {
-        url: checks.take("url", visit.site.check_endpoint_url(url).await),
+        url: checks.take("url", context.site.check_endpoint_url(url).await),
         description: checks.take("description", webhook::description(description)),
         headers: checks.take(
             "headers",
@@ -154,41 +169,45 @@ pub async fn edit(visit: Visit, id: Id, fields: Fields) -> Result<HttpResponse, 
             invalid,
         };
         return page(
-            &visit,
+            &context,
             StatusCode::UNPROCESSABLE_ENTITY,
             None,
             Some(refused),
         )
         .await;
     }
-    save(&visit, webhook.id.clone(), change).await?;
-    visit.say("Saved.");
-    Ok(open(&visit, &webhook.id))
+    save(&context, webhook.id.clone(), change).await?;
+    context.say("Saved.");
+    Ok(open(&context, &webhook.id))
 }
 
 /// "Test" of a saved webhook.
-pub async fn test(visit: Visit, id: Id, fields: Fields) -> Result<HttpResponse, PageError> {
-    let webhook = find(&visit, id).await?;
-    let report = visit
+pub async fn test(
+    context: RequestContext,
+    id: Id,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
+    let webhook = find(&context, id).await?;
+    let report = context
         .site
         .delivery
-        .test_webhook(&webhook, &visit.user()?.email)
+        .test_webhook(&webhook, &context.user()?.email)
         .await?
         .ok_or(PageError::Gone)?;
-    visit.leave(|flash| flash.test = Some((webhook.id.clone(), report)));
+    context.leave(|flash| flash.test = Some((webhook.id.clone(), report)));
     if fields.get("back") == "deliveries" {
-        return Ok(visit.redirect(&format!("{ADDRESS}/{}/deliveries", webhook.id)));
+        return Ok(context.redirect(&format!("{ADDRESS}/{}/deliveries", webhook.id)));
     }
-    Ok(open(&visit, &webhook.id))
+    Ok(open(&context, &webhook.id))
 }
 
 /// The secret alone, for "Copy" before "Reveal".
-pub async fn secret(visit: Visit, id: Id) -> Result<HttpResponse, PageError> {
+pub async fn secret(context: RequestContext, id: Id) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
-    let secrets = visit
+    let secrets = context
         .site
         .store
-        .webhook_secrets(id, visit.site.clock.now())
+        .webhook_secrets(id, context.site.clock.now())
         .await?
         .ok_or(PageError::Gone)?;
     Ok(HttpResponse::Ok()
@@ -198,7 +217,11 @@ pub async fn secret(visit: Visit, id: Id) -> Result<HttpResponse, PageError> {
 }
 
 /// "Rotate": at once, or with an overlap of some hours.
-pub async fn rotate(visit: Visit, id: Id, fields: Fields) -> Result<HttpResponse, PageError> {
+pub async fn rotate(
+    context: RequestContext,
+    id: Id,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
     let hours: u32 = match fields.get("hours") {
         "" => 0,
         text => text.trim().parse().map_err(|_| PageError::BrokenForm)?,
@@ -207,59 +230,59 @@ pub async fn rotate(visit: Visit, id: Id, fields: Fields) -> Result<HttpResponse
         return Err(PageError::BrokenForm);
     }
     let id = WebhookId::new(id.into_inner());
-    if !visit.state.once.is_first(fields.get("key")) {
+    if !context.state.submission_keys.is_first(fields.get("key")) {
         // A second press must not end the overlap that the first one has begun.
-        return Ok(visit.redirect(&format!("{ADDRESS}?reveal={id}#{id}")));
+        return Ok(context.redirect(&format!("{ADDRESS}?reveal={id}#{id}")));
     }
     let secret = Secret::from_random(random::bytes());
-    let rotated = visit
+    let rotated = context
         .site
         .store
         .rotate_secret(id.clone(), secret, hours)
         .await;
     if rotated.is_err() {
-        visit.state.once.forget(fields.get("key"));
+        context.state.submission_keys.forget(fields.get("key"));
     }
     rotated.map_err(rotate_error)?;
-    visit.say(if hours == 0 {
+    context.say(if hours == 0 {
         "The secret is changed; what is sent from now on is signed by the new one.".to_owned()
     } else {
         format!("A new secret is made; for {hours} h both are in force. Give it to the endpoint in that time.")
     });
-    Ok(visit.redirect(&format!("{ADDRESS}?reveal={id}#{id}")))
+    Ok(context.redirect(&format!("{ADDRESS}?reveal={id}#{id}")))
 }
 
 /// "Switch now": ends an overlap.
-pub async fn switch_now(visit: Visit, id: Id) -> Result<HttpResponse, PageError> {
+pub async fn switch_now(context: RequestContext, id: Id) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
-    visit
+    context
         .site
         .store
         .finish_rotation(id.clone())
         .await
         .map_err(rotate_error)?;
-    visit.say("The new secret alone is in force now.");
-    Ok(open(&visit, &id))
+    context.say("The new secret alone is in force now.");
+    Ok(open(&context, &id))
 }
 
 /// "Delete", after it was asked.
-pub async fn delete(visit: Visit, id: Id) -> Result<HttpResponse, PageError> {
+pub async fn delete(context: RequestContext, id: Id) -> Result<HttpResponse, PageError> {
     // Gone already (two presses): that is what was wanted.
-    visit
+    context
         .site
         .store
         .delete_webhook(WebhookId::new(id.into_inner()))
         .await?;
-    visit.say("The webhook is deleted; what waited for it is canceled.");
-    Ok(visit.redirect(ADDRESS))
+    context.say("The webhook is deleted; what waited for it is canceled.");
+    Ok(context.redirect(ADDRESS))
 }
 
-fn open(visit: &Visit, id: &WebhookId) -> HttpResponse {
-    visit.redirect(&format!("{ADDRESS}?open={id}#{id}"))
+fn open(context: &RequestContext, id: &WebhookId) -> HttpResponse {
+    context.redirect(&format!("{ADDRESS}?open={id}#{id}"))
 }
 
-async fn find(visit: &Visit, id: Id) -> Result<Webhook, PageError> {
-    visit
+async fn find(context: &RequestContext, id: Id) -> Result<Webhook, PageError> {
+    context
         .site
         .store
         .webhook(WebhookId::new(id.into_inner()))
@@ -267,8 +290,12 @@ async fn find(visit: &Visit, id: Id) -> Result<Webhook, PageError> {
         .ok_or(PageError::Gone)
 }
 
-async fn save(visit: &Visit, id: WebhookId, change: WebhookChange) -> Result<Webhook, PageError> {
-    match visit.site.store.change_webhook(id, change).await {
+async fn save(
+    context: &RequestContext,
+    id: WebhookId,
+    change: WebhookChange,
+) -> Result<Webhook, PageError> {
+    match context.site.store.change_webhook(id, change).await {
         Ok(webhook) => webhook.ok_or(PageError::Gone),
         Err(SaveWebhookError::Store(error)) => Err(error.into()),
         // A project that was deleted while its box stood on the page.
@@ -277,14 +304,14 @@ async fn save(visit: &Visit, id: WebhookId, change: WebhookChange) -> Result<Web
 }
 
 /// The secret of the form, which came with it; one that was tampered with beyond use is replaced.
-fn draft_secret(fields: &Fields) -> Secret {
+fn draft_secret(fields: &FormData) -> Secret {
     Secret::parse(fields.get("secret").to_owned())
         .unwrap_or_else(|_| Secret::from_random(random::bytes()))
 }
 
 async fn refuse_draft(
-    visit: &Visit,
-    fields: &Fields,
+    context: &RequestContext,
+    fields: &FormData,
     problem: String,
 ) -> Result<HttpResponse, PageError> {
     let form = AddForm {
@@ -294,7 +321,7 @@ async fn refuse_draft(
         key: fields.get("key").to_owned(),
         report: None,
     };
-    page(visit, StatusCode::UNPROCESSABLE_ENTITY, Some(form), None).await
+    page(context, StatusCode::UNPROCESSABLE_ENTITY, Some(form), None).await
 }
 
 fn rotate_error(error: RotateError) -> PageError {

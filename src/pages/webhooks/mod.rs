@@ -19,9 +19,9 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 
-use super::framework::context::Visit;
+use super::framework::context::RequestContext;
 use super::framework::flash::Draft;
-use super::framework::layout::{Frame, render};
+use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::id::WebhookId;
 use crate::domain::invalid::Invalid;
@@ -35,9 +35,9 @@ use row::{HookView, Opened, ReportView};
 const ADDRESS: &str = "/settings/notifications";
 
 #[derive(Template)]
-#[template(path = "notifications.html")]
+#[template(path = "webhooks.html")]
 struct NotificationsPage {
-    frame: Frame,
+    layout: Layout,
     add: Option<AddForm>,
     hooks: Vec<HookView>,
     alerts: Option<AlertsView>,
@@ -102,18 +102,18 @@ impl NotificationsPage {
     }
 }
 
-pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
-    page(&visit, StatusCode::OK, None, None).await
+pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
+    page(&context, StatusCode::OK, None, None).await
 }
 
 /// The page; `add` and `refused` are forms that were not taken.
 async fn page(
-    visit: &Visit,
+    context: &RequestContext,
     status: StatusCode,
     add: Option<AddForm>,
     refused: Option<Refused>,
 ) -> Result<HttpResponse, PageError> {
-    let store = &visit.site.store;
+    let store = &context.site.store;
     let mut webhooks = store
         .webhooks(PageRequest {
             limit: WEBHOOKS_MAX,
@@ -124,17 +124,21 @@ async fn page(
     // The oldest first: what one knows stays where it was.
     webhooks.reverse();
     let projects = store.projects_by_name().await?;
-    let (frame, flash) = visit.frame("Notifications", "notifications");
-    let adding = visit.query("add").is_some();
+    let (layout, flash) = context.layout("Notifications", "notifications");
+    let adding = context.query("add").is_some();
     let draft = flash.draft.filter(|_| adding);
     if let Some(draft) = draft.clone() {
         // Kept for a reload, until the form is left: what was tested is what is added.
-        visit.leave(|flash| flash.draft = Some(draft));
+        context.leave(|flash| flash.draft = Some(draft));
     }
     let add = add
         .or_else(|| draft.map(AddForm::of))
         .or_else(|| adding.then(AddForm::new));
-    let asked = |name, id: &WebhookId| visit.query(name).is_some_and(|asked| asked == id.as_str());
+    let asked = |name, id: &WebhookId| {
+        context
+            .query(name)
+            .is_some_and(|asked| asked == id.as_str())
+    };
     let accounting = store.all_accounting().await?;
     let mut hooks = Vec::with_capacity(webhooks.len());
     for webhook in webhooks {
@@ -157,18 +161,18 @@ async fn page(
         };
         let accounting = accounting.get(id).copied().unwrap_or_default();
         let hook = HookView::load(
-            visit, webhook, &projects, accounting, opened, report, refused,
+            context, webhook, &projects, accounting, opened, report, refused,
         );
         hooks.push(hook.await?);
     }
-    let alerts = visit.site.alerts.as_ref().map(|target| AlertsView {
+    let alerts = context.site.alerts.as_ref().map(|target| AlertsView {
         host: target.url.host_for_log(),
         is_ours: target.secret_is_ours,
-        secret: (target.secret_is_ours && visit.query("reveal").as_deref() == Some("alerts"))
+        secret: (target.secret_is_ours && context.query("reveal").as_deref() == Some("alerts"))
             .then(|| target.secret.as_str().to_owned()),
     });
     let page = NotificationsPage {
-        frame,
+        layout,
         add,
         hooks,
         alerts,

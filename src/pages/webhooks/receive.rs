@@ -12,17 +12,17 @@ use crate::domain::egress_policy::known_addresses;
 use crate::domain::endpoint_url::{EndpointUrl, Scheme};
 use crate::domain::id::WebhookId;
 use crate::domain::webhook::Webhook;
-use crate::pages::framework::context::Visit;
-use crate::pages::framework::layout::{Frame, render};
+use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 
 /// Where a receiver listens that a web server stands before.
 const PORT: u16 = 3000;
 
 #[derive(Template)]
-#[template(path = "receive.html")]
+#[template(path = "endpoint_code.html")]
 struct ReceivePage {
-    frame: Frame,
+    layout: Layout,
     webhook: Webhook,
     framework: Framework,
     path: String,
@@ -56,27 +56,30 @@ impl ReceivePage {
     }
 }
 
-pub async fn receive(visit: Visit, id: web::Path<String>) -> Result<HttpResponse, PageError> {
-    let webhook = visit
+pub async fn receive(
+    context: RequestContext,
+    id: web::Path<String>,
+) -> Result<HttpResponse, PageError> {
+    let webhook = context
         .site
         .store
         .webhook(WebhookId::new(id.into_inner()))
         .await?
         .ok_or(PageError::Gone)?;
-    let framework = match visit.query("with") {
+    let framework = match context.query("with") {
         Some(key) => Framework::parse(&key).ok_or(PageError::NotFound)?,
         None => Framework::Express,
     };
-    let secrets = visit
+    let secrets = context
         .site
         .store
-        .webhook_secrets(webhook.id.clone(), visit.site.clock.now())
+        .webhook_secrets(webhook.id.clone(), context.site.clock.now())
         .await?
         .ok_or(PageError::Gone)?;
     let url = &webhook.url;
     let path = url.path_and_query().split('?').next().unwrap_or_default();
     let is_local = is_local(url);
-    let (frame, _) = visit.frame("Receive it", "notifications");
+    let (layout, _) = context.layout("Receive it", "notifications");
     let page = ReceivePage {
         framework,
         path: path.to_owned(),
@@ -85,7 +88,7 @@ pub async fn receive(visit: Visit, id: web::Path<String>) -> Result<HttpResponse
         snippet: framework.snippet(path),
         is_verifiable: !framework.needs_standard_secret()
             || secrets.current.standard_key().is_some(),
-        frame,
+        layout,
         webhook,
     };
     render(StatusCode::OK, &page)

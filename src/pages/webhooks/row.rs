@@ -8,9 +8,9 @@ use crate::domain::explanation::{seconds, status_words};
 use crate::domain::project::Project;
 use crate::domain::webhook::{Retries, Topic, Webhook};
 use crate::pages::deliveries::totals::AccountingView;
-use crate::pages::framework::context::Visit;
-use crate::pages::framework::format::{Time, until};
-use crate::pages::framework::idempotent_form::Once;
+use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::format::{DisplayTime, until};
+use crate::pages::framework::idempotent_form::SubmissionKeys;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{Accounting, DeliveryFilter, DeliveryRecord, LoggedAttempt, PageRequest};
 
@@ -39,7 +39,7 @@ pub(super) struct HookView {
     /// By which two presses of the rotation are known to be one.
     pub(super) rotation_key: String,
     pub(super) state: StateView,
-    pub(super) held: Option<Time>,
+    pub(super) held: Option<DisplayTime>,
     pub(super) strip: Option<Strip>,
     pub(super) topics: Vec<TopicView>,
     pub(super) projects: Vec<ProjectView>,
@@ -62,9 +62,9 @@ pub struct StateView {
     pub icon: &'static str,
     pub text: String,
     /// Follows the text, told as time ago.
-    pub at: Option<Time>,
+    pub at: Option<DisplayTime>,
     /// Follows the text, told by the clock.
-    pub since: Option<Time>,
+    pub since: Option<DisplayTime>,
     /// Follows the time.
     pub more: String,
 }
@@ -84,7 +84,7 @@ pub(super) struct SecretView {
     /// Empty before "Reveal".
     pub(super) current: String,
     pub(super) next: String,
-    pub(super) overlap_ends: Option<Time>,
+    pub(super) overlap_ends: Option<DisplayTime>,
     /// Libraries of the Standard Webhooks specification can verify with it.
     pub(super) is_standard: bool,
 }
@@ -96,7 +96,7 @@ pub struct DeliveryRow {
     /// `1`, or of one that is on its way `1 of 4`.
     pub attempts: String,
     pub answer: String,
-    pub at: Time,
+    pub at: DisplayTime,
 }
 
 /// What came of a test, in words.
@@ -112,7 +112,7 @@ pub struct ReportView {
 
 impl HookView {
     pub(super) async fn load(
-        visit: &Visit,
+        context: &RequestContext,
         webhook: Webhook,
         projects: &[Project],
         accounting: Accounting,
@@ -120,18 +120,18 @@ impl HookView {
         report: Option<ReportView>,
         refused: Option<&Refused>,
     ) -> Result<Self, PageError> {
-        let now = visit.site.clock.now();
+        let now = context.site.clock.now();
         let recent = PageRequest {
             limit: STRIP,
             before: None,
         };
-        let deliveries = visit
+        let deliveries = context
             .site
             .store
             .deliveries(webhook.id.clone(), DeliveryFilter::default(), recent)
             .await?
             .items;
-        let at_most = visit.site.delivery.attempts_at_most(webhook.retries);
+        let at_most = context.site.delivery.attempts_at_most(webhook.retries);
         let problem = |field| {
             refused
                 .and_then(|r| r.invalid.about(field))
@@ -148,7 +148,7 @@ impl HookView {
                 })
                 .into(),
             projects: project_views(&webhook, projects),
-            secret: SecretView::load(visit, &webhook, opened.reveal, now).await?,
+            secret: SecretView::load(context, &webhook, opened.reveal, now).await?,
             accounting: AccountingView::of(&webhook.id, accounting),
             recent: deliveries
                 .iter()
@@ -164,7 +164,7 @@ impl HookView {
             headers: refused.map_or_else(|| headers::show(&webhook.headers), |r| r.headers.clone()),
             headers_problem: problem("headers"),
             opened,
-            rotation_key: Once::key(),
+            rotation_key: SubmissionKeys::key(),
             webhook,
         })
     }
@@ -204,9 +204,9 @@ fn project_views(webhook: &Webhook, projects: &[Project]) -> Vec<ProjectView> {
 }
 
 /// Until when nothing is sent to a webhook because its endpoint asked for time.
-pub fn held(webhook: &Webhook, now: Timestamp) -> Option<Time> {
+pub fn held(webhook: &Webhook, now: Timestamp) -> Option<DisplayTime> {
     let until = webhook.held_until.filter(|until| *until > now)?;
-    webhook.enabled.then(|| Time::new(until, now))
+    webhook.enabled.then(|| DisplayTime::new(until, now))
 }
 
 fn state_of(webhook: &Webhook, deliveries: &[DeliveryRecord], now: Timestamp) -> StateView {
@@ -234,7 +234,7 @@ fn state_of(webhook: &Webhook, deliveries: &[DeliveryRecord], now: Timestamp) ->
     if let Some(since) = webhook.failing_since {
         let reason = sent.find_map(|delivery| delivery.attempts.last().and_then(reason));
         return StateView {
-            since: Some(Time::new(since, now)),
+            since: Some(DisplayTime::new(since, now)),
             more: reason
                 .map(|reason| format!("· {reason}"))
                 .unwrap_or_default(),
@@ -249,7 +249,7 @@ fn state_of(webhook: &Webhook, deliveries: &[DeliveryRecord], now: Timestamp) ->
             at: last
                 .attempts
                 .last()
-                .map(|attempt| Time::new(attempt.started_at, now)),
+                .map(|attempt| DisplayTime::new(attempt.started_at, now)),
             ..state("good", "ok", "Delivered")
         },
         None => state("", "wait", "Nothing sent yet"),
@@ -282,12 +282,12 @@ fn reason(attempt: &LoggedAttempt) -> Option<String> {
 
 impl SecretView {
     async fn load(
-        visit: &Visit,
+        context: &RequestContext,
         webhook: &Webhook,
         reveal: bool,
         now: Timestamp,
     ) -> Result<Self, PageError> {
-        let secrets = visit
+        let secrets = context
             .site
             .store
             .webhook_secrets(webhook.id.clone(), now)
@@ -305,7 +305,7 @@ impl SecretView {
             is_standard: secrets.current.standard_key().is_some(),
             current: shown(&secrets.current),
             next: next.map(|next| shown(&next.secret)).unwrap_or_default(),
-            overlap_ends: next.map(|next| Time::new(next.overlap_ends_at, now)),
+            overlap_ends: next.map(|next| DisplayTime::new(next.overlap_ends_at, now)),
         })
     }
 }
@@ -362,7 +362,7 @@ impl DeliveryRow {
                 made => made.to_string(),
             },
             answer,
-            at: Time::new(delivery.created_at, now),
+            at: DisplayTime::new(delivery.created_at, now),
         }
     }
 }
