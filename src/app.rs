@@ -25,7 +25,7 @@ use crate::server::links::Links;
 use crate::server::origin::TrustedProxies;
 use crate::server::{Site, health, request_id, tokens};
 use crate::store::{self, AccountStoreError, LinkPurpose, OpenError, Store, StoreError};
-use crate::{api, random, web as pages};
+use crate::{api, pages, random};
 
 /// How long a setup link is valid.
 const SETUP_LINK_LIFETIME: Duration = Duration::from_secs(3600);
@@ -78,7 +78,7 @@ pub struct RunningServer {
     /// The one-time URL that creates the first user, if there is no user.
     pub setup_url: Option<String>,
     pub site: web::Data<Site>,
-    pages: web::Data<pages::WebState>,
+    pages: web::Data<pages::PageState>,
     server: ServerHandle,
     background: Vec<tokio::task::JoinHandle<()>>,
     timeout: Duration,
@@ -148,7 +148,7 @@ pub async fn start(
         alerts,
         door,
     });
-    let pages = web::Data::new(pages::WebState::new(clock));
+    let pages = web::Data::new(pages::PageState::new(clock));
     let api_docs = web::Data::new(pages::ApiDocs::new(api_document));
     let timeout = options.delivery.timeout;
     let (app_site, app_pages) = (site.clone(), pages.clone());

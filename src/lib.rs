@@ -1,7 +1,9 @@
-//! Miniback: feedback in, signed webhooks out. In reading order: [`domain`] contains the rules,
-//! [`store`] the database, [`delivery`] the webhook sender, and [`background`] the background jobs.
-//! [`api`] and [`web`] handle requests and share [`server`]. [`app`] starts everything, [`cli`]
-//! contains the commands, and [`demo`] the servers of the demo.
+//! Miniback: feedback in, signed webhooks out.
+//!
+//! In reading order: [`domain`] contains the rules, [`store`] the database, [`delivery`] the webhook
+//! sender, and [`background`] the background jobs. [`api`] and [`pages`] handle requests and share
+//! [`server`]. [`app`] starts everything, [`cli`] contains the commands, and [`demo`] the servers of
+//! the demo.
 
 pub mod domain;
 
@@ -11,8 +13,8 @@ pub mod background;
 pub mod delivery;
 
 pub mod api;
+pub mod pages;
 pub mod server;
-pub mod web;
 
 pub mod app;
 pub mod cli;

@@ -1,4 +1,5 @@
 //! The program's log on standard error, as text or JSON.
+//!
 //! A line identifies a webhook by id and host, never by path. The log contains no secret, token,
 //! password, email, or message.
 

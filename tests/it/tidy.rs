@@ -22,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["clock", "delivery", "domain", "random", "server", "store"],
     ),
     (
-        "web",
+        "pages",
         &["clock", "delivery", "domain", "random", "server", "store"],
     ),
     ("config", &["domain"]),
@@ -40,7 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "random",
             "server",
             "store",
-            "web",
+            "pages",
         ],
     ),
     (
