@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
 
-use super::error::StoreError;
-use super::writer::Write;
-use super::{Store, sql, webhooks};
+use super::db::error::StoreError;
+use super::db::sql;
+use super::db::writer::Write;
+use super::{Store, webhooks};
 use crate::clock::Timestamp;
 use crate::domain::alert::{
     self, AlertData, AlertEvent, AlertedWebhook, FAILED_IN_A_ROW, FAILING_FOR, LastFailure,

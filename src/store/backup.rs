@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::accounting;
-use super::open::database_path;
+use super::db::open::database_path;
+use super::delivery_totals;
 
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
@@ -110,7 +110,7 @@ fn contents(connection: &Connection, path: &Path) -> Result<Contents, BackupErro
         feedback: count("feedback")?,
         webhooks: count("webhooks WHERE deleted_at IS NULL")?,
         deliveries: count("deliveries")?,
-        unexplained: accounting::audit(connection)?,
+        unexplained: delivery_totals::audit(connection)?,
         bytes: std::fs::metadata(path)
             .map_err(|source| BackupError::File {
                 path: path.to_owned(),

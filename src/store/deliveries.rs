@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
 
-use super::error::StoreError;
-use super::page::{Page, PageRequest};
-use super::{Store, sql, webhooks};
+use super::db::error::StoreError;
+use super::db::page::{Page, PageRequest};
+use super::db::sql;
+use super::{Store, webhooks};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, State, Timings};
 use crate::domain::event::EventType;

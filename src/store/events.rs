@@ -2,9 +2,9 @@
 
 use rusqlite::params;
 
-use super::error::StoreError;
-use super::sql;
-use super::writer::Write;
+use super::db::error::StoreError;
+use super::db::sql;
+use super::db::writer::Write;
 use crate::domain::delivery::State;
 use crate::domain::feedback::Feedback;
 use crate::domain::id::{DeliveryId, EventId, WebhookId};

@@ -2,12 +2,13 @@
 
 use rusqlite::{Connection, Row, ToSql, params};
 
-use super::error::StoreError;
+use super::db::error::StoreError;
+use super::db::page::{Page, PageRequest};
+use super::db::sql;
+use super::db::writer::Write;
 use super::idempotency::{self, Idempotency};
-use super::page::{Page, PageRequest};
 use super::search::{self, Enough};
-use super::writer::Write;
-use super::{Store, events, projects, sql};
+use super::{Store, events, projects};
 use crate::clock::Timestamp;
 use crate::domain::account::email_key;
 use crate::domain::delivery::State;

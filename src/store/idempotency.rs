@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
-use super::error::StoreError;
-use super::sql;
-use super::writer::Write;
+use super::db::error::StoreError;
+use super::db::sql;
+use super::db::writer::Write;
 use crate::domain::id::FeedbackId;
 
 /// How long a key is honoured.

@@ -2,8 +2,9 @@
 
 use rusqlite::params;
 
-use super::error::StoreError;
-use super::{Store, sql};
+use super::Store;
+use super::db::error::StoreError;
+use super::db::sql;
 
 impl Store {
     /// The key of this name; `fresh` becomes it where there is none yet.

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use rusqlite::Row;
 
-use super::error::StoreError;
-use super::{Accounting, Store, accounting, sql, webhooks};
+use super::db::error::StoreError;
+use super::db::sql;
+use super::{Accounting, Store, delivery_totals, webhooks};
 use crate::clock::Timestamp;
 use crate::domain::feedback::Status;
 use crate::domain::id::WebhookId;
@@ -52,7 +53,7 @@ impl Store {
                         oldest_pending: None,
                     })
                 })?;
-                let accounting: HashMap<_, _> = accounting::all(c)?.into_iter().collect();
+                let accounting: HashMap<_, _> = delivery_totals::all(c)?.into_iter().collect();
                 for webhook in &mut found {
                     let id = [webhook.id.as_str()];
                     webhook.accounting = accounting.get(&webhook.id).copied().unwrap_or_default();

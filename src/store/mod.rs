@@ -4,75 +4,66 @@
 //! can be asked about it. A public method owns its transaction; private functions take the connection they run on. A
 //! feedback or a change of status is stored together with its deliveries, in one transaction, before it is acknowledged.
 
-mod accounting;
-mod accounts;
 mod alerts;
+mod api_tokens;
+mod attempts;
 mod backup;
-mod changes;
-mod counts;
+mod db;
 mod deliveries;
-mod error;
+mod delivery_totals;
 mod events;
 mod feedback;
-mod history;
 mod idempotency;
 mod keys;
-mod links;
 mod metrics;
-mod open;
+mod one_time_links;
 mod origins;
 mod outbox;
-mod page;
-#[cfg(debug_assertions)]
-mod plans;
 mod privacy;
 mod projects;
-mod reader;
-mod recording;
 mod redelivery;
 mod retention;
 mod search;
 mod secrets;
 mod sessions;
-mod soundness;
-mod space;
-mod sql;
-mod tokens;
+mod status_history;
+mod users;
 mod webhooks;
-mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-pub use accounting::Accounting;
-pub use accounts::AccountStoreError;
 pub use alerts::{Alert, AlertsDue};
+pub use attempts::{Attempted, Finished};
 pub use backup::{BackupError, Contents, backup, inspect};
-pub use changes::{Change, Changes};
+pub use db::change_feed::{Change, Changes};
+pub use db::error::StoreError;
+pub use db::open::{DirectoryLock, OpenError, VERSION, database_path, lock, make_directory};
+pub use db::page::{Page, PageRequest};
 pub use deliveries::{
     AttemptRecord, CausedDelivery, DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt,
     LoggedRequest,
 };
-pub use error::StoreError;
+pub use delivery_totals::Accounting;
 pub use feedback::{CreateFeedbackError, CreatedFeedback, FeedbackFilter, StatusCounts};
-pub use history::{HistoryEntry, StatusChange, StatusChanged};
 pub use idempotency::Idempotency;
-pub use links::{AccountLink, LinkPurpose};
 pub use metrics::{Metrics, WebhookMetrics};
-pub use open::{DirectoryLock, OpenError, VERSION, database_path, lock, make_directory};
+pub use one_time_links::{AccountLink, LinkPurpose};
 pub use origins::{Allowed, OriginUse};
 pub use outbox::{Due, DueAt, DueDelivery, Target, Wanted};
-pub use page::{Page, PageRequest};
 pub use privacy::{Erased, PersonalDelivery, PersonalFeedback};
 pub use projects::{CreateProjectError, ProjectChange};
-pub use recording::{Attempted, Finished};
 pub use redelivery::RedeliverError;
 pub use search::COUNT_MAX;
 pub use secrets::RotateError;
 pub use sessions::{NewSession, Session, SessionRecord};
+pub use status_history::{HistoryEntry, StatusChange, StatusChanged};
+pub use users::AccountStoreError;
 pub use webhooks::SaveWebhookError;
+
+use db::{open, reader, sql, wal, writer};
 
 use crate::clock::Clock;
 use crate::domain::id::IdSequence;
@@ -94,7 +85,7 @@ impl Store {
         let wakes = writer::Wakes::new(clock.now());
         let reader = reader::Reader::open(&database_path(dir))
             .map_err(|e| OpenError::Unreadable(e.to_string()))?;
-        let log = lock.map(|_| space::Log::of(&database_path(dir)));
+        let log = lock.map(|_| wal::Log::of(&database_path(dir)));
         let writer = writer::Writer::start(connection, ids, clock, wakes.clone(), log)
             .map_err(|e| OpenError::Unreadable(e.to_string()))?;
         Ok(Self {

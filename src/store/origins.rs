@@ -2,9 +2,10 @@
 
 use rusqlite::{Row, params};
 
-use super::error::StoreError;
-use super::writer::Write;
-use super::{Store, projects, sql};
+use super::db::error::StoreError;
+use super::db::sql;
+use super::db::writer::Write;
+use super::{Store, projects};
 use crate::clock::Timestamp;
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, ORIGINS_MAX};

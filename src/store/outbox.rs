@@ -9,8 +9,9 @@ use std::sync::atomic::Ordering;
 use rusqlite::Connection;
 use ulid::Ulid;
 
-use super::error::StoreError;
-use super::{Store, secrets, sql, webhooks};
+use super::db::error::StoreError;
+use super::db::sql;
+use super::{Store, secrets, webhooks};
 use crate::clock::Timestamp;
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::event::EventType;

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use rusqlite::params;
 
+use super::db::error::StoreError;
+use super::db::page::{Page, PageRequest};
+use super::db::sql;
 use super::deliveries::{self, LoggedAttempt};
-use super::error::StoreError;
-use super::history::{self, HistoryEntry};
-use super::page::{Page, PageRequest};
-use super::{Store, feedback, search, sql};
+use super::status_history::{self, HistoryEntry};
+use super::{Store, feedback, search};
 use crate::clock::Timestamp;
 use crate::domain::account::email_key;
 use crate::domain::delivery::State;
@@ -119,7 +120,7 @@ impl Store {
                         deliveries::attempts(c, &delivery.id, "response_headers, response_body")?;
                 }
                 Ok(PersonalFeedback {
-                    history: history::of(c, &feedback.id)?,
+                    history: status_history::of(c, &feedback.id)?,
                     feedback,
                     deliveries,
                 })

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, Row, params};
 
-use super::changes::Change;
-use super::error::StoreError;
-use super::page::{Page, PageRequest};
-use super::writer::Write;
-use super::{Store, feedback, sql};
+use super::db::change_feed::Change;
+use super::db::error::StoreError;
+use super::db::page::{Page, PageRequest};
+use super::db::sql;
+use super::db::writer::Write;
+use super::{Store, feedback};
 use crate::clock::Timestamp;
 use crate::domain::id::ProjectId;
 use crate::domain::project::{Project, ProjectStatus, slug_from_name};

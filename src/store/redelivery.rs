@@ -4,8 +4,9 @@
 
 use rusqlite::{Connection, params};
 
-use super::error::StoreError;
-use super::{Store, sql};
+use super::Store;
+use super::db::error::StoreError;
+use super::db::sql;
 use crate::clock::Timestamp;
 use crate::domain::delivery::State;
 use crate::domain::id::{DeliveryId, WebhookId};

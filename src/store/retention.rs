@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::params;
 
-use super::error::StoreError;
-use super::{Store, feedback, sql};
+use super::db::error::StoreError;
+use super::db::sql;
+use super::{Store, feedback};
 use crate::clock::Timestamp;
 use crate::domain::id::WebhookId;
 

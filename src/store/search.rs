@@ -7,8 +7,9 @@
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
-use super::error::StoreError;
-use super::{FeedbackFilter, Store, sql};
+use super::db::error::StoreError;
+use super::db::sql;
+use super::{FeedbackFilter, Store};
 use crate::domain::feedback::Status;
 use crate::domain::id::ProjectId;
 use crate::domain::search::{self, Gram, Search};

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
 
-use super::error::StoreError;
-use super::writer::Write;
-use super::{Store, sql};
+use super::Store;
+use super::db::error::StoreError;
+use super::db::sql;
+use super::db::writer::Write;
 use crate::clock::Timestamp;
 use crate::domain::id::WebhookId;
 use crate::domain::secret::Secret;

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use rusqlite::params;
 
-use super::accounts;
-use super::changes::Change;
-use super::error::StoreError;
-use super::writer::Write;
-use super::{Store, sql};
+use super::Store;
+use super::db::change_feed::Change;
+use super::db::error::StoreError;
+use super::db::sql;
+use super::db::writer::Write;
+use super::users;
 use crate::clock::Timestamp;
 use crate::domain::account::User;
 use crate::domain::id::{SessionId, UserId};
@@ -86,7 +87,7 @@ impl Store {
                 sql::first(c, statement, limits, |row| {
                     let stale = row.get::<_, i64>("seen_at")? < now.minus(SEEN_STEP).millis();
                     Ok(Session {
-                        user: accounts::read(row)?,
+                        user: users::read(row)?,
                         token_hash,
                         stale,
                     })
@@ -103,7 +104,7 @@ impl Store {
                     "UPDATE sessions SET seen_at = ?2 WHERE token_hash = ?1 RETURNING user_id";
                 let values = params![token_hash, write.now.millis()];
                 let user = sql::first(write, statement, values, |row| row.get::<_, String>(0))?;
-                user.map_or(Ok(()), |user| accounts::seen(write, &UserId::new(user)))
+                user.map_or(Ok(()), |user| users::seen(write, &UserId::new(user)))
             })
             .await
     }
@@ -198,7 +199,7 @@ pub(super) fn start(
             write.now.millis()
         ],
     )?;
-    accounts::seen(write, user)
+    users::seen(write, user)
 }
 
 /// Ends all sessions of a user but `keep`.

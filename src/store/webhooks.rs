@@ -2,12 +2,13 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::changes::Change;
-use super::error::StoreError;
+use super::db::change_feed::Change;
+use super::db::error::StoreError;
+use super::db::page::{Page, PageRequest};
+use super::db::sql;
+use super::db::writer::Write;
 use super::idempotency::{self, Idempotency};
-use super::page::{Page, PageRequest};
-use super::writer::Write;
-use super::{Store, projects, sql};
+use super::{Store, projects};
 use crate::clock::Timestamp;
 use crate::domain::delivery::State;
 use crate::domain::endpoint_url::EndpointUrl;

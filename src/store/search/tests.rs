@@ -357,7 +357,7 @@ async fn no_list_reads_all_rows_or_sorts_them() {
                         search: None,
                     };
                     let (conditions, _) = filter.conditions();
-                    plan(&super::super::feedback::list_statement(&conditions))?;
+                    plan(&crate::store::feedback::list_statement(&conditions))?;
                     plan(&waiting_statement("feedback.*", &conditions))?;
                 }
             }

@@ -18,18 +18,18 @@ pub struct Page<T> {
 
 impl PageRequest {
     /// One more than the limit is read, which tells whether there is more.
-    pub(super) fn rows(&self) -> i64 {
+    pub(in crate::store) fn rows(&self) -> i64 {
         i64::try_from(self.limit)
             .unwrap_or(i64::MAX)
             .saturating_add(1)
     }
 
     /// What ids are compared with: `~` sorts after every id.
-    pub(super) fn before(&self) -> &str {
+    pub(in crate::store) fn before(&self) -> &str {
         self.before.as_deref().unwrap_or("~")
     }
 
-    pub(super) fn page<T>(&self, mut items: Vec<T>, id: impl Fn(&T) -> &str) -> Page<T> {
+    pub(in crate::store) fn page<T>(&self, mut items: Vec<T>, id: impl Fn(&T) -> &str) -> Page<T> {
         let more = items.len() > self.limit;
         items.truncate(self.limit);
         let next_cursor = items

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use rusqlite::{Row, params};
 
-use super::accounts::{self, AccountStoreError};
-use super::error::StoreError;
-use super::{Store, sql};
+use super::Store;
+use super::db::error::StoreError;
+use super::db::sql;
+use super::users::{self, AccountStoreError};
 use crate::clock::Timestamp;
 use crate::domain::account::{Scope, Token, User};
 use crate::domain::id::TokenId;
@@ -30,7 +31,7 @@ impl Store {
     ) -> Result<Token, AccountStoreError> {
         self.writer
             .write(move |write| {
-                let user = accounts::find_by_email(write, &user_email)?.ok_or(AccountStoreError::Unknown(user_email))?;
+                let user = users::find_by_email(write, &user_email)?.ok_or(AccountStoreError::Unknown(user_email))?;
                 let maker = created_by.as_ref().map(|user| user.id.as_str().to_owned());
                 let token = Token {
                     id: write.next_id(),
@@ -122,7 +123,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Token> {
         id: TokenId::new(row.get::<_, String>("token_id")?),
         name: row.get("token_name")?,
         scope: sql::named(row, "scope", |text| text.parse().ok())?,
-        user: accounts::read(row)?,
+        user: users::read(row)?,
         created_by: row.get("maker")?,
         created_at: Timestamp::from_millis(row.get("token_created_at")?),
         last_used_at: row

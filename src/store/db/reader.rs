@@ -20,13 +20,13 @@ const CONNECTIONS: u32 = 4;
 const LONG_CONNECTIONS: u32 = 2;
 
 #[derive(Clone)]
-pub(super) struct Reader {
+pub(in crate::store) struct Reader {
     short: Pool<SqliteConnectionManager>,
     long: Pool<SqliteConnectionManager>,
 }
 
 impl Reader {
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(in crate::store) fn open(path: &Path) -> Result<Self, StoreError> {
         Ok(Self {
             short: pool(path, CONNECTIONS)?,
             long: pool(path, LONG_CONNECTIONS)?,
@@ -34,7 +34,7 @@ impl Reader {
     }
 
     /// Runs `work` on a thread that may block, in one read transaction: all it reads is of one moment.
-    pub(super) async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    pub(in crate::store) async fn read<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -45,7 +45,7 @@ impl Reader {
 
     /// Runs `work` on this thread, where a connection is free: for a row or two by their key, which take less time than
     /// the way to another thread and back.
-    pub(super) async fn read_here<T, E, F>(&self, work: F) -> Result<T, E>
+    pub(in crate::store) async fn read_here<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -58,7 +58,7 @@ impl Reader {
     }
 
     /// The same for what may take long: a search, a list over many rows.
-    pub(super) async fn read_long<T, E, F>(&self, work: F) -> Result<T, E>
+    pub(in crate::store) async fn read_long<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
         T: Send + 'static,

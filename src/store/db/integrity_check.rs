@@ -15,7 +15,7 @@ use super::open::{OpenError, VERSION};
 const LOOK: Duration = Duration::from_millis(40);
 
 /// Looks through the pages for damage, and writes one of them.
-pub(super) fn prove(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+pub(in crate::store) fn prove(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let verdict = look_through(connection, path).map_err(|error| explain(error, path))?;
     if let Some(what) = verdict {
         return Err(OpenError::Damaged {
@@ -34,7 +34,7 @@ pub(super) fn prove(connection: &Connection, path: &Path) -> Result<(), OpenErro
 }
 
 /// What a fault of SQLite means to who starts the program.
-pub(super) fn explain(error: rusqlite::Error, path: &Path) -> OpenError {
+pub(in crate::store) fn explain(error: rusqlite::Error, path: &Path) -> OpenError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use rusqlite::params;
 
+use super::db::error::StoreError;
+use super::db::sql;
+use super::db::writer::Write;
 use super::deliveries::{self, AttemptRecord};
-use super::error::StoreError;
-use super::writer::Write;
-use super::{Store, events, sql, webhooks};
+use super::{Store, events, webhooks};
 use crate::clock::Timestamp;
 use crate::domain::alert::FAILED_IN_A_ROW;
 use crate::domain::delivery::State;

@@ -13,8 +13,8 @@ use crate::clock::Timestamp;
 use crate::domain::delivery::State;
 use crate::domain::feedback::Status;
 use crate::domain::id::{Id, IdSequence, ProjectId, WebhookId};
-use crate::store::changes::{Change, Changes};
-use crate::store::counts::Counts;
+use crate::store::db::change_feed::{Change, Changes};
+use crate::store::db::counters::Counts;
 
 /// What a job works with: the open transaction, ids and time.
 pub(in crate::store) struct Write<'a> {

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, Row};
 
-use super::error::StoreError;
-use super::{Store, sql};
+use super::Store;
+use super::db::error::StoreError;
+use super::db::sql;
 use crate::domain::id::WebhookId;
 
 /// What was made for a webhook since it exists, tests included: each event is one delivery, in one state.

@@ -17,15 +17,15 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::StoreError;
-use super::space::{Log, fold_back};
 use super::sql;
+use super::wal::{Log, fold_back};
 use crate::clock::Clock;
 use crate::domain::id::IdSequence;
 
-mod write;
+mod write_tx;
 
-use write::Said;
-pub(super) use write::{Wakes, Write};
+use write_tx::Said;
+pub(in crate::store) use write_tx::{Wakes, Write};
 
 /// How many jobs may wait; beyond that, load is refused instead of kept in memory.
 const QUEUE: usize = 1024;
@@ -106,13 +106,13 @@ where
 
 /// The way to the writing thread.
 #[derive(Clone)]
-pub(super) struct Writer {
+pub(in crate::store) struct Writer {
     queue: mpsc::Sender<Message>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl Writer {
-    pub(super) fn start(
+    pub(in crate::store) fn start(
         connection: Connection,
         ids: IdSequence,
         clock: Clock,
@@ -137,7 +137,7 @@ impl Writer {
     }
 
     /// Runs `work` in the next commit and returns when that is on the disk; refused when too much is queued already.
-    pub(super) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    pub(in crate::store) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -148,7 +148,7 @@ impl Writer {
 
     /// The same for work that changes nothing once it has found a reason to fail: it costs less. Where it fails all the
     /// same after a change, the whole commit is given up, and everybody in it is told so ([`StoreError::GivenUp`]).
-    pub(super) async fn write_checked<T, E, F>(&self, work: F) -> Result<T, E>
+    pub(in crate::store) async fn write_checked<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -172,7 +172,7 @@ impl Writer {
 
     /// As [`Writer::write_checked`], for what has happened already and must be stored: waits for its place in the
     /// queue.
-    pub(super) async fn write_in_turn<T, E, F>(&self, work: F) -> Result<T, E>
+    pub(in crate::store) async fn write_in_turn<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -187,7 +187,7 @@ impl Writer {
 
     /// Folds the write-ahead log back into the file and empties it: what was overwritten is in neither from then on.
     /// `false`: somebody is reading what stands in it.
-    pub(super) async fn empty_log(&self) -> Result<bool, StoreError> {
+    pub(in crate::store) async fn empty_log(&self) -> Result<bool, StoreError> {
         let (answer, answered) = oneshot::channel();
         let message = Message::EmptyLog(answer);
         self.queue
@@ -198,7 +198,7 @@ impl Writer {
     }
 
     /// Finishes what is queued and closes the connection. Blocks until that is done.
-    pub(super) fn close(&self) {
+    pub(in crate::store) fn close(&self) {
         // A full queue empties by itself: the thread is at work on it.
         let _ = self.queue.blocking_send(Message::Close);
         let thread = self

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::error::StoreError;
+use super::sql;
 use super::writer::Write;
-use super::{Store, sql};
+use crate::store::Store;
 
 /// How long the write-ahead log may become before it is cut.
-pub(super) const LOG_BYTES: u64 = 8 * 1024 * 1024;
+pub(in crate::store) const LOG_BYTES: u64 = 8 * 1024 * 1024;
 /// How long writers wait for readers when the log is to be cut.
 const PATIENCE: Duration = Duration::from_millis(20);
 /// How soon it is tried again when a reader took longer.
@@ -25,13 +26,13 @@ const STEP: u32 = 64;
 const SPARE: u32 = 64;
 
 /// The write-ahead log of a database that this process serves.
-pub(super) struct Log {
+pub(in crate::store) struct Log {
     path: PathBuf,
     tried: Option<Instant>,
 }
 
 impl Log {
-    pub(super) fn of(database: &Path) -> Self {
+    pub(in crate::store) fn of(database: &Path) -> Self {
         let mut path = database.as_os_str().to_owned();
         path.push("-wal");
         Self {
@@ -41,7 +42,7 @@ impl Log {
     }
 
     /// Cuts the log if it has become long, or if `wanted`. Outside of a transaction.
-    pub(super) fn keep_short(&mut self, connection: &Connection, wanted: bool) {
+    pub(in crate::store) fn keep_short(&mut self, connection: &Connection, wanted: bool) {
         let long = || std::fs::metadata(&self.path).is_ok_and(|log| log.len() > LOG_BYTES);
         let tried_just_now = self.tried.is_some_and(|at| at.elapsed() < AGAIN);
         if !wanted && (tried_just_now || !long()) {
@@ -60,7 +61,7 @@ impl Log {
 }
 
 /// Writes what is in the log into the database, and cuts the log to nothing; `false` if a reader still needs it.
-pub(super) fn fold_back(connection: &Connection) -> rusqlite::Result<bool> {
+pub(in crate::store) fn fold_back(connection: &Connection) -> rusqlite::Result<bool> {
     connection.busy_timeout(PATIENCE)?;
     let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
         row.get::<_, bool>(0)
@@ -76,7 +77,7 @@ impl Store {
     }
 
     /// The same without keeping any: what stood in these pages is gone with them.
-    pub(super) async fn give_back_all_space(&self) -> Result<u32, StoreError> {
+    pub(in crate::store) async fn give_back_all_space(&self) -> Result<u32, StoreError> {
         self.writer.write(|write| give_back(write, 0)).await
     }
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
 
-use super::accounts::{self, AccountStoreError};
-use super::error::StoreError;
+use super::Store;
+use super::db::error::StoreError;
+use super::db::sql;
+use super::db::writer::Write;
 use super::sessions::{self, NewSession};
-use super::writer::Write;
-use super::{Store, sql};
+use super::users::{self, AccountStoreError};
 use crate::clock::Timestamp;
 use crate::domain::account::{Role, User, email_key};
 use crate::domain::id::{LinkId, UserId};
@@ -93,7 +94,7 @@ impl Store {
         self.writer
             .write(move |write| {
                 still_an_admin(write, &by)?;
-                if accounts::find_by_email(write, &email)?.is_some() {
+                if users::find_by_email(write, &email)?.is_some() {
                     return Err(AccountStoreError::Exists(email));
                 }
                 let before = "DELETE FROM one_time_links WHERE email_key = ?1";
@@ -117,7 +118,7 @@ impl Store {
         self.writer
             .write(move |write| {
                 still_an_admin(write, &by)?;
-                let user = accounts::by_id(write, &user)?;
+                let user = users::by_id(write, &user)?;
                 let before = "DELETE FROM one_time_links WHERE purpose = 'reset' AND user_id = ?1";
                 sql::run(write, before, [user.id.as_str()])?;
                 let purpose = LinkPurpose::Reset;
@@ -192,10 +193,10 @@ impl Store {
         self.writer
             .write(move |write| {
                 spend(write, LinkPurpose::Setup, link_hash)?;
-                if accounts::count(write)? > 0 {
+                if users::count(write)? > 0 {
                     return Err(AccountStoreError::NotFirst);
                 }
-                let user = accounts::insert(write, &email, &password_hash, Role::Admin)?;
+                let user = users::insert(write, &email, &password_hash, Role::Admin)?;
                 sessions::start(write, &user.id, &session)?;
                 Ok(user)
             })
@@ -229,7 +230,7 @@ impl Store {
                 let invited = account_link(write, LinkPurpose::Invitation, link_hash, write.now)?
                     .ok_or(AccountStoreError::LinkVoid)?;
                 spend(write, LinkPurpose::Invitation, link_hash)?;
-                let user = accounts::insert(write, &invited.email, &password_hash, invited.role)?;
+                let user = users::insert(write, &invited.email, &password_hash, invited.role)?;
                 sessions::start(write, &user.id, &session)?;
                 Ok(user)
             })
@@ -247,7 +248,7 @@ impl Store {
             .write(move |write| {
                 let user = spend(write, LinkPurpose::Reset, link_hash)?
                     .ok_or(AccountStoreError::LinkVoid)?;
-                accounts::put_password(write, &user, &password_hash, None)?;
+                users::put_password(write, &user, &password_hash, None)?;
                 Ok(sessions::start(write, &user, &session)?)
             })
             .await
@@ -256,7 +257,7 @@ impl Store {
 
 /// Who is removed or made a member at this moment must not leave a way back in.
 fn still_an_admin(connection: &Connection, by: &UserId) -> Result<(), AccountStoreError> {
-    match accounts::by_id(connection, by) {
+    match users::by_id(connection, by) {
         Ok(user) if user.role == Role::Admin => Ok(()),
         Ok(_) | Err(AccountStoreError::Unknown(_)) => Err(AccountStoreError::NotAdmin),
         Err(error) => Err(error),

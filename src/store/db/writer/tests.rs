@@ -1,7 +1,7 @@
 //! What becomes of jobs that fail, and of their neighbours in the same commit.
 
 use super::*;
-use crate::store::sql;
+use crate::store::db::sql;
 
 fn writer(prepare: &str) -> Writer {
     let connection = Connection::open_in_memory().unwrap();

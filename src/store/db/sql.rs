@@ -10,17 +10,17 @@ use super::error::StoreError;
 use crate::domain::id::ulid_of;
 
 /// A statement, prepared once a connection.
-pub(super) fn prepare<'a>(
+pub(in crate::store) fn prepare<'a>(
     connection: &'a Connection,
     sql: &str,
 ) -> rusqlite::Result<CachedStatement<'a>> {
     #[cfg(debug_assertions)]
-    super::plans::check(connection, sql);
+    super::query_plan_check::check(connection, sql);
     connection.prepare_cached(sql)
 }
 
 /// Runs a statement that changes something; returns how many rows it changed.
-pub(super) fn run(
+pub(in crate::store) fn run(
     connection: &Connection,
     sql: &str,
     params: impl Params,
@@ -29,7 +29,7 @@ pub(super) fn run(
 }
 
 /// The first row, if there is one.
-pub(super) fn first<T>(
+pub(in crate::store) fn first<T>(
     connection: &Connection,
     sql: &str,
     params: impl Params,
@@ -41,7 +41,7 @@ pub(super) fn first<T>(
 }
 
 /// All rows.
-pub(super) fn all<T>(
+pub(in crate::store) fn all<T>(
     connection: &Connection,
     sql: &str,
     params: impl Params,
@@ -53,18 +53,21 @@ pub(super) fn all<T>(
 }
 
 /// A value as it is kept in a JSON column.
-pub(super) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
+pub(in crate::store) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Unreadable(error.to_string()))
 }
 
 /// A value of a JSON column, for use inside a row's reader.
-pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+pub(in crate::store) fn from_json<T: DeserializeOwned>(
+    row: &Row<'_>,
+    column: &str,
+) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     serde_json::from_str(&text).map_err(|error| unreadable(column, error))
 }
 
 /// A column that holds the name of something in the domain, for use inside a row's reader.
-pub(super) fn named<T>(
+pub(in crate::store) fn named<T>(
     row: &Row<'_>,
     column: &str,
     parse: impl FnOnce(&str) -> Option<T>,
@@ -73,13 +76,13 @@ pub(super) fn named<T>(
     parse(&text).ok_or_else(|| unreadable(column, format!("unknown value “{text}”")))
 }
 
-pub(super) fn unreadable(column: &str, error: impl ToString) -> rusqlite::Error {
+pub(in crate::store) fn unreadable(column: &str, error: impl ToString) -> rusqlite::Error {
     let text = format!("{column}: {}", error.to_string());
     rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, text.into())
 }
 
 /// The greatest ULID among all ids: the sequence goes on after it, also when the clock was set back meanwhile.
-pub(super) fn greatest_ulid(connection: &Connection) -> rusqlite::Result<Option<Ulid>> {
+pub(in crate::store) fn greatest_ulid(connection: &Connection) -> rusqlite::Result<Option<Ulid>> {
     let mut greatest = None;
     for table in [
         "users",

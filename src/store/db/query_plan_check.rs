@@ -23,7 +23,7 @@ const KNOWN_TO: &str = "/* may ";
 static KNOWN: Mutex<Option<HashSet<String>>> = Mutex::new(None);
 
 /// Looks at the plan of a statement that is about to be run.
-pub(super) fn check(connection: &Connection, statement: &str) {
+pub(in crate::store) fn check(connection: &Connection, statement: &str) {
     {
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.get_or_insert_default();

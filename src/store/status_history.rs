@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, Row, params};
 
-use super::error::StoreError;
-use super::writer::Write;
-use super::{Store, events, feedback, sql};
+use super::db::error::StoreError;
+use super::db::sql;
+use super::db::writer::Write;
+use super::{Store, events, feedback};
 use crate::clock::Timestamp;
 use crate::domain::event;
 use crate::domain::feedback::{Actor, Feedback, Status};

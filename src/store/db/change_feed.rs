@@ -36,7 +36,7 @@ struct Inner {
 }
 
 impl Changes {
-    pub(super) fn new(now: Timestamp) -> Self {
+    pub(in crate::store) fn new(now: Timestamp) -> Self {
         let start = u64::try_from(now.millis()).unwrap_or(0) * 1000;
         Self(Arc::new(Inner {
             start,
@@ -74,7 +74,7 @@ impl Changes {
     }
 
     /// Tells of a commit.
-    pub(super) fn tell(&self, changed: BTreeSet<Change>) {
+    pub(in crate::store) fn tell(&self, changed: BTreeSet<Change>) {
         if changed.is_empty() {
             return;
         }

@@ -18,7 +18,7 @@ use crate::domain::id::{ProjectId, WebhookId};
 
 /// By how much counts change.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(in crate::store) struct Counts {
     deliveries: BTreeMap<WebhookId, OfWebhook>,
     /// By status.
     feedback: BTreeMap<ProjectId, [i64; Status::ALL.len()]>,
@@ -34,14 +34,14 @@ struct OfWebhook {
 
 impl Counts {
     /// A delivery was made.
-    pub(super) fn delivery_made(&mut self, webhook: &WebhookId, state: State) {
+    pub(in crate::store) fn delivery_made(&mut self, webhook: &WebhookId, state: State) {
         let counts = self.of_webhook(webhook);
         counts.made += 1;
         counts.states[state as usize] += 1;
     }
 
     /// So many deliveries have another state.
-    pub(super) fn deliveries_changed(
+    pub(in crate::store) fn deliveries_changed(
         &mut self,
         webhook: &WebhookId,
         from: State,
@@ -54,12 +54,12 @@ impl Counts {
     }
 
     /// Retention has removed the row of a delivery; what became of it counts on.
-    pub(super) fn delivery_removed(&mut self, webhook: &WebhookId) {
+    pub(in crate::store) fn delivery_removed(&mut self, webhook: &WebhookId) {
         self.of_webhook(webhook).removed += 1;
     }
 
     /// A feedback came (`from`: none), has another status, or went (`to`: none).
-    pub(super) fn feedback(
+    pub(in crate::store) fn feedback(
         &mut self,
         project: &ProjectId,
         from: Option<Status>,
@@ -74,7 +74,7 @@ impl Counts {
     }
 
     /// Adds what another job of the same commit said.
-    pub(super) fn add(&mut self, other: Self) {
+    pub(in crate::store) fn add(&mut self, other: Self) {
         for (webhook, of) in other.deliveries {
             let counts = self.deliveries.entry(webhook).or_default();
             counts.made += of.made;
@@ -87,7 +87,7 @@ impl Counts {
     }
 
     /// Stores them, in the transaction that is open.
-    pub(super) fn store(&self, connection: &Connection) -> Result<(), StoreError> {
+    pub(in crate::store) fn store(&self, connection: &Connection) -> Result<(), StoreError> {
         for (webhook, of) in &self.deliveries {
             let by = |state: State| of.states[state as usize];
             let statement = "UPDATE webhook_accounting SET events = events + ?2, pending = pending + ?3,
@@ -163,7 +163,7 @@ fn compare(connection: &Connection) -> Result<(), StoreError> {
            WHERE (SELECT count(*) FROM feedback WHERE project_id = p.id AND status = s.status) <> coalesce(
              (SELECT feedback FROM feedback_counts c WHERE c.project_id = p.id AND c.status = s.status), 0))",
     )?;
-    let unexplained = super::accounting::audit(connection)?;
+    let unexplained = crate::store::delivery_totals::audit(connection)?;
     assert_eq!(
         (differing, unexplained),
         (0, 0),

@@ -2,10 +2,11 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::changes::Change;
-use super::error::StoreError;
-use super::writer::Write;
-use super::{Store, sessions, sql};
+use super::db::change_feed::Change;
+use super::db::error::StoreError;
+use super::db::sql;
+use super::db::writer::Write;
+use super::{Store, sessions};
 use crate::clock::Timestamp;
 use crate::domain::account::{Role, User, email_key};
 use crate::domain::id::UserId;

@@ -13,18 +13,18 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite_migration::{M, Migrations};
 
-use super::search;
-use super::soundness;
-use super::space::LOG_BYTES;
+use super::integrity_check;
+use super::wal::LOG_BYTES;
+use crate::store::search;
 
 /// One entry a version; the number of those applied is `PRAGMA user_version`.
-const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("schema/001_first.sql"))];
+const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("../schema/001_first.sql"))];
 
 /// The version of the schema that this program works with.
 pub const VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// How long a writer waits for another process that writes.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(in crate::store) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -153,10 +153,10 @@ pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, Open
         .mode(0o600)
         .open(&path)
         .map_err(fail)?;
-    let mut connection = prepare(&path).map_err(|error| soundness::explain(error, &path))?;
+    let mut connection = prepare(&path).map_err(|error| integrity_check::explain(error, &path))?;
     migrate(&mut connection, dir, MIGRATIONS, lock)?;
     if lock.is_some() {
-        soundness::prove(&connection, &path)?;
+        integrity_check::prove(&connection, &path)?;
     }
     Ok(connection)
 }
