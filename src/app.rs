@@ -61,7 +61,7 @@ impl StartError {
                 OpenError::Directory { .. }
                 | OpenError::Newer { .. }
                 | OpenError::NotADatabase { .. }
-                | OpenError::Damaged { .. }
+                | OpenError::Corrupt { .. }
                 | OpenError::ReadOnly { .. },
             ) => 2,
             _ => 1,
@@ -92,7 +92,7 @@ pub async fn start(
     clock: Clock,
 ) -> Result<Running, StartError> {
     let data_dir: &PathBuf = &options.data.data_dir;
-    store::make_directory(data_dir)?;
+    store::create_directory(data_dir)?;
     let lock = store::lock(data_dir)?;
     let store = Store::open(data_dir, Some(&lock), clock.clone())?;
 
@@ -128,7 +128,7 @@ pub async fn start(
         )));
     }
 
-    let stamp_key = store.key("stamps", random::bytes()).await?;
+    let stamp_key = store.get_or_create_key("stamps", random::bytes()).await?;
     let limits = &options.limits;
     let door = Door::new(
         clock.clone(),
@@ -227,7 +227,7 @@ async fn alert_target(
     let (secret, secret_is_ours) = match configured {
         Some(secret) => (secret, false),
         None => {
-            let key = store.key("alerts", random::bytes()).await?;
+            let key = store.get_or_create_key("alerts", random::bytes()).await?;
             (Secret::from_key(&key), true)
         }
     };
@@ -284,7 +284,7 @@ async fn first_user_or_setup(
     }
     let token = tokens::new();
     store
-        .make_link(LinkPurpose::Setup, None, tokens::hash(&token), SETUP_LIVES)
+        .create_link(LinkPurpose::Setup, None, tokens::hash(&token), SETUP_LIVES)
         .await?;
     Ok(Some(links.absolute(url, &format!("/setup?token={token}"))))
 }
@@ -296,7 +296,7 @@ impl Running {
         self.pages.end_streams();
         let in_order = async {
             tokio::join!(self.server.stop(true), self.site.delivery.stop());
-            self.site.store.close_quietly().await;
+            self.site.store.close_async().await;
         };
         if tokio::time::timeout(self.timeout + Duration::from_secs(1), in_order)
             .await

@@ -17,10 +17,10 @@ const WAITING_MAX: u64 = 100_000;
 
 /// Runs until it is aborted.
 pub async fn run(store: Store) {
-    let came = store.feedback_came();
+    let came = store.feedback_created();
     let mut before = 0;
     loop {
-        let waiting = match store.waiting_for_search().await {
+        let waiting = match store.unindexed_count().await {
             Ok(waiting) => waiting,
             Err(error) => {
                 tracing::warn!(%error, "what waits for the search could not be read");
@@ -32,7 +32,7 @@ pub async fn run(store: Store) {
             tokio::time::sleep(QUIET).await;
         } else if waiting > before + BURST && waiting < WAITING_MAX {
             tokio::time::sleep(QUIET).await;
-        } else if let Err(error) = store.take_into_search().await {
+        } else if let Err(error) = store.index_batch().await {
             tracing::warn!(%error, "new feedback could not be taken into the search");
             tokio::time::sleep(QUIET * 10).await;
         } else {

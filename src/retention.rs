@@ -40,11 +40,11 @@ pub async fn run(store: Store, clock: Clock, keep: Keep) {
 async fn step(store: &Store, clock: &Clock, keep: Keep) -> Result<bool, StoreError> {
     let before = |age| clock.now().minus(age);
     let feedback = match keep.feedback {
-        Some(age) => store.remove_feedback_made_before(before(age)).await?,
+        Some(age) => store.delete_feedback_created_before(before(age)).await?,
         None => 0,
     };
     let deliveries = store
-        .remove_deliveries_finished_before(before(keep.deliveries))
+        .delete_deliveries_finished_before(before(keep.deliveries))
         .await?;
-    Ok(feedback + deliveries > 0 || store.give_back_space().await? > 0)
+    Ok(feedback + deliveries > 0 || store.vacuum_step().await? > 0)
 }

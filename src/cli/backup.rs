@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Failure, print};
 use crate::config::DataDir;
-use crate::store::{self, Contents};
+use crate::store::{self, DatabaseSummary};
 
 pub(super) fn run(file: &Path, data: &DataDir) -> Result<(), Failure> {
     let contents = store::backup(&data.data_dir, file).map_err(Failure::new)?;
@@ -17,7 +17,7 @@ pub(super) fn run(file: &Path, data: &DataDir) -> Result<(), Failure> {
 }
 
 /// `3 projects, 120 feedbacks, 2 webhooks, 240 deliveries, 1.2 MB`.
-pub(super) fn describe(contents: &Contents) -> String {
+pub(super) fn describe(contents: &DatabaseSummary) -> String {
     let of = |count: u64, one: &str, many: &str| {
         format!("{count} {}", if count == 1 { one } else { many })
     };

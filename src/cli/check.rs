@@ -24,7 +24,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
     options.alerts.secret().map_err(Failure::wrong)?;
     let settings = app::delivery_settings(options, options.listen).map_err(start_failure)?;
     say(true, "configuration");
-    match store::inspect(&options.data.data_dir) {
+    match store::check_database(&options.data.data_dir) {
         Ok(contents) => {
             say(true, &format!("database: {}", describe(&contents)));
             match contents.unexplained {
@@ -77,7 +77,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
                 Err(outcome) => say(false, &format!("{name}: {}", outcome.explanation())),
             }
         }
-        store.close_quietly().await;
+        store.close_async().await;
         Ok::<_, Failure>(())
     })?;
     match wrong {

@@ -151,13 +151,13 @@ async fn token(running: &Running) -> Result<String, Failure> {
 async fn sign_in_link(running: &Running) -> Result<String, Failure> {
     let store = &running.site.store;
     let (user, _) = store
-        .user_with_hash(USER)
+        .user_with_password_hash(USER)
         .await
         .map_err(Failure::new)?
         .ok_or_else(|| Failure::new("the demo’s user is gone"))?;
     let token = tokens::new();
     store
-        .make_link(
+        .create_link(
             LinkPurpose::SignIn,
             Some(user.id),
             tokens::hash(&token),

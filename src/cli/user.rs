@@ -37,7 +37,12 @@ pub(super) fn run(command: UserCommand) -> Result<(), Failure> {
             // Who is not there is told before a password is asked for.
             let known = with_store(&data, |store| {
                 let email = email.clone();
-                async move { store.user_with_hash(&email).await.map_err(Failure::new) }
+                async move {
+                    store
+                        .user_with_password_hash(&email)
+                        .await
+                        .map_err(Failure::new)
+                }
             })?;
             if known.is_none() {
                 return Err(failure(AccountStoreError::Unknown(email)));
@@ -58,7 +63,7 @@ pub(super) fn run(command: UserCommand) -> Result<(), Failure> {
         UserCommand::Remove { email, data } => {
             let address = email.clone();
             with_store(&data, |store| async move {
-                store.remove_user(address).await.map_err(failure)
+                store.delete_user(address).await.map_err(failure)
             })?;
             print(&format!(
                 "{} is removed, with their sessions and tokens.\n",

@@ -65,17 +65,17 @@ async fn look(
     to: &AlertTarget,
 ) -> Result<Option<Timestamp>, StoreError> {
     loop {
-        let due = store.make_alerts(to.pages.clone()).await?;
+        let due = store.create_due_alerts(to.pages.clone()).await?;
         let Some(alert) = due.first else {
-            return Ok(due.next);
+            return Ok(due.next_check_at);
         };
         if alert.due_at > clock.now() {
-            return Ok(due.next.into_iter().chain([alert.due_at]).min());
+            return Ok(due.next_check_at.into_iter().chain([alert.due_at]).min());
         }
         match send(clock, handle, to, &alert).await? {
             None => {
                 tracing::info!(alert = %alert.id, event = alert.event, "an alert was sent");
-                store.alert_arrived(alert.id).await?;
+                store.delete_alert(alert.id).await?;
             }
             Some(problem) => {
                 let host = to.url.host_for_log();
@@ -83,7 +83,7 @@ async fn look(
                 let due = schedule
                     .next(Retries::Patient, alert.attempts + 1, clock.now(), 0.0)
                     .unwrap_or_else(|| clock.now().plus(LAST_DELAY));
-                store.alert_failed(alert.id, due).await?;
+                store.reschedule_alert(alert.id, due).await?;
             }
         }
     }

@@ -8,14 +8,14 @@ use crate::clock::Clock;
 use crate::domain::event::EventType;
 use crate::domain::retry;
 use crate::random;
-use crate::store::{AttemptRecord, Attempted, DueDelivery, Target};
+use crate::store::{AttemptRecord, DeliveryTarget, DueDelivery, FinishedAttempt};
 
 pub(super) async fn attempt(
     clock: Clock,
     endpoint: Rc<Endpoint>,
-    target: Rc<Target>,
+    target: Rc<DeliveryTarget>,
     due: DueDelivery,
-) -> Attempted {
+) -> FinishedAttempt {
     let started_at = clock.now();
     let secrets = target.secrets.clone().at(started_at);
     let parts = Parts {
@@ -43,7 +43,7 @@ pub(super) async fn attempt(
         None => 0.0,
         Some(_) => f64::from(u32::from_be_bytes(random::bytes())) / f64::from(u32::MAX),
     };
-    Attempted {
+    FinishedAttempt {
         delivery: due.id,
         webhook: target.webhook.clone(),
         is_test: due.event == EventType::Test,

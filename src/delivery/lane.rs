@@ -12,7 +12,7 @@ use ulid::Ulid;
 
 use super::client::{Endpoint, Sender};
 use crate::domain::id::DeliveryId;
-use crate::store::{DueAt, DueDelivery, Target, Wanted};
+use crate::store::{BatchRequest, DeliveryTarget, DueDelivery, WebhookBatch};
 
 /// How many attempts a webhook may have in flight.
 const SLOTS: usize = 16;
@@ -27,7 +27,7 @@ const AHEAD: usize = 64;
 pub(super) const IDLE: Duration = Duration::from_secs(6);
 
 pub(super) struct Lane {
-    target: Rc<Target>,
+    target: Rc<DeliveryTarget>,
     /// Of the outbox, when the target was read.
     generation: u64,
     endpoint: Rc<Endpoint>,
@@ -48,7 +48,7 @@ pub(super) struct Lane {
 
 impl Lane {
     /// `None`: the target was not read, as it was known to one that has ended since.
-    pub(super) fn new(due: DueAt, generation: u64, sender: &Sender) -> Option<Self> {
+    pub(super) fn new(due: WebhookBatch, generation: u64, sender: &Sender) -> Option<Self> {
         let target = due.target.clone()?;
         let mut lane = Self {
             endpoint: Rc::new(sender.endpoint(&target.url)),
@@ -69,27 +69,27 @@ impl Lane {
     }
 
     /// What a webhook of which nothing is known wants.
-    pub(super) fn usual() -> Wanted {
-        Wanted {
-            more: AHEAD,
-            ..Wanted::default()
+    pub(super) fn usual() -> BatchRequest {
+        BatchRequest {
+            limit: AHEAD,
+            ..BatchRequest::default()
         }
     }
 
     /// What it wants, if it is to be read now and is not being read already.
-    pub(super) fn wanted(&mut self, now: bool) -> Wanted {
+    pub(super) fn wanted(&mut self, now: bool) -> BatchRequest {
         if !now || self.read {
             self.more |= now;
-            return Wanted::default();
+            return BatchRequest::default();
         }
         let more = self.ahead().saturating_sub(self.ready.len());
         // What is not asked for now may be there later.
         self.more |= more == 0;
         self.read = more > 0;
-        Wanted {
+        BatchRequest {
             taken: self.taken.clone(),
-            more,
-            has_target: Some(self.generation),
+            limit: more,
+            target_generation: Some(self.generation),
         }
     }
 
@@ -99,7 +99,7 @@ impl Lane {
     }
 
     /// Takes what was read; connections go on unless the address has changed.
-    pub(super) fn refill(&mut self, due: DueAt, generation: u64, sender: &Sender) {
+    pub(super) fn refill(&mut self, due: WebhookBatch, generation: u64, sender: &Sender) {
         if let Some(target) = due.target {
             if target.url.as_str() != self.target.url.as_str() {
                 self.endpoint = Rc::new(sender.endpoint(&target.url));
@@ -107,7 +107,7 @@ impl Lane {
             self.target = Rc::new(target);
             self.generation = generation;
         }
-        self.more = due.more;
+        self.more = due.has_more;
         for delivery in due.deliveries {
             if self.taken.insert(delivery.id.ulid()) {
                 self.ready.push_back(delivery);
@@ -148,7 +148,10 @@ impl Lane {
 
     /// The next to be sent, if there is a slot for it; `free`: how many there are for all webhooks. The first slot is
     /// always there: nobody is kept waiting by what others have in flight.
-    pub(super) fn take(&mut self, free: usize) -> Option<(DueDelivery, Rc<Target>, Rc<Endpoint>)> {
+    pub(super) fn take(
+        &mut self,
+        free: usize,
+    ) -> Option<(DueDelivery, Rc<DeliveryTarget>, Rc<Endpoint>)> {
         let room = self.slots < self.most_slots && (free > 0 || self.slots == 0);
         if self.holds > 0 || !room {
             return None;

@@ -22,7 +22,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::domain::delivery::Outcome;
 use crate::domain::id::WebhookId;
 use crate::domain::retry::Schedule;
-use crate::store::{Attempted, Due, Finished, Store, StoreError};
+use crate::store::{DeliveryUpdate, DueBatches, FinishedAttempt, Store, StoreError};
 
 /// How many attempts all webhooks together may have in flight; each has its first slot beyond that.
 const SLOTS: usize = 512;
@@ -41,7 +41,7 @@ pub(super) struct Worker {
     lanes: HashMap<WebhookId, Lane>,
     work: FuturesUnordered<LocalBoxFuture<'static, Event>>,
     /// Attempts that are over and wait to be recorded.
-    ended: Vec<Attempted>,
+    ended: Vec<FinishedAttempt>,
     /// Endpoints that are known to answer are read by themselves, and first: however many others there are, they take no
     /// time from these.
     well: Reading,
@@ -58,11 +58,11 @@ pub(super) struct Worker {
 
 /// The end of a piece of work.
 enum Event {
-    Read(Group, Vec<WebhookId>, Result<Due, StoreError>),
-    Attempted(Box<Attempted>),
+    Read(Group, Vec<WebhookId>, Result<DueBatches, StoreError>),
+    Attempted(Box<FinishedAttempt>),
     Recorded(
-        Arc<Vec<Attempted>>,
-        Result<Vec<Option<Finished>>, StoreError>,
+        Arc<Vec<FinishedAttempt>>,
+        Result<Vec<Option<DeliveryUpdate>>, StoreError>,
     ),
     /// A request that is no delivery of the outbox is answered, or an attempt panicked.
     Other,
@@ -211,7 +211,7 @@ impl Worker {
         let mut wanted = HashMap::new();
         for (id, lane) in &mut self.lanes {
             let want = lane.wanted(is_of(lane));
-            if want.more > 0 {
+            if want.limit > 0 {
                 asked.push(id.clone());
             }
             wanted.insert(id.clone(), want);
@@ -238,7 +238,7 @@ impl Worker {
         self.record_batch(batch, Duration::ZERO);
     }
 
-    fn record_batch(&mut self, batch: Arc<Vec<Attempted>>, after: Duration) {
+    fn record_batch(&mut self, batch: Arc<Vec<FinishedAttempt>>, after: Duration) {
         self.recording = true;
         let (store, schedule) = (self.store.clone(), self.schedule.clone());
         self.work.push(Box::pin(async move {
@@ -272,7 +272,7 @@ impl Worker {
         }
     }
 
-    fn has_read(&mut self, group: Group, asked: &[WebhookId], due: Result<Due, StoreError>) {
+    fn has_read(&mut self, group: Group, asked: &[WebhookId], due: Result<DueBatches, StoreError>) {
         match group {
             Group::Well => (self.well.running, self.others.waits) = (false, false),
             Group::Others => self.others.running = false,
@@ -290,8 +290,8 @@ impl Worker {
                     self.forget_ready();
                     self.generation = due.generation;
                 }
-                self.look_at(due.next);
-                for at in due.webhooks {
+                self.look_at(due.next_due_at);
+                for at in due.batches {
                     let webhook = at.webhook.clone();
                     if let Some(lane) = self.lanes.get_mut(&webhook) {
                         lane.refill(at, due.generation, &self.sender);
@@ -309,8 +309,8 @@ impl Worker {
 
     fn has_recorded(
         &mut self,
-        batch: Arc<Vec<Attempted>>,
-        recorded: Result<Vec<Option<Finished>>, StoreError>,
+        batch: Arc<Vec<FinishedAttempt>>,
+        recorded: Result<Vec<Option<DeliveryUpdate>>, StoreError>,
     ) {
         self.recording = false;
         let finished = match recorded {

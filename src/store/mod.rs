@@ -11,6 +11,7 @@ mod backup;
 mod db;
 mod deliveries;
 mod delivery_totals;
+mod erasure;
 mod events;
 mod feedback;
 mod idempotency;
@@ -28,6 +29,7 @@ mod secrets;
 mod sessions;
 mod status_history;
 mod users;
+mod vacuum;
 mod webhooks;
 
 use std::path::Path;
@@ -35,31 +37,31 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-pub use alerts::{Alert, AlertsDue};
-pub use attempts::{Attempted, Finished};
-pub use backup::{BackupError, Contents, backup, inspect};
-pub use db::change_feed::{Change, Changes};
-pub use db::error::StoreError;
-pub use db::open::{DirectoryLock, OpenError, VERSION, database_path, lock, make_directory};
+pub use alerts::{Alert, DueAlerts};
+pub use attempts::{DeliveryUpdate, FinishedAttempt};
+pub use backup::{BackupError, DatabaseSummary, backup, check_database};
+pub use db::change_feed::{ChangeFeed, ChangeKind};
+pub use db::error::{OpenError, StoreError};
+pub use db::open::{DirectoryLock, create_directory, database_path, lock};
 pub use db::page::{Page, PageRequest};
 pub use deliveries::{
-    AttemptRecord, CausedDelivery, DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt,
-    LoggedRequest,
+    AttemptRecord, DeliveryDetail, DeliveryFilter, DeliverySummary, FeedbackDelivery,
+    LoggedAttempt, LoggedRequest,
 };
-pub use delivery_totals::Accounting;
-pub use feedback::{CreateFeedbackError, CreatedFeedback, FeedbackFilter, StatusCounts};
-pub use idempotency::Idempotency;
+pub use delivery_totals::DeliveryTotals;
+pub use feedback::{CreateFeedbackError, CreatedFeedback, StatusCounts};
+pub use idempotency::IdempotencyKey;
 pub use metrics::{Metrics, WebhookMetrics};
-pub use one_time_links::{AccountLink, LinkPurpose};
-pub use origins::{Allowed, OriginUse};
-pub use outbox::{Due, DueAt, DueDelivery, Target, Wanted};
-pub use privacy::{Erased, PersonalDelivery, PersonalFeedback};
-pub use projects::{CreateProjectError, ProjectChange};
+pub use one_time_links::{LinkPurpose, OneTimeLink};
+pub use origins::{AllowOrigin, OriginStats};
+pub use outbox::{BatchRequest, DeliveryTarget, DueBatches, DueDelivery, WebhookBatch};
+pub use privacy::{ErasureCounts, PersonalDelivery, PersonalFeedback};
+pub use projects::{CreateProjectError, ProjectPatch};
 pub use redelivery::RedeliverError;
-pub use search::COUNT_MAX;
+pub use search::{FeedbackFilter, SEARCH_COUNT_MAX};
 pub use secrets::RotateError;
 pub use sessions::{NewSession, Session, SessionRecord};
-pub use status_history::{HistoryEntry, StatusChange, StatusChanged};
+pub use status_history::{AppliedStatusChange, StatusChange, StatusHistoryEntry};
 pub use users::AccountStoreError;
 pub use webhooks::SaveWebhookError;
 
@@ -73,26 +75,26 @@ use crate::domain::id::IdSequence;
 pub struct Store {
     writer: writer::Writer,
     reader: reader::Reader,
-    wakes: writer::Wakes,
-    feedback_came: Arc<Notify>,
+    wakes: writer::CommitNotifiers,
+    feedback_created: Arc<Notify>,
 }
 
 impl Store {
     /// Opens the database in `dir`, which exists; makes or migrates it (see [`OpenError`]).
     pub fn open(dir: &Path, lock: Option<&DirectoryLock>, clock: Clock) -> Result<Self, OpenError> {
         let connection = open::open(dir, lock)?;
-        let ids = IdSequence::after(sql::greatest_ulid(&connection)?);
-        let wakes = writer::Wakes::new(clock.now());
+        let ids = IdSequence::after(sql::max_ulid(&connection)?);
+        let wakes = writer::CommitNotifiers::new(clock.now());
         let reader = reader::Reader::open(&database_path(dir))
             .map_err(|e| OpenError::Unreadable(e.to_string()))?;
-        let log = lock.map(|_| wal::Log::of(&database_path(dir)));
+        let log = lock.map(|_| wal::Wal::of(&database_path(dir)));
         let writer = writer::Writer::start(connection, ids, clock, wakes.clone(), log)
             .map_err(|e| OpenError::Unreadable(e.to_string()))?;
         Ok(Self {
             writer,
             reader,
             wakes,
-            feedback_came: Arc::default(),
+            feedback_created: Arc::default(),
         })
     }
 
@@ -107,12 +109,12 @@ impl Store {
     }
 
     /// Notified after a commit of new feedback. It carries no data either.
-    pub fn feedback_came(&self) -> Arc<Notify> {
-        self.feedback_came.clone()
+    pub fn feedback_created(&self) -> Arc<Notify> {
+        self.feedback_created.clone()
     }
 
     /// What changed, for pages that are kept up to date.
-    pub fn changes(&self) -> &Changes {
+    pub fn changes(&self) -> &ChangeFeed {
         &self.wakes.changes
     }
 
@@ -132,7 +134,7 @@ impl Store {
     }
 
     /// The same from an async thread. A panic of the closing thread has been logged by then, and changes nothing.
-    pub async fn close_quietly(&self) {
+    pub async fn close_async(&self) {
         let store = self.clone();
         let _ = tokio::task::spawn_blocking(move || store.close()).await;
     }

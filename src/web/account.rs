@@ -53,7 +53,7 @@ impl AccountPage {
             .into_iter()
             .map(|record| SessionRow {
                 started: frame.time(&record.created_at),
-                seen: frame.time(&record.seen_at),
+                seen: frame.time(&record.last_used_at),
                 is_here: here == Some(record.token_hash),
                 browser: Some(record.browser)
                     .filter(|browser| !browser.is_empty())
@@ -137,7 +137,7 @@ pub(super) async fn end_session(
     let user = visit.user()?.id.clone();
     let store = &visit.site.store;
     let ended = store
-        .end_session_of(user, SessionId::new(id.into_inner()))
+        .end_user_session(user, SessionId::new(id.into_inner()))
         .await?;
     if ended {
         visit.say("That browser is signed out.");

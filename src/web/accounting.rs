@@ -3,7 +3,7 @@
 use super::times::thousands;
 use crate::domain::delivery::State;
 use crate::domain::id::WebhookId;
-use crate::store::Accounting;
+use crate::store::DeliveryTotals;
 
 pub(super) struct AccountingView {
     /// `1,204 events`.
@@ -22,7 +22,7 @@ pub(super) struct Part {
 }
 
 impl AccountingView {
-    pub(super) fn of(webhook: &WebhookId, accounting: Accounting) -> Self {
+    pub(super) fn of(webhook: &WebhookId, accounting: DeliveryTotals) -> Self {
         let parts = [
             (State::Delivered, accounting.delivered),
             (State::Pending, accounting.pending),
@@ -43,7 +43,7 @@ impl AccountingView {
                     text: format!("{} {}", thousands(count), state.as_str()),
                 })
                 .collect(),
-            unexplained: Some(accounting.unexplained()).filter(|n| *n != 0),
+            unexplained: Some(accounting.discrepancy()).filter(|n| *n != 0),
             address: format!("/settings/notifications/{webhook}/deliveries"),
         }
     }

@@ -140,7 +140,7 @@ pub(super) async fn show(visit: Visit, id: web::Path<String>) -> Result<HttpResp
     let accounting = visit
         .site
         .store
-        .accounting(webhook.id.clone())
+        .delivery_totals(webhook.id.clone())
         .await?
         .unwrap_or_default();
     let now = visit.site.clock.now();

@@ -17,7 +17,7 @@ use crate::domain::delivery::State;
 use crate::domain::event::EventType;
 use crate::domain::explanation::{TestHint, advice, seconds, status_words};
 use crate::domain::id::{DeliveryId, WebhookId};
-use crate::store::{DeliveryDetail, DeliveryRecord, LoggedAttempt, RedeliverError};
+use crate::store::{DeliveryDetail, DeliverySummary, LoggedAttempt, RedeliverError};
 
 /// How much of a body that is no text is shown, in bytes.
 const HEX_SHOWN: usize = 512;
@@ -171,7 +171,7 @@ pub(super) async fn redeliver(
 }
 
 /// `at_most`: how many attempts its webhook's retries allow; `held`: its endpoint asked for time.
-fn what_comes_next(record: &DeliveryRecord, at_most: usize, held: bool, now: Timestamp) -> Next {
+fn what_comes_next(record: &DeliverySummary, at_most: usize, held: bool, now: Timestamp) -> Next {
     let ended = record
         .attempts
         .last()

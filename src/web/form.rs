@@ -189,7 +189,7 @@ pub(super) async fn send(
     };
     let sender = Sender::of(&visit.site, &visit.request);
     let refusal = match visit.site.take_feedback(sent, sender).await {
-        Ok(_) | Err(Refusal::KeySpent) => {
+        Ok(_) | Err(Refusal::IdempotentFeedbackDeleted) => {
             return Ok(visit.redirect(&format!("/f/{}?sent", project.slug)));
         }
         Err(Refusal::Store(error)) => return Err(error.into()),

@@ -12,20 +12,20 @@ use super::session;
 use super::visit::Visit;
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::server::tokens;
-use crate::store::{AccountLink, AccountStoreError, LinkPurpose};
+use crate::store::{AccountStoreError, LinkPurpose, OneTimeLink};
 
 #[derive(Template)]
 #[template(path = "invitation.html")]
 struct LinkPage {
     frame: Frame,
-    link: AccountLink,
+    link: OneTimeLink,
     token: String,
     problem: Option<String>,
     password_min: usize,
 }
 
 impl LinkPage {
-    fn new(visit: &Visit, link: AccountLink, token: &str, problem: Option<String>) -> Self {
+    fn new(visit: &Visit, link: OneTimeLink, token: &str, problem: Option<String>) -> Self {
         let title = if link.user.is_some() {
             "New password"
         } else {
@@ -121,11 +121,9 @@ async fn in_force(
     visit: &Visit,
     purpose: LinkPurpose,
     token: &str,
-) -> Result<AccountLink, PageError> {
+) -> Result<OneTimeLink, PageError> {
     let now = visit.site.clock.now();
     let store = &visit.site.store;
-    let link = store
-        .account_link(purpose, tokens::hash(token), now)
-        .await?;
+    let link = store.valid_link(purpose, tokens::hash(token), now).await?;
     link.ok_or(PageError::HandedLinkVoid)
 }

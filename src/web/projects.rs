@@ -16,7 +16,7 @@ use super::widget_use::{WidgetUse, WidgetUseOf};
 use crate::domain::id::ProjectId;
 use crate::domain::invalid::{Checks, Invalid};
 use crate::domain::project::{self, Project, ProjectStatus};
-use crate::store::{CreateProjectError, ProjectChange};
+use crate::store::{CreateProjectError, ProjectPatch};
 
 const ADDRESS: &str = "/settings/projects";
 
@@ -217,7 +217,7 @@ pub(super) async fn edit(visit: Visit, id: Id, fields: Fields) -> Result<HttpRes
         .map(str::trim)
         .filter(|line| !line.is_empty());
     let mut checks = Checks::default();
-    let change = ProjectChange {
+    let change = ProjectPatch {
         name: checks.take("name", project::name(name)),
         allowed_origins: checks.take(
             "origins",
@@ -233,7 +233,7 @@ pub(super) async fn edit(visit: Visit, id: Id, fields: Fields) -> Result<HttpRes
         };
         return refuse(&visit, refused, invalid).await;
     }
-    change_project(&visit, &id, change).await?;
+    update_project(&visit, &id, change).await?;
     visit.say("Saved.");
     Ok(open(&visit, &id))
 }
@@ -250,11 +250,11 @@ pub(super) async fn set_status(
         "PAUSED" => ProjectStatus::Paused,
         _ => return Err(PageError::BrokenForm),
     };
-    let change = ProjectChange {
+    let change = ProjectPatch {
         status: Some(status),
-        ..ProjectChange::default()
+        ..ProjectPatch::default()
     };
-    let project = change_project(&visit, &id, change).await?;
+    let project = update_project(&visit, &id, change).await?;
     visit.say(match status {
         ProjectStatus::Active => format!("“{}” takes feedback again.", project.name),
         ProjectStatus::Paused => format!("“{}” is paused and takes no feedback.", project.name),
@@ -298,15 +298,15 @@ async fn find(visit: &Visit, id: Id) -> Result<Project, PageError> {
     found.ok_or(PageError::Gone)
 }
 
-async fn change_project(
+async fn update_project(
     visit: &Visit,
     id: &ProjectId,
-    change: ProjectChange,
+    change: ProjectPatch,
 ) -> Result<Project, PageError> {
     let changed = visit
         .site
         .store
-        .change_project(id.to_string(), change)
+        .update_project(id.to_string(), change)
         .await?;
     changed.ok_or(PageError::Gone)
 }

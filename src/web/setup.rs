@@ -88,7 +88,7 @@ pub(super) async fn set_up(visit: Visit, fields: Fields) -> Result<HttpResponse,
 }
 
 /// The demo's link: signs in the browser of this machine, once.
-pub(super) async fn sign_in_by_link(visit: Visit) -> Result<HttpResponse, PageError> {
+pub(super) async fn sign_in_with_link(visit: Visit) -> Result<HttpResponse, PageError> {
     let forwarded = visit.request.headers().contains_key("x-forwarded-for");
     let here = visit
         .request
@@ -97,13 +97,13 @@ pub(super) async fn sign_in_by_link(visit: Visit) -> Result<HttpResponse, PageEr
         && !forwarded;
     let token = visit.query("token").unwrap_or_default();
     if !here {
-        return Err(PageError::LinkVoid);
+        return Err(PageError::InvalidLink);
     }
     let (cookie, new) = session::new(&visit);
     match visit
         .site
         .store
-        .sign_in_by_link(tokens::hash(token), new)
+        .sign_in_with_link(tokens::hash(token), new)
         .await
     {
         Ok(()) => {
@@ -112,11 +112,11 @@ pub(super) async fn sign_in_by_link(visit: Visit) -> Result<HttpResponse, PageEr
             Ok(response)
         }
         // Pressed again in the same browser, it does no harm.
-        Err(AccountStoreError::LinkVoid) if visit.session().is_some() => {
+        Err(AccountStoreError::InvalidLink) if visit.session().is_some() => {
             Ok(visit.redirect("/feedback"))
         }
         Err(AccountStoreError::Store(error)) => Err(error.into()),
-        Err(_) => Err(PageError::LinkVoid),
+        Err(_) => Err(PageError::InvalidLink),
     }
 }
 
@@ -125,7 +125,7 @@ async fn in_force(visit: &Visit, token: &str) -> Result<(), PageError> {
     let good = visit
         .site
         .store
-        .link_in_force(LinkPurpose::Setup, tokens::hash(token), now)
+        .is_link_valid(LinkPurpose::Setup, tokens::hash(token), now)
         .await?;
     // Users can also have been made on the command line since the address was shown.
     if good && !visit.site.store.has_users().await? {

@@ -1,6 +1,6 @@
 //! What changed, told after each commit: for pages that are kept up to date while somebody looks at them.
 //!
-//! A job says `write.changed(Change::Feedback)`, as it says `write.wake_deliveries()`; when it is on the disk, whoever
+//! A job says `write.changed(ChangeKind::Feedback)`, as it says `write.notify_deliveries()`; when it is on the disk, whoever
 //! is subscribed is woken. Nothing is queued: each change has the number of its last time, and who is woken asks what
 //! came after the number that they have seen. So many changes are one, and nobody can fall behind.
 
@@ -14,7 +14,7 @@ use crate::domain::id::WebhookId;
 
 /// Something that a page may show has changed. It says what to look at again, not what is there now.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Change {
+pub enum ChangeKind {
     /// A feedback came, changed or went, or what is shown with it.
     Feedback,
     /// A webhook's deliveries, or how it stands.
@@ -25,47 +25,47 @@ pub enum Change {
 
 /// The numbers of the last changes. Clones share them.
 #[derive(Clone)]
-pub struct Changes(Arc<Inner>);
+pub struct ChangeFeed(Arc<Inner>);
 
 struct Inner {
     /// The number before the first change of this run. It comes from the clock, so that a number from an earlier run is
     /// known as such.
     start: u64,
-    last: Mutex<HashMap<Change, u64>>,
-    newest: watch::Sender<u64>,
+    last: Mutex<HashMap<ChangeKind, u64>>,
+    latest: watch::Sender<u64>,
 }
 
-impl Changes {
+impl ChangeFeed {
     pub(in crate::store) fn new(now: Timestamp) -> Self {
         let start = u64::try_from(now.millis()).unwrap_or(0) * 1000;
         Self(Arc::new(Inner {
             start,
             last: Mutex::default(),
-            newest: watch::Sender::new(start),
+            latest: watch::Sender::new(start),
         }))
     }
 
-    fn last(&self) -> MutexGuard<'_, HashMap<Change, u64>> {
+    fn last(&self) -> MutexGuard<'_, HashMap<ChangeKind, u64>> {
         self.0.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The number of the newest change. To be asked before what is shown is read: then nothing is missed between.
-    pub fn newest(&self) -> u64 {
-        *self.0.newest.borrow()
+    pub fn latest(&self) -> u64 {
+        *self.0.latest.borrow()
     }
 
     /// Is woken with each change.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
-        self.0.newest.subscribe()
+        self.0.latest.subscribe()
     }
 
     /// Whether `number` is of this run; of changes after any other one nothing is known.
-    pub fn knows(&self, number: u64) -> bool {
-        (self.0.start..=self.newest()).contains(&number)
+    pub fn is_current_run(&self, number: u64) -> bool {
+        (self.0.start..=self.latest()).contains(&number)
     }
 
     /// Which of the `wanted` changes came after `number`.
-    pub fn after(&self, number: u64, wanted: impl Fn(&Change) -> bool) -> BTreeSet<Change> {
+    pub fn since(&self, number: u64, wanted: impl Fn(&ChangeKind) -> bool) -> BTreeSet<ChangeKind> {
         let last = self.last();
         let newer = last
             .iter()
@@ -74,17 +74,17 @@ impl Changes {
     }
 
     /// Tells of a commit.
-    pub(in crate::store) fn tell(&self, changed: BTreeSet<Change>) {
+    pub(in crate::store) fn publish(&self, changed: BTreeSet<ChangeKind>) {
         if changed.is_empty() {
             return;
         }
         let mut last = self.last();
-        let number = self.newest() + 1;
+        let number = self.latest() + 1;
         for change in changed {
             last.insert(change, number);
         }
         // Within the lock: who is woken by the number finds it at its changes.
-        self.0.newest.send_replace(number);
+        self.0.latest.send_replace(number);
     }
 }
 
@@ -94,29 +94,31 @@ mod tests {
 
     #[test]
     fn what_came_after_a_number_is_told_and_a_number_of_another_run_is_known_as_such() {
-        let changes = Changes::new(Timestamp::from_millis(1_000));
-        let webhook = Change::Deliveries(WebhookId::new("wh_1"));
+        let changes = ChangeFeed::new(Timestamp::from_millis(1_000));
+        let webhook = ChangeKind::Deliveries(WebhookId::new("wh_1"));
         let mut woken = changes.subscribe();
-        let before = changes.newest();
-        changes.tell(BTreeSet::from([Change::Feedback, webhook.clone()]));
+        let before = changes.latest();
+        changes.publish(BTreeSet::from([ChangeKind::Feedback, webhook.clone()]));
         assert!(woken.has_changed().unwrap());
         let between = *woken.borrow_and_update();
-        changes.tell(BTreeSet::from([webhook.clone()]));
-        changes.tell(BTreeSet::new());
-        let all = |number| changes.after(number, |_| true);
+        changes.publish(BTreeSet::from([webhook.clone()]));
+        changes.publish(BTreeSet::new());
+        let all = |number| changes.since(number, |_| true);
         assert_eq!(
             all(before),
-            BTreeSet::from([Change::Feedback, webhook.clone()])
+            BTreeSet::from([ChangeKind::Feedback, webhook.clone()])
         );
         assert_eq!(all(between), BTreeSet::from([webhook]));
-        assert!(all(changes.newest()).is_empty());
+        assert!(all(changes.latest()).is_empty());
         assert!(
             changes
-                .after(before, |change| *change == Change::Sessions)
+                .since(before, |change| *change == ChangeKind::Sessions)
                 .is_empty()
         );
 
-        assert!(changes.knows(before) && changes.knows(changes.newest()));
-        assert!(!changes.knows(before - 1) && !changes.knows(changes.newest() + 1));
+        assert!(changes.is_current_run(before) && changes.is_current_run(changes.latest()));
+        assert!(
+            !changes.is_current_run(before - 1) && !changes.is_current_run(changes.latest() + 1)
+        );
     }
 }

@@ -8,33 +8,35 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::open::{OpenError, VERSION};
+use super::SCHEMA_VERSION;
+use super::error::OpenError;
 
 /// How long a start waits for the look through the database. What is larger than can be read in that time is served
 /// meanwhile, and looked through to its end beside it.
-const LOOK: Duration = Duration::from_millis(40);
+const QUICK_CHECK_TIMEOUT: Duration = Duration::from_millis(40);
 
 /// Looks through the pages for damage, and writes one of them.
-pub(in crate::store) fn prove(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let verdict = look_through(connection, path).map_err(|error| explain(error, path))?;
+pub(in crate::store) fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let verdict =
+        quick_check_with_timeout(connection, path).map_err(|error| open_error(error, path))?;
     if let Some(what) = verdict {
-        return Err(OpenError::Damaged {
+        return Err(OpenError::Corrupt {
             path: path.to_owned(),
             what,
         });
     }
-    write_something(connection).or_else(|error| match error.sqlite_error_code() {
+    check_writable(connection).or_else(|error| match error.sqlite_error_code() {
         // A full disk may pass while it runs: until then there is much to read, and each write is refused in words.
         Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
             tracing::error!(%error, "the database cannot be written at the moment");
             Ok(())
         }
-        _ => Err(explain(error, path)),
+        _ => Err(open_error(error, path)),
     })
 }
 
 /// What a fault of SQLite means to who starts the program.
-pub(in crate::store) fn explain(error: rusqlite::Error, path: &Path) -> OpenError {
+pub(in crate::store) fn open_error(error: rusqlite::Error, path: &Path) -> OpenError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
@@ -48,11 +50,14 @@ pub(in crate::store) fn explain(error: rusqlite::Error, path: &Path) -> OpenErro
 }
 
 /// What is wrong, if anything is found in time.
-fn look_through(connection: &Connection, path: &Path) -> rusqlite::Result<Option<String>> {
+fn quick_check_with_timeout(
+    connection: &Connection,
+    path: &Path,
+) -> rusqlite::Result<Option<String>> {
     let interrupt = connection.get_interrupt_handle();
     let (done, ended) = mpsc::channel::<()>();
     let timer = std::thread::spawn(move || {
-        if ended.recv_timeout(LOOK) == Err(mpsc::RecvTimeoutError::Timeout) {
+        if ended.recv_timeout(QUICK_CHECK_TIMEOUT) == Err(mpsc::RecvTimeoutError::Timeout) {
             interrupt.interrupt();
         }
     });
@@ -63,7 +68,7 @@ fn look_through(connection: &Connection, path: &Path) -> rusqlite::Result<Option
     match verdict {
         Ok(verdict) => Ok((verdict != "ok").then_some(verdict)),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
-            look_on(path.to_owned());
+            check_in_background(path.to_owned());
             Ok(None)
         }
         Err(error) => Err(error),
@@ -75,7 +80,7 @@ fn quick_check(connection: &Connection) -> rusqlite::Result<String> {
 }
 
 /// Looks through all of it on a thread of its own, which ends with the process; damage is told in the log.
-fn look_on(path: PathBuf) {
+fn check_in_background(path: PathBuf) {
     let look = move || {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         let verdict = Connection::open_with_flags(&path, flags).and_then(|c| quick_check(&c));
@@ -93,6 +98,6 @@ fn look_on(path: PathBuf) {
 }
 
 /// Writes the version that stands there already: a change of a page, and of nothing else.
-fn write_something(connection: &Connection) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "user_version", VERSION)
+fn check_writable(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "user_version", SCHEMA_VERSION)
 }

@@ -7,72 +7,14 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite_migration::{M, Migrations};
 
-use super::integrity_check;
-use super::wal::LOG_BYTES;
+use super::error::OpenError;
+use super::{BUSY_TIMEOUT, MIGRATIONS, SCHEMA_VERSION, WAL_BYTES_MAX, integrity_check};
 use crate::store::search;
-
-/// One entry a version; the number of those applied is `PRAGMA user_version`.
-const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("../schema/001_first.sql"))];
-
-/// The version of the schema that this program works with.
-pub const VERSION: u32 = MIGRATIONS.len() as u32;
-
-/// How long a writer waits for another process that writes.
-pub(in crate::store) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("--data-dir: cannot make or use {path}: {source}; {mend}", path = .path.display(), mend = mend(.source))]
-    Directory {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("--data-dir: {path} was written by a newer version of Miniback (its version is {found}, this program knows {VERSION}); run that version, or restore the copy made before its migration", path = .path.display())]
-    Newer { path: PathBuf, found: u32 },
-    #[error("--data-dir: {path} is not a database of Miniback, or is damaged; {RESTORE}", path = .path.display())]
-    NotADatabase { path: PathBuf },
-    #[error("--data-dir: {path} is damaged ({what}); {RESTORE}", path = .path.display())]
-    Damaged { path: PathBuf, what: String },
-    #[error("--data-dir: {path} or a file beside it cannot be written; make them writable for the user that runs Miniback, or give another directory", path = .path.display())]
-    ReadOnly { path: PathBuf },
-    #[error(
-        "another miniback serves this data directory already ({holder}); stop it first, or give another --data-dir"
-    )]
-    Held { holder: String },
-    #[error("{path} is of version {found} and must be migrated to {VERSION}, but a running miniback holds it; stop that one first", path = .path.display())]
-    OlderAndHeld { path: PathBuf, found: u32 },
-    #[error("the database cannot be opened: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-    #[error("the database could not be migrated: {0}")]
-    Migration(#[from] rusqlite_migration::Error),
-    #[error("the database could not be copied to {path} before its migration: {source}", path = .path.display())]
-    Copy {
-        path: PathBuf,
-        source: rusqlite::Error,
-    },
-    #[error("the database cannot be read: {0}")]
-    Unreadable(String),
-}
-
-/// What to do about a database that is damaged.
-const RESTORE: &str = "move it away with miniback.db-wal and miniback.db-shm, put a copy that `miniback backup` made in its place, and start again";
-
-/// What to do about a directory or file that cannot be used.
-fn mend(source: &std::io::Error) -> &'static str {
-    match source.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            "make it writable for the user that runs Miniback, or give another one"
-        }
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room there, or give another one",
-        _ => "create it, or give another one",
-    }
-}
 
 /// `PRAGMA application_id` of our databases, "mbck": another program's file is not taken for one.
 const APPLICATION_ID: u32 = u32::from_be_bytes(*b"mbck");
@@ -87,7 +29,7 @@ pub fn database_path(dir: &Path) -> PathBuf {
 }
 
 /// Makes the data directory (mode 0700) where it is missing.
-pub fn make_directory(dir: &Path) -> Result<(), OpenError> {
+pub fn create_directory(dir: &Path) -> Result<(), OpenError> {
     let fail = |source| OpenError::Directory {
         path: dir.to_owned(),
         source,
@@ -140,7 +82,7 @@ pub fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
 /// if nobody serves it, and is not looked through for damage.
 pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, OpenError> {
     let path = database_path(dir);
-    if let Some(found) = version_in_header(&path)?.filter(|found| *found > VERSION) {
+    if let Some(found) = version_in_header(&path)?.filter(|found| *found > SCHEMA_VERSION) {
         return Err(OpenError::Newer { path, found });
     }
     let fail = |source| OpenError::Directory {
@@ -153,10 +95,11 @@ pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, Open
         .mode(0o600)
         .open(&path)
         .map_err(fail)?;
-    let mut connection = prepare(&path).map_err(|error| integrity_check::explain(error, &path))?;
+    let mut connection =
+        prepare(&path).map_err(|error| integrity_check::open_error(error, &path))?;
     migrate(&mut connection, dir, MIGRATIONS, lock)?;
     if lock.is_some() {
-        integrity_check::prove(&connection, &path)?;
+        integrity_check::check(&connection, &path)?;
     }
     Ok(connection)
 }
@@ -174,7 +117,7 @@ fn prepare(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
+    connection.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
     // What a changed or removed row leaves behind in its page is overwritten; whole pages are when somebody's words are
     // erased, as that is more to write.
     connection.pragma_update(None, "secure_delete", "FAST")?;
@@ -203,7 +146,7 @@ fn migrate(
     }
     let _lock = match lock_held {
         Some(_) => None,
-        None => Some(lock(dir).map_err(|_| OpenError::OlderAndHeld {
+        None => Some(lock(dir).map_err(|_| OpenError::MigrationBlocked {
             path: path.clone(),
             found,
         })?),
@@ -316,7 +259,7 @@ mod tests {
         let version: u32 = connection
             .query_row("PRAGMA user_version", [], |row| row.get(0))
             .unwrap();
-        assert_eq!(version, VERSION);
+        assert_eq!(version, SCHEMA_VERSION);
         let mode = std::fs::metadata(database_path(dir.path()))
             .unwrap()
             .permissions()
@@ -335,10 +278,11 @@ mod tests {
             .query_row("SELECT colour FROM projects", [], |row| row.get(0))
             .unwrap();
         assert_eq!(colour, "blue");
-        let copy = dir
-            .path()
-            .join(format!("miniback.db.v{VERSION}-before-v{}", VERSION + 1));
-        assert_eq!(version_in_header(&copy).unwrap(), Some(VERSION));
+        let copy = dir.path().join(format!(
+            "miniback.db.v{SCHEMA_VERSION}-before-v{}",
+            SCHEMA_VERSION + 1
+        ));
+        assert_eq!(version_in_header(&copy).unwrap(), Some(SCHEMA_VERSION));
         assert_eq!(projects(&Connection::open(&copy).unwrap()), ["A"]);
         assert_eq!(
             std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777,
@@ -352,7 +296,7 @@ mod tests {
         let mut connection = open(dir.path(), None).unwrap();
         let _server = lock(dir.path()).unwrap();
         let refused = migrate(&mut connection, dir.path(), &next_migrations(), None);
-        assert!(matches!(refused, Err(OpenError::OlderAndHeld { .. })));
+        assert!(matches!(refused, Err(OpenError::MigrationBlocked { .. })));
     }
 
     #[test]
@@ -361,12 +305,12 @@ mod tests {
         let path = database_path(dir.path());
         let connection = open(dir.path(), None).unwrap();
         connection
-            .pragma_update(None, "user_version", VERSION + 1)
+            .pragma_update(None, "user_version", SCHEMA_VERSION + 1)
             .unwrap();
         connection.close().unwrap();
         let before = std::fs::read(&path).unwrap();
         assert!(
-            matches!(open(dir.path(), None), Err(OpenError::Newer { found, .. }) if found == VERSION + 1)
+            matches!(open(dir.path(), None), Err(OpenError::Newer { found, .. }) if found == SCHEMA_VERSION + 1)
         );
         assert_eq!(std::fs::read(&path).unwrap(), before);
         let foreign = dir.path().join("foreign.db");

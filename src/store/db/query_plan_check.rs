@@ -9,25 +9,25 @@ use std::sync::{Mutex, PoisonError};
 use rusqlite::Connection;
 
 /// Tables that grow with what people and endpoints do. All others have a row for each thing that somebody set up.
-const GROWING: [&str; 6] = [
+const GROWING_TABLES: [&str; 6] = [
     "feedback",
-    "feedback_history",
+    "feedback_status_history",
     "events",
     "deliveries",
     "attempts",
-    "idempotency",
+    "idempotency_keys",
 ];
 /// Statements that are to look at many rows, or sort some, begin with this and a reason.
-const KNOWN_TO: &str = "/* may ";
+const EXEMPT_PREFIX: &str = "/* may ";
 
-static KNOWN: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+static CHECKED: Mutex<Option<HashSet<String>>> = Mutex::new(None);
 
 /// Looks at the plan of a statement that is about to be run.
 pub(in crate::store) fn check(connection: &Connection, statement: &str) {
     {
-        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = CHECKED.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.get_or_insert_default();
-        if statement.starts_with(KNOWN_TO) || !known.insert(statement.to_owned()) {
+        if statement.starts_with(EXEMPT_PREFIX) || !known.insert(statement.to_owned()) {
             return;
         }
     }
@@ -35,7 +35,7 @@ pub(in crate::store) fn check(connection: &Connection, statement: &str) {
     let Ok(steps) = steps(connection, statement) else {
         return;
     };
-    if let Some(step) = what_is_wrong(&steps) {
+    if let Some(step) = find_problem(&steps) {
         panic!("“{step}” in the plan of: {statement}\n{steps:#?}");
     }
 }
@@ -49,11 +49,11 @@ fn steps(connection: &Connection, statement: &str) -> rusqlite::Result<Vec<Strin
         .collect()
 }
 
-fn what_is_wrong(steps: &[String]) -> Option<&String> {
+fn find_problem(steps: &[String]) -> Option<&String> {
     let table = |step: &String, how: &str| {
         let rest = step.strip_prefix(how)?;
         let table = rest.split(' ').next()?;
-        GROWING.contains(&table).then_some(())
+        GROWING_TABLES.contains(&table).then_some(())
     };
     // By an index alone it is no better: a row each.
     let scan = steps.iter().find(|step| table(step, "SCAN ").is_some());
@@ -92,7 +92,7 @@ mod tests {
         ] {
             let steps = steps(&connection, statement).unwrap();
             assert_eq!(
-                what_is_wrong(&steps).is_some(),
+                find_problem(&steps).is_some(),
                 wrong,
                 "{statement}: {steps:?}"
             );

@@ -17,7 +17,7 @@ use super::sql;
 /// How many short reads run at once.
 const CONNECTIONS: u32 = 4;
 /// How many searches and long lists run at once: they must not keep a sign-in or the delivery loop waiting.
-const LONG_CONNECTIONS: u32 = 2;
+const SLOW_CONNECTIONS: u32 = 2;
 
 #[derive(Clone)]
 pub(in crate::store) struct Reader {
@@ -29,7 +29,7 @@ impl Reader {
     pub(in crate::store) fn open(path: &Path) -> Result<Self, StoreError> {
         Ok(Self {
             short: pool(path, CONNECTIONS)?,
-            long: pool(path, LONG_CONNECTIONS)?,
+            long: pool(path, SLOW_CONNECTIONS)?,
         })
     }
 
@@ -45,7 +45,7 @@ impl Reader {
 
     /// Runs `work` on this thread, where a connection is free: for a row or two by their key, which take less time than
     /// the way to another thread and back.
-    pub(in crate::store) async fn read_here<T, E, F>(&self, work: F) -> Result<T, E>
+    pub(in crate::store) async fn read_inline<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -58,7 +58,7 @@ impl Reader {
     }
 
     /// The same for what may take long: a search, a list over many rows.
-    pub(in crate::store) async fn read_long<T, E, F>(&self, work: F) -> Result<T, E>
+    pub(in crate::store) async fn read_slow<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -91,10 +91,10 @@ fn in_transaction<T, E: From<StoreError>>(
     impl Drop for Ends<'_> {
         fn drop(&mut self) {
             // What is read needs no commit; where even this fails, the next `BEGIN` says so.
-            let _ = sql::run(self.0, "ROLLBACK", []);
+            let _ = sql::execute(self.0, "ROLLBACK", []);
         }
     }
-    sql::run(connection, "BEGIN", [])?;
+    sql::execute(connection, "BEGIN", [])?;
     let _ends = Ends(connection);
     work(connection)
 }

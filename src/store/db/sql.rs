@@ -54,7 +54,7 @@ pub(in crate::store) fn all<T>(
 
 /// A value as it is kept in a JSON column.
 pub(in crate::store) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Unreadable(error.to_string()))
+    serde_json::to_string(value).map_err(|error| StoreError::InvalidValue(error.to_string()))
 }
 
 /// A value of a JSON column, for use inside a row's reader.
@@ -63,7 +63,7 @@ pub(in crate::store) fn from_json<T: DeserializeOwned>(
     column: &str,
 ) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|error| unreadable(column, error))
+    serde_json::from_str(&text).map_err(|error| conversion_error(column, error))
 }
 
 /// A column that holds the name of something in the domain, for use inside a row's reader.
@@ -73,20 +73,20 @@ pub(in crate::store) fn named<T>(
     parse: impl FnOnce(&str) -> Option<T>,
 ) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
-    parse(&text).ok_or_else(|| unreadable(column, format!("unknown value “{text}”")))
+    parse(&text).ok_or_else(|| conversion_error(column, format!("unknown value “{text}”")))
 }
 
-pub(in crate::store) fn unreadable(column: &str, error: impl ToString) -> rusqlite::Error {
+pub(in crate::store) fn conversion_error(column: &str, error: impl ToString) -> rusqlite::Error {
     let text = format!("{column}: {}", error.to_string());
     rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, text.into())
 }
 
 /// The greatest ULID among all ids: the sequence goes on after it, also when the clock was set back meanwhile.
-pub(in crate::store) fn greatest_ulid(connection: &Connection) -> rusqlite::Result<Option<Ulid>> {
+pub(in crate::store) fn max_ulid(connection: &Connection) -> rusqlite::Result<Option<Ulid>> {
     let mut greatest = None;
     for table in [
         "users",
-        "tokens",
+        "api_tokens",
         "projects",
         "feedback",
         "webhooks",

@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use super::{ADDRESS, ids, is_id};
 use crate::domain::feedback::{Actor, Status};
 use crate::domain::id::FeedbackId;
-use crate::store::{StatusChange, StatusChanged};
+use crate::store::{AppliedStatusChange, StatusChange};
 use crate::web::failure::PageError;
 use crate::web::fields::Fields;
 use crate::web::flash::{Message, Undo};
@@ -44,7 +44,7 @@ fn status(fields: &Fields) -> Result<Status, PageError> {
 }
 
 /// `Marked as reviewed.`, with "Undo"; nothing where nothing was changed.
-fn say_changed(visit: &Visit, fields: &Fields, changed: &[StatusChanged]) {
+fn say_changed(visit: &Visit, fields: &Fields, changed: &[AppliedStatusChange]) {
     let (Some(first), count) = (changed.first(), changed.len()) else {
         return;
     };
@@ -53,8 +53,8 @@ fn say_changed(visit: &Visit, fields: &Fields, changed: &[StatusChanged]) {
         1 => format!("Marked as {status}."),
         _ => format!("{count} marked as {status}."),
     };
-    let written = |change: &StatusChanged| {
-        let StatusChanged {
+    let written = |change: &AppliedStatusChange| {
+        let AppliedStatusChange {
             id,
             previous,
             status,
@@ -162,7 +162,7 @@ pub(in crate::web) async fn delete(
     fields: Fields,
 ) -> Result<HttpResponse, PageError> {
     let ids = ids(fields.all("id"));
-    let deleted = visit.site.store.delete_feedbacks(ids).await?;
+    let deleted = visit.site.store.delete_feedback_items(ids).await?;
     visit.say(match deleted {
         0 => "It was deleted already.".to_owned(),
         1 => "Deleted.".to_owned(),

@@ -7,7 +7,7 @@ use super::{ADDRESS, Asked};
 use crate::domain::account::Role;
 use crate::domain::feedback::{Feedback, Status};
 use crate::domain::search::Search;
-use crate::store::{CausedDelivery, HistoryEntry};
+use crate::store::{FeedbackDelivery, StatusHistoryEntry};
 use crate::web::failure::PageError;
 use crate::web::notifications::view::DeliveryRow;
 use crate::web::page::Frame;
@@ -79,19 +79,19 @@ impl Opened {
         let now = visit.site.clock.now();
         let is_admin = visit.user()?.role == Role::Admin;
         let deliveries = match is_admin {
-            true => Some(store.deliveries_caused_by(feedback.id.clone()).await?),
+            true => Some(store.deliveries_of_feedback(feedback.id.clone()).await?),
             false => None,
         };
         let history = store.history(feedback.id.clone()).await?;
         let at = Time::new(feedback.created_at, now);
-        let entry = |entry: HistoryEntry| HistoryView {
+        let entry = |entry: StatusHistoryEntry| HistoryView {
             previous: entry.previous,
             status: entry.status,
             email: entry.by.email,
             token: entry.by.token,
-            at: Time::new(entry.at, now),
+            at: Time::new(entry.changed_at, now),
         };
-        let caused = |caused: CausedDelivery| CausedView {
+        let caused = |caused: FeedbackDelivery| CausedView {
             row: DeliveryRow::of(
                 &caused.record,
                 visit.site.delivery.attempts_at_most(caused.retries),

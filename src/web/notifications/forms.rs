@@ -13,7 +13,7 @@ use crate::domain::webhook::{
 };
 use crate::random;
 use crate::server::tokens;
-use crate::store::{Idempotency, RotateError, SaveWebhookError};
+use crate::store::{IdempotencyKey, RotateError, SaveWebhookError};
 use crate::web::failure::PageError;
 use crate::web::fields::Fields;
 use crate::web::flash::Draft;
@@ -27,9 +27,9 @@ pub(in crate::web) async fn add(visit: Visit, fields: Fields) -> Result<HttpResp
         Ok(url) => url,
         Err(problem) => return refuse_draft(&visit, &fields, problem).await,
     };
-    let idempotency = Idempotency {
+    let idempotency = IdempotencyKey {
         owner: visit.user()?.id.as_str().to_owned(),
-        call: "add webhook",
+        operation: "add webhook",
         key: fields.get("key").to_owned(),
         request_hash: tokens::hash(fields.get("url")),
     };
@@ -287,7 +287,7 @@ async fn find(visit: &Visit, id: Id) -> Result<Webhook, PageError> {
 }
 
 async fn save(visit: &Visit, id: WebhookId, change: WebhookChange) -> Result<Webhook, PageError> {
-    match visit.site.store.change_webhook(id, change).await {
+    match visit.site.store.update_webhook(id, change).await {
         Ok(webhook) => webhook.ok_or(PageError::Gone),
         Err(SaveWebhookError::Store(error)) => Err(error.into()),
         // A project that was deleted while its box stood on the page.

@@ -135,7 +135,7 @@ async fn page(
         .or_else(|| draft.map(AddForm::of))
         .or_else(|| adding.then(AddForm::new));
     let asked = |name, id: &WebhookId| visit.query(name).is_some_and(|asked| asked == id.as_str());
-    let accounting = store.all_accounting().await?;
+    let accounting = store.all_delivery_totals().await?;
     let mut hooks = Vec::with_capacity(webhooks.len());
     for webhook in webhooks {
         let id = &webhook.id;

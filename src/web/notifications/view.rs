@@ -7,7 +7,7 @@ use crate::domain::event::EventType;
 use crate::domain::explanation::{seconds, status_words};
 use crate::domain::project::Project;
 use crate::domain::webhook::{Retries, Topic, Webhook};
-use crate::store::{Accounting, DeliveryFilter, DeliveryRecord, LoggedAttempt, PageRequest};
+use crate::store::{DeliveryFilter, DeliverySummary, DeliveryTotals, LoggedAttempt, PageRequest};
 use crate::web::accounting::AccountingView;
 use crate::web::failure::PageError;
 use crate::web::once::Once;
@@ -114,7 +114,7 @@ impl HookView {
         visit: &Visit,
         webhook: Webhook,
         projects: &[Project],
-        accounting: Accounting,
+        accounting: DeliveryTotals,
         opened: Opened,
         report: Option<ReportView>,
         refused: Option<&Refused>,
@@ -208,7 +208,7 @@ pub(in crate::web) fn held(webhook: &Webhook, now: Timestamp) -> Option<Time> {
     webhook.enabled.then(|| Time::new(until, now))
 }
 
-fn state_of(webhook: &Webhook, deliveries: &[DeliveryRecord], now: Timestamp) -> StateView {
+fn state_of(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp) -> StateView {
     let state = |kind, icon, text: &str| StateView {
         kind,
         icon,
@@ -310,7 +310,7 @@ impl SecretView {
 }
 
 /// A test that is sent again is one attempt, as ever.
-pub(in crate::web) fn attempts_at_most(delivery: &DeliveryRecord, by_retries: usize) -> usize {
+pub(in crate::web) fn attempts_at_most(delivery: &DeliverySummary, by_retries: usize) -> usize {
     match delivery.event {
         EventType::Test => 1,
         EventType::Topic(_) => by_retries,
@@ -319,7 +319,7 @@ pub(in crate::web) fn attempts_at_most(delivery: &DeliveryRecord, by_retries: us
 
 impl DeliveryRow {
     /// `at_most`: how many attempts its webhook's retries allow.
-    pub(in crate::web) fn of(delivery: &DeliveryRecord, at_most: usize, now: Timestamp) -> Self {
+    pub(in crate::web) fn of(delivery: &DeliverySummary, at_most: usize, now: Timestamp) -> Self {
         let (kind, icon, text) = match delivery.state {
             State::Pending => (
                 "wait",
