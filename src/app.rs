@@ -59,7 +59,7 @@ impl StartError {
             Self::CaFile(_) | Self::AlertSecret(_) | Self::AlertUrl(_) => 2,
             Self::Open(
                 OpenError::Directory { .. }
-                | OpenError::Newer { .. }
+                | OpenError::NewerSchema { .. }
                 | OpenError::NotADatabase { .. }
                 | OpenError::Corrupt { .. }
                 | OpenError::ReadOnly { .. },

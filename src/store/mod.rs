@@ -86,10 +86,10 @@ impl Store {
         let ids = IdSequence::after(sql::max_ulid(&connection)?);
         let wakes = writer::CommitNotifiers::new(clock.now());
         let reader = reader::Reader::open(&database_path(dir))
-            .map_err(|e| OpenError::Unreadable(e.to_string()))?;
+            .map_err(|e| OpenError::Connections(e.to_string()))?;
         let log = lock.map(|_| wal::Wal::of(&database_path(dir)));
         let writer = writer::Writer::start(connection, ids, clock, wakes.clone(), log)
-            .map_err(|e| OpenError::Unreadable(e.to_string()))?;
+            .map_err(|e| OpenError::Connections(e.to_string()))?;
         Ok(Self {
             writer,
             reader,

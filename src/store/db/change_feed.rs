@@ -1,8 +1,9 @@
-//! What changed, told after each commit: for pages that are kept up to date while somebody looks at them.
+//! The kinds of data that changed, published after each commit, for live updates of pages.
 //!
-//! A job says `write.changed(ChangeKind::Feedback)`, as it says `write.notify_deliveries()`; when it is on the disk, whoever
-//! is subscribed is woken. Nothing is queued: each change has the number of its last time, and who is woken asks what
-//! came after the number that they have seen. So many changes are one, and nobody can fall behind.
+//! A job calls `write.publish_change(ChangeKind::Feedback)`; after the commit, subscribers are
+//! notified. Nothing is queued. Each kind of change stores the sequence number of its last
+//! occurrence; subscribers ask for changes since a number. Repeated changes collapse into one, so a
+//! slow subscriber can't fall behind.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,24 +13,24 @@ use tokio::sync::watch;
 use crate::clock::Timestamp;
 use crate::domain::id::WebhookId;
 
-/// Something that a page may show has changed. It says what to look at again, not what is there now.
+/// A kind of data that changed. It says what to read again and doesn't contain the new data.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChangeKind {
-    /// A feedback came, changed or went, or what is shown with it.
+    /// Feedback was created, changed, or deleted, or data shown with it changed.
     Feedback,
-    /// A webhook's deliveries, or how it stands.
+    /// A webhook's deliveries, settings, or health changed.
     Deliveries(WebhookId),
-    /// Sessions ended: who holds one looks whether it was theirs.
+    /// Sessions ended. Each open page checks its own session.
     Sessions,
 }
 
-/// The numbers of the last changes. Clones share them.
+/// The sequence numbers of the latest changes. Clones share their state.
 #[derive(Clone)]
 pub struct ChangeFeed(Arc<Inner>);
 
 struct Inner {
-    /// The number before the first change of this run. It comes from the clock, so that a number from an earlier run is
-    /// known as such.
+    /// The number before the first change of this run. It is derived from the clock, so that numbers
+    /// of earlier runs are lower.
     start: u64,
     last: Mutex<HashMap<ChangeKind, u64>>,
     latest: watch::Sender<u64>,
@@ -49,41 +50,43 @@ impl ChangeFeed {
         self.0.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of the newest change. To be asked before what is shown is read: then nothing is missed between.
+    /// Returns the number of the latest change. Read it before the data, so that no change in
+    /// between is missed.
     pub fn latest(&self) -> u64 {
         *self.0.latest.borrow()
     }
 
-    /// Is woken with each change.
+    /// Returns a receiver that is notified of each change.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.0.latest.subscribe()
     }
 
-    /// Whether `number` is of this run; of changes after any other one nothing is known.
+    /// Returns whether `number` belongs to this run. For any other number, the changes since then
+    /// are unknown.
     pub fn is_current_run(&self, number: u64) -> bool {
         (self.0.start..=self.latest()).contains(&number)
     }
 
-    /// Which of the `wanted` changes came after `number`.
-    pub fn since(&self, number: u64, wanted: impl Fn(&ChangeKind) -> bool) -> BTreeSet<ChangeKind> {
+    /// Returns the changes after `number` that `filter` accepts.
+    pub fn since(&self, number: u64, filter: impl Fn(&ChangeKind) -> bool) -> BTreeSet<ChangeKind> {
         let last = self.last();
         let newer = last
             .iter()
-            .filter(|(change, at)| **at > number && wanted(change));
+            .filter(|(change, at)| **at > number && filter(change));
         newer.map(|(change, _)| change.clone()).collect()
     }
 
-    /// Tells of a commit.
-    pub(in crate::store) fn publish(&self, changed: BTreeSet<ChangeKind>) {
-        if changed.is_empty() {
+    /// Publishes the changes of a commit under one number.
+    pub(super) fn publish(&self, changes: BTreeSet<ChangeKind>) {
+        if changes.is_empty() {
             return;
         }
         let mut last = self.last();
         let number = self.latest() + 1;
-        for change in changed {
+        for change in changes {
             last.insert(change, number);
         }
-        // Within the lock: who is woken by the number finds it at its changes.
+        // While the lock is held, so that a notified subscriber finds the changes of this number.
         self.0.latest.send_replace(number);
     }
 }
@@ -93,32 +96,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_came_after_a_number_is_told_and_a_number_of_another_run_is_known_as_such() {
-        let changes = ChangeFeed::new(Timestamp::from_millis(1_000));
+    fn returns_changes_since_a_number() {
+        let feed = ChangeFeed::new(Timestamp::from_millis(1_000));
         let webhook = ChangeKind::Deliveries(WebhookId::new("wh_1"));
-        let mut woken = changes.subscribe();
-        let before = changes.latest();
-        changes.publish(BTreeSet::from([ChangeKind::Feedback, webhook.clone()]));
-        assert!(woken.has_changed().unwrap());
-        let between = *woken.borrow_and_update();
-        changes.publish(BTreeSet::from([webhook.clone()]));
-        changes.publish(BTreeSet::new());
-        let all = |number| changes.since(number, |_| true);
+        let mut subscriber = feed.subscribe();
+        let start = feed.latest();
+        feed.publish(BTreeSet::from([ChangeKind::Feedback, webhook.clone()]));
+        assert!(subscriber.has_changed().unwrap());
+        let first = *subscriber.borrow_and_update();
+        feed.publish(BTreeSet::from([webhook.clone()]));
+        feed.publish(BTreeSet::new());
+        let all_since = |number| feed.since(number, |_| true);
         assert_eq!(
-            all(before),
+            all_since(start),
             BTreeSet::from([ChangeKind::Feedback, webhook.clone()])
         );
-        assert_eq!(all(between), BTreeSet::from([webhook]));
-        assert!(all(changes.latest()).is_empty());
+        assert_eq!(all_since(first), BTreeSet::from([webhook]));
+        assert!(all_since(feed.latest()).is_empty());
         assert!(
-            changes
-                .since(before, |change| *change == ChangeKind::Sessions)
+            feed.since(start, |change| *change == ChangeKind::Sessions)
                 .is_empty()
         );
+    }
 
-        assert!(changes.is_current_run(before) && changes.is_current_run(changes.latest()));
-        assert!(
-            !changes.is_current_run(before - 1) && !changes.is_current_run(changes.latest() + 1)
-        );
+    #[test]
+    fn recognizes_numbers_of_the_current_run() {
+        let feed = ChangeFeed::new(Timestamp::from_millis(1_000));
+        let start = feed.latest();
+        feed.publish(BTreeSet::from([ChangeKind::Feedback]));
+        assert!(feed.is_current_run(start) && feed.is_current_run(feed.latest()));
+        assert!(!feed.is_current_run(start - 1) && !feed.is_current_run(feed.latest() + 1));
     }
 }

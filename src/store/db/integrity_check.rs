@@ -1,6 +1,6 @@
-//! Before a database is served: whether it is whole, and whether it can be written.
+//! Checks at startup that the database is intact and writable.
 //!
-//! Both would come to light later, in the middle of somebody's request; at the start there is a person who can mend it.
+//! At startup, an operator is present to fix problems; later, user requests would fail.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -11,32 +11,33 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::SCHEMA_VERSION;
 use super::error::OpenError;
 
-/// How long a start waits for the look through the database. What is larger than can be read in that time is served
-/// meanwhile, and looked through to its end beside it.
+/// How long startup waits for the check. A larger database is served in the meantime, while the
+/// check continues in the background.
 const QUICK_CHECK_TIMEOUT: Duration = Duration::from_millis(40);
 
-/// Looks through the pages for damage, and writes one of them.
-pub(in crate::store) fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let verdict =
+/// Checks the pages for corruption and rewrites one of them.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let problem =
         quick_check_with_timeout(connection, path).map_err(|error| open_error(error, path))?;
-    if let Some(what) = verdict {
+    if let Some(details) = problem {
         return Err(OpenError::Corrupt {
             path: path.to_owned(),
-            what,
+            details,
         });
     }
     check_writable(connection).or_else(|error| match error.sqlite_error_code() {
-        // A full disk may pass while it runs: until then there is much to read, and each write is refused in words.
+        // A full disk doesn't prevent the start: reading works, writes fail with a clear error, and
+        // the operator can free space while the server runs.
         Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
-            tracing::error!(%error, "the database cannot be written at the moment");
+            tracing::error!(%error, "database is not writable");
             Ok(())
         }
         _ => Err(open_error(error, path)),
     })
 }
 
-/// What a fault of SQLite means to who starts the program.
-pub(in crate::store) fn open_error(error: rusqlite::Error, path: &Path) -> OpenError {
+/// Converts an error of SQLite into one that tells the operator what to do.
+pub(super) fn open_error(error: rusqlite::Error, path: &Path) -> OpenError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
@@ -49,7 +50,7 @@ pub(in crate::store) fn open_error(error: rusqlite::Error, path: &Path) -> OpenE
     }
 }
 
-/// What is wrong, if anything is found in time.
+/// Returns the first problem, if one is found within [`QUICK_CHECK_TIMEOUT`].
 fn quick_check_with_timeout(
     connection: &Connection,
     path: &Path,
@@ -61,12 +62,12 @@ fn quick_check_with_timeout(
             interrupt.interrupt();
         }
     });
-    let verdict = quick_check(connection);
+    let result = quick_check(connection);
     drop(done);
-    // It has ended, or interrupts what has ended, which does nothing.
+    // Wait for the timer, so that a late interrupt can't hit the next statement.
     let _ = timer.join();
-    match verdict {
-        Ok(verdict) => Ok((verdict != "ok").then_some(verdict)),
+    match result {
+        Ok(result) => Ok((result != "ok").then_some(result)),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
             check_in_background(path.to_owned());
             Ok(None)
@@ -79,25 +80,29 @@ fn quick_check(connection: &Connection) -> rusqlite::Result<String> {
     connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
 }
 
-/// Looks through all of it on a thread of its own, which ends with the process; damage is told in the log.
+/// Checks the whole database on a separate thread and logs the result.
 fn check_in_background(path: PathBuf) {
-    let look = move || {
+    let check = move || {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let verdict = Connection::open_with_flags(&path, flags).and_then(|c| quick_check(&c));
-        match verdict {
-            Ok(verdict) if verdict == "ok" => tracing::debug!("the database is whole"),
-            Ok(what) => {
-                tracing::error!(what, "the database is damaged: stop, and restore a backup")
+        let result = Connection::open_with_flags(&path, flags).and_then(|c| quick_check(&c));
+        match result {
+            Ok(result) if result == "ok" => tracing::debug!("database is intact"),
+            Ok(details) => {
+                tracing::error!(
+                    details,
+                    "database is corrupt: stop Miniback and restore a backup"
+                )
             }
-            Err(error) => tracing::error!(%error, "the database could not be looked through"),
+            Err(error) => tracing::error!(%error, "database check failed"),
         }
     };
-    if let Err(error) = std::thread::Builder::new().name("look".into()).spawn(look) {
-        tracing::warn!(%error, "the database is not looked through: there is no thread for it");
+    let thread = std::thread::Builder::new().name("integrity-check".into());
+    if let Err(error) = thread.spawn(check) {
+        tracing::warn!(%error, "database check not started");
     }
 }
 
-/// Writes the version that stands there already: a change of a page, and of nothing else.
+/// Rewrites `user_version` unchanged, which writes one page.
 fn check_writable(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "user_version", SCHEMA_VERSION)
 }

@@ -1,4 +1,4 @@
-//! The database engine: opening, the writer thread, the read pool, and helpers to run statements.
+//! The database engine: opening, the writer thread, the read pools, and helpers to run statements.
 
 pub(super) mod change_feed;
 pub(super) mod counters;
@@ -17,14 +17,14 @@ use std::time::Duration;
 
 use rusqlite_migration::M;
 
-/// One entry a version; the number of those applied is `PRAGMA user_version`.
+/// The schema's migrations. `PRAGMA user_version` is the number of applied migrations.
 const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("../schema/001_first.sql"))];
 
-/// The version of the schema that this program works with.
-pub const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
+/// The schema version that this program works with.
+const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
 
-/// How long a writer waits for another process that writes.
+/// How long a connection waits while another one has locked the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the write-ahead log may become before it is cut.
+/// The WAL is truncated when it exceeds this size.
 const WAL_BYTES_MAX: u64 = 8 * 1024 * 1024;

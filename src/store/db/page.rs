@@ -1,15 +1,15 @@
-//! Pages of lists: newest first, by key. The cursor is the last id of the page before.
+//! Keyset pagination: newest first; the cursor is the last id of the previous page.
 
-/// Which page of a list is asked for.
+/// Which page of a list to read.
 #[derive(Clone, Debug)]
 pub struct PageRequest {
-    /// 1 to 100.
+    /// Maximum number of items, 1 to 100.
     pub limit: usize,
-    /// Only what is older than this id.
+    /// Only items older than this id.
     pub before: Option<String>,
 }
 
-/// Part of a list, and where the next part begins; `None`: this was the last.
+/// One page of a list. `next_cursor` is `None` on the last page.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
     pub items: Vec<T>,
@@ -17,24 +17,25 @@ pub struct Page<T> {
 }
 
 impl PageRequest {
-    /// One more than the limit is read, which tells whether there is more.
+    /// Returns how many rows to read: one more than the limit, to know whether there is a next page.
     pub(in crate::store) fn rows(&self) -> i64 {
         i64::try_from(self.limit)
             .unwrap_or(i64::MAX)
             .saturating_add(1)
     }
 
-    /// What ids are compared with: `~` sorts after every id.
+    /// Returns the upper bound for ids. `~` sorts after every id.
     pub(in crate::store) fn before(&self) -> &str {
         self.before.as_deref().unwrap_or("~")
     }
 
+    /// Builds the page from the rows that were read.
     pub(in crate::store) fn page<T>(&self, mut items: Vec<T>, id: impl Fn(&T) -> &str) -> Page<T> {
-        let more = items.len() > self.limit;
+        let has_more = items.len() > self.limit;
         items.truncate(self.limit);
         let next_cursor = items
             .last()
-            .filter(|_| more)
+            .filter(|_| has_more)
             .map(|last| id(last).to_owned());
         Page { items, next_cursor }
     }

@@ -1,14 +1,14 @@
-//! In debug builds, and so in every test: no statement may look through a table that grows.
+//! Debug builds, and therefore all tests, panic if a statement scans a growing table.
 //!
-//! Whatever is run for the first time is explained by SQLite first (<https://sqlite.org/eqp.html>). A statement that
-//! scans such a table, or sorts what it reads of one, panics; so the tests that drive the program find it.
+//! The plan of each statement is checked before its first run (<https://sqlite.org/eqp.html>). A
+//! statement panics if it scans a growing table or sorts rows of one.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::Connection;
 
-/// Tables that grow with what people and endpoints do. All others have a row for each thing that somebody set up.
+/// Tables that grow with use. All others have one row for each item that a user has set up.
 const GROWING_TABLES: [&str; 6] = [
     "feedback",
     "feedback_status_history",
@@ -17,22 +17,26 @@ const GROWING_TABLES: [&str; 6] = [
     "attempts",
     "idempotency_keys",
 ];
-/// Statements that are to look at many rows, or sort some, begin with this and a reason.
+/// Statements that may scan or sort begin with this text and a reason.
 const EXEMPT_PREFIX: &str = "/* may ";
 
 static CHECKED: Mutex<Option<HashSet<String>>> = Mutex::new(None);
 
-/// Looks at the plan of a statement that is about to be run.
-pub(in crate::store) fn check(connection: &Connection, statement: &str) {
+/// Checks the plan of a statement before its first run.
+///
+/// # Panics
+///
+/// Panics if the statement scans a growing table or sorts its rows.
+pub(super) fn check(connection: &Connection, statement: &str) {
     {
-        let mut known = CHECKED.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = known.get_or_insert_default();
-        if statement.starts_with(EXEMPT_PREFIX) || !known.insert(statement.to_owned()) {
+        let mut checked = CHECKED.lock().unwrap_or_else(PoisonError::into_inner);
+        let checked = checked.get_or_insert_default();
+        if statement.starts_with(EXEMPT_PREFIX) || !checked.insert(statement.to_owned()) {
             return;
         }
     }
-    // Where it cannot even be explained, running it will say why.
-    let Ok(steps) = steps(connection, statement) else {
+    // If EXPLAIN fails, running the statement reports the error.
+    let Ok(steps) = explain(connection, statement) else {
         return;
     };
     if let Some(step) = find_problem(&steps) {
@@ -40,27 +44,32 @@ pub(in crate::store) fn check(connection: &Connection, statement: &str) {
     }
 }
 
-fn steps(connection: &Connection, statement: &str) -> rusqlite::Result<Vec<String>> {
+fn explain(connection: &Connection, statement: &str) -> rusqlite::Result<Vec<String>> {
     let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}"))?;
-    // Values are not asked for: with the planner's stability guarantee no plan depends on them.
+    // No values are bound: with the query planner stability guarantee, plans don't depend on them.
     explain
         .raw_query()
         .mapped(|row| row.get("detail"))
         .collect()
 }
 
+/// Returns the first step that scans a growing table or sorts its rows.
 fn find_problem(steps: &[String]) -> Option<&String> {
-    let table = |step: &String, how: &str| {
-        let rest = step.strip_prefix(how)?;
-        let table = rest.split(' ').next()?;
-        GROWING_TABLES.contains(&table).then_some(())
+    let is_on_growing_table = |step: &String, operation: &str| {
+        step.strip_prefix(operation)
+            .and_then(|rest| rest.split(' ').next())
+            .is_some_and(|table| GROWING_TABLES.contains(&table))
     };
-    // By an index alone it is no better: a row each.
-    let scan = steps.iter().find(|step| table(step, "SCAN ").is_some());
+    // Scanning an index is no better, because it reads one entry for each row.
+    let scan = steps.iter().find(|step| is_on_growing_table(step, "SCAN "));
     let sort = || {
-        let read = steps.iter().any(|step| table(step, "SEARCH ").is_some());
+        let reads_growing_table = steps
+            .iter()
+            .any(|step| is_on_growing_table(step, "SEARCH "));
         steps.iter().find(|step| {
-            read && step.starts_with("USE TEMP B-TREE FOR") && !step.contains("LAST TERM")
+            reads_growing_table
+                && step.starts_with("USE TEMP B-TREE FOR")
+                && !step.contains("LAST TERM")
         })
     };
     scan.or_else(sort)
@@ -70,17 +79,17 @@ fn find_problem(steps: &[String]) -> Option<&String> {
 mod tests {
     use super::*;
 
-    fn plans(schema: &str) -> Connection {
+    fn database(schema: &str) -> Connection {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(schema).unwrap();
         connection
     }
 
     #[test]
-    fn a_scan_of_a_table_that_grows_is_found_and_others_are_not() {
+    fn finds_scans_and_sorts_of_growing_tables_only() {
         let connection =
-            plans("CREATE TABLE events (id TEXT PRIMARY KEY, a); CREATE TABLE users (id TEXT)");
-        for (statement, wrong) in [
+            database("CREATE TABLE events (id TEXT PRIMARY KEY, a); CREATE TABLE users (id TEXT)");
+        for (statement, has_problem) in [
             ("SELECT * FROM events WHERE a = ?1", true),
             ("SELECT id FROM events", true),
             ("UPDATE events SET a = 1", true),
@@ -90,10 +99,10 @@ mod tests {
             ("SELECT * FROM events WHERE id > ?1 ORDER BY a", true),
             ("SELECT * FROM users ORDER BY id", false),
         ] {
-            let steps = steps(&connection, statement).unwrap();
+            let steps = explain(&connection, statement).unwrap();
             assert_eq!(
                 find_problem(&steps).is_some(),
-                wrong,
+                has_problem,
                 "{statement}: {steps:?}"
             );
         }
@@ -101,7 +110,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "in the plan of: SELECT a FROM events")]
-    fn a_statement_that_scans_stops_the_test_that_runs_it() {
-        check(&plans("CREATE TABLE events (a)"), "SELECT a FROM events");
+    fn panics_before_running_a_scan() {
+        check(&database("CREATE TABLE events (a)"), "SELECT a FROM events");
     }
 }

@@ -1,7 +1,7 @@
-//! Reading: a pool of read-only connections, used off the async threads.
+//! Pools of read-only connections, used on blocking threads.
 //!
-//! In WAL mode a reader never blocks the writer. A reader sees one snapshot for as long as its closure runs, so
-//! closures are short: one that stays open keeps the WAL from being folded back.
+//! In WAL mode, a reader never blocks the writer. A read runs in one snapshot, so closures must be
+//! short: an open snapshot keeps the WAL from being reset.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,63 +12,68 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::StoreError;
-use super::sql;
+use super::{BUSY_TIMEOUT, sql};
 
-/// How many short reads run at once.
-const CONNECTIONS: u32 = 4;
-/// How many searches and long lists run at once: they must not keep a sign-in or the delivery loop waiting.
+/// Maximum number of concurrent fast reads.
+const FAST_CONNECTIONS: u32 = 4;
+/// Maximum number of concurrent slow reads, such as searches and long lists. They have their own
+/// pool so that they can't delay a sign-in or the dispatcher.
 const SLOW_CONNECTIONS: u32 = 2;
+/// How long a read waits for a free connection.
+const POOL_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 pub(in crate::store) struct Reader {
-    short: Pool<SqliteConnectionManager>,
-    long: Pool<SqliteConnectionManager>,
+    fast: Pool<SqliteConnectionManager>,
+    slow: Pool<SqliteConnectionManager>,
 }
 
 impl Reader {
     pub(in crate::store) fn open(path: &Path) -> Result<Self, StoreError> {
         Ok(Self {
-            short: pool(path, CONNECTIONS)?,
-            long: pool(path, SLOW_CONNECTIONS)?,
+            fast: pool(path, FAST_CONNECTIONS)?,
+            slow: pool(path, SLOW_CONNECTIONS)?,
         })
     }
 
-    /// Runs `work` on a thread that may block, in one read transaction: all it reads is of one moment.
+    /// Runs `work` in a read transaction on a blocking thread.
     pub(in crate::store) async fn read<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        read_on(self.short.clone(), work).await
+        read_from(self.fast.clone(), work).await
     }
 
-    /// Runs `work` on this thread, where a connection is free: for a row or two by their key, which take less time than
-    /// the way to another thread and back.
+    /// Runs `work` on the current thread if a connection is free.
+    ///
+    /// Only for one or two rows by key, which is faster than switching threads. There is no
+    /// transaction.
     pub(in crate::store) async fn read_inline<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        match self.short.try_get() {
+        match self.fast.try_get() {
             Some(connection) => work(&connection),
             None => self.read(work).await,
         }
     }
 
-    /// The same for what may take long: a search, a list over many rows.
+    /// Like [`read`](Self::read), for reads that may take long: searches and long lists.
     pub(in crate::store) async fn read_slow<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        read_on(self.long.clone(), work).await
+        read_from(self.slow.clone(), work).await
     }
 }
 
-async fn read_on<T, E, F>(pool: Pool<SqliteConnectionManager>, work: F) -> Result<T, E>
+async fn read_from<T, E, F>(pool: Pool<SqliteConnectionManager>, work: F) -> Result<T, E>
 where
     F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     T: Send + 'static,
@@ -86,16 +91,16 @@ fn in_transaction<T, E: From<StoreError>>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, E>,
 ) -> Result<T, E> {
-    /// Ends the transaction however the work ends: the next one gets this connection.
-    struct Ends<'a>(&'a Connection);
-    impl Drop for Ends<'_> {
+    /// Ends the transaction even if `work` panics, because the connection returns to the pool.
+    struct RollbackOnDrop<'a>(&'a Connection);
+    impl Drop for RollbackOnDrop<'_> {
         fn drop(&mut self) {
-            // What is read needs no commit; where even this fails, the next `BEGIN` says so.
+            // A read has nothing to commit. If the rollback fails, the next `BEGIN` reports it.
             let _ = sql::execute(self.0, "ROLLBACK", []);
         }
     }
     sql::execute(connection, "BEGIN", [])?;
-    let _ends = Ends(connection);
+    let _rollback = RollbackOnDrop(connection);
     work(connection)
 }
 
@@ -103,7 +108,7 @@ fn pool(path: &Path, connections: u32) -> Result<Pool<SqliteConnectionManager>, 
     let manager = SqliteConnectionManager::file(path)
         .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .with_init(|connection| {
-            connection.busy_timeout(Duration::from_secs(5))?;
+            connection.busy_timeout(BUSY_TIMEOUT)?;
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
             connection.set_prepared_statement_cache_capacity(64);
             Ok(())
@@ -114,7 +119,7 @@ fn pool(path: &Path, connections: u32) -> Result<Pool<SqliteConnectionManager>, 
         .test_on_check_out(false)
         .idle_timeout(None)
         .max_lifetime(None)
-        .connection_timeout(Duration::from_secs(5))
+        .connection_timeout(POOL_TIMEOUT)
         .build(manager)?;
     Ok(pool)
 }

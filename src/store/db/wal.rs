@@ -1,8 +1,8 @@
-//! Space on the disk: the write-ahead log is kept short, and what removed rows leave behind is given back.
+//! Keeps the write-ahead log short.
 //!
-//! SQLite folds the log back by itself after a commit, but goes round only what readers still look at: where one reader
-//! follows the other without a gap the log never starts again at its beginning. So once it is long, the writing thread
-//! waits a moment for the readers of that moment, and cuts it.
+//! SQLite checkpoints after a commit, but it can't reset the WAL while readers use it. With
+//! overlapping readers, the WAL would grow without limit. Once it is large, the writer waits briefly
+//! for the current readers and truncates it.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,15 +11,16 @@ use rusqlite::Connection;
 
 use super::{BUSY_TIMEOUT, WAL_BYTES_MAX};
 
-/// How long writers wait for readers when the log is to be cut.
+/// How long the writer waits for readers before it truncates the WAL.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(20);
-/// How soon it is tried again when a reader took longer.
+/// Delay before the next try if a reader took longer.
 const CHECKPOINT_RETRY: Duration = Duration::from_millis(500);
 
-/// The write-ahead log of a database that this process serves.
+/// The WAL of a database that this process serves.
 pub(in crate::store) struct Wal {
     path: PathBuf,
-    tried: Option<Instant>,
+    /// When the last checkpoint failed; `None` if it succeeded.
+    failed_at: Option<Instant>,
 }
 
 impl Wal {
@@ -28,35 +29,38 @@ impl Wal {
         path.push("-wal");
         Self {
             path: path.into(),
-            tried: None,
+            failed_at: None,
         }
     }
 
-    /// Cuts the log if it has become long, or if `wanted`. Outside of a transaction.
-    pub(in crate::store) fn truncate_if_large(&mut self, connection: &Connection, wanted: bool) {
-        let long = || std::fs::metadata(&self.path).is_ok_and(|log| log.len() > WAL_BYTES_MAX);
-        let tried_just_now = self.tried.is_some_and(|at| at.elapsed() < CHECKPOINT_RETRY);
-        if !wanted && (tried_just_now || !long()) {
+    /// Truncates the WAL if it is large or if `force` is set. Must be called outside a transaction.
+    pub(super) fn truncate_if_large(&mut self, connection: &Connection, force: bool) {
+        let is_large = || std::fs::metadata(&self.path).is_ok_and(|wal| wal.len() > WAL_BYTES_MAX);
+        let failed_recently = self
+            .failed_at
+            .is_some_and(|at| at.elapsed() < CHECKPOINT_RETRY);
+        if !force && (failed_recently || !is_large()) {
             return;
         }
         match checkpoint(connection) {
-            Ok(true) => self.tried = None,
-            Ok(false) => self.tried = Some(Instant::now()),
+            Ok(true) => self.failed_at = None,
+            Ok(false) => self.failed_at = Some(Instant::now()),
             Err(error) => {
-                // A full disk: what is in the log stays there, and is as good as in the database.
-                tracing::debug!(%error, "the write-ahead log could not be folded back");
-                self.tried = Some(Instant::now());
+                // On a full disk, the content stays in the WAL, which is just as durable.
+                tracing::debug!(%error, "checkpoint failed");
+                self.failed_at = Some(Instant::now());
             }
         }
     }
 }
 
-/// Writes what is in the log into the database, and cuts the log to nothing; `false` if a reader still needs it.
-pub(in crate::store) fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
+/// Writes the WAL's content into the database and truncates the WAL. Returns `false` if a reader
+/// still needs it.
+pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
     connection.busy_timeout(CHECKPOINT_TIMEOUT)?;
-    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+    let is_busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
         row.get::<_, bool>(0)
     });
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    busy.map(|busy| !busy)
+    is_busy.map(|is_busy| !is_busy)
 }
