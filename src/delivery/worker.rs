@@ -59,7 +59,7 @@ pub(super) struct Worker {
 /// The end of a piece of work.
 enum Event {
     Read(Group, Vec<WebhookId>, Result<DueBatches, StoreError>),
-    Attempted(Box<FinishedAttempt>),
+    FinishedAttempt(Box<FinishedAttempt>),
     Recorded(
         Arc<Vec<FinishedAttempt>>,
         Result<Vec<Option<DeliveryUpdate>>, StoreError>,
@@ -178,7 +178,7 @@ impl Worker {
                 // sent again after the next start.
                 self.work.push(Box::pin(async move {
                     match AssertUnwindSafe(sent).catch_unwind().await {
-                        Ok(attempted) => Event::Attempted(Box::new(attempted)),
+                        Ok(attempted) => Event::FinishedAttempt(Box::new(attempted)),
                         Err(_) => {
                             tracing::error!(delivery = %id, "an attempt panicked");
                             Event::Other
@@ -251,7 +251,7 @@ impl Worker {
     fn take(&mut self, event: Event) {
         match event {
             Event::Read(group, asked, due) => self.has_read(group, &asked, due),
-            Event::Attempted(attempted) => {
+            Event::FinishedAttempt(attempted) => {
                 if let Some(lane) = self.lanes.get_mut(&attempted.webhook) {
                     let (attempt, was_well) = (&attempted.attempt, lane.is_well());
                     if attempt.is_success() {

@@ -13,7 +13,7 @@ impl StoreError {
             | Self::Overloaded
             | Self::Busy
             | Self::Closed
-            | Self::GivenUp
+            | Self::BatchRolledBack
             | Self::Pool(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Panicked | Self::Sqlite(_) | Self::InvalidValue(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR

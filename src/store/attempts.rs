@@ -212,15 +212,15 @@ fn update_health<'a>(
     write: &mut WriteTx<'_>,
     attempted: &'a FinishedAttempt,
     state: State,
-    well: &mut HashSet<&'a WebhookId>,
+    healthy: &mut HashSet<&'a WebhookId>,
 ) -> Result<(), StoreError> {
     let (webhook, attempt) = (attempted.webhook.as_str(), &attempted.attempt);
     if attempt.is_success() {
         if !healthy.insert(&attempted.webhook) {
             return Ok(());
         }
-        let healthy = "UPDATE webhooks SET failing_since = NULL, consecutive_failures = 0 WHERE id = ?1 AND failing_since IS NOT NULL";
-        if sql::execute(write, healthy, [webhook])? > 0 {
+        let recovered = "UPDATE webhooks SET failing_since = NULL, consecutive_failures = 0 WHERE id = ?1 AND failing_since IS NOT NULL";
+        if sql::execute(write, recovered, [webhook])? > 0 {
             write.notify_alerts();
         }
         return Ok(());

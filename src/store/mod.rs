@@ -114,7 +114,7 @@ impl Store {
     }
 
     /// What changed, for pages that are kept up to date.
-    pub fn changes(&self) -> &ChangeFeed {
+    pub fn change_feed(&self) -> &ChangeFeed {
         &self.wakes.changes
     }
 

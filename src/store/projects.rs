@@ -117,7 +117,7 @@ impl Store {
                         sql::to_json(&project.allowed_origins)?
                     ],
                 )?;
-                write.changed(ChangeKind::Feedback);
+                write.publish_change(ChangeKind::Feedback);
                 Ok(Some(project))
             })
             .await

@@ -167,8 +167,8 @@ fn last_before(connection: &Connection, before: Option<&str>) -> Result<Option<i
 
 /// What the index is asked: it never holds more of what a person wrote than letters, digits and quotes of ours.
 fn expression(search: &Search, filter: &FeedbackFilter) -> String {
-    let written = |gram: &Gram| gram.letters().iter().map(encode_char).collect();
-    let mut words: Vec<String> = search.grams().iter().map(encode_char).collect();
+    let encode = |gram: &Gram| gram.letters().iter().map(encode_char).collect();
+    let mut words: Vec<String> = search.grams().iter().map(encode).collect();
     if filter.project.is_some() || filter.status.is_some() {
         words.push(filter_term(
             filter.project.as_ref().map(ProjectId::as_str),

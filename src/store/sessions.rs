@@ -120,7 +120,7 @@ impl Store {
                     "DELETE FROM sessions WHERE token_hash = ?1",
                     [token_hash],
                 )?;
-                write.changed(ChangeKind::Sessions);
+                write.publish_change(ChangeKind::Sessions);
                 Ok(())
             })
             .await
@@ -166,7 +166,7 @@ impl Store {
     pub async fn end_user_session(&self, user: UserId, id: SessionId) -> Result<bool, StoreError> {
         self.writer
             .write(move |write| {
-                write.changed(ChangeKind::Sessions);
+                write.publish_change(ChangeKind::Sessions);
                 let statement = "DELETE FROM sessions WHERE user_id = ?1 AND id = ?2";
                 Ok(sql::execute(write, statement, [user.as_str(), id.as_str()])? > 0)
             })

@@ -174,7 +174,7 @@ pub(super) fn end_sessions(
     user: &UserId,
     keep: Option<[u8; 32]>,
 ) -> Result<usize, StoreError> {
-    write.changed(ChangeKind::Sessions);
+    write.publish_change(ChangeKind::Sessions);
     let others = "DELETE FROM sessions WHERE user_id = ?1 AND token_hash IS NOT ?2";
     sql::execute(write, others, params![user.as_str(), keep])
 }
@@ -191,7 +191,7 @@ fn delete(write: &mut WriteTx<'_>, user: &User) -> Result<(), AccountStoreError>
         ensure_admin_remains(write, user)?;
     }
     sql::execute(write, "DELETE FROM users WHERE id = ?1", [user.id.as_str()])?;
-    write.changed(ChangeKind::Sessions);
+    write.publish_change(ChangeKind::Sessions);
     Ok(())
 }
 

@@ -130,7 +130,7 @@ impl Store {
                 if !webhook.enabled {
                     cancel_pending(write, &webhook.id)?;
                 }
-                write.changed(ChangeKind::Deliveries(webhook.id.clone()));
+                write.publish_change(ChangeKind::Deliveries(webhook.id.clone()));
                 // What waited for an end of the hold may go at once.
                 write.notify_deliveries();
                 Ok(Some(webhook))
@@ -149,7 +149,7 @@ impl Store {
                     params![id.as_str(), write.now.millis()],
                 )?;
                 cancel_pending(write, &id)?;
-                write.changed(ChangeKind::Deliveries(id));
+                write.publish_change(ChangeKind::Deliveries(id));
                 Ok(gone > 0)
             })
             .await

@@ -1,5 +1,6 @@
-//! Running a statement, said once: each is prepared once a connection and kept; in debug builds its plan is looked at
-//! first (`plans`).
+//! Functions that run statements, which are cached per connection.
+//!
+//! In debug builds, the plan of each statement is checked first (`query_plan_check`).
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
 use serde::Serialize;
@@ -9,7 +10,7 @@ use ulid::Ulid;
 use super::error::StoreError;
 use crate::domain::id::ulid_of;
 
-/// A statement, prepared once a connection.
+/// Prepares a statement, or takes it from the connection's cache.
 pub(in crate::store) fn prepare<'a>(
     connection: &'a Connection,
     sql: &str,
@@ -19,8 +20,8 @@ pub(in crate::store) fn prepare<'a>(
     connection.prepare_cached(sql)
 }
 
-/// Runs a statement that changes something; returns how many rows it changed.
-pub(in crate::store) fn run(
+/// Runs a statement that changes data. Returns the number of changed rows.
+pub(in crate::store) fn execute(
     connection: &Connection,
     sql: &str,
     params: impl Params,
@@ -28,8 +29,8 @@ pub(in crate::store) fn run(
     Ok(prepare(connection, sql)?.execute(params)?)
 }
 
-/// The first row, if there is one.
-pub(in crate::store) fn first<T>(
+/// Returns the first row, or `None` if there is none.
+pub(in crate::store) fn query_optional<T>(
     connection: &Connection,
     sql: &str,
     params: impl Params,
@@ -40,8 +41,8 @@ pub(in crate::store) fn first<T>(
         .optional()?)
 }
 
-/// All rows.
-pub(in crate::store) fn all<T>(
+/// Returns all rows.
+pub(in crate::store) fn query_all<T>(
     connection: &Connection,
     sql: &str,
     params: impl Params,
@@ -67,7 +68,7 @@ pub(in crate::store) fn from_json<T: DeserializeOwned>(
 }
 
 /// A column that holds the name of something in the domain, for use inside a row's reader.
-pub(in crate::store) fn named<T>(
+pub(in crate::store) fn parse_column<T>(
     row: &Row<'_>,
     column: &str,
     parse: impl FnOnce(&str) -> Option<T>,
@@ -81,9 +82,9 @@ pub(in crate::store) fn conversion_error(column: &str, error: impl ToString) -> 
     rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, text.into())
 }
 
-/// The greatest ULID among all ids: the sequence goes on after it, also when the clock was set back meanwhile.
+/// Returns the greatest ULID of all ids. New ids continue after it, even if the clock was set back.
 pub(in crate::store) fn max_ulid(connection: &Connection) -> rusqlite::Result<Option<Ulid>> {
-    let mut greatest = None;
+    let mut max = None;
     for table in [
         "users",
         "api_tokens",
@@ -97,7 +98,7 @@ pub(in crate::store) fn max_ulid(connection: &Connection) -> rusqlite::Result<Op
             connection.query_row(&format!("SELECT max(id) FROM {table}"), [], |row| {
                 row.get(0)
             })?;
-        greatest = greatest.max(id.as_deref().and_then(ulid_of));
+        max = max.max(id.as_deref().and_then(ulid_of));
     }
-    Ok(greatest)
+    Ok(max)
 }

@@ -81,7 +81,7 @@ impl WriteTx<'_> {
     /// A delivery was made. Pages that show its webhook's are told to look again, here as below.
     pub(in crate::store) fn delivery_created(&mut self, webhook: &WebhookId, state: State) {
         self.said.counts.delivery_created(webhook, state);
-        self.changed(ChangeKind::Deliveries(webhook.clone()));
+        self.publish_change(ChangeKind::Deliveries(webhook.clone()));
     }
 
     /// So many of a webhook's deliveries changed their state.
@@ -95,7 +95,7 @@ impl WriteTx<'_> {
         self.said
             .counts
             .delivery_states_changed(webhook, from, to, count);
-        self.changed(ChangeKind::Deliveries(webhook.clone()));
+        self.publish_change(ChangeKind::Deliveries(webhook.clone()));
     }
 
     /// Retention has removed the row of a delivery.
@@ -111,11 +111,11 @@ impl WriteTx<'_> {
         to: Option<Status>,
     ) {
         self.said.counts.feedback(project, from, to);
-        self.changed(ChangeKind::Feedback);
+        self.publish_change(ChangeKind::Feedback);
     }
 
     /// After the commit, pages that show this are told to look again.
-    pub(in crate::store) fn changed(&mut self, change: ChangeKind) {
+    pub(in crate::store) fn publish_change(&mut self, change: ChangeKind) {
         self.said.changed.insert(change);
     }
 
