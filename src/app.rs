@@ -14,9 +14,9 @@ use crate::clock::Clock;
 use crate::config::{FirstUser, ServeOptions};
 use crate::delivery::connector::TlsConfigError;
 use crate::delivery::{self, AlertTarget, connector};
-use crate::domain::egress_policy::{EgressPolicy, Refusal};
+use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
 use crate::domain::password;
-use crate::domain::retry::Schedule;
+use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
 use crate::server::door::Door;
 use crate::server::links::Links;
@@ -43,7 +43,7 @@ pub enum StartError {
     #[error("{0}")]
     AlertSecret(String),
     #[error("--alert-url: {}", .0.to_string().trim_end_matches('.'))]
-    AlertUrl(Refusal),
+    AlertUrl(EgressDenied),
     #[error("the first user could not be made: {0}")]
     FirstUser(String),
     #[error(transparent)]
@@ -205,7 +205,7 @@ pub fn delivery_settings(
         policy: Arc::new(policy),
         tls: Arc::new(tls),
         timeout: options.delivery.timeout,
-        schedule: Schedule::new(options.delivery.retry_delays.0.clone()),
+        schedule: RetrySchedule::new(options.delivery.retry_delays.0.clone()),
     })
 }
 

@@ -11,7 +11,7 @@ use super::{Failure, print, safe};
 use crate::clock::Clock;
 use crate::config::ListenOptions;
 use crate::domain::secret::Secret;
-use crate::domain::verification::{self, Seen};
+use crate::domain::verification::{self, ReceivedRequest};
 
 /// The largest body that is read.
 const BODY_MAX_BYTES: usize = 1024 * 1024;
@@ -72,7 +72,7 @@ async fn receive(
             .map(str::to_owned)
     };
     let verdict = verification::verify(
-        &Seen {
+        &ReceivedRequest {
             header: &header,
             body: &body,
         },

@@ -16,7 +16,7 @@ pub(super) fn run(command: TokenCommand) -> Result<(), Failure> {
             name,
             data,
         } => {
-            let name = project::name(&name).map_err(Failure::wrong)?;
+            let name = project::check_name(&name).map_err(Failure::wrong)?;
             let token = tokens::new_api_token();
             let hash = tokens::hash(&token);
             let made = with_store(&data, |store| async move {

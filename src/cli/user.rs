@@ -9,7 +9,7 @@ use crate::store::AccountStoreError;
 pub(super) fn run(command: UserCommand) -> Result<(), Failure> {
     match command {
         UserCommand::Add { email, role, data } => {
-            feedback::email(email.trim().to_owned()).map_err(Failure::wrong)?;
+            feedback::check_email(email.trim().to_owned()).map_err(Failure::wrong)?;
             let hash = password::ask_and_hash()?;
             let user = with_store(&data, |store| async move {
                 store.add_user(email, hash, role).await.map_err(failure)

@@ -41,7 +41,7 @@ pub fn first_user(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Fi
             );
         }
     };
-    feedback::email(email.email.clone()).map_err(|_| {
+    feedback::check_email(email.email.clone()).map_err(|_| {
         format!(
             "MINIBACK_ADMIN_EMAIL: “{}” is not one e-mail address",
             email.email.escape_debug()

@@ -17,7 +17,7 @@ use super::values::{
 use crate::domain::account::{Role, Scope};
 use crate::domain::egress_policy::AllowTarget;
 use crate::domain::endpoint_url::EndpointUrl;
-use crate::domain::rate::Rates;
+use crate::domain::rate_limit::RateLimits;
 use crate::domain::secret::Secret;
 
 /// Self-hosted feedback: it comes in from your website, and goes out as signed webhooks.
@@ -181,7 +181,7 @@ pub struct LimitOptions {
         allow_hyphen_values = true,
         value_name = "COUNT/TIME,…"
     )]
-    pub limit_address: Rates,
+    pub limit_address: RateLimits,
     /// How much feedback one project takes by widget and form; “none” for no limit
     #[arg(
         long,
@@ -190,7 +190,7 @@ pub struct LimitOptions {
         allow_hyphen_values = true,
         value_name = "COUNT/TIME,…"
     )]
-    pub limit_project: Rates,
+    pub limit_project: RateLimits,
 }
 
 /// What concerns calls to endpoints.

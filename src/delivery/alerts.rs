@@ -9,9 +9,9 @@ use super::Handle;
 use super::request::{self, Parts};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::endpoint_url::EndpointUrl;
-use crate::domain::retry::Schedule;
+use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
-use crate::domain::webhook::{Headers, Retries, Secrets};
+use crate::domain::webhook::{CustomHeaders, RetryPolicy, Secrets};
 use crate::store::{Alert, Store, StoreError};
 
 /// When an alert is tried again, before it goes on as `patient` does: those of webhooks may be set to none.
@@ -38,7 +38,7 @@ pub struct AlertTarget {
 
 /// Runs until it is aborted.
 pub async fn run(store: Store, clock: Clock, handle: Handle, to: AlertTarget) {
-    let schedule = Schedule::new(DELAYS.to_vec());
+    let schedule = RetrySchedule::new(DELAYS.to_vec());
     let wake = store.health_changed();
     loop {
         let next = match look(&store, &clock, &handle, &schedule, &to).await {
@@ -51,7 +51,7 @@ pub async fn run(store: Store, clock: Clock, handle: Handle, to: AlertTarget) {
         // A wake-up that comes before this line is kept by the `Notify`: none is lost.
         tokio::select! {
             () = wake.notified() => {}
-            () = clock.sleep_until_some(next) => {}
+            () = clock.sleep_until_opt(next) => {}
         }
     }
 }
@@ -61,7 +61,7 @@ async fn look(
     store: &Store,
     clock: &Clock,
     handle: &Handle,
-    schedule: &Schedule,
+    schedule: &RetrySchedule,
     to: &AlertTarget,
 ) -> Result<Option<Timestamp>, StoreError> {
     loop {
@@ -78,10 +78,10 @@ async fn look(
                 store.alert_arrived(alert.id).await?;
             }
             Some(problem) => {
-                let host = to.url.host_for_log();
+                let host = to.url.host_and_port();
                 tracing::warn!(alert = %alert.id, event = alert.event, host, code = problem, "an alert did not arrive");
                 let due = schedule
-                    .next(Retries::Patient, alert.attempts + 1, clock.now(), 0.0)
+                    .next_attempt_at(RetryPolicy::Patient, alert.attempts + 1, clock.now(), 0.0)
                     .unwrap_or_else(|| clock.now().plus(LAST_DELAY));
                 store.alert_failed(alert.id, due).await?;
             }
@@ -106,7 +106,7 @@ async fn send(
         event_at: alert.created_at,
         body: alert.body.clone(),
         secrets: &secrets,
-        headers: &Headers::new(),
+        headers: &CustomHeaders::new(),
     };
     let request = request::sign(parts, clock.now());
     Ok(handle.send(&to.url, request).await?.outcome.code())

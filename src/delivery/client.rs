@@ -28,7 +28,8 @@ use super::connector::{ConnectFailure, connect};
 use super::stream::{PROGRESS, Progress};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{
-    Answer, AttemptResult, CertificateProblem, Outcome, RESPONSE_BODY_MAX_BYTES, SignedRequest,
+    AttemptResult, CertificateProblem, EndpointResponse, Outcome, RESPONSE_BODY_MAX_BYTES,
+    SignedRequest,
 };
 use crate::domain::egress_policy::EgressPolicy;
 use crate::domain::endpoint_url::EndpointUrl;
@@ -118,7 +119,7 @@ impl Sender {
 
 /// What came of one sending of the request.
 struct Exchange {
-    result: Result<Answer, Outcome>,
+    result: Result<EndpointResponse, Outcome>,
     progress: Rc<Progress>,
 }
 
@@ -141,7 +142,7 @@ impl Endpoint {
             outcome,
             duration: started.elapsed(),
             timings: exchange.progress.timings(),
-            answer,
+            response: answer,
         }
     }
 
@@ -201,11 +202,15 @@ impl Exchange {
 }
 
 impl Sender {
-    async fn read_answer(&self, mut response: ClientResponse, progress: &Progress) -> Answer {
-        let mut answer = Answer {
+    async fn read_answer(
+        &self,
+        mut response: ClientResponse,
+        progress: &Progress,
+    ) -> EndpointResponse {
+        let mut answer = EndpointResponse {
             status: response.status().as_u16(),
             headers: progress.take_fields(),
-            ..Answer::default()
+            ..EndpointResponse::default()
         };
         // Whatever their fields say, these have no body (RFC 9110).
         if matches!(answer.status, 101 | 204 | 304) {
@@ -222,24 +227,24 @@ impl Sender {
                     }
                     continue;
                 }
-                Ok(Some(Err(error))) => answer.body_problem = Some(body_problem(&error)),
+                Ok(Some(Err(error))) => answer.body_error = Some(body_error(&error)),
                 Ok(None) => {
                     // awc takes the end of the connection for the end of the body.
                     let read = answer.body.len() as u64;
                     if let Some(announced) = announced.filter(|a| *a != read) {
-                        answer.body_problem = Some(format!(
+                        answer.body_error = Some(format!(
                             "The endpoint announced a body of {announced} bytes and sent {read}."
                         ));
                     }
                 }
                 Err(_) => {
-                    answer.body_problem = Some(format!(
+                    answer.body_error = Some(format!(
                         "The body of the answer did not end within {:?}.",
                         self.timeout
                     ));
                 }
             }
-            answer.truncated = answer.body_problem.is_some();
+            answer.truncated = answer.body_error.is_some();
             return answer;
         }
     }
@@ -265,7 +270,7 @@ impl Sender {
             SendRequestError::Connect(ConnectError::Timeout) | SendRequestError::Timeout => {
                 self.timed_out(progress)
             }
-            SendRequestError::Response(error) => Outcome::BrokenAnswer(match error {
+            SendRequestError::Response(error) => Outcome::InvalidResponse(match error {
                 ParseError::Status | ParseError::Version => {
                     "its first line is not valid".to_owned()
                 }
@@ -295,7 +300,7 @@ impl Sender {
 
     fn outcome_of_io(&self, error: io::Error, progress: &Progress) -> Outcome {
         if let Some(broken) = inner::<HeadError>(&error) {
-            return Outcome::BrokenAnswer(broken.to_string());
+            return Outcome::InvalidResponse(broken.to_string());
         }
         if let Some(outcome) = tls_outcome(&error) {
             return outcome;
@@ -309,7 +314,7 @@ impl Sender {
     }
 }
 
-fn outcome_of_answer(answer: &Answer) -> Outcome {
+fn outcome_of_answer(answer: &EndpointResponse) -> Outcome {
     match answer.status {
         200..=299 => Outcome::Delivered,
         status => Outcome::Status {
@@ -322,7 +327,7 @@ fn outcome_of_answer(answer: &Answer) -> Outcome {
 }
 
 /// Keeps what there is room for; whether all of it was.
-fn take(answer: &mut Answer, chunk: &Bytes) -> bool {
+fn take(answer: &mut EndpointResponse, chunk: &Bytes) -> bool {
     let room = RESPONSE_BODY_MAX_BYTES - answer.body.len();
     answer.body.extend(chunk.iter().take(room));
     answer.truncated = chunk.len() > room;
@@ -342,7 +347,7 @@ fn announced_length(headers: &[(String, String)]) -> Option<u64> {
     field(headers, "content-length")?.parse().ok()
 }
 
-fn body_problem(error: &PayloadError) -> String {
+fn body_error(error: &PayloadError) -> String {
     let detail = match error {
         PayloadError::Incomplete(Some(error)) | PayloadError::Io(error) => without_number(error),
         other => other.to_string(),

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::stream::{Progress, Stream, Transport};
-use crate::domain::egress_policy::{EgressPolicy, Refusal, known_addresses};
+use crate::domain::egress_policy::{EgressDenied, EgressPolicy, addresses_without_dns};
 use crate::domain::endpoint_url::{EndpointUrl, Host, Scheme};
 
 /// How long a name is looked up before its URL is saved.
@@ -27,7 +27,7 @@ const LOOK_UP_BEFORE_SAVE: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectFailure {
     #[error(transparent)]
-    NotAllowed(#[from] Refusal),
+    NotAllowed(#[from] EgressDenied),
     #[error("the name has no address")]
     NameNotFound,
     #[error("the name could not be looked up: {0}")]
@@ -40,7 +40,7 @@ pub enum ConnectFailure {
 
 /// The addresses of a URL's host. `localhost` and addresses are never looked up.
 pub async fn look_up(url: &EndpointUrl) -> io::Result<Vec<SocketAddr>> {
-    match known_addresses(url) {
+    match addresses_without_dns(url) {
         Some(addresses) => Ok(addresses),
         None => Ok(tokio::net::lookup_host((url.host_text(), url.port()))
             .await?
@@ -50,7 +50,10 @@ pub async fn look_up(url: &EndpointUrl) -> io::Result<Vec<SocketAddr>> {
 
 /// Whether a webhook may have this URL, as far as can be said now: a name that is not found, or not in time, may get
 /// its address later, and is checked then.
-pub async fn check_before_save(policy: &EgressPolicy, url: &EndpointUrl) -> Result<(), Refusal> {
+pub async fn check_before_save(
+    policy: &EgressPolicy,
+    url: &EndpointUrl,
+) -> Result<(), EgressDenied> {
     policy.check_url(url)?;
     match timeout(LOOK_UP_BEFORE_SAVE, look_up(url)).await {
         Ok(Ok(addresses)) => policy.check_addresses(url, &addresses),
@@ -71,7 +74,7 @@ pub async fn connect(
     policy.check_url(url)?;
     let started = Instant::now();
     let addresses = look_up(url).await;
-    if known_addresses(url).is_none() {
+    if addresses_without_dns(url).is_none() {
         progress.time(|t| t.dns = Some(started.elapsed()));
     }
     let addresses = addresses.map_err(look_up_failure)?;

@@ -190,7 +190,7 @@ impl Lane {
     }
 
     pub(super) fn host(&self) -> String {
-        self.target.url.host_for_log()
+        self.target.url.host_and_port()
     }
 
     /// What is remembered of a webhook goes with its connections: a deleted one is not kept for ever.

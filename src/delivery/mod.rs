@@ -29,10 +29,10 @@ pub use test::TestReport;
 
 use crate::clock::Clock;
 use crate::domain::delivery::{AttemptResult, Outcome, SignedRequest};
-use crate::domain::egress_policy::{EgressPolicy, Refusal};
+use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
 use crate::domain::endpoint_url::EndpointUrl;
-use crate::domain::retry::Schedule;
-use crate::domain::webhook::Retries;
+use crate::domain::retry::RetrySchedule;
+use crate::domain::webhook::RetryPolicy;
 use crate::store::{Store, StoreError};
 
 /// By what the loop goes.
@@ -42,7 +42,7 @@ pub struct Settings {
     pub tls: Arc<ClientConfig>,
     /// From the start of an attempt to the end of the answer's head.
     pub timeout: Duration,
-    pub schedule: Schedule,
+    pub schedule: RetrySchedule,
 }
 
 /// What the loop is asked to do by others.
@@ -62,7 +62,7 @@ pub struct Handle {
     commands: mpsc::Sender<Command>,
     store: Store,
     policy: Arc<EgressPolicy>,
-    schedule: Schedule,
+    schedule: RetrySchedule,
     timeout: Duration,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
@@ -107,13 +107,13 @@ pub async fn probe(settings: &Settings, url: &EndpointUrl) -> Result<(), Outcome
 
 impl Handle {
     /// Whether `url` may be saved: by the URL itself and, if its name can be looked up within 1 s, by its addresses.
-    pub async fn check_target(&self, url: &EndpointUrl) -> Result<(), Refusal> {
+    pub async fn check_target(&self, url: &EndpointUrl) -> Result<(), EgressDenied> {
         connector::check_before_save(&self.policy, url).await
     }
 
     /// How many attempts a delivery has at most before it is given up.
-    pub fn attempts_at_most(&self, retries: Retries) -> usize {
-        self.schedule.attempts(retries)
+    pub fn attempts_at_most(&self, retries: RetryPolicy) -> usize {
+        self.schedule.max_attempts(retries)
     }
 
     /// How long an attempt waits for the end of the answer's head.
@@ -122,7 +122,7 @@ impl Handle {
     }
 
     /// How long after each failure a delivery is tried again.
-    pub fn retry_delays(&self, retries: Retries) -> Vec<Duration> {
+    pub fn retry_delays(&self, retries: RetryPolicy) -> Vec<Duration> {
         self.schedule.delays(retries)
     }
 

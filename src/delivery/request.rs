@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use crate::domain::delivery::SignedRequest;
 use crate::domain::signature;
-use crate::domain::webhook::{Headers, Secrets};
+use crate::domain::webhook::{CustomHeaders, Secrets};
 
 const USER_AGENT: &str = "Miniback-Webhook/1.0";
 /// What stands in the log for a value that is never shown again.
@@ -18,7 +18,7 @@ pub struct Parts<'a> {
     pub body: Vec<u8>,
     /// The secrets of the moment of the attempt.
     pub secrets: &'a Secrets,
-    pub headers: &'a Headers,
+    pub headers: &'a CustomHeaders,
 }
 
 /// The request as it is sent at `now`. `Host`, `Date` and `Content-Length` are the client's.
@@ -36,15 +36,18 @@ pub fn sign(parts: Parts<'_>, now: Timestamp) -> SignedRequest {
     add("X-Miniback-Timestamp", parts.event_at.to_string());
     add(
         "X-Miniback-Signature",
-        signature::hex(&secrets.current, &body),
+        signature::sign_hex(&secrets.current, &body),
     );
     if let Some(next) = next {
-        add("X-Miniback-Signature-Next", signature::hex(next, &body));
+        add(
+            "X-Miniback-Signature-Next",
+            signature::sign_hex(next, &body),
+        );
     }
     // Both secrets sign during an overlap; one of another form signs nothing that a library could verify.
     let standard: Vec<String> = std::iter::once(&secrets.current)
         .chain(next)
-        .filter_map(|secret| signature::standard(secret, id, now.seconds(), &body))
+        .filter_map(|secret| signature::sign_standard(secret, id, now.seconds(), &body))
         .collect();
     if !standard.is_empty() {
         add("webhook-id", id.into());
@@ -58,7 +61,7 @@ pub fn sign(parts: Parts<'_>, now: Timestamp) -> SignedRequest {
 }
 
 /// The headers for the log, with those that the client adds (but `Date`); the values of the webhook's own are masked.
-pub fn logged(request: &SignedRequest, own: &Headers, host: String) -> Vec<(String, String)> {
+pub fn logged(request: &SignedRequest, own: &CustomHeaders, host: String) -> Vec<(String, String)> {
     let by_client = [
         ("Host".to_owned(), host),
         ("Content-Length".to_owned(), request.body.len().to_string()),
@@ -86,7 +89,7 @@ mod tests {
             event_at: Timestamp::from_millis(1_000),
             body: b"{}".to_vec(),
             secrets,
-            headers: &Headers::from([("X-Api-Key".to_owned(), "k".to_owned())]),
+            headers: &CustomHeaders::from([("X-Api-Key".to_owned(), "k".to_owned())]),
         };
         sign(parts, Timestamp::from_millis(5_999))
     }
@@ -102,7 +105,7 @@ mod tests {
     #[test]
     fn a_secret_of_another_form_leaves_the_standard_headers_out() {
         let own = Secrets {
-            current: Secret::stored("a-secret-of-my-own".into()),
+            current: Secret::from_stored("a-secret-of-my-own".into()),
             next: None,
         };
         assert_eq!(
@@ -139,14 +142,17 @@ mod tests {
                 .map(|(_, v)| v.clone())
                 .unwrap()
         };
-        assert_eq!(value("X-Miniback-Signature"), signature::hex(&old, b"{}"));
+        assert_eq!(
+            value("X-Miniback-Signature"),
+            signature::sign_hex(&old, b"{}")
+        );
         assert_eq!(
             value("X-Miniback-Signature-Next"),
-            signature::hex(&new, b"{}")
+            signature::sign_hex(&new, b"{}")
         );
         assert_eq!(value("webhook-timestamp"), "5");
         assert_eq!(value("webhook-signature").split(' ').count(), 2);
-        let own = &Headers::from([("X-Api-Key".to_owned(), "k".to_owned())]);
+        let own = &CustomHeaders::from([("X-Api-Key".to_owned(), "k".to_owned())]);
         let logged = logged(&request, own, "a.example".into());
         assert_eq!(logged[0], ("Host".to_owned(), "a.example".to_owned()));
         assert_eq!(

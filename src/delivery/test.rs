@@ -11,7 +11,7 @@ use crate::domain::event::{self, EventType};
 use crate::domain::explanation::TestHint;
 use crate::domain::id::DeliveryId;
 use crate::domain::secret::Secret;
-use crate::domain::webhook::{Headers, Secrets, Webhook};
+use crate::domain::webhook::{CustomHeaders, Secrets, Webhook};
 use crate::store::{AttemptRecord, StoreError};
 
 /// What came of a test.
@@ -50,7 +50,7 @@ impl Handle {
         let attempt = AttemptRecord {
             started_at: at,
             ended_at: at.plus(result.duration),
-            error: result.problem(),
+            error: result.error_message(),
             result,
             request_headers,
             hold_until: None,
@@ -78,13 +78,13 @@ impl Handle {
             delivery: &delivery,
             at,
             secrets: &secrets,
-            headers: &Headers::new(),
+            headers: &CustomHeaders::new(),
         };
         Ok(TestReport::of(&self.send_test(test, user).await?.2, false))
     }
 
     async fn send_test(&self, test: Test<'_>, user: &str) -> Result<Sent, StoreError> {
-        let body = event::test(user, test.at);
+        let body = event::test_body(user, test.at);
         let parts = Parts {
             id: test.delivery.as_str(),
             event: EventType::Test.as_str(),
@@ -104,7 +104,7 @@ struct Test<'a> {
     delivery: &'a DeliveryId,
     at: Timestamp,
     secrets: &'a Secrets,
-    headers: &'a Headers,
+    headers: &'a CustomHeaders,
 }
 
 /// Body, headers for the log, and what came of it.
@@ -113,12 +113,12 @@ type Sent = (Vec<u8>, Vec<(String, String)>, AttemptResult);
 impl TestReport {
     /// `others_fail`: what is not a test fails there too.
     fn of(result: &AttemptResult, others_fail: bool) -> Self {
-        let answer = result.answer.as_ref();
+        let answer = result.response.as_ref();
         Self {
             outcome: result.outcome.clone(),
             status: answer.map(|answer| answer.status),
             duration: result.duration,
-            hint: answer.and_then(|a| TestHint::of(a.status, &a.body, others_fail)),
+            hint: answer.and_then(|a| TestHint::from_response(a.status, &a.body, others_fail)),
             response_body: answer
                 .map(|a| String::from_utf8_lossy(&a.body).into_owned())
                 .unwrap_or_default(),
@@ -133,7 +133,7 @@ impl TestReport {
 
     /// What happened and what to do, as one text.
     pub fn explanation(&self) -> String {
-        format!("{} {}", self.outcome.sentence(), self.advice())
+        format!("{} {}", self.outcome.summary(), self.advice())
             .trim_end()
             .to_owned()
     }

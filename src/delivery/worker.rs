@@ -21,7 +21,7 @@ use super::{Command, Settings};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::delivery::Outcome;
 use crate::domain::id::WebhookId;
-use crate::domain::retry::Schedule;
+use crate::domain::retry::RetrySchedule;
 use crate::store::{Attempted, Due, Finished, Store, StoreError};
 
 /// How many attempts all webhooks together may have in flight; each has its first slot beyond that.
@@ -37,7 +37,7 @@ pub(super) struct Worker {
     store: Store,
     clock: Clock,
     sender: Sender,
-    schedule: Schedule,
+    schedule: RetrySchedule,
     lanes: HashMap<WebhookId, Lane>,
     work: FuturesUnordered<LocalBoxFuture<'static, Event>>,
     /// Attempts that are over and wait to be recorded.
@@ -127,7 +127,7 @@ impl Worker {
             // A wake-up that comes before this line is kept by the `Notify`: none is lost.
             tokio::select! {
                 () = wake.notified(), if !stopping => self.look(),
-                () = self.clock.sleep_until_some(self.next), if !stopping => {
+                () = self.clock.sleep_until_opt(self.next), if !stopping => {
                     self.next = None;
                     self.look();
                 }

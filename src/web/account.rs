@@ -13,7 +13,7 @@ use super::times::Time;
 use super::visit::Visit;
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::id::SessionId;
-use crate::domain::invalid::Invalid;
+use crate::domain::validation::ValidationErrors;
 use crate::store::AccountStoreError;
 
 #[derive(Template)]
@@ -38,8 +38,12 @@ struct SessionRow {
 }
 
 impl AccountPage {
-    async fn new(visit: &Visit, invalid: Option<&Invalid>) -> Result<Self, PageError> {
-        let problem = |field| invalid.and_then(|i| i.about(field)).map(str::to_owned);
+    async fn new(visit: &Visit, invalid: Option<&ValidationErrors>) -> Result<Self, PageError> {
+        let problem = |field| {
+            invalid
+                .and_then(|i| i.message_for(field))
+                .map(str::to_owned)
+        };
         let (current_problem, password_problem) = (problem("current"), problem("password"));
         let user = visit.user()?;
         let here = visit.session().map(|session| session.token_hash);
@@ -87,14 +91,14 @@ pub(super) async fn set_password(visit: Visit, fields: Fields) -> Result<HttpRes
         Checked::Wrong => {
             return refuse(
                 &visit,
-                Invalid::field("current", "This is not your password."),
+                ValidationErrors::single("current", "This is not your password."),
             )
             .await;
         }
         Checked::Wait(seconds) => {
             let mut response = refuse(
                 &visit,
-                Invalid::field("current", sign_in::wait_sentence(seconds)),
+                ValidationErrors::single("current", sign_in::wait_sentence(seconds)),
             )
             .await?;
             sign_in::slow_down(&mut response, seconds);
@@ -103,7 +107,7 @@ pub(super) async fn set_password(visit: Visit, fields: Fields) -> Result<HttpRes
     }
     let password = fields.get("password");
     if let Err(error) = check_password(password) {
-        return refuse(&visit, Invalid::field("password", error)).await;
+        return refuse(&visit, ValidationErrors::single("password", error)).await;
     }
     let hash = visit
         .state
@@ -122,7 +126,7 @@ pub(super) async fn set_password(visit: Visit, fields: Fields) -> Result<HttpRes
     Ok(visit.redirect("/settings/account"))
 }
 
-async fn refuse(visit: &Visit, invalid: Invalid) -> Result<HttpResponse, PageError> {
+async fn refuse(visit: &Visit, invalid: ValidationErrors) -> Result<HttpResponse, PageError> {
     render(
         StatusCode::UNPROCESSABLE_ENTITY,
         &AccountPage::new(visit, Some(&invalid)).await?,

@@ -1,7 +1,7 @@
 //! What was made for a webhook and what became of it, as pages tell it.
 
 use super::times::thousands;
-use crate::domain::delivery::State;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::id::WebhookId;
 use crate::store::Accounting;
 
@@ -24,10 +24,10 @@ pub(super) struct Part {
 impl AccountingView {
     pub(super) fn of(webhook: &WebhookId, accounting: Accounting) -> Self {
         let parts = [
-            (State::Delivered, accounting.delivered),
-            (State::Pending, accounting.pending),
-            (State::Failed, accounting.failed),
-            (State::Canceled, accounting.canceled),
+            (DeliveryState::Delivered, accounting.delivered),
+            (DeliveryState::Pending, accounting.pending),
+            (DeliveryState::Failed, accounting.failed),
+            (DeliveryState::Canceled, accounting.canceled),
         ];
         Self {
             events: match accounting.events {

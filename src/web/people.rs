@@ -166,7 +166,7 @@ pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
 pub(super) async fn invite(visit: Visit, fields: Fields) -> Result<HttpResponse, PageError> {
     let email = fields.get("email").trim().to_owned();
     let role = read_role(&fields)?;
-    if let Err(error) = feedback::email(email.clone()) {
+    if let Err(error) = feedback::check_email(email.clone()) {
         return refuse_invitation(&visit, email, role, error.to_string()).await;
     }
     let (by, address) = (visit.clone(), email.clone());

@@ -168,7 +168,7 @@ pub(super) async fn erase(visit: Visit, fields: Fields) -> Result<HttpResponse, 
 /// The address that was posted, or the page that says what is wrong with it.
 fn read_email(visit: &Visit, fields: &Fields) -> Result<String, Box<PrivacyPage>> {
     let given = fields.get("email").trim();
-    feedback::email(given.to_owned())
+    feedback::check_email(given.to_owned())
         .map_err(|error| Box::new(PrivacyPage::new(visit, given, Some(error.to_string()))))
 }
 

@@ -14,8 +14,8 @@ use super::times::thousands;
 use super::visit::Visit;
 use super::widget_use::{WidgetUse, WidgetUseOf};
 use crate::domain::id::ProjectId;
-use crate::domain::invalid::{Checks, Invalid};
 use crate::domain::project::{self, Project, ProjectStatus};
+use crate::domain::validation::{Checks, ValidationErrors};
 use crate::store::{CreateProjectError, ProjectChange};
 
 const ADDRESS: &str = "/settings/projects";
@@ -95,7 +95,10 @@ impl ProjectsPage {
             .of(project, self.frame.is_admin().then(|| self.frame.to(allow)))
     }
 
-    async fn new(visit: &Visit, refused: Option<(Refused, Invalid)>) -> Result<Self, PageError> {
+    async fn new(
+        visit: &Visit,
+        refused: Option<(Refused, ValidationErrors)>,
+    ) -> Result<Self, PageError> {
         let projects = visit.site.store.projects_by_name().await?;
         let counts = visit.site.store.count_feedback_by_project().await?;
         let widget = WidgetUse::new(visit).await?;
@@ -119,7 +122,7 @@ impl ProjectsPage {
             .collect();
         let mut add = (frame.is_admin() && visit.query("add").is_some()).then(AddForm::default);
         if let Some((refused, invalid)) = refused {
-            let problem = |field| invalid.about(field).map(str::to_owned);
+            let problem = |field| invalid.message_for(field).map(str::to_owned);
             match refused {
                 Refused::Add { name, slug } => {
                     add = Some(AddForm {
@@ -163,7 +166,7 @@ pub(super) async fn show(visit: Visit) -> Result<HttpResponse, PageError> {
 async fn refuse(
     visit: &Visit,
     refused: Refused,
-    invalid: Invalid,
+    invalid: ValidationErrors,
 ) -> Result<HttpResponse, PageError> {
     let page = ProjectsPage::new(visit, Some((refused, invalid))).await?;
     render(StatusCode::UNPROCESSABLE_ENTITY, &page)
@@ -176,9 +179,9 @@ pub(super) async fn create(visit: Visit, fields: Fields) -> Result<HttpResponse,
         slug: slug.to_owned(),
     };
     let mut checks = Checks::default();
-    let checked = checks.take("name", project::name(name));
+    let checked = checks.take("name", project::check_name(name));
     let wanted = (!slug.is_empty())
-        .then(|| checks.take("slug", project::slug(slug.to_owned())))
+        .then(|| checks.take("slug", project::check_slug(slug.to_owned())))
         .flatten();
     if let Err(invalid) = checks.finish() {
         return refuse(&visit, refused(), invalid).await;
@@ -202,7 +205,7 @@ pub(super) async fn create(visit: Visit, fields: Fields) -> Result<HttpResponse,
         Some(Err(taken)) => {
             // Another slug is another try of the same form.
             visit.state.once.forget(fields.get("key"));
-            refuse(&visit, refused(), Invalid::field("slug", taken)).await
+            refuse(&visit, refused(), ValidationErrors::single("slug", taken)).await
         }
         None => Ok(visit.redirect(ADDRESS)),
     }
@@ -218,10 +221,10 @@ pub(super) async fn edit(visit: Visit, id: Id, fields: Fields) -> Result<HttpRes
         .filter(|line| !line.is_empty());
     let mut checks = Checks::default();
     let change = ProjectChange {
-        name: checks.take("name", project::name(name)),
+        name: checks.take("name", project::check_name(name)),
         allowed_origins: checks.take(
             "origins",
-            project::origins(lines.map(str::to_owned).collect()),
+            project::check_origins(lines.map(str::to_owned).collect()),
         ),
         status: None,
     };
@@ -283,7 +286,7 @@ pub(super) async fn delete(
             id: project.id,
             typed: typed.to_owned(),
         };
-        return refuse(&visit, refused, Invalid::field("typed", problem)).await;
+        return refuse(&visit, refused, ValidationErrors::single("typed", problem)).await;
     }
     let (store, id) = (visit.site.store.clone(), project.id.to_string());
     let work = async move { Ok(store.delete_project(id).await?) };

@@ -11,7 +11,7 @@ use super::session;
 use super::visit::Visit;
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::feedback;
-use crate::domain::invalid::{Checks, Invalid};
+use crate::domain::validation::{Checks, ValidationErrors};
 use crate::server::tokens;
 use crate::store::{AccountStoreError, LinkPurpose};
 
@@ -27,8 +27,12 @@ struct SetupPage {
 }
 
 impl SetupPage {
-    fn new(visit: &Visit, token: &str, email: &str, invalid: Option<&Invalid>) -> Self {
-        let problem = |field| invalid.and_then(|i| i.about(field)).map(str::to_owned);
+    fn new(visit: &Visit, token: &str, email: &str, invalid: Option<&ValidationErrors>) -> Self {
+        let problem = |field| {
+            invalid
+                .and_then(|i| i.message_for(field))
+                .map(str::to_owned)
+        };
         let (email_problem, password_problem) = (problem("email"), problem("password"));
         let (frame, _) = visit.frame("Welcome", "");
         Self {
@@ -57,7 +61,7 @@ pub(super) async fn set_up(visit: Visit, fields: Fields) -> Result<HttpResponse,
     );
     in_force(&visit, token).await?;
     let mut checks = Checks::default();
-    checks.take("email", feedback::email(email.to_owned()));
+    checks.take("email", feedback::check_email(email.to_owned()));
     checks.take("password", check_password(secret));
     if let Err(invalid) = checks.finish() {
         let page = SetupPage::new(&visit, token, email, Some(&invalid));

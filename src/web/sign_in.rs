@@ -13,7 +13,7 @@ use super::page::{Frame, render};
 use super::session;
 use super::throttle::Key;
 use super::visit::Visit;
-use crate::domain::account::{User, email_key};
+use crate::domain::account::{User, normalize_email};
 
 const WRONG: &str = "The e-mail address or the password is wrong.";
 
@@ -119,7 +119,7 @@ pub(super) async fn check(
     password: &str,
 ) -> Result<Checked, PageError> {
     let throttle = &visit.state.throttle;
-    let account = Key::Account(email_key(email).chars().take(254).collect());
+    let account = Key::Account(normalize_email(email).chars().take(254).collect());
     let keys = [account.clone(), Key::address(visit.client())];
     let wait = || {
         throttle

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use self::server::{Server, hang, say};
 use super::*;
 use crate::delivery::connector::{check_before_save, tls_config};
-use crate::domain::egress_policy::Refusal;
+use crate::domain::egress_policy::EgressDenied;
 
 mod server;
 mod tls;
@@ -52,9 +52,9 @@ async fn answered(text: impl AsRef<[u8]> + Send + Sync + 'static) -> AttemptResu
     endpoint(&server, LONG).attempt(&request()).await
 }
 
-fn answer_of(result: AttemptResult) -> Answer {
+fn answer_of(result: AttemptResult) -> EndpointResponse {
     assert_eq!(result.outcome, Outcome::Delivered);
-    result.answer.unwrap()
+    result.response.unwrap()
 }
 
 #[actix_rt::test]
@@ -119,7 +119,7 @@ async fn interim_answers_are_skipped_and_each_delivery_gets_its_own_answer() {
         assert_eq!(answer.status, 200 + number);
         assert_eq!(answer.body, number.to_string().as_bytes());
         assert_eq!(answer.headers[1], ("x-One".to_owned(), "ä".to_owned()));
-        assert!(!answer.truncated && answer.body_problem.is_none());
+        assert!(!answer.truncated && answer.body_error.is_none());
     }
     assert_eq!(server.connections(), 1);
 }
@@ -161,7 +161,7 @@ async fn nothing_is_sent_again_once_a_byte_of_an_answer_came_or_the_time_is_up()
         endpoint.attempt(&request()).await;
         let outcome = endpoint.attempt(&request()).await.outcome;
         assert_eq!(
-            matches!(outcome, Outcome::BrokenAnswer(_)),
+            matches!(outcome, Outcome::InvalidResponse(_)),
             broken,
             "{outcome:?}"
         );
@@ -200,13 +200,13 @@ async fn no_complete_head_within_the_time_is_a_timeout() {
             connected: true,
         };
         assert_eq!(result.outcome, timeout, "{beginning:?}");
-        assert_eq!(result.answer, None);
+        assert_eq!(result.response, None);
     }
 }
 
 #[actix_rt::test]
 async fn after_a_2xx_head_nothing_about_the_body_makes_it_a_failure() {
-    let problem = |answer: &Answer| answer.body_problem.clone().unwrap_or_default();
+    let problem = |answer: &EndpointResponse| answer.body_error.clone().unwrap_or_default();
 
     let short = answer_of(answered("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nab").await);
     assert_eq!((&short.body[..], short.truncated), (&b"ab"[..], true));
@@ -246,7 +246,7 @@ async fn after_a_2xx_head_nothing_about_the_body_makes_it_a_failure() {
         (endless.body.len(), endless.truncated),
         (RESPONSE_BODY_MAX_BYTES, true)
     );
-    assert_eq!(endless.body_problem, None);
+    assert_eq!(endless.body_error, None);
 }
 
 #[actix_rt::test]
@@ -260,7 +260,7 @@ async fn a_body_of_exactly_16_kib_is_whole() {
             .await,
         );
         assert_eq!((answer.body.len(), answer.truncated), (16_384, truncated));
-        assert_eq!(answer.body_problem, None);
+        assert_eq!(answer.body_error, None);
     }
 }
 
@@ -274,7 +274,7 @@ async fn a_body_that_ends_with_the_connection_is_read_and_the_connection_not_reu
     for number in 0..2 {
         let answer = answer_of(endpoint.attempt(&request()).await);
         assert_eq!(answer.body, format!("hello {number}").as_bytes());
-        assert_eq!((answer.truncated, answer.body_problem), (false, None));
+        assert_eq!((answer.truncated, answer.body_error), (false, None));
     }
     assert_eq!((server.requests().len(), server.connections()), (2, 2));
 }
@@ -285,7 +285,7 @@ async fn a_compressed_body_is_kept_as_it_came_and_a_204_has_none() {
         answered(*b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\x00").await,
     );
     assert_eq!(
-        (&gzip.body[..], gzip.body_problem),
+        (&gzip.body[..], gzip.body_error),
         (&b"\x1f\x8b\x08\x00"[..], None)
     );
     let server = Server::start(|_, peer| {
@@ -320,7 +320,7 @@ async fn any_other_status_is_a_failure_and_a_redirect_is_not_followed() {
             location: None
         }
     );
-    let answer = failed.answer.unwrap();
+    let answer = failed.response.unwrap();
     assert_eq!(answer.body, b"oops");
     assert_eq!(
         answer.headers[0],
@@ -367,7 +367,7 @@ async fn what_is_no_answer_is_a_failure_with_a_name() {
         ),
     ] {
         let outcome = answered(text).await.outcome;
-        let Outcome::BrokenAnswer(detail) = &outcome else {
+        let Outcome::InvalidResponse(detail) = &outcome else {
             panic!("{said}: {outcome:?}")
         };
         assert!(detail.contains(said), "{detail}");
@@ -395,12 +395,12 @@ async fn the_policy_is_asked_when_a_connection_is_made() {
     let policy = EgressPolicy::new(vec![], false, vec![server.address], vec![]);
     let url = url_of(&format!("http://localhost:{}", server.address.port()));
     let refused = check_before_save(&policy, &url).await;
-    assert!(matches!(refused, Err(Refusal::OwnSocket { .. })));
+    assert!(matches!(refused, Err(EgressDenied::OwnSocket { .. })));
     let sender = Sender::new(Arc::new(tls_config(&[]).unwrap()), Arc::new(policy), LONG);
     let result = sender.endpoint(&url).attempt(&request()).await;
     assert!(matches!(
         result.outcome,
-        Outcome::TargetNotAllowed(Refusal::OwnSocket { .. })
+        Outcome::TargetNotAllowed(EgressDenied::OwnSocket { .. })
     ));
     assert_eq!(server.connections(), 0);
 }

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 
 use super::{ADDRESS, ids, is_id};
-use crate::domain::feedback::{Actor, Status};
+use crate::domain::feedback::{Actor, FeedbackStatus};
 use crate::domain::id::FeedbackId;
 use crate::store::{StatusChange, StatusChanged};
 use crate::web::failure::PageError;
@@ -36,7 +36,7 @@ fn actor(visit: &Visit) -> Result<Actor, PageError> {
     })
 }
 
-fn status(fields: &Fields) -> Result<Status, PageError> {
+fn status(fields: &Fields) -> Result<FeedbackStatus, PageError> {
     fields
         .get("status")
         .parse()

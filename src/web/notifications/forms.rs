@@ -6,10 +6,10 @@ use actix_web::{HttpResponse, web};
 
 use super::{ADDRESS, AddForm, Refused, headers, page};
 use crate::domain::id::WebhookId;
-use crate::domain::invalid::Checks;
 use crate::domain::secret::Secret;
+use crate::domain::validation::Checks;
 use crate::domain::webhook::{
-    self, NewWebhook, OVERLAP_MAX_HOURS, Retries, Topic, Webhook, WebhookChange,
+    self, NewWebhook, OVERLAP_MAX_HOURS, RetryPolicy, Topic, Webhook, WebhookPatch,
 };
 use crate::random;
 use crate::server::tokens;
@@ -39,8 +39,8 @@ pub(in crate::web) async fn add(visit: Visit, fields: Fields) -> Result<HttpResp
         topics: Topic::ALL.to_vec(),
         projects: Vec::new(),
         enabled: true,
-        retries: Retries::Standard,
-        headers: webhook::Headers::new(),
+        retries: RetryPolicy::Standard,
+        headers: webhook::CustomHeaders::new(),
         secret: draft_secret(&fields),
     };
     let idempotency = Some(idempotency).filter(|known| !known.key.is_empty());
@@ -90,9 +90,9 @@ pub(in crate::web) async fn set_enabled(
         "false" => false,
         _ => return Err(PageError::BrokenForm),
     };
-    let change = WebhookChange {
+    let change = WebhookPatch {
         enabled: Some(enabled),
-        ..WebhookChange::default()
+        ..WebhookPatch::default()
     };
     let webhook = save(&visit, WebhookId::new(id.into_inner()), change).await?;
     visit.say(if enabled {
@@ -113,9 +113,11 @@ pub(in crate::web) async fn set_topics(
     fields: Fields,
 ) -> Result<HttpResponse, PageError> {
     let topics: Option<Vec<Topic>> = fields.all("topic").map(Topic::parse).collect();
-    let change = WebhookChange {
-        topics: Some(webhook::topics(&topics.ok_or(PageError::BrokenForm)?)),
-        ..WebhookChange::default()
+    let change = WebhookPatch {
+        topics: Some(webhook::normalize_topics(
+            &topics.ok_or(PageError::BrokenForm)?,
+        )),
+        ..WebhookPatch::default()
     };
     let webhook = save(&visit, WebhookId::new(id.into_inner()), change).await?;
     visit.say(match webhook.topics.as_slice() {
@@ -141,20 +143,20 @@ pub(in crate::web) async fn edit(
     let webhook = find(&visit, id).await?;
     let (url, description) = (fields.get("url"), fields.get("description"));
     let mut checks = Checks::default();
-    let change = WebhookChange {
+    let change = WebhookPatch {
         url: checks.take("url", visit.site.check_endpoint_url(url).await),
-        description: checks.take("description", webhook::description(description)),
+        description: checks.take("description", webhook::check_description(description)),
         headers: checks.take(
             "headers",
             headers::read(fields.get("headers"), &webhook.headers),
         ),
         projects: Some(fields.all("project").map(str::to_owned).collect()),
-        retries: Some(if fields.get("retries") == Retries::Patient.as_str() {
-            Retries::Patient
+        retries: Some(if fields.get("retries") == RetryPolicy::Patient.as_str() {
+            RetryPolicy::Patient
         } else {
-            Retries::Standard
+            RetryPolicy::Standard
         }),
-        ..WebhookChange::default()
+        ..WebhookPatch::default()
     };
     if let Err(invalid) = checks.finish() {
         let refused = Refused {
@@ -286,7 +288,7 @@ async fn find(visit: &Visit, id: Id) -> Result<Webhook, PageError> {
         .ok_or(PageError::Gone)
 }
 
-async fn save(visit: &Visit, id: WebhookId, change: WebhookChange) -> Result<Webhook, PageError> {
+async fn save(visit: &Visit, id: WebhookId, change: WebhookPatch) -> Result<Webhook, PageError> {
     match visit.site.store.change_webhook(id, change).await {
         Ok(webhook) => webhook.ok_or(PageError::Gone),
         Err(SaveWebhookError::Store(error)) => Err(error.into()),

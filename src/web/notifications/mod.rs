@@ -24,8 +24,8 @@ use super::flash::Draft;
 use super::page::{Frame, render};
 use super::visit::Visit;
 use crate::domain::id::WebhookId;
-use crate::domain::invalid::Invalid;
 use crate::domain::secret::Secret;
+use crate::domain::validation::ValidationErrors;
 use crate::domain::webhook::WEBHOOKS_MAX;
 use crate::random;
 use crate::server::tokens;
@@ -88,7 +88,7 @@ struct Refused {
     url: String,
     description: String,
     headers: String,
-    invalid: Invalid,
+    invalid: ValidationErrors,
 }
 
 impl NotificationsPage {
@@ -162,7 +162,7 @@ async fn page(
         hooks.push(hook.await?);
     }
     let alerts = visit.site.alerts.as_ref().map(|target| AlertsView {
-        host: target.url.host_for_log(),
+        host: target.url.host_and_port(),
         is_ours: target.secret_is_ours,
         secret: (target.secret_is_ours && visit.query("reveal").as_deref() == Some("alerts"))
             .then(|| target.secret.as_str().to_owned()),
