@@ -13,7 +13,7 @@ use super::db::writer::WriteTx;
 use super::{Store, webhooks};
 use crate::clock::Timestamp;
 use crate::domain::alert::{
-    self, AlertData, AlertEvent, AlertedWebhook, FAILED_IN_A_ROW, FAILING_FOR, LastFailure,
+    self, ALERT_AFTER, ALERT_AFTER_FAILURES, AlertData, AlertEvent, AlertedWebhook, LastFailure,
 };
 use crate::domain::id::{AlertId, WebhookId};
 
@@ -89,7 +89,7 @@ impl Store {
 }
 
 fn create_due(write: &mut WriteTx<'_>, public_url: Option<&str>) -> Result<(), StoreError> {
-    let (now, failed_for) = (write.now, write.now.minus(FAILING_FOR));
+    let (now, failed_for) = (write.now, write.now.minus(ALERT_AFTER));
     let too_old = "DELETE FROM alerts WHERE created_at < ?1";
     sql::execute(write, too_old, [now.minus(MAX_AGE).millis()])?;
     let failing = format!(
@@ -98,7 +98,7 @@ fn create_due(write: &mut WriteTx<'_>, public_url: Option<&str>) -> Result<(), S
     let failing = sql::query_all(
         write,
         &failing,
-        params![failed_for.millis(), FAILED_IN_A_ROW],
+        params![failed_for.millis(), ALERT_AFTER_FAILURES],
         |row| read_data(row, "failing_since", public_url),
     )?;
     for mut data in failing {
@@ -155,7 +155,7 @@ fn due(connection: &Connection) -> Result<DueAlerts, StoreError> {
         sql::query_optional(connection, &oldest, [], |row| row.get::<_, Option<i64>>(0))?.flatten();
     Ok(DueAlerts {
         first,
-        next_check_at: oldest.map(|since| Timestamp::from_millis(since).plus(FAILING_FOR)),
+        next_check_at: oldest.map(|since| Timestamp::from_millis(since).plus(ALERT_AFTER)),
     })
 }
 
@@ -169,7 +169,7 @@ fn read_data(row: &Row<'_>, since: &str, public_url: Option<&str>) -> rusqlite::
             .map(|public_url| format!("{public_url}/settings/notifications/{id}/deliveries")),
         webhook: AlertedWebhook {
             id,
-            host: webhooks::read_url(row)?.host_for_log(),
+            host: webhooks::read_url(row)?.host_and_port(),
             description: row.get("description")?,
         },
     })

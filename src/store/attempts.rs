@@ -11,12 +11,12 @@ use super::db::writer::WriteTx;
 use super::deliveries::{self, AttemptRecord};
 use super::{Store, events, webhooks};
 use crate::clock::Timestamp;
-use crate::domain::alert::FAILED_IN_A_ROW;
-use crate::domain::delivery::State;
+use crate::domain::alert::ALERT_AFTER_FAILURES;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, WebhookId};
-use crate::domain::retry::Schedule;
-use crate::domain::webhook::Retries;
+use crate::domain::retry::RetrySchedule;
+use crate::domain::webhook::RetryPolicy;
 
 /// An attempt that is over, to be recorded.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ pub struct FinishedAttempt {
 /// What a recorded attempt made of its delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeliveryUpdate {
-    pub state: State,
+    pub state: DeliveryState,
     /// Of the next attempt.
     pub due_at: Option<Timestamp>,
 }
@@ -45,7 +45,7 @@ impl Store {
     pub async fn record_attempts(
         &self,
         attempts: Arc<Vec<FinishedAttempt>>,
-        schedule: Schedule,
+        schedule: RetrySchedule,
     ) -> Result<Vec<Option<DeliveryUpdate>>, StoreError> {
         self.writer
             .write_when_free(move |write| {
@@ -80,7 +80,7 @@ impl Store {
         self.writer
             .write(move |write| {
                 let event = events::insert(write, EventType::Test.as_str(), None, &body)?;
-                let state = if attempt.is_success() { State::Delivered } else { State::Failed };
+                let state = if attempt.is_success() { DeliveryState::Delivered } else { DeliveryState::Failed };
                 sql::execute(
                     write,
                     "INSERT INTO deliveries (id, event_id, webhook_id, state, attempts, round_attempts, created_at,
@@ -111,19 +111,19 @@ impl Store {
 fn record(
     write: &mut WriteTx<'_>,
     attempted: &FinishedAttempt,
-    schedule: &Schedule,
+    schedule: &RetrySchedule,
 ) -> Result<Option<DeliveryUpdate>, StoreError> {
     if attempted.attempt.is_success() && record_success_fast_path(write, attempted)? {
         return Ok(Some(DeliveryUpdate {
-            state: State::Delivered,
+            state: DeliveryState::Delivered,
             due_at: None,
         }));
     }
     struct Before {
-        state: State,
+        state: DeliveryState,
         attempts: u32,
         round_attempts: usize,
-        retries: Retries,
+        retries: RetryPolicy,
         has_body: bool,
     }
     let (id, attempt) = (&attempted.delivery, &attempted.attempt);
@@ -135,7 +135,7 @@ fn record(
         [id.as_str()],
         |row| {
             Ok(Before {
-                state: sql::parse_column(row, "state", State::parse)?,
+                state: sql::parse_column(row, "state", DeliveryState::parse)?,
                 attempts: row.get("attempts")?,
                 round_attempts: row.get("round_attempts")?,
                 retries: webhooks::read_retries(row)?,
@@ -147,26 +147,27 @@ fn record(
         return Ok(None);
     };
     // A test that is sent again is one attempt, as ever.
-    let next = if before.state == State::Pending && !attempt.is_success() && !attempted.is_test {
-        schedule.next(
-            before.retries,
-            before.round_attempts + 1,
-            attempt.ended_at,
-            attempted.jitter,
-        )
-    } else {
-        None
-    };
+    let next =
+        if before.state == DeliveryState::Pending && !attempt.is_success() && !attempted.is_test {
+            schedule.next_attempt_at(
+                before.retries,
+                before.round_attempts + 1,
+                attempt.ended_at,
+                attempted.jitter,
+            )
+        } else {
+            None
+        };
     // What was canceled while it was in flight ends here: delivered if it was, else it stays canceled.
     let state = match (attempt.is_success(), before.state, next) {
-        (true, ..) => State::Delivered,
-        (false, State::Pending, Some(_)) => State::Pending,
-        (false, State::Pending, None) => State::Failed,
+        (true, ..) => DeliveryState::Delivered,
+        (false, DeliveryState::Pending, Some(_)) => DeliveryState::Pending,
+        (false, DeliveryState::Pending, None) => DeliveryState::Failed,
         (false, other, _) => other,
     };
     // A hold stands on the webhook, not here: when a test ends it, what waited goes out by its own schedule.
     let due_at = next;
-    let finished_at = (state != State::Pending).then_some(write.now.millis());
+    let finished_at = (state != DeliveryState::Pending).then_some(write.now.millis());
     sql::execute(
         write,
         "UPDATE deliveries SET state = ?2, due_at = ?3, attempts = ?4, round_attempts = ?5, finished_at = ?6
@@ -202,7 +203,12 @@ fn record_success_fast_path(
         return Ok(false);
     }
     deliveries::insert_attempt(write, id, attempted.attempts + 1, &attempted.attempt, true)?;
-    write.delivery_states_changed(&attempted.webhook, State::Pending, State::Delivered, 1);
+    write.delivery_states_changed(
+        &attempted.webhook,
+        DeliveryState::Pending,
+        DeliveryState::Delivered,
+        1,
+    );
     Ok(true)
 }
 
@@ -211,7 +217,7 @@ fn record_success_fast_path(
 fn update_health<'a>(
     write: &mut WriteTx<'_>,
     attempted: &'a FinishedAttempt,
-    state: State,
+    state: DeliveryState,
     healthy: &mut HashSet<&'a WebhookId>,
 ) -> Result<(), StoreError> {
     let (webhook, attempt) = (attempted.webhook.as_str(), &attempted.attempt);
@@ -231,10 +237,10 @@ fn update_health<'a>(
     if sql::execute(write, failing, since)? > 0 {
         write.notify_alerts();
     }
-    if state == State::Failed {
+    if state == DeliveryState::Failed {
         let given_up = "UPDATE webhooks SET consecutive_failures = consecutive_failures + 1 WHERE id = ?1 RETURNING consecutive_failures";
         if sql::query_optional(write, given_up, [webhook], |row| row.get(0))?
-            == Some(FAILED_IN_A_ROW)
+            == Some(ALERT_AFTER_FAILURES)
         {
             write.notify_alerts();
         }

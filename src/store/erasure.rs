@@ -5,7 +5,7 @@ use rusqlite::params;
 use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
-use crate::domain::delivery::State;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::id::{ProjectId, WebhookId};
 
 /// What the log held of a feedback that is deleted.
@@ -44,11 +44,19 @@ fn redact_delivery_log(
     let heard = format!("SELECT webhook_id, state FROM deliveries WHERE event_id IN {ITS_EVENTS}");
     let heard = sql::query_all(write, &heard, [feedback_id], |row| {
         let webhook = WebhookId::new(row.get::<_, String>(0)?);
-        Ok((webhook, sql::parse_column(row, "state", State::parse)?))
+        Ok((
+            webhook,
+            sql::parse_column(row, "state", DeliveryState::parse)?,
+        ))
     })?;
     for (webhook, state) in heard {
-        let pending = usize::from(state == State::Pending);
-        write.delivery_states_changed(&webhook, State::Pending, State::Canceled, pending);
+        let pending = usize::from(state == DeliveryState::Pending);
+        write.delivery_states_changed(
+            &webhook,
+            DeliveryState::Pending,
+            DeliveryState::Canceled,
+            pending,
+        );
     }
     let canceled = sql::execute(
         write,

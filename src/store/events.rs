@@ -5,7 +5,7 @@ use rusqlite::params;
 use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
-use crate::domain::delivery::State;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::Feedback;
 use crate::domain::id::{DeliveryId, EventId, WebhookId};
 use crate::domain::webhook::Topic;
@@ -43,7 +43,7 @@ pub(super) fn publish(
              VALUES (?1, ?2, ?3, 'pending', ?4, 0, 0, ?4)",
             params![id.as_str(), event.as_str(), webhook.as_str(), now],
         )?;
-        write.delivery_created(&webhook, State::Pending);
+        write.delivery_created(&webhook, DeliveryState::Pending);
     }
     write.notify_deliveries();
     Ok(())

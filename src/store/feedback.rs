@@ -12,9 +12,9 @@ use super::idempotency::{self, IdempotencyKey};
 use super::search::{self, FeedbackFilter};
 use super::{Store, erasure, events, projects};
 use crate::clock::Timestamp;
-use crate::domain::account::email_key;
+use crate::domain::account::normalize_email;
 use crate::domain::event;
-use crate::domain::feedback::{Feedback, NewFeedback, ProjectSummary, Status};
+use crate::domain::feedback::{Feedback, FeedbackStatus, NewFeedback, ProjectSummary};
 use crate::domain::id::{FeedbackId, ProjectId};
 use crate::domain::project::ProjectStatus;
 use crate::domain::webhook::Topic;
@@ -98,7 +98,7 @@ impl Store {
                         slug: project.slug,
                     },
                     message: new.message,
-                    status: Status::New,
+                    status: FeedbackStatus::New,
                     created_at: write.now,
                     email: new.email,
                     url: new.url,
@@ -110,7 +110,7 @@ impl Store {
                     write,
                     Topic::FeedbackCreated,
                     &feedback,
-                    event::feedback_created(&feedback),
+                    event::feedback_created_body(&feedback),
                 )?;
                 let response = render(&feedback);
                 if let Some(key) = &idempotency {
@@ -172,7 +172,7 @@ impl Store {
         self.reader
             .read_slow(move |c| {
                 let mut counts = StatusCounts::default();
-                for status in Status::ALL {
+                for status in FeedbackStatus::ALL {
                     *counts.of(status) = match &filter.search {
                         Some(search) => {
                             let filter = FeedbackFilter {
@@ -209,11 +209,11 @@ impl Store {
 }
 
 impl StatusCounts {
-    pub(super) fn of(&mut self, status: Status) -> &mut u64 {
+    pub(super) fn of(&mut self, status: FeedbackStatus) -> &mut u64 {
         match status {
-            Status::New => &mut self.new,
-            Status::Reviewed => &mut self.reviewed,
-            Status::Resolved => &mut self.resolved,
+            FeedbackStatus::New => &mut self.new,
+            FeedbackStatus::Reviewed => &mut self.reviewed,
+            FeedbackStatus::Resolved => &mut self.resolved,
         }
     }
 }
@@ -229,7 +229,7 @@ pub(super) fn list_statement(conditions: &str) -> String {
 fn count_by_status(
     connection: &Connection,
     project: Option<&ProjectId>,
-    status: Status,
+    status: FeedbackStatus,
 ) -> Result<u64, StoreError> {
     let statement = "SELECT coalesce(sum(count), 0) FROM feedback_counts WHERE status = ?1 AND project_id = coalesce(?2, project_id)";
     let values = params![status.as_str(), project.map(ProjectId::as_str)];
@@ -261,7 +261,7 @@ fn insert(write: &WriteTx<'_>, feedback: &Feedback) -> Result<(), StoreError> {
             feedback.status.as_str(),
             feedback.message,
             feedback.email,
-            feedback.email.as_deref().map(email_key),
+            feedback.email.as_deref().map(normalize_email),
             feedback.url,
             metadata,
             feedback.created_at.millis()
@@ -270,7 +270,7 @@ fn insert(write: &WriteTx<'_>, feedback: &Feedback) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn status(row: &Row<'_>) -> rusqlite::Result<Status> {
+fn status(row: &Row<'_>) -> rusqlite::Result<FeedbackStatus> {
     sql::parse_column(row, "status", |text| text.parse().ok())
 }
 

@@ -14,7 +14,7 @@ use super::db::writer::WriteTx;
 use super::sessions::{self, NewSession};
 use super::users::{self, AccountStoreError};
 use crate::clock::Timestamp;
-use crate::domain::account::{Role, User, email_key};
+use crate::domain::account::{Role, User, normalize_email};
 use crate::domain::id::{LinkId, UserId};
 
 /// What a one-time link is for.
@@ -98,7 +98,7 @@ impl Store {
                     return Err(AccountStoreError::Exists(email));
                 }
                 let before = "DELETE FROM one_time_links WHERE normalized_email = ?1";
-                sql::execute(write, before, [email_key(&email)])?;
+                sql::execute(write, before, [normalize_email(&email)])?;
                 let invited = Some((email.as_str(), role));
                 let purpose = LinkPurpose::Invitation;
                 insert(write, purpose, None, invited, Some(&by), token_hash, lives)?;
@@ -287,7 +287,7 @@ fn insert(
             purpose.as_str(),
             user.map(UserId::as_str),
             invited.map(|(email, _)| email),
-            invited.map(|(email, _)| email_key(email)),
+            invited.map(|(email, _)| normalize_email(email)),
             invited.map(|(_, role)| role.as_str()),
             created_by.map(UserId::as_str),
             write.now.millis(),

@@ -133,7 +133,7 @@ fn normalize(origin: String) -> Option<String> {
     if origin == NULL {
         return Some(origin);
     }
-    project::origins(vec![origin]).ok()?.pop()
+    project::check_origins(vec![origin]).ok()?.pop()
 }
 
 /// The two kinds apart, so that nobody pushes out what was seen by trying under many names.

@@ -8,7 +8,7 @@ use super::Store;
 use super::db::error::StoreError;
 use super::db::sql;
 use crate::clock::Timestamp;
-use crate::domain::delivery::State;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::id::{DeliveryId, WebhookId};
 
 #[derive(Debug, thiserror::Error)]
@@ -43,10 +43,10 @@ impl Store {
                     "SELECT state, webhook_id, body IS NOT NULL FROM deliveries JOIN events ON events.id = event_id
                      WHERE deliveries.id = ?1",
                     [id.as_str()],
-                    |row| Ok((sql::parse_column(row, "state", State::parse)?, WebhookId::new(row.get::<_, String>(1)?), row.get::<_, bool>(2)?)),
+                    |row| Ok((sql::parse_column(row, "state", DeliveryState::parse)?, WebhookId::new(row.get::<_, String>(1)?), row.get::<_, bool>(2)?)),
                 )?;
                 let (state, webhook, has_body) = found.ok_or(RedeliverError::UnknownDelivery)?;
-                if state == State::Pending {
+                if state == DeliveryState::Pending {
                     return Err(RedeliverError::Pending);
                 }
                 ensure_accepts_deliveries(write, &webhook)?;
@@ -54,7 +54,7 @@ impl Store {
                     return Err(RedeliverError::FeedbackDeleted);
                 }
                 sql::execute(write, &format!("{SET_PENDING} WHERE id = ?1"), params![id.as_str(), write.now.millis()])?;
-                write.delivery_states_changed(&webhook, state, State::Pending, 1);
+                write.delivery_states_changed(&webhook, state, DeliveryState::Pending, 1);
                 write.notify_deliveries();
                 Ok(())
             })
@@ -74,7 +74,7 @@ impl Store {
             .write(move |write| {
                 ensure_accepts_deliveries(write, &webhook)?;
                 let mut all = 0;
-                let asked = [(State::Failed, failed), (State::Canceled, canceled)];
+                let asked = [(DeliveryState::Failed, failed), (DeliveryState::Canceled, canceled)];
                 for (state, _) in asked.into_iter().filter(|(_, is_asked)| *is_asked) {
                     let count = sql::execute(
                         write,
@@ -86,7 +86,7 @@ impl Store {
                         params![webhook.as_str(), write.now.millis(), since.millis()],
                     )?;
                     if count > 0 {
-                        write.delivery_states_changed(&webhook, state, State::Pending, count);
+                        write.delivery_states_changed(&webhook, state, DeliveryState::Pending, count);
                         write.notify_deliveries();
                     }
                     all += count;

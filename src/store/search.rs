@@ -12,9 +12,9 @@ use rusqlite::{Connection, Row, ToSql, params_from_iter};
 use super::Store;
 use super::db::error::StoreError;
 use super::db::sql;
-use crate::domain::feedback::Status;
+use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::ProjectId;
-use crate::domain::search::{self, Gram, Search};
+use crate::domain::search::{self, Ngram, SearchQuery};
 
 /// How many feedbacks a step takes in: some milliseconds.
 const STEP: i64 = 50;
@@ -25,8 +25,8 @@ pub const SEARCH_COUNT_MAX: u64 = 500;
 #[derive(Clone, Debug, Default)]
 pub struct FeedbackFilter {
     pub project: Option<ProjectId>,
-    pub status: Option<Status>,
-    pub search: Option<Search>,
+    pub status: Option<FeedbackStatus>,
+    pub search: Option<SearchQuery>,
 }
 
 impl Store {
@@ -81,7 +81,7 @@ impl FeedbackFilter {
 /// `columns` are read of each, of `feedback` and `projects`; `message`, `email` and `url` have to be among them.
 pub(super) fn scan_matches(
     connection: &Connection,
-    search: &Search,
+    search: &SearchQuery,
     filter: &FeedbackFilter,
     before: Option<&str>,
     columns: &str,
@@ -104,7 +104,7 @@ pub(super) fn scan_matches(
             let text = |column| Ok::<_, StoreError>(row.get::<_, Option<String>>(column)?);
             let texts = [text("message")?, text("email")?, text("url")?];
             let texts: Vec<&str> = texts.iter().flatten().map(String::as_str).collect();
-            if search.finds(&texts) && take(row)?.is_break() {
+            if search.matches(&texts) && take(row)?.is_break() {
                 return Ok(());
             }
         }
@@ -131,7 +131,7 @@ fn indexed_statement(columns: &str) -> String {
 /// How many a search finds with a status, up to [`SEARCH_COUNT_MAX`].
 pub(super) fn count(
     connection: &Connection,
-    search: &Search,
+    search: &SearchQuery,
     filter: &FeedbackFilter,
 ) -> Result<u64, StoreError> {
     let mut found = 0;
@@ -166,13 +166,13 @@ fn last_before(connection: &Connection, before: Option<&str>) -> Result<Option<i
 }
 
 /// What the index is asked: it never holds more of what a person wrote than letters, digits and quotes of ours.
-fn expression(search: &Search, filter: &FeedbackFilter) -> String {
-    let encode = |gram: &Gram| gram.letters().iter().map(encode_char).collect();
-    let mut words: Vec<String> = search.grams().iter().map(encode).collect();
+fn expression(search: &SearchQuery, filter: &FeedbackFilter) -> String {
+    let encode = |gram: &Ngram| gram.chars().iter().map(encode_char).collect();
+    let mut words: Vec<String> = search.ngrams().iter().map(encode).collect();
     if filter.project.is_some() || filter.status.is_some() {
         words.push(filter_term(
             filter.project.as_ref().map(ProjectId::as_str),
-            filter.status.map(Status::as_str),
+            filter.status.map(FeedbackStatus::as_str),
         ));
     }
     format!("\"{}\"", words.join("\" AND \""))
@@ -221,9 +221,9 @@ pub(super) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
         let mut words = status_terms(given)?;
         words.push(' ');
         words.push_str(&filter_term(Some(&given.get::<String>(0)?), None));
-        for gram in search::grams(texts) {
+        for gram in search::ngrams(texts) {
             words.push(' ');
-            words.extend(gram.letters().iter().map(encode_char));
+            words.extend(gram.chars().iter().map(encode_char));
         }
         Ok(words)
     })

@@ -10,7 +10,7 @@ use super::db::writer::WriteTx;
 use super::{Store, events, feedback};
 use crate::clock::Timestamp;
 use crate::domain::event;
-use crate::domain::feedback::{Actor, Feedback, Status};
+use crate::domain::feedback::{Actor, Feedback, FeedbackStatus};
 use crate::domain::id::FeedbackId;
 use crate::domain::webhook::Topic;
 
@@ -18,24 +18,24 @@ use crate::domain::webhook::Topic;
 #[derive(Clone, Debug)]
 pub struct StatusChange {
     pub id: FeedbackId,
-    pub only_from: Option<Status>,
-    pub to: Status,
+    pub only_from: Option<FeedbackStatus>,
+    pub to: FeedbackStatus,
 }
 
 /// A change that was made.
 #[derive(Clone, Debug)]
 pub struct AppliedStatusChange {
     pub id: FeedbackId,
-    pub previous: Status,
-    pub status: Status,
+    pub previous: FeedbackStatus,
+    pub status: FeedbackStatus,
 }
 
 /// A change as the history tells it.
 #[derive(Clone, Debug)]
 pub struct StatusHistoryEntry {
     pub changed_at: Timestamp,
-    pub previous: Status,
-    pub status: Status,
+    pub previous: FeedbackStatus,
+    pub status: FeedbackStatus,
     pub by: Actor,
 }
 
@@ -45,7 +45,7 @@ impl Store {
     pub async fn set_status(
         &self,
         id: FeedbackId,
-        status: Status,
+        status: FeedbackStatus,
         by: Actor,
     ) -> Result<Option<Feedback>, StoreError> {
         self.writer
@@ -125,7 +125,7 @@ pub(super) fn of(
 fn set(
     write: &mut WriteTx<'_>,
     feedback: &mut Feedback,
-    status: Status,
+    status: FeedbackStatus,
     by: &Actor,
 ) -> Result<bool, StoreError> {
     let previous = std::mem::replace(&mut feedback.status, status);
@@ -151,7 +151,7 @@ fn set(
             by.token
         ],
     )?;
-    let body = event::feedback_updated(feedback, previous, write.now);
+    let body = event::feedback_updated_body(feedback, previous, write.now);
     events::publish(write, Topic::FeedbackUpdated, feedback, body)?;
     write.feedback_changed(&feedback.project.id, Some(previous), Some(status));
     Ok(true)

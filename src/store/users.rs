@@ -8,7 +8,7 @@ use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
 use crate::clock::Timestamp;
-use crate::domain::account::{Role, User, email_key};
+use crate::domain::account::{Role, User, normalize_email};
 use crate::domain::id::UserId;
 
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +72,7 @@ impl Store {
         &self,
         email: &str,
     ) -> Result<Option<(User, String)>, StoreError> {
-        let key = email_key(email);
+        let key = normalize_email(email);
         self.reader
             .read(move |c| {
                 sql::query_optional(
@@ -221,7 +221,7 @@ pub(super) fn find_by_email(
     sql::query_optional(
         connection,
         "SELECT * FROM users WHERE normalized_email = ?1",
-        [email_key(email)],
+        [normalize_email(email)],
         read,
     )
 }
@@ -258,7 +258,7 @@ pub(super) fn insert(
         params![
             user.id.as_str(),
             user.email,
-            email_key(&user.email),
+            normalize_email(&user.email),
             password_hash,
             role.as_str(),
             user.created_at.millis()
@@ -268,7 +268,7 @@ pub(super) fn insert(
     sql::execute(
         write,
         "DELETE FROM one_time_links WHERE normalized_email = ?1",
-        [email_key(&user.email)],
+        [normalize_email(&user.email)],
     )?;
     Ok(user)
 }

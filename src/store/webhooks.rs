@@ -10,12 +10,13 @@ use super::db::writer::WriteTx;
 use super::idempotency::{self, IdempotencyKey};
 use super::{Store, projects};
 use crate::clock::Timestamp;
-use crate::domain::delivery::State;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::id::{ProjectId, WebhookId};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{
-    Headers, NewWebhook, Retries, Topic, WEBHOOKS_MAX, Webhook, WebhookChange, WebhookError,
+    CustomHeaders, NewWebhook, RetryPolicy, Topic, WEBHOOKS_MAX, Webhook, WebhookError,
+    WebhookPatch,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +101,7 @@ impl Store {
     pub async fn update_webhook(
         &self,
         id: WebhookId,
-        change: WebhookChange,
+        change: WebhookPatch,
     ) -> Result<Option<Webhook>, SaveWebhookError> {
         self.writer
             .write(move |write| {
@@ -109,7 +110,7 @@ impl Store {
                 };
                 if let Some(url) = change.url {
                     // Another endpoint has asked for nothing yet; the same one, written otherwise, has.
-                    if !url.has_the_target_of(&webhook.url) {
+                    if !url.is_same_target(&webhook.url) {
                         webhook.held_until = None;
                     }
                     webhook.url = url;
@@ -183,8 +184,8 @@ fn resolve_projects(
 /// `None` as a value keeps the stored one, whatever the case of its name.
 fn keep_header_values(
     given: std::collections::BTreeMap<String, Option<String>>,
-    stored: &Headers,
-) -> Result<Headers, WebhookError> {
+    stored: &CustomHeaders,
+) -> Result<CustomHeaders, WebhookError> {
     let kept = |name: &str| {
         stored
             .iter()
@@ -206,7 +207,12 @@ fn cancel_pending(write: &mut WriteTx<'_>, id: &WebhookId) -> Result<(), StoreEr
         "UPDATE deliveries SET state = 'canceled', due_at = NULL, finished_at = ?2 WHERE webhook_id = ?1 AND state = 'pending'",
         params![id.as_str(), write.now.millis()],
     )?;
-    write.delivery_states_changed(id, State::Pending, State::Canceled, canceled);
+    write.delivery_states_changed(
+        id,
+        DeliveryState::Pending,
+        DeliveryState::Canceled,
+        canceled,
+    );
     write.invalidate_read_ahead();
     Ok(())
 }
@@ -311,9 +317,9 @@ pub(super) fn read_url(row: &Row<'_>) -> rusqlite::Result<EndpointUrl> {
     sql::parse_column(row, "url", |text| EndpointUrl::parse(text).ok())
 }
 
-pub(super) fn read_retries(row: &Row<'_>) -> rusqlite::Result<Retries> {
+pub(super) fn read_retries(row: &Row<'_>) -> rusqlite::Result<RetryPolicy> {
     sql::parse_column(row, "retry_policy", |text| {
-        [Retries::Standard, Retries::Patient]
+        [RetryPolicy::Standard, RetryPolicy::Patient]
             .into_iter()
             .find(|r| r.as_str() == text)
     })

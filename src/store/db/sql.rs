@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use ulid::Ulid;
 
 use super::error::StoreError;
-use crate::domain::id::ulid_of;
+use crate::domain::id::parse_ulid;
 
 /// Prepares a statement, or takes it from the connection's cache.
 pub(in crate::store) fn prepare<'a>(
@@ -98,7 +98,7 @@ pub(in crate::store) fn max_ulid(connection: &Connection) -> rusqlite::Result<Op
             connection.query_row(&format!("SELECT max(id) FROM {table}"), [], |row| {
                 row.get(0)
             })?;
-        max = max.max(id.as_deref().and_then(ulid_of));
+        max = max.max(id.as_deref().and_then(parse_ulid));
     }
     Ok(max)
 }

@@ -10,8 +10,8 @@ use rusqlite::Connection;
 use tokio::sync::Notify;
 
 use crate::clock::Timestamp;
-use crate::domain::delivery::State;
-use crate::domain::feedback::Status;
+use crate::domain::delivery::DeliveryState;
+use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{Id, IdSequence, ProjectId, WebhookId};
 use crate::store::db::change_feed::{ChangeFeed, ChangeKind};
 use crate::store::db::counters::CounterDeltas;
@@ -79,7 +79,7 @@ impl WriteTx<'_> {
     }
 
     /// A delivery was made. Pages that show its webhook's are told to look again, here as below.
-    pub(in crate::store) fn delivery_created(&mut self, webhook: &WebhookId, state: State) {
+    pub(in crate::store) fn delivery_created(&mut self, webhook: &WebhookId, state: DeliveryState) {
         self.said.counts.delivery_created(webhook, state);
         self.publish_change(ChangeKind::Deliveries(webhook.clone()));
     }
@@ -88,8 +88,8 @@ impl WriteTx<'_> {
     pub(in crate::store) fn delivery_states_changed(
         &mut self,
         webhook: &WebhookId,
-        from: State,
-        to: State,
+        from: DeliveryState,
+        to: DeliveryState,
         count: usize,
     ) {
         self.said
@@ -107,8 +107,8 @@ impl WriteTx<'_> {
     pub(in crate::store) fn feedback_changed(
         &mut self,
         project: &ProjectId,
-        from: Option<Status>,
-        to: Option<Status>,
+        from: Option<FeedbackStatus>,
+        to: Option<FeedbackStatus>,
     ) {
         self.said.counts.feedback(project, from, to);
         self.publish_change(ChangeKind::Feedback);
