@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use miniback::clock::Timestamp;
 use miniback::domain::event;
-use miniback::domain::feedback::{Feedback, ProjectSummary, Status};
+use miniback::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
 use miniback::domain::id::ProjectId;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Statement, params};
 use ulid::Ulid;
@@ -75,7 +75,7 @@ impl<'a> Rows<'a> {
         })
     }
 
-    fn feedback(&mut self, index: usize, status: Status) -> Result<(), Error> {
+    fn feedback(&mut self, index: usize, status: FeedbackStatus) -> Result<(), Error> {
         let feedback = feedback(index, &self.project);
         self.feedback.execute(params![
             feedback.id.as_str(),
@@ -89,7 +89,7 @@ impl<'a> Rows<'a> {
 
     fn event(&mut self, index: usize) -> Result<(), Error> {
         let feedback = feedback(index, &self.project);
-        let body = event::feedback_created(&feedback);
+        let body = event::feedback_created_body(&feedback);
         let id = id("evt", index, 0);
         self.event
             .execute(params![id, feedback.id.as_str(), body, time_of(index)])?;
@@ -186,7 +186,7 @@ pub fn build_backlog(path: &Path, webhook: &str, count: usize) -> Result<(), Err
     let connection = open_for_filling(path)?;
     let mut rows = Rows::new(&connection, project(&connection)?)?;
     insert_in_batches(&connection, 0, count, |index| {
-        rows.feedback(index, Status::New)?;
+        rows.feedback(index, FeedbackStatus::New)?;
         rows.event(index)?;
         rows.pending_delivery(index, 0, webhook)
     })?;
@@ -196,11 +196,11 @@ pub fn build_backlog(path: &Path, webhook: &str, count: usize) -> Result<(), Err
 /// Updates the counters that the program maintains in addition to the rows.
 fn update_counters(connection: &Connection) -> Result<(), Error> {
     Ok(connection.execute_batch(
-        "UPDATE webhook_accounting AS a SET removed = 0, canceled = 0,
+        "UPDATE delivery_totals AS a SET deleted = 0, canceled = 0,
            events = (SELECT count(*) FROM deliveries WHERE webhook_id = a.webhook_id),
            pending = (SELECT count(*) FROM deliveries WHERE webhook_id = a.webhook_id AND state = 'pending'),
            failed = (SELECT count(*) FROM deliveries WHERE webhook_id = a.webhook_id AND state = 'failed');
-         UPDATE webhook_accounting SET delivered = events - pending - failed;
+         UPDATE delivery_totals SET delivered = events - pending - failed;
          DELETE FROM feedback_counts;
          INSERT INTO feedback_counts SELECT project_id, status, count(*) FROM feedback GROUP BY project_id, status;",
     )?)
@@ -215,7 +215,7 @@ pub fn build_history(path: &Path, webhooks: &[String], count: usize) -> Result<(
     let query_number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let stored = usize::try_from(query_number("SELECT count(*) FROM feedback")?)?;
     insert_in_batches(&connection, stored, count, |index| {
-        rows.feedback(index, Status::ALL[index % 10 % 3])
+        rows.feedback(index, FeedbackStatus::ALL[index % 10 % 3])
     })?;
     // Retention deletes the oldest rows, so all events after the first remaining delivery are
     // complete. The event of that delivery may be incomplete.
@@ -301,7 +301,7 @@ pub fn rows_per_second(path: &Path, time: Duration) -> Result<f64, Error> {
     while started.elapsed() < time {
         connection.execute_batch("BEGIN IMMEDIATE")?;
         for _ in 0..25 {
-            rows.feedback(index, Status::New)?;
+            rows.feedback(index, FeedbackStatus::New)?;
             rows.event(index)?;
             rows.finished_delivery(index, 0, webhook, Some(&headers))?;
             index += 1;
@@ -319,7 +319,7 @@ pub fn commit_times(path: &Path, time: Duration) -> Result<Durations, Error> {
     let mut nanos = Vec::new();
     while started.elapsed() < time {
         let from = Instant::now();
-        rows.feedback(nanos.len(), Status::New)?;
+        rows.feedback(nanos.len(), FeedbackStatus::New)?;
         nanos.push(u64::try_from(from.elapsed().as_nanos())?);
     }
     Ok(Durations::new(nanos))

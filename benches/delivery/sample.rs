@@ -6,7 +6,7 @@ use std::fmt::Write;
 use hmac::{Hmac, KeyInit, Mac};
 use miniback::clock::Timestamp;
 use miniback::domain::event;
-use miniback::domain::feedback::{Feedback, ProjectSummary, Status};
+use miniback::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
 use miniback::domain::id::{FeedbackId, ProjectId};
 use sha2::Sha256;
 
@@ -74,7 +74,7 @@ pub fn feedback(
         id: FeedbackId::new(id),
         project,
         message: message(index),
-        status: Status::New,
+        status: FeedbackStatus::New,
         created_at,
         email: None,
         url: None,
@@ -86,7 +86,7 @@ pub fn feedback(
 pub fn event_body() -> String {
     let id = "fb_01K8X2Y3Z4A5B6C7D8E9F0G1H2".to_owned();
     let created_at = Timestamp::from_millis(1_735_689_600_000);
-    let body = event::feedback_created(&feedback(0, id, project(), created_at));
+    let body = event::feedback_created_body(&feedback(0, id, project(), created_at));
     String::from_utf8_lossy(&body).into_owned()
 }
 

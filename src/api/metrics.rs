@@ -7,8 +7,8 @@ use actix_web::{HttpResponse, web};
 
 use super::problem::Problem;
 use crate::clock::Timestamp;
-use crate::domain::delivery::State;
-use crate::domain::feedback::Status;
+use crate::domain::delivery::DeliveryState;
+use crate::domain::feedback::FeedbackStatus;
 use crate::server::Site;
 use crate::store::{Metrics, WebhookMetrics};
 
@@ -34,7 +34,7 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
         1.0,
     );
     page.family("miniback_feedback", "Feedback that is kept, by status.");
-    for status in Status::ALL {
+    for status in FeedbackStatus::ALL {
         let count = metrics
             .feedback
             .iter()
@@ -89,19 +89,19 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
         metrics,
         "miniback_webhook_failed_in_a_row",
         "Deliveries that were given up since a webhook's last success.",
-        |w| Some(f64::from(w.failed_in_a_row)),
+        |w| Some(f64::from(w.consecutive_failures)),
     );
     page.family(
         "miniback_deliveries",
         "Deliveries by webhook and state, those that retention has removed included.",
     );
     for webhook in &metrics.webhooks {
-        let accounting = webhook.accounting;
+        let accounting = webhook.totals;
         for (state, count) in [
-            (State::Pending, accounting.pending),
-            (State::Delivered, accounting.delivered),
-            (State::Failed, accounting.failed),
-            (State::Canceled, accounting.canceled),
+            (DeliveryState::Pending, accounting.pending),
+            (DeliveryState::Delivered, accounting.delivered),
+            (DeliveryState::Failed, accounting.failed),
+            (DeliveryState::Canceled, accounting.canceled),
         ] {
             let labels = [
                 ("webhook", webhook.id.as_str()),
@@ -115,13 +115,17 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
         metrics,
         "miniback_deliveries_unexplained",
         "Events of a webhook that are in no state: 0, unless something is lost.",
-        |w| Some(w.accounting.unexplained() as f64),
+        |w| Some(w.totals.discrepancy() as f64),
     );
     page.family(
         "miniback_alerts_pending",
         "Alerts that have not arrived at --alert-url yet.",
     );
-    page.sample("miniback_alerts_pending", &[], metrics.alerts as f64);
+    page.sample(
+        "miniback_alerts_pending",
+        &[],
+        metrics.pending_alerts as f64,
+    );
     page.0
 }
 

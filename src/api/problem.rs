@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::door::add_limits;
-use crate::domain::invalid::{FieldError, Invalid};
+use crate::domain::validation::{FieldError, ValidationErrors};
 use crate::server::door::Refusal;
 use crate::server::door::limits::Limited;
 use crate::store::StoreError;
@@ -30,7 +30,7 @@ pub(super) enum Problem {
     TooLarge,
     TooSlow,
     UnsupportedMediaType,
-    Invalid(Invalid),
+    Invalid(ValidationErrors),
     /// The public door takes no more for a while.
     Limited(Limited),
     /// The public door is shut to whoever comes from there, or to all.
@@ -68,7 +68,7 @@ impl Problem {
     }
 
     pub(super) fn field(field: &str, message: impl fmt::Display) -> Self {
-        Self::Invalid(Invalid::field(field, message))
+        Self::Invalid(ValidationErrors::single(field, message))
     }
 }
 
@@ -81,8 +81,8 @@ pub(super) fn answer_to_delete(deleted: bool, missing: Problem) -> Result<HttpRe
     }
 }
 
-impl From<Invalid> for Problem {
-    fn from(invalid: Invalid) -> Self {
+impl From<ValidationErrors> for Problem {
+    fn from(invalid: ValidationErrors) -> Self {
         Self::Invalid(invalid)
     }
 }
@@ -107,7 +107,7 @@ impl fmt::Display for Problem {
             Self::Limited(limited) => write!(f, "{limited}"),
             Self::Closed(refusal) => write!(f, "{refusal}"),
             Self::Store(error) => f.write_str(match error {
-                StoreError::Full => "The server’s disk is full, or fails: nothing was stored. Try again when there is space.",
+                StoreError::DiskFull => "The server’s disk is full, or fails: nothing was stored. Try again when there is space.",
                 StoreError::ReadOnly => "The server’s database cannot be written: nothing was stored.",
                 StoreError::Overloaded | StoreError::Busy => "The server is busy: nothing was stored. Try again in a moment.",
                 StoreError::Closed => "The server is shutting down. Try again in a moment.",
@@ -163,7 +163,7 @@ impl ResponseError for Problem {
             status: status.as_u16(),
             detail: self.to_string(),
             errors: match self {
-                Self::Invalid(Invalid(errors)) => Some(errors),
+                Self::Invalid(ValidationErrors(errors)) => Some(errors),
                 _ => None,
             },
         };

@@ -24,7 +24,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     options.alerts.secret().map_err(CommandError::usage_error)?;
     let settings = app::delivery_settings(options, options.listen).map_err(start_error)?;
     report(true, "configuration");
-    match store::inspect(&options.data.data_dir) {
+    match store::check_database(&options.data.data_dir) {
         Ok(contents) => {
             report(true, &format!("database: {}", summarize(&contents)));
             match contents.unexplained {
@@ -64,20 +64,20 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
         };
         let webhooks = store.webhooks(all).await.map_err(CommandError::new)?.items;
         for webhook in webhooks.iter().filter(|webhook| webhook.enabled) {
-            let name = format!("webhook {} to {}", webhook.id, webhook.url.host_for_log());
+            let name = format!("webhook {} to {}", webhook.id, webhook.url.host_and_port());
             match delivery::probe(&settings, &webhook.url).await {
                 Ok(()) => report(true, &format!("{name}: reachable")),
                 Err(outcome) => report(false, &format!("{name}: {}", outcome.explanation())),
             }
         }
         if let Some(url) = &options.alerts.alert_url {
-            let name = format!("--alert-url {}", url.host_for_log());
+            let name = format!("--alert-url {}", url.host_and_port());
             match delivery::probe(&settings, url).await {
                 Ok(()) => report(true, &format!("{name}: reachable")),
                 Err(outcome) => report(false, &format!("{name}: {}", outcome.explanation())),
             }
         }
-        store.close_quietly().await;
+        store.close_async().await;
         Ok::<_, CommandError>(())
     })?;
     match failures {

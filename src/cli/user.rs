@@ -9,7 +9,7 @@ use crate::store::AccountStoreError;
 pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
     match command {
         UserCommand::Add { email, role, data } => {
-            feedback::email(email.trim().to_owned()).map_err(CommandError::usage_error)?;
+            feedback::check_email(email.trim().to_owned()).map_err(CommandError::usage_error)?;
             let hash = password::prompt_and_hash()?;
             let user = with_store(&data, |store| async move {
                 store
@@ -42,7 +42,7 @@ pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
                 let email = email.clone();
                 async move {
                     store
-                        .user_with_hash(&email)
+                        .user_with_password_hash(&email)
                         .await
                         .map_err(CommandError::new)
                 }
@@ -67,7 +67,7 @@ pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
             let user_email = email.clone();
             with_store(&data, |store| async move {
                 store
-                    .remove_user(user_email)
+                    .delete_user(user_email)
                     .await
                     .map_err(CommandError::new)
             })?;

@@ -1,9 +1,9 @@
 //! What was made for a webhook and what became of it, as pages tell it.
 
-use crate::domain::delivery::State;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::id::WebhookId;
 use crate::pages::framework::format::thousands;
-use crate::store::Accounting;
+use crate::store::DeliveryTotals;
 
 pub struct AccountingView {
     /// `1,204 events`.
@@ -22,12 +22,12 @@ pub struct Part {
 }
 
 impl AccountingView {
-    pub fn of(webhook: &WebhookId, accounting: Accounting) -> Self {
+    pub fn of(webhook: &WebhookId, accounting: DeliveryTotals) -> Self {
         let parts = [
-            (State::Delivered, accounting.delivered),
-            (State::Pending, accounting.pending),
-            (State::Failed, accounting.failed),
-            (State::Canceled, accounting.canceled),
+            (DeliveryState::Delivered, accounting.delivered),
+            (DeliveryState::Pending, accounting.pending),
+            (DeliveryState::Failed, accounting.failed),
+            (DeliveryState::Canceled, accounting.canceled),
         ];
         Self {
             events: match accounting.events {
@@ -43,7 +43,7 @@ impl AccountingView {
                     text: format!("{} {}", thousands(count), state.as_str()),
                 })
                 .collect(),
-            unexplained: Some(accounting.unexplained()).filter(|n| *n != 0),
+            unexplained: Some(accounting.discrepancy()).filter(|n| *n != 0),
             address: format!("/settings/notifications/{webhook}/deliveries"),
         }
     }

@@ -6,10 +6,10 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::clock::Timestamp;
-use crate::domain::delivery::State;
-use crate::domain::feedback::{ProjectSummary, Status};
+use crate::domain::delivery::DeliveryState;
+use crate::domain::feedback::{FeedbackStatus, ProjectSummary};
 use crate::store::{
-    HistoryEntry, PageRequest, PersonalDelivery, PersonalFeedback, Store, StoreError,
+    PageRequest, PersonalDelivery, PersonalFeedback, StatusHistoryEntry, Store, StoreError,
 };
 
 /// How many feedbacks are read at a time.
@@ -20,7 +20,7 @@ const STEP: usize = 50;
 struct FeedbackView<'a> {
     id: &'a str,
     message: &'a str,
-    status: Status,
+    status: FeedbackStatus,
     created_at: Timestamp,
     email: Option<&'a str>,
     url: Option<&'a str>,
@@ -34,8 +34,8 @@ struct FeedbackView<'a> {
 #[derive(Serialize)]
 struct ChangeView<'a> {
     at: Timestamp,
-    from: Status,
-    to: Status,
+    from: FeedbackStatus,
+    to: FeedbackStatus,
     by: &'a str,
     /// The name of the API token; none: by the page.
     token: Option<&'a str>,
@@ -47,7 +47,7 @@ struct DeliveryView<'a> {
     id: &'a str,
     webhook_id: &'a str,
     event: &'static str,
-    state: State,
+    state: DeliveryState,
     created_at: Timestamp,
     body: Option<Value>,
     attempts: Vec<AttemptView<'a>>,
@@ -105,14 +105,14 @@ async fn feedback(
         limit: STEP,
         before,
     };
-    let page = store.feedback_of(email, page).await?;
+    let page = store.feedback_by_email(email, page).await?;
     let mut text = String::new();
     for feedback in page.items {
         let personal = store.personal_feedback(feedback).await?;
         text.push_str(if is_first { "\n" } else { ",\n" });
         is_first = false;
         let json = serde_json::to_string(&view(&personal));
-        text.push_str(&json.map_err(|error| StoreError::Unreadable(error.to_string()))?);
+        text.push_str(&json.map_err(|error| StoreError::InvalidValue(error.to_string()))?);
     }
     if page.next_cursor.is_some() {
         return Ok((text, Part::Feedback(page.next_cursor)));
@@ -137,9 +137,9 @@ fn view(personal: &PersonalFeedback) -> FeedbackView<'_> {
     }
 }
 
-fn change(entry: &HistoryEntry) -> ChangeView<'_> {
+fn change(entry: &StatusHistoryEntry) -> ChangeView<'_> {
     ChangeView {
-        at: entry.at,
+        at: entry.changed_at,
         from: entry.previous,
         to: entry.status,
         by: &entry.by.email,

@@ -6,7 +6,7 @@ use askama::Template;
 
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::feedback;
-use crate::domain::invalid::{Checks, Invalid};
+use crate::domain::validation::{Checks, ValidationErrors};
 use crate::pages::fields::FormData;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
@@ -27,8 +27,17 @@ struct SetupPage {
 }
 
 impl SetupPage {
-    fn new(context: &RequestContext, token: &str, email: &str, invalid: Option<&Invalid>) -> Self {
-        let problem = |field| invalid.and_then(|i| i.about(field)).map(str::to_owned);
+    fn new(
+        context: &RequestContext,
+        token: &str,
+        email: &str,
+        invalid: Option<&ValidationErrors>,
+    ) -> Self {
+        let problem = |field| {
+            invalid
+                .and_then(|i| i.message_for(field))
+                .map(str::to_owned)
+        };
         let (email_problem, password_problem) = (problem("email"), problem("password"));
         let (layout, _) = context.layout("Welcome", "");
         Self {
@@ -57,7 +66,7 @@ pub async fn set_up(context: RequestContext, fields: FormData) -> Result<HttpRes
     );
     in_force(&context, token).await?;
     let mut checks = Checks::default();
-    checks.take("email", feedback::email(email.to_owned()));
+    checks.take("email", feedback::check_email(email.to_owned()));
     checks.take("password", check_password(secret));
     if let Err(invalid) = checks.finish() {
         let page = SetupPage::new(&context, token, email, Some(&invalid));
@@ -88,7 +97,7 @@ pub async fn set_up(context: RequestContext, fields: FormData) -> Result<HttpRes
 }
 
 /// The demo's link: signs in the browser of this machine, once.
-pub async fn sign_in_by_link(context: RequestContext) -> Result<HttpResponse, PageError> {
+pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, PageError> {
     let forwarded = context.request.headers().contains_key("x-forwarded-for");
     let here = context
         .request
@@ -97,13 +106,13 @@ pub async fn sign_in_by_link(context: RequestContext) -> Result<HttpResponse, Pa
         && !forwarded;
     let token = context.query("token").unwrap_or_default();
     if !here {
-        return Err(PageError::LinkVoid);
+        return Err(PageError::InvalidLink);
     }
     let (cookie, new) = session::new(&context);
     match context
         .site
         .store
-        .sign_in_by_link(tokens::hash(token), new)
+        .sign_in_with_link(tokens::hash(token), new)
         .await
     {
         Ok(()) => {
@@ -112,11 +121,11 @@ pub async fn sign_in_by_link(context: RequestContext) -> Result<HttpResponse, Pa
             Ok(response)
         }
         // Pressed again in the same browser, it does no harm.
-        Err(AccountStoreError::LinkVoid) if context.session().is_some() => {
+        Err(AccountStoreError::InvalidLink) if context.session().is_some() => {
             Ok(context.redirect("/feedback"))
         }
         Err(AccountStoreError::Store(error)) => Err(error.into()),
-        Err(_) => Err(PageError::LinkVoid),
+        Err(_) => Err(PageError::InvalidLink),
     }
 }
 
@@ -125,7 +134,7 @@ async fn in_force(context: &RequestContext, token: &str) -> Result<(), PageError
     let good = context
         .site
         .store
-        .link_in_force(LinkPurpose::Setup, tokens::hash(token), now)
+        .is_link_valid(LinkPurpose::Setup, tokens::hash(token), now)
         .await?;
     // Users can also have been made on the command line since the address was shown.
     if good && !context.site.store.has_users().await? {

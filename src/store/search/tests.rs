@@ -51,7 +51,7 @@ impl Scene {
             .create_feedback(new, None, id)
             .await
             .unwrap()
-            .answer
+            .response
     }
 
     async fn found(&self, filter: &FeedbackFilter) -> Vec<Feedback> {
@@ -68,7 +68,7 @@ impl Scene {
 
     async fn messages(&self, searched: &str) -> Vec<String> {
         let filter = FeedbackFilter {
-            search: Search::parse(searched),
+            search: SearchQuery::parse(searched),
             ..FeedbackFilter::default()
         };
         self.found(&filter)
@@ -79,12 +79,12 @@ impl Scene {
     }
 
     async fn index_all(&self) {
-        while self.store.waiting_for_search().await.unwrap() > 0 {
-            self.store.take_into_search().await.unwrap();
+        while self.store.unindexed_count().await.unwrap() > 0 {
+            self.store.index_batch().await.unwrap();
         }
     }
 
-    async fn set(&self, id: &str, to: Status) {
+    async fn set(&self, id: &str, to: FeedbackStatus) {
         let change = StatusChange {
             id: FeedbackId::new(id),
             only_from: None,
@@ -135,7 +135,7 @@ async fn what_waits_and_what_is_indexed_is_found_alike_and_nothing_breaks_the_qu
             "a AND",
             "OR",
             "NOT x",
-            "grams:a",
+            "ngrams:a",
             "^a",
             "*",
             "-",
@@ -153,7 +153,7 @@ async fn what_waits_and_what_is_indexed_is_found_alike_and_nothing_breaks_the_qu
             "\u{e000}",
         ] {
             let found = scene.messages(searched).await;
-            let nothing_asked = Search::parse(searched).is_none();
+            let nothing_asked = SearchQuery::parse(searched).is_none();
             assert!(
                 found.is_empty() || nothing_asked,
                 "{searched:?} finds {found:?}"
@@ -192,7 +192,9 @@ async fn lists_counts_and_searches_are_those_of_a_look_at_every_row_whatever_was
                 ids.push(scene.add(roll(2), &message.join(" "), email).await);
             }
             5..8 if !ids.is_empty() => {
-                scene.set(&ids[roll(ids.len())], Status::ALL[roll(3)]).await;
+                scene
+                    .set(&ids[roll(ids.len())], FeedbackStatus::ALL[roll(3)])
+                    .await;
             }
             8 if !ids.is_empty() => {
                 let id = ids.swap_remove(roll(ids.len()));
@@ -204,7 +206,7 @@ async fn lists_counts_and_searches_are_those_of_a_look_at_every_row_whatever_was
                         .unwrap()
                 );
             }
-            _ => scene.store.take_into_search().await.unwrap(),
+            _ => scene.store.index_batch().await.unwrap(),
         }
         if round % 60 == 59 {
             compare(&scene).await;
@@ -220,7 +222,7 @@ async fn lists_counts_and_searches_are_those_of_a_look_at_every_row_whatever_was
         .sql(move |c| {
             let sound: String = c.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
             let left = "SELECT count(*) FROM feedback_search WHERE feedback_search MATCH ?1";
-            let word = filter_word(Some(gone.as_str()), None);
+            let word = filter_term(Some(gone.as_str()), None);
             Ok((
                 sound,
                 c.query_row(left, [word], |row| row.get::<_, u64>(0))?,
@@ -251,8 +253,8 @@ async fn compare(scene: &Scene) {
     ];
     for searched in searches {
         for project in [None, Some(&scene.projects[0]), Some(&scene.projects[1])] {
-            let search = Search::parse(searched);
-            let matches = |feedback: &&Feedback, status: Option<Status>| {
+            let search = SearchQuery::parse(searched);
+            let matches = |feedback: &&Feedback, status: Option<FeedbackStatus>| {
                 let texts = [
                     Some(&feedback.message),
                     feedback.email.as_ref(),
@@ -261,7 +263,7 @@ async fn compare(scene: &Scene) {
                 let texts: Vec<&str> = texts.into_iter().flatten().map(String::as_str).collect();
                 project.is_none_or(|project| feedback.project.id == *project)
                     && status.is_none_or(|status| feedback.status == status)
-                    && search.as_ref().is_none_or(|search| search.finds(&texts))
+                    && search.as_ref().is_none_or(|search| search.matches(&texts))
             };
             let mut filter = FeedbackFilter {
                 project: project.cloned(),
@@ -271,9 +273,9 @@ async fn compare(scene: &Scene) {
             let counts = scene.store.count_feedback(filter.clone()).await.unwrap();
             for status in [
                 None,
-                Some(Status::New),
-                Some(Status::Reviewed),
-                Some(Status::Resolved),
+                Some(FeedbackStatus::New),
+                Some(FeedbackStatus::Reviewed),
+                Some(FeedbackStatus::Resolved),
             ] {
                 filter.status = status;
                 let found: Vec<_> = scene
@@ -304,12 +306,12 @@ async fn a_search_is_paged_by_the_same_cursor_across_what_waits_and_what_is_inde
             .add(number % 2, &format!("button {number}"), None)
             .await;
         if number == 60 {
-            scene.store.take_into_search().await.unwrap();
+            scene.store.index_batch().await.unwrap();
         }
     }
-    assert_eq!(scene.store.waiting_for_search().await.unwrap(), 70);
+    assert_eq!(scene.store.unindexed_count().await.unwrap(), 70);
     let filter = FeedbackFilter {
-        search: Search::parse("button"),
+        search: SearchQuery::parse("button"),
         ..FeedbackFilter::default()
     };
     let mut before = None;
@@ -350,14 +352,14 @@ async fn no_list_reads_all_rows_or_sorts_them() {
                 Ok(())
             };
             for project in [None, Some(ProjectId::new("prj_x"))] {
-                for status in [None, Some(Status::New)] {
+                for status in [None, Some(FeedbackStatus::New)] {
                     let filter = FeedbackFilter {
                         project: project.clone(),
                         status,
                         search: None,
                     };
                     let (conditions, _) = filter.conditions();
-                    plan(&super::super::feedback::list_statement(&conditions))?;
+                    plan(&crate::store::feedback::list_statement(&conditions))?;
                     plan(&waiting_statement("feedback.*", &conditions))?;
                 }
             }
@@ -383,17 +385,17 @@ async fn no_list_reads_all_rows_or_sorts_them() {
 async fn a_change_is_told_with_who_made_it_and_goes_with_the_feedback() {
     let scene = scene().await;
     let id = scene.add(0, "Hello", None).await;
-    scene.set(&id, Status::Reviewed).await;
-    scene.set(&id, Status::Reviewed).await;
+    scene.set(&id, FeedbackStatus::Reviewed).await;
+    scene.set(&id, FeedbackStatus::Reviewed).await;
     let by = Actor {
         email: "bob@example.com".into(),
         token: Some("ci".into()),
     };
     let resolved = scene
         .store
-        .set_status(FeedbackId::new(&id), Status::Resolved, by)
+        .set_status(FeedbackId::new(&id), FeedbackStatus::Resolved, by)
         .await;
-    assert_eq!(resolved.unwrap().unwrap().status, Status::Resolved);
+    assert_eq!(resolved.unwrap().unwrap().status, FeedbackStatus::Resolved);
     let told = scene.store.history(FeedbackId::new(&id)).await.unwrap();
     let told: Vec<_> = told
         .iter()
@@ -409,10 +411,15 @@ async fn a_change_is_told_with_who_made_it_and_goes_with_the_feedback() {
     assert_eq!(
         told,
         [
-            (Status::New, Status::Reviewed, "ada@example.com", None),
             (
-                Status::Reviewed,
-                Status::Resolved,
+                FeedbackStatus::New,
+                FeedbackStatus::Reviewed,
+                "ada@example.com",
+                None
+            ),
+            (
+                FeedbackStatus::Reviewed,
+                FeedbackStatus::Resolved,
                 "bob@example.com",
                 Some("ci")
             ),
@@ -425,7 +432,7 @@ async fn a_change_is_told_with_who_made_it_and_goes_with_the_feedback() {
         .unwrap();
     let left = scene
         .sql(|c| {
-            c.query_row("SELECT count(*) FROM feedback_history", [], |row| {
+            c.query_row("SELECT count(*) FROM feedback_status_history", [], |row| {
                 row.get::<_, u64>(0)
             })
         })

@@ -1,4 +1,4 @@
-//! [`Invalid`]: what is wrong with values that somebody sent, each with the field that it is about.
+//! [`ValidationErrors`]: what is wrong with values that somebody sent, each with the field that it is about.
 
 use std::fmt::Display;
 
@@ -17,10 +17,10 @@ pub struct FieldError {
 /// At least one thing wrong with what was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.first().map_or("invalid", |e| e.message.as_str()))]
-pub struct Invalid(pub Vec<FieldError>);
+pub struct ValidationErrors(pub Vec<FieldError>);
 
-impl Invalid {
-    pub fn field(field: &str, message: impl Display) -> Self {
+impl ValidationErrors {
+    pub fn single(field: &str, message: impl Display) -> Self {
         Self(vec![FieldError {
             field: field.to_owned(),
             message: message.to_string(),
@@ -28,7 +28,7 @@ impl Invalid {
     }
 
     /// The sentence about `field`, if there is one.
-    pub fn about(&self, field: &str) -> Option<&str> {
+    pub fn message_for(&self, field: &str) -> Option<&str> {
         self.0
             .iter()
             .find(|e| e.field == field)
@@ -54,11 +54,11 @@ impl Checks {
     }
 
     /// Fails if anything was noted.
-    pub fn finish(self) -> Result<(), Invalid> {
+    pub fn finish(self) -> Result<(), ValidationErrors> {
         if self.0.is_empty() {
             Ok(())
         } else {
-            Err(Invalid(self.0))
+            Err(ValidationErrors(self.0))
         }
     }
 }
