@@ -1,5 +1,5 @@
-//! The whole flow under a path, behind a reverse proxy that forwards the path or strips it: no link, form, redirect
-//! or cookie leads out of it.
+//! The whole flow under a path, behind a reverse proxy that forwards the path or strips it: no
+//! link, form, redirect or cookie leads out of it.
 
 use serde_json::json;
 

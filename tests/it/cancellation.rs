@@ -1,4 +1,5 @@
-//! What becomes of deliveries when their webhook, feedback or project goes away, or is switched off.
+//! What becomes of deliveries when their webhook, feedback or project goes away, or is switched
+//! off.
 
 use serde_json::{Value, json};
 

@@ -82,7 +82,8 @@ fn an_error_on_a_fresh_connection_is_a_failure() {
 #[test]
 fn an_interim_answer_on_a_kept_connection_is_not_taken_for_the_next_delivery() {
     let app = App::without_retries();
-    // The answer to the first is 200 after a 103; were the 103 taken for it, the 200 would be read as that of the next.
+    // The answer to the first is 200 after a 103; were the 103 taken for it, the 200 would be read
+    // as that of the next.
     let receiver = Receiver::queue(vec![
         Reply::status(200).preceded_by("HTTP/1.1 103 Early Hints\r\n\r\n"),
         Reply::status(500),

@@ -1,4 +1,5 @@
-//! After a crash what was pending goes on where it stood. `kill_under_load.rs` has the storm; here each moment stands alone.
+//! After a crash what was pending goes on where it stood. `kill_under_load.rs` has the storm; here
+//! each moment stands alone.
 
 use std::sync::Arc;
 

@@ -4,7 +4,8 @@ use crate::support::api::text;
 use crate::support::app::{App, database};
 use crate::support::receiver::Receiver;
 
-/// More than are looked through for what is pending before all that is pending is looked through instead.
+/// More than are looked through for what is pending before all that is pending is looked through
+/// instead.
 const NEWER: u32 = 2100;
 
 #[test]

@@ -95,7 +95,8 @@ fn what_failed_is_sent_again_by_one_press_alone_or_all_together() {
     admin.submit_and_follow(&press).expect(200);
     let again = api.wait_for_state(text(&first, "id"), "delivered");
     assert_eq!(attempts(&again).len(), 2);
-    // A second press of the same form, when it is delivered, is another redelivery; while it is pending it is none.
+    // A second press of the same form, when it is delivered, is another redelivery; while it is
+    // pending it is none.
     let recover = admin.get(&list).form_with("Recover").press("Recover");
     let page = admin.submit_and_follow(&recover);
     assert!(

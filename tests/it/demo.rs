@@ -1,4 +1,5 @@
-//! `miniback demo`: one command, and everything that a newcomer tries works; at the end nothing is left.
+//! `miniback demo`: one command, and everything that a newcomer tries works; at the end nothing is
+//! left.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};

@@ -1,5 +1,6 @@
-//! Every address that the program has, asked for by everybody who may not have it. The addresses are those of the
-//! tables by which the program is configured, so that a new one is walked from its first day.
+//! Every address that the program has, asked for by everybody who may not have it. The addresses
+//! are those of the tables by which the program is configured, so that a new one is walked from its
+//! first day.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +25,8 @@ const ADMINS: [&str; 7] = [
     "metrics",
 ];
 
-/// What a session that is asked for may stand or fall by: these end it, and belong to everybody who is signed in.
+/// What a session that is asked for may stand or fall by: these end it, and belong to everybody who
+/// is signed in.
 const ENDS_SESSIONS: [&str; 2] = ["/logout", "/settings/account/sign-out-everywhere"];
 
 /// One thing of each kind, by the names that addresses have for them.
@@ -148,7 +150,8 @@ fn nobody_gets_at_what_is_not_theirs_at_any_address() {
     ] {
         assert!(routes.len() > 20, "{routes:?}");
         for listed in &routes {
-            // The guide is for whoever writes an endpoint; what it shows to whom, its own test says.
+            // The guide is for whoever writes an endpoint; what it shows to whom, its own test
+            // says.
             if listed.path != "/docs/webhooks"
                 && ADMINS.iter().any(|word| listed.path.contains(word))
             {

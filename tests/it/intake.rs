@@ -1,4 +1,5 @@
-//! `POST /api/feedback`, where the widget sends to: what it takes, what it refuses, and that any page may read why.
+//! `POST /api/feedback`, where the widget sends to: what it takes, what it refuses, and that any
+//! page may read why.
 
 use serde_json::{Value, json};
 

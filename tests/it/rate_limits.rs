@@ -1,5 +1,5 @@
-//! How often the public door takes feedback: by address, by project, and what those are told who must wait. The clock is
-//! moved by the test.
+//! How often the public door takes feedback: by address, by project, and what those are told who
+//! must wait. The clock is moved by the test.
 
 use std::time::Duration;
 
