@@ -293,7 +293,7 @@ impl Running {
     /// Stops accepting, lets what is in flight end (at most the timeout and 1 s), closes the database.
     pub async fn stop(self) {
         self.background.iter().for_each(|task| task.abort());
-        self.pages.end_streams();
+        self.pages.close_event_streams();
         let in_order = async {
             tokio::join!(self.server.stop(true), self.site.delivery.stop());
             self.site.store.close_quietly().await;

@@ -3,7 +3,7 @@
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, Route, web};
 
-use super::framework::auth::guard;
+use super::framework::auth;
 use super::framework::live_updates;
 use super::framework::page_error::PageError;
 use super::projects::origins;
@@ -22,7 +22,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
 /// What there is, and who may.
 pub fn routes() -> Routes {
     Routes::default()
-        .service(page("/", [get(Nothing, redirects::show)]))
+        .service(page("/", [get(Nothing, redirects::home)]))
         .service(page("/static/{name}", [get(Nothing, assets::get)]))
         .service(page("/widget.js", [get(Nothing, widget::script)]))
         .service(page(
@@ -36,7 +36,10 @@ pub fn routes() -> Routes {
         .service(page("/logout", [post(Nothing, sign_in::sign_out)]))
         .service(page(
             "/setup",
-            [get(Nothing, setup::show), post(Nothing, setup::set_up)],
+            [
+                get(Nothing, setup::show),
+                post(Nothing, setup::create_first_user),
+            ],
         ))
         .service(page(
             "/invitation",
@@ -52,10 +55,16 @@ pub fn routes() -> Routes {
                 post(Nothing, invitation::reset),
             ],
         ))
-        .service(page("/sign-in", [get(Nothing, setup::sign_in_by_link)]))
+        .service(page("/sign-in", [get(Nothing, setup::sign_in_with_link)]))
         .service(page("/feedback", [get(Member, feedback::show)]))
-        .service(page("/feedback/export.csv", [get(Member, feedback::csv)]))
-        .service(page("/feedback/export.json", [get(Member, feedback::json)]))
+        .service(page(
+            "/feedback/export.csv",
+            [get(Member, feedback::export_csv)],
+        ))
+        .service(page(
+            "/feedback/export.json",
+            [get(Member, feedback::export_json)],
+        ))
         .service(page(
             "/feedback/status",
             [post(Member, feedback::set_statuses)],
@@ -63,10 +72,10 @@ pub fn routes() -> Routes {
         .service(page("/feedback/undo", [post(Member, feedback::undo)]))
         .service(page(
             "/feedback/ask-to-delete",
-            [post(Member, feedback::ask_to_delete)],
+            [post(Member, feedback::confirm_delete)],
         ))
         .service(page("/feedback/delete", [post(Member, feedback::delete)]))
-        .service(page("/feedback/{id}", [get(Member, feedback::show_one)]))
+        .service(page("/feedback/{id}", [get(Member, feedback::show_detail)]))
         .service(page(
             "/feedback/{id}/status",
             [post(Member, feedback::set_status)],
@@ -218,23 +227,25 @@ pub fn routes() -> Routes {
         ))
         .service(page("/docs/api", [get(Nothing, api_reference::show)]))
         .service(page("/docs/webhooks", [get(Nothing, guide::show)]))
-        .default_service(guarded(Nothing, web::to(nothing_here)))
+        .default_service(protected(Nothing, web::to(not_found)))
 }
 
 fn page<const N: usize>(path: &str, methods: [Entry; N]) -> Address {
-    address(path, methods, guarded, |allow| {
+    address(path, methods, protected, |allow| {
         let wrong_method = move || {
-            let error = PageError::Method(allow.clone());
+            let error = PageError::MethodNotAllowed(allow.clone());
             async move { Err::<HttpResponse, _>(error) }
         };
-        guarded(Nothing, web::to(wrong_method))
+        protected(Nothing, web::to(wrong_method))
     })
 }
 
-fn guarded(needs: Needs, route: Route) -> Route {
-    route.wrap(from_fn(move |request, next| guard(needs, request, next)))
+fn protected(needs: Needs, route: Route) -> Route {
+    route.wrap(from_fn(move |request, next| {
+        auth::middleware(needs, request, next)
+    }))
 }
 
-async fn nothing_here() -> Result<HttpResponse, PageError> {
+async fn not_found() -> Result<HttpResponse, PageError> {
     Err(PageError::NotFound)
 }

@@ -259,7 +259,7 @@ fn press_through(inspector: &mut Inspector, scene: &Scene) {
         .browser
         .find("textbox", "Endpoint URL")
         .fill("http://not an address");
-    inspector.browser.script("document.querySelector('form.drawer').noValidate = true; document.getElementById('add-add').click()");
+    inspector.browser.script("document.querySelector('form.panel').noValidate = true; document.getElementById('add-add').click()");
     inspector.browser.wait_until("the address is refused", || {
         let refused = inspector
             .browser

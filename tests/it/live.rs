@@ -10,7 +10,7 @@ use crate::support::receiver::{Gate, Receiver, Reply};
 /// The number that a page says it is as new as.
 #[track_caller]
 fn seen(page: &Page) -> String {
-    let (_, rest) = page.answer.text.split_once("data-seen=\"").unwrap();
+    let (_, rest) = page.answer.text.split_once("data-last-change=\"").unwrap();
     rest.split('"').next().unwrap().to_owned()
 }
 
@@ -116,7 +116,7 @@ fn a_stream_ends_with_its_session() {
     let mut events = Events::open(&app, &admin, &at);
     let sign_out = page.form_with("Sign out").press("Sign out");
     admin.submit(&sign_out);
-    assert_eq!(events.next().unwrap().0, "over");
+    assert_eq!(events.next().unwrap().0, "ended");
     assert_eq!(events.next(), None);
 
     // A command beside the program ends it too: nothing more is told.
@@ -127,7 +127,7 @@ fn a_stream_ends_with_its_session() {
     app.run(&["user", "passwd", ADMIN], &format!("{PASSWORD} 2\n"))
         .success();
     app.api().feedback("shop", "Hello");
-    assert_eq!(events.next().unwrap().0, "over");
+    assert_eq!(events.next().unwrap().0, "ended");
     assert_eq!(events.next(), None);
 }
 
@@ -138,7 +138,7 @@ fn a_session_may_have_some_streams_and_the_newest_are_those_that_stay() {
     let at = format!("/live?since={}&of=feedback", seen(&admin.get("/feedback")));
     let mut streams: Vec<Events> = (0..9).map(|_| Events::open(&app, &admin, &at)).collect();
     let (name, sentence) = streams[0].next().unwrap();
-    assert_eq!(name, "over");
+    assert_eq!(name, "ended");
     assert!(sentence.ends_with('.'), "{sentence}");
     assert_eq!(streams[0].next(), None);
     app.api().project("Shop");

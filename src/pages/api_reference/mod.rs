@@ -121,7 +121,7 @@ pub(super) async fn show(
     docs: web::Data<ApiDocs>,
 ) -> Result<HttpResponse, PageError> {
     let seen = context.proxies().seen_origin(&context.request);
-    let address = context.site.links.absolute(&seen, "");
+    let address = context.app.links.absolute(&seen, "");
     let (layout, _) = context.layout("API", "");
     let page = ApiDocsPage {
         layout,

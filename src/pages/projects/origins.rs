@@ -56,7 +56,7 @@ pub struct WidgetUseOf<'a> {
 
 impl WidgetUse {
     pub async fn new(context: &RequestContext) -> Result<Self, PageError> {
-        let site = &context.site;
+        let site = &context.app;
         let seen_origin = context.proxies().seen_origin(&context.request);
         let now = site.clock.now();
         let place = |Load { origin, at }| Place::new(&origin, at, now);
@@ -157,15 +157,15 @@ pub async fn allow(
     let origin = project::origins(vec![fields.get("origin").to_owned()])
         .ok()
         .and_then(|mut origins| origins.pop())
-        .ok_or(PageError::BrokenForm)?;
+        .ok_or(PageError::InvalidForm)?;
     let id = project.into_inner();
     let allowed = context
-        .site
+        .app
         .store
         .allow_origin(id.clone(), origin.clone())
         .await?
-        .ok_or(PageError::Gone)?;
-    context.say(match allowed {
+        .ok_or(PageError::ItemNotFound)?;
+    context.push_message(match allowed {
         Allowed::Now => format!("Pages of {} may send feedback now.", name(&origin)),
         Allowed::Already => format!("Pages of {} may send feedback already.", name(&origin)),
         Allowed::Full => {

@@ -29,10 +29,10 @@ impl Strip {
             return None;
         }
         let kinds = [
-            (State::Delivered, "hit", "delivered"),
-            (State::Failed, "miss", "failed"),
-            (State::Pending, "due", "on the way"),
-            (State::Canceled, "gone", "canceled"),
+            (State::Delivered, "delivered", "delivered"),
+            (State::Failed, "failed", "failed"),
+            (State::Pending, "pending", "on the way"),
+            (State::Canceled, "canceled", "canceled"),
         ];
         let (mut lines, mut counts) = (Vec::new(), Vec::new());
         for (state, kind, word) in kinds {
