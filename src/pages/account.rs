@@ -13,7 +13,7 @@ use super::framework::session;
 use super::sign_in::{self, PasswordCheck};
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::id::SessionId;
-use crate::domain::invalid::Invalid;
+use crate::domain::validation::ValidationErrors;
 use crate::store::AccountStoreError;
 
 #[derive(Template)]
@@ -38,8 +38,15 @@ struct SessionRow {
 }
 
 impl AccountPage {
-    async fn new(context: &RequestContext, invalid: Option<&Invalid>) -> Result<Self, PageError> {
-        let problem = |field| invalid.and_then(|i| i.about(field)).map(str::to_owned);
+    async fn new(
+        context: &RequestContext,
+        invalid: Option<&ValidationErrors>,
+    ) -> Result<Self, PageError> {
+        let problem = |field| {
+            invalid
+                .and_then(|i| i.message_for(field))
+                .map(str::to_owned)
+        };
         let (current_problem, password_problem) = (problem("current"), problem("password"));
         let user = context.user()?;
         let current = context.session().map(|session| session.token_hash);
@@ -90,14 +97,14 @@ pub(super) async fn set_password(
         PasswordCheck::Wrong => {
             return reject(
                 &context,
-                Invalid::field("current", "This is not your password."),
+                ValidationErrors::single("current", "This is not your password."),
             )
             .await;
         }
         PasswordCheck::Throttled(seconds) => {
             let mut response = reject(
                 &context,
-                Invalid::field("current", sign_in::too_many_attempts(seconds)),
+                ValidationErrors::single("current", sign_in::too_many_attempts(seconds)),
             )
             .await?;
             sign_in::set_retry_after(&mut response, seconds);
@@ -106,7 +113,7 @@ pub(super) async fn set_password(
     }
     let password = fields.get("password");
     if let Err(error) = check_password(password) {
-        return reject(&context, Invalid::field("password", error)).await;
+        return reject(&context, ValidationErrors::single("password", error)).await;
     }
     let hash = context
         .state
@@ -125,7 +132,10 @@ pub(super) async fn set_password(
     Ok(context.redirect("/settings/account"))
 }
 
-async fn reject(context: &RequestContext, invalid: Invalid) -> Result<HttpResponse, PageError> {
+async fn reject(
+    context: &RequestContext,
+    invalid: ValidationErrors,
+) -> Result<HttpResponse, PageError> {
     render(
         StatusCode::UNPROCESSABLE_ENTITY,
         &AccountPage::new(context, Some(&invalid)).await?,

@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::ListQuery;
 use super::PATH;
 use crate::domain::account::Role;
-use crate::domain::feedback::{Feedback, Status};
-use crate::domain::search::Search;
+use crate::domain::feedback::{Feedback, FeedbackStatus};
+use crate::domain::search::SearchQuery;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::layout::Layout;
@@ -60,8 +60,8 @@ pub(super) struct FeedbackDetails {
 }
 
 pub(super) struct HistoryView {
-    pub(super) previous: Status,
-    pub(super) status: Status,
+    pub(super) previous: FeedbackStatus,
+    pub(super) status: FeedbackStatus,
     pub(super) email: String,
     pub(super) token: Option<String>,
     pub(super) at: DisplayTime,
@@ -98,7 +98,7 @@ impl FeedbackDetails {
         let delivery = |delivery: CausedDelivery| FeedbackDeliveryView {
             row: DeliveryRow::of(
                 &delivery.record,
-                context.app.delivery.attempts_at_most(delivery.retries),
+                context.app.delivery.max_attempts(delivery.retries),
                 now,
             ),
             path: context.app.links.to(&format!(
@@ -122,7 +122,7 @@ impl ItemView {
         feedback: Feedback,
         layout: &Layout,
         query: &ListQuery,
-        search: Option<&Search>,
+        search: Option<&SearchQuery>,
         details: Option<FeedbackDetails>,
     ) -> Self {
         let id = feedback.id.as_str();
@@ -187,8 +187,8 @@ impl ItemView {
         }
     }
 
-    pub(super) fn statuses(&self) -> [Status; 3] {
-        Status::ALL
+    pub(super) fn statuses(&self) -> [FeedbackStatus; 3] {
+        FeedbackStatus::ALL
     }
 }
 
@@ -232,7 +232,7 @@ fn display_path(url: &str) -> String {
 }
 
 /// The text cut where what was searched for begins and ends.
-fn highlight(text: &str, search: Option<&Search>) -> Vec<TextSegment> {
+fn highlight(text: &str, search: Option<&SearchQuery>) -> Vec<TextSegment> {
     let mut segments = Vec::new();
     let mut add = |text: &str, is_match| {
         if !text.is_empty() {
@@ -243,7 +243,10 @@ fn highlight(text: &str, search: Option<&Search>) -> Vec<TextSegment> {
         }
     };
     let mut from = 0;
-    for mark in search.map(|search| search.marks(text)).unwrap_or_default() {
+    for mark in search
+        .map(|search| search.highlights(text))
+        .unwrap_or_default()
+    {
         add(&text[from..mark.start], false);
         from = mark.end;
         add(&text[mark], true);
@@ -253,9 +256,9 @@ fn highlight(text: &str, search: Option<&Search>) -> Vec<TextSegment> {
 }
 
 /// The beginning of a message, or what stands around the first find where that is far inside.
-fn excerpt(message: &str, search: Option<&Search>) -> Vec<TextSegment> {
+fn excerpt(message: &str, search: Option<&SearchQuery>) -> Vec<TextSegment> {
     let first = search
-        .and_then(|search| search.marks(message).first().cloned())
+        .and_then(|search| search.highlights(message).first().cloned())
         .map_or(0, |mark| message[..mark.start].chars().count());
     let skipped = match first {
         MATCH_OFFSET_MAX.. => first - CONTEXT_CHARS,
@@ -288,7 +291,7 @@ mod tests {
 
     #[test]
     fn what_was_searched_for_is_marked() {
-        let search = Search::parse("button");
+        let search = SearchQuery::parse("button");
         assert_eq!(
             text(&highlight("Button, button", search.as_ref())),
             "[Button], [button]"
@@ -298,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_find_far_inside_is_shown_with_what_stands_around_it() {
-        let search = Search::parse("needle");
+        let search = SearchQuery::parse("needle");
         let long = format!("{}needle {}", "hay ".repeat(100), "straw ".repeat(100));
         let shown = text(&excerpt(&long, search.as_ref()));
         assert!(shown.starts_with("… hay hay"), "{shown}");
@@ -308,7 +311,7 @@ mod tests {
         );
         assert!(text(&excerpt(&long, None)).starts_with("hay hay"));
         let unspaced = format!("{}写真", "の".repeat(500));
-        let shown = text(&excerpt(&unspaced, Search::parse("写真").as_ref()));
+        let shown = text(&excerpt(&unspaced, SearchQuery::parse("写真").as_ref()));
         assert!(
             shown.starts_with("…の") && shown.ends_with("[写真]"),
             "{shown}"

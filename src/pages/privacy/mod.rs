@@ -187,7 +187,7 @@ pub(super) async fn erase(
 /// The address that was posted, or the page that says what is wrong with it.
 fn read_email(context: &RequestContext, fields: &FormData) -> Result<String, Box<PrivacyPage>> {
     let email = fields.get("email").trim();
-    feedback::email(email.to_owned())
+    feedback::check_email(email.to_owned())
         .map_err(|error| Box::new(PrivacyPage::new(context, email, Some(error.to_string()))))
 }
 

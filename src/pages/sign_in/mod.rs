@@ -18,7 +18,7 @@ use super::framework::context::RequestContext;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use super::framework::session;
-use crate::domain::account::{User, email_key};
+use crate::domain::account::{User, normalize_email};
 
 const WRONG_CREDENTIALS: &str = "The e-mail address or the password is wrong.";
 
@@ -129,7 +129,7 @@ pub(super) async fn verify_password(
     password: &str,
 ) -> Result<PasswordCheck, PageError> {
     let throttle = &context.state.sign_in_throttle;
-    let account = ThrottleKey::Account(email_key(email).chars().take(254).collect());
+    let account = ThrottleKey::Account(normalize_email(email).chars().take(254).collect());
     let keys = [
         account.clone(),
         ThrottleKey::ip_address(context.client_ip()),
