@@ -21,7 +21,7 @@ use crate::domain::account::{Role, User};
 use crate::domain::feedback;
 use crate::domain::id::{LinkId, UserId};
 use crate::server::tokens;
-use crate::store::{AccountLink, AccountStoreError};
+use crate::store::{AccountStoreError, OneTimeLink};
 
 const PATH: &str = "/settings/people";
 const INVITATION_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -65,7 +65,7 @@ struct PersonRow {
 }
 
 struct InvitationRow {
-    link: AccountLink,
+    link: OneTimeLink,
     until: DisplayTime,
     key: String,
 }
@@ -98,7 +98,7 @@ impl PeoplePage {
     ) -> Result<Self, PageError> {
         let store = &context.app.store;
         let users = store.users().await?;
-        let links = store.account_links(context.app.clock.now()).await?;
+        let links = store.active_links(context.app.clock.now()).await?;
         let (layout, _) = context.layout("People", "people");
         let (mut invited, mut reset_for) = (None, None);
         let is_shown_here = |reveal: &OneTimeReveal| {
@@ -256,7 +256,7 @@ pub(super) async fn reset_password(
         let (hash, admin) = (tokens::hash(&token), by.user()?.id.clone());
         let store = &by.app.store;
         let created = store
-            .make_reset_link(user.clone(), admin, hash, RESET_LIFETIME)
+            .create_reset_link(user.clone(), admin, hash, RESET_LIFETIME)
             .await;
         created.map_err(page_error)?;
         let link = by.absolute_url(&format!("/reset?token={token}"));
@@ -296,7 +296,7 @@ pub(super) async fn set_role(
 pub(super) async fn remove(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
     let id = UserId::new(id.into_inner());
     let is_you = context.user()?.id == id;
-    match context.app.store.remove_user_with_id(id).await {
+    match context.app.store.delete_user_by_id(id).await {
         Ok(_) if is_you => Ok(redirect_signed_out(&context)),
         Ok(user) => {
             context.push_message(format!("{} is removed.", user.email));

@@ -44,7 +44,7 @@ impl RequestContext {
             .ok_or_else(missing)?
             .clone();
         Ok(Self {
-            last_change: app.store.changes().newest(),
+            last_change: app.store.change_feed().latest(),
             app,
             state: request
                 .app_data::<web::Data<PageState>>()

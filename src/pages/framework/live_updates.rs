@@ -28,7 +28,7 @@ use crate::domain::account::{Role, Scope};
 use crate::domain::id::WebhookId;
 use crate::server::Site;
 use crate::server::access::{Needs, allows};
-use crate::store::Change;
+use crate::store::ChangeKind;
 
 /// How many streams a session may have; one more takes the place of the oldest.
 const STREAMS_PER_SESSION: usize = 8;
@@ -161,11 +161,11 @@ impl Subscription {
         }
     }
 
-    fn covers(&self, change: &Change) -> bool {
+    fn covers(&self, change: &ChangeKind) -> bool {
         match (self, change) {
-            (Self::Feedback, Change::Feedback)
-            | (Self::Deliveries(None), Change::Deliveries(_)) => true,
-            (Self::Deliveries(Some(asked)), Change::Deliveries(changed)) => asked == changed,
+            (Self::Feedback, ChangeKind::Feedback)
+            | (Self::Deliveries(None), ChangeKind::Deliveries(_)) => true,
+            (Self::Deliveries(Some(asked)), ChangeKind::Deliveries(changed)) => asked == changed,
             _ => false,
         }
     }
@@ -191,12 +191,12 @@ pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> 
     {
         return Err(PageError::Forbidden);
     }
-    let changes = context.app.store.changes();
+    let changes = context.app.store.change_feed();
     // A number of another run, or none, says nothing about what the page shows: it is told to look.
     let since = context
         .query_param("since")
         .and_then(|text| text.parse().ok());
-    let seen = since.filter(|number| changes.knows(*number));
+    let seen = since.filter(|number| changes.is_current_run(*number));
     let mut response = HttpResponse::Ok();
     response
         .content_type("text/event-stream")
@@ -315,12 +315,12 @@ impl EventStream {
         let Some(seen) = self.seen else {
             return self.subscriptions.iter().map(Subscription::name).collect();
         };
-        let wanted = |change: &Change| {
+        let wanted = |change: &ChangeKind| {
             self.subscriptions
                 .iter()
                 .any(|subscription| subscription.covers(change))
         };
-        let changed = self.app.store.changes().after(seen, wanted);
+        let changed = self.app.store.change_feed().since(seen, wanted);
         changed
             .iter()
             .flat_map(|change| {
@@ -333,12 +333,12 @@ impl EventStream {
     }
 
     fn sessions_ended(&self) -> bool {
-        let ended = |change: &Change| *change == Change::Sessions;
+        let ended = |change: &ChangeKind| *change == ChangeKind::Sessions;
         !self
             .app
             .store
-            .changes()
-            .after(self.session_checked_at, ended)
+            .change_feed()
+            .since(self.session_checked_at, ended)
             .is_empty()
     }
 

@@ -58,7 +58,7 @@ pub enum PageError {
 
 fn store_error_message(error: &StoreError) -> &'static str {
     match error {
-        StoreError::Full => {
+        StoreError::DiskFull => {
             "The server’s disk is full, or fails: nothing was stored. Try again when there is space."
         }
         StoreError::ReadOnly => "The server’s database cannot be written: nothing was stored.",

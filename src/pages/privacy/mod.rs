@@ -17,7 +17,7 @@ use super::framework::idempotent_form::SubmissionKeys;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::feedback::{self, Feedback};
-use crate::store::{Erased, PageRequest};
+use crate::store::{ErasureCounts, PageRequest};
 
 const PATH: &str = "/settings/privacy";
 /// How many feedbacks are listed; all are counted, exported and erased.
@@ -60,8 +60,13 @@ impl SearchResult {
             limit: LISTED_MAX,
             before: None,
         };
-        let count = context.app.store.count_feedback_of(email).await?;
-        let listed = context.app.store.feedback_of(email, page).await?.items;
+        let count = context.app.store.count_feedback_by_email(email).await?;
+        let listed = context
+            .app
+            .store
+            .feedback_by_email(email, page)
+            .await?
+            .items;
         let rows = listed.into_iter().map(|feedback| {
             let mut excerpt: String = feedback.message.chars().take(EXCERPT_CHARS).collect();
             if excerpt.len() < feedback.message.len() {
@@ -161,15 +166,15 @@ pub(super) async fn erase(
     };
     let eraser = context.clone();
     let work = async move {
-        let mut erased = Erased::default();
+        let mut erased = ErasureCounts::default();
         loop {
-            let batch = eraser.app.store.erase_some_of(&email).await?;
+            let batch = eraser.app.store.erase_batch(&email).await?;
             if batch.feedback == 0 {
                 break;
             }
-            erased = erased.and(batch);
+            erased += batch;
         }
-        eraser.app.store.finish_erasing().await?;
+        eraser.app.store.purge_free_pages().await?;
         let count = erased.feedback;
         tracing::info!(feedback = count, "the feedback of an address was erased");
         let summary = erased_message(&email, erased);
@@ -191,8 +196,8 @@ fn read_email(context: &RequestContext, fields: &FormData) -> Result<String, Box
         .map_err(|error| Box::new(PrivacyPage::new(context, email, Some(error.to_string()))))
 }
 
-fn erased_message(email: &str, erased: Erased) -> String {
-    if erased == Erased::default() {
+fn erased_message(email: &str, erased: ErasureCounts) -> String {
+    if erased == ErasureCounts::default() {
         return format!("Nothing was left of {email} to erase.");
     }
     let count = |number: usize, one: &str, many: &str| {

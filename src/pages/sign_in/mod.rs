@@ -142,7 +142,7 @@ pub(super) async fn verify_password(
     if let Some(seconds) = wait() {
         return Ok(PasswordCheck::Throttled(seconds));
     }
-    let found = context.app.store.user_with_hash(email).await?;
+    let found = context.app.store.user_with_password_hash(email).await?;
     let permit = context.state.password_checks.acquire().await?;
     // Others may have failed while this one waited for its turn.
     if let Some(seconds) = wait() {

@@ -115,7 +115,7 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
     match context
         .app
         .store
-        .sign_in_by_link(tokens::hash(token), new)
+        .sign_in_with_link(tokens::hash(token), new)
         .await
     {
         Ok(()) => {
@@ -124,7 +124,7 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
             Ok(response)
         }
         // Pressed again in the same browser, it does no harm.
-        Err(AccountStoreError::LinkVoid) if context.session().is_some() => {
+        Err(AccountStoreError::InvalidLink) if context.session().is_some() => {
             Ok(context.redirect("/feedback"))
         }
         Err(AccountStoreError::Store(error)) => Err(error.into()),
@@ -137,7 +137,7 @@ async fn check_link(context: &RequestContext, token: &str) -> Result<(), PageErr
     let is_valid = context
         .app
         .store
-        .link_in_force(LinkPurpose::Setup, tokens::hash(token), now)
+        .is_link_valid(LinkPurpose::Setup, tokens::hash(token), now)
         .await?;
     // Users can also have been made on the command line since the address was shown.
     if is_valid && !context.app.store.has_users().await? {
