@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
+use super::auth::Caller;
 use super::body::{Json, named};
-use super::guard::Caller;
 use super::lists::{List, Paging, Query};
 use super::problem::{Problem, answer_to_delete};
 use super::projects::IdOrSlug;

@@ -3,22 +3,22 @@
 //! Callers are known by a token alone; a cookie is never looked at. Errors are RFC 9457 problems. What a call takes and
 //! answers stands beside its handler, for the OpenAPI document.
 
-mod accounting;
+mod auth;
 mod body;
 mod deliveries;
-mod document;
+mod delivery_totals;
 mod door;
 mod etag;
 mod feedback;
-mod guard;
 mod lists;
 mod metrics;
+mod openapi;
 mod problem;
 mod projects;
 mod routes;
 mod secrets;
-mod webhook_tests;
+mod test_events;
 mod webhooks;
 
-pub use document::document;
+pub use openapi::document;
 pub use routes::{configure, routes};

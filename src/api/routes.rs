@@ -3,10 +3,10 @@
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, ResponseError, Route, web};
 
-use super::guard::guard;
+use super::auth::guard;
 use super::problem::Problem;
 use super::{
-    accounting, deliveries, document, door, feedback, metrics, projects, secrets, webhook_tests,
+    deliveries, delivery_totals, door, feedback, metrics, openapi, projects, secrets, test_events,
     webhooks,
 };
 use crate::server::access::Needs::{self, Admin, Member, Metrics, Nothing, Submit};
@@ -32,7 +32,7 @@ pub fn routes() -> Routes {
                 ))
                 .service(
                     scope("/v1")
-                        .service(call("/openapi.json", [get(Nothing, document::get)]))
+                        .service(call("/openapi.json", [get(Nothing, openapi::get)]))
                         .service(call(
                             "/projects",
                             [get(Member, projects::list), post(Admin, projects::create)],
@@ -61,10 +61,7 @@ pub fn routes() -> Routes {
                             "/webhooks",
                             [get(Admin, webhooks::list), post(Admin, webhooks::create)],
                         ))
-                        .service(call(
-                            "/webhooks/test",
-                            [post(Admin, webhook_tests::unsaved)],
-                        ))
+                        .service(call("/webhooks/test", [post(Admin, test_events::unsaved)]))
                         .service(call(
                             "/webhooks/{id}",
                             [
@@ -75,7 +72,7 @@ pub fn routes() -> Routes {
                         ))
                         .service(call(
                             "/webhooks/{id}/test",
-                            [post(Admin, webhook_tests::saved)],
+                            [post(Admin, test_events::saved)],
                         ))
                         .service(call("/webhooks/{id}/secret", [get(Admin, secrets::get)]))
                         .service(call(
@@ -88,7 +85,7 @@ pub fn routes() -> Routes {
                         ))
                         .service(call(
                             "/webhooks/{id}/accounting",
-                            [get(Admin, accounting::get)],
+                            [get(Admin, delivery_totals::get)],
                         ))
                         .service(call(
                             "/webhooks/{id}/deliveries",

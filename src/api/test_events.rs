@@ -4,8 +4,8 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::auth::Caller;
 use super::body::Json;
-use super::guard::Caller;
 use super::problem::Problem;
 use super::webhooks::{NOT_FOUND, given_or_new};
 use crate::delivery::TestReport;

@@ -18,10 +18,10 @@ use utoipa::openapi::{
     Content, Header, HeaderBuilder, Ref, RefOr, Required, Response, ResponseBuilder, Server,
 };
 
-use super::guard::X_API_KEY;
+use super::auth::X_API_KEY;
 use super::problem::Body;
 use super::{
-    accounting, deliveries, door, feedback, metrics, projects, routes, secrets, webhook_tests,
+    deliveries, delivery_totals, door, feedback, metrics, projects, routes, secrets, test_events,
     webhooks,
 };
 use crate::domain::account::{Role, Scope};
@@ -52,12 +52,12 @@ pub(super) async fn get(site: web::Data<Site>, request: HttpRequest) -> HttpResp
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Miniback", description = include_str!("document.md")),
+    info(title = "Miniback", description = include_str!("openapi.md")),
     paths(
         projects::create, projects::list, projects::get, projects::change, projects::delete,
         feedback::create, feedback::list, feedback::get, feedback::change, feedback::delete,
         webhooks::create, webhooks::list, webhooks::get, webhooks::change, webhooks::delete,
-        webhook_tests::saved, webhook_tests::unsaved, accounting::get, door::take,
+        test_events::saved, test_events::unsaved, delivery_totals::get, door::take,
         secrets::get, secrets::rotate, secrets::finish,
         deliveries::list, deliveries::get, deliveries::redeliver, deliveries::recover,
         metrics::get, health::health, get,
