@@ -43,25 +43,27 @@ const UNKNOWN: &str = "This token is not known; it may have been revoked.";
 const AMBIGUOUS: &str = "Two different tokens were sent; send one.";
 
 /// Middleware of one route: lets pass who may do it.
-pub(super) async fn guard(
+pub(super) async fn authorize(
     needs: Needs,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     if needs != Needs::Nothing {
-        match caller(needs, &request).await {
+        match authenticate(needs, &request).await {
             Ok(caller) => {
                 request.extensions_mut().insert(caller);
             }
             Err(problem) => return Ok(request.into_response(problem.error_response())),
         }
     }
-    Ok(etag::tag(next.call(request).await?.map_into_boxed_body()))
+    Ok(etag::add_etag(
+        next.call(request).await?.map_into_boxed_body(),
+    ))
 }
 
 /// The token that was sent. It may be sent in both headers; an `Authorization` of another scheme is not for us, but for
 /// a proxy that stands before us.
-fn token_in(headers: &HeaderMap) -> Result<&str, Problem> {
+fn token_from(headers: &HeaderMap) -> Result<&str, Problem> {
     let bearers = headers.get_all(AUTHORIZATION).filter_map(|value| {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token)
@@ -81,8 +83,8 @@ fn token_in(headers: &HeaderMap) -> Result<&str, Problem> {
     Ok(token)
 }
 
-async fn caller(needs: Needs, request: &ServiceRequest) -> Result<Caller, Problem> {
-    let token = token_in(request.headers())?;
+async fn authenticate(needs: Needs, request: &ServiceRequest) -> Result<Caller, Problem> {
+    let token = token_from(request.headers())?;
     // `Site` is given to every app that is built; without it nothing could be answered anyway.
     let site = request
         .app_data::<web::Data<Site>>()

@@ -27,7 +27,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let object = object(is_json(request), false, payload.take());
+        let object = read_object(is_json(request), false, payload.take());
         Box::pin(async { Ok(Self(object.await?)) })
     }
 }
@@ -40,18 +40,18 @@ impl<T: DeserializeOwned + 'static> FromRequest for OptionalJson<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let object = object(is_json(request), true, payload.take());
+        let object = read_object(is_json(request), true, payload.take());
         Box::pin(async { Ok(Self(object.await?)) })
     }
 }
 
 /// Its size is looked at first, then its type, then what is in it.
-async fn object<T: DeserializeOwned>(
+async fn read_object<T: DeserializeOwned>(
     is_json: bool,
     optional: bool,
     payload: Payload,
 ) -> Result<T, Problem> {
-    let bytes = read(payload).await?;
+    let bytes = read_bytes(payload).await?;
     match bytes.as_slice() {
         b"" if optional => parse(b"{}"),
         _ if !is_json => Err(Problem::UnsupportedMediaType),
@@ -59,7 +59,7 @@ async fn object<T: DeserializeOwned>(
     }
 }
 
-async fn read(payload: Payload) -> Result<Vec<u8>, Problem> {
+async fn read_bytes(payload: Payload) -> Result<Vec<u8>, Problem> {
     timeout(BODY_TIMEOUT, read_all(payload))
         .await
         .map_err(|_| Problem::TooSlow)?
@@ -109,7 +109,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut members = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut members).map_err(|error| {
         let path = error.path().to_string();
-        Problem::Invalid(explain(
+        Problem::Invalid(field_error(
             if path == "." { "" } else { &path },
             &error.into_inner().to_string(),
         ))
@@ -117,20 +117,20 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 }
 
 /// serde's words about a value, as a sentence at its field.
-fn explain(path: &str, text: &str) -> Invalid {
+fn field_error(path: &str, text: &str) -> Invalid {
     // Where it stands in the text is told by the field.
     let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
     let quoted = text.split('`').nth(1).unwrap_or_default();
-    let beneath = |name: &str| match path {
+    let path_to = |name: &str| match path {
         "" => name.to_owned(),
         path if path == name || path.ends_with(&format!(".{name}")) => path.to_owned(),
         path => format!("{path}.{name}"),
     };
     if text.starts_with("missing field") {
-        return Invalid::field(&beneath(quoted), format!("“{quoted}” is missing."));
+        return Invalid::field(&path_to(quoted), format!("“{quoted}” is missing."));
     }
     if text.starts_with("duplicate field") {
-        return Invalid::field(&beneath(quoted), format!("“{quoted}” is there twice."));
+        return Invalid::field(&path_to(quoted), format!("“{quoted}” is there twice."));
     }
     if text.starts_with("unknown field") {
         let expected = text
@@ -138,7 +138,7 @@ fn explain(path: &str, text: &str) -> Invalid {
             .map_or("", |(_, rest)| rest)
             .replace('`', "");
         return Invalid::field(
-            &beneath(quoted),
+            &path_to(quoted),
             format!("There is no member “{quoted}”; {expected}."),
         );
     }
@@ -146,7 +146,7 @@ fn explain(path: &str, text: &str) -> Invalid {
     if text == "expected value" {
         return Invalid::field(path, "Expected a string: one of the names that stand here.");
     }
-    let text = without_value(&text.replace('`', ""));
+    let text = redact_value(&text.replace('`', ""));
     let mut characters = text.chars();
     let sentence = characters.next().map_or_else(String::new, |c| {
         c.to_uppercase().chain(characters).collect()
@@ -156,7 +156,7 @@ fn explain(path: &str, text: &str) -> Invalid {
 
 /// The words without the text that was sent: it may be a secret at the wrong member, and whoever keeps the answer would
 /// keep it too.
-fn without_value(text: &str) -> String {
+fn redact_value(text: &str) -> String {
     match (text.find("string \""), text.rfind("\", expected")) {
         (Some(from), Some(to)) if from + 8 <= to => {
             format!("{}{}", &text[..from + 6], &text[to + 1..])
@@ -166,16 +166,14 @@ fn without_value(text: &str) -> String {
 }
 
 /// For a member that may be left out but not be null: `PATCH` changes what is named.
-pub(super) fn named<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+pub(super) fn non_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
 /// A number without a fraction, or null. In JSON, `24.0` is one as well as `24`.
-pub(super) fn whole_number<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<u32>, D::Error> {
+pub(super) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
         return Ok(None);
     };
@@ -199,12 +197,12 @@ mod tests {
     struct Sample {
         #[expect(dead_code, reason = "only its parsing is looked at")]
         name: String,
-        #[serde(default, deserialize_with = "named")]
+        #[serde(default, deserialize_with = "non_null")]
         #[expect(dead_code, reason = "only its parsing is looked at")]
         topics: Option<Vec<crate::domain::webhook::Topic>>,
     }
 
-    fn field_of(json: &str) -> String {
+    fn error_for(json: &str) -> String {
         match parse::<Sample>(json.as_bytes()) {
             Err(Problem::Invalid(invalid)) => {
                 format!("{}: {}", invalid.0[0].field, invalid.0[0].message)
@@ -215,31 +213,31 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_at_its_field() {
-        assert_eq!(field_of("{}"), "name: “name” is missing.");
+        assert_eq!(error_for("{}"), "name: “name” is missing.");
         assert_eq!(
-            field_of(r#"{"name":"a","nope":1}"#),
+            error_for(r#"{"name":"a","nope":1}"#),
             "nope: There is no member “nope”; expected name or topics."
         );
         assert_eq!(
-            field_of(r#"{"name":5}"#),
+            error_for(r#"{"name":5}"#),
             "name: Invalid type: integer 5, expected a string."
         );
         assert_eq!(
-            field_of(r#"{"name":"a","topics":"\", expected"}"#),
+            error_for(r#"{"name":"a","topics":"\", expected"}"#),
             "topics: Invalid type: string, expected a sequence."
         );
         assert!(
-            field_of(r#"{"name":"a","topics":["x"]}"#)
+            error_for(r#"{"name":"a","topics":["x"]}"#)
                 .starts_with("topics[0]: Unknown variant x, expected")
         );
         assert_eq!(
-            field_of(r#"{"name":"a","topics":[0]}"#),
+            error_for(r#"{"name":"a","topics":[0]}"#),
             "topics[0]: Expected a string: one of the names that stand here."
         );
         assert!(
-            field_of(r#"{"name":"a","topics":null}"#).starts_with("topics: Invalid type: null")
+            error_for(r#"{"name":"a","topics":null}"#).starts_with("topics: Invalid type: null")
         );
-        assert_eq!(field_of("[]"), ": The body must be a JSON object.");
+        assert_eq!(error_for("[]"), ": The body must be a JSON object.");
         assert!(matches!(parse::<Sample>(b"{"), Err(Problem::Malformed(_))));
         assert!(matches!(
             parse::<Sample>(b"{\"name\":\"\xff\"}"),

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::body::{Json, named};
-use super::lists::{List, Paging, Query};
+use super::body::{Json, non_null};
+use super::lists::{List, PageParams, QueryParams};
 use super::problem::Problem;
 use super::webhooks;
 use crate::clock::Timestamp;
@@ -23,13 +23,13 @@ const NOT_FOUND: Problem = Problem::NotFound("There is no such delivery.");
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Recovery)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Recover {
+pub(super) struct RecoverDeliveries {
     /// All that ended since then: ISO 8601, with an offset.
     #[schema(format = DateTime, example = "2025-10-31T12:34:56Z")]
     since: String,
     /// What to send again; `failed` where it is left out.
     #[schema(nullable = false, example = json!(["failed"]))]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     states: Option<Vec<RecoverableState>>,
 }
 
@@ -43,7 +43,7 @@ enum RecoverableState {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Delivery)]
 #[serde(rename_all = "camelCase")]
-struct View<'a> {
+struct DeliveryView<'a> {
     /// What a receiver deduplicates by.
     id: &'a DeliveryId,
     webhook_id: &'a WebhookId,
@@ -79,16 +79,16 @@ struct AttemptView<'a> {
     /// And for programs: `timeout`, `connection_refused`, `status`…
     #[schema(required = true, example = json!(null))]
     error_code: Option<&'a str>,
-    #[schema(value_type = AnswerView)]
+    #[schema(value_type = ResponseView)]
     #[serde(flatten)]
-    answer: Option<AnswerView>,
+    response: Option<ResponseView>,
 }
 
 /// In the single delivery: what the endpoint answered.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AttemptAnswer)]
 #[serde(rename_all = "camelCase")]
-struct AnswerView {
+struct ResponseView {
     #[schema(required = false, value_type = std::collections::BTreeMap<String, String>, example = json!({"content-type": "text/plain"}))]
     response_headers: Map<String, Value>,
     /// The first 16 KiB; what is no UTF-8 is replaced.
@@ -126,13 +126,14 @@ struct RequestView {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Recovered {
+#[schema(as = Recovered)]
+struct RecoveredCount {
     #[schema(example = 3)]
     count: usize,
 }
 
-impl<'a> View<'a> {
-    fn of(record: &'a DeliveryRecord) -> Self {
+impl<'a> DeliveryView<'a> {
+    fn new(record: &'a DeliveryRecord) -> Self {
         Self {
             id: &record.id,
             webhook_id: &record.webhook,
@@ -140,15 +141,15 @@ impl<'a> View<'a> {
             state: record.state,
             created_at: record.created_at,
             next_attempt_at: record.next_attempt_at,
-            attempts: record.attempts.iter().map(AttemptView::of).collect(),
+            attempts: record.attempts.iter().map(AttemptView::new).collect(),
             request: None,
         }
     }
 
-    fn whole(detail: &'a DeliveryDetail) -> Self {
-        let mut view = Self::of(&detail.record);
+    fn with_details(detail: &'a DeliveryDetail) -> Self {
+        let mut view = Self::new(&detail.record);
         for (attempt, logged) in view.attempts.iter_mut().zip(&detail.record.attempts) {
-            attempt.answer = Some(AnswerView::of(logged));
+            attempt.response = Some(ResponseView::new(logged));
         }
         view.request = Some(detail.request.as_ref().map(|request| RequestView {
             headers: header_object(&request.headers),
@@ -159,7 +160,7 @@ impl<'a> View<'a> {
 }
 
 impl<'a> AttemptView<'a> {
-    fn of(logged: &'a LoggedAttempt) -> Self {
+    fn new(logged: &'a LoggedAttempt) -> Self {
         Self {
             number: logged.number,
             started_at: logged.started_at,
@@ -167,13 +168,13 @@ impl<'a> AttemptView<'a> {
             status: logged.status,
             error: logged.error.as_deref(),
             error_code: logged.error_code.as_deref(),
-            answer: None,
+            response: None,
         }
     }
 }
 
-impl AnswerView {
-    fn of(logged: &LoggedAttempt) -> Self {
+impl ResponseView {
+    fn new(logged: &LoggedAttempt) -> Self {
         // To the microsecond: a local endpoint answers in a fraction of a millisecond.
         let millis = |duration: Option<Duration>| duration.map(|d| d.as_micros() as f64 / 1000.0);
         Self {
@@ -212,16 +213,16 @@ fn header_object(headers: &[(String, String)]) -> Map<String, Value> {
 
 /// List the deliveries of a webhook
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}/deliveries", operation_id = "listDeliveries", tag = "Deliveries",
-    params(("id" = WebhookId, Path), Paging<DeliveryId>,
+    params(("id" = WebhookId, Path), PageParams<DeliveryId>,
         ("state" = Option<State>, Query, nullable = false, description = "Only in this state."),
         ("event" = Option<EventType>, Query, nullable = false, description = "Only of this event.")),
-    responses((status = 200, description = "A page of deliveries", body = List<View>)))]
+    responses((status = 200, description = "A page of deliveries", body = List<DeliveryView>)))]
 pub(super) async fn list(
     site: web::Data<Site>,
     webhook: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let query = Query::of(&request)?;
+    let query = QueryParams::parse(&request)?;
     let page = query.page::<DeliveryId>()?;
     let state = query
         .get("state")
@@ -254,8 +255,8 @@ pub(super) async fn list(
         .store
         .deliveries(webhook.id, DeliveryFilter { state, event }, page)
         .await?;
-    let list = List::of(found, |record| {
-        serde_json::to_value(View::of(&record)).unwrap_or_default()
+    let list = List::from_page(found, |record| {
+        serde_json::to_value(DeliveryView::new(&record)).unwrap_or_default()
     });
     Ok(HttpResponse::Ok().json(list))
 }
@@ -263,7 +264,7 @@ pub(super) async fn list(
 /// Show a delivery with what was sent and answered
 #[utoipa::path(get, path = "/api/v1/deliveries/{id}", operation_id = "getDelivery", tag = "Deliveries",
     params(("id" = DeliveryId, Path)),
-    responses((status = 200, description = "The delivery", body = View)))]
+    responses((status = 200, description = "The delivery", body = DeliveryView)))]
 pub(super) async fn get(
     site: web::Data<Site>,
     id: web::Path<String>,
@@ -273,7 +274,7 @@ pub(super) async fn get(
         .delivery(DeliveryId::new(id.into_inner()))
         .await?;
     let detail = detail.ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Ok().json(View::whole(&detail)))
+    Ok(HttpResponse::Ok().json(DeliveryView::with_details(&detail)))
 }
 
 /// Send a delivery again
@@ -282,7 +283,7 @@ pub(super) async fn get(
 #[utoipa::path(post, path = "/api/v1/deliveries/{id}/redeliver", operation_id = "redeliver", tag = "Deliveries",
     params(("id" = DeliveryId, Path)),
     responses(
-        (status = 202, description = "The delivery, which is pending again", body = View),
+        (status = 202, description = "The delivery, which is pending again", body = DeliveryView),
         (status = 409, description = "It is pending, or its webhook is switched off or gone"),
     ))]
 pub(super) async fn redeliver(
@@ -292,22 +293,22 @@ pub(super) async fn redeliver(
     let id = DeliveryId::new(id.into_inner());
     site.store.redeliver(id.clone()).await.map_err(problem)?;
     let detail = site.store.delivery(id).await?.ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Accepted().json(View::whole(&detail)))
+    Ok(HttpResponse::Accepted().json(DeliveryView::with_details(&detail)))
 }
 
 /// Send again what failed
 ///
 /// All deliveries of the webhook that ended as `failed` (or also as `canceled`) since a time; repeated at once: 0.
 #[utoipa::path(post, path = "/api/v1/webhooks/{id}/recover", operation_id = "recover", tag = "Deliveries",
-    params(("id" = WebhookId, Path)), request_body = Recover,
+    params(("id" = WebhookId, Path)), request_body = RecoverDeliveries,
     responses(
-        (status = 202, description = "How many are pending again", body = Recovered),
+        (status = 202, description = "How many are pending again", body = RecoveredCount),
         (status = 409, description = "The webhook is switched off or gone"),
     ))]
 pub(super) async fn recover(
     site: web::Data<Site>,
     webhook: web::Path<String>,
-    Json(body): Json<Recover>,
+    Json(body): Json<RecoverDeliveries>,
 ) -> Result<HttpResponse, Problem> {
     let since = Timestamp::parse(&body.since)
         .ok_or_else(|| Problem::field("since", "Write a time like 2025-10-31T12:34:56Z."))?;
@@ -323,7 +324,7 @@ pub(super) async fn recover(
         .recover(webhook, since, canceled, failed)
         .await
         .map_err(problem)?;
-    Ok(HttpResponse::Accepted().json(Recovered { count }))
+    Ok(HttpResponse::Accepted().json(RecoveredCount { count }))
 }
 
 fn problem(error: RedeliverError) -> Problem {

@@ -13,7 +13,7 @@ use crate::server::Site;
 /// exists, tests included; what retention has removed from the log still counts.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Accounting)]
-pub(super) struct View {
+pub(super) struct DeliveryTotalsView {
     events: u64,
     delivered: u64,
     pending: u64,
@@ -27,7 +27,7 @@ pub(super) struct View {
 /// And what became of it: `events` = `delivered` + `pending` + `failed` + `canceled`.
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}/accounting", operation_id = "getAccounting", tag = "Webhooks",
     params(("id" = WebhookId, Path)),
-    responses((status = 200, description = "Its accounting", body = View)))]
+    responses((status = 200, description = "Its accounting", body = DeliveryTotalsView)))]
 pub(super) async fn get(
     site: web::Data<Site>,
     id: web::Path<String>,
@@ -37,7 +37,7 @@ pub(super) async fn get(
         .accounting(WebhookId::new(id.into_inner()))
         .await?
         .ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Ok().json(View {
+    Ok(HttpResponse::Ok().json(DeliveryTotalsView {
         events: accounting.events,
         delivered: accounting.delivered,
         pending: accounting.pending,

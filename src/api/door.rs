@@ -69,7 +69,7 @@ pub(super) struct Submission {
         (status = 503, description = "The server is busy or restarting; try again"),
         (status = 507, description = "The server’s disk is full"),
     ))]
-pub(super) async fn take(
+pub(super) async fn submit(
     site: web::Data<Site>,
     request: HttpRequest,
     Json(body): Json<Submission>,
@@ -91,8 +91,8 @@ pub(super) async fn take(
         .await
         .map_err(|refusal| match refusal {
             Refusal::Invalid(invalid) => Problem::Invalid(invalid),
-            Refusal::Limited(limited) => Problem::Limited(limited),
-            Refusal::Origin(_) | Refusal::Paused => Problem::Closed(refusal),
+            Refusal::Limited(limited) => Problem::RateLimited(limited),
+            Refusal::Origin(_) | Refusal::Paused => Problem::SubmissionRejected(refusal),
             Refusal::KeySpent => Problem::Conflict(refusal.to_string()),
             Refusal::Store(error) => error.into(),
         })?;
@@ -100,7 +100,7 @@ pub(super) async fn take(
         .content_type("application/json")
         .insert_header((CACHE_CONTROL, "no-store"))
         .body(taken.answer);
-    add_limits(response.headers_mut(), &taken.left);
+    add_rate_limit_headers(response.headers_mut(), &taken.left);
     Ok(response)
 }
 
@@ -117,7 +117,7 @@ pub(super) async fn preflight() -> HttpResponse {
 }
 
 /// Middleware of the whole address: whatever is answered, any page may read it.
-pub(super) async fn readable_by_all(
+pub(super) async fn allow_any_origin(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
@@ -133,7 +133,7 @@ pub(super) async fn readable_by_all(
 
 /// `RateLimit-Policy` and `RateLimit` as the IETF's draft has them, and for the tightest limit the three headers that
 /// came before it and that most clients still read.
-pub(super) fn add_limits(headers: &mut HeaderMap, limits: &[Left]) {
+pub(super) fn add_rate_limit_headers(headers: &mut HeaderMap, limits: &[Left]) {
     let Some(tightest) = limits.iter().min_by_key(|left| (left.count, left.rate.per)) else {
         return;
     };

@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 use super::auth::Caller;
-use super::body::{Json, named};
-use super::lists::{List, Paging, Query};
-use super::problem::{Problem, answer_to_delete};
+use super::body::{Json, non_null};
+use super::lists::{List, PageParams, QueryParams};
+use super::problem::{Problem, no_content_or};
 use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
 use crate::domain::feedback::{self, Actor, Feedback, NewFeedback, ProjectSummary, Status};
@@ -36,7 +36,7 @@ pub(super) fn metadata_schema() -> Object {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewFeedback)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Create {
+pub(super) struct CreateFeedback {
     #[schema(value_type = IdOrSlug)]
     project: String,
     /// Stored as it is sent. At least one character is no white space, and none is NUL.
@@ -64,16 +64,16 @@ pub(super) struct Create {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = FeedbackChange)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Change {
+pub(super) struct UpdateFeedback {
     #[schema(nullable = false, example = "RESOLVED")]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     status: Option<Status>,
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Feedback)]
 #[serde(rename_all = "camelCase")]
-struct View<'a> {
+struct FeedbackView<'a> {
     id: &'a FeedbackId,
     #[schema(example = "The submit button does nothing on my phone")]
     message: &'a str,
@@ -88,8 +88,8 @@ struct View<'a> {
     project: &'a ProjectSummary,
 }
 
-impl<'a> View<'a> {
-    fn of(feedback: &'a Feedback) -> Self {
+impl<'a> FeedbackView<'a> {
+    fn new(feedback: &'a Feedback) -> Self {
         Self {
             id: &feedback.id,
             message: &feedback.message,
@@ -105,7 +105,7 @@ impl<'a> View<'a> {
 
 fn render(feedback: &Feedback) -> String {
     // Strings and JSON values always serialise.
-    serde_json::to_string(&View::of(feedback)).unwrap_or_default()
+    serde_json::to_string(&FeedbackView::new(feedback)).unwrap_or_default()
 }
 
 /// Send feedback
@@ -117,9 +117,9 @@ fn render(feedback: &Feedback) -> String {
     params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
         pattern = "^[ -~]+$", description = "A name of your choice for this call, by which it can be sent again safely.",
         example = "order-4711-feedback")),
-    request_body = Create,
+    request_body = CreateFeedback,
     responses(
-        (status = 201, description = "The feedback", body = View,
+        (status = 201, description = "The feedback", body = FeedbackView,
             headers(("Idempotency-Replayed" = bool, description = "`true` where this is the answer of an earlier call with the same `Idempotency-Key`; else it is not there."))),
         (status = 403, description = "The project is paused, or the token may not do this"),
         (status = 409, description = "What the `Idempotency-Key` made has been deleted since"),
@@ -129,7 +129,7 @@ pub(super) async fn create(
     site: web::Data<Site>,
     caller: Caller,
     request: HttpRequest,
-    Json(body): Json<Create>,
+    Json(body): Json<CreateFeedback>,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
     let new = NewFeedback {
@@ -205,16 +205,16 @@ pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, P
 
 /// List feedback
 #[utoipa::path(get, path = "/api/v1/feedback", operation_id = "listFeedback", tag = "Feedback",
-    params(Paging<FeedbackId>,
+    params(PageParams<FeedbackId>,
         ("project" = Option<IdOrSlug>, Query, nullable = false, description = "Only of this project: its id or its slug."),
         ("status" = Option<Status>, Query, nullable = false, description = "Only with this status."),
         ("q" = Option<String>, Query, nullable = false, description = "Only what holds this text.", example = "button")),
-    responses((status = 200, description = "A page of feedback", body = List<View>)))]
+    responses((status = 200, description = "A page of feedback", body = List<FeedbackView>)))]
 pub(super) async fn list(
     site: web::Data<Site>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let query = Query::of(&request)?;
+    let query = QueryParams::parse(&request)?;
     let page = query.page::<FeedbackId>()?;
     let project = match query.get("project") {
         None => None,
@@ -243,8 +243,8 @@ pub(super) async fn list(
             page,
         )
         .await?;
-    let list = List::of(found, |feedback| {
-        serde_json::to_value(View::of(&feedback)).unwrap_or_default()
+    let list = List::from_page(found, |feedback| {
+        serde_json::to_value(FeedbackView::new(&feedback)).unwrap_or_default()
     });
     Ok(HttpResponse::Ok().json(list))
 }
@@ -252,7 +252,7 @@ pub(super) async fn list(
 /// Show a feedback
 #[utoipa::path(get, path = "/api/v1/feedback/{id}", operation_id = "getFeedback", tag = "Feedback",
     params(("id" = FeedbackId, Path)),
-    responses((status = 200, description = "The feedback", body = View)))]
+    responses((status = 200, description = "The feedback", body = FeedbackView)))]
 pub(super) async fn get(
     site: web::Data<Site>,
     id: web::Path<String>,
@@ -262,20 +262,20 @@ pub(super) async fn get(
         .feedback(FeedbackId::new(id.into_inner()))
         .await?
         .ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Ok().json(View::of(&feedback)))
+    Ok(HttpResponse::Ok().json(FeedbackView::new(&feedback)))
 }
 
 /// Change the status of a feedback
 ///
 /// Any status may follow any. A change makes one event `feedback.updated`; the status that it has already makes none.
 #[utoipa::path(patch, path = "/api/v1/feedback/{id}", operation_id = "changeFeedback", tag = "Feedback",
-    params(("id" = FeedbackId, Path)), request_body = Change,
-    responses((status = 200, description = "The feedback as it is now", body = View)))]
-pub(super) async fn change(
+    params(("id" = FeedbackId, Path)), request_body = UpdateFeedback,
+    responses((status = 200, description = "The feedback as it is now", body = FeedbackView)))]
+pub(super) async fn update(
     site: web::Data<Site>,
     caller: Caller,
     id: web::Path<String>,
-    Json(body): Json<Change>,
+    Json(body): Json<UpdateFeedback>,
 ) -> Result<HttpResponse, Problem> {
     let id = FeedbackId::new(id.into_inner());
     let feedback = match body.status {
@@ -288,7 +288,7 @@ pub(super) async fn change(
         }
         None => site.store.feedback(id).await?,
     };
-    Ok(HttpResponse::Ok().json(View::of(&feedback.ok_or(NOT_FOUND)?)))
+    Ok(HttpResponse::Ok().json(FeedbackView::new(&feedback.ok_or(NOT_FOUND)?)))
 }
 
 /// Delete a feedback
@@ -305,5 +305,5 @@ pub(super) async fn delete(
         .store
         .delete_feedback(FeedbackId::new(id.into_inner()))
         .await?;
-    answer_to_delete(deleted, NOT_FOUND)
+    no_content_or(deleted, NOT_FOUND)
 }

@@ -17,10 +17,10 @@ const LIMIT_DEFAULT: usize = 25;
 const LIMIT_MAX: usize = 100;
 
 /// The query of a list.
-pub(super) struct Query(Vec<(String, String)>);
+pub(super) struct QueryParams(Vec<(String, String)>);
 
-impl Query {
-    pub(super) fn of(request: &HttpRequest) -> Result<Self, Problem> {
+impl QueryParams {
+    pub(super) fn parse(request: &HttpRequest) -> Result<Self, Problem> {
         serde_urlencoded::from_str(request.query_string())
             .map(Self)
             .map_err(|_| Problem::field("", "The query of the address cannot be read."))
@@ -70,10 +70,10 @@ impl Query {
     }
 }
 
-/// What [`Query::page`] reads of a list of what has ids `T`, for the document.
-pub(super) struct Paging<T>(PhantomData<T>);
+/// What [`QueryParams::page`] reads of a list of what has ids `T`, for the document.
+pub(super) struct PageParams<T>(PhantomData<T>);
 
-impl<T: Id + PartialSchema> IntoParams for Paging<T> {
+impl<T: Id + PartialSchema> IntoParams for PageParams<T> {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let parameter = |name: &str, description: &str, schema: RefOr<Schema>| {
             ParameterBuilder::new()
@@ -114,7 +114,7 @@ pub(super) struct List<T> {
 }
 
 impl<T> List<T> {
-    pub(super) fn of<U>(page: Page<U>, view: impl FnMut(U) -> T) -> Self {
+    pub(super) fn from_page<U>(page: Page<U>, view: impl FnMut(U) -> T) -> Self {
         Self {
             data: page.items.into_iter().map(view).collect(),
             next_cursor: page.next_cursor,

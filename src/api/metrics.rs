@@ -26,45 +26,45 @@ pub(super) async fn get(site: web::Data<Site>) -> Result<HttpResponse, Problem> 
 }
 
 fn render(metrics: &Metrics, now: Timestamp) -> String {
-    let mut page = Page(String::new());
-    page.family("miniback_info", "The version that runs.");
-    page.sample(
+    let mut text = PrometheusText(String::new());
+    text.family("miniback_info", "The version that runs.");
+    text.sample(
         "miniback_info",
         &[("version", env!("CARGO_PKG_VERSION"))],
         1.0,
     );
-    page.family("miniback_feedback", "Feedback that is kept, by status.");
+    text.family("miniback_feedback", "Feedback that is kept, by status.");
     for status in Status::ALL {
         let count = metrics
             .feedback
             .iter()
             .find(|(s, _)| *s == status)
             .map_or(0, |(_, count)| *count);
-        page.sample(
+        text.sample(
             "miniback_feedback",
             &[("status", status.as_str())],
             count as f64,
         );
     }
-    page.of_webhooks(
+    text.webhook_family(
         metrics,
         "miniback_webhook_enabled",
         "Whether a webhook is switched on.",
         |w| Some(f64::from(u8::from(w.enabled))),
     );
-    page.of_webhooks(
+    text.webhook_family(
         metrics,
         "miniback_webhook_failing",
         "Whether the last attempt of a webhook failed.",
         |w| Some(f64::from(u8::from(w.failing_since.is_some()))),
     );
-    page.of_webhooks(
+    text.webhook_family(
         metrics,
         "miniback_webhook_failing_seconds",
         "For how long a webhook has been failing.",
         |w| w.failing_since.map(|since| now.since(since).as_secs_f64()),
     );
-    page.of_webhooks(
+    text.webhook_family(
         metrics,
         "miniback_webhook_held",
         "Whether an endpoint asked to be left alone for a while.",
@@ -74,7 +74,7 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
             )))
         },
     );
-    page.of_webhooks(
+    text.webhook_family(
         metrics,
         "miniback_webhook_oldest_pending_seconds",
         "How long the delivery that waits longest has waited.",
@@ -85,13 +85,13 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
             )
         },
     );
-    page.of_webhooks(
+    text.webhook_family(
         metrics,
         "miniback_webhook_failed_in_a_row",
         "Deliveries that were given up since a webhook's last success.",
         |w| Some(f64::from(w.failed_in_a_row)),
     );
-    page.family(
+    text.family(
         "miniback_deliveries",
         "Deliveries by webhook and state, those that retention has removed included.",
     );
@@ -108,26 +108,26 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
                 ("host", &webhook.host),
                 ("state", state.as_str()),
             ];
-            page.sample("miniback_deliveries", &labels, count as f64);
+            text.sample("miniback_deliveries", &labels, count as f64);
         }
     }
-    page.of_webhooks(
+    text.webhook_family(
         metrics,
         "miniback_deliveries_unexplained",
         "Events of a webhook that are in no state: 0, unless something is lost.",
         |w| Some(w.accounting.unexplained() as f64),
     );
-    page.family(
+    text.family(
         "miniback_alerts_pending",
         "Alerts that have not arrived at --alert-url yet.",
     );
-    page.sample("miniback_alerts_pending", &[], metrics.alerts as f64);
-    page.0
+    text.sample("miniback_alerts_pending", &[], metrics.alerts as f64);
+    text.0
 }
 
-struct Page(String);
+struct PrometheusText(String);
 
-impl Page {
+impl PrometheusText {
     /// All of them are gauges: a redelivery takes one from what had failed.
     fn family(&mut self, name: &str, help: &str) {
         // Writing to a string cannot fail.
@@ -151,7 +151,7 @@ impl Page {
         let _ = writeln!(self.0, "{name}{labels} {value}");
     }
 
-    fn of_webhooks(
+    fn webhook_family(
         &mut self,
         metrics: &Metrics,
         name: &str,

@@ -19,7 +19,7 @@ use utoipa::openapi::{
 };
 
 use super::auth::X_API_KEY;
-use super::problem::Body;
+use super::problem::ProblemBody;
 use super::{
     deliveries, delivery_totals, door, feedback, metrics, projects, routes, secrets, test_events,
     webhooks,
@@ -30,12 +30,12 @@ use crate::server::access::{Needs, allows};
 use crate::server::health;
 
 const X_REQUEST_ID: &str = "X-Request-Id";
-const NAMES_IT: &str = "By which the log names this request.";
+const REQUEST_ID_DESCRIPTION: &str = "By which the log names this request.";
 
 /// The document; `address` is where the API is reached, without a slash at its end.
 pub fn document(address: &str) -> utoipa::openapi::OpenApi {
-    static MADE: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(make);
-    let mut document = MADE.clone();
+    static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(build);
+    let mut document = DOCUMENT.clone();
     document.servers = Some(vec![Server::new(address)]);
     document
 }
@@ -54,15 +54,15 @@ pub(super) async fn get(site: web::Data<Site>, request: HttpRequest) -> HttpResp
 #[openapi(
     info(title = "Miniback", description = include_str!("openapi.md")),
     paths(
-        projects::create, projects::list, projects::get, projects::change, projects::delete,
-        feedback::create, feedback::list, feedback::get, feedback::change, feedback::delete,
-        webhooks::create, webhooks::list, webhooks::get, webhooks::change, webhooks::delete,
-        test_events::saved, test_events::unsaved, delivery_totals::get, door::take,
-        secrets::get, secrets::rotate, secrets::finish,
+        projects::create, projects::list, projects::get, projects::update, projects::delete,
+        feedback::create, feedback::list, feedback::get, feedback::update, feedback::delete,
+        webhooks::create, webhooks::list, webhooks::get, webhooks::update, webhooks::delete,
+        test_events::test_webhook, test_events::test_url, delivery_totals::get, door::submit,
+        secrets::get, secrets::rotate, secrets::finish_rotation,
         deliveries::list, deliveries::get, deliveries::redeliver, deliveries::recover,
         metrics::get, health::health, get,
     ),
-    components(schemas(Body)),
+    components(schemas(ProblemBody)),
     tags(
         (name = "Projects", description = "What feedback is about."),
         (name = "Feedback", description = "One message in a project, with a status: `NEW`, `REVIEWED` or `RESOLVED`."),
@@ -71,10 +71,10 @@ pub(super) async fn get(site: web::Data<Site>, request: HttpRequest) -> HttpResp
         (name = "Operations", description = "For those who run it."),
     ),
 )]
-struct Described;
+struct ApiDoc;
 
-fn make() -> utoipa::openapi::OpenApi {
-    let mut document = Described::openapi();
+fn build() -> utoipa::openapi::OpenApi {
+    let mut document = ApiDoc::openapi();
     document.info.license = None;
     let components = document.components.get_or_insert_default();
     let bearer = HttpBuilder::new()
@@ -88,18 +88,18 @@ fn make() -> utoipa::openapi::OpenApi {
     components.add_security_scheme("apiKey", SecurityScheme::ApiKey(ApiKey::Header(key)));
     for (status, _, description) in ERRORS {
         let mut response = Response::new(description);
-        finish_error(status, &mut response);
+        complete_error(status, &mut response);
         components
             .responses
             .insert(error_name(status), response.into());
     }
 
-    name_what_lists_hold(&mut components.schemas);
+    reference_list_items(&mut components.schemas);
 
     for call in routes::routes().list() {
         let item = document.paths.paths.get_mut(&call.path);
         if let Some(operation) = item.and_then(|item| operation(item, &call.method)) {
-            complete(operation, &call.path, &call.method, call.needs);
+            add_shared_parts(operation, &call.path, &call.method, call.needs);
         }
     }
     document
@@ -116,7 +116,7 @@ fn operation<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Oper
 }
 
 /// `List_Project` holds the whole schema of a project once more; a reference says which it is.
-fn name_what_lists_hold(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
+fn reference_list_items(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
     for (name, list) in schemas {
         let (Some(item), RefOr::T(Schema::Object(list))) = (name.strip_prefix("List_"), list)
         else {
@@ -129,10 +129,10 @@ fn name_what_lists_hold(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
 }
 
 /// Errors that calls of a kind have in common: which calls, and what is said of them.
-const ERRORS: [(&str, Applies, &str); 10] = [
+const ERRORS: [(&str, AppliesTo, &str); 10] = [
     (
         "400",
-        |call| call.takes_body,
+        |call| call.has_body,
         "The body is no JSON, or no UTF-8",
     ),
     (
@@ -145,25 +145,21 @@ const ERRORS: [(&str, Applies, &str); 10] = [
         |call| call.needs != Needs::Nothing,
         "The token may not do this",
     ),
-    ("404", |call| call.names_one, "There is none of this id"),
+    ("404", |call| call.has_id, "There is none of this id"),
     (
         "408",
-        |call| call.takes_body,
+        |call| call.has_body,
         "The body took too long to arrive",
     ),
-    (
-        "413",
-        |call| call.takes_body,
-        "The body has more than 64 KiB",
-    ),
+    ("413", |call| call.has_body, "The body has more than 64 KiB"),
     (
         "415",
-        |call| call.takes_body,
+        |call| call.has_body,
         "The body is not `application/json`",
     ),
     (
         "422",
-        |call| call.takes_body || call.takes_query,
+        |call| call.has_body || call.has_query,
         "A field, limit, cursor or filter is wrong",
     ),
     (
@@ -173,20 +169,20 @@ const ERRORS: [(&str, Applies, &str); 10] = [
     ),
     (
         "507",
-        |call| call.needs != Needs::Nothing && !call.reads,
+        |call| call.needs != Needs::Nothing && !call.is_read,
         "The server’s disk is full",
     ),
 ];
 
-type Applies = fn(&Kind) -> bool;
+type AppliesTo = fn(&OperationKind) -> bool;
 
 /// What a call is, as far as its errors go.
-struct Kind {
+struct OperationKind {
     needs: Needs,
-    reads: bool,
-    takes_body: bool,
-    takes_query: bool,
-    names_one: bool,
+    is_read: bool,
+    has_body: bool,
+    has_query: bool,
+    has_id: bool,
 }
 
 /// `Unauthorized` for 401: under which name an error stands in the document.
@@ -200,13 +196,13 @@ fn error_name(status: &str) -> String {
 }
 
 /// What is said of an error, wherever it comes from.
-fn finish_error(status: &str, response: &mut Response) {
+fn complete_error(status: &str, response: &mut Response) {
     match status {
-        "401" => header(response, "WWW-Authenticate", "`Bearer`"),
-        "503" | "507" => header(response, "Retry-After", "Seconds to wait."),
+        "401" => add_header(response, "WWW-Authenticate", "`Bearer`"),
+        "503" | "507" => add_header(response, "Retry-After", "Seconds to wait."),
         _ => {}
     }
-    header(response, X_REQUEST_ID, NAMES_IT);
+    add_header(response, X_REQUEST_ID, REQUEST_ID_DESCRIPTION);
     let problem = Content::new(Some(Ref::from_schema_name("Problem")));
     response
         .content
@@ -214,16 +210,16 @@ fn finish_error(status: &str, response: &mut Response) {
 }
 
 /// Adds what the call itself does not say: the errors of its kind, the headers, conditional reads, who may make it.
-fn complete(operation: &mut Operation, path: &str, method: &Method, needs: Needs) {
+fn add_shared_parts(operation: &mut Operation, path: &str, method: &Method, needs: Needs) {
     let parameters = operation.parameters.as_deref().unwrap_or_default();
-    let call = Kind {
+    let call = OperationKind {
         needs,
-        reads: *method == Method::GET,
-        takes_body: operation.request_body.is_some(),
-        takes_query: parameters
+        is_read: *method == Method::GET,
+        has_body: operation.request_body.is_some(),
+        has_query: parameters
             .iter()
             .any(|parameter| matches!(parameter.parameter_in, ParameterIn::Query)),
-        names_one: path.contains('{'),
+        has_id: path.contains('{'),
     };
     let responses = &mut operation.responses.responses;
     for (status, response) in responses.iter_mut() {
@@ -231,12 +227,12 @@ fn complete(operation: &mut Operation, path: &str, method: &Method, needs: Needs
             continue;
         };
         if status.as_str() >= "400" {
-            finish_error(status, response);
+            complete_error(status, response);
             continue;
         }
-        header(response, X_REQUEST_ID, NAMES_IT);
+        add_header(response, X_REQUEST_ID, REQUEST_ID_DESCRIPTION);
         if status == "201" {
-            header(response, "Location", "The address of what was made.");
+            add_header(response, "Location", "The address of what was made.");
         }
     }
     for (status, applies, _) in ERRORS {
@@ -245,20 +241,20 @@ fn complete(operation: &mut Operation, path: &str, method: &Method, needs: Needs
             responses.insert(status.into(), shared.into());
         }
     }
-    if call.reads && path != "/metrics" && !path.ends_with("/secret") {
-        conditional(operation);
+    if call.is_read && path != "/metrics" && !path.ends_with("/secret") {
+        add_conditional_request(operation);
     }
     // The one body that may be left out.
     if let (Some(body), true) = (&mut operation.request_body, path.ends_with("/rotate")) {
         body.required = Some(Required::False);
     }
-    operation.security = Some(security(needs));
+    operation.security = Some(security_requirements(needs));
 }
 
 /// `ETag` and `If-None-Match`.
-fn conditional(operation: &mut Operation) {
+fn add_conditional_request(operation: &mut Operation) {
     if let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") {
-        header(
+        add_header(
             response,
             "ETag",
             "Changes when the answer does; for `If-None-Match`.",
@@ -281,7 +277,7 @@ fn conditional(operation: &mut Operation) {
     operation.parameters.get_or_insert_default().push(condition);
 }
 
-fn header(response: &mut Response, name: &str, description: &str) {
+fn add_header(response: &mut Response, name: &str, description: &str) {
     let header = HeaderBuilder::new()
         .schema(ObjectBuilder::new().schema_type(Type::String))
         .description(Some(description))
@@ -290,7 +286,7 @@ fn header(response: &mut Response, name: &str, description: &str) {
 }
 
 /// Which tokens may make a call: each alternative with its scope, and the role where only admins may.
-fn security(needs: Needs) -> Vec<SecurityRequirement> {
+fn security_requirements(needs: Needs) -> Vec<SecurityRequirement> {
     let mut requirements = Vec::new();
     if needs == Needs::Nothing {
         return requirements;
@@ -340,7 +336,11 @@ mod tests {
     fn the_scopes_come_from_the_routes() {
         let scopes = |needs| -> Vec<String> {
             let of = |r: &SecurityRequirement| serde_json::to_string(r).unwrap();
-            security(needs).iter().take(2).map(of).collect()
+            security_requirements(needs)
+                .iter()
+                .take(2)
+                .map(of)
+                .collect()
         };
         assert_eq!(
             scopes(Needs::Submit),

@@ -8,7 +8,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::door::add_limits;
+use super::door::add_rate_limit_headers;
 use crate::domain::invalid::{FieldError, Invalid};
 use crate::server::door::Refusal;
 use crate::server::door::limits::Limited;
@@ -32,15 +32,15 @@ pub(super) enum Problem {
     UnsupportedMediaType,
     Invalid(Invalid),
     /// The public door takes no more for a while.
-    Limited(Limited),
+    RateLimited(Limited),
     /// The public door is shut to whoever comes from there, or to all.
-    Closed(Refusal),
+    SubmissionRejected(Refusal),
     Store(StoreError),
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
-pub(super) struct Body<'a> {
+pub(super) struct ProblemBody<'a> {
     #[schema(example = "about:blank")]
     r#type: &'static str,
     /// The status in words.
@@ -61,8 +61,8 @@ impl Problem {
     /// Beside the status, which of two refusals it is: the widget has its own words for a paused project.
     fn kind(&self) -> &'static str {
         match self {
-            Self::Closed(Refusal::Paused) => "urn:miniback:paused",
-            Self::Closed(Refusal::Origin(_)) => "urn:miniback:origin-refused",
+            Self::SubmissionRejected(Refusal::Paused) => "urn:miniback:paused",
+            Self::SubmissionRejected(Refusal::Origin(_)) => "urn:miniback:origin-refused",
             _ => "about:blank",
         }
     }
@@ -73,7 +73,7 @@ impl Problem {
 }
 
 /// 204, or the problem that there was nothing to delete.
-pub(super) fn answer_to_delete(deleted: bool, missing: Problem) -> Result<HttpResponse, Problem> {
+pub(super) fn no_content_or(deleted: bool, missing: Problem) -> Result<HttpResponse, Problem> {
     if deleted {
         Ok(HttpResponse::NoContent().finish())
     } else {
@@ -104,8 +104,8 @@ impl fmt::Display for Problem {
             Self::TooSlow => f.write_str("The body took too long to arrive."),
             Self::UnsupportedMediaType => f.write_str("Send the body as JSON, with Content-Type: application/json."),
             Self::Invalid(invalid) => write!(f, "{invalid}"),
-            Self::Limited(limited) => write!(f, "{limited}"),
-            Self::Closed(refusal) => write!(f, "{refusal}"),
+            Self::RateLimited(limited) => write!(f, "{limited}"),
+            Self::SubmissionRejected(refusal) => write!(f, "{refusal}"),
             Self::Store(error) => f.write_str(match error {
                 StoreError::Full => "The server’s disk is full, or fails: nothing was stored. Try again when there is space.",
                 StoreError::ReadOnly => "The server’s database cannot be written: nothing was stored.",
@@ -122,7 +122,7 @@ impl ResponseError for Problem {
         match self {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) | Self::Closed(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::SubmissionRejected(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
@@ -130,7 +130,7 @@ impl ResponseError for Problem {
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Store(error) => error.http_status(),
         }
     }
@@ -145,7 +145,7 @@ impl ResponseError for Problem {
             Self::MethodNotAllowed { allow } => {
                 response.insert_header((ALLOW, allow.as_str()));
             }
-            Self::Limited(limited) => {
+            Self::RateLimited(limited) => {
                 response.insert_header((RETRY_AFTER, limited.seconds()));
             }
             Self::Store(error) => {
@@ -157,7 +157,7 @@ impl ResponseError for Problem {
             }
             _ => {}
         }
-        let body = Body {
+        let body = ProblemBody {
             r#type: self.kind(),
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
@@ -170,8 +170,8 @@ impl ResponseError for Problem {
         let mut response = response
             .content_type("application/problem+json")
             .body(serde_json::to_string(&body).unwrap_or_default());
-        if let Self::Limited(limited) = self {
-            add_limits(response.headers_mut(), &[limited.0]);
+        if let Self::RateLimited(limited) = self {
+            add_rate_limit_headers(response.headers_mut(), &[limited.0]);
         }
         response
     }

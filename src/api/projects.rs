@@ -9,9 +9,9 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::body::{Json, named};
-use super::lists::{List, Paging, Query};
-use super::problem::{Problem, answer_to_delete};
+use super::body::{Json, non_null};
+use super::lists::{List, PageParams, QueryParams};
+use super::problem::{Problem, no_content_or};
 use crate::domain::id::ProjectId;
 use crate::domain::invalid::Checks;
 use crate::domain::project::{self, ORIGINS_MAX, Project, ProjectStatus};
@@ -43,7 +43,7 @@ impl ToSchema for IdOrSlug {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewProject)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Create {
+pub(super) struct CreateProject {
     /// Without control characters; white space at its ends is cut off.
     #[schema(
         min_length = 1,
@@ -75,20 +75,20 @@ fn origins_schema() -> Array {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ProjectChange)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct Change {
+pub(super) struct UpdateProject {
     #[schema(
         nullable = false,
         min_length = 1,
         max_length = 100,
         pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
     )]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     name: Option<String>,
     #[schema(nullable = false, example = "PAUSED")]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     status: Option<ProjectStatus>,
     #[schema(schema_with = origins_schema)]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     allowed_origins: Option<Vec<String>>,
 }
 
@@ -96,14 +96,14 @@ pub(super) struct Change {
 ///
 /// A slug that is made from the name gets `-2`, `-3`… where it is taken.
 #[utoipa::path(post, path = "/api/v1/projects", operation_id = "createProject", tag = "Projects",
-    request_body = Create,
+    request_body = CreateProject,
     responses(
         (status = 201, description = "The project", body = Project),
         (status = 409, description = "The slug that was given is taken"),
     ))]
 pub(super) async fn create(
     site: web::Data<Site>,
-    Json(body): Json<Create>,
+    Json(body): Json<CreateProject>,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
     let name = checks
@@ -129,18 +129,17 @@ pub(super) async fn create(
 
 /// List projects
 #[utoipa::path(get, path = "/api/v1/projects", operation_id = "listProjects", tag = "Projects",
-    params(Paging<ProjectId>),
+    params(PageParams<ProjectId>),
     responses((status = 200, description = "A page of projects", body = List<Project>)))]
 pub(super) async fn list(
     site: web::Data<Site>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let page = Query::of(&request)?.page::<ProjectId>()?;
-    Ok(
-        HttpResponse::Ok().json(List::of(site.store.projects(page).await?, |project| {
-            project
-        })),
-    )
+    let page = QueryParams::parse(&request)?.page::<ProjectId>()?;
+    Ok(HttpResponse::Ok().json(List::from_page(
+        site.store.projects(page).await?,
+        |project| project,
+    )))
 }
 
 /// Show a project
@@ -163,12 +162,12 @@ pub(super) async fn get(
 ///
 /// What is not named stays. A project that is `PAUSED` takes no feedback.
 #[utoipa::path(patch, path = "/api/v1/projects/{project}", operation_id = "changeProject", tag = "Projects",
-    params(("project" = IdOrSlug, Path)), request_body = Change,
+    params(("project" = IdOrSlug, Path)), request_body = UpdateProject,
     responses((status = 200, description = "The project as it is now", body = Project)))]
-pub(super) async fn change(
+pub(super) async fn update(
     site: web::Data<Site>,
     project: web::Path<String>,
-    Json(body): Json<Change>,
+    Json(body): Json<UpdateProject>,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
     let change = ProjectChange {
@@ -200,5 +199,5 @@ pub(super) async fn delete(
     project: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let deleted = site.store.delete_project(project.into_inner()).await?;
-    answer_to_delete(deleted, NOT_FOUND)
+    no_content_or(deleted, NOT_FOUND)
 }

@@ -3,7 +3,7 @@
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, ResponseError, Route, web};
 
-use super::auth::guard;
+use super::auth::authorize;
 use super::problem::Problem;
 use super::{
     deliveries, delivery_totals, door, feedback, metrics, openapi, projects, secrets, test_events,
@@ -26,9 +26,12 @@ pub fn routes() -> Routes {
             scope("/api")
                 .service(address(
                     "/feedback",
-                    [post(Nothing, door::take), options(Nothing, door::preflight)],
-                    |_, route| route.wrap(from_fn(door::readable_by_all)),
-                    |allow| wrong_method(allow).wrap(from_fn(door::readable_by_all)),
+                    [
+                        post(Nothing, door::submit),
+                        options(Nothing, door::preflight),
+                    ],
+                    |_, route| route.wrap(from_fn(door::allow_any_origin)),
+                    |allow| wrong_method(allow).wrap(from_fn(door::allow_any_origin)),
                 ))
                 .service(
                     scope("/v1")
@@ -41,7 +44,7 @@ pub fn routes() -> Routes {
                             "/projects/{project}",
                             [
                                 get(Member, projects::get),
-                                patch(Admin, projects::change),
+                                patch(Admin, projects::update),
                                 delete(Admin, projects::delete),
                             ],
                         ))
@@ -53,7 +56,7 @@ pub fn routes() -> Routes {
                             "/feedback/{id}",
                             [
                                 get(Member, feedback::get),
-                                patch(Member, feedback::change),
+                                patch(Member, feedback::update),
                                 delete(Member, feedback::delete),
                             ],
                         ))
@@ -61,18 +64,18 @@ pub fn routes() -> Routes {
                             "/webhooks",
                             [get(Admin, webhooks::list), post(Admin, webhooks::create)],
                         ))
-                        .service(call("/webhooks/test", [post(Admin, test_events::unsaved)]))
+                        .service(call("/webhooks/test", [post(Admin, test_events::test_url)]))
                         .service(call(
                             "/webhooks/{id}",
                             [
                                 get(Admin, webhooks::get),
-                                patch(Admin, webhooks::change),
+                                patch(Admin, webhooks::update),
                                 delete(Admin, webhooks::delete),
                             ],
                         ))
                         .service(call(
                             "/webhooks/{id}/test",
-                            [post(Admin, test_events::saved)],
+                            [post(Admin, test_events::test_webhook)],
                         ))
                         .service(call("/webhooks/{id}/secret", [get(Admin, secrets::get)]))
                         .service(call(
@@ -81,7 +84,7 @@ pub fn routes() -> Routes {
                         ))
                         .service(call(
                             "/webhooks/{id}/secret/rotate/finish",
-                            [post(Admin, secrets::finish)],
+                            [post(Admin, secrets::finish_rotation)],
                         ))
                         .service(call(
                             "/webhooks/{id}/accounting",
@@ -100,14 +103,14 @@ pub fn routes() -> Routes {
                             "/deliveries/{id}/redeliver",
                             [post(Admin, deliveries::redeliver)],
                         ))
-                        .default_service(web::to(nothing_here)),
+                        .default_service(web::to(not_found)),
                 )
-                .default_service(web::to(nothing_here)),
+                .default_service(web::to(not_found)),
         )
 }
 
 fn call<const N: usize>(path: &str, methods: [Entry; N]) -> Address {
-    address(path, methods, guarded, wrong_method)
+    address(path, methods, with_auth, wrong_method)
 }
 
 fn wrong_method(allow: String) -> Route {
@@ -119,11 +122,13 @@ fn wrong_method(allow: String) -> Route {
     })
 }
 
-fn guarded(needs: Needs, route: Route) -> Route {
-    route.wrap(from_fn(move |request, next| guard(needs, request, next)))
+fn with_auth(needs: Needs, route: Route) -> Route {
+    route.wrap(from_fn(move |request, next| {
+        authorize(needs, request, next)
+    }))
 }
 
-async fn nothing_here() -> HttpResponse {
+async fn not_found() -> HttpResponse {
     Problem::NotFound("There is nothing at this address; the API’s addresses begin with /api/v1/.")
         .error_response()
 }

@@ -4,9 +4,9 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::body::{OptionalJson, whole_number};
+use super::body::{OptionalJson, integer};
 use super::problem::Problem;
-use super::webhooks::{NOT_FOUND, given_or_new};
+use super::webhooks::{NOT_FOUND, secret_or_generate};
 use crate::clock::Timestamp;
 use crate::domain::id::WebhookId;
 use crate::domain::invalid::Checks;
@@ -17,7 +17,7 @@ use crate::store::RotateError;
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Rotation)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct Rotate {
+pub(super) struct RotateSecret {
     /// The next secret; one is made where it is left out.
     #[schema(
         pattern = "^[!-~]{16,128}$",
@@ -26,14 +26,14 @@ pub(super) struct Rotate {
     secret: Option<String>,
     /// For how long both are in force; 0, or left out: the next one takes effect at once.
     #[schema(minimum = 0, maximum = 168, example = 24)]
-    #[serde(default, deserialize_with = "whole_number")]
+    #[serde(default, deserialize_with = "integer")]
     overlap_hours: Option<u32>,
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = WebhookSecrets)]
 #[serde(rename_all = "camelCase")]
-struct View<'a> {
+struct SecretsView<'a> {
     #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
     secret: &'a str,
     /// During an overlap: what follows it.
@@ -43,11 +43,11 @@ struct View<'a> {
     overlap_ends_at: Option<Timestamp>,
 }
 
-fn answer(secrets: &Secrets) -> HttpResponse {
+fn secrets_response(secrets: &Secrets) -> HttpResponse {
     let next = secrets.next.as_ref();
     HttpResponse::Ok()
         .insert_header(("Cache-Control", "no-store"))
-        .json(View {
+        .json(SecretsView {
             secret: secrets.current.as_str(),
             next_secret: next.map(|next| next.secret.as_str()),
             overlap_ends_at: next.map(|next| next.overlap_ends_at),
@@ -57,7 +57,7 @@ fn answer(secrets: &Secrets) -> HttpResponse {
 /// Show the secret of a webhook
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}/secret", operation_id = "getSecret", tag = "Webhooks",
     params(("id" = WebhookId, Path)),
-    responses((status = 200, description = "What it signs with", body = View)))]
+    responses((status = 200, description = "What it signs with", body = SecretsView)))]
 pub(super) async fn get(
     site: web::Data<Site>,
     id: web::Path<String>,
@@ -66,7 +66,7 @@ pub(super) async fn get(
         .store
         .webhook_secrets(WebhookId::new(id.into_inner()), site.clock.now())
         .await?;
-    Ok(answer(&secrets.ok_or(NOT_FOUND)?))
+    Ok(secrets_response(&secrets.ok_or(NOT_FOUND)?))
 }
 
 /// Rotate the secret of a webhook
@@ -74,15 +74,15 @@ pub(super) async fn get(
 /// With an overlap, `X-Miniback-Signature` stays by the old secret until it ends, `X-Miniback-Signature-Next` is by the
 /// new one, and `webhook-signature` holds both. Rotating again ends an overlap first.
 #[utoipa::path(post, path = "/api/v1/webhooks/{id}/secret/rotate", operation_id = "rotateSecret", tag = "Webhooks",
-    params(("id" = WebhookId, Path)), request_body = Rotate,
-    responses((status = 200, description = "What it signs with now", body = View)))]
+    params(("id" = WebhookId, Path)), request_body = RotateSecret,
+    responses((status = 200, description = "What it signs with now", body = SecretsView)))]
 pub(super) async fn rotate(
     site: web::Data<Site>,
     id: web::Path<String>,
-    OptionalJson(body): OptionalJson<Rotate>,
+    OptionalJson(body): OptionalJson<RotateSecret>,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
-    let secret = checks.take("secret", given_or_new(body.secret));
+    let secret = checks.take("secret", secret_or_generate(body.secret));
     let hours = body.overlap_hours.unwrap_or(0);
     checks.take(
         "overlapHours",
@@ -98,7 +98,7 @@ pub(super) async fn rotate(
         return Err(NOT_FOUND);
     };
     let id = WebhookId::new(id.into_inner());
-    Ok(answer(
+    Ok(secrets_response(
         &site
             .store
             .rotate_secret(id, secret, hours)
@@ -112,13 +112,13 @@ pub(super) async fn rotate(
 /// Without an overlap this changes nothing.
 #[utoipa::path(post, path = "/api/v1/webhooks/{id}/secret/rotate/finish", operation_id = "finishRotation", tag = "Webhooks",
     params(("id" = WebhookId, Path)),
-    responses((status = 200, description = "What it signs with now", body = View)))]
-pub(super) async fn finish(
+    responses((status = 200, description = "What it signs with now", body = SecretsView)))]
+pub(super) async fn finish_rotation(
     site: web::Data<Site>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = WebhookId::new(id.into_inner());
-    Ok(answer(
+    Ok(secrets_response(
         &site.store.finish_rotation(id).await.map_err(problem)?,
     ))
 }

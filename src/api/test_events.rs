@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::auth::Caller;
 use super::body::Json;
 use super::problem::Problem;
-use super::webhooks::{NOT_FOUND, given_or_new};
+use super::webhooks::{NOT_FOUND, secret_or_generate};
 use crate::delivery::TestReport;
 use crate::domain::id::WebhookId;
 use crate::domain::invalid::Checks;
@@ -16,7 +16,7 @@ use crate::server::Site;
 #[derive(Deserialize, ToSchema)]
 #[schema(as = WebhookTestTarget)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Target {
+pub(super) struct TestTarget {
     #[schema(
         max_length = 2048,
         pattern = r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/\s]",
@@ -34,7 +34,7 @@ pub(super) struct Target {
 #[derive(Serialize, ToSchema)]
 #[schema(as = WebhookTestReport)]
 #[serde(rename_all = "camelCase")]
-struct View<'a> {
+struct TestReportView<'a> {
     /// Whether it was answered with a 2xx in time.
     success: bool,
     /// Null where no answer came.
@@ -53,8 +53,8 @@ struct View<'a> {
     secret: Option<&'a str>,
 }
 
-impl<'a> View<'a> {
-    fn of(report: &'a TestReport) -> Self {
+impl<'a> TestReportView<'a> {
+    fn new(report: &'a TestReport) -> Self {
         Self {
             success: report.is_success(),
             status: report.status,
@@ -72,8 +72,8 @@ impl<'a> View<'a> {
 /// brings to light is a 200 with `success: false`.
 #[utoipa::path(post, path = "/api/v1/webhooks/{id}/test", operation_id = "testWebhook", tag = "Webhooks",
     params(("id" = WebhookId, Path)),
-    responses((status = 200, description = "What came of it", body = View)))]
-pub(super) async fn saved(
+    responses((status = 200, description = "What came of it", body = TestReportView)))]
+pub(super) async fn test_webhook(
     site: web::Data<Site>,
     caller: Caller,
     id: web::Path<String>,
@@ -88,23 +88,23 @@ pub(super) async fn saved(
         .test_webhook(&webhook, &caller.0.user.email)
         .await?
         .ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Ok().json(View::of(&report)))
+    Ok(HttpResponse::Ok().json(TestReportView::new(&report)))
 }
 
 /// Test a URL that is not saved yet
 ///
 /// A URL that may not be saved is a 422; whatever connecting brings to light is a 200 with `success: false`.
 #[utoipa::path(post, path = "/api/v1/webhooks/test", operation_id = "testUrl", tag = "Webhooks",
-    request_body = Target,
-    responses((status = 200, description = "What came of it", body = View)))]
-pub(super) async fn unsaved(
+    request_body = TestTarget,
+    responses((status = 200, description = "What came of it", body = TestReportView)))]
+pub(super) async fn test_url(
     site: web::Data<Site>,
     caller: Caller,
-    Json(body): Json<Target>,
+    Json(body): Json<TestTarget>,
 ) -> Result<HttpResponse, Problem> {
     let throwaway = body.secret.is_none();
     let mut checks = Checks::default();
-    let secret = checks.take("secret", given_or_new(body.secret));
+    let secret = checks.take("secret", secret_or_generate(body.secret));
     let url = checks.take("url", site.check_endpoint_url(&body.url).await);
     checks.finish()?;
     // None is missing: `finish` has told of it.
@@ -115,8 +115,8 @@ pub(super) async fn unsaved(
         .delivery
         .test_url(&url, secret.clone(), &caller.0.user.email)
         .await?;
-    Ok(HttpResponse::Ok().json(View {
+    Ok(HttpResponse::Ok().json(TestReportView {
         secret: throwaway.then_some(secret.as_str()),
-        ..View::of(&report)
+        ..TestReportView::new(&report)
     }))
 }

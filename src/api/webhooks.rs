@@ -8,9 +8,9 @@ use serde_json::json;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
-use super::body::{Json, named};
-use super::lists::{List, Paging, Query};
-use super::problem::{Problem, answer_to_delete};
+use super::body::{Json, non_null};
+use super::lists::{List, PageParams, QueryParams};
+use super::problem::{Problem, no_content_or};
 use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
 use crate::domain::id::{ProjectId, WebhookId};
@@ -25,7 +25,11 @@ use crate::server::Site;
 use crate::store::SaveWebhookError;
 
 /// Headers of one's own, as `webhook::headers` takes them; which names are reserved does not fit into a schema.
-fn headers(value: impl Into<SchemaType>, description: &str, example: serde_json::Value) -> Object {
+fn headers_schema(
+    value: impl Into<SchemaType>,
+    description: &str,
+    example: serde_json::Value,
+) -> Object {
     let value = ObjectBuilder::new()
         .schema_type(value)
         .max_length(Some(HEADER_VALUE_MAX_BYTES))
@@ -42,15 +46,15 @@ fn headers(value: impl Into<SchemaType>, description: &str, example: serde_json:
         .build()
 }
 
-fn given_headers() -> Object {
+fn new_headers_schema() -> Object {
     let description = "At most 10 of your own, sent with each delivery.";
-    headers(Type::String, description, json!({"X-Api-Key": "abc"}))
+    headers_schema(Type::String, description, json!({"X-Api-Key": "abc"}))
 }
 
-fn changed_headers() -> Object {
+fn updated_headers_schema() -> Object {
     let description = "Replaces all; null as a value keeps the stored one.";
     let types = SchemaType::from_iter([Type::String, Type::Null]);
-    headers(types, description, json!({"X-Api-Key": "abc"}))
+    headers_schema(types, description, json!({"X-Api-Key": "abc"}))
 }
 
 pub(super) const NOT_FOUND: Problem = Problem::NotFound("There is no such webhook.");
@@ -58,7 +62,7 @@ pub(super) const NOT_FOUND: Problem = Problem::NotFound("There is no such webhoo
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewWebhook)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Create {
+pub(super) struct CreateWebhook {
     /// Where deliveries go: https, or http to localhost.
     #[schema(
         max_length = 2048,
@@ -72,24 +76,24 @@ pub(super) struct Create {
         pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
         example = "Our chat"
     )]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     description: Option<String>,
     /// All where it is left out; none is allowed, and gets nothing.
     #[schema(nullable = false)]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     topics: Option<Vec<Topic>>,
     /// Ids or slugs of projects that are there; empty = all projects.
     #[schema(nullable = false, value_type = Option<Vec<IdOrSlug>>)]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     projects: Option<Vec<String>>,
     #[schema(nullable = false, example = true)]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     enabled: Option<bool>,
     #[schema(nullable = false)]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     retries: Option<Retries>,
-    #[schema(schema_with = given_headers)]
-    #[serde(default, deserialize_with = "named")]
+    #[schema(schema_with = new_headers_schema)]
+    #[serde(default, deserialize_with = "non_null")]
     headers: Option<BTreeMap<String, String>>,
     /// 16 to 128 printable ASCII characters without spaces; one is made where it is left out.
     #[schema(
@@ -102,7 +106,7 @@ pub(super) struct Create {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = WebhookChange)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Change {
+pub(super) struct UpdateWebhook {
     /// Where deliveries go: https, or http to localhost.
     #[schema(
         nullable = false,
@@ -110,7 +114,7 @@ pub(super) struct Change {
         pattern = r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/\s]",
         pattern = r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/\s]"
     )]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     url: Option<String>,
     #[schema(
         nullable = false,
@@ -118,31 +122,31 @@ pub(super) struct Change {
         pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
         example = "Our chat"
     )]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     description: Option<String>,
     /// None is allowed, and gets nothing.
     #[schema(nullable = false)]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     topics: Option<Vec<Topic>>,
     /// Ids or slugs of projects that are there; empty = all projects.
     #[schema(nullable = false, value_type = Option<Vec<IdOrSlug>>)]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     projects: Option<Vec<String>>,
     #[schema(nullable = false, example = false)]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     enabled: Option<bool>,
     #[schema(nullable = false)]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     retries: Option<Retries>,
-    #[schema(schema_with = changed_headers)]
-    #[serde(default, deserialize_with = "named")]
+    #[schema(schema_with = updated_headers_schema)]
+    #[serde(default, deserialize_with = "non_null")]
     headers: Option<BTreeMap<String, Option<String>>>,
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Webhook)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct View<'a> {
+pub(super) struct WebhookView<'a> {
     id: &'a WebhookId,
     #[schema(example = "https://api.example.com/webhooks/miniback")]
     url: &'a str,
@@ -170,8 +174,8 @@ pub(super) struct View<'a> {
     secret: Option<&'a str>,
 }
 
-impl<'a> View<'a> {
-    fn of(webhook: &'a Webhook, now: Timestamp) -> Self {
+impl<'a> WebhookView<'a> {
+    fn new(webhook: &'a Webhook, now: Timestamp) -> Self {
         Self {
             id: &webhook.id,
             url: webhook.url.as_str(),
@@ -197,17 +201,17 @@ impl<'a> View<'a> {
 ///
 /// The answer alone holds the secret; `GET /api/v1/webhooks/{id}/secret` shows it again.
 #[utoipa::path(post, path = "/api/v1/webhooks", operation_id = "createWebhook", tag = "Webhooks",
-    request_body = Create,
+    request_body = CreateWebhook,
     responses(
-        (status = 201, description = "The webhook, with its secret", body = View),
+        (status = 201, description = "The webhook, with its secret", body = WebhookView),
         (status = 409, description = "There are 100 webhooks already"),
     ))]
 pub(super) async fn create(
     site: web::Data<Site>,
-    Json(body): Json<Create>,
+    Json(body): Json<CreateWebhook>,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
-    let secret = checks.take("secret", given_or_new(body.secret));
+    let secret = checks.take("secret", secret_or_generate(body.secret));
     let description = checks.take(
         "description",
         webhook::description(&body.description.unwrap_or_default()),
@@ -240,9 +244,9 @@ pub(super) async fn create(
         .await
         .map_err(save_problem)?;
     let location = site.links.to(&format!("/api/v1/webhooks/{}", webhook.id));
-    let view = View {
+    let view = WebhookView {
         secret: Some(secret.as_str()),
-        ..View::of(&webhook, site.clock.now())
+        ..WebhookView::new(&webhook, site.clock.now())
     };
     Ok(HttpResponse::Created()
         .insert_header(("Location", location))
@@ -251,17 +255,17 @@ pub(super) async fn create(
 
 /// List webhooks
 #[utoipa::path(get, path = "/api/v1/webhooks", operation_id = "listWebhooks", tag = "Webhooks",
-    params(Paging<WebhookId>),
-    responses((status = 200, description = "A page of webhooks", body = List<View>)))]
+    params(PageParams<WebhookId>),
+    responses((status = 200, description = "A page of webhooks", body = List<WebhookView>)))]
 pub(super) async fn list(
     site: web::Data<Site>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let page = Query::of(&request)?.page::<WebhookId>()?;
+    let page = QueryParams::parse(&request)?.page::<WebhookId>()?;
     let now = site.clock.now();
     let found = site.store.webhooks(page).await?;
-    let list = List::of(found, |webhook| {
-        serde_json::to_value(View::of(&webhook, now)).unwrap_or_default()
+    let list = List::from_page(found, |webhook| {
+        serde_json::to_value(WebhookView::new(&webhook, now)).unwrap_or_default()
     });
     Ok(HttpResponse::Ok().json(list))
 }
@@ -269,7 +273,7 @@ pub(super) async fn list(
 /// Show a webhook
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}", operation_id = "getWebhook", tag = "Webhooks",
     params(("id" = WebhookId, Path)),
-    responses((status = 200, description = "The webhook", body = View)))]
+    responses((status = 200, description = "The webhook", body = WebhookView)))]
 pub(super) async fn get(
     site: web::Data<Site>,
     id: web::Path<String>,
@@ -279,19 +283,19 @@ pub(super) async fn get(
         .webhook(WebhookId::new(id.into_inner()))
         .await?
         .ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Ok().json(View::of(&webhook, site.clock.now())))
+    Ok(HttpResponse::Ok().json(WebhookView::new(&webhook, site.clock.now())))
 }
 
 /// Change a webhook
 ///
 /// What is not named stays. Switching it off cancels what is pending for it.
 #[utoipa::path(patch, path = "/api/v1/webhooks/{id}", operation_id = "changeWebhook", tag = "Webhooks",
-    params(("id" = WebhookId, Path)), request_body = Change,
-    responses((status = 200, description = "The webhook as it is now", body = View)))]
-pub(super) async fn change(
+    params(("id" = WebhookId, Path)), request_body = UpdateWebhook,
+    responses((status = 200, description = "The webhook as it is now", body = WebhookView)))]
+pub(super) async fn update(
     site: web::Data<Site>,
     id: web::Path<String>,
-    Json(body): Json<Change>,
+    Json(body): Json<UpdateWebhook>,
 ) -> Result<HttpResponse, Problem> {
     let id = WebhookId::new(id.into_inner());
     // What is not there is told before what is wrong with the change.
@@ -323,7 +327,7 @@ pub(super) async fn change(
         .await
         .map_err(save_problem)?
         .ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Ok().json(View::of(&webhook, site.clock.now())))
+    Ok(HttpResponse::Ok().json(WebhookView::new(&webhook, site.clock.now())))
 }
 
 /// Delete a webhook
@@ -340,11 +344,11 @@ pub(super) async fn delete(
         .store
         .delete_webhook(WebhookId::new(id.into_inner()))
         .await?;
-    answer_to_delete(deleted, NOT_FOUND)
+    no_content_or(deleted, NOT_FOUND)
 }
 
 /// The secret that was given, or a new one.
-pub(super) fn given_or_new(
+pub(super) fn secret_or_generate(
     given: Option<String>,
 ) -> Result<Secret, crate::domain::secret::SecretError> {
     given.map_or_else(|| Ok(Secret::from_random(random::bytes())), Secret::parse)
