@@ -1,4 +1,4 @@
-//! Reading a JSON body: its size, its type, its syntax, and then each member with the field that is wrong.
+//! JSON request bodies: checks size, content type, and syntax, then reports errors by field.
 
 use actix_web::dev::Payload;
 use actix_web::http::header::CONTENT_TYPE;
@@ -14,12 +14,12 @@ use super::problem::Problem;
 use crate::domain::invalid::Invalid;
 use crate::server::BODY_TIMEOUT;
 
-/// The largest body that a call takes.
+/// Maximum size of a request body.
 pub(super) const BODY_MAX_BYTES: usize = 64 * 1024;
-/// How much of a larger one is read and thrown away, so that its sender gets to read the answer.
+/// How much of an oversized body to drain, so that the client can still read the response.
 const DRAIN_MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// A JSON object as the body of a call.
+/// A request body that is a JSON object.
 pub(super) struct Json<T>(pub(super) T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
@@ -32,7 +32,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     }
 }
 
-/// A body that may be left out: that is as good as `{}`.
+/// An optional request body. An empty body counts as `{}`.
 pub(super) struct OptionalJson<T>(pub(super) T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for OptionalJson<T> {
@@ -45,7 +45,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for OptionalJson<T> {
     }
 }
 
-/// Its size is looked at first, then its type, then what is in it.
+/// Checks the size first, then the content type, then the content.
 async fn read_object<T: DeserializeOwned>(
     is_json: bool,
     optional: bool,
@@ -69,8 +69,7 @@ async fn read_all(mut payload: Payload) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     let mut size = 0;
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk
-            .map_err(|_| Problem::Malformed("The body ended before it was complete.".into()))?;
+        let chunk = chunk.map_err(|_| Problem::Malformed("The body is incomplete.".into()))?;
         size += chunk.len();
         if size <= BODY_MAX_BYTES {
             bytes.extend_from_slice(&chunk);
@@ -105,7 +104,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if !value.is_object() {
         return Err(Problem::field("", "The body must be a JSON object."));
     }
-    // Read once more from the text: in a `Value`, a member that is there twice is there once.
+    // Parse the text again, because `Value` drops duplicate members.
     let mut members = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut members).map_err(|error| {
         let path = error.path().to_string();
@@ -116,9 +115,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })
 }
 
-/// serde's words about a value, as a sentence at its field.
+/// Converts a message of serde to an error at the field that it is about.
 fn field_error(path: &str, text: &str) -> Invalid {
-    // Where it stands in the text is told by the field.
+    // The field replaces the position in the text.
     let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
     let quoted = text.split('`').nth(1).unwrap_or_default();
     let path_to = |name: &str| match path {
@@ -130,7 +129,7 @@ fn field_error(path: &str, text: &str) -> Invalid {
         return Invalid::field(&path_to(quoted), format!("“{quoted}” is missing."));
     }
     if text.starts_with("duplicate field") {
-        return Invalid::field(&path_to(quoted), format!("“{quoted}” is there twice."));
+        return Invalid::field(&path_to(quoted), format!("“{quoted}” appears twice."));
     }
     if text.starts_with("unknown field") {
         let expected = text
@@ -139,12 +138,12 @@ fn field_error(path: &str, text: &str) -> Invalid {
             .replace('`', "");
         return Invalid::field(
             &path_to(quoted),
-            format!("There is no member “{quoted}”; {expected}."),
+            format!("Unknown member “{quoted}”; {expected}."),
         );
     }
-    // What serde_json says of a number where a name is expected.
+    // The message of serde_json for a number instead of an enum's name.
     if text == "expected value" {
-        return Invalid::field(path, "Expected a string: one of the names that stand here.");
+        return Invalid::field(path, "Expected a string: one of the listed values.");
     }
     let text = redact_value(&text.replace('`', ""));
     let mut characters = text.chars();
@@ -154,8 +153,8 @@ fn field_error(path: &str, text: &str) -> Invalid {
     Invalid::field(path, format!("{sentence}."))
 }
 
-/// The words without the text that was sent: it may be a secret at the wrong member, and whoever keeps the answer would
-/// keep it too.
+/// Removes the value that was sent from a message: it can be a secret in the wrong member, and
+/// clients log responses.
 fn redact_value(text: &str) -> String {
     match (text.find("string \""), text.rfind("\", expected")) {
         (Some(from), Some(to)) if from + 8 <= to => {
@@ -165,25 +164,25 @@ fn redact_value(text: &str) -> String {
     }
 }
 
-/// For a member that may be left out but not be null: `PATCH` changes what is named.
+/// Deserializes an optional member that can't be null.
 pub(super) fn non_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-/// A number without a fraction, or null. In JSON, `24.0` is one as well as `24`.
+/// Deserializes an integer or null. JSON doesn't distinguish `24.0` from `24`.
 pub(super) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
         return Ok(None);
     };
     let value = number.as_f64().unwrap_or(f64::NAN);
     if value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value) {
-        // Within the bounds, and whole: nothing is cut off.
+        // Lossless: the value is an integer in the range of `u32`.
         Ok(Some(value as u32))
     } else {
         Err(D::Error::custom(format!(
-            "{number} is not a whole number of this range"
+            "{number} is not an integer in the allowed range"
         )))
     }
 }
@@ -195,10 +194,10 @@ mod tests {
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Sample {
-        #[expect(dead_code, reason = "only its parsing is looked at")]
+        #[expect(dead_code, reason = "only parsing is tested")]
         name: String,
         #[serde(default, deserialize_with = "non_null")]
-        #[expect(dead_code, reason = "only its parsing is looked at")]
+        #[expect(dead_code, reason = "only parsing is tested")]
         topics: Option<Vec<crate::domain::webhook::Topic>>,
     }
 
@@ -212,11 +211,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_at_its_field() {
+    fn reports_each_error_at_its_field() {
         assert_eq!(error_for("{}"), "name: “name” is missing.");
         assert_eq!(
             error_for(r#"{"name":"a","nope":1}"#),
-            "nope: There is no member “nope”; expected name or topics."
+            "nope: Unknown member “nope”; expected name or topics."
         );
         assert_eq!(
             error_for(r#"{"name":5}"#),

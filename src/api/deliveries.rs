@@ -1,4 +1,4 @@
-//! Deliveries: a webhook's list, and one with all that was sent and answered.
+//! Deliveries: a webhook's list, one delivery with its request and responses, and redelivery.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ use crate::domain::id::{DeliveryId, WebhookId};
 use crate::server::Site;
 use crate::store::{DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt, RedeliverError};
 
-const NOT_FOUND: Problem = Problem::NotFound("There is no such delivery.");
+const NOT_FOUND: Problem = Problem::NotFound("Delivery not found.");
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Recovery)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RecoverDeliveries {
-    /// All that ended since then: ISO 8601, with an offset.
+    /// Redeliver deliveries that ended at or after this time: ISO 8601 with an offset.
     #[schema(format = DateTime, example = "2025-10-31T12:34:56Z")]
     since: String,
-    /// What to send again; `failed` where it is left out.
+    /// The states to redeliver. Only `failed` if omitted.
     #[schema(nullable = false, example = json!(["failed"]))]
     #[serde(default, deserialize_with = "non_null")]
     states: Option<Vec<RecoverableState>>,
@@ -44,18 +44,19 @@ enum RecoverableState {
 #[schema(as = Delivery)]
 #[serde(rename_all = "camelCase")]
 struct DeliveryView<'a> {
-    /// What a receiver deduplicates by.
+    /// Endpoints deduplicate by this id.
     id: &'a DeliveryId,
     webhook_id: &'a WebhookId,
     #[schema(value_type = EventType)]
     event: &'static str,
     state: State,
     created_at: Timestamp,
-    /// Null unless it is pending.
+    /// Null unless the delivery is pending.
     #[schema(required = true, example = json!(null))]
     next_attempt_at: Option<Timestamp>,
     attempts: Vec<AttemptView<'a>>,
-    /// In the single one: the last request as it was sent; null for one not tried yet, or whose feedback was deleted.
+    /// Only in a single delivery: the last request as sent. Null before the first attempt, and
+    /// after the feedback was deleted.
     #[schema(value_type = Option<RequestView>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<Option<RequestView>>,
@@ -70,13 +71,13 @@ struct AttemptView<'a> {
     started_at: Timestamp,
     #[schema(value_type = u64, example = 84)]
     duration_ms: u128,
-    /// Null where no answer came.
+    /// The HTTP status. Null if there was no response.
     #[schema(required = true, example = 200)]
     status: Option<u16>,
-    /// What went wrong, in words.
+    /// What failed, as text for people.
     #[schema(required = true, example = json!(null))]
     error: Option<&'a str>,
-    /// And for programs: `timeout`, `connection_refused`, `status`…
+    /// What failed, as a code for programs: `timeout`, `connection_refused`, `status`, and so on.
     #[schema(required = true, example = json!(null))]
     error_code: Option<&'a str>,
     #[schema(value_type = ResponseView)]
@@ -84,24 +85,24 @@ struct AttemptView<'a> {
     response: Option<ResponseView>,
 }
 
-/// In the single delivery: what the endpoint answered.
+/// Only in a single delivery: the endpoint’s response.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AttemptAnswer)]
 #[serde(rename_all = "camelCase")]
 struct ResponseView {
     #[schema(required = false, value_type = std::collections::BTreeMap<String, String>, example = json!({"content-type": "text/plain"}))]
     response_headers: Map<String, Value>,
-    /// The first 16 KiB; what is no UTF-8 is replaced.
+    /// The first 16 KiB. Invalid UTF-8 is replaced.
     #[schema(example = "ok")]
     response_body: Option<String>,
-    /// The body went on, ended early, or did not end in time.
+    /// True if the body is longer than what is stored, ended early, or didn’t end in time.
     #[schema(required = false, example = false)]
     response_truncated: bool,
     #[schema(required = false)]
     timings: TimingsView,
 }
 
-/// Where the time went; null where there was no such step.
+/// The duration of each step in milliseconds. Null if the attempt had no such step.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Timings)]
 #[serde(rename_all = "camelCase")]
@@ -175,7 +176,7 @@ impl<'a> AttemptView<'a> {
 
 impl ResponseView {
     fn new(logged: &LoggedAttempt) -> Self {
-        // To the microsecond: a local endpoint answers in a fraction of a millisecond.
+        // With microseconds, because a local endpoint responds in less than a millisecond.
         let millis = |duration: Option<Duration>| duration.map(|d| d.as_micros() as f64 / 1000.0);
         Self {
             response_headers: header_object(&logged.response_headers),
@@ -194,7 +195,7 @@ impl ResponseView {
     }
 }
 
-/// Headers as an object; lines of one name are joined as RFC 9110, 5.3 has it.
+/// Converts headers to an object. Values of the same name are joined as in RFC 9110, section 5.3.
 fn header_object(headers: &[(String, String)]) -> Map<String, Value> {
     let mut object = Map::new();
     for (name, value) in headers {
@@ -211,11 +212,13 @@ fn header_object(headers: &[(String, String)]) -> Map<String, Value> {
     object
 }
 
-/// List the deliveries of a webhook
+/// List deliveries
+///
+/// The deliveries of a webhook.
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}/deliveries", operation_id = "listDeliveries", tag = "Deliveries",
     params(("id" = WebhookId, Path), PageParams<DeliveryId>,
-        ("state" = Option<State>, Query, nullable = false, description = "Only in this state."),
-        ("event" = Option<EventType>, Query, nullable = false, description = "Only of this event.")),
+        ("state" = Option<State>, Query, nullable = false, description = "Only deliveries in this state."),
+        ("event" = Option<EventType>, Query, nullable = false, description = "Only deliveries of this event type.")),
     responses((status = 200, description = "A page of deliveries", body = List<DeliveryView>)))]
 pub(super) async fn list(
     site: web::Data<Site>,
@@ -230,7 +233,7 @@ pub(super) async fn list(
             State::parse(text).ok_or_else(|| {
                 Problem::field(
                     "state",
-                    "The state is pending, delivered, failed or canceled.",
+                    "The state must be pending, delivered, failed, or canceled.",
                 )
             })
         })
@@ -241,7 +244,7 @@ pub(super) async fn list(
             EventType::parse(text).ok_or_else(|| {
                 Problem::field(
                     "event",
-                    "The event is feedback.created, feedback.updated or test.",
+                    "The event must be feedback.created, feedback.updated, or test.",
                 )
             })
         })
@@ -261,7 +264,9 @@ pub(super) async fn list(
     Ok(HttpResponse::Ok().json(list))
 }
 
-/// Show a delivery with what was sent and answered
+/// Get a delivery
+///
+/// Includes the last request and the response to each attempt.
 #[utoipa::path(get, path = "/api/v1/deliveries/{id}", operation_id = "getDelivery", tag = "Deliveries",
     params(("id" = DeliveryId, Path)),
     responses((status = 200, description = "The delivery", body = DeliveryView)))]
@@ -277,14 +282,14 @@ pub(super) async fn get(
     Ok(HttpResponse::Ok().json(DeliveryView::with_details(&detail)))
 }
 
-/// Send a delivery again
+/// Redeliver a delivery
 ///
-/// The same id and body, with a fresh set of retries; the numbers of attempts go on.
+/// Sends the same id and body again, with a fresh set of retries. Attempt numbers continue.
 #[utoipa::path(post, path = "/api/v1/deliveries/{id}/redeliver", operation_id = "redeliver", tag = "Deliveries",
     params(("id" = DeliveryId, Path)),
     responses(
-        (status = 202, description = "The delivery, which is pending again", body = DeliveryView),
-        (status = 409, description = "It is pending, or its webhook is switched off or gone"),
+        (status = 202, description = "The delivery, pending again", body = DeliveryView),
+        (status = 409, description = "The delivery is pending, its webhook is disabled or deleted, or its feedback was deleted"),
     ))]
 pub(super) async fn redeliver(
     site: web::Data<Site>,
@@ -296,14 +301,15 @@ pub(super) async fn redeliver(
     Ok(HttpResponse::Accepted().json(DeliveryView::with_details(&detail)))
 }
 
-/// Send again what failed
+/// Redeliver failed deliveries
 ///
-/// All deliveries of the webhook that ended as `failed` (or also as `canceled`) since a time; repeated at once: 0.
+/// Sends all deliveries of the webhook again that failed (or, with `states`, were canceled) since
+/// a time. Repeated at once, it returns a `count` of 0.
 #[utoipa::path(post, path = "/api/v1/webhooks/{id}/recover", operation_id = "recover", tag = "Deliveries",
     params(("id" = WebhookId, Path)), request_body = RecoverDeliveries,
     responses(
-        (status = 202, description = "How many are pending again", body = RecoveredCount),
-        (status = 409, description = "The webhook is switched off or gone"),
+        (status = 202, description = "The number of deliveries that are pending again", body = RecoveredCount),
+        (status = 409, description = "The webhook is disabled or deleted"),
     ))]
 pub(super) async fn recover(
     site: web::Data<Site>,
@@ -311,7 +317,7 @@ pub(super) async fn recover(
     Json(body): Json<RecoverDeliveries>,
 ) -> Result<HttpResponse, Problem> {
     let since = Timestamp::parse(&body.since)
-        .ok_or_else(|| Problem::field("since", "Write a time like 2025-10-31T12:34:56Z."))?;
+        .ok_or_else(|| Problem::field("since", "Enter a time like 2025-10-31T12:34:56Z."))?;
     let states = body.states.unwrap_or(vec![RecoverableState::Failed]);
     let has = |state| states.contains(&state);
     let webhook = WebhookId::new(webhook.into_inner());

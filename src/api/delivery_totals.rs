@@ -1,4 +1,4 @@
-//! `/api/v1/webhooks/{id}/accounting`: what was made for a webhook, and what became of it.
+//! `/api/v1/webhooks/{id}/accounting`: the number of a webhook's deliveries in each state.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -9,8 +9,9 @@ use super::webhooks::NOT_FOUND;
 use crate::domain::id::WebhookId;
 use crate::server::Site;
 
-/// `events` = `delivered` + `pending` + `failed` + `canceled` + `unexplained`, which is 0. Counted since the webhook
-/// exists, tests included; what retention has removed from the log still counts.
+/// `events` = `delivered` + `pending` + `failed` + `canceled` + `unexplained`. `unexplained` is 0
+/// unless an event was lost. Totals since the webhook was created, including tests and deliveries
+/// removed by retention.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Accounting)]
 pub(super) struct DeliveryTotalsView {
@@ -22,12 +23,13 @@ pub(super) struct DeliveryTotalsView {
     unexplained: i64,
 }
 
-/// Read what was made for a webhook
+/// Get delivery totals
 ///
-/// And what became of it: `events` = `delivered` + `pending` + `failed` + `canceled`.
+/// The number of a webhook’s deliveries in each state:
+/// `events` = `delivered` + `pending` + `failed` + `canceled`.
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}/accounting", operation_id = "getAccounting", tag = "Webhooks",
     params(("id" = WebhookId, Path)),
-    responses((status = 200, description = "Its accounting", body = DeliveryTotalsView)))]
+    responses((status = 200, description = "The delivery totals", body = DeliveryTotalsView)))]
 pub(super) async fn get(
     site: web::Data<Site>,
     id: web::Path<String>,

@@ -1,4 +1,4 @@
-//! `/api/v1/feedback`.
+//! `/api/v1/feedback`: create, list, read, update, and delete feedback.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -19,16 +19,18 @@ use crate::domain::search::Search;
 use crate::server::{Site, tokens};
 use crate::store::{CreateFeedbackError, FeedbackFilter, Idempotency};
 
-const NOT_FOUND: Problem = Problem::NotFound("There is no such feedback.");
-/// Says that an answer is that of an earlier call.
+const NOT_FOUND: Problem = Problem::NotFound("Feedback not found.");
+/// Marks a response as the stored response of an earlier call.
 const IDEMPOTENCY_REPLAYED: &str = "Idempotency-Replayed";
-/// The longest `Idempotency-Key`, in bytes.
+/// Maximum length of an `Idempotency-Key`, in bytes.
 const KEY_MAX_BYTES: usize = 255;
 
 pub(super) fn metadata_schema() -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
-        .description(Some("What else belongs to it; at most 4 KiB as JSON."))
+        .description(Some(
+            "Additional data about the feedback. At most 4 KiB of JSON.",
+        ))
         .examples([json!({"plan": "pro"})])
         .build()
 }
@@ -39,7 +41,7 @@ pub(super) fn metadata_schema() -> Object {
 pub(super) struct CreateFeedback {
     #[schema(value_type = IdOrSlug)]
     project: String,
-    /// Stored as it is sent. At least one character is no white space, and none is NUL.
+    /// Stored as sent. It has at least one character that isn’t whitespace, and no NUL.
     #[schema(
         min_length = 1,
         max_length = 10000,
@@ -47,10 +49,10 @@ pub(super) struct CreateFeedback {
         example = "The submit button does nothing on my phone"
     )]
     message: String,
-    /// One address to answer to.
+    /// The email of the person who sent the feedback.
     #[schema(max_length = 254, format = "email", example = "sam@example.com")]
     email: Option<String>,
-    /// The page that it is about: http or https.
+    /// The URL of the page that the feedback is about: http or https.
     #[schema(
         max_length = 2048,
         pattern = "^[Hh][Tt][Tt][Pp][Ss]?://",
@@ -104,26 +106,27 @@ impl<'a> FeedbackView<'a> {
 }
 
 fn render(feedback: &Feedback) -> String {
-    // Strings and JSON values always serialise.
+    // Strings and JSON values always serialize.
     serde_json::to_string(&FeedbackView::new(feedback)).unwrap_or_default()
 }
 
-/// Send feedback
+/// Create feedback
 ///
-/// It is stored together with its deliveries before this answers. With an `Idempotency-Key`, the same call sent again
-/// within 24 hours gets the answer of the first one, marked by `Idempotency-Replayed: true`, and makes nothing; of two
-/// at once the second waits for the first. A key belongs to the token that sent it, and to this call.
+/// The feedback and its deliveries are stored before the response is sent. If a call with an
+/// `Idempotency-Key` is repeated within 24 hours, nothing is created, and the first response is
+/// returned again, marked with `Idempotency-Replayed: true`. If both calls arrive at the same time,
+/// the second one waits. A key belongs to the API token that sent it, and to this call.
 #[utoipa::path(post, path = "/api/v1/feedback", operation_id = "createFeedback", tag = "Feedback",
     params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
-        pattern = "^[ -~]+$", description = "A name of your choice for this call, by which it can be sent again safely.",
+        pattern = "^[ -~]+$", description = "A value of your choice that identifies this request. Repeating the request with the same key is safe.",
         example = "order-4711-feedback")),
     request_body = CreateFeedback,
     responses(
         (status = 201, description = "The feedback", body = FeedbackView,
-            headers(("Idempotency-Replayed" = bool, description = "`true` where this is the answer of an earlier call with the same `Idempotency-Key`; else it is not there."))),
-        (status = 403, description = "The project is paused, or the token may not do this"),
-        (status = 409, description = "What the `Idempotency-Key` made has been deleted since"),
-        (status = 422, description = "A field is wrong, the project is unknown, or the `Idempotency-Key` was used with another body"),
+            headers(("Idempotency-Replayed" = bool, description = "`true` if this is the response of an earlier call with the same `Idempotency-Key`. Otherwise absent."))),
+        (status = 403, description = "The project is paused, or the token isn’t allowed to do this"),
+        (status = 409, description = "The feedback created with this `Idempotency-Key` was deleted"),
+        (status = 422, description = "A field is invalid, the project is unknown, or the `Idempotency-Key` was used with another body"),
     ))]
 pub(super) async fn create(
     site: web::Data<Site>,
@@ -171,7 +174,7 @@ pub(super) async fn create(
         .body(created.answer))
 }
 
-/// By which the call is known when it comes again.
+/// Returns the idempotency record of the call, or `None` if it has no key.
 fn idempotency(
     request: &HttpRequest,
     caller: &Caller,
@@ -185,7 +188,7 @@ fn idempotency(
     }))
 }
 
-/// The call's `Idempotency-Key`, if it has one: 1 to 255 printable ASCII characters.
+/// Returns the request's `Idempotency-Key`, if it has one: 1 to 255 printable ASCII characters.
 pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
     let Some(header) = request.headers().get("idempotency-key") else {
         return Ok(None);
@@ -198,7 +201,7 @@ pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, P
         .ok_or_else(|| {
             Problem::field(
                 "Idempotency-Key",
-                "An Idempotency-Key has 1 to 255 printable ASCII characters.",
+                "The Idempotency-Key must have 1 to 255 printable ASCII characters.",
             )
         })
 }
@@ -206,9 +209,9 @@ pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, P
 /// List feedback
 #[utoipa::path(get, path = "/api/v1/feedback", operation_id = "listFeedback", tag = "Feedback",
     params(PageParams<FeedbackId>,
-        ("project" = Option<IdOrSlug>, Query, nullable = false, description = "Only of this project: its id or its slug."),
-        ("status" = Option<Status>, Query, nullable = false, description = "Only with this status."),
-        ("q" = Option<String>, Query, nullable = false, description = "Only what holds this text.", example = "button")),
+        ("project" = Option<IdOrSlug>, Query, nullable = false, description = "Only feedback in this project: its id or slug."),
+        ("status" = Option<Status>, Query, nullable = false, description = "Only feedback with this status."),
+        ("q" = Option<String>, Query, nullable = false, description = "Only feedback that contains this text.", example = "button")),
     responses((status = 200, description = "A page of feedback", body = List<FeedbackView>)))]
 pub(super) async fn list(
     site: web::Data<Site>,
@@ -249,7 +252,7 @@ pub(super) async fn list(
     Ok(HttpResponse::Ok().json(list))
 }
 
-/// Show a feedback
+/// Get feedback
 #[utoipa::path(get, path = "/api/v1/feedback/{id}", operation_id = "getFeedback", tag = "Feedback",
     params(("id" = FeedbackId, Path)),
     responses((status = 200, description = "The feedback", body = FeedbackView)))]
@@ -265,12 +268,13 @@ pub(super) async fn get(
     Ok(HttpResponse::Ok().json(FeedbackView::new(&feedback)))
 }
 
-/// Change the status of a feedback
+/// Update feedback
 ///
-/// Any status may follow any. A change makes one event `feedback.updated`; the status that it has already makes none.
+/// Changes the status. Any status can follow any other. A change creates one `feedback.updated`
+/// event; setting the current status again creates none.
 #[utoipa::path(patch, path = "/api/v1/feedback/{id}", operation_id = "changeFeedback", tag = "Feedback",
     params(("id" = FeedbackId, Path)), request_body = UpdateFeedback,
-    responses((status = 200, description = "The feedback as it is now", body = FeedbackView)))]
+    responses((status = 200, description = "The updated feedback", body = FeedbackView)))]
 pub(super) async fn update(
     site: web::Data<Site>,
     caller: Caller,
@@ -291,12 +295,12 @@ pub(super) async fn update(
     Ok(HttpResponse::Ok().json(FeedbackView::new(&feedback.ok_or(NOT_FOUND)?)))
 }
 
-/// Delete a feedback
+/// Delete feedback
 ///
-/// Deliveries of it that are pending are canceled, and its words are taken out of the log.
+/// Cancels its pending deliveries and removes its content from the delivery log.
 #[utoipa::path(delete, path = "/api/v1/feedback/{id}", operation_id = "deleteFeedback", tag = "Feedback",
     params(("id" = FeedbackId, Path)),
-    responses((status = 204, description = "It is deleted")))]
+    responses((status = 204, description = "The feedback was deleted")))]
 pub(super) async fn delete(
     site: web::Data<Site>,
     id: web::Path<String>,

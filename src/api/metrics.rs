@@ -1,4 +1,4 @@
-//! `GET /metrics`: Prometheus' text format, version 0.0.4.
+//! `GET /metrics`: metrics in the Prometheus text format, version 0.0.4.
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>
 
 use std::fmt::Write;
@@ -12,11 +12,11 @@ use crate::domain::feedback::Status;
 use crate::server::Site;
 use crate::store::{Metrics, WebhookMetrics};
 
-/// Read figures for Prometheus
+/// Get metrics
 ///
-/// Feedback by status, deliveries by state, and which webhooks fail, in Prometheus' text format.
+/// Feedback by status, deliveries by state, and failing webhooks, in the Prometheus text format.
 #[utoipa::path(get, path = "/metrics", operation_id = "getMetrics", tag = "Operations",
-    responses((status = 200, description = "The figures", body = String, content_type = "text/plain")))]
+    responses((status = 200, description = "The metrics", body = String, content_type = "text/plain")))]
 pub(super) async fn get(site: web::Data<Site>) -> Result<HttpResponse, Problem> {
     let metrics = site.store.metrics().await?;
     let text = render(&metrics, site.clock.now());
@@ -27,13 +27,13 @@ pub(super) async fn get(site: web::Data<Site>) -> Result<HttpResponse, Problem> 
 
 fn render(metrics: &Metrics, now: Timestamp) -> String {
     let mut text = PrometheusText(String::new());
-    text.family("miniback_info", "The version that runs.");
+    text.family("miniback_info", "The running version.");
     text.sample(
         "miniback_info",
         &[("version", env!("CARGO_PKG_VERSION"))],
         1.0,
     );
-    text.family("miniback_feedback", "Feedback that is kept, by status.");
+    text.family("miniback_feedback", "Stored feedback, by status.");
     for status in Status::ALL {
         let count = metrics
             .feedback
@@ -49,25 +49,25 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
     text.webhook_family(
         metrics,
         "miniback_webhook_enabled",
-        "Whether a webhook is switched on.",
+        "Whether the webhook is enabled.",
         |w| Some(f64::from(u8::from(w.enabled))),
     );
     text.webhook_family(
         metrics,
         "miniback_webhook_failing",
-        "Whether the last attempt of a webhook failed.",
+        "Whether the webhook's last attempt failed.",
         |w| Some(f64::from(u8::from(w.failing_since.is_some()))),
     );
     text.webhook_family(
         metrics,
         "miniback_webhook_failing_seconds",
-        "For how long a webhook has been failing.",
+        "Seconds since the webhook started failing.",
         |w| w.failing_since.map(|since| now.since(since).as_secs_f64()),
     );
     text.webhook_family(
         metrics,
         "miniback_webhook_held",
-        "Whether an endpoint asked to be left alone for a while.",
+        "Whether deliveries are held because the endpoint sent Retry-After.",
         |w| {
             Some(f64::from(u8::from(
                 w.held_until.is_some_and(|until| until > now),
@@ -77,7 +77,7 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
     text.webhook_family(
         metrics,
         "miniback_webhook_oldest_pending_seconds",
-        "How long the delivery that waits longest has waited.",
+        "Age of the oldest pending delivery, or 0.",
         |w| {
             Some(
                 w.oldest_pending
@@ -88,12 +88,12 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
     text.webhook_family(
         metrics,
         "miniback_webhook_failed_in_a_row",
-        "Deliveries that were given up since a webhook's last success.",
+        "Deliveries that failed since the webhook's last success.",
         |w| Some(f64::from(w.failed_in_a_row)),
     );
     text.family(
         "miniback_deliveries",
-        "Deliveries by webhook and state, those that retention has removed included.",
+        "Deliveries by webhook and state, including those removed by retention.",
     );
     for webhook in &metrics.webhooks {
         let accounting = webhook.accounting;
@@ -114,12 +114,12 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
     text.webhook_family(
         metrics,
         "miniback_deliveries_unexplained",
-        "Events of a webhook that are in no state: 0, unless something is lost.",
+        "Events of the webhook that are in no state: 0 unless an event was lost.",
         |w| Some(w.accounting.unexplained() as f64),
     );
     text.family(
         "miniback_alerts_pending",
-        "Alerts that have not arrived at --alert-url yet.",
+        "Alerts waiting to be sent to --alert-url.",
     );
     text.sample("miniback_alerts_pending", &[], metrics.alerts as f64);
     text.0
@@ -128,9 +128,10 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
 struct PrometheusText(String);
 
 impl PrometheusText {
-    /// All of them are gauges: a redelivery takes one from what had failed.
+    /// Starts a metric family. All are gauges, because a redelivery lowers the number of failed
+    /// deliveries.
     fn family(&mut self, name: &str, help: &str) {
-        // Writing to a string cannot fail.
+        // Writing to a string can't fail.
         let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} gauge\n");
     }
 

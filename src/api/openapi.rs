@@ -1,7 +1,7 @@
-//! The OpenAPI 3.1 document, made from the code: what a call takes and answers is described beside its handler, its
-//! schemas are the very structs that are read and written, and who may make it comes from the routes.
+//! The OpenAPI 3.1 document, generated from the code: descriptions from the handlers, schemas from
+//! the structs that are parsed and serialized, and permissions from the route table.
 //!
-//! What all calls have in common (the errors, the request's id, conditional reads) is added here, from what a call is.
+//! This module adds the parts that calls share: errors, headers, conditional requests, security.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -30,19 +30,19 @@ use crate::server::access::{Needs, allows};
 use crate::server::health;
 
 const X_REQUEST_ID: &str = "X-Request-Id";
-const REQUEST_ID_DESCRIPTION: &str = "By which the log names this request.";
+const REQUEST_ID_DESCRIPTION: &str = "Identifies this request in the server’s log.";
 
-/// The document; `address` is where the API is reached, without a slash at its end.
-pub fn document(address: &str) -> utoipa::openapi::OpenApi {
+/// Returns the document for an API at `base_url`, which has no slash at its end.
+pub fn document(base_url: &str) -> utoipa::openapi::OpenApi {
     static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(build);
     let mut document = DOCUMENT.clone();
-    document.servers = Some(vec![Server::new(address)]);
+    document.servers = Some(vec![Server::new(base_url)]);
     document
 }
 
-/// Read this document
+/// Get the OpenAPI document
 ///
-/// This document. It needs no token.
+/// Returns this document. Needs no token.
 #[utoipa::path(get, path = "/api/v1/openapi.json", operation_id = "getDocument", tag = "Operations",
     responses((status = 200, description = "An OpenAPI 3.1 document", body = Object)))]
 pub(super) async fn get(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
@@ -64,11 +64,11 @@ pub(super) async fn get(site: web::Data<Site>, request: HttpRequest) -> HttpResp
     ),
     components(schemas(ProblemBody)),
     tags(
-        (name = "Projects", description = "What feedback is about."),
-        (name = "Feedback", description = "One message in a project, with a status: `NEW`, `REVIEWED` or `RESOLVED`."),
-        (name = "Webhooks", description = "Endpoints that hear of what happens. They are the admins’."),
-        (name = "Deliveries", description = "Events on their way to a webhook, each with its attempts. They are the admins’."),
-        (name = "Operations", description = "For those who run it."),
+        (name = "Projects", description = "The subjects of feedback: websites, apps, products."),
+        (name = "Feedback", description = "Messages in a project. The status is `NEW`, `REVIEWED`, or `RESOLVED`."),
+        (name = "Webhooks", description = "Endpoints that receive events. For admins only."),
+        (name = "Deliveries", description = "Events on their way to a webhook, with their attempts. For admins only."),
+        (name = "Operations", description = "Monitoring, and this document."),
     ),
 )]
 struct ApiDoc;
@@ -84,7 +84,7 @@ fn build() -> utoipa::openapi::OpenApi {
         .build();
     components.add_security_scheme("token", SecurityScheme::Http(bearer));
     let key =
-        ApiKeyValue::with_description(X_API_KEY.as_str(), "The same token, in another header.");
+        ApiKeyValue::with_description(X_API_KEY.as_str(), "The same token in another header.");
     components.add_security_scheme("apiKey", SecurityScheme::ApiKey(ApiKey::Header(key)));
     for (status, _, description) in ERRORS {
         let mut response = Response::new(description);
@@ -115,7 +115,8 @@ fn operation<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Oper
     }
 }
 
-/// `List_Project` holds the whole schema of a project once more; a reference says which it is.
+/// Replaces the item schema in each list by a reference. utoipa repeats the whole schema of a
+/// project in `List_Project`.
 fn reference_list_items(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
     for (name, list) in schemas {
         let (Some(item), RefOr::T(Schema::Object(list))) = (name.strip_prefix("List_"), list)
@@ -128,44 +129,44 @@ fn reference_list_items(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
     }
 }
 
-/// Errors that calls of a kind have in common: which calls, and what is said of them.
+/// Errors that many calls share: status, the calls it applies to, and its description.
 const ERRORS: [(&str, AppliesTo, &str); 10] = [
-    (
-        "400",
-        |call| call.has_body,
-        "The body is no JSON, or no UTF-8",
-    ),
+    ("400", |call| call.has_body, "Invalid JSON or UTF-8"),
     (
         "401",
         |call| call.needs != Needs::Nothing,
-        "No token, an unknown one, or two different ones",
+        "No token, an unknown token, or two different tokens",
     ),
     (
         "403",
         |call| call.needs != Needs::Nothing,
-        "The token may not do this",
+        "The token isn’t allowed to do this",
     ),
-    ("404", |call| call.has_id, "There is none of this id"),
+    ("404", |call| call.has_id, "Not found"),
     (
         "408",
         |call| call.has_body,
         "The body took too long to arrive",
     ),
-    ("413", |call| call.has_body, "The body has more than 64 KiB"),
+    (
+        "413",
+        |call| call.has_body,
+        "The body is larger than 64 KiB",
+    ),
     (
         "415",
         |call| call.has_body,
-        "The body is not `application/json`",
+        "The body isn’t `application/json`",
     ),
     (
         "422",
         |call| call.has_body || call.has_query,
-        "A field, limit, cursor or filter is wrong",
+        "Invalid field, limit, cursor, or filter",
     ),
     (
         "503",
         |call| call.needs != Needs::Nothing,
-        "The server is busy or restarting; try again",
+        "The server is busy or restarting. Try again",
     ),
     (
         "507",
@@ -176,7 +177,7 @@ const ERRORS: [(&str, AppliesTo, &str); 10] = [
 
 type AppliesTo = fn(&OperationKind) -> bool;
 
-/// What a call is, as far as its errors go.
+/// The properties of a call that decide which errors it can return.
 struct OperationKind {
     needs: Needs,
     is_read: bool,
@@ -185,7 +186,7 @@ struct OperationKind {
     has_id: bool,
 }
 
-/// `Unauthorized` for 401: under which name an error stands in the document.
+/// Returns the name of a shared error in the document: `Unauthorized` for 401.
 fn error_name(status: &str) -> String {
     let reason = status
         .parse::<u16>()
@@ -195,7 +196,7 @@ fn error_name(status: &str) -> String {
     reason.unwrap_or(status).replace(' ', "")
 }
 
-/// What is said of an error, wherever it comes from.
+/// Adds the headers and the body that all responses with this error status have.
 fn complete_error(status: &str, response: &mut Response) {
     match status {
         "401" => add_header(response, "WWW-Authenticate", "`Bearer`"),
@@ -209,7 +210,7 @@ fn complete_error(status: &str, response: &mut Response) {
         .insert("application/problem+json".into(), problem);
 }
 
-/// Adds what the call itself does not say: the errors of its kind, the headers, conditional reads, who may make it.
+/// Adds the shared parts to a call: errors, headers, conditional requests, and security.
 fn add_shared_parts(operation: &mut Operation, path: &str, method: &Method, needs: Needs) {
     let parameters = operation.parameters.as_deref().unwrap_or_default();
     let call = OperationKind {
@@ -232,7 +233,7 @@ fn add_shared_parts(operation: &mut Operation, path: &str, method: &Method, need
         }
         add_header(response, X_REQUEST_ID, REQUEST_ID_DESCRIPTION);
         if status == "201" {
-            add_header(response, "Location", "The address of what was made.");
+            add_header(response, "Location", "The path of the created object.");
         }
     }
     for (status, applies, _) in ERRORS {
@@ -244,24 +245,24 @@ fn add_shared_parts(operation: &mut Operation, path: &str, method: &Method, need
     if call.is_read && path != "/metrics" && !path.ends_with("/secret") {
         add_conditional_request(operation);
     }
-    // The one body that may be left out.
+    // The only optional body.
     if let (Some(body), true) = (&mut operation.request_body, path.ends_with("/rotate")) {
         body.required = Some(Required::False);
     }
     operation.security = Some(security_requirements(needs));
 }
 
-/// `ETag` and `If-None-Match`.
+/// Adds `ETag`, `If-None-Match`, and the response 304.
 fn add_conditional_request(operation: &mut Operation) {
     if let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") {
         add_header(
             response,
             "ETag",
-            "Changes when the answer does; for `If-None-Match`.",
+            "Changes when the response changes. Send it back as `If-None-Match`.",
         );
     }
     let same = ResponseBuilder::new()
-        .description("It has not changed since; no body")
+        .description("Not changed since. No body")
         .header("ETag", Header::default())
         .header(X_REQUEST_ID, Header::default());
     operation
@@ -271,7 +272,9 @@ fn add_conditional_request(operation: &mut Operation) {
     let condition = ParameterBuilder::new()
         .name("If-None-Match")
         .parameter_in(ParameterIn::Header)
-        .description(Some("The `ETag` of an earlier answer: where nothing has changed since, 304 comes in place of the body."))
+        .description(Some(
+            "The `ETag` of an earlier response. If nothing has changed, the response is 304 without a body.",
+        ))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
         .build();
     operation.parameters.get_or_insert_default().push(condition);
@@ -285,7 +288,8 @@ fn add_header(response: &mut Response, name: &str, description: &str) {
     response.headers.insert(name.into(), header);
 }
 
-/// Which tokens may make a call: each alternative with its scope, and the role where only admins may.
+/// Returns the alternatives for authenticating a call: each has a scope, and the role `admin` if
+/// only admins are allowed.
 fn security_requirements(needs: Needs) -> Vec<SecurityRequirement> {
     let mut requirements = Vec::new();
     if needs == Needs::Nothing {
@@ -314,8 +318,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_document_has_the_calls_that_are_served_and_no_others() {
-        // What a browser asks before it calls is no call.
+    fn the_document_lists_exactly_the_routes_that_are_served() {
+        // The document has no CORS preflights.
         let calls = routes::routes().list().into_iter();
         let served = calls.filter(|call| call.method != Method::OPTIONS);
         let mut served: BTreeSet<String> = served
@@ -333,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scopes_come_from_the_routes() {
+    fn required_scopes_come_from_the_permission() {
         let scopes = |needs| -> Vec<String> {
             let of = |r: &SecurityRequirement| serde_json::to_string(r).unwrap();
             security_requirements(needs)

@@ -1,4 +1,4 @@
-//! What a call answers when it fails: RFC 9457 `application/problem+json`, with the fields that a 422 is about.
+//! Error responses of the API: RFC 9457 `application/problem+json`. A 422 lists the invalid fields.
 
 use std::fmt;
 
@@ -17,11 +17,11 @@ use crate::store::StoreError;
 /// Why a call failed.
 #[derive(Debug)]
 pub(super) enum Problem {
-    /// The body is not what it says it is.
+    /// The body is incomplete, or isn't valid JSON or UTF-8.
     Malformed(String),
     Unauthorized(&'static str),
     Forbidden(String),
-    /// What was asked for by its id, or an address that is none of ours.
+    /// Nothing has this id, or no route has this path.
     NotFound(&'static str),
     MethodNotAllowed {
         allow: String,
@@ -31,9 +31,9 @@ pub(super) enum Problem {
     TooSlow,
     UnsupportedMediaType,
     Invalid(Invalid),
-    /// The public door takes no more for a while.
+    /// A rate limit of the intake is reached.
     RateLimited(Limited),
-    /// The public door is shut to whoever comes from there, or to all.
+    /// The origin isn't allowed, or the project is paused.
     SubmissionRejected(Refusal),
     Store(StoreError),
 }
@@ -43,22 +43,23 @@ pub(super) enum Problem {
 pub(super) struct ProblemBody<'a> {
     #[schema(example = "about:blank")]
     r#type: &'static str,
-    /// The status in words.
+    /// The reason phrase of the status.
     #[schema(example = "Unprocessable Entity")]
     title: &'a str,
     #[schema(example = 422)]
     status: u16,
-    /// One sentence for the person who can mend it.
-    #[schema(example = "Write a message: it is empty.")]
+    /// What is wrong and how to fix it.
+    #[schema(example = "Enter a message.")]
     detail: String,
-    /// With a 422: each field that is wrong; `field` is empty where it is the body as a whole.
+    /// Only with 422: the invalid fields. `field` is empty if the error is about the whole body.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<&'a [FieldError]>,
 }
 
 impl Problem {
-    /// Beside the status, which of two refusals it is: the widget has its own words for a paused project.
+    /// The `type`. It distinguishes the two causes of a 403, because the widget shows its own text
+    /// for a paused project.
     fn kind(&self) -> &'static str {
         match self {
             Self::SubmissionRejected(Refusal::Paused) => "urn:miniback:paused",
@@ -72,7 +73,7 @@ impl Problem {
     }
 }
 
-/// 204, or the problem that there was nothing to delete.
+/// Returns 204 if something was deleted, `missing` otherwise.
 pub(super) fn no_content_or(deleted: bool, missing: Problem) -> Result<HttpResponse, Problem> {
     if deleted {
         Ok(HttpResponse::NoContent().finish())
@@ -93,13 +94,13 @@ impl From<StoreError> for Problem {
     }
 }
 
-/// The `detail`: one sentence for who makes the call.
+/// The `detail`.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(text) | Self::Forbidden(text) | Self::Conflict(text) => f.write_str(text),
             Self::Unauthorized(text) | Self::NotFound(text) => f.write_str(text),
-            Self::MethodNotAllowed { allow } => write!(f, "This address takes {allow}."),
+            Self::MethodNotAllowed { allow } => write!(f, "Method not allowed. This path accepts {allow}."),
             Self::TooLarge => write!(f, "The body is larger than {} bytes.", super::body::BODY_MAX_BYTES),
             Self::TooSlow => f.write_str("The body took too long to arrive."),
             Self::UnsupportedMediaType => f.write_str("Send the body as JSON, with Content-Type: application/json."),

@@ -1,4 +1,4 @@
-//! `/api/v1/projects`.
+//! `/api/v1/projects`: create, list, read, update, and delete projects.
 
 use std::borrow::Cow;
 
@@ -18,9 +18,9 @@ use crate::domain::project::{self, ORIGINS_MAX, Project, ProjectStatus};
 use crate::server::Site;
 use crate::store::{CreateProjectError, ProjectChange};
 
-const NOT_FOUND: Problem = Problem::NotFound("There is no such project.");
+const NOT_FOUND: Problem = Problem::NotFound("Project not found.");
 
-/// How a project is named, for the document: by its id or its slug.
+/// OpenAPI schema of a project's id or slug.
 pub(super) struct IdOrSlug;
 
 impl PartialSchema for IdOrSlug {
@@ -44,7 +44,7 @@ impl ToSchema for IdOrSlug {
 #[schema(as = NewProject)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateProject {
-    /// Without control characters; white space at its ends is cut off.
+    /// Without control characters. Whitespace at the start and end is removed.
     #[schema(
         min_length = 1,
         max_length = 100,
@@ -52,12 +52,13 @@ pub(super) struct CreateProject {
         example = "My Website"
     )]
     name: String,
-    /// 1 to 64 of the characters a to z, 0 to 9 and -; made from the name where it is left out. It never changes.
+    /// 1 to 64 characters from `a` to `z`, `0` to `9`, and `-`. Generated from the name if omitted.
+    /// Can’t be changed later.
     #[schema(pattern = "^[a-z0-9-]{1,64}$", example = "my-website")]
     slug: Option<String>,
 }
 
-/// A list of what `project::origins` takes, for the document.
+/// OpenAPI schema of a list of origins, as `project::origins` accepts it.
 fn origins_schema() -> Array {
     let origin = ObjectBuilder::new()
         .schema_type(Type::String)
@@ -66,7 +67,7 @@ fn origins_schema() -> Array {
         .items(origin)
         .max_items(Some(ORIGINS_MAX))
         .description(Some(
-            "Replaces the list. Each as `https://example.com`, without a path; empty = every origin.",
+            "Replaces the list of allowed origins. An origin looks like `https://example.com`, without a path. An empty list allows every origin.",
         ))
         .examples([json!(["https://example.com"])])
         .build()
@@ -94,12 +95,12 @@ pub(super) struct UpdateProject {
 
 /// Create a project
 ///
-/// A slug that is made from the name gets `-2`, `-3`… where it is taken.
+/// If a slug generated from the name is taken, `-2`, `-3`, and so on are appended.
 #[utoipa::path(post, path = "/api/v1/projects", operation_id = "createProject", tag = "Projects",
     request_body = CreateProject,
     responses(
         (status = 201, description = "The project", body = Project),
-        (status = 409, description = "The slug that was given is taken"),
+        (status = 409, description = "The given slug is taken"),
     ))]
 pub(super) async fn create(
     site: web::Data<Site>,
@@ -142,7 +143,7 @@ pub(super) async fn list(
     )))
 }
 
-/// Show a project
+/// Get a project
 #[utoipa::path(get, path = "/api/v1/projects/{project}", operation_id = "getProject", tag = "Projects",
     params(("project" = IdOrSlug, Path)),
     responses((status = 200, description = "The project", body = Project)))]
@@ -158,12 +159,12 @@ pub(super) async fn get(
     Ok(HttpResponse::Ok().json(project))
 }
 
-/// Change a project
+/// Update a project
 ///
-/// What is not named stays. A project that is `PAUSED` takes no feedback.
+/// Omitted fields stay unchanged. A `PAUSED` project accepts no feedback.
 #[utoipa::path(patch, path = "/api/v1/projects/{project}", operation_id = "changeProject", tag = "Projects",
     params(("project" = IdOrSlug, Path)), request_body = UpdateProject,
-    responses((status = 200, description = "The project as it is now", body = Project)))]
+    responses((status = 200, description = "The updated project", body = Project)))]
 pub(super) async fn update(
     site: web::Data<Site>,
     project: web::Path<String>,
@@ -188,12 +189,13 @@ pub(super) async fn update(
     Ok(HttpResponse::Ok().json(project))
 }
 
-/// Delete a project with its feedback
+/// Delete a project
 ///
-/// Deliveries of it that are pending are canceled, and its words are taken out of the log.
+/// Deletes its feedback too, cancels the pending deliveries, and removes the content from the
+/// delivery log.
 #[utoipa::path(delete, path = "/api/v1/projects/{project}", operation_id = "deleteProject", tag = "Projects",
     params(("project" = IdOrSlug, Path)),
-    responses((status = 204, description = "It is deleted")))]
+    responses((status = 204, description = "The project was deleted")))]
 pub(super) async fn delete(
     site: web::Data<Site>,
     project: web::Path<String>,

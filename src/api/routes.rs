@@ -1,4 +1,4 @@
-//! Every call on one screen: address, methods, who may make it, and the handler.
+//! The API's route table: paths, methods, required permissions, and handlers.
 
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, ResponseError, Route, web};
@@ -18,7 +18,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     routes().configure(config);
 }
 
-/// What there is, and who may.
+/// All routes of the API and the permission each one requires.
 pub fn routes() -> Routes {
     Routes::default()
         .service(call("/metrics", [get(Metrics, metrics::get)]))
@@ -129,6 +129,5 @@ fn with_auth(needs: Needs, route: Route) -> Route {
 }
 
 async fn not_found() -> HttpResponse {
-    Problem::NotFound("There is nothing at this address; the API’s addresses begin with /api/v1/.")
-        .error_response()
+    Problem::NotFound("No such path. API paths start with /api/v1/.").error_response()
 }

@@ -1,4 +1,4 @@
-//! `/api/v1/webhooks/{id}/secret`: to read, to rotate, to end a rotation's overlap.
+//! `/api/v1/webhooks/{id}/secret`: reads and rotates the secret of a webhook.
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -18,13 +18,14 @@ use crate::store::RotateError;
 #[schema(as = Rotation)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct RotateSecret {
-    /// The next secret; one is made where it is left out.
+    /// The new secret. Generated if omitted.
     #[schema(
         pattern = "^[!-~]{16,128}$",
         example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     )]
     secret: Option<String>,
-    /// For how long both are in force; 0, or left out: the next one takes effect at once.
+    /// The number of hours in which both secrets are active. If 0 or omitted, the new secret takes
+    /// effect at once.
     #[schema(minimum = 0, maximum = 168, example = 24)]
     #[serde(default, deserialize_with = "integer")]
     overlap_hours: Option<u32>,
@@ -36,7 +37,7 @@ pub(super) struct RotateSecret {
 struct SecretsView<'a> {
     #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
     secret: &'a str,
-    /// During an overlap: what follows it.
+    /// The new secret, during an overlap.
     #[schema(required = true, example = json!(null))]
     next_secret: Option<&'a str>,
     #[schema(required = true, example = json!(null))]
@@ -54,10 +55,10 @@ fn secrets_response(secrets: &Secrets) -> HttpResponse {
         })
 }
 
-/// Show the secret of a webhook
+/// Get a webhook’s secret
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}/secret", operation_id = "getSecret", tag = "Webhooks",
     params(("id" = WebhookId, Path)),
-    responses((status = 200, description = "What it signs with", body = SecretsView)))]
+    responses((status = 200, description = "The active secrets", body = SecretsView)))]
 pub(super) async fn get(
     site: web::Data<Site>,
     id: web::Path<String>,
@@ -69,13 +70,14 @@ pub(super) async fn get(
     Ok(secrets_response(&secrets.ok_or(NOT_FOUND)?))
 }
 
-/// Rotate the secret of a webhook
+/// Rotate a webhook’s secret
 ///
-/// With an overlap, `X-Miniback-Signature` stays by the old secret until it ends, `X-Miniback-Signature-Next` is by the
-/// new one, and `webhook-signature` holds both. Rotating again ends an overlap first.
+/// During an overlap, `X-Miniback-Signature` uses the old secret, `X-Miniback-Signature-Next` uses
+/// the new one, and `webhook-signature` contains the signatures of both. Rotating again ends a
+/// running overlap first.
 #[utoipa::path(post, path = "/api/v1/webhooks/{id}/secret/rotate", operation_id = "rotateSecret", tag = "Webhooks",
     params(("id" = WebhookId, Path)), request_body = RotateSecret,
-    responses((status = 200, description = "What it signs with now", body = SecretsView)))]
+    responses((status = 200, description = "The active secrets after the change", body = SecretsView)))]
 pub(super) async fn rotate(
     site: web::Data<Site>,
     id: web::Path<String>,
@@ -93,7 +95,7 @@ pub(super) async fn rotate(
         },
     );
     checks.finish()?;
-    // None is missing: `finish` has told of it.
+    // Never `None` here: `finish` returns the error of an invalid secret.
     let Some(secret) = secret else {
         return Err(NOT_FOUND);
     };
@@ -109,10 +111,10 @@ pub(super) async fn rotate(
 
 /// End the overlap of a rotation
 ///
-/// Without an overlap this changes nothing.
+/// Without an overlap, this changes nothing.
 #[utoipa::path(post, path = "/api/v1/webhooks/{id}/secret/rotate/finish", operation_id = "finishRotation", tag = "Webhooks",
     params(("id" = WebhookId, Path)),
-    responses((status = 200, description = "What it signs with now", body = SecretsView)))]
+    responses((status = 200, description = "The active secrets after the change", body = SecretsView)))]
 pub(super) async fn finish_rotation(
     site: web::Data<Site>,
     id: web::Path<String>,

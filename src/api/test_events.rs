@@ -1,4 +1,4 @@
-//! Tests of webhooks: one signed request now, for a saved webhook or for a URL that is not saved yet.
+//! Test events: sends one signed request to a saved webhook, or to a URL that isn't saved yet.
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ pub(super) struct TestTarget {
         example = "https://api.example.com/webhooks/miniback"
     )]
     url: String,
-    /// What to sign with; a throwaway one is made where it is left out.
+    /// The secret to sign with. If omitted, a throwaway secret is generated.
     #[schema(
         pattern = "^[!-~]{16,128}$",
         example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -35,19 +35,19 @@ pub(super) struct TestTarget {
 #[schema(as = WebhookTestReport)]
 #[serde(rename_all = "camelCase")]
 struct TestReportView<'a> {
-    /// Whether it was answered with a 2xx in time.
+    /// Whether the endpoint responded with a 2xx status in time.
     success: bool,
-    /// Null where no answer came.
+    /// The HTTP status. Null if there was no response.
     #[schema(required = true, example = 200)]
     status: Option<u16>,
     #[schema(value_type = u64, example = 84)]
     duration_ms: u128,
     #[schema(example = "ok")]
     response_body: &'a str,
-    /// What failed, whose side it is on, and what to do about it; null for a success.
+    /// What failed, and what to do about it. Null on success.
     #[schema(required = true, example = json!(null))]
     error: Option<String>,
-    /// The throwaway secret that signed it.
+    /// The throwaway secret that signed the request.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,
@@ -68,11 +68,11 @@ impl<'a> TestReportView<'a> {
 
 /// Test a webhook
 ///
-/// Sends one signed `test` event now, also where it is switched off; nothing is tried again. Whatever connecting
-/// brings to light is a 200 with `success: false`.
+/// Sends one signed `test` event at once, even if the webhook is disabled. It isn’t retried. A
+/// failure to connect also returns 200, with `success: false`.
 #[utoipa::path(post, path = "/api/v1/webhooks/{id}/test", operation_id = "testWebhook", tag = "Webhooks",
     params(("id" = WebhookId, Path)),
-    responses((status = 200, description = "What came of it", body = TestReportView)))]
+    responses((status = 200, description = "The result of the test", body = TestReportView)))]
 pub(super) async fn test_webhook(
     site: web::Data<Site>,
     caller: Caller,
@@ -91,12 +91,12 @@ pub(super) async fn test_webhook(
     Ok(HttpResponse::Ok().json(TestReportView::new(&report)))
 }
 
-/// Test a URL that is not saved yet
+/// Test an unsaved URL
 ///
-/// A URL that may not be saved is a 422; whatever connecting brings to light is a 200 with `success: false`.
+/// A URL that can’t be saved returns 422. A failure to connect returns 200 with `success: false`.
 #[utoipa::path(post, path = "/api/v1/webhooks/test", operation_id = "testUrl", tag = "Webhooks",
     request_body = TestTarget,
-    responses((status = 200, description = "What came of it", body = TestReportView)))]
+    responses((status = 200, description = "The result of the test", body = TestReportView)))]
 pub(super) async fn test_url(
     site: web::Data<Site>,
     caller: Caller,
@@ -107,7 +107,7 @@ pub(super) async fn test_url(
     let secret = checks.take("secret", secret_or_generate(body.secret));
     let url = checks.take("url", site.check_endpoint_url(&body.url).await);
     checks.finish()?;
-    // None is missing: `finish` has told of it.
+    // Never `None` here: `finish` returns the error of an invalid value.
     let (Some(url), Some(secret)) = (url, secret) else {
         return Err(NOT_FOUND);
     };

@@ -1,4 +1,4 @@
-//! `/api/v1/webhooks`.
+//! `/api/v1/webhooks`: create, list, read, update, and delete webhooks.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,8 @@ use crate::random;
 use crate::server::Site;
 use crate::store::SaveWebhookError;
 
-/// Headers of one's own, as `webhook::headers` takes them; which names are reserved does not fit into a schema.
+/// OpenAPI schema of a webhook's own headers, as `webhook::headers` accepts them. It can't express
+/// which names are reserved.
 fn headers_schema(
     value: impl Into<SchemaType>,
     description: &str,
@@ -47,23 +48,23 @@ fn headers_schema(
 }
 
 fn new_headers_schema() -> Object {
-    let description = "At most 10 of your own, sent with each delivery.";
+    let description = "At most 10 headers of your own, sent with every delivery.";
     headers_schema(Type::String, description, json!({"X-Api-Key": "abc"}))
 }
 
 fn updated_headers_schema() -> Object {
-    let description = "Replaces all; null as a value keeps the stored one.";
+    let description = "Replaces all headers. `null` as a value keeps the stored value.";
     let types = SchemaType::from_iter([Type::String, Type::Null]);
     headers_schema(types, description, json!({"X-Api-Key": "abc"}))
 }
 
-pub(super) const NOT_FOUND: Problem = Problem::NotFound("There is no such webhook.");
+pub(super) const NOT_FOUND: Problem = Problem::NotFound("Webhook not found.");
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewWebhook)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateWebhook {
-    /// Where deliveries go: https, or http to localhost.
+    /// The URL that receives deliveries: https, or http to localhost.
     #[schema(
         max_length = 2048,
         pattern = r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/\s]",
@@ -78,11 +79,11 @@ pub(super) struct CreateWebhook {
     )]
     #[serde(default, deserialize_with = "non_null")]
     description: Option<String>,
-    /// All where it is left out; none is allowed, and gets nothing.
+    /// All topics if omitted. A webhook without topics receives nothing.
     #[schema(nullable = false)]
     #[serde(default, deserialize_with = "non_null")]
     topics: Option<Vec<Topic>>,
-    /// Ids or slugs of projects that are there; empty = all projects.
+    /// Ids or slugs of existing projects. Empty means all projects.
     #[schema(nullable = false, value_type = Option<Vec<IdOrSlug>>)]
     #[serde(default, deserialize_with = "non_null")]
     projects: Option<Vec<String>>,
@@ -95,7 +96,7 @@ pub(super) struct CreateWebhook {
     #[schema(schema_with = new_headers_schema)]
     #[serde(default, deserialize_with = "non_null")]
     headers: Option<BTreeMap<String, String>>,
-    /// 16 to 128 printable ASCII characters without spaces; one is made where it is left out.
+    /// 16 to 128 printable ASCII characters without spaces. Generated if omitted.
     #[schema(
         pattern = "^[!-~]{16,128}$",
         example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -107,7 +108,7 @@ pub(super) struct CreateWebhook {
 #[schema(as = WebhookChange)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UpdateWebhook {
-    /// Where deliveries go: https, or http to localhost.
+    /// The URL that receives deliveries: https, or http to localhost.
     #[schema(
         nullable = false,
         max_length = 2048,
@@ -124,11 +125,11 @@ pub(super) struct UpdateWebhook {
     )]
     #[serde(default, deserialize_with = "non_null")]
     description: Option<String>,
-    /// None is allowed, and gets nothing.
+    /// A webhook without topics receives nothing.
     #[schema(nullable = false)]
     #[serde(default, deserialize_with = "non_null")]
     topics: Option<Vec<Topic>>,
-    /// Ids or slugs of projects that are there; empty = all projects.
+    /// Ids or slugs of existing projects. Empty means all projects.
     #[schema(nullable = false, value_type = Option<Vec<IdOrSlug>>)]
     #[serde(default, deserialize_with = "non_null")]
     projects: Option<Vec<String>>,
@@ -153,22 +154,22 @@ pub(super) struct WebhookView<'a> {
     #[schema(example = "Our chat")]
     description: &'a str,
     topics: &'a [Topic],
-    /// Empty = all projects.
+    /// Empty means all projects.
     #[schema(example = json!([]))]
     projects: &'a [ProjectId],
     enabled: bool,
     retries: Retries,
-    /// Values are never shown again.
+    /// Names with masked values. A value is never shown again.
     #[schema(value_type = BTreeMap<String, String>, example = json!({"X-Api-Key": "…"}))]
     headers: BTreeMap<&'a str, &'static str>,
-    /// The first failed attempt since the last success.
+    /// The time of the first failed attempt since the last success.
     #[schema(required = true)]
     failing_since: Option<Timestamp>,
-    /// Nothing is sent before this: the endpoint asked for it by `Retry-After`.
+    /// Deliveries are held until this time, because the endpoint sent `Retry-After`.
     #[schema(required = true)]
     held_until: Option<Timestamp>,
     created_at: Timestamp,
-    /// Only in the answer that made it.
+    /// Only in the response that creates the webhook.
     #[schema(nullable = false, example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,
@@ -199,12 +200,12 @@ impl<'a> WebhookView<'a> {
 
 /// Create a webhook
 ///
-/// The answer alone holds the secret; `GET /api/v1/webhooks/{id}/secret` shows it again.
+/// The response includes the secret. To get it later, use `GET /api/v1/webhooks/{id}/secret`.
 #[utoipa::path(post, path = "/api/v1/webhooks", operation_id = "createWebhook", tag = "Webhooks",
     request_body = CreateWebhook,
     responses(
         (status = 201, description = "The webhook, with its secret", body = WebhookView),
-        (status = 409, description = "There are 100 webhooks already"),
+        (status = 409, description = "The limit of 100 webhooks is reached"),
     ))]
 pub(super) async fn create(
     site: web::Data<Site>,
@@ -224,7 +225,7 @@ pub(super) async fn create(
     checks.take("headers", webhook::headers(&as_change));
     let url = checks.take("url", site.check_endpoint_url(&body.url).await);
     checks.finish()?;
-    // None is missing: `finish` has told of it.
+    // Never `None` here: `finish` returns the error of an invalid value.
     let (Some(url), Some(secret), Some(description)) = (url, secret, description) else {
         return Err(NOT_FOUND);
     };
@@ -270,7 +271,7 @@ pub(super) async fn list(
     Ok(HttpResponse::Ok().json(list))
 }
 
-/// Show a webhook
+/// Get a webhook
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}", operation_id = "getWebhook", tag = "Webhooks",
     params(("id" = WebhookId, Path)),
     responses((status = 200, description = "The webhook", body = WebhookView)))]
@@ -286,19 +287,19 @@ pub(super) async fn get(
     Ok(HttpResponse::Ok().json(WebhookView::new(&webhook, site.clock.now())))
 }
 
-/// Change a webhook
+/// Update a webhook
 ///
-/// What is not named stays. Switching it off cancels what is pending for it.
+/// Omitted fields stay unchanged. Disabling a webhook cancels its pending deliveries.
 #[utoipa::path(patch, path = "/api/v1/webhooks/{id}", operation_id = "changeWebhook", tag = "Webhooks",
     params(("id" = WebhookId, Path)), request_body = UpdateWebhook,
-    responses((status = 200, description = "The webhook as it is now", body = WebhookView)))]
+    responses((status = 200, description = "The updated webhook", body = WebhookView)))]
 pub(super) async fn update(
     site: web::Data<Site>,
     id: web::Path<String>,
     Json(body): Json<UpdateWebhook>,
 ) -> Result<HttpResponse, Problem> {
     let id = WebhookId::new(id.into_inner());
-    // What is not there is told before what is wrong with the change.
+    // Report 404 before validation errors.
     site.store.webhook(id.clone()).await?.ok_or(NOT_FOUND)?;
     let mut checks = Checks::default();
     let url = match &body.url {
@@ -332,10 +333,10 @@ pub(super) async fn update(
 
 /// Delete a webhook
 ///
-/// What is pending for it is canceled; its secret and headers are gone at once.
+/// Cancels its pending deliveries, and deletes its secret and headers at once.
 #[utoipa::path(delete, path = "/api/v1/webhooks/{id}", operation_id = "deleteWebhook", tag = "Webhooks",
     params(("id" = WebhookId, Path)),
-    responses((status = 204, description = "It is deleted")))]
+    responses((status = 204, description = "The webhook was deleted")))]
 pub(super) async fn delete(
     site: web::Data<Site>,
     id: web::Path<String>,
@@ -347,7 +348,7 @@ pub(super) async fn delete(
     no_content_or(deleted, NOT_FOUND)
 }
 
-/// The secret that was given, or a new one.
+/// Parses the given secret, or generates one.
 pub(super) fn secret_or_generate(
     given: Option<String>,
 ) -> Result<Secret, crate::domain::secret::SecretError> {
