@@ -23,7 +23,7 @@ use crate::server::links::Links;
 use crate::server::origin::TrustedProxies;
 use crate::server::{Site, health, request_id, tokens};
 use crate::store::{self, AccountStoreError, LinkPurpose, OpenError, Store, StoreError};
-use crate::{api, indexing, random, retention, web as pages};
+use crate::{api, indexing, pages, random, retention};
 
 /// How long a setup address can be used.
 const SETUP_LIVES: Duration = Duration::from_secs(3600);
@@ -76,7 +76,7 @@ pub struct Running {
     /// The one-time address that makes the first user, where there is none.
     pub setup_url: Option<String>,
     pub site: web::Data<Site>,
-    pages: web::Data<pages::WebState>,
+    pages: web::Data<pages::PageState>,
     server: ServerHandle,
     background: Vec<tokio::task::JoinHandle<()>>,
     timeout: Duration,
@@ -146,7 +146,7 @@ pub async fn start(
         alerts,
         door,
     });
-    let pages = web::Data::new(pages::WebState::new(clock));
+    let pages = web::Data::new(pages::PageState::new(clock));
     let api_docs = web::Data::new(pages::ApiDocs::new(api_document));
     let timeout = options.delivery.timeout;
     let (app_site, app_pages) = (site.clone(), pages.clone());

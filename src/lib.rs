@@ -1,6 +1,6 @@
 //! Miniback: feedback in, signed webhooks out.
 //!
-//! In reading order: [`domain`] has the rules, [`store`] keeps, [`delivery`] sends, [`api`] and [`web`] are the two
+//! In reading order: [`domain`] has the rules, [`store`] keeps, [`delivery`] sends, [`api`] and [`pages`] are the two
 //! faces over what they share in [`server`]; [`app`] puts them together, [`cli`] runs it, [`demo`] shows it.
 
 pub mod domain;
@@ -12,8 +12,8 @@ pub mod indexing;
 pub mod retention;
 
 pub mod api;
+pub mod pages;
 pub mod server;
-pub mod web;
 
 pub mod app;
 pub mod cli;

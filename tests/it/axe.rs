@@ -4,8 +4,8 @@
 
 use serde_json::json;
 
+use miniback::pages;
 use miniback::server::access::Needs;
-use miniback::web;
 
 use crate::support::api::{Api, text};
 use crate::support::app::{ADMIN, App, PASSWORD};
@@ -207,7 +207,7 @@ impl Scene {
 
     /// Every page of the table, signed in or not.
     fn walk(&self, inspector: &mut Inspector, of_anyone: bool) {
-        for listed in web::routes().list() {
+        for listed in pages::routes().list() {
             if listed.method != "GET"
                 || (listed.needs == Needs::Nothing) != of_anyone
                 || NO_PAGES.contains(&listed.path.as_str())

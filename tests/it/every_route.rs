@@ -144,7 +144,7 @@ fn nobody_gets_at_what_is_not_theirs_at_any_address() {
     let mut asked = 0;
     for (is_page, routes, callers) in [
         (false, miniback::api::routes().list(), &of_calls[..]),
-        (true, miniback::web::routes().list(), &of_pages[..]),
+        (true, miniback::pages::routes().list(), &of_pages[..]),
     ] {
         assert!(routes.len() > 20, "{routes:?}");
         for listed in &routes {

@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["clock", "delivery", "domain", "random", "server", "store"],
     ),
     (
-        "web",
+        "pages",
         &["clock", "delivery", "domain", "random", "server", "store"],
     ),
     ("config", &["domain"]),
@@ -42,7 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "retention",
             "server",
             "store",
-            "web",
+            "pages",
         ],
     ),
     (

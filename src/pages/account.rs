@@ -1,0 +1,167 @@
+//! Settings → Account: one's password and sessions.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use askama::Template;
+
+use super::fields::FormData;
+use super::framework::context::RequestContext;
+use super::framework::format::DisplayTime;
+use super::framework::layout::{Layout, render};
+use super::framework::page_error::PageError;
+use super::framework::session;
+use super::sign_in::{self, Checked};
+use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
+use crate::domain::id::SessionId;
+use crate::domain::invalid::Invalid;
+use crate::store::AccountStoreError;
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct AccountPage {
+    layout: Layout,
+    email: String,
+    role: &'static str,
+    sessions: Vec<SessionRow>,
+    current_problem: Option<String>,
+    password_problem: Option<String>,
+    password_min: usize,
+}
+
+struct SessionRow {
+    id: String,
+    browser: String,
+    started: DisplayTime,
+    seen: DisplayTime,
+    /// The one by which this page is looked at.
+    is_here: bool,
+}
+
+impl AccountPage {
+    async fn new(context: &RequestContext, invalid: Option<&Invalid>) -> Result<Self, PageError> {
+        let problem = |field| invalid.and_then(|i| i.about(field)).map(str::to_owned);
+        let (current_problem, password_problem) = (problem("current"), problem("password"));
+        let user = context.user()?;
+        let here = context.session().map(|session| session.token_hash);
+        let records = context
+            .site
+            .store
+            .sessions(user.id.clone(), context.site.clock.now())
+            .await?;
+        let (layout, _) = context.layout("Account", "account");
+        let mut sessions: Vec<SessionRow> = records
+            .into_iter()
+            .map(|record| SessionRow {
+                started: layout.time(&record.created_at),
+                seen: layout.time(&record.seen_at),
+                is_here: here == Some(record.token_hash),
+                browser: Some(record.browser)
+                    .filter(|browser| !browser.is_empty())
+                    .unwrap_or_else(|| "A browser".to_owned()),
+                id: record.id.to_string(),
+            })
+            .collect();
+        sessions.sort_by_key(|session| !session.is_here);
+        Ok(Self {
+            layout,
+            email: user.email.clone(),
+            role: user.role.as_str(),
+            sessions,
+            current_problem,
+            password_problem,
+            password_min: PASSWORD_MIN_BYTES,
+        })
+    }
+}
+
+pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
+    render(StatusCode::OK, &AccountPage::new(&context, None).await?)
+}
+
+/// A new password ends all sessions but this one.
+pub(super) async fn set_password(
+    context: RequestContext,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
+    let user = context.user()?.clone();
+    // Who has found an open browser must not be able to guess on.
+    match sign_in::check(&context, &user.email, fields.get("current")).await? {
+        Checked::Right(..) => {}
+        Checked::Wrong => {
+            return refuse(
+                &context,
+                Invalid::field("current", "This is not your password."),
+            )
+            .await;
+        }
+        Checked::Wait(seconds) => {
+            let mut response = refuse(
+                &context,
+                Invalid::field("current", sign_in::wait_sentence(seconds)),
+            )
+            .await?;
+            sign_in::slow_down(&mut response, seconds);
+            return Ok(response);
+        }
+    }
+    let password = fields.get("password");
+    if let Err(error) = check_password(password) {
+        return refuse(&context, Invalid::field("password", error)).await;
+    }
+    let hash = context
+        .state
+        .password_checks
+        .turn()
+        .await?
+        .hash(password.to_owned())
+        .await?;
+    let keep = context.session().map(|session| session.token_hash);
+    match context
+        .site
+        .store
+        .set_password(user.email, hash, keep)
+        .await
+    {
+        Ok(()) => {}
+        Err(AccountStoreError::Store(error)) => return Err(error.into()),
+        Err(_) => return Err(PageError::Gone),
+    }
+    context.say("Your password is changed. You are signed out everywhere else.");
+    Ok(context.redirect("/settings/account"))
+}
+
+async fn refuse(context: &RequestContext, invalid: Invalid) -> Result<HttpResponse, PageError> {
+    render(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        &AccountPage::new(context, Some(&invalid)).await?,
+    )
+}
+
+/// Ends one session. The page offers it for the others; asked of its own, the next page is the sign-in.
+pub(super) async fn end_session(
+    context: RequestContext,
+    id: web::Path<String>,
+) -> Result<HttpResponse, PageError> {
+    let user = context.user()?.id.clone();
+    let store = &context.site.store;
+    let ended = store
+        .end_session_of(user, SessionId::new(id.into_inner()))
+        .await?;
+    if ended {
+        context.say("That browser is signed out.");
+    }
+    Ok(context.redirect("/settings/account"))
+}
+
+pub(super) async fn sign_out_everywhere(
+    context: RequestContext,
+) -> Result<HttpResponse, PageError> {
+    context
+        .site
+        .store
+        .end_sessions(context.user()?.id.clone())
+        .await?;
+    let mut response = context.redirect("/login");
+    session::clear(&context, &mut response);
+    Ok(response)
+}

@@ -1,0 +1,201 @@
+//! A JSON schema in words: its fields, what each may be, and a sample of it.
+
+use serde_json::{Map, Value, json};
+
+use super::Piece;
+use super::document::pieces;
+use crate::pages::framework::format::thousands;
+
+/// A member of an object, a parameter or a header.
+pub(super) struct Field {
+    pub(super) name: String,
+    /// Where it stands, for a parameter: `path`, `query` or `header`.
+    pub(super) place: String,
+    pub(super) is_required: bool,
+    pub(super) kind: Vec<Piece>,
+    /// The schema that tells more of it.
+    pub(super) schema: Option<String>,
+    pub(super) words: Vec<Piece>,
+}
+
+/// The schema itself, and its name where it was referred to.
+pub(super) fn resolve<'a>(document: &'a Value, schema: &'a Value) -> (&'a Value, Option<&'a str>) {
+    let name = schema["$ref"]
+        .as_str()
+        .and_then(|path| path.rsplit('/').next());
+    match name {
+        Some(name) => (&document["components"]["schemas"][name], Some(name)),
+        None => (schema, None),
+    }
+}
+
+/// The members of an object; those of parts that it is put together from come last.
+pub(super) fn fields(document: &Value, schema: &Value) -> Vec<Field> {
+    let (schema, _) = resolve(document, schema);
+    let empty = Vec::new();
+    let parts = schema["allOf"].as_array().unwrap_or(&empty);
+    let required = schema["required"].as_array().unwrap_or(&empty);
+    let members = schema["properties"].as_object().into_iter().flatten();
+    let own = members
+        .map(|(name, member)| field(document, name, member, required.iter().any(|n| n == name)));
+    own.chain(parts.iter().rev().flat_map(|part| fields(document, part)))
+        .collect()
+}
+
+pub(super) fn field(document: &Value, name: &str, schema: &Value, is_required: bool) -> Field {
+    let description = schema["description"].as_str();
+    let (kind, named) = kind(document, schema);
+    let behind = resolve(document, without_null(schema)).0;
+    let description = description
+        .or(without_null(schema)["description"].as_str())
+        .or(behind["description"].as_str());
+    Field {
+        name: name.to_owned(),
+        place: String::new(),
+        is_required,
+        kind: pieces(&kind),
+        schema: named,
+        words: pieces(description.unwrap_or_default()),
+    }
+}
+
+/// What stands beside the null of a value that may be null.
+fn without_null(schema: &Value) -> &Value {
+    let choices = schema["oneOf"].as_array();
+    choices
+        .and_then(|choices| choices.iter().find(|choice| choice["type"] != "null"))
+        .unwrap_or(schema)
+}
+
+/// `list of text`, `` `NEW`, `REVIEWED` or `RESOLVED` ``, `number or null, 1 to 100`; and the object that is meant.
+fn kind(document: &Value, schema: &Value) -> (String, Option<String>) {
+    let inner = without_null(schema);
+    let (resolved, name) = resolve(document, inner);
+    let types: Vec<&str> = match &resolved["type"] {
+        Value::String(one) => vec![one.as_str()],
+        Value::Array(many) => many.iter().filter_map(Value::as_str).collect(),
+        _ => vec!["object"],
+    };
+    let is_nullable = !std::ptr::eq(inner, schema) || types.contains(&"null");
+    let mut named = None;
+    let mut kind = match types.first().copied().unwrap_or_default() {
+        _ if resolved["enum"].is_array() => choices(&resolved["enum"]),
+        "array" => {
+            let (of, item) = self::kind(document, &resolved["items"]);
+            named = item;
+            if named.is_some() {
+                "list of".to_owned()
+            } else {
+                format!("list of: {of}")
+            }
+        }
+        "object" => {
+            named = name.map(str::to_owned);
+            let has_fields = resolved["properties"].is_object() || resolved["allOf"].is_array();
+            if has_fields {
+                String::new()
+            } else {
+                named = None;
+                "object".to_owned()
+            }
+        }
+        "string" if resolved["format"] == "date-time" => "time".to_owned(),
+        "string" => "text".to_owned(),
+        "integer" | "number" => "number".to_owned(),
+        "boolean" => "`true` or `false`".to_owned(),
+        other => other.to_owned(),
+    };
+    if is_nullable && named.is_none() {
+        kind.push_str(" or null");
+    }
+    for limit in limits(resolved) {
+        kind.push_str(", ");
+        kind.push_str(&limit);
+    }
+    (kind, named)
+}
+
+fn choices(values: &Value) -> String {
+    let quoted: Vec<String> = values
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(|value| format!("`{value}`"))
+        .collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
+fn limits(schema: &Value) -> Vec<String> {
+    let mut limits = Vec::new();
+    for (least, most, unit) in [
+        ("minLength", "maxLength", " characters"),
+        ("minItems", "maxItems", " items"),
+        ("minProperties", "maxProperties", " members"),
+        ("minimum", "maximum", ""),
+    ] {
+        match (schema[least].as_u64(), schema[most].as_u64()) {
+            (Some(least), Some(most)) => {
+                limits.push(format!("{least} to {}{unit}", thousands(most)));
+            }
+            (None, Some(most)) => limits.push(format!("at most {}{unit}", thousands(most))),
+            _ => {}
+        }
+    }
+    if !schema["default"].is_null() {
+        limits.push(format!("by default {}", schema["default"]));
+    }
+    // A pattern says in riddles what the description says in words.
+    limits
+}
+
+fn example_of(schema: &Value) -> Option<&Value> {
+    schema.get("example").or_else(|| schema["examples"].get(0))
+}
+
+/// A value as the schema has it. Of what may be left out, it has what has an example.
+pub(super) fn sample(document: &Value, schema: &Value) -> Value {
+    if let Some(example) = example_of(schema) {
+        return example.clone();
+    }
+    if schema["oneOf"].is_array() {
+        return Value::Null;
+    }
+    let (schema, _) = resolve(document, schema);
+    if let Some(example) = example_of(schema) {
+        return example.clone();
+    }
+    if let Some(first) = schema["enum"].get(0) {
+        return first.clone();
+    }
+    if schema["items"].is_object() {
+        return json!([sample(document, &schema["items"])]);
+    }
+    let mut object = Map::new();
+    if let Some(parts) = schema["allOf"].as_array() {
+        for part in parts.iter().rev() {
+            if let Value::Object(part) = sample(document, part) {
+                object.extend(part);
+            }
+        }
+    }
+    let required = schema["required"].as_array();
+    for (name, member) in schema["properties"].as_object().into_iter().flatten() {
+        let is_required = required.is_some_and(|names| names.iter().any(|n| n == name));
+        let resolved = resolve(document, member).0;
+        if is_required || example_of(member).or(example_of(resolved)).is_some() {
+            object.insert(name.clone(), sample(document, member));
+        }
+    }
+    match schema["type"].as_str() {
+        Some("boolean") => json!(true),
+        Some("integer" | "number") => json!(0),
+        Some("string") => json!(""),
+        _ if object.is_empty() && schema["type"].is_array() => Value::Null,
+        _ => Value::Object(object),
+    }
+}

@@ -1,0 +1,172 @@
+//! Settings → API tokens. A token is shown once, on the page after it is made: it stands in no address, and after a
+//! reload it is gone.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use askama::Template;
+
+use super::fields::FormData;
+use super::framework::context::RequestContext;
+use super::framework::flash::OneTimeReveal;
+use super::framework::format::DisplayTime;
+use super::framework::idempotent_form::SubmissionKeys;
+use super::framework::layout::{Layout, render};
+use super::framework::page_error::PageError;
+use crate::domain::account::{Scope, Token};
+use crate::domain::id::TokenId;
+use crate::domain::invalid::{Checks, Invalid};
+use crate::domain::project;
+use crate::server::tokens;
+use crate::store::AccountStoreError;
+
+const ADDRESS: &str = "/settings/tokens";
+
+#[derive(Template)]
+#[template(path = "api_tokens.html")]
+struct TokensPage {
+    layout: Layout,
+    add: Option<AddForm>,
+    /// The name and the token that was just made.
+    made: Option<(String, String)>,
+    rows: Vec<Row>,
+    key: String,
+}
+
+struct AddForm {
+    name: String,
+    scope: Scope,
+    name_problem: Option<String>,
+    scope_problem: Option<String>,
+}
+
+struct Row {
+    token: Token,
+    made: DisplayTime,
+    used: Option<DisplayTime>,
+    is_revoke_asked: bool,
+}
+
+impl Row {
+    fn address(&self) -> String {
+        format!("{ADDRESS}/{}/revoke", self.token.id)
+    }
+}
+
+/// The scopes in words: value, name, what it may do.
+const SCOPES: [(Scope, &str, &str); 3] = [
+    (Scope::Full, "Full", "All that you may do yourself"),
+    (
+        Scope::Submit,
+        "Submit",
+        "Send feedback, nothing else: for a site or an app",
+    ),
+    (
+        Scope::Metrics,
+        "Metrics",
+        "Read the figures for Prometheus, nothing else",
+    ),
+];
+
+impl TokensPage {
+    async fn new(context: &RequestContext, add: Option<AddForm>) -> Result<Self, PageError> {
+        let mut tokens = context.site.store.tokens().await?;
+        tokens.reverse();
+        let (layout, _) = context.layout("API tokens", "tokens");
+        let asked = context.query("revoke");
+        let rows = tokens.into_iter().map(|token| Row {
+            made: layout.time(&token.created_at),
+            used: token.last_used_at.as_ref().map(|at| layout.time(at)),
+            is_revoke_asked: asked.as_deref() == Some(token.id.as_str()),
+            token,
+        });
+        let rows = rows.collect();
+        let made = match context.made(|made| matches!(made, OneTimeReveal::Token { .. })) {
+            Some(OneTimeReveal::Token { name, token }) => Some((name, token)),
+            _ => None,
+        };
+        let blank = || AddForm {
+            name: String::new(),
+            scope: Scope::Full,
+            name_problem: None,
+            scope_problem: None,
+        };
+        let add = add.or_else(|| context.query("add").map(|_| blank()));
+        Ok(Self {
+            layout,
+            add,
+            made,
+            rows,
+            key: SubmissionKeys::key(),
+        })
+    }
+
+    fn scopes(&self) -> [(Scope, &'static str, &'static str); 3] {
+        SCOPES
+    }
+
+    fn scope_name(&self, scope: &Scope) -> &'static str {
+        let named = SCOPES.iter().find(|(known, ..)| known == scope);
+        named.map_or("", |(_, name, _)| name)
+    }
+}
+
+pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
+    render(StatusCode::OK, &TokensPage::new(&context, None).await?)
+}
+
+/// Makes a token of who asks for it.
+pub(super) async fn create(
+    context: RequestContext,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
+    let mut checks = Checks::default();
+    let name = checks.take("name", project::name(fields.get("name")));
+    let scope = checks.take("scope", fields.get("scope").parse::<Scope>());
+    let (Some(name), Some(scope)) = (name, scope) else {
+        let invalid = checks.finish().err().unwrap_or(Invalid(Vec::new()));
+        let problem = |field| invalid.about(field).map(str::to_owned);
+        let form = AddForm {
+            name: fields.get("name").to_owned(),
+            scope: scope.unwrap_or(Scope::Full),
+            name_problem: problem("name"),
+            scope_problem: problem("scope"),
+        };
+        let page = TokensPage::new(&context, Some(form)).await?;
+        return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
+    };
+    let user = context.user()?.clone();
+    let by = context.clone();
+    let work = async move {
+        let token = tokens::new_api_token();
+        let hash = tokens::hash(&token);
+        let store = &by.site.store;
+        match store
+            .create_token(user.email.clone(), name.clone(), scope, hash, Some(user))
+            .await
+        {
+            Ok(_) => {
+                by.leave(|flash| flash.made = Some(OneTimeReveal::Token { name, token }));
+                Ok(())
+            }
+            Err(AccountStoreError::Store(error)) => Err(error.into()),
+            Err(_) => Err(PageError::Gone),
+        }
+    };
+    context
+        .state
+        .submission_keys
+        .run(fields.get("key"), work)
+        .await?;
+    Ok(context.redirect(ADDRESS))
+}
+
+pub(super) async fn revoke(
+    context: RequestContext,
+    id: web::Path<String>,
+) -> Result<HttpResponse, PageError> {
+    let id = TokenId::new(id.into_inner());
+    if context.site.store.revoke_token(id).await? {
+        context.say("The token is revoked: whatever uses it is refused from now on.");
+    }
+    Ok(context.redirect(ADDRESS))
+}

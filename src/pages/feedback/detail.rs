@@ -1,0 +1,35 @@
+//! One feedback by itself: what a link leads to.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use askama::Template;
+
+use super::item::{ItemView, Opened};
+use crate::domain::id::FeedbackId;
+use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::layout::{Layout, render};
+use crate::pages::framework::page_error::PageError;
+
+#[derive(Template)]
+#[template(path = "feedback_detail.html")]
+struct OnePage {
+    layout: Layout,
+    item: ItemView,
+}
+
+pub async fn show(
+    context: RequestContext,
+    id: web::Path<String>,
+) -> Result<HttpResponse, PageError> {
+    let feedback = context
+        .site
+        .store
+        .feedback(FeedbackId::new(id.into_inner()))
+        .await?
+        .ok_or(PageError::Gone)?;
+    let opened = Opened::load(&context, &feedback).await?;
+    let (layout, _) = context.layout("One feedback", "feedback");
+    let delete = context.query("delete").is_some();
+    let item = ItemView::alone(feedback, &layout, opened, delete);
+    render(StatusCode::OK, &OnePage { layout, item })
+}

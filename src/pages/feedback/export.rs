@@ -1,0 +1,218 @@
+//! The list as a file, CSV or JSON: read by key and sent a piece at a time, so that it takes no more memory, and no
+//! longer reads, for a hundred thousand than for a hundred.
+
+use actix_web::http::header::{CONTENT_DISPOSITION, ContentType};
+use actix_web::web::Bytes;
+use actix_web::{Error, HttpResponse};
+use futures_util::stream::{self, Stream};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::Asked;
+use crate::clock::Timestamp;
+use crate::domain::feedback::{Feedback, ProjectSummary, Status};
+use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::page_error::PageError;
+use crate::store::{FeedbackFilter, PageRequest, Store};
+
+/// How many are read at once.
+const STEP: usize = 500;
+const COLUMNS: [&str; 8] = [
+    "id",
+    "createdAt",
+    "status",
+    "project",
+    "message",
+    "email",
+    "url",
+    "metadata",
+];
+
+pub async fn csv(context: RequestContext) -> Result<HttpResponse, PageError> {
+    file(context, Format::Csv).await
+}
+
+pub async fn json(context: RequestContext) -> Result<HttpResponse, PageError> {
+    file(context, Format::Json).await
+}
+
+#[derive(Clone, Copy)]
+enum Format {
+    Csv,
+    Json,
+}
+
+/// A feedback as the API shows it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row<'a> {
+    id: &'a str,
+    message: &'a str,
+    status: Status,
+    created_at: Timestamp,
+    email: Option<&'a str>,
+    url: Option<&'a str>,
+    metadata: Option<&'a Map<String, Value>>,
+    project: &'a ProjectSummary,
+}
+
+/// Where the export stands.
+enum At {
+    Beginning,
+    Before(String),
+    End,
+}
+
+async fn file(context: RequestContext, format: Format) -> Result<HttpResponse, PageError> {
+    let asked = Asked::of(&context).await?;
+    let day = context
+        .site
+        .clock
+        .now()
+        .to_jiff()
+        .strftime("%F")
+        .to_string();
+    let parts = [
+        Some("feedback".to_owned()),
+        asked.project.as_ref().map(|project| project.slug.clone()),
+        asked.status.map(|status| status.as_str().to_lowercase()),
+        Some(day),
+    ];
+    let name = parts.into_iter().flatten().collect::<Vec<_>>().join("-");
+    let (kind, extension) = match format {
+        Format::Csv => (
+            ContentType(
+                "text/csv; charset=utf-8"
+                    .parse()
+                    .map_err(|_| PageError::Internal("no type for CSV".into()))?,
+            ),
+            "csv",
+        ),
+        Format::Json => (ContentType::json(), "json"),
+    };
+    let disposition = format!("attachment; filename=\"{name}.{extension}\"");
+    Ok(HttpResponse::Ok()
+        .insert_header(kind)
+        .insert_header((CONTENT_DISPOSITION, disposition))
+        .streaming(body(context.site.store.clone(), asked.filter(), format)))
+}
+
+fn body(
+    store: Store,
+    filter: FeedbackFilter,
+    format: Format,
+) -> impl Stream<Item = Result<Bytes, Error>> {
+    stream::try_unfold(At::Beginning, move |at| {
+        let (store, filter) = (store.clone(), filter.clone());
+        async move {
+            let before = match &at {
+                At::Beginning => None,
+                At::Before(id) => Some(id.clone()),
+                At::End => return Ok(None),
+            };
+            let request = PageRequest {
+                limit: STEP,
+                before,
+            };
+            // The answer has begun: whoever reads it sees it break off, instead of taking a part for the whole.
+            let page = store
+                .feedback_list(filter, request)
+                .await
+                .map_err(PageError::from)?;
+            let is_first = matches!(at, At::Beginning);
+            let is_last = page.next_cursor.is_none();
+            let bytes = match format {
+                Format::Csv => csv_rows(&page.items, is_first),
+                Format::Json => json_rows(&page.items, is_first, is_last),
+            }?;
+            let next = page.next_cursor.map_or(At::End, At::Before);
+            Ok(Some((Bytes::from(bytes), next)))
+        }
+    })
+}
+
+fn csv_rows(items: &[Feedback], is_first: bool) -> Result<Vec<u8>, PageError> {
+    let fault = |error: csv::Error| PageError::Internal(error.to_string());
+    let mut writer = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(Vec::new());
+    if is_first {
+        writer.write_record(COLUMNS).map_err(fault)?;
+    }
+    for feedback in items {
+        let metadata = feedback
+            .metadata
+            .clone()
+            .map(|object| Value::Object(object).to_string());
+        let record = [
+            feedback.id.as_str(),
+            &feedback.created_at.to_string(),
+            feedback.status.as_str(),
+            &feedback.project.slug,
+            &feedback.message,
+            feedback.email.as_deref().unwrap_or_default(),
+            feedback.url.as_deref().unwrap_or_default(),
+            metadata.as_deref().unwrap_or_default(),
+        ]
+        .map(cell);
+        writer.write_record(&record).map_err(fault)?;
+    }
+    writer
+        .into_inner()
+        .map_err(|error| PageError::Internal(error.to_string()))
+}
+
+/// A cell that a spreadsheet would take for a formula gets an apostrophe before it, by which it is text.
+fn cell(text: &str) -> String {
+    match text.chars().next() {
+        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n') => format!("'{text}"),
+        _ => text.to_owned(),
+    }
+}
+
+fn json_rows(items: &[Feedback], is_first: bool, is_last: bool) -> Result<Vec<u8>, PageError> {
+    let mut bytes = Vec::new();
+    for (index, feedback) in items.iter().enumerate() {
+        let begins: &[u8] = if is_first && index == 0 {
+            b"[\n"
+        } else {
+            b",\n"
+        };
+        bytes.extend_from_slice(begins);
+        let row = Row {
+            id: feedback.id.as_str(),
+            message: &feedback.message,
+            status: feedback.status,
+            created_at: feedback.created_at,
+            email: feedback.email.as_deref(),
+            url: feedback.url.as_deref(),
+            metadata: feedback.metadata.as_ref(),
+            project: &feedback.project,
+        };
+        serde_json::to_writer(&mut bytes, &row)
+            .map_err(|error| PageError::Internal(error.to_string()))?;
+    }
+    if is_last {
+        bytes.extend_from_slice(if is_first && items.is_empty() {
+            b"[]\n"
+        } else {
+            b"\n]\n"
+        });
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_never_a_formula() {
+        for formula in ["=1+1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1"] {
+            assert_eq!(cell(formula), format!("'{formula}"));
+        }
+        for plain in ["", "a=b", "'=1", " =1", "1-1"] {
+            assert_eq!(cell(plain), plain);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Before every page: who asks, whether they may, and that a form came from our own pages; after it: the headers that
+//! every page has, and faults as whole pages.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    ORIGIN, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
+
+use super::context::RequestContext;
+use super::layout::{ErrorPage, render};
+use super::page_error::PageError;
+use super::session;
+use crate::domain::account::Scope;
+use crate::server::access::{Needs, allows};
+use crate::server::request_id::RequestId;
+
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+    form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Middleware of one route.
+pub async fn guard(
+    needs: Needs,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let refused = admit(needs, &request).await.err();
+    let mut response = match refused {
+        Some(refused) => {
+            let http = request.request().clone();
+            ServiceResponse::new(http.clone(), refuse(refused, &http))
+        }
+        None => {
+            let response = next.call(request).await?.map_into_boxed_body();
+            explain(response)
+        }
+    };
+    let signed_in = response
+        .request()
+        .extensions()
+        .contains::<crate::store::Session>();
+    add_headers(response.headers_mut(), signed_in);
+    Ok(response)
+}
+
+/// Why a request is not let through.
+enum Refused {
+    /// To the sign-in, and back afterwards.
+    SignIn,
+    Error(PageError),
+}
+
+impl From<PageError> for Refused {
+    fn from(error: PageError) -> Self {
+        Self::Error(error)
+    }
+}
+
+async fn admit(needs: Needs, request: &ServiceRequest) -> Result<(), Refused> {
+    let context = RequestContext::of(request.request())?;
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    if changes && is_cross_origin(&context, request.headers()) {
+        return Err(PageError::CrossOrigin.into());
+    }
+    let session = match session::hash_in(request.request()) {
+        Some(hash) => context
+            .site
+            .store
+            .session(hash, context.site.clock.now())
+            .await
+            .map_err(PageError::from)?,
+        None => None,
+    };
+    let Some(session) = session else {
+        return match needs {
+            Needs::Nothing => Ok(()),
+            _ if changes => Err(PageError::SignedOut.into()),
+            _ => Err(Refused::SignIn),
+        };
+    };
+    let allowed = allows(needs, session.user.role, Scope::Full);
+    if session.stale
+        && let Err(error) = context.site.store.touch_session(session.token_hash).await
+    {
+        // The page can be shown all the same; the next one notes the use.
+        tracing::warn!(%error, "the use of a session could not be noted");
+    }
+    request.extensions_mut().insert(session);
+    if allowed {
+        Ok(())
+    } else {
+        Err(PageError::Forbidden.into())
+    }
+}
+
+/// Whether a browser says that a request was made by another site's page. `Sec-Fetch-Site` is sent over https and by
+/// localhost; elsewhere `Origin` tells. A request with neither was made by no browser's page.
+fn is_cross_origin(context: &RequestContext, headers: &HeaderMap) -> bool {
+    if let Some(site) = headers.get(SEC_FETCH_SITE) {
+        return !matches!(site.as_bytes(), b"same-origin" | b"none");
+    }
+    let Some(origin) = headers.get(ORIGIN) else {
+        return false;
+    };
+    let seen = context.proxies().seen_origin(&context.request);
+    let ours = [Some(seen.as_str()), context.site.links.origin()];
+    !ours
+        .into_iter()
+        .flatten()
+        .any(|ours| ours.as_bytes() == origin.as_bytes())
+}
+
+fn refuse(refused: Refused, request: &actix_web::HttpRequest) -> HttpResponse {
+    match (refused, RequestContext::of(request)) {
+        (Refused::SignIn, Ok(context)) => {
+            let asked = request
+                .path()
+                .strip_prefix(context.site.links.base_path())
+                .unwrap_or(request.path());
+            let asked = match request.query_string() {
+                "" => asked.to_owned(),
+                query => format!("{asked}?{query}"),
+            };
+            let next = serde_urlencoded::to_string([("next", asked)]).unwrap_or_default();
+            HttpResponse::SeeOther()
+                .insert_header((LOCATION, context.site.links.to(&format!("/login?{next}"))))
+                .finish()
+        }
+        (Refused::Error(error), Ok(context)) => error_page(&error, &context),
+        (_, Err(error)) => error.error_response(),
+    }
+}
+
+/// A handler's error, as a whole page.
+fn explain(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let Some(error) = response
+        .response()
+        .error()
+        .and_then(|error| error.as_error::<PageError>())
+    else {
+        return response;
+    };
+    let request = response.request().clone();
+    let page = match RequestContext::of(&request) {
+        Ok(context) => error_page(error, &context),
+        Err(error) => error.error_response(),
+    };
+    ServiceResponse::new(request, page)
+}
+
+fn error_page(error: &PageError, context: &RequestContext) -> HttpResponse {
+    let status = error.status_code();
+    let mut request_id = None;
+    if status == StatusCode::INTERNAL_SERVER_ERROR {
+        request_id = context
+            .request
+            .extensions()
+            .get::<RequestId>()
+            .map(|id| id.0.clone());
+        tracing::error!(?error, "a page failed");
+    }
+    let (layout, _) = context.layout(error.title(), "");
+    let page = ErrorPage {
+        layout,
+        status: status.as_u16(),
+        sentence: error.to_string(),
+        request_id,
+    };
+    let mut response = render(status, &page).unwrap_or_else(|error| error.error_response());
+    let headers = response.headers_mut();
+    if let PageError::Method(allow) = error
+        && let Ok(allow) = HeaderValue::from_str(allow)
+    {
+        headers.insert(ALLOW, allow);
+    }
+    if matches!(
+        status,
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE
+    ) {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    response
+}
+
+fn add_headers(headers: &mut HeaderMap, signed_in: bool) {
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    if !headers.contains_key(CACHE_CONTROL) {
+        // Also what is shown before the sign-in changes with the sign-in; only a page of nobody may be looked at again.
+        headers.insert(
+            CACHE_CONTROL,
+            HeaderValue::from_static(if signed_in { "no-store" } else { "no-cache" }),
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! Times and numbers as people read them.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+
+/// A point in time for `<time>`: relative or by the clock in the text, exact in the title. The server knows no other
+/// zone than UTC; the script tells the same times by the clock of whoever looks.
+#[derive(Clone, Debug)]
+pub struct DisplayTime {
+    pub iso: String,
+    pub exact: String,
+    pub relative: String,
+    /// `14:02 UTC`, on another day than today `25 Nov, 14:02 UTC`.
+    pub clock: String,
+    /// `14:02:07 UTC`.
+    pub to_the_second: String,
+}
+
+impl DisplayTime {
+    pub fn new(at: Timestamp, now: Timestamp) -> Self {
+        Self {
+            iso: at.to_string(),
+            exact: at.to_jiff().strftime("%-d %b %Y, %H:%M:%S UTC").to_string(),
+            relative: relative(at, now),
+            clock: clock(at, now),
+            to_the_second: at.to_jiff().strftime("%H:%M:%S UTC").to_string(),
+        }
+    }
+}
+
+/// `just now`, `2 min ago`, `3 h ago`, `yesterday`, then the day. The script that keeps them fresh has the same steps.
+fn relative(at: Timestamp, now: Timestamp) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    match now.since(at).as_secs() {
+        0..MINUTE => "just now".into(),
+        seconds @ MINUTE..HOUR => format!("{} min ago", seconds / MINUTE),
+        seconds @ HOUR..DAY => format!("{} h ago", seconds / HOUR),
+        seconds if seconds < 2 * DAY => "yesterday".into(),
+        seconds if seconds < 7 * DAY => format!("{} days ago", seconds / DAY),
+        _ => at.to_jiff().strftime("%-d %b %Y").to_string(),
+    }
+}
+
+fn clock(at: Timestamp, now: Timestamp) -> String {
+    let is_today =
+        at.to_jiff().strftime("%F").to_string() == now.to_jiff().strftime("%F").to_string();
+    let format = if is_today {
+        "%H:%M UTC"
+    } else {
+        "%-d %b, %H:%M UTC"
+    };
+    at.to_jiff().strftime(format).to_string()
+}
+
+/// `in 4 s`, `in 3 min`, `in 2 h`: until something that is to come.
+pub fn until(due: Timestamp, now: Timestamp) -> String {
+    match due.since(now) {
+        Duration::ZERO => "now".into(),
+        left if left < Duration::from_secs(100) => {
+            format!("in {} s", left.as_millis().div_ceil(1000))
+        }
+        left if left < Duration::from_secs(100 * 60) => {
+            format!("in {} min", left.as_secs().div_ceil(60))
+        }
+        left => format!("in {} h", left.as_secs().div_ceil(3600)),
+    }
+}
+
+/// `1,204`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_as_people_tell_them() {
+        let now = Timestamp::from_millis(1_761_914_096_789);
+        let ago = |seconds| relative(now.minus(Duration::from_secs(seconds)), now);
+        assert_eq!(
+            [0, 59, 60, 119, 120, 3599, 3600, 86399, 86400, 200_000].map(ago),
+            [
+                "just now",
+                "just now",
+                "1 min ago",
+                "1 min ago",
+                "2 min ago",
+                "59 min ago",
+                "1 h ago",
+                "23 h ago",
+                "yesterday",
+                "2 days ago"
+            ]
+        );
+        assert_eq!(ago(40 * 86400), "21 Sep 2025");
+        assert_eq!(relative(now.plus(Duration::from_secs(9)), now), "just now");
+        let by_clock = |seconds| clock(now.minus(Duration::from_secs(seconds)), now);
+        assert_eq!(by_clock(3600), "11:34 UTC");
+        assert_eq!(by_clock(86400), "30 Oct, 12:34 UTC");
+        assert_eq!(until(now.plus(Duration::from_millis(3_100)), now), "in 4 s");
+        assert_eq!(until(now, now), "now");
+        assert_eq!(
+            [0, 999, 1_204, 1_000_000].map(thousands),
+            ["0", "999", "1,204", "1,000,000"]
+        );
+    }
+}

@@ -1,0 +1,59 @@
+//! The session cookie: made at sign-in, found at each request, taken away at sign-out.
+
+use actix_web::cookie::time::Duration as CookieDuration;
+use actix_web::cookie::{Cookie, SameSite};
+use actix_web::http::header::USER_AGENT;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::context::RequestContext;
+use super::user_agent;
+use crate::server::tokens;
+use crate::store::NewSession;
+
+const NAME: &str = "miniback_session";
+/// A session lives for 90 days in all; the cookie goes with it.
+const LIVES_DAYS: i64 = 90;
+
+/// The hash of the session's token that a request brings, if it brings one.
+pub fn hash_in(request: &HttpRequest) -> Option<[u8; 32]> {
+    request
+        .cookie(NAME)
+        .map(|cookie| tokens::hash(cookie.value()))
+}
+
+/// A new session's cookie, and what is to be stored of it.
+pub fn new(context: &RequestContext) -> (Cookie<'static>, NewSession) {
+    let token = tokens::new();
+    let agent = context.request.headers().get(USER_AGENT);
+    let new = NewSession {
+        token_hash: tokens::hash(&token),
+        browser: user_agent::label(agent.and_then(|v| v.to_str().ok()).unwrap_or_default()),
+    };
+    let mut cookie = base(context, token);
+    cookie.set_max_age(CookieDuration::days(LIVES_DAYS));
+    (cookie, new)
+}
+
+/// Takes the cookie away.
+pub fn clear(context: &RequestContext, response: &mut HttpResponse) {
+    let mut cookie = base(context, String::new());
+    cookie.set_max_age(CookieDuration::ZERO);
+    // A cookie of ours holds nothing that a header could not.
+    let _ = response.add_cookie(&cookie);
+}
+
+fn base(context: &RequestContext, value: String) -> Cookie<'static> {
+    let configured = context
+        .site
+        .links
+        .origin()
+        .is_some_and(|origin| origin.starts_with("https:"));
+    let mut cookie = Cookie::new(NAME, value);
+    cookie.set_http_only(true);
+    cookie.set_same_site(SameSite::Lax);
+    cookie.set_path(context.site.links.cookie_path());
+    if configured || context.proxies().is_https(&context.request) {
+        cookie.set_secure(true);
+    }
+    cookie
+}

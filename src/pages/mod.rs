@@ -1,0 +1,58 @@
+//! The pages, one file a page: its handlers and the structs that its templates show.
+//!
+//! Each works by plain links and forms, with a redirect after a post and the message on the next page; one script
+//! makes them better without knowing any of them. Whoever asks is known by a session cookie ([`framework::auth`]).
+
+mod account;
+mod api_reference;
+mod api_tokens;
+mod assets;
+mod deliveries;
+mod feedback;
+mod fields;
+mod form;
+mod framework;
+mod guide;
+mod people;
+mod privacy;
+mod projects;
+mod redirects;
+mod routes;
+mod sign_in;
+mod signature_check;
+mod webhooks;
+mod widget;
+mod words;
+
+pub use api_reference::ApiDocs;
+pub use routes::{configure, routes};
+
+use crate::clock::Clock;
+use framework::{flash, idempotent_form, live_updates};
+use sign_in::{password_checks, throttle};
+
+/// What the pages keep in memory; a restart forgets it, and nothing is lost by that.
+pub struct PageState {
+    throttle: throttle::Throttle,
+    flash: flash::FlashStore,
+    password_checks: password_checks::PasswordChecks,
+    submission_keys: idempotent_form::SubmissionKeys,
+    live: live_updates::Streams,
+}
+
+impl PageState {
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            throttle: throttle::Throttle::new(clock.clone()),
+            flash: flash::FlashStore::new(clock),
+            password_checks: password_checks::PasswordChecks::new(),
+            submission_keys: idempotent_form::SubmissionKeys::default(),
+            live: live_updates::Streams::default(),
+        }
+    }
+
+    /// Ends the open streams of events, which would hold a graceful stop to its whole time.
+    pub fn end_streams(&self) {
+        self.live.end();
+    }
+}

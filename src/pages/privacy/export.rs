@@ -1,0 +1,172 @@
+//! What there is of a person as a JSON file: written as it is read, some feedbacks at a time, so that memory stays small.
+
+use actix_web::web::Bytes;
+use futures_util::stream::{Stream, try_unfold};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::clock::Timestamp;
+use crate::domain::delivery::State;
+use crate::domain::feedback::{ProjectSummary, Status};
+use crate::store::{
+    HistoryEntry, PageRequest, PersonalDelivery, PersonalFeedback, Store, StoreError,
+};
+
+/// How many feedbacks are read at a time.
+const STEP: usize = 50;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FeedbackView<'a> {
+    id: &'a str,
+    message: &'a str,
+    status: Status,
+    created_at: Timestamp,
+    email: Option<&'a str>,
+    url: Option<&'a str>,
+    metadata: Option<&'a Map<String, Value>>,
+    project: &'a ProjectSummary,
+    history: Vec<ChangeView<'a>>,
+    deliveries: Vec<DeliveryView<'a>>,
+}
+
+/// A change of the status.
+#[derive(Serialize)]
+struct ChangeView<'a> {
+    at: Timestamp,
+    from: Status,
+    to: Status,
+    by: &'a str,
+    /// The name of the API token; none: by the page.
+    token: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeliveryView<'a> {
+    id: &'a str,
+    webhook_id: &'a str,
+    event: &'static str,
+    state: State,
+    created_at: Timestamp,
+    body: Option<Value>,
+    attempts: Vec<AttemptView<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AttemptView<'a> {
+    number: u32,
+    started_at: Timestamp,
+    status: Option<u16>,
+    error: Option<&'a str>,
+    response_body: Option<String>,
+}
+
+/// Where the writing stands.
+enum Part {
+    Head,
+    /// The feedback older than this one.
+    Feedback(Option<String>),
+    End,
+}
+
+/// The file, in parts; a fault of the store breaks it off, so that it is not taken for whole.
+pub fn stream(
+    store: Store,
+    email: String,
+    now: Timestamp,
+) -> impl Stream<Item = Result<Bytes, StoreError>> {
+    try_unfold(Part::Head, move |part| {
+        let (store, email) = (store.clone(), email.clone());
+        async move {
+            let (text, next) = match part {
+                Part::Head => (head(&email, now), Part::Feedback(None)),
+                Part::Feedback(before) => feedback(&store, &email, before).await?,
+                Part::End => return Ok(None),
+            };
+            Ok(Some((Bytes::from(text), next)))
+        }
+    })
+}
+
+fn head(email: &str, now: Timestamp) -> String {
+    let (email, now) = (json!(email), json!(now));
+    format!("{{\"email\":{email},\"exportedAt\":{now},\"feedback\":[")
+}
+
+async fn feedback(
+    store: &Store,
+    email: &str,
+    before: Option<String>,
+) -> Result<(String, Part), StoreError> {
+    let mut is_first = before.is_none();
+    let page = PageRequest {
+        limit: STEP,
+        before,
+    };
+    let page = store.feedback_of(email, page).await?;
+    let mut text = String::new();
+    for feedback in page.items {
+        let personal = store.personal_feedback(feedback).await?;
+        text.push_str(if is_first { "\n" } else { ",\n" });
+        is_first = false;
+        let json = serde_json::to_string(&view(&personal));
+        text.push_str(&json.map_err(|error| StoreError::Unreadable(error.to_string()))?);
+    }
+    if page.next_cursor.is_some() {
+        return Ok((text, Part::Feedback(page.next_cursor)));
+    }
+    text.push_str("\n]}\n");
+    Ok((text, Part::End))
+}
+
+fn view(personal: &PersonalFeedback) -> FeedbackView<'_> {
+    let feedback = &personal.feedback;
+    FeedbackView {
+        id: feedback.id.as_str(),
+        message: &feedback.message,
+        status: feedback.status,
+        created_at: feedback.created_at,
+        email: feedback.email.as_deref(),
+        url: feedback.url.as_deref(),
+        metadata: feedback.metadata.as_ref(),
+        project: &feedback.project,
+        history: personal.history.iter().map(change).collect(),
+        deliveries: personal.deliveries.iter().map(delivery).collect(),
+    }
+}
+
+fn change(entry: &HistoryEntry) -> ChangeView<'_> {
+    ChangeView {
+        at: entry.at,
+        from: entry.previous,
+        to: entry.status,
+        by: &entry.by.email,
+        token: entry.by.token.as_deref(),
+    }
+}
+
+fn delivery(delivery: &PersonalDelivery) -> DeliveryView<'_> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let json = |bytes: &Vec<u8>| {
+        let parsed = serde_json::from_slice(bytes);
+        parsed.unwrap_or_else(|_| Value::String(text(bytes)))
+    };
+    let attempts = delivery.attempts.iter().map(|attempt| AttemptView {
+        number: attempt.number,
+        started_at: attempt.started_at,
+        status: attempt.status,
+        error: attempt.error.as_deref(),
+        response_body: attempt.response_body.as_deref().map(text),
+    });
+    DeliveryView {
+        id: delivery.id.as_str(),
+        webhook_id: delivery.webhook.as_str(),
+        event: delivery.event.as_str(),
+        state: delivery.state,
+        created_at: delivery.created_at,
+        body: delivery.body.as_ref().map(json),
+        attempts: attempts.collect(),
+    }
+}

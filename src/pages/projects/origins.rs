@@ -1,0 +1,179 @@
+//! What Settings → Projects shows of the widget: its snippet, where it was seen, and which origins tried in vain, each
+//! with a button that lets it in.
+
+use actix_web::{HttpResponse, web};
+use askama::Template;
+
+use crate::clock::Timestamp;
+use crate::domain::project::{self, Project};
+use crate::pages::fields::FormData;
+use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::format::DisplayTime;
+use crate::pages::framework::page_error::PageError;
+use crate::server::door::loads::Load;
+use crate::store::{Allowed, OriginUse};
+
+/// How many sites the page names that have loaded the script.
+const LOADS: usize = 3;
+
+/// Of all projects.
+pub struct WidgetUse {
+    script: String,
+    form: String,
+    now: Timestamp,
+    origins: Vec<OriginUse>,
+    pub loads: Vec<Place>,
+}
+
+/// Where and when.
+pub struct Place {
+    /// As people call it: without `https://`.
+    pub name: String,
+    pub at: DisplayTime,
+    pub ago: String,
+}
+
+struct Refused {
+    origin: String,
+    name: String,
+    tried: String,
+    at: DisplayTime,
+    /// What calls itself `null` cannot be told apart, so it cannot be allowed.
+    can_be_allowed: bool,
+}
+
+/// Of one project.
+#[derive(Template)]
+#[template(path = "project_origins.html")]
+pub struct WidgetUseOf<'a> {
+    project: &'a Project,
+    script: &'a str,
+    form: String,
+    seen: Option<Place>,
+    refused: Vec<Refused>,
+    allow: Option<String>,
+}
+
+impl WidgetUse {
+    pub async fn new(context: &RequestContext) -> Result<Self, PageError> {
+        let site = &context.site;
+        let seen_origin = context.proxies().seen_origin(&context.request);
+        let now = site.clock.now();
+        let place = |Load { origin, at }| Place::new(&origin, at, now);
+        Ok(Self {
+            script: site.links.absolute(&seen_origin, "/widget.js"),
+            form: site.links.absolute(&seen_origin, "/f/"),
+            now,
+            origins: site.store.origins().await?,
+            loads: site
+                .door
+                .loads
+                .latest(LOADS)
+                .into_iter()
+                .map(place)
+                .collect(),
+        })
+    }
+
+    /// Whether an origin that is not allowed has tried: then its row is open, for somebody has to know.
+    pub fn has_refused(&self, project: &Project) -> bool {
+        self.origins
+            .iter()
+            .any(|o| o.project == project.id && is_refused(o, project))
+    }
+
+    /// What stands in a project's row; `allow`: where its button leads, for who may press it.
+    pub fn of<'a>(&'a self, project: &'a Project, allow: Option<String>) -> WidgetUseOf<'a> {
+        let of_project = || self.origins.iter().filter(|o| o.project == project.id);
+        let seen = of_project()
+            .filter_map(|o| Some((o.seen_at?, &o.origin)))
+            .max()
+            .map(|(at, origin)| Place::new(origin, at, self.now));
+        let refused = of_project()
+            .filter(|o| is_refused(o, project))
+            .filter_map(|o| Some(Refused::new(o, o.refused_at?, self.now)))
+            .collect();
+        WidgetUseOf {
+            project,
+            script: &self.script,
+            form: format!("{}{}", self.form, project.slug),
+            seen,
+            refused,
+            allow,
+        }
+    }
+}
+
+fn is_refused(of: &OriginUse, project: &Project) -> bool {
+    let allowed = &project.allowed_origins;
+    of.refused > 0 && !allowed.is_empty() && !allowed.contains(&of.origin)
+}
+
+impl Place {
+    fn new(origin: &str, at: Timestamp, now: Timestamp) -> Self {
+        let time = DisplayTime::new(at, now);
+        let ago = match now.since(at).as_secs() {
+            seconds @ 1..60 => format!("{seconds} s ago"),
+            _ => time.relative.clone(),
+        };
+        Self {
+            name: name(origin),
+            at: time,
+            ago,
+        }
+    }
+}
+
+impl Refused {
+    fn new(found: &OriginUse, at: Timestamp, now: Timestamp) -> Self {
+        let can_be_allowed = project::origins(vec![found.origin.clone()]).is_ok();
+        Self {
+            name: if can_be_allowed {
+                name(&found.origin)
+            } else {
+                "A page without an origin of its own".to_owned()
+            },
+            origin: found.origin.clone(),
+            tried: match found.refused {
+                1 => "tried once".to_owned(),
+                times => format!("tried {times} times"),
+            },
+            at: DisplayTime::new(at, now),
+            can_be_allowed,
+        }
+    }
+}
+
+fn name(origin: &str) -> String {
+    origin.strip_prefix("https://").unwrap_or(origin).to_owned()
+}
+
+/// Lets an origin send feedback to a project.
+pub async fn allow(
+    context: RequestContext,
+    project: web::Path<String>,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
+    let origin = project::origins(vec![fields.get("origin").to_owned()])
+        .ok()
+        .and_then(|mut origins| origins.pop())
+        .ok_or(PageError::BrokenForm)?;
+    let id = project.into_inner();
+    let allowed = context
+        .site
+        .store
+        .allow_origin(id.clone(), origin.clone())
+        .await?
+        .ok_or(PageError::Gone)?;
+    context.say(match allowed {
+        Allowed::Now => format!("Pages of {} may send feedback now.", name(&origin)),
+        Allowed::Already => format!("Pages of {} may send feedback already.", name(&origin)),
+        Allowed::Full => {
+            format!(
+                "The list is full: {} origins are the most.",
+                project::ORIGINS_MAX
+            )
+        }
+    });
+    Ok(context.redirect(&format!("/settings/projects?open={id}#{id}")))
+}

@@ -1,0 +1,240 @@
+//! Every page and form on one screen: address, methods, who may ask for it, and the handler.
+
+use actix_web::middleware::from_fn;
+use actix_web::{HttpResponse, Route, web};
+
+use super::framework::auth::guard;
+use super::framework::live_updates;
+use super::framework::page_error::PageError;
+use super::projects::origins;
+use super::sign_in::{invitation, setup};
+use super::{
+    account, api_reference, api_tokens, assets, deliveries, feedback, form, guide, people, privacy,
+    projects, redirects, sign_in, signature_check, webhooks, widget,
+};
+use crate::server::access::Needs::{self, Admin, Member, Nothing};
+use crate::server::routing::{Address, Entry, Routes, address, get, post};
+
+pub fn configure(config: &mut web::ServiceConfig) {
+    routes().configure(config);
+}
+
+/// What there is, and who may.
+pub fn routes() -> Routes {
+    Routes::default()
+        .service(page("/", [get(Nothing, redirects::show)]))
+        .service(page("/static/{name}", [get(Nothing, assets::get)]))
+        .service(page("/widget.js", [get(Nothing, widget::script)]))
+        .service(page(
+            "/f/{slug}",
+            [get(Nothing, form::show), post(Nothing, form::send)],
+        ))
+        .service(page(
+            "/login",
+            [get(Nothing, sign_in::show), post(Nothing, sign_in::sign_in)],
+        ))
+        .service(page("/logout", [post(Nothing, sign_in::sign_out)]))
+        .service(page(
+            "/setup",
+            [get(Nothing, setup::show), post(Nothing, setup::set_up)],
+        ))
+        .service(page(
+            "/invitation",
+            [
+                get(Nothing, invitation::show_invitation),
+                post(Nothing, invitation::accept_invitation),
+            ],
+        ))
+        .service(page(
+            "/reset",
+            [
+                get(Nothing, invitation::show_reset),
+                post(Nothing, invitation::reset),
+            ],
+        ))
+        .service(page("/sign-in", [get(Nothing, setup::sign_in_by_link)]))
+        .service(page("/feedback", [get(Member, feedback::show)]))
+        .service(page("/feedback/export.csv", [get(Member, feedback::csv)]))
+        .service(page("/feedback/export.json", [get(Member, feedback::json)]))
+        .service(page(
+            "/feedback/status",
+            [post(Member, feedback::set_statuses)],
+        ))
+        .service(page("/feedback/undo", [post(Member, feedback::undo)]))
+        .service(page(
+            "/feedback/ask-to-delete",
+            [post(Member, feedback::ask_to_delete)],
+        ))
+        .service(page("/feedback/delete", [post(Member, feedback::delete)]))
+        .service(page("/feedback/{id}", [get(Member, feedback::show_one)]))
+        .service(page(
+            "/feedback/{id}/status",
+            [post(Member, feedback::set_status)],
+        ))
+        .service(page("/live", [get(Member, live_updates::stream)]))
+        .service(page("/settings", [get(Member, redirects::settings)]))
+        .service(page(
+            "/settings/notifications",
+            [get(Admin, webhooks::show), post(Admin, webhooks::add)],
+        ))
+        .service(page(
+            "/settings/notifications/test",
+            [post(Admin, webhooks::test_draft)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/enabled",
+            [post(Admin, webhooks::set_enabled)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/topics",
+            [post(Admin, webhooks::set_topics)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/edit",
+            [post(Admin, webhooks::edit)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/test",
+            [post(Admin, webhooks::test)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/secret",
+            [get(Admin, webhooks::secret)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/receive",
+            [get(Admin, webhooks::receive)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/rotate",
+            [post(Admin, webhooks::rotate)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/switch-now",
+            [post(Admin, webhooks::switch_now)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/delete",
+            [post(Admin, webhooks::delete)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/deliveries",
+            [get(Admin, deliveries::show)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/recover",
+            [post(Admin, deliveries::recover)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/deliveries/{delivery}",
+            [get(Admin, deliveries::detail::show)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/deliveries/{delivery}/redeliver",
+            [post(Admin, deliveries::detail::redeliver)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/doctor",
+            [
+                get(Admin, signature_check::show),
+                post(Admin, signature_check::examine),
+            ],
+        ))
+        .service(page(
+            "/settings/projects",
+            [get(Member, projects::show), post(Admin, projects::create)],
+        ))
+        .service(page(
+            "/settings/projects/{project}/origins",
+            [post(Admin, origins::allow)],
+        ))
+        .service(page(
+            "/settings/projects/{id}/edit",
+            [post(Admin, projects::edit)],
+        ))
+        .service(page(
+            "/settings/projects/{id}/status",
+            [post(Admin, projects::set_status)],
+        ))
+        .service(page(
+            "/settings/projects/{id}/delete",
+            [post(Admin, projects::delete)],
+        ))
+        .service(page(
+            "/settings/tokens",
+            [
+                get(Admin, api_tokens::show),
+                post(Admin, api_tokens::create),
+            ],
+        ))
+        .service(page(
+            "/settings/tokens/{id}/revoke",
+            [post(Admin, api_tokens::revoke)],
+        ))
+        .service(page(
+            "/settings/people",
+            [get(Admin, people::show), post(Admin, people::invite)],
+        ))
+        .service(page(
+            "/settings/people/links/{id}/revoke",
+            [post(Admin, people::revoke_link)],
+        ))
+        .service(page(
+            "/settings/people/{id}/reset",
+            [post(Admin, people::reset_password)],
+        ))
+        .service(page(
+            "/settings/people/{id}/role",
+            [post(Admin, people::set_role)],
+        ))
+        .service(page(
+            "/settings/people/{id}/remove",
+            [post(Admin, people::remove)],
+        ))
+        .service(page(
+            "/settings/privacy",
+            [get(Admin, privacy::show), post(Admin, privacy::find)],
+        ))
+        .service(page(
+            "/settings/privacy/export",
+            [post(Admin, privacy::export)],
+        ))
+        .service(page(
+            "/settings/privacy/erase",
+            [post(Admin, privacy::erase)],
+        ))
+        .service(page("/settings/account", [get(Member, account::show)]))
+        .service(page(
+            "/settings/account/sessions/{id}/end",
+            [post(Member, account::end_session)],
+        ))
+        .service(page(
+            "/settings/account/password",
+            [post(Member, account::set_password)],
+        ))
+        .service(page(
+            "/settings/account/sign-out-everywhere",
+            [post(Member, account::sign_out_everywhere)],
+        ))
+        .service(page("/docs/api", [get(Nothing, api_reference::show)]))
+        .service(page("/docs/webhooks", [get(Nothing, guide::show)]))
+        .default_service(guarded(Nothing, web::to(nothing_here)))
+}
+
+fn page<const N: usize>(path: &str, methods: [Entry; N]) -> Address {
+    address(path, methods, guarded, |allow| {
+        let wrong_method = move || {
+            let error = PageError::Method(allow.clone());
+            async move { Err::<HttpResponse, _>(error) }
+        };
+        guarded(Nothing, web::to(wrong_method))
+    })
+}
+
+fn guarded(needs: Needs, route: Route) -> Route {
+    route.wrap(from_fn(move |request, next| guard(needs, request, next)))
+}
+
+async fn nothing_here() -> Result<HttpResponse, PageError> {
+    Err(PageError::NotFound)
+}

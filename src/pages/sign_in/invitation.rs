@@ -1,0 +1,136 @@
+//! The one-time links that an admin hands over: an invitation, and a new password. Looking at one spends nothing; the
+//! post does what it is for and spends it in one transaction, and signs the browser in.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use askama::Template;
+
+use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
+use crate::pages::fields::FormData;
+use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::layout::{Layout, render};
+use crate::pages::framework::page_error::PageError;
+use crate::pages::framework::session;
+use crate::server::tokens;
+use crate::store::{AccountLink, AccountStoreError, LinkPurpose};
+
+#[derive(Template)]
+#[template(path = "invitation.html")]
+struct LinkPage {
+    layout: Layout,
+    link: AccountLink,
+    token: String,
+    problem: Option<String>,
+    password_min: usize,
+}
+
+impl LinkPage {
+    fn new(
+        context: &RequestContext,
+        link: AccountLink,
+        token: &str,
+        problem: Option<String>,
+    ) -> Self {
+        let title = if link.user.is_some() {
+            "New password"
+        } else {
+            "Welcome"
+        };
+        let (layout, _) = context.layout(title, "");
+        Self {
+            layout,
+            link,
+            token: token.to_owned(),
+            problem,
+            password_min: PASSWORD_MIN_BYTES,
+        }
+    }
+
+    fn is_invitation(&self) -> bool {
+        self.link.user.is_none()
+    }
+
+    fn address(&self) -> &'static str {
+        if self.is_invitation() {
+            "/invitation"
+        } else {
+            "/reset"
+        }
+    }
+}
+
+pub async fn show_invitation(context: RequestContext) -> Result<HttpResponse, PageError> {
+    show(&context, LinkPurpose::Invitation).await
+}
+
+pub async fn show_reset(context: RequestContext) -> Result<HttpResponse, PageError> {
+    show(&context, LinkPurpose::Reset).await
+}
+
+pub async fn accept_invitation(
+    context: RequestContext,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
+    accept(&context, &fields, LinkPurpose::Invitation).await
+}
+
+pub async fn reset(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
+    accept(&context, &fields, LinkPurpose::Reset).await
+}
+
+async fn show(context: &RequestContext, purpose: LinkPurpose) -> Result<HttpResponse, PageError> {
+    let token = context.query("token").unwrap_or_default();
+    let link = in_force(context, purpose, &token).await?;
+    render(StatusCode::OK, &LinkPage::new(context, link, &token, None))
+}
+
+async fn accept(
+    context: &RequestContext,
+    fields: &FormData,
+    purpose: LinkPurpose,
+) -> Result<HttpResponse, PageError> {
+    let (token, password) = (fields.get("token"), fields.get("password"));
+    let link = in_force(context, purpose, token).await?;
+    if let Err(error) = check_password(password) {
+        let page = LinkPage::new(context, link, token, Some(error.to_string()));
+        return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
+    }
+    let turn = context.state.password_checks.turn().await?;
+    let password_hash = turn.hash(password.to_owned()).await?;
+    let (cookie, new) = session::new(context);
+    let (store, hash) = (&context.site.store, tokens::hash(token));
+    let done = match purpose {
+        LinkPurpose::Reset => store.reset_password(hash, password_hash, new).await,
+        _ => store
+            .accept_invitation(hash, password_hash, new)
+            .await
+            .map(|_| ()),
+    };
+    match done {
+        Ok(()) => {
+            if let Some(session) = context.session() {
+                // The one before ends: a browser has one session.
+                store.end_session(session.token_hash).await?;
+            }
+            let mut response = context.redirect("/feedback");
+            // A cookie of ours holds nothing that a header could not.
+            let _ = response.add_cookie(&cookie);
+            Ok(response)
+        }
+        Err(AccountStoreError::Store(error)) => Err(error.into()),
+        Err(_) => Err(PageError::HandedLinkVoid),
+    }
+}
+
+async fn in_force(
+    context: &RequestContext,
+    purpose: LinkPurpose,
+    token: &str,
+) -> Result<AccountLink, PageError> {
+    let now = context.site.clock.now();
+    let store = &context.site.store;
+    let link = store
+        .account_link(purpose, tokens::hash(token), now)
+        .await?;
+    link.ok_or(PageError::HandedLinkVoid)
+}

@@ -1,0 +1,204 @@
+//! Signing in by e-mail and password, and out.
+//!
+//! Whether an account exists is told by nothing: not by words, not by time, not by who has to wait.
+
+pub mod invitation;
+pub mod password_checks;
+pub mod setup;
+pub mod throttle;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderValue, RETRY_AFTER};
+use askama::Template;
+
+use self::throttle::Key;
+use super::fields::FormData;
+use super::framework::context::RequestContext;
+use super::framework::layout::{Layout, render};
+use super::framework::page_error::PageError;
+use super::framework::session;
+use crate::domain::account::{User, email_key};
+
+const WRONG: &str = "The e-mail address or the password is wrong.";
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignInPage {
+    layout: Layout,
+    email: String,
+    /// Where to go on afterwards: one of our own addresses.
+    next: String,
+    problem: Option<String>,
+    /// Nobody has an account yet: the log says how to make the first one.
+    nobody_yet: bool,
+}
+
+impl SignInPage {
+    async fn new(
+        context: &RequestContext,
+        email: &str,
+        next: &str,
+        problem: Option<String>,
+    ) -> Result<Self, PageError> {
+        let nobody_yet = !context.site.store.has_users().await?;
+        let (layout, _) = context.layout("Sign in", "");
+        Ok(Self {
+            layout,
+            email: email.to_owned(),
+            next: next.to_owned(),
+            problem,
+            nobody_yet,
+        })
+    }
+}
+
+pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
+    let next = context.query("next").unwrap_or_default();
+    if context.session().is_some() {
+        return Ok(context.redirect(local(&next)));
+    }
+    render(
+        StatusCode::OK,
+        &SignInPage::new(&context, "", &next, None).await?,
+    )
+}
+
+pub(super) async fn sign_in(
+    context: RequestContext,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
+    let (email, next) = (fields.get("email"), fields.get("next"));
+    let (user, verified) = match check(&context, email, fields.get("password")).await? {
+        Checked::Right(user, hash) => (user, hash),
+        Checked::Wrong => {
+            let page = SignInPage::new(&context, email, next, Some(WRONG.into())).await?;
+            return render(StatusCode::UNAUTHORIZED, &page);
+        }
+        Checked::Wait(seconds) => {
+            let page = SignInPage::new(&context, email, next, Some(wait_sentence(seconds))).await?;
+            let mut response = render(StatusCode::OK, &page)?;
+            slow_down(&mut response, seconds);
+            return Ok(response);
+        }
+    };
+    if let Some(session) = context.session() {
+        // The one before ends: a browser has one session.
+        context.site.store.end_session(session.token_hash).await?;
+    }
+    let (cookie, new) = session::new(&context);
+    if !context
+        .site
+        .store
+        .start_session(user.id, verified, new)
+        .await?
+    {
+        let page = SignInPage::new(&context, email, next, Some(WRONG.into())).await?;
+        return render(StatusCode::UNAUTHORIZED, &page);
+    }
+    let mut response = context.redirect(local(next));
+    let _ = response.add_cookie(&cookie);
+    Ok(response)
+}
+
+pub(super) async fn sign_out(context: RequestContext) -> Result<HttpResponse, PageError> {
+    if let Some(session) = context.session() {
+        context.site.store.end_session(session.token_hash).await?;
+    }
+    let mut response = context.redirect("/login");
+    session::clear(&context, &mut response);
+    Ok(response)
+}
+
+/// What came of a password.
+pub(super) enum Checked {
+    /// With the hash that was verified.
+    Right(User, String),
+    Wrong,
+    /// Too many wrong ones: how many seconds to wait, at most 60.
+    Wait(u64),
+}
+
+/// Whose password it is. A check is made for an unknown account too, and few of them at once; failures are counted
+/// for the account and for the address.
+pub(super) async fn check(
+    context: &RequestContext,
+    email: &str,
+    password: &str,
+) -> Result<Checked, PageError> {
+    let throttle = &context.state.throttle;
+    let account = Key::Account(email_key(email).chars().take(254).collect());
+    let keys = [account.clone(), Key::address(context.client())];
+    let wait = || {
+        throttle
+            .wait(&keys)
+            .map(|wait| wait.as_millis().div_ceil(1000).clamp(1, 60) as u64)
+    };
+    if let Some(seconds) = wait() {
+        return Ok(Checked::Wait(seconds));
+    }
+    let found = context.site.store.user_with_hash(email).await?;
+    let turn = context.state.password_checks.turn().await?;
+    // Others may have failed while this one waited for its turn.
+    if let Some(seconds) = wait() {
+        return Ok(Checked::Wait(seconds));
+    }
+    let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
+    let right = turn.verify(password.to_owned(), hash.clone()).await?;
+    if let (true, Some(user), Some(hash)) = (right, user, hash) {
+        throttle.succeeded(&account);
+        return Ok(Checked::Right(user, hash));
+    }
+    throttle.failed(&keys);
+    Ok(wait().map_or(Checked::Wrong, Checked::Wait))
+}
+
+/// What one is told who has to wait.
+pub(super) fn wait_sentence(seconds: u64) -> String {
+    let plural = if seconds == 1 { "" } else { "s" };
+    format!("Too many wrong passwords. Wait {seconds} second{plural}, then try again.")
+}
+
+/// Says the same to programs: 429 with `Retry-After`.
+pub(super) fn slow_down(response: &mut HttpResponse, seconds: u64) {
+    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from(seconds));
+}
+
+/// `next`, if it is an address of ours; else where one belongs. What begins with two slashes, or holds a backslash or
+/// a control character, browsers may read as another host.
+fn local(next: &str) -> &str {
+    let ours = next.starts_with('/')
+        && !next.starts_with("//")
+        && !next.contains(|c: char| c == '\\' || c.is_control());
+    if ours && next.is_ascii() {
+        next
+    } else {
+        "/feedback"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_signing_in_one_stays_on_this_site() {
+        assert_eq!(
+            local("/settings/notifications?add"),
+            "/settings/notifications?add"
+        );
+        for bad in [
+            "",
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil.example",
+            "/\t/evil.example",
+            "feedback",
+        ] {
+            assert_eq!(local(bad), "/feedback", "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! One-time addresses: the one that makes the first user, and the demo's that signs in.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use askama::Template;
+
+use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
+use crate::domain::feedback;
+use crate::domain::invalid::{Checks, Invalid};
+use crate::pages::fields::FormData;
+use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::layout::{Layout, render};
+use crate::pages::framework::page_error::PageError;
+use crate::pages::framework::session;
+use crate::server::tokens;
+use crate::store::{AccountStoreError, LinkPurpose};
+
+#[derive(Template)]
+#[template(path = "setup.html")]
+struct SetupPage {
+    layout: Layout,
+    token: String,
+    email: String,
+    email_problem: Option<String>,
+    password_problem: Option<String>,
+    password_min: usize,
+}
+
+impl SetupPage {
+    fn new(context: &RequestContext, token: &str, email: &str, invalid: Option<&Invalid>) -> Self {
+        let problem = |field| invalid.and_then(|i| i.about(field)).map(str::to_owned);
+        let (email_problem, password_problem) = (problem("email"), problem("password"));
+        let (layout, _) = context.layout("Welcome", "");
+        Self {
+            layout,
+            token: token.to_owned(),
+            email: email.to_owned(),
+            email_problem,
+            password_problem,
+            password_min: PASSWORD_MIN_BYTES,
+        }
+    }
+}
+
+/// Looking spends nothing.
+pub async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
+    let token = context.query("token").unwrap_or_default();
+    in_force(&context, &token).await?;
+    render(StatusCode::OK, &SetupPage::new(&context, &token, "", None))
+}
+
+pub async fn set_up(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
+    let (token, email, secret) = (
+        fields.get("token"),
+        fields.get("email").trim(),
+        fields.get("password"),
+    );
+    in_force(&context, token).await?;
+    let mut checks = Checks::default();
+    checks.take("email", feedback::email(email.to_owned()));
+    checks.take("password", check_password(secret));
+    if let Err(invalid) = checks.finish() {
+        let page = SetupPage::new(&context, token, email, Some(&invalid));
+        return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
+    }
+    let password_hash = context
+        .state
+        .password_checks
+        .turn()
+        .await?
+        .hash(secret.to_owned())
+        .await?;
+    let (cookie, new) = session::new(&context);
+    let made = context
+        .site
+        .store
+        .set_up(tokens::hash(token), email.to_owned(), password_hash, new)
+        .await;
+    match made {
+        Ok(_) => {
+            let mut response = context.redirect("/feedback");
+            let _ = response.add_cookie(&cookie);
+            Ok(response)
+        }
+        Err(AccountStoreError::Store(error)) => Err(error.into()),
+        Err(_) => Err(PageError::SetupVoid),
+    }
+}
+
+/// The demo's link: signs in the browser of this machine, once.
+pub async fn sign_in_by_link(context: RequestContext) -> Result<HttpResponse, PageError> {
+    let forwarded = context.request.headers().contains_key("x-forwarded-for");
+    let here = context
+        .request
+        .peer_addr()
+        .is_some_and(|peer| peer.ip().is_loopback())
+        && !forwarded;
+    let token = context.query("token").unwrap_or_default();
+    if !here {
+        return Err(PageError::LinkVoid);
+    }
+    let (cookie, new) = session::new(&context);
+    match context
+        .site
+        .store
+        .sign_in_by_link(tokens::hash(token), new)
+        .await
+    {
+        Ok(()) => {
+            let mut response = context.redirect("/feedback");
+            let _ = response.add_cookie(&cookie);
+            Ok(response)
+        }
+        // Pressed again in the same browser, it does no harm.
+        Err(AccountStoreError::LinkVoid) if context.session().is_some() => {
+            Ok(context.redirect("/feedback"))
+        }
+        Err(AccountStoreError::Store(error)) => Err(error.into()),
+        Err(_) => Err(PageError::LinkVoid),
+    }
+}
+
+async fn in_force(context: &RequestContext, token: &str) -> Result<(), PageError> {
+    let now = context.site.clock.now();
+    let good = context
+        .site
+        .store
+        .link_in_force(LinkPurpose::Setup, tokens::hash(token), now)
+        .await?;
+    // Users can also have been made on the command line since the address was shown.
+    if good && !context.site.store.has_users().await? {
+        Ok(())
+    } else {
+        Err(PageError::SetupVoid)
+    }
+}
