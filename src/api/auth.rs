@@ -12,7 +12,7 @@ use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError, web
 use super::etag;
 use super::problem::Problem;
 use crate::domain::account::Token;
-use crate::server::access::{Needs, allows};
+use crate::server::permissions::{Needs, allows};
 use crate::server::{Site, tokens};
 
 /// The API token of the current request, as a handler argument.

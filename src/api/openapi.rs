@@ -26,8 +26,8 @@ use super::{
 };
 use crate::domain::account::{Role, Scope};
 use crate::server::Site;
-use crate::server::access::{Needs, allows};
 use crate::server::health;
+use crate::server::permissions::{Needs, allows};
 
 const X_REQUEST_ID: &str = "X-Request-Id";
 const REQUEST_ID_DESCRIPTION: &str = "Identifies this request in the server’s log.";

@@ -9,7 +9,7 @@ use super::{
     deliveries, delivery_totals, door, feedback, metrics, openapi, projects, secrets, test_events,
     webhooks,
 };
-use crate::server::access::Needs::{self, Admin, Member, Metrics, Nothing, Submit};
+use crate::server::permissions::Needs::{self, Admin, Member, Metrics, Nothing, Submit};
 use crate::server::routing::{
     Address, Entry, Routes, address, delete, get, options, patch, post, scope,
 };

@@ -4,7 +4,7 @@ use url::Url;
 
 use super::{Failure, write_out};
 use crate::api;
-use crate::server::links::Links;
+use crate::server::urls::Links;
 
 pub(super) fn run(base_url: Option<&Url>) -> Result<(), Failure> {
     let links = Links::new(base_url);

@@ -12,7 +12,7 @@ use super::{
     account, api_reference, api_tokens, assets, deliveries, feedback, form, guide, people, privacy,
     projects, redirects, sign_in, signature_check, webhooks, widget,
 };
-use crate::server::access::Needs::{self, Admin, Member, Nothing};
+use crate::server::permissions::Needs::{self, Admin, Member, Nothing};
 use crate::server::routing::{Address, Entry, Routes, address, get, post};
 
 pub fn configure(config: &mut web::ServiceConfig) {

@@ -1,22 +1,22 @@
 //! What pages and API share: the parts that a handler works with, links, who a request comes from, and who may do what.
 
-pub mod access;
 pub mod door;
 pub mod health;
-pub mod links;
-pub mod origin;
+pub mod permissions;
 pub mod request_id;
+pub mod request_origin;
 pub mod routing;
-mod store_faults;
+mod store_error_status;
 pub mod tokens;
+pub mod urls;
 
 use crate::clock::Clock;
 use crate::delivery;
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::store::Store;
 use door::Door;
-use links::Links;
-use origin::TrustedProxies;
+use request_origin::TrustedProxies;
+use urls::Urls;
 
 /// How long a request's body may take to come: a sender that drips holds a connection, and there are not endless ones.
 pub const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);

@@ -5,7 +5,7 @@
 use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, Resource, Responder, Route, Scope, guard, web};
 
-use super::access::Needs;
+use super::permissions::Needs;
 
 /// One method of an address.
 pub struct Entry {

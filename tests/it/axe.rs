@@ -5,7 +5,7 @@
 use serde_json::json;
 
 use miniback::pages;
-use miniback::server::access::Needs;
+use miniback::server::permissions::Needs;
 
 use crate::support::api::{Api, text};
 use crate::support::app::{ADMIN, App, PASSWORD};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use miniback::server::access::Needs;
+use miniback::server::permissions::Needs;
 use miniback::server::routing::Listed;
 
 use crate::support::api::text;

@@ -16,7 +16,7 @@ use super::layout::{ErrorPage, render};
 use super::page_error::PageError;
 use super::session;
 use crate::domain::account::Scope;
-use crate::server::access::{Needs, allows};
+use crate::server::permissions::{Needs, allows};
 use crate::server::request_id::RequestId;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \

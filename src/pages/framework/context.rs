@@ -14,7 +14,7 @@ use super::page_error::PageError;
 use crate::domain::account::User;
 use crate::pages::PageState;
 use crate::server::Site;
-use crate::server::origin::TrustedProxies;
+use crate::server::request_origin::TrustedProxies;
 use crate::store::Session;
 
 #[derive(Clone)]

@@ -10,7 +10,7 @@ use super::page_error::PageError;
 use crate::clock::Timestamp;
 use crate::domain::account::{Role, User};
 use crate::pages::assets;
-use crate::server::links::Links;
+use crate::server::urls::Links;
 
 /// What the base template shows: navigation, who is signed in, messages.
 pub struct Layout {

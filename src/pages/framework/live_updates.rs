@@ -27,7 +27,7 @@ use super::page_error::PageError;
 use crate::domain::account::{Role, Scope};
 use crate::domain::id::WebhookId;
 use crate::server::Site;
-use crate::server::access::{Needs, allows};
+use crate::server::permissions::{Needs, allows};
 use crate::store::Change;
 
 /// How many streams a session may have; one more takes the place of the oldest.
