@@ -20,8 +20,8 @@ use crate::domain::retry::Schedule;
 use crate::domain::secret::Secret;
 use crate::server::door::Door;
 use crate::server::request_origin::TrustedProxies;
-use crate::server::urls::Links;
-use crate::server::{Site, health, request_id, tokens};
+use crate::server::urls::Urls;
+use crate::server::{AppState, health, request_id, tokens};
 use crate::store::{self, AccountStoreError, LinkPurpose, OpenError, Store, StoreError};
 use crate::{api, indexing, pages, random, retention};
 
@@ -75,7 +75,7 @@ pub struct Running {
     pub url: String,
     /// The one-time address that makes the first user, where there is none.
     pub setup_url: Option<String>,
-    pub site: web::Data<Site>,
+    pub state: web::Data<AppState>,
     pages: web::Data<pages::PageState>,
     server: ServerHandle,
     background: Vec<tokio::task::JoinHandle<()>>,
@@ -108,8 +108,8 @@ pub async fn start(
 
     let settings = delivery_settings(options, address)?;
     let delivery = delivery::start(store.clone(), clock.clone(), settings)?;
-    let links = Links::new(options.base_url.as_ref());
-    let setup_url = first_user_or_setup(&store, first_user, &links, &url).await?;
+    let urls = Urls::new(options.base_url.as_ref());
+    let setup_url = first_user_or_setup(&store, first_user, &urls, &url).await?;
     let keep = retention::Keep {
         deliveries: options.retention,
         feedback: options.feedback_retention,
@@ -118,7 +118,7 @@ pub async fn start(
         actix_web::rt::spawn(retention::run(store.clone(), clock.clone(), keep)),
         actix_web::rt::spawn(indexing::run(store.clone())),
     ];
-    let alerts = alert_target(options, &store, &delivery, &links).await?;
+    let alerts = alert_target(options, &store, &delivery, &urls).await?;
     if let Some(target) = &alerts {
         background.push(actix_web::rt::spawn(delivery::send_alerts(
             store.clone(),
@@ -137,11 +137,11 @@ pub async fn start(
         &limits.limit_project,
     );
     let proxies = TrustedProxies(options.trusted_proxy.clone());
-    let site = web::Data::new(Site {
+    let state = web::Data::new(AppState {
         store,
         clock: clock.clone(),
         delivery,
-        links,
+        urls,
         proxies,
         alerts,
         door,
@@ -149,14 +149,14 @@ pub async fn start(
     let pages = web::Data::new(pages::PageState::new(clock));
     let api_docs = web::Data::new(pages::ApiDocs::new(api_document));
     let timeout = options.delivery.timeout;
-    let (app_site, app_pages) = (site.clone(), pages.clone());
+    let (app_state, app_pages) = (state.clone(), pages.clone());
     let server = HttpServer::new(move || {
-        let base_path = app_site.links.base_path().to_owned();
+        let base_path = app_state.urls.base_path().to_owned();
         App::new()
-            .app_data(app_site.clone())
+            .app_data(app_state.clone())
             .app_data(app_pages.clone())
             .app_data(api_docs.clone())
-            .wrap(from_fn(request_id::name_requests))
+            .wrap(from_fn(request_id::assign_request_id))
             .configure(|config| beneath(config, &base_path))
             .configure(everything)
     })
@@ -170,7 +170,7 @@ pub async fn start(
     Ok(Running {
         url,
         setup_url,
-        site,
+        state,
         pages,
         server: handle,
         background,
@@ -214,7 +214,7 @@ async fn alert_target(
     options: &ServeOptions,
     store: &Store,
     delivery: &delivery::Handle,
-    links: &Links,
+    urls: &Urls,
 ) -> Result<Option<AlertTarget>, StartError> {
     let configured = options.alerts.secret().map_err(StartError::AlertSecret)?;
     let Some(url) = options.alerts.alert_url.clone() else {
@@ -235,7 +235,7 @@ async fn alert_target(
         url,
         secret,
         secret_is_ours,
-        pages: links.origin().map(|origin| links.absolute(origin, "")),
+        pages: urls.origin().map(|origin| urls.absolute(origin, "")),
     }))
 }
 
@@ -268,7 +268,7 @@ fn everything(config: &mut web::ServiceConfig) {
 async fn first_user_or_setup(
     store: &Store,
     first_user: Option<FirstUser>,
-    links: &Links,
+    urls: &Urls,
     url: &str,
 ) -> Result<Option<String>, StartError> {
     if store.has_users().await? {
@@ -282,11 +282,16 @@ async fn first_user_or_setup(
             Err(error) => Err(fail(&error)),
         };
     }
-    let token = tokens::new();
+    let token = tokens::random_token();
     store
-        .make_link(LinkPurpose::Setup, None, tokens::hash(&token), SETUP_LIVES)
+        .make_link(
+            LinkPurpose::Setup,
+            None,
+            tokens::sha256(&token),
+            SETUP_LIVES,
+        )
         .await?;
-    Ok(Some(links.absolute(url, &format!("/setup?token={token}"))))
+    Ok(Some(urls.absolute(url, &format!("/setup?token={token}"))))
 }
 
 impl Running {
@@ -295,8 +300,8 @@ impl Running {
         self.background.iter().for_each(|task| task.abort());
         self.pages.end_streams();
         let in_order = async {
-            tokio::join!(self.server.stop(true), self.site.delivery.stop());
-            self.site.store.close_quietly().await;
+            tokio::join!(self.server.stop(true), self.state.delivery.stop());
+            self.state.store.close_quietly().await;
         };
         if tokio::time::timeout(self.timeout + Duration::from_secs(1), in_order)
             .await

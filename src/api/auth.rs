@@ -12,8 +12,8 @@ use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError, web
 use super::etag;
 use super::problem::Problem;
 use crate::domain::account::Token;
-use crate::server::permissions::{Needs, allows};
-use crate::server::{Site, tokens};
+use crate::server::permissions::{Permission, is_allowed};
+use crate::server::{AppState, tokens};
 
 /// The API token of the current request, as a handler argument.
 #[derive(Clone)]
@@ -44,12 +44,12 @@ const AMBIGUOUS: &str = "The request has two different API tokens. Send only one
 
 /// Middleware for a route: rejects callers without the permission, and adds an `ETag`.
 pub(super) async fn authorize(
-    needs: Needs,
+    permission: Permission,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    if needs != Needs::Nothing {
-        match authenticate(needs, &request).await {
+    if permission != Permission::Public {
+        match authenticate(permission, &request).await {
             Ok(caller) => {
                 request.extensions_mut().insert(caller);
             }
@@ -83,18 +83,18 @@ fn token_from(headers: &HeaderMap) -> Result<&str, Problem> {
     Ok(token)
 }
 
-async fn authenticate(needs: Needs, request: &ServiceRequest) -> Result<Caller, Problem> {
+async fn authenticate(permission: Permission, request: &ServiceRequest) -> Result<Caller, Problem> {
     let token = token_from(request.headers())?;
     // Always present: `app` adds the state to every worker.
-    let site = request
-        .app_data::<web::Data<Site>>()
+    let app = request
+        .app_data::<web::Data<AppState>>()
         .ok_or(Problem::Unauthorized(UNKNOWN))?;
-    let found = site
+    let found = app
         .store
-        .token(tokens::hash(token), site.clock.now())
+        .token(tokens::sha256(token), app.clock.now())
         .await?;
     let (token, stale) = found.ok_or(Problem::Unauthorized(UNKNOWN))?;
-    if !allows(needs, token.user.role, token.scope) {
+    if !is_allowed(permission, token.user.role, token.scope) {
         return Err(Problem::Forbidden(format!(
             "This token isn’t allowed to do that (scope {}, role {}).",
             token.scope.as_str(),
@@ -102,7 +102,7 @@ async fn authenticate(needs: Needs, request: &ServiceRequest) -> Result<Caller, 
         )));
     }
     if stale {
-        let (store, id) = (site.store.clone(), token.id.clone());
+        let (store, id) = (app.store.clone(), token.id.clone());
         // Not awaited: updating `last_used_at` must not delay the call.
         actix_web::rt::spawn(async move { store.touch_token(id).await });
     }

@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::domain::delivery::State;
 use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, WebhookId};
-use crate::server::Site;
+use crate::server::AppState;
 use crate::store::{DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt, RedeliverError};
 
 const NOT_FOUND: Problem = Problem::NotFound("Delivery not found.");
@@ -221,7 +221,7 @@ fn header_object(headers: &[(String, String)]) -> Map<String, Value> {
         ("event" = Option<EventType>, Query, nullable = false, description = "Only deliveries of this event type.")),
     responses((status = 200, description = "A page of deliveries", body = List<DeliveryView>)))]
 pub(super) async fn list(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     webhook: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -249,12 +249,12 @@ pub(super) async fn list(
             })
         })
         .transpose()?;
-    let webhook = site
+    let webhook = app
         .store
         .webhook(WebhookId::new(webhook.into_inner()))
         .await?
         .ok_or(webhooks::NOT_FOUND)?;
-    let found = site
+    let found = app
         .store
         .deliveries(webhook.id, DeliveryFilter { state, event }, page)
         .await?;
@@ -271,13 +271,10 @@ pub(super) async fn list(
     params(("id" = DeliveryId, Path)),
     responses((status = 200, description = "The delivery", body = DeliveryView)))]
 pub(super) async fn get(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let detail = site
-        .store
-        .delivery(DeliveryId::new(id.into_inner()))
-        .await?;
+    let detail = app.store.delivery(DeliveryId::new(id.into_inner())).await?;
     let detail = detail.ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok().json(DeliveryView::with_details(&detail)))
 }
@@ -292,12 +289,12 @@ pub(super) async fn get(
         (status = 409, description = "The delivery is pending, its webhook is disabled or deleted, or its feedback was deleted"),
     ))]
 pub(super) async fn redeliver(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = DeliveryId::new(id.into_inner());
-    site.store.redeliver(id.clone()).await.map_err(problem)?;
-    let detail = site.store.delivery(id).await?.ok_or(NOT_FOUND)?;
+    app.store.redeliver(id.clone()).await.map_err(problem)?;
+    let detail = app.store.delivery(id).await?.ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Accepted().json(DeliveryView::with_details(&detail)))
 }
 
@@ -312,7 +309,7 @@ pub(super) async fn redeliver(
         (status = 409, description = "The webhook is disabled or deleted"),
     ))]
 pub(super) async fn recover(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     webhook: web::Path<String>,
     Json(body): Json<RecoverDeliveries>,
 ) -> Result<HttpResponse, Problem> {
@@ -325,7 +322,7 @@ pub(super) async fn recover(
         has(RecoverableState::Failed),
         has(RecoverableState::Canceled),
     );
-    let count = site
+    let count = app
         .store
         .recover(webhook, since, canceled, failed)
         .await

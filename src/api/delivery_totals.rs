@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::problem::Problem;
 use super::webhooks::NOT_FOUND;
 use crate::domain::id::WebhookId;
-use crate::server::Site;
+use crate::server::AppState;
 
 /// `events` = `delivered` + `pending` + `failed` + `canceled` + `unexplained`. `unexplained` is 0
 /// unless an event was lost. Totals since the webhook was created, including tests and deliveries
@@ -31,10 +31,10 @@ pub(super) struct DeliveryTotalsView {
     params(("id" = WebhookId, Path)),
     responses((status = 200, description = "The delivery totals", body = DeliveryTotalsView)))]
 pub(super) async fn get(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let accounting = site
+    let accounting = app
         .store
         .accounting(WebhookId::new(id.into_inner()))
         .await?

@@ -20,7 +20,7 @@ use super::body::Json;
 use super::feedback::{idempotency_key, metadata_schema};
 use super::problem::Problem;
 use crate::domain::rate::Rate;
-use crate::server::Site;
+use crate::server::AppState;
 use crate::server::door::limits::{Left, Whose, whole_seconds};
 use crate::server::door::{Answer, Given, Refusal, Sender};
 
@@ -70,7 +70,7 @@ pub(super) struct Submission {
         (status = 507, description = "The server’s disk is full"),
     ))]
 pub(super) async fn submit(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     request: HttpRequest,
     Json(body): Json<Submission>,
 ) -> Result<HttpResponse, Problem> {
@@ -85,8 +85,8 @@ pub(super) async fn submit(
         key: idempotency_key(&request)?,
         call: "send by widget",
     };
-    let sender = Sender::of(&site, &request);
-    let taken = site
+    let sender = Sender::of(&app, &request);
+    let taken = app
         .take_feedback(given, sender)
         .await
         .map_err(|refusal| match refusal {

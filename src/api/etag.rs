@@ -38,7 +38,7 @@ pub(super) fn add_etag(response: ServiceResponse<BoxBody>) -> ServiceResponse<Bo
         Ok(bytes) => bytes,
         Err(body) => return ServiceResponse::new(request, head.set_body(body)),
     };
-    let tag = EntityTag::new_weak(URL_SAFE_NO_PAD.encode(&tokens::hash(&bytes)[..12]));
+    let tag = EntityTag::new_weak(URL_SAFE_NO_PAD.encode(&tokens::sha256(&bytes)[..12]));
     let is_match = match IfNoneMatch::parse(&request) {
         Ok(IfNoneMatch::Any) => true,
         Ok(IfNoneMatch::Items(items)) => items.iter().any(|item| item.weak_eq(&tag)),

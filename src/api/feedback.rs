@@ -16,7 +16,7 @@ use crate::domain::feedback::{self, Actor, Feedback, NewFeedback, ProjectSummary
 use crate::domain::id::FeedbackId;
 use crate::domain::invalid::Checks;
 use crate::domain::search::Search;
-use crate::server::{Site, tokens};
+use crate::server::{AppState, tokens};
 use crate::store::{CreateFeedbackError, FeedbackFilter, Idempotency};
 
 const NOT_FOUND: Problem = Problem::NotFound("Feedback not found.");
@@ -129,7 +129,7 @@ fn render(feedback: &Feedback) -> String {
         (status = 422, description = "A field is invalid, the project is unknown, or the `Idempotency-Key` was used with another body"),
     ))]
 pub(super) async fn create(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     caller: Caller,
     request: HttpRequest,
     Json(body): Json<CreateFeedback>,
@@ -152,7 +152,7 @@ pub(super) async fn create(
     };
     checks.finish()?;
     let idempotency = idempotency(&request, &caller, &new)?;
-    let created = site
+    let created = app
         .store
         .create_feedback(new, idempotency, render)
         .await
@@ -163,7 +163,7 @@ pub(super) async fn create(
             CreateFeedbackError::KeySpent => Problem::Conflict(error.to_string()),
             CreateFeedbackError::Store(error) => error.into(),
         })?;
-    let location = site.links.to(&format!("/api/v1/feedback/{}", created.id));
+    let location = app.urls.path(&format!("/api/v1/feedback/{}", created.id));
     let mut response = HttpResponse::Created();
     response.insert_header(("Location", location));
     if created.replayed {
@@ -184,7 +184,7 @@ fn idempotency(
         owner: caller.0.id.as_str().to_owned(),
         call: "create feedback",
         key,
-        request_hash: tokens::hash(serde_json::to_vec(new).unwrap_or_default()),
+        request_hash: tokens::sha256(serde_json::to_vec(new).unwrap_or_default()),
     }))
 }
 
@@ -214,7 +214,7 @@ pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, P
         ("q" = Option<String>, Query, nullable = false, description = "Only feedback that contains this text.", example = "button")),
     responses((status = 200, description = "A page of feedback", body = List<FeedbackView>)))]
 pub(super) async fn list(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let query = QueryParams::parse(&request)?;
@@ -222,7 +222,7 @@ pub(super) async fn list(
     let project = match query.get("project") {
         None => None,
         Some(name) => Some(
-            site.store
+            app.store
                 .project(name.to_owned())
                 .await?
                 .ok_or_else(|| Problem::field("project", format!("There is no project “{name}”.")))?
@@ -235,7 +235,7 @@ pub(super) async fn list(
         .transpose()
         .map_err(|error: feedback::UnknownStatus| Problem::field("status", error))?;
     let search = query.get("q").and_then(Search::parse);
-    let found = site
+    let found = app
         .store
         .feedback_list(
             FeedbackFilter {
@@ -257,10 +257,10 @@ pub(super) async fn list(
     params(("id" = FeedbackId, Path)),
     responses((status = 200, description = "The feedback", body = FeedbackView)))]
 pub(super) async fn get(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let feedback = site
+    let feedback = app
         .store
         .feedback(FeedbackId::new(id.into_inner()))
         .await?
@@ -276,7 +276,7 @@ pub(super) async fn get(
     params(("id" = FeedbackId, Path)), request_body = UpdateFeedback,
     responses((status = 200, description = "The updated feedback", body = FeedbackView)))]
 pub(super) async fn update(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     caller: Caller,
     id: web::Path<String>,
     Json(body): Json<UpdateFeedback>,
@@ -288,9 +288,9 @@ pub(super) async fn update(
                 email: caller.0.user.email,
                 token: Some(caller.0.name),
             };
-            site.store.set_status(id, status, by).await?
+            app.store.set_status(id, status, by).await?
         }
-        None => site.store.feedback(id).await?,
+        None => app.store.feedback(id).await?,
     };
     Ok(HttpResponse::Ok().json(FeedbackView::new(&feedback.ok_or(NOT_FOUND)?)))
 }
@@ -302,10 +302,10 @@ pub(super) async fn update(
     params(("id" = FeedbackId, Path)),
     responses((status = 204, description = "The feedback was deleted")))]
 pub(super) async fn delete(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let deleted = site
+    let deleted = app
         .store
         .delete_feedback(FeedbackId::new(id.into_inner()))
         .await?;

@@ -9,7 +9,7 @@ use super::problem::Problem;
 use crate::clock::Timestamp;
 use crate::domain::delivery::State;
 use crate::domain::feedback::Status;
-use crate::server::Site;
+use crate::server::AppState;
 use crate::store::{Metrics, WebhookMetrics};
 
 /// Get metrics
@@ -17,9 +17,9 @@ use crate::store::{Metrics, WebhookMetrics};
 /// Feedback by status, deliveries by state, and failing webhooks, in the Prometheus text format.
 #[utoipa::path(get, path = "/metrics", operation_id = "getMetrics", tag = "Operations",
     responses((status = 200, description = "The metrics", body = String, content_type = "text/plain")))]
-pub(super) async fn get(site: web::Data<Site>) -> Result<HttpResponse, Problem> {
-    let metrics = site.store.metrics().await?;
-    let text = render(&metrics, site.clock.now());
+pub(super) async fn get(app: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+    let metrics = app.store.metrics().await?;
+    let text = render(&metrics, app.clock.now());
     Ok(HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(text))

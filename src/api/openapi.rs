@@ -25,9 +25,9 @@ use super::{
     webhooks,
 };
 use crate::domain::account::{Role, Scope};
-use crate::server::Site;
+use crate::server::AppState;
 use crate::server::health;
-use crate::server::permissions::{Needs, allows};
+use crate::server::permissions::{Permission, is_allowed};
 
 const X_REQUEST_ID: &str = "X-Request-Id";
 const REQUEST_ID_DESCRIPTION: &str = "Identifies this request in the server’s log.";
@@ -45,9 +45,9 @@ pub fn document(base_url: &str) -> utoipa::openapi::OpenApi {
 /// Returns this document. Needs no token.
 #[utoipa::path(get, path = "/api/v1/openapi.json", operation_id = "getDocument", tag = "Operations",
     responses((status = 200, description = "An OpenAPI 3.1 document", body = Object)))]
-pub(super) async fn get(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
-    let seen = site.proxies.seen_origin(&request);
-    HttpResponse::Ok().json(document(&site.links.absolute(&seen, "")))
+pub(super) async fn get(app: web::Data<AppState>, request: HttpRequest) -> HttpResponse {
+    let seen = app.proxies.own_origin(&request);
+    HttpResponse::Ok().json(document(&app.urls.absolute(&seen, "")))
 }
 
 #[derive(OpenApi)]
@@ -99,7 +99,7 @@ fn build() -> utoipa::openapi::OpenApi {
     for call in routes::routes().list() {
         let item = document.paths.paths.get_mut(&call.path);
         if let Some(operation) = item.and_then(|item| operation(item, &call.method)) {
-            add_shared_parts(operation, &call.path, &call.method, call.needs);
+            add_shared_parts(operation, &call.path, &call.method, call.permission);
         }
     }
     document
@@ -134,12 +134,12 @@ const ERRORS: [(&str, AppliesTo, &str); 10] = [
     ("400", |call| call.has_body, "Invalid JSON or UTF-8"),
     (
         "401",
-        |call| call.needs != Needs::Nothing,
+        |call| call.permission != Permission::Public,
         "No token, an unknown token, or two different tokens",
     ),
     (
         "403",
-        |call| call.needs != Needs::Nothing,
+        |call| call.permission != Permission::Public,
         "The token isn’t allowed to do this",
     ),
     ("404", |call| call.has_id, "Not found"),
@@ -165,12 +165,12 @@ const ERRORS: [(&str, AppliesTo, &str); 10] = [
     ),
     (
         "503",
-        |call| call.needs != Needs::Nothing,
+        |call| call.permission != Permission::Public,
         "The server is busy or restarting. Try again",
     ),
     (
         "507",
-        |call| call.needs != Needs::Nothing && !call.is_read,
+        |call| call.permission != Permission::Public && !call.is_read,
         "The server’s disk is full",
     ),
 ];
@@ -179,7 +179,7 @@ type AppliesTo = fn(&OperationKind) -> bool;
 
 /// The properties of a call that decide which errors it can return.
 struct OperationKind {
-    needs: Needs,
+    permission: Permission,
     is_read: bool,
     has_body: bool,
     has_query: bool,
@@ -211,10 +211,15 @@ fn complete_error(status: &str, response: &mut Response) {
 }
 
 /// Adds the shared parts to a call: errors, headers, conditional requests, and security.
-fn add_shared_parts(operation: &mut Operation, path: &str, method: &Method, needs: Needs) {
+fn add_shared_parts(
+    operation: &mut Operation,
+    path: &str,
+    method: &Method,
+    permission: Permission,
+) {
     let parameters = operation.parameters.as_deref().unwrap_or_default();
     let call = OperationKind {
-        needs,
+        permission,
         is_read: *method == Method::GET,
         has_body: operation.request_body.is_some(),
         has_query: parameters
@@ -249,7 +254,7 @@ fn add_shared_parts(operation: &mut Operation, path: &str, method: &Method, need
     if let (Some(body), true) = (&mut operation.request_body, path.ends_with("/rotate")) {
         body.required = Some(Required::False);
     }
-    operation.security = Some(security_requirements(needs));
+    operation.security = Some(security_requirements(permission));
 }
 
 /// Adds `ETag`, `If-None-Match`, and the response 304.
@@ -290,16 +295,16 @@ fn add_header(response: &mut Response, name: &str, description: &str) {
 
 /// Returns the alternatives for authenticating a call: each has a scope, and the role `admin` if
 /// only admins are allowed.
-fn security_requirements(needs: Needs) -> Vec<SecurityRequirement> {
+fn security_requirements(permission: Permission) -> Vec<SecurityRequirement> {
     let mut requirements = Vec::new();
-    if needs == Needs::Nothing {
+    if permission == Permission::Public {
         return requirements;
     }
     for scheme in ["token", "apiKey"] {
         for scope in [Scope::Full, Scope::Submit, Scope::Metrics] {
-            let roles: &[&str] = if allows(needs, Role::Member, scope) {
+            let roles: &[&str] = if is_allowed(permission, Role::Member, scope) {
                 &[]
-            } else if allows(needs, Role::Admin, scope) {
+            } else if is_allowed(permission, Role::Admin, scope) {
                 &["admin"]
             } else {
                 continue;
@@ -338,18 +343,21 @@ mod tests {
 
     #[test]
     fn required_scopes_come_from_the_permission() {
-        let scopes = |needs| -> Vec<String> {
+        let scopes = |permission| -> Vec<String> {
             let of = |r: &SecurityRequirement| serde_json::to_string(r).unwrap();
-            security_requirements(needs)
+            security_requirements(permission)
                 .iter()
                 .take(2)
                 .map(of)
                 .collect()
         };
         assert_eq!(
-            scopes(Needs::Submit),
+            scopes(Permission::Submit),
             [r#"{"token":["full"]}"#, r#"{"token":["submit"]}"#]
         );
-        assert_eq!(scopes(Needs::Admin)[0], r#"{"token":["full","admin"]}"#);
+        assert_eq!(
+            scopes(Permission::Admin)[0],
+            r#"{"token":["full","admin"]}"#
+        );
     }
 }

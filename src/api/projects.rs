@@ -15,7 +15,7 @@ use super::problem::{Problem, no_content_or};
 use crate::domain::id::ProjectId;
 use crate::domain::invalid::Checks;
 use crate::domain::project::{self, ORIGINS_MAX, Project, ProjectStatus};
-use crate::server::Site;
+use crate::server::AppState;
 use crate::store::{CreateProjectError, ProjectChange};
 
 const NOT_FOUND: Problem = Problem::NotFound("Project not found.");
@@ -103,7 +103,7 @@ pub(super) struct UpdateProject {
         (status = 409, description = "The given slug is taken"),
     ))]
 pub(super) async fn create(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     Json(body): Json<CreateProject>,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
@@ -114,7 +114,7 @@ pub(super) async fn create(
         .slug
         .and_then(|slug| checks.take("slug", project::slug(slug)));
     checks.finish()?;
-    let project = site
+    let project = app
         .store
         .create_project(name, slug)
         .await
@@ -122,7 +122,7 @@ pub(super) async fn create(
             CreateProjectError::SlugTaken(_) => Problem::Conflict(error.to_string()),
             CreateProjectError::Store(error) => error.into(),
         })?;
-    let location = site.links.to(&format!("/api/v1/projects/{}", project.id));
+    let location = app.urls.path(&format!("/api/v1/projects/{}", project.id));
     Ok(HttpResponse::Created()
         .insert_header(("Location", location))
         .json(project))
@@ -133,12 +133,12 @@ pub(super) async fn create(
     params(PageParams<ProjectId>),
     responses((status = 200, description = "A page of projects", body = List<Project>)))]
 pub(super) async fn list(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let page = QueryParams::parse(&request)?.page::<ProjectId>()?;
     Ok(HttpResponse::Ok().json(List::from_page(
-        site.store.projects(page).await?,
+        app.store.projects(page).await?,
         |project| project,
     )))
 }
@@ -148,10 +148,10 @@ pub(super) async fn list(
     params(("project" = IdOrSlug, Path)),
     responses((status = 200, description = "The project", body = Project)))]
 pub(super) async fn get(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     project: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let project = site
+    let project = app
         .store
         .project(project.into_inner())
         .await?
@@ -166,7 +166,7 @@ pub(super) async fn get(
     params(("project" = IdOrSlug, Path)), request_body = UpdateProject,
     responses((status = 200, description = "The updated project", body = Project)))]
 pub(super) async fn update(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     project: web::Path<String>,
     Json(body): Json<UpdateProject>,
 ) -> Result<HttpResponse, Problem> {
@@ -181,7 +181,7 @@ pub(super) async fn update(
             .and_then(|list| checks.take("allowedOrigins", project::origins(list))),
     };
     checks.finish()?;
-    let project = site
+    let project = app
         .store
         .change_project(project.into_inner(), change)
         .await?
@@ -197,9 +197,9 @@ pub(super) async fn update(
     params(("project" = IdOrSlug, Path)),
     responses((status = 204, description = "The project was deleted")))]
 pub(super) async fn delete(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     project: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let deleted = site.store.delete_project(project.into_inner()).await?;
+    let deleted = app.store.delete_project(project.into_inner()).await?;
     no_content_or(deleted, NOT_FOUND)
 }

@@ -9,9 +9,9 @@ use super::{
     deliveries, delivery_totals, door, feedback, metrics, openapi, projects, secrets, test_events,
     webhooks,
 };
-use crate::server::permissions::Needs::{self, Admin, Member, Metrics, Nothing, Submit};
+use crate::server::permissions::Permission::{self, Admin, Member, Metrics, Public, Submit};
 use crate::server::routing::{
-    Address, Entry, Routes, address, delete, get, options, patch, post, scope,
+    MethodRoute, PathRoutes, Routes, delete, get, options, patch, path_routes, post, scope,
 };
 
 pub fn configure(config: &mut web::ServiceConfig) {
@@ -24,18 +24,15 @@ pub fn routes() -> Routes {
         .service(call("/metrics", [get(Metrics, metrics::get)]))
         .service(
             scope("/api")
-                .service(address(
+                .service(path_routes(
                     "/feedback",
-                    [
-                        post(Nothing, door::submit),
-                        options(Nothing, door::preflight),
-                    ],
+                    [post(Public, door::submit), options(Public, door::preflight)],
                     |_, route| route.wrap(from_fn(door::allow_any_origin)),
                     |allow| wrong_method(allow).wrap(from_fn(door::allow_any_origin)),
                 ))
                 .service(
                     scope("/v1")
-                        .service(call("/openapi.json", [get(Nothing, openapi::get)]))
+                        .service(call("/openapi.json", [get(Public, openapi::get)]))
                         .service(call(
                             "/projects",
                             [get(Member, projects::list), post(Admin, projects::create)],
@@ -109,8 +106,8 @@ pub fn routes() -> Routes {
         )
 }
 
-fn call<const N: usize>(path: &str, methods: [Entry; N]) -> Address {
-    address(path, methods, with_auth, wrong_method)
+fn call<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {
+    path_routes(path, methods, with_auth, wrong_method)
 }
 
 fn wrong_method(allow: String) -> Route {
@@ -122,9 +119,9 @@ fn wrong_method(allow: String) -> Route {
     })
 }
 
-fn with_auth(needs: Needs, route: Route) -> Route {
+fn with_auth(permission: Permission, route: Route) -> Route {
     route.wrap(from_fn(move |request, next| {
-        authorize(needs, request, next)
+        authorize(permission, request, next)
     }))
 }
 

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::domain::id::WebhookId;
 use crate::domain::invalid::Checks;
 use crate::domain::webhook::{OVERLAP_MAX_HOURS, Secrets, WebhookError};
-use crate::server::Site;
+use crate::server::AppState;
 use crate::store::RotateError;
 
 #[derive(Deserialize, ToSchema)]
@@ -60,12 +60,12 @@ fn secrets_response(secrets: &Secrets) -> HttpResponse {
     params(("id" = WebhookId, Path)),
     responses((status = 200, description = "The active secrets", body = SecretsView)))]
 pub(super) async fn get(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let secrets = site
+    let secrets = app
         .store
-        .webhook_secrets(WebhookId::new(id.into_inner()), site.clock.now())
+        .webhook_secrets(WebhookId::new(id.into_inner()), app.clock.now())
         .await?;
     Ok(secrets_response(&secrets.ok_or(NOT_FOUND)?))
 }
@@ -79,7 +79,7 @@ pub(super) async fn get(
     params(("id" = WebhookId, Path)), request_body = RotateSecret,
     responses((status = 200, description = "The active secrets after the change", body = SecretsView)))]
 pub(super) async fn rotate(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     id: web::Path<String>,
     OptionalJson(body): OptionalJson<RotateSecret>,
 ) -> Result<HttpResponse, Problem> {
@@ -101,8 +101,7 @@ pub(super) async fn rotate(
     };
     let id = WebhookId::new(id.into_inner());
     Ok(secrets_response(
-        &site
-            .store
+        &app.store
             .rotate_secret(id, secret, hours)
             .await
             .map_err(problem)?,
@@ -116,12 +115,12 @@ pub(super) async fn rotate(
     params(("id" = WebhookId, Path)),
     responses((status = 200, description = "The active secrets after the change", body = SecretsView)))]
 pub(super) async fn finish_rotation(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = WebhookId::new(id.into_inner());
     Ok(secrets_response(
-        &site.store.finish_rotation(id).await.map_err(problem)?,
+        &app.store.finish_rotation(id).await.map_err(problem)?,
     ))
 }
 

@@ -11,7 +11,7 @@ use super::webhooks::{NOT_FOUND, secret_or_generate};
 use crate::delivery::TestReport;
 use crate::domain::id::WebhookId;
 use crate::domain::invalid::Checks;
-use crate::server::Site;
+use crate::server::AppState;
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = WebhookTestTarget)]
@@ -74,16 +74,16 @@ impl<'a> TestReportView<'a> {
     params(("id" = WebhookId, Path)),
     responses((status = 200, description = "The result of the test", body = TestReportView)))]
 pub(super) async fn test_webhook(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     caller: Caller,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let webhook = site
+    let webhook = app
         .store
         .webhook(WebhookId::new(id.into_inner()))
         .await?
         .ok_or(NOT_FOUND)?;
-    let report = site
+    let report = app
         .delivery
         .test_webhook(&webhook, &caller.0.user.email)
         .await?
@@ -98,20 +98,20 @@ pub(super) async fn test_webhook(
     request_body = TestTarget,
     responses((status = 200, description = "The result of the test", body = TestReportView)))]
 pub(super) async fn test_url(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     caller: Caller,
     Json(body): Json<TestTarget>,
 ) -> Result<HttpResponse, Problem> {
     let throwaway = body.secret.is_none();
     let mut checks = Checks::default();
     let secret = checks.take("secret", secret_or_generate(body.secret));
-    let url = checks.take("url", site.check_endpoint_url(&body.url).await);
+    let url = checks.take("url", app.check_endpoint_url(&body.url).await);
     checks.finish()?;
     // Never `None` here: `finish` returns the error of an invalid value.
     let (Some(url), Some(secret)) = (url, secret) else {
         return Err(NOT_FOUND);
     };
-    let report = site
+    let report = app
         .delivery
         .test_url(&url, secret.clone(), &caller.0.user.email)
         .await?;

@@ -21,7 +21,7 @@ use crate::domain::webhook::{
     WebhookError,
 };
 use crate::random;
-use crate::server::Site;
+use crate::server::AppState;
 use crate::store::SaveWebhookError;
 
 /// OpenAPI schema of a webhook's own headers, as `webhook::headers` accepts them. It can't express
@@ -208,7 +208,7 @@ impl<'a> WebhookView<'a> {
         (status = 409, description = "The limit of 100 webhooks is reached"),
     ))]
 pub(super) async fn create(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     Json(body): Json<CreateWebhook>,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
@@ -223,7 +223,7 @@ pub(super) async fn create(
         .map(|(name, value)| (name.clone(), Some(value.clone())))
         .collect();
     checks.take("headers", webhook::headers(&as_change));
-    let url = checks.take("url", site.check_endpoint_url(&body.url).await);
+    let url = checks.take("url", app.check_endpoint_url(&body.url).await);
     checks.finish()?;
     // Never `None` here: `finish` returns the error of an invalid value.
     let (Some(url), Some(secret), Some(description)) = (url, secret, description) else {
@@ -239,15 +239,15 @@ pub(super) async fn create(
         headers,
         secret: secret.clone(),
     };
-    let webhook = site
+    let webhook = app
         .store
         .create_webhook(new, None)
         .await
         .map_err(save_problem)?;
-    let location = site.links.to(&format!("/api/v1/webhooks/{}", webhook.id));
+    let location = app.urls.path(&format!("/api/v1/webhooks/{}", webhook.id));
     let view = WebhookView {
         secret: Some(secret.as_str()),
-        ..WebhookView::new(&webhook, site.clock.now())
+        ..WebhookView::new(&webhook, app.clock.now())
     };
     Ok(HttpResponse::Created()
         .insert_header(("Location", location))
@@ -259,12 +259,12 @@ pub(super) async fn create(
     params(PageParams<WebhookId>),
     responses((status = 200, description = "A page of webhooks", body = List<WebhookView>)))]
 pub(super) async fn list(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let page = QueryParams::parse(&request)?.page::<WebhookId>()?;
-    let now = site.clock.now();
-    let found = site.store.webhooks(page).await?;
+    let now = app.clock.now();
+    let found = app.store.webhooks(page).await?;
     let list = List::from_page(found, |webhook| {
         serde_json::to_value(WebhookView::new(&webhook, now)).unwrap_or_default()
     });
@@ -276,15 +276,15 @@ pub(super) async fn list(
     params(("id" = WebhookId, Path)),
     responses((status = 200, description = "The webhook", body = WebhookView)))]
 pub(super) async fn get(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let webhook = site
+    let webhook = app
         .store
         .webhook(WebhookId::new(id.into_inner()))
         .await?
         .ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Ok().json(WebhookView::new(&webhook, site.clock.now())))
+    Ok(HttpResponse::Ok().json(WebhookView::new(&webhook, app.clock.now())))
 }
 
 /// Update a webhook
@@ -294,16 +294,16 @@ pub(super) async fn get(
     params(("id" = WebhookId, Path)), request_body = UpdateWebhook,
     responses((status = 200, description = "The updated webhook", body = WebhookView)))]
 pub(super) async fn update(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     id: web::Path<String>,
     Json(body): Json<UpdateWebhook>,
 ) -> Result<HttpResponse, Problem> {
     let id = WebhookId::new(id.into_inner());
     // Report 404 before validation errors.
-    site.store.webhook(id.clone()).await?.ok_or(NOT_FOUND)?;
+    app.store.webhook(id.clone()).await?.ok_or(NOT_FOUND)?;
     let mut checks = Checks::default();
     let url = match &body.url {
-        Some(url) => checks.take("url", site.check_endpoint_url(url).await),
+        Some(url) => checks.take("url", app.check_endpoint_url(url).await),
         None => None,
     };
     if let Some(headers) = &body.headers {
@@ -322,13 +322,13 @@ pub(super) async fn update(
         retries: body.retries,
         headers: body.headers,
     };
-    let webhook = site
+    let webhook = app
         .store
         .change_webhook(id, change)
         .await
         .map_err(save_problem)?
         .ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Ok().json(WebhookView::new(&webhook, site.clock.now())))
+    Ok(HttpResponse::Ok().json(WebhookView::new(&webhook, app.clock.now())))
 }
 
 /// Delete a webhook
@@ -338,10 +338,10 @@ pub(super) async fn update(
     params(("id" = WebhookId, Path)),
     responses((status = 204, description = "The webhook was deleted")))]
 pub(super) async fn delete(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let deleted = site
+    let deleted = app
         .store
         .delete_webhook(WebhookId::new(id.into_inner()))
         .await?;

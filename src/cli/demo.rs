@@ -105,7 +105,7 @@ async fn start_miniback(directory: &Path, listener: TcpListener) -> Result<Runni
     let options = serve_options(directory)?;
     let user = FirstUser {
         email: USER.into(),
-        password: tokens::new(),
+        password: tokens::random_token(),
     };
     app::start(&options, Some(listener), Some(user), Clock::System)
         .await
@@ -138,9 +138,9 @@ fn serve_options(directory: &Path) -> Result<ServeOptions, Failure> {
 }
 
 async fn token(running: &Running) -> Result<String, Failure> {
-    let token = tokens::new_api_token();
-    let hash = tokens::hash(&token);
-    let store = &running.site.store;
+    let token = tokens::random_api_token();
+    let hash = tokens::sha256(&token);
+    let store = &running.state.store;
     store
         .create_token(USER.into(), "Demo".into(), Scope::Full, hash, None)
         .await
@@ -149,18 +149,18 @@ async fn token(running: &Running) -> Result<String, Failure> {
 }
 
 async fn sign_in_link(running: &Running) -> Result<String, Failure> {
-    let store = &running.site.store;
+    let store = &running.state.store;
     let (user, _) = store
         .user_with_hash(USER)
         .await
         .map_err(Failure::new)?
         .ok_or_else(|| Failure::new("the demo’s user is gone"))?;
-    let token = tokens::new();
+    let token = tokens::random_token();
     store
         .make_link(
             LinkPurpose::SignIn,
             Some(user.id),
-            tokens::hash(&token),
+            tokens::sha256(&token),
             LINK_LIVES,
         )
         .await

@@ -4,12 +4,12 @@ use url::Url;
 
 use super::{Failure, write_out};
 use crate::api;
-use crate::server::urls::Links;
+use crate::server::urls::Urls;
 
 pub(super) fn run(base_url: Option<&Url>) -> Result<(), Failure> {
-    let links = Links::new(base_url);
-    let address = match links.origin() {
-        Some(origin) => links.absolute(origin, ""),
+    let urls = Urls::new(base_url);
+    let address = match urls.origin() {
+        Some(origin) => urls.absolute(origin, ""),
         None => "/".to_owned(),
     };
     let json = api::document(&address).to_pretty_json();

@@ -17,8 +17,8 @@ pub(super) fn run(command: TokenCommand) -> Result<(), Failure> {
             data,
         } => {
             let name = project::name(&name).map_err(Failure::wrong)?;
-            let token = tokens::new_api_token();
-            let hash = tokens::hash(&token);
+            let token = tokens::random_api_token();
+            let hash = tokens::sha256(&token);
             let made = with_store(&data, |store| async move {
                 store
                     .create_token(user, name, scope, hash, None)

@@ -22,18 +22,18 @@ use urls::Urls;
 pub const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// What every handler may need; one a process, shared by all workers.
-pub struct Site {
+pub struct AppState {
     pub store: Store,
     pub clock: Clock,
     pub delivery: delivery::Handle,
-    pub links: Links,
+    pub urls: Urls,
     pub proxies: TrustedProxies,
     /// Who is told of webhooks that keep failing.
     pub alerts: Option<delivery::AlertTarget>,
     pub door: Door,
 }
 
-impl Site {
+impl AppState {
     /// A URL that a webhook may have, or a sentence for who entered it that says why not.
     pub async fn check_endpoint_url(&self, text: &str) -> Result<EndpointUrl, String> {
         let url = EndpointUrl::parse(text).map_err(|error| error.to_string())?;

@@ -6,9 +6,9 @@ use crate::domain::account::{Role, Scope};
 
 /// What a page or call needs of who asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Needs {
+pub enum Permission {
     /// Anybody may.
-    Nothing,
+    Public,
     /// Any user.
     Member,
     /// An admin: settings, webhooks, secrets, deliveries, people.
@@ -19,16 +19,18 @@ pub enum Needs {
     Metrics,
 }
 
-/// Whether a user of this role, through a token of this scope (or a session: `Full`), may have what needs `needs`.
-pub fn allows(needs: Needs, role: Role, scope: Scope) -> bool {
-    match (needs, scope) {
-        (Needs::Nothing, _) => true,
-        (Needs::Submit, Scope::Full | Scope::Submit) | (Needs::Member, Scope::Full) => true,
-        (Needs::Admin, Scope::Full) | (Needs::Metrics, Scope::Full | Scope::Metrics) => {
+/// Whether a user of this role, through a token of this scope (or a session: `Full`), may have what needs `permission`.
+pub fn is_allowed(permission: Permission, role: Role, scope: Scope) -> bool {
+    match (permission, scope) {
+        (Permission::Public, _) => true,
+        (Permission::Submit, Scope::Full | Scope::Submit) | (Permission::Member, Scope::Full) => {
+            true
+        }
+        (Permission::Admin, Scope::Full) | (Permission::Metrics, Scope::Full | Scope::Metrics) => {
             role == Role::Admin
         }
-        (Needs::Submit, Scope::Metrics) | (Needs::Metrics, Scope::Submit) => false,
-        (Needs::Member | Needs::Admin, Scope::Submit | Scope::Metrics) => false,
+        (Permission::Submit, Scope::Metrics) | (Permission::Metrics, Scope::Submit) => false,
+        (Permission::Member | Permission::Admin, Scope::Submit | Scope::Metrics) => false,
     }
 }
 
@@ -38,14 +40,14 @@ mod tests {
 
     #[test]
     fn a_member_and_a_narrow_token_are_kept_from_what_is_the_admins() {
-        assert!(allows(Needs::Admin, Role::Admin, Scope::Full));
-        assert!(!allows(Needs::Admin, Role::Member, Scope::Full));
-        assert!(!allows(Needs::Admin, Role::Admin, Scope::Submit));
-        assert!(!allows(Needs::Member, Role::Admin, Scope::Metrics));
-        assert!(allows(Needs::Metrics, Role::Admin, Scope::Metrics));
-        assert!(!allows(Needs::Metrics, Role::Member, Scope::Full));
-        assert!(!allows(Needs::Metrics, Role::Admin, Scope::Submit));
-        assert!(allows(Needs::Submit, Role::Member, Scope::Submit));
-        assert!(!allows(Needs::Submit, Role::Admin, Scope::Metrics));
+        assert!(is_allowed(Permission::Admin, Role::Admin, Scope::Full));
+        assert!(!is_allowed(Permission::Admin, Role::Member, Scope::Full));
+        assert!(!is_allowed(Permission::Admin, Role::Admin, Scope::Submit));
+        assert!(!is_allowed(Permission::Member, Role::Admin, Scope::Metrics));
+        assert!(is_allowed(Permission::Metrics, Role::Admin, Scope::Metrics));
+        assert!(!is_allowed(Permission::Metrics, Role::Member, Scope::Full));
+        assert!(!is_allowed(Permission::Metrics, Role::Admin, Scope::Submit));
+        assert!(is_allowed(Permission::Submit, Role::Member, Scope::Submit));
+        assert!(!is_allowed(Permission::Submit, Role::Admin, Scope::Metrics));
     }
 }

@@ -56,8 +56,8 @@ impl Found {
             limit: LISTED,
             before: None,
         };
-        let count = context.site.store.count_feedback_of(email).await?;
-        let listed = context.site.store.feedback_of(email, page).await?.items;
+        let count = context.app.store.count_feedback_of(email).await?;
+        let listed = context.app.store.feedback_of(email, page).await?.items;
         let rows = listed.into_iter().map(|feedback| {
             let mut words: String = feedback.message.chars().take(SHOWN_CHARS).collect();
             if words.len() < feedback.message.len() {
@@ -139,9 +139,9 @@ pub(super) async fn export(
         .content_type("application/json")
         .insert_header((CONTENT_DISPOSITION, name))
         .streaming(export::stream(
-            context.site.store.clone(),
+            context.app.store.clone(),
             email,
-            context.site.clock.now(),
+            context.app.clock.now(),
         )))
 }
 
@@ -158,13 +158,13 @@ pub(super) async fn erase(
     let work = async move {
         let mut erased = Erased::default();
         loop {
-            let step = asked.site.store.erase_some_of(&email).await?;
+            let step = asked.app.store.erase_some_of(&email).await?;
             if step.feedback == 0 {
                 break;
             }
             erased = erased.and(step);
         }
-        asked.site.store.finish_erasing().await?;
+        asked.app.store.finish_erasing().await?;
         let count = erased.feedback;
         tracing::info!(feedback = count, "the feedback of an address was erased");
         let words = in_words(&email, erased);
