@@ -218,7 +218,7 @@ fn check_looks_whether_the_alert_url_can_be_reached() {
     let url = format!("http://{}/secret-path", refused_address());
     let found = app.run(&["check", "--alert-url", &url], "");
     assert!(
-        found.stdout.contains("WRONG  --alert-url"),
+        found.stdout.contains("FAIL   --alert-url"),
         "{}",
         found.stdout
     );

@@ -40,7 +40,7 @@ fn a_backup_under_load_restores_everything_that_was_acknowledged_before_it() {
         }
         let before = received.iter().take(200).collect();
         let saved = app.run(&["backup", copy.to_str().unwrap()], "").success();
-        assert!(saved.stdout.contains("is written and checked"), "{saved:?}");
+        assert!(saved.stdout.contains("Backed up and checked"), "{saved:?}");
         enough.store(true, Ordering::Relaxed);
         before
     });
@@ -117,7 +117,7 @@ fn check_names_what_is_wrong_and_how_to_mend_it_and_sends_nothing() {
     let wrong: Vec<&str> = ill
         .stdout
         .lines()
-        .filter(|line| line.starts_with("WRONG"))
+        .filter(|line| line.starts_with("FAIL"))
         .collect();
     assert_eq!(wrong.len(), 1, "{ill:?}");
     assert!(

@@ -11,8 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("domain", &["clock", "random"]),
     ("store", &["clock", "domain"]),
-    ("retention", &["clock", "store"]),
-    ("indexing", &["store"]),
+    ("background", &["clock", "store"]),
     ("delivery", &["clock", "domain", "random", "store"]),
     (
         "server",
@@ -33,13 +32,12 @@ const ARROWS: &[(&str, &[&str])] = &[
         "app",
         &[
             "api",
+            "background",
             "clock",
             "config",
             "delivery",
             "domain",
-            "indexing",
             "random",
-            "retention",
             "server",
             "store",
             "pages",
@@ -211,7 +209,8 @@ fn calls_to_endpoints_are_made_in_one_place() {
     let sender = [
         "src/delivery/client.rs",
         "src/delivery/connector.rs",
-        "src/delivery/stream.rs",
+        "src/delivery/http_stream.rs",
+        "src/delivery/outcomes.rs",
     ];
     assert_eq!(
         strays(&sender, &["awc::", "TcpStream", "TcpSocket", "lookup_host"]),

@@ -117,7 +117,7 @@ pub async fn show(
         .is_some_and(|webhook| held(webhook, now).is_some());
     // A webhook that is gone sends nothing any more: how many there would be plays no part.
     let by_retries = configured.as_ref().map_or(1, |webhook| {
-        context.app.delivery.attempts_at_most(webhook.retries)
+        context.app.delivery.max_attempts(webhook.retries)
     });
     let at_most = attempts_at_most(&detail.record, by_retries);
     let others_fail = configured.is_some_and(|webhook| webhook.failing_since.is_some());

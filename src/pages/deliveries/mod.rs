@@ -150,7 +150,7 @@ pub(super) async fn show(
         .await?
         .unwrap_or_default();
     let now = context.app.clock.now();
-    let at_most = context.app.delivery.attempts_at_most(webhook.retries);
+    let at_most = context.app.delivery.max_attempts(webhook.retries);
     let (layout, flash) = context.layout("Deliveries", "notifications");
     let report = flash
         .test

@@ -98,7 +98,7 @@ impl Opened {
         let caused = |caused: CausedDelivery| CausedView {
             row: DeliveryRow::of(
                 &caused.record,
-                context.app.delivery.attempts_at_most(caused.retries),
+                context.app.delivery.max_attempts(caused.retries),
                 now,
             ),
             address: context.app.urls.path(&format!(

@@ -167,9 +167,10 @@ async fn page(
     }
     let alerts = context.app.alerts.as_ref().map(|target| AlertsView {
         host: target.url.host_for_log(),
-        is_ours: target.secret_is_ours,
-        secret: (target.secret_is_ours && context.query("reveal").as_deref() == Some("alerts"))
-            .then(|| target.secret.as_str().to_owned()),
+        is_ours: target.is_secret_generated,
+        secret: (target.is_secret_generated
+            && context.query("reveal").as_deref() == Some("alerts"))
+        .then(|| target.secret.as_str().to_owned()),
     });
     let page = NotificationsPage {
         layout,

@@ -131,7 +131,7 @@ impl HookView {
             .deliveries(webhook.id.clone(), DeliveryFilter::default(), recent)
             .await?
             .items;
-        let at_most = context.app.delivery.attempts_at_most(webhook.retries);
+        let at_most = context.app.delivery.max_attempts(webhook.retries);
         let problem = |field| {
             refused
                 .and_then(|r| r.invalid.about(field))

@@ -1,17 +1,20 @@
-//! Opening the store for a command, beside a running `serve` or without one.
+//! Opens the store for a command, whether `serve` is running or not.
 
 use std::future::Future;
 
-use super::Failure;
+use super::CommandError;
 use crate::app::StartError;
 use crate::clock::Clock;
-use crate::config::DataDir;
+use crate::config::DataDirOptions;
 use crate::store::{self, Store};
 
-/// Runs `work` with the store of `data` open.
-pub(super) fn with_store<F, T>(data: &DataDir, work: impl FnOnce(Store) -> F) -> Result<T, Failure>
+/// Opens the store in `data`, runs `work`, and closes the store.
+pub(super) fn with_store<F, T>(
+    data: &DataDirOptions,
+    work: impl FnOnce(Store) -> F,
+) -> Result<T, CommandError>
 where
-    F: Future<Output = Result<T, Failure>>,
+    F: Future<Output = Result<T, CommandError>>,
 {
     let open = || {
         store::make_directory(&data.data_dir)?;
@@ -19,15 +22,15 @@ where
     };
     let store = open().map_err(|error| {
         let error = StartError::from(error);
-        Failure {
+        CommandError {
             code: error.exit_code(),
-            ..Failure::new(error)
+            ..CommandError::new(error)
         }
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(Failure::new)?;
+        .map_err(CommandError::new)?;
     let result = runtime.block_on(work(store.clone()));
     store.close();
     result

@@ -1,9 +1,8 @@
-//! The connection that awc speaks HTTP over: plain TCP or TLS, with interim answers dropped (see [`answer_head`]).
+//! The connection that awc uses: plain TCP or TLS, without interim responses (see
+//! [`response_head`](super::response_head)).
 //!
-//! What passes by is told to the exchange that is under way, through [`PROGRESS`]: awc itself tells neither whether a
-//! connection was reused nor whether any of an answer came.
-//!
-//! [`answer_head`]: super::answer_head
+//! It reports to the current exchange through [`PROGRESS`], because awc reports neither whether a
+//! connection was reused nor whether any byte of a response arrived.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -18,114 +17,114 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
-use super::answer_head::HeadReader;
+use super::response_head::HeadReader;
 use crate::domain::delivery::Timings;
 
 tokio::task_local! {
-    /// The exchange that is under way in this task.
-    pub static PROGRESS: Rc<Progress>;
+    /// The current exchange of this task.
+    pub static PROGRESS: Rc<ExchangeProgress>;
 }
 
-/// What the connection tells of one exchange: a request and its answer.
+/// What the connection reports about one exchange: a request and its response.
 #[derive(Debug)]
-pub struct Progress {
+pub struct ExchangeProgress {
     deadline: Instant,
-    fresh: Cell<bool>,
-    connected: Cell<bool>,
-    answer_began: Cell<bool>,
+    is_new: Cell<bool>,
+    is_connected: Cell<bool>,
+    response_started: Cell<bool>,
     sent_at: Cell<Option<Instant>>,
     timings: Cell<Timings>,
-    fields: RefCell<Vec<(String, String)>>,
+    headers: RefCell<Vec<(String, String)>>,
 }
 
-impl Progress {
+impl ExchangeProgress {
     pub fn new(deadline: Instant) -> Self {
         Self {
             deadline,
-            fresh: Cell::default(),
-            connected: Cell::default(),
-            answer_began: Cell::default(),
+            is_new: Cell::default(),
+            is_connected: Cell::default(),
+            response_started: Cell::default(),
             sent_at: Cell::default(),
             timings: Cell::default(),
-            fields: RefCell::default(),
+            headers: RefCell::default(),
         }
     }
 
-    /// The connection had served an exchange before this one.
+    /// Whether the connection served an earlier exchange.
     pub fn is_reused(&self) -> bool {
-        !self.fresh.get()
+        !self.is_new.get()
     }
 
-    /// There was a connection, with TLS where that is spoken.
+    /// Whether a TCP connection was established.
     pub fn is_connected(&self) -> bool {
-        self.is_reused() || self.connected.get()
+        self.is_reused() || self.is_connected.get()
     }
 
-    /// Any byte of an answer came, be it an interim one.
-    pub fn answer_began(&self) -> bool {
-        self.answer_began.get()
+    /// Whether any byte of a response arrived, including an interim response.
+    pub fn response_started(&self) -> bool {
+        self.response_started.get()
     }
 
     pub fn timings(&self) -> Timings {
         self.timings.get()
     }
 
-    /// The fields of the final head, in the order and the case in which they came.
-    pub fn take_fields(&self) -> Vec<(String, String)> {
-        self.fields.take()
+    /// Takes the headers of the final head, in their original order and case.
+    pub fn take_headers(&self) -> Vec<(String, String)> {
+        self.headers.take()
     }
 
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// A connection of its own is being made for this exchange.
-    pub fn begin_fresh(&self) {
-        self.fresh.set(true);
+    /// Notes that this exchange opens a new connection.
+    pub fn start_connection(&self) {
+        self.is_new.set(true);
     }
 
     pub fn set_connected(&self) {
-        self.connected.set(true);
+        self.is_connected.set(true);
     }
 
-    pub fn time(&self, set: impl FnOnce(&mut Timings)) {
+    pub fn record_timing(&self, set: impl FnOnce(&mut Timings)) {
         let mut timings = self.timings.get();
         set(&mut timings);
         self.timings.set(timings);
     }
 }
 
-/// What the bytes go through.
+/// The underlying connection.
 pub enum Transport {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// A connection, as awc reads and writes it.
-pub struct Stream {
+/// A connection as awc sees it: only final response heads pass.
+pub struct HttpStream {
     transport: Transport,
-    /// Some between a request's first byte and the end of its answer's head.
-    head: Option<HeadReader>,
-    /// Came already, and was not read yet.
-    ready: Vec<u8>,
+    /// Set from the first byte of a request to the end of its response head.
+    head_reader: Option<HeadReader>,
+    /// Received bytes that awc hasn't read yet.
+    unread: Vec<u8>,
 }
 
-impl fmt::Debug for Stream {
+impl fmt::Debug for HttpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Stream")
+        f.write_str("HttpStream")
     }
 }
 
-impl Stream {
+impl HttpStream {
     pub fn new(transport: Transport) -> Self {
         Self {
             transport,
-            head: None,
-            ready: Vec::new(),
+            head_reader: None,
+            unread: Vec::new(),
         }
     }
 
-    fn poll_transport(
+    fn poll_read_transport(
         &mut self,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
@@ -136,61 +135,63 @@ impl Stream {
         }
     }
 
-    /// Reads on until the final head is complete, or the peer closes.
+    /// Reads until the final head is complete or the peer closes the connection.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.head.is_some() {
+        while self.head_reader.is_some() {
             let mut space = [0; 8192];
             let mut buf = ReadBuf::new(&mut space);
-            ready!(self.poll_transport(cx, &mut buf))?;
-            let Some(head) = &mut self.head else { break };
+            ready!(self.poll_read_transport(cx, &mut buf))?;
+            let Some(reader) = &mut self.head_reader else {
+                break;
+            };
             if buf.filled().is_empty() {
-                return Poll::Ready(head.closed().map_or(Ok(()), |e| Err(io::Error::other(e))));
+                return Poll::Ready(reader.on_eof().map_or(Ok(()), |e| Err(io::Error::other(e))));
             }
-            let _ = PROGRESS.try_with(|p| p.answer_began.set(true));
-            if let Some(head) = head.push(buf.filled()).map_err(io::Error::other)? {
+            let _ = PROGRESS.try_with(|p| p.response_started.set(true));
+            if let Some(head) = reader.push(buf.filled()).map_err(io::Error::other)? {
                 let _ = PROGRESS.try_with(|p| {
-                    p.time(|t| t.waiting = p.sent_at.get().map(|sent| sent.elapsed()));
-                    p.fields.replace(head.fields);
+                    p.record_timing(|t| t.waiting = p.sent_at.get().map(|sent| sent.elapsed()));
+                    p.headers.replace(head.headers);
                 });
-                self.ready = head.bytes;
-                self.head = None;
+                self.unread = head.bytes;
+                self.head_reader = None;
             }
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for HttpStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.head.is_some() {
+        if self.head_reader.is_some() {
             ready!(self.poll_head(cx))?;
-            if self.head.is_some() {
+            if self.head_reader.is_some() {
                 return Poll::Ready(Ok(()));
             }
         }
-        if self.ready.is_empty() {
-            return self.poll_transport(cx, buf);
+        if self.unread.is_empty() {
+            return self.poll_read_transport(cx, buf);
         }
-        let count = buf.remaining().min(self.ready.len());
-        buf.put_slice(&self.ready[..count]);
-        self.ready.drain(..count);
+        let count = buf.remaining().min(self.unread.len());
+        buf.put_slice(&self.unread[..count]);
+        self.unread.drain(..count);
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for HttpStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        // awc reads nothing of an answer before it has written all of the request.
-        if self.head.is_none() {
-            self.head = Some(HeadReader::default());
+        // awc reads no response before it has written the whole request.
+        if self.head_reader.is_none() {
+            self.head_reader = Some(HeadReader::default());
             let _ = PROGRESS.try_with(|p| p.sent_at.set(Some(Instant::now())));
         }
         match &mut self.transport {
@@ -214,7 +215,7 @@ impl AsyncWrite for Stream {
     }
 }
 
-impl ActixStream for Stream {
+impl ActixStream for HttpStream {
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         match &self.transport {
             Transport::Plain(tcp) => ActixStream::poll_read_ready(tcp, cx),

@@ -1,9 +1,9 @@
-//! Tests that a person sends: one attempt, signed and sent like any other, told at once.
+//! Test events: one signed attempt whose result is returned immediately.
 
 use std::time::Duration;
 
-use super::Handle;
-use super::request::{self, Parts};
+use super::DeliveryHandle;
+use super::request::{self, RequestParts};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, Outcome};
 use crate::domain::endpoint_url::EndpointUrl;
@@ -14,21 +14,22 @@ use crate::domain::secret::Secret;
 use crate::domain::webhook::{Headers, Secrets, Webhook};
 use crate::store::{AttemptRecord, StoreError};
 
-/// What came of a test.
+/// The result of a test.
 #[derive(Clone, Debug)]
 pub struct TestReport {
     pub outcome: Outcome,
-    /// Of the answer, if there was one.
+    /// The status of the response, if there was one.
     pub status: Option<u16>,
     pub duration: Duration,
-    /// The start of the answer's body (16 KiB at most); what is not UTF-8 is replaced.
+    /// The first 16 KiB of the response body. Invalid UTF-8 is replaced.
     pub response_body: String,
-    /// The endpoint takes for granted what a test does not have.
+    /// Set if the endpoint seems to fail because a test has no `data.feedback`.
     pub hint: Option<TestHint>,
 }
 
-impl Handle {
-    /// Tests a saved webhook, whether it is enabled or not, and logs it. `None`: it was deleted meanwhile.
+impl DeliveryHandle {
+    /// Tests a saved webhook, enabled or not, and records the test in the delivery log. Returns
+    /// `None` if the webhook was deleted in the meantime.
     pub async fn test_webhook(
         &self,
         webhook: &Webhook,
@@ -38,7 +39,7 @@ impl Handle {
         let Some(secrets) = self.store.webhook_secrets(webhook.id.clone(), at).await? else {
             return Ok(None);
         };
-        let test = Test {
+        let test = TestRequest {
             url: &webhook.url,
             delivery: &delivery,
             at,
@@ -46,7 +47,7 @@ impl Handle {
             headers: &webhook.headers,
         };
         let (body, request_headers, result) = self.send_test(test, user).await?;
-        let report = TestReport::of(&result, webhook.failing_since.is_some());
+        let report = TestReport::from_result(&result, webhook.failing_since.is_some());
         let attempt = AttemptRecord {
             started_at: at,
             ended_at: at.plus(result.duration),
@@ -61,7 +62,7 @@ impl Handle {
         Ok(Some(report))
     }
 
-    /// Tests an address that is not saved, with a secret that is not saved either; nothing is logged.
+    /// Tests a URL and a secret that aren't saved. Nothing is recorded in the delivery log.
     pub async fn test_url(
         &self,
         url: &EndpointUrl,
@@ -73,20 +74,23 @@ impl Handle {
             current: secret,
             next: None,
         };
-        let test = Test {
+        let test = TestRequest {
             url,
             delivery: &delivery,
             at,
             secrets: &secrets,
             headers: &Headers::new(),
         };
-        Ok(TestReport::of(&self.send_test(test, user).await?.2, false))
+        Ok(TestReport::from_result(
+            &self.send_test(test, user).await?.2,
+            false,
+        ))
     }
 
-    async fn send_test(&self, test: Test<'_>, user: &str) -> Result<Sent, StoreError> {
+    async fn send_test(&self, test: TestRequest<'_>, user: &str) -> Result<SentTest, StoreError> {
         let body = event::test(user, test.at);
-        let parts = Parts {
-            id: test.delivery.as_str(),
+        let parts = RequestParts {
+            delivery_id: test.delivery.as_str(),
             event: EventType::Test.as_str(),
             event_at: test.at,
             body: body.clone(),
@@ -94,12 +98,13 @@ impl Handle {
             headers: test.headers,
         };
         let request = request::sign(parts, test.at);
-        let logged = request::logged(&request, test.headers, test.url.host_header());
-        Ok((body, logged, self.send(test.url, request).await?))
+        let request_headers =
+            request::headers_for_log(&request, test.headers, test.url.host_header());
+        Ok((body, request_headers, self.send(test.url, request).await?))
     }
 }
 
-struct Test<'a> {
+struct TestRequest<'a> {
     url: &'a EndpointUrl,
     delivery: &'a DeliveryId,
     at: Timestamp,
@@ -107,31 +112,31 @@ struct Test<'a> {
     headers: &'a Headers,
 }
 
-/// Body, headers for the log, and what came of it.
-type Sent = (Vec<u8>, Vec<(String, String)>, AttemptResult);
+/// The body, the headers for the log, and the result of a test.
+type SentTest = (Vec<u8>, Vec<(String, String)>, AttemptResult);
 
 impl TestReport {
-    /// `others_fail`: what is not a test fails there too.
-    fn of(result: &AttemptResult, others_fail: bool) -> Self {
+    /// `deliveries_fail`: whether ordinary deliveries to this webhook fail too.
+    fn from_result(result: &AttemptResult, deliveries_fail: bool) -> Self {
         let answer = result.answer.as_ref();
         Self {
             outcome: result.outcome.clone(),
             status: answer.map(|answer| answer.status),
             duration: result.duration,
-            hint: answer.and_then(|a| TestHint::of(a.status, &a.body, others_fail)),
+            hint: answer.and_then(|a| TestHint::of(a.status, &a.body, deliveries_fail)),
             response_body: answer
                 .map(|a| String::from_utf8_lossy(&a.body).into_owned())
                 .unwrap_or_default(),
         }
     }
 
-    /// What to do; empty for a success.
+    /// How to fix the failure; empty after a success.
     pub fn advice(&self) -> &'static str {
         self.hint
             .map_or_else(|| self.outcome.advice(), TestHint::advice)
     }
 
-    /// What happened and what to do, as one text.
+    /// What happened and how to fix it, as one text.
     pub fn explanation(&self) -> String {
         format!("{} {}", self.outcome.sentence(), self.advice())
             .trim_end()

@@ -1,65 +1,71 @@
-//! The head of an answer, put together from the bytes as they come in: interim (1xx) heads are dropped, the final one
-//! is handed on whole.
+//! Assembles a response head from incoming bytes. Drops interim (1xx) heads and returns the final
+//! one. No I/O.
 //!
-//! awc takes an interim answer for the final one and then reads this delivery's answer as the next one's, so it must
-//! never see one. Pure: bytes in, a head or an error out. Whether a final head is well-formed is awc's to say.
+//! awc mistakes an interim response for the final one and would then read this delivery's response
+//! as the next delivery's, so it must never see an interim response. awc validates the final head.
 
 use std::ops::Range;
 
-/// The most that is read of the heads of one answer, interim ones included. awc's own limit for one head.
+/// The maximum size of all heads of one response, including interim heads. Equals awc's limit for
+/// one head.
 pub const HEADS_MAX_BYTES: usize = 128 * 1024;
-/// The most fields that awc reads of a head.
-pub const FIELDS_MAX: usize = 96;
+/// The maximum number of headers that awc reads.
+pub const HEADERS_MAX: usize = 96;
 
-/// Why what came is not an answer.
+/// Why the received bytes aren't a valid response head.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
-    #[error("it begins with “{0}”, which is not HTTP/1.1")]
+    #[error("it starts with “{0}” instead of HTTP/1.1")]
     NotHttp(String),
-    #[error("its head is larger than 128 KiB")]
+    #[error("the head is larger than 128 KiB")]
     TooLarge,
-    #[error("its head has {0} fields; at most 96 are read")]
-    TooManyFields(usize),
-    #[error("more than 128 KiB of interim answers (1xx) came, and no final one")]
+    #[error("the head has {0} headers; the maximum is 96")]
+    TooManyHeaders(usize),
+    #[error("more than 128 KiB of interim (1xx) responses without a final response")]
     EndlessInterim,
-    #[error("the connection was closed in the middle of its head")]
-    CutShort,
+    #[error("the connection was closed in the middle of the head")]
+    Truncated,
 }
 
-/// A final head, complete.
+/// A complete final head.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct FinalHead {
-    /// As awc is to read it, followed by what came after it.
+    /// The head as awc should read it, followed by the bytes that arrived after it.
     pub bytes: Vec<u8>,
-    /// In the order and the case in which they came.
-    pub fields: Vec<(String, String)>,
+    /// In their original order and case.
+    pub headers: Vec<(String, String)>,
 }
 
-/// Takes in the bytes of one answer until its final head is complete.
+/// Collects the bytes of one response until its final head is complete.
 #[derive(Debug, Default)]
 pub struct HeadReader {
-    held: Vec<u8>,
-    /// How much of `held` was searched for the head's end without finding it.
+    buffer: Vec<u8>,
+    /// The number of bytes in `buffer` that were searched for the end of the head.
     searched: usize,
+    /// The number of bytes dropped so far.
     dropped: usize,
 }
 
 impl HeadReader {
-    /// `None`: more is needed.
+    /// Adds received bytes. Returns `None` until the final head is complete.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Option<FinalHead>, HeadError> {
-        self.held.extend_from_slice(bytes);
+        self.buffer.extend_from_slice(bytes);
         loop {
-            // Empty lines before a head are tolerated, as RFC 9112 (2.2) asks of servers and as awc does.
-            let blank = self.held.iter().take_while(|b| matches!(b, b'\r' | b'\n'));
+            // Ignore empty lines before a head, as awc does. RFC 9112, section 2.2, recommends it
+            // for servers.
+            let blank = self
+                .buffer
+                .iter()
+                .take_while(|b| matches!(b, b'\r' | b'\n'));
             let blank = blank.count();
             self.drop_front(blank);
-            let start = self.held.len().min(b"HTTP/1.".len());
-            if self.held[..start] != b"HTTP/1."[..start] {
-                return Err(HeadError::NotHttp(excerpt(&self.held)));
+            let start = self.buffer.len().min(b"HTTP/1.".len());
+            if self.buffer[..start] != b"HTTP/1."[..start] {
+                return Err(HeadError::NotHttp(excerpt(&self.buffer)));
             }
-            let Some(end) = self.end() else {
-                return match self.held.len() {
-                    _ if self.held.len() + self.dropped <= HEADS_MAX_BYTES => Ok(None),
+            let Some(end) = self.find_head_end() else {
+                return match self.buffer.len() {
+                    _ if self.buffer.len() + self.dropped <= HEADS_MAX_BYTES => Ok(None),
                     HEADS_MAX_BYTES.. => Err(HeadError::TooLarge),
                     _ => Err(HeadError::EndlessInterim),
                 };
@@ -67,8 +73,8 @@ impl HeadReader {
             if end > HEADS_MAX_BYTES {
                 return Err(HeadError::TooLarge);
             }
-            if !is_interim(&self.held) {
-                return finish(std::mem::take(&mut self.held), end).map(Some);
+            if !is_interim(&self.buffer) {
+                return parse_final_head(std::mem::take(&mut self.buffer), end).map(Some);
             }
             self.drop_front(end);
             if self.dropped > HEADS_MAX_BYTES {
@@ -77,39 +83,40 @@ impl HeadReader {
         }
     }
 
-    /// What it means that nothing more comes; `None` where nothing of a final head had come.
-    pub fn closed(&self) -> Option<HeadError> {
-        (!self.held.is_empty()).then_some(HeadError::CutShort)
+    /// The error for a connection that closes now, or `None` if no byte of a final head arrived.
+    pub fn on_eof(&self) -> Option<HeadError> {
+        (!self.buffer.is_empty()).then_some(HeadError::Truncated)
     }
 
-    /// Where the head ends: after its first empty line. Lines may end in a bare line feed, which awc takes too.
-    fn end(&mut self) -> Option<usize> {
+    /// Finds the end of the head, after its first empty line. Lines may end with a bare line feed,
+    /// which awc accepts too.
+    fn find_head_end(&mut self) -> Option<usize> {
         let from = self.searched.saturating_sub(2);
         let ends = |i: &usize| {
-            self.held[..=*i].ends_with(b"\n\r\n") || self.held[..=*i].ends_with(b"\n\n")
+            self.buffer[..=*i].ends_with(b"\n\r\n") || self.buffer[..=*i].ends_with(b"\n\n")
         };
-        let end = (from..self.held.len()).find(ends).map(|i| i + 1);
-        self.searched = self.held.len();
+        let end = (from..self.buffer.len()).find(ends).map(|i| i + 1);
+        self.searched = self.buffer.len();
         end
     }
 
     fn drop_front(&mut self, count: usize) {
         if count > 0 {
-            self.held.drain(..count);
+            self.buffer.drain(..count);
             self.dropped += count;
             self.searched = 0;
         }
     }
 }
 
-/// The digits of the status in `HTTP/1.1 200`.
+/// The position of the status code in `HTTP/1.1 200`.
 const STATUS: Range<usize> = 9..12;
 
 fn status(head: &[u8]) -> &[u8] {
     head.get(STATUS).unwrap_or_default()
 }
 
-/// 101 is final: after it the connection no longer speaks HTTP.
+/// 101 is final, because the connection doesn't use HTTP after it.
 fn is_interim(head: &[u8]) -> bool {
     let status = status(head);
     status.len() == 3
@@ -118,25 +125,26 @@ fn is_interim(head: &[u8]) -> bool {
         && status != b"101"
 }
 
-fn finish(mut bytes: Vec<u8>, end: usize) -> Result<FinalHead, HeadError> {
-    let fields: Vec<(String, String)> = String::from_utf8_lossy(&bytes[..end])
+fn parse_final_head(mut bytes: Vec<u8>, end: usize) -> Result<FinalHead, HeadError> {
+    let headers: Vec<(String, String)> = String::from_utf8_lossy(&bytes[..end])
         .lines()
         .skip(1)
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
         .collect();
-    if fields.len() > FIELDS_MAX {
-        return Err(HeadError::TooManyFields(fields.len()));
+    if headers.len() > HEADERS_MAX {
+        return Err(HeadError::TooManyHeaders(headers.len()));
     }
-    let has = |name: &str| fields.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
+    let has = |name: &str| headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
     let no_body = matches!(status(&bytes), b"101" | b"204" | b"304");
-    let websocket = fields.iter().any(|(name, value)| {
+    let websocket = headers.iter().any(|(name, value)| {
         name.eq_ignore_ascii_case("upgrade") && value.eq_ignore_ascii_case("websocket")
     });
     let has_length = has("transfer-encoding") || has("content-length") && !websocket;
-    // Without a length the body goes to the end of the connection. awc knows that of HTTP/1.0 alone: in HTTP/1.1 it
-    // takes the body to be empty (beside `Upgrade: websocket` even one with a length), keeps the connection, and the
-    // next delivery would read that body as its answer. So it is shown HTTP/1.0.
+    // A body without a length extends to the end of the connection. awc handles this only for
+    // HTTP/1.0. For HTTP/1.1 it assumes an empty body (with `Upgrade: websocket`, even if there is
+    // a length) and reuses the connection, so the next delivery would read that body as its
+    // response. Rewrite the version to 1.0.
     if !no_body
         && !has_length
         && let Some(minor) = bytes.get_mut(b"HTTP/1.".len())
@@ -144,10 +152,10 @@ fn finish(mut bytes: Vec<u8>, end: usize) -> Result<FinalHead, HeadError> {
     {
         *minor = b'0';
     }
-    Ok(FinalHead { bytes, fields })
+    Ok(FinalHead { bytes, headers })
 }
 
-/// The beginning of what came, fit to be shown.
+/// The first bytes, escaped for display.
 fn excerpt(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(20)])
         .escape_debug()
@@ -164,7 +172,7 @@ mod tests {
         let mut reader = HeadReader::default();
         for (i, part) in parts.iter().enumerate() {
             if let Some(mut head) = reader.push(part)? {
-                // Once the head is complete, what follows passes by the reader.
+                // Bytes after the head don't go through the reader.
                 head.bytes
                     .extend(parts[i + 1..].iter().flat_map(|p| p.iter()));
                 return Ok(Some(head));
@@ -182,15 +190,15 @@ mod tests {
     const FINAL: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-One: ü \r\n\r\nok";
 
     #[test]
-    fn interim_heads_are_dropped_and_the_final_one_is_kept_whole() {
+    fn drops_interim_heads_and_returns_the_final_head() {
         let head = read(&[INTERIM.as_bytes(), FINAL.as_bytes()])
             .unwrap()
             .unwrap();
         assert_eq!(head.bytes, FINAL.as_bytes());
-        let fields = [("Content-Length", "2"), ("X-One", "ü")];
+        let headers = [("Content-Length", "2"), ("X-One", "ü")];
         assert_eq!(
-            head.fields,
-            fields.map(|(n, v)| (n.to_owned(), v.to_owned()))
+            head.headers,
+            headers.map(|(n, v)| (n.to_owned(), v.to_owned()))
         );
         assert_eq!(read(&[INTERIM.as_bytes()]), Ok(None));
         for text in [
@@ -204,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_without_a_length_is_shown_as_http_1_0() {
+    fn rewrites_the_version_to_1_0_for_a_body_without_a_length() {
         assert!(bytes("HTTP/1.1 200 OK\r\n\r\nhello").starts_with(b"HTTP/1.0 200"));
         assert!(
             bytes("HTTP/1.1 200 OK\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n")
@@ -222,20 +230,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_named_and_bounded() {
-        let said = |text: &str| read(&[text.as_bytes()]).unwrap_err();
+    fn rejects_and_limits_invalid_heads() {
+        let error_for = |text: &str| read(&[text.as_bytes()]).unwrap_err();
         assert_eq!(
-            said("SSH-2.0-OpenSSH\r\n"),
+            error_for("SSH-2.0-OpenSSH\r\n"),
             HeadError::NotHttp(r"SSH-2.0-OpenSSH\r\n".into())
         );
-        assert!(matches!(said("HTTP/2"), HeadError::NotHttp(_)));
-        assert!(matches!(said("\x15\x03\x01"), HeadError::NotHttp(_)));
-        let fields = |n| format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(n));
-        assert!(read(&[fields(96).as_bytes()]).is_ok());
-        assert_eq!(said(&fields(97)), HeadError::TooManyFields(97));
+        assert!(matches!(error_for("HTTP/2"), HeadError::NotHttp(_)));
+        assert!(matches!(error_for("\x15\x03\x01"), HeadError::NotHttp(_)));
+        let headers = |n| format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(n));
+        assert!(read(&[headers(96).as_bytes()]).is_ok());
+        assert_eq!(error_for(&headers(97)), HeadError::TooManyHeaders(97));
         let large = format!("HTTP/1.1 200 OK\r\na: {}", "b".repeat(HEADS_MAX_BYTES));
-        assert_eq!(said(&large), HeadError::TooLarge);
-        assert_eq!(said(&format!("{large}\r\n\r\n")), HeadError::TooLarge);
+        assert_eq!(error_for(&large), HeadError::TooLarge);
+        assert_eq!(error_for(&format!("{large}\r\n\r\n")), HeadError::TooLarge);
 
         let mut reader = HeadReader::default();
         let endless = (0..100_000).find_map(|_| reader.push(INTERIM.as_bytes()).err());
@@ -245,16 +253,16 @@ mod tests {
         assert_eq!(blank, Some(HeadError::EndlessInterim));
 
         let mut reader = HeadReader::default();
-        assert_eq!(reader.closed(), None);
+        assert_eq!(reader.on_eof(), None);
         reader.push(INTERIM.as_bytes()).unwrap();
-        assert_eq!(reader.closed(), None);
+        assert_eq!(reader.on_eof(), None);
         reader.push(b"HTTP/1.1 2").unwrap();
-        assert_eq!(reader.closed(), Some(HeadError::CutShort));
+        assert_eq!(reader.on_eof(), Some(HeadError::Truncated));
     }
 
     proptest! {
         #[test]
-        fn it_does_not_matter_how_the_bytes_are_split(
+        fn returns_the_same_head_however_the_bytes_are_split(
             interims in prop::collection::vec(prop::sample::select(vec![INTERIM, "\r\n", "HTTP/1.1 199 x\n\n"]), 0..4),
             cuts in prop::collection::vec(1usize..12, 0..200),
         ) {
