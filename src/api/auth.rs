@@ -11,13 +11,13 @@ use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError, web
 
 use super::etag;
 use super::problem::Problem;
-use crate::domain::account::Token;
+use crate::domain::account::ApiToken;
 use crate::server::permissions::{Permission, is_allowed};
 use crate::server::{AppState, tokens};
 
 /// The API token of the current request, as a handler argument.
 #[derive(Clone)]
-pub(super) struct Caller(pub(super) Token);
+pub(super) struct Caller(pub(super) ApiToken);
 
 impl FromRequest for Caller {
     type Error = Problem;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::problem::Problem;
-use crate::domain::invalid::Invalid;
+use crate::domain::validation::ValidationErrors;
 use crate::server::BODY_TIMEOUT;
 
 /// Maximum size of a request body.
@@ -116,7 +116,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 }
 
 /// Converts a message of serde to an error at the field that it is about.
-fn field_error(path: &str, text: &str) -> Invalid {
+fn field_error(path: &str, text: &str) -> ValidationErrors {
     // The field replaces the position in the text.
     let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
     let quoted = text.split('`').nth(1).unwrap_or_default();
@@ -126,31 +126,31 @@ fn field_error(path: &str, text: &str) -> Invalid {
         path => format!("{path}.{name}"),
     };
     if text.starts_with("missing field") {
-        return Invalid::field(&path_to(quoted), format!("“{quoted}” is missing."));
+        return ValidationErrors::single(&path_to(quoted), format!("“{quoted}” is missing."));
     }
     if text.starts_with("duplicate field") {
-        return Invalid::field(&path_to(quoted), format!("“{quoted}” appears twice."));
+        return ValidationErrors::single(&path_to(quoted), format!("“{quoted}” appears twice."));
     }
     if text.starts_with("unknown field") {
         let expected = text
             .split_once(", ")
             .map_or("", |(_, rest)| rest)
             .replace('`', "");
-        return Invalid::field(
+        return ValidationErrors::single(
             &path_to(quoted),
             format!("Unknown member “{quoted}”; {expected}."),
         );
     }
     // The message of serde_json for a number instead of an enum's name.
     if text == "expected value" {
-        return Invalid::field(path, "Expected a string: one of the listed values.");
+        return ValidationErrors::single(path, "Expected a string: one of the listed values.");
     }
     let text = redact_value(&text.replace('`', ""));
     let mut characters = text.chars();
     let sentence = characters.next().map_or_else(String::new, |c| {
         c.to_uppercase().chain(characters).collect()
     });
-    Invalid::field(path, format!("{sentence}."))
+    ValidationErrors::single(path, format!("{sentence}."))
 }
 
 /// Removes the value that was sent from a message: it can be a secret in the wrong member, and
@@ -231,7 +231,7 @@ mod tests {
         );
         assert_eq!(
             error_for(r#"{"name":"a","topics":[0]}"#),
-            "topics[0]: Expected a string: one of the names that stand here."
+            "topics[0]: Expected a string: one of the listed values."
         );
         assert!(
             error_for(r#"{"name":"a","topics":null}"#).starts_with("topics: Invalid type: null")

@@ -12,7 +12,7 @@ use super::lists::{List, PageParams, QueryParams};
 use super::problem::Problem;
 use super::webhooks;
 use crate::clock::Timestamp;
-use crate::domain::delivery::State;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::server::AppState;
@@ -49,7 +49,7 @@ struct DeliveryView<'a> {
     webhook_id: &'a WebhookId,
     #[schema(value_type = EventType)]
     event: &'static str,
-    state: State,
+    state: DeliveryState,
     created_at: Timestamp,
     /// Null unless the delivery is pending.
     #[schema(required = true, example = json!(null))]
@@ -217,7 +217,7 @@ fn header_object(headers: &[(String, String)]) -> Map<String, Value> {
 /// The deliveries of a webhook.
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}/deliveries", operation_id = "listDeliveries", tag = "Deliveries",
     params(("id" = WebhookId, Path), PageParams<DeliveryId>,
-        ("state" = Option<State>, Query, nullable = false, description = "Only deliveries in this state."),
+        ("state" = Option<DeliveryState>, Query, nullable = false, description = "Only deliveries in this state."),
         ("event" = Option<EventType>, Query, nullable = false, description = "Only deliveries of this event type.")),
     responses((status = 200, description = "A page of deliveries", body = List<DeliveryView>)))]
 pub(super) async fn list(
@@ -230,7 +230,7 @@ pub(super) async fn list(
     let state = query
         .get("state")
         .map(|text| {
-            State::parse(text).ok_or_else(|| {
+            DeliveryState::parse(text).ok_or_else(|| {
                 Problem::field(
                     "state",
                     "The state must be pending, delivered, failed, or canceled.",

@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::door::add_rate_limit_headers;
-use crate::domain::invalid::{FieldError, Invalid};
+use crate::domain::validation::{FieldError, ValidationErrors};
 use crate::server::door::Refusal;
 use crate::server::door::limits::Limited;
 use crate::store::StoreError;
@@ -30,7 +30,7 @@ pub(super) enum Problem {
     TooLarge,
     TooSlow,
     UnsupportedMediaType,
-    Invalid(Invalid),
+    Invalid(ValidationErrors),
     /// A rate limit of the intake is reached.
     RateLimited(Limited),
     /// The origin isn't allowed, or the project is paused.
@@ -69,7 +69,7 @@ impl Problem {
     }
 
     pub(super) fn field(field: &str, message: impl fmt::Display) -> Self {
-        Self::Invalid(Invalid::field(field, message))
+        Self::Invalid(ValidationErrors::single(field, message))
     }
 }
 
@@ -82,8 +82,8 @@ pub(super) fn no_content_or(deleted: bool, missing: Problem) -> Result<HttpRespo
     }
 }
 
-impl From<Invalid> for Problem {
-    fn from(invalid: Invalid) -> Self {
+impl From<ValidationErrors> for Problem {
+    fn from(invalid: ValidationErrors) -> Self {
         Self::Invalid(invalid)
     }
 }
@@ -164,7 +164,7 @@ impl ResponseError for Problem {
             status: status.as_u16(),
             detail: self.to_string(),
             errors: match self {
-                Self::Invalid(Invalid(errors)) => Some(errors),
+                Self::Invalid(ValidationErrors(errors)) => Some(errors),
                 _ => None,
             },
         };

@@ -13,8 +13,8 @@ use super::body::{Json, non_null};
 use super::lists::{List, PageParams, QueryParams};
 use super::problem::{Problem, no_content_or};
 use crate::domain::id::ProjectId;
-use crate::domain::invalid::Checks;
 use crate::domain::project::{self, ORIGINS_MAX, Project, ProjectStatus};
+use crate::domain::validation::Checks;
 use crate::server::AppState;
 use crate::store::{CreateProjectError, ProjectChange};
 
@@ -58,7 +58,7 @@ pub(super) struct CreateProject {
     slug: Option<String>,
 }
 
-/// OpenAPI schema of a list of origins, as `project::origins` accepts it.
+/// OpenAPI schema of a list of origins, as `project::check_origins` accepts it.
 fn origins_schema() -> Array {
     let origin = ObjectBuilder::new()
         .schema_type(Type::String)
@@ -108,11 +108,11 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
     let name = checks
-        .take("name", project::name(&body.name))
+        .take("name", project::check_name(&body.name))
         .unwrap_or_default();
     let slug = body
         .slug
-        .and_then(|slug| checks.take("slug", project::slug(slug)));
+        .and_then(|slug| checks.take("slug", project::check_slug(slug)));
     checks.finish()?;
     let project = app
         .store
@@ -174,11 +174,11 @@ pub(super) async fn update(
     let change = ProjectChange {
         name: body
             .name
-            .and_then(|name| checks.take("name", project::name(&name))),
+            .and_then(|name| checks.take("name", project::check_name(&name))),
         status: body.status,
         allowed_origins: body
             .allowed_origins
-            .and_then(|list| checks.take("allowedOrigins", project::origins(list))),
+            .and_then(|list| checks.take("allowedOrigins", project::check_origins(list))),
     };
     checks.finish()?;
     let project = app

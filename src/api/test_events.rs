@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::webhooks::{NOT_FOUND, secret_or_generate};
 use crate::delivery::TestReport;
 use crate::domain::id::WebhookId;
-use crate::domain::invalid::Checks;
+use crate::domain::validation::Checks;
 use crate::server::AppState;
 
 #[derive(Deserialize, ToSchema)]

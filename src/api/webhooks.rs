@@ -14,17 +14,17 @@ use super::problem::{Problem, no_content_or};
 use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
 use crate::domain::id::{ProjectId, WebhookId};
-use crate::domain::invalid::Checks;
 use crate::domain::secret::Secret;
+use crate::domain::validation::Checks;
 use crate::domain::webhook::{
-    self, HEADER_VALUE_MAX_BYTES, HEADERS_MAX, NewWebhook, Retries, Topic, Webhook, WebhookChange,
-    WebhookError,
+    self, HEADER_VALUE_MAX_BYTES, HEADERS_MAX, NewWebhook, RetryPolicy, Topic, Webhook,
+    WebhookError, WebhookPatch,
 };
 use crate::random;
 use crate::server::AppState;
 use crate::store::SaveWebhookError;
 
-/// OpenAPI schema of a webhook's own headers, as `webhook::headers` accepts them. It can't express
+/// OpenAPI schema of a webhook's own headers, as `webhook::check_headers` accepts them. It can't express
 /// which names are reserved.
 fn headers_schema(
     value: impl Into<SchemaType>,
@@ -92,7 +92,7 @@ pub(super) struct CreateWebhook {
     enabled: Option<bool>,
     #[schema(nullable = false)]
     #[serde(default, deserialize_with = "non_null")]
-    retries: Option<Retries>,
+    retries: Option<RetryPolicy>,
     #[schema(schema_with = new_headers_schema)]
     #[serde(default, deserialize_with = "non_null")]
     headers: Option<BTreeMap<String, String>>,
@@ -138,7 +138,7 @@ pub(super) struct UpdateWebhook {
     enabled: Option<bool>,
     #[schema(nullable = false)]
     #[serde(default, deserialize_with = "non_null")]
-    retries: Option<Retries>,
+    retries: Option<RetryPolicy>,
     #[schema(schema_with = updated_headers_schema)]
     #[serde(default, deserialize_with = "non_null")]
     headers: Option<BTreeMap<String, Option<String>>>,
@@ -158,7 +158,7 @@ pub(super) struct WebhookView<'a> {
     #[schema(example = json!([]))]
     projects: &'a [ProjectId],
     enabled: bool,
-    retries: Retries,
+    retries: RetryPolicy,
     /// Names with masked values. A value is never shown again.
     #[schema(value_type = BTreeMap<String, String>, example = json!({"X-Api-Key": "…"}))]
     headers: BTreeMap<&'a str, &'static str>,
@@ -215,14 +215,14 @@ pub(super) async fn create(
     let secret = checks.take("secret", secret_or_generate(body.secret));
     let description = checks.take(
         "description",
-        webhook::description(&body.description.unwrap_or_default()),
+        webhook::check_description(&body.description.unwrap_or_default()),
     );
     let headers = body.headers.unwrap_or_default();
     let as_change = headers
         .iter()
         .map(|(name, value)| (name.clone(), Some(value.clone())))
         .collect();
-    checks.take("headers", webhook::headers(&as_change));
+    checks.take("headers", webhook::check_headers(&as_change));
     let url = checks.take("url", app.check_endpoint_url(&body.url).await);
     checks.finish()?;
     // Never `None` here: `finish` returns the error of an invalid value.
@@ -232,10 +232,10 @@ pub(super) async fn create(
     let new = NewWebhook {
         url,
         description,
-        topics: webhook::topics(&body.topics.unwrap_or(Topic::ALL.to_vec())),
+        topics: webhook::normalize_topics(&body.topics.unwrap_or(Topic::ALL.to_vec())),
         projects: body.projects.unwrap_or_default(),
         enabled: body.enabled.unwrap_or(true),
-        retries: body.retries.unwrap_or(Retries::Standard),
+        retries: body.retries.unwrap_or(RetryPolicy::Standard),
         headers,
         secret: secret.clone(),
     };
@@ -307,16 +307,16 @@ pub(super) async fn update(
         None => None,
     };
     if let Some(headers) = &body.headers {
-        checks.take("headers", webhook::headers(headers));
+        checks.take("headers", webhook::check_headers(headers));
     }
     let description = body
         .description
-        .and_then(|text| checks.take("description", webhook::description(&text)));
+        .and_then(|text| checks.take("description", webhook::check_description(&text)));
     checks.finish()?;
-    let change = WebhookChange {
+    let change = WebhookPatch {
         url,
         description,
-        topics: body.topics.map(|topics| webhook::topics(&topics)),
+        topics: body.topics.map(|topics| webhook::normalize_topics(&topics)),
         projects: body.projects,
         enabled: body.enabled,
         retries: body.retries,
