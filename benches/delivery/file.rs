@@ -209,11 +209,11 @@ pub fn build_backlog(path: &Path, webhook: &str, count: usize) -> Result<(), Fau
 /// The counts that the program keeps beside its rows.
 fn count_rows(connection: &Connection) -> Result<(), Fault> {
     Ok(connection.execute_batch(
-        "UPDATE webhook_accounting AS a SET removed = 0, canceled = 0,
+        "UPDATE delivery_totals AS a SET deleted = 0, canceled = 0,
            events = (SELECT count(*) FROM deliveries WHERE webhook_id = a.webhook_id),
            pending = (SELECT count(*) FROM deliveries WHERE webhook_id = a.webhook_id AND state = 'pending'),
            failed = (SELECT count(*) FROM deliveries WHERE webhook_id = a.webhook_id AND state = 'failed');
-         UPDATE webhook_accounting SET delivered = events - pending - failed;
+         UPDATE delivery_totals SET delivered = events - pending - failed;
          DELETE FROM feedback_counts;
          INSERT INTO feedback_counts SELECT project_id, status, count(*) FROM feedback GROUP BY project_id, status;",
     )?)
@@ -278,7 +278,8 @@ pub fn size(path: &Path) -> Result<(f64, f64), Fault> {
 /// Until the running program has taken all feedback into its search.
 pub fn wait_for_search(path: &Path, at_most: Duration) -> Result<Duration, Fault> {
     let connection = open_to_read(path)?;
-    let waits = "SELECT max(number) > (SELECT until FROM feedback_searchable) FROM feedback";
+    let waits =
+        "SELECT max(number) > (SELECT indexed_until FROM feedback_index_state) FROM feedback";
     let begun = Instant::now();
     while connection.query_row(waits, [], |row| row.get::<_, Option<bool>>(0))? == Some(true) {
         if begun.elapsed() > at_most {

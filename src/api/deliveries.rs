@@ -16,7 +16,9 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::server::AppState;
-use crate::store::{DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt, RedeliverError};
+use crate::store::{
+    DeliveryDetail, DeliveryFilter, DeliverySummary, LoggedAttempt, RedeliverError,
+};
 
 const NOT_FOUND: Problem = Problem::NotFound("Delivery not found.");
 
@@ -134,7 +136,7 @@ struct RecoveredCount {
 }
 
 impl<'a> DeliveryView<'a> {
-    fn new(record: &'a DeliveryRecord) -> Self {
+    fn new(record: &'a DeliverySummary) -> Self {
         Self {
             id: &record.id,
             webhook_id: &record.webhook,

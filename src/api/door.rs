@@ -93,7 +93,7 @@ pub(super) async fn submit(
             Refusal::Invalid(invalid) => Problem::Invalid(invalid),
             Refusal::Limited(limited) => Problem::RateLimited(limited),
             Refusal::Origin(_) | Refusal::Paused => Problem::SubmissionRejected(refusal),
-            Refusal::KeySpent => Problem::Conflict(refusal.to_string()),
+            Refusal::IdempotentFeedbackDeleted => Problem::Conflict(refusal.to_string()),
             Refusal::Store(error) => error.into(),
         })?;
     let mut response = HttpResponse::Created()

@@ -89,14 +89,14 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
         metrics,
         "miniback_webhook_failed_in_a_row",
         "Deliveries that failed since the webhook's last success.",
-        |w| Some(f64::from(w.failed_in_a_row)),
+        |w| Some(f64::from(w.consecutive_failures)),
     );
     text.family(
         "miniback_deliveries",
         "Deliveries by webhook and state, including those removed by retention.",
     );
     for webhook in &metrics.webhooks {
-        let accounting = webhook.accounting;
+        let accounting = webhook.totals;
         for (state, count) in [
             (DeliveryState::Pending, accounting.pending),
             (DeliveryState::Delivered, accounting.delivered),
@@ -115,13 +115,17 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
         metrics,
         "miniback_deliveries_unexplained",
         "Events of the webhook that are in no state: 0 unless an event was lost.",
-        |w| Some(w.accounting.unexplained() as f64),
+        |w| Some(w.totals.discrepancy() as f64),
     );
     text.family(
         "miniback_alerts_pending",
         "Alerts waiting to be sent to --alert-url.",
     );
-    text.sample("miniback_alerts_pending", &[], metrics.alerts as f64);
+    text.sample(
+        "miniback_alerts_pending",
+        &[],
+        metrics.pending_alerts as f64,
+    );
     text.0
 }
 

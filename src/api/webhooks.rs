@@ -324,7 +324,7 @@ pub(super) async fn update(
     };
     let webhook = app
         .store
-        .change_webhook(id, change)
+        .update_webhook(id, change)
         .await
         .map_err(save_problem)?
         .ok_or(NOT_FOUND)?;

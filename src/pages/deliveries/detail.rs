@@ -17,7 +17,7 @@ use crate::pages::framework::format::{DisplayTime, until};
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::webhooks::row::{DeliveryRow, attempts_at_most, held};
-use crate::store::{DeliveryDetail, DeliveryRecord, LoggedAttempt, RedeliverError};
+use crate::store::{DeliveryDetail, DeliverySummary, LoggedAttempt, RedeliverError};
 
 /// How much of a body that is no text is shown, in bytes.
 const HEX_SHOWN: usize = 512;
@@ -173,7 +173,7 @@ pub async fn redeliver(
 }
 
 /// `at_most`: how many attempts its webhook's retries allow; `held`: its endpoint asked for time.
-fn what_comes_next(record: &DeliveryRecord, at_most: usize, held: bool, now: Timestamp) -> Next {
+fn what_comes_next(record: &DeliverySummary, at_most: usize, held: bool, now: Timestamp) -> Next {
     let ended = record
         .attempts
         .last()

@@ -146,7 +146,7 @@ pub(super) async fn show(
     let accounting = context
         .app
         .store
-        .accounting(webhook.id.clone())
+        .delivery_totals(webhook.id.clone())
         .await?
         .unwrap_or_default();
     let now = context.app.clock.now();

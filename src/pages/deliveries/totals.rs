@@ -3,7 +3,7 @@
 use crate::domain::delivery::DeliveryState;
 use crate::domain::id::WebhookId;
 use crate::pages::framework::format::thousands;
-use crate::store::Accounting;
+use crate::store::DeliveryTotals;
 
 pub struct AccountingView {
     /// `1,204 events`.
@@ -22,7 +22,7 @@ pub struct Part {
 }
 
 impl AccountingView {
-    pub fn of(webhook: &WebhookId, accounting: Accounting) -> Self {
+    pub fn of(webhook: &WebhookId, accounting: DeliveryTotals) -> Self {
         let parts = [
             (DeliveryState::Delivered, accounting.delivered),
             (DeliveryState::Pending, accounting.pending),
@@ -43,7 +43,7 @@ impl AccountingView {
                     text: format!("{} {}", thousands(count), state.as_str()),
                 })
                 .collect(),
-            unexplained: Some(accounting.unexplained()).filter(|n| *n != 0),
+            unexplained: Some(accounting.discrepancy()).filter(|n| *n != 0),
             address: format!("/settings/notifications/{webhook}/deliveries"),
         }
     }

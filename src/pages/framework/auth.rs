@@ -84,7 +84,7 @@ async fn admit(permission: Permission, request: &ServiceRequest) -> Result<(), R
         };
     };
     let allowed = is_allowed(permission, session.user.role, Scope::Full);
-    if session.stale
+    if session.needs_touch
         && let Err(error) = context.app.store.touch_session(session.token_hash).await
     {
         // The page can be shown all the same; the next one notes the use.

@@ -44,7 +44,7 @@ impl RequestContext {
             .ok_or_else(missing)?
             .clone();
         Ok(Self {
-            seen: app.store.changes().newest(),
+            seen: app.store.change_feed().latest(),
             app,
             state: request
                 .app_data::<web::Data<PageState>>()

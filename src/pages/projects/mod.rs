@@ -18,7 +18,7 @@ use super::framework::page_error::PageError;
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, Project, ProjectStatus};
 use crate::domain::validation::{Checks, ValidationErrors};
-use crate::store::{CreateProjectError, ProjectChange};
+use crate::store::{CreateProjectError, ProjectPatch};
 
 const ADDRESS: &str = "/settings/projects";
 
@@ -236,7 +236,7 @@ pub(super) async fn edit(
         .map(str::trim)
         .filter(|line| !line.is_empty());
     let mut checks = Checks::default();
-    let change = ProjectChange {
+    let change = ProjectPatch {
         name: checks.take("name", project::check_name(name)),
         allowed_origins: checks.take(
             "origins",
@@ -252,7 +252,7 @@ pub(super) async fn edit(
         };
         return refuse(&context, refused, invalid).await;
     }
-    change_project(&context, &id, change).await?;
+    update_project(&context, &id, change).await?;
     context.say("Saved.");
     Ok(open(&context, &id))
 }
@@ -269,11 +269,11 @@ pub(super) async fn set_status(
         "PAUSED" => ProjectStatus::Paused,
         _ => return Err(PageError::BrokenForm),
     };
-    let change = ProjectChange {
+    let change = ProjectPatch {
         status: Some(status),
-        ..ProjectChange::default()
+        ..ProjectPatch::default()
     };
-    let project = change_project(&context, &id, change).await?;
+    let project = update_project(&context, &id, change).await?;
     context.say(match status {
         ProjectStatus::Active => format!("“{}” takes feedback again.", project.name),
         ProjectStatus::Paused => format!("“{}” is paused and takes no feedback.", project.name),
@@ -328,15 +328,15 @@ async fn find(context: &RequestContext, id: Id) -> Result<Project, PageError> {
     found.ok_or(PageError::Gone)
 }
 
-async fn change_project(
+async fn update_project(
     context: &RequestContext,
     id: &ProjectId,
-    change: ProjectChange,
+    change: ProjectPatch,
 ) -> Result<Project, PageError> {
     let changed = context
         .app
         .store
-        .change_project(id.to_string(), change)
+        .update_project(id.to_string(), change)
         .await?;
     changed.ok_or(PageError::Gone)
 }

@@ -11,7 +11,7 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::page_error::PageError;
 use crate::server::door::loads::Load;
-use crate::store::{Allowed, OriginUse};
+use crate::store::{AllowOrigin, OriginStats};
 
 /// How many sites the page names that have loaded the script.
 const LOADS: usize = 3;
@@ -21,7 +21,7 @@ pub struct WidgetUse {
     script: String,
     form: String,
     now: Timestamp,
-    origins: Vec<OriginUse>,
+    origins: Vec<OriginStats>,
     pub loads: Vec<Place>,
 }
 
@@ -86,12 +86,12 @@ impl WidgetUse {
     pub fn of<'a>(&'a self, project: &'a Project, allow: Option<String>) -> WidgetUseOf<'a> {
         let of_project = || self.origins.iter().filter(|o| o.project == project.id);
         let seen = of_project()
-            .filter_map(|o| Some((o.seen_at?, &o.origin)))
+            .filter_map(|o| Some((o.accepted_at?, &o.origin)))
             .max()
             .map(|(at, origin)| Place::new(origin, at, self.now));
         let refused = of_project()
             .filter(|o| is_refused(o, project))
-            .filter_map(|o| Some(Refused::new(o, o.refused_at?, self.now)))
+            .filter_map(|o| Some(Refused::new(o, o.rejected_at?, self.now)))
             .collect();
         WidgetUseOf {
             project,
@@ -104,9 +104,9 @@ impl WidgetUse {
     }
 }
 
-fn is_refused(of: &OriginUse, project: &Project) -> bool {
+fn is_refused(of: &OriginStats, project: &Project) -> bool {
     let allowed = &project.allowed_origins;
-    of.refused > 0 && !allowed.is_empty() && !allowed.contains(&of.origin)
+    of.rejected_count > 0 && !allowed.is_empty() && !allowed.contains(&of.origin)
 }
 
 impl Place {
@@ -125,7 +125,7 @@ impl Place {
 }
 
 impl Refused {
-    fn new(found: &OriginUse, at: Timestamp, now: Timestamp) -> Self {
+    fn new(found: &OriginStats, at: Timestamp, now: Timestamp) -> Self {
         let can_be_allowed = project::check_origins(vec![found.origin.clone()]).is_ok();
         Self {
             name: if can_be_allowed {
@@ -134,7 +134,7 @@ impl Refused {
                 "A page without an origin of its own".to_owned()
             },
             origin: found.origin.clone(),
-            tried: match found.refused {
+            tried: match found.rejected_count {
                 1 => "tried once".to_owned(),
                 times => format!("tried {times} times"),
             },
@@ -166,9 +166,11 @@ pub async fn allow(
         .await?
         .ok_or(PageError::Gone)?;
     context.say(match allowed {
-        Allowed::Now => format!("Pages of {} may send feedback now.", name(&origin)),
-        Allowed::Already => format!("Pages of {} may send feedback already.", name(&origin)),
-        Allowed::Full => {
+        AllowOrigin::Added => format!("Pages of {} may send feedback now.", name(&origin)),
+        AllowOrigin::AlreadyAllowed => {
+            format!("Pages of {} may send feedback already.", name(&origin))
+        }
+        AllowOrigin::ListFull => {
             format!(
                 "The list is full: {} origins are the most.",
                 project::ORIGINS_MAX

@@ -139,7 +139,7 @@ async fn page(
             .query(name)
             .is_some_and(|asked| asked == id.as_str())
     };
-    let accounting = store.all_accounting().await?;
+    let accounting = store.all_delivery_totals().await?;
     let mut hooks = Vec::with_capacity(webhooks.len());
     for webhook in webhooks {
         let id = &webhook.id;

@@ -12,7 +12,7 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::{DisplayTime, until};
 use crate::pages::framework::idempotent_form::SubmissionKeys;
 use crate::pages::framework::page_error::PageError;
-use crate::store::{Accounting, DeliveryFilter, DeliveryRecord, LoggedAttempt, PageRequest};
+use crate::store::{DeliveryFilter, DeliverySummary, DeliveryTotals, LoggedAttempt, PageRequest};
 
 use super::Refused;
 use super::headers;
@@ -115,7 +115,7 @@ impl HookView {
         context: &RequestContext,
         webhook: Webhook,
         projects: &[Project],
-        accounting: Accounting,
+        accounting: DeliveryTotals,
         opened: Opened,
         report: Option<ReportView>,
         refused: Option<&Refused>,
@@ -209,7 +209,7 @@ pub fn held(webhook: &Webhook, now: Timestamp) -> Option<DisplayTime> {
     webhook.enabled.then(|| DisplayTime::new(until, now))
 }
 
-fn state_of(webhook: &Webhook, deliveries: &[DeliveryRecord], now: Timestamp) -> StateView {
+fn state_of(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp) -> StateView {
     let state = |kind, icon, text: &str| StateView {
         kind,
         icon,
@@ -311,7 +311,7 @@ impl SecretView {
 }
 
 /// A test that is sent again is one attempt, as ever.
-pub fn attempts_at_most(delivery: &DeliveryRecord, by_retries: usize) -> usize {
+pub fn attempts_at_most(delivery: &DeliverySummary, by_retries: usize) -> usize {
     match delivery.event {
         EventType::Test => 1,
         EventType::Topic(_) => by_retries,
@@ -320,7 +320,7 @@ pub fn attempts_at_most(delivery: &DeliveryRecord, by_retries: usize) -> usize {
 
 impl DeliveryRow {
     /// `at_most`: how many attempts its webhook's retries allow.
-    pub fn of(delivery: &DeliveryRecord, at_most: usize, now: Timestamp) -> Self {
+    pub fn of(delivery: &DeliverySummary, at_most: usize, now: Timestamp) -> Self {
         let (kind, icon, text) = match delivery.state {
             DeliveryState::Pending => (
                 "wait",

@@ -1,7 +1,7 @@
 //! The strip beside a webhook's state: its last deliveries at a glance, drawn by the server.
 
 use crate::domain::delivery::DeliveryState;
-use crate::store::DeliveryRecord;
+use crate::store::DeliverySummary;
 
 /// The last deliveries, a bar each: as high as the answer took long, whole and red where it failed.
 pub(super) struct Strip {
@@ -24,7 +24,7 @@ impl Strip {
     const LEAST: usize = 5;
 
     /// `deliveries` come newest first and are drawn the other way round. `None` for too few of them.
-    pub(super) fn of(deliveries: &[DeliveryRecord]) -> Option<Self> {
+    pub(super) fn of(deliveries: &[DeliverySummary]) -> Option<Self> {
         if deliveries.len() < Self::LEAST {
             return None;
         }
@@ -64,7 +64,7 @@ impl Strip {
         Some(Self { lines, words })
     }
 
-    fn height(delivery: &DeliveryRecord) -> u32 {
+    fn height(delivery: &DeliverySummary) -> u32 {
         match delivery.state {
             DeliveryState::Delivered => {
                 let took = delivery
