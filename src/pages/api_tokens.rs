@@ -141,8 +141,8 @@ pub(super) async fn create(
     let user = context.user()?.clone();
     let by = context.clone();
     let work = async move {
-        let token = tokens::new_api_token();
-        let hash = tokens::hash(&token);
+        let token = tokens::random_api_token();
+        let hash = tokens::sha256(&token);
         let store = &by.app.store;
         match store
             .create_token(user.email.clone(), name.clone(), scope, hash, Some(user))

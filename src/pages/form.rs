@@ -64,7 +64,7 @@ impl FormPage {
         };
         // Not the visit's own frame: that would take the messages of who is signed in here by chance.
         let layout = Layout::new(
-            &context.app.links,
+            &context.app.urls,
             words.label,
             "",
             None,
@@ -72,7 +72,7 @@ impl FormPage {
         );
         let form = Form {
             stamp: context.app.door.stamps.issue(layout.now),
-            key: tokens::new(),
+            key: tokens::random_token(),
             ..Form::default()
         };
         Ok(Self {
@@ -177,7 +177,7 @@ pub(super) async fn send(
     // The same for two presses of "Send", another as soon as a word was changed in between.
     let key = given("key").map(|key| {
         let words = serde_json::to_vec(&[&key, &email, &message]).unwrap_or_default();
-        hex::encode(tokens::hash(words))
+        hex::encode(tokens::sha256(words))
     });
     let sent = Given {
         slug: project.slug.clone(),

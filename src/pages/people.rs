@@ -186,8 +186,8 @@ pub(super) async fn invite(
     }
     let (by, invited_email) = (context.clone(), email.clone());
     let work = async move {
-        let token = tokens::new();
-        let (hash, admin) = (tokens::hash(&token), by.user()?.id.clone());
+        let token = tokens::random_token();
+        let (hash, admin) = (tokens::sha256(&token), by.user()?.id.clone());
         let store = &by.app.store;
         match store
             .invite(
@@ -252,8 +252,8 @@ pub(super) async fn reset_password(
     let anchor = format!("{PATH}#{user}");
     let by = context.clone();
     let work = async move {
-        let token = tokens::new();
-        let (hash, admin) = (tokens::hash(&token), by.user()?.id.clone());
+        let token = tokens::random_token();
+        let (hash, admin) = (tokens::sha256(&token), by.user()?.id.clone());
         let store = &by.app.store;
         let created = store
             .create_reset_link(user.clone(), admin, hash, RESET_LIFETIME)

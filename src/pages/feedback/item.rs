@@ -101,7 +101,7 @@ impl FeedbackDetails {
                 context.app.delivery.max_attempts(delivery.retries),
                 now,
             ),
-            path: context.app.links.to(&format!(
+            path: context.app.urls.path(&format!(
                 "/settings/notifications/{}/deliveries/{}",
                 delivery.record.webhook, delivery.record.id
             )),

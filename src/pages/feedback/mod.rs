@@ -275,9 +275,9 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
             details,
         ));
     }
-    let own_origin = context.proxies().seen_origin(&context.request);
+    let own_origin = context.proxies().own_origin(&context.request);
     let page = FeedbackPage {
-        widget_url: context.app.links.absolute(&own_origin, "/widget.js"),
+        widget_url: context.app.urls.absolute(&own_origin, "/widget.js"),
         layout,
         query,
         projects,

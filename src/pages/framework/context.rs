@@ -13,13 +13,13 @@ use super::live_updates;
 use super::page_error::PageError;
 use crate::domain::account::User;
 use crate::pages::PageState;
-use crate::server::Site;
-use crate::server::origin::TrustedProxies;
+use crate::server::AppState;
+use crate::server::request_origin::TrustedProxies;
 use crate::store::Session;
 
 #[derive(Clone)]
 pub struct RequestContext {
-    pub app: web::Data<Site>,
+    pub app: web::Data<AppState>,
     pub state: web::Data<PageState>,
     pub request: HttpRequest,
     session: Option<Session>,
@@ -40,7 +40,7 @@ impl RequestContext {
     pub fn from_http_request(request: &HttpRequest) -> Result<Self, PageError> {
         let missing = || PageError::Internal("the app was built without its parts".into());
         let app = request
-            .app_data::<web::Data<Site>>()
+            .app_data::<web::Data<AppState>>()
             .ok_or_else(missing)?
             .clone();
         Ok(Self {
@@ -73,7 +73,7 @@ impl RequestContext {
     }
 
     pub fn client_ip(&self) -> IpAddr {
-        self.proxies().client(&self.request)
+        self.proxies().client_ip(&self.request)
     }
 
     /// The value of `name` in the address.
@@ -96,7 +96,7 @@ impl RequestContext {
             .map(|s| self.state.flash.take(s.token_hash))
             .unwrap_or_default();
         let user = self.session.as_ref().map(|session| &session.user);
-        let mut layout = Layout::new(&self.app.links, title, section, user, self.app.clock.now());
+        let mut layout = Layout::new(&self.app.urls, title, section, user, self.app.clock.now());
         layout.last_change = self.last_change;
         layout.messages = std::mem::take(&mut flash.messages);
         (layout, flash)
@@ -117,8 +117,8 @@ impl RequestContext {
 
     /// One of our own addresses as it is given to somebody: whole, as this browser knows us or as configured.
     pub fn absolute_url(&self, path: &str) -> String {
-        let own_origin = self.proxies().seen_origin(&self.request);
-        self.app.links.absolute(&own_origin, path)
+        let own_origin = self.proxies().own_origin(&self.request);
+        self.app.urls.absolute(&own_origin, path)
     }
 
     /// Says on the next page that something is done.
@@ -133,7 +133,7 @@ impl RequestContext {
     /// After a post: on to one of our own addresses.
     pub fn redirect(&self, path: &str) -> HttpResponse {
         HttpResponse::SeeOther()
-            .insert_header((LOCATION, self.app.links.to(path)))
+            .insert_header((LOCATION, self.app.urls.path(path)))
             .finish()
     }
 }

@@ -26,8 +26,8 @@ use super::context::RequestContext;
 use super::page_error::PageError;
 use crate::domain::account::{Role, Scope};
 use crate::domain::id::WebhookId;
-use crate::server::Site;
-use crate::server::access::{Needs, allows};
+use crate::server::AppState;
+use crate::server::permissions::{Permission, is_allowed};
 use crate::store::ChangeKind;
 
 /// How many streams a session may have; one more takes the place of the oldest.
@@ -142,15 +142,15 @@ impl Subscription {
         }
     }
 
-    fn permission(&self) -> Needs {
+    fn permission(&self) -> Permission {
         match self {
-            Self::Feedback => Needs::Member,
-            Self::Deliveries(_) => Needs::Admin,
+            Self::Feedback => Permission::Member,
+            Self::Deliveries(_) => Permission::Admin,
         }
     }
 
     fn is_allowed(&self, role: Role) -> bool {
-        allows(self.permission(), role, Scope::Full)
+        is_allowed(self.permission(), role, Scope::Full)
     }
 
     fn name(&self) -> String {
@@ -229,7 +229,7 @@ pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> 
 }
 
 struct EventStream {
-    app: Data<Site>,
+    app: Data<AppState>,
     session: [u8; 32],
     subscriptions: Vec<Subscription>,
     latest: watch::Receiver<u64>,

@@ -18,15 +18,15 @@ const MAX_AGE_DAYS: i64 = 90;
 pub fn token_hash(request: &HttpRequest) -> Option<[u8; 32]> {
     request
         .cookie(COOKIE_NAME)
-        .map(|cookie| tokens::hash(cookie.value()))
+        .map(|cookie| tokens::sha256(cookie.value()))
 }
 
 /// A new session's cookie, and what is to be stored of it.
 pub fn create(context: &RequestContext) -> (Cookie<'static>, NewSession) {
-    let token = tokens::new();
+    let token = tokens::random_token();
     let user_agent = context.request.headers().get(USER_AGENT);
     let new = NewSession {
-        token_hash: tokens::hash(&token),
+        token_hash: tokens::sha256(&token),
         browser: user_agent::browser_name(
             user_agent.and_then(|v| v.to_str().ok()).unwrap_or_default(),
         ),
@@ -47,13 +47,13 @@ pub fn clear_cookie(context: &RequestContext, response: &mut HttpResponse) {
 fn build_cookie(context: &RequestContext, value: String) -> Cookie<'static> {
     let configured = context
         .app
-        .links
+        .urls
         .origin()
         .is_some_and(|origin| origin.starts_with("https:"));
     let mut cookie = Cookie::new(COOKIE_NAME, value);
     cookie.set_http_only(true);
     cookie.set_same_site(SameSite::Lax);
-    cookie.set_path(context.app.links.cookie_path());
+    cookie.set_path(context.app.urls.cookie_path());
     if configured || context.proxies().is_https(&context.request) {
         cookie.set_secure(true);
     }

@@ -98,7 +98,7 @@ async fn accept(
     let permit = context.state.password_checks.acquire().await?;
     let password_hash = permit.hash(password.to_owned()).await?;
     let (cookie, new) = session::create(context);
-    let (store, hash) = (&context.app.store, tokens::hash(token));
+    let (store, hash) = (&context.app.store, tokens::sha256(token));
     let done = match purpose {
         LinkPurpose::Reset => store.reset_password(hash, password_hash, new).await,
         _ => store
@@ -129,6 +129,8 @@ async fn valid_link(
 ) -> Result<OneTimeLink, PageError> {
     let now = context.app.clock.now();
     let store = &context.app.store;
-    let link = store.valid_link(purpose, tokens::hash(token), now).await?;
+    let link = store
+        .valid_link(purpose, tokens::sha256(token), now)
+        .await?;
     link.ok_or(PageError::OneTimeLinkExpired)
 }

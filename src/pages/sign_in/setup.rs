@@ -86,7 +86,7 @@ pub async fn create_first_user(
     let created = context
         .app
         .store
-        .set_up(tokens::hash(token), email.to_owned(), password_hash, new)
+        .set_up(tokens::sha256(token), email.to_owned(), password_hash, new)
         .await;
     match created {
         Ok(_) => {
@@ -115,7 +115,7 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
     match context
         .app
         .store
-        .sign_in_with_link(tokens::hash(token), new)
+        .sign_in_with_link(tokens::sha256(token), new)
         .await
     {
         Ok(()) => {
@@ -137,7 +137,7 @@ async fn check_link(context: &RequestContext, token: &str) -> Result<(), PageErr
     let is_valid = context
         .app
         .store
-        .is_link_valid(LinkPurpose::Setup, tokens::hash(token), now)
+        .is_link_valid(LinkPurpose::Setup, tokens::sha256(token), now)
         .await?;
     // Users can also have been made on the command line since the address was shown.
     if is_valid && !context.app.store.has_users().await? {

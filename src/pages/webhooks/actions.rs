@@ -35,7 +35,7 @@ pub async fn add(context: RequestContext, fields: FormData) -> Result<HttpRespon
         owner: context.user()?.id.as_str().to_owned(),
         operation: "add webhook",
         key: fields.get("key").to_owned(),
-        request_hash: tokens::hash(fields.get("url")),
+        request_hash: tokens::sha256(fields.get("url")),
     };
     let new = NewWebhook {
         url,

@@ -66,7 +66,7 @@ impl AddForm {
             url: String::new(),
             problem: None,
             secret: Secret::from_random(random::bytes()).as_str().to_owned(),
-            key: tokens::new(),
+            key: tokens::random_token(),
             report: None,
         }
     }
