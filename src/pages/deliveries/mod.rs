@@ -116,7 +116,7 @@ pub(super) async fn show(
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
     let webhook = context
-        .site
+        .app
         .store
         .webhook(WebhookId::new(id.into_inner()))
         .await?
@@ -132,7 +132,7 @@ pub(super) async fn show(
     };
     let before = given("before").filter(|id| id.starts_with("dlv_") && parse_ulid(id).is_some());
     let found = context
-        .site
+        .app
         .store
         .deliveries(
             webhook.id.clone(),
@@ -144,13 +144,13 @@ pub(super) async fn show(
         )
         .await?;
     let accounting = context
-        .site
+        .app
         .store
         .delivery_totals(webhook.id.clone())
         .await?
         .unwrap_or_default();
-    let now = context.site.clock.now();
-    let at_most = context.site.delivery.max_attempts(webhook.retries);
+    let now = context.app.clock.now();
+    let at_most = context.app.delivery.max_attempts(webhook.retries);
     let (layout, flash) = context.layout("Deliveries", "notifications");
     let report = flash
         .test
@@ -188,12 +188,12 @@ pub(super) async fn recover(
         .parse()
         .map_err(|_| PageError::BrokenForm)?;
     let since = context
-        .site
+        .app
         .clock
         .now()
         .minus(Duration::from_secs(hours.min(24 * 366) * 3600));
     let said = match context
-        .site
+        .app
         .store
         .recover(id.clone(), since, false, true)
         .await

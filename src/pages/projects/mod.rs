@@ -103,8 +103,8 @@ impl ProjectsPage {
         context: &RequestContext,
         refused: Option<(Refused, ValidationErrors)>,
     ) -> Result<Self, PageError> {
-        let projects = context.site.store.projects_by_name().await?;
-        let counts = context.site.store.count_feedback_by_project().await?;
+        let projects = context.app.store.projects_by_name().await?;
+        let counts = context.app.store.count_feedback_by_project().await?;
         let widget = WidgetUse::new(context).await?;
         let (layout, _) = context.layout("Projects", "projects");
         let asked = |name, id: &ProjectId| context.query(name).is_some_and(|it| it == id.as_str());
@@ -193,7 +193,7 @@ pub(super) async fn create(
     if let Err(invalid) = checks.finish() {
         return refuse(&context, refused(), invalid).await;
     }
-    let store = context.site.store.clone();
+    let store = context.app.store.clone();
     let work = async move {
         match store
             .create_project(checked.unwrap_or_default(), wanted)
@@ -290,7 +290,7 @@ pub(super) async fn delete(
     id: Id,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
-    let project = match context.site.store.project(id.into_inner()).await? {
+    let project = match context.app.store.project(id.into_inner()).await? {
         Some(project) => project,
         // Pressed twice: it is gone, as was wished.
         None => return Ok(context.redirect(ADDRESS)),
@@ -309,7 +309,7 @@ pub(super) async fn delete(
         )
         .await;
     }
-    let (store, id) = (context.site.store.clone(), project.id.to_string());
+    let (store, id) = (context.app.store.clone(), project.id.to_string());
     let work = async move { Ok(store.delete_project(id).await?) };
     if context
         .state
@@ -324,7 +324,7 @@ pub(super) async fn delete(
 }
 
 async fn find(context: &RequestContext, id: Id) -> Result<Project, PageError> {
-    let found = context.site.store.project(id.into_inner()).await?;
+    let found = context.app.store.project(id.into_inner()).await?;
     found.ok_or(PageError::Gone)
 }
 
@@ -334,7 +334,7 @@ async fn update_project(
     change: ProjectPatch,
 ) -> Result<Project, PageError> {
     let changed = context
-        .site
+        .app
         .store
         .update_project(id.to_string(), change)
         .await?;

@@ -56,16 +56,16 @@ pub struct WidgetUseOf<'a> {
 
 impl WidgetUse {
     pub async fn new(context: &RequestContext) -> Result<Self, PageError> {
-        let site = &context.site;
-        let seen_origin = context.proxies().seen_origin(&context.request);
-        let now = site.clock.now();
+        let app = &context.app;
+        let own_origin = context.proxies().own_origin(&context.request);
+        let now = app.clock.now();
         let place = |Load { origin, at }| Place::new(&origin, at, now);
         Ok(Self {
-            script: site.links.absolute(&seen_origin, "/widget.js"),
-            form: site.links.absolute(&seen_origin, "/f/"),
+            script: app.urls.absolute(&own_origin, "/widget.js"),
+            form: app.urls.absolute(&own_origin, "/f/"),
             now,
-            origins: site.store.origins().await?,
-            loads: site
+            origins: app.store.origins().await?,
+            loads: app
                 .door
                 .loads
                 .latest(LOADS)
@@ -160,7 +160,7 @@ pub async fn allow(
         .ok_or(PageError::BrokenForm)?;
     let id = project.into_inner();
     let allowed = context
-        .site
+        .app
         .store
         .allow_origin(id.clone(), origin.clone())
         .await?

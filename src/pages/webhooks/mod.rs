@@ -66,7 +66,7 @@ impl AddForm {
             url: String::new(),
             problem: None,
             secret: Secret::from_random(random::bytes()).as_str().to_owned(),
-            key: tokens::new(),
+            key: tokens::random_token(),
             report: None,
         }
     }
@@ -113,7 +113,7 @@ async fn page(
     add: Option<AddForm>,
     refused: Option<Refused>,
 ) -> Result<HttpResponse, PageError> {
-    let store = &context.site.store;
+    let store = &context.app.store;
     let mut webhooks = store
         .webhooks(PageRequest {
             limit: WEBHOOKS_MAX,
@@ -165,7 +165,7 @@ async fn page(
         );
         hooks.push(hook.await?);
     }
-    let alerts = context.site.alerts.as_ref().map(|target| AlertsView {
+    let alerts = context.app.alerts.as_ref().map(|target| AlertsView {
         host: target.url.host_and_port(),
         is_ours: target.is_secret_generated,
         secret: (target.is_secret_generated

@@ -120,18 +120,18 @@ impl HookView {
         report: Option<ReportView>,
         refused: Option<&Refused>,
     ) -> Result<Self, PageError> {
-        let now = context.site.clock.now();
+        let now = context.app.clock.now();
         let recent = PageRequest {
             limit: STRIP,
             before: None,
         };
         let deliveries = context
-            .site
+            .app
             .store
             .deliveries(webhook.id.clone(), DeliveryFilter::default(), recent)
             .await?
             .items;
-        let at_most = context.site.delivery.max_attempts(webhook.retries);
+        let at_most = context.app.delivery.max_attempts(webhook.retries);
         let problem = |field| {
             refused
                 .and_then(|r| r.invalid.message_for(field))
@@ -288,7 +288,7 @@ impl SecretView {
         now: Timestamp,
     ) -> Result<Self, PageError> {
         let secrets = context
-            .site
+            .app
             .store
             .webhook_secrets(webhook.id.clone(), now)
             .await?
