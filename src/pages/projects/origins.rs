@@ -56,16 +56,16 @@ pub struct WidgetUseOf<'a> {
 
 impl WidgetUse {
     pub async fn new(context: &RequestContext) -> Result<Self, PageError> {
-        let site = &context.site;
-        let seen_origin = context.proxies().seen_origin(&context.request);
-        let now = site.clock.now();
+        let app = &context.app;
+        let own_origin = context.proxies().own_origin(&context.request);
+        let now = app.clock.now();
         let place = |Load { origin, at }| Place::new(&origin, at, now);
         Ok(Self {
-            script: site.links.absolute(&seen_origin, "/widget.js"),
-            form: site.links.absolute(&seen_origin, "/f/"),
+            script: app.urls.absolute(&own_origin, "/widget.js"),
+            form: app.urls.absolute(&own_origin, "/f/"),
             now,
-            origins: site.store.origins().await?,
-            loads: site
+            origins: app.store.origins().await?,
+            loads: app
                 .door
                 .loads
                 .latest(LOADS)
@@ -157,15 +157,15 @@ pub async fn allow(
     let origin = project::check_origins(vec![fields.get("origin").to_owned()])
         .ok()
         .and_then(|mut origins| origins.pop())
-        .ok_or(PageError::BrokenForm)?;
+        .ok_or(PageError::InvalidForm)?;
     let id = project.into_inner();
     let allowed = context
-        .site
+        .app
         .store
         .allow_origin(id.clone(), origin.clone())
         .await?
-        .ok_or(PageError::Gone)?;
-    context.say(match allowed {
+        .ok_or(PageError::ItemNotFound)?;
+    context.push_message(match allowed {
         AllowOrigin::Added => format!("Pages of {} may send feedback now.", name(&origin)),
         AllowOrigin::AlreadyAllowed => {
             format!("Pages of {} may send feedback already.", name(&origin))
