@@ -1,4 +1,5 @@
-//! Everything works under a base path, behind a reverse proxy that forwards or strips the path. No link, form, redirect, or cookie leaves it.
+//! Everything works under a base path, behind a reverse proxy that forwards or strips the path. No
+//! link, form, redirect, or cookie leaves it.
 
 use serde_json::json;
 
@@ -16,7 +17,11 @@ const PATH: &str = "/miniback";
 fn assert_under_path(page: &Page, origin: &str) {
     if page.response.header("location").is_some() {
         let to = page.location();
-        assert!(is_under_path(&to), "the redirect leaves the path: {:?}", page.response);
+        assert!(
+            is_under_path(&to),
+            "the redirect leaves the path: {:?}",
+            page.response
+        );
     }
     for cookie in page.response.all_headers("set-cookie") {
         let path = cookie
@@ -24,7 +29,10 @@ fn assert_under_path(page: &Page, origin: &str) {
             .map(str::trim)
             .find_map(|a| a.strip_prefix("Path=").or(a.strip_prefix("path=")));
         let path = path.unwrap_or_default();
-        assert!(is_under_path(path), "the cookie is sent to other paths: {cookie}");
+        assert!(
+            is_under_path(path),
+            "the cookie is sent to other paths: {cookie}"
+        );
     }
     let here = url::Url::parse(&format!("{origin}{}", page.path)).unwrap();
     for (attribute, reference) in page.urls() {

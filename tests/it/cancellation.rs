@@ -1,4 +1,5 @@
-//! What happens to deliveries when their webhook is disabled, or when their webhook, feedback, or project is deleted.
+//! What happens to deliveries when their webhook is disabled, or when their webhook, feedback, or
+//! project is deleted.
 
 use serde_json::{Value, json};
 
@@ -6,12 +7,14 @@ use crate::support::api::{Api, attempts, text};
 use crate::support::app::App;
 use crate::support::receiver::{Gate, Receiver, Reply};
 
-/// Starts a program that retries after an hour, so that a failed delivery stays pending during the test.
+/// Starts a program that retries after an hour, so that a failed delivery stays pending during the
+/// test.
 fn app_with_one_hour_retries() -> App {
     App::builder().option("--retry-delays", "1h").start()
 }
 
-/// Creates feedback whose delivery has failed once and is pending. Returns the feedback and the delivery's id.
+/// Creates feedback whose delivery has failed once and is pending. Returns the feedback and the
+/// delivery's id.
 fn create_pending(api: &Api, webhook: &Value, message: &str) -> (Value, String) {
     let feedback = api.create_feedback("shop", message);
     let id = text(&api.deliveries(webhook)[0], "id").to_owned();
@@ -120,7 +123,8 @@ fn start_delivery(status: u16) -> InFlight {
 }
 
 impl InFlight {
-    /// Lets the endpoint respond, and checks that the delivery ends in this state after one attempt.
+    /// Lets the endpoint respond, and checks that the delivery ends in this state after one
+    /// attempt.
     fn finish_as(self, state: &str, status: u16) {
         self.gate.open();
         let api = self.app.api();
@@ -129,7 +133,11 @@ impl InFlight {
         assert_eq!(attempts(&ended).len(), 1);
         assert_eq!(attempts(&ended)[0]["status"], status);
         assert_eq!(ended["nextAttemptAt"], Value::Null);
-        assert_eq!(self.receiver.received().len(), 1, "the delivery was retried");
+        assert_eq!(
+            self.receiver.received().len(),
+            1,
+            "the delivery was retried"
+        );
     }
 }
 

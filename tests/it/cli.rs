@@ -82,7 +82,10 @@ fn rejects_a_short_admin_password() {
         ],
     );
     assert!(line.contains("MINIBACK_ADMIN_PASSWORD"), "{line}");
-    assert!(!line.contains("short\""), "the error repeats the password: {line}");
+    assert!(
+        !line.contains("short\""),
+        "the error repeats the password: {line}"
+    );
 }
 
 #[test]
@@ -148,7 +151,10 @@ fn rejects_a_second_serve_on_the_same_directory() {
     let app = App::start();
     let output = app.run(&["serve", "--listen", "127.0.0.1:0"], "");
     let line = output.error_line(1);
-    assert!(line.contains(&app.pid().to_string()), "the error doesn't contain the process id: {line}");
+    assert!(
+        line.contains(&app.pid().to_string()),
+        "the error doesn't contain the process id: {line}"
+    );
     app.api().get("/healthz").expect(200);
 }
 

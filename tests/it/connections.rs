@@ -40,13 +40,20 @@ fn resends_once_on_a_fresh_connection() {
     let webhook = api.create_webhook(&receiver.url("/"));
     deliver(&api, &webhook, "delivered");
     let second = deliver(&api, &webhook, "delivered");
-    assert_eq!(attempts(&second).len(), 1, "the resend counted as an attempt");
+    assert_eq!(
+        attempts(&second).len(),
+        1,
+        "the resend counted as an attempt"
+    );
 
     let received = receiver.received();
     let id = text(&second, "id");
     let second_requests: Vec<_> = received.iter().filter(|r| r.delivery() == id).collect();
     // Not reusing connections at all is also allowed; then there is only one request.
-    assert!(matches!(second_requests.len(), 1 | 2), "{second_requests:#?}");
+    assert!(
+        matches!(second_requests.len(), 1 | 2),
+        "{second_requests:#?}"
+    );
     let last = second_requests[second_requests.len() - 1];
     assert_eq!(last.index, 0, "the last request used an old connection");
     assert!(second_requests.iter().all(|r| r.body == last.body));

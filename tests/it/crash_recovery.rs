@@ -1,4 +1,5 @@
-//! After a crash, pending deliveries continue. Each test covers one moment of the crash; `kill_under_load.rs` covers random ones.
+//! After a crash, pending deliveries continue. Each test covers one moment of the crash;
+//! `kill_under_load.rs` covers random ones.
 
 use std::sync::Arc;
 
@@ -68,7 +69,7 @@ fn resends_a_success_that_was_not_recorded_before_the_crash() {
     // The endpoint responds, but the full disk prevents recording it. So the crash is in between.
     app.limit_file_size(Some(4_096));
     response.open();
-    app.log.wait_for_message("an attempt cannot be stored");
+    app.log.wait_for_message("recording attempts failed");
     let data = app.kill9();
 
     assert_resent_once(data, &receiver, &id, &first);
@@ -79,10 +80,18 @@ fn assert_resent_once(data: Arc<TempDir>, receiver: &Receiver, id: &str, first: 
     let app = App::builder().with_data(data).start();
     let delivered = app.api().wait_for_state(id, "delivered");
     let received = receiver.received();
-    assert_eq!(received.len(), 2, "expected one request before the crash and one after it");
+    assert_eq!(
+        received.len(),
+        2,
+        "expected one request before the crash and one after it"
+    );
     assert_eq!(received[1].body, first.body);
     assert_eq!(received[1].delivery(), first.delivery());
-    assert_eq!(attempts(&delivered).len(), 1, "expected one recorded attempt");
+    assert_eq!(
+        attempts(&delivered).len(),
+        1,
+        "expected one recorded attempt"
+    );
     assert_eq!(attempts(&delivered)[0]["number"], 1);
 }
 

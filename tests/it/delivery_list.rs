@@ -4,7 +4,8 @@ use crate::support::api::text;
 use crate::support::app::{App, database};
 use crate::support::receiver::Receiver;
 
-/// More than the program reads in the search for pending deliveries, before it reads the index of pending ones instead.
+/// More than the program reads in the search for pending deliveries, before it reads the index of
+/// pending ones instead.
 const NEWER_DELIVERIES: u32 = 2100;
 
 #[test]

@@ -1,4 +1,5 @@
-//! `POST /api/feedback`, the widget's endpoint: what it accepts and rejects. Any page can read its responses.
+//! `POST /api/feedback`, the widget's endpoint: what it accepts and rejects. Any page can read its
+//! responses.
 
 use serde_json::{Value, json};
 
@@ -59,7 +60,13 @@ fn accepts_stores_and_delivers_feedback_without_authentication() {
         "url": "https://shop.example/cart?x=1", "context": {"b": 1, "a": [true]},
     });
     let accepted = send(&public, &[("Origin", "https://shop.example")], &body).expect(201);
-    let members: Vec<String> = accepted.json().as_object().unwrap().keys().cloned().collect();
+    let members: Vec<String> = accepted
+        .json()
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect();
     assert_eq!(members, ["id", "status"]);
     assert_eq!(accepted.json()["status"], "NEW");
     let path = format!("/api/v1/feedback/{}", text(&accepted.json(), "id"));
@@ -135,11 +142,12 @@ fn answers_cors_preflight_requests() {
             "content-type,idempotency-key,x-feedback-source",
         ),
     ];
-    let response = assert_readable_by_any_page(public.send("OPTIONS", ENDPOINT, &preflight, None)).expect(204);
-    let header = |name: &str| response.header(name).unwrap_or_default().to_lowercase();
-    assert!(header("access-control-allow-methods").contains("post"));
+    let response =
+        assert_readable_by_any_page(public.send("OPTIONS", ENDPOINT, &preflight, None)).expect(204);
+    let response_header = |name: &str| response.header(name).unwrap_or_default().to_lowercase();
+    assert!(response_header("access-control-allow-methods").contains("post"));
     for header in ["content-type", "idempotency-key", "x-feedback-source"] {
-        assert!(header("access-control-allow-headers").contains(header));
+        assert!(response_header("access-control-allow-headers").contains(header));
     }
     assert_eq!(response.header("access-control-allow-credentials"), None);
 }
