@@ -147,7 +147,7 @@ pub async fn start(
         door,
     });
     let pages = web::Data::new(pages::PageState::new(clock));
-    let api_docs = web::Data::new(pages::ApiDocs::new(api_document));
+    let api_reference = web::Data::new(pages::ApiReference::new(api_document));
     let timeout = options.delivery.timeout;
     let (app_site, app_pages) = (site.clone(), pages.clone());
     let server = HttpServer::new(move || {
@@ -155,7 +155,7 @@ pub async fn start(
         App::new()
             .app_data(app_site.clone())
             .app_data(app_pages.clone())
-            .app_data(api_docs.clone())
+            .app_data(api_reference.clone())
             .wrap(from_fn(request_id::name_requests))
             .configure(|config| beneath(config, &base_path))
             .configure(everything)

@@ -271,7 +271,7 @@ fn press_through(inspector: &mut Inspector, scene: &Scene) {
     let [delivers, ..] = &scene.webhooks;
     open(
         inspector,
-        &format!("/settings/notifications/{delivers}/doctor"),
+        &format!("/settings/notifications/{delivers}/signature-check"),
     );
     inspector
         .browser
