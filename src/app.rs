@@ -10,25 +10,27 @@ use actix_web::http::header::LOCATION;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 
+use crate::background::retention::{self, RetentionPeriods};
+use crate::background::search_indexer;
 use crate::clock::Clock;
 use crate::config::{FirstUser, ServeOptions};
 use crate::delivery::connector::TlsConfigError;
-use crate::delivery::{self, AlertTarget, connector};
-use crate::domain::egress_policy::{EgressPolicy, Refusal};
+use crate::delivery::{self, AlertTarget, DeliveryHandle, DeliverySettings, connector};
+use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
 use crate::domain::password;
-use crate::domain::retry::Schedule;
+use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
 use crate::server::door::Door;
 use crate::server::links::Links;
 use crate::server::origin::TrustedProxies;
 use crate::server::{Site, health, request_id, tokens};
 use crate::store::{self, AccountStoreError, LinkPurpose, OpenError, Store, StoreError};
-use crate::{api, indexing, pages, random, retention};
+use crate::{api, pages, random};
 
-/// How long a setup address can be used.
-const SETUP_LIVES: Duration = Duration::from_secs(3600);
+/// How long a setup link is valid.
+const SETUP_LINK_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// Why the appliance does not start.
+/// Why the appliance didn't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
@@ -43,17 +45,17 @@ pub enum StartError {
     #[error("{0}")]
     AlertSecret(String),
     #[error("--alert-url: {}", .0.to_string().trim_end_matches('.'))]
-    AlertUrl(Refusal),
-    #[error("the first user could not be made: {0}")]
+    AlertUrl(EgressDenied),
+    #[error("creating the first user failed: {0}")]
     FirstUser(String),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("a part could not be started: {0}")]
-    Part(#[from] std::io::Error),
+    #[error("starting failed: {0}")]
+    Io(#[from] std::io::Error),
 }
 
 impl StartError {
-    /// 2: the configuration, or what it points to, has to be changed; 1: all else.
+    /// 2 for configuration errors, 1 for everything else.
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::CaFile(_) | Self::AlertSecret(_) | Self::AlertUrl(_) => 2,
@@ -70,10 +72,10 @@ impl StartError {
 }
 
 /// The running appliance.
-pub struct Running {
-    /// Where it listens: `http://127.0.0.1:8080`.
+pub struct RunningServer {
+    /// The URL it listens on, such as `http://127.0.0.1:8080`.
     pub url: String,
-    /// The one-time address that makes the first user, where there is none.
+    /// The one-time URL that creates the first user, if there is no user.
     pub setup_url: Option<String>,
     pub site: web::Data<Site>,
     pages: web::Data<pages::PageState>,
@@ -83,14 +85,14 @@ pub struct Running {
     _lock: store::DirectoryLock,
 }
 
-/// Starts everything; when this returns, requests are answered. `listener`: one that is bound already, in place of
-/// `--listen`.
+/// Starts all parts and returns when the server accepts requests. `listener` replaces `--listen`
+/// with a bound socket.
 pub async fn start(
     options: &ServeOptions,
     listener: Option<TcpListener>,
     first_user: Option<FirstUser>,
     clock: Clock,
-) -> Result<Running, StartError> {
+) -> Result<RunningServer, StartError> {
     let data_dir: &PathBuf = &options.data.data_dir;
     store::make_directory(data_dir)?;
     let lock = store::lock(data_dir)?;
@@ -109,14 +111,14 @@ pub async fn start(
     let settings = delivery_settings(options, address)?;
     let delivery = delivery::start(store.clone(), clock.clone(), settings)?;
     let links = Links::new(options.base_url.as_ref());
-    let setup_url = first_user_or_setup(&store, first_user, &links, &url).await?;
-    let keep = retention::Keep {
+    let setup_url = create_first_user_or_setup_link(&store, first_user, &links, &url).await?;
+    let periods = RetentionPeriods {
         deliveries: options.retention,
         feedback: options.feedback_retention,
     };
     let mut background = vec![
-        actix_web::rt::spawn(retention::run(store.clone(), clock.clone(), keep)),
-        actix_web::rt::spawn(indexing::run(store.clone())),
+        actix_web::rt::spawn(retention::run(store.clone(), clock.clone(), periods)),
+        actix_web::rt::spawn(search_indexer::run(store.clone())),
     ];
     let alerts = alert_target(options, &store, &delivery, &links).await?;
     if let Some(target) = &alerts {
@@ -157,8 +159,8 @@ pub async fn start(
             .app_data(app_pages.clone())
             .app_data(api_reference.clone())
             .wrap(from_fn(request_id::name_requests))
-            .configure(|config| beneath(config, &base_path))
-            .configure(everything)
+            .configure(|config| mount_under_base_path(config, &base_path))
+            .configure(register_routes)
     })
     .disable_signals()
     .shutdown_timeout(timeout.as_secs() + 1)
@@ -167,7 +169,7 @@ pub async fn start(
     .run();
     let handle = server.handle();
     actix_web::rt::spawn(server);
-    Ok(Running {
+    Ok(RunningServer {
         url,
         setup_url,
         site,
@@ -180,15 +182,15 @@ pub async fn start(
 }
 
 fn api_document() -> serde_json::Value {
-    // The document is served as JSON too, and a test reads it: it always can be such a value.
+    // Can't fail: the same document is served as JSON and covered by a test.
     serde_json::to_value(api::document("/")).unwrap_or_default()
 }
 
-/// By what webhooks are sent, when we listen on `address` ourselves.
+/// Settings for sending webhooks. `address` is our own listener, which webhooks may not target.
 pub fn delivery_settings(
     options: &ServeOptions,
     address: SocketAddr,
-) -> Result<delivery::Settings, StartError> {
+) -> Result<DeliverySettings, StartError> {
     let tls = connector::tls_config(&options.delivery.ca_file)?;
     let own_addresses = if_addrs::get_if_addrs()?
         .into_iter()
@@ -201,19 +203,20 @@ pub fn delivery_settings(
         vec![address],
         own_addresses,
     );
-    Ok(delivery::Settings {
+    Ok(DeliverySettings {
         policy: Arc::new(policy),
         tls: Arc::new(tls),
         timeout: options.delivery.timeout,
-        schedule: Schedule::new(options.delivery.retry_delays.0.clone()),
+        schedule: RetrySchedule::new(options.delivery.retry_delays.0.clone()),
     })
 }
 
-/// Whom alerts go to, if anybody; where no secret is configured, they are signed with one that is made once and kept.
+/// The alert target, if one is configured. Without a configured secret, alerts are signed with a
+/// generated one, which is stored.
 async fn alert_target(
     options: &ServeOptions,
     store: &Store,
-    delivery: &delivery::Handle,
+    delivery: &DeliveryHandle,
     links: &Links,
 ) -> Result<Option<AlertTarget>, StartError> {
     let configured = options.alerts.secret().map_err(StartError::AlertSecret)?;
@@ -224,7 +227,7 @@ async fn alert_target(
         .check_target(&url)
         .await
         .map_err(StartError::AlertUrl)?;
-    let (secret, secret_is_ours) = match configured {
+    let (secret, is_secret_generated) = match configured {
         Some(secret) => (secret, false),
         None => {
             let key = store.key("alerts", random::bytes()).await?;
@@ -234,16 +237,17 @@ async fn alert_target(
     Ok(Some(AlertTarget {
         url,
         secret,
-        secret_is_ours,
-        pages: links.origin().map(|origin| links.absolute(origin, "")),
+        is_secret_generated,
+        public_url: links.origin().map(|origin| links.absolute(origin, "")),
     }))
 }
 
-/// The addresses answer beneath the base path and without it, for a proxy that strips it.
-fn beneath(config: &mut web::ServiceConfig, base_path: &str) {
+/// Mounts the routes under the base path. They are also registered at the root, for a proxy that
+/// strips the path.
+fn mount_under_base_path(config: &mut web::ServiceConfig, base_path: &str) {
     if !base_path.is_empty() {
         let home = format!("{base_path}/");
-        let to_home = move || {
+        let redirect_to_home = move || {
             let home = home.clone();
             async move {
                 HttpResponse::SeeOther()
@@ -252,20 +256,20 @@ fn beneath(config: &mut web::ServiceConfig, base_path: &str) {
             }
         };
         config
-            .route(base_path, web::get().to(to_home))
-            .service(web::scope(base_path).configure(everything));
+            .route(base_path, web::get().to(redirect_to_home))
+            .service(web::scope(base_path).configure(register_routes));
     }
 }
 
-fn everything(config: &mut web::ServiceConfig) {
+fn register_routes(config: &mut web::ServiceConfig) {
     config
         .configure(health::configure)
         .configure(api::configure)
         .configure(pages::configure);
 }
 
-/// Makes the first user from the environment where there is none, or a setup address by which a person makes them.
-async fn first_user_or_setup(
+/// If there is no user, creates one from the environment or returns a one-time setup URL.
+async fn create_first_user_or_setup_link(
     store: &Store,
     first_user: Option<FirstUser>,
     links: &Links,
@@ -275,22 +279,28 @@ async fn first_user_or_setup(
         return Ok(None);
     }
     if let Some(user) = first_user {
-        let fail = |error: &dyn std::fmt::Display| StartError::FirstUser(error.to_string());
-        let hash = password::hash(&user.password).map_err(|error| fail(&error))?;
+        let failed = |error: &dyn std::fmt::Display| StartError::FirstUser(error.to_string());
+        let hash = password::hash(&user.password).map_err(|error| failed(&error))?;
         return match store.add_first_user(user.email, hash).await {
             Ok(_) | Err(AccountStoreError::NotFirst) => Ok(None),
-            Err(error) => Err(fail(&error)),
+            Err(error) => Err(failed(&error)),
         };
     }
     let token = tokens::new();
     store
-        .make_link(LinkPurpose::Setup, None, tokens::hash(&token), SETUP_LIVES)
+        .make_link(
+            LinkPurpose::Setup,
+            None,
+            tokens::hash(&token),
+            SETUP_LINK_LIFETIME,
+        )
         .await?;
     Ok(Some(links.absolute(url, &format!("/setup?token={token}"))))
 }
 
-impl Running {
-    /// Stops accepting, lets what is in flight end (at most the timeout and 1 s), closes the database.
+impl RunningServer {
+    /// Stops accepting requests, waits for requests and deliveries in flight (at most `--timeout` +
+    /// 1 s), and closes the database.
     pub async fn stop(self) {
         self.background.iter().for_each(|task| task.abort());
         self.pages.end_streams();
@@ -303,7 +313,7 @@ impl Running {
             .is_err()
         {
             tracing::warn!(
-                "something was still in flight; its delivery is sent again after the next start"
+                "shutdown timed out; unrecorded deliveries are sent again after the next start"
             );
         }
     }

@@ -1,15 +1,16 @@
 //! Miniback: feedback in, signed webhooks out.
 //!
-//! In reading order: [`domain`] has the rules, [`store`] keeps, [`delivery`] sends, [`api`] and [`pages`] are the two
-//! faces over what they share in [`server`]; [`app`] puts them together, [`cli`] runs it, [`demo`] shows it.
+//! In reading order: [`domain`] contains the rules, [`store`] the database, [`delivery`] the webhook
+//! sender, and [`background`] the background jobs. [`api`] and [`pages`] handle requests and share
+//! [`server`]. [`app`] starts everything, [`cli`] contains the commands, and [`demo`] the servers of
+//! the demo.
 
 pub mod domain;
 
 pub mod store;
 
+pub mod background;
 pub mod delivery;
-pub mod indexing;
-pub mod retention;
 
 pub mod api;
 pub mod pages;

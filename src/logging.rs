@@ -1,6 +1,7 @@
-//! The log: to standard error, as text for people or as JSON for machines.
+//! The program's log on standard error, as text or JSON.
 //!
-//! A line names a webhook by id and host, never by path; no secret, token, password, e-mail address or message.
+//! A line identifies a webhook by id and host, never by path. The log contains no secret, token,
+//! password, email, or message.
 
 use std::io::IsTerminal;
 
@@ -11,7 +12,7 @@ use tracing_subscriber::{Layer, fmt, registry};
 
 use crate::config::LogFormat;
 
-/// Starts logging for the whole process. `MINIBACK_LOG=debug` (or `trace`) tells more, for those who look for a fault.
+/// Starts logging for the whole process. `MINIBACK_LOG=debug` or `trace` logs more.
 pub fn start(format: LogFormat) {
     let level = match std::env::var("MINIBACK_LOG").as_deref() {
         Ok("debug") => LevelFilter::DEBUG,
@@ -35,6 +36,6 @@ pub fn start(format: LogFormat) {
             .with_writer(std::io::stderr)
             .boxed(),
     };
-    // A second start in one process (a test) keeps the first one.
+    // Fails if logging has already started in this process, as in tests. The first start applies.
     let _ = registry().with(layer.with_filter(ours)).try_init();
 }

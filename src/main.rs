@@ -1,4 +1,4 @@
-//! The executable: what it does stands in the library, so that tests can reach it.
+//! The executable. The logic is in the library, so tests can use it.
 
 fn main() {
     std::process::exit(miniback::cli::run());

@@ -1,4 +1,4 @@
-// Package miniback verifies Miniback's webhooks.
+// Package miniback verifies Miniback webhooks.
 package miniback
 
 import (
@@ -12,28 +12,31 @@ import (
 	"time"
 )
 
-// IsGenuine takes the whole secret and the raw body (io.ReadAll of r.Body, before any JSON is read).
+// IsGenuine reports whether Miniback sent the request. It needs the webhook's whole secret and the
+// raw body: call io.ReadAll(r.Body) before you parse the JSON.
 func IsGenuine(secret string, header http.Header, body []byte, now time.Time) bool {
 	expected := hex.EncodeToString(sum([]byte(secret), body))
-	// While the secret is being rotated, each event is signed by the old one and by the next one.
-	if !same(header.Get("X-Miniback-Signature"), expected) && !same(header.Get("X-Miniback-Signature-Next"), expected) {
+	// During a rotation, the second header is signed with the new secret.
+	if !isEqual(header.Get("X-Miniback-Signature"), expected) &&
+		!isEqual(header.Get("X-Miniback-Signature-Next"), expected) {
 		return false
 	}
+	// The webhook-… headers are signed with this key, and sent only for whsec_ secrets.
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
 	if err != nil || !strings.HasPrefix(secret, "whsec_") || len(key) < 16 || len(key) > 64 {
-		return true // a secret of another form: the webhook-… headers are not sent
+		return true
 	}
-	// This signature is over id and time of sending too, so a recording that somebody plays back is refused.
+	// This signature also covers the delivery id and the time, which prevents replay attacks.
 	sentAt := header.Get("webhook-timestamp")
 	signed := header.Get("X-Miniback-Delivery") + "." + sentAt + "." + string(body)
-	stamp := "v1," + base64.StdEncoding.EncodeToString(sum(key, []byte(signed)))
+	standard := "v1," + base64.StdEncoding.EncodeToString(sum(key, []byte(signed)))
 	seconds, err := strconv.ParseInt(sentAt, 10, 64)
 	age := now.Unix() - seconds
-	isGenuine := false
-	for _, given := range strings.Split(header.Get("webhook-signature"), " ") {
-		isGenuine = same(given, stamp) || isGenuine
+	isSigned := false
+	for _, received := range strings.Split(header.Get("webhook-signature"), " ") {
+		isSigned = isEqual(received, standard) || isSigned
 	}
-	return isGenuine && err == nil && age <= 300 && age >= -300
+	return isSigned && err == nil && age <= 300 && age >= -300
 }
 
 func sum(key, message []byte) []byte {
@@ -42,7 +45,7 @@ func sum(key, message []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// same takes the same time wherever the two differ: else a signature could be guessed byte by byte.
-func same(given, expected string) bool {
-	return hmac.Equal([]byte(given), []byte(expected))
+// isEqual compares in constant time, so a signature can't be guessed byte by byte.
+func isEqual(received, expected string) bool {
+	return hmac.Equal([]byte(received), []byte(expected))
 }

@@ -1,32 +1,32 @@
-//! `miniback backup`.
+//! `miniback backup`: copies the database of a running server.
 
 use std::path::Path;
 
-use super::{Failure, print};
-use crate::config::DataDir;
+use super::{CommandError, print};
+use crate::config::DataDirOptions;
 use crate::store::{self, Contents};
 
-pub(super) fn run(file: &Path, data: &DataDir) -> Result<(), Failure> {
-    let contents = store::backup(&data.data_dir, file).map_err(Failure::new)?;
+pub(super) fn run(file: &Path, data: &DataDirOptions) -> Result<(), CommandError> {
+    let contents = store::backup(&data.data_dir, file).map_err(CommandError::new)?;
     print(&format!(
-        "{} is written and checked: {}.\n",
+        "Backed up and checked {}: {}.\n",
         file.display(),
-        describe(&contents)
+        summarize(&contents)
     ));
     Ok(())
 }
 
-/// `3 projects, 120 feedbacks, 2 webhooks, 240 deliveries, 1.2 MB`.
-pub(super) fn describe(contents: &Contents) -> String {
-    let of = |count: u64, one: &str, many: &str| {
-        format!("{count} {}", if count == 1 { one } else { many })
+/// `3 projects, 120 feedback items, 2 webhooks, 240 deliveries, 1.2 MB`
+pub(super) fn summarize(contents: &Contents) -> String {
+    let quantity = |count: u64, singular: &str, plural: &str| {
+        format!("{count} {}", if count == 1 { singular } else { plural })
     };
     format!(
         "{}, {}, {}, {}, {:.1} MB",
-        of(contents.projects, "project", "projects"),
-        of(contents.feedback, "feedback", "feedbacks"),
-        of(contents.webhooks, "webhook", "webhooks"),
-        of(contents.deliveries, "delivery", "deliveries"),
+        quantity(contents.projects, "project", "projects"),
+        quantity(contents.feedback, "feedback item", "feedback items"),
+        quantity(contents.webhooks, "webhook", "webhooks"),
+        quantity(contents.deliveries, "delivery", "deliveries"),
         contents.bytes as f64 / 1e6
     )
 }

@@ -1,88 +1,88 @@
-//! `miniback check`: looks at configuration, database and the hosts of enabled webhooks; says what is wrong and how to
-//! mend it. It connects to the hosts, and sends nothing.
+//! `miniback check`: checks the configuration, the database, and the hosts of enabled webhooks.
+//! Connects to the hosts without sending a request.
 
-use super::backup::describe;
-use super::serve::start_failure;
-use super::{Failure, print, safe};
+use super::backup::summarize;
+use super::serve::start_error;
+use super::{CommandError, escape_control_chars, print};
 use crate::app;
 use crate::clock::Clock;
 use crate::config::ServeOptions;
 use crate::delivery;
 use crate::store::{self, BackupError, PageRequest, Store};
 
-pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
-    let mut wrong = 0;
-    let mut say = |good: bool, what: &str| {
-        wrong += u32::from(!good);
+pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
+    let mut failures = 0;
+    let mut report = |is_ok: bool, text: &str| {
+        failures += u32::from(!is_ok);
         print(&format!(
             "{}  {}\n",
-            if good { "ok   " } else { "WRONG" },
-            safe(what)
+            if is_ok { "ok   " } else { "FAIL " },
+            escape_control_chars(text)
         ));
     };
-    // Options that cannot be read have ended the program already; what they point to is looked at here.
-    options.alerts.secret().map_err(Failure::wrong)?;
-    let settings = app::delivery_settings(options, options.listen).map_err(start_failure)?;
-    say(true, "configuration");
+    // Invalid options have already ended the program. Check what they refer to.
+    options.alerts.secret().map_err(CommandError::usage_error)?;
+    let settings = app::delivery_settings(options, options.listen).map_err(start_error)?;
+    report(true, "configuration");
     match store::inspect(&options.data.data_dir) {
         Ok(contents) => {
-            say(true, &format!("database: {}", describe(&contents)));
+            report(true, &format!("database: {}", summarize(&contents)));
             match contents.unexplained {
-                0 => say(
+                0 => report(
                     true,
-                    "accounting: every event is delivered, pending, failed or canceled",
+                    "delivery totals: every event is delivered, pending, failed, or canceled",
                 ),
-                n => say(
+                n => report(
                     false,
                     &format!(
-                        "accounting: {n} events are in no state or have lost their delivery; please report it, with the log"
+                        "delivery totals: {n} events are unaccounted for; report this as a bug, with the log"
                     ),
                 ),
             }
         }
         Err(BackupError::NoDatabase(path)) => {
-            say(
+            report(
                 true,
                 &format!(
-                    "database: {} is not there yet; serve makes it",
+                    "database: {} doesn’t exist yet; miniback serve creates it",
                     path.display()
                 ),
             );
             return Ok(());
         }
         Err(error) => {
-            say(false, &format!("database: {error}"));
-            return Err(Failure::new("1 thing is wrong"));
+            report(false, &format!("database: {error}"));
+            return Err(CommandError::new("1 problem found"));
         }
     }
     actix_web::rt::System::new().block_on(async {
         let store = Store::open(&options.data.data_dir, None, Clock::System)
-            .map_err(|error| start_failure(error.into()))?;
+            .map_err(|error| start_error(error.into()))?;
         let all = PageRequest {
             limit: 1000,
             before: None,
         };
-        let webhooks = store.webhooks(all).await.map_err(Failure::new)?.items;
+        let webhooks = store.webhooks(all).await.map_err(CommandError::new)?.items;
         for webhook in webhooks.iter().filter(|webhook| webhook.enabled) {
-            let name = format!("webhook {} to {}", webhook.id, webhook.url.host_for_log());
+            let name = format!("webhook {} to {}", webhook.id, webhook.url.host_and_port());
             match delivery::probe(&settings, &webhook.url).await {
-                Ok(()) => say(true, &format!("{name}: reached")),
-                Err(outcome) => say(false, &format!("{name}: {}", outcome.explanation())),
+                Ok(()) => report(true, &format!("{name}: reachable")),
+                Err(outcome) => report(false, &format!("{name}: {}", outcome.explanation())),
             }
         }
         if let Some(url) = &options.alerts.alert_url {
-            let name = format!("--alert-url {}", url.host_for_log());
+            let name = format!("--alert-url {}", url.host_and_port());
             match delivery::probe(&settings, url).await {
-                Ok(()) => say(true, &format!("{name}: reached")),
-                Err(outcome) => say(false, &format!("{name}: {}", outcome.explanation())),
+                Ok(()) => report(true, &format!("{name}: reachable")),
+                Err(outcome) => report(false, &format!("{name}: {}", outcome.explanation())),
             }
         }
         store.close_quietly().await;
-        Ok::<_, Failure>(())
+        Ok::<_, CommandError>(())
     })?;
-    match wrong {
+    match failures {
         0 => Ok(()),
-        1 => Err(Failure::new("1 thing is wrong")),
-        many => Err(Failure::new(format!("{many} things are wrong"))),
+        1 => Err(CommandError::new("1 problem found")),
+        many => Err(CommandError::new(format!("{many} problems found"))),
     }
 }

@@ -1,12 +1,12 @@
-//! `miniback demo`: Miniback, a sample site and a receiver, on loopback, with data that is thrown away at the end.
+//! `miniback demo`: Miniback, a sample site, and a receiver on loopback, with temporary data.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-use super::serve::{start_failure, told_to_stop};
-use super::{Failure, print};
-use crate::app::{self, Running};
+use super::serve::{shutdown_signal, start_error};
+use super::{CommandError, print};
+use crate::app::{self, RunningServer};
 use crate::clock::Clock;
 use crate::config::{self, Command, DemoOptions, FirstUser, ServeOptions};
 use crate::demo::{self, Api, DemoServer, receiver, samples, site};
@@ -17,91 +17,96 @@ use crate::random;
 use crate::server::tokens;
 use crate::store::LinkPurpose;
 
-/// The ports that are tried first; where one is taken, a free one serves as well.
+/// The preferred ports of Miniback, the site, and the receiver. If one is taken, a free port is
+/// used.
 const PORTS: [u16; 3] = [8080, 8081, 8082];
 const USER: &str = "ada@example.com";
-/// How long the address that signs in can be used.
-const LINK_LIVES: Duration = Duration::from_secs(24 * 3600);
+/// How long the sign-in link is valid.
+const SIGN_IN_LINK_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-pub(super) fn run(options: &DemoOptions) -> Result<(), Failure> {
+pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
     logging::start(options.log.format());
     let directory = tempfile::Builder::new()
         .prefix("miniback-demo-")
         .tempdir()
-        .map_err(Failure::new)?;
-    let outcome = actix_web::rt::System::new().block_on(serve_demo(directory.path()));
+        .map_err(CommandError::new)?;
+    let result = actix_web::rt::System::new().block_on(serve_demo(directory.path()));
     if options.keep {
         print(&format!(
-            "\nThe data is kept in {}\n",
+            "\nThe data is in {}\n",
             directory.keep().display()
         ));
     } else {
-        directory.close().map_err(Failure::new)?;
-        if outcome.is_ok() {
-            print("\nEverything that the demo made is removed.\n");
+        directory.close().map_err(CommandError::new)?;
+        if result.is_ok() {
+            print("\nThe demo’s data was deleted.\n");
         }
     }
-    outcome?;
+    result?;
     std::process::exit(0)
 }
 
-async fn serve_demo(directory: &Path) -> Result<(), Failure> {
+async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
     let [main, site_listener, receiver_listener] = listeners()?;
     let running = start_miniback(directory, main).await?;
     let api = Api::new(running.url.clone(), token(&running).await?);
     let secret = Secret::from_random(random::bytes()).as_str().to_owned();
     let site_url = format!(
         "http://{}",
-        site_listener.local_addr().map_err(Failure::new)?
+        site_listener.local_addr().map_err(CommandError::new)?
     );
     let receiver =
-        receiver::start(receiver_listener, secret.clone(), &site_url).map_err(Failure::new)?;
+        receiver::start(receiver_listener, secret.clone(), &site_url).map_err(CommandError::new)?;
     let endpoint = receiver::endpoint(&receiver.url);
     tokio::task::spawn_blocking(move || demo::seed(&api, &endpoint, &secret))
         .await
-        .map_err(Failure::new)?
-        .map_err(Failure::new)?;
+        .map_err(CommandError::new)?
+        .map_err(CommandError::new)?;
     let site = site::start(
         site_listener,
         running.url.clone(),
         samples::SITE_PROJECT.to_owned(),
         receiver.url.clone(),
     )
-    .map_err(Failure::new)?;
-    let told_to_stop = told_to_stop()?;
-    say_what_to_try(&sign_in_link(&running).await?, &site, &receiver);
-    told_to_stop.await;
-    // The senders stop before the receiver, so that nothing is seen to fail at the end.
-    site.stop().await.map_err(Failure::new)?;
+    .map_err(CommandError::new)?;
+    let shutdown_signal = shutdown_signal()?;
+    print_instructions(&sign_in_link(&running).await?, &site, &receiver);
+    shutdown_signal.await;
+    // Stop the sender before the receiver, so no delivery fails during shutdown.
+    site.stop().await.map_err(CommandError::new)?;
     running.stop().await;
-    receiver.stop().await.map_err(Failure::new)
+    receiver.stop().await.map_err(CommandError::new)
 }
 
-fn say_what_to_try(sign_in: &str, site: &DemoServer, receiver: &DemoServer) {
+fn print_instructions(sign_in: &str, site: &DemoServer, receiver: &DemoServer) {
     print(&format!(
         "{sign_in}\n{}\n{}\n\n\
-         Open the first address: it signs you in to Miniback, on this machine only.\n\
-         On the second, a sample site, send feedback and watch its webhook arrive, verified, on the same page.\n\
-         In Miniback change a status, or press Test under Settings, Notifications: the third shows what was received.\n\n\
-         Ctrl-C ends the demo.\n",
+         Open the first URL to sign in to Miniback, on this machine only.\n\
+         Open the second URL, a sample site, to send feedback and see its webhook arrive.\n\
+         Change a status in Miniback, or press Test under Settings, Notifications. The third URL, a \
+         receiver, shows each webhook.\n\n\
+         Press Ctrl-C to stop the demo.\n",
         site.url, receiver.url
     ));
 }
 
-fn listeners() -> Result<[TcpListener; 3], Failure> {
+fn listeners() -> Result<[TcpListener; 3], CommandError> {
     let bind = |port| {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
     };
     let [a, b, c] = PORTS.map(bind);
     Ok([
-        a.map_err(Failure::new)?,
-        b.map_err(Failure::new)?,
-        c.map_err(Failure::new)?,
+        a.map_err(CommandError::new)?,
+        b.map_err(CommandError::new)?,
+        c.map_err(CommandError::new)?,
     ])
 }
 
-async fn start_miniback(directory: &Path, listener: TcpListener) -> Result<Running, Failure> {
+async fn start_miniback(
+    directory: &Path,
+    listener: TcpListener,
+) -> Result<RunningServer, CommandError> {
     let options = serve_options(directory)?;
     let user = FirstUser {
         email: USER.into(),
@@ -109,11 +114,12 @@ async fn start_miniback(directory: &Path, listener: TcpListener) -> Result<Runni
     };
     app::start(&options, Some(listener), Some(user), Clock::System)
         .await
-        .map_err(start_failure)
+        .map_err(start_error)
 }
 
-/// The defaults of `serve`, whatever the environment says: the demo stays on loopback and in its own directory.
-fn serve_options(directory: &Path) -> Result<ServeOptions, Failure> {
+/// The defaults of `serve`. Whatever the environment says, the demo stays on loopback and in its
+/// own directory.
+fn serve_options(directory: &Path) -> Result<ServeOptions, CommandError> {
     let arguments = [
         "miniback".as_ref(),
         "serve".as_ref(),
@@ -131,39 +137,39 @@ fn serve_options(directory: &Path) -> Result<ServeOptions, Failure> {
             },
             ..*options
         }),
-        _ => Err(Failure::wrong(
-            "a MINIBACK_… variable holds what serve does not take; unset it for the demo",
+        _ => Err(CommandError::usage_error(
+            "a MINIBACK_… variable has an invalid value; unset it for the demo",
         )),
     }
 }
 
-async fn token(running: &Running) -> Result<String, Failure> {
+async fn token(running: &RunningServer) -> Result<String, CommandError> {
     let token = tokens::new_api_token();
     let hash = tokens::hash(&token);
     let store = &running.site.store;
     store
         .create_token(USER.into(), "Demo".into(), Scope::Full, hash, None)
         .await
-        .map_err(Failure::new)?;
+        .map_err(CommandError::new)?;
     Ok(token)
 }
 
-async fn sign_in_link(running: &Running) -> Result<String, Failure> {
+async fn sign_in_link(running: &RunningServer) -> Result<String, CommandError> {
     let store = &running.site.store;
     let (user, _) = store
         .user_with_hash(USER)
         .await
-        .map_err(Failure::new)?
-        .ok_or_else(|| Failure::new("the demo’s user is gone"))?;
+        .map_err(CommandError::new)?
+        .ok_or_else(|| CommandError::new("the demo’s user no longer exists"))?;
     let token = tokens::new();
     store
         .make_link(
             LinkPurpose::SignIn,
             Some(user.id),
             tokens::hash(&token),
-            LINK_LIVES,
+            SIGN_IN_LINK_LIFETIME,
         )
         .await
-        .map_err(Failure::new)?;
+        .map_err(CommandError::new)?;
     Ok(format!("{}/sign-in?token={token}", running.url))
 }

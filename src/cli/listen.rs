@@ -1,4 +1,5 @@
-//! `miniback listen`: a receiver for development, which prints each webhook and says whether its signature is valid.
+//! `miniback listen`: a receiver for development. Prints each webhook and whether its signature is
+//! valid.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,14 +7,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use actix_web::http::StatusCode;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 
-use super::serve::told_to_stop;
-use super::{Failure, print, safe};
+use super::serve::shutdown_signal;
+use super::{CommandError, escape_control_chars, print};
 use crate::clock::Clock;
 use crate::config::ListenOptions;
 use crate::domain::secret::Secret;
-use crate::domain::verification::{self, Seen};
+use crate::domain::verification::{self, ReceivedRequest};
 
-/// The largest body that is read.
+/// The maximum size of a request body.
 const BODY_MAX_BYTES: usize = 1024 * 1024;
 
 struct Receiver {
@@ -22,15 +23,15 @@ struct Receiver {
     received: AtomicU32,
 }
 
-pub(super) fn run(options: &ListenOptions) -> Result<(), Failure> {
-    let secret = options.secret().map_err(Failure::wrong)?;
+pub(super) fn run(options: &ListenOptions) -> Result<(), CommandError> {
+    let secret = options.secret().map_err(CommandError::usage_error)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).map_err(|error| {
-        Failure::new(format!(
-            "--port: cannot listen on {}: {error}; choose another one",
+        CommandError::new(format!(
+            "--port: cannot listen on {}: {error}; choose another port",
             options.port
         ))
     })?;
-    let address = listener.local_addr().map_err(Failure::new)?;
+    let address = listener.local_addr().map_err(CommandError::new)?;
     let receiver = web::Data::new(Receiver {
         options: options.clone(),
         secret,
@@ -47,13 +48,13 @@ pub(super) fn run(options: &ListenOptions) -> Result<(), Failure> {
         .disable_signals()
         .shutdown_timeout(1)
         .listen(listener)
-        .map_err(Failure::new)?
+        .map_err(CommandError::new)?
         .run();
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        let told_to_stop = told_to_stop()?;
+        let shutdown_signal = shutdown_signal()?;
         print(&format!("listening on http://{address}\n"));
-        told_to_stop.await;
+        shutdown_signal.await;
         handle.stop(false).await;
         Ok(())
     })
@@ -71,8 +72,8 @@ async fn receive(
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned)
     };
-    let verdict = verification::verify(
-        &Seen {
+    let result = verification::verify(
+        &ReceivedRequest {
             header: &header,
             body: &body,
         },
@@ -81,22 +82,22 @@ async fn receive(
     );
     let number = receiver.received.fetch_add(1, Ordering::Relaxed);
     let options = &receiver.options;
-    let status = match (&verdict, number < options.fail) {
+    let status = match (&result, number < options.fail) {
         (_, true) => 500,
         (Ok(()), false) => options.status,
-        // What an endpoint should do; `--status` is about deliveries that verify.
+        // `--status` applies only to valid deliveries.
         (Err(_), false) => 401,
     };
-    let verdict = verdict.map_or_else(|fault| format!("INVALID: {fault}"), |()| "valid".to_owned());
+    let verdict = result.map_or_else(|error| format!("INVALID: {error}"), |()| "valid".to_owned());
     let event = header("x-miniback-event").unwrap_or_else(|| "no X-Miniback-Event".to_owned());
     let delivery = header("x-miniback-delivery").unwrap_or_default();
     print(&format!(
         "\n{} {} {} {} → {status}\n{verdict}\n{}\n",
         Clock::System.now(),
-        safe(request.path()),
-        safe(&event),
-        safe(&delivery),
-        pretty(&body)
+        escape_control_chars(request.path()),
+        escape_control_chars(&event),
+        escape_control_chars(&delivery),
+        format_body(&body)
     ));
     if !options.delay.is_zero() {
         tokio::time::sleep(options.delay).await;
@@ -104,10 +105,13 @@ async fn receive(
     HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::OK)).finish()
 }
 
-/// The body as a person reads it; what a terminal would take for a command is escaped.
-fn pretty(body: &[u8]) -> String {
+/// Formats a body for the terminal: JSON is indented, and control characters are escaped.
+fn format_body(body: &[u8]) -> String {
     let text = serde_json::from_slice::<serde_json::Value>(body)
         .and_then(|value| serde_json::to_string_pretty(&value))
         .unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned());
-    text.lines().map(safe).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .map(escape_control_chars)
+        .collect::<Vec<_>>()
+        .join("\n")
 }

@@ -1,10 +1,10 @@
-//! The command line: one file a command.
+//! The command line, with one file for each command.
 
 mod backup;
 mod check;
-mod data;
 mod demo;
 mod listen;
+mod open_store;
 mod openapi;
 mod password;
 mod serve;
@@ -15,11 +15,12 @@ use std::io::{IsTerminal, Write};
 
 use crate::config::{self, Command, ConfigError};
 
-/// Runs what the command line asks for; returns the exit code: 0, 1 for what failed, 2 for what was asked wrongly.
+/// Runs the command and returns the exit code: 0 for success, 1 for a failure, and 2 for invalid
+/// arguments or configuration.
 pub fn run() -> i32 {
     let cli = match config::parse(std::env::args_os()) {
         Ok(cli) => cli,
-        Err(ConfigError::Asked(text)) => {
+        Err(ConfigError::HelpRequested(text)) => {
             let plain = !std::io::stdout().is_terminal();
             print(&if plain {
                 text.to_string()
@@ -28,16 +29,16 @@ pub fn run() -> i32 {
             });
             return 0;
         }
-        Err(ConfigError::NoCommand(text)) => {
+        Err(ConfigError::MissingCommand(text)) => {
             eprint!("{text}");
             return 2;
         }
-        Err(ConfigError::Wrong(line)) => {
-            eprintln!("miniback: {}", safe(&line));
+        Err(ConfigError::Invalid(line)) => {
+            eprintln!("miniback: {}", escape_control_chars(&line));
             return 2;
         }
     };
-    let done = match cli.command {
+    let result = match cli.command {
         Command::Serve(options) => serve::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Listen(options) => listen::run(&options),
@@ -47,22 +48,22 @@ pub fn run() -> i32 {
         Command::User(command) => user::run(command),
         Command::Token(command) => token::run(command),
     };
-    match done {
+    match result {
         Ok(()) => 0,
-        Err(Failure { line, code }) => {
-            eprintln!("miniback: {}", safe(&line));
+        Err(CommandError { line, code }) => {
+            eprintln!("miniback: {}", escape_control_chars(&line));
             code
         }
     }
 }
 
-/// Why a command failed: one line, and the exit code.
-struct Failure {
+/// Why a command failed: one line for standard error, and the exit code.
+struct CommandError {
     line: String,
     code: i32,
 }
 
-impl Failure {
+impl CommandError {
     fn new(error: impl std::fmt::Display) -> Self {
         Self {
             line: error.to_string(),
@@ -70,7 +71,7 @@ impl Failure {
         }
     }
 
-    fn wrong(error: impl std::fmt::Display) -> Self {
+    fn usage_error(error: impl std::fmt::Display) -> Self {
         Self {
             line: error.to_string(),
             code: 2,
@@ -78,20 +79,20 @@ impl Failure {
     }
 }
 
-/// Prints to standard output, for what is said beside the work: a reader that has gone away is no fault.
+/// Prints a message to standard output. A closed pipe is not an error.
 fn print(text: &str) {
-    let _ = write_out(text);
+    let _ = print_result(text);
 }
 
-/// Prints to standard output what is the work's result.
-fn write_out(text: &str) -> std::io::Result<()> {
+/// Prints the result of a command to standard output.
+fn print_result(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
 }
 
-/// Text that came from outside, safe for a terminal: control characters are escaped.
-fn safe(text: &str) -> String {
+/// Escapes control characters, so that text from outside is safe for a terminal.
+fn escape_control_chars(text: &str) -> String {
     let escape = |c: char| {
         if c.is_control() {
             c.escape_default().to_string()

@@ -1,18 +1,18 @@
-//! `miniback openapi`.
+//! `miniback openapi`: prints the API's OpenAPI document.
 
 use url::Url;
 
-use super::{Failure, write_out};
+use super::{CommandError, print_result};
 use crate::api;
 use crate::server::links::Links;
 
-pub(super) fn run(base_url: Option<&Url>) -> Result<(), Failure> {
+pub(super) fn run(base_url: Option<&Url>) -> Result<(), CommandError> {
     let links = Links::new(base_url);
-    let address = match links.origin() {
+    let server_url = match links.origin() {
         Some(origin) => links.absolute(origin, ""),
         None => "/".to_owned(),
     };
-    let json = api::document(&address).to_pretty_json();
-    let json = json.map_err(Failure::new)?;
-    write_out(&format!("{json}\n")).map_err(Failure::new)
+    let json = api::document(&server_url).to_pretty_json();
+    let json = json.map_err(CommandError::new)?;
+    print_result(&format!("{json}\n")).map_err(CommandError::new)
 }

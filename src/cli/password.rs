@@ -1,40 +1,40 @@
-//! A password for a command: from the terminal without echo, or from the first line of standard input.
+//! Reads a password from the terminal without echo, or from the first line of standard input.
 
 use std::io::{BufRead, IsTerminal};
 
-use super::Failure;
+use super::CommandError;
 use crate::domain::account::check_password;
 use crate::domain::password;
 
-/// Asks for a new password and returns its hash.
-pub(super) fn ask_and_hash() -> Result<String, Failure> {
+/// Reads a new password and returns its hash.
+pub(super) fn prompt_and_hash() -> Result<String, CommandError> {
     let password = if std::io::stdin().is_terminal() {
-        ask()?
+        prompt()?
     } else {
-        first_line()?
+        read_first_line()?
     };
-    check_password(&password).map_err(Failure::wrong)?;
-    password::hash(&password).map_err(Failure::new)
+    check_password(&password).map_err(CommandError::usage_error)?;
+    password::hash(&password).map_err(CommandError::new)
 }
 
-fn ask() -> Result<String, Failure> {
-    let password = rpassword::prompt_password("Password: ").map_err(Failure::new)?;
-    check_password(&password).map_err(Failure::wrong)?;
-    if rpassword::prompt_password("Once more: ").map_err(Failure::new)? == password {
+fn prompt() -> Result<String, CommandError> {
+    let password = rpassword::prompt_password("Password: ").map_err(CommandError::new)?;
+    check_password(&password).map_err(CommandError::usage_error)?;
+    if rpassword::prompt_password("Repeat password: ").map_err(CommandError::new)? == password {
         Ok(password)
     } else {
-        Err(Failure::wrong(
-            "the two passwords differ; nothing was changed",
+        Err(CommandError::usage_error(
+            "the passwords don’t match; nothing was changed",
         ))
     }
 }
 
-fn first_line() -> Result<String, Failure> {
+fn read_first_line() -> Result<String, CommandError> {
     let mut line = String::new();
     std::io::stdin()
         .lock()
         .read_line(&mut line)
-        .map_err(Failure::new)?;
+        .map_err(CommandError::new)?;
     let line = line.strip_suffix('\n').unwrap_or(&line);
     Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
 }

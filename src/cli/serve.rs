@@ -1,47 +1,48 @@
-//! `miniback serve`.
+//! `miniback serve`: runs the server until it receives a signal.
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Failure;
-use crate::app::{self, Running, StartError};
+use super::CommandError;
+use crate::app::{self, RunningServer, StartError};
 use crate::clock::Clock;
 use crate::config::{self, LogFormat, ServeOptions};
 use crate::logging;
 
-pub(super) fn run(options: &ServeOptions) -> Result<(), Failure> {
+pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     let format = options.log.format();
     logging::start(format);
-    let first_user = config::first_user(|name| std::env::var(name).ok()).map_err(Failure::wrong)?;
+    let first_user =
+        config::first_user(|name| std::env::var(name).ok()).map_err(CommandError::usage_error)?;
     actix_web::rt::System::new().block_on(async {
         let running = app::start(options, None, first_user, Clock::System)
             .await
-            .map_err(start_failure)?;
-        let told_to_stop = told_to_stop()?;
-        announce(&running, format);
-        told_to_stop.await;
-        tracing::info!("stopping: what is in flight ends first");
+            .map_err(start_error)?;
+        let shutdown_signal = shutdown_signal()?;
+        log_ready(&running, format);
+        shutdown_signal.await;
+        tracing::info!("stopping, waiting for in-flight requests and deliveries");
         running.stop().await;
         tracing::info!("stopped");
         Ok(())
     })?;
-    // A look-up that hangs would hold the runtime's end up; everything is stored and closed.
+    // Exit here: a hanging DNS lookup would block the runtime's shutdown. The store is closed.
     std::process::exit(0)
 }
 
-pub(super) fn start_failure(error: StartError) -> Failure {
-    Failure {
+pub(super) fn start_error(error: StartError) -> CommandError {
+    CommandError {
         code: error.exit_code(),
-        ..Failure::new(error)
+        ..CommandError::new(error)
     }
 }
 
-/// Says that it is ready, in the words that scripts wait for.
-fn announce(running: &Running, format: LogFormat) {
+/// Logs the ready message that scripts wait for.
+fn log_ready(running: &RunningServer, format: LogFormat) {
     let url = running.url.as_str();
     if let Some(setup) = &running.setup_url {
         tracing::info!(
             url = setup.as_str(),
-            "there is no user yet: open this address within an hour to make the first one"
+            "no users yet: open this link within 1 hour to create the first account"
         );
     }
     match format {
@@ -50,11 +51,11 @@ fn announce(running: &Running, format: LogFormat) {
     }
 }
 
-/// Ready at the first SIGINT or SIGTERM; a second one ends the process at once. Signals are heard from the call on, so it
-/// is made before the program says that it is there.
-pub(super) fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::new)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::new)?;
+/// Completes at the first SIGINT or SIGTERM. A second one ends the process at once. Signals are
+/// handled from this call on, so call it before logging the ready message.
+pub(super) fn shutdown_signal() -> Result<impl Future<Output = ()>, CommandError> {
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(CommandError::new)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(CommandError::new)?;
     Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}

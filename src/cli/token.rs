@@ -1,14 +1,13 @@
-//! `miniback token create|list|revoke`.
+//! `miniback token create`, `list`, and `revoke`.
 
-use super::data::with_store;
-use super::user::failure;
-use super::{Failure, print, safe, write_out};
+use super::open_store::with_store;
+use super::{CommandError, escape_control_chars, print, print_result};
 use crate::config::TokenCommand;
 use crate::domain::id::TokenId;
 use crate::domain::project;
 use crate::server::tokens;
 
-pub(super) fn run(command: TokenCommand) -> Result<(), Failure> {
+pub(super) fn run(command: TokenCommand) -> Result<(), CommandError> {
     match command {
         TokenCommand::Create {
             user,
@@ -16,30 +15,33 @@ pub(super) fn run(command: TokenCommand) -> Result<(), Failure> {
             name,
             data,
         } => {
-            let name = project::name(&name).map_err(Failure::wrong)?;
+            let name = project::check_name(&name).map_err(CommandError::usage_error)?;
             let token = tokens::new_api_token();
             let hash = tokens::hash(&token);
-            let made = with_store(&data, |store| async move {
+            let created = with_store(&data, |store| async move {
                 store
                     .create_token(user, name, scope, hash, None)
                     .await
-                    .map_err(failure)
+                    .map_err(CommandError::new)
             })?;
-            // It is shown this once: one that nobody saw must not be left behind in silence.
-            write_out(&format!("{token}\n")).map_err(|error| {
-                let id = made.id;
-                Failure::new(format!("the token could not be printed ({error}); miniback token revoke {id}, then create another one"))
+            // The token is printed only once. If printing fails, tell the user to revoke it.
+            print_result(&format!("{token}\n")).map_err(|error| {
+                let id = created.id;
+                CommandError::new(format!("printing the token failed ({error}); revoke it with miniback token revoke {id} and create another one"))
             })?;
         }
         TokenCommand::List { data } => {
             let tokens = with_store(&data, |store| async move {
-                store.tokens().await.map_err(Failure::new)
+                store.tokens().await.map_err(CommandError::new)
             })?;
             for token in tokens {
                 let used = token
                     .last_used_at
                     .map_or_else(|| "never used".to_owned(), |at| format!("used {at}"));
-                let (name, user) = (safe(&token.name), safe(&token.user.email));
+                let (name, user) = (
+                    escape_control_chars(&token.name),
+                    escape_control_chars(&token.user.email),
+                );
                 print(&format!(
                     "{}\t{}\t{user}\t{name}\t{}\t{used}\n",
                     token.id,
@@ -51,15 +53,15 @@ pub(super) fn run(command: TokenCommand) -> Result<(), Failure> {
         TokenCommand::Revoke { id, data } => {
             let token = TokenId::new(id.clone());
             let revoked = with_store(&data, |store| async move {
-                store.revoke_token(token).await.map_err(Failure::new)
+                store.revoke_token(token).await.map_err(CommandError::new)
             })?;
             if !revoked {
-                return Err(Failure::new(format!(
-                    "there is no token {}; miniback token list shows them",
-                    safe(&id)
+                return Err(CommandError::new(format!(
+                    "no token {}; miniback token list shows all tokens",
+                    escape_control_chars(&id)
                 )));
             }
-            print(&format!("The token {} is revoked.\n", safe(&id)));
+            print(&format!("Revoked token {}.\n", escape_control_chars(&id)));
         }
     }
     Ok(())

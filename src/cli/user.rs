@@ -1,74 +1,81 @@
-//! `miniback user add|list|passwd|remove`.
+//! `miniback user add`, `list`, `passwd`, and `remove`.
 
-use super::data::with_store;
-use super::{Failure, password, print, safe};
+use super::open_store::with_store;
+use super::{CommandError, escape_control_chars, password, print};
 use crate::config::UserCommand;
 use crate::domain::feedback;
 use crate::store::AccountStoreError;
 
-pub(super) fn run(command: UserCommand) -> Result<(), Failure> {
+pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
     match command {
         UserCommand::Add { email, role, data } => {
-            feedback::email(email.trim().to_owned()).map_err(Failure::wrong)?;
-            let hash = password::ask_and_hash()?;
+            feedback::check_email(email.trim().to_owned()).map_err(CommandError::usage_error)?;
+            let hash = password::prompt_and_hash()?;
             let user = with_store(&data, |store| async move {
-                store.add_user(email, hash, role).await.map_err(failure)
+                store
+                    .add_user(email, hash, role)
+                    .await
+                    .map_err(CommandError::new)
             })?;
             print(&format!(
-                "{} is a user now, with the role {}.\n",
-                safe(&user.email),
+                "Added {} ({}).\n",
+                escape_control_chars(&user.email),
                 user.role
             ));
         }
         UserCommand::List { data } => {
             let users = with_store(&data, |store| async move {
-                store.users().await.map_err(Failure::new)
+                store.users().await.map_err(CommandError::new)
             })?;
             for user in users {
                 print(&format!(
                     "{}\t{}\t{}\n",
-                    safe(&user.email),
+                    escape_control_chars(&user.email),
                     user.role,
                     user.created_at
                 ));
             }
         }
         UserCommand::Passwd { email, data } => {
-            // Who is not there is told before a password is asked for.
+            // Report an unknown user before asking for a password.
             let known = with_store(&data, |store| {
                 let email = email.clone();
-                async move { store.user_with_hash(&email).await.map_err(Failure::new) }
+                async move {
+                    store
+                        .user_with_hash(&email)
+                        .await
+                        .map_err(CommandError::new)
+                }
             })?;
             if known.is_none() {
-                return Err(failure(AccountStoreError::Unknown(email)));
+                return Err(CommandError::new(AccountStoreError::Unknown(email)));
             }
-            let hash = password::ask_and_hash()?;
-            let address = email.clone();
+            let hash = password::prompt_and_hash()?;
+            let user_email = email.clone();
             with_store(&data, |store| async move {
                 store
-                    .set_password(address, hash, None)
+                    .set_password(user_email, hash, None)
                     .await
-                    .map_err(failure)
+                    .map_err(CommandError::new)
             })?;
             print(&format!(
-                "The password of {} is set; all their sessions are ended.\n",
-                safe(&email)
+                "Changed the password of {} and ended their sessions.\n",
+                escape_control_chars(&email)
             ));
         }
         UserCommand::Remove { email, data } => {
-            let address = email.clone();
+            let user_email = email.clone();
             with_store(&data, |store| async move {
-                store.remove_user(address).await.map_err(failure)
+                store
+                    .remove_user(user_email)
+                    .await
+                    .map_err(CommandError::new)
             })?;
             print(&format!(
-                "{} is removed, with their sessions and tokens.\n",
-                safe(&email)
+                "Removed {} with their sessions and tokens.\n",
+                escape_control_chars(&email)
             ));
         }
     }
     Ok(())
-}
-
-pub(super) fn failure(error: AccountStoreError) -> Failure {
-    Failure::new(safe(&error.to_string()))
 }

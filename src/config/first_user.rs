@@ -1,17 +1,17 @@
-//! The first user, whom the environment can name: `MINIBACK_ADMIN_EMAIL` and its password.
+//! The first user, configured in the environment.
 
-use super::values::first_line_of;
+use super::values::read_secret_file;
 use crate::domain::account::check_password;
 use crate::domain::feedback;
 
-/// The first user, from the environment.
+/// The email and password of the first user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstUser {
     pub email: String,
     pub password: String,
 }
 
-/// `MINIBACK_ADMIN_EMAIL` with `MINIBACK_ADMIN_PASSWORD` or `MINIBACK_ADMIN_PASSWORD_FILE`.
+/// Reads `MINIBACK_ADMIN_EMAIL` and `MINIBACK_ADMIN_PASSWORD` or `MINIBACK_ADMIN_PASSWORD_FILE`.
 pub fn first_user(variable: impl Fn(&str) -> Option<String>) -> Result<Option<FirstUser>, String> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     let password = match (
@@ -21,39 +21,39 @@ pub fn first_user(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Fi
         (Some(_), Some(_)) => {
             return Err("MINIBACK_ADMIN_PASSWORD and MINIBACK_ADMIN_PASSWORD_FILE are both set; unset one of them".into());
         }
-        (None, Some(file)) => Some(first_line_of(
+        (None, Some(file)) => Some(read_secret_file(
             "MINIBACK_ADMIN_PASSWORD_FILE",
             file.as_ref(),
         )?),
         (password, None) => password,
     };
-    let email = match (set("MINIBACK_ADMIN_EMAIL"), password) {
+    let user = match (set("MINIBACK_ADMIN_EMAIL"), password) {
         (None, None) => return Ok(None),
         (Some(email), Some(password)) => FirstUser { email, password },
         (Some(_), None) => {
             return Err(
-                "MINIBACK_ADMIN_EMAIL is set without MINIBACK_ADMIN_PASSWORD; set that too".into(),
+                "MINIBACK_ADMIN_EMAIL is set without MINIBACK_ADMIN_PASSWORD; set both".into(),
             );
         }
         (None, Some(_)) => {
             return Err(
-                "MINIBACK_ADMIN_PASSWORD is set without MINIBACK_ADMIN_EMAIL; set that too".into(),
+                "MINIBACK_ADMIN_PASSWORD is set without MINIBACK_ADMIN_EMAIL; set both".into(),
             );
         }
     };
-    feedback::email(email.email.clone()).map_err(|_| {
+    feedback::check_email(user.email.clone()).map_err(|_| {
         format!(
-            "MINIBACK_ADMIN_EMAIL: “{}” is not one e-mail address",
-            email.email.escape_debug()
+            "MINIBACK_ADMIN_EMAIL: “{}” isn’t a valid email",
+            user.email.escape_debug()
         )
     })?;
-    check_password(&email.password).map_err(|error| {
+    check_password(&user.password).map_err(|error| {
         format!(
             "MINIBACK_ADMIN_PASSWORD: {}",
             error.to_string().trim_end_matches('.')
         )
     })?;
-    Ok(Some(email))
+    Ok(Some(user))
 }
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_user_needs_both_an_address_and_a_good_password() {
+    fn requires_both_an_email_and_a_valid_password() {
         let read = |pairs: &'static [(&str, &str)]| {
             first_user(move |name| {
                 pairs
@@ -80,7 +80,7 @@ mod tests {
             .unwrap()
             .is_some()
         );
-        for wrong in [
+        for invalid in [
             &[("MINIBACK_ADMIN_EMAIL", "a@b.c")][..],
             &[("MINIBACK_ADMIN_PASSWORD", "long enough 1")],
             &[
@@ -92,7 +92,7 @@ mod tests {
                 ("MINIBACK_ADMIN_PASSWORD", "long enough 1"),
             ],
         ] {
-            assert!(read(wrong).unwrap_err().contains("MINIBACK_ADMIN_"));
+            assert!(read(invalid).unwrap_err().contains("MINIBACK_ADMIN_"));
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Flags and environment variables → what the program runs with, read once.
+//! Flags and environment variables, read once.
 //!
-//! Every option is both; the flag wins. An empty variable counts as not set. What is wrong is told in one line that
-//! names the option and the mend. [`options`] has what there is, [`values`] how values are written.
+//! Every option is both a flag and a variable; the flag wins. An empty variable counts as not set.
+//! An error is one line that names the option and the fix. [`options`] defines the options, and
+//! [`values`] parses their values.
 
 mod first_user;
 mod options;
@@ -15,19 +16,20 @@ use clap::{CommandFactory, FromArgMatches};
 
 pub use first_user::{FirstUser, first_user};
 pub use options::{
-    Cli, Command, DataDir, DeliveryOptions, DemoOptions, LimitOptions, ListenOptions, LogFormat,
-    LogOptions, RetryDelays, ServeOptions, TokenCommand, UserCommand,
+    Cli, Command, DataDirOptions, DeliveryOptions, DemoOptions, LimitOptions, ListenOptions,
+    LogFormat, LogOptions, ServeOptions, TokenCommand, UserCommand,
 };
+pub use values::RetryDelays;
 
-/// Why the program does not start.
+/// Why the arguments don't lead to a command.
 #[derive(Debug)]
 pub enum ConfigError {
-    /// Help or version was asked for: print it, exit 0.
-    Asked(StyledStr),
-    /// No command was given: print the help, exit 2.
-    NoCommand(StyledStr),
-    /// One line.
-    Wrong(String),
+    /// The requested help or version. Print it and exit with 0.
+    HelpRequested(StyledStr),
+    /// The help, because no command was given. Print it and exit with 2.
+    MissingCommand(StyledStr),
+    /// One line that names the option and the fix.
+    Invalid(String),
 }
 
 /// Reads the command line and the environment.
@@ -39,16 +41,16 @@ pub fn parse(
         .and_then(|matches| Cli::from_arg_matches(&matches))
         .map_err(|error| match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-                ConfigError::Asked(error.render())
+                ConfigError::HelpRequested(error.render())
             }
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                ConfigError::NoCommand(error.render())
+                ConfigError::MissingCommand(error.render())
             }
-            _ => ConfigError::Wrong(one_line(&error.render().to_string())),
+            _ => ConfigError::Invalid(one_line(&error.render().to_string())),
         })
 }
 
-/// clap takes an empty variable for an empty value; here it counts as not set, and help still names it.
+/// clap reads an empty variable as an empty value. Treat it as unset, but keep it in `--help`.
 fn unset_empty_variables(command: clap::Command) -> clap::Command {
     command
         .mut_args(unset_if_empty)
@@ -71,7 +73,7 @@ fn unset_if_empty(argument: clap::Arg) -> clap::Arg {
         .help(format!("{help} [env: {}=]", variable.to_string_lossy()))
 }
 
-/// clap's message without its tips and usage: the first paragraph, in one line.
+/// Returns the first paragraph of clap's message in one line, without tips and usage.
 fn one_line(text: &str) -> String {
     let paragraph = text
         .trim_start_matches("error: ")
@@ -93,13 +95,13 @@ mod tests {
                 command: Command::Serve(options),
             }) => Ok(*options),
             Ok(_) => Err("another command".into()),
-            Err(ConfigError::Wrong(line)) => Err(line),
+            Err(ConfigError::Invalid(line)) => Err(line),
             Err(error) => Err(format!("{error:?}")),
         }
     }
 
     #[test]
-    fn the_defaults_are_those_of_the_contract() {
+    fn has_the_documented_defaults() {
         let options = serve(&[]).unwrap();
         assert_eq!(options.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(options.delivery.timeout, Duration::from_secs(5));
@@ -119,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_one_line_that_names_the_option() {
+    fn an_error_is_one_line_that_names_the_option() {
         for (arguments, option) in [
             (["--listen", "8080"], "--listen"),
             (["--timeout", "0s"], "--timeout"),
@@ -149,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_durations_and_booleans_are_read_as_people_write_them() {
+    fn parses_lists_durations_and_booleans() {
         assert!(
             serve(&["--retry-delays", "none"])
                 .unwrap()

@@ -1,4 +1,4 @@
-//! What the command line takes: commands, options, their variables, defaults and help.
+//! The commands and options, with their variables, defaults, and help.
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -11,16 +11,16 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::values::{
-    base_url, delay, first_line_of, network, positive_duration, retry_delays, socket_address,
-    timeout,
+    RetryDelays, base_url, delay, network, positive_duration, read_secret_file, retry_delays,
+    socket_address, timeout,
 };
 use crate::domain::account::{Role, Scope};
 use crate::domain::egress_policy::AllowTarget;
 use crate::domain::endpoint_url::EndpointUrl;
-use crate::domain::rate::Rates;
+use crate::domain::rate_limit::RateLimits;
 use crate::domain::secret::Secret;
 
-/// Self-hosted feedback: it comes in from your website, and goes out as signed webhooks.
+/// Self-hosted feedback for your websites, forwarded as signed webhooks
 #[derive(Debug, Parser)]
 #[command(
     name = "miniback",
@@ -34,45 +34,46 @@ pub struct Cli {
 }
 
 const FIRST_USER_HELP: &str = "\
-The first user is made from MINIBACK_ADMIN_EMAIL and MINIBACK_ADMIN_PASSWORD (or MINIBACK_ADMIN_PASSWORD_FILE) where \
-there is none; without them the log shows an address that makes one. MINIBACK_LOG=debug logs more.";
+If there are no users, MINIBACK_ADMIN_EMAIL and MINIBACK_ADMIN_PASSWORD (or \
+MINIBACK_ADMIN_PASSWORD_FILE) create the first one. Without them, the log shows a setup link. \
+MINIBACK_LOG=debug logs more.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the appliance: pages, API and delivery of webhooks
+    /// Start the server
     #[command(after_help = FIRST_USER_HELP)]
     Serve(Box<ServeOptions>),
-    /// Try it: Miniback on loopback with sample data, a sample site and a receiver that verifies what it gets
+    /// Try Miniback on this machine with sample data, a sample site, and a webhook receiver
     Demo(DemoOptions),
-    /// Receive webhooks during development: prints each one, and whether its signature is valid
+    /// Receive webhooks during development: print each one and whether its signature is valid
     Listen(ListenOptions),
-    /// Copy the database beside a running server: one moment of it, checked
+    /// Back up the database while the server is running
     Backup {
-        /// Where to; a file of that name is replaced whole, or not at all
+        /// The backup file; an existing one is replaced completely or not at all
         file: PathBuf,
         #[command(flatten)]
-        data: DataDir,
+        data: DataDirOptions,
     },
-    /// Look at configuration, database and the hosts of webhooks; exit 1 if anything is wrong
+    /// Check the configuration, the database, and the hosts of webhooks; exits with 1 on problems
     Check(Box<ServeOptions>),
     /// Print the API's OpenAPI 3.1 document
     #[command(name = "openapi")]
     OpenApi {
-        /// The public address that it names, with a path if there is one [default: /]
+        /// The public URL for the document, with a path if there is one [default: /]
         #[arg(long, env = "MINIBACK_BASE_URL", value_parser = base_url, value_name = "URL")]
         base_url: Option<Url>,
     },
-    /// Add, list and remove users, and set their passwords
+    /// Add, list, and remove users, and set their passwords
     #[command(subcommand)]
     User(UserCommand),
-    /// Create, list and revoke API tokens
+    /// Create, list, and revoke API tokens
     #[command(subcommand)]
     Token(TokenCommand),
 }
 
 #[derive(Clone, Debug, Args)]
-pub struct DataDir {
-    /// Where the database miniback.db is; made where it is missing
+pub struct DataDirOptions {
+    /// The directory of the database miniback.db; created if missing
     #[arg(
         long,
         env = "MINIBACK_DATA_DIR",
@@ -85,8 +86,8 @@ pub struct DataDir {
 #[derive(Clone, Debug, Args)]
 pub struct ServeOptions {
     #[command(flatten)]
-    pub data: DataDir,
-    /// Address and port to listen on; port 0 picks a free one
+    pub data: DataDirOptions,
+    /// The IP address and port to listen on; port 0 picks a free one
     #[arg(
         long,
         env = "MINIBACK_LISTEN",
@@ -95,18 +96,19 @@ pub struct ServeOptions {
         value_name = "ADDRESS:PORT"
     )]
     pub listen: SocketAddr,
-    /// The public address, with a path if there is one [default: as the request says]
+    /// The public URL, with a path if there is one [default: from the request]
     #[arg(long, env = "MINIBACK_BASE_URL", value_parser = base_url, value_name = "URL")]
     pub base_url: Option<Url>,
     #[command(flatten)]
     pub delivery: DeliveryOptions,
-    /// How long finished deliveries and their attempts are kept
+    /// How long to keep finished deliveries and their attempts
     #[arg(long, env = "MINIBACK_RETENTION", default_value = "30d", value_parser = positive_duration, allow_hyphen_values = true, value_name = "TIME")]
     pub retention: Duration,
-    /// How long feedback is kept, with its history and its words in the log [default: for ever]
+    /// How long to keep feedback, its history, and its content in the delivery log [default:
+    /// forever]
     #[arg(long, env = "MINIBACK_FEEDBACK_RETENTION", value_parser = positive_duration, allow_hyphen_values = true, value_name = "TIME")]
     pub feedback_retention: Option<Duration>,
-    /// Networks whose X-Forwarded-For and X-Forwarded-Proto are believed
+    /// Trusted proxy networks (for X-Forwarded-For and X-Forwarded-Proto)
     #[arg(
         long,
         env = "MINIBACK_TRUSTED_PROXY",
@@ -124,13 +126,15 @@ pub struct ServeOptions {
     pub log: LogOptions,
 }
 
-/// Whom to tell of webhooks that keep failing.
+/// Options for failure alerts.
 #[derive(Clone, Debug, Args)]
 pub struct AlertOptions {
-    /// Where to send an alert when a webhook has failed for 5 minutes or 10 deliveries in a row, and when it is well again
+    /// Receives an alert when a webhook has failed for 5 minutes or 10 deliveries in a row, and
+    /// when it recovers
     #[arg(long, env = "MINIBACK_ALERT_URL", value_parser = EndpointUrl::parse, value_name = "URL")]
     pub alert_url: Option<EndpointUrl>,
-    /// What alerts are signed with; a file with it can be named by MINIBACK_ALERT_SECRET_FILE [default: one that Settings, Notifications shows]
+    /// The secret that signs alerts; MINIBACK_ALERT_SECRET_FILE reads it from a file [default:
+    /// generated, see Settings, Notifications]
     #[arg(
         long,
         env = "MINIBACK_ALERT_SECRET",
@@ -141,9 +145,9 @@ pub struct AlertOptions {
 }
 
 impl AlertOptions {
-    /// The secret that is configured, by the flag, the variable or the file that a variable names.
+    /// Reads the configured secret from the flag, the variable, or the file.
     pub fn secret(&self) -> Result<Option<Secret>, String> {
-        secret_of(
+        secret_from(
             "--alert-secret",
             self.alert_secret.as_ref(),
             "MINIBACK_ALERT_SECRET_FILE",
@@ -151,8 +155,8 @@ impl AlertOptions {
     }
 }
 
-/// A secret from its flag or variable, or from the file that `file_variable` names.
-fn secret_of(
+/// Parses a secret from its flag or variable, or from the file in `file_variable`.
+fn secret_from(
     flag: &str,
     given: Option<&String>,
     file_variable: &str,
@@ -162,7 +166,7 @@ fn secret_of(
         .filter(|file| !file.is_empty());
     let secret = match (given, from_file) {
         (Some(secret), _) => secret.clone(),
-        (None, Some(file)) => first_line_of(file_variable, file.as_ref())?,
+        (None, Some(file)) => read_secret_file(file_variable, file.as_ref())?,
         (None, None) => return Ok(None),
     };
     Secret::parse(secret)
@@ -170,10 +174,10 @@ fn secret_of(
         .map_err(|error| format!("{flag}: {}", error.to_string().trim_end_matches('.')))
 }
 
-/// How often the widget and the form of a project take feedback.
+/// Rate limits for the widget and the public form.
 #[derive(Clone, Debug, Args)]
 pub struct LimitOptions {
-    /// How much feedback one address may send by widget and form; “none” for no limit
+    /// Rate limit per IP address for the widget and form; “none” disables it
     #[arg(
         long,
         env = "MINIBACK_LIMIT_ADDRESS",
@@ -181,8 +185,8 @@ pub struct LimitOptions {
         allow_hyphen_values = true,
         value_name = "COUNT/TIME,…"
     )]
-    pub limit_address: Rates,
-    /// How much feedback one project takes by widget and form; “none” for no limit
+    pub limit_address: RateLimits,
+    /// Rate limit per project for the widget and form; “none” disables it
     #[arg(
         long,
         env = "MINIBACK_LIMIT_PROJECT",
@@ -190,13 +194,14 @@ pub struct LimitOptions {
         allow_hyphen_values = true,
         value_name = "COUNT/TIME,…"
     )]
-    pub limit_project: Rates,
+    pub limit_project: RateLimits,
 }
 
-/// What concerns calls to endpoints.
+/// Options for sending webhooks.
 #[derive(Clone, Debug, Args)]
 pub struct DeliveryOptions {
-    /// Allow webhooks to these otherwise forbidden targets: a CIDR, or a host name with or without a port
+    /// Allow webhooks to these otherwise forbidden targets: a CIDR, or a host name with or without
+    /// a port
     #[arg(
         long,
         env = "MINIBACK_ALLOW_TARGET",
@@ -216,7 +221,7 @@ pub struct DeliveryOptions {
         value_name = "BOOL"
     )]
     pub deny_localhost: bool,
-    /// Certificates of further issuers to trust, as PEM
+    /// Additional CA certificates (PEM)
     #[arg(
         long,
         env = "MINIBACK_CA_FILE",
@@ -224,21 +229,17 @@ pub struct DeliveryOptions {
         value_name = "FILE,…"
     )]
     pub ca_file: Vec<PathBuf>,
-    /// How long an endpoint may take to answer
+    /// The time limit for an endpoint’s response
     #[arg(long, env = "MINIBACK_TIMEOUT", default_value = "5s", value_parser = timeout, allow_hyphen_values = true, value_name = "TIME")]
     pub timeout: Duration,
-    /// When a failed delivery is tried again, each after the failure before; “none” for no retries
+    /// Delays before the retries; “none” disables retries
     #[arg(long, env = "MINIBACK_RETRY_DELAYS", default_value = "1s,5s,15s", value_parser = retry_delays, allow_hyphen_values = true, value_name = "TIME,…")]
     pub retry_delays: RetryDelays,
 }
 
-/// The delays of `--retry-delays`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RetryDelays(pub Vec<Duration>);
-
 #[derive(Clone, Debug, Args)]
 pub struct LogOptions {
-    /// How the log is written to standard error [default: text on a terminal, else json]
+    /// The format of the log on standard error [default: text on a terminal, otherwise json]
     #[arg(long, env = "MINIBACK_LOG_FORMAT", value_enum, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
 }
@@ -251,18 +252,18 @@ pub enum LogFormat {
 
 impl LogOptions {
     pub fn format(&self) -> LogFormat {
-        let usual = if std::io::stderr().is_terminal() {
+        let default = if std::io::stderr().is_terminal() {
             LogFormat::Text
         } else {
             LogFormat::Json
         };
-        self.log_format.unwrap_or(usual)
+        self.log_format.unwrap_or(default)
     }
 }
 
 #[derive(Clone, Debug, Args)]
 pub struct DemoOptions {
-    /// Keep the data at the end, and say where it is
+    /// Keep the data and print its directory
     #[arg(long, env = "MINIBACK_KEEP", num_args = 0..=1, require_equals = true, default_value = "false",
         default_missing_value = "true", value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     pub keep: bool,
@@ -272,58 +273,58 @@ pub struct DemoOptions {
 
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// Add a user; the password comes from the terminal, or from the first line of standard input
+    /// Add a user; reads the password from the terminal or the first line of standard input
     Add {
         email: String,
         #[arg(long, default_value = "admin", value_name = "admin|member")]
         role: Role,
         #[command(flatten)]
-        data: DataDir,
+        data: DataDirOptions,
     },
     /// List the users
     List {
         #[command(flatten)]
-        data: DataDir,
+        data: DataDirOptions,
     },
     /// Set a user's password and end their sessions
     Passwd {
         email: String,
         #[command(flatten)]
-        data: DataDir,
+        data: DataDirOptions,
     },
     /// Remove a user with their sessions and tokens
     Remove {
         email: String,
         #[command(flatten)]
-        data: DataDir,
+        data: DataDirOptions,
     },
 }
 
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
-    /// Create a token and print it, once
+    /// Create a token and print it once
     Create {
-        /// Whose token it is
+        /// The token’s user
         #[arg(long, value_name = "EMAIL")]
         user: String,
-        /// full: all that its user may do; submit: send feedback; metrics: read metrics
+        /// full: everything its user can do; submit: create feedback; metrics: read metrics
         #[arg(long, default_value = "full", value_name = "full|submit|metrics")]
         scope: Scope,
-        /// What it is for
+        /// What the token is used for
         name: String,
         #[command(flatten)]
-        data: DataDir,
+        data: DataDirOptions,
     },
     /// List the tokens
     List {
         #[command(flatten)]
-        data: DataDir,
+        data: DataDirOptions,
     },
     /// Revoke a token
     Revoke {
         id: String,
         #[command(flatten)]
-        data: DataDir,
+        data: DataDirOptions,
     },
 }
 
@@ -337,7 +338,7 @@ pub struct ListenOptions {
         value_name = "PORT"
     )]
     pub port: u16,
-    /// The webhook's secret; a file with it can be named by MINIBACK_SECRET_FILE
+    /// The webhook’s secret; MINIBACK_SECRET_FILE reads it from a file
     #[arg(
         long,
         env = "MINIBACK_SECRET",
@@ -345,21 +346,21 @@ pub struct ListenOptions {
         value_name = "SECRET"
     )]
     secret: Option<String>,
-    /// Answer the first N with 500
+    /// Respond to the first N webhooks with 500
     #[arg(long, env = "MINIBACK_FAIL", default_value = "0", value_name = "N")]
     pub fail: u32,
-    /// The status to answer those that are valid with
+    /// The response status for valid webhooks
     #[arg(long, env = "MINIBACK_STATUS", default_value = "204", value_parser = clap::value_parser!(u16).range(200..=599), value_name = "CODE")]
     pub status: u16,
-    /// How long to wait before each answer: seconds, or a time like 500ms
+    /// The delay before each response: seconds, or a duration like 500ms
     #[arg(long, env = "MINIBACK_DELAY", default_value = "0", value_parser = delay, allow_hyphen_values = true, value_name = "SECONDS")]
     pub delay: Duration,
 }
 
 impl ListenOptions {
-    /// The secret, from the flag, the variable or the file that a variable names.
+    /// Reads the secret from the flag, the variable, or the file.
     pub fn secret(&self) -> Result<Secret, String> {
-        secret_of("--secret", self.secret.as_ref(), "MINIBACK_SECRET_FILE")?
+        secret_from("--secret", self.secret.as_ref(), "MINIBACK_SECRET_FILE")?
             .ok_or_else(|| "--secret is missing; copy it from Settings, Notifications".into())
     }
 }

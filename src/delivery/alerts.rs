@@ -1,113 +1,115 @@
-//! Alerts to `--alert-url`: a webhook keeps failing; it is well again. Each once, signed like any delivery.
+//! Sends alerts to `--alert-url` when a webhook keeps failing and when it recovers, signed like
+//! deliveries.
 //!
-//! What there is to tell stands in the store; this loop looks when a webhook's health changes or its time comes, and
-//! sends one alert at a time until it arrives, so that a later one never overtakes an earlier one.
+//! The store decides what to send. This loop runs when a webhook's health changes or an alert is
+//! due. It retries an alert until it arrives before it sends the next one, so alerts stay in order.
 
 use std::time::Duration;
 
-use super::Handle;
-use super::request::{self, Parts};
+use super::DeliveryHandle;
+use super::request::{self, RequestParts};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::endpoint_url::EndpointUrl;
-use crate::domain::retry::Schedule;
+use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
-use crate::domain::webhook::{Headers, Retries, Secrets};
+use crate::domain::webhook::{CustomHeaders, RetryPolicy, Secrets};
 use crate::store::{Alert, Store, StoreError};
 
-/// When an alert is tried again, before it goes on as `patient` does: those of webhooks may be set to none.
-const DELAYS: [Duration; 3] = [
+/// The first retry delays of an alert; the `patient` delays follow. Alerts don't use
+/// `--retry-delays`, which can be `none`.
+const RETRY_DELAYS: [Duration; 3] = [
     Duration::from_secs(1),
     Duration::from_secs(5),
     Duration::from_secs(15),
 ];
-/// When an alert is tried again after the last of its retries: it is kept for a week.
-const LAST_DELAY: Duration = Duration::from_secs(24 * 3600);
-/// How long to wait before reading or storing is tried again after it failed.
-const STORE_RETRY: Duration = Duration::from_secs(5);
+/// The delay between retries once all other delays are used. The store keeps an alert for a week.
+const FINAL_RETRY_DELAY: Duration = Duration::from_secs(24 * 3600);
+/// The delay before reading or storing is retried after an error.
+const STORE_RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// Whom alerts are sent to.
+/// The receiver of alerts.
 #[derive(Clone, Debug)]
 pub struct AlertTarget {
     pub url: EndpointUrl,
     pub secret: Secret,
-    /// Made by us, so that our pages have to show it.
-    pub secret_is_ours: bool,
-    /// The public address of our pages, if it is known.
-    pub pages: Option<String>,
+    /// Whether Miniback generated the secret. If so, the Notifications page shows it.
+    pub is_secret_generated: bool,
+    /// The public URL of this installation, if it is configured.
+    pub public_url: Option<String>,
 }
 
-/// Runs until it is aborted.
-pub async fn run(store: Store, clock: Clock, handle: Handle, to: AlertTarget) {
-    let schedule = Schedule::new(DELAYS.to_vec());
+/// Runs until aborted.
+pub async fn run(store: Store, clock: Clock, handle: DeliveryHandle, target: AlertTarget) {
+    let schedule = RetrySchedule::new(RETRY_DELAYS.to_vec());
     let wake = store.health_changed();
     loop {
-        let next = match look(&store, &clock, &handle, &schedule, &to).await {
+        let next = match send_due_alerts(&store, &clock, &handle, &schedule, &target).await {
             Ok(next) => next,
             Err(error) => {
-                tracing::warn!(%error, "alerts could not be made or sent");
-                Some(clock.now().plus(STORE_RETRY))
+                tracing::warn!(%error, "creating or sending alerts failed");
+                Some(clock.now().plus(STORE_RETRY_DELAY))
             }
         };
-        // A wake-up that comes before this line is kept by the `Notify`: none is lost.
+        // `Notify` stores a permit, so a notification sent before this line isn't lost.
         tokio::select! {
             () = wake.notified() => {}
-            () = clock.sleep_until_some(next) => {}
+            () = clock.sleep_until_opt(next) => {}
         }
     }
 }
 
-/// Makes and sends what is due; returns when to look again if nothing else happens.
-async fn look(
+/// Creates and sends due alerts. Returns when the next one is due, if nothing changes before.
+async fn send_due_alerts(
     store: &Store,
     clock: &Clock,
-    handle: &Handle,
-    schedule: &Schedule,
-    to: &AlertTarget,
+    handle: &DeliveryHandle,
+    schedule: &RetrySchedule,
+    target: &AlertTarget,
 ) -> Result<Option<Timestamp>, StoreError> {
     loop {
-        let due = store.make_alerts(to.pages.clone()).await?;
+        let due = store.make_alerts(target.public_url.clone()).await?;
         let Some(alert) = due.first else {
             return Ok(due.next);
         };
         if alert.due_at > clock.now() {
             return Ok(due.next.into_iter().chain([alert.due_at]).min());
         }
-        match send(clock, handle, to, &alert).await? {
+        match send(clock, handle, target, &alert).await? {
             None => {
-                tracing::info!(alert = %alert.id, event = alert.event, "an alert was sent");
+                tracing::info!(alert = %alert.id, event = alert.event, "alert sent");
                 store.alert_arrived(alert.id).await?;
             }
-            Some(problem) => {
-                let host = to.url.host_for_log();
-                tracing::warn!(alert = %alert.id, event = alert.event, host, code = problem, "an alert did not arrive");
+            Some(error_code) => {
+                let host = target.url.host_and_port();
+                tracing::warn!(alert = %alert.id, event = alert.event, host, code = error_code, "alert failed");
                 let due = schedule
-                    .next(Retries::Patient, alert.attempts + 1, clock.now(), 0.0)
-                    .unwrap_or_else(|| clock.now().plus(LAST_DELAY));
+                    .next_attempt_at(RetryPolicy::Patient, alert.attempts + 1, clock.now(), 0.0)
+                    .unwrap_or_else(|| clock.now().plus(FINAL_RETRY_DELAY));
                 store.alert_failed(alert.id, due).await?;
             }
         }
     }
 }
 
-/// Sends an alert; the code of what failed, if it did not arrive.
+/// Sends an alert. Returns the error code if it didn't arrive.
 async fn send(
     clock: &Clock,
-    handle: &Handle,
-    to: &AlertTarget,
+    handle: &DeliveryHandle,
+    target: &AlertTarget,
     alert: &Alert,
 ) -> Result<Option<&'static str>, StoreError> {
     let secrets = Secrets {
-        current: to.secret.clone(),
+        current: target.secret.clone(),
         next: None,
     };
-    let parts = Parts {
-        id: alert.id.as_str(),
+    let parts = RequestParts {
+        delivery_id: alert.id.as_str(),
         event: &alert.event,
         event_at: alert.created_at,
         body: alert.body.clone(),
         secrets: &secrets,
-        headers: &Headers::new(),
+        headers: &CustomHeaders::new(),
     };
     let request = request::sign(parts, clock.now());
-    Ok(handle.send(&to.url, request).await?.outcome.code())
+    Ok(handle.send(&target.url, request).await?.outcome.code())
 }

@@ -1,25 +1,26 @@
-//! One attempt: a delivery is signed, sent, and what came of it made ready to be recorded.
+//! One attempt: signs and sends a delivery, and prepares the outcome for recording.
 
 use std::rc::Rc;
 
-use super::client::Endpoint;
-use super::request::{self, Parts};
+use super::client::EndpointClient;
+use super::request::{self, RequestParts};
 use crate::clock::Clock;
 use crate::domain::event::EventType;
 use crate::domain::retry;
 use crate::random;
 use crate::store::{AttemptRecord, Attempted, DueDelivery, Target};
 
+/// Makes one attempt of `due`. Never fails: every failure is an outcome.
 pub(super) async fn attempt(
     clock: Clock,
-    endpoint: Rc<Endpoint>,
+    endpoint: Rc<EndpointClient>,
     target: Rc<Target>,
     due: DueDelivery,
 ) -> Attempted {
     let started_at = clock.now();
-    let secrets = target.secrets.clone().at(started_at);
-    let parts = Parts {
-        id: due.id.as_str(),
+    let secrets = target.secrets.clone().active_at(started_at);
+    let parts = RequestParts {
+        delivery_id: due.id.as_str(),
         event: due.event.as_str(),
         event_at: due.event_at,
         body: due.body,
@@ -27,18 +28,19 @@ pub(super) async fn attempt(
         headers: &target.headers,
     };
     let request = request::sign(parts, started_at);
-    let request_headers = request::logged(&request, &target.headers, target.url.host_header());
+    let request_headers =
+        request::headers_for_log(&request, &target.headers, target.url.host_header());
     let result = endpoint.attempt(&request).await;
     let ended_at = clock.now();
-    let hold_until = result.answer.as_ref().and_then(|answer| {
+    let hold_until = result.response.as_ref().and_then(|answer| {
         let header = answer
             .headers
             .iter()
             .find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
         retry::hold_until(answer.status, &header.1, ended_at)
     });
-    let error = result.problem();
-    // What succeeded has no next attempt to be put off.
+    let error = result.error_message();
+    // A successful delivery has no retry, so it needs no jitter.
     let jitter = match error {
         None => 0.0,
         Some(_) => f64::from(u32::from_be_bytes(random::bytes())) / f64::from(u32::MAX),

@@ -1,7 +1,8 @@
-//! The only user of awc: one attempt is one request and its answer, as data.
+//! Sends requests with awc. Returns responses and failures as data.
 //!
-//! An [`Endpoint`] keeps connections alive between attempts. A request that finds its reused connection dead, before
-//! any byte of an answer, is sent once more over a fresh one, within the same attempt and the same time.
+//! An [`EndpointClient`] keeps connections alive between attempts. If a reused connection fails
+//! before the first byte of a response, the request is sent once more on a new connection, within
+//! the same attempt and time limit.
 
 use std::future::poll_fn;
 use std::io;
@@ -13,50 +14,52 @@ use std::time::Duration;
 use actix_service::fn_service;
 use actix_tls::connect::{ConnectError as TcpConnectError, ConnectInfo, Connection};
 use actix_web::HttpMessage;
-use actix_web::error::{ParseError, PayloadError};
+use actix_web::error::PayloadError;
 use actix_web::http::Uri;
 use actix_web::http::header::{HOST, HeaderName, HeaderValue};
 use actix_web::web::Bytes;
-use awc::error::{ConnectError, SendRequestError};
+use awc::error::SendRequestError;
 use awc::{Client, ClientResponse, Connector};
 use futures_util::Stream;
-use rustls::{CertificateError, ClientConfig};
+use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
 
-use super::answer_head::HeadError;
-use super::connector::{ConnectFailure, connect};
-use super::stream::{PROGRESS, Progress};
-use crate::clock::Timestamp;
+use super::connector::connect;
+use super::http_stream::{ExchangeProgress, PROGRESS};
+use super::outcomes::{self, header_value, without_os_code};
 use crate::domain::delivery::{
-    Answer, AttemptResult, CertificateProblem, Outcome, RESPONSE_BODY_MAX_BYTES, SignedRequest,
+    AttemptResult, EndpointResponse, Outcome, RESPONSE_BODY_MAX_BYTES, SignedRequest,
 };
 use crate::domain::egress_policy::EgressPolicy;
 use crate::domain::endpoint_url::EndpointUrl;
+use crate::domain::explanation;
 
 #[cfg(test)]
 mod tests;
 
-/// Servers close what is idle; Node does after 5 s, which is also when the second retry comes.
+/// How long an idle connection is reused. Node closes idle connections after 5 s, which is also the
+/// delay before the second retry.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
 
-/// What all endpoints share.
+/// Creates clients for endpoints. All of them share these settings.
 #[derive(Clone)]
-pub struct Sender {
+pub struct HttpSender {
     tls: Arc<ClientConfig>,
     policy: Arc<EgressPolicy>,
     timeout: Duration,
 }
 
-/// Where one webhook's requests go, with the connections that are kept for them. To be dropped when the webhook is
-/// idle: connections that the peer closed stay until then.
-pub struct Endpoint {
-    sender: Sender,
+/// Sends requests to one URL and keeps its connections alive. Drop it when idle; connections closed
+/// by the peer remain until then.
+pub struct EndpointClient {
+    sender: HttpSender,
     url: Rc<EndpointUrl>,
     client: Client,
 }
 
-impl Sender {
-    /// `timeout`: from an attempt's start to the end of the answer's head, and of what is read of its body.
+impl HttpSender {
+    /// `timeout` limits an attempt, from its start to the end of the response head and of the body
+    /// as far as it is read.
     pub fn new(tls: Arc<ClientConfig>, policy: Arc<EgressPolicy>, timeout: Duration) -> Self {
         Self {
             tls,
@@ -65,43 +68,44 @@ impl Sender {
         }
     }
 
-    /// To be called, and used, within an actix runtime.
-    pub fn endpoint(&self, url: &EndpointUrl) -> Endpoint {
+    /// Creates a client for `url`. Call this, and use the client, within an actix runtime.
+    pub fn client_for(&self, url: &EndpointUrl) -> EndpointClient {
         let url = Rc::new(url.clone());
-        Endpoint {
+        EndpointClient {
             sender: self.clone(),
-            client: self.client(&url),
+            client: self.awc_client(&url),
             url,
         }
     }
 
-    /// Connects, TLS included, and sends nothing: whether the endpoint can be reached at all.
+    /// Connects, including TLS, without sending a request.
     pub async fn probe(&self, url: &EndpointUrl) -> Result<(), Outcome> {
-        let progress = Progress::new(Instant::now() + self.timeout);
+        let progress = ExchangeProgress::new(Instant::now() + self.timeout);
         let connecting = connect(url, &self.policy, &self.tls, &progress);
         match timeout_at(progress.deadline(), connecting).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(failure)) => Err(self.outcome_of_connect(failure, &progress)),
-            Err(_) => Err(self.timed_out(&progress)),
+            Ok(Err(error)) => Err(outcomes::from_connect_error(error, self.timeout, &progress)),
+            Err(_) => Err(outcomes::from_timeout(self.timeout, &progress)),
         }
     }
 
-    fn client(&self, url: &Rc<EndpointUrl>) -> Client {
+    fn awc_client(&self, url: &Rc<EndpointUrl>) -> Client {
         let (sender, url) = (self.clone(), Rc::clone(url));
         let service = fn_service(move |info: ConnectInfo<Uri>| {
             let (sender, url) = (sender.clone(), Rc::clone(&url));
             async move {
-                // The URI that awc hands over is not looked at: it would read a host otherwise than the URL does.
+                // Ignore awc's URI, which may represent the host differently from our parsed URL.
                 let progress = PROGRESS
                     .try_with(Rc::clone)
                     .map_err(|e| TcpConnectError::Io(io::Error::other(e)))?;
                 let stream = connect(&url, &sender.policy, &sender.tls, &progress)
                     .await
-                    .map_err(|failure| TcpConnectError::Io(io::Error::other(failure)))?;
+                    .map_err(|error| TcpConnectError::Io(io::Error::other(error)))?;
                 Ok::<_, TcpConnectError>(Connection::new(info.request().clone(), stream))
             }
         });
-        // awc's own time limits end at the head and are not shared with a second sending: ours go around all of it.
+        // awc's timeouts end at the response head and don't cover a resend, so we use our own
+        // deadline.
         let connector = Connector::new()
             .limit(0)
             .conn_keep_alive(KEEP_ALIVE)
@@ -116,32 +120,32 @@ impl Sender {
     }
 }
 
-/// What came of one sending of the request.
+/// The result of sending the request once.
 struct Exchange {
-    result: Result<Answer, Outcome>,
-    progress: Rc<Progress>,
+    result: Result<EndpointResponse, Outcome>,
+    progress: Rc<ExchangeProgress>,
 }
 
-impl Endpoint {
-    /// Sends a request and reads the answer, within the time of one attempt.
+impl EndpointClient {
+    /// Makes one attempt: sends a request and reads the response.
     pub async fn attempt(&self, request: &SignedRequest) -> AttemptResult {
         let started = Instant::now();
         let deadline = started + self.sender.timeout;
         let mut exchange = self.exchange(&self.client, request, deadline).await;
-        if exchange.may_be_sent_again() {
-            // A client of its own, for the pool may hold more connections that are dead.
-            let client = self.sender.client(&self.url);
+        if exchange.is_safe_to_resend() {
+            // Use a new client, because the pool may contain more dead connections.
+            let client = self.sender.awc_client(&self.url);
             exchange = self.exchange(&client, request, deadline).await;
         }
         let (outcome, answer) = match exchange.result {
-            Ok(answer) => (outcome_of_answer(&answer), Some(answer)),
+            Ok(answer) => (outcomes::from_response(&answer), Some(answer)),
             Err(outcome) => (outcome, None),
         };
         AttemptResult {
             outcome,
             duration: started.elapsed(),
             timings: exchange.progress.timings(),
-            answer,
+            response: answer,
         }
     }
 
@@ -151,14 +155,17 @@ impl Endpoint {
         request: &SignedRequest,
         deadline: Instant,
     ) -> Exchange {
-        let progress = Rc::new(Progress::new(deadline));
+        let timeout = self.sender.timeout;
+        let progress = Rc::new(ExchangeProgress::new(deadline));
         let sent = PROGRESS.scope(Rc::clone(&progress), async {
             let response = match timeout_at(deadline, self.send(client, request)).await {
                 Ok(Ok(response)) => response,
-                Ok(Err(error)) => return Err(self.sender.outcome_of_error(error, &progress)),
-                Err(_) => return Err(self.sender.timed_out(&progress)),
+                Ok(Err(error)) => {
+                    return Err(outcomes::from_send_error(error, timeout, &progress));
+                }
+                Err(_) => return Err(outcomes::from_timeout(timeout, &progress)),
             };
-            Ok(self.sender.read_answer(response, &progress).await)
+            Ok(read_response(response, timeout, &progress).await)
         });
         Exchange {
             result: sent.await,
@@ -171,7 +178,7 @@ impl Endpoint {
         client: &Client,
         request: &SignedRequest,
     ) -> Result<ClientResponse, SendRequestError> {
-        // The path is all that awc needs; where it goes is decided by the connector, and `Host` is our own.
+        // awc only needs the path. The connector decides where to connect, and we set `Host`.
         let mut outgoing = client
             .post(format!("http://endpoint{}", self.url.path_and_query()))
             .camel_case()
@@ -191,218 +198,86 @@ impl Endpoint {
 }
 
 impl Exchange {
-    fn may_be_sent_again(&self) -> bool {
+    /// Whether to send the request once more: a reused connection failed before the first byte of a
+    /// response, and the failure isn't a timeout.
+    fn is_safe_to_resend(&self) -> bool {
         let failed = match &self.result {
             Ok(_) | Err(Outcome::Timeout { .. }) => false,
             Err(_) => true,
         };
-        failed && self.progress.is_reused() && !self.progress.answer_began()
+        failed && self.progress.is_reused() && !self.progress.response_started()
     }
 }
 
-impl Sender {
-    async fn read_answer(&self, mut response: ClientResponse, progress: &Progress) -> Answer {
-        let mut answer = Answer {
-            status: response.status().as_u16(),
-            headers: progress.take_fields(),
-            ..Answer::default()
-        };
-        // Whatever their fields say, these have no body (RFC 9110).
-        if matches!(answer.status, 101 | 204 | 304) {
-            return answer;
-        }
-        let announced = announced_length(&answer.headers);
-        let mut payload = response.take_payload();
-        loop {
-            let next = poll_fn(|cx| Pin::new(&mut payload).poll_next(cx));
-            match timeout_at(progress.deadline(), next).await {
-                Ok(Some(Ok(chunk))) => {
-                    if !take(&mut answer, &chunk) {
-                        return answer;
-                    }
-                    continue;
+/// Reads the body up to its limit and the deadline. A problem with the body isn't a failure.
+async fn read_response(
+    mut response: ClientResponse,
+    timeout: Duration,
+    progress: &ExchangeProgress,
+) -> EndpointResponse {
+    let mut answer = EndpointResponse {
+        status: response.status().as_u16(),
+        headers: progress.take_headers(),
+        ..EndpointResponse::default()
+    };
+    // These never have a body, whatever their headers say (RFC 9110).
+    if matches!(answer.status, 101 | 204 | 304) {
+        return answer;
+    }
+    let declared = declared_length(&answer.headers);
+    let mut payload = response.take_payload();
+    loop {
+        let next = poll_fn(|cx| Pin::new(&mut payload).poll_next(cx));
+        match timeout_at(progress.deadline(), next).await {
+            Ok(Some(Ok(chunk))) => {
+                if !append_capped(&mut answer, &chunk) {
+                    return answer;
                 }
-                Ok(Some(Err(error))) => answer.body_problem = Some(body_problem(&error)),
-                Ok(None) => {
-                    // awc takes the end of the connection for the end of the body.
-                    let read = answer.body.len() as u64;
-                    if let Some(announced) = announced.filter(|a| *a != read) {
-                        answer.body_problem = Some(format!(
-                            "The endpoint announced a body of {announced} bytes and sent {read}."
-                        ));
-                    }
-                }
-                Err(_) => {
-                    answer.body_problem = Some(format!(
-                        "The body of the answer did not end within {:?}.",
-                        self.timeout
+                continue;
+            }
+            Ok(Some(Err(error))) => answer.body_error = Some(body_error_message(&error)),
+            Ok(None) => {
+                // awc accepts the end of the connection as the end of the body.
+                let read = answer.body.len() as u64;
+                if let Some(declared) = declared.filter(|a| *a != read) {
+                    answer.body_error = Some(format!(
+                        "The endpoint announced a body of {declared} bytes but sent {read}."
                     ));
                 }
             }
-            answer.truncated = answer.body_problem.is_some();
-            return answer;
-        }
-    }
-
-    fn timed_out(&self, progress: &Progress) -> Outcome {
-        Outcome::Timeout {
-            after: self.timeout,
-            connected: progress.is_connected(),
-        }
-    }
-
-    fn outcome_of_error(&self, error: SendRequestError, progress: &Progress) -> Outcome {
-        match error {
-            SendRequestError::Connect(ConnectError::Io(error))
-            | SendRequestError::Send(error)
-            | SendRequestError::Response(ParseError::Io(error)) => {
-                match error.downcast::<ConnectFailure>() {
-                    Ok(failure) => self.outcome_of_connect(failure, progress),
-                    Err(error) => self.outcome_of_io(error, progress),
-                }
+            Err(_) => {
+                answer.body_error = Some(format!(
+                    "The response body didn’t end within {}.",
+                    explanation::format_duration(timeout)
+                ));
             }
-            SendRequestError::Connect(ConnectError::Disconnected) => Outcome::ConnectionClosed,
-            SendRequestError::Connect(ConnectError::Timeout) | SendRequestError::Timeout => {
-                self.timed_out(progress)
-            }
-            SendRequestError::Response(error) => Outcome::BrokenAnswer(match error {
-                ParseError::Status | ParseError::Version => {
-                    "its first line is not valid".to_owned()
-                }
-                ParseError::Header => "a field of its head is not valid".to_owned(),
-                other => other.to_string(),
-            }),
-            // What is left cannot be written down or has no connection: values that passed no check of ours.
-            other => Outcome::Unreachable(other.to_string()),
         }
-    }
-
-    fn outcome_of_connect(&self, failure: ConnectFailure, progress: &Progress) -> Outcome {
-        match failure {
-            ConnectFailure::NotAllowed(refusal) => Outcome::TargetNotAllowed(refusal),
-            ConnectFailure::NameNotFound => Outcome::NameNotFound,
-            ConnectFailure::NameLookup(detail) => Outcome::NameLookup(detail),
-            ConnectFailure::Tcp(error) => self.outcome_of_io(error, progress),
-            ConnectFailure::Tls(error) => match tls_outcome(&error) {
-                Some(outcome) => outcome,
-                None if is_closed(&error) => {
-                    Outcome::Tls("the connection was closed during the handshake".to_owned())
-                }
-                None => self.outcome_of_io(error, progress),
-            },
-        }
-    }
-
-    fn outcome_of_io(&self, error: io::Error, progress: &Progress) -> Outcome {
-        if let Some(broken) = inner::<HeadError>(&error) {
-            return Outcome::BrokenAnswer(broken.to_string());
-        }
-        if let Some(outcome) = tls_outcome(&error) {
-            return outcome;
-        }
-        match error.kind() {
-            io::ErrorKind::ConnectionRefused => Outcome::ConnectionRefused,
-            io::ErrorKind::TimedOut => self.timed_out(progress),
-            _ if is_closed(&error) => Outcome::ConnectionClosed,
-            _ => Outcome::Unreachable(without_number(&error)),
-        }
+        answer.truncated = answer.body_error.is_some();
+        return answer;
     }
 }
 
-fn outcome_of_answer(answer: &Answer) -> Outcome {
-    match answer.status {
-        200..=299 => Outcome::Delivered,
-        status => Outcome::Status {
-            status,
-            location: field(&answer.headers, "location")
-                .filter(|_| (300..=399).contains(&status))
-                .map(str::to_owned),
-        },
-    }
-}
-
-/// Keeps what there is room for; whether all of it was.
-fn take(answer: &mut Answer, chunk: &Bytes) -> bool {
+/// Appends up to the limit. Returns whether the whole chunk fit.
+fn append_capped(answer: &mut EndpointResponse, chunk: &Bytes) -> bool {
     let room = RESPONSE_BODY_MAX_BYTES - answer.body.len();
     answer.body.extend(chunk.iter().take(room));
     answer.truncated = chunk.len() > room;
     !answer.truncated
 }
 
-fn field<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    let found = headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
-    found.map(|(_, value)| value.as_str())
-}
-
-/// `Transfer-Encoding` outdoes `Content-Length` (RFC 9112, 6.3).
-fn announced_length(headers: &[(String, String)]) -> Option<u64> {
-    if field(headers, "transfer-encoding").is_some() {
+/// The body length that the headers declare. `Transfer-Encoding` overrides `Content-Length`
+/// (RFC 9112, section 6.3).
+fn declared_length(headers: &[(String, String)]) -> Option<u64> {
+    if header_value(headers, "transfer-encoding").is_some() {
         return None;
     }
-    field(headers, "content-length")?.parse().ok()
+    header_value(headers, "content-length")?.parse().ok()
 }
 
-fn body_problem(error: &PayloadError) -> String {
+fn body_error_message(error: &PayloadError) -> String {
     let detail = match error {
-        PayloadError::Incomplete(Some(error)) | PayloadError::Io(error) => without_number(error),
+        PayloadError::Incomplete(Some(error)) | PayloadError::Io(error) => without_os_code(error),
         other => other.to_string(),
     };
-    format!("The body of the answer broke off: {detail}.")
-}
-
-fn tls_outcome(error: &io::Error) -> Option<Outcome> {
-    let rustls::Error::InvalidCertificate(problem) = inner::<rustls::Error>(error)? else {
-        return inner::<rustls::Error>(error).map(|e| Outcome::Tls(e.to_string()));
-    };
-    let at = |time: &rustls::pki_types::UnixTime| {
-        let seconds = i64::try_from(time.as_secs()).ok();
-        seconds
-            .and_then(|s| s.checked_mul(1000))
-            .map(Timestamp::from_millis)
-    };
-    Some(Outcome::Certificate(match problem {
-        CertificateError::Expired => CertificateProblem::Expired(None),
-        CertificateError::ExpiredContext { not_after, .. } => {
-            CertificateProblem::Expired(at(not_after))
-        }
-        CertificateError::NotValidYet => CertificateProblem::NotYetValid(None),
-        CertificateError::NotValidYetContext { not_before, .. } => {
-            CertificateProblem::NotYetValid(at(not_before))
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            CertificateProblem::WrongName
-        }
-        CertificateError::UnknownIssuer => CertificateProblem::UnknownIssuer,
-        // What tools make by default when they are asked for a self-signed certificate.
-        CertificateError::Other(other) if other.0.to_string() == "CaUsedAsEndEntity" => {
-            CertificateProblem::Other("it is a certificate authority’s own, not a server’s".into())
-        }
-        other => CertificateProblem::Other(other.to_string()),
-    }))
-}
-
-fn inner<E: std::error::Error + 'static>(error: &io::Error) -> Option<&E> {
-    error.get_ref()?.downcast_ref()
-}
-
-fn is_closed(error: &io::Error) -> bool {
-    use io::ErrorKind as Kind;
-    matches!(
-        error.kind(),
-        Kind::ConnectionReset
-            | Kind::ConnectionAborted
-            | Kind::BrokenPipe
-            | Kind::NotConnected
-            | Kind::UnexpectedEof
-            | Kind::WriteZero
-    )
-}
-
-/// Without the number that says the same to a machine.
-fn without_number(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error ") {
-        Some((text, _)) => text.to_owned(),
-        None => text,
-    }
+    format!("The response body ended early: {detail}.")
 }

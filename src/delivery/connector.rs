@@ -1,7 +1,7 @@
-//! From a URL to a connection: DNS → [`EgressPolicy`] → TCP → TLS.
+//! Connects to the host of a URL: DNS, [`EgressPolicy`], TCP, TLS.
 //!
-//! awc connects through this and never by itself: so the address that is checked is the one that is connected to,
-//! whatever form it was written in, TLS is spoken to IPv6 literals too, and certificate errors keep their types.
+//! awc never connects by itself. Every connection goes to an IP address that the policy checked,
+//! TLS works with IPv6 literals, and certificate errors keep their types.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,21 +16,21 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
-use super::stream::{Progress, Stream, Transport};
-use crate::domain::egress_policy::{EgressPolicy, Refusal, known_addresses};
+use super::http_stream::{ExchangeProgress, HttpStream, Transport};
+use crate::domain::egress_policy::{EgressDenied, EgressPolicy, addresses_without_dns};
 use crate::domain::endpoint_url::{EndpointUrl, Host, Scheme};
 
-/// How long a name is looked up before its URL is saved.
-const LOOK_UP_BEFORE_SAVE: Duration = Duration::from_secs(1);
+/// The time limit of the DNS lookup when a URL is saved.
+const RESOLVE_TIMEOUT_ON_SAVE: Duration = Duration::from_secs(1);
 
-/// Why there is no connection.
+/// Why a connection failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectFailure {
+pub enum ConnectError {
     #[error(transparent)]
-    NotAllowed(#[from] Refusal),
-    #[error("the name has no address")]
+    NotAllowed(#[from] EgressDenied),
+    #[error("the host has no IP address")]
     NameNotFound,
-    #[error("the name could not be looked up: {0}")]
+    #[error("the DNS lookup failed: {0}")]
     NameLookup(String),
     #[error("{0}")]
     Tcp(#[source] io::Error),
@@ -38,9 +38,9 @@ pub enum ConnectFailure {
     Tls(#[source] io::Error),
 }
 
-/// The addresses of a URL's host. `localhost` and addresses are never looked up.
-pub async fn look_up(url: &EndpointUrl) -> io::Result<Vec<SocketAddr>> {
-    match known_addresses(url) {
+/// Resolves the host of a URL. Never looks up `localhost` or a literal IP address.
+pub async fn resolve(url: &EndpointUrl) -> io::Result<Vec<SocketAddr>> {
+    match addresses_without_dns(url) {
         Some(addresses) => Ok(addresses),
         None => Ok(tokio::net::lookup_host((url.host_text(), url.port()))
             .await?
@@ -48,59 +48,63 @@ pub async fn look_up(url: &EndpointUrl) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
-/// Whether a webhook may have this URL, as far as can be said now: a name that is not found, or not in time, may get
-/// its address later, and is checked then.
-pub async fn check_before_save(policy: &EgressPolicy, url: &EndpointUrl) -> Result<(), Refusal> {
+/// Checks whether a URL may be saved. A host that can't be resolved yet is accepted and checked
+/// when connecting.
+pub async fn check_before_save(
+    policy: &EgressPolicy,
+    url: &EndpointUrl,
+) -> Result<(), EgressDenied> {
     policy.check_url(url)?;
-    match timeout(LOOK_UP_BEFORE_SAVE, look_up(url)).await {
+    match timeout(RESOLVE_TIMEOUT_ON_SAVE, resolve(url)).await {
         Ok(Ok(addresses)) => policy.check_addresses(url, &addresses),
         Ok(Err(_)) | Err(_) => Ok(()),
     }
 }
 
-/// Connects, and tells `progress` how long each step took. Its deadline is kept by who calls, but shared out here
-/// among the addresses of a host, so that a dead one leaves time for the next.
+/// Connects, and records in `progress` how long each step took. The caller enforces the deadline.
+/// The remaining time is divided among the host's IP addresses, so an unresponsive one leaves time
+/// for the next.
 pub async fn connect(
     url: &EndpointUrl,
     policy: &EgressPolicy,
     tls: &Arc<ClientConfig>,
-    progress: &Progress,
-) -> Result<Stream, ConnectFailure> {
-    progress.begin_fresh();
-    // Before the look-up, which would tell a resolver of a name that must not be called anyway.
+    progress: &ExchangeProgress,
+) -> Result<HttpStream, ConnectError> {
+    progress.start_connection();
+    // Check before resolving, so blocked names never reach a resolver.
     policy.check_url(url)?;
     let started = Instant::now();
-    let addresses = look_up(url).await;
-    if known_addresses(url).is_none() {
-        progress.time(|t| t.dns = Some(started.elapsed()));
+    let addresses = resolve(url).await;
+    if addresses_without_dns(url).is_none() {
+        progress.record_timing(|t| t.dns = Some(started.elapsed()));
     }
-    let addresses = addresses.map_err(look_up_failure)?;
+    let addresses = addresses.map_err(dns_error)?;
     policy.check_addresses(url, &addresses)?;
 
     let started = Instant::now();
     let tcp = connect_tcp(&addresses, progress.deadline()).await?;
-    progress.time(|t| t.connect = Some(started.elapsed()));
+    progress.record_timing(|t| t.connect = Some(started.elapsed()));
     progress.set_connected();
-    // A request is one write and its answer is waited for: there is nothing to gather.
-    tcp.set_nodelay(true).map_err(ConnectFailure::Tcp)?;
+    // Nagle's algorithm doesn't help, because a request is one write followed by a wait.
+    tcp.set_nodelay(true).map_err(ConnectError::Tcp)?;
 
     let transport = match url.scheme() {
         Scheme::Http => Transport::Plain(tcp),
         Scheme::Https => {
             let started = Instant::now();
-            let name = server_name(url).map_err(ConnectFailure::Tls)?;
+            let name = server_name(url).map_err(ConnectError::Tls)?;
             let stream = TlsConnector::from(Arc::clone(tls)).connect(name, tcp).await;
-            progress.time(|t| t.tls = Some(started.elapsed()));
-            Transport::Tls(Box::new(stream.map_err(ConnectFailure::Tls)?))
+            progress.record_timing(|t| t.tls = Some(started.elapsed()));
+            Transport::Tls(Box::new(stream.map_err(ConnectError::Tls)?))
         }
     };
-    Ok(Stream::new(transport))
+    Ok(HttpStream::new(transport))
 }
 
 async fn connect_tcp(
     addresses: &[SocketAddr],
     deadline: Instant,
-) -> Result<TcpStream, ConnectFailure> {
+) -> Result<TcpStream, ConnectError> {
     let mut failure: Option<io::Error> = None;
     for (index, address) in addresses.iter().enumerate() {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -110,13 +114,13 @@ async fn connect_tcp(
             Ok(Err(error)) => error,
             Err(_) => io::ErrorKind::TimedOut.into(),
         };
-        // That one family of addresses has no route here says less than what happened to the other.
+        // Any other error says more than a missing route for one address family.
         match &failure {
             Some(first) if !is_unreachable(first) => {}
             _ => failure = Some(error),
         }
     }
-    Err(failure.map_or(ConnectFailure::NameNotFound, ConnectFailure::Tcp))
+    Err(failure.map_or(ConnectError::NameNotFound, ConnectError::Tcp))
 }
 
 fn is_unreachable(error: &io::Error) -> bool {
@@ -134,8 +138,8 @@ fn server_name(url: &EndpointUrl) -> io::Result<ServerName<'static>> {
     }
 }
 
-/// `getaddrinfo` tells by its text alone whether there is no such name or no answer.
-fn look_up_failure(error: io::Error) -> ConnectFailure {
+/// Distinguishes a missing name from a failed lookup. Only the text of `getaddrinfo`'s error does.
+fn dns_error(error: io::Error) -> ConnectError {
     const NOT_FOUND: [&str; 5] = [
         "Name or service not known",
         "No address associated with",
@@ -145,24 +149,24 @@ fn look_up_failure(error: io::Error) -> ConnectFailure {
     ];
     let text = error.to_string();
     if NOT_FOUND.iter().any(|phrase| text.contains(phrase)) {
-        ConnectFailure::NameNotFound
+        ConnectError::NameNotFound
     } else {
         let detail = text.rsplit(": ").next().unwrap_or(&text);
-        ConnectFailure::NameLookup(detail.to_owned())
+        ConnectError::NameLookup(detail.to_owned())
     }
 }
 
-/// What is wrong with a `--ca-file`, or with the TLS library.
+/// An invalid `--ca-file`, or an error of the TLS library.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsConfigError {
     #[error("--ca-file {}: {reason}", path.display())]
     CaFile { path: PathBuf, reason: String },
-    #[error("TLS cannot be set up: {0}")]
+    #[error("setting up TLS failed: {0}")]
     Rustls(#[from] rustls::Error),
 }
 
-/// Certificates are always verified, against the built-in roots and those in `ca_files`. HTTP/1.1 alone is offered:
-/// that is what awc speaks over a connection of ours.
+/// Builds the TLS configuration. Certificates are always verified, against the built-in roots and
+/// those in `ca_files`. ALPN offers only HTTP/1.1, because awc uses HTTP/1.1 over our connections.
 pub fn tls_config(ca_files: &[PathBuf]) -> Result<ClientConfig, TlsConfigError> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -173,16 +177,16 @@ pub fn tls_config(ca_files: &[PathBuf]) -> Result<ClientConfig, TlsConfigError> 
         };
         let mut found = false;
         for certificate in
-            CertificateDer::pem_file_iter(path).map_err(|e| error(pem_problem(&e)))?
+            CertificateDer::pem_file_iter(path).map_err(|e| error(pem_error_message(&e)))?
         {
-            let certificate = certificate.map_err(|e| error(pem_problem(&e)))?;
+            let certificate = certificate.map_err(|e| error(pem_error_message(&e)))?;
             roots
                 .add(certificate)
-                .map_err(|e| error(format!("it holds a certificate that cannot be used ({e})")))?;
+                .map_err(|e| error(format!("it contains an invalid certificate ({e})")))?;
             found = true;
         }
         if !found {
-            return Err(error("it holds no PEM certificate".to_owned()));
+            return Err(error("it contains no PEM certificate".to_owned()));
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -194,10 +198,10 @@ pub fn tls_config(ca_files: &[PathBuf]) -> Result<ClientConfig, TlsConfigError> 
     Ok(config)
 }
 
-fn pem_problem(error: &rustls::pki_types::pem::Error) -> String {
+fn pem_error_message(error: &rustls::pki_types::pem::Error) -> String {
     match error {
-        rustls::pki_types::pem::Error::Io(error) => format!("it cannot be read ({error})"),
-        other => format!("it is not valid PEM ({other})"),
+        rustls::pki_types::pem::Error::Io(error) => format!("it can’t be read ({error})"),
+        other => format!("it isn’t valid PEM ({other})"),
     }
 }
 
@@ -206,10 +210,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_does_not_exist_is_told_from_a_look_up_that_failed() {
-        let said = |detail: &str| {
+    fn distinguishes_a_missing_name_from_a_failed_lookup() {
+        let error_for = |detail: &str| {
             let text = format!("failed to lookup address information: {detail}");
-            look_up_failure(io::Error::other(text))
+            dns_error(io::Error::other(text))
         };
         for detail in [
             "Name or service not known",
@@ -217,21 +221,21 @@ mod tests {
             "Name does not resolve",
             "nodename nor servname provided, or not known",
         ] {
-            let failure = said(detail);
-            assert!(matches!(failure, ConnectFailure::NameNotFound), "{detail}");
+            let failure = error_for(detail);
+            assert!(matches!(failure, ConnectError::NameNotFound), "{detail}");
         }
-        let failure = said("Temporary failure in name resolution");
+        let failure = error_for("Temporary failure in name resolution");
         assert!(
-            matches!(&failure, ConnectFailure::NameLookup(d) if d == "Temporary failure in name resolution"),
+            matches!(&failure, ConnectError::NameLookup(d) if d == "Temporary failure in name resolution"),
             "{failure:?}"
         );
     }
 
     #[tokio::test]
-    async fn localhost_and_addresses_are_never_looked_up() {
+    async fn never_looks_up_localhost_or_an_ip_address() {
         let addresses = async |text: &str| {
             let url = EndpointUrl::parse(text).unwrap();
-            let found = look_up(&url).await.unwrap();
+            let found = resolve(&url).await.unwrap();
             found.iter().map(SocketAddr::to_string).collect::<Vec<_>>()
         };
         let localhost = ["127.0.0.1:3000", "[::1]:3000"];
@@ -245,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_next_address_is_tried_where_one_refuses() {
+    async fn tries_the_next_ip_address_after_a_refused_connection() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let good = listener.local_addr().unwrap();
         let closed = SocketAddr::from(([127, 0, 0, 2], good.port()));
@@ -254,9 +258,9 @@ mod tests {
         assert_eq!(stream.peer_addr().unwrap(), good);
         let failure = connect_tcp(&[closed, closed], deadline).await.unwrap_err();
         assert!(
-            matches!(&failure, ConnectFailure::Tcp(e) if e.kind() == io::ErrorKind::ConnectionRefused)
+            matches!(&failure, ConnectError::Tcp(e) if e.kind() == io::ErrorKind::ConnectionRefused)
         );
-        let nothing = connect_tcp(&[], deadline).await.unwrap_err();
-        assert!(matches!(nothing, ConnectFailure::NameNotFound));
+        let error = connect_tcp(&[], deadline).await.unwrap_err();
+        assert!(matches!(error, ConnectError::NameNotFound));
     }
 }

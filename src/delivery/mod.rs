@@ -1,21 +1,24 @@
-//! All outbound HTTP: the delivery loop, and tests that a person sends.
+//! All outbound HTTP: the delivery loop, test events, and alerts.
 //!
-//! A commit that makes deliveries due wakes the loop ([`worker`]). It reads what is due, signs it ([`request`]), sends
-//! it ([`client`], over connections by [`connector`]), and records the outcome with what follows from it in one
-//! transaction. Wake-ups carry no data, so a restart finds what is left by the same query as ever.
+//! A commit that creates due deliveries wakes the loop ([`dispatcher`]). The loop reads the due
+//! deliveries, signs them ([`request`]), sends them ([`client`], over connections from
+//! [`connector`]), and records each outcome and the delivery's next state in one transaction.
+//! Wake-ups carry no data, so after a restart the same query finds the remaining deliveries.
 //!
-//! The loop has a thread of its own: awc's clients belong to one. Pages and API reach it through [`Handle`] alone.
+//! The loop runs on its own thread because awc clients can't be shared between threads. Other
+//! modules use it only through [`DeliveryHandle`].
 
 mod alerts;
-mod answer_head;
 mod attempt;
 mod client;
 pub mod connector;
-mod lane;
+mod dispatcher;
+mod endpoint_queue;
+mod http_stream;
+mod outcomes;
 mod request;
-mod stream;
-mod test;
-mod worker;
+mod response_head;
+mod test_events;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -25,67 +28,72 @@ use rustls::ClientConfig;
 use tokio::sync::{mpsc, oneshot};
 
 pub use alerts::{AlertTarget, run as send_alerts};
-pub use test::TestReport;
+pub use test_events::TestReport;
 
 use crate::clock::Clock;
 use crate::domain::delivery::{AttemptResult, Outcome, SignedRequest};
-use crate::domain::egress_policy::{EgressPolicy, Refusal};
+use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
 use crate::domain::endpoint_url::EndpointUrl;
-use crate::domain::retry::Schedule;
-use crate::domain::webhook::Retries;
+use crate::domain::retry::RetrySchedule;
+use crate::domain::webhook::RetryPolicy;
 use crate::store::{Store, StoreError};
 
-/// By what the loop goes.
+/// Settings of the delivery loop.
 #[derive(Clone)]
-pub struct Settings {
+pub struct DeliverySettings {
     pub policy: Arc<EgressPolicy>,
     pub tls: Arc<ClientConfig>,
-    /// From the start of an attempt to the end of the answer's head.
+    /// From the start of an attempt to the end of the response head.
     pub timeout: Duration,
-    pub schedule: Schedule,
+    pub schedule: RetrySchedule,
 }
 
-/// What the loop is asked to do by others.
+/// Commands to the delivery loop.
 enum Command {
     Send {
         url: Box<EndpointUrl>,
         request: SignedRequest,
-        answer: oneshot::Sender<AttemptResult>,
+        reply: oneshot::Sender<AttemptResult>,
     },
-    Ping(oneshot::Sender<bool>),
+    /// Replies whether attempts can be recorded.
+    CheckHealth(oneshot::Sender<bool>),
     Stop,
 }
 
-/// The way to the delivery loop. Clones share it.
+/// Handle to the delivery loop; cheap to clone.
 #[derive(Clone)]
-pub struct Handle {
+pub struct DeliveryHandle {
     commands: mpsc::Sender<Command>,
     store: Store,
     policy: Arc<EgressPolicy>,
-    schedule: Schedule,
+    schedule: RetrySchedule,
     timeout: Duration,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 /// Starts the delivery loop on its own thread.
-pub fn start(store: Store, clock: Clock, settings: Settings) -> std::io::Result<Handle> {
-    let (commands, received) = mpsc::channel(64);
+pub fn start(
+    store: Store,
+    clock: Clock,
+    settings: DeliverySettings,
+) -> std::io::Result<DeliveryHandle> {
+    let (commands, receiver) = mpsc::channel(64);
     let (policy, schedule) = (settings.policy.clone(), settings.schedule.clone());
     let timeout = settings.timeout;
-    let worker_store = store.clone();
+    let dispatcher_store = store.clone();
     let run = move || {
-        // A runtime that cannot be made ends the thread, and `is_alive` tells.
+        // If the runtime can't start, the thread ends and `is_alive` returns false.
         match actix_rt::Runtime::new() {
-            Ok(runtime) => {
-                runtime.block_on(worker::Worker::new(worker_store, clock, settings).run(received))
-            }
-            Err(error) => tracing::error!(%error, "the delivery loop could not start"),
+            Ok(runtime) => runtime.block_on(
+                dispatcher::Dispatcher::new(dispatcher_store, clock, settings).run(receiver),
+            ),
+            Err(error) => tracing::error!(%error, "starting the delivery loop failed"),
         }
     };
     let thread = std::thread::Builder::new()
         .name("delivery".into())
         .spawn(run)?;
-    Ok(Handle {
+    Ok(DeliveryHandle {
         commands,
         store,
         policy,
@@ -95,9 +103,10 @@ pub fn start(store: Store, clock: Clock, settings: Settings) -> std::io::Result<
     })
 }
 
-/// Connects to an endpoint, TLS included, and sends nothing. To be called within an actix runtime.
-pub async fn probe(settings: &Settings, url: &EndpointUrl) -> Result<(), Outcome> {
-    let sender = client::Sender::new(
+/// Connects to an endpoint, including TLS, without sending a request. Call it within an actix
+/// runtime.
+pub async fn probe(settings: &DeliverySettings, url: &EndpointUrl) -> Result<(), Outcome> {
+    let sender = client::HttpSender::new(
         settings.tls.clone(),
         settings.policy.clone(),
         settings.timeout,
@@ -105,62 +114,66 @@ pub async fn probe(settings: &Settings, url: &EndpointUrl) -> Result<(), Outcome
     sender.probe(url).await
 }
 
-impl Handle {
-    /// Whether `url` may be saved: by the URL itself and, if its name can be looked up within 1 s, by its addresses.
-    pub async fn check_target(&self, url: &EndpointUrl) -> Result<(), Refusal> {
+impl DeliveryHandle {
+    /// Checks whether `url` may be saved: the URL itself and, if its host resolves within 1 s, its
+    /// IP addresses.
+    pub async fn check_target(&self, url: &EndpointUrl) -> Result<(), EgressDenied> {
         connector::check_before_save(&self.policy, url).await
     }
 
-    /// How many attempts a delivery has at most before it is given up.
-    pub fn attempts_at_most(&self, retries: Retries) -> usize {
-        self.schedule.attempts(retries)
+    /// The maximum number of attempts before a delivery fails.
+    pub fn max_attempts(&self, retries: RetryPolicy) -> usize {
+        self.schedule.max_attempts(retries)
     }
 
-    /// How long an attempt waits for the end of the answer's head.
+    /// The time limit from the start of an attempt to the end of the response head.
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// How long after each failure a delivery is tried again.
-    pub fn retry_delays(&self, retries: Retries) -> Vec<Duration> {
+    /// The delay before each retry, measured from the previous failure.
+    pub fn retry_delays(&self, retries: RetryPolicy) -> Vec<Duration> {
         self.schedule.delays(retries)
     }
 
-    /// Whether the loop answers, and is able to store what comes of its attempts.
+    /// Returns whether the loop responds within 2 s and can record attempts.
     pub async fn is_alive(&self) -> bool {
-        let (answer, answered) = oneshot::channel();
-        let ask = async {
-            self.commands.send(Command::Ping(answer)).await.is_ok()
-                && answered.await.unwrap_or(false)
+        let (reply, response) = oneshot::channel();
+        let check = async {
+            self.commands
+                .send(Command::CheckHealth(reply))
+                .await
+                .is_ok()
+                && response.await.unwrap_or(false)
         };
-        tokio::time::timeout(Duration::from_secs(2), ask)
+        tokio::time::timeout(Duration::from_secs(2), check)
             .await
             .unwrap_or(false)
     }
 
-    /// Sends a request that is no delivery of the outbox: one attempt, by the same sender.
+    /// Sends a request outside the outbox, in one attempt, and returns its result.
     async fn send(
         &self,
         url: &EndpointUrl,
         request: SignedRequest,
     ) -> Result<AttemptResult, StoreError> {
-        let (answer, answered) = oneshot::channel();
+        let (reply, response) = oneshot::channel();
         let command = Command::Send {
             url: Box::new(url.clone()),
             request,
-            answer,
+            reply,
         };
         let sent = self.commands.send(command).await;
         sent.map_err(|_| StoreError::Closed)?;
-        answered.await.map_err(|_| StoreError::Closed)
+        response.await.map_err(|_| StoreError::Closed)
     }
 
-    /// Starts nothing new, lets what is in flight end and be recorded, and returns then.
+    /// Stops starting attempts and returns when the attempts in flight are recorded.
     pub async fn stop(&self) {
         if self.commands.send(Command::Stop).await.is_ok() {
             self.commands.closed().await;
         }
-        // The thread has left its loop; what remains of it takes no time.
+        // The loop has ended, so joining its thread returns almost at once.
         if let Some(thread) = self
             .thread
             .lock()

@@ -1,30 +1,29 @@
-//! From a due delivery to the exact request that goes out: headers in their order and case, signed. Pure.
+//! Builds and signs the request of a delivery, with headers in a fixed order and case. No I/O.
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::SignedRequest;
 use crate::domain::signature;
-use crate::domain::webhook::{Headers, Secrets};
+use crate::domain::webhook::{CustomHeaders, Secrets};
 
 const USER_AGENT: &str = "Miniback-Webhook/1.0";
-/// What stands in the log for a value that is never shown again.
+/// Placeholder in the log for header values that are never shown again.
 const MASK: &str = "••••••";
 
-/// What a request is made of.
-pub struct Parts<'a> {
-    /// The delivery's.
-    pub id: &'a str,
+/// The parts of a request.
+pub struct RequestParts<'a> {
+    pub delivery_id: &'a str,
     pub event: &'a str,
     pub event_at: Timestamp,
     pub body: Vec<u8>,
-    /// The secrets of the moment of the attempt.
+    /// The secrets active at the time of the attempt.
     pub secrets: &'a Secrets,
-    pub headers: &'a Headers,
+    pub headers: &'a CustomHeaders,
 }
 
-/// The request as it is sent at `now`. `Host`, `Date` and `Content-Length` are the client's.
-pub fn sign(parts: Parts<'_>, now: Timestamp) -> SignedRequest {
+/// Builds the request as sent at `now`. The client adds `Host`, `Date`, and `Content-Length`.
+pub fn sign(parts: RequestParts<'_>, now: Timestamp) -> SignedRequest {
     let body = parts.body;
-    let id = parts.id;
+    let id = parts.delivery_id;
     let secrets = parts.secrets;
     let next = secrets.next.as_ref().map(|next| &next.secret);
     let mut headers: Vec<(String, String)> = Vec::with_capacity(12);
@@ -36,15 +35,19 @@ pub fn sign(parts: Parts<'_>, now: Timestamp) -> SignedRequest {
     add("X-Miniback-Timestamp", parts.event_at.to_string());
     add(
         "X-Miniback-Signature",
-        signature::hex(&secrets.current, &body),
+        signature::sign_hex(&secrets.current, &body),
     );
     if let Some(next) = next {
-        add("X-Miniback-Signature-Next", signature::hex(next, &body));
+        add(
+            "X-Miniback-Signature-Next",
+            signature::sign_hex(next, &body),
+        );
     }
-    // Both secrets sign during an overlap; one of another form signs nothing that a library could verify.
+    // During an overlap, both secrets sign. A secret in another form is skipped, because no library
+    // could verify its signature.
     let standard: Vec<String> = std::iter::once(&secrets.current)
         .chain(next)
-        .filter_map(|secret| signature::standard(secret, id, now.seconds(), &body))
+        .filter_map(|secret| signature::sign_standard(secret, id, now.seconds(), &body))
         .collect();
     if !standard.is_empty() {
         add("webhook-id", id.into());
@@ -57,14 +60,23 @@ pub fn sign(parts: Parts<'_>, now: Timestamp) -> SignedRequest {
     SignedRequest { headers, body }
 }
 
-/// The headers for the log, with those that the client adds (but `Date`); the values of the webhook's own are masked.
-pub fn logged(request: &SignedRequest, own: &Headers, host: String) -> Vec<(String, String)> {
+/// Returns the headers for the delivery log. Includes `Host` and `Content-Length`, which the client
+/// adds, and masks the values of the webhook's own headers.
+pub fn headers_for_log(
+    request: &SignedRequest,
+    custom_headers: &CustomHeaders,
+    host: String,
+) -> Vec<(String, String)> {
     let by_client = [
         ("Host".to_owned(), host),
         ("Content-Length".to_owned(), request.body.len().to_string()),
     ];
     let mask = |(name, value): &(String, String)| {
-        let shown = if own.contains_key(name) { MASK } else { value };
+        let shown = if custom_headers.contains_key(name) {
+            MASK
+        } else {
+            value
+        };
         (name.clone(), shown.to_owned())
     };
     by_client
@@ -80,13 +92,13 @@ mod tests {
     use crate::domain::webhook::NextSecret;
 
     fn request(secrets: &Secrets) -> SignedRequest {
-        let parts = Parts {
-            id: "dlv_1",
+        let parts = RequestParts {
+            delivery_id: "dlv_1",
             event: "feedback.created",
             event_at: Timestamp::from_millis(1_000),
             body: b"{}".to_vec(),
             secrets,
-            headers: &Headers::from([("X-Api-Key".to_owned(), "k".to_owned())]),
+            headers: &CustomHeaders::from([("X-Api-Key".to_owned(), "k".to_owned())]),
         };
         sign(parts, Timestamp::from_millis(5_999))
     }
@@ -100,13 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_of_another_form_leaves_the_standard_headers_out() {
-        let own = Secrets {
-            current: Secret::stored("a-secret-of-my-own".into()),
+    fn a_secret_in_another_form_omits_the_standard_webhooks_headers() {
+        let secrets = Secrets {
+            current: Secret::from_stored("a-secret-of-my-own".into()),
             next: None,
         };
         assert_eq!(
-            names(&request(&own)),
+            names(&request(&secrets)),
             [
                 "Content-Type",
                 "User-Agent",
@@ -120,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn during_an_overlap_both_secrets_sign() {
+    fn both_secrets_sign_during_an_overlap() {
         let (old, new) = (Secret::from_random([1; 32]), Secret::from_random([2; 32]));
         let overlap_ends_at = Timestamp::from_millis(9_000);
         let both = Secrets {
@@ -139,15 +151,18 @@ mod tests {
                 .map(|(_, v)| v.clone())
                 .unwrap()
         };
-        assert_eq!(value("X-Miniback-Signature"), signature::hex(&old, b"{}"));
+        assert_eq!(
+            value("X-Miniback-Signature"),
+            signature::sign_hex(&old, b"{}")
+        );
         assert_eq!(
             value("X-Miniback-Signature-Next"),
-            signature::hex(&new, b"{}")
+            signature::sign_hex(&new, b"{}")
         );
         assert_eq!(value("webhook-timestamp"), "5");
         assert_eq!(value("webhook-signature").split(' ').count(), 2);
-        let own = &Headers::from([("X-Api-Key".to_owned(), "k".to_owned())]);
-        let logged = logged(&request, own, "a.example".into());
+        let custom_headers = &CustomHeaders::from([("X-Api-Key".to_owned(), "k".to_owned())]);
+        let logged = headers_for_log(&request, custom_headers, "a.example".into());
         assert_eq!(logged[0], ("Host".to_owned(), "a.example".to_owned()));
         assert_eq!(
             logged.last().unwrap(),

@@ -28,13 +28,13 @@ pub enum ApiError {
     },
     /// Miniback understood the call and said no.
     #[error("Miniback refused {call} with {status}: {detail}")]
-    Refused {
+    Rejected {
         call: String,
         status: u16,
         detail: String,
     },
     #[error("Miniback answered {call} with something that is not the JSON it promises: {source}.")]
-    Unreadable {
+    InvalidResponse {
         call: String,
         #[source]
         source: Box<ureq::Error>,
@@ -67,12 +67,12 @@ pub struct NewWebhook<'a> {
 
 /// What was made, as far as the demo needs to know it.
 #[derive(Debug, Deserialize)]
-pub struct Made {
+pub struct Created {
     pub id: String,
 }
 
 #[derive(Debug, Deserialize)]
-pub struct MadeProject {
+pub struct CreatedProject {
     pub id: String,
     pub slug: String,
 }
@@ -92,7 +92,8 @@ impl Api {
             // The demo never leaves this machine, whatever HTTP_PROXY says.
             .proxy(None)
             .timeout_global(Some(Duration::from_secs(10)))
-            // Miniback closes idle connections after 5 s; one that it is about to close is not used again.
+            // Miniback closes idle connections after 5 s; one that it is about to close is not used
+            // again.
             .max_idle_age(Duration::from_secs(3))
             .build();
         Self {
@@ -102,31 +103,31 @@ impl Api {
         }
     }
 
-    pub fn create_project(&self, project: &NewProject) -> Result<MadeProject, ApiError> {
+    pub fn create_project(&self, project: &NewProject) -> Result<CreatedProject, ApiError> {
         self.post("/api/v1/projects", project)
     }
 
-    pub fn create_feedback(&self, feedback: &NewFeedback) -> Result<Made, ApiError> {
+    pub fn create_feedback(&self, feedback: &NewFeedback) -> Result<Created, ApiError> {
         self.post("/api/v1/feedback", feedback)
     }
 
-    pub fn set_status(&self, feedback_id: &str, status: &str) -> Result<Made, ApiError> {
+    pub fn set_status(&self, feedback_id: &str, status: &str) -> Result<Created, ApiError> {
         let path = format!("/api/v1/feedback/{feedback_id}");
-        let request = self.agent.patch(self.address(&path));
+        let request = self.agent.patch(self.url(&path));
         let answer = request
-            .header("Authorization", self.bearer())
+            .header("Authorization", self.authorization())
             .send_json(serde_json::json!({ "status": status }));
         self.read(format!("PATCH {path}"), answer)
     }
 
-    pub fn create_webhook(&self, webhook: &NewWebhook) -> Result<Made, ApiError> {
+    pub fn create_webhook(&self, webhook: &NewWebhook) -> Result<Created, ApiError> {
         self.post("/api/v1/webhooks", webhook)
     }
 
     fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ApiError> {
-        let request = self.agent.post(self.address(path));
+        let request = self.agent.post(self.url(path));
         let answer = request
-            .header("Authorization", self.bearer())
+            .header("Authorization", self.authorization())
             .send_json(body);
         self.read(format!("POST {path}"), answer)
     }
@@ -145,7 +146,7 @@ impl Api {
             return answer
                 .body_mut()
                 .read_json()
-                .map_err(|source| ApiError::Unreadable {
+                .map_err(|source| ApiError::InvalidResponse {
                     call,
                     source: Box::new(source),
                 });
@@ -157,18 +158,18 @@ impl Api {
         } else {
             problem.detail
         };
-        Err(ApiError::Refused {
+        Err(ApiError::Rejected {
             call,
             status: status.as_u16(),
             detail,
         })
     }
 
-    fn address(&self, path: &str) -> String {
+    fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 
-    fn bearer(&self) -> String {
+    fn authorization(&self) -> String {
         format!("Bearer {}", self.token)
     }
 }

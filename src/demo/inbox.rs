@@ -1,6 +1,7 @@
 //! What the receiver got: the last hundred, in memory, numbered as they came.
 //!
-//! What is shown is worked out once, at arrival; headers and body are kept as they came and never trusted.
+//! What is shown is worked out once, at arrival; headers and body are kept as they came and never
+//! trusted.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,19 +12,19 @@ use tokio::sync::watch;
 
 use crate::clock::Timestamp;
 
-const KEPT: usize = 100;
+const CAPACITY: usize = 100;
 /// How much of a message stands on a card before it is opened.
 const EXCERPT_CHARS: usize = 240;
 
 pub(super) struct Inbox {
     /// Tells this run's ids from those of an earlier one at the same address.
     run: String,
-    kept: Mutex<VecDeque<Arc<Received>>>,
+    webhooks: Mutex<VecDeque<Arc<ReceivedWebhook>>>,
     newest: watch::Sender<u64>,
 }
 
 /// One request at the endpoint.
-pub(super) struct Received {
+pub(super) struct ReceivedWebhook {
     /// Counts from 1.
     pub number: u64,
     pub arrived: Timestamp,
@@ -31,10 +32,10 @@ pub(super) struct Received {
     pub event: Option<String>,
     pub delivery: Option<String>,
     /// Whether this delivery had come before: retried or redelivered.
-    pub again: bool,
-    pub after_ms: Option<u64>,
+    pub is_repeat: bool,
+    pub latency_ms: Option<u64>,
     pub signed: bool,
-    pub words: Words,
+    pub summary: EventSummary,
     pub headers: Vec<(String, String)>,
     /// Formatted where it is JSON, else as it came.
     pub body: String,
@@ -43,7 +44,7 @@ pub(super) struct Received {
 
 /// What a body says, as far as it says it.
 #[derive(Default)]
-pub(super) struct Words {
+pub(super) struct EventSummary {
     pub message: Option<String>,
     pub project: Option<String>,
     pub status: Option<String>,
@@ -52,23 +53,24 @@ pub(super) struct Words {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Summary<'a> {
+pub(super) struct WebhookListItem<'a> {
     event: Option<&'a str>,
     delivery: Option<&'a str>,
     valid: bool,
-    after_ms: Option<u64>,
+    #[serde(rename = "afterMs")]
+    latency_ms: Option<u64>,
 }
 
 impl Inbox {
     pub fn new(started: Timestamp) -> Self {
         Self {
             run: started.millis().to_string(),
-            kept: Mutex::default(),
+            webhooks: Mutex::default(),
             newest: watch::Sender::new(0),
         }
     }
 
-    pub fn keep(
+    pub fn record(
         &self,
         arrived: Timestamp,
         valid: bool,
@@ -88,23 +90,23 @@ impl Inbox {
 
         let mut kept = self.lock();
         let number = kept.back().map_or(1, |last| last.number + 1);
-        let again = delivery.is_some() && kept.iter().any(|other| other.delivery == delivery);
-        kept.push_back(Arc::new(Received {
+        let is_repeat = delivery.is_some() && kept.iter().any(|other| other.delivery == delivery);
+        kept.push_back(Arc::new(ReceivedWebhook {
             number,
             arrived,
             valid,
             event: header("X-Miniback-Event"),
-            again,
+            is_repeat,
             delivery,
-            after_ms: happened
+            latency_ms: happened
                 .map(|at| u64::try_from(arrived.since(at).as_millis()).unwrap_or(u64::MAX)),
             signed: header("X-Miniback-Signature").is_some(),
-            words: json.as_ref().map(Words::of).unwrap_or_default(),
+            summary: json.as_ref().map(EventSummary::of).unwrap_or_default(),
             is_json: formatted.is_some(),
             body: formatted.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()),
             headers,
         }));
-        if kept.len() > KEPT {
+        if kept.len() > CAPACITY {
             kept.pop_front();
         }
         drop(kept);
@@ -112,7 +114,7 @@ impl Inbox {
     }
 
     /// What came after number `after`, oldest first.
-    pub fn after(&self, after: u64) -> Vec<Arc<Received>> {
+    pub fn received_after(&self, after: u64) -> Vec<Arc<ReceivedWebhook>> {
         let kept = self.lock();
         kept.iter().filter(|r| r.number > after).cloned().collect()
     }
@@ -123,29 +125,29 @@ impl Inbox {
     }
 
     /// A number as an id of the event stream.
-    pub fn id_of(&self, number: u64) -> String {
+    pub fn event_id(&self, number: u64) -> String {
         format!("{}-{number}", self.run)
     }
 
     /// The number of an id of this run.
-    pub fn number_of(&self, id: &str) -> Option<u64> {
+    pub fn number_from_id(&self, id: &str) -> Option<u64> {
         let number = id.strip_prefix(&self.run)?.strip_prefix('-')?;
         number.parse().ok()
     }
 
     /// A panic while the lock was held left the list whole: it is pushed to in one step.
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Received>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<ReceivedWebhook>>> {
+        self.webhooks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Received {
-    pub fn summary(&self) -> Summary<'_> {
-        Summary {
+impl ReceivedWebhook {
+    pub fn list_item(&self) -> WebhookListItem<'_> {
+        WebhookListItem {
             event: self.event.as_deref(),
             delivery: self.delivery.as_deref(),
             valid: self.valid,
-            after_ms: self.after_ms,
+            latency_ms: self.latency_ms,
         }
     }
 
@@ -155,8 +157,8 @@ impl Received {
     }
 
     /// How long it was on its way, in a unit that a person would choose.
-    pub fn after(&self) -> Option<String> {
-        self.after_ms.map(|ms| match ms {
+    pub fn latency(&self) -> Option<String> {
+        self.latency_ms.map(|ms| match ms {
             0..1_000 => format!("{ms} ms"),
             1_000..10_000 => format!("{},{:03} ms", ms / 1_000, ms % 1_000),
             10_000..120_000 => format!("{} s", ms / 1_000),
@@ -166,7 +168,7 @@ impl Received {
     }
 }
 
-impl Words {
+impl EventSummary {
     /// Reads what the three events have to say. A test has its message elsewhere, and no project.
     fn of(body: &Value) -> Self {
         let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);

@@ -1,8 +1,10 @@
-//! The demo's receiver: an endpoint as its author would write it, and a page that shows what it got.
+//! The demo's receiver: an endpoint as its author would write it, and a page that shows what it
+//! got.
 //!
-//! It checks `X-Miniback-Signature` over the raw body with the one secret it was given, answers 204 or 401, and
-//! keeps the last hundred in memory ([`super::inbox`]). Whoever holds the page open is told of each by server-sent
-//! events; a page that was away for a while asks for what it missed with `Last-Event-ID`.
+//! It checks `X-Miniback-Signature` over the raw body with the one secret it was given, answers 204
+//! or 401, and keeps the last hundred in memory ([`super::inbox`]). Whoever holds the page open is
+//! told of each by server-sent events; a page that was away for a while asks for what it missed
+//! with `Last-Event-ID`.
 
 use std::io;
 use std::net::TcpListener;
@@ -17,17 +19,19 @@ use ring::hmac;
 use serde::Deserialize;
 use tokio::sync::watch;
 
-use super::inbox::{Inbox, Received};
-use super::server::{DemoServer, NotFound, file, files, html, origins_of, page_headers, url_of};
+use super::inbox::{Inbox, ReceivedWebhook};
+use super::server::{
+    DemoServer, NotFound, file, files, html, listener_url, origin_aliases, page_headers,
+};
 use crate::clock::Clock;
 
 const SCRIPT: &str = include_str!("../../static/demo_receiver.js");
 /// Where webhooks are to be sent, below the receiver's address.
 pub const ENDPOINT_PATH: &str = "/webhooks/miniback";
 /// Well above what a feedback of the longest message comes to.
-const MAX_BODY_BYTES: usize = 256 * 1024;
+const BODY_MAX_BYTES: usize = 256 * 1024;
 /// How often an event stream without events says that it is still there.
-const STILL_THERE: Duration = Duration::from_secs(20);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(20);
 
 struct Receiver {
     secret: String,
@@ -35,15 +39,16 @@ struct Receiver {
     stopping: watch::Receiver<bool>,
 }
 
-/// Starts the receiver on `listener`, within a tokio runtime. Only pages at `site_url` may frame it.
+/// Starts the receiver on `listener`, within a tokio runtime. Only pages at `site_url` may frame
+/// it.
 ///
 /// Webhooks belong to [`endpoint`] of the returned server's address, signed with `secret`.
 pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Result<DemoServer> {
-    let url = url_of(&listener)?;
+    let url = listener_url(&listener)?;
     let policy = format!(
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
          form-action 'none'; base-uri 'none'; frame-ancestors {}",
-        origins_of(site_url)
+        origin_aliases(site_url)
     );
     let stopping = watch::Sender::new(false);
     let receiver = web::Data::new(Receiver {
@@ -54,7 +59,7 @@ pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Resul
     let server = HttpServer::new(move || {
         App::new()
             .app_data(receiver.clone())
-            .app_data(web::PayloadConfig::new(MAX_BODY_BYTES))
+            .app_data(web::PayloadConfig::new(BODY_MAX_BYTES))
             .wrap(page_headers(&policy))
             .configure(|config| files(config, include_str!("../../static/demo_receiver.svg")))
             .route("/demo.js", file("text/javascript; charset=utf-8", SCRIPT))
@@ -88,7 +93,7 @@ async fn receive(
     let mut headers: Vec<_> = request
         .headers()
         .iter()
-        .map(|(name, value)| (name.to_string(), text_of(value)))
+        .map(|(name, value)| (name.to_string(), header_text(value)))
         .collect();
     // The map has no order of its own. What Miniback says of the event comes first.
     headers.sort_by_key(|(name, _)| {
@@ -97,7 +102,7 @@ async fn receive(
             .position(|prefix| name.starts_with(prefix));
         (rank.unwrap_or(2), name.clone())
     });
-    receiver.inbox.keep(arrived, valid, headers, &body);
+    receiver.inbox.record(arrived, valid, headers, &body);
     if valid {
         HttpResponse::NoContent().finish()
     } else {
@@ -105,7 +110,8 @@ async fn receive(
     }
 }
 
-/// Whether `signature` is the HMAC-SHA256 of the raw body, in hex, by the shared secret. Compares in constant time.
+/// Whether `signature` is the HMAC-SHA256 of the raw body, in hex, by the shared secret. Compares
+/// in constant time.
 fn is_signed(secret: &str, body: &[u8], signature: Option<&HeaderValue>) -> bool {
     let tag: Option<Vec<u8>> = signature.and_then(|hex| {
         let digits = hex.to_str().ok()?;
@@ -122,7 +128,7 @@ fn is_signed(secret: &str, body: &[u8], signature: Option<&HeaderValue>) -> bool
     tag.is_some_and(|tag| hmac::verify(&key, body, &tag).is_ok())
 }
 
-fn text_of(value: &HeaderValue) -> String {
+fn header_text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
@@ -132,33 +138,33 @@ struct Page {
     endpoint_path: &'static str,
     /// The id of the newest that the page shows: where its event stream goes on.
     last_id: String,
-    newest_first: Vec<std::sync::Arc<Received>>,
+    newest_first: Vec<std::sync::Arc<ReceivedWebhook>>,
 }
 
 /// One webhook on the page; the event stream sends the same.
 #[derive(Template)]
 #[template(path = "demo/received.html")]
 struct Card<'a> {
-    received: &'a Received,
+    received: &'a ReceivedWebhook,
 }
 
 async fn show(receiver: web::Data<Receiver>) -> HttpResponse {
-    let mut newest_first = receiver.inbox.after(0);
+    let mut newest_first = receiver.inbox.received_after(0);
     newest_first.reverse();
     let newest = newest_first.first().map_or(0, |received| received.number);
     let page = Page {
         endpoint_path: ENDPOINT_PATH,
-        last_id: receiver.inbox.id_of(newest),
+        last_id: receiver.inbox.event_id(newest),
         newest_first,
     };
     html(StatusCode::OK, &page)
 }
 
 async fn list(receiver: web::Data<Receiver>) -> HttpResponse {
-    let newest_first: Vec<_> = receiver.inbox.after(0).into_iter().rev().collect();
+    let newest_first: Vec<_> = receiver.inbox.received_after(0).into_iter().rev().collect();
     let list: Vec<_> = newest_first
         .iter()
-        .map(|received| received.summary())
+        .map(|received| received.list_item())
         .collect();
     HttpResponse::Ok().json(list)
 }
@@ -166,23 +172,24 @@ async fn list(receiver: web::Data<Receiver>) -> HttpResponse {
 async fn not_found() -> HttpResponse {
     let page = NotFound {
         name: "Receiver",
-        look: "receiver",
+        theme: "receiver",
     };
     html(StatusCode::NOT_FOUND, &page)
 }
 
 #[derive(Deserialize)]
-struct Since {
-    /// The last event of the page as it was rendered; a reconnecting browser sends the header instead.
+struct EventsQuery {
+    /// The last event of the page as it was rendered; a reconnecting browser sends the header
+    /// instead.
     after: Option<String>,
 }
 
 async fn events(
     receiver: web::Data<Receiver>,
     request: HttpRequest,
-    since: web::Query<Since>,
+    since: web::Query<EventsQuery>,
 ) -> HttpResponse {
-    let last = request.headers().get("Last-Event-ID").map(text_of);
+    let last = request.headers().get("Last-Event-ID").map(header_text);
     let last = last.or_else(|| since.into_inner().after);
     HttpResponse::Ok()
         .content_type("text/event-stream")
@@ -193,7 +200,7 @@ fn event_stream(
     receiver: web::Data<Receiver>,
     last: Option<String>,
 ) -> impl Stream<Item = Result<web::Bytes, io::Error>> {
-    let start = match last.as_deref().map(|id| receiver.inbox.number_of(id)) {
+    let start = match last.as_deref().map(|id| receiver.inbox.number_from_id(id)) {
         None => Some((0, "retry: 1000\n\n")),
         Some(Some(number)) => Some((number, "retry: 1000\n\n")),
         // The page is of an earlier run of the demo, and what it shows is gone.
@@ -216,12 +223,12 @@ fn event_stream(
         }
         // Marked as seen before it is read, so that what comes in between wakes the wait below.
         changes.borrow_and_update();
-        let mut fresh = receiver.inbox.after(after);
+        let mut fresh = receiver.inbox.received_after(after);
         if fresh.is_empty() {
             tokio::select! {
                 _ = stopping.wait_for(|stopping| *stopping) => return None,
-                _ = changes.changed() => fresh = receiver.inbox.after(after),
-                () = tokio::time::sleep(STILL_THERE) => {}
+                _ = changes.changed() => fresh = receiver.inbox.received_after(after),
+                () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
             }
         }
         let number = fresh.last().map_or(after, |received| received.number);
@@ -238,9 +245,10 @@ fn event_stream(
     })
 }
 
-/// One server-sent event. The markup goes as a JSON string: a line end in it, of whatever kind, would end the event.
-fn event_text(inbox: &Inbox, received: &Received) -> String {
+/// One server-sent event. The markup goes as a JSON string: a line end in it, of whatever kind,
+/// would end the event.
+fn event_text(inbox: &Inbox, received: &ReceivedWebhook) -> String {
     let card = Card { received }.render().unwrap_or_default();
-    let id = inbox.id_of(received.number);
+    let id = inbox.event_id(received.number);
     format!("id: {id}\ndata: {}\n\n", serde_json::Value::from(card))
 }

@@ -18,7 +18,7 @@ struct SampleFeedback {
     email: Option<&'static str>,
     url: Option<&'static str>,
     /// The statuses it went through after `NEW`.
-    then: &'static [&'static str],
+    later_statuses: &'static [&'static str],
 }
 
 const PROJECTS: [SampleProject; 2] = [
@@ -39,49 +39,49 @@ const FEEDBACK: [SampleFeedback; 13] = [
         message: "The map opens on the wrong continent when I have no location turned on.",
         email: None,
         url: Some("https://fernweh.example/map"),
-        then: &["REVIEWED", "RESOLVED"],
+        later_statuses: &["REVIEWED", "RESOLVED"],
     },
     SampleFeedback {
         project: "larder",
         message: "Scaling a recipe from 4 to 3 people gives me “0.75 eggs”. Funny, but please round it.",
         email: Some("jonas@example.org"),
         url: Some("https://larder.example/recipes/plum-cake"),
-        then: &["RESOLVED"],
+        later_statuses: &["RESOLVED"],
     },
     SampleFeedback {
         project: SITE_PROJECT,
         message: "Love the offline mode. Wrote a whole week on a boat without a signal, and nothing was lost.",
         email: Some("ines@example.com"),
         url: None,
-        then: &["REVIEWED"],
+        later_statuses: &["REVIEWED"],
     },
     SampleFeedback {
         project: "larder",
         message: "The barcode scanner reads my oat milk as dog food. Every time.",
         email: None,
         url: Some("https://larder.example/scan"),
-        then: &["REVIEWED"],
+        later_statuses: &["REVIEWED"],
     },
     SampleFeedback {
         project: SITE_PROJECT,
         message: "写真を日付順に並べ替えたいです。今はアップロード順だけなので、長い旅行だと探すのが大変です。",
         email: Some("haruka@example.jp"),
         url: Some("https://fernweh.example/journal/photos"),
-        then: &[],
+        later_statuses: &[],
     },
     SampleFeedback {
         project: SITE_PROJECT,
         message: "Typo on the prices page: “per moth”.",
         email: None,
         url: Some("https://fernweh.example/prices"),
-        then: &["RESOLVED"],
+        later_statuses: &["RESOLVED"],
     },
     SampleFeedback {
         project: "larder",
         message: "Could the shopping list be shared? My partner and I both buy butter. We have so much butter.",
         email: Some("marta.k@example.net"),
         url: None,
-        then: &[],
+        later_statuses: &[],
     },
     SampleFeedback {
         project: SITE_PROJECT,
@@ -95,57 +95,57 @@ const FEEDBACK: [SampleFeedback; 13] = [
                   have kept a paper journal for thirty years, and this is the first thing that could replace it.",
         email: Some("r.lindqvist@example.se"),
         url: Some("https://fernweh.example/journal/iceland/export"),
-        then: &["REVIEWED"],
+        later_statuses: &["REVIEWED"],
     },
     SampleFeedback {
         project: SITE_PROJECT,
         message: "The submit button is not working on my phone (older Android, Firefox). It does nothing, no error either.",
         email: Some("sam@example.com"),
         url: Some("https://fernweh.example/journal/new"),
-        then: &[],
+        later_statuses: &[],
     },
     SampleFeedback {
         project: "larder",
         message: "Dark mode please 🙏",
         email: None,
         url: Some("https://larder.example/"),
-        then: &["REVIEWED", "NEW"],
+        later_statuses: &["REVIEWED", "NEW"],
     },
     SampleFeedback {
         project: "larder",
         message: "“Use soon” told me about the spinach a day before it went bad. First time in my life that spinach made it onto a plate.",
         email: Some("theo@example.com"),
         url: None,
-        then: &[],
+        later_statuses: &[],
     },
     SampleFeedback {
         project: SITE_PROJECT,
         message: "Pasting a link as <a href=\"…\"> shows the brackets in the entry. A plain link button would do.",
         email: None,
         url: Some("https://fernweh.example/journal/new"),
-        then: &[],
+        later_statuses: &[],
     },
     SampleFeedback {
         project: SITE_PROJECT,
         message: "Could a stop on the route have a time as well as a date? We took three ferries in one day.",
         email: Some("kim@example.org"),
         url: Some("https://fernweh.example/journal/lofoten"),
-        then: &[],
+        later_statuses: &[],
     },
 ];
 
 /// Sent when the webhook is there, so that the receiver has something to show.
-const FIRST_TO_ARRIVE: SampleFeedback = SampleFeedback {
+const FIRST_DELIVERED: SampleFeedback = SampleFeedback {
     project: SITE_PROJECT,
     message: "The new route view is a joy. I can see the whole summer in one line.",
     email: Some("ada@example.com"),
     url: Some("https://fernweh.example/journal/summer"),
-    then: &[],
+    later_statuses: &[],
 };
 
 /// What was made.
 #[derive(Debug)]
-pub struct Seeded {
+pub struct SampleData {
     /// The slug of the project that the sample site posts to.
     pub site_project: String,
     pub webhook_id: String,
@@ -160,20 +160,20 @@ pub struct DemoError {
     source: ApiError,
 }
 
-fn making(what: &'static str) -> impl Fn(ApiError) -> DemoError {
+fn demo_error(what: &'static str) -> impl Fn(ApiError) -> DemoError {
     move |source| DemoError { what, source }
 }
 
 /// Fills an empty installation, and points a webhook at `endpoint`, signed with `secret`. Blocking.
 ///
 /// The webhook is made last, so that the samples do not flood it; one more feedback follows it.
-pub fn seed(api: &Api, endpoint: &str, secret: &str) -> Result<Seeded, DemoError> {
+pub fn seed(api: &Api, endpoint: &str, secret: &str) -> Result<SampleData, DemoError> {
     for SampleProject { name, slug } in PROJECTS {
         api.create_project(&NewProject { name, slug })
-            .map_err(making("sample projects"))?;
+            .map_err(demo_error("sample projects"))?;
     }
     for sample in &FEEDBACK {
-        send(api, sample)?;
+        create_feedback(api, sample)?;
     }
     let webhook = NewWebhook {
         url: endpoint,
@@ -182,10 +182,10 @@ pub fn seed(api: &Api, endpoint: &str, secret: &str) -> Result<Seeded, DemoError
     };
     let webhook_id = api
         .create_webhook(&webhook)
-        .map_err(making("webhook to the receiver"))?
+        .map_err(demo_error("webhook to the receiver"))?
         .id;
-    send(api, &FIRST_TO_ARRIVE)?;
-    Ok(Seeded {
+    create_feedback(api, &FIRST_DELIVERED)?;
+    Ok(SampleData {
         site_project: SITE_PROJECT.to_owned(),
         webhook_id,
         projects: PROJECTS.len(),
@@ -193,7 +193,7 @@ pub fn seed(api: &Api, endpoint: &str, secret: &str) -> Result<Seeded, DemoError
     })
 }
 
-fn send(api: &Api, sample: &SampleFeedback) -> Result<(), DemoError> {
+fn create_feedback(api: &Api, sample: &SampleFeedback) -> Result<(), DemoError> {
     let feedback = NewFeedback {
         project: sample.project,
         message: sample.message,
@@ -202,11 +202,11 @@ fn send(api: &Api, sample: &SampleFeedback) -> Result<(), DemoError> {
     };
     let id = api
         .create_feedback(&feedback)
-        .map_err(making("sample feedback"))?
+        .map_err(demo_error("sample feedback"))?
         .id;
-    for status in sample.then {
+    for status in sample.later_statuses {
         api.set_status(&id, status)
-            .map_err(making("sample statuses"))?;
+            .map_err(demo_error("sample statuses"))?;
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! What site and receiver have in common: how they are run and stopped, the headers of their pages, their files.
+//! What site and receiver have in common: how they are run and stopped, the headers of their pages,
+//! their files.
 //!
 //! A [`DemoServer`] runs until it is stopped; signals are the command's business, not its own.
 
@@ -25,7 +26,8 @@ pub struct DemoServer {
 }
 
 impl DemoServer {
-    /// Lets `server` run on the current tokio runtime. `stopping` is what its endless answers watch.
+    /// Lets `server` run on the current tokio runtime. `stopping` is what its endless answers
+    /// watch.
     pub(super) fn spawn(url: String, server: Server, stopping: watch::Sender<bool>) -> Self {
         Self {
             url,
@@ -35,7 +37,8 @@ impl DemoServer {
         }
     }
 
-    /// Ends the open event streams, lets what is in flight finish (a second at most), and gives the port back.
+    /// Ends the open event streams, lets what is in flight finish (a second at most), and gives the
+    /// port back.
     pub async fn stop(self) -> io::Result<()> {
         // Without this an open page would hold the shutdown to its full timeout.
         self.stopping.send_replace(true);
@@ -45,12 +48,12 @@ impl DemoServer {
 }
 
 /// The address that a browser writes for `listener`.
-pub(super) fn url_of(listener: &TcpListener) -> io::Result<String> {
+pub(super) fn listener_url(listener: &TcpListener) -> io::Result<String> {
     Ok(format!("http://{}", listener.local_addr()?))
 }
 
 /// An origin under both names that this machine's browser may use for it.
-pub(super) fn origins_of(url: &str) -> String {
+pub(super) fn origin_aliases(url: &str) -> String {
     match url.strip_prefix("http://").map(str::parse::<SocketAddr>) {
         Some(Ok(address)) if address.ip().is_loopback() => {
             format!("{url} http://localhost:{}", address.port())
@@ -73,7 +76,7 @@ pub(super) fn page_headers(policy: &str) -> DefaultHeaders {
 #[template(path = "demo/not_found.html")]
 pub(super) struct NotFound {
     pub name: &'static str,
-    pub look: &'static str,
+    pub theme: &'static str,
 }
 
 /// The stylesheet of both, and the icon of one.

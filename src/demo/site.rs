@@ -1,5 +1,6 @@
-//! The sample site: a product's page that carries Miniback's widget, as any site would: one script tag, and a button of
-//! its own that opens it. Where scripts are off, that button is a link to the project's form.
+//! The sample site: a product's page that carries Miniback's widget, as any site would: one script
+//! tag, and a button of its own that opens it. Where scripts are off, that button is a link to the
+//! project's form.
 //!
 //! Beside it, in a frame, stands the receiver's page.
 
@@ -11,7 +12,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use askama::Template;
 use tokio::sync::watch;
 
-use super::server::{DemoServer, NotFound, files, html, page_headers, url_of};
+use super::server::{DemoServer, NotFound, files, html, listener_url, page_headers};
 
 /// What the page names.
 #[derive(Template)]
@@ -24,15 +25,15 @@ struct Page {
     receiver_url: String,
 }
 
-/// Starts the sample site on `listener`, within a tokio runtime. Its widget is of Miniback at `miniback_url`, and sends
-/// to `project` (a slug).
+/// Starts the sample site on `listener`, within a tokio runtime. Its widget is of Miniback at
+/// `miniback_url`, and sends to `project` (a slug).
 pub fn start(
     listener: TcpListener,
     miniback_url: String,
     project: String,
     receiver_url: String,
 ) -> io::Result<DemoServer> {
-    let url = url_of(&listener)?;
+    let url = listener_url(&listener)?;
     // As strict as it can be: what the widget needs is leave to be loaded and to send.
     let policy = format!(
         "default-src 'none'; style-src 'self'; img-src 'self'; script-src {miniback_url}; \
@@ -67,7 +68,7 @@ async fn show(page: web::Data<Page>) -> HttpResponse {
 async fn not_found() -> HttpResponse {
     let page = NotFound {
         name: "Fernweh",
-        look: "site",
+        theme: "site",
     };
     html(StatusCode::NOT_FOUND, &page)
 }

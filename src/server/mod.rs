@@ -25,7 +25,7 @@ pub const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15)
 pub struct Site {
     pub store: Store,
     pub clock: Clock,
-    pub delivery: delivery::Handle,
+    pub delivery: delivery::DeliveryHandle,
     pub links: Links,
     pub proxies: TrustedProxies,
     /// Who is told of webhooks that keep failing.

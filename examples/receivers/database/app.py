@@ -1,4 +1,4 @@
-"""Keeps a table of all feedback, with its status, in a database of your own."""
+"""Stores all feedback, with its current status, in a SQLite database."""
 import os
 import sqlite3
 from contextlib import closing
@@ -18,10 +18,11 @@ CREATE TABLE IF NOT EXISTS feedback (
   created_at TEXT NOT NULL, changed_at TEXT NOT NULL
 );
 """
-# Events may arrive in any order: an older one does not overwrite what a newer one said.
+# Events can arrive in any order. An older event must not overwrite the status of a newer one.
 STORE = """
 INSERT INTO feedback VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (id) DO UPDATE SET project = excluded.project, status = excluded.status, changed_at = excluded.changed_at
+ON CONFLICT (id) DO UPDATE
+SET project = excluded.project, status = excluded.status, changed_at = excluded.changed_at
 WHERE excluded.changed_at >= feedback.changed_at
 """
 with closing(sqlite3.connect(DATABASE)) as database:
@@ -30,10 +31,11 @@ with closing(sqlite3.connect(DATABASE)) as database:
 
 def store(delivery, event):
     feedback, project = event["data"].get("feedback"), event["data"].get("project")
-    # One transaction: both rows are there, or neither, and then the event is sent again.
+    # One transaction stores both rows. If it fails, Miniback sends the event again.
     with closing(sqlite3.connect(DATABASE, timeout=4)) as database, database:
-        is_new = database.execute("INSERT OR IGNORE INTO delivery VALUES (?)", [delivery]).rowcount == 1
-        if is_new and feedback:  # a `test` has none
+        insert = "INSERT OR IGNORE INTO delivery VALUES (?)"
+        is_new = database.execute(insert, [delivery]).rowcount == 1
+        if is_new and feedback:  # a `test` event has no feedback
             row = [feedback[name] for name in ("id", "message", "status", "createdAt")]
             database.execute(STORE, [row[0], project["slug"], *row[1:], event["timestamp"]])
 
@@ -42,9 +44,9 @@ def store(delivery, event):
 def miniback():
     try:
         event = webhook.verify(request.get_data(), request.headers)
-    except (WebhookVerificationError, ValueError):  # ValueError: headers that are no signature at all
+    except (WebhookVerificationError, ValueError):  # ValueError: malformed headers
         return "invalid signature\n", 401
-    store(request.headers["webhook-id"], event)  # the same as X-Miniback-Delivery, and signed
+    store(request.headers["webhook-id"], event)  # same as X-Miniback-Delivery, but signed
     return "", 204
 
 

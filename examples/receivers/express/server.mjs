@@ -1,56 +1,61 @@
-// Receives Miniback's webhooks with Express.
+// Receives Miniback webhooks with Express.
 import crypto from "node:crypto";
 import express from "express";
 
 const { MINIBACK_SECRET: SECRET, PORT = 3000 } = process.env;
-if (!SECRET) throw new Error("Set MINIBACK_SECRET to the signing secret of the webhook.");
-// What follows `whsec_` is the key of the webhook-… headers; a secret of another form has none, and they are not sent.
+if (!SECRET) throw new Error("Set MINIBACK_SECRET to the webhook's secret.");
+// The webhook-… headers are signed with this key, and sent only for `whsec_` secrets.
 const KEY = Buffer.from(SECRET.slice(6), "base64");
-const STAMPED = SECRET === `whsec_${KEY.toString("base64")}` && KEY.length >= 16 && KEY.length <= 64;
+const IS_STANDARD =
+  SECRET === `whsec_${KEY.toString("base64")}` && KEY.length >= 16 && KEY.length <= 64;
 
-const handled = new Set(); // several processes would share a database table instead
+const handled = new Set(); // delivery ids; with several processes, use a database table
 
 function handle({ event, data }) {
-  // A `test` has no feedback.
+  // A `test` event has no feedback.
   console.log(event, JSON.stringify(data.feedback?.message ?? data.message));
 }
 
 const hmac = (key, encoding, ...parts) =>
   parts.reduce((mac, part) => mac.update(part), crypto.createHmac("sha256", key)).digest(encoding);
 
-// Takes the same time wherever the two differ: else a signature could be guessed byte by byte.
-function same(given, expected) {
-  const [a, b] = [Buffer.from(given), Buffer.from(expected)];
+// Compares in constant time, so a signature can't be guessed byte by byte.
+function isEqual(received, expected) {
+  const [a, b] = [Buffer.from(received), Buffer.from(expected)];
   return a.length === b.length && crypto.timingSafeEqual(a, b);
 }
 
 function isGenuine(header, body) {
-  // While the secret is being rotated, each event is signed by the old one and by the next one.
-  const given = [header("X-Miniback-Signature"), header("X-Miniback-Signature-Next")];
+  // During a rotation, the second header is signed with the new secret.
+  const received = [header("X-Miniback-Signature"), header("X-Miniback-Signature-Next")];
   const expected = hmac(SECRET, "hex", body);
-  if (!given.some((signature) => same(signature, expected))) return false;
-  if (!STAMPED) return true;
-  // This signature is over id and time of sending too, so a recording that somebody plays back is refused.
+  if (!received.some((signature) => isEqual(signature, expected))) return false;
+  if (!IS_STANDARD) return true;
+  // This signature also covers the delivery id and the time, which prevents replay attacks.
   const sentAt = header("webhook-timestamp");
-  const stamp = "v1," + hmac(KEY, "base64", `${header("X-Miniback-Delivery")}.${sentAt}.`, body);
-  const isFresh = Math.abs(Date.now() / 1000 - sentAt) <= 5 * 60;
-  return isFresh && header("webhook-signature").split(" ").some((signature) => same(signature, stamp));
+  const id = header("X-Miniback-Delivery");
+  const standard = "v1," + hmac(KEY, "base64", `${id}.${sentAt}.`, body);
+  const isRecent = Math.abs(Date.now() / 1000 - sentAt) <= 5 * 60;
+  return isRecent && header("webhook-signature").split(" ").some((s) => isEqual(s, standard));
 }
 
 const app = express();
-// The signature is over the raw bytes: no JSON parser may come before it.
-app.post("/webhooks/miniback", express.raw({ type: () => true, limit: "1mb" }), (request, response) => {
+// The signature covers the raw body, so don't parse JSON before this route.
+const rawBody = express.raw({ type: () => true, limit: "1mb" });
+app.post("/webhooks/miniback", rawBody, (request, response) => {
   const header = (name) => request.get(name) ?? "";
   const body = request.body ?? "";
   if (!isGenuine(header, body)) return response.status(401).send("invalid signature\n");
   const delivery = header("X-Miniback-Delivery");
   if (!handled.has(delivery)) {
-    handle(JSON.parse(body)); // Miniback waits 5 s: what may take longer belongs in a queue
+    handle(JSON.parse(body)); // respond within 5 s; put longer work into a queue
     handled.add(delivery);
     if (handled.size > 10_000) handled.delete(handled.values().next().value);
   }
   response.sendStatus(204);
 });
 
-// A web server that speaks https hands on to it.
-const server = app.listen(PORT, "127.0.0.1", () => console.log(`listening on http://127.0.0.1:${server.address().port}`));
+// In production, run this behind an HTTPS reverse proxy.
+const server = app.listen(PORT, "127.0.0.1", () => {
+  console.log(`listening on http://127.0.0.1:${server.address().port}`);
+});

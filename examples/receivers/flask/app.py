@@ -1,4 +1,4 @@
-"""Receives Miniback's webhooks with Flask."""
+"""Receives Miniback webhooks with Flask."""
 import base64
 import hmac
 import os
@@ -7,53 +7,54 @@ import time
 from flask import Flask, request
 
 SECRET = os.environ["MINIBACK_SECRET"]
-# What follows `whsec_` is the key of the webhook-… headers; a secret of another form has none, and they are not sent.
+# The webhook-… headers are signed with this key, and sent only for `whsec_` secrets.
 try:
     KEY = base64.b64decode(SECRET.removeprefix("whsec_"), validate=True)
-    STAMPED = SECRET.startswith("whsec_") and 16 <= len(KEY) <= 64
+    IS_STANDARD = SECRET.startswith("whsec_") and 16 <= len(KEY) <= 64
 except ValueError:
-    STAMPED = False
+    IS_STANDARD = False
 
-handled = {}  # several processes would share a database table instead
+handled = {}  # delivery ids; with several processes, use a database table
 app = Flask(__name__)
 app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
 
 
 def handle(event, data):
-    feedback = data.get("feedback")  # a `test` has none
+    feedback = data.get("feedback")  # a `test` event has none
     print(event, ascii(feedback["message"] if feedback else data["message"]), flush=True)
 
 
-def same(given, expected):
-    """Takes the same time wherever the two differ: else a signature could be guessed byte by byte."""
-    return hmac.compare_digest(given.encode(), expected.encode())
+def is_equal(received, expected):
+    """Compares in constant time, so a signature can't be guessed byte by byte."""
+    return hmac.compare_digest(received.encode(), expected.encode())
 
 
 def is_genuine(headers, body):
-    # While the secret is being rotated, each event is signed by the old one and by the next one.
-    expected = hmac.digest(SECRET.encode(), body, "sha256").hex()
+    # During a rotation, the second header is signed with the new secret.
     names = ("X-Miniback-Signature", "X-Miniback-Signature-Next")
-    if not any(same(headers.get(name, ""), expected) for name in names):
+    expected = hmac.digest(SECRET.encode(), body, "sha256").hex()
+    if not any(is_equal(headers.get(name, ""), expected) for name in names):
         return False
-    if not STAMPED:
+    if not IS_STANDARD:
         return True
-    # This signature is over id and time of sending too, so a recording that somebody plays back is refused.
+    # This signature also covers the delivery id and the time, which prevents replay attacks.
     sent_at = headers.get("webhook-timestamp", "")
     signed = f"{headers.get('X-Miniback-Delivery', '')}.{sent_at}.".encode() + body
-    stamp = "v1," + base64.b64encode(hmac.digest(KEY, signed, "sha256")).decode()
-    given = headers.get("webhook-signature", "").split(" ")
-    return any(same(one, stamp) for one in given) and abs(time.time() - int(sent_at)) <= 5 * 60
+    standard = "v1," + base64.b64encode(hmac.digest(KEY, signed, "sha256")).decode()
+    received = headers.get("webhook-signature", "").split(" ")
+    is_signed = any(is_equal(signature, standard) for signature in received)
+    return is_signed and abs(time.time() - int(sent_at)) <= 5 * 60
 
 
 @app.post("/webhooks/miniback")
 def miniback():
-    # The signature is over the raw bytes, not over the JSON that they stand for.
+    # The signature covers the raw body, so verify it before you parse the JSON.
     if not is_genuine(request.headers, request.get_data()):
         return "invalid signature\n", 401
     delivery = request.headers["X-Miniback-Delivery"]
     if delivery not in handled:
         event = request.get_json()
-        handle(event["event"], event["data"])  # Miniback waits 5 s: what may take longer belongs in a queue
+        handle(event["event"], event["data"])  # respond within 5 s; put longer work into a queue
         handled[delivery] = True
         if len(handled) > 10_000:
             del handled[next(iter(handled))]

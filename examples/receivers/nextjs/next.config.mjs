@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 
-// This directory alone is the app; a lock file above it belongs to something else.
+// Next.js would otherwise use the directory of a lock file further up as the root.
 const root = fileURLToPath(new URL(".", import.meta.url));
 
 export default { turbopack: { root }, outputFileTracingRoot: root };

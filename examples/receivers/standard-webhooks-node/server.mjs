@@ -1,18 +1,18 @@
-// Receives Miniback's webhooks with the Standard Webhooks library and nothing else.
+// Receives Miniback webhooks with the Standard Webhooks library, without a framework.
 import http from "node:http";
 import { Webhook } from "standardwebhooks";
 
 const { MINIBACK_SECRET: SECRET, PORT = 3000 } = process.env;
-if (!SECRET) throw new Error("Set MINIBACK_SECRET to the signing secret of the webhook.");
+if (!SECRET) throw new Error("Set MINIBACK_SECRET to the webhook's secret.");
 const webhook = new Webhook(SECRET);
-const handled = new Set(); // several processes would share a database table instead
+const handled = new Set(); // delivery ids; with several processes, use a database table
 
 function handle({ event, data }) {
-  // A `test` has no feedback.
+  // A `test` event has no feedback.
   console.log(event, JSON.stringify(data.feedback?.message ?? data.message));
 }
 
-// The signature is over the raw bytes. Nothing that is longer than 1 MB comes from Miniback.
+// The signature covers the raw body. Miniback never sends more than 1 MB.
 async function rawBody(request) {
   const chunks = [];
   let length = 0;
@@ -25,19 +25,19 @@ async function rawBody(request) {
 }
 
 async function receive(request) {
-  if (request.method !== "POST" || request.url.split("?")[0] !== "/webhooks/miniback") return 404;
+  const path = request.url.split("?")[0];
+  if (request.method !== "POST" || path !== "/webhooks/miniback") return 404;
   const body = await rawBody(request);
   let event;
   try {
-    // Compares in constant time, and refuses what was sent more than 5 minutes ago.
+    // Compares in constant time, and rejects timestamps more than 5 minutes off.
     event = webhook.verify(body, request.headers);
   } catch {
     return 401;
   }
-  // The same as X-Miniback-Delivery, and signed.
-  const delivery = request.headers["webhook-id"];
+  const delivery = request.headers["webhook-id"]; // same as X-Miniback-Delivery, but signed
   if (!handled.has(delivery)) {
-    handle(event); // Miniback waits 5 s: what may take longer belongs in a queue
+    handle(event); // respond within 5 s; put longer work into a queue
     handled.add(delivery);
     if (handled.size > 10_000) handled.delete(handled.values().next().value);
   }
@@ -49,5 +49,7 @@ const server = http.createServer((request, response) =>
     .catch((error) => (console.error(error), 500))
     .then((status) => response.writeHead(status).end()),
 );
-// A web server that speaks https hands on to it.
-server.listen(PORT, "127.0.0.1", () => console.log(`listening on http://127.0.0.1:${server.address().port}`));
+// In production, run this behind an HTTPS reverse proxy.
+server.listen(PORT, "127.0.0.1", () => {
+  console.log(`listening on http://127.0.0.1:${server.address().port}`);
+});

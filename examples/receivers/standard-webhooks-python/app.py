@@ -1,30 +1,30 @@
-"""Receives Miniback's webhooks with the Standard Webhooks library and Flask."""
+"""Receives Miniback webhooks with the Standard Webhooks library and Flask."""
 import os
 
 from flask import Flask, request
 from standardwebhooks import Webhook, WebhookVerificationError
 
 webhook = Webhook(os.environ["MINIBACK_SECRET"])
-handled = {}  # several processes would share a database table instead
+handled = {}  # delivery ids; with several processes, use a database table
 app = Flask(__name__)
 app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
 
 
 def handle(event, data):
-    feedback = data.get("feedback")  # a `test` has none
+    feedback = data.get("feedback")  # a `test` event has none
     print(event, ascii(feedback["message"] if feedback else data["message"]), flush=True)
 
 
 @app.post("/webhooks/miniback")
 def miniback():
     try:
-        # Over the raw bytes; compares in constant time, and refuses what was sent more than 5 minutes ago.
+        # Compares in constant time, and rejects timestamps more than 5 minutes off.
         event = webhook.verify(request.get_data(), request.headers)
-    except (WebhookVerificationError, ValueError):  # ValueError: headers that are no signature at all
+    except (WebhookVerificationError, ValueError):  # ValueError: malformed headers
         return "invalid signature\n", 401
-    delivery = request.headers["webhook-id"]  # the same as X-Miniback-Delivery, and signed
+    delivery = request.headers["webhook-id"]  # same as X-Miniback-Delivery, but signed
     if delivery not in handled:
-        handle(event["event"], event["data"])  # Miniback waits 5 s: what may take longer belongs in a queue
+        handle(event["event"], event["data"])  # respond within 5 s; put longer work into a queue
         handled[delivery] = True
         if len(handled) > 10_000:
             del handled[next(iter(handled))]

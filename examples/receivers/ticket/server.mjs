@@ -1,17 +1,18 @@
-// Opens an issue on GitHub for each new feedback. For Linear or Jira, change `open` alone.
+// Opens a GitHub issue for new feedback. For Linear or Jira, change only `openIssue`.
 import express from "express";
 import { Webhook } from "standardwebhooks";
 
 const { MINIBACK_SECRET, GITHUB_TOKEN, GITHUB_REPOSITORY, PORT = 3000 } = process.env;
 const { GITHUB_API_URL = "https://api.github.com" } = process.env;
-if (!MINIBACK_SECRET || !GITHUB_TOKEN || !GITHUB_REPOSITORY)
-  throw new Error("Set MINIBACK_SECRET, GITHUB_TOKEN and GITHUB_REPOSITORY (owner/name).");
+if (!MINIBACK_SECRET || !GITHUB_TOKEN || !GITHUB_REPOSITORY) {
+  throw new Error("Set MINIBACK_SECRET, GITHUB_TOKEN, and GITHUB_REPOSITORY (owner/name).");
+}
 const webhook = new Webhook(MINIBACK_SECRET);
-const handled = new Set(); // several processes would share a database table instead
+const handled = new Set(); // delivery ids; with several processes, use a database table
 
-function open({ feedback, project }) {
+function openIssue({ feedback, project }) {
   const [title] = feedback.message.trim().split("\n");
-  // As a block of code: what somebody wrote mentions nobody and links to nothing.
+  // Indent the message as a code block, so that it can't mention people or create links.
   const quoted = feedback.message.replace(/^/gm, "    ");
   return fetch(`${GITHUB_API_URL}/repos/${GITHUB_REPOSITORY}/issues`, {
     method: "POST",
@@ -27,30 +28,33 @@ function open({ feedback, project }) {
       body: `${quoted}\n\n${project.name}, ${feedback.createdAt}, \`${feedback.id}\``,
       labels: ["feedback"],
     }),
-    signal: AbortSignal.timeout(4000), // so that Miniback, which waits 5 s, hears what came of it
+    signal: AbortSignal.timeout(4000), // Miniback waits 5 s for the response
   });
 }
 
 const app = express();
-app.post("/webhooks/miniback", express.raw({ type: () => true, limit: "1mb" }), async (request, response) => {
+const rawBody = express.raw({ type: () => true, limit: "1mb" });
+app.post("/webhooks/miniback", rawBody, async (request, response) => {
   let event;
   try {
     event = webhook.verify(request.body ?? "", request.headers);
   } catch {
     return response.status(401).send("invalid signature\n");
   }
-  const delivery = request.get("webhook-id"); // the same as X-Miniback-Delivery, and signed
+  const delivery = request.get("webhook-id"); // same as X-Miniback-Delivery, but signed
   if (event.event === "feedback.created" && !handled.has(delivery)) {
     handled.add(delivery);
-    const answer = await open(event.data).catch((error) => error);
-    if (!answer.ok) {
-      handled.delete(delivery); // Miniback sends it again
-      return response.status(503).send(`GitHub: ${answer.status ?? answer.message}\n`);
+    const result = await openIssue(event.data).catch((error) => error);
+    if (!result.ok) {
+      handled.delete(delivery); // Miniback retries the delivery
+      return response.status(503).send(`GitHub: ${result.status ?? result.message}\n`);
     }
     if (handled.size > 10_000) handled.delete(handled.values().next().value);
   }
   response.sendStatus(204);
 });
 
-// A web server that speaks https hands on to it.
-const server = app.listen(PORT, "127.0.0.1", () => console.log(`listening on http://127.0.0.1:${server.address().port}`));
+// In production, run this behind an HTTPS reverse proxy.
+const server = app.listen(PORT, "127.0.0.1", () => {
+  console.log(`listening on http://127.0.0.1:${server.address().port}`);
+});

@@ -1,4 +1,5 @@
-//! Both servers over real sockets on loopback, against an API that only writes down what it is asked.
+//! Both servers over real sockets on loopback, against an API that only writes down what it is
+//! asked.
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -28,7 +29,7 @@ fn agent() -> Agent {
     config.build().into()
 }
 
-async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.unwrap()
 }
 
@@ -50,7 +51,7 @@ impl From<ureq::http::Response<ureq::Body>> for Answer {
 }
 
 async fn get(url: String) -> Answer {
-    off_thread(move || agent().get(url).call().unwrap().into()).await
+    run_blocking(move || agent().get(url).call().unwrap().into()).await
 }
 
 fn listener() -> TcpListener {
@@ -69,7 +70,7 @@ struct Call {
 }
 
 /// Answers each call with `status` and what the API would say; the server's address, and the calls.
-fn an_api(status: u16) -> (Api, Calls) {
+fn start_api(status: u16) -> (Api, Calls) {
     let calls = Calls::default();
     let (listener, noted) = (listener(), calls.clone());
     let base = format!("http://{}", listener.local_addr().unwrap());

@@ -5,13 +5,13 @@ use std::io::{BufRead, BufReader};
 use ring::hmac;
 use serde_json::{Value, json};
 
-use super::{DemoServer, SECRET, agent, get, listener, off_thread};
+use super::{DemoServer, SECRET, agent, get, listener, run_blocking};
 use crate::clock::Timestamp;
 use crate::demo::{inbox::Inbox, receiver};
 
 const SITE: &str = "http://127.0.0.1:4999";
 
-fn a_receiver() -> DemoServer {
+fn start_receiver() -> DemoServer {
     receiver::start(listener(), SECRET.to_owned(), SITE).unwrap()
 }
 
@@ -34,7 +34,7 @@ async fn deliver(
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
         hex::encode(hmac::sign(&key, body.as_bytes()))
     });
-    off_thread(move || {
+    run_blocking(move || {
         let mut request = agent()
             .post(url)
             .header("Content-Type", "application/json")
@@ -51,7 +51,7 @@ async fn deliver(
 
 #[actix_web::test]
 async fn a_webhook_is_verified_over_its_raw_body() {
-    let receiver = a_receiver();
+    let receiver = start_receiver();
     let spaced = "{ \"event\" :\n\"test\" }".to_owned();
     assert_eq!(deliver(&receiver, "dlv_1", spaced, Some(SECRET)).await, 204);
     assert_eq!(
@@ -83,10 +83,10 @@ async fn a_webhook_is_verified_over_its_raw_body() {
 
 #[actix_web::test]
 async fn a_signature_that_is_no_hex_is_refused_and_nothing_breaks() {
-    let receiver = a_receiver();
+    let receiver = start_receiver();
     for signature in ["", "zz", "abc", "+f", "é", "00"] {
         let url = receiver::endpoint(&receiver.url);
-        let status = off_thread(move || {
+        let status = run_blocking(move || {
             let request = agent().post(url).header("X-Miniback-Signature", signature);
             request.send("{}").unwrap().status().as_u16()
         });
@@ -97,7 +97,7 @@ async fn a_signature_that_is_no_hex_is_refused_and_nothing_breaks() {
 
 #[actix_web::test]
 async fn the_page_shows_what_came_as_text() {
-    let receiver = a_receiver();
+    let receiver = start_receiver();
     let empty = get(format!("{}/", receiver.url)).await;
     assert!(empty.text.contains("<div class=\"empty\">"));
 
@@ -127,7 +127,7 @@ async fn the_page_shows_what_came_as_text() {
 
 #[actix_web::test]
 async fn only_the_site_may_frame_the_receiver_and_no_inline_script_runs() {
-    let receiver = a_receiver();
+    let receiver = start_receiver();
     for path in ["/", "/nowhere", "/received.json"] {
         let answer = get(format!("{}{path}", receiver.url)).await;
         let policy = answer.headers["content-security-policy"].to_str().unwrap();
@@ -142,7 +142,7 @@ async fn only_the_site_may_frame_the_receiver_and_no_inline_script_runs() {
 
 /// Reads the event stream until `wanted` events with an id came; their ids and data.
 async fn read_events(url: String, last: Option<String>, wanted: usize) -> Vec<(String, String)> {
-    off_thread(move || {
+    run_blocking(move || {
         let mut request = agent().get(url);
         if let Some(last) = last {
             request = request.header("Last-Event-ID", last);
@@ -167,7 +167,7 @@ async fn read_events(url: String, last: Option<String>, wanted: usize) -> Vec<(S
 
 #[actix_web::test]
 async fn the_event_stream_goes_on_after_the_last_event_that_was_seen() {
-    let receiver = a_receiver();
+    let receiver = start_receiver();
     let url = format!("{}/events", receiver.url);
     deliver(
         &receiver,
@@ -198,7 +198,7 @@ async fn the_event_stream_goes_on_after_the_last_event_that_was_seen() {
 
 #[actix_web::test]
 async fn stopping_ends_an_open_event_stream() {
-    let receiver = a_receiver();
+    let receiver = start_receiver();
     let url = format!("{}/events", receiver.url);
     deliver(&receiver, "dlv_1", body("x"), Some(SECRET)).await;
     let (seen, opened) = tokio::sync::oneshot::channel();
@@ -219,14 +219,14 @@ async fn stopping_ends_an_open_event_stream() {
 async fn the_inbox_keeps_the_last_hundred() {
     let inbox = Inbox::new(Timestamp::from_millis(0));
     for _ in 0..130 {
-        inbox.keep(
+        inbox.record(
             Timestamp::from_millis(1),
             true,
             Vec::new(),
             b"\xff not JSON",
         );
     }
-    let kept = inbox.after(0);
+    let kept = inbox.received_after(0);
     assert_eq!(
         (kept.len(), kept[0].number, kept[99].number),
         (100, 31, 130)

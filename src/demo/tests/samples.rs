@@ -2,15 +2,16 @@
 
 use serde_json::json;
 
-use super::{SECRET, an_api, off_thread};
+use super::{SECRET, run_blocking, start_api};
 use crate::demo::seed;
 
 #[actix_web::test]
 async fn samples_come_before_the_webhook_and_one_feedback_after_it() {
-    let (api, calls) = an_api(201);
-    let seeded = off_thread(move || seed(&api, "http://127.0.0.1:3000/webhooks/miniback", SECRET))
-        .await
-        .unwrap();
+    let (api, calls) = start_api(201);
+    let seeded =
+        run_blocking(move || seed(&api, "http://127.0.0.1:3000/webhooks/miniback", SECRET))
+            .await
+            .unwrap();
     let calls = calls.lock().unwrap();
     let whats: Vec<_> = calls.iter().map(|call| call.what.as_str()).collect();
     let made = |what: &str| whats.iter().filter(|each| **each == what).count();
@@ -43,8 +44,8 @@ async fn samples_come_before_the_webhook_and_one_feedback_after_it() {
 
 #[actix_web::test]
 async fn a_refused_sample_is_explained() {
-    let (api, _) = an_api(409);
-    let error = off_thread(move || seed(&api, "http://127.0.0.1:3000/", SECRET))
+    let (api, _) = start_api(409);
+    let error = run_blocking(move || seed(&api, "http://127.0.0.1:3000/", SECRET))
         .await
         .unwrap_err();
     assert_eq!(

@@ -3,7 +3,7 @@
 use super::{DemoServer, get, listener};
 use crate::demo::site;
 
-fn a_site() -> DemoServer {
+fn start_site() -> DemoServer {
     site::start(
         listener(),
         "http://127.0.0.1:4999".to_owned(),
@@ -15,7 +15,7 @@ fn a_site() -> DemoServer {
 
 #[actix_web::test]
 async fn the_site_carries_the_widget_and_a_link_for_where_scripts_are_off() {
-    let site = a_site();
+    let site = start_site();
     let page = get(format!("{}/", site.url)).await.text;
     let tag = r##"<script src="http://127.0.0.1:4999/widget.js" data-project="fernweh" data-color="#a5401f" defer></script>"##;
     assert!(page.contains(tag), "{page}");
@@ -25,7 +25,7 @@ async fn the_site_carries_the_widget_and_a_link_for_where_scripts_are_off() {
 
 #[actix_web::test]
 async fn the_site_loads_from_miniback_frames_the_receiver_and_nothing_else() {
-    let site = a_site();
+    let site = start_site();
     let page = get(format!("{}/", site.url)).await;
     let policy = page.headers["content-security-policy"].to_str().unwrap();
     for part in [

@@ -8,9 +8,9 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use crate::clock::Timestamp;
-use crate::domain::delivery::State;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
-use crate::domain::explanation::{TestHint, advice, seconds, status_words};
+use crate::domain::explanation::{TestHint, advice, format_duration, status_text};
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::{DisplayTime, until};
@@ -117,7 +117,7 @@ pub async fn show(
         .is_some_and(|webhook| held_until(webhook, now).is_some());
     // A webhook that is gone sends nothing any more: how many there would be plays no part.
     let webhook_max = configured.as_ref().map_or(1, |webhook| {
-        context.site.delivery.attempts_at_most(webhook.retries)
+        context.site.delivery.max_attempts(webhook.retries)
     });
     let max_attempts = max_attempts_of(&detail.record, webhook_max);
     let others_fail = configured.is_some_and(|webhook| webhook.failing_since.is_some());
@@ -125,7 +125,9 @@ pub async fn show(
     let page = DeliveryPage {
         row: DeliveryRow::of(&detail.record, max_attempts, now),
         status: status_line(&detail.record, max_attempts, is_held, now),
-        can_redeliver: enabled && detail.record.state != State::Pending && detail.request.is_some(),
+        can_redeliver: enabled
+            && detail.record.state != DeliveryState::Pending
+            && detail.request.is_some(),
         attempts: detail
             .record
             .attempts
@@ -194,7 +196,7 @@ fn status_line(
         many => format!(" after {many} attempts"),
     };
     match (record.state, record.next_attempt_at) {
-        (State::Pending, Some(due)) if due > now => {
+        (DeliveryState::Pending, Some(due)) if due > now => {
             let nth = record.round_attempts + 1;
             let count = format!(" ({nth} of {max_attempts})");
             let first = record.attempts.is_empty();
@@ -212,20 +214,20 @@ fn status_line(
                 )
             }
         }
-        (State::Pending, _) => line("wait", "wait", "On its way", None, String::new()),
-        (State::Delivered, _) => line("good", "ok", "Delivered at", ended, attempts),
-        (State::Failed, _) if record.event == EventType::Test => line(
+        (DeliveryState::Pending, _) => line("wait", "wait", "On its way", None, String::new()),
+        (DeliveryState::Delivered, _) => line("good", "ok", "Delivered at", ended, attempts),
+        (DeliveryState::Failed, _) if record.event == EventType::Test => line(
             "bad",
             "bad",
             "Failed at",
             ended,
             ": a test is tried once".into(),
         ),
-        (State::Failed, _) => {
+        (DeliveryState::Failed, _) => {
             let dropped = format!("{attempts}: the event was dropped");
             line("bad", "bad", "Gave up at", ended, dropped)
         }
-        (State::Canceled, _) => {
+        (DeliveryState::Canceled, _) => {
             let why = ": the webhook was switched off or deleted, or the feedback is gone".into();
             line("", "off", "Canceled", None, why)
         }
@@ -236,12 +238,12 @@ impl AttemptDetails {
     /// `test`: it is a test, and whether what is not a test fails there too.
     fn of(attempt: &LoggedAttempt, test: Option<bool>, now: Timestamp) -> Self {
         let is_success = attempt.error_code.is_none();
-        let response = attempt.status.map(status_words);
+        let response = attempt.status.map(status_text);
         let code = attempt.error_code.as_deref().unwrap_or_default();
         let body = attempt.response_body.as_deref().unwrap_or_default();
         let hint = test
             .zip(attempt.status)
-            .and_then(|(others_fail, status)| TestHint::of(status, body, others_fail));
+            .and_then(|(others_fail, status)| TestHint::from_response(status, body, others_fail));
         Self {
             number: attempt.number,
             title: format!(
@@ -251,7 +253,7 @@ impl AttemptDetails {
             ),
             is_success,
             at: DisplayTime::new(attempt.started_at, now),
-            duration: seconds(attempt.duration),
+            duration: format_duration(attempt.duration),
             problem: attempt.error.clone().unwrap_or_default(),
             advice: hint.map_or_else(|| advice(code, attempt.status), TestHint::advice),
             is_rejected: matches!(attempt.status, Some(401 | 403)),
@@ -311,7 +313,7 @@ fn timing_segments(attempt: &LoggedAttempt) -> Vec<TimingSegment> {
             let segment = TimingSegment {
                 kind,
                 name,
-                duration: seconds(time),
+                duration: format_duration(time),
                 x: format!("{x:.2}"),
                 width: format!("{width:.2}"),
             };

@@ -1,6 +1,6 @@
 //! What was made for a webhook and what became of it, as pages tell it.
 
-use crate::domain::delivery::State;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::id::WebhookId;
 use crate::pages::framework::format::thousands;
 use crate::store::Accounting;
@@ -24,10 +24,10 @@ pub struct StateTotal {
 impl DeliveryTotalsView {
     pub fn new(webhook: &WebhookId, totals: Accounting) -> Self {
         let states = [
-            (State::Delivered, totals.delivered),
-            (State::Pending, totals.pending),
-            (State::Failed, totals.failed),
-            (State::Canceled, totals.canceled),
+            (DeliveryState::Delivered, totals.delivered),
+            (DeliveryState::Pending, totals.pending),
+            (DeliveryState::Failed, totals.failed),
+            (DeliveryState::Canceled, totals.canceled),
         ];
         Self {
             events: match totals.events {

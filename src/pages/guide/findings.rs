@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::checklist::{ChecklistItem, Finding, ITEM_NAMES, curl};
 use crate::clock::Timestamp;
-use crate::domain::delivery::State;
-use crate::domain::egress_policy::known_addresses;
+use crate::domain::delivery::DeliveryState;
+use crate::domain::egress_policy::addresses_without_dns;
 use crate::domain::endpoint_url::Scheme;
-use crate::domain::explanation::{advice, seconds, status_words};
+use crate::domain::explanation::{advice, format_duration, status_text};
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::webhook::{Topic, Webhook};
 use crate::pages::framework::format::DisplayTime;
@@ -83,7 +83,7 @@ impl WebhookHistory<'_> {
         if is_connected(last) {
             let answer = last.status.map_or_else(
                 || "it was connected to".to_owned(),
-                |status| format!("it answered {}", status_words(status)),
+                |status| format!("it answered {}", status_text(status)),
             );
             return (
                 Finding::Ok,
@@ -115,7 +115,7 @@ impl WebhookHistory<'_> {
                 }
             };
         }
-        if known_addresses(url)
+        if addresses_without_dns(url)
             .is_some_and(|all| all.iter().all(|address| address.ip().is_loopback()))
         {
             let text = "Plain http:// to this machine, which is for testing. An endpoint on another machine needs https://.";
@@ -126,7 +126,7 @@ impl WebhookHistory<'_> {
     }
 
     fn check_response_time(&self) -> CheckOutcome {
-        let limit = seconds(self.timeout);
+        let limit = format_duration(self.timeout);
         let attempts = self.attempts();
         let Some((delivery, last)) = attempts.iter().find(|(_, one)| is_connected(one)) else {
             let text = format!("No answer is in the log; {limit} are given.");
@@ -148,12 +148,12 @@ impl WebhookHistory<'_> {
         let text = match answered().count() {
             1 => format!(
                 "The last answer took {} of the {limit}.",
-                seconds(last.duration)
+                format_duration(last.duration)
             ),
             count => format!(
                 "The last answer took {} of the {limit}; the slowest of the last {count} took {}.",
-                seconds(last.duration),
-                seconds(slowest)
+                format_duration(last.duration),
+                format_duration(slowest)
             ),
         };
         if slowest > self.timeout / 2 {
@@ -298,9 +298,9 @@ impl WebhookHistory<'_> {
                     self.delivery_link(delivery)
                 };
                 let state = match delivery.state {
-                    State::Failed => "Retries are used up; it can be redelivered.",
-                    State::Pending => "It is tried again by itself.",
-                    State::Delivered | State::Canceled => "",
+                    DeliveryState::Failed => "RetryPolicy are used up; it can be redelivered.",
+                    DeliveryState::Pending => "It is tried again by itself.",
+                    DeliveryState::Delivered | DeliveryState::Canceled => "",
                 };
                 let text = format!(
                     "{}, {}: {} {state}",

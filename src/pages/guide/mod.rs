@@ -15,8 +15,8 @@ use askama::Template;
 use super::framework::context::RequestContext;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
-use crate::domain::explanation::seconds;
-use crate::domain::webhook::Retries;
+use crate::domain::explanation::format_duration;
+use crate::domain::webhook::RetryPolicy;
 use checklist::{ChecklistItem, general_checklist};
 use diagnostics::DiagnosedWebhook;
 use payloads::{CodeExample, ExamplePayload};
@@ -52,7 +52,7 @@ impl GuidePage {
             ("replay", "Replay protection"),
             ("twice", "Idempotency"),
             ("fast", "Answer fast"),
-            ("retries", "Retries"),
+            ("retries", "RetryPolicy"),
             ("later", "Retry-After"),
             ("rotation", "Rotate the secret"),
             ("testing", "Test it"),
@@ -75,9 +75,9 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
         payloads: payloads::payloads(),
         languages: payloads::LANGUAGES,
         uses: payloads::USES,
-        timeout: seconds(timeout),
-        standard_delays: join_durations(&delivery.retry_delays(Retries::Standard)),
-        patient_delays: join_durations(&delivery.retry_delays(Retries::Patient)),
+        timeout: format_duration(timeout),
+        standard_delays: join_durations(&delivery.retry_delays(RetryPolicy::Standard)),
+        patient_delays: join_durations(&delivery.retry_delays(RetryPolicy::Patient)),
         general: general_checklist(timeout),
         diagnosed,
         is_single: context.query("webhook").is_some(),
@@ -88,7 +88,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
 
 /// `1 s, 5 s and 15 s`; empty for none.
 fn join_durations(delays: &[Duration]) -> String {
-    let text: Vec<String> = delays.iter().map(|delay| format_duration(*delay)).collect();
+    let text: Vec<String> = delays.iter().map(|delay| format_delay(*delay)).collect();
     match text.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, before)) => format!("{} and {last}", before.join(", ")),
@@ -97,11 +97,11 @@ fn join_durations(delays: &[Duration]) -> String {
 }
 
 /// `15 s`, `5 min`, `24 h`.
-fn format_duration(delay: Duration) -> String {
+fn format_delay(delay: Duration) -> String {
     match delay.as_secs() {
         whole if whole >= 3600 && whole % 3600 == 0 => format!("{} h", whole / 3600),
         whole if whole >= 60 && whole % 60 == 0 => format!("{} min", whole / 60),
-        _ => seconds(delay),
+        _ => format_duration(delay),
     }
 }
 

@@ -16,8 +16,8 @@ use super::framework::idempotent_form::SubmissionKeys;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::id::ProjectId;
-use crate::domain::invalid::{Checks, Invalid};
 use crate::domain::project::{self, Project, ProjectStatus};
+use crate::domain::validation::{Checks, ValidationErrors};
 use crate::store::{CreateProjectError, ProjectChange};
 
 const PATH: &str = "/settings/projects";
@@ -101,7 +101,7 @@ impl ProjectsPage {
 
     async fn new(
         context: &RequestContext,
-        rejected: Option<(RejectedProjectForm, Invalid)>,
+        rejected: Option<(RejectedProjectForm, ValidationErrors)>,
     ) -> Result<Self, PageError> {
         let projects = context.site.store.projects_by_name().await?;
         let counts = context.site.store.count_feedback_by_project().await?;
@@ -131,7 +131,7 @@ impl ProjectsPage {
         let mut add =
             (layout.is_admin() && context.query("add").is_some()).then(AddProjectForm::default);
         if let Some((rejected, invalid)) = rejected {
-            let problem = |field| invalid.about(field).map(str::to_owned);
+            let problem = |field| invalid.message_for(field).map(str::to_owned);
             match rejected {
                 RejectedProjectForm::Add { name, slug } => {
                     add = Some(AddProjectForm {
@@ -175,7 +175,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
 async fn reject(
     context: &RequestContext,
     rejected: RejectedProjectForm,
-    invalid: Invalid,
+    invalid: ValidationErrors,
 ) -> Result<HttpResponse, PageError> {
     let page = ProjectsPage::new(context, Some((rejected, invalid))).await?;
     render(StatusCode::UNPROCESSABLE_ENTITY, &page)
@@ -191,9 +191,9 @@ pub(super) async fn create(
         slug: slug.to_owned(),
     };
     let mut checks = Checks::default();
-    let checked = checks.take("name", project::name(name));
+    let checked = checks.take("name", project::check_name(name));
     let wanted = (!slug.is_empty())
-        .then(|| checks.take("slug", project::slug(slug.to_owned())))
+        .then(|| checks.take("slug", project::check_slug(slug.to_owned())))
         .flatten();
     if let Err(invalid) = checks.finish() {
         return reject(&context, rejected(), invalid).await;
@@ -222,7 +222,12 @@ pub(super) async fn create(
         Some(Err(taken)) => {
             // Another slug is another try of the same form.
             context.state.submission_keys.forget(fields.get("key"));
-            reject(&context, rejected(), Invalid::field("slug", taken)).await
+            reject(
+                &context,
+                rejected(),
+                ValidationErrors::single("slug", taken),
+            )
+            .await
         }
         None => Ok(context.redirect(PATH)),
     }
@@ -242,10 +247,10 @@ pub(super) async fn edit(
         .filter(|line| !line.is_empty());
     let mut checks = Checks::default();
     let change = ProjectChange {
-        name: checks.take("name", project::name(name)),
+        name: checks.take("name", project::check_name(name)),
         allowed_origins: checks.take(
             "origins",
-            project::origins(lines.map(str::to_owned).collect()),
+            project::check_origins(lines.map(str::to_owned).collect()),
         ),
         status: None,
     };
@@ -307,7 +312,12 @@ pub(super) async fn delete(
             id: project.id,
             typed_name: typed_name.to_owned(),
         };
-        return reject(&context, rejected, Invalid::field("typed", problem)).await;
+        return reject(
+            &context,
+            rejected,
+            ValidationErrors::single("typed", problem),
+        )
+        .await;
     }
     let (store, id) = (context.site.store.clone(), project.id.to_string());
     let work = async move { Ok(store.delete_project(id).await?) };

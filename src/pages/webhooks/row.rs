@@ -2,11 +2,11 @@
 
 use crate::clock::Timestamp;
 use crate::delivery::TestReport;
-use crate::domain::delivery::State;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
-use crate::domain::explanation::{seconds, status_words};
+use crate::domain::explanation::{format_duration, status_text};
 use crate::domain::project::Project;
-use crate::domain::webhook::{Retries, Topic, Webhook};
+use crate::domain::webhook::{RetryPolicy, Topic, Webhook};
 use crate::pages::deliveries::totals::DeliveryTotalsView;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::{DisplayTime, until};
@@ -131,10 +131,10 @@ impl WebhookRow {
             .deliveries(webhook.id.clone(), DeliveryFilter::default(), recent)
             .await?
             .items;
-        let max_attempts = context.site.delivery.attempts_at_most(webhook.retries);
+        let max_attempts = context.site.delivery.max_attempts(webhook.retries);
         let problem = |field| {
             rejected
-                .and_then(|r| r.invalid.about(field))
+                .and_then(|r| r.invalid.message_for(field))
                 .map(str::to_owned)
         };
         Ok(Self {
@@ -173,7 +173,7 @@ impl WebhookRow {
     }
 
     pub(super) fn is_patient(&self) -> bool {
-        self.webhook.retries == Retries::Patient
+        self.webhook.retries == RetryPolicy::Patient
     }
 
     /// Where an address of this webhook's forms stands.
@@ -247,7 +247,7 @@ fn state_label(webhook: &Webhook, deliveries: &[DeliveryRecord], now: Timestamp)
     if webhook.topics.is_empty() {
         return state("", "off", "No topic chosen: receives nothing");
     }
-    match sent.find(|delivery| delivery.state == State::Delivered) {
+    match sent.find(|delivery| delivery.state == DeliveryState::Delivered) {
         Some(last) => StateLabel {
             ago: last
                 .attempts
@@ -262,7 +262,7 @@ fn state_label(webhook: &Webhook, deliveries: &[DeliveryRecord], now: Timestamp)
 /// Why an attempt failed, in few words: `404 Not Found`, `connection refused`. `None` for a success.
 fn failure_label(attempt: &LoggedAttempt) -> Option<String> {
     let label = match attempt.error_code.as_deref()? {
-        "status" => return attempt.status.map(status_words),
+        "status" => return attempt.status.map(status_text),
         "redirect" => return attempt.status.map(|status| format!("redirects ({status})")),
         "timeout" => "no answer in time",
         "name_not_found" => "name not found",
@@ -325,7 +325,7 @@ impl DeliveryRow {
     /// `max_attempts`: how many attempts its webhook's retries allow.
     pub fn of(delivery: &DeliveryRecord, max_attempts: usize, now: Timestamp) -> Self {
         let (kind, icon, text) = match delivery.state {
-            State::Pending => (
+            DeliveryState::Pending => (
                 "wait",
                 "wait",
                 match delivery.next_attempt_at {
@@ -336,16 +336,16 @@ impl DeliveryRow {
                     _ => "On its way".to_owned(),
                 },
             ),
-            State::Delivered => ("good", "ok", "Delivered".into()),
-            State::Failed => ("bad", "bad", "Failed".into()),
-            State::Canceled => ("", "off", "Canceled".into()),
+            DeliveryState::Delivered => ("good", "ok", "Delivered".into()),
+            DeliveryState::Failed => ("bad", "bad", "Failed".into()),
+            DeliveryState::Canceled => ("", "off", "Canceled".into()),
         };
         let response = delivery.attempts.last().map_or_else(String::new, |last| {
             let what = match last.status {
                 Some(status) => status.to_string(),
                 None => failure_label(last).unwrap_or_default(),
             };
-            format!("{what} in {}", seconds(last.duration))
+            format!("{what} in {}", format_duration(last.duration))
         });
         Self {
             id: delivery.id.as_str().to_owned(),
@@ -359,7 +359,9 @@ impl DeliveryRow {
             },
             event: delivery.event.as_str(),
             attempts: match delivery.attempts.len() {
-                made if delivery.state == State::Pending && made == delivery.round_attempts => {
+                made if delivery.state == DeliveryState::Pending
+                    && made == delivery.round_attempts =>
+                {
                     format!("{made} of {}", max_attempts_of(delivery, max_attempts))
                 }
                 made => made.to_string(),
@@ -385,13 +387,13 @@ impl TestReportView {
             is_success,
             headline: match report.status {
                 Some(status) if is_success => {
-                    format!("The endpoint answered {}", status_words(status))
+                    format!("The endpoint answered {}", status_text(status))
                 }
-                _ => report.outcome.sentence(),
+                _ => report.outcome.summary(),
             },
             advice: report.advice(),
             is_rejected: matches!(report.status, Some(401 | 403)),
-            duration: seconds(report.duration),
+            duration: format_duration(report.duration),
             body,
         }
     }

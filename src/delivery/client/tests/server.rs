@@ -1,4 +1,4 @@
-//! Endpoints that misbehave in exactly one way, on loopback, plain or with TLS.
+//! Test endpoints on loopback, with or without TLS, that respond in scripted ways.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,29 +12,29 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 pub trait Peer: Read + Write {}
 impl<T: Read + Write> Peer for T {}
 
-/// A server, and what it saw.
+/// A running server and the requests it received.
 pub struct Server {
     pub address: SocketAddr,
-    seen: Arc<Seen>,
+    traffic: Arc<Traffic>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct Traffic {
     connections: AtomicUsize,
     requests: Mutex<Vec<String>>,
 }
 
 impl Server {
-    /// Calls `answer` for each request, with its number (over all connections, from 0); the connection is closed when
-    /// that returns false.
-    pub fn start(answer: impl Fn(usize, &mut dyn Peer) -> bool + Send + Sync + 'static) -> Self {
-        Self::start_on("127.0.0.1:0", |tcp| Some(Box::new(tcp)), answer)
+    /// Calls `respond` for each request, with the number of the request (from 0, over all
+    /// connections). Closes the connection if `respond` returns false.
+    pub fn start(respond: impl Fn(usize, &mut dyn Peer) -> bool + Send + Sync + 'static) -> Self {
+        Self::start_on("127.0.0.1:0", |tcp| Some(Box::new(tcp)), respond)
     }
 
     pub fn with_tls(
         bind: &str,
         (certificate, key): (CertificateDer<'static>, PrivateKeyDer<'static>),
-        answer: impl Fn(usize, &mut dyn Peer) -> bool + Send + Sync + 'static,
+        respond: impl Fn(usize, &mut dyn Peer) -> bool + Send + Sync + 'static,
     ) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
@@ -48,29 +48,29 @@ impl Server {
             let connection = ServerConnection::new(Arc::clone(&config)).ok()?;
             Some(Box::new(StreamOwned::new(connection, tcp)))
         };
-        Self::start_on(bind, wrap, answer)
+        Self::start_on(bind, wrap, respond)
     }
 
     fn start_on(
         bind: &str,
         wrap: impl Fn(TcpStream) -> Option<Box<dyn Peer>> + Send + Sync + 'static,
-        answer: impl Fn(usize, &mut dyn Peer) -> bool + Send + Sync + 'static,
+        respond: impl Fn(usize, &mut dyn Peer) -> bool + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind(bind).unwrap();
         let address = listener.local_addr().unwrap();
-        let seen = Arc::new(Seen::default());
-        let (shared, on_thread) = (Arc::new((wrap, answer)), Arc::clone(&seen));
+        let traffic = Arc::new(Traffic::default());
+        let (shared, on_thread) = (Arc::new((wrap, respond)), Arc::clone(&traffic));
         thread::spawn(move || {
             for tcp in listener.incoming() {
-                let (shared, seen) = (Arc::clone(&shared), Arc::clone(&on_thread));
-                seen.connections.fetch_add(1, Ordering::SeqCst);
+                let (shared, traffic) = (Arc::clone(&shared), Arc::clone(&on_thread));
+                traffic.connections.fetch_add(1, Ordering::SeqCst);
                 thread::spawn(move || {
                     let Some(mut peer) = tcp.ok().and_then(|tcp| (shared.0)(tcp)) else {
                         return;
                     };
                     while let Some(request) = read_request(&mut *peer) {
                         let number = {
-                            let mut requests = seen.requests.lock().unwrap();
+                            let mut requests = traffic.requests.lock().unwrap();
                             requests.push(request);
                             requests.len() - 1
                         };
@@ -81,24 +81,24 @@ impl Server {
                 });
             }
         });
-        Self { address, seen }
+        Self { address, traffic }
     }
 
     pub fn connections(&self) -> usize {
-        self.seen.connections.load(Ordering::SeqCst)
+        self.traffic.connections.load(Ordering::SeqCst)
     }
 
     pub fn requests(&self) -> Vec<String> {
-        self.seen.requests.lock().unwrap().clone()
+        self.traffic.requests.lock().unwrap().clone()
     }
 }
 
-/// One whole request, by its Content-Length.
+/// Reads one request, up to its Content-Length.
 fn read_request(peer: &mut dyn Peer) -> Option<String> {
-    let mut got = Vec::new();
-    let mut space = [0; 4096];
+    let mut received = Vec::new();
+    let mut buffer = [0; 4096];
     loop {
-        let text = String::from_utf8_lossy(&got);
+        let text = String::from_utf8_lossy(&received);
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let length = head
                 .lines()
@@ -107,19 +107,19 @@ fn read_request(peer: &mut dyn Peer) -> Option<String> {
                 return Some(text.into_owned());
             }
         }
-        match peer.read(&mut space) {
-            Ok(count) if count > 0 => got.extend_from_slice(&space[..count]),
+        match peer.read(&mut buffer) {
+            Ok(count) if count > 0 => received.extend_from_slice(&buffer[..count]),
             _ => return None,
         }
     }
 }
 
-/// Writes all of it; whether the peer still took it.
-pub fn say(peer: &mut dyn Peer, text: impl AsRef<[u8]>) -> bool {
+/// Writes all of `text`. Returns whether the connection is still open.
+pub fn write(peer: &mut dyn Peer, text: impl AsRef<[u8]>) -> bool {
     peer.write_all(text.as_ref()).is_ok() && peer.flush().is_ok()
 }
 
-/// Says nothing more, until the other side gives up.
+/// Sends nothing until the client closes the connection.
 pub fn hang(peer: &mut dyn Peer) -> bool {
     let _ = peer.read(&mut [0; 1]);
     false

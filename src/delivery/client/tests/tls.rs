@@ -1,4 +1,4 @@
-//! Certificates: which are accepted, and what is said of those that are not.
+//! TLS connections and certificates.
 
 use std::io::Write;
 
@@ -8,16 +8,16 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use time::{Duration as Days, OffsetDateTime};
 
-use super::server::{Peer, Server, hang, say};
+use super::server::{Peer, Server, hang};
 use super::*;
 use crate::delivery::connector::tls_config;
 
-struct Authority {
+struct TestCa {
     issuer: Issuer<'static, KeyPair>,
     file: tempfile::NamedTempFile,
 }
 
-fn authority() -> Authority {
+fn test_ca() -> TestCa {
     let mut params = CertificateParams::new(vec![]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
@@ -29,15 +29,15 @@ fn authority() -> Authority {
         "-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n"
     )
     .unwrap();
-    Authority {
+    TestCa {
         issuer: Issuer::new(params, key),
         file,
     }
 }
 
-impl Authority {
-    /// Valid for these names, from and to so many days from now.
-    fn certify(
+impl TestCa {
+    /// Issues a certificate for `names`. `days` is its validity: first and last day from now.
+    fn issue(
         &self,
         names: &[&str],
         days: (i64, i64),
@@ -52,51 +52,51 @@ impl Authority {
         (certificate.der().clone(), key)
     }
 
-    fn trusting(&self) -> Sender {
+    fn trusting_sender(&self) -> HttpSender {
         let tls = tls_config(&[self.file.path().to_owned()]).unwrap();
-        Sender::new(Arc::new(tls), Arc::default(), LONG)
+        HttpSender::new(Arc::new(tls), Arc::default(), LONG)
     }
 }
 
-fn ok(_: usize, peer: &mut dyn Peer) -> bool {
-    say(
+fn respond_ok(_: usize, peer: &mut dyn Peer) -> bool {
+    write(
         peer,
         "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
     )
 }
 
-async fn called(sender: &Sender, server: &Server, host: &str) -> Outcome {
+async fn attempt_outcome(sender: &HttpSender, server: &Server, host: &str) -> Outcome {
     let url = format!("https://{host}:{}/", server.address.port());
     sender
-        .endpoint(&url_of(&url))
+        .client_for(&url_of(&url))
         .attempt(&request())
         .await
         .outcome
 }
 
 #[actix_rt::test]
-async fn a_certificate_of_a_ca_file_is_accepted_also_for_addresses() {
-    let authority = authority();
-    let good = || authority.certify(&["localhost", "127.0.0.1", "::1"], (-1, 1));
-    let sender = authority.trusting();
-    let server = Server::with_tls("127.0.0.1:0", good(), ok);
+async fn accepts_certificates_from_a_ca_file_also_for_ip_addresses() {
+    let ca = test_ca();
+    let valid = || ca.issue(&["localhost", "127.0.0.1", "::1"], (-1, 1));
+    let sender = ca.trusting_sender();
+    let server = Server::with_tls("127.0.0.1:0", valid(), respond_ok);
     for host in ["localhost", "LOCALHOST.", "127.0.0.1", "2130706433"] {
         assert_eq!(
-            called(&sender, &server, host).await,
+            attempt_outcome(&sender, &server, host).await,
             Outcome::Delivered,
             "{host}"
         );
     }
-    // Another test may listen on the same port of 127.0.0.1, which `localhost` is tried with first.
+    // `localhost` tries 127.0.0.1 first, where another test may use the same port.
     let server = loop {
-        let server = Server::with_tls("[::1]:0", good(), ok);
+        let server = Server::with_tls("[::1]:0", valid(), respond_ok);
         if std::net::TcpStream::connect(("127.0.0.1", server.address.port())).is_err() {
             break server;
         }
     };
     for host in ["localhost", "[::1]", "[0:0::1]"] {
         assert_eq!(
-            called(&sender, &server, host).await,
+            attempt_outcome(&sender, &server, host).await,
             Outcome::Delivered,
             "{host}"
         );
@@ -104,24 +104,20 @@ async fn a_certificate_of_a_ca_file_is_accepted_also_for_addresses() {
 }
 
 #[actix_rt::test]
-async fn connections_with_tls_are_kept_and_their_steps_are_timed() {
-    let authority = authority();
-    let server = Server::with_tls(
-        "127.0.0.1:0",
-        authority.certify(&["localhost"], (-1, 1)),
-        ok,
-    );
-    let sender = authority.trusting();
-    let endpoint = sender.endpoint(&url_of(&format!(
+async fn reuses_tls_connections_and_measures_each_phase() {
+    let ca = test_ca();
+    let server = Server::with_tls("127.0.0.1:0", ca.issue(&["localhost"], (-1, 1)), respond_ok);
+    let sender = ca.trusting_sender();
+    let client = sender.client_for(&url_of(&format!(
         "https://localhost:{}",
         server.address.port()
     )));
-    let first = endpoint.attempt(&request()).await;
+    let first = client.attempt(&request()).await;
     assert_eq!(first.outcome, Outcome::Delivered);
     let timings = first.timings;
     assert_eq!(timings.dns, None);
     assert!(timings.connect.is_some() && timings.tls.is_some() && timings.waiting.is_some());
-    let second = endpoint.attempt(&request()).await;
+    let second = client.attempt(&request()).await;
     assert_eq!(second.outcome, Outcome::Delivered);
     assert_eq!((second.timings.connect, second.timings.tls), (None, None));
     assert!(second.timings.waiting.is_some());
@@ -129,61 +125,57 @@ async fn connections_with_tls_are_kept_and_their_steps_are_timed() {
 }
 
 #[actix_rt::test]
-async fn what_is_wrong_with_a_certificate_is_told() {
-    use CertificateProblem as Problem;
-    let authority = authority();
-    let sender = authority.trusting();
-    let said = async |names: &[&str], days| {
-        let server = Server::with_tls("127.0.0.1:0", authority.certify(names, days), ok);
-        let outcome = called(&sender, &server, "localhost").await;
+async fn reports_what_is_wrong_with_a_certificate() {
+    use crate::domain::delivery::CertificateProblem as Problem;
+    let ca = test_ca();
+    let sender = ca.trusting_sender();
+    let outcome_for = async |names: &[&str], days| {
+        let server = Server::with_tls("127.0.0.1:0", ca.issue(names, days), respond_ok);
+        let outcome = attempt_outcome(&sender, &server, "localhost").await;
         assert!(server.requests().is_empty());
         outcome
     };
-    let expired = said(&["localhost"], (-20, -10)).await;
+    let expired = outcome_for(&["localhost"], (-20, -10)).await;
     assert!(
         matches!(expired, Outcome::Certificate(Problem::Expired(Some(_)))),
         "{expired:?}"
     );
-    let early = said(&["localhost"], (10, 20)).await;
+    let early = outcome_for(&["localhost"], (10, 20)).await;
     assert!(
         matches!(early, Outcome::Certificate(Problem::NotYetValid(Some(_)))),
         "{early:?}"
     );
-    let other = said(&["other.example"], (-1, 1)).await;
+    let other = outcome_for(&["other.example"], (-1, 1)).await;
     assert_eq!(other, Outcome::Certificate(Problem::WrongName));
 
-    let server = Server::with_tls(
-        "127.0.0.1:0",
-        authority.certify(&["localhost"], (-1, 1)),
-        ok,
-    );
-    let unknown = called(&sender_with(LONG), &server, "localhost").await;
+    let server = Server::with_tls("127.0.0.1:0", ca.issue(&["localhost"], (-1, 1)), respond_ok);
+    let unknown = attempt_outcome(&sender_with(LONG), &server, "localhost").await;
     assert_eq!(unknown, Outcome::Certificate(Problem::UnknownIssuer));
     assert!(server.requests().is_empty());
 }
 
 #[actix_rt::test]
-async fn an_endpoint_that_speaks_no_tls_is_a_tls_failure() {
+async fn reports_an_endpoint_without_tls_as_a_tls_failure() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = url_of(&format!(
         "https://localhost:{}",
         listener.local_addr().unwrap().port()
     ));
-    let answers = [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], b""];
+    let responses = [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], b""];
     std::thread::spawn(move || {
-        for (tcp, answer) in listener.incoming().zip(answers) {
+        for (tcp, response) in listener.incoming().zip(responses) {
             let mut tcp = tcp.unwrap();
             std::io::Read::read(&mut tcp, &mut [0; 4096]).unwrap();
-            tcp.write_all(answer).unwrap();
+            tcp.write_all(response).unwrap();
         }
     });
     let sender = sender_with(LONG);
-    for _ in answers {
-        let outcome = sender.endpoint(&url).attempt(&request()).await.outcome;
+    for _ in responses {
+        let outcome = sender.client_for(&url).attempt(&request()).await.outcome;
         assert!(matches!(outcome, Outcome::Tls(_)), "{outcome:?}");
     }
     let hanging = Server::start(|_, peer| hang(peer));
-    let outcome = called(&sender_with(SHORT), &hanging, "localhost").await;
+    let outcome = attempt_outcome(&sender_with(SHORT), &hanging, "localhost").await;
     assert_eq!(
         outcome,
         Outcome::Timeout {
@@ -194,7 +186,7 @@ async fn an_endpoint_that_speaks_no_tls_is_a_tls_failure() {
 }
 
 #[test]
-fn a_ca_file_that_cannot_be_used_is_named() {
+fn names_an_unusable_ca_file() {
     let empty = tempfile::NamedTempFile::new().unwrap();
     let mut garbage = tempfile::NamedTempFile::new().unwrap();
     write!(

@@ -1,48 +1,51 @@
-// app/webhooks/miniback/route.js: receives Miniback's webhooks with Next.js (App Router).
+// app/webhooks/miniback/route.js: receives Miniback webhooks with Next.js (App Router).
 import crypto from "node:crypto";
 
-const handled = new Set(); // several processes, or functions of a cloud, would share a database table instead
+const handled = new Set(); // delivery ids; with several processes, use a database table
 
 function handle({ event, data }) {
-  // A `test` has no feedback.
+  // A `test` event has no feedback.
   console.log(event, JSON.stringify(data.feedback?.message ?? data.message));
 }
 
 const hmac = (key, encoding, ...parts) =>
   parts.reduce((mac, part) => mac.update(part), crypto.createHmac("sha256", key)).digest(encoding);
 
-// Takes the same time wherever the two differ: else a signature could be guessed byte by byte.
-function same(given, expected) {
-  const [a, b] = [Buffer.from(given), Buffer.from(expected)];
+// Compares in constant time, so a signature can't be guessed byte by byte.
+function isEqual(received, expected) {
+  const [a, b] = [Buffer.from(received), Buffer.from(expected)];
   return a.length === b.length && crypto.timingSafeEqual(a, b);
 }
 
 function isGenuine(secret, header, body) {
-  // While the secret is being rotated, each event is signed by the old one and by the next one.
-  const given = [header("X-Miniback-Signature"), header("X-Miniback-Signature-Next")];
+  // During a rotation, the second header is signed with the new secret.
+  const received = [header("X-Miniback-Signature"), header("X-Miniback-Signature-Next")];
   const expected = hmac(secret, "hex", body);
-  if (!given.some((signature) => same(signature, expected))) return false;
-  // What follows `whsec_` is the key of the webhook-… headers; a secret of another form has none, and they are not sent.
+  if (!received.some((signature) => isEqual(signature, expected))) return false;
+  // The webhook-… headers are signed with this key, and sent only for `whsec_` secrets.
   const key = Buffer.from(secret.slice(6), "base64");
-  const isStamped = secret === `whsec_${key.toString("base64")}` && key.length >= 16 && key.length <= 64;
-  if (!isStamped) return true;
-  // This signature is over id and time of sending too, so a recording that somebody plays back is refused.
+  const isStandard = secret === `whsec_${key.toString("base64")}`;
+  if (!isStandard || key.length < 16 || key.length > 64) return true;
+  // This signature also covers the delivery id and the time, which prevents replay attacks.
   const sentAt = header("webhook-timestamp");
-  const stamp = "v1," + hmac(key, "base64", `${header("X-Miniback-Delivery")}.${sentAt}.`, body);
-  const isFresh = Math.abs(Date.now() / 1000 - sentAt) <= 5 * 60;
-  return isFresh && header("webhook-signature").split(" ").some((signature) => same(signature, stamp));
+  const id = header("X-Miniback-Delivery");
+  const standard = "v1," + hmac(key, "base64", `${id}.${sentAt}.`, body);
+  const isRecent = Math.abs(Date.now() / 1000 - sentAt) <= 5 * 60;
+  return isRecent && header("webhook-signature").split(" ").some((s) => isEqual(s, standard));
 }
 
 export async function POST(request) {
   const secret = process.env.MINIBACK_SECRET;
-  if (!secret) throw new Error("Set MINIBACK_SECRET to the signing secret of the webhook.");
+  if (!secret) throw new Error("Set MINIBACK_SECRET to the webhook's secret.");
   const header = (name) => request.headers.get(name) ?? "";
-  // The signature is over the raw bytes, not over the JSON that they stand for.
+  // The signature covers the raw body, so verify it before you parse the JSON.
   const body = Buffer.from(await request.arrayBuffer());
-  if (!isGenuine(secret, header, body)) return new Response("invalid signature\n", { status: 401 });
+  if (!isGenuine(secret, header, body)) {
+    return new Response("invalid signature\n", { status: 401 });
+  }
   const delivery = header("X-Miniback-Delivery");
   if (!handled.has(delivery)) {
-    handle(JSON.parse(body)); // Miniback waits 5 s: what may take longer belongs in a queue
+    handle(JSON.parse(body)); // respond within 5 s; put longer work into a queue
     handled.add(delivery);
     if (handled.size > 10_000) handled.delete(handled.values().next().value);
   }

@@ -1,0 +1,4 @@
+//! Background jobs: retention and search indexing.
+
+pub mod retention;
+pub mod search_indexer;

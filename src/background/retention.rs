@@ -1,0 +1,55 @@
+//! Retention: deletes finished deliveries older than `--retention` and feedback older than
+//! `--feedback-retention`, and shrinks the database file.
+//!
+//! Each batch is an ordinary write job, small enough that other writes don't wait long.
+
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::store::{Store, StoreError};
+
+/// The time between two runs. Expired rows are deleted within a minute.
+const INTERVAL: Duration = Duration::from_secs(50);
+/// The pause between two batches, so that other writes can run.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long data is kept; `None` means forever.
+#[derive(Clone, Copy, Debug)]
+pub struct RetentionPeriods {
+    pub deliveries: Duration,
+    pub feedback: Option<Duration>,
+}
+
+/// Runs until aborted.
+pub async fn run(store: Store, clock: Clock, periods: RetentionPeriods) {
+    loop {
+        // Measured from the start of the run, so a slow run doesn't delay the next one.
+        let next = clock.now().plus(INTERVAL);
+        match delete_batch(&store, &clock, periods).await {
+            Ok(true) => tokio::time::sleep(PAUSE).await,
+            Ok(false) => clock.sleep_until(next).await,
+            Err(error) => {
+                tracing::warn!(%error, "retention failed");
+                clock.sleep_until(next).await;
+            }
+        }
+    }
+}
+
+/// Deletes one batch of expired rows. If there are none, frees some disk space instead. Returns
+/// `false` if there was nothing to do.
+async fn delete_batch(
+    store: &Store,
+    clock: &Clock,
+    periods: RetentionPeriods,
+) -> Result<bool, StoreError> {
+    let before = |age| clock.now().minus(age);
+    let feedback = match periods.feedback {
+        Some(age) => store.remove_feedback_made_before(before(age)).await?,
+        None => 0,
+    };
+    let deliveries = store
+        .remove_deliveries_finished_before(before(periods.deliveries))
+        .await?;
+    Ok(feedback + deliveries > 0 || store.give_back_space().await? > 0)
+}

@@ -1,0 +1,45 @@
+//! Adds new feedback to the search index, in small batches.
+//!
+//! Indexing costs ten times as much as storing, so it is deferred. Searches scan rows that aren't
+//! indexed yet.
+
+use std::time::Duration;
+
+use crate::store::Store;
+
+/// How long to wait after new feedback. More may follow, and larger batches are cheaper.
+const DEBOUNCE: Duration = Duration::from_secs(1);
+/// The pause between two batches, so that other writes can run.
+const PAUSE: Duration = Duration::from_millis(2);
+/// More new rows than this per [`DEBOUNCE`] are a burst; indexing waits.
+const BURST: u64 = 100;
+/// Above this backlog, indexing continues even during a burst, because every search scans the
+/// backlog.
+const BACKLOG_MAX: u64 = 100_000;
+
+/// Runs until aborted.
+pub async fn run(store: Store) {
+    let feedback_created = store.feedback_came();
+    let mut previous_backlog = 0;
+    loop {
+        let backlog = match store.waiting_for_search().await {
+            Ok(backlog) => backlog,
+            Err(error) => {
+                tracing::warn!(%error, "reading the search backlog failed");
+                0
+            }
+        };
+        if backlog == 0 {
+            feedback_created.notified().await;
+            tokio::time::sleep(DEBOUNCE).await;
+        } else if backlog > previous_backlog + BURST && backlog < BACKLOG_MAX {
+            tokio::time::sleep(DEBOUNCE).await;
+        } else if let Err(error) = store.take_into_search().await {
+            tracing::warn!(%error, "search indexing failed");
+            tokio::time::sleep(DEBOUNCE * 10).await;
+        } else {
+            tokio::time::sleep(PAUSE).await;
+        }
+        previous_backlog = backlog;
+    }
+}

@@ -1,0 +1,230 @@
+//! Responses: status, headers, and body.
+
+use super::server::hang;
+use super::*;
+
+#[actix_rt::test]
+async fn skips_interim_responses() {
+    let server = Server::start(|number, peer| {
+        let answer = format!(
+            "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n\
+             HTTP/1.1 {} OK\r\nContent-Length: 1\r\nx-One: ä\r\n\r\n{number}",
+            200 + number
+        );
+        // One byte per write.
+        answer.bytes().all(|byte| write(peer, [byte]))
+    });
+    let endpoint = endpoint(&server, LONG);
+    for number in 0..3u16 {
+        let answer = successful_response(endpoint.attempt(&request()).await);
+        assert_eq!(answer.status, 200 + number);
+        assert_eq!(answer.body, number.to_string().as_bytes());
+        assert_eq!(answer.headers[1], ("x-One".to_owned(), "ä".to_owned()));
+        assert!(!answer.truncated && answer.body_error.is_none());
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+#[actix_rt::test]
+async fn succeeds_after_a_2xx_head_whatever_the_body_does() {
+    let problem = |answer: &EndpointResponse| answer.body_error.clone().unwrap_or_default();
+
+    let short = successful_response(
+        attempt_with_response("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nab").await,
+    );
+    assert_eq!((&short.body[..], short.truncated), (&b"ab"[..], true));
+    assert!(
+        problem(&short).contains("100 bytes but sent 2"),
+        "{}",
+        problem(&short)
+    );
+
+    let broken = successful_response(
+        attempt_with_response(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\nzz\r\n",
+        )
+        .await,
+    );
+    assert_eq!((&broken.body[..], broken.truncated), (&b"ab"[..], true));
+    assert!(
+        problem(&broken).contains("ended early"),
+        "{}",
+        problem(&broken)
+    );
+
+    let server = Server::start(|_, peer| {
+        write(peer, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab") && hang(peer)
+    });
+    let slow = successful_response(endpoint(&server, SHORT).attempt(&request()).await);
+    assert_eq!((&slow.body[..], slow.truncated), (&b"ab"[..], true));
+    assert!(problem(&slow).contains("within 1 s"), "{}", problem(&slow));
+
+    let server = Server::start(|_, peer| {
+        write(
+            peer,
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        );
+        while write(peer, "4\r\nabcd\r\n") {}
+        false
+    });
+    let endless = successful_response(endpoint(&server, LONG).attempt(&request()).await);
+    assert_eq!(
+        (endless.body.len(), endless.truncated),
+        (RESPONSE_BODY_MAX_BYTES, true)
+    );
+    assert_eq!(endless.body_error, None);
+}
+
+#[actix_rt::test]
+async fn keeps_16_kib_of_the_body() {
+    for (length, truncated) in [(16_384, false), (16_385, true)] {
+        let body = "x".repeat(length);
+        let answer = successful_response(
+            attempt_with_response(format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"
+            ))
+            .await,
+        );
+        assert_eq!((answer.body.len(), answer.truncated), (16_384, truncated));
+        assert_eq!(answer.body_error, None);
+    }
+}
+
+#[actix_rt::test]
+async fn reads_a_body_without_a_length_to_the_end_of_the_connection() {
+    let server = Server::start(|number, peer| {
+        write(peer, format!("HTTP/1.1 200 OK\r\n\r\nhello {number}"));
+        false
+    });
+    let endpoint = endpoint(&server, LONG);
+    for number in 0..2 {
+        let answer = successful_response(endpoint.attempt(&request()).await);
+        assert_eq!(answer.body, format!("hello {number}").as_bytes());
+        assert_eq!((answer.truncated, answer.body_error), (false, None));
+    }
+    assert_eq!((server.requests().len(), server.connections()), (2, 2));
+}
+
+#[actix_rt::test]
+async fn keeps_a_compressed_body_and_reads_none_of_a_204() {
+    let gzip = successful_response(
+        attempt_with_response(*b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\x00").await,
+    );
+    assert_eq!(
+        (&gzip.body[..], gzip.body_error),
+        (&b"\x1f\x8b\x08\x00"[..], None)
+    );
+    let server = Server::start(|_, peer| {
+        write(peer, "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n") && hang(peer)
+    });
+    let empty = successful_response(endpoint(&server, LONG).attempt(&request()).await);
+    assert_eq!((empty.body.len(), empty.truncated), (0, false));
+}
+
+#[actix_rt::test]
+async fn fails_on_other_statuses_and_follows_no_redirect() {
+    let redirect = attempt_with_response(
+        "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/next\r\nContent-Length: 0\r\n\r\n",
+    )
+    .await;
+    let location = Some("http://127.0.0.1:9/next".to_owned());
+    assert_eq!(
+        redirect.outcome,
+        Outcome::Status {
+            status: 302,
+            location
+        }
+    );
+    let failed = attempt_with_response(
+        "HTTP/1.1 500 No\r\nRetry-After: 7\r\nLocation: /x\r\nContent-Length: 4\r\n\r\noops",
+    )
+    .await;
+    assert_eq!(
+        failed.outcome,
+        Outcome::Status {
+            status: 500,
+            location: None
+        }
+    );
+    let answer = failed.response.unwrap();
+    assert_eq!(answer.body, b"oops");
+    assert_eq!(
+        answer.headers[0],
+        ("Retry-After".to_owned(), "7".to_owned())
+    );
+    let switched = attempt_with_response(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+    )
+    .await;
+    assert_eq!(
+        switched.outcome,
+        Outcome::Status {
+            status: 101,
+            location: None
+        }
+    );
+}
+
+#[actix_rt::test]
+async fn describes_an_invalid_response() {
+    let headers = |count: usize| {
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{}\r\n",
+            "x: a\r\n".repeat(count - 1)
+        )
+    };
+    for (text, detail_part) in [
+        ("SSH-2.0-OpenSSH_9\r\n".to_owned(), "SSH-2.0"),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Le".to_owned(),
+            "middle of the head",
+        ),
+        (headers(97), "97 headers"),
+        (
+            format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "a".repeat(200_000)),
+            "128 KiB",
+        ),
+        ("HTTP/1.1 103 Hints\r\n\r\n".repeat(10_000), "interim"),
+        ("HTTP/1.1 abc OK\r\n\r\n".to_owned(), "status line"),
+        ("HTTP/1.1 200 OK\r\nno colon\r\n\r\n".to_owned(), "a header"),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n".to_owned(),
+            "a header",
+        ),
+    ] {
+        let outcome = attempt_with_response(text).await.outcome;
+        let Outcome::InvalidResponse(detail) = &outcome else {
+            panic!("{detail_part}: {outcome:?}")
+        };
+        assert!(detail.contains(detail_part), "{detail}");
+    }
+    assert_eq!(
+        attempt_with_response(headers(96)).await.outcome,
+        Outcome::Delivered
+    );
+    assert_eq!(
+        attempt_with_response("").await.outcome,
+        Outcome::ConnectionClosed
+    );
+}
+
+#[test]
+fn declares_no_body_length_for_a_chunked_body() {
+    let headers = |list: &[(&str, &str)]| -> Vec<(String, String)> {
+        list.iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+            .collect()
+    };
+    assert_eq!(
+        declared_length(&headers(&[("content-LENGTH", "5")])),
+        Some(5)
+    );
+    assert_eq!(
+        declared_length(&headers(&[
+            ("Content-Length", "5"),
+            ("Transfer-Encoding", "chunked")
+        ])),
+        None
+    );
+    assert_eq!(declared_length(&[]), None);
+}

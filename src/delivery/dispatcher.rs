@@ -1,0 +1,411 @@
+//! The delivery loop: reads due deliveries, sends them, and records the outcomes.
+//!
+//! Reads, attempts, and recordings run concurrently, each as a task that ends with a
+//! [`Completion`]; the loop never waits for a single one. Attempts that end during a recording are
+//! recorded together in the next commit.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior};
+
+use super::attempt::attempt;
+use super::client::HttpSender;
+use super::endpoint_queue::{EndpointQueue, IDLE_TIMEOUT};
+use super::{Command, DeliverySettings};
+use crate::clock::{Clock, Timestamp};
+use crate::domain::delivery::Outcome;
+use crate::domain::id::WebhookId;
+use crate::domain::retry::RetrySchedule;
+use crate::store::{Attempted, Due, Finished, Store, StoreError};
+
+/// The maximum number of attempts in flight for all webhooks. Each webhook gets its first slot even
+/// beyond it.
+const IN_FLIGHT_MAX: usize = 512;
+/// Sending stops when this many attempts wait to be recorded.
+const UNRECORDED_MAX: usize = 1024;
+/// The maximum number of attempts in one commit, so that other writes don't wait long.
+const RECORD_BATCH_MAX: usize = 128;
+/// The delay before reading or recording is retried after an error.
+const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+pub(super) struct Dispatcher {
+    store: Store,
+    clock: Clock,
+    sender: HttpSender,
+    schedule: RetrySchedule,
+    queues: HashMap<WebhookId, EndpointQueue>,
+    tasks: FuturesUnordered<LocalBoxFuture<'static, Completion>>,
+    /// Attempts that have ended and aren't being recorded yet.
+    unrecorded: Vec<Attempted>,
+    /// Webhooks whose last attempt succeeded are read separately and first, so the others don't
+    /// delay them.
+    healthy: ReadState,
+    unproven: ReadState,
+    is_recording: bool,
+    /// Set while outcomes can't be recorded. Sending stops, because new outcomes couldn't be
+    /// recorded either and the same deliveries would be sent again and again.
+    is_recording_stalled: bool,
+    /// When to read again if nothing happens before.
+    next_read_at: Option<Timestamp>,
+    /// The outbox generation of the last read.
+    generation: u64,
+}
+
+/// The result of a task.
+enum Completion {
+    Read(HealthGroup, Vec<WebhookId>, Result<Due, StoreError>),
+    Attempted(Box<Attempted>),
+    Recorded(
+        Arc<Vec<Attempted>>,
+        Result<Vec<Option<Finished>>, StoreError>,
+    ),
+    /// A request outside the outbox ended, or an attempt panicked.
+    Other,
+}
+
+/// Webhooks that are read together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HealthGroup {
+    /// The last attempt succeeded.
+    Healthy,
+    /// The last attempt failed, or there was none yet.
+    Unproven,
+}
+
+/// The state of reading one group.
+#[derive(Default)]
+struct ReadState {
+    /// The group must be read.
+    is_requested: bool,
+    /// The other group must be read first.
+    is_deferred: bool,
+    is_running: bool,
+}
+
+impl Dispatcher {
+    pub(super) fn new(store: Store, clock: Clock, settings: DeliverySettings) -> Self {
+        Self {
+            store,
+            clock,
+            sender: HttpSender::new(settings.tls, settings.policy, settings.timeout),
+            schedule: settings.schedule,
+            queues: HashMap::new(),
+            tasks: FuturesUnordered::new(),
+            unrecorded: Vec::new(),
+            healthy: ReadState::default(),
+            unproven: ReadState {
+                is_requested: true,
+                ..ReadState::default()
+            },
+            is_recording: false,
+            is_recording_stalled: false,
+            next_read_at: None,
+            generation: 0,
+        }
+    }
+
+    /// Runs until it receives [`Command::Stop`] and all attempts in flight are recorded.
+    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let wake = self.store.deliveries_due();
+        let mut idle = idle_timer();
+        let mut stopping = false;
+        loop {
+            if stopping {
+                self.queues
+                    .values_mut()
+                    .for_each(EndpointQueue::clear_ready);
+            } else {
+                self.start_attempts();
+                self.start_read(HealthGroup::Healthy);
+                self.start_read(HealthGroup::Unproven);
+            }
+            self.start_recording();
+            if stopping && self.tasks.is_empty() {
+                return;
+            }
+            // `Notify` stores a permit, so a notification sent before this line isn't lost.
+            tokio::select! {
+                () = wake.notified(), if !stopping => self.schedule_read(),
+                () = self.clock.sleep_until_opt(self.next_read_at), if !stopping => {
+                    self.next_read_at = None;
+                    self.schedule_read();
+                }
+                Some(completion) = self.tasks.next() => {
+                    self.handle(completion);
+                    while let Some(Some(completion)) = self.tasks.next().now_or_never() {
+                        self.handle(completion);
+                    }
+                }
+                _ = idle.tick(), if !self.queues.is_empty() => self.queues.retain(|_, queue| !queue.is_idle()),
+                command = commands.recv() => match command {
+                    Some(Command::Send { url, request, reply }) => {
+                        let client = self.sender.client_for(&url);
+                        self.tasks.push(Box::pin(async move {
+                            // The caller may have stopped waiting.
+                            let _ = reply.send(client.attempt(&request).await);
+                            Completion::Other
+                        }));
+                    }
+                    Some(Command::CheckHealth(reply)) => {
+                        // The loop sends nothing while outcomes can't be recorded.
+                        let _ = reply.send(!self.is_recording_stalled);
+                    }
+                    Some(Command::Stop) | None => stopping = true,
+                },
+            }
+        }
+    }
+
+    /// Starts attempts of the deliveries that were read ahead, as far as there are free slots.
+    fn start_attempts(&mut self) {
+        if self.is_recording_stalled || self.unrecorded.len() >= UNRECORDED_MAX {
+            return;
+        }
+        if self.store.outbox_generation() != self.generation {
+            self.discard_read_ahead();
+            return;
+        }
+        let mut free = IN_FLIGHT_MAX
+            .saturating_sub(self.queues.values().map(EndpointQueue::slots_in_use).sum());
+        // Connecting to an unresponsive endpoint takes time, so healthy ones come first.
+        let (healthy, unproven): (Vec<_>, Vec<_>) = self
+            .queues
+            .values_mut()
+            .partition(|queue| queue.is_healthy());
+        for queue in healthy.into_iter().chain(unproven) {
+            while let Some((due, target, client)) = queue.next_attempt(free) {
+                free = free.saturating_sub(1);
+                let id = due.id.clone();
+                let attempt = attempt(self.clock.clone(), client, target, due);
+                // A panic is a bug and must not stop the loop. The delivery keeps its slot and is
+                // sent again after a restart.
+                self.tasks.push(Box::pin(async move {
+                    match AssertUnwindSafe(attempt).catch_unwind().await {
+                        Ok(attempted) => Completion::Attempted(Box::new(attempted)),
+                        Err(_) => {
+                            tracing::error!(delivery = %id, "attempt panicked");
+                            Completion::Other
+                        }
+                    }
+                }));
+            }
+        }
+    }
+
+    /// Starts to read the due deliveries of a group, if that is necessary and possible.
+    fn start_read(&mut self, group: HealthGroup) {
+        let is_in_group =
+            |queue: &EndpointQueue| queue.is_healthy() == (group == HealthGroup::Healthy);
+        let needs_refill = self
+            .queues
+            .values()
+            .any(|queue| is_in_group(queue) && queue.needs_refill());
+        let state = match group {
+            HealthGroup::Healthy => &mut self.healthy,
+            HealthGroup::Unproven => &mut self.unproven,
+        };
+        let is_needed = state.is_requested || needs_refill;
+        if self.is_recording_stalled || state.is_running || state.is_deferred || !is_needed {
+            return;
+        }
+        state.is_requested = false;
+        // Webhooks without a queue belong to the unproven group.
+        let default_request = (group == HealthGroup::Unproven).then(EndpointQueue::default_request);
+        let mut requested = Vec::new();
+        let mut requests = HashMap::new();
+        for (id, queue) in &mut self.queues {
+            let request = queue.batch_request(is_in_group(queue));
+            if request.more > 0 {
+                requested.push(id.clone());
+            }
+            requests.insert(id.clone(), request);
+        }
+        if default_request.is_none() && requested.is_empty() {
+            self.unproven.is_deferred = false;
+            return;
+        }
+        state.is_running = true;
+        let (store, now) = (self.store.clone(), self.clock.now());
+        self.tasks.push(Box::pin(async move {
+            let due = store.due_deliveries(now, requests, default_request).await;
+            Completion::Read(group, requested, due)
+        }));
+    }
+
+    /// Starts to record the attempts that have ended, unless a recording is running.
+    fn start_recording(&mut self) {
+        if self.is_recording || self.unrecorded.is_empty() {
+            return;
+        }
+        let count = self.unrecorded.len().min(RECORD_BATCH_MAX);
+        let batch = Arc::new(self.unrecorded.drain(..count).collect());
+        self.record_batch(batch, Duration::ZERO);
+    }
+
+    fn record_batch(&mut self, batch: Arc<Vec<Attempted>>, after: Duration) {
+        self.is_recording = true;
+        let (store, schedule) = (self.store.clone(), self.schedule.clone());
+        self.tasks.push(Box::pin(async move {
+            tokio::time::sleep(after).await;
+            let recorded = store.record_attempts(batch.clone(), schedule).await;
+            Completion::Recorded(batch, recorded)
+        }));
+    }
+
+    fn handle(&mut self, completion: Completion) {
+        match completion {
+            Completion::Read(group, requested, due) => self.read_finished(group, &requested, due),
+            Completion::Attempted(attempted) => {
+                if let Some(queue) = self.queues.get_mut(&attempted.webhook) {
+                    let (attempt, was_healthy) = (&attempted.attempt, queue.is_healthy());
+                    if attempt.is_success() {
+                        queue.attempt_succeeded();
+                    } else {
+                        let timed_out = matches!(attempt.result.outcome, Outcome::Timeout { .. });
+                        queue.attempt_failed(timed_out, attempt.hold_until.is_some());
+                    }
+                    if queue.is_healthy() != was_healthy {
+                        // A running read may have missed this webhook, because it changed groups.
+                        self.schedule_read();
+                    }
+                }
+                self.unrecorded.push(*attempted);
+            }
+            Completion::Recorded(batch, recorded) => self.recording_finished(batch, recorded),
+            Completion::Other => {}
+        }
+    }
+
+    fn read_finished(
+        &mut self,
+        group: HealthGroup,
+        requested: &[WebhookId],
+        due: Result<Due, StoreError>,
+    ) {
+        match group {
+            HealthGroup::Healthy => {
+                (self.healthy.is_running, self.unproven.is_deferred) = (false, false)
+            }
+            HealthGroup::Unproven => self.unproven.is_running = false,
+        }
+        for webhook in requested {
+            if let Some(queue) = self.queues.get_mut(webhook) {
+                queue.read_finished();
+            }
+        }
+        match due {
+            // A read with a newer generation has already finished.
+            Ok(due) if due.generation < self.generation => self.schedule_read(),
+            Ok(due) => {
+                if due.generation > self.generation {
+                    self.discard_read_ahead();
+                    self.generation = due.generation;
+                }
+                self.schedule_read_at(due.next);
+                for at in due.webhooks {
+                    let webhook = at.webhook.clone();
+                    if let Some(queue) = self.queues.get_mut(&webhook) {
+                        queue.refill(at, due.generation, &self.sender);
+                    } else if let Some(queue) = EndpointQueue::new(at, due.generation, &self.sender)
+                    {
+                        self.queues.insert(webhook, queue);
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "reading due deliveries failed");
+                self.schedule_read_at(Some(self.clock.now().plus(STORE_RETRY_DELAY)));
+            }
+        }
+    }
+
+    fn recording_finished(
+        &mut self,
+        batch: Arc<Vec<Attempted>>,
+        recorded: Result<Vec<Option<Finished>>, StoreError>,
+    ) {
+        self.is_recording = false;
+        let finished = match recorded {
+            Ok(finished) => finished,
+            Err(StoreError::Closed) => {
+                // The store is closed. These deliveries are sent again after the next start.
+                tracing::warn!(
+                    attempts = batch.len(),
+                    "attempts not recorded: the store is closed"
+                );
+                return;
+            }
+            // Any other error may be temporary. Keep the attempts, because their rows are still
+            // due.
+            Err(error) => {
+                if !self.is_recording_stalled {
+                    tracing::error!(%error, "recording attempts failed; sending paused");
+                }
+                self.is_recording_stalled = true;
+                return self.record_batch(batch, STORE_RETRY_DELAY);
+            }
+        };
+        if self.is_recording_stalled {
+            self.schedule_read();
+        }
+        self.is_recording_stalled = false;
+        for (attempted, finished) in batch.iter().zip(finished) {
+            let attempt = &attempted.attempt;
+            let Some(queue) = self.queues.get_mut(&attempted.webhook) else {
+                continue;
+            };
+            queue.attempt_recorded(
+                &attempted.delivery,
+                !attempt.is_success(),
+                attempt.hold_until.is_some(),
+            );
+            let Some(finished) = finished else {
+                tracing::warn!(delivery = %attempted.delivery, "recorded no attempt: delivery not found");
+                continue;
+            };
+            tracing::debug!(
+                webhook = %attempted.webhook,
+                host = queue.host(),
+                delivery = %attempted.delivery,
+                state = finished.state.as_str(),
+                code = attempt.result.outcome.code(),
+                ms = attempt.result.duration.as_millis(),
+                "attempt"
+            );
+            self.schedule_read_at(finished.due_at);
+        }
+    }
+
+    /// Discards the deliveries that were read ahead, because they may have been canceled or
+    /// changed.
+    fn discard_read_ahead(&mut self) {
+        self.queues
+            .values_mut()
+            .for_each(EndpointQueue::clear_ready);
+        self.schedule_read();
+    }
+
+    /// Requests a read of both groups, the healthy one first.
+    fn schedule_read(&mut self) {
+        (self.healthy.is_requested, self.unproven.is_requested) = (true, true);
+        self.unproven.is_deferred = true;
+    }
+
+    /// Requests a read of both groups at `time` at the latest.
+    fn schedule_read_at(&mut self, time: Option<Timestamp>) {
+        self.next_read_at = self.next_read_at.into_iter().chain(time).min();
+    }
+}
+
+fn idle_timer() -> Interval {
+    let mut timer = tokio::time::interval(IDLE_TIMEOUT);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    timer
+}

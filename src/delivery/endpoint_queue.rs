@@ -1,0 +1,211 @@
+//! The dispatcher's deliveries for one webhook: read ahead, in flight, and not recorded yet.
+//!
+//! A delivery is *taken* from the read until its attempt is recorded. The outbox skips taken
+//! deliveries. An attempt occupies a *slot*. A successful attempt frees its slot at once. A failed
+//! attempt frees it when the failure is recorded, because only then its consequences apply, above
+//! all a hold.
+
+use std::collections::{HashSet, VecDeque};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use ulid::Ulid;
+
+use super::client::{EndpointClient, HttpSender};
+use crate::domain::id::DeliveryId;
+use crate::store::{DueAt, DueDelivery, Target, Wanted};
+
+/// The maximum number of attempts in flight for one webhook.
+const SLOTS_MAX: usize = 16;
+/// A webhook without history starts with this many slots and gains one per success. If its endpoint
+/// hangs, each slot is occupied for the whole timeout and delays other webhooks.
+const SLOTS_INITIAL: usize = 2;
+/// The number of slots after a timeout. It grows again with each success.
+const SLOTS_AFTER_TIMEOUT: usize = 1;
+/// The number of deliveries read ahead, so that the outbox isn't queried for each one.
+const READ_AHEAD: usize = 64;
+/// A queue unused for this long is dropped, and with it any sockets that the endpoint has closed.
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(6);
+
+pub(super) struct EndpointQueue {
+    target: Rc<Target>,
+    /// The outbox generation when the target was read.
+    target_generation: u64,
+    client: Rc<EndpointClient>,
+    last_used: Instant,
+    /// Deliveries that were read ahead and not sent yet.
+    ready: VecDeque<DueDelivery>,
+    /// Whether more deliveries are due than were read.
+    has_more: bool,
+    taken: HashSet<Ulid>,
+    slots_in_use: usize,
+    concurrency_limit: usize,
+    /// Whether the last attempt succeeded.
+    is_healthy: bool,
+    /// Whether a read of this webhook is running.
+    is_reading: bool,
+    /// The number of unrecorded attempts whose response requested a hold. Sending stops until they
+    /// are recorded.
+    unrecorded_holds: usize,
+}
+
+impl EndpointQueue {
+    /// Returns `None` if no target was loaded, because a queue that has since been dropped already
+    /// had it.
+    pub(super) fn new(due: DueAt, generation: u64, sender: &HttpSender) -> Option<Self> {
+        let target = due.target.clone()?;
+        let mut queue = Self {
+            client: Rc::new(sender.client_for(&target.url)),
+            target: Rc::new(target),
+            target_generation: generation,
+            last_used: Instant::now(),
+            ready: VecDeque::new(),
+            has_more: false,
+            taken: HashSet::new(),
+            slots_in_use: 0,
+            concurrency_limit: SLOTS_INITIAL,
+            is_healthy: false,
+            is_reading: false,
+            unrecorded_holds: 0,
+        };
+        queue.refill(due, generation, sender);
+        Some(queue)
+    }
+
+    /// The request for a webhook without a queue.
+    pub(super) fn default_request() -> Wanted {
+        Wanted {
+            more: READ_AHEAD,
+            ..Wanted::default()
+        }
+    }
+
+    /// The request for the next read: empty unless `is_included` is set and no read is running.
+    pub(super) fn batch_request(&mut self, is_included: bool) -> Wanted {
+        if !is_included || self.is_reading {
+            self.has_more |= is_included;
+            return Wanted::default();
+        }
+        let more = self.read_ahead().saturating_sub(self.ready.len());
+        // The buffer is full, so more deliveries may be due.
+        self.has_more |= more == 0;
+        self.is_reading = more > 0;
+        Wanted {
+            taken: self.taken.clone(),
+            more,
+            has_target: Some(self.target_generation),
+        }
+    }
+
+    /// Notes the end of the read that included this webhook.
+    pub(super) fn read_finished(&mut self) {
+        self.is_reading = false;
+    }
+
+    /// Adds the deliveries that were read. Keeps connections open unless the URL has changed.
+    pub(super) fn refill(&mut self, due: DueAt, generation: u64, sender: &HttpSender) {
+        if let Some(target) = due.target {
+            if target.url.as_str() != self.target.url.as_str() {
+                self.client = Rc::new(sender.client_for(&target.url));
+            }
+            self.target = Rc::new(target);
+            self.target_generation = generation;
+        }
+        self.has_more = due.more;
+        for delivery in due.deliveries {
+            if self.taken.insert(delivery.id.ulid()) {
+                self.ready.push_back(delivery);
+            }
+        }
+    }
+
+    /// Discards the deliveries that were read ahead, because they may have been canceled or
+    /// changed.
+    pub(super) fn clear_ready(&mut self) {
+        for delivery in self.ready.drain(..) {
+            self.taken.remove(&delivery.id.ulid());
+        }
+        self.has_more = false;
+    }
+
+    /// Whether the read-ahead buffer is nearly empty and more deliveries are due.
+    pub(super) fn needs_refill(&self) -> bool {
+        self.has_more && !self.is_reading && self.ready.len() < self.concurrency_limit
+    }
+
+    /// The number of deliveries to read ahead.
+    fn read_ahead(&self) -> usize {
+        if self.concurrency_limit == SLOTS_AFTER_TIMEOUT {
+            SLOTS_AFTER_TIMEOUT
+        } else {
+            READ_AHEAD
+        }
+    }
+
+    /// Whether the last attempt succeeded. Healthy webhooks are served first.
+    pub(super) fn is_healthy(&self) -> bool {
+        self.is_healthy
+    }
+
+    pub(super) fn slots_in_use(&self) -> usize {
+        self.slots_in_use
+    }
+
+    /// Takes a slot for the next delivery, if there is one. `free` is the number of free slots for
+    /// all webhooks. Each webhook always gets its first slot, so other webhooks can't block it.
+    pub(super) fn next_attempt(
+        &mut self,
+        free: usize,
+    ) -> Option<(DueDelivery, Rc<Target>, Rc<EndpointClient>)> {
+        let has_slot =
+            self.slots_in_use < self.concurrency_limit && (free > 0 || self.slots_in_use == 0);
+        if self.unrecorded_holds > 0 || !has_slot {
+            return None;
+        }
+        let delivery = self.ready.pop_front()?;
+        self.slots_in_use += 1;
+        self.last_used = Instant::now();
+        Some((delivery, self.target.clone(), self.client.clone()))
+    }
+
+    /// Frees the slot of a successful attempt. Its delivery stays taken until it is recorded.
+    pub(super) fn attempt_succeeded(&mut self) {
+        self.slots_in_use -= 1;
+        self.concurrency_limit = SLOTS_MAX.min(self.concurrency_limit + 1);
+        self.is_healthy = true;
+    }
+
+    /// Notes a failed attempt, which keeps its slot until it is recorded.
+    pub(super) fn attempt_failed(&mut self, timed_out: bool, requests_hold: bool) {
+        if timed_out {
+            self.concurrency_limit = SLOTS_AFTER_TIMEOUT;
+        }
+        self.is_healthy = false;
+        if requests_hold {
+            self.unrecorded_holds += 1;
+            self.clear_ready();
+        }
+    }
+
+    /// Releases a delivery whose attempt is recorded.
+    pub(super) fn attempt_recorded(
+        &mut self,
+        delivery: &DeliveryId,
+        has_failed: bool,
+        requested_hold: bool,
+    ) {
+        self.taken.remove(&delivery.ulid());
+        self.slots_in_use -= usize::from(has_failed);
+        self.unrecorded_holds -= usize::from(requested_hold);
+    }
+
+    /// The endpoint's host, for the log.
+    pub(super) fn host(&self) -> String {
+        self.target.url.host_and_port()
+    }
+
+    /// Whether the queue can be dropped. Dropping idle queues also removes deleted webhooks.
+    pub(super) fn is_idle(&self) -> bool {
+        self.taken.is_empty() && !self.is_reading && self.last_used.elapsed() >= IDLE_TIMEOUT
+    }
+}

@@ -1,0 +1,149 @@
+//! Test events: one signed attempt whose result is returned immediately.
+
+use std::time::Duration;
+
+use super::DeliveryHandle;
+use super::request::{self, RequestParts};
+use crate::clock::Timestamp;
+use crate::domain::delivery::{AttemptResult, Outcome};
+use crate::domain::endpoint_url::EndpointUrl;
+use crate::domain::event::{self, EventType};
+use crate::domain::explanation::TestHint;
+use crate::domain::id::DeliveryId;
+use crate::domain::secret::Secret;
+use crate::domain::webhook::{CustomHeaders, Secrets, Webhook};
+use crate::store::{AttemptRecord, StoreError};
+
+/// The result of a test.
+#[derive(Clone, Debug)]
+pub struct TestReport {
+    pub outcome: Outcome,
+    /// The status of the response, if there was one.
+    pub status: Option<u16>,
+    pub duration: Duration,
+    /// The first 16 KiB of the response body. Invalid UTF-8 is replaced.
+    pub response_body: String,
+    /// Set if the endpoint seems to fail because a test has no `data.feedback`.
+    pub hint: Option<TestHint>,
+}
+
+impl DeliveryHandle {
+    /// Tests a saved webhook, enabled or not, and records the test in the delivery log. Returns
+    /// `None` if the webhook was deleted in the meantime.
+    pub async fn test_webhook(
+        &self,
+        webhook: &Webhook,
+        user: &str,
+    ) -> Result<Option<TestReport>, StoreError> {
+        let (delivery, at) = self.store.begin_test().await?;
+        let Some(secrets) = self.store.webhook_secrets(webhook.id.clone(), at).await? else {
+            return Ok(None);
+        };
+        let test = TestRequest {
+            url: &webhook.url,
+            delivery: &delivery,
+            at,
+            secrets: &secrets,
+            headers: &webhook.headers,
+        };
+        let (body, request_headers, result) = self.send_test(test, user).await?;
+        let report = TestReport::from_result(&result, webhook.failing_since.is_some());
+        let attempt = AttemptRecord {
+            started_at: at,
+            ended_at: at.plus(result.duration),
+            error: result.error_message(),
+            result,
+            request_headers,
+            hold_until: None,
+        };
+        self.store
+            .record_test(webhook.id.clone(), delivery, body, attempt)
+            .await?;
+        Ok(Some(report))
+    }
+
+    /// Tests a URL and a secret that aren't saved. Nothing is recorded in the delivery log.
+    pub async fn test_url(
+        &self,
+        url: &EndpointUrl,
+        secret: Secret,
+        user: &str,
+    ) -> Result<TestReport, StoreError> {
+        let (delivery, at) = self.store.begin_test().await?;
+        let secrets = Secrets {
+            current: secret,
+            next: None,
+        };
+        let test = TestRequest {
+            url,
+            delivery: &delivery,
+            at,
+            secrets: &secrets,
+            headers: &CustomHeaders::new(),
+        };
+        Ok(TestReport::from_result(
+            &self.send_test(test, user).await?.2,
+            false,
+        ))
+    }
+
+    async fn send_test(&self, test: TestRequest<'_>, user: &str) -> Result<SentTest, StoreError> {
+        let body = event::test_body(user, test.at);
+        let parts = RequestParts {
+            delivery_id: test.delivery.as_str(),
+            event: EventType::Test.as_str(),
+            event_at: test.at,
+            body: body.clone(),
+            secrets: test.secrets,
+            headers: test.headers,
+        };
+        let request = request::sign(parts, test.at);
+        let request_headers =
+            request::headers_for_log(&request, test.headers, test.url.host_header());
+        Ok((body, request_headers, self.send(test.url, request).await?))
+    }
+}
+
+struct TestRequest<'a> {
+    url: &'a EndpointUrl,
+    delivery: &'a DeliveryId,
+    at: Timestamp,
+    secrets: &'a Secrets,
+    headers: &'a CustomHeaders,
+}
+
+/// The body, the headers for the log, and the result of a test.
+type SentTest = (Vec<u8>, Vec<(String, String)>, AttemptResult);
+
+impl TestReport {
+    /// `deliveries_fail`: whether ordinary deliveries to this webhook fail too.
+    fn from_result(result: &AttemptResult, deliveries_fail: bool) -> Self {
+        let answer = result.response.as_ref();
+        Self {
+            outcome: result.outcome.clone(),
+            status: answer.map(|answer| answer.status),
+            duration: result.duration,
+            hint: answer.and_then(|a| TestHint::from_response(a.status, &a.body, deliveries_fail)),
+            response_body: answer
+                .map(|a| String::from_utf8_lossy(&a.body).into_owned())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// How to fix the failure; empty after a success.
+    pub fn advice(&self) -> &'static str {
+        self.hint
+            .map_or_else(|| self.outcome.advice(), TestHint::advice)
+    }
+
+    /// What happened and how to fix it, as one text.
+    pub fn explanation(&self) -> String {
+        format!("{} {}", self.outcome.summary(), self.advice())
+            .trim_end()
+            .to_owned()
+    }
+
+    pub fn is_success(&self) -> bool {
+        self.outcome.is_success()
+    }
+}
