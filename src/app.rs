@@ -61,9 +61,9 @@ impl StartError {
             Self::CaFile(_) | Self::AlertSecret(_) | Self::AlertUrl(_) => 2,
             Self::Open(
                 OpenError::Directory { .. }
-                | OpenError::Newer { .. }
+                | OpenError::NewerSchema { .. }
                 | OpenError::NotADatabase { .. }
-                | OpenError::Damaged { .. }
+                | OpenError::Corrupt { .. }
                 | OpenError::ReadOnly { .. },
             ) => 2,
             _ => 1,
@@ -94,7 +94,7 @@ pub async fn start(
     clock: Clock,
 ) -> Result<RunningServer, StartError> {
     let data_dir: &PathBuf = &options.data.data_dir;
-    store::make_directory(data_dir)?;
+    store::create_directory(data_dir)?;
     let lock = store::lock(data_dir)?;
     let store = Store::open(data_dir, Some(&lock), clock.clone())?;
 
@@ -130,7 +130,7 @@ pub async fn start(
         )));
     }
 
-    let stamp_key = store.key("stamps", random::bytes()).await?;
+    let stamp_key = store.get_or_create_key("stamps", random::bytes()).await?;
     let limits = &options.limits;
     let door = Door::new(
         clock.clone(),
@@ -230,7 +230,7 @@ async fn alert_target(
     let (secret, is_secret_generated) = match configured {
         Some(secret) => (secret, false),
         None => {
-            let key = store.key("alerts", random::bytes()).await?;
+            let key = store.get_or_create_key("alerts", random::bytes()).await?;
             (Secret::from_key(&key), true)
         }
     };
@@ -288,7 +288,7 @@ async fn create_first_user_or_setup_link(
     }
     let token = tokens::new();
     store
-        .make_link(
+        .create_link(
             LinkPurpose::Setup,
             None,
             tokens::hash(&token),
@@ -306,7 +306,7 @@ impl RunningServer {
         self.pages.end_streams();
         let in_order = async {
             tokio::join!(self.server.stop(true), self.site.delivery.stop());
-            self.site.store.close_quietly().await;
+            self.site.store.close_async().await;
         };
         if tokio::time::timeout(self.timeout + Duration::from_secs(1), in_order)
             .await

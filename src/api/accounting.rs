@@ -34,7 +34,7 @@ pub(super) async fn get(
 ) -> Result<HttpResponse, Problem> {
     let accounting = site
         .store
-        .accounting(WebhookId::new(id.into_inner()))
+        .delivery_totals(WebhookId::new(id.into_inner()))
         .await?
         .ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok().json(View {
@@ -43,6 +43,6 @@ pub(super) async fn get(
         pending: accounting.pending,
         failed: accounting.failed,
         canceled: accounting.canceled,
-        unexplained: accounting.unexplained(),
+        unexplained: accounting.discrepancy(),
     }))
 }

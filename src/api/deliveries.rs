@@ -16,7 +16,9 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::server::Site;
-use crate::store::{DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt, RedeliverError};
+use crate::store::{
+    DeliveryDetail, DeliveryFilter, DeliverySummary, LoggedAttempt, RedeliverError,
+};
 
 const NOT_FOUND: Problem = Problem::NotFound("There is no such delivery.");
 
@@ -132,7 +134,7 @@ struct Recovered {
 }
 
 impl<'a> View<'a> {
-    fn of(record: &'a DeliveryRecord) -> Self {
+    fn of(record: &'a DeliverySummary) -> Self {
         Self {
             id: &record.id,
             webhook_id: &record.webhook,

@@ -93,7 +93,7 @@ pub(super) async fn take(
             Refusal::Invalid(invalid) => Problem::Invalid(invalid),
             Refusal::Limited(limited) => Problem::Limited(limited),
             Refusal::Origin(_) | Refusal::Paused => Problem::Closed(refusal),
-            Refusal::KeySpent => Problem::Conflict(refusal.to_string()),
+            Refusal::IdempotentFeedbackDeleted => Problem::Conflict(refusal.to_string()),
             Refusal::Store(error) => error.into(),
         })?;
     let mut response = HttpResponse::Created()

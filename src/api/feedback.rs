@@ -17,7 +17,7 @@ use crate::domain::id::FeedbackId;
 use crate::domain::search::SearchQuery;
 use crate::domain::validation::Checks;
 use crate::server::{Site, tokens};
-use crate::store::{CreateFeedbackError, FeedbackFilter, Idempotency};
+use crate::store::{CreateFeedbackError, FeedbackFilter, IdempotencyKey};
 
 const NOT_FOUND: Problem = Problem::NotFound("There is no such feedback.");
 /// Says that an answer is that of an earlier call.
@@ -156,8 +156,8 @@ pub(super) async fn create(
         .map_err(|error| match error {
             CreateFeedbackError::UnknownProject(_) => Problem::field("project", error),
             CreateFeedbackError::Paused => Problem::Forbidden(error.to_string()),
-            CreateFeedbackError::KeyReused => Problem::field("Idempotency-Key", error),
-            CreateFeedbackError::KeySpent => Problem::Conflict(error.to_string()),
+            CreateFeedbackError::IdempotencyKeyReused => Problem::field("Idempotency-Key", error),
+            CreateFeedbackError::IdempotentFeedbackDeleted => Problem::Conflict(error.to_string()),
             CreateFeedbackError::Store(error) => error.into(),
         })?;
     let location = site.links.to(&format!("/api/v1/feedback/{}", created.id));
@@ -168,7 +168,7 @@ pub(super) async fn create(
     }
     Ok(response
         .content_type("application/json")
-        .body(created.answer))
+        .body(created.response))
 }
 
 /// By which the call is known when it comes again.
@@ -176,10 +176,10 @@ fn idempotency(
     request: &HttpRequest,
     caller: &Caller,
     new: &NewFeedback,
-) -> Result<Option<Idempotency>, Problem> {
-    Ok(idempotency_key(request)?.map(|key| Idempotency {
+) -> Result<Option<IdempotencyKey>, Problem> {
+    Ok(idempotency_key(request)?.map(|key| IdempotencyKey {
         owner: caller.0.id.as_str().to_owned(),
-        call: "create feedback",
+        operation: "create feedback",
         key,
         request_hash: tokens::hash(serde_json::to_vec(new).unwrap_or_default()),
     }))

@@ -89,14 +89,14 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
         metrics,
         "miniback_webhook_failed_in_a_row",
         "Deliveries that were given up since a webhook's last success.",
-        |w| Some(f64::from(w.failed_in_a_row)),
+        |w| Some(f64::from(w.consecutive_failures)),
     );
     page.family(
         "miniback_deliveries",
         "Deliveries by webhook and state, those that retention has removed included.",
     );
     for webhook in &metrics.webhooks {
-        let accounting = webhook.accounting;
+        let accounting = webhook.totals;
         for (state, count) in [
             (DeliveryState::Pending, accounting.pending),
             (DeliveryState::Delivered, accounting.delivered),
@@ -115,13 +115,17 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
         metrics,
         "miniback_deliveries_unexplained",
         "Events of a webhook that are in no state: 0, unless something is lost.",
-        |w| Some(w.accounting.unexplained() as f64),
+        |w| Some(w.totals.discrepancy() as f64),
     );
     page.family(
         "miniback_alerts_pending",
         "Alerts that have not arrived at --alert-url yet.",
     );
-    page.sample("miniback_alerts_pending", &[], metrics.alerts as f64);
+    page.sample(
+        "miniback_alerts_pending",
+        &[],
+        metrics.pending_alerts as f64,
+    );
     page.0
 }
 

@@ -107,7 +107,7 @@ impl fmt::Display for Problem {
             Self::Limited(limited) => write!(f, "{limited}"),
             Self::Closed(refusal) => write!(f, "{refusal}"),
             Self::Store(error) => f.write_str(match error {
-                StoreError::Full => "The server’s disk is full, or fails: nothing was stored. Try again when there is space.",
+                StoreError::DiskFull => "The server’s disk is full, or fails: nothing was stored. Try again when there is space.",
                 StoreError::ReadOnly => "The server’s database cannot be written: nothing was stored.",
                 StoreError::Overloaded | StoreError::Busy => "The server is busy: nothing was stored. Try again in a moment.",
                 StoreError::Closed => "The server is shutting down. Try again in a moment.",

@@ -16,7 +16,7 @@ use crate::domain::id::ProjectId;
 use crate::domain::project::{self, ORIGINS_MAX, Project, ProjectStatus};
 use crate::domain::validation::Checks;
 use crate::server::Site;
-use crate::store::{CreateProjectError, ProjectChange};
+use crate::store::{CreateProjectError, ProjectPatch};
 
 const NOT_FOUND: Problem = Problem::NotFound("There is no such project.");
 
@@ -171,7 +171,7 @@ pub(super) async fn change(
     Json(body): Json<Change>,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
-    let change = ProjectChange {
+    let change = ProjectPatch {
         name: body
             .name
             .and_then(|name| checks.take("name", project::check_name(&name))),
@@ -183,7 +183,7 @@ pub(super) async fn change(
     checks.finish()?;
     let project = site
         .store
-        .change_project(project.into_inner(), change)
+        .update_project(project.into_inner(), change)
         .await?
         .ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok().json(project))

@@ -319,7 +319,7 @@ pub(super) async fn change(
     };
     let webhook = site
         .store
-        .change_webhook(id, change)
+        .update_webhook(id, change)
         .await
         .map_err(save_problem)?
         .ok_or(NOT_FOUND)?;

@@ -157,13 +157,13 @@ async fn token(running: &RunningServer) -> Result<String, CommandError> {
 async fn sign_in_link(running: &RunningServer) -> Result<String, CommandError> {
     let store = &running.site.store;
     let (user, _) = store
-        .user_with_hash(USER)
+        .user_with_password_hash(USER)
         .await
         .map_err(CommandError::new)?
         .ok_or_else(|| CommandError::new("the demo’s user no longer exists"))?;
     let token = tokens::new();
     store
-        .make_link(
+        .create_link(
             LinkPurpose::SignIn,
             Some(user.id),
             tokens::hash(&token),

@@ -60,7 +60,7 @@ impl AccountPage {
             .into_iter()
             .map(|record| SessionRow {
                 started: layout.time(&record.created_at),
-                seen: layout.time(&record.seen_at),
+                seen: layout.time(&record.last_used_at),
                 is_here: here == Some(record.token_hash),
                 browser: Some(record.browser)
                     .filter(|browser| !browser.is_empty())
@@ -155,7 +155,7 @@ pub(super) async fn end_session(
     let user = context.user()?.id.clone();
     let store = &context.site.store;
     let ended = store
-        .end_session_of(user, SessionId::new(id.into_inner()))
+        .end_user_session(user, SessionId::new(id.into_inner()))
         .await?;
     if ended {
         context.say("That browser is signed out.");

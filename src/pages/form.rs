@@ -192,7 +192,7 @@ pub(super) async fn send(
     };
     let sender = Sender::of(&context.site, &context.request);
     let refusal = match context.site.take_feedback(sent, sender).await {
-        Ok(_) | Err(Refusal::KeySpent) => {
+        Ok(_) | Err(Refusal::IdempotentFeedbackDeleted) => {
             return Ok(context.redirect(&format!("/f/{}?sent", project.slug)));
         }
         Err(Refusal::Store(error)) => return Err(error.into()),

@@ -21,7 +21,7 @@ use crate::domain::account::{Role, User};
 use crate::domain::feedback;
 use crate::domain::id::{LinkId, UserId};
 use crate::server::tokens;
-use crate::store::{AccountLink, AccountStoreError};
+use crate::store::{AccountStoreError, OneTimeLink};
 
 const ADDRESS: &str = "/settings/people";
 const INVITATION_LIVES: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -65,7 +65,7 @@ struct Person {
 }
 
 struct Invitation {
-    link: AccountLink,
+    link: OneTimeLink,
     until: DisplayTime,
     key: String,
 }
@@ -98,7 +98,7 @@ impl PeoplePage {
     ) -> Result<Self, PageError> {
         let store = &context.site.store;
         let users = store.users().await?;
-        let links = store.account_links(context.site.clock.now()).await?;
+        let links = store.active_links(context.site.clock.now()).await?;
         let (layout, _) = context.layout("People", "people");
         let (mut invited, mut made_for) = (None, None);
         let is_link = |made: &OneTimeReveal| {
@@ -242,7 +242,7 @@ pub(super) async fn reset_password(
         let (hash, admin) = (tokens::hash(&token), by.user()?.id.clone());
         let store = &by.site.store;
         let made = store
-            .make_reset_link(user.clone(), admin, hash, RESET_LIVES)
+            .create_reset_link(user.clone(), admin, hash, RESET_LIVES)
             .await;
         made.map_err(failure)?;
         let link = by.absolute(&format!("/reset?token={token}"));
@@ -282,7 +282,7 @@ pub(super) async fn set_role(
 pub(super) async fn remove(context: RequestContext, id: Id) -> Result<HttpResponse, PageError> {
     let id = UserId::new(id.into_inner());
     let is_you = context.user()?.id == id;
-    match context.site.store.remove_user_with_id(id).await {
+    match context.site.store.delete_user_by_id(id).await {
         Ok(_) if is_you => Ok(signed_out(&context)),
         Ok(user) => {
             context.say(format!("{} is removed.", user.email));

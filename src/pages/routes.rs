@@ -52,7 +52,7 @@ pub fn routes() -> Routes {
                 post(Nothing, invitation::reset),
             ],
         ))
-        .service(page("/sign-in", [get(Nothing, setup::sign_in_by_link)]))
+        .service(page("/sign-in", [get(Nothing, setup::sign_in_with_link)]))
         .service(page("/feedback", [get(Member, feedback::show)]))
         .service(page("/feedback/export.csv", [get(Member, feedback::csv)]))
         .service(page("/feedback/export.json", [get(Member, feedback::json)]))

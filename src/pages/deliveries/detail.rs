@@ -17,7 +17,7 @@ use crate::pages::framework::format::{DisplayTime, until};
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::webhooks::row::{DeliveryRow, held_until, max_attempts_of};
-use crate::store::{DeliveryDetail, DeliveryRecord, LoggedAttempt, RedeliverError};
+use crate::store::{DeliveryDetail, DeliverySummary, LoggedAttempt, RedeliverError};
 
 /// How much of a body that is no text is shown, in bytes.
 const HEX_BYTES_SHOWN: usize = 512;
@@ -174,7 +174,7 @@ pub async fn redeliver(
 
 /// `max_attempts`: how many attempts its webhook's retries allow; `is_held`: its endpoint asked for time.
 fn status_line(
-    record: &DeliveryRecord,
+    record: &DeliverySummary,
     max_attempts: usize,
     is_held: bool,
     now: Timestamp,

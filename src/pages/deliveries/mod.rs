@@ -147,7 +147,7 @@ pub(super) async fn show(
     let totals = context
         .site
         .store
-        .accounting(webhook.id.clone())
+        .delivery_totals(webhook.id.clone())
         .await?
         .unwrap_or_default();
     let now = context.site.clock.now();

@@ -3,7 +3,7 @@
 use crate::domain::delivery::DeliveryState;
 use crate::domain::id::WebhookId;
 use crate::pages::framework::format::thousands;
-use crate::store::Accounting;
+use crate::store::DeliveryTotals;
 
 pub struct DeliveryTotalsView {
     /// `1,204 events`.
@@ -22,7 +22,7 @@ pub struct StateTotal {
 }
 
 impl DeliveryTotalsView {
-    pub fn new(webhook: &WebhookId, totals: Accounting) -> Self {
+    pub fn new(webhook: &WebhookId, totals: DeliveryTotals) -> Self {
         let states = [
             (DeliveryState::Delivered, totals.delivered),
             (DeliveryState::Pending, totals.pending),
@@ -43,7 +43,7 @@ impl DeliveryTotalsView {
                     text: format!("{} {}", thousands(count), state.as_str()),
                 })
                 .collect(),
-            unexplained: Some(totals.unexplained()).filter(|n| *n != 0),
+            unexplained: Some(totals.discrepancy()).filter(|n| *n != 0),
             list_path: format!("/settings/notifications/{webhook}/deliveries"),
         }
     }

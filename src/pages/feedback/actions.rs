@@ -11,7 +11,7 @@ use crate::pages::fields::FormData;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::flash::{Message, Undo};
 use crate::pages::framework::page_error::PageError;
-use crate::store::{StatusChange, StatusChanged};
+use crate::store::{AppliedStatusChange, StatusChange};
 
 /// Where to after a form: the list that it came from, or the page of one.
 fn back(fields: &FormData) -> String {
@@ -46,7 +46,7 @@ fn status(fields: &FormData) -> Result<FeedbackStatus, PageError> {
 }
 
 /// `Marked as reviewed.`, with "Undo"; nothing where nothing was changed.
-fn say_changed(context: &RequestContext, fields: &FormData, changed: &[StatusChanged]) {
+fn say_changed(context: &RequestContext, fields: &FormData, changed: &[AppliedStatusChange]) {
     let (Some(first), count) = (changed.first(), changed.len()) else {
         return;
     };
@@ -55,8 +55,8 @@ fn say_changed(context: &RequestContext, fields: &FormData, changed: &[StatusCha
         1 => format!("Marked as {status}."),
         _ => format!("{count} marked as {status}."),
     };
-    let written = |change: &StatusChanged| {
-        let StatusChanged {
+    let written = |change: &AppliedStatusChange| {
+        let AppliedStatusChange {
             id,
             previous,
             status,
@@ -161,7 +161,7 @@ pub async fn ask_to_delete(
 
 pub async fn delete(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
     let ids = ids(fields.all("id"));
-    let deleted = context.site.store.delete_feedbacks(ids).await?;
+    let deleted = context.site.store.delete_feedback_items(ids).await?;
     context.say(match deleted {
         0 => "It was deleted already.".to_owned(),
         1 => "Deleted.".to_owned(),

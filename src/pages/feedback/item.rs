@@ -13,7 +13,7 @@ use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::layout::Layout;
 use crate::pages::framework::page_error::PageError;
 use crate::pages::webhooks::row::DeliveryRow;
-use crate::store::{CausedDelivery, HistoryEntry};
+use crate::store::{FeedbackDelivery, StatusHistoryEntry};
 
 /// So much of a message stands in the list, in characters; all of it, when it is opened.
 const SHOWN: usize = 400;
@@ -83,19 +83,19 @@ impl Opened {
         let now = context.site.clock.now();
         let is_admin = context.user()?.role == Role::Admin;
         let deliveries = match is_admin {
-            true => Some(store.deliveries_caused_by(feedback.id.clone()).await?),
+            true => Some(store.deliveries_of_feedback(feedback.id.clone()).await?),
             false => None,
         };
         let history = store.history(feedback.id.clone()).await?;
         let at = DisplayTime::new(feedback.created_at, now);
-        let entry = |entry: HistoryEntry| HistoryView {
+        let entry = |entry: StatusHistoryEntry| HistoryView {
             previous: entry.previous,
             status: entry.status,
             email: entry.by.email,
             token: entry.by.token,
-            at: DisplayTime::new(entry.at, now),
+            at: DisplayTime::new(entry.changed_at, now),
         };
-        let caused = |caused: CausedDelivery| CausedView {
+        let caused = |caused: FeedbackDelivery| CausedView {
             row: DeliveryRow::of(
                 &caused.record,
                 context.site.delivery.max_attempts(caused.retries),

@@ -24,7 +24,7 @@ use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{FeedbackId, parse_ulid};
 use crate::domain::project::Project;
 use crate::domain::search::SearchQuery;
-use crate::store::{COUNT_MAX, FeedbackFilter, PageRequest, StatusCounts};
+use crate::store::{FeedbackFilter, PageRequest, SEARCH_COUNT_MAX, StatusCounts};
 use item::{ItemView, Opened};
 
 const ADDRESS: &str = "/feedback";
@@ -158,7 +158,7 @@ impl FeedbackPage {
         let searched = !self.asked.text.is_empty();
         let tab = |label, counts: &[u64], status| {
             // A search counts no further than this.
-            let more = searched && counts.iter().any(|count| *count >= COUNT_MAX);
+            let more = searched && counts.iter().any(|count| *count >= SEARCH_COUNT_MAX);
             let sum: u64 = counts.iter().sum();
             Tab {
                 label,

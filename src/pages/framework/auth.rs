@@ -84,7 +84,7 @@ async fn admit(needs: Needs, request: &ServiceRequest) -> Result<(), Refused> {
         };
     };
     let allowed = allows(needs, session.user.role, Scope::Full);
-    if session.stale
+    if session.needs_touch
         && let Err(error) = context.site.store.touch_session(session.token_hash).await
     {
         // The page can be shown all the same; the next one notes the use.

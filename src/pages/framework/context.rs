@@ -44,7 +44,7 @@ impl RequestContext {
             .ok_or_else(missing)?
             .clone();
         Ok(Self {
-            seen: site.store.changes().newest(),
+            seen: site.store.change_feed().latest(),
             site,
             state: request
                 .app_data::<web::Data<PageState>>()

@@ -28,7 +28,7 @@ use crate::domain::account::{Role, Scope};
 use crate::domain::id::WebhookId;
 use crate::server::Site;
 use crate::server::access::{Needs, allows};
-use crate::store::Change;
+use crate::store::ChangeKind;
 
 /// How many streams a session may have; one more takes the place of the oldest.
 const PER_SESSION: usize = 8;
@@ -156,11 +156,11 @@ impl Watched {
         }
     }
 
-    fn is_about(&self, change: &Change) -> bool {
+    fn is_about(&self, change: &ChangeKind) -> bool {
         match (self, change) {
-            (Self::Feedback, Change::Feedback)
-            | (Self::Deliveries(None), Change::Deliveries(_)) => true,
-            (Self::Deliveries(Some(asked)), Change::Deliveries(changed)) => asked == changed,
+            (Self::Feedback, ChangeKind::Feedback)
+            | (Self::Deliveries(None), ChangeKind::Deliveries(_)) => true,
+            (Self::Deliveries(Some(asked)), ChangeKind::Deliveries(changed)) => asked == changed,
             _ => false,
         }
     }
@@ -183,10 +183,10 @@ pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> 
     if !watched.iter().all(|one| one.is_allowed(role)) {
         return Err(PageError::Forbidden);
     }
-    let changes = context.site.store.changes();
+    let changes = context.site.store.change_feed();
     // A number of another run, or none, says nothing about what the page shows: it is told to look.
     let since = context.query("since").and_then(|text| text.parse().ok());
-    let seen = since.filter(|number| changes.knows(*number));
+    let seen = since.filter(|number| changes.is_current_run(*number));
     let mut response = HttpResponse::Ok();
     response
         .content_type("text/event-stream")
@@ -305,8 +305,8 @@ impl Listener {
         let Some(seen) = self.seen else {
             return self.watched.iter().map(Watched::name).collect();
         };
-        let wanted = |change: &Change| self.watched.iter().any(|one| one.is_about(change));
-        let changed = self.site.store.changes().after(seen, wanted);
+        let wanted = |change: &ChangeKind| self.watched.iter().any(|one| one.is_about(change));
+        let changed = self.site.store.change_feed().since(seen, wanted);
         changed
             .iter()
             .flat_map(|change| self.watched.iter().filter(|one| one.is_about(change)))
@@ -315,12 +315,12 @@ impl Listener {
     }
 
     fn sessions_ended(&self) -> bool {
-        let ended = |change: &Change| *change == Change::Sessions;
+        let ended = |change: &ChangeKind| *change == ChangeKind::Sessions;
         !self
             .site
             .store
-            .changes()
-            .after(self.checked, ended)
+            .change_feed()
+            .since(self.checked, ended)
             .is_empty()
     }
 

@@ -31,7 +31,7 @@ pub enum PageError {
     #[error(
         "This address signs in once, on the machine that shows it, and has been used or is too old. Start the demo again for a new one."
     )]
-    LinkVoid,
+    InvalidLink,
     #[error(
         "This setup address has been used or is too old. Start Miniback again: its log shows a new one."
     )]
@@ -58,7 +58,7 @@ pub enum PageError {
 
 fn store_sentence(error: &StoreError) -> &'static str {
     match error {
-        StoreError::Full => {
+        StoreError::DiskFull => {
             "The server’s disk is full, or fails: nothing was stored. Try again when there is space."
         }
         StoreError::ReadOnly => "The server’s database cannot be written: nothing was stored.",
@@ -77,7 +77,7 @@ impl PageError {
             Self::Forbidden => "For admins",
             Self::CrossOrigin => "Not from here",
             Self::SignedOut => "Signed out",
-            Self::LinkVoid | Self::SetupVoid | Self::HandedLinkVoid => "This address is used up",
+            Self::InvalidLink | Self::SetupVoid | Self::HandedLinkVoid => "This address is used up",
             Self::Store(_) | Self::SignInBusy | Self::TooManyStreams | Self::Internal(_) => {
                 "That did not work"
             }
@@ -102,7 +102,7 @@ impl ResponseError for PageError {
             Self::FormTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NotAForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::LinkVoid | Self::SetupVoid | Self::HandedLinkVoid => StatusCode::GONE,
+            Self::InvalidLink | Self::SetupVoid | Self::HandedLinkVoid => StatusCode::GONE,
             Self::SignInBusy | Self::TooManyStreams => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(error) => error.http_status(),
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::{FeedbackStatus, ProjectSummary};
 use crate::store::{
-    HistoryEntry, PageRequest, PersonalDelivery, PersonalFeedback, Store, StoreError,
+    PageRequest, PersonalDelivery, PersonalFeedback, StatusHistoryEntry, Store, StoreError,
 };
 
 /// How many feedbacks are read at a time.
@@ -105,14 +105,14 @@ async fn feedback(
         limit: STEP,
         before,
     };
-    let page = store.feedback_of(email, page).await?;
+    let page = store.feedback_by_email(email, page).await?;
     let mut text = String::new();
     for feedback in page.items {
         let personal = store.personal_feedback(feedback).await?;
         text.push_str(if is_first { "\n" } else { ",\n" });
         is_first = false;
         let json = serde_json::to_string(&view(&personal));
-        text.push_str(&json.map_err(|error| StoreError::Unreadable(error.to_string()))?);
+        text.push_str(&json.map_err(|error| StoreError::InvalidValue(error.to_string()))?);
     }
     if page.next_cursor.is_some() {
         return Ok((text, Part::Feedback(page.next_cursor)));
@@ -137,9 +137,9 @@ fn view(personal: &PersonalFeedback) -> FeedbackView<'_> {
     }
 }
 
-fn change(entry: &HistoryEntry) -> ChangeView<'_> {
+fn change(entry: &StatusHistoryEntry) -> ChangeView<'_> {
     ChangeView {
-        at: entry.at,
+        at: entry.changed_at,
         from: entry.previous,
         to: entry.status,
         by: &entry.by.email,

@@ -17,7 +17,7 @@ use super::framework::idempotent_form::SubmissionKeys;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::feedback::{self, Feedback};
-use crate::store::{Erased, PageRequest};
+use crate::store::{ErasureCounts, PageRequest};
 
 const ADDRESS: &str = "/settings/privacy";
 /// How many feedbacks are listed; all are counted, exported and erased.
@@ -56,8 +56,13 @@ impl Found {
             limit: LISTED,
             before: None,
         };
-        let count = context.site.store.count_feedback_of(email).await?;
-        let listed = context.site.store.feedback_of(email, page).await?.items;
+        let count = context.site.store.count_feedback_by_email(email).await?;
+        let listed = context
+            .site
+            .store
+            .feedback_by_email(email, page)
+            .await?
+            .items;
         let rows = listed.into_iter().map(|feedback| {
             let mut words: String = feedback.message.chars().take(SHOWN_CHARS).collect();
             if words.len() < feedback.message.len() {
@@ -156,15 +161,15 @@ pub(super) async fn erase(
     };
     let asked = context.clone();
     let work = async move {
-        let mut erased = Erased::default();
+        let mut erased = ErasureCounts::default();
         loop {
-            let step = asked.site.store.erase_some_of(&email).await?;
+            let step = asked.site.store.erase_batch(&email).await?;
             if step.feedback == 0 {
                 break;
             }
-            erased = erased.and(step);
+            erased += step;
         }
-        asked.site.store.finish_erasing().await?;
+        asked.site.store.purge_free_pages().await?;
         let count = erased.feedback;
         tracing::info!(feedback = count, "the feedback of an address was erased");
         let words = in_words(&email, erased);
@@ -186,8 +191,8 @@ fn read_email(context: &RequestContext, fields: &FormData) -> Result<String, Box
         .map_err(|error| Box::new(PrivacyPage::new(context, given, Some(error.to_string()))))
 }
 
-fn in_words(email: &str, erased: Erased) -> String {
-    if erased == Erased::default() {
+fn in_words(email: &str, erased: ErasureCounts) -> String {
+    if erased == ErasureCounts::default() {
         return format!("Nothing was left of {email} to erase.");
     }
     let count = |number: usize, one: &str, many: &str| {

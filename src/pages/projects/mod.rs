@@ -18,7 +18,7 @@ use super::framework::page_error::PageError;
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, Project, ProjectStatus};
 use crate::domain::validation::{Checks, ValidationErrors};
-use crate::store::{CreateProjectError, ProjectChange};
+use crate::store::{CreateProjectError, ProjectPatch};
 
 const PATH: &str = "/settings/projects";
 
@@ -246,7 +246,7 @@ pub(super) async fn edit(
         .map(str::trim)
         .filter(|line| !line.is_empty());
     let mut checks = Checks::default();
-    let change = ProjectChange {
+    let change = ProjectPatch {
         name: checks.take("name", project::check_name(name)),
         allowed_origins: checks.take(
             "origins",
@@ -279,9 +279,9 @@ pub(super) async fn set_status(
         "PAUSED" => ProjectStatus::Paused,
         _ => return Err(PageError::BrokenForm),
     };
-    let change = ProjectChange {
+    let change = ProjectPatch {
         status: Some(status),
-        ..ProjectChange::default()
+        ..ProjectPatch::default()
     };
     let project = update_project(&context, &id, change).await?;
     context.say(match status {
@@ -341,12 +341,12 @@ async fn find(context: &RequestContext, id: IdPath) -> Result<Project, PageError
 async fn update_project(
     context: &RequestContext,
     id: &ProjectId,
-    change: ProjectChange,
+    change: ProjectPatch,
 ) -> Result<Project, PageError> {
     let changed = context
         .site
         .store
-        .change_project(id.to_string(), change)
+        .update_project(id.to_string(), change)
         .await?;
     changed.ok_or(PageError::Gone)
 }

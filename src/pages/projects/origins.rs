@@ -11,7 +11,7 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::page_error::PageError;
 use crate::server::door::loads::Load;
-use crate::store::{Allowed, OriginUse};
+use crate::store::{AllowOrigin, OriginStats};
 
 /// How many sites the page names that have loaded the script.
 const LOADS_SHOWN: usize = 3;
@@ -21,7 +21,7 @@ pub struct WidgetOrigins {
     script_url: String,
     form_url: String,
     now: Timestamp,
-    origins: Vec<OriginUse>,
+    origins: Vec<OriginStats>,
     pub loads: Vec<SeenOrigin>,
 }
 
@@ -90,12 +90,12 @@ impl WidgetOrigins {
     ) -> ProjectOrigins<'a> {
         let of_project = || self.origins.iter().filter(|o| o.project == project.id);
         let seen = of_project()
-            .filter_map(|o| Some((o.seen_at?, &o.origin)))
+            .filter_map(|o| Some((o.accepted_at?, &o.origin)))
             .max()
             .map(|(at, origin)| SeenOrigin::new(origin, at, self.now));
         let rejected = of_project()
             .filter(|o| is_rejected(o, project))
-            .filter_map(|o| Some(RejectedOrigin::new(o, o.refused_at?, self.now)))
+            .filter_map(|o| Some(RejectedOrigin::new(o, o.rejected_at?, self.now)))
             .collect();
         ProjectOrigins {
             project,
@@ -108,9 +108,9 @@ impl WidgetOrigins {
     }
 }
 
-fn is_rejected(of: &OriginUse, project: &Project) -> bool {
+fn is_rejected(of: &OriginStats, project: &Project) -> bool {
     let allowed = &project.allowed_origins;
-    of.refused > 0 && !allowed.is_empty() && !allowed.contains(&of.origin)
+    of.rejected_count > 0 && !allowed.is_empty() && !allowed.contains(&of.origin)
 }
 
 impl SeenOrigin {
@@ -129,7 +129,7 @@ impl SeenOrigin {
 }
 
 impl RejectedOrigin {
-    fn new(found: &OriginUse, at: Timestamp, now: Timestamp) -> Self {
+    fn new(found: &OriginStats, at: Timestamp, now: Timestamp) -> Self {
         let can_be_allowed = project::check_origins(vec![found.origin.clone()]).is_ok();
         Self {
             name: if can_be_allowed {
@@ -138,7 +138,7 @@ impl RejectedOrigin {
                 "A page without an origin of its own".to_owned()
             },
             origin: found.origin.clone(),
-            attempts: match found.refused {
+            attempts: match found.rejected_count {
                 1 => "tried once".to_owned(),
                 times => format!("tried {times} times"),
             },
@@ -170,12 +170,12 @@ pub async fn allow(
         .await?
         .ok_or(PageError::Gone)?;
     context.say(match allowed {
-        Allowed::Now => format!("Pages of {} may send feedback now.", display_name(&origin)),
-        Allowed::Already => format!(
+        AllowOrigin::Added => format!("Pages of {} may send feedback now.", display_name(&origin)),
+        AllowOrigin::AlreadyAllowed => format!(
             "Pages of {} may send feedback already.",
             display_name(&origin)
         ),
-        Allowed::Full => {
+        AllowOrigin::ListFull => {
             format!(
                 "The list is full: {} origins are the most.",
                 project::ORIGINS_MAX

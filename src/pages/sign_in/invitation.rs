@@ -12,13 +12,13 @@ use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
 use crate::server::tokens;
-use crate::store::{AccountLink, AccountStoreError, LinkPurpose};
+use crate::store::{AccountStoreError, LinkPurpose, OneTimeLink};
 
 #[derive(Template)]
 #[template(path = "invitation.html")]
 struct LinkPage {
     layout: Layout,
-    link: AccountLink,
+    link: OneTimeLink,
     token: String,
     problem: Option<String>,
     password_min: usize,
@@ -27,7 +27,7 @@ struct LinkPage {
 impl LinkPage {
     fn new(
         context: &RequestContext,
-        link: AccountLink,
+        link: OneTimeLink,
         token: &str,
         problem: Option<String>,
     ) -> Self {
@@ -126,11 +126,9 @@ async fn in_force(
     context: &RequestContext,
     purpose: LinkPurpose,
     token: &str,
-) -> Result<AccountLink, PageError> {
+) -> Result<OneTimeLink, PageError> {
     let now = context.site.clock.now();
     let store = &context.site.store;
-    let link = store
-        .account_link(purpose, tokens::hash(token), now)
-        .await?;
+    let link = store.valid_link(purpose, tokens::hash(token), now).await?;
     link.ok_or(PageError::HandedLinkVoid)
 }

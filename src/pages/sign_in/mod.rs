@@ -137,7 +137,7 @@ pub(super) async fn check(
     if let Some(seconds) = wait() {
         return Ok(Checked::Wait(seconds));
     }
-    let found = context.site.store.user_with_hash(email).await?;
+    let found = context.site.store.user_with_password_hash(email).await?;
     let turn = context.state.password_checks.turn().await?;
     // Others may have failed while this one waited for its turn.
     if let Some(seconds) = wait() {

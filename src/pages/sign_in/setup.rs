@@ -97,7 +97,7 @@ pub async fn set_up(context: RequestContext, fields: FormData) -> Result<HttpRes
 }
 
 /// The demo's link: signs in the browser of this machine, once.
-pub async fn sign_in_by_link(context: RequestContext) -> Result<HttpResponse, PageError> {
+pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, PageError> {
     let forwarded = context.request.headers().contains_key("x-forwarded-for");
     let here = context
         .request
@@ -106,13 +106,13 @@ pub async fn sign_in_by_link(context: RequestContext) -> Result<HttpResponse, Pa
         && !forwarded;
     let token = context.query("token").unwrap_or_default();
     if !here {
-        return Err(PageError::LinkVoid);
+        return Err(PageError::InvalidLink);
     }
     let (cookie, new) = session::new(&context);
     match context
         .site
         .store
-        .sign_in_by_link(tokens::hash(token), new)
+        .sign_in_with_link(tokens::hash(token), new)
         .await
     {
         Ok(()) => {
@@ -121,11 +121,11 @@ pub async fn sign_in_by_link(context: RequestContext) -> Result<HttpResponse, Pa
             Ok(response)
         }
         // Pressed again in the same browser, it does no harm.
-        Err(AccountStoreError::LinkVoid) if context.session().is_some() => {
+        Err(AccountStoreError::InvalidLink) if context.session().is_some() => {
             Ok(context.redirect("/feedback"))
         }
         Err(AccountStoreError::Store(error)) => Err(error.into()),
-        Err(_) => Err(PageError::LinkVoid),
+        Err(_) => Err(PageError::InvalidLink),
     }
 }
 
@@ -134,7 +134,7 @@ async fn in_force(context: &RequestContext, token: &str) -> Result<(), PageError
     let good = context
         .site
         .store
-        .link_in_force(LinkPurpose::Setup, tokens::hash(token), now)
+        .is_link_valid(LinkPurpose::Setup, tokens::hash(token), now)
         .await?;
     // Users can also have been made on the command line since the address was shown.
     if good && !context.site.store.has_users().await? {

@@ -21,7 +21,7 @@ use crate::pages::framework::flash::Draft;
 use crate::pages::framework::page_error::PageError;
 use crate::random;
 use crate::server::tokens;
-use crate::store::{Idempotency, RotateError, SaveWebhookError};
+use crate::store::{IdempotencyKey, RotateError, SaveWebhookError};
 
 type IdPath = web::Path<String>;
 
@@ -31,9 +31,9 @@ pub async fn add(context: RequestContext, fields: FormData) -> Result<HttpRespon
         Ok(url) => url,
         Err(problem) => return reject_draft(&context, &fields, problem).await,
     };
-    let idempotency = Idempotency {
+    let idempotency = IdempotencyKey {
         owner: context.user()?.id.as_str().to_owned(),
-        call: "add webhook",
+        operation: "add webhook",
         key: fields.get("key").to_owned(),
         request_hash: tokens::hash(fields.get("url")),
     };
@@ -297,7 +297,7 @@ async fn update(
     id: WebhookId,
     change: WebhookPatch,
 ) -> Result<Webhook, PageError> {
-    match context.site.store.change_webhook(id, change).await {
+    match context.site.store.update_webhook(id, change).await {
         Ok(webhook) => webhook.ok_or(PageError::Gone),
         Err(SaveWebhookError::Store(error)) => Err(error.into()),
         // A project that was deleted while its box stood on the page.

@@ -139,7 +139,7 @@ async fn render_page(
             .query(name)
             .is_some_and(|value| value == id.as_str())
     };
-    let totals = store.all_accounting().await?;
+    let totals = store.all_delivery_totals().await?;
     let mut rows = Vec::with_capacity(webhooks.len());
     for webhook in webhooks {
         let id = &webhook.id;

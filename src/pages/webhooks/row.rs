@@ -12,7 +12,7 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::{DisplayTime, until};
 use crate::pages::framework::idempotent_form::SubmissionKeys;
 use crate::pages::framework::page_error::PageError;
-use crate::store::{Accounting, DeliveryFilter, DeliveryRecord, LoggedAttempt, PageRequest};
+use crate::store::{DeliveryFilter, DeliverySummary, DeliveryTotals, LoggedAttempt, PageRequest};
 
 use super::RejectedWebhookForm;
 use super::headers;
@@ -115,7 +115,7 @@ impl WebhookRow {
         context: &RequestContext,
         webhook: Webhook,
         projects: &[Project],
-        totals: Accounting,
+        totals: DeliveryTotals,
         open: OpenSections,
         report: Option<TestReportView>,
         rejected: Option<&RejectedWebhookForm>,
@@ -212,7 +212,7 @@ pub fn held_until(webhook: &Webhook, now: Timestamp) -> Option<DisplayTime> {
     webhook.enabled.then(|| DisplayTime::new(until, now))
 }
 
-fn state_label(webhook: &Webhook, deliveries: &[DeliveryRecord], now: Timestamp) -> StateLabel {
+fn state_label(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp) -> StateLabel {
     let state = |kind, icon, text: &str| StateLabel {
         kind,
         icon,
@@ -314,7 +314,7 @@ impl SecretView {
 }
 
 /// A test that is sent again is one attempt, as ever.
-pub fn max_attempts_of(delivery: &DeliveryRecord, webhook_max: usize) -> usize {
+pub fn max_attempts_of(delivery: &DeliverySummary, webhook_max: usize) -> usize {
     match delivery.event {
         EventType::Test => 1,
         EventType::Topic(_) => webhook_max,
@@ -323,7 +323,7 @@ pub fn max_attempts_of(delivery: &DeliveryRecord, webhook_max: usize) -> usize {
 
 impl DeliveryRow {
     /// `max_attempts`: how many attempts its webhook's retries allow.
-    pub fn of(delivery: &DeliveryRecord, max_attempts: usize, now: Timestamp) -> Self {
+    pub fn of(delivery: &DeliverySummary, max_attempts: usize, now: Timestamp) -> Self {
         let (kind, icon, text) = match delivery.state {
             DeliveryState::Pending => (
                 "wait",

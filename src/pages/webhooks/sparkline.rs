@@ -1,12 +1,12 @@
 //! The strip beside a webhook's state: its last deliveries at a glance, drawn by the server.
 
 use crate::domain::delivery::DeliveryState;
-use crate::store::DeliveryRecord;
+use crate::store::DeliverySummary;
 
 /// The last deliveries, a bar each: as high as the answer took long, whole and red where it failed.
 pub(super) struct Sparkline {
     pub(super) paths: Vec<SparklinePath>,
-    /// The same in description.
+    /// The same in words.
     pub(super) description: String,
 }
 
@@ -24,7 +24,7 @@ impl Sparkline {
     const MIN_DELIVERIES: usize = 5;
 
     /// `deliveries` come newest first and are drawn the other way round. `None` for too few of them.
-    pub(super) fn new(deliveries: &[DeliveryRecord]) -> Option<Self> {
+    pub(super) fn new(deliveries: &[DeliverySummary]) -> Option<Self> {
         if deliveries.len() < Self::MIN_DELIVERIES {
             return None;
         }
@@ -64,7 +64,7 @@ impl Sparkline {
         Some(Self { paths, description })
     }
 
-    fn bar_height(delivery: &DeliveryRecord) -> u32 {
+    fn bar_height(delivery: &DeliverySummary) -> u32 {
         match delivery.state {
             DeliveryState::Delivered => {
                 let took = delivery

@@ -25,7 +25,7 @@ use crate::domain::id::{FeedbackId, IdSequence};
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::rate_limit::RateLimits;
 use crate::domain::validation::{Checks, ValidationErrors};
-use crate::store::{CreateFeedbackError, Idempotency, StoreError};
+use crate::store::{CreateFeedbackError, IdempotencyKey, StoreError};
 
 /// What the door keeps in memory, and the key of its stamps.
 pub struct Door {
@@ -112,8 +112,8 @@ pub enum Refusal {
     Origin(String),
     #[error("{}", CreateFeedbackError::Paused)]
     Paused,
-    #[error("{}", CreateFeedbackError::KeySpent)]
-    KeySpent,
+    #[error("{}", CreateFeedbackError::IdempotentFeedbackDeleted)]
+    IdempotentFeedbackDeleted,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -159,7 +159,11 @@ impl Site {
         }
         if !sender.may_send_to(&project) {
             let origin = sender.origin.unwrap_or_default();
-            if let Err(error) = self.store.origin_refused(project.id, origin.clone()).await {
+            if let Err(error) = self
+                .store
+                .record_rejected_origin(project.id, origin.clone())
+                .await
+            {
                 tracing::warn!(%error, "a refused origin could not be noted");
             }
             return Err(Refusal::Origin(origin));
@@ -174,7 +178,7 @@ impl Site {
             self.store.create_feedback(new, idempotency, render),
             async {
                 match sender.origin {
-                    Some(origin) => self.store.origin_seen(project.id, origin).await,
+                    Some(origin) => self.store.record_accepted_origin(project.id, origin).await,
                     None => Ok(()),
                 }
             }
@@ -184,15 +188,17 @@ impl Site {
         }
         match created {
             Ok(created) => Ok(Taken {
-                answer: created.answer,
+                answer: created.response,
                 left,
             }),
             Err(CreateFeedbackError::UnknownProject(_)) => Err(unknown_project(&slug)),
             Err(CreateFeedbackError::Paused) => Err(Refusal::Paused),
-            Err(error @ CreateFeedbackError::KeyReused) => {
+            Err(error @ CreateFeedbackError::IdempotencyKeyReused) => {
                 Err(ValidationErrors::single("Idempotency-Key", error).into())
             }
-            Err(CreateFeedbackError::KeySpent) => Err(Refusal::KeySpent),
+            Err(CreateFeedbackError::IdempotentFeedbackDeleted) => {
+                Err(Refusal::IdempotentFeedbackDeleted)
+            }
             Err(CreateFeedbackError::Store(error)) => Err(error.into()),
         }
     }
@@ -202,7 +208,7 @@ impl Site {
         &self,
         given: Given,
         project: Option<&Project>,
-    ) -> Result<(NewFeedback, Option<Idempotency>, bool), ValidationErrors> {
+    ) -> Result<(NewFeedback, Option<IdempotencyKey>, bool), ValidationErrors> {
         let mut checks = Checks::default();
         if project.is_none() {
             let error = CreateFeedbackError::UnknownProject(given.slug.clone());
@@ -227,9 +233,9 @@ impl Site {
             checks.take("stamp", self.door.stamps.check(&stamp, self.clock.now()));
         }
         checks.finish()?;
-        let idempotency = given.key.map(|key| Idempotency {
+        let idempotency = given.key.map(|key| IdempotencyKey {
             owner: new.project.clone(),
-            call: given.call,
+            operation: given.call,
             key,
             request_hash: tokens::hash(serde_json::to_vec(&new).unwrap_or_default()),
         });

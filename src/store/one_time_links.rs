@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
 
-use super::accounts::{self, AccountStoreError};
-use super::error::StoreError;
+use super::Store;
+use super::db::error::StoreError;
+use super::db::sql;
+use super::db::writer::WriteTx;
 use super::sessions::{self, NewSession};
-use super::writer::Write;
-use super::{Store, sql};
+use super::users::{self, AccountStoreError};
 use crate::clock::Timestamp;
 use crate::domain::account::{Role, User, normalize_email};
 use crate::domain::id::{LinkId, UserId};
@@ -42,7 +43,7 @@ impl LinkPurpose {
 
 /// An invitation, or a link for a new password, without what opens it.
 #[derive(Clone, Debug)]
-pub struct AccountLink {
+pub struct OneTimeLink {
     pub id: LinkId,
     /// Who is invited, or whose password it is.
     pub email: String,
@@ -50,7 +51,7 @@ pub struct AccountLink {
     /// `None`: an invitation.
     pub user: Option<UserId>,
     /// The e-mail address of the admin who made it.
-    pub made_by: Option<String>,
+    pub created_by: Option<String>,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
 }
@@ -58,11 +59,11 @@ pub struct AccountLink {
 const SELECT: &str = "SELECT links.id AS link_id, coalesce(links.email, users.email) AS address,
     coalesce(links.role, users.role) AS role, user_id, makers.email AS maker,
     links.created_at AS link_created_at, expires_at
-    FROM one_time_links AS links LEFT JOIN users ON users.id = user_id LEFT JOIN users AS makers ON makers.id = made_by";
+    FROM one_time_links AS links LEFT JOIN users ON users.id = user_id LEFT JOIN users AS makers ON makers.id = links.created_by";
 
 impl Store {
     /// Makes the one link of its purpose that is in force from now on.
-    pub async fn make_link(
+    pub async fn create_link(
         &self,
         purpose: LinkPurpose,
         user: Option<UserId>,
@@ -71,7 +72,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.writer
             .write(move |write| {
-                sql::run(
+                sql::execute(
                     write,
                     "DELETE FROM one_time_links WHERE purpose = ?1",
                     [purpose.as_str()],
@@ -92,12 +93,12 @@ impl Store {
     ) -> Result<(), AccountStoreError> {
         self.writer
             .write(move |write| {
-                still_an_admin(write, &by)?;
-                if accounts::find_by_email(write, &email)?.is_some() {
+                ensure_is_admin(write, &by)?;
+                if users::find_by_email(write, &email)?.is_some() {
                     return Err(AccountStoreError::Exists(email));
                 }
-                let before = "DELETE FROM one_time_links WHERE email_key = ?1";
-                sql::run(write, before, [normalize_email(&email)])?;
+                let before = "DELETE FROM one_time_links WHERE normalized_email = ?1";
+                sql::execute(write, before, [normalize_email(&email)])?;
                 let invited = Some((email.as_str(), role));
                 let purpose = LinkPurpose::Invitation;
                 insert(write, purpose, None, invited, Some(&by), token_hash, lives)?;
@@ -107,7 +108,7 @@ impl Store {
     }
 
     /// Makes a link by which a user sets another password; one made before is void.
-    pub async fn make_reset_link(
+    pub async fn create_reset_link(
         &self,
         user: UserId,
         by: UserId,
@@ -116,10 +117,10 @@ impl Store {
     ) -> Result<User, AccountStoreError> {
         self.writer
             .write(move |write| {
-                still_an_admin(write, &by)?;
-                let user = accounts::by_id(write, &user)?;
+                ensure_is_admin(write, &by)?;
+                let user = users::by_id(write, &user)?;
                 let before = "DELETE FROM one_time_links WHERE purpose = 'reset' AND user_id = ?1";
-                sql::run(write, before, [user.id.as_str()])?;
+                sql::execute(write, before, [user.id.as_str()])?;
                 let purpose = LinkPurpose::Reset;
                 insert(
                     write,
@@ -136,13 +137,13 @@ impl Store {
     }
 
     /// The invitations and the links for new passwords that are in force, the oldest first.
-    pub async fn account_links(&self, now: Timestamp) -> Result<Vec<AccountLink>, StoreError> {
+    pub async fn active_links(&self, now: Timestamp) -> Result<Vec<OneTimeLink>, StoreError> {
         self.reader
             .read(move |c| {
                 let statement = format!(
                     "{SELECT} WHERE purpose IN ('invitation', 'reset') AND expires_at > ?1 ORDER BY links.id"
                 );
-                sql::all(c, &statement, [now.millis()], read)
+                sql::query_all(c, &statement, [now.millis()], read)
             })
             .await
     }
@@ -152,13 +153,13 @@ impl Store {
         self.writer
             .write(move |write| {
                 let statement = "DELETE FROM one_time_links WHERE id = ?1 AND purpose IN ('invitation', 'reset')";
-                Ok(sql::run(write, statement, [id.as_str()])? > 0)
+                Ok(sql::execute(write, statement, [id.as_str()])? > 0)
             })
             .await
     }
 
     /// Whether a link could be used; looking spends nothing.
-    pub async fn link_in_force(
+    pub async fn is_link_valid(
         &self,
         purpose: LinkPurpose,
         token_hash: [u8; 32],
@@ -170,14 +171,14 @@ impl Store {
     }
 
     /// An invitation or a link for a new password, if it could be used.
-    pub async fn account_link(
+    pub async fn valid_link(
         &self,
         purpose: LinkPurpose,
         token_hash: [u8; 32],
         now: Timestamp,
-    ) -> Result<Option<AccountLink>, StoreError> {
+    ) -> Result<Option<OneTimeLink>, StoreError> {
         self.reader
-            .read(move |c| account_link(c, purpose, token_hash, now))
+            .read(move |c| valid_link(c, purpose, token_hash, now))
             .await
     }
 
@@ -191,11 +192,11 @@ impl Store {
     ) -> Result<User, AccountStoreError> {
         self.writer
             .write(move |write| {
-                spend(write, LinkPurpose::Setup, link_hash)?;
-                if accounts::count(write)? > 0 {
+                consume(write, LinkPurpose::Setup, link_hash)?;
+                if users::count(write)? > 0 {
                     return Err(AccountStoreError::NotFirst);
                 }
-                let user = accounts::insert(write, &email, &password_hash, Role::Admin)?;
+                let user = users::insert(write, &email, &password_hash, Role::Admin)?;
                 sessions::start(write, &user.id, &session)?;
                 Ok(user)
             })
@@ -203,15 +204,15 @@ impl Store {
     }
 
     /// Spends a sign-in link: starts a session for its user.
-    pub async fn sign_in_by_link(
+    pub async fn sign_in_with_link(
         &self,
         link_hash: [u8; 32],
         session: NewSession,
     ) -> Result<(), AccountStoreError> {
         self.writer
             .write(move |write| {
-                let user = spend(write, LinkPurpose::SignIn, link_hash)?
-                    .ok_or(AccountStoreError::LinkVoid)?;
+                let user = consume(write, LinkPurpose::SignIn, link_hash)?
+                    .ok_or(AccountStoreError::InvalidLink)?;
                 Ok(sessions::start(write, &user, &session)?)
             })
             .await
@@ -226,10 +227,10 @@ impl Store {
     ) -> Result<User, AccountStoreError> {
         self.writer
             .write(move |write| {
-                let invited = account_link(write, LinkPurpose::Invitation, link_hash, write.now)?
-                    .ok_or(AccountStoreError::LinkVoid)?;
-                spend(write, LinkPurpose::Invitation, link_hash)?;
-                let user = accounts::insert(write, &invited.email, &password_hash, invited.role)?;
+                let invited = valid_link(write, LinkPurpose::Invitation, link_hash, write.now)?
+                    .ok_or(AccountStoreError::InvalidLink)?;
+                consume(write, LinkPurpose::Invitation, link_hash)?;
+                let user = users::insert(write, &invited.email, &password_hash, invited.role)?;
                 sessions::start(write, &user.id, &session)?;
                 Ok(user)
             })
@@ -245,9 +246,9 @@ impl Store {
     ) -> Result<(), AccountStoreError> {
         self.writer
             .write(move |write| {
-                let user = spend(write, LinkPurpose::Reset, link_hash)?
-                    .ok_or(AccountStoreError::LinkVoid)?;
-                accounts::put_password(write, &user, &password_hash, None)?;
+                let user = consume(write, LinkPurpose::Reset, link_hash)?
+                    .ok_or(AccountStoreError::InvalidLink)?;
+                users::store_password(write, &user, &password_hash, None)?;
                 Ok(sessions::start(write, &user, &session)?)
             })
             .await
@@ -255,8 +256,8 @@ impl Store {
 }
 
 /// Who is removed or made a member at this moment must not leave a way back in.
-fn still_an_admin(connection: &Connection, by: &UserId) -> Result<(), AccountStoreError> {
-    match accounts::by_id(connection, by) {
+fn ensure_is_admin(connection: &Connection, by: &UserId) -> Result<(), AccountStoreError> {
+    match users::by_id(connection, by) {
         Ok(user) if user.role == Role::Admin => Ok(()),
         Ok(_) | Err(AccountStoreError::Unknown(_)) => Err(AccountStoreError::NotAdmin),
         Err(error) => Err(error),
@@ -264,21 +265,21 @@ fn still_an_admin(connection: &Connection, by: &UserId) -> Result<(), AccountSto
 }
 
 fn insert(
-    write: &mut Write<'_>,
+    write: &mut WriteTx<'_>,
     purpose: LinkPurpose,
     user: Option<&UserId>,
     invited: Option<(&str, Role)>,
-    made_by: Option<&UserId>,
+    created_by: Option<&UserId>,
     token_hash: [u8; 32],
     lives: Duration,
 ) -> Result<(), StoreError> {
     // The moment when one is made is the moment to forget those that are over.
     let over = "DELETE FROM one_time_links WHERE expires_at <= ?1";
-    sql::run(write, over, [write.now.millis()])?;
+    sql::execute(write, over, [write.now.millis()])?;
     let id: LinkId = write.next_id();
-    sql::run(
+    sql::execute(
         write,
-        "INSERT INTO one_time_links (token_hash, id, purpose, user_id, email, email_key, role, made_by, created_at, expires_at)
+        "INSERT INTO one_time_links (token_hash, id, purpose, user_id, email, normalized_email, role, created_by, created_at, expires_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             token_hash,
@@ -288,7 +289,7 @@ fn insert(
             invited.map(|(email, _)| email),
             invited.map(|(email, _)| normalize_email(email)),
             invited.map(|(_, role)| role.as_str()),
-            made_by.map(UserId::as_str),
+            created_by.map(UserId::as_str),
             write.now.millis(),
             write.now.plus(lives).millis()
         ],
@@ -304,7 +305,7 @@ fn link(
     now: Timestamp,
 ) -> Result<Option<Option<UserId>>, StoreError> {
     let statement = "SELECT user_id FROM one_time_links WHERE token_hash = ?1 AND purpose = ?2 AND expires_at > ?3";
-    sql::first(
+    sql::query_optional(
         connection,
         statement,
         params![token_hash, purpose.as_str(), now.millis()],
@@ -312,24 +313,25 @@ fn link(
     )
 }
 
-fn account_link(
+fn valid_link(
     connection: &Connection,
     purpose: LinkPurpose,
     token_hash: [u8; 32],
     now: Timestamp,
-) -> Result<Option<AccountLink>, StoreError> {
+) -> Result<Option<OneTimeLink>, StoreError> {
     let statement = format!("{SELECT} WHERE token_hash = ?1 AND purpose = ?2 AND expires_at > ?3");
     let values = params![token_hash, purpose.as_str(), now.millis()];
-    sql::first(connection, &statement, values, read)
+    sql::query_optional(connection, &statement, values, read)
 }
 
-fn spend(
-    write: &mut Write<'_>,
+fn consume(
+    write: &mut WriteTx<'_>,
     purpose: LinkPurpose,
     token_hash: [u8; 32],
 ) -> Result<Option<UserId>, AccountStoreError> {
-    let user = link(write, purpose, token_hash, write.now)?.ok_or(AccountStoreError::LinkVoid)?;
-    sql::run(
+    let user =
+        link(write, purpose, token_hash, write.now)?.ok_or(AccountStoreError::InvalidLink)?;
+    sql::execute(
         write,
         "DELETE FROM one_time_links WHERE token_hash = ?1",
         [token_hash],
@@ -337,13 +339,13 @@ fn spend(
     Ok(user)
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<AccountLink> {
-    Ok(AccountLink {
+fn read(row: &Row<'_>) -> rusqlite::Result<OneTimeLink> {
+    Ok(OneTimeLink {
         id: LinkId::new(row.get::<_, String>("link_id")?),
         email: row.get("address")?,
-        role: sql::named(row, "role", |text| text.parse().ok())?,
+        role: sql::parse_column(row, "role", |text| text.parse().ok())?,
         user: row.get::<_, Option<String>>("user_id")?.map(UserId::new),
-        made_by: row.get("maker")?,
+        created_by: row.get("maker")?,
         created_at: Timestamp::from_millis(row.get("link_created_at")?),
         expires_at: Timestamp::from_millis(row.get("expires_at")?),
     })

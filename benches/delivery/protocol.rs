@@ -1,5 +1,5 @@
-//! What the processes note of each feedback and each delivery, and how it travels between them: a line of JSON, then
-//! records of a fixed size.
+//! The messages between the benchmark's processes: a line of JSON, optionally followed by records
+//! of a fixed size.
 
 use std::io::{BufRead, Write};
 
@@ -7,18 +7,18 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::Fault;
+use crate::Error;
 
-/// A feedback that the program has acknowledged; times are of the machine's monotonic clock, in nanoseconds.
+/// Acknowledged feedback. Times are nanoseconds of the machine's monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Accepted {
-    /// The ULID in its id.
+    /// The ULID in the feedback's id.
     pub feedback: u128,
     pub sent: u64,
     pub acknowledged: u64,
 }
 
-/// A request that came to the receiver.
+/// A request that the receiver has answered. The time is in nanoseconds of the monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
     pub feedback: u128,
@@ -84,30 +84,30 @@ impl Record for Arrival {
 }
 
 /// Writes one line of JSON.
-pub fn say(out: &mut impl Write, line: &impl Serialize) -> Result<(), Fault> {
+pub fn write_line(out: &mut impl Write, line: &impl Serialize) -> Result<(), Error> {
     let mut text = serde_json::to_vec(line)?;
     text.push(b'\n');
     out.write_all(&text)?;
     Ok(out.flush()?)
 }
 
-/// Reads one line of JSON; its end is the end of the other process.
-pub fn hear<T: DeserializeOwned>(from: &mut impl BufRead) -> Result<T, Fault> {
+/// Reads one line of JSON. Fails if the other process has ended.
+pub fn read_line<T: DeserializeOwned>(from: &mut impl BufRead) -> Result<T, Error> {
     let mut line = String::new();
     if from.read_line(&mut line)? == 0 {
-        return Err("a process of the benchmark ended before it answered".into());
+        return Err("a helper process of the benchmark ended unexpectedly".into());
     }
     Ok(serde_json::from_str(&line)?)
 }
 
-/// Writes `line`, then all records.
-pub fn say_records<R: Record>(
+/// Writes `line`, followed by all records.
+pub fn write_records<R: Record>(
     out: &mut impl Write,
     mut line: Value,
     records: &[R],
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     line["records"] = records.len().into();
-    say(out, &line)?;
+    write_line(out, &line)?;
     let mut bytes = Vec::with_capacity(records.len() * R::SIZE);
     records.iter().for_each(|record| record.write(&mut bytes));
     out.write_all(&bytes)?;
@@ -115,9 +115,11 @@ pub fn say_records<R: Record>(
 }
 
 /// Reads what [`say_records`] wrote.
-pub fn hear_records<R: Record>(from: &mut impl BufRead) -> Result<(Value, Vec<R>), Fault> {
-    let line: Value = hear(from)?;
-    let count = line["records"].as_u64().ok_or("no number of records")?;
+pub fn read_records<R: Record>(from: &mut impl BufRead) -> Result<(Value, Vec<R>), Error> {
+    let line: Value = read_line(from)?;
+    let count = line["records"]
+        .as_u64()
+        .ok_or("the number of records is missing")?;
     let mut bytes = vec![0; usize::try_from(count)? * R::SIZE];
     from.read_exact(&mut bytes)?;
     Ok((line, bytes.chunks_exact(R::SIZE).map(R::read).collect()))

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, Row, params};
 
-use super::error::StoreError;
-use super::writer::Write;
-use super::{Store, events, feedback, sql};
+use super::db::error::StoreError;
+use super::db::sql;
+use super::db::writer::WriteTx;
+use super::{Store, events, feedback};
 use crate::clock::Timestamp;
 use crate::domain::event;
 use crate::domain::feedback::{Actor, Feedback, FeedbackStatus};
@@ -23,7 +24,7 @@ pub struct StatusChange {
 
 /// A change that was made.
 #[derive(Clone, Debug)]
-pub struct StatusChanged {
+pub struct AppliedStatusChange {
     pub id: FeedbackId,
     pub previous: FeedbackStatus,
     pub status: FeedbackStatus,
@@ -31,8 +32,8 @@ pub struct StatusChanged {
 
 /// A change as the history tells it.
 #[derive(Clone, Debug)]
-pub struct HistoryEntry {
-    pub at: Timestamp,
+pub struct StatusHistoryEntry {
+    pub changed_at: Timestamp,
     pub previous: FeedbackStatus,
     pub status: FeedbackStatus,
     pub by: Actor,
@@ -64,7 +65,7 @@ impl Store {
         &self,
         changes: Vec<StatusChange>,
         by: Actor,
-    ) -> Result<Vec<StatusChanged>, StoreError> {
+    ) -> Result<Vec<AppliedStatusChange>, StoreError> {
         self.writer
             .write(move |write| {
                 let mut changed = Vec::new();
@@ -82,7 +83,7 @@ impl Store {
                         continue;
                     }
                     if set(write, &mut feedback, to, &by)? {
-                        changed.push(StatusChanged {
+                        changed.push(AppliedStatusChange {
                             id,
                             previous,
                             status: to,
@@ -95,7 +96,7 @@ impl Store {
     }
 
     /// The changes of a feedback's status, oldest first.
-    pub async fn history(&self, id: FeedbackId) -> Result<Vec<HistoryEntry>, StoreError> {
+    pub async fn history(&self, id: FeedbackId) -> Result<Vec<StatusHistoryEntry>, StoreError> {
         self.reader.read(move |c| of(c, &id)).await
     }
 }
@@ -104,17 +105,17 @@ impl Store {
 pub(super) fn of(
     connection: &Connection,
     id: &FeedbackId,
-) -> Result<Vec<HistoryEntry>, StoreError> {
-    let statement = "SELECT * FROM feedback_history WHERE feedback_id = ?1 ORDER BY number";
-    let status = |row: &Row<'_>, column| sql::named(row, column, |text| text.parse().ok());
-    sql::all(connection, statement, [id.as_str()], |row| {
-        Ok(HistoryEntry {
-            at: Timestamp::from_millis(row.get("at")?),
-            previous: status(row, "previous")?,
+) -> Result<Vec<StatusHistoryEntry>, StoreError> {
+    let statement = "SELECT * FROM feedback_status_history WHERE feedback_id = ?1 ORDER BY number";
+    let status = |row: &Row<'_>, column| sql::parse_column(row, column, |text| text.parse().ok());
+    sql::query_all(connection, statement, [id.as_str()], |row| {
+        Ok(StatusHistoryEntry {
+            changed_at: Timestamp::from_millis(row.get("changed_at")?),
+            previous: status(row, "previous_status")?,
             status: status(row, "status")?,
             by: Actor {
-                email: row.get("email")?,
-                token: row.get("token")?,
+                email: row.get("user_email")?,
+                token: row.get("token_name")?,
             },
         })
     })
@@ -122,7 +123,7 @@ pub(super) fn of(
 
 /// `false`: it has the status already.
 fn set(
-    write: &mut Write<'_>,
+    write: &mut WriteTx<'_>,
     feedback: &mut Feedback,
     status: FeedbackStatus,
     by: &Actor,
@@ -132,15 +133,15 @@ fn set(
         return Ok(false);
     }
     let id = feedback.id.as_str();
-    sql::run(
+    sql::execute(
         write,
         "UPDATE feedback SET status = ?2 WHERE id = ?1",
         [id, status.as_str()],
     )?;
-    sql::run(
+    sql::execute(
         write,
-        "INSERT INTO feedback_history (feedback_id, number, at, previous, status, email, token)
-         SELECT ?1, 1 + coalesce(max(number), 0), ?2, ?3, ?4, ?5, ?6 FROM feedback_history WHERE feedback_id = ?1",
+        "INSERT INTO feedback_status_history (feedback_id, number, changed_at, previous_status, status, user_email, token_name)
+         SELECT ?1, 1 + coalesce(max(number), 0), ?2, ?3, ?4, ?5, ?6 FROM feedback_status_history WHERE feedback_id = ?1",
         params![
             id,
             write.now.millis(),

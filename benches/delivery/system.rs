@@ -1,6 +1,6 @@
-//! What Linux tells of a process and of the machine: CPU, memory, bytes written, context switches, the clock.
+//! Reads from Linux what processes use: CPU time, memory, written bytes, and context switches.
 //!
-//! The monotonic clock is one for the whole machine, so times of different processes can be subtracted.
+//! All processes share the machine's monotonic clock, so their times can be subtracted.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -8,16 +8,16 @@ use std::fs;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
-use crate::Fault;
+use crate::Error;
 
-/// Nanoseconds of the machine's monotonic clock.
+/// Returns the nanoseconds of the machine's monotonic clock.
 pub fn now() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
-/// What a process has used so far.
+/// The resources a process has used so far. CPU times are in seconds.
 pub struct Usage {
     user: f64,
     system: f64,
@@ -28,30 +28,30 @@ pub struct Usage {
 struct Thread {
     name: String,
     cpu: f64,
-    waits: u64,
+    context_switches: u64,
 }
 
-/// What it used between two looks.
+/// The resources a process used between two readings. CPU times are in seconds.
 #[derive(Default)]
-pub struct Spent {
+pub struct UsageDelta {
     pub user: f64,
     pub system: f64,
-    /// Bytes that it caused to be written to the disk.
+    /// Bytes written to disk.
     pub written: u64,
-    /// Voluntary context switches: each is a wait for something.
-    pub waits: u64,
-    /// CPU seconds by thread; what is missing to the whole was used by threads that have ended.
+    /// Voluntary context switches: how often it waited.
+    pub context_switches: u64,
+    /// CPU seconds by thread. The rest of the total was used by threads that have ended.
     pub threads: BTreeMap<String, f64>,
 }
 
-impl Spent {
+impl UsageDelta {
     pub fn cpu(&self) -> f64 {
         self.user + self.system
     }
 }
 
 impl Usage {
-    pub fn of(pid: u32) -> Result<Self, Fault> {
+    pub fn of(pid: u32) -> Result<Self, Error> {
         let (_, user, system) = times(&format!("/proc/{pid}/stat"))?;
         let mut threads = HashMap::new();
         for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -59,72 +59,73 @@ impl Usage {
             let id = path
                 .file_name()
                 .and_then(|name| name.to_str()?.parse().ok());
-            // A thread may end while it is looked at.
+            // Skip threads that end while they are read.
             let (Some(id), Ok((name, user, system))) =
                 (id, times(&path.join("stat").to_string_lossy()))
             else {
                 continue;
             };
-            let waits = named(
+            let context_switches = read_number(
                 &path.join("status").to_string_lossy(),
                 "voluntary_ctxt_switches",
             );
             threads.insert(
                 id,
                 Thread {
-                    name: in_words(name),
+                    name: describe_thread(name),
                     cpu: user + system,
-                    waits: waits.unwrap_or(0),
+                    context_switches: context_switches.unwrap_or(0),
                 },
             );
         }
         Ok(Self {
             user,
             system,
-            written: named(&format!("/proc/{pid}/io"), "write_bytes").unwrap_or(0),
+            written: read_number(&format!("/proc/{pid}/io"), "write_bytes").unwrap_or(0),
             threads,
         })
     }
 
-    pub fn since(&self, earlier: &Self) -> Spent {
-        let mut spent = Spent {
+    pub fn since(&self, earlier: &Self) -> UsageDelta {
+        let mut spent = UsageDelta {
             user: self.user - earlier.user,
             system: self.system - earlier.system,
             written: self.written - earlier.written,
-            ..Spent::default()
+            ..UsageDelta::default()
         };
         for (id, thread) in &self.threads {
             let before = earlier.threads.get(id);
             let cpu = thread.cpu - before.map_or(0.0, |before| before.cpu);
             *spent.threads.entry(thread.name.clone()).or_default() += cpu;
-            let waits = before.map_or(0, |before| before.waits);
-            // A number may have gone to another thread meanwhile.
-            spent.waits += thread.waits.saturating_sub(waits);
+            let context_switches = before.map_or(0, |before| before.context_switches);
+            // The kernel may have reused a thread id.
+            spent.context_switches += thread.context_switches.saturating_sub(context_switches);
         }
         spent
     }
 }
 
-/// The thread's name, user and system seconds. The name stands in parentheses and may hold anything but a newline.
-fn times(path: &str) -> Result<(String, f64, f64), Fault> {
+/// Reads a name and its user and system CPU seconds. The name is in parentheses and can contain
+/// anything except a newline.
+fn times(path: &str) -> Result<(String, f64, f64), Error> {
     let text = fs::read_to_string(path)?;
-    let unreadable = || format!("{path} is not as expected");
+    let malformed = || format!("unexpected format of {path}");
     let (begin, end) = text
         .split_once('(')
         .zip(text.rsplit_once(')'))
-        .ok_or_else(unreadable)?;
+        .ok_or_else(malformed)?;
     let name = &text[begin.0.len() + 1..end.0.len()];
     let fields: Vec<&str> = end.1.split_whitespace().collect();
     let seconds = |at: usize| -> Option<f64> {
         let ticks: u64 = fields.get(at)?.parse().ok()?;
         Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
     };
-    let (user, system) = seconds(11).zip(seconds(12)).ok_or_else(unreadable)?;
+    let (user, system) = seconds(11).zip(seconds(12)).ok_or_else(malformed)?;
     Ok((name.to_owned(), user, system))
 }
 
-/// What the program's threads are for; others keep their names.
-fn in_words(name: String) -> String {
+/// Describes the purpose of the program's threads. Other names are returned unchanged.
+fn describe_thread(name: String) -> String {
     match name.as_str() {
         "writer" => "store writer".into(),
         "delivery" => "delivery loop".into(),
@@ -136,8 +137,8 @@ fn in_words(name: String) -> String {
     }
 }
 
-/// The number in the line `name: 123 kB`.
-fn named(path: &str, name: &str) -> Option<u64> {
+/// Reads the number of a line such as `name: 123 kB`.
+fn read_number(path: &str, name: &str) -> Option<u64> {
     let text = fs::read_to_string(path).ok()?;
     let line = text
         .lines()
@@ -145,26 +146,26 @@ fn named(path: &str, name: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// Resident memory now, in MiB.
-pub fn resident(pid: u32) -> f64 {
+/// Returns the resident memory in MiB.
+pub fn resident_memory(pid: u32) -> f64 {
     mebibytes(pid, "VmRSS")
 }
 
-/// The most that was resident, since the start or [`forget_peak`], in MiB.
-pub fn peak(pid: u32) -> f64 {
+/// Returns the peak resident memory since the start or [`reset_peak_memory`], in MiB.
+pub fn peak_memory(pid: u32) -> f64 {
     mebibytes(pid, "VmHWM")
 }
 
 fn mebibytes(pid: u32, name: &str) -> f64 {
-    named(&format!("/proc/{pid}/status"), name).unwrap_or(0) as f64 / 1024.0
+    read_number(&format!("/proc/{pid}/status"), name).unwrap_or(0) as f64 / 1024.0
 }
 
-/// The peak begins anew: hashing the first user's password takes more memory than all that follows.
-pub fn forget_peak(pid: u32) -> Result<(), Fault> {
+/// Resets the peak. Hashing the first user's password uses more memory than anything after it.
+pub fn reset_peak_memory(pid: u32) -> Result<(), Error> {
     Ok(fs::write(format!("/proc/{pid}/clear_refs"), "5")?)
 }
 
-/// What the figures were measured on.
+/// Describes the machine and the build.
 pub fn description(dir: &std::path::Path) -> Value {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
@@ -172,7 +173,7 @@ pub fn description(dir: &std::path::Path) -> Value {
         .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
         .map_or("unknown", |(_, model)| model);
-    let memory = named("/proc/meminfo", "MemTotal").unwrap_or(0) / 1024;
+    let memory = read_number("/proc/meminfo", "MemTotal").unwrap_or(0) / 1024;
     json!({
         "cpu": model,
         "cores": std::thread::available_parallelism().map_or(0, |cores| cores.get()),
@@ -184,7 +185,7 @@ pub fn description(dir: &std::path::Path) -> Value {
     })
 }
 
-/// Of the mount that holds `dir`.
+/// Returns the file system type of the mount that contains `dir`.
 fn file_system(dir: &std::path::Path, mounts: &str) -> String {
     let mounts = mounts.lines().filter_map(|line| {
         let mut words = line.split(' ').skip(1);

@@ -1,22 +1,23 @@
-//! Figures of one run, and the quantiles that they are made of.
+//! The metrics of one run, and the percentiles of measured durations.
 
 use std::collections::BTreeMap;
 
-use crate::machine::Spent;
+use crate::system::UsageDelta;
 
-/// A thread with less than this share of the whole is not named.
-const SMALL: f64 = 0.005;
+/// Threads below this share of the total are combined as "others".
+const MIN_SHARE: f64 = 0.005;
 
-/// Durations in nanoseconds, sorted; all are kept, so quantiles are exact.
-pub struct Series(Vec<u64>);
+/// Sorted durations in nanoseconds. All values are stored, so percentiles are exact.
+pub struct Durations(Vec<u64>);
 
-impl Series {
+impl Durations {
     pub fn new(mut nanos: Vec<u64>) -> Self {
         nanos.sort_unstable();
         Self(nanos)
     }
 
-    /// The smallest value that is not less than this share of all (nearest rank), in milliseconds; 1.0 is the greatest.
+    /// Returns a percentile by the nearest-rank method, in milliseconds. `share` 1.0 is the
+    /// maximum.
     pub fn millis(&self, share: f64) -> f64 {
         let rank = (share * self.0.len() as f64).ceil() as usize;
         let nanos = self.0.get(rank.max(1) - 1).copied().unwrap_or(0);
@@ -24,23 +25,23 @@ impl Series {
     }
 }
 
-/// One number with its name.
+/// A measured number.
 #[derive(Clone)]
-pub struct Figure {
+pub struct Metric {
     pub name: String,
     pub unit: &'static str,
     pub value: f64,
-    /// Where it has to get, in words; never asserted.
+    /// The goal for the report. It's never asserted.
     pub goal: &'static str,
 }
 
-/// What one run of a workload measured.
+/// The result of one run of a workload.
 #[derive(Default)]
 pub struct Run {
-    pub figures: Vec<Figure>,
-    /// CPU seconds of the program for 1,000 deliveries, by thread.
+    pub metrics: Vec<Metric>,
+    /// CPU seconds of the program per 1,000 deliveries, by thread.
     pub threads: BTreeMap<String, f64>,
-    /// For the plot: a position and a value.
+    /// Points of the plot, as x and y.
     pub curve: Vec<(f64, f64)>,
     pub notes: Vec<String>,
 }
@@ -57,7 +58,7 @@ impl Run {
         value: f64,
         goal: &'static str,
     ) {
-        self.figures.push(Figure {
+        self.metrics.push(Metric {
             name: name.into(),
             unit,
             value,
@@ -69,19 +70,27 @@ impl Run {
         self.notes.push(note.into());
     }
 
-    /// The program's CPU for 1,000 of `count`, whole and by thread.
-    pub fn add_cpu(&mut self, spent: &Spent, count: usize, goal: &'static str) {
+    /// Adds the program's CPU seconds per 1,000 deliveries, in total and by thread.
+    pub fn add_cpu(&mut self, spent: &UsageDelta, count: usize, goal: &'static str) {
         let thousands = count as f64 / 1000.0;
         let cpu = spent.cpu() / thousands;
         self.add_with_goal("program: CPU per 1,000 deliveries", "s", cpu, goal);
-        self.add("… of it user", "s", spent.user / thousands);
-        self.add("… of it system", "s", spent.system / thousands);
-        // Threads that have ended are known by what is missing to the whole.
+        self.add(
+            "program: user CPU per 1,000 deliveries",
+            "s",
+            spent.user / thousands,
+        );
+        self.add(
+            "program: system CPU per 1,000 deliveries",
+            "s",
+            spent.system / thousands,
+        );
+        // The rest of the total was used by threads that have ended.
         let known: f64 = spent.threads.values().sum();
-        let ended = ("threads that ended".to_owned(), spent.cpu() - known);
+        let ended = ("ended threads".to_owned(), spent.cpu() - known);
         for (name, cpu) in spent.threads.clone().into_iter().chain([ended]) {
-            let counts = cpu > spent.cpu() * SMALL;
-            let name = if counts { name } else { "others".into() };
+            let is_listed = cpu > spent.cpu() * MIN_SHARE;
+            let name = if is_listed { name } else { "others".into() };
             *self.threads.entry(name).or_default() += cpu / thousands;
         }
     }

@@ -4,19 +4,20 @@ use std::time::Duration;
 
 use rusqlite::{Row, params};
 
-use super::accounts::{self, AccountStoreError};
-use super::error::StoreError;
-use super::{Store, sql};
+use super::Store;
+use super::db::error::StoreError;
+use super::db::sql;
+use super::users::{self, AccountStoreError};
 use crate::clock::Timestamp;
 use crate::domain::account::{ApiToken, Scope, User};
 use crate::domain::id::TokenId;
 
 /// How exactly the last use is known: each use being a write would double the cost of a call.
-const USED_STEP: Duration = Duration::from_secs(60);
+const LAST_USED_RESOLUTION: Duration = Duration::from_secs(60);
 
-const SELECT: &str = "SELECT users.*, tokens.id AS token_id, tokens.name AS token_name, scope,
-    makers.email AS maker, tokens.created_at AS token_created_at, last_used_at
-    FROM tokens JOIN users ON users.id = tokens.user_id LEFT JOIN users AS makers ON makers.id = created_by";
+const SELECT: &str = "SELECT users.*, api_tokens.id AS token_id, api_tokens.name AS token_name, scope,
+    makers.email AS maker, api_tokens.created_at AS token_created_at, last_used_at
+    FROM api_tokens JOIN users ON users.id = api_api_tokens.user_id LEFT JOIN users AS makers ON makers.id = created_by";
 
 impl Store {
     /// Makes a token; `created_by` is who asks for it on a page, or `None` for the command line.
@@ -30,7 +31,7 @@ impl Store {
     ) -> Result<ApiToken, AccountStoreError> {
         self.writer
             .write(move |write| {
-                let user = accounts::find_by_email(write, &user_email)?.ok_or(AccountStoreError::Unknown(user_email))?;
+                let user = users::find_by_email(write, &user_email)?.ok_or(AccountStoreError::Unknown(user_email))?;
                 let maker = created_by.as_ref().map(|user| user.id.as_str().to_owned());
                 let token = ApiToken {
                     id: write.next_id(),
@@ -41,9 +42,9 @@ impl Store {
                     created_at: write.now,
                     last_used_at: None,
                 };
-                sql::run(
+                sql::execute(
                     write,
-                    "INSERT INTO tokens (id, token_hash, name, scope, user_id, created_at, created_by)
+                    "INSERT INTO api_tokens (id, token_hash, name, scope, user_id, created_at, created_by)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                     params![
                         token.id.as_str(),
@@ -62,7 +63,7 @@ impl Store {
 
     pub async fn tokens(&self) -> Result<Vec<ApiToken>, StoreError> {
         self.reader
-            .read(|c| sql::all(c, &format!("{SELECT} ORDER BY tokens.id"), [], read))
+            .read(|c| sql::query_all(c, &format!("{SELECT} ORDER BY api_tokens.id"), [], read))
             .await
     }
 
@@ -73,8 +74,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<(ApiToken, bool)>, StoreError> {
         self.reader
-            .read_here(move |c| {
-                let token = sql::first(
+            .read_inline(move |c| {
+                let token = sql::query_optional(
                     c,
                     &format!("{SELECT} WHERE token_hash = ?1"),
                     [token_hash],
@@ -83,7 +84,7 @@ impl Store {
                 let stale = |token: &ApiToken| {
                     token
                         .last_used_at
-                        .is_none_or(|used| used < now.minus(USED_STEP))
+                        .is_none_or(|used| used < now.minus(LAST_USED_RESOLUTION))
                 };
                 Ok(token
                     .map(|token| (stale(&token), token))
@@ -97,9 +98,9 @@ impl Store {
         self.writer
             .write(move |write| {
                 let now = write.now.millis();
-                sql::run(
+                sql::execute(
                     write,
-                    "UPDATE tokens SET last_used_at = ?2 WHERE id = ?1",
+                    "UPDATE api_tokens SET last_used_at = ?2 WHERE id = ?1",
                     params![id.as_str(), now],
                 )?;
                 Ok(())
@@ -111,7 +112,7 @@ impl Store {
     pub async fn revoke_token(&self, id: TokenId) -> Result<bool, StoreError> {
         self.writer
             .write(move |write| {
-                Ok(sql::run(write, "DELETE FROM tokens WHERE id = ?1", [id.as_str()])? > 0)
+                Ok(sql::execute(write, "DELETE FROM api_tokens WHERE id = ?1", [id.as_str()])? > 0)
             })
             .await
     }
@@ -121,8 +122,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ApiToken> {
     Ok(ApiToken {
         id: TokenId::new(row.get::<_, String>("token_id")?),
         name: row.get("token_name")?,
-        scope: sql::named(row, "scope", |text| text.parse().ok())?,
-        user: accounts::read(row)?,
+        scope: sql::parse_column(row, "scope", |text| text.parse().ok())?,
+        user: users::read(row)?,
         created_by: row.get("maker")?,
         created_at: Timestamp::from_millis(row.get("token_created_at")?),
         last_used_at: row

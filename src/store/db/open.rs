@@ -1,93 +1,37 @@
-//! From a data directory to an open, migrated database: the directory's lock, files' modes, pragmas, migrations.
+//! Opens the database in a data directory: directory lock, file modes, pragmas, migrations.
 //!
-//! A database of a newer version is refused before SQLite touches the file; before a migration the file is copied
-//! beside itself.
+//! A database with a newer schema is rejected before SQLite touches the file. Before a migration,
+//! the file is copied.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite_migration::{M, Migrations};
 
-use super::search;
-use super::soundness;
-use super::space::LOG_BYTES;
+use super::error::OpenError;
+use super::{BUSY_TIMEOUT, MIGRATIONS, SCHEMA_VERSION, WAL_BYTES_MAX, integrity_check};
+use crate::store::search;
 
-/// One entry a version; the number of those applied is `PRAGMA user_version`.
-const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("schema/001_first.sql"))];
-
-/// The version of the schema that this program works with.
-pub const VERSION: u32 = MIGRATIONS.len() as u32;
-
-/// How long a writer waits for another process that writes.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("--data-dir: cannot make or use {path}: {source}; {mend}", path = .path.display(), mend = mend(.source))]
-    Directory {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("--data-dir: {path} was written by a newer version of Miniback (its version is {found}, this program knows {VERSION}); run that version, or restore the copy made before its migration", path = .path.display())]
-    Newer { path: PathBuf, found: u32 },
-    #[error("--data-dir: {path} is not a database of Miniback, or is damaged; {RESTORE}", path = .path.display())]
-    NotADatabase { path: PathBuf },
-    #[error("--data-dir: {path} is damaged ({what}); {RESTORE}", path = .path.display())]
-    Damaged { path: PathBuf, what: String },
-    #[error("--data-dir: {path} or a file beside it cannot be written; make them writable for the user that runs Miniback, or give another directory", path = .path.display())]
-    ReadOnly { path: PathBuf },
-    #[error(
-        "another miniback serves this data directory already ({holder}); stop it first, or give another --data-dir"
-    )]
-    Held { holder: String },
-    #[error("{path} is of version {found} and must be migrated to {VERSION}, but a running miniback holds it; stop that one first", path = .path.display())]
-    OlderAndHeld { path: PathBuf, found: u32 },
-    #[error("the database cannot be opened: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-    #[error("the database could not be migrated: {0}")]
-    Migration(#[from] rusqlite_migration::Error),
-    #[error("the database could not be copied to {path} before its migration: {source}", path = .path.display())]
-    Copy {
-        path: PathBuf,
-        source: rusqlite::Error,
-    },
-    #[error("the database cannot be read: {0}")]
-    Unreadable(String),
-}
-
-/// What to do about a database that is damaged.
-const RESTORE: &str = "move it away with miniback.db-wal and miniback.db-shm, put a copy that `miniback backup` made in its place, and start again";
-
-/// What to do about a directory or file that cannot be used.
-fn mend(source: &std::io::Error) -> &'static str {
-    match source.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            "make it writable for the user that runs Miniback, or give another one"
-        }
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room there, or give another one",
-        _ => "create it, or give another one",
-    }
-}
-
-/// `PRAGMA application_id` of our databases, "mbck": another program's file is not taken for one.
+/// `PRAGMA application_id` of Miniback's databases ("mbck"), so that another program's database
+/// isn't opened by mistake.
 const APPLICATION_ID: u32 = u32::from_be_bytes(*b"mbck");
 
-/// Held by the one process that serves a data directory; given up when dropped, or when the process ends however.
+/// The lock on a data directory, held by the one process that serves it. It is released on drop and
+/// when the process ends.
 #[derive(Debug)]
 pub struct DirectoryLock(#[expect(dead_code, reason = "held open for its lock")] File);
 
-/// The database's path in `dir`.
+/// Returns the path of the database in `dir`.
 pub fn database_path(dir: &Path) -> PathBuf {
     dir.join("miniback.db")
 }
 
-/// Makes the data directory (mode 0700) where it is missing.
-pub fn make_directory(dir: &Path) -> Result<(), OpenError> {
+/// Creates the data directory (mode 0700) if it doesn't exist.
+pub fn create_directory(dir: &Path) -> Result<(), OpenError> {
     let fail = |source| OpenError::Directory {
         path: dir.to_owned(),
         source,
@@ -99,7 +43,7 @@ pub fn make_directory(dir: &Path) -> Result<(), OpenError> {
         .map_err(fail)
 }
 
-/// Takes the lock of `dir`, or says who holds it.
+/// Locks `dir`. Fails with [`OpenError::Locked`] if another process holds the lock.
 pub fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
     let path = dir.join("miniback.lock");
     let fail = |source| OpenError::Directory {
@@ -119,9 +63,9 @@ pub fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
         Ok(()) => {}
         Err(std::fs::TryLockError::WouldBlock) => {
             let mut holder = String::new();
-            // Who holds it is told as well as it is known: the file may just be being written.
+            // Best effort: the other process may not have finished writing the file.
             let _ = file.read_to_string(&mut holder);
-            return Err(OpenError::Held {
+            return Err(OpenError::Locked {
                 holder: holder.trim().to_owned(),
             });
         }
@@ -134,14 +78,15 @@ pub fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
     Ok(DirectoryLock(file))
 }
 
-/// Opens the writing connection to the database in `dir`, which is made or migrated where need be.
+/// Opens the writer's connection to the database in `dir`. Creates or migrates the database if
+/// necessary.
 ///
-/// `lock` is the caller's lock of the directory. Without it (a command) a database of an older version is migrated only
-/// if nobody serves it, and is not looked through for damage.
+/// `lock` is the caller's lock on the directory. Commands pass `None`: then the database is migrated
+/// only if no server is using it, and its integrity isn't checked.
 pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, OpenError> {
     let path = database_path(dir);
-    if let Some(found) = version_in_header(&path)?.filter(|found| *found > VERSION) {
-        return Err(OpenError::Newer { path, found });
+    if let Some(found) = version_in_header(&path)?.filter(|found| *found > SCHEMA_VERSION) {
+        return Err(OpenError::NewerSchema { path, found });
     }
     let fail = |source| OpenError::Directory {
         path: path.clone(),
@@ -153,20 +98,21 @@ pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, Open
         .mode(0o600)
         .open(&path)
         .map_err(fail)?;
-    let mut connection = prepare(&path).map_err(|error| soundness::explain(error, &path))?;
+    let mut connection =
+        connect(&path).map_err(|error| integrity_check::open_error(error, &path))?;
     migrate(&mut connection, dir, MIGRATIONS, lock)?;
     if lock.is_some() {
-        soundness::prove(&connection, &path)?;
+        integrity_check::check(&connection, &path)?;
     }
     Ok(connection)
 }
 
-fn prepare(path: &Path) -> rusqlite::Result<Connection> {
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     let id: u32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     if id == 0 {
-        // Before anything is written: afterwards only a VACUUM could bring it in.
+        // Set this before the first write; later it would take a VACUUM.
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     }
@@ -174,36 +120,36 @@ fn prepare(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
-    // What a changed or removed row leaves behind in its page is overwritten; whole pages are when somebody's words are
-    // erased, as that is more to write.
+    connection.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
+    // Deleted content is overwritten within a page. Free pages are overwritten only when personal
+    // data is erased, because that writes more.
     connection.pragma_update(None, "secure_delete", "FAST")?;
-    // Else statements are prepared anew whenever another value is bound to them.
+    // Without this, SQLite prepares statements again when bound values change.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(128);
     search::add_functions(&connection)?;
     Ok(connection)
 }
 
-/// Brings the database to the last of `migrations`, under the directory's lock: the caller's, or one taken for this.
+/// Applies the missing `migrations`. Locks the directory for it, unless the caller holds the lock.
 fn migrate(
     connection: &mut Connection,
     dir: &Path,
     migrations: &[M<'_>],
-    lock_held: Option<&DirectoryLock>,
+    callers_lock: Option<&DirectoryLock>,
 ) -> Result<(), OpenError> {
     let path = database_path(dir);
     let wanted = migrations.len() as u32;
     let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found > wanted {
-        return Err(OpenError::Newer { path, found });
+        return Err(OpenError::NewerSchema { path, found });
     }
     if found == wanted {
         return Ok(());
     }
-    let _lock = match lock_held {
+    let _lock = match callers_lock {
         Some(_) => None,
-        None => Some(lock(dir).map_err(|_| OpenError::OlderAndHeld {
+        None => Some(lock(dir).map_err(|_| OpenError::MigrationBlocked {
             path: path.clone(),
             found,
         })?),
@@ -214,7 +160,7 @@ fn migrate(
     Ok(Migrations::from_slice(migrations).to_latest(connection)?)
 }
 
-/// `miniback.db.v1-before-v2`: a whole copy, made by SQLite itself; one from an earlier try is replaced.
+/// Copies the database to `miniback.db.v1-before-v2`, replacing a copy from an earlier attempt.
 fn copy_before_migration(
     connection: &Connection,
     path: &Path,
@@ -246,8 +192,11 @@ fn copy_before_migration(
     Ok(())
 }
 
-/// `PRAGMA user_version` as the file's header has it (bytes 60 to 63; the application's id stands in 68 to 71, big-endian; <https://sqlite.org/fileformat.html>),
-/// read without SQLite, which would touch the file. `None` for a file that is missing or empty.
+/// Reads `PRAGMA user_version` from the file's header, without SQLite, which would touch the file.
+/// Returns `None` if the file is missing or empty.
+///
+/// All numbers are big-endian: the page count in bytes 28 to 31, the version in 60 to 63, the
+/// application id in 68 to 71 (<https://sqlite.org/fileformat.html>).
 fn version_in_header(path: &Path) -> Result<Option<u32>, OpenError> {
     let fail = |source| OpenError::Directory {
         path: path.to_owned(),
@@ -264,9 +213,9 @@ fn version_in_header(path: &Path) -> Result<Option<u32>, OpenError> {
             let number = |at: usize| {
                 u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
             };
-            // A new file, whose making was cut short, has one page at most and no application's id yet.
-            let ours = number(68) == APPLICATION_ID || (number(68) == 0 && number(28) <= 1);
-            if ours {
+            // A file whose creation was interrupted has at most one page and no application id.
+            let is_ours = number(68) == APPLICATION_ID || (number(68) == 0 && number(28) <= 1);
+            if is_ours {
                 Ok(Some(number(60)))
             } else {
                 Err(OpenError::NotADatabase {
@@ -288,7 +237,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     const NEXT: M<'static> =
-        M::up("ALTER TABLE projects ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue'");
+        M::up("ALTER TABLE projects ADD COLUMN color TEXT NOT NULL DEFAULT 'blue'");
 
     fn projects(connection: &Connection) -> Vec<String> {
         let mut statement = connection.prepare("SELECT name FROM projects").unwrap();
@@ -309,14 +258,14 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_directory_gets_a_database_of_the_latest_version_that_only_its_owner_reads() {
+    fn creates_a_private_database_with_the_latest_schema() {
         let dir = tempfile::tempdir().unwrap();
         let connection = open(dir.path(), None).unwrap();
         assert!(projects(&connection).is_empty());
         let version: u32 = connection
             .query_row("PRAGMA user_version", [], |row| row.get(0))
             .unwrap();
-        assert_eq!(version, VERSION);
+        assert_eq!(version, SCHEMA_VERSION);
         let mode = std::fs::metadata(database_path(dir.path()))
             .unwrap()
             .permissions()
@@ -325,20 +274,21 @@ mod tests {
     }
 
     #[test]
-    fn a_populated_database_is_copied_beside_itself_and_migrated_with_its_rows() {
+    fn copies_a_database_before_migrating_it_and_keeps_its_rows() {
         let dir = tempfile::tempdir().unwrap();
         let mut connection = open(dir.path(), None).unwrap();
         populate(&connection);
         migrate(&mut connection, dir.path(), &next_migrations(), None).unwrap();
         assert_eq!(projects(&connection), ["A"]);
-        let colour: String = connection
-            .query_row("SELECT colour FROM projects", [], |row| row.get(0))
+        let color: String = connection
+            .query_row("SELECT color FROM projects", [], |row| row.get(0))
             .unwrap();
-        assert_eq!(colour, "blue");
-        let copy = dir
-            .path()
-            .join(format!("miniback.db.v{VERSION}-before-v{}", VERSION + 1));
-        assert_eq!(version_in_header(&copy).unwrap(), Some(VERSION));
+        assert_eq!(color, "blue");
+        let copy = dir.path().join(format!(
+            "miniback.db.v{SCHEMA_VERSION}-before-v{}",
+            SCHEMA_VERSION + 1
+        ));
+        assert_eq!(version_in_header(&copy).unwrap(), Some(SCHEMA_VERSION));
         assert_eq!(projects(&Connection::open(&copy).unwrap()), ["A"]);
         assert_eq!(
             std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777,
@@ -347,26 +297,26 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_is_being_served_is_not_migrated_by_a_command() {
+    fn a_command_does_not_migrate_a_database_in_use() {
         let dir = tempfile::tempdir().unwrap();
         let mut connection = open(dir.path(), None).unwrap();
         let _server = lock(dir.path()).unwrap();
-        let refused = migrate(&mut connection, dir.path(), &next_migrations(), None);
-        assert!(matches!(refused, Err(OpenError::OlderAndHeld { .. })));
+        let result = migrate(&mut connection, dir.path(), &next_migrations(), None);
+        assert!(matches!(result, Err(OpenError::MigrationBlocked { .. })));
     }
 
     #[test]
-    fn a_newer_database_and_a_file_of_another_kind_are_refused_untouched() {
+    fn rejects_a_newer_or_foreign_file_without_changing_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = database_path(dir.path());
         let connection = open(dir.path(), None).unwrap();
         connection
-            .pragma_update(None, "user_version", VERSION + 1)
+            .pragma_update(None, "user_version", SCHEMA_VERSION + 1)
             .unwrap();
         connection.close().unwrap();
         let before = std::fs::read(&path).unwrap();
         assert!(
-            matches!(open(dir.path(), None), Err(OpenError::Newer { found, .. }) if found == VERSION + 1)
+            matches!(open(dir.path(), None), Err(OpenError::NewerSchema { found, .. }) if found == SCHEMA_VERSION + 1)
         );
         assert_eq!(std::fs::read(&path).unwrap(), before);
         let foreign = dir.path().join("foreign.db");
@@ -386,11 +336,11 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_held_by_one() {
+    fn a_directory_can_be_locked_once() {
         let dir = tempfile::tempdir().unwrap();
         let held = lock(dir.path()).unwrap();
-        let Err(OpenError::Held { holder }) = lock(dir.path()) else {
-            panic!("it was given twice")
+        let Err(OpenError::Locked { holder }) = lock(dir.path()) else {
+            panic!("a second lock was granted")
         };
         assert_eq!(holder, format!("process {}", std::process::id()));
         drop(held);

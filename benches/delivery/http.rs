@@ -1,5 +1,5 @@
-//! As much of HTTP/1.1 as the generator and the receiver need: heads with a `Content-Length`, over a buffer that is
-//! used again. What they cost is taken from the program's share of the machine.
+//! The parts of HTTP/1.1 that the generator and the receiver need: heads with `Content-Length` in a
+//! reused buffer. It's minimal because it uses CPU time that the program could use.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -8,13 +8,13 @@ use std::pin::Pin;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
-/// What was read and not used yet.
+/// Bytes that were read but not yet consumed.
 pub struct Buffer {
     bytes: Vec<u8>,
     filled: usize,
 }
 
-/// A whole message at the beginning of a buffer.
+/// A complete message at the start of a buffer.
 pub struct Message<'a> {
     pub head: &'a [u8],
     pub body: &'a [u8],
@@ -29,21 +29,21 @@ impl Buffer {
         }
     }
 
-    /// Reads once. `false`: the peer has closed the connection.
+    /// Reads once. Returns false if the peer has closed the connection.
     pub async fn read(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
         if self.filled == self.bytes.len() {
-            return Err(io::Error::other("a message is too long"));
+            return Err(io::Error::other("the message is too long"));
         }
-        // Polled rather than waited for and tried: a short read then tells tokio that there is no more, and the read
-        // that would find nothing is spared.
-        let mut room = ReadBuf::new(&mut self.bytes[self.filled..]);
-        poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, &mut room)).await?;
-        let read = room.filled().len();
+        // Poll instead of waiting for readiness: a short read then tells tokio that the socket is
+        // empty, which saves another read.
+        let mut space = ReadBuf::new(&mut self.bytes[self.filled..]);
+        poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, &mut space)).await?;
+        let read = space.filled().len();
         self.filled += read;
         Ok(read > 0)
     }
 
-    /// The first message, if all of it is there.
+    /// Returns the first message if it's complete.
     pub fn message(&self) -> Option<Message<'_>> {
         let bytes = &self.bytes[..self.filled];
         let head_len = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
@@ -59,13 +59,14 @@ impl Buffer {
         })
     }
 
+    /// Removes the first `len` bytes.
     pub fn consume(&mut self, len: usize) {
         self.bytes.copy_within(len..self.filled, 0);
         self.filled -= len;
     }
 }
 
-/// The value of a header, whose name is given in lower case.
+/// Returns the value of a header. `name` is in lowercase.
 pub fn header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     head.split(|byte| *byte == b'\n').find_map(|line| {
         let (found, value) = line.split_at_checked(name.len())?;
@@ -74,12 +75,12 @@ pub fn header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     })
 }
 
-/// What follows `before`, as many bytes as asked for.
-pub fn after<'a>(bytes: &'a [u8], before: &[u8], len: usize) -> Option<&'a [u8]> {
+/// Returns the `len` bytes that follow `prefix`.
+pub fn after<'a>(bytes: &'a [u8], prefix: &[u8], len: usize) -> Option<&'a [u8]> {
     let at = bytes
-        .windows(before.len())
-        .position(|part| part == before)?
-        + before.len();
+        .windows(prefix.len())
+        .position(|part| part == prefix)?
+        + prefix.len();
     bytes.get(at..at + len)
 }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use rusqlite::params;
 
+use super::db::error::StoreError;
+use super::db::sql;
+use super::db::writer::WriteTx;
 use super::deliveries::{self, AttemptRecord};
-use super::error::StoreError;
-use super::writer::Write;
-use super::{Store, events, sql, webhooks};
+use super::{Store, events, webhooks};
 use crate::clock::Timestamp;
 use crate::domain::alert::ALERT_AFTER_FAILURES;
 use crate::domain::delivery::DeliveryState;
@@ -19,7 +20,7 @@ use crate::domain::webhook::RetryPolicy;
 
 /// An attempt that is over, to be recorded.
 #[derive(Clone, Debug)]
-pub struct Attempted {
+pub struct FinishedAttempt {
     pub delivery: DeliveryId,
     pub webhook: WebhookId,
     pub is_test: bool,
@@ -32,7 +33,7 @@ pub struct Attempted {
 
 /// What a recorded attempt made of its delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Finished {
+pub struct DeliveryUpdate {
     pub state: DeliveryState,
     /// Of the next attempt.
     pub due_at: Option<Timestamp>,
@@ -43,16 +44,16 @@ impl Store {
     /// delivery is gone.
     pub async fn record_attempts(
         &self,
-        attempts: Arc<Vec<Attempted>>,
+        attempts: Arc<Vec<FinishedAttempt>>,
         schedule: RetrySchedule,
-    ) -> Result<Vec<Option<Finished>>, StoreError> {
+    ) -> Result<Vec<Option<DeliveryUpdate>>, StoreError> {
         self.writer
-            .write_in_turn(move |write| {
-                let mut well = HashSet::new();
+            .write_when_free(move |write| {
+                let mut healthy = HashSet::new();
                 let record = |attempted| {
                     let finished = record(write, attempted, &schedule)?;
                     if let Some(finished) = finished.filter(|_| !attempted.is_test) {
-                        note_health(write, attempted, finished.state, &mut well)?;
+                        update_health(write, attempted, finished.state, &mut healthy)?;
                     }
                     Ok(finished)
                 };
@@ -62,7 +63,7 @@ impl Store {
     }
 
     /// An id for a test's delivery, which is logged when its one attempt is over; and the time of its event.
-    pub async fn begin_test(&self) -> Result<(DeliveryId, Timestamp), StoreError> {
+    pub async fn allocate_test_delivery(&self) -> Result<(DeliveryId, Timestamp), StoreError> {
         self.writer
             .write(|write| Ok((write.next_id(), write.now)))
             .await
@@ -80,7 +81,7 @@ impl Store {
             .write(move |write| {
                 let event = events::insert(write, EventType::Test.as_str(), None, &body)?;
                 let state = if attempt.is_success() { DeliveryState::Delivered } else { DeliveryState::Failed };
-                sql::run(
+                sql::execute(
                     write,
                     "INSERT INTO deliveries (id, event_id, webhook_id, state, attempts, round_attempts, created_at,
                      finished_at) VALUES (?1, ?2, ?3, ?4, 1, 1, ?5, ?6)",
@@ -94,11 +95,11 @@ impl Store {
                     ],
                 )?;
                 deliveries::insert_attempt(write, &delivery, 1, &attempt, true)?;
-                write.delivery_made(&webhook, state);
+                write.delivery_created(&webhook, state);
                 if attempt.is_success() {
                     let held = "UPDATE webhooks SET held_until = NULL WHERE id = ?1 AND held_until IS NOT NULL";
-                    if sql::run(write, held, [webhook.as_str()])? > 0 {
-                        write.wake_deliveries();
+                    if sql::execute(write, held, [webhook.as_str()])? > 0 {
+                        write.notify_deliveries();
                     }
                 }
                 Ok(())
@@ -108,12 +109,12 @@ impl Store {
 }
 
 fn record(
-    write: &mut Write<'_>,
-    attempted: &Attempted,
+    write: &mut WriteTx<'_>,
+    attempted: &FinishedAttempt,
     schedule: &RetrySchedule,
-) -> Result<Option<Finished>, StoreError> {
-    if attempted.attempt.is_success() && record_usual_success(write, attempted)? {
-        return Ok(Some(Finished {
+) -> Result<Option<DeliveryUpdate>, StoreError> {
+    if attempted.attempt.is_success() && record_success_fast_path(write, attempted)? {
+        return Ok(Some(DeliveryUpdate {
             state: DeliveryState::Delivered,
             due_at: None,
         }));
@@ -123,22 +124,22 @@ fn record(
         attempts: u32,
         round_attempts: usize,
         retries: RetryPolicy,
-        has_words: bool,
+        has_body: bool,
     }
     let (id, attempt) = (&attempted.delivery, &attempted.attempt);
-    let before = sql::first(
+    let before = sql::query_optional(
         write,
-        "SELECT state, attempts, round_attempts, retries, body IS NOT NULL AS has_words
+        "SELECT state, attempts, round_attempts, retry_policy, body IS NOT NULL AS has_body
          FROM deliveries JOIN events ON events.id = event_id JOIN webhooks ON webhooks.id = webhook_id
          WHERE deliveries.id = ?1",
         [id.as_str()],
         |row| {
             Ok(Before {
-                state: sql::named(row, "state", DeliveryState::parse)?,
+                state: sql::parse_column(row, "state", DeliveryState::parse)?,
                 attempts: row.get("attempts")?,
                 round_attempts: row.get("round_attempts")?,
                 retries: webhooks::read_retries(row)?,
-                has_words: row.get("has_words")?,
+                has_body: row.get("has_body")?,
             })
         },
     )?;
@@ -167,7 +168,7 @@ fn record(
     // A hold stands on the webhook, not here: when a test ends it, what waited goes out by its own schedule.
     let due_at = next;
     let finished_at = (state != DeliveryState::Pending).then_some(write.now.millis());
-    sql::run(
+    sql::execute(
         write,
         "UPDATE deliveries SET state = ?2, due_at = ?3, attempts = ?4, round_attempts = ?5, finished_at = ?6
          WHERE id = ?1",
@@ -180,16 +181,19 @@ fn record(
             finished_at
         ],
     )?;
-    deliveries::insert_attempt(write, id, before.attempts + 1, attempt, before.has_words)?;
-    write.deliveries_changed(&attempted.webhook, before.state, state, 1);
-    Ok(Some(Finished { state, due_at }))
+    deliveries::insert_attempt(write, id, before.attempts + 1, attempt, before.has_body)?;
+    write.delivery_states_changed(&attempted.webhook, before.state, state, 1);
+    Ok(Some(DeliveryUpdate { state, due_at }))
 }
 
 /// Records, without a look at it first, the success of a delivery that is pending as it was when it was read: so its
 /// words are there too. `false`: it is not, and nothing was recorded.
-fn record_usual_success(write: &mut Write<'_>, attempted: &Attempted) -> Result<bool, StoreError> {
+fn record_success_fast_path(
+    write: &mut WriteTx<'_>,
+    attempted: &FinishedAttempt,
+) -> Result<bool, StoreError> {
     let id = &attempted.delivery;
-    let changed = sql::run(
+    let changed = sql::execute(
         write,
         "UPDATE deliveries SET state = 'delivered', due_at = NULL, attempts = attempts + 1,
          round_attempts = round_attempts + 1, finished_at = ?3 WHERE id = ?1 AND state = 'pending' AND attempts = ?2",
@@ -199,7 +203,7 @@ fn record_usual_success(write: &mut Write<'_>, attempted: &Attempted) -> Result<
         return Ok(false);
     }
     deliveries::insert_attempt(write, id, attempted.attempts + 1, &attempted.attempt, true)?;
-    write.deliveries_changed(
+    write.delivery_states_changed(
         &attempted.webhook,
         DeliveryState::Pending,
         DeliveryState::Delivered,
@@ -210,40 +214,42 @@ fn record_usual_success(write: &mut Write<'_>, attempted: &Attempted) -> Result<
 
 /// Marks the webhook as failing since this attempt, or as well again; holds it back where the endpoint asked for it.
 /// `well`: those that a success before this one was noted for, so that it is noted once.
-fn note_health<'a>(
-    write: &mut Write<'_>,
-    attempted: &'a Attempted,
+fn update_health<'a>(
+    write: &mut WriteTx<'_>,
+    attempted: &'a FinishedAttempt,
     state: DeliveryState,
-    well: &mut HashSet<&'a WebhookId>,
+    healthy: &mut HashSet<&'a WebhookId>,
 ) -> Result<(), StoreError> {
     let (webhook, attempt) = (attempted.webhook.as_str(), &attempted.attempt);
     if attempt.is_success() {
-        if !well.insert(&attempted.webhook) {
+        if !healthy.insert(&attempted.webhook) {
             return Ok(());
         }
-        let well = "UPDATE webhooks SET failing_since = NULL, failed_in_a_row = 0 WHERE id = ?1 AND failing_since IS NOT NULL";
-        if sql::run(write, well, [webhook])? > 0 {
-            write.wake_alerts();
+        let recovered = "UPDATE webhooks SET failing_since = NULL, consecutive_failures = 0 WHERE id = ?1 AND failing_since IS NOT NULL";
+        if sql::execute(write, recovered, [webhook])? > 0 {
+            write.notify_alerts();
         }
         return Ok(());
     }
-    well.remove(&attempted.webhook);
+    healthy.remove(&attempted.webhook);
     let failing = "UPDATE webhooks SET failing_since = ?2 WHERE id = ?1 AND failing_since IS NULL";
     let since = params![webhook, attempt.started_at.millis()];
-    if sql::run(write, failing, since)? > 0 {
-        write.wake_alerts();
+    if sql::execute(write, failing, since)? > 0 {
+        write.notify_alerts();
     }
     if state == DeliveryState::Failed {
-        let given_up = "UPDATE webhooks SET failed_in_a_row = failed_in_a_row + 1 WHERE id = ?1 RETURNING failed_in_a_row";
-        if sql::first(write, given_up, [webhook], |row| row.get(0))? == Some(ALERT_AFTER_FAILURES) {
-            write.wake_alerts();
+        let given_up = "UPDATE webhooks SET consecutive_failures = consecutive_failures + 1 WHERE id = ?1 RETURNING consecutive_failures";
+        if sql::query_optional(write, given_up, [webhook], |row| row.get(0))?
+            == Some(ALERT_AFTER_FAILURES)
+        {
+            write.notify_alerts();
         }
     }
     if let Some(until) = attempt.hold_until {
         let held =
             "UPDATE webhooks SET held_until = max(coalesce(held_until, 0), ?2) WHERE id = ?1";
-        sql::run(write, held, params![webhook, until.millis()])?;
-        write.outbox_changed();
+        sql::execute(write, held, params![webhook, until.millis()])?;
+        write.invalidate_read_ahead();
     }
     Ok(())
 }

@@ -2,10 +2,11 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::changes::Change;
-use super::error::StoreError;
-use super::writer::Write;
-use super::{Store, sessions, sql};
+use super::Store;
+use super::db::change_feed::ChangeKind;
+use super::db::error::StoreError;
+use super::db::sql;
+use super::db::writer::WriteTx;
 use crate::clock::Timestamp;
 use crate::domain::account::{Role, User, normalize_email};
 use crate::domain::id::UserId;
@@ -21,7 +22,7 @@ pub enum AccountStoreError {
     #[error("this installation has its first user already")]
     NotFirst,
     #[error("this address has been used, or is too old")]
-    LinkVoid,
+    InvalidLink,
     #[error("only an admin may do this")]
     NotAdmin,
     #[error(transparent)]
@@ -58,7 +59,7 @@ impl Store {
 
     pub async fn users(&self) -> Result<Vec<User>, StoreError> {
         self.reader
-            .read(|c| sql::all(c, "SELECT * FROM users ORDER BY id", [], read))
+            .read(|c| sql::query_all(c, "SELECT * FROM users ORDER BY id", [], read))
             .await
     }
 
@@ -67,13 +68,16 @@ impl Store {
     }
 
     /// The user with this address, and the hash of their password.
-    pub async fn user_with_hash(&self, email: &str) -> Result<Option<(User, String)>, StoreError> {
+    pub async fn user_with_password_hash(
+        &self,
+        email: &str,
+    ) -> Result<Option<(User, String)>, StoreError> {
         let key = normalize_email(email);
         self.reader
             .read(move |c| {
-                sql::first(
+                sql::query_optional(
                     c,
-                    "SELECT * FROM users WHERE email_key = ?1",
+                    "SELECT * FROM users WHERE normalized_email = ?1",
                     [key],
                     |row| Ok((read(row)?, row.get("password_hash")?)),
                 )
@@ -91,27 +95,27 @@ impl Store {
         self.writer
             .write(move |write| {
                 let user = by_email(write, &email)?;
-                Ok(put_password(write, &user.id, &password_hash, keep)?)
+                Ok(store_password(write, &user.id, &password_hash, keep)?)
             })
             .await
     }
 
     /// Removes a user with their sessions, tokens and the links that they made; the last admin stays.
-    pub async fn remove_user(&self, email: String) -> Result<(), AccountStoreError> {
+    pub async fn delete_user(&self, email: String) -> Result<(), AccountStoreError> {
         self.writer
             .write(move |write| {
                 let user = by_email(write, &email)?;
-                remove(write, &user)
+                delete(write, &user)
             })
             .await
     }
 
     /// The same, by the id. Who is gone already is told by [`AccountStoreError::Unknown`].
-    pub async fn remove_user_with_id(&self, id: UserId) -> Result<User, AccountStoreError> {
+    pub async fn delete_user_by_id(&self, id: UserId) -> Result<User, AccountStoreError> {
         self.writer
             .write(move |write| {
                 let user = by_id(write, &id)?;
-                remove(write, &user)?;
+                delete(write, &user)?;
                 Ok(user)
             })
             .await
@@ -126,17 +130,17 @@ impl Store {
                     return Ok(user);
                 }
                 if user.role == Role::Admin {
-                    keep_an_admin(write, &user)?;
+                    ensure_admin_remains(write, &user)?;
                     // What they made as an admin must not outlive that.
-                    let made = "DELETE FROM one_time_links WHERE made_by = ?1";
-                    sql::run(write, made, [id.as_str()])?;
+                    let made = "DELETE FROM one_time_links WHERE created_by = ?1";
+                    sql::execute(write, made, [id.as_str()])?;
                 }
-                sql::run(
+                sql::execute(
                     write,
                     "UPDATE users SET role = ?2 WHERE id = ?1",
                     [id.as_str(), role.as_str()],
                 )?;
-                sessions::end_all(write, &id, None)?;
+                end_sessions(write, &id, None)?;
                 Ok(User { role, ..user })
             })
             .await
@@ -144,46 +148,57 @@ impl Store {
 }
 
 /// Puts a new password in place: all sessions but `keep` end, and a link that sets another one is void.
-pub(super) fn put_password(
-    write: &mut Write<'_>,
+pub(super) fn store_password(
+    write: &mut WriteTx<'_>,
     user: &UserId,
     password_hash: &str,
     keep: Option<[u8; 32]>,
 ) -> Result<(), StoreError> {
-    sql::run(
+    sql::execute(
         write,
         "UPDATE users SET password_hash = ?2 WHERE id = ?1",
         [user.as_str(), password_hash],
     )?;
-    sql::run(
+    sql::execute(
         write,
         "DELETE FROM one_time_links WHERE purpose = 'reset' AND user_id = ?1",
         [user.as_str()],
     )?;
-    sessions::end_all(write, user, keep)?;
+    end_sessions(write, user, keep)?;
     Ok(())
+}
+
+/// Ends all sessions of a user but `keep`.
+pub(super) fn end_sessions(
+    write: &mut WriteTx<'_>,
+    user: &UserId,
+    keep: Option<[u8; 32]>,
+) -> Result<usize, StoreError> {
+    write.publish_change(ChangeKind::Sessions);
+    let others = "DELETE FROM sessions WHERE user_id = ?1 AND token_hash IS NOT ?2";
+    sql::execute(write, others, params![user.as_str(), keep])
 }
 
 /// Notes that a user is at a page now.
-pub(super) fn seen(write: &Write<'_>, user: &UserId) -> Result<(), StoreError> {
+pub(super) fn touch_user(write: &WriteTx<'_>, user: &UserId) -> Result<(), StoreError> {
     let statement = "UPDATE users SET last_seen_at = ?2 WHERE id = ?1";
-    sql::run(write, statement, params![user.as_str(), write.now.millis()])?;
+    sql::execute(write, statement, params![user.as_str(), write.now.millis()])?;
     Ok(())
 }
 
-fn remove(write: &mut Write<'_>, user: &User) -> Result<(), AccountStoreError> {
+fn delete(write: &mut WriteTx<'_>, user: &User) -> Result<(), AccountStoreError> {
     if user.role == Role::Admin {
-        keep_an_admin(write, user)?;
+        ensure_admin_remains(write, user)?;
     }
-    sql::run(write, "DELETE FROM users WHERE id = ?1", [user.id.as_str()])?;
-    write.changed(Change::Sessions);
+    sql::execute(write, "DELETE FROM users WHERE id = ?1", [user.id.as_str()])?;
+    write.publish_change(ChangeKind::Sessions);
     Ok(())
 }
 
 /// Fails if there is no admin but this one.
-fn keep_an_admin(write: &Write<'_>, admin: &User) -> Result<(), AccountStoreError> {
+fn ensure_admin_remains(write: &WriteTx<'_>, admin: &User) -> Result<(), AccountStoreError> {
     let others = "SELECT 1 FROM users WHERE role = 'admin' AND id <> ?1";
-    match sql::first(write, others, [admin.id.as_str()], |_| Ok(()))? {
+    match sql::query_optional(write, others, [admin.id.as_str()], |_| Ok(()))? {
         Some(()) => Ok(()),
         None => Err(AccountStoreError::LastAdmin(admin.email.clone())),
     }
@@ -191,7 +206,7 @@ fn keep_an_admin(write: &Write<'_>, admin: &User) -> Result<(), AccountStoreErro
 
 pub(super) fn by_id(connection: &Connection, id: &UserId) -> Result<User, AccountStoreError> {
     let statement = "SELECT * FROM users WHERE id = ?1";
-    sql::first(connection, statement, [id.as_str()], read)?
+    sql::query_optional(connection, statement, [id.as_str()], read)?
         .ok_or_else(|| AccountStoreError::Unknown(id.to_string()))
 }
 
@@ -203,9 +218,9 @@ pub(super) fn find_by_email(
     connection: &Connection,
     email: &str,
 ) -> Result<Option<User>, StoreError> {
-    sql::first(
+    sql::query_optional(
         connection,
-        "SELECT * FROM users WHERE email_key = ?1",
+        "SELECT * FROM users WHERE normalized_email = ?1",
         [normalize_email(email)],
         read,
     )
@@ -213,7 +228,7 @@ pub(super) fn find_by_email(
 
 pub(super) fn count(connection: &Connection) -> Result<i64, StoreError> {
     Ok(
-        sql::first(connection, "SELECT count(*) FROM users", [], |row| {
+        sql::query_optional(connection, "SELECT count(*) FROM users", [], |row| {
             row.get(0)
         })?
         .unwrap_or(0),
@@ -221,7 +236,7 @@ pub(super) fn count(connection: &Connection) -> Result<i64, StoreError> {
 }
 
 pub(super) fn insert(
-    write: &mut Write<'_>,
+    write: &mut WriteTx<'_>,
     email: &str,
     password_hash: &str,
     role: Role,
@@ -237,9 +252,9 @@ pub(super) fn insert(
         created_at: write.now,
         last_seen_at: None,
     };
-    sql::run(
+    sql::execute(
         write,
-        "INSERT INTO users (id, email, email_key, password_hash, role, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO users (id, email, normalized_email, password_hash, role, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         params![
             user.id.as_str(),
             user.email,
@@ -250,9 +265,9 @@ pub(super) fn insert(
         ],
     )?;
     // However the account came about, nobody needs the invitation any more.
-    sql::run(
+    sql::execute(
         write,
-        "DELETE FROM one_time_links WHERE email_key = ?1",
+        "DELETE FROM one_time_links WHERE normalized_email = ?1",
         [normalize_email(&user.email)],
     )?;
     Ok(user)
@@ -262,7 +277,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
         id: UserId::new(row.get::<_, String>("id")?),
         email: row.get("email")?,
-        role: sql::named(row, "role", |text| text.parse().ok())?,
+        role: sql::parse_column(row, "role", |text| text.parse().ok())?,
         created_at: Timestamp::from_millis(row.get("created_at")?),
         last_seen_at: row
             .get::<_, Option<i64>>("last_seen_at")?

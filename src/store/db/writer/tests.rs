@@ -1,7 +1,7 @@
 //! What becomes of jobs that fail, and of their neighbours in the same commit.
 
 use super::*;
-use crate::store::sql;
+use crate::store::db::sql;
 
 fn writer(prepare: &str) -> Writer {
     let connection = Connection::open_in_memory().unwrap();
@@ -10,32 +10,33 @@ fn writer(prepare: &str) -> Writer {
         .unwrap();
     connection.execute_batch(prepare).unwrap();
     let clock = Clock::System;
-    let (ids, wakes) = (IdSequence::after(None), Wakes::new(clock.now()));
+    let (ids, wakes) = (IdSequence::after(None), CommitNotifiers::new(clock.now()));
     Writer::start(connection, ids, clock, wakes, None).unwrap()
 }
 
 async fn insert(writer: &Writer, a: i64, bytes: usize) -> Result<(), StoreError> {
-    let work = move |write: &mut Write<'_>| {
-        sql::run(write, "INSERT INTO t VALUES (?1, zeroblob(?2))", (a, bytes)).map(|_| ())
+    let work = move |write: &mut WriteTx<'_>| {
+        sql::execute(write, "INSERT INTO t VALUES (?1, zeroblob(?2))", (a, bytes)).map(|_| ())
     };
     writer.write(work).await
 }
 
 async fn stored(writer: &Writer) -> Vec<i64> {
-    let work =
-        |write: &mut Write<'_>| sql::all(write, "SELECT a FROM t ORDER BY a", [], |row| row.get(0));
+    let work = |write: &mut WriteTx<'_>| {
+        sql::query_all(write, "SELECT a FROM t ORDER BY a", [], |row| row.get(0))
+    };
     writer.write::<_, StoreError, _>(work).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_job_that_fails_or_panics_is_rolled_back_alone() {
     let writer = writer("INSERT INTO t VALUES (1, NULL)");
-    let half = |write: &mut Write<'_>| {
-        sql::run(write, "INSERT INTO t VALUES (10, NULL)", [])?;
-        sql::run(write, "INSERT INTO t VALUES (1, NULL)", []).map(|_| ())
+    let half = |write: &mut WriteTx<'_>| {
+        sql::execute(write, "INSERT INTO t VALUES (10, NULL)", [])?;
+        sql::execute(write, "INSERT INTO t VALUES (1, NULL)", []).map(|_| ())
     };
-    let panics = |write: &mut Write<'_>| -> Result<(), StoreError> {
-        sql::run(write, "INSERT INTO t VALUES (11, NULL)", [])?;
+    let panics = |write: &mut WriteTx<'_>| -> Result<(), StoreError> {
+        sql::execute(write, "INSERT INTO t VALUES (11, NULL)", [])?;
         panic!("on purpose")
     };
     // Polled together, so that they share a batch.
@@ -58,29 +59,29 @@ async fn a_job_that_fails_or_panics_is_rolled_back_alone() {
 async fn a_checked_job_that_fails_before_its_first_change_fails_alone_and_after_it_takes_the_commit()
  {
     let writer = writer("INSERT INTO t VALUES (1, NULL)");
-    let refuses = |write: &mut Write<'_>| -> Result<(), StoreError> {
-        sql::all(write, "SELECT a FROM t", [], |row| row.get::<_, i64>(0))?;
-        Err(StoreError::Unreadable("on purpose".into()))
+    let refuses = |write: &mut WriteTx<'_>| -> Result<(), StoreError> {
+        sql::query_all(write, "SELECT a FROM t", [], |row| row.get::<_, i64>(0))?;
+        Err(StoreError::InvalidValue("on purpose".into()))
     };
     let (before, refused, after) = tokio::join!(
         insert(&writer, 2, 0),
-        writer.write_checked(refuses),
+        writer.write_without_savepoint(refuses),
         insert(&writer, 3, 0)
     );
     assert!(before.is_ok() && after.is_ok());
     assert!(
-        matches!(refused, Err(StoreError::Unreadable(_))),
+        matches!(refused, Err(StoreError::InvalidValue(_))),
         "{refused:?}"
     );
     assert_eq!(stored(&writer).await, [1, 2, 3]);
 
-    let half = |write: &mut Write<'_>| {
-        sql::run(write, "INSERT INTO t VALUES (10, NULL)", [])?;
-        sql::run(write, "INSERT INTO t VALUES (1, NULL)", []).map(|_| ())
+    let half = |write: &mut WriteTx<'_>| {
+        sql::execute(write, "INSERT INTO t VALUES (10, NULL)", [])?;
+        sql::execute(write, "INSERT INTO t VALUES (1, NULL)", []).map(|_| ())
     };
     let (before, failed, after) = tokio::join!(
         insert(&writer, 4, 0),
-        writer.write_checked(half),
+        writer.write_without_savepoint(half),
         insert(&writer, 5, 0)
     );
     assert!(matches!(failed, Err(StoreError::Sqlite(_))), "{failed:?}");
@@ -89,7 +90,7 @@ async fn a_checked_job_that_fails_before_its_first_change_fails_alone_and_after_
     for (a, answer) in [(4, before), (5, after)] {
         match answer {
             Ok(()) => wanted.push(a),
-            Err(error) => assert!(matches!(error, StoreError::GivenUp), "{error:?}"),
+            Err(error) => assert!(matches!(error, StoreError::BatchRolledBack), "{error:?}"),
         }
     }
     assert_eq!(stored(&writer).await, wanted);
@@ -110,9 +111,9 @@ async fn a_full_disk_stores_nothing_of_the_batch_and_says_so_to_each() {
         .filter(|(_, r)| r.is_ok())
         .map(|(a, _)| *a)
         .collect();
-    assert!(matches!(two, Err(StoreError::Full)), "{two:?}");
+    assert!(matches!(two, Err(StoreError::DiskFull)), "{two:?}");
     for failed in [one, two, three].iter().filter_map(|r| r.as_ref().err()) {
-        assert!(matches!(failed, StoreError::Full), "{failed:?}");
+        assert!(matches!(failed, StoreError::DiskFull), "{failed:?}");
     }
     assert_eq!(stored(&writer).await, acknowledged);
     insert(&writer, 4, 10).await.unwrap();

@@ -1,5 +1,6 @@
-//! Running a statement, said once: each is prepared once a connection and kept; in debug builds its plan is looked at
-//! first (`plans`).
+//! Functions that run statements, which are cached per connection.
+//!
+//! In debug builds, the plan of each statement is checked first (`query_plan_check`).
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
 use serde::Serialize;
@@ -9,18 +10,18 @@ use ulid::Ulid;
 use super::error::StoreError;
 use crate::domain::id::parse_ulid;
 
-/// A statement, prepared once a connection.
-pub(super) fn prepare<'a>(
+/// Prepares a statement, or takes it from the connection's cache.
+pub(in crate::store) fn prepare<'a>(
     connection: &'a Connection,
     sql: &str,
 ) -> rusqlite::Result<CachedStatement<'a>> {
     #[cfg(debug_assertions)]
-    super::plans::check(connection, sql);
+    super::query_plan_check::check(connection, sql);
     connection.prepare_cached(sql)
 }
 
-/// Runs a statement that changes something; returns how many rows it changed.
-pub(super) fn run(
+/// Runs a statement that changes data. Returns the number of changed rows.
+pub(in crate::store) fn execute(
     connection: &Connection,
     sql: &str,
     params: impl Params,
@@ -28,8 +29,8 @@ pub(super) fn run(
     Ok(prepare(connection, sql)?.execute(params)?)
 }
 
-/// The first row, if there is one.
-pub(super) fn first<T>(
+/// Returns the first row, or `None` if there is none.
+pub(in crate::store) fn query_optional<T>(
     connection: &Connection,
     sql: &str,
     params: impl Params,
@@ -40,8 +41,8 @@ pub(super) fn first<T>(
         .optional()?)
 }
 
-/// All rows.
-pub(super) fn all<T>(
+/// Returns all rows.
+pub(in crate::store) fn query_all<T>(
     connection: &Connection,
     sql: &str,
     params: impl Params,
@@ -53,37 +54,40 @@ pub(super) fn all<T>(
 }
 
 /// A value as it is kept in a JSON column.
-pub(super) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Unreadable(error.to_string()))
+pub(in crate::store) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::InvalidValue(error.to_string()))
 }
 
 /// A value of a JSON column, for use inside a row's reader.
-pub(super) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+pub(in crate::store) fn from_json<T: DeserializeOwned>(
+    row: &Row<'_>,
+    column: &str,
+) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|error| unreadable(column, error))
+    serde_json::from_str(&text).map_err(|error| conversion_error(column, error))
 }
 
 /// A column that holds the name of something in the domain, for use inside a row's reader.
-pub(super) fn named<T>(
+pub(in crate::store) fn parse_column<T>(
     row: &Row<'_>,
     column: &str,
     parse: impl FnOnce(&str) -> Option<T>,
 ) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
-    parse(&text).ok_or_else(|| unreadable(column, format!("unknown value “{text}”")))
+    parse(&text).ok_or_else(|| conversion_error(column, format!("unknown value “{text}”")))
 }
 
-pub(super) fn unreadable(column: &str, error: impl ToString) -> rusqlite::Error {
+pub(in crate::store) fn conversion_error(column: &str, error: impl ToString) -> rusqlite::Error {
     let text = format!("{column}: {}", error.to_string());
     rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, text.into())
 }
 
-/// The greatest ULID among all ids: the sequence goes on after it, also when the clock was set back meanwhile.
-pub(super) fn greatest_ulid(connection: &Connection) -> rusqlite::Result<Option<Ulid>> {
-    let mut greatest = None;
+/// Returns the greatest ULID of all ids. New ids continue after it, even if the clock was set back.
+pub(in crate::store) fn max_ulid(connection: &Connection) -> rusqlite::Result<Option<Ulid>> {
+    let mut max = None;
     for table in [
         "users",
-        "tokens",
+        "api_tokens",
         "projects",
         "feedback",
         "webhooks",
@@ -94,7 +98,7 @@ pub(super) fn greatest_ulid(connection: &Connection) -> rusqlite::Result<Option<
             connection.query_row(&format!("SELECT max(id) FROM {table}"), [], |row| {
                 row.get(0)
             })?;
-        greatest = greatest.max(id.as_deref().and_then(parse_ulid));
+        max = max.max(id.as_deref().and_then(parse_ulid));
     }
-    Ok(greatest)
+    Ok(max)
 }

@@ -6,7 +6,7 @@
 //! of SQLite (a full disk) end the whole transaction, and then every job of the batch is answered with that fault.
 //!
 //! The two jobs that come by the thousand do without a savepoint, which copies each page that a job touches: they look
-//! before they change anything ([`Writer::write_checked`]).
+//! before they change anything ([`Writer::write_without_savepoint`]).
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,25 +17,25 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::StoreError;
-use super::space::{Log, fold_back};
 use super::sql;
+use super::wal::{Wal, checkpoint};
 use crate::clock::Clock;
 use crate::domain::id::IdSequence;
 
-mod write;
+mod write_tx;
 
-use write::Said;
-pub(super) use write::{Wakes, Write};
+use write_tx::CommitEffects;
+pub(in crate::store) use write_tx::{CommitNotifiers, WriteTx};
 
 /// How many jobs may wait; beyond that, load is refused instead of kept in memory.
-const QUEUE: usize = 1024;
+const QUEUE_CAPACITY: usize = 1024;
 /// How many jobs share one commit at most, so that the first of them does not wait long for the last.
-const BATCH: usize = 256;
+const BATCH_MAX: usize = 256;
 
 /// A job with its types erased: run once, then answered once.
 trait Job: Send {
     /// Runs the work and keeps its result; `true` if it is to be committed.
-    fn run(&mut self, write: &mut Write<'_>) -> bool;
+    fn run(&mut self, write: &mut WriteTx<'_>) -> bool;
     /// Whether it has a savepoint of its own.
     fn has_savepoint(&self) -> bool;
     /// Answers with the kept result, or with the fault that took the transaction away.
@@ -51,11 +51,11 @@ struct Work<F, T, E> {
 
 impl<F, T, E> Job for Work<F, T, E>
 where
-    F: FnOnce(&mut Write<'_>) -> Result<T, E> + Send,
+    F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send,
     T: Send,
     E: From<StoreError> + Send,
 {
-    fn run(&mut self, write: &mut Write<'_>) -> bool {
+    fn run(&mut self, write: &mut WriteTx<'_>) -> bool {
         let Some(work) = self.work.take() else {
             return false;
         };
@@ -81,16 +81,16 @@ where
     }
 }
 
-enum Message {
+enum WriterCommand {
     Job(Box<dyn Job>),
-    /// See [`Writer::empty_log`].
-    EmptyLog(oneshot::Sender<bool>),
+    /// See [`Writer::truncate_wal`].
+    TruncateWal(oneshot::Sender<bool>),
     Close,
 }
 
-fn job<T, E, F>(work: F, savepoint: bool) -> (Message, oneshot::Receiver<Result<T, E>>)
+fn job<T, E, F>(work: F, savepoint: bool) -> (WriterCommand, oneshot::Receiver<Result<T, E>>)
 where
-    F: FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static,
+    F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
     T: Send + 'static,
     E: From<StoreError> + Send + 'static,
 {
@@ -101,25 +101,25 @@ where
         answer,
         savepoint,
     };
-    (Message::Job(Box::new(work)), answered)
+    (WriterCommand::Job(Box::new(work)), answered)
 }
 
 /// The way to the writing thread.
 #[derive(Clone)]
-pub(super) struct Writer {
-    queue: mpsc::Sender<Message>,
+pub(in crate::store) struct Writer {
+    queue: mpsc::Sender<WriterCommand>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl Writer {
-    pub(super) fn start(
+    pub(in crate::store) fn start(
         connection: Connection,
         ids: IdSequence,
         clock: Clock,
-        wakes: Wakes,
-        log: Option<Log>,
+        wakes: CommitNotifiers,
+        log: Option<Wal>,
     ) -> std::io::Result<Self> {
-        let (queue, jobs) = mpsc::channel(QUEUE);
+        let (queue, jobs) = mpsc::channel(QUEUE_CAPACITY);
         let state = Thread {
             connection,
             ids,
@@ -137,9 +137,9 @@ impl Writer {
     }
 
     /// Runs `work` in the next commit and returns when that is on the disk; refused when too much is queued already.
-    pub(super) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    pub(in crate::store) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
-        F: FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static,
+        F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
@@ -147,10 +147,10 @@ impl Writer {
     }
 
     /// The same for work that changes nothing once it has found a reason to fail: it costs less. Where it fails all the
-    /// same after a change, the whole commit is given up, and everybody in it is told so ([`StoreError::GivenUp`]).
-    pub(super) async fn write_checked<T, E, F>(&self, work: F) -> Result<T, E>
+    /// same after a change, the whole commit is given up, and everybody in it is told so ([`StoreError::BatchRolledBack`]).
+    pub(in crate::store) async fn write_without_savepoint<T, E, F>(&self, work: F) -> Result<T, E>
     where
-        F: FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static,
+        F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
@@ -159,7 +159,7 @@ impl Writer {
 
     async fn queue_job<T, E: From<StoreError>>(
         &self,
-        (job, answered): (Message, oneshot::Receiver<Result<T, E>>),
+        (job, answered): (WriterCommand, oneshot::Receiver<Result<T, E>>),
     ) -> Result<T, E> {
         self.queue.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
@@ -170,11 +170,11 @@ impl Writer {
             .unwrap_or_else(|_| Err(StoreError::Closed.into()))
     }
 
-    /// As [`Writer::write_checked`], for what has happened already and must be stored: waits for its place in the
+    /// As [`Writer::write_without_savepoint`], for what has happened already and must be stored: waits for its place in the
     /// queue.
-    pub(super) async fn write_in_turn<T, E, F>(&self, work: F) -> Result<T, E>
+    pub(in crate::store) async fn write_when_free<T, E, F>(&self, work: F) -> Result<T, E>
     where
-        F: FnOnce(&mut Write<'_>) -> Result<T, E> + Send + 'static,
+        F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
@@ -187,9 +187,9 @@ impl Writer {
 
     /// Folds the write-ahead log back into the file and empties it: what was overwritten is in neither from then on.
     /// `false`: somebody is reading what stands in it.
-    pub(super) async fn empty_log(&self) -> Result<bool, StoreError> {
+    pub(in crate::store) async fn truncate_wal(&self) -> Result<bool, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let message = Message::EmptyLog(answer);
+        let message = WriterCommand::TruncateWal(answer);
         self.queue
             .send(message)
             .await
@@ -198,9 +198,9 @@ impl Writer {
     }
 
     /// Finishes what is queued and closes the connection. Blocks until that is done.
-    pub(super) fn close(&self) {
+    pub(in crate::store) fn close(&self) {
         // A full queue empties by itself: the thread is at work on it.
-        let _ = self.queue.blocking_send(Message::Close);
+        let _ = self.queue.blocking_send(WriterCommand::Close);
         let thread = self
             .thread
             .lock()
@@ -216,13 +216,13 @@ struct Thread {
     connection: Connection,
     ids: IdSequence,
     clock: Clock,
-    wakes: Wakes,
+    wakes: CommitNotifiers,
     /// The write-ahead log, where this process is the one that serves the database.
-    log: Option<Log>,
+    log: Option<Wal>,
 }
 
 impl Thread {
-    fn run(mut self, mut jobs: mpsc::Receiver<Message>) {
+    fn run(mut self, mut jobs: mpsc::Receiver<WriterCommand>) {
         let mut open = true;
         while open {
             let Some(first) = jobs.blocking_recv() else {
@@ -233,17 +233,17 @@ impl Thread {
             let mut next = Some(first);
             while let Some(message) = next {
                 match message {
-                    Message::Job(job) => batch.push(job),
-                    Message::EmptyLog(answer) => {
+                    WriterCommand::Job(job) => batch.push(job),
+                    WriterCommand::TruncateWal(answer) => {
                         emptied = Some(answer);
                         break;
                     }
-                    Message::Close => {
+                    WriterCommand::Close => {
                         open = false;
                         break;
                     }
                 }
-                next = if batch.len() < BATCH {
+                next = if batch.len() < BATCH_MAX {
                     jobs.try_recv().ok()
                 } else {
                     None
@@ -251,14 +251,14 @@ impl Thread {
             }
             self.commit(batch);
             if let Some(answer) = emptied {
-                let folded = fold_back(&self.connection).unwrap_or(false);
+                let folded = checkpoint(&self.connection).unwrap_or(false);
                 let _ = answer.send(folded);
             }
         }
         // What came after the close is answered by the queue's end: `StoreError::Closed`.
         if let Some(mut log) = self.log {
             // Then the database is one file, and a copy of it is whole.
-            log.keep_short(&self.connection, true);
+            log.truncate_if_large(&self.connection, true);
         }
     }
 
@@ -266,9 +266,9 @@ impl Thread {
         if batch.is_empty() {
             return;
         }
-        let mut said = Said::default();
+        let mut said = CommitEffects::default();
         let fault = self.transaction(&mut batch, &mut said).err();
-        let cut_log = said.cut_log;
+        let truncate_wal = said.truncate_wal;
         if fault.is_none() {
             self.wakes.wake(said);
         }
@@ -276,7 +276,7 @@ impl Thread {
             job.answer(fault.clone());
         }
         if let Some(log) = &mut self.log {
-            log.keep_short(&self.connection, cut_log);
+            log.truncate_if_large(&self.connection, truncate_wal);
         }
     }
 
@@ -284,23 +284,27 @@ impl Thread {
     fn transaction(
         &mut self,
         batch: &mut [Box<dyn Job>],
-        said: &mut Said,
+        said: &mut CommitEffects,
     ) -> Result<(), StoreError> {
-        sql::run(&self.connection, "BEGIN IMMEDIATE", [])?;
+        sql::execute(&self.connection, "BEGIN IMMEDIATE", [])?;
         let done = self
             .run_all(batch, said)
-            .and_then(|()| sql::run(&self.connection, "COMMIT", []).map(|_| ()));
+            .and_then(|()| sql::execute(&self.connection, "COMMIT", []).map(|_| ()));
         if done.is_err() && !self.connection.is_autocommit() {
-            sql::run(&self.connection, "ROLLBACK", [])?;
+            sql::execute(&self.connection, "ROLLBACK", [])?;
         }
         done
     }
 
-    fn run_all(&mut self, batch: &mut [Box<dyn Job>], said: &mut Said) -> Result<(), StoreError> {
+    fn run_all(
+        &mut self,
+        batch: &mut [Box<dyn Job>],
+        said: &mut CommitEffects,
+    ) -> Result<(), StoreError> {
         let connection = &self.connection;
         for job in batch {
-            let mut job_said = Said::default();
-            let mut write = Write {
+            let mut job_said = CommitEffects::default();
+            let mut write = WriteTx {
                 connection,
                 ids: &mut self.ids,
                 now: self.clock.now(),
@@ -309,22 +313,22 @@ impl Thread {
             let before = connection.total_changes();
             let savepoint = job.has_savepoint();
             if savepoint {
-                sql::run(connection, "SAVEPOINT job", [])?;
+                sql::execute(connection, "SAVEPOINT job", [])?;
             }
             let done = job.run(&mut write);
             if connection.is_autocommit() {
                 // SQLite has rolled back everything, savepoints or not: nothing of this batch is stored.
-                return Err(StoreError::Full);
+                return Err(StoreError::DiskFull);
             }
             if done {
                 said.add(job_said);
             } else if savepoint {
-                sql::run(connection, "ROLLBACK TO job", [])?;
+                sql::execute(connection, "ROLLBACK TO job", [])?;
             } else if connection.total_changes() != before {
-                return Err(StoreError::GivenUp);
+                return Err(StoreError::BatchRolledBack);
             }
             if savepoint {
-                sql::run(connection, "RELEASE job", [])?;
+                sql::execute(connection, "RELEASE job", [])?;
             }
         }
         said.counts.store(connection)
