@@ -51,9 +51,9 @@ impl AccountPage {
         let user = context.user()?;
         let here = context.session().map(|session| session.token_hash);
         let records = context
-            .site
+            .app
             .store
-            .sessions(user.id.clone(), context.site.clock.now())
+            .sessions(user.id.clone(), context.app.clock.now())
             .await?;
         let (layout, _) = context.layout("Account", "account");
         let mut sessions: Vec<SessionRow> = records
@@ -123,12 +123,7 @@ pub(super) async fn set_password(
         .hash(password.to_owned())
         .await?;
     let keep = context.session().map(|session| session.token_hash);
-    match context
-        .site
-        .store
-        .set_password(user.email, hash, keep)
-        .await
-    {
+    match context.app.store.set_password(user.email, hash, keep).await {
         Ok(()) => {}
         Err(AccountStoreError::Store(error)) => return Err(error.into()),
         Err(_) => return Err(PageError::Gone),
@@ -153,7 +148,7 @@ pub(super) async fn end_session(
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
     let user = context.user()?.id.clone();
-    let store = &context.site.store;
+    let store = &context.app.store;
     let ended = store
         .end_user_session(user, SessionId::new(id.into_inner()))
         .await?;
@@ -167,7 +162,7 @@ pub(super) async fn sign_out_everywhere(
     context: RequestContext,
 ) -> Result<HttpResponse, PageError> {
     context
-        .site
+        .app
         .store
         .end_sessions(context.user()?.id.clone())
         .await?;

@@ -69,7 +69,7 @@ const SCOPES: [(Scope, &str, &str); 3] = [
 
 impl TokensPage {
     async fn new(context: &RequestContext, add: Option<AddForm>) -> Result<Self, PageError> {
-        let mut tokens = context.site.store.tokens().await?;
+        let mut tokens = context.app.store.tokens().await?;
         tokens.reverse();
         let (layout, _) = context.layout("API tokens", "tokens");
         let asked = context.query("revoke");
@@ -140,9 +140,9 @@ pub(super) async fn create(
     let user = context.user()?.clone();
     let by = context.clone();
     let work = async move {
-        let token = tokens::new_api_token();
-        let hash = tokens::hash(&token);
-        let store = &by.site.store;
+        let token = tokens::random_api_token();
+        let hash = tokens::sha256(&token);
+        let store = &by.app.store;
         match store
             .create_token(user.email.clone(), name.clone(), scope, hash, Some(user))
             .await
@@ -168,7 +168,7 @@ pub(super) async fn revoke(
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
     let id = TokenId::new(id.into_inner());
-    if context.site.store.revoke_token(id).await? {
+    if context.app.store.revoke_token(id).await? {
         context.say("The token is revoked: whatever uses it is refused from now on.");
     }
     Ok(context.redirect(ADDRESS))

@@ -96,9 +96,9 @@ impl PeoplePage {
         add: Option<AddForm>,
         problem: Option<String>,
     ) -> Result<Self, PageError> {
-        let store = &context.site.store;
+        let store = &context.app.store;
         let users = store.users().await?;
-        let links = store.active_links(context.site.clock.now()).await?;
+        let links = store.active_links(context.app.clock.now()).await?;
         let (layout, _) = context.layout("People", "people");
         let (mut invited, mut made_for) = (None, None);
         let is_link = |made: &OneTimeReveal| {
@@ -183,9 +183,9 @@ pub(super) async fn invite(
     }
     let (by, address) = (context.clone(), email.clone());
     let work = async move {
-        let token = tokens::new();
-        let (hash, admin) = (tokens::hash(&token), by.user()?.id.clone());
-        let store = &by.site.store;
+        let token = tokens::random_token();
+        let (hash, admin) = (tokens::sha256(&token), by.user()?.id.clone());
+        let store = &by.app.store;
         match store
             .invite(address.clone(), role, admin, hash, INVITATION_LIVES)
             .await
@@ -238,9 +238,9 @@ pub(super) async fn reset_password(
     let anchor = format!("{ADDRESS}#{user}");
     let by = context.clone();
     let work = async move {
-        let token = tokens::new();
-        let (hash, admin) = (tokens::hash(&token), by.user()?.id.clone());
-        let store = &by.site.store;
+        let token = tokens::random_token();
+        let (hash, admin) = (tokens::sha256(&token), by.user()?.id.clone());
+        let store = &by.app.store;
         let made = store
             .create_reset_link(user.clone(), admin, hash, RESET_LIVES)
             .await;
@@ -265,7 +265,7 @@ pub(super) async fn set_role(
     let role = read_role(&fields)?;
     let id = UserId::new(id.into_inner());
     let was_you = context.user()?.id == id && context.user()?.role != role;
-    match context.site.store.set_role(id, role).await {
+    match context.app.store.set_role(id, role).await {
         Ok(_) if was_you => Ok(signed_out(&context)),
         Ok(user) => {
             context.say(match user.role {
@@ -282,7 +282,7 @@ pub(super) async fn set_role(
 pub(super) async fn remove(context: RequestContext, id: Id) -> Result<HttpResponse, PageError> {
     let id = UserId::new(id.into_inner());
     let is_you = context.user()?.id == id;
-    match context.site.store.delete_user_by_id(id).await {
+    match context.app.store.delete_user_by_id(id).await {
         Ok(_) if is_you => Ok(signed_out(&context)),
         Ok(user) => {
             context.say(format!("{} is removed.", user.email));
@@ -301,7 +301,7 @@ pub(super) async fn revoke_link(
     id: Id,
 ) -> Result<HttpResponse, PageError> {
     let id = LinkId::new(id.into_inner());
-    if context.site.store.revoke_link(id).await? {
+    if context.app.store.revoke_link(id).await? {
         context.say("The link is revoked: nobody can use it any more.");
     }
     Ok(context.redirect(ADDRESS))

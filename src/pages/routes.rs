@@ -1,4 +1,4 @@
-//! Every page and form on one screen: address, methods, who may ask for it, and the handler.
+//! Every page and form on one screen: path, methods, who may ask for it, and the handler.
 
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, Route, web};
@@ -12,8 +12,8 @@ use super::{
     account, api_reference, api_tokens, assets, deliveries, feedback, form, guide, people, privacy,
     projects, redirects, sign_in, signature_check, webhooks, widget,
 };
-use crate::server::access::Needs::{self, Admin, Member, Nothing};
-use crate::server::routing::{Address, Entry, Routes, address, get, post};
+use crate::server::permissions::Permission::{self, Admin, Member, Public};
+use crate::server::routing::{MethodRoute, PathRoutes, Routes, get, path_routes, post};
 
 pub fn configure(config: &mut web::ServiceConfig) {
     routes().configure(config);
@@ -22,37 +22,37 @@ pub fn configure(config: &mut web::ServiceConfig) {
 /// What there is, and who may.
 pub fn routes() -> Routes {
     Routes::default()
-        .service(page("/", [get(Nothing, redirects::show)]))
-        .service(page("/static/{name}", [get(Nothing, assets::get)]))
-        .service(page("/widget.js", [get(Nothing, widget::script)]))
+        .service(page("/", [get(Public, redirects::show)]))
+        .service(page("/static/{name}", [get(Public, assets::get)]))
+        .service(page("/widget.js", [get(Public, widget::script)]))
         .service(page(
             "/f/{slug}",
-            [get(Nothing, form::show), post(Nothing, form::send)],
+            [get(Public, form::show), post(Public, form::send)],
         ))
         .service(page(
             "/login",
-            [get(Nothing, sign_in::show), post(Nothing, sign_in::sign_in)],
+            [get(Public, sign_in::show), post(Public, sign_in::sign_in)],
         ))
-        .service(page("/logout", [post(Nothing, sign_in::sign_out)]))
+        .service(page("/logout", [post(Public, sign_in::sign_out)]))
         .service(page(
             "/setup",
-            [get(Nothing, setup::show), post(Nothing, setup::set_up)],
+            [get(Public, setup::show), post(Public, setup::set_up)],
         ))
         .service(page(
             "/invitation",
             [
-                get(Nothing, invitation::show_invitation),
-                post(Nothing, invitation::accept_invitation),
+                get(Public, invitation::show_invitation),
+                post(Public, invitation::accept_invitation),
             ],
         ))
         .service(page(
             "/reset",
             [
-                get(Nothing, invitation::show_reset),
-                post(Nothing, invitation::reset),
+                get(Public, invitation::show_reset),
+                post(Public, invitation::reset),
             ],
         ))
-        .service(page("/sign-in", [get(Nothing, setup::sign_in_with_link)]))
+        .service(page("/sign-in", [get(Public, setup::sign_in_with_link)]))
         .service(page("/feedback", [get(Member, feedback::show)]))
         .service(page("/feedback/export.csv", [get(Member, feedback::csv)]))
         .service(page("/feedback/export.json", [get(Member, feedback::json)]))
@@ -224,23 +224,25 @@ pub fn routes() -> Routes {
             "/settings/account/sign-out-everywhere",
             [post(Member, account::sign_out_everywhere)],
         ))
-        .service(page("/docs/api", [get(Nothing, api_reference::show)]))
-        .service(page("/docs/webhooks", [get(Nothing, guide::show)]))
-        .default_service(guarded(Nothing, web::to(nothing_here)))
+        .service(page("/docs/api", [get(Public, api_reference::show)]))
+        .service(page("/docs/webhooks", [get(Public, guide::show)]))
+        .default_service(guarded(Public, web::to(nothing_here)))
 }
 
-fn page<const N: usize>(path: &str, methods: [Entry; N]) -> Address {
-    address(path, methods, guarded, |allow| {
+fn page<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {
+    path_routes(path, methods, guarded, |allow| {
         let wrong_method = move || {
             let error = PageError::Method(allow.clone());
             async move { Err::<HttpResponse, _>(error) }
         };
-        guarded(Nothing, web::to(wrong_method))
+        guarded(Public, web::to(wrong_method))
     })
 }
 
-fn guarded(needs: Needs, route: Route) -> Route {
-    route.wrap(from_fn(move |request, next| guard(needs, request, next)))
+fn guarded(permission: Permission, route: Route) -> Route {
+    route.wrap(from_fn(move |request, next| {
+        guard(permission, request, next)
+    }))
 }
 
 async fn nothing_here() -> Result<HttpResponse, PageError> {

@@ -120,8 +120,8 @@ pub(super) async fn show(
     context: RequestContext,
     reference: web::Data<ApiReference>,
 ) -> Result<HttpResponse, PageError> {
-    let seen = context.proxies().seen_origin(&context.request);
-    let base_url = context.site.links.absolute(&seen, "");
+    let seen = context.proxies().own_origin(&context.request);
+    let base_url = context.app.urls.absolute(&seen, "");
     let (layout, _) = context.layout("API", "");
     let page = ApiReferencePage {
         layout,

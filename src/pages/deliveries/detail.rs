@@ -92,7 +92,7 @@ pub async fn show(
 ) -> Result<HttpResponse, PageError> {
     let (webhook, delivery) = path.into_inner();
     let detail = context
-        .site
+        .app
         .store
         .delivery(DeliveryId::new(delivery))
         .await?
@@ -101,11 +101,11 @@ pub async fn show(
         return Err(PageError::Gone);
     }
     let configured = context
-        .site
+        .app
         .store
         .webhook(detail.record.webhook.clone())
         .await?;
-    let now = context.site.clock.now();
+    let now = context.app.clock.now();
     let (layout, _) = context.layout("Delivery", "notifications");
     let url = configured
         .as_ref()
@@ -117,7 +117,7 @@ pub async fn show(
         .is_some_and(|webhook| held_until(webhook, now).is_some());
     // A webhook that is gone sends nothing any more: how many there would be plays no part.
     let webhook_max = configured.as_ref().map_or(1, |webhook| {
-        context.site.delivery.max_attempts(webhook.retries)
+        context.app.delivery.max_attempts(webhook.retries)
     });
     let max_attempts = max_attempts_of(&detail.record, webhook_max);
     let others_fail = configured.is_some_and(|webhook| webhook.failing_since.is_some());
@@ -150,7 +150,7 @@ pub async fn redeliver(
     let (webhook, delivery) = path.into_inner();
     context.say(
         match context
-            .site
+            .app
             .store
             .redeliver(DeliveryId::new(delivery.clone()))
             .await

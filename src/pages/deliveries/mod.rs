@@ -116,7 +116,7 @@ pub(super) async fn show(
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
     let webhook = context
-        .site
+        .app
         .store
         .webhook(WebhookId::new(id.into_inner()))
         .await?
@@ -133,7 +133,7 @@ pub(super) async fn show(
     let before =
         parameter("before").filter(|id| id.starts_with("dlv_") && parse_ulid(id).is_some());
     let found = context
-        .site
+        .app
         .store
         .deliveries(
             webhook.id.clone(),
@@ -145,13 +145,13 @@ pub(super) async fn show(
         )
         .await?;
     let totals = context
-        .site
+        .app
         .store
         .delivery_totals(webhook.id.clone())
         .await?
         .unwrap_or_default();
-    let now = context.site.clock.now();
-    let max_attempts = context.site.delivery.max_attempts(webhook.retries);
+    let now = context.app.clock.now();
+    let max_attempts = context.app.delivery.max_attempts(webhook.retries);
     let (layout, flash) = context.layout("Deliveries", "notifications");
     let test_report = flash
         .test
@@ -189,12 +189,12 @@ pub(super) async fn recover(
         .parse()
         .map_err(|_| PageError::BrokenForm)?;
     let since = context
-        .site
+        .app
         .clock
         .now()
         .minus(Duration::from_secs(hours.min(24 * 366) * 3600));
     let message = match context
-        .site
+        .app
         .store
         .recover(id.clone(), since, false, true)
         .await

@@ -82,7 +82,7 @@ pub async fn set_status(
         only_from: None,
         to: status(&fields)?,
     };
-    let store = &context.site.store;
+    let store = &context.app.store;
     store
         .feedback(change.id.clone())
         .await?
@@ -106,7 +106,7 @@ pub async fn set_statuses(
     let changes: Vec<_> = ids(fields.all("id")).into_iter().map(change).collect();
     let selected = changes.len();
     let by = actor(&context)?;
-    let changed = context.site.store.set_statuses(changes, by).await?;
+    let changed = context.app.store.set_statuses(changes, by).await?;
     if selected == 0 {
         context.say("Nothing is selected.");
     } else if changed.is_empty() {
@@ -132,7 +132,7 @@ pub async fn undo(context: RequestContext, fields: FormData) -> Result<HttpRespo
     let changes = changes.ok_or(PageError::BrokenForm)?;
     let wanted = changes.len();
     let by = actor(&context)?;
-    let undone = context.site.store.set_statuses(changes, by).await?.len();
+    let undone = context.app.store.set_statuses(changes, by).await?.len();
     context.say(match wanted - undone {
         0 => "Undone.".to_owned(),
         _ if undone == 0 => "Nothing to undo: it was changed since, or is gone.".to_owned(),
@@ -161,7 +161,7 @@ pub async fn ask_to_delete(
 
 pub async fn delete(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
     let ids = ids(fields.all("id"));
-    let deleted = context.site.store.delete_feedback_items(ids).await?;
+    let deleted = context.app.store.delete_feedback_items(ids).await?;
     context.say(match deleted {
         0 => "It was deleted already.".to_owned(),
         1 => "Deleted.".to_owned(),

@@ -22,7 +22,7 @@ pub async fn show(
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
     let feedback = context
-        .site
+        .app
         .store
         .feedback(FeedbackId::new(id.into_inner()))
         .await?

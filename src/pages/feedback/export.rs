@@ -65,13 +65,7 @@ enum At {
 
 async fn file(context: RequestContext, format: Format) -> Result<HttpResponse, PageError> {
     let asked = Asked::of(&context).await?;
-    let day = context
-        .site
-        .clock
-        .now()
-        .to_jiff()
-        .strftime("%F")
-        .to_string();
+    let day = context.app.clock.now().to_jiff().strftime("%F").to_string();
     let parts = [
         Some("feedback".to_owned()),
         asked.project.as_ref().map(|project| project.slug.clone()),
@@ -94,7 +88,7 @@ async fn file(context: RequestContext, format: Format) -> Result<HttpResponse, P
     Ok(HttpResponse::Ok()
         .insert_header(kind)
         .insert_header((CONTENT_DISPOSITION, disposition))
-        .streaming(body(context.site.store.clone(), asked.filter(), format)))
+        .streaming(body(context.app.store.clone(), asked.filter(), format)))
 }
 
 fn body(

@@ -79,8 +79,8 @@ impl Opened {
         context: &RequestContext,
         feedback: &Feedback,
     ) -> Result<Self, PageError> {
-        let store = &context.site.store;
-        let now = context.site.clock.now();
+        let store = &context.app.store;
+        let now = context.app.clock.now();
         let is_admin = context.user()?.role == Role::Admin;
         let deliveries = match is_admin {
             true => Some(store.deliveries_of_feedback(feedback.id.clone()).await?),
@@ -98,10 +98,10 @@ impl Opened {
         let caused = |caused: FeedbackDelivery| CausedView {
             row: DeliveryRow::of(
                 &caused.record,
-                context.site.delivery.max_attempts(caused.retries),
+                context.app.delivery.max_attempts(caused.retries),
                 now,
             ),
-            address: context.site.links.to(&format!(
+            address: context.app.urls.path(&format!(
                 "/settings/notifications/{}/deliveries/{}",
                 caused.record.webhook, caused.record.id
             )),

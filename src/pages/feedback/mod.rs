@@ -72,7 +72,7 @@ impl Asked {
         let project = match given("project") {
             Some(name) => Some(
                 context
-                    .site
+                    .app
                     .store
                     .project(name)
                     .await?
@@ -247,7 +247,7 @@ impl FeedbackPage {
 
 pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
     let asked = Asked::of(&context).await?;
-    let store = &context.site.store;
+    let store = &context.app.store;
     let filter = asked.filter();
     let request = PageRequest {
         limit: PAGE,
@@ -275,9 +275,9 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
             opened,
         ));
     }
-    let seen_origin = context.proxies().seen_origin(&context.request);
+    let own_origin = context.proxies().own_origin(&context.request);
     let page = FeedbackPage {
-        widget: context.site.links.absolute(&seen_origin, "/widget.js"),
+        widget: context.app.urls.absolute(&own_origin, "/widget.js"),
         layout,
         asked,
         projects,

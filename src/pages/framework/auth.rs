@@ -16,7 +16,7 @@ use super::layout::{ErrorPage, render};
 use super::page_error::PageError;
 use super::session;
 use crate::domain::account::Scope;
-use crate::server::access::{Needs, allows};
+use crate::server::permissions::{Permission, is_allowed};
 use crate::server::request_id::RequestId;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -25,11 +25,11 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Middleware of one route.
 pub async fn guard(
-    needs: Needs,
+    permission: Permission,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let refused = admit(needs, &request).await.err();
+    let refused = admit(permission, &request).await.err();
     let mut response = match refused {
         Some(refused) => {
             let http = request.request().clone();
@@ -61,7 +61,7 @@ impl From<PageError> for Refused {
     }
 }
 
-async fn admit(needs: Needs, request: &ServiceRequest) -> Result<(), Refused> {
+async fn admit(permission: Permission, request: &ServiceRequest) -> Result<(), Refused> {
     let context = RequestContext::of(request.request())?;
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
     if changes && is_cross_origin(&context, request.headers()) {
@@ -69,23 +69,23 @@ async fn admit(needs: Needs, request: &ServiceRequest) -> Result<(), Refused> {
     }
     let session = match session::hash_in(request.request()) {
         Some(hash) => context
-            .site
+            .app
             .store
-            .session(hash, context.site.clock.now())
+            .session(hash, context.app.clock.now())
             .await
             .map_err(PageError::from)?,
         None => None,
     };
     let Some(session) = session else {
-        return match needs {
-            Needs::Nothing => Ok(()),
+        return match permission {
+            Permission::Public => Ok(()),
             _ if changes => Err(PageError::SignedOut.into()),
             _ => Err(Refused::SignIn),
         };
     };
-    let allowed = allows(needs, session.user.role, Scope::Full);
+    let allowed = is_allowed(permission, session.user.role, Scope::Full);
     if session.needs_touch
-        && let Err(error) = context.site.store.touch_session(session.token_hash).await
+        && let Err(error) = context.app.store.touch_session(session.token_hash).await
     {
         // The page can be shown all the same; the next one notes the use.
         tracing::warn!(%error, "the use of a session could not be noted");
@@ -107,8 +107,8 @@ fn is_cross_origin(context: &RequestContext, headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(ORIGIN) else {
         return false;
     };
-    let seen = context.proxies().seen_origin(&context.request);
-    let ours = [Some(seen.as_str()), context.site.links.origin()];
+    let seen = context.proxies().own_origin(&context.request);
+    let ours = [Some(seen.as_str()), context.app.urls.origin()];
     !ours
         .into_iter()
         .flatten()
@@ -120,7 +120,7 @@ fn refuse(refused: Refused, request: &actix_web::HttpRequest) -> HttpResponse {
         (Refused::SignIn, Ok(context)) => {
             let asked = request
                 .path()
-                .strip_prefix(context.site.links.base_path())
+                .strip_prefix(context.app.urls.base_path())
                 .unwrap_or(request.path());
             let asked = match request.query_string() {
                 "" => asked.to_owned(),
@@ -128,7 +128,7 @@ fn refuse(refused: Refused, request: &actix_web::HttpRequest) -> HttpResponse {
             };
             let next = serde_urlencoded::to_string([("next", asked)]).unwrap_or_default();
             HttpResponse::SeeOther()
-                .insert_header((LOCATION, context.site.links.to(&format!("/login?{next}"))))
+                .insert_header((LOCATION, context.app.urls.path(&format!("/login?{next}"))))
                 .finish()
         }
         (Refused::Error(error), Ok(context)) => error_page(&error, &context),

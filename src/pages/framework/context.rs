@@ -13,13 +13,13 @@ use super::live_updates;
 use super::page_error::PageError;
 use crate::domain::account::User;
 use crate::pages::PageState;
-use crate::server::Site;
-use crate::server::origin::TrustedProxies;
+use crate::server::AppState;
+use crate::server::request_origin::TrustedProxies;
 use crate::store::Session;
 
 #[derive(Clone)]
 pub struct RequestContext {
-    pub site: web::Data<Site>,
+    pub app: web::Data<AppState>,
     pub state: web::Data<PageState>,
     pub request: HttpRequest,
     session: Option<Session>,
@@ -39,13 +39,13 @@ impl FromRequest for RequestContext {
 impl RequestContext {
     pub fn of(request: &HttpRequest) -> Result<Self, PageError> {
         let missing = || PageError::Internal("the app was built without its parts".into());
-        let site = request
-            .app_data::<web::Data<Site>>()
+        let app = request
+            .app_data::<web::Data<AppState>>()
             .ok_or_else(missing)?
             .clone();
         Ok(Self {
-            seen: site.store.change_feed().latest(),
-            site,
+            seen: app.store.change_feed().latest(),
+            app,
             state: request
                 .app_data::<web::Data<PageState>>()
                 .ok_or_else(missing)?
@@ -69,11 +69,11 @@ impl RequestContext {
     }
 
     pub fn proxies(&self) -> &TrustedProxies {
-        &self.site.proxies
+        &self.app.proxies
     }
 
     pub fn client(&self) -> IpAddr {
-        self.proxies().client(&self.request)
+        self.proxies().client_ip(&self.request)
     }
 
     /// The value of `name` in the address.
@@ -96,13 +96,7 @@ impl RequestContext {
             .map(|s| self.state.flash.take(s.token_hash))
             .unwrap_or_default();
         let user = self.session.as_ref().map(|session| &session.user);
-        let mut layout = Layout::new(
-            &self.site.links,
-            title,
-            section,
-            user,
-            self.site.clock.now(),
-        );
+        let mut layout = Layout::new(&self.app.urls, title, section, user, self.app.clock.now());
         layout.seen = self.seen;
         layout.messages = std::mem::take(&mut flash.messages);
         (layout, flash)
@@ -123,8 +117,8 @@ impl RequestContext {
 
     /// One of our own addresses as it is given to somebody: whole, as this browser knows us or as configured.
     pub fn absolute(&self, address: &str) -> String {
-        let seen = self.proxies().seen_origin(&self.request);
-        self.site.links.absolute(&seen, address)
+        let seen = self.proxies().own_origin(&self.request);
+        self.app.urls.absolute(&seen, address)
     }
 
     /// Says on the next page that something is done.
@@ -139,7 +133,7 @@ impl RequestContext {
     /// After a post: on to one of our own addresses.
     pub fn redirect(&self, address: &str) -> HttpResponse {
         HttpResponse::SeeOther()
-            .insert_header((LOCATION, self.site.links.to(address)))
+            .insert_header((LOCATION, self.app.urls.path(address)))
             .finish()
     }
 }

@@ -21,7 +21,7 @@ pub struct SubmissionKeys(Mutex<VecDeque<(String, Done)>>);
 impl SubmissionKeys {
     /// A key for a new form.
     pub fn key() -> String {
-        tokens::new()
+        tokens::random_token()
     }
 
     /// Whether this is the first post of the key. A form without one was made by hand, and may do as it likes.

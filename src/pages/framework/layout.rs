@@ -10,11 +10,11 @@ use super::page_error::PageError;
 use crate::clock::Timestamp;
 use crate::domain::account::{Role, User};
 use crate::pages::assets;
-use crate::server::links::Links;
+use crate::server::urls::Urls;
 
 /// What the base template shows: navigation, who is signed in, messages.
 pub struct Layout {
-    links: Links,
+    urls: Urls,
     pub title: String,
     /// Which entry of the navigation is current.
     pub section: &'static str,
@@ -32,14 +32,14 @@ pub struct LayoutUser {
 
 impl Layout {
     pub fn new(
-        links: &Links,
+        urls: &Urls,
         title: &str,
         section: &'static str,
         user: Option<&User>,
         now: Timestamp,
     ) -> Self {
         Self {
-            links: links.clone(),
+            urls: urls.clone(),
             title: title.to_owned(),
             section,
             user: user.map(|user| LayoutUser {
@@ -54,13 +54,13 @@ impl Layout {
 
     /// The link to one of our own addresses.
     pub fn to(&self, address: impl AsRef<str>) -> String {
-        self.links.to(address.as_ref())
+        self.urls.path(address.as_ref())
     }
 
     /// The link to a file of `static/`.
     pub fn asset(&self, name: &str) -> String {
-        self.links
-            .to(&format!("/static/{name}?v={}", *assets::VERSION))
+        self.urls
+            .path(&format!("/static/{name}?v={}", *assets::VERSION))
     }
 
     pub fn time(&self, at: &Timestamp) -> DisplayTime {

@@ -26,8 +26,8 @@ use super::context::RequestContext;
 use super::page_error::PageError;
 use crate::domain::account::{Role, Scope};
 use crate::domain::id::WebhookId;
-use crate::server::Site;
-use crate::server::access::{Needs, allows};
+use crate::server::AppState;
+use crate::server::permissions::{Permission, is_allowed};
 use crate::store::ChangeKind;
 
 /// How many streams a session may have; one more takes the place of the oldest.
@@ -137,15 +137,15 @@ impl Watched {
         }
     }
 
-    fn needs(&self) -> Needs {
+    fn permission(&self) -> Permission {
         match self {
-            Self::Feedback => Needs::Member,
-            Self::Deliveries(_) => Needs::Admin,
+            Self::Feedback => Permission::Member,
+            Self::Deliveries(_) => Permission::Admin,
         }
     }
 
     fn is_allowed(&self, role: Role) -> bool {
-        allows(self.needs(), role, Scope::Full)
+        is_allowed(self.permission(), role, Scope::Full)
     }
 
     fn name(&self) -> String {
@@ -183,7 +183,7 @@ pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> 
     if !watched.iter().all(|one| one.is_allowed(role)) {
         return Err(PageError::Forbidden);
     }
-    let changes = context.site.store.change_feed();
+    let changes = context.app.store.change_feed();
     // A number of another run, or none, says nothing about what the page shows: it is told to look.
     let since = context.query("since").and_then(|text| text.parse().ok());
     let seen = since.filter(|number| changes.is_current_run(*number));
@@ -200,7 +200,7 @@ pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> 
         seen,
         checked: 0,
         rests_until: Instant::now(),
-        site: context.site.clone(),
+        app: context.app.clone(),
         session: session.token_hash,
         watched,
         over: context.state.live.over.subscribe(),
@@ -219,7 +219,7 @@ pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> 
 }
 
 struct Listener {
-    site: Data<Site>,
+    app: Data<AppState>,
     session: [u8; 32],
     watched: Vec<Watched>,
     newest: watch::Receiver<u64>,
@@ -306,7 +306,7 @@ impl Listener {
             return self.watched.iter().map(Watched::name).collect();
         };
         let wanted = |change: &ChangeKind| self.watched.iter().any(|one| one.is_about(change));
-        let changed = self.site.store.change_feed().since(seen, wanted);
+        let changed = self.app.store.change_feed().since(seen, wanted);
         changed
             .iter()
             .flat_map(|change| self.watched.iter().filter(|one| one.is_about(change)))
@@ -317,7 +317,7 @@ impl Listener {
     fn sessions_ended(&self) -> bool {
         let ended = |change: &ChangeKind| *change == ChangeKind::Sessions;
         !self
-            .site
+            .app
             .store
             .change_feed()
             .since(self.checked, ended)
@@ -326,8 +326,8 @@ impl Listener {
 
     /// Whether who listens may still do so. A database that cannot be read at the moment is no reason to end.
     async fn is_in_force(&mut self, newest: u64) -> bool {
-        let now = self.site.clock.now();
-        match self.site.store.session(self.session, now).await {
+        let now = self.app.clock.now();
+        match self.app.store.session(self.session, now).await {
             Ok(Some(session)) => {
                 self.checked = newest;
                 let role = session.user.role;

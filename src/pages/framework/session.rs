@@ -18,15 +18,15 @@ const LIVES_DAYS: i64 = 90;
 pub fn hash_in(request: &HttpRequest) -> Option<[u8; 32]> {
     request
         .cookie(NAME)
-        .map(|cookie| tokens::hash(cookie.value()))
+        .map(|cookie| tokens::sha256(cookie.value()))
 }
 
 /// A new session's cookie, and what is to be stored of it.
 pub fn new(context: &RequestContext) -> (Cookie<'static>, NewSession) {
-    let token = tokens::new();
+    let token = tokens::random_token();
     let agent = context.request.headers().get(USER_AGENT);
     let new = NewSession {
-        token_hash: tokens::hash(&token),
+        token_hash: tokens::sha256(&token),
         browser: user_agent::label(agent.and_then(|v| v.to_str().ok()).unwrap_or_default()),
     };
     let mut cookie = base(context, token);
@@ -44,14 +44,14 @@ pub fn clear(context: &RequestContext, response: &mut HttpResponse) {
 
 fn base(context: &RequestContext, value: String) -> Cookie<'static> {
     let configured = context
-        .site
-        .links
+        .app
+        .urls
         .origin()
         .is_some_and(|origin| origin.starts_with("https:"));
     let mut cookie = Cookie::new(NAME, value);
     cookie.set_http_only(true);
     cookie.set_same_site(SameSite::Lax);
-    cookie.set_path(context.site.links.cookie_path());
+    cookie.set_path(context.app.urls.cookie_path());
     if configured || context.proxies().is_https(&context.request) {
         cookie.set_secure(true);
     }

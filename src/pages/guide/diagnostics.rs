@@ -30,7 +30,7 @@ impl DiagnosedWebhook {
 pub(super) async fn diagnose_webhooks(
     context: &RequestContext,
 ) -> Result<Vec<DiagnosedWebhook>, PageError> {
-    let store = &context.site.store;
+    let store = &context.app.store;
     let all = PageRequest {
         limit: WEBHOOKS_MAX,
         before: None,
@@ -63,8 +63,8 @@ pub(super) async fn diagnose_webhooks(
                 .filter(|(id, _)| is_subscribed(*id))
                 .map(|(_, count)| count)
                 .sum(),
-            timeout: context.site.delivery.timeout(),
-            now: context.site.clock.now(),
+            timeout: context.app.delivery.timeout(),
+            now: context.app.clock.now(),
         };
         diagnosed.push(DiagnosedWebhook {
             items: history.check_all(),

@@ -64,7 +64,7 @@ impl GuidePage {
 
 pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
     let (layout, _) = context.layout("Webhooks", "help");
-    let delivery = &context.site.delivery;
+    let delivery = &context.app.delivery;
     let timeout = delivery.timeout();
     let diagnosed = if layout.is_admin() {
         Some(diagnostics::diagnose_webhooks(&context).await?)

@@ -56,9 +56,9 @@ impl Found {
             limit: LISTED,
             before: None,
         };
-        let count = context.site.store.count_feedback_by_email(email).await?;
+        let count = context.app.store.count_feedback_by_email(email).await?;
         let listed = context
-            .site
+            .app
             .store
             .feedback_by_email(email, page)
             .await?
@@ -144,9 +144,9 @@ pub(super) async fn export(
         .content_type("application/json")
         .insert_header((CONTENT_DISPOSITION, name))
         .streaming(export::stream(
-            context.site.store.clone(),
+            context.app.store.clone(),
             email,
-            context.site.clock.now(),
+            context.app.clock.now(),
         )))
 }
 
@@ -163,13 +163,13 @@ pub(super) async fn erase(
     let work = async move {
         let mut erased = ErasureCounts::default();
         loop {
-            let step = asked.site.store.erase_batch(&email).await?;
+            let step = asked.app.store.erase_batch(&email).await?;
             if step.feedback == 0 {
                 break;
             }
             erased += step;
         }
-        asked.site.store.purge_free_pages().await?;
+        asked.app.store.purge_free_pages().await?;
         let count = erased.feedback;
         tracing::info!(feedback = count, "the feedback of an address was erased");
         let words = in_words(&email, erased);

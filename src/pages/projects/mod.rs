@@ -103,8 +103,8 @@ impl ProjectsPage {
         context: &RequestContext,
         rejected: Option<(RejectedProjectForm, ValidationErrors)>,
     ) -> Result<Self, PageError> {
-        let projects = context.site.store.projects_by_name().await?;
-        let counts = context.site.store.count_feedback_by_project().await?;
+        let projects = context.app.store.projects_by_name().await?;
+        let counts = context.app.store.count_feedback_by_project().await?;
         let widget = WidgetOrigins::new(context).await?;
         let (layout, _) = context.layout("Projects", "projects");
         let is_requested = |name, id: &ProjectId| {
@@ -198,7 +198,7 @@ pub(super) async fn create(
     if let Err(invalid) = checks.finish() {
         return reject(&context, rejected(), invalid).await;
     }
-    let store = context.site.store.clone();
+    let store = context.app.store.clone();
     let work = async move {
         match store
             .create_project(checked.unwrap_or_default(), wanted)
@@ -300,7 +300,7 @@ pub(super) async fn delete(
     id: IdPath,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
-    let project = match context.site.store.project(id.into_inner()).await? {
+    let project = match context.app.store.project(id.into_inner()).await? {
         Some(project) => project,
         // Pressed twice: it is gone, as was wished.
         None => return Ok(context.redirect(PATH)),
@@ -319,7 +319,7 @@ pub(super) async fn delete(
         )
         .await;
     }
-    let (store, id) = (context.site.store.clone(), project.id.to_string());
+    let (store, id) = (context.app.store.clone(), project.id.to_string());
     let work = async move { Ok(store.delete_project(id).await?) };
     if context
         .state
@@ -334,7 +334,7 @@ pub(super) async fn delete(
 }
 
 async fn find(context: &RequestContext, id: IdPath) -> Result<Project, PageError> {
-    let found = context.site.store.project(id.into_inner()).await?;
+    let found = context.app.store.project(id.into_inner()).await?;
     found.ok_or(PageError::Gone)
 }
 
@@ -344,7 +344,7 @@ async fn update_project(
     change: ProjectPatch,
 ) -> Result<Project, PageError> {
     let changed = context
-        .site
+        .app
         .store
         .update_project(id.to_string(), change)
         .await?;

@@ -56,21 +56,21 @@ pub struct ProjectOrigins<'a> {
 
 impl WidgetOrigins {
     pub async fn new(context: &RequestContext) -> Result<Self, PageError> {
-        let site = &context.site;
-        let seen_origin = context.proxies().seen_origin(&context.request);
-        let now = site.clock.now();
-        let seen_origin_of = |Load { origin, at }| SeenOrigin::new(&origin, at, now);
+        let app = &context.app;
+        let own_origin = context.proxies().own_origin(&context.request);
+        let now = app.clock.now();
+        let seen_origin = |Load { origin, at }| SeenOrigin::new(&origin, at, now);
         Ok(Self {
-            script_url: site.links.absolute(&seen_origin, "/widget.js"),
-            form_url: site.links.absolute(&seen_origin, "/f/"),
+            script_url: app.urls.absolute(&own_origin, "/widget.js"),
+            form_url: app.urls.absolute(&own_origin, "/f/"),
             now,
-            origins: site.store.origins().await?,
-            loads: site
+            origins: app.store.origins().await?,
+            loads: app
                 .door
                 .loads
                 .latest(LOADS_SHOWN)
                 .into_iter()
-                .map(seen_origin_of)
+                .map(seen_origin)
                 .collect(),
         })
     }
@@ -164,7 +164,7 @@ pub async fn allow(
         .ok_or(PageError::BrokenForm)?;
     let id = project.into_inner();
     let allowed = context
-        .site
+        .app
         .store
         .allow_origin(id.clone(), origin.clone())
         .await?

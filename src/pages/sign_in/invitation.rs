@@ -98,7 +98,7 @@ async fn accept(
     let turn = context.state.password_checks.turn().await?;
     let password_hash = turn.hash(password.to_owned()).await?;
     let (cookie, new) = session::new(context);
-    let (store, hash) = (&context.site.store, tokens::hash(token));
+    let (store, hash) = (&context.app.store, tokens::sha256(token));
     let done = match purpose {
         LinkPurpose::Reset => store.reset_password(hash, password_hash, new).await,
         _ => store
@@ -127,8 +127,10 @@ async fn in_force(
     purpose: LinkPurpose,
     token: &str,
 ) -> Result<OneTimeLink, PageError> {
-    let now = context.site.clock.now();
-    let store = &context.site.store;
-    let link = store.valid_link(purpose, tokens::hash(token), now).await?;
+    let now = context.app.clock.now();
+    let store = &context.app.store;
+    let link = store
+        .valid_link(purpose, tokens::sha256(token), now)
+        .await?;
     link.ok_or(PageError::HandedLinkVoid)
 }

@@ -41,7 +41,7 @@ impl SignInPage {
         next: &str,
         problem: Option<String>,
     ) -> Result<Self, PageError> {
-        let nobody_yet = !context.site.store.has_users().await?;
+        let nobody_yet = !context.app.store.has_users().await?;
         let (layout, _) = context.layout("Sign in", "");
         Ok(Self {
             layout,
@@ -84,11 +84,11 @@ pub(super) async fn sign_in(
     };
     if let Some(session) = context.session() {
         // The one before ends: a browser has one session.
-        context.site.store.end_session(session.token_hash).await?;
+        context.app.store.end_session(session.token_hash).await?;
     }
     let (cookie, new) = session::new(&context);
     if !context
-        .site
+        .app
         .store
         .start_session(user.id, verified, new)
         .await?
@@ -103,7 +103,7 @@ pub(super) async fn sign_in(
 
 pub(super) async fn sign_out(context: RequestContext) -> Result<HttpResponse, PageError> {
     if let Some(session) = context.session() {
-        context.site.store.end_session(session.token_hash).await?;
+        context.app.store.end_session(session.token_hash).await?;
     }
     let mut response = context.redirect("/login");
     session::clear(&context, &mut response);
@@ -137,7 +137,7 @@ pub(super) async fn check(
     if let Some(seconds) = wait() {
         return Ok(Checked::Wait(seconds));
     }
-    let found = context.site.store.user_with_password_hash(email).await?;
+    let found = context.app.store.user_with_password_hash(email).await?;
     let turn = context.state.password_checks.turn().await?;
     // Others may have failed while this one waited for its turn.
     if let Some(seconds) = wait() {

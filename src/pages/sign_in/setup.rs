@@ -81,9 +81,9 @@ pub async fn set_up(context: RequestContext, fields: FormData) -> Result<HttpRes
         .await?;
     let (cookie, new) = session::new(&context);
     let made = context
-        .site
+        .app
         .store
-        .set_up(tokens::hash(token), email.to_owned(), password_hash, new)
+        .set_up(tokens::sha256(token), email.to_owned(), password_hash, new)
         .await;
     match made {
         Ok(_) => {
@@ -110,9 +110,9 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
     }
     let (cookie, new) = session::new(&context);
     match context
-        .site
+        .app
         .store
-        .sign_in_with_link(tokens::hash(token), new)
+        .sign_in_with_link(tokens::sha256(token), new)
         .await
     {
         Ok(()) => {
@@ -130,14 +130,14 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
 }
 
 async fn in_force(context: &RequestContext, token: &str) -> Result<(), PageError> {
-    let now = context.site.clock.now();
+    let now = context.app.clock.now();
     let good = context
-        .site
+        .app
         .store
-        .is_link_valid(LinkPurpose::Setup, tokens::hash(token), now)
+        .is_link_valid(LinkPurpose::Setup, tokens::sha256(token), now)
         .await?;
     // Users can also have been made on the command line since the address was shown.
-    if good && !context.site.store.has_users().await? {
+    if good && !context.app.store.has_users().await? {
         Ok(())
     } else {
         Err(PageError::SetupVoid)

@@ -126,9 +126,9 @@ pub(super) async fn check(
             None,
         );
     };
-    let store = &context.site.store;
+    let store = &context.app.store;
     let secrets = store
-        .webhook_secrets(webhook.id.clone(), context.site.clock.now())
+        .webhook_secrets(webhook.id.clone(), context.app.clock.now())
         .await?
         .ok_or(PageError::Gone)?;
     let logged = find_delivery(&context, &headers).await?;
@@ -178,7 +178,7 @@ async fn find_delivery(
     for name in ["x-miniback-delivery", "webhook-id"] {
         if let Some(id) = headers.get(name)
             && let Some(found) = context
-                .site
+                .app
                 .store
                 .delivery(DeliveryId::new(id.trim()))
                 .await?
@@ -204,7 +204,7 @@ fn parse_time(text: &str) -> Option<Timestamp> {
 
 async fn find(context: &RequestContext, id: web::Path<String>) -> Result<Webhook, PageError> {
     context
-        .site
+        .app
         .store
         .webhook(WebhookId::new(id.into_inner()))
         .await?

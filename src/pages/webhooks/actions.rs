@@ -27,7 +27,7 @@ type IdPath = web::Path<String>;
 
 /// "Add": saves a webhook with the secret that stood in the form, tested or not.
 pub async fn add(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
-    let url = match context.site.check_endpoint_url(fields.get("url")).await {
+    let url = match context.app.check_endpoint_url(fields.get("url")).await {
         Ok(url) => url,
         Err(problem) => return reject_draft(&context, &fields, problem).await,
     };
@@ -35,7 +35,7 @@ pub async fn add(context: RequestContext, fields: FormData) -> Result<HttpRespon
         owner: context.user()?.id.as_str().to_owned(),
         operation: "add webhook",
         key: fields.get("key").to_owned(),
-        request_hash: tokens::hash(fields.get("url")),
+        request_hash: tokens::sha256(fields.get("url")),
     };
     let new = NewWebhook {
         url,
@@ -48,7 +48,7 @@ pub async fn add(context: RequestContext, fields: FormData) -> Result<HttpRespon
         secret: secret_from_form(&fields),
     };
     let idempotency = Some(idempotency).filter(|known| !known.key.is_empty());
-    match context.site.store.create_webhook(new, idempotency).await {
+    match context.app.store.create_webhook(new, idempotency).await {
         Ok(webhook) => {
             context.say("The webhook is added; events go to it from now on.");
             Ok(context.redirect(&format!("{PATH}?open={}", webhook.id)))
@@ -63,13 +63,13 @@ pub async fn test_draft(
     context: RequestContext,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
-    let url = match context.site.check_endpoint_url(fields.get("url")).await {
+    let url = match context.app.check_endpoint_url(fields.get("url")).await {
         Ok(url) => url,
         Err(problem) => return reject_draft(&context, &fields, problem).await,
     };
     let secret = secret_from_form(&fields);
     let report = context
-        .site
+        .app
         .delivery
         .test_url(&url, secret.clone(), &context.user()?.email)
         .await?;
@@ -148,7 +148,7 @@ pub async fn edit(
     let (url, description) = (fields.get("url"), fields.get("description"));
     let mut checks = Checks::default();
     let change = WebhookPatch {
-        url: checks.take("url", context.site.check_endpoint_url(url).await),
+        url: checks.take("url", context.app.check_endpoint_url(url).await),
         description: checks.take("description", webhook::check_description(description)),
         headers: checks.take(
             "headers",
@@ -191,7 +191,7 @@ pub async fn test(
 ) -> Result<HttpResponse, PageError> {
     let webhook = find(&context, id).await?;
     let report = context
-        .site
+        .app
         .delivery
         .test_webhook(&webhook, &context.user()?.email)
         .await?
@@ -207,9 +207,9 @@ pub async fn test(
 pub async fn plain_secret(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
     let secrets = context
-        .site
+        .app
         .store
-        .webhook_secrets(id, context.site.clock.now())
+        .webhook_secrets(id, context.app.clock.now())
         .await?
         .ok_or(PageError::Gone)?;
     Ok(HttpResponse::Ok()
@@ -238,7 +238,7 @@ pub async fn rotate(
     }
     let secret = Secret::from_random(random::bytes());
     let rotated = context
-        .site
+        .app
         .store
         .rotate_secret(id.clone(), secret, hours)
         .await;
@@ -258,7 +258,7 @@ pub async fn rotate(
 pub async fn switch_now(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
     context
-        .site
+        .app
         .store
         .finish_rotation(id.clone())
         .await
@@ -271,7 +271,7 @@ pub async fn switch_now(context: RequestContext, id: IdPath) -> Result<HttpRespo
 pub async fn delete(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
     // Gone already (two presses): that is what was wanted.
     context
-        .site
+        .app
         .store
         .delete_webhook(WebhookId::new(id.into_inner()))
         .await?;
@@ -285,7 +285,7 @@ fn redirect_to_open_row(context: &RequestContext, id: &WebhookId) -> HttpRespons
 
 async fn find(context: &RequestContext, id: IdPath) -> Result<Webhook, PageError> {
     context
-        .site
+        .app
         .store
         .webhook(WebhookId::new(id.into_inner()))
         .await?
@@ -297,7 +297,7 @@ async fn update(
     id: WebhookId,
     change: WebhookPatch,
 ) -> Result<Webhook, PageError> {
-    match context.site.store.update_webhook(id, change).await {
+    match context.app.store.update_webhook(id, change).await {
         Ok(webhook) => webhook.ok_or(PageError::Gone),
         Err(SaveWebhookError::Store(error)) => Err(error.into()),
         // A project that was deleted while its box stood on the page.

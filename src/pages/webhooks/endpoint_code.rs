@@ -61,7 +61,7 @@ pub async fn show(
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
     let webhook = context
-        .site
+        .app
         .store
         .webhook(WebhookId::new(id.into_inner()))
         .await?
@@ -71,9 +71,9 @@ pub async fn show(
         None => Framework::Express,
     };
     let secrets = context
-        .site
+        .app
         .store
-        .webhook_secrets(webhook.id.clone(), context.site.clock.now())
+        .webhook_secrets(webhook.id.clone(), context.app.clock.now())
         .await?
         .ok_or(PageError::Gone)?;
     let url = &webhook.url;

@@ -66,7 +66,7 @@ impl AddWebhookForm {
             url: String::new(),
             problem: None,
             secret: Secret::from_random(random::bytes()).as_str().to_owned(),
-            key: tokens::new(),
+            key: tokens::random_token(),
             test_report: None,
         }
     }
@@ -113,7 +113,7 @@ async fn render_page(
     add: Option<AddWebhookForm>,
     rejected: Option<RejectedWebhookForm>,
 ) -> Result<HttpResponse, PageError> {
-    let store = &context.site.store;
+    let store = &context.app.store;
     let mut webhooks = store
         .webhooks(PageRequest {
             limit: WEBHOOKS_MAX,
@@ -163,7 +163,7 @@ async fn render_page(
         let row = WebhookRow::load(context, webhook, &projects, totals, open, report, rejected);
         rows.push(row.await?);
     }
-    let alerts = context.site.alerts.as_ref().map(|target| AlertsView {
+    let alerts = context.app.alerts.as_ref().map(|target| AlertsView {
         host: target.url.host_and_port(),
         is_generated: target.is_secret_generated,
         secret: (target.is_secret_generated

@@ -120,18 +120,18 @@ impl WebhookRow {
         report: Option<TestReportView>,
         rejected: Option<&RejectedWebhookForm>,
     ) -> Result<Self, PageError> {
-        let now = context.site.clock.now();
+        let now = context.app.clock.now();
         let recent = PageRequest {
             limit: SPARKLINE_DELIVERIES,
             before: None,
         };
         let deliveries = context
-            .site
+            .app
             .store
             .deliveries(webhook.id.clone(), DeliveryFilter::default(), recent)
             .await?
             .items;
-        let max_attempts = context.site.delivery.max_attempts(webhook.retries);
+        let max_attempts = context.app.delivery.max_attempts(webhook.retries);
         let problem = |field| {
             rejected
                 .and_then(|r| r.invalid.message_for(field))
@@ -291,7 +291,7 @@ impl SecretView {
         now: Timestamp,
     ) -> Result<Self, PageError> {
         let secrets = context
-            .site
+            .app
             .store
             .webhook_secrets(webhook.id.clone(), now)
             .await?

@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use self::limits::{Left, Limited, Limits};
 use self::loads::Loads;
 use self::stamps::Stamps;
-use super::{Site, tokens};
+use super::{AppState, tokens};
 use crate::clock::Clock;
 use crate::domain::feedback::{self, Feedback, FeedbackStatus, NewFeedback};
 use crate::domain::id::{FeedbackId, IdSequence};
@@ -70,15 +70,15 @@ pub struct Sender {
 }
 
 impl Sender {
-    pub fn of(site: &Site, request: &HttpRequest) -> Self {
+    pub fn of(app: &AppState, request: &HttpRequest) -> Self {
         let origin = request
             .headers()
             .get(ORIGIN)
             .map(|origin| String::from_utf8_lossy(origin.as_bytes()).into_owned());
-        let seen = site.proxies.seen_origin(request);
-        let ours = [Some(seen.as_str()), site.links.origin()];
+        let seen = app.proxies.own_origin(request);
+        let ours = [Some(seen.as_str()), app.urls.origin()];
         Self {
-            client: site.proxies.client(request),
+            client: app.proxies.client_ip(request),
             is_own: origin.is_some() && ours.contains(&origin.as_deref()),
             origin,
         }
@@ -137,7 +137,7 @@ fn render(feedback: &Feedback) -> String {
     .unwrap_or_default()
 }
 
-impl Site {
+impl AppState {
     /// Takes a feedback at the public door.
     pub async fn take_feedback(&self, given: Given, sender: Sender) -> Result<Taken, Refusal> {
         let slug = given.slug.clone();
@@ -237,7 +237,7 @@ impl Site {
             owner: new.project.clone(),
             operation: given.call,
             key,
-            request_hash: tokens::hash(serde_json::to_vec(&new).unwrap_or_default()),
+            request_hash: tokens::sha256(serde_json::to_vec(&new).unwrap_or_default()),
         });
         let is_bait = given.website.is_some_and(|text| !text.trim().is_empty());
         Ok((new, idempotency, is_bait))

@@ -1,7 +1,7 @@
-//! The OpenAPI 3.1 document, made from the code: what a call takes and answers is described beside its handler, its
-//! schemas are the very structs that are read and written, and who may make it comes from the routes.
+//! The OpenAPI 3.1 document, generated from the code: descriptions from the handlers, schemas from
+//! the structs that are parsed and serialized, and permissions from the route table.
 //!
-//! What all calls have in common (the errors, the request's id, conditional reads) is added here, from what a call is.
+//! This module adds the parts that calls share: errors, headers, conditional requests, security.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -18,63 +18,63 @@ use utoipa::openapi::{
     Content, Header, HeaderBuilder, Ref, RefOr, Required, Response, ResponseBuilder, Server,
 };
 
-use super::guard::X_API_KEY;
-use super::problem::Body;
+use super::auth::X_API_KEY;
+use super::problem::ProblemBody;
 use super::{
-    accounting, deliveries, door, feedback, metrics, projects, routes, secrets, webhook_tests,
+    deliveries, delivery_totals, door, feedback, metrics, projects, routes, secrets, test_events,
     webhooks,
 };
 use crate::domain::account::{Role, Scope};
-use crate::server::Site;
-use crate::server::access::{Needs, allows};
+use crate::server::AppState;
 use crate::server::health;
+use crate::server::permissions::{Permission, is_allowed};
 
 const X_REQUEST_ID: &str = "X-Request-Id";
-const NAMES_IT: &str = "By which the log names this request.";
+const REQUEST_ID_DESCRIPTION: &str = "Identifies this request in the server’s log.";
 
-/// The document; `address` is where the API is reached, without a slash at its end.
-pub fn document(address: &str) -> utoipa::openapi::OpenApi {
-    static MADE: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(make);
-    let mut document = MADE.clone();
-    document.servers = Some(vec![Server::new(address)]);
+/// Returns the document for an API at `base_url`, which has no slash at its end.
+pub fn document(base_url: &str) -> utoipa::openapi::OpenApi {
+    static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(build);
+    let mut document = DOCUMENT.clone();
+    document.servers = Some(vec![Server::new(base_url)]);
     document
 }
 
-/// Read this document
+/// Get the OpenAPI document
 ///
-/// This document. It needs no token.
+/// Returns this document. Needs no token.
 #[utoipa::path(get, path = "/api/v1/openapi.json", operation_id = "getDocument", tag = "Operations",
     responses((status = 200, description = "An OpenAPI 3.1 document", body = Object)))]
-pub(super) async fn get(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
-    let seen = site.proxies.seen_origin(&request);
-    HttpResponse::Ok().json(document(&site.links.absolute(&seen, "")))
+pub(super) async fn get(app: web::Data<AppState>, request: HttpRequest) -> HttpResponse {
+    let seen = app.proxies.own_origin(&request);
+    HttpResponse::Ok().json(document(&app.urls.absolute(&seen, "")))
 }
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Miniback", description = include_str!("document.md")),
+    info(title = "Miniback", description = include_str!("openapi.md")),
     paths(
-        projects::create, projects::list, projects::get, projects::change, projects::delete,
-        feedback::create, feedback::list, feedback::get, feedback::change, feedback::delete,
-        webhooks::create, webhooks::list, webhooks::get, webhooks::change, webhooks::delete,
-        webhook_tests::saved, webhook_tests::unsaved, accounting::get, door::take,
-        secrets::get, secrets::rotate, secrets::finish,
+        projects::create, projects::list, projects::get, projects::update, projects::delete,
+        feedback::create, feedback::list, feedback::get, feedback::update, feedback::delete,
+        webhooks::create, webhooks::list, webhooks::get, webhooks::update, webhooks::delete,
+        test_events::test_webhook, test_events::test_url, delivery_totals::get, door::submit,
+        secrets::get, secrets::rotate, secrets::finish_rotation,
         deliveries::list, deliveries::get, deliveries::redeliver, deliveries::recover,
         metrics::get, health::health, get,
     ),
-    components(schemas(Body)),
+    components(schemas(ProblemBody)),
     tags(
-        (name = "Projects", description = "What feedback is about."),
-        (name = "Feedback", description = "One message in a project, with a status: `NEW`, `REVIEWED` or `RESOLVED`."),
-        (name = "Webhooks", description = "Endpoints that hear of what happens. They are the admins’."),
-        (name = "Deliveries", description = "Events on their way to a webhook, each with its attempts. They are the admins’."),
-        (name = "Operations", description = "For those who run it."),
+        (name = "Projects", description = "The subjects of feedback: websites, apps, products."),
+        (name = "Feedback", description = "Messages in a project. The status is `NEW`, `REVIEWED`, or `RESOLVED`."),
+        (name = "Webhooks", description = "Endpoints that receive events. For admins only."),
+        (name = "Deliveries", description = "Events on their way to a webhook, with their attempts. For admins only."),
+        (name = "Operations", description = "Monitoring, and this document."),
     ),
 )]
-struct Described;
+struct ApiDoc;
 
-fn make() -> utoipa::openapi::OpenApi {
-    let mut document = Described::openapi();
+fn build() -> utoipa::openapi::OpenApi {
+    let mut document = ApiDoc::openapi();
     document.info.license = None;
     let components = document.components.get_or_insert_default();
     let bearer = HttpBuilder::new()
@@ -84,22 +84,22 @@ fn make() -> utoipa::openapi::OpenApi {
         .build();
     components.add_security_scheme("token", SecurityScheme::Http(bearer));
     let key =
-        ApiKeyValue::with_description(X_API_KEY.as_str(), "The same token, in another header.");
+        ApiKeyValue::with_description(X_API_KEY.as_str(), "The same token in another header.");
     components.add_security_scheme("apiKey", SecurityScheme::ApiKey(ApiKey::Header(key)));
     for (status, _, description) in ERRORS {
         let mut response = Response::new(description);
-        finish_error(status, &mut response);
+        complete_error(status, &mut response);
         components
             .responses
             .insert(error_name(status), response.into());
     }
 
-    name_what_lists_hold(&mut components.schemas);
+    reference_list_items(&mut components.schemas);
 
     for call in routes::routes().list() {
         let item = document.paths.paths.get_mut(&call.path);
         if let Some(operation) = item.and_then(|item| operation(item, &call.method)) {
-            complete(operation, &call.path, &call.method, call.needs);
+            add_shared_parts(operation, &call.path, &call.method, call.permission);
         }
     }
     document
@@ -115,8 +115,9 @@ fn operation<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Oper
     }
 }
 
-/// `List_Project` holds the whole schema of a project once more; a reference says which it is.
-fn name_what_lists_hold(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
+/// Replaces the item schema in each list by a reference. utoipa repeats the whole schema of a
+/// project in `List_Project`.
+fn reference_list_items(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
     for (name, list) in schemas {
         let (Some(item), RefOr::T(Schema::Object(list))) = (name.strip_prefix("List_"), list)
         else {
@@ -128,68 +129,64 @@ fn name_what_lists_hold(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
     }
 }
 
-/// Errors that calls of a kind have in common: which calls, and what is said of them.
-const ERRORS: [(&str, Applies, &str); 10] = [
-    (
-        "400",
-        |call| call.takes_body,
-        "The body is no JSON, or no UTF-8",
-    ),
+/// Errors that many calls share: status, the calls it applies to, and its description.
+const ERRORS: [(&str, AppliesTo, &str); 10] = [
+    ("400", |call| call.has_body, "Invalid JSON or UTF-8"),
     (
         "401",
-        |call| call.needs != Needs::Nothing,
-        "No token, an unknown one, or two different ones",
+        |call| call.permission != Permission::Public,
+        "No token, an unknown token, or two different tokens",
     ),
     (
         "403",
-        |call| call.needs != Needs::Nothing,
-        "The token may not do this",
+        |call| call.permission != Permission::Public,
+        "The token isn’t allowed to do this",
     ),
-    ("404", |call| call.names_one, "There is none of this id"),
+    ("404", |call| call.has_id, "Not found"),
     (
         "408",
-        |call| call.takes_body,
+        |call| call.has_body,
         "The body took too long to arrive",
     ),
     (
         "413",
-        |call| call.takes_body,
-        "The body has more than 64 KiB",
+        |call| call.has_body,
+        "The body is larger than 64 KiB",
     ),
     (
         "415",
-        |call| call.takes_body,
-        "The body is not `application/json`",
+        |call| call.has_body,
+        "The body isn’t `application/json`",
     ),
     (
         "422",
-        |call| call.takes_body || call.takes_query,
-        "A field, limit, cursor or filter is wrong",
+        |call| call.has_body || call.has_query,
+        "Invalid field, limit, cursor, or filter",
     ),
     (
         "503",
-        |call| call.needs != Needs::Nothing,
-        "The server is busy or restarting; try again",
+        |call| call.permission != Permission::Public,
+        "The server is busy or restarting. Try again",
     ),
     (
         "507",
-        |call| call.needs != Needs::Nothing && !call.reads,
+        |call| call.permission != Permission::Public && !call.is_read,
         "The server’s disk is full",
     ),
 ];
 
-type Applies = fn(&Kind) -> bool;
+type AppliesTo = fn(&OperationKind) -> bool;
 
-/// What a call is, as far as its errors go.
-struct Kind {
-    needs: Needs,
-    reads: bool,
-    takes_body: bool,
-    takes_query: bool,
-    names_one: bool,
+/// The properties of a call that decide which errors it can return.
+struct OperationKind {
+    permission: Permission,
+    is_read: bool,
+    has_body: bool,
+    has_query: bool,
+    has_id: bool,
 }
 
-/// `Unauthorized` for 401: under which name an error stands in the document.
+/// Returns the name of a shared error in the document: `Unauthorized` for 401.
 fn error_name(status: &str) -> String {
     let reason = status
         .parse::<u16>()
@@ -199,31 +196,36 @@ fn error_name(status: &str) -> String {
     reason.unwrap_or(status).replace(' ', "")
 }
 
-/// What is said of an error, wherever it comes from.
-fn finish_error(status: &str, response: &mut Response) {
+/// Adds the headers and the body that all responses with this error status have.
+fn complete_error(status: &str, response: &mut Response) {
     match status {
-        "401" => header(response, "WWW-Authenticate", "`Bearer`"),
-        "503" | "507" => header(response, "Retry-After", "Seconds to wait."),
+        "401" => add_header(response, "WWW-Authenticate", "`Bearer`"),
+        "503" | "507" => add_header(response, "Retry-After", "Seconds to wait."),
         _ => {}
     }
-    header(response, X_REQUEST_ID, NAMES_IT);
+    add_header(response, X_REQUEST_ID, REQUEST_ID_DESCRIPTION);
     let problem = Content::new(Some(Ref::from_schema_name("Problem")));
     response
         .content
         .insert("application/problem+json".into(), problem);
 }
 
-/// Adds what the call itself does not say: the errors of its kind, the headers, conditional reads, who may make it.
-fn complete(operation: &mut Operation, path: &str, method: &Method, needs: Needs) {
+/// Adds the shared parts to a call: errors, headers, conditional requests, and security.
+fn add_shared_parts(
+    operation: &mut Operation,
+    path: &str,
+    method: &Method,
+    permission: Permission,
+) {
     let parameters = operation.parameters.as_deref().unwrap_or_default();
-    let call = Kind {
-        needs,
-        reads: *method == Method::GET,
-        takes_body: operation.request_body.is_some(),
-        takes_query: parameters
+    let call = OperationKind {
+        permission,
+        is_read: *method == Method::GET,
+        has_body: operation.request_body.is_some(),
+        has_query: parameters
             .iter()
             .any(|parameter| matches!(parameter.parameter_in, ParameterIn::Query)),
-        names_one: path.contains('{'),
+        has_id: path.contains('{'),
     };
     let responses = &mut operation.responses.responses;
     for (status, response) in responses.iter_mut() {
@@ -231,12 +233,12 @@ fn complete(operation: &mut Operation, path: &str, method: &Method, needs: Needs
             continue;
         };
         if status.as_str() >= "400" {
-            finish_error(status, response);
+            complete_error(status, response);
             continue;
         }
-        header(response, X_REQUEST_ID, NAMES_IT);
+        add_header(response, X_REQUEST_ID, REQUEST_ID_DESCRIPTION);
         if status == "201" {
-            header(response, "Location", "The address of what was made.");
+            add_header(response, "Location", "The path of the created object.");
         }
     }
     for (status, applies, _) in ERRORS {
@@ -245,27 +247,27 @@ fn complete(operation: &mut Operation, path: &str, method: &Method, needs: Needs
             responses.insert(status.into(), shared.into());
         }
     }
-    if call.reads && path != "/metrics" && !path.ends_with("/secret") {
-        conditional(operation);
+    if call.is_read && path != "/metrics" && !path.ends_with("/secret") {
+        add_conditional_request(operation);
     }
-    // The one body that may be left out.
+    // The only optional body.
     if let (Some(body), true) = (&mut operation.request_body, path.ends_with("/rotate")) {
         body.required = Some(Required::False);
     }
-    operation.security = Some(security(needs));
+    operation.security = Some(security_requirements(permission));
 }
 
-/// `ETag` and `If-None-Match`.
-fn conditional(operation: &mut Operation) {
+/// Adds `ETag`, `If-None-Match`, and the response 304.
+fn add_conditional_request(operation: &mut Operation) {
     if let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") {
-        header(
+        add_header(
             response,
             "ETag",
-            "Changes when the answer does; for `If-None-Match`.",
+            "Changes when the response changes. Send it back as `If-None-Match`.",
         );
     }
     let same = ResponseBuilder::new()
-        .description("It has not changed since; no body")
+        .description("Not changed since. No body")
         .header("ETag", Header::default())
         .header(X_REQUEST_ID, Header::default());
     operation
@@ -275,13 +277,15 @@ fn conditional(operation: &mut Operation) {
     let condition = ParameterBuilder::new()
         .name("If-None-Match")
         .parameter_in(ParameterIn::Header)
-        .description(Some("The `ETag` of an earlier answer: where nothing has changed since, 304 comes in place of the body."))
+        .description(Some(
+            "The `ETag` of an earlier response. If nothing has changed, the response is 304 without a body.",
+        ))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
         .build();
     operation.parameters.get_or_insert_default().push(condition);
 }
 
-fn header(response: &mut Response, name: &str, description: &str) {
+fn add_header(response: &mut Response, name: &str, description: &str) {
     let header = HeaderBuilder::new()
         .schema(ObjectBuilder::new().schema_type(Type::String))
         .description(Some(description))
@@ -289,17 +293,18 @@ fn header(response: &mut Response, name: &str, description: &str) {
     response.headers.insert(name.into(), header);
 }
 
-/// Which tokens may make a call: each alternative with its scope, and the role where only admins may.
-fn security(needs: Needs) -> Vec<SecurityRequirement> {
+/// Returns the alternatives for authenticating a call: each has a scope, and the role `admin` if
+/// only admins are allowed.
+fn security_requirements(permission: Permission) -> Vec<SecurityRequirement> {
     let mut requirements = Vec::new();
-    if needs == Needs::Nothing {
+    if permission == Permission::Public {
         return requirements;
     }
     for scheme in ["token", "apiKey"] {
         for scope in [Scope::Full, Scope::Submit, Scope::Metrics] {
-            let roles: &[&str] = if allows(needs, Role::Member, scope) {
+            let roles: &[&str] = if is_allowed(permission, Role::Member, scope) {
                 &[]
-            } else if allows(needs, Role::Admin, scope) {
+            } else if is_allowed(permission, Role::Admin, scope) {
                 &["admin"]
             } else {
                 continue;
@@ -318,8 +323,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_document_has_the_calls_that_are_served_and_no_others() {
-        // What a browser asks before it calls is no call.
+    fn the_document_lists_exactly_the_routes_that_are_served() {
+        // The document has no CORS preflights.
         let calls = routes::routes().list().into_iter();
         let served = calls.filter(|call| call.method != Method::OPTIONS);
         let mut served: BTreeSet<String> = served
@@ -337,15 +342,22 @@ mod tests {
     }
 
     #[test]
-    fn the_scopes_come_from_the_routes() {
-        let scopes = |needs| -> Vec<String> {
+    fn required_scopes_come_from_the_permission() {
+        let scopes = |permission| -> Vec<String> {
             let of = |r: &SecurityRequirement| serde_json::to_string(r).unwrap();
-            security(needs).iter().take(2).map(of).collect()
+            security_requirements(permission)
+                .iter()
+                .take(2)
+                .map(of)
+                .collect()
         };
         assert_eq!(
-            scopes(Needs::Submit),
+            scopes(Permission::Submit),
             [r#"{"token":["full"]}"#, r#"{"token":["submit"]}"#]
         );
-        assert_eq!(scopes(Needs::Admin)[0], r#"{"token":["full","admin"]}"#);
+        assert_eq!(
+            scopes(Permission::Admin)[0],
+            r#"{"token":["full","admin"]}"#
+        );
     }
 }

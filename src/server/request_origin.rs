@@ -18,17 +18,17 @@ impl TrustedProxies {
     }
 
     /// The client's address: `X-Forwarded-For` is read from the right, past the proxies that are trusted.
-    pub fn client(&self, request: &HttpRequest) -> IpAddr {
+    pub fn client_ip(&self, request: &HttpRequest) -> IpAddr {
         // Requests come over TCP only, so there is a peer; without one nobody is trusted.
         let peer = request
             .peer_addr()
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
                 peer.ip().to_canonical()
             });
-        self.client_of(peer, request.headers())
+        self.client_ip_from(peer, request.headers())
     }
 
-    fn client_of(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    fn client_ip_from(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer;
         let lines: Vec<&str> = headers
             .get_all("x-forwarded-for")
@@ -39,7 +39,7 @@ impl TrustedProxies {
                 break;
             }
             // What a trusted proxy cannot have written ends the chain.
-            let Some(address) = address_in(entry.trim()) else {
+            let Some(address) = parse_forwarded_for(entry.trim()) else {
                 break;
             };
             client = address.to_canonical();
@@ -62,7 +62,7 @@ impl TrustedProxies {
     }
 
     /// Our origin as the request has it: `http://127.0.0.1:8080`.
-    pub fn seen_origin(&self, request: &HttpRequest) -> String {
+    pub fn own_origin(&self, request: &HttpRequest) -> String {
         let scheme = if self.is_https(request) {
             "https"
         } else {
@@ -78,7 +78,7 @@ impl TrustedProxies {
 }
 
 /// An entry of `X-Forwarded-For`: an address; some proxies add the port.
-fn address_in(entry: &str) -> Option<IpAddr> {
+fn parse_forwarded_for(entry: &str) -> Option<IpAddr> {
     let with_port = || entry.parse::<SocketAddr>().ok().map(|socket| socket.ip());
     entry.parse().ok().or_else(with_port)
 }
@@ -100,7 +100,7 @@ mod tests {
             for line in forwarded {
                 request = request.append_header(("x-forwarded-for", *line));
             }
-            proxies.client(&request.to_http_request()).to_string()
+            proxies.client_ip(&request.to_http_request()).to_string()
         };
         assert_eq!(client("127.0.0.1", &[]), "127.0.0.1");
         assert_eq!(client("127.0.0.1", &["203.0.113.7"]), "203.0.113.7");

@@ -4,14 +4,14 @@ use url::Url;
 
 /// Where the program is reached, as far as it was told (`--base-url`).
 #[derive(Clone, Debug)]
-pub struct Links {
+pub struct Urls {
     /// `https://example.com`; `None`: as the request says.
     origin: Option<String>,
     /// Empty, or `/miniback`: begins with a slash and does not end with one.
     path: String,
 }
 
-impl Links {
+impl Urls {
     pub fn new(base_url: Option<&Url>) -> Self {
         Self {
             origin: base_url.map(|url| url.origin().ascii_serialization()),
@@ -22,8 +22,8 @@ impl Links {
     }
 
     /// The link to one of our own addresses, which begins with a slash.
-    pub fn to(&self, address: &str) -> String {
-        format!("{}{address}", self.path)
+    pub fn path(&self, path: &str) -> String {
+        format!("{}{path}", self.path)
     }
 
     /// The base path: empty, or with a slash at its beginning and none at its end.
@@ -45,13 +45,9 @@ impl Links {
         self.origin.as_deref()
     }
 
-    /// The whole link, for where it leaves the page; `seen_origin` is the request's.
-    pub fn absolute(&self, seen_origin: &str, address: &str) -> String {
-        format!(
-            "{}{}",
-            self.origin().unwrap_or(seen_origin),
-            self.to(address)
-        )
+    /// The whole link, for where it leaves the page; `own_origin` is the request's.
+    pub fn absolute(&self, own_origin: &str, path: &str) -> String {
+        format!("{}{}", self.origin().unwrap_or(own_origin), self.path(path))
     }
 }
 
@@ -61,17 +57,17 @@ mod tests {
 
     #[test]
     fn links_stand_beneath_the_base_path() {
-        let plain = Links::new(None);
+        let plain = Urls::new(None);
         assert_eq!(
-            (plain.to("/login").as_str(), plain.cookie_path().as_str()),
+            (plain.path("/login").as_str(), plain.cookie_path().as_str()),
             ("/login", "/")
         );
         for base in [
             "https://example.com/miniback",
             "https://example.com/miniback/",
         ] {
-            let below = Links::new(Some(&Url::parse(base).unwrap()));
-            assert_eq!(below.to("/login"), "/miniback/login");
+            let below = Urls::new(Some(&Url::parse(base).unwrap()));
+            assert_eq!(below.path("/login"), "/miniback/login");
             assert_eq!(below.cookie_path(), "/miniback");
             assert_eq!(
                 below.absolute("http://127.0.0.1:1", "/f/x"),

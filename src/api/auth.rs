@@ -1,5 +1,5 @@
-//! Who makes a call: its token, as `Authorization: Bearer …` or as `X-Api-Key: …`, and whether the token's user may do
-//! this (`server::access` weighs it).
+//! Authenticates a call by its API token (`Authorization: Bearer …` or `X-Api-Key: …`) and checks
+//! whether the token grants the permission that the route requires.
 
 use std::future::{Ready, ready};
 
@@ -12,10 +12,10 @@ use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError, web
 use super::etag;
 use super::problem::Problem;
 use crate::domain::account::ApiToken;
-use crate::server::access::{Needs, allows};
-use crate::server::{Site, tokens};
+use crate::server::permissions::{Permission, is_allowed};
+use crate::server::{AppState, tokens};
 
-/// The token by which a call is made, for handlers.
+/// The API token of the current request, as a handler argument.
 #[derive(Clone)]
 pub(super) struct Caller(pub(super) ApiToken);
 
@@ -24,7 +24,7 @@ impl FromRequest for Caller {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        // The guard has put it there, on every route that needs one.
+        // `authorize` adds it on every route that isn't public.
         ready(
             request
                 .extensions()
@@ -38,30 +38,32 @@ impl FromRequest for Caller {
 pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 const MISSING: &str =
-    "Send an API token: Authorization: Bearer mb_… (miniback token create makes one).";
-const UNKNOWN: &str = "This token is not known; it may have been revoked.";
-const AMBIGUOUS: &str = "Two different tokens were sent; send one.";
+    "Send an API token: “Authorization: Bearer mb_…”. To create one, run “miniback token create”.";
+const UNKNOWN: &str = "Unknown API token. It may have been revoked.";
+const AMBIGUOUS: &str = "The request has two different API tokens. Send only one.";
 
-/// Middleware of one route: lets pass who may do it.
-pub(super) async fn guard(
-    needs: Needs,
+/// Middleware for a route: rejects callers without the permission, and adds an `ETag`.
+pub(super) async fn authorize(
+    permission: Permission,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    if needs != Needs::Nothing {
-        match caller(needs, &request).await {
+    if permission != Permission::Public {
+        match authenticate(permission, &request).await {
             Ok(caller) => {
                 request.extensions_mut().insert(caller);
             }
             Err(problem) => return Ok(request.into_response(problem.error_response())),
         }
     }
-    Ok(etag::tag(next.call(request).await?.map_into_boxed_body()))
+    Ok(etag::add_etag(
+        next.call(request).await?.map_into_boxed_body(),
+    ))
 }
 
-/// The token that was sent. It may be sent in both headers; an `Authorization` of another scheme is not for us, but for
-/// a proxy that stands before us.
-fn token_in(headers: &HeaderMap) -> Result<&str, Problem> {
+/// Returns the token of a request. Both headers can contain it. An `Authorization` header with
+/// another scheme is ignored, because it can be meant for a reverse proxy.
+fn token_from(headers: &HeaderMap) -> Result<&str, Problem> {
     let bearers = headers.get_all(AUTHORIZATION).filter_map(|value| {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token)
@@ -74,34 +76,34 @@ fn token_in(headers: &HeaderMap) -> Result<&str, Problem> {
         .next()
         .filter(|token| token.starts_with(tokens::API_TOKEN_PREFIX))
         .ok_or(Problem::Unauthorized(MISSING))?;
-    // Which of two was meant is not for us to guess.
+    // Two different tokens are ambiguous.
     if sent.any(|other| other != token) {
         return Err(Problem::Unauthorized(AMBIGUOUS));
     }
     Ok(token)
 }
 
-async fn caller(needs: Needs, request: &ServiceRequest) -> Result<Caller, Problem> {
-    let token = token_in(request.headers())?;
-    // `Site` is given to every app that is built; without it nothing could be answered anyway.
-    let site = request
-        .app_data::<web::Data<Site>>()
+async fn authenticate(permission: Permission, request: &ServiceRequest) -> Result<Caller, Problem> {
+    let token = token_from(request.headers())?;
+    // Always present: `app` adds the state to every worker.
+    let app = request
+        .app_data::<web::Data<AppState>>()
         .ok_or(Problem::Unauthorized(UNKNOWN))?;
-    let found = site
+    let found = app
         .store
-        .token(tokens::hash(token), site.clock.now())
+        .token(tokens::sha256(token), app.clock.now())
         .await?;
     let (token, stale) = found.ok_or(Problem::Unauthorized(UNKNOWN))?;
-    if !allows(needs, token.user.role, token.scope) {
+    if !is_allowed(permission, token.user.role, token.scope) {
         return Err(Problem::Forbidden(format!(
-            "A token of scope {} of a user with the role {} may not do this.",
+            "This token isn’t allowed to do that (scope {}, role {}).",
             token.scope.as_str(),
             token.user.role
         )));
     }
     if stale {
-        let (store, id) = (site.store.clone(), token.id.clone());
-        // Nobody waits for this: that it is used is worth less than the call itself.
+        let (store, id) = (app.store.clone(), token.id.clone());
+        // Not awaited: updating `last_used_at` must not delay the call.
         actix_web::rt::spawn(async move { store.touch_token(id).await });
     }
     Ok(Caller(token))

@@ -1,4 +1,4 @@
-//! `/api/v1/webhooks/{id}/accounting`: what was made for a webhook, and what became of it.
+//! `/api/v1/webhooks/{id}/accounting`: the number of a webhook's deliveries in each state.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -7,13 +7,14 @@ use utoipa::ToSchema;
 use super::problem::Problem;
 use super::webhooks::NOT_FOUND;
 use crate::domain::id::WebhookId;
-use crate::server::Site;
+use crate::server::AppState;
 
-/// `events` = `delivered` + `pending` + `failed` + `canceled` + `unexplained`, which is 0. Counted since the webhook
-/// exists, tests included; what retention has removed from the log still counts.
+/// `events` = `delivered` + `pending` + `failed` + `canceled` + `unexplained`. `unexplained` is 0
+/// unless an event was lost. Totals since the webhook was created, including tests and deliveries
+/// removed by retention.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Accounting)]
-pub(super) struct View {
+pub(super) struct DeliveryTotalsView {
     events: u64,
     delivered: u64,
     pending: u64,
@@ -22,22 +23,23 @@ pub(super) struct View {
     unexplained: i64,
 }
 
-/// Read what was made for a webhook
+/// Get delivery totals
 ///
-/// And what became of it: `events` = `delivered` + `pending` + `failed` + `canceled`.
+/// The number of a webhook’s deliveries in each state:
+/// `events` = `delivered` + `pending` + `failed` + `canceled`.
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}/accounting", operation_id = "getAccounting", tag = "Webhooks",
     params(("id" = WebhookId, Path)),
-    responses((status = 200, description = "Its accounting", body = View)))]
+    responses((status = 200, description = "The delivery totals", body = DeliveryTotalsView)))]
 pub(super) async fn get(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let accounting = site
+    let accounting = app
         .store
         .delivery_totals(WebhookId::new(id.into_inner()))
         .await?
         .ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Ok().json(View {
+    Ok(HttpResponse::Ok().json(DeliveryTotalsView {
         events: accounting.events,
         delivered: accounting.delivered,
         pending: accounting.pending,
