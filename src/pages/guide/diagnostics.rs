@@ -37,7 +37,7 @@ pub(super) async fn diagnose_webhooks(
     };
     let mut webhooks = store.webhooks(all).await?.items;
     webhooks.reverse();
-    if let Some(asked) = context.query("webhook") {
+    if let Some(asked) = context.query_param("webhook") {
         webhooks.retain(|webhook| webhook.id.as_str() == asked);
     }
     let projects = store.projects_by_name().await?;

@@ -80,7 +80,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
         patient_delays: join_durations(&delivery.retry_delays(RetryPolicy::Patient)),
         general: general_checklist(timeout),
         diagnosed,
-        is_single: context.query("webhook").is_some(),
+        is_single: context.query_param("webhook").is_some(),
         layout,
     };
     render(StatusCode::OK, &page)

@@ -11,7 +11,7 @@ use askama::Template;
 use self::origins::{ProjectOrigins, WidgetOrigins};
 use super::fields::FormData;
 use super::framework::context::RequestContext;
-use super::framework::format::thousands;
+use super::framework::format::group_digits;
 use super::framework::idempotent_form::SubmissionKeys;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
@@ -95,7 +95,7 @@ impl ProjectsPage {
         let allow = format!("{PATH}/{}/origins", project.id);
         self.widget.for_project(
             project,
-            self.layout.is_admin().then(|| self.layout.to(allow)),
+            self.layout.is_admin().then(|| self.layout.path(allow)),
         )
     }
 
@@ -109,13 +109,13 @@ impl ProjectsPage {
         let (layout, _) = context.layout("Projects", "projects");
         let is_requested = |name, id: &ProjectId| {
             context
-                .query(name)
+                .query_param(name)
                 .is_some_and(|value| value == id.as_str())
         };
         let mut rows: Vec<ProjectRow> = projects
             .into_iter()
             .map(|project| ProjectRow {
-                feedback_count: thousands(counts.get(&project.id).copied().unwrap_or(0)),
+                feedback_count: group_digits(counts.get(&project.id).copied().unwrap_or(0)),
                 is_open: is_requested("open", &project.id)
                     || layout.is_admin() && widget.has_rejected(&project),
                 is_delete_asked: layout.is_admin() && is_requested("delete", &project.id),
@@ -128,8 +128,8 @@ impl ProjectsPage {
                 project,
             })
             .collect();
-        let mut add =
-            (layout.is_admin() && context.query("add").is_some()).then(AddProjectForm::default);
+        let mut add = (layout.is_admin() && context.query_param("add").is_some())
+            .then(AddProjectForm::default);
         if let Some((rejected, invalid)) = rejected {
             let problem = |field| invalid.message_for(field).map(str::to_owned);
             match rejected {
@@ -216,7 +216,7 @@ pub(super) async fn create(
         .await?
     {
         Some(Ok(project)) => {
-            context.say(format!("The project “{}” is made.", project.name));
+            context.push_message(format!("The project “{}” is made.", project.name));
             Ok(redirect_to_open_row(&context, &project.id))
         }
         Some(Err(taken)) => {
@@ -263,7 +263,7 @@ pub(super) async fn edit(
         return reject(&context, rejected, invalid).await;
     }
     update_project(&context, &id, change).await?;
-    context.say("Saved.");
+    context.push_message("Saved.");
     Ok(redirect_to_open_row(&context, &id))
 }
 
@@ -277,14 +277,14 @@ pub(super) async fn set_status(
     let status = match fields.get("status") {
         "ACTIVE" => ProjectStatus::Active,
         "PAUSED" => ProjectStatus::Paused,
-        _ => return Err(PageError::BrokenForm),
+        _ => return Err(PageError::InvalidForm),
     };
     let change = ProjectPatch {
         status: Some(status),
         ..ProjectPatch::default()
     };
     let project = update_project(&context, &id, change).await?;
-    context.say(match status {
+    context.push_message(match status {
         ProjectStatus::Active => format!("“{}” takes feedback again.", project.name),
         ProjectStatus::Paused => format!("“{}” is paused and takes no feedback.", project.name),
     });
@@ -328,14 +328,14 @@ pub(super) async fn delete(
         .await?
         == Some(true)
     {
-        context.say(format!("“{}” is deleted with its feedback.", project.name));
+        context.push_message(format!("“{}” is deleted with its feedback.", project.name));
     }
     Ok(context.redirect(PATH))
 }
 
 async fn find(context: &RequestContext, id: IdPath) -> Result<Project, PageError> {
     let found = context.app.store.project(id.into_inner()).await?;
-    found.ok_or(PageError::Gone)
+    found.ok_or(PageError::ItemNotFound)
 }
 
 async fn update_project(
@@ -348,7 +348,7 @@ async fn update_project(
         .store
         .update_project(id.to_string(), change)
         .await?;
-    changed.ok_or(PageError::Gone)
+    changed.ok_or(PageError::ItemNotFound)
 }
 
 fn redirect_to_open_row(context: &RequestContext, id: &ProjectId) -> HttpResponse {

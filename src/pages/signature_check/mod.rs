@@ -130,7 +130,7 @@ pub(super) async fn check(
     let secrets = store
         .webhook_secrets(webhook.id.clone(), context.app.clock.now())
         .await?
-        .ok_or(PageError::Gone)?;
+        .ok_or(PageError::ItemNotFound)?;
     let logged = find_delivery(&context, &headers).await?;
     let is_other_webhook = logged
         .as_ref()
@@ -208,7 +208,7 @@ async fn find(context: &RequestContext, id: web::Path<String>) -> Result<Webhook
         .store
         .webhook(WebhookId::new(id.into_inner()))
         .await?
-        .ok_or(PageError::Gone)
+        .ok_or(PageError::ItemNotFound)
 }
 
 fn render_page(
