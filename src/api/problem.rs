@@ -49,7 +49,7 @@ pub(super) struct Body<'a> {
     #[schema(example = 422)]
     status: u16,
     /// One sentence for the person who can mend it.
-    #[schema(example = "Write a message: it is empty.")]
+    #[schema(example = "Enter a message.")]
     detail: String,
     /// With a 422: each field that is wrong; `field` is empty where it is the body as a whole.
     #[schema(nullable = false)]
