@@ -24,7 +24,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     options.alerts.secret().map_err(CommandError::usage_error)?;
     let settings = app::delivery_settings(options, options.listen).map_err(start_error)?;
     report(true, "configuration");
-    match store::inspect(&options.data.data_dir) {
+    match store::check_database(&options.data.data_dir) {
         Ok(contents) => {
             report(true, &format!("database: {}", summarize(&contents)));
             match contents.unexplained {
@@ -77,7 +77,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
                 Err(outcome) => report(false, &format!("{name}: {}", outcome.explanation())),
             }
         }
-        store.close_quietly().await;
+        store.close_async().await;
         Ok::<_, CommandError>(())
     })?;
     match failures {

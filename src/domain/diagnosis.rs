@@ -1,4 +1,5 @@
-//! Diagnoses why an endpoint can't verify a delivery: the secret, the body, the clock, or the headers.
+//! Diagnoses why an endpoint can't verify a delivery: the secret, the body, the clock, or the
+//! headers.
 //!
 //! It can explain more than an endpoint can (see [`verification`]), because it knows the active
 //! secrets and often the sent body.
@@ -154,8 +155,8 @@ fn find_body_change(
     }
 }
 
-/// Returns the finding that explains the most: whether the delivery is valid, what is wrong, and what
-/// to do.
+/// Returns the finding that explains the most: whether the delivery is valid, what is wrong, and
+/// what to do.
 fn summarize(
     input: &DiagnosisInput<'_>,
     signatures: &ReceivedSignatures<'_>,

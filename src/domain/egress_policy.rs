@@ -16,14 +16,15 @@ mod ip_ranges;
 #[cfg(test)]
 mod tests;
 
-/// The IP addresses of `localhost`, in the order of connection attempts. It is never resolved by DNS.
+/// The IP addresses of `localhost`, in the order of connection attempts. It is never resolved by
+/// DNS.
 pub const LOCALHOST: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::LOCALHOST),
     IpAddr::V6(Ipv6Addr::LOCALHOST),
 ];
 
-/// Why a target isn't allowed. The message is for the person who entered the URL and names the option
-/// that allows it.
+/// Why a target isn't allowed. The message is for the person who entered the URL and names the
+/// option that allows it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EgressDenied {
     #[error(
@@ -133,8 +134,8 @@ pub struct EgressPolicy {
 }
 
 impl EgressPolicy {
-    /// Creates a policy. `own_sockets` are the sockets that Miniback listens on, `own_addresses` the IP
-    /// addresses of the machine's interfaces.
+    /// Creates a policy. `own_sockets` are the sockets that Miniback listens on, `own_addresses`
+    /// the IP addresses of the machine's interfaces.
     pub fn new(
         allow: Vec<AllowTarget>,
         deny_localhost: bool,
@@ -149,7 +150,8 @@ impl EgressPolicy {
         }
     }
 
-    /// Checks a URL without resolving its host: the scheme, and the IP address if the URL contains one.
+    /// Checks a URL without resolving its host: the scheme, and the IP address if the URL contains
+    /// one.
     pub fn check_url(&self, url: &EndpointUrl) -> Result<(), EgressDenied> {
         match addresses_without_dns(url) {
             Some(addresses) => self.check_addresses(url, &addresses),
@@ -187,7 +189,8 @@ impl EgressPolicy {
         if self.allow.iter().any(|a| a.allows(url, address)) {
             return Ok(());
         }
-        // Only if the URL itself names localhost. A public name that resolves to loopback is rejected.
+        // Only if the URL itself names localhost. A public name that resolves to loopback is
+        // rejected.
         if is_localhost(url) && address.ip().is_loopback() {
             return if self.deny_localhost {
                 Err(EgressDenied::LocalhostDenied {

@@ -175,8 +175,8 @@ impl EndpointUrl {
             && self.path_and_query() == other.path_and_query()
     }
 
-    /// Returns host and port. Log lines and metrics contain no other part of a URL, because paths can
-    /// be secret.
+    /// Returns host and port. Log lines and metrics contain no other part of a URL, because paths
+    /// can be secret.
     pub fn host_and_port(&self) -> String {
         format!("{}:{}", self.host_text, self.port)
     }

@@ -1,7 +1,7 @@
 //! Ids: a short prefix, `_`, and a ULID (26 letters and digits). They sort in order of creation.
 //!
-//! Slugs can't contain an underscore, so an id is never mistaken for a slug. The store's writer owns
-//! the only [`IdSequence`], so the order of ids is the order of commits.
+//! Slugs can't contain an underscore, so an id is never mistaken for a slug. The store's writer
+//! owns the only [`IdSequence`], so the order of ids is the order of commits.
 
 use std::fmt;
 

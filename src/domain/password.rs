@@ -31,8 +31,8 @@ pub fn hash(password: &str) -> Result<String, HashError> {
     Ok(hash.to_string())
 }
 
-/// Returns whether `password` matches the stored hash. Without a hash (an unknown account), it takes
-/// the same time and returns false.
+/// Returns whether `password` matches the stored hash. Without a hash (an unknown account), it
+/// takes the same time and returns false.
 pub fn verify(password: &str, stored: Option<&str>) -> bool {
     static DUMMY_HASH: LazyLock<Option<String>> =
         LazyLock::new(|| hash("nobody has this password").ok());

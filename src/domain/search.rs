@@ -4,8 +4,8 @@
 //! anywhere. A shorter one matches at the start of a word, or anywhere in a script without spaces.
 //! Words in quotes must be adjacent.
 //!
-//! The store indexes texts by [`ngrams`], pieces of one to three characters. A text that contains the
-//! words contains all their n-ngrams; candidates are then compared in full.
+//! The store indexes texts by [`ngrams`], pieces of one to three characters. A text that contains
+//! the words contains all their n-ngrams; candidates are then compared in full.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -223,8 +223,8 @@ impl NormalizedText {
     }
 }
 
-/// Returns whether a letter is from a script without spaces between words (Thai, Lao, Burmese, Khmer,
-/// Chinese, Japanese), or from Korean, where a syllable can be a word.
+/// Returns whether a letter is from a script without spaces between words (Thai, Lao, Burmese,
+/// Khmer, Chinese, Japanese), or from Korean, where a syllable can be a word.
 fn is_unspaced_script(letter: char) -> bool {
     matches!(letter, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1100}'..='\u{11ff}' | '\u{1780}'..='\u{17ff}'
         | '\u{2e80}'..='\u{9fff}' | '\u{ac00}'..='\u{d7ff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')

@@ -1,7 +1,7 @@
 //! Signing secrets of webhooks.
 //!
-//! Generated secrets follow the Standard Webhooks specification: `whsec_` and base64. Users can also
-//! provide their own; if it has another form, the `webhook-…` headers are omitted.
+//! Generated secrets follow the Standard Webhooks specification: `whsec_` and base64. Users can
+//! also provide their own; if it has another form, the `webhook-…` headers are omitted.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -35,7 +35,8 @@ impl Secret {
         Self(format!("{PREFIX}{}", STANDARD.encode(key)))
     }
 
-    /// Validates a secret that a user provides: 16 to 128 printable ASCII characters without spaces.
+    /// Validates a secret that a user provides: 16 to 128 printable ASCII characters without
+    /// spaces.
     pub fn parse(text: String) -> Result<Self, SecretError> {
         if !text.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(SecretError::Characters);

@@ -110,8 +110,8 @@ pub struct NextSecret {
 }
 
 impl Secrets {
-    /// Returns the active secrets at `now`. If the overlap has ended, the next secret is the current
-    /// one.
+    /// Returns the active secrets at `now`. If the overlap has ended, the next secret is the
+    /// current one.
     pub fn active_at(self, now: Timestamp) -> Self {
         match self.next {
             Some(next) if next.overlap_ends_at <= now => Self {

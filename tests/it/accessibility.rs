@@ -5,7 +5,7 @@
 use serde_json::json;
 
 use miniback::pages;
-use miniback::server::access::Needs;
+use miniback::server::permissions::Permission;
 
 use crate::support::api::{Api, text};
 use crate::support::app::{ADMIN, App, PASSWORD};
@@ -209,7 +209,7 @@ impl Scene {
     fn walk(&self, checker: &mut AccessibilityChecker, of_anyone: bool) {
         for listed in pages::routes().list() {
             if listed.method != "GET"
-                || (listed.needs == Needs::Nothing) != of_anyone
+                || (listed.permission == Permission::Public) != of_anyone
                 || NO_PAGES.contains(&listed.path.as_str())
             {
                 continue;
@@ -259,7 +259,7 @@ fn press_through(checker: &mut AccessibilityChecker, scene: &Scene) {
         .browser
         .find("textbox", "Endpoint URL")
         .fill("http://not an address");
-    checker.browser.script("document.querySelector('form.drawer').noValidate = true; document.getElementById('add-add').click()");
+    checker.browser.script("document.querySelector('form.panel').noValidate = true; document.getElementById('add-add').click()");
     checker.browser.wait_until("the address is refused", || {
         let refused = checker
             .browser

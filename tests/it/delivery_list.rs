@@ -30,7 +30,7 @@ fn what_is_pending_is_found_behind_thousands_that_are_newer_and_are_not() {
          INSERT INTO deliveries (id, event_id, webhook_id, state, attempts, round_attempts, created_at, finished_at)
          SELECT 'dlv_7' || printf('%025d', i), event_id, webhook_id, 'delivered', 1, 1, created_at, created_at
          FROM n, (SELECT * FROM deliveries LIMIT 1);
-         UPDATE webhook_accounting SET events = events + {NEWER}, delivered = delivered + {NEWER};"
+         UPDATE delivery_totals SET events = events + {NEWER}, delivered = delivered + {NEWER};"
     ))
     .unwrap();
     drop(file);

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use miniback::server::access::Needs;
-use miniback::server::routing::Listed;
+use miniback::server::permissions::Permission;
+use miniback::server::routing::RouteInfo;
 
 use crate::support::api::text;
 use crate::support::app::{ADMIN, App};
@@ -35,7 +35,7 @@ struct Things {
 }
 
 impl Things {
-    fn path(&self, listed: &Listed) -> String {
+    fn path(&self, listed: &RouteInfo) -> String {
         let id = if listed.path.starts_with("/api/v1/deliveries/") {
             &self.delivery
         } else if listed.path.contains("/feedback/") {
@@ -62,7 +62,7 @@ impl Things {
 struct Caller<'a> {
     name: &'a str,
     header: Option<(&'a str, String)>,
-    may: &'a [Needs],
+    may: &'a [Permission],
 }
 
 fn ask(app: &App, caller: &Caller<'_>, method: &str, path: &str) -> Response {
@@ -104,14 +104,14 @@ fn nobody_gets_at_what_is_not_theirs_at_any_address() {
     let caller = |name, header, may| Caller { name, header, may };
     let (members, admins) = (session(MEMBER), session(ADMIN));
     let everything = [
-        Needs::Nothing,
-        Needs::Member,
-        Needs::Admin,
-        Needs::Submit,
-        Needs::Metrics,
+        Permission::Public,
+        Permission::Member,
+        Permission::Admin,
+        Permission::Submit,
+        Permission::Metrics,
     ];
-    let a_members = [Needs::Nothing, Needs::Member, Needs::Submit];
-    let nothing = [Needs::Nothing];
+    let a_members = [Permission::Public, Permission::Member, Permission::Submit];
+    let nothing = [Permission::Public];
 
     let of_pages = [
         caller("anonymous", None, &nothing[..]),
@@ -127,17 +127,17 @@ fn nobody_gets_at_what_is_not_theirs_at_any_address() {
         caller(
             "a member's submit token",
             token(MEMBER, "submit"),
-            &[Needs::Nothing, Needs::Submit],
+            &[Permission::Public, Permission::Submit],
         ),
         caller(
             "an admin's submit token",
             token(ADMIN, "submit"),
-            &[Needs::Nothing, Needs::Submit],
+            &[Permission::Public, Permission::Submit],
         ),
         caller(
             "an admin's metrics token",
             token(ADMIN, "metrics"),
-            &[Needs::Nothing, Needs::Metrics],
+            &[Permission::Public, Permission::Metrics],
         ),
         caller("an admin's token", token(ADMIN, "full"), &everything),
     ];
@@ -152,7 +152,7 @@ fn nobody_gets_at_what_is_not_theirs_at_any_address() {
             if listed.path != "/docs/webhooks"
                 && ADMINS.iter().any(|word| listed.path.contains(word))
             {
-                let kept = matches!(listed.needs, Needs::Admin | Needs::Metrics);
+                let kept = matches!(listed.permission, Permission::Admin | Permission::Metrics);
                 assert!(kept, "{listed:?} is for admins");
             }
             let path = things.path(listed);
@@ -164,7 +164,7 @@ fn nobody_gets_at_what_is_not_theirs_at_any_address() {
                 .iter()
                 .flat_map(|c| methods.iter().map(move |m| (c, *m)))
             {
-                let allowed = caller.may.contains(&listed.needs);
+                let allowed = caller.may.contains(&listed.permission);
                 // What is allowed is only looked at: a form of theirs would do something.
                 if allowed
                     && (!matches!(method, "GET" | "HEAD") || ENDS_SESSIONS.contains(&path.as_str()))

@@ -59,7 +59,7 @@ fn a_damaged_database_is_refused_and_the_line_says_how_to_restore_a_backup() {
         for word in [
             "--data-dir",
             "miniback.db",
-            "damaged",
+            "corrupt",
             "`miniback backup`",
             "-wal",
             "-shm",
@@ -131,7 +131,7 @@ fn a_write_ahead_log_that_cannot_be_written_is_refused_at_the_start() {
     assert!(log.exists(), "a crash leaves it");
     set_permissions(&log, Permissions::from_mode(0o400)).unwrap();
     let line = serve(&dir).error_line(2);
-    assert!(line.contains("cannot be written"), "{line}");
+    assert!(line.contains("isn't writable"), "{line}");
     set_permissions(&log, Permissions::from_mode(0o600)).unwrap();
     App::builder()
         .with_data(data)

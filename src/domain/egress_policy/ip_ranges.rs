@@ -3,8 +3,8 @@
 //! From the IANA special-purpose registries
 //! (<https://www.iana.org/assignments/iana-ipv4-special-registry>,
 //! <https://www.iana.org/assignments/iana-ipv6-special-registry>) and some additions. Parts of
-//! `192.0.0.0/24` and `2001::/23` are globally reachable, but contain no endpoints, so both ranges are
-//! blocked as a whole.
+//! `192.0.0.0/24` and `2001::/23` are globally reachable, but contain no endpoints, so both ranges
+//! are blocked as a whole.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

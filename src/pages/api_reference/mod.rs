@@ -120,8 +120,8 @@ pub(super) async fn show(
     context: RequestContext,
     docs: web::Data<ApiDocs>,
 ) -> Result<HttpResponse, PageError> {
-    let seen = context.proxies().seen_origin(&context.request);
-    let address = context.site.links.absolute(&seen, "");
+    let seen = context.proxies().own_origin(&context.request);
+    let address = context.app.urls.absolute(&seen, "");
     let (layout, _) = context.layout("API", "");
     let page = ApiDocsPage {
         layout,

@@ -13,11 +13,11 @@ use crate::domain::event::EventType;
 use crate::domain::explanation::{TestHint, advice, format_duration, status_text};
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::pages::framework::context::RequestContext;
-use crate::pages::framework::format::{DisplayTime, until};
+use crate::pages::framework::format::{DisplayTime, time_until};
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::webhooks::row::{DeliveryRow, attempts_at_most, held};
-use crate::store::{DeliveryDetail, DeliveryRecord, LoggedAttempt, RedeliverError};
+use crate::store::{DeliveryDetail, DeliverySummary, LoggedAttempt, RedeliverError};
 
 /// How much of a body that is no text is shown, in bytes.
 const HEX_SHOWN: usize = 512;
@@ -92,20 +92,20 @@ pub async fn show(
 ) -> Result<HttpResponse, PageError> {
     let (webhook, delivery) = path.into_inner();
     let detail = context
-        .site
+        .app
         .store
         .delivery(DeliveryId::new(delivery))
         .await?
-        .ok_or(PageError::Gone)?;
+        .ok_or(PageError::ItemNotFound)?;
     if detail.record.webhook.as_str() != webhook {
-        return Err(PageError::Gone);
+        return Err(PageError::ItemNotFound);
     }
     let configured = context
-        .site
+        .app
         .store
         .webhook(detail.record.webhook.clone())
         .await?;
-    let now = context.site.clock.now();
+    let now = context.app.clock.now();
     let (layout, _) = context.layout("Delivery", "notifications");
     let url = configured
         .as_ref()
@@ -117,7 +117,7 @@ pub async fn show(
         .is_some_and(|webhook| held(webhook, now).is_some());
     // A webhook that is gone sends nothing any more: how many there would be plays no part.
     let by_retries = configured.as_ref().map_or(1, |webhook| {
-        context.site.delivery.max_attempts(webhook.retries)
+        context.app.delivery.max_attempts(webhook.retries)
     });
     let at_most = attempts_at_most(&detail.record, by_retries);
     let others_fail = configured.is_some_and(|webhook| webhook.failing_since.is_some());
@@ -148,9 +148,9 @@ pub async fn redeliver(
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, PageError> {
     let (webhook, delivery) = path.into_inner();
-    context.say(
+    context.push_message(
         match context
-            .site
+            .app
             .store
             .redeliver(DeliveryId::new(delivery.clone()))
             .await
@@ -158,7 +158,7 @@ pub async fn redeliver(
             Ok(()) => "It is sent again.".to_owned(),
             Err(RedeliverError::Store(error)) => return Err(error.into()),
             Err(RedeliverError::UnknownDelivery | RedeliverError::UnknownWebhook) => {
-                return Err(PageError::Gone);
+                return Err(PageError::ItemNotFound);
             }
             // Two presses: it is on its way, which is what was wanted.
             Err(error) => error.to_string(),
@@ -173,7 +173,7 @@ pub async fn redeliver(
 }
 
 /// `at_most`: how many attempts its webhook's retries allow; `held`: its endpoint asked for time.
-fn what_comes_next(record: &DeliveryRecord, at_most: usize, held: bool, now: Timestamp) -> Next {
+fn what_comes_next(record: &DeliverySummary, at_most: usize, held: bool, now: Timestamp) -> Next {
     let ended = record
         .attempts
         .last()
@@ -196,7 +196,7 @@ fn what_comes_next(record: &DeliveryRecord, at_most: usize, held: bool, now: Tim
             let count = format!(" ({nth} of {at_most})");
             let first = record.attempts.is_empty();
             Next {
-                until: until(due, now),
+                until: time_until(due, now),
                 ..next(
                     "wait",
                     "wait",

@@ -116,12 +116,12 @@ pub(super) async fn show(
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
     let webhook = context
-        .site
+        .app
         .store
         .webhook(WebhookId::new(id.into_inner()))
         .await?
-        .ok_or(PageError::Gone)?;
-    let given = |name| context.query(name).filter(|value| !value.is_empty());
+        .ok_or(PageError::ItemNotFound)?;
+    let given = |name| context.query_param(name).filter(|value| !value.is_empty());
     let filter = DeliveryFilter {
         state: given("state")
             .map(|text| DeliveryState::parse(&text).ok_or(PageError::NotFound))
@@ -132,7 +132,7 @@ pub(super) async fn show(
     };
     let before = given("before").filter(|id| id.starts_with("dlv_") && parse_ulid(id).is_some());
     let found = context
-        .site
+        .app
         .store
         .deliveries(
             webhook.id.clone(),
@@ -144,13 +144,13 @@ pub(super) async fn show(
         )
         .await?;
     let accounting = context
-        .site
+        .app
         .store
-        .accounting(webhook.id.clone())
+        .delivery_totals(webhook.id.clone())
         .await?
         .unwrap_or_default();
-    let now = context.site.clock.now();
-    let at_most = context.site.delivery.max_attempts(webhook.retries);
+    let now = context.app.clock.now();
+    let at_most = context.app.delivery.max_attempts(webhook.retries);
     let (layout, flash) = context.layout("Deliveries", "notifications");
     let report = flash
         .test
@@ -186,14 +186,14 @@ pub(super) async fn recover(
     let hours: u64 = fields
         .get("hours")
         .parse()
-        .map_err(|_| PageError::BrokenForm)?;
+        .map_err(|_| PageError::InvalidForm)?;
     let since = context
-        .site
+        .app
         .clock
         .now()
         .minus(Duration::from_secs(hours.min(24 * 366) * 3600));
     let said = match context
-        .site
+        .app
         .store
         .recover(id.clone(), since, false, true)
         .await
@@ -203,8 +203,8 @@ pub(super) async fn recover(
         Ok(count) => format!("{count} deliveries are sent again."),
         Err(RedeliverError::Store(error)) => return Err(error.into()),
         Err(error @ RedeliverError::Disabled) => error.to_string(),
-        Err(_) => return Err(PageError::Gone),
+        Err(_) => return Err(PageError::ItemNotFound),
     };
-    context.say(said);
+    context.push_message(said);
     Ok(context.redirect(&format!("/settings/notifications/{id}/deliveries")))
 }

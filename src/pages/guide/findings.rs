@@ -13,13 +13,13 @@ use crate::domain::explanation::{advice, format_duration, status_text};
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::webhook::{Topic, Webhook};
 use crate::pages::framework::format::DisplayTime;
-use crate::store::{DeliveryRecord, LoggedAttempt};
+use crate::store::{DeliverySummary, LoggedAttempt};
 
 /// What is known of a webhook.
 pub(super) struct Known<'a> {
     pub(super) webhook: &'a Webhook,
     /// The last ones, newest first.
-    pub(super) deliveries: &'a [DeliveryRecord],
+    pub(super) deliveries: &'a [DeliverySummary],
     pub(super) projects: &'a [Project],
     /// How much feedback the projects have of which it hears.
     pub(super) feedback: u64,
@@ -60,7 +60,7 @@ impl Known<'_> {
     }
 
     /// Attempts of all deliveries with the delivery of each, the last one first.
-    fn attempts(&self) -> Vec<(&DeliveryRecord, &LoggedAttempt)> {
+    fn attempts(&self) -> Vec<(&DeliverySummary, &LoggedAttempt)> {
         let mut all: Vec<_> = self
             .deliveries
             .iter()
@@ -315,7 +315,7 @@ impl Known<'_> {
         format!("/settings/notifications/{}/{part}", self.webhook.id)
     }
 
-    fn delivery(&self, delivery: &DeliveryRecord) -> Option<(String, &'static str)> {
+    fn delivery(&self, delivery: &DeliverySummary) -> Option<(String, &'static str)> {
         let address = format!("{}/{}", self.address("deliveries"), delivery.id);
         Some((address, "See the delivery"))
     }

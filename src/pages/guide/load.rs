@@ -28,14 +28,14 @@ impl Examined {
 
 /// All webhooks, or the one of `?webhook=ID`; one that is gone is none.
 pub(super) async fn examine(context: &RequestContext) -> Result<Vec<Examined>, PageError> {
-    let store = &context.site.store;
+    let store = &context.app.store;
     let all = PageRequest {
         limit: WEBHOOKS_MAX,
         before: None,
     };
     let mut webhooks = store.webhooks(all).await?.items;
     webhooks.reverse();
-    if let Some(asked) = context.query("webhook") {
+    if let Some(asked) = context.query_param("webhook") {
         webhooks.retain(|webhook| webhook.id.as_str() == asked);
     }
     let projects = store.projects_by_name().await?;
@@ -61,8 +61,8 @@ pub(super) async fn examine(context: &RequestContext) -> Result<Vec<Examined>, P
                 .filter(|(id, _)| is_heard(*id))
                 .map(|(_, count)| count)
                 .sum(),
-            timeout: context.site.delivery.timeout(),
-            now: context.site.clock.now(),
+            timeout: context.app.delivery.timeout(),
+            now: context.app.clock.now(),
         };
         examined.push(Examined {
             items: known.examine(),

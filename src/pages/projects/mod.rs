@@ -11,14 +11,14 @@ use askama::Template;
 use self::origins::{WidgetUse, WidgetUseOf};
 use super::fields::FormData;
 use super::framework::context::RequestContext;
-use super::framework::format::thousands;
+use super::framework::format::group_digits;
 use super::framework::idempotent_form::SubmissionKeys;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, Project, ProjectStatus};
 use crate::domain::validation::{Checks, ValidationErrors};
-use crate::store::{CreateProjectError, ProjectChange};
+use crate::store::{CreateProjectError, ProjectPatch};
 
 const ADDRESS: &str = "/settings/projects";
 
@@ -95,7 +95,7 @@ impl ProjectsPage {
         let allow = format!("{ADDRESS}/{}/origins", project.id);
         self.widget.of(
             project,
-            self.layout.is_admin().then(|| self.layout.to(allow)),
+            self.layout.is_admin().then(|| self.layout.path(allow)),
         )
     }
 
@@ -103,15 +103,19 @@ impl ProjectsPage {
         context: &RequestContext,
         refused: Option<(Refused, ValidationErrors)>,
     ) -> Result<Self, PageError> {
-        let projects = context.site.store.projects_by_name().await?;
-        let counts = context.site.store.count_feedback_by_project().await?;
+        let projects = context.app.store.projects_by_name().await?;
+        let counts = context.app.store.count_feedback_by_project().await?;
         let widget = WidgetUse::new(context).await?;
         let (layout, _) = context.layout("Projects", "projects");
-        let asked = |name, id: &ProjectId| context.query(name).is_some_and(|it| it == id.as_str());
+        let asked = |name, id: &ProjectId| {
+            context
+                .query_param(name)
+                .is_some_and(|it| it == id.as_str())
+        };
         let mut rows: Vec<Row> = projects
             .into_iter()
             .map(|project| Row {
-                count: thousands(counts.get(&project.id).copied().unwrap_or(0)),
+                count: group_digits(counts.get(&project.id).copied().unwrap_or(0)),
                 is_open: asked("open", &project.id)
                     || layout.is_admin() && widget.has_refused(&project),
                 is_delete_asked: layout.is_admin() && asked("delete", &project.id),
@@ -124,7 +128,8 @@ impl ProjectsPage {
                 project,
             })
             .collect();
-        let mut add = (layout.is_admin() && context.query("add").is_some()).then(AddForm::default);
+        let mut add =
+            (layout.is_admin() && context.query_param("add").is_some()).then(AddForm::default);
         if let Some((refused, invalid)) = refused {
             let problem = |field| invalid.message_for(field).map(str::to_owned);
             match refused {
@@ -193,7 +198,7 @@ pub(super) async fn create(
     if let Err(invalid) = checks.finish() {
         return refuse(&context, refused(), invalid).await;
     }
-    let store = context.site.store.clone();
+    let store = context.app.store.clone();
     let work = async move {
         match store
             .create_project(checked.unwrap_or_default(), wanted)
@@ -211,7 +216,7 @@ pub(super) async fn create(
         .await?
     {
         Some(Ok(project)) => {
-            context.say(format!("The project “{}” is made.", project.name));
+            context.push_message(format!("The project “{}” is made.", project.name));
             Ok(open(&context, &project.id))
         }
         Some(Err(taken)) => {
@@ -236,7 +241,7 @@ pub(super) async fn edit(
         .map(str::trim)
         .filter(|line| !line.is_empty());
     let mut checks = Checks::default();
-    let change = ProjectChange {
+    let change = ProjectPatch {
         name: checks.take("name", project::check_name(name)),
         allowed_origins: checks.take(
             "origins",
@@ -252,8 +257,8 @@ pub(super) async fn edit(
         };
         return refuse(&context, refused, invalid).await;
     }
-    change_project(&context, &id, change).await?;
-    context.say("Saved.");
+    update_project(&context, &id, change).await?;
+    context.push_message("Saved.");
     Ok(open(&context, &id))
 }
 
@@ -267,14 +272,14 @@ pub(super) async fn set_status(
     let status = match fields.get("status") {
         "ACTIVE" => ProjectStatus::Active,
         "PAUSED" => ProjectStatus::Paused,
-        _ => return Err(PageError::BrokenForm),
+        _ => return Err(PageError::InvalidForm),
     };
-    let change = ProjectChange {
+    let change = ProjectPatch {
         status: Some(status),
-        ..ProjectChange::default()
+        ..ProjectPatch::default()
     };
-    let project = change_project(&context, &id, change).await?;
-    context.say(match status {
+    let project = update_project(&context, &id, change).await?;
+    context.push_message(match status {
         ProjectStatus::Active => format!("“{}” takes feedback again.", project.name),
         ProjectStatus::Paused => format!("“{}” is paused and takes no feedback.", project.name),
     });
@@ -290,7 +295,7 @@ pub(super) async fn delete(
     id: Id,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
-    let project = match context.site.store.project(id.into_inner()).await? {
+    let project = match context.app.store.project(id.into_inner()).await? {
         Some(project) => project,
         // Pressed twice: it is gone, as was wished.
         None => return Ok(context.redirect(ADDRESS)),
@@ -309,7 +314,7 @@ pub(super) async fn delete(
         )
         .await;
     }
-    let (store, id) = (context.site.store.clone(), project.id.to_string());
+    let (store, id) = (context.app.store.clone(), project.id.to_string());
     let work = async move { Ok(store.delete_project(id).await?) };
     if context
         .state
@@ -318,27 +323,27 @@ pub(super) async fn delete(
         .await?
         == Some(true)
     {
-        context.say(format!("“{}” is deleted with its feedback.", project.name));
+        context.push_message(format!("“{}” is deleted with its feedback.", project.name));
     }
     Ok(context.redirect(ADDRESS))
 }
 
 async fn find(context: &RequestContext, id: Id) -> Result<Project, PageError> {
-    let found = context.site.store.project(id.into_inner()).await?;
-    found.ok_or(PageError::Gone)
+    let found = context.app.store.project(id.into_inner()).await?;
+    found.ok_or(PageError::ItemNotFound)
 }
 
-async fn change_project(
+async fn update_project(
     context: &RequestContext,
     id: &ProjectId,
-    change: ProjectChange,
+    change: ProjectPatch,
 ) -> Result<Project, PageError> {
     let changed = context
-        .site
+        .app
         .store
-        .change_project(id.to_string(), change)
+        .update_project(id.to_string(), change)
         .await?;
-    changed.ok_or(PageError::Gone)
+    changed.ok_or(PageError::ItemNotFound)
 }
 
 fn open(context: &RequestContext, id: &ProjectId) -> HttpResponse {

@@ -11,7 +11,7 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::page_error::PageError;
 use crate::server::door::loads::Load;
-use crate::store::{Allowed, OriginUse};
+use crate::store::{AllowOrigin, OriginStats};
 
 /// How many sites the page names that have loaded the script.
 const LOADS: usize = 3;
@@ -21,7 +21,7 @@ pub struct WidgetUse {
     script: String,
     form: String,
     now: Timestamp,
-    origins: Vec<OriginUse>,
+    origins: Vec<OriginStats>,
     pub loads: Vec<Place>,
 }
 
@@ -56,16 +56,16 @@ pub struct WidgetUseOf<'a> {
 
 impl WidgetUse {
     pub async fn new(context: &RequestContext) -> Result<Self, PageError> {
-        let site = &context.site;
-        let seen_origin = context.proxies().seen_origin(&context.request);
-        let now = site.clock.now();
+        let app = &context.app;
+        let own_origin = context.proxies().own_origin(&context.request);
+        let now = app.clock.now();
         let place = |Load { origin, at }| Place::new(&origin, at, now);
         Ok(Self {
-            script: site.links.absolute(&seen_origin, "/widget.js"),
-            form: site.links.absolute(&seen_origin, "/f/"),
+            script: app.urls.absolute(&own_origin, "/widget.js"),
+            form: app.urls.absolute(&own_origin, "/f/"),
             now,
-            origins: site.store.origins().await?,
-            loads: site
+            origins: app.store.origins().await?,
+            loads: app
                 .door
                 .loads
                 .latest(LOADS)
@@ -86,12 +86,12 @@ impl WidgetUse {
     pub fn of<'a>(&'a self, project: &'a Project, allow: Option<String>) -> WidgetUseOf<'a> {
         let of_project = || self.origins.iter().filter(|o| o.project == project.id);
         let seen = of_project()
-            .filter_map(|o| Some((o.seen_at?, &o.origin)))
+            .filter_map(|o| Some((o.accepted_at?, &o.origin)))
             .max()
             .map(|(at, origin)| Place::new(origin, at, self.now));
         let refused = of_project()
             .filter(|o| is_refused(o, project))
-            .filter_map(|o| Some(Refused::new(o, o.refused_at?, self.now)))
+            .filter_map(|o| Some(Refused::new(o, o.rejected_at?, self.now)))
             .collect();
         WidgetUseOf {
             project,
@@ -104,9 +104,9 @@ impl WidgetUse {
     }
 }
 
-fn is_refused(of: &OriginUse, project: &Project) -> bool {
+fn is_refused(of: &OriginStats, project: &Project) -> bool {
     let allowed = &project.allowed_origins;
-    of.refused > 0 && !allowed.is_empty() && !allowed.contains(&of.origin)
+    of.rejected_count > 0 && !allowed.is_empty() && !allowed.contains(&of.origin)
 }
 
 impl Place {
@@ -125,7 +125,7 @@ impl Place {
 }
 
 impl Refused {
-    fn new(found: &OriginUse, at: Timestamp, now: Timestamp) -> Self {
+    fn new(found: &OriginStats, at: Timestamp, now: Timestamp) -> Self {
         let can_be_allowed = project::check_origins(vec![found.origin.clone()]).is_ok();
         Self {
             name: if can_be_allowed {
@@ -134,7 +134,7 @@ impl Refused {
                 "A page without an origin of its own".to_owned()
             },
             origin: found.origin.clone(),
-            tried: match found.refused {
+            tried: match found.rejected_count {
                 1 => "tried once".to_owned(),
                 times => format!("tried {times} times"),
             },
@@ -157,18 +157,20 @@ pub async fn allow(
     let origin = project::check_origins(vec![fields.get("origin").to_owned()])
         .ok()
         .and_then(|mut origins| origins.pop())
-        .ok_or(PageError::BrokenForm)?;
+        .ok_or(PageError::InvalidForm)?;
     let id = project.into_inner();
     let allowed = context
-        .site
+        .app
         .store
         .allow_origin(id.clone(), origin.clone())
         .await?
-        .ok_or(PageError::Gone)?;
-    context.say(match allowed {
-        Allowed::Now => format!("Pages of {} may send feedback now.", name(&origin)),
-        Allowed::Already => format!("Pages of {} may send feedback already.", name(&origin)),
-        Allowed::Full => {
+        .ok_or(PageError::ItemNotFound)?;
+    context.push_message(match allowed {
+        AllowOrigin::Added => format!("Pages of {} may send feedback now.", name(&origin)),
+        AllowOrigin::AlreadyAllowed => {
+            format!("Pages of {} may send feedback already.", name(&origin))
+        }
+        AllowOrigin::ListFull => {
             format!(
                 "The list is full: {} origins are the most.",
                 project::ORIGINS_MAX

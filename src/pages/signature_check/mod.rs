@@ -117,11 +117,11 @@ pub(super) async fn examine(
             None,
         );
     };
-    let store = &context.site.store;
+    let store = &context.app.store;
     let secrets = store
-        .webhook_secrets(webhook.id.clone(), context.site.clock.now())
+        .webhook_secrets(webhook.id.clone(), context.app.clock.now())
         .await?
-        .ok_or(PageError::Gone)?;
+        .ok_or(PageError::ItemNotFound)?;
     let logged = delivery(&context, &headers).await?;
     let elsewhere = logged
         .as_ref()
@@ -169,7 +169,7 @@ async fn delivery(
     for name in ["x-miniback-delivery", "webhook-id"] {
         if let Some(id) = headers.get(name)
             && let Some(found) = context
-                .site
+                .app
                 .store
                 .delivery(DeliveryId::new(id.trim()))
                 .await?
@@ -195,11 +195,11 @@ fn moment(text: &str) -> Option<Timestamp> {
 
 async fn find(context: &RequestContext, id: web::Path<String>) -> Result<Webhook, PageError> {
     context
-        .site
+        .app
         .store
         .webhook(WebhookId::new(id.into_inner()))
         .await?
-        .ok_or(PageError::Gone)
+        .ok_or(PageError::ItemNotFound)
 }
 
 fn page(

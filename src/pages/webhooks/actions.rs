@@ -21,21 +21,21 @@ use crate::pages::framework::flash::Draft;
 use crate::pages::framework::page_error::PageError;
 use crate::random;
 use crate::server::tokens;
-use crate::store::{Idempotency, RotateError, SaveWebhookError};
+use crate::store::{IdempotencyKey, RotateError, SaveWebhookError};
 
 type Id = web::Path<String>;
 
 /// "Add": saves a webhook with the secret that stood in the form, tested or not.
 pub async fn add(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
-    let url = match context.site.check_endpoint_url(fields.get("url")).await {
+    let url = match context.app.check_endpoint_url(fields.get("url")).await {
         Ok(url) => url,
         Err(problem) => return refuse_draft(&context, &fields, problem).await,
     };
-    let idempotency = Idempotency {
+    let idempotency = IdempotencyKey {
         owner: context.user()?.id.as_str().to_owned(),
-        call: "add webhook",
+        operation: "add webhook",
         key: fields.get("key").to_owned(),
-        request_hash: tokens::hash(fields.get("url")),
+        request_hash: tokens::sha256(fields.get("url")),
     };
     let new = NewWebhook {
         url,
@@ -48,9 +48,9 @@ pub async fn add(context: RequestContext, fields: FormData) -> Result<HttpRespon
         secret: draft_secret(&fields),
     };
     let idempotency = Some(idempotency).filter(|known| !known.key.is_empty());
-    match context.site.store.create_webhook(new, idempotency).await {
+    match context.app.store.create_webhook(new, idempotency).await {
         Ok(webhook) => {
-            context.say("The webhook is added; events go to it from now on.");
+            context.push_message("The webhook is added; events go to it from now on.");
             Ok(context.redirect(&format!("{ADDRESS}?open={}", webhook.id)))
         }
         Err(SaveWebhookError::Store(error)) => Err(error.into()),
@@ -63,13 +63,13 @@ pub async fn test_draft(
     context: RequestContext,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
-    let url = match context.site.check_endpoint_url(fields.get("url")).await {
+    let url = match context.app.check_endpoint_url(fields.get("url")).await {
         Ok(url) => url,
         Err(problem) => return refuse_draft(&context, &fields, problem).await,
     };
     let secret = draft_secret(&fields);
     let report = context
-        .site
+        .app
         .delivery
         .test_url(&url, secret.clone(), &context.user()?.email)
         .await?;
@@ -79,7 +79,7 @@ pub async fn test_draft(
         key: fields.get("key").to_owned(),
         report,
     };
-    context.leave(|flash| flash.draft = Some(draft));
+    context.update_flash(|flash| flash.draft = Some(draft));
     Ok(context.redirect(&format!("{ADDRESS}?add")))
 }
 
@@ -92,14 +92,14 @@ pub async fn set_enabled(
     let enabled = match fields.get("enabled") {
         "true" => true,
         "false" => false,
-        _ => return Err(PageError::BrokenForm),
+        _ => return Err(PageError::InvalidForm),
     };
     let change = WebhookPatch {
         enabled: Some(enabled),
         ..WebhookPatch::default()
     };
     let webhook = save(&context, WebhookId::new(id.into_inner()), change).await?;
-    context.say(if enabled {
+    context.push_message(if enabled {
         "Switched on: what happens from now on is sent."
     } else {
         "Switched off: nothing is sent to it, and what waited is canceled."
@@ -119,12 +119,12 @@ pub async fn set_topics(
     let topics: Option<Vec<Topic>> = fields.all("topic").map(Topic::parse).collect();
     let change = WebhookPatch {
         topics: Some(webhook::normalize_topics(
-            &topics.ok_or(PageError::BrokenForm)?,
+            &topics.ok_or(PageError::InvalidForm)?,
         )),
         ..WebhookPatch::default()
     };
     let webhook = save(&context, WebhookId::new(id.into_inner()), change).await?;
-    context.say(match webhook.topics.as_slice() {
+    context.push_message(match webhook.topics.as_slice() {
         [] => "Saved: no topic is chosen, so nothing is sent.".to_owned(),
         topics => format!(
             "Saved: {}.",
@@ -148,7 +148,7 @@ pub async fn edit(
     let (url, description) = (fields.get("url"), fields.get("description"));
     let mut checks = Checks::default();
     let change = WebhookPatch {
-        url: checks.take("url", context.site.check_endpoint_url(url).await),
+        url: checks.take("url", context.app.check_endpoint_url(url).await),
         description: checks.take("description", webhook::check_description(description)),
         headers: checks.take(
             "headers",
@@ -179,7 +179,7 @@ pub async fn edit(
         .await;
     }
     save(&context, webhook.id.clone(), change).await?;
-    context.say("Saved.");
+    context.push_message("Saved.");
     Ok(open(&context, &webhook.id))
 }
 
@@ -191,12 +191,12 @@ pub async fn test(
 ) -> Result<HttpResponse, PageError> {
     let webhook = find(&context, id).await?;
     let report = context
-        .site
+        .app
         .delivery
         .test_webhook(&webhook, &context.user()?.email)
         .await?
-        .ok_or(PageError::Gone)?;
-    context.leave(|flash| flash.test = Some((webhook.id.clone(), report)));
+        .ok_or(PageError::ItemNotFound)?;
+    context.update_flash(|flash| flash.test = Some((webhook.id.clone(), report)));
     if fields.get("back") == "deliveries" {
         return Ok(context.redirect(&format!("{ADDRESS}/{}/deliveries", webhook.id)));
     }
@@ -207,11 +207,11 @@ pub async fn test(
 pub async fn secret(context: RequestContext, id: Id) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
     let secrets = context
-        .site
+        .app
         .store
-        .webhook_secrets(id, context.site.clock.now())
+        .webhook_secrets(id, context.app.clock.now())
         .await?
-        .ok_or(PageError::Gone)?;
+        .ok_or(PageError::ItemNotFound)?;
     Ok(HttpResponse::Ok()
         .content_type("text/plain; charset=utf-8")
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -226,10 +226,10 @@ pub async fn rotate(
 ) -> Result<HttpResponse, PageError> {
     let hours: u32 = match fields.get("hours") {
         "" => 0,
-        text => text.trim().parse().map_err(|_| PageError::BrokenForm)?,
+        text => text.trim().parse().map_err(|_| PageError::InvalidForm)?,
     };
     if hours > OVERLAP_MAX_HOURS {
-        return Err(PageError::BrokenForm);
+        return Err(PageError::InvalidForm);
     }
     let id = WebhookId::new(id.into_inner());
     if !context.state.submission_keys.is_first(fields.get("key")) {
@@ -238,7 +238,7 @@ pub async fn rotate(
     }
     let secret = Secret::from_random(random::bytes());
     let rotated = context
-        .site
+        .app
         .store
         .rotate_secret(id.clone(), secret, hours)
         .await;
@@ -246,7 +246,7 @@ pub async fn rotate(
         context.state.submission_keys.forget(fields.get("key"));
     }
     rotated.map_err(rotate_error)?;
-    context.say(if hours == 0 {
+    context.push_message(if hours == 0 {
         "The secret is changed; what is sent from now on is signed by the new one.".to_owned()
     } else {
         format!("A new secret is made; for {hours} h both are in force. Give it to the endpoint in that time.")
@@ -258,12 +258,12 @@ pub async fn rotate(
 pub async fn switch_now(context: RequestContext, id: Id) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
     context
-        .site
+        .app
         .store
         .finish_rotation(id.clone())
         .await
         .map_err(rotate_error)?;
-    context.say("The new secret alone is in force now.");
+    context.push_message("The new secret alone is in force now.");
     Ok(open(&context, &id))
 }
 
@@ -271,11 +271,11 @@ pub async fn switch_now(context: RequestContext, id: Id) -> Result<HttpResponse,
 pub async fn delete(context: RequestContext, id: Id) -> Result<HttpResponse, PageError> {
     // Gone already (two presses): that is what was wanted.
     context
-        .site
+        .app
         .store
         .delete_webhook(WebhookId::new(id.into_inner()))
         .await?;
-    context.say("The webhook is deleted; what waited for it is canceled.");
+    context.push_message("The webhook is deleted; what waited for it is canceled.");
     Ok(context.redirect(ADDRESS))
 }
 
@@ -285,11 +285,11 @@ fn open(context: &RequestContext, id: &WebhookId) -> HttpResponse {
 
 async fn find(context: &RequestContext, id: Id) -> Result<Webhook, PageError> {
     context
-        .site
+        .app
         .store
         .webhook(WebhookId::new(id.into_inner()))
         .await?
-        .ok_or(PageError::Gone)
+        .ok_or(PageError::ItemNotFound)
 }
 
 async fn save(
@@ -297,11 +297,11 @@ async fn save(
     id: WebhookId,
     change: WebhookPatch,
 ) -> Result<Webhook, PageError> {
-    match context.site.store.change_webhook(id, change).await {
-        Ok(webhook) => webhook.ok_or(PageError::Gone),
+    match context.app.store.update_webhook(id, change).await {
+        Ok(webhook) => webhook.ok_or(PageError::ItemNotFound),
         Err(SaveWebhookError::Store(error)) => Err(error.into()),
         // A project that was deleted while its box stood on the page.
-        Err(_) => Err(PageError::BrokenForm),
+        Err(_) => Err(PageError::InvalidForm),
     }
 }
 
@@ -328,7 +328,7 @@ async fn refuse_draft(
 
 fn rotate_error(error: RotateError) -> PageError {
     match error {
-        RotateError::Unknown => PageError::Gone,
+        RotateError::Unknown => PageError::ItemNotFound,
         RotateError::Store(error) => error.into(),
     }
 }

@@ -66,7 +66,7 @@ impl AddForm {
             url: String::new(),
             problem: None,
             secret: Secret::from_random(random::bytes()).as_str().to_owned(),
-            key: tokens::new(),
+            key: tokens::random_token(),
             report: None,
         }
     }
@@ -113,7 +113,7 @@ async fn page(
     add: Option<AddForm>,
     refused: Option<Refused>,
 ) -> Result<HttpResponse, PageError> {
-    let store = &context.site.store;
+    let store = &context.app.store;
     let mut webhooks = store
         .webhooks(PageRequest {
             limit: WEBHOOKS_MAX,
@@ -125,21 +125,21 @@ async fn page(
     webhooks.reverse();
     let projects = store.projects_by_name().await?;
     let (layout, flash) = context.layout("Notifications", "notifications");
-    let adding = context.query("add").is_some();
+    let adding = context.query_param("add").is_some();
     let draft = flash.draft.filter(|_| adding);
     if let Some(draft) = draft.clone() {
         // Kept for a reload, until the form is left: what was tested is what is added.
-        context.leave(|flash| flash.draft = Some(draft));
+        context.update_flash(|flash| flash.draft = Some(draft));
     }
     let add = add
         .or_else(|| draft.map(AddForm::of))
         .or_else(|| adding.then(AddForm::new));
     let asked = |name, id: &WebhookId| {
         context
-            .query(name)
+            .query_param(name)
             .is_some_and(|asked| asked == id.as_str())
     };
-    let accounting = store.all_accounting().await?;
+    let accounting = store.all_delivery_totals().await?;
     let mut hooks = Vec::with_capacity(webhooks.len());
     for webhook in webhooks {
         let id = &webhook.id;
@@ -165,11 +165,11 @@ async fn page(
         );
         hooks.push(hook.await?);
     }
-    let alerts = context.site.alerts.as_ref().map(|target| AlertsView {
+    let alerts = context.app.alerts.as_ref().map(|target| AlertsView {
         host: target.url.host_and_port(),
         is_ours: target.is_secret_generated,
         secret: (target.is_secret_generated
-            && context.query("reveal").as_deref() == Some("alerts"))
+            && context.query_param("reveal").as_deref() == Some("alerts"))
         .then(|| target.secret.as_str().to_owned()),
     });
     let page = NotificationsPage {

@@ -61,21 +61,21 @@ pub async fn receive(
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
     let webhook = context
-        .site
+        .app
         .store
         .webhook(WebhookId::new(id.into_inner()))
         .await?
-        .ok_or(PageError::Gone)?;
-    let framework = match context.query("with") {
+        .ok_or(PageError::ItemNotFound)?;
+    let framework = match context.query_param("with") {
         Some(key) => Framework::parse(&key).ok_or(PageError::NotFound)?,
         None => Framework::Express,
     };
     let secrets = context
-        .site
+        .app
         .store
-        .webhook_secrets(webhook.id.clone(), context.site.clock.now())
+        .webhook_secrets(webhook.id.clone(), context.app.clock.now())
         .await?
-        .ok_or(PageError::Gone)?;
+        .ok_or(PageError::ItemNotFound)?;
     let url = &webhook.url;
     let path = url.path_and_query().split('?').next().unwrap_or_default();
     let is_local = is_local(url);

@@ -9,10 +9,10 @@ use crate::domain::project::Project;
 use crate::domain::webhook::{RetryPolicy, Topic, Webhook};
 use crate::pages::deliveries::totals::AccountingView;
 use crate::pages::framework::context::RequestContext;
-use crate::pages::framework::format::{DisplayTime, until};
+use crate::pages::framework::format::{DisplayTime, time_until};
 use crate::pages::framework::idempotent_form::SubmissionKeys;
 use crate::pages::framework::page_error::PageError;
-use crate::store::{Accounting, DeliveryFilter, DeliveryRecord, LoggedAttempt, PageRequest};
+use crate::store::{DeliveryFilter, DeliverySummary, DeliveryTotals, LoggedAttempt, PageRequest};
 
 use super::Refused;
 use super::headers;
@@ -115,23 +115,23 @@ impl HookView {
         context: &RequestContext,
         webhook: Webhook,
         projects: &[Project],
-        accounting: Accounting,
+        accounting: DeliveryTotals,
         opened: Opened,
         report: Option<ReportView>,
         refused: Option<&Refused>,
     ) -> Result<Self, PageError> {
-        let now = context.site.clock.now();
+        let now = context.app.clock.now();
         let recent = PageRequest {
             limit: STRIP,
             before: None,
         };
         let deliveries = context
-            .site
+            .app
             .store
             .deliveries(webhook.id.clone(), DeliveryFilter::default(), recent)
             .await?
             .items;
-        let at_most = context.site.delivery.max_attempts(webhook.retries);
+        let at_most = context.app.delivery.max_attempts(webhook.retries);
         let problem = |field| {
             refused
                 .and_then(|r| r.invalid.message_for(field))
@@ -209,7 +209,7 @@ pub fn held(webhook: &Webhook, now: Timestamp) -> Option<DisplayTime> {
     webhook.enabled.then(|| DisplayTime::new(until, now))
 }
 
-fn state_of(webhook: &Webhook, deliveries: &[DeliveryRecord], now: Timestamp) -> StateView {
+fn state_of(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp) -> StateView {
     let state = |kind, icon, text: &str| StateView {
         kind,
         icon,
@@ -288,11 +288,11 @@ impl SecretView {
         now: Timestamp,
     ) -> Result<Self, PageError> {
         let secrets = context
-            .site
+            .app
             .store
             .webhook_secrets(webhook.id.clone(), now)
             .await?
-            .ok_or(PageError::Gone)?;
+            .ok_or(PageError::ItemNotFound)?;
         let next = secrets.next.as_ref();
         let shown = |secret: &crate::domain::secret::Secret| {
             if reveal {
@@ -311,7 +311,7 @@ impl SecretView {
 }
 
 /// A test that is sent again is one attempt, as ever.
-pub fn attempts_at_most(delivery: &DeliveryRecord, by_retries: usize) -> usize {
+pub fn attempts_at_most(delivery: &DeliverySummary, by_retries: usize) -> usize {
     match delivery.event {
         EventType::Test => 1,
         EventType::Topic(_) => by_retries,
@@ -320,16 +320,16 @@ pub fn attempts_at_most(delivery: &DeliveryRecord, by_retries: usize) -> usize {
 
 impl DeliveryRow {
     /// `at_most`: how many attempts its webhook's retries allow.
-    pub fn of(delivery: &DeliveryRecord, at_most: usize, now: Timestamp) -> Self {
+    pub fn of(delivery: &DeliverySummary, at_most: usize, now: Timestamp) -> Self {
         let (kind, icon, text) = match delivery.state {
             DeliveryState::Pending => (
                 "wait",
                 "wait",
                 match delivery.next_attempt_at {
                     Some(due) if !delivery.attempts.is_empty() => {
-                        format!("Next try {}", until(due, now))
+                        format!("Next try {}", time_until(due, now))
                     }
-                    Some(due) if due > now => format!("First try {}", until(due, now)),
+                    Some(due) if due > now => format!("First try {}", time_until(due, now)),
                     _ => "On its way".to_owned(),
                 },
             ),

@@ -1,7 +1,7 @@
 //! The strip beside a webhook's state: its last deliveries at a glance, drawn by the server.
 
 use crate::domain::delivery::DeliveryState;
-use crate::store::DeliveryRecord;
+use crate::store::DeliverySummary;
 
 /// The last deliveries, a bar each: as high as the answer took long, whole and red where it failed.
 pub(super) struct Strip {
@@ -24,15 +24,15 @@ impl Strip {
     const LEAST: usize = 5;
 
     /// `deliveries` come newest first and are drawn the other way round. `None` for too few of them.
-    pub(super) fn of(deliveries: &[DeliveryRecord]) -> Option<Self> {
+    pub(super) fn of(deliveries: &[DeliverySummary]) -> Option<Self> {
         if deliveries.len() < Self::LEAST {
             return None;
         }
         let kinds = [
-            (DeliveryState::Delivered, "hit", "delivered"),
-            (DeliveryState::Failed, "miss", "failed"),
-            (DeliveryState::Pending, "due", "on the way"),
-            (DeliveryState::Canceled, "gone", "canceled"),
+            (DeliveryState::Delivered, "delivered", "delivered"),
+            (DeliveryState::Failed, "failed", "failed"),
+            (DeliveryState::Pending, "pending", "on the way"),
+            (DeliveryState::Canceled, "canceled", "canceled"),
         ];
         let (mut lines, mut counts) = (Vec::new(), Vec::new());
         for (state, kind, word) in kinds {
@@ -64,7 +64,7 @@ impl Strip {
         Some(Self { lines, words })
     }
 
-    fn height(delivery: &DeliveryRecord) -> u32 {
+    fn height(delivery: &DeliverySummary) -> u32 {
         match delivery.state {
             DeliveryState::Delivered => {
                 let took = delivery
