@@ -90,9 +90,9 @@ fn what_was_received_is_valid_however_it_is_pasted_and_no_secret_is_shown() {
     for headers in [&headers, &curl, &object] {
         let page = doctor.says(
             &[("Headers", headers), ("Body", &body)],
-            "Valid, by the current secret.",
+            "Valid. Signed with the current secret.",
         );
-        for words in ["byte for byte", "All of them are there."] {
+        for words in ["Identical to the sent body.", "All present."] {
             assert!(page.text().contains(words), "{}", page.text());
         }
     }
@@ -108,7 +108,7 @@ fn what_was_received_is_valid_however_it_is_pasted_and_no_secret_is_shown() {
         ("Body", &body),
         ("Its secret (optional)", &secret),
     ];
-    let page = doctor.says(&given, "The endpoint’s secret is the current secret.");
+    let page = doctor.says(&given, "Your server uses the current secret.");
     assert!(
         !page.response.text.contains(&secret),
         "the secret is not shown again"
@@ -129,7 +129,7 @@ fn what_was_received_is_valid_however_it_is_pasted_and_no_secret_is_shown() {
         .expect(200);
     doctor.says(
         &[("Headers", &headers), ("Body", &body)],
-        "Valid, by the current secret.",
+        "Valid. Signed with the current secret.",
     );
     doctor
         .api
@@ -137,7 +137,7 @@ fn what_was_received_is_valid_however_it_is_pasted_and_no_secret_is_shown() {
         .expect(200);
     doctor.says(
         &[("Headers", &headers), ("Body", &body)],
-        "The secret is another one",
+        "no current secret produces this signature",
     );
 }
 
@@ -163,7 +163,7 @@ fn what_does_not_fit_is_named() {
         doctor.says(&fields, words)
     };
     let spaced = body.replace("\":", "\": ");
-    let page = says(pasted(&spaced, &[]), "its JSON was read and written again");
+    let page = says(pasted(&spaced, &[]), "The body was re-serialized");
     assert!(
         page.text().contains("The first difference is at byte 9"),
         "{}",
@@ -171,19 +171,19 @@ fn what_does_not_fit_is_named() {
     );
     let sorted: std::collections::BTreeMap<String, Value> = serde_json::from_str(&body).unwrap();
     let sorted = serde_json::to_string(&sorted).unwrap();
-    says(pasted(&sorted, &[]), "its members in another order");
+    says(pasted(&sorted, &[]), "its members in a different order");
     says(
         pasted(&format!("{body}\r\n"), &[]),
-        "white space was added at its end",
+        "has extra whitespace at its end",
     );
     let latin: String = body.bytes().map(char::from).collect();
-    says(pasted(&latin, &[]), "another character set");
+    says(pasted(&latin, &[]), "a character set other than UTF-8");
     says(
         pasted(
             &body,
             &[("Its secret (optional)", "another secret, and a long one")],
         ),
-        "The endpoint’s secret is another one.",
+        "Your server uses a different secret.",
     );
     says(
         pasted(
