@@ -149,7 +149,7 @@ pub async fn start(
         door,
     });
     let pages = web::Data::new(pages::PageState::new(clock));
-    let api_docs = web::Data::new(pages::ApiDocs::new(api_document));
+    let api_reference = web::Data::new(pages::ApiReference::new(api_document));
     let timeout = options.delivery.timeout;
     let (app_state, app_pages) = (state.clone(), pages.clone());
     let server = HttpServer::new(move || {
@@ -157,7 +157,7 @@ pub async fn start(
         App::new()
             .app_data(app_state.clone())
             .app_data(app_pages.clone())
-            .app_data(api_docs.clone())
+            .app_data(api_reference.clone())
             .wrap(from_fn(request_id::assign_request_id))
             .configure(|config| mount_under_base_path(config, &base_path))
             .configure(register_routes)

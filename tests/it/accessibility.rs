@@ -273,7 +273,7 @@ fn press_through(checker: &mut AccessibilityChecker, scene: &Scene) {
     let [delivers, ..] = &scene.webhooks;
     open(
         checker,
-        &format!("/settings/notifications/{delivers}/doctor"),
+        &format!("/settings/notifications/{delivers}/signature-check"),
     );
     checker
         .browser

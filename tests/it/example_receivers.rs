@@ -127,7 +127,10 @@ fn start(name: &str, code: &str, secret: &str) -> ExampleReceiver {
 #[track_caller]
 fn shown(app: &App, webhook: &Value, framework: &str) -> (String, String) {
     let mut admin = app.signed_in();
-    let path = format!("/settings/notifications/{}/receive", text(webhook, "id"));
+    let path = format!(
+        "/settings/notifications/{}/endpoint-code",
+        text(webhook, "id")
+    );
     let tab = admin.get(&path).expect(200).link(framework);
     let page = admin.get(&tab.expect(framework)).expect(200);
     (page.text_of("#save code"), page.text_of("#snippet"))

@@ -138,7 +138,7 @@ fn tokens_and_projects_are_made_and_taken_away(settings: BrowserOptions) {
     let row = browser.find("article", "Shop");
     row.find("textbox", "Allowed origins").fill("example.com");
     row.find("button", "Save changes").press();
-    browser.wait_for_text("is not an origin");
+    browser.wait_for_text("isn’t an origin");
     let row = browser.find("article", "Shop");
     row.find("textbox", "Allowed origins")
         .fill("https://example.com");

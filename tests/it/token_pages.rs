@@ -151,7 +151,7 @@ fn what_makes_no_sense_of_a_token_is_said_beside_the_field() {
     let page = ada.submit(&form).expect(422);
     assert!(
         page.text()
-            .contains("The scope is full, submit or metrics.")
+            .contains("The scope must be full, submit, or metrics.")
     );
     assert_eq!(app.run(&["token", "list"], "").success().stdout, "");
 }
