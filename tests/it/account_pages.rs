@@ -37,7 +37,7 @@ fn sessions_are_listed_by_their_browser_and_ended_one_by_one() {
         !page.text().contains("a-machine-of-sams"),
         "no words of theirs"
     );
-    assert_eq!(page.text().matches("This one").count(), 1);
+    assert_eq!(page.text().matches("This browser").count(), 1);
     let end = page
         .form_in("Firefox on Linux", "End session")
         .press("End session");
@@ -73,7 +73,7 @@ fn a_password_is_changed_by_who_knows_it_and_ends_the_other_sessions() {
     let page = here
         .submit(&change("not the password", "another good password"))
         .expect(422);
-    assert!(page.text().contains("This is not your password."));
+    assert!(page.text().contains("That isn’t your current password."));
     let page = here.submit(&change(PASSWORD, "short")).expect(422);
     assert!(page.text().contains("too short"));
     assert!(is_signed_in(&mut there), "nothing is changed yet");
