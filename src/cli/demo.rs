@@ -49,7 +49,7 @@ pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
 async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
     let [main, site_listener, receiver_listener] = listeners()?;
     let running = start_miniback(directory, main).await?;
-    let api = Api::new(running.url.clone(), token(&running).await?);
+    let api = Api::new(running.url.clone(), &create_token(&running).await?);
     let secret = Secret::from_random(random::bytes()).as_str().to_owned();
     let site_url = format!(
         "http://{}",
@@ -58,9 +58,8 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
     let receiver =
         receiver::start(receiver_listener, secret.clone(), &site_url).map_err(CommandError::new)?;
     let endpoint = receiver::endpoint(&receiver.url);
-    tokio::task::spawn_blocking(move || demo::seed(&api, &endpoint, &secret))
+    demo::seed(&api, &endpoint, &secret)
         .await
-        .map_err(CommandError::new)?
         .map_err(CommandError::new)?;
     let site = site::start(
         site_listener,
@@ -70,7 +69,7 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
     )
     .map_err(CommandError::new)?;
     let shutdown_signal = shutdown_signal()?;
-    print_instructions(&sign_in_link(&running).await?, &site, &receiver);
+    print_instructions(&create_sign_in_link(&running).await?, &site, &receiver);
     shutdown_signal.await;
     // Stop the sender before the receiver, so no delivery fails during shutdown.
     site.stop().await.map_err(CommandError::new)?;
@@ -143,7 +142,7 @@ fn serve_options(directory: &Path) -> Result<ServeOptions, CommandError> {
     }
 }
 
-async fn token(running: &RunningServer) -> Result<String, CommandError> {
+async fn create_token(running: &RunningServer) -> Result<String, CommandError> {
     let token = tokens::new_api_token();
     let hash = tokens::hash(&token);
     let store = &running.site.store;
@@ -154,7 +153,7 @@ async fn token(running: &RunningServer) -> Result<String, CommandError> {
     Ok(token)
 }
 
-async fn sign_in_link(running: &RunningServer) -> Result<String, CommandError> {
+async fn create_sign_in_link(running: &RunningServer) -> Result<String, CommandError> {
     let store = &running.site.store;
     let (user, _) = store
         .user_with_hash(USER)

@@ -1,10 +1,9 @@
-//! The demo's receiver: an endpoint as its author would write it, and a page that shows what it
-//! got.
+//! The demo's receiver: an endpoint like one that a customer would write, and a page that shows the
+//! received webhooks.
 //!
-//! It checks `X-Miniback-Signature` over the raw body with the one secret it was given, answers 204
-//! or 401, and keeps the last hundred in memory ([`super::inbox`]). Whoever holds the page open is
-//! told of each by server-sent events; a page that was away for a while asks for what it missed
-//! with `Last-Event-ID`.
+//! It verifies `X-Miniback-Signature` over the raw body, responds with 204 or 401, and keeps the last
+//! 100 webhooks in memory ([`super::inbox`]). Its page updates over server-sent events, and after a
+//! disconnect it catches up with `Last-Event-ID`.
 
 use std::io;
 use std::net::TcpListener;
@@ -21,16 +20,17 @@ use tokio::sync::watch;
 
 use super::inbox::{Inbox, ReceivedWebhook};
 use super::server::{
-    DemoServer, NotFound, file, files, html, listener_url, origin_aliases, page_headers,
+    DemoServer, NotFound, listener_url, origin_aliases, page_headers, render_page, static_file,
+    static_files,
 };
 use crate::clock::Clock;
 
 const SCRIPT: &str = include_str!("../../static/demo_receiver.js");
-/// Where webhooks are to be sent, below the receiver's address.
+/// The path of the endpoint.
 pub const ENDPOINT_PATH: &str = "/webhooks/miniback";
-/// Well above what a feedback of the longest message comes to.
+/// Larger than an event with the longest message.
 const BODY_MAX_BYTES: usize = 256 * 1024;
-/// How often an event stream without events says that it is still there.
+/// The time between heartbeats of an event stream without events.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(20);
 
 struct Receiver {
@@ -39,10 +39,9 @@ struct Receiver {
     stopping: watch::Receiver<bool>,
 }
 
-/// Starts the receiver on `listener`, within a tokio runtime. Only pages at `site_url` may frame
-/// it.
+/// Starts the receiver on `listener`, within a tokio runtime. Only pages at `site_url` may frame it.
 ///
-/// Webhooks belong to [`endpoint`] of the returned server's address, signed with `secret`.
+/// It expects webhooks at [`endpoint`] of the returned server's URL, signed with `secret`.
 pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Result<DemoServer> {
     let url = listener_url(&listener)?;
     let policy = format!(
@@ -61,8 +60,13 @@ pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Resul
             .app_data(receiver.clone())
             .app_data(web::PayloadConfig::new(BODY_MAX_BYTES))
             .wrap(page_headers(&policy))
-            .configure(|config| files(config, include_str!("../../static/demo_receiver.svg")))
-            .route("/demo.js", file("text/javascript; charset=utf-8", SCRIPT))
+            .configure(|config| {
+                static_files(config, include_str!("../../static/demo_receiver.svg"))
+            })
+            .route(
+                "/demo.js",
+                static_file("text/javascript; charset=utf-8", SCRIPT),
+            )
             .route(ENDPOINT_PATH, web::post().to(receive))
             .route("/", web::get().to(show))
             .route("/events", web::get().to(events))
@@ -77,7 +81,7 @@ pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Resul
     Ok(DemoServer::spawn(url, server, stopping))
 }
 
-/// The address to give a webhook, of a receiver at `url`.
+/// The webhook URL of a receiver at `url`.
 pub fn endpoint(url: &str) -> String {
     format!("{url}{ENDPOINT_PATH}")
 }
@@ -95,7 +99,7 @@ async fn receive(
         .iter()
         .map(|(name, value)| (name.to_string(), header_text(value)))
         .collect();
-    // The map has no order of its own. What Miniback says of the event comes first.
+    // The map is unordered. Sort the headers, with Miniback's first.
     headers.sort_by_key(|(name, _)| {
         let rank = ["x-miniback-", "webhook-"]
             .iter()
@@ -106,24 +110,14 @@ async fn receive(
     if valid {
         HttpResponse::NoContent().finish()
     } else {
-        HttpResponse::Unauthorized().body("The signature is not by the secret of this endpoint.\n")
+        HttpResponse::Unauthorized().body("The signature doesn't match this endpoint's secret.\n")
     }
 }
 
-/// Whether `signature` is the HMAC-SHA256 of the raw body, in hex, by the shared secret. Compares
+/// Whether `signature` is the hexadecimal HMAC-SHA256 of the raw body, keyed by the secret. Compares
 /// in constant time.
 fn is_signed(secret: &str, body: &[u8], signature: Option<&HeaderValue>) -> bool {
-    let tag: Option<Vec<u8>> = signature.and_then(|hex| {
-        let digits = hex.to_str().ok()?;
-        // `from_str_radix` alone would take "+f" for a byte.
-        let digits = Some(digits).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
-        let pairs = (0..digits.len())
-            .step_by(2)
-            .map(|at| digits.get(at..at + 2));
-        pairs
-            .map(|pair| u8::from_str_radix(pair?, 16).ok())
-            .collect()
-    });
+    let tag = signature.and_then(|hex| hex::decode(hex.as_bytes()).ok());
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     tag.is_some_and(|tag| hmac::verify(&key, body, &tag).is_ok())
 }
@@ -136,12 +130,12 @@ fn header_text(value: &HeaderValue) -> String {
 #[template(path = "demo/receiver.html")]
 struct Page {
     endpoint_path: &'static str,
-    /// The id of the newest that the page shows: where its event stream goes on.
+    /// The id of the newest webhook on the page. The event stream continues after it.
     last_id: String,
     newest_first: Vec<std::sync::Arc<ReceivedWebhook>>,
 }
 
-/// One webhook on the page; the event stream sends the same.
+/// One webhook on the page and in the event stream.
 #[derive(Template)]
 #[template(path = "demo/received.html")]
 struct Card<'a> {
@@ -157,7 +151,7 @@ async fn show(receiver: web::Data<Receiver>) -> HttpResponse {
         last_id: receiver.inbox.event_id(newest),
         newest_first,
     };
-    html(StatusCode::OK, &page)
+    render_page(StatusCode::OK, &page)
 }
 
 async fn list(receiver: web::Data<Receiver>) -> HttpResponse {
@@ -174,13 +168,12 @@ async fn not_found() -> HttpResponse {
         name: "Receiver",
         theme: "receiver",
     };
-    html(StatusCode::NOT_FOUND, &page)
+    render_page(StatusCode::NOT_FOUND, &page)
 }
 
 #[derive(Deserialize)]
 struct EventsQuery {
-    /// The last event of the page as it was rendered; a reconnecting browser sends the header
-    /// instead.
+    /// The newest event on the rendered page. A reconnecting browser sends `Last-Event-ID` instead.
     after: Option<String>,
 }
 
@@ -203,7 +196,7 @@ fn event_stream(
     let start = match last.as_deref().map(|id| receiver.inbox.number_from_id(id)) {
         None => Some((0, "retry: 1000\n\n")),
         Some(Some(number)) => Some((number, "retry: 1000\n\n")),
-        // The page is of an earlier run of the demo, and what it shows is gone.
+        // The page is from an earlier run of the demo and must reload.
         Some(None) => None,
     };
     let changes = receiver.inbox.changes();
@@ -221,7 +214,7 @@ fn event_stream(
             let next = (receiver, changes, stopping, Some((after, "")));
             return Some((Ok(web::Bytes::from_static(greeting.as_bytes())), Some(next)));
         }
-        // Marked as seen before it is read, so that what comes in between wakes the wait below.
+        // Mark changes as seen before reading, so that later ones end the wait below.
         changes.borrow_and_update();
         let mut fresh = receiver.inbox.received_after(after);
         if fresh.is_empty() {
@@ -245,8 +238,8 @@ fn event_stream(
     })
 }
 
-/// One server-sent event. The markup goes as a JSON string: a line end in it, of whatever kind,
-/// would end the event.
+/// Formats one server-sent event. The markup is a JSON string, because a line break in it would end
+/// the event.
 fn event_text(inbox: &Inbox, received: &ReceivedWebhook) -> String {
     let card = Card { received }.render().unwrap_or_default();
     let id = inbox.event_id(received.number);

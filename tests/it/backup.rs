@@ -102,7 +102,7 @@ fn check_names_what_is_wrong_and_how_to_mend_it_and_sends_nothing() {
     api.webhook(&receiver.url("/secret-path"));
     let well = app.run(&["check"], "").success();
     assert!(
-        well.stdout.contains("reached") && well.stdout.contains("database"),
+        well.stdout.contains("reachable") && well.stdout.contains("database"),
         "{well:?}"
     );
     assert!(
