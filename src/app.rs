@@ -16,9 +16,9 @@ use crate::clock::Clock;
 use crate::config::{FirstUser, ServeOptions};
 use crate::delivery::connector::TlsConfigError;
 use crate::delivery::{self, AlertTarget, DeliveryHandle, DeliverySettings, connector};
-use crate::domain::egress_policy::{EgressPolicy, Refusal};
+use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
 use crate::domain::password;
-use crate::domain::retry::Schedule;
+use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
 use crate::server::door::Door;
 use crate::server::links::Links;
@@ -45,7 +45,7 @@ pub enum StartError {
     #[error("{0}")]
     AlertSecret(String),
     #[error("--alert-url: {}", .0.to_string().trim_end_matches('.'))]
-    AlertUrl(Refusal),
+    AlertUrl(EgressDenied),
     #[error("creating the first user failed: {0}")]
     FirstUser(String),
     #[error(transparent)]
@@ -207,7 +207,7 @@ pub fn delivery_settings(
         policy: Arc::new(policy),
         tls: Arc::new(tls),
         timeout: options.delivery.timeout,
-        schedule: Schedule::new(options.delivery.retry_delays.0.clone()),
+        schedule: RetrySchedule::new(options.delivery.retry_delays.0.clone()),
     })
 }
 

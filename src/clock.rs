@@ -53,7 +53,7 @@ impl Timestamp {
     }
 
     /// The day in UTC, as a person reads it: `21 November 2026`.
-    pub fn day(self) -> String {
+    pub fn format_date(self) -> String {
         self.to_jiff().strftime("%-d %B %Y").to_string()
     }
 
@@ -127,7 +127,7 @@ impl Clock {
     }
 
     /// The same where there may be nothing to wait for: then it never returns.
-    pub async fn sleep_until_some(&self, due: Option<Timestamp>) {
+    pub async fn sleep_until_opt(&self, due: Option<Timestamp>) {
         match due {
             Some(due) => self.sleep_until(due).await,
             None => std::future::pending().await,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use miniback::clock::Timestamp;
 use miniback::domain::event;
-use miniback::domain::feedback::{Feedback, ProjectSummary, Status};
+use miniback::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
 use miniback::domain::id::{FeedbackId, ProjectId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Statement, params};
 use ulid::Ulid;
@@ -53,7 +53,7 @@ fn feedback(index: usize, project: &ProjectSummary) -> Feedback {
         id: FeedbackId::new(id("fb", index, 0)),
         project: project.clone(),
         message: sample::message(index),
-        status: Status::New,
+        status: FeedbackStatus::New,
         created_at: Timestamp::from_millis(time_of(index)),
         email: None,
         url: None,
@@ -71,7 +71,7 @@ fn any_project() -> ProjectSummary {
 
 /// An event's body like those that the program sends.
 pub fn sample_body() -> String {
-    let body = event::feedback_created(&feedback(0, &any_project()));
+    let body = event::feedback_created_body(&feedback(0, &any_project()));
     String::from_utf8_lossy(&body).into_owned()
 }
 
@@ -95,7 +95,7 @@ impl<'a> Rows<'a> {
         })
     }
 
-    fn feedback(&mut self, index: usize, status: Status) -> Result<(), Fault> {
+    fn feedback(&mut self, index: usize, status: FeedbackStatus) -> Result<(), Fault> {
         let feedback = feedback(index, &self.project);
         self.feedback.execute(params![
             feedback.id.as_str(),
@@ -109,7 +109,7 @@ impl<'a> Rows<'a> {
 
     fn event(&mut self, index: usize) -> Result<(), Fault> {
         let feedback = feedback(index, &self.project);
-        let body = event::feedback_created(&feedback);
+        let body = event::feedback_created_body(&feedback);
         let id = id("evt", index, 0);
         self.event
             .execute(params![id, feedback.id.as_str(), body, time_of(index)])?;
@@ -199,7 +199,7 @@ pub fn build_backlog(path: &Path, webhook: &str, count: usize) -> Result<(), Fau
     let connection = builder(path)?;
     let mut rows = Rows::new(&connection, project(&connection)?)?;
     in_commits(&connection, 0, count, |index| {
-        rows.feedback(index, Status::New)?;
+        rows.feedback(index, FeedbackStatus::New)?;
         rows.event(index)?;
         rows.pending(index, 0, webhook)
     })?;
@@ -227,7 +227,7 @@ pub fn build_history(path: &Path, webhooks: &[String], count: usize) -> Result<(
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let stored = usize::try_from(number("SELECT count(*) FROM feedback")?)?;
     in_commits(&connection, stored, count, |index| {
-        rows.feedback(index, Status::ALL[index % 10 % 3])
+        rows.feedback(index, FeedbackStatus::ALL[index % 10 % 3])
     })?;
     // Retention removes the oldest: all after the first that is left are there. Of its own event some may be missing.
     let first = number("SELECT created_at FROM deliveries ORDER BY id LIMIT 1").optional()?;
@@ -310,7 +310,7 @@ pub fn rows_per_second(path: &Path, time: Duration) -> Result<f64, Fault> {
     while begun.elapsed() < time {
         connection.execute_batch("BEGIN IMMEDIATE")?;
         for _ in 0..25 {
-            rows.feedback(index, Status::New)?;
+            rows.feedback(index, FeedbackStatus::New)?;
             rows.event(index)?;
             rows.finished(index, 0, webhook, Some(&headers))?;
             index += 1;
@@ -328,7 +328,7 @@ pub fn commit_times(path: &Path, time: Duration) -> Result<Series, Fault> {
     let mut nanos = Vec::new();
     while begun.elapsed() < time {
         let from = Instant::now();
-        rows.feedback(nanos.len(), Status::New)?;
+        rows.feedback(nanos.len(), FeedbackStatus::New)?;
         nanos.push(u64::try_from(from.elapsed().as_nanos())?);
     }
     Ok(Series::new(nanos))

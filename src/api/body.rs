@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::problem::Problem;
-use crate::domain::invalid::Invalid;
+use crate::domain::validation::ValidationErrors;
 use crate::server::BODY_TIMEOUT;
 
 /// The largest body that a call takes.
@@ -117,7 +117,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 }
 
 /// serde's words about a value, as a sentence at its field.
-fn explain(path: &str, text: &str) -> Invalid {
+fn explain(path: &str, text: &str) -> ValidationErrors {
     // Where it stands in the text is told by the field.
     let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
     let quoted = text.split('`').nth(1).unwrap_or_default();
@@ -127,31 +127,34 @@ fn explain(path: &str, text: &str) -> Invalid {
         path => format!("{path}.{name}"),
     };
     if text.starts_with("missing field") {
-        return Invalid::field(&beneath(quoted), format!("“{quoted}” is missing."));
+        return ValidationErrors::single(&beneath(quoted), format!("“{quoted}” is missing."));
     }
     if text.starts_with("duplicate field") {
-        return Invalid::field(&beneath(quoted), format!("“{quoted}” is there twice."));
+        return ValidationErrors::single(&beneath(quoted), format!("“{quoted}” is there twice."));
     }
     if text.starts_with("unknown field") {
         let expected = text
             .split_once(", ")
             .map_or("", |(_, rest)| rest)
             .replace('`', "");
-        return Invalid::field(
+        return ValidationErrors::single(
             &beneath(quoted),
             format!("There is no member “{quoted}”; {expected}."),
         );
     }
     // What serde_json says of a number where a name is expected.
     if text == "expected value" {
-        return Invalid::field(path, "Expected a string: one of the names that stand here.");
+        return ValidationErrors::single(
+            path,
+            "Expected a string: one of the names that stand here.",
+        );
     }
     let text = without_value(&text.replace('`', ""));
     let mut characters = text.chars();
     let sentence = characters.next().map_or_else(String::new, |c| {
         c.to_uppercase().chain(characters).collect()
     });
-    Invalid::field(path, format!("{sentence}."))
+    ValidationErrors::single(path, format!("{sentence}."))
 }
 
 /// The words without the text that was sent: it may be a secret at the wrong member, and whoever keeps the answer would

@@ -12,7 +12,7 @@ use super::lists::{List, Paging, Query};
 use super::problem::Problem;
 use super::webhooks;
 use crate::clock::Timestamp;
-use crate::domain::delivery::State;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::server::Site;
@@ -49,7 +49,7 @@ struct View<'a> {
     webhook_id: &'a WebhookId,
     #[schema(value_type = EventType)]
     event: &'static str,
-    state: State,
+    state: DeliveryState,
     created_at: Timestamp,
     /// Null unless it is pending.
     #[schema(required = true, example = json!(null))]
@@ -213,7 +213,7 @@ fn header_object(headers: &[(String, String)]) -> Map<String, Value> {
 /// List the deliveries of a webhook
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}/deliveries", operation_id = "listDeliveries", tag = "Deliveries",
     params(("id" = WebhookId, Path), Paging<DeliveryId>,
-        ("state" = Option<State>, Query, nullable = false, description = "Only in this state."),
+        ("state" = Option<DeliveryState>, Query, nullable = false, description = "Only in this state."),
         ("event" = Option<EventType>, Query, nullable = false, description = "Only of this event.")),
     responses((status = 200, description = "A page of deliveries", body = List<View>)))]
 pub(super) async fn list(
@@ -226,7 +226,7 @@ pub(super) async fn list(
     let state = query
         .get("state")
         .map(|text| {
-            State::parse(text).ok_or_else(|| {
+            DeliveryState::parse(text).ok_or_else(|| {
                 Problem::field(
                     "state",
                     "The state is pending, delivered, failed or canceled.",

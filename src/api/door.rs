@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 use super::body::Json;
 use super::feedback::{idempotency_key, metadata_schema};
 use super::problem::Problem;
-use crate::domain::rate::Rate;
+use crate::domain::rate_limit::RateLimit;
 use crate::server::Site;
 use crate::server::door::limits::{Left, Whose, whole_seconds};
 use crate::server::door::{Answer, Given, Refusal, Sender};
@@ -134,10 +134,13 @@ pub(super) async fn readable_by_all(
 /// `RateLimit-Policy` and `RateLimit` as the IETF's draft has them, and for the tightest limit the three headers that
 /// came before it and that most clients still read.
 pub(super) fn add_limits(headers: &mut HeaderMap, limits: &[Left]) {
-    let Some(tightest) = limits.iter().min_by_key(|left| (left.count, left.rate.per)) else {
+    let Some(tightest) = limits
+        .iter()
+        .min_by_key(|left| (left.count, left.rate.period))
+    else {
         return;
     };
-    let name = |whose, rate: Rate| match whose {
+    let name = |whose, rate: RateLimit| match whose {
         Whose::Address => format!("\"address {rate}\""),
         Whose::Project => format!("\"project {rate}\""),
     };
@@ -149,7 +152,7 @@ pub(super) fn add_limits(headers: &mut HeaderMap, limits: &[Left]) {
                 "{};q={};w={}",
                 name(whose, rate),
                 rate.count,
-                rate.per.as_secs()
+                rate.period.as_secs()
             )
         })
         .collect();

@@ -12,10 +12,10 @@ use super::lists::{List, Paging, Query};
 use super::problem::{Problem, answer_to_delete};
 use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
-use crate::domain::feedback::{self, Actor, Feedback, NewFeedback, ProjectSummary, Status};
+use crate::domain::feedback::{self, Actor, Feedback, FeedbackStatus, NewFeedback, ProjectSummary};
 use crate::domain::id::FeedbackId;
-use crate::domain::invalid::Checks;
-use crate::domain::search::Search;
+use crate::domain::search::SearchQuery;
+use crate::domain::validation::Checks;
 use crate::server::{Site, tokens};
 use crate::store::{CreateFeedbackError, FeedbackFilter, Idempotency};
 
@@ -67,7 +67,7 @@ pub(super) struct Create {
 pub(super) struct Change {
     #[schema(nullable = false, example = "RESOLVED")]
     #[serde(default, deserialize_with = "named")]
-    status: Option<Status>,
+    status: Option<FeedbackStatus>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -77,7 +77,7 @@ struct View<'a> {
     id: &'a FeedbackId,
     #[schema(example = "The submit button does nothing on my phone")]
     message: &'a str,
-    status: Status,
+    status: FeedbackStatus,
     created_at: Timestamp,
     #[schema(required = true, example = "sam@example.com")]
     email: Option<&'a str>,
@@ -135,17 +135,17 @@ pub(super) async fn create(
     let new = NewFeedback {
         project: body.project,
         message: checks
-            .take("message", feedback::message(body.message))
+            .take("message", feedback::check_message(body.message))
             .unwrap_or_default(),
         email: body
             .email
-            .and_then(|email| checks.take("email", feedback::email(email))),
+            .and_then(|email| checks.take("email", feedback::check_email(email))),
         url: body
             .url
-            .and_then(|url| checks.take("url", feedback::page_url(url))),
+            .and_then(|url| checks.take("url", feedback::check_page_url(url))),
         metadata: body
             .metadata
-            .and_then(|metadata| checks.take("metadata", feedback::metadata(metadata))),
+            .and_then(|metadata| checks.take("metadata", feedback::check_metadata(metadata))),
     };
     checks.finish()?;
     let idempotency = idempotency(&request, &caller, &new)?;
@@ -207,7 +207,7 @@ pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, P
 #[utoipa::path(get, path = "/api/v1/feedback", operation_id = "listFeedback", tag = "Feedback",
     params(Paging<FeedbackId>,
         ("project" = Option<IdOrSlug>, Query, nullable = false, description = "Only of this project: its id or its slug."),
-        ("status" = Option<Status>, Query, nullable = false, description = "Only with this status."),
+        ("status" = Option<FeedbackStatus>, Query, nullable = false, description = "Only with this status."),
         ("q" = Option<String>, Query, nullable = false, description = "Only what holds this text.", example = "button")),
     responses((status = 200, description = "A page of feedback", body = List<View>)))]
 pub(super) async fn list(
@@ -230,8 +230,8 @@ pub(super) async fn list(
         .get("status")
         .map(str::parse)
         .transpose()
-        .map_err(|error: feedback::UnknownStatus| Problem::field("status", error))?;
-    let search = query.get("q").and_then(Search::parse);
+        .map_err(|error: feedback::ParseStatusError| Problem::field("status", error))?;
+    let search = query.get("q").and_then(SearchQuery::parse);
     let found = site
         .store
         .feedback_list(

@@ -11,13 +11,13 @@ use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError, web
 
 use super::etag;
 use super::problem::Problem;
-use crate::domain::account::Token;
+use crate::domain::account::ApiToken;
 use crate::server::access::{Needs, allows};
 use crate::server::{Site, tokens};
 
 /// The token by which a call is made, for handlers.
 #[derive(Clone)]
-pub(super) struct Caller(pub(super) Token);
+pub(super) struct Caller(pub(super) ApiToken);
 
 impl FromRequest for Caller {
     type Error = Problem;

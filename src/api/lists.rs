@@ -10,7 +10,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::problem::Problem;
-use crate::domain::id::{Id, ulid_of};
+use crate::domain::id::{Id, parse_ulid};
 use crate::store::{Page, PageRequest};
 
 const LIMIT_DEFAULT: usize = 25;
@@ -55,7 +55,7 @@ impl Query {
                 if cursor
                     .strip_prefix(T::PREFIX)
                     .is_some_and(|rest| rest.starts_with('_'))
-                    && ulid_of(cursor).is_some() =>
+                    && parse_ulid(cursor).is_some() =>
             {
                 Some(cursor.to_owned())
             }

@@ -7,8 +7,8 @@ use actix_web::{HttpResponse, web};
 
 use super::problem::Problem;
 use crate::clock::Timestamp;
-use crate::domain::delivery::State;
-use crate::domain::feedback::Status;
+use crate::domain::delivery::DeliveryState;
+use crate::domain::feedback::FeedbackStatus;
 use crate::server::Site;
 use crate::store::{Metrics, WebhookMetrics};
 
@@ -34,7 +34,7 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
         1.0,
     );
     page.family("miniback_feedback", "Feedback that is kept, by status.");
-    for status in Status::ALL {
+    for status in FeedbackStatus::ALL {
         let count = metrics
             .feedback
             .iter()
@@ -98,10 +98,10 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
     for webhook in &metrics.webhooks {
         let accounting = webhook.accounting;
         for (state, count) in [
-            (State::Pending, accounting.pending),
-            (State::Delivered, accounting.delivered),
-            (State::Failed, accounting.failed),
-            (State::Canceled, accounting.canceled),
+            (DeliveryState::Pending, accounting.pending),
+            (DeliveryState::Delivered, accounting.delivered),
+            (DeliveryState::Failed, accounting.failed),
+            (DeliveryState::Canceled, accounting.canceled),
         ] {
             let labels = [
                 ("webhook", webhook.id.as_str()),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::door::add_limits;
-use crate::domain::invalid::{FieldError, Invalid};
+use crate::domain::validation::{FieldError, ValidationErrors};
 use crate::server::door::Refusal;
 use crate::server::door::limits::Limited;
 use crate::store::StoreError;
@@ -30,7 +30,7 @@ pub(super) enum Problem {
     TooLarge,
     TooSlow,
     UnsupportedMediaType,
-    Invalid(Invalid),
+    Invalid(ValidationErrors),
     /// The public door takes no more for a while.
     Limited(Limited),
     /// The public door is shut to whoever comes from there, or to all.
@@ -68,7 +68,7 @@ impl Problem {
     }
 
     pub(super) fn field(field: &str, message: impl fmt::Display) -> Self {
-        Self::Invalid(Invalid::field(field, message))
+        Self::Invalid(ValidationErrors::single(field, message))
     }
 }
 
@@ -81,8 +81,8 @@ pub(super) fn answer_to_delete(deleted: bool, missing: Problem) -> Result<HttpRe
     }
 }
 
-impl From<Invalid> for Problem {
-    fn from(invalid: Invalid) -> Self {
+impl From<ValidationErrors> for Problem {
+    fn from(invalid: ValidationErrors) -> Self {
         Self::Invalid(invalid)
     }
 }
@@ -163,7 +163,7 @@ impl ResponseError for Problem {
             status: status.as_u16(),
             detail: self.to_string(),
             errors: match self {
-                Self::Invalid(Invalid(errors)) => Some(errors),
+                Self::Invalid(ValidationErrors(errors)) => Some(errors),
                 _ => None,
             },
         };

@@ -13,8 +13,8 @@ use super::body::{Json, named};
 use super::lists::{List, Paging, Query};
 use super::problem::{Problem, answer_to_delete};
 use crate::domain::id::ProjectId;
-use crate::domain::invalid::Checks;
 use crate::domain::project::{self, ORIGINS_MAX, Project, ProjectStatus};
+use crate::domain::validation::Checks;
 use crate::server::Site;
 use crate::store::{CreateProjectError, ProjectChange};
 
@@ -57,7 +57,7 @@ pub(super) struct Create {
     slug: Option<String>,
 }
 
-/// A list of what `project::origins` takes, for the document.
+/// A list of what `project::check_origins` takes, for the document.
 fn origins_schema() -> Array {
     let origin = ObjectBuilder::new()
         .schema_type(Type::String)
@@ -107,11 +107,11 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
     let name = checks
-        .take("name", project::name(&body.name))
+        .take("name", project::check_name(&body.name))
         .unwrap_or_default();
     let slug = body
         .slug
-        .and_then(|slug| checks.take("slug", project::slug(slug)));
+        .and_then(|slug| checks.take("slug", project::check_slug(slug)));
     checks.finish()?;
     let project = site
         .store
@@ -174,11 +174,11 @@ pub(super) async fn change(
     let change = ProjectChange {
         name: body
             .name
-            .and_then(|name| checks.take("name", project::name(&name))),
+            .and_then(|name| checks.take("name", project::check_name(&name))),
         status: body.status,
         allowed_origins: body
             .allowed_origins
-            .and_then(|list| checks.take("allowedOrigins", project::origins(list))),
+            .and_then(|list| checks.take("allowedOrigins", project::check_origins(list))),
     };
     checks.finish()?;
     let project = site

@@ -9,7 +9,7 @@ use super::problem::Problem;
 use super::webhooks::{NOT_FOUND, given_or_new};
 use crate::clock::Timestamp;
 use crate::domain::id::WebhookId;
-use crate::domain::invalid::Checks;
+use crate::domain::validation::Checks;
 use crate::domain::webhook::{OVERLAP_MAX_HOURS, Secrets, WebhookError};
 use crate::server::Site;
 use crate::store::RotateError;

@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::webhooks::{NOT_FOUND, given_or_new};
 use crate::delivery::TestReport;
 use crate::domain::id::WebhookId;
-use crate::domain::invalid::Checks;
+use crate::domain::validation::Checks;
 use crate::server::Site;
 
 #[derive(Deserialize, ToSchema)]

@@ -14,17 +14,17 @@ use super::problem::{Problem, answer_to_delete};
 use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
 use crate::domain::id::{ProjectId, WebhookId};
-use crate::domain::invalid::Checks;
 use crate::domain::secret::Secret;
+use crate::domain::validation::Checks;
 use crate::domain::webhook::{
-    self, HEADER_VALUE_MAX_BYTES, HEADERS_MAX, NewWebhook, Retries, Topic, Webhook, WebhookChange,
-    WebhookError,
+    self, HEADER_VALUE_MAX_BYTES, HEADERS_MAX, NewWebhook, RetryPolicy, Topic, Webhook,
+    WebhookError, WebhookPatch,
 };
 use crate::random;
 use crate::server::Site;
 use crate::store::SaveWebhookError;
 
-/// Headers of one's own, as `webhook::headers` takes them; which names are reserved does not fit into a schema.
+/// Headers of one's own, as `webhook::check_headers` takes them; which names are reserved does not fit into a schema.
 fn headers(value: impl Into<SchemaType>, description: &str, example: serde_json::Value) -> Object {
     let value = ObjectBuilder::new()
         .schema_type(value)
@@ -87,7 +87,7 @@ pub(super) struct Create {
     enabled: Option<bool>,
     #[schema(nullable = false)]
     #[serde(default, deserialize_with = "named")]
-    retries: Option<Retries>,
+    retries: Option<RetryPolicy>,
     #[schema(schema_with = given_headers)]
     #[serde(default, deserialize_with = "named")]
     headers: Option<BTreeMap<String, String>>,
@@ -133,7 +133,7 @@ pub(super) struct Change {
     enabled: Option<bool>,
     #[schema(nullable = false)]
     #[serde(default, deserialize_with = "named")]
-    retries: Option<Retries>,
+    retries: Option<RetryPolicy>,
     #[schema(schema_with = changed_headers)]
     #[serde(default, deserialize_with = "named")]
     headers: Option<BTreeMap<String, Option<String>>>,
@@ -153,7 +153,7 @@ pub(super) struct View<'a> {
     #[schema(example = json!([]))]
     projects: &'a [ProjectId],
     enabled: bool,
-    retries: Retries,
+    retries: RetryPolicy,
     /// Values are never shown again.
     #[schema(value_type = BTreeMap<String, String>, example = json!({"X-Api-Key": "…"}))]
     headers: BTreeMap<&'a str, &'static str>,
@@ -210,14 +210,14 @@ pub(super) async fn create(
     let secret = checks.take("secret", given_or_new(body.secret));
     let description = checks.take(
         "description",
-        webhook::description(&body.description.unwrap_or_default()),
+        webhook::check_description(&body.description.unwrap_or_default()),
     );
     let headers = body.headers.unwrap_or_default();
     let as_change = headers
         .iter()
         .map(|(name, value)| (name.clone(), Some(value.clone())))
         .collect();
-    checks.take("headers", webhook::headers(&as_change));
+    checks.take("headers", webhook::check_headers(&as_change));
     let url = checks.take("url", site.check_endpoint_url(&body.url).await);
     checks.finish()?;
     // None is missing: `finish` has told of it.
@@ -227,10 +227,10 @@ pub(super) async fn create(
     let new = NewWebhook {
         url,
         description,
-        topics: webhook::topics(&body.topics.unwrap_or(Topic::ALL.to_vec())),
+        topics: webhook::normalize_topics(&body.topics.unwrap_or(Topic::ALL.to_vec())),
         projects: body.projects.unwrap_or_default(),
         enabled: body.enabled.unwrap_or(true),
-        retries: body.retries.unwrap_or(Retries::Standard),
+        retries: body.retries.unwrap_or(RetryPolicy::Standard),
         headers,
         secret: secret.clone(),
     };
@@ -302,16 +302,16 @@ pub(super) async fn change(
         None => None,
     };
     if let Some(headers) = &body.headers {
-        checks.take("headers", webhook::headers(headers));
+        checks.take("headers", webhook::check_headers(headers));
     }
     let description = body
         .description
-        .and_then(|text| checks.take("description", webhook::description(&text)));
+        .and_then(|text| checks.take("description", webhook::check_description(&text)));
     checks.finish()?;
-    let change = WebhookChange {
+    let change = WebhookPatch {
         url,
         description,
-        topics: body.topics.map(|topics| webhook::topics(&topics)),
+        topics: body.topics.map(|topics| webhook::normalize_topics(&topics)),
         projects: body.projects,
         enabled: body.enabled,
         retries: body.retries,

@@ -64,14 +64,14 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
         };
         let webhooks = store.webhooks(all).await.map_err(CommandError::new)?.items;
         for webhook in webhooks.iter().filter(|webhook| webhook.enabled) {
-            let name = format!("webhook {} to {}", webhook.id, webhook.url.host_for_log());
+            let name = format!("webhook {} to {}", webhook.id, webhook.url.host_and_port());
             match delivery::probe(&settings, &webhook.url).await {
                 Ok(()) => report(true, &format!("{name}: reachable")),
                 Err(outcome) => report(false, &format!("{name}: {}", outcome.explanation())),
             }
         }
         if let Some(url) = &options.alerts.alert_url {
-            let name = format!("--alert-url {}", url.host_for_log());
+            let name = format!("--alert-url {}", url.host_and_port());
             match delivery::probe(&settings, url).await {
                 Ok(()) => report(true, &format!("{name}: reachable")),
                 Err(outcome) => report(false, &format!("{name}: {}", outcome.explanation())),

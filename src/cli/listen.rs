@@ -12,7 +12,7 @@ use super::{CommandError, escape_control_chars, print};
 use crate::clock::Clock;
 use crate::config::ListenOptions;
 use crate::domain::secret::Secret;
-use crate::domain::verification::{self, Seen};
+use crate::domain::verification::{self, ReceivedRequest};
 
 /// The maximum size of a request body.
 const BODY_MAX_BYTES: usize = 1024 * 1024;
@@ -73,7 +73,7 @@ async fn receive(
             .map(str::to_owned)
     };
     let result = verification::verify(
-        &Seen {
+        &ReceivedRequest {
             header: &header,
             body: &body,
         },

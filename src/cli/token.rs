@@ -15,7 +15,7 @@ pub(super) fn run(command: TokenCommand) -> Result<(), CommandError> {
             name,
             data,
         } => {
-            let name = project::name(&name).map_err(CommandError::usage_error)?;
+            let name = project::check_name(&name).map_err(CommandError::usage_error)?;
             let token = tokens::new_api_token();
             let hash = tokens::hash(&token);
             let created = with_store(&data, |store| async move {

@@ -9,7 +9,7 @@ use crate::store::AccountStoreError;
 pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
     match command {
         UserCommand::Add { email, role, data } => {
-            feedback::email(email.trim().to_owned()).map_err(CommandError::usage_error)?;
+            feedback::check_email(email.trim().to_owned()).map_err(CommandError::usage_error)?;
             let hash = password::prompt_and_hash()?;
             let user = with_store(&data, |store| async move {
                 store

@@ -41,7 +41,7 @@ pub fn first_user(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Fi
             );
         }
     };
-    feedback::email(user.email.clone()).map_err(|_| {
+    feedback::check_email(user.email.clone()).map_err(|_| {
         format!(
             "MINIBACK_ADMIN_EMAIL: “{}” isn’t a valid email",
             user.email.escape_debug()

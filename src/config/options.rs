@@ -17,7 +17,7 @@ use super::values::{
 use crate::domain::account::{Role, Scope};
 use crate::domain::egress_policy::AllowTarget;
 use crate::domain::endpoint_url::EndpointUrl;
-use crate::domain::rate::Rates;
+use crate::domain::rate_limit::RateLimits;
 use crate::domain::secret::Secret;
 
 /// Self-hosted feedback for your websites, forwarded as signed webhooks
@@ -185,7 +185,7 @@ pub struct LimitOptions {
         allow_hyphen_values = true,
         value_name = "COUNT/TIME,…"
     )]
-    pub limit_address: Rates,
+    pub limit_address: RateLimits,
     /// Rate limit per project for the widget and form; “none” disables it
     #[arg(
         long,
@@ -194,7 +194,7 @@ pub struct LimitOptions {
         allow_hyphen_values = true,
         value_name = "COUNT/TIME,…"
     )]
-    pub limit_project: Rates,
+    pub limit_project: RateLimits,
 }
 
 /// Options for sending webhooks.

@@ -10,9 +10,9 @@ use super::DeliveryHandle;
 use super::request::{self, RequestParts};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::endpoint_url::EndpointUrl;
-use crate::domain::retry::Schedule;
+use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
-use crate::domain::webhook::{Headers, Retries, Secrets};
+use crate::domain::webhook::{CustomHeaders, RetryPolicy, Secrets};
 use crate::store::{Alert, Store, StoreError};
 
 /// The first retry delays of an alert; the `patient` delays follow. Alerts don't use
@@ -40,7 +40,7 @@ pub struct AlertTarget {
 
 /// Runs until aborted.
 pub async fn run(store: Store, clock: Clock, handle: DeliveryHandle, target: AlertTarget) {
-    let schedule = Schedule::new(RETRY_DELAYS.to_vec());
+    let schedule = RetrySchedule::new(RETRY_DELAYS.to_vec());
     let wake = store.health_changed();
     loop {
         let next = match send_due_alerts(&store, &clock, &handle, &schedule, &target).await {
@@ -53,7 +53,7 @@ pub async fn run(store: Store, clock: Clock, handle: DeliveryHandle, target: Ale
         // `Notify` stores a permit, so a notification sent before this line isn't lost.
         tokio::select! {
             () = wake.notified() => {}
-            () = clock.sleep_until_some(next) => {}
+            () = clock.sleep_until_opt(next) => {}
         }
     }
 }
@@ -63,7 +63,7 @@ async fn send_due_alerts(
     store: &Store,
     clock: &Clock,
     handle: &DeliveryHandle,
-    schedule: &Schedule,
+    schedule: &RetrySchedule,
     target: &AlertTarget,
 ) -> Result<Option<Timestamp>, StoreError> {
     loop {
@@ -80,10 +80,10 @@ async fn send_due_alerts(
                 store.alert_arrived(alert.id).await?;
             }
             Some(error_code) => {
-                let host = target.url.host_for_log();
+                let host = target.url.host_and_port();
                 tracing::warn!(alert = %alert.id, event = alert.event, host, code = error_code, "alert failed");
                 let due = schedule
-                    .next(Retries::Patient, alert.attempts + 1, clock.now(), 0.0)
+                    .next_attempt_at(RetryPolicy::Patient, alert.attempts + 1, clock.now(), 0.0)
                     .unwrap_or_else(|| clock.now().plus(FINAL_RETRY_DELAY));
                 store.alert_failed(alert.id, due).await?;
             }
@@ -108,7 +108,7 @@ async fn send(
         event_at: alert.created_at,
         body: alert.body.clone(),
         secrets: &secrets,
-        headers: &Headers::new(),
+        headers: &CustomHeaders::new(),
     };
     let request = request::sign(parts, clock.now());
     Ok(handle.send(&target.url, request).await?.outcome.code())

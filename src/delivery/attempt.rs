@@ -18,7 +18,7 @@ pub(super) async fn attempt(
     due: DueDelivery,
 ) -> Attempted {
     let started_at = clock.now();
-    let secrets = target.secrets.clone().at(started_at);
+    let secrets = target.secrets.clone().active_at(started_at);
     let parts = RequestParts {
         delivery_id: due.id.as_str(),
         event: due.event.as_str(),
@@ -32,14 +32,14 @@ pub(super) async fn attempt(
         request::headers_for_log(&request, &target.headers, target.url.host_header());
     let result = endpoint.attempt(&request).await;
     let ended_at = clock.now();
-    let hold_until = result.answer.as_ref().and_then(|answer| {
+    let hold_until = result.response.as_ref().and_then(|answer| {
         let header = answer
             .headers
             .iter()
             .find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
         retry::hold_until(answer.status, &header.1, ended_at)
     });
-    let error = result.problem();
+    let error = result.error_message();
     // A successful delivery has no retry, so it needs no jitter.
     let jitter = match error {
         None => 0.0,

@@ -28,7 +28,7 @@ use super::connector::connect;
 use super::http_stream::{ExchangeProgress, PROGRESS};
 use super::outcomes::{self, header_value, without_os_code};
 use crate::domain::delivery::{
-    Answer, AttemptResult, Outcome, RESPONSE_BODY_MAX_BYTES, SignedRequest,
+    AttemptResult, EndpointResponse, Outcome, RESPONSE_BODY_MAX_BYTES, SignedRequest,
 };
 use crate::domain::egress_policy::EgressPolicy;
 use crate::domain::endpoint_url::EndpointUrl;
@@ -122,7 +122,7 @@ impl HttpSender {
 
 /// The result of sending the request once.
 struct Exchange {
-    result: Result<Answer, Outcome>,
+    result: Result<EndpointResponse, Outcome>,
     progress: Rc<ExchangeProgress>,
 }
 
@@ -145,7 +145,7 @@ impl EndpointClient {
             outcome,
             duration: started.elapsed(),
             timings: exchange.progress.timings(),
-            answer,
+            response: answer,
         }
     }
 
@@ -214,11 +214,11 @@ async fn read_response(
     mut response: ClientResponse,
     timeout: Duration,
     progress: &ExchangeProgress,
-) -> Answer {
-    let mut answer = Answer {
+) -> EndpointResponse {
+    let mut answer = EndpointResponse {
         status: response.status().as_u16(),
         headers: progress.take_headers(),
-        ..Answer::default()
+        ..EndpointResponse::default()
     };
     // These never have a body, whatever their headers say (RFC 9110).
     if matches!(answer.status, 101 | 204 | 304) {
@@ -235,30 +235,30 @@ async fn read_response(
                 }
                 continue;
             }
-            Ok(Some(Err(error))) => answer.body_problem = Some(body_error_message(&error)),
+            Ok(Some(Err(error))) => answer.body_error = Some(body_error_message(&error)),
             Ok(None) => {
                 // awc accepts the end of the connection as the end of the body.
                 let read = answer.body.len() as u64;
                 if let Some(declared) = declared.filter(|a| *a != read) {
-                    answer.body_problem = Some(format!(
+                    answer.body_error = Some(format!(
                         "The endpoint announced a body of {declared} bytes but sent {read}."
                     ));
                 }
             }
             Err(_) => {
-                answer.body_problem = Some(format!(
+                answer.body_error = Some(format!(
                     "The response body didn’t end within {}.",
-                    explanation::seconds(timeout)
+                    explanation::format_duration(timeout)
                 ));
             }
         }
-        answer.truncated = answer.body_problem.is_some();
+        answer.truncated = answer.body_error.is_some();
         return answer;
     }
 }
 
 /// Appends up to the limit. Returns whether the whole chunk fit.
-fn append_capped(answer: &mut Answer, chunk: &Bytes) -> bool {
+fn append_capped(answer: &mut EndpointResponse, chunk: &Bytes) -> bool {
     let room = RESPONSE_BODY_MAX_BYTES - answer.body.len();
     answer.body.extend(chunk.iter().take(room));
     answer.truncated = chunk.len() > room;

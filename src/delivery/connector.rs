@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::http_stream::{ExchangeProgress, HttpStream, Transport};
-use crate::domain::egress_policy::{EgressPolicy, Refusal, known_addresses};
+use crate::domain::egress_policy::{EgressDenied, EgressPolicy, addresses_without_dns};
 use crate::domain::endpoint_url::{EndpointUrl, Host, Scheme};
 
 /// The time limit of the DNS lookup when a URL is saved.
@@ -27,7 +27,7 @@ const RESOLVE_TIMEOUT_ON_SAVE: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[error(transparent)]
-    NotAllowed(#[from] Refusal),
+    NotAllowed(#[from] EgressDenied),
     #[error("the host has no IP address")]
     NameNotFound,
     #[error("the DNS lookup failed: {0}")]
@@ -40,7 +40,7 @@ pub enum ConnectError {
 
 /// Resolves the host of a URL. Never looks up `localhost` or a literal IP address.
 pub async fn resolve(url: &EndpointUrl) -> io::Result<Vec<SocketAddr>> {
-    match known_addresses(url) {
+    match addresses_without_dns(url) {
         Some(addresses) => Ok(addresses),
         None => Ok(tokio::net::lookup_host((url.host_text(), url.port()))
             .await?
@@ -50,7 +50,10 @@ pub async fn resolve(url: &EndpointUrl) -> io::Result<Vec<SocketAddr>> {
 
 /// Checks whether a URL may be saved. A host that can't be resolved yet is accepted and checked
 /// when connecting.
-pub async fn check_before_save(policy: &EgressPolicy, url: &EndpointUrl) -> Result<(), Refusal> {
+pub async fn check_before_save(
+    policy: &EgressPolicy,
+    url: &EndpointUrl,
+) -> Result<(), EgressDenied> {
     policy.check_url(url)?;
     match timeout(RESOLVE_TIMEOUT_ON_SAVE, resolve(url)).await {
         Ok(Ok(addresses)) => policy.check_addresses(url, &addresses),
@@ -72,7 +75,7 @@ pub async fn connect(
     policy.check_url(url)?;
     let started = Instant::now();
     let addresses = resolve(url).await;
-    if known_addresses(url).is_none() {
+    if addresses_without_dns(url).is_none() {
         progress.record_timing(|t| t.dns = Some(started.elapsed()));
     }
     let addresses = addresses.map_err(dns_error)?;

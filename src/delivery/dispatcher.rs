@@ -22,7 +22,7 @@ use super::{Command, DeliverySettings};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::delivery::Outcome;
 use crate::domain::id::WebhookId;
-use crate::domain::retry::Schedule;
+use crate::domain::retry::RetrySchedule;
 use crate::store::{Attempted, Due, Finished, Store, StoreError};
 
 /// The maximum number of attempts in flight for all webhooks. Each webhook gets its first slot even
@@ -39,7 +39,7 @@ pub(super) struct Dispatcher {
     store: Store,
     clock: Clock,
     sender: HttpSender,
-    schedule: Schedule,
+    schedule: RetrySchedule,
     queues: HashMap<WebhookId, EndpointQueue>,
     tasks: FuturesUnordered<LocalBoxFuture<'static, Completion>>,
     /// Attempts that have ended and aren't being recorded yet.
@@ -133,7 +133,7 @@ impl Dispatcher {
             // `Notify` stores a permit, so a notification sent before this line isn't lost.
             tokio::select! {
                 () = wake.notified(), if !stopping => self.schedule_read(),
-                () = self.clock.sleep_until_some(self.next_read_at), if !stopping => {
+                () = self.clock.sleep_until_opt(self.next_read_at), if !stopping => {
                     self.next_read_at = None;
                     self.schedule_read();
                 }

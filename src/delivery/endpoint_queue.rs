@@ -201,7 +201,7 @@ impl EndpointQueue {
 
     /// The endpoint's host, for the log.
     pub(super) fn host(&self) -> String {
-        self.target.url.host_for_log()
+        self.target.url.host_and_port()
     }
 
     /// Whether the queue can be dropped. Dropping idle queues also removes deleted webhooks.

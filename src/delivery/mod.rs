@@ -32,10 +32,10 @@ pub use test_events::TestReport;
 
 use crate::clock::Clock;
 use crate::domain::delivery::{AttemptResult, Outcome, SignedRequest};
-use crate::domain::egress_policy::{EgressPolicy, Refusal};
+use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
 use crate::domain::endpoint_url::EndpointUrl;
-use crate::domain::retry::Schedule;
-use crate::domain::webhook::Retries;
+use crate::domain::retry::RetrySchedule;
+use crate::domain::webhook::RetryPolicy;
 use crate::store::{Store, StoreError};
 
 /// Settings of the delivery loop.
@@ -45,7 +45,7 @@ pub struct DeliverySettings {
     pub tls: Arc<ClientConfig>,
     /// From the start of an attempt to the end of the response head.
     pub timeout: Duration,
-    pub schedule: Schedule,
+    pub schedule: RetrySchedule,
 }
 
 /// Commands to the delivery loop.
@@ -66,7 +66,7 @@ pub struct DeliveryHandle {
     commands: mpsc::Sender<Command>,
     store: Store,
     policy: Arc<EgressPolicy>,
-    schedule: Schedule,
+    schedule: RetrySchedule,
     timeout: Duration,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
@@ -117,13 +117,13 @@ pub async fn probe(settings: &DeliverySettings, url: &EndpointUrl) -> Result<(),
 impl DeliveryHandle {
     /// Checks whether `url` may be saved: the URL itself and, if its host resolves within 1 s, its
     /// IP addresses.
-    pub async fn check_target(&self, url: &EndpointUrl) -> Result<(), Refusal> {
+    pub async fn check_target(&self, url: &EndpointUrl) -> Result<(), EgressDenied> {
         connector::check_before_save(&self.policy, url).await
     }
 
     /// The maximum number of attempts before a delivery fails.
-    pub fn max_attempts(&self, retries: Retries) -> usize {
-        self.schedule.attempts(retries)
+    pub fn max_attempts(&self, retries: RetryPolicy) -> usize {
+        self.schedule.max_attempts(retries)
     }
 
     /// The time limit from the start of an attempt to the end of the response head.
@@ -132,7 +132,7 @@ impl DeliveryHandle {
     }
 
     /// The delay before each retry, measured from the previous failure.
-    pub fn retry_delays(&self, retries: Retries) -> Vec<Duration> {
+    pub fn retry_delays(&self, retries: RetryPolicy) -> Vec<Duration> {
         self.schedule.delays(retries)
     }
 

@@ -14,9 +14,9 @@ use super::connector::ConnectError;
 use super::http_stream::ExchangeProgress;
 use super::response_head::HeadError;
 use crate::clock::Timestamp;
-use crate::domain::delivery::{Answer, CertificateProblem, Outcome};
+use crate::domain::delivery::{CertificateProblem, EndpointResponse, Outcome};
 
-pub(super) fn from_response(answer: &Answer) -> Outcome {
+pub(super) fn from_response(answer: &EndpointResponse) -> Outcome {
     match answer.status {
         200..=299 => Outcome::Delivered,
         status => Outcome::Status {
@@ -59,7 +59,7 @@ pub(super) fn from_send_error(
         SendRequestError::Connect(AwcConnectError::Timeout) | SendRequestError::Timeout => {
             from_timeout(timeout, progress)
         }
-        SendRequestError::Response(error) => Outcome::BrokenAnswer(match error {
+        SendRequestError::Response(error) => Outcome::InvalidResponse(match error {
             ParseError::Status | ParseError::Version => "the status line is invalid".to_owned(),
             ParseError::Header => "a header is invalid".to_owned(),
             other => other.to_string(),
@@ -91,7 +91,7 @@ pub(super) fn from_connect_error(
 
 fn from_io_error(error: &io::Error, timeout: Duration, progress: &ExchangeProgress) -> Outcome {
     if let Some(error) = inner_error::<HeadError>(error) {
-        return Outcome::BrokenAnswer(error.to_string());
+        return Outcome::InvalidResponse(error.to_string());
     }
     if let Some(outcome) = from_tls_error(error) {
         return outcome;

@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use crate::domain::delivery::SignedRequest;
 use crate::domain::signature;
-use crate::domain::webhook::{Headers, Secrets};
+use crate::domain::webhook::{CustomHeaders, Secrets};
 
 const USER_AGENT: &str = "Miniback-Webhook/1.0";
 /// Placeholder in the log for header values that are never shown again.
@@ -17,7 +17,7 @@ pub struct RequestParts<'a> {
     pub body: Vec<u8>,
     /// The secrets active at the time of the attempt.
     pub secrets: &'a Secrets,
-    pub headers: &'a Headers,
+    pub headers: &'a CustomHeaders,
 }
 
 /// Builds the request as sent at `now`. The client adds `Host`, `Date`, and `Content-Length`.
@@ -35,16 +35,19 @@ pub fn sign(parts: RequestParts<'_>, now: Timestamp) -> SignedRequest {
     add("X-Miniback-Timestamp", parts.event_at.to_string());
     add(
         "X-Miniback-Signature",
-        signature::hex(&secrets.current, &body),
+        signature::sign_hex(&secrets.current, &body),
     );
     if let Some(next) = next {
-        add("X-Miniback-Signature-Next", signature::hex(next, &body));
+        add(
+            "X-Miniback-Signature-Next",
+            signature::sign_hex(next, &body),
+        );
     }
     // During an overlap, both secrets sign. A secret in another form is skipped, because no library
     // could verify its signature.
     let standard: Vec<String> = std::iter::once(&secrets.current)
         .chain(next)
-        .filter_map(|secret| signature::standard(secret, id, now.seconds(), &body))
+        .filter_map(|secret| signature::sign_standard(secret, id, now.seconds(), &body))
         .collect();
     if !standard.is_empty() {
         add("webhook-id", id.into());
@@ -61,7 +64,7 @@ pub fn sign(parts: RequestParts<'_>, now: Timestamp) -> SignedRequest {
 /// adds, and masks the values of the webhook's own headers.
 pub fn headers_for_log(
     request: &SignedRequest,
-    custom_headers: &Headers,
+    custom_headers: &CustomHeaders,
     host: String,
 ) -> Vec<(String, String)> {
     let by_client = [
@@ -95,7 +98,7 @@ mod tests {
             event_at: Timestamp::from_millis(1_000),
             body: b"{}".to_vec(),
             secrets,
-            headers: &Headers::from([("X-Api-Key".to_owned(), "k".to_owned())]),
+            headers: &CustomHeaders::from([("X-Api-Key".to_owned(), "k".to_owned())]),
         };
         sign(parts, Timestamp::from_millis(5_999))
     }
@@ -111,7 +114,7 @@ mod tests {
     #[test]
     fn a_secret_in_another_form_omits_the_standard_webhooks_headers() {
         let secrets = Secrets {
-            current: Secret::stored("a-secret-of-my-own".into()),
+            current: Secret::from_stored("a-secret-of-my-own".into()),
             next: None,
         };
         assert_eq!(
@@ -148,14 +151,17 @@ mod tests {
                 .map(|(_, v)| v.clone())
                 .unwrap()
         };
-        assert_eq!(value("X-Miniback-Signature"), signature::hex(&old, b"{}"));
+        assert_eq!(
+            value("X-Miniback-Signature"),
+            signature::sign_hex(&old, b"{}")
+        );
         assert_eq!(
             value("X-Miniback-Signature-Next"),
-            signature::hex(&new, b"{}")
+            signature::sign_hex(&new, b"{}")
         );
         assert_eq!(value("webhook-timestamp"), "5");
         assert_eq!(value("webhook-signature").split(' ').count(), 2);
-        let custom_headers = &Headers::from([("X-Api-Key".to_owned(), "k".to_owned())]);
+        let custom_headers = &CustomHeaders::from([("X-Api-Key".to_owned(), "k".to_owned())]);
         let logged = headers_for_log(&request, custom_headers, "a.example".into());
         assert_eq!(logged[0], ("Host".to_owned(), "a.example".to_owned()));
         assert_eq!(

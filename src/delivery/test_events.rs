@@ -11,7 +11,7 @@ use crate::domain::event::{self, EventType};
 use crate::domain::explanation::TestHint;
 use crate::domain::id::DeliveryId;
 use crate::domain::secret::Secret;
-use crate::domain::webhook::{Headers, Secrets, Webhook};
+use crate::domain::webhook::{CustomHeaders, Secrets, Webhook};
 use crate::store::{AttemptRecord, StoreError};
 
 /// The result of a test.
@@ -51,7 +51,7 @@ impl DeliveryHandle {
         let attempt = AttemptRecord {
             started_at: at,
             ended_at: at.plus(result.duration),
-            error: result.problem(),
+            error: result.error_message(),
             result,
             request_headers,
             hold_until: None,
@@ -79,7 +79,7 @@ impl DeliveryHandle {
             delivery: &delivery,
             at,
             secrets: &secrets,
-            headers: &Headers::new(),
+            headers: &CustomHeaders::new(),
         };
         Ok(TestReport::from_result(
             &self.send_test(test, user).await?.2,
@@ -88,7 +88,7 @@ impl DeliveryHandle {
     }
 
     async fn send_test(&self, test: TestRequest<'_>, user: &str) -> Result<SentTest, StoreError> {
-        let body = event::test(user, test.at);
+        let body = event::test_body(user, test.at);
         let parts = RequestParts {
             delivery_id: test.delivery.as_str(),
             event: EventType::Test.as_str(),
@@ -109,7 +109,7 @@ struct TestRequest<'a> {
     delivery: &'a DeliveryId,
     at: Timestamp,
     secrets: &'a Secrets,
-    headers: &'a Headers,
+    headers: &'a CustomHeaders,
 }
 
 /// The body, the headers for the log, and the result of a test.
@@ -118,12 +118,12 @@ type SentTest = (Vec<u8>, Vec<(String, String)>, AttemptResult);
 impl TestReport {
     /// `deliveries_fail`: whether ordinary deliveries to this webhook fail too.
     fn from_result(result: &AttemptResult, deliveries_fail: bool) -> Self {
-        let answer = result.answer.as_ref();
+        let answer = result.response.as_ref();
         Self {
             outcome: result.outcome.clone(),
             status: answer.map(|answer| answer.status),
             duration: result.duration,
-            hint: answer.and_then(|a| TestHint::of(a.status, &a.body, deliveries_fail)),
+            hint: answer.and_then(|a| TestHint::from_response(a.status, &a.body, deliveries_fail)),
             response_body: answer
                 .map(|a| String::from_utf8_lossy(&a.body).into_owned())
                 .unwrap_or_default(),
@@ -138,7 +138,7 @@ impl TestReport {
 
     /// What happened and how to fix it, as one text.
     pub fn explanation(&self) -> String {
-        format!("{} {}", self.outcome.sentence(), self.advice())
+        format!("{} {}", self.outcome.summary(), self.advice())
             .trim_end()
             .to_owned()
     }

@@ -94,7 +94,7 @@ pub struct User {
 
 /// An API token, without what it is known by.
 #[derive(Clone, Debug)]
-pub struct Token {
+pub struct ApiToken {
     pub id: TokenId,
     pub name: String,
     pub scope: Scope,
@@ -131,6 +131,6 @@ pub fn check_password(password: &str) -> Result<(), AccountError> {
 }
 
 /// The form of an e-mail address by which accounts are told apart: people do not remember how they capitalised it.
-pub fn email_key(email: &str) -> String {
+pub fn normalize_email(email: &str) -> String {
     email.trim().to_lowercase()
 }

@@ -10,9 +10,9 @@ use super::id::WebhookId;
 use crate::clock::Timestamp;
 
 /// A webhook that has failed for so long is told of.
-pub const FAILING_FOR: Duration = Duration::from_secs(5 * 60);
+pub const ALERT_AFTER: Duration = Duration::from_secs(5 * 60);
 /// So is one by which so many deliveries in a row were given up.
-pub const FAILED_IN_A_ROW: u32 = 10;
+pub const ALERT_AFTER_FAILURES: u32 = 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AlertEvent {

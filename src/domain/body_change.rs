@@ -48,7 +48,7 @@ pub enum BodyChange {
 
 impl BodyChange {
     /// `the body …`.
-    pub const fn words(self) -> &'static str {
+    pub const fn description(self) -> &'static str {
         match self {
             Self::Empty => "it is empty",
             Self::SpaceAtEnd => "white space was added at its end",
@@ -103,7 +103,7 @@ pub fn compare(sent: &[u8], seen: &[u8]) -> Option<BodyChange> {
         return Some(BodyChange::Empty);
     }
     // The order matters: the plainest explanation first.
-    if let Some(change) = undone(seen)
+    if let Some(change) = possible_originals(seen)
         .into_iter()
         .find_map(|(change, body)| (body == sent).then_some(change))
     {
@@ -131,7 +131,7 @@ pub fn compare(sent: &[u8], seen: &[u8]) -> Option<BodyChange> {
 }
 
 /// What `seen` may have been before, with the change that made it what it is.
-pub fn undone(seen: &[u8]) -> Vec<(BodyChange, Vec<u8>)> {
+pub fn possible_originals(seen: &[u8]) -> Vec<(BodyChange, Vec<u8>)> {
     let mut candidates = Vec::new();
     let mut add = |change, body: Vec<u8>| {
         if body != seen && !body.is_empty() {
@@ -328,7 +328,7 @@ mod tests {
         for change in [
             "line", "around", "mark", "latin", "spaced", "escaped", "sorted", "quoted",
         ] {
-            let tried = undone(&seen(change));
+            let tried = possible_originals(&seen(change));
             assert!(
                 tried.iter().any(|(_, body)| body == SENT.as_bytes()),
                 "{change}"

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::egress_policy::Refusal;
+use super::egress_policy::EgressDenied;
 use crate::clock::Timestamp;
 
 /// The most of an answer's body that is read and kept, in bytes.
@@ -16,9 +16,8 @@ pub const RESPONSE_BODY_MAX_BYTES: usize = 16 * 1024;
 
 /// Where a delivery stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = DeliveryState)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum DeliveryState {
     Pending,
     Delivered,
     /// Retries used up: the event was dropped.
@@ -26,7 +25,7 @@ pub enum State {
     Canceled,
 }
 
-impl State {
+impl DeliveryState {
     pub const ALL: [Self; 4] = [Self::Pending, Self::Delivered, Self::Failed, Self::Canceled];
 
     pub const fn as_str(self) -> &'static str {
@@ -71,8 +70,8 @@ pub enum Outcome {
     /// Any other TLS failure, in the library's words.
     Tls(String),
     /// What came is not an HTTP/1.1 answer, or its head is too large.
-    BrokenAnswer(String),
-    TargetNotAllowed(Refusal),
+    InvalidResponse(String),
+    TargetNotAllowed(EgressDenied),
 }
 
 /// Why a certificate was not accepted.
@@ -115,7 +114,7 @@ impl Outcome {
             Self::Certificate(CertificateProblem::UnknownIssuer) => "certificate_unknown_issuer",
             Self::Certificate(CertificateProblem::Other(_)) => "certificate",
             Self::Tls(_) => "tls",
-            Self::BrokenAnswer(_) => "broken_answer",
+            Self::InvalidResponse(_) => "broken_answer",
             Self::TargetNotAllowed(_) => "target_not_allowed",
         })
     }
@@ -133,7 +132,7 @@ pub struct Timings {
 
 /// What an endpoint answered.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Answer {
+pub struct EndpointResponse {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     /// The first 16 KiB.
@@ -141,7 +140,7 @@ pub struct Answer {
     /// The body went on, ended early, or did not end in time.
     pub truncated: bool,
     /// What was wrong with the body of an answer whose head was fine.
-    pub body_problem: Option<String>,
+    pub body_error: Option<String>,
 }
 
 /// One attempt, from its slot to its outcome.
@@ -150,18 +149,18 @@ pub struct AttemptResult {
     pub outcome: Outcome,
     pub duration: Duration,
     pub timings: Timings,
-    pub answer: Option<Answer>,
+    pub response: Option<EndpointResponse>,
 }
 
 impl AttemptResult {
     /// What the log says went wrong: the failure, or what was wrong with the body of an answer whose head was fine.
-    pub fn problem(&self) -> Option<String> {
+    pub fn error_message(&self) -> Option<String> {
         if self.outcome.is_success() {
-            self.answer
+            self.response
                 .as_ref()
-                .and_then(|answer| answer.body_problem.clone())
+                .and_then(|response| response.body_error.clone())
         } else {
-            Some(self.outcome.sentence())
+            Some(self.outcome.summary())
         }
     }
 }

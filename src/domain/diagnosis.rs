@@ -5,24 +5,24 @@
 mod signatures;
 
 use super::body_change::{self, BodyChange, Excerpt};
-use super::verification::{self, Seen};
+use super::verification::{self, ReceivedRequest};
 use super::webhook::Secrets;
 use crate::clock::Timestamp;
-use signatures::{By, Signatures};
+use signatures::{ReceivedSignatures, SigningSecret};
 
 /// What is known of a delivery that is looked into.
-pub struct Case<'a> {
-    pub seen: Seen<'a>,
+pub struct DiagnosisInput<'a> {
+    pub received: ReceivedRequest<'a>,
     pub secrets: &'a Secrets,
     /// `None`: the log does not hold it.
-    pub sent: Option<Sent<'a>>,
+    pub sent: Option<SentDelivery<'a>>,
     /// The secret by which the endpoint verifies, if it was given.
-    pub given: Option<&'a str>,
+    pub endpoint_secret: Option<&'a str>,
     /// The endpoint's clock when it verified, if it was given.
-    pub clock: Option<Timestamp>,
+    pub endpoint_clock: Option<Timestamp>,
 }
 
-pub struct Sent<'a> {
+pub struct SentDelivery<'a> {
     pub body: &'a [u8],
     /// When it was attempted, in Unix seconds.
     pub attempts: &'a [i64],
@@ -41,64 +41,86 @@ pub struct Diagnosis {
 /// Where the body that was seen begins to differ from the one that was sent.
 #[derive(Debug)]
 pub struct Difference {
-    pub at: usize,
+    pub offset: usize,
     pub sent: Excerpt,
-    pub seen: Excerpt,
+    pub received: Excerpt,
 }
 
+/// How one check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckResult {
+    Passed,
+    Failed,
+    /// There was nothing to compare with.
+    Unknown,
+}
+
+/// One line of the result.
 #[derive(Debug)]
 pub struct Check {
     pub name: &'static str,
-    /// `None`: it could not be told.
-    pub good: Option<bool>,
-    pub words: String,
+    pub result: CheckResult,
+    pub message: String,
 }
 
 /// Looks into it.
-pub fn diagnose(case: &Case<'_>) -> Diagnosis {
-    let signatures = Signatures::of(case);
+pub fn diagnose(input: &DiagnosisInput<'_>) -> Diagnosis {
+    let signatures = ReceivedSignatures::new(input);
     let (hex, standard) = (
-        signatures.hex(case.seen.body),
-        signatures.standard(case.seen.body),
+        signatures.hex(input.received.body),
+        signatures.standard(input.received.body),
     );
-    let change = match &case.sent {
-        Some(sent) => body_change::compare(sent.body, case.seen.body),
+    let change = match &input.sent {
+        Some(sent) => body_change::compare(sent.body, input.received.body),
         None if hex.or(standard).is_some() => None,
-        None => body_change::undone(case.seen.body)
+        None => body_change::possible_originals(input.received.body)
             .into_iter()
             .find_map(|(change, body)| signatures.any(&body).map(|_| change)),
     };
-    let difference = case.sent.as_ref().filter(|_| change.is_some()).map(|sent| {
-        let (at, sent, seen) = body_change::first_difference(sent.body, case.seen.body);
-        Difference { at, sent, seen }
-    });
-    let clock = clock(case, &signatures);
-    let given = case.given.map(|given| given_secret(given, case.secrets));
-    let (valid, finding, advice) = find(case, &signatures, change, clock.as_ref(), given.as_ref());
+    let difference = input
+        .sent
+        .as_ref()
+        .filter(|_| change.is_some())
+        .map(|sent| {
+            let (offset, sent, received) =
+                body_change::first_difference(sent.body, input.received.body);
+            Difference {
+                offset,
+                sent,
+                received,
+            }
+        });
+    let clock = check_clock(input, &signatures);
+    let given = input
+        .endpoint_secret
+        .map(|given| check_endpoint_secret(given, input.secrets));
+    let (valid, finding, advice) =
+        summarize(input, &signatures, change, clock.as_ref(), given.as_ref());
 
     let mut checks = vec![signatures.check_headers()];
     checks.push(Check {
         name: "Body",
-        good: match (&case.sent, change) {
-            (_, Some(_)) => Some(false),
-            (Some(_), None) => Some(true),
-            (None, None) => hex.or(standard).map(|_| true),
+        result: match (&input.sent, change) {
+            (_, Some(_)) => CheckResult::Failed,
+            (Some(_), None) => CheckResult::Passed,
+            (None, None) if hex.or(standard).is_some() => CheckResult::Passed,
+            (None, None) => CheckResult::Unknown,
         },
-        words: match (&case.sent, change) {
-            (_, Some(change)) => format!("Changed: {}.", change.words()),
+        message: match (&input.sent, change) {
+            (_, Some(change)) => format!("Changed: {}.", change.description()),
             (Some(_), None) => "The same as was sent, byte for byte.".into(),
             (None, None) if hex.or(standard).is_some() => "As it was signed.".into(),
             (None, None) => "This delivery is not in the log of this webhook, so there is nothing to compare it with.".into(),
         },
     });
-    checks.push(signature_check(
+    checks.push(check_signature(
         "X-Miniback-Signature",
         signatures.given_hex.is_some(),
         hex,
         true,
     ));
-    let usable = case.secrets.current.standard_key().is_some();
-    checks.push(signature_check(
+    let usable = input.secrets.current.standard_key().is_some();
+    checks.push(check_signature(
         "webhook-signature",
         signatures.timestamp.is_some(),
         standard,
@@ -116,9 +138,9 @@ pub fn diagnose(case: &Case<'_>) -> Diagnosis {
 }
 
 /// The one finding that explains the most: whether all is well, what is wrong, and what to do.
-fn find(
-    case: &Case<'_>,
-    signatures: &Signatures<'_>,
+fn summarize(
+    input: &DiagnosisInput<'_>,
+    signatures: &ReceivedSignatures<'_>,
     change: Option<BodyChange>,
     clock: Option<&Check>,
     given: Option<&Check>,
@@ -127,10 +149,10 @@ fn find(
     if let Some((finding, advice)) = signatures.missing() {
         return (false, finding, advice);
     }
-    let wrong_secret = given.filter(|check| check.good == Some(false));
-    let by = signatures.any(case.seen.body);
+    let wrong_secret = given.filter(|check| check.result == CheckResult::Failed);
+    let by = signatures.any(input.received.body);
     if let Some(change) = change.filter(|_| by.is_none()) {
-        let before = case.sent.as_ref().map(|sent| signatures.any(sent.body));
+        let before = input.sent.as_ref().map(|sent| signatures.any(sent.body));
         let secret = match before {
             Some(None) => {
                 " And what was sent is signed by none of the secrets in force: the secret was changed since."
@@ -139,7 +161,7 @@ fn find(
         };
         return (
             false,
-            format!("The body was changed: {}.", change.words()),
+            format!("The body was changed: {}.", change.description()),
             format!("{}{secret}", change.advice()),
         );
     }
@@ -158,10 +180,10 @@ fn find(
             return (
                 false,
                 "The secret is another one.".into(),
-                check.words.clone(),
+                check.message.clone(),
             );
         }
-        return match case.sent {
+        return match input.sent {
             Some(_) => bad(
                 "The secret is another one: none in force signs this delivery so.",
                 "The body is what was sent. The secret was changed after this was sent, or the signature on its way: redeliver it, and look at that.",
@@ -176,78 +198,90 @@ fn find(
         return (
             false,
             "The endpoint’s secret is another one.".into(),
-            check.words.clone(),
+            check.message.clone(),
         );
     }
-    if signatures.standard_is_wrong(case.seen.body) {
+    if signatures.standard_is_wrong(input.received.body) {
         return bad(
             "webhook-signature does not fit, although X-Miniback-Signature does: webhook-id or webhook-timestamp was changed.",
             "Both are part of what is signed there. Hand them on as they came: as text, not as a number or a date.",
         );
     }
-    if signatures.given_hex.is_some() && signatures.hex(case.seen.body).is_none() {
+    if signatures.given_hex.is_some() && signatures.hex(input.received.body).is_none() {
         return bad(
             "X-Miniback-Signature was changed, webhook-signature is right.",
             "It was cut or changed on its way; look at what stands between.",
         );
     }
-    if let Some(check) = clock.filter(|check| check.good == Some(false)) {
+    if let Some(check) = clock.filter(|check| check.result == CheckResult::Failed) {
         return (
             false,
-            check.words.clone(),
+            check.message.clone(),
             "Libraries refuse what is more than 5 minutes away: set the clock of the endpoint’s machine (NTP), and compare Unix seconds, not milliseconds or local time.".into(),
         );
     }
     (
         true,
-        format!("Valid, by {}.", by.words()),
+        format!("Valid, by {}.", by.description()),
         "The endpoint got what was sent. If it refuses it all the same, look at its code: it has another secret, or verifies something else than the raw body. The key of X-Miniback-Signature is the whole secret as text, whsec_ included.".into(),
     )
 }
 
-fn signature_check(name: &'static str, given: bool, by: Option<By>, usable: bool) -> Check {
-    let (good, words) = match (given, by) {
-        (_, Some(by)) => (Some(true), format!("Fits, by {}.", by.words())),
+fn check_signature(
+    name: &'static str,
+    given: bool,
+    by: Option<SigningSecret>,
+    usable: bool,
+) -> Check {
+    let (result, message) = match (given, by) {
+        (_, Some(by)) => (
+            CheckResult::Passed,
+            format!("Fits, by {}.", by.description()),
+        ),
         (true, None) if usable => (
-            Some(false),
+            CheckResult::Failed,
             "Does not fit the body that was seen.".to_owned(),
         ),
         (true, None) => (
-            None,
+            CheckResult::Unknown,
             "This webhook’s secret is not of the form whsec_ and base64: it makes none.".to_owned(),
         ),
-        (false, None) => (None, "Not there.".to_owned()),
+        (false, None) => (CheckResult::Unknown, "Not there.".to_owned()),
     };
-    Check { name, good, words }
+    Check {
+        name,
+        result,
+        message,
+    }
 }
 
 /// `None` where there is no timestamp.
-fn clock(case: &Case<'_>, signatures: &Signatures<'_>) -> Option<Check> {
+fn check_clock(input: &DiagnosisInput<'_>, signatures: &ReceivedSignatures<'_>) -> Option<Check> {
     let at = signatures.timestamp?;
     let tolerance = verification::TOLERANCE.as_secs();
-    let (good, words) = match (&case.clock, &case.sent) {
+    let (result, message) = match (&input.endpoint_clock, &input.sent) {
         (Some(clock), _) => {
             let apart = clock.seconds().abs_diff(at);
             let side = if clock.seconds() < at { "behind" } else { "ahead of" };
             match apart > tolerance {
-                true => (Some(false), format!("The endpoint’s clock is {} {side} webhook-timestamp.", span(apart))),
-                false => (Some(true), format!("{} away from webhook-timestamp.", span(apart))),
+                true => (CheckResult::Failed, format!("The endpoint’s clock is {} {side} webhook-timestamp.", format_age(apart))),
+                false => (CheckResult::Passed, format!("{} away from webhook-timestamp.", format_age(apart))),
             }
         }
         (None, Some(sent)) if !sent.attempts.is_empty() && sent.attempts.iter().all(|sent| sent.abs_diff(at) > 2) => (
-            Some(false),
+            CheckResult::Failed,
             "webhook-timestamp is not the time of any attempt in the log: it was changed, or the delivery was replayed.".to_owned(),
         ),
-        (None, _) => (None, format!("Signed at {}. Give the endpoint’s time to compare.", Timestamp::from_millis(at.saturating_mul(1000)))),
+        (None, _) => (CheckResult::Unknown, format!("Signed at {}. Give the endpoint’s time to compare.", Timestamp::from_millis(at.saturating_mul(1000)))),
     };
     Some(Check {
         name: "Clock",
-        good,
-        words,
+        result,
+        message,
     })
 }
 
-fn span(seconds: u64) -> String {
+fn format_age(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7200 => format!("{} min", seconds / 60),
@@ -257,29 +291,37 @@ fn span(seconds: u64) -> String {
 }
 
 /// Compares the endpoint's secret with those in force, without telling either.
-fn given_secret(given: &str, secrets: &Secrets) -> Check {
-    let next = secrets.next.as_ref().map(|next| (By::Next, &next.secret));
-    let in_force = [(By::Current, &secrets.current)].into_iter().chain(next);
+fn check_endpoint_secret(given: &str, secrets: &Secrets) -> Check {
+    let next = secrets
+        .next
+        .as_ref()
+        .map(|next| (SigningSecret::Next, &next.secret));
+    let active = [(SigningSecret::Current, &secrets.current)]
+        .into_iter()
+        .chain(next);
     let is = |text: &str| {
-        in_force
+        active
             .clone()
             .find(|(_, secret)| secret.as_str() == text)
             .map(|(by, _)| by)
     };
     let tidy = given.trim().trim_matches(['"', '\'']).trim();
-    let (good, words) = if let Some(by) = is(given) {
-        (true, format!("The endpoint’s secret is {}.", by.words()))
+    let (result, message) = if let Some(by) = is(given) {
+        (
+            CheckResult::Passed,
+            format!("The endpoint’s secret is {}.", by.description()),
+        )
     } else if is(tidy).is_some() {
-        (false, "The endpoint’s secret has quotes or white space around it, which then are part of the key: take them away.".into())
+        (CheckResult::Failed, "The endpoint’s secret has quotes or white space around it, which then are part of the key: take them away.".into())
     } else if is(&format!("whsec_{tidy}")).is_some() {
-        (false, "The endpoint’s secret lacks whsec_ at its beginning: the key of X-Miniback-Signature is the whole of it.".into())
+        (CheckResult::Failed, "The endpoint’s secret lacks whsec_ at its beginning: the key of X-Miniback-Signature is the whole of it.".into())
     } else {
-        (false, "The endpoint’s secret is none of those in force here: copy it anew from the webhook, and look whether the endpoint was started again since.".into())
+        (CheckResult::Failed, "The endpoint’s secret is none of those in force here: copy it anew from the webhook, and look whether the endpoint was started again since.".into())
     };
     Check {
         name: "Secret",
-        good: Some(good),
-        words,
+        result,
+        message,
     }
 }
 

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
-use super::endpoint_url::{EndpointUrl, Host, Scheme, name_without_dot};
+use super::endpoint_url::{EndpointUrl, Host, Scheme, normalize_host};
 
 mod table;
 #[cfg(test)]
@@ -24,7 +24,7 @@ pub const LOCALHOST: [IpAddr; 2] = [
 
 /// Why a target may not be called; its text is a sentence for who entered the URL, and names the option that allows it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum EgressDenied {
     #[error(
         "{target} is {reason}, not a public one. If it is to be called, start Miniback with --allow-target {}.",
         target.address
@@ -108,7 +108,7 @@ impl FromStr for AllowTarget {
         // The same reading as that of a URL's host, so that both mean the same.
         match (url::Host::parse(host), port) {
             (Ok(url::Host::Domain(name)), port) => Ok(Self::Name {
-                name: name_without_dot(&name).ok_or_else(error)?,
+                name: normalize_host(&name).ok_or_else(error)?,
                 port,
             }),
             (Ok(url::Host::Ipv4(ip)), Some(port)) => Ok(Self::Address((ip, port).into())),
@@ -146,8 +146,8 @@ impl EgressPolicy {
     }
 
     /// What can be said without a look-up: scheme, and an address that is written out.
-    pub fn check_url(&self, url: &EndpointUrl) -> Result<(), Refusal> {
-        match known_addresses(url) {
+    pub fn check_url(&self, url: &EndpointUrl) -> Result<(), EgressDenied> {
+        match addresses_without_dns(url) {
             Some(addresses) => self.check_addresses(url, &addresses),
             // An address that is still to be looked up may be one that is allowed.
             None if self.allow.iter().any(|a| a.may_allow(url)) => Ok(()),
@@ -160,21 +160,25 @@ impl EgressPolicy {
         &self,
         url: &EndpointUrl,
         addresses: &[SocketAddr],
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), EgressDenied> {
         addresses
             .iter()
             .try_for_each(|address| self.check_address(url, *address))
     }
 
     /// Whether a connection for `url` may be made to `address`.
-    pub fn check_address(&self, url: &EndpointUrl, address: SocketAddr) -> Result<(), Refusal> {
+    pub fn check_address(
+        &self,
+        url: &EndpointUrl,
+        address: SocketAddr,
+    ) -> Result<(), EgressDenied> {
         let meant = table::meant(address.ip());
         let target = || Target {
             host: url.host_text().to_owned(),
             address: meant,
         };
         if self.is_own_socket(meant, address.port()) {
-            return Err(Refusal::OwnSocket {
+            return Err(EgressDenied::OwnSocket {
                 target: target(),
                 port: address.port(),
             });
@@ -185,7 +189,7 @@ impl EgressPolicy {
         // Written in the URL itself, and not in disguise: a public name that leads here is not what was asked for.
         if is_localhost(url) && address.ip().is_loopback() {
             return if self.deny_localhost {
-                Err(Refusal::LocalhostDenied {
+                Err(EgressDenied::LocalhostDenied {
                     host: allow_text(url),
                 })
             } else {
@@ -193,7 +197,7 @@ impl EgressPolicy {
             };
         }
         if let Some(reason) = table::reason(address.ip()) {
-            return Err(Refusal::NotPublic {
+            return Err(EgressDenied::NotPublic {
                 target: target(),
                 reason,
             });
@@ -204,7 +208,7 @@ impl EgressPolicy {
             .iter()
             .any(|own| table::meant(*own) == meant);
         if is_own && address.port() != Scheme::Https.default_port() {
-            return Err(Refusal::OwnAddress { target: target() });
+            return Err(EgressDenied::OwnAddress { target: target() });
         }
         Ok(())
     }
@@ -251,7 +255,7 @@ impl AllowTarget {
 }
 
 /// The addresses of a host for which nothing needs to be looked up: an address, or `localhost`, which never is.
-pub fn known_addresses(url: &EndpointUrl) -> Option<Vec<SocketAddr>> {
+pub fn addresses_without_dns(url: &EndpointUrl) -> Option<Vec<SocketAddr>> {
     match url.host() {
         Host::Ip(ip) => Some(vec![SocketAddr::new(ip, url.port())]),
         Host::Name(name) if name == "localhost" => {
@@ -276,10 +280,10 @@ fn allow_text(url: &EndpointUrl) -> String {
     }
 }
 
-fn check_scheme(url: &EndpointUrl) -> Result<(), Refusal> {
+fn check_scheme(url: &EndpointUrl) -> Result<(), EgressDenied> {
     match url.scheme() {
         Scheme::Https => Ok(()),
-        Scheme::Http => Err(Refusal::PlainHttp {
+        Scheme::Http => Err(EgressDenied::PlainHttp {
             host: allow_text(url),
         }),
     }

@@ -114,7 +114,7 @@ impl EndpointUrl {
         })?;
         let host = match parsed.host() {
             Some(url::Host::Domain(name)) => Host::Name(
-                name_without_dot(name)
+                normalize_host(name)
                     .ok_or_else(|| EndpointUrlError::BadHost(authority.to_owned()))?,
             ),
             Some(url::Host::Ipv4(ip)) => Host::Ip(ip.into()),
@@ -163,19 +163,19 @@ impl EndpointUrl {
         if self.port == self.scheme.default_port() {
             self.host_text.clone()
         } else {
-            self.host_for_log()
+            self.host_and_port()
         }
     }
 
     /// Whether both name the same resource: how they are written, and the fragment, make no difference.
-    pub fn has_the_target_of(&self, other: &Self) -> bool {
+    pub fn is_same_target(&self, other: &Self) -> bool {
         self.scheme() == other.scheme()
             && self.host_header() == other.host_header()
             && self.path_and_query() == other.path_and_query()
     }
 
     /// Host and port, all that a log line or a metric may name of a URL: paths hold secrets.
-    pub fn host_for_log(&self) -> String {
+    pub fn host_and_port(&self) -> String {
         format!("{}:{}", self.host_text, self.port)
     }
 
@@ -205,7 +205,7 @@ fn split_scheme(given: &str) -> Result<(Scheme, &str), EndpointUrlError> {
 }
 
 /// A name that DNS and TLS can take, without the dot at its end; the WHATWG rules let more through, such as `a"b`.
-pub(super) fn name_without_dot(name: &str) -> Option<String> {
+pub(super) fn normalize_host(name: &str) -> Option<String> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(url.port(), 8443);
         assert_eq!(url.host_header(), "xn--bcher-kva.example:8443");
         assert_eq!(url.path_and_query(), "/a%20b/%C3%BC?q=%7Bx%7D");
-        assert_eq!(url.host_for_log(), "xn--bcher-kva.example:8443");
+        assert_eq!(url.host_and_port(), "xn--bcher-kva.example:8443");
     }
 
     #[test]
@@ -372,7 +372,7 @@ mod tests {
             rest in "[/?#][ -~äß€\\\\]{0,60}",
         ) {
             if let Ok(url) = EndpointUrl::parse(&format!("https://{host}{rest}")) {
-                let authority = url.host_for_log();
+                let authority = url.host_and_port();
                 let uri: actix_web::http::Uri =
                     format!("http://{authority}{}", url.path_and_query()).parse().unwrap();
                 prop_assert_eq!(uri.path_and_query().unwrap().as_str(), url.path_and_query());

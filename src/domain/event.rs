@@ -7,7 +7,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::feedback::{Feedback, ProjectSummary, Status};
+use super::feedback::{Feedback, FeedbackStatus, ProjectSummary};
 use super::webhook::Topic;
 use crate::clock::Timestamp;
 
@@ -60,7 +60,7 @@ struct FeedbackData<'a> {
     feedback: FeedbackPart<'a>,
     project: &'a ProjectSummary,
     #[serde(skip_serializing_if = "Option::is_none")]
-    previous_status: Option<Status>,
+    previous_status: Option<FeedbackStatus>,
 }
 
 #[derive(Serialize)]
@@ -68,7 +68,7 @@ struct FeedbackData<'a> {
 struct FeedbackPart<'a> {
     id: &'a str,
     message: &'a str,
-    status: Status,
+    status: FeedbackStatus,
     created_at: Timestamp,
 }
 
@@ -79,17 +79,21 @@ struct TestData<'a> {
 }
 
 /// `feedback.created`: its timestamp is the feedback's `createdAt`.
-pub fn feedback_created(feedback: &Feedback) -> Vec<u8> {
+pub fn feedback_created_body(feedback: &Feedback) -> Vec<u8> {
     feedback_event(Topic::FeedbackCreated, feedback, None, feedback.created_at)
 }
 
 /// `feedback.updated`: `feedback` as it is after the change.
-pub fn feedback_updated(feedback: &Feedback, previous: Status, at: Timestamp) -> Vec<u8> {
+pub fn feedback_updated_body(
+    feedback: &Feedback,
+    previous: FeedbackStatus,
+    at: Timestamp,
+) -> Vec<u8> {
     feedback_event(Topic::FeedbackUpdated, feedback, Some(previous), at)
 }
 
 /// `test`: `user` is the e-mail address of who asked for it.
-pub fn test(user: &str, at: Timestamp) -> Vec<u8> {
+pub fn test_body(user: &str, at: Timestamp) -> Vec<u8> {
     render(
         EventType::Test,
         at,
@@ -103,7 +107,7 @@ pub fn test(user: &str, at: Timestamp) -> Vec<u8> {
 fn feedback_event(
     topic: Topic,
     feedback: &Feedback,
-    previous_status: Option<Status>,
+    previous_status: Option<FeedbackStatus>,
     at: Timestamp,
 ) -> Vec<u8> {
     let data = FeedbackData {
@@ -145,25 +149,26 @@ mod tests {
                 slug: "my-website".into(),
             },
             message: "It's <b>bröken</b>\n\"now\" \u{2028}".into(),
-            status: Status::New,
+            status: FeedbackStatus::New,
             created_at: at,
             email: Some("sam@example.com".into()),
             url: None,
             metadata: None,
         };
         assert_eq!(
-            String::from_utf8(feedback_created(&feedback)).unwrap(),
+            String::from_utf8(feedback_created_body(&feedback)).unwrap(),
             "{\"event\":\"feedback.created\",\"timestamp\":\"2025-10-31T12:34:56.789Z\",\"data\":{\"feedback\":{\"id\":\"fb_1\",\"message\":\"It's <b>bröken</b>\\n\\\"now\\\" \u{2028}\",\"status\":\"NEW\",\"createdAt\":\"2025-10-31T12:34:56.789Z\"},\"project\":{\"id\":\"prj_1\",\"name\":\"My “Website”\",\"slug\":\"my-website\"}}}"
         );
-        feedback.status = Status::Reviewed;
+        feedback.status = FeedbackStatus::Reviewed;
         feedback.message = "m".into();
         let later = Timestamp::from_millis(1_761_914_097_000);
         assert_eq!(
-            String::from_utf8(feedback_updated(&feedback, Status::New, later)).unwrap(),
+            String::from_utf8(feedback_updated_body(&feedback, FeedbackStatus::New, later))
+                .unwrap(),
             r#"{"event":"feedback.updated","timestamp":"2025-10-31T12:34:57.000Z","data":{"feedback":{"id":"fb_1","message":"m","status":"REVIEWED","createdAt":"2025-10-31T12:34:56.789Z"},"project":{"id":"prj_1","name":"My “Website”","slug":"my-website"},"previousStatus":"NEW"}}"#
         );
         assert_eq!(
-            String::from_utf8(test("ada@example.com", later)).unwrap(),
+            String::from_utf8(test_body("ada@example.com", later)).unwrap(),
             r#"{"event":"test","timestamp":"2025-10-31T12:34:57.000Z","data":{"message":"Test webhook notification from Miniback","user":"ada@example.com"}}"#
         );
     }

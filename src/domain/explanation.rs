@@ -8,7 +8,7 @@ use super::delivery::{CertificateProblem, Outcome};
 
 impl Outcome {
     /// What happened, in one sentence.
-    pub fn sentence(&self) -> String {
+    pub fn summary(&self) -> String {
         match self {
             Self::Delivered => "Delivered.".into(),
             Self::Status {
@@ -20,19 +20,22 @@ impl Outcome {
                 )
             }
             Self::Status { status, .. } => {
-                format!("The endpoint answered {}.", status_words(*status))
+                format!("The endpoint answered {}.", status_text(*status))
             }
             Self::Timeout {
                 after,
                 connected: true,
-            } => format!("The endpoint gave no answer within {}.", seconds(*after)),
+            } => format!(
+                "The endpoint gave no answer within {}.",
+                format_duration(*after)
+            ),
             Self::Timeout {
                 after,
                 connected: false,
             } => {
                 format!(
                     "No connection to the endpoint could be made within {}.",
-                    seconds(*after)
+                    format_duration(*after)
                 )
             }
             Self::NameNotFound => "The name in the address was not found.".into(),
@@ -44,7 +47,10 @@ impl Outcome {
             }
             Self::Certificate(problem) => match problem {
                 CertificateProblem::Expired(Some(at)) => {
-                    format!("The endpoint’s certificate expired on {}.", at.day())
+                    format!(
+                        "The endpoint’s certificate expired on {}.",
+                        at.format_date()
+                    )
                 }
                 CertificateProblem::Expired(None) => {
                     "The endpoint’s certificate has expired.".into()
@@ -52,7 +58,7 @@ impl Outcome {
                 CertificateProblem::NotYetValid(Some(at)) => {
                     format!(
                         "The endpoint’s certificate is valid only from {} on.",
-                        at.day()
+                        at.format_date()
                     )
                 }
                 CertificateProblem::NotYetValid(None) => {
@@ -69,7 +75,9 @@ impl Outcome {
                 }
             },
             Self::Tls(text) => format!("No encrypted connection could be made: {text}."),
-            Self::BrokenAnswer(text) => format!("The endpoint’s answer is not valid HTTP: {text}."),
+            Self::InvalidResponse(text) => {
+                format!("The endpoint’s answer is not valid HTTP: {text}.")
+            }
             Self::TargetNotAllowed(refusal) => refusal.to_string(),
         }
     }
@@ -85,7 +93,7 @@ impl Outcome {
 
     /// Both, as one text.
     pub fn explanation(&self) -> String {
-        format!("{} {}", self.sentence(), self.advice())
+        format!("{} {}", self.summary(), self.advice())
             .trim_end()
             .to_owned()
     }
@@ -165,14 +173,14 @@ fn status_advice(status: u16) -> &'static str {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TestHint {
     /// The answer speaks of it.
-    Says,
+    Certain,
     /// It fails as a program does that comes upon something it does not know.
-    Perhaps,
+    Likely,
 }
 
 impl TestHint {
     /// What a failed test's answer tells; `others_fail`: what is not a test fails there too.
-    pub fn of(status: u16, body: &[u8], others_fail: bool) -> Option<Self> {
+    pub fn from_response(status: u16, body: &[u8], others_fail: bool) -> Option<Self> {
         // Others have a reason of their own: the path, the secret, the size, a proxy.
         if !matches!(status, 400 | 409 | 422 | 500) {
             return None;
@@ -180,10 +188,10 @@ impl TestHint {
         let body = String::from_utf8_lossy(body).to_lowercase();
         let says = |words: &[&str]| words.iter().any(|word| body.contains(word));
         if says(&["feedback"]) && says(&NOTHING_THERE) {
-            return Some(Self::Says);
+            return Some(Self::Certain);
         }
         if says(&STUMBLED) || (status == 500 && !others_fail) {
-            return Some(Self::Perhaps);
+            return Some(Self::Likely);
         }
         None
     }
@@ -191,10 +199,10 @@ impl TestHint {
     /// What to do.
     pub const fn advice(self) -> &'static str {
         match self {
-            Self::Says => {
+            Self::Certain => {
                 "A test has no data.feedback, which the endpoint asks for: look at “event” first, and answer a test with a 2xx."
             }
-            Self::Perhaps => {
+            Self::Likely => {
                 "Perhaps the endpoint asks for data.feedback, which a test does not have: look at “event” first; its log tells more."
             }
         }
@@ -232,7 +240,7 @@ const STUMBLED: [&str; 9] = [
 ];
 
 /// `404 Not Found`; a status that has no name stands alone.
-pub fn status_words(status: u16) -> String {
+pub fn status_text(status: u16) -> String {
     let name = match status {
         100 => "Continue",
         101 => "Switching Protocols",
@@ -276,7 +284,7 @@ pub fn status_words(status: u16) -> String {
 }
 
 /// `5 s`, `1.5 s`, `300 ms`.
-pub fn seconds(duration: Duration) -> String {
+pub fn format_duration(duration: Duration) -> String {
     match duration.as_millis() {
         millis @ 0..1000 => format!("{millis} ms"),
         millis if millis % 1000 == 0 => format!("{} s", millis / 1000),
@@ -315,14 +323,15 @@ mod tests {
                 .explanation()
                 .starts_with("The endpoint gave no answer within 5 s.")
         );
-        assert_eq!(seconds(Duration::from_millis(1500)), "1.5 s");
+        assert_eq!(format_duration(Duration::from_millis(1500)), "1.5 s");
     }
 
     #[test]
     fn a_test_over_which_an_endpoint_stumbles_is_known_by_its_answer() {
-        use TestHint::{Perhaps, Says};
-        let hint =
-            |status, body: &str, others_fail| TestHint::of(status, body.as_bytes(), others_fail);
+        use TestHint::{Certain, Likely};
+        let hint = |status, body: &str, others_fail| {
+            TestHint::from_response(status, body.as_bytes(), others_fail)
+        };
         for body in [
             "TypeError: Cannot read properties of undefined (reading 'feedback')",
             "TypeError: Cannot destructure property 'feedback' of 'data' as it is undefined.",
@@ -332,8 +341,8 @@ mod tests {
             r#"{"error":"data.feedback is required"}"#,
             "Undefined array key \"feedback\"",
         ] {
-            assert_eq!(hint(500, body, true), Some(Says), "{body}");
-            assert_eq!(hint(422, body, false), Some(Says), "{body}");
+            assert_eq!(hint(500, body, true), Some(Certain), "{body}");
+            assert_eq!(hint(422, body, false), Some(Certain), "{body}");
             assert_eq!(hint(401, body, false), None, "{body}");
         }
         for body in [
@@ -341,10 +350,10 @@ mod tests {
             "KeyError: 'project'",
             "msg is undefined",
         ] {
-            assert_eq!(hint(500, body, true), Some(Perhaps), "{body}");
-            assert_eq!(hint(400, body, false), Some(Perhaps), "{body}");
+            assert_eq!(hint(500, body, true), Some(Likely), "{body}");
+            assert_eq!(hint(400, body, false), Some(Likely), "{body}");
         }
-        assert_eq!(hint(500, "Internal Server Error", false), Some(Perhaps));
+        assert_eq!(hint(500, "Internal Server Error", false), Some(Likely));
         assert_eq!(hint(500, "Internal Server Error", true), None);
         assert_eq!(hint(400, "Bad signature for this feedback", false), None);
         for status in [302, 403, 404, 405, 429, 502, 503] {
@@ -354,6 +363,6 @@ mod tests {
                 "{status}"
             );
         }
-        assert!(Perhaps.advice().starts_with("Perhaps"));
+        assert!(Likely.advice().starts_with("Perhaps"));
     }
 }

@@ -24,13 +24,14 @@ pub const EMAIL_MAX_BYTES: usize = 254;
 /// Where a feedback stands. Any status may follow any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Status {
+#[schema(as = Status)]
+pub enum FeedbackStatus {
     New,
     Reviewed,
     Resolved,
 }
 
-impl Status {
+impl FeedbackStatus {
     pub const ALL: [Self; 3] = [Self::New, Self::Reviewed, Self::Resolved];
 
     pub const fn as_str(self) -> &'static str {
@@ -51,7 +52,7 @@ impl Status {
     }
 }
 
-impl fmt::Display for Status {
+impl fmt::Display for FeedbackStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -59,16 +60,16 @@ impl fmt::Display for Status {
 
 #[derive(Debug, thiserror::Error)]
 #[error("The status is one of NEW, REVIEWED and RESOLVED.")]
-pub struct UnknownStatus;
+pub struct ParseStatusError;
 
-impl FromStr for Status {
-    type Err = UnknownStatus;
+impl FromStr for FeedbackStatus {
+    type Err = ParseStatusError;
 
-    fn from_str(text: &str) -> Result<Self, UnknownStatus> {
+    fn from_str(text: &str) -> Result<Self, ParseStatusError> {
         Self::ALL
             .into_iter()
             .find(|s| s.as_str() == text)
-            .ok_or(UnknownStatus)
+            .ok_or(ParseStatusError)
     }
 }
 
@@ -78,7 +79,7 @@ pub struct Feedback {
     pub id: FeedbackId,
     pub project: ProjectSummary,
     pub message: String,
-    pub status: Status,
+    pub status: FeedbackStatus,
     pub created_at: Timestamp,
     pub email: Option<String>,
     pub url: Option<String>,
@@ -135,7 +136,7 @@ pub enum FeedbackError {
 }
 
 /// A message: 1 to 10,000 characters, of which one is not white space; kept as it was sent.
-pub fn message(text: String) -> Result<String, FeedbackError> {
+pub fn check_message(text: String) -> Result<String, FeedbackError> {
     if text.contains('\0') {
         return Err(FeedbackError::MessageNul);
     }
@@ -149,7 +150,7 @@ pub fn message(text: String) -> Result<String, FeedbackError> {
 }
 
 /// One e-mail address of at most 254 bytes, without a display name (RFC 5322 syntax).
-pub fn email(text: String) -> Result<String, FeedbackError> {
+pub fn check_email(text: String) -> Result<String, FeedbackError> {
     if text.len() > EMAIL_MAX_BYTES {
         return Err(FeedbackError::EmailTooLong);
     }
@@ -161,7 +162,7 @@ pub fn email(text: String) -> Result<String, FeedbackError> {
 }
 
 /// The page that a feedback is about: http(s), at most 2,048 bytes, kept as it was sent.
-pub fn page_url(text: String) -> Result<String, FeedbackError> {
+pub fn check_page_url(text: String) -> Result<String, FeedbackError> {
     if text.len() > URL_MAX_BYTES {
         return Err(FeedbackError::UrlTooLong);
     }
@@ -176,7 +177,7 @@ pub fn page_url(text: String) -> Result<String, FeedbackError> {
 }
 
 /// A JSON object of at most 4 KiB.
-pub fn metadata(object: Map<String, Value>) -> Result<Map<String, Value>, FeedbackError> {
+pub fn check_metadata(object: Map<String, Value>) -> Result<Map<String, Value>, FeedbackError> {
     match serde_json::to_string(&object).map_or(usize::MAX, |json| json.len()) {
         0..=METADATA_MAX_BYTES => Ok(object),
         bytes => Err(FeedbackError::MetadataTooLarge(bytes)),
@@ -189,18 +190,18 @@ mod tests {
 
     #[test]
     fn a_message_is_counted_in_characters_and_kept_as_sent() {
-        assert_eq!(message("  héllo\n".into()).unwrap(), "  héllo\n");
-        assert!(message("ü".repeat(MESSAGE_MAX_CHARS)).is_ok());
+        assert_eq!(check_message("  héllo\n".into()).unwrap(), "  héllo\n");
+        assert!(check_message("ü".repeat(MESSAGE_MAX_CHARS)).is_ok());
         assert!(matches!(
-            message("ü".repeat(MESSAGE_MAX_CHARS + 1)),
+            check_message("ü".repeat(MESSAGE_MAX_CHARS + 1)),
             Err(FeedbackError::MessageTooLong(10_001))
         ));
         assert!(matches!(
-            message(" \u{a0}\n\t".into()),
+            check_message(" \u{a0}\n\t".into()),
             Err(FeedbackError::MessageEmpty)
         ));
         assert!(matches!(
-            message("a\0b".into()),
+            check_message("a\0b".into()),
             Err(FeedbackError::MessageNul)
         ));
     }
@@ -208,7 +209,7 @@ mod tests {
     #[test]
     fn an_email_is_one_plain_address() {
         for good in ["sam@example.com", "a+b@example.co.uk", "ünï@exämple.de"] {
-            assert!(email(good.into()).is_ok(), "{good}");
+            assert!(check_email(good.into()).is_ok(), "{good}");
         }
         let long = format!("{}@example.com", "a".repeat(250));
         for bad in [
@@ -222,13 +223,13 @@ mod tests {
             "a@[127.0.0.1]",
             &long,
         ] {
-            assert!(email(bad.into()).is_err(), "{bad}");
+            assert!(check_email(bad.into()).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_page_is_http_or_https() {
-        assert!(page_url("https://example.com/a?b#c".into()).is_ok());
+        assert!(check_page_url("https://example.com/a?b#c".into()).is_ok());
         for bad in [
             "javascript:alert(1)",
             "/checkout",
@@ -239,7 +240,7 @@ mod tests {
             "https://exa\nmple.com/",
             "https://example.com/\u{1b}[31m",
         ] {
-            assert!(page_url(bad.into()).is_err(), "{bad}");
+            assert!(check_page_url(bad.into()).is_err(), "{bad}");
         }
     }
 }

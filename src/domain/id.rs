@@ -51,7 +51,7 @@ pub trait Id: Sized {
 }
 
 /// The ULID inside an id of any kind, if it is well formed.
-pub fn ulid_of(id: &str) -> Option<Ulid> {
+pub fn parse_ulid(id: &str) -> Option<Ulid> {
     id.split_once('_')
         .and_then(|(_, ulid)| Ulid::from_string(ulid).ok())
 }
@@ -115,7 +115,7 @@ macro_rules! id {
 impl DeliveryId {
     /// What stands for it where sets of them are kept and copied; `nil` for a text that is no id.
     pub fn ulid(&self) -> Ulid {
-        ulid_of(&self.0).unwrap_or(Ulid::nil())
+        parse_ulid(&self.0).unwrap_or(Ulid::nil())
     }
 }
 
@@ -155,7 +155,7 @@ mod tests {
             assert!(id > previous, "{id} after {previous}");
             previous = id;
         }
-        let mut restarted = IdSequence::after(ulid_of(previous.as_str()));
+        let mut restarted = IdSequence::after(parse_ulid(previous.as_str()));
         assert!(restarted.next::<FeedbackId>(Timestamp::from_millis(0)) > previous);
     }
 }

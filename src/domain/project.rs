@@ -64,7 +64,7 @@ pub enum ProjectError {
 }
 
 /// A name: 1 to 100 characters without control characters, trimmed.
-pub fn name(text: &str) -> Result<String, ProjectError> {
+pub fn check_name(text: &str) -> Result<String, ProjectError> {
     let name = text.trim();
     if name.is_empty() {
         return Err(ProjectError::NameEmpty);
@@ -79,7 +79,7 @@ pub fn name(text: &str) -> Result<String, ProjectError> {
 }
 
 /// A slug as somebody chose it: `[a-z0-9-]{1,64}`.
-pub fn slug(text: String) -> Result<String, ProjectError> {
+pub fn check_slug(text: String) -> Result<String, ProjectError> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if (1..=SLUG_MAX_BYTES).contains(&text.len()) && text.bytes().all(allowed) {
         Ok(text)
@@ -109,7 +109,7 @@ pub fn slug_from_name(name: &str) -> String {
 }
 
 /// Web origins, each as a browser writes it in `Origin`, without repetition.
-pub fn origins(list: Vec<String>) -> Result<Vec<String>, ProjectError> {
+pub fn check_origins(list: Vec<String>) -> Result<Vec<String>, ProjectError> {
     if list.len() > ORIGINS_MAX {
         return Err(ProjectError::TooManyOrigins);
     }
@@ -138,7 +138,7 @@ pub fn origins(list: Vec<String>) -> Result<Vec<String>, ProjectError> {
 }
 
 /// The web origin of an address, as a browser writes it; `None` for what has none.
-pub fn origin(address: &str) -> Option<String> {
+pub fn origin_of(address: &str) -> Option<String> {
     let url = Url::parse(address).ok()?;
     let is_web = matches!(url.scheme(), "http" | "https");
     is_web.then(|| url.origin().ascii_serialization())
@@ -153,9 +153,9 @@ mod tests {
         assert_eq!(slug_from_name("My Website"), "my-website");
         assert_eq!(slug_from_name("  Äpfel & Birnen!  "), "pfel-birnen");
         assert_eq!(slug_from_name("日本"), "project");
-        assert!(slug(slug_from_name(&"a b".repeat(60))).is_ok());
+        assert!(check_slug(slug_from_name(&"a b".repeat(60))).is_ok());
         for bad in ["", "My", "a_b", "prj_01", &"a".repeat(65)] {
-            assert!(slug(bad.to_owned()).is_err(), "{bad}");
+            assert!(check_slug(bad.to_owned()).is_err(), "{bad}");
         }
     }
 
@@ -167,7 +167,7 @@ mod tests {
             "http://a.test:81".into(),
         ];
         assert_eq!(
-            origins(list).unwrap(),
+            check_origins(list).unwrap(),
             ["https://example.com", "http://a.test:81"]
         );
         for bad in [
@@ -178,7 +178,7 @@ mod tests {
             "https://u:p@a.b",
             "https://*.example.com",
         ] {
-            assert!(origins(vec![bad.into()]).is_err(), "{bad}");
+            assert!(check_origins(vec![bad.into()]).is_err(), "{bad}");
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::webhook::Retries;
+use super::webhook::RetryPolicy;
 use crate::clock::Timestamp;
 
 /// What `patient` adds after the standard delays: 1 min, 5 min, 30 min, 2 h, 6 h, 24 h.
-const PATIENT: [Duration; 6] = [
+const PATIENT_DELAYS: [Duration; 6] = [
     Duration::from_secs(60),
     Duration::from_secs(5 * 60),
     Duration::from_secs(30 * 60),
@@ -19,28 +19,28 @@ const HOLD_MAX: Duration = Duration::from_secs(3600);
 
 /// The delays of `--retry-delays`, by which both kinds of retries begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Schedule(Vec<Duration>);
+pub struct RetrySchedule(Vec<Duration>);
 
-impl Schedule {
+impl RetrySchedule {
     pub fn new(delays: Vec<Duration>) -> Self {
         Self(delays)
     }
 
     /// How many attempts a delivery has at most in one round.
-    pub fn attempts(&self, retries: Retries) -> usize {
+    pub fn max_attempts(&self, retries: RetryPolicy) -> usize {
         1 + self.0.len()
-            + if retries == Retries::Patient {
-                PATIENT.len()
+            + if retries == RetryPolicy::Patient {
+                PATIENT_DELAYS.len()
             } else {
                 0
             }
     }
 
     /// The delays before the retries of one round, without jitter.
-    pub fn delays(&self, retries: Retries) -> Vec<Duration> {
+    pub fn delays(&self, retries: RetryPolicy) -> Vec<Duration> {
         let patient: &[Duration] = match retries {
-            Retries::Standard => &[],
-            Retries::Patient => &PATIENT,
+            RetryPolicy::Standard => &[],
+            RetryPolicy::Patient => &PATIENT_DELAYS,
         };
         [&self.0, patient].concat()
     }
@@ -49,9 +49,9 @@ impl Schedule {
     ///
     /// `jitter` (0 to 1) lengthens the delays of `patient` by up to a tenth, so that many deliveries that failed
     /// together do not come back together; the standard delays are exact.
-    pub fn next(
+    pub fn next_attempt_at(
         &self,
-        retries: Retries,
+        retries: RetryPolicy,
         made: usize,
         failed_at: Timestamp,
         jitter: f64,
@@ -60,8 +60,8 @@ impl Schedule {
         if let Some(delay) = self.0.get(index) {
             return Some(failed_at.plus(*delay));
         }
-        let patient = (retries == Retries::Patient)
-            .then(|| PATIENT.get(index - self.0.len()))
+        let patient = (retries == RetryPolicy::Patient)
+            .then(|| PATIENT_DELAYS.get(index - self.0.len()))
             .flatten()?;
         Some(failed_at.plus(patient.mul_f64(1.0 + 0.1 * jitter.clamp(0.0, 1.0))))
     }
@@ -88,8 +88,8 @@ pub fn hold_until(status: u16, retry_after: &str, now: Timestamp) -> Option<Time
 mod tests {
     use super::*;
 
-    fn seconds(list: &[u64]) -> Schedule {
-        Schedule::new(list.iter().map(|s| Duration::from_secs(*s)).collect())
+    fn seconds(list: &[u64]) -> RetrySchedule {
+        RetrySchedule::new(list.iter().map(|s| Duration::from_secs(*s)).collect())
     }
 
     #[test]
@@ -97,14 +97,17 @@ mod tests {
         let (schedule, at) = (seconds(&[1, 5, 15]), Timestamp::from_millis(0));
         let due = |made| {
             schedule
-                .next(Retries::Standard, made, at, 1.0)
+                .next_attempt_at(RetryPolicy::Standard, made, at, 1.0)
                 .map(Timestamp::millis)
         };
         assert_eq!(
             [1, 2, 3, 4].map(due),
             [Some(1_000), Some(5_000), Some(15_000), None]
         );
-        assert_eq!(seconds(&[]).next(Retries::Standard, 1, at, 0.0), None);
+        assert_eq!(
+            seconds(&[]).next_attempt_at(RetryPolicy::Standard, 1, at, 0.0),
+            None
+        );
     }
 
     #[test]
@@ -112,7 +115,7 @@ mod tests {
         let (schedule, at) = (seconds(&[1, 5, 15]), Timestamp::from_millis(0));
         let due = |made, jitter| {
             schedule
-                .next(Retries::Patient, made, at, jitter)
+                .next_attempt_at(RetryPolicy::Patient, made, at, jitter)
                 .map(|t| t.millis() / 1000)
         };
         assert_eq!(due(3, 1.0), Some(15));
@@ -125,7 +128,7 @@ mod tests {
                 .collect::<Vec<_>>()[..]
         );
         assert_eq!(due(4, 1.0), Some(66));
-        assert_eq!(schedule.attempts(Retries::Patient), 10);
+        assert_eq!(schedule.max_attempts(RetryPolicy::Patient), 10);
     }
 
     #[test]

@@ -17,26 +17,26 @@ const GRAMS_MAX: usize = 24;
 
 /// One to three characters of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Gram {
+pub struct Ngram {
     letters: [char; GRAM],
     length: usize,
 }
 
 /// What is searched for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Search {
+pub struct SearchQuery {
     text: String,
     words: Vec<Vec<char>>,
 }
 
 /// A text as it is compared: each character with the bytes of the text that it stands for.
 #[derive(Default)]
-struct Folded {
+struct NormalizedText {
     letters: Vec<char>,
     places: Vec<Range<usize>>,
 }
 
-impl Search {
+impl SearchQuery {
     /// `None` where there is nothing to search for.
     pub fn parse(text: &str) -> Option<Self> {
         let mut words = Vec::new();
@@ -50,7 +50,7 @@ impl Search {
         }
         let words: Vec<Vec<char>> = words
             .into_iter()
-            .map(|word| Folded::of(word.trim()).letters)
+            .map(|word| NormalizedText::of(word.trim()).letters)
             .filter(|letters| !letters.is_empty())
             .collect();
         (!words.is_empty()).then(|| Self {
@@ -65,7 +65,7 @@ impl Search {
     }
 
     /// The grams that a text must have to hold all words; some, where they are many.
-    pub fn grams(&self) -> BTreeSet<Gram> {
+    pub fn ngrams(&self) -> BTreeSet<Ngram> {
         let mut grams = BTreeSet::new();
         for word in &self.words {
             for (index, part) in word.split(|letter| *letter == ' ').enumerate() {
@@ -76,7 +76,7 @@ impl Search {
                     1..GRAM => Box::new(std::iter::once(part)),
                     _ => Box::new(part.windows(GRAM)),
                 };
-                grams.extend(grams_of_part.map(Gram::of));
+                grams.extend(grams_of_part.map(Ngram::of));
             }
         }
         while grams.len() > GRAMS_MAX {
@@ -86,13 +86,14 @@ impl Search {
     }
 
     /// Whether having the gram is the same as holding the word.
-    pub fn is_one_gram(&self) -> bool {
+    pub fn is_single_ngram(&self) -> bool {
         matches!(&self.words[..], [word] if word.len() <= GRAM && !word.contains(&' '))
     }
 
     /// Whether each word stands in one of the texts.
-    pub fn finds(&self, texts: &[&str]) -> bool {
-        let texts: Vec<Folded> = texts.iter().map(|text| Folded::of(text)).collect();
+    pub fn matches(&self, texts: &[&str]) -> bool {
+        let texts: Vec<NormalizedText> =
+            texts.iter().map(|text| NormalizedText::of(text)).collect();
         self.words.iter().all(|word| {
             texts
                 .iter()
@@ -101,8 +102,8 @@ impl Search {
     }
 
     /// Where the words stand in a text, in its bytes, from its beginning on and apart from each other.
-    pub fn marks(&self, text: &str) -> Vec<Range<usize>> {
-        let folded = Folded::of(text);
+    pub fn highlights(&self, text: &str) -> Vec<Range<usize>> {
+        let folded = NormalizedText::of(text);
         let mut found: Vec<Range<usize>> = Vec::new();
         for word in &self.words {
             found.extend(
@@ -123,7 +124,7 @@ impl Search {
     }
 }
 
-impl Gram {
+impl Ngram {
     fn of(letters: &[char]) -> Self {
         let mut gram = Self {
             letters: ['\0'; GRAM],
@@ -133,22 +134,22 @@ impl Gram {
         gram
     }
 
-    pub fn letters(&self) -> &[char] {
+    pub fn chars(&self) -> &[char] {
         &self.letters[..self.length]
     }
 }
 
 /// All grams of some texts, each once, sorted.
-pub fn grams<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Gram> {
+pub fn ngrams<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Ngram> {
     let mut grams = Vec::new();
     for text in texts {
-        let text = Folded::of(text);
+        let text = NormalizedText::of(text);
         for at in 0..text.letters.len() {
             let rest = &text.letters[at..];
             let word = rest.iter().take(GRAM).take_while(|letter| **letter != ' ');
             let length = word.count();
             let shortest = if text.begins_word(at) { 1 } else { GRAM };
-            grams.extend((shortest..=length).map(|length| Gram::of(&rest[..length])));
+            grams.extend((shortest..=length).map(|length| Ngram::of(&rest[..length])));
         }
     }
     grams.sort_unstable();
@@ -156,7 +157,7 @@ pub fn grams<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Gram> {
     grams
 }
 
-impl Folded {
+impl NormalizedText {
     fn of(text: &str) -> Self {
         let mut folded = Self::default();
         for (at, letter) in text.char_indices() {
@@ -226,13 +227,13 @@ mod tests {
     use super::*;
 
     fn finds(searched: &str, text: &str) -> bool {
-        Search::parse(searched).unwrap().finds(&[text])
+        SearchQuery::parse(searched).unwrap().matches(&[text])
     }
 
     fn marked(searched: &str, text: &str) -> String {
         let mut marked = String::new();
         let mut from = 0;
-        for mark in Search::parse(searched).unwrap().marks(text) {
+        for mark in SearchQuery::parse(searched).unwrap().highlights(text) {
             marked += &format!("{}[{}]", &text[from..mark.start], &text[mark.clone()]);
             from = mark.end;
         }
@@ -299,15 +300,15 @@ mod tests {
 
     #[test]
     fn words_may_stand_in_different_texts() {
-        let search = Search::parse("button sam@").unwrap();
-        assert!(search.finds(&["The button", "sam@example.com"]));
-        assert!(!search.finds(&["The button", "kim@example.com"]));
+        let search = SearchQuery::parse("button sam@").unwrap();
+        assert!(search.matches(&["The button", "sam@example.com"]));
+        assert!(!search.matches(&["The button", "kim@example.com"]));
     }
 
     #[test]
     fn there_is_nothing_to_search_for_in_nothing() {
         for nothing in ["", " \n", "\"", "\"\"", " \" \" "] {
-            assert_eq!(Search::parse(nothing), None, "{nothing:?}");
+            assert_eq!(SearchQuery::parse(nothing), None, "{nothing:?}");
         }
     }
 
@@ -333,15 +334,15 @@ mod tests {
             other in "[a-cÄ写 \"]{0,6}",
         ) {
             let piece: String = text.chars().skip(from).take(length).collect();
-            let stored = BTreeSet::from_iter(grams([text.as_str()]));
+            let stored = BTreeSet::from_iter(ngrams([text.as_str()]));
             for searched in [piece.clone(), format!("\"{piece}\""), other] {
-                let Some(search) = Search::parse(&searched) else { continue };
-                proptest::prop_assert!(!search.grams().is_empty());
-                if search.finds(&[&text]) {
-                    proptest::prop_assert!(search.grams().is_subset(&stored), "{:?} {:?}", search.grams(), stored);
-                    proptest::prop_assert!(!search.marks(&text).is_empty());
-                } else if search.is_one_gram() {
-                    proptest::prop_assert!(!search.grams().is_subset(&stored));
+                let Some(search) = SearchQuery::parse(&searched) else { continue };
+                proptest::prop_assert!(!search.ngrams().is_empty());
+                if search.matches(&[&text]) {
+                    proptest::prop_assert!(search.ngrams().is_subset(&stored), "{:?} {:?}", search.ngrams(), stored);
+                    proptest::prop_assert!(!search.highlights(&text).is_empty());
+                } else if search.is_single_ngram() {
+                    proptest::prop_assert!(!search.ngrams().is_subset(&stored));
                 }
             }
         }

@@ -46,7 +46,7 @@ impl Secret {
     }
 
     /// One that the store gives back: it was checked when it was made.
-    pub fn stored(text: String) -> Self {
+    pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 

@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 pub(super) const TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
 /// What a receiver saw.
-pub struct Seen<'a> {
+pub struct ReceivedRequest<'a> {
     /// The value of a header, whatever the case of its name.
     pub header: &'a dyn Fn(&str) -> Option<String>,
     pub body: &'a [u8],
@@ -24,14 +24,14 @@ pub struct Seen<'a> {
 
 /// Why a delivery does not verify.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum VerificationError {
     #[error(
         "the header X-Miniback-Signature is missing: a proxy may drop it, or this is no delivery of Miniback"
     )]
     NoSignature,
     #[error("X-Miniback-Signature is not 64 hex digits: it was cut or changed on its way")]
     NotHex,
-    #[error("the body was changed: {}; verify the raw bytes, before anything reads them", .0.words())]
+    #[error("the body was changed: {}; verify the raw bytes, before anything reads them", .0.description())]
     BodyChanged(BodyChange),
     #[error("the secret is another one, or the body was changed")]
     SecretOrBody,
@@ -46,9 +46,13 @@ pub enum Fault {
 }
 
 /// Verifies by both signatures where both can be.
-pub fn verify(seen: &Seen<'_>, secret: &Secret, now: Timestamp) -> Result<(), Fault> {
-    let given = (seen.header)("x-miniback-signature").ok_or(Fault::NoSignature)?;
-    let given = decode_hex(given.trim()).ok_or(Fault::NotHex)?;
+pub fn verify(
+    seen: &ReceivedRequest<'_>,
+    secret: &Secret,
+    now: Timestamp,
+) -> Result<(), VerificationError> {
+    let given = (seen.header)("x-miniback-signature").ok_or(VerificationError::NoSignature)?;
+    let given = decode_hex(given.trim()).ok_or(VerificationError::NotHex)?;
     if !matches(secret, seen.body, &given) {
         return Err(explain_mismatch(seen.body, secret, &given));
     }
@@ -59,16 +63,19 @@ pub fn verify(seen: &Seen<'_>, secret: &Secret, now: Timestamp) -> Result<(), Fa
     else {
         return Ok(());
     };
-    let timestamp: i64 = timestamp.trim().parse().map_err(|_| Fault::Standard)?;
-    let expected = signature::standard(secret, &id, timestamp, seen.body);
+    let timestamp: i64 = timestamp
+        .trim()
+        .parse()
+        .map_err(|_| VerificationError::Standard)?;
+    let expected = signature::sign_standard(secret, &id, timestamp, seen.body);
     if !signatures
         .split(' ')
         .any(|signature| Some(signature) == expected.as_deref())
     {
-        return Err(Fault::Standard);
+        return Err(VerificationError::Standard);
     }
     match now.seconds().abs_diff(timestamp) {
-        apart if apart > TOLERANCE.as_secs() => Err(Fault::Clock(apart)),
+        apart if apart > TOLERANCE.as_secs() => Err(VerificationError::Clock(apart)),
         _ => Ok(()),
     }
 }
@@ -78,12 +85,12 @@ pub(super) fn matches(secret: &Secret, body: &[u8], given: &[u8]) -> bool {
     hmac::verify(&key, body, given).is_ok()
 }
 
-fn explain_mismatch(body: &[u8], secret: &Secret, given: &[u8]) -> Fault {
-    body_change::undone(body)
+fn explain_mismatch(body: &[u8], secret: &Secret, given: &[u8]) -> VerificationError {
+    body_change::possible_originals(body)
         .into_iter()
         .find(|(_, before)| matches(secret, before, given))
-        .map_or(Fault::SecretOrBody, |(change, _)| {
-            Fault::BodyChanged(change)
+        .map_or(VerificationError::SecretOrBody, |(change, _)| {
+            VerificationError::BodyChanged(change)
         })
 }
 
@@ -107,15 +114,15 @@ mod tests {
         body: &[u8],
         secret: &Secret,
         now: i64,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), VerificationError> {
         let signer = Secret::from_random([1; 32]);
         let header = |name: &str| {
             let value = match name {
-                "x-miniback-signature" => signature::hex(&signer, BODY.as_bytes()),
+                "x-miniback-signature" => signature::sign_hex(&signer, BODY.as_bytes()),
                 "webhook-id" => "dlv_1".to_owned(),
                 "webhook-timestamp" => "1000".to_owned(),
                 "webhook-signature" => {
-                    signature::standard(&signer, "dlv_1", 1000, BODY.as_bytes())?
+                    signature::sign_standard(&signer, "dlv_1", 1000, BODY.as_bytes())?
                 }
                 _ => return None,
             };
@@ -124,7 +131,7 @@ mod tests {
                 .map(|changed| if changed.is_empty() { value } else { changed })
         };
         verify(
-            &Seen {
+            &ReceivedRequest {
                 header: &header,
                 body,
             },
@@ -148,10 +155,13 @@ mod tests {
         };
         let body = BODY.as_bytes();
         assert_eq!(verdict(kept, body, &right, 1000), Ok(()));
-        assert_eq!(verdict(kept, body, &wrong, 1000), Err(Fault::SecretOrBody));
+        assert_eq!(
+            verdict(kept, body, &wrong, 1000),
+            Err(VerificationError::SecretOrBody)
+        );
         assert_eq!(
             verdict(instead("x-miniback-signature", "gone"), body, &right, 1000),
-            Err(Fault::NoSignature)
+            Err(VerificationError::NoSignature)
         );
         assert_eq!(
             verdict(
@@ -160,31 +170,34 @@ mod tests {
                 &right,
                 1000
             ),
-            Err(Fault::NotHex)
+            Err(VerificationError::NotHex)
         );
         assert_eq!(
             verdict(instead("webhook-id", "dlv_2"), body, &right, 1000),
-            Err(Fault::Standard)
+            Err(VerificationError::Standard)
         );
         assert_eq!(
             verdict(instead("webhook-id", "gone"), body, &right, 1000),
             Ok(())
         );
-        assert_eq!(verdict(kept, body, &right, 1301), Err(Fault::Clock(301)));
+        assert_eq!(
+            verdict(kept, body, &right, 1301),
+            Err(VerificationError::Clock(301))
+        );
         let newline = format!("{BODY}\n");
         assert!(matches!(
             verdict(kept, newline.as_bytes(), &right, 1000),
-            Err(Fault::BodyChanged(BodyChange::SpaceAtEnd))
+            Err(VerificationError::BodyChanged(BodyChange::SpaceAtEnd))
         ));
         let spaced = BODY.replace(':', ": ");
         assert!(matches!(
             verdict(kept, spaced.as_bytes(), &right, 1000),
-            Err(Fault::BodyChanged(BodyChange::Rewritten))
+            Err(VerificationError::BodyChanged(BodyChange::Rewritten))
         ));
         let mangled: String = BODY.bytes().map(char::from).collect();
         assert!(matches!(
             verdict(kept, mangled.as_bytes(), &right, 1000),
-            Err(Fault::BodyChanged(BodyChange::Charset))
+            Err(VerificationError::BodyChanged(BodyChange::Charset))
         ));
     }
 }

@@ -56,14 +56,15 @@ impl Topic {
 /// How long a failed delivery is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Retries {
+#[schema(as = Retries)]
+pub enum RetryPolicy {
     /// The delays of `--retry-delays`, then it is given up.
     Standard,
     /// After those, for more than a day.
     Patient,
 }
 
-impl Retries {
+impl RetryPolicy {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Standard => "standard",
@@ -73,7 +74,7 @@ impl Retries {
 }
 
 /// Request headers of a webhook's own: name as given → value. Values are never shown again.
-pub type Headers = BTreeMap<String, String>;
+pub type CustomHeaders = BTreeMap<String, String>;
 
 /// A webhook as it is stored, without its secrets (see [`Secrets`]).
 #[derive(Clone, Debug)]
@@ -85,8 +86,8 @@ pub struct Webhook {
     /// Empty = all projects.
     pub projects: Vec<ProjectId>,
     pub enabled: bool,
-    pub retries: Retries,
-    pub headers: Headers,
+    pub retries: RetryPolicy,
+    pub headers: CustomHeaders,
     /// When the first failed attempt since the last success began.
     pub failing_since: Option<Timestamp>,
     /// Nothing is sent before this: the endpoint asked for it with `Retry-After`.
@@ -109,7 +110,7 @@ pub struct NextSecret {
 
 impl Secrets {
     /// The secrets in force at `now`: an overlap that has ended makes the next secret the current one.
-    pub fn at(self, now: Timestamp) -> Self {
+    pub fn active_at(self, now: Timestamp) -> Self {
         match self.next {
             Some(next) if next.overlap_ends_at <= now => Self {
                 current: next.secret,
@@ -128,21 +129,21 @@ pub struct NewWebhook {
     pub topics: Vec<Topic>,
     pub projects: Vec<String>,
     pub enabled: bool,
-    pub retries: Retries,
-    pub headers: Headers,
+    pub retries: RetryPolicy,
+    pub headers: CustomHeaders,
     pub secret: Secret,
 }
 
 /// A change of a webhook: what is `None` stays.
 #[derive(Clone, Debug, Default)]
-pub struct WebhookChange {
+pub struct WebhookPatch {
     pub url: Option<EndpointUrl>,
     pub description: Option<String>,
     pub topics: Option<Vec<Topic>>,
     /// Ids or slugs.
     pub projects: Option<Vec<String>>,
     pub enabled: Option<bool>,
-    pub retries: Option<Retries>,
+    pub retries: Option<RetryPolicy>,
     /// Replaces all headers; `None` as a value keeps the stored one.
     pub headers: Option<BTreeMap<String, Option<String>>>,
 }
@@ -172,7 +173,7 @@ pub enum WebhookError {
 }
 
 /// A description: at most 200 characters, trimmed, without control characters.
-pub fn description(text: &str) -> Result<String, WebhookError> {
+pub fn check_description(text: &str) -> Result<String, WebhookError> {
     let text = text.trim();
     if text.chars().any(char::is_control) {
         return Err(WebhookError::DescriptionControl);
@@ -184,7 +185,7 @@ pub fn description(text: &str) -> Result<String, WebhookError> {
 }
 
 /// Topics without repetition, in their fixed order.
-pub fn topics(list: &[Topic]) -> Vec<Topic> {
+pub fn normalize_topics(list: &[Topic]) -> Vec<Topic> {
     Topic::ALL
         .into_iter()
         .filter(|t| list.contains(t))
@@ -192,7 +193,7 @@ pub fn topics(list: &[Topic]) -> Vec<Topic> {
 }
 
 /// Checks the names of all headers and the values of those that have one (`None` stands for a kept value).
-pub fn headers(given: &BTreeMap<String, Option<String>>) -> Result<(), WebhookError> {
+pub fn check_headers(given: &BTreeMap<String, Option<String>>) -> Result<(), WebhookError> {
     if given.len() > HEADERS_MAX {
         return Err(WebhookError::TooManyHeaders);
     }
@@ -273,20 +274,23 @@ mod tests {
             "Transfer-Encoding",
         ] {
             assert_eq!(
-                headers(&one(name, "x")),
+                check_headers(&one(name, "x")),
                 Err(WebhookError::HeaderReserved(name.to_owned()))
             );
         }
-        assert_eq!(headers(&one("Authorization", "Bearer abc")), Ok(()));
+        assert_eq!(check_headers(&one("Authorization", "Bearer abc")), Ok(()));
         for name in ["", "a b", "a:b", "a\r\nb", "ü"] {
-            assert!(headers(&one(name, "x")).is_err(), "{name:?}");
+            assert!(check_headers(&one(name, "x")).is_err(), "{name:?}");
         }
         for value in ["a\r\nX: b", "a\0", " a", "ü", &"a".repeat(1025)] {
-            assert!(headers(&one("X-Key", value)).is_err(), "{value:?}");
+            assert!(check_headers(&one("X-Key", value)).is_err(), "{value:?}");
         }
         let twice = BTreeMap::from([("X-Key".to_owned(), None), ("x-key".to_owned(), None)]);
-        assert!(matches!(headers(&twice), Err(WebhookError::HeaderTwice(_))));
+        assert!(matches!(
+            check_headers(&twice),
+            Err(WebhookError::HeaderTwice(_))
+        ));
         let eleven = (0..11).map(|i| (format!("X-{i}"), None)).collect();
-        assert_eq!(headers(&eleven), Err(WebhookError::TooManyHeaders));
+        assert_eq!(check_headers(&eleven), Err(WebhookError::TooManyHeaders));
     }
 }

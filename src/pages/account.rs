@@ -13,7 +13,7 @@ use super::framework::session;
 use super::sign_in::{self, Checked};
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::id::SessionId;
-use crate::domain::invalid::Invalid;
+use crate::domain::validation::ValidationErrors;
 use crate::store::AccountStoreError;
 
 #[derive(Template)]
@@ -38,8 +38,15 @@ struct SessionRow {
 }
 
 impl AccountPage {
-    async fn new(context: &RequestContext, invalid: Option<&Invalid>) -> Result<Self, PageError> {
-        let problem = |field| invalid.and_then(|i| i.about(field)).map(str::to_owned);
+    async fn new(
+        context: &RequestContext,
+        invalid: Option<&ValidationErrors>,
+    ) -> Result<Self, PageError> {
+        let problem = |field| {
+            invalid
+                .and_then(|i| i.message_for(field))
+                .map(str::to_owned)
+        };
         let (current_problem, password_problem) = (problem("current"), problem("password"));
         let user = context.user()?;
         let here = context.session().map(|session| session.token_hash);
@@ -90,14 +97,14 @@ pub(super) async fn set_password(
         Checked::Wrong => {
             return refuse(
                 &context,
-                Invalid::field("current", "This is not your password."),
+                ValidationErrors::single("current", "This is not your password."),
             )
             .await;
         }
         Checked::Wait(seconds) => {
             let mut response = refuse(
                 &context,
-                Invalid::field("current", sign_in::wait_sentence(seconds)),
+                ValidationErrors::single("current", sign_in::wait_sentence(seconds)),
             )
             .await?;
             sign_in::slow_down(&mut response, seconds);
@@ -106,7 +113,7 @@ pub(super) async fn set_password(
     }
     let password = fields.get("password");
     if let Err(error) = check_password(password) {
-        return refuse(&context, Invalid::field("password", error)).await;
+        return refuse(&context, ValidationErrors::single("password", error)).await;
     }
     let hash = context
         .state
@@ -130,7 +137,10 @@ pub(super) async fn set_password(
     Ok(context.redirect("/settings/account"))
 }
 
-async fn refuse(context: &RequestContext, invalid: Invalid) -> Result<HttpResponse, PageError> {
+async fn refuse(
+    context: &RequestContext,
+    invalid: ValidationErrors,
+) -> Result<HttpResponse, PageError> {
     render(
         StatusCode::UNPROCESSABLE_ENTITY,
         &AccountPage::new(context, Some(&invalid)).await?,

@@ -12,10 +12,10 @@ use super::framework::format::DisplayTime;
 use super::framework::idempotent_form::SubmissionKeys;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
-use crate::domain::account::{Scope, Token};
+use crate::domain::account::{ApiToken, Scope};
 use crate::domain::id::TokenId;
-use crate::domain::invalid::{Checks, Invalid};
 use crate::domain::project;
+use crate::domain::validation::{Checks, ValidationErrors};
 use crate::server::tokens;
 use crate::store::AccountStoreError;
 
@@ -40,7 +40,7 @@ struct AddForm {
 }
 
 struct Row {
-    token: Token,
+    token: ApiToken,
     made: DisplayTime,
     used: Option<DisplayTime>,
     is_revoke_asked: bool,
@@ -120,11 +120,14 @@ pub(super) async fn create(
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let mut checks = Checks::default();
-    let name = checks.take("name", project::name(fields.get("name")));
+    let name = checks.take("name", project::check_name(fields.get("name")));
     let scope = checks.take("scope", fields.get("scope").parse::<Scope>());
     let (Some(name), Some(scope)) = (name, scope) else {
-        let invalid = checks.finish().err().unwrap_or(Invalid(Vec::new()));
-        let problem = |field| invalid.about(field).map(str::to_owned);
+        let invalid = checks
+            .finish()
+            .err()
+            .unwrap_or(ValidationErrors(Vec::new()));
+        let problem = |field| invalid.message_for(field).map(str::to_owned);
         let form = AddForm {
             name: fields.get("name").to_owned(),
             scope: scope.unwrap_or(Scope::Full),

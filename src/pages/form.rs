@@ -11,8 +11,8 @@ use super::framework::context::RequestContext;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use super::words::Words;
-use crate::domain::invalid::Invalid;
 use crate::domain::project::{Project, ProjectStatus};
+use crate::domain::validation::ValidationErrors;
 use crate::server::door::{Given, PROJECT_FIELD, Refusal, Sender};
 use crate::server::tokens;
 
@@ -133,8 +133,8 @@ impl FormPage {
         Ok(response)
     }
 
-    fn tell(&mut self, invalid: &Invalid) {
-        let about = |field| invalid.about(field).map(str::to_owned);
+    fn tell(&mut self, invalid: &ValidationErrors) {
+        let about = |field| invalid.message_for(field).map(str::to_owned);
         self.message_problem = about("message");
         self.email_problem = about("email");
         if about("stamp").is_some() {
@@ -210,7 +210,7 @@ pub(super) async fn send(
         page.form.key = key;
     }
     if let Refusal::Invalid(invalid) = &refusal
-        && invalid.about(PROJECT_FIELD).is_some()
+        && invalid.message_for(PROJECT_FIELD).is_some()
     {
         page.project = None;
         return page.answer(StatusCode::NOT_FOUND);

@@ -178,7 +178,7 @@ pub(super) async fn invite(
 ) -> Result<HttpResponse, PageError> {
     let email = fields.get("email").trim().to_owned();
     let role = read_role(&fields)?;
-    if let Err(error) = feedback::email(email.clone()) {
+    if let Err(error) = feedback::check_email(email.clone()) {
         return refuse_invitation(&context, email, role, error.to_string()).await;
     }
     let (by, address) = (context.clone(), email.clone());

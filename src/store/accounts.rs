@@ -7,7 +7,7 @@ use super::error::StoreError;
 use super::writer::Write;
 use super::{Store, sessions, sql};
 use crate::clock::Timestamp;
-use crate::domain::account::{Role, User, email_key};
+use crate::domain::account::{Role, User, normalize_email};
 use crate::domain::id::UserId;
 
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,7 @@ impl Store {
 
     /// The user with this address, and the hash of their password.
     pub async fn user_with_hash(&self, email: &str) -> Result<Option<(User, String)>, StoreError> {
-        let key = email_key(email);
+        let key = normalize_email(email);
         self.reader
             .read(move |c| {
                 sql::first(
@@ -206,7 +206,7 @@ pub(super) fn find_by_email(
     sql::first(
         connection,
         "SELECT * FROM users WHERE email_key = ?1",
-        [email_key(email)],
+        [normalize_email(email)],
         read,
     )
 }
@@ -243,7 +243,7 @@ pub(super) fn insert(
         params![
             user.id.as_str(),
             user.email,
-            email_key(&user.email),
+            normalize_email(&user.email),
             password_hash,
             role.as_str(),
             user.created_at.millis()
@@ -253,7 +253,7 @@ pub(super) fn insert(
     sql::run(
         write,
         "DELETE FROM one_time_links WHERE email_key = ?1",
-        [email_key(&user.email)],
+        [normalize_email(&user.email)],
     )?;
     Ok(user)
 }

@@ -12,7 +12,7 @@ use super::writer::Write;
 use super::{Store, sql, webhooks};
 use crate::clock::Timestamp;
 use crate::domain::alert::{
-    self, AlertData, AlertEvent, AlertedWebhook, FAILED_IN_A_ROW, FAILING_FOR, LastFailure,
+    self, ALERT_AFTER, ALERT_AFTER_FAILURES, AlertData, AlertEvent, AlertedWebhook, LastFailure,
 };
 use crate::domain::id::{AlertId, WebhookId};
 
@@ -85,7 +85,7 @@ impl Store {
 }
 
 fn make(write: &mut Write<'_>, pages: Option<&str>) -> Result<(), StoreError> {
-    let (now, failed_for) = (write.now, write.now.minus(FAILING_FOR));
+    let (now, failed_for) = (write.now, write.now.minus(ALERT_AFTER));
     let too_old = "DELETE FROM alerts WHERE created_at < ?1";
     sql::run(write, too_old, [now.minus(KEPT).millis()])?;
     let failing = format!(
@@ -94,7 +94,7 @@ fn make(write: &mut Write<'_>, pages: Option<&str>) -> Result<(), StoreError> {
     let failing = sql::all(
         write,
         &failing,
-        params![failed_for.millis(), FAILED_IN_A_ROW],
+        params![failed_for.millis(), ALERT_AFTER_FAILURES],
         |row| read_data(row, "failing_since", pages),
     )?;
     for mut data in failing {
@@ -150,7 +150,7 @@ fn due(connection: &Connection) -> Result<AlertsDue, StoreError> {
     let oldest = sql::first(connection, &oldest, [], |row| row.get::<_, Option<i64>>(0))?.flatten();
     Ok(AlertsDue {
         first,
-        next: oldest.map(|since| Timestamp::from_millis(since).plus(FAILING_FOR)),
+        next: oldest.map(|since| Timestamp::from_millis(since).plus(ALERT_AFTER)),
     })
 }
 
@@ -164,7 +164,7 @@ fn read_data(row: &Row<'_>, since: &str, pages: Option<&str>) -> rusqlite::Resul
             .map(|pages| format!("{pages}/settings/notifications/{id}/deliveries")),
         webhook: AlertedWebhook {
             id,
-            host: webhooks::read_url(row)?.host_for_log(),
+            host: webhooks::read_url(row)?.host_and_port(),
             description: row.get("description")?,
         },
     })

@@ -12,8 +12,8 @@ use rusqlite::{Connection, params};
 
 use super::error::StoreError;
 use super::sql;
-use crate::domain::delivery::State;
-use crate::domain::feedback::Status;
+use crate::domain::delivery::DeliveryState;
+use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{ProjectId, WebhookId};
 
 /// By how much counts change.
@@ -21,20 +21,20 @@ use crate::domain::id::{ProjectId, WebhookId};
 pub(super) struct Counts {
     deliveries: BTreeMap<WebhookId, OfWebhook>,
     /// By status.
-    feedback: BTreeMap<ProjectId, [i64; Status::ALL.len()]>,
+    feedback: BTreeMap<ProjectId, [i64; FeedbackStatus::ALL.len()]>,
 }
 
 #[derive(Debug, Default)]
 struct OfWebhook {
     made: i64,
     /// By state.
-    states: [i64; State::ALL.len()],
+    states: [i64; DeliveryState::ALL.len()],
     removed: i64,
 }
 
 impl Counts {
     /// A delivery was made.
-    pub(super) fn delivery_made(&mut self, webhook: &WebhookId, state: State) {
+    pub(super) fn delivery_made(&mut self, webhook: &WebhookId, state: DeliveryState) {
         let counts = self.of_webhook(webhook);
         counts.made += 1;
         counts.states[state as usize] += 1;
@@ -44,8 +44,8 @@ impl Counts {
     pub(super) fn deliveries_changed(
         &mut self,
         webhook: &WebhookId,
-        from: State,
-        to: State,
+        from: DeliveryState,
+        to: DeliveryState,
         count: usize,
     ) {
         let counts = self.of_webhook(webhook);
@@ -62,8 +62,8 @@ impl Counts {
     pub(super) fn feedback(
         &mut self,
         project: &ProjectId,
-        from: Option<Status>,
-        to: Option<Status>,
+        from: Option<FeedbackStatus>,
+        to: Option<FeedbackStatus>,
     ) {
         let counts = self.feedback.entry(project.clone()).or_default();
         for (status, by) in [(from, -1), (to, 1)] {
@@ -89,23 +89,23 @@ impl Counts {
     /// Stores them, in the transaction that is open.
     pub(super) fn store(&self, connection: &Connection) -> Result<(), StoreError> {
         for (webhook, of) in &self.deliveries {
-            let by = |state: State| of.states[state as usize];
+            let by = |state: DeliveryState| of.states[state as usize];
             let statement = "UPDATE webhook_accounting SET events = events + ?2, pending = pending + ?3,
                 delivered = delivered + ?4, failed = failed + ?5, canceled = canceled + ?6, removed = removed + ?7
                 WHERE webhook_id = ?1";
             let values = params![
                 webhook.as_str(),
                 of.made,
-                by(State::Pending),
-                by(State::Delivered),
-                by(State::Failed),
-                by(State::Canceled),
+                by(DeliveryState::Pending),
+                by(DeliveryState::Delivered),
+                by(DeliveryState::Failed),
+                by(DeliveryState::Canceled),
                 of.removed
             ];
             sql::run(connection, statement, values)?;
         }
         for (project, of) in &self.feedback {
-            for status in Status::ALL {
+            for status in FeedbackStatus::ALL {
                 store_feedback(connection, project, status, of[status as usize])?;
             }
         }
@@ -130,7 +130,7 @@ fn add_each<const N: usize>(to: &mut [i64; N], by: [i64; N]) {
 fn store_feedback(
     connection: &Connection,
     project: &ProjectId,
-    status: Status,
+    status: FeedbackStatus,
     by: i64,
 ) -> Result<(), StoreError> {
     if by == 0 {

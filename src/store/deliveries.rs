@@ -8,15 +8,15 @@ use super::error::StoreError;
 use super::page::{Page, PageRequest};
 use super::{Store, sql, webhooks};
 use crate::clock::Timestamp;
-use crate::domain::delivery::{AttemptResult, State, Timings};
+use crate::domain::delivery::{AttemptResult, DeliveryState, Timings};
 use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, FeedbackId, WebhookId};
-use crate::domain::webhook::Retries;
+use crate::domain::webhook::RetryPolicy;
 
 /// Which deliveries of a webhook a list shows; `None` = any.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DeliveryFilter {
-    pub state: Option<State>,
+    pub state: Option<DeliveryState>,
     pub event: Option<EventType>,
 }
 
@@ -26,7 +26,7 @@ pub struct DeliveryRecord {
     pub id: DeliveryId,
     pub webhook: WebhookId,
     pub event: EventType,
-    pub state: State,
+    pub state: DeliveryState,
     pub created_at: Timestamp,
     /// `None` unless pending.
     pub next_attempt_at: Option<Timestamp>,
@@ -40,7 +40,7 @@ pub struct DeliveryRecord {
 pub struct CausedDelivery {
     pub record: DeliveryRecord,
     pub url: String,
-    pub retries: Retries,
+    pub retries: RetryPolicy,
 }
 
 /// One attempt in the log.
@@ -109,7 +109,7 @@ impl Store {
         self.reader
             .read(move |c| {
                 let mut rows = match filter.state {
-                    Some(State::Pending) => pending(c, &webhook, filter.event, &page)?,
+                    Some(DeliveryState::Pending) => pending(c, &webhook, filter.event, &page)?,
                     _ => listed(c, &webhook, filter, &page)?,
                 };
                 rows.iter_mut().try_for_each(|row| {
@@ -239,7 +239,7 @@ pub(super) fn insert_attempt(
     with_words: bool,
 ) -> Result<(), StoreError> {
     let result = &attempt.result;
-    let answer = result.answer.as_ref();
+    let answer = result.response.as_ref();
     let kept = answer.filter(|_| with_words);
     let micros = |duration: Option<Duration>| {
         duration.map(|d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX))
@@ -320,7 +320,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<DeliveryRecord> {
         id: DeliveryId::new(row.get::<_, String>("id")?),
         webhook: WebhookId::new(row.get::<_, String>("webhook_id")?),
         event: sql::named(row, "type", EventType::parse)?,
-        state: sql::named(row, "state", State::parse)?,
+        state: sql::named(row, "state", DeliveryState::parse)?,
         created_at: Timestamp::from_millis(row.get("created_at")?),
         next_attempt_at: row
             .get::<_, Option<i64>>("next_at")?

@@ -5,7 +5,7 @@ use rusqlite::params;
 use super::error::StoreError;
 use super::sql;
 use super::writer::Write;
-use crate::domain::delivery::State;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::Feedback;
 use crate::domain::id::{DeliveryId, EventId, WebhookId};
 use crate::domain::webhook::Topic;
@@ -43,7 +43,7 @@ pub(super) fn publish(
              VALUES (?1, ?2, ?3, 'pending', ?4, 0, 0, ?4)",
             params![id.as_str(), event.as_str(), webhook.as_str(), now],
         )?;
-        write.delivery_made(&webhook, State::Pending);
+        write.delivery_made(&webhook, DeliveryState::Pending);
     }
     write.wake_deliveries();
     Ok(())

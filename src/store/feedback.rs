@@ -9,13 +9,13 @@ use super::search::{self, Enough};
 use super::writer::Write;
 use super::{Store, events, projects, sql};
 use crate::clock::Timestamp;
-use crate::domain::account::email_key;
-use crate::domain::delivery::State;
+use crate::domain::account::normalize_email;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::event;
-use crate::domain::feedback::{Feedback, NewFeedback, ProjectSummary, Status};
+use crate::domain::feedback::{Feedback, FeedbackStatus, NewFeedback, ProjectSummary};
 use crate::domain::id::{FeedbackId, ProjectId, WebhookId};
 use crate::domain::project::ProjectStatus;
-use crate::domain::search::Search;
+use crate::domain::search::SearchQuery;
 use crate::domain::webhook::Topic;
 
 #[derive(Debug, thiserror::Error)]
@@ -46,8 +46,8 @@ pub struct CreatedFeedback {
 #[derive(Clone, Debug, Default)]
 pub struct FeedbackFilter {
     pub project: Option<ProjectId>,
-    pub status: Option<Status>,
-    pub search: Option<Search>,
+    pub status: Option<FeedbackStatus>,
+    pub search: Option<SearchQuery>,
 }
 
 /// How many feedbacks have each status.
@@ -105,7 +105,7 @@ impl Store {
                         slug: project.slug,
                     },
                     message: new.message,
-                    status: Status::New,
+                    status: FeedbackStatus::New,
                     created_at: write.now,
                     email: new.email,
                     url: new.url,
@@ -117,7 +117,7 @@ impl Store {
                     write,
                     Topic::FeedbackCreated,
                     &feedback,
-                    event::feedback_created(&feedback),
+                    event::feedback_created_body(&feedback),
                 )?;
                 let answer = render(&feedback);
                 if let Some(key) = &idempotency {
@@ -170,7 +170,7 @@ impl Store {
         self.reader
             .read_long(move |c| {
                 let mut counts = StatusCounts::default();
-                for status in Status::ALL {
+                for status in FeedbackStatus::ALL {
                     *counts.of(status) = match &filter.search {
                         Some(search) => {
                             let filter = FeedbackFilter {
@@ -207,11 +207,11 @@ impl Store {
 }
 
 impl StatusCounts {
-    pub(super) fn of(&mut self, status: Status) -> &mut u64 {
+    pub(super) fn of(&mut self, status: FeedbackStatus) -> &mut u64 {
         match status {
-            Status::New => &mut self.new,
-            Status::Reviewed => &mut self.reviewed,
-            Status::Resolved => &mut self.resolved,
+            FeedbackStatus::New => &mut self.new,
+            FeedbackStatus::Reviewed => &mut self.reviewed,
+            FeedbackStatus::Resolved => &mut self.resolved,
         }
     }
 }
@@ -244,7 +244,7 @@ pub(super) fn list_statement(conditions: &str) -> String {
 fn counted(
     connection: &Connection,
     project: Option<&ProjectId>,
-    status: Status,
+    status: FeedbackStatus,
 ) -> Result<u64, StoreError> {
     let statement = "SELECT coalesce(sum(feedback), 0) FROM feedback_counts WHERE status = ?1 AND project_id = coalesce(?2, project_id)";
     let values = params![status.as_str(), project.map(ProjectId::as_str)];
@@ -283,11 +283,16 @@ fn take_words_out_of_the_log(
     let heard = format!("SELECT webhook_id, state FROM deliveries WHERE event_id IN {ITS_EVENTS}");
     let heard = sql::all(write, &heard, [feedback_id], |row| {
         let webhook = WebhookId::new(row.get::<_, String>(0)?);
-        Ok((webhook, sql::named(row, "state", State::parse)?))
+        Ok((webhook, sql::named(row, "state", DeliveryState::parse)?))
     })?;
     for (webhook, state) in heard {
-        let pending = usize::from(state == State::Pending);
-        write.deliveries_changed(&webhook, State::Pending, State::Canceled, pending);
+        let pending = usize::from(state == DeliveryState::Pending);
+        write.deliveries_changed(
+            &webhook,
+            DeliveryState::Pending,
+            DeliveryState::Canceled,
+            pending,
+        );
     }
     let canceled = sql::run(
         write,
@@ -339,7 +344,7 @@ fn insert(write: &Write<'_>, feedback: &Feedback) -> Result<(), StoreError> {
             feedback.status.as_str(),
             feedback.message,
             feedback.email,
-            feedback.email.as_deref().map(email_key),
+            feedback.email.as_deref().map(normalize_email),
             feedback.url,
             metadata,
             feedback.created_at.millis()
@@ -348,7 +353,7 @@ fn insert(write: &Write<'_>, feedback: &Feedback) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn status(row: &Row<'_>) -> rusqlite::Result<Status> {
+fn status(row: &Row<'_>) -> rusqlite::Result<FeedbackStatus> {
     sql::named(row, "status", |text| text.parse().ok())
 }
 

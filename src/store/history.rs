@@ -9,7 +9,7 @@ use super::writer::Write;
 use super::{Store, events, feedback, sql};
 use crate::clock::Timestamp;
 use crate::domain::event;
-use crate::domain::feedback::{Actor, Feedback, Status};
+use crate::domain::feedback::{Actor, Feedback, FeedbackStatus};
 use crate::domain::id::FeedbackId;
 use crate::domain::webhook::Topic;
 
@@ -17,24 +17,24 @@ use crate::domain::webhook::Topic;
 #[derive(Clone, Debug)]
 pub struct StatusChange {
     pub id: FeedbackId,
-    pub only_from: Option<Status>,
-    pub to: Status,
+    pub only_from: Option<FeedbackStatus>,
+    pub to: FeedbackStatus,
 }
 
 /// A change that was made.
 #[derive(Clone, Debug)]
 pub struct StatusChanged {
     pub id: FeedbackId,
-    pub previous: Status,
-    pub status: Status,
+    pub previous: FeedbackStatus,
+    pub status: FeedbackStatus,
 }
 
 /// A change as the history tells it.
 #[derive(Clone, Debug)]
 pub struct HistoryEntry {
     pub at: Timestamp,
-    pub previous: Status,
-    pub status: Status,
+    pub previous: FeedbackStatus,
+    pub status: FeedbackStatus,
     pub by: Actor,
 }
 
@@ -44,7 +44,7 @@ impl Store {
     pub async fn set_status(
         &self,
         id: FeedbackId,
-        status: Status,
+        status: FeedbackStatus,
         by: Actor,
     ) -> Result<Option<Feedback>, StoreError> {
         self.writer
@@ -124,7 +124,7 @@ pub(super) fn of(
 fn set(
     write: &mut Write<'_>,
     feedback: &mut Feedback,
-    status: Status,
+    status: FeedbackStatus,
     by: &Actor,
 ) -> Result<bool, StoreError> {
     let previous = std::mem::replace(&mut feedback.status, status);
@@ -150,7 +150,7 @@ fn set(
             by.token
         ],
     )?;
-    let body = event::feedback_updated(feedback, previous, write.now);
+    let body = event::feedback_updated_body(feedback, previous, write.now);
     events::publish(write, Topic::FeedbackUpdated, feedback, body)?;
     write.feedback_changed(&feedback.project.id, Some(previous), Some(status));
     Ok(true)

@@ -13,7 +13,7 @@ use super::sessions::{self, NewSession};
 use super::writer::Write;
 use super::{Store, sql};
 use crate::clock::Timestamp;
-use crate::domain::account::{Role, User, email_key};
+use crate::domain::account::{Role, User, normalize_email};
 use crate::domain::id::{LinkId, UserId};
 
 /// What a one-time link is for.
@@ -97,7 +97,7 @@ impl Store {
                     return Err(AccountStoreError::Exists(email));
                 }
                 let before = "DELETE FROM one_time_links WHERE email_key = ?1";
-                sql::run(write, before, [email_key(&email)])?;
+                sql::run(write, before, [normalize_email(&email)])?;
                 let invited = Some((email.as_str(), role));
                 let purpose = LinkPurpose::Invitation;
                 insert(write, purpose, None, invited, Some(&by), token_hash, lives)?;
@@ -286,7 +286,7 @@ fn insert(
             purpose.as_str(),
             user.map(UserId::as_str),
             invited.map(|(email, _)| email),
-            invited.map(|(email, _)| email_key(email)),
+            invited.map(|(email, _)| normalize_email(email)),
             invited.map(|(_, role)| role.as_str()),
             made_by.map(UserId::as_str),
             write.now.millis(),

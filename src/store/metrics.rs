@@ -7,12 +7,12 @@ use rusqlite::Row;
 use super::error::StoreError;
 use super::{Accounting, Store, accounting, sql, webhooks};
 use crate::clock::Timestamp;
-use crate::domain::feedback::Status;
+use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::WebhookId;
 
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    pub feedback: Vec<(Status, u64)>,
+    pub feedback: Vec<(FeedbackStatus, u64)>,
     pub webhooks: Vec<WebhookMetrics>,
     /// Alerts that have not arrived yet.
     pub alerts: u64,
@@ -43,7 +43,7 @@ impl Store {
                     let time = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis));
                     Ok(WebhookMetrics {
                         id: WebhookId::new(row.get::<_, String>("id")?),
-                        host: webhooks::read_url(row)?.host_for_log(),
+                        host: webhooks::read_url(row)?.host_and_port(),
                         enabled: row.get("enabled")?,
                         failing_since: time("failing_since")?,
                         held_until: time("held_until")?,

@@ -128,7 +128,7 @@ fn remembered(origin: String) -> Option<String> {
     if origin == NULL {
         return Some(origin);
     }
-    project::origins(vec![origin]).ok()?.pop()
+    project::check_origins(vec![origin]).ok()?.pop()
 }
 
 /// The two kinds apart, so that nobody pushes out what was seen by trying under many names.

@@ -14,8 +14,8 @@ use super::{Store, secrets, sql, webhooks};
 use crate::clock::Timestamp;
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::event::EventType;
-use crate::domain::id::{DeliveryId, WebhookId, ulid_of};
-use crate::domain::webhook::{Headers, Secrets};
+use crate::domain::id::{DeliveryId, WebhookId, parse_ulid};
+use crate::domain::webhook::{CustomHeaders, Secrets};
 
 /// How many bytes of bodies are read ahead for a webhook, at most (and one body of whatever length).
 const AHEAD_MAX_BYTES: usize = 256 * 1024;
@@ -27,7 +27,7 @@ pub struct Target {
     pub url: EndpointUrl,
     /// With an overlap that may have ended: an attempt asks for those of its own moment.
     pub secrets: Secrets,
-    pub headers: Headers,
+    pub headers: CustomHeaders,
 }
 
 /// A delivery to be attempted.
@@ -170,7 +170,7 @@ fn waiting(
     let mut rows = all.query([webhook.as_str()])?;
     while let Some(row) = rows.next()? {
         let id = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
-        if ulid_of(id).is_some_and(|ulid| wanted.taken.contains(&ulid)) {
+        if parse_ulid(id).is_some_and(|ulid| wanted.taken.contains(&ulid)) {
             continue;
         }
         let at = Timestamp::from_millis(row.get(1)?).max(from);

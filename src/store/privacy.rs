@@ -10,8 +10,8 @@ use super::history::{self, HistoryEntry};
 use super::page::{Page, PageRequest};
 use super::{Store, feedback, search, sql};
 use crate::clock::Timestamp;
-use crate::domain::account::email_key;
-use crate::domain::delivery::State;
+use crate::domain::account::normalize_email;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::feedback::Feedback;
 use crate::domain::id::{DeliveryId, WebhookId};
@@ -34,7 +34,7 @@ pub struct PersonalDelivery {
     pub id: DeliveryId,
     pub webhook: WebhookId,
     pub event: EventType,
-    pub state: State,
+    pub state: DeliveryState,
     pub created_at: Timestamp,
     pub body: Option<Vec<u8>>,
     pub attempts: Vec<LoggedAttempt>,
@@ -70,7 +70,7 @@ impl Store {
         email: &str,
         page: PageRequest,
     ) -> Result<Page<Feedback>, StoreError> {
-        let key = email_key(email);
+        let key = normalize_email(email);
         self.reader
             .read_long(move |c| {
                 let statement = format!(
@@ -85,7 +85,7 @@ impl Store {
     }
 
     pub async fn count_feedback_of(&self, email: &str) -> Result<u64, StoreError> {
-        let key = email_key(email);
+        let key = normalize_email(email);
         self.reader
             .read_long(move |c| {
                 let statement = "SELECT count(*) FROM feedback WHERE email_key = ?1";
@@ -108,7 +108,7 @@ impl Store {
                         id: DeliveryId::new(row.get::<_, String>(0)?),
                         webhook: WebhookId::new(row.get::<_, String>(1)?),
                         event: sql::named(row, "type", EventType::parse)?,
-                        state: sql::named(row, "state", State::parse)?,
+                        state: sql::named(row, "state", DeliveryState::parse)?,
                         created_at: Timestamp::from_millis(row.get(4)?),
                         body: row.get(5)?,
                         attempts: Vec::new(),
@@ -129,7 +129,7 @@ impl Store {
 
     /// Erases some of the feedback of an address with its words in the log; nothing was left where `feedback` is 0.
     pub async fn erase_some_of(&self, email: &str) -> Result<Erased, StoreError> {
-        let key = email_key(email);
+        let key = normalize_email(email);
         self.writer
             .write(move |write| {
                 // What is freed is overwritten, so that the words do not stay behind in the file.

@@ -10,12 +10,12 @@ use super::error::StoreError;
 use super::writer::Write;
 use super::{Store, events, sql, webhooks};
 use crate::clock::Timestamp;
-use crate::domain::alert::FAILED_IN_A_ROW;
-use crate::domain::delivery::State;
+use crate::domain::alert::ALERT_AFTER_FAILURES;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, WebhookId};
-use crate::domain::retry::Schedule;
-use crate::domain::webhook::Retries;
+use crate::domain::retry::RetrySchedule;
+use crate::domain::webhook::RetryPolicy;
 
 /// An attempt that is over, to be recorded.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub struct Attempted {
 /// What a recorded attempt made of its delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finished {
-    pub state: State,
+    pub state: DeliveryState,
     /// Of the next attempt.
     pub due_at: Option<Timestamp>,
 }
@@ -44,7 +44,7 @@ impl Store {
     pub async fn record_attempts(
         &self,
         attempts: Arc<Vec<Attempted>>,
-        schedule: Schedule,
+        schedule: RetrySchedule,
     ) -> Result<Vec<Option<Finished>>, StoreError> {
         self.writer
             .write_in_turn(move |write| {
@@ -79,7 +79,7 @@ impl Store {
         self.writer
             .write(move |write| {
                 let event = events::insert(write, EventType::Test.as_str(), None, &body)?;
-                let state = if attempt.is_success() { State::Delivered } else { State::Failed };
+                let state = if attempt.is_success() { DeliveryState::Delivered } else { DeliveryState::Failed };
                 sql::run(
                     write,
                     "INSERT INTO deliveries (id, event_id, webhook_id, state, attempts, round_attempts, created_at,
@@ -110,19 +110,19 @@ impl Store {
 fn record(
     write: &mut Write<'_>,
     attempted: &Attempted,
-    schedule: &Schedule,
+    schedule: &RetrySchedule,
 ) -> Result<Option<Finished>, StoreError> {
     if attempted.attempt.is_success() && record_usual_success(write, attempted)? {
         return Ok(Some(Finished {
-            state: State::Delivered,
+            state: DeliveryState::Delivered,
             due_at: None,
         }));
     }
     struct Before {
-        state: State,
+        state: DeliveryState,
         attempts: u32,
         round_attempts: usize,
-        retries: Retries,
+        retries: RetryPolicy,
         has_words: bool,
     }
     let (id, attempt) = (&attempted.delivery, &attempted.attempt);
@@ -134,7 +134,7 @@ fn record(
         [id.as_str()],
         |row| {
             Ok(Before {
-                state: sql::named(row, "state", State::parse)?,
+                state: sql::named(row, "state", DeliveryState::parse)?,
                 attempts: row.get("attempts")?,
                 round_attempts: row.get("round_attempts")?,
                 retries: webhooks::read_retries(row)?,
@@ -146,26 +146,27 @@ fn record(
         return Ok(None);
     };
     // A test that is sent again is one attempt, as ever.
-    let next = if before.state == State::Pending && !attempt.is_success() && !attempted.is_test {
-        schedule.next(
-            before.retries,
-            before.round_attempts + 1,
-            attempt.ended_at,
-            attempted.jitter,
-        )
-    } else {
-        None
-    };
+    let next =
+        if before.state == DeliveryState::Pending && !attempt.is_success() && !attempted.is_test {
+            schedule.next_attempt_at(
+                before.retries,
+                before.round_attempts + 1,
+                attempt.ended_at,
+                attempted.jitter,
+            )
+        } else {
+            None
+        };
     // What was canceled while it was in flight ends here: delivered if it was, else it stays canceled.
     let state = match (attempt.is_success(), before.state, next) {
-        (true, ..) => State::Delivered,
-        (false, State::Pending, Some(_)) => State::Pending,
-        (false, State::Pending, None) => State::Failed,
+        (true, ..) => DeliveryState::Delivered,
+        (false, DeliveryState::Pending, Some(_)) => DeliveryState::Pending,
+        (false, DeliveryState::Pending, None) => DeliveryState::Failed,
         (false, other, _) => other,
     };
     // A hold stands on the webhook, not here: when a test ends it, what waited goes out by its own schedule.
     let due_at = next;
-    let finished_at = (state != State::Pending).then_some(write.now.millis());
+    let finished_at = (state != DeliveryState::Pending).then_some(write.now.millis());
     sql::run(
         write,
         "UPDATE deliveries SET state = ?2, due_at = ?3, attempts = ?4, round_attempts = ?5, finished_at = ?6
@@ -198,7 +199,12 @@ fn record_usual_success(write: &mut Write<'_>, attempted: &Attempted) -> Result<
         return Ok(false);
     }
     deliveries::insert_attempt(write, id, attempted.attempts + 1, &attempted.attempt, true)?;
-    write.deliveries_changed(&attempted.webhook, State::Pending, State::Delivered, 1);
+    write.deliveries_changed(
+        &attempted.webhook,
+        DeliveryState::Pending,
+        DeliveryState::Delivered,
+        1,
+    );
     Ok(true)
 }
 
@@ -207,7 +213,7 @@ fn record_usual_success(write: &mut Write<'_>, attempted: &Attempted) -> Result<
 fn note_health<'a>(
     write: &mut Write<'_>,
     attempted: &'a Attempted,
-    state: State,
+    state: DeliveryState,
     well: &mut HashSet<&'a WebhookId>,
 ) -> Result<(), StoreError> {
     let (webhook, attempt) = (attempted.webhook.as_str(), &attempted.attempt);
@@ -227,9 +233,9 @@ fn note_health<'a>(
     if sql::run(write, failing, since)? > 0 {
         write.wake_alerts();
     }
-    if state == State::Failed {
+    if state == DeliveryState::Failed {
         let given_up = "UPDATE webhooks SET failed_in_a_row = failed_in_a_row + 1 WHERE id = ?1 RETURNING failed_in_a_row";
-        if sql::first(write, given_up, [webhook], |row| row.get(0))? == Some(FAILED_IN_A_ROW) {
+        if sql::first(write, given_up, [webhook], |row| row.get(0))? == Some(ALERT_AFTER_FAILURES) {
             write.wake_alerts();
         }
     }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use super::error::StoreError;
 use super::{Store, sql};
 use crate::clock::Timestamp;
-use crate::domain::delivery::State;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::id::{DeliveryId, WebhookId};
 
 #[derive(Debug, thiserror::Error)]
@@ -42,10 +42,10 @@ impl Store {
                     "SELECT state, webhook_id, body IS NOT NULL FROM deliveries JOIN events ON events.id = event_id
                      WHERE deliveries.id = ?1",
                     [id.as_str()],
-                    |row| Ok((sql::named(row, "state", State::parse)?, WebhookId::new(row.get::<_, String>(1)?), row.get::<_, bool>(2)?)),
+                    |row| Ok((sql::named(row, "state", DeliveryState::parse)?, WebhookId::new(row.get::<_, String>(1)?), row.get::<_, bool>(2)?)),
                 )?;
                 let (state, webhook, has_words) = found.ok_or(RedeliverError::UnknownDelivery)?;
-                if state == State::Pending {
+                if state == DeliveryState::Pending {
                     return Err(RedeliverError::Pending);
                 }
                 takes_deliveries(write, &webhook)?;
@@ -53,7 +53,7 @@ impl Store {
                     return Err(RedeliverError::FeedbackGone);
                 }
                 sql::run(write, &format!("{AGAIN} WHERE id = ?1"), params![id.as_str(), write.now.millis()])?;
-                write.deliveries_changed(&webhook, state, State::Pending, 1);
+                write.deliveries_changed(&webhook, state, DeliveryState::Pending, 1);
                 write.wake_deliveries();
                 Ok(())
             })
@@ -73,7 +73,7 @@ impl Store {
             .write(move |write| {
                 takes_deliveries(write, &webhook)?;
                 let mut all = 0;
-                let asked = [(State::Failed, failed), (State::Canceled, canceled)];
+                let asked = [(DeliveryState::Failed, failed), (DeliveryState::Canceled, canceled)];
                 for (state, _) in asked.into_iter().filter(|(_, is_asked)| *is_asked) {
                     let count = sql::run(
                         write,
@@ -85,7 +85,7 @@ impl Store {
                         params![webhook.as_str(), write.now.millis(), since.millis()],
                     )?;
                     if count > 0 {
-                        write.deliveries_changed(&webhook, state, State::Pending, count);
+                        write.deliveries_changed(&webhook, state, DeliveryState::Pending, count);
                         write.wake_deliveries();
                     }
                     all += count;

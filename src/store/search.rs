@@ -9,9 +9,9 @@ use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
 use super::error::StoreError;
 use super::{FeedbackFilter, Store, sql};
-use crate::domain::feedback::Status;
+use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::ProjectId;
-use crate::domain::search::{self, Gram, Search};
+use crate::domain::search::{self, Ngram, SearchQuery};
 
 /// How many feedbacks a step takes in: some milliseconds.
 const STEP: i64 = 50;
@@ -53,7 +53,7 @@ impl Store {
 /// `columns` are read of each, of `feedback` and `projects`; `message`, `email` and `url` have to be among them.
 pub(super) fn look(
     connection: &Connection,
-    search: &Search,
+    search: &SearchQuery,
     filter: &FeedbackFilter,
     before: Option<&str>,
     columns: &str,
@@ -76,7 +76,7 @@ pub(super) fn look(
             let text = |column| Ok::<_, StoreError>(row.get::<_, Option<String>>(column)?);
             let texts = [text("message")?, text("email")?, text("url")?];
             let texts: Vec<&str> = texts.iter().flatten().map(String::as_str).collect();
-            if search.finds(&texts) && take(row)? == Enough::Yes {
+            if search.matches(&texts) && take(row)? == Enough::Yes {
                 return Ok(());
             }
         }
@@ -110,7 +110,7 @@ pub(super) enum Enough {
 /// How many a search finds with a status, up to [`COUNT_MAX`].
 pub(super) fn count(
     connection: &Connection,
-    search: &Search,
+    search: &SearchQuery,
     filter: &FeedbackFilter,
 ) -> Result<u64, StoreError> {
     let mut found = 0;
@@ -146,13 +146,13 @@ fn last_before(connection: &Connection, before: Option<&str>) -> Result<Option<i
 }
 
 /// What the index is asked: it never holds more of what a person wrote than letters, digits and quotes of ours.
-fn expression(search: &Search, filter: &FeedbackFilter) -> String {
-    let written = |gram: &Gram| gram.letters().iter().map(written).collect();
-    let mut words: Vec<String> = search.grams().iter().map(written).collect();
+fn expression(search: &SearchQuery, filter: &FeedbackFilter) -> String {
+    let written = |gram: &Ngram| gram.chars().iter().map(written).collect();
+    let mut words: Vec<String> = search.ngrams().iter().map(written).collect();
     if filter.project.is_some() || filter.status.is_some() {
         words.push(filter_word(
             filter.project.as_ref().map(ProjectId::as_str),
-            filter.status.map(Status::as_str),
+            filter.status.map(FeedbackStatus::as_str),
         ));
     }
     format!("\"{}\"", words.join("\" AND \""))
@@ -201,9 +201,9 @@ pub(super) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
         let mut words = status_words(given)?;
         words.push(' ');
         words.push_str(&filter_word(Some(&given.get::<String>(0)?), None));
-        for gram in search::grams(texts) {
+        for gram in search::ngrams(texts) {
             words.push(' ');
-            words.extend(gram.letters().iter().map(written));
+            words.extend(gram.chars().iter().map(written));
         }
         Ok(words)
     })

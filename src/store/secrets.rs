@@ -90,7 +90,7 @@ fn secrets(
     let statement = "SELECT secret, next_secret, overlap_ends_at FROM webhooks WHERE id = ?1 AND deleted_at IS NULL";
     Ok(
         sql::first(connection, statement, [id.as_str()], read_secrets)?
-            .map(|secrets| secrets.at(now)),
+            .map(|secrets| secrets.active_at(now)),
     )
 }
 
@@ -120,13 +120,13 @@ pub(super) fn read_secrets(row: &Row<'_>) -> rusqlite::Result<Secrets> {
         row.get::<_, Option<i64>>("overlap_ends_at")?,
     ) {
         (Some(secret), Some(ends)) => Some(NextSecret {
-            secret: Secret::stored(secret),
+            secret: Secret::from_stored(secret),
             overlap_ends_at: Timestamp::from_millis(ends),
         }),
         _ => None,
     };
     Ok(Secrets {
-        current: Secret::stored(row.get("secret")?),
+        current: Secret::from_stored(row.get("secret")?),
         next,
     })
 }

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use ulid::Ulid;
 
 use super::error::StoreError;
-use crate::domain::id::ulid_of;
+use crate::domain::id::parse_ulid;
 
 /// A statement, prepared once a connection.
 pub(super) fn prepare<'a>(
@@ -94,7 +94,7 @@ pub(super) fn greatest_ulid(connection: &Connection) -> rusqlite::Result<Option<
             connection.query_row(&format!("SELECT max(id) FROM {table}"), [], |row| {
                 row.get(0)
             })?;
-        greatest = greatest.max(id.as_deref().and_then(ulid_of));
+        greatest = greatest.max(id.as_deref().and_then(parse_ulid));
     }
     Ok(greatest)
 }

@@ -8,7 +8,7 @@ use super::accounts::{self, AccountStoreError};
 use super::error::StoreError;
 use super::{Store, sql};
 use crate::clock::Timestamp;
-use crate::domain::account::{Scope, Token, User};
+use crate::domain::account::{ApiToken, Scope, User};
 use crate::domain::id::TokenId;
 
 /// How exactly the last use is known: each use being a write would double the cost of a call.
@@ -27,12 +27,12 @@ impl Store {
         scope: Scope,
         token_hash: [u8; 32],
         created_by: Option<User>,
-    ) -> Result<Token, AccountStoreError> {
+    ) -> Result<ApiToken, AccountStoreError> {
         self.writer
             .write(move |write| {
                 let user = accounts::find_by_email(write, &user_email)?.ok_or(AccountStoreError::Unknown(user_email))?;
                 let maker = created_by.as_ref().map(|user| user.id.as_str().to_owned());
-                let token = Token {
+                let token = ApiToken {
                     id: write.next_id(),
                     name,
                     scope,
@@ -60,7 +60,7 @@ impl Store {
             .await
     }
 
-    pub async fn tokens(&self) -> Result<Vec<Token>, StoreError> {
+    pub async fn tokens(&self) -> Result<Vec<ApiToken>, StoreError> {
         self.reader
             .read(|c| sql::all(c, &format!("{SELECT} ORDER BY tokens.id"), [], read))
             .await
@@ -71,7 +71,7 @@ impl Store {
         &self,
         token_hash: [u8; 32],
         now: Timestamp,
-    ) -> Result<Option<(Token, bool)>, StoreError> {
+    ) -> Result<Option<(ApiToken, bool)>, StoreError> {
         self.reader
             .read_here(move |c| {
                 let token = sql::first(
@@ -80,7 +80,7 @@ impl Store {
                     [token_hash],
                     read,
                 )?;
-                let stale = |token: &Token| {
+                let stale = |token: &ApiToken| {
                     token
                         .last_used_at
                         .is_none_or(|used| used < now.minus(USED_STEP))
@@ -117,8 +117,8 @@ impl Store {
     }
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Token> {
-    Ok(Token {
+fn read(row: &Row<'_>) -> rusqlite::Result<ApiToken> {
+    Ok(ApiToken {
         id: TokenId::new(row.get::<_, String>("token_id")?),
         name: row.get("token_name")?,
         scope: sql::named(row, "scope", |text| text.parse().ok())?,

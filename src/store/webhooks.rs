@@ -9,12 +9,13 @@ use super::page::{Page, PageRequest};
 use super::writer::Write;
 use super::{Store, projects, sql};
 use crate::clock::Timestamp;
-use crate::domain::delivery::State;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::id::{ProjectId, WebhookId};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{
-    Headers, NewWebhook, Retries, Topic, WEBHOOKS_MAX, Webhook, WebhookChange, WebhookError,
+    CustomHeaders, NewWebhook, RetryPolicy, Topic, WEBHOOKS_MAX, Webhook, WebhookError,
+    WebhookPatch,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +100,7 @@ impl Store {
     pub async fn change_webhook(
         &self,
         id: WebhookId,
-        change: WebhookChange,
+        change: WebhookPatch,
     ) -> Result<Option<Webhook>, SaveWebhookError> {
         self.writer
             .write(move |write| {
@@ -108,7 +109,7 @@ impl Store {
                 };
                 if let Some(url) = change.url {
                     // Another endpoint has asked for nothing yet; the same one, written otherwise, has.
-                    if !url.has_the_target_of(&webhook.url) {
+                    if !url.is_same_target(&webhook.url) {
                         webhook.held_until = None;
                     }
                     webhook.url = url;
@@ -182,8 +183,8 @@ fn resolve_projects(
 /// `None` as a value keeps the stored one, whatever the case of its name.
 fn keep_header_values(
     given: std::collections::BTreeMap<String, Option<String>>,
-    stored: &Headers,
-) -> Result<Headers, WebhookError> {
+    stored: &CustomHeaders,
+) -> Result<CustomHeaders, WebhookError> {
     let kept = |name: &str| {
         stored
             .iter()
@@ -205,7 +206,12 @@ fn cancel_pending(write: &mut Write<'_>, id: &WebhookId) -> Result<(), StoreErro
         "UPDATE deliveries SET state = 'canceled', due_at = NULL, finished_at = ?2 WHERE webhook_id = ?1 AND state = 'pending'",
         params![id.as_str(), write.now.millis()],
     )?;
-    write.deliveries_changed(id, State::Pending, State::Canceled, canceled);
+    write.deliveries_changed(
+        id,
+        DeliveryState::Pending,
+        DeliveryState::Canceled,
+        canceled,
+    );
     write.outbox_changed();
     Ok(())
 }
@@ -307,9 +313,9 @@ pub(super) fn read_url(row: &Row<'_>) -> rusqlite::Result<EndpointUrl> {
     sql::named(row, "url", |text| EndpointUrl::parse(text).ok())
 }
 
-pub(super) fn read_retries(row: &Row<'_>) -> rusqlite::Result<Retries> {
+pub(super) fn read_retries(row: &Row<'_>) -> rusqlite::Result<RetryPolicy> {
     sql::named(row, "retries", |text| {
-        [Retries::Standard, Retries::Patient]
+        [RetryPolicy::Standard, RetryPolicy::Patient]
             .into_iter()
             .find(|r| r.as_str() == text)
     })

@@ -7,7 +7,7 @@ const ACCOUNT: &str = "/settings/account";
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0";
 
 fn is_signed_in(visitor: &mut Visitor) -> bool {
-    visitor.get("/feedback").answer.status == 200
+    visitor.get("/feedback").response.status == 200
 }
 
 /// Somebody who signs in with a browser that says what it is.

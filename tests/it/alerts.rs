@@ -5,17 +5,17 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::api::{Api, millis, text};
-use crate::support::app::{App, Setup};
+use crate::support::app::{App, AppBuilder};
 use crate::support::command::miniback;
 use crate::support::in_process::InProcess;
-use crate::support::receiver::{Received, Receiver, Reply, refused_address};
-use crate::support::signature::{hex_signature, standard_webhooks};
-use crate::support::wait::until;
+use crate::support::receiver::{ReceivedRequest, Receiver, Reply, closed_address};
+use crate::support::signature::{hex_signature, verify_standard_webhook};
+use crate::support::wait::wait_until;
 
 const SECRET: &str = "whsec_YWxlcnRzIGFyZSBzaWduZWQgd2l0aCB0aGlzIGtleSE=";
 
-fn told(alerts: &Receiver) -> Setup {
-    App::setup()
+fn told(alerts: &Receiver) -> AppBuilder {
+    App::builder()
         .option("--retry-delays", "none")
         .option("--alert-url", &alerts.url("/alerts"))
         .env("MINIBACK_ALERT_SECRET", SECRET)
@@ -27,14 +27,14 @@ fn events(api: &Api, webhook: &Value, count: usize, state: &str) {
     let reached = |json: &Value| json[state].as_u64().unwrap_or(0);
     let before = reached(&api.get(&path).expect(200).json());
     for n in 0..count {
-        api.feedback("shop", &format!("number {n}"));
+        api.create_feedback("shop", &format!("number {n}"));
     }
-    until("all have ended", || {
+    wait_until("all have ended", || {
         (reached(&api.get(&path).expect(200).json()) == before + count as u64).then_some(())
     });
 }
 
-fn names(received: &[Received]) -> Vec<String> {
+fn names(received: &[ReceivedRequest]) -> Vec<String> {
     received
         .iter()
         .map(|alert| text(&alert.json(), "event").to_owned())
@@ -52,9 +52,10 @@ fn ten_failed_deliveries_in_a_row_and_the_recovery_are_told_once_each() {
     let (alerts, receiver) = (Receiver::ok(), Receiver::status(500));
     let app = told(&alerts).start();
     let api = app.api();
-    api.project("Shop");
-    let webhook = api
-        .webhook_with(json!({"url": receiver.url("/secret-path?key=1"), "description": "Orders"}));
+    api.create_project("Shop");
+    let webhook = api.create_webhook_with(
+        json!({"url": receiver.url("/secret-path?key=1"), "description": "Orders"}),
+    );
     events(&api, &webhook, 9, "failed");
     assert_eq!(alerts.received().len(), 0);
     events(&api, &webhook, 1, "failed");
@@ -79,7 +80,7 @@ fn ten_failed_deliveries_in_a_row_and_the_recovery_are_told_once_each() {
         hex_signature(SECRET, &alert.body)
     );
     assert_eq!(alert.header("X-Miniback-Event"), "webhook.failing");
-    standard_webhooks(SECRET, &alert).unwrap();
+    verify_standard_webhook(SECRET, &alert).unwrap();
 
     events(&api, &webhook, 12, "failed");
     receiver.set_script(|_| Reply::status(200));
@@ -102,8 +103,8 @@ fn five_minutes_of_failing_are_told_although_few_deliveries_failed() {
     let (alerts, receiver) = (Receiver::ok(), Receiver::status(500));
     let app = InProcess::start(&["--retry-delays", "none", "--alert-url", &alerts.url("/")]);
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
     events(&api, &webhook, 1, "failed");
     app.advance(Duration::from_secs(299));
     // What is delivered to another webhook shows that the alert would have come by now.
@@ -120,10 +121,10 @@ fn a_webhook_that_works_or_fails_a_test_only_is_not_told_of() {
     let (alerts, receiver) = (Receiver::ok(), Receiver::status(500));
     let app = told(&alerts).start();
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
     for _ in 0..11 {
-        api.post_nothing(&format!("/api/v1/webhooks/{}/test", text(&webhook, "id")))
+        api.post_empty(&format!("/api/v1/webhooks/{}/test", text(&webhook, "id")))
             .expect(200);
     }
     receiver.set_script(|_| Reply::status(200));
@@ -139,13 +140,13 @@ fn an_alert_that_does_not_arrive_is_sent_again_also_after_a_crash() {
     let (alerts, receiver) = (Receiver::status(503), Receiver::status(500));
     let app = told(&alerts).start();
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
     events(&api, &webhook, 10, "failed");
     let first = alerts.first();
     let data = app.kill9();
     alerts.set_script(|_| Reply::status(200));
-    let _app = told(&alerts).on(data).start();
+    let _app = told(&alerts).with_data(data).start();
     let again = alerts.wait_for(2).remove(1);
     assert_eq!(
         (again.delivery(), &again.body),
@@ -157,33 +158,33 @@ fn an_alert_that_does_not_arrive_is_sent_again_also_after_a_crash() {
 fn without_a_secret_of_ones_own_the_page_shows_the_one_that_alerts_are_signed_with() {
     let (alerts, receiver) = (Receiver::ok(), Receiver::status(500));
     let start = || {
-        App::setup()
+        App::builder()
             .option("--retry-delays", "none")
             .option("--alert-url", &alerts.url("/alerts?key=1"))
     };
     let app = start().start();
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
     events(&api, &webhook, 10, "failed");
     let alert = alerts.first();
     let mut visitor = app.signed_in();
     let hidden = visitor.get("/settings/notifications").expect(200);
-    assert!(!hidden.answer.text.contains("whsec_"));
+    assert!(!hidden.response.text.contains("whsec_"));
     assert!(hidden.text().contains(&alerts.address().to_string()));
-    assert!(!hidden.answer.text.contains("key=1"));
+    assert!(!hidden.response.text.contains("key=1"));
     let shown = visitor
         .get("/settings/notifications?reveal=alerts")
         .expect(200);
-    let secret = secret_on(&shown.answer.text);
-    standard_webhooks(&secret, &alert).unwrap();
+    let secret = secret_on(&shown.response.text);
+    verify_standard_webhook(&secret, &alert).unwrap();
     // The next start has the same one.
-    let app = start().on(app.kill9()).start();
+    let app = start().with_data(app.kill9()).start();
     let mut visitor = app.signed_in();
     let again = visitor
         .get("/settings/notifications?reveal=alerts")
         .expect(200);
-    assert_eq!(secret_on(&again.answer.text), secret);
+    assert_eq!(secret_on(&again.response.text), secret);
 }
 
 #[test]
@@ -192,7 +193,7 @@ fn what_is_wrong_with_the_options_of_alerts_is_told_at_the_start() {
         let data = tempfile::TempDir::new().unwrap();
         let mut command = miniback(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
         command.arg(data.path()).args(arguments);
-        crate::support::command::run(command, "").refusal(2)
+        crate::support::command::run(command, "").error_line(2)
     };
     for (arguments, said) in [
         (&["--alert-url", "example.com/alerts"][..], "--alert-url"),
@@ -215,7 +216,7 @@ fn what_is_wrong_with_the_options_of_alerts_is_told_at_the_start() {
 #[test]
 fn check_looks_whether_the_alert_url_can_be_reached() {
     let app = App::start();
-    let url = format!("http://{}/secret-path", refused_address());
+    let url = format!("http://{}/secret-path", closed_address());
     let found = app.run(&["check", "--alert-url", &url], "");
     assert!(
         found.stdout.contains("FAIL   --alert-url"),

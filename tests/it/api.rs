@@ -69,13 +69,13 @@ fn a_project_is_made_seen_changed_and_deleted() {
 fn a_slug_is_made_from_the_name_and_one_that_is_taken_gets_a_number() {
     let app = App::start();
     let api = app.api();
-    assert_eq!(api.project("My Shop")["slug"], "my-shop");
-    assert_eq!(api.project("My Shop")["slug"], "my-shop-2");
-    assert_eq!(api.project("my  shop!")["slug"], "my-shop-3");
+    assert_eq!(api.create_project("My Shop")["slug"], "my-shop");
+    assert_eq!(api.create_project("My Shop")["slug"], "my-shop-2");
+    assert_eq!(api.create_project("my  shop!")["slug"], "my-shop-3");
     let taken = json!({"name": "Other", "slug": "my-shop"});
     api.post("/api/v1/projects", taken).problem(409);
     for name in ["日本語", "!!!", "Ünïcödé"] {
-        let slug = text(&api.project(name), "slug").to_owned();
+        let slug = text(&api.create_project(name), "slug").to_owned();
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         assert!(!slug.is_empty() && slug.chars().all(allowed), "{slug}");
     }
@@ -85,7 +85,7 @@ fn a_slug_is_made_from_the_name_and_one_that_is_taken_gets_a_number() {
 fn a_paused_project_takes_no_feedback() {
     let app = App::start();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     api.patch("/api/v1/projects/shop", json!({"status": "PAUSED"}))
         .expect(200);
     let body = json!({"project": "shop", "message": "Hello"});
@@ -99,7 +99,7 @@ fn a_paused_project_takes_no_feedback() {
 fn a_feedback_is_made_seen_changed_and_deleted() {
     let app = App::start();
     let api = app.api();
-    let project = api.project("Shop");
+    let project = api.create_project("Shop");
     let body = json!({
         "project": "shop", "message": "Grüße\n👋", "email": "visitor@example.com",
         "url": "https://shop.example/cart?x=1", "metadata": {"b": 1, "a": {"deep": [true, null]}},
@@ -144,8 +144,8 @@ fn a_feedback_is_made_seen_changed_and_deleted() {
 fn a_feedback_needs_only_project_and_message() {
     let app = App::start();
     let api = app.api();
-    let project = api.project("Shop");
-    let made = api.feedback(text(&project, "id"), "Hello");
+    let project = api.create_project("Shop");
+    let made = api.create_feedback(text(&project, "id"), "Hello");
     for member in ["email", "url"] {
         assert_eq!(made[member], Value::Null);
     }
@@ -156,11 +156,11 @@ fn a_feedback_needs_only_project_and_message() {
 fn feedback_is_found_by_project_status_and_words() {
     let app = App::start();
     let api = app.api();
-    let shop = api.project("Shop");
-    api.project("Blog");
-    let broken = api.feedback("shop", "The Checkout is broken, 100%");
-    api.feedback("shop", "I like it");
-    api.feedback("blog", "A typo at the checkout");
+    let shop = api.create_project("Shop");
+    api.create_project("Blog");
+    let broken = api.create_feedback("shop", "The Checkout is broken, 100%");
+    api.create_feedback("shop", "I like it");
+    api.create_feedback("blog", "A typo at the checkout");
     api.set_status(&broken, "REVIEWED");
     let found = |query: &str| -> Vec<String> {
         let listed = api
@@ -185,8 +185,8 @@ fn feedback_is_found_by_project_status_and_words() {
 fn a_webhook_is_made_seen_changed_and_deleted() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let project = api.project("Shop");
-    let made = api.webhook(&receiver.url("/hook"));
+    let project = api.create_project("Shop");
+    let made = api.create_webhook(&receiver.url("/hook"));
     let expected: BTreeSet<&str> = [
         "id",
         "url",
@@ -238,7 +238,7 @@ fn the_values_of_own_headers_are_never_shown_again() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let body = json!({"url": receiver.url("/"), "headers": {"X-One": "first-value", "X-Two": "second-value"}});
-    let made = api.webhook_with(body);
+    let made = api.create_webhook_with(body);
     let path = format!("/api/v1/webhooks/{}", text(&made, "id"));
     let names = |seen: &Value| -> BTreeSet<String> {
         let headers = seen["headers"].as_object().unwrap();
@@ -263,7 +263,9 @@ fn the_values_of_own_headers_are_never_shown_again() {
 fn there_are_at_most_100_webhooks() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let made: Vec<Value> = (0..100).map(|_| api.webhook(&receiver.url("/"))).collect();
+    let made: Vec<Value> = (0..100)
+        .map(|_| api.create_webhook(&receiver.url("/")))
+        .collect();
     let one_more = json!({"url": receiver.url("/")});
     api.post("/api/v1/webhooks", one_more.clone()).problem(409);
     api.delete_webhook(&made[0]);
@@ -293,11 +295,11 @@ fn lists_are_newest_first_and_pages_skip_and_repeat_nothing() {
     let api = app.api();
     let mut expected = [Vec::new(), Vec::new(), Vec::new()];
     for number in 0..7 {
-        let project = api.project(&format!("Project {number}"));
+        let project = api.create_project(&format!("Project {number}"));
         expected[0].push(text(&project, "id").to_owned());
-        let feedback = api.feedback(text(&project, "slug"), "Hello");
+        let feedback = api.create_feedback(text(&project, "slug"), "Hello");
         expected[1].push(text(&feedback, "id").to_owned());
-        let webhook = api.webhook(&receiver.url("/"));
+        let webhook = api.create_webhook(&receiver.url("/"));
         expected[2].push(text(&webhook, "id").to_owned());
     }
     let lists = ["/api/v1/projects", "/api/v1/feedback", "/api/v1/webhooks"];
@@ -320,13 +322,13 @@ fn lists_are_newest_first_and_pages_skip_and_repeat_nothing() {
 fn what_is_added_between_two_pages_shifts_nothing() {
     let app = App::start();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     let mut ids: Vec<String> = (0..6)
-        .map(|_| text(&api.feedback("shop", "Hello"), "id").to_owned())
+        .map(|_| text(&api.create_feedback("shop", "Hello"), "id").to_owned())
         .collect();
     ids.reverse();
     let add = || {
-        api.feedback("shop", "added meanwhile");
+        api.create_feedback("shop", "added meanwhile");
     };
     assert_eq!(page_through(&api, "/api/v1/feedback", 2, add), ids);
 }
@@ -335,9 +337,9 @@ fn what_is_added_between_two_pages_shifts_nothing() {
 fn a_list_has_25_by_default_and_up_to_100() {
     let app = App::start();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     for _ in 0..101 {
-        api.feedback("shop", "Hello");
+        api.create_feedback("shop", "Hello");
     }
     let count = |query: &str| {
         let page = api
@@ -354,15 +356,15 @@ fn a_list_has_25_by_default_and_up_to_100() {
 fn the_log_of_a_webhook_is_found_by_state_and_event() {
     let (app, receiver) = (App::without_retries(), Receiver::ok());
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
-    let feedback = api.feedback("shop", "Hello");
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    let feedback = api.create_feedback("shop", "Hello");
     let created = text(&api.deliveries(&webhook)[0], "id").to_owned();
-    api.delivery_in_state(&created, "delivered");
+    api.wait_for_state(&created, "delivered");
     receiver.set_script(|_| crate::support::receiver::Reply::status(500));
     api.set_status(&feedback, "RESOLVED");
     let updated = text(&api.deliveries(&webhook)[0], "id").to_owned();
-    api.delivery_in_state(&updated, "failed");
+    api.wait_for_state(&updated, "failed");
 
     let path = format!("/api/v1/webhooks/{}/deliveries", text(&webhook, "id"));
     let ids = |query: &str| -> Vec<String> {

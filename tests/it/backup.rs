@@ -17,8 +17,8 @@ fn a_backup_under_load_restores_everything_that_was_acknowledged_before_it() {
     let app = App::start();
     let receiver = Receiver::ok();
     let api = app.api();
-    api.project("Shop");
-    api.webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    api.create_webhook(&receiver.url("/"));
     let copies = TempDir::new().unwrap();
     let copy = copies.path().join("copy.db");
     let enough = AtomicBool::new(false);
@@ -33,7 +33,7 @@ fn a_backup_under_load_restores_everything_that_was_acknowledged_before_it() {
                         break;
                     }
                     let message = format!("{sender}-{number}");
-                    api.feedback("shop", &message);
+                    api.create_feedback("shop", &message);
                     acknowledged.send(message).unwrap();
                 }
             });
@@ -57,7 +57,7 @@ fn a_backup_under_load_restores_everything_that_was_acknowledged_before_it() {
     let restored = Arc::new(TempDir::new().unwrap());
     std::fs::create_dir(restored.path().join("data")).unwrap();
     std::fs::copy(&copy, restored.path().join("data/miniback.db")).unwrap();
-    let app = App::setup().on(restored).start();
+    let app = App::builder().with_data(restored).start();
     let api = app.api();
     for message in &before {
         let found = api.get(&format!("/api/v1/feedback?q={message}")).json();
@@ -86,11 +86,11 @@ fn a_backup_replaces_a_file_whole_or_not_at_all() {
     let nowhere = copies.path().join("missing/copy.db");
     let line = app
         .run(&["backup", nowhere.to_str().unwrap()], "")
-        .refusal(1);
+        .error_line(1);
     assert!(line.contains("missing/copy.db"), "{line}");
     let empty = TempDir::new().unwrap();
     let before = std::fs::read(&copy).unwrap();
-    run_on(empty.path(), &["backup", copy.to_str().unwrap()], "").refusal(1);
+    run_on(empty.path(), &["backup", copy.to_str().unwrap()], "").error_line(1);
     assert_eq!(std::fs::read(&copy).unwrap(), before);
 }
 
@@ -99,7 +99,7 @@ fn check_names_what_is_wrong_and_how_to_mend_it_and_sends_nothing() {
     let app = App::start();
     let receiver = Receiver::ok();
     let api = app.api();
-    api.webhook(&receiver.url("/secret-path"));
+    api.create_webhook(&receiver.url("/secret-path"));
     let well = app.run(&["check"], "").success();
     assert!(
         well.stdout.contains("reachable") && well.stdout.contains("database"),
@@ -110,8 +110,8 @@ fn check_names_what_is_wrong_and_how_to_mend_it_and_sends_nothing() {
         "a webhook is named by its host alone"
     );
 
-    api.webhook("http://127.0.0.1:9/");
-    api.webhook_with(json!({"url": "http://127.0.0.1:10/", "enabled": false}));
+    api.create_webhook("http://127.0.0.1:9/");
+    api.create_webhook_with(json!({"url": "http://127.0.0.1:10/", "enabled": false}));
     let ill = app.run(&["check"], "");
     assert_eq!(ill.code, Some(1));
     let wrong: Vec<&str> = ill
@@ -131,9 +131,9 @@ fn check_names_what_is_wrong_and_how_to_mend_it_and_sends_nothing() {
 fn check_finds_a_damaged_database() {
     let app = App::start();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     for number in 0..200 {
-        api.feedback("shop", &format!("{number} {}", "x".repeat(2_000)));
+        api.create_feedback("shop", &format!("{number} {}", "x".repeat(2_000)));
     }
     let (_, data) = app.sigterm_and_wait();
     let path = data.path().join("data/miniback.db");

@@ -8,18 +8,18 @@ use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::pages::{Page, Visitor};
 use crate::support::proxy::{Prefix, Proxy};
 use crate::support::receiver::Receiver;
-use crate::support::wait::until;
+use crate::support::wait::wait_until;
 
 const PATH: &str = "/miniback";
 
 /// Checks that every address in the page stays beneath the path.
 #[track_caller]
 fn stays_beneath(page: &Page, origin: &str) {
-    if page.answer.header("location").is_some() {
+    if page.response.header("location").is_some() {
         let to = page.location();
-        assert!(is_beneath(&to), "Location leads out: {:?}", page.answer);
+        assert!(is_beneath(&to), "Location leads out: {:?}", page.response);
     }
-    for cookie in page.answer.all_headers("set-cookie") {
+    for cookie in page.response.all_headers("set-cookie") {
         let path = cookie
             .split(';')
             .map(str::trim)
@@ -27,14 +27,14 @@ fn stays_beneath(page: &Page, origin: &str) {
         let path = path.unwrap_or_default();
         assert!(is_beneath(path), "a cookie for other paths: {cookie}");
     }
-    let here = url::Url::parse(&format!("{origin}{}", page.at)).unwrap();
-    for (attribute, address) in page.addresses() {
+    let here = url::Url::parse(&format!("{origin}{}", page.path)).unwrap();
+    for (attribute, address) in page.urls() {
         let to = here.join(&address).unwrap();
         if to.origin().ascii_serialization() == origin && !address.starts_with('#') {
             assert!(
                 is_beneath(to.path()),
                 "{attribute}={address:?} leads out on {}",
-                page.at
+                page.path
             );
         }
     }
@@ -54,7 +54,7 @@ struct Behind {
 fn behind(prefix: Prefix) -> Behind {
     let proxy = Proxy::bind();
     let base = format!("{}{PATH}", proxy.origin());
-    let app = App::setup().option("--base-url", &base).start();
+    let app = App::builder().option("--base-url", &base).start();
     proxy.forward(PATH, app.port(), prefix);
     Behind {
         origin: proxy.origin(),
@@ -81,7 +81,7 @@ impl Behind {
     /// Follows redirects to a page, each of which stays beneath the path.
     #[track_caller]
     fn follow(&mut self, mut page: Page) -> Page {
-        while matches!(page.answer.status, 302 | 303) {
+        while matches!(page.response.status, 302 | 303) {
             stays_beneath(&page, &self.origin);
             page = self.visitor.follow(&page);
         }
@@ -92,8 +92,8 @@ impl Behind {
     /// Fetches every style sheet, script and picture of a page.
     #[track_caller]
     fn has_what_it_needs(&mut self, page: &Page) {
-        let here = url::Url::parse(&format!("{}{}", self.origin, page.at)).unwrap();
-        let html = scraper::Html::parse_document(&page.answer.text);
+        let here = url::Url::parse(&format!("{}{}", self.origin, page.path)).unwrap();
+        let html = scraper::Html::parse_document(&page.response.text);
         let needs = scraper::Selector::parse("link[rel=stylesheet], script[src], img[src]");
         for element in html.select(&needs.unwrap()) {
             let address = element.attr("href").or(element.attr("src"));
@@ -111,22 +111,22 @@ impl Behind {
             .fill("Email", ADMIN)
             .fill("Password", PASSWORD)
             .press("Sign in");
-        let answer = self.visitor.submit(&filled);
-        stays_beneath(&answer, &self.origin);
-        assert!(self.visitor.session().is_some(), "{:?}", answer.answer);
-        self.follow(answer)
+        let response = self.visitor.submit(&filled);
+        stays_beneath(&response, &self.origin);
+        assert!(self.visitor.session().is_some(), "{:?}", response.response);
+        self.follow(response)
     }
 }
 
 fn the_whole_flow(prefix: Prefix) {
     let mut behind = behind(prefix);
     let api = behind.api();
-    api.project("Shop");
-    let feedback = api.feedback("shop", "Hello from beneath");
+    api.create_project("Shop");
+    let feedback = api.create_feedback("shop", "Hello from beneath");
 
     let start = behind.get("/");
     let login = behind.follow(start);
-    assert!(login.at.starts_with("/miniback/login"), "{}", login.at);
+    assert!(login.path.starts_with("/miniback/login"), "{}", login.path);
     let landed = behind.sign_in();
     behind.has_what_it_needs(&landed);
 
@@ -134,28 +134,28 @@ fn the_whole_flow(prefix: Prefix) {
     behind.has_what_it_needs(&page);
     assert!(page.text().contains("Hello from beneath"));
     let pressed = page.form_with("Resolved").press("Resolved");
-    let answer = behind.visitor.submit(&pressed);
-    behind.follow(answer);
+    let response = behind.visitor.submit(&pressed);
+    behind.follow(response);
     let seen = api.get(&format!("/api/v1/feedback/{}", text(&feedback, "id")));
     assert_eq!(seen.expect(200).json()["status"], "RESOLVED");
 
     let receiver = Receiver::ok();
-    api.webhook(&receiver.url("/hook"));
+    api.create_webhook(&receiver.url("/hook"));
     let page = behind.get("/settings/notifications").expect(200);
     behind.has_what_it_needs(&page);
     let pressed = page.form_with("Test").press("Test");
-    let answer = behind.visitor.submit(&pressed);
-    if answer.answer.status == 200 {
-        stays_beneath(&answer, &behind.origin);
+    let response = behind.visitor.submit(&pressed);
+    if response.response.status == 200 {
+        stays_beneath(&response, &behind.origin);
     } else {
-        behind.follow(answer);
+        behind.follow(response);
     }
     assert_eq!(receiver.first().path(), "/hook");
 
     let page = behind.get("/feedback").expect(200);
     let pressed = page.form_with("Sign out").press("Sign out");
-    let answer = behind.visitor.submit(&pressed);
-    behind.follow(answer);
+    let response = behind.visitor.submit(&pressed);
+    behind.follow(response);
     assert_eq!(behind.visitor.session(), None);
 }
 
@@ -174,7 +174,7 @@ fn the_widget_and_the_plain_form_work_under_the_path() {
     for prefix in [Prefix::Forwarded, Prefix::Stripped] {
         let mut behind = behind(prefix);
         let api = behind.api();
-        api.project("Shop");
+        api.create_project("Shop");
         behind.sign_in();
         let told = behind.get("/settings/projects").expect(200).text();
         let script = format!("{}{PATH}/widget.js", behind.origin);
@@ -182,15 +182,15 @@ fn the_widget_and_the_plain_form_work_under_the_path() {
         behind.get("/widget.js").expect(200);
         let body = json!({"projectSlug": "shop", "message": "By the widget"});
         let own = [("Origin", behind.origin.as_str())];
-        api.with_json("POST", "/api/feedback", &own, &body)
+        api.send_json("POST", "/api/feedback", &own, &body)
             .expect(201);
 
         let page = behind.get("/f/shop").expect(200);
         behind.has_what_it_needs(&page);
         let form = page.form_with("Send").fill("Message", "By the form");
-        let sent = until("the form is old enough to be sent", || {
-            let answer = behind.visitor.submit(&form.press("Send"));
-            (answer.answer.status == 303).then_some(answer)
+        let sent = wait_until("the form is old enough to be sent", || {
+            let response = behind.visitor.submit(&form.press("Send"));
+            (response.response.status == 303).then_some(response)
         });
         assert!(behind.follow(sent).text().contains("Thank you"));
     }
@@ -198,7 +198,7 @@ fn the_widget_and_the_plain_form_work_under_the_path() {
 
 #[test]
 fn the_api_answers_beneath_the_path_and_without_it() {
-    let app = App::setup()
+    let app = App::builder()
         .option("--base-url", "https://example.com/miniback")
         .start();
     let api = app.api();
@@ -215,13 +215,13 @@ fn the_api_answers_beneath_the_path_and_without_it() {
 
 #[test]
 fn a_redirect_names_the_public_path_even_when_the_proxy_strips_it() {
-    let app = App::setup()
+    let app = App::builder()
         .option("--base-url", "https://example.com/miniback/")
         .start();
-    let answer = app.api_without_token().get("/feedback");
-    let location = answer.header("location").unwrap_or_default();
+    let response = app.api_without_token().get("/feedback");
+    let location = response.header("location").unwrap_or_default();
     let to = location
         .strip_prefix("https://example.com")
         .unwrap_or(location);
-    assert!(to.starts_with("/miniback/login"), "{answer:?}");
+    assert!(to.starts_with("/miniback/login"), "{response:?}");
 }

@@ -8,14 +8,14 @@ use crate::support::receiver::{Gate, Receiver, Reply};
 
 /// A program whose second attempt is an hour away: what failed once is pending for the whole test.
 fn patient_app() -> App {
-    App::setup().option("--retry-delays", "1h").start()
+    App::builder().option("--retry-delays", "1h").start()
 }
 
 /// One delivery that has failed once, and is pending.
 fn pending(api: &Api, webhook: &Value, message: &str) -> (Value, String) {
-    let feedback = api.feedback("shop", message);
+    let feedback = api.create_feedback("shop", message);
     let id = text(&api.deliveries(webhook)[0], "id").to_owned();
-    let delivery = api.delivery_with_attempts(&id, 1);
+    let delivery = api.wait_for_attempts(&id, 1);
     assert_eq!(delivery["state"], "pending");
     (feedback, id)
 }
@@ -28,10 +28,10 @@ fn switch_off(api: &Api, webhook: &Value) {
 fn switching_a_webhook_off_cancels_what_is_pending_for_it_alone() {
     let (app, receiver) = (patient_app(), Receiver::status(500));
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/off"));
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/off"));
     let (_, id) = pending(&api, &webhook, "Hello");
-    let other = api.webhook(&receiver.url("/on"));
+    let other = api.create_webhook(&receiver.url("/on"));
     let (_, of_other) = pending(&api, &other, "Hello again");
 
     switch_off(&api, &webhook);
@@ -47,8 +47,8 @@ fn switching_a_webhook_off_cancels_what_is_pending_for_it_alone() {
 fn what_was_canceled_stays_so_when_the_webhook_is_switched_on_again() {
     let (app, receiver) = (patient_app(), Receiver::status(500));
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
     let (_, id) = pending(&api, &webhook, "Hello");
     switch_off(&api, &webhook);
     api.patch_webhook(&webhook, json!({"enabled": true}));
@@ -59,8 +59,8 @@ fn what_was_canceled_stays_so_when_the_webhook_is_switched_on_again() {
 fn deleting_a_webhook_cancels_what_is_pending_and_its_log_stays_readable() {
     let (app, receiver) = (patient_app(), Receiver::status(500));
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
     let (_, id) = pending(&api, &webhook, "Hello");
 
     api.delete_webhook(&webhook);
@@ -78,11 +78,11 @@ fn deleting_a_webhook_cancels_what_is_pending_and_its_log_stays_readable() {
 fn an_event_after_a_webhook_was_deleted_makes_no_delivery_for_it() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    api.project("Shop");
-    let deleted = api.webhook(&receiver.url("/deleted"));
+    api.create_project("Shop");
+    let deleted = api.create_webhook(&receiver.url("/deleted"));
     api.delete_webhook(&deleted);
-    api.webhook(&receiver.url("/kept"));
-    api.feedback("shop", "Hello");
+    api.create_webhook(&receiver.url("/kept"));
+    api.create_feedback("shop", "Hello");
     assert_eq!(receiver.first().path(), "/kept");
 }
 
@@ -96,7 +96,7 @@ struct InFlight {
 }
 
 fn in_flight(status: u16) -> InFlight {
-    let app = App::setup()
+    let app = App::builder()
         .option("--timeout", "60s")
         .option("--retry-delays", "10ms,10ms")
         .start();
@@ -106,9 +106,9 @@ fn in_flight(status: u16) -> InFlight {
         move |_| Reply::status(status).when(&gate)
     });
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
-    api.feedback("shop", "Hello");
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_feedback("shop", "Hello");
     let id = receiver.first().delivery().to_owned();
     InFlight {
         app,
@@ -124,8 +124,8 @@ impl InFlight {
     fn ends(self, state: &str, status: u16) {
         self.gate.open();
         let api = self.app.api();
-        let ended = api.delivery_with_attempts(&self.id, 1);
-        let ended = api.delivery_in_state(text(&ended, "id"), state);
+        let ended = api.wait_for_attempts(&self.id, 1);
+        let ended = api.wait_for_state(text(&ended, "id"), state);
         assert_eq!(attempts(&ended).len(), 1);
         assert_eq!(attempts(&ended)[0]["status"], status);
         assert_eq!(ended["nextAttemptAt"], Value::Null);
@@ -180,8 +180,8 @@ fn holds_no_word(delivery: &Value) {
 fn deleting_a_feedback_cancels_what_is_pending_of_it_and_takes_its_words_out_of_the_log() {
     let (app, receiver) = (patient_app(), echoing());
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
     let (kept, of_kept) = pending(&api, &webhook, "another message");
     let (feedback, id) = pending(&api, &webhook, SECRET_WORD);
     assert!(api.delivery(&id).to_string().contains(SECRET_WORD));
@@ -206,11 +206,11 @@ fn deleting_a_feedback_takes_its_words_out_of_deliveries_that_are_done_too() {
     let app = App::start();
     let receiver = Receiver::script(|request| Reply::body(200, &request.text()));
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
-    let feedback = api.feedback("shop", SECRET_WORD);
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    let feedback = api.create_feedback("shop", SECRET_WORD);
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
-    api.delivery_in_state(&id, "delivered");
+    api.wait_for_state(&id, "delivered");
     api.delete(&format!("/api/v1/feedback/{}", text(&feedback, "id")))
         .expect(204);
     let delivery = api.delivery(&id);
@@ -220,7 +220,7 @@ fn deleting_a_feedback_takes_its_words_out_of_deliveries_that_are_done_too() {
 
 #[test]
 fn an_answer_that_comes_after_the_feedback_was_deleted_leaves_no_words_either() {
-    let app = App::setup()
+    let app = App::builder()
         .option("--timeout", "60s")
         .option("--retry-delays", "1h")
         .start();
@@ -230,14 +230,14 @@ fn an_answer_that_comes_after_the_feedback_was_deleted_leaves_no_words_either() 
         move |request| Reply::body(500, &request.text()).when(&gate)
     });
     let api = app.api();
-    api.project("Shop");
-    api.webhook(&receiver.url("/"));
-    let feedback = api.feedback("shop", SECRET_WORD);
+    api.create_project("Shop");
+    api.create_webhook(&receiver.url("/"));
+    let feedback = api.create_feedback("shop", SECRET_WORD);
     let id = receiver.first().delivery().to_owned();
     api.delete(&format!("/api/v1/feedback/{}", text(&feedback, "id")))
         .expect(204);
     gate.open();
-    let ended = api.delivery_with_attempts(&id, 1);
+    let ended = api.wait_for_attempts(&id, 1);
     assert_eq!(ended["state"], "canceled");
     holds_no_word(&ended);
 }
@@ -246,8 +246,8 @@ fn an_answer_that_comes_after_the_feedback_was_deleted_leaves_no_words_either() 
 fn deleting_a_project_cancels_what_is_pending_of_it_and_takes_its_words_out_of_the_log() {
     let (app, receiver) = (patient_app(), echoing());
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
     let (feedback, id) = pending(&api, &webhook, SECRET_WORD);
 
     api.delete("/api/v1/projects/shop").expect(204);

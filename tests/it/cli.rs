@@ -13,7 +13,7 @@ fn refused(args: &[&str], env: &[(&str, &str)]) -> String {
     let mut command = miniback(["serve", "--listen", "127.0.0.1:0"]);
     command.arg("--data-dir").arg(&dir).args(args);
     command.envs(env.iter().copied());
-    run(command, "").refusal(2)
+    run(command, "").error_line(2)
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_variable_that_makes_no_sense_is_one_line_that_names_it_and_exit_2() {
 fn an_option_or_a_command_that_does_not_exist_is_exit_2_and_named() {
     let line = refused(&["--no-such-option"], &[]);
     assert!(line.contains("--no-such-option"), "{line}");
-    let line = run(miniback(["dance"]), "").refusal(2);
+    let line = run(miniback(["dance"]), "").error_line(2);
     assert!(line.contains("dance"), "{line}");
 }
 
@@ -87,7 +87,7 @@ fn an_admins_password_that_is_too_short_is_refused() {
 
 #[test]
 fn an_empty_variable_is_not_set() {
-    let mut setup = App::setup();
+    let mut setup = App::builder();
     for name in [
         "TIMEOUT",
         "RETRY_DELAYS",
@@ -101,12 +101,12 @@ fn an_empty_variable_is_not_set() {
         setup = setup.env(&format!("MINIBACK_{name}"), "");
     }
     let app = setup.start();
-    app.api().webhook("http://127.0.0.1:9/");
+    app.api().create_webhook("http://127.0.0.1:9/");
 }
 
 #[test]
 fn the_flag_wins_over_the_variable() {
-    let app = App::setup()
+    let app = App::builder()
         .option("--retry-delays", "none")
         .env("MINIBACK_RETRY_DELAYS", "nonsense-that-is-not-read")
         .start();
@@ -118,7 +118,7 @@ fn a_secret_may_be_given_in_a_file() {
     let file = TempDir::new().unwrap();
     let path = file.path().join("password");
     std::fs::write(&path, format!("{PASSWORD}\n")).unwrap();
-    let app = App::setup()
+    let app = App::builder()
         .without_admin()
         .env("MINIBACK_ADMIN_EMAIL", ADMIN)
         .env("MINIBACK_ADMIN_PASSWORD_FILE", path.to_str().unwrap())
@@ -147,7 +147,7 @@ fn version_and_help_are_printed() {
 fn a_second_serve_on_the_same_directory_is_refused_and_told_who_holds_it() {
     let app = App::start();
     let finished = app.run(&["serve", "--listen", "127.0.0.1:0"], "");
-    let line = finished.refusal(1);
+    let line = finished.error_line(1);
     assert!(line.contains(&app.pid().to_string()), "who: {line}");
     app.api().get("/healthz").expect(200);
 }
@@ -156,7 +156,7 @@ fn a_second_serve_on_the_same_directory_is_refused_and_told_who_holds_it() {
 fn a_directory_is_free_again_after_a_crash() {
     let app = App::start();
     let data = app.kill9();
-    App::setup().on(data).start();
+    App::builder().with_data(data).start();
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_database_of_a_newer_version_is_refused_and_left_untouched() {
     let before = std::fs::read(&database).unwrap();
 
     let dir = data.path().join("data");
-    let line = run_on(&dir, &["serve", "--listen", "127.0.0.1:0"], "").refusal(2);
+    let line = run_on(&dir, &["serve", "--listen", "127.0.0.1:0"], "").error_line(2);
     assert!(line.contains("newer"), "{line}");
     assert!(std::fs::read(&database).unwrap() == before, "untouched");
 }
@@ -192,7 +192,7 @@ fn a_file_that_is_no_database_is_refused_and_left_untouched() {
 fn directory_and_files_are_for_their_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
     let app = App::start();
-    app.api().project("Shop");
+    app.api().create_project("Shop");
     let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&app.dir), 0o700);
     let mut files = 0;
@@ -207,13 +207,13 @@ fn directory_and_files_are_for_their_owner_alone() {
 #[test]
 fn healthz_says_ok_to_anybody() {
     let app = App::start();
-    let answer = app.api_without_token().get("/healthz").expect(200);
-    assert_eq!(answer.text, r#"{"status":"ok"}"#);
+    let response = app.api_without_token().get("/healthz").expect(200);
+    assert_eq!(response.text, r#"{"status":"ok"}"#);
 }
 
 #[test]
 fn the_text_log_says_where_it_listens() {
-    let app = App::setup().text_log().start();
+    let app = App::builder().text_log().start();
     let line = format!("listening on {}", app.url);
     assert!(app.log.to_string().contains(&line), "{}", app.log);
     app.api().get("/api/v1/projects").expect(200);

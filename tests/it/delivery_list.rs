@@ -9,13 +9,13 @@ const NEWER: u32 = 2100;
 
 #[test]
 fn what_is_pending_is_found_behind_thousands_that_are_newer_and_are_not() {
-    let app = App::setup().option("--retry-delays", "1h").start();
+    let app = App::builder().option("--retry-delays", "1h").start();
     let receiver = Receiver::status(500);
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
     for number in 1..=3 {
-        api.feedback("shop", &format!("Message {number}"));
+        api.create_feedback("shop", &format!("Message {number}"));
     }
     receiver.wait_for(3);
     let mut ids: Vec<String> = api
@@ -35,7 +35,10 @@ fn what_is_pending_is_found_behind_thousands_that_are_newer_and_are_not() {
     .unwrap();
     drop(file);
 
-    let app = App::setup().option("--retry-delays", "1h").on(data).start();
+    let app = App::builder()
+        .option("--retry-delays", "1h")
+        .with_data(data)
+        .start();
     let api = app.api();
     let page = |query: &str| {
         let path = format!(

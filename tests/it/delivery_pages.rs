@@ -13,8 +13,9 @@ fn a_delivery_is_found_in_the_list_and_opens_to_its_request_and_responses() {
         Reply::body(503, "<script>alert(1)</script>").header("X-Reason", "<i>restarting</i>")
     });
     let api = app.api();
-    let webhook = api
-        .webhook_with(json!({"url": receiver.url("/hook"), "headers": {"X-Key": "never shown"}}));
+    let webhook = api.create_webhook_with(
+        json!({"url": receiver.url("/hook"), "headers": {"X-Key": "never shown"}}),
+    );
     let failed = api.deliver_one(&webhook, "failed");
     let mut admin = app.signed_in();
     let list = format!(
@@ -24,18 +25,18 @@ fn a_delivery_is_found_in_the_list_and_opens_to_its_request_and_responses() {
     let one = format!("{list}/{}", text(&failed, "id"));
 
     let page = admin.get(&list).expect(200);
-    assert!(page.answer.text.contains(&one) && page.text().contains("Failed"));
+    assert!(page.response.text.contains(&one) && page.text().contains("Failed"));
     assert!(
         admin
             .get(&format!("{list}?state=failed&event=feedback.created"))
-            .answer
+            .response
             .text
             .contains(&one)
     );
     assert!(
         !admin
             .get(&format!("{list}?state=delivered"))
-            .answer
+            .response
             .text
             .contains(&one)
     );
@@ -56,8 +57,8 @@ fn a_delivery_is_found_in_the_list_and_opens_to_its_request_and_responses() {
             page.text()
         );
     }
-    assert!(!page.answer.text.contains("<script>alert") && !page.answer.text.contains("<i>"));
-    assert!(!page.answer.text.contains("never shown"));
+    assert!(!page.response.text.contains("<script>alert") && !page.response.text.contains("<i>"));
+    assert!(!page.response.text.contains("never shown"));
     admin
         .get(&format!(
             "/settings/notifications/wh_other/deliveries/{}",
@@ -76,11 +77,11 @@ fn what_failed_is_sent_again_by_one_press_alone_or_all_together() {
         Reply::status(204),
     ]);
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let first = api.deliver_one(&webhook, "failed");
-    api.feedback("delivered", "Another message");
+    api.create_feedback("delivered", "Another message");
     let second = api.deliveries(&webhook)[0].clone();
-    api.delivery_in_state(text(&second, "id"), "failed");
+    api.wait_for_state(text(&second, "id"), "failed");
     let mut admin = app.signed_in();
     let list = format!(
         "/settings/notifications/{}/deliveries",
@@ -92,7 +93,7 @@ fn what_failed_is_sent_again_by_one_press_alone_or_all_together() {
         .form_with("Redeliver")
         .press("Redeliver");
     admin.submit_and_follow(&press).expect(200);
-    let again = api.delivery_in_state(text(&first, "id"), "delivered");
+    let again = api.wait_for_state(text(&first, "id"), "delivered");
     assert_eq!(attempts(&again).len(), 2);
     // A second press of the same form, when it is delivered, is another redelivery; while it is pending it is none.
     let recover = admin.get(&list).form_with("Recover").press("Recover");
@@ -102,7 +103,7 @@ fn what_failed_is_sent_again_by_one_press_alone_or_all_together() {
         "{}",
         page.text()
     );
-    api.delivery_in_state(text(&second, "id"), "delivered");
+    api.wait_for_state(text(&second, "id"), "delivered");
     assert!(
         admin
             .submit_and_follow(&recover)
@@ -116,7 +117,7 @@ fn a_member_comes_near_no_delivery() {
     let app = App::without_retries();
     let receiver = Receiver::status(500);
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let failed = api.deliver_one(&webhook, "failed");
     app.add_user("member@example.com", "member");
     let mut member = app.visitor();
@@ -133,14 +134,16 @@ fn a_member_comes_near_no_delivery() {
 
 #[test]
 fn a_delivery_tells_what_comes_next_and_how_often_it_is_tried() {
-    let app = App::setup().option("--retry-delays", "10ms,1h,1h").start();
+    let app = App::builder()
+        .option("--retry-delays", "10ms,1h,1h")
+        .start();
     let receiver = Receiver::status(500);
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
-    api.project("Shop");
-    api.feedback("shop", "Hello");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    api.create_feedback("shop", "Hello");
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
-    api.delivery_with_attempts(&id, 2);
+    api.wait_for_attempts(&id, 2);
     let mut admin = app.signed_in();
     let list = format!(
         "/settings/notifications/{}/deliveries",
@@ -169,9 +172,9 @@ fn a_delivery_tells_what_comes_next_and_how_often_it_is_tried() {
             .contains("Canceled: the webhook was switched off")
     );
     api.patch_webhook(&webhook, json!({"enabled": true}));
-    api.post_nothing(&format!("/api/v1/deliveries/{id}/redeliver"))
+    api.post_empty(&format!("/api/v1/deliveries/{id}/redeliver"))
         .expect(202);
-    api.delivery_in_state(&id, "delivered");
+    api.wait_for_state(&id, "delivered");
     let page = admin.get(&format!("{list}/{id}"));
     assert!(
         page.text().contains("Delivered at") && page.text().contains("after 3 tries"),

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::support::command::{miniback, signal, wait_for_exit};
 use crate::support::http::Client;
 use crate::support::pages::Visitor;
-use crate::support::wait::until;
+use crate::support::wait::wait_until;
 
 struct Demo {
     child: Child,
@@ -45,19 +45,19 @@ impl Demo {
     }
 
     fn received(&self) -> Vec<Value> {
-        let answer = Client::new().send(
+        let response = Client::new().send(
             "GET",
             &format!("{}/received.json", self.receiver),
             &[],
             None,
         );
-        answer.json().as_array().cloned().unwrap_or_default()
+        response.json().as_array().cloned().unwrap_or_default()
     }
 
     /// Sends feedback as the widget does that the sample site carries.
     #[track_caller]
     fn send_as_its_widget(&self, message: &str) {
-        let page = Visitor::new(&self.site).get("/").expect(200).answer.text;
+        let page = Visitor::new(&self.site).get("/").expect(200).response.text;
         let html = scraper::Html::parse_document(&page);
         let tag = scraper::Selector::parse("script[data-project]").unwrap();
         let script = html.select(&tag).next().expect("the widget");
@@ -112,7 +112,7 @@ fn the_demo_signs_in_takes_feedback_shows_its_webhook_verified_and_leaves_nothin
     let webhooks = visitor.get("/settings/notifications").expect(200);
     assert!(
         webhooks
-            .answer
+            .response
             .text
             .contains(&format!("{}/webhooks/miniback", demo.receiver))
     );
@@ -120,7 +120,7 @@ fn the_demo_signs_in_takes_feedback_shows_its_webhook_verified_and_leaves_nothin
 
     let before = demo.received().len();
     demo.send_as_its_widget("The tests like it");
-    let received = until("the webhook has arrived", || {
+    let received = wait_until("the webhook has arrived", || {
         let received = demo.received();
         (received.len() > before).then_some(received)
     });

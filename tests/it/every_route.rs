@@ -8,7 +8,7 @@ use miniback::server::routing::Listed;
 
 use crate::support::api::text;
 use crate::support::app::{ADMIN, App};
-use crate::support::http::{Answer, Client};
+use crate::support::http::{Client, Response};
 use crate::support::receiver::Receiver;
 
 const MEMBER: &str = "bob@example.com";
@@ -65,7 +65,7 @@ struct Caller<'a> {
     may: &'a [Needs],
 }
 
-fn ask(app: &App, caller: &Caller<'_>, method: &str, path: &str) -> Answer {
+fn ask(app: &App, caller: &Caller<'_>, method: &str, path: &str) -> Response {
     let body = (!matches!(method, "GET" | "HEAD" | "DELETE")).then_some(b"".as_slice());
     let mut headers = vec![("Content-Type", "application/x-www-form-urlencoded")];
     if path.starts_with("/api/") {
@@ -82,10 +82,10 @@ fn nobody_gets_at_what_is_not_theirs_at_any_address() {
     let (app, receiver) = (App::start(), Receiver::ok());
     app.add_user(MEMBER, "member");
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
     let things = Things {
-        feedback: text(&api.feedback("shop", "Hello"), "id").to_owned(),
+        feedback: text(&api.create_feedback("shop", "Hello"), "id").to_owned(),
         delivery: text(&api.only_delivery(&webhook), "id").to_owned(),
         webhook: text(&webhook, "id").to_owned(),
     };
@@ -171,7 +171,7 @@ fn nobody_gets_at_what_is_not_theirs_at_any_address() {
                 {
                     continue;
                 }
-                let answer = ask(&app, caller, method, &path);
+                let response = ask(&app, caller, method, &path);
                 asked += 1;
                 let known = match caller.header {
                     Some(("Cookie", _)) => is_page,
@@ -179,18 +179,18 @@ fn nobody_gets_at_what_is_not_theirs_at_any_address() {
                     None => false,
                 };
                 let right = match (allowed, known, is_page && matches!(method, "GET" | "HEAD")) {
-                    (true, ..) => !matches!(answer.status, 401 | 403 | 500..),
-                    (false, true, _) => answer.status == 403,
+                    (true, ..) => !matches!(response.status, 401 | 403 | 500..),
+                    (false, true, _) => response.status == 403,
                     // To the sign-in, and nothing of the page.
                     (false, false, true) => {
-                        let to = answer.header("location").unwrap_or_default();
-                        answer.status == 303
+                        let to = response.header("location").unwrap_or_default();
+                        response.status == 303
                             && to.starts_with("/login?next=")
-                            && answer.text.is_empty()
+                            && response.text.is_empty()
                     }
-                    (false, false, false) => answer.status == 401,
+                    (false, false, false) => response.status == 401,
                 };
-                assert!(right, "{} at {listed:?}: {answer:?}", caller.name);
+                assert!(right, "{} at {listed:?}: {response:?}", caller.name);
             }
         }
     }

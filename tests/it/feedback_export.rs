@@ -26,10 +26,10 @@ fn rows(text: &str) -> Vec<csv::StringRecord> {
 fn the_list_that_is_shown_is_exported_whole_as_csv_and_json() {
     let app = App::start();
     let api = app.api();
-    api.project("Shop");
-    api.project("Docs");
+    api.create_project("Shop");
+    api.create_project("Docs");
     for number in 0..1_003 {
-        api.feedback("shop", &format!("message {number}, with a comma"));
+        api.create_feedback("shop", &format!("message {number}, with a comma"));
     }
     let body = json!({"project": "docs", "message": "line\nand \"line\" ü", "email": "sam@example.com",
         "url": "https://docs.example/", "metadata": {"a": [1, 2]}});
@@ -39,15 +39,15 @@ fn the_list_that_is_shown_is_exported_whole_as_csv_and_json() {
     let (csv_link, json_link) = (page.link("CSV").unwrap(), page.link("JSON").unwrap());
     let file = ada.fetch("GET", &csv_link, &[], None).expect(200);
     assert_eq!(
-        file.answer.header("content-type"),
+        file.response.header("content-type"),
         Some("text/csv; charset=utf-8")
     );
     let day = &text(&last, "createdAt")[..10];
     assert_eq!(
-        file.answer.header("content-disposition"),
+        file.response.header("content-disposition"),
         Some(format!("attachment; filename=\"feedback-{day}.csv\"").as_str())
     );
-    let found = rows(&file.answer.text);
+    let found = rows(&file.response.text);
     assert_eq!(found.len(), 1_004);
     let first: Vec<&str> = found[0].iter().collect();
     let expected = [
@@ -68,7 +68,7 @@ fn the_list_that_is_shown_is_exported_whole_as_csv_and_json() {
     );
 
     let file = ada.fetch("GET", &json_link, &[], None).expect(200);
-    let list: Vec<Value> = serde_json::from_str(&file.answer.text).unwrap();
+    let list: Vec<Value> = serde_json::from_str(&file.response.text).unwrap();
     assert_eq!(list.len(), 1_004);
     assert_eq!(list[0], last, "as the API shows it");
     assert!(millis(&list[0]["createdAt"]) > 0);
@@ -79,20 +79,20 @@ fn the_list_that_is_shown_is_exported_whole_as_csv_and_json() {
     let file = ada
         .fetch("GET", &page.link("CSV").unwrap(), &[], None)
         .expect(200);
-    assert_eq!(rows(&file.answer.text).len(), 1);
+    assert_eq!(rows(&file.response.text).len(), 1);
     let name = format!("feedback-shop-new-{day}.csv");
     assert!(
-        file.answer
+        file.response
             .header("content-disposition")
             .unwrap()
             .contains(&name)
     );
     let none = ada.get("/feedback/export.json?q=absent").expect(200);
-    assert_eq!(none.answer.text.trim(), "[]");
+    assert_eq!(none.response.text.trim(), "[]");
     let none = ada.get("/feedback/export.csv?q=absent").expect(200);
-    assert!(rows(&none.answer.text).is_empty());
+    assert!(rows(&none.response.text).is_empty());
     assert!(matches!(
-        app.visitor().get("/feedback/export.csv").answer.status,
+        app.visitor().get("/feedback/export.csv").response.status,
         302 | 303
     ));
 }
@@ -101,23 +101,23 @@ fn the_list_that_is_shown_is_exported_whole_as_csv_and_json() {
 fn no_cell_is_a_formula() {
     let app = App::start();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     let formulas = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"];
     for formula in formulas {
-        api.feedback("shop", formula);
+        api.create_feedback("shop", formula);
     }
     let body = json!({"project": "shop", "message": "plain", "email": "=cmd@example.com"});
     api.post("/api/v1/feedback", body).expect(201);
     let mut ada = app.signed_in();
     let file = ada.get("/feedback/export.csv").expect(200);
-    let found = rows(&file.answer.text);
+    let found = rows(&file.response.text);
     assert_eq!(&found[0][5], "'=cmd@example.com");
     for (row, formula) in found[1..].iter().rev().zip(formulas) {
         assert_eq!(row[4], format!("'{formula}"));
     }
     let file = ada.get("/feedback/export.json").expect(200);
     assert!(
-        file.answer.text.contains("\"=1+1\""),
+        file.response.text.contains("\"=1+1\""),
         "JSON is no spreadsheet"
     );
 }

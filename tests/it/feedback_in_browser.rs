@@ -5,13 +5,13 @@ use serde_json::Value;
 
 use crate::support::api::{Api, text};
 use crate::support::app::{ADMIN, App, PASSWORD};
-use crate::support::browser::{Browser, Settings};
+use crate::support::browser::{Browser, BrowserOptions};
 
 const PHONE: (u32, u32) = (360, 740);
 const DESKTOP: (u32, u32) = (1280, 900);
 
 fn look_at(app: &App, (width, height): (u32, u32), javascript: bool, path: &str) -> Browser {
-    let browser = Browser::with(Settings {
+    let browser = Browser::with(BrowserOptions {
         javascript,
         width,
         height,
@@ -42,9 +42,9 @@ fn wait_for_statuses(browser: &Browser, api: &Api, expected: &[&str]) {
 fn with_feedback(messages: &[&str]) -> (App, Api) {
     let app = App::start();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     for message in messages {
-        api.feedback("shop", message);
+        api.create_feedback("shop", message);
     }
     (app, api)
 }
@@ -237,23 +237,23 @@ fn new_feedback_appears_by_itself_or_waits_for_who_is_at_work() {
     let (app, api) = with_feedback(&[]);
     let browser = look_at(&app, DESKTOP, true, "/feedback");
     browser.wait_for_text("Waiting for the first…");
-    api.feedback("shop", "the first");
+    api.create_feedback("shop", "the first");
     browser.find("link", "the first");
     assert!(!browser.text().contains("Waiting for the first…"));
-    api.feedback("shop", "the second");
+    api.create_feedback("shop", "the second");
     browser.find("link", "the second");
 
     // With a selection, what is new waits; what is changed is shown all the same.
     browser.all("checkbox", "Select")[1].press();
     browser.wait_for_text("1 selected");
-    let third = api.feedback("shop", "the third");
+    let third = api.create_feedback("shop", "the third");
     browser.find("link", "1 new — show");
-    api.feedback("shop", "the fourth");
+    api.create_feedback("shop", "the fourth");
     browser.find("link", "2 new — show");
     let listed = api.get("/api/v1/feedback").expect(200).json();
     api.set_status(&listed["data"][3], "RESOLVED");
     browser.wait_until("the change is shown", || {
-        let pressed = |one: &crate::support::browser::Found<'_>| {
+        let pressed = |one: &crate::support::browser::PageElement<'_>| {
             one.attribute("aria-pressed").as_deref() == Some("true")
         };
         browser

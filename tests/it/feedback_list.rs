@@ -13,7 +13,7 @@ use crate::support::receiver::Receiver;
 fn form_of(page: &Page, id: &str, button: &str) -> Form {
     let mut forms = page.forms_with(button);
     forms.retain(|form| form.press(button).action.contains(id));
-    assert_eq!(forms.len(), 1, "{button} of {id}: {:?}", page.answer);
+    assert_eq!(forms.len(), 1, "{button} of {id}: {:?}", page.response);
     forms.remove(0)
 }
 
@@ -27,7 +27,7 @@ fn updates(api: &Api, webhook: &Value) -> Vec<(String, String)> {
     let mut told = Vec::new();
     for delivery in api.deliveries(webhook).iter().rev() {
         if delivery["event"] == "feedback.updated" {
-            let detail = api.delivery_in_state(text(delivery, "id"), "delivered");
+            let detail = api.wait_for_state(text(delivery, "id"), "delivered");
             let body: Value = serde_json::from_str(text(&detail["request"], "body")).unwrap();
             let data = &body["data"];
             told.push((
@@ -44,7 +44,7 @@ fn updates(api: &Api, webhook: &Value) -> Vec<(String, String)> {
 fn press_link(visitor: &mut Visitor, page: &Page, link: &str) -> Page {
     let to = page
         .link(link)
-        .unwrap_or_else(|| panic!("no link {link:?}: {:?}", page.answer));
+        .unwrap_or_else(|| panic!("no link {link:?}: {:?}", page.response));
     visitor.fetch("GET", &to, &[], None).expect(200)
 }
 
@@ -52,12 +52,12 @@ fn press_link(visitor: &mut Visitor, page: &Page, link: &str) -> Page {
 fn tabs_count_by_status_and_lead_to_what_they_count() {
     let app = App::start();
     let api = app.api();
-    api.project("Shop");
-    api.project("Docs");
+    api.create_project("Shop");
+    api.create_project("Docs");
     for number in 0..3 {
-        api.feedback("shop", &format!("shop {number}"));
+        api.create_feedback("shop", &format!("shop {number}"));
     }
-    let resolved = api.feedback("docs", "docs 0");
+    let resolved = api.create_feedback("docs", "docs 0");
     api.set_status(&resolved, "RESOLVED");
     let mut ada = app.signed_in();
     let page = ada.get("/feedback").expect(200);
@@ -83,11 +83,11 @@ fn tabs_count_by_status_and_lead_to_what_they_count() {
 fn a_search_finds_words_of_message_email_and_page_and_marks_them() {
     let app = App::start();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     let body = json!({"project": "shop", "message": "The <b>Submit</b> button", "email": "sam@example.com",
         "url": "https://shop.example/checkout"});
     api.post("/api/v1/feedback", body).expect(201);
-    api.feedback("shop", "Another thing");
+    api.create_feedback("shop", "Another thing");
     let mut ada = app.signed_in();
     for (searched, marked) in [
         ("submit", "&lt;b&gt;<mark>Submit</mark>&lt;"),
@@ -99,7 +99,7 @@ fn a_search_finds_words_of_message_email_and_page_and_marks_them() {
             .submit(&form.fill("Search", searched).press("Show"))
             .expect(200);
         let html = page
-            .answer
+            .response
             .text
             .replace("&#60;", "&lt;")
             .replace("&#62;", "&gt;");
@@ -120,9 +120,9 @@ fn a_search_finds_words_of_message_email_and_page_and_marks_them() {
 fn a_long_list_is_read_page_by_page_and_back_to_the_newest() {
     let app = App::start();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     for number in 0..60 {
-        api.feedback("shop", &format!("message {number:02}."));
+        api.create_feedback("shop", &format!("message {number:02}."));
     }
     let mut ada = app.signed_in();
     let mut page = ada.get("/feedback?q=message&status=NEW").expect(200);
@@ -148,9 +148,9 @@ fn a_long_list_is_read_page_by_page_and_back_to_the_newest() {
 fn a_change_can_be_undone_and_each_of_both_is_an_event_of_its_own() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
-    let feedback = api.feedback("shop", "Hello");
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    let feedback = api.create_feedback("shop", "Hello");
     let id = text(&feedback, "id");
     let mut ada = app.signed_in();
     let page = ada.get("/feedback?status=NEW").expect(200);
@@ -184,10 +184,10 @@ fn a_change_can_be_undone_and_each_of_both_is_an_event_of_its_own() {
 fn several_are_changed_at_once_with_an_event_each_and_undone_together() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
     let all: Vec<Value> = (0..3)
-        .map(|n| api.feedback("shop", &format!("number {n}")))
+        .map(|n| api.create_feedback("shop", &format!("number {n}")))
         .collect();
     api.set_status(&all[2], "RESOLVED");
     let mut ada = app.signed_in();
@@ -227,9 +227,9 @@ fn several_are_changed_at_once_with_an_event_each_and_undone_together() {
 fn one_is_deleted_after_a_question_and_so_are_several() {
     let app = App::start();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     let all: Vec<Value> = (0..4)
-        .map(|n| api.feedback("shop", &format!("spam {n}")))
+        .map(|n| api.create_feedback("shop", &format!("spam {n}")))
         .collect();
     let count = || {
         api.get("/api/v1/feedback").json()["data"]
@@ -247,7 +247,7 @@ fn one_is_deleted_after_a_question_and_so_are_several() {
     assert!(!kept.text().contains("Delete this feedback?"));
     let page = ada.submit_and_follow(&page.form_with("Delete").press("Delete"));
     assert!(page.text().contains("Deleted."));
-    assert_eq!((count(), page.at.contains("q=spam")), (3, true));
+    assert_eq!((count(), page.path.contains("q=spam")), (3, true));
 
     let form = ada.get("/feedback?select=all").form_with("Delete selected");
     let asked = ada.submit(&form.press("Delete selected"));
@@ -272,15 +272,15 @@ fn one_is_deleted_after_a_question_and_so_are_several() {
 fn an_opened_one_shows_all_of_it_its_history_and_for_admins_the_deliveries_it_caused() {
     let (app, receiver) = (App::without_retries(), Receiver::status(500));
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/hook"));
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/hook"));
     let body = json!({"project": "shop", "message": "First line\nlast line", "email": "sam@example.com",
         "url": "https://shop.example/checkout?step=2", "metadata": {"browser": "Firefox", "cart": {"items": 2}}});
     let feedback = api.post("/api/v1/feedback", body).expect(201).json();
     let id = text(&feedback, "id");
     api.set_status(&feedback, "REVIEWED");
     for delivery in api.deliveries(&webhook) {
-        api.delivery_in_state(text(&delivery, "id"), "failed");
+        api.wait_for_state(text(&delivery, "id"), "failed");
     }
     app.add_user("bob@example.com", "member");
     let mut bob = app.visitor();
@@ -308,9 +308,9 @@ fn an_opened_one_shows_all_of_it_its_history_and_for_admins_the_deliveries_it_ca
             shown.contains(&receiver.url("/hook")),
             "the webhook by its address"
         );
-        assert!(page.answer.text.contains("mailto:sam@example.com"));
+        assert!(page.response.text.contains("mailto:sam@example.com"));
         let page = press_link(&mut ada, &page, "feedback.created");
-        assert!(page.at.contains("/deliveries/dlv_"));
+        assert!(page.path.contains("/deliveries/dlv_"));
         let page = bob.get(&at).expect(200);
         assert!(page.text().contains("New → Reviewed"));
         assert!(
@@ -321,9 +321,9 @@ fn an_opened_one_shows_all_of_it_its_history_and_for_admins_the_deliveries_it_ca
     // From its own page one stays there.
     let page = bob.get(&format!("/feedback/{id}")).expect(200);
     let page = bob.submit_and_follow(&form_of(&page, id, "New").press("New"));
-    assert_eq!(page.at, format!("/feedback/{id}"));
+    assert_eq!(page.path, format!("/feedback/{id}"));
     let page = bob.submit_and_follow(&page.form_with("Undo").press("Undo"));
-    assert_eq!(page.at, format!("/feedback/{id}"));
+    assert_eq!(page.path, format!("/feedback/{id}"));
     assert!(
         page.text().contains("by bob@example.com"),
         "{ADMIN} and others"
@@ -350,7 +350,7 @@ fn where_there_is_nothing_the_page_leads_on() {
             .is_none()
     );
 
-    app.api().project("My Shop");
+    app.api().create_project("My Shop");
     let page = ada.get("/feedback").expect(200);
     let snippet = format!(
         "<script src=\"{}/widget.js\" data-project=\"my-shop\" defer></script>",
@@ -358,7 +358,7 @@ fn where_there_is_nothing_the_page_leads_on() {
     );
     assert!(page.text().contains(&snippet), "{}", page.text());
     assert!(page.text().contains("Waiting for the first…"));
-    app.api().feedback("my-shop", "Hello");
+    app.api().create_feedback("my-shop", "Hello");
     let page = ada.get("/feedback?q=absent").expect(200);
     let page = press_link(&mut ada, &page, "Clear the filter");
     assert!(page.text().contains("Hello"));

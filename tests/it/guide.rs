@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use crate::support::api::text;
 use crate::support::app::{App, PASSWORD};
-use crate::support::browser::{Browser, Settings};
-use crate::support::example::{SECRET, file};
+use crate::support::browser::{Browser, BrowserOptions};
+use crate::support::example_receiver::{SECRET, file};
 use crate::support::pages::{Page, Visitor};
-use crate::support::receiver::{Received, Receiver, refused_address};
+use crate::support::receiver::{ReceivedRequest, Receiver, closed_address};
 
 const GUIDE: &str = "/docs/webhooks";
 
@@ -30,7 +30,7 @@ fn words_of(element: ElementRef<'_>) -> String {
 /// The checklist of one webhook: name, finding and words of each item.
 #[track_caller]
 fn findings(page: &Page, webhook: &Value) -> Vec<(String, String, String)> {
-    let html = Html::parse_document(&page.answer.text);
+    let html = Html::parse_document(&page.response.text);
     let items = select(&format!("#{} .checklist > li", text(webhook, "id")));
     let within = |item: ElementRef<'_>, css: &str| item.select(&select(css)).next().map(words_of);
     html.select(&items)
@@ -65,7 +65,7 @@ fn says(admin: &mut Visitor, webhook: &Value, name: &str, finding: &str, words: 
 fn it_asks_for_no_session_leads_everywhere_and_makes_no_request_outside() {
     let app = App::start();
     let page = app.visitor().get(GUIDE).expect(200);
-    let html = &page.answer.text;
+    let html = &page.response.text;
     let parsed = Html::parse_document(html);
     let anchors: Vec<&str> = parsed
         .select(&select(".contents a"))
@@ -91,7 +91,7 @@ fn it_asks_for_no_session_leads_everywhere_and_makes_no_request_outside() {
 
 #[test]
 fn it_tells_the_times_of_this_installation() {
-    let app = App::setup()
+    let app = App::builder()
         .option("--retry-delays", "2s,60s")
         .option("--timeout", "1500ms")
         .start();
@@ -119,17 +119,17 @@ fn shape(value: &Value) -> Value {
 fn its_payloads_have_the_members_that_are_really_sent_in_their_order() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
-    api.project("Shop");
-    let feedback = api.feedback("shop", "Hello");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    let feedback = api.create_feedback("shop", "Hello");
     api.set_status(&feedback, "REVIEWED");
-    api.post_nothing(&format!("/api/v1/webhooks/{}/test", text(&webhook, "id")))
+    api.post_empty(&format!("/api/v1/webhooks/{}/test", text(&webhook, "id")))
         .expect(200);
     let page = app.visitor().get(GUIDE).expect(200);
     for sent in receiver.wait_for(3) {
         let sent = sent.json();
         let event = text(&sent, "event");
-        let shown = page.words_at(&format!("[aria-labelledby='{event}']"));
+        let shown = page.text_of(&format!("[aria-labelledby='{event}']"));
         let shown: Value = serde_json::from_str(&shown).expect(event);
         assert_eq!(shape(&shown), shape(&sent), "{event}");
     }
@@ -151,12 +151,12 @@ fn its_code_is_that_of_the_examples() {
         ("use-sms", "sms/app.py"),
         ("use-ticket", "ticket/server.mjs"),
     ] {
-        let shown = page.words_at(&format!("#{anchor}-code"));
+        let shown = page.text_of(&format!("#{anchor}-code"));
         assert_eq!(shown.trim_end(), file(path).trim_end(), "{anchor}");
     }
 }
 
-fn is_genuine(secret: &str, received: &Received, body: &[u8], age: i64) -> bool {
+fn is_genuine(secret: &str, received: &ReceivedRequest, body: &[u8], age: i64) -> bool {
     let header = |name: &str| {
         let mut headers = received.headers.iter();
         let found = headers.find(|(given, _)| given.eq_ignore_ascii_case(name));
@@ -173,10 +173,10 @@ fn its_rust_takes_what_is_sent_and_refuses_what_is_changed_or_old() {
     let api = app.api();
     let own = "a-secret-of-our-own";
     for secret in [SECRET, own] {
-        let webhook = api.webhook_with(json!({"url": receiver.url("/"), "secret": secret}));
+        let webhook = api.create_webhook_with(json!({"url": receiver.url("/"), "secret": secret}));
         let id = text(&webhook, "id").to_owned();
         let test = format!("/api/v1/webhooks/{id}/test");
-        api.post_nothing(&test).expect(200);
+        api.post_empty(&test).expect(200);
         let received = receiver.received().pop().expect("the test");
         let body = &received.body;
         assert!(is_genuine(secret, &received, body, 0));
@@ -188,7 +188,7 @@ fn its_rust_takes_what_is_sent_and_refuses_what_is_changed_or_old() {
         let rotate = format!("/api/v1/webhooks/{id}/secret/rotate");
         let rotated = api.post(&rotate, json!({"overlapHours": 1})).expect(200);
         let next = text(&rotated.json(), "nextSecret").to_owned();
-        api.post_nothing(&test).expect(200);
+        api.post_empty(&test).expect(200);
         let received = receiver.received().pop().expect("the test");
         for secret in [secret, &next] {
             assert!(is_genuine(secret, &received, &received.body, 0), "{secret}");
@@ -200,7 +200,7 @@ fn its_rust_takes_what_is_sent_and_refuses_what_is_changed_or_old() {
 fn the_checklist_of_a_webhook_that_works_has_nothing_to_look_at() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/hook"));
+    let webhook = api.create_webhook(&receiver.url("/hook"));
     let mut admin = app.signed_in();
     let before = to_look_at(&mut admin, &webhook);
     let names: Vec<&str> = before.iter().map(|(name, _)| name.as_str()).collect();
@@ -214,7 +214,7 @@ fn the_checklist_of_a_webhook_that_works_has_nothing_to_look_at() {
     ];
     assert_eq!(names, expected, "nothing is there yet");
 
-    api.project("Shop");
+    api.create_project("Shop");
     api.deliver_one(&webhook, "delivered");
     assert_eq!(to_look_at(&mut admin, &webhook), []);
     let page = admin.get(GUIDE).expect(200);
@@ -242,8 +242,8 @@ fn the_checklist_of_a_webhook_that_works_has_nothing_to_look_at() {
 fn what_stands_in_a_webhooks_way_is_found() {
     let (app, receiver) = (App::without_retries(), Receiver::ok());
     let api = app.api();
-    api.project("Blog");
-    let webhook = api.webhook(&receiver.url("/"));
+    api.create_project("Blog");
+    let webhook = api.create_webhook(&receiver.url("/"));
     api.deliver_one(&webhook, "delivered");
     let mut admin = app.signed_in();
     let look = |name: &str| vec![(name.to_owned(), "look here".to_owned())];
@@ -291,11 +291,11 @@ fn what_stands_in_a_webhooks_way_is_found() {
 fn an_endpoint_that_fails_is_told_with_its_error_and_what_to_do() {
     let (app, receiver) = (App::without_retries(), Receiver::status(401));
     let api = app.api();
-    api.project("Shop");
-    let refuses = api.webhook(&receiver.url("/"));
-    let gone = api.webhook(&format!("http://{}/", refused_address()));
+    api.create_project("Shop");
+    let refuses = api.create_webhook(&receiver.url("/"));
+    let gone = api.create_webhook(&format!("http://{}/", closed_address()));
     api.deliver_one(&refuses, "failed");
-    api.delivery_in_state(text(&api.only_delivery(&gone), "id"), "failed");
+    api.wait_for_state(text(&api.only_delivery(&gone), "id"), "failed");
     let mut admin = app.signed_in();
     let last = "The last error";
     says(&mut admin, &refuses, last, "look here", "401 Unauthorized");
@@ -311,7 +311,7 @@ fn an_endpoint_that_fails_is_told_with_its_error_and_what_to_do() {
     let id = text(&refuses, "id");
     assert_eq!(way, format!("{GUIDE}?webhook={id}"));
     let whole = format!("href=\"{way}#troubleshooting\"");
-    assert!(settings.answer.text.contains(&whole));
+    assert!(settings.response.text.contains(&whole));
     let alone = admin.get(&format!("{GUIDE}?webhook={id}")).expect(200);
     assert_eq!(findings(&alone, &refuses).len(), 9);
     assert!(findings(&alone, &gone).is_empty());
@@ -328,7 +328,7 @@ fn an_endpoint_that_fails_is_told_with_its_error_and_what_to_do() {
 
     // Once it is well, the error is of the past.
     receiver.set_script(|_| crate::support::receiver::Reply::status(204));
-    api.post_nothing(&format!("/api/v1/webhooks/{id}/test"))
+    api.post_empty(&format!("/api/v1/webhooks/{id}/test"))
         .expect(200);
     says(&mut admin, &refuses, last, "ok", "Well since then");
 }
@@ -337,8 +337,8 @@ fn an_endpoint_that_fails_is_told_with_its_error_and_what_to_do() {
 fn who_is_no_admin_gets_the_same_checklist_as_advice_and_sees_no_webhook() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    api.project("Secret Project");
-    let webhook = api.webhook(&receiver.url("/hidden"));
+    api.create_project("Secret Project");
+    let webhook = api.create_webhook(&receiver.url("/hidden"));
     api.deliver_one(&webhook, "delivered");
     app.add_user("mel@example.com", "member");
     let mut member = app.visitor();
@@ -349,11 +349,11 @@ fn who_is_no_admin_gets_the_same_checklist_as_advice_and_sees_no_webhook() {
             format!("{GUIDE}?webhook={}", text(&webhook, "id")),
         ] {
             let page = visitor.get(&address).expect(200);
-            let html = Html::parse_document(&page.answer.text);
+            let html = Html::parse_document(&page.response.text);
             assert_eq!(html.select(&select(".checklist > li")).count(), 9);
             assert_eq!(html.select(&select(".checklist .state")).count(), 0);
             for hidden in [text(&webhook, "id"), "/hidden", "Secret Project"] {
-                assert!(!page.answer.text.contains(hidden), "{hidden}");
+                assert!(!page.response.text.contains(hidden), "{hidden}");
             }
         }
     }
@@ -361,7 +361,7 @@ fn who_is_no_admin_gets_the_same_checklist_as_advice_and_sees_no_webhook() {
 
 #[test]
 fn help_is_one_press_away_on_every_page() {
-    let app = App::setup()
+    let app = App::builder()
         .option("--base-url", "https://example.com/miniback")
         .start();
     let help = Some(format!("/miniback{GUIDE}"));
@@ -375,7 +375,7 @@ fn help_is_one_press_away_on_every_page() {
     let mut admin = app.signed_in();
     for page in ["/feedback", "/settings/account", "/settings/tokens"] {
         let page = admin.get(page).expect(200);
-        assert_eq!(page.link("Help"), Some(GUIDE.to_owned()), "{}", page.at);
+        assert_eq!(page.link("Help"), Some(GUIDE.to_owned()), "{}", page.path);
     }
     for page in ["/settings/tokens", GUIDE] {
         let page = admin.get(page).expect(200);
@@ -386,7 +386,7 @@ fn help_is_one_press_away_on_every_page() {
 #[test]
 fn on_a_phone_without_scripts_it_fits_with_its_code_open() {
     let app = App::start();
-    let browser = Browser::with(Settings {
+    let browser = Browser::with(BrowserOptions {
         javascript: false,
         width: 360,
         height: 780,

@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use crate::support::browser::{Browser, Settings};
+use crate::support::browser::{Browser, BrowserOptions};
 use crate::support::forms::Form;
 use crate::support::receiver::{Receiver, Reply};
 
@@ -70,10 +70,10 @@ fn the_browser_finds_by_role_and_name_without_scripts() {
 
 #[test]
 fn the_browser_has_the_size_that_is_asked_for() {
-    let browser = Browser::with(Settings {
+    let browser = Browser::with(BrowserOptions {
         width: 360,
         height: 700,
-        ..Settings::default()
+        ..BrowserOptions::default()
     });
     let site = tiny_site();
     browser.open(&site.url("/"));
@@ -84,7 +84,7 @@ fn the_browser_has_the_size_that_is_asked_for() {
 fn the_receiver_keeps_what_came_and_answers_as_told() {
     let receiver = Receiver::queue(vec![
         Reply::body(418, "tea").header("X-Pot", "short"),
-        Reply::status(204).after("HTTP/1.1 103 Early Hints\r\n\r\n"),
+        Reply::status(204).preceded_by("HTTP/1.1 103 Early Hints\r\n\r\n"),
         Reply::Close,
     ]);
     let mut stream = TcpStream::connect(receiver.address()).unwrap();
@@ -95,10 +95,10 @@ fn the_receiver_keeps_what_came_and_answers_as_told() {
     ask(&mut stream);
     ask(&mut stream);
     ask(&mut stream);
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
     assert_eq!(
-        answer,
+        response,
         "HTTP/1.1 418 Whatever\r\nX-Pot: short\r\nContent-Length: 3\r\n\r\ntea\
          HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 Whatever\r\nContent-Length: 0\r\n\r\n"
     );
@@ -125,7 +125,7 @@ fn forms_are_read_as_a_browser_and_a_person_read_them() {
       <form id="other" method="post"></form>"##;
     let forms = Form::all(html, "/miniback/settings/page?open=1");
     assert_eq!(forms.len(), 2);
-    assert_eq!(forms[0].within, ["http://one.example"]);
+    assert_eq!(forms[0].enclosing_labels, ["http://one.example"]);
     assert!(!forms[0].has_button("Copy"), "it sends nothing");
     assert_eq!(forms[0].value("Description"), "old");
     let form = forms[0].clone().tick("New Feedback", false);

@@ -71,13 +71,14 @@ fn a_delivery_is_printed_as_valid_and_one_with_another_secret_as_invalid_with_th
     let app = App::without_retries();
     let mut listen = Listen::start(&[], &[("MINIBACK_SECRET", SECRET)]);
     let api = app.api();
-    let right = api.webhook_with(json!({"url": format!("{}/hook", listen.url), "secret": SECRET}));
+    let right =
+        api.create_webhook_with(json!({"url": format!("{}/hook", listen.url), "secret": SECRET}));
     api.deliver_one(&right, "delivered");
     assert_eq!(listen.verdict(), "valid");
     api.delete_webhook(&right);
-    let wrong = api.webhook(&format!("{}/hook", listen.url));
-    api.feedback("delivered", "\u{1b}[31mred");
-    let failed = api.delivery_in_state(text(&api.only_delivery(&wrong), "id"), "failed");
+    let wrong = api.create_webhook(&format!("{}/hook", listen.url));
+    api.create_feedback("delivered", "\u{1b}[31mred");
+    let failed = api.wait_for_state(text(&api.only_delivery(&wrong), "id"), "failed");
     assert_eq!(statuses(&failed), [401]);
     assert!(listen.verdict().contains("secret"));
     assert_eq!(listen.end(), Some(0));
@@ -85,7 +86,7 @@ fn a_delivery_is_printed_as_valid_and_one_with_another_secret_as_invalid_with_th
 
 #[test]
 fn it_misbehaves_when_it_is_asked_to() {
-    let app = App::setup()
+    let app = App::builder()
         .option("--retry-delays", "10ms,10ms,10ms")
         .start();
     let listen = Listen::start(
@@ -95,7 +96,7 @@ fn it_misbehaves_when_it_is_asked_to() {
         &[],
     );
     let api = app.api();
-    let webhook = api.webhook_with(json!({"url": listen.url, "secret": SECRET}));
+    let webhook = api.create_webhook_with(json!({"url": listen.url, "secret": SECRET}));
     assert_eq!(
         statuses(&api.deliver_one(&webhook, "delivered")),
         [500, 500, 202]
@@ -104,6 +105,6 @@ fn it_misbehaves_when_it_is_asked_to() {
 
 #[test]
 fn without_a_secret_it_says_where_to_find_one() {
-    let line = run(miniback(["listen", "--port", "0"]), "").refusal(2);
+    let line = run(miniback(["listen", "--port", "0"]), "").error_line(2);
     assert!(line.contains("--secret"), "{line}");
 }

@@ -9,14 +9,14 @@ fn deliveries_and_failing_webhooks_are_counted_and_named_by_id_and_host_alone() 
     let app = App::without_retries();
     let receiver = Receiver::status(500);
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/secret-path?key=1"));
+    let webhook = api.create_webhook(&receiver.url("/secret-path?key=1"));
     api.deliver_one(&webhook, "failed");
-    let answer = app
+    let response = app
         .api_with(&app.token(ADMIN, "metrics"))
         .get("/metrics")
         .expect(200);
     assert!(
-        answer
+        response
             .header("content-type")
             .unwrap()
             .starts_with("text/plain; version=0.0.4")
@@ -30,17 +30,17 @@ fn deliveries_and_failing_webhooks_are_counted_and_named_by_id_and_host_alone() 
         format!("miniback_deliveries{{webhook=\"{id}\",host=\"{host}\",state=\"pending\"}} 0"),
     ] {
         assert!(
-            answer.text.lines().any(|found| found == line),
+            response.text.lines().any(|found| found == line),
             "{line}\n{}",
-            answer.text
+            response.text
         );
     }
-    assert!(!answer.text.contains("secret-path"));
+    assert!(!response.text.contains("secret-path"));
     // Each sample stands under its own help and type.
-    for line in answer.text.lines().filter(|line| !line.starts_with('#')) {
+    for line in response.text.lines().filter(|line| !line.starts_with('#')) {
         let name = line.split(['{', ' ']).next().unwrap();
         assert!(
-            answer.text.contains(&format!("# TYPE {name} gauge\n")),
+            response.text.contains(&format!("# TYPE {name} gauge\n")),
             "{line}"
         );
     }

@@ -17,9 +17,9 @@ fn quoted(value: &Value, member: &str) -> String {
 fn a_new_feedback_is_sent_as_exactly_these_bytes() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    api.webhook(&receiver.url("/hook"));
-    let project = api.project("Näme & \"Co\"");
-    let feedback = api.feedback(text(&project, "slug"), MESSAGE);
+    api.create_webhook(&receiver.url("/hook"));
+    let project = api.create_project("Näme & \"Co\"");
+    let feedback = api.create_feedback(text(&project, "slug"), MESSAGE);
 
     let got = receiver.first();
 
@@ -45,9 +45,9 @@ fn a_new_feedback_is_sent_as_exactly_these_bytes() {
 fn a_change_of_status_is_sent_as_exactly_these_bytes() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    api.webhook_with(json!({"url": receiver.url("/"), "topics": ["feedback.updated"]}));
-    let project = api.project("Shop");
-    let feedback = api.feedback("shop", "Please");
+    api.create_webhook_with(json!({"url": receiver.url("/"), "topics": ["feedback.updated"]}));
+    let project = api.create_project("Shop");
+    let feedback = api.create_feedback("shop", "Please");
     let before = jiff::Timestamp::now().as_millisecond();
     api.set_status(&feedback, "REVIEWED");
     let after = jiff::Timestamp::now().as_millisecond();
@@ -78,8 +78,8 @@ fn a_change_of_status_is_sent_as_exactly_these_bytes() {
 fn a_test_is_sent_as_exactly_these_bytes() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
-    api.post_nothing(&format!("/api/v1/webhooks/{}/test", text(&webhook, "id")))
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.post_empty(&format!("/api/v1/webhooks/{}/test", text(&webhook, "id")))
         .expect(200);
 
     let got = receiver.first();
@@ -110,7 +110,7 @@ fn a_test_names_the_user_whose_token_asked_for_it() {
 #[test]
 fn a_test_names_the_user_who_pressed_test() {
     let (app, receiver) = (App::start(), Receiver::ok());
-    app.api().webhook(&receiver.url("/"));
+    app.api().create_webhook(&receiver.url("/"));
     let mut ada = app.signed_in();
     let page = ada.get("/settings/notifications").expect(200);
     let pressed = page.forms_with("Test")[0].press("Test");
@@ -123,9 +123,9 @@ fn previous_status_is_the_one_before_this_change() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook =
-        api.webhook_with(json!({"url": receiver.url("/"), "topics": ["feedback.updated"]}));
-    api.project("Shop");
-    let feedback = api.feedback("shop", "Please");
+        api.create_webhook_with(json!({"url": receiver.url("/"), "topics": ["feedback.updated"]}));
+    api.create_project("Shop");
+    let feedback = api.create_feedback("shop", "Please");
     for status in ["RESOLVED", "NEW", "REVIEWED", "NEW"] {
         api.set_status(&feedback, status);
     }
@@ -158,10 +158,10 @@ fn previous_status_is_the_one_before_this_change() {
 fn a_message_is_sent_as_it_was_stored_with_its_spaces() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    api.webhook(&receiver.url("/"));
-    api.project("Shop");
+    api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
     let message = "  \t two spaces before, a line after\r\n";
-    let feedback = api.feedback("shop", message);
+    let feedback = api.create_feedback("shop", message);
     assert_eq!(feedback["message"], message);
     assert_eq!(receiver.first().message(), message);
 }
@@ -170,8 +170,8 @@ fn a_message_is_sent_as_it_was_stored_with_its_spaces() {
 fn what_a_form_added_beside_the_message_is_not_sent() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    api.webhook(&receiver.url("/"));
-    api.project("Shop");
+    api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
     let body = json!({
         "project": "shop", "message": "Hello", "email": "visitor@example.com",
         "url": "https://shop.example/cart", "metadata": {"plan": "pro"},

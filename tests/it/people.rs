@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::app::{ADMIN, App, PASSWORD};
-use crate::support::forms::Filled;
+use crate::support::forms::FilledForm;
 use crate::support::in_process::InProcess;
 use crate::support::pages::{Page, Visitor};
 
@@ -28,7 +28,7 @@ fn invite(admin: &mut Visitor, role: &str) -> String {
 
 /// The form behind an invitation, with a password.
 #[track_caller]
-fn accepting(page: &Page) -> Filled {
+fn accepting(page: &Page) -> FilledForm {
     let form = page.form_with("Create account");
     assert!(!form.has_field("Role"), "the invitation says it");
     form.fill("Password", PASSWORD).press("Create account")
@@ -47,7 +47,7 @@ fn reset_link(admin: &mut Visitor, email: &str) -> String {
 
 /// Asks for a removal; returns the form that confirms it.
 #[track_caller]
-fn asked_to_remove(admin: &mut Visitor, email: &str) -> Filled {
+fn asked_to_remove(admin: &mut Visitor, email: &str) -> FilledForm {
     let ask = admin.get(PEOPLE).form_in(email, "Remove").press("Remove");
     let page = admin.submit(&ask).expect(200);
     assert!(
@@ -69,7 +69,7 @@ fn change_role(admin: &mut Visitor, email: &str, role: &str) -> Page {
 }
 
 fn is_signed_in(visitor: &mut Visitor) -> bool {
-    visitor.get("/feedback").answer.status == 200
+    visitor.get("/feedback").response.status == 200
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn an_invitation_is_a_link_that_makes_the_account_once_and_signs_it_in() {
     let path = invite(&mut ada, "member");
     let page = ada.get(PEOPLE);
     let token = path.split_once("token=").unwrap().1;
-    assert!(!page.answer.text.contains(token), "it is shown once");
+    assert!(!page.response.text.contains(token), "it is shown once");
     page.form_in(&format!("Invitation of {GRACE}"), "Revoke");
 
     let mut grace = app.visitor();
@@ -122,7 +122,7 @@ fn two_who_use_one_invitation_at_once_make_one_account() {
     let filled = accepting(&app.visitor().get(&path).expect(200));
     let mut statuses: Vec<u16> = std::thread::scope(|scope| {
         let posts: Vec<_> = (0..2)
-            .map(|_| scope.spawn(|| app.visitor().submit(&filled).answer.status))
+            .map(|_| scope.spawn(|| app.visitor().submit(&filled).response.status))
             .collect();
         posts.into_iter().map(|post| post.join().unwrap()).collect()
     });
@@ -172,7 +172,7 @@ fn what_makes_no_sense_of_an_invitation_is_said_beside_the_field() {
             .expect(422);
         let again = page.form_with("Invite");
         assert_eq!(again.value("Email"), email, "what was written stays");
-        assert!(page.answer.text.contains("aria-invalid"), "{email}");
+        assert!(page.response.text.contains("aria-invalid"), "{email}");
         assert!(page.text().contains(reason), "{email}: {}", page.text());
     }
 }
@@ -280,8 +280,8 @@ fn the_last_admin_can_neither_be_removed_nor_made_a_member_also_when_two_go_at_o
         asked_to_remove(&mut grace, ADMIN),
     );
     let statuses: Vec<u16> = std::thread::scope(|scope| {
-        let first = scope.spawn(|| ada.submit(&of_grace).answer.status);
-        let second = scope.spawn(|| grace.submit(&of_ada).answer.status);
+        let first = scope.spawn(|| ada.submit(&of_grace).response.status);
+        let second = scope.spawn(|| grace.submit(&of_ada).response.status);
         [first, second].map(|press| press.join().unwrap()).to_vec()
     });
     let list = app.run(&["user", "list"], "").success().stdout;
@@ -366,7 +366,7 @@ fn links_are_void_after_their_time() {
 
 #[test]
 fn a_link_names_the_public_address() {
-    let app = App::setup()
+    let app = App::builder()
         .option("--base-url", "https://example.com/miniback")
         .start();
     let mut ada = app.visitor();

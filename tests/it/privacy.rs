@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Api, attempts, millis, text};
 use crate::support::app::{ADMIN, App};
-use crate::support::forms::Filled;
+use crate::support::forms::FilledForm;
 use crate::support::pages::{Page, Visitor};
 use crate::support::receiver::{Receiver, Reply};
 
@@ -24,7 +24,7 @@ fn press(admin: &mut Visitor, email: &str, button: &str) -> Page {
 
 /// Asks for the erasing of an address; returns the form that confirms it.
 #[track_caller]
-fn asked_to_erase(admin: &mut Visitor, email: &str) -> Filled {
+fn asked_to_erase(admin: &mut Visitor, email: &str) -> FilledForm {
     let page = press(admin, email, "Erase").expect(200);
     assert!(
         page.text().contains(&format!("Erase all of {email} ?")),
@@ -38,7 +38,7 @@ fn asked_to_erase(admin: &mut Visitor, email: &str) -> Filled {
 fn the_feedback_of_an_address_is_found_whatever_its_case() {
     let app = App::start();
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     send(&api, "From Sam", "Sam@Example.com");
     send(&api, "From Sam again", SAM);
     send(&api, "From another", "sam@example.org");
@@ -47,7 +47,7 @@ fn the_feedback_of_an_address_is_found_whatever_its_case() {
     let page = press(&mut ada, "SAM@example.COM", "Find").expect(200);
     assert!(page.text().contains("2 feedbacks of"), "{}", page.text());
     assert!(page.text().contains("From Sam again") && !page.text().contains("From another"));
-    assert!(!page.at.contains('@'), "no address in an address");
+    assert!(!page.path.contains('@'), "no address in an address");
     let page = press(&mut ada, "ülf@example.com", "Find").expect(200);
     assert!(page.text().contains("One feedback of"), "{}", page.text());
     for button in ["Find", "Erase"] {
@@ -55,7 +55,7 @@ fn the_feedback_of_an_address_is_found_whatever_its_case() {
         assert!(page.text().contains("Nothing of this address"));
         let page = press(&mut ada, "not an address", button).expect(422);
         assert_eq!(page.form_with("Find").value("Email"), "not an address");
-        assert!(page.answer.text.contains("email-error"));
+        assert!(page.response.text.contains("email-error"));
     }
 }
 
@@ -64,14 +64,14 @@ fn an_export_holds_all_of_an_address() {
     let app = App::without_retries();
     let receiver = Receiver::script(|_| Reply::body(500, "an answer with words"));
     let api = app.api();
-    api.project("Shop");
+    api.create_project("Shop");
     // More than is read, or listed, at a time.
     for number in 0..60 {
         send(&api, &format!("Message {number}"), SAM);
     }
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let last = send(&api, "The last <one>", "SAM@example.com");
-    api.delivery_in_state(text(&api.only_delivery(&webhook), "id"), "failed");
+    api.wait_for_state(text(&api.only_delivery(&webhook), "id"), "failed");
     send(&api, "Not Sam’s", "other@example.com");
 
     let mut ada = app.signed_in();
@@ -86,14 +86,14 @@ fn an_export_holds_all_of_an_address() {
         "{}",
         page.text()
     );
-    let answer = ada
+    let response = ada
         .submit(&page.form_with("Export").press("Export"))
         .expect(200)
-        .answer;
-    let disposition = answer.header("content-disposition").unwrap();
+        .response;
+    let disposition = response.header("content-disposition").unwrap();
     assert!(disposition.starts_with("attachment;") && !disposition.contains('@'));
-    assert_eq!(answer.header("content-type"), Some("application/json"));
-    let file = answer.json();
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    let file = response.json();
     assert_eq!(file["email"], SAM);
     let feedback = file["feedback"].as_array().unwrap();
     assert_eq!(feedback.len(), 61);
@@ -127,7 +127,7 @@ fn an_export_holds_all_of_an_address() {
         delivery["attempts"][0]["responseBody"],
         "an answer with words"
     );
-    assert!(!answer.text.contains("other@example.com"));
+    assert!(!response.text.contains("other@example.com"));
 }
 
 #[test]
@@ -138,16 +138,16 @@ fn erasing_takes_the_feedback_and_its_words_in_the_log_and_cancels_what_is_pendi
         Reply::body(500, &said)
     });
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
     let body = json!({"project": "shop", "message": "A secretword of Sam’s", "email": SAM});
     let key = [("Idempotency-Key", "once")];
     let sent = api
-        .with_json("POST", "/api/v1/feedback", &key, &body)
+        .send_json("POST", "/api/v1/feedback", &key, &body)
         .expect(201)
         .json();
     let pending = text(&api.only_delivery(&webhook), "id").to_owned();
-    api.delivery_with_attempts(&pending, 1);
+    api.wait_for_attempts(&pending, 1);
     for number in 0..60 {
         send(
             &api,
@@ -181,7 +181,7 @@ fn erasing_takes_the_feedback_and_its_words_in_the_log_and_cancels_what_is_pendi
     );
     assert_eq!(attempts(&logged)[0]["responseBody"], json!(null));
     // The call that made it is answered with no word of it.
-    let again = api.with_json("POST", "/api/v1/feedback", &key, &body);
+    let again = api.send_json("POST", "/api/v1/feedback", &key, &body);
     again.problem(409);
 
     ada.submit_and_follow(&confirm).expect(200);
@@ -200,11 +200,11 @@ fn words_that_were_erased_are_not_in_the_files_that_are_left() {
     let app = App::start();
     let receiver = Receiver::script(|_| Reply::body(500, "an answer with a secretword"));
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
     send(&api, &"A secretword. ".repeat(700), SAM);
     let pending = text(&api.only_delivery(&webhook), "id").to_owned();
-    api.delivery_with_attempts(&pending, 1);
+    api.wait_for_attempts(&pending, 1);
     let mut ada = app.signed_in();
     let confirm = asked_to_erase(&mut ada, SAM);
     ada.submit(&confirm).expect(303);

@@ -36,7 +36,7 @@ fn a_project_is_made_with_a_slug_or_without_and_shows_its_snippet() {
     assert!(page.text().contains(&snippet), "{}", page.text());
     assert!(page.text().contains(&format!("{}/f/my-shop-b", app.url)));
     assert!(
-        !page.answer.text.contains("<script src=\"http"),
+        !page.response.text.contains("<script src=\"http"),
         "it is shown, not run"
     );
 
@@ -58,10 +58,10 @@ fn a_project_is_made_with_a_slug_or_without_and_shows_its_snippet() {
 
 #[test]
 fn the_snippet_names_the_public_address() {
-    let app = App::setup()
+    let app = App::builder()
         .option("--base-url", "https://example.com/miniback")
         .start();
-    app.api().project("Shop");
+    app.api().create_project("Shop");
     let mut ada = app.visitor();
     let form = ada.get("/login").form_with("Sign in");
     let form = form
@@ -81,7 +81,7 @@ fn the_snippet_names_the_public_address() {
 #[test]
 fn name_and_origins_are_changed_and_what_is_no_origin_comes_back_with_the_reason() {
     let app = App::start();
-    app.api().project("Shop");
+    app.api().create_project("Shop");
     let mut ada = app.signed_in();
     edit(&mut ada, "Shop", "Name", "The Shop").expect(303);
     let origins = " https://Example.com/ \r\n\r\nhttp://localhost:3000\r\nhttps://example.com";
@@ -114,7 +114,7 @@ fn name_and_origins_are_changed_and_what_is_no_origin_comes_back_with_the_reason
 #[test]
 fn a_paused_project_takes_no_feedback_until_it_is_resumed() {
     let app = App::start();
-    app.api().project("Shop");
+    app.api().create_project("Shop");
     let mut ada = app.signed_in();
     let pause = ada.get(PROJECTS).form_in("Shop", "Pause").press("Pause");
     for _ in 0..2 {
@@ -128,7 +128,7 @@ fn a_paused_project_takes_no_feedback_until_it_is_resumed() {
     app.api().post("/api/v1/feedback", body).problem(403);
     let resume = ada.get(PROJECTS).form_in("Shop", "Resume").press("Resume");
     ada.submit_and_follow(&resume).expect(200);
-    app.api().feedback("shop", "Hello");
+    app.api().create_feedback("shop", "Hello");
     assert!(ada.get(PROJECTS).text().contains("Feedback: 1"));
 }
 
@@ -137,14 +137,14 @@ fn a_project_is_deleted_when_its_name_is_typed_with_all_its_feedback() {
     let app = App::without_retries();
     let receiver = Receiver::status(500);
     let api = app.api();
-    api.project("Shop");
-    api.project("Blog");
-    let webhook = api.webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    api.create_project("Blog");
+    let webhook = api.create_webhook(&receiver.url("/"));
     // More than one step deletes.
     for number in 0..120 {
-        api.feedback("shop", &format!("Message {number}"));
+        api.create_feedback("shop", &format!("Message {number}"));
     }
-    api.feedback("blog", "This one stays");
+    api.create_feedback("blog", "This one stays");
     let delivery = text(api.deliveries(&webhook).last().unwrap(), "id").to_owned();
     let mut ada = app.signed_in();
     let ask = ada
@@ -176,7 +176,7 @@ fn a_project_is_deleted_when_its_name_is_typed_with_all_its_feedback() {
 #[test]
 fn a_member_sees_projects_and_changes_none() {
     let app = App::start();
-    app.api().project("Shop");
+    app.api().create_project("Shop");
     app.add_user("bob@example.com", "member");
     let mut ada = app.signed_in();
     edit(&mut ada, "Shop", "Allowed origins", "https://shop.example").expect(303);

@@ -1,11 +1,11 @@
-//! "Receive it": a webhook's page with the code of its endpoint. That the code runs is shown in `receivers`.
+//! "Receive it": a webhook's page with the code of its endpoint. That the code runs is shown in `example_receivers`.
 
 use serde_json::{Value, json};
 
 use crate::support::api::text;
 use crate::support::app::{ADMIN, App, PASSWORD};
-use crate::support::browser::{Browser, Settings};
-use crate::support::example::{SECRET, file};
+use crate::support::browser::{Browser, BrowserOptions};
+use crate::support::example_receiver::{SECRET, file};
 
 const URL: &str = "http://localhost:4000/webhooks/miniback";
 
@@ -18,14 +18,21 @@ fn it_shows_the_example_itself_without_the_secret_and_how_to_start_it() {
     let app = App::start();
     let webhook = app
         .api()
-        .webhook_with(json!({"url": URL, "secret": SECRET}));
+        .create_webhook_with(json!({"url": URL, "secret": SECRET}));
     let mut admin = app.signed_in();
     let page = admin.get(&page_of(&webhook)).expect(200);
-    assert_eq!(page.words_at("#snippet"), file("express/server.mjs"));
-    let start = page.words_at("#start-code");
+    assert_eq!(page.text_of("#snippet"), file("express/server.mjs"));
+    let start = page.text_of("#start-code");
     assert_eq!(start, "MINIBACK_SECRET='whsec_…' PORT=4000 node server.mjs");
     let secret = page.link("Reveal it").expect("where the secret is");
-    assert!(admin.get(&secret).expect(200).answer.text.contains(SECRET));
+    assert!(
+        admin
+            .get(&secret)
+            .expect(200)
+            .response
+            .text
+            .contains(SECRET)
+    );
     for (name, path) in [
         ("Flask", "flask/app.py"),
         ("Next.js", "nextjs/app/webhooks/miniback/route.js"),
@@ -40,11 +47,11 @@ fn it_shows_the_example_itself_without_the_secret_and_how_to_start_it() {
     ] {
         let tab = page.link(name).expect(name);
         let page = admin.get(&tab).expect(200);
-        assert_eq!(page.words_at("#snippet"), file(path), "{name}");
-        assert!(!page.answer.text.contains(SECRET));
+        assert_eq!(page.text_of("#snippet"), file(path), "{name}");
+        assert!(!page.response.text.contains(SECRET));
     }
     let listen = page.link("miniback listen").expect("a link");
-    let listen = admin.get(&listen).expect(200).words_at("#start-code");
+    let listen = admin.get(&listen).expect(200).text_of("#start-code");
     assert_eq!(
         listen,
         "MINIBACK_SECRET='whsec_…' miniback listen --port 4000"
@@ -54,7 +61,7 @@ fn it_shows_the_example_itself_without_the_secret_and_how_to_start_it() {
 #[test]
 fn it_says_what_stands_in_the_way_of_a_receiver() {
     let app = App::start();
-    let webhook = app.api().webhook_with(json!({
+    let webhook = app.api().create_webhook_with(json!({
         "url": "https://api.example.com/in/?key=1", "secret": "a-secret-of-our-own"
     }));
     let mut admin = app.signed_in();
@@ -77,7 +84,7 @@ fn it_says_what_stands_in_the_way_of_a_receiver() {
 #[test]
 fn it_is_there_for_admins_and_for_webhooks_and_frameworks_that_there_are() {
     let app = App::start();
-    let webhook = app.api().webhook(URL);
+    let webhook = app.api().create_webhook(URL);
     let path = page_of(&webhook);
     let mut admin = app.signed_in();
     admin.get(&format!("{path}?with=cobol")).expect(404);
@@ -91,10 +98,10 @@ fn it_is_there_for_admins_and_for_webhooks_and_frameworks_that_there_are() {
 
 fn leads_from_the_webhook_to_the_code(javascript: bool) {
     let app = App::start();
-    app.api().webhook(URL);
-    let browser = Browser::with(Settings {
+    app.api().create_webhook(URL);
+    let browser = Browser::with(BrowserOptions {
         javascript,
-        ..Settings::default()
+        ..BrowserOptions::default()
     });
     browser.open(&format!("{}/login", app.url));
     browser.find("textbox", "Email").fill(ADMIN);

@@ -8,14 +8,14 @@ use crate::support::receiver::{Receiver, Reply};
 
 const LONG_AGO: &str = "2020-01-01T00:00:00Z";
 
-fn redeliver(api: &Api, delivery: &Value) -> crate::support::http::Answer {
-    api.post_nothing(&format!(
+fn redeliver(api: &Api, delivery: &Value) -> crate::support::http::Response {
+    api.post_empty(&format!(
         "/api/v1/deliveries/{}/redeliver",
         text(delivery, "id")
     ))
 }
 
-fn recover(api: &Api, webhook: &Value, body: Value) -> crate::support::http::Answer {
+fn recover(api: &Api, webhook: &Value, body: Value) -> crate::support::http::Response {
     api.post(
         &format!("/api/v1/webhooks/{}/recover", text(webhook, "id")),
         body,
@@ -24,7 +24,7 @@ fn recover(api: &Api, webhook: &Value, body: Value) -> crate::support::http::Ans
 
 #[test]
 fn a_redelivered_one_is_the_same_delivery_with_fresh_retries_and_numbers_that_go_on() {
-    let app = App::setup().option("--retry-delays", "50ms").start();
+    let app = App::builder().option("--retry-delays", "50ms").start();
     let receiver = Receiver::queue(vec![
         Reply::status(500),
         Reply::status(500),
@@ -32,10 +32,10 @@ fn a_redelivered_one_is_the_same_delivery_with_fresh_retries_and_numbers_that_go
         Reply::status(204),
     ]);
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let failed = api.deliver_one(&webhook, "failed");
     redeliver(&api, &failed).expect(202);
-    let delivered = api.delivery_in_state(text(&failed, "id"), "delivered");
+    let delivered = api.wait_for_state(text(&failed, "id"), "delivered");
     let numbers: Vec<_> = attempts(&delivered)
         .iter()
         .map(|attempt| attempt["number"].clone())
@@ -51,10 +51,10 @@ fn a_redelivered_one_is_the_same_delivery_with_fresh_retries_and_numbers_that_go
 
 #[test]
 fn what_is_pending_or_cannot_be_sent_is_a_409_and_what_is_not_there_a_404() {
-    let app = App::setup().option("--retry-delays", "1h").start();
+    let app = App::builder().option("--retry-delays", "1h").start();
     let receiver = Receiver::status(500);
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let pending = api.deliver_one(&webhook, "pending");
     redeliver(&api, &pending).problem(409);
     api.patch_webhook(&webhook, json!({"enabled": false}));
@@ -83,14 +83,14 @@ fn recover_sends_what_failed_since_then_once_and_no_test_among_it() {
         Reply::status(204),
     ]);
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
     for message in ["one", "two"] {
-        api.feedback("shop", message);
+        api.create_feedback("shop", message);
         let last = api.deliveries(&webhook)[0].clone();
-        api.delivery_in_state(text(&last, "id"), "failed");
+        api.wait_for_state(text(&last, "id"), "failed");
     }
-    api.post_nothing(&format!("/api/v1/webhooks/{}/test", text(&webhook, "id")))
+    api.post_empty(&format!("/api/v1/webhooks/{}/test", text(&webhook, "id")))
         .expect(200);
     recover(&api, &webhook, json!({"since": "2999-01-01T00:00:00Z"})).expect(202);
     let recovered = recover(&api, &webhook, json!({"since": LONG_AGO}))
@@ -108,12 +108,12 @@ fn recover_sends_what_failed_since_then_once_and_no_test_among_it() {
 
 #[test]
 fn recover_takes_canceled_ones_when_it_is_asked_to() {
-    let app = App::setup().option("--retry-delays", "1h").start();
+    let app = App::builder().option("--retry-delays", "1h").start();
     let receiver = Receiver::queue(vec![Reply::status(500), Reply::status(204)]);
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let pending = api.deliver_one(&webhook, "pending");
-    api.delivery_with_attempts(text(&pending, "id"), 1);
+    api.wait_for_attempts(text(&pending, "id"), 1);
     api.patch_webhook(&webhook, json!({"enabled": false}));
     api.patch_webhook(&webhook, json!({"enabled": true}));
     let failed_only = recover(&api, &webhook, json!({"since": LONG_AGO}))
@@ -125,18 +125,18 @@ fn recover_takes_canceled_ones_when_it_is_asked_to() {
         recover(&api, &webhook, both).expect(202).json(),
         json!({"count": 1})
     );
-    api.delivery_in_state(text(&pending, "id"), "delivered");
+    api.wait_for_state(text(&pending, "id"), "delivered");
 }
 
 #[test]
 fn what_tells_of_deleted_feedback_is_not_sent_again() {
     let (app, receiver) = (App::without_retries(), Receiver::status(500));
     let api = app.api();
-    api.project("Shop");
-    let webhook = api.webhook(&receiver.url("/"));
-    let feedback = api.feedback("shop", "Hello");
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    let feedback = api.create_feedback("shop", "Hello");
     let failed = api.only_delivery(&webhook);
-    api.delivery_in_state(text(&failed, "id"), "failed");
+    api.wait_for_state(text(&failed, "id"), "failed");
     api.delete(&format!("/api/v1/feedback/{}", text(&feedback, "id")))
         .expect(204);
     redeliver(&api, &failed).problem(409);
@@ -152,7 +152,7 @@ fn what_tells_of_deleted_feedback_is_not_sent_again() {
 fn a_recovery_that_makes_no_sense_is_refused_at_its_field() {
     let app = App::start();
     let api = app.api();
-    let webhook = api.webhook("http://127.0.0.1:9/");
+    let webhook = api.create_webhook("http://127.0.0.1:9/");
     recover(&api, &webhook, json!({})).problem_at("since");
     recover(&api, &webhook, json!({"since": "yesterday"})).problem_at("since");
     recover(

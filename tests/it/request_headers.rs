@@ -6,20 +6,20 @@ use serde_json::json;
 
 use crate::support::api::text;
 use crate::support::app::App;
-use crate::support::receiver::{Received, Receiver};
-use crate::support::signature::{hex_signature, standard_webhooks};
+use crate::support::receiver::{ReceivedRequest, Receiver};
+use crate::support::signature::{hex_signature, verify_standard_webhook};
 
 /// One feedback to a webhook of this shape, as its endpoint got it, and the webhook.
-fn one_delivery(app: &App, more: serde_json::Value) -> (Received, serde_json::Value) {
+fn one_delivery(app: &App, more: serde_json::Value) -> (ReceivedRequest, serde_json::Value) {
     let receiver = Receiver::ok();
     let mut webhook = json!({"url": receiver.url("/hook")});
     for (name, value) in more.as_object().unwrap() {
         webhook[name] = value.clone();
     }
     let api = app.api();
-    let webhook = api.webhook_with(webhook);
-    api.project("Shop");
-    api.feedback("shop", "Hällo");
+    let webhook = api.create_webhook_with(webhook);
+    api.create_project("Shop");
+    api.create_feedback("shop", "Hällo");
     (receiver.first(), webhook)
 }
 
@@ -81,11 +81,11 @@ fn the_values_of_the_headers_are_as_the_guide_says() {
 fn each_event_is_named_in_its_header() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
-    api.project("Shop");
-    let feedback = api.feedback("shop", "Hello");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    let feedback = api.create_feedback("shop", "Hello");
     api.set_status(&feedback, "RESOLVED");
-    api.post_nothing(&format!("/api/v1/webhooks/{}/test", text(&webhook, "id")))
+    api.post_empty(&format!("/api/v1/webhooks/{}/test", text(&webhook, "id")))
         .expect(200);
     let mut events = Vec::new();
     for request in receiver.wait_for(3) {
@@ -101,7 +101,7 @@ fn each_event_is_named_in_its_header() {
 fn the_delivery_header_is_the_id_in_the_log() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let delivery = api.deliver_one(&webhook, "delivered");
     assert_eq!(receiver.first().delivery(), text(&delivery, "id"));
 }
@@ -122,8 +122,8 @@ fn a_generated_secret_is_whsec_and_padded_base64_of_24_to_64_bytes() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhooks = [
-        api.webhook(&receiver.url("/a")),
-        api.webhook(&receiver.url("/b")),
+        api.create_webhook(&receiver.url("/a")),
+        api.create_webhook(&receiver.url("/b")),
     ];
     for webhook in &webhooks {
         let secret = text(webhook, "secret");
@@ -139,7 +139,7 @@ fn a_standard_webhooks_library_verifies_a_delivery() {
     let app = App::start();
     let (got, webhook) = one_delivery(&app, json!({}));
     let secret = text(&webhook, "secret");
-    standard_webhooks(secret, &got).unwrap();
+    verify_standard_webhook(secret, &got).unwrap();
     assert_eq!(got.header("webhook-id"), got.delivery());
 
     // The key is the base64 after `whsec_`, and the signed text is id, time and body: said once without the library.
@@ -150,24 +150,24 @@ fn a_standard_webhooks_library_verifies_a_delivery() {
 
     let mut forged = got.clone();
     forged.body[20] ^= 1;
-    assert!(standard_webhooks(secret, &forged).is_err());
+    assert!(verify_standard_webhook(secret, &forged).is_err());
     let other = format!("whsec_{}", STANDARD.encode([7; 32]));
-    assert!(standard_webhooks(&other, &got).is_err());
+    assert!(verify_standard_webhook(&other, &got).is_err());
 }
 
 #[test]
 fn a_test_is_signed_in_both_ways_too() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
-    api.post_nothing(&format!("/api/v1/webhooks/{}/test", text(&webhook, "id")))
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.post_empty(&format!("/api/v1/webhooks/{}/test", text(&webhook, "id")))
         .expect(200);
     let (got, secret) = (receiver.first(), text(&webhook, "secret"));
     assert_eq!(
         got.header("X-Miniback-Signature"),
         hex_signature(secret, &got.body)
     );
-    standard_webhooks(secret, &got).unwrap();
+    verify_standard_webhook(secret, &got).unwrap();
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn an_own_secret_of_16_bytes_after_whsec_is_signed_in_both_ways() {
     let app = App::start();
     let secret = format!("whsec_{}", STANDARD.encode([1; 16]));
     let (got, _) = one_delivery(&app, json!({"secret": secret}));
-    standard_webhooks(&secret, &got).unwrap();
+    verify_standard_webhook(&secret, &got).unwrap();
     assert_eq!(
         got.header("X-Miniback-Signature"),
         hex_signature(&secret, &got.body)
@@ -224,10 +224,10 @@ fn the_address_is_sent_with_its_query_and_without_its_fragment() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let url = receiver.url("/a%20b/?team=1&x=%2F#fragment");
-    let webhook = api.webhook(&url);
+    let webhook = api.create_webhook(&url);
     assert_eq!(webhook["url"], url.as_str(), "returned as given");
-    api.project("Shop");
-    api.feedback("shop", "Hello");
+    api.create_project("Shop");
+    api.create_feedback("shop", "Hello");
     let got = receiver.first();
     assert_eq!(got.request_line, "POST /a%20b/?team=1&x=%2F HTTP/1.1");
     assert_eq!(got.header("Host"), receiver.address().to_string());

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use crate::support::api::{Api, attempts, millis, text};
 use crate::support::app::App;
 use crate::support::receiver::{Receiver, Reply};
-use crate::support::wait::until_within;
+use crate::support::wait::wait_until_within;
 
 /// Clock and log have milliseconds; begin and length of an attempt may each be rounded.
 const ROUNDING_MS: f64 = 3.0;
 
 fn quick_app() -> App {
-    App::setup()
+    App::builder()
         .option("--retry-delays", "200ms,400ms,600ms")
         .start()
 }
@@ -42,7 +42,7 @@ pub fn starts_after(delivery: &Value, delays_ms: &[f64]) {
 fn three_retries_come_after_their_delays_and_then_the_delivery_has_failed() {
     let (app, receiver) = (quick_app(), Receiver::status(500));
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let failed = api.deliver_one(&webhook, "failed");
     starts_after(&failed, &[200.0, 400.0, 600.0]);
     assert_eq!(failed["nextAttemptAt"], Value::Null);
@@ -56,11 +56,11 @@ fn three_retries_come_after_their_delays_and_then_the_delivery_has_failed() {
 fn by_default_they_come_1_s_5_s_and_15_s_after_the_failure_before() {
     let (app, receiver) = (App::start(), Receiver::status(503));
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
-    api.project("Shop");
-    api.feedback("shop", "Hello");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    api.create_feedback("shop", "Hello");
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
-    let failed = until_within(Duration::from_secs(60), "the delivery has failed", || {
+    let failed = wait_until_within(Duration::from_secs(60), "the delivery has failed", || {
         let delivery = api.delivery(&id);
         (delivery["state"] == "failed").then_some(delivery)
     });
@@ -70,12 +70,12 @@ fn by_default_they_come_1_s_5_s_and_15_s_after_the_failure_before() {
 
 #[test]
 fn between_attempts_it_is_pending_and_the_log_says_when_the_next_comes() {
-    let app = App::setup().option("--retry-delays", "1h").start();
+    let app = App::builder().option("--retry-delays", "1h").start();
     let receiver = Receiver::status(500);
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let pending = api.deliver_one(&webhook, "pending");
-    let pending = api.delivery_with_attempts(text(&pending, "id"), 1);
+    let pending = api.wait_for_attempts(text(&pending, "id"), 1);
     assert_eq!(pending["state"], "pending");
     let started = millis(&attempts(&pending)[0]["startedAt"]);
     let next = millis(&pending["nextAttemptAt"]);
@@ -92,7 +92,7 @@ fn a_success_on_the_way_ends_the_retries() {
         Reply::status(200),
     ]);
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let delivered = api.deliver_one(&webhook, "delivered");
     starts_after(&delivered, &[200.0, 400.0]);
     assert_eq!(receiver.received().len(), 3);
@@ -102,7 +102,7 @@ fn a_success_on_the_way_ends_the_retries() {
 fn every_attempt_has_the_same_body_delivery_and_timestamp() {
     let (app, receiver) = (quick_app(), Receiver::status(500));
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     api.deliver_one(&webhook, "failed");
 
     // What the project and the feedback are called meanwhile is of no concern: the event has happened.
@@ -124,19 +124,19 @@ fn every_attempt_has_the_same_body_delivery_and_timestamp() {
 
 #[test]
 fn the_body_stays_the_same_when_project_and_status_change_between_attempts() {
-    let app = App::setup().option("--retry-delays", "500ms").start();
+    let app = App::builder().option("--retry-delays", "500ms").start();
     let receiver = Receiver::status(500);
     let api = app.api();
     let webhook =
-        api.webhook_with(json!({"url": receiver.url("/"), "topics": ["feedback.created"]}));
-    api.project("Shop");
-    let feedback = api.feedback("shop", "Hello");
+        api.create_webhook_with(json!({"url": receiver.url("/"), "topics": ["feedback.created"]}));
+    api.create_project("Shop");
+    let feedback = api.create_feedback("shop", "Hello");
     receiver.first();
     api.patch("/api/v1/projects/shop", json!({"name": "Renamed"}))
         .expect(200);
     api.set_status(&feedback, "RESOLVED");
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
-    api.delivery_in_state(&id, "failed");
+    api.wait_for_state(&id, "failed");
     let received = receiver.received();
     assert_eq!(received.len(), 2);
     assert_eq!(received[0].body, received[1].body);
@@ -144,10 +144,10 @@ fn the_body_stays_the_same_when_project_and_status_change_between_attempts() {
 
 #[test]
 fn the_standard_timestamp_is_that_of_each_attempt() {
-    let app = App::setup().option("--retry-delays", "2s").start();
+    let app = App::builder().option("--retry-delays", "2s").start();
     let receiver = Receiver::status(500);
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     api.deliver_one(&webhook, "failed");
     let received = receiver.received();
     let seconds = |index: usize| -> i64 {
@@ -157,7 +157,7 @@ fn the_standard_timestamp_is_that_of_each_attempt() {
     assert!(seconds(1) > seconds(0), "two seconds lie between them");
     let secret = text(&webhook, "secret");
     for request in &received {
-        crate::support::signature::standard_webhooks(secret, request).unwrap();
+        crate::support::signature::verify_standard_webhook(secret, request).unwrap();
     }
 }
 
@@ -165,7 +165,7 @@ fn the_standard_timestamp_is_that_of_each_attempt() {
 fn none_means_that_there_is_one_attempt() {
     let (app, receiver) = (App::without_retries(), Receiver::status(500));
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let failed = api.deliver_one(&webhook, "failed");
     assert_eq!(attempts(&failed).len(), 1);
     assert_eq!(receiver.received().len(), 1);
@@ -173,17 +173,17 @@ fn none_means_that_there_is_one_attempt() {
 
 #[test]
 fn a_patient_webhook_goes_on_a_minute_after_the_last_delay() {
-    let app = App::setup()
+    let app = App::builder()
         .option("--retry-delays", "10ms,20ms,30ms")
         .start();
     let receiver = Receiver::status(500);
     let api = app.api();
-    let webhook = api.webhook_with(json!({"url": receiver.url("/"), "retries": "patient"}));
+    let webhook = api.create_webhook_with(json!({"url": receiver.url("/"), "retries": "patient"}));
     assert_eq!(webhook["retries"], "patient");
-    api.project("Shop");
-    api.feedback("shop", "Hello");
+    api.create_project("Shop");
+    api.create_feedback("shop", "Hello");
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
-    let waiting = api.delivery_with_attempts(&id, 4);
+    let waiting = api.wait_for_attempts(&id, 4);
     assert_eq!(waiting["state"], "pending");
     starts_after(&waiting, &[10.0, 20.0, 30.0]);
     let last = millis(&attempts(&waiting)[3]["startedAt"]);
@@ -195,14 +195,14 @@ fn a_patient_webhook_goes_on_a_minute_after_the_last_delay() {
 fn a_webhook_is_standard_by_default_and_stays_enabled_however_much_fails() {
     let (app, receiver) = (App::without_retries(), Receiver::status(500));
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     assert_eq!(webhook["retries"], "standard");
-    api.project("Shop");
+    api.create_project("Shop");
     for _ in 0..12 {
-        api.feedback("shop", "Hello");
+        api.create_feedback("shop", "Hello");
     }
     for delivery in api.deliveries(&webhook) {
-        api.delivery_in_state(text(&delivery, "id"), "failed");
+        api.wait_for_state(text(&delivery, "id"), "failed");
     }
     let path = format!("/api/v1/webhooks/{}", text(&webhook, "id"));
     assert_eq!(api.get(&path).json()["enabled"], true);
@@ -217,12 +217,12 @@ fn failing_since(api: &Api, webhook: &Value) -> Value {
 fn failing_since_is_the_first_failed_attempt_since_the_last_success() {
     let (app, receiver) = (App::without_retries(), Receiver::ok());
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
-    api.project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
     let send = |state: &str| {
-        api.feedback("shop", "Hello");
+        api.create_feedback("shop", "Hello");
         let newest = text(&api.deliveries(&webhook)[0], "id").to_owned();
-        api.delivery_in_state(&newest, state)
+        api.wait_for_state(&newest, state)
     };
     assert_eq!(failing_since(&api, &webhook), Value::Null);
     send("delivered");

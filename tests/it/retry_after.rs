@@ -14,15 +14,15 @@ fn busy(status: u16, retry_after: &str) -> Receiver {
 }
 
 fn app(delays: &str) -> App {
-    App::setup().option("--retry-delays", delays).start()
+    App::builder().option("--retry-delays", delays).start()
 }
 
 /// One delivery whose first attempt has failed.
 fn failed_once(api: &Api, webhook: &Value) -> Value {
-    api.project("Shop");
-    api.feedback("shop", "Hello");
+    api.create_project("Shop");
+    api.create_feedback("shop", "Hello");
     let id = text(&api.only_delivery(webhook), "id").to_owned();
-    api.delivery_with_attempts(&id, 1)
+    api.wait_for_attempts(&id, 1)
 }
 
 fn held_until(api: &Api, webhook: &Value) -> Value {
@@ -40,7 +40,7 @@ fn retry_after_in_seconds_puts_the_next_retry_off() {
     for status in [429, 503] {
         let (app, receiver) = (app("50ms,50ms"), busy(status, "600"));
         let api = app.api();
-        let webhook = api.webhook(&receiver.url("/"));
+        let webhook = api.create_webhook(&receiver.url("/"));
         let delivery = failed_once(&api, &webhook);
         assert_eq!(delivery["state"], "pending");
         assert!(until_next(&delivery) >= 600_000 - 3, "{delivery:#}");
@@ -55,7 +55,7 @@ fn the_retry_comes_when_the_time_that_was_asked_for_is_over() {
     let app = app("10ms");
     let receiver = Receiver::queue(vec![Reply::status(503).header("Retry-After", "2")]);
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let delivered = api.deliver_one(&webhook, "delivered");
     let starts: Vec<i64> = attempts(&delivered)
         .iter()
@@ -73,7 +73,7 @@ fn retry_after_as_a_date_counts_too() {
     let date = at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let receiver = busy(429, &date);
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let delivery = failed_once(&api, &webhook);
     let next = millis(&delivery["nextAttemptAt"]);
     assert!(next >= at.as_second() * 1_000, "not before {date}");
@@ -87,7 +87,7 @@ fn retry_after_as_a_date_counts_too() {
 fn retry_after_puts_off_to_at_most_an_hour() {
     let (app, receiver) = (app("50ms"), busy(503, "86400"));
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let delivery = failed_once(&api, &webhook);
     let end = millis(&attempts(&delivery)[0]["startedAt"])
         + attempts(&delivery)[0]["durationMs"]
@@ -104,7 +104,7 @@ fn retry_after_puts_off_to_at_most_an_hour() {
 fn retry_after_never_brings_a_retry_forward() {
     let (app, receiver) = (app("1h"), busy(503, "1"));
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let delivery = failed_once(&api, &webhook);
     assert!(until_next(&delivery) >= HOUR_MS - 3, "{delivery:#}");
 }
@@ -113,7 +113,7 @@ fn retry_after_never_brings_a_retry_forward() {
 fn retry_after_on_other_answers_holds_nothing() {
     let (app, receiver) = (app("10m"), busy(500, "1800"));
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let delivery = failed_once(&api, &webhook);
     assert!(until_next(&delivery) < 1_800_000, "{delivery:#}");
     assert_eq!(held_until(&api, &webhook), Value::Null);
@@ -124,7 +124,7 @@ fn a_retry_after_that_nobody_can_read_is_as_if_there_were_none() {
     for nonsense in ["soon", "-5", "", "99999999999999999999999"] {
         let (app, receiver) = (app("1s,1h"), busy(503, nonsense));
         let api = app.api();
-        let webhook = api.webhook(&receiver.url("/"));
+        let webhook = api.create_webhook(&receiver.url("/"));
         let delivery = failed_once(&api, &webhook);
         assert!(until_next(&delivery) <= HOUR_MS + 30_000, "{delivery:#}");
     }
@@ -135,13 +135,13 @@ fn a_held_webhook_gets_nothing_else_and_no_attempt_is_spent() {
     let (app, receiver) = (app("50ms,50ms"), busy(429, "600"));
     let free = Receiver::ok();
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     failed_once(&api, &webhook);
     // The second webhook is the sign that what was due has been looked at.
-    let other = api.webhook(&free.url("/"));
-    api.feedback("shop", "while it is held");
+    let other = api.create_webhook(&free.url("/"));
+    api.create_feedback("shop", "while it is held");
     let sent = text(&api.only_delivery(&other), "id").to_owned();
-    api.delivery_in_state(&sent, "delivered");
+    api.wait_for_state(&sent, "delivered");
 
     let deliveries = api.deliveries(&webhook);
     assert_eq!(deliveries.len(), 2);
@@ -156,22 +156,22 @@ fn a_held_webhook_gets_nothing_else_and_no_attempt_is_spent() {
 fn a_hold_lasts_over_a_restart() {
     let (app, receiver) = (app("50ms,50ms"), busy(429, "600"));
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     failed_once(&api, &webhook);
     let held = held_until(&api, &webhook);
     let data = app.kill9();
 
-    let app = App::setup()
+    let app = App::builder()
         .option("--retry-delays", "50ms,50ms")
-        .on(data)
+        .with_data(data)
         .start();
     let api = app.api();
     assert_eq!(held_until(&api, &webhook), held);
     let free = Receiver::ok();
-    let other = api.webhook(&free.url("/"));
-    api.feedback("shop", "after the restart");
+    let other = api.create_webhook(&free.url("/"));
+    api.create_feedback("shop", "after the restart");
     let sent = text(&api.only_delivery(&other), "id").to_owned();
-    api.delivery_in_state(&sent, "delivered");
+    api.wait_for_state(&sent, "delivered");
     assert_eq!(receiver.received().len(), 1);
 }
 
@@ -179,19 +179,19 @@ fn a_hold_lasts_over_a_restart() {
 fn a_test_that_succeeds_ends_the_hold_and_what_waited_goes_out_at_once() {
     let (app, receiver) = (app("10ms,10ms"), busy(503, "3600"));
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     failed_once(&api, &webhook);
-    api.feedback("shop", "while it is held");
+    api.create_feedback("shop", "while it is held");
     assert_ne!(held_until(&api, &webhook), Value::Null);
 
     receiver.set_script(|_| Reply::status(200));
     let path = format!("/api/v1/webhooks/{}/test", text(&webhook, "id"));
-    let tested = api.post_nothing(&path).expect(200).json();
+    let tested = api.post_empty(&path).expect(200).json();
     assert_eq!(tested["success"], true);
 
     assert_eq!(held_until(&api, &webhook), Value::Null);
     for delivery in api.deliveries(&webhook) {
-        api.delivery_in_state(text(&delivery, "id"), "delivered");
+        api.wait_for_state(text(&delivery, "id"), "delivered");
     }
 }
 
@@ -199,33 +199,33 @@ fn a_test_that_succeeds_ends_the_hold_and_what_waited_goes_out_at_once() {
 fn a_tests_own_answer_starts_no_hold() {
     let (app, receiver) = (app("10ms"), busy(429, "3600"));
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
+    let webhook = api.create_webhook(&receiver.url("/"));
     let path = format!("/api/v1/webhooks/{}/test", text(&webhook, "id"));
-    let tested = api.post_nothing(&path).expect(200).json();
+    let tested = api.post_empty(&path).expect(200).json();
     assert_eq!(tested["success"], false);
     assert_eq!(tested["status"], 429);
     assert_eq!(held_until(&api, &webhook), Value::Null);
 
     receiver.set_script(|_| Reply::status(200));
-    api.project("Shop");
-    api.feedback("shop", "Hello");
+    api.create_project("Shop");
+    api.create_feedback("shop", "Hello");
     let sent = api.get(&format!(
         "/api/v1/webhooks/{}/deliveries?event=feedback.created",
         text(&webhook, "id")
     ));
     let sent = sent.expect(200).json();
-    api.delivery_in_state(text(&sent["data"][0], "id"), "delivered");
+    api.wait_for_state(text(&sent["data"][0], "id"), "delivered");
 }
 
 #[test]
 fn a_test_that_fails_leaves_the_hold() {
     let (app, receiver) = (app("10ms"), busy(429, "3600"));
     let api = app.api();
-    let webhook = api.webhook_with(json!({"url": receiver.url("/")}));
+    let webhook = api.create_webhook_with(json!({"url": receiver.url("/")}));
     failed_once(&api, &webhook);
     let held = held_until(&api, &webhook);
     let path = format!("/api/v1/webhooks/{}/test", text(&webhook, "id"));
-    api.post_nothing(&path).expect(200);
+    api.post_empty(&path).expect(200);
     assert_eq!(held_until(&api, &webhook), held);
 }
 
@@ -234,7 +234,7 @@ fn a_held_webhook_is_tested_from_where_its_hold_is_said() {
     for from in ["", "/deliveries"] {
         let (app, receiver) = (app("10ms,10ms"), busy(503, "3600"));
         let api = app.api();
-        let webhook = api.webhook(&receiver.url("/"));
+        let webhook = api.create_webhook(&receiver.url("/"));
         failed_once(&api, &webhook);
         let mut admin = app.signed_in();
         let at = match from {
@@ -250,9 +250,9 @@ fn a_held_webhook_is_tested_from_where_its_hold_is_said() {
         let press = page.form_with("Test now").press("Test now");
         let failed = admin.submit_and_follow(&press);
         assert!(
-            failed.text().contains("503") && failed.at.starts_with(&at),
+            failed.text().contains("503") && failed.path.starts_with(&at),
             "{}",
-            failed.at
+            failed.path
         );
         assert_ne!(held_until(&api, &webhook), Value::Null);
 
@@ -270,7 +270,7 @@ fn a_held_webhook_is_tested_from_where_its_hold_is_said() {
             .iter()
             .filter(|one| one["event"] != "test")
         {
-            api.delivery_in_state(text(delivery, "id"), "delivered");
+            api.wait_for_state(text(delivery, "id"), "delivered");
         }
     }
 }

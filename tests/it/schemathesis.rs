@@ -20,15 +20,15 @@ fn no_answer_breaks_the_document() {
         program.exists(),
         "schemathesis is not installed; tests/run installs it"
     );
-    let app = App::setup()
+    let app = App::builder()
         .option("--retry-delays", "none")
         .option("--timeout", "2s")
         .start();
     let (api, receiver) = (app.api(), Receiver::ok());
     // Not the name of the document's examples, by which a project is deleted too.
-    let project = api.project("Kept");
-    let webhook = api.webhook(&receiver.url("/"));
-    api.feedback("kept", "Hello");
+    let project = api.create_project("Kept");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_feedback("kept", "Hello");
     let delivery = api.only_delivery(&webhook);
 
     let bearer = format!("Authorization: Bearer {}", app.token(ADMIN, "full"));

@@ -13,20 +13,20 @@ const ADMIN_PAGES: [&str; 4] = [
 const PAGES: [&str; 3] = ["/feedback", "/settings/account", "/settings/projects"];
 
 fn session_cookie(page: &Page) -> String {
-    let all = page.answer.all_headers("set-cookie");
+    let all = page.response.all_headers("set-cookie");
     let found = all.iter().find(|c| c.starts_with("miniback_session="));
     found.expect("a session cookie").to_string()
 }
 
 fn is_signed_in(visitor: &mut Visitor) -> bool {
-    visitor.get("/feedback").answer.status == 200
+    visitor.get("/feedback").response.status == 200
 }
 
 #[test]
 fn signing_in_sets_a_host_only_cookie_that_scripts_cannot_read() {
     let app = App::start();
-    let answer = app.visitor().sign_in(ADMIN, PASSWORD);
-    let cookie = session_cookie(&answer).to_ascii_lowercase();
+    let response = app.visitor().sign_in(ADMIN, PASSWORD);
+    let cookie = session_cookie(&response).to_ascii_lowercase();
     let attributes: Vec<&str> = cookie.split(';').map(str::trim).skip(1).collect();
     assert!(attributes.contains(&"httponly"), "{cookie}");
     assert!(attributes.contains(&"samesite=lax"), "{cookie}");
@@ -38,7 +38,7 @@ fn signing_in_sets_a_host_only_cookie_that_scripts_cannot_read() {
 
 #[test]
 fn an_https_base_address_makes_the_cookie_secure() {
-    let app = App::setup()
+    let app = App::builder()
         .option("--base-url", "https://feedback.example")
         .start();
     let mut visitor = app.visitor();
@@ -48,8 +48,8 @@ fn an_https_base_address_makes_the_cookie_secure() {
         .fill("Password", PASSWORD)
         .press("Sign in");
     let origin = [("Origin", "https://feedback.example")];
-    let answer = visitor.post_from(&filled.action, &filled.fields, &origin);
-    let cookie = session_cookie(&answer).to_ascii_lowercase();
+    let response = visitor.post_from(&filled.action, &filled.fields, &origin);
+    let cookie = session_cookie(&response).to_ascii_lowercase();
     assert!(cookie.contains("; secure"), "{cookie}");
 }
 
@@ -87,11 +87,11 @@ fn after_signing_in_one_is_where_one_belongs() {
     let mut ada = app.visitor();
     let start = ada.get("/");
     assert!(start.location().starts_with("/login"), "not signed in yet");
-    let answer = ada.sign_in(ADMIN, PASSWORD);
-    ada.follow(&answer).expect(200);
+    let response = ada.sign_in(ADMIN, PASSWORD);
+    ada.follow(&response).expect(200);
     let start = ada.get("/");
     let mut page = ada.follow(&start);
-    while page.answer.status == 303 || page.answer.status == 302 {
+    while page.response.status == 303 || page.response.status == 302 {
         page = ada.follow(&page);
     }
     page.expect(200);
@@ -102,8 +102,12 @@ fn a_page_that_was_asked_for_before_signing_in_leads_to_the_sign_in() {
     let app = App::start();
     for path in PAGES.iter().chain(&ADMIN_PAGES) {
         let page = app.visitor().get(path);
-        assert!(matches!(page.answer.status, 302 | 303), "{:?}", page.answer);
-        assert!(page.location().starts_with("/login"), "{:?}", page.answer);
+        assert!(
+            matches!(page.response.status, 302 | 303),
+            "{:?}",
+            page.response
+        );
+        assert!(page.location().starts_with("/login"), "{:?}", page.response);
     }
 }
 
@@ -114,9 +118,9 @@ fn a_wrong_password_and_an_unknown_account_are_told_in_the_same_words() {
     let unknown = app
         .visitor()
         .try_sign_in("nobody@example.com", "not the password at all");
-    assert_eq!(wrong.answer.status, unknown.answer.status);
-    assert!(wrong.answer.status < 500);
-    assert!(wrong.answer.header("set-cookie").is_none());
+    assert_eq!(wrong.response.status, unknown.response.status);
+    assert!(wrong.response.status < 500);
+    assert!(wrong.response.header("set-cookie").is_none());
     let told = |page: &Page, email: &str| page.text().replace(email, "EMAIL");
     assert_eq!(told(&wrong, ADMIN), told(&unknown, "nobody@example.com"));
 }
@@ -173,7 +177,11 @@ fn a_forged_cookie_is_no_session() {
             .cookies
             .insert("miniback_session".to_owned(), forged.to_owned());
         let page = visitor.get("/feedback");
-        assert!(matches!(page.answer.status, 302 | 303), "{:?}", page.answer);
+        assert!(
+            matches!(page.response.status, 302 | 303),
+            "{:?}",
+            page.response
+        );
     }
 }
 
@@ -182,11 +190,16 @@ fn the_fifth_failure_of_an_account_is_429_and_asks_for_at_most_a_minute() {
     let app = App::start();
     for _ in 0..4 {
         let page = app.visitor().try_sign_in(ADMIN, "not the password at all");
-        assert_ne!(page.answer.status, 429);
+        assert_ne!(page.response.status, 429);
     }
     let page = app.visitor().try_sign_in(ADMIN, "not the password at all");
-    assert_eq!(page.answer.status, 429, "{:?}", page.answer);
-    let seconds: u64 = page.answer.header("retry-after").unwrap().parse().unwrap();
+    assert_eq!(page.response.status, 429, "{:?}", page.response);
+    let seconds: u64 = page
+        .response
+        .header("retry-after")
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!((1..=60).contains(&seconds), "{seconds} s");
 }
 
@@ -197,7 +210,7 @@ fn the_fifth_failure_from_an_address_is_429_whatever_the_accounts() {
     for number in 0..5 {
         let email = format!("user{number}@example.com");
         let page = app.visitor().try_sign_in(&email, "not the password at all");
-        statuses.push(page.answer.status);
+        statuses.push(page.response.status);
     }
     assert!(!statuses[..4].contains(&429), "{statuses:?}");
     assert_eq!(statuses[4], 429);
@@ -219,7 +232,7 @@ fn failures_from_other_addresses_count_for_the_account() {
         let headers = [("Origin", origin.as_str()), ("X-Forwarded-For", &address)];
         last = visitor
             .post_from(&filled.action, &filled.fields, &headers)
-            .answer
+            .response
             .status;
     }
     assert_eq!(last, 429);
@@ -296,7 +309,7 @@ fn a_member_is_refused_the_admins_pages_and_forms() {
         if form.has_button("Sign out") || form.has_button("Search") {
             continue;
         }
-        let Some(filled) = form.press_any() else {
+        let Some(filled) = form.press_first() else {
             continue;
         };
         if filled.method == "post" {
@@ -312,8 +325,8 @@ fn a_member_is_refused_the_admins_pages_and_forms() {
 fn a_member_sees_and_handles_feedback() {
     let app = App::start();
     let api = app.api();
-    api.project("Shop");
-    let feedback = api.feedback("shop", "Hello from a visitor");
+    api.create_project("Shop");
+    let feedback = api.create_feedback("shop", "Hello from a visitor");
     app.add_user("bob@example.com", "member");
     let mut bob = app.visitor();
     bob.sign_in("bob@example.com", PASSWORD);
@@ -331,7 +344,7 @@ fn a_change_of_password_ends_the_sessions() {
     let mut ada = app.signed_in();
     let new = "another good password\n";
     app.run(&["user", "passwd", ADMIN], new).success();
-    crate::support::wait::until("the session has ended", || {
+    crate::support::wait::wait_until("the session has ended", || {
         (!is_signed_in(&mut ada)).then_some(())
     });
     app.visitor().sign_in(ADMIN, "another good password");

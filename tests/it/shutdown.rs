@@ -5,21 +5,21 @@ use std::collections::BTreeSet;
 use crate::support::api::{attempts, text};
 use crate::support::app::App;
 use crate::support::command::signal;
+use crate::support::load_generator::LoadGenerator;
 use crate::support::receiver::{Gate, Receiver, Reply};
-use crate::support::storm::Storm;
-use crate::support::wait::until;
+use crate::support::wait::wait_until;
 
 fn in_flight(app: &App, receiver: &Receiver) -> String {
     let api = app.api();
-    api.webhook(&receiver.url("/"));
-    api.project("Shop");
-    api.feedback("shop", "Hello");
+    api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    api.create_feedback("shop", "Hello");
     receiver.first().delivery().to_owned()
 }
 
 #[test]
 fn sigterm_lets_the_delivery_in_flight_end_and_records_it() {
-    let mut app = App::setup().option("--timeout", "60s").start();
+    let mut app = App::builder().option("--timeout", "60s").start();
     let gate = Gate::new();
     let receiver = Receiver::script({
         let gate = gate.clone();
@@ -29,13 +29,13 @@ fn sigterm_lets_the_delivery_in_flight_end_and_records_it() {
     app.sigterm();
     // It takes no new connections from then on: the sign that the signal has arrived.
     let port = app.port();
-    until("nothing new is accepted", || {
+    wait_until("nothing new is accepted", || {
         std::net::TcpStream::connect(("127.0.0.1", port)).err()
     });
     gate.open();
     assert_eq!(app.wait().code(), Some(0));
 
-    let app = App::setup().on(app.kill9()).start();
+    let app = App::builder().with_data(app.kill9()).start();
     let delivery = app.api().delivery(&id);
     assert_eq!(delivery["state"], "delivered");
     assert_eq!(attempts(&delivery).len(), 1);
@@ -44,14 +44,14 @@ fn sigterm_lets_the_delivery_in_flight_end_and_records_it() {
 
 #[test]
 fn sigterm_waits_no_longer_than_the_timeout_for_an_endpoint_that_hangs() {
-    let app = App::setup().option("--timeout", "1s").start();
+    let app = App::builder().option("--timeout", "1s").start();
     let receiver = Receiver::script(|_| Reply::Hang);
     let id = in_flight(&app, &receiver);
     let (status, data) = app.sigterm_and_wait();
     assert_eq!(status.code(), Some(0));
     receiver.set_script(|_| Reply::status(200));
-    let app = App::setup().on(data).start();
-    app.api().delivery_in_state(&id, "delivered");
+    let app = App::builder().with_data(data).start();
+    app.api().wait_for_state(&id, "delivered");
 }
 
 #[test]
@@ -63,13 +63,13 @@ fn sigint_is_as_good_as_sigterm() {
 
 #[test]
 fn sigterm_starts_nothing_new_and_loses_nothing_that_is_pending() {
-    let app = App::setup().option("--retry-delays", "1h").start();
+    let app = App::builder().option("--retry-delays", "1h").start();
     let receiver = Receiver::status(500);
     let id = in_flight(&app, &receiver);
-    app.api().delivery_with_attempts(&id, 1);
+    app.api().wait_for_attempts(&id, 1);
     let (status, data) = app.sigterm_and_wait();
     assert_eq!(status.code(), Some(0));
-    let app = App::setup().on(data).start();
+    let app = App::builder().with_data(data).start();
     let pending = app.api().delivery(&id);
     assert_eq!(text(&pending, "state"), "pending");
     assert_eq!(receiver.received().len(), 1);
@@ -78,36 +78,39 @@ fn sigterm_starts_nothing_new_and_loses_nothing_that_is_pending() {
 #[test]
 fn sigterm_under_load_records_what_is_in_flight_and_loses_nothing_that_was_acknowledged() {
     // Whoever waited for its clients or for the slow endpoint's time to be over would wait for a minute.
-    let mut app = App::setup().option("--timeout", "60s").start();
-    let (quick, answer) = (Receiver::ok(), Gate::new());
+    let mut app = App::builder().option("--timeout", "60s").start();
+    let (quick, response) = (Receiver::ok(), Gate::new());
     let slow = Receiver::script({
-        let answer = answer.clone();
-        move |_| Reply::status(200).when(&answer)
+        let response = response.clone();
+        move |_| Reply::status(200).when(&response)
     });
     let api = app.api();
-    api.project("Shop");
-    let webhooks = [api.webhook(&quick.url("/")), api.webhook(&slow.url("/"))];
-    let storm = Storm::start(&app, 4, |_| "shop");
+    api.create_project("Shop");
+    let webhooks = [
+        api.create_webhook(&quick.url("/")),
+        api.create_webhook(&slow.url("/")),
+    ];
+    let load = LoadGenerator::start(&app, 4, |_| "shop");
     // As many as an endpoint gets of which nothing is known.
     slow.wait_for(2);
-    storm.wait_for_more(100);
+    load.wait_for_more(100);
     app.sigterm();
     let port = app.port();
-    until("nothing new is accepted", || {
+    wait_until("nothing new is accepted", || {
         std::net::TcpStream::connect(("127.0.0.1", port)).err()
     });
-    answer.open();
+    response.open();
     assert_eq!(app.wait().code(), Some(0));
-    let (acknowledged, _) = storm.end();
+    let (acknowledged, _) = load.stop();
     let recorded_by_then = slow.received().len();
     let log = app.dir.join("miniback.db-wal");
     let left = std::fs::metadata(log).map_or(0, |log| log.len());
     assert_eq!(left, 0, "a copy of the database alone is whole");
 
-    let app = App::setup().on(app.kill9()).start();
+    let app = App::builder().with_data(app.kill9()).start();
     let api = app.api();
     for webhook in &webhooks {
-        until("all is delivered", || {
+        wait_until("all is delivered", || {
             let waiting = format!(
                 "/api/v1/webhooks/{}/deliveries?state=pending",
                 text(webhook, "id")

@@ -24,14 +24,14 @@ fn each_webhook_gets_the_topics_it_has() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let with = |path: &str, topics: Value| {
-        api.webhook_with(json!({"url": receiver.url(path), "topics": topics}))
+        api.create_webhook_with(json!({"url": receiver.url(path), "topics": topics}))
     };
-    let by_default = api.webhook(&receiver.url("/default"));
+    let by_default = api.create_webhook(&receiver.url("/default"));
     let new = with("/new", json!(["feedback.created"]));
     let changed = with("/changed", json!(["feedback.updated"]));
     let none = with("/none", json!([]));
-    api.project("Shop");
-    let feedback = api.feedback("shop", "Hello");
+    api.create_project("Shop");
+    let feedback = api.create_feedback("shop", "Hello");
     api.set_status(&feedback, "REVIEWED");
 
     assert_eq!(
@@ -67,11 +67,11 @@ fn each_webhook_gets_the_topics_it_has() {
 fn topics_that_are_changed_hold_from_the_next_event_on() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let webhook = api.webhook_with(json!({"url": receiver.url("/"), "topics": []}));
-    api.project("Shop");
-    api.feedback("shop", "before");
+    let webhook = api.create_webhook_with(json!({"url": receiver.url("/"), "topics": []}));
+    api.create_project("Shop");
+    api.create_feedback("shop", "before");
     api.patch_webhook(&webhook, json!({"topics": ["feedback.created"]}));
-    api.feedback("shop", "after");
+    api.create_feedback("shop", "after");
     assert_eq!(api.deliveries(&webhook).len(), 1);
     assert_eq!(receiver.first().message(), "after");
 }
@@ -80,15 +80,16 @@ fn topics_that_are_changed_hold_from_the_next_event_on() {
 fn a_webhook_hears_only_of_the_projects_chosen_for_it() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let (shop, blog) = (api.project("Shop"), api.project("Blog"));
-    let of_all = api.webhook(&receiver.url("/all"));
-    let of_shop = api.webhook_with(json!({"url": receiver.url("/shop"), "projects": [shop["id"]]}));
+    let (shop, blog) = (api.create_project("Shop"), api.create_project("Blog"));
+    let of_all = api.create_webhook(&receiver.url("/all"));
+    let of_shop =
+        api.create_webhook_with(json!({"url": receiver.url("/shop"), "projects": [shop["id"]]}));
     assert_eq!(of_all["projects"], json!([]), "an empty list means all");
     assert_eq!(of_shop["projects"], json!([shop["id"]]));
 
-    let in_blog = api.feedback(text(&blog, "slug"), "about the blog");
+    let in_blog = api.create_feedback(text(&blog, "slug"), "about the blog");
     api.set_status(&in_blog, "RESOLVED");
-    let in_shop = api.feedback(text(&shop, "slug"), "about the shop");
+    let in_shop = api.create_feedback(text(&shop, "slug"), "about the shop");
     api.set_status(&in_shop, "RESOLVED");
 
     assert_eq!(api.deliveries(&of_all).len(), 4);
@@ -104,9 +105,9 @@ fn a_webhook_hears_only_of_the_projects_chosen_for_it() {
 fn a_webhook_of_all_projects_hears_of_one_made_later() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let webhook = api.webhook(&receiver.url("/"));
-    api.project("Later");
-    api.feedback("later", "Hello");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_project("Later");
+    api.create_feedback("later", "Hello");
     assert_eq!(api.deliveries(&webhook).len(), 1);
     receiver.first();
 }
@@ -115,16 +116,16 @@ fn a_webhook_of_all_projects_hears_of_one_made_later() {
 fn what_happens_while_a_webhook_is_off_is_not_sent_later() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let webhook = api.webhook_with(json!({"url": receiver.url("/"), "enabled": false}));
+    let webhook = api.create_webhook_with(json!({"url": receiver.url("/"), "enabled": false}));
     assert_eq!(webhook["enabled"], false);
-    api.project("Shop");
-    let feedback = api.feedback("shop", "while it is off");
+    api.create_project("Shop");
+    let feedback = api.create_feedback("shop", "while it is off");
     api.set_status(&feedback, "REVIEWED");
     assert!(api.deliveries(&webhook).is_empty());
 
     api.patch_webhook(&webhook, json!({"enabled": true}));
     assert!(api.deliveries(&webhook).is_empty());
-    api.feedback("shop", "while it is on");
+    api.create_feedback("shop", "while it is on");
     assert_eq!(api.deliveries(&webhook).len(), 1);
     assert_eq!(receiver.first().message(), "while it is on");
 }
@@ -134,9 +135,9 @@ fn the_status_that_it_has_already_makes_no_event() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook =
-        api.webhook_with(json!({"url": receiver.url("/"), "topics": ["feedback.updated"]}));
-    api.project("Shop");
-    let feedback = api.feedback("shop", "Hello");
+        api.create_webhook_with(json!({"url": receiver.url("/"), "topics": ["feedback.updated"]}));
+    api.create_project("Shop");
+    let feedback = api.create_feedback("shop", "Hello");
     api.set_status(&feedback, "NEW");
     assert!(api.deliveries(&webhook).is_empty());
     api.set_status(&feedback, "RESOLVED");
@@ -154,9 +155,9 @@ fn a_change_and_its_undoing_are_two_events() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook =
-        api.webhook_with(json!({"url": receiver.url("/"), "topics": ["feedback.updated"]}));
-    api.project("Shop");
-    let feedback = api.feedback("shop", "Hello");
+        api.create_webhook_with(json!({"url": receiver.url("/"), "topics": ["feedback.updated"]}));
+    api.create_project("Shop");
+    let feedback = api.create_feedback("shop", "Hello");
     api.set_status(&feedback, "RESOLVED");
     api.set_status(&feedback, "NEW");
     assert_eq!(api.deliveries(&webhook).len(), 2);
@@ -168,9 +169,9 @@ fn a_press_on_the_page_makes_the_same_event_as_the_api() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook =
-        api.webhook_with(json!({"url": receiver.url("/"), "topics": ["feedback.updated"]}));
-    api.project("Shop");
-    let feedback = api.feedback("shop", "Hello");
+        api.create_webhook_with(json!({"url": receiver.url("/"), "topics": ["feedback.updated"]}));
+    api.create_project("Shop");
+    let feedback = api.create_feedback("shop", "Hello");
     let mut ada = app.signed_in();
     let page = ada.get("/feedback").expect(200);
     let pressed = page.form_with("Reviewed").press("Reviewed");
@@ -190,10 +191,10 @@ fn a_press_on_the_page_makes_the_same_event_as_the_api() {
 fn two_webhooks_to_one_address_get_a_delivery_each() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    api.webhook(&receiver.url("/"));
-    api.webhook(&receiver.url("/"));
-    api.project("Shop");
-    api.feedback("shop", "Hello");
+    api.create_webhook(&receiver.url("/"));
+    api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    api.create_feedback("shop", "Hello");
     let received = receiver.wait_for(2);
     assert_ne!(received[0].delivery(), received[1].delivery());
     assert_eq!(received[0].body, received[1].body, "one event");

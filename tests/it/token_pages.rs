@@ -3,7 +3,7 @@
 use crate::support::app::{ADMIN, App};
 use crate::support::forms::Form;
 use crate::support::pages::{Page, Visitor};
-use crate::support::wait::until;
+use crate::support::wait::wait_until;
 
 const TOKENS: &str = "/settings/tokens";
 
@@ -32,7 +32,7 @@ fn make(admin: &mut Visitor, name: &str, scope: &str) -> (Page, String) {
 #[test]
 fn a_token_is_shown_once_and_does_what_its_scope_allows() {
     let app = App::start();
-    app.api().project("Shop");
+    app.api().create_project("Shop");
     let mut ada = app.signed_in();
     for (scope, projects, feedback, metrics) in [
         ("Full", 200, 201, 200),
@@ -41,10 +41,10 @@ fn a_token_is_shown_once_and_does_what_its_scope_allows() {
     ] {
         let (page, token) = make(&mut ada, scope, scope);
         assert!(token.starts_with("mb_"), "{token}");
-        assert!(!page.at.contains(&token), "it stands in no address");
+        assert!(!page.path.contains(&token), "it stands in no address");
         assert!(page.text().contains("not shown again"));
         let again = ada.get(TOKENS);
-        assert!(!again.answer.text.contains(&token), "it is shown once");
+        assert!(!again.response.text.contains(&token), "it is shown once");
         let api = app.api_with(&token);
         api.get("/api/v1/projects").expect(projects);
         let body = serde_json::json!({"project": "shop", "message": "Hello"});
@@ -70,7 +70,7 @@ fn the_list_says_whose_a_token_is_who_made_it_and_whether_it_was_used() {
         );
     }
     app.api_with(&token).get("/api/v1/projects").expect(200);
-    until("the use is noted", || {
+    wait_until("the use is noted", || {
         let text = ada.get(TOKENS).text();
         (text.contains("used just now") && !text.contains("never used")).then_some(())
     });
@@ -135,7 +135,7 @@ fn what_makes_no_sense_of_a_token_is_said_beside_the_field() {
         let form = with_scope(add_form(&mut ada), "Metrics").fill("Name", name);
         let page = ada.submit(&form.press("Create")).expect(422);
         assert_eq!(page.form_with("Create").value("Name"), name);
-        assert!(page.answer.text.contains("name-error"), "{name:?}");
+        assert!(page.response.text.contains("name-error"), "{name:?}");
         let form = page
             .form_with("Create")
             .fill("Name", "Good")

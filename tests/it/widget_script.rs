@@ -30,22 +30,22 @@ fn gzipped(text: &str) -> usize {
 fn the_script_is_at_most_6_kb_gzipped_needs_no_sign_in_and_sets_no_cookie() {
     let app = App::start();
     let public = app.api_without_token();
-    let answer = public.get("/widget.js").expect(200);
-    let size = gzipped(&answer.text);
+    let response = public.get("/widget.js").expect(200);
+    let size = gzipped(&response.text);
     assert!(size <= 6_000, "{size} bytes");
-    let kind = answer.header("content-type");
+    let kind = response.header("content-type");
     assert_eq!(kind, Some("text/javascript; charset=utf-8"));
-    assert_eq!(answer.header("set-cookie"), None);
+    assert_eq!(response.header("set-cookie"), None);
     assert_eq!(
-        answer.header("cross-origin-resource-policy"),
+        response.header("cross-origin-resource-policy"),
         Some("cross-origin")
     );
-    assert_ne!(stamp_in(&answer.text), "");
+    assert_ne!(stamp_in(&response.text), "");
     assert_eq!(public.head("/widget.js").expect(200).text, "");
-    public.post_nothing("/widget.js").expect(405);
+    public.post_empty("/widget.js").expect(405);
     // What travels is packed, for whom takes it.
     let headers = [("Accept-Encoding", "gzip")];
-    let packed = public.raw("GET", "/widget.js", &headers, None).expect(200);
+    let packed = public.send("GET", "/widget.js", &headers, None).expect(200);
     assert_eq!(packed.header("content-encoding"), Some("gzip"));
     assert_eq!(packed.header("vary"), Some("Accept-Encoding"));
     let length: usize = packed.header("content-length").unwrap().parse().unwrap();
@@ -56,7 +56,7 @@ fn the_script_is_at_most_6_kb_gzipped_needs_no_sign_in_and_sets_no_cookie() {
 fn a_cached_script_is_good_for_the_day_and_has_a_new_stamp_on_the_next() {
     let app = InProcess::start(&[]);
     let public = Api::new(&app.url, None);
-    let ask = |known: &str| public.raw("GET", "/widget.js", &[("If-None-Match", known)], None);
+    let ask = |known: &str| public.send("GET", "/widget.js", &[("If-None-Match", known)], None);
     let first = public.get("/widget.js").expect(200);
     assert_eq!(first.header("cache-control"), Some("public, max-age=300"));
     let tag = first.header("etag").unwrap().to_owned();

@@ -54,9 +54,9 @@ async fn attempt_with_response(text: impl AsRef<[u8]> + Send + Sync + 'static) -
 }
 
 /// The response of a successful attempt.
-fn successful_response(result: AttemptResult) -> Answer {
+fn successful_response(result: AttemptResult) -> EndpointResponse {
     assert_eq!(result.outcome, Outcome::Delivered);
-    result.answer.unwrap()
+    result.response.unwrap()
 }
 
 #[actix_rt::test]

@@ -1,18 +1,18 @@
 //! The signatures that an endpoint saw, and which secret could have made them.
 
-use super::{Case, Check};
+use super::{Check, CheckResult, DiagnosisInput};
 use crate::domain::secret::Secret;
 use crate::domain::{signature, verification};
 
-/// By which secret something is signed.
+/// The secret that signed a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum By {
+pub(super) enum SigningSecret {
     Current,
     Next,
 }
 
-impl By {
-    pub(super) const fn words(self) -> &'static str {
+impl SigningSecret {
+    pub(super) const fn description(self) -> &'static str {
         match self {
             Self::Current => "the current secret",
             Self::Next => "the next secret",
@@ -21,9 +21,9 @@ impl By {
 }
 
 /// What was seen of signatures, and who could have made them.
-pub(super) struct Signatures<'a> {
+pub(super) struct ReceivedSignatures<'a> {
     header: &'a dyn Fn(&str) -> Option<String>,
-    secrets: Vec<(By, &'a Secret)>,
+    secrets: Vec<(SigningSecret, &'a Secret)>,
     pub(super) given_hex: Option<String>,
     given_next: Option<String>,
     id: Option<String>,
@@ -31,7 +31,7 @@ pub(super) struct Signatures<'a> {
     given_standard: Option<String>,
 }
 
-impl<'a> Signatures<'a> {
+impl<'a> ReceivedSignatures<'a> {
     const NAMES: [&'static str; 8] = [
         "X-Miniback-Signature",
         "X-Miniback-Timestamp",
@@ -43,17 +43,17 @@ impl<'a> Signatures<'a> {
         "X-Miniback-Signature-Next",
     ];
 
-    pub(super) fn of(case: &Case<'a>) -> Self {
-        let header = case.seen.header;
+    pub(super) fn new(input: &DiagnosisInput<'a>) -> Self {
+        let header = input.received.header;
         let get = |name: &str| header(name).map(|value| value.trim().to_owned());
-        let next = case
+        let next = input
             .secrets
             .next
             .as_ref()
-            .map(|next| (By::Next, &next.secret));
+            .map(|next| (SigningSecret::Next, &next.secret));
         Self {
             header,
-            secrets: [(By::Current, &case.secrets.current)]
+            secrets: [(SigningSecret::Current, &input.secrets.current)]
                 .into_iter()
                 .chain(next)
                 .collect(),
@@ -65,7 +65,7 @@ impl<'a> Signatures<'a> {
         }
     }
 
-    pub(super) fn hex(&self, body: &[u8]) -> Option<By> {
+    pub(super) fn hex(&self, body: &[u8]) -> Option<SigningSecret> {
         let given = [&self.given_hex, &self.given_next];
         let given = given
             .into_iter()
@@ -83,14 +83,14 @@ impl<'a> Signatures<'a> {
             .map(|(by, _)| *by)
     }
 
-    pub(super) fn standard(&self, body: &[u8]) -> Option<By> {
+    pub(super) fn standard(&self, body: &[u8]) -> Option<SigningSecret> {
         let (id, at, given) = (
             self.id.as_ref()?,
             self.timestamp?,
             self.given_standard.as_ref()?,
         );
         let fits = |secret: &Secret| {
-            let expected = signature::standard(secret, id, at, body);
+            let expected = signature::sign_standard(secret, id, at, body);
             given.split(' ').any(|one| Some(one) == expected.as_deref())
         };
         self.secrets
@@ -99,7 +99,7 @@ impl<'a> Signatures<'a> {
             .map(|(by, _)| *by)
     }
 
-    pub(super) fn any(&self, body: &[u8]) -> Option<By> {
+    pub(super) fn any(&self, body: &[u8]) -> Option<SigningSecret> {
         self.hex(body).or_else(|| self.standard(body))
     }
 
@@ -146,15 +146,21 @@ impl<'a> Signatures<'a> {
             .copied()
             .filter(|name| !here.contains(name))
             .collect();
-        let (good, words) = match (here.len(), missing.len()) {
-            (0, _) => (Some(false), "None of Miniback’s headers.".to_owned()),
-            (_, 0) => (Some(true), "All of them are there.".to_owned()),
-            _ => (None, format!("Not there: {}.", missing.join(", "))),
+        let (result, message) = match (here.len(), missing.len()) {
+            (0, _) => (
+                CheckResult::Failed,
+                "None of Miniback’s headers.".to_owned(),
+            ),
+            (_, 0) => (CheckResult::Passed, "All of them are there.".to_owned()),
+            _ => (
+                CheckResult::Unknown,
+                format!("Not there: {}.", missing.join(", ")),
+            ),
         };
         Check {
             name: "Headers",
-            good,
-            words,
+            result,
+            message,
         }
     }
 }

@@ -27,7 +27,7 @@ fn setting() -> Setting {
     let headers = [
         (
             "X-Miniback-Signature",
-            signature::hex(&signer, BODY.as_bytes()),
+            signature::sign_hex(&signer, BODY.as_bytes()),
         ),
         (
             "X-Miniback-Timestamp",
@@ -39,7 +39,7 @@ fn setting() -> Setting {
         ("webhook-timestamp", AT.to_string()),
         (
             "webhook-signature",
-            signature::standard(&signer, "dlv_1", AT, BODY.as_bytes()).unwrap(),
+            signature::sign_standard(&signer, "dlv_1", AT, BODY.as_bytes()).unwrap(),
         ),
     ];
     Setting {
@@ -106,18 +106,18 @@ impl Setting {
                 .find(|(n, _)| n.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value.clone())
         };
-        let found = diagnose(&Case {
-            seen: Seen {
+        let found = diagnose(&DiagnosisInput {
+            received: ReceivedRequest {
                 header: &header,
                 body: &self.body,
             },
             secrets: &self.secrets,
-            sent: self.sent.then_some(Sent {
+            sent: self.sent.then_some(SentDelivery {
                 body: BODY.as_bytes(),
                 attempts: &[AT],
             }),
-            given: self.given.as_deref(),
-            clock: self
+            endpoint_secret: self.given.as_deref(),
+            endpoint_clock: self
                 .clock
                 .map(|seconds| Timestamp::from_millis(seconds * 1000)),
         });
@@ -193,7 +193,7 @@ fn a_secret_that_is_another_one_is_told_apart_from_a_body_that_was_changed() {
         .body(&BODY.replace("a@b.c", "someone"))
         .says("something else than what was sent");
     let difference = other.diagnosis().difference.unwrap();
-    assert_eq!(difference.at, BODY.find("a@b.c").unwrap());
+    assert_eq!(difference.offset, BODY.find("a@b.c").unwrap());
     setting().body("").says("it is empty");
     setting()
         .rotated(2, None)
@@ -209,7 +209,7 @@ fn a_clock_that_is_off_and_headers_that_are_missing_or_changed_are_named() {
     setting().clock(AT - 86_400).says("24 h behind");
     let replayed = |setting: Setting| {
         let at = AT + 4_000;
-        let signed = signature::standard(&secret(1), "dlv_1", at, BODY.as_bytes()).unwrap();
+        let signed = signature::sign_standard(&secret(1), "dlv_1", at, BODY.as_bytes()).unwrap();
         setting
             .with("webhook-timestamp", &at.to_string())
             .with("webhook-signature", &signed)

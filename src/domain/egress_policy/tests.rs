@@ -18,7 +18,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 /// What is said about a name whose look-up gave `addresses`.
-fn looked_up(policy: &EgressPolicy, text: &str, addresses: &[&str]) -> Result<(), Refusal> {
+fn looked_up(policy: &EgressPolicy, text: &str, addresses: &[&str]) -> Result<(), EgressDenied> {
     let url = url(text);
     policy.check_url(&url)?;
     let addresses: Vec<_> = addresses
@@ -110,7 +110,7 @@ fn private_addresses_are_refused_however_they_are_written() {
         for scheme in ["https", "http"] {
             let refused = policy(&[]).check_url(&url(&format!("{scheme}://{host}/hook")));
             assert!(
-                matches!(refused, Err(Refusal::NotPublic { .. })),
+                matches!(refused, Err(EgressDenied::NotPublic { .. })),
                 "{scheme} {host}: {refused:?}"
             );
         }
@@ -152,7 +152,7 @@ fn what_is_public_may_be_called_by_https_alone() {
         );
         let plain = policy(&[]).check_url(&url(&format!("http://{host}/")));
         assert!(
-            matches!(plain, Err(Refusal::PlainHttp { .. })),
+            matches!(plain, Err(EgressDenied::PlainHttp { .. })),
             "{host}: {plain:?}"
         );
     }
@@ -178,7 +178,7 @@ fn a_name_goes_by_what_it_turns_out_to_be_and_one_forbidden_address_refuses_all(
         for list in [vec![bad], vec!["8.8.8.8", bad], vec![bad, "2606:4700::1"]] {
             let refused = looked_up(&none, "https://a.example", &list);
             assert!(
-                matches!(refused, Err(Refusal::NotPublic { .. })),
+                matches!(refused, Err(EgressDenied::NotPublic { .. })),
                 "{list:?}: {refused:?}"
             );
         }
@@ -202,7 +202,7 @@ fn localhost_is_open_for_testing_until_it_is_closed() {
             assert_eq!(policy(&[]).check_url(&url), Ok(()), "{host}");
             let refused = closed.check_url(&url);
             assert!(
-                matches!(refused, Err(Refusal::LocalhostDenied { .. })),
+                matches!(refused, Err(EgressDenied::LocalhostDenied { .. })),
                 "{host}: {refused:?}"
             );
         }
@@ -213,7 +213,7 @@ fn localhost_is_open_for_testing_until_it_is_closed() {
     // A URL that names loopback leads to loopback and nowhere else.
     let elsewhere =
         policy(&[]).check_address(&url("http://localhost"), "10.0.0.5:80".parse().unwrap());
-    assert!(matches!(elsewhere, Err(Refusal::NotPublic { .. })));
+    assert!(matches!(elsewhere, Err(EgressDenied::NotPublic { .. })));
 }
 
 #[test]
@@ -380,7 +380,7 @@ fn minibacks_own_sockets_are_never_a_target() {
             ok,
             "{text} while listening on {listen}: {said:?}"
         );
-        assert!(ok || matches!(said, Err(Refusal::OwnSocket { .. })));
+        assert!(ok || matches!(said, Err(EgressDenied::OwnSocket { .. })));
     }
 }
 
@@ -403,7 +403,7 @@ fn of_the_machines_own_public_addresses_only_https_on_443_may_be_called() {
     for text in ["https://9.9.9.9:8443/", "https://[::ffff:9.9.9.9]:6379/"] {
         let refused = own(&[]).check_url(&url(text));
         assert!(
-            matches!(refused, Err(Refusal::OwnAddress { .. })),
+            matches!(refused, Err(EgressDenied::OwnAddress { .. })),
             "{text}: {refused:?}"
         );
     }

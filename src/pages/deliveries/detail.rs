@@ -8,9 +8,9 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use crate::clock::Timestamp;
-use crate::domain::delivery::State;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
-use crate::domain::explanation::{TestHint, advice, seconds, status_words};
+use crate::domain::explanation::{TestHint, advice, format_duration, status_text};
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::{DisplayTime, until};
@@ -125,7 +125,9 @@ pub async fn show(
     let page = DeliveryPage {
         row: DeliveryRow::of(&detail.record, at_most, now),
         next: what_comes_next(&detail.record, at_most, held, now),
-        can_redeliver: enabled && detail.record.state != State::Pending && detail.request.is_some(),
+        can_redeliver: enabled
+            && detail.record.state != DeliveryState::Pending
+            && detail.request.is_some(),
         attempts: detail
             .record
             .attempts
@@ -189,7 +191,7 @@ fn what_comes_next(record: &DeliveryRecord, at_most: usize, held: bool, now: Tim
         many => format!(" after {many} tries"),
     };
     match (record.state, record.next_attempt_at) {
-        (State::Pending, Some(due)) if due > now => {
+        (DeliveryState::Pending, Some(due)) if due > now => {
             let nth = record.round_attempts + 1;
             let count = format!(" ({nth} of {at_most})");
             let first = record.attempts.is_empty();
@@ -207,20 +209,20 @@ fn what_comes_next(record: &DeliveryRecord, at_most: usize, held: bool, now: Tim
                 )
             }
         }
-        (State::Pending, _) => next("wait", "wait", "On its way", None, String::new()),
-        (State::Delivered, _) => next("good", "ok", "Delivered at", ended, tries),
-        (State::Failed, _) if record.event == EventType::Test => next(
+        (DeliveryState::Pending, _) => next("wait", "wait", "On its way", None, String::new()),
+        (DeliveryState::Delivered, _) => next("good", "ok", "Delivered at", ended, tries),
+        (DeliveryState::Failed, _) if record.event == EventType::Test => next(
             "bad",
             "bad",
             "Failed at",
             ended,
             ": a test is tried once".into(),
         ),
-        (State::Failed, _) => {
+        (DeliveryState::Failed, _) => {
             let dropped = format!("{tries}: the event was dropped");
             next("bad", "bad", "Gave up at", ended, dropped)
         }
-        (State::Canceled, _) => {
+        (DeliveryState::Canceled, _) => {
             let why = ": the webhook was switched off or deleted, or the feedback is gone".into();
             next("", "off", "Canceled", None, why)
         }
@@ -231,12 +233,12 @@ impl AttemptView {
     /// `test`: it is a test, and whether what is not a test fails there too.
     fn of(attempt: &LoggedAttempt, test: Option<bool>, now: Timestamp) -> Self {
         let good = attempt.error_code.is_none();
-        let answer = attempt.status.map(status_words);
+        let answer = attempt.status.map(status_text);
         let code = attempt.error_code.as_deref().unwrap_or_default();
         let body = attempt.response_body.as_deref().unwrap_or_default();
         let hint = test
             .zip(attempt.status)
-            .and_then(|(others_fail, status)| TestHint::of(status, body, others_fail));
+            .and_then(|(others_fail, status)| TestHint::from_response(status, body, others_fail));
         Self {
             number: attempt.number,
             title: format!(
@@ -246,7 +248,7 @@ impl AttemptView {
             ),
             good,
             at: DisplayTime::new(attempt.started_at, now),
-            duration: seconds(attempt.duration),
+            duration: format_duration(attempt.duration),
             problem: attempt.error.clone().unwrap_or_default(),
             advice: hint.map_or_else(|| advice(code, attempt.status), TestHint::advice),
             refused: matches!(attempt.status, Some(401 | 403)),
@@ -306,7 +308,7 @@ fn parts(attempt: &LoggedAttempt) -> Vec<Part> {
             let part = Part {
                 kind,
                 name,
-                words: seconds(time),
+                words: format_duration(time),
                 x: format!("{x:.2}"),
                 width: format!("{width:.2}"),
             };

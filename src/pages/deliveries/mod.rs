@@ -16,9 +16,9 @@ use super::framework::format::DisplayTime;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use super::webhooks::row::{DeliveryRow, ReportView, held};
-use crate::domain::delivery::State;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
-use crate::domain::id::{WebhookId, ulid_of};
+use crate::domain::id::{WebhookId, parse_ulid};
 use crate::domain::webhook::{Topic, Webhook};
 use crate::store::{DeliveryFilter, PageRequest, RedeliverError};
 
@@ -50,12 +50,12 @@ impl DeliveriesPage {
     /// Value, words and whether it is the one that is shown.
     fn states(&self) -> Vec<(&'static str, &'static str, bool)> {
         let words = |state| match state {
-            State::Pending => "Pending",
-            State::Delivered => "Delivered",
-            State::Failed => "Failed",
-            State::Canceled => "Canceled",
+            DeliveryState::Pending => "Pending",
+            DeliveryState::Delivered => "Delivered",
+            DeliveryState::Failed => "Failed",
+            DeliveryState::Canceled => "Canceled",
         };
-        State::ALL
+        DeliveryState::ALL
             .map(|state| {
                 (
                     state.as_str(),
@@ -88,7 +88,7 @@ impl DeliveriesPage {
     }
 
     fn older_address(&self, before: &str) -> String {
-        let state = self.filter.state.map(State::as_str);
+        let state = self.filter.state.map(DeliveryState::as_str);
         let event = self.filter.event.map(EventType::as_str);
         let pairs = [("state", state), ("event", event), ("before", Some(before))];
         let pairs: Vec<_> = pairs
@@ -124,13 +124,13 @@ pub(super) async fn show(
     let given = |name| context.query(name).filter(|value| !value.is_empty());
     let filter = DeliveryFilter {
         state: given("state")
-            .map(|text| State::parse(&text).ok_or(PageError::NotFound))
+            .map(|text| DeliveryState::parse(&text).ok_or(PageError::NotFound))
             .transpose()?,
         event: given("event")
             .map(|text| EventType::parse(&text).ok_or(PageError::NotFound))
             .transpose()?,
     };
-    let before = given("before").filter(|id| id.starts_with("dlv_") && ulid_of(id).is_some());
+    let before = given("before").filter(|id| id.starts_with("dlv_") && parse_ulid(id).is_some());
     let found = context
         .site
         .store

@@ -1,6 +1,6 @@
 //! What was made for a webhook and what became of it, as pages tell it.
 
-use crate::domain::delivery::State;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::id::WebhookId;
 use crate::pages::framework::format::thousands;
 use crate::store::Accounting;
@@ -24,10 +24,10 @@ pub struct Part {
 impl AccountingView {
     pub fn of(webhook: &WebhookId, accounting: Accounting) -> Self {
         let parts = [
-            (State::Delivered, accounting.delivered),
-            (State::Pending, accounting.pending),
-            (State::Failed, accounting.failed),
-            (State::Canceled, accounting.canceled),
+            (DeliveryState::Delivered, accounting.delivered),
+            (DeliveryState::Pending, accounting.pending),
+            (DeliveryState::Failed, accounting.failed),
+            (DeliveryState::Canceled, accounting.canceled),
         ];
         Self {
             events: match accounting.events {

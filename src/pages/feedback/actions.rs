@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use super::ADDRESS;
 use super::ids;
 use super::is_id;
-use crate::domain::feedback::{Actor, Status};
+use crate::domain::feedback::{Actor, FeedbackStatus};
 use crate::domain::id::FeedbackId;
 use crate::pages::fields::FormData;
 use crate::pages::framework::context::RequestContext;
@@ -38,7 +38,7 @@ fn actor(context: &RequestContext) -> Result<Actor, PageError> {
     })
 }
 
-fn status(fields: &FormData) -> Result<Status, PageError> {
+fn status(fields: &FormData) -> Result<FeedbackStatus, PageError> {
     fields
         .get("status")
         .parse()

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::Asked;
 use crate::clock::Timestamp;
-use crate::domain::feedback::{Feedback, ProjectSummary, Status};
+use crate::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{FeedbackFilter, PageRequest, Store};
@@ -48,7 +48,7 @@ enum Format {
 struct Row<'a> {
     id: &'a str,
     message: &'a str,
-    status: Status,
+    status: FeedbackStatus,
     created_at: Timestamp,
     email: Option<&'a str>,
     url: Option<&'a str>,

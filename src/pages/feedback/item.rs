@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::ADDRESS;
 use super::Asked;
 use crate::domain::account::Role;
-use crate::domain::feedback::{Feedback, Status};
-use crate::domain::search::Search;
+use crate::domain::feedback::{Feedback, FeedbackStatus};
+use crate::domain::search::SearchQuery;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::layout::Layout;
@@ -60,8 +60,8 @@ pub(super) struct Opened {
 }
 
 pub(super) struct HistoryView {
-    pub(super) previous: Status,
-    pub(super) status: Status,
+    pub(super) previous: FeedbackStatus,
+    pub(super) status: FeedbackStatus,
     pub(super) email: String,
     pub(super) token: Option<String>,
     pub(super) at: DisplayTime,
@@ -122,7 +122,7 @@ impl ItemView {
         feedback: Feedback,
         layout: &Layout,
         asked: &Asked,
-        search: Option<&Search>,
+        search: Option<&SearchQuery>,
         opened: Option<Opened>,
     ) -> Self {
         let id = feedback.id.as_str();
@@ -174,8 +174,8 @@ impl ItemView {
         }
     }
 
-    pub(super) fn statuses(&self) -> [Status; 3] {
-        Status::ALL
+    pub(super) fn statuses(&self) -> [FeedbackStatus; 3] {
+        FeedbackStatus::ALL
     }
 }
 
@@ -219,7 +219,7 @@ fn path_of(url: &str) -> String {
 }
 
 /// The text cut where what was searched for begins and ends.
-fn pieces(text: &str, search: Option<&Search>) -> Vec<Piece> {
+fn pieces(text: &str, search: Option<&SearchQuery>) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut add = |text: &str, is_hit| {
         if !text.is_empty() {
@@ -230,7 +230,10 @@ fn pieces(text: &str, search: Option<&Search>) -> Vec<Piece> {
         }
     };
     let mut from = 0;
-    for mark in search.map(|search| search.marks(text)).unwrap_or_default() {
+    for mark in search
+        .map(|search| search.highlights(text))
+        .unwrap_or_default()
+    {
         add(&text[from..mark.start], false);
         from = mark.end;
         add(&text[mark], true);
@@ -240,9 +243,9 @@ fn pieces(text: &str, search: Option<&Search>) -> Vec<Piece> {
 }
 
 /// The beginning of a message, or what stands around the first find where that is far inside.
-fn excerpt(message: &str, search: Option<&Search>) -> Vec<Piece> {
+fn excerpt(message: &str, search: Option<&SearchQuery>) -> Vec<Piece> {
     let first = search
-        .and_then(|search| search.marks(message).first().cloned())
+        .and_then(|search| search.highlights(message).first().cloned())
         .map_or(0, |mark| message[..mark.start].chars().count());
     let skipped = match first {
         DEEP.. => first - AROUND,
@@ -275,7 +278,7 @@ mod tests {
 
     #[test]
     fn what_was_searched_for_is_marked() {
-        let search = Search::parse("button");
+        let search = SearchQuery::parse("button");
         assert_eq!(
             text(&pieces("Button, button", search.as_ref())),
             "[Button], [button]"
@@ -285,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_find_far_inside_is_shown_with_what_stands_around_it() {
-        let search = Search::parse("needle");
+        let search = SearchQuery::parse("needle");
         let long = format!("{}needle {}", "hay ".repeat(100), "straw ".repeat(100));
         let shown = text(&excerpt(&long, search.as_ref()));
         assert!(shown.starts_with("… hay hay"), "{shown}");
@@ -295,7 +298,7 @@ mod tests {
         );
         assert!(text(&excerpt(&long, None)).starts_with("hay hay"));
         let unspaced = format!("{}写真", "の".repeat(500));
-        let shown = text(&excerpt(&unspaced, Search::parse("写真").as_ref()));
+        let shown = text(&excerpt(&unspaced, SearchQuery::parse("写真").as_ref()));
         assert!(
             shown.starts_with("…の") && shown.ends_with("[写真]"),
             "{shown}"

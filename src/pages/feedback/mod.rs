@@ -20,10 +20,10 @@ use super::framework::context::RequestContext;
 use super::framework::format::thousands;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
-use crate::domain::feedback::Status;
-use crate::domain::id::{FeedbackId, ulid_of};
+use crate::domain::feedback::FeedbackStatus;
+use crate::domain::id::{FeedbackId, parse_ulid};
 use crate::domain::project::Project;
-use crate::domain::search::Search;
+use crate::domain::search::SearchQuery;
 use crate::store::{COUNT_MAX, FeedbackFilter, PageRequest, StatusCounts};
 use item::{ItemView, Opened};
 
@@ -35,7 +35,7 @@ const PAGE: usize = 25;
 #[derive(Clone, Default)]
 struct Asked {
     project: Option<Project>,
-    status: Option<Status>,
+    status: Option<FeedbackStatus>,
     /// As it was written.
     text: String,
     before: Option<String>,
@@ -98,14 +98,14 @@ impl Asked {
         FeedbackFilter {
             project: self.project.as_ref().map(|project| project.id.clone()),
             status: self.status,
-            search: Search::parse(&self.text),
+            search: SearchQuery::parse(&self.text),
         }
     }
 
     /// The query of the same list with another status and beginning, and with one thing more, as `open=ID`.
     fn query(
         &self,
-        status: Option<Status>,
+        status: Option<FeedbackStatus>,
         before: Option<&str>,
         more: Option<(&str, &str)>,
     ) -> String {
@@ -113,7 +113,7 @@ impl Asked {
         let text = Some(self.text.as_str()).filter(|text| !text.is_empty());
         let pairs = [
             ("project", project),
-            ("status", status.map(Status::as_str)),
+            ("status", status.map(FeedbackStatus::as_str)),
             ("q", text),
             ("before", before),
         ];
@@ -136,7 +136,7 @@ impl Asked {
 }
 
 fn is_id(text: &str) -> bool {
-    text.starts_with("fb_") && ulid_of(text).is_some()
+    text.starts_with("fb_") && parse_ulid(text).is_some()
 }
 
 /// The ids among the texts, at most as many as a page has.
@@ -172,9 +172,9 @@ impl FeedbackPage {
         };
         vec![
             tab("All", &[new, reviewed, resolved], None),
-            tab("New", &[new], Some(Status::New)),
-            tab("Reviewed", &[reviewed], Some(Status::Reviewed)),
-            tab("Resolved", &[resolved], Some(Status::Resolved)),
+            tab("New", &[new], Some(FeedbackStatus::New)),
+            tab("Reviewed", &[reviewed], Some(FeedbackStatus::Reviewed)),
+            tab("Resolved", &[resolved], Some(FeedbackStatus::Resolved)),
         ]
     }
 
@@ -185,8 +185,8 @@ impl FeedbackPage {
         })
     }
 
-    fn statuses(&self) -> [Status; 3] {
-        Status::ALL
+    fn statuses(&self) -> [FeedbackStatus; 3] {
+        FeedbackStatus::ALL
     }
 
     /// This list again, after a change.
@@ -220,7 +220,7 @@ impl FeedbackPage {
             .is_some_and(|asked| asked.id == project.id)
     }
 
-    fn is_status(&self, status: &Status) -> bool {
+    fn is_status(&self, status: &FeedbackStatus) -> bool {
         self.asked.status == Some(*status)
     }
 

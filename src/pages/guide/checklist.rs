@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::explanation::seconds;
+use crate::domain::explanation::format_duration;
 
 /// One thing to look at.
 pub(super) struct Item {
@@ -68,7 +68,7 @@ pub(super) fn advice(timeout: Duration) -> Vec<Item> {
     let words = [
         "From the machine that runs Miniback, try the endpoint’s address. Any HTTP answer, even 401, shows that it is reached.".to_owned(),
         "An endpoint needs an https:// address with a valid certificate; http:// is for localhost, while you test.".to_owned(),
-        format!("A 2xx has to come within {}. Answer first, and do the work afterwards.", seconds(timeout)),
+        format!("A 2xx has to come within {}. Answer first, and do the work afterwards.", format_duration(timeout)),
         "The switch beside the webhook, under Settings → Notifications. What happens while it is off is not sent later.".to_owned(),
         "New Feedback, Status Changed or both, under the webhook’s arrow. Without a topic it is sent nothing but tests.".to_owned(),
         "A webhook for chosen projects hears of these alone. None chosen: it hears of all.".to_owned(),

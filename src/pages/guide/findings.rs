@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::checklist::{Finding, Item, NAMES, curl};
 use crate::clock::Timestamp;
-use crate::domain::delivery::State;
-use crate::domain::egress_policy::known_addresses;
+use crate::domain::delivery::DeliveryState;
+use crate::domain::egress_policy::addresses_without_dns;
 use crate::domain::endpoint_url::Scheme;
-use crate::domain::explanation::{advice, seconds, status_words};
+use crate::domain::explanation::{advice, format_duration, status_text};
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::webhook::{Topic, Webhook};
 use crate::pages::framework::format::DisplayTime;
@@ -83,7 +83,7 @@ impl Known<'_> {
         if is_reached(last) {
             let answer = last.status.map_or_else(
                 || "it was connected to".to_owned(),
-                |status| format!("it answered {}", status_words(status)),
+                |status| format!("it answered {}", status_text(status)),
             );
             return (
                 Finding::Ok,
@@ -113,7 +113,7 @@ impl Known<'_> {
                 }
             };
         }
-        if known_addresses(url)
+        if addresses_without_dns(url)
             .is_some_and(|all| all.iter().all(|address| address.ip().is_loopback()))
         {
             let words = "Plain http:// to this machine, which is for testing. An endpoint on another machine needs https://.";
@@ -124,7 +124,7 @@ impl Known<'_> {
     }
 
     fn in_time(&self) -> Found {
-        let limit = seconds(self.timeout);
+        let limit = format_duration(self.timeout);
         let attempts = self.attempts();
         let Some((delivery, last)) = attempts.iter().find(|(_, one)| is_reached(one)) else {
             let words = format!("No answer is in the log; {limit} are given.");
@@ -142,12 +142,12 @@ impl Known<'_> {
         let words = match answered().count() {
             1 => format!(
                 "The last answer took {} of the {limit}.",
-                seconds(last.duration)
+                format_duration(last.duration)
             ),
             count => format!(
                 "The last answer took {} of the {limit}; the slowest of the last {count} took {}.",
-                seconds(last.duration),
-                seconds(slowest)
+                format_duration(last.duration),
+                format_duration(slowest)
             ),
         };
         if slowest > self.timeout / 2 {
@@ -288,9 +288,9 @@ impl Known<'_> {
                     self.delivery(delivery)
                 };
                 let state = match delivery.state {
-                    State::Failed => "Retries are used up; it can be redelivered.",
-                    State::Pending => "It is tried again by itself.",
-                    State::Delivered | State::Canceled => "",
+                    DeliveryState::Failed => "Retries are used up; it can be redelivered.",
+                    DeliveryState::Pending => "It is tried again by itself.",
+                    DeliveryState::Delivered | DeliveryState::Canceled => "",
                 };
                 let words = format!(
                     "{}, {}: {} {state}",

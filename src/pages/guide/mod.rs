@@ -15,8 +15,8 @@ use askama::Template;
 use super::framework::context::RequestContext;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
-use crate::domain::explanation::seconds;
-use crate::domain::webhook::Retries;
+use crate::domain::explanation::format_duration;
+use crate::domain::webhook::RetryPolicy;
 use checklist::{Item, advice};
 use load::Examined;
 use payloads::{Code, Payload};
@@ -75,9 +75,9 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
         payloads: payloads::payloads(),
         languages: payloads::LANGUAGES,
         uses: payloads::USES,
-        timeout: seconds(timeout),
-        standard: listed(&delivery.retry_delays(Retries::Standard)),
-        patient: listed(&delivery.retry_delays(Retries::Patient)),
+        timeout: format_duration(timeout),
+        standard: listed(&delivery.retry_delays(RetryPolicy::Standard)),
+        patient: listed(&delivery.retry_delays(RetryPolicy::Patient)),
         general: advice(timeout),
         examined,
         is_one: context.query("webhook").is_some(),
@@ -101,7 +101,7 @@ fn spoken(delay: Duration) -> String {
     match delay.as_secs() {
         whole if whole >= 3600 && whole % 3600 == 0 => format!("{} h", whole / 3600),
         whole if whole >= 60 && whole % 60 == 0 => format!("{} min", whole / 60),
-        _ => seconds(delay),
+        _ => format_duration(delay),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::domain::event;
-use crate::domain::feedback::{Feedback, ProjectSummary, Status};
+use crate::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
 use crate::domain::id::{FeedbackId, ProjectId};
 
 /// A body as it is sent, laid out to be read.
@@ -34,17 +34,17 @@ pub(super) fn payloads() -> [Payload; 3] {
             slug: "my-website".into(),
         },
         message: "The submit button does nothing on my phone".into(),
-        status: Status::New,
+        status: FeedbackStatus::New,
         created_at: AT,
         email: None,
         url: None,
         metadata: None,
     };
-    let created = event::feedback_created(&feedback);
-    feedback.status = Status::Reviewed;
+    let created = event::feedback_created_body(&feedback);
+    feedback.status = FeedbackStatus::Reviewed;
     let later = Timestamp::from_millis(AT.millis() + 3_600_000);
-    let updated = event::feedback_updated(&feedback, Status::New, later);
-    let test = event::test("ada@example.com", later);
+    let updated = event::feedback_updated_body(&feedback, FeedbackStatus::New, later);
+    let test = event::test_body("ada@example.com", later);
     [
         Payload {
             event: "feedback.created",

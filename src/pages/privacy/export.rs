@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::clock::Timestamp;
-use crate::domain::delivery::State;
-use crate::domain::feedback::{ProjectSummary, Status};
+use crate::domain::delivery::DeliveryState;
+use crate::domain::feedback::{FeedbackStatus, ProjectSummary};
 use crate::store::{
     HistoryEntry, PageRequest, PersonalDelivery, PersonalFeedback, Store, StoreError,
 };
@@ -20,7 +20,7 @@ const STEP: usize = 50;
 struct FeedbackView<'a> {
     id: &'a str,
     message: &'a str,
-    status: Status,
+    status: FeedbackStatus,
     created_at: Timestamp,
     email: Option<&'a str>,
     url: Option<&'a str>,
@@ -34,8 +34,8 @@ struct FeedbackView<'a> {
 #[derive(Serialize)]
 struct ChangeView<'a> {
     at: Timestamp,
-    from: Status,
-    to: Status,
+    from: FeedbackStatus,
+    to: FeedbackStatus,
     by: &'a str,
     /// The name of the API token; none: by the page.
     token: Option<&'a str>,
@@ -47,7 +47,7 @@ struct DeliveryView<'a> {
     id: &'a str,
     webhook_id: &'a str,
     event: &'static str,
-    state: State,
+    state: DeliveryState,
     created_at: Timestamp,
     body: Option<Value>,
     attempts: Vec<AttemptView<'a>>,

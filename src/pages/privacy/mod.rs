@@ -182,7 +182,7 @@ pub(super) async fn erase(
 /// The address that was posted, or the page that says what is wrong with it.
 fn read_email(context: &RequestContext, fields: &FormData) -> Result<String, Box<PrivacyPage>> {
     let given = fields.get("email").trim();
-    feedback::email(given.to_owned())
+    feedback::check_email(given.to_owned())
         .map_err(|error| Box::new(PrivacyPage::new(context, given, Some(error.to_string()))))
 }
 

@@ -16,8 +16,8 @@ use super::framework::idempotent_form::SubmissionKeys;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::id::ProjectId;
-use crate::domain::invalid::{Checks, Invalid};
 use crate::domain::project::{self, Project, ProjectStatus};
+use crate::domain::validation::{Checks, ValidationErrors};
 use crate::store::{CreateProjectError, ProjectChange};
 
 const ADDRESS: &str = "/settings/projects";
@@ -101,7 +101,7 @@ impl ProjectsPage {
 
     async fn new(
         context: &RequestContext,
-        refused: Option<(Refused, Invalid)>,
+        refused: Option<(Refused, ValidationErrors)>,
     ) -> Result<Self, PageError> {
         let projects = context.site.store.projects_by_name().await?;
         let counts = context.site.store.count_feedback_by_project().await?;
@@ -126,7 +126,7 @@ impl ProjectsPage {
             .collect();
         let mut add = (layout.is_admin() && context.query("add").is_some()).then(AddForm::default);
         if let Some((refused, invalid)) = refused {
-            let problem = |field| invalid.about(field).map(str::to_owned);
+            let problem = |field| invalid.message_for(field).map(str::to_owned);
             match refused {
                 Refused::Add { name, slug } => {
                     add = Some(AddForm {
@@ -170,7 +170,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
 async fn refuse(
     context: &RequestContext,
     refused: Refused,
-    invalid: Invalid,
+    invalid: ValidationErrors,
 ) -> Result<HttpResponse, PageError> {
     let page = ProjectsPage::new(context, Some((refused, invalid))).await?;
     render(StatusCode::UNPROCESSABLE_ENTITY, &page)
@@ -186,9 +186,9 @@ pub(super) async fn create(
         slug: slug.to_owned(),
     };
     let mut checks = Checks::default();
-    let checked = checks.take("name", project::name(name));
+    let checked = checks.take("name", project::check_name(name));
     let wanted = (!slug.is_empty())
-        .then(|| checks.take("slug", project::slug(slug.to_owned())))
+        .then(|| checks.take("slug", project::check_slug(slug.to_owned())))
         .flatten();
     if let Err(invalid) = checks.finish() {
         return refuse(&context, refused(), invalid).await;
@@ -217,7 +217,7 @@ pub(super) async fn create(
         Some(Err(taken)) => {
             // Another slug is another try of the same form.
             context.state.submission_keys.forget(fields.get("key"));
-            refuse(&context, refused(), Invalid::field("slug", taken)).await
+            refuse(&context, refused(), ValidationErrors::single("slug", taken)).await
         }
         None => Ok(context.redirect(ADDRESS)),
     }
@@ -237,10 +237,10 @@ pub(super) async fn edit(
         .filter(|line| !line.is_empty());
     let mut checks = Checks::default();
     let change = ProjectChange {
-        name: checks.take("name", project::name(name)),
+        name: checks.take("name", project::check_name(name)),
         allowed_origins: checks.take(
             "origins",
-            project::origins(lines.map(str::to_owned).collect()),
+            project::check_origins(lines.map(str::to_owned).collect()),
         ),
         status: None,
     };
@@ -302,7 +302,12 @@ pub(super) async fn delete(
             id: project.id,
             typed: typed.to_owned(),
         };
-        return refuse(&context, refused, Invalid::field("typed", problem)).await;
+        return refuse(
+            &context,
+            refused,
+            ValidationErrors::single("typed", problem),
+        )
+        .await;
     }
     let (store, id) = (context.site.store.clone(), project.id.to_string());
     let work = async move { Ok(store.delete_project(id).await?) };

@@ -126,7 +126,7 @@ impl Place {
 
 impl Refused {
     fn new(found: &OriginUse, at: Timestamp, now: Timestamp) -> Self {
-        let can_be_allowed = project::origins(vec![found.origin.clone()]).is_ok();
+        let can_be_allowed = project::check_origins(vec![found.origin.clone()]).is_ok();
         Self {
             name: if can_be_allowed {
                 name(&found.origin)
@@ -154,7 +154,7 @@ pub async fn allow(
     project: web::Path<String>,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
-    let origin = project::origins(vec![fields.get("origin").to_owned()])
+    let origin = project::check_origins(vec![fields.get("origin").to_owned()])
         .ok()
         .and_then(|mut origins| origins.pop())
         .ok_or(PageError::BrokenForm)?;

@@ -18,7 +18,7 @@ use super::framework::context::RequestContext;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use super::framework::session;
-use crate::domain::account::{User, email_key};
+use crate::domain::account::{User, normalize_email};
 
 const WRONG: &str = "The e-mail address or the password is wrong.";
 
@@ -127,7 +127,7 @@ pub(super) async fn check(
     password: &str,
 ) -> Result<Checked, PageError> {
     let throttle = &context.state.throttle;
-    let account = Key::Account(email_key(email).chars().take(254).collect());
+    let account = Key::Account(normalize_email(email).chars().take(254).collect());
     let keys = [account.clone(), Key::address(context.client())];
     let wait = || {
         throttle

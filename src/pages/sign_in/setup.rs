@@ -6,7 +6,7 @@ use askama::Template;
 
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::feedback;
-use crate::domain::invalid::{Checks, Invalid};
+use crate::domain::validation::{Checks, ValidationErrors};
 use crate::pages::fields::FormData;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
@@ -27,8 +27,17 @@ struct SetupPage {
 }
 
 impl SetupPage {
-    fn new(context: &RequestContext, token: &str, email: &str, invalid: Option<&Invalid>) -> Self {
-        let problem = |field| invalid.and_then(|i| i.about(field)).map(str::to_owned);
+    fn new(
+        context: &RequestContext,
+        token: &str,
+        email: &str,
+        invalid: Option<&ValidationErrors>,
+    ) -> Self {
+        let problem = |field| {
+            invalid
+                .and_then(|i| i.message_for(field))
+                .map(str::to_owned)
+        };
         let (email_problem, password_problem) = (problem("email"), problem("password"));
         let (layout, _) = context.layout("Welcome", "");
         Self {
@@ -57,7 +66,7 @@ pub async fn set_up(context: RequestContext, fields: FormData) -> Result<HttpRes
     );
     in_force(&context, token).await?;
     let mut checks = Checks::default();
-    checks.take("email", feedback::email(email.to_owned()));
+    checks.take("email", feedback::check_email(email.to_owned()));
     checks.take("password", check_password(secret));
     if let Err(invalid) = checks.finish() {
         let page = SetupPage::new(&context, token, email, Some(&invalid));

@@ -15,9 +15,9 @@ use super::framework::idempotent_form::SubmissionKeys;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::clock::Timestamp;
-use crate::domain::diagnosis::{self, Case, Check, Diagnosis, Sent};
+use crate::domain::diagnosis::{self, Check, CheckResult, Diagnosis, DiagnosisInput, SentDelivery};
 use crate::domain::id::{DeliveryId, WebhookId};
-use crate::domain::verification::Seen;
+use crate::domain::verification::ReceivedRequest;
 use crate::domain::webhook::Webhook;
 use crate::store::DeliveryDetail;
 use request_parser::{Encoding, Headers};
@@ -66,10 +66,10 @@ impl DoctorPage {
 impl Report {
     /// Kind and shape of a check's state.
     fn look(&self, check: &Check) -> (&'static str, &'static str) {
-        match check.good {
-            Some(true) => ("good", "ok"),
-            Some(false) => ("bad", "bad"),
-            None => ("", "off"),
+        match check.result {
+            CheckResult::Passed => ("good", "ok"),
+            CheckResult::Failed => ("bad", "bad"),
+            CheckResult::Unknown => ("", "off"),
         }
     }
 }
@@ -133,22 +133,22 @@ pub(super) async fn examine(
         .collect();
     let sent = logged.as_ref().and_then(|logged| logged.request.as_ref());
     let given = fields.get("secret");
-    let case = Case {
-        seen: Seen {
+    let input = DiagnosisInput {
+        received: ReceivedRequest {
             header: &|name| headers.get(name),
             body: &body,
         },
         secrets: &secrets,
-        sent: sent.map(|request| Sent {
+        sent: sent.map(|request| SentDelivery {
             body: &request.body,
             attempts: &attempts,
         }),
-        given: Some(given).filter(|given| !given.is_empty()),
-        clock: clock.flatten(),
+        endpoint_secret: Some(given).filter(|given| !given.is_empty()),
+        endpoint_clock: clock.flatten(),
     };
     let report = Report {
         id: format!("result-{}", SubmissionKeys::key()),
-        diagnosis: diagnosis::diagnose(&case),
+        diagnosis: diagnosis::diagnose(&input),
         delivery: logged.map(|logged| {
             let record = logged.record;
             (

@@ -10,10 +10,10 @@ use super::Refused;
 use super::headers;
 use super::page;
 use crate::domain::id::WebhookId;
-use crate::domain::invalid::Checks;
 use crate::domain::secret::Secret;
+use crate::domain::validation::Checks;
 use crate::domain::webhook::{
-    self, NewWebhook, OVERLAP_MAX_HOURS, Retries, Topic, Webhook, WebhookChange,
+    self, NewWebhook, OVERLAP_MAX_HOURS, RetryPolicy, Topic, Webhook, WebhookPatch,
 };
 use crate::pages::fields::FormData;
 use crate::pages::framework::context::RequestContext;
@@ -43,8 +43,8 @@ pub async fn add(context: RequestContext, fields: FormData) -> Result<HttpRespon
         topics: Topic::ALL.to_vec(),
         projects: Vec::new(),
         enabled: true,
-        retries: Retries::Standard,
-        headers: webhook::Headers::new(),
+        retries: RetryPolicy::Standard,
+        headers: webhook::CustomHeaders::new(),
         secret: draft_secret(&fields),
     };
     let idempotency = Some(idempotency).filter(|known| !known.key.is_empty());
@@ -94,9 +94,9 @@ pub async fn set_enabled(
         "false" => false,
         _ => return Err(PageError::BrokenForm),
     };
-    let change = WebhookChange {
+    let change = WebhookPatch {
         enabled: Some(enabled),
-        ..WebhookChange::default()
+        ..WebhookPatch::default()
     };
     let webhook = save(&context, WebhookId::new(id.into_inner()), change).await?;
     context.say(if enabled {
@@ -117,9 +117,11 @@ pub async fn set_topics(
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let topics: Option<Vec<Topic>> = fields.all("topic").map(Topic::parse).collect();
-    let change = WebhookChange {
-        topics: Some(webhook::topics(&topics.ok_or(PageError::BrokenForm)?)),
-        ..WebhookChange::default()
+    let change = WebhookPatch {
+        topics: Some(webhook::normalize_topics(
+            &topics.ok_or(PageError::BrokenForm)?,
+        )),
+        ..WebhookPatch::default()
     };
     let webhook = save(&context, WebhookId::new(id.into_inner()), change).await?;
     context.say(match webhook.topics.as_slice() {
@@ -145,20 +147,20 @@ pub async fn edit(
     let webhook = find(&context, id).await?;
     let (url, description) = (fields.get("url"), fields.get("description"));
     let mut checks = Checks::default();
-    let change = WebhookChange {
+    let change = WebhookPatch {
         url: checks.take("url", context.site.check_endpoint_url(url).await),
-        description: checks.take("description", webhook::description(description)),
+        description: checks.take("description", webhook::check_description(description)),
         headers: checks.take(
             "headers",
             headers::read(fields.get("headers"), &webhook.headers),
         ),
         projects: Some(fields.all("project").map(str::to_owned).collect()),
-        retries: Some(if fields.get("retries") == Retries::Patient.as_str() {
-            Retries::Patient
+        retries: Some(if fields.get("retries") == RetryPolicy::Patient.as_str() {
+            RetryPolicy::Patient
         } else {
-            Retries::Standard
+            RetryPolicy::Standard
         }),
-        ..WebhookChange::default()
+        ..WebhookPatch::default()
     };
     if let Err(invalid) = checks.finish() {
         let refused = Refused {
@@ -293,7 +295,7 @@ async fn find(context: &RequestContext, id: Id) -> Result<Webhook, PageError> {
 async fn save(
     context: &RequestContext,
     id: WebhookId,
-    change: WebhookChange,
+    change: WebhookPatch,
 ) -> Result<Webhook, PageError> {
     match context.site.store.change_webhook(id, change).await {
         Ok(webhook) => webhook.ok_or(PageError::Gone),

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::webhook::{self, Headers, WebhookError};
+use crate::domain::webhook::{self, CustomHeaders, WebhookError};
 
 /// Stands for a value that is stored.
 const KEPT: &str = "…";
@@ -18,7 +18,7 @@ pub(super) enum LineError {
 }
 
 /// The lines as the field shows them.
-pub(super) fn show(stored: &Headers) -> String {
+pub(super) fn show(stored: &CustomHeaders) -> String {
     stored
         .keys()
         .map(|name| format!("{name}: {KEPT}\n"))
@@ -28,7 +28,7 @@ pub(super) fn show(stored: &Headers) -> String {
 /// What the lines change; `None` as a value keeps the stored one.
 pub(super) fn read(
     text: &str,
-    stored: &Headers,
+    stored: &CustomHeaders,
 ) -> Result<BTreeMap<String, Option<String>>, LineError> {
     let mut headers = BTreeMap::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -46,7 +46,7 @@ pub(super) fn read(
             return Err(WebhookError::HeaderTwice(name.to_owned()).into());
         }
     }
-    webhook::headers(&headers)?;
+    webhook::check_headers(&headers)?;
     Ok(headers)
 }
 
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_keeps_what_is_stored_and_what_is_typed_replaces_it() {
-        let stored = Headers::from([("X-Key".to_owned(), "secret".to_owned())]);
+        let stored = CustomHeaders::from([("X-Key".to_owned(), "secret".to_owned())]);
         assert_eq!(show(&stored), "X-Key: …\n");
         assert_eq!(
             read(&show(&stored), &stored),

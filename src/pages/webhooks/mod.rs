@@ -24,8 +24,8 @@ use super::framework::flash::Draft;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::id::WebhookId;
-use crate::domain::invalid::Invalid;
 use crate::domain::secret::Secret;
+use crate::domain::validation::ValidationErrors;
 use crate::domain::webhook::WEBHOOKS_MAX;
 use crate::random;
 use crate::server::tokens;
@@ -88,7 +88,7 @@ struct Refused {
     url: String,
     description: String,
     headers: String,
-    invalid: Invalid,
+    invalid: ValidationErrors,
 }
 
 impl NotificationsPage {
@@ -166,7 +166,7 @@ async fn page(
         hooks.push(hook.await?);
     }
     let alerts = context.site.alerts.as_ref().map(|target| AlertsView {
-        host: target.url.host_for_log(),
+        host: target.url.host_and_port(),
         is_ours: target.is_secret_generated,
         secret: (target.is_secret_generated
             && context.query("reveal").as_deref() == Some("alerts"))

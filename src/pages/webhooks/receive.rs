@@ -8,7 +8,7 @@ use askama::Template;
 
 use super::ADDRESS;
 use super::snippets::{Framework, Snippet};
-use crate::domain::egress_policy::known_addresses;
+use crate::domain::egress_policy::addresses_without_dns;
 use crate::domain::endpoint_url::{EndpointUrl, Scheme};
 use crate::domain::id::WebhookId;
 use crate::domain::webhook::Webhook;
@@ -96,6 +96,6 @@ pub async fn receive(
 
 /// Whether the webhook reaches a receiver on this machine with nothing before it.
 fn is_local(url: &EndpointUrl) -> bool {
-    let addresses = known_addresses(url).unwrap_or_default();
+    let addresses = addresses_without_dns(url).unwrap_or_default();
     url.scheme() == Scheme::Http && addresses.iter().any(|address| address.ip().is_loopback())
 }

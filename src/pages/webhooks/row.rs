@@ -2,11 +2,11 @@
 
 use crate::clock::Timestamp;
 use crate::delivery::TestReport;
-use crate::domain::delivery::State;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
-use crate::domain::explanation::{seconds, status_words};
+use crate::domain::explanation::{format_duration, status_text};
 use crate::domain::project::Project;
-use crate::domain::webhook::{Retries, Topic, Webhook};
+use crate::domain::webhook::{RetryPolicy, Topic, Webhook};
 use crate::pages::deliveries::totals::AccountingView;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::{DisplayTime, until};
@@ -134,7 +134,7 @@ impl HookView {
         let at_most = context.site.delivery.max_attempts(webhook.retries);
         let problem = |field| {
             refused
-                .and_then(|r| r.invalid.about(field))
+                .and_then(|r| r.invalid.message_for(field))
                 .map(str::to_owned)
         };
         Ok(Self {
@@ -170,7 +170,7 @@ impl HookView {
     }
 
     pub(super) fn is_patient(&self) -> bool {
-        self.webhook.retries == Retries::Patient
+        self.webhook.retries == RetryPolicy::Patient
     }
 
     /// Where an address of this webhook's forms stands.
@@ -244,7 +244,7 @@ fn state_of(webhook: &Webhook, deliveries: &[DeliveryRecord], now: Timestamp) ->
     if webhook.topics.is_empty() {
         return state("", "off", "No topic chosen: receives nothing");
     }
-    match sent.find(|delivery| delivery.state == State::Delivered) {
+    match sent.find(|delivery| delivery.state == DeliveryState::Delivered) {
         Some(last) => StateView {
             at: last
                 .attempts
@@ -259,7 +259,7 @@ fn state_of(webhook: &Webhook, deliveries: &[DeliveryRecord], now: Timestamp) ->
 /// Why an attempt failed, in few words: `404 Not Found`, `connection refused`. `None` for a success.
 fn reason(attempt: &LoggedAttempt) -> Option<String> {
     let words = match attempt.error_code.as_deref()? {
-        "status" => return attempt.status.map(status_words),
+        "status" => return attempt.status.map(status_text),
         "redirect" => return attempt.status.map(|status| format!("redirects ({status})")),
         "timeout" => "no answer in time",
         "name_not_found" => "name not found",
@@ -322,7 +322,7 @@ impl DeliveryRow {
     /// `at_most`: how many attempts its webhook's retries allow.
     pub fn of(delivery: &DeliveryRecord, at_most: usize, now: Timestamp) -> Self {
         let (kind, icon, text) = match delivery.state {
-            State::Pending => (
+            DeliveryState::Pending => (
                 "wait",
                 "wait",
                 match delivery.next_attempt_at {
@@ -333,16 +333,16 @@ impl DeliveryRow {
                     _ => "On its way".to_owned(),
                 },
             ),
-            State::Delivered => ("good", "ok", "Delivered".into()),
-            State::Failed => ("bad", "bad", "Failed".into()),
-            State::Canceled => ("", "off", "Canceled".into()),
+            DeliveryState::Delivered => ("good", "ok", "Delivered".into()),
+            DeliveryState::Failed => ("bad", "bad", "Failed".into()),
+            DeliveryState::Canceled => ("", "off", "Canceled".into()),
         };
         let answer = delivery.attempts.last().map_or_else(String::new, |last| {
             let what = match last.status {
                 Some(status) => status.to_string(),
                 None => reason(last).unwrap_or_default(),
             };
-            format!("{what} in {}", seconds(last.duration))
+            format!("{what} in {}", format_duration(last.duration))
         });
         Self {
             id: delivery.id.as_str().to_owned(),
@@ -356,7 +356,9 @@ impl DeliveryRow {
             },
             event: delivery.event.as_str(),
             attempts: match delivery.attempts.len() {
-                made if delivery.state == State::Pending && made == delivery.round_attempts => {
+                made if delivery.state == DeliveryState::Pending
+                    && made == delivery.round_attempts =>
+                {
                     format!("{made} of {}", attempts_at_most(delivery, at_most))
                 }
                 made => made.to_string(),
@@ -377,12 +379,12 @@ impl ReportView {
         Self {
             good,
             headline: match report.status {
-                Some(status) if good => format!("The endpoint answered {}", status_words(status)),
-                _ => report.outcome.sentence(),
+                Some(status) if good => format!("The endpoint answered {}", status_text(status)),
+                _ => report.outcome.summary(),
             },
             advice: report.advice(),
             refused: matches!(report.status, Some(401 | 403)),
-            duration: seconds(report.duration),
+            duration: format_duration(report.duration),
             body,
         }
     }

@@ -1,6 +1,6 @@
 //! The strip beside a webhook's state: its last deliveries at a glance, drawn by the server.
 
-use crate::domain::delivery::State;
+use crate::domain::delivery::DeliveryState;
 use crate::store::DeliveryRecord;
 
 /// The last deliveries, a bar each: as high as the answer took long, whole and red where it failed.
@@ -29,10 +29,10 @@ impl Strip {
             return None;
         }
         let kinds = [
-            (State::Delivered, "hit", "delivered"),
-            (State::Failed, "miss", "failed"),
-            (State::Pending, "due", "on the way"),
-            (State::Canceled, "gone", "canceled"),
+            (DeliveryState::Delivered, "hit", "delivered"),
+            (DeliveryState::Failed, "miss", "failed"),
+            (DeliveryState::Pending, "due", "on the way"),
+            (DeliveryState::Canceled, "gone", "canceled"),
         ];
         let (mut lines, mut counts) = (Vec::new(), Vec::new());
         for (state, kind, word) in kinds {
@@ -66,7 +66,7 @@ impl Strip {
 
     fn height(delivery: &DeliveryRecord) -> u32 {
         match delivery.state {
-            State::Delivered => {
+            DeliveryState::Delivered => {
                 let took = delivery
                     .attempts
                     .last()
@@ -75,8 +75,8 @@ impl Strip {
                 let steps = u32::try_from(took.max(1)).unwrap_or(u32::MAX).ilog2();
                 (3 + steps).min(Self::WHOLE - 2)
             }
-            State::Failed => Self::WHOLE,
-            State::Pending | State::Canceled => 3,
+            DeliveryState::Failed => Self::WHOLE,
+            DeliveryState::Pending | DeliveryState::Canceled => 3,
         }
     }
 }

@@ -17,7 +17,7 @@ use ring::digest;
 
 use crate::clock::{Clock, Timestamp};
 use crate::domain::id::ProjectId;
-use crate::domain::rate::{Rate, Rates};
+use crate::domain::rate_limit::{RateLimit, RateLimits};
 use crate::random;
 
 /// How many addresses or projects a limit remembers. Beyond that those that have their whole quota again are forgotten,
@@ -48,7 +48,7 @@ pub enum Whose {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Left {
     pub whose: Whose,
-    pub rate: Rate,
+    pub rate: RateLimit,
     pub count: u32,
     /// Until there is one more.
     pub wait: Duration,
@@ -81,7 +81,7 @@ pub fn whole_seconds(wait: Duration) -> u64 {
 }
 
 impl Limits {
-    pub fn new(clock: Clock, address: &Rates, project: &Rates) -> Self {
+    pub fn new(clock: Clock, address: &RateLimits, project: &RateLimits) -> Self {
         let stopwatch = Stopwatch {
             clock: clock.clone(),
             started: Instant::now(),
@@ -126,11 +126,11 @@ fn weigh<K: Hash + Eq + Clone>(limits: &mut [Limit<K>], key: &K) -> Result<Vec<L
 }
 
 fn limits<K: Hash + Eq + Clone>(
-    rates: &Rates,
+    rates: &RateLimits,
     whose: Whose,
     stopwatch: &Stopwatch,
 ) -> Vec<Limit<K>> {
-    let limit = |rate: &Rate| Limit::new(*rate, whose, stopwatch.clone());
+    let limit = |rate: &RateLimit| Limit::new(*rate, whose, stopwatch.clone());
     rates.iter().map(limit).collect()
 }
 
@@ -153,14 +153,14 @@ fn hash(salt: &[u8; 32], address: IpAddr) -> [u8; 16] {
 }
 
 struct Limit<K: Hash + Eq + Clone> {
-    rate: Rate,
+    rate: RateLimit,
     whose: Whose,
     limiter: RateLimiter<K, HashMapStateStore<K>, Stopwatch, StateInformationMiddleware>,
 }
 
 impl<K: Hash + Eq + Clone> Limit<K> {
-    fn new(rate: Rate, whose: Whose, stopwatch: Stopwatch) -> Self {
-        let quota = Quota::with_period(rate.per / rate.count.get())
+    fn new(rate: RateLimit, whose: Whose, stopwatch: Stopwatch) -> Self {
+        let quota = Quota::with_period(rate.period / rate.count.get())
             // Of a rate so high that its period is less than a nanosecond; nothing reaches it.
             .unwrap_or(Quota::per_second(rate.count))
             .allow_burst(rate.count);
@@ -187,7 +187,7 @@ impl<K: Hash + Eq + Clone> Limit<K> {
         match self.limiter.check_key(key) {
             Ok(state) => Ok(left(
                 state.remaining_burst_capacity(),
-                self.rate.per / self.rate.count.get(),
+                self.rate.period / self.rate.count.get(),
             )),
             Err(refused) => {
                 let wait = refused.wait_time_from(self.limiter.clock().now());

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use crate::clock::Timestamp;
-use crate::domain::project::origin;
+use crate::domain::project::origin_of;
 
 /// How many sites are remembered.
 const REMEMBERED: usize = 20;
@@ -22,7 +22,7 @@ pub struct Load {
 impl Loads {
     /// Notes where a request for the script came from, by its `Referer`, of which only the origin is kept.
     pub fn note(&self, referrer: &str, at: Timestamp) {
-        let Some(origin) = origin(referrer) else {
+        let Some(origin) = origin_of(referrer) else {
             return;
         };
         let mut loads = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -20,11 +20,11 @@ use self::loads::Loads;
 use self::stamps::Stamps;
 use super::{Site, tokens};
 use crate::clock::Clock;
-use crate::domain::feedback::{self, Feedback, NewFeedback, Status};
+use crate::domain::feedback::{self, Feedback, FeedbackStatus, NewFeedback};
 use crate::domain::id::{FeedbackId, IdSequence};
-use crate::domain::invalid::{Checks, Invalid};
 use crate::domain::project::{Project, ProjectStatus};
-use crate::domain::rate::Rates;
+use crate::domain::rate_limit::RateLimits;
+use crate::domain::validation::{Checks, ValidationErrors};
 use crate::store::{CreateFeedbackError, Idempotency, StoreError};
 
 /// What the door keeps in memory, and the key of its stamps.
@@ -35,7 +35,7 @@ pub struct Door {
 }
 
 impl Door {
-    pub fn new(clock: Clock, stamp_key: &[u8], address: &Rates, project: &Rates) -> Self {
+    pub fn new(clock: Clock, stamp_key: &[u8], address: &RateLimits, project: &RateLimits) -> Self {
         Self {
             stamps: Stamps::new(stamp_key),
             loads: Loads::default(),
@@ -105,7 +105,7 @@ pub struct Taken {
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     #[error(transparent)]
-    Invalid(#[from] Invalid),
+    Invalid(#[from] ValidationErrors),
     #[error(transparent)]
     Limited(Limited),
     #[error("Pages of {0} may not send feedback to this project; its settings can allow them.")]
@@ -125,7 +125,7 @@ pub const PROJECT_FIELD: &str = "projectSlug";
 #[schema(as = Submitted)]
 pub struct Answer<'a> {
     id: &'a FeedbackId,
-    status: Status,
+    status: FeedbackStatus,
 }
 
 fn render(feedback: &Feedback) -> String {
@@ -190,7 +190,7 @@ impl Site {
             Err(CreateFeedbackError::UnknownProject(_)) => Err(unknown_project(&slug)),
             Err(CreateFeedbackError::Paused) => Err(Refusal::Paused),
             Err(error @ CreateFeedbackError::KeyReused) => {
-                Err(Invalid::field("Idempotency-Key", error).into())
+                Err(ValidationErrors::single("Idempotency-Key", error).into())
             }
             Err(CreateFeedbackError::KeySpent) => Err(Refusal::KeySpent),
             Err(CreateFeedbackError::Store(error)) => Err(error.into()),
@@ -202,7 +202,7 @@ impl Site {
         &self,
         given: Given,
         project: Option<&Project>,
-    ) -> Result<(NewFeedback, Option<Idempotency>, bool), Invalid> {
+    ) -> Result<(NewFeedback, Option<Idempotency>, bool), ValidationErrors> {
         let mut checks = Checks::default();
         if project.is_none() {
             let error = CreateFeedbackError::UnknownProject(given.slug.clone());
@@ -211,17 +211,17 @@ impl Site {
         let new = NewFeedback {
             project: project.map_or(given.slug, |project| project.id.as_str().to_owned()),
             message: checks
-                .take("message", feedback::message(given.message))
+                .take("message", feedback::check_message(given.message))
                 .unwrap_or_default(),
             email: given
                 .email
-                .and_then(|email| checks.take("email", feedback::email(email))),
+                .and_then(|email| checks.take("email", feedback::check_email(email))),
             url: given
                 .url
-                .and_then(|url| checks.take("url", feedback::page_url(url))),
+                .and_then(|url| checks.take("url", feedback::check_page_url(url))),
             metadata: given
                 .context
-                .and_then(|context| checks.take("context", feedback::metadata(context))),
+                .and_then(|context| checks.take("context", feedback::check_metadata(context))),
         };
         if let Some(stamp) = given.stamp {
             checks.take("stamp", self.door.stamps.check(&stamp, self.clock.now()));
@@ -242,7 +242,7 @@ impl Site {
         let id: FeedbackId = IdSequence::after(None).next(self.clock.now());
         serde_json::to_string(&Answer {
             id: &id,
-            status: Status::New,
+            status: FeedbackStatus::New,
         })
         .unwrap_or_default()
     }
@@ -250,5 +250,5 @@ impl Site {
 
 fn unknown_project(slug: &str) -> Refusal {
     let error = CreateFeedbackError::UnknownProject(slug.to_owned());
-    Invalid::field(PROJECT_FIELD, error).into()
+    ValidationErrors::single(PROJECT_FIELD, error).into()
 }

@@ -6,8 +6,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::{Clock, ManualClock};
-use crate::domain::feedback::{Actor, NewFeedback, Status};
-use crate::domain::search::Search;
+use crate::domain::feedback::{Actor, FeedbackStatus, NewFeedback};
+use crate::domain::search::SearchQuery;
 use crate::store::{FeedbackFilter, StatusChange};
 
 const SAM: &str = "sam@example.com";
@@ -34,7 +34,7 @@ async fn index_all(store: &Store) {
 
 async fn found(store: &Store) -> usize {
     let filter = FeedbackFilter {
-        search: Search::parse(WORD),
+        search: SearchQuery::parse(WORD),
         ..FeedbackFilter::default()
     };
     store
@@ -80,7 +80,11 @@ async fn an_erased_word_is_in_no_index_and_no_byte_of_the_files_whatever_was_don
         index_all(&store).await;
     }
     let theirs = store.feedback_of(SAM, page()).await.unwrap().items;
-    for status in [Status::Reviewed, Status::New, Status::Resolved] {
+    for status in [
+        FeedbackStatus::Reviewed,
+        FeedbackStatus::New,
+        FeedbackStatus::Resolved,
+    ] {
         let change = |feedback: &Feedback| StatusChange {
             id: feedback.id.clone(),
             only_from: None,

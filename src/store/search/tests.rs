@@ -68,7 +68,7 @@ impl Scene {
 
     async fn messages(&self, searched: &str) -> Vec<String> {
         let filter = FeedbackFilter {
-            search: Search::parse(searched),
+            search: SearchQuery::parse(searched),
             ..FeedbackFilter::default()
         };
         self.found(&filter)
@@ -84,7 +84,7 @@ impl Scene {
         }
     }
 
-    async fn set(&self, id: &str, to: Status) {
+    async fn set(&self, id: &str, to: FeedbackStatus) {
         let change = StatusChange {
             id: FeedbackId::new(id),
             only_from: None,
@@ -153,7 +153,7 @@ async fn what_waits_and_what_is_indexed_is_found_alike_and_nothing_breaks_the_qu
             "\u{e000}",
         ] {
             let found = scene.messages(searched).await;
-            let nothing_asked = Search::parse(searched).is_none();
+            let nothing_asked = SearchQuery::parse(searched).is_none();
             assert!(
                 found.is_empty() || nothing_asked,
                 "{searched:?} finds {found:?}"
@@ -192,7 +192,9 @@ async fn lists_counts_and_searches_are_those_of_a_look_at_every_row_whatever_was
                 ids.push(scene.add(roll(2), &message.join(" "), email).await);
             }
             5..8 if !ids.is_empty() => {
-                scene.set(&ids[roll(ids.len())], Status::ALL[roll(3)]).await;
+                scene
+                    .set(&ids[roll(ids.len())], FeedbackStatus::ALL[roll(3)])
+                    .await;
             }
             8 if !ids.is_empty() => {
                 let id = ids.swap_remove(roll(ids.len()));
@@ -251,8 +253,8 @@ async fn compare(scene: &Scene) {
     ];
     for searched in searches {
         for project in [None, Some(&scene.projects[0]), Some(&scene.projects[1])] {
-            let search = Search::parse(searched);
-            let matches = |feedback: &&Feedback, status: Option<Status>| {
+            let search = SearchQuery::parse(searched);
+            let matches = |feedback: &&Feedback, status: Option<FeedbackStatus>| {
                 let texts = [
                     Some(&feedback.message),
                     feedback.email.as_ref(),
@@ -261,7 +263,7 @@ async fn compare(scene: &Scene) {
                 let texts: Vec<&str> = texts.into_iter().flatten().map(String::as_str).collect();
                 project.is_none_or(|project| feedback.project.id == *project)
                     && status.is_none_or(|status| feedback.status == status)
-                    && search.as_ref().is_none_or(|search| search.finds(&texts))
+                    && search.as_ref().is_none_or(|search| search.matches(&texts))
             };
             let mut filter = FeedbackFilter {
                 project: project.cloned(),
@@ -271,9 +273,9 @@ async fn compare(scene: &Scene) {
             let counts = scene.store.count_feedback(filter.clone()).await.unwrap();
             for status in [
                 None,
-                Some(Status::New),
-                Some(Status::Reviewed),
-                Some(Status::Resolved),
+                Some(FeedbackStatus::New),
+                Some(FeedbackStatus::Reviewed),
+                Some(FeedbackStatus::Resolved),
             ] {
                 filter.status = status;
                 let found: Vec<_> = scene
@@ -309,7 +311,7 @@ async fn a_search_is_paged_by_the_same_cursor_across_what_waits_and_what_is_inde
     }
     assert_eq!(scene.store.waiting_for_search().await.unwrap(), 70);
     let filter = FeedbackFilter {
-        search: Search::parse("button"),
+        search: SearchQuery::parse("button"),
         ..FeedbackFilter::default()
     };
     let mut before = None;
@@ -350,7 +352,7 @@ async fn no_list_reads_all_rows_or_sorts_them() {
                 Ok(())
             };
             for project in [None, Some(ProjectId::new("prj_x"))] {
-                for status in [None, Some(Status::New)] {
+                for status in [None, Some(FeedbackStatus::New)] {
                     let filter = FeedbackFilter {
                         project: project.clone(),
                         status,
@@ -383,17 +385,17 @@ async fn no_list_reads_all_rows_or_sorts_them() {
 async fn a_change_is_told_with_who_made_it_and_goes_with_the_feedback() {
     let scene = scene().await;
     let id = scene.add(0, "Hello", None).await;
-    scene.set(&id, Status::Reviewed).await;
-    scene.set(&id, Status::Reviewed).await;
+    scene.set(&id, FeedbackStatus::Reviewed).await;
+    scene.set(&id, FeedbackStatus::Reviewed).await;
     let by = Actor {
         email: "bob@example.com".into(),
         token: Some("ci".into()),
     };
     let resolved = scene
         .store
-        .set_status(FeedbackId::new(&id), Status::Resolved, by)
+        .set_status(FeedbackId::new(&id), FeedbackStatus::Resolved, by)
         .await;
-    assert_eq!(resolved.unwrap().unwrap().status, Status::Resolved);
+    assert_eq!(resolved.unwrap().unwrap().status, FeedbackStatus::Resolved);
     let told = scene.store.history(FeedbackId::new(&id)).await.unwrap();
     let told: Vec<_> = told
         .iter()
@@ -409,10 +411,15 @@ async fn a_change_is_told_with_who_made_it_and_goes_with_the_feedback() {
     assert_eq!(
         told,
         [
-            (Status::New, Status::Reviewed, "ada@example.com", None),
             (
-                Status::Reviewed,
-                Status::Resolved,
+                FeedbackStatus::New,
+                FeedbackStatus::Reviewed,
+                "ada@example.com",
+                None
+            ),
+            (
+                FeedbackStatus::Reviewed,
+                FeedbackStatus::Resolved,
                 "bob@example.com",
                 Some("ci")
             ),

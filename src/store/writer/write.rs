@@ -10,8 +10,8 @@ use rusqlite::Connection;
 use tokio::sync::Notify;
 
 use crate::clock::Timestamp;
-use crate::domain::delivery::State;
-use crate::domain::feedback::Status;
+use crate::domain::delivery::DeliveryState;
+use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{Id, IdSequence, ProjectId, WebhookId};
 use crate::store::changes::{Change, Changes};
 use crate::store::counts::Counts;
@@ -79,7 +79,7 @@ impl Write<'_> {
     }
 
     /// A delivery was made. Pages that show its webhook's are told to look again, here as below.
-    pub(in crate::store) fn delivery_made(&mut self, webhook: &WebhookId, state: State) {
+    pub(in crate::store) fn delivery_made(&mut self, webhook: &WebhookId, state: DeliveryState) {
         self.said.counts.delivery_made(webhook, state);
         self.changed(Change::Deliveries(webhook.clone()));
     }
@@ -88,8 +88,8 @@ impl Write<'_> {
     pub(in crate::store) fn deliveries_changed(
         &mut self,
         webhook: &WebhookId,
-        from: State,
-        to: State,
+        from: DeliveryState,
+        to: DeliveryState,
         count: usize,
     ) {
         self.said
@@ -107,8 +107,8 @@ impl Write<'_> {
     pub(in crate::store) fn feedback_changed(
         &mut self,
         project: &ProjectId,
-        from: Option<Status>,
-        to: Option<Status>,
+        from: Option<FeedbackStatus>,
+        to: Option<FeedbackStatus>,
     ) {
         self.said.counts.feedback(project, from, to);
         self.changed(Change::Feedback);

@@ -1,9 +1,9 @@
-//! A client of the JSON API, with one token, and short words for what nearly every test does.
+//! A client of the JSON API with one token, and helpers for what nearly every test does.
 
 use serde_json::{Value, json};
 
-use super::http::{Answer, Client};
-use super::wait::until;
+use super::http::{Client, Response};
+use super::wait::wait_until;
 
 #[derive(Clone)]
 pub struct Api {
@@ -13,7 +13,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// `base` is the address of the program, without a slash at its end.
+    /// `base` is the program's URL without a trailing slash.
     pub fn new(base: &str, token: Option<&str>) -> Self {
         Self {
             base: base.to_owned(),
@@ -23,57 +23,57 @@ impl Api {
     }
 
     #[track_caller]
-    pub fn get(&self, path: &str) -> Answer {
-        self.raw("GET", path, &[], None)
+    pub fn get(&self, path: &str) -> Response {
+        self.send("GET", path, &[], None)
     }
 
     #[track_caller]
-    pub fn head(&self, path: &str) -> Answer {
-        self.raw("HEAD", path, &[], None)
+    pub fn head(&self, path: &str) -> Response {
+        self.send("HEAD", path, &[], None)
     }
 
     #[track_caller]
-    pub fn delete(&self, path: &str) -> Answer {
-        self.raw("DELETE", path, &[], None)
+    pub fn delete(&self, path: &str) -> Response {
+        self.send("DELETE", path, &[], None)
     }
 
     #[track_caller]
-    pub fn post(&self, path: &str, body: Value) -> Answer {
-        self.with_json("POST", path, &[], &body)
+    pub fn post(&self, path: &str, body: Value) -> Response {
+        self.send_json("POST", path, &[], &body)
     }
 
-    /// A `POST` that has no body at all.
+    /// Sends a `POST` without a body.
     #[track_caller]
-    pub fn post_nothing(&self, path: &str) -> Answer {
-        self.raw("POST", path, &[], Some(b""))
-    }
-
-    #[track_caller]
-    pub fn patch(&self, path: &str, body: Value) -> Answer {
-        self.with_json("PATCH", path, &[], &body)
+    pub fn post_empty(&self, path: &str) -> Response {
+        self.send("POST", path, &[], Some(b""))
     }
 
     #[track_caller]
-    pub fn with_json(
+    pub fn patch(&self, path: &str, body: Value) -> Response {
+        self.send_json("PATCH", path, &[], &body)
+    }
+
+    #[track_caller]
+    pub fn send_json(
         &self,
         method: &str,
         path: &str,
         headers: &[(&str, &str)],
         body: &Value,
-    ) -> Answer {
+    ) -> Response {
         let mut all = vec![("Content-Type", "application/json")];
         all.extend_from_slice(headers);
-        self.raw(method, path, &all, Some(body.to_string().as_bytes()))
+        self.send(method, path, &all, Some(body.to_string().as_bytes()))
     }
 
     #[track_caller]
-    pub fn raw(
+    pub fn send(
         &self,
         method: &str,
         path: &str,
         headers: &[(&str, &str)],
         body: Option<&[u8]>,
-    ) -> Answer {
+    ) -> Response {
         let bearer = self.token.as_ref().map(|token| format!("Bearer {token}"));
         let mut all: Vec<(&str, &str)> = headers.to_vec();
         if let Some(bearer) = &bearer {
@@ -83,17 +83,17 @@ impl Api {
             .send(method, &format!("{}{path}", self.base), &all, body)
     }
 
-    /// A project with this name and a slug made by the program.
+    /// Creates a project with this name and a generated slug.
     #[track_caller]
-    pub fn project(&self, name: &str) -> Value {
+    pub fn create_project(&self, name: &str) -> Value {
         self.post("/api/v1/projects", json!({"name": name}))
             .expect(201)
             .json()
     }
 
-    /// A feedback in a project, by its slug or id.
+    /// Creates feedback in a project, identified by its slug or id.
     #[track_caller]
-    pub fn feedback(&self, project: &str, message: &str) -> Value {
+    pub fn create_feedback(&self, project: &str, message: &str) -> Value {
         let body = json!({"project": project, "message": message});
         self.post("/api/v1/feedback", body).expect(201).json()
     }
@@ -106,14 +106,14 @@ impl Api {
             .json()
     }
 
-    /// A webhook to an address, everything else by default.
+    /// Creates a webhook with this URL and defaults for everything else.
     #[track_caller]
-    pub fn webhook(&self, url: &str) -> Value {
-        self.webhook_with(json!({"url": url}))
+    pub fn create_webhook(&self, url: &str) -> Value {
+        self.create_webhook_with(json!({"url": url}))
     }
 
     #[track_caller]
-    pub fn webhook_with(&self, body: Value) -> Value {
+    pub fn create_webhook_with(&self, body: Value) -> Value {
         self.post("/api/v1/webhooks", body).expect(201).json()
     }
 
@@ -129,8 +129,8 @@ impl Api {
             .expect(204);
     }
 
-    /// The deliveries of a webhook, newest first. They are stored before what caused them is acknowledged, so
-    /// a look right after an answer shows them all.
+    /// Returns the deliveries of a webhook, newest first. Deliveries are stored before the request
+    /// that caused them is acknowledged, so the list is complete right after the response.
     #[track_caller]
     pub fn deliveries(&self, webhook: &Value) -> Vec<Value> {
         let path = format!(
@@ -138,14 +138,14 @@ impl Api {
             text(webhook, "id")
         );
         let page = self.get(&path).expect(200).json();
-        page["data"].as_array().expect("a list").clone()
+        page["data"].as_array().expect("find a list").clone()
     }
 
-    /// The one delivery that a webhook has.
+    /// Returns a webhook's only delivery.
     #[track_caller]
     pub fn only_delivery(&self, webhook: &Value) -> Value {
         let all = self.deliveries(webhook);
-        assert_eq!(all.len(), 1, "one delivery: {all:#?}");
+        assert_eq!(all.len(), 1, "expected one delivery: {all:#?}");
         self.delivery(text(&all[0], "id"))
     }
 
@@ -156,55 +156,56 @@ impl Api {
             .json()
     }
 
-    /// Waits until a delivery is in a state.
+    /// Waits until a delivery is in this state.
     #[track_caller]
-    pub fn delivery_in_state(&self, id: &str, state: &str) -> Value {
-        self.delivery_that(id, &format!("is {state}"), |found| found["state"] == state)
+    pub fn wait_for_state(&self, id: &str, state: &str) -> Value {
+        self.wait_for_delivery(id, &format!("is {state}"), |found| found["state"] == state)
     }
 
+    /// Waits until a delivery has at least `count` recorded attempts.
     #[track_caller]
-    pub fn delivery_with_attempts(&self, id: &str, count: usize) -> Value {
-        self.delivery_that(id, &format!("has {count} attempts"), |found| {
+    pub fn wait_for_attempts(&self, id: &str, count: usize) -> Value {
+        self.wait_for_delivery(id, &format!("has {count} attempts"), |found| {
             attempts(found).len() >= count
         })
     }
 
     #[track_caller]
-    fn delivery_that(&self, id: &str, what: &str, test: impl Fn(&Value) -> bool) -> Value {
+    fn wait_for_delivery(&self, id: &str, what: &str, test: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         let what = format!("delivery {id} {what}");
         let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            until(&what, || {
+            wait_until(&what, || {
                 last = self.delivery(id);
                 test(&last).then(|| last.clone())
             })
         }));
         match found {
             Ok(found) => found,
-            Err(_) => panic!("waited in vain: {what}; it is {last:#}"),
+            Err(_) => panic!("timed out waiting until {what}; it is {last:#}"),
         }
     }
 
-    /// Sends one feedback to the only webhook there is, and returns its delivery once it is in a state.
+    /// Creates feedback for the only webhook and waits until its delivery is in this state.
     #[track_caller]
     pub fn deliver_one(&self, webhook: &Value, state: &str) -> Value {
-        let project = self.project("Delivered");
-        self.feedback(text(&project, "slug"), "One message");
+        let project = self.create_project("Delivered");
+        self.create_feedback(text(&project, "slug"), "One message");
         let id = text(&self.only_delivery(webhook), "id").to_owned();
-        self.delivery_in_state(&id, state)
+        self.wait_for_state(&id, state)
     }
 }
 
-/// A member that is a string.
+/// Returns a member that has to be a string.
 #[track_caller]
 pub fn text<'a>(value: &'a Value, member: &str) -> &'a str {
     match value[member].as_str() {
         Some(text) => text,
-        None => panic!("{member} is no string in {value:#}"),
+        None => panic!("{member} isn't a string in {value:#}"),
     }
 }
 
-/// The attempts of a delivery.
+/// Returns the attempts of a delivery.
 #[track_caller]
 pub fn attempts(delivery: &Value) -> &Vec<Value> {
     match delivery["attempts"].as_array() {
@@ -213,7 +214,8 @@ pub fn attempts(delivery: &Value) -> &Vec<Value> {
     }
 }
 
-/// A moment as the API writes it, in milliseconds since 1970; checks that it is written with milliseconds, in UTC.
+/// Converts a timestamp of the API to milliseconds since the Unix epoch. Panics unless it is in UTC
+/// with milliseconds.
 #[track_caller]
 pub fn millis(value: &Value) -> i64 {
     let text = value.as_str().unwrap_or_default();
@@ -223,10 +225,10 @@ pub fn millis(value: &Value) -> i64 {
     assert_eq!(
         shape.collect::<String>(),
         "0000-00-00T00:00:00.000Z",
-        "not a moment: {value}"
+        "not a timestamp: {value}"
     );
     match text.parse::<jiff::Timestamp>() {
-        Ok(moment) => moment.as_millisecond(),
+        Ok(timestamp) => timestamp.as_millisecond(),
         Err(error) => panic!("{text}: {error}"),
     }
 }

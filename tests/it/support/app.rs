@@ -1,4 +1,5 @@
-//! The program itself: `miniback serve` on a data directory of its own and a port that the system picks.
+//! The program under test: `miniback serve` with its own data directory, on a port chosen by the
+//! system.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -10,15 +11,15 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::api::Api;
-use super::command::{self, Finished, miniback};
+use super::command::{self, CommandOutput, miniback};
 use super::pages::Visitor;
-use super::wait::until;
+use super::wait::wait_until;
 
 pub const ADMIN: &str = "ada@example.com";
 pub const PASSWORD: &str = "correct horse battery staple";
 
-/// How a program is to be started.
-pub struct Setup {
+/// Options for starting the program.
+pub struct AppBuilder {
     args: Vec<String>,
     env: Vec<(String, String)>,
     admin: bool,
@@ -27,14 +28,14 @@ pub struct Setup {
     log_format: &'static str,
 }
 
-impl Setup {
-    /// Logs as for a person, and not as JSON.
+impl AppBuilder {
+    /// Logs text instead of JSON.
     pub fn text_log(mut self) -> Self {
         self.log_format = "text";
         self
     }
 
-    /// A file that may grow no further makes writing fail, instead of ending the program (see `App::limit_files`).
+    /// Makes writes beyond [`App::limit_file_size`] fail instead of killing the program.
     pub fn writes_can_fail(mut self) -> Self {
         self.writes_can_fail = true;
         self
@@ -45,7 +46,7 @@ impl Setup {
         self
     }
 
-    /// An option with its value.
+    /// Adds an option with its value.
     pub fn option(self, name: &str, value: &str) -> Self {
         self.arg(name).arg(value)
     }
@@ -55,14 +56,14 @@ impl Setup {
         self
     }
 
-    /// Starts without the variables that make the first user.
+    /// Doesn't set the variables that create the first user.
     pub fn without_admin(mut self) -> Self {
         self.admin = false;
         self
     }
 
-    /// Starts on the data directory that another one left.
-    pub fn on(mut self, data: Arc<TempDir>) -> Self {
+    /// Uses the data directory of a program that has stopped.
+    pub fn with_data(mut self, data: Arc<TempDir>) -> Self {
         self.data = Some(data);
         self
     }
@@ -71,8 +72,8 @@ impl Setup {
     pub fn start(self) -> App {
         let data = self
             .data
-            .unwrap_or_else(|| Arc::new(TempDir::new().expect("a temporary directory")));
-        // One level below, so that the program makes the directory itself.
+            .unwrap_or_else(|| Arc::new(TempDir::new().expect("create a temporary directory")));
+        // A subdirectory, so that the program has to create it.
         let dir = data.path().join("data");
         let mut command = miniback(["serve", "--listen", "127.0.0.1:0"]);
         command.args(["--log-format", self.log_format]);
@@ -84,14 +85,14 @@ impl Setup {
         }
         command.envs(self.env);
         if self.writes_can_fail {
-            command = ignoring_the_file_size_signal(&command);
+            command = ignoring_sigxfsz(&command);
         }
         let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("the executable starts");
-        let log = Log::collect(child.stderr.take().expect("standard error is a pipe"));
+            .expect("start the executable");
+        let log = Log::collect(child.stderr.take().expect("take the standard error pipe"));
         let mut app = App {
             child,
             url: String::new(),
@@ -100,16 +101,16 @@ impl Setup {
             log,
             token: OnceLock::new(),
         };
-        app.url = app.wait_for_address();
+        app.url = app.wait_for_url();
         app
     }
 }
 
 pub struct App {
     child: Child,
-    /// Where it listens, without a slash at the end.
+    /// Its URL without a trailing slash.
     pub url: String,
-    /// The program's data directory.
+    /// Its data directory.
     pub dir: PathBuf,
     data: Arc<TempDir>,
     pub log: Log,
@@ -117,8 +118,8 @@ pub struct App {
 }
 
 impl App {
-    pub fn setup() -> Setup {
-        Setup {
+    pub fn builder() -> AppBuilder {
+        AppBuilder {
             args: Vec::new(),
             env: Vec::new(),
             admin: true,
@@ -128,38 +129,38 @@ impl App {
         }
     }
 
-    /// With every option at its default.
+    /// Starts the program with default options.
     #[track_caller]
     pub fn start() -> Self {
-        Self::setup().start()
+        Self::builder().start()
     }
 
-    /// One whose deliveries are tried once: for tests in which a failure should be the end of it.
+    /// Starts the program with `--retry-delays none`, so that the first failure is final.
     #[track_caller]
     pub fn without_retries() -> Self {
-        Self::setup().option("--retry-delays", "none").start()
+        Self::builder().option("--retry-delays", "none").start()
     }
 
     #[track_caller]
-    fn wait_for_address(&mut self) -> String {
+    fn wait_for_url(&mut self) -> String {
         let (child, log) = (&mut self.child, &self.log);
-        let address = until_or_log(log, "the log says `listening`", || {
+        let url = wait_until_or_print_log(log, "the log says `listening`", || {
             if let Some(line) = log.find(|line| line["message"] == "listening") {
                 return Some(line["url"].as_str().map(str::to_owned));
             }
             let lines = log.lines();
-            let mut words = lines
+            let mut urls = lines
                 .iter()
                 .filter_map(|line| line.split_once("listening on "));
-            if let Some((_, url)) = words.next() {
+            if let Some((_, url)) = urls.next() {
                 return Some(Some(url.trim_end().to_owned()));
             }
-            let ended = child.try_wait().expect("the child can be waited for");
-            ended.map(|_| None)
+            let exited = child.try_wait().expect("poll the child process");
+            exited.map(|_| None)
         });
-        match address {
+        match url {
             Some(url) => url.trim_end_matches('/').to_owned(),
-            None => panic!("serve ended before it listened; its log:\n{}", self.log),
+            None => panic!("serve exited before it listened; its log:\n{}", self.log),
         }
     }
 
@@ -167,13 +168,12 @@ impl App {
         self.child.id()
     }
 
-    /// The port it listens on.
     pub fn port(&self) -> u16 {
-        let url = url::Url::parse(&self.url).expect("the log tells an address");
-        url.port().expect("the address has a port")
+        let url = url::Url::parse(&self.url).expect("parse the URL from the log");
+        url.port().expect("get the URL's port")
     }
 
-    /// The API with all rights of the first admin.
+    /// Returns an API client with a full-scope token of the first admin.
     #[track_caller]
     pub fn api(&self) -> Api {
         let token = self.token.get_or_init(|| self.token(ADMIN, "full"));
@@ -188,7 +188,7 @@ impl App {
         Api::new(&self.url, None)
     }
 
-    /// A new token, as `token create` prints it.
+    /// Creates a token on the command line.
     #[track_caller]
     pub fn token(&self, email: &str, scope: &str) -> String {
         let args = [
@@ -198,12 +198,12 @@ impl App {
         let token = printed.trim_end_matches('\n');
         assert!(
             token.starts_with("mb_") && !token.contains(char::is_whitespace),
-            "the token is alone on standard output: {printed:?}"
+            "expected nothing but the token on standard output: {printed:?}"
         );
         token.to_owned()
     }
 
-    /// A new user with the password of all tests.
+    /// Adds a user with the password [`PASSWORD`].
     #[track_caller]
     pub fn add_user(&self, email: &str, role: &str) {
         self.run(
@@ -213,18 +213,18 @@ impl App {
         .success();
     }
 
-    /// Runs another command beside the program, on the same data directory.
+    /// Runs another command on the same data directory, while the program runs.
     #[track_caller]
-    pub fn run(&self, args: &[&str], input: &str) -> Finished {
+    pub fn run(&self, args: &[&str], input: &str) -> CommandOutput {
         command::run_on(&self.dir, args, input)
     }
 
-    /// Somebody with a browser of their own, not signed in.
+    /// Returns a visitor who isn't signed in.
     pub fn visitor(&self) -> Visitor {
         Visitor::new(&self.url)
     }
 
-    /// The first admin, signed in.
+    /// Returns a visitor signed in as the first admin.
     #[track_caller]
     pub fn signed_in(&self) -> Visitor {
         let mut visitor = self.visitor();
@@ -232,21 +232,21 @@ impl App {
         visitor
     }
 
-    /// Ends the program as a crash does, and returns what it leaves.
+    /// Kills the program with `SIGKILL`, like a crash, and returns its data directory.
     pub fn kill9(mut self) -> Arc<TempDir> {
-        self.child.kill().expect("the program can be killed");
+        self.child.kill().expect("kill the program");
         let _ = self.child.wait();
         Arc::clone(&self.data)
     }
 
-    /// Sends SIGTERM, and leaves the program to it.
+    /// Sends `SIGTERM` without waiting for the program to exit.
     pub fn sigterm(&self) {
         command::signal(self.pid(), "TERM");
     }
 
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
-        command::wait_for_exit(&mut self.child, "the program ends")
+        command::wait_for_exit(&mut self.child, "the program exits")
     }
 
     #[track_caller]
@@ -256,9 +256,9 @@ impl App {
         (status, Arc::clone(&self.data))
     }
 
-    /// No file of the program may grow beyond this many bytes; `None`: as they like.
+    /// Limits the size of the files that the program writes, in bytes. `None` lifts the limit.
     #[track_caller]
-    pub fn limit_files(&self, bytes: Option<u64>) {
+    pub fn limit_file_size(&self, bytes: Option<u64>) {
         let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
         let done = Command::new("prlimit")
             .args([
@@ -267,11 +267,11 @@ impl App {
                 &format!("--fsize={limit}:unlimited"),
             ])
             .status()
-            .expect("prlimit is there");
+            .expect("run prlimit");
         assert!(done.success());
     }
 
-    /// The file with everything in it.
+    /// Returns the path of the database file.
     pub fn database(&self) -> PathBuf {
         database(&self.dir)
     }
@@ -287,10 +287,10 @@ impl Drop for App {
     }
 }
 
-/// The same command, started by a shell that ignores `SIGXFSZ`, which its program then does too.
-fn ignoring_the_file_size_signal(command: &Command) -> Command {
+/// Returns a command that runs the original one with `SIGXFSZ` ignored.
+fn ignoring_sigxfsz(command: &Command) -> Command {
     let script = "trap '' XFSZ; exec \"$0\" \"$@\"";
-    command::started_by(command, "sh", &["-c", script])
+    command::wrapped_by(command, "sh", &["-c", script])
 }
 
 pub fn database(dir: &Path) -> PathBuf {
@@ -298,14 +298,14 @@ pub fn database(dir: &Path) -> PathBuf {
 }
 
 #[track_caller]
-fn until_or_log<T>(log: &Log, what: &str, look: impl FnMut() -> Option<T>) -> T {
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| until(what, look))) {
+fn wait_until_or_print_log<T>(log: &Log, what: &str, check: impl FnMut() -> Option<T>) -> T {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait_until(what, check))) {
         Ok(found) => found,
-        Err(_) => panic!("waited in vain: {what}; the log:\n{log}"),
+        Err(_) => panic!("timed out waiting until {what}; the log:\n{log}"),
     }
 }
 
-/// What the program wrote to standard error so far.
+/// The program's standard error so far.
 #[derive(Clone)]
 pub struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -316,17 +316,17 @@ impl Log {
         thread::spawn(move || {
             for line in BufReader::new(from).lines() {
                 let Ok(line) = line else { break };
-                lines.lock().expect("the log is whole").push(line);
+                lines.lock().expect("lock the log").push(line);
             }
         });
         log
     }
 
     pub fn lines(&self) -> Vec<String> {
-        self.0.lock().expect("the log is whole").clone()
+        self.0.lock().expect("lock the log").clone()
     }
 
-    /// The first line that is JSON and passes the test.
+    /// Returns the first JSON line that matches.
     pub fn find(&self, test: impl Fn(&Value) -> bool) -> Option<Value> {
         let lines = self.lines();
         let mut parsed = lines
@@ -335,22 +335,22 @@ impl Log {
         parsed.find(|line| test(line))
     }
 
-    /// Waits for a line whose message begins like this.
+    /// Waits for a JSON line whose message starts with `prefix`.
     #[track_caller]
-    pub fn wait_for_message(&self, begin: &str) -> Value {
-        until_or_log(self, begin, || {
+    pub fn wait_for_message(&self, prefix: &str) -> Value {
+        let what = format!("the log has a message {prefix:?}");
+        wait_until_or_print_log(self, &what, || {
             self.find(|line| {
-                line["message"]
-                    .as_str()
-                    .is_some_and(|m| m.starts_with(begin))
+                let message = line["message"].as_str();
+                message.is_some_and(|message| message.starts_with(prefix))
             })
         })
     }
 
-    /// The path and query of the one-time setup address, once it is in the log.
+    /// Waits for the one-time setup URL in the log and returns its path and query.
     #[track_caller]
     pub fn setup_path(&self) -> String {
-        until_or_log(self, "the log holds a setup address", || {
+        wait_until_or_print_log(self, "the log contains a setup URL", || {
             self.lines().iter().find_map(|line| {
                 let path = &line[line.find("/setup?token=")?..];
                 let end = path.find(['"', ' ', '\\']).unwrap_or(path.len());

@@ -1,10 +1,13 @@
-//! A real browser: headless Chromium, driven through chromedriver, by role and accessible name.
+//! A real browser: headless Chromium, driven by chromedriver. Elements are found by role and
+//! accessible name.
 //!
-//! Roles and names are what the browser itself computes for assistive technology (WebDriver's `computedrole` and
-//! `computedlabel`), so the same finders serve with scripts on and off. Each browser has a driver and a profile of its
-//! own, and both end with it. The interface is blocking, like everything else in these tests.
+//! The browser itself computes roles and names for assistive technology (WebDriver's `computedrole`
+//! and `computedlabel`), so the same tests work with and without scripts. Each browser has its own
+//! driver and profile, which are removed with it. The interface is blocking, like the rest of the
+//! test harness.
 
 pub mod axe;
+mod element;
 pub mod shadow;
 
 use std::future::Future;
@@ -20,21 +23,23 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::wait::{until, until_within};
-use super::webdriver::{Computed, DevTools};
+pub use element::PageElement;
+
+use super::wait::{wait_until, wait_until_within};
+use super::webdriver::{ComputedValue, DevTools};
 
 const CHROMEDRIVER: &str = "/usr/bin/chromedriver";
 const CHROMIUM: &str = "/usr/bin/chromium";
 
-/// What a browser should be like.
+/// Options for starting a browser. The size is in CSS pixels.
 #[derive(Clone, Copy)]
-pub struct Settings {
+pub struct BrowserOptions {
     pub javascript: bool,
     pub width: u32,
     pub height: u32,
 }
 
-impl Default for Settings {
+impl Default for BrowserOptions {
     fn default() -> Self {
         Self {
             javascript: true,
@@ -54,23 +59,23 @@ pub struct Browser {
 impl Browser {
     #[track_caller]
     pub fn start() -> Self {
-        Self::with(Settings::default())
+        Self::with(BrowserOptions::default())
     }
 
     #[track_caller]
     pub fn without_javascript() -> Self {
-        Self::with(Settings {
+        Self::with(BrowserOptions {
             javascript: false,
-            ..Settings::default()
+            ..BrowserOptions::default()
         })
     }
 
     #[track_caller]
-    pub fn with(settings: Settings) -> Self {
+    pub fn with(settings: BrowserOptions) -> Self {
         for program in [CHROMEDRIVER, CHROMIUM] {
             assert!(
                 std::path::Path::new(program).exists(),
-                "{program} is missing: the tests of the pages need the Debian packages `chromium` and \
+                "{program} is missing: browser tests need the Debian packages `chromium` and \
                  `chromium-driver` (apt-get install chromium chromium-driver)"
             );
         }
@@ -81,21 +86,21 @@ impl Browser {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("chromedriver starts");
-        until("chromedriver listens", || {
-            let ended = driver.try_wait().expect("the driver can be waited for");
-            assert!(ended.is_none(), "chromedriver ended at once: {ended:?}");
+            .expect("start chromedriver");
+        wait_until("chromedriver listens", || {
+            let exited = driver.try_wait().expect("poll chromedriver");
+            assert!(exited.is_none(), "chromedriver exited: {exited:?}");
             std::net::TcpStream::connect(("127.0.0.1", port)).ok()
         });
-        let profile = TempDir::new().expect("a temporary directory");
+        let profile = TempDir::new().expect("create a temporary directory");
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .expect("a runtime");
+            .expect("create a runtime");
         let mut connector = ClientBuilder::new(HttpConnector::new());
         connector.capabilities(capabilities(settings, &profile));
-        let address = format!("http://127.0.0.1:{port}");
-        match runtime.block_on(connector.connect(&address)) {
+        let driver_url = format!("http://127.0.0.1:{port}");
+        match runtime.block_on(connector.connect(&driver_url)) {
             Ok(client) => {
                 let browser = Self {
                     runtime,
@@ -122,7 +127,7 @@ impl Browser {
         }
     }
 
-    /// Gives the page a size of its own: a window cannot be narrower than 500 px.
+    /// Sets the size of the page instead of the window, which can't be narrower than 500 px.
     #[track_caller]
     fn resize(&self, width: u32, height: u32) {
         let size =
@@ -130,7 +135,7 @@ impl Browser {
         self.devtools("Emulation.setDeviceMetricsOverride", size);
     }
 
-    /// Sends a command of the DevTools protocol, for what WebDriver has no words for.
+    /// Sends a command of the DevTools protocol, for everything that WebDriver can't do.
     #[track_caller]
     pub fn devtools(&self, command: &'static str, params: Value) -> Value {
         self.run(command, self.client.issue_cmd(DevTools { command, params }))
@@ -148,25 +153,25 @@ impl Browser {
 
     #[track_caller]
     pub fn url(&self) -> String {
-        self.run("the address", self.client.current_url()).into()
+        self.run("read the URL", self.client.current_url()).into()
     }
 
     #[track_caller]
     pub fn title(&self) -> String {
-        self.run("the title", self.client.title())
+        self.run("read the title", self.client.title())
     }
 
-    /// Runs a script in the page and returns what it returns.
+    /// Runs a script in the page and returns its result.
     #[track_caller]
     pub fn script(&self, script: &str) -> Value {
         self.run(script, self.client.execute(script, Vec::new()))
     }
 
-    /// The text that is seen on the page now.
+    /// Returns the text that is visible on the page now.
     #[track_caller]
     pub fn text(&self) -> String {
-        let body = self.run("the body", self.client.find(Locator::Css("body")));
-        self.run("the page's text", body.text())
+        let body = self.run("find the body", self.client.find(Locator::Css("body")));
+        self.run("read the page's text", body.text())
     }
 
     /// Waits until the page shows a text.
@@ -179,51 +184,52 @@ impl Browser {
         });
     }
 
-    /// Looks until there is something; a failure comes with the page's address and text.
+    /// Waits until `check` returns a value. A failure message includes the page's URL and text.
     #[track_caller]
-    pub fn wait_until<T>(&self, what: &str, look: impl FnMut() -> Option<T>) -> T {
+    pub fn wait_until<T>(&self, what: &str, check: impl FnMut() -> Option<T>) -> T {
         let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            until_within(Duration::from_secs(15), what, look)
+            wait_until_within(Duration::from_secs(15), what, check)
         }));
         match found {
             Ok(found) => found,
             Err(_) => panic!(
-                "waited in vain: {what}\nat {}, which shows:\n{}",
+                "timed out waiting until {what}\nat {}, which shows:\n{}",
                 self.url(),
                 self.text()
             ),
         }
     }
 
-    /// Waits for the one visible element of this role and name.
+    /// Waits until exactly one visible element has this role and name.
     #[track_caller]
-    pub fn find(&self, role: &str, name: &str) -> Found<'_> {
+    pub fn find(&self, role: &str, name: &str) -> PageElement<'_> {
         self.find_in(None, role, name)
     }
 
-    /// All visible elements of this role and name that are there now.
-    pub fn all(&self, role: &str, name: &str) -> Vec<Found<'_>> {
+    /// Returns all elements with this role and name that are visible now.
+    pub fn all(&self, role: &str, name: &str) -> Vec<PageElement<'_>> {
         self.all_in(None, role, name)
     }
 
+    /// Waits until exactly one visible element has one of these roles and this name.
     #[track_caller]
-    pub fn find_either(&self, roles: [&str; 2], name: &str) -> Found<'_> {
-        self.wait_until(&format!("one {roles:?} named {name:?}"), || {
+    pub fn find_either(&self, roles: [&str; 2], name: &str) -> PageElement<'_> {
+        self.wait_until(&format!("there is one {roles:?} named {name:?}"), || {
             let all = roles.iter().flat_map(|role| self.all(role, name));
-            let mut all: Vec<Found<'_>> = all.collect();
+            let mut all: Vec<PageElement<'_>> = all.collect();
             if all.len() == 1 { all.pop() } else { None }
         })
     }
 
     #[track_caller]
-    fn find_in(&self, scope: Option<&Element>, role: &str, name: &str) -> Found<'_> {
-        self.wait_until(&format!("one {role} named {name:?}"), || {
+    fn find_in(&self, scope: Option<&Element>, role: &str, name: &str) -> PageElement<'_> {
+        self.wait_until(&format!("there is one {role} named {name:?}"), || {
             let mut all = self.all_in(scope, role, name);
             if all.len() == 1 { all.pop() } else { None }
         })
     }
 
-    fn all_in(&self, scope: Option<&Element>, role: &str, name: &str) -> Vec<Found<'_>> {
+    fn all_in(&self, scope: Option<&Element>, role: &str, name: &str) -> Vec<PageElement<'_>> {
         let css = candidates(role);
         let search = async {
             let elements = match scope {
@@ -241,21 +247,22 @@ impl Browser {
             }
             Ok::<_, CmdError>(found)
         };
-        // An error here is an element that went away while it was looked at: there is none, then, and one looks again.
+        // An error means that an element was removed during the search. Report no match, so that
+        // the caller searches again.
         let found = self.runtime.block_on(search).unwrap_or_default();
         let found = found.into_iter();
         found
-            .map(|element| Found {
+            .map(|element| PageElement {
                 browser: self,
                 element,
             })
             .collect()
     }
 
-    async fn computed(&self, element: &Element, what: &'static str) -> Result<String, CmdError> {
-        let command = Computed {
+    async fn computed(&self, element: &Element, name: &'static str) -> Result<String, CmdError> {
+        let command = ComputedValue {
             element: element.element_id(),
-            what,
+            name,
         };
         let value = self.client.issue_cmd(command).await?;
         let text = value.as_str().unwrap_or_default();
@@ -265,7 +272,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Closing the session ends Chromium; killing the driver alone would leave it running.
+        // Closing the session ends Chromium. Killing only the driver would leave it running.
         let close = self.client.clone().close();
         let _ = self
             .runtime
@@ -275,65 +282,8 @@ impl Drop for Browser {
     }
 }
 
-/// An element on the page.
-#[derive(Clone)]
-pub struct Found<'a> {
-    browser: &'a Browser,
-    element: Element,
-}
-
-impl<'a> Found<'a> {
-    #[track_caller]
-    pub fn press(&self) {
-        self.browser.run("press", self.element.click());
-    }
-
-    /// Writes into a field in place of what it holds.
-    #[track_caller]
-    pub fn fill(&self, text: &str) {
-        self.browser.run("clear", self.element.clear());
-        self.browser.run("write", self.element.send_keys(text));
-    }
-
-    #[track_caller]
-    pub fn attribute(&self, name: &str) -> Option<String> {
-        self.browser.run(name, self.element.attr(name))
-    }
-
-    /// What a field holds.
-    #[track_caller]
-    pub fn value(&self) -> String {
-        let value = self.browser.run("value", self.element.prop("value"));
-        value.unwrap_or_default()
-    }
-
-    #[track_caller]
-    pub fn is_checked(&self) -> bool {
-        self.browser.run("checked", self.element.is_selected())
-    }
-
-    /// Waits for the one visible element of this role and name within this one.
-    #[track_caller]
-    pub fn find(&self, role: &str, name: &str) -> Found<'a> {
-        self.browser.find_in(Some(&self.element), role, name)
-    }
-
-    pub fn all(&self, role: &str, name: &str) -> Vec<Found<'a>> {
-        self.browser.all_in(Some(&self.element), role, name)
-    }
-
-    /// The element's expand arrow: a `summary`, or a button that says whether it is expanded.
-    #[track_caller]
-    pub fn arrow(&self) -> Found<'a> {
-        let arrow = Locator::Css("summary, button[aria-expanded]");
-        Found {
-            browser: self.browser,
-            element: self.browser.run("the arrow", self.element.find(arrow)),
-        }
-    }
-}
-
-/// Which elements can have a role at all: asking the browser about each element of a page would take too long.
+/// Returns a CSS selector for all elements that can have this role. Querying the role of every
+/// element on a page would take too long.
 fn candidates(role: &str) -> String {
     let native = match role {
         "button" => "button, input[type=submit], input[type=button], summary",
@@ -360,7 +310,7 @@ fn candidates(role: &str) -> String {
     format!("{native}, [role={role}]")
 }
 
-fn capabilities(settings: Settings, profile: &TempDir) -> fantoccini::wd::Capabilities {
+fn capabilities(settings: BrowserOptions, profile: &TempDir) -> fantoccini::wd::Capabilities {
     let mut args: Vec<String> = [
         "--headless",
         "--no-sandbox",
@@ -390,6 +340,7 @@ fn capabilities(settings: Settings, profile: &TempDir) -> fantoccini::wd::Capabi
 }
 
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
-    listener.local_addr().expect("an address").port()
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind a free port on loopback");
+    let address = listener.local_addr();
+    address.expect("read the listener's socket address").port()
 }

@@ -1,4 +1,4 @@
-//! Running the executable to its end: every command but `serve`.
+//! Runs the executable until it exits: every command except `serve`.
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
@@ -6,35 +6,35 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 
-use super::wait::until;
+use super::wait::wait_until;
 
-/// What a finished command left.
+/// The exit code and output of a finished command.
 #[derive(Debug)]
-pub struct Finished {
+pub struct CommandOutput {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
-impl Finished {
-    /// Checks that the command succeeded, and goes on.
+impl CommandOutput {
+    /// Checks that the command succeeded, and returns its output.
     #[track_caller]
     pub fn success(self) -> Self {
         assert_eq!(self.code, Some(0), "the command failed: {self:#?}");
         self
     }
 
-    /// Checks the exit code and that standard error is one line, which it returns.
+    /// Checks the exit code and that standard error is a single line, and returns that line.
     #[track_caller]
-    pub fn refusal(self, code: i32) -> String {
-        assert_eq!(self.code, Some(code), "another exit code: {self:#?}");
+    pub fn error_line(self, code: i32) -> String {
+        assert_eq!(self.code, Some(code), "unexpected exit code: {self:#?}");
         let lines: Vec<&str> = self.stderr.lines().collect();
-        assert_eq!(lines.len(), 1, "one line says what is wrong: {self:#?}");
+        assert_eq!(lines.len(), 1, "expected one line of error: {self:#?}");
         lines[0].to_owned()
     }
 }
 
-/// The executable, with an environment that says nothing about Miniback.
+/// Returns a command for the executable, without any `MINIBACK_…` variables.
 pub fn miniback<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_miniback"));
     command.args(args).stdin(Stdio::null());
@@ -46,8 +46,8 @@ pub fn miniback<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     command
 }
 
-/// The same command, started by another one that it is given to.
-pub fn started_by(command: &Command, program: &str, args: &[&str]) -> Command {
+/// Returns a command that runs `program` with `args`, followed by the original command.
+pub fn wrapped_by(command: &Command, program: &str, args: &[&str]) -> Command {
     let mut outer = Command::new(program);
     outer
         .args(args)
@@ -63,70 +63,68 @@ pub fn started_by(command: &Command, program: &str, args: &[&str]) -> Command {
     outer
 }
 
-/// The same command, for which files' modes count also where the tests run as root.
-pub fn heeding_modes(command: Command) -> Command {
-    let me = Command::new("id").arg("-u").output().expect("id is there");
-    if me.stdout != b"0\n" {
+/// Returns a command to which file modes apply even if the tests run as root.
+pub fn with_file_modes_enforced(command: Command) -> Command {
+    let user = Command::new("id").arg("-u").output().expect("run id");
+    if user.stdout != b"0\n" {
         return command;
     }
-    let without = "-dac_override,-dac_read_search";
-    started_by(&command, "setpriv", &["--bounding-set", without])
+    let dropped = "-dac_override,-dac_read_search";
+    wrapped_by(&command, "setpriv", &["--bounding-set", dropped])
 }
 
-/// Runs a command to its end. What is given as `input` is its whole standard input.
+/// Runs a command until it exits. `input` is its complete standard input.
 #[track_caller]
-pub fn run(mut command: Command, input: &str) -> Finished {
+pub fn run(mut command: Command, input: &str) -> CommandOutput {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut child = command.spawn().expect("the executable starts");
-    let mut stdin = child.stdin.take().expect("standard input is a pipe");
-    // A command that does not read its input may be gone already: no failure of the test.
+    let mut child = command.spawn().expect("start the executable");
+    let mut stdin = child.stdin.take().expect("take the standard input pipe");
+    // Ignore errors: a command that doesn't read its input may have exited already.
     let _ = stdin.write_all(input.as_bytes());
     drop(stdin);
-    let stdout = read_in_background(child.stdout.take().expect("standard output is a pipe"));
-    let stderr = read_in_background(child.stderr.take().expect("standard error is a pipe"));
-    let status = wait_for_exit(&mut child, "the command ends");
-    Finished {
+    let stdout = read_in_background(child.stdout.take().expect("take the standard output pipe"));
+    let stderr = read_in_background(child.stderr.take().expect("take the standard error pipe"));
+    let status = wait_for_exit(&mut child, "the command exits");
+    CommandOutput {
         code: status.code(),
-        stdout: stdout.join().expect("standard output was read"),
-        stderr: stderr.join().expect("standard error was read"),
+        stdout: stdout.join().expect("read standard output"),
+        stderr: stderr.join().expect("read standard error"),
     }
 }
 
-/// Runs a subcommand on a data directory.
+/// Runs a subcommand with `--data-dir`.
 #[track_caller]
-pub fn run_on(data: &Path, args: &[&str], input: &str) -> Finished {
+pub fn run_on(data: &Path, args: &[&str], input: &str) -> CommandOutput {
     let mut command = miniback(args);
     command.arg("--data-dir").arg(data);
     run(command, input)
 }
 
-/// Waits for a child to end; one that does not is killed before the test fails.
+/// Waits for a child to exit. If it doesn't, kills it and fails the test.
 #[track_caller]
 pub fn wait_for_exit(child: &mut Child, what: &str) -> ExitStatus {
-    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        until(what, || {
-            child.try_wait().expect("the child can be waited for")
-        })
+    let exited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        wait_until(what, || child.try_wait().expect("poll the child process"))
     }));
-    match ended {
+    match exited {
         Ok(status) => status,
         Err(_) => {
             let _ = child.kill();
-            panic!("waited in vain: {what}");
+            panic!("timed out waiting until {what}");
         }
     }
 }
 
-/// Sends a signal by its name, with the system's own `kill`.
+/// Sends a signal by name, with the system's `kill`.
 pub fn signal(pid: u32, name: &str) {
     let status = Command::new("kill")
         .arg(format!("-{name}"))
         .arg(pid.to_string())
         .status()
-        .expect("the kill command is installed");
+        .expect("run kill");
     assert!(status.success(), "kill -{name} {pid} failed");
 }
 

@@ -1,6 +1,6 @@
-//! Reading the forms of a page as a browser and a person do: fields by their labels, buttons by their names.
+//! Reads and submits the forms of a page as a person does: fields by label, buttons by name.
 //!
-//! Names of fields are the program's own business; a test never writes one down.
+//! Tests never use the `name` attributes of fields; those are an implementation detail.
 
 use scraper::{ElementRef, Html, Selector};
 
@@ -10,8 +10,8 @@ pub struct Form {
     method: String,
     /// An absolute path, with its query.
     action: String,
-    /// The article or section it stands in, by its `aria-label`, from the inside out; its own first.
-    pub within: Vec<String>,
+    /// The `aria-label`s of the form and its ancestors, from the inside out.
+    pub enclosing_labels: Vec<String>,
     fields: Vec<Field>,
     buttons: Vec<Button>,
 }
@@ -21,9 +21,10 @@ struct Field {
     name: String,
     label: String,
     value: String,
-    /// False for a box that is not ticked: it is not sent.
-    sent: bool,
-    is_choice: bool,
+    /// False for an unchecked checkbox or radio button, which isn't sent.
+    is_sent: bool,
+    /// Whether it's a checkbox or a radio button.
+    is_checkable: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -34,30 +35,32 @@ struct Button {
     action: Option<String>,
 }
 
-/// A form as it is sent.
+/// The request that submitting a form sends.
 #[derive(Clone, Debug)]
-pub struct Filled {
+pub struct FilledForm {
     pub method: String,
     pub action: String,
     pub fields: Vec<(String, String)>,
 }
 
 impl Form {
-    /// All forms of a page that was fetched by the path `at`.
-    pub fn all(html: &str, at: &str) -> Vec<Self> {
+    /// Reads all forms of the page at `path`.
+    pub fn all(html: &str, path: &str) -> Vec<Self> {
         let document = Html::parse_document(html);
-        let every = selector("form");
-        let forms = document.select(&every);
-        forms.map(|form| Self::read(&document, form, at)).collect()
+        let form = selector("form");
+        let forms = document.select(&form);
+        forms
+            .map(|form| Self::read(&document, form, path))
+            .collect()
     }
 
-    fn read(document: &Html, form: ElementRef<'_>, at: &str) -> Self {
+    fn read(document: &Html, form: ElementRef<'_>, path: &str) -> Self {
         let mut fields = Vec::new();
         let mut buttons = Vec::new();
         let controls = selector("input, textarea, select, button");
         let form_id = form.attr("id");
         for control in document.select(&controls) {
-            // A control belongs to the form that its `form` names, else to the one around it.
+            // A control belongs to the form in its `form` attribute, or else to its ancestor.
             let belongs = match control.attr("form") {
                 Some(id) => Some(id) == form_id,
                 None => control.ancestors().any(|a| a.id() == form.id()),
@@ -65,40 +68,16 @@ impl Form {
             if !belongs || control.attr("disabled").is_some() {
                 continue;
             }
-            let label = label(document, control);
             let kind = control.attr("type").unwrap_or_default();
-            let name = control.attr("name").unwrap_or_default().to_owned();
-            let tag = control.value().name();
-            if tag == "button" || kind == "submit" {
+            if control.value().name() == "button" || kind == "submit" {
                 if kind != "button" {
-                    buttons.push(Button {
-                        label,
-                        name: Some(name).filter(|name| !name.is_empty()),
-                        value: control.attr("value").unwrap_or_default().to_owned(),
-                        action: control.attr("formaction").map(|a| absolute(at, a)),
-                    });
+                    buttons.push(Button::read(document, control, path));
                 }
-                continue;
+            } else if control.attr("name").is_some_and(|name| !name.is_empty()) {
+                fields.push(Field::read(document, control));
             }
-            if name.is_empty() {
-                continue;
-            }
-            let is_choice = matches!(kind, "checkbox" | "radio");
-            let value = match tag {
-                "textarea" => control.text().collect(),
-                "select" => chosen(control),
-                _ if is_choice => control.attr("value").unwrap_or("on").to_owned(),
-                _ => control.attr("value").unwrap_or_default().to_owned(),
-            };
-            fields.push(Field {
-                name,
-                label,
-                value,
-                sent: !is_choice || control.attr("checked").is_some(),
-                is_choice,
-            });
         }
-        let within = std::iter::once(form.value().attr("aria-label"))
+        let enclosing_labels = std::iter::once(form.value().attr("aria-label"))
             .chain(form.ancestors().map(|node| {
                 let element = node.value().as_element();
                 element.and_then(|element| element.attr("aria-label"))
@@ -108,36 +87,36 @@ impl Form {
             .collect();
         Self {
             method: form.attr("method").unwrap_or("get").to_ascii_lowercase(),
-            action: absolute(at, form.attr("action").unwrap_or_default()),
-            within,
+            action: absolute(path, form.attr("action").unwrap_or_default()),
+            enclosing_labels,
             fields,
             buttons,
         }
     }
 
-    /// The value of the field with this label, whether it stands in a form or not.
-    pub fn value_on(html: &str, named: &str) -> Option<String> {
+    /// Returns the value of the input with this label, inside or outside of a form.
+    pub fn field_value(html: &str, name: &str) -> Option<String> {
         let document = Html::parse_document(html);
         let inputs = selector("input");
-        let found = (document.select(&inputs)).find(|input| label(&document, *input) == named);
+        let found = (document.select(&inputs)).find(|input| label(&document, *input) == name);
         found.map(|input| input.attr("value").unwrap_or_default().to_owned())
     }
 
-    pub fn has_button(&self, name: &str) -> bool {
-        self.buttons.iter().any(|button| button.label == name)
+    pub fn has_button(&self, label: &str) -> bool {
+        self.buttons.iter().any(|button| button.label == label)
     }
 
     pub fn has_field(&self, label: &str) -> bool {
         self.fields.iter().any(|field| field.label == label)
     }
 
-    /// The generated secret that the form holds.
+    /// Returns the generated secret that the form contains.
     pub fn secret(&self) -> Option<&str> {
         let mut values = self.fields.iter().map(|field| field.value.as_str());
         values.find(|value| value.starts_with("whsec_"))
     }
 
-    /// The value that a field has now, by its label.
+    /// Returns the current value of the field with this label.
     #[track_caller]
     pub fn value(&self, label: &str) -> String {
         match self.fields.iter().find(|field| field.label == label) {
@@ -146,7 +125,7 @@ impl Form {
         }
     }
 
-    /// Writes into the field with this label.
+    /// Sets the value of the field with this label.
     #[track_caller]
     pub fn fill(mut self, label: &str, value: &str) -> Self {
         match self.fields.iter_mut().find(|field| field.label == label) {
@@ -156,39 +135,39 @@ impl Form {
         self
     }
 
-    /// Ticks or unticks the box with this label.
+    /// Checks or unchecks the checkbox or radio button with this label.
     #[track_caller]
     pub fn tick(mut self, label: &str, on: bool) -> Self {
-        let found = (self.fields.iter_mut()).find(|field| field.is_choice && field.label == label);
-        match found {
-            Some(field) => field.sent = on,
-            None => panic!("no box {label:?} in {self:#?}"),
+        let mut fields = self.fields.iter_mut();
+        match fields.find(|field| field.is_checkable && field.label == label) {
+            Some(field) => field.is_sent = on,
+            None => panic!("no checkbox or radio button {label:?} in {self:#?}"),
         }
         self
     }
 
-    /// The form as a press of its first button sends it; `None` for one without a button.
-    pub fn press_any(&self) -> Option<Filled> {
+    /// Returns what pressing the first button sends; `None` if the form has no button.
+    pub fn press_first(&self) -> Option<FilledForm> {
         let first = self.buttons.first()?;
         Some(self.press(&first.label))
     }
 
-    /// The form as a press of this button sends it.
+    /// Returns what pressing this button sends.
     #[track_caller]
-    pub fn press(&self, button: &str) -> Filled {
+    pub fn press(&self, button: &str) -> FilledForm {
         let Some(pressed) = self.buttons.iter().find(|b| b.label == button) else {
             panic!("no button {button:?} in {self:#?}");
         };
         let mut fields: Vec<(String, String)> = self
             .fields
             .iter()
-            .filter(|field| field.sent)
+            .filter(|field| field.is_sent)
             .map(|field| (field.name.clone(), field.value.clone()))
             .collect();
         if let Some(name) = &pressed.name {
             fields.push((name.clone(), pressed.value.clone()));
         }
-        Filled {
+        FilledForm {
             method: self.method.clone(),
             action: pressed
                 .action
@@ -199,10 +178,43 @@ impl Form {
     }
 }
 
-/// The accessible name, as far as these pages need it: `aria-label`, `aria-labelledby`, `<label>`, own text, `value`.
+impl Field {
+    fn read(document: &Html, control: ElementRef<'_>) -> Self {
+        let kind = control.attr("type").unwrap_or_default();
+        let is_checkable = matches!(kind, "checkbox" | "radio");
+        let value = match control.value().name() {
+            "textarea" => control.text().collect(),
+            "select" => selected_value(control),
+            _ if is_checkable => control.attr("value").unwrap_or("on").to_owned(),
+            _ => control.attr("value").unwrap_or_default().to_owned(),
+        };
+        Self {
+            name: control.attr("name").unwrap_or_default().to_owned(),
+            label: label(document, control),
+            value,
+            is_sent: !is_checkable || control.attr("checked").is_some(),
+            is_checkable,
+        }
+    }
+}
+
+impl Button {
+    fn read(document: &Html, control: ElementRef<'_>, path: &str) -> Self {
+        let name = control.attr("name").filter(|name| !name.is_empty());
+        Self {
+            label: label(document, control),
+            name: name.map(str::to_owned),
+            value: control.attr("value").unwrap_or_default().to_owned(),
+            action: control.attr("formaction").map(|a| absolute(path, a)),
+        }
+    }
+}
+
+/// Computes the accessible name from, in this order: `aria-label`, `aria-labelledby`, `<label>`,
+/// the element's text, and `value`. That is sufficient for these pages.
 fn label(document: &Html, control: ElementRef<'_>) -> String {
     if let Some(name) = control.attr("aria-label") {
-        return words(name);
+        return collapse_whitespace(name);
     }
     let by_id = |id: &str| {
         let all = selector("[id]");
@@ -211,7 +223,7 @@ fn label(document: &Html, control: ElementRef<'_>) -> String {
     };
     if let Some(ids) = control.attr("aria-labelledby") {
         let texts: Vec<String> = ids.split_whitespace().filter_map(by_id).collect();
-        return words(&texts.join(" "));
+        return collapse_whitespace(&texts.join(" "));
     }
     if let Some(id) = control.attr("id") {
         let all = selector("label[for]");
@@ -220,31 +232,31 @@ fn label(document: &Html, control: ElementRef<'_>) -> String {
             return visible_text(found);
         }
     }
-    let around = control.ancestors().filter_map(ElementRef::wrap);
-    if let Some(found) = around.into_iter().find(|e| e.value().name() == "label") {
+    let mut ancestors = control.ancestors().filter_map(ElementRef::wrap);
+    if let Some(found) = ancestors.find(|e| e.value().name() == "label") {
         return visible_text(found);
     }
     match control.value().name() {
         "button" => visible_text(control),
-        _ => words(control.attr("value").unwrap_or_default()),
+        _ => collapse_whitespace(control.attr("value").unwrap_or_default()),
     }
 }
 
-/// An element's text, without what stands in `<small>`: a hint beside the name.
+/// Returns an element's text without icons, fields, and hints in `<small>`.
 fn visible_text(element: ElementRef<'_>) -> String {
     let texts = element.descendants().filter_map(|node| {
-        let hint = node.ancestors().any(|a| {
+        let is_hidden = node.ancestors().any(|a| {
             a.value()
                 .as_element()
                 .is_some_and(|e| matches!(e.name(), "small" | "svg" | "select" | "textarea"))
         });
-        node.value().as_text().filter(|_| !hint)
+        node.value().as_text().filter(|_| !is_hidden)
     });
     let texts: Vec<&str> = texts.map(|text| &**text).collect();
-    words(&texts.join(" "))
+    collapse_whitespace(&texts.join(" "))
 }
 
-fn chosen(select: ElementRef<'_>) -> String {
+fn selected_value(select: ElementRef<'_>) -> String {
     let all = selector("option");
     let options: Vec<ElementRef<'_>> = select.select(&all).collect();
     let found = options.iter().find(|o| o.attr("selected").is_some());
@@ -252,24 +264,26 @@ fn chosen(select: ElementRef<'_>) -> String {
         .or(options.first())
         .map(|option| match option.attr("value") {
             Some(value) => value.to_owned(),
-            None => words(&option.text().collect::<String>()),
+            None => collapse_whitespace(&option.text().collect::<String>()),
         })
         .unwrap_or_default()
 }
 
-fn absolute(at: &str, address: &str) -> String {
-    let here = url::Url::parse(&format!("http://here.example{at}")).expect("a path");
-    let to = here.join(address).expect("the form's action is an address");
-    match to.query() {
-        Some(query) => format!("{}?{query}", to.path()),
-        None => to.path().to_owned(),
+/// Resolves a URL of the page at `path` to an absolute path with its query.
+fn absolute(path: &str, reference: &str) -> String {
+    let page = format!("http://here.example{path}");
+    let page = url::Url::parse(&page).expect("parse the page's path");
+    let target = page.join(reference).expect("resolve the form's action");
+    match target.query() {
+        Some(query) => format!("{}?{query}", target.path()),
+        None => target.path().to_owned(),
     }
 }
 
-fn words(text: &str) -> String {
+fn collapse_whitespace(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn selector(css: &str) -> Selector {
-    Selector::parse(css).expect("a selector of the tests")
+    Selector::parse(css).expect("parse the CSS selector")
 }

@@ -1,4 +1,5 @@
-//! One HTTP answer, and the client that fetches it: follows nothing, remembers nothing, raises no status to an error.
+//! A plain HTTP client: it follows no redirects, stores no cookies, and returns every status as a
+//! response.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,18 +7,18 @@ use std::time::Duration;
 use serde_json::Value;
 use ureq::http::Request;
 
-/// An answer, read to its end.
+/// A response with its complete body.
 #[derive(Clone)]
-pub struct Answer {
-    /// Method and address asked, for the message of a failed test.
-    pub asked: String,
+pub struct Response {
+    /// Method and URL of the request, for failure messages.
+    pub request: String,
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub text: String,
 }
 
-impl Answer {
-    /// The value of a header, whatever the case of its name.
+impl Response {
+    /// Returns the first value of a header, ignoring case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -41,17 +42,17 @@ impl Answer {
         }
     }
 
-    /// Checks the status, and goes on.
+    /// Checks the status and returns the response.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
-        assert_eq!(self.status, status, "another status: {self:?}");
+        assert_eq!(self.status, status, "unexpected status: {self:?}");
         self
     }
 
-    /// Checks that this is an RFC 9457 problem of the given status, and returns it.
+    /// Checks that this is an RFC 9457 problem with the given status, and returns it.
     #[track_caller]
     pub fn problem(&self, status: u16) -> Value {
-        assert_eq!(self.status, status, "another status: {self:?}");
+        assert_eq!(self.status, status, "unexpected status: {self:?}");
         let kind = self.header("content-type").unwrap_or_default();
         assert!(
             kind.starts_with("application/problem+json"),
@@ -67,7 +68,7 @@ impl Answer {
         problem
     }
 
-    /// Checks that this is a 422 with a message at the named field.
+    /// Checks that this is a 422 with an error for `field`, and returns the error's message.
     #[track_caller]
     pub fn problem_at(&self, field: &str) -> String {
         let problem = self.problem(422);
@@ -76,15 +77,15 @@ impl Answer {
         let message = error.and_then(|error| error["message"].as_str());
         match message {
             Some(message) if !message.is_empty() => message.to_owned(),
-            _ => panic!("no message at the field {field:?}: {self:?}"),
+            _ => panic!("no error for field {field:?}: {self:?}"),
         }
     }
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown: String = self.text.chars().take(2_000).collect();
-        writeln!(f, "{}\n  -> {}", self.asked, self.status)?;
+        writeln!(f, "{}\n  -> {}", self.request, self.status)?;
         for (name, value) in &self.headers {
             writeln!(f, "  {name}: {value}")?;
         }
@@ -92,7 +93,7 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// Sends requests as they are given.
+/// Sends requests unchanged.
 #[derive(Clone)]
 pub struct Client(ureq::Agent);
 
@@ -109,7 +110,7 @@ impl Client {
         Self(config.into())
     }
 
-    /// Sends one request; `None` for a body that is not there at all.
+    /// Sends one request. `None` sends no body, not even an empty one.
     #[track_caller]
     pub fn send(
         &self,
@@ -117,10 +118,10 @@ impl Client {
         url: &str,
         headers: &[(&str, &str)],
         body: Option<&[u8]>,
-    ) -> Answer {
+    ) -> Response {
         match self.try_send(method, url, headers, body) {
-            Ok(answer) => answer,
-            Err(error) => panic!("{method} {url} had no answer: {error}"),
+            Ok(response) => response,
+            Err(error) => panic!("no response to {method} {url}: {error}"),
         }
     }
 
@@ -130,7 +131,7 @@ impl Client {
         url: &str,
         headers: &[(&str, &str)],
         body: Option<&[u8]>,
-    ) -> Result<Answer, ureq::Error> {
+    ) -> Result<Response, ureq::Error> {
         let mut request = Request::builder().method(method).uri(url);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -148,8 +149,8 @@ impl Client {
             .collect();
         let status = response.status().as_u16();
         let bytes = response.body_mut().read_to_vec()?;
-        Ok(Answer {
-            asked: format!("{method} {url}"),
+        Ok(Response {
+            request: format!("{method} {url}"),
             status,
             headers,
             text: String::from_utf8_lossy(&bytes).into_owned(),

@@ -1,5 +1,5 @@
-//! The program in the test's own process, with a clock that the test moves. All else is as ever: a real file, a real
-//! port, a real receiver.
+//! The program in the test's own process, with a clock that the test moves. Everything else is
+//! real: the database file, the port, and the receivers.
 
 use std::path::PathBuf;
 use std::thread::JoinHandle;
@@ -24,13 +24,13 @@ pub struct InProcess {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Where the clock stands at the start: 2026-01-01T00:00:00.000Z.
+/// The clock's time at the start: 2026-01-01T00:00:00.000Z, in milliseconds since the Unix epoch.
 pub const START: i64 = 1_767_225_600_000;
 
 impl InProcess {
     #[track_caller]
     pub fn start(options: &[&str]) -> Self {
-        let data = TempDir::new().expect("a temporary directory");
+        let data = TempDir::new().expect("create a temporary directory");
         let clock = ManualClock::at(Timestamp::from_millis(START));
         let (started, url) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -42,7 +42,7 @@ impl InProcess {
             command: Command::Serve(options),
         }) = config::parse(arguments)
         else {
-            panic!("options of serve")
+            panic!("these aren't valid options of `serve`: {options:?}")
         };
         let manual = Clock::Manual(clock.clone());
         let thread = std::thread::spawn(move || {
@@ -53,17 +53,17 @@ impl InProcess {
                 };
                 let running = app::start(&options, None, Some(user), manual)
                     .await
-                    .expect("it starts");
+                    .expect("start the program");
                 started
                     .send(running.url.clone())
-                    .expect("the test waits for it");
+                    .expect("report the URL to the test");
                 let _ = stopped.await;
                 running.stop().await;
             });
         });
         let url = url
             .recv_timeout(Duration::from_secs(60))
-            .expect("it starts");
+            .expect("receive the program's URL");
         Self {
             clock,
             url,
@@ -73,6 +73,7 @@ impl InProcess {
         }
     }
 
+    /// Returns a client with a new full-scope token of the first admin.
     pub fn api(&self) -> Api {
         let created = command::run_on(
             self.data.path(),
@@ -91,6 +92,7 @@ impl InProcess {
         super::app::database(self.data.path())
     }
 
+    /// Moves the clock forward and wakes everything whose time has come.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }

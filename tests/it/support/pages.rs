@@ -1,26 +1,27 @@
-//! Somebody with a browser that runs no scripts: keeps cookies, sends what a browser sends, follows only when told.
+//! A visitor with a browser without scripts. It stores cookies and sends what a browser sends, but
+//! follows redirects only on request.
 
 use std::collections::BTreeMap;
 
 use scraper::{Html, Selector};
 
-use super::forms::{Filled, Form};
-use super::http::{Answer, Client};
+use super::forms::{FilledForm, Form};
+use super::http::{Client, Response};
 
 pub struct Visitor {
-    /// Scheme, host and port: what a browser calls the origin.
+    /// Scheme, host, and port.
     origin: String,
-    /// The path beneath which the program's addresses are, or nothing.
+    /// The path of the base URL, or an empty string.
     base_path: String,
-    /// Name and value.
+    /// Values by name.
     pub cookies: BTreeMap<String, String>,
     client: Client,
 }
 
 impl Visitor {
-    /// `base` is the program's public address, with a path or without.
+    /// `base` is the program's public URL, with or without a path.
     pub fn new(base: &str) -> Self {
-        let url = url::Url::parse(base).expect("the base address is one");
+        let url = url::Url::parse(base).expect("parse the base URL");
         Self {
             origin: url.origin().ascii_serialization(),
             base_path: url.path().trim_end_matches('/').to_owned(),
@@ -29,68 +30,68 @@ impl Visitor {
         }
     }
 
-    /// Gets a page by its path within the program: `/login`.
+    /// Gets a page by its path within the program, such as `/login`.
     #[track_caller]
     pub fn get(&mut self, path: &str) -> Page {
-        let at = format!("{}{path}", self.base_path);
-        self.fetch("GET", &at, &[], None)
+        let path = format!("{}{path}", self.base_path);
+        self.fetch("GET", &path, &[], None)
     }
 
-    /// Posts to an absolute path with the given headers about where the request comes from.
+    /// Posts form fields to an absolute path, with headers that tell where the request comes from.
     #[track_caller]
     pub fn post_from(
         &mut self,
-        at: &str,
+        path: &str,
         fields: &[(String, String)],
         headers: &[(&str, &str)],
     ) -> Page {
-        let body = serde_urlencoded::to_string(fields).expect("fields are text");
+        let body = serde_urlencoded::to_string(fields).expect("encode the form fields");
         let mut all = vec![("Content-Type", "application/x-www-form-urlencoded")];
         all.extend_from_slice(headers);
-        self.fetch("POST", at, &all, Some(body.as_bytes()))
+        self.fetch("POST", path, &all, Some(body.as_bytes()))
     }
 
-    /// Sends a filled form from the page that it is on.
+    /// Submits a form as from its own page.
     #[track_caller]
-    pub fn submit(&mut self, filled: &Filled) -> Page {
+    pub fn submit(&mut self, filled: &FilledForm) -> Page {
         let origin = self.origin.clone();
         if filled.method == "post" {
             return self.post_from(&filled.action, &filled.fields, &same_origin(&origin));
         }
-        let query = serde_urlencoded::to_string(&filled.fields).expect("fields are text");
+        let query = serde_urlencoded::to_string(&filled.fields).expect("encode the form fields");
         let path = filled.action.split('?').next().unwrap_or_default();
         self.fetch("GET", &format!("{path}?{query}"), &[], None)
     }
 
-    /// Goes where a redirect leads; checks that it is one, and stays within the origin.
+    /// Follows a redirect. Panics unless the response is a redirect within the origin.
     #[track_caller]
     pub fn follow(&mut self, page: &Page) -> Page {
-        let status = page.answer.status;
+        let status = page.response.status;
         assert!(
             matches!(status, 302 | 303),
-            "no redirect to a page: {:?}",
-            page.answer
+            "not a redirect to a page: {:?}",
+            page.response
         );
-        let at = page.location();
-        self.fetch("GET", &at, &[], None)
+        let path = page.location();
+        self.fetch("GET", &path, &[], None)
     }
 
-    /// Sends a form, and goes where the answer leads.
+    /// Submits a form and follows the redirect.
     #[track_caller]
-    pub fn submit_and_follow(&mut self, filled: &Filled) -> Page {
-        let answer = self.submit(filled);
-        self.follow(&answer)
+    pub fn submit_and_follow(&mut self, filled: &FilledForm) -> Page {
+        let response = self.submit(filled);
+        self.follow(&response)
     }
 
     #[track_caller]
     pub fn sign_in(&mut self, email: &str, password: &str) -> Page {
-        let answer = self.try_sign_in(email, password);
+        let response = self.try_sign_in(email, password);
         assert!(
-            matches!(answer.answer.status, 302 | 303),
-            "not signed in: {:?}",
-            answer.answer
+            matches!(response.response.status, 302 | 303),
+            "sign-in failed: {:?}",
+            response.response
         );
-        answer
+        response
     }
 
     #[track_caller]
@@ -104,16 +105,17 @@ impl Visitor {
         self.submit(&filled)
     }
 
+    /// Returns the session cookie.
     pub fn session(&self) -> Option<String> {
         self.cookies.get("miniback_session").cloned()
     }
 
-    /// Fetches an absolute path, sending the cookies and keeping those that come.
+    /// Requests an absolute path with the stored cookies, and stores the cookies of the response.
     #[track_caller]
     pub fn fetch(
         &mut self,
         method: &str,
-        at: &str,
+        path: &str,
         headers: &[(&str, &str)],
         body: Option<&[u8]>,
     ) -> Page {
@@ -127,27 +129,27 @@ impl Visitor {
         if !cookies.is_empty() {
             all.push(("Cookie", &cookies));
         }
-        let url = format!("{}{at}", self.origin);
-        let answer = self.client.send(method, &url, &all, body);
-        for line in answer.all_headers("set-cookie") {
-            self.keep(line);
+        let url = format!("{}{path}", self.origin);
+        let response = self.client.send(method, &url, &all, body);
+        for line in response.all_headers("set-cookie") {
+            self.store_cookie(line);
         }
         Page {
-            at: at.to_owned(),
+            path: path.to_owned(),
             origin: self.origin.clone(),
-            answer,
+            response,
         }
     }
 
-    fn keep(&mut self, line: &str) {
+    fn store_cookie(&mut self, line: &str) {
         let (pair, attributes) = line.split_once(';').unwrap_or((line, ""));
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let attributes = attributes.to_ascii_lowercase();
-        let is_over = attributes.split(';').any(|attribute| {
+        let is_expired = attributes.split(';').any(|attribute| {
             let attribute = attribute.trim();
             attribute == "max-age=0" || attribute.contains("1970")
         });
-        if is_over || value.is_empty() {
+        if is_expired || value.is_empty() {
             self.cookies.remove(name.trim());
         } else {
             self.cookies
@@ -160,74 +162,79 @@ fn same_origin(origin: &str) -> [(&str, &str); 2] {
     [("Origin", origin), ("Sec-Fetch-Site", "same-origin")]
 }
 
-/// A page, or whatever else an address answered.
+/// A response together with its URL.
 pub struct Page {
-    /// The path it was fetched by.
-    pub at: String,
+    /// The absolute path that was requested.
+    pub path: String,
     origin: String,
-    pub answer: Answer,
+    pub response: Response,
 }
 
 impl Page {
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
-        assert_eq!(self.answer.status, status, "{:?}", self.answer);
+        assert_eq!(self.response.status, status, "{:?}", self.response);
         self
     }
 
-    /// Where a redirect leads: path and query. Fails for one that leaves the origin.
+    /// Returns the path and query of a redirect. Panics if it leads to another origin.
     #[track_caller]
     pub fn location(&self) -> String {
-        let Some(location) = self.answer.header("location") else {
-            panic!("no Location: {:?}", self.answer);
+        let Some(location) = self.response.header("location") else {
+            panic!("no Location header: {:?}", self.response);
         };
-        let here = url::Url::parse(&format!("{}{}", self.origin, self.at)).expect("an address");
-        let to = here.join(location).expect("Location is an address");
+        let target = self
+            .url()
+            .join(location)
+            .expect("parse the Location header");
         assert_eq!(
-            to.origin().ascii_serialization(),
+            target.origin().ascii_serialization(),
             self.origin,
             "a redirect to another origin: {:?}",
-            self.answer
+            self.response
         );
-        match to.query() {
-            Some(query) => format!("{}?{query}", to.path()),
-            None => to.path().to_owned(),
+        match target.query() {
+            Some(query) => format!("{}?{query}", target.path()),
+            None => target.path().to_owned(),
         }
     }
 
-    /// What a reader sees, with white space as it is read.
+    fn url(&self) -> url::Url {
+        let url = format!("{}{}", self.origin, self.path);
+        url::Url::parse(&url).expect("parse the page's URL")
+    }
+
+    /// Returns the text of the page, with white space collapsed.
     pub fn text(&self) -> String {
-        let html = Html::parse_document(&self.answer.text);
-        let body = Selector::parse("body").expect("a selector");
-        let words: Vec<String> = html
+        let html = Html::parse_document(&self.response.text);
+        let body = selector("body");
+        let texts: Vec<String> = html
             .select(&body)
             .flat_map(|body| body.text().map(str::to_owned).collect::<Vec<_>>())
             .collect();
-        words
+        texts
             .join(" ")
             .split_whitespace()
             .collect::<Vec<_>>()
             .join(" ")
     }
 
-    /// The text of the one element that a selector finds, as it would be copied.
+    /// Returns the exact text of the only element that matches a CSS selector.
     #[track_caller]
-    pub fn words_at(&self, selector: &str) -> String {
-        let html = Html::parse_document(&self.answer.text);
-        let one = Selector::parse(selector).expect("a selector");
-        match html.select(&one).collect::<Vec<_>>().as_slice() {
+    pub fn text_of(&self, css: &str) -> String {
+        let html = Html::parse_document(&self.response.text);
+        match html.select(&selector(css)).collect::<Vec<_>>().as_slice() {
             [element] => element.text().collect(),
-            found => panic!("{} of {selector}: {:?}", found.len(), self.answer),
+            found => panic!("{} elements match {css}: {:?}", found.len(), self.response),
         }
     }
 
-    /// Every value of an attribute that names an address, with the attribute's name.
-    pub fn addresses(&self) -> Vec<(String, String)> {
-        let html = Html::parse_document(&self.answer.text);
+    /// Returns all attributes that contain a URL, as pairs of name and value.
+    pub fn urls(&self) -> Vec<(String, String)> {
+        let html = Html::parse_document(&self.response.text);
         let mut found = Vec::new();
         for attribute in ["href", "src", "action", "formaction"] {
-            let with = Selector::parse(&format!("[{attribute}]")).expect("a selector");
-            for element in html.select(&with) {
+            for element in html.select(&selector(&format!("[{attribute}]"))) {
                 let value = element.attr(attribute).unwrap_or_default();
                 found.push((attribute.to_owned(), value.to_owned()));
             }
@@ -235,63 +242,66 @@ impl Page {
         found
     }
 
-    /// Where the link with this text leads: an absolute path.
+    /// Returns the absolute path and query of the link with this text.
     pub fn link(&self, text: &str) -> Option<String> {
-        let html = Html::parse_document(&self.answer.text);
-        let links = Selector::parse("a[href]").expect("a selector");
+        let html = Html::parse_document(&self.response.text);
+        let links = selector("a[href]");
         let found = html.select(&links).find(|link| {
-            let words: String = link.text().collect();
-            words.trim() == text || link.attr("aria-label") == Some(text)
+            let link_text: String = link.text().collect();
+            link_text.trim() == text || link.attr("aria-label") == Some(text)
         })?;
-        let here = url::Url::parse(&format!("{}{}", self.origin, self.at)).ok()?;
-        let to = here.join(found.attr("href")?).ok()?;
-        Some(to[url::Position::BeforePath..url::Position::AfterQuery].to_owned())
+        let target = self.url().join(found.attr("href")?).ok()?;
+        Some(target[url::Position::BeforePath..url::Position::AfterQuery].to_owned())
     }
 
     pub fn forms(&self) -> Vec<Form> {
-        Form::all(&self.answer.text, &self.at)
+        Form::all(&self.response.text, &self.path)
     }
 
-    /// What the field with this label shows, in a form or outside of one.
+    /// Returns the value of the field with this label, inside or outside of a form.
     #[track_caller]
     pub fn shown(&self, label: &str) -> String {
-        match Form::value_on(&self.answer.text, label) {
+        match Form::field_value(&self.response.text, label) {
             Some(value) => value,
-            None => panic!("no field {label:?}: {:?}", self.answer),
+            None => panic!("no field {label:?}: {:?}", self.response),
         }
     }
 
-    /// The one form with this button in the article or section of this name.
+    /// Returns the only form with this button inside an element with this label.
     #[track_caller]
-    pub fn form_in(&self, within: &str, button: &str) -> Form {
+    pub fn form_in(&self, label: &str, button: &str) -> Form {
         let mut forms = self.forms_with(button);
-        forms.retain(|form| form.within.iter().any(|name| name == within));
+        forms.retain(|form| form.enclosing_labels.iter().any(|name| name == label));
         assert_eq!(
             forms.len(),
             1,
-            "one form with a button {button:?} in {within:?}: {:?}",
-            self.answer
+            "expected one form with a button {button:?} in {label:?}: {:?}",
+            self.response
         );
         forms.remove(0)
     }
 
-    /// The one form that has a button of this name.
+    /// Returns the only form with this button.
     #[track_caller]
     pub fn form_with(&self, button: &str) -> Form {
         let mut forms = self.forms_with(button);
         assert_eq!(
             forms.len(),
             1,
-            "one form with a button {button:?}: {:?}",
-            self.answer
+            "expected one form with a button {button:?}: {:?}",
+            self.response
         );
         forms.remove(0)
     }
 
-    /// All forms that have a button of this name, in the order of the page.
+    /// Returns all forms with this button, in page order.
     pub fn forms_with(&self, button: &str) -> Vec<Form> {
         let mut forms = self.forms();
         forms.retain(|form| form.has_button(button));
         forms
     }
+}
+
+fn selector(css: &str) -> Selector {
+    Selector::parse(css).expect("parse the CSS selector")
 }

@@ -1,5 +1,4 @@
-//! A reverse proxy as small as they come: one address, a path prefix that it forwards or strips, and the headers that
-//! real ones set.
+//! A minimal reverse proxy: it forwards or strips a path prefix and sets the usual headers.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -7,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-/// What becomes of the prefix on the way.
+/// What the proxy does with the path prefix.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Prefix {
     Forwarded,
     Stripped,
 }
 
-/// Listens before the program behind it is started, so that its address can be the program's base address.
+/// Listens before the program starts, so that its URL can be the program's `--base-url`.
 pub struct Proxy {
     listener: Arc<TcpListener>,
     port: u16,
@@ -23,8 +22,9 @@ pub struct Proxy {
 
 impl Proxy {
     pub fn bind() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
-        let port = listener.local_addr().expect("an address").port();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind a free port on loopback");
+        let address = listener.local_addr();
+        let port = address.expect("read the proxy's socket address").port();
         Self {
             listener: Arc::new(listener),
             port,
@@ -32,12 +32,12 @@ impl Proxy {
         }
     }
 
-    /// Scheme, host and port.
+    /// Returns scheme, host, and port.
     pub fn origin(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Passes everything beneath the path on to a port; all else gets 404 from the proxy itself.
+    /// Forwards requests under `path` to a port. The proxy responds to other requests with 404.
     pub fn forward(&self, path: &'static str, to: u16, prefix: Prefix) {
         let listener = Arc::clone(&self.listener);
         let stopped = Arc::clone(&self.stopped);
@@ -47,7 +47,7 @@ impl Proxy {
                     return;
                 }
                 if let Ok(stream) = stream {
-                    thread::spawn(move || pass(stream, path, to, prefix));
+                    thread::spawn(move || forward_request(stream, path, to, prefix));
                 }
             }
         });
@@ -61,20 +61,20 @@ impl Drop for Proxy {
     }
 }
 
-/// One request a connection: the head is rewritten, the rest is copied as it comes.
-fn pass(mut from: TcpStream, path: &str, to: u16, prefix: Prefix) -> Option<()> {
+/// Forwards the only request of a connection: rewrites its head and copies the rest.
+fn forward_request(mut from: TcpStream, path: &str, to: u16, prefix: Prefix) -> Option<()> {
     let head = read_head(&mut from)?;
     let mut lines = head.split("\r\n");
     let mut request_line = lines.next()?.splitn(3, ' ');
     let (method, target) = (request_line.next()?, request_line.next()?);
     let rest = target.strip_prefix(path);
     let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with(['/', '?'])) else {
-        let body = "not beneath the prefix";
+        let body = "not under the prefix";
         let length = body.len();
-        let answer = format!(
+        let response = format!(
             "HTTP/1.1 404 Not Found\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
         );
-        return from.write_all(answer.as_bytes()).ok();
+        return from.write_all(response.as_bytes()).ok();
     };
     let target = match prefix {
         Prefix::Forwarded => target.to_owned(),
@@ -91,9 +91,9 @@ fn pass(mut from: TcpStream, path: &str, to: u16, prefix: Prefix) -> Option<()> 
     sent.push_str("Connection: close\r\n\r\n");
     upstream.write_all(sent.as_bytes()).ok()?;
 
-    let mut upwards = upstream.try_clone().ok()?;
-    let mut from_again = from.try_clone().ok()?;
-    thread::spawn(move || std::io::copy(&mut from_again, &mut upwards));
+    let mut request_sink = upstream.try_clone().ok()?;
+    let mut request_source = from.try_clone().ok()?;
+    thread::spawn(move || std::io::copy(&mut request_source, &mut request_sink));
     let _ = std::io::copy(&mut upstream, &mut from);
     let _ = from.shutdown(Shutdown::Both);
     Some(())

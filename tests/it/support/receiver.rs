@@ -1,41 +1,51 @@
-//! An endpoint on loopback that does exactly what a test tells it, down to the bytes, and remembers all it got.
+//! An endpoint on loopback that follows a test's script byte by byte and records every request.
 //!
-//! One thread a connection; connections are kept alive unless a reply says otherwise. Nothing here waits for luck:
-//! a test that needs an answer late holds it back with a `Gate`.
+//! It runs one thread per connection and keeps connections open unless a reply says otherwise.
+//! Nothing here depends on timing: a test that needs a late response holds it back with a [`Gate`].
+
+mod reply;
 
 use std::collections::VecDeque;
 use std::io::{BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 
+pub use reply::{Gate, Reply};
+
 use super::wait::DEADLINE;
 
-/// One request as it came.
+/// A request as it arrived.
 #[derive(Clone, Debug)]
-pub struct Received {
-    /// All bytes, head and body.
+pub struct ReceivedRequest {
+    /// All bytes: head and body.
     pub raw: Vec<u8>,
     pub request_line: String,
-    /// In the order and the case in which they came.
+    /// In their original order and case.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     pub at: Instant,
-    /// The connection's number, from 0, and the request's place on it, from 0.
+    /// The number of the connection, counted from 0.
     pub connection: usize,
+    /// The number of the request on its connection, counted from 0.
     pub index: usize,
 }
 
-impl Received {
-    /// The value of a header, whatever its case; panics when it is missing or there twice.
+impl ReceivedRequest {
+    /// Returns the value of a header, ignoring case. Panics unless the header occurs exactly once.
     #[track_caller]
     pub fn header(&self, name: &str) -> &str {
-        let all = self.all_headers(name);
-        assert_eq!(all.len(), 1, "one {name}: {:#?}", self.headers);
-        all[0]
+        let values = self.all_headers(name);
+        assert_eq!(
+            values.len(),
+            1,
+            "expected one {name} header in {:#?}",
+            self.headers
+        );
+        values[0]
     }
 
     pub fn all_headers(&self, name: &str) -> Vec<&str> {
@@ -48,129 +58,40 @@ impl Received {
 
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).expect("the body is JSON")
+        serde_json::from_slice(&self.body).expect("parse the request body as JSON")
     }
 
     pub fn text(&self) -> String {
-        String::from_utf8(self.body.clone()).expect("the body is UTF-8")
+        String::from_utf8(self.body.clone()).expect("read the request body as UTF-8")
     }
 
-    /// The message of the feedback that it tells of.
+    /// Returns the message of the feedback in the payload.
     #[track_caller]
     pub fn message(&self) -> String {
         let json = self.json();
         let message = json["data"]["feedback"]["message"].as_str();
-        message.expect("a feedback's message").to_owned()
+        message.expect("find a feedback message").to_owned()
     }
 
     pub fn path(&self) -> &str {
         self.request_line.split(' ').nth(1).unwrap_or_default()
     }
 
+    /// Returns the delivery id.
     pub fn delivery(&self) -> &str {
         self.header("X-Miniback-Delivery")
     }
 }
 
-/// Opened by the test, once; what waits for it goes on then.
-#[derive(Clone, Default)]
-pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
-
-impl Gate {
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    pub fn open(&self) {
-        *self.0.0.lock().expect("the gate is whole") = true;
-        self.0.1.notify_all();
-    }
-
-    fn wait(&self) {
-        let guard = self.0.0.lock().expect("the gate is whole");
-        let _open = self.0.1.wait_while(guard, |open| !*open);
-    }
-}
-
-/// What to do with one request.
-pub enum Reply {
-    /// A whole answer; the connection stays open.
-    Answer {
-        status: u16,
-        headers: Vec<(String, String)>,
-        body: Vec<u8>,
-    },
-    /// Another reply, once the gate is open.
-    When(Gate, Box<Reply>),
-    /// Another reply, after this long.
-    Late(Duration, Box<Reply>),
-    /// These bytes, then another reply on the same connection.
-    First(Vec<u8>, Box<Reply>),
-    /// These bytes, then the connection is closed.
-    Bytes(Vec<u8>),
-    /// A head that promises a long body, which then comes a byte at a time and never ends.
-    Drip(Duration),
-    /// A 200 whose body goes on as fast as it is read.
-    Endless,
-    /// No answer, until the receiver is gone.
-    Hang,
-    /// The connection is closed without a byte.
-    Close,
-}
-
-impl Reply {
-    pub fn status(status: u16) -> Self {
-        Self::body(status, "")
-    }
-
-    pub fn body(status: u16, body: &str) -> Self {
-        Self::Answer {
-            status,
-            headers: Vec::new(),
-            body: body.as_bytes().to_vec(),
-        }
-    }
-
-    pub fn header(self, name: &str, value: &str) -> Self {
-        match self {
-            Self::Answer {
-                status,
-                mut headers,
-                body,
-            } => {
-                headers.push((name.to_owned(), value.to_owned()));
-                Self::Answer {
-                    status,
-                    headers,
-                    body,
-                }
-            }
-            other => other,
-        }
-    }
-
-    pub fn when(self, gate: &Gate) -> Self {
-        Self::When(gate.clone(), Box::new(self))
-    }
-
-    pub fn late(self, after: Duration) -> Self {
-        Self::Late(after, Box::new(self))
-    }
-
-    pub fn after(self, bytes: &str) -> Self {
-        Self::First(bytes.as_bytes().to_vec(), Box::new(self))
-    }
-}
-
-type Script = Box<dyn FnMut(&Received) -> Reply + Send>;
+type Script = Box<dyn FnMut(&ReceivedRequest) -> Reply + Send>;
 
 struct Shared {
-    received: Mutex<Vec<Received>>,
+    received: Mutex<Vec<ReceivedRequest>>,
     arrived: Condvar,
     script: Mutex<Script>,
-    /// Every connection, to be shut when the receiver goes; `None` once it is gone.
+    /// All connections, so that they can be closed; `None` after the receiver was dropped.
     connections: Mutex<Option<Vec<TcpStream>>>,
-    gone: Gate,
+    dropped: Gate,
 }
 
 pub struct Receiver {
@@ -179,38 +100,41 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Answers every request with an empty 200.
+    /// Responds to every request with an empty 200.
     pub fn ok() -> Self {
         Self::script(|_| Reply::status(200))
     }
 
-    /// Answers every request with this status.
+    /// Responds to every request with this status.
     pub fn status(status: u16) -> Self {
         Self::script(move |_| Reply::status(status))
     }
 
-    /// Answers with these, in order, and then with empty 200s.
+    /// Sends these replies in order, then empty 200s.
     pub fn queue(replies: Vec<Reply>) -> Self {
         let mut replies = VecDeque::from(replies);
         Self::script(move |_| replies.pop_front().unwrap_or_else(|| Reply::status(200)))
     }
 
-    pub fn script(script: impl FnMut(&Received) -> Reply + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
+    /// Calls `script` for each request to get its reply.
+    pub fn script(script: impl FnMut(&ReceivedRequest) -> Reply + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind a free port on loopback");
         let shared = Arc::new(Shared {
             received: Mutex::default(),
             arrived: Condvar::new(),
             script: Mutex::new(Box::new(script)),
             connections: Mutex::new(Some(Vec::new())),
-            gone: Gate::new(),
+            dropped: Gate::new(),
         });
-        let address = listener.local_addr().expect("the listener has an address");
+        let address = listener
+            .local_addr()
+            .expect("read the listener's socket address");
         let accepting = Arc::clone(&shared);
-        thread::spawn(move || accept(&listener, &accepting));
+        thread::spawn(move || accept_connections(&listener, &accepting));
         Self { address, shared }
     }
 
-    /// Where it listens, with a path: `url("/hook")`.
+    /// Returns the receiver's URL with this path: `url("/hook")`.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -219,45 +143,48 @@ impl Receiver {
         self.address
     }
 
-    /// Behaves otherwise from the next request on.
-    pub fn set_script(&self, script: impl FnMut(&Received) -> Reply + Send + 'static) {
-        *self.shared.script.lock().expect("the script is whole") = Box::new(script);
+    /// Replaces the script, starting with the next request.
+    pub fn set_script(&self, script: impl FnMut(&ReceivedRequest) -> Reply + Send + 'static) {
+        *self.shared.script.lock().expect("lock the script") = Box::new(script);
     }
 
-    pub fn received(&self) -> Vec<Received> {
+    /// Returns all requests received so far.
+    pub fn received(&self) -> Vec<ReceivedRequest> {
         let received = self.shared.received.lock();
-        received.expect("the list is whole").clone()
+        received.expect("lock the received requests").clone()
     }
 
-    /// Waits until at least `count` requests have come, and returns all that have.
+    /// Waits for at least `count` requests and returns all that have arrived.
     #[track_caller]
-    pub fn wait_for(&self, count: usize) -> Vec<Received> {
-        let received = self.shared.received.lock().expect("the list is whole");
+    pub fn wait_for(&self, count: usize) -> Vec<ReceivedRequest> {
+        let received = self.shared.received.lock();
+        let received = received.expect("lock the received requests");
         let (received, _) = self
             .shared
             .arrived
             .wait_timeout_while(received, DEADLINE, |received| received.len() < count)
-            .expect("the list is whole");
-        let got = received.clone();
+            .expect("lock the received requests");
+        let requests = received.clone();
         drop(received);
+        let lines: Vec<_> = requests.iter().map(|r| &r.request_line).collect();
         assert!(
-            got.len() >= count,
-            "waited {DEADLINE:?} for {count} requests, got {}: {:#?}",
-            got.len(),
-            got.iter().map(|r| &r.request_line).collect::<Vec<_>>()
+            requests.len() >= count,
+            "expected {count} requests within {DEADLINE:?}, received {}: {lines:#?}",
+            requests.len(),
         );
-        got
+        requests
     }
 
-    /// The first request, once it has come.
+    /// Waits for the first request.
     #[track_caller]
-    pub fn first(&self) -> Received {
+    pub fn first(&self) -> ReceivedRequest {
         self.wait_for(1).remove(0)
     }
 
-    /// Ends all connections that are open now; new ones are taken.
+    /// Closes all open connections. New ones are still accepted.
     pub fn close_connections(&self) {
-        let mut open = self.shared.connections.lock().expect("the list is whole");
+        let open = self.shared.connections.lock();
+        let mut open = open.expect("lock the connections");
         for connection in open.iter_mut().flatten() {
             let _ = connection.shutdown(Shutdown::Both);
         }
@@ -270,35 +197,37 @@ impl Drop for Receiver {
         if let Ok(mut open) = self.shared.connections.lock() {
             open.take();
         }
-        self.shared.gone.open();
-        // The listening thread looks up once more, and sees that nobody wants it.
+        self.shared.dropped.open();
+        // Wakes the accepting thread, which then sees that the receiver was dropped and ends.
         let _ = TcpStream::connect(self.address);
     }
 }
 
-/// An address on loopback where nothing listens.
-pub fn refused_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
-    listener.local_addr().expect("the listener has an address")
+/// Returns a socket address on loopback that refuses connections, because nothing listens there.
+pub fn closed_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind a free port on loopback");
+    listener
+        .local_addr()
+        .expect("read the listener's socket address")
 }
 
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+fn accept_connections(listener: &TcpListener, shared: &Arc<Shared>) {
     for (number, stream) in listener.incoming().enumerate() {
         let Ok(stream) = stream else { continue };
         {
-            let mut open = shared.connections.lock().expect("the list is whole");
+            let mut open = shared.connections.lock().expect("lock the connections");
             let Some(open) = open.as_mut() else { return };
-            let Ok(other_end) = stream.try_clone() else {
+            let Ok(clone) = stream.try_clone() else {
                 continue;
             };
-            open.push(other_end);
+            open.push(clone);
         }
         let shared = Arc::clone(shared);
-        thread::spawn(move || serve(stream, number, &shared));
+        thread::spawn(move || serve_connection(stream, number, &shared));
     }
 }
 
-fn serve(mut stream: TcpStream, connection: usize, shared: &Shared) {
+fn serve_connection(mut stream: TcpStream, connection: usize, shared: &Shared) {
     let Ok(reading) = stream.try_clone() else {
         return;
     };
@@ -308,83 +237,35 @@ fn serve(mut stream: TcpStream, connection: usize, shared: &Shared) {
             let _ = stream.shutdown(Shutdown::Both);
             return;
         };
-        // The script is asked before the request is in the list, so a test that sees it knows that it was asked.
-        let reply = (shared.script.lock().expect("the script is whole"))(&received);
-        let mut list = shared.received.lock().expect("the list is whole");
-        list.push(received);
-        drop(list);
+        // Run the script before recording the request: a test that sees the request can then rely
+        // on the script having run.
+        let reply = (shared.script.lock().expect("lock the script"))(&received);
+        let requests = shared.received.lock();
+        let mut requests = requests.expect("lock the received requests");
+        requests.push(received);
+        drop(requests);
         shared.arrived.notify_all();
-        let keep = answer(&mut stream, reply, shared);
-        if !matches!(keep, Ok(true)) {
+        let stays_open = reply.send(&mut stream, &shared.dropped);
+        if !matches!(stays_open, Ok(true)) {
             let _ = stream.shutdown(Shutdown::Both);
             return;
         }
     }
 }
 
-/// Does what the reply says; true where the connection stays open.
-fn answer(stream: &mut TcpStream, reply: Reply, shared: &Shared) -> std::io::Result<bool> {
-    match reply {
-        Reply::Answer {
-            status,
-            headers,
-            body,
-        } => {
-            let mut bytes = format!("HTTP/1.1 {status} Whatever\r\n").into_bytes();
-            for (name, value) in headers {
-                bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
-            }
-            bytes.extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
-            bytes.extend_from_slice(&body);
-            stream.write_all(&bytes)?;
-            Ok(true)
-        }
-        Reply::When(gate, then) => {
-            gate.wait();
-            answer(stream, *then, shared)
-        }
-        Reply::Late(after, then) => {
-            thread::sleep(after);
-            answer(stream, *then, shared)
-        }
-        Reply::First(bytes, then) => {
-            stream.write_all(&bytes)?;
-            answer(stream, *then, shared)
-        }
-        Reply::Bytes(bytes) => stream.write_all(&bytes).map(|()| false),
-        Reply::Drip(every) => {
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")?;
-            loop {
-                stream.write_all(b".")?;
-                thread::sleep(every);
-            }
-        }
-        Reply::Endless => {
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n")?;
-            loop {
-                stream.write_all(&[b'x'; 4096])?;
-            }
-        }
-        Reply::Hang => {
-            shared.gone.wait();
-            Ok(false)
-        }
-        Reply::Close => Ok(false),
-    }
-}
-
-/// Reads one request with a `Content-Length` (or none, and no body).
+/// Reads one request with a `Content-Length`, or without a body.
 fn read_request(
     stream: &mut BufReader<TcpStream>,
     connection: usize,
     index: usize,
-) -> Option<Received> {
+) -> Option<ReceivedRequest> {
     let mut raw = Vec::new();
     let head_end = loop {
         if raw.ends_with(b"\r\n\r\n") {
             break raw.len();
         }
-        // A TLS handshake: real servers of plain HTTP answer it with an error, and do not wait for the end of a head.
+        // The first byte of a TLS handshake. Real plain-HTTP servers send an error at once instead
+        // of waiting for the end of the request head.
         if raw == [0x16] {
             let _ = stream
                 .get_mut()
@@ -413,7 +294,7 @@ fn read_request(
     let mut body = vec![0; length];
     stream.read_exact(&mut body).ok()?;
     raw.extend_from_slice(&body);
-    Some(Received {
+    Some(ReceivedRequest {
         raw,
         request_line,
         headers,

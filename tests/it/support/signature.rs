@@ -1,21 +1,22 @@
-//! Signatures, worked out with other code than the program's: RustCrypto's HMAC, and the Standard Webhooks library.
+//! Signatures computed without the program's code: by RustCrypto's HMAC and by the Standard
+//! Webhooks library.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use standardwebhooks::Webhook;
 
-use super::receiver::Received;
+use super::receiver::ReceivedRequest;
 
-/// HMAC-SHA256 of a body, in lower-case hex, as the webhook guide tells receivers to work it out.
+/// Computes the HMAC-SHA256 of a body in lowercase hex, as the webhook guide describes it.
 pub fn hex_signature(secret: &str, body: &[u8]) -> String {
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
+        .expect("create an HMAC: it accepts keys of any length");
     mac.update(body);
     hex::encode(mac.finalize().into_bytes())
 }
 
-/// Whether the Standard Webhooks library accepts a request, with a secret as the API shows it.
-pub fn standard_webhooks(secret: &str, request: &Received) -> Result<(), String> {
+/// Verifies a request with the Standard Webhooks library and a secret as the API returns it.
+pub fn verify_standard_webhook(secret: &str, request: &ReceivedRequest) -> Result<(), String> {
     let mut headers = ureq::http::HeaderMap::new();
     for (name, value) in &request.headers {
         let name = ureq::http::HeaderName::from_bytes(name.as_bytes());
@@ -23,7 +24,7 @@ pub fn standard_webhooks(secret: &str, request: &Received) -> Result<(), String>
             name.map_err(|error| error.to_string())?,
             value
                 .parse()
-                .map_err(|_| format!("not a header: {value}"))?,
+                .map_err(|_| format!("invalid header value: {value}"))?,
         );
     }
     Webhook::new(secret)
@@ -31,10 +32,10 @@ pub fn standard_webhooks(secret: &str, request: &Received) -> Result<(), String>
         .map_err(|error| error.to_string())
 }
 
-/// `webhook-signature` as the Standard Webhooks library works it out.
+/// Computes `webhook-signature` with the Standard Webhooks library.
 #[track_caller]
 pub fn standard_signature(secret: &str, id: &str, sent_at: i64, body: &[u8]) -> String {
     Webhook::new(secret)
         .and_then(|webhook| webhook.sign(id, sent_at, body))
-        .expect("a secret of the specification's form")
+        .expect("sign with a secret in the format of the specification")
 }

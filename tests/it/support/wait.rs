@@ -1,30 +1,36 @@
-//! Waiting for a condition, with a deadline; the only place where a test sleeps.
+//! Waiting for a condition with a deadline. Tests don't sleep anywhere else.
 
 use std::time::{Duration, Instant};
 
-/// How long anything may take that is expected to happen soon. Generous, because the machine may be busy:
-/// it is reached only by a test that fails.
+/// The deadline for anything that should happen soon. Long enough for a busy machine; only a
+/// failing test reaches it.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Looks until there is something, or panics with what was waited for.
+/// Calls `check` until it returns a value, and panics after [`DEADLINE`]. `what` completes the
+/// sentence "timed out waiting until".
 #[track_caller]
-pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
-    until_within(DEADLINE, what, look)
+pub fn wait_until<T>(what: &str, check: impl FnMut() -> Option<T>) -> T {
+    wait_until_within(DEADLINE, what, check)
 }
 
+/// Like [`wait_until`], with another deadline.
 #[track_caller]
-pub fn until_within<T>(deadline: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait_until_within<T>(
+    deadline: Duration,
+    what: &str,
+    mut check: impl FnMut() -> Option<T>,
+) -> T {
     let start = Instant::now();
     loop {
-        if let Some(found) = look() {
+        if let Some(found) = check() {
             return found;
         }
         assert!(
             start.elapsed() < deadline,
-            "waited {deadline:?} in vain: {what}"
+            "timed out after {deadline:?} waiting until {what}"
         );
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }

@@ -1,25 +1,26 @@
-//! The two WebDriver commands that fantoccini has no words for.
+//! The two WebDriver commands that fantoccini doesn't provide.
 
 use fantoccini::elements::ElementRef;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use serde_json::{Value, json};
 
-/// What the browser tells assistive technology about an element.
+/// Reads a value that the browser computes for assistive technology.
 #[derive(Debug)]
-pub struct Computed {
+pub struct ComputedValue {
     pub element: ElementRef,
-    pub what: &'static str,
+    /// `computedrole` or `computedlabel`.
+    pub name: &'static str,
 }
 
-impl WebDriverCompatibleCommand for Computed {
+impl WebDriverCompatibleCommand for ComputedValue {
     fn endpoint(
         &self,
         base_url: &url::Url,
         session_id: Option<&str>,
     ) -> Result<url::Url, url::ParseError> {
         let session = session_id.unwrap_or_default();
-        let (element, what) = (&self.element, self.what);
-        base_url.join(&format!("session/{session}/element/{element}/{what}"))
+        let (element, name) = (&self.element, self.name);
+        base_url.join(&format!("session/{session}/element/{element}/{name}"))
     }
 
     fn method_and_body(&self, _: &url::Url) -> (ureq::http::Method, Option<String>) {
@@ -27,7 +28,7 @@ impl WebDriverCompatibleCommand for Computed {
     }
 }
 
-/// A command of the DevTools protocol, which chromedriver passes on.
+/// A command of the DevTools protocol, which chromedriver forwards to Chromium.
 #[derive(Debug)]
 pub struct DevTools {
     pub command: &'static str,

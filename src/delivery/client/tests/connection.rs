@@ -3,7 +3,7 @@
 use super::server::hang;
 use super::*;
 use crate::delivery::connector::check_before_save;
-use crate::domain::egress_policy::Refusal;
+use crate::domain::egress_policy::EgressDenied;
 
 #[actix_rt::test]
 async fn resends_when_a_reused_connection_is_closed() {
@@ -42,7 +42,7 @@ async fn does_not_resend_after_a_response_byte_or_a_timeout() {
         endpoint.attempt(&request()).await;
         let outcome = endpoint.attempt(&request()).await.outcome;
         assert_eq!(
-            matches!(outcome, Outcome::BrokenAnswer(_)),
+            matches!(outcome, Outcome::InvalidResponse(_)),
             broken,
             "{outcome:?}"
         );
@@ -81,7 +81,7 @@ async fn times_out_without_a_complete_response_head() {
             connected: true,
         };
         assert_eq!(result.outcome, timeout, "{beginning:?}");
-        assert_eq!(result.answer, None);
+        assert_eq!(result.response, None);
     }
 }
 
@@ -104,12 +104,12 @@ async fn checks_the_egress_policy_when_connecting() {
     let policy = EgressPolicy::new(vec![], false, vec![server.address], vec![]);
     let url = url_of(&format!("http://localhost:{}", server.address.port()));
     let check = check_before_save(&policy, &url).await;
-    assert!(matches!(check, Err(Refusal::OwnSocket { .. })));
+    assert!(matches!(check, Err(EgressDenied::OwnSocket { .. })));
     let sender = HttpSender::new(Arc::new(tls_config(&[]).unwrap()), Arc::new(policy), LONG);
     let result = sender.client_for(&url).attempt(&request()).await;
     assert!(matches!(
         result.outcome,
-        Outcome::TargetNotAllowed(Refusal::OwnSocket { .. })
+        Outcome::TargetNotAllowed(EgressDenied::OwnSocket { .. })
     ));
     assert_eq!(server.connections(), 0);
 }

@@ -20,14 +20,14 @@ async fn skips_interim_responses() {
         assert_eq!(answer.status, 200 + number);
         assert_eq!(answer.body, number.to_string().as_bytes());
         assert_eq!(answer.headers[1], ("x-One".to_owned(), "ä".to_owned()));
-        assert!(!answer.truncated && answer.body_problem.is_none());
+        assert!(!answer.truncated && answer.body_error.is_none());
     }
     assert_eq!(server.connections(), 1);
 }
 
 #[actix_rt::test]
 async fn succeeds_after_a_2xx_head_whatever_the_body_does() {
-    let problem = |answer: &Answer| answer.body_problem.clone().unwrap_or_default();
+    let problem = |answer: &EndpointResponse| answer.body_error.clone().unwrap_or_default();
 
     let short = successful_response(
         attempt_with_response("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nab").await,
@@ -72,7 +72,7 @@ async fn succeeds_after_a_2xx_head_whatever_the_body_does() {
         (endless.body.len(), endless.truncated),
         (RESPONSE_BODY_MAX_BYTES, true)
     );
-    assert_eq!(endless.body_problem, None);
+    assert_eq!(endless.body_error, None);
 }
 
 #[actix_rt::test]
@@ -86,7 +86,7 @@ async fn keeps_16_kib_of_the_body() {
             .await,
         );
         assert_eq!((answer.body.len(), answer.truncated), (16_384, truncated));
-        assert_eq!(answer.body_problem, None);
+        assert_eq!(answer.body_error, None);
     }
 }
 
@@ -100,7 +100,7 @@ async fn reads_a_body_without_a_length_to_the_end_of_the_connection() {
     for number in 0..2 {
         let answer = successful_response(endpoint.attempt(&request()).await);
         assert_eq!(answer.body, format!("hello {number}").as_bytes());
-        assert_eq!((answer.truncated, answer.body_problem), (false, None));
+        assert_eq!((answer.truncated, answer.body_error), (false, None));
     }
     assert_eq!((server.requests().len(), server.connections()), (2, 2));
 }
@@ -111,7 +111,7 @@ async fn keeps_a_compressed_body_and_reads_none_of_a_204() {
         attempt_with_response(*b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\x00").await,
     );
     assert_eq!(
-        (&gzip.body[..], gzip.body_problem),
+        (&gzip.body[..], gzip.body_error),
         (&b"\x1f\x8b\x08\x00"[..], None)
     );
     let server = Server::start(|_, peer| {
@@ -146,7 +146,7 @@ async fn fails_on_other_statuses_and_follows_no_redirect() {
             location: None
         }
     );
-    let answer = failed.answer.unwrap();
+    let answer = failed.response.unwrap();
     assert_eq!(answer.body, b"oops");
     assert_eq!(
         answer.headers[0],
@@ -193,7 +193,7 @@ async fn describes_an_invalid_response() {
         ),
     ] {
         let outcome = attempt_with_response(text).await.outcome;
-        let Outcome::BrokenAnswer(detail) = &outcome else {
+        let Outcome::InvalidResponse(detail) = &outcome else {
             panic!("{detail_part}: {outcome:?}")
         };
         assert!(detail.contains(detail_part), "{detail}");

@@ -59,7 +59,7 @@ proptest! {
         );
         for form in [IpAddr::V4(Ipv4Addr::from(ip)), Ipv4Addr::from(ip).to_ipv6_mapped().into()] {
             let said = policy.check_address(&url("https://a.example"), SocketAddr::new(form, port));
-            let refused = matches!(said, Err(Refusal::OwnSocket { .. }));
+            let refused = matches!(said, Err(EgressDenied::OwnSocket { .. }));
             prop_assert!(refused);
         }
     }

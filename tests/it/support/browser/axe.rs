@@ -1,5 +1,7 @@
-//! What axe-core finds on the page that a browser shows, and whether the page is wider than the window: light and dark,
-//! on a desktop and on a phone. With MINIBACK_SCREENSHOTS, a directory, each is kept there as a picture to look at.
+//! Runs axe-core on a page and checks that the page isn't wider than the window, in light and dark
+//! mode, at desktop and phone width.
+//!
+//! If `MINIBACK_SCREENSHOTS` is set to a directory, a screenshot of each check is saved there.
 
 use std::path::{Path, PathBuf};
 
@@ -16,57 +18,61 @@ const AXE: &str = concat!(
 const SIZES: [(u32, u32); 2] = [(1280, 900), (360, 780)];
 const SCHEMES: [&str; 2] = ["light", "dark"];
 
-/// The rules that look at colours.
-const COLOURS: &str = "['color-contrast', 'link-in-text-block']";
+/// The axe rules that depend on colors.
+const COLOR_RULES: &str = "['color-contrast', 'link-in-text-block']";
 
-/// Runs in the page, with all rules where it names none. Of what is hidden or beneath a dialog axe says nothing.
-const LOOK: &str = "return (async () => {
+/// The script that runs in the page. `RULES` is replaced by a list of rules, or by `null` for all
+/// WCAG rules. axe ignores elements that are hidden or covered by a dialog.
+const CHECK_SCRIPT: &str = "return (async () => {
     if (!window.axe) window.loadAxe();
     const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
     const rules = RULES;
     const runOnly = rules ? { type: 'rule', values: rules } : { type: 'tag', values: tags };
-    const found = await axe.run(document, { runOnly, resultTypes: ['violations'], preload: false });
-    const told = found.violations.flatMap((one) => one.nodes.map((node) =>
-        `${one.id} at ${node.target.flat().join(' ')}: ${node.failureSummary}`));
-    const over = document.documentElement.scrollWidth - innerWidth;
-    return over > 0 ? [`${over} px too wide`, ...told] : told;
+    const options = { runOnly, resultTypes: ['violations'], preload: false };
+    const { violations } = await axe.run(document, options);
+    const messages = violations.flatMap((rule) => rule.nodes.map((node) =>
+        `${rule.id} at ${node.target.flat().join(' ')}: ${node.failureSummary}`));
+    const excess = document.documentElement.scrollWidth - innerWidth;
+    return excess > 0 ? [`${excess} px too wide`, ...messages] : messages;
 })();";
 
-/// A browser that looks at pages, and what it found on them.
-pub struct Inspector {
+/// A browser that checks pages and collects the problems it finds.
+pub struct AccessibilityChecker {
     pub browser: Browser,
-    pictures: Option<PathBuf>,
-    pub looked_at: usize,
-    pub found: Vec<String>,
+    screenshots: Option<PathBuf>,
+    /// The number of checks so far.
+    pub checks: usize,
+    pub problems: Vec<String>,
 }
 
-impl Inspector {
+impl AccessibilityChecker {
     #[track_caller]
     pub fn start() -> Self {
         let Ok(axe) = std::fs::read_to_string(AXE) else {
-            panic!("{AXE} is missing: tests/run installs it");
+            panic!("{AXE} is missing: run `tests/run` once, which installs it");
         };
         let browser = Browser::start();
-        // Known in every document from its beginning, and run where it is asked for.
+        // Defined in every document, but only run when a check calls it.
         browser.devtools(
             "Page.addScriptToEvaluateOnNewDocument",
             json!({"source": format!("window.loadAxe = () => {{ {axe} }};")}),
         );
-        let pictures = std::env::var_os("MINIBACK_SCREENSHOTS").map(PathBuf::from);
-        if pictures.is_some() {
+        let screenshots = std::env::var_os("MINIBACK_SCREENSHOTS").map(PathBuf::from);
+        if screenshots.is_some() {
             browser.devtools("Emulation.setScrollbarsHidden", json!({"hidden": true}));
         }
         Self {
             browser,
-            pictures,
-            looked_at: 0,
-            found: Vec::new(),
+            screenshots,
+            checks: 0,
+            problems: Vec::new(),
         }
     }
 
-    /// Looks at the page as it stands now; `state` says which one it is.
+    /// Checks the current page in each color scheme and size. `state` describes the page in
+    /// messages and names of screenshots.
     #[track_caller]
-    pub fn look(&mut self, state: &str) {
+    pub fn check(&mut self, state: &str) {
         for scheme in SCHEMES {
             let media = [
                 json!({"name": "prefers-color-scheme", "value": scheme}),
@@ -76,20 +82,21 @@ impl Inspector {
                 .devtools("Emulation.setEmulatedMedia", json!({"features": media}));
             for (width, height) in SIZES {
                 self.browser.resize(width, height);
-                // With each size all is looked at once; of a scheme only the colours are another.
+                // Run all rules once per size. Schemes differ only in their colors.
                 let all = (scheme == SCHEMES[0]) == ((width, height) == SIZES[0]);
-                let rules = if all { "null" } else { COLOURS };
-                let told = self.browser.script(&LOOK.replace("RULES", rules));
-                let told = told.as_array().cloned().unwrap_or_default();
-                let place = format!("{state}, {scheme}, {width} px");
-                self.found.extend(
-                    told.iter()
-                        .filter_map(|one| one.as_str())
-                        .map(|one| format!("{place}: {one}")),
+                let rules = if all { "null" } else { COLOR_RULES };
+                let messages = self.browser.script(&CHECK_SCRIPT.replace("RULES", rules));
+                let messages = messages.as_array().cloned().unwrap_or_default();
+                let variant = format!("{state}, {scheme}, {width} px");
+                self.problems.extend(
+                    messages
+                        .iter()
+                        .filter_map(|message| message.as_str())
+                        .map(|message| format!("{variant}: {message}")),
                 );
-                self.looked_at += 1;
-                if let Some(directory) = &self.pictures {
-                    self.take_picture(directory, &place);
+                self.checks += 1;
+                if let Some(directory) = &self.screenshots {
+                    self.take_screenshot(directory, &variant);
                 }
             }
         }
@@ -97,14 +104,14 @@ impl Inspector {
         self.browser.resize(width, height);
     }
 
-    fn take_picture(&self, directory: &Path, place: &str) {
-        let whole = json!({"format": "png", "captureBeyondViewport": true});
-        let picture = self.browser.devtools("Page.captureScreenshot", whole);
-        let picture = BASE64_STANDARD.decode(picture["data"].as_str().unwrap_or_default());
-        let letter = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-        let name: String = place.chars().map(letter).collect();
-        std::fs::create_dir_all(directory).expect("the directory for pictures");
+    fn take_screenshot(&self, directory: &Path, variant: &str) {
+        let options = json!({"format": "png", "captureBeyondViewport": true});
+        let result = self.browser.devtools("Page.captureScreenshot", options);
+        let image = BASE64_STANDARD.decode(result["data"].as_str().unwrap_or_default());
+        let dashed = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+        let name: String = variant.chars().map(dashed).collect();
+        std::fs::create_dir_all(directory).expect("create the directory for screenshots");
         let path = directory.join(format!("{name}.png"));
-        std::fs::write(path, picture.expect("a picture")).expect("a picture is kept");
+        std::fs::write(path, image.expect("decode the screenshot")).expect("save the screenshot");
     }
 }

@@ -1,12 +1,13 @@
-//! What stands in a shadow root, found by role and name like all else; and keys, which go to whatever has the focus.
+//! Finds elements in a shadow root by role and name, sends keys to the focused element, and takes
+//! the browser offline.
 
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::elements::{Element, ElementRef};
 use serde_json::{Value, json};
 
-use super::{Browser, Found, candidates};
+use super::{Browser, PageElement, candidates};
 
-/// The keys that have no character.
+/// WebDriver codes of keys without a character.
 pub mod key {
     pub const TAB: char = '\u{e004}';
     pub const ENTER: char = '\u{e007}';
@@ -15,18 +16,20 @@ pub mod key {
 }
 
 impl Browser {
-    /// Waits for the one visible element of this role and name in the shadow root of `host`, a selector.
+    /// Waits until exactly one visible element in the shadow root of `host`, a CSS selector, has
+    /// this role and name.
     #[track_caller]
-    pub fn find_in_shadow(&self, host: &str, role: &str, name: &str) -> Found<'_> {
-        self.wait_until(&format!("one {role} named {name:?} in {host}"), || {
+    pub fn find_in_shadow(&self, host: &str, role: &str, name: &str) -> PageElement<'_> {
+        let what = format!("there is one {role} named {name:?} in {host}");
+        self.wait_until(&what, || {
             let mut all = self.all_in_shadow(host, role, name);
             if all.len() == 1 { all.pop() } else { None }
         })
     }
 
-    /// All visible elements of this role and name that are there now.
+    /// Returns all elements in the shadow root with this role and name that are visible now.
     #[track_caller]
-    pub fn all_in_shadow(&self, host: &str, role: &str, name: &str) -> Vec<Found<'_>> {
+    pub fn all_in_shadow(&self, host: &str, role: &str, name: &str) -> Vec<PageElement<'_>> {
         let css = candidates(role);
         let script = "const root = document.querySelector(arguments[0])?.shadowRoot;
             return root ? [...root.querySelectorAll(arguments[1])] : [];";
@@ -45,7 +48,7 @@ impl Browser {
                 )
             });
             if matches.unwrap_or_default() {
-                all.push(Found {
+                all.push(PageElement {
                     browser: self,
                     element,
                 });
@@ -54,7 +57,7 @@ impl Browser {
         all
     }
 
-    /// Presses and releases keys, one after the other.
+    /// Presses and releases each key in turn.
     #[track_caller]
     pub fn press_keys(&self, keys: &[char]) {
         let presses = keys.iter().flat_map(|key| {
@@ -63,13 +66,13 @@ impl Browser {
                 KeyAction::Up { value: *key },
             ]
         });
-        self.act(presses);
+        self.perform(presses);
     }
 
-    /// Presses a key while another one is held.
+    /// Presses a key while holding another one.
     #[track_caller]
     pub fn press_with(&self, held: char, key: char) {
-        self.act([
+        self.perform([
             KeyAction::Down { value: held },
             KeyAction::Down { value: key },
             KeyAction::Up { value: key },
@@ -78,13 +81,13 @@ impl Browser {
     }
 
     #[track_caller]
-    fn act(&self, actions: impl IntoIterator<Item = KeyAction>) {
+    fn perform(&self, actions: impl IntoIterator<Item = KeyAction>) {
         let source = KeyActions::new("keyboard".to_owned());
         let source = actions.into_iter().fold(source, KeyActions::then);
-        self.run("keys", self.client.perform_actions(source));
+        self.run("send keys", self.client.perform_actions(source));
     }
 
-    /// Takes the network away, or gives it back.
+    /// Disconnects or reconnects the browser's network.
     #[track_caller]
     pub fn set_offline(&self, offline: bool) {
         self.devtools("Network.enable", json!({}));
@@ -95,9 +98,9 @@ impl Browser {
     }
 }
 
-/// An element as WebDriver writes it down: one member, whose value is its id.
+/// Returns the id of an element in WebDriver's JSON: an object whose only value is the id.
 fn id_of(value: &Value) -> ElementRef {
-    let members = value.as_object().expect("an element");
+    let members = value.as_object().expect("read an element");
     let id = members.values().next().and_then(Value::as_str);
-    ElementRef::from(id.expect("an element's id").to_owned())
+    ElementRef::from(id.expect("read the element's id").to_owned())
 }

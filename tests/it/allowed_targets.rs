@@ -1,0 +1,250 @@
+//! Where deliveries may go: what is refused when an address is saved, and what when it is called.
+//!
+//! The whole table of addresses and their disguises is checked beside the policy itself; here is what a user meets.
+
+use serde_json::json;
+
+use crate::support::api::{attempts, text};
+use crate::support::app::App;
+use crate::support::receiver::Receiver;
+
+#[track_caller]
+fn refused(app: &App, url: &str) -> String {
+    let api = app.api();
+    let message = api
+        .post("/api/v1/webhooks", json!({"url": url}))
+        .problem_at("url");
+    let listed = api.get("/api/v1/webhooks").expect(200).json();
+    assert_eq!(listed["data"], json!([]), "nothing is stored of {url}");
+    message
+}
+
+#[test]
+fn an_address_that_is_no_public_https_address_is_refused_with_a_sentence() {
+    let app = App::start();
+    let long = format!("https://example.com/{}", "a".repeat(2_048));
+    for url in [
+        "",
+        "   ",
+        "example.com/webhook",
+        "//example.com/webhook",
+        "https:example.com",
+        "https:///example.com",
+        "https://",
+        "ftp://example.com/",
+        "file:///etc/passwd",
+        "javascript:alert(1)",
+        "data:text/plain,hello",
+        "http://example.com/webhook",
+        "https://user:password@example.com/",
+        "https://user@example.com/",
+        "https://exa mple.com/",
+        "https://example.com:99999/",
+        &long,
+    ] {
+        let message = refused(&app, url);
+        assert!(message.len() > 10, "a sentence: {message:?} for {url}");
+    }
+}
+
+#[test]
+fn addresses_that_are_not_globally_reachable_are_refused_and_the_refusal_names_the_option() {
+    let app = App::start();
+    for url in [
+        "https://10.0.0.1/",
+        "https://172.16.0.1/",
+        "https://192.168.1.1/",
+        "https://169.254.169.254/latest/meta-data/",
+        "https://100.64.0.1/",
+        "https://0.0.0.0/",
+        "https://224.0.0.1/",
+        "https://255.255.255.255/",
+        "https://[fe80::1]/",
+        "https://[fc00::1]/",
+        "https://[::]/",
+        "https://[::ffff:10.0.0.1]/",
+        "https://[::ffff:127.0.0.1]/",
+        "https://[64:ff9b::a00:1]/",
+        "https://167772161/",
+        "https://0x0a.0.0.1/",
+        "https://012.0.0.1/",
+    ] {
+        let message = refused(&app, url);
+        assert!(message.contains("--allow-target"), "{url}: {message}");
+    }
+}
+
+#[test]
+fn localhost_may_be_called_in_the_clear_for_testing() {
+    let (app, receiver) = (App::start(), Receiver::ok());
+    let api = app.api();
+    let port = receiver.address().port();
+    for host in ["localhost", "127.0.0.1", "127.8.8.8", "[::1]"] {
+        for scheme in ["http", "https"] {
+            let webhook = api.create_webhook(&format!("{scheme}://{host}:{port}/"));
+            api.delete_webhook(&webhook);
+        }
+    }
+    let webhook = api.create_webhook(&format!("http://localhost:{port}/named"));
+    api.deliver_one(&webhook, "delivered");
+    let request = receiver.first();
+    assert_eq!(request.path(), "/named");
+    assert_eq!(request.header("Host"), format!("localhost:{port}"));
+}
+
+#[test]
+fn a_numeric_host_counts_as_the_address_that_it_means() {
+    let (app, receiver) = (App::start(), Receiver::ok());
+    let api = app.api();
+    // 2130706433 is 127.0.0.1, which may be called for testing.
+    let url = format!("http://2130706433:{}/", receiver.address().port());
+    let webhook = api.create_webhook(&url);
+    assert_eq!(webhook["url"], url.as_str(), "it is returned as given");
+    api.deliver_one(&webhook, "delivered");
+    receiver.first();
+}
+
+#[test]
+fn an_address_is_trimmed_and_otherwise_stored_as_given() {
+    let app = App::start();
+    let webhook = app
+        .api()
+        .create_webhook("  https://EXAMPLE.com:443/a/../b?x=1#frag \n");
+    assert_eq!(webhook["url"], "https://EXAMPLE.com:443/a/../b?x=1#frag");
+}
+
+#[test]
+fn miniback_itself_is_never_a_target() {
+    let app = App::start();
+    let port = app.port();
+    let webhook = app.api().post(
+        "/api/v1/webhooks",
+        json!({"url": format!("http://localhost:{port}/x")}),
+    );
+    match webhook.status {
+        422 => {
+            webhook.problem_at("url");
+        }
+        _ => {
+            let webhook = webhook.expect(201).json();
+            app.api()
+                .patch_webhook(&webhook, json!({"retries": "standard"}));
+            let delivery = app.api().deliver_one(&webhook, "pending");
+            let delivery = app.api().wait_for_attempts(text(&delivery, "id"), 1);
+            let attempt = &attempts(&delivery)[0];
+            assert_eq!(attempt["status"], serde_json::Value::Null);
+            assert!(attempt["errorCode"].is_string());
+        }
+    }
+}
+
+#[test]
+fn allow_target_does_not_open_miniback_itself() {
+    let app = App::builder()
+        .option("--allow-target", "127.0.0.0/8")
+        .option("--retry-delays", "none")
+        .start();
+    let url = format!("http://127.0.0.1:{}/healthz", app.port());
+    let response = app.api().post("/api/v1/webhooks/test", json!({"url": url}));
+    if response.status != 422 {
+        let result = response.expect(200).json();
+        assert_eq!(result["success"], false);
+        assert_eq!(result["status"], serde_json::Value::Null);
+    }
+}
+
+#[test]
+fn deny_localhost_closes_localhost() {
+    let receiver = Receiver::ok();
+    let port = receiver.address().port();
+    for app in [
+        App::builder().arg("--deny-localhost").start(),
+        App::builder().env("MINIBACK_DENY_LOCALHOST", "1").start(),
+        App::builder().env("MINIBACK_DENY_LOCALHOST", "yes").start(),
+    ] {
+        for host in ["localhost", "127.0.0.1", "[::1]"] {
+            let message = refused(&app, &format!("http://{host}:{port}/"));
+            assert!(message.contains("localhost"), "{message}");
+            refused(&app, &format!("https://{host}:{port}/"));
+        }
+    }
+}
+
+#[test]
+fn deny_localhost_holds_for_webhooks_that_were_saved_before() {
+    let receiver = Receiver::ok();
+    let app = App::without_retries();
+    let webhook = app.api().create_webhook(&receiver.url("/"));
+    let data = app.kill9();
+    let app = App::builder()
+        .option("--retry-delays", "none")
+        .arg("--deny-localhost")
+        .with_data(data)
+        .start();
+    let failed = app.api().deliver_one(&webhook, "failed");
+    let attempt = &attempts(&failed)[0];
+    assert!(text(attempt, "error").contains("--deny-localhost"));
+    assert!(receiver.received().is_empty());
+}
+
+#[test]
+fn allow_target_opens_what_it_names_for_plain_http_too() {
+    let receiver = Receiver::ok();
+    let port = receiver.address().port();
+    let app = App::builder()
+        .arg("--deny-localhost")
+        .option("--allow-target", "127.0.0.1/32")
+        .option("--allow-target", "10.1.2.0/24")
+        .start();
+    let api = app.api();
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_webhook("http://10.1.2.3/");
+    let refused = api.post("/api/v1/webhooks", json!({"url": "http://10.1.3.3/"}));
+    refused.problem_at("url");
+    let other = format!("http://127.0.0.2:{port}/");
+    api.post("/api/v1/webhooks", json!({"url": other}))
+        .problem_at("url");
+    api.deliver_one(&webhook, "delivered");
+}
+
+#[test]
+fn allow_target_takes_a_list_in_the_environment() {
+    let app = App::builder()
+        .env("MINIBACK_ALLOW_TARGET", "10.1.2.3:80,intranet.example:8080")
+        .start();
+    let api = app.api();
+    api.create_webhook("http://10.1.2.3/");
+    api.create_webhook("http://intranet.example:8080/");
+    api.post(
+        "/api/v1/webhooks",
+        json!({"url": "http://intranet.example:81/"}),
+    )
+    .problem_at("url");
+}
+
+#[test]
+fn an_address_that_is_changed_is_held_to_the_same_rules() {
+    let (app, receiver) = (App::start(), Receiver::ok());
+    let api = app.api();
+    let webhook = api.create_webhook(&receiver.url("/old"));
+    let path = format!("/api/v1/webhooks/{}", text(&webhook, "id"));
+    api.patch(&path, json!({"url": "https://10.0.0.1/"}))
+        .problem_at("url");
+    assert_eq!(api.get(&path).json()["url"], webhook["url"]);
+    api.patch_webhook(&webhook, json!({"url": receiver.url("/new")}));
+    api.deliver_one(&webhook, "delivered");
+    assert_eq!(receiver.first().path(), "/new");
+}
+
+#[test]
+fn no_proxy_is_used_whatever_the_environment_says() {
+    let (proxy, receiver) = (Receiver::status(500), Receiver::ok());
+    let mut setup = App::builder();
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        setup = setup.env(name, &proxy.url(""));
+    }
+    let app = setup.start();
+    let webhook = app.api().create_webhook(&receiver.url("/"));
+    app.api().deliver_one(&webhook, "delivered");
+    assert!(proxy.received().is_empty());
+}

@@ -1,0 +1,101 @@
+//! After a crash what was pending goes on where it stood. `kill_under_load.rs` has the storm; here each moment stands alone.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::api::{attempts, text};
+use crate::support::app::App;
+use crate::support::receiver::{Gate, ReceivedRequest, Receiver, Reply};
+
+#[test]
+fn a_restart_goes_on_with_the_retries_where_they_stood() {
+    let app = App::builder().option("--retry-delays", "1s,1s").start();
+    let receiver = Receiver::status(500);
+    let api = app.api();
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    api.create_feedback("shop", "Hello");
+    let id = text(&api.only_delivery(&webhook), "id").to_owned();
+    api.wait_for_attempts(&id, 1);
+    let data = app.kill9();
+
+    let app = App::builder()
+        .option("--retry-delays", "1s,1s")
+        .with_data(data)
+        .start();
+    let failed = app.api().wait_for_state(&id, "failed");
+    let numbers: Vec<&Value> = attempts(&failed).iter().map(|a| &a["number"]).collect();
+    assert_eq!(numbers, [1, 2, 3], "what was tried before counts");
+    let received = receiver.received();
+    for again in &received[1..] {
+        assert_eq!(again.body, received[0].body);
+        assert_eq!(again.delivery(), id);
+        let timestamp = "X-Miniback-Timestamp";
+        assert_eq!(again.header(timestamp), received[0].header(timestamp));
+    }
+}
+
+#[test]
+fn what_was_sent_but_not_recorded_at_a_crash_is_sent_once_more_with_the_same_body() {
+    let app = App::builder().option("--timeout", "60s").start();
+    let response = Gate::new();
+    let receiver = Receiver::queue(vec![Reply::status(200).when(&response)]);
+    let api = app.api();
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    api.create_feedback("shop", "Hello");
+    let first = receiver.first();
+    let id = text(&api.only_delivery(&webhook), "id").to_owned();
+    let data = app.kill9();
+    response.open();
+
+    sent_once_more(data, &receiver, &id, &first);
+}
+
+#[test]
+fn what_was_answered_but_not_recorded_at_a_crash_is_sent_once_more_with_the_same_body() {
+    let app = App::builder().writes_can_fail().start();
+    let response = Gate::new();
+    let receiver = Receiver::queue(vec![Reply::status(200).when(&response)]);
+    let api = app.api();
+    let webhook = api.create_webhook(&receiver.url("/"));
+    api.create_project("Shop");
+    api.create_feedback("shop", "Hello");
+    let first = receiver.first();
+    let id = text(&api.only_delivery(&webhook), "id").to_owned();
+    // The answer comes, and its outcome finds no room: so the crash falls between the two.
+    app.limit_file_size(Some(4_096));
+    response.open();
+    app.log.wait_for_message("an attempt cannot be stored");
+    let data = app.kill9();
+
+    sent_once_more(data, &receiver, &id, &first);
+}
+
+#[track_caller]
+fn sent_once_more(data: Arc<TempDir>, receiver: &Receiver, id: &str, first: &ReceivedRequest) {
+    let app = App::builder().with_data(data).start();
+    let delivered = app.api().wait_for_state(id, "delivered");
+    let received = receiver.received();
+    assert_eq!(received.len(), 2, "once before and once after");
+    assert_eq!(received[1].body, first.body);
+    assert_eq!(received[1].delivery(), first.delivery());
+    assert_eq!(attempts(&delivered).len(), 1, "the one that was recorded");
+    assert_eq!(attempts(&delivered)[0]["number"], 1);
+}
+
+#[test]
+fn users_webhooks_and_tokens_are_there_after_a_crash() {
+    let (app, receiver) = (App::start(), Receiver::ok());
+    let api = app.api();
+    let webhook = api.create_webhook(&receiver.url("/"));
+    let token = app.token(crate::support::app::ADMIN, "full");
+    let data = app.kill9();
+
+    let app = App::builder().without_admin().with_data(data).start();
+    app.signed_in();
+    let listed = app.api_with(&token).get("/api/v1/webhooks").expect(200);
+    assert_eq!(listed.json()["data"][0]["id"], webhook["id"]);
+}

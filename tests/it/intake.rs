@@ -1,0 +1,247 @@
+//! `POST /api/feedback`, where the widget sends to: what it takes, what it refuses, and that any page may read why.
+
+use serde_json::{Value, json};
+
+use crate::support::api::{Api, text};
+use crate::support::app::App;
+use crate::support::http::Response;
+use crate::support::receiver::Receiver;
+use crate::support::wait::wait_until;
+
+const DOOR: &str = "/api/feedback";
+
+fn hello() -> Value {
+    json!({"projectSlug": "shop", "message": "Hello"})
+}
+
+/// Sends it as the widget does; every answer can be read by any page, and sets no cookie.
+#[track_caller]
+fn send(public: &Api, headers: &[(&str, &str)], body: &Value) -> Response {
+    let mut all = vec![("X-Feedback-Source", "widget")];
+    all.extend_from_slice(headers);
+    readable(public.send_json("POST", DOOR, &all, body))
+}
+
+#[track_caller]
+fn readable(response: Response) -> Response {
+    assert_eq!(
+        response.header("access-control-allow-origin"),
+        Some("*"),
+        "{response:?}"
+    );
+    assert_eq!(response.header("set-cookie"), None, "{response:?}");
+    response
+}
+
+/// A program with the project Shop, and nothing that limits a test.
+fn shop() -> (App, Api, Api) {
+    let app = App::builder()
+        .option("--limit-address", "none")
+        .option("--limit-project", "none")
+        .start();
+    let (api, public) = (app.api(), app.api_without_token());
+    api.create_project("Shop");
+    (app, api, public)
+}
+
+fn count(api: &Api) -> usize {
+    let listed = api.get("/api/v1/feedback?limit=100").expect(200).json();
+    listed["data"].as_array().unwrap().len()
+}
+
+#[test]
+fn feedback_is_taken_without_a_token_stored_and_sent_on() {
+    let ((_app, api, public), receiver) = (shop(), Receiver::ok());
+    api.create_webhook(&receiver.url("/"));
+    let body = json!({
+        "projectSlug": "shop", "message": "Grüße\n👋", "email": "sam@example.com",
+        "url": "https://shop.example/cart?x=1", "context": {"b": 1, "a": [true]},
+    });
+    let taken = send(&public, &[("Origin", "https://shop.example")], &body).expect(201);
+    let members: Vec<String> = taken.json().as_object().unwrap().keys().cloned().collect();
+    assert_eq!(members, ["id", "status"]);
+    assert_eq!(taken.json()["status"], "NEW");
+    let path = format!("/api/v1/feedback/{}", text(&taken.json(), "id"));
+    let stored = api.get(&path).expect(200).json();
+    assert_eq!(stored["message"], "Grüße\n👋");
+    assert_eq!(stored["email"], "sam@example.com");
+    assert_eq!(stored["url"], "https://shop.example/cart?x=1");
+    assert_eq!(stored["metadata"], json!({"b": 1, "a": [true]}));
+    assert_eq!(receiver.first().message(), "Grüße\n👋");
+    // What may be left out may also be null.
+    let bare =
+        json!({"projectSlug": "shop", "message": "a", "email": null, "url": null, "context": null});
+    send(&public, &[], &bare).expect(201);
+}
+
+#[test]
+fn what_is_wrong_is_told_at_its_field_and_may_be_read_by_any_page() {
+    let (_app, api, public) = shop();
+    let with = |member: &str, value: Value| {
+        let mut body = hello();
+        body[member] = value;
+        send(&public, &[("Origin", "https://a.example")], &body)
+    };
+    for (member, value) in [
+        ("projectSlug", json!("nowhere")),
+        ("projectSlug", json!(7)),
+        ("message", json!(" \n")),
+        ("message", json!("x".repeat(10_001))),
+        ("message", json!("a\u{0}b")),
+        ("email", json!("sam@")),
+        ("email", json!("")),
+        ("url", json!("javascript:alert(1)")),
+        (
+            "url",
+            json!(format!("https://a.example/{}", "x".repeat(2048))),
+        ),
+        ("context", json!({"x": "x".repeat(4096)})),
+        ("context", json!([1])),
+        ("stamp", json!("1.x")),
+        ("metadata", json!({})),
+        ("project", json!("shop")),
+    ] {
+        with(member, value).problem_at(member);
+    }
+    let missing = send(&public, &[], &json!({"projectSlug": "shop"}));
+    missing.problem_at("message");
+    // By its id a project is not meant here.
+    let id = api.get("/api/v1/projects/shop").json()["id"].clone();
+    with("projectSlug", id).problem_at("projectSlug");
+
+    let raw = |kind: &str, body: &[u8]| {
+        let headers = [("Content-Type", kind), ("Origin", "https://a.example")];
+        readable(public.send("POST", DOOR, &headers, Some(body)))
+    };
+    raw("application/json", b"{").problem(400);
+    raw("application/json", b"\xff").problem(400);
+    raw("text/plain", b"{}").problem(415);
+    raw("application/json", &vec![b' '; 70_000]).problem(413);
+    readable(public.get(DOOR)).problem(405);
+    let allow = public.get(DOOR);
+    assert_eq!(allow.header("allow"), Some("POST, OPTIONS"));
+    assert_eq!(count(&api), 0);
+}
+
+#[test]
+fn a_browser_is_told_before_it_asks_what_it_may_send() {
+    let (_app, _, public) = shop();
+    let asked = [
+        ("Origin", "https://a.example"),
+        ("Access-Control-Request-Method", "POST"),
+        (
+            "Access-Control-Request-Headers",
+            "content-type,idempotency-key,x-feedback-source",
+        ),
+    ];
+    let response = readable(public.send("OPTIONS", DOOR, &asked, None)).expect(204);
+    let said = |name: &str| response.header(name).unwrap_or_default().to_lowercase();
+    assert!(said("access-control-allow-methods").contains("post"));
+    for header in ["content-type", "idempotency-key", "x-feedback-source"] {
+        assert!(said("access-control-allow-headers").contains(header));
+    }
+    assert_eq!(response.header("access-control-allow-credentials"), None);
+}
+
+#[test]
+fn a_project_that_lists_origins_takes_feedback_of_those_alone() {
+    let (app, api, public) = shop();
+    let from = |origin: &str| send(&public, &[("Origin", origin)], &hello());
+    for origin in ["https://anywhere.example", "null", &app.url] {
+        from(origin).expect(201);
+    }
+    let list = json!({"allowedOrigins": ["https://shop.example", "http://localhost:3000"]});
+    api.patch("/api/v1/projects/shop", list).expect(200);
+    for allowed in ["https://shop.example", "http://localhost:3000", &app.url] {
+        from(allowed).expect(201);
+    }
+    send(&public, &[], &hello()).expect(201);
+    for refused in [
+        "null",
+        "https://other.example",
+        "http://shop.example",
+        "https://shop.example:8443",
+        "https://shop.example.evil.example",
+        "https://www.shop.example",
+        "http://localhost",
+        "",
+    ] {
+        let problem = from(refused).problem(403);
+        assert_eq!(problem["type"], "urn:miniback:origin-refused", "{refused}");
+    }
+    assert_eq!(count(&api), 7);
+}
+
+#[test]
+fn a_paused_project_takes_nothing_and_says_so() {
+    let (_app, api, public) = shop();
+    api.patch("/api/v1/projects/shop", json!({"status": "PAUSED"}))
+        .expect(200);
+    let problem = send(&public, &[("Origin", "https://a.example")], &hello()).problem(403);
+    assert_eq!(problem["type"], "urn:miniback:paused");
+    assert!(text(&problem, "detail").contains("paused"));
+    assert_eq!(count(&api), 0);
+}
+
+#[test]
+fn the_same_key_is_the_same_feedback_within_a_project() {
+    let (_app, api, public) = shop();
+    api.create_project("Blog");
+    let key = [("Idempotency-Key", "k-1")];
+    let first = send(&public, &key, &hello()).expect(201);
+    assert_eq!(send(&public, &key, &hello()).expect(201).text, first.text);
+    let other = json!({"projectSlug": "shop", "message": "Other words"});
+    send(&public, &key, &other).problem_at("Idempotency-Key");
+    let elsewhere = json!({"projectSlug": "blog", "message": "Hello"});
+    let second = send(&public, &key, &elsewhere).expect(201);
+    assert_ne!(second.json()["id"], first.json()["id"]);
+    // A stamp or a bait is not part of what is said.
+    let mut again = hello();
+    again["website"] = json!("");
+    assert_eq!(send(&public, &key, &again).expect(201).text, first.text);
+    send(&public, &[("Idempotency-Key", "")], &hello()).problem_at("Idempotency-Key");
+    assert_eq!(count(&api), 2);
+
+    api.delete(&format!("/api/v1/feedback/{}", text(&first.json(), "id")))
+        .expect(204);
+    send(&public, &key, &hello()).problem(409);
+}
+
+#[test]
+fn what_fills_in_the_field_that_nobody_sees_is_thanked_and_thrown_away() {
+    let (_app, api, public) = shop();
+    let mut bait = hello();
+    bait["website"] = json!("https://buy.example");
+    let taken = send(&public, &[], &bait).expect(201).json();
+    assert_eq!(taken["status"], "NEW");
+    let id = text(&taken, "id");
+    assert!(id.starts_with("fb_") && id.len() == 29, "{id}");
+    assert_eq!(count(&api), 0);
+    api.get(&format!("/api/v1/feedback/{id}")).problem(404);
+    let mut people = hello();
+    people["website"] = json!(" ");
+    send(&public, &[], &people).expect(201);
+    assert_eq!(count(&api), 1);
+}
+
+#[test]
+fn a_stamp_outlives_a_restart() {
+    let app = App::start();
+    app.api().create_project("Shop");
+    let script = app.api_without_token().get("/widget.js").expect(200).text;
+    let app = App::builder().with_data(app.kill9()).start();
+    let mut stamped = hello();
+    stamped["stamp"] = json!(crate::widget_script::stamp_in(&script));
+    let public = app.api_without_token();
+    // Until it is two seconds old, it is refused for that alone.
+    wait_until("the stamp is old enough", || {
+        let response = send(&public, &[], &stamped);
+        if response.status == 422 {
+            assert!(
+                response.problem_at("stamp").contains("wait"),
+                "{response:?}"
+            );
+        }
+        (response.status == 201).then_some(())
+    });
+}

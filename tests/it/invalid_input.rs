@@ -1,0 +1,365 @@
+//! Input that is wrong in every way that came to mind: a clear 4xx with the field named, never a 5xx, and nothing
+//! half-stored.
+
+use base64::Engine;
+use serde_json::{Value, json};
+
+use crate::support::api::{Api, text};
+use crate::support::app::App;
+use crate::support::http::Response;
+use crate::support::receiver::Receiver;
+
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+#[track_caller]
+fn refused_at(api: &Api, path: &str, field: &str, body: &Value) {
+    let before = api.get(path).expect(200).text;
+    api.post(path, body.clone()).problem_at(field);
+    let after = api.get(path).expect(200).text;
+    assert_eq!(after, before, "something is stored of {body}");
+}
+
+/// A body with one member changed.
+fn with(body: &Value, member: &str, value: Value) -> Value {
+    let mut body = body.clone();
+    body[member] = value;
+    body
+}
+
+fn without(body: &Value, member: &str) -> Value {
+    let mut body = body.clone();
+    body.as_object_mut().unwrap().remove(member);
+    body
+}
+
+#[test]
+fn a_feedback_that_is_wrong_is_refused_at_its_field() {
+    let app = App::start();
+    let api = app.api();
+    api.create_project("Shop");
+    let path = "/api/v1/feedback";
+    let good = json!({"project": "shop", "message": "Hello"});
+    let cases = [
+        ("message", with(&good, "message", json!(""))),
+        (
+            "message",
+            with(&good, "message", json!(" \t\n\u{a0}\u{3000}")),
+        ),
+        ("message", with(&good, "message", json!("x".repeat(10_001)))),
+        ("message", with(&good, "message", json!("a\u{0}b"))),
+        ("message", with(&good, "message", json!(7))),
+        ("message", with(&good, "message", Value::Null)),
+        ("message", without(&good, "message")),
+        ("project", without(&good, "project")),
+        ("project", with(&good, "project", json!("no-such-project"))),
+        ("project", with(&good, "project", json!(["shop"]))),
+        ("email", with(&good, "email", json!("not an address"))),
+        (
+            "email",
+            with(&good, "email", json!("a@b.example, c@d.example")),
+        ),
+        (
+            "email",
+            with(
+                &good,
+                "email",
+                json!(format!("{}@example.com", "a".repeat(250))),
+            ),
+        ),
+        ("url", with(&good, "url", json!("javascript:alert(1)"))),
+        ("url", with(&good, "url", json!("/only/a/path"))),
+        (
+            "url",
+            with(
+                &good,
+                "url",
+                json!(format!("https://x.example/{}", "a".repeat(2_048))),
+            ),
+        ),
+        ("metadata", with(&good, "metadata", json!([1, 2]))),
+        ("metadata", with(&good, "metadata", json!("text"))),
+        (
+            "metadata",
+            with(&good, "metadata", json!({"big": "x".repeat(4_096)})),
+        ),
+        ("messsage", with(&good, "messsage", json!("a typo"))),
+        ("status", with(&good, "status", json!("RESOLVED"))),
+    ];
+    for (field, body) in cases {
+        refused_at(&api, path, field, &body);
+    }
+}
+
+#[test]
+fn what_is_just_within_the_limits_is_taken() {
+    let app = App::start();
+    let api = app.api();
+    api.create_project("Shop");
+    // Each of these is four bytes and one scalar value.
+    let long = "🙂".repeat(10_000);
+    assert_eq!(api.create_feedback("shop", &long)["message"], long.as_str());
+    let good = json!({"project": "shop", "message": "x"});
+    let mut bodies = vec![
+        with(
+            &good,
+            "url",
+            json!(format!("https://x.example/{}", "a".repeat(2_030))),
+        ),
+        with(&good, "email", Value::Null),
+        with(&good, "metadata", json!({})),
+    ];
+    bodies.push(with(&good, "metadata", json!({"k": "x".repeat(4_000)})));
+    for body in bodies {
+        api.post("/api/v1/feedback", body).expect(201);
+    }
+    let name = "n".repeat(100);
+    assert_eq!(api.create_project(&name)["name"], name.as_str());
+    let slug = json!({"name": "x", "slug": "s".repeat(64)});
+    api.post("/api/v1/projects", slug).expect(201);
+}
+
+#[test]
+fn a_project_that_is_wrong_is_refused_at_its_field() {
+    let app = App::start();
+    let api = app.api();
+    let path = "/api/v1/projects";
+    for (field, body) in [
+        ("name", json!({})),
+        ("name", json!({"name": ""})),
+        ("name", json!({"name": "n".repeat(101)})),
+        ("name", json!({"name": 1})),
+        ("slug", json!({"name": "x", "slug": ""})),
+        ("slug", json!({"name": "x", "slug": "Upper"})),
+        ("slug", json!({"name": "x", "slug": "a b"})),
+        ("slug", json!({"name": "x", "slug": "s".repeat(65)})),
+        ("slug", json!({"name": "x", "slug": "prj_1"})),
+        ("colour", json!({"name": "x", "colour": "red"})),
+    ] {
+        refused_at(&api, path, field, &body);
+    }
+    let project = api.create_project("Shop");
+    for (field, change) in [
+        ("name", json!({"name": ""})),
+        ("status", json!({"status": "active"})),
+        ("status", json!({"status": "DELETED"})),
+        ("slug", json!({"slug": "other"})),
+        (
+            "allowedOrigins",
+            json!({"allowedOrigins": "https://x.example"}),
+        ),
+        ("id", json!({"id": "prj_1"})),
+    ] {
+        api.patch("/api/v1/projects/shop", change).problem_at(field);
+    }
+    assert_eq!(api.get("/api/v1/projects/shop").json(), project);
+}
+
+#[test]
+fn a_status_that_is_wrong_is_refused_at_its_field() {
+    let (app, receiver) = (App::start(), Receiver::ok());
+    let api = app.api();
+    let webhook =
+        api.create_webhook_with(json!({"url": receiver.url("/"), "topics": ["feedback.updated"]}));
+    api.create_project("Shop");
+    let feedback = api.create_feedback("shop", "Hello");
+    let path = format!("/api/v1/feedback/{}", text(&feedback, "id"));
+    for (field, change) in [
+        ("status", json!({"status": "resolved"})),
+        ("status", json!({"status": "DONE"})),
+        ("status", json!({"status": 1})),
+        ("status", json!({"status": null})),
+        ("message", json!({"message": "changed"})),
+    ] {
+        api.patch(&path, change).problem_at(field);
+    }
+    assert_eq!(api.get(&path).json(), feedback);
+    assert!(api.deliveries(&webhook).is_empty());
+}
+
+#[test]
+fn a_webhook_that_is_wrong_is_refused_at_its_field() {
+    let (app, receiver) = (App::start(), Receiver::ok());
+    let api = app.api();
+    let path = "/api/v1/webhooks";
+    let good = json!({"url": receiver.url("/")});
+    let short = base64::engine::general_purpose::STANDARD.encode([1; 4]);
+    let many: serde_json::Map<String, Value> = (0..11)
+        .map(|n| (format!("X-Own-{n}"), json!("v")))
+        .collect();
+    let mut cases = vec![
+        ("url", json!({})),
+        ("url", json!({"url": 5})),
+        ("url", json!({"url": "javascript:alert(1)"})),
+        ("url", json!({"url": "http://example.com/"})),
+        ("url", json!({"url": "https://ada:secret@example.com/"})),
+        ("enabled", with(&good, "enabled", json!("yes"))),
+        ("retries", with(&good, "retries", json!("often"))),
+        ("description", with(&good, "description", json!(["x"]))),
+        ("secret", with(&good, "secret", json!(short))),
+        (
+            "secret",
+            with(&good, "secret", json!("has spaces in it, it has")),
+        ),
+        (
+            "secret",
+            with(&good, "secret", json!("ümläute-sind-hier-nicht-erlaubt")),
+        ),
+        ("secret", with(&good, "secret", json!("s".repeat(129)))),
+        ("headers", with(&good, "headers", Value::Object(many))),
+        ("headers", with(&good, "headers", json!(["X-A"]))),
+        ("events", with(&good, "events", json!([]))),
+    ];
+    for topics in [json!("feedback.created"), json!(1)] {
+        cases.push(("topics", with(&good, "topics", topics)));
+    }
+    for (field, body) in cases {
+        refused_at(&api, path, field, &body);
+    }
+}
+
+/// The problem may name the list or the place in it: `topics` or `topics[0]`, `topics.0`, `topics/0`.
+#[track_caller]
+fn refused_within(response: &Response, field: &str) {
+    let problem = response.problem(422);
+    let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+    let named = errors
+        .iter()
+        .any(|error| text(error, "field").starts_with(field));
+    assert!(named, "no message at {field}: {response:?}");
+}
+
+#[test]
+fn an_item_of_a_list_that_is_wrong_is_refused_at_its_field() {
+    let (app, receiver) = (App::start(), Receiver::ok());
+    let api = app.api();
+    let good = json!({"url": receiver.url("/")});
+    for (field, value) in [
+        ("topics", json!(["feedback.deleted"])),
+        ("topics", json!(["test"])),
+        ("topics", json!([1])),
+        ("projects", json!(["prj_nothere"])),
+        ("projects", json!([7])),
+        ("headers", json!({"X-Number": 1})),
+        ("headers", json!({"Bad Name": "v"})),
+        ("headers", json!({"X-Line": "a\r\nX-Injected: b"})),
+        ("headers", json!({"": "v"})),
+    ] {
+        let response = api.post("/api/v1/webhooks", with(&good, field, value));
+        refused_within(&response, field);
+    }
+    for name in [
+        "Host",
+        "Connection",
+        "Transfer-Encoding",
+        "Content-Length",
+        "content-type",
+        "User-Agent",
+        "X-Miniback-Signature",
+        "x-miniback-delivery",
+        "Webhook-Id",
+        "webhook-signature",
+    ] {
+        let response = api.post(
+            "/api/v1/webhooks",
+            with(&good, "headers", json!({name: "v"})),
+        );
+        refused_within(&response, "headers");
+    }
+    let listed = api.get("/api/v1/webhooks").json();
+    assert_eq!(listed["data"], json!([]));
+}
+
+#[test]
+fn a_limit_a_cursor_or_a_filter_that_is_wrong_is_422() {
+    let (app, receiver) = (App::start(), Receiver::ok());
+    let api = app.api();
+    let webhook = api.create_webhook(&receiver.url("/"));
+    let deliveries = format!("/api/v1/webhooks/{}/deliveries", text(&webhook, "id"));
+    let lists = [
+        "/api/v1/projects",
+        "/api/v1/feedback",
+        "/api/v1/webhooks",
+        &deliveries,
+    ];
+    for list in lists {
+        for limit in ["0", "101", "-1", "x", "1.5", "99999999999999999999"] {
+            api.get(&format!("{list}?limit={limit}"))
+                .problem_at("limit");
+        }
+        for cursor in ["nonsense", "%00", "..%2F", "eyJhIjoxfQ"] {
+            api.get(&format!("{list}?cursor={cursor}"))
+                .problem_at("cursor");
+        }
+    }
+    for (field, query) in [
+        ("status", "status=DONE"),
+        ("status", "status=new"),
+        ("project", "project=no-such-project"),
+    ] {
+        api.get(&format!("/api/v1/feedback?{query}"))
+            .problem_at(field);
+    }
+    for (field, query) in [("state", "state=lost"), ("event", "event=feedback.deleted")] {
+        api.get(&format!("{deliveries}?{query}")).problem_at(field);
+    }
+}
+
+#[test]
+fn a_key_of_5000_characters_breaks_nothing() {
+    let app = App::start();
+    let api = app.api();
+    api.create_project("Shop");
+    let body = json!({"project": "shop", "message": "Hello"});
+    let long = "k".repeat(5_000);
+    let headers = [("Idempotency-Key", long.as_str())];
+    let response = api.send_json("POST", "/api/v1/feedback", &headers, &body);
+    assert!(response.status < 500, "{response:?}");
+}
+
+#[test]
+fn a_path_or_a_form_that_makes_no_sense_is_a_clear_4xx() {
+    let app = App::start();
+    let mut ada = app.signed_in();
+    for path in [
+        "/%ff",
+        "/%00",
+        "/feedback?project=%ff",
+        "/feedback?status=NONSENSE",
+        "/settings/notifications/wh_nothere/deliveries",
+        "/..%2f..%2fetc%2fpasswd",
+        "/static/..%2f..%2fCargo.toml",
+    ] {
+        let page = ada.get(path);
+        assert!(page.response.status < 500, "{:?}", page.response);
+    }
+    let page = ada.get("/settings/notifications?add").expect(200);
+    for form in page.forms() {
+        let Some(mut filled) = form.press_first() else {
+            continue;
+        };
+        if form.has_button("Sign out") || filled.method != "post" {
+            continue;
+        }
+        filled.fields = vec![("nonsense".to_owned(), "\u{0}\u{ffff}".to_owned())];
+        let response = ada.submit(&filled);
+        assert!(response.response.status < 500, "{:?}", response.response);
+    }
+}
+
+#[test]
+fn nothing_of_all_this_makes_the_program_panic() {
+    let app = App::start();
+    let api = app.api();
+    api.create_project("Shop");
+    for path in ["/api/v1/projects", "/api/v1/feedback", "/api/v1/webhooks"] {
+        for body in ["", "{}", "[]", "{\"a\":1}", "\u{0}"] {
+            for method in ["POST", "PATCH", "DELETE", "PUT", "BREW"] {
+                let response = api.send(method, path, &[JSON], Some(body.as_bytes()));
+                assert!((400..500).contains(&response.status), "{response:?}");
+            }
+        }
+    }
+    let log = app.log.to_string();
+    assert!(!log.contains("panicked"), "{log}");
+    api.get("/healthz").expect(200);
+}

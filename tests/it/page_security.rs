@@ -1,0 +1,98 @@
+//! What every page's answer carries, and how what others sent is shown on it.
+
+use crate::support::app::{ADMIN, App};
+use crate::support::pages::Page;
+
+const PAGES: [&str; 8] = [
+    "/docs/webhooks",
+    "/feedback",
+    "/settings/account",
+    "/settings/notifications",
+    "/settings/people?add",
+    "/settings/privacy",
+    "/settings/projects?add",
+    "/settings/tokens?add",
+];
+
+#[track_caller]
+fn is_guarded(page: &Page) {
+    let response = &page.response;
+    let policy = response
+        .header("content-security-policy")
+        .unwrap_or_default();
+    for part in [
+        "frame-ancestors 'none'",
+        "form-action 'self'",
+        "base-uri 'none'",
+    ] {
+        assert!(policy.contains(part), "no {part} in {response:?}");
+    }
+    for hole in ["unsafe-inline", "unsafe-eval", "*"] {
+        assert!(!policy.contains(hole), "{hole} in {response:?}");
+    }
+    let nosniff = response.header("x-content-type-options");
+    assert_eq!(nosniff, Some("nosniff"), "{response:?}");
+    let referrer = response.header("referrer-policy");
+    assert_eq!(referrer, Some("same-origin"), "{response:?}");
+    assert!(response.header("x-request-id").is_some(), "{response:?}");
+}
+
+#[test]
+fn every_page_has_a_strict_policy_and_no_inline_script_or_style() {
+    let app = App::start();
+    let mut ada = app.signed_in();
+    let mut pages = vec![
+        app.visitor().get("/login").expect(200),
+        app.visitor().get("/f/nowhere").expect(404),
+        app.visitor().try_sign_in(ADMIN, "not the password at all"),
+        ada.get("/no-such-page").expect(404),
+    ];
+    for path in PAGES {
+        pages.push(ada.get(path).expect(200));
+    }
+    let any = scraper::Selector::parse("style, [style], script:not([src])").unwrap();
+    let on = scraper::Selector::parse("[onclick], [onsubmit], [onchange], [onload]").unwrap();
+    for page in &pages {
+        is_guarded(page);
+        let html = scraper::Html::parse_document(&page.response.text);
+        let inline: Vec<String> = html
+            .select(&any)
+            .chain(html.select(&on))
+            .map(|found| found.html())
+            .collect();
+        assert!(inline.is_empty(), "inline on {}: {inline:#?}", page.path);
+    }
+}
+
+#[test]
+fn pages_of_somebody_signed_in_are_not_stored() {
+    let app = App::start();
+    let mut ada = app.signed_in();
+    for path in PAGES {
+        let page = ada.get(path).expect(200);
+        let cache = page.response.header("cache-control").unwrap_or_default();
+        assert!(cache.contains("no-store"), "{path}: {cache}");
+    }
+}
+
+#[test]
+fn what_a_visitor_sent_is_shown_as_text() {
+    let app = App::start();
+    let api = app.api();
+    api.create_project("<img src=x onerror=alert(1)>");
+    let listed = api.get("/api/v1/projects").json();
+    let slug = listed["data"][0]["slug"].as_str().unwrap().to_owned();
+    let message = "<script>alert('xss')</script> \u{202e}reversed";
+    api.create_feedback(&slug, message);
+    let page = app.signed_in().get("/feedback").expect(200);
+    assert!(page.text().contains("<script>alert('xss')</script>"));
+    assert!(!page.response.text.contains("<script>alert("));
+    assert!(!page.response.text.contains("<img src=x"));
+    let html = scraper::Html::parse_document(&page.response.text);
+    let isolated = scraper::Selector::parse("bdi, [dir=auto]").unwrap();
+    let mut apart = html.select(&isolated);
+    assert!(
+        apart.any(|e| e.text().collect::<String>().contains("alert('xss')")),
+        "isolated from the text around it"
+    );
+}

@@ -1,0 +1,67 @@
+//! An element of a page, with what a person can do with it.
+
+use fantoccini::Locator;
+use fantoccini::elements::Element;
+
+use super::Browser;
+
+/// An element on the page.
+#[derive(Clone)]
+pub struct PageElement<'a> {
+    pub(super) browser: &'a Browser,
+    pub(super) element: Element,
+}
+
+impl<'a> PageElement<'a> {
+    #[track_caller]
+    pub fn press(&self) {
+        self.browser.run("press", self.element.click());
+    }
+
+    /// Replaces the text of a field.
+    #[track_caller]
+    pub fn fill(&self, text: &str) {
+        self.browser.run("clear", self.element.clear());
+        self.browser.run("type", self.element.send_keys(text));
+    }
+
+    #[track_caller]
+    pub fn attribute(&self, name: &str) -> Option<String> {
+        self.browser.run(name, self.element.attr(name))
+    }
+
+    /// Returns the value of a field.
+    #[track_caller]
+    pub fn value(&self) -> String {
+        let value = self
+            .browser
+            .run("read the value", self.element.prop("value"));
+        value.unwrap_or_default()
+    }
+
+    #[track_caller]
+    pub fn is_checked(&self) -> bool {
+        self.browser
+            .run("read the state", self.element.is_selected())
+    }
+
+    /// Waits until exactly one visible element inside this one has this role and name.
+    #[track_caller]
+    pub fn find(&self, role: &str, name: &str) -> PageElement<'a> {
+        self.browser.find_in(Some(&self.element), role, name)
+    }
+
+    pub fn all(&self, role: &str, name: &str) -> Vec<PageElement<'a>> {
+        self.browser.all_in(Some(&self.element), role, name)
+    }
+
+    /// Returns the control that expands the element: a `summary` or a button with `aria-expanded`.
+    #[track_caller]
+    pub fn arrow(&self) -> PageElement<'a> {
+        let arrow = Locator::Css("summary, button[aria-expanded]");
+        PageElement {
+            browser: self.browser,
+            element: self.browser.run("find the arrow", self.element.find(arrow)),
+        }
+    }
+}

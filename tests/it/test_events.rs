@@ -1,0 +1,238 @@
+//! The "Test" of a webhook, saved or not: one real request, told about in words.
+
+use serde_json::{Value, json};
+
+use crate::support::api::{Api, attempts, text};
+use crate::support::app::App;
+use crate::support::receiver::{Receiver, Reply, closed_address};
+use crate::support::signature::{hex_signature, verify_standard_webhook};
+
+#[track_caller]
+fn test_saved(api: &Api, webhook: &Value) -> Value {
+    let path = format!("/api/v1/webhooks/{}/test", text(webhook, "id"));
+    api.post_empty(&path).expect(200).json()
+}
+
+#[track_caller]
+fn test_unsaved(api: &Api, body: Value) -> Value {
+    api.post("/api/v1/webhooks/test", body).expect(200).json()
+}
+
+#[test]
+fn a_test_tells_status_time_and_body_of_the_answer() {
+    let app = App::start();
+    let receiver = Receiver::script(|_| Reply::body(202, "thank you"));
+    let api = app.api();
+    let webhook = api.create_webhook(&receiver.url("/"));
+    let result = test_saved(&api, &webhook);
+    assert_eq!(result["success"], true);
+    assert_eq!(result["status"], 202);
+    assert_eq!(result["responseBody"], "thank you");
+    assert_eq!(result["error"], Value::Null);
+    assert!(result["durationMs"].is_number());
+}
+
+#[test]
+fn a_test_that_fails_tells_what_failed() {
+    let app = App::builder().option("--timeout", "300ms").start();
+    let api = app.api();
+    let status = Receiver::script(|_| Reply::body(404, "Cannot POST /"));
+    let result = test_unsaved(&api, json!({"url": status.url("/")}));
+    assert_eq!(result["success"], false);
+    assert_eq!(result["status"], 404);
+    assert_eq!(result["responseBody"], "Cannot POST /");
+    assert!(result["error"].is_string());
+
+    let silent = Receiver::script(|_| Reply::Hang);
+    let closing = Receiver::script(|_| Reply::Close);
+    for url in [
+        silent.url("/"),
+        closing.url("/"),
+        format!("http://{}/", closed_address()),
+        format!("https://{}/", status.address()),
+    ] {
+        let result = test_unsaved(&api, json!({"url": url}));
+        assert_eq!(result["success"], false, "{url}: {result}");
+        assert_eq!(result["status"], Value::Null, "{url}: {result}");
+        assert!(!text(&result, "error").is_empty(), "{url}: {result}");
+    }
+}
+
+#[test]
+fn a_test_is_one_attempt_without_a_retry() {
+    let app = App::builder().option("--retry-delays", "10ms,10ms").start();
+    let receiver = Receiver::status(500);
+    let api = app.api();
+    let webhook = api.create_webhook(&receiver.url("/"));
+    test_saved(&api, &webhook);
+    let delivery = api.only_delivery(&webhook);
+    assert_eq!(delivery["state"], "failed", "the end of it");
+    assert_eq!(attempts(&delivery).len(), 1);
+    assert_eq!(delivery["nextAttemptAt"], Value::Null);
+    assert_eq!(receiver.received().len(), 1);
+}
+
+#[test]
+fn the_test_of_a_saved_webhook_is_in_its_log() {
+    let (app, receiver) = (App::start(), Receiver::ok());
+    let api = app.api();
+    let webhook = api.create_webhook(&receiver.url("/"));
+    test_saved(&api, &webhook);
+    let delivery = api.only_delivery(&webhook);
+    assert_eq!(delivery["event"], "test");
+    assert_eq!(delivery["state"], "delivered");
+    assert_eq!(delivery["id"], receiver.first().delivery());
+}
+
+#[test]
+fn a_test_goes_to_a_webhook_that_is_off_and_to_one_without_topics() {
+    let (app, receiver) = (App::start(), Receiver::ok());
+    let api = app.api();
+    for shape in [json!({"enabled": false}), json!({"topics": []})] {
+        let mut webhook = json!({"url": receiver.url("/")});
+        for (name, value) in shape.as_object().unwrap() {
+            webhook[name] = value.clone();
+        }
+        let webhook = api.create_webhook_with(webhook);
+        assert_eq!(test_saved(&api, &webhook)["success"], true);
+        assert_eq!(api.only_delivery(&webhook)["state"], "delivered");
+        let path = format!("/api/v1/webhooks/{}", text(&webhook, "id"));
+        let still = api.get(&path).json();
+        assert_eq!(still["enabled"], webhook["enabled"]);
+    }
+    assert_eq!(receiver.received().len(), 2);
+}
+
+#[test]
+fn a_webhooks_test_counts_neither_as_failing_nor_as_a_success() {
+    let (app, receiver) = (App::without_retries(), Receiver::status(500));
+    let api = app.api();
+    let webhook = api.create_webhook(&receiver.url("/"));
+    let path = format!("/api/v1/webhooks/{}", text(&webhook, "id"));
+    test_saved(&api, &webhook);
+    assert_eq!(api.get(&path).json()["failingSince"], Value::Null);
+
+    api.create_project("Shop");
+    api.create_feedback("shop", "Hello");
+    let id = text(&api.deliveries(&webhook)[0], "id").to_owned();
+    api.wait_for_state(&id, "failed");
+    let since = api.get(&path).json()["failingSince"].clone();
+    assert!(since.is_string());
+
+    receiver.set_script(|_| Reply::status(200));
+    assert_eq!(test_saved(&api, &webhook)["success"], true);
+    assert_eq!(api.get(&path).json()["failingSince"], since);
+}
+
+#[test]
+fn an_unsaved_address_is_tested_with_the_secret_that_is_given() {
+    let (app, receiver) = (App::start(), Receiver::ok());
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let body = json!({"url": receiver.url("/hook"), "secret": secret});
+    let result = test_unsaved(&app.api(), body);
+    assert_eq!(result["success"], true);
+    let request = receiver.first();
+    assert_eq!(request.header("X-Miniback-Event"), "test");
+    assert_eq!(
+        request.header("X-Miniback-Signature"),
+        hex_signature(secret, &request.body)
+    );
+    verify_standard_webhook(secret, &request).unwrap();
+}
+
+#[test]
+fn an_unsaved_address_without_a_secret_is_tested_with_a_throwaway_one_that_the_answer_tells() {
+    let (app, receiver) = (App::start(), Receiver::ok());
+    let result = test_unsaved(&app.api(), json!({"url": receiver.url("/")}));
+    let secret = text(&result, "secret");
+    assert!(secret.starts_with("whsec_"));
+    let request = receiver.first();
+    assert_eq!(
+        request.header("X-Miniback-Signature"),
+        hex_signature(secret, &request.body)
+    );
+}
+
+#[test]
+fn the_test_of_an_unsaved_address_saves_nothing() {
+    let (app, receiver) = (App::start(), Receiver::ok());
+    let api = app.api();
+    test_unsaved(&api, json!({"url": receiver.url("/")}));
+    let listed = api.get("/api/v1/webhooks").expect(200).json();
+    assert_eq!(listed["data"], json!([]));
+}
+
+#[test]
+fn an_address_that_may_not_be_saved_may_not_be_tested() {
+    let app = App::start();
+    for url in [
+        "http://example.com/",
+        "javascript:alert(1)",
+        "http://10.0.0.1/",
+    ] {
+        app.api()
+            .post("/api/v1/webhooks/test", json!({"url": url}))
+            .problem_at("url");
+    }
+}
+
+#[test]
+fn an_address_given_for_a_test_is_held_to_the_same_redirect_rule() {
+    let target = Receiver::ok();
+    let location = target.url("/real");
+    let receiver = Receiver::script(move |_| Reply::status(301).header("Location", &location));
+    let app = App::start();
+    let result = test_unsaved(&app.api(), json!({"url": receiver.url("/")}));
+    assert_eq!(result["success"], false);
+    assert_eq!(result["status"], 301);
+    let said = text(&result, "error");
+    assert!(said.contains(&target.url("/real")), "where to: {said}");
+    assert!(target.received().is_empty());
+}
+
+#[test]
+fn the_test_of_a_webhook_that_is_not_there_is_404() {
+    let app = App::start();
+    app.api()
+        .post_empty("/api/v1/webhooks/wh_nothere/test")
+        .problem(404);
+}
+
+#[test]
+fn a_test_over_which_the_endpoint_stumbles_says_that_it_has_no_feedback() {
+    let (app, receiver) = (
+        App::without_retries(),
+        Receiver::script(|_| Reply::body(500, "KeyError: 'feedback'")),
+    );
+    let api = app.api();
+    let webhook = api.create_webhook(&receiver.url("/"));
+    let says = "A test has no data.feedback";
+    for result in [
+        test_saved(&api, &webhook),
+        test_unsaved(&api, json!({"url": receiver.url("/")})),
+    ] {
+        assert!(text(&result, "error").contains(says), "{result}");
+    }
+    let mut admin = app.signed_in();
+    let open = format!("/settings/notifications?open={}", text(&webhook, "id"));
+    let press = admin.get(&open).form_with("Test").press("Test");
+    assert!(admin.submit_and_follow(&press).text().contains(says));
+    let tested = format!(
+        "/settings/notifications/{}/deliveries/{}",
+        text(&webhook, "id"),
+        text(&api.deliveries(&webhook)[0], "id")
+    );
+    assert!(admin.get(&tested).text().contains(says));
+
+    // A plain 500 is a guess, and none where what is not a test fails there too.
+    receiver.set_script(|_| Reply::body(500, "Internal Server Error"));
+    assert!(text(&test_saved(&api, &webhook), "error").contains("Perhaps"));
+    api.create_project("Shop");
+    api.create_feedback("shop", "Hello");
+    let real = api.get(&format!(
+        "/api/v1/webhooks/{}/deliveries?event=feedback.created",
+        text(&webhook, "id")
+    ));
+    api.wait_for_state(text(&real.json()["data"][0], "id"), "failed");
+    assert!(!text(&test_saved(&api, &webhook), "error").contains("Perhaps"));
+}

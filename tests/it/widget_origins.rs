@@ -1,0 +1,134 @@
+//! What Settings → Projects tells of the widget: its snippet, where it was seen, and which origins tried in vain.
+
+use serde_json::json;
+
+use crate::support::api::Api;
+use crate::support::app::{ADMIN, App, PASSWORD};
+use crate::support::browser::Browser;
+
+fn send(public: &Api, origin: &str) -> u16 {
+    let body = json!({"projectSlug": "shop", "message": "Hello"});
+    let headers = [("Origin", origin)];
+    let response = public.send_json("POST", "/api/feedback", &headers, &body);
+    response.status
+}
+
+#[test]
+fn the_projects_page_has_the_snippet_and_tells_where_the_widget_was_seen() {
+    let app = App::start();
+    let (api, public) = (app.api(), app.api_without_token());
+    api.create_project("Shop");
+    let mut ada = app.signed_in();
+    let page = ada.get("/settings/projects").expect(200);
+    let snippet = format!(
+        "<script src=\"{}/widget.js\" data-project=\"shop\" defer></script>",
+        app.url
+    );
+    assert!(page.text().contains(&snippet), "{}", page.text());
+    assert_eq!(
+        page.link(&format!("{}/f/shop", app.url)).as_deref(),
+        Some("/f/shop")
+    );
+    assert!(!page.text().contains("Seen on"));
+
+    let referrer = [("Referer", "https://blog.example/post?secret=1")];
+    public
+        .send("GET", "/widget.js", &referrer, None)
+        .expect(200);
+    assert_eq!(send(&public, "https://shop.example"), 201);
+    let told = ada.get("/settings/projects").text();
+    assert!(told.contains("Seen on shop.example"), "{told}");
+    assert!(told.contains("loaded on blog.example"), "{told}");
+    assert!(!told.contains("secret"), "{told}");
+}
+
+#[test]
+fn an_origin_that_tried_in_vain_is_listed_and_can_be_allowed() {
+    let app = App::start();
+    let (api, public) = (app.api(), app.api_without_token());
+    api.create_project("Shop");
+    let list = json!({"allowedOrigins": ["https://shop.example"]});
+    api.patch("/api/v1/projects/shop", list).expect(200);
+    for _ in 0..4 {
+        assert_eq!(send(&public, "https://staging.example.com"), 403);
+    }
+    assert_eq!(send(&public, "null"), 403);
+    let mut ada = app.signed_in();
+    let page = ada.get("/settings/projects").expect(200);
+    let told = page.text();
+    assert!(told.contains("staging.example.com tried 4 times"), "{told}");
+    assert!(told.contains("A page without an origin of its own tried once"));
+    let allow = page.form_with("Allow").press("Allow");
+
+    app.add_user("eve@example.com", "member");
+    let mut eve = app.visitor();
+    eve.sign_in("eve@example.com", PASSWORD);
+    let seen = eve.get("/settings/projects").expect(200);
+    assert!(seen.forms_with("Allow").is_empty());
+    eve.submit(&allow).expect(403);
+
+    let after = ada.submit_and_follow(&allow).expect(200).text();
+    assert!(
+        after.contains("staging.example.com may send feedback now"),
+        "{after}"
+    );
+    assert!(!after.contains("tried 4 times"), "{after}");
+    let project = api.get("/api/v1/projects/shop").json();
+    assert_eq!(
+        project["allowedOrigins"],
+        json!(["https://shop.example", "https://staging.example.com"])
+    );
+    assert_eq!(send(&public, "https://staging.example.com"), 201);
+
+    // Once all are allowed, allowing one must not shut the others out.
+    assert_eq!(send(&public, "https://late.example"), 403);
+    let form = ada
+        .get("/settings/projects")
+        .form_with("Allow")
+        .press("Allow");
+    api.patch("/api/v1/projects/shop", json!({"allowedOrigins": []}))
+        .expect(200);
+    ada.submit(&form).expect(303);
+    let project = api.get("/api/v1/projects/shop").json();
+    assert_eq!(project["allowedOrigins"], json!([]));
+    assert!(!ada.get("/settings/projects").text().contains("tried"));
+}
+
+#[test]
+fn only_the_latest_of_many_origins_are_remembered_and_what_was_seen_stays() {
+    let app = App::builder().option("--limit-address", "none").start();
+    let (api, public) = (app.api(), app.api_without_token());
+    api.create_project("Shop");
+    let list = json!({"allowedOrigins": ["https://shop.example"]});
+    api.patch("/api/v1/projects/shop", list).expect(200);
+    assert_eq!(send(&public, "https://shop.example"), 201);
+    for n in 0..30 {
+        assert_eq!(send(&public, &format!("https://{n}.evil.example")), 403);
+    }
+    let told = app.signed_in().get("/settings/projects").text();
+    assert_eq!(told.matches("tried once").count(), 10);
+    assert!(told.contains("29.evil.example") && !told.contains("19.evil.example"));
+    assert!(told.contains("Seen on shop.example"), "{told}");
+}
+
+#[test]
+fn allow_is_one_press_in_the_browser() {
+    let app = App::start();
+    let (api, public) = (app.api(), app.api_without_token());
+    api.create_project("Shop");
+    let list = json!({"allowedOrigins": ["https://shop.example"]});
+    api.patch("/api/v1/projects/shop", list).expect(200);
+    send(&public, "https://staging.example.com");
+    let browser = Browser::start();
+    browser.open(&format!("{}/login", app.url));
+    browser.find("textbox", "Email").fill(ADMIN);
+    let fields = browser.all("textbox", "Password");
+    fields[0].fill(PASSWORD);
+    browser.find("button", "Sign in").press();
+    browser.find("button", "Sign out");
+    browser.open(&format!("{}/settings/projects", app.url));
+    browser.find("button", "Copy");
+    browser.find("button", "Allow").press();
+    browser.wait_for_text("may send feedback now");
+    assert_eq!(send(&public, "https://staging.example.com"), 201);
+}
