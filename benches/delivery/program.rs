@@ -8,8 +8,10 @@ use std::process::{ChildStderr, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use awc::http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
+use awc::{Client, ClientRequest, Connector, SendClientRequest};
+use futures_util::StreamExt;
 use serde_json::{Value, json};
-use ureq::Agent;
 
 use crate::Fault;
 use crate::child::{Owned, other};
@@ -24,6 +26,9 @@ const LOG: usize = 50;
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// The maximum size of a page or a JSON response.
+const BODY_MAX_BYTES: usize = 64 * 1024 * 1024;
+
 type Log = Arc<Mutex<VecDeque<String>>>;
 
 pub struct Program {
@@ -33,7 +38,8 @@ pub struct Program {
     /// From its start to the line that says it listens.
     pub started_in: Duration,
     dir: PathBuf,
-    agent: Agent,
+    runtime: actix_rt::Runtime,
+    client: Client,
     cookie: Option<String>,
     log: Log,
 }
@@ -68,22 +74,22 @@ impl Program {
         let process = Owned(child);
         let (address, log) = listening(stderr)?;
         let started_in = begun.elapsed();
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .timeout_global(Some(PATIENCE))
-            // The program closes what is idle for 5 s.
-            .max_idle_age(Duration::from_secs(3))
-            .build();
+        let runtime = actix_rt::Runtime::new()?;
+        // The program closes idle connections after 5 s.
+        let connector = Connector::new().conn_keep_alive(Duration::from_secs(3));
+        let client = Client::builder()
+            .connector(connector)
+            .disable_redirects()
+            .timeout(PATIENCE)
+            .finish();
         let mut program = Self {
             process,
             address,
             token: String::new(),
             started_in,
             dir: dir.to_owned(),
-            agent: config.into(),
+            runtime,
+            client,
             cookie: None,
             log,
         };
@@ -126,20 +132,15 @@ impl Program {
     /// A call of the API that has to succeed.
     pub fn call(&self, path: &str, body: Option<&Value>) -> Result<Value, Fault> {
         let url = format!("http://{}/api/v1{path}", self.address);
-        let bearer = format!("Bearer {}", self.token);
-        let mut answer = match body {
-            Some(body) => self
-                .agent
-                .post(url)
-                .header("Authorization", bearer)
-                .send_json(body)?,
-            None => self.agent.get(url).header("Authorization", bearer).call()?,
-        };
-        if !answer.status().is_success() {
-            let text = answer.body_mut().read_to_string()?;
-            return Err(format!("{path}: {} {text}", answer.status()).into());
+        let bearer = (AUTHORIZATION, format!("Bearer {}", self.token));
+        let answer = self.read(match body {
+            Some(body) => self.client.post(url).insert_header(bearer).send_json(body),
+            None => self.client.get(url).insert_header(bearer).send(),
+        })?;
+        if !(200..300).contains(&answer.status) {
+            return Err(format!("{path}: {} {}", answer.status, answer.text).into());
         }
-        Ok(answer.body_mut().read_json()?)
+        Ok(serde_json::from_str(&answer.text)?)
     }
 
     /// Makes a project and returns its id.
@@ -173,8 +174,10 @@ impl Program {
     pub fn sign_in(&mut self) -> Result<(), Fault> {
         let form = [("email", EMAIL), ("password", PASSWORD), ("next", "")];
         let url = format!("http://{}/login", self.address);
-        let answer = self.agent.post(url).send_form(form)?;
-        let cookie = answer.headers().get("set-cookie");
+        let sent = self.client.post(url).send_form(&form);
+        let response = self.runtime.block_on(sent);
+        let response = response.map_err(|error| error.to_string())?;
+        let cookie = response.headers().get(SET_COOKIE);
         let cookie = cookie.and_then(|cookie| cookie.to_str().ok()?.split(';').next());
         self.cookie = Some(cookie.ok_or("signing in gave no cookie")?.to_owned());
         Ok(())
@@ -182,34 +185,47 @@ impl Program {
 
     /// Fetches a page and reads it to its end.
     pub fn page(&self, path: &str) -> Result<Answer, Fault> {
-        let url = format!("http://{}{path}", self.address);
-        let begun = Instant::now();
-        let mut request = self.agent.get(url);
-        if let Some(cookie) = &self.cookie {
-            request = request.header("Cookie", cookie);
-        }
-        let mut answer = request.call()?;
-        let text = answer.body_mut().read_to_string()?;
-        Ok(Answer {
-            status: answer.status().as_u16(),
-            took: begun.elapsed(),
-            text,
+        self.read(self.get(path).send())
+    }
+
+    /// Fetches a file and discards it while it arrives. Returns its length.
+    pub fn download(&self, path: &str) -> Result<u64, Fault> {
+        let sent = self.get(path).send();
+        self.runtime.block_on(async {
+            let mut response = sent.await.map_err(|error| error.to_string())?;
+            if !response.status().is_success() {
+                return Err(format!("{path}: {}", response.status()).into());
+            }
+            let mut length = 0;
+            while let Some(chunk) = response.next().await {
+                length += chunk.map_err(|error| error.to_string())?.len() as u64;
+            }
+            Ok(length)
         })
     }
 
-    /// Fetches a file, which is thrown away as it comes; returns its length.
-    pub fn download(&self, path: &str) -> Result<u64, Fault> {
-        let url = format!("http://{}{path}", self.address);
-        let mut request = self.agent.get(url);
-        if let Some(cookie) = &self.cookie {
-            request = request.header("Cookie", cookie);
+    /// A request for a page, with the session's cookie.
+    fn get(&self, path: &str) -> ClientRequest {
+        let request = self.client.get(format!("http://{}{path}", self.address));
+        match &self.cookie {
+            Some(cookie) => request.insert_header((COOKIE, cookie.as_str())),
+            None => request,
         }
-        let answer = request.call()?;
-        if !answer.status().is_success() {
-            return Err(format!("{path}: {}", answer.status()).into());
-        }
-        let mut body = answer.into_body().into_reader();
-        Ok(std::io::copy(&mut body, &mut std::io::sink())?)
+    }
+
+    fn read(&self, sent: SendClientRequest) -> Result<Answer, Fault> {
+        let begun = Instant::now();
+        self.runtime.block_on(async {
+            let mut response = sent.await.map_err(|error| error.to_string())?;
+            let status = response.status().as_u16();
+            let body = response.body().limit(BODY_MAX_BYTES).await;
+            let body = body.map_err(|error| error.to_string())?;
+            Ok(Answer {
+                status,
+                took: begun.elapsed(),
+                text: String::from_utf8(body.to_vec())?,
+            })
+        })
     }
 }
 
