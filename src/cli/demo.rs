@@ -125,7 +125,7 @@ fn serve_options(directory: &Path) -> Result<ServeOptions, CommandError> {
         "--data-dir".as_ref(),
         directory.as_os_str(),
     ];
-    match config::parse(arguments) {
+    match config::parse(arguments, &app::route_prefixes()) {
         Ok(config::Cli {
             command: Command::Serve(options),
         }) => Ok(ServeOptions {

@@ -71,6 +71,16 @@ pub enum Command {
     Token(TokenCommand),
 }
 
+impl Command {
+    pub(super) fn base_url(&self) -> Option<&Url> {
+        match self {
+            Self::Serve(options) | Self::Check(options) => options.base_url.as_ref(),
+            Self::OpenApi { base_url } => base_url.as_ref(),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Args)]
 pub struct DataDirOptions {
     /// The directory of the database miniback.db; created if missing
