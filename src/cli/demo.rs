@@ -47,7 +47,7 @@ pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
 }
 
 async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
-    let [main, site_listener, receiver_listener] = listeners()?;
+    let [main, site_listener, receiver_listener] = bind_listeners()?;
     let running = start_miniback(directory, main).await?;
     let api = Api::new(running.url.clone(), &create_token(&running).await?);
     let secret = Secret::from_random(random::bytes()).as_str().to_owned();
@@ -82,23 +82,23 @@ fn print_instructions(sign_in: &str, site: &DemoServer, receiver: &DemoServer) {
         "{sign_in}\n{}\n{}\n\n\
          Open the first URL to sign in to Miniback, on this machine only.\n\
          Open the second URL, a sample site, to send feedback and see its webhook arrive.\n\
-         Change a status in Miniback, or press Test under Settings, Notifications. The third URL, a \
-         receiver, shows each webhook.\n\n\
+         Change a status in Miniback, or press Test under Settings, Notifications.\n\
+         The third URL, a receiver, shows each webhook.\n\n\
          Press Ctrl-C to stop the demo.\n",
         site.url, receiver.url
     ));
 }
 
-fn listeners() -> Result<[TcpListener; 3], CommandError> {
+fn bind_listeners() -> Result<[TcpListener; 3], CommandError> {
     let bind = |port| {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
     };
-    let [a, b, c] = PORTS.map(bind);
+    let [miniback, site, receiver] = PORTS.map(bind);
     Ok([
-        a.map_err(CommandError::new)?,
-        b.map_err(CommandError::new)?,
-        c.map_err(CommandError::new)?,
+        miniback.map_err(CommandError::new)?,
+        site.map_err(CommandError::new)?,
+        receiver.map_err(CommandError::new)?,
     ])
 }
 

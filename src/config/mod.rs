@@ -1,9 +1,9 @@
 //! Flags and environment variables, read once.
 //!
 //! Every option is both a flag and a variable; the flag wins. An empty variable counts as not set.
-//! An error is one line that names the option and the fix. [`options`] defines the options, and
-//! [`values`] parses their values.
+//! An error is one line that names the option and the fix.
 
+mod commands;
 mod first_user;
 mod options;
 mod values;
@@ -15,10 +15,11 @@ use clap::builder::StyledStr;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
+pub use commands::{Cli, Command, TokenCommand, UserCommand};
 pub use first_user::{FirstUser, first_user};
 pub use options::{
-    Cli, Command, DataDirOptions, DeliveryOptions, DemoOptions, LimitOptions, ListenOptions,
-    LogFormat, LogOptions, ServeOptions, TokenCommand, UserCommand,
+    DataDirOptions, DeliveryOptions, DemoOptions, LimitOptions, ListenOptions, LogFormat,
+    LogOptions, ServeOptions,
 };
 pub use values::RetryDelays;
 

@@ -1,9 +1,9 @@
 //! The demo's receiver: an endpoint like one that a customer would write, and a page that shows the
 //! received webhooks.
 //!
-//! It verifies `X-Miniback-Signature` over the raw body, responds with 204 or 401, and keeps the last
-//! 100 webhooks in memory ([`super::inbox`]). Its page updates over server-sent events, and after a
-//! disconnect it catches up with `Last-Event-ID`.
+//! It verifies `X-Miniback-Signature` over the raw body, responds with 204 or 401, and keeps the
+//! last 100 webhooks in memory ([`super::inbox`]). Its page updates over server-sent events, and
+//! after a disconnect it catches up with `Last-Event-ID`.
 
 use std::io;
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderValue;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use askama::Template;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use ring::hmac;
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -39,14 +39,15 @@ struct Receiver {
     stopping: watch::Receiver<bool>,
 }
 
-/// Starts the receiver on `listener`, within a tokio runtime. Only pages at `site_url` may frame it.
+/// Starts the receiver on `listener`, within a tokio runtime. Only pages at `site_url` may frame
+/// it.
 ///
 /// It expects webhooks at [`endpoint`] of the returned server's URL, signed with `secret`.
 pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Result<DemoServer> {
     let url = listener_url(&listener)?;
     let policy = format!(
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
-         form-action 'none'; base-uri 'none'; frame-ancestors {}",
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
+         connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors {}",
         origin_aliases(site_url)
     );
     let stopping = watch::Sender::new(false);
@@ -114,8 +115,8 @@ async fn receive(
     }
 }
 
-/// Whether `signature` is the hexadecimal HMAC-SHA256 of the raw body, keyed by the secret. Compares
-/// in constant time.
+/// Whether `signature` is the hexadecimal HMAC-SHA256 of the raw body, keyed by the secret.
+/// Compares in constant time.
 fn is_signed(secret: &str, body: &[u8], signature: Option<&HeaderValue>) -> bool {
     let tag = signature.and_then(|hex| hex::decode(hex.as_bytes()).ok());
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
@@ -180,10 +181,10 @@ struct EventsQuery {
 async fn events(
     receiver: web::Data<Receiver>,
     request: HttpRequest,
-    since: web::Query<EventsQuery>,
+    query: web::Query<EventsQuery>,
 ) -> HttpResponse {
     let last = request.headers().get("Last-Event-ID").map(header_text);
-    let last = last.or_else(|| since.into_inner().after);
+    let last = last.or_else(|| query.into_inner().after);
     HttpResponse::Ok()
         .content_type("text/event-stream")
         .streaming(event_stream(receiver, last))
@@ -193,49 +194,43 @@ fn event_stream(
     receiver: web::Data<Receiver>,
     last: Option<String>,
 ) -> impl Stream<Item = Result<web::Bytes, io::Error>> {
-    let start = match last.as_deref().map(|id| receiver.inbox.number_from_id(id)) {
-        None => Some((0, "retry: 1000\n\n")),
-        Some(Some(number)) => Some((number, "retry: 1000\n\n")),
+    let last_number = match last {
+        Some(id) => receiver.inbox.number_from_id(&id),
+        None => Some(0),
+    };
+    let Some(last_number) = last_number else {
         // The page is from an earlier run of the demo and must reload.
-        Some(None) => None,
+        let reset = web::Bytes::from_static(b"event: reset\ndata: gone\n\n");
+        return stream::iter([Ok(reset)]).left_stream();
     };
     let changes = receiver.inbox.changes();
     let stopping = receiver.stopping.clone();
-    let state = (receiver, changes, stopping, start);
-    stream::unfold(Some(state), |state| async move {
-        let (receiver, mut changes, mut stopping, start) = state?;
-        let Some((after, greeting)) = start else {
-            return Some((
-                Ok(web::Bytes::from_static(b"event: reset\ndata: gone\n\n")),
-                None,
-            ));
-        };
-        if !greeting.is_empty() {
-            let next = (receiver, changes, stopping, Some((after, "")));
-            return Some((Ok(web::Bytes::from_static(greeting.as_bytes())), Some(next)));
-        }
+    let state = (receiver, changes, stopping, last_number);
+    let events = stream::unfold(state, |state| async move {
+        let (receiver, mut changes, mut stopping, last_number) = state;
         // Mark changes as seen before reading, so that later ones end the wait below.
         changes.borrow_and_update();
-        let mut fresh = receiver.inbox.received_after(after);
-        if fresh.is_empty() {
+        let mut new = receiver.inbox.received_after(last_number);
+        if new.is_empty() {
             tokio::select! {
                 _ = stopping.wait_for(|stopping| *stopping) => return None,
-                _ = changes.changed() => fresh = receiver.inbox.received_after(after),
+                _ = changes.changed() => new = receiver.inbox.received_after(last_number),
                 () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
             }
         }
-        let number = fresh.last().map_or(after, |received| received.number);
-        let text = if fresh.is_empty() {
+        let last_number = new.last().map_or(last_number, |received| received.number);
+        let text = if new.is_empty() {
             ":\n\n".to_owned()
         } else {
-            fresh
-                .iter()
+            new.iter()
                 .map(|received| event_text(&receiver.inbox, received))
                 .collect()
         };
-        let next = (receiver, changes, stopping, Some((number, "")));
-        Some((Ok(web::Bytes::from(text)), Some(next)))
-    })
+        let state = (receiver, changes, stopping, last_number);
+        Some((Ok(web::Bytes::from(text)), state))
+    });
+    let retry = web::Bytes::from_static(b"retry: 1000\n\n");
+    stream::iter([Ok(retry)]).chain(events).right_stream()
 }
 
 /// Formats one server-sent event. The markup is a JSON string, because a line break in it would end

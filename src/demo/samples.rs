@@ -41,14 +41,16 @@ const FEEDBACK: [SampleFeedback; 13] = [
     },
     SampleFeedback {
         project: "larder",
-        message: "Scaling a recipe from 4 to 3 people gives me “0.75 eggs”. Funny, but please round it.",
+        message: "Scaling a recipe from 4 to 3 people gives me “0.75 eggs”. Funny, but \
+                  please round it.",
         email: Some("jonas@example.org"),
         url: Some("https://larder.example/recipes/plum-cake"),
         later_statuses: &["RESOLVED"],
     },
     SampleFeedback {
         project: SITE_PROJECT,
-        message: "Love the offline mode! I wrote for a whole week on a boat without a signal, and nothing was lost.",
+        message: "I love the offline mode. I wrote for a whole week on a boat without a \
+                  signal, and nothing was lost.",
         email: Some("ines@example.com"),
         url: None,
         later_statuses: &["REVIEWED"],
@@ -76,31 +78,33 @@ const FEEDBACK: [SampleFeedback; 13] = [
     },
     SampleFeedback {
         project: "larder",
-        message: "Could the shopping list be shared? My partner and I both buy butter. We have so much butter.",
+        message: "Could the shopping list be shared? My partner and I both buy butter. We \
+                  have so much butter.",
         email: Some("marta.k@example.net"),
         url: None,
         later_statuses: &[],
     },
     SampleFeedback {
         project: SITE_PROJECT,
-        message: "I exported our Iceland trip as a PDF to have it printed for my parents, who don’t use a \
-                  computer. It came out beautifully, apart from two problems.\n\n\
-                  First, the photos that I rotated in the app are on their side again in the PDF. The \
-                  export seems to use the original file and ignore the rotation. It’s only a few photos, \
-                  but they are the portraits, so it’s noticeable.\n\n\
-                  Second, the page numbers start again at 1 with each chapter. That’s fine on a screen, \
-                  but in a book of 140 pages it made my mother think that pages were missing, and she \
-                  wrote to me quite worried.\n\n\
-                  With continuous page numbers and upright photos, it would be perfect. Thank you for \
-                  making this. We have kept a paper journal for thirty years, and this is the first app \
-                  that could replace it.",
+        message: "I exported our Iceland trip as a PDF to have it printed for my parents, who \
+                  don’t use a computer. It came out beautifully, apart from two problems.\n\n\
+                  First, the photos that I rotated in the app are on their side again in the \
+                  PDF. The export seems to use the original file and ignore the rotation. It’s \
+                  only a few photos, but they are the portraits, so it’s noticeable.\n\n\
+                  Second, the page numbers start again at 1 with each chapter. That’s fine on \
+                  a screen, but in a book of 140 pages it made my mother think that pages were \
+                  missing, and she wrote to me quite worried.\n\n\
+                  With continuous page numbers and upright photos, it would be perfect. Thank \
+                  you for making this. We have kept a paper journal for thirty years, and this \
+                  is the first app that could replace it.",
         email: Some("r.lindqvist@example.se"),
         url: Some("https://fernweh.example/journal/iceland/export"),
         later_statuses: &["REVIEWED"],
     },
     SampleFeedback {
         project: SITE_PROJECT,
-        message: "The submit button is not working on my phone (older Android, Firefox). It does nothing, no error either.",
+        message: "The submit button is not working on my phone (older Android, Firefox). \
+                  It does nothing, no error either.",
         email: Some("sam@example.com"),
         url: Some("https://fernweh.example/journal/new"),
         later_statuses: &[],
@@ -114,21 +118,24 @@ const FEEDBACK: [SampleFeedback; 13] = [
     },
     SampleFeedback {
         project: "larder",
-        message: "“Use soon” reminded me of the spinach a day before it went bad. First time in my life that spinach made it onto a plate.",
+        message: "“Use soon” reminded me of the spinach a day before it went bad. First \
+                  time in my life that spinach made it onto a plate.",
         email: Some("theo@example.com"),
         url: None,
         later_statuses: &[],
     },
     SampleFeedback {
         project: SITE_PROJECT,
-        message: "Pasting a link as <a href=\"…\"> shows the tag in the entry. A simple link button would be enough.",
+        message: "Pasting a link as <a href=\"…\"> shows the tag in the entry. A simple \
+                  link button would be enough.",
         email: None,
         url: Some("https://fernweh.example/journal/new"),
         later_statuses: &[],
     },
     SampleFeedback {
         project: SITE_PROJECT,
-        message: "Could a stop on the route have a time as well as a date? We took three ferries in one day.",
+        message: "Could a stop on the route have a time as well as a date? We took three \
+                  ferries in one day.",
         email: Some("kim@example.org"),
         url: Some("https://fernweh.example/journal/lofoten"),
         later_statuses: &[],

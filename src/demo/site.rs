@@ -1,5 +1,5 @@
-//! The sample site: a page with the widget's script and its own button that opens the widget. Without
-//! JavaScript, the button is a link to the project's public form.
+//! The sample site: a page with the widget's script and its own button that opens the widget.
+//! Without JavaScript, the button is a link to the project's public form.
 //!
 //! A frame on the page shows the receiver.
 
@@ -35,8 +35,8 @@ pub fn start(
     // The widget only needs permission to load its script and to send feedback.
     let policy = format!(
         "default-src 'none'; style-src 'self'; img-src 'self'; script-src {miniback_url}; \
-         connect-src {miniback_url}; frame-src {receiver_url}; form-action 'none'; base-uri 'none'; \
-         frame-ancestors 'none'"
+         connect-src {miniback_url}; frame-src {receiver_url}; form-action 'none'; \
+         base-uri 'none'; frame-ancestors 'none'"
     );
     let page = web::Data::new(Page {
         miniback_url,

@@ -68,7 +68,7 @@ fn what_was_answered_but_not_recorded_at_a_crash_is_sent_once_more_with_the_same
     // The answer comes, and its outcome finds no room: so the crash falls between the two.
     app.limit_file_size(Some(4_096));
     response.open();
-    app.log.wait_for_message("an attempt cannot be stored");
+    app.log.wait_for_message("recording attempts failed");
     let data = app.kill9();
 
     sent_once_more(data, &receiver, &id, &first);

@@ -115,7 +115,7 @@ fn check_finds_a_delivery_that_is_missing() {
     let check = |dir: &std::path::Path| run_on(dir, &["check"], "");
     let data = app.kill9();
     let sound = check(&data.path().join("data")).success().stdout;
-    let said = "every event is delivered, pending, failed or canceled";
+    let said = "every event is delivered, pending, failed, or canceled";
     assert!(sound.contains(said), "{sound}");
     let database =
         rusqlite::Connection::open(crate::support::app::database(&data.path().join("data")))
@@ -125,7 +125,7 @@ fn check_finds_a_delivery_that_is_missing() {
     let found = check(&data.path().join("data"));
     assert_eq!(found.code, Some(1), "{}", found.stdout);
     assert!(
-        found.stdout.contains("WRONG  accounting: 1 events"),
+        found.stdout.contains("FAIL   delivery totals: 1 event "),
         "{}",
         found.stdout
     );
