@@ -22,9 +22,9 @@ use crate::domain::password;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
 use crate::server::door::Door;
-use crate::server::links::Links;
-use crate::server::origin::TrustedProxies;
-use crate::server::{Site, health, request_id, tokens};
+use crate::server::request_origin::TrustedProxies;
+use crate::server::urls::Urls;
+use crate::server::{AppState, health, request_id, tokens};
 use crate::store::{self, AccountStoreError, LinkPurpose, OpenError, Store, StoreError};
 use crate::{api, pages, random};
 
@@ -62,9 +62,9 @@ impl StartError {
             Self::CaFile(_) | Self::AlertSecret(_) | Self::AlertUrl(_) => 2,
             Self::Open(
                 OpenError::Directory { .. }
-                | OpenError::Newer { .. }
+                | OpenError::NewerSchema { .. }
                 | OpenError::NotADatabase { .. }
-                | OpenError::Damaged { .. }
+                | OpenError::Corrupt { .. }
                 | OpenError::ReadOnly { .. },
             ) => 2,
             _ => 1,
@@ -78,7 +78,7 @@ pub struct RunningServer {
     pub url: String,
     /// The one-time URL that creates the first user, if there is no user.
     pub setup_url: Option<String>,
-    pub site: web::Data<Site>,
+    pub state: web::Data<AppState>,
     pages: web::Data<pages::PageState>,
     server: ServerHandle,
     background: Vec<tokio::task::JoinHandle<()>>,
@@ -95,7 +95,7 @@ pub async fn start(
     clock: Clock,
 ) -> Result<RunningServer, StartError> {
     let data_dir: &PathBuf = &options.data.data_dir;
-    store::make_directory(data_dir)?;
+    store::create_directory(data_dir)?;
     let lock = store::lock(data_dir)?;
     let store = Store::open(data_dir, Some(&lock), clock.clone())?;
 
@@ -111,8 +111,8 @@ pub async fn start(
 
     let settings = delivery_settings(options, address)?;
     let delivery = delivery::start(store.clone(), clock.clone(), settings)?;
-    let links = Links::new(options.base_url.as_ref());
-    let setup_url = create_first_user_or_setup_link(&store, first_user, &links, &url).await?;
+    let urls = Urls::new(options.base_url.as_ref());
+    let setup_url = create_first_user_or_setup_link(&store, first_user, &urls, &url).await?;
     let periods = RetentionPeriods {
         deliveries: options.retention,
         feedback: options.feedback_retention,
@@ -121,7 +121,7 @@ pub async fn start(
         actix_web::rt::spawn(retention::run(store.clone(), clock.clone(), periods)),
         actix_web::rt::spawn(search_indexer::run(store.clone())),
     ];
-    let alerts = alert_target(options, &store, &delivery, &links).await?;
+    let alerts = alert_target(options, &store, &delivery, &urls).await?;
     if let Some(target) = &alerts {
         background.push(actix_web::rt::spawn(delivery::send_alerts(
             store.clone(),
@@ -131,7 +131,7 @@ pub async fn start(
         )));
     }
 
-    let stamp_key = store.key("stamps", random::bytes()).await?;
+    let stamp_key = store.get_or_create_key("stamps", random::bytes()).await?;
     let limits = &options.limits;
     let door = Door::new(
         clock.clone(),
@@ -140,26 +140,26 @@ pub async fn start(
         &limits.limit_project,
     );
     let proxies = TrustedProxies(options.trusted_proxy.clone());
-    let site = web::Data::new(Site {
+    let state = web::Data::new(AppState {
         store,
         clock: clock.clone(),
         delivery,
-        links,
+        urls,
         proxies,
         alerts,
         door,
     });
     let pages = web::Data::new(pages::PageState::new(clock));
-    let api_docs = web::Data::new(pages::ApiDocs::new(api_document));
+    let api_reference = web::Data::new(pages::ApiReference::new(api_document));
     let timeout = options.delivery.timeout;
-    let (app_site, app_pages) = (site.clone(), pages.clone());
+    let (app_state, app_pages) = (state.clone(), pages.clone());
     let server = HttpServer::new(move || {
-        let base_path = app_site.links.base_path().to_owned();
+        let base_path = app_state.urls.base_path().to_owned();
         App::new()
-            .app_data(app_site.clone())
+            .app_data(app_state.clone())
             .app_data(app_pages.clone())
-            .app_data(api_docs.clone())
-            .wrap(from_fn(request_id::name_requests))
+            .app_data(api_reference.clone())
+            .wrap(from_fn(request_id::assign_request_id))
             .configure(|config| mount_under_base_path(config, &base_path))
             .configure(register_routes)
     })
@@ -173,7 +173,7 @@ pub async fn start(
     Ok(RunningServer {
         url,
         setup_url,
-        site,
+        state,
         pages,
         server: handle,
         background,
@@ -218,7 +218,7 @@ async fn alert_target(
     options: &ServeOptions,
     store: &Store,
     delivery: &DeliveryHandle,
-    links: &Links,
+    urls: &Urls,
 ) -> Result<Option<AlertTarget>, StartError> {
     let configured = options.alerts.secret().map_err(StartError::AlertSecret)?;
     let Some(url) = options.alerts.alert_url.clone() else {
@@ -231,7 +231,7 @@ async fn alert_target(
     let (secret, is_secret_generated) = match configured {
         Some(secret) => (secret, false),
         None => {
-            let key = store.key("alerts", random::bytes()).await?;
+            let key = store.get_or_create_key("alerts", random::bytes()).await?;
             (Secret::from_key(&key), true)
         }
     };
@@ -239,7 +239,7 @@ async fn alert_target(
         url,
         secret,
         is_secret_generated,
-        public_url: links.origin().map(|origin| links.absolute(origin, "")),
+        public_url: urls.origin().map(|origin| urls.absolute(origin, "")),
     }))
 }
 
@@ -287,7 +287,7 @@ pub fn route_prefixes() -> BTreeSet<String> {
 async fn create_first_user_or_setup_link(
     store: &Store,
     first_user: Option<FirstUser>,
-    links: &Links,
+    urls: &Urls,
     url: &str,
 ) -> Result<Option<String>, StartError> {
     if store.has_users().await? {
@@ -301,16 +301,16 @@ async fn create_first_user_or_setup_link(
             Err(error) => Err(failed(&error)),
         };
     }
-    let token = tokens::new();
+    let token = tokens::random_token();
     store
-        .make_link(
+        .create_link(
             LinkPurpose::Setup,
             None,
-            tokens::hash(&token),
+            tokens::sha256(&token),
             SETUP_LINK_LIFETIME,
         )
         .await?;
-    Ok(Some(links.absolute(url, &format!("/setup?token={token}"))))
+    Ok(Some(urls.absolute(url, &format!("/setup?token={token}"))))
 }
 
 impl RunningServer {
@@ -318,10 +318,10 @@ impl RunningServer {
     /// 1 s), and closes the database.
     pub async fn stop(self) {
         self.background.iter().for_each(|task| task.abort());
-        self.pages.end_streams();
+        self.pages.close_event_streams();
         let in_order = async {
-            tokio::join!(self.server.stop(true), self.site.delivery.stop());
-            self.site.store.close_quietly().await;
+            tokio::join!(self.server.stop(true), self.state.delivery.stop());
+            self.state.store.close_async().await;
         };
         if tokio::time::timeout(self.timeout + Duration::from_secs(1), in_order)
             .await

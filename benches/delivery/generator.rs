@@ -1,7 +1,9 @@
-//! The generator: sends feedback over connections that stay open, from one thread of a process of its own.
+//! The load generator: sends feedback over keep-alive connections, from one thread of a separate
+//! process.
 //!
-//! Without a rate each connection sends its next feedback when the one before is acknowledged. With a rate each has a
-//! time at which it is to be sent, whatever became of those before: a slow answer does not slow the generator.
+//! Without a rate, each connection sends its next request when the previous one is acknowledged.
+//! With a rate, each request has a planned time that doesn't depend on earlier ones, so that slow
+//! responses don't reduce the load.
 
 use std::cell::{Cell, RefCell};
 use std::io::{BufReader, stdin, stdout};
@@ -13,110 +15,113 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{self, Instant, sleep_until};
 
-use crate::child::{self, Role};
-use crate::figures::Series;
-use crate::machine::{self, Usage};
-use crate::receiver::number;
-use crate::records::{self, Accepted};
-use crate::wire::{Buffer, after, write_all};
-use crate::{Fault, sample};
+use crate::http::{Buffer, after, write_all};
+use crate::metrics::Durations;
+use crate::process::{self, Helper};
+use crate::protocol::{self, Accepted};
+use crate::receiver::ulid_number;
+use crate::system::{self, Usage};
+use crate::{Error, sample};
 
 pub const ROLE: &str = "__generator";
 
-/// What is to be sent.
+/// The requests to send.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Plan {
+pub struct LoadPlan {
     pub address: SocketAddr,
     pub token: String,
     pub project: String,
     pub connections: usize,
     pub count: usize,
-    /// How many a second; `None` = as fast as they are acknowledged.
+    /// Requests per second; `None` sends as fast as they are acknowledged.
     pub rate: Option<f64>,
-    /// What was not acknowledged by then is given up.
-    pub at_most: Duration,
+    /// Time limit for the whole plan.
+    pub timeout: Duration,
 }
 
-/// What came of it.
-pub struct Load {
+/// The acknowledged feedback and the generator's own performance.
+pub struct LoadResult {
     pub accepted: Vec<Accepted>,
     /// CPU seconds of the generator.
     pub cpu: f64,
-    /// How much later than planned it sent, at p99: the generator's own fault.
-    pub late: f64,
+    /// How much later than planned requests were sent: 99th percentile, in milliseconds.
+    pub lateness: f64,
 }
 
-/// Runs a generator. Fails unless all was acknowledged.
-pub fn generate(plan: &Plan) -> Result<Load, Fault> {
-    let mut role = Role::start(ROLE, plan)?;
-    let (line, accepted) = role.hear_records::<Accepted>()?;
+/// Runs a generator. Fails unless all requests were acknowledged.
+pub fn generate(plan: &LoadPlan) -> Result<LoadResult, Error> {
+    let mut helper = Helper::start(ROLE, plan)?;
+    let (line, accepted) = helper.read_records::<Accepted>()?;
     if accepted.len() != plan.count {
-        let (got, asked, first) = (accepted.len(), plan.count, &line["problem"]);
-        return Err(format!("{got} of {asked} feedbacks were acknowledged; {first}").into());
+        let (accepted, sent, error) = (accepted.len(), plan.count, &line["error"]);
+        return Err(format!("{accepted} of {sent} requests were acknowledged: {error}").into());
     }
     let number = |name: &str| line[name].as_f64().unwrap_or(0.0);
-    Ok(Load {
+    Ok(LoadResult {
         accepted,
         cpu: number("cpu"),
-        late: number("late"),
+        lateness: number("lateness"),
     })
 }
 
-struct Sender {
-    plan: Plan,
+struct Generator {
+    plan: LoadPlan,
     next: Cell<usize>,
     started: Instant,
     accepted: RefCell<Vec<Accepted>>,
-    late: RefCell<Vec<u64>>,
-    problem: RefCell<Option<String>>,
+    lateness: RefCell<Vec<u64>>,
+    error: RefCell<Option<String>>,
 }
 
-pub fn run() -> Result<(), Fault> {
-    child::end_with_parent();
-    let plan: Plan = records::hear(&mut BufReader::new(stdin()))?;
+pub fn run() -> Result<(), Error> {
+    process::die_with_parent();
+    let plan: LoadPlan = protocol::read_line(&mut BufReader::new(stdin()))?;
     let before = Usage::of(std::process::id())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let sender = runtime.block_on(send_all(plan));
+    let generator = runtime.block_on(send_all(plan));
     let cpu = Usage::of(std::process::id())?.since(&before).cpu();
-    let late = Series::new(sender.late.take()).millis(0.99);
-    let line = json!({ "cpu": cpu, "late": late, "problem": sender.problem.take() });
-    records::say_records(&mut stdout().lock(), line, &sender.accepted.take())
+    let lateness = Durations::new(generator.lateness.take()).millis(0.99);
+    let line = json!({ "cpu": cpu, "lateness": lateness, "error": generator.error.take() });
+    protocol::write_records(&mut stdout().lock(), line, &generator.accepted.take())
 }
 
-async fn send_all(plan: Plan) -> Rc<Sender> {
-    let at_most = plan.at_most;
+async fn send_all(plan: LoadPlan) -> Rc<Generator> {
+    let timeout = plan.timeout;
     let connections = plan.connections;
-    let sender = Rc::new(Sender {
+    let generator = Rc::new(Generator {
         accepted: RefCell::new(Vec::with_capacity(plan.count)),
         plan,
         next: Cell::new(0),
         started: Instant::now(),
-        late: RefCell::default(),
-        problem: RefCell::default(),
+        lateness: RefCell::default(),
+        error: RefCell::default(),
     });
     let tasks = LocalSet::new();
     for _ in 0..connections {
-        let sender = Rc::clone(&sender);
+        let generator = Rc::clone(&generator);
         tasks.spawn_local(async move {
-            if let Err(error) = sender.connection().await {
-                let _ = sender.problem.borrow_mut().get_or_insert(error.to_string());
+            if let Err(error) = generator.send_over_connection().await {
+                let _ = generator
+                    .error
+                    .borrow_mut()
+                    .get_or_insert(error.to_string());
             }
         });
     }
-    if timeout(at_most, tasks).await.is_err() {
-        let problem = format!("the generator stopped after {at_most:?}");
-        let _ = sender.problem.borrow_mut().get_or_insert(problem);
+    if time::timeout(timeout, tasks).await.is_err() {
+        let error = format!("the generator stopped after {timeout:?}");
+        let _ = generator.error.borrow_mut().get_or_insert(error);
     }
-    sender
+    generator
 }
 
-impl Sender {
-    /// Sends over one connection until nothing is left to be sent.
-    async fn connection(&self) -> Result<(), Fault> {
+impl Generator {
+    /// Sends requests over one connection until all are sent.
+    async fn send_over_connection(&self) -> Result<(), Error> {
         let mut stream = TcpStream::connect(self.plan.address).await?;
         stream.set_nodelay(true)?;
         let mut buffer = Buffer::new();
@@ -127,33 +132,33 @@ impl Sender {
                 return Ok(());
             }
             self.next.set(index + 1);
-            self.write(&mut request, index)?;
+            self.write_request(&mut request, index)?;
             if let Some(rate) = self.plan.rate {
                 let due = self.started + Duration::from_secs_f64(index as f64 / rate);
                 sleep_until(due).await;
-                let late = u64::try_from(due.elapsed().as_nanos())?;
-                self.late.borrow_mut().push(late);
+                let lateness = u64::try_from(due.elapsed().as_nanos())?;
+                self.lateness.borrow_mut().push(lateness);
             }
-            let sent = machine::now();
+            let sent = system::now();
             write_all(&stream, &request).await?;
-            let feedback = acknowledgement(&mut stream, &mut buffer).await?;
+            let feedback = read_acknowledgment(&mut stream, &mut buffer).await?;
             self.accepted.borrow_mut().push(Accepted {
                 feedback,
                 sent,
-                acknowledged: machine::now(),
+                acknowledged: system::now(),
             });
         }
     }
 
-    fn write(&self, request: &mut Vec<u8>, index: usize) -> Result<(), Fault> {
+    fn write_request(&self, request: &mut Vec<u8>, index: usize) -> Result<(), Error> {
         use std::io::Write;
-        let Plan {
+        let LoadPlan {
             address,
             token,
             project,
             ..
         } = &self.plan;
-        // The words need no escaping in JSON.
+        // Sample messages need no escaping in JSON.
         let message = sample::message(index);
         let body_len = project.len() + message.len() + r#"{"project":"","message":""}"#.len();
         request.clear();
@@ -167,16 +172,17 @@ impl Sender {
     }
 }
 
-/// Reads an answer: the id of the feedback that was made, or what is wrong.
-async fn acknowledgement(stream: &mut TcpStream, buffer: &mut Buffer) -> Result<u128, Fault> {
+/// Reads a response and returns the number of the created feedback's id. Other responses are
+/// errors.
+async fn read_acknowledgment(stream: &mut TcpStream, buffer: &mut Buffer) -> Result<u128, Error> {
     loop {
         if let Some(message) = buffer.message() {
-            let made = message.head.starts_with(b"HTTP/1.1 201 ");
-            let id = after(message.body, b"\"id\":\"fb_", ulid::ULID_LEN).and_then(number);
+            let is_created = message.head.starts_with(b"HTTP/1.1 201 ");
+            let id = after(message.body, b"\"id\":\"fb_", ulid::ULID_LEN).and_then(ulid_number);
             let len = message.len;
-            let (Some(id), true) = (id, made) else {
-                let answer = [message.head, message.body].concat();
-                return Err(String::from_utf8_lossy(&answer).into_owned().into());
+            let (Some(id), true) = (id, is_created) else {
+                let response = [message.head, message.body].concat();
+                return Err(String::from_utf8_lossy(&response).into_owned().into());
             };
             buffer.consume(len);
             return Ok(id);

@@ -1,22 +1,25 @@
-//! The benchmark: `cargo bench --bench delivery`. Starts the real executable with its defaults, a receiver and a
-//! generator, each a process of its own, all on loopback; prints what it measured beside the machine's own limits.
+//! The benchmark: `cargo bench --bench delivery`. It starts the real executable with default
+//! settings, a receiver, and a load generator as separate processes on loopback, and compares the
+//! results with baselines of the same machine.
 //!
-//! `workloads` has what is measured. `--quick` asks whether all of it works and everything arrives; no figure is ever
-//! asserted. The receiver, the generator and the bare programs are this executable again, in another role.
+//! `workloads` contains what is measured. `--quick` only checks that everything works and that all
+//! deliveries arrive; measured values are never asserted. The receiver, the generator, and the
+//! baseline programs are this executable in another role.
 
-mod child;
-mod figures;
-mod file;
+mod baselines;
+mod bench;
+mod database;
 mod generator;
-mod limits;
-mod machine;
+mod http;
+mod metrics;
 mod plot;
+mod process;
 mod program;
+mod protocol;
 mod receiver;
-mod records;
 mod report;
 mod sample;
-mod wire;
+mod system;
 mod workloads;
 
 use std::path::PathBuf;
@@ -26,38 +29,39 @@ use std::time::Instant;
 use clap::Parser;
 use serde_json::json;
 
-use report::Measured;
-use workloads::{Bench, Workload};
+use bench::Bench;
+use report::WorkloadReport;
+use workloads::Workload;
 
-/// Why a run came to nothing, for the person who started it.
-type Fault = Box<dyn std::error::Error>;
+/// An error message for the person who started the benchmark.
+type Error = Box<dyn std::error::Error>;
 
-/// What Miniback delivers a second, what that costs, and how both grow
+/// Measures Miniback's deliveries per second, their cost, and how both scale
 #[derive(Parser)]
 #[command(name = "delivery")]
 struct Options {
-    /// Which workloads to run [default: all]
+    /// Workloads to run [default: all]
     #[arg(value_parser = ["w1", "w2", "w3", "w4", "w5", "w6", "idle"], ignore_case = true)]
     workloads: Vec<String>,
-    /// Run each once with tiny counts: does everything arrive?
+    /// Run each workload once with tiny counts, to check that everything arrives
     #[arg(long)]
     quick: bool,
-    /// How often each workload is run
+    /// Number of runs per workload
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
-    /// What the number of stored rows of w5 and w6 is multiplied by
+    /// Factor for the number of stored rows in w5 and w6
     #[arg(long, default_value_t = 1.0, value_parser = scale)]
     scale: f64,
-    /// Where to write all figures as JSON
+    /// Write all results to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Where to write the plot
+    /// Write the plot to this SVG file
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// Where the databases are put, some 4 GB for w6 [default: target/bench-data]
+    /// Directory for the databases, about 4 GB for w6 [default: target/bench-data]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Cargo says this to every benchmark
+    /// Passed by Cargo to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -65,30 +69,30 @@ struct Options {
 fn scale(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(scale) if scale > 0.0 && scale <= 10.0 => Ok(scale),
-        _ => Err("a number above 0, at most 10".into()),
+        _ => Err("must be greater than 0 and at most 10".into()),
     }
 }
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let outcome = match arguments.next().as_deref() {
-        Some(child::OTHER) => Err(child::become_other(arguments)),
+    let result = match arguments.next().as_deref() {
+        Some(process::EXEC_ROLE) => Err(process::exec_program(arguments)),
         Some(receiver::ROLE) => receiver::run(),
         Some(generator::ROLE) => generator::run(),
-        Some(limits::POSTS_ROLE) => limits::run_posts(),
-        Some(limits::WEB_ROLE) => limits::run_web(),
+        Some(baselines::POST_LOOP_ROLE) => baselines::run_post_loop(),
+        Some(baselines::WEB_SERVER_ROLE) => baselines::run_web_server(),
         _ => run(Options::parse()),
     };
-    match outcome {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
-            eprintln!("error: {fault}");
+        Err(error) => {
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(options: Options) -> Result<(), Fault> {
+fn run(options: Options) -> Result<(), Error> {
     let default = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench-data");
     let bench = Bench {
         dir: options.dir.clone().unwrap_or(default),
@@ -96,37 +100,37 @@ fn run(options: Options) -> Result<(), Fault> {
         scale: options.scale,
     };
     std::fs::create_dir_all(&bench.dir)?;
-    bench.tidy()?;
+    bench.remove_leftovers()?;
     let runs = if options.quick { 1 } else { options.runs };
-    let machine = machine::description(&bench.dir.canonicalize()?);
-    let how = json!({ "runs": runs, "quick": options.quick, "scale": options.scale });
-    println!("{machine}\n{how}\n");
+    let machine = system::description(&bench.dir.canonicalize()?);
+    let settings = json!({ "runs": runs, "quick": options.quick, "scale": options.scale });
+    println!("{machine}\n{settings}\n");
     if cfg!(debug_assertions) || options.quick {
-        println!("The figures of a debug build or a quick run say nothing about speed.\n");
+        println!("Results of a debug build or a quick run say nothing about speed.\n");
     }
-    let is_chosen = |workload: &&Workload| {
-        let chosen = &options.workloads;
-        chosen.is_empty()
-            || chosen
+    let is_selected = |workload: &&Workload| {
+        let selected = &options.workloads;
+        selected.is_empty()
+            || selected
                 .iter()
                 .any(|key| key.eq_ignore_ascii_case(workload.key))
     };
-    let mut all = Vec::new();
+    let mut reports = Vec::new();
     let mut failed = Vec::new();
-    for workload in workloads::ALL.iter().filter(is_chosen) {
-        let done = repeat(&bench, workload, runs, &mut failed);
-        if !done.is_empty() {
-            let measured = Measured::new(workload, done);
-            println!("{}", measured.table());
-            all.push(measured);
+    for workload in workloads::ALL.iter().filter(is_selected) {
+        let results = repeat(&bench, workload, runs, &mut failed);
+        if !results.is_empty() {
+            let report = WorkloadReport::new(workload, results);
+            println!("{}", report.table());
+            reports.push(report);
         }
     }
     if let Some(file) = &options.json {
-        let json = report::json(&machine, &how, &all);
+        let json = report::json(&machine, &settings, &reports);
         std::fs::write(file, serde_json::to_string_pretty(&json)?)?;
     }
     if let Some(file) = &options.svg {
-        std::fs::write(file, plot::svg(&all))?;
+        std::fs::write(file, plot::svg(&reports))?;
     }
     if failed.is_empty() {
         return Ok(());
@@ -134,31 +138,32 @@ fn run(options: Options) -> Result<(), Fault> {
     Err(format!("failed: {}", failed.join(", ")).into())
 }
 
-/// Runs a workload so often; one that fails is told at once and ends its repetition, not the others.
+/// Runs a workload `runs` times. After a failure, skips its remaining runs, but not other
+/// workloads.
 fn repeat(
     bench: &Bench,
     workload: &Workload,
     runs: u32,
     failed: &mut Vec<&'static str>,
-) -> Vec<figures::Run> {
-    let mut done = Vec::new();
+) -> Vec<metrics::Run> {
+    let mut results = Vec::new();
     for number in 1..=runs {
-        let begun = Instant::now();
+        let started = Instant::now();
         match (workload.run)(bench) {
             Ok(run) => {
-                let seconds = begun.elapsed().as_secs_f64();
+                let seconds = started.elapsed().as_secs_f64();
                 eprintln!(
                     "{}: run {number} of {runs} took {seconds:.1} s",
                     workload.key
                 );
-                done.push(run);
+                results.push(run);
             }
-            Err(fault) => {
-                eprintln!("{}: run {number} of {runs} failed: {fault}", workload.key);
+            Err(error) => {
+                eprintln!("{}: run {number} of {runs} failed: {error}", workload.key);
                 failed.push(workload.key);
                 break;
             }
         }
     }
-    done
+    results
 }

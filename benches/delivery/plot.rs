@@ -1,54 +1,64 @@
-//! The plot: what a delivery costs, by thread, beside the bare loop; and how fast a backlog drains while it shrinks.
+//! The plot: the CPU cost of a delivery by thread, next to the bare loop, and the rate at which a
+//! backlog drains.
 
 use std::fmt::Write;
 
-use crate::report::{Measured, number};
+use crate::report::{WorkloadReport, number};
 
 const WIDTH: f64 = 760.0;
 const PANEL: f64 = 300.0;
 const LEFT: f64 = 64.0;
 const TOP: f64 = 44.0;
 const PLOT_HEIGHT: f64 = 190.0;
-/// Told apart by people who see no red or no green (Okabe and Ito).
-const COLOURS: [&str; 7] = [
+/// The Okabe–Ito palette, which people with color blindness can distinguish.
+const COLORS: [&str; 7] = [
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442",
 ];
-const GREY: &str = "#999";
+const GRAY: &str = "#999";
 const BARE: &str = "bare loop";
 
-/// A bar: its name and its parts from the bottom.
+/// A stacked bar: its name and its segments from the bottom up.
 type Bar = (String, Vec<(String, f64)>);
 
-pub fn svg(all: &[Measured]) -> String {
+pub fn svg(reports: &[WorkloadReport]) -> String {
+    let height = 2.0 * PANEL;
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {0}\" font-family=\"sans-serif\" \
-         font-size=\"12\" role=\"img\" aria-label=\"What a delivery costs, and how fast a backlog drains\">\n\
-         <rect width=\"{WIDTH}\" height=\"{0}\" fill=\"#fff\"/>\n",
-        2.0 * PANEL
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
+         font-family=\"sans-serif\" font-size=\"12\" role=\"img\" \
+         aria-label=\"CPU cost of a delivery and rate of a draining backlog\">\n\
+         <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>\n"
     );
-    cost(&mut svg, all, 0.0);
-    drain(&mut svg, all, PANEL);
+    draw_cost(&mut svg, reports, 0.0);
+    draw_drain(&mut svg, reports, PANEL);
     svg.push_str("</svg>\n");
     svg
 }
 
-fn text(svg: &mut String, x: f64, y: f64, anchor: &str, text: &str) {
-    // Writing to a string does not fail.
+fn draw_text(svg: &mut String, x: f64, y: f64, anchor: &str, text: &str) {
+    // Writing to a string can't fail.
     let _ = writeln!(
         svg,
         "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"#222\">{text}</text>"
     );
 }
 
-fn line(svg: &mut String, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
+fn draw_line(svg: &mut String, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
     let _ = writeln!(
         svg,
         "<path d=\"M{x1:.1} {y1:.1}L{x2:.1} {y2:.1}\" stroke=\"#ccc\" fill=\"none\"/>"
     );
 }
 
-/// Title, frame and the scale at the left, from 0 to `top`.
-fn panel(svg: &mut String, y: f64, title: &str, top: f64, right: f64) {
+fn draw_rect(svg: &mut String, (x, y): (f64, f64), (width, height): (f64, f64), fill: &str) {
+    let _ = writeln!(
+        svg,
+        "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" \
+         fill=\"{fill}\"/>"
+    );
+}
+
+/// Draws the title, the grid, and the scale on the left, from 0 to `top`.
+fn draw_panel(svg: &mut String, y: f64, title: &str, top: f64, right: f64) {
     let _ = writeln!(
         svg,
         "<text x=\"16\" y=\"{}\" font-weight=\"bold\" fill=\"#222\">{title}</text>",
@@ -57,12 +67,12 @@ fn panel(svg: &mut String, y: f64, title: &str, top: f64, right: f64) {
     for quarter in 0..=4 {
         let share = f64::from(quarter) / 4.0;
         let at = y + TOP + PLOT_HEIGHT * (1.0 - share);
-        line(svg, (LEFT, at), (right, at));
-        text(svg, LEFT - 6.0, at + 4.0, "end", &number(top * share));
+        draw_line(svg, (LEFT, at), (right, at));
+        draw_text(svg, LEFT - 6.0, at + 4.0, "end", &number(top * share));
     }
 }
 
-/// The next round number.
+/// Rounds up to 1, 2, 4, or 5 times a power of ten.
 fn round_up(value: f64) -> f64 {
     let power = 10_f64.powf(value.max(1e-9).log10().floor());
     let steps = [1.0, 2.0, 4.0, 5.0, 10.0];
@@ -70,35 +80,34 @@ fn round_up(value: f64) -> f64 {
     step.unwrap_or(&10.0) * power
 }
 
-fn bars(all: &[Measured]) -> Vec<Bar> {
+fn bars(reports: &[WorkloadReport]) -> Vec<Bar> {
     let mut bars = Vec::new();
-    for measured in all.iter().filter(|one| ["w1", "w2"].contains(&one.key)) {
-        let webhooks = if measured.key == "w1" {
+    for report in reports
+        .iter()
+        .filter(|report| ["w1", "w2"].contains(&report.key))
+    {
+        let webhooks = if report.key == "w1" {
             "1 webhook"
         } else {
             "5 webhooks"
         };
-        bars.push((webhooks.to_owned(), measured.threads()));
-        let bare = measured.median("limit: bare loop, CPU per 1,000 posts");
+        bars.push((webhooks.to_owned(), report.threads()));
+        let bare = report.median("baseline: bare loop, CPU per 1,000 posts");
         bars.extend(bare.map(|cpu| (BARE.to_owned(), vec![(BARE.to_owned(), cpu)])));
     }
     bars
 }
 
-fn cost(svg: &mut String, all: &[Measured], y: f64) {
-    let bars = bars(all);
-    let whole = |bar: &Bar| bar.1.iter().map(|(_, cpu)| cpu).sum::<f64>();
-    let top = round_up(bars.iter().map(whole).fold(0.0, f64::max));
+/// Draws the stacked bars with a legend on the right.
+fn draw_cost(svg: &mut String, reports: &[WorkloadReport], y: f64) {
+    let bars = bars(reports);
+    let total = |bar: &Bar| bar.1.iter().map(|(_, cpu)| cpu).sum::<f64>();
+    let top = round_up(bars.iter().map(total).fold(0.0, f64::max));
     let right = 470.0;
-    panel(
-        svg,
-        y,
-        "CPU seconds for 1,000 deliveries, by thread",
-        top,
-        right,
-    );
+    let title = "CPU seconds per 1,000 deliveries, by thread";
+    draw_panel(svg, y, title, top, right);
     if bars.is_empty() {
-        text(svg, LEFT + 20.0, y + 120.0, "start", "not measured: w1, w2");
+        draw_text(svg, LEFT + 20.0, y + 120.0, "start", "not measured: w1, w2");
         return;
     }
     let mut names: Vec<&str> = Vec::new();
@@ -107,75 +116,66 @@ fn cost(svg: &mut String, all: &[Measured], y: f64) {
             names.push(name);
         }
     }
-    let colour = |name: &str| {
-        let place = names.iter().position(|known| *known == name);
-        match place {
-            Some(place) if name != BARE => COLOURS[place % COLOURS.len()],
-            _ => GREY,
-        }
-    };
     let step = (right - LEFT) / bars.len() as f64;
-    for (place, bar) in bars.iter().enumerate() {
-        let x = LEFT + step * (place as f64 + 0.2);
+    for (index, bar) in bars.iter().enumerate() {
+        let x = LEFT + step * (index as f64 + 0.2);
+        let center = x + step * 0.3;
         let mut base = y + TOP + PLOT_HEIGHT;
-        text(svg, x + step * 0.3, base + 18.0, "middle", &bar.0);
+        draw_text(svg, center, base + 18.0, "middle", &bar.0);
         for (name, cpu) in &bar.1 {
             let height = cpu / top * PLOT_HEIGHT;
             base -= height;
-            let _ = writeln!(
-                svg,
-                "<rect x=\"{x:.1}\" y=\"{base:.1}\" width=\"{:.1}\" height=\"{height:.1}\" fill=\"{}\"/>",
-                step * 0.6,
-                colour(name)
-            );
+            draw_rect(svg, (x, base), (step * 0.6, height), color(&names, name));
         }
-        text(
-            svg,
-            x + step * 0.3,
-            base - 5.0,
-            "middle",
-            &number(whole(bar)),
-        );
+        draw_text(svg, center, base - 5.0, "middle", &number(total(bar)));
     }
-    for (place, name) in names.iter().enumerate() {
-        let at = y + TOP + 8.0 + place as f64 * 20.0;
-        let _ = writeln!(
-            svg,
-            "<rect x=\"{}\" y=\"{}\" width=\"12\" height=\"12\" fill=\"{}\"/>",
-            right + 16.0,
-            at - 10.0,
-            colour(name)
-        );
-        text(svg, right + 34.0, at, "start", name);
+    for (index, name) in names.iter().enumerate() {
+        let at = y + TOP + 8.0 + index as f64 * 20.0;
+        let corner = (right + 16.0, at - 10.0);
+        draw_rect(svg, corner, (12.0, 12.0), color(&names, name));
+        draw_text(svg, right + 34.0, at, "start", name);
     }
 }
 
-fn drain(svg: &mut String, all: &[Measured], y: f64) {
-    let curve = all.iter().find(|one| one.key == "w5").map(Measured::curve);
+/// Returns the color of a segment: gray for the bare loop.
+fn color(names: &[&str], name: &str) -> &'static str {
+    let index = names.iter().position(|known| *known == name);
+    match index {
+        Some(index) if name != BARE => COLORS[index % COLORS.len()],
+        _ => GRAY,
+    }
+}
+
+/// Draws the rate of a draining backlog over the number of pending deliveries.
+fn draw_drain(svg: &mut String, reports: &[WorkloadReport], y: f64) {
+    let curve = reports
+        .iter()
+        .find(|report| report.key == "w5")
+        .map(WorkloadReport::curve);
     let curve = curve.unwrap_or(&[]);
     let top = round_up(curve.iter().map(|(_, rate)| *rate).fold(0.0, f64::max));
-    let most = curve
+    let max = curve
         .iter()
-        .map(|(waiting, _)| *waiting)
+        .map(|(pending, _)| *pending)
         .fold(1.0, f64::max);
     let right = WIDTH - 24.0;
-    panel(
+    draw_panel(
         svg,
         y,
-        "Deliveries a second while a backlog drains",
+        "Deliveries per second while a backlog drains",
         top,
         right,
     );
     if curve.is_empty() {
-        text(svg, LEFT + 20.0, y + 120.0, "start", "not measured: w5");
+        draw_text(svg, LEFT + 20.0, y + 120.0, "start", "not measured: w5");
         return;
     }
     let bottom = y + TOP + PLOT_HEIGHT;
     let mut path = String::new();
-    for (place, (waiting, rate)) in curve.iter().enumerate() {
-        // From left to right as it goes: the whole backlog first.
-        let x = LEFT + (right - LEFT) * (1.0 - waiting / most);
-        let command = if place == 0 { 'M' } else { 'L' };
+    for (index, (pending, rate)) in curve.iter().enumerate() {
+        // Time runs from left to right, starting with the full backlog.
+        let x = LEFT + (right - LEFT) * (1.0 - pending / max);
+        let command = if index == 0 { 'M' } else { 'L' };
         let _ = write!(
             path,
             "{command}{x:.1} {:.1}",
@@ -185,24 +185,24 @@ fn drain(svg: &mut String, all: &[Measured], y: f64) {
     let _ = writeln!(
         svg,
         "<path d=\"{path}\" fill=\"none\" stroke=\"{}\" stroke-width=\"2\"/>",
-        COLOURS[0]
+        COLORS[0]
     );
     for quarter in 0..=4 {
         let share = f64::from(quarter) / 4.0;
         let x = LEFT + (right - LEFT) * share;
-        text(
+        draw_text(
             svg,
             x,
             bottom + 18.0,
             "middle",
-            &number(most * (1.0 - share)),
+            &number(max * (1.0 - share)),
         );
     }
-    text(
+    draw_text(
         svg,
         (LEFT + right) / 2.0,
         bottom + 38.0,
         "middle",
-        "deliveries that wait",
+        "pending deliveries",
     );
 }

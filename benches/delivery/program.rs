@@ -1,4 +1,4 @@
-//! The program under test: the real executable on a directory of its own, with its defaults, and what is asked of it.
+//! The program under test: the real executable with its own data directory, and a client for it.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
@@ -13,18 +13,18 @@ use awc::{Client, ClientRequest, Connector, SendClientRequest};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-use crate::Fault;
-use crate::child::{Owned, other};
-use crate::machine::Usage;
+use crate::Error;
+use crate::process::{ChildGuard, command_tied_to_parent};
 use crate::receiver::Receiver;
+use crate::system::Usage;
 
 const EXECUTABLE: &str = env!("CARGO_BIN_EXE_miniback");
 const EMAIL: &str = "ada@example.com";
 const PASSWORD: &str = "correct horse battery staple";
-/// How many of the log's last lines are kept.
-const LOG: usize = 50;
-/// How long one answer may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The number of log lines to store for error messages.
+const LOG_LINES: usize = 50;
+/// Time limit for one response.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The maximum size of a page or a JSON response.
 const BODY_MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -32,11 +32,11 @@ const BODY_MAX_BYTES: usize = 64 * 1024 * 1024;
 type Log = Arc<Mutex<VecDeque<String>>>;
 
 pub struct Program {
-    process: Owned,
+    process: ChildGuard,
     pub address: SocketAddr,
     pub token: String,
-    /// From its start to the line that says it listens.
-    pub started_in: Duration,
+    /// Time from its start to the `listening` line in the log.
+    pub startup_time: Duration,
     dir: PathBuf,
     runtime: actix_rt::Runtime,
     client: Client,
@@ -44,23 +44,23 @@ pub struct Program {
     log: Log,
 }
 
-/// A page or a file as it came.
-pub struct Answer {
+/// A page with its response time.
+pub struct Response {
     pub status: u16,
     pub text: String,
-    pub took: Duration,
+    pub elapsed: Duration,
 }
 
-/// The size of the executable in bytes.
-pub fn executable_size() -> Result<u64, Fault> {
+/// Returns the size of the executable in bytes.
+pub fn executable_size() -> Result<u64, Error> {
     Ok(std::fs::metadata(EXECUTABLE)?.len())
 }
 
 impl Program {
-    /// Starts it on `dir`, with options beside its defaults only where a workload says so.
-    pub fn start(dir: &Path, options: &[&str]) -> Result<Self, Fault> {
-        let begun = Instant::now();
-        let mut child = other(EXECUTABLE.as_ref())?
+    /// Starts the program on `dir`, with additional options.
+    pub fn start(dir: &Path, options: &[&str]) -> Result<Self, Error> {
+        let started = Instant::now();
+        let mut child = command_tied_to_parent(EXECUTABLE.as_ref())?
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(dir)
             .args(options)
@@ -71,22 +71,22 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()?;
         let stderr = child.stderr.take().ok_or("the program has no log")?;
-        let process = Owned(child);
-        let (address, log) = listening(stderr)?;
-        let started_in = begun.elapsed();
+        let process = ChildGuard(child);
+        let (address, log) = wait_until_listening(stderr)?;
+        let startup_time = started.elapsed();
         let runtime = actix_rt::Runtime::new()?;
         // The program closes idle connections after 5 s.
         let connector = Connector::new().conn_keep_alive(Duration::from_secs(3));
         let client = Client::builder()
             .connector(connector)
             .disable_redirects()
-            .timeout(PATIENCE)
+            .timeout(TIMEOUT)
             .finish();
         let mut program = Self {
             process,
             address,
             token: String::new(),
-            started_in,
+            startup_time,
             dir: dir.to_owned(),
             runtime,
             client,
@@ -97,8 +97,8 @@ impl Program {
         Ok(program)
     }
 
-    fn new_token(&self) -> Result<String, Fault> {
-        let output = other(EXECUTABLE.as_ref())?
+    fn new_token(&self) -> Result<String, Error> {
+        let output = command_tied_to_parent(EXECUTABLE.as_ref())?
             .args(["token", "create", "--user", EMAIL, "bench", "--data-dir"])
             .arg(&self.dir)
             .output()?;
@@ -112,7 +112,7 @@ impl Program {
         self.process.pid()
     }
 
-    pub fn usage(&self) -> Result<Usage, Fault> {
+    pub fn usage(&self) -> Result<Usage, Error> {
         self.process.usage()
     }
 
@@ -120,49 +120,51 @@ impl Program {
         self.dir.join("miniback.db")
     }
 
-    pub fn stop(self) -> Result<(), Fault> {
+    pub fn stop(self) -> Result<(), Error> {
         self.process.stop(Duration::from_secs(60))
     }
 
-    /// What it logged last, for the message of a run that failed.
+    /// Returns the last lines of the log.
     pub fn log(&self) -> String {
         lines_of(&self.log)
     }
 
-    /// A call of the API that has to succeed.
-    pub fn call(&self, path: &str, body: Option<&Value>) -> Result<Value, Fault> {
+    /// Calls the API. Unsuccessful responses are errors.
+    pub fn call(&self, path: &str, body: Option<&Value>) -> Result<Value, Error> {
         let url = format!("http://{}/api/v1{path}", self.address);
         let bearer = (AUTHORIZATION, format!("Bearer {}", self.token));
-        let answer = self.read(match body {
+        let response = self.read(match body {
             Some(body) => self.client.post(url).insert_header(bearer).send_json(body),
             None => self.client.get(url).insert_header(bearer).send(),
         })?;
-        if !(200..300).contains(&answer.status) {
-            return Err(format!("{path}: {} {}", answer.status, answer.text).into());
+        if !(200..300).contains(&response.status) {
+            return Err(format!("{path}: {} {}", response.status, response.text).into());
         }
-        Ok(serde_json::from_str(&answer.text)?)
+        Ok(serde_json::from_str(&response.text)?)
     }
 
-    /// Makes a project and returns its id.
-    pub fn new_project(&self, name: &str) -> Result<String, Fault> {
+    /// Creates a project and returns its id.
+    pub fn new_project(&self, name: &str) -> Result<String, Error> {
         text(&self.call("/projects", Some(&json!({ "name": name })))?["id"])
     }
 
-    /// Makes a webhook to an endpoint of the receiver, which learns the secret; returns its id.
-    pub fn new_webhook(&self, receiver: &mut Receiver, endpoint: usize) -> Result<String, Fault> {
+    /// Creates a webhook to an endpoint of the receiver, gives the receiver the secret, and returns
+    /// the webhook's id.
+    pub fn new_webhook(&self, receiver: &mut Receiver, endpoint: usize) -> Result<String, Error> {
         let webhook = self.call("/webhooks", Some(&json!({ "url": receiver.url(endpoint) })))?;
-        receiver.secret(endpoint, &text(&webhook["secret"])?)?;
+        receiver.set_secret(endpoint, &text(&webhook["secret"])?)?;
         text(&webhook["id"])
     }
 
-    /// Waits until no delivery of the webhooks is pending: the last outcomes are stored a little after they came.
-    pub fn wait_until_recorded(&self, webhooks: &[String], at_most: Duration) -> Result<(), Fault> {
-        let deadline = Instant::now() + at_most;
+    /// Waits until no delivery of the webhooks is pending. Outcomes are stored shortly after the
+    /// endpoint responds.
+    pub fn wait_until_recorded(&self, webhooks: &[String], timeout: Duration) -> Result<(), Error> {
+        let deadline = Instant::now() + timeout;
         for webhook in webhooks {
             let path = format!("/webhooks/{webhook}/deliveries?state=pending&limit=1");
             while self.call(&path, None)?["data"] != json!([]) {
                 if Instant::now() > deadline {
-                    return Err(format!("after {at_most:?} deliveries are still pending").into());
+                    return Err(format!("after {timeout:?} deliveries are still pending").into());
                 }
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -170,8 +172,8 @@ impl Program {
         Ok(())
     }
 
-    /// Signs in, for the pages.
-    pub fn sign_in(&mut self) -> Result<(), Fault> {
+    /// Signs in, so that pages can be fetched.
+    pub fn sign_in(&mut self) -> Result<(), Error> {
         let form = [("email", EMAIL), ("password", PASSWORD), ("next", "")];
         let url = format!("http://{}/login", self.address);
         let sent = self.client.post(url).send_form(&form);
@@ -179,28 +181,28 @@ impl Program {
         let response = response.map_err(|error| error.to_string())?;
         let cookie = response.headers().get(SET_COOKIE);
         let cookie = cookie.and_then(|cookie| cookie.to_str().ok()?.split(';').next());
-        self.cookie = Some(cookie.ok_or("signing in gave no cookie")?.to_owned());
+        self.cookie = Some(cookie.ok_or("signing in set no cookie")?.to_owned());
         Ok(())
     }
 
-    /// Fetches a page and reads it to its end.
-    pub fn page(&self, path: &str) -> Result<Answer, Fault> {
+    /// Fetches a page with its complete body.
+    pub fn page(&self, path: &str) -> Result<Response, Error> {
         self.read(self.get(path).send())
     }
 
-    /// Fetches a file and discards it while it arrives. Returns its length.
-    pub fn download(&self, path: &str) -> Result<u64, Fault> {
+    /// Downloads a file without storing it. Returns its size in bytes.
+    pub fn download(&self, path: &str) -> Result<u64, Error> {
         let sent = self.get(path).send();
         self.runtime.block_on(async {
             let mut response = sent.await.map_err(|error| error.to_string())?;
             if !response.status().is_success() {
                 return Err(format!("{path}: {}", response.status()).into());
             }
-            let mut length = 0;
+            let mut size = 0;
             while let Some(chunk) = response.next().await {
-                length += chunk.map_err(|error| error.to_string())?.len() as u64;
+                size += chunk.map_err(|error| error.to_string())?.len() as u64;
             }
-            Ok(length)
+            Ok(size)
         })
     }
 
@@ -213,56 +215,59 @@ impl Program {
         }
     }
 
-    fn read(&self, sent: SendClientRequest) -> Result<Answer, Fault> {
-        let begun = Instant::now();
+    fn read(&self, request: SendClientRequest) -> Result<Response, Error> {
+        let started = Instant::now();
         self.runtime.block_on(async {
-            let mut response = sent.await.map_err(|error| error.to_string())?;
+            let mut response = request.await.map_err(|error| error.to_string())?;
             let status = response.status().as_u16();
             let body = response.body().limit(BODY_MAX_BYTES).await;
             let body = body.map_err(|error| error.to_string())?;
-            Ok(Answer {
+            Ok(Response {
                 status,
-                took: begun.elapsed(),
+                elapsed: started.elapsed(),
                 text: String::from_utf8(body.to_vec())?,
             })
         })
     }
 }
 
-pub fn text(value: &Value) -> Result<String, Fault> {
-    let text = value.as_str().ok_or("an answer lacks a member")?;
+pub fn text(value: &Value) -> Result<String, Error> {
+    let text = value
+        .as_str()
+        .ok_or("a string member is missing in a response")?;
     Ok(text.to_owned())
 }
 
-/// Reads the log to its end, so that the program never waits for us; returns when it has told the address.
-fn listening(stderr: ChildStderr) -> Result<(SocketAddr, Log), Fault> {
+/// Waits for the socket address in the log. A thread continues to read the log, so that the program
+/// never blocks on it.
+fn wait_until_listening(stderr: ChildStderr) -> Result<(SocketAddr, Log), Error> {
     let log = Log::default();
-    let kept = Arc::clone(&log);
-    let (tell, told) = mpsc::channel();
+    let lines = Arc::clone(&log);
+    let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            if let Some(address) = address(&line) {
-                // Who waited for it may have given up.
-                let _ = tell.send(address);
+            if let Some(address) = parse_listening_line(&line) {
+                // Fails if the waiting function has timed out.
+                let _ = sender.send(address);
             }
-            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            if kept.len() == LOG {
-                kept.pop_front();
+            let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+            if lines.len() == LOG_LINES {
+                lines.pop_front();
             }
-            kept.push_back(line);
+            lines.push_back(line);
         }
     });
-    match told.recv_timeout(PATIENCE) {
+    match receiver.recv_timeout(TIMEOUT) {
         Ok(address) => Ok((address, log)),
         Err(error) => {
             let lines = lines_of(&log);
-            Err(format!("the program did not come to listen ({error}):\n{lines}").into())
+            Err(format!("the program didn't start listening ({error}):\n{lines}").into())
         }
     }
 }
 
-/// The address in the log's line that says it listens.
-fn address(line: &str) -> Option<SocketAddr> {
+/// Returns the socket address in the `listening` line of the log.
+fn parse_listening_line(line: &str) -> Option<SocketAddr> {
     let line: Value = serde_json::from_str(line).ok()?;
     let url = line["url"]
         .as_str()

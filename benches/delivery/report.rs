@@ -1,14 +1,15 @@
-//! The results: a table for people, JSON for programs; of each figure minimum, median and maximum of the runs.
+//! Reports as tables for people and as JSON for programs. Each metric has the minimum, median, and
+//! maximum of all runs.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::figures::{Figure, Run};
+use crate::metrics::{Metric, Run};
 use crate::workloads::Workload;
 
-/// A workload with its runs.
-pub struct Measured {
+/// A workload with the results of its runs.
+pub struct WorkloadReport {
     pub key: &'static str,
     title: &'static str,
     runs: Vec<Run>,
@@ -16,13 +17,13 @@ pub struct Measured {
 
 /// One line of the table.
 struct Row<'a> {
-    figure: &'a Figure,
-    /// In the order of the runs.
+    metric: &'a Metric,
+    /// One value per run.
     values: Vec<f64>,
 }
 
 impl Row<'_> {
-    fn sorted(&self) -> Vec<f64> {
+    fn sorted_values(&self) -> Vec<f64> {
         sorted(self.values.clone())
     }
 }
@@ -32,13 +33,13 @@ fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values
 }
 
-/// Of sorted values; of an even number of them the lower one of the two in the middle.
+/// Returns the median of sorted values: the lower one if two are in the middle.
 fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len().saturating_sub(1) / 2;
     sorted.get(middle).copied().unwrap_or(0.0)
 }
 
-impl Measured {
+impl WorkloadReport {
     pub fn new(workload: &Workload, runs: Vec<Run>) -> Self {
         Self {
             key: workload.key,
@@ -49,40 +50,41 @@ impl Measured {
 
     fn rows(&self) -> Vec<Row<'_>> {
         let mut rows: Vec<Row<'_>> = Vec::new();
-        for figure in self.runs.iter().flat_map(|run| &run.figures) {
-            match rows.iter_mut().find(|row| row.figure.name == figure.name) {
-                Some(row) => row.values.push(figure.value),
+        for metric in self.runs.iter().flat_map(|run| &run.metrics) {
+            match rows.iter_mut().find(|row| row.metric.name == metric.name) {
+                Some(row) => row.values.push(metric.value),
                 None => rows.push(Row {
-                    figure,
-                    values: vec![figure.value],
+                    metric,
+                    values: vec![metric.value],
                 }),
             }
         }
         rows
     }
 
-    /// CPU seconds for 1,000 deliveries by thread: the median of the runs.
+    /// Returns the CPU seconds per 1,000 deliveries by thread: the median of all runs.
     pub fn threads(&self) -> Vec<(String, f64)> {
         let mut all: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
         for (name, cpu) in self.runs.iter().flat_map(|run| &run.threads) {
             all.entry(name).or_default().push(*cpu);
         }
-        let of_all = |(name, values): (&str, Vec<f64>)| (name.to_owned(), median(&sorted(values)));
-        let mut threads: Vec<_> = all.into_iter().map(of_all).collect();
+        let median_of =
+            |(name, values): (&str, Vec<f64>)| (name.to_owned(), median(&sorted(values)));
+        let mut threads: Vec<_> = all.into_iter().map(median_of).collect();
         threads.sort_unstable_by(|a, b| b.1.total_cmp(&a.1));
         threads
     }
 
-    /// The curve of the last run.
+    /// Returns the points of the last run's curve.
     pub fn curve(&self) -> &[(f64, f64)] {
         self.runs.last().map_or(&[], |run| &run.curve)
     }
 
-    /// The median of a figure.
+    /// Returns the median of a metric.
     pub fn median(&self, name: &str) -> Option<f64> {
         let rows = self.rows();
-        let row = rows.iter().find(|row| row.figure.name == name)?;
-        Some(median(&row.sorted()))
+        let row = rows.iter().find(|row| row.metric.name == name)?;
+        Some(median(&row.sorted_values()))
     }
 
     fn notes(&self) -> Vec<&str> {
@@ -95,24 +97,24 @@ impl Measured {
         notes
     }
 
-    /// As Markdown, so that it can stand in a document as it is.
+    /// Formats the report as Markdown.
     pub fn table(&self) -> String {
         let mut lines = vec![
             format!("## {}: {}", self.key.to_uppercase(), self.title),
             String::new(),
         ];
-        let mut cells = vec![["figure", "min", "median", "max", "unit", "goal"].map(str::to_owned)];
+        let mut cells = vec![["metric", "min", "median", "max", "unit", "goal"].map(str::to_owned)];
         for row in self.rows() {
-            let values = row.sorted();
+            let values = row.sorted_values();
             let ends = values.first().zip(values.last());
             let (min, max) = ends.map_or((0.0, 0.0), |(min, max)| (*min, *max));
             cells.push([
-                row.figure.name.clone(),
+                row.metric.name.clone(),
                 number(min),
                 number(median(&values)),
                 number(max),
-                row.figure.unit.to_owned(),
-                row.figure.goal.to_owned(),
+                row.metric.unit.to_owned(),
+                row.metric.goal.to_owned(),
             ]);
         }
         for (name, cpu) in self.threads() {
@@ -134,15 +136,15 @@ impl Measured {
     }
 
     fn json(&self) -> Value {
-        let figures: Vec<Value> = self
+        let metrics: Vec<Value> = self
             .rows()
             .iter()
             .map(|row| {
-                let values = row.sorted();
+                let values = row.sorted_values();
                 json!({
-                    "name": row.figure.name,
-                    "unit": row.figure.unit,
-                    "goal": row.figure.goal,
+                    "name": row.metric.name,
+                    "unit": row.metric.unit,
+                    "goal": row.metric.goal,
                     "min": values.first(),
                     "median": median(&values),
                     "max": values.last(),
@@ -158,7 +160,7 @@ impl Measured {
         json!({
             "workload": self.key,
             "title": self.title,
-            "figures": figures,
+            "figures": metrics,
             "threads": threads,
             "curve": self.curve(),
             "notes": self.notes(),
@@ -166,11 +168,12 @@ impl Measured {
     }
 }
 
-pub fn json(machine: &Value, how: &Value, all: &[Measured]) -> Value {
-    let workloads: Vec<Value> = all.iter().map(Measured::json).collect();
-    json!({ "machine": machine, "how": how, "workloads": workloads })
+pub fn json(machine: &Value, settings: &Value, reports: &[WorkloadReport]) -> Value {
+    let workloads: Vec<Value> = reports.iter().map(WorkloadReport::json).collect();
+    json!({ "machine": machine, "settings": settings, "workloads": workloads })
 }
 
+/// Formats rows as an aligned Markdown table.
 fn aligned(cells: &[[String; 6]]) -> Vec<String> {
     let width = |column: usize| {
         let chars = cells.iter().map(|row| row[column].chars().count());
@@ -206,7 +209,7 @@ fn aligned(cells: &[[String; 6]]) -> Vec<String> {
     lines
 }
 
-/// Three or four digits that count.
+/// Formats a number with about three significant digits.
 pub fn number(value: f64) -> String {
     let size = value.abs();
     if size >= 100.0 || value.fract() == 0.0 {

@@ -1,18 +1,29 @@
-//! The words of the feedback that is sent and stored: the same for the same index, and different enough to be searched.
+//! Sample feedback and the deliveries it leads to. The text depends only on an index, and differs
+//! enough between indexes to be searched.
 
 use std::fmt::Write;
 
-/// Its length makes an event's body about 450 bytes long.
+use hmac::{Hmac, KeyInit, Mac};
+use miniback::clock::Timestamp;
+use miniback::domain::event;
+use miniback::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
+use miniback::domain::id::{FeedbackId, ProjectId};
+use sha2::Sha256;
+
+/// Length of a message in bytes. It makes the body of an event about 450 bytes long.
 const LEN: usize = 173;
 
-/// Stands in one message of all, see [`message`].
+/// Occurs in one message; see [`message`].
 pub const RARE_WORD: &str = "quetzal";
-/// Stands in many.
+/// Occurs in many messages.
 pub const COMMON_WORD: &str = "button";
-/// Stands in none.
+/// Occurs in no message.
 pub const ABSENT_WORD: &str = "zeppelin";
-/// Where the rare word stands.
+/// Index of the message with the rare word.
 const RARE_INDEX: usize = 1234;
+
+/// The secret of deliveries that the program doesn't send itself.
+pub const SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 const WORDS: [&str; 32] = [
     "the", "page", "does", "not", "load", "on", "my", "phone", "button", "nothing", "happens",
@@ -20,17 +31,17 @@ const WORDS: [&str; 32] = [
     "a", "line", "please", "add", "dark", "mode", "for", "night", "shift", "thanks",
 ];
 
-/// A message in ASCII without anything that JSON or HTML would have to escape.
+/// Returns an ASCII message that needs no escaping in JSON or HTML.
 pub fn message(index: usize) -> String {
     let mut text = String::with_capacity(LEN + 16);
-    // Writing to a string does not fail.
+    // Writing to a string can't fail.
     let _ = write!(text, "No. {index}:");
     if index == RARE_INDEX {
         let _ = write!(text, " {RARE_WORD}");
     }
     let mut state = index as u64;
     while text.len() < LEN {
-        // SplitMix64: neighbours in the index get unlike words.
+        // SplitMix64, so that neighboring indexes get different words.
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -41,4 +52,71 @@ pub fn message(index: usize) -> String {
     text.truncate(LEN);
     text.truncate(text.trim_end().len());
     text
+}
+
+/// A project for feedback that belongs to none in the database.
+pub fn project() -> ProjectSummary {
+    ProjectSummary {
+        id: ProjectId::new("prj_01K8X2Y3Z4A5B6C7D8E9F0G1H2"),
+        name: "Website".into(),
+        slug: "website".into(),
+    }
+}
+
+/// Returns new feedback with the message of `index`.
+pub fn feedback(
+    index: usize,
+    id: String,
+    project: ProjectSummary,
+    created_at: Timestamp,
+) -> Feedback {
+    Feedback {
+        id: FeedbackId::new(id),
+        project,
+        message: message(index),
+        status: FeedbackStatus::New,
+        created_at,
+        email: None,
+        url: None,
+        metadata: None,
+    }
+}
+
+/// Returns the body of an event like those that the program sends.
+pub fn event_body() -> String {
+    let id = "fb_01K8X2Y3Z4A5B6C7D8E9F0G1H2".to_owned();
+    let created_at = Timestamp::from_millis(1_735_689_600_000);
+    let body = event::feedback_created_body(&feedback(0, id, project(), created_at));
+    String::from_utf8_lossy(&body).into_owned()
+}
+
+/// Returns the headers of a delivery with this body, signed with [`SECRET`].
+pub fn delivery_headers(body: &str) -> Vec<(String, String)> {
+    let mut headers: Vec<(String, String)> = [
+        ("Content-Type", "application/json"),
+        ("User-Agent", "Miniback-Webhook/1.0"),
+        ("X-Miniback-Event", "feedback.created"),
+        ("X-Miniback-Delivery", "dlv_01K8X2Y3Z4A5B6C7D8E9F0G1H2"),
+        ("X-Miniback-Timestamp", "2025-10-31T12:34:56.789Z"),
+        ("webhook-id", "dlv_01K8X2Y3Z4A5B6C7D8E9F0G1H2"),
+        ("webhook-timestamp", "1761914096"),
+        (
+            "webhook-signature",
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+        ),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    let signature = hex_signature(SECRET, body.as_bytes());
+    headers.push(("X-Miniback-Signature".into(), signature));
+    headers
+}
+
+/// Computes a signature without the program's code.
+pub fn hex_signature(secret: &str, body: &[u8]) -> String {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
+        return String::new();
+    };
+    mac.update(body);
+    hex::encode(mac.finalize().into_bytes())
 }

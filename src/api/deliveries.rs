@@ -1,4 +1,4 @@
-//! Deliveries: a webhook's list, and one with all that was sent and answered.
+//! Deliveries: a webhook's list, one delivery with its request and responses, and redelivery.
 
 use std::time::Duration;
 
@@ -7,29 +7,31 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::body::{Json, named};
-use super::lists::{List, Paging, Query};
+use super::body::{Json, non_null};
+use super::lists::{List, PageParams, QueryParams};
 use super::problem::Problem;
 use super::webhooks;
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, WebhookId};
-use crate::server::Site;
-use crate::store::{DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt, RedeliverError};
+use crate::server::AppState;
+use crate::store::{
+    DeliveryDetail, DeliveryFilter, DeliverySummary, LoggedAttempt, RedeliverError,
+};
 
-const NOT_FOUND: Problem = Problem::NotFound("There is no such delivery.");
+const NOT_FOUND: Problem = Problem::NotFound("Delivery not found.");
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Recovery)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Recover {
-    /// All that ended since then: ISO 8601, with an offset.
+pub(super) struct RecoverDeliveries {
+    /// Redeliver deliveries that ended at or after this time: ISO 8601 with an offset.
     #[schema(format = DateTime, example = "2025-10-31T12:34:56Z")]
     since: String,
-    /// What to send again; `failed` where it is left out.
+    /// The states to redeliver. Only `failed` if omitted.
     #[schema(nullable = false, example = json!(["failed"]))]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     states: Option<Vec<RecoverableState>>,
 }
 
@@ -43,19 +45,20 @@ enum RecoverableState {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Delivery)]
 #[serde(rename_all = "camelCase")]
-struct View<'a> {
-    /// What a receiver deduplicates by.
+struct DeliveryView<'a> {
+    /// Endpoints deduplicate by this id.
     id: &'a DeliveryId,
     webhook_id: &'a WebhookId,
     #[schema(value_type = EventType)]
     event: &'static str,
     state: DeliveryState,
     created_at: Timestamp,
-    /// Null unless it is pending.
+    /// Null unless the delivery is pending.
     #[schema(required = true, example = json!(null))]
     next_attempt_at: Option<Timestamp>,
     attempts: Vec<AttemptView<'a>>,
-    /// In the single one: the last request as it was sent; null for one not tried yet, or whose feedback was deleted.
+    /// Only in a single delivery: the last request as sent. Null before the first attempt, and
+    /// after the feedback was deleted.
     #[schema(value_type = Option<RequestView>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<Option<RequestView>>,
@@ -70,38 +73,38 @@ struct AttemptView<'a> {
     started_at: Timestamp,
     #[schema(value_type = u64, example = 84)]
     duration_ms: u128,
-    /// Null where no answer came.
+    /// The HTTP status. Null if there was no response.
     #[schema(required = true, example = 200)]
     status: Option<u16>,
-    /// What went wrong, in words.
+    /// What failed, as text for people.
     #[schema(required = true, example = json!(null))]
     error: Option<&'a str>,
-    /// And for programs: `timeout`, `connection_refused`, `status`…
+    /// What failed, as a code for programs: `timeout`, `connection_refused`, `status`, and so on.
     #[schema(required = true, example = json!(null))]
     error_code: Option<&'a str>,
-    #[schema(value_type = AnswerView)]
+    #[schema(value_type = ResponseView)]
     #[serde(flatten)]
-    answer: Option<AnswerView>,
+    response: Option<ResponseView>,
 }
 
-/// In the single delivery: what the endpoint answered.
+/// Only in a single delivery: the endpoint’s response.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AttemptAnswer)]
 #[serde(rename_all = "camelCase")]
-struct AnswerView {
+struct ResponseView {
     #[schema(required = false, value_type = std::collections::BTreeMap<String, String>, example = json!({"content-type": "text/plain"}))]
     response_headers: Map<String, Value>,
-    /// The first 16 KiB; what is no UTF-8 is replaced.
+    /// The first 16 KiB. Invalid UTF-8 is replaced.
     #[schema(example = "ok")]
     response_body: Option<String>,
-    /// The body went on, ended early, or did not end in time.
+    /// True if the body is longer than what is stored, ended early, or didn’t end in time.
     #[schema(required = false, example = false)]
     response_truncated: bool,
     #[schema(required = false)]
     timings: TimingsView,
 }
 
-/// Where the time went; null where there was no such step.
+/// The duration of each step in milliseconds. Null if the attempt had no such step.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Timings)]
 #[serde(rename_all = "camelCase")]
@@ -126,13 +129,14 @@ struct RequestView {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Recovered {
+#[schema(as = Recovered)]
+struct RecoveredCount {
     #[schema(example = 3)]
     count: usize,
 }
 
-impl<'a> View<'a> {
-    fn of(record: &'a DeliveryRecord) -> Self {
+impl<'a> DeliveryView<'a> {
+    fn new(record: &'a DeliverySummary) -> Self {
         Self {
             id: &record.id,
             webhook_id: &record.webhook,
@@ -140,15 +144,15 @@ impl<'a> View<'a> {
             state: record.state,
             created_at: record.created_at,
             next_attempt_at: record.next_attempt_at,
-            attempts: record.attempts.iter().map(AttemptView::of).collect(),
+            attempts: record.attempts.iter().map(AttemptView::new).collect(),
             request: None,
         }
     }
 
-    fn whole(detail: &'a DeliveryDetail) -> Self {
-        let mut view = Self::of(&detail.record);
+    fn with_details(detail: &'a DeliveryDetail) -> Self {
+        let mut view = Self::new(&detail.record);
         for (attempt, logged) in view.attempts.iter_mut().zip(&detail.record.attempts) {
-            attempt.answer = Some(AnswerView::of(logged));
+            attempt.response = Some(ResponseView::new(logged));
         }
         view.request = Some(detail.request.as_ref().map(|request| RequestView {
             headers: header_object(&request.headers),
@@ -159,7 +163,7 @@ impl<'a> View<'a> {
 }
 
 impl<'a> AttemptView<'a> {
-    fn of(logged: &'a LoggedAttempt) -> Self {
+    fn new(logged: &'a LoggedAttempt) -> Self {
         Self {
             number: logged.number,
             started_at: logged.started_at,
@@ -167,14 +171,14 @@ impl<'a> AttemptView<'a> {
             status: logged.status,
             error: logged.error.as_deref(),
             error_code: logged.error_code.as_deref(),
-            answer: None,
+            response: None,
         }
     }
 }
 
-impl AnswerView {
-    fn of(logged: &LoggedAttempt) -> Self {
-        // To the microsecond: a local endpoint answers in a fraction of a millisecond.
+impl ResponseView {
+    fn new(logged: &LoggedAttempt) -> Self {
+        // With microseconds, because a local endpoint responds in less than a millisecond.
         let millis = |duration: Option<Duration>| duration.map(|d| d.as_micros() as f64 / 1000.0);
         Self {
             response_headers: header_object(&logged.response_headers),
@@ -193,7 +197,7 @@ impl AnswerView {
     }
 }
 
-/// Headers as an object; lines of one name are joined as RFC 9110, 5.3 has it.
+/// Converts headers to an object. Values of the same name are joined as in RFC 9110, section 5.3.
 fn header_object(headers: &[(String, String)]) -> Map<String, Value> {
     let mut object = Map::new();
     for (name, value) in headers {
@@ -210,18 +214,20 @@ fn header_object(headers: &[(String, String)]) -> Map<String, Value> {
     object
 }
 
-/// List the deliveries of a webhook
+/// List deliveries
+///
+/// The deliveries of a webhook.
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}/deliveries", operation_id = "listDeliveries", tag = "Deliveries",
-    params(("id" = WebhookId, Path), Paging<DeliveryId>,
-        ("state" = Option<DeliveryState>, Query, nullable = false, description = "Only in this state."),
-        ("event" = Option<EventType>, Query, nullable = false, description = "Only of this event.")),
-    responses((status = 200, description = "A page of deliveries", body = List<View>)))]
+    params(("id" = WebhookId, Path), PageParams<DeliveryId>,
+        ("state" = Option<DeliveryState>, Query, nullable = false, description = "Only deliveries in this state."),
+        ("event" = Option<EventType>, Query, nullable = false, description = "Only deliveries of this event type.")),
+    responses((status = 200, description = "A page of deliveries", body = List<DeliveryView>)))]
 pub(super) async fn list(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     webhook: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let query = Query::of(&request)?;
+    let query = QueryParams::parse(&request)?;
     let page = query.page::<DeliveryId>()?;
     let state = query
         .get("state")
@@ -229,7 +235,7 @@ pub(super) async fn list(
             DeliveryState::parse(text).ok_or_else(|| {
                 Problem::field(
                     "state",
-                    "The state is pending, delivered, failed or canceled.",
+                    "The state must be pending, delivered, failed, or canceled.",
                 )
             })
         })
@@ -240,77 +246,77 @@ pub(super) async fn list(
             EventType::parse(text).ok_or_else(|| {
                 Problem::field(
                     "event",
-                    "The event is feedback.created, feedback.updated or test.",
+                    "The event must be feedback.created, feedback.updated, or test.",
                 )
             })
         })
         .transpose()?;
-    let webhook = site
+    let webhook = app
         .store
         .webhook(WebhookId::new(webhook.into_inner()))
         .await?
         .ok_or(webhooks::NOT_FOUND)?;
-    let found = site
+    let found = app
         .store
         .deliveries(webhook.id, DeliveryFilter { state, event }, page)
         .await?;
-    let list = List::of(found, |record| {
-        serde_json::to_value(View::of(&record)).unwrap_or_default()
+    let list = List::from_page(found, |record| {
+        serde_json::to_value(DeliveryView::new(&record)).unwrap_or_default()
     });
     Ok(HttpResponse::Ok().json(list))
 }
 
-/// Show a delivery with what was sent and answered
+/// Get a delivery
+///
+/// Includes the last request and the response to each attempt.
 #[utoipa::path(get, path = "/api/v1/deliveries/{id}", operation_id = "getDelivery", tag = "Deliveries",
     params(("id" = DeliveryId, Path)),
-    responses((status = 200, description = "The delivery", body = View)))]
+    responses((status = 200, description = "The delivery", body = DeliveryView)))]
 pub(super) async fn get(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let detail = site
-        .store
-        .delivery(DeliveryId::new(id.into_inner()))
-        .await?;
+    let detail = app.store.delivery(DeliveryId::new(id.into_inner())).await?;
     let detail = detail.ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Ok().json(View::whole(&detail)))
+    Ok(HttpResponse::Ok().json(DeliveryView::with_details(&detail)))
 }
 
-/// Send a delivery again
+/// Redeliver a delivery
 ///
-/// The same id and body, with a fresh set of retries; the numbers of attempts go on.
+/// Sends the same id and body again, with a fresh set of retries. Attempt numbers continue.
 #[utoipa::path(post, path = "/api/v1/deliveries/{id}/redeliver", operation_id = "redeliver", tag = "Deliveries",
     params(("id" = DeliveryId, Path)),
     responses(
-        (status = 202, description = "The delivery, which is pending again", body = View),
-        (status = 409, description = "It is pending, or its webhook is switched off or gone"),
+        (status = 202, description = "The delivery, pending again", body = DeliveryView),
+        (status = 409, description = "The delivery is pending, its webhook is disabled or deleted, or its feedback was deleted"),
     ))]
 pub(super) async fn redeliver(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = DeliveryId::new(id.into_inner());
-    site.store.redeliver(id.clone()).await.map_err(problem)?;
-    let detail = site.store.delivery(id).await?.ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Accepted().json(View::whole(&detail)))
+    app.store.redeliver(id.clone()).await.map_err(problem)?;
+    let detail = app.store.delivery(id).await?.ok_or(NOT_FOUND)?;
+    Ok(HttpResponse::Accepted().json(DeliveryView::with_details(&detail)))
 }
 
-/// Send again what failed
+/// Redeliver failed deliveries
 ///
-/// All deliveries of the webhook that ended as `failed` (or also as `canceled`) since a time; repeated at once: 0.
+/// Sends all deliveries of the webhook again that failed (or, with `states`, were canceled) since
+/// a time. Repeated at once, it returns a `count` of 0.
 #[utoipa::path(post, path = "/api/v1/webhooks/{id}/recover", operation_id = "recover", tag = "Deliveries",
-    params(("id" = WebhookId, Path)), request_body = Recover,
+    params(("id" = WebhookId, Path)), request_body = RecoverDeliveries,
     responses(
-        (status = 202, description = "How many are pending again", body = Recovered),
-        (status = 409, description = "The webhook is switched off or gone"),
+        (status = 202, description = "The number of deliveries that are pending again", body = RecoveredCount),
+        (status = 409, description = "The webhook is disabled or deleted"),
     ))]
 pub(super) async fn recover(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     webhook: web::Path<String>,
-    Json(body): Json<Recover>,
+    Json(body): Json<RecoverDeliveries>,
 ) -> Result<HttpResponse, Problem> {
     let since = Timestamp::parse(&body.since)
-        .ok_or_else(|| Problem::field("since", "Write a time like 2025-10-31T12:34:56Z."))?;
+        .ok_or_else(|| Problem::field("since", "Enter a time like 2025-10-31T12:34:56Z."))?;
     let states = body.states.unwrap_or(vec![RecoverableState::Failed]);
     let has = |state| states.contains(&state);
     let webhook = WebhookId::new(webhook.into_inner());
@@ -318,12 +324,12 @@ pub(super) async fn recover(
         has(RecoverableState::Failed),
         has(RecoverableState::Canceled),
     );
-    let count = site
+    let count = app
         .store
         .recover(webhook, since, canceled, failed)
         .await
         .map_err(problem)?;
-    Ok(HttpResponse::Accepted().json(Recovered { count }))
+    Ok(HttpResponse::Accepted().json(RecoveredCount { count }))
 }
 
 fn problem(error: RedeliverError) -> Problem {

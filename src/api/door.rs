@@ -20,7 +20,7 @@ use super::body::Json;
 use super::feedback::{idempotency_key, metadata_schema};
 use super::problem::Problem;
 use crate::domain::rate_limit::RateLimit;
-use crate::server::Site;
+use crate::server::AppState;
 use crate::server::door::limits::{Left, Whose, whole_seconds};
 use crate::server::door::{Answer, Given, Refusal, Sender};
 
@@ -69,8 +69,8 @@ pub(super) struct Submission {
         (status = 503, description = "The server is busy or restarting; try again"),
         (status = 507, description = "The server’s disk is full"),
     ))]
-pub(super) async fn take(
-    site: web::Data<Site>,
+pub(super) async fn submit(
+    app: web::Data<AppState>,
     request: HttpRequest,
     Json(body): Json<Submission>,
 ) -> Result<HttpResponse, Problem> {
@@ -85,22 +85,22 @@ pub(super) async fn take(
         key: idempotency_key(&request)?,
         call: "send by widget",
     };
-    let sender = Sender::of(&site, &request);
-    let taken = site
+    let sender = Sender::of(&app, &request);
+    let taken = app
         .take_feedback(given, sender)
         .await
         .map_err(|refusal| match refusal {
             Refusal::Invalid(invalid) => Problem::Invalid(invalid),
-            Refusal::Limited(limited) => Problem::Limited(limited),
-            Refusal::Origin(_) | Refusal::Paused => Problem::Closed(refusal),
-            Refusal::KeySpent => Problem::Conflict(refusal.to_string()),
+            Refusal::Limited(limited) => Problem::RateLimited(limited),
+            Refusal::Origin(_) | Refusal::Paused => Problem::SubmissionRejected(refusal),
+            Refusal::IdempotentFeedbackDeleted => Problem::Conflict(refusal.to_string()),
             Refusal::Store(error) => error.into(),
         })?;
     let mut response = HttpResponse::Created()
         .content_type("application/json")
         .insert_header((CACHE_CONTROL, "no-store"))
         .body(taken.answer);
-    add_limits(response.headers_mut(), &taken.left);
+    add_rate_limit_headers(response.headers_mut(), &taken.left);
     Ok(response)
 }
 
@@ -117,7 +117,7 @@ pub(super) async fn preflight() -> HttpResponse {
 }
 
 /// Middleware of the whole address: whatever is answered, any page may read it.
-pub(super) async fn readable_by_all(
+pub(super) async fn allow_any_origin(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
@@ -133,7 +133,7 @@ pub(super) async fn readable_by_all(
 
 /// `RateLimit-Policy` and `RateLimit` as the IETF's draft has them, and for the tightest limit the three headers that
 /// came before it and that most clients still read.
-pub(super) fn add_limits(headers: &mut HeaderMap, limits: &[Left]) {
+pub(super) fn add_rate_limit_headers(headers: &mut HeaderMap, limits: &[Left]) {
     let Some(tightest) = limits
         .iter()
         .min_by_key(|left| (left.count, left.rate.period))

@@ -1,7 +1,7 @@
-//! `ETag` and `If-None-Match`: a list that is asked for again and again is sent again only where it has changed.
+//! `ETag` and `If-None-Match`: a client that polls gets 304 until the response changes.
 //!
-//! The tag is made from the answer itself, so it is right whatever the answer is made of. It is a weak one: a proxy
-//! that compresses answers leaves it alone.
+//! The tag is a hash of the response body, so handlers don't have to compute one. It is weak, so a
+//! proxy that compresses responses leaves it unchanged.
 
 use actix_web::HttpResponse;
 use actix_web::body::{BoxBody, MessageBody};
@@ -15,22 +15,22 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::server::tokens;
 
-/// May be kept by who asked, and has to be asked for anew each time.
-const KEPT: HeaderValue = HeaderValue::from_static("private, no-cache");
+/// The client may store the response, but must revalidate it before each use.
+const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 
-/// Tags the JSON that a `GET` or `HEAD` answers; to who has it already, says 304.
-pub(super) fn tag(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+/// Adds an `ETag` to a JSON response of `GET` or `HEAD`, or returns 304 if the tag matches.
+pub(super) fn add_etag(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let (request, response) = response.into_parts();
     let headers = response.headers();
     let is_json = headers
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes() == b"application/json");
-    // What has a rule of its own (secrets: `no-store`) is not to be kept.
-    let taggable = matches!(*request.method(), Method::GET | Method::HEAD)
+    // Skip responses with their own `Cache-Control`, such as secrets.
+    let is_cacheable = matches!(*request.method(), Method::GET | Method::HEAD)
         && response.status() == StatusCode::OK
         && is_json
         && !headers.contains_key(CACHE_CONTROL);
-    if !taggable {
+    if !is_cacheable {
         return ServiceResponse::new(request, response);
     }
     let (mut head, body) = response.into_parts();
@@ -38,23 +38,23 @@ pub(super) fn tag(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody
         Ok(bytes) => bytes,
         Err(body) => return ServiceResponse::new(request, head.set_body(body)),
     };
-    let tag = EntityTag::new_weak(URL_SAFE_NO_PAD.encode(&tokens::hash(&bytes)[..12]));
-    let known = match IfNoneMatch::parse(&request) {
+    let tag = EntityTag::new_weak(URL_SAFE_NO_PAD.encode(&tokens::sha256(&bytes)[..12]));
+    let is_match = match IfNoneMatch::parse(&request) {
         Ok(IfNoneMatch::Any) => true,
         Ok(IfNoneMatch::Items(items)) => items.iter().any(|item| item.weak_eq(&tag)),
-        // What cannot be read is no condition.
+        // Ignore an invalid header.
         Err(_) => false,
     };
-    if known {
-        let answer = HttpResponse::NotModified()
+    if is_match {
+        let not_modified = HttpResponse::NotModified()
             .insert_header((ETAG, tag.to_string()))
-            .insert_header((CACHE_CONTROL, KEPT))
+            .insert_header((CACHE_CONTROL, REVALIDATE))
             .finish();
-        return ServiceResponse::new(request, answer);
+        return ServiceResponse::new(request, not_modified);
     }
     if let Ok(value) = HeaderValue::from_str(&tag.to_string()) {
         head.headers_mut().insert(ETAG, value);
     }
-    head.headers_mut().insert(CACHE_CONTROL, KEPT);
+    head.headers_mut().insert(CACHE_CONTROL, REVALIDATE);
     ServiceResponse::new(request, head.set_body(BoxBody::new(bytes)))
 }

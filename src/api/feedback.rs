@@ -1,4 +1,4 @@
-//! `/api/v1/feedback`.
+//! `/api/v1/feedback`: create, list, read, update, and delete feedback.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -6,29 +6,31 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
-use super::body::{Json, named};
-use super::guard::Caller;
-use super::lists::{List, Paging, Query};
-use super::problem::{Problem, answer_to_delete};
+use super::auth::Caller;
+use super::body::{Json, non_null};
+use super::lists::{List, PageParams, QueryParams};
+use super::problem::{Problem, no_content_or};
 use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
 use crate::domain::feedback::{self, Actor, Feedback, FeedbackStatus, NewFeedback, ProjectSummary};
 use crate::domain::id::FeedbackId;
 use crate::domain::search::SearchQuery;
 use crate::domain::validation::Checks;
-use crate::server::{Site, tokens};
-use crate::store::{CreateFeedbackError, FeedbackFilter, Idempotency};
+use crate::server::{AppState, tokens};
+use crate::store::{CreateFeedbackError, FeedbackFilter, IdempotencyKey};
 
-const NOT_FOUND: Problem = Problem::NotFound("There is no such feedback.");
-/// Says that an answer is that of an earlier call.
+const NOT_FOUND: Problem = Problem::NotFound("Feedback not found.");
+/// Marks a response as the stored response of an earlier call.
 const IDEMPOTENCY_REPLAYED: &str = "Idempotency-Replayed";
-/// The longest `Idempotency-Key`, in bytes.
+/// Maximum length of an `Idempotency-Key`, in bytes.
 const KEY_MAX_BYTES: usize = 255;
 
 pub(super) fn metadata_schema() -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
-        .description(Some("What else belongs to it; at most 4 KiB as JSON."))
+        .description(Some(
+            "Additional data about the feedback. At most 4 KiB of JSON.",
+        ))
         .examples([json!({"plan": "pro"})])
         .build()
 }
@@ -36,10 +38,10 @@ pub(super) fn metadata_schema() -> Object {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewFeedback)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Create {
+pub(super) struct CreateFeedback {
     #[schema(value_type = IdOrSlug)]
     project: String,
-    /// Stored as it is sent. At least one character is no white space, and none is NUL.
+    /// Stored as sent. It has at least one character that isn’t whitespace, and no NUL.
     #[schema(
         min_length = 1,
         max_length = 10000,
@@ -47,10 +49,10 @@ pub(super) struct Create {
         example = "The submit button does nothing on my phone"
     )]
     message: String,
-    /// One address to answer to.
+    /// The email of the person who sent the feedback.
     #[schema(max_length = 254, format = "email", example = "sam@example.com")]
     email: Option<String>,
-    /// The page that it is about: http or https.
+    /// The URL of the page that the feedback is about: http or https.
     #[schema(
         max_length = 2048,
         pattern = "^[Hh][Tt][Tt][Pp][Ss]?://",
@@ -64,16 +66,16 @@ pub(super) struct Create {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = FeedbackChange)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Change {
+pub(super) struct UpdateFeedback {
     #[schema(nullable = false, example = "RESOLVED")]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     status: Option<FeedbackStatus>,
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Feedback)]
 #[serde(rename_all = "camelCase")]
-struct View<'a> {
+struct FeedbackView<'a> {
     id: &'a FeedbackId,
     #[schema(example = "The submit button does nothing on my phone")]
     message: &'a str,
@@ -88,8 +90,8 @@ struct View<'a> {
     project: &'a ProjectSummary,
 }
 
-impl<'a> View<'a> {
-    fn of(feedback: &'a Feedback) -> Self {
+impl<'a> FeedbackView<'a> {
+    fn new(feedback: &'a Feedback) -> Self {
         Self {
             id: &feedback.id,
             message: &feedback.message,
@@ -104,32 +106,33 @@ impl<'a> View<'a> {
 }
 
 fn render(feedback: &Feedback) -> String {
-    // Strings and JSON values always serialise.
-    serde_json::to_string(&View::of(feedback)).unwrap_or_default()
+    // Strings and JSON values always serialize.
+    serde_json::to_string(&FeedbackView::new(feedback)).unwrap_or_default()
 }
 
-/// Send feedback
+/// Create feedback
 ///
-/// It is stored together with its deliveries before this answers. With an `Idempotency-Key`, the same call sent again
-/// within 24 hours gets the answer of the first one, marked by `Idempotency-Replayed: true`, and makes nothing; of two
-/// at once the second waits for the first. A key belongs to the token that sent it, and to this call.
+/// The feedback and its deliveries are stored before the response is sent. If a call with an
+/// `Idempotency-Key` is repeated within 24 hours, nothing is created, and the first response is
+/// returned again, marked with `Idempotency-Replayed: true`. If both calls arrive at the same time,
+/// the second one waits. A key belongs to the API token that sent it, and to this call.
 #[utoipa::path(post, path = "/api/v1/feedback", operation_id = "createFeedback", tag = "Feedback",
     params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
-        pattern = "^[ -~]+$", description = "A name of your choice for this call, by which it can be sent again safely.",
+        pattern = "^[ -~]+$", description = "A value of your choice that identifies this request. Repeating the request with the same key is safe.",
         example = "order-4711-feedback")),
-    request_body = Create,
+    request_body = CreateFeedback,
     responses(
-        (status = 201, description = "The feedback", body = View,
-            headers(("Idempotency-Replayed" = bool, description = "`true` where this is the answer of an earlier call with the same `Idempotency-Key`; else it is not there."))),
-        (status = 403, description = "The project is paused, or the token may not do this"),
-        (status = 409, description = "What the `Idempotency-Key` made has been deleted since"),
-        (status = 422, description = "A field is wrong, the project is unknown, or the `Idempotency-Key` was used with another body"),
+        (status = 201, description = "The feedback", body = FeedbackView,
+            headers(("Idempotency-Replayed" = bool, description = "`true` if this is the response of an earlier call with the same `Idempotency-Key`. Otherwise absent."))),
+        (status = 403, description = "The project is paused, or the token isn’t allowed to do this"),
+        (status = 409, description = "The feedback created with this `Idempotency-Key` was deleted"),
+        (status = 422, description = "A field is invalid, the project is unknown, or the `Idempotency-Key` was used with another body"),
     ))]
 pub(super) async fn create(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     caller: Caller,
     request: HttpRequest,
-    Json(body): Json<Create>,
+    Json(body): Json<CreateFeedback>,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
     let new = NewFeedback {
@@ -149,18 +152,18 @@ pub(super) async fn create(
     };
     checks.finish()?;
     let idempotency = idempotency(&request, &caller, &new)?;
-    let created = site
+    let created = app
         .store
         .create_feedback(new, idempotency, render)
         .await
         .map_err(|error| match error {
             CreateFeedbackError::UnknownProject(_) => Problem::field("project", error),
             CreateFeedbackError::Paused => Problem::Forbidden(error.to_string()),
-            CreateFeedbackError::KeyReused => Problem::field("Idempotency-Key", error),
-            CreateFeedbackError::KeySpent => Problem::Conflict(error.to_string()),
+            CreateFeedbackError::IdempotencyKeyReused => Problem::field("Idempotency-Key", error),
+            CreateFeedbackError::IdempotentFeedbackDeleted => Problem::Conflict(error.to_string()),
             CreateFeedbackError::Store(error) => error.into(),
         })?;
-    let location = site.links.to(&format!("/api/v1/feedback/{}", created.id));
+    let location = app.urls.path(&format!("/api/v1/feedback/{}", created.id));
     let mut response = HttpResponse::Created();
     response.insert_header(("Location", location));
     if created.replayed {
@@ -168,24 +171,24 @@ pub(super) async fn create(
     }
     Ok(response
         .content_type("application/json")
-        .body(created.answer))
+        .body(created.response))
 }
 
-/// By which the call is known when it comes again.
+/// Returns the idempotency record of the call, or `None` if it has no key.
 fn idempotency(
     request: &HttpRequest,
     caller: &Caller,
     new: &NewFeedback,
-) -> Result<Option<Idempotency>, Problem> {
-    Ok(idempotency_key(request)?.map(|key| Idempotency {
+) -> Result<Option<IdempotencyKey>, Problem> {
+    Ok(idempotency_key(request)?.map(|key| IdempotencyKey {
         owner: caller.0.id.as_str().to_owned(),
-        call: "create feedback",
+        operation: "create feedback",
         key,
-        request_hash: tokens::hash(serde_json::to_vec(new).unwrap_or_default()),
+        request_hash: tokens::sha256(serde_json::to_vec(new).unwrap_or_default()),
     }))
 }
 
-/// The call's `Idempotency-Key`, if it has one: 1 to 255 printable ASCII characters.
+/// Returns the request's `Idempotency-Key`, if it has one: 1 to 255 printable ASCII characters.
 pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
     let Some(header) = request.headers().get("idempotency-key") else {
         return Ok(None);
@@ -198,28 +201,28 @@ pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, P
         .ok_or_else(|| {
             Problem::field(
                 "Idempotency-Key",
-                "An Idempotency-Key has 1 to 255 printable ASCII characters.",
+                "The Idempotency-Key must have 1 to 255 printable ASCII characters.",
             )
         })
 }
 
 /// List feedback
 #[utoipa::path(get, path = "/api/v1/feedback", operation_id = "listFeedback", tag = "Feedback",
-    params(Paging<FeedbackId>,
-        ("project" = Option<IdOrSlug>, Query, nullable = false, description = "Only of this project: its id or its slug."),
-        ("status" = Option<FeedbackStatus>, Query, nullable = false, description = "Only with this status."),
-        ("q" = Option<String>, Query, nullable = false, description = "Only what holds this text.", example = "button")),
-    responses((status = 200, description = "A page of feedback", body = List<View>)))]
+    params(PageParams<FeedbackId>,
+        ("project" = Option<IdOrSlug>, Query, nullable = false, description = "Only feedback in this project: its id or slug."),
+        ("status" = Option<FeedbackStatus>, Query, nullable = false, description = "Only feedback with this status."),
+        ("q" = Option<String>, Query, nullable = false, description = "Only feedback that contains this text.", example = "button")),
+    responses((status = 200, description = "A page of feedback", body = List<FeedbackView>)))]
 pub(super) async fn list(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let query = Query::of(&request)?;
+    let query = QueryParams::parse(&request)?;
     let page = query.page::<FeedbackId>()?;
     let project = match query.get("project") {
         None => None,
         Some(name) => Some(
-            site.store
+            app.store
                 .project(name.to_owned())
                 .await?
                 .ok_or_else(|| Problem::field("project", format!("There is no project “{name}”.")))?
@@ -232,7 +235,7 @@ pub(super) async fn list(
         .transpose()
         .map_err(|error: feedback::ParseStatusError| Problem::field("status", error))?;
     let search = query.get("q").and_then(SearchQuery::parse);
-    let found = site
+    let found = app
         .store
         .feedback_list(
             FeedbackFilter {
@@ -243,39 +246,40 @@ pub(super) async fn list(
             page,
         )
         .await?;
-    let list = List::of(found, |feedback| {
-        serde_json::to_value(View::of(&feedback)).unwrap_or_default()
+    let list = List::from_page(found, |feedback| {
+        serde_json::to_value(FeedbackView::new(&feedback)).unwrap_or_default()
     });
     Ok(HttpResponse::Ok().json(list))
 }
 
-/// Show a feedback
+/// Get feedback
 #[utoipa::path(get, path = "/api/v1/feedback/{id}", operation_id = "getFeedback", tag = "Feedback",
     params(("id" = FeedbackId, Path)),
-    responses((status = 200, description = "The feedback", body = View)))]
+    responses((status = 200, description = "The feedback", body = FeedbackView)))]
 pub(super) async fn get(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let feedback = site
+    let feedback = app
         .store
         .feedback(FeedbackId::new(id.into_inner()))
         .await?
         .ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Ok().json(View::of(&feedback)))
+    Ok(HttpResponse::Ok().json(FeedbackView::new(&feedback)))
 }
 
-/// Change the status of a feedback
+/// Update feedback
 ///
-/// Any status may follow any. A change makes one event `feedback.updated`; the status that it has already makes none.
+/// Changes the status. Any status can follow any other. A change creates one `feedback.updated`
+/// event; setting the current status again creates none.
 #[utoipa::path(patch, path = "/api/v1/feedback/{id}", operation_id = "changeFeedback", tag = "Feedback",
-    params(("id" = FeedbackId, Path)), request_body = Change,
-    responses((status = 200, description = "The feedback as it is now", body = View)))]
-pub(super) async fn change(
-    site: web::Data<Site>,
+    params(("id" = FeedbackId, Path)), request_body = UpdateFeedback,
+    responses((status = 200, description = "The updated feedback", body = FeedbackView)))]
+pub(super) async fn update(
+    app: web::Data<AppState>,
     caller: Caller,
     id: web::Path<String>,
-    Json(body): Json<Change>,
+    Json(body): Json<UpdateFeedback>,
 ) -> Result<HttpResponse, Problem> {
     let id = FeedbackId::new(id.into_inner());
     let feedback = match body.status {
@@ -284,26 +288,26 @@ pub(super) async fn change(
                 email: caller.0.user.email,
                 token: Some(caller.0.name),
             };
-            site.store.set_status(id, status, by).await?
+            app.store.set_status(id, status, by).await?
         }
-        None => site.store.feedback(id).await?,
+        None => app.store.feedback(id).await?,
     };
-    Ok(HttpResponse::Ok().json(View::of(&feedback.ok_or(NOT_FOUND)?)))
+    Ok(HttpResponse::Ok().json(FeedbackView::new(&feedback.ok_or(NOT_FOUND)?)))
 }
 
-/// Delete a feedback
+/// Delete feedback
 ///
-/// Deliveries of it that are pending are canceled, and its words are taken out of the log.
+/// Cancels its pending deliveries and removes its content from the delivery log.
 #[utoipa::path(delete, path = "/api/v1/feedback/{id}", operation_id = "deleteFeedback", tag = "Feedback",
     params(("id" = FeedbackId, Path)),
-    responses((status = 204, description = "It is deleted")))]
+    responses((status = 204, description = "The feedback was deleted")))]
 pub(super) async fn delete(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let deleted = site
+    let deleted = app
         .store
         .delete_feedback(FeedbackId::new(id.into_inner()))
         .await?;
-    answer_to_delete(deleted, NOT_FOUND)
+    no_content_or(deleted, NOT_FOUND)
 }

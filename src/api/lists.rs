@@ -1,4 +1,4 @@
-//! Lists: `limit`, `cursor` and filters of the query, and the envelope of the answer.
+//! Lists: the query parameters `limit`, `cursor`, and filters, and the JSON around the items.
 
 use std::marker::PhantomData;
 
@@ -16,17 +16,17 @@ use crate::store::{Page, PageRequest};
 const LIMIT_DEFAULT: usize = 25;
 const LIMIT_MAX: usize = 100;
 
-/// The query of a list.
-pub(super) struct Query(Vec<(String, String)>);
+/// The query parameters of a list request.
+pub(super) struct QueryParams(Vec<(String, String)>);
 
-impl Query {
-    pub(super) fn of(request: &HttpRequest) -> Result<Self, Problem> {
+impl QueryParams {
+    pub(super) fn parse(request: &HttpRequest) -> Result<Self, Problem> {
         serde_urlencoded::from_str(request.query_string())
             .map(Self)
-            .map_err(|_| Problem::field("", "The query of the address cannot be read."))
+            .map_err(|_| Problem::field("", "The query string is invalid."))
     }
 
-    /// The first value of `name`.
+    /// Returns the first value of `name`.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0
             .iter()
@@ -34,7 +34,7 @@ impl Query {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Page by `limit` and `cursor`; a cursor is the id that ended the page before.
+    /// Parses `limit` and `cursor`. A cursor is the id of the last item on the previous page.
     pub(super) fn page<T: Id>(&self) -> Result<PageRequest, Problem> {
         let limit = match self.get("limit") {
             None => LIMIT_DEFAULT,
@@ -45,7 +45,7 @@ impl Query {
                 .ok_or_else(|| {
                     Problem::field(
                         "limit",
-                        format!("The limit is a number from 1 to {LIMIT_MAX}."),
+                        format!("The limit must be a number from 1 to {LIMIT_MAX}."),
                     )
                 })?,
         };
@@ -62,7 +62,7 @@ impl Query {
             Some(_) => {
                 return Err(Problem::field(
                     "cursor",
-                    "This is not a cursor of this list: take the nextCursor of its last page.",
+                    "Invalid cursor. Use the nextCursor of the previous page.",
                 ));
             }
         };
@@ -70,10 +70,10 @@ impl Query {
     }
 }
 
-/// What [`Query::page`] reads of a list of what has ids `T`, for the document.
-pub(super) struct Paging<T>(PhantomData<T>);
+/// OpenAPI parameters of a list of items with ids of type `T`. [`QueryParams::page`] parses them.
+pub(super) struct PageParams<T>(PhantomData<T>);
 
-impl<T: Id + PartialSchema> IntoParams for Paging<T> {
+impl<T: Id + PartialSchema> IntoParams for PageParams<T> {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let parameter = |name: &str, description: &str, schema: RefOr<Schema>| {
             ParameterBuilder::new()
@@ -91,12 +91,12 @@ impl<T: Id + PartialSchema> IntoParams for Paging<T> {
         vec![
             parameter(
                 "limit",
-                "How many there are at most on a page.",
+                "The maximum number of items on a page.",
                 limit.into(),
             ),
             parameter(
                 "cursor",
-                "The `nextCursor` of the page before; without it, the first page.",
+                "The `nextCursor` of the previous page. Omit it for the first page.",
                 T::schema(),
             ),
         ]
@@ -108,13 +108,13 @@ impl<T: Id + PartialSchema> IntoParams for Paging<T> {
 pub(super) struct List<T> {
     /// Newest first.
     data: Vec<T>,
-    /// For `cursor`, to get the next page; null on the last one.
+    /// The `cursor` of the next page. Null on the last page.
     #[schema(required = true)]
     next_cursor: Option<String>,
 }
 
 impl<T> List<T> {
-    pub(super) fn of<U>(page: Page<U>, view: impl FnMut(U) -> T) -> Self {
+    pub(super) fn from_page<U>(page: Page<U>, view: impl FnMut(U) -> T) -> Self {
         Self {
             data: page.items.into_iter().map(view).collect(),
             next_cursor: page.next_cursor,

@@ -1,4 +1,4 @@
-//! `GET /metrics`: Prometheus' text format, version 0.0.4.
+//! `GET /metrics`: metrics in the Prometheus text format, version 0.0.4.
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>
 
 use std::fmt::Write;
@@ -9,75 +9,75 @@ use super::problem::Problem;
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::FeedbackStatus;
-use crate::server::Site;
+use crate::server::AppState;
 use crate::store::{Metrics, WebhookMetrics};
 
-/// Read figures for Prometheus
+/// Get metrics
 ///
-/// Feedback by status, deliveries by state, and which webhooks fail, in Prometheus' text format.
+/// Feedback by status, deliveries by state, and failing webhooks, in the Prometheus text format.
 #[utoipa::path(get, path = "/metrics", operation_id = "getMetrics", tag = "Operations",
-    responses((status = 200, description = "The figures", body = String, content_type = "text/plain")))]
-pub(super) async fn get(site: web::Data<Site>) -> Result<HttpResponse, Problem> {
-    let metrics = site.store.metrics().await?;
-    let text = render(&metrics, site.clock.now());
+    responses((status = 200, description = "The metrics", body = String, content_type = "text/plain")))]
+pub(super) async fn get(app: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+    let metrics = app.store.metrics().await?;
+    let text = render(&metrics, app.clock.now());
     Ok(HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(text))
 }
 
 fn render(metrics: &Metrics, now: Timestamp) -> String {
-    let mut page = Page(String::new());
-    page.family("miniback_info", "The version that runs.");
-    page.sample(
+    let mut text = PrometheusText(String::new());
+    text.family("miniback_info", "The running version.");
+    text.sample(
         "miniback_info",
         &[("version", env!("CARGO_PKG_VERSION"))],
         1.0,
     );
-    page.family("miniback_feedback", "Feedback that is kept, by status.");
+    text.family("miniback_feedback", "Stored feedback, by status.");
     for status in FeedbackStatus::ALL {
         let count = metrics
             .feedback
             .iter()
             .find(|(s, _)| *s == status)
             .map_or(0, |(_, count)| *count);
-        page.sample(
+        text.sample(
             "miniback_feedback",
             &[("status", status.as_str())],
             count as f64,
         );
     }
-    page.of_webhooks(
+    text.webhook_family(
         metrics,
         "miniback_webhook_enabled",
-        "Whether a webhook is switched on.",
+        "Whether the webhook is enabled.",
         |w| Some(f64::from(u8::from(w.enabled))),
     );
-    page.of_webhooks(
+    text.webhook_family(
         metrics,
         "miniback_webhook_failing",
-        "Whether the last attempt of a webhook failed.",
+        "Whether the webhook's last attempt failed.",
         |w| Some(f64::from(u8::from(w.failing_since.is_some()))),
     );
-    page.of_webhooks(
+    text.webhook_family(
         metrics,
         "miniback_webhook_failing_seconds",
-        "For how long a webhook has been failing.",
+        "Seconds since the webhook started failing.",
         |w| w.failing_since.map(|since| now.since(since).as_secs_f64()),
     );
-    page.of_webhooks(
+    text.webhook_family(
         metrics,
         "miniback_webhook_held",
-        "Whether an endpoint asked to be left alone for a while.",
+        "Whether deliveries are held because the endpoint sent Retry-After.",
         |w| {
             Some(f64::from(u8::from(
                 w.held_until.is_some_and(|until| until > now),
             )))
         },
     );
-    page.of_webhooks(
+    text.webhook_family(
         metrics,
         "miniback_webhook_oldest_pending_seconds",
-        "How long the delivery that waits longest has waited.",
+        "Age of the oldest pending delivery, or 0.",
         |w| {
             Some(
                 w.oldest_pending
@@ -85,18 +85,18 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
             )
         },
     );
-    page.of_webhooks(
+    text.webhook_family(
         metrics,
         "miniback_webhook_failed_in_a_row",
-        "Deliveries that were given up since a webhook's last success.",
-        |w| Some(f64::from(w.failed_in_a_row)),
+        "Deliveries that failed since the webhook's last success.",
+        |w| Some(f64::from(w.consecutive_failures)),
     );
-    page.family(
+    text.family(
         "miniback_deliveries",
-        "Deliveries by webhook and state, those that retention has removed included.",
+        "Deliveries by webhook and state, including those removed by retention.",
     );
     for webhook in &metrics.webhooks {
-        let accounting = webhook.accounting;
+        let accounting = webhook.totals;
         for (state, count) in [
             (DeliveryState::Pending, accounting.pending),
             (DeliveryState::Delivered, accounting.delivered),
@@ -108,29 +108,34 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
                 ("host", &webhook.host),
                 ("state", state.as_str()),
             ];
-            page.sample("miniback_deliveries", &labels, count as f64);
+            text.sample("miniback_deliveries", &labels, count as f64);
         }
     }
-    page.of_webhooks(
+    text.webhook_family(
         metrics,
         "miniback_deliveries_unexplained",
-        "Events of a webhook that are in no state: 0, unless something is lost.",
-        |w| Some(w.accounting.unexplained() as f64),
+        "Events of the webhook that are in no state: 0 unless an event was lost.",
+        |w| Some(w.totals.discrepancy() as f64),
     );
-    page.family(
+    text.family(
         "miniback_alerts_pending",
-        "Alerts that have not arrived at --alert-url yet.",
+        "Alerts waiting to be sent to --alert-url.",
     );
-    page.sample("miniback_alerts_pending", &[], metrics.alerts as f64);
-    page.0
+    text.sample(
+        "miniback_alerts_pending",
+        &[],
+        metrics.pending_alerts as f64,
+    );
+    text.0
 }
 
-struct Page(String);
+struct PrometheusText(String);
 
-impl Page {
-    /// All of them are gauges: a redelivery takes one from what had failed.
+impl PrometheusText {
+    /// Starts a metric family. All are gauges, because a redelivery lowers the number of failed
+    /// deliveries.
     fn family(&mut self, name: &str, help: &str) {
-        // Writing to a string cannot fail.
+        // Writing to a string can't fail.
         let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} gauge\n");
     }
 
@@ -151,7 +156,7 @@ impl Page {
         let _ = writeln!(self.0, "{name}{labels} {value}");
     }
 
-    fn of_webhooks(
+    fn webhook_family(
         &mut self,
         metrics: &Metrics,
         name: &str,

@@ -1,24 +1,25 @@
-//! The JSON API, one file a noun: a call is parsed into a domain type, given to the store, and answered.
+//! The JSON API, one file per resource. A handler parses the request into domain types, calls the
+//! store, and returns JSON.
 //!
-//! Callers are known by a token alone; a cookie is never looked at. Errors are RFC 9457 problems. What a call takes and
-//! answers stands beside its handler, for the OpenAPI document.
+//! Authentication is by API token only; cookies are ignored. Errors are RFC 9457 problems. Each
+//! handler's request and response types also define its part of the OpenAPI document.
 
-mod accounting;
+mod auth;
 mod body;
 mod deliveries;
-mod document;
+mod delivery_totals;
 mod door;
 mod etag;
 mod feedback;
-mod guard;
 mod lists;
 mod metrics;
+mod openapi;
 mod problem;
 mod projects;
 mod routes;
 mod secrets;
-mod webhook_tests;
+mod test_events;
 mod webhooks;
 
-pub use document::document;
+pub use openapi::document;
 pub use routes::{configure, routes};

@@ -1,4 +1,4 @@
-//! What a call answers when it fails: RFC 9457 `application/problem+json`, with the fields that a 422 is about.
+//! Error responses of the API: RFC 9457 `application/problem+json`. A 422 lists the invalid fields.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::door::add_limits;
+use super::door::add_rate_limit_headers;
 use crate::domain::validation::{FieldError, ValidationErrors};
 use crate::server::door::Refusal;
 use crate::server::door::limits::Limited;
@@ -17,11 +17,11 @@ use crate::store::StoreError;
 /// Why a call failed.
 #[derive(Debug)]
 pub(super) enum Problem {
-    /// The body is not what it says it is.
+    /// The body is incomplete, or isn't valid JSON or UTF-8.
     Malformed(String),
     Unauthorized(&'static str),
     Forbidden(String),
-    /// What was asked for by its id, or an address that is none of ours.
+    /// Nothing has this id, or no route has this path.
     NotFound(&'static str),
     MethodNotAllowed {
         allow: String,
@@ -31,38 +31,39 @@ pub(super) enum Problem {
     TooSlow,
     UnsupportedMediaType,
     Invalid(ValidationErrors),
-    /// The public door takes no more for a while.
-    Limited(Limited),
-    /// The public door is shut to whoever comes from there, or to all.
-    Closed(Refusal),
+    /// A rate limit of the intake is reached.
+    RateLimited(Limited),
+    /// The origin isn't allowed, or the project is paused.
+    SubmissionRejected(Refusal),
     Store(StoreError),
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
-pub(super) struct Body<'a> {
+pub(super) struct ProblemBody<'a> {
     #[schema(example = "about:blank")]
     r#type: &'static str,
-    /// The status in words.
+    /// The reason phrase of the status.
     #[schema(example = "Unprocessable Entity")]
     title: &'a str,
     #[schema(example = 422)]
     status: u16,
-    /// One sentence for the person who can mend it.
-    #[schema(example = "Write a message: it is empty.")]
+    /// What is wrong and how to fix it.
+    #[schema(example = "Enter a message.")]
     detail: String,
-    /// With a 422: each field that is wrong; `field` is empty where it is the body as a whole.
+    /// Only with 422: the invalid fields. `field` is empty if the error is about the whole body.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<&'a [FieldError]>,
 }
 
 impl Problem {
-    /// Beside the status, which of two refusals it is: the widget has its own words for a paused project.
+    /// The `type`. It distinguishes the two causes of a 403, because the widget shows its own text
+    /// for a paused project.
     fn kind(&self) -> &'static str {
         match self {
-            Self::Closed(Refusal::Paused) => "urn:miniback:paused",
-            Self::Closed(Refusal::Origin(_)) => "urn:miniback:origin-refused",
+            Self::SubmissionRejected(Refusal::Paused) => "urn:miniback:paused",
+            Self::SubmissionRejected(Refusal::Origin(_)) => "urn:miniback:origin-refused",
             _ => "about:blank",
         }
     }
@@ -72,8 +73,8 @@ impl Problem {
     }
 }
 
-/// 204, or the problem that there was nothing to delete.
-pub(super) fn answer_to_delete(deleted: bool, missing: Problem) -> Result<HttpResponse, Problem> {
+/// Returns 204 if something was deleted, `missing` otherwise.
+pub(super) fn no_content_or(deleted: bool, missing: Problem) -> Result<HttpResponse, Problem> {
     if deleted {
         Ok(HttpResponse::NoContent().finish())
     } else {
@@ -93,21 +94,21 @@ impl From<StoreError> for Problem {
     }
 }
 
-/// The `detail`: one sentence for who makes the call.
+/// The `detail`.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(text) | Self::Forbidden(text) | Self::Conflict(text) => f.write_str(text),
             Self::Unauthorized(text) | Self::NotFound(text) => f.write_str(text),
-            Self::MethodNotAllowed { allow } => write!(f, "This address takes {allow}."),
+            Self::MethodNotAllowed { allow } => write!(f, "Method not allowed. This path accepts {allow}."),
             Self::TooLarge => write!(f, "The body is larger than {} bytes.", super::body::BODY_MAX_BYTES),
             Self::TooSlow => f.write_str("The body took too long to arrive."),
             Self::UnsupportedMediaType => f.write_str("Send the body as JSON, with Content-Type: application/json."),
             Self::Invalid(invalid) => write!(f, "{invalid}"),
-            Self::Limited(limited) => write!(f, "{limited}"),
-            Self::Closed(refusal) => write!(f, "{refusal}"),
+            Self::RateLimited(limited) => write!(f, "{limited}"),
+            Self::SubmissionRejected(refusal) => write!(f, "{refusal}"),
             Self::Store(error) => f.write_str(match error {
-                StoreError::Full => "The server’s disk is full, or fails: nothing was stored. Try again when there is space.",
+                StoreError::DiskFull => "The server’s disk is full, or fails: nothing was stored. Try again when there is space.",
                 StoreError::ReadOnly => "The server’s database cannot be written: nothing was stored.",
                 StoreError::Overloaded | StoreError::Busy => "The server is busy: nothing was stored. Try again in a moment.",
                 StoreError::Closed => "The server is shutting down. Try again in a moment.",
@@ -122,7 +123,7 @@ impl ResponseError for Problem {
         match self {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) | Self::Closed(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::SubmissionRejected(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
@@ -130,7 +131,7 @@ impl ResponseError for Problem {
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Store(error) => error.http_status(),
         }
     }
@@ -145,7 +146,7 @@ impl ResponseError for Problem {
             Self::MethodNotAllowed { allow } => {
                 response.insert_header((ALLOW, allow.as_str()));
             }
-            Self::Limited(limited) => {
+            Self::RateLimited(limited) => {
                 response.insert_header((RETRY_AFTER, limited.seconds()));
             }
             Self::Store(error) => {
@@ -157,7 +158,7 @@ impl ResponseError for Problem {
             }
             _ => {}
         }
-        let body = Body {
+        let body = ProblemBody {
             r#type: self.kind(),
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
@@ -170,8 +171,8 @@ impl ResponseError for Problem {
         let mut response = response
             .content_type("application/problem+json")
             .body(serde_json::to_string(&body).unwrap_or_default());
-        if let Self::Limited(limited) = self {
-            add_limits(response.headers_mut(), &[limited.0]);
+        if let Self::RateLimited(limited) = self {
+            add_rate_limit_headers(response.headers_mut(), &[limited.0]);
         }
         response
     }

@@ -1,4 +1,4 @@
-//! `/api/v1/projects`.
+//! `/api/v1/projects`: create, list, read, update, and delete projects.
 
 use std::borrow::Cow;
 
@@ -9,18 +9,18 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::body::{Json, named};
-use super::lists::{List, Paging, Query};
-use super::problem::{Problem, answer_to_delete};
+use super::body::{Json, non_null};
+use super::lists::{List, PageParams, QueryParams};
+use super::problem::{Problem, no_content_or};
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, ORIGINS_MAX, Project, ProjectStatus};
 use crate::domain::validation::Checks;
-use crate::server::Site;
-use crate::store::{CreateProjectError, ProjectChange};
+use crate::server::AppState;
+use crate::store::{CreateProjectError, ProjectPatch};
 
-const NOT_FOUND: Problem = Problem::NotFound("There is no such project.");
+const NOT_FOUND: Problem = Problem::NotFound("Project not found.");
 
-/// How a project is named, for the document: by its id or its slug.
+/// OpenAPI schema of a project's id or slug.
 pub(super) struct IdOrSlug;
 
 impl PartialSchema for IdOrSlug {
@@ -43,8 +43,8 @@ impl ToSchema for IdOrSlug {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewProject)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Create {
-    /// Without control characters; white space at its ends is cut off.
+pub(super) struct CreateProject {
+    /// Without control characters. Whitespace at the start and end is removed.
     #[schema(
         min_length = 1,
         max_length = 100,
@@ -52,12 +52,13 @@ pub(super) struct Create {
         example = "My Website"
     )]
     name: String,
-    /// 1 to 64 of the characters a to z, 0 to 9 and -; made from the name where it is left out. It never changes.
+    /// 1 to 64 characters from `a` to `z`, `0` to `9`, and `-`. Generated from the name if omitted.
+    /// Can’t be changed later.
     #[schema(pattern = "^[a-z0-9-]{1,64}$", example = "my-website")]
     slug: Option<String>,
 }
 
-/// A list of what `project::check_origins` takes, for the document.
+/// OpenAPI schema of a list of origins, as `project::check_origins` accepts it.
 fn origins_schema() -> Array {
     let origin = ObjectBuilder::new()
         .schema_type(Type::String)
@@ -66,7 +67,7 @@ fn origins_schema() -> Array {
         .items(origin)
         .max_items(Some(ORIGINS_MAX))
         .description(Some(
-            "Replaces the list. Each as `https://example.com`, without a path; empty = every origin.",
+            "Replaces the list of allowed origins. An origin looks like `https://example.com`, without a path. An empty list allows every origin.",
         ))
         .examples([json!(["https://example.com"])])
         .build()
@@ -75,35 +76,35 @@ fn origins_schema() -> Array {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = ProjectChange)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct Change {
+pub(super) struct UpdateProject {
     #[schema(
         nullable = false,
         min_length = 1,
         max_length = 100,
         pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
     )]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     name: Option<String>,
     #[schema(nullable = false, example = "PAUSED")]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     status: Option<ProjectStatus>,
     #[schema(schema_with = origins_schema)]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     allowed_origins: Option<Vec<String>>,
 }
 
 /// Create a project
 ///
-/// A slug that is made from the name gets `-2`, `-3`… where it is taken.
+/// If a slug generated from the name is taken, `-2`, `-3`, and so on are appended.
 #[utoipa::path(post, path = "/api/v1/projects", operation_id = "createProject", tag = "Projects",
-    request_body = Create,
+    request_body = CreateProject,
     responses(
         (status = 201, description = "The project", body = Project),
-        (status = 409, description = "The slug that was given is taken"),
+        (status = 409, description = "The given slug is taken"),
     ))]
 pub(super) async fn create(
-    site: web::Data<Site>,
-    Json(body): Json<Create>,
+    app: web::Data<AppState>,
+    Json(body): Json<CreateProject>,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
     let name = checks
@@ -113,7 +114,7 @@ pub(super) async fn create(
         .slug
         .and_then(|slug| checks.take("slug", project::check_slug(slug)));
     checks.finish()?;
-    let project = site
+    let project = app
         .store
         .create_project(name, slug)
         .await
@@ -121,7 +122,7 @@ pub(super) async fn create(
             CreateProjectError::SlugTaken(_) => Problem::Conflict(error.to_string()),
             CreateProjectError::Store(error) => error.into(),
         })?;
-    let location = site.links.to(&format!("/api/v1/projects/{}", project.id));
+    let location = app.urls.path(&format!("/api/v1/projects/{}", project.id));
     Ok(HttpResponse::Created()
         .insert_header(("Location", location))
         .json(project))
@@ -129,29 +130,28 @@ pub(super) async fn create(
 
 /// List projects
 #[utoipa::path(get, path = "/api/v1/projects", operation_id = "listProjects", tag = "Projects",
-    params(Paging<ProjectId>),
+    params(PageParams<ProjectId>),
     responses((status = 200, description = "A page of projects", body = List<Project>)))]
 pub(super) async fn list(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let page = Query::of(&request)?.page::<ProjectId>()?;
-    Ok(
-        HttpResponse::Ok().json(List::of(site.store.projects(page).await?, |project| {
-            project
-        })),
-    )
+    let page = QueryParams::parse(&request)?.page::<ProjectId>()?;
+    Ok(HttpResponse::Ok().json(List::from_page(
+        app.store.projects(page).await?,
+        |project| project,
+    )))
 }
 
-/// Show a project
+/// Get a project
 #[utoipa::path(get, path = "/api/v1/projects/{project}", operation_id = "getProject", tag = "Projects",
     params(("project" = IdOrSlug, Path)),
     responses((status = 200, description = "The project", body = Project)))]
 pub(super) async fn get(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     project: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let project = site
+    let project = app
         .store
         .project(project.into_inner())
         .await?
@@ -159,19 +159,19 @@ pub(super) async fn get(
     Ok(HttpResponse::Ok().json(project))
 }
 
-/// Change a project
+/// Update a project
 ///
-/// What is not named stays. A project that is `PAUSED` takes no feedback.
+/// Omitted fields stay unchanged. A `PAUSED` project accepts no feedback.
 #[utoipa::path(patch, path = "/api/v1/projects/{project}", operation_id = "changeProject", tag = "Projects",
-    params(("project" = IdOrSlug, Path)), request_body = Change,
-    responses((status = 200, description = "The project as it is now", body = Project)))]
-pub(super) async fn change(
-    site: web::Data<Site>,
+    params(("project" = IdOrSlug, Path)), request_body = UpdateProject,
+    responses((status = 200, description = "The updated project", body = Project)))]
+pub(super) async fn update(
+    app: web::Data<AppState>,
     project: web::Path<String>,
-    Json(body): Json<Change>,
+    Json(body): Json<UpdateProject>,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
-    let change = ProjectChange {
+    let change = ProjectPatch {
         name: body
             .name
             .and_then(|name| checks.take("name", project::check_name(&name))),
@@ -181,24 +181,25 @@ pub(super) async fn change(
             .and_then(|list| checks.take("allowedOrigins", project::check_origins(list))),
     };
     checks.finish()?;
-    let project = site
+    let project = app
         .store
-        .change_project(project.into_inner(), change)
+        .update_project(project.into_inner(), change)
         .await?
         .ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok().json(project))
 }
 
-/// Delete a project with its feedback
+/// Delete a project
 ///
-/// Deliveries of it that are pending are canceled, and its words are taken out of the log.
+/// Deletes its feedback too, cancels the pending deliveries, and removes the content from the
+/// delivery log.
 #[utoipa::path(delete, path = "/api/v1/projects/{project}", operation_id = "deleteProject", tag = "Projects",
     params(("project" = IdOrSlug, Path)),
-    responses((status = 204, description = "It is deleted")))]
+    responses((status = 204, description = "The project was deleted")))]
 pub(super) async fn delete(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     project: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let deleted = site.store.delete_project(project.into_inner()).await?;
-    answer_to_delete(deleted, NOT_FOUND)
+    let deleted = app.store.delete_project(project.into_inner()).await?;
+    no_content_or(deleted, NOT_FOUND)
 }

@@ -1,38 +1,38 @@
-//! Every call on one screen: address, methods, who may make it, and the handler.
+//! The API's route table: paths, methods, required permissions, and handlers.
 
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, ResponseError, Route, web};
 
-use super::guard::guard;
+use super::auth::authorize;
 use super::problem::Problem;
 use super::{
-    accounting, deliveries, document, door, feedback, metrics, projects, secrets, webhook_tests,
+    deliveries, delivery_totals, door, feedback, metrics, openapi, projects, secrets, test_events,
     webhooks,
 };
-use crate::server::access::Needs::{self, Admin, Member, Metrics, Nothing, Submit};
+use crate::server::permissions::Permission::{self, Admin, Member, Metrics, Public, Submit};
 use crate::server::routing::{
-    Address, Entry, Routes, address, delete, get, options, patch, post, scope,
+    MethodRoute, PathRoutes, Routes, delete, get, options, patch, path_routes, post, scope,
 };
 
 pub fn configure(config: &mut web::ServiceConfig) {
     routes().configure(config);
 }
 
-/// What there is, and who may.
+/// All routes of the API and the permission each one requires.
 pub fn routes() -> Routes {
     Routes::default()
         .service(call("/metrics", [get(Metrics, metrics::get)]))
         .service(
             scope("/api")
-                .service(address(
+                .service(path_routes(
                     "/feedback",
-                    [post(Nothing, door::take), options(Nothing, door::preflight)],
-                    |_, route| route.wrap(from_fn(door::readable_by_all)),
-                    |allow| wrong_method(allow).wrap(from_fn(door::readable_by_all)),
+                    [post(Public, door::submit), options(Public, door::preflight)],
+                    |_, route| route.wrap(from_fn(door::allow_any_origin)),
+                    |allow| wrong_method(allow).wrap(from_fn(door::allow_any_origin)),
                 ))
                 .service(
                     scope("/v1")
-                        .service(call("/openapi.json", [get(Nothing, document::get)]))
+                        .service(call("/openapi.json", [get(Public, openapi::get)]))
                         .service(call(
                             "/projects",
                             [get(Member, projects::list), post(Admin, projects::create)],
@@ -41,7 +41,7 @@ pub fn routes() -> Routes {
                             "/projects/{project}",
                             [
                                 get(Member, projects::get),
-                                patch(Admin, projects::change),
+                                patch(Admin, projects::update),
                                 delete(Admin, projects::delete),
                             ],
                         ))
@@ -53,7 +53,7 @@ pub fn routes() -> Routes {
                             "/feedback/{id}",
                             [
                                 get(Member, feedback::get),
-                                patch(Member, feedback::change),
+                                patch(Member, feedback::update),
                                 delete(Member, feedback::delete),
                             ],
                         ))
@@ -61,21 +61,18 @@ pub fn routes() -> Routes {
                             "/webhooks",
                             [get(Admin, webhooks::list), post(Admin, webhooks::create)],
                         ))
-                        .service(call(
-                            "/webhooks/test",
-                            [post(Admin, webhook_tests::unsaved)],
-                        ))
+                        .service(call("/webhooks/test", [post(Admin, test_events::test_url)]))
                         .service(call(
                             "/webhooks/{id}",
                             [
                                 get(Admin, webhooks::get),
-                                patch(Admin, webhooks::change),
+                                patch(Admin, webhooks::update),
                                 delete(Admin, webhooks::delete),
                             ],
                         ))
                         .service(call(
                             "/webhooks/{id}/test",
-                            [post(Admin, webhook_tests::saved)],
+                            [post(Admin, test_events::test_webhook)],
                         ))
                         .service(call("/webhooks/{id}/secret", [get(Admin, secrets::get)]))
                         .service(call(
@@ -84,11 +81,11 @@ pub fn routes() -> Routes {
                         ))
                         .service(call(
                             "/webhooks/{id}/secret/rotate/finish",
-                            [post(Admin, secrets::finish)],
+                            [post(Admin, secrets::finish_rotation)],
                         ))
                         .service(call(
                             "/webhooks/{id}/accounting",
-                            [get(Admin, accounting::get)],
+                            [get(Admin, delivery_totals::get)],
                         ))
                         .service(call(
                             "/webhooks/{id}/deliveries",
@@ -103,14 +100,14 @@ pub fn routes() -> Routes {
                             "/deliveries/{id}/redeliver",
                             [post(Admin, deliveries::redeliver)],
                         ))
-                        .default_service(web::to(nothing_here)),
+                        .default_service(web::to(not_found)),
                 )
-                .default_service(web::to(nothing_here)),
+                .default_service(web::to(not_found)),
         )
 }
 
-fn call<const N: usize>(path: &str, methods: [Entry; N]) -> Address {
-    address(path, methods, guarded, wrong_method)
+fn call<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {
+    path_routes(path, methods, with_auth, wrong_method)
 }
 
 fn wrong_method(allow: String) -> Route {
@@ -122,11 +119,12 @@ fn wrong_method(allow: String) -> Route {
     })
 }
 
-fn guarded(needs: Needs, route: Route) -> Route {
-    route.wrap(from_fn(move |request, next| guard(needs, request, next)))
+fn with_auth(permission: Permission, route: Route) -> Route {
+    route.wrap(from_fn(move |request, next| {
+        authorize(permission, request, next)
+    }))
 }
 
-async fn nothing_here() -> HttpResponse {
-    Problem::NotFound("There is nothing at this address; the API’s addresses begin with /api/v1/.")
-        .error_response()
+async fn not_found() -> HttpResponse {
+    Problem::NotFound("No such path. API paths start with /api/v1/.").error_response()
 }

@@ -1,4 +1,4 @@
-//! `/api/v1/webhooks`.
+//! `/api/v1/webhooks`: create, list, read, update, and delete webhooks.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,9 @@ use serde_json::json;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
-use super::body::{Json, named};
-use super::lists::{List, Paging, Query};
-use super::problem::{Problem, answer_to_delete};
+use super::body::{Json, non_null};
+use super::lists::{List, PageParams, QueryParams};
+use super::problem::{Problem, no_content_or};
 use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
 use crate::domain::id::{ProjectId, WebhookId};
@@ -21,11 +21,16 @@ use crate::domain::webhook::{
     WebhookError, WebhookPatch,
 };
 use crate::random;
-use crate::server::Site;
+use crate::server::AppState;
 use crate::store::SaveWebhookError;
 
-/// Headers of one's own, as `webhook::check_headers` takes them; which names are reserved does not fit into a schema.
-fn headers(value: impl Into<SchemaType>, description: &str, example: serde_json::Value) -> Object {
+/// OpenAPI schema of a webhook's own headers, as `webhook::check_headers` accepts them. It can't express
+/// which names are reserved.
+fn headers_schema(
+    value: impl Into<SchemaType>,
+    description: &str,
+    example: serde_json::Value,
+) -> Object {
     let value = ObjectBuilder::new()
         .schema_type(value)
         .max_length(Some(HEADER_VALUE_MAX_BYTES))
@@ -42,24 +47,24 @@ fn headers(value: impl Into<SchemaType>, description: &str, example: serde_json:
         .build()
 }
 
-fn given_headers() -> Object {
-    let description = "At most 10 of your own, sent with each delivery.";
-    headers(Type::String, description, json!({"X-Api-Key": "abc"}))
+fn new_headers_schema() -> Object {
+    let description = "At most 10 headers of your own, sent with every delivery.";
+    headers_schema(Type::String, description, json!({"X-Api-Key": "abc"}))
 }
 
-fn changed_headers() -> Object {
-    let description = "Replaces all; null as a value keeps the stored one.";
+fn updated_headers_schema() -> Object {
+    let description = "Replaces all headers. `null` as a value keeps the stored value.";
     let types = SchemaType::from_iter([Type::String, Type::Null]);
-    headers(types, description, json!({"X-Api-Key": "abc"}))
+    headers_schema(types, description, json!({"X-Api-Key": "abc"}))
 }
 
-pub(super) const NOT_FOUND: Problem = Problem::NotFound("There is no such webhook.");
+pub(super) const NOT_FOUND: Problem = Problem::NotFound("Webhook not found.");
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewWebhook)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Create {
-    /// Where deliveries go: https, or http to localhost.
+pub(super) struct CreateWebhook {
+    /// The URL that receives deliveries: https, or http to localhost.
     #[schema(
         max_length = 2048,
         pattern = r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/\s]",
@@ -72,26 +77,26 @@ pub(super) struct Create {
         pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
         example = "Our chat"
     )]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     description: Option<String>,
-    /// All where it is left out; none is allowed, and gets nothing.
+    /// All topics if omitted. A webhook without topics receives nothing.
     #[schema(nullable = false)]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     topics: Option<Vec<Topic>>,
-    /// Ids or slugs of projects that are there; empty = all projects.
+    /// Ids or slugs of existing projects. Empty means all projects.
     #[schema(nullable = false, value_type = Option<Vec<IdOrSlug>>)]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     projects: Option<Vec<String>>,
     #[schema(nullable = false, example = true)]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     enabled: Option<bool>,
     #[schema(nullable = false)]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     retries: Option<RetryPolicy>,
-    #[schema(schema_with = given_headers)]
-    #[serde(default, deserialize_with = "named")]
+    #[schema(schema_with = new_headers_schema)]
+    #[serde(default, deserialize_with = "non_null")]
     headers: Option<BTreeMap<String, String>>,
-    /// 16 to 128 printable ASCII characters without spaces; one is made where it is left out.
+    /// 16 to 128 printable ASCII characters without spaces. Generated if omitted.
     #[schema(
         pattern = "^[!-~]{16,128}$",
         example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -102,15 +107,15 @@ pub(super) struct Create {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = WebhookChange)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Change {
-    /// Where deliveries go: https, or http to localhost.
+pub(super) struct UpdateWebhook {
+    /// The URL that receives deliveries: https, or http to localhost.
     #[schema(
         nullable = false,
         max_length = 2048,
         pattern = r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/\s]",
         pattern = r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/\s]"
     )]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     url: Option<String>,
     #[schema(
         nullable = false,
@@ -118,60 +123,60 @@ pub(super) struct Change {
         pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
         example = "Our chat"
     )]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     description: Option<String>,
-    /// None is allowed, and gets nothing.
+    /// A webhook without topics receives nothing.
     #[schema(nullable = false)]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     topics: Option<Vec<Topic>>,
-    /// Ids or slugs of projects that are there; empty = all projects.
+    /// Ids or slugs of existing projects. Empty means all projects.
     #[schema(nullable = false, value_type = Option<Vec<IdOrSlug>>)]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     projects: Option<Vec<String>>,
     #[schema(nullable = false, example = false)]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     enabled: Option<bool>,
     #[schema(nullable = false)]
-    #[serde(default, deserialize_with = "named")]
+    #[serde(default, deserialize_with = "non_null")]
     retries: Option<RetryPolicy>,
-    #[schema(schema_with = changed_headers)]
-    #[serde(default, deserialize_with = "named")]
+    #[schema(schema_with = updated_headers_schema)]
+    #[serde(default, deserialize_with = "non_null")]
     headers: Option<BTreeMap<String, Option<String>>>,
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Webhook)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct View<'a> {
+pub(super) struct WebhookView<'a> {
     id: &'a WebhookId,
     #[schema(example = "https://api.example.com/webhooks/miniback")]
     url: &'a str,
     #[schema(example = "Our chat")]
     description: &'a str,
     topics: &'a [Topic],
-    /// Empty = all projects.
+    /// Empty means all projects.
     #[schema(example = json!([]))]
     projects: &'a [ProjectId],
     enabled: bool,
     retries: RetryPolicy,
-    /// Values are never shown again.
+    /// Names with masked values. A value is never shown again.
     #[schema(value_type = BTreeMap<String, String>, example = json!({"X-Api-Key": "…"}))]
     headers: BTreeMap<&'a str, &'static str>,
-    /// The first failed attempt since the last success.
+    /// The time of the first failed attempt since the last success.
     #[schema(required = true)]
     failing_since: Option<Timestamp>,
-    /// Nothing is sent before this: the endpoint asked for it by `Retry-After`.
+    /// Deliveries are held until this time, because the endpoint sent `Retry-After`.
     #[schema(required = true)]
     held_until: Option<Timestamp>,
     created_at: Timestamp,
-    /// Only in the answer that made it.
+    /// Only in the response that creates the webhook.
     #[schema(nullable = false, example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,
 }
 
-impl<'a> View<'a> {
-    fn of(webhook: &'a Webhook, now: Timestamp) -> Self {
+impl<'a> WebhookView<'a> {
+    fn new(webhook: &'a Webhook, now: Timestamp) -> Self {
         Self {
             id: &webhook.id,
             url: webhook.url.as_str(),
@@ -195,19 +200,19 @@ impl<'a> View<'a> {
 
 /// Create a webhook
 ///
-/// The answer alone holds the secret; `GET /api/v1/webhooks/{id}/secret` shows it again.
+/// The response includes the secret. To get it later, use `GET /api/v1/webhooks/{id}/secret`.
 #[utoipa::path(post, path = "/api/v1/webhooks", operation_id = "createWebhook", tag = "Webhooks",
-    request_body = Create,
+    request_body = CreateWebhook,
     responses(
-        (status = 201, description = "The webhook, with its secret", body = View),
-        (status = 409, description = "There are 100 webhooks already"),
+        (status = 201, description = "The webhook, with its secret", body = WebhookView),
+        (status = 409, description = "The limit of 100 webhooks is reached"),
     ))]
 pub(super) async fn create(
-    site: web::Data<Site>,
-    Json(body): Json<Create>,
+    app: web::Data<AppState>,
+    Json(body): Json<CreateWebhook>,
 ) -> Result<HttpResponse, Problem> {
     let mut checks = Checks::default();
-    let secret = checks.take("secret", given_or_new(body.secret));
+    let secret = checks.take("secret", secret_or_generate(body.secret));
     let description = checks.take(
         "description",
         webhook::check_description(&body.description.unwrap_or_default()),
@@ -218,9 +223,9 @@ pub(super) async fn create(
         .map(|(name, value)| (name.clone(), Some(value.clone())))
         .collect();
     checks.take("headers", webhook::check_headers(&as_change));
-    let url = checks.take("url", site.check_endpoint_url(&body.url).await);
+    let url = checks.take("url", app.check_endpoint_url(&body.url).await);
     checks.finish()?;
-    // None is missing: `finish` has told of it.
+    // Never `None` here: `finish` returns the error of an invalid value.
     let (Some(url), Some(secret), Some(description)) = (url, secret, description) else {
         return Err(NOT_FOUND);
     };
@@ -234,15 +239,15 @@ pub(super) async fn create(
         headers,
         secret: secret.clone(),
     };
-    let webhook = site
+    let webhook = app
         .store
         .create_webhook(new, None)
         .await
         .map_err(save_problem)?;
-    let location = site.links.to(&format!("/api/v1/webhooks/{}", webhook.id));
-    let view = View {
+    let location = app.urls.path(&format!("/api/v1/webhooks/{}", webhook.id));
+    let view = WebhookView {
         secret: Some(secret.as_str()),
-        ..View::of(&webhook, site.clock.now())
+        ..WebhookView::new(&webhook, app.clock.now())
     };
     Ok(HttpResponse::Created()
         .insert_header(("Location", location))
@@ -251,54 +256,54 @@ pub(super) async fn create(
 
 /// List webhooks
 #[utoipa::path(get, path = "/api/v1/webhooks", operation_id = "listWebhooks", tag = "Webhooks",
-    params(Paging<WebhookId>),
-    responses((status = 200, description = "A page of webhooks", body = List<View>)))]
+    params(PageParams<WebhookId>),
+    responses((status = 200, description = "A page of webhooks", body = List<WebhookView>)))]
 pub(super) async fn list(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let page = Query::of(&request)?.page::<WebhookId>()?;
-    let now = site.clock.now();
-    let found = site.store.webhooks(page).await?;
-    let list = List::of(found, |webhook| {
-        serde_json::to_value(View::of(&webhook, now)).unwrap_or_default()
+    let page = QueryParams::parse(&request)?.page::<WebhookId>()?;
+    let now = app.clock.now();
+    let found = app.store.webhooks(page).await?;
+    let list = List::from_page(found, |webhook| {
+        serde_json::to_value(WebhookView::new(&webhook, now)).unwrap_or_default()
     });
     Ok(HttpResponse::Ok().json(list))
 }
 
-/// Show a webhook
+/// Get a webhook
 #[utoipa::path(get, path = "/api/v1/webhooks/{id}", operation_id = "getWebhook", tag = "Webhooks",
     params(("id" = WebhookId, Path)),
-    responses((status = 200, description = "The webhook", body = View)))]
+    responses((status = 200, description = "The webhook", body = WebhookView)))]
 pub(super) async fn get(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let webhook = site
+    let webhook = app
         .store
         .webhook(WebhookId::new(id.into_inner()))
         .await?
         .ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Ok().json(View::of(&webhook, site.clock.now())))
+    Ok(HttpResponse::Ok().json(WebhookView::new(&webhook, app.clock.now())))
 }
 
-/// Change a webhook
+/// Update a webhook
 ///
-/// What is not named stays. Switching it off cancels what is pending for it.
+/// Omitted fields stay unchanged. Disabling a webhook cancels its pending deliveries.
 #[utoipa::path(patch, path = "/api/v1/webhooks/{id}", operation_id = "changeWebhook", tag = "Webhooks",
-    params(("id" = WebhookId, Path)), request_body = Change,
-    responses((status = 200, description = "The webhook as it is now", body = View)))]
-pub(super) async fn change(
-    site: web::Data<Site>,
+    params(("id" = WebhookId, Path)), request_body = UpdateWebhook,
+    responses((status = 200, description = "The updated webhook", body = WebhookView)))]
+pub(super) async fn update(
+    app: web::Data<AppState>,
     id: web::Path<String>,
-    Json(body): Json<Change>,
+    Json(body): Json<UpdateWebhook>,
 ) -> Result<HttpResponse, Problem> {
     let id = WebhookId::new(id.into_inner());
-    // What is not there is told before what is wrong with the change.
-    site.store.webhook(id.clone()).await?.ok_or(NOT_FOUND)?;
+    // Report 404 before validation errors.
+    app.store.webhook(id.clone()).await?.ok_or(NOT_FOUND)?;
     let mut checks = Checks::default();
     let url = match &body.url {
-        Some(url) => checks.take("url", site.check_endpoint_url(url).await),
+        Some(url) => checks.take("url", app.check_endpoint_url(url).await),
         None => None,
     };
     if let Some(headers) = &body.headers {
@@ -317,34 +322,34 @@ pub(super) async fn change(
         retries: body.retries,
         headers: body.headers,
     };
-    let webhook = site
+    let webhook = app
         .store
-        .change_webhook(id, change)
+        .update_webhook(id, change)
         .await
         .map_err(save_problem)?
         .ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Ok().json(View::of(&webhook, site.clock.now())))
+    Ok(HttpResponse::Ok().json(WebhookView::new(&webhook, app.clock.now())))
 }
 
 /// Delete a webhook
 ///
-/// What is pending for it is canceled; its secret and headers are gone at once.
+/// Cancels its pending deliveries, and deletes its secret and headers at once.
 #[utoipa::path(delete, path = "/api/v1/webhooks/{id}", operation_id = "deleteWebhook", tag = "Webhooks",
     params(("id" = WebhookId, Path)),
-    responses((status = 204, description = "It is deleted")))]
+    responses((status = 204, description = "The webhook was deleted")))]
 pub(super) async fn delete(
-    site: web::Data<Site>,
+    app: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let deleted = site
+    let deleted = app
         .store
         .delete_webhook(WebhookId::new(id.into_inner()))
         .await?;
-    answer_to_delete(deleted, NOT_FOUND)
+    no_content_or(deleted, NOT_FOUND)
 }
 
-/// The secret that was given, or a new one.
-pub(super) fn given_or_new(
+/// Parses the given secret, or generates one.
+pub(super) fn secret_or_generate(
     given: Option<String>,
 ) -> Result<Secret, crate::domain::secret::SecretError> {
     given.map_or_else(|| Ok(Secret::from_random(random::bytes())), Secret::parse)

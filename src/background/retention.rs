@@ -45,11 +45,11 @@ async fn delete_batch(
 ) -> Result<bool, StoreError> {
     let before = |age| clock.now().minus(age);
     let feedback = match periods.feedback {
-        Some(age) => store.remove_feedback_made_before(before(age)).await?,
+        Some(age) => store.delete_feedback_created_before(before(age)).await?,
         None => 0,
     };
     let deliveries = store
-        .remove_deliveries_finished_before(before(periods.deliveries))
+        .delete_deliveries_finished_before(before(periods.deliveries))
         .await?;
-    Ok(feedback + deliveries > 0 || store.give_back_space().await? > 0)
+    Ok(feedback + deliveries > 0 || store.vacuum_step().await? > 0)
 }

@@ -19,10 +19,10 @@ const BACKLOG_MAX: u64 = 100_000;
 
 /// Runs until aborted.
 pub async fn run(store: Store) {
-    let feedback_created = store.feedback_came();
+    let feedback_created = store.feedback_created();
     let mut previous_backlog = 0;
     loop {
-        let backlog = match store.waiting_for_search().await {
+        let backlog = match store.unindexed_count().await {
             Ok(backlog) => backlog,
             Err(error) => {
                 tracing::warn!(%error, "reading the search backlog failed");
@@ -34,7 +34,7 @@ pub async fn run(store: Store) {
             tokio::time::sleep(DEBOUNCE).await;
         } else if backlog > previous_backlog + BURST && backlog < BACKLOG_MAX {
             tokio::time::sleep(DEBOUNCE).await;
-        } else if let Err(error) = store.take_into_search().await {
+        } else if let Err(error) = store.index_batch().await {
             tracing::warn!(%error, "search indexing failed");
             tokio::time::sleep(DEBOUNCE * 10).await;
         } else {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{CommandError, print};
 use crate::config::DataDirOptions;
-use crate::store::{self, Contents};
+use crate::store::{self, DatabaseSummary};
 
 pub(super) fn run(file: &Path, data: &DataDirOptions) -> Result<(), CommandError> {
     let contents = store::backup(&data.data_dir, file).map_err(CommandError::new)?;
@@ -17,7 +17,7 @@ pub(super) fn run(file: &Path, data: &DataDirOptions) -> Result<(), CommandError
 }
 
 /// `3 projects, 120 feedback items, 2 webhooks, 240 deliveries, 1.2 MB`
-pub(super) fn summarize(contents: &Contents) -> String {
+pub(super) fn summarize(contents: &DatabaseSummary) -> String {
     format!(
         "{}, {}, {}, {}, {:.1} MB",
         quantity(contents.projects, "project", "projects"),

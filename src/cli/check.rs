@@ -26,7 +26,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
 
 /// Returns whether the database can be opened.
 fn check_database(options: &ServeOptions, report: &mut Report) -> bool {
-    let contents = match store::inspect(&options.data.data_dir) {
+    let contents = match store::check_database(&options.data.data_dir) {
         Ok(contents) => contents,
         Err(BackupError::NoDatabase(path)) => {
             let path = path.display();
@@ -66,14 +66,14 @@ async fn check_hosts(
     };
     let webhooks = store.webhooks(all).await.map_err(CommandError::new)?.items;
     for webhook in webhooks.iter().filter(|webhook| webhook.enabled) {
-        let name = format!("webhook {} to {}", webhook.id, webhook.url.host_for_log());
+        let name = format!("webhook {} to {}", webhook.id, webhook.url.host_and_port());
         check_host(&name, &webhook.url, settings, report).await;
     }
     if let Some(url) = &options.alerts.alert_url {
-        let name = format!("--alert-url {}", url.host_for_log());
+        let name = format!("--alert-url {}", url.host_and_port());
         check_host(&name, url, settings, report).await;
     }
-    store.close_quietly().await;
+    store.close_async().await;
     Ok(())
 }
 

@@ -109,7 +109,7 @@ async fn start_miniback(
     let options = serve_options(directory)?;
     let user = FirstUser {
         email: USER.into(),
-        password: tokens::new(),
+        password: tokens::random_token(),
     };
     app::start(&options, Some(listener), Some(user), Clock::System)
         .await
@@ -143,9 +143,9 @@ fn serve_options(directory: &Path) -> Result<ServeOptions, CommandError> {
 }
 
 async fn create_token(running: &RunningServer) -> Result<String, CommandError> {
-    let token = tokens::new_api_token();
-    let hash = tokens::hash(&token);
-    let store = &running.site.store;
+    let token = tokens::random_api_token();
+    let hash = tokens::sha256(&token);
+    let store = &running.state.store;
     store
         .create_token(USER.into(), "Demo".into(), Scope::Full, hash, None)
         .await
@@ -154,18 +154,18 @@ async fn create_token(running: &RunningServer) -> Result<String, CommandError> {
 }
 
 async fn create_sign_in_link(running: &RunningServer) -> Result<String, CommandError> {
-    let store = &running.site.store;
+    let store = &running.state.store;
     let (user, _) = store
-        .user_with_hash(USER)
+        .user_with_password_hash(USER)
         .await
         .map_err(CommandError::new)?
         .ok_or_else(|| CommandError::new("the demo’s user no longer exists"))?;
-    let token = tokens::new();
+    let token = tokens::random_token();
     store
-        .make_link(
+        .create_link(
             LinkPurpose::SignIn,
             Some(user.id),
-            tokens::hash(&token),
+            tokens::sha256(&token),
             SIGN_IN_LINK_LIFETIME,
         )
         .await

@@ -17,7 +17,7 @@ where
     F: Future<Output = Result<T, CommandError>>,
 {
     let open = || {
-        store::make_directory(&data.data_dir)?;
+        store::create_directory(&data.data_dir)?;
         Store::open(&data.data_dir, None, Clock::System)
     };
     let store = open().map_err(|error| {

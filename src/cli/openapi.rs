@@ -4,12 +4,12 @@ use url::Url;
 
 use super::{CommandError, print_result};
 use crate::api;
-use crate::server::links::Links;
+use crate::server::urls::Urls;
 
 pub(super) fn run(base_url: Option<&Url>) -> Result<(), CommandError> {
-    let links = Links::new(base_url);
-    let server_url = match links.origin() {
-        Some(origin) => links.absolute(origin, ""),
+    let urls = Urls::new(base_url);
+    let server_url = match urls.origin() {
+        Some(origin) => urls.absolute(origin, ""),
         None => "/".to_owned(),
     };
     let json = api::document(&server_url).to_pretty_json();

@@ -16,8 +16,8 @@ pub(super) fn run(command: TokenCommand) -> Result<(), CommandError> {
             data,
         } => {
             let name = project::check_name(&name).map_err(CommandError::usage_error)?;
-            let token = tokens::new_api_token();
-            let hash = tokens::hash(&token);
+            let token = tokens::random_api_token();
+            let hash = tokens::sha256(&token);
             let created = with_store(&data, |store| async move {
                 store
                     .create_token(user, name, scope, hash, None)

@@ -42,7 +42,7 @@ pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
                 let email = email.clone();
                 async move {
                     store
-                        .user_with_hash(&email)
+                        .user_with_password_hash(&email)
                         .await
                         .map_err(CommandError::new)
                 }
@@ -67,7 +67,7 @@ pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
             let user_email = email.clone();
             with_store(&data, |store| async move {
                 store
-                    .remove_user(user_email)
+                    .delete_user(user_email)
                     .await
                     .map_err(CommandError::new)
             })?;

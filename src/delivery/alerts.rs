@@ -67,17 +67,17 @@ async fn send_due_alerts(
     target: &AlertTarget,
 ) -> Result<Option<Timestamp>, StoreError> {
     loop {
-        let due = store.make_alerts(target.public_url.clone()).await?;
+        let due = store.create_due_alerts(target.public_url.clone()).await?;
         let Some(alert) = due.first else {
-            return Ok(due.next);
+            return Ok(due.next_check_at);
         };
         if alert.due_at > clock.now() {
-            return Ok(due.next.into_iter().chain([alert.due_at]).min());
+            return Ok(due.next_check_at.into_iter().chain([alert.due_at]).min());
         }
         match send(clock, handle, target, &alert).await? {
             None => {
                 tracing::info!(alert = %alert.id, event = alert.event, "alert sent");
-                store.alert_arrived(alert.id).await?;
+                store.delete_alert(alert.id).await?;
             }
             Some(error_code) => {
                 let host = target.url.host_and_port();
@@ -91,7 +91,7 @@ async fn send_due_alerts(
                 let due = schedule
                     .next_attempt_at(RetryPolicy::Patient, alert.attempts + 1, clock.now(), 0.0)
                     .unwrap_or_else(|| clock.now().plus(FINAL_RETRY_DELAY));
-                store.alert_failed(alert.id, due).await?;
+                store.reschedule_alert(alert.id, due).await?;
             }
         }
     }

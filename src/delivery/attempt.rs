@@ -8,15 +8,15 @@ use crate::clock::Clock;
 use crate::domain::event::EventType;
 use crate::domain::retry;
 use crate::random;
-use crate::store::{AttemptRecord, Attempted, DueDelivery, Target};
+use crate::store::{AttemptRecord, DeliveryTarget, DueDelivery, FinishedAttempt};
 
 /// Makes one attempt of `due`. Never fails: every failure is an outcome.
 pub(super) async fn attempt(
     clock: Clock,
     endpoint: Rc<EndpointClient>,
-    target: Rc<Target>,
+    target: Rc<DeliveryTarget>,
     due: DueDelivery,
-) -> Attempted {
+) -> FinishedAttempt {
     let started_at = clock.now();
     let secrets = target.secrets.clone().active_at(started_at);
     let parts = RequestParts {
@@ -45,7 +45,7 @@ pub(super) async fn attempt(
         None => 0.0,
         Some(_) => f64::from(u32::from_be_bytes(random::bytes())) / f64::from(u32::MAX),
     };
-    Attempted {
+    FinishedAttempt {
         delivery: due.id,
         webhook: target.webhook.clone(),
         is_test: due.event == EventType::Test,

@@ -23,7 +23,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::domain::delivery::Outcome;
 use crate::domain::id::WebhookId;
 use crate::domain::retry::RetrySchedule;
-use crate::store::{Attempted, Due, Finished, Store, StoreError};
+use crate::store::{DeliveryUpdate, DueBatches, FinishedAttempt, Store, StoreError};
 
 /// The maximum number of attempts in flight for all webhooks. Each webhook gets its first slot even
 /// beyond it.
@@ -43,7 +43,7 @@ pub(super) struct Dispatcher {
     queues: HashMap<WebhookId, EndpointQueue>,
     tasks: FuturesUnordered<LocalBoxFuture<'static, Completion>>,
     /// Attempts that have ended and aren't being recorded yet.
-    unrecorded: Vec<Attempted>,
+    unrecorded: Vec<FinishedAttempt>,
     /// Webhooks whose last attempt succeeded are read separately and first, so the others don't
     /// delay them.
     healthy: ReadState,
@@ -60,11 +60,11 @@ pub(super) struct Dispatcher {
 
 /// The result of a task.
 enum Completion {
-    Read(HealthGroup, Vec<WebhookId>, Result<Due, StoreError>),
-    Attempted(Box<Attempted>),
+    Read(HealthGroup, Vec<WebhookId>, Result<DueBatches, StoreError>),
+    FinishedAttempt(Box<FinishedAttempt>),
     Recorded(
-        Arc<Vec<Attempted>>,
-        Result<Vec<Option<Finished>>, StoreError>,
+        Arc<Vec<FinishedAttempt>>,
+        Result<Vec<Option<DeliveryUpdate>>, StoreError>,
     ),
     /// A request outside the outbox ended, or an attempt panicked.
     Other,
@@ -190,7 +190,7 @@ impl Dispatcher {
                 // sent again after a restart.
                 self.tasks.push(Box::pin(async move {
                     match AssertUnwindSafe(attempt).catch_unwind().await {
-                        Ok(attempted) => Completion::Attempted(Box::new(attempted)),
+                        Ok(attempted) => Completion::FinishedAttempt(Box::new(attempted)),
                         Err(_) => {
                             tracing::error!(delivery = %id, "attempt panicked");
                             Completion::Other
@@ -224,7 +224,7 @@ impl Dispatcher {
         let mut requests = HashMap::new();
         for (id, queue) in &mut self.queues {
             let request = queue.batch_request(is_in_group(queue));
-            if request.more > 0 {
+            if request.limit > 0 {
                 requested.push(id.clone());
             }
             requests.insert(id.clone(), request);
@@ -251,7 +251,7 @@ impl Dispatcher {
         self.record_batch(batch, Duration::ZERO);
     }
 
-    fn record_batch(&mut self, batch: Arc<Vec<Attempted>>, after: Duration) {
+    fn record_batch(&mut self, batch: Arc<Vec<FinishedAttempt>>, after: Duration) {
         self.is_recording = true;
         let (store, schedule) = (self.store.clone(), self.schedule.clone());
         self.tasks.push(Box::pin(async move {
@@ -264,7 +264,7 @@ impl Dispatcher {
     fn handle(&mut self, completion: Completion) {
         match completion {
             Completion::Read(group, requested, due) => self.read_finished(group, &requested, due),
-            Completion::Attempted(attempted) => {
+            Completion::FinishedAttempt(attempted) => {
                 if let Some(queue) = self.queues.get_mut(&attempted.webhook) {
                     let (attempt, was_healthy) = (&attempted.attempt, queue.is_healthy());
                     if attempt.is_success() {
@@ -289,7 +289,7 @@ impl Dispatcher {
         &mut self,
         group: HealthGroup,
         requested: &[WebhookId],
-        due: Result<Due, StoreError>,
+        due: Result<DueBatches, StoreError>,
     ) {
         match group {
             HealthGroup::Healthy => {
@@ -310,8 +310,8 @@ impl Dispatcher {
                     self.discard_read_ahead();
                     self.generation = due.generation;
                 }
-                self.schedule_read_at(due.next);
-                for at in due.webhooks {
+                self.schedule_read_at(due.next_due_at);
+                for at in due.batches {
                     let webhook = at.webhook.clone();
                     if let Some(queue) = self.queues.get_mut(&webhook) {
                         queue.refill(at, due.generation, &self.sender);
@@ -330,8 +330,8 @@ impl Dispatcher {
 
     fn recording_finished(
         &mut self,
-        batch: Arc<Vec<Attempted>>,
-        recorded: Result<Vec<Option<Finished>>, StoreError>,
+        batch: Arc<Vec<FinishedAttempt>>,
+        recorded: Result<Vec<Option<DeliveryUpdate>>, StoreError>,
     ) {
         self.is_recording = false;
         let finished = match recorded {

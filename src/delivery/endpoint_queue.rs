@@ -13,7 +13,7 @@ use ulid::Ulid;
 
 use super::client::{EndpointClient, HttpSender};
 use crate::domain::id::DeliveryId;
-use crate::store::{DueAt, DueDelivery, Target, Wanted};
+use crate::store::{BatchRequest, DeliveryTarget, DueDelivery, WebhookBatch};
 
 /// The maximum number of attempts in flight for one webhook.
 const SLOTS_MAX: usize = 16;
@@ -28,7 +28,7 @@ const READ_AHEAD: usize = 64;
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(6);
 
 pub(super) struct EndpointQueue {
-    target: Rc<Target>,
+    target: Rc<DeliveryTarget>,
     /// The outbox generation when the target was read.
     target_generation: u64,
     client: Rc<EndpointClient>,
@@ -52,7 +52,7 @@ pub(super) struct EndpointQueue {
 impl EndpointQueue {
     /// Returns `None` if no target was loaded, because a queue that has since been dropped already
     /// had it.
-    pub(super) fn new(due: DueAt, generation: u64, sender: &HttpSender) -> Option<Self> {
+    pub(super) fn new(due: WebhookBatch, generation: u64, sender: &HttpSender) -> Option<Self> {
         let target = due.target.clone()?;
         let mut queue = Self {
             client: Rc::new(sender.client_for(&target.url)),
@@ -73,27 +73,27 @@ impl EndpointQueue {
     }
 
     /// The request for a webhook without a queue.
-    pub(super) fn default_request() -> Wanted {
-        Wanted {
-            more: READ_AHEAD,
-            ..Wanted::default()
+    pub(super) fn default_request() -> BatchRequest {
+        BatchRequest {
+            limit: READ_AHEAD,
+            ..BatchRequest::default()
         }
     }
 
     /// The request for the next read: empty unless `is_included` is set and no read is running.
-    pub(super) fn batch_request(&mut self, is_included: bool) -> Wanted {
+    pub(super) fn batch_request(&mut self, is_included: bool) -> BatchRequest {
         if !is_included || self.is_reading {
             self.has_more |= is_included;
-            return Wanted::default();
+            return BatchRequest::default();
         }
-        let more = self.read_ahead().saturating_sub(self.ready.len());
+        let limit = self.read_ahead().saturating_sub(self.ready.len());
         // The buffer is full, so more deliveries may be due.
-        self.has_more |= more == 0;
-        self.is_reading = more > 0;
-        Wanted {
+        self.has_more |= limit == 0;
+        self.is_reading = limit > 0;
+        BatchRequest {
             taken: self.taken.clone(),
-            more,
-            has_target: Some(self.target_generation),
+            limit,
+            target_generation: Some(self.target_generation),
         }
     }
 
@@ -103,7 +103,7 @@ impl EndpointQueue {
     }
 
     /// Adds the deliveries that were read. Keeps connections open unless the URL has changed.
-    pub(super) fn refill(&mut self, due: DueAt, generation: u64, sender: &HttpSender) {
+    pub(super) fn refill(&mut self, due: WebhookBatch, generation: u64, sender: &HttpSender) {
         if let Some(target) = due.target {
             if target.url.as_str() != self.target.url.as_str() {
                 self.client = Rc::new(sender.client_for(&target.url));
@@ -111,7 +111,7 @@ impl EndpointQueue {
             self.target = Rc::new(target);
             self.target_generation = generation;
         }
-        self.has_more = due.more;
+        self.has_more = due.has_more;
         for delivery in due.deliveries {
             if self.taken.insert(delivery.id.ulid()) {
                 self.ready.push_back(delivery);
@@ -156,7 +156,7 @@ impl EndpointQueue {
     pub(super) fn next_attempt(
         &mut self,
         free: usize,
-    ) -> Option<(DueDelivery, Rc<Target>, Rc<EndpointClient>)> {
+    ) -> Option<(DueDelivery, Rc<DeliveryTarget>, Rc<EndpointClient>)> {
         let has_slot =
             self.slots_in_use < self.concurrency_limit && (free > 0 || self.slots_in_use == 0);
         if self.unrecorded_holds > 0 || !has_slot {

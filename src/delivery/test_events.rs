@@ -35,7 +35,7 @@ impl DeliveryHandle {
         webhook: &Webhook,
         user: &str,
     ) -> Result<Option<TestReport>, StoreError> {
-        let (delivery, at) = self.store.begin_test().await?;
+        let (delivery, at) = self.store.allocate_test_delivery().await?;
         let Some(secrets) = self.store.webhook_secrets(webhook.id.clone(), at).await? else {
             return Ok(None);
         };
@@ -69,7 +69,7 @@ impl DeliveryHandle {
         secret: Secret,
         user: &str,
     ) -> Result<TestReport, StoreError> {
-        let (delivery, at) = self.store.begin_test().await?;
+        let (delivery, at) = self.store.allocate_test_delivery().await?;
         let secrets = Secrets {
             current: secret,
             next: None,

@@ -42,7 +42,7 @@ const ASSETS: [Asset; 4] = [
 /// One version for all of them: they change together, with the program.
 pub(super) static VERSION: LazyLock<String> = LazyLock::new(|| {
     let all: String = ASSETS.iter().map(|asset| asset.content).collect();
-    hex::encode(&tokens::hash(all)[..6])
+    hex::encode(&tokens::sha256(all)[..6])
 });
 
 pub(super) async fn get(name: web::Path<String>) -> Result<HttpResponse, PageError> {

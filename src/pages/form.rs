@@ -49,7 +49,7 @@ struct Form {
 
 impl FormPage {
     async fn new(context: &RequestContext, slug: &str) -> Result<Self, PageError> {
-        let found = context.site.store.project(slug.to_owned()).await?;
+        let found = context.app.store.project(slug.to_owned()).await?;
         let project = found.filter(|project| project.slug == slug);
         let wished = context
             .request
@@ -64,15 +64,15 @@ impl FormPage {
         };
         // Not the visit's own frame: that would take the messages of who is signed in here by chance.
         let layout = Layout::new(
-            &context.site.links,
+            &context.app.urls,
             words.label,
             "",
             None,
-            context.site.clock.now(),
+            context.app.clock.now(),
         );
         let form = Form {
-            stamp: context.site.door.stamps.issue(layout.now),
-            key: tokens::new(),
+            stamp: context.app.door.stamps.issue(layout.now),
+            key: tokens::random_token(),
             ..Form::default()
         };
         Ok(Self {
@@ -97,7 +97,7 @@ impl FormPage {
 
     fn address(&self) -> String {
         let slug = self.project.as_ref().map_or("", |project| &project.slug);
-        self.layout.to(format!("/f/{slug}"))
+        self.layout.path(format!("/f/{slug}"))
     }
 
     fn answer(&self, status: StatusCode) -> Result<HttpResponse, PageError> {
@@ -155,7 +155,7 @@ pub(super) async fn show(
     if page.project.is_none() {
         return page.answer(StatusCode::NOT_FOUND);
     }
-    if context.query("sent").is_some() {
+    if context.query_param("sent").is_some() {
         page.state = State::Sent;
     }
     page.answer(StatusCode::OK)
@@ -177,7 +177,7 @@ pub(super) async fn send(
     // The same for two presses of "Send", another as soon as a word was changed in between.
     let key = given("key").map(|key| {
         let words = serde_json::to_vec(&[&key, &email, &message]).unwrap_or_default();
-        hex::encode(tokens::hash(words))
+        hex::encode(tokens::sha256(words))
     });
     let sent = Given {
         slug: project.slug.clone(),
@@ -190,9 +190,9 @@ pub(super) async fn send(
         key,
         call: "send by form",
     };
-    let sender = Sender::of(&context.site, &context.request);
-    let refusal = match context.site.take_feedback(sent, sender).await {
-        Ok(_) | Err(Refusal::KeySpent) => {
+    let sender = Sender::of(&context.app, &context.request);
+    let refusal = match context.app.take_feedback(sent, sender).await {
+        Ok(_) | Err(Refusal::IdempotentFeedbackDeleted) => {
             return Ok(context.redirect(&format!("/f/{}?sent", project.slug)));
         }
         Err(Refusal::Store(error)) => return Err(error.into()),
@@ -202,7 +202,7 @@ pub(super) async fn send(
     page.form.message = message;
     page.form.email = email;
     let now = page.layout.now;
-    if let Some(stamp) = given("stamp").filter(|stamp| context.site.door.stamps.will_do(stamp, now))
+    if let Some(stamp) = given("stamp").filter(|stamp| context.app.door.stamps.will_do(stamp, now))
     {
         page.form.stamp = stamp;
     }

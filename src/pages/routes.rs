@@ -1,9 +1,9 @@
-//! Every page and form on one screen: address, methods, who may ask for it, and the handler.
+//! Every page and form on one screen: path, methods, who may ask for it, and the handler.
 
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, Route, web};
 
-use super::framework::auth::guard;
+use super::framework::auth;
 use super::framework::live_updates;
 use super::framework::page_error::PageError;
 use super::projects::origins;
@@ -12,8 +12,8 @@ use super::{
     account, api_reference, api_tokens, assets, deliveries, feedback, form, guide, people, privacy,
     projects, redirects, sign_in, signature_check, webhooks, widget,
 };
-use crate::server::access::Needs::{self, Admin, Member, Nothing};
-use crate::server::routing::{Address, Entry, Routes, address, get, post};
+use crate::server::permissions::Permission::{self, Admin, Member, Public};
+use crate::server::routing::{MethodRoute, PathRoutes, Routes, get, path_routes, post};
 
 pub fn configure(config: &mut web::ServiceConfig) {
     routes().configure(config);
@@ -22,40 +22,49 @@ pub fn configure(config: &mut web::ServiceConfig) {
 /// What there is, and who may.
 pub fn routes() -> Routes {
     Routes::default()
-        .service(page("/", [get(Nothing, redirects::show)]))
-        .service(page("/static/{name}", [get(Nothing, assets::get)]))
-        .service(page("/widget.js", [get(Nothing, widget::script)]))
+        .service(page("/", [get(Public, redirects::home)]))
+        .service(page("/static/{name}", [get(Public, assets::get)]))
+        .service(page("/widget.js", [get(Public, widget::script)]))
         .service(page(
             "/f/{slug}",
-            [get(Nothing, form::show), post(Nothing, form::send)],
+            [get(Public, form::show), post(Public, form::send)],
         ))
         .service(page(
             "/login",
-            [get(Nothing, sign_in::show), post(Nothing, sign_in::sign_in)],
+            [get(Public, sign_in::show), post(Public, sign_in::sign_in)],
         ))
-        .service(page("/logout", [post(Nothing, sign_in::sign_out)]))
+        .service(page("/logout", [post(Public, sign_in::sign_out)]))
         .service(page(
             "/setup",
-            [get(Nothing, setup::show), post(Nothing, setup::set_up)],
+            [
+                get(Public, setup::show),
+                post(Public, setup::create_first_user),
+            ],
         ))
         .service(page(
             "/invitation",
             [
-                get(Nothing, invitation::show_invitation),
-                post(Nothing, invitation::accept_invitation),
+                get(Public, invitation::show_invitation),
+                post(Public, invitation::accept_invitation),
             ],
         ))
         .service(page(
             "/reset",
             [
-                get(Nothing, invitation::show_reset),
-                post(Nothing, invitation::reset),
+                get(Public, invitation::show_reset),
+                post(Public, invitation::reset),
             ],
         ))
-        .service(page("/sign-in", [get(Nothing, setup::sign_in_by_link)]))
+        .service(page("/sign-in", [get(Public, setup::sign_in_with_link)]))
         .service(page("/feedback", [get(Member, feedback::show)]))
-        .service(page("/feedback/export.csv", [get(Member, feedback::csv)]))
-        .service(page("/feedback/export.json", [get(Member, feedback::json)]))
+        .service(page(
+            "/feedback/export.csv",
+            [get(Member, feedback::export_csv)],
+        ))
+        .service(page(
+            "/feedback/export.json",
+            [get(Member, feedback::export_json)],
+        ))
         .service(page(
             "/feedback/status",
             [post(Member, feedback::set_statuses)],
@@ -63,10 +72,10 @@ pub fn routes() -> Routes {
         .service(page("/feedback/undo", [post(Member, feedback::undo)]))
         .service(page(
             "/feedback/ask-to-delete",
-            [post(Member, feedback::ask_to_delete)],
+            [post(Member, feedback::confirm_delete)],
         ))
         .service(page("/feedback/delete", [post(Member, feedback::delete)]))
-        .service(page("/feedback/{id}", [get(Member, feedback::show_one)]))
+        .service(page("/feedback/{id}", [get(Member, feedback::show_detail)]))
         .service(page(
             "/feedback/{id}/status",
             [post(Member, feedback::set_status)],
@@ -99,11 +108,11 @@ pub fn routes() -> Routes {
         ))
         .service(page(
             "/settings/notifications/{id}/secret",
-            [get(Admin, webhooks::secret)],
+            [get(Admin, webhooks::plain_secret)],
         ))
         .service(page(
-            "/settings/notifications/{id}/receive",
-            [get(Admin, webhooks::receive)],
+            "/settings/notifications/{id}/endpoint-code",
+            [get(Admin, webhooks::show_endpoint_code)],
         ))
         .service(page(
             "/settings/notifications/{id}/rotate",
@@ -134,11 +143,19 @@ pub fn routes() -> Routes {
             [post(Admin, deliveries::detail::redeliver)],
         ))
         .service(page(
-            "/settings/notifications/{id}/doctor",
+            "/settings/notifications/{id}/signature-check",
             [
                 get(Admin, signature_check::show),
-                post(Admin, signature_check::examine),
+                post(Admin, signature_check::check),
             ],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/doctor",
+            [get(Admin, redirects::signature_check)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/receive",
+            [get(Admin, redirects::endpoint_code)],
         ))
         .service(page(
             "/settings/projects",
@@ -216,25 +233,27 @@ pub fn routes() -> Routes {
             "/settings/account/sign-out-everywhere",
             [post(Member, account::sign_out_everywhere)],
         ))
-        .service(page("/docs/api", [get(Nothing, api_reference::show)]))
-        .service(page("/docs/webhooks", [get(Nothing, guide::show)]))
-        .default_service(guarded(Nothing, web::to(nothing_here)))
+        .service(page("/docs/api", [get(Public, api_reference::show)]))
+        .service(page("/docs/webhooks", [get(Public, guide::show)]))
+        .default_service(protected(Public, web::to(not_found)))
 }
 
-fn page<const N: usize>(path: &str, methods: [Entry; N]) -> Address {
-    address(path, methods, guarded, |allow| {
+fn page<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {
+    path_routes(path, methods, protected, |allow| {
         let wrong_method = move || {
-            let error = PageError::Method(allow.clone());
+            let error = PageError::MethodNotAllowed(allow.clone());
             async move { Err::<HttpResponse, _>(error) }
         };
-        guarded(Nothing, web::to(wrong_method))
+        protected(Public, web::to(wrong_method))
     })
 }
 
-fn guarded(needs: Needs, route: Route) -> Route {
-    route.wrap(from_fn(move |request, next| guard(needs, request, next)))
+fn protected(permission: Permission, route: Route) -> Route {
+    route.wrap(from_fn(move |request, next| {
+        auth::middleware(permission, request, next)
+    }))
 }
 
-async fn nothing_here() -> Result<HttpResponse, PageError> {
+async fn not_found() -> Result<HttpResponse, PageError> {
     Err(PageError::NotFound)
 }

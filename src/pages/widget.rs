@@ -16,7 +16,7 @@ use flate2::write::GzEncoder;
 
 use super::words::{self, WIDGET_NAMES};
 use crate::clock::Timestamp;
-use crate::server::{Site, tokens};
+use crate::server::{AppState, tokens};
 
 const SOURCE: &str = include_str!("../../static/widget.js");
 const DAY_MILLIS: i64 = 24 * 3600 * 1000;
@@ -30,7 +30,7 @@ static SCRIPT: LazyLock<String> = LazyLock::new(|| {
 
 /// Of the content: the program's next version has another one.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
-    let hash = tokens::hash(&*SCRIPT);
+    let hash = tokens::sha256(&*SCRIPT);
     hex::encode(&hash[..6])
 });
 
@@ -44,12 +44,12 @@ fn without_comments(source: &str) -> String {
         .collect()
 }
 
-pub(super) async fn script(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
-    let now = site.clock.now();
+pub(super) async fn script(app: web::Data<AppState>, request: HttpRequest) -> HttpResponse {
+    let now = app.clock.now();
     let headers = request.headers();
     let value = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(referrer) = value(&REFERER) {
-        site.door.loads.note(referrer, now);
+        app.door.loads.note(referrer, now);
     }
     let tag = tag(now);
     let is_known = headers
@@ -76,7 +76,7 @@ pub(super) async fn script(site: web::Data<Site>, request: HttpRequest) -> HttpR
         return response.finish();
     }
     response.insert_header((CONTENT_TYPE, "text/javascript; charset=utf-8"));
-    let script = SCRIPT.replace("@STAMP@", &site.door.stamps.issue(now));
+    let script = SCRIPT.replace("@STAMP@", &app.door.stamps.issue(now));
     match takes_gzip(headers).then(|| gzip(&script)) {
         Some(Ok(packed)) => response
             .insert_header((CONTENT_ENCODING, "gzip"))

@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Site;
+use super::AppState;
 
 pub const PATH: &str = "/healthz";
 
@@ -27,8 +27,8 @@ pub struct Health {
     (status = 200, description = "All is well", body = Health),
     (status = 503, description = "Something is not; the log says what", body = Health),
 ))]
-pub async fn health(site: web::Data<Site>) -> HttpResponse {
-    let (stored, alive) = tokio::join!(site.store.ping(), site.delivery.is_alive());
+pub async fn health(app: web::Data<AppState>) -> HttpResponse {
+    let (stored, alive) = tokio::join!(app.store.ping(), app.delivery.is_alive());
     if stored.is_ok() && alive {
         return HttpResponse::Ok().json(Health { status: "ok" });
     }

@@ -32,7 +32,7 @@ fn next_id() -> String {
 
 /// Middleware: names the request and passes it on; each line that is logged on its way has the name. Of its address
 /// only the pattern is logged, as the routes have it: a path, or its query, may hold anything, one-time tokens too.
-pub async fn name_requests(
+pub async fn assign_request_id(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {

@@ -5,17 +5,17 @@
 use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, Resource, Responder, Route, Scope, guard, web};
 
-use super::access::Needs;
+use super::permissions::Permission;
 
 /// One method of an address.
-pub struct Entry {
+pub struct MethodRoute {
     method: Method,
-    needs: Needs,
+    permission: Permission,
     route: Route,
 }
 
-impl Entry {
-    fn new<F, Args>(method: Method, route: Route, needs: Needs, handler: F) -> Self
+impl MethodRoute {
+    fn new<F, Args>(method: Method, route: Route, permission: Permission, handler: F) -> Self
     where
         F: Handler<Args>,
         Args: FromRequest + 'static,
@@ -23,7 +23,7 @@ impl Entry {
     {
         Self {
             method,
-            needs,
+            permission,
             route: route.to(handler),
         }
     }
@@ -32,20 +32,20 @@ impl Entry {
         &self.method
     }
 
-    pub fn needs(&self) -> Needs {
-        self.needs
+    pub fn permission(&self) -> Permission {
+        self.permission
     }
 }
 
 macro_rules! method {
     ($name:ident, $method:expr, $route:expr) => {
-        pub fn $name<F, Args>(needs: Needs, handler: F) -> Entry
+        pub fn $name<F, Args>(permission: Permission, handler: F) -> MethodRoute
         where
             F: Handler<Args>,
             Args: FromRequest + 'static,
             F::Output: Responder + 'static,
         {
-            Entry::new($method, $route, needs, handler)
+            MethodRoute::new($method, $route, permission, handler)
         }
     };
 }
@@ -65,36 +65,36 @@ method!(
 );
 
 /// An address with its methods, ready to be served.
-pub struct Address {
+pub struct PathRoutes {
     path: String,
-    methods: Vec<(Method, Needs)>,
+    methods: Vec<(Method, Permission)>,
     resource: Resource,
 }
 
-/// `guarded` puts the guard of pages or of the API before a route; `wrong_method` makes the answer to any other method
+/// `with_auth` puts the guard of pages or of the API before a route; `wrong_method` makes the answer to any other method
 /// from what `Allow` says.
-pub fn address<const N: usize>(
+pub fn path_routes<const N: usize>(
     path: &str,
-    entries: [Entry; N],
-    guarded: fn(Needs, Route) -> Route,
+    routes: [MethodRoute; N],
+    with_auth: fn(Permission, Route) -> Route,
     wrong_method: impl FnOnce(String) -> Route,
-) -> Address {
-    let mut allow: Vec<&str> = entries.iter().map(|entry| entry.method.as_str()).collect();
+) -> PathRoutes {
+    let mut allow: Vec<&str> = routes.iter().map(|route| route.method.as_str()).collect();
     if allow.contains(&"GET") {
         allow.push("HEAD");
     }
     let other = wrong_method(allow.join(", "));
-    let methods = entries
+    let methods = routes
         .iter()
-        .map(|entry| (entry.method.clone(), entry.needs))
+        .map(|route| (route.method.clone(), route.permission))
         .collect();
-    let resource = entries
+    let resource = routes
         .into_iter()
-        .fold(web::resource(path), |resource, entry| {
-            resource.route(guarded(entry.needs, entry.route))
+        .fold(web::resource(path), |resource, route| {
+            resource.route(with_auth(route.permission, route.route))
         })
         .default_service(other);
-    Address {
+    PathRoutes {
         path: path.to_owned(),
         methods,
         resource,
@@ -105,23 +105,23 @@ pub fn address<const N: usize>(
 #[derive(Default)]
 pub struct Routes {
     prefix: String,
-    parts: Vec<Part>,
+    nodes: Vec<RouteNode>,
     default: Option<Route>,
 }
 
 /// An address, or others beneath a prefix.
-pub enum Part {
-    Address(Address),
+pub enum RouteNode {
+    Path(PathRoutes),
     Routes(Routes),
 }
 
-impl From<Address> for Part {
-    fn from(address: Address) -> Self {
-        Self::Address(address)
+impl From<PathRoutes> for RouteNode {
+    fn from(path: PathRoutes) -> Self {
+        Self::Path(path)
     }
 }
 
-impl From<Routes> for Part {
+impl From<Routes> for RouteNode {
     fn from(routes: Routes) -> Self {
         Self::Routes(routes)
     }
@@ -129,13 +129,13 @@ impl From<Routes> for Part {
 
 /// What may be asked, and what it needs.
 #[derive(Clone, Debug)]
-pub struct Listed {
+pub struct RouteInfo {
     pub path: String,
     pub method: Method,
-    pub needs: Needs,
+    pub permission: Permission,
 }
 
-/// Routes that all stand beneath a prefix.
+/// Routes that all stand infos a prefix.
 pub fn scope(prefix: &str) -> Routes {
     Routes {
         prefix: prefix.to_owned(),
@@ -144,8 +144,8 @@ pub fn scope(prefix: &str) -> Routes {
 }
 
 impl Routes {
-    pub fn service(mut self, part: impl Into<Part>) -> Self {
-        self.parts.push(part.into());
+    pub fn service(mut self, node: impl Into<RouteNode>) -> Self {
+        self.nodes.push(node.into());
         self
     }
 
@@ -156,20 +156,20 @@ impl Routes {
     }
 
     /// Every method of every address.
-    pub fn list(&self) -> Vec<Listed> {
-        let beneath = |part: &Part| match part {
-            Part::Routes(routes) => routes.list(),
-            Part::Address(address) => address
+    pub fn list(&self) -> Vec<RouteInfo> {
+        let infos = |node: &RouteNode| match node {
+            RouteNode::Routes(routes) => routes.list(),
+            RouteNode::Path(path) => path
                 .methods
                 .iter()
-                .map(|(method, needs)| Listed {
-                    path: address.path.clone(),
+                .map(|(method, permission)| RouteInfo {
+                    path: path.path.clone(),
                     method: method.clone(),
-                    needs: *needs,
+                    permission: *permission,
                 })
                 .collect(),
         };
-        let mut all: Vec<Listed> = self.parts.iter().flat_map(beneath).collect();
+        let mut all: Vec<RouteInfo> = self.nodes.iter().flat_map(infos).collect();
         for listed in &mut all {
             listed.path.insert_str(0, &self.prefix);
         }
@@ -178,10 +178,10 @@ impl Routes {
 
     /// Serves them. What is asked first wins: an address stands before the pattern that would take it too.
     pub fn configure(self, config: &mut web::ServiceConfig) {
-        for part in self.parts {
-            match part {
-                Part::Address(address) => config.service(address.resource),
-                Part::Routes(routes) => config.service(routes.into_scope()),
+        for node in self.nodes {
+            match node {
+                RouteNode::Path(path) => config.service(path.resource),
+                RouteNode::Routes(routes) => config.service(routes.into_scope()),
             };
         }
         if let Some(route) = self.default {
@@ -192,11 +192,11 @@ impl Routes {
     fn into_scope(self) -> Scope {
         let scope = web::scope(&self.prefix);
         let scope = self
-            .parts
+            .nodes
             .into_iter()
-            .fold(scope, |scope, part| match part {
-                Part::Address(address) => scope.service(address.resource),
-                Part::Routes(routes) => scope.service(routes.into_scope()),
+            .fold(scope, |scope, node| match node {
+                RouteNode::Path(path) => scope.service(path.resource),
+                RouteNode::Routes(routes) => scope.service(routes.into_scope()),
             });
         match self.default {
             Some(route) => scope.default_service(route),

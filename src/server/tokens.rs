@@ -12,17 +12,17 @@ use crate::random;
 pub const API_TOKEN_PREFIX: &str = "mb_";
 
 /// A new token: 43 characters that need no escaping anywhere.
-pub fn new() -> String {
+pub fn random_token() -> String {
     URL_SAFE_NO_PAD.encode(random::bytes::<32>())
 }
 
 /// A new API token.
-pub fn new_api_token() -> String {
-    format!("{API_TOKEN_PREFIX}{}", new())
+pub fn random_api_token() -> String {
+    format!("{API_TOKEN_PREFIX}{}", random_token())
 }
 
 /// SHA-256, the form in which a token is stored and found.
-pub fn hash(token: impl AsRef<[u8]>) -> [u8; 32] {
+pub fn sha256(token: impl AsRef<[u8]>) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_ref()).as_ref());
     hash

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
 
-use super::error::StoreError;
-use super::writer::Write;
-use super::{Store, sql, webhooks};
+use super::db::error::StoreError;
+use super::db::sql;
+use super::db::writer::WriteTx;
+use super::{Store, webhooks};
 use crate::clock::Timestamp;
 use crate::domain::alert::{
     self, ALERT_AFTER, ALERT_AFTER_FAILURES, AlertData, AlertEvent, AlertedWebhook, LastFailure,
@@ -17,12 +18,12 @@ use crate::domain::alert::{
 use crate::domain::id::{AlertId, WebhookId};
 
 /// One that has not arrived for so long is of no use any more.
-const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Webhooks of which a failure has not been told, although it should be at ?1.
-const TO_TELL: &str =
+const ALERT_DUE: &str =
     "enabled AND deleted_at IS NULL AND alerted_at IS NULL AND failing_since IS NOT NULL";
 /// Webhooks of which a failure was told, and that are well again.
-const WELL_AGAIN: &str = "deleted_at IS NULL AND alerted_at IS NOT NULL AND failing_since IS NULL";
+const RECOVERED: &str = "deleted_at IS NULL AND alerted_at IS NOT NULL AND failing_since IS NULL";
 
 /// An alert to be sent.
 #[derive(Clone, Debug)]
@@ -38,89 +39,92 @@ pub struct Alert {
 
 /// What there is to do about alerts.
 #[derive(Clone, Debug)]
-pub struct AlertsDue {
+pub struct DueAlerts {
     /// The oldest that has not arrived; others wait for it, so that "recovered" never comes before "failing".
     pub first: Option<Alert>,
     /// When a webhook that fails now has to be told of, if it goes on.
-    pub next: Option<Timestamp>,
+    pub next_check_at: Option<Timestamp>,
 }
 
 impl Store {
-    /// Makes the alerts that are due now. `pages`: the public address of our pages, if it is known.
-    pub async fn make_alerts(&self, pages: Option<String>) -> Result<AlertsDue, StoreError> {
+    /// Makes the alerts that are due now. `public_url`: the public address of our public_url, if it is known.
+    pub async fn create_due_alerts(
+        &self,
+        public_url: Option<String>,
+    ) -> Result<DueAlerts, StoreError> {
         let stale = self
             .reader
             .read(|c| {
-                let any = format!("SELECT 1 FROM webhooks WHERE {TO_TELL} UNION ALL SELECT 1 FROM webhooks WHERE {WELL_AGAIN}");
-                Ok::<_, StoreError>(sql::first(c, &any, [], |_| Ok(()))?.is_some())
+                let any = format!("SELECT 1 FROM webhooks WHERE {ALERT_DUE} UNION ALL SELECT 1 FROM webhooks WHERE {RECOVERED}");
+                Ok::<_, StoreError>(sql::query_optional(c, &any, [], |_| Ok(()))?.is_some())
             })
             .await?;
         if stale {
             self.writer
-                .write_in_turn(move |write| make(write, pages.as_deref()))
+                .write_when_free(move |write| create_due(write, public_url.as_deref()))
                 .await?;
         }
         self.reader.read(due).await
     }
 
     /// The alert has arrived.
-    pub async fn alert_arrived(&self, id: AlertId) -> Result<(), StoreError> {
+    pub async fn delete_alert(&self, id: AlertId) -> Result<(), StoreError> {
         self.writer
-            .write_in_turn(move |write| {
-                sql::run(write, "DELETE FROM alerts WHERE id = ?1", [id.as_str()]).map(|_| ())
+            .write_when_free(move |write| {
+                sql::execute(write, "DELETE FROM alerts WHERE id = ?1", [id.as_str()]).map(|_| ())
             })
             .await
     }
 
     /// The alert has not arrived; it is sent again at `due`.
-    pub async fn alert_failed(&self, id: AlertId, due: Timestamp) -> Result<(), StoreError> {
+    pub async fn reschedule_alert(&self, id: AlertId, due: Timestamp) -> Result<(), StoreError> {
         self.writer
-            .write_in_turn(move |write| {
+            .write_when_free(move |write| {
                 let statement =
                     "UPDATE alerts SET attempts = attempts + 1, due_at = ?2 WHERE id = ?1";
-                sql::run(write, statement, params![id.as_str(), due.millis()]).map(|_| ())
+                sql::execute(write, statement, params![id.as_str(), due.millis()]).map(|_| ())
             })
             .await
     }
 }
 
-fn make(write: &mut Write<'_>, pages: Option<&str>) -> Result<(), StoreError> {
+fn create_due(write: &mut WriteTx<'_>, public_url: Option<&str>) -> Result<(), StoreError> {
     let (now, failed_for) = (write.now, write.now.minus(ALERT_AFTER));
     let too_old = "DELETE FROM alerts WHERE created_at < ?1";
-    sql::run(write, too_old, [now.minus(KEPT).millis()])?;
+    sql::execute(write, too_old, [now.minus(MAX_AGE).millis()])?;
     let failing = format!(
-        "SELECT * FROM webhooks WHERE {TO_TELL} AND (failing_since <= ?1 OR failed_in_a_row >= ?2) ORDER BY id"
+        "SELECT * FROM webhooks WHERE {ALERT_DUE} AND (failing_since <= ?1 OR consecutive_failures >= ?2) ORDER BY id"
     );
-    let failing = sql::all(
+    let failing = sql::query_all(
         write,
         &failing,
         params![failed_for.millis(), ALERT_AFTER_FAILURES],
-        |row| read_data(row, "failing_since", pages),
+        |row| read_data(row, "failing_since", public_url),
     )?;
     for mut data in failing {
         data.last_failure = last_failure(write, &data.webhook.id)?;
         insert(write, AlertEvent::Failing, &data)?;
         // Kept for the other alert, which tells of the same time.
-        let told =
-            "UPDATE webhooks SET alerted_at = ?2, alerted_since = failing_since WHERE id = ?1";
-        sql::run(write, told, params![data.webhook.id.as_str(), now.millis()])?;
+        let told = "UPDATE webhooks SET alerted_at = ?2, alerted_failing_since = failing_since WHERE id = ?1";
+        sql::execute(write, told, params![data.webhook.id.as_str(), now.millis()])?;
     }
-    let well = format!("SELECT * FROM webhooks WHERE {WELL_AGAIN} ORDER BY id");
-    let well = sql::all(write, &well, [], |row| {
-        read_data(row, "alerted_since", pages)
+    let well = format!("SELECT * FROM webhooks WHERE {RECOVERED} ORDER BY id");
+    let well = sql::query_all(write, &well, [], |row| {
+        read_data(row, "alerted_failing_since", public_url)
     })?;
     for mut data in well {
         data.failed_in_a_row = None;
         insert(write, AlertEvent::Recovered, &data)?;
-        let told = "UPDATE webhooks SET alerted_at = NULL, alerted_since = NULL WHERE id = ?1";
-        sql::run(write, told, [data.webhook.id.as_str()])?;
+        let told =
+            "UPDATE webhooks SET alerted_at = NULL, alerted_failing_since = NULL WHERE id = ?1";
+        sql::execute(write, told, [data.webhook.id.as_str()])?;
     }
     Ok(())
 }
 
-fn insert(write: &mut Write<'_>, event: AlertEvent, data: &AlertData) -> Result<(), StoreError> {
+fn insert(write: &mut WriteTx<'_>, event: AlertEvent, data: &AlertData) -> Result<(), StoreError> {
     let id: AlertId = write.next_id();
-    sql::run(
+    sql::execute(
         write,
         "INSERT INTO alerts (id, webhook_id, event, body, attempts, due_at, created_at) VALUES (?1, ?2, ?3, ?4, 0, ?5, ?5)",
         params![
@@ -134,9 +138,9 @@ fn insert(write: &mut Write<'_>, event: AlertEvent, data: &AlertData) -> Result<
     Ok(())
 }
 
-fn due(connection: &Connection) -> Result<AlertsDue, StoreError> {
+fn due(connection: &Connection) -> Result<DueAlerts, StoreError> {
     let first = "SELECT * FROM alerts ORDER BY id LIMIT 1";
-    let first = sql::first(connection, first, [], |row| {
+    let first = sql::query_optional(connection, first, [], |row| {
         Ok(Alert {
             id: AlertId::new(row.get::<_, String>("id")?),
             event: row.get("event")?,
@@ -146,22 +150,23 @@ fn due(connection: &Connection) -> Result<AlertsDue, StoreError> {
             due_at: Timestamp::from_millis(row.get("due_at")?),
         })
     })?;
-    let oldest = format!("SELECT min(failing_since) FROM webhooks WHERE {TO_TELL}");
-    let oldest = sql::first(connection, &oldest, [], |row| row.get::<_, Option<i64>>(0))?.flatten();
-    Ok(AlertsDue {
+    let oldest = format!("SELECT min(failing_since) FROM webhooks WHERE {ALERT_DUE}");
+    let oldest =
+        sql::query_optional(connection, &oldest, [], |row| row.get::<_, Option<i64>>(0))?.flatten();
+    Ok(DueAlerts {
         first,
-        next: oldest.map(|since| Timestamp::from_millis(since).plus(ALERT_AFTER)),
+        next_check_at: oldest.map(|since| Timestamp::from_millis(since).plus(ALERT_AFTER)),
     })
 }
 
-fn read_data(row: &Row<'_>, since: &str, pages: Option<&str>) -> rusqlite::Result<AlertData> {
+fn read_data(row: &Row<'_>, since: &str, public_url: Option<&str>) -> rusqlite::Result<AlertData> {
     let id = WebhookId::new(row.get::<_, String>("id")?);
     Ok(AlertData {
         failing_since: Timestamp::from_millis(row.get(since)?),
-        failed_in_a_row: Some(row.get("failed_in_a_row")?),
+        failed_in_a_row: Some(row.get("consecutive_failures")?),
         last_failure: None,
-        deliveries_url: pages
-            .map(|pages| format!("{pages}/settings/notifications/{id}/deliveries")),
+        deliveries_url: public_url
+            .map(|public_url| format!("{public_url}/settings/notifications/{id}/deliveries")),
         webhook: AlertedWebhook {
             id,
             host: webhooks::read_url(row)?.host_and_port(),
@@ -179,7 +184,7 @@ fn last_failure(
         JOIN events ON events.id = event_id JOIN attempts ON attempts.delivery_id = deliveries.id
         WHERE webhook_id = ?1 AND type <> 'test' AND error_code IS NOT NULL
         ORDER BY deliveries.id DESC, number DESC LIMIT 1";
-    sql::first(connection, statement, [webhook.as_str()], |row| {
+    sql::query_optional(connection, statement, [webhook.as_str()], |row| {
         Ok(LastFailure {
             at: Timestamp::from_millis(row.get("started_at")?),
             status: row.get("status")?,

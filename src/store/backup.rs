@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::accounting;
-use super::open::database_path;
+use super::db::counters;
+use super::db::open::database_path;
 
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
@@ -21,12 +21,12 @@ pub enum BackupError {
     #[error("the database could not be read: {0}")]
     Sqlite(#[from] rusqlite::Error),
     #[error("the database is damaged: {0}; restore a backup")]
-    Damaged(String),
+    Corrupt(String),
 }
 
 /// What a database holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Contents {
+pub struct DatabaseSummary {
     pub projects: u64,
     pub feedback: u64,
     pub webhooks: u64,
@@ -38,7 +38,7 @@ pub struct Contents {
 
 /// Copies the database of `dir` to `target`: one moment of it, mode 0600, checked. `target` is replaced whole, or not
 /// at all.
-pub fn backup(dir: &Path, target: &Path) -> Result<Contents, BackupError> {
+pub fn backup(dir: &Path, target: &Path) -> Result<DatabaseSummary, BackupError> {
     let source = open_to_read(&database_path(dir))?;
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     // In the same directory, so that the last step is a rename within one file system.
@@ -53,7 +53,7 @@ pub fn backup(dir: &Path, target: &Path) -> Result<Contents, BackupError> {
         .mode(0o600)
         .open(&partial)
         .map_err(file)?;
-    let written = write_and_prove(&source, &partial).and_then(|contents| {
+    let written = copy_and_verify(&source, &partial).and_then(|contents| {
         File::open(&partial)
             .and_then(|copy| copy.sync_all())
             .map_err(file)?;
@@ -75,12 +75,12 @@ pub fn backup(dir: &Path, target: &Path) -> Result<Contents, BackupError> {
 }
 
 /// Looks through the whole database of `dir`: whether it is intact, and what it holds.
-pub fn inspect(dir: &Path) -> Result<Contents, BackupError> {
+pub fn check_database(dir: &Path) -> Result<DatabaseSummary, BackupError> {
     let path = database_path(dir);
     contents(&open_to_read(&path)?, &path)
 }
 
-fn write_and_prove(source: &Connection, partial: &Path) -> Result<Contents, BackupError> {
+fn copy_and_verify(source: &Connection, partial: &Path) -> Result<DatabaseSummary, BackupError> {
     source.execute("VACUUM INTO ?1", [partial.to_string_lossy()])?;
     contents(&open_to_read(partial)?, partial)
 }
@@ -94,23 +94,23 @@ fn open_to_read(path: &Path) -> Result<Connection, BackupError> {
     Ok(connection)
 }
 
-fn contents(connection: &Connection, path: &Path) -> Result<Contents, BackupError> {
+fn contents(connection: &Connection, path: &Path) -> Result<DatabaseSummary, BackupError> {
     let verdict: String =
         connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if verdict != "ok" {
-        return Err(BackupError::Damaged(verdict));
+        return Err(BackupError::Corrupt(verdict));
     }
     let count = |table: &str| {
         connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
             row.get(0)
         })
     };
-    Ok(Contents {
+    Ok(DatabaseSummary {
         projects: count("projects")?,
         feedback: count("feedback")?,
         webhooks: count("webhooks WHERE deleted_at IS NULL")?,
         deliveries: count("deliveries")?,
-        unexplained: accounting::audit(connection)?,
+        unexplained: counters::audit(connection)?,
         bytes: std::fs::metadata(path)
             .map_err(|source| BackupError::File {
                 path: path.to_owned(),

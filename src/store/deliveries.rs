@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
 
-use super::error::StoreError;
-use super::page::{Page, PageRequest};
-use super::{Store, sql, webhooks};
+use super::db::error::StoreError;
+use super::db::page::{Page, PageRequest};
+use super::db::sql;
+use super::{Store, webhooks};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, DeliveryState, Timings};
 use crate::domain::event::EventType;
@@ -22,7 +23,7 @@ pub struct DeliveryFilter {
 
 /// A delivery as lists show it.
 #[derive(Clone, Debug)]
-pub struct DeliveryRecord {
+pub struct DeliverySummary {
     pub id: DeliveryId,
     pub webhook: WebhookId,
     pub event: EventType,
@@ -37,8 +38,8 @@ pub struct DeliveryRecord {
 
 /// A delivery that a feedback caused, with what is told of its webhook; no address where it was deleted.
 #[derive(Clone, Debug)]
-pub struct CausedDelivery {
-    pub record: DeliveryRecord,
+pub struct FeedbackDelivery {
+    pub record: DeliverySummary,
     pub url: String,
     pub retries: RetryPolicy,
 }
@@ -63,7 +64,7 @@ pub struct LoggedAttempt {
 /// A delivery with the last request as it was sent; `None` for one not tried yet, or whose feedback was deleted.
 #[derive(Clone, Debug)]
 pub struct DeliveryDetail {
-    pub record: DeliveryRecord,
+    pub record: DeliverySummary,
     pub request: Option<LoggedRequest>,
 }
 
@@ -93,9 +94,9 @@ impl AttemptRecord {
     }
 }
 
-/// `next_at`: when the next attempt is made, a hold of the webhook included. `CROSS` keeps the order of the tables, and with it that
+/// `next_attempt_at`: when the next attempt is made, a hold of the webhook included. `CROSS` keeps the order of the tables, and with it that
 /// of the index.
-const SELECT: &str = "SELECT deliveries.*, type, max(due_at, coalesce(held_until, 0)) AS next_at
+const SELECT: &str = "SELECT deliveries.*, type, max(due_at, coalesce(held_until, 0)) AS next_attempt_at
     FROM deliveries CROSS JOIN events ON events.id = event_id CROSS JOIN webhooks ON webhooks.id = webhook_id";
 
 impl Store {
@@ -105,7 +106,7 @@ impl Store {
         webhook: WebhookId,
         filter: DeliveryFilter,
         page: PageRequest,
-    ) -> Result<Page<DeliveryRecord>, StoreError> {
+    ) -> Result<Page<DeliverySummary>, StoreError> {
         self.reader
             .read(move |c| {
                 let mut rows = match filter.state {
@@ -126,18 +127,18 @@ impl Store {
     }
 
     /// The last deliveries of a feedback's events, newest first.
-    pub async fn deliveries_caused_by(
+    pub async fn deliveries_of_feedback(
         &self,
         feedback: FeedbackId,
-    ) -> Result<Vec<CausedDelivery>, StoreError> {
+    ) -> Result<Vec<FeedbackDelivery>, StoreError> {
         self.reader
             .read(move |c| {
                 let statement = "/* may sort those of one feedback */
-                     SELECT deliveries.*, type, max(due_at, coalesce(held_until, 0)) AS next_at, url, retries
+                     SELECT deliveries.*, type, max(due_at, coalesce(held_until, 0)) AS next_attempt_at, url, retry_policy
                      FROM events CROSS JOIN deliveries ON event_id = events.id CROSS JOIN webhooks ON webhooks.id = webhook_id
                      WHERE feedback_id = ?1 ORDER BY deliveries.id DESC LIMIT 50";
-                let mut rows = sql::all(c, statement, [feedback.as_str()], |row| {
-                    Ok(CausedDelivery {
+                let mut rows = sql::query_all(c, statement, [feedback.as_str()], |row| {
+                    Ok(FeedbackDelivery {
                         record: read(row)?,
                         url: row.get("url")?,
                         retries: webhooks::read_retries(row)?,
@@ -156,17 +157,17 @@ impl Store {
         self.reader
             .read(move |c| {
                 let statement = format!("SELECT d.*, body FROM ({SELECT} WHERE deliveries.id = ?1) d JOIN events ON events.id = event_id");
-                let found = sql::first(c, &statement, [id.as_str()], |row| {
+                let found = sql::query_optional(c, &statement, [id.as_str()], |row| {
                     let body: Option<Vec<u8>> = row.get("body")?;
                     Ok((read(row)?, body))
                 })?;
                 let Some((mut record, body)) = found else { return Ok(None) };
                 record.attempts = attempts(c, &record.id, "response_headers, response_body")?;
                 let headers = "SELECT request_headers FROM attempts WHERE delivery_id = ?1 ORDER BY number DESC LIMIT 1";
-                let headers = sql::first(c, headers, [id.as_str()], |row| row.get::<_, Option<String>>(0))?;
+                let headers = sql::query_optional(c, headers, [id.as_str()], |row| row.get::<_, Option<String>>(0))?;
                 let request = match (headers.flatten(), body) {
                     (Some(headers), Some(body)) => {
-                        let headers = serde_json::from_str(&headers).map_err(|e| StoreError::Unreadable(e.to_string()))?;
+                        let headers = serde_json::from_str(&headers).map_err(|e| StoreError::InvalidValue(e.to_string()))?;
                         Some(LoggedRequest { headers, body })
                     }
                     _ => None,
@@ -182,7 +183,7 @@ fn listed(
     webhook: &WebhookId,
     filter: DeliveryFilter,
     page: &PageRequest,
-) -> Result<Vec<DeliveryRecord>, StoreError> {
+) -> Result<Vec<DeliverySummary>, StoreError> {
     let mut statement = format!("{SELECT} WHERE webhook_id = ? AND deliveries.id < ?");
     if let Some(state) = filter.state {
         // In words, not as a value: an index of some states only is used where the state is known.
@@ -191,7 +192,7 @@ fn listed(
     statement.push_str(" AND type = coalesce(?, type) ORDER BY deliveries.id DESC LIMIT ?");
     let event = filter.event.map(EventType::as_str);
     let values = params![webhook.as_str(), page.before(), event, page.rows()];
-    sql::all(connection, &statement, values, read)
+    sql::query_all(connection, &statement, values, read)
 }
 
 /// Those that are pending stand in their index by when they are due. Where there are many, enough are among the newest
@@ -201,19 +202,19 @@ fn pending(
     webhook: &WebhookId,
     event: Option<EventType>,
     page: &PageRequest,
-) -> Result<Vec<DeliveryRecord>, StoreError> {
+) -> Result<Vec<DeliverySummary>, StoreError> {
     const NEWEST: (&str, &str) = (
         "",
         "(SELECT id, event_id, state FROM deliveries WHERE webhook_id = ?1 AND id < ?2
         ORDER BY id DESC LIMIT 2000) WHERE state = 'pending'",
     );
-    const WAITING: (&str, &str) = (
+    const PENDING_IDS: (&str, &str) = (
         "/* may sort what waits */ ",
         "deliveries INDEXED BY deliveries_due WHERE webhook_id = ?1 AND state = 'pending' AND id < ?2",
     );
     let event = event.map(EventType::as_str);
     let mut rows = Vec::new();
-    for (may, among) in [NEWEST, WAITING] {
+    for (may, among) in [NEWEST, PENDING_IDS] {
         let statement = format!(
             "{may}{SELECT} WHERE deliveries.id IN (SELECT id FROM {among}
                AND (?3 IS NULL OR EXISTS (SELECT 1 FROM events WHERE events.id = event_id AND type = ?3))
@@ -221,7 +222,7 @@ fn pending(
              ORDER BY deliveries.id DESC"
         );
         let values = params![webhook.as_str(), page.before(), event, page.rows()];
-        rows = sql::all(connection, &statement, values, read)?;
+        rows = sql::query_all(connection, &statement, values, read)?;
         if rows.len() > page.limit {
             break;
         }
@@ -229,22 +230,22 @@ fn pending(
     Ok(rows)
 }
 
-/// Writes attempt `number`; `with_words`: false where the feedback was deleted meanwhile, whose words an answer may
+/// Writes attempt `number`; `keep_content`: false where the feedback was deleted meanwhile, whose words an answer may
 /// repeat.
 pub(super) fn insert_attempt(
     connection: &Connection,
     delivery: &DeliveryId,
     number: u32,
     attempt: &AttemptRecord,
-    with_words: bool,
+    keep_content: bool,
 ) -> Result<(), StoreError> {
     let result = &attempt.result;
     let answer = result.response.as_ref();
-    let kept = answer.filter(|_| with_words);
+    let kept = answer.filter(|_| keep_content);
     let micros = |duration: Option<Duration>| {
         duration.map(|d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX))
     };
-    sql::run(
+    sql::execute(
         connection,
         "INSERT INTO attempts (delivery_id, number, started_at, duration_us, status, error, error_code, request_headers,
          response_headers, response_body, response_truncated, dns_us, connect_us, tls_us, waiting_us)
@@ -256,9 +257,9 @@ pub(super) fn insert_attempt(
             micros(Some(result.duration)),
             answer.map(|a| a.status),
             // A redirect's address, or the start of a broken answer, may repeat the words.
-            attempt.error.as_ref().filter(|_| with_words),
+            attempt.error.as_ref().filter(|_| keep_content),
             result.outcome.code(),
-            with_words
+            keep_content
                 .then(|| sql::to_json(&attempt.request_headers))
                 .transpose()?,
             kept.map(|a| sql::to_json(&a.headers)).transpose()?,
@@ -282,7 +283,7 @@ pub(super) fn attempts(
         "SELECT number, started_at, duration_us, status, error, error_code, response_truncated, dns_us, connect_us, tls_us,
          waiting_us, {answer} FROM attempts WHERE delivery_id = ?1 ORDER BY number"
     );
-    sql::all(connection, &statement, [delivery.as_str()], |row| {
+    sql::query_all(connection, &statement, [delivery.as_str()], |row| {
         let time = |column| {
             Ok::<_, rusqlite::Error>(
                 row.get::<_, Option<u64>>(column)?
@@ -299,7 +300,8 @@ pub(super) fn attempts(
             error_code: row.get("error_code")?,
             response_headers: headers
                 .map(|text| {
-                    serde_json::from_str(&text).map_err(|e| sql::unreadable("response_headers", e))
+                    serde_json::from_str(&text)
+                        .map_err(|e| sql::conversion_error("response_headers", e))
                 })
                 .transpose()?
                 .unwrap_or_default(),
@@ -315,15 +317,15 @@ pub(super) fn attempts(
     })
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<DeliveryRecord> {
-    Ok(DeliveryRecord {
+fn read(row: &Row<'_>) -> rusqlite::Result<DeliverySummary> {
+    Ok(DeliverySummary {
         id: DeliveryId::new(row.get::<_, String>("id")?),
         webhook: WebhookId::new(row.get::<_, String>("webhook_id")?),
-        event: sql::named(row, "type", EventType::parse)?,
-        state: sql::named(row, "state", DeliveryState::parse)?,
+        event: sql::parse_column(row, "type", EventType::parse)?,
+        state: sql::parse_column(row, "state", DeliveryState::parse)?,
         created_at: Timestamp::from_millis(row.get("created_at")?),
         next_attempt_at: row
-            .get::<_, Option<i64>>("next_at")?
+            .get::<_, Option<i64>>("next_attempt_at")?
             .map(Timestamp::from_millis),
         round_attempts: row.get("round_attempts")?,
         attempts: Vec::new(),

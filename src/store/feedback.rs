@@ -1,21 +1,22 @@
 //! Feedback: each stored, or changed, together with the deliveries of its event.
 
-use rusqlite::{Connection, Row, ToSql, params};
+use std::ops::ControlFlow;
 
-use super::error::StoreError;
-use super::idempotency::{self, Idempotency};
-use super::page::{Page, PageRequest};
-use super::search::{self, Enough};
-use super::writer::Write;
-use super::{Store, events, projects, sql};
+use rusqlite::{Connection, Row, params};
+
+use super::db::error::StoreError;
+use super::db::page::{Page, PageRequest};
+use super::db::sql;
+use super::db::writer::WriteTx;
+use super::idempotency::{self, IdempotencyKey};
+use super::search::{self, FeedbackFilter};
+use super::{Store, erasure, events, projects};
 use crate::clock::Timestamp;
 use crate::domain::account::normalize_email;
-use crate::domain::delivery::DeliveryState;
 use crate::domain::event;
 use crate::domain::feedback::{Feedback, FeedbackStatus, NewFeedback, ProjectSummary};
-use crate::domain::id::{FeedbackId, ProjectId, WebhookId};
+use crate::domain::id::{FeedbackId, ProjectId};
 use crate::domain::project::ProjectStatus;
-use crate::domain::search::SearchQuery;
 use crate::domain::webhook::Topic;
 
 #[derive(Debug, thiserror::Error)]
@@ -25,9 +26,9 @@ pub enum CreateFeedbackError {
     #[error("The project is paused and takes no feedback.")]
     Paused,
     #[error("This Idempotency-Key was used with another body.")]
-    KeyReused,
+    IdempotencyKeyReused,
     #[error("The feedback that this Idempotency-Key made has been deleted.")]
-    KeySpent,
+    IdempotentFeedbackDeleted,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -37,17 +38,9 @@ pub enum CreateFeedbackError {
 pub struct CreatedFeedback {
     pub id: FeedbackId,
     /// What `render` made of it.
-    pub answer: String,
+    pub response: String,
     /// It is the answer of an earlier call with the same idempotency key; nothing was made now.
     pub replayed: bool,
-}
-
-/// Which feedback a list shows; `None` = any.
-#[derive(Clone, Debug, Default)]
-pub struct FeedbackFilter {
-    pub project: Option<ProjectId>,
-    pub status: Option<FeedbackStatus>,
-    pub search: Option<SearchQuery>,
 }
 
 /// How many feedbacks have each status.
@@ -70,25 +63,25 @@ impl Store {
     pub async fn create_feedback(
         &self,
         new: NewFeedback,
-        idempotency: Option<Idempotency>,
+        idempotency: Option<IdempotencyKey>,
         render: fn(&Feedback) -> String,
     ) -> Result<CreatedFeedback, CreateFeedbackError> {
         let created = self
             .writer
-            .write_checked(move |write| {
+            .write_without_savepoint(move |write| {
                 if let Some(key) = &idempotency
                     && let Some(stored) = idempotency::find(write, key)?
                 {
-                    return match (stored.feedback, stored.answer) {
+                    return match (stored.feedback, stored.response) {
                         _ if stored.request_hash != key.request_hash => {
-                            Err(CreateFeedbackError::KeyReused)
+                            Err(CreateFeedbackError::IdempotencyKeyReused)
                         }
-                        (Some(id), Some(answer)) => Ok(CreatedFeedback {
+                        (Some(id), Some(response)) => Ok(CreatedFeedback {
                             id,
-                            answer,
+                            response,
                             replayed: true,
                         }),
-                        _ => Err(CreateFeedbackError::KeySpent),
+                        _ => Err(CreateFeedbackError::IdempotentFeedbackDeleted),
                     };
                 }
                 let Some(project) = projects::find(write, &new.project)? else {
@@ -119,18 +112,18 @@ impl Store {
                     &feedback,
                     event::feedback_created_body(&feedback),
                 )?;
-                let answer = render(&feedback);
+                let response = render(&feedback);
                 if let Some(key) = &idempotency {
-                    idempotency::remember(write, key, Some(&feedback.id), &answer)?;
+                    idempotency::store(write, key, Some(&feedback.id), &response)?;
                 }
                 Ok(CreatedFeedback {
                     id: feedback.id,
-                    answer,
+                    response,
                     replayed: false,
                 })
             })
             .await;
-        self.feedback_came.notify_one();
+        self.feedback_created.notify_one();
         created
     }
 
@@ -145,30 +138,39 @@ impl Store {
         page: PageRequest,
     ) -> Result<Page<Feedback>, StoreError> {
         self.reader
-            .read_long(move |c| {
+            .read_slow(move |c| {
                 let mut rows = Vec::new();
                 if let Some(search) = &filter.search {
-                    search::look(c, search, &filter, page.before.as_deref(), COLUMNS, |row| {
-                        rows.push(read(row)?);
-                        let enough = rows.len() > page.limit;
-                        Ok(if enough { Enough::Yes } else { Enough::No })
-                    })?;
+                    search::scan_matches(
+                        c,
+                        search,
+                        &filter,
+                        page.before.as_deref(),
+                        COLUMNS,
+                        |row| {
+                            rows.push(read(row)?);
+                            Ok(match rows.len() > page.limit {
+                                true => ControlFlow::Break(()),
+                                false => ControlFlow::Continue(()),
+                            })
+                        },
+                    )?;
                 } else {
                     let (conditions, mut values) = filter.conditions();
                     let statement = list_statement(&conditions);
                     values.push(Box::new(page.before().to_owned()));
                     values.push(Box::new(page.rows()));
-                    rows = sql::all(c, &statement, rusqlite::params_from_iter(values), read)?;
+                    rows = sql::query_all(c, &statement, rusqlite::params_from_iter(values), read)?;
                 }
                 Ok(page.page(rows, |feedback| feedback.id.as_str()))
             })
             .await
     }
 
-    /// Counts by status what the filter's project and words select; of what a search finds, up to [`COUNT_MAX`].
+    /// Counts by status what the filter's project and words select; of what a search finds, up to [`SEARCH_COUNT_MAX`].
     pub async fn count_feedback(&self, filter: FeedbackFilter) -> Result<StatusCounts, StoreError> {
         self.reader
-            .read_long(move |c| {
+            .read_slow(move |c| {
                 let mut counts = StatusCounts::default();
                 for status in FeedbackStatus::ALL {
                     *counts.of(status) = match &filter.search {
@@ -179,7 +181,7 @@ impl Store {
                             };
                             search::count(c, search, &filter)?
                         }
-                        None => counted(c, filter.project.as_ref(), status)?,
+                        None => count_by_status(c, filter.project.as_ref(), status)?,
                     };
                 }
                 Ok(counts)
@@ -189,16 +191,16 @@ impl Store {
 
     /// Deletes a feedback, and its words in the log. `false`: there is no such feedback.
     pub async fn delete_feedback(&self, id: FeedbackId) -> Result<bool, StoreError> {
-        Ok(self.delete_feedbacks(vec![id]).await? > 0)
+        Ok(self.delete_feedback_items(vec![id]).await? > 0)
     }
 
     /// The same for several, in one commit; tells how many there were.
-    pub async fn delete_feedbacks(&self, ids: Vec<FeedbackId>) -> Result<usize, StoreError> {
+    pub async fn delete_feedback_items(&self, ids: Vec<FeedbackId>) -> Result<usize, StoreError> {
         self.writer
             .write(move |write| {
                 let mut deleted = 0;
                 for id in ids {
-                    deleted += usize::from(delete(write, id.as_str())?.is_some());
+                    deleted += usize::from(erasure::erase_feedback(write, id.as_str())?.is_some());
                 }
                 Ok(deleted)
             })
@@ -216,23 +218,6 @@ impl StatusCounts {
     }
 }
 
-impl FeedbackFilter {
-    /// Of project and status; a condition that holds for all where nothing is asked, so that others can follow with `AND`.
-    pub(super) fn conditions(&self) -> (String, Vec<Box<dyn ToSql>>) {
-        let mut conditions = vec!["1"];
-        let mut values: Vec<Box<dyn ToSql>> = Vec::new();
-        if let Some(project) = &self.project {
-            conditions.push("project_id = ?");
-            values.push(Box::new(project.as_str().to_owned()));
-        }
-        if let Some(status) = self.status {
-            conditions.push("feedback.status = ?");
-            values.push(Box::new(status.as_str()));
-        }
-        (conditions.join(" AND "), values)
-    }
-}
-
 /// The page of a list: `CROSS` keeps the order of the tables, and with it that of the index.
 pub(super) fn list_statement(conditions: &str) -> String {
     format!(
@@ -241,89 +226,21 @@ pub(super) fn list_statement(conditions: &str) -> String {
     )
 }
 
-fn counted(
+fn count_by_status(
     connection: &Connection,
     project: Option<&ProjectId>,
     status: FeedbackStatus,
 ) -> Result<u64, StoreError> {
-    let statement = "SELECT coalesce(sum(feedback), 0) FROM feedback_counts WHERE status = ?1 AND project_id = coalesce(?2, project_id)";
+    let statement = "SELECT coalesce(sum(count), 0) FROM feedback_counts WHERE status = ?1 AND project_id = coalesce(?2, project_id)";
     let values = params![status.as_str(), project.map(ProjectId::as_str)];
-    Ok(sql::first(connection, statement, values, |row| row.get(0))?.unwrap_or(0))
-}
-
-/// What the log held of a feedback that is deleted.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Emptied {
-    pub(super) canceled: usize,
-    pub(super) bodies: usize,
-    pub(super) attempts: usize,
-}
-
-/// Deletes a feedback with its history, and its words in the log and the search: the one way by which a feedback goes. `None`: there is no such
-/// feedback.
-pub(super) fn delete(write: &mut Write<'_>, id: &str) -> Result<Option<Emptied>, StoreError> {
-    let its = "SELECT project_id, status FROM feedback WHERE id = ?1";
-    let its = sql::first(write, its, [id], |row| {
-        Ok((ProjectId::new(row.get::<_, String>(0)?), status(row)?))
-    })?;
-    let Some((project, status)) = its else {
-        return Ok(None);
-    };
-    sql::run(write, "DELETE FROM feedback WHERE id = ?1", [id])?;
-    write.feedback_changed(&project, Some(status), None);
-    Ok(Some(take_words_out_of_the_log(write, id)?))
-}
-
-/// Cancels what is pending of a feedback and empties what the log holds of its words: bodies, requests and answers.
-fn take_words_out_of_the_log(
-    write: &mut Write<'_>,
-    feedback_id: &str,
-) -> Result<Emptied, StoreError> {
-    const ITS_EVENTS: &str = "(SELECT id FROM events WHERE feedback_id = ?1)";
-    let heard = format!("SELECT webhook_id, state FROM deliveries WHERE event_id IN {ITS_EVENTS}");
-    let heard = sql::all(write, &heard, [feedback_id], |row| {
-        let webhook = WebhookId::new(row.get::<_, String>(0)?);
-        Ok((webhook, sql::named(row, "state", DeliveryState::parse)?))
-    })?;
-    for (webhook, state) in heard {
-        let pending = usize::from(state == DeliveryState::Pending);
-        write.deliveries_changed(
-            &webhook,
-            DeliveryState::Pending,
-            DeliveryState::Canceled,
-            pending,
-        );
-    }
-    let canceled = sql::run(
-        write,
-        &format!(
-            "UPDATE deliveries SET state = 'canceled', due_at = NULL, finished_at = ?2
-             WHERE state = 'pending' AND event_id IN {ITS_EVENTS}"
-        ),
-        params![feedback_id, write.now.millis()],
-    )?;
-    if canceled > 0 {
-        write.outbox_changed();
-    }
-    let empty = |statement: &str| sql::run(write, statement, [feedback_id]);
-    let attempts = empty(&format!(
-        "UPDATE attempts SET request_headers = NULL, response_headers = NULL, response_body = NULL, error = NULL
-         WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_id IN {ITS_EVENTS})"
-    ))?;
-    let bodies = empty("UPDATE events SET body = NULL WHERE feedback_id = ?1")?;
-    empty("UPDATE idempotency SET answer = NULL WHERE feedback_id = ?1")?;
-    Ok(Emptied {
-        canceled,
-        bodies,
-        attempts,
-    })
+    Ok(sql::query_optional(connection, statement, values, |row| row.get(0))?.unwrap_or(0))
 }
 
 pub(super) fn find(
     connection: &Connection,
     id: &FeedbackId,
 ) -> Result<Option<Feedback>, StoreError> {
-    sql::first(
+    sql::query_optional(
         connection,
         &format!("{SELECT} WHERE feedback.id = ?1"),
         [id.as_str()],
@@ -331,12 +248,12 @@ pub(super) fn find(
     )
 }
 
-fn insert(write: &Write<'_>, feedback: &Feedback) -> Result<(), StoreError> {
+fn insert(write: &WriteTx<'_>, feedback: &Feedback) -> Result<(), StoreError> {
     let metadata = feedback.metadata.as_ref().map(sql::to_json).transpose()?;
-    sql::run(
+    sql::execute(
         write,
-        "INSERT INTO feedback (number, id, project_id, status, message, email, email_key, url, metadata, created_at)
-         VALUES (1 + max(coalesce((SELECT max(number) FROM feedback), 0), (SELECT until FROM feedback_searchable)),
+        "INSERT INTO feedback (number, id, project_id, status, message, email, normalized_email, url, metadata, created_at)
+         VALUES (1 + max(coalesce((SELECT max(number) FROM feedback), 0), (SELECT indexed_until FROM feedback_index_state)),
          ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             feedback.id.as_str(),
@@ -354,7 +271,7 @@ fn insert(write: &Write<'_>, feedback: &Feedback) -> Result<(), StoreError> {
 }
 
 fn status(row: &Row<'_>) -> rusqlite::Result<FeedbackStatus> {
-    sql::named(row, "status", |text| text.parse().ok())
+    sql::parse_column(row, "status", |text| text.parse().ok())
 }
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Feedback> {
@@ -373,7 +290,8 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Feedback> {
         url: row.get("url")?,
         metadata: metadata
             .map(|text| {
-                serde_json::from_str(&text).map_err(|error| sql::unreadable("metadata", error))
+                serde_json::from_str(&text)
+                    .map_err(|error| sql::conversion_error("metadata", error))
             })
             .transpose()?,
     })

@@ -2,26 +2,31 @@
 
 use rusqlite::params;
 
-use super::error::StoreError;
-use super::{Store, sql};
+use super::Store;
+use super::db::error::StoreError;
+use super::db::sql;
 
 impl Store {
-    /// The key of this name; `fresh` becomes it where there is none yet.
-    pub async fn key(&self, name: &'static str, fresh: [u8; 32]) -> Result<Vec<u8>, StoreError> {
+    /// The key of this name; `new_key` becomes it where there is none yet.
+    pub async fn get_or_create_key(
+        &self,
+        name: &'static str,
+        new_key: [u8; 32],
+    ) -> Result<Vec<u8>, StoreError> {
         self.writer
             .write(move |write| {
-                let kept = sql::first(
+                let kept = sql::query_optional(
                     write,
-                    "SELECT key FROM keys WHERE name = ?1",
+                    "SELECT key FROM signing_keys WHERE name = ?1",
                     [name],
                     |row| row.get(0),
                 )?;
                 if let Some(key) = kept {
                     return Ok(key);
                 }
-                let statement = "INSERT INTO keys (name, key) VALUES (?1, ?2)";
-                sql::run(write, statement, params![name, fresh])?;
-                Ok(fresh.to_vec())
+                let statement = "INSERT INTO signing_keys (name, key) VALUES (?1, ?2)";
+                sql::execute(write, statement, params![name, new_key])?;
+                Ok(new_key.to_vec())
             })
             .await
     }

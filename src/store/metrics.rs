@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use rusqlite::Row;
 
-use super::error::StoreError;
-use super::{Accounting, Store, accounting, sql, webhooks};
+use super::db::error::StoreError;
+use super::db::sql;
+use super::{DeliveryTotals, Store, delivery_totals, webhooks};
 use crate::clock::Timestamp;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::WebhookId;
@@ -15,7 +16,7 @@ pub struct Metrics {
     pub feedback: Vec<(FeedbackStatus, u64)>,
     pub webhooks: Vec<WebhookMetrics>,
     /// Alerts that have not arrived yet.
-    pub alerts: u64,
+    pub pending_alerts: u64,
 }
 
 /// Of one webhook; named by id and host, never by path.
@@ -26,8 +27,8 @@ pub struct WebhookMetrics {
     pub enabled: bool,
     pub failing_since: Option<Timestamp>,
     pub held_until: Option<Timestamp>,
-    pub failed_in_a_row: u32,
-    pub accounting: Accounting,
+    pub consecutive_failures: u32,
+    pub totals: DeliveryTotals,
     /// When the delivery that has waited longest was made.
     pub oldest_pending: Option<Timestamp>,
 }
@@ -35,11 +36,11 @@ pub struct WebhookMetrics {
 impl Store {
     pub async fn metrics(&self) -> Result<Metrics, StoreError> {
         self.reader
-            .read_long(|c| {
-                let by_status = |row: &Row<'_>| Ok((sql::named(row, "status", |text| text.parse().ok())?, row.get("n")?));
-                let feedback = sql::all(c, "SELECT status, sum(feedback) AS n FROM feedback_counts GROUP BY status", [], by_status)?;
+            .read_slow(|c| {
+                let by_status = |row: &Row<'_>| Ok((sql::parse_column(row, "status", |text| text.parse().ok())?, row.get("n")?));
+                let feedback = sql::query_all(c, "SELECT status, sum(count) AS n FROM feedback_counts GROUP BY status", [], by_status)?;
                 let statement = "SELECT * FROM webhooks WHERE deleted_at IS NULL ORDER BY id";
-                let mut found = sql::all(c, statement, [], |row| {
+                let mut found = sql::query_all(c, statement, [], |row| {
                     let time = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis));
                     Ok(WebhookMetrics {
                         id: WebhookId::new(row.get::<_, String>("id")?),
@@ -47,23 +48,23 @@ impl Store {
                         enabled: row.get("enabled")?,
                         failing_since: time("failing_since")?,
                         held_until: time("held_until")?,
-                        failed_in_a_row: row.get("failed_in_a_row")?,
-                        accounting: Accounting::default(),
+                        consecutive_failures: row.get("consecutive_failures")?,
+                        totals: DeliveryTotals::default(),
                         oldest_pending: None,
                     })
                 })?;
-                let accounting: HashMap<_, _> = accounting::all(c)?.into_iter().collect();
+                let totals: HashMap<_, _> = delivery_totals::all(c)?.into_iter().collect();
                 for webhook in &mut found {
                     let id = [webhook.id.as_str()];
-                    webhook.accounting = accounting.get(&webhook.id).copied().unwrap_or_default();
+                    webhook.totals = totals.get(&webhook.id).copied().unwrap_or_default();
                     // Ids have the order in which they were made. All that wait are looked at, in the index alone.
                     let oldest = "SELECT created_at FROM deliveries WHERE id =
                         (SELECT min(id) FROM deliveries INDEXED BY deliveries_due WHERE webhook_id = ?1 AND state = 'pending')";
-                    let oldest = sql::first(c, oldest, id, |row| row.get(0))?;
+                    let oldest = sql::query_optional(c, oldest, id, |row| row.get(0))?;
                     webhook.oldest_pending = oldest.map(Timestamp::from_millis);
                 }
-                let alerts = sql::first(c, "SELECT count(*) FROM alerts", [], |row| row.get(0))?.unwrap_or(0);
-                Ok(Metrics { feedback, webhooks: found, alerts })
+                let alerts = sql::query_optional(c, "SELECT count(*) FROM alerts", [], |row| row.get(0))?.unwrap_or(0);
+                Ok(Metrics { feedback, webhooks: found, pending_alerts: alerts })
             })
             .await
     }

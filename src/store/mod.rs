@@ -4,75 +4,68 @@
 //! can be asked about it. A public method owns its transaction; private functions take the connection they run on. A
 //! feedback or a change of status is stored together with its deliveries, in one transaction, before it is acknowledged.
 
-mod accounting;
-mod accounts;
 mod alerts;
+mod api_tokens;
+mod attempts;
 mod backup;
-mod changes;
-mod counts;
+mod db;
 mod deliveries;
-mod error;
+mod delivery_totals;
+mod erasure;
 mod events;
 mod feedback;
-mod history;
 mod idempotency;
 mod keys;
-mod links;
 mod metrics;
-mod open;
+mod one_time_links;
 mod origins;
 mod outbox;
-mod page;
-#[cfg(debug_assertions)]
-mod plans;
 mod privacy;
 mod projects;
-mod reader;
-mod recording;
 mod redelivery;
 mod retention;
 mod search;
 mod secrets;
 mod sessions;
-mod soundness;
-mod space;
-mod sql;
-mod tokens;
+mod status_history;
+mod users;
+mod vacuum;
 mod webhooks;
-mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-pub use accounting::Accounting;
-pub use accounts::AccountStoreError;
-pub use alerts::{Alert, AlertsDue};
-pub use backup::{BackupError, Contents, backup, inspect};
-pub use changes::{Change, Changes};
+pub use alerts::{Alert, DueAlerts};
+pub use attempts::{DeliveryUpdate, FinishedAttempt};
+pub use backup::{BackupError, DatabaseSummary, backup, check_database};
+pub use db::change_feed::{ChangeFeed, ChangeKind};
+pub use db::error::{OpenError, StoreError};
+pub use db::open::{DirectoryLock, create_directory, database_path, lock};
+pub use db::page::{Page, PageRequest};
 pub use deliveries::{
-    AttemptRecord, CausedDelivery, DeliveryDetail, DeliveryFilter, DeliveryRecord, LoggedAttempt,
-    LoggedRequest,
+    AttemptRecord, DeliveryDetail, DeliveryFilter, DeliverySummary, FeedbackDelivery,
+    LoggedAttempt, LoggedRequest,
 };
-pub use error::StoreError;
-pub use feedback::{CreateFeedbackError, CreatedFeedback, FeedbackFilter, StatusCounts};
-pub use history::{HistoryEntry, StatusChange, StatusChanged};
-pub use idempotency::Idempotency;
-pub use links::{AccountLink, LinkPurpose};
+pub use delivery_totals::DeliveryTotals;
+pub use feedback::{CreateFeedbackError, CreatedFeedback, StatusCounts};
+pub use idempotency::IdempotencyKey;
 pub use metrics::{Metrics, WebhookMetrics};
-pub use open::{DirectoryLock, OpenError, VERSION, database_path, lock, make_directory};
-pub use origins::{Allowed, OriginUse};
-pub use outbox::{Due, DueAt, DueDelivery, Target, Wanted};
-pub use page::{Page, PageRequest};
-pub use privacy::{Erased, PersonalDelivery, PersonalFeedback};
-pub use projects::{CreateProjectError, ProjectChange};
-pub use recording::{Attempted, Finished};
+pub use one_time_links::{LinkPurpose, OneTimeLink};
+pub use origins::{AllowOrigin, OriginStats};
+pub use outbox::{BatchRequest, DeliveryTarget, DueBatches, DueDelivery, WebhookBatch};
+pub use privacy::{ErasureCounts, PersonalDelivery, PersonalFeedback};
+pub use projects::{CreateProjectError, ProjectPatch};
 pub use redelivery::RedeliverError;
-pub use search::COUNT_MAX;
+pub use search::{FeedbackFilter, SEARCH_COUNT_MAX};
 pub use secrets::RotateError;
 pub use sessions::{NewSession, Session, SessionRecord};
+pub use status_history::{AppliedStatusChange, StatusChange, StatusHistoryEntry};
+pub use users::AccountStoreError;
 pub use webhooks::SaveWebhookError;
+
+use db::{open, reader, sql, wal, writer};
 
 use crate::clock::Clock;
 use crate::domain::id::IdSequence;
@@ -82,26 +75,26 @@ use crate::domain::id::IdSequence;
 pub struct Store {
     writer: writer::Writer,
     reader: reader::Reader,
-    wakes: writer::Wakes,
-    feedback_came: Arc<Notify>,
+    wakes: writer::CommitNotifiers,
+    feedback_created: Arc<Notify>,
 }
 
 impl Store {
     /// Opens the database in `dir`, which exists; makes or migrates it (see [`OpenError`]).
     pub fn open(dir: &Path, lock: Option<&DirectoryLock>, clock: Clock) -> Result<Self, OpenError> {
         let connection = open::open(dir, lock)?;
-        let ids = IdSequence::after(sql::greatest_ulid(&connection)?);
-        let wakes = writer::Wakes::new(clock.now());
+        let ids = IdSequence::after(sql::max_ulid(&connection)?);
+        let wakes = writer::CommitNotifiers::new(clock.now());
         let reader = reader::Reader::open(&database_path(dir))
-            .map_err(|e| OpenError::Unreadable(e.to_string()))?;
-        let log = lock.map(|_| space::Log::of(&database_path(dir)));
+            .map_err(|e| OpenError::Connections(e.to_string()))?;
+        let log = lock.map(|_| wal::Wal::of(&database_path(dir)));
         let writer = writer::Writer::start(connection, ids, clock, wakes.clone(), log)
-            .map_err(|e| OpenError::Unreadable(e.to_string()))?;
+            .map_err(|e| OpenError::Connections(e.to_string()))?;
         Ok(Self {
             writer,
             reader,
             wakes,
-            feedback_came: Arc::default(),
+            feedback_created: Arc::default(),
         })
     }
 
@@ -116,12 +109,12 @@ impl Store {
     }
 
     /// Notified after a commit of new feedback. It carries no data either.
-    pub fn feedback_came(&self) -> Arc<Notify> {
-        self.feedback_came.clone()
+    pub fn feedback_created(&self) -> Arc<Notify> {
+        self.feedback_created.clone()
     }
 
     /// What changed, for pages that are kept up to date.
-    pub fn changes(&self) -> &Changes {
+    pub fn change_feed(&self) -> &ChangeFeed {
         &self.wakes.changes
     }
 
@@ -141,7 +134,7 @@ impl Store {
     }
 
     /// The same from an async thread. A panic of the closing thread has been logged by then, and changes nothing.
-    pub async fn close_quietly(&self) {
+    pub async fn close_async(&self) {
         let store = self.clone();
         let _ = tokio::task::spawn_blocking(move || store.close()).await;
     }

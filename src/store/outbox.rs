@@ -9,8 +9,9 @@ use std::sync::atomic::Ordering;
 use rusqlite::Connection;
 use ulid::Ulid;
 
-use super::error::StoreError;
-use super::{Store, secrets, sql, webhooks};
+use super::db::error::StoreError;
+use super::db::sql;
+use super::{Store, secrets, webhooks};
 use crate::clock::Timestamp;
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::event::EventType;
@@ -18,11 +19,11 @@ use crate::domain::id::{DeliveryId, WebhookId, parse_ulid};
 use crate::domain::webhook::{CustomHeaders, Secrets};
 
 /// How many bytes of bodies are read ahead for a webhook, at most (and one body of whatever length).
-const AHEAD_MAX_BYTES: usize = 256 * 1024;
+const READ_AHEAD_MAX_BYTES: usize = 256 * 1024;
 
 /// Where a webhook's deliveries go, and what they are signed with.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct DeliveryTarget {
     pub webhook: WebhookId,
     pub url: EndpointUrl,
     /// With an overlap that may have ended: an attempt asks for those of its own moment.
@@ -43,20 +44,20 @@ pub struct DueDelivery {
 
 /// What is due at one webhook.
 #[derive(Clone, Debug)]
-pub struct DueAt {
+pub struct WebhookBatch {
     pub webhook: WebhookId,
-    /// `None`: as it was; see [`Wanted::has_target`].
-    pub target: Option<Target>,
+    /// `None`: as it was; see [`BatchRequest::target_generation`].
+    pub target: Option<DeliveryTarget>,
     pub deliveries: Vec<DueDelivery>,
     /// More is due than was read.
-    pub more: bool,
+    pub has_more: bool,
 }
 
 /// What is due, and when to look again if nothing else happens.
 #[derive(Clone, Debug, Default)]
-pub struct Due {
-    pub webhooks: Vec<DueAt>,
-    pub next: Option<Timestamp>,
+pub struct DueBatches {
+    pub batches: Vec<WebhookBatch>,
+    pub next_due_at: Option<Timestamp>,
     /// What was read holds as long as this is [`Store::outbox_generation`]: after that it may be canceled or have
     /// another address.
     pub generation: u64,
@@ -64,32 +65,32 @@ pub struct Due {
 
 /// What the delivery loop has of a webhook's already, and how many it wants.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct BatchRequest {
     pub taken: HashSet<Ulid>,
-    pub more: usize,
+    pub limit: usize,
     /// The generation of which it has the target: one that is still of today is not read again.
-    pub has_target: Option<u64>,
+    pub target_generation: Option<u64>,
 }
 
 /// The index alone, which has them sorted: most of what is passed over is taken already.
-const WAITING: &str =
+const PENDING_IDS: &str =
     "SELECT id, due_at, rowid FROM deliveries WHERE webhook_id = ?1 AND state = 'pending'
      ORDER BY due_at, id";
-const WAITING_ONE: &str = "SELECT type, attempts, events.created_at, body FROM deliveries
+const PENDING_DELIVERY: &str = "SELECT type, attempts, events.created_at, body FROM deliveries
      CROSS JOIN events ON events.id = event_id WHERE deliveries.rowid = ?1";
 
 impl Store {
     /// What is due at `now`. Each webhook is asked by itself, so one with a million rows waiting hides none of the
-    /// others'. `wanted`: for those of which it is not `usual`; where nothing is usual, the others are not asked.
+    /// others'. `wanted`: for those of which it is not `default_request`; where nothing is default_request, the others are not asked.
     pub async fn due_deliveries(
         &self,
         now: Timestamp,
-        wanted: HashMap<WebhookId, Wanted>,
-        usual: Option<Wanted>,
-    ) -> Result<Due, StoreError> {
+        wanted: HashMap<WebhookId, BatchRequest>,
+        default_request: Option<BatchRequest>,
+    ) -> Result<DueBatches, StoreError> {
         // Before anything is read: what changes meanwhile makes it stale.
         let generation = self.outbox_generation();
-        let read = move |c: &Connection| due(c, generation, now, &wanted, usual.as_ref());
+        let read = move |c: &Connection| due(c, generation, now, &wanted, default_request.as_ref());
         self.reader.read(read).await
     }
 
@@ -104,16 +105,16 @@ fn due(
     connection: &Connection,
     generation: u64,
     now: Timestamp,
-    wanted: &HashMap<WebhookId, Wanted>,
-    usual: Option<&Wanted>,
-) -> Result<Due, StoreError> {
-    let mut due = Due {
+    wanted: &HashMap<WebhookId, BatchRequest>,
+    default_request: Option<&BatchRequest>,
+) -> Result<DueBatches, StoreError> {
+    let mut due = DueBatches {
         generation,
-        ..Due::default()
+        ..DueBatches::default()
     };
     let webhooks =
         "SELECT id, held_until FROM webhooks WHERE enabled AND deleted_at IS NULL ORDER BY id";
-    let webhooks = sql::all(connection, webhooks, [], |row| {
+    let webhooks = sql::query_all(connection, webhooks, [], |row| {
         let held_until: Option<i64> = row.get(1)?;
         Ok((
             WebhookId::new(row.get::<_, String>(0)?),
@@ -121,28 +122,32 @@ fn due(
         ))
     })?;
     for (webhook, held_until) in webhooks {
-        let Some(wanted) = wanted.get(&webhook).or(usual).filter(|w| w.more > 0) else {
+        let Some(wanted) = wanted
+            .get(&webhook)
+            .or(default_request)
+            .filter(|w| w.limit > 0)
+        else {
             continue;
         };
         // Held back as a whole: looked at again when the hold ends, if anything waits then.
         let from = held_until.filter(|until| *until > now).unwrap_or(now);
-        let read = waiting(connection, &webhook, wanted, now, from)?;
-        due.next = due.next.into_iter().chain(read.next).min();
+        let read = pending_for(connection, &webhook, wanted, now, from)?;
+        due.next_due_at = due.next_due_at.into_iter().chain(read.next).min();
         if read.deliveries.is_empty() {
             continue;
         }
-        let has_target = wanted.has_target == Some(generation);
-        let target = if has_target {
+        let target_generation = wanted.target_generation == Some(generation);
+        let target = if target_generation {
             None
         } else {
             target(connection, &webhook)?
         };
-        if has_target || target.is_some() {
-            due.webhooks.push(DueAt {
+        if target_generation || target.is_some() {
+            due.batches.push(WebhookBatch {
                 webhook,
                 target,
                 deliveries: read.deliveries,
-                more: read.more,
+                has_more: read.has_more,
             });
         }
     }
@@ -150,23 +155,23 @@ fn due(
 }
 
 #[derive(Default)]
-struct Waiting {
+struct PendingDeliveries {
     deliveries: Vec<DueDelivery>,
-    more: bool,
+    has_more: bool,
     next: Option<Timestamp>,
 }
 
 /// The first of a webhook's waiting deliveries, by when they are due; none counts as due before `from`.
-fn waiting(
+fn pending_for(
     connection: &Connection,
     webhook: &WebhookId,
-    wanted: &Wanted,
+    wanted: &BatchRequest,
     now: Timestamp,
     from: Timestamp,
-) -> Result<Waiting, StoreError> {
-    let (mut waiting, mut bytes) = (Waiting::default(), 0);
-    let mut all = sql::prepare(connection, WAITING)?;
-    let mut one = sql::prepare(connection, WAITING_ONE)?;
+) -> Result<PendingDeliveries, StoreError> {
+    let (mut pending, mut bytes) = (PendingDeliveries::default(), 0);
+    let mut all = sql::prepare(connection, PENDING_IDS)?;
+    let mut one = sql::prepare(connection, PENDING_DELIVERY)?;
     let mut rows = all.query([webhook.as_str()])?;
     while let Some(row) = rows.next()? {
         let id = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
@@ -175,32 +180,35 @@ fn waiting(
         }
         let at = Timestamp::from_millis(row.get(1)?).max(from);
         if at > now {
-            waiting.next = Some(at);
+            pending.next = Some(at);
             break;
         }
-        if waiting.deliveries.len() == wanted.more || bytes > AHEAD_MAX_BYTES {
-            waiting.more = true;
+        if pending.deliveries.len() == wanted.limit || bytes > READ_AHEAD_MAX_BYTES {
+            pending.has_more = true;
             break;
         }
         let delivery = one.query_row([row.get::<_, i64>(2)?], |row| {
             Ok(DueDelivery {
                 id: DeliveryId::new(id),
-                event: sql::named(row, "type", EventType::parse)?,
+                event: sql::parse_column(row, "type", EventType::parse)?,
                 attempts: row.get(1)?,
                 event_at: Timestamp::from_millis(row.get(2)?),
                 body: row.get(3)?,
             })
         })?;
         bytes += delivery.body.len();
-        waiting.deliveries.push(delivery);
+        pending.deliveries.push(delivery);
     }
-    Ok(waiting)
+    Ok(pending)
 }
 
-fn target(connection: &Connection, webhook: &WebhookId) -> Result<Option<Target>, StoreError> {
+fn target(
+    connection: &Connection,
+    webhook: &WebhookId,
+) -> Result<Option<DeliveryTarget>, StoreError> {
     let statement = "SELECT * FROM webhooks WHERE id = ?1";
-    sql::first(connection, statement, [webhook.as_str()], |row| {
-        Ok(Target {
+    sql::query_optional(connection, statement, [webhook.as_str()], |row| {
+        Ok(DeliveryTarget {
             webhook: webhook.clone(),
             url: webhooks::read_url(row)?,
             secrets: secrets::read_secrets(row)?,

@@ -1,14 +1,16 @@
 //! What there is of one person: the feedback that was sent with their e-mail address, whatever its case.
 
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use rusqlite::params;
 
+use super::db::error::StoreError;
+use super::db::page::{Page, PageRequest};
+use super::db::sql;
 use super::deliveries::{self, LoggedAttempt};
-use super::error::StoreError;
-use super::history::{self, HistoryEntry};
-use super::page::{Page, PageRequest};
-use super::{Store, feedback, search, sql};
+use super::status_history::{self, StatusHistoryEntry};
+use super::{Store, erasure, feedback, search};
 use crate::clock::Timestamp;
 use crate::domain::account::normalize_email;
 use crate::domain::delivery::DeliveryState;
@@ -24,7 +26,7 @@ const STEP: usize = 50;
 pub struct PersonalFeedback {
     pub feedback: Feedback,
     /// Oldest first.
-    pub history: Vec<HistoryEntry>,
+    pub history: Vec<StatusHistoryEntry>,
     pub deliveries: Vec<PersonalDelivery>,
 }
 
@@ -42,7 +44,7 @@ pub struct PersonalDelivery {
 
 /// What was erased.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Erased {
+pub struct ErasureCounts {
     pub feedback: usize,
     /// Bodies of events in the log.
     pub bodies: usize,
@@ -52,44 +54,42 @@ pub struct Erased {
     pub canceled: usize,
 }
 
-impl Erased {
-    pub fn and(self, more: Self) -> Self {
-        Self {
-            feedback: self.feedback + more.feedback,
-            bodies: self.bodies + more.bodies,
-            attempts: self.attempts + more.attempts,
-            canceled: self.canceled + more.canceled,
-        }
+impl AddAssign for ErasureCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.feedback += other.feedback;
+        self.bodies += other.bodies;
+        self.attempts += other.attempts;
+        self.canceled += other.canceled;
     }
 }
 
 impl Store {
     /// The feedback of an address, newest first.
-    pub async fn feedback_of(
+    pub async fn feedback_by_email(
         &self,
         email: &str,
         page: PageRequest,
     ) -> Result<Page<Feedback>, StoreError> {
         let key = normalize_email(email);
         self.reader
-            .read_long(move |c| {
+            .read_slow(move |c| {
                 let statement = format!(
-                    "{} WHERE email_key = ?1 AND feedback.id < ?2 ORDER BY feedback.id DESC LIMIT ?3",
+                    "{} WHERE normalized_email = ?1 AND feedback.id < ?2 ORDER BY feedback.id DESC LIMIT ?3",
                     feedback::SELECT
                 );
                 let values = params![key, page.before(), page.rows()];
-                let rows = sql::all(c, &statement, values, feedback::read)?;
+                let rows = sql::query_all(c, &statement, values, feedback::read)?;
                 Ok(page.page(rows, |feedback| feedback.id.as_str()))
             })
             .await
     }
 
-    pub async fn count_feedback_of(&self, email: &str) -> Result<u64, StoreError> {
+    pub async fn count_feedback_by_email(&self, email: &str) -> Result<u64, StoreError> {
         let key = normalize_email(email);
         self.reader
-            .read_long(move |c| {
-                let statement = "SELECT count(*) FROM feedback WHERE email_key = ?1";
-                Ok(sql::first(c, statement, [key], |row| row.get(0))?.unwrap_or(0))
+            .read_slow(move |c| {
+                let statement = "SELECT count(*) FROM feedback WHERE normalized_email = ?1";
+                Ok(sql::query_optional(c, statement, [key], |row| row.get(0))?.unwrap_or(0))
             })
             .await
     }
@@ -100,15 +100,15 @@ impl Store {
         feedback: Feedback,
     ) -> Result<PersonalFeedback, StoreError> {
         self.reader
-            .read_long(move |c| {
+            .read_slow(move |c| {
                 let statement = "/* may sort those of one feedback */ SELECT deliveries.id, webhook_id, type, state, deliveries.created_at, body
                      FROM events JOIN deliveries ON event_id = events.id WHERE feedback_id = ?1 ORDER BY deliveries.id";
-                let mut deliveries = sql::all(c, statement, [feedback.id.as_str()], |row| {
+                let mut deliveries = sql::query_all(c, statement, [feedback.id.as_str()], |row| {
                     Ok(PersonalDelivery {
                         id: DeliveryId::new(row.get::<_, String>(0)?),
                         webhook: WebhookId::new(row.get::<_, String>(1)?),
-                        event: sql::named(row, "type", EventType::parse)?,
-                        state: sql::named(row, "state", DeliveryState::parse)?,
+                        event: sql::parse_column(row, "type", EventType::parse)?,
+                        state: sql::parse_column(row, "state", DeliveryState::parse)?,
                         created_at: Timestamp::from_millis(row.get(4)?),
                         body: row.get(5)?,
                         attempts: Vec::new(),
@@ -119,7 +119,7 @@ impl Store {
                         deliveries::attempts(c, &delivery.id, "response_headers, response_body")?;
                 }
                 Ok(PersonalFeedback {
-                    history: history::of(c, &feedback.id)?,
+                    history: status_history::of(c, &feedback.id)?,
                     feedback,
                     deliveries,
                 })
@@ -128,7 +128,7 @@ impl Store {
     }
 
     /// Erases some of the feedback of an address with its words in the log; nothing was left where `feedback` is 0.
-    pub async fn erase_some_of(&self, email: &str) -> Result<Erased, StoreError> {
+    pub async fn erase_batch(&self, email: &str) -> Result<ErasureCounts, StoreError> {
         let key = normalize_email(email);
         self.writer
             .write(move |write| {
@@ -136,19 +136,20 @@ impl Store {
                 write.pragma_update(None, "secure_delete", true)?;
                 search::set_secure_delete(write, true)?;
                 let erased = (|| {
-                    let some = "SELECT id FROM feedback WHERE email_key = ?1 ORDER BY id LIMIT ?2";
-                    let ids = sql::all(write, some, params![key, STEP], |row| {
+                    let some =
+                        "SELECT id FROM feedback WHERE normalized_email = ?1 ORDER BY id LIMIT ?2";
+                    let ids = sql::query_all(write, some, params![key, STEP], |row| {
                         row.get::<_, String>(0)
                     })?;
-                    let mut erased = Erased::default();
+                    let mut erased = ErasureCounts::default();
                     for id in ids {
-                        let emptied = feedback::delete(write, &id)?.unwrap_or_default();
-                        erased = erased.and(Erased {
+                        let emptied = erasure::erase_feedback(write, &id)?.unwrap_or_default();
+                        erased += ErasureCounts {
                             feedback: 1,
                             bodies: emptied.bodies,
                             attempts: emptied.attempts,
                             canceled: emptied.canceled,
-                        });
+                        };
                     }
                     Ok(erased)
                 })();
@@ -161,10 +162,10 @@ impl Store {
 
     /// After the last step: what was erased is left neither in pages that were freed before, without being overwritten,
     /// nor in the write-ahead log.
-    pub async fn finish_erasing(&self) -> Result<(), StoreError> {
-        while self.give_back_all_space().await? > 0 {}
+    pub async fn purge_free_pages(&self) -> Result<(), StoreError> {
+        while self.vacuum_all_step().await? > 0 {}
         for _ in 0..10 {
-            if self.writer.empty_log().await? {
+            if self.writer.truncate_wal().await? {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;

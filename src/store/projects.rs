@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, Row, params};
 
-use super::changes::Change;
-use super::error::StoreError;
-use super::page::{Page, PageRequest};
-use super::writer::Write;
-use super::{Store, feedback, sql};
+use super::db::change_feed::ChangeKind;
+use super::db::error::StoreError;
+use super::db::page::{Page, PageRequest};
+use super::db::sql;
+use super::db::writer::WriteTx;
+use super::{Store, erasure};
 use crate::clock::Timestamp;
 use crate::domain::id::ProjectId;
 use crate::domain::project::{Project, ProjectStatus, slug_from_name};
@@ -23,7 +24,7 @@ pub enum CreateProjectError {
 
 /// What of a project is to change; `None` stays.
 #[derive(Clone, Debug, Default)]
-pub struct ProjectChange {
+pub struct ProjectPatch {
     pub name: Option<String>,
     pub status: Option<ProjectStatus>,
     pub allowed_origins: Option<Vec<String>>,
@@ -39,7 +40,7 @@ impl Store {
         self.writer
             .write(move |write| {
                 let slug = match slug {
-                    Some(slug) if slug_taken(write, &slug)? => return Err(CreateProjectError::SlugTaken(slug)),
+                    Some(slug) if is_slug_taken(write, &slug)? => return Err(CreateProjectError::SlugTaken(slug)),
                     Some(slug) => slug,
                     None => free_slug(write, &slug_from_name(&name))?,
                 };
@@ -51,7 +52,7 @@ impl Store {
                     allowed_origins: Vec::new(),
                     created_at: write.now,
                 };
-                sql::run(
+                sql::execute(
                     write,
                     "INSERT INTO projects (id, slug, name, status, allowed_origins, created_at) VALUES (?1, ?2, ?3, ?4, '[]', ?5)",
                     params![
@@ -71,7 +72,7 @@ impl Store {
         self.reader
             .read(move |c| {
                 let statement = "SELECT * FROM projects WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
-                let rows = sql::all(c, statement, params![page.before(), page.rows()], read)?;
+                let rows = sql::query_all(c, statement, params![page.before(), page.rows()], read)?;
                 Ok(page.page(rows, |project| project.id.as_str()))
             })
             .await
@@ -81,7 +82,7 @@ impl Store {
     pub async fn projects_by_name(&self) -> Result<Vec<Project>, StoreError> {
         self.reader
             .read(|c| {
-                sql::all(
+                sql::query_all(
                     c,
                     "SELECT * FROM projects ORDER BY name COLLATE NOCASE, id",
                     [],
@@ -95,10 +96,10 @@ impl Store {
         self.reader.read(move |c| find(c, &id_or_slug)).await
     }
 
-    pub async fn change_project(
+    pub async fn update_project(
         &self,
         id_or_slug: String,
-        change: ProjectChange,
+        change: ProjectPatch,
     ) -> Result<Option<Project>, StoreError> {
         self.writer
             .write(move |write| {
@@ -106,7 +107,7 @@ impl Store {
                 project.name = change.name.unwrap_or(project.name);
                 project.status = change.status.unwrap_or(project.status);
                 project.allowed_origins = change.allowed_origins.unwrap_or(project.allowed_origins);
-                sql::run(
+                sql::execute(
                     write,
                     "UPDATE projects SET name = ?2, status = ?3, allowed_origins = ?4 WHERE id = ?1",
                     params![
@@ -116,7 +117,7 @@ impl Store {
                         sql::to_json(&project.allowed_origins)?
                     ],
                 )?;
-                write.changed(Change::Feedback);
+                write.publish_change(ChangeKind::Feedback);
                 Ok(Some(project))
             })
             .await
@@ -126,11 +127,13 @@ impl Store {
     pub async fn count_feedback_by_project(&self) -> Result<HashMap<ProjectId, u64>, StoreError> {
         self.reader
             .read(|c| {
-                let statement = "SELECT project_id, sum(feedback) FROM feedback_counts
-                     GROUP BY project_id HAVING sum(feedback) > 0";
+                let statement = "SELECT project_id, sum(count) FROM feedback_counts
+                     GROUP BY project_id HAVING sum(count) > 0";
                 let read =
                     |row: &Row<'_>| Ok((ProjectId::new(row.get::<_, String>(0)?), row.get(1)?));
-                Ok(sql::all(c, statement, [], read)?.into_iter().collect())
+                Ok(sql::query_all(c, statement, [], read)?
+                    .into_iter()
+                    .collect())
             })
             .await
     }
@@ -141,7 +144,7 @@ impl Store {
     pub async fn delete_project(&self, id_or_slug: String) -> Result<bool, StoreError> {
         loop {
             let asked = id_or_slug.clone();
-            let step = self.writer.write(move |write| delete_step(write, &asked));
+            let step = self.writer.write(move |write| delete_batch(write, &asked));
             match step.await? {
                 Step::None => return Ok(false),
                 Step::Done => return Ok(true),
@@ -162,24 +165,24 @@ enum Step {
 /// How many feedbacks a step deletes.
 const STEP: usize = 100;
 
-fn delete_step(write: &mut Write<'_>, id_or_slug: &str) -> Result<Step, StoreError> {
+fn delete_batch(write: &mut WriteTx<'_>, id_or_slug: &str) -> Result<Step, StoreError> {
     let Some(project) = find(write, id_or_slug)? else {
         return Ok(Step::None);
     };
     let id = project.id.as_str();
     let some = "SELECT id FROM feedback WHERE project_id = ?1 ORDER BY id LIMIT ?2";
-    let ids = sql::all(write, some, params![id, STEP], |row| {
+    let ids = sql::query_all(write, some, params![id, STEP], |row| {
         row.get::<_, String>(0)
     })?;
     for feedback in &ids {
-        feedback::delete(write, feedback)?;
+        erasure::erase_feedback(write, feedback)?;
     }
     if ids.len() == STEP {
         let pause = "UPDATE projects SET status = ?2 WHERE id = ?1";
-        sql::run(write, pause, [id, ProjectStatus::Paused.as_str()])?;
+        sql::execute(write, pause, [id, ProjectStatus::Paused.as_str()])?;
         return Ok(Step::More);
     }
-    sql::run(write, "DELETE FROM projects WHERE id = ?1", [id])?;
+    sql::execute(write, "DELETE FROM projects WHERE id = ?1", [id])?;
     Ok(Step::Done)
 }
 
@@ -193,7 +196,7 @@ pub(super) fn find(
     } else {
         "slug"
     };
-    sql::first(
+    sql::query_optional(
         connection,
         &format!("SELECT * FROM projects WHERE {column} = ?1"),
         [id_or_slug],
@@ -201,8 +204,8 @@ pub(super) fn find(
     )
 }
 
-fn slug_taken(connection: &Connection, slug: &str) -> Result<bool, StoreError> {
-    Ok(sql::first(
+fn is_slug_taken(connection: &Connection, slug: &str) -> Result<bool, StoreError> {
+    Ok(sql::query_optional(
         connection,
         "SELECT 1 FROM projects WHERE slug = ?1",
         [slug],
@@ -214,7 +217,7 @@ fn slug_taken(connection: &Connection, slug: &str) -> Result<bool, StoreError> {
 fn free_slug(connection: &Connection, wanted: &str) -> Result<String, StoreError> {
     let mut slug = wanted.to_owned();
     let mut number = 2;
-    while slug_taken(connection, &slug)? {
+    while is_slug_taken(connection, &slug)? {
         slug = format!("{wanted}-{number}");
         number += 1;
     }
@@ -231,7 +234,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Project> {
         id: ProjectId::new(row.get::<_, String>("id")?),
         name: row.get("name")?,
         slug: row.get("slug")?,
-        status: sql::named(row, "status", status)?,
+        status: sql::parse_column(row, "status", status)?,
         allowed_origins: sql::from_json(row, "allowed_origins")?,
         created_at: Timestamp::from_millis(row.get("created_at")?),
     })

@@ -4,8 +4,9 @@
 
 use rusqlite::{Connection, params};
 
-use super::error::StoreError;
-use super::{Store, sql};
+use super::Store;
+use super::db::error::StoreError;
+use super::db::sql;
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::id::{DeliveryId, WebhookId};
@@ -21,15 +22,15 @@ pub enum RedeliverError {
     #[error("Its webhook is switched off; switch it on first.")]
     Disabled,
     #[error("Its webhook is deleted.")]
-    WebhookGone,
+    WebhookDeleted,
     #[error("Its feedback is deleted, and its words with it.")]
-    FeedbackGone,
+    FeedbackDeleted,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 /// What is pending from now on, due at once.
-const AGAIN: &str =
+const SET_PENDING: &str =
     "UPDATE deliveries SET state = 'pending', due_at = ?2, round_attempts = 0, finished_at = NULL";
 
 impl Store {
@@ -37,24 +38,24 @@ impl Store {
     pub async fn redeliver(&self, id: DeliveryId) -> Result<(), RedeliverError> {
         self.writer
             .write(move |write| {
-                let found = sql::first(
+                let found = sql::query_optional(
                     write,
                     "SELECT state, webhook_id, body IS NOT NULL FROM deliveries JOIN events ON events.id = event_id
                      WHERE deliveries.id = ?1",
                     [id.as_str()],
-                    |row| Ok((sql::named(row, "state", DeliveryState::parse)?, WebhookId::new(row.get::<_, String>(1)?), row.get::<_, bool>(2)?)),
+                    |row| Ok((sql::parse_column(row, "state", DeliveryState::parse)?, WebhookId::new(row.get::<_, String>(1)?), row.get::<_, bool>(2)?)),
                 )?;
-                let (state, webhook, has_words) = found.ok_or(RedeliverError::UnknownDelivery)?;
+                let (state, webhook, has_body) = found.ok_or(RedeliverError::UnknownDelivery)?;
                 if state == DeliveryState::Pending {
                     return Err(RedeliverError::Pending);
                 }
-                takes_deliveries(write, &webhook)?;
-                if !has_words {
-                    return Err(RedeliverError::FeedbackGone);
+                ensure_accepts_deliveries(write, &webhook)?;
+                if !has_body {
+                    return Err(RedeliverError::FeedbackDeleted);
                 }
-                sql::run(write, &format!("{AGAIN} WHERE id = ?1"), params![id.as_str(), write.now.millis()])?;
-                write.deliveries_changed(&webhook, state, DeliveryState::Pending, 1);
-                write.wake_deliveries();
+                sql::execute(write, &format!("{SET_PENDING} WHERE id = ?1"), params![id.as_str(), write.now.millis()])?;
+                write.delivery_states_changed(&webhook, state, DeliveryState::Pending, 1);
+                write.notify_deliveries();
                 Ok(())
             })
             .await
@@ -71,22 +72,22 @@ impl Store {
     ) -> Result<usize, RedeliverError> {
         self.writer
             .write(move |write| {
-                takes_deliveries(write, &webhook)?;
+                ensure_accepts_deliveries(write, &webhook)?;
                 let mut all = 0;
                 let asked = [(DeliveryState::Failed, failed), (DeliveryState::Canceled, canceled)];
                 for (state, _) in asked.into_iter().filter(|(_, is_asked)| *is_asked) {
-                    let count = sql::run(
+                    let count = sql::execute(
                         write,
                         &format!(
-                            "{AGAIN} WHERE webhook_id = ?1 AND state = '{}' AND finished_at >= ?3
+                            "{SET_PENDING} WHERE webhook_id = ?1 AND state = '{}' AND finished_at >= ?3
                              AND EXISTS (SELECT 1 FROM events WHERE events.id = event_id AND type <> 'test' AND body IS NOT NULL)",
                             state.as_str()
                         ),
                         params![webhook.as_str(), write.now.millis(), since.millis()],
                     )?;
                     if count > 0 {
-                        write.deliveries_changed(&webhook, state, DeliveryState::Pending, count);
-                        write.wake_deliveries();
+                        write.delivery_states_changed(&webhook, state, DeliveryState::Pending, count);
+                        write.notify_deliveries();
                     }
                     all += count;
                 }
@@ -96,14 +97,17 @@ impl Store {
     }
 }
 
-fn takes_deliveries(connection: &Connection, webhook: &WebhookId) -> Result<(), RedeliverError> {
+fn ensure_accepts_deliveries(
+    connection: &Connection,
+    webhook: &WebhookId,
+) -> Result<(), RedeliverError> {
     let statement = "SELECT enabled, deleted_at IS NOT NULL FROM webhooks WHERE id = ?1";
-    let found = sql::first(connection, statement, [webhook.as_str()], |row| {
+    let found = sql::query_optional(connection, statement, [webhook.as_str()], |row| {
         Ok((row.get::<_, bool>(0)?, row.get::<_, bool>(1)?))
     })?;
     match found {
         None => Err(RedeliverError::UnknownWebhook),
-        Some((_, true)) => Err(RedeliverError::WebhookGone),
+        Some((_, true)) => Err(RedeliverError::WebhookDeleted),
         Some((false, false)) => Err(RedeliverError::Disabled),
         Some((true, false)) => Ok(()),
     }

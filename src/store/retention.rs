@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::params;
 
-use super::error::StoreError;
-use super::{Store, feedback, sql};
+use super::db::error::StoreError;
+use super::db::sql;
+use super::{Store, erasure};
 use crate::clock::Timestamp;
 use crate::domain::id::WebhookId;
 
@@ -18,7 +19,7 @@ const FEEDBACK_STEP: i64 = 25;
 impl Store {
     /// Removes some of the deliveries that finished before `time`, with their attempts, and the events that have no
     /// delivery left. Returns how many deliveries it removed: 0 = none is left.
-    pub async fn remove_deliveries_finished_before(
+    pub async fn delete_deliveries_finished_before(
         &self,
         time: Timestamp,
     ) -> Result<usize, StoreError> {
@@ -28,18 +29,18 @@ impl Store {
                 let ids = |row: &rusqlite::Row<'_>| {
                     Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, WebhookId::new(row.get::<_, String>(2)?)))
                 };
-                let old = sql::all(write, old, params![time.millis(), STEP], ids)?;
+                let old = sql::query_all(write, old, params![time.millis(), STEP], ids)?;
                 let begun = Instant::now();
                 let mut removed = 0;
                 for (delivery, event, webhook) in &old {
                     if removed > 0 && begun.elapsed() > STEP_TIME {
                         break;
                     }
-                    sql::run(write, "DELETE FROM deliveries WHERE id = ?1", [delivery])?;
-                    write.delivery_removed(webhook);
+                    sql::execute(write, "DELETE FROM deliveries WHERE id = ?1", [delivery])?;
+                    write.delivery_deleted(webhook);
                     let alone = "DELETE FROM events WHERE id = ?1
                         AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_id = ?1)";
-                    sql::run(write, alone, [event])?;
+                    sql::execute(write, alone, [event])?;
                     removed += 1;
                 }
                 Ok(removed)
@@ -48,7 +49,10 @@ impl Store {
     }
 
     /// Removes some of the feedback that was made before `time`, as a delete does. Returns how many: 0 = none is left.
-    pub async fn remove_feedback_made_before(&self, time: Timestamp) -> Result<usize, StoreError> {
+    pub async fn delete_feedback_created_before(
+        &self,
+        time: Timestamp,
+    ) -> Result<usize, StoreError> {
         self.writer
             .write(move |write| {
                 // The oldest stand first, so that nothing more is read than these.
@@ -57,11 +61,11 @@ impl Store {
                     |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
                 let begun = Instant::now();
                 let mut removed = 0;
-                for (id, made) in sql::all(write, oldest, [FEEDBACK_STEP], pairs)? {
+                for (id, made) in sql::query_all(write, oldest, [FEEDBACK_STEP], pairs)? {
                     if made >= time.millis() || begun.elapsed() > STEP_TIME {
                         break;
                     }
-                    removed += usize::from(feedback::delete(write, &id)?.is_some());
+                    removed += usize::from(erasure::erase_feedback(write, &id)?.is_some());
                 }
                 Ok(removed)
             })

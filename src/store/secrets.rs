@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
 
-use super::error::StoreError;
-use super::writer::Write;
-use super::{Store, sql};
+use super::Store;
+use super::db::error::StoreError;
+use super::db::sql;
+use super::db::writer::WriteTx;
 use crate::clock::Timestamp;
 use crate::domain::id::WebhookId;
 use crate::domain::secret::Secret;
@@ -89,19 +90,19 @@ fn secrets(
 ) -> Result<Option<Secrets>, StoreError> {
     let statement = "SELECT secret, next_secret, overlap_ends_at FROM webhooks WHERE id = ?1 AND deleted_at IS NULL";
     Ok(
-        sql::first(connection, statement, [id.as_str()], read_secrets)?
+        sql::query_optional(connection, statement, [id.as_str()], read_secrets)?
             .map(|secrets| secrets.active_at(now)),
     )
 }
 
 fn store_secrets(
-    write: &mut Write<'_>,
+    write: &mut WriteTx<'_>,
     id: &WebhookId,
     secrets: Secrets,
 ) -> Result<Secrets, StoreError> {
-    write.outbox_changed();
+    write.invalidate_read_ahead();
     let next = secrets.next.as_ref();
-    sql::run(
+    sql::execute(
         write,
         "UPDATE webhooks SET secret = ?2, next_secret = ?3, overlap_ends_at = ?4 WHERE id = ?1",
         params![

@@ -4,20 +4,21 @@ use std::time::Duration;
 
 use rusqlite::params;
 
-use super::accounts;
-use super::changes::Change;
-use super::error::StoreError;
-use super::writer::Write;
-use super::{Store, sql};
+use super::Store;
+use super::db::change_feed::ChangeKind;
+use super::db::error::StoreError;
+use super::db::sql;
+use super::db::writer::WriteTx;
+use super::users;
 use crate::clock::Timestamp;
 use crate::domain::account::User;
 use crate::domain::id::{SessionId, UserId};
 
 /// A session ends after 14 days without use, and after 90 days however it is used.
-const IDLE: Duration = Duration::from_secs(14 * 24 * 3600);
-const WHOLE: Duration = Duration::from_secs(90 * 24 * 3600);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(14 * 24 * 3600);
+const ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How exactly the last use is known: each use being a write would cost a commit a page.
-const SEEN_STEP: Duration = Duration::from_secs(10 * 60);
+const LAST_USED_RESOLUTION: Duration = Duration::from_secs(10 * 60);
 
 /// A session in force.
 #[derive(Clone, Debug)]
@@ -25,7 +26,7 @@ pub struct Session {
     pub user: User,
     pub token_hash: [u8; 32],
     /// The last use was noted long enough ago to be noted anew (see [`Store::touch_session`]).
-    pub stale: bool,
+    pub needs_touch: bool,
 }
 
 /// A session that is to be started.
@@ -43,7 +44,7 @@ pub struct SessionRecord {
     pub token_hash: [u8; 32],
     pub browser: String,
     pub created_at: Timestamp,
-    pub seen_at: Timestamp,
+    pub last_used_at: Timestamp,
 }
 
 impl Store {
@@ -58,7 +59,8 @@ impl Store {
         self.writer
             .write(move |write| {
                 let still = "SELECT 1 FROM users WHERE id = ?1 AND password_hash = ?2";
-                if sql::first(write, still, [user.as_str(), &verified_hash], |_| Ok(()))?.is_none()
+                if sql::query_optional(write, still, [user.as_str(), &verified_hash], |_| Ok(()))?
+                    .is_none()
                 {
                     return Ok(false);
                 }
@@ -76,19 +78,20 @@ impl Store {
         self.reader
             .read(move |c| {
                 let statement =
-                    "SELECT users.*, seen_at FROM sessions JOIN users ON users.id = user_id
-                    WHERE token_hash = ?1 AND seen_at > ?2 AND sessions.created_at > ?3";
+                    "SELECT users.*, last_used_at FROM sessions JOIN users ON users.id = user_id
+                    WHERE token_hash = ?1 AND last_used_at > ?2 AND sessions.created_at > ?3";
                 let limits = params![
                     token_hash,
-                    now.minus(IDLE).millis(),
-                    now.minus(WHOLE).millis()
+                    now.minus(IDLE_TIMEOUT).millis(),
+                    now.minus(ABSOLUTE_TIMEOUT).millis()
                 ];
-                sql::first(c, statement, limits, |row| {
-                    let stale = row.get::<_, i64>("seen_at")? < now.minus(SEEN_STEP).millis();
+                sql::query_optional(c, statement, limits, |row| {
+                    let needs_touch = row.get::<_, i64>("last_used_at")?
+                        < now.minus(LAST_USED_RESOLUTION).millis();
                     Ok(Session {
-                        user: accounts::read(row)?,
+                        user: users::read(row)?,
                         token_hash,
-                        stale,
+                        needs_touch,
                     })
                 })
             })
@@ -100,10 +103,11 @@ impl Store {
         self.writer
             .write(move |write| {
                 let statement =
-                    "UPDATE sessions SET seen_at = ?2 WHERE token_hash = ?1 RETURNING user_id";
+                    "UPDATE sessions SET last_used_at = ?2 WHERE token_hash = ?1 RETURNING user_id";
                 let values = params![token_hash, write.now.millis()];
-                let user = sql::first(write, statement, values, |row| row.get::<_, String>(0))?;
-                user.map_or(Ok(()), |user| accounts::seen(write, &UserId::new(user)))
+                let user =
+                    sql::query_optional(write, statement, values, |row| row.get::<_, String>(0))?;
+                user.map_or(Ok(()), |user| users::touch_user(write, &UserId::new(user)))
             })
             .await
     }
@@ -111,12 +115,12 @@ impl Store {
     pub async fn end_session(&self, token_hash: [u8; 32]) -> Result<(), StoreError> {
         self.writer
             .write(move |write| {
-                sql::run(
+                sql::execute(
                     write,
                     "DELETE FROM sessions WHERE token_hash = ?1",
                     [token_hash],
                 )?;
-                write.changed(Change::Sessions);
+                write.publish_change(ChangeKind::Sessions);
                 Ok(())
             })
             .await
@@ -125,7 +129,7 @@ impl Store {
     /// Ends all sessions of a user; returns how many there were.
     pub async fn end_sessions(&self, user: UserId) -> Result<usize, StoreError> {
         self.writer
-            .write(move |write| end_all(write, &user, None))
+            .write(move |write| users::end_sessions(write, &user, None))
             .await
     }
 
@@ -138,20 +142,20 @@ impl Store {
         self.reader
             .read(move |c| {
                 let statement =
-                    "SELECT * FROM sessions WHERE user_id = ?1 AND seen_at > ?2 AND created_at > ?3
-                     ORDER BY seen_at DESC, id DESC";
+                    "SELECT * FROM sessions WHERE user_id = ?1 AND last_used_at > ?2 AND created_at > ?3
+                     ORDER BY last_used_at DESC, id DESC";
                 let limits = params![
                     user.as_str(),
-                    now.minus(IDLE).millis(),
-                    now.minus(WHOLE).millis()
+                    now.minus(IDLE_TIMEOUT).millis(),
+                    now.minus(ABSOLUTE_TIMEOUT).millis()
                 ];
-                sql::all(c, statement, limits, |row| {
+                sql::query_all(c, statement, limits, |row| {
                     Ok(SessionRecord {
                         id: SessionId::new(row.get::<_, String>("id")?),
                         token_hash: row.get("token_hash")?,
                         browser: row.get("browser")?,
                         created_at: Timestamp::from_millis(row.get("created_at")?),
-                        seen_at: Timestamp::from_millis(row.get("seen_at")?),
+                        last_used_at: Timestamp::from_millis(row.get("last_used_at")?),
                     })
                 })
             })
@@ -159,12 +163,12 @@ impl Store {
     }
 
     /// Ends one session of a user. `false`: they have no such session.
-    pub async fn end_session_of(&self, user: UserId, id: SessionId) -> Result<bool, StoreError> {
+    pub async fn end_user_session(&self, user: UserId, id: SessionId) -> Result<bool, StoreError> {
         self.writer
             .write(move |write| {
-                write.changed(Change::Sessions);
+                write.publish_change(ChangeKind::Sessions);
                 let statement = "DELETE FROM sessions WHERE user_id = ?1 AND id = ?2";
-                Ok(sql::run(write, statement, [user.as_str(), id.as_str()])? > 0)
+                Ok(sql::execute(write, statement, [user.as_str(), id.as_str()])? > 0)
             })
             .await
     }
@@ -172,24 +176,24 @@ impl Store {
 
 /// Starts a session, in the transaction of what it follows from.
 pub(super) fn start(
-    write: &mut Write<'_>,
+    write: &mut WriteTx<'_>,
     user: &UserId,
     new: &NewSession,
 ) -> Result<(), StoreError> {
     // The moment when one signs in is the moment to forget sessions that are over.
     let over = params![
-        write.now.minus(IDLE).millis(),
-        write.now.minus(WHOLE).millis()
+        write.now.minus(IDLE_TIMEOUT).millis(),
+        write.now.minus(ABSOLUTE_TIMEOUT).millis()
     ];
-    sql::run(
+    sql::execute(
         write,
-        "DELETE FROM sessions WHERE seen_at <= ?1 OR created_at <= ?2",
+        "DELETE FROM sessions WHERE last_used_at <= ?1 OR created_at <= ?2",
         over,
     )?;
     let id: SessionId = write.next_id();
-    sql::run(
+    sql::execute(
         write,
-        "INSERT INTO sessions (token_hash, id, user_id, browser, created_at, seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+        "INSERT INTO sessions (token_hash, id, user_id, browser, created_at, last_used_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
         params![
             new.token_hash,
             id.as_str(),
@@ -198,18 +202,7 @@ pub(super) fn start(
             write.now.millis()
         ],
     )?;
-    accounts::seen(write, user)
-}
-
-/// Ends all sessions of a user but `keep`.
-pub(super) fn end_all(
-    write: &mut Write<'_>,
-    user: &UserId,
-    keep: Option<[u8; 32]>,
-) -> Result<usize, StoreError> {
-    write.changed(Change::Sessions);
-    let others = "DELETE FROM sessions WHERE user_id = ?1 AND token_hash IS NOT ?2";
-    sql::run(write, others, params![user.as_str(), keep])
+    users::touch_user(write, user)
 }
 
 #[cfg(test)]

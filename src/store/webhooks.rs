@@ -2,12 +2,13 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::changes::Change;
-use super::error::StoreError;
-use super::idempotency::{self, Idempotency};
-use super::page::{Page, PageRequest};
-use super::writer::Write;
-use super::{Store, projects, sql};
+use super::db::change_feed::ChangeKind;
+use super::db::error::StoreError;
+use super::db::page::{Page, PageRequest};
+use super::db::sql;
+use super::db::writer::WriteTx;
+use super::idempotency::{self, IdempotencyKey};
+use super::{Store, projects};
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::endpoint_url::EndpointUrl;
@@ -35,18 +36,18 @@ impl Store {
     pub async fn create_webhook(
         &self,
         new: NewWebhook,
-        idempotency: Option<Idempotency>,
+        idempotency: Option<IdempotencyKey>,
     ) -> Result<Webhook, SaveWebhookError> {
         self.writer
             .write(move |write| {
                 if let Some(key) = &idempotency
                     && let Some(id) =
-                        idempotency::find(write, key)?.and_then(|stored| stored.answer)
+                        idempotency::find(write, key)?.and_then(|stored| stored.response)
                     && let Some(webhook) = find(write, &WebhookId::new(id))?
                 {
                     return Ok(webhook);
                 }
-                let count: usize = sql::first(
+                let count: usize = sql::query_optional(
                     write,
                     "SELECT count(*) FROM webhooks WHERE deleted_at IS NULL",
                     [],
@@ -72,7 +73,7 @@ impl Store {
                 };
                 insert(write, &webhook, &new.secret)?;
                 if let Some(key) = &idempotency {
-                    idempotency::remember(write, key, None, webhook.id.as_str())?;
+                    idempotency::store(write, key, None, webhook.id.as_str())?;
                 }
                 Ok(webhook)
             })
@@ -83,9 +84,9 @@ impl Store {
         self.reader
             .read(move |c| {
                 let statement = "SELECT * FROM webhooks WHERE deleted_at IS NULL AND id < ?1 ORDER BY id DESC LIMIT ?2";
-                let mut rows = sql::all(c, statement, params![page.before(), page.rows()], read)?;
+                let mut rows = sql::query_all(c, statement, params![page.before(), page.rows()], read)?;
                 for webhook in &mut rows {
-                    webhook.projects = chosen_projects(c, &webhook.id)?;
+                    webhook.projects = selected_projects(c, &webhook.id)?;
                 }
                 Ok(page.page(rows, |webhook| webhook.id.as_str()))
             })
@@ -97,7 +98,7 @@ impl Store {
     }
 
     /// Changes a webhook. Disabling it cancels what is pending for it.
-    pub async fn change_webhook(
+    pub async fn update_webhook(
         &self,
         id: WebhookId,
         change: WebhookPatch,
@@ -130,9 +131,9 @@ impl Store {
                 if !webhook.enabled {
                     cancel_pending(write, &webhook.id)?;
                 }
-                write.changed(Change::Deliveries(webhook.id.clone()));
+                write.publish_change(ChangeKind::Deliveries(webhook.id.clone()));
                 // What waited for an end of the hold may go at once.
-                write.wake_deliveries();
+                write.notify_deliveries();
                 Ok(Some(webhook))
             })
             .await
@@ -142,14 +143,14 @@ impl Store {
     pub async fn delete_webhook(&self, id: WebhookId) -> Result<bool, StoreError> {
         self.writer
             .write(move |write| {
-                let gone = sql::run(
+                let gone = sql::execute(
                     write,
                     "UPDATE webhooks SET deleted_at = ?2, enabled = 0, url = '', description = '', secret = '',
                      next_secret = NULL, overlap_ends_at = NULL, headers = '{}' WHERE id = ?1 AND deleted_at IS NULL",
                     params![id.as_str(), write.now.millis()],
                 )?;
                 cancel_pending(write, &id)?;
-                write.changed(Change::Deliveries(id));
+                write.publish_change(ChangeKind::Deliveries(id));
                 Ok(gone > 0)
             })
             .await
@@ -200,57 +201,60 @@ fn keep_header_values(
         .collect()
 }
 
-fn cancel_pending(write: &mut Write<'_>, id: &WebhookId) -> Result<(), StoreError> {
-    let canceled = sql::run(
+fn cancel_pending(write: &mut WriteTx<'_>, id: &WebhookId) -> Result<(), StoreError> {
+    let canceled = sql::execute(
         write,
         "UPDATE deliveries SET state = 'canceled', due_at = NULL, finished_at = ?2 WHERE webhook_id = ?1 AND state = 'pending'",
         params![id.as_str(), write.now.millis()],
     )?;
-    write.deliveries_changed(
+    write.delivery_states_changed(
         id,
         DeliveryState::Pending,
         DeliveryState::Canceled,
         canceled,
     );
-    write.outbox_changed();
+    write.invalidate_read_ahead();
     Ok(())
 }
 
 pub(super) fn find(connection: &Connection, id: &WebhookId) -> Result<Option<Webhook>, StoreError> {
     let statement = "SELECT * FROM webhooks WHERE id = ?1 AND deleted_at IS NULL";
-    let Some(mut webhook) = sql::first(connection, statement, [id.as_str()], read)? else {
+    let Some(mut webhook) = sql::query_optional(connection, statement, [id.as_str()], read)? else {
         return Ok(None);
     };
-    webhook.projects = chosen_projects(connection, id)?;
+    webhook.projects = selected_projects(connection, id)?;
     Ok(Some(webhook))
 }
 
-fn chosen_projects(connection: &Connection, id: &WebhookId) -> Result<Vec<ProjectId>, StoreError> {
+fn selected_projects(
+    connection: &Connection,
+    id: &WebhookId,
+) -> Result<Vec<ProjectId>, StoreError> {
     let statement =
         "SELECT project_id FROM webhook_projects WHERE webhook_id = ?1 ORDER BY project_id";
-    sql::all(connection, statement, [id.as_str()], |row| {
+    sql::query_all(connection, statement, [id.as_str()], |row| {
         Ok(ProjectId::new(row.get::<_, String>(0)?))
     })
 }
 
-fn insert(write: &mut Write<'_>, webhook: &Webhook, secret: &Secret) -> Result<(), StoreError> {
-    sql::run(
+fn insert(write: &mut WriteTx<'_>, webhook: &Webhook, secret: &Secret) -> Result<(), StoreError> {
+    sql::execute(
         write,
-        "INSERT INTO webhooks (id, url, description, topic_created, topic_updated, all_projects, enabled, retries, headers,
+        "INSERT INTO webhooks (id, url, description, topic_created, topic_updated, all_projects, enabled, retry_policy, headers,
          secret, created_at) VALUES (?1, '', '', 0, 0, 1, 0, 'standard', '{}', ?2, ?3)",
         params![webhook.id.as_str(), secret.as_str(), webhook.created_at.millis()],
     )?;
     update(write, webhook)
 }
 
-fn update(write: &mut Write<'_>, webhook: &Webhook) -> Result<(), StoreError> {
-    write.outbox_changed();
+fn update(write: &mut WriteTx<'_>, webhook: &Webhook) -> Result<(), StoreError> {
+    write.invalidate_read_ahead();
     let has = |topic| webhook.topics.contains(&topic);
     let id = webhook.id.as_str();
-    sql::run(
+    sql::execute(
         write,
         "UPDATE webhooks SET url = ?2, description = ?3, topic_created = ?4, topic_updated = ?5, all_projects = ?6,
-         enabled = ?7, retries = ?8, headers = ?9, held_until = ?10 WHERE id = ?1",
+         enabled = ?7, retry_policy = ?8, headers = ?9, held_until = ?10 WHERE id = ?1",
         params![
             id,
             webhook.url.as_str(),
@@ -264,13 +268,13 @@ fn update(write: &mut Write<'_>, webhook: &Webhook) -> Result<(), StoreError> {
             webhook.held_until.map(Timestamp::millis)
         ],
     )?;
-    sql::run(
+    sql::execute(
         write,
         "DELETE FROM webhook_projects WHERE webhook_id = ?1",
         [id],
     )?;
     for project in &webhook.projects {
-        sql::run(
+        sql::execute(
             write,
             "INSERT INTO webhook_projects (webhook_id, project_id) VALUES (?1, ?2)",
             [id, project.as_str()],
@@ -310,11 +314,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Webhook> {
 }
 
 pub(super) fn read_url(row: &Row<'_>) -> rusqlite::Result<EndpointUrl> {
-    sql::named(row, "url", |text| EndpointUrl::parse(text).ok())
+    sql::parse_column(row, "url", |text| EndpointUrl::parse(text).ok())
 }
 
 pub(super) fn read_retries(row: &Row<'_>) -> rusqlite::Result<RetryPolicy> {
-    sql::named(row, "retries", |text| {
+    sql::parse_column(row, "retry_policy", |text| {
         [RetryPolicy::Standard, RetryPolicy::Patient]
             .into_iter()
             .find(|r| r.as_str() == text)

@@ -1,11 +1,12 @@
-//! WCAG 2.2 AA as far as a program can tell: axe-core finds nothing, and nothing is wider than the window, on any page
-//! in any of its main states, light and dark, on a desktop and on a phone. The pages are those of the table by which
-//! the program is configured, so that a new one is looked at from its first day.
+//! WCAG 2.2 AA as far as a program can tell: axe-core finds nothing, and nothing is wider than the
+//! window, on any page in any of its main states, light and dark, on a desktop and on a phone. The
+//! pages are those of the table by which the program is configured, so that a new one is looked at
+//! from its first day.
 
 use serde_json::json;
 
 use miniback::pages;
-use miniback::server::access::Needs;
+use miniback::server::permissions::Permission;
 
 use crate::support::api::{Api, text};
 use crate::support::app::{ADMIN, App, PASSWORD};
@@ -139,7 +140,8 @@ impl Scene {
         }
     }
 
-    /// The addresses at which a page of the table shows its states: several in one where they stand beside each other.
+    /// The addresses at which a page of the table shows its states: several in one where they stand
+    /// beside each other.
     fn states(&self, path: &str) -> Vec<String> {
         let [delivers, fails, held] = &self.webhooks;
         let queries: Vec<String> = match path {
@@ -209,7 +211,7 @@ impl Scene {
     fn walk(&self, checker: &mut AccessibilityChecker, of_anyone: bool) {
         for listed in pages::routes().list() {
             if listed.method != "GET"
-                || (listed.needs == Needs::Nothing) != of_anyone
+                || (listed.permission == Permission::Public) != of_anyone
                 || NO_PAGES.contains(&listed.path.as_str())
             {
                 continue;
@@ -259,7 +261,7 @@ fn press_through(checker: &mut AccessibilityChecker, scene: &Scene) {
         .browser
         .find("textbox", "Endpoint URL")
         .fill("http://not an address");
-    checker.browser.script("document.querySelector('form.drawer').noValidate = true; document.getElementById('add-add').click()");
+    checker.browser.script("document.querySelector('form.panel').noValidate = true; document.getElementById('add-add').click()");
     checker.browser.wait_until("the address is refused", || {
         let refused = checker
             .browser
@@ -271,7 +273,7 @@ fn press_through(checker: &mut AccessibilityChecker, scene: &Scene) {
     let [delivers, ..] = &scene.webhooks;
     open(
         checker,
-        &format!("/settings/notifications/{delivers}/doctor"),
+        &format!("/settings/notifications/{delivers}/signature-check"),
     );
     checker
         .browser

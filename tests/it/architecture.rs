@@ -1,5 +1,5 @@
-//! The architecture, held by tests: which module may know which, where the dangerous things stand, and that the map in
-//! `docs/architecture.md` is the tree.
+//! The architecture, held by tests: which module may know which, where the dangerous things stand,
+//! and that the map in `docs/architecture.md` is the tree.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -221,7 +221,8 @@ fn calls_to_endpoints_are_made_in_one_place() {
 
 #[test]
 fn addresses_are_served_from_the_tables_of_routes() {
-    // Else `every_route.rs` would not know of them. Health and the base path have nothing to keep from anybody.
+    // Else `every_route.rs` would not know of them. Health and the base path have nothing to keep
+    // from anybody.
     let places = [
         "src/server/routing.rs",
         "src/server/health.rs",

@@ -1,4 +1,5 @@
-//! The settings pages in a real browser: with scripts on a desktop, and without them at the width of a phone.
+//! The settings pages in a real browser: with scripts on a desktop, and without them at the width
+//! of a phone.
 
 use serde_json::Value;
 
@@ -137,7 +138,7 @@ fn tokens_and_projects_are_made_and_taken_away(settings: BrowserOptions) {
     let row = browser.find("article", "Shop");
     row.find("textbox", "Allowed origins").fill("example.com");
     row.find("button", "Save changes").press();
-    browser.wait_for_text("is not an origin");
+    browser.wait_for_text("isn’t an origin");
     let row = browser.find("article", "Shop");
     row.find("textbox", "Allowed origins")
         .fill("https://example.com");

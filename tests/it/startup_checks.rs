@@ -11,7 +11,8 @@ use tempfile::TempDir;
 use crate::support::app::{App, database};
 use crate::support::command::{CommandOutput, miniback, run, with_file_modes_enforced};
 
-/// A directory that was served and has some hundred pages of feedback, and a copy of its database beside it.
+/// A directory that was served and has some hundred pages of feedback, and a copy of its database
+/// beside it.
 fn served() -> (Arc<TempDir>, std::path::PathBuf) {
     let app = App::start();
     let api = app.api();
@@ -59,7 +60,7 @@ fn a_damaged_database_is_refused_and_the_line_says_how_to_restore_a_backup() {
         for word in [
             "--data-dir",
             "miniback.db",
-            "damaged",
+            "corrupt",
             "`miniback backup`",
             "-wal",
             "-shm",
@@ -131,7 +132,7 @@ fn a_write_ahead_log_that_cannot_be_written_is_refused_at_the_start() {
     assert!(log.exists(), "a crash leaves it");
     set_permissions(&log, Permissions::from_mode(0o400)).unwrap();
     let line = serve(&dir).error_line(2);
-    assert!(line.contains("cannot be written"), "{line}");
+    assert!(line.contains("isn't writable"), "{line}");
     set_permissions(&log, Permissions::from_mode(0o600)).unwrap();
     App::builder()
         .with_data(data)

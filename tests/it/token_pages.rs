@@ -1,4 +1,5 @@
-//! Settings → API tokens: shown once, listed with what they may do and when they last did, revoked after being asked.
+//! Settings → API tokens: shown once, listed with what they may do and when they last did, revoked
+//! after being asked.
 
 use crate::support::app::{ADMIN, App};
 use crate::support::forms::Form;
@@ -150,7 +151,7 @@ fn what_makes_no_sense_of_a_token_is_said_beside_the_field() {
     let page = ada.submit(&form).expect(422);
     assert!(
         page.text()
-            .contains("The scope is full, submit or metrics.")
+            .contains("The scope must be full, submit, or metrics.")
     );
     assert_eq!(app.run(&["token", "list"], "").success().stdout, "");
 }

@@ -1,4 +1,5 @@
-//! The receiver: an endpoint for up to 128 webhooks in a process of its own. Here is the side that asks; `server` answers.
+//! The receiver: up to 128 endpoints in a separate process. This module controls it; `server` runs
+//! in that process.
 
 mod server;
 
@@ -6,63 +7,64 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use server::{hex_signature, number, run};
+pub use server::{run, ulid_number};
 
-use crate::Fault;
-use crate::child::Role;
-use crate::machine::Usage;
-use crate::records::Arrival;
+use crate::Error;
+use crate::process::Helper;
+use crate::protocol::Arrival;
+use crate::system::Usage;
 
 pub const ROLE: &str = "__receiver";
 
-/// How many endpoints there are: `/w/0` to `/w/127`.
+/// The number of endpoints: `/w/0` to `/w/127`.
 const ENDPOINTS: usize = 128;
-/// The one that the bare loop posts to.
-pub const FOR_THE_LIMIT: usize = ENDPOINTS - 1;
+/// The endpoint for the bare loop.
+pub const BASELINE_ENDPOINT: usize = ENDPOINTS - 1;
 
 #[derive(Serialize, Deserialize)]
-enum Order {
-    /// By which an endpoint's requests are signed.
-    Secret(usize, String),
-    /// An endpoint takes requests and never answers.
+enum Command {
+    /// Sets the secret that signs an endpoint's requests.
+    SetSecret(usize, String),
+    /// Makes an endpoint accept requests without ever responding.
     Hang(usize),
-    /// Connections were refused until now.
-    Up,
-    /// Answer when so many have come in all, or after so many milliseconds.
+    /// Starts listening. Before that, connections are refused.
+    Listen,
+    /// Replies with [`Counts`] when this many requests have been answered in total, or after this
+    /// many milliseconds.
     Wait(usize, u64),
-    Take,
+    TakeArrivals,
 }
 
-/// What has come so far.
+/// The number of requests received so far.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Count {
-    /// Those that were answered.
+pub struct Counts {
     pub answered: usize,
-    /// Those that never are.
+    /// Requests to hanging endpoints.
     pub hanging: usize,
-    /// How many signatures were checked, and how many of them were wrong.
+    /// Requests whose signature was checked.
     pub checked: usize,
+    /// Checked requests with a wrong signature.
     pub invalid: usize,
-    /// Requests that were no deliveries.
-    pub unreadable: usize,
-    /// All bodies together.
+    /// Requests that weren't deliveries.
+    pub malformed: usize,
+    /// Total size of the bodies of answered requests.
     pub body_bytes: u64,
 }
 
 pub struct Receiver {
-    role: Role,
+    helper: Helper,
     port: u16,
-    /// Answered before what is waited for began.
+    /// The number of arrivals that were already taken.
     taken: usize,
 }
 
 impl Receiver {
-    /// `up`: it listens at once; else its port refuses connections.
-    pub fn start(up: bool) -> Result<Self, Fault> {
-        let mut role = Role::start(ROLE, &up)?;
-        let port = role.hear()?;
+    /// Starts the process. Unless `listening`, its port refuses connections until [`Self::listen`].
+    pub fn start(listening: bool) -> Result<Self, Error> {
+        let mut helper = Helper::start(ROLE, &listening)?;
+        let port = helper.read_line()?;
         Ok(Self {
-            role,
+            helper,
             port,
             taken: 0,
         })
@@ -72,39 +74,42 @@ impl Receiver {
         format!("http://127.0.0.1:{}/w/{endpoint}", self.port)
     }
 
-    pub fn secret(&mut self, endpoint: usize, secret: &str) -> Result<(), Fault> {
-        self.role.say(&Order::Secret(endpoint, secret.to_owned()))
+    pub fn set_secret(&mut self, endpoint: usize, secret: &str) -> Result<(), Error> {
+        self.helper
+            .write_line(&Command::SetSecret(endpoint, secret.to_owned()))
     }
 
-    pub fn hang(&mut self, endpoint: usize) -> Result<(), Fault> {
-        self.role.say(&Order::Hang(endpoint))
+    pub fn hang(&mut self, endpoint: usize) -> Result<(), Error> {
+        self.helper.write_line(&Command::Hang(endpoint))
     }
 
-    pub fn up(&mut self) -> Result<(), Fault> {
-        self.role.say(&Order::Up)
+    pub fn listen(&mut self) -> Result<(), Error> {
+        self.helper.write_line(&Command::Listen)
     }
 
-    /// Waits until so many were answered since the last [`Self::take`], at most so long. Fails for a wrong signature.
-    pub fn wait(&mut self, count: usize, at_most: Duration) -> Result<Count, Fault> {
-        let millis = u64::try_from(at_most.as_millis())?;
-        self.role.say(&Order::Wait(self.taken + count, millis))?;
-        let mut come: Count = self.role.hear()?;
-        if come.invalid > 0 || come.unreadable > 0 {
-            return Err(format!("the receiver got what it should not: {come:?}").into());
+    /// Waits until `count` requests have been answered since the last [`Self::take_arrivals`], or
+    /// until the timeout. Fails if a request was malformed or had a wrong signature.
+    pub fn wait(&mut self, count: usize, timeout: Duration) -> Result<Counts, Error> {
+        let millis = u64::try_from(timeout.as_millis())?;
+        self.helper
+            .write_line(&Command::Wait(self.taken + count, millis))?;
+        let mut counts: Counts = self.helper.read_line()?;
+        if counts.invalid > 0 || counts.malformed > 0 {
+            return Err(format!("the receiver got invalid requests: {counts:?}").into());
         }
-        come.answered -= self.taken;
-        Ok(come)
+        counts.answered -= self.taken;
+        Ok(counts)
     }
 
-    /// Hands over what was noted of those that were answered, and begins anew.
-    pub fn take(&mut self) -> Result<Vec<Arrival>, Fault> {
-        self.role.say(&Order::Take)?;
-        let (_, arrivals) = self.role.hear_records()?;
+    /// Returns the arrivals since the last call.
+    pub fn take_arrivals(&mut self) -> Result<Vec<Arrival>, Error> {
+        self.helper.write_line(&Command::TakeArrivals)?;
+        let (_, arrivals) = self.helper.read_records()?;
         self.taken += arrivals.len();
         Ok(arrivals)
     }
 
-    pub fn usage(&self) -> Result<Usage, Fault> {
-        self.role.process.usage()
+    pub fn usage(&self) -> Result<Usage, Error> {
+        self.helper.process.usage()
     }
 }

@@ -1,25 +1,24 @@
-//! The receiver's own process: one thread that answers 204 at once and notes what came, one that takes orders.
+//! The receiver's process: one thread responds to requests with 204 and records them, another
+//! executes commands.
 
 use std::io::{BufReader, stdin, stdout};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
-use sha2::Sha256;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use ulid::Ulid;
 
-use super::{Count, ENDPOINTS, Order};
-use crate::records::{self, Arrival};
-use crate::wire::{Buffer, Message, after, header, write_all};
-use crate::{Fault, child, machine};
+use super::{Command, Counts, ENDPOINTS};
+use crate::http::{Buffer, Message, after, header, write_all};
+use crate::protocol::{self, Arrival};
+use crate::{Error, process, sample, system};
 
-const ANSWER: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
-/// One signature in so many is checked.
-const CHECKED: usize = 100;
+const RESPONSE: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
+/// One signature in this many is checked.
+const CHECK_INTERVAL: usize = 100;
 
 struct Endpoint {
     secret: Mutex<Option<String>>,
@@ -33,15 +32,15 @@ struct Receiver {
     hanging: AtomicUsize,
     checked: AtomicUsize,
     invalid: AtomicUsize,
-    unreadable: AtomicUsize,
+    malformed: AtomicUsize,
     body_bytes: AtomicU64,
-    up: Notify,
+    listen: Notify,
 }
 
-pub fn run() -> Result<(), Fault> {
-    child::end_with_parent();
-    let mut orders = BufReader::new(stdin());
-    let up: bool = records::hear(&mut orders)?;
+pub fn run() -> Result<(), Error> {
+    process::die_with_parent();
+    let mut commands = BufReader::new(stdin());
+    let listening: bool = protocol::read_line(&mut commands)?;
     let endpoint = || Endpoint {
         secret: Mutex::default(),
         hangs: AtomicBool::default(),
@@ -53,37 +52,37 @@ pub fn run() -> Result<(), Fault> {
         hanging: AtomicUsize::default(),
         checked: AtomicUsize::default(),
         invalid: AtomicUsize::default(),
-        unreadable: AtomicUsize::default(),
+        malformed: AtomicUsize::default(),
         body_bytes: AtomicU64::default(),
-        up: Notify::new(),
+        listen: Notify::new(),
     });
-    if up {
-        receiver.up.notify_one();
+    if listening {
+        receiver.listen.notify_one();
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    // A socket that is bound and does not listen keeps its port and refuses connections.
+    // A bound socket that doesn't listen reserves its port and refuses connections.
     let socket = {
         let _inside = runtime.enter();
         TcpSocket::new_v4()?
     };
     socket.bind(([127, 0, 0, 1], 0).into())?;
-    records::say(&mut stdout(), &socket.local_addr()?.port())?;
-    let asked = Arc::clone(&receiver);
+    protocol::write_line(&mut stdout(), &socket.local_addr()?.port())?;
+    let controlled = Arc::clone(&receiver);
     std::thread::spawn(move || {
-        // The end of the orders is the end of the run.
-        let end = asked.obey(orders);
-        std::process::exit(i32::from(end.is_err()));
+        // The parent closes the pipe at the end of the run.
+        let result = controlled.run_commands(commands);
+        std::process::exit(i32::from(result.is_err()));
     });
     runtime.block_on(async {
-        receiver.up.notified().await;
+        receiver.listen.notified().await;
         let listener = socket.listen(1024)?;
         loop {
             let (stream, _) = listener.accept().await?;
             let receiver = Arc::clone(&receiver);
             tokio::spawn(async move {
-                // A connection that breaks is the sender's affair; what was not answered is sent again.
+                // Ignore broken connections: the program sends unanswered requests again.
                 let _ = receiver.serve(stream).await;
             });
         }
@@ -95,11 +94,11 @@ impl Receiver {
         stream.set_nodelay(true)?;
         let mut buffer = Buffer::new();
         while buffer.read(&mut stream).await? {
-            let at = machine::now();
+            let at = system::now();
             while let Some(message) = buffer.message() {
                 let len = message.len;
-                if self.note(&message, at) {
-                    write_all(&stream, ANSWER).await?;
+                if self.record(&message, at) {
+                    write_all(&stream, RESPONSE).await?;
                 }
                 buffer.consume(len);
             }
@@ -107,21 +106,21 @@ impl Receiver {
         Ok(())
     }
 
-    /// Notes a request; whether it is to be answered.
-    fn note(&self, message: &Message<'_>, at: u64) -> bool {
-        let Some((webhook, arrival)) = delivery(message, at) else {
-            self.unreadable.fetch_add(1, Relaxed);
+    /// Records a request. Returns whether to respond.
+    fn record(&self, message: &Message<'_>, at: u64) -> bool {
+        let Some((webhook, arrival)) = parse_delivery(message, at) else {
+            self.malformed.fetch_add(1, Relaxed);
             return true;
         };
         let Some(endpoint) = self.endpoints.get(webhook) else {
-            self.unreadable.fetch_add(1, Relaxed);
+            self.malformed.fetch_add(1, Relaxed);
             return true;
         };
         if endpoint.hangs.load(Relaxed) {
             self.hanging.fetch_add(1, Relaxed);
             return false;
         }
-        if self.answered.load(Relaxed).is_multiple_of(CHECKED) {
+        if self.answered.load(Relaxed).is_multiple_of(CHECK_INTERVAL) {
             self.checked.fetch_add(1, Relaxed);
             if !is_signed(endpoint, message) {
                 self.invalid.fetch_add(1, Relaxed);
@@ -134,60 +133,60 @@ impl Receiver {
         true
     }
 
-    fn obey(&self, mut orders: BufReader<std::io::Stdin>) -> Result<(), Fault> {
-        while let Ok(order) = records::hear(&mut orders) {
-            match order {
-                Order::Secret(endpoint, secret) => {
+    fn run_commands(&self, mut commands: BufReader<std::io::Stdin>) -> Result<(), Error> {
+        while let Ok(command) = protocol::read_line(&mut commands) {
+            match command {
+                Command::SetSecret(endpoint, secret) => {
                     *lock(&self.endpoints[endpoint].secret) = Some(secret);
                 }
-                Order::Hang(endpoint) => self.endpoints[endpoint].hangs.store(true, Relaxed),
-                Order::Up => self.up.notify_one(),
-                Order::Wait(count, millis) => {
+                Command::Hang(endpoint) => self.endpoints[endpoint].hangs.store(true, Relaxed),
+                Command::Listen => self.listen.notify_one(),
+                Command::Wait(count, millis) => {
                     let deadline = Instant::now() + Duration::from_millis(millis);
                     while self.answered.load(Relaxed) < count && Instant::now() < deadline {
                         std::thread::sleep(Duration::from_millis(2));
                     }
-                    records::say(&mut stdout(), &self.count())?;
+                    protocol::write_line(&mut stdout(), &self.counts())?;
                 }
-                Order::Take => {
+                Command::TakeArrivals => {
                     let arrivals = std::mem::take(&mut *lock(&self.arrivals));
-                    records::say_records(&mut stdout().lock(), json!({}), &arrivals)?;
+                    protocol::write_records(&mut stdout().lock(), json!({}), &arrivals)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn count(&self) -> Count {
-        Count {
+    fn counts(&self) -> Counts {
+        Counts {
             answered: self.answered.load(Relaxed),
             hanging: self.hanging.load(Relaxed),
             checked: self.checked.load(Relaxed),
             invalid: self.invalid.load(Relaxed),
-            unreadable: self.unreadable.load(Relaxed),
+            malformed: self.malformed.load(Relaxed),
             body_bytes: self.body_bytes.load(Relaxed),
         }
     }
 }
 
-/// Which webhook's it is, and what is noted of it.
-fn delivery(message: &Message<'_>, at: u64) -> Option<(usize, Arrival)> {
+/// Parses a delivery. Returns the number of its endpoint and its arrival.
+fn parse_delivery(message: &Message<'_>, at: u64) -> Option<(usize, Arrival)> {
     let path = message.head.strip_prefix(b"POST /w/")?;
     let end = path.iter().position(|byte| *byte == b' ')?;
     let webhook: usize = std::str::from_utf8(&path[..end]).ok()?.parse().ok()?;
     let id = header(message.head, b"x-miniback-delivery")?;
     let feedback = after(message.body, b"\"feedback\":{\"id\":\"fb_", ulid::ULID_LEN)?;
     let arrival = Arrival {
-        feedback: number(feedback)?,
-        delivery: number(id.strip_prefix(b"dlv_")?)?,
+        feedback: ulid_number(feedback)?,
+        delivery: ulid_number(id.strip_prefix(b"dlv_")?)?,
         webhook: webhook as u64,
         at,
     };
     Some((webhook, arrival))
 }
 
-/// The number that a ULID is.
-pub fn number(ulid: &[u8]) -> Option<u128> {
+/// Returns the 128-bit number of a ULID.
+pub fn ulid_number(ulid: &[u8]) -> Option<u128> {
     let text = std::str::from_utf8(ulid).ok()?;
     Ulid::from_string(text).ok().map(|ulid| ulid.0)
 }
@@ -197,17 +196,8 @@ fn is_signed(endpoint: &Endpoint, message: &Message<'_>) -> bool {
     let Some(secret) = secret.as_deref() else {
         return false;
     };
-    let given = header(message.head, b"x-miniback-signature").unwrap_or_default();
-    hex_signature(secret, message.body).as_bytes() == given
-}
-
-/// Worked out with other code than the program's.
-pub fn hex_signature(secret: &str, body: &[u8]) -> String {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
-        return String::new();
-    };
-    mac.update(body);
-    hex::encode(mac.finalize().into_bytes())
+    let signature = header(message.head, b"x-miniback-signature").unwrap_or_default();
+    sample::hex_signature(secret, message.body).as_bytes() == signature
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,23 +1,24 @@
-//! W5: a million deliveries wait for an endpoint that refuses connections; then it comes back. Does the cost of a
-//! delivery grow with how many wait?
+//! W5: a million deliveries are pending for an endpoint that is down, then it comes back. Measures
+//! whether the cost of a delivery grows with the backlog.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::{Bench, repeated};
-use crate::figures::{Run, Series};
+use super::duplicates;
+use crate::bench::Bench;
+use crate::metrics::{Durations, Run};
 use crate::program::Program;
+use crate::protocol::Arrival;
 use crate::receiver::Receiver;
-use crate::records::Arrival;
-use crate::{Fault, file, machine};
+use crate::{Error, database, system};
 
-/// How many points the plot has.
+/// The number of points in the plot.
 const POINTS: usize = 50;
-/// Milliseconds between two rounds of looking at pages: rare enough that it is the drain that is measured.
+/// Milliseconds between page requests. They are rare, so that they hardly affect the drain.
 const PAUSE: u64 = 500;
 const QUICK_PAUSE: u64 = 50;
 
-pub fn run(bench: &Bench) -> Result<Run, Fault> {
+pub fn run(bench: &Bench) -> Result<Run, Error> {
     let count = bench.scaled(1_000_000, 1_000);
     let dir = bench.new_dir()?;
     let mut receiver = Receiver::start(false)?;
@@ -26,17 +27,17 @@ pub fn run(bench: &Bench) -> Result<Run, Fault> {
     let webhook = program.new_webhook(&mut receiver, 0)?;
     let path = program.database();
     program.stop()?;
-    file::build_backlog(&path, &webhook, count)?;
+    database::build_backlog(&path, &webhook, count)?;
 
     let mut run = Run::default();
-    run.add("deliveries that wait", "", count as f64);
-    run.add("file", "MiB", file::size(&path)?.0);
+    run.add("pending deliveries", "", count as f64);
+    run.add("database", "MiB", database::size(&path)?.0);
     let mut program = Program::start(dir.path(), &[])?;
-    let started = program.started_in.as_secs_f64() * 1000.0;
-    run.add_with_goal("time to start", "ms", started, "≤ 100");
+    let startup = program.startup_time.as_secs_f64() * 1000.0;
+    run.add_with_goal("startup time", "ms", startup, "≤ 100");
     program.sign_in()?;
     let measured = measure(bench, &program, &mut receiver, &webhook, count, &mut run);
-    measured.map_err(|fault| format!("{fault}\nthe log ends:\n{}", program.log()))?;
+    measured.map_err(|error| format!("{error}\nthe program's log ends:\n{}", program.log()))?;
     Ok(run)
 }
 
@@ -47,107 +48,109 @@ fn measure(
     webhook: &str,
     count: usize,
     run: &mut Run,
-) -> Result<(), Fault> {
+) -> Result<(), Error> {
     let pages = [
         "/feedback".to_owned(),
         "/settings/notifications".to_owned(),
         format!("/settings/notifications/{webhook}/deliveries"),
     ];
-    // Signing in hashed a password.
-    machine::forget_peak(program.pid())?;
+    // Exclude the memory for hashing the password at sign-in.
+    system::reset_peak_memory(program.pid())?;
     let pause = Duration::from_millis(bench.time(PAUSE, QUICK_PAUSE));
-    let mut looks = Looks::default();
-    let down = Instant::now() + Duration::from_secs(bench.time(10, 1));
-    while Instant::now() < down {
+    let mut page_times = PageTimes::default();
+    let down_until = Instant::now() + Duration::from_secs(bench.time(10, 1));
+    while Instant::now() < down_until {
         std::thread::sleep(pause);
-        looks.look(program, &pages)?;
+        page_times.measure(program, &pages)?;
     }
-    run.add(
-        "pages while it is down p99",
-        "ms",
-        looks.series().millis(0.99),
-    );
-    looks = Looks::default();
+    let p99 = page_times.series().millis(0.99);
+    run.add("pages while the endpoint is down p99", "ms", p99);
+    page_times = PageTimes::default();
 
     let before = program.usage()?;
-    receiver.up()?;
-    // A tenth of what is to be expected ends the run.
-    let patience = Duration::from_secs(120) + Duration::from_millis(count as u64 * 5);
-    let deadline = Instant::now() + patience;
+    receiver.listen()?;
+    // Stop a run that drains far too slowly.
+    let timeout = Duration::from_secs(120) + Duration::from_millis(count as u64 * 5);
+    let deadline = Instant::now() + timeout;
     while receiver.wait(count, pause)?.answered < count {
         if Instant::now() > deadline {
-            let come = receiver.wait(count, Duration::ZERO)?;
-            return Err(format!("{} of {count} came within {patience:?}", come.answered).into());
+            let answered = receiver.wait(count, Duration::ZERO)?.answered;
+            let message = format!("{answered} of {count} deliveries arrived within {timeout:?}");
+            return Err(message.into());
         }
-        looks.look(program, &pages)?;
+        page_times.measure(program, &pages)?;
     }
     program.wait_until_recorded(&[webhook.to_owned()], Duration::from_secs(60))?;
     let spent = program.usage()?.since(&before);
-    let mut arrivals = receiver.take()?;
-    let distinct: HashSet<u128> = arrivals.iter().map(|one| one.feedback).collect();
+    let mut arrivals = receiver.take_arrivals()?;
+    let distinct: HashSet<u128> = arrivals.iter().map(|arrival| arrival.feedback).collect();
     if distinct.len() != count {
-        return Err(format!("{} of {count} deliveries came", distinct.len()).into());
+        return Err(format!("{} of {count} deliveries arrived", distinct.len()).into());
     }
-    arrivals.sort_unstable_by_key(|one| one.at);
+    arrivals.sort_unstable_by_key(|arrival| arrival.at);
 
-    let tenth = arrivals.len() / 10;
-    let first = rate(&arrivals[..tenth]);
-    let last = rate(&arrivals[arrivals.len() - tenth..]);
-    run.add("drained", "/s", rate(&arrivals));
-    run.add("drained, first 10 %", "/s", first);
-    run.add("drained, last 10 %", "/s", last);
-    run.add_with_goal("last 10 % ÷ first 10 %", "", last / first, "≥ 0.9");
+    add_rates(run, &arrivals);
     run.add_cpu(&spent, count, "");
-    run.note("the CPU includes that of the pages that were looked at meanwhile");
-    run.add_with_goal("peak resident", "MiB", machine::peak(program.pid()), "≤ 96");
-    run.add_with_goal(
-        "pages meanwhile p99",
-        "ms",
-        looks.series().millis(0.99),
-        "≤ 50",
-    );
-    for (page, nanos) in ["feedback", "notifications", "deliveries"]
-        .iter()
-        .zip(&looks.nanos)
-    {
-        let series = Series::new(nanos.clone());
-        run.add(format!("page {page} p50"), "ms", series.millis(0.5));
-        run.add(format!("page {page} p99"), "ms", series.millis(0.99));
-    }
-    run.add("sent more than once", "", repeated(&arrivals) as f64);
+    run.note("CPU time includes the page requests during the drain");
+    let peak = system::peak_memory(program.pid());
+    run.add_with_goal("peak memory", "MiB", peak, "≤ 96");
+    page_times.add_to(run);
+    run.add("duplicate deliveries", "", duplicates(&arrivals) as f64);
     for part in arrivals.chunks((arrivals.len() / POINTS).max(2)) {
-        let waiting = count.saturating_sub(part.len() * run.curve.len());
-        run.curve.push((waiting as f64, rate(part)));
+        let pending = count.saturating_sub(part.len() * run.curve.len());
+        run.curve.push((pending as f64, rate(part)));
     }
     Ok(())
 }
 
-/// How many a second came, from the first to the last.
+/// Adds the rate of the whole drain, of its first tenth, and of its last tenth.
+fn add_rates(run: &mut Run, arrivals: &[Arrival]) {
+    let tenth = arrivals.len() / 10;
+    let first = rate(&arrivals[..tenth]);
+    let last = rate(&arrivals[arrivals.len() - tenth..]);
+    run.add("drained", "/s", rate(arrivals));
+    run.add("drained, first 10 %", "/s", first);
+    run.add("drained, last 10 %", "/s", last);
+    run.add_with_goal("last 10 % ÷ first 10 %", "", last / first, "≥ 0.9");
+}
+
+/// Computes arrivals per second, from the first to the last.
 fn rate(arrivals: &[Arrival]) -> f64 {
     let ends = arrivals.first().zip(arrivals.last());
     let nanos = ends.map_or(0, |(first, last)| last.at - first.at);
     (arrivals.len().saturating_sub(1)) as f64 / (nanos.max(1) as f64 / 1e9)
 }
 
-/// How long each page took.
+/// Response times of the three pages, in nanoseconds.
 #[derive(Default)]
-struct Looks {
+struct PageTimes {
     nanos: [Vec<u64>; 3],
 }
 
-impl Looks {
-    fn look(&mut self, program: &Program, pages: &[String; 3]) -> Result<(), Fault> {
+impl PageTimes {
+    fn measure(&mut self, program: &Program, pages: &[String; 3]) -> Result<(), Error> {
         for (page, nanos) in pages.iter().zip(&mut self.nanos) {
-            let answer = program.page(page)?;
-            if answer.status != 200 {
-                return Err(format!("{page} answered {}", answer.status).into());
+            let response = program.page(page)?;
+            if response.status != 200 {
+                return Err(format!("{page} responded with {}", response.status).into());
             }
-            nanos.push(u64::try_from(answer.took.as_nanos())?);
+            nanos.push(u64::try_from(response.elapsed.as_nanos())?);
         }
         Ok(())
     }
 
-    fn series(&self) -> Series {
-        Series::new(self.nanos.concat())
+    fn add_to(&self, run: &mut Run) {
+        let p99 = self.series().millis(0.99);
+        run.add_with_goal("pages during the drain p99", "ms", p99, "≤ 50");
+        let names = ["feedback", "notifications", "deliveries"];
+        for (page, nanos) in names.iter().zip(&self.nanos) {
+            let series = Durations::new(nanos.clone());
+            run.add(format!("page {page} p50"), "ms", series.millis(0.5));
+            run.add(format!("page {page} p99"), "ms", series.millis(0.99));
+        }
+    }
+
+    fn series(&self) -> Durations {
+        Durations::new(self.nanos.concat())
     }
 }

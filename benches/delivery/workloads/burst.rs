@@ -1,12 +1,17 @@
-//! W1 and W2: as much feedback as the program takes, to one webhook or to five.
+//! W1 and W2: as much feedback as the program accepts, to one webhook or to five.
 
 use std::time::Duration;
 
-use super::{Bench, Setting, acceptance, acceptance_to_arrival, arrivals, repeated};
-use crate::figures::Run;
-use crate::{Fault, generator, limits, machine};
+use super::{TestBed, acceptance, acceptance_to_arrival, duplicates, wait_for_arrivals};
+use crate::baselines::PostBaseline;
+use crate::bench::Bench;
+use crate::generator::LoadResult;
+use crate::metrics::Run;
+use crate::protocol::Arrival;
+use crate::system::UsageDelta;
+use crate::{Error, baselines, generator, system};
 
-/// Before it counts: connections are made, statements prepared, caches filled.
+/// Requests before the measurement, which open connections, prepare statements, and fill caches.
 const WARM_UP: usize = 500;
 
 struct Goals {
@@ -26,107 +31,142 @@ const MANY: Goals = Goals {
     acceptance: "",
 };
 
-pub fn run(bench: &Bench, webhooks: usize) -> Result<Run, Fault> {
-    let mut setting = Setting::new(bench, webhooks)?;
-    measure(bench, &mut setting).map_err(|fault| setting.blame(fault))
+pub fn run(bench: &Bench, webhooks: usize) -> Result<Run, Error> {
+    let mut bed = TestBed::new(bench, webhooks)?;
+    measure(bench, &mut bed).map_err(|error| bed.with_log(error))
 }
 
-fn measure(bench: &Bench, setting: &mut Setting) -> Result<Run, Fault> {
-    let webhooks = setting.webhooks.len();
+/// What the program did during the burst.
+struct Burst {
+    load: LoadResult,
+    arrivals: Vec<Arrival>,
+    program: UsageDelta,
+    receiver: UsageDelta,
+    peak_memory: f64,
+}
+
+impl Burst {
+    /// Returns the seconds from the first request to `end`, a time of the monotonic clock.
+    fn seconds_to(&self, end: Option<u64>) -> f64 {
+        let start = self.load.accepted.iter().map(|a| a.sent).min();
+        (end.unwrap_or_default() - start.unwrap_or_default()) as f64 / 1e9
+    }
+
+    fn accepted_in(&self) -> f64 {
+        self.seconds_to(self.load.accepted.iter().map(|a| a.acknowledged).max())
+    }
+
+    fn delivered_in(&self) -> f64 {
+        self.seconds_to(self.arrivals.iter().map(|arrival| arrival.at).max())
+    }
+}
+
+fn measure(bench: &Bench, bed: &mut TestBed) -> Result<Run, Error> {
+    let webhooks = bed.webhooks.len();
     let goals = if webhooks == 1 { ONE } else { MANY };
     let count = bench.count(50_000, 400 / webhooks);
-    let patience = Duration::from_secs(60) + Duration::from_millis((count * webhooks) as u64 * 5);
-
-    let warm_up = generator::generate(&setting.plan(bench.count(WARM_UP, 50), None))?;
-    arrivals(&mut setting.receiver, &warm_up.accepted, webhooks, patience)?;
-    setting
-        .program
-        .wait_until_recorded(&setting.webhooks, patience)?;
-
-    machine::forget_peak(setting.program.pid())?;
-    let before = setting.program.usage()?;
-    let receiver_before = setting.receiver.usage()?;
-    let load = generator::generate(&setting.plan(count, None))?;
-    let arrivals = arrivals(&mut setting.receiver, &load.accepted, webhooks, patience)?;
-    setting
-        .program
-        .wait_until_recorded(&setting.webhooks, patience)?;
-    let spent = setting.program.usage()?.since(&before);
-    let receiver = setting.receiver.usage()?.since(&receiver_before);
-    let peak = machine::peak(setting.program.pid());
-    let checked = setting.receiver.wait(0, Duration::ZERO)?;
-
-    let deliveries = count * webhooks;
-    let begun = load.accepted.iter().map(|one| one.sent).min();
-    let begun = begun.unwrap_or_default();
-    let seconds_to = |end: Option<u64>| (end.unwrap_or_default() - begun) as f64 / 1e9;
-    let accepted_in = seconds_to(load.accepted.iter().map(|one| one.acknowledged).max());
-    let delivered_in = seconds_to(arrivals.iter().map(|one| one.at).max());
-    let delivered = deliveries as f64 / delivered_in;
-    let acceptance = acceptance(&load.accepted);
-    let latency = acceptance_to_arrival(&load.accepted, &arrivals);
-
-    let posts = limits::posts(bench, &mut setting.receiver)?;
-    let rows = limits::rows(bench)?;
+    let warm_up = bench.count(WARM_UP, 50);
+    let burst = run_burst(bed, count, warm_up)?;
+    let counts = bed.receiver.wait(0, Duration::ZERO)?;
+    let posts = baselines::measure_posts(bench, &mut bed.receiver)?;
+    let rows = baselines::measure_rows(bench)?;
 
     let mut run = Run::default();
-    run.add("accepted", "/s", count as f64 / accepted_in);
-    run.add("delivered", "/s", delivered);
-    run.add("limit: bare awc loop, 1 thread", "/s", posts.per_second);
-    let share = delivered / posts.per_second;
-    run.add_with_goal("delivered ÷ bare loop", "", share, goals.share);
-    run.add("limit: rows, 100 a commit", "rows/s", rows);
-    // A feedback is a row, an event another, a delivery and its attempt two more.
-    let stored = (count * (2 + 2 * webhooks)) as f64 / delivered_in;
-    run.add("rows stored ÷ that limit", "", stored / rows);
-    run.add_cpu(&spent, deliveries, goals.cpu);
-    run.add("limit: bare loop, CPU per 1,000 posts", "s", posts.cpu);
-    run.add(
-        "program's CPU ÷ bare loop's",
-        "",
-        spent.cpu() / deliveries as f64 * 1000.0 / posts.cpu,
-    );
-    run.add(
-        "generator: CPU per 1,000 feedbacks",
-        "s",
-        load.cpu / count as f64 * 1000.0,
-    );
-    run.add(
-        "receiver: CPU per 1,000 deliveries",
-        "s",
-        receiver.cpu() / deliveries as f64 * 1000.0,
-    );
-    run.add("acceptance p50", "ms", acceptance.millis(0.5));
-    run.add_with_goal(
-        "acceptance p99",
-        "ms",
-        acceptance.millis(0.99),
-        goals.acceptance,
-    );
-    run.add("acceptance → arrival p50", "ms", latency.millis(0.5));
-    run.add("acceptance → arrival p99", "ms", latency.millis(0.99));
-    run.add("acceptance → arrival max", "ms", latency.millis(1.0));
-    run.add("peak resident", "MiB", peak);
-    run.add(
-        "written per event",
-        "bytes",
-        spent.written as f64 / count as f64,
-    );
+    add_throughput(&mut run, &burst, (count, webhooks), (&posts, rows), &goals);
+    add_cpu(&mut run, &burst, (count, webhooks), &posts, &goals);
+    add_latencies(&mut run, &burst, &goals);
+    let deliveries = (count * webhooks) as f64;
+    let written = burst.program.written as f64;
+    let context_switches = burst.program.context_switches as f64;
+    let all_deliveries = ((count + warm_up) * webhooks) as f64;
+    let event_body = counts.body_bytes as f64 / all_deliveries;
+    run.add("peak memory", "MiB", burst.peak_memory);
+    run.add("written per event", "bytes", written / count as f64);
     run.add(
         "voluntary context switches per delivery",
         "",
-        spent.waits as f64 / deliveries as f64,
+        context_switches / deliveries,
     );
-    run.add(
-        "body of an event",
-        "bytes",
-        checked.body_bytes as f64 / arrivals_and_warm_up(count, bench, webhooks),
-    );
-    run.add("sent more than once", "", repeated(&arrivals) as f64);
-    run.add("signatures checked", "", checked.checked as f64);
+    run.add("event body", "bytes", event_body);
+    let duplicates = duplicates(&burst.arrivals);
+    run.add("duplicate deliveries", "", duplicates as f64);
+    run.add("signatures checked", "", counts.checked as f64);
     Ok(run)
 }
 
-fn arrivals_and_warm_up(count: usize, bench: &Bench, webhooks: usize) -> f64 {
-    ((count + bench.count(WARM_UP, 50)) * webhooks) as f64
+/// Sends the warm-up, then the burst, and waits until everything is delivered and recorded.
+fn run_burst(bed: &mut TestBed, count: usize, warm_up: usize) -> Result<Burst, Error> {
+    let webhooks = bed.webhooks.len();
+    let timeout = Duration::from_secs(60) + Duration::from_millis((count * webhooks) as u64 * 5);
+    let load = generator::generate(&bed.plan(warm_up, None))?;
+    wait_for_arrivals(&mut bed.receiver, &load.accepted, webhooks, timeout)?;
+    bed.program.wait_until_recorded(&bed.webhooks, timeout)?;
+
+    system::reset_peak_memory(bed.program.pid())?;
+    let before = bed.program.usage()?;
+    let receiver_before = bed.receiver.usage()?;
+    let load = generator::generate(&bed.plan(count, None))?;
+    let arrivals = wait_for_arrivals(&mut bed.receiver, &load.accepted, webhooks, timeout)?;
+    bed.program.wait_until_recorded(&bed.webhooks, timeout)?;
+    Ok(Burst {
+        load,
+        arrivals,
+        program: bed.program.usage()?.since(&before),
+        receiver: bed.receiver.usage()?.since(&receiver_before),
+        peak_memory: system::peak_memory(bed.program.pid()),
+    })
+}
+
+/// Adds the rates, compared with the bare loop and with inserting `rows` rows per second.
+fn add_throughput(
+    run: &mut Run,
+    burst: &Burst,
+    (count, webhooks): (usize, usize),
+    (posts, rows): (&PostBaseline, f64),
+    goals: &Goals,
+) {
+    let delivered = (count * webhooks) as f64 / burst.delivered_in();
+    run.add("accepted", "/s", count as f64 / burst.accepted_in());
+    run.add("delivered", "/s", delivered);
+    run.add(
+        "baseline: bare loop (awc, 1 thread)",
+        "/s",
+        posts.per_second,
+    );
+    let share = delivered / posts.per_second;
+    run.add_with_goal("delivered ÷ bare loop", "", share, goals.share);
+    run.add("baseline: inserted rows, 100 per commit", "rows/s", rows);
+    // Feedback and its event are one row each; each delivery and its attempt add two.
+    let stored = (count * (2 + 2 * webhooks)) as f64 / burst.delivered_in();
+    run.add("inserted rows ÷ baseline", "", stored / rows);
+}
+
+fn add_cpu(
+    run: &mut Run,
+    burst: &Burst,
+    (count, webhooks): (usize, usize),
+    posts: &PostBaseline,
+    goals: &Goals,
+) {
+    let deliveries = count * webhooks;
+    let per_1000 = |cpu: f64, count: usize| cpu / count as f64 * 1000.0;
+    run.add_cpu(&burst.program, deliveries, goals.cpu);
+    run.add("baseline: bare loop, CPU per 1,000 posts", "s", posts.cpu);
+    let ratio = per_1000(burst.program.cpu(), deliveries) / posts.cpu;
+    run.add("program CPU ÷ bare loop CPU", "", ratio);
+    let generator = per_1000(burst.load.cpu, count);
+    run.add("generator: CPU per 1,000 requests", "s", generator);
+    let receiver = per_1000(burst.receiver.cpu(), deliveries);
+    run.add("receiver: CPU per 1,000 deliveries", "s", receiver);
+}
+
+fn add_latencies(run: &mut Run, burst: &Burst, goals: &Goals) {
+    let acceptance = acceptance(&burst.load.accepted);
+    let latency = acceptance_to_arrival(&burst.load.accepted, &burst.arrivals);
+    let p99 = acceptance.millis(0.99);
+    run.add("acceptance p50", "ms", acceptance.millis(0.5));
+    run.add_with_goal("acceptance p99", "ms", p99, goals.acceptance);
+    run.add("acceptance → arrival p50", "ms", latency.millis(0.5));
+    run.add("acceptance → arrival p99", "ms", latency.millis(0.99));
+    run.add("acceptance → arrival max", "ms", latency.millis(1.0));
 }

@@ -1,26 +1,27 @@
-//! W4: two webhooks among ten whose endpoint takes requests and never answers. Each such request holds its slot for
-//! the whole time limit; the two must not notice.
+//! W4: two webhooks next to ten whose endpoints accept requests but never respond. Each of those
+//! requests occupies a slot until the timeout. The two webhooks must not be affected.
 
 use std::time::Duration;
 
-use super::{Bench, Setting, acceptance_to_arrival, arrivals};
-use crate::figures::{Run, Series};
-use crate::{Fault, generator};
+use super::{TestBed, acceptance_to_arrival, wait_for_arrivals};
+use crate::bench::Bench;
+use crate::metrics::{Durations, Run};
+use crate::{Error, generator};
 
-/// The endpoints that answer are the first.
-const LIVING: usize = 2;
+/// The number of webhooks whose latency is measured. Their endpoints are the first ones.
+const RESPONDING: usize = 2;
 const ALL: usize = 12;
 const RATE: u64 = 50;
 
-pub fn run(bench: &Bench) -> Result<Run, Fault> {
+pub fn run(bench: &Bench) -> Result<Run, Error> {
     let mut run = Run::default();
-    let alone = latency(bench, LIVING, 0, &mut run)?;
-    let among_living = latency(bench, ALL, 0, &mut run)?;
-    let among_hanging = latency(bench, LIVING, ALL - LIVING, &mut run)?;
+    let alone = latency(bench, RESPONDING, 0, &mut run)?;
+    let among_responding = latency(bench, ALL, 0, &mut run)?;
+    let among_hanging = latency(bench, RESPONDING, ALL - RESPONDING, &mut run)?;
     let cases = [
         ("2 alone", &alone),
-        ("2 among 10 that answer", &among_living),
-        ("2 among 10 that hang", &among_hanging),
+        ("2 next to 10 that respond", &among_responding),
+        ("2 next to 10 that hang", &among_hanging),
     ];
     for (name, series) in cases {
         run.add(format!("{name}: p50"), "ms", series.millis(0.5));
@@ -29,51 +30,54 @@ pub fn run(bench: &Bench) -> Result<Run, Fault> {
     }
     let p99 = among_hanging.millis(0.99);
     run.add_with_goal(
-        "p99 among the hanging ÷ alone",
+        "p99 next to 10 that hang ÷ alone",
         "",
         p99 / alone.millis(0.99),
         "≤ 1.5",
     );
     run.add(
-        "p99 among the hanging ÷ among 10 that answer",
+        "p99 next to 10 that hang ÷ next to 10 that respond",
         "",
-        p99 / among_living.millis(0.99),
+        p99 / among_responding.millis(0.99),
     );
-    run.note(
-        "acknowledgement → arrival at the first two webhooks; the goal is against the two alone",
-    );
+    run.note("Times are from acknowledgment to arrival at the first two webhooks");
     Ok(run)
 }
 
-fn latency(bench: &Bench, living: usize, hanging: usize, run: &mut Run) -> Result<Series, Fault> {
-    let mut setting = Setting::new(bench, living + hanging)?;
-    measure(bench, &mut setting, living, hanging, run).map_err(|fault| setting.blame(fault))
+fn latency(
+    bench: &Bench,
+    responding: usize,
+    hanging: usize,
+    run: &mut Run,
+) -> Result<Durations, Error> {
+    let mut bed = TestBed::new(bench, responding + hanging)?;
+    measure(bench, &mut bed, responding, hanging, run).map_err(|error| bed.with_log(error))
 }
 
 fn measure(
     bench: &Bench,
-    setting: &mut Setting,
-    living: usize,
+    bed: &mut TestBed,
+    responding: usize,
     hanging: usize,
     run: &mut Run,
-) -> Result<Series, Fault> {
-    for endpoint in living..living + hanging {
-        setting.receiver.hang(endpoint)?;
+) -> Result<Durations, Error> {
+    for endpoint in responding..responding + hanging {
+        bed.receiver.hang(endpoint)?;
     }
     let count = usize::try_from(RATE * bench.time(15, 1))?;
-    let patience = Duration::from_secs(60);
-    let load = generator::generate(&setting.plan(count, Some(RATE as f64)))?;
-    let arrivals = arrivals(&mut setting.receiver, &load.accepted, living, patience)?;
-    let come = setting.receiver.wait(0, Duration::ZERO)?;
+    let timeout = Duration::from_secs(60);
+    let load = generator::generate(&bed.plan(count, Some(RATE as f64)))?;
+    let arrivals = wait_for_arrivals(&mut bed.receiver, &load.accepted, responding, timeout)?;
+    let counts = bed.receiver.wait(0, Duration::ZERO)?;
     if hanging > 0 {
-        if come.hanging < hanging {
-            return Err("the hanging endpoints were not asked".into());
+        if counts.hanging < hanging {
+            return Err("the hanging endpoints received no requests".into());
         }
-        run.add("requests that hung", "", come.hanging as f64);
+        run.add("hanging requests", "", counts.hanging as f64);
     }
-    let of_the_two: Vec<_> = arrivals
+    let measured: Vec<_> = arrivals
         .into_iter()
-        .filter(|one| one.webhook < LIVING as u64)
+        .filter(|arrival| arrival.webhook < RESPONDING as u64)
         .collect();
-    Ok(acceptance_to_arrival(&load.accepted, &of_the_two))
+    Ok(acceptance_to_arrival(&load.accepted, &measured))
 }

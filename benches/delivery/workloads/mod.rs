@@ -1,4 +1,5 @@
-//! The workloads, and what they have in common: where they run, how much of them, and what is weighed after a load.
+//! The list of workloads, and what several of them share: the test bed and the evaluation of a
+//! load.
 
 mod backlog;
 mod burst;
@@ -8,24 +9,24 @@ mod pages;
 mod steady;
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::Fault;
-use crate::figures::{Run, Series};
-use crate::generator::Plan;
+use crate::Error;
+use crate::bench::Bench;
+use crate::generator::LoadPlan;
+use crate::metrics::{Durations, Run};
 use crate::program::Program;
+use crate::protocol::{Accepted, Arrival};
 use crate::receiver::Receiver;
-use crate::records::{Accepted, Arrival};
 
-/// What is measured, and by what.
+/// A workload and the function that runs it.
 pub struct Workload {
-    /// As it is chosen on the command line.
+    /// Its name on the command line.
     pub key: &'static str,
     pub title: &'static str,
-    pub run: fn(&Bench) -> Result<Run, Fault>,
+    pub run: fn(&Bench) -> Result<Run, Error>,
 }
 
 pub const ALL: &[Workload] = &[
@@ -46,90 +47,28 @@ pub const ALL: &[Workload] = &[
     },
     Workload {
         key: "w4",
-        title: "12 webhooks of which 10 hang, 50 feedbacks a second",
+        title: "50 requests per second to 12 webhooks, 10 of which hang",
         run: fairness::run,
     },
     Workload {
         key: "w5",
-        title: "a backlog for an endpoint that was down",
+        title: "backlog of an endpoint that was down",
         run: backlog::run,
     },
     Workload {
         key: "w6",
-        title: "pages, search and export over a large file; retention in it",
+        title: "pages, search, export, and retention in a large database",
         run: pages::run,
     },
     Workload {
         key: "idle",
-        title: "doing nothing",
+        title: "memory and context switches without load",
         run: idle::run,
     },
 ];
 
-/// Begins the names of directories that live as long as their process, whose number follows.
-const RUN: &str = "run-";
-
-/// How the workloads are to be run.
-pub struct Bench {
-    /// Holds the data directories.
-    pub dir: PathBuf,
-    /// Counts so small that all takes seconds: whether it works, not how fast.
-    pub quick: bool,
-    /// What the counts of stored rows are multiplied by.
-    pub scale: f64,
-}
-
-impl Bench {
-    /// A directory that is gone when it is dropped.
-    pub fn new_dir(&self) -> Result<TempDir, Fault> {
-        let prefix = format!("{RUN}{}-", std::process::id());
-        Ok(TempDir::with_prefix_in(prefix, &self.dir)?)
-    }
-
-    /// Removes what a benchmark that was interrupted has left.
-    pub fn tidy(&self) -> Result<(), Fault> {
-        for entry in std::fs::read_dir(&self.dir)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let owner = name
-                .to_str()
-                .and_then(|name| name.strip_prefix(RUN)?.split('-').next());
-            if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
-                std::fs::remove_dir_all(entry.path())?;
-            }
-        }
-        Ok(())
-    }
-
-    pub fn count(&self, whole: usize, quick: usize) -> usize {
-        if self.quick { quick } else { whole }
-    }
-
-    pub fn time(&self, whole: u64, quick: u64) -> u64 {
-        if self.quick { quick } else { whole }
-    }
-
-    pub fn scaled(&self, whole: usize, quick: usize) -> usize {
-        let scaled = (whole as f64 * self.scale) as usize;
-        self.count(scaled.max(quick), quick)
-    }
-
-    /// How long each of the machine's limits is measured.
-    pub fn limit_time(&self) -> Duration {
-        Duration::from_millis(self.time(3000, 200))
-    }
-
-    /// A database as the program makes it; nobody serves it.
-    pub fn empty_database(&self, dir: &Path) -> Result<PathBuf, Fault> {
-        let program = Program::start(dir, &[])?;
-        let path = program.database();
-        program.stop()?;
-        Ok(path)
-    }
-}
-
-/// The program and a receiver, with a project and some webhooks.
-struct Setting {
+/// The program and a receiver, with a project and webhooks.
+struct TestBed {
     receiver: Receiver,
     program: Program,
     webhooks: Vec<String>,
@@ -137,15 +76,15 @@ struct Setting {
     _dir: TempDir,
 }
 
-impl Setting {
-    fn new(bench: &Bench, webhooks: usize) -> Result<Self, Fault> {
+impl TestBed {
+    fn new(bench: &Bench, webhooks: usize) -> Result<Self, Error> {
         let dir = bench.new_dir()?;
         let mut receiver = Receiver::start(true)?;
         let program = Program::start(&dir.path().join("data"), &[])?;
         let project = program.new_project("Website")?;
         let webhooks = (0..webhooks)
             .map(|endpoint| program.new_webhook(&mut receiver, endpoint))
-            .collect::<Result<_, Fault>>()?;
+            .collect::<Result<_, Error>>()?;
         Ok(Self {
             receiver,
             program,
@@ -155,81 +94,85 @@ impl Setting {
         })
     }
 
-    fn plan(&self, count: usize, rate: Option<f64>) -> Plan {
+    /// Plans `count` requests over 32 connections.
+    fn plan(&self, count: usize, rate: Option<f64>) -> LoadPlan {
         let planned = rate.map_or(0.0, |rate| count as f64 / rate);
-        Plan {
+        LoadPlan {
             address: self.program.address,
             token: self.program.token.clone(),
             project: self.project.clone(),
             connections: 32,
             count,
             rate,
-            // A hundredth of what is to be expected ends the run, not the patience of who waits for it.
-            at_most: Duration::from_secs_f64(30.0 + planned + count as f64 / 50.0),
+            // Stop a run that reaches only about a hundredth of the expected rate.
+            timeout: Duration::from_secs_f64(30.0 + planned + count as f64 / 50.0),
         }
     }
 
-    /// The failure with what the program logged last.
-    fn blame(&self, fault: Fault) -> Fault {
-        format!("{fault}\nthe program's log ends:\n{}", self.program.log()).into()
+    /// Appends the end of the program's log to an error.
+    fn with_log(&self, error: Error) -> Error {
+        format!("{error}\nthe program's log ends:\n{}", self.program.log()).into()
     }
 }
 
-/// Waits for what was accepted to arrive at `webhooks` endpoints, and takes it. Fails unless each feedback came to each.
-fn arrivals(
+/// Waits until all accepted feedback has arrived at `webhooks` endpoints, and returns the arrivals.
+/// Fails unless each feedback item arrived at each endpoint.
+fn wait_for_arrivals(
     receiver: &mut Receiver,
     accepted: &[Accepted],
     webhooks: usize,
-    at_most: Duration,
-) -> Result<Vec<Arrival>, Fault> {
+    timeout: Duration,
+) -> Result<Vec<Arrival>, Error> {
     let expected = accepted.len() * webhooks;
-    let come = receiver.wait(expected, at_most)?;
-    if come.answered < expected {
-        let answered = come.answered;
-        return Err(format!("{answered} of {expected} deliveries came within {at_most:?}").into());
+    let answered = receiver.wait(expected, timeout)?.answered;
+    if answered < expected {
+        let message = format!("{answered} of {expected} deliveries arrived within {timeout:?}");
+        return Err(message.into());
     }
-    let arrivals = receiver.take()?;
-    let sent: HashSet<u128> = accepted.iter().map(|one| one.feedback).collect();
-    let came: HashSet<(u64, u128)> = arrivals
+    let arrivals = receiver.take_arrivals()?;
+    let sent: HashSet<u128> = accepted.iter().map(|a| a.feedback).collect();
+    let arrived: HashSet<(u64, u128)> = arrivals
         .iter()
-        .map(|one| (one.webhook, one.feedback))
+        .map(|arrival| (arrival.webhook, arrival.feedback))
         .collect();
-    if came.len() != expected || came.iter().any(|(_, feedback)| !sent.contains(feedback)) {
-        return Err("what arrived is not what was accepted".into());
+    if arrived.len() != expected || arrived.iter().any(|(_, feedback)| !sent.contains(feedback)) {
+        return Err("the deliveries don't match the accepted feedback".into());
     }
     Ok(arrivals)
 }
 
-/// From the acknowledgement's reading to the delivery's: the first of each. A delivery may be read before the
-/// acknowledgement; that counts as no time.
-fn acceptance_to_arrival(accepted: &[Accepted], arrivals: &[Arrival]) -> Series {
+/// Computes the times from reading an acknowledgment to the first arrival of each delivery. If a
+/// delivery arrives before the acknowledgment is read, its time is 0.
+fn acceptance_to_arrival(accepted: &[Accepted], arrivals: &[Arrival]) -> Durations {
     let acknowledged: HashMap<u128, u64> = accepted
         .iter()
-        .map(|one| (one.feedback, one.acknowledged))
+        .map(|accepted| (accepted.feedback, accepted.acknowledged))
         .collect();
     let mut first: HashMap<(u64, u128), u64> = HashMap::with_capacity(arrivals.len());
-    for one in arrivals {
-        let at = first.entry((one.webhook, one.feedback)).or_insert(one.at);
-        *at = one.at.min(*at);
+    for arrival in arrivals {
+        let key = (arrival.webhook, arrival.feedback);
+        let at = first.entry(key).or_insert(arrival.at);
+        *at = arrival.at.min(*at);
     }
     let times = first.iter().filter_map(|((_, feedback), at)| {
         let from = acknowledged.get(feedback)?;
         Some(at.saturating_sub(*from))
     });
-    Series::new(times.collect())
+    Durations::new(times.collect())
 }
 
-/// How many came more than once.
-fn repeated(arrivals: &[Arrival]) -> usize {
-    let distinct: HashSet<u128> = arrivals.iter().map(|one| one.delivery).collect();
+/// Counts the deliveries that arrived again.
+fn duplicates(arrivals: &[Arrival]) -> usize {
+    let distinct: HashSet<u128> = arrivals.iter().map(|a| a.delivery).collect();
     arrivals.len() - distinct.len()
 }
 
-fn acceptance(accepted: &[Accepted]) -> Series {
-    Series::new(
+/// Computes the times from sending a request to its acknowledgment.
+fn acceptance(accepted: &[Accepted]) -> Durations {
+    Durations::new(
         accepted
             .iter()
-            .map(|one| one.acknowledged - one.sent)
+            .map(|accepted| accepted.acknowledged - accepted.sent)
             .collect(),
     )
 }

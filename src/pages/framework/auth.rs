@@ -16,28 +16,28 @@ use super::layout::{ErrorPage, render};
 use super::page_error::PageError;
 use super::session;
 use crate::domain::account::Scope;
-use crate::server::access::{Needs, allows};
+use crate::server::permissions::{Permission, is_allowed};
 use crate::server::request_id::RequestId;
 
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
     form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Middleware of one route.
-pub async fn guard(
-    needs: Needs,
+pub async fn middleware(
+    permission: Permission,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let refused = admit(needs, &request).await.err();
-    let mut response = match refused {
-        Some(refused) => {
+    let rejection = authorize(permission, &request).await.err();
+    let mut response = match rejection {
+        Some(rejection) => {
             let http = request.request().clone();
-            ServiceResponse::new(http.clone(), refuse(refused, &http))
+            ServiceResponse::new(http.clone(), reject(rejection, &http))
         }
         None => {
             let response = next.call(request).await?.map_into_boxed_body();
-            explain(response)
+            render_error(response)
         }
     };
     let signed_in = response
@@ -49,43 +49,43 @@ pub async fn guard(
 }
 
 /// Why a request is not let through.
-enum Refused {
+enum Rejection {
     /// To the sign-in, and back afterwards.
     SignIn,
     Error(PageError),
 }
 
-impl From<PageError> for Refused {
+impl From<PageError> for Rejection {
     fn from(error: PageError) -> Self {
         Self::Error(error)
     }
 }
 
-async fn admit(needs: Needs, request: &ServiceRequest) -> Result<(), Refused> {
-    let context = RequestContext::of(request.request())?;
+async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(), Rejection> {
+    let context = RequestContext::from_http_request(request.request())?;
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
     if changes && is_cross_origin(&context, request.headers()) {
         return Err(PageError::CrossOrigin.into());
     }
-    let session = match session::hash_in(request.request()) {
+    let session = match session::token_hash(request.request()) {
         Some(hash) => context
-            .site
+            .app
             .store
-            .session(hash, context.site.clock.now())
+            .session(hash, context.app.clock.now())
             .await
             .map_err(PageError::from)?,
         None => None,
     };
     let Some(session) = session else {
-        return match needs {
-            Needs::Nothing => Ok(()),
+        return match permission {
+            Permission::Public => Ok(()),
             _ if changes => Err(PageError::SignedOut.into()),
-            _ => Err(Refused::SignIn),
+            _ => Err(Rejection::SignIn),
         };
     };
-    let allowed = allows(needs, session.user.role, Scope::Full);
-    if session.stale
-        && let Err(error) = context.site.store.touch_session(session.token_hash).await
+    let allowed = is_allowed(permission, session.user.role, Scope::Full);
+    if session.needs_touch
+        && let Err(error) = context.app.store.touch_session(session.token_hash).await
     {
         // The page can be shown all the same; the next one notes the use.
         tracing::warn!(%error, "the use of a session could not be noted");
@@ -107,20 +107,20 @@ fn is_cross_origin(context: &RequestContext, headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(ORIGIN) else {
         return false;
     };
-    let seen = context.proxies().seen_origin(&context.request);
-    let ours = [Some(seen.as_str()), context.site.links.origin()];
+    let seen = context.proxies().own_origin(&context.request);
+    let ours = [Some(seen.as_str()), context.app.urls.origin()];
     !ours
         .into_iter()
         .flatten()
         .any(|ours| ours.as_bytes() == origin.as_bytes())
 }
 
-fn refuse(refused: Refused, request: &actix_web::HttpRequest) -> HttpResponse {
-    match (refused, RequestContext::of(request)) {
-        (Refused::SignIn, Ok(context)) => {
+fn reject(rejection: Rejection, request: &actix_web::HttpRequest) -> HttpResponse {
+    match (rejection, RequestContext::from_http_request(request)) {
+        (Rejection::SignIn, Ok(context)) => {
             let asked = request
                 .path()
-                .strip_prefix(context.site.links.base_path())
+                .strip_prefix(context.app.urls.base_path())
                 .unwrap_or(request.path());
             let asked = match request.query_string() {
                 "" => asked.to_owned(),
@@ -128,16 +128,16 @@ fn refuse(refused: Refused, request: &actix_web::HttpRequest) -> HttpResponse {
             };
             let next = serde_urlencoded::to_string([("next", asked)]).unwrap_or_default();
             HttpResponse::SeeOther()
-                .insert_header((LOCATION, context.site.links.to(&format!("/login?{next}"))))
+                .insert_header((LOCATION, context.app.urls.path(&format!("/login?{next}"))))
                 .finish()
         }
-        (Refused::Error(error), Ok(context)) => error_page(&error, &context),
+        (Rejection::Error(error), Ok(context)) => error_page(&error, &context),
         (_, Err(error)) => error.error_response(),
     }
 }
 
 /// A handler's error, as a whole page.
-fn explain(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+fn render_error(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let Some(error) = response
         .response()
         .error()
@@ -146,7 +146,7 @@ fn explain(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
         return response;
     };
     let request = response.request().clone();
-    let page = match RequestContext::of(&request) {
+    let page = match RequestContext::from_http_request(&request) {
         Ok(context) => error_page(error, &context),
         Err(error) => error.error_response(),
     };
@@ -168,12 +168,12 @@ fn error_page(error: &PageError, context: &RequestContext) -> HttpResponse {
     let page = ErrorPage {
         layout,
         status: status.as_u16(),
-        sentence: error.to_string(),
+        message: error.to_string(),
         request_id,
     };
     let mut response = render(status, &page).unwrap_or_else(|error| error.error_response());
     let headers = response.headers_mut();
-    if let PageError::Method(allow) = error
+    if let PageError::MethodNotAllowed(allow) = error
         && let Ok(allow) = HeaderValue::from_str(allow)
     {
         headers.insert(ALLOW, allow);
@@ -188,7 +188,7 @@ fn error_page(error: &PageError, context: &RequestContext) -> HttpResponse {
 }
 
 fn add_headers(headers: &mut HeaderMap, signed_in: bool) {
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(CSP));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     if !headers.contains_key(CACHE_CONTROL) {

@@ -10,11 +10,11 @@ use super::page_error::PageError;
 use crate::clock::Timestamp;
 use crate::domain::account::{Role, User};
 use crate::pages::assets;
-use crate::server::links::Links;
+use crate::server::urls::Urls;
 
 /// What the base template shows: navigation, who is signed in, messages.
 pub struct Layout {
-    links: Links,
+    urls: Urls,
     pub title: String,
     /// Which entry of the navigation is current.
     pub section: &'static str,
@@ -22,7 +22,7 @@ pub struct Layout {
     pub messages: Vec<Message>,
     pub now: Timestamp,
     /// The number of the newest change that this page shows.
-    pub seen: u64,
+    pub last_change: u64,
 }
 
 pub struct LayoutUser {
@@ -32,14 +32,14 @@ pub struct LayoutUser {
 
 impl Layout {
     pub fn new(
-        links: &Links,
+        urls: &Urls,
         title: &str,
         section: &'static str,
         user: Option<&User>,
         now: Timestamp,
     ) -> Self {
         Self {
-            links: links.clone(),
+            urls: urls.clone(),
             title: title.to_owned(),
             section,
             user: user.map(|user| LayoutUser {
@@ -48,19 +48,19 @@ impl Layout {
             }),
             messages: Vec::new(),
             now,
-            seen: 0,
+            last_change: 0,
         }
     }
 
     /// The link to one of our own addresses.
-    pub fn to(&self, address: impl AsRef<str>) -> String {
-        self.links.to(address.as_ref())
+    pub fn path(&self, path: impl AsRef<str>) -> String {
+        self.urls.path(path.as_ref())
     }
 
     /// The link to a file of `static/`.
     pub fn asset(&self, name: &str) -> String {
-        self.links
-            .to(&format!("/static/{name}?v={}", *assets::VERSION))
+        self.urls
+            .path(&format!("/static/{name}?v={}", *assets::VERSION))
     }
 
     pub fn time(&self, at: &Timestamp) -> DisplayTime {
@@ -87,7 +87,7 @@ pub fn render(status: StatusCode, page: &impl Template) -> Result<HttpResponse, 
 pub struct ErrorPage {
     pub layout: Layout,
     pub status: u16,
-    pub sentence: String,
+    pub message: String,
     /// By which the log tells more; `None` where there is nothing more to tell.
     pub request_id: Option<String>,
 }

@@ -12,13 +12,13 @@ use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
 use crate::server::tokens;
-use crate::store::{AccountLink, AccountStoreError, LinkPurpose};
+use crate::store::{AccountStoreError, LinkPurpose, OneTimeLink};
 
 #[derive(Template)]
 #[template(path = "invitation.html")]
 struct LinkPage {
     layout: Layout,
-    link: AccountLink,
+    link: OneTimeLink,
     token: String,
     problem: Option<String>,
     password_min: usize,
@@ -27,7 +27,7 @@ struct LinkPage {
 impl LinkPage {
     fn new(
         context: &RequestContext,
-        link: AccountLink,
+        link: OneTimeLink,
         token: &str,
         problem: Option<String>,
     ) -> Self {
@@ -50,7 +50,7 @@ impl LinkPage {
         self.link.user.is_none()
     }
 
-    fn address(&self) -> &'static str {
+    fn path(&self) -> &'static str {
         if self.is_invitation() {
             "/invitation"
         } else {
@@ -79,8 +79,8 @@ pub async fn reset(context: RequestContext, fields: FormData) -> Result<HttpResp
 }
 
 async fn show(context: &RequestContext, purpose: LinkPurpose) -> Result<HttpResponse, PageError> {
-    let token = context.query("token").unwrap_or_default();
-    let link = in_force(context, purpose, &token).await?;
+    let token = context.query_param("token").unwrap_or_default();
+    let link = valid_link(context, purpose, &token).await?;
     render(StatusCode::OK, &LinkPage::new(context, link, &token, None))
 }
 
@@ -90,15 +90,15 @@ async fn accept(
     purpose: LinkPurpose,
 ) -> Result<HttpResponse, PageError> {
     let (token, password) = (fields.get("token"), fields.get("password"));
-    let link = in_force(context, purpose, token).await?;
+    let link = valid_link(context, purpose, token).await?;
     if let Err(error) = check_password(password) {
         let page = LinkPage::new(context, link, token, Some(error.to_string()));
         return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
-    let turn = context.state.password_checks.turn().await?;
-    let password_hash = turn.hash(password.to_owned()).await?;
-    let (cookie, new) = session::new(context);
-    let (store, hash) = (&context.site.store, tokens::hash(token));
+    let permit = context.state.password_checks.acquire().await?;
+    let password_hash = permit.hash(password.to_owned()).await?;
+    let (cookie, new) = session::create(context);
+    let (store, hash) = (&context.app.store, tokens::sha256(token));
     let done = match purpose {
         LinkPurpose::Reset => store.reset_password(hash, password_hash, new).await,
         _ => store
@@ -118,19 +118,19 @@ async fn accept(
             Ok(response)
         }
         Err(AccountStoreError::Store(error)) => Err(error.into()),
-        Err(_) => Err(PageError::HandedLinkVoid),
+        Err(_) => Err(PageError::OneTimeLinkExpired),
     }
 }
 
-async fn in_force(
+async fn valid_link(
     context: &RequestContext,
     purpose: LinkPurpose,
     token: &str,
-) -> Result<AccountLink, PageError> {
-    let now = context.site.clock.now();
-    let store = &context.site.store;
+) -> Result<OneTimeLink, PageError> {
+    let now = context.app.clock.now();
+    let store = &context.app.store;
     let link = store
-        .account_link(purpose, tokens::hash(token), now)
+        .valid_link(purpose, tokens::sha256(token), now)
         .await?;
-    link.ok_or(PageError::HandedLinkVoid)
+    link.ok_or(PageError::OneTimeLinkExpired)
 }

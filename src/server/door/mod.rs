@@ -18,14 +18,14 @@ use utoipa::ToSchema;
 use self::limits::{Left, Limited, Limits};
 use self::loads::Loads;
 use self::stamps::Stamps;
-use super::{Site, tokens};
+use super::{AppState, tokens};
 use crate::clock::Clock;
 use crate::domain::feedback::{self, Feedback, FeedbackStatus, NewFeedback};
 use crate::domain::id::{FeedbackId, IdSequence};
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::rate_limit::RateLimits;
 use crate::domain::validation::{Checks, ValidationErrors};
-use crate::store::{CreateFeedbackError, Idempotency, StoreError};
+use crate::store::{CreateFeedbackError, IdempotencyKey, StoreError};
 
 /// What the door keeps in memory, and the key of its stamps.
 pub struct Door {
@@ -70,15 +70,15 @@ pub struct Sender {
 }
 
 impl Sender {
-    pub fn of(site: &Site, request: &HttpRequest) -> Self {
+    pub fn of(app: &AppState, request: &HttpRequest) -> Self {
         let origin = request
             .headers()
             .get(ORIGIN)
             .map(|origin| String::from_utf8_lossy(origin.as_bytes()).into_owned());
-        let seen = site.proxies.seen_origin(request);
-        let ours = [Some(seen.as_str()), site.links.origin()];
+        let seen = app.proxies.own_origin(request);
+        let ours = [Some(seen.as_str()), app.urls.origin()];
         Self {
-            client: site.proxies.client(request),
+            client: app.proxies.client_ip(request),
             is_own: origin.is_some() && ours.contains(&origin.as_deref()),
             origin,
         }
@@ -112,8 +112,8 @@ pub enum Refusal {
     Origin(String),
     #[error("{}", CreateFeedbackError::Paused)]
     Paused,
-    #[error("{}", CreateFeedbackError::KeySpent)]
-    KeySpent,
+    #[error("{}", CreateFeedbackError::IdempotentFeedbackDeleted)]
+    IdempotentFeedbackDeleted,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -137,7 +137,7 @@ fn render(feedback: &Feedback) -> String {
     .unwrap_or_default()
 }
 
-impl Site {
+impl AppState {
     /// Takes a feedback at the public door.
     pub async fn take_feedback(&self, given: Given, sender: Sender) -> Result<Taken, Refusal> {
         let slug = given.slug.clone();
@@ -159,7 +159,11 @@ impl Site {
         }
         if !sender.may_send_to(&project) {
             let origin = sender.origin.unwrap_or_default();
-            if let Err(error) = self.store.origin_refused(project.id, origin.clone()).await {
+            if let Err(error) = self
+                .store
+                .record_rejected_origin(project.id, origin.clone())
+                .await
+            {
                 tracing::warn!(%error, "a refused origin could not be noted");
             }
             return Err(Refusal::Origin(origin));
@@ -174,7 +178,7 @@ impl Site {
             self.store.create_feedback(new, idempotency, render),
             async {
                 match sender.origin {
-                    Some(origin) => self.store.origin_seen(project.id, origin).await,
+                    Some(origin) => self.store.record_accepted_origin(project.id, origin).await,
                     None => Ok(()),
                 }
             }
@@ -184,15 +188,17 @@ impl Site {
         }
         match created {
             Ok(created) => Ok(Taken {
-                answer: created.answer,
+                answer: created.response,
                 left,
             }),
             Err(CreateFeedbackError::UnknownProject(_)) => Err(unknown_project(&slug)),
             Err(CreateFeedbackError::Paused) => Err(Refusal::Paused),
-            Err(error @ CreateFeedbackError::KeyReused) => {
+            Err(error @ CreateFeedbackError::IdempotencyKeyReused) => {
                 Err(ValidationErrors::single("Idempotency-Key", error).into())
             }
-            Err(CreateFeedbackError::KeySpent) => Err(Refusal::KeySpent),
+            Err(CreateFeedbackError::IdempotentFeedbackDeleted) => {
+                Err(Refusal::IdempotentFeedbackDeleted)
+            }
             Err(CreateFeedbackError::Store(error)) => Err(error.into()),
         }
     }
@@ -202,7 +208,7 @@ impl Site {
         &self,
         given: Given,
         project: Option<&Project>,
-    ) -> Result<(NewFeedback, Option<Idempotency>, bool), ValidationErrors> {
+    ) -> Result<(NewFeedback, Option<IdempotencyKey>, bool), ValidationErrors> {
         let mut checks = Checks::default();
         if project.is_none() {
             let error = CreateFeedbackError::UnknownProject(given.slug.clone());
@@ -227,11 +233,11 @@ impl Site {
             checks.take("stamp", self.door.stamps.check(&stamp, self.clock.now()));
         }
         checks.finish()?;
-        let idempotency = given.key.map(|key| Idempotency {
+        let idempotency = given.key.map(|key| IdempotencyKey {
             owner: new.project.clone(),
-            call: given.call,
+            operation: given.call,
             key,
-            request_hash: tokens::hash(serde_json::to_vec(&new).unwrap_or_default()),
+            request_hash: tokens::sha256(serde_json::to_vec(&new).unwrap_or_default()),
         });
         let is_bait = given.website.is_some_and(|text| !text.trim().is_empty());
         Ok((new, idempotency, is_bait))

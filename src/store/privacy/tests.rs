@@ -27,8 +27,8 @@ async fn add(store: &Store, message: &str, email: &str) {
 }
 
 async fn index_all(store: &Store) {
-    while store.waiting_for_search().await.unwrap() > 0 {
-        store.take_into_search().await.unwrap();
+    while store.unindexed_count().await.unwrap() > 0 {
+        store.index_batch().await.unwrap();
     }
 }
 
@@ -79,7 +79,7 @@ async fn an_erased_word_is_in_no_index_and_no_byte_of_the_files_whatever_was_don
         // Small parts of the index are put together after some rounds; the old ones are freed.
         index_all(&store).await;
     }
-    let theirs = store.feedback_of(SAM, page()).await.unwrap().items;
+    let theirs = store.feedback_by_email(SAM, page()).await.unwrap().items;
     for status in [
         FeedbackStatus::Reviewed,
         FeedbackStatus::New,
@@ -100,15 +100,15 @@ async fn an_erased_word_is_in_no_index_and_no_byte_of_the_files_whatever_was_don
     assert_eq!(found(&store).await, 20);
     assert!(is_in_a_file(directory.path()));
 
-    while store.erase_some_of(SAM).await.unwrap().feedback > 0 {}
-    store.finish_erasing().await.unwrap();
+    while store.erase_batch(SAM).await.unwrap().feedback > 0 {}
+    store.purge_free_pages().await.unwrap();
     assert_eq!(found(&store).await, 0);
     assert!(!is_in_a_file(directory.path()));
     let sound = "INSERT INTO feedback_search (feedback_search) VALUES ('integrity-check')";
-    let left = "/* may look at all: a test */ SELECT (SELECT count(*) FROM feedback), (SELECT count(*) FROM feedback_history)";
+    let left = "/* may look at all: a test */ SELECT (SELECT count(*) FROM feedback), (SELECT count(*) FROM feedback_status_history)";
     let left = store.writer.write(move |write| {
-        sql::run(write, sound, [])?;
-        sql::first(write, left, [], |row| {
+        sql::execute(write, sound, [])?;
+        sql::query_optional(write, left, [], |row| {
             Ok::<(u64, u64), _>((row.get(0)?, row.get(1)?))
         })
     });

@@ -51,7 +51,7 @@ impl Scene {
             .create_feedback(new, None, id)
             .await
             .unwrap()
-            .answer
+            .response
     }
 
     async fn found(&self, filter: &FeedbackFilter) -> Vec<Feedback> {
@@ -79,8 +79,8 @@ impl Scene {
     }
 
     async fn index_all(&self) {
-        while self.store.waiting_for_search().await.unwrap() > 0 {
-            self.store.take_into_search().await.unwrap();
+        while self.store.unindexed_count().await.unwrap() > 0 {
+            self.store.index_batch().await.unwrap();
         }
     }
 
@@ -135,7 +135,7 @@ async fn what_waits_and_what_is_indexed_is_found_alike_and_nothing_breaks_the_qu
             "a AND",
             "OR",
             "NOT x",
-            "grams:a",
+            "ngrams:a",
             "^a",
             "*",
             "-",
@@ -206,7 +206,7 @@ async fn lists_counts_and_searches_are_those_of_a_look_at_every_row_whatever_was
                         .unwrap()
                 );
             }
-            _ => scene.store.take_into_search().await.unwrap(),
+            _ => scene.store.index_batch().await.unwrap(),
         }
         if round % 60 == 59 {
             compare(&scene).await;
@@ -222,7 +222,7 @@ async fn lists_counts_and_searches_are_those_of_a_look_at_every_row_whatever_was
         .sql(move |c| {
             let sound: String = c.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
             let left = "SELECT count(*) FROM feedback_search WHERE feedback_search MATCH ?1";
-            let word = filter_word(Some(gone.as_str()), None);
+            let word = filter_term(Some(gone.as_str()), None);
             Ok((
                 sound,
                 c.query_row(left, [word], |row| row.get::<_, u64>(0))?,
@@ -306,10 +306,10 @@ async fn a_search_is_paged_by_the_same_cursor_across_what_waits_and_what_is_inde
             .add(number % 2, &format!("button {number}"), None)
             .await;
         if number == 60 {
-            scene.store.take_into_search().await.unwrap();
+            scene.store.index_batch().await.unwrap();
         }
     }
-    assert_eq!(scene.store.waiting_for_search().await.unwrap(), 70);
+    assert_eq!(scene.store.unindexed_count().await.unwrap(), 70);
     let filter = FeedbackFilter {
         search: SearchQuery::parse("button"),
         ..FeedbackFilter::default()
@@ -359,7 +359,7 @@ async fn no_list_reads_all_rows_or_sorts_them() {
                         search: None,
                     };
                     let (conditions, _) = filter.conditions();
-                    plan(&super::super::feedback::list_statement(&conditions))?;
+                    plan(&crate::store::feedback::list_statement(&conditions))?;
                     plan(&waiting_statement("feedback.*", &conditions))?;
                 }
             }
@@ -432,7 +432,7 @@ async fn a_change_is_told_with_who_made_it_and_goes_with_the_feedback() {
         .unwrap();
     let left = scene
         .sql(|c| {
-            c.query_row("SELECT count(*) FROM feedback_history", [], |row| {
+            c.query_row("SELECT count(*) FROM feedback_status_history", [], |row| {
                 row.get::<_, u64>(0)
             })
         })

@@ -1,0 +1,75 @@
+//! Settings that all workloads share: where they run and how much they do.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::Error;
+use crate::program::Program;
+
+/// Prefix of directories that are deleted with their process; its id follows.
+const RUN_PREFIX: &str = "run-";
+
+/// How to run the workloads.
+pub struct Bench {
+    /// Contains the data directories.
+    pub dir: PathBuf,
+    /// Use counts so small that each workload takes seconds. Such a run only checks that everything
+    /// works.
+    pub quick: bool,
+    /// Factor for the number of stored rows.
+    pub scale: f64,
+}
+
+impl Bench {
+    /// Creates a directory that is deleted when the value is dropped.
+    pub fn new_dir(&self) -> Result<TempDir, Error> {
+        let prefix = format!("{RUN_PREFIX}{}-", std::process::id());
+        Ok(TempDir::with_prefix_in(prefix, &self.dir)?)
+    }
+
+    /// Deletes the directories of interrupted benchmarks.
+    pub fn remove_leftovers(&self) -> Result<(), Error> {
+        for entry in std::fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let owner = name
+                .to_str()
+                .and_then(|name| name.strip_prefix(RUN_PREFIX)?.split('-').next());
+            if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
+                std::fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns `quick` in a quick run, otherwise `full`.
+    pub fn count(&self, full: usize, quick: usize) -> usize {
+        if self.quick { quick } else { full }
+    }
+
+    /// Like [`Self::count`], for durations in seconds or milliseconds.
+    pub fn time(&self, full: u64, quick: u64) -> u64 {
+        if self.quick { quick } else { full }
+    }
+
+    /// Like [`Self::count`], with `full` multiplied by `scale`.
+    pub fn scaled(&self, full: usize, quick: usize) -> usize {
+        let scaled = (full as f64 * self.scale) as usize;
+        self.count(scaled.max(quick), quick)
+    }
+
+    /// Returns how long to measure each baseline.
+    pub fn baseline_time(&self) -> Duration {
+        Duration::from_millis(self.time(3000, 200))
+    }
+
+    /// Lets the program create an empty database, stops the program, and returns the path.
+    pub fn empty_database(&self, dir: &Path) -> Result<PathBuf, Error> {
+        let program = Program::start(dir, &[])?;
+        let path = program.database();
+        program.stop()?;
+        Ok(path)
+    }
+}

@@ -1,0 +1,331 @@
+//! Fills databases without the program, and contains all SQL of the benchmark: backlogs, histories,
+//! and the baseline for inserting rows.
+//!
+//! The program itself creates the file with its schema, a project, and webhooks. Ids and times are
+//! computed from a row's index, so that rows that retention deleted can be inserted again.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use miniback::clock::Timestamp;
+use miniback::domain::event;
+use miniback::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
+use miniback::domain::id::ProjectId;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Statement, params};
+use ulid::Ulid;
+
+use crate::metrics::Durations;
+use crate::{Error, sample};
+
+/// Time of the first row: 2025-01-01, in milliseconds since the Unix epoch. All ids that the
+/// program creates are greater than ids created here.
+const START: i64 = 1_735_689_600_000;
+/// Milliseconds between two feedback items: a million of them span 23 days.
+const STEP: i64 = 2_000;
+/// Feedback items per commit when filling a database.
+const COMMIT_SIZE: usize = 10_000;
+/// One of this many deliveries has failed.
+const FAILED: usize = 100;
+
+const FEEDBACK: &str = "INSERT INTO feedback (id, project_id, status, message, created_at)
+    VALUES (?1, ?2, ?3, ?4, ?5)";
+const EVENT: &str = "INSERT OR IGNORE INTO events (id, type, feedback_id, body, created_at)
+    VALUES (?1, 'feedback.created', ?2, ?3, ?4)";
+const DELIVERY: &str =
+    "INSERT INTO deliveries (id, event_id, webhook_id, state, due_at, attempts, round_attempts,
+    created_at, finished_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8)";
+const ATTEMPT: &str =
+    "INSERT INTO attempts (delivery_id, number, started_at, duration_us, status, error, error_code,
+    request_headers, response_headers, response_body, response_truncated, waiting_us)
+    VALUES (?1, 1, ?2, 400, ?3, ?4, ?5, ?6, '[]', x'', 0, 300)";
+
+/// Returns the time of the feedback with this index, in milliseconds since the Unix epoch.
+pub fn time_of(index: usize) -> i64 {
+    START + index as i64 * STEP
+}
+
+fn id(prefix: &str, index: usize, position: usize) -> String {
+    let time = u64::try_from(time_of(index)).unwrap_or(0);
+    let random = ((index as u128) << 16) | position as u128;
+    format!("{prefix}_{}", Ulid::from_parts(time, random))
+}
+
+fn feedback(index: usize, project: &ProjectSummary) -> Feedback {
+    let created_at = Timestamp::from_millis(time_of(index));
+    sample::feedback(index, id("fb", index, 0), project.clone(), created_at)
+}
+
+/// Statements that insert feedback with its event, deliveries, and attempts.
+struct Rows<'a> {
+    feedback: Statement<'a>,
+    event: Statement<'a>,
+    delivery: Statement<'a>,
+    attempt: Statement<'a>,
+    project: ProjectSummary,
+}
+
+impl<'a> Rows<'a> {
+    fn new(connection: &'a Connection, project: ProjectSummary) -> Result<Self, Error> {
+        Ok(Self {
+            feedback: connection.prepare(FEEDBACK)?,
+            event: connection.prepare(EVENT)?,
+            delivery: connection.prepare(DELIVERY)?,
+            attempt: connection.prepare(ATTEMPT)?,
+            project,
+        })
+    }
+
+    fn feedback(&mut self, index: usize, status: FeedbackStatus) -> Result<(), Error> {
+        let feedback = feedback(index, &self.project);
+        self.feedback.execute(params![
+            feedback.id.as_str(),
+            self.project.id.as_str(),
+            status.as_str(),
+            feedback.message,
+            time_of(index)
+        ])?;
+        Ok(())
+    }
+
+    fn event(&mut self, index: usize) -> Result<(), Error> {
+        let feedback = feedback(index, &self.project);
+        let body = event::feedback_created_body(&feedback);
+        let id = id("evt", index, 0);
+        self.event
+            .execute(params![id, feedback.id.as_str(), body, time_of(index)])?;
+        Ok(())
+    }
+
+    fn pending_delivery(
+        &mut self,
+        index: usize,
+        position: usize,
+        webhook: &str,
+    ) -> Result<(), Error> {
+        let (id, event) = (id("dlv", index, position), id("evt", index, 0));
+        let at = time_of(index);
+        self.delivery.execute(params![
+            id,
+            event,
+            webhook,
+            "pending",
+            at,
+            0,
+            at,
+            None::<i64>
+        ])?;
+        Ok(())
+    }
+
+    /// Inserts a finished delivery with its only attempt. `headers` are the request headers in the
+    /// delivery log.
+    fn finished_delivery(
+        &mut self,
+        index: usize,
+        position: usize,
+        webhook: &str,
+        headers: Option<&str>,
+    ) -> Result<(), Error> {
+        let (id, event) = (id("dlv", index, position), id("evt", index, 0));
+        let at = time_of(index);
+        let end = at + position as i64 + 1;
+        let failed = (index * 7 + position).is_multiple_of(FAILED);
+        let state = if failed { "failed" } else { "delivered" };
+        self.delivery
+            .execute(params![id, event, webhook, state, None::<i64>, 1, at, end])?;
+        let (status, error) = if failed {
+            (500, Some("The endpoint answered 500."))
+        } else {
+            (204, None)
+        };
+        let code = error.map(|_| "status");
+        self.attempt
+            .execute(params![id, at, status, error, code, headers])?;
+        Ok(())
+    }
+}
+
+fn project(connection: &Connection) -> Result<ProjectSummary, Error> {
+    let first = "SELECT id, name, slug FROM projects ORDER BY id LIMIT 1";
+    Ok(connection.query_row(first, [], |row| {
+        Ok(ProjectSummary {
+            id: ProjectId::new(row.get::<_, String>(0)?),
+            name: row.get(1)?,
+            slug: row.get(2)?,
+        })
+    })?)
+}
+
+/// Opens a database for filling. A crash may lose data, which is then built again.
+fn open_for_filling(path: &Path) -> Result<Connection, Error> {
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    connection.pragma_update(None, "cache_size", -256 * 1024)?;
+    connection.pragma_update(None, "foreign_keys", false)?;
+    Ok(connection)
+}
+
+/// Calls `row` for each index, in transactions of [`COMMIT_SIZE`] rows.
+fn insert_in_batches(
+    connection: &Connection,
+    from: usize,
+    to: usize,
+    mut row: impl FnMut(usize) -> Result<(), Error>,
+) -> Result<(), Error> {
+    for first in (from..to).step_by(COMMIT_SIZE) {
+        connection.execute_batch("BEGIN")?;
+        (first..to.min(first + COMMIT_SIZE)).try_for_each(&mut row)?;
+        connection.execute_batch("COMMIT")?;
+    }
+    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+    Ok(())
+}
+
+/// Inserts `count` feedback items, each with a due delivery to `webhook`.
+pub fn build_backlog(path: &Path, webhook: &str, count: usize) -> Result<(), Error> {
+    let connection = open_for_filling(path)?;
+    let mut rows = Rows::new(&connection, project(&connection)?)?;
+    insert_in_batches(&connection, 0, count, |index| {
+        rows.feedback(index, FeedbackStatus::New)?;
+        rows.event(index)?;
+        rows.pending_delivery(index, 0, webhook)
+    })?;
+    update_counters(&connection)
+}
+
+/// Updates the counters that the program maintains in addition to the rows.
+fn update_counters(connection: &Connection) -> Result<(), Error> {
+    Ok(connection.execute_batch(
+        "UPDATE delivery_totals AS a SET deleted = 0, canceled = 0,
+           events = (SELECT count(*) FROM deliveries WHERE webhook_id = a.webhook_id),
+           pending = (SELECT count(*) FROM deliveries WHERE webhook_id = a.webhook_id AND state = 'pending'),
+           failed = (SELECT count(*) FROM deliveries WHERE webhook_id = a.webhook_id AND state = 'failed');
+         UPDATE delivery_totals SET delivered = events - pending - failed;
+         DELETE FROM feedback_counts;
+         INSERT INTO feedback_counts SELECT project_id, status, count(*) FROM feedback GROUP BY project_id, status;",
+    )?)
+}
+
+/// Inserts `count` feedback items, each with a finished delivery to each webhook. In an existing
+/// file, inserts only the missing rows. Request headers are omitted: no list shows them, and they
+/// would double the size of the file.
+pub fn build_history(path: &Path, webhooks: &[String], count: usize) -> Result<(), Error> {
+    let connection = open_for_filling(path)?;
+    let mut rows = Rows::new(&connection, project(&connection)?)?;
+    let query_number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let stored = usize::try_from(query_number("SELECT count(*) FROM feedback")?)?;
+    insert_in_batches(&connection, stored, count, |index| {
+        rows.feedback(index, FeedbackStatus::ALL[index % 10 % 3])
+    })?;
+    // Retention deletes the oldest rows, so all events after the first remaining delivery are
+    // complete. The event of that delivery may be incomplete.
+    let first = query_number("SELECT created_at FROM deliveries ORDER BY id LIMIT 1").optional()?;
+    let is_missing = |index: &usize| first.is_none_or(|first| time_of(*index) <= first);
+    let missing = (0..count).take_while(is_missing).count();
+    let delete_incomplete = "DELETE FROM deliveries WHERE created_at <= ?1 AND id <= ?2";
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.execute(delete_incomplete, params![first, id("dlv", missing, 0)])?;
+    connection.pragma_update(None, "foreign_keys", false)?;
+    insert_in_batches(&connection, 0, missing, |index| {
+        rows.event(index)?;
+        (0..webhooks.len()).try_for_each(|position| {
+            rows.finished_delivery(index, position, &webhooks[position], None)
+        })
+    })?;
+    update_counters(&connection)
+}
+
+/// Returns a text that identifies the schema.
+pub fn schema(path: &Path) -> Result<String, Error> {
+    let all = "SELECT group_concat(coalesce(sql, name), ';') FROM (SELECT * FROM sqlite_schema ORDER BY name)";
+    Ok(open_read_only(path)?.query_row(all, [], |row| row.get(0))?)
+}
+
+fn open_read_only(path: &Path) -> Result<Connection, Error> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    Ok(connection)
+}
+
+/// Counts the deliveries that finished before `time`. The program may be running.
+pub fn finished_before(path: &Path, time: i64) -> Result<usize, Error> {
+    let count = "SELECT count(*) FROM deliveries WHERE finished_at < ?1";
+    let count: i64 = open_read_only(path)?.query_row(count, [time], |row| row.get(0))?;
+    Ok(usize::try_from(count)?)
+}
+
+/// Returns the size of the file and of its free pages, in MiB.
+pub fn size(path: &Path) -> Result<(f64, f64), Error> {
+    let connection = open_read_only(path)?;
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let page = pragma("page_size")? as f64 / (1024.0 * 1024.0);
+    Ok((
+        pragma("page_count")? as f64 * page,
+        pragma("freelist_count")? as f64 * page,
+    ))
+}
+
+/// Waits until the running program has indexed all feedback for search. Returns the time it took.
+pub fn wait_for_search(path: &Path, timeout: Duration) -> Result<Duration, Error> {
+    let connection = open_read_only(path)?;
+    let is_behind = "SELECT max(number) > (SELECT until FROM feedback_searchable) FROM feedback";
+    let started = Instant::now();
+    while connection.query_row(is_behind, [], |row| row.get::<_, Option<bool>>(0))? == Some(true) {
+        if started.elapsed() > timeout {
+            return Err("search indexing timed out".into());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(started.elapsed())
+}
+
+/// Opens a database with the settings of the program.
+fn open_durable(path: &Path) -> Result<Connection, Error> {
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // The rows refer to a project and a webhook that don't exist.
+    connection.pragma_update(None, "foreign_keys", false)?;
+    Ok(connection)
+}
+
+/// Measures inserted rows per second, with 100 rows per commit. Each delivered feedback item has
+/// four rows: feedback, event, delivery, and attempt.
+pub fn rows_per_second(path: &Path, time: Duration) -> Result<f64, Error> {
+    let connection = open_durable(path)?;
+    let mut rows = Rows::new(&connection, sample::project())?;
+    let webhook = "wh_01K8X2Y3Z4A5B6C7D8E9F0G1H2";
+    let headers = serde_json::to_string(&sample::delivery_headers(&sample::event_body()))?;
+    let started = Instant::now();
+    let mut index = 0;
+    while started.elapsed() < time {
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        for _ in 0..25 {
+            rows.feedback(index, FeedbackStatus::New)?;
+            rows.event(index)?;
+            rows.finished_delivery(index, 0, webhook, Some(&headers))?;
+            index += 1;
+        }
+        connection.execute_batch("COMMIT")?;
+    }
+    Ok(index as f64 * 4.0 / started.elapsed().as_secs_f64())
+}
+
+/// Measures commits of one row.
+pub fn commit_times(path: &Path, time: Duration) -> Result<Durations, Error> {
+    let connection = open_durable(path)?;
+    let mut rows = Rows::new(&connection, sample::project())?;
+    let started = Instant::now();
+    let mut nanos = Vec::new();
+    while started.elapsed() < time {
+        let from = Instant::now();
+        rows.feedback(nanos.len(), FeedbackStatus::New)?;
+        nanos.push(u64::try_from(from.elapsed().as_nanos())?);
+    }
+    Ok(Durations::new(nanos))
+}
+
+/// Returns the id of the feedback with this index.
+pub fn feedback_id(index: usize) -> String {
+    id("fb", index, 0)
+}

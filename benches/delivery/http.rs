@@ -1,0 +1,96 @@
+//! The parts of HTTP/1.1 that the generator and the receiver need: heads with `Content-Length` in a
+//! reused buffer. It's minimal because it uses CPU time that the program could use.
+
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Bytes that were read but not yet consumed.
+pub struct Buffer {
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+/// A complete message at the start of a buffer.
+pub struct Message<'a> {
+    pub head: &'a [u8],
+    pub body: &'a [u8],
+    pub len: usize,
+}
+
+impl Buffer {
+    pub fn new() -> Self {
+        Self {
+            bytes: vec![0; 32 * 1024],
+            filled: 0,
+        }
+    }
+
+    /// Reads once. Returns false if the peer has closed the connection.
+    pub async fn read(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
+        if self.filled == self.bytes.len() {
+            return Err(io::Error::other("the message is too long"));
+        }
+        // Poll instead of waiting for readiness: a short read then tells tokio that the socket is
+        // empty, which saves another read.
+        let mut space = ReadBuf::new(&mut self.bytes[self.filled..]);
+        poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, &mut space)).await?;
+        let read = space.filled().len();
+        self.filled += read;
+        Ok(read > 0)
+    }
+
+    /// Returns the first message if it's complete.
+    pub fn message(&self) -> Option<Message<'_>> {
+        let bytes = &self.bytes[..self.filled];
+        let head_len = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+        let head = &bytes[..head_len];
+        let body_len = header(head, b"content-length")
+            .and_then(|value| std::str::from_utf8(value).ok()?.parse().ok())
+            .unwrap_or(0);
+        let body = bytes.get(head_len..head_len + body_len)?;
+        Some(Message {
+            head,
+            body,
+            len: head_len + body_len,
+        })
+    }
+
+    /// Removes the first `len` bytes.
+    pub fn consume(&mut self, len: usize) {
+        self.bytes.copy_within(len..self.filled, 0);
+        self.filled -= len;
+    }
+}
+
+/// Returns the value of a header. `name` is in lowercase.
+pub fn header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    head.split(|byte| *byte == b'\n').find_map(|line| {
+        let (found, value) = line.split_at_checked(name.len())?;
+        let value = value.strip_prefix(b":")?;
+        found.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
+    })
+}
+
+/// Returns the `len` bytes that follow `prefix`.
+pub fn after<'a>(bytes: &'a [u8], prefix: &[u8], len: usize) -> Option<&'a [u8]> {
+    let at = bytes
+        .windows(prefix.len())
+        .position(|part| part == prefix)?
+        + prefix.len();
+    bytes.get(at..at + len)
+}
+
+pub async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match stream.try_write(bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == ErrorKind::WouldBlock => stream.writable().await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

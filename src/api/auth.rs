@@ -1,0 +1,110 @@
+//! Authenticates a call by its API token (`Authorization: Bearer …` or `X-Api-Key: …`) and checks
+//! whether the token grants the permission that the route requires.
+
+use std::future::{Ready, ready};
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
+use actix_web::middleware::Next;
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError, web};
+
+use super::etag;
+use super::problem::Problem;
+use crate::domain::account::ApiToken;
+use crate::server::permissions::{Permission, is_allowed};
+use crate::server::{AppState, tokens};
+
+/// The API token of the current request, as a handler argument.
+#[derive(Clone)]
+pub(super) struct Caller(pub(super) ApiToken);
+
+impl FromRequest for Caller {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        // `authorize` adds it on every route that isn't public.
+        ready(
+            request
+                .extensions()
+                .get::<Self>()
+                .cloned()
+                .ok_or(Problem::Unauthorized(MISSING)),
+        )
+    }
+}
+
+pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+const MISSING: &str =
+    "Send an API token: “Authorization: Bearer mb_…”. To create one, run “miniback token create”.";
+const UNKNOWN: &str = "Unknown API token. It may have been revoked.";
+const AMBIGUOUS: &str = "The request has two different API tokens. Send only one.";
+
+/// Middleware for a route: rejects callers without the permission, and adds an `ETag`.
+pub(super) async fn authorize(
+    permission: Permission,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    if permission != Permission::Public {
+        match authenticate(permission, &request).await {
+            Ok(caller) => {
+                request.extensions_mut().insert(caller);
+            }
+            Err(problem) => return Ok(request.into_response(problem.error_response())),
+        }
+    }
+    Ok(etag::add_etag(
+        next.call(request).await?.map_into_boxed_body(),
+    ))
+}
+
+/// Returns the token of a request. Both headers can contain it. An `Authorization` header with
+/// another scheme is ignored, because it can be meant for a reverse proxy.
+fn token_from(headers: &HeaderMap) -> Result<&str, Problem> {
+    let bearers = headers.get_all(AUTHORIZATION).filter_map(|value| {
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token)
+    });
+    let keys = headers.get_all(X_API_KEY).map(|value| value.to_str());
+    let mut sent = bearers
+        .chain(keys.map(|key| key.unwrap_or_default()))
+        .map(str::trim);
+    let token = sent
+        .next()
+        .filter(|token| token.starts_with(tokens::API_TOKEN_PREFIX))
+        .ok_or(Problem::Unauthorized(MISSING))?;
+    // Two different tokens are ambiguous.
+    if sent.any(|other| other != token) {
+        return Err(Problem::Unauthorized(AMBIGUOUS));
+    }
+    Ok(token)
+}
+
+async fn authenticate(permission: Permission, request: &ServiceRequest) -> Result<Caller, Problem> {
+    let token = token_from(request.headers())?;
+    // Always present: `app` adds the state to every worker.
+    let app = request
+        .app_data::<web::Data<AppState>>()
+        .ok_or(Problem::Unauthorized(UNKNOWN))?;
+    let found = app
+        .store
+        .token(tokens::sha256(token), app.clock.now())
+        .await?;
+    let (token, stale) = found.ok_or(Problem::Unauthorized(UNKNOWN))?;
+    if !is_allowed(permission, token.user.role, token.scope) {
+        return Err(Problem::Forbidden(format!(
+            "This token isn’t allowed to do that (scope {}, role {}).",
+            token.scope.as_str(),
+            token.user.role
+        )));
+    }
+    if stale {
+        let (store, id) = (app.store.clone(), token.id.clone());
+        // Not awaited: updating `last_used_at` must not delay the call.
+        actix_web::rt::spawn(async move { store.touch_token(id).await });
+    }
+    Ok(Caller(token))
+}

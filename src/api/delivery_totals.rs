@@ -1,0 +1,50 @@
+//! `/api/v1/webhooks/{id}/accounting`: the number of a webhook's deliveries in each state.
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::problem::Problem;
+use super::webhooks::NOT_FOUND;
+use crate::domain::id::WebhookId;
+use crate::server::AppState;
+
+/// `events` = `delivered` + `pending` + `failed` + `canceled` + `unexplained`. `unexplained` is 0
+/// unless an event was lost. Totals since the webhook was created, including tests and deliveries
+/// removed by retention.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Accounting)]
+pub(super) struct DeliveryTotalsView {
+    events: u64,
+    delivered: u64,
+    pending: u64,
+    failed: u64,
+    canceled: u64,
+    unexplained: i64,
+}
+
+/// Get delivery totals
+///
+/// The number of a webhook’s deliveries in each state:
+/// `events` = `delivered` + `pending` + `failed` + `canceled`.
+#[utoipa::path(get, path = "/api/v1/webhooks/{id}/accounting", operation_id = "getAccounting", tag = "Webhooks",
+    params(("id" = WebhookId, Path)),
+    responses((status = 200, description = "The delivery totals", body = DeliveryTotalsView)))]
+pub(super) async fn get(
+    app: web::Data<AppState>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let accounting = app
+        .store
+        .delivery_totals(WebhookId::new(id.into_inner()))
+        .await?
+        .ok_or(NOT_FOUND)?;
+    Ok(HttpResponse::Ok().json(DeliveryTotalsView {
+        events: accounting.events,
+        delivered: accounting.delivered,
+        pending: accounting.pending,
+        failed: accounting.failed,
+        canceled: accounting.canceled,
+        unexplained: accounting.discrepancy(),
+    }))
+}

@@ -1,0 +1,122 @@
+//! Test events: sends one signed request to a saved webhook, or to a URL that isn't saved yet.
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::auth::Caller;
+use super::body::Json;
+use super::problem::Problem;
+use super::webhooks::{NOT_FOUND, secret_or_generate};
+use crate::delivery::TestReport;
+use crate::domain::id::WebhookId;
+use crate::domain::validation::Checks;
+use crate::server::AppState;
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = WebhookTestTarget)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TestTarget {
+    #[schema(
+        max_length = 2048,
+        pattern = r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/\s]",
+        example = "https://api.example.com/webhooks/miniback"
+    )]
+    url: String,
+    /// The secret to sign with. If omitted, a throwaway secret is generated.
+    #[schema(
+        pattern = "^[!-~]{16,128}$",
+        example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    )]
+    secret: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = WebhookTestReport)]
+#[serde(rename_all = "camelCase")]
+struct TestReportView<'a> {
+    /// Whether the endpoint responded with a 2xx status in time.
+    success: bool,
+    /// The HTTP status. Null if there was no response.
+    #[schema(required = true, example = 200)]
+    status: Option<u16>,
+    #[schema(value_type = u64, example = 84)]
+    duration_ms: u128,
+    #[schema(example = "ok")]
+    response_body: &'a str,
+    /// What failed, and what to do about it. Null on success.
+    #[schema(required = true, example = json!(null))]
+    error: Option<String>,
+    /// The throwaway secret that signed the request.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<&'a str>,
+}
+
+impl<'a> TestReportView<'a> {
+    fn new(report: &'a TestReport) -> Self {
+        Self {
+            success: report.is_success(),
+            status: report.status,
+            duration_ms: report.duration.as_millis(),
+            response_body: &report.response_body,
+            error: (!report.is_success()).then(|| report.explanation()),
+            secret: None,
+        }
+    }
+}
+
+/// Test a webhook
+///
+/// Sends one signed `test` event at once, even if the webhook is disabled. It isn’t retried. A
+/// failure to connect also returns 200, with `success: false`.
+#[utoipa::path(post, path = "/api/v1/webhooks/{id}/test", operation_id = "testWebhook", tag = "Webhooks",
+    params(("id" = WebhookId, Path)),
+    responses((status = 200, description = "The result of the test", body = TestReportView)))]
+pub(super) async fn test_webhook(
+    app: web::Data<AppState>,
+    caller: Caller,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let webhook = app
+        .store
+        .webhook(WebhookId::new(id.into_inner()))
+        .await?
+        .ok_or(NOT_FOUND)?;
+    let report = app
+        .delivery
+        .test_webhook(&webhook, &caller.0.user.email)
+        .await?
+        .ok_or(NOT_FOUND)?;
+    Ok(HttpResponse::Ok().json(TestReportView::new(&report)))
+}
+
+/// Test an unsaved URL
+///
+/// A URL that can’t be saved returns 422. A failure to connect returns 200 with `success: false`.
+#[utoipa::path(post, path = "/api/v1/webhooks/test", operation_id = "testUrl", tag = "Webhooks",
+    request_body = TestTarget,
+    responses((status = 200, description = "The result of the test", body = TestReportView)))]
+pub(super) async fn test_url(
+    app: web::Data<AppState>,
+    caller: Caller,
+    Json(body): Json<TestTarget>,
+) -> Result<HttpResponse, Problem> {
+    let throwaway = body.secret.is_none();
+    let mut checks = Checks::default();
+    let secret = checks.take("secret", secret_or_generate(body.secret));
+    let url = checks.take("url", app.check_endpoint_url(&body.url).await);
+    checks.finish()?;
+    // Never `None` here: `finish` returns the error of an invalid value.
+    let (Some(url), Some(secret)) = (url, secret) else {
+        return Err(NOT_FOUND);
+    };
+    let report = app
+        .delivery
+        .test_url(&url, secret.clone(), &caller.0.user.email)
+        .await?;
+    Ok(HttpResponse::Ok().json(TestReportView {
+        secret: throwaway.then_some(secret.as_str()),
+        ..TestReportView::new(&report)
+    }))
+}

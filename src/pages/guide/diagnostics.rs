@@ -1,0 +1,76 @@
+//! Reads what an admin's checklist is made from: webhooks, their last deliveries, projects and how much feedback.
+
+use super::checklist::{ChecklistItem, Finding};
+use super::findings::WebhookHistory;
+use crate::domain::webhook::{WEBHOOKS_MAX, Webhook};
+use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::page_error::PageError;
+use crate::store::{DeliveryFilter, PageRequest};
+
+/// How many of a webhook's last deliveries are looked at.
+const DELIVERIES_CHECKED: usize = 20;
+
+/// A webhook with what was found.
+pub(super) struct DiagnosedWebhook {
+    pub(super) webhook: Webhook,
+    pub(super) items: Vec<ChecklistItem>,
+    /// It is the one that was asked for, or the only one.
+    pub(super) is_open: bool,
+}
+
+impl DiagnosedWebhook {
+    /// On how many things it says "look here".
+    pub(super) fn issue_count(&self) -> usize {
+        let is_bad = |item: &&ChecklistItem| item.finding == Some(Finding::Problem);
+        self.items.iter().filter(is_bad).count()
+    }
+}
+
+/// All webhooks, or the one of `?webhook=ID`; one that is gone is none.
+pub(super) async fn diagnose_webhooks(
+    context: &RequestContext,
+) -> Result<Vec<DiagnosedWebhook>, PageError> {
+    let store = &context.app.store;
+    let all = PageRequest {
+        limit: WEBHOOKS_MAX,
+        before: None,
+    };
+    let mut webhooks = store.webhooks(all).await?.items;
+    webhooks.reverse();
+    if let Some(asked) = context.query_param("webhook") {
+        webhooks.retain(|webhook| webhook.id.as_str() == asked);
+    }
+    let projects = store.projects_by_name().await?;
+    let counts = store.count_feedback_by_project().await?;
+    let is_only = webhooks.len() == 1;
+    let mut diagnosed = Vec::with_capacity(webhooks.len());
+    for webhook in webhooks {
+        let last = PageRequest {
+            limit: DELIVERIES_CHECKED,
+            before: None,
+        };
+        let deliveries = store
+            .deliveries(webhook.id.clone(), DeliveryFilter::default(), last)
+            .await?
+            .items;
+        let is_subscribed = |id| webhook.projects.is_empty() || webhook.projects.contains(id);
+        let history = WebhookHistory {
+            webhook: &webhook,
+            deliveries: &deliveries,
+            projects: &projects,
+            feedback_count: counts
+                .iter()
+                .filter(|(id, _)| is_subscribed(*id))
+                .map(|(_, count)| count)
+                .sum(),
+            timeout: context.app.delivery.timeout(),
+            now: context.app.clock.now(),
+        };
+        diagnosed.push(DiagnosedWebhook {
+            items: history.check_all(),
+            webhook,
+            is_open: is_only,
+        });
+    }
+    Ok(diagnosed)
+}

@@ -1,0 +1,101 @@
+//! "Receive it": the code of a webhook's endpoint, for the framework that is chosen in the address (`?with=flask`).
+//!
+//! A page of its own, so that a hundred webhooks do not carry a hundred times the code. The secret is not in it.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use askama::Template;
+
+use super::PATH;
+use super::receiver_examples::{Framework, ReceiverExample};
+use crate::domain::egress_policy::addresses_without_dns;
+use crate::domain::endpoint_url::{EndpointUrl, Scheme};
+use crate::domain::id::WebhookId;
+use crate::domain::webhook::Webhook;
+use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::layout::{Layout, render};
+use crate::pages::framework::page_error::PageError;
+
+/// Where a receiver listens that a web server stands before.
+const DEFAULT_PORT: u16 = 3000;
+
+#[derive(Template)]
+#[template(path = "endpoint_code.html")]
+struct EndpointCodePage {
+    layout: Layout,
+    webhook: Webhook,
+    framework: Framework,
+    path: String,
+    port: u16,
+    is_local: bool,
+    example: Option<ReceiverExample>,
+    /// The chosen library can verify with the webhook's secret.
+    is_verifiable: bool,
+}
+
+impl EndpointCodePage {
+    /// Address, name, and whether it is the one that is shown.
+    fn tabs(&self) -> Vec<(String, &'static str, bool)> {
+        let tab = |framework: Framework| {
+            (
+                format!("{}?with={}", self.path("endpoint-code"), framework.key()),
+                framework.name(),
+                framework == self.framework,
+            )
+        };
+        Framework::ALL.map(tab).into()
+    }
+
+    fn path(&self, action: &str) -> String {
+        format!("{PATH}/{}/{action}", self.webhook.id)
+    }
+
+    /// Next.js sends an address that ends in a slash elsewhere, and a redirect is a failed delivery.
+    fn is_redirected(&self) -> bool {
+        self.framework == Framework::NextJs && self.path.len() > 1 && self.path.ends_with('/')
+    }
+}
+
+pub async fn show(
+    context: RequestContext,
+    id: web::Path<String>,
+) -> Result<HttpResponse, PageError> {
+    let webhook = context
+        .app
+        .store
+        .webhook(WebhookId::new(id.into_inner()))
+        .await?
+        .ok_or(PageError::ItemNotFound)?;
+    let framework = match context.query_param("with") {
+        Some(key) => Framework::parse(&key).ok_or(PageError::NotFound)?,
+        None => Framework::Express,
+    };
+    let secrets = context
+        .app
+        .store
+        .webhook_secrets(webhook.id.clone(), context.app.clock.now())
+        .await?
+        .ok_or(PageError::ItemNotFound)?;
+    let url = &webhook.url;
+    let path = url.path_and_query().split('?').next().unwrap_or_default();
+    let is_local = is_local(url);
+    let (layout, _) = context.layout("Receive it", "notifications");
+    let page = EndpointCodePage {
+        framework,
+        path: path.to_owned(),
+        port: if is_local { url.port() } else { DEFAULT_PORT },
+        is_local,
+        example: framework.example(path),
+        is_verifiable: !framework.needs_standard_secret()
+            || secrets.current.standard_key().is_some(),
+        layout,
+        webhook,
+    };
+    render(StatusCode::OK, &page)
+}
+
+/// Whether the webhook reaches a receiver on this machine with nothing before it.
+fn is_local(url: &EndpointUrl) -> bool {
+    let addresses = addresses_without_dns(url).unwrap_or_default();
+    url.scheme() == Scheme::Http && addresses.iter().any(|address| address.ip().is_loopback())
+}

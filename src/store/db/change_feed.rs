@@ -1,0 +1,130 @@
+//! The kinds of data that changed, published after each commit, for live updates of pages.
+//!
+//! A job calls `write.publish_change(ChangeKind::Feedback)`; after the commit, subscribers are
+//! notified. Nothing is queued. Each kind of change stores the sequence number of its last
+//! occurrence; subscribers ask for changes since a number. Repeated changes collapse into one, so a
+//! slow subscriber can't fall behind.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::clock::Timestamp;
+use crate::domain::id::WebhookId;
+
+/// A kind of data that changed. It says what to read again and doesn't contain the new data.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ChangeKind {
+    /// Feedback was created, changed, or deleted, or data shown with it changed.
+    Feedback,
+    /// A webhook's deliveries, settings, or health changed.
+    Deliveries(WebhookId),
+    /// Sessions ended. Each open page checks its own session.
+    Sessions,
+}
+
+/// The sequence numbers of the latest changes. Clones share their state.
+#[derive(Clone)]
+pub struct ChangeFeed(Arc<Inner>);
+
+struct Inner {
+    /// The number before the first change of this run. It is derived from the clock, so that numbers
+    /// of earlier runs are lower.
+    start: u64,
+    last: Mutex<HashMap<ChangeKind, u64>>,
+    latest: watch::Sender<u64>,
+}
+
+impl ChangeFeed {
+    pub(in crate::store) fn new(now: Timestamp) -> Self {
+        let start = u64::try_from(now.millis()).unwrap_or(0) * 1000;
+        Self(Arc::new(Inner {
+            start,
+            last: Mutex::default(),
+            latest: watch::Sender::new(start),
+        }))
+    }
+
+    fn last(&self) -> MutexGuard<'_, HashMap<ChangeKind, u64>> {
+        self.0.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the number of the latest change. Read it before the data, so that no change in
+    /// between is missed.
+    pub fn latest(&self) -> u64 {
+        *self.0.latest.borrow()
+    }
+
+    /// Returns a receiver that is notified of each change.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.0.latest.subscribe()
+    }
+
+    /// Returns whether `number` belongs to this run. For any other number, the changes since then
+    /// are unknown.
+    pub fn is_current_run(&self, number: u64) -> bool {
+        (self.0.start..=self.latest()).contains(&number)
+    }
+
+    /// Returns the changes after `number` that `filter` accepts.
+    pub fn since(&self, number: u64, filter: impl Fn(&ChangeKind) -> bool) -> BTreeSet<ChangeKind> {
+        let last = self.last();
+        let newer = last
+            .iter()
+            .filter(|(change, at)| **at > number && filter(change));
+        newer.map(|(change, _)| change.clone()).collect()
+    }
+
+    /// Publishes the changes of a commit under one number.
+    pub(super) fn publish(&self, changes: BTreeSet<ChangeKind>) {
+        if changes.is_empty() {
+            return;
+        }
+        let mut last = self.last();
+        let number = self.latest() + 1;
+        for change in changes {
+            last.insert(change, number);
+        }
+        // While the lock is held, so that a notified subscriber finds the changes of this number.
+        self.0.latest.send_replace(number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn returns_changes_since_a_number() {
+        let feed = ChangeFeed::new(Timestamp::from_millis(1_000));
+        let webhook = ChangeKind::Deliveries(WebhookId::new("wh_1"));
+        let mut subscriber = feed.subscribe();
+        let start = feed.latest();
+        feed.publish(BTreeSet::from([ChangeKind::Feedback, webhook.clone()]));
+        assert!(subscriber.has_changed().unwrap());
+        let first = *subscriber.borrow_and_update();
+        feed.publish(BTreeSet::from([webhook.clone()]));
+        feed.publish(BTreeSet::new());
+        let all_since = |number| feed.since(number, |_| true);
+        assert_eq!(
+            all_since(start),
+            BTreeSet::from([ChangeKind::Feedback, webhook.clone()])
+        );
+        assert_eq!(all_since(first), BTreeSet::from([webhook]));
+        assert!(all_since(feed.latest()).is_empty());
+        assert!(
+            feed.since(start, |change| *change == ChangeKind::Sessions)
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn recognizes_numbers_of_the_current_run() {
+        let feed = ChangeFeed::new(Timestamp::from_millis(1_000));
+        let start = feed.latest();
+        feed.publish(BTreeSet::from([ChangeKind::Feedback]));
+        assert!(feed.is_current_run(start) && feed.is_current_run(feed.latest()));
+        assert!(!feed.is_current_run(start - 1) && !feed.is_current_run(feed.latest() + 1));
+    }
+}

@@ -1,0 +1,130 @@
+//! Errors of the store: [`StoreError`] while it is open, [`OpenError`] while it is being opened.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::ErrorCode;
+
+use super::SCHEMA_VERSION;
+
+/// An error of the store itself, not of its input.
+///
+/// If an error rolls back a whole batch of jobs, each job receives a clone.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the database is overloaded")]
+    Overloaded,
+    #[error("the disk is full or failing")]
+    DiskFull,
+    #[error("the database is read-only")]
+    ReadOnly,
+    #[error("another program has locked the database")]
+    Busy,
+    #[error("the database is closed")]
+    Closed,
+    #[error("a database job panicked")]
+    Panicked,
+    #[error("the transaction was rolled back because another job in it failed")]
+    BatchRolledBack,
+    #[error("database error: {0}")]
+    Sqlite(Arc<rusqlite::Error>),
+    #[error("no database connection available: {0}")]
+    Pool(String),
+    #[error("the database contains an invalid value: {0}")]
+    InvalidValue(String),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            // EIO, EDQUOT, and EFBIG are handled like a full disk: they roll back the whole
+            // transaction, and a later attempt may succeed.
+            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => Self::DiskFull,
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            _ => Self::Sqlite(Arc::new(error)),
+        }
+    }
+}
+
+impl From<r2d2::Error> for StoreError {
+    fn from(error: r2d2::Error) -> Self {
+        Self::Pool(error.to_string())
+    }
+}
+
+/// Why a data directory or its database can't be opened. Each message says how to fix the problem.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(
+        "--data-dir: can't create or use {path}: {source}; {hint}",
+        path = .path.display(), hint = hint(.source)
+    )]
+    Directory {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(
+        "--data-dir: {path} was written by a newer version of Miniback (schema version {found}, \
+         this program supports {SCHEMA_VERSION}); run that version, or restore the copy made \
+         before the migration",
+        path = .path.display()
+    )]
+    NewerSchema { path: PathBuf, found: u32 },
+    #[error(
+        "--data-dir: {path} isn't a Miniback database, or it is corrupt; {RESTORE}",
+        path = .path.display()
+    )]
+    NotADatabase { path: PathBuf },
+    #[error("--data-dir: {path} is corrupt ({details}); {RESTORE}", path = .path.display())]
+    Corrupt { path: PathBuf, details: String },
+    #[error(
+        "--data-dir: {path} or a file next to it isn't writable; make them writable for the user \
+         that runs Miniback, or choose another directory",
+        path = .path.display()
+    )]
+    ReadOnly { path: PathBuf },
+    #[error(
+        "another miniback ({holder}) is using this data directory; stop it or choose another \
+         --data-dir"
+    )]
+    Locked { holder: String },
+    #[error(
+        "{path} has schema version {found} and must be migrated to {SCHEMA_VERSION}, but a \
+         running miniback is using it; stop it first",
+        path = .path.display()
+    )]
+    MigrationBlocked { path: PathBuf, found: u32 },
+    #[error("can't open the database: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("can't migrate the database: {0}")]
+    Migration(#[from] rusqlite_migration::Error),
+    #[error(
+        "can't copy the database to {path} before its migration: {source}",
+        path = .path.display()
+    )]
+    Copy {
+        path: PathBuf,
+        source: rusqlite::Error,
+    },
+    #[error("can't start the database connections: {0}")]
+    Connections(String),
+}
+
+/// How to replace a corrupt database.
+const RESTORE: &str = "move it away together with miniback.db-wal and miniback.db-shm, put a copy \
+    made by `miniback backup` in its place, and start again";
+
+/// How to fix a directory or file that can't be used.
+fn hint(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "make it writable for the user that runs Miniback, or choose another one"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "free some disk space, or choose another one"
+        }
+        _ => "create it, or choose another one",
+    }
+}

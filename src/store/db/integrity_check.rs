@@ -1,0 +1,108 @@
+//! Checks at startup that the database is intact and writable.
+//!
+//! At startup, an operator is present to fix problems; later, user requests would fail.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::SCHEMA_VERSION;
+use super::error::OpenError;
+
+/// How long startup waits for the check. A larger database is served in the meantime, while the
+/// check continues in the background.
+const QUICK_CHECK_TIMEOUT: Duration = Duration::from_millis(40);
+
+/// Checks the pages for corruption and rewrites one of them.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let problem =
+        quick_check_with_timeout(connection, path).map_err(|error| open_error(error, path))?;
+    if let Some(details) = problem {
+        return Err(OpenError::Corrupt {
+            path: path.to_owned(),
+            details,
+        });
+    }
+    check_writable(connection).or_else(|error| match error.sqlite_error_code() {
+        // A full disk doesn't prevent the start: reading works, writes fail with a clear error, and
+        // the operator can free space while the server runs.
+        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
+            tracing::error!(%error, "database is not writable");
+            Ok(())
+        }
+        _ => Err(open_error(error, path)),
+    })
+}
+
+/// Converts an error of SQLite into one that tells the operator what to do.
+pub(super) fn open_error(error: rusqlite::Error, path: &Path) -> OpenError {
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            OpenError::NotADatabase { path }
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+            OpenError::ReadOnly { path }
+        }
+        _ => OpenError::Sqlite(error),
+    }
+}
+
+/// Returns the first problem, if one is found within [`QUICK_CHECK_TIMEOUT`].
+fn quick_check_with_timeout(
+    connection: &Connection,
+    path: &Path,
+) -> rusqlite::Result<Option<String>> {
+    let interrupt = connection.get_interrupt_handle();
+    let (done, ended) = mpsc::channel::<()>();
+    let timer = std::thread::spawn(move || {
+        if ended.recv_timeout(QUICK_CHECK_TIMEOUT) == Err(mpsc::RecvTimeoutError::Timeout) {
+            interrupt.interrupt();
+        }
+    });
+    let result = quick_check(connection);
+    drop(done);
+    // Wait for the timer, so that a late interrupt can't hit the next statement.
+    let _ = timer.join();
+    match result {
+        Ok(result) => Ok((result != "ok").then_some(result)),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+            check_in_background(path.to_owned());
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn quick_check(connection: &Connection) -> rusqlite::Result<String> {
+    connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+}
+
+/// Checks the whole database on a separate thread and logs the result.
+fn check_in_background(path: PathBuf) {
+    let check = move || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let result = Connection::open_with_flags(&path, flags).and_then(|c| quick_check(&c));
+        match result {
+            Ok(result) if result == "ok" => tracing::debug!("database is intact"),
+            Ok(details) => {
+                tracing::error!(
+                    details,
+                    "database is corrupt: stop Miniback and restore a backup"
+                )
+            }
+            Err(error) => tracing::error!(%error, "database check failed"),
+        }
+    };
+    let thread = std::thread::Builder::new().name("integrity-check".into());
+    if let Err(error) = thread.spawn(check) {
+        tracing::warn!(%error, "database check not started");
+    }
+}
+
+/// Rewrites `user_version` unchanged, which writes one page.
+fn check_writable(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "user_version", SCHEMA_VERSION)
+}

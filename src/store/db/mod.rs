@@ -1,0 +1,30 @@
+//! The database engine: opening, the writer thread, the read pools, and helpers to run statements.
+
+pub(super) mod change_feed;
+pub(super) mod counters;
+pub(super) mod error;
+mod integrity_check;
+pub(super) mod open;
+pub(super) mod page;
+#[cfg(debug_assertions)]
+mod query_plan_check;
+pub(super) mod reader;
+pub(super) mod sql;
+pub(super) mod wal;
+pub(super) mod writer;
+
+use std::time::Duration;
+
+use rusqlite_migration::M;
+
+/// The schema's migrations. `PRAGMA user_version` is the number of applied migrations.
+const MIGRATIONS: &[M<'_>] = &[M::up(include_str!("../schema/001_first.sql"))];
+
+/// The schema version that this program works with.
+const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
+
+/// How long a connection waits while another one has locked the database.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The WAL is truncated when it exceeds this size.
+const WAL_BYTES_MAX: u64 = 8 * 1024 * 1024;

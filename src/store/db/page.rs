@@ -1,0 +1,42 @@
+//! Keyset pagination: newest first; the cursor is the last id of the previous page.
+
+/// Which page of a list to read.
+#[derive(Clone, Debug)]
+pub struct PageRequest {
+    /// Maximum number of items, 1 to 100.
+    pub limit: usize,
+    /// Only items older than this id.
+    pub before: Option<String>,
+}
+
+/// One page of a list. `next_cursor` is `None` on the last page.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    pub next_cursor: Option<String>,
+}
+
+impl PageRequest {
+    /// Returns how many rows to read: one more than the limit, to know whether there is a next page.
+    pub(in crate::store) fn rows(&self) -> i64 {
+        i64::try_from(self.limit)
+            .unwrap_or(i64::MAX)
+            .saturating_add(1)
+    }
+
+    /// Returns the upper bound for ids. `~` sorts after every id.
+    pub(in crate::store) fn before(&self) -> &str {
+        self.before.as_deref().unwrap_or("~")
+    }
+
+    /// Builds the page from the rows that were read.
+    pub(in crate::store) fn page<T>(&self, mut items: Vec<T>, id: impl Fn(&T) -> &str) -> Page<T> {
+        let has_more = items.len() > self.limit;
+        items.truncate(self.limit);
+        let next_cursor = items
+            .last()
+            .filter(|_| has_more)
+            .map(|last| id(last).to_owned());
+        Page { items, next_cursor }
+    }
+}

@@ -1,0 +1,116 @@
+//! Debug builds, and therefore all tests, panic if a statement scans a growing table.
+//!
+//! The plan of each statement is checked before its first run (<https://sqlite.org/eqp.html>). A
+//! statement panics if it scans a growing table or sorts rows of one.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::Connection;
+
+/// Tables that grow with use. All others have one row for each item that a user has set up.
+const GROWING_TABLES: [&str; 6] = [
+    "feedback",
+    "feedback_status_history",
+    "events",
+    "deliveries",
+    "attempts",
+    "idempotency_keys",
+];
+/// Statements that may scan or sort begin with this text and a reason.
+const EXEMPT_PREFIX: &str = "/* may ";
+
+static CHECKED: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+
+/// Checks the plan of a statement before its first run.
+///
+/// # Panics
+///
+/// Panics if the statement scans a growing table or sorts its rows.
+pub(super) fn check(connection: &Connection, statement: &str) {
+    {
+        let mut checked = CHECKED.lock().unwrap_or_else(PoisonError::into_inner);
+        let checked = checked.get_or_insert_default();
+        if statement.starts_with(EXEMPT_PREFIX) || !checked.insert(statement.to_owned()) {
+            return;
+        }
+    }
+    // If EXPLAIN fails, running the statement reports the error.
+    let Ok(steps) = explain(connection, statement) else {
+        return;
+    };
+    if let Some(step) = find_problem(&steps) {
+        panic!("“{step}” in the plan of: {statement}\n{steps:#?}");
+    }
+}
+
+fn explain(connection: &Connection, statement: &str) -> rusqlite::Result<Vec<String>> {
+    let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}"))?;
+    // No values are bound: with the query planner stability guarantee, plans don't depend on them.
+    explain
+        .raw_query()
+        .mapped(|row| row.get("detail"))
+        .collect()
+}
+
+/// Returns the first step that scans a growing table or sorts its rows.
+fn find_problem(steps: &[String]) -> Option<&String> {
+    let is_on_growing_table = |step: &String, operation: &str| {
+        step.strip_prefix(operation)
+            .and_then(|rest| rest.split(' ').next())
+            .is_some_and(|table| GROWING_TABLES.contains(&table))
+    };
+    // Scanning an index is no better, because it reads one entry for each row.
+    let scan = steps.iter().find(|step| is_on_growing_table(step, "SCAN "));
+    let sort = || {
+        let reads_growing_table = steps
+            .iter()
+            .any(|step| is_on_growing_table(step, "SEARCH "));
+        steps.iter().find(|step| {
+            reads_growing_table
+                && step.starts_with("USE TEMP B-TREE FOR")
+                && !step.contains("LAST TERM")
+        })
+    };
+    scan.or_else(sort)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database(schema: &str) -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(schema).unwrap();
+        connection
+    }
+
+    #[test]
+    fn finds_scans_and_sorts_of_growing_tables_only() {
+        let connection =
+            database("CREATE TABLE events (id TEXT PRIMARY KEY, a); CREATE TABLE users (id TEXT)");
+        for (statement, has_problem) in [
+            ("SELECT * FROM events WHERE a = ?1", true),
+            ("SELECT id FROM events", true),
+            ("UPDATE events SET a = 1", true),
+            ("SELECT * FROM events WHERE id = ?1", false),
+            ("SELECT max(id) FROM events", false),
+            ("SELECT * FROM events WHERE id > ?1 ORDER BY id", false),
+            ("SELECT * FROM events WHERE id > ?1 ORDER BY a", true),
+            ("SELECT * FROM users ORDER BY id", false),
+        ] {
+            let steps = explain(&connection, statement).unwrap();
+            assert_eq!(
+                find_problem(&steps).is_some(),
+                has_problem,
+                "{statement}: {steps:?}"
+            );
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "in the plan of: SELECT a FROM events")]
+    fn panics_before_running_a_scan() {
+        check(&database("CREATE TABLE events (a)"), "SELECT a FROM events");
+    }
+}

@@ -1,0 +1,125 @@
+//! Pools of read-only connections, used on blocking threads.
+//!
+//! In WAL mode, a reader never blocks the writer. A read runs in one snapshot, so closures must be
+//! short: an open snapshot keeps the WAL from being reset.
+
+use std::path::Path;
+use std::time::Duration;
+
+use r2d2::Pool;
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::StoreError;
+use super::{BUSY_TIMEOUT, sql};
+
+/// Maximum number of concurrent fast reads.
+const FAST_CONNECTIONS: u32 = 4;
+/// Maximum number of concurrent slow reads, such as searches and long lists. They have their own
+/// pool so that they can't delay a sign-in or the dispatcher.
+const SLOW_CONNECTIONS: u32 = 2;
+/// How long a read waits for a free connection.
+const POOL_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[derive(Clone)]
+pub(in crate::store) struct Reader {
+    fast: Pool<SqliteConnectionManager>,
+    slow: Pool<SqliteConnectionManager>,
+}
+
+impl Reader {
+    pub(in crate::store) fn open(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self {
+            fast: pool(path, FAST_CONNECTIONS)?,
+            slow: pool(path, SLOW_CONNECTIONS)?,
+        })
+    }
+
+    /// Runs `work` in a read transaction on a blocking thread.
+    pub(in crate::store) async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        read_from(self.fast.clone(), work).await
+    }
+
+    /// Runs `work` on the current thread if a connection is free.
+    ///
+    /// Only for one or two rows by key, which is faster than switching threads. There is no
+    /// transaction.
+    pub(in crate::store) async fn read_inline<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match self.fast.try_get() {
+            Some(connection) => work(&connection),
+            None => self.read(work).await,
+        }
+    }
+
+    /// Like [`read`](Self::read), for reads that may take long: searches and long lists.
+    pub(in crate::store) async fn read_slow<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        read_from(self.slow.clone(), work).await
+    }
+}
+
+async fn read_from<T, E, F>(pool: Pool<SqliteConnectionManager>, work: F) -> Result<T, E>
+where
+    F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    let task = tokio::task::spawn_blocking(move || {
+        let connection = pool.get().map_err(StoreError::from)?;
+        in_transaction(&connection, work)
+    });
+    task.await
+        .unwrap_or_else(|_| Err(StoreError::Panicked.into()))
+}
+
+fn in_transaction<T, E: From<StoreError>>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, E>,
+) -> Result<T, E> {
+    /// Ends the transaction even if `work` panics, because the connection returns to the pool.
+    struct RollbackOnDrop<'a>(&'a Connection);
+    impl Drop for RollbackOnDrop<'_> {
+        fn drop(&mut self) {
+            // A read has nothing to commit. If the rollback fails, the next `BEGIN` reports it.
+            let _ = sql::execute(self.0, "ROLLBACK", []);
+        }
+    }
+    sql::execute(connection, "BEGIN", [])?;
+    let _rollback = RollbackOnDrop(connection);
+    work(connection)
+}
+
+fn pool(path: &Path, connections: u32) -> Result<Pool<SqliteConnectionManager>, StoreError> {
+    let manager = SqliteConnectionManager::file(path)
+        .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .with_init(|connection| {
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+            connection.set_prepared_statement_cache_capacity(64);
+            Ok(())
+        });
+    let pool = Pool::builder()
+        .max_size(connections)
+        .min_idle(Some(1))
+        .test_on_check_out(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connection_timeout(POOL_TIMEOUT)
+        .build(manager)?;
+    Ok(pool)
+}
