@@ -24,7 +24,7 @@ mod webhooks;
 mod widget;
 mod words;
 
-pub use api_reference::ApiDocs;
+pub use api_reference::ApiReference;
 pub use routes::{configure, routes};
 
 use crate::clock::Clock;

@@ -1,6 +1,6 @@
 //! Pages that only redirect.
 
-use actix_web::HttpResponse;
+use actix_web::{HttpResponse, web};
 
 use super::framework::context::RequestContext;
 use super::framework::page_error::PageError;
@@ -21,4 +21,22 @@ pub(super) async fn settings(context: RequestContext) -> Result<HttpResponse, Pa
         Role::Admin => "/settings/notifications",
         Role::Member => "/settings/account",
     }))
+}
+
+/// `…/doctor`, the earlier path of `…/signature-check`.
+pub(super) async fn signature_check(
+    context: RequestContext,
+    webhook: web::Path<String>,
+) -> HttpResponse {
+    context.redirect(&format!(
+        "/settings/notifications/{webhook}/signature-check"
+    ))
+}
+
+/// `…/receive`, the earlier path of `…/endpoint-code`.
+pub(super) async fn endpoint_code(
+    context: RequestContext,
+    webhook: web::Path<String>,
+) -> HttpResponse {
+    context.redirect(&format!("/settings/notifications/{webhook}/endpoint-code"))
 }

@@ -108,11 +108,11 @@ pub fn routes() -> Routes {
         ))
         .service(page(
             "/settings/notifications/{id}/secret",
-            [get(Admin, webhooks::secret)],
+            [get(Admin, webhooks::plain_secret)],
         ))
         .service(page(
-            "/settings/notifications/{id}/receive",
-            [get(Admin, webhooks::receive)],
+            "/settings/notifications/{id}/endpoint-code",
+            [get(Admin, webhooks::show_endpoint_code)],
         ))
         .service(page(
             "/settings/notifications/{id}/rotate",
@@ -143,11 +143,19 @@ pub fn routes() -> Routes {
             [post(Admin, deliveries::detail::redeliver)],
         ))
         .service(page(
-            "/settings/notifications/{id}/doctor",
+            "/settings/notifications/{id}/signature-check",
             [
                 get(Admin, signature_check::show),
-                post(Admin, signature_check::examine),
+                post(Admin, signature_check::check),
             ],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/doctor",
+            [get(Admin, redirects::signature_check)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/receive",
+            [get(Admin, redirects::endpoint_code)],
         ))
         .service(page(
             "/settings/projects",

@@ -1,6 +1,7 @@
-//! WCAG 2.2 AA as far as a program can tell: axe-core finds nothing, and nothing is wider than the window, on any page
-//! in any of its main states, light and dark, on a desktop and on a phone. The pages are those of the table by which
-//! the program is configured, so that a new one is looked at from its first day.
+//! WCAG 2.2 AA as far as a program can tell: axe-core finds nothing, and nothing is wider than the
+//! window, on any page in any of its main states, light and dark, on a desktop and on a phone. The
+//! pages are those of the table by which the program is configured, so that a new one is looked at
+//! from its first day.
 
 use serde_json::json;
 
@@ -139,7 +140,8 @@ impl Scene {
         }
     }
 
-    /// The addresses at which a page of the table shows its states: several in one where they stand beside each other.
+    /// The addresses at which a page of the table shows its states: several in one where they stand
+    /// beside each other.
     fn states(&self, path: &str) -> Vec<String> {
         let [delivers, fails, held] = &self.webhooks;
         let queries: Vec<String> = match path {
@@ -271,7 +273,7 @@ fn press_through(checker: &mut AccessibilityChecker, scene: &Scene) {
     let [delivers, ..] = &scene.webhooks;
     open(
         checker,
-        &format!("/settings/notifications/{delivers}/doctor"),
+        &format!("/settings/notifications/{delivers}/signature-check"),
     );
     checker
         .browser

@@ -1,5 +1,5 @@
-//! `/feedback` in a real browser, on desktop and phone, with scripts and without: the same flows; with them also keys,
-//! a selection that counts itself, and new feedback as it comes.
+//! `/feedback` in a real browser, on desktop and phone, with scripts and without: the same flows;
+//! with them also keys, a selection that counts itself, and new feedback as it comes.
 
 use serde_json::Value;
 

@@ -1,4 +1,5 @@
-//! `/feedback` by plain links and forms: tabs, filters, search, pages, one opened, several at once, undo, delete.
+//! `/feedback` by plain links and forms: tabs, filters, search, pages, one opened, several at once,
+//! undo, delete.
 
 use serde_json::{Value, json};
 
@@ -22,7 +23,8 @@ fn status(api: &Api, feedback: &Value) -> String {
     text(&api.get(&path).expect(200).json(), "status").to_owned()
 }
 
-/// The events of `feedback.updated` that a webhook was to hear of: from which status to which, oldest first.
+/// The events of `feedback.updated` that a webhook was to hear of: from which status to which,
+/// oldest first.
 fn updates(api: &Api, webhook: &Value) -> Vec<(String, String)> {
     let mut told = Vec::new();
     for delivery in api.deliveries(webhook).iter().rev() {

@@ -1,4 +1,5 @@
-//! Settings → People: invitations and links for a new password, roles, removal; each link works once, for its time.
+//! Settings → People: invitations and links for a new password, roles, removal; each link works
+//! once, for its time.
 
 use std::time::Duration;
 
@@ -193,7 +194,8 @@ fn two_presses_of_invite_and_of_reset_password_make_one_link() {
         ),
     ] {
         ada.submit(&press).expect(303);
-        // The browser shows the answer to the second press: the link stands there, and it is the one that works.
+        // The browser shows the answer to the second press: the link stands there, and it is the
+        // one that works.
         let path = path_of(&ada.submit_and_follow(&press).shown(&label));
         app.visitor().get(&path).expect(200);
     }

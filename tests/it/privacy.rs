@@ -1,4 +1,5 @@
-//! Settings → Privacy: the feedback of an address is found, exported and erased, with its words in the log.
+//! Settings → Privacy: the feedback of an address is found, exported and erased, with its words in
+//! the log.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! The settings pages in a real browser: with scripts on a desktop, and without them at the width of a phone.
+//! The settings pages in a real browser: with scripts on a desktop, and without them at the width
+//! of a phone.
 
 use serde_json::Value;
 

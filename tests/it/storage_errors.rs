@@ -24,7 +24,7 @@ fn an_outcome_that_cannot_be_stored_is_sent_once_and_recorded_when_the_disk_work
     receiver.first();
     app.limit_file_size(Some(4_096));
     gate.open();
-    app.log.wait_for_message("an attempt cannot be stored");
+    app.log.wait_for_message("recording attempts failed");
     assert_eq!(api.get("/healthz").status, 503);
     app.limit_file_size(None);
     let delivered = api.wait_for_state(&id, "delivered");

@@ -1,4 +1,5 @@
-//! Settings → API tokens: shown once, listed with what they may do and when they last did, revoked after being asked.
+//! Settings → API tokens: shown once, listed with what they may do and when they last did, revoked
+//! after being asked.
 
 use crate::support::app::{ADMIN, App};
 use crate::support::forms::Form;
