@@ -1,5 +1,6 @@
 //! Starts the parts in order, and stops them in reverse.
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -266,6 +267,20 @@ fn register_routes(config: &mut web::ServiceConfig) {
         .configure(health::configure)
         .configure(api::configure)
         .configure(pages::configure);
+}
+
+/// The first path segments of all routes. The base path can't start with one of them.
+pub fn route_prefixes() -> BTreeSet<String> {
+    let tables = [api::routes(), pages::routes()];
+    let paths = tables
+        .iter()
+        .flat_map(|table| table.list())
+        .map(|route| route.path);
+    paths
+        .chain([health::PATH.to_owned()])
+        .filter_map(|path| path.split('/').nth(1).map(str::to_owned))
+        .filter(|segment| !segment.is_empty())
+        .collect()
 }
 
 /// If there is no user, creates one from the environment or returns a one-time setup URL.

@@ -225,10 +225,10 @@ mod tests {
             assert!(matches!(failure, ConnectError::NameNotFound), "{detail}");
         }
         let failure = error_for("Temporary failure in name resolution");
-        assert!(
-            matches!(&failure, ConnectError::LookupFailed(d) if d == "Temporary failure in name resolution"),
-            "{failure:?}"
-        );
+        let ConnectError::LookupFailed(detail) = failure else {
+            panic!("{failure:?}");
+        };
+        assert_eq!(detail, "Temporary failure in name resolution");
     }
 
     #[tokio::test]

@@ -128,9 +128,9 @@ fn change_several_and_delete(browser: &Browser, api: &Api, javascript: bool) {
         "feedback was deleted without confirmation"
     );
     browser.find("button", "Delete").press();
-    browser.wait_for_text("Nothing matches");
+    browser.wait_for_text("No matches");
     assert_eq!(statuses(api).len(), 1);
-    browser.find("link", "Clear the filter").press();
+    browser.find("link", "Clear filters").press();
     browser.wait_for_text("first message");
 
     assert!(browser.all("link", "CSV").is_empty());
@@ -223,12 +223,12 @@ fn keyboard_shortcuts_pause_while_typing_and_can_be_disabled() {
         press_key(&browser, letter);
     }
     assert_eq!(browser.find("searchbox", "Search").value(), "j1?");
-    assert!(browser.all("dialog", "Keys").is_empty());
+    assert!(browser.all("dialog", "Keyboard shortcuts").is_empty());
     browser.script("document.activeElement.blur()");
 
     press_key(&browser, "?");
-    let dialog = browser.find("dialog", "Keys");
-    let on = dialog.find("checkbox", "Use these keys Kept in this browser.");
+    let dialog = browser.find("dialog", "Keyboard shortcuts");
+    let on = dialog.find("checkbox", "Enable shortcuts Saved in this browser");
     assert!(on.is_checked());
     on.press();
     dialog.find("button", "Close").press();
@@ -237,20 +237,20 @@ fn keyboard_shortcuts_pause_while_typing_and_can_be_disabled() {
     press_key(&browser, "j");
     press_key(&browser, "?");
     assert!(
-        browser.all("dialog", "Keys").is_empty(),
+        browser.all("dialog", "Keyboard shortcuts").is_empty(),
         "the shortcuts still work"
     );
     assert_eq!(
         browser.script("return document.activeElement === document.body"),
         true
     );
-    browser.find("button", "Keys").press();
+    browser.find("button", "Keyboard shortcuts").press();
     browser
-        .find("dialog", "Keys")
-        .find("checkbox", "Use these keys Kept in this browser.")
+        .find("dialog", "Keyboard shortcuts")
+        .find("checkbox", "Enable shortcuts Saved in this browser")
         .press();
     browser
-        .find("dialog", "Keys")
+        .find("dialog", "Keyboard shortcuts")
         .find("button", "Close")
         .press();
     browser.script("document.activeElement.blur()");
@@ -262,10 +262,10 @@ fn keyboard_shortcuts_pause_while_typing_and_can_be_disabled() {
 fn new_feedback_appears_but_waits_while_items_are_selected() {
     let (app, api) = app_with_feedback(&[]);
     let browser = open_signed_in(&app, DESKTOP, true, "/feedback");
-    browser.wait_for_text("Waiting for the first…");
+    browser.wait_for_text("Waiting for the first feedback…");
     api.create_feedback("shop", "the first");
     browser.find("link", "the first");
-    assert!(!browser.text().contains("Waiting for the first…"));
+    assert!(!browser.text().contains("Waiting for the first feedback…"));
     api.create_feedback("shop", "the second");
     browser.find("link", "the second");
 

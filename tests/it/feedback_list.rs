@@ -78,11 +78,11 @@ fn tabs_show_counts_and_filter_by_status() {
     let page = ada
         .submit(&filter.fill("Project", "shop").press("Show"))
         .expect(200);
-    assert!(page.text().contains("Nothing matches"));
+    assert!(page.text().contains("No matches"));
     for tab in ["All3", "New3", "Resolved0"] {
         assert!(page.link(tab).is_some(), "{tab}");
     }
-    let page = follow_link(&mut ada, &page, "Clear the filter");
+    let page = follow_link(&mut ada, &page, "Clear filters");
     assert!(page.text().contains("docs 0") && page.text().contains("shop 0"));
 }
 
@@ -182,7 +182,7 @@ fn a_status_change_and_its_undo_are_separate_events() {
     let undo = page.form_with("Undo").press("Undo");
     api.set_status(&feedback, "REVIEWED");
     let page = ada.submit_and_follow(&undo);
-    assert!(page.text().contains("Nothing to undo"), "{}", page.text());
+    assert!(page.text().contains("Can’t undo"), "{}", page.text());
     assert_eq!(status(&api, &feedback), "REVIEWED");
     // Setting the current status changes nothing, so there's nothing to undo.
     let page = ada.get("/feedback");
@@ -206,7 +206,7 @@ fn a_bulk_change_creates_one_event_per_item_and_is_undone_together() {
     assert!(
         ada.submit_and_follow(&none)
             .text()
-            .contains("Nothing is selected.")
+            .contains("No feedback selected.")
     );
     let page = follow_link(&mut ada, &page, "Select all on this page");
     let resolve = page.form_with("Mark as resolved").press("Mark as resolved");
@@ -264,15 +264,18 @@ fn deleting_one_or_several_items_asks_first() {
     let form = ada.get("/feedback?select=all").form_with("Delete selected");
     let confirmation = ada.submit(&form.press("Delete selected"));
     let page = ada.follow(&confirmation).expect(200);
-    assert!(page.text().contains("Delete these 3?"));
+    assert!(page.text().contains("Delete 3 feedback items?"));
     let confirm = page.form_with("Delete").press("Delete");
     let page = ada.submit_and_follow(&confirm);
-    assert!(page.text().contains("3 deleted.") && page.text().contains("Waiting for the first…"));
+    assert!(
+        page.text().contains("3 deleted.")
+            && page.text().contains("Waiting for the first feedback…")
+    );
     assert_eq!(count(), 0);
     assert!(
         ada.submit_and_follow(&confirm)
             .text()
-            .contains("deleted already")
+            .contains("Already deleted")
     );
     for feedback in &all {
         ada.get(&format!("/feedback/{}", text(feedback, "id")))
@@ -365,12 +368,12 @@ fn empty_lists_show_the_next_step() {
     let mut ada = app.signed_in();
     let page = ada.get("/feedback").expect(200);
     assert_eq!(
-        page.link("Make the first project").as_deref(),
+        page.link("Create your first project").as_deref(),
         Some("/settings/projects?add")
     );
     assert!(
         bob.get("/feedback")
-            .link("Make the first project")
+            .link("Create your first project")
             .is_none()
     );
 
@@ -381,9 +384,9 @@ fn empty_lists_show_the_next_step() {
         app.url
     );
     assert!(page.text().contains(&snippet), "{}", page.text());
-    assert!(page.text().contains("Waiting for the first…"));
+    assert!(page.text().contains("Waiting for the first feedback…"));
     app.api().create_feedback("my-shop", "Hello");
     let page = ada.get("/feedback?q=absent").expect(200);
-    let page = follow_link(&mut ada, &page, "Clear the filter");
+    let page = follow_link(&mut ada, &page, "Clear filters");
     assert!(page.text().contains("Hello"));
 }

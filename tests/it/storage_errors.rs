@@ -57,11 +57,7 @@ fn a_full_disk_rejects_writes_and_recovers_by_itself() {
     let form = form.press("Create");
     let page = ada.submit(&form);
     assert_eq!(page.response.status, 507, "{:?}", page.response);
-    assert!(
-        page.text().contains("nothing was stored"),
-        "{}",
-        page.text()
-    );
+    assert!(page.text().contains("Nothing was saved"), "{}", page.text());
     ada.get("/feedback").expect(200);
     api.get("/api/v1/webhooks").expect(200);
     let sent = receiver.received().len();
