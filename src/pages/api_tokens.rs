@@ -17,7 +17,7 @@ use crate::domain::id::TokenId;
 use crate::domain::project;
 use crate::domain::validation::{Checks, ValidationErrors};
 use crate::server::tokens;
-use crate::store::AccountStoreError;
+use crate::store::CreateTokenError;
 
 const ADDRESS: &str = "/settings/tokens";
 
@@ -151,7 +151,7 @@ pub(super) async fn create(
                 by.leave(|flash| flash.made = Some(OneTimeReveal::Token { name, token }));
                 Ok(())
             }
-            Err(AccountStoreError::Store(error)) => Err(error.into()),
+            Err(CreateTokenError::Store(error)) => Err(error.into()),
             Err(_) => Err(PageError::Gone),
         }
     };

@@ -21,7 +21,7 @@ use crate::domain::account::{Role, User};
 use crate::domain::feedback;
 use crate::domain::id::{LinkId, UserId};
 use crate::server::tokens;
-use crate::store::{AccountStoreError, OneTimeLink};
+use crate::store::{LinkError, OneTimeLink, UserError};
 
 const ADDRESS: &str = "/settings/people";
 const INVITATION_LIVES: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -195,8 +195,8 @@ pub(super) async fn invite(
                 by.leave(|flash| flash.made = Some(OneTimeReveal::Invitation { email, link }));
                 Ok(true)
             }
-            Err(AccountStoreError::Exists(_)) => Ok(false),
-            Err(error) => Err(failure(error)),
+            Err(LinkError::User(UserError::EmailTaken(_))) => Ok(false),
+            Err(error) => Err(link_error(error)),
         }
     };
     if context
@@ -244,7 +244,7 @@ pub(super) async fn reset_password(
         let made = store
             .create_reset_link(user.clone(), admin, hash, RESET_LIVES)
             .await;
-        made.map_err(failure)?;
+        made.map_err(link_error)?;
         let link = by.absolute(&format!("/reset?token={token}"));
         by.leave(|flash| flash.made = Some(OneTimeReveal::Reset { user, link }));
         Ok(())
@@ -274,8 +274,8 @@ pub(super) async fn set_role(
             });
             Ok(context.redirect(ADDRESS))
         }
-        Err(AccountStoreError::LastAdmin(email)) => refuse_last_admin(&context, &email).await,
-        Err(error) => Err(failure(error)),
+        Err(UserError::LastAdmin(email)) => refuse_last_admin(&context, &email).await,
+        Err(error) => Err(user_error(error)),
     }
 }
 
@@ -289,9 +289,9 @@ pub(super) async fn remove(context: RequestContext, id: Id) -> Result<HttpRespon
             Ok(context.redirect(ADDRESS))
         }
         // Pressed twice: they are gone, as was wished.
-        Err(AccountStoreError::Unknown(_)) => Ok(context.redirect(ADDRESS)),
-        Err(AccountStoreError::LastAdmin(email)) => refuse_last_admin(&context, &email).await,
-        Err(error) => Err(failure(error)),
+        Err(UserError::NotFound(_)) => Ok(context.redirect(ADDRESS)),
+        Err(UserError::LastAdmin(email)) => refuse_last_admin(&context, &email).await,
+        Err(error) => Err(user_error(error)),
     }
 }
 
@@ -330,10 +330,18 @@ fn signed_out(context: &RequestContext) -> HttpResponse {
     response
 }
 
-fn failure(error: AccountStoreError) -> PageError {
+fn link_error(error: LinkError) -> PageError {
     match error {
-        AccountStoreError::Store(error) => error.into(),
-        AccountStoreError::NotAdmin => PageError::Forbidden,
+        LinkError::Store(error) => error.into(),
+        LinkError::User(error) => user_error(error),
+        LinkError::NotAdmin => PageError::Forbidden,
+        LinkError::Invalid => PageError::Gone,
+    }
+}
+
+fn user_error(error: UserError) -> PageError {
+    match error {
+        UserError::Store(error) => error.into(),
         _ => PageError::Gone,
     }
 }

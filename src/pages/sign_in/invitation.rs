@@ -12,7 +12,7 @@ use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
 use crate::server::tokens;
-use crate::store::{AccountStoreError, LinkPurpose, OneTimeLink};
+use crate::store::{LinkError, LinkPurpose, OneTimeLink};
 
 #[derive(Template)]
 #[template(path = "invitation.html")]
@@ -117,7 +117,7 @@ async fn accept(
             let _ = response.add_cookie(&cookie);
             Ok(response)
         }
-        Err(AccountStoreError::Store(error)) => Err(error.into()),
+        Err(LinkError::Store(error)) => Err(error.into()),
         Err(_) => Err(PageError::HandedLinkVoid),
     }
 }

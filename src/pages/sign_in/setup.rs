@@ -13,7 +13,7 @@ use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
 use crate::server::tokens;
-use crate::store::{AccountStoreError, LinkPurpose};
+use crate::store::{LinkError, LinkPurpose};
 
 #[derive(Template)]
 #[template(path = "setup.html")]
@@ -91,7 +91,7 @@ pub async fn set_up(context: RequestContext, fields: FormData) -> Result<HttpRes
             let _ = response.add_cookie(&cookie);
             Ok(response)
         }
-        Err(AccountStoreError::Store(error)) => Err(error.into()),
+        Err(LinkError::Store(error)) => Err(error.into()),
         Err(_) => Err(PageError::SetupVoid),
     }
 }
@@ -121,10 +121,8 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
             Ok(response)
         }
         // Pressed again in the same browser, it does no harm.
-        Err(AccountStoreError::InvalidLink) if context.session().is_some() => {
-            Ok(context.redirect("/feedback"))
-        }
-        Err(AccountStoreError::Store(error)) => Err(error.into()),
+        Err(LinkError::Invalid) if context.session().is_some() => Ok(context.redirect("/feedback")),
+        Err(LinkError::Store(error)) => Err(error.into()),
         Err(_) => Err(PageError::InvalidLink),
     }
 }

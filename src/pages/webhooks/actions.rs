@@ -328,7 +328,7 @@ async fn refuse_draft(
 
 fn rotate_error(error: RotateError) -> PageError {
     match error {
-        RotateError::Unknown => PageError::Gone,
+        RotateError::UnknownWebhook => PageError::Gone,
         RotateError::Store(error) => error.into(),
     }
 }
