@@ -16,12 +16,12 @@ use super::response_head::HeadError;
 use crate::clock::Timestamp;
 use crate::domain::delivery::{CertificateProblem, EndpointResponse, Outcome};
 
-pub(super) fn from_response(answer: &EndpointResponse) -> Outcome {
-    match answer.status {
+pub(super) fn from_response(response: &EndpointResponse) -> Outcome {
+    match response.status {
         200..=299 => Outcome::Delivered,
         status => Outcome::Status {
             status,
-            location: header_value(&answer.headers, "location")
+            location: header_value(&response.headers, "location")
                 .filter(|_| (300..=399).contains(&status))
                 .map(str::to_owned),
         },
@@ -77,7 +77,7 @@ pub(super) fn from_connect_error(
     match error {
         ConnectError::NotAllowed(refusal) => Outcome::TargetNotAllowed(refusal),
         ConnectError::NameNotFound => Outcome::NameNotFound,
-        ConnectError::NameLookup(detail) => Outcome::NameLookup(detail),
+        ConnectError::LookupFailed(detail) => Outcome::LookupFailed(detail),
         ConnectError::Tcp(error) => from_io_error(&error, timeout, progress),
         ConnectError::Tls(error) => match from_tls_error(&error) {
             Some(outcome) => outcome,
@@ -125,7 +125,7 @@ fn from_tls_error(error: &io::Error) -> Option<Outcome> {
             CertificateProblem::NotYetValid(timestamp(not_before))
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            CertificateProblem::WrongName
+            CertificateProblem::NameMismatch
         }
         CertificateError::UnknownIssuer => CertificateProblem::UnknownIssuer,
         // Many tools create self-signed certificates that are marked as a CA.

@@ -1,5 +1,5 @@
-//! Before every page: who asks, whether they may, and that a form came from our own pages; after it: the headers that
-//! every page has, and faults as whole pages.
+//! Middleware of every page: checks the session, the permission, and the origin of forms; adds
+//! security headers; and renders errors as pages.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -19,25 +19,25 @@ use crate::domain::account::Scope;
 use crate::server::permissions::{Permission, is_allowed};
 use crate::server::request_id::RequestId;
 
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
     form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Middleware of one route.
-pub async fn guard(
+/// Wraps one route.
+pub async fn middleware(
     permission: Permission,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let refused = admit(permission, &request).await.err();
-    let mut response = match refused {
-        Some(refused) => {
+    let rejection = authorize(permission, &request).await.err();
+    let mut response = match rejection {
+        Some(rejection) => {
             let http = request.request().clone();
-            ServiceResponse::new(http.clone(), refuse(refused, &http))
+            ServiceResponse::new(http.clone(), reject(rejection, &http))
         }
         None => {
             let response = next.call(request).await?.map_into_boxed_body();
-            explain(response)
+            render_error(response)
         }
     };
     let signed_in = response
@@ -48,26 +48,26 @@ pub async fn guard(
     Ok(response)
 }
 
-/// Why a request is not let through.
-enum Refused {
-    /// To the sign-in, and back afterwards.
+/// Why a request doesn't reach its handler.
+enum Rejection {
+    /// Redirect to the sign-in page, which leads back to this URL.
     SignIn,
     Error(PageError),
 }
 
-impl From<PageError> for Refused {
+impl From<PageError> for Rejection {
     fn from(error: PageError) -> Self {
         Self::Error(error)
     }
 }
 
-async fn admit(permission: Permission, request: &ServiceRequest) -> Result<(), Refused> {
-    let context = RequestContext::of(request.request())?;
+async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(), Rejection> {
+    let context = RequestContext::from_http_request(request.request())?;
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
     if changes && is_cross_origin(&context, request.headers()) {
         return Err(PageError::CrossOrigin.into());
     }
-    let session = match session::hash_in(request.request()) {
+    let session = match session::token_hash(request.request()) {
         Some(hash) => context
             .app
             .store
@@ -80,15 +80,15 @@ async fn admit(permission: Permission, request: &ServiceRequest) -> Result<(), R
         return match permission {
             Permission::Public => Ok(()),
             _ if changes => Err(PageError::SignedOut.into()),
-            _ => Err(Refused::SignIn),
+            _ => Err(Rejection::SignIn),
         };
     };
     let allowed = is_allowed(permission, session.user.role, Scope::Full);
     if session.needs_touch
         && let Err(error) = context.app.store.touch_session(session.token_hash).await
     {
-        // The page can be shown all the same; the next one notes the use.
-        tracing::warn!(%error, "the use of a session could not be noted");
+        // Not worth failing the request: the next one updates it.
+        tracing::warn!(%error, "recording the last use of a session failed");
     }
     request.extensions_mut().insert(session);
     if allowed {
@@ -98,8 +98,9 @@ async fn admit(permission: Permission, request: &ServiceRequest) -> Result<(), R
     }
 }
 
-/// Whether a browser says that a request was made by another site's page. `Sec-Fetch-Site` is sent over https and by
-/// localhost; elsewhere `Origin` tells. A request with neither was made by no browser's page.
+/// Whether a browser sent the request on behalf of another site's page. Browsers send
+/// `Sec-Fetch-Site` only over HTTPS and to localhost; otherwise `Origin` decides. A request without
+/// either header doesn't come from a web page.
 fn is_cross_origin(context: &RequestContext, headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get(SEC_FETCH_SITE) {
         return !matches!(site.as_bytes(), b"same-origin" | b"none");
@@ -107,37 +108,37 @@ fn is_cross_origin(context: &RequestContext, headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(ORIGIN) else {
         return false;
     };
-    let seen = context.proxies().own_origin(&context.request);
-    let ours = [Some(seen.as_str()), context.app.urls.origin()];
-    !ours
+    let requested_origin = context.proxies().own_origin(&context.request);
+    let own_origins = [Some(requested_origin.as_str()), context.app.urls.origin()];
+    !own_origins
         .into_iter()
         .flatten()
-        .any(|ours| ours.as_bytes() == origin.as_bytes())
+        .any(|own_origin| own_origin.as_bytes() == origin.as_bytes())
 }
 
-fn refuse(refused: Refused, request: &actix_web::HttpRequest) -> HttpResponse {
-    match (refused, RequestContext::of(request)) {
-        (Refused::SignIn, Ok(context)) => {
-            let asked = request
+fn reject(rejection: Rejection, request: &actix_web::HttpRequest) -> HttpResponse {
+    match (rejection, RequestContext::from_http_request(request)) {
+        (Rejection::SignIn, Ok(context)) => {
+            let path = request
                 .path()
                 .strip_prefix(context.app.urls.base_path())
                 .unwrap_or(request.path());
-            let asked = match request.query_string() {
-                "" => asked.to_owned(),
-                query => format!("{asked}?{query}"),
+            let next = match request.query_string() {
+                "" => path.to_owned(),
+                query => format!("{path}?{query}"),
             };
-            let next = serde_urlencoded::to_string([("next", asked)]).unwrap_or_default();
+            let next = serde_urlencoded::to_string([("next", next)]).unwrap_or_default();
             HttpResponse::SeeOther()
                 .insert_header((LOCATION, context.app.urls.path(&format!("/login?{next}"))))
                 .finish()
         }
-        (Refused::Error(error), Ok(context)) => error_page(&error, &context),
+        (Rejection::Error(error), Ok(context)) => error_page(&error, &context),
         (_, Err(error)) => error.error_response(),
     }
 }
 
-/// A handler's error, as a whole page.
-fn explain(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+/// Replaces the response of a handler that failed by an error page.
+fn render_error(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let Some(error) = response
         .response()
         .error()
@@ -146,7 +147,7 @@ fn explain(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
         return response;
     };
     let request = response.request().clone();
-    let page = match RequestContext::of(&request) {
+    let page = match RequestContext::from_http_request(&request) {
         Ok(context) => error_page(error, &context),
         Err(error) => error.error_response(),
     };
@@ -162,18 +163,18 @@ fn error_page(error: &PageError, context: &RequestContext) -> HttpResponse {
             .extensions()
             .get::<RequestId>()
             .map(|id| id.0.clone());
-        tracing::error!(?error, "a page failed");
+        tracing::error!(?error, "page failed");
     }
     let (layout, _) = context.layout(error.title(), "");
     let page = ErrorPage {
         layout,
         status: status.as_u16(),
-        sentence: error.to_string(),
+        message: error.to_string(),
         request_id,
     };
     let mut response = render(status, &page).unwrap_or_else(|error| error.error_response());
     let headers = response.headers_mut();
-    if let PageError::Method(allow) = error
+    if let PageError::MethodNotAllowed(allow) = error
         && let Ok(allow) = HeaderValue::from_str(allow)
     {
         headers.insert(ALLOW, allow);
@@ -188,11 +189,11 @@ fn error_page(error: &PageError, context: &RequestContext) -> HttpResponse {
 }
 
 fn add_headers(headers: &mut HeaderMap, signed_in: bool) {
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(CSP));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     if !headers.contains_key(CACHE_CONTROL) {
-        // Also what is shown before the sign-in changes with the sign-in; only a page of nobody may be looked at again.
+        // Public pages change after sign-in, so browsers must revalidate them.
         headers.insert(
             CACHE_CONTROL,
             HeaderValue::from_static(if signed_in { "no-store" } else { "no-cache" }),

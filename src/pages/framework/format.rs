@@ -1,20 +1,20 @@
-//! Times and numbers as people read them.
+//! Formats times and numbers for pages.
 
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 
-/// A point in time for `<time>`: relative or by the clock in the text, exact in the title. The server knows no other
-/// zone than UTC; the script tells the same times by the clock of whoever looks.
+/// The texts of a `<time>` element. They are in UTC; the page's script converts them to the
+/// browser's time zone.
 #[derive(Clone, Debug)]
 pub struct DisplayTime {
     pub iso: String,
     pub exact: String,
     pub relative: String,
-    /// `14:02 UTC`, on another day than today `25 Nov, 14:02 UTC`.
+    /// `14:02 UTC` today, `25 Nov, 14:02 UTC` on other days.
     pub clock: String,
     /// `14:02:07 UTC`.
-    pub to_the_second: String,
+    pub with_seconds: String,
 }
 
 impl DisplayTime {
@@ -24,12 +24,13 @@ impl DisplayTime {
             exact: at.to_jiff().strftime("%-d %b %Y, %H:%M:%S UTC").to_string(),
             relative: relative(at, now),
             clock: clock(at, now),
-            to_the_second: at.to_jiff().strftime("%H:%M:%S UTC").to_string(),
+            with_seconds: at.to_jiff().strftime("%H:%M:%S UTC").to_string(),
         }
     }
 }
 
-/// `just now`, `2 min ago`, `3 h ago`, `yesterday`, then the day. The script that keeps them fresh has the same steps.
+/// `just now`, `2 min ago`, `3 h ago`, `yesterday`, `4 days ago`, then the date. The page's script
+/// updates the texts with the same steps.
 fn relative(at: Timestamp, now: Timestamp) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
@@ -55,8 +56,8 @@ fn clock(at: Timestamp, now: Timestamp) -> String {
     at.to_jiff().strftime(format).to_string()
 }
 
-/// `in 4 s`, `in 3 min`, `in 2 h`: until something that is to come.
-pub fn until(due: Timestamp, now: Timestamp) -> String {
+/// The time until `due`, such as `in 4 s`, `in 3 min`, or `in 2 h`; `now` if it has passed.
+pub fn time_until(due: Timestamp, now: Timestamp) -> String {
     match due.since(now) {
         Duration::ZERO => "now".into(),
         left if left < Duration::from_secs(100) => {
@@ -69,8 +70,8 @@ pub fn until(due: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// `1,204`.
-pub fn thousands(number: u64) -> String {
+/// Formats a number with commas: `1,204`.
+pub fn group_digits(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_told_as_people_tell_them() {
+    fn formats_times_and_numbers() {
         let now = Timestamp::from_millis(1_761_914_096_789);
         let ago = |seconds| relative(now.minus(Duration::from_secs(seconds)), now);
         assert_eq!(
@@ -107,13 +108,16 @@ mod tests {
         );
         assert_eq!(ago(40 * 86400), "21 Sep 2025");
         assert_eq!(relative(now.plus(Duration::from_secs(9)), now), "just now");
-        let by_clock = |seconds| clock(now.minus(Duration::from_secs(seconds)), now);
-        assert_eq!(by_clock(3600), "11:34 UTC");
-        assert_eq!(by_clock(86400), "30 Oct, 12:34 UTC");
-        assert_eq!(until(now.plus(Duration::from_millis(3_100)), now), "in 4 s");
-        assert_eq!(until(now, now), "now");
+        let clock_text = |seconds| clock(now.minus(Duration::from_secs(seconds)), now);
+        assert_eq!(clock_text(3600), "11:34 UTC");
+        assert_eq!(clock_text(86400), "30 Oct, 12:34 UTC");
         assert_eq!(
-            [0, 999, 1_204, 1_000_000].map(thousands),
+            time_until(now.plus(Duration::from_millis(3_100)), now),
+            "in 4 s"
+        );
+        assert_eq!(time_until(now, now), "now");
+        assert_eq!(
+            [0, 999, 1_204, 1_000_000].map(group_digits),
             ["0", "999", "1,204", "1,000,000"]
         );
     }

@@ -1,10 +1,13 @@
-//! The one-time links that an admin hands over: an invitation, and a new password. Looking at one spends nothing; the
-//! post does what it is for and spends it in one transaction, and signs the browser in.
+//! The one-time links that an admin shares: invitations and password resets.
+//!
+//! Opening a link doesn't use it up. Submitting its form does, in the transaction that creates the
+//! account or changes the password, and signs the browser in.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 
+use super::link_expired;
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::pages::fields::FormData;
 use crate::pages::framework::context::RequestContext;
@@ -13,6 +16,10 @@ use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
 use crate::server::tokens;
 use crate::store::{LinkError, LinkPurpose, OneTimeLink};
+
+const LINK_EXPIRED: PageError = link_expired(
+    "This link was already used or has expired. Ask an admin for a new one, or sign in.",
+);
 
 #[derive(Template)]
 #[template(path = "invitation.html")]
@@ -50,7 +57,7 @@ impl LinkPage {
         self.link.user.is_none()
     }
 
-    fn address(&self) -> &'static str {
+    fn path(&self) -> &'static str {
         if self.is_invitation() {
             "/invitation"
         } else {
@@ -79,8 +86,8 @@ pub async fn reset(context: RequestContext, fields: FormData) -> Result<HttpResp
 }
 
 async fn show(context: &RequestContext, purpose: LinkPurpose) -> Result<HttpResponse, PageError> {
-    let token = context.query("token").unwrap_or_default();
-    let link = in_force(context, purpose, &token).await?;
+    let token = context.query_param("token").unwrap_or_default();
+    let link = valid_link(context, purpose, &token).await?;
     render(StatusCode::OK, &LinkPage::new(context, link, &token, None))
 }
 
@@ -90,14 +97,14 @@ async fn accept(
     purpose: LinkPurpose,
 ) -> Result<HttpResponse, PageError> {
     let (token, password) = (fields.get("token"), fields.get("password"));
-    let link = in_force(context, purpose, token).await?;
+    let link = valid_link(context, purpose, token).await?;
     if let Err(error) = check_password(password) {
         let page = LinkPage::new(context, link, token, Some(error.to_string()));
         return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
-    let turn = context.state.password_checks.turn().await?;
-    let password_hash = turn.hash(password.to_owned()).await?;
-    let (cookie, new) = session::new(context);
+    let permit = context.state.password_checks.acquire().await?;
+    let password_hash = permit.hash(password.to_owned()).await?;
+    let (cookie, new) = session::generate(context);
     let (store, hash) = (&context.app.store, tokens::sha256(token));
     let done = match purpose {
         LinkPurpose::Reset => store.reset_password(hash, password_hash, new).await,
@@ -109,20 +116,19 @@ async fn accept(
     match done {
         Ok(()) => {
             if let Some(session) = context.session() {
-                // The one before ends: a browser has one session.
+                // A browser has one session, so end the previous one.
                 store.end_session(session.token_hash).await?;
             }
             let mut response = context.redirect("/feedback");
-            // A cookie of ours holds nothing that a header could not.
-            let _ = response.add_cookie(&cookie);
+            session::set_cookie(&mut response, &cookie);
             Ok(response)
         }
         Err(LinkError::Store(error)) => Err(error.into()),
-        Err(_) => Err(PageError::HandedLinkVoid),
+        Err(_) => Err(LINK_EXPIRED),
     }
 }
 
-async fn in_force(
+async fn valid_link(
     context: &RequestContext,
     purpose: LinkPurpose,
     token: &str,
@@ -132,5 +138,5 @@ async fn in_force(
     let link = store
         .valid_link(purpose, tokens::sha256(token), now)
         .await?;
-    link.ok_or(PageError::HandedLinkVoid)
+    link.ok_or(LINK_EXPIRED)
 }

@@ -1,6 +1,6 @@
-//! Signing in by e-mail and password, and out.
+//! Signing in with email and password, and signing out.
 //!
-//! Whether an account exists is told by nothing: not by words, not by time, not by who has to wait.
+//! Responses never reveal whether an account exists: not by text, timing, or throttling.
 
 pub mod invitation;
 pub mod password_checks;
@@ -12,7 +12,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use askama::Template;
 
-use self::throttle::Key;
+use self::throttle::ThrottleKey;
 use super::fields::FormData;
 use super::framework::context::RequestContext;
 use super::framework::layout::{Layout, render};
@@ -20,18 +20,18 @@ use super::framework::page_error::PageError;
 use super::framework::session;
 use crate::domain::account::{User, normalize_email};
 
-const WRONG: &str = "The e-mail address or the password is wrong.";
+const WRONG_CREDENTIALS: &str = "Wrong email or password.";
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 struct SignInPage {
     layout: Layout,
     email: String,
-    /// Where to go on afterwards: one of our own addresses.
+    /// The path to redirect to after signing in.
     next: String,
     problem: Option<String>,
-    /// Nobody has an account yet: the log says how to make the first one.
-    nobody_yet: bool,
+    /// Whether to explain how to create the first account.
+    has_no_users: bool,
 }
 
 impl SignInPage {
@@ -41,22 +41,22 @@ impl SignInPage {
         next: &str,
         problem: Option<String>,
     ) -> Result<Self, PageError> {
-        let nobody_yet = !context.app.store.has_users().await?;
+        let has_no_users = !context.app.store.has_users().await?;
         let (layout, _) = context.layout("Sign in", "");
         Ok(Self {
             layout,
             email: email.to_owned(),
             next: next.to_owned(),
             problem,
-            nobody_yet,
+            has_no_users,
         })
     }
 }
 
 pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
-    let next = context.query("next").unwrap_or_default();
+    let next = context.query_param("next").unwrap_or_default();
     if context.session().is_some() {
-        return Ok(context.redirect(local(&next)));
+        return Ok(context.redirect(local_path_or_home(&next)));
     }
     render(
         StatusCode::OK,
@@ -69,35 +69,37 @@ pub(super) async fn sign_in(
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let (email, next) = (fields.get("email"), fields.get("next"));
-    let (user, verified) = match check(&context, email, fields.get("password")).await? {
-        Checked::Right(user, hash) => (user, hash),
-        Checked::Wrong => {
-            let page = SignInPage::new(&context, email, next, Some(WRONG.into())).await?;
+    let (user, verified) = match verify_password(&context, email, fields.get("password")).await? {
+        PasswordCheck::Correct(user, hash) => (user, hash),
+        PasswordCheck::Wrong => {
+            let page =
+                SignInPage::new(&context, email, next, Some(WRONG_CREDENTIALS.into())).await?;
             return render(StatusCode::UNAUTHORIZED, &page);
         }
-        Checked::Wait(seconds) => {
-            let page = SignInPage::new(&context, email, next, Some(wait_sentence(seconds))).await?;
+        PasswordCheck::Throttled(seconds) => {
+            let page =
+                SignInPage::new(&context, email, next, Some(too_many_attempts(seconds))).await?;
             let mut response = render(StatusCode::OK, &page)?;
-            slow_down(&mut response, seconds);
+            set_retry_after(&mut response, seconds);
             return Ok(response);
         }
     };
     if let Some(session) = context.session() {
-        // The one before ends: a browser has one session.
+        // A browser has one session, so end the previous one.
         context.app.store.end_session(session.token_hash).await?;
     }
-    let (cookie, new) = session::new(&context);
+    let (cookie, new) = session::generate(&context);
     if !context
         .app
         .store
         .start_session(user.id, verified, new)
         .await?
     {
-        let page = SignInPage::new(&context, email, next, Some(WRONG.into())).await?;
+        let page = SignInPage::new(&context, email, next, Some(WRONG_CREDENTIALS.into())).await?;
         return render(StatusCode::UNAUTHORIZED, &page);
     }
-    let mut response = context.redirect(local(next));
-    let _ = response.add_cookie(&cookie);
+    let mut response = context.redirect(local_path_or_home(next));
+    session::set_cookie(&mut response, &cookie);
     Ok(response)
 }
 
@@ -106,78 +108,94 @@ pub(super) async fn sign_out(context: RequestContext) -> Result<HttpResponse, Pa
         context.app.store.end_session(session.token_hash).await?;
     }
     let mut response = context.redirect("/login");
-    session::clear(&context, &mut response);
+    session::clear_cookie(&context, &mut response);
     Ok(response)
 }
 
-/// What came of a password.
-pub(super) enum Checked {
-    /// With the hash that was verified.
-    Right(User, String),
-    Wrong,
-    /// Too many wrong ones: how many seconds to wait, at most 60.
-    Wait(u64),
+const fn link_expired(message: &'static str) -> PageError {
+    PageError::Specific {
+        status: StatusCode::GONE,
+        title: "This link has expired",
+        message,
+    }
 }
 
-/// Whose password it is. A check is made for an unknown account too, and few of them at once; failures are counted
-/// for the account and for the address.
-pub(super) async fn check(
+/// The result of checking a password.
+pub(super) enum PasswordCheck {
+    /// The user, and the password hash that was verified.
+    Correct(User, String),
+    Wrong,
+    /// Too many failures: the seconds to wait, from 1 to 60.
+    Throttled(u64),
+}
+
+/// Checks the password of an account. An unknown account takes as long as a known one. Failures
+/// count for the account and for the client's IP address.
+pub(super) async fn verify_password(
     context: &RequestContext,
     email: &str,
     password: &str,
-) -> Result<Checked, PageError> {
-    let throttle = &context.state.throttle;
-    let account = Key::Account(normalize_email(email).chars().take(254).collect());
-    let keys = [account.clone(), Key::address(context.client())];
+) -> Result<PasswordCheck, PageError> {
+    let throttle = &context.state.sign_in_throttle;
+    let account = ThrottleKey::Account(normalize_email(email).chars().take(254).collect());
+    let keys = [
+        account.clone(),
+        ThrottleKey::ip_address(context.client_ip()),
+    ];
     let wait = || {
         throttle
-            .wait(&keys)
+            .retry_after(&keys)
             .map(|wait| wait.as_millis().div_ceil(1000).clamp(1, 60) as u64)
     };
     if let Some(seconds) = wait() {
-        return Ok(Checked::Wait(seconds));
+        return Ok(PasswordCheck::Throttled(seconds));
     }
     let found = context.app.store.user_with_password_hash(email).await?;
-    let turn = context.state.password_checks.turn().await?;
-    // Others may have failed while this one waited for its turn.
+    let permit = context.state.password_checks.acquire().await?;
+    // Check again, because other attempts may have failed while this one waited for its permit.
     if let Some(seconds) = wait() {
-        return Ok(Checked::Wait(seconds));
+        return Ok(PasswordCheck::Throttled(seconds));
     }
     let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
-    let right = turn.verify(password.to_owned(), hash.clone()).await?;
-    if let (true, Some(user), Some(hash)) = (right, user, hash) {
-        throttle.succeeded(&account);
-        return Ok(Checked::Right(user, hash));
+    let is_correct = permit.verify(password.to_owned(), hash.clone()).await?;
+    if let (true, Some(user), Some(hash)) = (is_correct, user, hash) {
+        throttle.record_success(&account);
+        return Ok(PasswordCheck::Correct(user, hash));
     }
-    throttle.failed(&keys);
-    Ok(wait().map_or(Checked::Wrong, Checked::Wait))
+    throttle.record_failure(&keys);
+    Ok(wait().map_or(PasswordCheck::Wrong, PasswordCheck::Throttled))
 }
 
-/// What one is told who has to wait.
-pub(super) fn wait_sentence(seconds: u64) -> String {
+/// The message for [`PasswordCheck::Throttled`].
+pub(super) fn too_many_attempts(seconds: u64) -> String {
     let plural = if seconds == 1 { "" } else { "s" };
     format!("Too many wrong passwords. Wait {seconds} second{plural}, then try again.")
 }
 
-/// Says the same to programs: 429 with `Retry-After`.
-pub(super) fn slow_down(response: &mut HttpResponse, seconds: u64) {
+/// Turns the response into a 429 with `Retry-After`.
+pub(super) fn set_retry_after(response: &mut HttpResponse, seconds: u64) {
     *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
     response
         .headers_mut()
         .insert(RETRY_AFTER, HeaderValue::from(seconds));
 }
 
-/// `next`, if it is an address of ours; else where one belongs. What begins with two slashes, or holds a backslash or
-/// a control character, browsers may read as another host.
-fn local(next: &str) -> &str {
-    let ours = next.starts_with('/')
-        && !next.starts_with("//")
-        && !next.contains(|c: char| c == '\\' || c.is_control());
-    if ours && next.is_ascii() {
+/// Returns `next` if it is a local path, otherwise the start page.
+fn local_path_or_home(next: &str) -> &str {
+    if is_local_path(next) {
         next
     } else {
         "/feedback"
     }
+}
+
+/// Whether every browser reads `path` as a path on this host. Two leading slashes, a backslash, or a
+/// control character can make a browser read another host.
+fn is_local_path(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.starts_with("//")
+        && !path.contains(|c: char| c == '\\' || c.is_control())
+        && path.is_ascii()
 }
 
 #[cfg(test)]
@@ -185,12 +203,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_signing_in_one_stays_on_this_site() {
+    fn redirects_only_to_local_paths() {
         assert_eq!(
-            local("/settings/notifications?add"),
+            local_path_or_home("/settings/notifications?add"),
             "/settings/notifications?add"
         );
-        for bad in [
+        for path in [
             "",
             "https://evil.example",
             "//evil.example",
@@ -198,7 +216,7 @@ mod tests {
             "/\t/evil.example",
             "feedback",
         ] {
-            assert_eq!(local(bad), "/feedback", "{bad:?}");
+            assert_eq!(local_path_or_home(path), "/feedback", "{path:?}");
         }
     }
 }

@@ -1,9 +1,10 @@
-//! One-time addresses: the one that makes the first user, and the demo's that signs in.
+//! The setup link, which creates the first user, and the sign-in link of the demo.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 
+use super::link_expired;
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::feedback;
 use crate::domain::validation::{Checks, ValidationErrors};
@@ -14,6 +15,13 @@ use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
 use crate::server::tokens;
 use crate::store::{LinkError, LinkPurpose};
+
+const SETUP_LINK_EXPIRED: PageError =
+    link_expired("This setup link has expired. Restart Miniback to get a new one.");
+const ACCOUNT_EXISTS: PageError = link_expired("An account already exists. Sign in.");
+const SIGN_IN_LINK_EXPIRED: PageError = link_expired(
+    "The link works once, on the computer that runs the demo. Restart the demo to get a new one.",
+);
 
 #[derive(Template)]
 #[template(path = "setup.html")]
@@ -51,20 +59,23 @@ impl SetupPage {
     }
 }
 
-/// Looking spends nothing.
+/// Shows the form. Opening the link doesn't use it up.
 pub async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
-    let token = context.query("token").unwrap_or_default();
-    in_force(&context, &token).await?;
+    let token = context.query_param("token").unwrap_or_default();
+    check_link(&context, &token).await?;
     render(StatusCode::OK, &SetupPage::new(&context, &token, "", None))
 }
 
-pub async fn set_up(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
+pub async fn create_first_user(
+    context: RequestContext,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
     let (token, email, secret) = (
         fields.get("token"),
         fields.get("email").trim(),
         fields.get("password"),
     );
-    in_force(&context, token).await?;
+    check_link(&context, token).await?;
     let mut checks = Checks::default();
     checks.take("email", feedback::check_email(email.to_owned()));
     checks.take("password", check_password(secret));
@@ -75,40 +86,40 @@ pub async fn set_up(context: RequestContext, fields: FormData) -> Result<HttpRes
     let password_hash = context
         .state
         .password_checks
-        .turn()
+        .acquire()
         .await?
         .hash(secret.to_owned())
         .await?;
-    let (cookie, new) = session::new(&context);
-    let made = context
+    let (cookie, new) = session::generate(&context);
+    let created = context
         .app
         .store
         .set_up(tokens::sha256(token), email.to_owned(), password_hash, new)
         .await;
-    match made {
+    match created {
         Ok(_) => {
             let mut response = context.redirect("/feedback");
-            let _ = response.add_cookie(&cookie);
+            session::set_cookie(&mut response, &cookie);
             Ok(response)
         }
         Err(LinkError::Store(error)) => Err(error.into()),
-        Err(_) => Err(PageError::SetupVoid),
+        Err(_) => Err(SETUP_LINK_EXPIRED),
     }
 }
 
-/// The demo's link: signs in the browser of this machine, once.
+/// Signs in a browser on this machine with the demo's link, once.
 pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, PageError> {
     let forwarded = context.request.headers().contains_key("x-forwarded-for");
-    let here = context
+    let is_local = context
         .request
         .peer_addr()
         .is_some_and(|peer| peer.ip().is_loopback())
         && !forwarded;
-    let token = context.query("token").unwrap_or_default();
-    if !here {
-        return Err(PageError::InvalidLink);
+    let token = context.query_param("token").unwrap_or_default();
+    if !is_local {
+        return Err(SIGN_IN_LINK_EXPIRED);
     }
-    let (cookie, new) = session::new(&context);
+    let (cookie, new) = session::generate(&context);
     match context
         .app
         .store
@@ -117,27 +128,29 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
     {
         Ok(()) => {
             let mut response = context.redirect("/feedback");
-            let _ = response.add_cookie(&cookie);
+            session::set_cookie(&mut response, &cookie);
             Ok(response)
         }
-        // Pressed again in the same browser, it does no harm.
+        // The link was already used by this browser.
         Err(LinkError::Invalid) if context.session().is_some() => Ok(context.redirect("/feedback")),
         Err(LinkError::Store(error)) => Err(error.into()),
-        Err(_) => Err(PageError::InvalidLink),
+        Err(_) => Err(SIGN_IN_LINK_EXPIRED),
     }
 }
 
-async fn in_force(context: &RequestContext, token: &str) -> Result<(), PageError> {
+async fn check_link(context: &RequestContext, token: &str) -> Result<(), PageError> {
     let now = context.app.clock.now();
-    let good = context
+    let is_valid = context
         .app
         .store
         .is_link_valid(LinkPurpose::Setup, tokens::sha256(token), now)
         .await?;
-    // Users can also have been made on the command line since the address was shown.
-    if good && !context.app.store.has_users().await? {
+    // The first user may also have been created on the command line.
+    if context.app.store.has_users().await? {
+        Err(ACCOUNT_EXISTS)
+    } else if is_valid {
         Ok(())
     } else {
-        Err(PageError::SetupVoid)
+        Err(SETUP_LINK_EXPIRED)
     }
 }

@@ -1,14 +1,14 @@
-//! What the forms of the page do. Each ends in a redirect to the page, or in the page with the form that was refused.
+//! What the forms of the page do. Each ends in a redirect to the page, or in the page with the form that was rejected.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 
-use super::ADDRESS;
-use super::AddForm;
-use super::Refused;
+use super::AddWebhookForm;
+use super::PATH;
+use super::RejectedWebhookForm;
 use super::headers;
-use super::page;
+use super::render_page;
 use crate::domain::id::WebhookId;
 use crate::domain::secret::Secret;
 use crate::domain::validation::Checks;
@@ -23,13 +23,13 @@ use crate::random;
 use crate::server::tokens;
 use crate::store::{IdempotencyKey, RotateError, SaveWebhookError};
 
-type Id = web::Path<String>;
+type IdPath = web::Path<String>;
 
 /// "Add": saves a webhook with the secret that stood in the form, tested or not.
 pub async fn add(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
     let url = match context.app.check_endpoint_url(fields.get("url")).await {
         Ok(url) => url,
-        Err(problem) => return refuse_draft(&context, &fields, problem).await,
+        Err(problem) => return reject_draft(&context, &fields, problem).await,
     };
     let idempotency = IdempotencyKey {
         owner: context.user()?.id.as_str().to_owned(),
@@ -45,16 +45,16 @@ pub async fn add(context: RequestContext, fields: FormData) -> Result<HttpRespon
         enabled: true,
         retries: RetryPolicy::Standard,
         headers: webhook::CustomHeaders::new(),
-        secret: draft_secret(&fields),
+        secret: secret_from_form(&fields),
     };
     let idempotency = Some(idempotency).filter(|known| !known.key.is_empty());
     match context.app.store.create_webhook(new, idempotency).await {
         Ok(webhook) => {
-            context.say("The webhook is added; events go to it from now on.");
-            Ok(context.redirect(&format!("{ADDRESS}?open={}", webhook.id)))
+            context.push_message("The webhook is added; events go to it from now on.");
+            Ok(context.redirect(&format!("{PATH}?open={}", webhook.id)))
         }
         Err(SaveWebhookError::Store(error)) => Err(error.into()),
-        Err(error) => refuse_draft(&context, &fields, error.to_string()).await,
+        Err(error) => reject_draft(&context, &fields, error.to_string()).await,
     }
 }
 
@@ -65,9 +65,9 @@ pub async fn test_draft(
 ) -> Result<HttpResponse, PageError> {
     let url = match context.app.check_endpoint_url(fields.get("url")).await {
         Ok(url) => url,
-        Err(problem) => return refuse_draft(&context, &fields, problem).await,
+        Err(problem) => return reject_draft(&context, &fields, problem).await,
     };
-    let secret = draft_secret(&fields);
+    let secret = secret_from_form(&fields);
     let report = context
         .app
         .delivery
@@ -79,52 +79,52 @@ pub async fn test_draft(
         key: fields.get("key").to_owned(),
         report,
     };
-    context.leave(|flash| flash.draft = Some(draft));
-    Ok(context.redirect(&format!("{ADDRESS}?add")))
+    context.update_flash(|flash| flash.draft = Some(draft));
+    Ok(context.redirect(&format!("{PATH}?add")))
 }
 
 /// The switch.
 pub async fn set_enabled(
     context: RequestContext,
-    id: Id,
+    id: IdPath,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let enabled = match fields.get("enabled") {
         "true" => true,
         "false" => false,
-        _ => return Err(PageError::BrokenForm),
+        _ => return Err(PageError::InvalidForm),
     };
     let change = WebhookPatch {
         enabled: Some(enabled),
         ..WebhookPatch::default()
     };
-    let webhook = save(&context, WebhookId::new(id.into_inner()), change).await?;
-    context.say(if enabled {
+    let webhook = update(&context, WebhookId::new(id.into_inner()), change).await?;
+    context.push_message(if enabled {
         "Switched on: what happens from now on is sent."
     } else {
         "Switched off: nothing is sent to it, and what waited is canceled."
     });
     if fields.get("open") == "true" {
-        return Ok(open(&context, &webhook.id));
+        return Ok(redirect_to_open_row(&context, &webhook.id));
     }
-    Ok(context.redirect(&format!("{ADDRESS}#{}", webhook.id)))
+    Ok(context.redirect(&format!("{PATH}#{}", webhook.id)))
 }
 
 /// The two boxes.
 pub async fn set_topics(
     context: RequestContext,
-    id: Id,
+    id: IdPath,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let topics: Option<Vec<Topic>> = fields.all("topic").map(Topic::parse).collect();
     let change = WebhookPatch {
         topics: Some(webhook::normalize_topics(
-            &topics.ok_or(PageError::BrokenForm)?,
+            &topics.ok_or(PageError::InvalidForm)?,
         )),
         ..WebhookPatch::default()
     };
-    let webhook = save(&context, WebhookId::new(id.into_inner()), change).await?;
-    context.say(match webhook.topics.as_slice() {
+    let webhook = update(&context, WebhookId::new(id.into_inner()), change).await?;
+    context.push_message(match webhook.topics.as_slice() {
         [] => "Saved: no topic is chosen, so nothing is sent.".to_owned(),
         topics => format!(
             "Saved: {}.",
@@ -135,13 +135,13 @@ pub async fn set_topics(
                 .join(" and ")
         ),
     });
-    Ok(open(&context, &webhook.id))
+    Ok(redirect_to_open_row(&context, &webhook.id))
 }
 
 /// URL, description, headers, projects and retries.
 pub async fn edit(
     context: RequestContext,
-    id: Id,
+    id: IdPath,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let webhook = find(&context, id).await?;
@@ -152,7 +152,7 @@ pub async fn edit(
         description: checks.take("description", webhook::check_description(description)),
         headers: checks.take(
             "headers",
-            headers::read(fields.get("headers"), &webhook.headers),
+            headers::parse_headers(fields.get("headers"), &webhook.headers),
         ),
         projects: Some(fields.all("project").map(str::to_owned).collect()),
         retries: Some(if fields.get("retries") == RetryPolicy::Patient.as_str() {
@@ -163,30 +163,30 @@ pub async fn edit(
         ..WebhookPatch::default()
     };
     if let Err(invalid) = checks.finish() {
-        let refused = Refused {
+        let rejected = RejectedWebhookForm {
             webhook: webhook.id,
             url: url.to_owned(),
             description: description.to_owned(),
             headers: fields.get("headers").to_owned(),
             invalid,
         };
-        return page(
+        return render_page(
             &context,
             StatusCode::UNPROCESSABLE_ENTITY,
             None,
-            Some(refused),
+            Some(rejected),
         )
         .await;
     }
-    save(&context, webhook.id.clone(), change).await?;
-    context.say("Saved.");
-    Ok(open(&context, &webhook.id))
+    update(&context, webhook.id.clone(), change).await?;
+    context.push_message("Saved.");
+    Ok(redirect_to_open_row(&context, &webhook.id))
 }
 
 /// "Test" of a saved webhook.
 pub async fn test(
     context: RequestContext,
-    id: Id,
+    id: IdPath,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let webhook = find(&context, id).await?;
@@ -195,23 +195,23 @@ pub async fn test(
         .delivery
         .test_webhook(&webhook, &context.user()?.email)
         .await?
-        .ok_or(PageError::Gone)?;
-    context.leave(|flash| flash.test = Some((webhook.id.clone(), report)));
+        .ok_or(PageError::ItemNotFound)?;
+    context.update_flash(|flash| flash.test = Some((webhook.id.clone(), report)));
     if fields.get("back") == "deliveries" {
-        return Ok(context.redirect(&format!("{ADDRESS}/{}/deliveries", webhook.id)));
+        return Ok(context.redirect(&format!("{PATH}/{}/deliveries", webhook.id)));
     }
-    Ok(open(&context, &webhook.id))
+    Ok(redirect_to_open_row(&context, &webhook.id))
 }
 
 /// The secret alone, for "Copy" before "Reveal".
-pub async fn secret(context: RequestContext, id: Id) -> Result<HttpResponse, PageError> {
+pub async fn plain_secret(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
     let secrets = context
         .app
         .store
         .webhook_secrets(id, context.app.clock.now())
         .await?
-        .ok_or(PageError::Gone)?;
+        .ok_or(PageError::ItemNotFound)?;
     Ok(HttpResponse::Ok()
         .content_type("text/plain; charset=utf-8")
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -221,20 +221,20 @@ pub async fn secret(context: RequestContext, id: Id) -> Result<HttpResponse, Pag
 /// "Rotate": at once, or with an overlap of some hours.
 pub async fn rotate(
     context: RequestContext,
-    id: Id,
+    id: IdPath,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let hours: u32 = match fields.get("hours") {
         "" => 0,
-        text => text.trim().parse().map_err(|_| PageError::BrokenForm)?,
+        text => text.trim().parse().map_err(|_| PageError::InvalidForm)?,
     };
     if hours > OVERLAP_MAX_HOURS {
-        return Err(PageError::BrokenForm);
+        return Err(PageError::InvalidForm);
     }
     let id = WebhookId::new(id.into_inner());
     if !context.state.submission_keys.is_first(fields.get("key")) {
         // A second press must not end the overlap that the first one has begun.
-        return Ok(context.redirect(&format!("{ADDRESS}?reveal={id}#{id}")));
+        return Ok(context.redirect(&format!("{PATH}?reveal={id}#{id}")));
     }
     let secret = Secret::from_random(random::bytes());
     let rotated = context
@@ -246,16 +246,16 @@ pub async fn rotate(
         context.state.submission_keys.forget(fields.get("key"));
     }
     rotated.map_err(rotate_error)?;
-    context.say(if hours == 0 {
+    context.push_message(if hours == 0 {
         "The secret is changed; what is sent from now on is signed by the new one.".to_owned()
     } else {
         format!("A new secret is made; for {hours} h both are in force. Give it to the endpoint in that time.")
     });
-    Ok(context.redirect(&format!("{ADDRESS}?reveal={id}#{id}")))
+    Ok(context.redirect(&format!("{PATH}?reveal={id}#{id}")))
 }
 
 /// "Switch now": ends an overlap.
-pub async fn switch_now(context: RequestContext, id: Id) -> Result<HttpResponse, PageError> {
+pub async fn switch_now(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
     context
         .app
@@ -263,72 +263,72 @@ pub async fn switch_now(context: RequestContext, id: Id) -> Result<HttpResponse,
         .finish_rotation(id.clone())
         .await
         .map_err(rotate_error)?;
-    context.say("The new secret alone is in force now.");
-    Ok(open(&context, &id))
+    context.push_message("The new secret alone is in force now.");
+    Ok(redirect_to_open_row(&context, &id))
 }
 
 /// "Delete", after it was asked.
-pub async fn delete(context: RequestContext, id: Id) -> Result<HttpResponse, PageError> {
+pub async fn delete(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
     // Gone already (two presses): that is what was wanted.
     context
         .app
         .store
         .delete_webhook(WebhookId::new(id.into_inner()))
         .await?;
-    context.say("The webhook is deleted; what waited for it is canceled.");
-    Ok(context.redirect(ADDRESS))
+    context.push_message("The webhook is deleted; what waited for it is canceled.");
+    Ok(context.redirect(PATH))
 }
 
-fn open(context: &RequestContext, id: &WebhookId) -> HttpResponse {
-    context.redirect(&format!("{ADDRESS}?open={id}#{id}"))
+fn redirect_to_open_row(context: &RequestContext, id: &WebhookId) -> HttpResponse {
+    context.redirect(&format!("{PATH}?open={id}#{id}"))
 }
 
-async fn find(context: &RequestContext, id: Id) -> Result<Webhook, PageError> {
+async fn find(context: &RequestContext, id: IdPath) -> Result<Webhook, PageError> {
     context
         .app
         .store
         .webhook(WebhookId::new(id.into_inner()))
         .await?
-        .ok_or(PageError::Gone)
+        .ok_or(PageError::ItemNotFound)
 }
 
-async fn save(
+async fn update(
     context: &RequestContext,
     id: WebhookId,
     change: WebhookPatch,
 ) -> Result<Webhook, PageError> {
     match context.app.store.update_webhook(id, change).await {
-        Ok(webhook) => webhook.ok_or(PageError::Gone),
+        Ok(webhook) => webhook.ok_or(PageError::ItemNotFound),
         Err(SaveWebhookError::Store(error)) => Err(error.into()),
         // A project that was deleted while its box stood on the page.
-        Err(_) => Err(PageError::BrokenForm),
+        Err(_) => Err(PageError::InvalidForm),
     }
 }
 
 /// The secret of the form, which came with it; one that was tampered with beyond use is replaced.
-fn draft_secret(fields: &FormData) -> Secret {
+fn secret_from_form(fields: &FormData) -> Secret {
     Secret::parse(fields.get("secret").to_owned())
         .unwrap_or_else(|_| Secret::from_random(random::bytes()))
 }
 
-async fn refuse_draft(
+async fn reject_draft(
     context: &RequestContext,
     fields: &FormData,
     problem: String,
 ) -> Result<HttpResponse, PageError> {
-    let form = AddForm {
+    let form = AddWebhookForm {
         url: fields.get("url").to_owned(),
         problem: Some(problem),
-        secret: draft_secret(fields).as_str().to_owned(),
+        secret: secret_from_form(fields).as_str().to_owned(),
         key: fields.get("key").to_owned(),
-        report: None,
+        test_report: None,
     };
-    page(context, StatusCode::UNPROCESSABLE_ENTITY, Some(form), None).await
+    render_page(context, StatusCode::UNPROCESSABLE_ENTITY, Some(form), None).await
 }
 
 fn rotate_error(error: RotateError) -> PageError {
     match error {
-        RotateError::UnknownWebhook => PageError::Gone,
+        RotateError::UnknownWebhook => PageError::ItemNotFound,
         RotateError::Store(error) => error.into(),
     }
 }
