@@ -36,7 +36,7 @@ fn doctor() -> Doctor {
 impl Doctor {
     fn at(&self) -> String {
         format!(
-            "/settings/notifications/{}/doctor",
+            "/settings/notifications/{}/signature-check",
             text(&self.webhook, "id")
         )
     }
@@ -239,7 +239,7 @@ fn it_is_found_from_where_a_signature_is_in_doubt_and_by_admins_alone() {
     let failed = api.deliver_one(&webhook, "failed");
     let mut admin = app.signed_in();
     let id = text(&webhook, "id");
-    let doctor = format!("/settings/notifications/{id}/doctor");
+    let doctor = format!("/settings/notifications/{id}/signature-check");
     for at in [
         format!("/settings/notifications?open={id}"),
         format!("/settings/notifications/{id}/deliveries"),
@@ -252,7 +252,7 @@ fn it_is_found_from_where_a_signature_is_in_doubt_and_by_admins_alone() {
         assert_eq!(page.link("Check a signature"), Some(doctor.clone()), "{at}");
     }
     admin
-        .get("/settings/notifications/wh_nothere/doctor")
+        .get("/settings/notifications/wh_nothere/signature-check")
         .expect(404);
     app.add_user("member@example.com", "member");
     let mut member = app.visitor();
