@@ -7,7 +7,7 @@ use askama::Template;
 use super::link_expired;
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::feedback;
-use crate::domain::validation::{Checks, ValidationErrors};
+use crate::domain::validation::{ValidationErrors, all, check};
 use crate::pages::fields::FormData;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
@@ -76,10 +76,10 @@ pub async fn create_first_user(
         fields.get("password"),
     );
     check_link(&context, token).await?;
-    let mut checks = Checks::default();
-    checks.take("email", feedback::check_email(email.to_owned()));
-    checks.take("password", check_password(secret));
-    if let Err(invalid) = checks.finish() {
+    if let Err(invalid) = all((
+        check("email", feedback::check_email(email.to_owned())),
+        check("password", check_password(secret)),
+    )) {
         let page = SetupPage::new(&context, token, email, Some(&invalid));
         return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
