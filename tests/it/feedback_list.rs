@@ -68,10 +68,10 @@ fn tabs_count_by_status_and_lead_to_what_they_count() {
     }
     let page = press_link(&mut ada, &page, "Resolved1");
     assert!(page.text().contains("docs 0") && !page.text().contains("shop 0"));
-    let filter = page.form_with("Show");
+    let filter = page.form_with("Filter");
     assert_eq!(filter.value("Status"), "RESOLVED");
     let page = ada
-        .submit(&filter.fill("Project", "shop").press("Show"))
+        .submit(&filter.fill("Project", "shop").press("Filter"))
         .expect(200);
     assert!(page.text().contains("No matches"));
     for tab in ["All3", "New3", "Resolved0"] {
@@ -96,9 +96,9 @@ fn a_search_finds_words_of_message_email_and_page_and_marks_them() {
         ("sam@", "<mark>sam@</mark>example.com"),
         ("checkout butt", "/<mark>checkout</mark>"),
     ] {
-        let form = ada.get("/feedback").form_with("Show");
+        let form = ada.get("/feedback").form_with("Filter");
         let page = ada
-            .submit(&form.fill("Search", searched).press("Show"))
+            .submit(&form.fill("Search", searched).press("Filter"))
             .expect(200);
         let html = page
             .response
