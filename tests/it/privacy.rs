@@ -28,7 +28,8 @@ fn press(admin: &mut Visitor, email: &str, button: &str) -> Page {
 fn asked_to_erase(admin: &mut Visitor, email: &str) -> FilledForm {
     let page = press(admin, email, "Erase").expect(200);
     assert!(
-        page.text().contains(&format!("Erase all data for {email} ?")),
+        page.text()
+            .contains(&format!("Erase all data for {email} ?")),
         "{}",
         page.text()
     );
@@ -200,10 +201,7 @@ fn erasing_takes_the_feedback_and_its_words_in_the_log_and_cancels_what_is_pendi
     let page = press(&mut ada, SAM, "Find").expect(200);
     assert!(page.text().contains("No feedback found"));
     let log = app.log.to_string();
-    assert!(
-        log.contains("personal data erased"),
-        "{log}"
-    );
+    assert!(log.contains("personal data erased"), "{log}");
     assert!(!log.to_lowercase().contains(SAM), "{log}");
 }
 
