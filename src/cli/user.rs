@@ -5,7 +5,7 @@ use super::{CommandError, escape_control_chars, password, print};
 use crate::config::{DataDirOptions, UserCommand};
 use crate::domain::account::Role;
 use crate::domain::feedback;
-use crate::store::AccountStoreError;
+use crate::store::UserError;
 
 pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
     match command {
@@ -39,7 +39,7 @@ fn change_password(email: String, data: &DataDirOptions) -> Result<(), CommandEr
         store.user_with_password_hash(&email).await
     })?;
     if known.is_none() {
-        return Err(CommandError::new(AccountStoreError::Unknown(email)));
+        return Err(CommandError::new(UserError::NotFound(email)));
     }
     let hash = password::read_and_hash()?;
     let shown = escape_control_chars(&email);
