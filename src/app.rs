@@ -20,7 +20,7 @@ use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
 use crate::domain::password;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
-use crate::server::door::Door;
+use crate::intake::Door;
 use crate::server::request_origin::TrustedProxies;
 use crate::server::urls::Urls;
 use crate::server::{AppState, health, request_id, tokens};

@@ -7,15 +7,15 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 use super::auth::Caller;
-use super::body::{Json, non_null};
 use super::lists::{List, PageParams, QueryParams};
-use super::problem::{Problem, no_content_or};
 use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
 use crate::domain::feedback::{self, Actor, Feedback, FeedbackStatus, NewFeedback, ProjectSummary};
 use crate::domain::id::FeedbackId;
 use crate::domain::search::SearchQuery;
 use crate::domain::validation::Checks;
+use crate::server::json_body::{Json, non_null};
+use crate::server::problem::{Problem, no_content_or};
 use crate::server::{AppState, tokens};
 use crate::store::{CreateFeedbackError, FeedbackFilter, IdempotencyKey};
 
@@ -25,7 +25,7 @@ const IDEMPOTENCY_REPLAYED: &str = "Idempotency-Replayed";
 /// Maximum length of an `Idempotency-Key`, in bytes.
 const KEY_MAX_BYTES: usize = 255;
 
-pub(super) fn metadata_schema() -> Object {
+pub(crate) fn metadata_schema() -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
         .description(Some(
@@ -189,7 +189,7 @@ fn idempotency(
 }
 
 /// Returns the request's `Idempotency-Key`, if it has one: 1 to 255 printable ASCII characters.
-pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
+pub(crate) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
     let Some(header) = request.headers().get("idempotency-key") else {
         return Ok(None);
     };

@@ -19,15 +19,16 @@ use utoipa::openapi::{
 };
 
 use super::auth::X_API_KEY;
-use super::problem::ProblemBody;
 use super::{
-    deliveries, delivery_totals, door, feedback, metrics, projects, routes, secrets, test_events,
+    deliveries, delivery_totals, feedback, metrics, projects, routes, secrets, test_events,
     webhooks,
 };
 use crate::domain::account::{Role, Scope};
+use crate::intake::endpoint;
 use crate::server::AppState;
 use crate::server::health;
 use crate::server::permissions::{Permission, is_allowed};
+use crate::server::problem::ProblemBody;
 
 const X_REQUEST_ID: &str = "X-Request-Id";
 const REQUEST_ID_DESCRIPTION: &str = "Identifies this request in the server’s log.";
@@ -57,7 +58,7 @@ pub(super) async fn get(app: web::Data<AppState>, request: HttpRequest) -> HttpR
         projects::create, projects::list, projects::get, projects::update, projects::delete,
         feedback::create, feedback::list, feedback::get, feedback::update, feedback::delete,
         webhooks::create, webhooks::list, webhooks::get, webhooks::update, webhooks::delete,
-        test_events::test_webhook, test_events::test_url, delivery_totals::get, door::submit,
+        test_events::test_webhook, test_events::test_url, delivery_totals::get, endpoint::submit,
         secrets::get, secrets::rotate, secrets::finish_rotation,
         deliveries::list, deliveries::get, deliveries::redeliver, deliveries::recover,
         metrics::get, health::health, get,

@@ -9,13 +9,13 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::body::{Json, non_null};
 use super::lists::{List, PageParams, QueryParams};
-use super::problem::{Problem, no_content_or};
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, ORIGINS_MAX, Project, ProjectStatus};
 use crate::domain::validation::Checks;
 use crate::server::AppState;
+use crate::server::json_body::{Json, non_null};
+use crate::server::problem::{Problem, no_content_or};
 use crate::store::{CreateProjectError, ProjectPatch};
 
 const NOT_FOUND: Problem = Problem::NotFound("Project not found.");

@@ -4,12 +4,13 @@ use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, ResponseError, Route, web};
 
 use super::auth::authorize;
-use super::problem::Problem;
 use super::{
-    deliveries, delivery_totals, door, feedback, metrics, openapi, projects, secrets, test_events,
+    deliveries, delivery_totals, feedback, metrics, openapi, projects, secrets, test_events,
     webhooks,
 };
+use crate::intake::endpoint;
 use crate::server::permissions::Permission::{self, Admin, Member, Metrics, Public, Submit};
+use crate::server::problem::Problem;
 use crate::server::routing::{
     MethodRoute, PathRoutes, Routes, delete, get, options, patch, path_routes, post, scope,
 };
@@ -26,9 +27,12 @@ pub fn routes() -> Routes {
             scope("/api")
                 .service(path_routes(
                     "/feedback",
-                    [post(Public, door::submit), options(Public, door::preflight)],
-                    |_, route| route.wrap(from_fn(door::allow_any_origin)),
-                    |allow| wrong_method(allow).wrap(from_fn(door::allow_any_origin)),
+                    [
+                        post(Public, endpoint::submit),
+                        options(Public, endpoint::preflight),
+                    ],
+                    |_, route| route.wrap(from_fn(endpoint::allow_any_origin)),
+                    |allow| wrong_method(allow).wrap(from_fn(endpoint::allow_any_origin)),
                 ))
                 .service(
                     scope("/v1")

@@ -4,14 +4,14 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::body::{OptionalJson, integer};
-use super::problem::Problem;
 use super::webhooks::{NOT_FOUND, secret_or_generate};
 use crate::clock::Timestamp;
 use crate::domain::id::WebhookId;
 use crate::domain::validation::Checks;
 use crate::domain::webhook::{OVERLAP_MAX_HOURS, Secrets, WebhookError};
 use crate::server::AppState;
+use crate::server::json_body::{OptionalJson, integer};
+use crate::server::problem::Problem;
 use crate::store::RotateError;
 
 #[derive(Deserialize, ToSchema)]

@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::auth::Caller;
-use super::body::Json;
-use super::problem::Problem;
 use super::webhooks::{NOT_FOUND, secret_or_generate};
 use crate::delivery::TestReport;
 use crate::domain::id::WebhookId;
 use crate::domain::validation::Checks;
 use crate::server::AppState;
+use crate::server::json_body::Json;
+use crate::server::problem::Problem;
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = WebhookTestTarget)]

@@ -8,9 +8,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
-use super::body::{Json, non_null};
 use super::lists::{List, PageParams, QueryParams};
-use super::problem::{Problem, no_content_or};
 use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
 use crate::domain::id::{ProjectId, WebhookId};
@@ -22,6 +20,8 @@ use crate::domain::webhook::{
 };
 use crate::random;
 use crate::server::AppState;
+use crate::server::json_body::{Json, non_null};
+use crate::server::problem::{Problem, no_content_or};
 use crate::store::SaveWebhookError;
 
 /// OpenAPI schema of a webhook's own headers, as `webhook::check_headers` accepts them. It can't express

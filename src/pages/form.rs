@@ -10,10 +10,10 @@ use super::fields::FormData;
 use super::framework::context::RequestContext;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
-use super::words::Words;
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::validation::ValidationErrors;
-use crate::server::door::{Given, PROJECT_FIELD, Refusal, Sender};
+use crate::intake::translations::Words;
+use crate::intake::{Given, PROJECT_FIELD, Refusal, Sender};
 use crate::server::tokens;
 
 #[derive(Template)]

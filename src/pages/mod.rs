@@ -21,8 +21,6 @@ mod routes;
 mod sign_in;
 mod signature_check;
 mod webhooks;
-mod widget;
-mod words;
 
 pub use api_reference::ApiDocs;
 pub use routes::{configure, routes};

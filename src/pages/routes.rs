@@ -10,8 +10,9 @@ use super::projects::origins;
 use super::sign_in::{invitation, setup};
 use super::{
     account, api_reference, api_tokens, assets, deliveries, feedback, form, guide, people, privacy,
-    projects, redirects, sign_in, signature_check, webhooks, widget,
+    projects, redirects, sign_in, signature_check, webhooks,
 };
+use crate::intake::widget_script;
 use crate::server::permissions::Permission::{self, Admin, Member, Public};
 use crate::server::routing::{MethodRoute, PathRoutes, Routes, get, path_routes, post};
 
@@ -24,7 +25,7 @@ pub fn routes() -> Routes {
     Routes::default()
         .service(page("/", [get(Public, redirects::show)]))
         .service(page("/static/{name}", [get(Public, assets::get)]))
-        .service(page("/widget.js", [get(Public, widget::script)]))
+        .service(page("/widget.js", [get(Public, widget_script::script)]))
         .service(page(
             "/f/{slug}",
             [get(Public, form::show), post(Public, form::send)],

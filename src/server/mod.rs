@@ -1,8 +1,9 @@
 //! What pages and API share: the parts that a handler works with, links, who a request comes from, and who may do what.
 
-pub mod door;
 pub mod health;
+pub mod json_body;
 pub mod permissions;
+pub mod problem;
 pub mod request_id;
 pub mod request_origin;
 pub mod routing;
@@ -13,8 +14,8 @@ pub mod urls;
 use crate::clock::Clock;
 use crate::delivery;
 use crate::domain::endpoint_url::EndpointUrl;
+use crate::intake::Door;
 use crate::store::Store;
-use door::Door;
 use request_origin::TrustedProxies;
 use urls::Urls;
 

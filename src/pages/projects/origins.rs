@@ -6,11 +6,11 @@ use askama::Template;
 
 use crate::clock::Timestamp;
 use crate::domain::project::{self, Project};
+use crate::intake::script_loads::Load;
 use crate::pages::fields::FormData;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::page_error::PageError;
-use crate::server::door::loads::Load;
 use crate::store::{AllowOrigin, OriginStats};
 
 /// How many sites the page names that have loaded the script.

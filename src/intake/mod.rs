@@ -3,9 +3,12 @@
 //! What is wrong with a feedback is told before anything is counted. Then the limits of its address are weighed, whether
 //! its origin may send, whether the project takes any, and the project's own limits; then it is stored like any other.
 
-pub mod limits;
-pub mod loads;
-pub mod stamps;
+pub(crate) mod endpoint;
+pub mod form_token;
+pub mod rate_limits;
+pub mod script_loads;
+pub(crate) mod translations;
+pub(crate) mod widget_script;
 
 use std::net::IpAddr;
 
@@ -15,16 +18,16 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use self::limits::{Left, Limited, Limits};
-use self::loads::Loads;
-use self::stamps::Stamps;
-use super::{AppState, tokens};
+use self::form_token::Stamps;
+use self::rate_limits::{Left, Limited, Limits};
+use self::script_loads::Loads;
 use crate::clock::Clock;
 use crate::domain::feedback::{self, Feedback, FeedbackStatus, NewFeedback};
 use crate::domain::id::{FeedbackId, IdSequence};
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::rate_limit::RateLimits;
 use crate::domain::validation::{Checks, ValidationErrors};
+use crate::server::{AppState, tokens};
 use crate::store::{CreateFeedbackError, IdempotencyKey, StoreError};
 
 /// What the door keeps in memory, and the key of its stamps.

@@ -8,15 +8,15 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::door::add_rate_limit_headers;
 use crate::domain::validation::{FieldError, ValidationErrors};
-use crate::server::door::Refusal;
-use crate::server::door::limits::Limited;
+use crate::intake::Refusal;
+use crate::intake::endpoint::add_rate_limit_headers;
+use crate::intake::rate_limits::Limited;
 use crate::store::StoreError;
 
 /// Why a call failed.
 #[derive(Debug)]
-pub(super) enum Problem {
+pub(crate) enum Problem {
     /// The body is incomplete, or isn't valid JSON or UTF-8.
     Malformed(String),
     Unauthorized(&'static str),
@@ -40,7 +40,7 @@ pub(super) enum Problem {
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
-pub(super) struct ProblemBody<'a> {
+pub(crate) struct ProblemBody<'a> {
     #[schema(example = "about:blank")]
     r#type: &'static str,
     /// The reason phrase of the status.
@@ -68,13 +68,13 @@ impl Problem {
         }
     }
 
-    pub(super) fn field(field: &str, message: impl fmt::Display) -> Self {
+    pub(crate) fn field(field: &str, message: impl fmt::Display) -> Self {
         Self::Invalid(ValidationErrors::single(field, message))
     }
 }
 
 /// Returns 204 if something was deleted, `missing` otherwise.
-pub(super) fn no_content_or(deleted: bool, missing: Problem) -> Result<HttpResponse, Problem> {
+pub(crate) fn no_content_or(deleted: bool, missing: Problem) -> Result<HttpResponse, Problem> {
     if deleted {
         Ok(HttpResponse::NoContent().finish())
     } else {
@@ -101,7 +101,7 @@ impl fmt::Display for Problem {
             Self::Malformed(text) | Self::Forbidden(text) | Self::Conflict(text) => f.write_str(text),
             Self::Unauthorized(text) | Self::NotFound(text) => f.write_str(text),
             Self::MethodNotAllowed { allow } => write!(f, "Method not allowed. This path accepts {allow}."),
-            Self::TooLarge => write!(f, "The body is larger than {} bytes.", super::body::BODY_MAX_BYTES),
+            Self::TooLarge => write!(f, "The body is larger than {} bytes.", super::json_body::BODY_MAX_BYTES),
             Self::TooSlow => f.write_str("The body took too long to arrive."),
             Self::UnsupportedMediaType => f.write_str("Send the body as JSON, with Content-Type: application/json."),
             Self::Invalid(invalid) => write!(f, "{invalid}"),

@@ -3,28 +3,28 @@
 
 use serde_json::{Map, Value, json};
 
-pub(super) struct Words {
-    pub(super) lang: &'static str,
-    pub(super) label: &'static str,
-    pub(super) message: &'static str,
-    pub(super) email: &'static str,
-    pub(super) optional: &'static str,
-    pub(super) send: &'static str,
+pub(crate) struct Words {
+    pub(crate) lang: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) message: &'static str,
+    pub(crate) email: &'static str,
+    pub(crate) optional: &'static str,
+    pub(crate) send: &'static str,
     close: &'static str,
     page: &'static str,
-    pub(super) thanks: &'static str,
+    pub(crate) thanks: &'static str,
     later: &'static str,
-    pub(super) paused: &'static str,
+    pub(crate) paused: &'static str,
     failed: &'static str,
     /// From here on of the form alone.
-    pub(super) another: &'static str,
-    pub(super) too_fast: &'static str,
-    pub(super) too_many: &'static str,
-    pub(super) nothing: &'static str,
+    pub(crate) another: &'static str,
+    pub(crate) too_fast: &'static str,
+    pub(crate) too_many: &'static str,
+    pub(crate) nothing: &'static str,
 }
 
 /// By which attributes a site can replace the widget's words, in the order of [`Words::of_widget`].
-pub(super) const WIDGET_NAMES: [&str; 11] = [
+pub(crate) const WIDGET_NAMES: [&str; 11] = [
     "label", "message", "email", "optional", "send", "close", "page", "thanks", "later", "paused",
     "failed",
 ];
@@ -47,7 +47,7 @@ impl Words {
     }
 
     /// Those that a browser asks for by `Accept-Language`, in the order of its wishes; English where none is there.
-    pub(super) fn wished(accept_language: &str) -> &'static Self {
+    pub(crate) fn wished(accept_language: &str) -> &'static Self {
         let mut wishes: Vec<(&str, f32)> = accept_language
             .split(',')
             .filter_map(|wish| {
@@ -65,7 +65,7 @@ impl Words {
     }
 
     /// Those of a language tag, whatever its region: `pt` for `pt-BR`.
-    pub(super) fn of(tag: &str) -> Option<&'static Self> {
+    pub(crate) fn of(tag: &str) -> Option<&'static Self> {
         let language = tag.split(['-', '_']).next().unwrap_or_default();
         ALL.iter()
             .find(|words| words.lang.eq_ignore_ascii_case(language))
@@ -73,7 +73,7 @@ impl Words {
 }
 
 /// The widget's words of all languages, as its script reads them.
-pub(super) fn of_widget() -> Value {
+pub(crate) fn of_widget() -> Value {
     let all: Map<String, Value> = ALL
         .iter()
         .map(|words| (words.lang.to_owned(), json!(words.of_widget())))

@@ -16,17 +16,17 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::body::Json;
-use super::feedback::{idempotency_key, metadata_schema};
-use super::problem::Problem;
+use crate::api::feedback::{idempotency_key, metadata_schema};
 use crate::domain::rate_limit::RateLimit;
+use crate::intake::rate_limits::{Left, Whose, whole_seconds};
+use crate::intake::{Answer, Given, Refusal, Sender};
 use crate::server::AppState;
-use crate::server::door::limits::{Left, Whose, whole_seconds};
-use crate::server::door::{Answer, Given, Refusal, Sender};
+use crate::server::json_body::Json;
+use crate::server::problem::Problem;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct Submission {
+pub(crate) struct Submission {
     #[schema(example = "my-website")]
     project_slug: String,
     #[schema(
@@ -69,7 +69,7 @@ pub(super) struct Submission {
         (status = 503, description = "The server is busy or restarting; try again"),
         (status = 507, description = "The server’s disk is full"),
     ))]
-pub(super) async fn submit(
+pub(crate) async fn submit(
     app: web::Data<AppState>,
     request: HttpRequest,
     Json(body): Json<Submission>,
@@ -105,7 +105,7 @@ pub(super) async fn submit(
 }
 
 /// What a browser asks before it lets another site's page send.
-pub(super) async fn preflight() -> HttpResponse {
+pub(crate) async fn preflight() -> HttpResponse {
     HttpResponse::NoContent()
         .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "POST"))
         .insert_header((
@@ -117,7 +117,7 @@ pub(super) async fn preflight() -> HttpResponse {
 }
 
 /// Middleware of the whole address: whatever is answered, any page may read it.
-pub(super) async fn allow_any_origin(
+pub(crate) async fn allow_any_origin(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
@@ -133,7 +133,7 @@ pub(super) async fn allow_any_origin(
 
 /// `RateLimit-Policy` and `RateLimit` as the IETF's draft has them, and for the tightest limit the three headers that
 /// came before it and that most clients still read.
-pub(super) fn add_rate_limit_headers(headers: &mut HeaderMap, limits: &[Left]) {
+pub(crate) fn add_rate_limit_headers(headers: &mut HeaderMap, limits: &[Left]) {
     let Some(tightest) = limits
         .iter()
         .min_by_key(|left| (left.count, left.rate.period))

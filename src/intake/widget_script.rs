@@ -14,7 +14,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::words::{self, WIDGET_NAMES};
+use super::translations::{self, WIDGET_NAMES};
 use crate::clock::Timestamp;
 use crate::server::{AppState, tokens};
 
@@ -24,7 +24,7 @@ const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 /// The script but for the stamp.
 static SCRIPT: LazyLock<String> = LazyLock::new(|| {
     without_comments(SOURCE)
-        .replace("\"@WORDS@\"", &words::of_widget().to_string())
+        .replace("\"@WORDS@\"", &translations::of_widget().to_string())
         .replace("@NAMES@", &WIDGET_NAMES.join(" "))
 });
 
@@ -44,7 +44,7 @@ fn without_comments(source: &str) -> String {
         .collect()
 }
 
-pub(super) async fn script(app: web::Data<AppState>, request: HttpRequest) -> HttpResponse {
+pub(crate) async fn script(app: web::Data<AppState>, request: HttpRequest) -> HttpResponse {
     let now = app.clock.now();
     let headers = request.headers();
     let value = |name| headers.get(name).and_then(|value| value.to_str().ok());
@@ -111,7 +111,7 @@ fn gzip(text: &str) -> std::io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::door::stamps::Stamps;
+    use crate::intake::form_token::Stamps;
 
     #[test]
     fn the_widget_is_at_most_6_kb_gzipped_with_all_its_words() {
