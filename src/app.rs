@@ -303,7 +303,7 @@ impl RunningServer {
     /// 1 s), and closes the database.
     pub async fn stop(self) {
         self.background.iter().for_each(|task| task.abort());
-        self.pages.end_streams();
+        self.pages.close_event_streams();
         let in_order = async {
             tokio::join!(self.server.stop(true), self.state.delivery.stop());
             self.state.store.close_async().await;

@@ -2,7 +2,7 @@
 // where it was. One mechanism: send the form (or follow the link) by fetch, take the whole page that
 // the server answers with, and put its parts in the place of ours. Whatever that cannot do is left to
 // the browser's own way, so that nothing is swallowed.
-// Relies on: `<main id="main" data-part>` on every page, `#announcer` outside of it, `connect-src 'self'`.
+// Relies on: `<main id="main" data-region>` on every page, `#announcer` outside of it, `connect-src 'self'`.
 "use strict";
 (() => {
   document.documentElement.classList.add("js");
@@ -12,7 +12,7 @@
   let turn = Promise.resolve(); // answers for the whole page come one after the other: the last is the newest
   let shown = location.pathname + location.search;
   let leaving = 0; // when a navigation began: it breaks off our requests, which is no failure
-  let seen = document.body.dataset.seen; // the number of the newest change that this page shows
+  let seen = document.body.dataset.lastChange; // the number of the newest change that this page shows
   const rendered = new Map(); // <details id>: open or not, as the server last said
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
@@ -51,7 +51,7 @@
   }
 
   // ---- Putting the answer in place ----
-  const outermost = (root) => all("[data-part][id]", root).filter((part) => !part.parentElement.closest("[data-part]"));
+  const outermost = (root) => all("[data-region][id]", root).filter((part) => !part.parentElement.closest("[data-region]"));
   // Pages of one kind have the same parts, layout and scripts; a page of another kind is loaded as a page.
   const kind = (root) => [...outermost(root).map((part) => part.id), root.getElementById("main")?.className,
     ...[...root.scripts].map((script) => script.getAttribute("src"))].join("|");
@@ -72,7 +72,7 @@
 
     parts.forEach((part, index) => part.replaceWith(fresh[index]));
     document.title = answer.title;
-    if (!aim) seen = answer.body.dataset.seen;
+    if (!aim) seen = answer.body.dataset.lastChange;
     for (const [field, was] of kept) {
       const now = twin(field);
       if (now && value(now) !== was) now[isCheck(now) ? "checked" : "value"] = was;
@@ -163,7 +163,7 @@
     if (submitter?.name) fields.append(submitter.name, submitter.value);
     if (method === "get") url.search = fields;
     start({ form, submitter, method, url, body: method === "get" ? undefined : fields, replace: "replace" in form.dataset,
-      target: submitter?.dataset.partTarget ?? form.dataset.partTarget });
+      target: submitter?.dataset.targetRegion ?? form.dataset.targetRegion });
   });
 
   addEventListener("click", (event) => {
@@ -172,7 +172,7 @@
     if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
     if ([...running].some((job) => job.link === link)) return;
-    start({ link, method: "get", url: new URL(link.href), target: link.dataset.partTarget, replace: "replace" in link.dataset });
+    start({ link, method: "get", url: new URL(link.href), target: link.dataset.targetRegion, replace: "replace" in link.dataset });
   });
 
   addEventListener("change", ({ target }) => {
@@ -203,7 +203,7 @@
       return await navigator.clipboard.write([new ClipboardItem({ "text/plain": blob })]);
     } catch { /* addresses of plain http have no such thing */ }
     const before = document.activeElement;
-    const area = Object.assign(document.createElement("textarea"), { value: await text, readOnly: true, className: "hidden-visually" });
+    const area = Object.assign(document.createElement("textarea"), { value: await text, readOnly: true, className: "visually-hidden" });
     document.body.append(area);
     area.select();
     const done = document.execCommand("copy");
@@ -265,7 +265,7 @@
     const kept = new Set([...now.children].map((child) => child.id).filter(Boolean));
     for (const [id, child] of known) if (!kept.has(id)) child.remove();
     let at = old.firstChild;
-    const skip = () => { while (at?.dataset && "once" in at.dataset) at = at.nextSibling; }; // what was told to this page alone
+    const skip = () => { while (at?.dataset && "liveKeep" in at.dataset) at = at.nextSibling; }; // what was told to this page alone
     for (const child of [...now.childNodes]) {
       skip();
       const twin = known.get(child.id) ?? (at && same(at, child) ? at : undefined);
@@ -287,7 +287,7 @@
     if (!of) return;
     const opened = source = new EventSource(new URL(`../live?since=${seen}${of}`, script));
     source.addEventListener("changed", refresh);
-    source.addEventListener("over", () => { opened.close(); refresh(); }); // not opened again before somebody comes back to it
+    source.addEventListener("ended", () => { opened.close(); refresh(); }); // not opened again before somebody comes back to it
     source.addEventListener("error", () => { // the browser comes back by itself after a break, not after a refusal
       if (opened.readyState === EventSource.CLOSED) setTimeout(() => { if (source === opened) lookAgain(); }, 30000);
     });
@@ -313,7 +313,7 @@
           const now = answer.getElementById(part.id);
           if (now) morph(part, document.importNode(now, true));
         }
-        seen = answer.body.dataset.seen;
+        seen = answer.body.dataset.lastChange;
         for (const job of running) mark(job, true);
         announce(...notices().map(words).filter((text) => !known.has(text)));
         document.dispatchEvent(new CustomEvent("miniback:swapped"));

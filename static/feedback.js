@@ -19,7 +19,7 @@
   }
   function go(item) {
     if (!item) return;
-    (item.querySelector(".words[href]") ?? item.querySelector(".steps button")).focus({ preventScroll: true });
+    (item.querySelector(".message[href]") ?? item.querySelector(".segmented button")).focus({ preventScroll: true });
     item.scrollIntoView({ block: "nearest" });
     remember();
   }
@@ -31,12 +31,12 @@
   // ---- What each key does ----
   function mark(number) {
     const picked = picks().some((pick) => pick.checked);
-    const button = (picked ? all("#selected [name=status]") : [...(here()?.querySelectorAll(".steps button") ?? [])])[number - 1];
+    const button = (picked ? all("#selection [name=status]") : [...(here()?.querySelectorAll(".segmented button") ?? [])])[number - 1];
     if (button && button.ariaPressed !== "true") button.click();
   }
   const keys = {
     j: () => step(1), k: () => step(-1), 1: () => mark(1), 2: () => mark(2), 3: () => mark(3),
-    x: () => here()?.querySelector(".pick input")?.click(),
+    x: () => here()?.querySelector(".item-select input")?.click(),
     u: () => byId("undo")?.click(),
     "/": () => { byId("q")?.focus(); byId("q")?.select(); },
     "?": () => showKeys(),
@@ -54,31 +54,31 @@
 
   // ---- The list of keys ----
   function showKeys() {
-    if (!byId("keys")) return;
-    byId("keys-on").checked = !off;
-    byId("keys").showModal();
+    if (!byId("shortcuts")) return;
+    byId("shortcuts-on").checked = !off;
+    byId("shortcuts").showModal();
   }
   addEventListener("click", ({ target }) => {
-    if (target.closest("[data-keys]")) showKeys();
+    if (target.closest("[data-shortcuts]")) showKeys();
     target.closest("[data-dismiss]")?.closest(".notice").remove();
   });
 
   // ---- Several at once ----
-  const picks = () => all(".pick input");
+  const picks = () => all(".item-select input");
   function count() {
     const list = picks(), picked = list.filter((pick) => pick.checked).length, box = byId("select-all");
     if (!box) return;
     box.checked = picked > 0 && picked === list.length;
     box.indeterminate = picked > 0 && picked < list.length;
-    byId("selected-count").value = picked ? `${picked} selected` : "";
+    byId("selection-count").value = picked ? `${picked} selected` : "";
   }
   addEventListener("change", ({ target }) => {
     if (target.id === "select-all") for (const pick of picks()) pick.checked = target.checked;
-    if (target.id === "keys-on") {
+    if (target.id === "shortcuts-on") {
       off = !target.checked;
       try { localStorage.setItem(NAME, off ? "off" : "on"); } catch { /* for this page, then */ }
     }
-    if (target.matches("#select-all, .pick input")) count();
+    if (target.matches("#select-all, .item-select input")) count();
   });
 
   // ---- Live: what is new appears, or waits behind "3 new" for who has scrolled, searches, selects or reads ----
@@ -93,18 +93,18 @@
     const end = came.at(-1).id;
     for (const item of fresh) item.remove();
     for (const item of items()) if (item.id < end) list.append(item.cloneNode(true)); // the page has room for them again
-    const link = Object.assign(answer.createElement("a"), { className: "news", href: location.href, textContent: `${fresh.length} new — show` });
+    const link = Object.assign(answer.createElement("a"), { className: "new-items", href: location.href, textContent: `${fresh.length} new — show` });
     link.dataset.enhance = link.dataset.replace = "";
-    const news = Object.assign(answer.createElement("p"), { id: "news", className: "center" });
+    const news = Object.assign(answer.createElement("p"), { id: "new-items", className: "center" });
     news.setAttribute("role", "status");
     news.append(link);
     list.before(news);
   });
   let toTop = false;
-  addEventListener("click", ({ target }) => { if (target.closest("#news a")) toTop = true; });
+  addEventListener("click", ({ target }) => { if (target.closest("#new-items a")) toTop = true; });
   function welcome() {
     const fresh = live ? items().filter((item) => item.id > known) : [];
-    for (const item of fresh) item.classList.add("fresh");
+    for (const item of fresh) item.classList.add("just-added");
     if (fresh.length) byId("announcer").textContent = `${fresh.length} new`;
     if (toTop) scrollTo(0, 0);
     if (!live || fresh.length) known = newest();

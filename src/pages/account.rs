@@ -10,7 +10,7 @@ use super::framework::format::DisplayTime;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use super::framework::session;
-use super::sign_in::{self, Checked};
+use super::sign_in::{self, PasswordCheck};
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::id::SessionId;
 use crate::domain::validation::ValidationErrors;
@@ -32,9 +32,9 @@ struct SessionRow {
     id: String,
     browser: String,
     started: DisplayTime,
-    seen: DisplayTime,
+    last_seen: DisplayTime,
     /// The one by which this page is looked at.
-    is_here: bool,
+    is_current: bool,
 }
 
 impl AccountPage {
@@ -49,7 +49,7 @@ impl AccountPage {
         };
         let (current_problem, password_problem) = (problem("current"), problem("password"));
         let user = context.user()?;
-        let here = context.session().map(|session| session.token_hash);
+        let current = context.session().map(|session| session.token_hash);
         let records = context
             .app
             .store
@@ -60,15 +60,15 @@ impl AccountPage {
             .into_iter()
             .map(|record| SessionRow {
                 started: layout.time(&record.created_at),
-                seen: layout.time(&record.last_used_at),
-                is_here: here == Some(record.token_hash),
+                last_seen: layout.time(&record.last_used_at),
+                is_current: current == Some(record.token_hash),
                 browser: Some(record.browser)
                     .filter(|browser| !browser.is_empty())
                     .unwrap_or_else(|| "A browser".to_owned()),
                 id: record.id.to_string(),
             })
             .collect();
-        sessions.sort_by_key(|session| !session.is_here);
+        sessions.sort_by_key(|session| !session.is_current);
         Ok(Self {
             layout,
             email: user.email.clone(),
@@ -92,33 +92,33 @@ pub(super) async fn set_password(
 ) -> Result<HttpResponse, PageError> {
     let user = context.user()?.clone();
     // Who has found an open browser must not be able to guess on.
-    match sign_in::check(&context, &user.email, fields.get("current")).await? {
-        Checked::Right(..) => {}
-        Checked::Wrong => {
-            return refuse(
+    match sign_in::verify_password(&context, &user.email, fields.get("current")).await? {
+        PasswordCheck::Correct(..) => {}
+        PasswordCheck::Wrong => {
+            return reject(
                 &context,
                 ValidationErrors::single("current", "This is not your password."),
             )
             .await;
         }
-        Checked::Wait(seconds) => {
-            let mut response = refuse(
+        PasswordCheck::Throttled(seconds) => {
+            let mut response = reject(
                 &context,
-                ValidationErrors::single("current", sign_in::wait_sentence(seconds)),
+                ValidationErrors::single("current", sign_in::too_many_attempts(seconds)),
             )
             .await?;
-            sign_in::slow_down(&mut response, seconds);
+            sign_in::set_retry_after(&mut response, seconds);
             return Ok(response);
         }
     }
     let password = fields.get("password");
     if let Err(error) = check_password(password) {
-        return refuse(&context, ValidationErrors::single("password", error)).await;
+        return reject(&context, ValidationErrors::single("password", error)).await;
     }
     let hash = context
         .state
         .password_checks
-        .turn()
+        .acquire()
         .await?
         .hash(password.to_owned())
         .await?;
@@ -126,13 +126,13 @@ pub(super) async fn set_password(
     match context.app.store.set_password(user.email, hash, keep).await {
         Ok(()) => {}
         Err(AccountStoreError::Store(error)) => return Err(error.into()),
-        Err(_) => return Err(PageError::Gone),
+        Err(_) => return Err(PageError::ItemNotFound),
     }
-    context.say("Your password is changed. You are signed out everywhere else.");
+    context.push_message("Your password is changed. You are signed out everywhere else.");
     Ok(context.redirect("/settings/account"))
 }
 
-async fn refuse(
+async fn reject(
     context: &RequestContext,
     invalid: ValidationErrors,
 ) -> Result<HttpResponse, PageError> {
@@ -153,7 +153,7 @@ pub(super) async fn end_session(
         .end_user_session(user, SessionId::new(id.into_inner()))
         .await?;
     if ended {
-        context.say("That browser is signed out.");
+        context.push_message("That browser is signed out.");
     }
     Ok(context.redirect("/settings/account"))
 }
@@ -167,6 +167,6 @@ pub(super) async fn sign_out_everywhere(
         .end_sessions(context.user()?.id.clone())
         .await?;
     let mut response = context.redirect("/login");
-    session::clear(&context, &mut response);
+    session::clear_cookie(&context, &mut response);
     Ok(response)
 }

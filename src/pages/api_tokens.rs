@@ -19,7 +19,7 @@ use crate::domain::validation::{Checks, ValidationErrors};
 use crate::server::tokens;
 use crate::store::AccountStoreError;
 
-const ADDRESS: &str = "/settings/tokens";
+const PATH: &str = "/settings/tokens";
 
 #[derive(Template)]
 #[template(path = "api_tokens.html")]
@@ -27,8 +27,8 @@ struct TokensPage {
     layout: Layout,
     add: Option<AddForm>,
     /// The name and the token that was just made.
-    made: Option<(String, String)>,
-    rows: Vec<Row>,
+    created: Option<(String, String)>,
+    rows: Vec<TokenRow>,
     key: String,
 }
 
@@ -39,16 +39,16 @@ struct AddForm {
     scope_problem: Option<String>,
 }
 
-struct Row {
+struct TokenRow {
     token: ApiToken,
-    made: DisplayTime,
-    used: Option<DisplayTime>,
-    is_revoke_asked: bool,
+    created_at: DisplayTime,
+    last_used_at: Option<DisplayTime>,
+    is_confirming_revoke: bool,
 }
 
-impl Row {
-    fn address(&self) -> String {
-        format!("{ADDRESS}/{}/revoke", self.token.id)
+impl TokenRow {
+    fn revoke_path(&self) -> String {
+        format!("{PATH}/{}/revoke", self.token.id)
     }
 }
 
@@ -72,29 +72,30 @@ impl TokensPage {
         let mut tokens = context.app.store.tokens().await?;
         tokens.reverse();
         let (layout, _) = context.layout("API tokens", "tokens");
-        let asked = context.query("revoke");
-        let rows = tokens.into_iter().map(|token| Row {
-            made: layout.time(&token.created_at),
-            used: token.last_used_at.as_ref().map(|at| layout.time(at)),
-            is_revoke_asked: asked.as_deref() == Some(token.id.as_str()),
+        let revoking = context.query_param("revoke");
+        let rows = tokens.into_iter().map(|token| TokenRow {
+            created_at: layout.time(&token.created_at),
+            last_used_at: token.last_used_at.as_ref().map(|at| layout.time(at)),
+            is_confirming_revoke: revoking.as_deref() == Some(token.id.as_str()),
             token,
         });
         let rows = rows.collect();
-        let made = match context.made(|made| matches!(made, OneTimeReveal::Token { .. })) {
-            Some(OneTimeReveal::Token { name, token }) => Some((name, token)),
-            _ => None,
-        };
+        let created =
+            match context.take_reveal(|reveal| matches!(reveal, OneTimeReveal::Token { .. })) {
+                Some(OneTimeReveal::Token { name, token }) => Some((name, token)),
+                _ => None,
+            };
         let blank = || AddForm {
             name: String::new(),
             scope: Scope::Full,
             name_problem: None,
             scope_problem: None,
         };
-        let add = add.or_else(|| context.query("add").map(|_| blank()));
+        let add = add.or_else(|| context.query_param("add").map(|_| blank()));
         Ok(Self {
             layout,
             add,
-            made,
+            created,
             rows,
             key: SubmissionKeys::key(),
         })
@@ -105,8 +106,8 @@ impl TokensPage {
     }
 
     fn scope_name(&self, scope: &Scope) -> &'static str {
-        let named = SCOPES.iter().find(|(known, ..)| known == scope);
-        named.map_or("", |(_, name, _)| name)
+        let found = SCOPES.iter().find(|(known, ..)| known == scope);
+        found.map_or("", |(_, name, _)| name)
     }
 }
 
@@ -148,11 +149,11 @@ pub(super) async fn create(
             .await
         {
             Ok(_) => {
-                by.leave(|flash| flash.made = Some(OneTimeReveal::Token { name, token }));
+                by.update_flash(|flash| flash.reveal = Some(OneTimeReveal::Token { name, token }));
                 Ok(())
             }
             Err(AccountStoreError::Store(error)) => Err(error.into()),
-            Err(_) => Err(PageError::Gone),
+            Err(_) => Err(PageError::ItemNotFound),
         }
     };
     context
@@ -160,7 +161,7 @@ pub(super) async fn create(
         .submission_keys
         .run(fields.get("key"), work)
         .await?;
-    Ok(context.redirect(ADDRESS))
+    Ok(context.redirect(PATH))
 }
 
 pub(super) async fn revoke(
@@ -169,7 +170,7 @@ pub(super) async fn revoke(
 ) -> Result<HttpResponse, PageError> {
     let id = TokenId::new(id.into_inner());
     if context.app.store.revoke_token(id).await? {
-        context.say("The token is revoked: whatever uses it is refused from now on.");
+        context.push_message("The token is revoked: whatever uses it is refused from now on.");
     }
-    Ok(context.redirect(ADDRESS))
+    Ok(context.redirect(PATH))
 }

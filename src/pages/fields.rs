@@ -78,7 +78,7 @@ impl FormData {
             let reading = async {
                 let mut bytes = Vec::new();
                 while let Some(chunk) = payload.next().await {
-                    bytes.extend_from_slice(&chunk.map_err(|_| PageError::BrokenForm)?);
+                    bytes.extend_from_slice(&chunk.map_err(|_| PageError::InvalidForm)?);
                     if bytes.len() > max {
                         return Err(PageError::FormTooLarge(max / 1024));
                     }
@@ -87,14 +87,14 @@ impl FormData {
             };
             let bytes = timeout(BODY_TIMEOUT, reading)
                 .await
-                .map_err(|_| PageError::TooSlow)??;
+                .map_err(|_| PageError::RequestTimeout)??;
             // A form without fields is sent by some browsers without a type.
             if !is_form && !bytes.is_empty() {
-                return Err(PageError::NotAForm);
+                return Err(PageError::UnsupportedMediaType);
             }
             serde_urlencoded::from_bytes(&bytes)
                 .map(Self)
-                .map_err(|_| PageError::BrokenForm)
+                .map_err(|_| PageError::InvalidForm)
         })
     }
 }

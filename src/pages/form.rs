@@ -97,7 +97,7 @@ impl FormPage {
 
     fn address(&self) -> String {
         let slug = self.project.as_ref().map_or("", |project| &project.slug);
-        self.layout.to(format!("/f/{slug}"))
+        self.layout.path(format!("/f/{slug}"))
     }
 
     fn answer(&self, status: StatusCode) -> Result<HttpResponse, PageError> {
@@ -155,7 +155,7 @@ pub(super) async fn show(
     if page.project.is_none() {
         return page.answer(StatusCode::NOT_FOUND);
     }
-    if context.query("sent").is_some() {
+    if context.query_param("sent").is_some() {
         page.state = State::Sent;
     }
     page.answer(StatusCode::OK)

@@ -31,26 +31,26 @@ use sign_in::{password_checks, throttle};
 
 /// What the pages keep in memory; a restart forgets it, and nothing is lost by that.
 pub struct PageState {
-    throttle: throttle::Throttle,
+    sign_in_throttle: throttle::SignInThrottle,
     flash: flash::FlashStore,
     password_checks: password_checks::PasswordChecks,
     submission_keys: idempotent_form::SubmissionKeys,
-    live: live_updates::Streams,
+    event_streams: live_updates::EventStreams,
 }
 
 impl PageState {
     pub fn new(clock: Clock) -> Self {
         Self {
-            throttle: throttle::Throttle::new(clock.clone()),
+            sign_in_throttle: throttle::SignInThrottle::new(clock.clone()),
             flash: flash::FlashStore::new(clock),
             password_checks: password_checks::PasswordChecks::new(),
             submission_keys: idempotent_form::SubmissionKeys::default(),
-            live: live_updates::Streams::default(),
+            event_streams: live_updates::EventStreams::default(),
         }
     }
 
     /// Ends the open streams of events, which would hold a graceful stop to its whole time.
-    pub fn end_streams(&self) {
-        self.live.end();
+    pub fn close_event_streams(&self) {
+        self.event_streams.end();
     }
 }

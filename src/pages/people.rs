@@ -23,11 +23,11 @@ use crate::domain::id::{LinkId, UserId};
 use crate::server::tokens;
 use crate::store::{AccountStoreError, OneTimeLink};
 
-const ADDRESS: &str = "/settings/people";
-const INVITATION_LIVES: Duration = Duration::from_secs(7 * 24 * 3600);
-const RESET_LIVES: Duration = Duration::from_secs(24 * 3600);
+const PATH: &str = "/settings/people";
+const INVITATION_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
+const RESET_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-type Id = web::Path<String>;
+type IdPath = web::Path<String>;
 
 #[derive(Template)]
 #[template(path = "people.html")]
@@ -36,8 +36,8 @@ struct PeoplePage {
     add: Option<AddForm>,
     /// The address that was just invited, and the link to hand over.
     invited: Option<(String, String)>,
-    people: Vec<Person>,
-    invitations: Vec<Invitation>,
+    people: Vec<PersonRow>,
+    invitations: Vec<InvitationRow>,
     /// Why what was asked for could not be done.
     problem: Option<String>,
     key: String,
@@ -49,14 +49,14 @@ struct AddForm {
     problem: Option<String>,
 }
 
-struct Person {
+struct PersonRow {
     user: User,
     created: DisplayTime,
-    seen: Option<DisplayTime>,
+    last_seen: Option<DisplayTime>,
     is_you: bool,
     is_last_admin: bool,
-    is_role_asked: bool,
-    is_remove_asked: bool,
+    is_changing_role: bool,
+    is_confirming_remove: bool,
     /// The link for a new password that was just made.
     reset_link: Option<String>,
     /// The one that is in force: its id, and until when.
@@ -64,19 +64,19 @@ struct Person {
     key: String,
 }
 
-struct Invitation {
+struct InvitationRow {
     link: OneTimeLink,
     until: DisplayTime,
     key: String,
 }
 
-impl Person {
+impl PersonRow {
     fn id(&self) -> &str {
         self.user.id.as_str()
     }
 
-    fn address(&self, action: &str) -> String {
-        format!("{ADDRESS}/{}/{action}", self.user.id)
+    fn path(&self, action: &str) -> String {
+        format!("{PATH}/{}/{action}", self.user.id)
     }
 
     fn is_admin(&self) -> bool {
@@ -100,37 +100,40 @@ impl PeoplePage {
         let users = store.users().await?;
         let links = store.active_links(context.app.clock.now()).await?;
         let (layout, _) = context.layout("People", "people");
-        let (mut invited, mut made_for) = (None, None);
-        let is_link = |made: &OneTimeReveal| {
+        let (mut invited, mut reset_for) = (None, None);
+        let is_shown_here = |reveal: &OneTimeReveal| {
             matches!(
-                made,
+                reveal,
                 OneTimeReveal::Invitation { .. } | OneTimeReveal::Reset { .. }
             )
         };
-        match context.made(is_link) {
+        match context.take_reveal(is_shown_here) {
             Some(OneTimeReveal::Invitation { email, link }) => invited = Some((email, link)),
-            Some(OneTimeReveal::Reset { user, link }) => made_for = Some((user, link)),
+            Some(OneTimeReveal::Reset { user, link }) => reset_for = Some((user, link)),
             _ => {}
         }
         let you = context.user()?;
         let admins = users.iter().filter(|user| user.role == Role::Admin).count();
-        let asked =
-            |name, user: &User| context.query(name).is_some_and(|it| it == user.id.as_str());
+        let is_selected = |name, user: &User| {
+            context
+                .query_param(name)
+                .is_some_and(|it| it == user.id.as_str())
+        };
         let people = users.into_iter().map(|user| {
             let is_last_admin = user.role == Role::Admin && admins == 1;
             let reset = links
                 .iter()
                 .find(|link| link.user.as_ref() == Some(&user.id));
-            Person {
+            PersonRow {
                 created: layout.time(&user.created_at),
-                seen: user.last_seen_at.as_ref().map(|at| layout.time(at)),
+                last_seen: user.last_seen_at.as_ref().map(|at| layout.time(at)),
                 is_you: user.id == you.id,
                 is_last_admin,
-                is_role_asked: !is_last_admin && asked("role", &user),
-                is_remove_asked: !is_last_admin && asked("remove", &user),
-                reset_link: made_for
+                is_changing_role: !is_last_admin && is_selected("role", &user),
+                is_confirming_remove: !is_last_admin && is_selected("remove", &user),
+                reset_link: reset_for
                     .as_ref()
-                    .filter(|(made_for, _)| *made_for == user.id)
+                    .filter(|(reset_for, _)| *reset_for == user.id)
                     .map(|(_, link)| link.clone()),
                 reset: reset.map(|link| (link.id.clone(), layout.time(&link.expires_at))),
                 key: SubmissionKeys::key(),
@@ -140,7 +143,7 @@ impl PeoplePage {
         let people = people.collect();
         let invitations = links.into_iter().filter(|link| link.user.is_none());
         let invitations = invitations
-            .map(|link| Invitation {
+            .map(|link| InvitationRow {
                 until: layout.time(&link.expires_at),
                 key: SubmissionKeys::key(),
                 link,
@@ -151,7 +154,7 @@ impl PeoplePage {
             role: Role::Member,
             problem: None,
         };
-        let add = add.or_else(|| context.query("add").map(|_| blank()));
+        let add = add.or_else(|| context.query_param("add").map(|_| blank()));
         Ok(Self {
             layout,
             add,
@@ -179,24 +182,35 @@ pub(super) async fn invite(
     let email = fields.get("email").trim().to_owned();
     let role = read_role(&fields)?;
     if let Err(error) = feedback::check_email(email.clone()) {
-        return refuse_invitation(&context, email, role, error.to_string()).await;
+        return reject_invitation(&context, email, role, error.to_string()).await;
     }
-    let (by, address) = (context.clone(), email.clone());
+    let (by, invited_email) = (context.clone(), email.clone());
     let work = async move {
         let token = tokens::random_token();
         let (hash, admin) = (tokens::sha256(&token), by.user()?.id.clone());
         let store = &by.app.store;
         match store
-            .invite(address.clone(), role, admin, hash, INVITATION_LIVES)
+            .invite(
+                invited_email.clone(),
+                role,
+                admin,
+                hash,
+                INVITATION_LIFETIME,
+            )
             .await
         {
             Ok(()) => {
-                let (email, link) = (address, by.absolute(&format!("/invitation?token={token}")));
-                by.leave(|flash| flash.made = Some(OneTimeReveal::Invitation { email, link }));
+                let (email, link) = (
+                    invited_email,
+                    by.absolute_url(&format!("/invitation?token={token}")),
+                );
+                by.update_flash(|flash| {
+                    flash.reveal = Some(OneTimeReveal::Invitation { email, link })
+                });
                 Ok(true)
             }
             Err(AccountStoreError::Exists(_)) => Ok(false),
-            Err(error) => Err(failure(error)),
+            Err(error) => Err(page_error(error)),
         }
     };
     if context
@@ -208,12 +222,12 @@ pub(super) async fn invite(
     {
         context.state.submission_keys.forget(fields.get("key"));
         let problem = "This address has an account already.".to_owned();
-        return refuse_invitation(&context, email, role, problem).await;
+        return reject_invitation(&context, email, role, problem).await;
     }
-    Ok(context.redirect(ADDRESS))
+    Ok(context.redirect(PATH))
 }
 
-async fn refuse_invitation(
+async fn reject_invitation(
     context: &RequestContext,
     email: String,
     role: Role,
@@ -231,22 +245,22 @@ async fn refuse_invitation(
 /// Makes a link by which somebody sets another password.
 pub(super) async fn reset_password(
     context: RequestContext,
-    id: Id,
+    id: IdPath,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let user = UserId::new(id.into_inner());
-    let anchor = format!("{ADDRESS}#{user}");
+    let anchor = format!("{PATH}#{user}");
     let by = context.clone();
     let work = async move {
         let token = tokens::random_token();
         let (hash, admin) = (tokens::sha256(&token), by.user()?.id.clone());
         let store = &by.app.store;
-        let made = store
-            .create_reset_link(user.clone(), admin, hash, RESET_LIVES)
+        let created = store
+            .create_reset_link(user.clone(), admin, hash, RESET_LIFETIME)
             .await;
-        made.map_err(failure)?;
-        let link = by.absolute(&format!("/reset?token={token}"));
-        by.leave(|flash| flash.made = Some(OneTimeReveal::Reset { user, link }));
+        created.map_err(page_error)?;
+        let link = by.absolute_url(&format!("/reset?token={token}"));
+        by.update_flash(|flash| flash.reveal = Some(OneTimeReveal::Reset { user, link }));
         Ok(())
     };
     context
@@ -259,60 +273,60 @@ pub(super) async fn reset_password(
 
 pub(super) async fn set_role(
     context: RequestContext,
-    id: Id,
+    id: IdPath,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let role = read_role(&fields)?;
     let id = UserId::new(id.into_inner());
     let was_you = context.user()?.id == id && context.user()?.role != role;
     match context.app.store.set_role(id, role).await {
-        Ok(_) if was_you => Ok(signed_out(&context)),
+        Ok(_) if was_you => Ok(redirect_signed_out(&context)),
         Ok(user) => {
-            context.say(match user.role {
+            context.push_message(match user.role {
                 Role::Admin => format!("{} is an admin.", user.email),
                 Role::Member => format!("{} is a member.", user.email),
             });
-            Ok(context.redirect(ADDRESS))
+            Ok(context.redirect(PATH))
         }
-        Err(AccountStoreError::LastAdmin(email)) => refuse_last_admin(&context, &email).await,
-        Err(error) => Err(failure(error)),
+        Err(AccountStoreError::LastAdmin(email)) => reject_last_admin(&context, &email).await,
+        Err(error) => Err(page_error(error)),
     }
 }
 
-pub(super) async fn remove(context: RequestContext, id: Id) -> Result<HttpResponse, PageError> {
+pub(super) async fn remove(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
     let id = UserId::new(id.into_inner());
     let is_you = context.user()?.id == id;
     match context.app.store.delete_user_by_id(id).await {
-        Ok(_) if is_you => Ok(signed_out(&context)),
+        Ok(_) if is_you => Ok(redirect_signed_out(&context)),
         Ok(user) => {
-            context.say(format!("{} is removed.", user.email));
-            Ok(context.redirect(ADDRESS))
+            context.push_message(format!("{} is removed.", user.email));
+            Ok(context.redirect(PATH))
         }
         // Pressed twice: they are gone, as was wished.
-        Err(AccountStoreError::Unknown(_)) => Ok(context.redirect(ADDRESS)),
-        Err(AccountStoreError::LastAdmin(email)) => refuse_last_admin(&context, &email).await,
-        Err(error) => Err(failure(error)),
+        Err(AccountStoreError::Unknown(_)) => Ok(context.redirect(PATH)),
+        Err(AccountStoreError::LastAdmin(email)) => reject_last_admin(&context, &email).await,
+        Err(error) => Err(page_error(error)),
     }
 }
 
 /// Makes an invitation or a link for a new password void.
 pub(super) async fn revoke_link(
     context: RequestContext,
-    id: Id,
+    id: IdPath,
 ) -> Result<HttpResponse, PageError> {
     let id = LinkId::new(id.into_inner());
     if context.app.store.revoke_link(id).await? {
-        context.say("The link is revoked: nobody can use it any more.");
+        context.push_message("The link is revoked: nobody can use it any more.");
     }
-    Ok(context.redirect(ADDRESS))
+    Ok(context.redirect(PATH))
 }
 
 fn read_role(fields: &FormData) -> Result<Role, PageError> {
     let role = fields.get("role").parse();
-    role.map_err(|_| PageError::BrokenForm)
+    role.map_err(|_| PageError::InvalidForm)
 }
 
-async fn refuse_last_admin(
+async fn reject_last_admin(
     context: &RequestContext,
     email: &str,
 ) -> Result<HttpResponse, PageError> {
@@ -324,16 +338,16 @@ async fn refuse_last_admin(
 }
 
 /// After what ended one's own sessions.
-fn signed_out(context: &RequestContext) -> HttpResponse {
+fn redirect_signed_out(context: &RequestContext) -> HttpResponse {
     let mut response = context.redirect("/login");
-    session::clear(context, &mut response);
+    session::clear_cookie(context, &mut response);
     response
 }
 
-fn failure(error: AccountStoreError) -> PageError {
+fn page_error(error: AccountStoreError) -> PageError {
     match error {
         AccountStoreError::Store(error) => error.into(),
         AccountStoreError::NotAdmin => PageError::Forbidden,
-        _ => PageError::Gone,
+        _ => PageError::ItemNotFound,
     }
 }

@@ -7,7 +7,7 @@ use super::framework::page_error::PageError;
 use crate::domain::account::Role;
 
 /// `/`: to where one belongs.
-pub(super) async fn show(context: RequestContext) -> HttpResponse {
+pub(super) async fn home(context: RequestContext) -> HttpResponse {
     context.redirect(if context.session().is_some() {
         "/feedback"
     } else {

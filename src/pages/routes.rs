@@ -3,7 +3,7 @@
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, Route, web};
 
-use super::framework::auth::guard;
+use super::framework::auth;
 use super::framework::live_updates;
 use super::framework::page_error::PageError;
 use super::projects::origins;
@@ -23,7 +23,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
 /// What there is, and who may.
 pub fn routes() -> Routes {
     Routes::default()
-        .service(page("/", [get(Public, redirects::show)]))
+        .service(page("/", [get(Public, redirects::home)]))
         .service(page("/static/{name}", [get(Public, assets::get)]))
         .service(page("/widget.js", [get(Public, widget_script::script)]))
         .service(page(
@@ -37,7 +37,10 @@ pub fn routes() -> Routes {
         .service(page("/logout", [post(Public, sign_in::sign_out)]))
         .service(page(
             "/setup",
-            [get(Public, setup::show), post(Public, setup::set_up)],
+            [
+                get(Public, setup::show),
+                post(Public, setup::create_first_user),
+            ],
         ))
         .service(page(
             "/invitation",
@@ -55,8 +58,14 @@ pub fn routes() -> Routes {
         ))
         .service(page("/sign-in", [get(Public, setup::sign_in_with_link)]))
         .service(page("/feedback", [get(Member, feedback::show)]))
-        .service(page("/feedback/export.csv", [get(Member, feedback::csv)]))
-        .service(page("/feedback/export.json", [get(Member, feedback::json)]))
+        .service(page(
+            "/feedback/export.csv",
+            [get(Member, feedback::export_csv)],
+        ))
+        .service(page(
+            "/feedback/export.json",
+            [get(Member, feedback::export_json)],
+        ))
         .service(page(
             "/feedback/status",
             [post(Member, feedback::set_statuses)],
@@ -64,10 +73,10 @@ pub fn routes() -> Routes {
         .service(page("/feedback/undo", [post(Member, feedback::undo)]))
         .service(page(
             "/feedback/ask-to-delete",
-            [post(Member, feedback::ask_to_delete)],
+            [post(Member, feedback::confirm_delete)],
         ))
         .service(page("/feedback/delete", [post(Member, feedback::delete)]))
-        .service(page("/feedback/{id}", [get(Member, feedback::show_one)]))
+        .service(page("/feedback/{id}", [get(Member, feedback::show_detail)]))
         .service(page(
             "/feedback/{id}/status",
             [post(Member, feedback::set_status)],
@@ -219,25 +228,25 @@ pub fn routes() -> Routes {
         ))
         .service(page("/docs/api", [get(Public, api_reference::show)]))
         .service(page("/docs/webhooks", [get(Public, guide::show)]))
-        .default_service(guarded(Public, web::to(nothing_here)))
+        .default_service(protected(Public, web::to(not_found)))
 }
 
 fn page<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {
-    path_routes(path, methods, guarded, |allow| {
+    path_routes(path, methods, protected, |allow| {
         let wrong_method = move || {
-            let error = PageError::Method(allow.clone());
+            let error = PageError::MethodNotAllowed(allow.clone());
             async move { Err::<HttpResponse, _>(error) }
         };
-        guarded(Public, web::to(wrong_method))
+        protected(Public, web::to(wrong_method))
     })
 }
 
-fn guarded(permission: Permission, route: Route) -> Route {
+fn protected(permission: Permission, route: Route) -> Route {
     route.wrap(from_fn(move |request, next| {
-        guard(permission, request, next)
+        auth::middleware(permission, request, next)
     }))
 }
 
-async fn nothing_here() -> Result<HttpResponse, PageError> {
+async fn not_found() -> Result<HttpResponse, PageError> {
     Err(PageError::NotFound)
 }

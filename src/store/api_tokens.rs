@@ -17,7 +17,7 @@ const LAST_USED_RESOLUTION: Duration = Duration::from_secs(60);
 
 const SELECT: &str = "SELECT users.*, api_tokens.id AS token_id, api_tokens.name AS token_name, scope,
     makers.email AS maker, api_tokens.created_at AS token_created_at, last_used_at
-    FROM api_tokens JOIN users ON users.id = api_api_tokens.user_id LEFT JOIN users AS makers ON makers.id = created_by";
+    FROM api_tokens JOIN users ON users.id = api_tokens.user_id LEFT JOIN users AS makers ON makers.id = created_by";
 
 impl Store {
     /// Makes a token; `created_by` is who asks for it on a page, or `None` for the command line.

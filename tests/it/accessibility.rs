@@ -259,7 +259,7 @@ fn press_through(checker: &mut AccessibilityChecker, scene: &Scene) {
         .browser
         .find("textbox", "Endpoint URL")
         .fill("http://not an address");
-    checker.browser.script("document.querySelector('form.drawer').noValidate = true; document.getElementById('add-add').click()");
+    checker.browser.script("document.querySelector('form.panel').noValidate = true; document.getElementById('add-add').click()");
     checker.browser.wait_until("the address is refused", || {
         let refused = checker
             .browser

@@ -271,7 +271,7 @@ fn new_feedback_appears_by_itself_or_waits_for_who_is_at_work() {
 
     // One that goes, goes.
     let path = format!("/api/v1/feedback/{}", text(&third, "id"));
-    browser.script("document.querySelectorAll('.pick input').forEach((pick) => { if (pick.checked) pick.click(); })");
+    browser.script("document.querySelectorAll('.item-select input').forEach((pick) => { if (pick.checked) pick.click(); })");
     api.delete(&path).expect(204);
     browser.wait_until("it is gone", || {
         browser.all("link", "the third").is_empty().then_some(())

@@ -68,7 +68,7 @@ fn it_asks_for_no_session_leads_everywhere_and_makes_no_request_outside() {
     let html = &page.response.text;
     let parsed = Html::parse_document(html);
     let anchors: Vec<&str> = parsed
-        .select(&select(".contents a"))
+        .select(&select(".toc a"))
         .filter_map(|link| link.attr("href"))
         .collect();
     assert!(anchors.len() > 10, "{anchors:?}");

@@ -10,7 +10,11 @@ use crate::support::receiver::{Gate, Receiver, Reply};
 /// The number that a page says it is as new as.
 #[track_caller]
 fn seen(page: &Page) -> String {
-    let (_, rest) = page.response.text.split_once("data-seen=\"").unwrap();
+    let (_, rest) = page
+        .response
+        .text
+        .split_once("data-last-change=\"")
+        .unwrap();
     rest.split('"').next().unwrap().to_owned()
 }
 
@@ -119,7 +123,7 @@ fn a_stream_ends_with_its_session() {
     let mut events = EventStream::open(&app, &admin, &at);
     let sign_out = page.form_with("Sign out").press("Sign out");
     admin.submit(&sign_out);
-    assert_eq!(events.next().unwrap().0, "over");
+    assert_eq!(events.next().unwrap().0, "ended");
     assert_eq!(events.next(), None);
 
     // A command beside the program ends it too: nothing more is told.
@@ -130,7 +134,7 @@ fn a_stream_ends_with_its_session() {
     app.run(&["user", "passwd", ADMIN], &format!("{PASSWORD} 2\n"))
         .success();
     app.api().create_feedback("shop", "Hello");
-    assert_eq!(events.next().unwrap().0, "over");
+    assert_eq!(events.next().unwrap().0, "ended");
     assert_eq!(events.next(), None);
 }
 
@@ -143,7 +147,7 @@ fn a_session_may_have_some_streams_and_the_newest_are_those_that_stay() {
         .map(|_| EventStream::open(&app, &admin, &at))
         .collect();
     let (name, sentence) = streams[0].next().unwrap();
-    assert_eq!(name, "over");
+    assert_eq!(name, "ended");
     assert!(sentence.ends_with('.'), "{sentence}");
     assert_eq!(streams[0].next(), None);
     app.api().create_project("Shop");

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::Piece;
 use super::document::pieces;
-use crate::pages::framework::format::thousands;
+use crate::pages::framework::format::group_digits;
 
 /// A member of an object, a parameter or a header.
 pub(super) struct Field {
@@ -140,9 +140,9 @@ fn limits(schema: &Value) -> Vec<String> {
     ] {
         match (schema[least].as_u64(), schema[most].as_u64()) {
             (Some(least), Some(most)) => {
-                limits.push(format!("{least} to {}{unit}", thousands(most)));
+                limits.push(format!("{least} to {}{unit}", group_digits(most)));
             }
-            (None, Some(most)) => limits.push(format!("at most {}{unit}", thousands(most))),
+            (None, Some(most)) => limits.push(format!("at most {}{unit}", group_digits(most))),
             _ => {}
         }
     }

@@ -13,7 +13,7 @@ use crate::domain::event::EventType;
 use crate::domain::explanation::{TestHint, advice, format_duration, status_text};
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::pages::framework::context::RequestContext;
-use crate::pages::framework::format::{DisplayTime, until};
+use crate::pages::framework::format::{DisplayTime, time_until};
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::webhooks::row::{DeliveryRow, attempts_at_most, held};
@@ -96,9 +96,9 @@ pub async fn show(
         .store
         .delivery(DeliveryId::new(delivery))
         .await?
-        .ok_or(PageError::Gone)?;
+        .ok_or(PageError::ItemNotFound)?;
     if detail.record.webhook.as_str() != webhook {
-        return Err(PageError::Gone);
+        return Err(PageError::ItemNotFound);
     }
     let configured = context
         .app
@@ -148,7 +148,7 @@ pub async fn redeliver(
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, PageError> {
     let (webhook, delivery) = path.into_inner();
-    context.say(
+    context.push_message(
         match context
             .app
             .store
@@ -158,7 +158,7 @@ pub async fn redeliver(
             Ok(()) => "It is sent again.".to_owned(),
             Err(RedeliverError::Store(error)) => return Err(error.into()),
             Err(RedeliverError::UnknownDelivery | RedeliverError::UnknownWebhook) => {
-                return Err(PageError::Gone);
+                return Err(PageError::ItemNotFound);
             }
             // Two presses: it is on its way, which is what was wanted.
             Err(error) => error.to_string(),
@@ -196,7 +196,7 @@ fn what_comes_next(record: &DeliverySummary, at_most: usize, held: bool, now: Ti
             let count = format!(" ({nth} of {at_most})");
             let first = record.attempts.is_empty();
             Next {
-                until: until(due, now),
+                until: time_until(due, now),
                 ..next(
                     "wait",
                     "wait",

@@ -120,8 +120,8 @@ pub(super) async fn show(
         .store
         .webhook(WebhookId::new(id.into_inner()))
         .await?
-        .ok_or(PageError::Gone)?;
-    let given = |name| context.query(name).filter(|value| !value.is_empty());
+        .ok_or(PageError::ItemNotFound)?;
+    let given = |name| context.query_param(name).filter(|value| !value.is_empty());
     let filter = DeliveryFilter {
         state: given("state")
             .map(|text| DeliveryState::parse(&text).ok_or(PageError::NotFound))
@@ -186,7 +186,7 @@ pub(super) async fn recover(
     let hours: u64 = fields
         .get("hours")
         .parse()
-        .map_err(|_| PageError::BrokenForm)?;
+        .map_err(|_| PageError::InvalidForm)?;
     let since = context
         .app
         .clock
@@ -203,8 +203,8 @@ pub(super) async fn recover(
         Ok(count) => format!("{count} deliveries are sent again."),
         Err(RedeliverError::Store(error)) => return Err(error.into()),
         Err(error @ RedeliverError::Disabled) => error.to_string(),
-        Err(_) => return Err(PageError::Gone),
+        Err(_) => return Err(PageError::ItemNotFound),
     };
-    context.say(said);
+    context.push_message(said);
     Ok(context.redirect(&format!("/settings/notifications/{id}/deliveries")))
 }

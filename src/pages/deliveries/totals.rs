@@ -2,7 +2,7 @@
 
 use crate::domain::delivery::DeliveryState;
 use crate::domain::id::WebhookId;
-use crate::pages::framework::format::thousands;
+use crate::pages::framework::format::group_digits;
 use crate::store::DeliveryTotals;
 
 pub struct AccountingView {
@@ -33,14 +33,14 @@ impl AccountingView {
             events: match accounting.events {
                 0 => "No event yet".to_owned(),
                 1 => "1 event".to_owned(),
-                many => format!("{} events", thousands(many)),
+                many => format!("{} events", group_digits(many)),
             },
             parts: parts
                 .into_iter()
                 .filter(|(_, count)| *count > 0)
                 .map(|(state, count)| Part {
                     state: state.as_str(),
-                    text: format!("{} {}", thousands(count), state.as_str()),
+                    text: format!("{} {}", group_digits(count), state.as_str()),
                 })
                 .collect(),
             unexplained: Some(accounting.discrepancy()).filter(|n| *n != 0),

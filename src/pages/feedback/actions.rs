@@ -2,9 +2,9 @@
 
 use actix_web::{HttpResponse, web};
 
-use super::ADDRESS;
-use super::ids;
-use super::is_id;
+use super::PATH;
+use super::is_feedback_id;
+use super::parse_ids;
 use crate::domain::feedback::{Actor, FeedbackStatus};
 use crate::domain::id::FeedbackId;
 use crate::pages::fields::FormData;
@@ -14,10 +14,10 @@ use crate::pages::framework::page_error::PageError;
 use crate::store::{AppliedStatusChange, StatusChange};
 
 /// Where to after a form: the list that it came from, or the page of one.
-fn back(fields: &FormData) -> String {
-    let alone = fields.get("alone");
-    if is_id(alone) {
-        return format!("{ADDRESS}/{alone}");
+fn return_path(fields: &FormData) -> String {
+    let item = fields.get("return_to_item");
+    if is_feedback_id(item) {
+        return format!("{PATH}/{item}");
     }
     // Only ever a query of ours: what comes after the question mark cannot lead elsewhere.
     let query: String = fields
@@ -26,8 +26,8 @@ fn back(fields: &FormData) -> String {
         .filter(|c| c.is_ascii_graphic())
         .collect();
     match query.as_str() {
-        "" => ADDRESS.to_owned(),
-        query => format!("{ADDRESS}?{query}"),
+        "" => PATH.to_owned(),
+        query => format!("{PATH}?{query}"),
     }
 }
 
@@ -38,15 +38,19 @@ fn actor(context: &RequestContext) -> Result<Actor, PageError> {
     })
 }
 
-fn status(fields: &FormData) -> Result<FeedbackStatus, PageError> {
+fn parse_status(fields: &FormData) -> Result<FeedbackStatus, PageError> {
     fields
         .get("status")
         .parse()
-        .map_err(|_| PageError::BrokenForm)
+        .map_err(|_| PageError::InvalidForm)
 }
 
 /// `Marked as reviewed.`, with "Undo"; nothing where nothing was changed.
-fn say_changed(context: &RequestContext, fields: &FormData, changed: &[AppliedStatusChange]) {
+fn push_status_message(
+    context: &RequestContext,
+    fields: &FormData,
+    changed: &[AppliedStatusChange],
+) {
     let (Some(first), count) = (changed.first(), changed.len()) else {
         return;
     };
@@ -55,7 +59,7 @@ fn say_changed(context: &RequestContext, fields: &FormData, changed: &[AppliedSt
         1 => format!("Marked as {status}."),
         _ => format!("{count} marked as {status}."),
     };
-    let written = |change: &AppliedStatusChange| {
+    let encode = |change: &AppliedStatusChange| {
         let AppliedStatusChange {
             id,
             previous,
@@ -64,12 +68,12 @@ fn say_changed(context: &RequestContext, fields: &FormData, changed: &[AppliedSt
         format!("{id}:{previous}:{status}")
     };
     let undo = Undo {
-        changes: changed.iter().map(written).collect(),
+        changes: changed.iter().map(encode).collect(),
         back: fields.get("back").to_owned(),
-        alone: fields.get("alone").to_owned(),
+        return_to_item: fields.get("return_to_item").to_owned(),
     };
     let undo = Some(undo);
-    context.leave(|flash| flash.messages.push(Message { text, undo }));
+    context.update_flash(|flash| flash.messages.push(Message { text, undo }));
 }
 
 pub async fn set_status(
@@ -80,16 +84,16 @@ pub async fn set_status(
     let change = StatusChange {
         id: FeedbackId::new(id.into_inner()),
         only_from: None,
-        to: status(&fields)?,
+        to: parse_status(&fields)?,
     };
     let store = &context.app.store;
     store
         .feedback(change.id.clone())
         .await?
-        .ok_or(PageError::Gone)?;
+        .ok_or(PageError::ItemNotFound)?;
     let changed = store.set_statuses(vec![change], actor(&context)?).await?;
-    say_changed(&context, &fields, &changed);
-    Ok(context.redirect(&back(&fields)))
+    push_status_message(&context, &fields, &changed);
+    Ok(context.redirect(&return_path(&fields)))
 }
 
 /// Of all that are selected.
@@ -97,75 +101,78 @@ pub async fn set_statuses(
     context: RequestContext,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
-    let to = status(&fields)?;
+    let to = parse_status(&fields)?;
     let change = |id| StatusChange {
         id,
         only_from: None,
         to,
     };
-    let changes: Vec<_> = ids(fields.all("id")).into_iter().map(change).collect();
+    let changes: Vec<_> = parse_ids(fields.all("id"))
+        .into_iter()
+        .map(change)
+        .collect();
     let selected = changes.len();
     let by = actor(&context)?;
     let changed = context.app.store.set_statuses(changes, by).await?;
     if selected == 0 {
-        context.say("Nothing is selected.");
+        context.push_message("Nothing is selected.");
     } else if changed.is_empty() {
         let status = to.label().to_lowercase();
-        context.say(format!("Nothing to change: already {status}."));
+        context.push_message(format!("Nothing to change: already {status}."));
     }
-    say_changed(&context, &fields, &changed);
-    Ok(context.redirect(&back(&fields)))
+    push_status_message(&context, &fields, &changed);
+    Ok(context.redirect(&return_path(&fields)))
 }
 
 /// Takes changes back, except where somebody else has changed the status since.
 pub async fn undo(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
-    let change = |written: &str| {
-        let mut parts = written.split(':');
+    let change = |encoded: &str| {
+        let mut parts = encoded.split(':');
         let change = StatusChange {
-            id: ids(parts.next().into_iter()).pop()?,
+            id: parse_ids(parts.next().into_iter()).pop()?,
             to: parts.next()?.parse().ok()?,
             only_from: Some(parts.next()?.parse().ok()?),
         };
         Some(change)
     };
     let changes: Option<Vec<_>> = fields.all("change").map(change).collect();
-    let changes = changes.ok_or(PageError::BrokenForm)?;
-    let wanted = changes.len();
+    let changes = changes.ok_or(PageError::InvalidForm)?;
+    let requested = changes.len();
     let by = actor(&context)?;
     let undone = context.app.store.set_statuses(changes, by).await?.len();
-    context.say(match wanted - undone {
+    context.push_message(match requested - undone {
         0 => "Undone.".to_owned(),
         _ if undone == 0 => "Nothing to undo: it was changed since, or is gone.".to_owned(),
         left => format!("Undone, except for {left} that changed since."),
     });
-    Ok(context.redirect(&back(&fields)))
+    Ok(context.redirect(&return_path(&fields)))
 }
 
 /// From the selection to the question, which stands in the list.
-pub async fn ask_to_delete(
+pub async fn confirm_delete(
     context: RequestContext,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
-    let selected: Vec<String> = ids(fields.all("id"))
+    let selected: Vec<String> = parse_ids(fields.all("id"))
         .iter()
         .map(ToString::to_string)
         .collect();
-    let list = back(&fields);
+    let list = return_path(&fields);
     if selected.is_empty() {
-        context.say("Nothing is selected.");
+        context.push_message("Nothing is selected.");
         return Ok(context.redirect(&list));
     }
-    let joint = if list.contains('?') { '&' } else { '?' };
-    Ok(context.redirect(&format!("{list}{joint}delete={}", selected.join(","))))
+    let separator = if list.contains('?') { '&' } else { '?' };
+    Ok(context.redirect(&format!("{list}{separator}delete={}", selected.join(","))))
 }
 
 pub async fn delete(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
-    let ids = ids(fields.all("id"));
+    let ids = parse_ids(fields.all("id"));
     let deleted = context.app.store.delete_feedback_items(ids).await?;
-    context.say(match deleted {
+    context.push_message(match deleted {
         0 => "It was deleted already.".to_owned(),
         1 => "Deleted.".to_owned(),
         count => format!("{count} deleted."),
     });
-    Ok(context.redirect(&back(&fields)))
+    Ok(context.redirect(&return_path(&fields)))
 }

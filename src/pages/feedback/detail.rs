@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::item::{ItemView, Opened};
+use super::item::{FeedbackDetails, ItemView};
 use crate::domain::id::FeedbackId;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
@@ -12,7 +12,7 @@ use crate::pages::framework::page_error::PageError;
 
 #[derive(Template)]
 #[template(path = "feedback_detail.html")]
-struct OnePage {
+struct FeedbackDetailPage {
     layout: Layout,
     item: ItemView,
 }
@@ -26,10 +26,10 @@ pub async fn show(
         .store
         .feedback(FeedbackId::new(id.into_inner()))
         .await?
-        .ok_or(PageError::Gone)?;
-    let opened = Opened::load(&context, &feedback).await?;
+        .ok_or(PageError::ItemNotFound)?;
+    let details = FeedbackDetails::load(&context, &feedback).await?;
     let (layout, _) = context.layout("One feedback", "feedback");
-    let delete = context.query("delete").is_some();
-    let item = ItemView::alone(feedback, &layout, opened, delete);
-    render(StatusCode::OK, &OnePage { layout, item })
+    let is_confirming_delete = context.query_param("delete").is_some();
+    let item = ItemView::for_page(feedback, &layout, details, is_confirming_delete);
+    render(StatusCode::OK, &FeedbackDetailPage { layout, item })
 }

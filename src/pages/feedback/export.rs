@@ -8,7 +8,7 @@ use futures_util::stream::{self, Stream};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::Asked;
+use super::ListQuery;
 use crate::clock::Timestamp;
 use crate::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
 use crate::pages::framework::context::RequestContext;
@@ -16,7 +16,7 @@ use crate::pages::framework::page_error::PageError;
 use crate::store::{FeedbackFilter, PageRequest, Store};
 
 /// How many are read at once.
-const STEP: usize = 500;
+const BATCH_SIZE: usize = 500;
 const COLUMNS: [&str; 8] = [
     "id",
     "createdAt",
@@ -28,12 +28,12 @@ const COLUMNS: [&str; 8] = [
     "metadata",
 ];
 
-pub async fn csv(context: RequestContext) -> Result<HttpResponse, PageError> {
-    file(context, Format::Csv).await
+pub async fn export_csv(context: RequestContext) -> Result<HttpResponse, PageError> {
+    export(context, Format::Csv).await
 }
 
-pub async fn json(context: RequestContext) -> Result<HttpResponse, PageError> {
-    file(context, Format::Json).await
+pub async fn export_json(context: RequestContext) -> Result<HttpResponse, PageError> {
+    export(context, Format::Json).await
 }
 
 #[derive(Clone, Copy)]
@@ -45,7 +45,7 @@ enum Format {
 /// A feedback as the API shows it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Row<'a> {
+struct ExportRow<'a> {
     id: &'a str,
     message: &'a str,
     status: FeedbackStatus,
@@ -57,23 +57,23 @@ struct Row<'a> {
 }
 
 /// Where the export stands.
-enum At {
-    Beginning,
+enum Position {
+    Start,
     Before(String),
     End,
 }
 
-async fn file(context: RequestContext, format: Format) -> Result<HttpResponse, PageError> {
-    let asked = Asked::of(&context).await?;
-    let day = context.app.clock.now().to_jiff().strftime("%F").to_string();
+async fn export(context: RequestContext, format: Format) -> Result<HttpResponse, PageError> {
+    let query = ListQuery::parse(&context).await?;
+    let date = context.app.clock.now().to_jiff().strftime("%F").to_string();
     let parts = [
         Some("feedback".to_owned()),
-        asked.project.as_ref().map(|project| project.slug.clone()),
-        asked.status.map(|status| status.as_str().to_lowercase()),
-        Some(day),
+        query.project.as_ref().map(|project| project.slug.clone()),
+        query.status.map(|status| status.as_str().to_lowercase()),
+        Some(date),
     ];
     let name = parts.into_iter().flatten().collect::<Vec<_>>().join("-");
-    let (kind, extension) = match format {
+    let (content_type, extension) = match format {
         Format::Csv => (
             ContentType(
                 "text/csv; charset=utf-8"
@@ -86,9 +86,9 @@ async fn file(context: RequestContext, format: Format) -> Result<HttpResponse, P
     };
     let disposition = format!("attachment; filename=\"{name}.{extension}\"");
     Ok(HttpResponse::Ok()
-        .insert_header(kind)
+        .insert_header(content_type)
         .insert_header((CONTENT_DISPOSITION, disposition))
-        .streaming(body(context.app.store.clone(), asked.filter(), format)))
+        .streaming(body(context.app.store.clone(), query.filter(), format)))
 }
 
 fn body(
@@ -96,16 +96,16 @@ fn body(
     filter: FeedbackFilter,
     format: Format,
 ) -> impl Stream<Item = Result<Bytes, Error>> {
-    stream::try_unfold(At::Beginning, move |at| {
+    stream::try_unfold(Position::Start, move |position| {
         let (store, filter) = (store.clone(), filter.clone());
         async move {
-            let before = match &at {
-                At::Beginning => None,
-                At::Before(id) => Some(id.clone()),
-                At::End => return Ok(None),
+            let before = match &position {
+                Position::Start => None,
+                Position::Before(id) => Some(id.clone()),
+                Position::End => return Ok(None),
             };
             let request = PageRequest {
-                limit: STEP,
+                limit: BATCH_SIZE,
                 before,
             };
             // The answer has begun: whoever reads it sees it break off, instead of taking a part for the whole.
@@ -113,25 +113,25 @@ fn body(
                 .feedback_list(filter, request)
                 .await
                 .map_err(PageError::from)?;
-            let is_first = matches!(at, At::Beginning);
+            let is_first = matches!(position, Position::Start);
             let is_last = page.next_cursor.is_none();
             let bytes = match format {
                 Format::Csv => csv_rows(&page.items, is_first),
                 Format::Json => json_rows(&page.items, is_first, is_last),
             }?;
-            let next = page.next_cursor.map_or(At::End, At::Before);
+            let next = page.next_cursor.map_or(Position::End, Position::Before);
             Ok(Some((Bytes::from(bytes), next)))
         }
     })
 }
 
 fn csv_rows(items: &[Feedback], is_first: bool) -> Result<Vec<u8>, PageError> {
-    let fault = |error: csv::Error| PageError::Internal(error.to_string());
+    let internal_error = |error: csv::Error| PageError::Internal(error.to_string());
     let mut writer = csv::WriterBuilder::new()
         .terminator(csv::Terminator::CRLF)
         .from_writer(Vec::new());
     if is_first {
-        writer.write_record(COLUMNS).map_err(fault)?;
+        writer.write_record(COLUMNS).map_err(internal_error)?;
     }
     for feedback in items {
         let metadata = feedback
@@ -148,8 +148,8 @@ fn csv_rows(items: &[Feedback], is_first: bool) -> Result<Vec<u8>, PageError> {
             feedback.url.as_deref().unwrap_or_default(),
             metadata.as_deref().unwrap_or_default(),
         ]
-        .map(cell);
-        writer.write_record(&record).map_err(fault)?;
+        .map(escape_formula);
+        writer.write_record(&record).map_err(internal_error)?;
     }
     writer
         .into_inner()
@@ -157,7 +157,7 @@ fn csv_rows(items: &[Feedback], is_first: bool) -> Result<Vec<u8>, PageError> {
 }
 
 /// A cell that a spreadsheet would take for a formula gets an apostrophe before it, by which it is text.
-fn cell(text: &str) -> String {
+fn escape_formula(text: &str) -> String {
     match text.chars().next() {
         Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n') => format!("'{text}"),
         _ => text.to_owned(),
@@ -167,13 +167,13 @@ fn cell(text: &str) -> String {
 fn json_rows(items: &[Feedback], is_first: bool, is_last: bool) -> Result<Vec<u8>, PageError> {
     let mut bytes = Vec::new();
     for (index, feedback) in items.iter().enumerate() {
-        let begins: &[u8] = if is_first && index == 0 {
+        let separator: &[u8] = if is_first && index == 0 {
             b"[\n"
         } else {
             b",\n"
         };
-        bytes.extend_from_slice(begins);
-        let row = Row {
+        bytes.extend_from_slice(separator);
+        let row = ExportRow {
             id: feedback.id.as_str(),
             message: &feedback.message,
             status: feedback.status,
@@ -203,10 +203,10 @@ mod tests {
     #[test]
     fn a_cell_is_never_a_formula() {
         for formula in ["=1+1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1"] {
-            assert_eq!(cell(formula), format!("'{formula}"));
+            assert_eq!(escape_formula(formula), format!("'{formula}"));
         }
         for plain in ["", "a=b", "'=1", " =1", "1-1"] {
-            assert_eq!(cell(plain), plain);
+            assert_eq!(escape_formula(plain), plain);
         }
     }
 }

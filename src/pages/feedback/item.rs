@@ -1,10 +1,10 @@
-//! A feedback as it is shown: in the list, opened there, or by itself.
+//! A feedback as it is shown: in the list, details there, or by itself.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::ADDRESS;
-use super::Asked;
+use super::ListQuery;
+use super::PATH;
 use crate::domain::account::Role;
 use crate::domain::feedback::{Feedback, FeedbackStatus};
 use crate::domain::search::SearchQuery;
@@ -15,48 +15,48 @@ use crate::pages::framework::page_error::PageError;
 use crate::pages::webhooks::row::DeliveryRow;
 use crate::store::{FeedbackDelivery, StatusHistoryEntry};
 
-/// So much of a message stands in the list, in characters; all of it, when it is opened.
-const SHOWN: usize = 400;
+/// So much of a message stands in the list, in characters; all of it, when it is details.
+const EXCERPT_CHARS: usize = 400;
 /// A first find further inside than this is shown with what stands around it.
-const DEEP: usize = 150;
+const MATCH_OFFSET_MAX: usize = 150;
 /// So much stands before it.
-const AROUND: usize = 60;
+const CONTEXT_CHARS: usize = 60;
 
 /// A part of a text: what was searched for, or what stands around it.
-pub(super) struct Piece {
+pub(super) struct TextSegment {
     pub(super) text: String,
-    pub(super) is_hit: bool,
+    pub(super) is_match: bool,
 }
 
 pub(super) struct ItemView {
     pub(super) feedback: Feedback,
-    pub(super) message: Vec<Piece>,
-    pub(super) email: Vec<Piece>,
+    pub(super) message: Vec<TextSegment>,
+    pub(super) email: Vec<TextSegment>,
     /// The page's address, shortened.
-    pub(super) page: Vec<Piece>,
+    pub(super) page: Vec<TextSegment>,
     pub(super) at: DisplayTime,
-    pub(super) opened: Option<Opened>,
-    pub(super) is_alone: bool,
-    pub(super) selected: bool,
-    /// It is asked whether to delete it.
-    pub(super) delete: bool,
+    pub(super) details: Option<FeedbackDetails>,
+    pub(super) is_own_page: bool,
+    pub(super) is_selected: bool,
+    /// It is query whether to delete it.
+    pub(super) is_confirming_delete: bool,
     /// Opens it, or closes it.
-    pub(super) address: String,
+    pub(super) path: String,
     /// Asks whether to delete it; and away from there.
-    pub(super) delete_address: String,
-    pub(super) keep_address: String,
+    pub(super) delete_path: String,
+    pub(super) cancel_path: String,
     /// The query of the list to go back to.
     pub(super) back: String,
 }
 
-/// What stands under an opened one.
-pub(super) struct Opened {
-    pub(super) exact: String,
-    pub(super) reply: Option<String>,
-    pub(super) facts: Vec<(String, String)>,
+/// What stands under an details one.
+pub(super) struct FeedbackDetails {
+    pub(super) received: String,
+    pub(super) reply_url: Option<String>,
+    pub(super) metadata: Vec<(String, String)>,
     pub(super) history: Vec<HistoryView>,
     /// `None`: who looks is no admin.
-    pub(super) deliveries: Option<Vec<CausedView>>,
+    pub(super) deliveries: Option<Vec<FeedbackDeliveryView>>,
 }
 
 pub(super) struct HistoryView {
@@ -67,14 +67,14 @@ pub(super) struct HistoryView {
     pub(super) at: DisplayTime,
 }
 
-pub(super) struct CausedView {
+pub(super) struct FeedbackDeliveryView {
     pub(super) row: DeliveryRow,
-    pub(super) address: String,
+    pub(super) path: String,
     /// Empty where the webhook was deleted.
     pub(super) url: String,
 }
 
-impl Opened {
+impl FeedbackDetails {
     pub(super) async fn load(
         context: &RequestContext,
         feedback: &Feedback,
@@ -95,80 +95,93 @@ impl Opened {
             token: entry.by.token,
             at: DisplayTime::new(entry.changed_at, now),
         };
-        let caused = |caused: FeedbackDelivery| CausedView {
+        let delivery = |delivery: FeedbackDelivery| FeedbackDeliveryView {
             row: DeliveryRow::of(
-                &caused.record,
-                context.app.delivery.max_attempts(caused.retries),
+                &delivery.record,
+                context.app.delivery.max_attempts(delivery.retries),
                 now,
             ),
-            address: context.app.urls.path(&format!(
+            path: context.app.urls.path(&format!(
                 "/settings/notifications/{}/deliveries/{}",
-                caused.record.webhook, caused.record.id
+                delivery.record.webhook, delivery.record.id
             )),
-            url: caused.url,
+            url: delivery.url,
         };
         Ok(Self {
-            exact: at.exact,
-            reply: feedback.email.as_deref().map(|to| reply(to, feedback)),
-            facts: facts(feedback),
+            received: at.exact,
+            reply_url: feedback.email.as_deref().map(|to| reply_url(to, feedback)),
+            metadata: metadata_entries(feedback),
             history: history.into_iter().map(entry).collect(),
-            deliveries: deliveries.map(|all| all.into_iter().map(caused).collect()),
+            deliveries: deliveries.map(|all| all.into_iter().map(delivery).collect()),
         })
     }
 }
 
 impl ItemView {
-    pub(super) fn of_list(
+    pub(super) fn for_list(
         feedback: Feedback,
         layout: &Layout,
-        asked: &Asked,
+        query: &ListQuery,
         search: Option<&SearchQuery>,
-        opened: Option<Opened>,
+        details: Option<FeedbackDetails>,
     ) -> Self {
         let id = feedback.id.as_str();
-        let to = |more| layout.to(format!("{ADDRESS}?{}#{id}", asked.here(more)));
-        let address = to((opened.is_none()).then_some(("open", id)));
+        let path_with = |extra| layout.path(format!("{PATH}?{}#{id}", query.query_string(extra)));
+        let path = path_with((details.is_none()).then_some(("open", id)));
         Self {
-            message: match opened {
-                Some(_) => pieces(&feedback.message, search),
+            message: match details {
+                Some(_) => highlight(&feedback.message, search),
                 None => excerpt(&feedback.message, search),
             },
-            email: pieces(feedback.email.as_deref().unwrap_or_default(), search),
-            page: pieces(
-                &feedback.url.as_deref().map(path_of).unwrap_or_default(),
+            email: highlight(feedback.email.as_deref().unwrap_or_default(), search),
+            page: highlight(
+                &feedback
+                    .url
+                    .as_deref()
+                    .map(display_path)
+                    .unwrap_or_default(),
                 search,
             ),
             at: layout.time(&feedback.created_at),
-            is_alone: false,
-            selected: asked.all_selected
-                || (asked.delete.len() > 1 && asked.delete.contains(&feedback.id)),
-            delete: asked.delete == [feedback.id.clone()],
-            delete_address: to(Some(("delete", id))),
-            keep_address: to(None),
-            back: asked.here(None),
-            address,
-            opened,
+            is_own_page: false,
+            is_selected: query.all_selected
+                || (query.delete.len() > 1 && query.delete.contains(&feedback.id)),
+            is_confirming_delete: query.delete == [feedback.id.clone()],
+            delete_path: path_with(Some(("delete", id))),
+            cancel_path: path_with(None),
+            back: query.query_string(None),
+            path,
+            details,
             feedback,
         }
     }
 
-    pub(super) fn alone(feedback: Feedback, layout: &Layout, opened: Opened, delete: bool) -> Self {
-        let address = layout.to(format!("{ADDRESS}/{}", feedback.id));
+    pub(super) fn for_page(
+        feedback: Feedback,
+        layout: &Layout,
+        details: FeedbackDetails,
+        delete: bool,
+    ) -> Self {
+        let path = layout.path(format!("{PATH}/{}", feedback.id));
         Self {
-            message: pieces(&feedback.message, None),
-            email: pieces(feedback.email.as_deref().unwrap_or_default(), None),
-            page: pieces(
-                &feedback.url.as_deref().map(path_of).unwrap_or_default(),
+            message: highlight(&feedback.message, None),
+            email: highlight(feedback.email.as_deref().unwrap_or_default(), None),
+            page: highlight(
+                &feedback
+                    .url
+                    .as_deref()
+                    .map(display_path)
+                    .unwrap_or_default(),
                 None,
             ),
             at: layout.time(&feedback.created_at),
-            opened: Some(opened),
-            is_alone: true,
-            selected: false,
-            delete,
-            delete_address: format!("{address}?delete"),
-            keep_address: address.clone(),
-            address,
+            details: Some(details),
+            is_own_page: true,
+            is_selected: false,
+            is_confirming_delete: delete,
+            delete_path: format!("{path}?delete"),
+            cancel_path: path.clone(),
+            path,
             back: String::new(),
             feedback,
         }
@@ -180,7 +193,7 @@ impl ItemView {
 }
 
 /// A letter to who wrote, with their words in it.
-fn reply(to: &str, feedback: &Feedback) -> String {
+fn reply_url(to: &str, feedback: &Feedback) -> String {
     let words: String = feedback.message.chars().take(1000).collect();
     let quoted: String = words.lines().map(|line| format!("> {line}\r\n")).collect();
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
@@ -193,7 +206,7 @@ fn reply(to: &str, feedback: &Feedback) -> String {
 }
 
 /// The metadata by name; what is nested is shown as JSON.
-fn facts(feedback: &Feedback) -> Vec<(String, String)> {
+fn metadata_entries(feedback: &Feedback) -> Vec<(String, String)> {
     let shown = |value: &Value| match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
@@ -205,7 +218,7 @@ fn facts(feedback: &Feedback) -> Vec<(String, String)> {
 
 /// The page's address without its host, which the project tells, in the letters that people typed; of a site's first
 /// page the host alone.
-fn path_of(url: &str) -> String {
+fn display_path(url: &str) -> String {
     let Ok(parsed) = url::Url::parse(url) else {
         return url.to_owned();
     };
@@ -219,13 +232,13 @@ fn path_of(url: &str) -> String {
 }
 
 /// The text cut where what was searched for begins and ends.
-fn pieces(text: &str, search: Option<&SearchQuery>) -> Vec<Piece> {
-    let mut pieces = Vec::new();
-    let mut add = |text: &str, is_hit| {
+fn highlight(text: &str, search: Option<&SearchQuery>) -> Vec<TextSegment> {
+    let mut segments = Vec::new();
+    let mut add = |text: &str, is_match| {
         if !text.is_empty() {
-            pieces.push(Piece {
+            segments.push(TextSegment {
                 text: text.to_owned(),
-                is_hit,
+                is_match,
             });
         }
     };
@@ -239,51 +252,51 @@ fn pieces(text: &str, search: Option<&SearchQuery>) -> Vec<Piece> {
         add(&text[mark], true);
     }
     add(&text[from..], false);
-    pieces
+    segments
 }
 
 /// The beginning of a message, or what stands around the first find where that is far inside.
-fn excerpt(message: &str, search: Option<&SearchQuery>) -> Vec<Piece> {
+fn excerpt(message: &str, search: Option<&SearchQuery>) -> Vec<TextSegment> {
     let first = search
         .and_then(|search| search.highlights(message).first().cloned())
         .map_or(0, |mark| message[..mark.start].chars().count());
     let skipped = match first {
-        DEEP.. => first - AROUND,
+        MATCH_OFFSET_MAX.. => first - CONTEXT_CHARS,
         _ => 0,
     };
-    let shown: String = message.chars().skip(skipped).take(SHOWN).collect();
-    let is_cut = message.chars().nth(skipped + SHOWN).is_some();
+    let shown: String = message.chars().skip(skipped).take(EXCERPT_CHARS).collect();
+    let is_cut = message.chars().nth(skipped + EXCERPT_CHARS).is_some();
     let shown = match skipped {
         0 => shown,
         // From the next word on, where one begins soon.
         _ => match shown.split_once(char::is_whitespace) {
-            Some((part, rest)) if part.chars().count() < AROUND / 3 => format!("… {rest}"),
+            Some((part, rest)) if part.chars().count() < CONTEXT_CHARS / 3 => format!("… {rest}"),
             _ => format!("…{shown}"),
         },
     };
-    pieces(&if is_cut { shown + "…" } else { shown }, search)
+    highlight(&if is_cut { shown + "…" } else { shown }, search)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn text(pieces: &[Piece]) -> String {
-        let shown = |piece: &Piece| match piece.is_hit {
+    fn text(segments: &[TextSegment]) -> String {
+        let shown = |piece: &TextSegment| match piece.is_match {
             true => format!("[{}]", piece.text),
             false => piece.text.clone(),
         };
-        pieces.iter().map(shown).collect()
+        segments.iter().map(shown).collect()
     }
 
     #[test]
     fn what_was_searched_for_is_marked() {
         let search = SearchQuery::parse("button");
         assert_eq!(
-            text(&pieces("Button, button", search.as_ref())),
+            text(&highlight("Button, button", search.as_ref())),
             "[Button], [button]"
         );
-        assert_eq!(text(&pieces("all", None)), "all");
+        assert_eq!(text(&highlight("all", None)), "all");
     }
 
     #[test]
@@ -307,8 +320,11 @@ mod tests {
 
     #[test]
     fn a_path_is_told_in_its_own_letters() {
-        assert_eq!(path_of("https://example.com/a%20b?c=%C3%BC"), "/a b?c=ü");
-        assert_eq!(path_of("https://example.com/%ff"), "/%ff");
-        assert_eq!(path_of("https://example.com:8443"), "example.com:8443");
+        assert_eq!(
+            display_path("https://example.com/a%20b?c=%C3%BC"),
+            "/a b?c=ü"
+        );
+        assert_eq!(display_path("https://example.com/%ff"), "/%ff");
+        assert_eq!(display_path("https://example.com:8443"), "example.com:8443");
     }
 }

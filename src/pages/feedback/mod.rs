@@ -8,16 +8,16 @@ mod detail;
 mod export;
 mod item;
 
-pub(super) use actions::{ask_to_delete, delete, set_status, set_statuses, undo};
-pub(super) use detail::show as show_one;
-pub(super) use export::{csv, json};
+pub(super) use actions::{confirm_delete, delete, set_status, set_statuses, undo};
+pub(super) use detail::show as show_detail;
+pub(super) use export::{export_csv, export_json};
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 
 use super::framework::context::RequestContext;
-use super::framework::format::thousands;
+use super::framework::format::group_digits;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::feedback::FeedbackStatus;
@@ -25,15 +25,15 @@ use crate::domain::id::{FeedbackId, parse_ulid};
 use crate::domain::project::Project;
 use crate::domain::search::SearchQuery;
 use crate::store::{FeedbackFilter, PageRequest, SEARCH_COUNT_MAX, StatusCounts};
-use item::{ItemView, Opened};
+use item::{FeedbackDetails, ItemView};
 
-const ADDRESS: &str = "/feedback";
+const PATH: &str = "/feedback";
 /// How many stand on a page.
-const PAGE: usize = 25;
+const PAGE_SIZE: usize = 25;
 
 /// What the address asks for.
 #[derive(Clone, Default)]
-struct Asked {
+struct ListQuery {
     project: Option<Project>,
     status: Option<FeedbackStatus>,
     /// As it was written.
@@ -49,48 +49,48 @@ struct Asked {
 #[template(path = "feedback.html")]
 struct FeedbackPage {
     layout: Layout,
-    asked: Asked,
+    query: ListQuery,
     projects: Vec<Project>,
     items: Vec<ItemView>,
     counts: StatusCounts,
     older: Option<String>,
     /// Of the widget, whole.
-    widget: String,
+    widget_url: String,
 }
 
 /// A tab over the list.
 struct Tab {
     label: &'static str,
     count: String,
-    address: String,
-    current: bool,
+    path: String,
+    is_current: bool,
 }
 
-impl Asked {
-    async fn of(context: &RequestContext) -> Result<Self, PageError> {
-        let given = |name| context.query(name).filter(|value| !value.is_empty());
-        let project = match given("project") {
+impl ListQuery {
+    async fn parse(context: &RequestContext) -> Result<Self, PageError> {
+        let param = |name| context.query_param(name).filter(|value| !value.is_empty());
+        let project = match param("project") {
             Some(name) => Some(
                 context
                     .app
                     .store
                     .project(name)
                     .await?
-                    .ok_or(PageError::Gone)?,
+                    .ok_or(PageError::ItemNotFound)?,
             ),
             None => None,
         };
         Ok(Self {
             project,
-            status: given("status")
+            status: param("status")
                 .map(|text| text.parse())
                 .transpose()
                 .map_err(|_| PageError::NotFound)?,
-            text: given("q").unwrap_or_default(),
-            before: given("before").filter(|id| is_id(id)),
-            open: given("open").filter(|id| is_id(id)),
-            delete: ids(given("delete").unwrap_or_default().split(',')),
-            all_selected: context.query("select").is_some(),
+            text: param("q").unwrap_or_default(),
+            before: param("before").filter(|id| is_feedback_id(id)),
+            open: param("open").filter(|id| is_feedback_id(id)),
+            delete: parse_ids(param("delete").unwrap_or_default().split(',')),
+            all_selected: context.query_param("select").is_some(),
         })
     }
 
@@ -103,7 +103,7 @@ impl Asked {
     }
 
     /// The query of the same list with another status and beginning, and with one thing more, as `open=ID`.
-    fn query(
+    fn query_for(
         &self,
         status: Option<FeedbackStatus>,
         before: Option<&str>,
@@ -126,8 +126,8 @@ impl Asked {
     }
 
     /// The query of this list, with one thing more.
-    fn here(&self, more: Option<(&str, &str)>) -> String {
-        self.query(self.status, self.before.as_deref(), more)
+    fn query_string(&self, more: Option<(&str, &str)>) -> String {
+        self.query_for(self.status, self.before.as_deref(), more)
     }
 
     fn is_filtered(&self) -> bool {
@@ -135,15 +135,15 @@ impl Asked {
     }
 }
 
-fn is_id(text: &str) -> bool {
+fn is_feedback_id(text: &str) -> bool {
     text.starts_with("fb_") && parse_ulid(text).is_some()
 }
 
 /// The ids among the texts, at most as many as a page has.
-fn ids<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<FeedbackId> {
+fn parse_ids<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<FeedbackId> {
     texts
-        .filter(|id| is_id(id))
-        .take(PAGE)
+        .filter(|id| is_feedback_id(id))
+        .take(PAGE_SIZE)
         .map(FeedbackId::new)
         .collect()
 }
@@ -155,7 +155,7 @@ impl FeedbackPage {
             reviewed,
             resolved,
         } = self.counts;
-        let searched = !self.asked.text.is_empty();
+        let searched = !self.query.text.is_empty();
         let tab = |label, counts: &[u64], status| {
             // A search counts no further than this.
             let more = searched && counts.iter().any(|count| *count >= SEARCH_COUNT_MAX);
@@ -163,11 +163,11 @@ impl FeedbackPage {
             Tab {
                 label,
                 count: match more {
-                    true => format!("{}+", thousands(sum)),
-                    false => thousands(sum),
+                    true => format!("{}+", group_digits(sum)),
+                    false => group_digits(sum),
                 },
-                address: self.to(&self.asked.query(status, None, None)),
-                current: self.asked.status == status,
+                path: self.list_path(&self.query.query_for(status, None, None)),
+                is_current: self.query.status == status,
             }
         };
         vec![
@@ -178,10 +178,10 @@ impl FeedbackPage {
         ]
     }
 
-    fn to(&self, query: &str) -> String {
-        self.layout.to(match query {
-            "" => ADDRESS.to_owned(),
-            query => format!("{ADDRESS}?{query}"),
+    fn list_path(&self, query: &str) -> String {
+        self.layout.path(match query {
+            "" => PATH.to_owned(),
+            query => format!("{PATH}?{query}"),
         })
     }
 
@@ -190,55 +190,55 @@ impl FeedbackPage {
     }
 
     /// This list again, after a change.
-    fn back(&self) -> String {
-        self.asked.here(None)
+    fn back_query(&self) -> String {
+        self.query.query_string(None)
     }
 
-    fn older_address(&self) -> Option<String> {
+    fn older_path(&self) -> Option<String> {
         let before = self.older.as_deref()?;
-        Some(self.to(&self.asked.query(self.asked.status, Some(before), None)))
+        Some(self.list_path(&self.query.query_for(self.query.status, Some(before), None)))
     }
 
-    fn newest_address(&self) -> Option<String> {
-        self.asked.before.as_ref()?;
-        Some(self.to(&self.asked.query(self.asked.status, None, None)))
+    fn newest_path(&self) -> Option<String> {
+        self.query.before.as_ref()?;
+        Some(self.list_path(&self.query.query_for(self.query.status, None, None)))
     }
 
-    fn export_address(&self, format: &str) -> String {
-        let query = self.asked.query(self.asked.status, None, None);
-        self.layout.to(format!("{ADDRESS}/export.{format}?{query}"))
+    fn export_path(&self, format: &str) -> String {
+        let query = self.query.query_for(self.query.status, None, None);
+        self.layout.path(format!("{PATH}/export.{format}?{query}"))
     }
 
-    fn select_address(&self) -> String {
-        self.to(&self.asked.here(Some(("select", "all"))))
+    fn select_all_path(&self) -> String {
+        self.list_path(&self.query.query_string(Some(("select", "all"))))
     }
 
     fn is_project(&self, project: &Project) -> bool {
-        self.asked
+        self.query
             .project
             .as_ref()
-            .is_some_and(|asked| asked.id == project.id)
+            .is_some_and(|query| query.id == project.id)
     }
 
     fn is_status(&self, status: &FeedbackStatus) -> bool {
-        self.asked.status == Some(*status)
+        self.query.status == Some(*status)
     }
 
     /// The project whose first feedback is waited for: where there is none yet, whatever the filter.
-    fn waits_for(&self) -> Option<&Project> {
+    fn awaiting_first_feedback(&self) -> Option<&Project> {
         let StatusCounts {
             new,
             reviewed,
             resolved,
         } = self.counts;
-        let none = new + reviewed + resolved == 0 && self.asked.text.is_empty();
-        let project = self.asked.project.as_ref().or(self.projects.first());
-        project.filter(|_| none)
+        let is_empty = new + reviewed + resolved == 0 && self.query.text.is_empty();
+        let project = self.query.project.as_ref().or(self.projects.first());
+        project.filter(|_| is_empty)
     }
 
-    /// Those that are asked about, where there are several: of one, its own row asks.
-    fn asked_to_delete(&self) -> &[FeedbackId] {
-        match &self.asked.delete[..] {
+    /// Those that are query about, where there are several: of one, its own row asks.
+    fn ids_to_delete(&self) -> &[FeedbackId] {
+        match &self.query.delete[..] {
             [_] => &[],
             several => several,
         }
@@ -246,12 +246,12 @@ impl FeedbackPage {
 }
 
 pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
-    let asked = Asked::of(&context).await?;
+    let query = ListQuery::parse(&context).await?;
     let store = &context.app.store;
-    let filter = asked.filter();
+    let filter = query.filter();
     let request = PageRequest {
-        limit: PAGE,
-        before: asked.before.clone(),
+        limit: PAGE_SIZE,
+        before: query.before.clone(),
     };
     let (projects, list, counts) = tokio::join!(
         store.projects_by_name(),
@@ -263,23 +263,23 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     let mut items = Vec::with_capacity(list.items.len());
     for feedback in list.items {
         let id = feedback.id.as_str();
-        let opened = match asked.open.as_deref() == Some(id) {
-            true => Some(Opened::load(&context, &feedback).await?),
+        let details = match query.open.as_deref() == Some(id) {
+            true => Some(FeedbackDetails::load(&context, &feedback).await?),
             false => None,
         };
-        items.push(ItemView::of_list(
+        items.push(ItemView::for_list(
             feedback,
             &layout,
-            &asked,
+            &query,
             filter.search.as_ref(),
-            opened,
+            details,
         ));
     }
     let own_origin = context.proxies().own_origin(&context.request);
     let page = FeedbackPage {
-        widget: context.app.urls.absolute(&own_origin, "/widget.js"),
+        widget_url: context.app.urls.absolute(&own_origin, "/widget.js"),
         layout,
-        asked,
+        query,
         projects,
         items,
         counts,

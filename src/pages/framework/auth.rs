@@ -19,25 +19,25 @@ use crate::domain::account::Scope;
 use crate::server::permissions::{Permission, is_allowed};
 use crate::server::request_id::RequestId;
 
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
     form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Middleware of one route.
-pub async fn guard(
+pub async fn middleware(
     permission: Permission,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let refused = admit(permission, &request).await.err();
-    let mut response = match refused {
-        Some(refused) => {
+    let rejection = authorize(permission, &request).await.err();
+    let mut response = match rejection {
+        Some(rejection) => {
             let http = request.request().clone();
-            ServiceResponse::new(http.clone(), refuse(refused, &http))
+            ServiceResponse::new(http.clone(), reject(rejection, &http))
         }
         None => {
             let response = next.call(request).await?.map_into_boxed_body();
-            explain(response)
+            render_error(response)
         }
     };
     let signed_in = response
@@ -49,25 +49,25 @@ pub async fn guard(
 }
 
 /// Why a request is not let through.
-enum Refused {
+enum Rejection {
     /// To the sign-in, and back afterwards.
     SignIn,
     Error(PageError),
 }
 
-impl From<PageError> for Refused {
+impl From<PageError> for Rejection {
     fn from(error: PageError) -> Self {
         Self::Error(error)
     }
 }
 
-async fn admit(permission: Permission, request: &ServiceRequest) -> Result<(), Refused> {
-    let context = RequestContext::of(request.request())?;
+async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(), Rejection> {
+    let context = RequestContext::from_http_request(request.request())?;
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
     if changes && is_cross_origin(&context, request.headers()) {
         return Err(PageError::CrossOrigin.into());
     }
-    let session = match session::hash_in(request.request()) {
+    let session = match session::token_hash(request.request()) {
         Some(hash) => context
             .app
             .store
@@ -80,7 +80,7 @@ async fn admit(permission: Permission, request: &ServiceRequest) -> Result<(), R
         return match permission {
             Permission::Public => Ok(()),
             _ if changes => Err(PageError::SignedOut.into()),
-            _ => Err(Refused::SignIn),
+            _ => Err(Rejection::SignIn),
         };
     };
     let allowed = is_allowed(permission, session.user.role, Scope::Full);
@@ -115,9 +115,9 @@ fn is_cross_origin(context: &RequestContext, headers: &HeaderMap) -> bool {
         .any(|ours| ours.as_bytes() == origin.as_bytes())
 }
 
-fn refuse(refused: Refused, request: &actix_web::HttpRequest) -> HttpResponse {
-    match (refused, RequestContext::of(request)) {
-        (Refused::SignIn, Ok(context)) => {
+fn reject(rejection: Rejection, request: &actix_web::HttpRequest) -> HttpResponse {
+    match (rejection, RequestContext::from_http_request(request)) {
+        (Rejection::SignIn, Ok(context)) => {
             let asked = request
                 .path()
                 .strip_prefix(context.app.urls.base_path())
@@ -131,13 +131,13 @@ fn refuse(refused: Refused, request: &actix_web::HttpRequest) -> HttpResponse {
                 .insert_header((LOCATION, context.app.urls.path(&format!("/login?{next}"))))
                 .finish()
         }
-        (Refused::Error(error), Ok(context)) => error_page(&error, &context),
+        (Rejection::Error(error), Ok(context)) => error_page(&error, &context),
         (_, Err(error)) => error.error_response(),
     }
 }
 
 /// A handler's error, as a whole page.
-fn explain(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+fn render_error(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let Some(error) = response
         .response()
         .error()
@@ -146,7 +146,7 @@ fn explain(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
         return response;
     };
     let request = response.request().clone();
-    let page = match RequestContext::of(&request) {
+    let page = match RequestContext::from_http_request(&request) {
         Ok(context) => error_page(error, &context),
         Err(error) => error.error_response(),
     };
@@ -168,12 +168,12 @@ fn error_page(error: &PageError, context: &RequestContext) -> HttpResponse {
     let page = ErrorPage {
         layout,
         status: status.as_u16(),
-        sentence: error.to_string(),
+        message: error.to_string(),
         request_id,
     };
     let mut response = render(status, &page).unwrap_or_else(|error| error.error_response());
     let headers = response.headers_mut();
-    if let PageError::Method(allow) = error
+    if let PageError::MethodNotAllowed(allow) = error
         && let Ok(allow) = HeaderValue::from_str(allow)
     {
         headers.insert(ALLOW, allow);
@@ -188,7 +188,7 @@ fn error_page(error: &PageError, context: &RequestContext) -> HttpResponse {
 }
 
 fn add_headers(headers: &mut HeaderMap, signed_in: bool) {
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(CSP));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     if !headers.contains_key(CACHE_CONTROL) {

@@ -24,7 +24,7 @@ pub struct RequestContext {
     pub request: HttpRequest,
     session: Option<Session>,
     /// The newest change before anything was read for this visit.
-    seen: u64,
+    last_change: u64,
 }
 
 impl FromRequest for RequestContext {
@@ -32,19 +32,19 @@ impl FromRequest for RequestContext {
     type Future = Ready<Result<Self, PageError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Self::of(request))
+        ready(Self::from_http_request(request))
     }
 }
 
 impl RequestContext {
-    pub fn of(request: &HttpRequest) -> Result<Self, PageError> {
+    pub fn from_http_request(request: &HttpRequest) -> Result<Self, PageError> {
         let missing = || PageError::Internal("the app was built without its parts".into());
         let app = request
             .app_data::<web::Data<AppState>>()
             .ok_or_else(missing)?
             .clone();
         Ok(Self {
-            seen: app.store.change_feed().latest(),
+            last_change: app.store.change_feed().latest(),
             app,
             state: request
                 .app_data::<web::Data<PageState>>()
@@ -72,12 +72,12 @@ impl RequestContext {
         &self.app.proxies
     }
 
-    pub fn client(&self) -> IpAddr {
+    pub fn client_ip(&self) -> IpAddr {
         self.proxies().client_ip(&self.request)
     }
 
     /// The value of `name` in the address.
-    pub fn query(&self, name: &str) -> Option<String> {
+    pub fn query_param(&self, name: &str) -> Option<String> {
         let pairs: Vec<(String, String)> =
             serde_urlencoded::from_str(self.request.query_string()).ok()?;
         pairs
@@ -97,43 +97,43 @@ impl RequestContext {
             .unwrap_or_default();
         let user = self.session.as_ref().map(|session| &session.user);
         let mut layout = Layout::new(&self.app.urls, title, section, user, self.app.clock.now());
-        layout.seen = self.seen;
+        layout.last_change = self.last_change;
         layout.messages = std::mem::take(&mut flash.messages);
         (layout, flash)
     }
 
     /// Keeps something for the next page of this session.
-    pub fn leave(&self, change: impl FnOnce(&mut Flash)) {
+    pub fn update_flash(&self, change: impl FnOnce(&mut Flash)) {
         if let Some(session) = &self.session {
-            self.state.flash.add(session.token_hash, change);
+            self.state.flash.update(session.token_hash, change);
         }
     }
 
     /// What was made and is shown this once, if it is of the kind that this page shows.
-    pub fn made(&self, is_shown: fn(&OneTimeReveal) -> bool) -> Option<OneTimeReveal> {
+    pub fn take_reveal(&self, is_shown: fn(&OneTimeReveal) -> bool) -> Option<OneTimeReveal> {
         let session = self.session.as_ref()?;
-        self.state.flash.take_made(session.token_hash, is_shown)
+        self.state.flash.take_reveal(session.token_hash, is_shown)
     }
 
     /// One of our own addresses as it is given to somebody: whole, as this browser knows us or as configured.
-    pub fn absolute(&self, address: &str) -> String {
-        let seen = self.proxies().own_origin(&self.request);
-        self.app.urls.absolute(&seen, address)
+    pub fn absolute_url(&self, path: &str) -> String {
+        let own_origin = self.proxies().own_origin(&self.request);
+        self.app.urls.absolute(&own_origin, path)
     }
 
     /// Says on the next page that something is done.
-    pub fn say(&self, text: impl Into<String>) {
+    pub fn push_message(&self, text: impl Into<String>) {
         let message = Message {
             text: text.into(),
             undo: None,
         };
-        self.leave(|flash| flash.messages.push(message));
+        self.update_flash(|flash| flash.messages.push(message));
     }
 
     /// After a post: on to one of our own addresses.
-    pub fn redirect(&self, address: &str) -> HttpResponse {
+    pub fn redirect(&self, path: &str) -> HttpResponse {
         HttpResponse::SeeOther()
-            .insert_header((LOCATION, self.app.urls.path(address)))
+            .insert_header((LOCATION, self.app.urls.path(path)))
             .finish()
     }
 }

@@ -11,7 +11,7 @@ use crate::delivery::TestReport;
 use crate::domain::id::{UserId, WebhookId};
 
 /// How long it waits for the next page.
-const KEPT: Duration = Duration::from_secs(600);
+const LIFETIME: Duration = Duration::from_secs(600);
 
 /// A sentence about what was done.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct Undo {
     /// `ID:PREVIOUS:STATUS`.
     pub changes: Vec<String>,
     pub back: String,
-    pub alone: String,
+    pub return_to_item: String,
 }
 
 /// The form of a webhook that is being added, with the test that was made of it.
@@ -57,7 +57,7 @@ pub enum OneTimeReveal {
     },
     /// What was erased, in words.
     Erased {
-        words: String,
+        summary: String,
     },
 }
 
@@ -66,35 +66,35 @@ pub struct Flash {
     pub messages: Vec<Message>,
     pub draft: Option<Draft>,
     pub test: Option<(WebhookId, TestReport)>,
-    /// Kept until the page that shows it asks for it (see [`FlashStore::take_made`]): another tab must not swallow it.
-    pub made: Option<OneTimeReveal>,
+    /// Kept until the page that shows it asks for it (see [`FlashStore::take_reveal`]): another tab must not swallow it.
+    pub reveal: Option<OneTimeReveal>,
 }
 
 /// All that waits, by the session's hash.
 pub struct FlashStore {
     clock: Clock,
-    waiting: Mutex<HashMap<[u8; 32], (Timestamp, Flash)>>,
+    pending: Mutex<HashMap<[u8; 32], (Timestamp, Flash)>>,
 }
 
 impl FlashStore {
     pub fn new(clock: Clock) -> Self {
         Self {
             clock,
-            waiting: Mutex::default(),
+            pending: Mutex::default(),
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Timestamp, Flash)>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pending(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Timestamp, Flash)>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds to what the session's next page shows.
-    pub fn add(&self, session: [u8; 32], change: impl FnOnce(&mut Flash)) {
+    pub fn update(&self, session: [u8; 32], change: impl FnOnce(&mut Flash)) {
         let now = self.clock.now();
-        let mut waiting = self.waiting();
-        waiting.retain(|_, (since, _)| now.since(*since) < KEPT);
+        let mut pending = self.pending();
+        pending.retain(|_, (since, _)| now.since(*since) < LIFETIME);
         change(
-            &mut waiting
+            &mut pending
                 .entry(session)
                 .or_insert_with(|| (now, Flash::default()))
                 .1,
@@ -103,27 +103,29 @@ impl FlashStore {
 
     /// Takes all but what was made, to be shown.
     pub fn take(&self, session: [u8; 32]) -> Flash {
-        self.taken(session, |flash| {
-            let made = flash.made.take();
+        self.take_with(session, |flash| {
+            let reveal = flash.reveal.take();
             let rest = std::mem::take(flash);
-            flash.made = made;
+            flash.reveal = reveal;
             rest
         })
     }
 
     /// Takes what was made, if it is of the kind that the page shows.
-    pub fn take_made(
+    pub fn take_reveal(
         &self,
         session: [u8; 32],
         is_shown: fn(&OneTimeReveal) -> bool,
     ) -> Option<OneTimeReveal> {
-        self.taken(session, |flash| flash.made.take_if(|made| is_shown(made)))
+        self.take_with(session, |flash| {
+            flash.reveal.take_if(|reveal| is_shown(reveal))
+        })
     }
 
-    fn taken<T: Default>(&self, session: [u8; 32], take: impl FnOnce(&mut Flash) -> T) -> T {
+    fn take_with<T: Default>(&self, session: [u8; 32], take: impl FnOnce(&mut Flash) -> T) -> T {
         let now = self.clock.now();
-        match self.waiting().get_mut(&session) {
-            Some((since, flash)) if now.since(*since) < KEPT => take(flash),
+        match self.pending().get_mut(&session) {
+            Some((since, flash)) if now.since(*since) < LIFETIME => take(flash),
             _ => T::default(),
         }
     }
@@ -138,39 +140,42 @@ mod tests {
     fn a_message_is_shown_once_to_its_session_and_not_much_later() {
         let clock = ManualClock::at(Timestamp::from_millis(0));
         let flashes = FlashStore::new(Clock::Manual(clock.clone()));
-        let say = |session| {
-            flashes.add(session, |flash| {
+        let push = |session| {
+            flashes.update(session, |flash| {
                 flash.messages.push(Message {
                     text: "done".into(),
                     undo: None,
                 })
             })
         };
-        say([1; 32]);
+        push([1; 32]);
         assert!(flashes.take([2; 32]).messages.is_empty());
         assert_eq!(flashes.take([1; 32]).messages.len(), 1);
         assert!(flashes.take([1; 32]).messages.is_empty());
-        say([1; 32]);
-        clock.advance(KEPT);
+        push([1; 32]);
+        clock.advance(LIFETIME);
         assert!(flashes.take([1; 32]).messages.is_empty());
     }
 
     #[test]
     fn what_was_made_waits_for_its_own_page_and_is_shown_once() {
         let flashes = FlashStore::new(Clock::Manual(ManualClock::at(Timestamp::from_millis(0))));
-        let made = OneTimeReveal::Token {
+        let reveal = OneTimeReveal::Token {
             name: "deploy".into(),
             token: "mb_1".into(),
         };
-        flashes.add([1; 32], |flash| flash.made = Some(made));
-        assert!(flashes.take([1; 32]).made.is_none());
-        let is_token = |made: &OneTimeReveal| matches!(made, OneTimeReveal::Token { .. });
+        flashes.update([1; 32], |flash| flash.reveal = Some(reveal));
+        assert!(flashes.take([1; 32]).reveal.is_none());
+        let is_token = |reveal: &OneTimeReveal| matches!(reveal, OneTimeReveal::Token { .. });
         assert!(
             flashes
-                .take_made([1; 32], |made| !matches!(made, OneTimeReveal::Token { .. }))
+                .take_reveal([1; 32], |reveal| !matches!(
+                    reveal,
+                    OneTimeReveal::Token { .. }
+                ))
                 .is_none()
         );
-        assert!(flashes.take_made([1; 32], is_token).is_some());
-        assert!(flashes.take_made([1; 32], is_token).is_none());
+        assert!(flashes.take_reveal([1; 32], is_token).is_some());
+        assert!(flashes.take_reveal([1; 32], is_token).is_none());
     }
 }

@@ -14,7 +14,7 @@ pub struct DisplayTime {
     /// `14:02 UTC`, on another day than today `25 Nov, 14:02 UTC`.
     pub clock: String,
     /// `14:02:07 UTC`.
-    pub to_the_second: String,
+    pub with_seconds: String,
 }
 
 impl DisplayTime {
@@ -24,7 +24,7 @@ impl DisplayTime {
             exact: at.to_jiff().strftime("%-d %b %Y, %H:%M:%S UTC").to_string(),
             relative: relative(at, now),
             clock: clock(at, now),
-            to_the_second: at.to_jiff().strftime("%H:%M:%S UTC").to_string(),
+            with_seconds: at.to_jiff().strftime("%H:%M:%S UTC").to_string(),
         }
     }
 }
@@ -56,7 +56,7 @@ fn clock(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// `in 4 s`, `in 3 min`, `in 2 h`: until something that is to come.
-pub fn until(due: Timestamp, now: Timestamp) -> String {
+pub fn time_until(due: Timestamp, now: Timestamp) -> String {
     match due.since(now) {
         Duration::ZERO => "now".into(),
         left if left < Duration::from_secs(100) => {
@@ -70,7 +70,7 @@ pub fn until(due: Timestamp, now: Timestamp) -> String {
 }
 
 /// `1,204`.
-pub fn thousands(number: u64) -> String {
+pub fn group_digits(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -110,10 +110,13 @@ mod tests {
         let by_clock = |seconds| clock(now.minus(Duration::from_secs(seconds)), now);
         assert_eq!(by_clock(3600), "11:34 UTC");
         assert_eq!(by_clock(86400), "30 Oct, 12:34 UTC");
-        assert_eq!(until(now.plus(Duration::from_millis(3_100)), now), "in 4 s");
-        assert_eq!(until(now, now), "now");
         assert_eq!(
-            [0, 999, 1_204, 1_000_000].map(thousands),
+            time_until(now.plus(Duration::from_millis(3_100)), now),
+            "in 4 s"
+        );
+        assert_eq!(time_until(now, now), "now");
+        assert_eq!(
+            [0, 999, 1_204, 1_000_000].map(group_digits),
             ["0", "999", "1,204", "1,000,000"]
         );
     }

@@ -103,7 +103,9 @@ mod tests {
         let (first, second) = tokio::join!(once.run(&key, slow), once.run(&key, async { Ok(2) }));
         assert_eq!((first.unwrap(), second.unwrap()), (Some(1), None));
         let key = SubmissionKeys::key();
-        let failed = once.run::<()>(&key, async { Err(PageError::Gone) }).await;
+        let failed = once
+            .run::<()>(&key, async { Err(PageError::ItemNotFound) })
+            .await;
         assert!(failed.is_err());
         assert_eq!(once.run(&key, async { Ok(3) }).await.unwrap(), Some(3));
     }

@@ -22,7 +22,7 @@ pub struct Layout {
     pub messages: Vec<Message>,
     pub now: Timestamp,
     /// The number of the newest change that this page shows.
-    pub seen: u64,
+    pub last_change: u64,
 }
 
 pub struct LayoutUser {
@@ -48,13 +48,13 @@ impl Layout {
             }),
             messages: Vec::new(),
             now,
-            seen: 0,
+            last_change: 0,
         }
     }
 
     /// The link to one of our own addresses.
-    pub fn to(&self, address: impl AsRef<str>) -> String {
-        self.urls.path(address.as_ref())
+    pub fn path(&self, path: impl AsRef<str>) -> String {
+        self.urls.path(path.as_ref())
     }
 
     /// The link to a file of `static/`.
@@ -87,7 +87,7 @@ pub fn render(status: StatusCode, page: &impl Template) -> Result<HttpResponse, 
 pub struct ErrorPage {
     pub layout: Layout,
     pub status: u16,
-    pub sentence: String,
+    pub message: String,
     /// By which the log tells more; `None` where there is nothing more to tell.
     pub request_id: Option<String>,
 }

@@ -11,9 +11,9 @@ pub enum PageError {
     #[error("There is no page at this address.")]
     NotFound,
     #[error("What you are looking for is gone, or has never been there.")]
-    Gone,
+    ItemNotFound,
     #[error("This page takes {0}.")]
-    Method(String),
+    MethodNotAllowed(String),
     #[error("This is for admins. Ask one of them, or sign in with another account.")]
     Forbidden,
     #[error("This form came from another site, so nothing was done.")]
@@ -21,42 +21,42 @@ pub enum PageError {
     #[error("You are signed out; sign in and try again.")]
     SignedOut,
     #[error("The form was not complete or not readable; go back and send it again.")]
-    BrokenForm,
+    InvalidForm,
     #[error("The form holds more than {0} KiB.")]
     FormTooLarge(usize),
     #[error("The form took too long to arrive; send it again.")]
-    TooSlow,
+    RequestTimeout,
     #[error("This address takes a form.")]
-    NotAForm,
+    UnsupportedMediaType,
     #[error(
         "This address signs in once, on the machine that shows it, and has been used or is too old. Start the demo again for a new one."
     )]
-    InvalidLink,
+    SignInLinkExpired,
     #[error(
         "This setup address has been used or is too old. Start Miniback again: its log shows a new one."
     )]
-    SetupVoid,
+    SetupLinkExpired,
     #[error(
         "This link has been used or revoked, or is too old. Ask an admin for a new one; if you have a password, sign in."
     )]
-    HandedLinkVoid,
+    OneTimeLinkExpired,
     #[error("Too many people are signing in at the moment. Try again in a few seconds.")]
     SignInBusy,
     #[error(
         "This page is asked for with what it is about: of=feedback, of=deliveries or of=deliveries:ID."
     )]
-    LiveOfNothing,
+    InvalidLiveTopic,
     #[error(
         "Too many pages are open that update by themselves. This one shows what is new when it is loaded again."
     )]
     TooManyStreams,
-    #[error("{}", store_sentence(.0))]
+    #[error("{}", store_error_message(.0))]
     Store(#[from] StoreError),
     #[error("The server failed; its log says why.")]
     Internal(String),
 }
 
-fn store_sentence(error: &StoreError) -> &'static str {
+fn store_error_message(error: &StoreError) -> &'static str {
     match error {
         StoreError::DiskFull => {
             "The server’s disk is full, or fails: nothing was stored. Try again when there is space."
@@ -73,20 +73,22 @@ fn store_sentence(error: &StoreError) -> &'static str {
 impl PageError {
     pub fn title(&self) -> &'static str {
         match self {
-            Self::NotFound | Self::Gone => "Not found",
+            Self::NotFound | Self::ItemNotFound => "Not found",
             Self::Forbidden => "For admins",
             Self::CrossOrigin => "Not from here",
             Self::SignedOut => "Signed out",
-            Self::InvalidLink | Self::SetupVoid | Self::HandedLinkVoid => "This address is used up",
+            Self::SignInLinkExpired | Self::SetupLinkExpired | Self::OneTimeLinkExpired => {
+                "This address is used up"
+            }
             Self::Store(_) | Self::SignInBusy | Self::TooManyStreams | Self::Internal(_) => {
                 "That did not work"
             }
-            Self::Method(_)
-            | Self::TooSlow
-            | Self::BrokenForm
-            | Self::LiveOfNothing
+            Self::MethodNotAllowed(_)
+            | Self::RequestTimeout
+            | Self::InvalidForm
+            | Self::InvalidLiveTopic
             | Self::FormTooLarge(_)
-            | Self::NotAForm => "That makes no sense here",
+            | Self::UnsupportedMediaType => "That makes no sense here",
         }
     }
 }
@@ -94,15 +96,17 @@ impl PageError {
 impl ResponseError for PageError {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::NotFound | Self::Gone => StatusCode::NOT_FOUND,
-            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotFound | Self::ItemNotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Forbidden | Self::CrossOrigin => StatusCode::FORBIDDEN,
             Self::SignedOut => StatusCode::UNAUTHORIZED,
-            Self::BrokenForm | Self::LiveOfNothing => StatusCode::BAD_REQUEST,
+            Self::InvalidForm | Self::InvalidLiveTopic => StatusCode::BAD_REQUEST,
             Self::FormTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::NotAForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::InvalidLink | Self::SetupVoid | Self::HandedLinkVoid => StatusCode::GONE,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::SignInLinkExpired | Self::SetupLinkExpired | Self::OneTimeLinkExpired => {
+                StatusCode::GONE
+            }
             Self::SignInBusy | Self::TooManyStreams => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(error) => error.http_status(),
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -10,45 +10,47 @@ use super::user_agent;
 use crate::server::tokens;
 use crate::store::NewSession;
 
-const NAME: &str = "miniback_session";
+const COOKIE_NAME: &str = "miniback_session";
 /// A session lives for 90 days in all; the cookie goes with it.
-const LIVES_DAYS: i64 = 90;
+const MAX_AGE_DAYS: i64 = 90;
 
 /// The hash of the session's token that a request brings, if it brings one.
-pub fn hash_in(request: &HttpRequest) -> Option<[u8; 32]> {
+pub fn token_hash(request: &HttpRequest) -> Option<[u8; 32]> {
     request
-        .cookie(NAME)
+        .cookie(COOKIE_NAME)
         .map(|cookie| tokens::sha256(cookie.value()))
 }
 
 /// A new session's cookie, and what is to be stored of it.
-pub fn new(context: &RequestContext) -> (Cookie<'static>, NewSession) {
+pub fn create(context: &RequestContext) -> (Cookie<'static>, NewSession) {
     let token = tokens::random_token();
-    let agent = context.request.headers().get(USER_AGENT);
+    let user_agent = context.request.headers().get(USER_AGENT);
     let new = NewSession {
         token_hash: tokens::sha256(&token),
-        browser: user_agent::label(agent.and_then(|v| v.to_str().ok()).unwrap_or_default()),
+        browser: user_agent::browser_name(
+            user_agent.and_then(|v| v.to_str().ok()).unwrap_or_default(),
+        ),
     };
-    let mut cookie = base(context, token);
-    cookie.set_max_age(CookieDuration::days(LIVES_DAYS));
+    let mut cookie = build_cookie(context, token);
+    cookie.set_max_age(CookieDuration::days(MAX_AGE_DAYS));
     (cookie, new)
 }
 
 /// Takes the cookie away.
-pub fn clear(context: &RequestContext, response: &mut HttpResponse) {
-    let mut cookie = base(context, String::new());
+pub fn clear_cookie(context: &RequestContext, response: &mut HttpResponse) {
+    let mut cookie = build_cookie(context, String::new());
     cookie.set_max_age(CookieDuration::ZERO);
     // A cookie of ours holds nothing that a header could not.
     let _ = response.add_cookie(&cookie);
 }
 
-fn base(context: &RequestContext, value: String) -> Cookie<'static> {
+fn build_cookie(context: &RequestContext, value: String) -> Cookie<'static> {
     let configured = context
         .app
         .urls
         .origin()
         .is_some_and(|origin| origin.starts_with("https:"));
-    let mut cookie = Cookie::new(NAME, value);
+    let mut cookie = Cookie::new(COOKIE_NAME, value);
     cookie.set_http_only(true);
     cookie.set_same_site(SameSite::Lax);
     cookie.set_path(context.app.urls.cookie_path());

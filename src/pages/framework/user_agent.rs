@@ -28,7 +28,7 @@ const SYSTEMS: [(&str, &str); 8] = [
 ];
 
 /// `Firefox on Linux`; empty where nothing is recognised.
-pub fn label(user_agent: &str) -> String {
+pub fn browser_name(user_agent: &str) -> String {
     let find = |known: &[(&str, &'static str)]| {
         let mut all = known.iter();
         all.find(|(mark, _)| user_agent.contains(mark))
@@ -72,7 +72,7 @@ mod tests {
             ("<script>", ""),
             ("", ""),
         ] {
-            assert_eq!(label(agent), expected, "{agent}");
+            assert_eq!(browser_name(agent), expected, "{agent}");
         }
     }
 }

@@ -35,7 +35,7 @@ pub(super) async fn examine(context: &RequestContext) -> Result<Vec<Examined>, P
     };
     let mut webhooks = store.webhooks(all).await?.items;
     webhooks.reverse();
-    if let Some(asked) = context.query("webhook") {
+    if let Some(asked) = context.query_param("webhook") {
         webhooks.retain(|webhook| webhook.id.as_str() == asked);
     }
     let projects = store.projects_by_name().await?;

@@ -80,7 +80,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
         patient: listed(&delivery.retry_delays(RetryPolicy::Patient)),
         general: advice(timeout),
         examined,
-        is_one: context.query("webhook").is_some(),
+        is_one: context.query_param("webhook").is_some(),
         layout,
     };
     render(StatusCode::OK, &page)

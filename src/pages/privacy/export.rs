@@ -13,7 +13,7 @@ use crate::store::{
 };
 
 /// How many feedbacks are read at a time.
-const STEP: usize = 50;
+const BATCH_SIZE: usize = 50;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,13 +26,13 @@ struct FeedbackView<'a> {
     url: Option<&'a str>,
     metadata: Option<&'a Map<String, Value>>,
     project: &'a ProjectSummary,
-    history: Vec<ChangeView<'a>>,
+    history: Vec<StatusChangeView<'a>>,
     deliveries: Vec<DeliveryView<'a>>,
 }
 
 /// A change of the status.
 #[derive(Serialize)]
-struct ChangeView<'a> {
+struct StatusChangeView<'a> {
     at: Timestamp,
     from: FeedbackStatus,
     to: FeedbackStatus,
@@ -64,10 +64,10 @@ struct AttemptView<'a> {
 }
 
 /// Where the writing stands.
-enum Part {
-    Head,
+enum Position {
+    Start,
     /// The feedback older than this one.
-    Feedback(Option<String>),
+    Before(Option<String>),
     End,
 }
 
@@ -77,32 +77,32 @@ pub fn stream(
     email: String,
     now: Timestamp,
 ) -> impl Stream<Item = Result<Bytes, StoreError>> {
-    try_unfold(Part::Head, move |part| {
+    try_unfold(Position::Start, move |position| {
         let (store, email) = (store.clone(), email.clone());
         async move {
-            let (text, next) = match part {
-                Part::Head => (head(&email, now), Part::Feedback(None)),
-                Part::Feedback(before) => feedback(&store, &email, before).await?,
-                Part::End => return Ok(None),
+            let (text, next) = match position {
+                Position::Start => (opening(&email, now), Position::Before(None)),
+                Position::Before(before) => next_batch(&store, &email, before).await?,
+                Position::End => return Ok(None),
             };
             Ok(Some((Bytes::from(text), next)))
         }
     })
 }
 
-fn head(email: &str, now: Timestamp) -> String {
+fn opening(email: &str, now: Timestamp) -> String {
     let (email, now) = (json!(email), json!(now));
     format!("{{\"email\":{email},\"exportedAt\":{now},\"feedback\":[")
 }
 
-async fn feedback(
+async fn next_batch(
     store: &Store,
     email: &str,
     before: Option<String>,
-) -> Result<(String, Part), StoreError> {
+) -> Result<(String, Position), StoreError> {
     let mut is_first = before.is_none();
     let page = PageRequest {
-        limit: STEP,
+        limit: BATCH_SIZE,
         before,
     };
     let page = store.feedback_by_email(email, page).await?;
@@ -111,17 +111,17 @@ async fn feedback(
         let personal = store.personal_feedback(feedback).await?;
         text.push_str(if is_first { "\n" } else { ",\n" });
         is_first = false;
-        let json = serde_json::to_string(&view(&personal));
+        let json = serde_json::to_string(&feedback_view(&personal));
         text.push_str(&json.map_err(|error| StoreError::InvalidValue(error.to_string()))?);
     }
     if page.next_cursor.is_some() {
-        return Ok((text, Part::Feedback(page.next_cursor)));
+        return Ok((text, Position::Before(page.next_cursor)));
     }
     text.push_str("\n]}\n");
-    Ok((text, Part::End))
+    Ok((text, Position::End))
 }
 
-fn view(personal: &PersonalFeedback) -> FeedbackView<'_> {
+fn feedback_view(personal: &PersonalFeedback) -> FeedbackView<'_> {
     let feedback = &personal.feedback;
     FeedbackView {
         id: feedback.id.as_str(),
@@ -132,13 +132,13 @@ fn view(personal: &PersonalFeedback) -> FeedbackView<'_> {
         url: feedback.url.as_deref(),
         metadata: feedback.metadata.as_ref(),
         project: &feedback.project,
-        history: personal.history.iter().map(change).collect(),
-        deliveries: personal.deliveries.iter().map(delivery).collect(),
+        history: personal.history.iter().map(status_change_view).collect(),
+        deliveries: personal.deliveries.iter().map(delivery_view).collect(),
     }
 }
 
-fn change(entry: &StatusHistoryEntry) -> ChangeView<'_> {
-    ChangeView {
+fn status_change_view(entry: &StatusHistoryEntry) -> StatusChangeView<'_> {
+    StatusChangeView {
         at: entry.changed_at,
         from: entry.previous,
         to: entry.status,
@@ -147,7 +147,7 @@ fn change(entry: &StatusHistoryEntry) -> ChangeView<'_> {
     }
 }
 
-fn delivery(delivery: &PersonalDelivery) -> DeliveryView<'_> {
+fn delivery_view(delivery: &PersonalDelivery) -> DeliveryView<'_> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let json = |bytes: &Vec<u8>| {
         let parsed = serde_json::from_slice(bytes);

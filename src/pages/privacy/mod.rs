@@ -12,18 +12,18 @@ use askama::Template;
 use super::fields::FormData;
 use super::framework::context::RequestContext;
 use super::framework::flash::OneTimeReveal;
-use super::framework::format::{DisplayTime, thousands};
+use super::framework::format::{DisplayTime, group_digits};
 use super::framework::idempotent_form::SubmissionKeys;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::feedback::{self, Feedback};
 use crate::store::{ErasureCounts, PageRequest};
 
-const ADDRESS: &str = "/settings/privacy";
+const PATH: &str = "/settings/privacy";
 /// How many feedbacks are listed; all are counted, exported and erased.
-const LISTED: usize = 50;
+const LISTED_MAX: usize = 50;
 /// How much of a message is listed.
-const SHOWN_CHARS: usize = 200;
+const EXCERPT_CHARS: usize = 200;
 
 #[derive(Template)]
 #[template(path = "privacy.html")]
@@ -33,27 +33,31 @@ struct PrivacyPage {
     problem: Option<String>,
     /// What was just erased, in words.
     erased: Option<String>,
-    found: Option<Found>,
-    is_erase_asked: bool,
+    found: Option<SearchResult>,
+    is_confirming_erase: bool,
     key: String,
 }
 
 /// What there is of the address.
-struct Found {
+struct SearchResult {
     count: u64,
-    rows: Vec<Row>,
+    rows: Vec<ResultRow>,
 }
 
-struct Row {
+struct ResultRow {
     feedback: Feedback,
-    words: String,
+    excerpt: String,
     at: DisplayTime,
 }
 
-impl Found {
-    async fn of(context: &RequestContext, layout: &Layout, email: &str) -> Result<Self, PageError> {
+impl SearchResult {
+    async fn load(
+        context: &RequestContext,
+        layout: &Layout,
+        email: &str,
+    ) -> Result<Self, PageError> {
         let page = PageRequest {
-            limit: LISTED,
+            limit: LISTED_MAX,
             before: None,
         };
         let count = context.app.store.count_feedback_by_email(email).await?;
@@ -64,12 +68,12 @@ impl Found {
             .await?
             .items;
         let rows = listed.into_iter().map(|feedback| {
-            let mut words: String = feedback.message.chars().take(SHOWN_CHARS).collect();
-            if words.len() < feedback.message.len() {
-                words.push('…');
+            let mut excerpt: String = feedback.message.chars().take(EXCERPT_CHARS).collect();
+            if excerpt.len() < feedback.message.len() {
+                excerpt.push('…');
             }
-            Row {
-                words,
+            ResultRow {
+                excerpt,
                 at: layout.time(&feedback.created_at),
                 feedback,
             }
@@ -80,32 +84,33 @@ impl Found {
         })
     }
 
-    fn count(&self) -> String {
-        thousands(self.count)
+    fn formatted_count(&self) -> String {
+        group_digits(self.count)
     }
 
     /// How many are not listed, if there are any.
-    fn more(&self) -> Option<String> {
+    fn unlisted_count(&self) -> Option<String> {
         let listed = u64::try_from(self.rows.len()).unwrap_or(u64::MAX);
         let more = self.count.saturating_sub(listed);
-        (more > 0).then(|| thousands(more))
+        (more > 0).then(|| group_digits(more))
     }
 }
 
 impl PrivacyPage {
     fn new(context: &RequestContext, email: &str, problem: Option<String>) -> Self {
         let (layout, _) = context.layout("Privacy", "privacy");
-        let erased = match context.made(|made| matches!(made, OneTimeReveal::Erased { .. })) {
-            Some(OneTimeReveal::Erased { words }) => Some(words),
-            _ => None,
-        };
+        let erased =
+            match context.take_reveal(|reveal| matches!(reveal, OneTimeReveal::Erased { .. })) {
+                Some(OneTimeReveal::Erased { summary }) => Some(summary),
+                _ => None,
+            };
         Self {
             layout,
             email: email.to_owned(),
             problem,
             erased,
             found: None,
-            is_erase_asked: false,
+            is_confirming_erase: false,
             key: SubmissionKeys::key(),
         }
     }
@@ -125,8 +130,8 @@ pub(super) async fn find(
         Err(page) => return render(StatusCode::UNPROCESSABLE_ENTITY, &*page),
     };
     let mut page = PrivacyPage::new(&context, &email, None);
-    let found = Found::of(&context, &page.layout, &email).await?;
-    page.is_erase_asked = fields.get("do") == "erase" && found.count > 0;
+    let found = SearchResult::load(&context, &page.layout, &email).await?;
+    page.is_confirming_erase = fields.get("do") == "erase" && found.count > 0;
     page.found = Some(found);
     render(StatusCode::OK, &page)
 }
@@ -159,21 +164,21 @@ pub(super) async fn erase(
         Ok(email) => email,
         Err(page) => return render(StatusCode::UNPROCESSABLE_ENTITY, &*page),
     };
-    let asked = context.clone();
+    let eraser = context.clone();
     let work = async move {
         let mut erased = ErasureCounts::default();
         loop {
-            let step = asked.app.store.erase_batch(&email).await?;
-            if step.feedback == 0 {
+            let batch = eraser.app.store.erase_batch(&email).await?;
+            if batch.feedback == 0 {
                 break;
             }
-            erased += step;
+            erased += batch;
         }
-        asked.app.store.purge_free_pages().await?;
+        eraser.app.store.purge_free_pages().await?;
         let count = erased.feedback;
         tracing::info!(feedback = count, "the feedback of an address was erased");
-        let words = in_words(&email, erased);
-        asked.leave(|flash| flash.made = Some(OneTimeReveal::Erased { words }));
+        let summary = erased_message(&email, erased);
+        eraser.update_flash(|flash| flash.reveal = Some(OneTimeReveal::Erased { summary }));
         Ok(())
     };
     context
@@ -181,26 +186,26 @@ pub(super) async fn erase(
         .submission_keys
         .run(fields.get("key"), work)
         .await?;
-    Ok(context.redirect(ADDRESS))
+    Ok(context.redirect(PATH))
 }
 
 /// The address that was posted, or the page that says what is wrong with it.
 fn read_email(context: &RequestContext, fields: &FormData) -> Result<String, Box<PrivacyPage>> {
-    let given = fields.get("email").trim();
-    feedback::check_email(given.to_owned())
-        .map_err(|error| Box::new(PrivacyPage::new(context, given, Some(error.to_string()))))
+    let email = fields.get("email").trim();
+    feedback::check_email(email.to_owned())
+        .map_err(|error| Box::new(PrivacyPage::new(context, email, Some(error.to_string()))))
 }
 
-fn in_words(email: &str, erased: ErasureCounts) -> String {
+fn erased_message(email: &str, erased: ErasureCounts) -> String {
     if erased == ErasureCounts::default() {
         return format!("Nothing was left of {email} to erase.");
     }
     let count = |number: usize, one: &str, many: &str| {
         let number = u64::try_from(number).unwrap_or(u64::MAX);
         let noun = if number == 1 { one } else { many };
-        format!("{} {noun}", thousands(number))
+        format!("{} {noun}", group_digits(number))
     };
-    let mut words = format!(
+    let mut message = format!(
         "Erased of {email}: {} with their history, {} and {} in the log.",
         count(erased.feedback, "feedback", "feedbacks"),
         count(erased.bodies, "stored body", "stored bodies"),
@@ -212,7 +217,7 @@ fn in_words(email: &str, erased: ErasureCounts) -> String {
     );
     if erased.canceled > 0 {
         let canceled = count(erased.canceled, "pending delivery", "pending deliveries");
-        words.push_str(&format!(" {canceled} canceled."));
+        message.push_str(&format!(" {canceled} canceled."));
     }
-    words
+    message
 }

@@ -11,7 +11,7 @@ use askama::Template;
 use self::origins::{WidgetUse, WidgetUseOf};
 use super::fields::FormData;
 use super::framework::context::RequestContext;
-use super::framework::format::thousands;
+use super::framework::format::group_digits;
 use super::framework::idempotent_form::SubmissionKeys;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
@@ -95,7 +95,7 @@ impl ProjectsPage {
         let allow = format!("{ADDRESS}/{}/origins", project.id);
         self.widget.of(
             project,
-            self.layout.is_admin().then(|| self.layout.to(allow)),
+            self.layout.is_admin().then(|| self.layout.path(allow)),
         )
     }
 
@@ -107,11 +107,15 @@ impl ProjectsPage {
         let counts = context.app.store.count_feedback_by_project().await?;
         let widget = WidgetUse::new(context).await?;
         let (layout, _) = context.layout("Projects", "projects");
-        let asked = |name, id: &ProjectId| context.query(name).is_some_and(|it| it == id.as_str());
+        let asked = |name, id: &ProjectId| {
+            context
+                .query_param(name)
+                .is_some_and(|it| it == id.as_str())
+        };
         let mut rows: Vec<Row> = projects
             .into_iter()
             .map(|project| Row {
-                count: thousands(counts.get(&project.id).copied().unwrap_or(0)),
+                count: group_digits(counts.get(&project.id).copied().unwrap_or(0)),
                 is_open: asked("open", &project.id)
                     || layout.is_admin() && widget.has_refused(&project),
                 is_delete_asked: layout.is_admin() && asked("delete", &project.id),
@@ -124,7 +128,8 @@ impl ProjectsPage {
                 project,
             })
             .collect();
-        let mut add = (layout.is_admin() && context.query("add").is_some()).then(AddForm::default);
+        let mut add =
+            (layout.is_admin() && context.query_param("add").is_some()).then(AddForm::default);
         if let Some((refused, invalid)) = refused {
             let problem = |field| invalid.message_for(field).map(str::to_owned);
             match refused {
@@ -211,7 +216,7 @@ pub(super) async fn create(
         .await?
     {
         Some(Ok(project)) => {
-            context.say(format!("The project “{}” is made.", project.name));
+            context.push_message(format!("The project “{}” is made.", project.name));
             Ok(open(&context, &project.id))
         }
         Some(Err(taken)) => {
@@ -253,7 +258,7 @@ pub(super) async fn edit(
         return refuse(&context, refused, invalid).await;
     }
     update_project(&context, &id, change).await?;
-    context.say("Saved.");
+    context.push_message("Saved.");
     Ok(open(&context, &id))
 }
 
@@ -267,14 +272,14 @@ pub(super) async fn set_status(
     let status = match fields.get("status") {
         "ACTIVE" => ProjectStatus::Active,
         "PAUSED" => ProjectStatus::Paused,
-        _ => return Err(PageError::BrokenForm),
+        _ => return Err(PageError::InvalidForm),
     };
     let change = ProjectPatch {
         status: Some(status),
         ..ProjectPatch::default()
     };
     let project = update_project(&context, &id, change).await?;
-    context.say(match status {
+    context.push_message(match status {
         ProjectStatus::Active => format!("“{}” takes feedback again.", project.name),
         ProjectStatus::Paused => format!("“{}” is paused and takes no feedback.", project.name),
     });
@@ -318,14 +323,14 @@ pub(super) async fn delete(
         .await?
         == Some(true)
     {
-        context.say(format!("“{}” is deleted with its feedback.", project.name));
+        context.push_message(format!("“{}” is deleted with its feedback.", project.name));
     }
     Ok(context.redirect(ADDRESS))
 }
 
 async fn find(context: &RequestContext, id: Id) -> Result<Project, PageError> {
     let found = context.app.store.project(id.into_inner()).await?;
-    found.ok_or(PageError::Gone)
+    found.ok_or(PageError::ItemNotFound)
 }
 
 async fn update_project(
@@ -338,7 +343,7 @@ async fn update_project(
         .store
         .update_project(id.to_string(), change)
         .await?;
-    changed.ok_or(PageError::Gone)
+    changed.ok_or(PageError::ItemNotFound)
 }
 
 fn open(context: &RequestContext, id: &ProjectId) -> HttpResponse {

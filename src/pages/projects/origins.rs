@@ -157,15 +157,15 @@ pub async fn allow(
     let origin = project::check_origins(vec![fields.get("origin").to_owned()])
         .ok()
         .and_then(|mut origins| origins.pop())
-        .ok_or(PageError::BrokenForm)?;
+        .ok_or(PageError::InvalidForm)?;
     let id = project.into_inner();
     let allowed = context
         .app
         .store
         .allow_origin(id.clone(), origin.clone())
         .await?
-        .ok_or(PageError::Gone)?;
-    context.say(match allowed {
+        .ok_or(PageError::ItemNotFound)?;
+    context.push_message(match allowed {
         AllowOrigin::Added => format!("Pages of {} may send feedback now.", name(&origin)),
         AllowOrigin::AlreadyAllowed => {
             format!("Pages of {} may send feedback already.", name(&origin))

@@ -50,7 +50,7 @@ impl LinkPage {
         self.link.user.is_none()
     }
 
-    fn address(&self) -> &'static str {
+    fn path(&self) -> &'static str {
         if self.is_invitation() {
             "/invitation"
         } else {
@@ -79,8 +79,8 @@ pub async fn reset(context: RequestContext, fields: FormData) -> Result<HttpResp
 }
 
 async fn show(context: &RequestContext, purpose: LinkPurpose) -> Result<HttpResponse, PageError> {
-    let token = context.query("token").unwrap_or_default();
-    let link = in_force(context, purpose, &token).await?;
+    let token = context.query_param("token").unwrap_or_default();
+    let link = valid_link(context, purpose, &token).await?;
     render(StatusCode::OK, &LinkPage::new(context, link, &token, None))
 }
 
@@ -90,14 +90,14 @@ async fn accept(
     purpose: LinkPurpose,
 ) -> Result<HttpResponse, PageError> {
     let (token, password) = (fields.get("token"), fields.get("password"));
-    let link = in_force(context, purpose, token).await?;
+    let link = valid_link(context, purpose, token).await?;
     if let Err(error) = check_password(password) {
         let page = LinkPage::new(context, link, token, Some(error.to_string()));
         return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
-    let turn = context.state.password_checks.turn().await?;
-    let password_hash = turn.hash(password.to_owned()).await?;
-    let (cookie, new) = session::new(context);
+    let permit = context.state.password_checks.acquire().await?;
+    let password_hash = permit.hash(password.to_owned()).await?;
+    let (cookie, new) = session::create(context);
     let (store, hash) = (&context.app.store, tokens::sha256(token));
     let done = match purpose {
         LinkPurpose::Reset => store.reset_password(hash, password_hash, new).await,
@@ -118,11 +118,11 @@ async fn accept(
             Ok(response)
         }
         Err(AccountStoreError::Store(error)) => Err(error.into()),
-        Err(_) => Err(PageError::HandedLinkVoid),
+        Err(_) => Err(PageError::OneTimeLinkExpired),
     }
 }
 
-async fn in_force(
+async fn valid_link(
     context: &RequestContext,
     purpose: LinkPurpose,
     token: &str,
@@ -132,5 +132,5 @@ async fn in_force(
     let link = store
         .valid_link(purpose, tokens::sha256(token), now)
         .await?;
-    link.ok_or(PageError::HandedLinkVoid)
+    link.ok_or(PageError::OneTimeLinkExpired)
 }

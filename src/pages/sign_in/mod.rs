@@ -12,7 +12,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use askama::Template;
 
-use self::throttle::Key;
+use self::throttle::ThrottleKey;
 use super::fields::FormData;
 use super::framework::context::RequestContext;
 use super::framework::layout::{Layout, render};
@@ -20,7 +20,7 @@ use super::framework::page_error::PageError;
 use super::framework::session;
 use crate::domain::account::{User, normalize_email};
 
-const WRONG: &str = "The e-mail address or the password is wrong.";
+const WRONG_CREDENTIALS: &str = "The e-mail address or the password is wrong.";
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -31,7 +31,7 @@ struct SignInPage {
     next: String,
     problem: Option<String>,
     /// Nobody has an account yet: the log says how to make the first one.
-    nobody_yet: bool,
+    has_no_users: bool,
 }
 
 impl SignInPage {
@@ -41,22 +41,22 @@ impl SignInPage {
         next: &str,
         problem: Option<String>,
     ) -> Result<Self, PageError> {
-        let nobody_yet = !context.app.store.has_users().await?;
+        let has_no_users = !context.app.store.has_users().await?;
         let (layout, _) = context.layout("Sign in", "");
         Ok(Self {
             layout,
             email: email.to_owned(),
             next: next.to_owned(),
             problem,
-            nobody_yet,
+            has_no_users,
         })
     }
 }
 
 pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
-    let next = context.query("next").unwrap_or_default();
+    let next = context.query_param("next").unwrap_or_default();
     if context.session().is_some() {
-        return Ok(context.redirect(local(&next)));
+        return Ok(context.redirect(local_path_or_home(&next)));
     }
     render(
         StatusCode::OK,
@@ -69,16 +69,18 @@ pub(super) async fn sign_in(
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let (email, next) = (fields.get("email"), fields.get("next"));
-    let (user, verified) = match check(&context, email, fields.get("password")).await? {
-        Checked::Right(user, hash) => (user, hash),
-        Checked::Wrong => {
-            let page = SignInPage::new(&context, email, next, Some(WRONG.into())).await?;
+    let (user, verified) = match verify_password(&context, email, fields.get("password")).await? {
+        PasswordCheck::Correct(user, hash) => (user, hash),
+        PasswordCheck::Wrong => {
+            let page =
+                SignInPage::new(&context, email, next, Some(WRONG_CREDENTIALS.into())).await?;
             return render(StatusCode::UNAUTHORIZED, &page);
         }
-        Checked::Wait(seconds) => {
-            let page = SignInPage::new(&context, email, next, Some(wait_sentence(seconds))).await?;
+        PasswordCheck::Throttled(seconds) => {
+            let page =
+                SignInPage::new(&context, email, next, Some(too_many_attempts(seconds))).await?;
             let mut response = render(StatusCode::OK, &page)?;
-            slow_down(&mut response, seconds);
+            set_retry_after(&mut response, seconds);
             return Ok(response);
         }
     };
@@ -86,17 +88,17 @@ pub(super) async fn sign_in(
         // The one before ends: a browser has one session.
         context.app.store.end_session(session.token_hash).await?;
     }
-    let (cookie, new) = session::new(&context);
+    let (cookie, new) = session::create(&context);
     if !context
         .app
         .store
         .start_session(user.id, verified, new)
         .await?
     {
-        let page = SignInPage::new(&context, email, next, Some(WRONG.into())).await?;
+        let page = SignInPage::new(&context, email, next, Some(WRONG_CREDENTIALS.into())).await?;
         return render(StatusCode::UNAUTHORIZED, &page);
     }
-    let mut response = context.redirect(local(next));
+    let mut response = context.redirect(local_path_or_home(next));
     let _ = response.add_cookie(&cookie);
     Ok(response)
 }
@@ -106,61 +108,64 @@ pub(super) async fn sign_out(context: RequestContext) -> Result<HttpResponse, Pa
         context.app.store.end_session(session.token_hash).await?;
     }
     let mut response = context.redirect("/login");
-    session::clear(&context, &mut response);
+    session::clear_cookie(&context, &mut response);
     Ok(response)
 }
 
 /// What came of a password.
-pub(super) enum Checked {
+pub(super) enum PasswordCheck {
     /// With the hash that was verified.
-    Right(User, String),
+    Correct(User, String),
     Wrong,
     /// Too many wrong ones: how many seconds to wait, at most 60.
-    Wait(u64),
+    Throttled(u64),
 }
 
 /// Whose password it is. A check is made for an unknown account too, and few of them at once; failures are counted
 /// for the account and for the address.
-pub(super) async fn check(
+pub(super) async fn verify_password(
     context: &RequestContext,
     email: &str,
     password: &str,
-) -> Result<Checked, PageError> {
-    let throttle = &context.state.throttle;
-    let account = Key::Account(normalize_email(email).chars().take(254).collect());
-    let keys = [account.clone(), Key::address(context.client())];
+) -> Result<PasswordCheck, PageError> {
+    let throttle = &context.state.sign_in_throttle;
+    let account = ThrottleKey::Account(normalize_email(email).chars().take(254).collect());
+    let keys = [
+        account.clone(),
+        ThrottleKey::ip_address(context.client_ip()),
+    ];
     let wait = || {
         throttle
-            .wait(&keys)
+            .retry_after(&keys)
             .map(|wait| wait.as_millis().div_ceil(1000).clamp(1, 60) as u64)
     };
     if let Some(seconds) = wait() {
-        return Ok(Checked::Wait(seconds));
+        return Ok(PasswordCheck::Throttled(seconds));
     }
     let found = context.app.store.user_with_password_hash(email).await?;
-    let turn = context.state.password_checks.turn().await?;
+    let permit = context.state.password_checks.acquire().await?;
     // Others may have failed while this one waited for its turn.
     if let Some(seconds) = wait() {
-        return Ok(Checked::Wait(seconds));
+        return Ok(PasswordCheck::Throttled(seconds));
     }
     let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
-    let right = turn.verify(password.to_owned(), hash.clone()).await?;
-    if let (true, Some(user), Some(hash)) = (right, user, hash) {
-        throttle.succeeded(&account);
-        return Ok(Checked::Right(user, hash));
+    let is_correct = permit.verify(password.to_owned(), hash.clone()).await?;
+    if let (true, Some(user), Some(hash)) = (is_correct, user, hash) {
+        throttle.record_success(&account);
+        return Ok(PasswordCheck::Correct(user, hash));
     }
-    throttle.failed(&keys);
-    Ok(wait().map_or(Checked::Wrong, Checked::Wait))
+    throttle.record_failure(&keys);
+    Ok(wait().map_or(PasswordCheck::Wrong, PasswordCheck::Throttled))
 }
 
 /// What one is told who has to wait.
-pub(super) fn wait_sentence(seconds: u64) -> String {
+pub(super) fn too_many_attempts(seconds: u64) -> String {
     let plural = if seconds == 1 { "" } else { "s" };
     format!("Too many wrong passwords. Wait {seconds} second{plural}, then try again.")
 }
 
 /// Says the same to programs: 429 with `Retry-After`.
-pub(super) fn slow_down(response: &mut HttpResponse, seconds: u64) {
+pub(super) fn set_retry_after(response: &mut HttpResponse, seconds: u64) {
     *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
     response
         .headers_mut()
@@ -169,7 +174,7 @@ pub(super) fn slow_down(response: &mut HttpResponse, seconds: u64) {
 
 /// `next`, if it is an address of ours; else where one belongs. What begins with two slashes, or holds a backslash or
 /// a control character, browsers may read as another host.
-fn local(next: &str) -> &str {
+fn local_path_or_home(next: &str) -> &str {
     let ours = next.starts_with('/')
         && !next.starts_with("//")
         && !next.contains(|c: char| c == '\\' || c.is_control());
@@ -187,7 +192,7 @@ mod tests {
     #[test]
     fn after_signing_in_one_stays_on_this_site() {
         assert_eq!(
-            local("/settings/notifications?add"),
+            local_path_or_home("/settings/notifications?add"),
             "/settings/notifications?add"
         );
         for bad in [
@@ -198,7 +203,7 @@ mod tests {
             "/\t/evil.example",
             "feedback",
         ] {
-            assert_eq!(local(bad), "/feedback", "{bad:?}");
+            assert_eq!(local_path_or_home(bad), "/feedback", "{bad:?}");
         }
     }
 }

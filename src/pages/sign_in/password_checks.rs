@@ -8,32 +8,32 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::domain::password;
 use crate::pages::framework::page_error::PageError;
 
-const AT_ONCE: usize = 2;
-const WAITING: usize = 8;
+const RUNNING_MAX: usize = 2;
+const WAITING_MAX: usize = 8;
 
 pub struct PasswordChecks {
     running: Arc<Semaphore>,
-    admitted: Arc<Semaphore>,
+    queue: Arc<Semaphore>,
 }
 
-/// A turn: while it is held, at most one other runs.
-pub struct Turn {
-    _admitted: OwnedSemaphorePermit,
+/// A permit: while it is held, at most one other runs.
+pub struct Permit {
+    _queue: OwnedSemaphorePermit,
     _running: OwnedSemaphorePermit,
 }
 
 impl PasswordChecks {
     pub fn new() -> Self {
         Self {
-            running: Arc::new(Semaphore::new(AT_ONCE)),
-            admitted: Arc::new(Semaphore::new(AT_ONCE + WAITING)),
+            running: Arc::new(Semaphore::new(RUNNING_MAX)),
+            queue: Arc::new(Semaphore::new(RUNNING_MAX + WAITING_MAX)),
         }
     }
 
-    /// Waits for a turn, if not too many wait already.
-    pub async fn turn(&self) -> Result<Turn, PageError> {
-        let admitted = self
-            .admitted
+    /// Waits for a permit, if not too many wait already.
+    pub async fn acquire(&self) -> Result<Permit, PageError> {
+        let queue = self
+            .queue
             .clone()
             .try_acquire_owned()
             .map_err(|_| PageError::SignInBusy)?;
@@ -43,19 +43,19 @@ impl PasswordChecks {
             .acquire_owned()
             .await
             .map_err(|_| PageError::SignInBusy)?;
-        Ok(Turn {
-            _admitted: admitted,
+        Ok(Permit {
+            _queue: queue,
             _running: running,
         })
     }
 }
 
-impl Turn {
+impl Permit {
     /// Whether the password is that of `stored`; `None` (an unknown account) takes as long.
     pub async fn verify(self, password: String, stored: Option<String>) -> Result<bool, PageError> {
-        // The turn goes along: the work is done to its end even when the browser goes away.
+        // The permit goes along: the work is done to its end even when the browser goes away.
         let work = move || {
-            let _turn = self;
+            let _permit = self;
             password::verify(&password, stored.as_deref())
         };
         tokio::task::spawn_blocking(work).await.map_err(internal)
@@ -63,7 +63,7 @@ impl Turn {
 
     pub async fn hash(self, password: String) -> Result<String, PageError> {
         let work = move || {
-            let _turn = self;
+            let _permit = self;
             password::hash(&password)
         };
         tokio::task::spawn_blocking(work)
@@ -85,10 +85,10 @@ mod tests {
     #[test]
     fn two_run_eight_wait_and_the_rest_is_sent_away() {
         let checks = PasswordChecks::new();
-        let mut turns: Vec<_> = (0..12).map(|_| Box::pin(checks.turn())).collect();
-        let states: Vec<_> = turns
+        let mut permits: Vec<_> = (0..12).map(|_| Box::pin(checks.acquire())).collect();
+        let states: Vec<_> = permits
             .iter_mut()
-            .map(|turn| turn.as_mut().now_or_never())
+            .map(|permit| permit.as_mut().now_or_never())
             .collect();
         assert!(states[..2].iter().all(|state| matches!(state, Some(Ok(_)))));
         assert!(states[2..10].iter().all(Option::is_none));

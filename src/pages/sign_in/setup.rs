@@ -53,18 +53,21 @@ impl SetupPage {
 
 /// Looking spends nothing.
 pub async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
-    let token = context.query("token").unwrap_or_default();
-    in_force(&context, &token).await?;
+    let token = context.query_param("token").unwrap_or_default();
+    check_link(&context, &token).await?;
     render(StatusCode::OK, &SetupPage::new(&context, &token, "", None))
 }
 
-pub async fn set_up(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
+pub async fn create_first_user(
+    context: RequestContext,
+    fields: FormData,
+) -> Result<HttpResponse, PageError> {
     let (token, email, secret) = (
         fields.get("token"),
         fields.get("email").trim(),
         fields.get("password"),
     );
-    in_force(&context, token).await?;
+    check_link(&context, token).await?;
     let mut checks = Checks::default();
     checks.take("email", feedback::check_email(email.to_owned()));
     checks.take("password", check_password(secret));
@@ -75,40 +78,40 @@ pub async fn set_up(context: RequestContext, fields: FormData) -> Result<HttpRes
     let password_hash = context
         .state
         .password_checks
-        .turn()
+        .acquire()
         .await?
         .hash(secret.to_owned())
         .await?;
-    let (cookie, new) = session::new(&context);
-    let made = context
+    let (cookie, new) = session::create(&context);
+    let created = context
         .app
         .store
         .set_up(tokens::sha256(token), email.to_owned(), password_hash, new)
         .await;
-    match made {
+    match created {
         Ok(_) => {
             let mut response = context.redirect("/feedback");
             let _ = response.add_cookie(&cookie);
             Ok(response)
         }
         Err(AccountStoreError::Store(error)) => Err(error.into()),
-        Err(_) => Err(PageError::SetupVoid),
+        Err(_) => Err(PageError::SetupLinkExpired),
     }
 }
 
 /// The demo's link: signs in the browser of this machine, once.
 pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, PageError> {
     let forwarded = context.request.headers().contains_key("x-forwarded-for");
-    let here = context
+    let is_local = context
         .request
         .peer_addr()
         .is_some_and(|peer| peer.ip().is_loopback())
         && !forwarded;
-    let token = context.query("token").unwrap_or_default();
-    if !here {
-        return Err(PageError::InvalidLink);
+    let token = context.query_param("token").unwrap_or_default();
+    if !is_local {
+        return Err(PageError::SignInLinkExpired);
     }
-    let (cookie, new) = session::new(&context);
+    let (cookie, new) = session::create(&context);
     match context
         .app
         .store
@@ -125,21 +128,21 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
             Ok(context.redirect("/feedback"))
         }
         Err(AccountStoreError::Store(error)) => Err(error.into()),
-        Err(_) => Err(PageError::InvalidLink),
+        Err(_) => Err(PageError::SignInLinkExpired),
     }
 }
 
-async fn in_force(context: &RequestContext, token: &str) -> Result<(), PageError> {
+async fn check_link(context: &RequestContext, token: &str) -> Result<(), PageError> {
     let now = context.app.clock.now();
-    let good = context
+    let is_valid = context
         .app
         .store
         .is_link_valid(LinkPurpose::Setup, tokens::sha256(token), now)
         .await?;
     // Users can also have been made on the command line since the address was shown.
-    if good && !context.app.store.has_users().await? {
+    if is_valid && !context.app.store.has_users().await? {
         Ok(())
     } else {
-        Err(PageError::SetupVoid)
+        Err(PageError::SetupLinkExpired)
     }
 }

@@ -121,7 +121,7 @@ pub(super) async fn examine(
     let secrets = store
         .webhook_secrets(webhook.id.clone(), context.app.clock.now())
         .await?
-        .ok_or(PageError::Gone)?;
+        .ok_or(PageError::ItemNotFound)?;
     let logged = delivery(&context, &headers).await?;
     let elsewhere = logged
         .as_ref()
@@ -199,7 +199,7 @@ async fn find(context: &RequestContext, id: web::Path<String>) -> Result<Webhook
         .store
         .webhook(WebhookId::new(id.into_inner()))
         .await?
-        .ok_or(PageError::Gone)
+        .ok_or(PageError::ItemNotFound)
 }
 
 fn page(

@@ -50,7 +50,7 @@ pub async fn add(context: RequestContext, fields: FormData) -> Result<HttpRespon
     let idempotency = Some(idempotency).filter(|known| !known.key.is_empty());
     match context.app.store.create_webhook(new, idempotency).await {
         Ok(webhook) => {
-            context.say("The webhook is added; events go to it from now on.");
+            context.push_message("The webhook is added; events go to it from now on.");
             Ok(context.redirect(&format!("{ADDRESS}?open={}", webhook.id)))
         }
         Err(SaveWebhookError::Store(error)) => Err(error.into()),
@@ -79,7 +79,7 @@ pub async fn test_draft(
         key: fields.get("key").to_owned(),
         report,
     };
-    context.leave(|flash| flash.draft = Some(draft));
+    context.update_flash(|flash| flash.draft = Some(draft));
     Ok(context.redirect(&format!("{ADDRESS}?add")))
 }
 
@@ -92,14 +92,14 @@ pub async fn set_enabled(
     let enabled = match fields.get("enabled") {
         "true" => true,
         "false" => false,
-        _ => return Err(PageError::BrokenForm),
+        _ => return Err(PageError::InvalidForm),
     };
     let change = WebhookPatch {
         enabled: Some(enabled),
         ..WebhookPatch::default()
     };
     let webhook = save(&context, WebhookId::new(id.into_inner()), change).await?;
-    context.say(if enabled {
+    context.push_message(if enabled {
         "Switched on: what happens from now on is sent."
     } else {
         "Switched off: nothing is sent to it, and what waited is canceled."
@@ -119,12 +119,12 @@ pub async fn set_topics(
     let topics: Option<Vec<Topic>> = fields.all("topic").map(Topic::parse).collect();
     let change = WebhookPatch {
         topics: Some(webhook::normalize_topics(
-            &topics.ok_or(PageError::BrokenForm)?,
+            &topics.ok_or(PageError::InvalidForm)?,
         )),
         ..WebhookPatch::default()
     };
     let webhook = save(&context, WebhookId::new(id.into_inner()), change).await?;
-    context.say(match webhook.topics.as_slice() {
+    context.push_message(match webhook.topics.as_slice() {
         [] => "Saved: no topic is chosen, so nothing is sent.".to_owned(),
         topics => format!(
             "Saved: {}.",
@@ -179,7 +179,7 @@ pub async fn edit(
         .await;
     }
     save(&context, webhook.id.clone(), change).await?;
-    context.say("Saved.");
+    context.push_message("Saved.");
     Ok(open(&context, &webhook.id))
 }
 
@@ -195,8 +195,8 @@ pub async fn test(
         .delivery
         .test_webhook(&webhook, &context.user()?.email)
         .await?
-        .ok_or(PageError::Gone)?;
-    context.leave(|flash| flash.test = Some((webhook.id.clone(), report)));
+        .ok_or(PageError::ItemNotFound)?;
+    context.update_flash(|flash| flash.test = Some((webhook.id.clone(), report)));
     if fields.get("back") == "deliveries" {
         return Ok(context.redirect(&format!("{ADDRESS}/{}/deliveries", webhook.id)));
     }
@@ -211,7 +211,7 @@ pub async fn secret(context: RequestContext, id: Id) -> Result<HttpResponse, Pag
         .store
         .webhook_secrets(id, context.app.clock.now())
         .await?
-        .ok_or(PageError::Gone)?;
+        .ok_or(PageError::ItemNotFound)?;
     Ok(HttpResponse::Ok()
         .content_type("text/plain; charset=utf-8")
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -226,10 +226,10 @@ pub async fn rotate(
 ) -> Result<HttpResponse, PageError> {
     let hours: u32 = match fields.get("hours") {
         "" => 0,
-        text => text.trim().parse().map_err(|_| PageError::BrokenForm)?,
+        text => text.trim().parse().map_err(|_| PageError::InvalidForm)?,
     };
     if hours > OVERLAP_MAX_HOURS {
-        return Err(PageError::BrokenForm);
+        return Err(PageError::InvalidForm);
     }
     let id = WebhookId::new(id.into_inner());
     if !context.state.submission_keys.is_first(fields.get("key")) {
@@ -246,7 +246,7 @@ pub async fn rotate(
         context.state.submission_keys.forget(fields.get("key"));
     }
     rotated.map_err(rotate_error)?;
-    context.say(if hours == 0 {
+    context.push_message(if hours == 0 {
         "The secret is changed; what is sent from now on is signed by the new one.".to_owned()
     } else {
         format!("A new secret is made; for {hours} h both are in force. Give it to the endpoint in that time.")
@@ -263,7 +263,7 @@ pub async fn switch_now(context: RequestContext, id: Id) -> Result<HttpResponse,
         .finish_rotation(id.clone())
         .await
         .map_err(rotate_error)?;
-    context.say("The new secret alone is in force now.");
+    context.push_message("The new secret alone is in force now.");
     Ok(open(&context, &id))
 }
 
@@ -275,7 +275,7 @@ pub async fn delete(context: RequestContext, id: Id) -> Result<HttpResponse, Pag
         .store
         .delete_webhook(WebhookId::new(id.into_inner()))
         .await?;
-    context.say("The webhook is deleted; what waited for it is canceled.");
+    context.push_message("The webhook is deleted; what waited for it is canceled.");
     Ok(context.redirect(ADDRESS))
 }
 
@@ -289,7 +289,7 @@ async fn find(context: &RequestContext, id: Id) -> Result<Webhook, PageError> {
         .store
         .webhook(WebhookId::new(id.into_inner()))
         .await?
-        .ok_or(PageError::Gone)
+        .ok_or(PageError::ItemNotFound)
 }
 
 async fn save(
@@ -298,10 +298,10 @@ async fn save(
     change: WebhookPatch,
 ) -> Result<Webhook, PageError> {
     match context.app.store.update_webhook(id, change).await {
-        Ok(webhook) => webhook.ok_or(PageError::Gone),
+        Ok(webhook) => webhook.ok_or(PageError::ItemNotFound),
         Err(SaveWebhookError::Store(error)) => Err(error.into()),
         // A project that was deleted while its box stood on the page.
-        Err(_) => Err(PageError::BrokenForm),
+        Err(_) => Err(PageError::InvalidForm),
     }
 }
 
@@ -328,7 +328,7 @@ async fn refuse_draft(
 
 fn rotate_error(error: RotateError) -> PageError {
     match error {
-        RotateError::Unknown => PageError::Gone,
+        RotateError::Unknown => PageError::ItemNotFound,
         RotateError::Store(error) => error.into(),
     }
 }

@@ -125,18 +125,18 @@ async fn page(
     webhooks.reverse();
     let projects = store.projects_by_name().await?;
     let (layout, flash) = context.layout("Notifications", "notifications");
-    let adding = context.query("add").is_some();
+    let adding = context.query_param("add").is_some();
     let draft = flash.draft.filter(|_| adding);
     if let Some(draft) = draft.clone() {
         // Kept for a reload, until the form is left: what was tested is what is added.
-        context.leave(|flash| flash.draft = Some(draft));
+        context.update_flash(|flash| flash.draft = Some(draft));
     }
     let add = add
         .or_else(|| draft.map(AddForm::of))
         .or_else(|| adding.then(AddForm::new));
     let asked = |name, id: &WebhookId| {
         context
-            .query(name)
+            .query_param(name)
             .is_some_and(|asked| asked == id.as_str())
     };
     let accounting = store.all_delivery_totals().await?;
@@ -169,7 +169,7 @@ async fn page(
         host: target.url.host_and_port(),
         is_ours: target.is_secret_generated,
         secret: (target.is_secret_generated
-            && context.query("reveal").as_deref() == Some("alerts"))
+            && context.query_param("reveal").as_deref() == Some("alerts"))
         .then(|| target.secret.as_str().to_owned()),
     });
     let page = NotificationsPage {

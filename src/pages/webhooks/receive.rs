@@ -65,8 +65,8 @@ pub async fn receive(
         .store
         .webhook(WebhookId::new(id.into_inner()))
         .await?
-        .ok_or(PageError::Gone)?;
-    let framework = match context.query("with") {
+        .ok_or(PageError::ItemNotFound)?;
+    let framework = match context.query_param("with") {
         Some(key) => Framework::parse(&key).ok_or(PageError::NotFound)?,
         None => Framework::Express,
     };
@@ -75,7 +75,7 @@ pub async fn receive(
         .store
         .webhook_secrets(webhook.id.clone(), context.app.clock.now())
         .await?
-        .ok_or(PageError::Gone)?;
+        .ok_or(PageError::ItemNotFound)?;
     let url = &webhook.url;
     let path = url.path_and_query().split('?').next().unwrap_or_default();
     let is_local = is_local(url);

@@ -9,7 +9,7 @@ use crate::domain::project::Project;
 use crate::domain::webhook::{RetryPolicy, Topic, Webhook};
 use crate::pages::deliveries::totals::AccountingView;
 use crate::pages::framework::context::RequestContext;
-use crate::pages::framework::format::{DisplayTime, until};
+use crate::pages::framework::format::{DisplayTime, time_until};
 use crate::pages::framework::idempotent_form::SubmissionKeys;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{DeliveryFilter, DeliverySummary, DeliveryTotals, LoggedAttempt, PageRequest};
@@ -292,7 +292,7 @@ impl SecretView {
             .store
             .webhook_secrets(webhook.id.clone(), now)
             .await?
-            .ok_or(PageError::Gone)?;
+            .ok_or(PageError::ItemNotFound)?;
         let next = secrets.next.as_ref();
         let shown = |secret: &crate::domain::secret::Secret| {
             if reveal {
@@ -327,9 +327,9 @@ impl DeliveryRow {
                 "wait",
                 match delivery.next_attempt_at {
                     Some(due) if !delivery.attempts.is_empty() => {
-                        format!("Next try {}", until(due, now))
+                        format!("Next try {}", time_until(due, now))
                     }
-                    Some(due) if due > now => format!("First try {}", until(due, now)),
+                    Some(due) if due > now => format!("First try {}", time_until(due, now)),
                     _ => "On its way".to_owned(),
                 },
             ),

@@ -29,10 +29,10 @@ impl Strip {
             return None;
         }
         let kinds = [
-            (DeliveryState::Delivered, "hit", "delivered"),
-            (DeliveryState::Failed, "miss", "failed"),
-            (DeliveryState::Pending, "due", "on the way"),
-            (DeliveryState::Canceled, "gone", "canceled"),
+            (DeliveryState::Delivered, "delivered", "delivered"),
+            (DeliveryState::Failed, "failed", "failed"),
+            (DeliveryState::Pending, "pending", "on the way"),
+            (DeliveryState::Canceled, "canceled", "canceled"),
         ];
         let (mut lines, mut counts) = (Vec::new(), Vec::new());
         for (state, kind, word) in kinds {
