@@ -2,9 +2,8 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 use super::auth::Caller;
 use super::lists::{List, PageParams, QueryParams};
@@ -16,7 +15,7 @@ use crate::domain::search::SearchQuery;
 use crate::domain::validation::Checks;
 use crate::server::json_body::{Json, non_null};
 use crate::server::problem::{Problem, no_content_or};
-use crate::server::{AppState, tokens};
+use crate::server::{AppState, schemas, tokens};
 use crate::store::{CreateFeedbackError, FeedbackFilter, IdempotencyKey};
 
 const NOT_FOUND: Problem = Problem::NotFound("Feedback not found.");
@@ -25,41 +24,20 @@ const IDEMPOTENCY_REPLAYED: &str = "Idempotency-Replayed";
 /// Maximum length of an `Idempotency-Key`, in bytes.
 const KEY_MAX_BYTES: usize = 255;
 
-pub(crate) fn metadata_schema() -> Object {
-    ObjectBuilder::new()
-        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
-        .description(Some(
-            "Additional data about the feedback. At most 4 KiB of JSON.",
-        ))
-        .examples([json!({"plan": "pro"})])
-        .build()
-}
-
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewFeedback)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateFeedback {
     #[schema(value_type = IdOrSlug)]
     project: String,
-    /// Stored as sent. It has at least one character that isn’t whitespace, and no NUL.
-    #[schema(
-        min_length = 1,
-        max_length = 10000,
-        pattern = r"^[^\x00]*[^\s\x00][^\x00]*$",
-        example = "The submit button does nothing on my phone"
-    )]
+    #[schema(schema_with = schemas::message)]
     message: String,
     /// The email of the person who sent the feedback.
     #[schema(max_length = 254, format = "email", example = "sam@example.com")]
     email: Option<String>,
-    /// The URL of the page that the feedback is about: http or https.
-    #[schema(
-        max_length = 2048,
-        pattern = "^[Hh][Tt][Tt][Pp][Ss]?://",
-        example = "https://example.com/checkout"
-    )]
+    #[schema(schema_with = schemas::page_url, required = false)]
     url: Option<String>,
-    #[schema(schema_with = metadata_schema, required = false)]
+    #[schema(schema_with = schemas::metadata, required = false)]
     metadata: Option<Map<String, Value>>,
 }
 
@@ -85,7 +63,7 @@ struct FeedbackView<'a> {
     email: Option<&'a str>,
     #[schema(required = true, example = "https://example.com/checkout")]
     url: Option<&'a str>,
-    #[schema(schema_with = metadata_schema, required = true)]
+    #[schema(schema_with = schemas::metadata, required = true)]
     metadata: Option<&'a Map<String, Value>>,
     project: &'a ProjectSummary,
 }

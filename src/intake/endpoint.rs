@@ -16,37 +16,27 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::api::feedback::{idempotency_key, metadata_schema};
+use crate::api::feedback::idempotency_key;
 use crate::domain::rate_limit::RateLimit;
 use crate::intake::rate_limits::{Left, Whose, whole_seconds};
 use crate::intake::{Answer, Given, Refusal, Sender};
 use crate::server::AppState;
 use crate::server::json_body::Json;
 use crate::server::problem::Problem;
+use crate::server::schemas;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Submission {
     #[schema(example = "my-website")]
     project_slug: String,
-    #[schema(
-        min_length = 1,
-        max_length = 10000,
-        pattern = r"^[^\x00]*[^\s\x00][^\x00]*$",
-        example = "The submit button does nothing on my phone"
-    )]
+    #[schema(schema_with = schemas::message)]
     message: String,
     #[schema(max_length = 254, format = "email", example = "sam@example.com")]
     email: Option<String>,
-    /// The page that it is about: http or https.
-    #[schema(
-        max_length = 2048,
-        pattern = "^[Hh][Tt][Tt][Pp][Ss]?://",
-        example = "https://example.com/checkout"
-    )]
+    #[schema(schema_with = schemas::page_url, required = false)]
     url: Option<String>,
-    /// At most 4 KiB; kept as the feedback’s metadata.
-    #[schema(schema_with = metadata_schema)]
+    #[schema(schema_with = schemas::metadata, required = false)]
     context: Option<Map<String, Value>>,
     /// A field that people do not see: what is filled in is thrown away.
     website: Option<String>,

@@ -7,6 +7,7 @@ pub mod problem;
 pub mod request_id;
 pub mod request_origin;
 pub mod routing;
+pub mod schemas;
 mod store_error_status;
 pub mod tokens;
 pub mod urls;
