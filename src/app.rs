@@ -20,7 +20,7 @@ use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
 use crate::domain::password;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
-use crate::intake::Door;
+use crate::intake::{self, Intake};
 use crate::server::request_origin::TrustedProxies;
 use crate::server::urls::Urls;
 use crate::server::{AppState, health, request_id, tokens};
@@ -130,14 +130,16 @@ pub async fn start(
         )));
     }
 
-    let stamp_key = store.get_or_create_key("stamps", random::bytes()).await?;
+    let form_token_key = store
+        .get_or_create_key("form_tokens", random::bytes())
+        .await?;
     let limits = &options.limits;
-    let door = Door::new(
+    let intake = web::Data::new(Intake::new(
         clock.clone(),
-        &stamp_key,
+        &form_token_key,
         &limits.limit_address,
         &limits.limit_project,
-    );
+    ));
     let proxies = TrustedProxies(options.trusted_proxy.clone());
     let state = web::Data::new(AppState {
         store,
@@ -146,7 +148,6 @@ pub async fn start(
         urls,
         proxies,
         alerts,
-        door,
     });
     let pages = web::Data::new(pages::PageState::new(clock));
     let api_docs = web::Data::new(pages::ApiDocs::new(api_document));
@@ -156,6 +157,7 @@ pub async fn start(
         let base_path = app_state.urls.base_path().to_owned();
         App::new()
             .app_data(app_state.clone())
+            .app_data(intake.clone())
             .app_data(app_pages.clone())
             .app_data(api_docs.clone())
             .wrap(from_fn(request_id::assign_request_id))
@@ -264,6 +266,7 @@ fn mount_under_base_path(config: &mut web::ServiceConfig, base_path: &str) {
 fn register_routes(config: &mut web::ServiceConfig) {
     config
         .configure(health::configure)
+        .configure(intake::configure)
         .configure(api::configure)
         .configure(pages::configure);
 }

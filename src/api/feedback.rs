@@ -13,6 +13,7 @@ use crate::domain::feedback::{self, Actor, Feedback, FeedbackStatus, NewFeedback
 use crate::domain::id::FeedbackId;
 use crate::domain::search::SearchQuery;
 use crate::domain::validation::Checks;
+use crate::server::idempotency_key::idempotency_key;
 use crate::server::json_body::{Json, non_null};
 use crate::server::problem::{Problem, no_content_or};
 use crate::server::{AppState, schemas, tokens};
@@ -21,8 +22,6 @@ use crate::store::{CreateFeedbackError, FeedbackFilter, IdempotencyKey};
 const NOT_FOUND: Problem = Problem::NotFound("Feedback not found.");
 /// Marks a response as the stored response of an earlier call.
 const IDEMPOTENCY_REPLAYED: &str = "Idempotency-Replayed";
-/// Maximum length of an `Idempotency-Key`, in bytes.
-const KEY_MAX_BYTES: usize = 255;
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewFeedback)]
@@ -164,24 +163,6 @@ fn idempotency(
         key,
         request_hash: tokens::sha256(serde_json::to_vec(new).unwrap_or_default()),
     }))
-}
-
-/// Returns the request's `Idempotency-Key`, if it has one: 1 to 255 printable ASCII characters.
-pub(crate) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
-    let Some(header) = request.headers().get("idempotency-key") else {
-        return Ok(None);
-    };
-    header
-        .to_str()
-        .ok()
-        .filter(|key| (1..=KEY_MAX_BYTES).contains(&key.len()))
-        .map(|key| Some(key.to_owned()))
-        .ok_or_else(|| {
-            Problem::field(
-                "Idempotency-Key",
-                "The Idempotency-Key must have 1 to 255 printable ASCII characters.",
-            )
-        })
 }
 
 /// List feedback

@@ -8,7 +8,7 @@ mod auth;
 mod deliveries;
 mod delivery_totals;
 mod etag;
-pub(crate) mod feedback;
+mod feedback;
 mod lists;
 mod metrics;
 mod openapi;

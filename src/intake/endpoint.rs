@@ -1,14 +1,13 @@
-//! `POST /api/feedback`: where the widget sends to, from any site, without a token.
+//! `POST /api/feedback`: accepts the widget's feedback from any site, without a token.
 //!
-//! Every answer may be read by any page, refusals too, so that the widget can say why: no cookie is looked at, and what
-//! an answer holds anybody could ask for.
+//! All responses allow any origin, errors too, so that the widget can show why feedback was
+//! rejected. This is safe, because cookies are ignored and the responses contain nothing secret.
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, HeaderMap, HeaderName,
-    HeaderValue,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, HeaderValue,
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, web};
@@ -16,13 +15,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::api::feedback::idempotency_key;
-use crate::domain::rate_limit::RateLimit;
-use crate::intake::rate_limits::{Left, Whose, whole_seconds};
-use crate::intake::{Answer, Given, Refusal, Sender};
+use super::{Intake, PublicSubmission, SubmissionError, SubmissionReceipt, SubmissionSource};
 use crate::server::AppState;
+use crate::server::idempotency_key::idempotency_key;
 use crate::server::json_body::Json;
 use crate::server::problem::Problem;
+use crate::server::rate_limit_headers::add_rate_limit_headers;
 use crate::server::schemas;
 
 #[derive(Deserialize, ToSchema)]
@@ -36,35 +34,37 @@ pub(crate) struct Submission {
     email: Option<String>,
     #[schema(schema_with = schemas::page_url, required = false)]
     url: Option<String>,
+    /// At most 4 KiB. Stored as the feedback’s metadata.
     #[schema(schema_with = schemas::metadata, required = false)]
     context: Option<Map<String, Value>>,
-    /// A field that people do not see: what is filled in is thrown away.
+    /// A honeypot field. If it isn’t empty, the feedback is discarded.
     website: Option<String>,
-    /// Comes with the widget and with the form of a project; may not be younger than 2 s.
+    /// The form token from the widget’s script or the public form. It must be at least 2 s old.
     stamp: Option<String>,
 }
 
-/// Send feedback without a token
+/// Submit feedback
 ///
-/// What the widget and forms on other sites send to. It has limits for an address and for a project; every answer may be
-/// read by any page.
+/// For the widget, and for forms on other sites. Needs no token. Rate limits apply for each IP
+/// address and for each project. All responses allow any origin.
 #[utoipa::path(post, path = "/api/feedback", operation_id = "submitFeedback", tag = "Feedback",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body within 24 h, it makes nothing twice. A key belongs to the project.", min_length = 1, max_length = 255)),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeating the request with the same key and body within 24 hours creates nothing. A key belongs to the project.", min_length = 1, max_length = 255)),
     request_body = Submission,
     responses(
-        (status = 201, description = "It is stored", body = Answer),
-        (status = 403, description = "The project is paused, or takes no feedback from this origin"),
-        (status = 409, description = "The feedback of this key is deleted"),
-        (status = 429, description = "Too much feedback from this address, or for this project"),
-        (status = 503, description = "The server is busy or restarting; try again"),
+        (status = 201, description = "The feedback was stored", body = SubmissionReceipt),
+        (status = 403, description = "The project is paused, or the origin isn’t allowed"),
+        (status = 409, description = "The feedback created with this `Idempotency-Key` was deleted"),
+        (status = 429, description = "Too much feedback from this IP address, or for this project"),
+        (status = 503, description = "The server is busy or restarting. Try again"),
         (status = 507, description = "The server’s disk is full"),
     ))]
 pub(crate) async fn submit(
     app: web::Data<AppState>,
+    intake: web::Data<Intake>,
     request: HttpRequest,
     Json(body): Json<Submission>,
 ) -> Result<HttpResponse, Problem> {
-    let given = Given {
+    let submission = PublicSubmission {
         slug: body.project_slug,
         message: body.message,
         email: body.email,
@@ -72,30 +72,38 @@ pub(crate) async fn submit(
         context: body.context,
         website: body.website,
         stamp: body.stamp,
-        key: idempotency_key(&request)?,
-        call: "send by widget",
+        idempotency_key: idempotency_key(&request)?,
+        operation: "send by widget",
     };
-    let sender = Sender::of(&app, &request);
-    let taken = app
-        .take_feedback(given, sender)
-        .await
-        .map_err(|refusal| match refusal {
-            Refusal::Invalid(invalid) => Problem::Invalid(invalid),
-            Refusal::Limited(limited) => Problem::RateLimited(limited),
-            Refusal::Origin(_) | Refusal::Paused => Problem::SubmissionRejected(refusal),
-            Refusal::IdempotentFeedbackDeleted => Problem::Conflict(refusal.to_string()),
-            Refusal::Store(error) => error.into(),
-        })?;
+    let source = SubmissionSource::from_request(&app, &request);
+    let accepted = intake.submit(&app, submission, source).await?;
     let mut response = HttpResponse::Created()
         .content_type("application/json")
         .insert_header((CACHE_CONTROL, "no-store"))
-        .body(taken.answer);
-    add_rate_limit_headers(response.headers_mut(), &taken.left);
+        .body(accepted.receipt);
+    add_rate_limit_headers(response.headers_mut(), &accepted.quotas);
     Ok(response)
 }
 
-/// What a browser asks before it lets another site's page send.
-pub(crate) async fn preflight() -> HttpResponse {
+impl From<SubmissionError> for Problem {
+    fn from(error: SubmissionError) -> Self {
+        let rejected = |r#type| Self::SubmissionRejected {
+            r#type,
+            detail: error.to_string(),
+        };
+        match error {
+            SubmissionError::Invalid(invalid) => Self::Invalid(invalid),
+            SubmissionError::RateLimited(exceeded) => Self::RateLimited(exceeded),
+            SubmissionError::OriginNotAllowed(_) => rejected("urn:miniback:origin-refused"),
+            SubmissionError::Paused => rejected("urn:miniback:paused"),
+            SubmissionError::IdempotentFeedbackDeleted => Self::Conflict(error.to_string()),
+            SubmissionError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Responds to the CORS preflight of a browser.
+pub(super) async fn preflight() -> HttpResponse {
     HttpResponse::NoContent()
         .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "POST"))
         .insert_header((
@@ -106,8 +114,8 @@ pub(crate) async fn preflight() -> HttpResponse {
         .finish()
 }
 
-/// Middleware of the whole address: whatever is answered, any page may read it.
-pub(crate) async fn allow_any_origin(
+/// Middleware that lets pages of any origin read the response.
+pub(super) async fn allow_any_origin(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
@@ -119,44 +127,4 @@ pub(crate) async fn allow_any_origin(
         HeaderValue::from_static("Retry-After, RateLimit, RateLimit-Policy, X-Request-Id"),
     );
     Ok(response)
-}
-
-/// `RateLimit-Policy` and `RateLimit` as the IETF's draft has them, and for the tightest limit the three headers that
-/// came before it and that most clients still read.
-pub(crate) fn add_rate_limit_headers(headers: &mut HeaderMap, limits: &[Left]) {
-    let Some(tightest) = limits
-        .iter()
-        .min_by_key(|left| (left.count, left.rate.period))
-    else {
-        return;
-    };
-    let name = |whose, rate: RateLimit| match whose {
-        Whose::Address => format!("\"address {rate}\""),
-        Whose::Project => format!("\"project {rate}\""),
-    };
-    let policies: Vec<String> = limits
-        .iter()
-        .map(|left| {
-            let (whose, rate) = (left.whose, left.rate);
-            format!(
-                "{};q={};w={}",
-                name(whose, rate),
-                rate.count,
-                rate.period.as_secs()
-            )
-        })
-        .collect();
-    let (count, wait) = (tightest.count, whole_seconds(tightest.wait));
-    let tightest_name = name(tightest.whose, tightest.rate);
-    for (header, value) in [
-        ("ratelimit-policy", policies.join(", ")),
-        ("ratelimit", format!("{tightest_name};r={count};t={wait}")),
-        ("ratelimit-limit", tightest.rate.count.to_string()),
-        ("ratelimit-remaining", count.to_string()),
-        ("ratelimit-reset", wait.to_string()),
-    ] {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(HeaderName::from_static(header), value);
-        }
-    }
 }

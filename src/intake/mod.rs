@@ -1,14 +1,22 @@
-//! The public door: feedback from the widget and from the form of `/f/SLUG`, for which nobody signs in.
+//! Intake: everything that works without authentication. The widget's endpoint, its script, and the
+//! public form.
 //!
-//! What is wrong with a feedback is told before anything is counted. Then the limits of its address are weighed, whether
-//! its origin may send, whether the project takes any, and the project's own limits; then it is stored like any other.
+//! A submission passes these checks in order: its fields, the rate limits of its IP address, its
+//! origin, the project's status, and the rate limits of the project. Then it is stored like any
+//! other feedback. An invalid submission doesn't count against any limit.
 
 pub(crate) mod endpoint;
-pub mod form_token;
-pub mod rate_limits;
-pub mod script_loads;
-pub(crate) mod translations;
-pub(crate) mod widget_script;
+mod error_page;
+mod form_token;
+mod public_form;
+mod rate_limits;
+mod routes;
+mod script_loads;
+mod translations;
+mod widget_script;
+
+pub use routes::{configure, routes};
+pub use script_loads::ScriptLoad;
 
 use std::net::IpAddr;
 
@@ -18,76 +26,79 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use self::form_token::Stamps;
-use self::rate_limits::{Left, Limited, Limits};
-use self::script_loads::Loads;
+use self::form_token::FormTokens;
+use self::rate_limits::IntakeLimits;
+use self::script_loads::ScriptLoads;
 use crate::clock::Clock;
 use crate::domain::feedback::{self, Feedback, FeedbackStatus, NewFeedback};
 use crate::domain::id::{FeedbackId, IdSequence};
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::rate_limit::RateLimits;
 use crate::domain::validation::{Checks, ValidationErrors};
+use crate::server::rate_limit_headers::{RateLimitExceeded, RemainingQuota};
+use crate::server::request_origin::is_own_origin;
 use crate::server::{AppState, tokens};
 use crate::store::{CreateFeedbackError, IdempotencyKey, StoreError};
 
-/// What the door keeps in memory, and the key of its stamps.
-pub struct Door {
-    pub stamps: Stamps,
-    pub loads: Loads,
-    limits: Limits,
+/// The intake's state in memory, and the key of its form tokens.
+pub struct Intake {
+    pub script_loads: ScriptLoads,
+    form_tokens: FormTokens,
+    limits: IntakeLimits,
 }
 
-impl Door {
-    pub fn new(clock: Clock, stamp_key: &[u8], address: &RateLimits, project: &RateLimits) -> Self {
+impl Intake {
+    pub fn new(
+        clock: Clock,
+        form_token_key: &[u8],
+        per_ip_address: &RateLimits,
+        per_project: &RateLimits,
+    ) -> Self {
         Self {
-            stamps: Stamps::new(stamp_key),
-            loads: Loads::default(),
-            limits: Limits::new(clock, address, project),
+            script_loads: ScriptLoads::default(),
+            form_tokens: FormTokens::new(form_token_key),
+            limits: IntakeLimits::new(clock, per_ip_address, per_project),
         }
     }
 }
 
-/// A feedback as it was sent, not yet checked.
-pub struct Given {
-    pub slug: String,
-    pub message: String,
-    pub email: Option<String>,
-    pub url: Option<String>,
-    pub context: Option<Map<String, Value>>,
-    /// A field that people do not see.
-    pub website: Option<String>,
-    pub stamp: Option<String>,
-    /// By which the same feedback, sent again, is known.
-    pub key: Option<String>,
-    /// To what the key belongs beside the project.
-    pub call: &'static str,
+/// Feedback as it was sent, before validation.
+struct PublicSubmission {
+    slug: String,
+    message: String,
+    email: Option<String>,
+    url: Option<String>,
+    context: Option<Map<String, Value>>,
+    /// The honeypot: a field that people don't see.
+    website: Option<String>,
+    /// The form token.
+    stamp: Option<String>,
+    idempotency_key: Option<String>,
+    /// The scope of the idempotency key within the project.
+    operation: &'static str,
 }
 
-/// Who sends it.
-pub struct Sender {
-    client: IpAddr,
-    /// What a browser says of the page that sends; `null` for one without an origin.
+/// Where a submission comes from.
+struct SubmissionSource {
+    client_ip: IpAddr,
+    /// The `Origin` header, sent by browsers. It is `null` for a page without an origin.
     origin: Option<String>,
-    /// Whether that page is one of ours.
+    /// Whether `origin` is Miniback's own.
     is_own: bool,
 }
 
-impl Sender {
-    pub fn of(app: &AppState, request: &HttpRequest) -> Self {
-        let origin = request
-            .headers()
-            .get(ORIGIN)
-            .map(|origin| String::from_utf8_lossy(origin.as_bytes()).into_owned());
-        let seen = app.proxies.own_origin(request);
-        let ours = [Some(seen.as_str()), app.urls.origin()];
+impl SubmissionSource {
+    fn from_request(app: &AppState, request: &HttpRequest) -> Self {
+        let origin = request.headers().get(ORIGIN);
         Self {
-            client: app.proxies.client_ip(request),
-            is_own: origin.is_some() && ours.contains(&origin.as_deref()),
-            origin,
+            client_ip: app.proxies.client_ip(request),
+            is_own: origin
+                .is_some_and(|origin| is_own_origin(&app.proxies, &app.urls, request, origin)),
+            origin: origin.map(|origin| String::from_utf8_lossy(origin.as_bytes()).into_owned()),
         }
     }
 
-    fn may_send_to(&self, project: &Project) -> bool {
+    fn is_allowed_by(&self, project: &Project) -> bool {
         let allowed = &project.allowed_origins;
         match &self.origin {
             Some(origin) => allowed.is_empty() || self.is_own || allowed.contains(origin),
@@ -96,23 +107,23 @@ impl Sender {
     }
 }
 
-/// A feedback that was stored (or thrown away without a word).
-pub struct Taken {
-    /// `{"id": …, "status": …}`.
-    pub answer: String,
-    /// Of each limit.
-    pub left: Vec<Left>,
+/// The result for stored feedback and for silently discarded spam.
+struct AcceptedSubmission {
+    /// The JSON of a [`SubmissionReceipt`].
+    receipt: String,
+    /// One for each rate limit.
+    quotas: Vec<RemainingQuota>,
 }
 
-/// Why a feedback is not taken.
+/// Why a submission isn't accepted.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+enum SubmissionError {
     #[error(transparent)]
     Invalid(#[from] ValidationErrors),
     #[error(transparent)]
-    Limited(Limited),
-    #[error("Pages of {0} may not send feedback to this project; its settings can allow them.")]
-    Origin(String),
+    RateLimited(#[from] RateLimitExceeded),
+    #[error("{0} isn’t an allowed origin of this project. Allow it in the project’s settings.")]
+    OriginNotAllowed(String),
     #[error("{}", CreateFeedbackError::Paused)]
     Paused,
     #[error("{}", CreateFeedbackError::IdempotentFeedbackDeleted)]
@@ -121,143 +132,174 @@ pub enum Refusal {
     Store(#[from] StoreError),
 }
 
-/// Where in what was sent the project stands.
-pub const PROJECT_FIELD: &str = "projectSlug";
+/// Name of the field that identifies the project.
+const PROJECT_FIELD: &str = "projectSlug";
 
+/// The response to accepted feedback.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Submitted)]
-pub struct Answer<'a> {
+pub(crate) struct SubmissionReceipt<'a> {
     id: &'a FeedbackId,
     status: FeedbackStatus,
 }
 
-fn render(feedback: &Feedback) -> String {
-    // Two strings always serialise.
-    serde_json::to_string(&Answer {
-        id: &feedback.id,
-        status: feedback.status,
-    })
-    .unwrap_or_default()
+impl SubmissionReceipt<'_> {
+    fn to_json(&self) -> String {
+        // Two strings always serialize.
+        serde_json::to_string(self).unwrap_or_default()
+    }
 }
 
-impl AppState {
-    /// Takes a feedback at the public door.
-    pub async fn take_feedback(&self, given: Given, sender: Sender) -> Result<Taken, Refusal> {
-        let slug = given.slug.clone();
-        let found = self.store.project(slug.clone()).await?;
-        // An id finds a project too; here its slug is asked for.
-        let found = found.filter(|project| project.slug == slug);
-        let (new, idempotency, is_bait) = self.check(given, found.as_ref())?;
-        let Some(project) = found else {
-            return Err(unknown_project(&slug));
-        };
+fn receipt_of(feedback: &Feedback) -> String {
+    SubmissionReceipt {
+        id: &feedback.id,
+        status: feedback.status,
+    }
+    .to_json()
+}
 
-        let limits = &self.door.limits;
-        let mut left = limits.address(sender.client).map_err(Refusal::Limited)?;
-        if is_bait {
-            return Ok(Taken {
-                answer: self.answer_to_bait(),
-                left,
-            });
+/// A receipt for discarded spam. It looks like that of stored feedback.
+fn honeypot_receipt(clock: &Clock) -> String {
+    let id: FeedbackId = IdSequence::after(None).next(clock.now());
+    SubmissionReceipt {
+        id: &id,
+        status: FeedbackStatus::New,
+    }
+    .to_json()
+}
+
+/// A submission that passed validation.
+struct ValidSubmission {
+    project: Project,
+    feedback: NewFeedback,
+    idempotency: Option<IdempotencyKey>,
+    is_honeypot_hit: bool,
+}
+
+impl Intake {
+    /// Validates a submission, checks its limits, and stores it.
+    async fn submit(
+        &self,
+        app: &AppState,
+        submission: PublicSubmission,
+        source: SubmissionSource,
+    ) -> Result<AcceptedSubmission, SubmissionError> {
+        let slug = submission.slug.clone();
+        let valid = self.validate(app, submission).await?;
+        let project = valid.project;
+
+        let mut quotas = self.limits.check_ip_address(source.client_ip)?;
+        if valid.is_honeypot_hit {
+            let receipt = honeypot_receipt(&app.clock);
+            return Ok(AcceptedSubmission { receipt, quotas });
         }
-        if !sender.may_send_to(&project) {
-            let origin = sender.origin.unwrap_or_default();
-            if let Err(error) = self
+        if !source.is_allowed_by(&project) {
+            let origin = source.origin.unwrap_or_default();
+            if let Err(error) = app
                 .store
                 .record_rejected_origin(project.id, origin.clone())
                 .await
             {
-                tracing::warn!(%error, "a refused origin could not be noted");
+                tracing::warn!(%error, "recording a rejected origin failed");
             }
-            return Err(Refusal::Origin(origin));
+            return Err(SubmissionError::OriginNotAllowed(origin));
         }
         if project.status == ProjectStatus::Paused {
-            return Err(Refusal::Paused);
+            return Err(SubmissionError::Paused);
         }
-        left.extend(limits.project(&project.id).map_err(Refusal::Limited)?);
+        quotas.extend(self.limits.check_project(&project.id)?);
 
-        // Asked for together, the two share a commit.
-        let (created, noted) = tokio::join!(
-            self.store.create_feedback(new, idempotency, render),
+        // Run both at once, so that they share a commit.
+        let (created, recorded) = tokio::join!(
+            app.store
+                .create_feedback(valid.feedback, valid.idempotency, receipt_of),
             async {
-                match sender.origin {
-                    Some(origin) => self.store.record_accepted_origin(project.id, origin).await,
+                match source.origin {
+                    Some(origin) => app.store.record_accepted_origin(project.id, origin).await,
                     None => Ok(()),
                 }
             }
         );
-        if let Err(error) = noted {
-            tracing::warn!(%error, "the origin of a feedback could not be noted");
+        if let Err(error) = recorded {
+            tracing::warn!(%error, "recording an origin failed");
         }
-        match created {
-            Ok(created) => Ok(Taken {
-                answer: created.response,
-                left,
-            }),
-            Err(CreateFeedbackError::UnknownProject(_)) => Err(unknown_project(&slug)),
-            Err(CreateFeedbackError::Paused) => Err(Refusal::Paused),
-            Err(error @ CreateFeedbackError::IdempotencyKeyReused) => {
-                Err(ValidationErrors::single("Idempotency-Key", error).into())
+        let created = created.map_err(|error| match error {
+            CreateFeedbackError::UnknownProject(_) => unknown_project(&slug).into(),
+            CreateFeedbackError::Paused => SubmissionError::Paused,
+            CreateFeedbackError::IdempotencyKeyReused => {
+                ValidationErrors::single("Idempotency-Key", error).into()
             }
-            Err(CreateFeedbackError::IdempotentFeedbackDeleted) => {
-                Err(Refusal::IdempotentFeedbackDeleted)
+            CreateFeedbackError::IdempotentFeedbackDeleted => {
+                SubmissionError::IdempotentFeedbackDeleted
             }
-            Err(CreateFeedbackError::Store(error)) => Err(error.into()),
-        }
+            CreateFeedbackError::Store(error) => error.into(),
+        })?;
+        Ok(AcceptedSubmission {
+            receipt: created.response,
+            quotas,
+        })
     }
 
-    /// All that is wrong with it, each at its field.
-    fn check(
+    /// Checks all fields, and reports every error.
+    async fn validate(
         &self,
-        given: Given,
-        project: Option<&Project>,
-    ) -> Result<(NewFeedback, Option<IdempotencyKey>, bool), ValidationErrors> {
+        app: &AppState,
+        submission: PublicSubmission,
+    ) -> Result<ValidSubmission, SubmissionError> {
+        // `Store::project` also finds a project by its id, but only the slug is accepted here.
+        let project = app.store.project(submission.slug.clone()).await?;
+        let project = project.filter(|project| project.slug == submission.slug);
+
         let mut checks = Checks::default();
         if project.is_none() {
-            let error = CreateFeedbackError::UnknownProject(given.slug.clone());
+            let error = CreateFeedbackError::UnknownProject(submission.slug.clone());
             checks.take::<(), _>(PROJECT_FIELD, Err(error));
         }
-        let new = NewFeedback {
-            project: project.map_or(given.slug, |project| project.id.as_str().to_owned()),
-            message: checks
-                .take("message", feedback::check_message(given.message))
-                .unwrap_or_default(),
-            email: given
-                .email
-                .and_then(|email| checks.take("email", feedback::check_email(email))),
-            url: given
-                .url
-                .and_then(|url| checks.take("url", feedback::check_page_url(url))),
-            metadata: given
-                .context
-                .and_then(|context| checks.take("context", feedback::check_metadata(context))),
-        };
-        if let Some(stamp) = given.stamp {
-            checks.take("stamp", self.door.stamps.check(&stamp, self.clock.now()));
+        let message = checks.take("message", feedback::check_message(submission.message));
+        let email = submission
+            .email
+            .and_then(|email| checks.take("email", feedback::check_email(email)));
+        let url = submission
+            .url
+            .and_then(|url| checks.take("url", feedback::check_page_url(url)));
+        let metadata = submission
+            .context
+            .and_then(|context| checks.take("context", feedback::check_metadata(context)));
+        if let Some(token) = submission.stamp {
+            checks.take("stamp", self.form_tokens.check(&token, app.clock.now()));
         }
         checks.finish()?;
-        let idempotency = given.key.map(|key| IdempotencyKey {
-            owner: new.project.clone(),
-            operation: given.call,
+        let Some(project) = project else {
+            return Err(unknown_project(&submission.slug).into());
+        };
+        let feedback = NewFeedback {
+            project: project.id.as_str().to_owned(),
+            message: message.unwrap_or_default(),
+            email,
+            url,
+            metadata,
+        };
+        let idempotency = submission.idempotency_key.map(|key| IdempotencyKey {
+            owner: feedback.project.clone(),
+            operation: submission.operation,
             key,
-            request_hash: tokens::sha256(serde_json::to_vec(&new).unwrap_or_default()),
+            request_hash: tokens::sha256(serde_json::to_vec(&feedback).unwrap_or_default()),
         });
-        let is_bait = given.website.is_some_and(|text| !text.trim().is_empty());
-        Ok((new, idempotency, is_bait))
-    }
-
-    /// What a feedback that was stored would be answered.
-    fn answer_to_bait(&self) -> String {
-        let id: FeedbackId = IdSequence::after(None).next(self.clock.now());
-        serde_json::to_string(&Answer {
-            id: &id,
-            status: FeedbackStatus::New,
+        let is_honeypot_hit = submission
+            .website
+            .is_some_and(|text| !text.trim().is_empty());
+        Ok(ValidSubmission {
+            project,
+            feedback,
+            idempotency,
+            is_honeypot_hit,
         })
-        .unwrap_or_default()
     }
 }
 
-fn unknown_project(slug: &str) -> Refusal {
-    let error = CreateFeedbackError::UnknownProject(slug.to_owned());
-    ValidationErrors::single(PROJECT_FIELD, error).into()
+fn unknown_project(slug: &str) -> ValidationErrors {
+    ValidationErrors::single(
+        PROJECT_FIELD,
+        CreateFeedbackError::UnknownProject(slug.to_owned()),
+    )
 }

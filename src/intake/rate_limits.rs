@@ -1,12 +1,13 @@
-//! How much feedback an address may send and a project takes, counted by `governor` in memory.
+//! Rate limits of the intake, for each IP address and each project, counted in memory by
+//! `governor`.
 //!
-//! No address is kept: a hash of it serves, salted anew each day and known to this process alone. The limits of an
-//! address are weighed before those of the project, so that what an address may not send takes nobody else's place.
+//! IP addresses aren't stored, only hashes of them. The salt changes each day and never leaves the
+//! process.
 
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use governor::clock::Clock as _;
 use governor::middleware::StateInformationMiddleware;
@@ -19,78 +20,39 @@ use crate::clock::{Clock, Timestamp};
 use crate::domain::id::ProjectId;
 use crate::domain::rate_limit::{RateLimit, RateLimits};
 use crate::random;
+use crate::server::rate_limit_headers::{LimitScope, RateLimitExceeded, RemainingQuota};
 
-/// How many addresses or projects a limit remembers. Beyond that those that have their whole quota again are forgotten,
-/// and where this is not enough, all: then the limits of the projects still hold.
-const REMEMBERED: usize = 50_000;
+/// Maximum number of keys of a limit in memory. Above it, keys with a full quota are dropped; if
+/// that isn't enough, all keys of this limit are. The limits of the projects apply even then.
+const KEYS_MAX: usize = 50_000;
 const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 
-pub struct Limits {
+pub(super) struct IntakeLimits {
     clock: Clock,
     state: Mutex<State>,
 }
 
 struct State {
+    /// Days since the epoch when `salt` was generated.
     day: i64,
     salt: [u8; 32],
-    addresses: Vec<Limit<[u8; 16]>>,
-    projects: Vec<Limit<ProjectId>>,
+    ip_addresses: Vec<KeyedLimit<IpAddressHash>>,
+    projects: Vec<KeyedLimit<ProjectId>>,
 }
 
-/// Whose limit it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
-    Address,
-    Project,
-}
+type IpAddressHash = [u8; 16];
 
-/// What a limit has left after a feedback, or until when it has nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Left {
-    pub whose: Whose,
-    pub rate: RateLimit,
-    pub count: u32,
-    /// Until there is one more.
-    pub wait: Duration,
-}
-
-/// A limit that is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}; try again in {} s.", self.whom(), self.seconds())]
-pub struct Limited(pub Left);
-
-impl Limited {
-    fn whom(&self) -> &'static str {
-        match self.0.whose {
-            Whose::Address => "Too much feedback came from your address",
-            Whose::Project => "This project gets too much feedback at the moment",
-        }
-    }
-
-    /// How long to wait, in whole seconds.
-    pub fn seconds(&self) -> u64 {
-        whole_seconds(self.0.wait)
-    }
-}
-
-/// Rounded up, and never none: who waits that long is let in.
-pub fn whole_seconds(wait: Duration) -> u64 {
-    u64::try_from(wait.as_nanos().div_ceil(1_000_000_000))
-        .unwrap_or(u64::MAX)
-        .max(1)
-}
-
-impl Limits {
-    pub fn new(clock: Clock, address: &RateLimits, project: &RateLimits) -> Self {
-        let stopwatch = Stopwatch {
+impl IntakeLimits {
+    pub(super) fn new(clock: Clock, per_ip_address: &RateLimits, per_project: &RateLimits) -> Self {
+        let governor_clock = GovernorClock {
             clock: clock.clone(),
             started: Instant::now(),
         };
         let state = State {
             day: day(clock.now()),
             salt: random::bytes(),
-            addresses: limits(address, Whose::Address, &stopwatch),
-            projects: limits(project, Whose::Project, &stopwatch),
+            ip_addresses: keyed_limits(per_ip_address, LimitScope::IpAddress, &governor_clock),
+            projects: keyed_limits(per_project, LimitScope::Project, &governor_clock),
         };
         Self {
             clock,
@@ -98,118 +60,130 @@ impl Limits {
         }
     }
 
-    /// Counts a feedback for the address that it comes from.
-    pub fn address(&self, address: IpAddr) -> Result<Vec<Left>, Limited> {
+    /// Counts a submission from an IP address, and returns what is left of each limit.
+    pub(super) fn check_ip_address(
+        &self,
+        ip_address: IpAddr,
+    ) -> Result<Vec<RemainingQuota>, RateLimitExceeded> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let today = day(self.clock.now());
         if state.day != today {
             state.day = today;
             state.salt = random::bytes();
-            for limit in &mut state.addresses {
-                limit.forget();
+            for limit in &mut state.ip_addresses {
+                limit.reset();
             }
         }
-        let key = hash(&state.salt, address);
-        weigh(&mut state.addresses, &key)
+        let key = hash(&state.salt, ip_address);
+        check(&mut state.ip_addresses, &key)
     }
 
-    /// Counts a feedback for the project that it is for.
-    pub fn project(&self, project: &ProjectId) -> Result<Vec<Left>, Limited> {
+    /// Counts a submission to a project, and returns what is left of each limit.
+    pub(super) fn check_project(
+        &self,
+        project: &ProjectId,
+    ) -> Result<Vec<RemainingQuota>, RateLimitExceeded> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        weigh(&mut state.projects, project)
+        check(&mut state.projects, project)
     }
 }
 
-/// The shortest limit first: what it refuses does not count for the longer ones.
-fn weigh<K: Hash + Eq + Clone>(limits: &mut [Limit<K>], key: &K) -> Result<Vec<Left>, Limited> {
-    limits.iter_mut().map(|limit| limit.count(key)).collect()
+/// Checks the shortest limit first, so that rejected requests don't count against longer ones.
+fn check<K: Hash + Eq + Clone>(
+    limits: &mut [KeyedLimit<K>],
+    key: &K,
+) -> Result<Vec<RemainingQuota>, RateLimitExceeded> {
+    limits.iter_mut().map(|limit| limit.check(key)).collect()
 }
 
-fn limits<K: Hash + Eq + Clone>(
-    rates: &RateLimits,
-    whose: Whose,
-    stopwatch: &Stopwatch,
-) -> Vec<Limit<K>> {
-    let limit = |rate: &RateLimit| Limit::new(*rate, whose, stopwatch.clone());
-    rates.iter().map(limit).collect()
+fn keyed_limits<K: Hash + Eq + Clone>(
+    limits: &RateLimits,
+    scope: LimitScope,
+    clock: &GovernorClock,
+) -> Vec<KeyedLimit<K>> {
+    limits
+        .iter()
+        .map(|limit| KeyedLimit::new(*limit, scope, clock.clone()))
+        .collect()
 }
 
 fn day(now: Timestamp) -> i64 {
     now.millis().div_euclid(DAY_MILLIS)
 }
 
-/// An IPv6 address counts by its /64, which is what one household or machine is given.
-fn hash(salt: &[u8; 32], address: IpAddr) -> [u8; 16] {
-    let bits = match address {
+/// Hashes an IP address. IPv6 counts by its /64, which is what one household or machine gets.
+fn hash(salt: &[u8; 32], ip_address: IpAddr) -> IpAddressHash {
+    let bits = match ip_address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped(),
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64),
     };
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(salt);
     context.update(&bits.octets());
-    let mut short = [0; 16];
-    short.copy_from_slice(&context.finish().as_ref()[..16]);
-    short
+    let mut hash = [0; 16];
+    hash.copy_from_slice(&context.finish().as_ref()[..16]);
+    hash
 }
 
-struct Limit<K: Hash + Eq + Clone> {
-    rate: RateLimit,
-    whose: Whose,
-    limiter: RateLimiter<K, HashMapStateStore<K>, Stopwatch, StateInformationMiddleware>,
+/// One rate limit, counted separately for each key.
+struct KeyedLimit<K: Hash + Eq + Clone> {
+    limit: RateLimit,
+    scope: LimitScope,
+    limiter: RateLimiter<K, HashMapStateStore<K>, GovernorClock, StateInformationMiddleware>,
 }
 
-impl<K: Hash + Eq + Clone> Limit<K> {
-    fn new(rate: RateLimit, whose: Whose, stopwatch: Stopwatch) -> Self {
-        let quota = Quota::with_period(rate.period / rate.count.get())
-            // Of a rate so high that its period is less than a nanosecond; nothing reaches it.
-            .unwrap_or(Quota::per_second(rate.count))
-            .allow_burst(rate.count);
+impl<K: Hash + Eq + Clone> KeyedLimit<K> {
+    fn new(limit: RateLimit, scope: LimitScope, clock: GovernorClock) -> Self {
+        let quota = Quota::with_period(limit.period / limit.count.get())
+            // `None` if the period is below 1 ns. No client reaches such a limit.
+            .unwrap_or(Quota::per_second(limit.count))
+            .allow_burst(limit.count);
         Self {
-            rate,
-            whose,
-            limiter: RateLimiter::new(quota, HashMapStateStore::default(), stopwatch),
+            limit,
+            scope,
+            limiter: RateLimiter::new(quota, HashMapStateStore::default(), clock),
         }
     }
 
-    fn count(&mut self, key: &K) -> Result<Left, Limited> {
-        if self.limiter.len() >= REMEMBERED {
+    fn check(&mut self, key: &K) -> Result<RemainingQuota, RateLimitExceeded> {
+        if self.limiter.len() >= KEYS_MAX {
             self.limiter.retain_recent();
         }
-        if self.limiter.len() >= REMEMBERED {
-            self.forget();
+        if self.limiter.len() >= KEYS_MAX {
+            self.reset();
         }
-        let left = |count, wait| Left {
-            whose: self.whose,
-            rate: self.rate,
+        let quota = |count, wait| RemainingQuota {
+            scope: self.scope,
+            limit: self.limit,
             count,
             wait,
         };
         match self.limiter.check_key(key) {
-            Ok(state) => Ok(left(
+            Ok(state) => Ok(quota(
                 state.remaining_burst_capacity(),
-                self.rate.period / self.rate.count.get(),
+                self.limit.period / self.limit.count.get(),
             )),
-            Err(refused) => {
-                let wait = refused.wait_time_from(self.limiter.clock().now());
-                Err(Limited(left(0, wait)))
+            Err(not_until) => {
+                let wait = not_until.wait_time_from(self.limiter.clock().now());
+                Err(RateLimitExceeded(quota(0, wait)))
             }
         }
     }
 
-    fn forget(&mut self) {
-        *self = Self::new(self.rate, self.whose, self.limiter.clock().clone());
+    fn reset(&mut self) {
+        *self = Self::new(self.limit, self.scope, self.limiter.clock().clone());
     }
 }
 
-/// What governor measures by: the machine's own monotonic clock, so that nobody waits longer because the system's clock
-/// was set back; in tests, the clock that they move.
+/// The clock that `governor` uses. It is monotonic, so that setting the system clock back doesn't
+/// make anybody wait longer. With a manual clock, it follows that clock.
 #[derive(Clone, Debug)]
-struct Stopwatch {
+struct GovernorClock {
     clock: Clock,
     started: Instant,
 }
 
-impl governor::clock::Clock for Stopwatch {
+impl governor::clock::Clock for GovernorClock {
     type Instant = Nanos;
 
     fn now(&self) -> Nanos {
@@ -222,16 +196,18 @@ impl governor::clock::Clock for Stopwatch {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::clock::ManualClock;
     use crate::domain::id::Id;
 
-    fn limits(address: &str, project: &str) -> (Limits, ManualClock) {
+    fn limits(per_ip_address: &str, per_project: &str) -> (IntakeLimits, ManualClock) {
         let clock = ManualClock::at(Timestamp::from_millis(1_767_225_600_000));
-        let limits = Limits::new(
+        let limits = IntakeLimits::new(
             Clock::Manual(clock.clone()),
-            &address.parse().unwrap(),
-            &project.parse().unwrap(),
+            &per_ip_address.parse().unwrap(),
+            &per_project.parse().unwrap(),
         );
         (limits, clock)
     }
@@ -241,70 +217,77 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_its_quota_and_then_one_more_after_each_share_of_the_time() {
+    fn a_spent_quota_grows_by_one_after_each_fraction_of_the_period() {
         let (limits, clock) = limits("10/1m", "none");
-        let address = ip("192.0.2.1");
+        let client = ip("192.0.2.1");
         for left in (0..10).rev() {
-            assert_eq!(limits.address(address).unwrap()[0].count, left);
+            assert_eq!(limits.check_ip_address(client).unwrap()[0].count, left);
         }
-        let limited = limits.address(address).unwrap_err();
-        assert_eq!(limited.seconds(), 6);
-        assert!(limits.address(ip("192.0.2.2")).is_ok());
+        let exceeded = limits.check_ip_address(client).unwrap_err();
+        assert_eq!(exceeded.seconds(), 6);
+        assert!(limits.check_ip_address(ip("192.0.2.2")).is_ok());
         clock.advance(Duration::from_millis(5_999));
-        assert_eq!(limits.address(address).unwrap_err().seconds(), 1);
+        assert_eq!(limits.check_ip_address(client).unwrap_err().seconds(), 1);
         clock.advance(Duration::from_millis(1));
-        assert!(limits.address(address).is_ok());
-        assert!(limits.address(address).is_err());
+        assert!(limits.check_ip_address(client).is_ok());
+        assert!(limits.check_ip_address(client).is_err());
     }
 
     #[test]
-    fn what_the_minute_refuses_does_not_count_for_the_hour() {
+    fn a_request_over_the_short_limit_does_not_count_for_the_long_one() {
         let (limits, clock) = limits("2/1m,4/1h", "none");
-        let address = ip("192.0.2.1");
-        let taken = |n: u32| (0..n).filter(|_| limits.address(address).is_ok()).count();
-        assert_eq!(taken(50), 2);
+        let client = ip("192.0.2.1");
+        let accepted_of = |n: u32| {
+            (0..n)
+                .filter(|_| limits.check_ip_address(client).is_ok())
+                .count()
+        };
+        assert_eq!(accepted_of(50), 2);
         clock.advance(Duration::from_secs(60));
-        assert_eq!(taken(50), 2);
+        assert_eq!(accepted_of(50), 2);
         clock.advance(Duration::from_secs(60));
-        let limited = limits.address(address).unwrap_err();
-        assert_eq!(limited.0.rate.to_string(), "4/1h");
-        // Four an hour is one each quarter, and two minutes are over.
-        assert_eq!(limited.seconds(), 13 * 60);
+        let exceeded = limits.check_ip_address(client).unwrap_err();
+        assert_eq!(exceeded.0.limit.to_string(), "4/1h");
+        // 4 per hour is one per 15 minutes, and 2 minutes have passed.
+        assert_eq!(exceeded.seconds(), 13 * 60);
     }
 
     #[test]
-    fn an_ipv6_address_counts_by_its_64_first_bits_and_a_new_day_begins_anew() {
+    fn ipv6_counts_by_its_64_prefix_and_a_new_day_resets_the_limits() {
         let (limits, clock) = limits("1/1h", "none");
-        assert!(limits.address(ip("2001:db8::1")).is_ok());
-        assert!(limits.address(ip("2001:db8::ffff:1")).is_err());
-        assert!(limits.address(ip("2001:db8:0:1::1")).is_ok());
+        assert!(limits.check_ip_address(ip("2001:db8::1")).is_ok());
+        assert!(limits.check_ip_address(ip("2001:db8::ffff:1")).is_err());
+        assert!(limits.check_ip_address(ip("2001:db8:0:1::1")).is_ok());
         clock.advance(Duration::from_secs(24 * 3600));
-        assert!(limits.address(ip("2001:db8::1")).is_ok());
+        assert!(limits.check_ip_address(ip("2001:db8::1")).is_ok());
     }
 
     #[test]
-    fn projects_have_a_limit_of_their_own() {
+    fn projects_have_their_own_limit() {
         let (limits, _) = limits("none", "1/1m");
         let ids = [1, 2].map(|n| ProjectId::from_ulid(ulid::Ulid::from_parts(n, 0)));
-        assert!(limits.address(ip("192.0.2.1")).unwrap().is_empty());
-        assert!(limits.project(&ids[0]).is_ok());
-        assert_eq!(limits.project(&ids[0]).unwrap_err().0.whose, Whose::Project);
-        assert!(limits.project(&ids[1]).is_ok());
+        assert!(limits.check_ip_address(ip("192.0.2.1")).unwrap().is_empty());
+        assert!(limits.check_project(&ids[0]).is_ok());
+        assert_eq!(
+            limits.check_project(&ids[0]).unwrap_err().0.scope,
+            LimitScope::Project
+        );
+        assert!(limits.check_project(&ids[1]).is_ok());
     }
 
     #[test]
-    fn many_addresses_take_a_bounded_room() {
+    fn memory_is_bounded_with_many_ip_addresses() {
         let (limits, _) = limits("1/1m", "none");
         let first = ip("10.0.0.0");
-        assert!(limits.address(first).is_ok());
-        for n in 1..u32::try_from(REMEMBERED).unwrap() {
+        assert!(limits.check_ip_address(first).is_ok());
+        for n in 1..u32::try_from(KEYS_MAX).unwrap() {
             let next = std::net::Ipv4Addr::from_bits(0x0a00_0000 + n);
-            assert!(limits.address(IpAddr::V4(next)).is_ok());
+            assert!(limits.check_ip_address(IpAddr::V4(next)).is_ok());
         }
-        // All have been used just now, so all are forgotten.
-        assert!(limits.address(ip("192.0.2.1")).is_ok());
-        let remembered = limits.state.lock().unwrap().addresses[0].limiter.len();
-        assert!(remembered < 10, "{remembered}");
-        assert!(limits.address(first).is_ok());
+        // No key has a full quota again, so all are dropped.
+        assert!(limits.check_ip_address(ip("192.0.2.1")).is_ok());
+        let count = limits.state.lock().unwrap().ip_addresses[0].limiter.len();
+        assert!(count < 10, "{count}");
+        assert!(limits.check_ip_address(first).is_ok());
     }
 }

@@ -1,5 +1,5 @@
-//! From which sites the widget's script was fetched, kept in memory for who has just put it on a page and wants to know
-//! whether it is there. The script's address names no project, so neither does this.
+//! The sites that loaded the widget's script most recently, kept in memory, so that users can check
+//! whether the snippet works. The script's URL doesn't identify a project, so neither does a load.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -7,32 +7,34 @@ use std::sync::{Mutex, PoisonError};
 use crate::clock::Timestamp;
 use crate::domain::project::origin_of;
 
-/// How many sites are remembered.
-const REMEMBERED: usize = 20;
+/// Maximum number of sites in memory.
+const LOADS_MAX: usize = 20;
 
+/// The last load of each site, newest first.
 #[derive(Default)]
-pub struct Loads(Mutex<VecDeque<Load>>);
+pub struct ScriptLoads(Mutex<VecDeque<ScriptLoad>>);
 
+/// The last load of the script by one site.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Load {
+pub struct ScriptLoad {
     pub origin: String,
     pub at: Timestamp,
 }
 
-impl Loads {
-    /// Notes where a request for the script came from, by its `Referer`, of which only the origin is kept.
-    pub fn note(&self, referrer: &str, at: Timestamp) {
+impl ScriptLoads {
+    /// Records a load by the `Referer` of its request. Only the origin is kept.
+    pub(super) fn record(&self, referrer: &str, at: Timestamp) {
         let Some(origin) = origin_of(referrer) else {
             return;
         };
         let mut loads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         loads.retain(|load| load.origin != origin);
-        loads.truncate(REMEMBERED - 1);
-        loads.push_front(Load { origin, at });
+        loads.truncate(LOADS_MAX - 1);
+        loads.push_front(ScriptLoad { origin, at });
     }
 
-    /// The latest first.
-    pub fn latest(&self, count: usize) -> Vec<Load> {
+    /// Returns the last `count` loads, newest first.
+    pub fn latest(&self, count: usize) -> Vec<ScriptLoad> {
         let loads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         loads.iter().take(count).cloned().collect()
     }
@@ -43,16 +45,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_site_is_remembered_once_by_its_origin_the_latest_first() {
-        let loads = Loads::default();
+    fn lists_each_origin_once_newest_first() {
+        let loads = ScriptLoads::default();
         let at = Timestamp::from_millis;
-        loads.note("https://a.example/page?x=1", at(1));
-        loads.note("https://b.example", at(2));
-        loads.note("https://a.example/", at(3));
-        for nothing in ["", "about:blank", "nonsense", "ftp://c.example/"] {
-            loads.note(nothing, at(4));
+        loads.record("https://a.example/page?x=1", at(1));
+        loads.record("https://b.example", at(2));
+        loads.record("https://a.example/", at(3));
+        for invalid in ["", "about:blank", "nonsense", "ftp://c.example/"] {
+            loads.record(invalid, at(4));
         }
-        let load = |origin: &str, millis| Load {
+        let load = |origin: &str, millis| ScriptLoad {
             origin: origin.into(),
             at: at(millis),
         };
@@ -61,8 +63,8 @@ mod tests {
             [load("https://a.example", 3), load("https://b.example", 2)]
         );
         for n in 0..100 {
-            loads.note(&format!("https://{n}.example"), at(5));
+            loads.record(&format!("https://{n}.example"), at(5));
         }
-        assert_eq!(loads.latest(100).len(), REMEMBERED);
+        assert_eq!(loads.latest(100).len(), LOADS_MAX);
     }
 }

@@ -6,11 +6,8 @@
 mod account;
 mod api_reference;
 mod api_tokens;
-mod assets;
 mod deliveries;
 mod feedback;
-mod fields;
-mod form;
 mod framework;
 mod guide;
 mod people;
@@ -20,6 +17,7 @@ mod redirects;
 mod routes;
 mod sign_in;
 mod signature_check;
+mod static_files;
 mod webhooks;
 
 pub use api_reference::ApiDocs;

@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 
+use crate::server::form_data::FormError;
 use crate::store::StoreError;
 
 /// Why a page cannot be shown or a form not be taken. The guard turns it into a whole page.
@@ -20,14 +21,10 @@ pub enum PageError {
     CrossOrigin,
     #[error("You are signed out; sign in and try again.")]
     SignedOut,
-    #[error("The form was not complete or not readable; go back and send it again.")]
+    #[error("{}", FormError::Malformed)]
     InvalidForm,
-    #[error("The form holds more than {0} KiB.")]
-    FormTooLarge(usize),
-    #[error("The form took too long to arrive; send it again.")]
-    RequestTimeout,
-    #[error("This address takes a form.")]
-    UnsupportedMediaType,
+    #[error(transparent)]
+    Form(#[from] FormError),
     #[error(
         "This address signs in once, on the machine that shows it, and has been used or is too old. Start the demo again for a new one."
     )]
@@ -50,24 +47,10 @@ pub enum PageError {
         "Too many pages are open that update by themselves. This one shows what is new when it is loaded again."
     )]
     TooManyStreams,
-    #[error("{}", store_error_message(.0))]
+    #[error("{}", .0.public_message())]
     Store(#[from] StoreError),
     #[error("The server failed; its log says why.")]
     Internal(String),
-}
-
-fn store_error_message(error: &StoreError) -> &'static str {
-    match error {
-        StoreError::DiskFull => {
-            "The server’s disk is full, or fails: nothing was stored. Try again when there is space."
-        }
-        StoreError::ReadOnly => "The server’s database cannot be written: nothing was stored.",
-        StoreError::Overloaded | StoreError::Busy | StoreError::Pool(_) => {
-            "The server is busy, and nothing was stored. Try again in a moment."
-        }
-        StoreError::Closed => "The server is restarting. Try again in a moment.",
-        _ => "The server failed; its log says why.",
-    }
 }
 
 impl PageError {
@@ -84,11 +67,9 @@ impl PageError {
                 "That did not work"
             }
             Self::MethodNotAllowed(_)
-            | Self::RequestTimeout
             | Self::InvalidForm
-            | Self::InvalidLiveTopic
-            | Self::FormTooLarge(_)
-            | Self::UnsupportedMediaType => "That makes no sense here",
+            | Self::Form(_)
+            | Self::InvalidLiveTopic => "That makes no sense here",
         }
     }
 }
@@ -101,9 +82,7 @@ impl ResponseError for PageError {
             Self::Forbidden | Self::CrossOrigin => StatusCode::FORBIDDEN,
             Self::SignedOut => StatusCode::UNAUTHORIZED,
             Self::InvalidForm | Self::InvalidLiveTopic => StatusCode::BAD_REQUEST,
-            Self::FormTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Form(error) => error.status_code(),
             Self::SignInLinkExpired | Self::SetupLinkExpired | Self::OneTimeLinkExpired => {
                 StatusCode::GONE
             }

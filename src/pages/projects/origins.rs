@@ -6,11 +6,11 @@ use askama::Template;
 
 use crate::clock::Timestamp;
 use crate::domain::project::{self, Project};
-use crate::intake::script_loads::Load;
-use crate::pages::fields::FormData;
+use crate::intake::ScriptLoad;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::page_error::PageError;
+use crate::server::form_data::FormData;
 use crate::store::{AllowOrigin, OriginStats};
 
 /// How many sites the page names that have loaded the script.
@@ -59,15 +59,15 @@ impl WidgetUse {
         let app = &context.app;
         let own_origin = context.proxies().own_origin(&context.request);
         let now = app.clock.now();
-        let place = |Load { origin, at }| Place::new(&origin, at, now);
+        let place = |ScriptLoad { origin, at }| Place::new(&origin, at, now);
         Ok(Self {
             script: app.urls.absolute(&own_origin, "/widget.js"),
             form: app.urls.absolute(&own_origin, "/f/"),
             now,
             origins: app.store.origins().await?,
-            loads: app
-                .door
-                .loads
+            loads: context
+                .intake
+                .script_loads
                 .latest(LOADS)
                 .into_iter()
                 .map(place)

@@ -15,11 +15,11 @@ use crate::domain::validation::Checks;
 use crate::domain::webhook::{
     self, NewWebhook, OVERLAP_MAX_HOURS, RetryPolicy, Topic, Webhook, WebhookPatch,
 };
-use crate::pages::fields::FormData;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::flash::Draft;
 use crate::pages::framework::page_error::PageError;
 use crate::random;
+use crate::server::form_data::FormData;
 use crate::server::tokens;
 use crate::store::{IdempotencyKey, RotateError, SaveWebhookError};
 
