@@ -1,5 +1,6 @@
 //! Starts the parts in order, and stops them in reverse.
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -150,7 +151,7 @@ pub async fn start(
         alerts,
     });
     let pages = web::Data::new(pages::PageState::new(clock));
-    let api_docs = web::Data::new(pages::ApiDocs::new(api_document));
+    let api_reference = web::Data::new(pages::ApiReference::new(api_document));
     let timeout = options.delivery.timeout;
     let (app_state, app_pages) = (state.clone(), pages.clone());
     let server = HttpServer::new(move || {
@@ -159,7 +160,7 @@ pub async fn start(
             .app_data(app_state.clone())
             .app_data(intake.clone())
             .app_data(app_pages.clone())
-            .app_data(api_docs.clone())
+            .app_data(api_reference.clone())
             .wrap(from_fn(request_id::assign_request_id))
             .configure(|config| mount_under_base_path(config, &base_path))
             .configure(register_routes)
@@ -269,6 +270,20 @@ fn register_routes(config: &mut web::ServiceConfig) {
         .configure(intake::configure)
         .configure(api::configure)
         .configure(pages::configure);
+}
+
+/// The first path segments of all routes. The base path can't start with one of them.
+pub fn route_prefixes() -> BTreeSet<String> {
+    let tables = [api::routes(), pages::routes()];
+    let paths = tables
+        .iter()
+        .flat_map(|table| table.list())
+        .map(|route| route.path);
+    paths
+        .chain([health::PATH.to_owned()])
+        .filter_map(|path| path.split('/').nth(1).map(str::to_owned))
+        .filter(|segment| !segment.is_empty())
+        .collect()
 }
 
 /// If there is no user, creates one from the environment or returns a one-time setup URL.

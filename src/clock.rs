@@ -1,7 +1,7 @@
-//! Time, as the program sees it: [`Timestamp`] for what is stored and shown, [`Clock`] for what "now" is.
+//! Time: [`Timestamp`] for stored and displayed times, [`Clock`] for the current time.
 //!
-//! The clock is handed in from outside, so that a test sets it instead of sleeping. Only the length of one attempt
-//! (the 5 s of a delivery) is measured with the machine's own monotonic clock.
+//! The clock is passed in, so tests can set it instead of sleeping. Only the time limit and the
+//! duration of an attempt use the system's monotonic clock.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 /// A point in time in whole milliseconds since the Unix epoch, UTC.
 ///
-/// Shown as ISO 8601 with exactly three decimals: `2025-10-31T12:34:56.789Z`.
+/// Displayed as ISO 8601 with exactly three decimals: `2025-10-31T12:34:56.789Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -40,24 +40,24 @@ impl Timestamp {
         Self(self.0.saturating_sub(millis_of(duration)))
     }
 
-    /// How long after `earlier` this is; zero if it is not after it.
+    /// Returns the time since `earlier`, or zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// Reads an ISO 8601 / RFC 3339 timestamp with an offset.
+    /// Parses an ISO 8601 or RFC 3339 timestamp that has an offset.
     pub fn parse(text: &str) -> Option<Self> {
         text.parse::<jiff::Timestamp>()
             .ok()
             .map(|t| Self(t.as_millisecond()))
     }
 
-    /// The day in UTC, as a person reads it: `21 November 2026`.
+    /// Formats the date in UTC for people: `November 21, 2026`.
     pub fn format_date(self) -> String {
-        self.to_jiff().strftime("%-d %B %Y").to_string()
+        self.to_jiff().strftime("%B %-d, %Y").to_string()
     }
 
-    /// The same point in time for jiff's formatting; times past its range are shown as its ends.
+    /// Converts to jiff's type for formatting. Clamps to jiff's range.
     pub fn to_jiff(self) -> jiff::Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(if self.0 < 0 {
             jiff::Timestamp::MIN
@@ -96,11 +96,11 @@ impl PartialSchema for Timestamp {
 
 impl ToSchema for Timestamp {}
 
-/// What "now" is, and how to wait for a later one.
+/// The source of the current time.
 #[derive(Clone, Debug)]
 pub enum Clock {
     System,
-    /// Stands still until a test moves it.
+    /// Advances only when a test moves it.
     Manual(ManualClock),
 }
 
@@ -112,21 +112,21 @@ impl Clock {
         }
     }
 
-    /// Returns at `due`, or somewhat before it: the system's clock can be set while one sleeps, so a long sleep ends
-    /// after a minute and the caller looks again.
+    /// Sleeps until `due`, but at most one minute, because the system clock can be set meanwhile.
+    /// The caller checks the time again.
     pub async fn sleep_until(&self, due: Timestamp) {
         match self {
             Self::System => {
                 tokio::time::sleep(due.since(self.now()).min(Duration::from_secs(60))).await
             }
             Self::Manual(clock) => {
-                // The sender lives in `clock` itself, so waiting for it cannot fail.
+                // Can't fail: `clock` owns the sender, so the channel stays open.
                 let _ = clock.0.subscribe().wait_for(|now| *now >= due.0).await;
             }
         }
     }
 
-    /// The same where there may be nothing to wait for: then it never returns.
+    /// Like [`Self::sleep_until`], but never returns if `due` is `None`.
     pub async fn sleep_until_opt(&self, due: Option<Timestamp>) {
         match due {
             Some(due) => self.sleep_until(due).await,
@@ -135,7 +135,7 @@ impl Clock {
     }
 }
 
-/// A clock that a test moves by hand; clones share one time.
+/// A clock that tests set by hand. Clones share the same time.
 #[derive(Clone, Debug)]
 pub struct ManualClock(std::sync::Arc<watch::Sender<i64>>);
 
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_timestamp_always_shows_three_decimals() {
+    fn formats_timestamps_with_three_decimals() {
         assert_eq!(
             Timestamp::from_millis(1_761_914_096_789).to_string(),
             "2025-10-31T12:34:56.789Z"

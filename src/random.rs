@@ -1,12 +1,16 @@
-//! The one source of randomness: the operating system's, through ring.
+//! The only source of randomness: the operating system's generator, through ring.
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-/// `N` random bytes, fit for keys. A system that gives none can make no secret: there, stopping is the only safe answer.
+/// Returns `N` random bytes, suitable for keys.
+///
+/// # Panics
+///
+/// Panics if the system's generator fails, because no secret could be created.
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     SystemRandom::new()
         .fill(&mut bytes)
-        .expect("the operating system gives random bytes");
+        .expect("the system's random number generator failed");
     bytes
 }

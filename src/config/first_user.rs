@@ -19,7 +19,11 @@ pub fn first_user(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Fi
         set("MINIBACK_ADMIN_PASSWORD_FILE"),
     ) {
         (Some(_), Some(_)) => {
-            return Err("MINIBACK_ADMIN_PASSWORD and MINIBACK_ADMIN_PASSWORD_FILE are both set; unset one of them".into());
+            return Err(
+                "MINIBACK_ADMIN_PASSWORD and MINIBACK_ADMIN_PASSWORD_FILE are both set; \
+                 unset one of them"
+                    .into(),
+            );
         }
         (None, Some(file)) => Some(read_secret_file(
             "MINIBACK_ADMIN_PASSWORD_FILE",

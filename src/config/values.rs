@@ -1,29 +1,13 @@
 //! Parsers for option values: durations, lists, networks, the public URL. Errors show the expected
 //! format.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use url::Url;
-
-/// The first path segments of our own routes.
-const OWN_ADDRESSES: [&str; 13] = [
-    "api",
-    "docs",
-    "f",
-    "feedback",
-    "healthz",
-    "login",
-    "logout",
-    "metrics",
-    "settings",
-    "setup",
-    "sign-in",
-    "static",
-    "widget.js",
-];
 
 /// The delays of `--retry-delays`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,23 +55,23 @@ pub(super) fn base_url(text: &str) -> Result<Url, String> {
         && url.password().is_none()
         // The path appears in cookies and routes, where these characters have a meaning.
         && !url.path().contains(['{', '}', ';', ',', '%', '*']);
-    // All URLs work with and without the path, so a path that starts like one of our routes would
-    // be ambiguous.
-    let first = url
-        .path()
-        .trim_start_matches('/')
-        .split('/')
-        .next()
-        .unwrap_or_default();
-    if OWN_ADDRESSES.contains(&first) {
-        return Err(format!(
-            "its path starts with /{first}, which Miniback uses itself; choose another path, like /miniback"
-        ));
-    }
     if plain && !url.path().contains("//") {
         Ok(url)
     } else {
         Err(hint.into())
+    }
+}
+
+/// Rejects a base path that starts like one of our routes. All URLs work with and without the base
+/// path, so such a path would be ambiguous.
+pub(super) fn check_base_path(url: &Url, route_prefixes: &BTreeSet<String>) -> Result<(), String> {
+    let first = url.path_segments().and_then(|mut path| path.next());
+    match first.filter(|first| route_prefixes.contains(*first)) {
+        None => Ok(()),
+        Some(first) => Err(format!(
+            "--base-url: its path starts with /{first}, which Miniback uses itself; \
+             choose another path, like /miniback"
+        )),
     }
 }
 

@@ -31,7 +31,7 @@ pub enum ConnectError {
     #[error("the host has no IP address")]
     NameNotFound,
     #[error("the DNS lookup failed: {0}")]
-    NameLookup(String),
+    LookupFailed(String),
     #[error("{0}")]
     Tcp(#[source] io::Error),
     #[error("{0}")]
@@ -152,7 +152,7 @@ fn dns_error(error: io::Error) -> ConnectError {
         ConnectError::NameNotFound
     } else {
         let detail = text.rsplit(": ").next().unwrap_or(&text);
-        ConnectError::NameLookup(detail.to_owned())
+        ConnectError::LookupFailed(detail.to_owned())
     }
 }
 
@@ -225,10 +225,10 @@ mod tests {
             assert!(matches!(failure, ConnectError::NameNotFound), "{detail}");
         }
         let failure = error_for("Temporary failure in name resolution");
-        assert!(
-            matches!(&failure, ConnectError::NameLookup(d) if d == "Temporary failure in name resolution"),
-            "{failure:?}"
-        );
+        let ConnectError::LookupFailed(detail) = failure else {
+            panic!("{failure:?}");
+        };
+        assert_eq!(detail, "Temporary failure in name resolution");
     }
 
     #[tokio::test]

@@ -143,7 +143,9 @@ impl Dispatcher {
                         self.handle(completion);
                     }
                 }
-                _ = idle.tick(), if !self.queues.is_empty() => self.queues.retain(|_, queue| !queue.is_idle()),
+                _ = idle.tick(), if !self.queues.is_empty() => {
+                    self.queues.retain(|_, queue| !queue.is_idle());
+                }
                 command = commands.recv() => match command {
                     Some(Command::Send { url, request, reply }) => {
                         let client = self.sender.client_for(&url);
@@ -367,7 +369,7 @@ impl Dispatcher {
                 attempt.hold_until.is_some(),
             );
             let Some(finished) = finished else {
-                tracing::warn!(delivery = %attempted.delivery, "recorded no attempt: delivery not found");
+                tracing::warn!(delivery = %attempted.delivery, "attempt of a missing delivery");
                 continue;
             };
             tracing::debug!(

@@ -77,7 +77,7 @@ pub(super) fn from_connect_error(
     match error {
         ConnectError::NotAllowed(refusal) => Outcome::TargetNotAllowed(refusal),
         ConnectError::NameNotFound => Outcome::NameNotFound,
-        ConnectError::NameLookup(detail) => Outcome::NameLookup(detail),
+        ConnectError::LookupFailed(detail) => Outcome::LookupFailed(detail),
         ConnectError::Tcp(error) => from_io_error(&error, timeout, progress),
         ConnectError::Tls(error) => match from_tls_error(&error) {
             Some(outcome) => outcome,
@@ -125,7 +125,7 @@ fn from_tls_error(error: &io::Error) -> Option<Outcome> {
             CertificateProblem::NotYetValid(timestamp(not_before))
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            CertificateProblem::WrongName
+            CertificateProblem::NameMismatch
         }
         CertificateError::UnknownIssuer => CertificateProblem::UnknownIssuer,
         // Many tools create self-signed certificates that are marked as a CA.

@@ -1,4 +1,4 @@
-//! Accounts: users with their roles, and API tokens with their scopes.
+//! Users with their roles, API tokens with their scopes, and rules for passwords and emails.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,11 +6,11 @@ use std::str::FromStr;
 use super::id::{TokenId, UserId};
 use crate::clock::Timestamp;
 
-/// What a user may do. One place holds which page and call needs which: `web::access`.
+/// What a user may do. `server::permissions` defines which role each route requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Admin,
-    /// Sees and handles feedback, sees projects, has an account of their own.
+    /// Can read and change feedback, read projects, and manage their own account.
     Member,
 }
 
@@ -22,7 +22,7 @@ impl Role {
         }
     }
 
-    /// As it stands in a sentence.
+    /// Returns the role with its article, for use in a sentence.
     pub const fn with_article(self) -> &'static str {
         match self {
             Self::Admin => "an admin",
@@ -44,18 +44,18 @@ impl FromStr for Role {
         match text {
             "admin" => Ok(Self::Admin),
             "member" => Ok(Self::Member),
-            _ => Err(AccountError::Role),
+            _ => Err(AccountError::UnknownRole),
         }
     }
 }
 
-/// What a token may do of what its user may.
+/// Which of its user's permissions an API token has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     Full,
-    /// `POST /api/v1/feedback` alone.
+    /// Only `POST /api/v1/feedback`.
     Submit,
-    /// `GET /metrics` alone.
+    /// Only `GET /metrics`.
     Metrics,
 }
 
@@ -77,7 +77,7 @@ impl FromStr for Scope {
             "full" => Ok(Self::Full),
             "submit" => Ok(Self::Submit),
             "metrics" => Ok(Self::Metrics),
-            _ => Err(AccountError::Scope),
+            _ => Err(AccountError::UnknownScope),
         }
     }
 }
@@ -88,40 +88,42 @@ pub struct User {
     pub email: String,
     pub role: Role,
     pub created_at: Timestamp,
-    /// When they last signed in or were at a page, to some minutes.
+    /// The last sign-in or page view, accurate to a few minutes.
     pub last_seen_at: Option<Timestamp>,
 }
 
-/// An API token, without what it is known by.
+/// An API token without its secret value.
 #[derive(Clone, Debug)]
 pub struct ApiToken {
     pub id: TokenId,
     pub name: String,
     pub scope: Scope,
     pub user: User,
-    /// The e-mail address of who made it; `None`: the command line.
+    /// The email of the user who created it; `None` if it was created on the command line.
     pub created_by: Option<String>,
     pub created_at: Timestamp,
     pub last_used_at: Option<Timestamp>,
 }
 
+/// Why a role, scope, or password is invalid.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum AccountError {
-    #[error("The role is admin or member.")]
-    Role,
-    #[error("The scope is full, submit or metrics.")]
-    Scope,
+    #[error("The role must be admin or member.")]
+    UnknownRole,
+    #[error("The scope must be full, submit, or metrics.")]
+    UnknownScope,
     #[error("The password is too short: use at least {PASSWORD_MIN_BYTES} characters.")]
     PasswordTooShort,
-    #[error("The password is too long: at most {PASSWORD_MAX_BYTES} bytes are taken.")]
+    #[error("The password is too long: maximum {PASSWORD_MAX_BYTES} bytes.")]
     PasswordTooLong,
 }
 
-/// The shortest and the longest password, in bytes of UTF-8.
+/// The shortest password, in bytes of UTF-8.
 pub const PASSWORD_MIN_BYTES: usize = 12;
+/// The longest password, in bytes of UTF-8.
 pub const PASSWORD_MAX_BYTES: usize = 256;
 
-/// Checks a password that somebody chooses: 12 to 256 bytes; nothing else is asked of it (NIST SP 800-63B, 3.1.1.2).
+/// Checks a new password: 12 to 256 bytes, with no other rules (NIST SP 800-63B, 3.1.1.2).
 pub fn check_password(password: &str) -> Result<(), AccountError> {
     match password.len() {
         0..PASSWORD_MIN_BYTES => Err(AccountError::PasswordTooShort),
@@ -130,7 +132,7 @@ pub fn check_password(password: &str) -> Result<(), AccountError> {
     }
 }
 
-/// The form of an e-mail address by which accounts are told apart: people do not remember how they capitalised it.
+/// Normalizes an email for comparison. Case is ignored, because people don't remember it.
 pub fn normalize_email(email: &str) -> String {
     email.trim().to_lowercase()
 }

@@ -1,6 +1,7 @@
-//! Alerts: what `--alert-url` is told when a webhook keeps failing, and when it is well again.
+//! Alerts: the events that `--alert-url` receives when a webhook keeps failing or recovers.
 //!
-//! An alert names the webhook by id, host and description, never by its path: that may be a secret of its endpoint.
+//! An alert contains the webhook's id, host, and description. It never contains the path of the
+//! URL, which can be a secret.
 
 use std::time::Duration;
 
@@ -9,9 +10,9 @@ use serde::Serialize;
 use super::id::WebhookId;
 use crate::clock::Timestamp;
 
-/// A webhook that has failed for so long is told of.
+/// Time without a success after which an alert is sent.
 pub const ALERT_AFTER: Duration = Duration::from_secs(5 * 60);
-/// So is one by which so many deliveries in a row were given up.
+/// Number of consecutive failed deliveries after which an alert is sent.
 pub const ALERT_AFTER_FAILURES: u32 = 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,20 +30,20 @@ impl AlertEvent {
     }
 }
 
-/// Of which webhook an alert tells, and why.
+/// The `data` of an alert: the webhook and its failure.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AlertData {
     pub webhook: AlertedWebhook,
-    /// The first failed attempt since the last success.
+    /// Time of the first failed attempt after the last success.
     pub failing_since: Timestamp,
-    /// Deliveries that were given up in a row; `None` in `webhook.recovered`.
+    /// Number of consecutive failed deliveries; `None` in `webhook.recovered`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_in_a_row: Option<u32>,
-    /// Of the last attempt that failed; `None` in `webhook.recovered`.
+    /// The last failed attempt; `None` in `webhook.recovered`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<LastFailure>,
-    /// Its deliveries, where the public address is known (`--base-url`).
+    /// URL of the page with the webhook's deliveries; `None` without `--base-url`.
     pub deliveries_url: Option<String>,
 }
 
@@ -63,16 +64,16 @@ pub struct LastFailure {
 }
 
 #[derive(Serialize)]
-struct Payload<'a> {
+struct AlertPayload<'a> {
     event: &'static str,
     timestamp: Timestamp,
     data: &'a AlertData,
 }
 
-/// The body of an alert, of the same form as that of every event.
+/// Renders the body of an alert. It has the same form as the body of an event.
 pub fn body(event: AlertEvent, at: Timestamp, data: &AlertData) -> Vec<u8> {
-    // Strings, numbers and structs of them always serialise.
-    serde_json::to_vec(&Payload {
+    // Can't fail: the payload contains only strings, numbers, and structs.
+    serde_json::to_vec(&AlertPayload {
         event: event.as_str(),
         timestamp: at,
         data,

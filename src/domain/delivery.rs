@@ -1,7 +1,7 @@
-//! Deliveries: their states, and what came of an attempt.
+//! Deliveries: their states, and the outcomes of attempts.
 //!
-//! An outcome is data, not an error: the retry rules are one `match` over it, it is stored by its code, and pages and
-//! API say in words what happened, whose side it is on and what to do about it.
+//! An outcome is data, not an error. Its code is stored, and [`explanation`](super::explanation)
+//! describes it for pages and the API.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use utoipa::ToSchema;
 use super::egress_policy::EgressDenied;
 use crate::clock::Timestamp;
 
-/// The most of an answer's body that is read and kept, in bytes.
+/// Maximum size of a response body that is read and stored, in bytes.
 pub const RESPONSE_BODY_MAX_BYTES: usize = 16 * 1024;
 
-/// Where a delivery stands.
+/// The state of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryState {
     Pending,
     Delivered,
-    /// Retries used up: the event was dropped.
+    /// All retries failed, so the event was dropped.
     Failed,
     Canceled,
 }
@@ -42,44 +42,45 @@ impl DeliveryState {
     }
 }
 
-/// What came of one attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// A 2xx head within the time.
+    /// A complete 2xx response head within the time limit.
     Delivered,
-    /// An answer of another status; for a redirect, where to.
+    /// A response with another status. A redirect has a `location`.
     Status {
         status: u16,
         location: Option<String>,
     },
-    /// No complete head within the time; `connected` tells whether a connection was made.
+    /// No complete response head within the time limit. `connected` is true if the connection was
+    /// established.
     Timeout {
         after: Duration,
         connected: bool,
     },
-    /// The name has no address.
+    /// The host name has no IP address.
     NameNotFound,
-    /// Looking the name up failed.
-    NameLookup(String),
+    /// The DNS lookup failed.
+    LookupFailed(String),
     ConnectionRefused,
-    /// The network or host is not reachable.
+    /// The network or host is unreachable.
     Unreachable(String),
-    /// Closed or reset before a complete answer head came.
+    /// The connection was closed or reset before the response head was complete.
     ConnectionClosed,
     Certificate(CertificateProblem),
-    /// Any other TLS failure, in the library's words.
+    /// Any other TLS failure, with the library's message.
     Tls(String),
-    /// What came is not an HTTP/1.1 answer, or its head is too large.
+    /// The response isn't HTTP/1.1, or its head is too large.
     InvalidResponse(String),
     TargetNotAllowed(EgressDenied),
 }
 
-/// Why a certificate was not accepted.
+/// Why a certificate was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertificateProblem {
     Expired(Option<Timestamp>),
     NotYetValid(Option<Timestamp>),
-    WrongName,
+    NameMismatch,
     UnknownIssuer,
     Other(String),
 }
@@ -89,7 +90,7 @@ impl Outcome {
         matches!(self, Self::Delivered)
     }
 
-    /// A stable, machine-readable name of the failure; `None` for a success.
+    /// Returns a stable code for the failure; `None` for a success.
     pub fn code(&self) -> Option<&'static str> {
         Some(match self {
             Self::Delivered => return None,
@@ -104,13 +105,13 @@ impl Outcome {
                 connected: false, ..
             } => "connect_timeout",
             Self::NameNotFound => "name_not_found",
-            Self::NameLookup(_) => "name_lookup",
+            Self::LookupFailed(_) => "name_lookup",
             Self::ConnectionRefused => "connection_refused",
             Self::Unreachable(_) => "unreachable",
             Self::ConnectionClosed => "connection_closed",
             Self::Certificate(CertificateProblem::Expired(_)) => "certificate_expired",
             Self::Certificate(CertificateProblem::NotYetValid(_)) => "certificate_not_yet_valid",
-            Self::Certificate(CertificateProblem::WrongName) => "certificate_wrong_name",
+            Self::Certificate(CertificateProblem::NameMismatch) => "certificate_wrong_name",
             Self::Certificate(CertificateProblem::UnknownIssuer) => "certificate_unknown_issuer",
             Self::Certificate(CertificateProblem::Other(_)) => "certificate",
             Self::Tls(_) => "tls",
@@ -120,30 +121,30 @@ impl Outcome {
     }
 }
 
-/// Where the time of an attempt went; `None` where there was no such step.
+/// Duration of each phase of an attempt; `None` for a phase that didn't occur.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Timings {
     pub dns: Option<Duration>,
     pub connect: Option<Duration>,
     pub tls: Option<Duration>,
-    /// From the request's first byte to the end of the answer's head.
+    /// From the first byte of the request to the end of the response head.
     pub waiting: Option<Duration>,
 }
 
-/// What an endpoint answered.
+/// A response of an endpoint.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EndpointResponse {
     pub status: u16,
     pub headers: Vec<(String, String)>,
-    /// The first 16 KiB.
+    /// At most the first 16 KiB.
     pub body: Vec<u8>,
-    /// The body went on, ended early, or did not end in time.
+    /// The body was longer, ended early, or didn't end in time.
     pub truncated: bool,
-    /// What was wrong with the body of an answer whose head was fine.
+    /// The error in the body of a response with a valid head.
     pub body_error: Option<String>,
 }
 
-/// One attempt, from its slot to its outcome.
+/// The result of one attempt.
 #[derive(Clone, Debug)]
 pub struct AttemptResult {
     pub outcome: Outcome,
@@ -153,7 +154,8 @@ pub struct AttemptResult {
 }
 
 impl AttemptResult {
-    /// What the log says went wrong: the failure, or what was wrong with the body of an answer whose head was fine.
+    /// Returns the error for the delivery log: the failure, or the error in the body of a
+    /// successful response.
     pub fn error_message(&self) -> Option<String> {
         if self.outcome.is_success() {
             self.response
@@ -165,11 +167,11 @@ impl AttemptResult {
     }
 }
 
-/// A request, ready to be sent: what is signed is what goes out.
+/// A request that is ready to be sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SignedRequest {
-    /// All but `Host`, `Content-Length` and `Date`. On the wire each word of a name begins with a capital, whatever
-    /// its case here, and the order is any.
+    /// All headers except `Host`, `Content-Length`, and `Date`. When sent, each word of a name is
+    /// capitalized, and the order can differ.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }

@@ -1,6 +1,8 @@
-//! What is wrong with a delivery that an endpoint does not verify: secret, body, clock or headers, told by name.
+//! Diagnoses why an endpoint can't verify a delivery: the secret, the body, the clock, or the
+//! headers.
 //!
-//! It goes further than a receiver can (see [`verification`]): it knows the secrets in force, and often what was sent.
+//! It can explain more than an endpoint can (see [`verification`]), because it knows the active
+//! secrets and often the sent body.
 
 mod signatures;
 
@@ -10,25 +12,26 @@ use super::webhook::Secrets;
 use crate::clock::Timestamp;
 use signatures::{ReceivedSignatures, SigningSecret};
 
-/// What is known of a delivery that is looked into.
+/// Everything that is known about a delivery and its endpoint.
 pub struct DiagnosisInput<'a> {
     pub received: ReceivedRequest<'a>,
     pub secrets: &'a Secrets,
-    /// `None`: the log does not hold it.
+    /// `None` if the delivery log doesn't contain the request.
     pub sent: Option<SentDelivery<'a>>,
-    /// The secret by which the endpoint verifies, if it was given.
+    /// The secret that the endpoint uses, if known.
     pub endpoint_secret: Option<&'a str>,
-    /// The endpoint's clock when it verified, if it was given.
+    /// The time on the endpoint's clock when it verified the request, if known.
     pub endpoint_clock: Option<Timestamp>,
 }
 
+/// A delivery in the delivery log.
 pub struct SentDelivery<'a> {
     pub body: &'a [u8],
-    /// When it was attempted, in Unix seconds.
+    /// The times of all attempts, in Unix seconds.
     pub attempts: &'a [i64],
 }
 
-/// What came of it: one finding, and what was looked at.
+/// The result: one finding and the individual checks.
 #[derive(Debug)]
 pub struct Diagnosis {
     pub valid: bool,
@@ -38,24 +41,25 @@ pub struct Diagnosis {
     pub checks: Vec<Check>,
 }
 
-/// Where the body that was seen begins to differ from the one that was sent.
+/// The first difference between the sent and the received body.
 #[derive(Debug)]
 pub struct Difference {
+    /// Number of equal bytes before the difference.
     pub offset: usize,
     pub sent: Excerpt,
     pub received: Excerpt,
 }
 
-/// How one check ended.
+/// The result of a single check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckResult {
     Passed,
     Failed,
-    /// There was nothing to compare with.
+    /// There is nothing to compare with.
     Unknown,
 }
 
-/// One line of the result.
+/// A single check and its result.
 #[derive(Debug)]
 pub struct Check {
     pub name: &'static str,
@@ -63,20 +67,26 @@ pub struct Check {
     pub message: String,
 }
 
-/// Looks into it.
+/// The secrets that made the signatures of the received body, if any did.
+struct Signers {
+    hex: Option<SigningSecret>,
+    standard: Option<SigningSecret>,
+}
+
+impl Signers {
+    fn any(&self) -> Option<SigningSecret> {
+        self.hex.or(self.standard)
+    }
+}
+
+/// Diagnoses why a delivery can't be verified.
 pub fn diagnose(input: &DiagnosisInput<'_>) -> Diagnosis {
     let signatures = ReceivedSignatures::new(input);
-    let (hex, standard) = (
-        signatures.hex(input.received.body),
-        signatures.standard(input.received.body),
-    );
-    let change = match &input.sent {
-        Some(sent) => body_change::compare(sent.body, input.received.body),
-        None if hex.or(standard).is_some() => None,
-        None => body_change::possible_originals(input.received.body)
-            .into_iter()
-            .find_map(|(change, body)| signatures.any(&body).map(|_| change)),
+    let signers = Signers {
+        hex: signatures.hex_signer(input.received.body),
+        standard: signatures.standard_signer(input.received.body),
     };
+    let change = find_body_change(input, &signatures, &signers);
     let difference = input
         .sent
         .as_ref()
@@ -91,43 +101,36 @@ pub fn diagnose(input: &DiagnosisInput<'_>) -> Diagnosis {
             }
         });
     let clock = check_clock(input, &signatures);
-    let given = input
+    let secret = input
         .endpoint_secret
-        .map(|given| check_endpoint_secret(given, input.secrets));
-    let (valid, finding, advice) =
-        summarize(input, &signatures, change, clock.as_ref(), given.as_ref());
+        .map(|secret| check_endpoint_secret(secret, input.secrets));
+    let (valid, finding, advice) = summarize(
+        input,
+        &signatures,
+        &signers,
+        change,
+        clock.as_ref(),
+        secret.as_ref(),
+    );
 
-    let mut checks = vec![signatures.check_headers()];
-    checks.push(Check {
-        name: "Body",
-        result: match (&input.sent, change) {
-            (_, Some(_)) => CheckResult::Failed,
-            (Some(_), None) => CheckResult::Passed,
-            (None, None) if hex.or(standard).is_some() => CheckResult::Passed,
-            (None, None) => CheckResult::Unknown,
-        },
-        message: match (&input.sent, change) {
-            (_, Some(change)) => format!("Changed: {}.", change.description()),
-            (Some(_), None) => "The same as was sent, byte for byte.".into(),
-            (None, None) if hex.or(standard).is_some() => "As it was signed.".into(),
-            (None, None) => "This delivery is not in the log of this webhook, so there is nothing to compare it with.".into(),
-        },
-    });
-    checks.push(check_signature(
-        "X-Miniback-Signature",
-        signatures.given_hex.is_some(),
-        hex,
-        true,
-    ));
-    let usable = input.secrets.current.standard_key().is_some();
-    checks.push(check_signature(
-        "webhook-signature",
-        signatures.timestamp.is_some(),
-        standard,
-        usable,
-    ));
+    let mut checks = vec![
+        signatures.check_headers(),
+        check_body(input, &signers, change),
+        check_signature(
+            "X-Miniback-Signature",
+            signatures.hex.is_some(),
+            signers.hex,
+            true,
+        ),
+        check_signature(
+            "webhook-signature",
+            signatures.timestamp.is_some(),
+            signers.standard,
+            input.secrets.current.standard_key().is_some(),
+        ),
+    ];
     checks.extend(clock);
-    checks.extend(given);
+    checks.extend(secret);
     Diagnosis {
         valid,
         finding,
@@ -137,116 +140,161 @@ pub fn diagnose(input: &DiagnosisInput<'_>) -> Diagnosis {
     }
 }
 
-/// The one finding that explains the most: whether all is well, what is wrong, and what to do.
+/// Detects a change by comparing the bodies, or by reversing changes until a signature matches.
+fn find_body_change(
+    input: &DiagnosisInput<'_>,
+    signatures: &ReceivedSignatures<'_>,
+    signers: &Signers,
+) -> Option<BodyChange> {
+    match &input.sent {
+        Some(sent) => body_change::compare(sent.body, input.received.body),
+        None if signers.any().is_some() => None,
+        None => body_change::possible_originals(input.received.body)
+            .into_iter()
+            .find_map(|(change, original)| signatures.any_signer(&original).map(|_| change)),
+    }
+}
+
+/// Returns the finding that explains the most: whether the delivery is valid, what is wrong, and
+/// what to do.
 fn summarize(
     input: &DiagnosisInput<'_>,
     signatures: &ReceivedSignatures<'_>,
+    signers: &Signers,
     change: Option<BodyChange>,
     clock: Option<&Check>,
-    given: Option<&Check>,
+    secret: Option<&Check>,
 ) -> (bool, String, String) {
-    let bad = |finding: &str, advice: &str| (false, finding.to_owned(), advice.to_owned());
-    if let Some((finding, advice)) = signatures.missing() {
+    let invalid = |finding: &str, advice: &str| (false, finding.to_owned(), advice.to_owned());
+    if let Some((finding, advice)) = signatures.explain_missing() {
         return (false, finding, advice);
     }
-    let wrong_secret = given.filter(|check| check.result == CheckResult::Failed);
-    let by = signatures.any(input.received.body);
-    if let Some(change) = change.filter(|_| by.is_none()) {
-        let before = input.sent.as_ref().map(|sent| signatures.any(sent.body));
-        let secret = match before {
-            Some(None) => {
-                " And what was sent is signed by none of the secrets in force: the secret was changed since."
-            }
-            _ => " The secret is right: the body that was sent fits the signature.",
-        };
-        return (
-            false,
-            format!("The body was changed: {}.", change.description()),
-            format!("{}{secret}", change.advice()),
-        );
-    }
-    let Some(by) = by else {
-        if signatures
-            .given_hex
-            .as_ref()
-            .is_some_and(|given| verification::decode_hex(given).is_none())
-        {
-            return bad(
-                "X-Miniback-Signature is not 64 hex digits.",
-                "It was cut or changed on its way, or only a part of it was pasted. Nothing stands before the digits: no sha256=.",
-            );
-        }
-        if let Some(check) = wrong_secret {
-            return (
-                false,
-                "The secret is another one.".into(),
-                check.message.clone(),
-            );
-        }
-        return match input.sent {
-            Some(_) => bad(
-                "The secret is another one: none in force signs this delivery so.",
-                "The body is what was sent. The secret was changed after this was sent, or the signature on its way: redeliver it, and look at that.",
-            ),
-            None => bad(
-                "The secret is another one, or the body was changed.",
-                "Which of the two cannot be told without what was sent: paste the headers whole, X-Miniback-Delivery among them, or send a Test and paste that.",
-            ),
-        };
+    let wrong_secret = secret.filter(|check| check.result == CheckResult::Failed);
+    let Some(signer) = signers.any() else {
+        return explain_mismatch(input, signatures, change, wrong_secret);
     };
     if let Some(check) = wrong_secret {
-        return (
-            false,
-            "The endpoint’s secret is another one.".into(),
-            check.message.clone(),
+        return invalid("Wrong secret.", &check.message);
+    }
+    if signatures.is_standard_wrong(input.received.body) {
+        return invalid(
+            "X-Miniback-Signature matches, but webhook-signature doesn’t: webhook-id or webhook-timestamp was changed.",
+            "webhook-signature covers both headers. Pass them on unchanged, as text and not as a number or a date.",
         );
     }
-    if signatures.standard_is_wrong(input.received.body) {
-        return bad(
-            "webhook-signature does not fit, although X-Miniback-Signature does: webhook-id or webhook-timestamp was changed.",
-            "Both are part of what is signed there. Hand them on as they came: as text, not as a number or a date.",
-        );
-    }
-    if signatures.given_hex.is_some() && signatures.hex(input.received.body).is_none() {
-        return bad(
-            "X-Miniback-Signature was changed, webhook-signature is right.",
-            "It was cut or changed on its way; look at what stands between.",
+    if signatures.hex.is_some() && signers.hex.is_none() {
+        return invalid(
+            "webhook-signature matches, but X-Miniback-Signature was changed.",
+            "It was truncated or changed in transit. Check the proxies in front of your server.",
         );
     }
     if let Some(check) = clock.filter(|check| check.result == CheckResult::Failed) {
-        return (
-            false,
-            check.message.clone(),
-            "Libraries refuse what is more than 5 minutes away: set the clock of the endpoint’s machine (NTP), and compare Unix seconds, not milliseconds or local time.".into(),
+        return invalid(
+            &check.message,
+            "Libraries reject timestamps more than 5 minutes off. Sync your server’s clock (NTP), and compare Unix seconds, not milliseconds or local time.",
         );
     }
     (
         true,
-        format!("Valid, by {}.", by.description()),
-        "The endpoint got what was sent. If it refuses it all the same, look at its code: it has another secret, or verifies something else than the raw body. The key of X-Miniback-Signature is the whole secret as text, whsec_ included.".into(),
+        format!("Valid. Signed with {}.", signer.description()),
+        "Your server received exactly what was sent. If it still rejects the request, check its code: it uses a different secret, or it doesn’t verify the raw body. The key of X-Miniback-Signature is the whole secret as text, including whsec_.".into(),
     )
 }
 
+/// Explains why no active secret signed the received body.
+fn explain_mismatch(
+    input: &DiagnosisInput<'_>,
+    signatures: &ReceivedSignatures<'_>,
+    change: Option<BodyChange>,
+    wrong_secret: Option<&Check>,
+) -> (bool, String, String) {
+    let invalid = |finding: &str, advice: &str| (false, finding.to_owned(), advice.to_owned());
+    if let Some(change) = change {
+        let sent = input.sent.as_ref();
+        let is_secret_replaced =
+            sent.is_some_and(|sent| signatures.any_signer(sent.body).is_none());
+        let secret = if is_secret_replaced {
+            "The secret was also replaced: no active secret produces the signature of the sent body."
+        } else {
+            "The secret is right: the sent body matches the signature."
+        };
+        return (
+            false,
+            format!("The body {}.", change.description()),
+            format!("{} {secret}", change.advice()),
+        );
+    }
+    let hex = signatures.hex.as_ref();
+    if hex.is_some_and(|hex| verification::decode_hex(hex).is_none()) {
+        return invalid(
+            "X-Miniback-Signature isn’t 64 hex digits.",
+            "It was truncated or changed in transit, or only part of it was pasted. It has no prefix such as sha256=.",
+        );
+    }
+    if let Some(check) = wrong_secret {
+        return invalid("Wrong secret.", &check.message);
+    }
+    match input.sent {
+        Some(_) => invalid(
+            "Wrong secret: no current secret produces this signature.",
+            "The body is unchanged. The secret was rotated after this delivery, or the signature was changed in transit. Redeliver it, and check the new request.",
+        ),
+        None => invalid(
+            "Wrong secret, or the body was changed.",
+            "To find out which, paste all headers, including X-Miniback-Delivery, or send a test and paste that request.",
+        ),
+    }
+}
+
+fn check_body(input: &DiagnosisInput<'_>, signers: &Signers, change: Option<BodyChange>) -> Check {
+    let (result, message) = match (&input.sent, change) {
+        (_, Some(change)) => (
+            CheckResult::Failed,
+            format!("The body {}.", change.description()),
+        ),
+        (Some(_), None) => (
+            CheckResult::Passed,
+            "Identical to the sent body.".to_owned(),
+        ),
+        (None, None) if signers.any().is_some() => (
+            CheckResult::Passed,
+            "Matches the signature.".to_owned(),
+        ),
+        (None, None) => (
+            CheckResult::Unknown,
+            "This delivery isn’t in the delivery log of this webhook, so the body can’t be compared."
+                .to_owned(),
+        ),
+    };
+    Check {
+        name: "Body",
+        result,
+        message,
+    }
+}
+
+/// Checks one signature header. `is_supported` is false if the secret can't make such a signature.
 fn check_signature(
     name: &'static str,
-    given: bool,
-    by: Option<SigningSecret>,
-    usable: bool,
+    is_present: bool,
+    signer: Option<SigningSecret>,
+    is_supported: bool,
 ) -> Check {
-    let (result, message) = match (given, by) {
-        (_, Some(by)) => (
+    let (result, message) = match (is_present, signer) {
+        (_, Some(signer)) => (
             CheckResult::Passed,
-            format!("Fits, by {}.", by.description()),
+            format!("Matches, signed with {}.", signer.description()),
         ),
-        (true, None) if usable => (
+        (true, None) if is_supported => (
             CheckResult::Failed,
-            "Does not fit the body that was seen.".to_owned(),
+            "Doesn’t match the received body.".to_owned(),
         ),
         (true, None) => (
             CheckResult::Unknown,
-            "This webhook’s secret is not of the form whsec_ and base64: it makes none.".to_owned(),
+            "This webhook’s secret isn’t in the whsec_ format, so it can’t make this signature."
+                .to_owned(),
         ),
-        (false, None) => (CheckResult::Unknown, "Not there.".to_owned()),
+        (false, None) => (CheckResult::Unknown, "Missing.".to_owned()),
     };
     Check {
         name,
@@ -255,24 +303,29 @@ fn check_signature(
     }
 }
 
-/// `None` where there is no timestamp.
+/// Compares `webhook-timestamp` with the endpoint's clock, or with the times of the attempts.
+/// Returns `None` without a timestamp.
 fn check_clock(input: &DiagnosisInput<'_>, signatures: &ReceivedSignatures<'_>) -> Option<Check> {
-    let at = signatures.timestamp?;
-    let tolerance = verification::TOLERANCE.as_secs();
+    let timestamp = signatures.timestamp?;
+    let is_other_time = |attempt: &i64| attempt.abs_diff(timestamp) > 2;
     let (result, message) = match (&input.endpoint_clock, &input.sent) {
-        (Some(clock), _) => {
-            let apart = clock.seconds().abs_diff(at);
-            let side = if clock.seconds() < at { "behind" } else { "ahead of" };
-            match apart > tolerance {
-                true => (CheckResult::Failed, format!("The endpoint’s clock is {} {side} webhook-timestamp.", format_age(apart))),
-                false => (CheckResult::Passed, format!("{} away from webhook-timestamp.", format_age(apart))),
-            }
+        (Some(clock), _) => compare_clocks(clock.seconds(), timestamp),
+        (None, Some(sent))
+            if !sent.attempts.is_empty() && sent.attempts.iter().all(is_other_time) =>
+        {
+            (
+                CheckResult::Failed,
+                "webhook-timestamp isn’t the time of any attempt in the delivery log: it was changed, or the delivery was replayed."
+                    .to_owned(),
+            )
         }
-        (None, Some(sent)) if !sent.attempts.is_empty() && sent.attempts.iter().all(|sent| sent.abs_diff(at) > 2) => (
-            CheckResult::Failed,
-            "webhook-timestamp is not the time of any attempt in the log: it was changed, or the delivery was replayed.".to_owned(),
-        ),
-        (None, _) => (CheckResult::Unknown, format!("Signed at {}. Give the endpoint’s time to compare.", Timestamp::from_millis(at.saturating_mul(1000)))),
+        (None, _) => {
+            let signed_at = Timestamp::from_millis(timestamp.saturating_mul(1000));
+            (
+                CheckResult::Unknown,
+                format!("Signed at {signed_at}. To compare, enter the time on your server."),
+            )
+        }
     };
     Some(Check {
         name: "Clock",
@@ -281,6 +334,26 @@ fn check_clock(input: &DiagnosisInput<'_>, signatures: &ReceivedSignatures<'_>) 
     })
 }
 
+/// Compares the endpoint's clock with a timestamp, both in Unix seconds.
+fn compare_clocks(clock: i64, timestamp: i64) -> (CheckResult, String) {
+    let difference = clock.abs_diff(timestamp);
+    if difference <= verification::TOLERANCE.as_secs() {
+        let message = format!("{} from webhook-timestamp.", format_age(difference));
+        return (CheckResult::Passed, message);
+    }
+    let direction = if clock < timestamp {
+        "behind"
+    } else {
+        "ahead of"
+    };
+    let message = format!(
+        "Your server’s clock is {} {direction} webhook-timestamp.",
+        format_age(difference)
+    );
+    (CheckResult::Failed, message)
+}
+
+/// Formats a time difference in its largest suitable unit.
 fn format_age(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
@@ -290,8 +363,8 @@ fn format_age(seconds: u64) -> String {
     }
 }
 
-/// Compares the endpoint's secret with those in force, without telling either.
-fn check_endpoint_secret(given: &str, secrets: &Secrets) -> Check {
+/// Compares the endpoint's secret with the active ones. The message contains neither.
+fn check_endpoint_secret(endpoint_secret: &str, secrets: &Secrets) -> Check {
     let next = secrets
         .next
         .as_ref()
@@ -299,24 +372,34 @@ fn check_endpoint_secret(given: &str, secrets: &Secrets) -> Check {
     let active = [(SigningSecret::Current, &secrets.current)]
         .into_iter()
         .chain(next);
-    let is = |text: &str| {
+    let find = |text: &str| {
         active
             .clone()
             .find(|(_, secret)| secret.as_str() == text)
-            .map(|(by, _)| by)
+            .map(|(signer, _)| signer)
     };
-    let tidy = given.trim().trim_matches(['"', '\'']).trim();
-    let (result, message) = if let Some(by) = is(given) {
+    let unquoted = endpoint_secret.trim().trim_matches(['"', '\'']).trim();
+    let (result, message) = if let Some(signer) = find(endpoint_secret) {
         (
             CheckResult::Passed,
-            format!("The endpoint’s secret is {}.", by.description()),
+            format!("Your server uses {}.", signer.description()),
         )
-    } else if is(tidy).is_some() {
-        (CheckResult::Failed, "The endpoint’s secret has quotes or white space around it, which then are part of the key: take them away.".into())
-    } else if is(&format!("whsec_{tidy}")).is_some() {
-        (CheckResult::Failed, "The endpoint’s secret lacks whsec_ at its beginning: the key of X-Miniback-Signature is the whole of it.".into())
+    } else if find(unquoted).is_some() {
+        (
+            CheckResult::Failed,
+            "The secret on your server is wrapped in quotes or spaces. Remove them.".into(),
+        )
+    } else if find(&format!("whsec_{unquoted}")).is_some() {
+        (
+            CheckResult::Failed,
+            "The secret on your server lacks the whsec_ prefix. Use the whole string as the key."
+                .into(),
+        )
     } else {
-        (CheckResult::Failed, "The endpoint’s secret is none of those in force here: copy it anew from the webhook, and look whether the endpoint was started again since.".into())
+        (
+            CheckResult::Failed,
+            "Your server uses a different secret. Copy it again from the webhook and restart your server.".into(),
+        )
     };
     Check {
         name: "Secret",

@@ -1,10 +1,10 @@
-//! Which addresses may be called: a table, and the options that lift it.
+//! Decides which IP addresses webhooks may connect to: a table of blocked ranges, and the options
+//! that add exceptions.
 //!
-//! Checked when a URL is saved ([`EgressPolicy::check_url`]) and again for each address that a connection is about to
-//! be made to ([`EgressPolicy::check_addresses`]), so that a name that changes its address gets nowhere. No I/O here:
-//! what Miniback listens on and which addresses the machine has is handed in.
+//! The policy is checked when a URL is saved ([`EgressPolicy::check_url`]) and again before each
+//! connection ([`EgressPolicy::check_addresses`]), so changing a DNS record doesn't bypass it. The
+//! sockets and IP addresses of this machine are passed in.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
@@ -12,65 +12,69 @@ use ipnet::IpNet;
 
 use super::endpoint_url::{EndpointUrl, Host, Scheme, normalize_host};
 
-mod table;
+mod ip_ranges;
 #[cfg(test)]
 mod tests;
 
-/// What `localhost` means, whatever a resolver says; in the order in which they are tried.
+/// The IP addresses of `localhost`, in the order of connection attempts. It is never resolved by
+/// DNS.
 pub const LOCALHOST: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::LOCALHOST),
     IpAddr::V6(Ipv6Addr::LOCALHOST),
 ];
 
-/// Why a target may not be called; its text is a sentence for who entered the URL, and names the option that allows it.
+/// Why a target isn't allowed. The message is for the person who entered the URL and names the
+/// option that allows it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EgressDenied {
     #[error(
-        "{target} is {reason}, not a public one. If it is to be called, start Miniback with --allow-target {}.",
+        "{} isn’t public ({reason}). To allow it, start Miniback with --allow-target {}.",
+        target.as_subject(),
         target.address
     )]
     NotPublic {
-        target: Target,
+        target: ResolvedTarget,
         reason: &'static str,
     },
     #[error(
-        "Plain http:// is for localhost only; use https://. If {host} is to be called without encryption, start Miniback with --allow-target {host}."
+        "Use https://. To allow plain HTTP to {host}, start Miniback with --allow-target {host}."
     )]
     PlainHttp { host: String },
     #[error(
-        "{host} is closed by --deny-localhost. If it is to be called, start Miniback without that option, or with --allow-target {host}."
+        "{host} is blocked by --deny-localhost. To allow it, remove that option or start Miniback with --allow-target {host}."
     )]
     LocalhostDenied { host: String },
     #[error(
-        "{target} is this machine itself, of which only https on port 443 may be called. If it is to be called, start Miniback with --allow-target {}.",
+        "{} belongs to this machine, where only HTTPS on port 443 is allowed. To allow it, start Miniback with --allow-target {}.",
+        target.as_subject(),
         target.address
     )]
-    OwnAddress { target: Target },
-    #[error(
-        "{target} with port {port} is Miniback itself, which never calls itself; no option allows it."
-    )]
-    OwnSocket { target: Target, port: u16 },
+    OwnAddress { target: ResolvedTarget },
+    #[error("This URL points to Miniback itself, which isn’t allowed.")]
+    OwnSocket,
 }
 
-/// The host as the URL names it, and the address that it turned out to be.
+/// A host and the IP address that it resolved to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct ResolvedTarget {
     host: String,
     address: IpAddr,
 }
 
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl ResolvedTarget {
+    /// Returns the subject of a sentence about the IP address.
+    fn as_subject(&self) -> String {
         let Self { host, address } = self;
         if *host == address.to_string() {
-            write!(f, "{host}")
+            host.clone()
         } else {
-            write!(f, "{host} ({address})")
+            format!("{host} resolves to {address}, which")
         }
     }
 }
 
-/// One `--allow-target`: a CIDR, or an address or host name with or without a port.
+/// A value of `--allow-target`: a network in CIDR notation, or an IP address or host name with an
+/// optional port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowTarget {
     Net(IpNet),
@@ -78,10 +82,10 @@ pub enum AllowTarget {
     Name { name: String, port: Option<u16> },
 }
 
-/// What is wrong with the text of an `--allow-target`.
+/// An invalid value of `--allow-target`.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "“{0}” is neither a network (10.0.0.0/8) nor an address or a host name, with or without a port (10.0.0.5, 10.0.0.5:8080, [fd00::5]:8080, hooks.internal:8080)"
+    "“{0}” isn’t a network (10.0.0.0/8), or an IP address or host name with an optional port (10.0.0.5, 10.0.0.5:8080, [fd00::5]:8080, hooks.internal:8080)"
 )]
 pub struct AllowTargetError(String);
 
@@ -105,7 +109,7 @@ impl FromStr for AllowTarget {
             }
             None => (text, None),
         };
-        // The same reading as that of a URL's host, so that both mean the same.
+        // Parse it like the host of a URL, so that both have the same meaning.
         match (url::Host::parse(host), port) {
             (Ok(url::Host::Domain(name)), port) => Ok(Self::Name {
                 name: normalize_host(&name).ok_or_else(error)?,
@@ -120,7 +124,7 @@ impl FromStr for AllowTarget {
     }
 }
 
-/// The rules in force.
+/// The allowed and blocked targets.
 #[derive(Clone, Debug, Default)]
 pub struct EgressPolicy {
     allow: Vec<AllowTarget>,
@@ -130,7 +134,8 @@ pub struct EgressPolicy {
 }
 
 impl EgressPolicy {
-    /// `own_sockets`: what Miniback itself listens on; `own_addresses`: those of the machine's interfaces.
+    /// Creates a policy. `own_sockets` are the sockets that Miniback listens on, `own_addresses`
+    /// the IP addresses of the machine's interfaces.
     pub fn new(
         allow: Vec<AllowTarget>,
         deny_localhost: bool,
@@ -145,17 +150,18 @@ impl EgressPolicy {
         }
     }
 
-    /// What can be said without a look-up: scheme, and an address that is written out.
+    /// Checks a URL without resolving its host: the scheme, and the IP address if the URL contains
+    /// one.
     pub fn check_url(&self, url: &EndpointUrl) -> Result<(), EgressDenied> {
         match addresses_without_dns(url) {
             Some(addresses) => self.check_addresses(url, &addresses),
-            // An address that is still to be looked up may be one that is allowed.
+            // The host may resolve to an allowed IP address.
             None if self.allow.iter().any(|a| a.may_allow(url)) => Ok(()),
             None => check_scheme(url),
         }
     }
 
-    /// Whether a connection for `url` may be made to any of `addresses`: one that is forbidden refuses all of them.
+    /// Checks all IP addresses of a host. A single blocked one rejects the URL.
     pub fn check_addresses(
         &self,
         url: &EndpointUrl,
@@ -166,37 +172,35 @@ impl EgressPolicy {
             .try_for_each(|address| self.check_address(url, *address))
     }
 
-    /// Whether a connection for `url` may be made to `address`.
+    /// Checks whether a delivery to `url` may connect to `address`.
     pub fn check_address(
         &self,
         url: &EndpointUrl,
         address: SocketAddr,
     ) -> Result<(), EgressDenied> {
-        let meant = table::meant(address.ip());
-        let target = || Target {
+        let canonical = ip_ranges::canonical_ip(address.ip());
+        let target = || ResolvedTarget {
             host: url.host_text().to_owned(),
-            address: meant,
+            address: canonical,
         };
-        if self.is_own_socket(meant, address.port()) {
-            return Err(EgressDenied::OwnSocket {
-                target: target(),
-                port: address.port(),
-            });
+        if self.is_own_socket(canonical, address.port()) {
+            return Err(EgressDenied::OwnSocket);
         }
         if self.allow.iter().any(|a| a.allows(url, address)) {
             return Ok(());
         }
-        // Written in the URL itself, and not in disguise: a public name that leads here is not what was asked for.
+        // Only if the URL itself names localhost. A public name that resolves to loopback is
+        // rejected.
         if is_localhost(url) && address.ip().is_loopback() {
             return if self.deny_localhost {
                 Err(EgressDenied::LocalhostDenied {
-                    host: allow_text(url),
+                    host: allow_target_value(url),
                 })
             } else {
                 Ok(())
             };
         }
-        if let Some(reason) = table::reason(address.ip()) {
+        if let Some(reason) = ip_ranges::non_global_reason(address.ip()) {
             return Err(EgressDenied::NotPublic {
                 target: target(),
                 reason,
@@ -206,7 +210,7 @@ impl EgressPolicy {
         let is_own = self
             .own_addresses
             .iter()
-            .any(|own| table::meant(*own) == meant);
+            .any(|own| ip_ranges::canonical_ip(*own) == canonical);
         if is_own && address.port() != Scheme::Https.default_port() {
             return Err(EgressDenied::OwnAddress { target: target() });
         }
@@ -214,47 +218,52 @@ impl EgressPolicy {
     }
 
     fn is_own_socket(&self, ip: IpAddr, port: u16) -> bool {
-        // Connecting to 0.0.0.0 or [::] leads to loopback.
-        let here = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
+        // A connection to 0.0.0.0 or [::] reaches loopback.
+        let is_local = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
         self.own_sockets.iter().any(|own| {
-            let own_ip = table::meant(own.ip());
-            let own_address = |ip| self.own_addresses.iter().any(|a| table::meant(*a) == ip);
+            let own_ip = ip_ranges::canonical_ip(own.ip());
+            let is_own_address = |ip| {
+                self.own_addresses
+                    .iter()
+                    .any(|a| ip_ranges::canonical_ip(*a) == ip)
+            };
             own.port() == port
                 && (own_ip == ip
                     || own_ip.is_loopback() && ip.is_unspecified()
-                    || own_ip.is_unspecified() && (here(ip) || own_address(ip)))
+                    || own_ip.is_unspecified() && (is_local(ip) || is_own_address(ip)))
         })
     }
 }
 
 impl AllowTarget {
     fn allows(&self, url: &EndpointUrl, address: SocketAddr) -> bool {
-        let is = |ip: IpAddr| ip == address.ip() || ip == table::meant(address.ip());
+        let is_address =
+            |ip: IpAddr| ip == address.ip() || ip == ip_ranges::canonical_ip(address.ip());
         match self {
             Self::Net(net) => {
-                net.contains(&address.ip()) || net.contains(&table::meant(address.ip()))
+                net.contains(&address.ip()) || net.contains(&ip_ranges::canonical_ip(address.ip()))
             }
-            Self::Address(allowed) => allowed.port() == address.port() && is(allowed.ip()),
-            Self::Name { .. } => self.names(url),
+            Self::Address(allowed) => allowed.port() == address.port() && is_address(allowed.ip()),
+            Self::Name { .. } => self.matches_name(url),
         }
     }
 
-    /// Whether this might allow `url` once its host is looked up.
+    /// Returns whether this could allow `url`, depending on the IP addresses of its host.
     fn may_allow(&self, url: &EndpointUrl) -> bool {
         match self {
             Self::Net(_) => true,
             Self::Address(allowed) => allowed.port() == url.port(),
-            Self::Name { .. } => self.names(url),
+            Self::Name { .. } => self.matches_name(url),
         }
     }
 
-    fn names(&self, url: &EndpointUrl) -> bool {
+    fn matches_name(&self, url: &EndpointUrl) -> bool {
         matches!(self, Self::Name { name, port }
             if url.host() == Host::Name(name.clone()) && port.is_none_or(|port| port == url.port()))
     }
 }
 
-/// The addresses of a host for which nothing needs to be looked up: an address, or `localhost`, which never is.
+/// Returns the addresses of a host that needs no DNS lookup: an IP address or `localhost`.
 pub fn addresses_without_dns(url: &EndpointUrl) -> Option<Vec<SocketAddr>> {
     match url.host() {
         Host::Ip(ip) => Some(vec![SocketAddr::new(ip, url.port())]),
@@ -272,8 +281,8 @@ fn is_localhost(url: &EndpointUrl) -> bool {
     }
 }
 
-/// The host as `--allow-target` takes it.
-fn allow_text(url: &EndpointUrl) -> String {
+/// Returns the host in the form that `--allow-target` accepts.
+fn allow_target_value(url: &EndpointUrl) -> String {
     match url.host() {
         Host::Name(name) => name,
         Host::Ip(ip) => ip.to_string(),
@@ -284,7 +293,7 @@ fn check_scheme(url: &EndpointUrl) -> Result<(), EgressDenied> {
     match url.scheme() {
         Scheme::Https => Ok(()),
         Scheme::Http => Err(EgressDenied::PlainHttp {
-            host: allow_text(url),
+            host: allow_target_value(url),
         }),
     }
 }

@@ -1,6 +1,6 @@
-//! Events, and the JSON that receivers get: exactly these members, in this order.
+//! Event types and the JSON payloads that endpoints receive. The members and their order are fixed.
 //!
-//! An event's body is rendered once, when it happens, and stored; every attempt of every delivery sends those bytes.
+//! The body is rendered and stored once, when the event occurs. Every attempt sends these bytes.
 
 use serde::Serialize;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -48,7 +48,7 @@ impl PartialSchema for EventType {
 impl ToSchema for EventType {}
 
 #[derive(Serialize)]
-struct Payload<'a, D> {
+struct EventPayload<'a, D> {
     event: &'a str,
     timestamp: Timestamp,
     data: D,
@@ -57,7 +57,7 @@ struct Payload<'a, D> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct FeedbackData<'a> {
-    feedback: FeedbackPart<'a>,
+    feedback: FeedbackPayload<'a>,
     project: &'a ProjectSummary,
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_status: Option<FeedbackStatus>,
@@ -65,7 +65,7 @@ struct FeedbackData<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct FeedbackPart<'a> {
+struct FeedbackPayload<'a> {
     id: &'a str,
     message: &'a str,
     status: FeedbackStatus,
@@ -78,12 +78,12 @@ struct TestData<'a> {
     user: &'a str,
 }
 
-/// `feedback.created`: its timestamp is the feedback's `createdAt`.
+/// Renders `feedback.created`. The timestamp is the feedback's `createdAt`.
 pub fn feedback_created_body(feedback: &Feedback) -> Vec<u8> {
     feedback_event(Topic::FeedbackCreated, feedback, None, feedback.created_at)
 }
 
-/// `feedback.updated`: `feedback` as it is after the change.
+/// Renders `feedback.updated`. `feedback` has the new status.
 pub fn feedback_updated_body(
     feedback: &Feedback,
     previous: FeedbackStatus,
@@ -92,7 +92,7 @@ pub fn feedback_updated_body(
     feedback_event(Topic::FeedbackUpdated, feedback, Some(previous), at)
 }
 
-/// `test`: `user` is the e-mail address of who asked for it.
+/// Renders `test`. `user` is the email of the user who started the test.
 pub fn test_body(user: &str, at: Timestamp) -> Vec<u8> {
     render(
         EventType::Test,
@@ -111,7 +111,7 @@ fn feedback_event(
     at: Timestamp,
 ) -> Vec<u8> {
     let data = FeedbackData {
-        feedback: FeedbackPart {
+        feedback: FeedbackPayload {
             id: feedback.id.as_str(),
             message: &feedback.message,
             status: feedback.status,
@@ -124,8 +124,8 @@ fn feedback_event(
 }
 
 fn render(event: EventType, timestamp: Timestamp, data: impl Serialize) -> Vec<u8> {
-    // Strings, and structs of strings, always serialise: there is no map with other keys and no failing `Serialize`.
-    serde_json::to_vec(&Payload {
+    // Can't fail: the payload contains only strings and structs.
+    serde_json::to_vec(&EventPayload {
         event: event.as_str(),
         timestamp,
         data,
@@ -139,7 +139,7 @@ mod tests {
     use crate::domain::id::{FeedbackId, ProjectId};
 
     #[test]
-    fn payloads_have_exactly_these_members_in_this_order() {
+    fn payloads_have_fixed_members_in_a_fixed_order() {
         let at = Timestamp::from_millis(1_761_914_096_789);
         let mut feedback = Feedback {
             id: FeedbackId::new("fb_1"),

@@ -1,13 +1,15 @@
-//! Outcomes of attempts in words: what happened, and whose side it is on and what to do about it.
+//! Explains outcomes of attempts: what happened, which side caused it, and what to do.
 //!
-//! The first sentence is kept in the log; both stand where a person looks at a test or at a delivery.
+//! The summary is stored in the delivery log. Pages that show a test or a delivery add the advice.
 
 use std::time::Duration;
+
+use http::StatusCode;
 
 use super::delivery::{CertificateProblem, Outcome};
 
 impl Outcome {
-    /// What happened, in one sentence.
+    /// Returns what happened, in one sentence.
     pub fn summary(&self) -> String {
         match self {
             Self::Delivered => "Delivered.".into(),
@@ -16,17 +18,17 @@ impl Outcome {
                 location: Some(location),
             } => {
                 format!(
-                    "The endpoint redirects ({status}) to {location}; redirects are not followed."
+                    "The endpoint redirects ({status}) to {location}. Redirects aren’t followed."
                 )
             }
             Self::Status { status, .. } => {
-                format!("The endpoint answered {}.", status_text(*status))
+                format!("The endpoint responded with {}.", status_text(*status))
             }
             Self::Timeout {
                 after,
                 connected: true,
             } => format!(
-                "The endpoint gave no answer within {}.",
+                "The endpoint didn’t respond within {}.",
                 format_duration(*after)
             ),
             Self::Timeout {
@@ -34,16 +36,16 @@ impl Outcome {
                 connected: false,
             } => {
                 format!(
-                    "No connection to the endpoint could be made within {}.",
+                    "Couldn’t connect to the endpoint within {}.",
                     format_duration(*after)
                 )
             }
-            Self::NameNotFound => "The name in the address was not found.".into(),
-            Self::NameLookup(_) => "The name in the address could not be looked up.".into(),
+            Self::NameNotFound => "The host name wasn’t found.".into(),
+            Self::LookupFailed(_) => "The DNS lookup failed.".into(),
             Self::ConnectionRefused => "The connection was refused.".into(),
-            Self::Unreachable(_) => "The endpoint’s address cannot be reached.".into(),
+            Self::Unreachable(_) => "The endpoint’s IP address can’t be reached.".into(),
             Self::ConnectionClosed => {
-                "The endpoint closed the connection without an answer.".into()
+                "The endpoint closed the connection without responding.".into()
             }
             Self::Certificate(problem) => match problem {
                 CertificateProblem::Expired(Some(at)) => {
@@ -57,32 +59,30 @@ impl Outcome {
                 }
                 CertificateProblem::NotYetValid(Some(at)) => {
                     format!(
-                        "The endpoint’s certificate is valid only from {} on.",
+                        "The endpoint’s certificate isn’t valid until {}.",
                         at.format_date()
                     )
                 }
                 CertificateProblem::NotYetValid(None) => {
-                    "The endpoint’s certificate is not valid yet.".into()
+                    "The endpoint’s certificate isn’t valid yet.".into()
                 }
-                CertificateProblem::WrongName => {
-                    "The endpoint’s certificate is for another name.".into()
+                CertificateProblem::NameMismatch => {
+                    "The endpoint’s certificate doesn’t cover this host name.".into()
                 }
                 CertificateProblem::UnknownIssuer => {
-                    "The endpoint’s certificate is by an unknown issuer.".into()
+                    "The endpoint’s certificate was issued by an unknown authority.".into()
                 }
                 CertificateProblem::Other(text) => {
-                    format!("The endpoint’s certificate was not accepted: {text}.")
+                    format!("The endpoint’s certificate was rejected: {text}.")
                 }
             },
-            Self::Tls(text) => format!("No encrypted connection could be made: {text}."),
-            Self::InvalidResponse(text) => {
-                format!("The endpoint’s answer is not valid HTTP: {text}.")
-            }
-            Self::TargetNotAllowed(refusal) => refusal.to_string(),
+            Self::Tls(text) => format!("TLS connection failed: {text}."),
+            Self::InvalidResponse(text) => format!("Invalid HTTP response: {text}."),
+            Self::TargetNotAllowed(denied) => denied.to_string(),
         }
     }
 
-    /// Whose side it is on, and what to do. Empty for a success.
+    /// Returns which side caused the failure and what to do. Empty for a success.
     pub fn advice(&self) -> &'static str {
         let status = match self {
             Self::Status { status, .. } => Some(*status),
@@ -91,7 +91,7 @@ impl Outcome {
         self.code().map_or("", |code| advice(code, status))
     }
 
-    /// Both, as one text.
+    /// Returns the summary and the advice as one text.
     pub fn explanation(&self) -> String {
         format!("{} {}", self.summary(), self.advice())
             .trim_end()
@@ -99,49 +99,43 @@ impl Outcome {
     }
 }
 
-/// Whose side a failure with this code (see [`Outcome::code`]) is on, and what to do.
+/// Returns which side caused a failure with this code (see [`Outcome::code`]), and what to do.
 pub fn advice(code: &str, status: Option<u16>) -> &'static str {
     match code {
         "status" | "redirect" => status.map_or("", status_advice),
-        "timeout" => {
-            "The endpoint is reached, but takes too long: answer first, with a 2xx, and do the work afterwards."
-        }
+        "timeout" => "Respond with a 2xx first, then process the event.",
         "connect_timeout" => {
-            "Nothing comes back from there: check that the server runs, and that its firewall lets this machine in."
+            "Check that the server is running and that its firewall allows this machine."
         }
-        "name_not_found" => {
-            "Check the spelling; a new name can take some time until it is known everywhere."
-        }
+        "name_not_found" => "Check the spelling. New DNS records can take a while to propagate.",
         "name_lookup" => {
-            "This is on the side of this machine or its name server: see whether other names are found."
+            "The problem is this machine or its DNS server. Check whether other names resolve."
         }
         "connection_refused" => {
-            "The machine is there, but no program listens on this port: check that the endpoint runs, and its port."
+            "Nothing is listening on this port. Check that your server is running and the port is right."
         }
-        "unreachable" => {
-            "Check the address, and the network between this machine and the endpoint."
-        }
+        "unreachable" => "Check the URL, and the network between this machine and the endpoint.",
         "connection_closed" => {
-            "This is on the endpoint’s side: look into its log, and check that the port speaks HTTP as the address says (http or https)."
+            "Check the endpoint’s log, and that the port speaks the protocol of the URL, HTTP or HTTPS."
         }
         "certificate_expired" => {
-            "Nothing was sent. Renew the certificate on the endpoint’s side; the next try then succeeds by itself."
+            "Nothing was sent. Renew the endpoint’s certificate; the next retry will then succeed."
         }
         "certificate_not_yet_valid" => {
             "Nothing was sent. Check the clocks of both machines, or install a certificate that is valid now."
         }
         "certificate_wrong_name" => {
-            "Nothing was sent. Use the name that the certificate is for, or get one for this name."
+            "Nothing was sent. Use a host name that the certificate covers, or get a certificate for this one."
         }
         "certificate_unknown_issuer" => {
-            "Nothing was sent. The endpoint may not send its intermediate certificate; for an issuer of your own, start Miniback with --ca-file."
+            "Nothing was sent. The endpoint may not send its intermediate certificate. For a private CA, start Miniback with --ca-file."
         }
-        "certificate" => "Nothing was sent. Mend the certificate on the endpoint’s side.",
+        "certificate" => "Nothing was sent. Fix the endpoint’s certificate.",
         "tls" => {
-            "Check that the port speaks https with TLS 1.2 or 1.3; for plain http on localhost, write http://."
+            "Check that the port supports HTTPS with TLS 1.2 or 1.3. For plain HTTP on localhost, use http://."
         }
         "broken_answer" => {
-            "This is on the endpoint’s side: check that the port speaks HTTP/1.1, and https if the address says so."
+            "Check that the port speaks HTTP/1.1, with TLS if the URL starts with https://."
         }
         _ => "",
     }
@@ -149,68 +143,69 @@ pub fn advice(code: &str, status: Option<u16>) -> &'static str {
 
 fn status_advice(status: u16) -> &'static str {
     match status {
-        300..=399 => "Enter that address instead.",
+        300..=399 => "Use that URL instead.",
         400 | 422 => {
-            "The endpoint is reached, but does not take the event: see what it says, and check that it handles this event."
+            "The endpoint rejected the event. See its response, and check that it handles this event type."
         }
         401 | 403 => {
-            "The endpoint is reached, but refuses: check the secret there, and that no login or filter stands before this path."
+            "The endpoint rejected the request. Check its signing secret, and that no login or firewall protects this path."
         }
         404 | 410 => {
-            "The server is reached, but has nothing at this path: check the path of your route, and that it takes POST."
+            "The server responded, but nothing handles this path. Check the path and that it accepts POST."
         }
-        405 => "The path is there, but does not take POST: check the method of your route.",
-        413 => "The endpoint does not take a body of this size: raise its limit.",
-        429 => "The endpoint asks for fewer requests: raise its limit for this machine.",
-        400..=499 => "The endpoint is reached, but does not take the event: see what it says.",
-        502..=504 => "A proxy answers for the endpoint, which is down or too slow: look there.",
-        500..=599 => "The endpoint is reached, but fails: look into its log.",
-        _ => "Answer with a status from 200 to 299.",
+        405 => "The path exists but doesn’t accept POST. Check the method of your route.",
+        413 => "The endpoint rejects bodies of this size. Raise its limit.",
+        429 => "The endpoint limits the rate of requests. Raise its limit for this machine.",
+        400..=499 => "The endpoint rejected the event. See its response.",
+        502..=504 => "A proxy responded for the endpoint, which is down or too slow.",
+        500..=599 => "The endpoint failed. See its log.",
+        _ => "Respond with a status from 200 to 299.",
     }
 }
 
-/// Whether a test failed because the endpoint takes for granted what a test does not have.
+/// A hint that an endpoint fails a test because it expects `data.feedback`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TestHint {
-    /// The answer speaks of it.
+    /// The response mentions the missing feedback.
     Certain,
-    /// It fails as a program does that comes upon something it does not know.
+    /// The response looks like an unhandled missing value.
     Likely,
 }
 
 impl TestHint {
-    /// What a failed test's answer tells; `others_fail`: what is not a test fails there too.
+    /// Derives the hint from the response to a test. `others_fail` is true if events that aren't
+    /// tests also fail at this endpoint.
     pub fn from_response(status: u16, body: &[u8], others_fail: bool) -> Option<Self> {
-        // Others have a reason of their own: the path, the secret, the size, a proxy.
+        // Other statuses have other causes: the path, the secret, the size, a proxy.
         if !matches!(status, 400 | 409 | 422 | 500) {
             return None;
         }
         let body = String::from_utf8_lossy(body).to_lowercase();
-        let says = |words: &[&str]| words.iter().any(|word| body.contains(word));
-        if says(&["feedback"]) && says(&NOTHING_THERE) {
+        let contains_any = |terms: &[&str]| terms.iter().any(|term| body.contains(term));
+        if body.contains("feedback") && contains_any(&MISSING_VALUE_TERMS) {
             return Some(Self::Certain);
         }
-        if says(&STUMBLED) || (status == 500 && !others_fail) {
+        if contains_any(&UNHANDLED_ERROR_TERMS) || (status == 500 && !others_fail) {
             return Some(Self::Likely);
         }
         None
     }
 
-    /// What to do.
+    /// Returns what to do.
     pub const fn advice(self) -> &'static str {
         match self {
             Self::Certain => {
-                "A test has no data.feedback, which the endpoint asks for: look at “event” first, and answer a test with a 2xx."
+                "Your handler reads data.feedback, which test events don’t have. Check “event” first, and respond to tests with a 2xx."
             }
             Self::Likely => {
-                "Perhaps the endpoint asks for data.feedback, which a test does not have: look at “event” first; its log tells more."
+                "If your handler reads data.feedback, note that test events don’t have it: check “event” first. Otherwise, see your server log."
             }
         }
     }
 }
 
-/// How programs say that something is not there, in lower case.
-const NOTHING_THERE: [&str; 14] = [
+/// How programs report a missing value, in lower case.
+const MISSING_VALUE_TERMS: [&str; 14] = [
     "undefined",
     "null",
     "none",
@@ -226,8 +221,8 @@ const NOTHING_THERE: [&str; 14] = [
     "required",
     "not found",
 ];
-/// The same in words that hardly mean anything else.
-const STUMBLED: [&str; 9] = [
+/// Terms that rarely mean anything other than a missing value, in lower case.
+const UNHANDLED_ERROR_TERMS: [&str; 9] = [
     "cannot read propert",
     "is undefined",
     "keyerror",
@@ -239,51 +234,18 @@ const STUMBLED: [&str; 9] = [
     "undefined array key",
 ];
 
-/// `404 Not Found`; a status that has no name stands alone.
+/// Formats a status with its standard reason phrase: `404 Not Found`. An unknown status has none.
 pub fn status_text(status: u16) -> String {
-    let name = match status {
-        100 => "Continue",
-        101 => "Switching Protocols",
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        204 => "No Content",
-        301 => "Moved Permanently",
-        302 => "Found",
-        303 => "See Other",
-        304 => "Not Modified",
-        307 => "Temporary Redirect",
-        308 => "Permanent Redirect",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        402 => "Payment Required",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        406 => "Not Acceptable",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        410 => "Gone",
-        411 => "Length Required",
-        413 => "Content Too Large",
-        415 => "Unsupported Media Type",
-        418 => "I’m a teapot",
-        421 => "Misdirected Request",
-        422 => "Unprocessable Content",
-        426 => "Upgrade Required",
-        429 => "Too Many Requests",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        507 => "Insufficient Storage",
-        _ => return status.to_string(),
-    };
-    format!("{status} {name}")
+    let reason = StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason());
+    match reason {
+        Some(reason) => format!("{status} {reason}"),
+        None => status.to_string(),
+    }
 }
 
-/// `5 s`, `1.5 s`, `300 ms`.
+/// Formats a duration for people: `5 s`, `1.5 s`, or `300 ms`.
 pub fn format_duration(duration: Duration) -> String {
     match duration.as_millis() {
         millis @ 0..1000 => format!("{millis} ms"),
@@ -297,14 +259,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outcome_says_what_happened_and_what_to_do() {
+    fn explains_what_happened_and_what_to_do() {
         let outcome = Outcome::Status {
             status: 302,
             location: Some("https://www.example.com/hook".into()),
         };
         assert_eq!(
             outcome.explanation(),
-            "The endpoint redirects (302) to https://www.example.com/hook; redirects are not followed. Enter that address instead."
+            "The endpoint redirects (302) to https://www.example.com/hook. Redirects aren’t followed. Use that URL instead."
         );
         assert!(
             Outcome::Status {
@@ -321,13 +283,13 @@ mod tests {
         assert!(
             timeout
                 .explanation()
-                .starts_with("The endpoint gave no answer within 5 s.")
+                .starts_with("The endpoint didn’t respond within 5 s.")
         );
         assert_eq!(format_duration(Duration::from_millis(1500)), "1.5 s");
     }
 
     #[test]
-    fn a_test_over_which_an_endpoint_stumbles_is_known_by_its_answer() {
+    fn detects_endpoints_that_expect_feedback_in_a_test() {
         use TestHint::{Certain, Likely};
         let hint = |status, body: &str, others_fail| {
             TestHint::from_response(status, body.as_bytes(), others_fail)
@@ -363,6 +325,6 @@ mod tests {
                 "{status}"
             );
         }
-        assert!(Likely.advice().starts_with("Perhaps"));
+        assert!(Likely.advice().starts_with("If your handler"));
     }
 }

@@ -14,14 +14,14 @@ use crate::clock::Timestamp;
 
 /// The longest message, in Unicode scalar values.
 pub const MESSAGE_MAX_CHARS: usize = 10_000;
-/// The longest page address, in bytes.
+/// The longest page URL, in bytes.
 pub const URL_MAX_BYTES: usize = 2048;
 /// The largest metadata, in bytes of compact JSON.
 pub const METADATA_MAX_BYTES: usize = 4096;
-/// The longest e-mail address, in bytes (RFC 5321's limit of a path, less its brackets).
+/// The longest email, in bytes: the limit of a path in RFC 5321, without its brackets.
 pub const EMAIL_MAX_BYTES: usize = 254;
 
-/// Where a feedback stands. Any status may follow any.
+/// The status of feedback. Every change between statuses is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[schema(as = Status)]
@@ -42,7 +42,7 @@ impl FeedbackStatus {
         }
     }
 
-    /// As a person reads it.
+    /// Returns the label shown on pages.
     pub const fn label(self) -> &'static str {
         match self {
             Self::New => "New",
@@ -59,7 +59,7 @@ impl fmt::Display for FeedbackStatus {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("The status is one of NEW, REVIEWED and RESOLVED.")]
+#[error("The status must be NEW, REVIEWED, or RESOLVED.")]
 pub struct ParseStatusError;
 
 impl FromStr for FeedbackStatus {
@@ -73,7 +73,7 @@ impl FromStr for FeedbackStatus {
     }
 }
 
-/// A feedback as it is stored.
+/// Stored feedback.
 #[derive(Clone, Debug)]
 pub struct Feedback {
     pub id: FeedbackId,
@@ -86,7 +86,7 @@ pub struct Feedback {
     pub metadata: Option<Map<String, Value>>,
 }
 
-/// What is told of a project wherever a feedback is shown or sent.
+/// The part of a project that appears wherever feedback is displayed or sent.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ProjectSummary {
     pub id: ProjectId,
@@ -96,10 +96,10 @@ pub struct ProjectSummary {
     pub slug: String,
 }
 
-/// A feedback about to be stored; every value has passed its check.
+/// Validated feedback that isn't stored yet.
 #[derive(Clone, Debug, Serialize)]
 pub struct NewFeedback {
-    /// The project's id or slug, as it was sent.
+    /// The project's id or slug, as sent by the client.
     pub project: String,
     pub message: String,
     pub email: Option<String>,
@@ -107,35 +107,36 @@ pub struct NewFeedback {
     pub metadata: Option<Map<String, Value>>,
 }
 
-/// Who changes a status.
+/// The user who changes a status.
 #[derive(Clone, Debug)]
 pub struct Actor {
     pub email: String,
-    /// The name of the token by which it is done; `None`: by the page.
+    /// The name of the API token that made the change; `None` for a change on a page.
     pub token: Option<String>,
 }
 
+/// Why a value of new feedback is invalid. The message is for the person who sent it.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedbackError {
-    #[error("Write a message: it is empty.")]
+    #[error("Enter a message.")]
     MessageEmpty,
-    #[error("The message has {0} characters; at most {MESSAGE_MAX_CHARS} are taken.")]
+    #[error("The message is too long: {0} characters, maximum 10,000.")]
     MessageTooLong(usize),
-    #[error("The message holds a NUL character, which cannot be stored.")]
+    #[error("The message contains a NUL character, which can’t be stored.")]
     MessageNul,
-    #[error("This is not one e-mail address.")]
+    #[error("Invalid email address.")]
     Email,
-    #[error("An e-mail address has at most {EMAIL_MAX_BYTES} characters.")]
+    #[error("The email is too long: maximum {EMAIL_MAX_BYTES} bytes.")]
     EmailTooLong,
-    #[error("This is not a web address; it begins with http:// or https://.")]
+    #[error("Enter a URL that starts with http:// or https://.")]
     Url,
-    #[error("A web address has at most {URL_MAX_BYTES} characters.")]
+    #[error("The URL is too long: maximum 2,048 bytes.")]
     UrlTooLong,
-    #[error("The metadata has {0} bytes as JSON; at most {METADATA_MAX_BYTES} are taken.")]
+    #[error("The metadata is too large: {0} bytes as JSON, maximum 4,096.")]
     MetadataTooLarge(usize),
 }
 
-/// A message: 1 to 10,000 characters, of which one is not white space; kept as it was sent.
+/// Checks a message: 1 to 10,000 characters that aren't all whitespace. Leaves the text unchanged.
 pub fn check_message(text: String) -> Result<String, FeedbackError> {
     if text.contains('\0') {
         return Err(FeedbackError::MessageNul);
@@ -149,7 +150,7 @@ pub fn check_message(text: String) -> Result<String, FeedbackError> {
     }
 }
 
-/// One e-mail address of at most 254 bytes, without a display name (RFC 5322 syntax).
+/// Checks an email: at most 254 bytes in the syntax of RFC 5322, without a display name.
 pub fn check_email(text: String) -> Result<String, FeedbackError> {
     if text.len() > EMAIL_MAX_BYTES {
         return Err(FeedbackError::EmailTooLong);
@@ -161,22 +162,22 @@ pub fn check_email(text: String) -> Result<String, FeedbackError> {
     Ok(text)
 }
 
-/// The page that a feedback is about: http(s), at most 2,048 bytes, kept as it was sent.
+/// Checks a page URL: `http` or `https`, at most 2,048 bytes. Leaves the text unchanged.
 pub fn check_page_url(text: String) -> Result<String, FeedbackError> {
     if text.len() > URL_MAX_BYTES {
         return Err(FeedbackError::UrlTooLong);
     }
-    let written_out = text.split_once("://").is_some_and(|(scheme, _)| {
+    let has_web_scheme = text.split_once("://").is_some_and(|(scheme, _)| {
         scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
     });
-    let clean = !text.chars().any(|c| c.is_control() || c == ' ');
+    let is_clean = !text.chars().any(|c| c.is_control() || c == ' ');
     match Url::parse(&text) {
-        Ok(_) if written_out && clean => Ok(text),
+        Ok(_) if has_web_scheme && is_clean => Ok(text),
         _ => Err(FeedbackError::Url),
     }
 }
 
-/// A JSON object of at most 4 KiB.
+/// Checks metadata: at most 4 KiB as compact JSON.
 pub fn check_metadata(object: Map<String, Value>) -> Result<Map<String, Value>, FeedbackError> {
     match serde_json::to_string(&object).map_or(usize::MAX, |json| json.len()) {
         0..=METADATA_MAX_BYTES => Ok(object),
@@ -189,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_counted_in_characters_and_kept_as_sent() {
+    fn counts_characters_and_leaves_the_message_unchanged() {
         assert_eq!(check_message("  héllo\n".into()).unwrap(), "  héllo\n");
         assert!(check_message("ü".repeat(MESSAGE_MAX_CHARS)).is_ok());
         assert!(matches!(
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_email_is_one_plain_address() {
+    fn accepts_only_a_single_plain_email() {
         for good in ["sam@example.com", "a+b@example.co.uk", "ünï@exämple.de"] {
             assert!(check_email(good.into()).is_ok(), "{good}");
         }
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_http_or_https() {
+    fn accepts_only_http_and_https_page_urls() {
         assert!(check_page_url("https://example.com/a?b#c".into()).is_ok());
         for bad in [
             "javascript:alert(1)",

@@ -1,7 +1,7 @@
-//! Identifiers: a short prefix, `_` and a ULID (26 letters and digits), so that sorting them gives the order of creation.
+//! Ids: a short prefix, `_`, and a ULID (26 letters and digits). They sort in order of creation.
 //!
-//! An underscore cannot stand in a slug, so an id is never mistaken for one. [`IdSequence`] makes them; the store's
-//! writer owns the one there is, which makes the order of ids the order of commits.
+//! Slugs can't contain an underscore, so an id is never mistaken for a slug. The store's writer
+//! owns the only [`IdSequence`], so the order of ids is the order of commits.
 
 use std::fmt;
 
@@ -14,50 +14,51 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::clock::Timestamp;
 use crate::random;
 
-/// Makes ULIDs of which each is greater than the one before, also when the clock goes backwards.
+/// Generates strictly increasing ULIDs, even if the clock goes backwards.
 #[derive(Debug)]
 pub struct IdSequence {
     last: Ulid,
 }
 
 impl IdSequence {
-    /// Goes on after `last`, the greatest ULID handed out so far (`None` for a new database).
+    /// Continues after `last`, the greatest ULID so far; `None` for a new database.
     pub fn after(last: Option<Ulid>) -> Self {
         Self {
             last: last.unwrap_or(Ulid::nil()),
         }
     }
 
+    /// Generates the next id.
     pub fn next<T: Id>(&mut self, now: Timestamp) -> T {
         let millis = u64::try_from(now.millis()).unwrap_or(0);
-        let fresh = || Ulid::from_parts(millis, u128::from_be_bytes(random::bytes()));
-        // Within one millisecond the order comes from counting up; 2^80 of them do not fit into one.
+        let random = || Ulid::from_parts(millis, u128::from_be_bytes(random::bytes()));
+        // Within a millisecond, increment the last ULID. Its 80 random bits can hardly overflow.
         let next = if millis > self.last.timestamp_ms() {
-            fresh()
+            random()
         } else {
-            self.last.increment().unwrap_or_else(|_| fresh())
+            self.last.increment().unwrap_or_else(|_| random())
         };
         self.last = next;
         T::from_ulid(next)
     }
 }
 
-/// What all kinds of identifiers have in common.
+/// The common interface of all id types.
 pub trait Id: Sized {
-    /// What stands before the `_`.
+    /// The text before the `_`.
     const PREFIX: &str;
 
     fn from_ulid(ulid: Ulid) -> Self;
 }
 
-/// The ULID inside an id of any kind, if it is well formed.
+/// Returns the ULID of an id of any type, if the id is well formed.
 pub fn parse_ulid(id: &str) -> Option<Ulid> {
     id.split_once('_')
         .and_then(|(_, ulid)| Ulid::from_string(ulid).ok())
 }
 
-/// How an id is described to programs; its ULID is base32 without the letters I, L, O and U.
-fn schema(prefix: &str) -> RefOr<Schema> {
+/// The OpenAPI schema of an id. A ULID is base32 without the letters I, L, O, and U.
+fn id_schema(prefix: &str) -> RefOr<Schema> {
     ObjectBuilder::new()
         .schema_type(Type::String)
         .pattern(Some(format!("^{prefix}_[0-7][0-9A-HJKMNP-TV-Z]{{25}}$")))
@@ -65,14 +66,14 @@ fn schema(prefix: &str) -> RefOr<Schema> {
         .into()
 }
 
-macro_rules! id {
+macro_rules! define_id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(String);
 
         impl $name {
-            /// Any text; one that is no id of this kind names nothing that exists.
+            /// Accepts any text. An invalid id matches no row.
             pub fn new(text: impl Into<String>) -> Self {
                 Self(text.into())
             }
@@ -104,7 +105,7 @@ macro_rules! id {
 
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
-                schema(Self::PREFIX)
+                id_schema(Self::PREFIX)
             }
         }
 
@@ -113,31 +114,31 @@ macro_rules! id {
 }
 
 impl DeliveryId {
-    /// What stands for it where sets of them are kept and copied; `nil` for a text that is no id.
+    /// Returns the ULID, a compact key for sets; `nil` for an invalid id.
     pub fn ulid(&self) -> Ulid {
         parse_ulid(&self.0).unwrap_or(Ulid::nil())
     }
 }
 
-id!(/// A project, `prj_…`.
+define_id!(/// The id of a project, `prj_…`.
     ProjectId, "prj");
-id!(/// A feedback, `fb_…`.
+define_id!(/// The id of feedback, `fb_…`.
     FeedbackId, "fb");
-id!(/// A webhook, `wh_…`.
+define_id!(/// The id of a webhook, `wh_…`.
     WebhookId, "wh");
-id!(/// An event, `evt_…`; seen inside only.
+define_id!(/// The id of an event, `evt_…`. Not exposed.
     EventId, "evt");
-id!(/// A delivery, `dlv_…`: what a receiver deduplicates by.
+define_id!(/// The id of a delivery, `dlv_…`. Endpoints deduplicate by it.
     DeliveryId, "dlv");
-id!(/// A user, `usr_…`.
+define_id!(/// The id of a user, `usr_…`.
     UserId, "usr");
-id!(/// An API token, `tok_…` (the id, not the token itself).
+define_id!(/// The id of an API token, `tok_…`. Not the token itself.
     TokenId, "tok");
-id!(/// An alert, `alr_…`: what its receiver deduplicates by.
+define_id!(/// The id of an alert, `alr_…`. The alert URL deduplicates by it.
     AlertId, "alr");
-id!(/// A browser's session, `ses_…` (the id, not the cookie's value).
+define_id!(/// The id of a session, `ses_…`. Not the value of the cookie.
     SessionId, "ses");
-id!(/// A one-time link, `lnk_…` (the id, not what opens it).
+define_id!(/// The id of a one-time link, `lnk_…`. Not the token in its URL.
     LinkId, "lnk");
 
 #[cfg(test)]
@@ -145,14 +146,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_sort_in_order_of_creation_even_when_the_clock_goes_backwards() {
+    fn ids_increase_even_if_the_clock_goes_backwards() {
         let mut sequence = IdSequence::after(None);
         let mut previous: FeedbackId = sequence.next(Timestamp::from_millis(1_000_000));
         for step in 0..1000_i64 {
             let id: FeedbackId = sequence.next(Timestamp::from_millis(
                 1_000_000 + step / 10 - (step % 7) * 100,
             ));
-            assert!(id > previous, "{id} after {previous}");
+            assert!(id > previous, "{id} should be greater than {previous}");
             previous = id;
         }
         let mut restarted = IdSequence::after(parse_ulid(previous.as_str()));

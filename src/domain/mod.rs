@@ -1,7 +1,7 @@
-//! The rules of Miniback, pure: no web framework, no HTTP client, no database.
+//! Rules and types: validation, event payloads, signatures, retries, and outcomes.
 //!
-//! What a feedback, a project, a webhook and an account are and which values they may have; what a receiver is sent
-//! and how it is signed; what follows an attempt. All else in the program carries these rules out.
+//! This module does no I/O. It may derive `serde` and `utoipa` traits, but must not use the web
+//! framework, the HTTP client, or the database.
 
 pub mod account;
 pub mod alert;

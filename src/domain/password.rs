@@ -1,6 +1,7 @@
-//! Passwords at rest: Argon2id, in the PHC string format (RFC 9106; parameters by the OWASP cheat sheet).
+//! Password hashes: Argon2id (RFC 9106) in the PHC string format, with the parameters that OWASP
+//! recommends.
 //!
-//! Both functions take some 20 ms of one core and 19 MiB: never call them on an async thread.
+//! Both functions use about 20 ms of one core and 19 MiB. Don't call them on an async thread.
 
 use std::sync::LazyLock;
 
@@ -10,17 +11,18 @@ use argon2::{Algorithm, Argon2, Params, Version};
 
 use crate::random;
 
-/// 19 MiB, two passes, one lane.
+/// Returns the hasher: 19 MiB, two passes, one lane.
 fn hasher() -> Argon2<'static> {
     // `Params::DEFAULT` is m = 19 MiB, t = 2, p = 1.
     Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT)
 }
 
+/// Hashing failed.
 #[derive(Debug, thiserror::Error)]
-#[error("the password could not be hashed: {0}")]
+#[error("hashing the password failed: {0}")]
 pub struct HashError(argon2::password_hash::Error);
 
-/// The PHC string to store for `password`.
+/// Hashes a password with a random salt and returns the PHC string to store.
 pub fn hash(password: &str) -> Result<String, HashError> {
     let salt: [u8; 16] = random::bytes();
     let hash = hasher()
@@ -29,11 +31,12 @@ pub fn hash(password: &str) -> Result<String, HashError> {
     Ok(hash.to_string())
 }
 
-/// Whether `password` is that of `stored`. Without a stored one (an unknown account) it takes as long, and says no.
+/// Returns whether `password` matches the stored hash. Without a hash (an unknown account), it
+/// takes the same time and returns false.
 pub fn verify(password: &str, stored: Option<&str>) -> bool {
-    static NOBODY: LazyLock<Option<String>> =
+    static DUMMY_HASH: LazyLock<Option<String>> =
         LazyLock::new(|| hash("nobody has this password").ok());
-    let phc = stored.or(NOBODY.as_deref()).unwrap_or_default();
+    let phc = stored.or(DUMMY_HASH.as_deref()).unwrap_or_default();
     let matches = PasswordHash::new(phc)
         .is_ok_and(|hash| hasher().verify_password(password.as_bytes(), &hash).is_ok());
     matches && stored.is_some()
@@ -44,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_stored_as_argon2id_and_verified() {
+    fn hashes_with_argon2id_and_verifies() {
         let stored = hash("correct horse battery").unwrap();
         assert!(
             stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),

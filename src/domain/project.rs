@@ -1,4 +1,4 @@
-//! Projects: what feedback is about.
+//! Projects: their names, slugs, and allowed origins.
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -7,14 +7,14 @@ use utoipa::ToSchema;
 use super::id::ProjectId;
 use crate::clock::Timestamp;
 
-/// The longest name of a project (and of a token), in Unicode scalar values.
+/// The longest name of a project or an API token, in Unicode scalar values.
 pub const NAME_MAX_CHARS: usize = 100;
 /// The longest slug, in bytes.
 pub const SLUG_MAX_BYTES: usize = 64;
-/// The most origins that a project can list.
+/// The maximum number of allowed origins of a project.
 pub const ORIGINS_MAX: usize = 50;
 
-/// A paused project takes no feedback.
+/// Whether a project accepts feedback. A paused project doesn't.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ProjectStatus {
@@ -37,33 +37,34 @@ pub struct Project {
     pub id: ProjectId,
     #[schema(example = "My Website")]
     pub name: String,
-    /// Fixed once made.
+    /// Permanent: the slug can't be changed.
     #[schema(example = "my-website")]
     pub slug: String,
     pub status: ProjectStatus,
-    /// The web origins whose widget may send feedback; empty = all.
+    /// The origins that can submit feedback. If empty, any origin can.
     #[schema(example = json!(["https://example.com"]))]
     pub allowed_origins: Vec<String>,
     pub created_at: Timestamp,
 }
 
+/// Why a name, slug, or list of origins is invalid. The message is for the person who entered it.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
-    #[error("Give it a name: 1 to {NAME_MAX_CHARS} characters.")]
+    #[error("Enter a name of 1 to {NAME_MAX_CHARS} characters.")]
     NameEmpty,
-    #[error("The name has {0} characters; at most {NAME_MAX_CHARS} are taken.")]
+    #[error("The name is too long: {0} characters, maximum {NAME_MAX_CHARS}.")]
     NameTooLong(usize),
-    #[error("The name holds a control character.")]
+    #[error("The name contains a control character.")]
     NameControl,
-    #[error("A slug is 1 to {SLUG_MAX_BYTES} of the characters a to z, 0 to 9 and -.")]
+    #[error("A slug has 1 to {SLUG_MAX_BYTES} characters: a to z, 0 to 9, and hyphens.")]
     Slug,
-    #[error("“{0}” is not an origin; write one as https://example.com, without a path.")]
+    #[error("“{0}” isn’t an origin. Enter one like https://example.com, without a path.")]
     Origin(String),
-    #[error("At most {ORIGINS_MAX} origins can be listed.")]
+    #[error("A project can list at most {ORIGINS_MAX} origins.")]
     TooManyOrigins,
 }
 
-/// A name: 1 to 100 characters without control characters, trimmed.
+/// Checks and trims a name: 1 to 100 characters, no control characters.
 pub fn check_name(text: &str) -> Result<String, ProjectError> {
     let name = text.trim();
     if name.is_empty() {
@@ -78,7 +79,7 @@ pub fn check_name(text: &str) -> Result<String, ProjectError> {
     }
 }
 
-/// A slug as somebody chose it: `[a-z0-9-]{1,64}`.
+/// Checks a slug: `[a-z0-9-]{1,64}`.
 pub fn check_slug(text: String) -> Result<String, ProjectError> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if (1..=SLUG_MAX_BYTES).contains(&text.len()) && text.bytes().all(allowed) {
@@ -88,8 +89,8 @@ pub fn check_slug(text: String) -> Result<String, ProjectError> {
     }
 }
 
-/// A slug made from a name: its ASCII letters and digits, all else as single hyphens; `project` where nothing is left.
-/// It leaves room for the `-2` of the next one.
+/// Generates a slug from a name. Keeps ASCII letters and digits and replaces the rest with single
+/// hyphens; `project` if nothing is left. Leaves room for a suffix such as `-2`.
 pub fn slug_from_name(name: &str) -> String {
     let mut slug = String::new();
     for c in name.to_lowercase().chars() {
@@ -108,7 +109,8 @@ pub fn slug_from_name(name: &str) -> String {
     }
 }
 
-/// Web origins, each as a browser writes it in `Origin`, without repetition.
+/// Checks a list of origins, converts each to the form of the `Origin` header, and removes
+/// duplicates.
 pub fn check_origins(list: Vec<String>) -> Result<Vec<String>, ProjectError> {
     if list.len() > ORIGINS_MAX {
         return Err(ProjectError::TooManyOrigins);
@@ -123,7 +125,7 @@ pub fn check_origins(list: Vec<String>) -> Result<Vec<String>, ProjectError> {
                     && url.fragment().is_none()
                     && url.username().is_empty()
                     && url.password().is_none()
-                    // No pattern: a browser never sends one, so it would allow nothing.
+                    // No wildcards: browsers send exact origins, so a pattern would never match.
                     && !text.contains('*') =>
             {
                 url.origin().ascii_serialization()
@@ -137,9 +139,9 @@ pub fn check_origins(list: Vec<String>) -> Result<Vec<String>, ProjectError> {
     Ok(origins)
 }
 
-/// The web origin of an address, as a browser writes it; `None` for what has none.
-pub fn origin_of(address: &str) -> Option<String> {
-    let url = Url::parse(address).ok()?;
+/// Returns the origin of an `http` or `https` URL, in the form of the `Origin` header.
+pub fn origin_of(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
     let is_web = matches!(url.scheme(), "http" | "https");
     is_web.then(|| url.origin().ascii_serialization())
 }
@@ -149,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slug_is_made_from_a_name() {
+    fn generates_slugs_from_names() {
         assert_eq!(slug_from_name("My Website"), "my-website");
         assert_eq!(slug_from_name("  Äpfel & Birnen!  "), "pfel-birnen");
         assert_eq!(slug_from_name("日本"), "project");
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_are_normalised_and_bare() {
+    fn normalizes_origins_and_rejects_paths() {
         let list = vec![
             "https://Example.com/".into(),
             "https://example.com:443".into(),

@@ -1,34 +1,36 @@
-//! Limits of how often something may be done, as they are written down: `10/1m,100/1h`.
+//! Rate limits and their text format: `10/1m,100/1h`.
 
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The most limits that can stand beside each other.
+/// The maximum number of limits in a list.
 const LIMITS_MAX: usize = 5;
+/// The longest period of a limit.
 const PERIOD_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// So many in such a time.
+/// A maximum number of events per period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     pub count: NonZeroU32,
     pub period: Duration,
 }
 
-/// Limits that all hold at once, the shortest time first; none at all: no limit.
+/// Limits that apply together, shortest period first. An empty list means no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RateLimits(Vec<RateLimit>);
 
+/// Why a text isn't a list of rate limits. The message shows the expected format.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseRateLimitError {
-    #[error("write limits like 10/1m,100/1h, or none")]
+    #[error("expected limits such as 10/1m,100/1h, or none")]
     Syntax,
-    #[error("a limit counts from 1 to 4294967295")]
+    #[error("the number of a limit must be from 1 to 4294967295")]
     Count,
-    #[error("the time of a limit is from 1s to 24h")]
+    #[error("the period of a limit must be from 1s to 24h")]
     Period,
-    #[error("give at most {LIMITS_MAX} limits")]
+    #[error("at most {LIMITS_MAX} limits are allowed")]
     TooMany,
 }
 
@@ -45,13 +47,13 @@ impl FromStr for RateLimits {
         if text.trim() == "none" {
             return Ok(Self::default());
         }
-        let mut rates: Vec<RateLimit> =
+        let mut limits: Vec<RateLimit> =
             text.split(',').map(str::parse).collect::<Result<_, _>>()?;
-        if rates.len() > LIMITS_MAX {
+        if limits.len() > LIMITS_MAX {
             return Err(ParseRateLimitError::TooMany);
         }
-        rates.sort_by_key(|rate| rate.period);
-        Ok(Self(rates))
+        limits.sort_by_key(|limit| limit.period);
+        Ok(Self(limits))
     }
 }
 
@@ -59,16 +61,16 @@ impl FromStr for RateLimit {
     type Err = ParseRateLimitError;
 
     fn from_str(text: &str) -> Result<Self, ParseRateLimitError> {
-        let (count, per) = text
+        let (count, period) = text
             .trim()
             .split_once('/')
             .ok_or(ParseRateLimitError::Syntax)?;
-        let (count, per) = (count.trim_end(), per.trim_start());
+        let (count, period) = (count.trim_end(), period.trim_start());
         if count.is_empty() || !count.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(ParseRateLimitError::Syntax);
         }
         let count = count.parse().map_err(|_| ParseRateLimitError::Count)?;
-        match humantime::parse_duration(per).map_err(|_| ParseRateLimitError::Syntax)? {
+        match humantime::parse_duration(period).map_err(|_| ParseRateLimitError::Syntax)? {
             period if (Duration::from_secs(1)..=PERIOD_MAX).contains(&period) => {
                 Ok(Self { count, period })
             }
@@ -77,11 +79,11 @@ impl FromStr for RateLimit {
     }
 }
 
-/// As it was written: `10/1m`.
+/// Formats the limit as in the options: `10/1m`.
 impl fmt::Display for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let per = humantime::format_duration(self.period).to_string();
-        write!(f, "{}/{}", self.count, per.replace(' ', ""))
+        let period = humantime::format_duration(self.period).to_string();
+        write!(f, "{}/{}", self.count, period.replace(' ', ""))
     }
 }
 
@@ -89,22 +91,25 @@ impl fmt::Display for RateLimit {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<String, ParseRateLimitError> {
-        let rates: RateLimits = text.parse()?;
-        let all: Vec<String> = rates.iter().map(RateLimit::to_string).collect();
+    fn parse_and_format(text: &str) -> Result<String, ParseRateLimitError> {
+        let limits: RateLimits = text.parse()?;
+        let all: Vec<String> = limits.iter().map(RateLimit::to_string).collect();
         Ok(all.join(","))
     }
 
     #[test]
-    fn limits_are_read_as_people_write_them_the_shortest_first() {
-        assert_eq!(read("10/1m,100/1h").unwrap(), "10/1m,100/1h");
-        assert_eq!(read(" 100 / 1h , 10/60s").unwrap(), "10/1m,100/1h");
-        assert_eq!(read("1/90s").unwrap(), "1/1m30s");
-        assert_eq!(read("none").unwrap(), "");
+    fn parses_limits_and_sorts_them_by_period() {
+        assert_eq!(parse_and_format("10/1m,100/1h").unwrap(), "10/1m,100/1h");
+        assert_eq!(
+            parse_and_format(" 100 / 1h , 10/60s").unwrap(),
+            "10/1m,100/1h"
+        );
+        assert_eq!(parse_and_format("1/90s").unwrap(), "1/1m30s");
+        assert_eq!(parse_and_format("none").unwrap(), "");
     }
 
     #[test]
-    fn what_is_no_limit_is_refused_with_what_one_looks_like() {
+    fn rejects_invalid_limits() {
         for (text, error) in [
             ("", ParseRateLimitError::Syntax),
             ("10", ParseRateLimitError::Syntax),
@@ -125,7 +130,7 @@ mod tests {
                 ParseRateLimitError::TooMany,
             ),
         ] {
-            assert_eq!(read(text).unwrap_err(), error, "{text:?}");
+            assert_eq!(parse_and_format(text).unwrap_err(), error, "{text:?}");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! When a failed delivery is tried again, if at all.
+//! Retry delays and the `Retry-After` header.
 
 use std::time::Duration;
 
 use super::webhook::RetryPolicy;
 use crate::clock::Timestamp;
 
-/// What `patient` adds after the standard delays: 1 min, 5 min, 30 min, 2 h, 6 h, 24 h.
+/// The delays that `patient` adds after the standard ones: 1 min, 5 min, 30 min, 2 h, 6 h, 24 h.
 const PATIENT_DELAYS: [Duration; 6] = [
     Duration::from_secs(60),
     Duration::from_secs(5 * 60),
@@ -14,10 +14,10 @@ const PATIENT_DELAYS: [Duration; 6] = [
     Duration::from_secs(6 * 3600),
     Duration::from_secs(24 * 3600),
 ];
-/// The longest that a `Retry-After` puts anything off.
+/// Maximum delay accepted from `Retry-After`.
 const HOLD_MAX: Duration = Duration::from_secs(3600);
 
-/// The delays of `--retry-delays`, by which both kinds of retries begin.
+/// The delays of `--retry-delays`, which both retry policies start with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetrySchedule(Vec<Duration>);
 
@@ -26,7 +26,8 @@ impl RetrySchedule {
         Self(delays)
     }
 
-    /// How many attempts a delivery has at most in one round.
+    /// Returns the maximum number of attempts in one round: from the creation of a delivery, or
+    /// from its redelivery, until it is finished.
     pub fn max_attempts(&self, retries: RetryPolicy) -> usize {
         1 + self.0.len()
             + if retries == RetryPolicy::Patient {
@@ -36,7 +37,7 @@ impl RetrySchedule {
             }
     }
 
-    /// The delays before the retries of one round, without jitter.
+    /// Returns the delays before the retries of one round, without jitter.
     pub fn delays(&self, retries: RetryPolicy) -> Vec<Duration> {
         let patient: &[Duration] = match retries {
             RetryPolicy::Standard => &[],
@@ -45,18 +46,19 @@ impl RetrySchedule {
         [&self.0, patient].concat()
     }
 
-    /// When the attempt after `made` failed ones of this round is due, or `None`: give up.
+    /// Returns when the next attempt is due, after `failed_attempts` in this round, or `None` if
+    /// there are no retries left.
     ///
-    /// `jitter` (0 to 1) lengthens the delays of `patient` by up to a tenth, so that many deliveries that failed
-    /// together do not come back together; the standard delays are exact.
+    /// `jitter` (0 to 1) extends the additional delays of `patient` by up to 10 %, so that
+    /// deliveries that failed together aren't retried together. The standard delays are exact.
     pub fn next_attempt_at(
         &self,
         retries: RetryPolicy,
-        made: usize,
+        failed_attempts: usize,
         failed_at: Timestamp,
         jitter: f64,
     ) -> Option<Timestamp> {
-        let index = made.checked_sub(1)?;
+        let index = failed_attempts.checked_sub(1)?;
         if let Some(delay) = self.0.get(index) {
             return Some(failed_at.plus(*delay));
         }
@@ -67,8 +69,9 @@ impl RetrySchedule {
     }
 }
 
-/// Until when a 429 or 503 with this `Retry-After` (RFC 9110, 10.2.3: seconds or a date) asks to be left alone; at
-/// most an hour from `now`, `None` for a value that says nothing or lies in the past.
+/// Parses the `Retry-After` of a 429 or 503: seconds or a date (RFC 9110, section 10.2.3).
+///
+/// Returns at most `now` + 1 h, and `None` for another status, an invalid value, or a past time.
 pub fn hold_until(status: u16, retry_after: &str, now: Timestamp) -> Option<Timestamp> {
     if !matches!(status, 429 | 503) {
         return None;
@@ -88,16 +91,16 @@ pub fn hold_until(status: u16, retry_after: &str, now: Timestamp) -> Option<Time
 mod tests {
     use super::*;
 
-    fn seconds(list: &[u64]) -> RetrySchedule {
+    fn schedule_of(list: &[u64]) -> RetrySchedule {
         RetrySchedule::new(list.iter().map(|s| Duration::from_secs(*s)).collect())
     }
 
     #[test]
-    fn standard_retries_come_1_5_and_15_seconds_after_the_failure_before() {
-        let (schedule, at) = (seconds(&[1, 5, 15]), Timestamp::from_millis(0));
-        let due = |made| {
+    fn retries_after_1_5_and_15_seconds() {
+        let (schedule, at) = (schedule_of(&[1, 5, 15]), Timestamp::from_millis(0));
+        let due = |attempts| {
             schedule
-                .next_attempt_at(RetryPolicy::Standard, made, at, 1.0)
+                .next_attempt_at(RetryPolicy::Standard, attempts, at, 1.0)
                 .map(Timestamp::millis)
         };
         assert_eq!(
@@ -105,17 +108,17 @@ mod tests {
             [Some(1_000), Some(5_000), Some(15_000), None]
         );
         assert_eq!(
-            seconds(&[]).next_attempt_at(RetryPolicy::Standard, 1, at, 0.0),
+            schedule_of(&[]).next_attempt_at(RetryPolicy::Standard, 1, at, 0.0),
             None
         );
     }
 
     #[test]
-    fn patient_retries_go_on_for_more_than_a_day_with_a_little_jitter() {
-        let (schedule, at) = (seconds(&[1, 5, 15]), Timestamp::from_millis(0));
-        let due = |made, jitter| {
+    fn patient_retries_continue_for_more_than_a_day() {
+        let (schedule, at) = (schedule_of(&[1, 5, 15]), Timestamp::from_millis(0));
+        let due = |attempts, jitter| {
             schedule
-                .next_attempt_at(RetryPolicy::Patient, made, at, jitter)
+                .next_attempt_at(RetryPolicy::Patient, attempts, at, jitter)
                 .map(|t| t.millis() / 1000)
         };
         assert_eq!(due(3, 1.0), Some(15));
@@ -132,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date_and_at_most_an_hour() {
+    fn accepts_seconds_or_a_date_of_at_most_one_hour() {
         let now = Timestamp::parse("2015-10-21T07:27:00Z").unwrap();
         let held = |status, text| hold_until(status, text, now).map(|t| t.since(now).as_secs());
         assert_eq!(held(503, "120"), Some(120));

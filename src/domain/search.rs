@@ -1,46 +1,49 @@
-//! A search in feedback: words that all have to be found, in the message, the e-mail address or the page's address.
+//! Search in feedback: every word of a query must occur in the message, the email, or the page URL.
 //!
-//! Letters are compared without their case, accents and width. A word of three characters or more is found anywhere, a
-//! shorter one where a word begins; in scripts without spaces anywhere. `"Words in quotes"` stand beside each other.
-//! The store looks texts up by their [`grams`], pieces of one to three characters: a text that holds the words has all
-//! of the words' grams, so what has them is looked at whole.
+//! Letters match regardless of case, accents, and width. A word of three or more characters matches
+//! anywhere. A shorter one matches at the start of a word, or anywhere in a script without spaces.
+//! Words in quotes must be adjacent.
+//!
+//! The store indexes texts by [`ngrams`], pieces of one to three characters. A text that contains
+//! the words contains all their n-ngrams; candidates are then compared in full.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use unicode_normalization::UnicodeNormalization;
 
-/// How many characters make a gram; a shorter word is one by itself.
-const GRAM: usize = 3;
-/// By so many grams texts are looked up; more of them would hardly leave out more.
-const GRAMS_MAX: usize = 24;
+/// Length of an n-gram. A shorter word is an n-gram by itself.
+const NGRAM_CHARS: usize = 3;
+/// Maximum n-ngrams per query. More would barely reduce the candidates.
+const NGRAMS_MAX: usize = 24;
 
 /// One to three characters of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ngram {
-    letters: [char; GRAM],
+    chars: [char; NGRAM_CHARS],
     length: usize,
 }
 
-/// What is searched for.
+/// A parsed search query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchQuery {
     text: String,
+    /// Normalized words and quoted phrases.
     words: Vec<Vec<char>>,
 }
 
-/// A text as it is compared: each character with the bytes of the text that it stands for.
+/// A text normalized for comparison: each character with the byte range it comes from.
 #[derive(Default)]
 struct NormalizedText {
-    letters: Vec<char>,
-    places: Vec<Range<usize>>,
+    chars: Vec<char>,
+    ranges: Vec<Range<usize>>,
 }
 
 impl SearchQuery {
-    /// `None` where there is nothing to search for.
+    /// Parses a query. Returns `None` if it contains no words.
     pub fn parse(text: &str) -> Option<Self> {
         let mut words = Vec::new();
-        // Every second piece stands in quotes; the last quote may be missing.
+        // Every second piece is in quotes. The last quote can be missing.
         for (index, piece) in text.split(['"', '“', '”', '„']).enumerate() {
             if index % 2 == 1 {
                 words.push(piece);
@@ -50,8 +53,8 @@ impl SearchQuery {
         }
         let words: Vec<Vec<char>> = words
             .into_iter()
-            .map(|word| NormalizedText::of(word.trim()).letters)
-            .filter(|letters| !letters.is_empty())
+            .map(|word| NormalizedText::new(word.trim()).chars)
+            .filter(|chars| !chars.is_empty())
             .collect();
         (!words.is_empty()).then(|| Self {
             text: text.to_owned(),
@@ -59,165 +62,170 @@ impl SearchQuery {
         })
     }
 
-    /// As it was written.
+    /// Returns the original query.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The grams that a text must have to hold all words; some, where they are many.
+    /// Returns the n-ngrams that a text must contain to match; only some of them for a long query.
     pub fn ngrams(&self) -> BTreeSet<Ngram> {
-        let mut grams = BTreeSet::new();
+        let mut ngrams = BTreeSet::new();
         for word in &self.words {
-            for (index, part) in word.split(|letter| *letter == ' ').enumerate() {
-                let grams_of_part: Box<dyn Iterator<Item = &[char]>> = match part.len() {
+            for (index, part) in word.split(|c| *c == ' ').enumerate() {
+                let ngrams_of_part: Box<dyn Iterator<Item = &[char]>> = match part.len() {
                     0 => continue,
-                    // The end of a longer word, perhaps, which is no gram of its own.
-                    1..GRAM if index == 0 && part.len() < word.len() => continue,
-                    1..GRAM => Box::new(std::iter::once(part)),
-                    _ => Box::new(part.windows(GRAM)),
+                    // This can be the end of a longer word, which isn't an n-gram by itself.
+                    1..NGRAM_CHARS if index == 0 && part.len() < word.len() => continue,
+                    1..NGRAM_CHARS => Box::new(std::iter::once(part)),
+                    _ => Box::new(part.windows(NGRAM_CHARS)),
                 };
-                grams.extend(grams_of_part.map(Ngram::of));
+                ngrams.extend(ngrams_of_part.map(Ngram::new));
             }
         }
-        while grams.len() > GRAMS_MAX {
-            grams.pop_last();
+        while ngrams.len() > NGRAMS_MAX {
+            ngrams.pop_last();
         }
-        grams
+        ngrams
     }
 
-    /// Whether having the gram is the same as holding the word.
+    /// Returns whether an index hit is already an exact match.
     pub fn is_single_ngram(&self) -> bool {
-        matches!(&self.words[..], [word] if word.len() <= GRAM && !word.contains(&' '))
+        matches!(&self.words[..], [word] if word.len() <= NGRAM_CHARS && !word.contains(&' '))
     }
 
-    /// Whether each word stands in one of the texts.
+    /// Returns whether each word occurs in at least one of the texts.
     pub fn matches(&self, texts: &[&str]) -> bool {
         let texts: Vec<NormalizedText> =
-            texts.iter().map(|text| NormalizedText::of(text)).collect();
+            texts.iter().map(|text| NormalizedText::new(text)).collect();
         self.words.iter().all(|word| {
             texts
                 .iter()
-                .any(|text| text.positions(word).next().is_some())
+                .any(|text| text.find_all(word).next().is_some())
         })
     }
 
-    /// Where the words stand in a text, in its bytes, from its beginning on and apart from each other.
+    /// Returns the byte ranges of all matches in a text, in order and merged where they overlap.
     pub fn highlights(&self, text: &str) -> Vec<Range<usize>> {
-        let folded = NormalizedText::of(text);
+        let normalized = NormalizedText::new(text);
         let mut found: Vec<Range<usize>> = Vec::new();
         for word in &self.words {
             found.extend(
-                folded
-                    .positions(word)
-                    .map(|at| folded.places[at].start..folded.places[at + word.len() - 1].end),
+                normalized.find_all(word).map(|at| {
+                    normalized.ranges[at].start..normalized.ranges[at + word.len() - 1].end
+                }),
             );
         }
         found.sort_by_key(|range| (range.start, range.end));
-        let mut marks: Vec<Range<usize>> = Vec::new();
+        let mut merged: Vec<Range<usize>> = Vec::new();
         for range in found {
-            match marks.last_mut() {
+            match merged.last_mut() {
                 Some(last) if range.start < last.end => last.end = last.end.max(range.end),
-                _ => marks.push(range),
+                _ => merged.push(range),
             }
         }
-        marks
+        merged
     }
 }
 
 impl Ngram {
-    fn of(letters: &[char]) -> Self {
-        let mut gram = Self {
-            letters: ['\0'; GRAM],
-            length: letters.len(),
+    fn new(chars: &[char]) -> Self {
+        let mut ngram = Self {
+            chars: ['\0'; NGRAM_CHARS],
+            length: chars.len(),
         };
-        gram.letters[..letters.len()].copy_from_slice(letters);
-        gram
+        ngram.chars[..chars.len()].copy_from_slice(chars);
+        ngram
     }
 
     pub fn chars(&self) -> &[char] {
-        &self.letters[..self.length]
+        &self.chars[..self.length]
     }
 }
 
-/// All grams of some texts, each once, sorted.
+/// Returns all n-grams of the texts, sorted and without duplicates.
 pub fn ngrams<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<Ngram> {
-    let mut grams = Vec::new();
+    let mut ngrams = Vec::new();
     for text in texts {
-        let text = NormalizedText::of(text);
-        for at in 0..text.letters.len() {
-            let rest = &text.letters[at..];
-            let word = rest.iter().take(GRAM).take_while(|letter| **letter != ' ');
+        let text = NormalizedText::new(text);
+        for at in 0..text.chars.len() {
+            let rest = &text.chars[at..];
+            let word = rest.iter().take(NGRAM_CHARS).take_while(|c| **c != ' ');
             let length = word.count();
-            let shortest = if text.begins_word(at) { 1 } else { GRAM };
-            grams.extend((shortest..=length).map(|length| Ngram::of(&rest[..length])));
+            let shortest = if text.is_word_start(at) {
+                1
+            } else {
+                NGRAM_CHARS
+            };
+            ngrams.extend((shortest..=length).map(|length| Ngram::new(&rest[..length])));
         }
     }
-    grams.sort_unstable();
-    grams.dedup();
-    grams
+    ngrams.sort_unstable();
+    ngrams.dedup();
+    ngrams
 }
 
 impl NormalizedText {
-    fn of(text: &str) -> Self {
-        let mut folded = Self::default();
-        for (at, letter) in text.char_indices() {
-            let place = at..at + letter.len_utf8();
-            if letter.is_ascii_graphic() {
-                folded.push(letter.to_ascii_lowercase(), place);
-            } else if letter.is_whitespace() {
-                // However much white space there is, it parts words once.
-                match folded.letters.last() {
-                    Some(' ') => folded.stretch(place.end),
-                    _ => folded.push(' ', place),
+    fn new(text: &str) -> Self {
+        let mut normalized = Self::default();
+        for (at, c) in text.char_indices() {
+            let range = at..at + c.len_utf8();
+            if c.is_ascii_graphic() {
+                normalized.push(c.to_ascii_lowercase(), range);
+            } else if c.is_whitespace() {
+                // Collapse any amount of whitespace into one space.
+                match normalized.chars.last() {
+                    Some(' ') => normalized.extend_last(range.end),
+                    _ => normalized.push(' ', range),
                 }
             } else {
-                for part in std::iter::once(letter).nfkd().flat_map(char::to_lowercase) {
+                for part in std::iter::once(c).nfkd().flat_map(char::to_lowercase) {
                     match part {
                         // An accent belongs to the letter before it.
-                        '\u{300}'..='\u{36f}' => folded.stretch(place.end),
-                        part if part.is_whitespace() => folded.push(' ', place.clone()),
-                        part => folded.push(part, place.clone()),
+                        '\u{300}'..='\u{36f}' => normalized.extend_last(range.end),
+                        part if part.is_whitespace() => normalized.push(' ', range.clone()),
+                        part => normalized.push(part, range.clone()),
                     }
                 }
             }
         }
-        folded
+        normalized
     }
 
-    fn push(&mut self, letter: char, place: Range<usize>) {
-        self.letters.push(letter);
-        self.places.push(place);
+    fn push(&mut self, c: char, range: Range<usize>) {
+        self.chars.push(c);
+        self.ranges.push(range);
     }
 
-    fn stretch(&mut self, end: usize) {
-        if let Some(last) = self.places.last_mut() {
+    fn extend_last(&mut self, end: usize) {
+        if let Some(last) = self.ranges.last_mut() {
             last.end = end;
         }
     }
 
-    /// Whether a word shorter than a gram can be found here.
-    fn begins_word(&self, at: usize) -> bool {
-        let here = self.letters[at];
-        let before = at.checked_sub(1).map(|before| self.letters[before]);
-        here != ' '
-            && (!here.is_alphanumeric()
-                || is_unspaced(here)
-                || before.is_none_or(|before| !before.is_alphanumeric() || is_unspaced(before)))
+    /// Returns whether a word shorter than an n-gram can match here.
+    fn is_word_start(&self, at: usize) -> bool {
+        let current = self.chars[at];
+        let previous = at.checked_sub(1).map(|previous| self.chars[previous]);
+        current != ' '
+            && (!current.is_alphanumeric()
+                || is_unspaced_script(current)
+                || previous.is_none_or(|c| !c.is_alphanumeric() || is_unspaced_script(c)))
     }
 
-    fn positions(&self, word: &[char]) -> impl Iterator<Item = usize> {
-        let anywhere = word.len() >= GRAM;
-        self.letters
+    /// Returns the positions of all matches of a word.
+    fn find_all(&self, word: &[char]) -> impl Iterator<Item = usize> {
+        let anywhere = word.len() >= NGRAM_CHARS;
+        self.chars
             .windows(word.len())
             .enumerate()
-            .filter(move |(at, letters)| *letters == word && (anywhere || self.begins_word(*at)))
+            .filter(move |(at, chars)| *chars == word && (anywhere || self.is_word_start(*at)))
             .map(|(at, _)| at)
     }
 }
 
-/// Of a script that writes words without spaces between them (Thai, Lao, Burmese, Khmer, Chinese, Japanese), or, as
-/// Korean, of syllables that are words by themselves.
-fn is_unspaced(letter: char) -> bool {
+/// Returns whether a letter is from a script without spaces between words (Thai, Lao, Burmese,
+/// Khmer, Chinese, Japanese), or from Korean, where a syllable can be a word.
+fn is_unspaced_script(letter: char) -> bool {
     matches!(letter, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1100}'..='\u{11ff}' | '\u{1780}'..='\u{17ff}'
         | '\u{2e80}'..='\u{9fff}' | '\u{ac00}'..='\u{d7ff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
@@ -226,18 +234,18 @@ fn is_unspaced(letter: char) -> bool {
 mod tests {
     use super::*;
 
-    fn finds(searched: &str, text: &str) -> bool {
-        SearchQuery::parse(searched).unwrap().matches(&[text])
+    fn is_match(query: &str, text: &str) -> bool {
+        SearchQuery::parse(query).unwrap().matches(&[text])
     }
 
-    fn marked(searched: &str, text: &str) -> String {
-        let mut marked = String::new();
+    fn highlighted(query: &str, text: &str) -> String {
+        let mut highlighted = String::new();
         let mut from = 0;
-        for mark in SearchQuery::parse(searched).unwrap().highlights(text) {
-            marked += &format!("{}[{}]", &text[from..mark.start], &text[mark.clone()]);
-            from = mark.end;
+        for range in SearchQuery::parse(query).unwrap().highlights(text) {
+            highlighted += &format!("{}[{}]", &text[from..range.start], &text[range.clone()]);
+            from = range.end;
         }
-        marked + &text[from..]
+        highlighted + &text[from..]
     }
 
     const TEXTS: [&str; 8] = [
@@ -252,8 +260,8 @@ mod tests {
     ];
 
     #[test]
-    fn words_are_found_as_people_write_them() {
-        for (searched, text) in [
+    fn matches_words_in_any_script() {
+        for (query, text) in [
             ("button", 0),
             ("SUBMIT work", 0),
             ("utto", 0),
@@ -284,9 +292,9 @@ mod tests {
             ("example.com/a", 7),
             ("sam+shop@example.com", 7),
         ] {
-            assert!(finds(searched, TEXTS[text]), "{searched}");
+            assert!(is_match(query, TEXTS[text]), "{query}");
         }
-        for (searched, text) in [
+        for (query, text) in [
             ("buttons", 0),
             ("ut", 0),
             ("\"submit is\"", 0),
@@ -294,40 +302,43 @@ mod tests {
             ("submit absent", 0),
             ("%_", 0),
         ] {
-            assert!(!finds(searched, TEXTS[text]), "{searched}");
+            assert!(!is_match(query, TEXTS[text]), "{query}");
         }
     }
 
     #[test]
-    fn words_may_stand_in_different_texts() {
+    fn words_can_match_in_different_texts() {
         let search = SearchQuery::parse("button sam@").unwrap();
         assert!(search.matches(&["The button", "sam@example.com"]));
         assert!(!search.matches(&["The button", "kim@example.com"]));
     }
 
     #[test]
-    fn there_is_nothing_to_search_for_in_nothing() {
-        for nothing in ["", " \n", "\"", "\"\"", " \" \" "] {
-            assert_eq!(SearchQuery::parse(nothing), None, "{nothing:?}");
+    fn rejects_queries_without_words() {
+        for query in ["", " \n", "\"", "\"\"", " \" \" "] {
+            assert_eq!(SearchQuery::parse(query), None, "{query:?}");
         }
     }
 
     #[test]
-    fn what_was_found_is_marked_whole() {
-        assert_eq!(marked("button", "Button, button"), "[Button], [button]");
+    fn highlights_whole_matches() {
         assert_eq!(
-            marked("grun", "Grün und gru\u{308}n"),
+            highlighted("button", "Button, button"),
+            "[Button], [button]"
+        );
+        assert_eq!(
+            highlighted("grun", "Grün und gru\u{308}n"),
             "[Grün] und [gru\u{308}n]"
         );
-        assert_eq!(marked("utt tton", "button"), "b[utton]");
-        assert_eq!(marked("\"a b\"", "a \n b"), "[a \n b]");
-        assert_eq!(marked("写真", "この写真"), "この[写真]");
-        assert_eq!(marked("else", "nothing"), "nothing");
+        assert_eq!(highlighted("utt tton", "button"), "b[utton]");
+        assert_eq!(highlighted("\"a b\"", "a \n b"), "[a \n b]");
+        assert_eq!(highlighted("写真", "この写真"), "この[写真]");
+        assert_eq!(highlighted("else", "nothing"), "nothing");
     }
 
     proptest::proptest! {
         #[test]
-        fn what_holds_the_words_has_their_grams(
+        fn matching_texts_contain_the_ngrams_of_the_query(
             text in "([a-cÄé写真ｶ가🙏 .\n]|ß|İ){0,20}",
             from in 0..20_usize,
             length in 1..9_usize,
@@ -335,8 +346,8 @@ mod tests {
         ) {
             let piece: String = text.chars().skip(from).take(length).collect();
             let stored = BTreeSet::from_iter(ngrams([text.as_str()]));
-            for searched in [piece.clone(), format!("\"{piece}\""), other] {
-                let Some(search) = SearchQuery::parse(&searched) else { continue };
+            for query in [piece.clone(), format!("\"{piece}\""), other] {
+                let Some(search) = SearchQuery::parse(&query) else { continue };
                 proptest::prop_assert!(!search.ngrams().is_empty());
                 if search.matches(&[&text]) {
                     proptest::prop_assert!(search.ngrams().is_subset(&stored), "{:?} {:?}", search.ngrams(), stored);

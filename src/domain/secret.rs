@@ -1,51 +1,53 @@
 //! Signing secrets of webhooks.
 //!
-//! A secret that Miniback makes follows the Standard Webhooks specification: `whsec_` and base64. A user may also
-//! bring one of their own; where that is of another form, the `webhook-…` headers are left out.
+//! Generated secrets follow the Standard Webhooks specification: `whsec_` and base64. Users can
+//! also provide their own; if it has another form, the `webhook-…` headers are omitted.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// The fewest and the most characters of a secret that a user brings.
-pub const GIVEN_CHARS: std::ops::RangeInclusive<usize> = 16..=128;
-/// What a shown secret is hidden behind.
+/// Allowed length of a secret that a user provides, in characters.
+const CUSTOM_SECRET_CHARS: std::ops::RangeInclusive<usize> = 16..=128;
+/// The prefix of secrets in the format of Standard Webhooks.
 const PREFIX: &str = "whsec_";
 
-/// A signing secret. Never in a log: its `Debug` hides it.
+/// A signing secret. Its `Debug` output hides the value, so the secret can't be logged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
+/// Why a secret that a user provides is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    #[error("A secret has 16 to 128 characters; this one has {0}.")]
+    #[error("A secret must have 16 to 128 characters; this one has {0}.")]
     Length(usize),
-    #[error("A secret is made of printable ASCII characters without spaces.")]
+    #[error("A secret can contain only printable ASCII characters, without spaces.")]
     Characters,
 }
 
 impl Secret {
-    /// A secret of our own making, from 32 random bytes.
+    /// Creates a secret from 32 random bytes.
     pub fn from_random(bytes: [u8; 32]) -> Self {
         Self::from_key(&bytes)
     }
 
-    /// The secret that stands for a key of our own.
+    /// Creates the secret for a key: `whsec_` and the base64 of the key.
     pub fn from_key(key: &[u8]) -> Self {
         Self(format!("{PREFIX}{}", STANDARD.encode(key)))
     }
 
-    /// A secret that a user gives: 16 to 128 printable ASCII characters without spaces.
+    /// Validates a secret that a user provides: 16 to 128 printable ASCII characters without
+    /// spaces.
     pub fn parse(text: String) -> Result<Self, SecretError> {
         if !text.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(SecretError::Characters);
         }
-        if !GIVEN_CHARS.contains(&text.len()) {
+        if !CUSTOM_SECRET_CHARS.contains(&text.len()) {
             return Err(SecretError::Length(text.len()));
         }
         Ok(Self(text))
     }
 
-    /// One that the store gives back: it was checked when it was made.
+    /// Wraps a stored secret without validating it again.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
@@ -54,8 +56,10 @@ impl Secret {
         &self.0
     }
 
-    /// The key by the Standard Webhooks specification: what the base64 after `whsec_` stands for, if that is 16 to 64
-    /// bytes. `None`: no library could verify a `webhook-signature` made with this secret.
+    /// Returns the key as defined by Standard Webhooks: the decoded base64 after `whsec_`.
+    ///
+    /// Returns `None` unless the key has 16 to 64 bytes, because no library could verify a
+    /// `webhook-signature` of this secret.
     pub fn standard_key(&self) -> Option<Vec<u8>> {
         let key = STANDARD.decode(self.0.strip_prefix(PREFIX)?).ok()?;
         (16..=64).contains(&key.len()).then_some(key)
@@ -73,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_made_secret_has_a_standard_key_and_passes_its_own_check() {
+    fn generated_secrets_are_valid_and_hidden_in_debug_output() {
         let secret = Secret::from_random([7; 32]);
         assert_eq!(secret.standard_key(), Some(vec![7; 32]));
         assert_eq!(Secret::parse(secret.as_str().to_owned()).unwrap(), secret);
@@ -81,14 +85,14 @@ mod tests {
     }
 
     #[test]
-    fn given_secrets_are_16_to_128_printable_characters() {
-        for (text, good) in [
+    fn custom_secrets_are_16_to_128_printable_characters() {
+        for (text, is_valid) in [
             ("a".repeat(15), false),
             ("a".repeat(16), true),
             ("~".repeat(128), true),
             ("a".repeat(129), false),
         ] {
-            assert_eq!(Secret::parse(text.clone()).is_ok(), good, "{text}");
+            assert_eq!(Secret::parse(text.clone()).is_ok(), is_valid, "{text}");
         }
         for bad in [
             "with a space in it",
@@ -97,7 +101,7 @@ mod tests {
         ] {
             assert!(Secret::parse(bad.to_owned()).is_err(), "{bad}");
         }
-        // 15 bytes of key are too few, and unpadded base64 is not what libraries take.
+        // A key of 15 bytes is too short, and libraries reject unpadded base64.
         assert_eq!(
             Secret::parse("whsec_AAAAAAAAAAAAAAAAAAAA".into())
                 .unwrap()

@@ -1,4 +1,4 @@
-//! Signatures of deliveries: Miniback's own (hex) and that of the Standard Webhooks specification.
+//! Signatures of deliveries: `X-Miniback-Signature` and the one of Standard Webhooks.
 //!
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 
@@ -8,7 +8,8 @@ use ring::hmac;
 
 use super::secret::Secret;
 
-/// `X-Miniback-Signature`: HMAC-SHA256 of the raw body, keyed by the whole secret as UTF-8, as 64 lower-case hex digits.
+/// Computes `X-Miniback-Signature`: the HMAC-SHA256 of the raw body as 64 lowercase hex digits. The
+/// key is the whole secret as UTF-8.
 pub fn sign_hex(secret: &Secret, body: &[u8]) -> String {
     let tag = hmac::sign(
         &hmac::Key::new(hmac::HMAC_SHA256, secret.as_str().as_bytes()),
@@ -17,8 +18,10 @@ pub fn sign_hex(secret: &Secret, body: &[u8]) -> String {
     ::hex::encode(tag)
 }
 
-/// One entry of `webhook-signature`: `v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`, where `timestamp` is
-/// in Unix seconds. `None` where the secret is not of the specification's form.
+/// Computes one entry of `webhook-signature`: `v1,` and the base64 of the HMAC-SHA256 of
+/// `id.timestamp.body`. `timestamp` is in Unix seconds.
+///
+/// Returns `None` if the secret isn't in the format of Standard Webhooks.
 pub fn sign_standard(secret: &Secret, id: &str, timestamp: i64, body: &[u8]) -> Option<String> {
     let mut context =
         hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &secret.standard_key()?));
@@ -32,8 +35,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_specifications_own_example_verifies() {
-        // From the reference libraries' test vectors.
+    fn matches_the_test_vector_of_standard_webhooks() {
+        // From the test vectors of the reference libraries.
         let secret = Secret::from_stored("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into());
         let signed = sign_standard(
             &secret,
@@ -57,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hex_signature_is_the_hmac_of_the_raw_body() {
+    fn matches_the_test_vector_of_rfc_4231() {
         // RFC 4231, test case 2.
         let signed = sign_hex(
             &Secret::from_stored("Jefe".into()),

@@ -1,25 +1,26 @@
-//! [`ValidationErrors`]: what is wrong with values that somebody sent, each with the field that it is about.
+//! [`ValidationErrors`]: invalid input, reported by field.
 
 use std::fmt::Display;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// One thing wrong: the field's name as it is in JSON (and in a form), and one sentence for who filled it in.
+/// An error in one field: its name in JSON and in forms, and a sentence for the person who sent it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     #[schema(example = "message")]
     pub field: String,
-    #[schema(example = "Write a message: it is empty.")]
+    #[schema(example = "Enter a message.")]
     pub message: String,
 }
 
-/// At least one thing wrong with what was sent.
+/// One or more errors in the fields of a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.first().map_or("invalid", |e| e.message.as_str()))]
 pub struct ValidationErrors(pub Vec<FieldError>);
 
 impl ValidationErrors {
+    /// Creates a single error.
     pub fn single(field: &str, message: impl Display) -> Self {
         Self(vec![FieldError {
             field: field.to_owned(),
@@ -27,7 +28,7 @@ impl ValidationErrors {
         }])
     }
 
-    /// The sentence about `field`, if there is one.
+    /// Returns the first message about `field`.
     pub fn message_for(&self, field: &str) -> Option<&str> {
         self.0
             .iter()
@@ -36,12 +37,12 @@ impl ValidationErrors {
     }
 }
 
-/// Gathers what is wrong with several fields, so that all of it is told at once.
+/// Collects the validation errors of several fields.
 #[derive(Debug, Default)]
 pub struct Checks(Vec<FieldError>);
 
 impl Checks {
-    /// The value, or `None` after noting what is wrong with `field`.
+    /// Returns the value, or records the error for `field` and returns `None`.
     pub fn take<T, E: Display>(&mut self, field: &str, result: Result<T, E>) -> Option<T> {
         result
             .map_err(|error| {
@@ -53,7 +54,7 @@ impl Checks {
             .ok()
     }
 
-    /// Fails if anything was noted.
+    /// Returns the recorded errors, if there are any.
     pub fn finish(self) -> Result<(), ValidationErrors> {
         if self.0.is_empty() {
             Ok(())

@@ -1,7 +1,7 @@
-//! Verifying a delivery as its receiver does, and saying why it does not verify: not "invalid", but what is wrong.
+//! Verifies a delivery as an endpoint does, and returns the reason if verification fails.
 //!
-//! A wrong secret and a changed body look alike to an HMAC. What commonly happens to a body on its way (see
-//! [`body_change`]) is tried, and told when it is that.
+//! An HMAC can't distinguish a wrong secret from a changed body. So if the signature doesn't match,
+//! common changes to the body ([`body_change`]) are tried as an explanation.
 
 use std::time::Duration;
 
@@ -12,52 +12,54 @@ use super::secret::Secret;
 use super::signature;
 use crate::clock::Timestamp;
 
-/// How far the two clocks may be apart by the Standard Webhooks specification's libraries.
+/// Maximum clock difference that the libraries of Standard Webhooks accept.
 pub(super) const TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
-/// What a receiver saw.
+/// The request that an endpoint received.
 pub struct ReceivedRequest<'a> {
-    /// The value of a header, whatever the case of its name.
+    /// Returns the value of a header. The case of the name doesn't matter.
     pub header: &'a dyn Fn(&str) -> Option<String>,
     pub body: &'a [u8],
 }
 
-/// Why a delivery does not verify.
+/// Why a delivery can't be verified.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerificationError {
     #[error(
-        "the header X-Miniback-Signature is missing: a proxy may drop it, or this is no delivery of Miniback"
+        "the header X-Miniback-Signature is missing: a proxy removed it, or the request isn’t from Miniback"
     )]
-    NoSignature,
-    #[error("X-Miniback-Signature is not 64 hex digits: it was cut or changed on its way")]
-    NotHex,
-    #[error("the body was changed: {}; verify the raw bytes, before anything reads them", .0.description())]
+    MissingSignature,
+    #[error("X-Miniback-Signature isn’t 64 hex digits: it was truncated or changed in transit")]
+    InvalidHex,
+    #[error("the body {}; verify the raw bytes before anything parses them", .0.description())]
     BodyChanged(BodyChange),
-    #[error("the secret is another one, or the body was changed")]
-    SecretOrBody,
+    #[error("wrong secret, or the body was changed")]
+    WrongSecretOrBody,
     #[error(
-        "webhook-signature does not match although X-Miniback-Signature does: webhook-id or webhook-timestamp was changed"
+        "X-Miniback-Signature matches but webhook-signature doesn’t: webhook-id or webhook-timestamp was changed"
     )]
-    Standard,
+    StandardSignature,
     #[error(
-        "webhook-timestamp is {0} s away from this machine’s clock: set the clock, or the delivery was replayed"
+        "webhook-timestamp is {0} s off this machine’s clock: the clock is wrong, or the delivery was replayed"
     )]
-    Clock(u64),
+    ClockDifference(u64),
 }
 
-/// Verifies by both signatures where both can be.
+/// Verifies both signatures. Skips `webhook-signature` if its headers are incomplete or the secret
+/// isn't in the format of Standard Webhooks.
 pub fn verify(
-    seen: &ReceivedRequest<'_>,
+    received: &ReceivedRequest<'_>,
     secret: &Secret,
     now: Timestamp,
 ) -> Result<(), VerificationError> {
-    let given = (seen.header)("x-miniback-signature").ok_or(VerificationError::NoSignature)?;
-    let given = decode_hex(given.trim()).ok_or(VerificationError::NotHex)?;
-    if !matches(secret, seen.body, &given) {
-        return Err(explain_mismatch(seen.body, secret, &given));
+    let signature =
+        (received.header)("x-miniback-signature").ok_or(VerificationError::MissingSignature)?;
+    let signature = decode_hex(signature.trim()).ok_or(VerificationError::InvalidHex)?;
+    if !is_signed_by(secret, received.body, &signature) {
+        return Err(explain_mismatch(received.body, secret, &signature));
     }
-    let standard =
-        ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| (seen.header)(name));
+    let standard = ["webhook-id", "webhook-timestamp", "webhook-signature"]
+        .map(|name| (received.header)(name));
     let ([Some(id), Some(timestamp), Some(signatures)], Some(_)) =
         (standard, secret.standard_key())
     else {
@@ -66,34 +68,38 @@ pub fn verify(
     let timestamp: i64 = timestamp
         .trim()
         .parse()
-        .map_err(|_| VerificationError::Standard)?;
-    let expected = signature::sign_standard(secret, &id, timestamp, seen.body);
+        .map_err(|_| VerificationError::StandardSignature)?;
+    let expected = signature::sign_standard(secret, &id, timestamp, received.body);
     if !signatures
         .split(' ')
         .any(|signature| Some(signature) == expected.as_deref())
     {
-        return Err(VerificationError::Standard);
+        return Err(VerificationError::StandardSignature);
     }
     match now.seconds().abs_diff(timestamp) {
-        apart if apart > TOLERANCE.as_secs() => Err(VerificationError::Clock(apart)),
+        difference if difference > TOLERANCE.as_secs() => {
+            Err(VerificationError::ClockDifference(difference))
+        }
         _ => Ok(()),
     }
 }
 
-pub(super) fn matches(secret: &Secret, body: &[u8], given: &[u8]) -> bool {
+/// Returns whether `signature` is the HMAC-SHA256 of `body`, keyed by `secret`.
+pub(super) fn is_signed_by(secret: &Secret, body: &[u8], signature: &[u8]) -> bool {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_str().as_bytes());
-    hmac::verify(&key, body, given).is_ok()
+    hmac::verify(&key, body, signature).is_ok()
 }
 
-fn explain_mismatch(body: &[u8], secret: &Secret, given: &[u8]) -> VerificationError {
+fn explain_mismatch(body: &[u8], secret: &Secret, signature: &[u8]) -> VerificationError {
     body_change::possible_originals(body)
         .into_iter()
-        .find(|(_, before)| matches(secret, before, given))
-        .map_or(VerificationError::SecretOrBody, |(change, _)| {
+        .find(|(_, original)| is_signed_by(secret, original, signature))
+        .map_or(VerificationError::WrongSecretOrBody, |(change, _)| {
             VerificationError::BodyChanged(change)
         })
 }
 
+/// Decodes an HMAC-SHA256 of 64 hex digits.
 pub(super) fn decode_hex(text: &str) -> Option<Vec<u8>> {
     if text.len() != 64 || !text.is_ascii() {
         return None;
@@ -109,7 +115,7 @@ mod tests {
 
     const BODY: &str = r#"{"event":"test","data":{"message":"Grüße"}}"#;
 
-    fn verdict(
+    fn verify_changed(
         change: impl Fn(&str) -> String,
         body: &[u8],
         secret: &Secret,
@@ -141,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_by_its_name() {
+    fn reports_why_verification_fails() {
         let (right, wrong) = (Secret::from_random([1; 32]), Secret::from_random([2; 32]));
         let kept = |_: &str| String::new();
         let instead = |header: &'static str, value: &'static str| {
@@ -154,50 +160,52 @@ mod tests {
             }
         };
         let body = BODY.as_bytes();
-        assert_eq!(verdict(kept, body, &right, 1000), Ok(()));
+        assert_eq!(verify_changed(kept, body, &right, 1000), Ok(()));
         assert_eq!(
-            verdict(kept, body, &wrong, 1000),
-            Err(VerificationError::SecretOrBody)
+            verify_changed(kept, body, &wrong, 1000),
+            Err(VerificationError::WrongSecretOrBody)
         );
         assert_eq!(
-            verdict(instead("x-miniback-signature", "gone"), body, &right, 1000),
-            Err(VerificationError::NoSignature)
+            verify_changed(instead("x-miniback-signature", "gone"), body, &right, 1000),
+            Err(VerificationError::MissingSignature)
         );
         assert_eq!(
-            verdict(
+            verify_changed(
                 instead("x-miniback-signature", "sha256=00"),
                 body,
                 &right,
                 1000
             ),
-            Err(VerificationError::NotHex)
+            Err(VerificationError::InvalidHex)
         );
         assert_eq!(
-            verdict(instead("webhook-id", "dlv_2"), body, &right, 1000),
-            Err(VerificationError::Standard)
+            verify_changed(instead("webhook-id", "dlv_2"), body, &right, 1000),
+            Err(VerificationError::StandardSignature)
         );
         assert_eq!(
-            verdict(instead("webhook-id", "gone"), body, &right, 1000),
+            verify_changed(instead("webhook-id", "gone"), body, &right, 1000),
             Ok(())
         );
         assert_eq!(
-            verdict(kept, body, &right, 1301),
-            Err(VerificationError::Clock(301))
+            verify_changed(kept, body, &right, 1301),
+            Err(VerificationError::ClockDifference(301))
         );
         let newline = format!("{BODY}\n");
         assert!(matches!(
-            verdict(kept, newline.as_bytes(), &right, 1000),
-            Err(VerificationError::BodyChanged(BodyChange::SpaceAtEnd))
+            verify_changed(kept, newline.as_bytes(), &right, 1000),
+            Err(VerificationError::BodyChanged(
+                BodyChange::TrailingWhitespace
+            ))
         ));
         let spaced = BODY.replace(':', ": ");
         assert!(matches!(
-            verdict(kept, spaced.as_bytes(), &right, 1000),
-            Err(VerificationError::BodyChanged(BodyChange::Rewritten))
+            verify_changed(kept, spaced.as_bytes(), &right, 1000),
+            Err(VerificationError::BodyChanged(BodyChange::Reserialized))
         ));
         let mangled: String = BODY.bytes().map(char::from).collect();
         assert!(matches!(
-            verdict(kept, mangled.as_bytes(), &right, 1000),
-            Err(VerificationError::BodyChanged(BodyChange::Charset))
+            verify_changed(kept, mangled.as_bytes(), &right, 1000),
+            Err(VerificationError::BodyChanged(BodyChange::WrongCharset))
         ));
     }
 }

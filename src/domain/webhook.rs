@@ -1,4 +1,4 @@
-//! Webhooks: configured endpoints, and what their parts may be.
+//! Webhooks: their settings, secrets, and validation.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use super::id::{ProjectId, WebhookId};
 use super::secret::Secret;
 use crate::clock::Timestamp;
 
-/// The most webhooks an installation holds.
+/// The maximum number of webhooks.
 pub const WEBHOOKS_MAX: usize = 100;
 /// The longest description, in Unicode scalar values.
 pub const DESCRIPTION_MAX_CHARS: usize = 200;
-/// The most request headers of its own that a webhook has.
+/// The maximum number of custom headers of a webhook.
 pub const HEADERS_MAX: usize = 10;
-/// The longest value of such a header, in bytes.
+/// The longest value of a custom header, in bytes.
 pub const HEADER_VALUE_MAX_BYTES: usize = 1024;
-/// The longest overlap of a rotation, in hours: one week.
+/// The longest overlap of a rotation, in hours (one week).
 pub const OVERLAP_MAX_HOURS: u32 = 168;
 
 /// An event type that a webhook can subscribe to.
@@ -40,7 +40,7 @@ impl Topic {
         }
     }
 
-    /// As a person reads it.
+    /// Returns the label shown on pages.
     pub const fn label(self) -> &'static str {
         match self {
             Self::FeedbackCreated => "New Feedback",
@@ -53,14 +53,14 @@ impl Topic {
     }
 }
 
-/// How long a failed delivery is tried again.
+/// The retry policy of a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = Retries)]
 pub enum RetryPolicy {
-    /// The delays of `--retry-delays`, then it is given up.
+    /// Retries after the delays of `--retry-delays`.
     Standard,
-    /// After those, for more than a day.
+    /// Continues after the standard delays for more than a day.
     Patient,
 }
 
@@ -73,35 +73,36 @@ impl RetryPolicy {
     }
 }
 
-/// Request headers of a webhook's own: name as given → value. Values are never shown again.
+/// Custom request headers, by name as the user wrote it. The values are never displayed again.
 pub type CustomHeaders = BTreeMap<String, String>;
 
-/// A webhook as it is stored, without its secrets (see [`Secrets`]).
+/// A stored webhook without its [`Secrets`].
 #[derive(Clone, Debug)]
 pub struct Webhook {
     pub id: WebhookId,
     pub url: EndpointUrl,
     pub description: String,
     pub topics: Vec<Topic>,
-    /// Empty = all projects.
+    /// The selected projects. If empty, the webhook receives events from all projects.
     pub projects: Vec<ProjectId>,
     pub enabled: bool,
     pub retries: RetryPolicy,
     pub headers: CustomHeaders,
-    /// When the first failed attempt since the last success began.
+    /// Start of the first failed attempt after the last success.
     pub failing_since: Option<Timestamp>,
-    /// Nothing is sent before this: the endpoint asked for it with `Retry-After`.
+    /// End of the hold that the endpoint requested with `Retry-After`.
     pub held_until: Option<Timestamp>,
     pub created_at: Timestamp,
 }
 
-/// A webhook's secrets: the one in force and, during the overlap of a rotation, the one that follows it.
+/// The secrets of a webhook: the current one and, during the overlap of a rotation, the next one.
 #[derive(Clone, Debug)]
 pub struct Secrets {
     pub current: Secret,
     pub next: Option<NextSecret>,
 }
 
+/// The secret that becomes the current one when the overlap ends.
 #[derive(Clone, Debug)]
 pub struct NextSecret {
     pub secret: Secret,
@@ -109,7 +110,8 @@ pub struct NextSecret {
 }
 
 impl Secrets {
-    /// The secrets in force at `now`: an overlap that has ended makes the next secret the current one.
+    /// Returns the active secrets at `now`. If the overlap has ended, the next secret is the
+    /// current one.
     pub fn active_at(self, now: Timestamp) -> Self {
         match self.next {
             Some(next) if next.overlap_ends_at <= now => Self {
@@ -121,7 +123,7 @@ impl Secrets {
     }
 }
 
-/// A webhook about to be stored; every value has passed its check.
+/// A validated webhook that isn't stored yet.
 #[derive(Clone, Debug)]
 pub struct NewWebhook {
     pub url: EndpointUrl,
@@ -134,45 +136,48 @@ pub struct NewWebhook {
     pub secret: Secret,
 }
 
-/// A change of a webhook: what is `None` stays.
+/// A partial update of a webhook; `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct WebhookPatch {
     pub url: Option<EndpointUrl>,
     pub description: Option<String>,
     pub topics: Option<Vec<Topic>>,
-    /// Ids or slugs.
+    /// Ids or slugs of projects.
     pub projects: Option<Vec<String>>,
     pub enabled: Option<bool>,
     pub retries: Option<RetryPolicy>,
-    /// Replaces all headers; `None` as a value keeps the stored one.
+    /// Replaces all headers. A header with the value `None` keeps its stored value.
     pub headers: Option<BTreeMap<String, Option<String>>>,
 }
 
+/// Why a setting of a webhook is invalid. The message is for the person who entered it.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum WebhookError {
-    #[error("A description has at most {DESCRIPTION_MAX_CHARS} characters; this one has {0}.")]
+    #[error("The description is too long: {0} characters, maximum {DESCRIPTION_MAX_CHARS}.")]
     DescriptionTooLong(usize),
-    #[error("The description holds a control character.")]
+    #[error("The description contains a control character.")]
     DescriptionControl,
-    #[error("At most {HEADERS_MAX} headers can be added.")]
+    #[error("A webhook can have at most {HEADERS_MAX} headers.")]
     TooManyHeaders,
-    #[error("“{0}” is not a header name: use letters, digits and -, at most 64 of them.")]
+    #[error(
+        "“{0}” isn’t a valid header name. Use at most 64 letters, digits, hyphens, and underscores."
+    )]
     HeaderName(String),
-    #[error("The header “{0}” is set by Miniback or by HTTP itself and cannot be changed.")]
+    #[error("Miniback or HTTP sets the header “{0}”, so it can’t be changed.")]
     HeaderReserved(String),
-    #[error("The header “{0}” is named twice.")]
+    #[error("The header “{0}” is listed twice.")]
     HeaderTwice(String),
     #[error(
-        "The value of “{0}” must be printable ASCII of at most {HEADER_VALUE_MAX_BYTES} characters, not blank at its ends."
+        "The value of “{0}” must be printable ASCII with at most 1,024 characters and no spaces at its start or end."
     )]
     HeaderValue(String),
-    #[error("No value is stored for “{0}” that could be kept: give one.")]
+    #[error("“{0}” has no stored value. Enter one.")]
     HeaderNotStored(String),
-    #[error("An overlap is 1 to {OVERLAP_MAX_HOURS} hours; 0 switches at once.")]
+    #[error("The overlap must be 1 to {OVERLAP_MAX_HOURS} hours, or 0 to rotate immediately.")]
     Overlap,
 }
 
-/// A description: at most 200 characters, trimmed, without control characters.
+/// Checks and trims a description: at most 200 characters, no control characters.
 pub fn check_description(text: &str) -> Result<String, WebhookError> {
     let text = text.trim();
     if text.chars().any(char::is_control) {
@@ -184,7 +189,7 @@ pub fn check_description(text: &str) -> Result<String, WebhookError> {
     }
 }
 
-/// Topics without repetition, in their fixed order.
+/// Removes duplicate topics and sorts the rest in the order of [`Topic::ALL`].
 pub fn normalize_topics(list: &[Topic]) -> Vec<Topic> {
     Topic::ALL
         .into_iter()
@@ -192,14 +197,14 @@ pub fn normalize_topics(list: &[Topic]) -> Vec<Topic> {
         .collect()
 }
 
-/// Checks the names of all headers and the values of those that have one (`None` stands for a kept value).
-pub fn check_headers(given: &BTreeMap<String, Option<String>>) -> Result<(), WebhookError> {
-    if given.len() > HEADERS_MAX {
+/// Checks the names and values of custom headers. The value `None` keeps the stored value.
+pub fn check_headers(headers: &BTreeMap<String, Option<String>>) -> Result<(), WebhookError> {
+    if headers.len() > HEADERS_MAX {
         return Err(WebhookError::TooManyHeaders);
     }
     let mut seen: Vec<String> = Vec::new();
-    for (name, value) in given {
-        let lower = name.to_ascii_lowercase();
+    for (name, value) in headers {
+        let lowercase_name = name.to_ascii_lowercase();
         if name.is_empty()
             || name.len() > 64
             || !name
@@ -208,28 +213,29 @@ pub fn check_headers(given: &BTreeMap<String, Option<String>>) -> Result<(), Web
         {
             return Err(WebhookError::HeaderName(name.clone()));
         }
-        if is_reserved(&lower) {
+        if is_reserved(&lowercase_name) {
             return Err(WebhookError::HeaderReserved(name.clone()));
         }
-        if seen.contains(&lower) {
+        if seen.contains(&lowercase_name) {
             return Err(WebhookError::HeaderTwice(name.clone()));
         }
-        let printable = |v: &String| {
+        let is_valid_value = |v: &String| {
             v.len() <= HEADER_VALUE_MAX_BYTES
                 && v.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
                 && v.trim() == v
         };
-        if value.as_ref().is_some_and(|v| !printable(v)) {
+        if value.as_ref().is_some_and(|v| !is_valid_value(v)) {
             return Err(WebhookError::HeaderValue(name.clone()));
         }
-        seen.push(lower);
+        seen.push(lowercase_name);
     }
     Ok(())
 }
 
-/// Headers that a delivery sets itself, or that HTTP needs for framing and routing (RFC 9110, RFC 9112).
-fn is_reserved(lower: &str) -> bool {
-    const FIXED: [&str; 15] = [
+/// Returns whether a header is set by Miniback, or required by HTTP for framing and routing
+/// (RFC 9110, RFC 9112). `lowercase_name` is in lower case.
+fn is_reserved(lowercase_name: &str) -> bool {
+    const RESERVED_NAMES: [&str; 15] = [
         "host",
         "date",
         "user-agent",
@@ -246,23 +252,23 @@ fn is_reserved(lower: &str) -> bool {
         "proxy-authorization",
         "forwarded",
     ];
-    FIXED.contains(&lower)
-        || lower.starts_with("content-")
-        || lower.starts_with("x-miniback-")
-        || lower.starts_with("x-forwarded-")
-        || lower.starts_with("webhook-")
+    RESERVED_NAMES.contains(&lowercase_name)
+        || lowercase_name.starts_with("content-")
+        || lowercase_name.starts_with("x-miniback-")
+        || lowercase_name.starts_with("x-forwarded-")
+        || lowercase_name.starts_with("webhook-")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn one(name: &str, value: &str) -> BTreeMap<String, Option<String>> {
+    fn one_header(name: &str, value: &str) -> BTreeMap<String, Option<String>> {
         BTreeMap::from([(name.to_owned(), Some(value.to_owned()))])
     }
 
     #[test]
-    fn headers_of_ones_own_cannot_forge_those_of_the_delivery() {
+    fn rejects_reserved_and_invalid_headers() {
         for name in [
             "X-Miniback-Event",
             "webhook-id",
@@ -274,16 +280,22 @@ mod tests {
             "Transfer-Encoding",
         ] {
             assert_eq!(
-                check_headers(&one(name, "x")),
+                check_headers(&one_header(name, "x")),
                 Err(WebhookError::HeaderReserved(name.to_owned()))
             );
         }
-        assert_eq!(check_headers(&one("Authorization", "Bearer abc")), Ok(()));
+        assert_eq!(
+            check_headers(&one_header("Authorization", "Bearer abc")),
+            Ok(())
+        );
         for name in ["", "a b", "a:b", "a\r\nb", "ü"] {
-            assert!(check_headers(&one(name, "x")).is_err(), "{name:?}");
+            assert!(check_headers(&one_header(name, "x")).is_err(), "{name:?}");
         }
         for value in ["a\r\nX: b", "a\0", " a", "ü", &"a".repeat(1025)] {
-            assert!(check_headers(&one("X-Key", value)).is_err(), "{value:?}");
+            assert!(
+                check_headers(&one_header("X-Key", value)).is_err(),
+                "{value:?}"
+            );
         }
         let twice = BTreeMap::from([("X-Key".to_owned(), None), ("x-key".to_owned(), None)]);
         assert!(matches!(

@@ -36,7 +36,7 @@ impl IntakeError {
         match self {
             Self::CrossOrigin => "Request blocked",
             Self::MethodNotAllowed(_) => "Method not allowed",
-            Self::Form(_) => "Form not submitted",
+            Self::Form(error) => error.title(),
             Self::Store(_) | Self::Render(_) => "Something went wrong",
         }
     }

@@ -1,12 +1,12 @@
-//! Addresses that only lead on.
+//! Pages that only redirect.
 
-use actix_web::HttpResponse;
+use actix_web::{HttpResponse, web};
 
 use super::framework::context::RequestContext;
 use super::framework::page_error::PageError;
 use crate::domain::account::Role;
 
-/// `/`: to where one belongs.
+/// `/`: to the feedback list or the sign-in page.
 pub(super) async fn home(context: RequestContext) -> HttpResponse {
     context.redirect(if context.session().is_some() {
         "/feedback"
@@ -15,10 +15,28 @@ pub(super) async fn home(context: RequestContext) -> HttpResponse {
     })
 }
 
-/// `/settings`: the first of them that one may see.
+/// `/settings`: to the first settings page that the user may see.
 pub(super) async fn settings(context: RequestContext) -> Result<HttpResponse, PageError> {
     Ok(context.redirect(match context.user()?.role {
         Role::Admin => "/settings/notifications",
         Role::Member => "/settings/account",
     }))
+}
+
+/// `…/doctor`, the earlier path of `…/signature-check`.
+pub(super) async fn signature_check(
+    context: RequestContext,
+    webhook: web::Path<String>,
+) -> HttpResponse {
+    context.redirect(&format!(
+        "/settings/notifications/{webhook}/signature-check"
+    ))
+}
+
+/// `…/receive`, the earlier path of `…/endpoint-code`.
+pub(super) async fn endpoint_code(
+    context: RequestContext,
+    webhook: web::Path<String>,
+) -> HttpResponse {
+    context.redirect(&format!("/settings/notifications/{webhook}/endpoint-code"))
 }

@@ -1,4 +1,4 @@
-//! Every page and form on one screen: path, methods, who may ask for it, and the handler.
+//! The route table of all pages and forms: path, methods, permission, and handler.
 
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, Route, web};
@@ -19,7 +19,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     routes().configure(config);
 }
 
-/// What there is, and who may.
+/// All routes with their required permissions.
 pub fn routes() -> Routes {
     Routes::default()
         .service(page("/", [get(Public, redirects::home)]))
@@ -103,11 +103,11 @@ pub fn routes() -> Routes {
         ))
         .service(page(
             "/settings/notifications/{id}/secret",
-            [get(Admin, webhooks::secret)],
+            [get(Admin, webhooks::plain_secret)],
         ))
         .service(page(
-            "/settings/notifications/{id}/receive",
-            [get(Admin, webhooks::receive)],
+            "/settings/notifications/{id}/endpoint-code",
+            [get(Admin, webhooks::show_endpoint_code)],
         ))
         .service(page(
             "/settings/notifications/{id}/rotate",
@@ -138,11 +138,19 @@ pub fn routes() -> Routes {
             [post(Admin, deliveries::detail::redeliver)],
         ))
         .service(page(
-            "/settings/notifications/{id}/doctor",
+            "/settings/notifications/{id}/signature-check",
             [
                 get(Admin, signature_check::show),
-                post(Admin, signature_check::examine),
+                post(Admin, signature_check::check),
             ],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/doctor",
+            [get(Admin, redirects::signature_check)],
+        ))
+        .service(page(
+            "/settings/notifications/{id}/receive",
+            [get(Admin, redirects::endpoint_code)],
         ))
         .service(page(
             "/settings/projects",

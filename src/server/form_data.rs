@@ -50,8 +50,20 @@ pub enum FormError {
     TooLarge(usize),
     #[error("The form took too long to arrive. Submit it again.")]
     TooSlow,
-    #[error("This page accepts only form data.")]
-    WrongContentType,
+    #[error("This URL accepts only HTML forms.")]
+    UnsupportedMediaType,
+}
+
+impl FormError {
+    /// Returns the title of an error page.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Malformed => "Invalid form",
+            Self::TooLarge(_) => "Form too large",
+            Self::TooSlow => "Request timed out",
+            Self::UnsupportedMediaType => "Unsupported media type",
+        }
+    }
 }
 
 impl ResponseError for FormError {
@@ -60,7 +72,7 @@ impl ResponseError for FormError {
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::WrongContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         }
     }
 }
@@ -98,7 +110,7 @@ impl FormData {
                 .map_err(|_| FormError::TooSlow)??;
             // Some browsers send a form without fields without a content type.
             if !is_form && !bytes.is_empty() {
-                return Err(FormError::WrongContentType);
+                return Err(FormError::UnsupportedMediaType);
             }
             serde_urlencoded::from_bytes(&bytes)
                 .map(Self)

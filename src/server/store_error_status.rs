@@ -32,9 +32,7 @@ impl StoreError {
                 "The server is busy. Nothing was saved. Try again in a moment."
             }
             Self::Closed => "The server is restarting. Try again in a moment.",
-            Self::Panicked | Self::Sqlite(_) | Self::InvalidValue(_) => {
-                "Something went wrong. See the server log."
-            }
+            Self::Panicked | Self::Sqlite(_) | Self::InvalidValue(_) => "See the server log.",
         }
     }
 }

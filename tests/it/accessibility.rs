@@ -1,11 +1,12 @@
-//! WCAG 2.2 AA as far as a program can tell: axe-core finds nothing, and nothing is wider than the window, on any page
-//! in any of its main states, light and dark, on a desktop and on a phone. The pages are those of the table by which
-//! the program is configured, so that a new one is looked at from its first day.
+//! WCAG 2.2 AA as far as a program can tell: axe-core finds nothing, and nothing is wider than the
+//! window, on any page in any of its main states, light and dark, on a desktop and on a phone. The
+//! pages are those of the table by which the program is configured, so that a new one is looked at
+//! from its first day.
 
 use serde_json::json;
 
-use miniback::pages;
 use miniback::server::permissions::Permission;
+use miniback::{intake, pages};
 
 use crate::support::api::{Api, text};
 use crate::support::app::{ADMIN, App, PASSWORD};
@@ -114,7 +115,7 @@ impl Scene {
         let invitation = token_of(&page.shown("Invitation for grace@example.com"));
         let form = page.form_in(MEMBER, "Reset password");
         let page = ada.submit_and_follow(&form.press("Reset password"));
-        let reset = token_of(&page.shown("Link for a new password"));
+        let reset = token_of(&page.shown("Password reset link"));
         let id_in = |html: &str, prefix: &str, near: &str| {
             let from = html.find(near).unwrap();
             let at = html[..from].rfind(&format!("id=\"{prefix}_")).unwrap() + 4;
@@ -139,7 +140,8 @@ impl Scene {
         }
     }
 
-    /// The addresses at which a page of the table shows its states: several in one where they stand beside each other.
+    /// The addresses at which a page of the table shows its states: several in one where they stand
+    /// beside each other.
     fn states(&self, path: &str) -> Vec<String> {
         let [delivers, fails, held] = &self.webhooks;
         let queries: Vec<String> = match path {
@@ -207,7 +209,8 @@ impl Scene {
 
     /// Every page of the table, signed in or not.
     fn walk(&self, checker: &mut AccessibilityChecker, of_anyone: bool) {
-        for listed in pages::routes().list() {
+        let intake = intake::routes().list().into_iter();
+        for listed in intake.chain(pages::routes().list()) {
             if listed.method != "GET"
                 || (listed.permission == Permission::Public) != of_anyone
                 || NO_PAGES.contains(&listed.path.as_str())
@@ -271,7 +274,7 @@ fn press_through(checker: &mut AccessibilityChecker, scene: &Scene) {
     let [delivers, ..] = &scene.webhooks;
     open(
         checker,
-        &format!("/settings/notifications/{delivers}/doctor"),
+        &format!("/settings/notifications/{delivers}/signature-check"),
     );
     checker
         .browser
@@ -285,7 +288,7 @@ fn press_through(checker: &mut AccessibilityChecker, scene: &Scene) {
     open(checker, "/settings/tokens?add");
     checker.browser.find("textbox", "Name").fill("Deploy");
     press(checker, "Create");
-    checker.browser.find("textbox", "The token “Deploy”");
+    checker.browser.find("textbox", "Token “Deploy”");
     checker.check("a token that was made");
 
     open(checker, "/settings/people?add");
@@ -316,8 +319,8 @@ fn press_through(checker: &mut AccessibilityChecker, scene: &Scene) {
     checker.browser.find("link", "CSV");
     checker.check("the choice of an export");
     open(checker, "/feedback");
-    press(checker, "Keys");
-    checker.browser.find("dialog", "Keys");
+    press(checker, "Keyboard shortcuts");
+    checker.browser.find("dialog", "Keyboard shortcuts");
     checker.check("the list of keys");
 }
 

@@ -1,5 +1,5 @@
-//! The guide at `/docs/webhooks`: for whoever writes an endpoint, without a session; and its checklist, which tells an
-//! admin what this installation knows of a webhook.
+//! The guide at `/docs/webhooks`: for whoever writes an endpoint, without a session; and its
+//! checklist, which tells an admin what this installation knows of a webhook.
 
 #[path = "../../examples/verify/verify.rs"]
 mod verify;
@@ -299,11 +299,17 @@ fn an_endpoint_that_fails_is_told_with_its_error_and_what_to_do() {
     let mut admin = app.signed_in();
     let last = "The last error";
     says(&mut admin, &refuses, last, "look here", "401 Unauthorized");
-    says(&mut admin, &refuses, last, "look here", "check the secret");
+    says(
+        &mut admin,
+        &refuses,
+        last,
+        "look here",
+        "Check its signing secret",
+    );
     let reached = "The address can be reached";
     says(&mut admin, &refuses, reached, "ok", "answered 401");
     says(&mut admin, &gone, reached, "look here", "refused");
-    says(&mut admin, &gone, last, "look here", "no program listens");
+    says(&mut admin, &gone, last, "look here", "Nothing is listening");
 
     // One webhook alone, from where it fails.
     let settings = admin.get("/settings/notifications").expect(200);

@@ -1,4 +1,5 @@
-//! Settings → Projects: made, renamed, paused, kept to origins, and deleted only when the name is typed.
+//! Settings → Projects: made, renamed, paused, kept to origins, and deleted only when the name is
+//! typed.
 
 use serde_json::{Value, json};
 
@@ -102,11 +103,11 @@ fn name_and_origins_are_changed_and_what_is_no_origin_comes_back_with_the_reason
             .form_in("The Shop", "Save changes")
             .value("Allowed origins");
         assert_eq!(again.trim(), bad, "what was written stays");
-        assert!(page.text().contains(&format!("“{bad}” is not an origin")));
+        assert!(page.text().contains(&format!("“{bad}” isn’t an origin")));
         assert_eq!(project(&app, "shop")["allowedOrigins"], kept);
     }
     let page = edit(&mut ada, "The Shop", "Name", " ").expect(422);
-    assert!(page.text().contains("Give it a name"));
+    assert!(page.text().contains("Enter a name"));
     edit(&mut ada, "The Shop", "Allowed origins", "").expect(303);
     assert_eq!(project(&app, "shop")["allowedOrigins"], json!([]));
 }

@@ -1,4 +1,5 @@
-//! "Receive it": a webhook's page with the code of its endpoint. That the code runs is shown in `example_receivers`.
+//! "Receive it": a webhook's page with the code of its endpoint. That the code runs is shown in
+//! `example_receivers`.
 
 use serde_json::{Value, json};
 
@@ -10,7 +11,10 @@ use crate::support::example_receiver::{SECRET, file};
 const URL: &str = "http://localhost:4000/webhooks/miniback";
 
 fn page_of(webhook: &Value) -> String {
-    format!("/settings/notifications/{}/receive", text(webhook, "id"))
+    format!(
+        "/settings/notifications/{}/endpoint-code",
+        text(webhook, "id")
+    )
 }
 
 #[test]
@@ -88,7 +92,7 @@ fn it_is_there_for_admins_and_for_webhooks_and_frameworks_that_there_are() {
     let path = page_of(&webhook);
     let mut admin = app.signed_in();
     admin.get(&format!("{path}?with=cobol")).expect(404);
-    let unknown = "/settings/notifications/wh_01M88A9HPYG8XD4BRHHT5RND5G/receive";
+    let unknown = "/settings/notifications/wh_01M88A9HPYG8XD4BRHHT5RND5G/endpoint-code";
     admin.get(unknown).expect(404);
     app.add_user("mel@example.com", "member");
     let mut member = app.visitor();

@@ -36,7 +36,7 @@ fn doctor() -> Doctor {
 impl Doctor {
     fn at(&self) -> String {
         format!(
-            "/settings/notifications/{}/doctor",
+            "/settings/notifications/{}/signature-check",
             text(&self.webhook, "id")
         )
     }
@@ -90,9 +90,9 @@ fn what_was_received_is_valid_however_it_is_pasted_and_no_secret_is_shown() {
     for headers in [&headers, &curl, &object] {
         let page = doctor.says(
             &[("Headers", headers), ("Body", &body)],
-            "Valid, by the current secret.",
+            "Valid. Signed with the current secret.",
         );
-        for words in ["byte for byte", "All of them are there."] {
+        for words in ["Identical to the sent body.", "All present."] {
             assert!(page.text().contains(words), "{}", page.text());
         }
     }
@@ -108,7 +108,7 @@ fn what_was_received_is_valid_however_it_is_pasted_and_no_secret_is_shown() {
         ("Body", &body),
         ("Its secret (optional)", &secret),
     ];
-    let page = doctor.says(&given, "The endpoint’s secret is the current secret.");
+    let page = doctor.says(&given, "Your server uses the current secret.");
     assert!(
         !page.response.text.contains(&secret),
         "the secret is not shown again"
@@ -129,7 +129,7 @@ fn what_was_received_is_valid_however_it_is_pasted_and_no_secret_is_shown() {
         .expect(200);
     doctor.says(
         &[("Headers", &headers), ("Body", &body)],
-        "Valid, by the current secret.",
+        "Valid. Signed with the current secret.",
     );
     doctor
         .api
@@ -137,7 +137,7 @@ fn what_was_received_is_valid_however_it_is_pasted_and_no_secret_is_shown() {
         .expect(200);
     doctor.says(
         &[("Headers", &headers), ("Body", &body)],
-        "The secret is another one",
+        "no current secret produces this signature",
     );
 }
 
@@ -163,7 +163,7 @@ fn what_does_not_fit_is_named() {
         doctor.says(&fields, words)
     };
     let spaced = body.replace("\":", "\": ");
-    let page = says(pasted(&spaced, &[]), "its JSON was read and written again");
+    let page = says(pasted(&spaced, &[]), "The body was re-serialized");
     assert!(
         page.text().contains("The first difference is at byte 9"),
         "{}",
@@ -171,19 +171,19 @@ fn what_does_not_fit_is_named() {
     );
     let sorted: std::collections::BTreeMap<String, Value> = serde_json::from_str(&body).unwrap();
     let sorted = serde_json::to_string(&sorted).unwrap();
-    says(pasted(&sorted, &[]), "its members in another order");
+    says(pasted(&sorted, &[]), "its members in a different order");
     says(
         pasted(&format!("{body}\r\n"), &[]),
-        "white space was added at its end",
+        "has extra whitespace at its end",
     );
     let latin: String = body.bytes().map(char::from).collect();
-    says(pasted(&latin, &[]), "another character set");
+    says(pasted(&latin, &[]), "a character set other than UTF-8");
     says(
         pasted(
             &body,
             &[("Its secret (optional)", "another secret, and a long one")],
         ),
-        "The endpoint’s secret is another one.",
+        "Your server uses a different secret.",
     );
     says(
         pasted(
@@ -239,7 +239,7 @@ fn it_is_found_from_where_a_signature_is_in_doubt_and_by_admins_alone() {
     let failed = api.deliver_one(&webhook, "failed");
     let mut admin = app.signed_in();
     let id = text(&webhook, "id");
-    let doctor = format!("/settings/notifications/{id}/doctor");
+    let doctor = format!("/settings/notifications/{id}/signature-check");
     for at in [
         format!("/settings/notifications?open={id}"),
         format!("/settings/notifications/{id}/deliveries"),
@@ -252,7 +252,7 @@ fn it_is_found_from_where_a_signature_is_in_doubt_and_by_admins_alone() {
         assert_eq!(page.link("Check a signature"), Some(doctor.clone()), "{at}");
     }
     admin
-        .get("/settings/notifications/wh_nothere/doctor")
+        .get("/settings/notifications/wh_nothere/signature-check")
         .expect(404);
     app.add_user("member@example.com", "member");
     let mut member = app.visitor();

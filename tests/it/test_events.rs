@@ -206,7 +206,7 @@ fn a_test_over_which_the_endpoint_stumbles_says_that_it_has_no_feedback() {
     );
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
-    let says = "A test has no data.feedback";
+    let says = "Your handler reads data.feedback";
     for result in [
         test_saved(&api, &webhook),
         test_unsaved(&api, json!({"url": receiver.url("/")})),
@@ -226,7 +226,7 @@ fn a_test_over_which_the_endpoint_stumbles_says_that_it_has_no_feedback() {
 
     // A plain 500 is a guess, and none where what is not a test fails there too.
     receiver.set_script(|_| Reply::body(500, "Internal Server Error"));
-    assert!(text(&test_saved(&api, &webhook), "error").contains("Perhaps"));
+    assert!(text(&test_saved(&api, &webhook), "error").contains("If your handler reads"));
     api.create_project("Shop");
     api.create_feedback("shop", "Hello");
     let real = api.get(&format!(
@@ -234,5 +234,5 @@ fn a_test_over_which_the_endpoint_stumbles_says_that_it_has_no_feedback() {
         text(&webhook, "id")
     ));
     api.wait_for_state(text(&real.json()["data"][0], "id"), "failed");
-    assert!(!text(&test_saved(&api, &webhook), "error").contains("Perhaps"));
+    assert!(!text(&test_saved(&api, &webhook), "error").contains("If your handler reads"));
 }

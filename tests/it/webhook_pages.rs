@@ -1,4 +1,5 @@
-//! Settings → Notifications: the whole of it in a real browser, with scripts and without, and the forms posted twice.
+//! Settings → Notifications: the whole of it in a real browser, with scripts and without, and the
+//! forms posted twice.
 
 use serde_json::{Value, json};
 
@@ -264,5 +265,5 @@ fn headers_of_a_webhook_are_edited_and_a_stored_value_is_kept_unseen() {
         .press("Save changes");
     let page = admin.submit(&refused);
     assert_eq!(page.response.status, 422);
-    assert!(page.text().contains("cannot be changed"), "{}", page.text());
+    assert!(page.text().contains("can’t be changed"), "{}", page.text());
 }

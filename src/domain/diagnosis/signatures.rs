@@ -1,4 +1,4 @@
-//! The signatures that an endpoint saw, and which secret could have made them.
+//! The signatures that an endpoint received, and the secrets that could have made them.
 
 use super::{Check, CheckResult, DiagnosisInput};
 use crate::domain::secret::Secret;
@@ -20,19 +20,20 @@ impl SigningSecret {
     }
 }
 
-/// What was seen of signatures, and who could have made them.
+/// The received signature headers, and the active secrets.
 pub(super) struct ReceivedSignatures<'a> {
     header: &'a dyn Fn(&str) -> Option<String>,
     secrets: Vec<(SigningSecret, &'a Secret)>,
-    pub(super) given_hex: Option<String>,
-    given_next: Option<String>,
+    pub(super) hex: Option<String>,
+    next_hex: Option<String>,
     id: Option<String>,
     pub(super) timestamp: Option<i64>,
-    given_standard: Option<String>,
+    standard: Option<String>,
 }
 
 impl<'a> ReceivedSignatures<'a> {
-    const NAMES: [&'static str; 8] = [
+    /// The headers of every delivery.
+    const HEADER_NAMES: [&'static str; 7] = [
         "X-Miniback-Signature",
         "X-Miniback-Timestamp",
         "X-Miniback-Event",
@@ -40,8 +41,9 @@ impl<'a> ReceivedSignatures<'a> {
         "webhook-id",
         "webhook-timestamp",
         "webhook-signature",
-        "X-Miniback-Signature-Next",
     ];
+    /// A header that is only sent during the overlap of a rotation.
+    const NEXT_SIGNATURE: &'static str = "X-Miniback-Signature-Next";
 
     pub(super) fn new(input: &DiagnosisInput<'a>) -> Self {
         let header = input.received.header;
@@ -57,104 +59,107 @@ impl<'a> ReceivedSignatures<'a> {
                 .into_iter()
                 .chain(next)
                 .collect(),
-            given_hex: get("x-miniback-signature"),
-            given_next: get("x-miniback-signature-next"),
+            hex: get("x-miniback-signature"),
+            next_hex: get("x-miniback-signature-next"),
             id: get("webhook-id"),
             timestamp: get("webhook-timestamp").and_then(|text| text.parse().ok()),
-            given_standard: get("webhook-signature"),
+            standard: get("webhook-signature"),
         }
     }
 
-    pub(super) fn hex(&self, body: &[u8]) -> Option<SigningSecret> {
-        let given = [&self.given_hex, &self.given_next];
-        let given = given
+    /// Returns the secret that made one of the hex signatures of `body`.
+    pub(super) fn hex_signer(&self, body: &[u8]) -> Option<SigningSecret> {
+        let received: Vec<Vec<u8>> = [&self.hex, &self.next_hex]
             .into_iter()
             .flatten()
-            .filter_map(|text| verification::decode_hex(text));
-        let given: Vec<Vec<u8>> = given.collect();
-        let fits = |secret: &Secret| {
-            given
+            .filter_map(|text| verification::decode_hex(text))
+            .collect();
+        self.find_secret(|secret| {
+            received
                 .iter()
-                .any(|given| verification::matches(secret, body, given))
-        };
+                .any(|signature| verification::is_signed_by(secret, body, signature))
+        })
+    }
+
+    /// Returns the secret that made one of the signatures in `webhook-signature`.
+    pub(super) fn standard_signer(&self, body: &[u8]) -> Option<SigningSecret> {
+        let (id, timestamp, received) =
+            (self.id.as_ref()?, self.timestamp?, self.standard.as_ref()?);
+        self.find_secret(|secret| {
+            let expected = signature::sign_standard(secret, id, timestamp, body);
+            received
+                .split(' ')
+                .any(|signature| Some(signature) == expected.as_deref())
+        })
+    }
+
+    /// Returns the secret that made any of the signatures of `body`.
+    pub(super) fn any_signer(&self, body: &[u8]) -> Option<SigningSecret> {
+        self.hex_signer(body).or_else(|| self.standard_signer(body))
+    }
+
+    fn find_secret(&self, is_signer: impl Fn(&Secret) -> bool) -> Option<SigningSecret> {
         self.secrets
             .iter()
-            .find(|(_, secret)| fits(secret))
-            .map(|(by, _)| *by)
+            .find(|(_, secret)| is_signer(secret))
+            .map(|(signer, _)| *signer)
     }
 
-    pub(super) fn standard(&self, body: &[u8]) -> Option<SigningSecret> {
-        let (id, at, given) = (
-            self.id.as_ref()?,
-            self.timestamp?,
-            self.given_standard.as_ref()?,
-        );
-        let fits = |secret: &Secret| {
-            let expected = signature::sign_standard(secret, id, at, body);
-            given.split(' ').any(|one| Some(one) == expected.as_deref())
-        };
-        self.secrets
-            .iter()
-            .find(|(_, secret)| fits(secret))
-            .map(|(by, _)| *by)
-    }
-
-    pub(super) fn any(&self, body: &[u8]) -> Option<SigningSecret> {
-        self.hex(body).or_else(|| self.standard(body))
-    }
-
-    /// All of it came, a library could verify it, and it does not fit.
-    pub(super) fn standard_is_wrong(&self, body: &[u8]) -> bool {
-        self.given_standard.is_some()
+    /// Returns whether `webhook-signature` is present and could be verified, but doesn't match.
+    pub(super) fn is_standard_wrong(&self, body: &[u8]) -> bool {
+        self.standard.is_some()
             && self
                 .secrets
                 .iter()
                 .any(|(_, secret)| secret.standard_key().is_some())
-            && self.standard(body).is_none()
+            && self.standard_signer(body).is_none()
     }
 
-    /// Nothing to verify by.
-    pub(super) fn missing(&self) -> Option<(String, String)> {
-        let whole_standard =
-            self.given_standard.is_some() && self.id.is_some() && self.timestamp.is_some();
-        if self.given_hex.is_some() || self.given_next.is_some() || whole_standard {
+    /// Returns a finding and advice if the headers contain no complete signature.
+    pub(super) fn explain_missing(&self) -> Option<(String, String)> {
+        let is_standard_complete =
+            self.standard.is_some() && self.id.is_some() && self.timestamp.is_some();
+        if self.hex.is_some() || self.next_hex.is_some() || is_standard_complete {
             return None;
         }
-        let here = self.here();
-        let advice = if here.is_empty() {
-            "None of Miniback’s headers is there: this is no delivery of Miniback, or something before the endpoint lets only known headers through. Let X-Miniback-… and webhook-… pass.".to_owned()
+        let present = self.present_headers();
+        let advice = if present.is_empty() {
+            "None of Miniback’s headers were received. Either the request isn’t from Miniback, or a proxy removes unknown headers. Allow the X-Miniback-… and webhook-… headers.".to_owned()
         } else {
             format!(
-                "There {} only {}: something before the endpoint drops the rest, or not all of it was pasted. Let X-Miniback-… and webhook-… pass.",
-                if here.len() == 1 { "is" } else { "are" },
-                here.join(", ")
+                "Only {} {} received. A proxy removed the others, or not all headers were pasted. Allow the X-Miniback-… and webhook-… headers.",
+                present.join(", "),
+                if present.len() == 1 { "was" } else { "were" },
             )
         };
         Some(("The header X-Miniback-Signature is missing.".into(), advice))
     }
 
-    fn here(&self) -> Vec<&'static str> {
-        let is_here = |name: &&str| (self.header)(&name.to_ascii_lowercase()).is_some();
-        Self::NAMES.into_iter().filter(is_here).collect()
+    fn present_headers(&self) -> Vec<&'static str> {
+        let is_present = |name: &&str| (self.header)(&name.to_ascii_lowercase()).is_some();
+        Self::HEADER_NAMES
+            .into_iter()
+            .chain([Self::NEXT_SIGNATURE])
+            .filter(is_present)
+            .collect()
     }
 
+    /// Checks that all headers of a delivery are present.
     pub(super) fn check_headers(&self) -> Check {
-        let here = self.here();
-        // The last is there during a rotation alone.
-        let missing: Vec<&str> = Self::NAMES[..7]
-            .iter()
-            .copied()
-            .filter(|name| !here.contains(name))
+        let present = self.present_headers();
+        let missing: Vec<&str> = Self::HEADER_NAMES
+            .into_iter()
+            .filter(|name| !present.contains(name))
             .collect();
-        let (result, message) = match (here.len(), missing.len()) {
+        let (result, message) = match (present.len(), missing.len()) {
             (0, _) => (
                 CheckResult::Failed,
                 "None of Miniback’s headers.".to_owned(),
             ),
-            (_, 0) => (CheckResult::Passed, "All of them are there.".to_owned()),
+            (_, 0) => (CheckResult::Passed, "All present.".to_owned()),
             _ => (
                 CheckResult::Unknown,
-                format!("Not there: {}.", missing.join(", ")),
+                format!("Missing: {}.", missing.join(", ")),
             ),
         };
         Check {

@@ -1,4 +1,4 @@
-//! What the diagnosis says of each thing that can be wrong.
+//! The finding for each cause that the diagnosis distinguishes.
 
 use super::*;
 use crate::domain::secret::Secret;
@@ -12,17 +12,17 @@ fn secret(byte: u8) -> Secret {
     Secret::from_random([byte; 32])
 }
 
-/// What an endpoint saw, as it was sent until a test changes it.
-struct Setting {
+/// A received delivery. It is valid until a test changes it.
+struct Scenario {
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     secrets: Secrets,
-    sent: bool,
-    given: Option<String>,
+    is_logged: bool,
+    endpoint_secret: Option<String>,
     clock: Option<i64>,
 }
 
-fn setting() -> Setting {
+fn scenario() -> Scenario {
     let signer = secret(1);
     let headers = [
         (
@@ -42,20 +42,20 @@ fn setting() -> Setting {
             signature::sign_standard(&signer, "dlv_1", AT, BODY.as_bytes()).unwrap(),
         ),
     ];
-    Setting {
+    Scenario {
         headers: headers.map(|(name, value)| (name.to_owned(), value)).into(),
         body: BODY.into(),
         secrets: Secrets {
             current: signer,
             next: None,
         },
-        sent: true,
-        given: None,
+        is_logged: true,
+        endpoint_secret: None,
         clock: None,
     }
 }
 
-impl Setting {
+impl Scenario {
     fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(n, _)| n != name);
         self
@@ -83,13 +83,13 @@ impl Setting {
         self
     }
 
-    fn unknown(mut self) -> Self {
-        self.sent = false;
+    fn not_logged(mut self) -> Self {
+        self.is_logged = false;
         self
     }
 
-    fn given(mut self, given: &str) -> Self {
-        self.given = Some(given.to_owned());
+    fn endpoint_secret(mut self, secret: &str) -> Self {
+        self.endpoint_secret = Some(secret.to_owned());
         self
     }
 
@@ -106,132 +106,144 @@ impl Setting {
                 .find(|(n, _)| n.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value.clone())
         };
-        let found = diagnose(&DiagnosisInput {
+        let diagnosis = diagnose(&DiagnosisInput {
             received: ReceivedRequest {
                 header: &header,
                 body: &self.body,
             },
             secrets: &self.secrets,
-            sent: self.sent.then_some(SentDelivery {
+            sent: self.is_logged.then_some(SentDelivery {
                 body: BODY.as_bytes(),
                 attempts: &[AT],
             }),
-            endpoint_secret: self.given.as_deref(),
+            endpoint_secret: self.endpoint_secret.as_deref(),
             endpoint_clock: self
                 .clock
                 .map(|seconds| Timestamp::from_millis(seconds * 1000)),
         });
-        let told = format!("{found:?}");
+        let output = format!("{diagnosis:?}");
         for byte in [1, 2, 3] {
             assert!(
-                !told.contains(secret(byte).as_str()),
-                "a secret is told: {told}"
+                !output.contains(secret(byte).as_str()),
+                "the diagnosis contains a secret: {output}"
             );
         }
-        found
+        diagnosis
     }
 
     #[track_caller]
-    fn says(self, words: &str) -> Self {
-        let found = self.diagnosis();
-        assert!(!found.valid, "{found:#?}");
-        let text = format!("{} {}", found.finding, found.advice);
-        assert!(text.contains(words), "{words}: {found:#?}");
+    fn finds(self, text: &str) -> Self {
+        let diagnosis = self.diagnosis();
+        assert!(!diagnosis.valid, "{diagnosis:#?}");
+        let explanation = format!("{} {}", diagnosis.finding, diagnosis.advice);
+        assert!(explanation.contains(text), "{text}: {diagnosis:#?}");
         self
     }
 
     #[track_caller]
-    fn valid_by(self, by: &str) {
-        let found = self.diagnosis();
-        assert!(found.valid && found.finding.contains(by), "{found:#?}");
+    fn validates_with(self, secret: &str) {
+        let diagnosis = self.diagnosis();
+        assert!(
+            diagnosis.valid && diagnosis.finding.contains(secret),
+            "{diagnosis:#?}"
+        );
     }
 }
 
 #[test]
-fn what_was_sent_is_valid_by_the_secret_that_signed_it() {
-    setting().valid_by("current");
-    setting().unknown().valid_by("current");
-    setting().rotated(2, Some(1)).valid_by("next");
-    setting().clock(AT + 300).valid_by("current");
-    setting().given(secret(1).as_str()).valid_by("current");
-    // As the library of Standard Webhooks sees it, and one that knows the other header alone.
-    setting()
+fn valid_deliveries_name_the_secret_that_signed_them() {
+    scenario().validates_with("current");
+    scenario().not_logged().validates_with("current");
+    scenario().rotated(2, Some(1)).validates_with("next");
+    scenario().clock(AT + 300).validates_with("current");
+    scenario()
+        .endpoint_secret(secret(1).as_str())
+        .validates_with("current");
+    // One of the two signatures is enough.
+    scenario()
         .without("X-Miniback-Signature")
-        .valid_by("current");
-    setting().without("webhook-signature").valid_by("current");
+        .validates_with("current");
+    scenario()
+        .without("webhook-signature")
+        .validates_with("current");
 }
 
 #[test]
-fn a_secret_that_is_another_one_is_told_apart_from_a_body_that_was_changed() {
-    setting().rotated(2, None).says("The secret is another one");
-    setting()
+fn distinguishes_a_wrong_secret_from_a_changed_body() {
+    scenario()
         .rotated(2, None)
-        .unknown()
-        .says("or the body was changed");
-    setting()
-        .given(secret(3).as_str())
-        .says("The endpoint’s secret is another one");
-    setting()
-        .given(&format!(" \"{}\"\n", secret(1).as_str()))
-        .says("quotes or white space");
+        .finds("no current secret produces this signature");
+    scenario()
+        .rotated(2, None)
+        .not_logged()
+        .finds("or the body was changed");
+    scenario()
+        .endpoint_secret(secret(3).as_str())
+        .finds("Your server uses a different secret");
+    scenario()
+        .endpoint_secret(&format!(" \"{}\"\n", secret(1).as_str()))
+        .finds("wrapped in quotes or spaces");
     let bare = secret(1).as_str().replace("whsec_", "");
-    setting().given(&bare).says("lacks whsec_");
-    for known in [true, false] {
-        let changed = |body: &str| match known {
-            true => setting().body(body),
-            false => setting().body(body).unknown(),
+    scenario()
+        .endpoint_secret(&bare)
+        .finds("lacks the whsec_ prefix");
+    for is_logged in [true, false] {
+        let changed = |body: &str| match is_logged {
+            true => scenario().body(body),
+            false => scenario().body(body).not_logged(),
         };
         changed(&format!("{BODY}\n"))
-            .says("white space was added at its end")
-            .says("The secret is right");
+            .finds("has extra whitespace at its end")
+            .finds("The secret is right");
         changed(&BODY.replace("\":", "\": "))
-            .says("read and written again")
-            .says("The secret is right");
-        changed(&BODY.bytes().map(char::from).collect::<String>()).says("another character set");
+            .finds("was re-serialized")
+            .finds("The secret is right");
+        changed(&BODY.bytes().map(char::from).collect::<String>())
+            .finds("a character set other than UTF-8");
     }
-    let other = setting()
+    let other = scenario()
         .body(&BODY.replace("a@b.c", "someone"))
-        .says("something else than what was sent");
+        .finds("differs from the sent body");
     let difference = other.diagnosis().difference.unwrap();
     assert_eq!(difference.offset, BODY.find("a@b.c").unwrap());
-    setting().body("").says("it is empty");
-    setting()
+    scenario().body("").finds("is empty");
+    scenario()
         .rotated(2, None)
         .body("{}")
-        .says("the secret was changed since");
+        .finds("The secret was also replaced");
 }
 
 #[test]
-fn a_clock_that_is_off_and_headers_that_are_missing_or_changed_are_named() {
-    setting()
+fn reports_clock_differences_and_missing_or_changed_headers() {
+    scenario()
         .clock(AT + 301)
-        .says("The endpoint’s clock is 5 min ahead of webhook-timestamp");
-    setting().clock(AT - 86_400).says("24 h behind");
-    let replayed = |setting: Setting| {
+        .finds("Your server’s clock is 5 min ahead of webhook-timestamp");
+    scenario().clock(AT - 86_400).finds("24 h behind");
+    let replayed = |scenario: Scenario| {
         let at = AT + 4_000;
         let signed = signature::sign_standard(&secret(1), "dlv_1", at, BODY.as_bytes()).unwrap();
-        setting
+        scenario
             .with("webhook-timestamp", &at.to_string())
             .with("webhook-signature", &signed)
     };
-    replayed(setting()).says("not the time of any attempt");
-    setting()
+    replayed(scenario()).finds("isn’t the time of any attempt");
+    scenario()
         .with("webhook-id", "dlv_2")
-        .says("webhook-id or webhook-timestamp was changed");
-    setting()
+        .finds("webhook-id or webhook-timestamp was changed");
+    scenario()
         .with("X-Miniback-Signature", &"0".repeat(64))
-        .says("X-Miniback-Signature was changed");
-    let cut = setting()
+        .finds("X-Miniback-Signature was changed");
+    let truncated = scenario()
         .with("X-Miniback-Signature", "sha256=00")
         .without("webhook-signature");
-    cut.says("not 64 hex digits");
+    truncated.finds("isn’t 64 hex digits");
 
-    let bare = setting()
+    let bare = scenario()
         .without("X-Miniback-Signature")
         .without("webhook-signature");
-    bare.says("X-Miniback-Signature is missing")
-        .says("There are only X-Miniback-Timestamp");
-    let mut none = setting();
+    bare.finds("X-Miniback-Signature is missing")
+        .finds("Only X-Miniback-Timestamp");
+    let mut none = scenario();
     none.headers.clear();
-    none.says("None of Miniback’s headers");
+    none.finds("None of Miniback’s headers");
 }

@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::Answer;
-use super::Basic;
-use super::Body;
-use super::Call;
-use super::Contents;
-use super::Named;
-use super::Noun;
-use super::Piece;
-use super::schema::{Field, field, fields, resolve, sample};
+use super::CallDoc;
+use super::CallGroup;
+use super::InlineText;
+use super::IntroSection;
+use super::ReferenceContents;
+use super::RequestBodyDoc;
+use super::ResponseDoc;
+use super::SchemaDoc;
+use super::schema::{FieldDoc, example_value, field_doc, field_docs, resolve};
 
-pub(super) fn read(document: &Value) -> Contents {
+pub(super) fn contents(document: &Value) -> ReferenceContents {
     let mut lead = Vec::new();
-    let mut basics = Vec::new();
+    let mut intro = Vec::new();
     for paragraph in paragraphs(&document["info"]["description"]) {
         // "**Lists** are newest first": what a paragraph is about stands at its beginning.
         match paragraph
@@ -25,33 +25,33 @@ pub(super) fn read(document: &Value) -> Contents {
         {
             Some((title, rest)) => {
                 let title = title.trim_end_matches('.');
-                basics.push(Basic {
+                intro.push(IntroSection {
                     anchor: anchor(title),
                     title: title.to_owned(),
-                    words: pieces(rest.trim_start()),
+                    description: split_inline_code(rest.trim_start()),
                 });
             }
-            None => lead.push(pieces(&paragraph)),
+            None => lead.push(split_inline_code(&paragraph)),
         }
     }
     let tags = document["tags"].as_array().into_iter().flatten();
-    Contents {
+    ReferenceContents {
         lead,
-        basics,
+        intro,
         errors: common_errors(document),
-        nouns: tags.map(|tag| noun(document, tag)).collect(),
+        groups: tags.map(|tag| call_group(document, tag)).collect(),
         schemas: schemas(document),
     }
 }
 
 /// What calls have in common, by status.
-fn common_errors(document: &Value) -> Vec<Answer> {
+fn common_errors(document: &Value) -> Vec<ResponseDoc> {
     let mut errors = BTreeMap::new();
     for (_, methods) in object(&document["paths"]) {
         for (_, operation) in object(methods) {
             for (status, response) in object(&operation["responses"]) {
                 if response["$ref"].is_string() {
-                    errors.insert(status.clone(), answer(document, status, response));
+                    errors.insert(status.clone(), response_doc(document, status, response));
                 }
             }
         }
@@ -71,10 +71,10 @@ fn paragraphs(description: &Value) -> Vec<String> {
 }
 
 /// What stands between backticks is code.
-pub(super) fn pieces(text: &str) -> Vec<Piece> {
+pub(super) fn split_inline_code(text: &str) -> Vec<InlineText> {
     let parts = text.split('`').enumerate();
     parts
-        .map(|(index, text)| Piece {
+        .map(|(index, text)| InlineText {
             text: text.to_owned(),
             is_code: index % 2 == 1,
         })
@@ -86,7 +86,7 @@ fn anchor(title: &str) -> String {
     title.to_lowercase().replace(' ', "-")
 }
 
-fn noun(document: &Value, tag: &Value) -> Noun {
+fn call_group(document: &Value, tag: &Value) -> CallGroup {
     let name = tag["name"].as_str().unwrap_or_default();
     let mut calls = Vec::new();
     for (path, methods) in object(&document["paths"]) {
@@ -97,28 +97,28 @@ fn noun(document: &Value, tag: &Value) -> Noun {
             }
         }
     }
-    Noun {
+    CallGroup {
         anchor: anchor(name),
         name: name.to_owned(),
-        words: pieces(tag["description"].as_str().unwrap_or_default()),
+        description: split_inline_code(tag["description"].as_str().unwrap_or_default()),
         calls,
     }
 }
 
-fn call(document: &Value, path: &str, method: &str, operation: &Value) -> Call {
-    let mut answers = Vec::new();
+fn call(document: &Value, path: &str, method: &str, operation: &Value) -> CallDoc {
+    let mut responses = Vec::new();
     let mut errors = Vec::new();
     for (status, response) in object(&operation["responses"]) {
-        let answer = answer(document, status, response);
+        let doc = response_doc(document, status, response);
         if status.as_str() < "400" {
-            answers.push(answer);
+            responses.push(doc);
         } else {
-            errors.push(answer);
+            errors.push(doc);
         }
     }
     let parameters = operation["parameters"].as_array().into_iter().flatten();
     let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
-    Call {
+    CallDoc {
         anchor: operation["operationId"]
             .as_str()
             .unwrap_or_default()
@@ -128,39 +128,39 @@ fn call(document: &Value, path: &str, method: &str, operation: &Value) -> Call {
         title: operation["summary"].as_str().unwrap_or_default().to_owned(),
         paragraphs: paragraphs(&operation["description"])
             .iter()
-            .map(|p| pieces(p))
+            .map(|p| split_inline_code(p))
             .collect(),
-        who: pieces(&who(&operation["security"])),
+        permission: split_inline_code(&permission(&operation["security"])),
         parameters: parameters
-            .map(|parameter| of_parameter(document, parameter))
+            .map(|parameter| parameter_doc(document, parameter))
             .collect(),
-        body: schema.is_object().then(|| Body {
-            may_be_left_out: operation["requestBody"]["required"] == false,
-            fields: fields(document, schema),
+        body: schema.is_object().then(|| RequestBodyDoc {
+            is_optional: operation["requestBody"]["required"] == false,
+            fields: field_docs(document, schema),
         }),
         curl: curl(document, path, method, operation),
-        answers,
+        responses,
         errors,
     }
 }
 
-fn of_parameter(document: &Value, parameter: &Value) -> Field {
+fn parameter_doc(document: &Value, parameter: &Value) -> FieldDoc {
     let name = parameter["name"].as_str().unwrap_or_default();
-    let mut field = field(
+    let mut field = field_doc(
         document,
         name,
         &parameter["schema"],
         parameter["required"] == true,
     );
-    field.place = parameter["in"].as_str().unwrap_or_default().to_owned();
+    field.location = parameter["in"].as_str().unwrap_or_default().to_owned();
     if let Some(description) = parameter["description"].as_str() {
-        field.words = pieces(description);
+        field.description = split_inline_code(description);
     }
     field
 }
 
 /// `` `full` or `submit` ``, with the role where only admins may.
-fn who(security: &Value) -> String {
+fn permission(security: &Value) -> String {
     let mut tokens = Vec::new();
     let requirements = security.as_array().into_iter().flatten();
     for needed in requirements.filter_map(|requirement| requirement["token"].as_array()) {
@@ -178,30 +178,32 @@ fn who(security: &Value) -> String {
     }
 }
 
-fn answer(document: &Value, status: &str, response: &Value) -> Answer {
+fn response_doc(document: &Value, status: &str, response: &Value) -> ResponseDoc {
     let shared = response["$ref"]
         .as_str()
         .and_then(|path| path.rsplit('/').next());
-    let said = match shared {
+    let resolved = match shared {
         Some(name) => &document["components"]["responses"][name],
         None => response,
     };
-    let json = &said["content"]["application/json"]["schema"];
+    let json = &resolved["content"]["application/json"]["schema"];
     let name = resolve(document, json).1;
     let item = name.and_then(|name| name.strip_prefix("List_"));
-    let headers = object(&said["headers"]).filter(|(name, _)| *name != "X-Request-Id");
+    let headers = object(&resolved["headers"]).filter(|(name, _)| *name != "X-Request-Id");
     let headers = headers.map(|(name, header)| {
-        let mut field = field(document, name, &header["schema"], false);
-        field.words = pieces(header["description"].as_str().unwrap_or_default());
+        let mut field = field_doc(document, name, &header["schema"], false);
+        field.description = split_inline_code(header["description"].as_str().unwrap_or_default());
         field
     });
-    Answer {
+    ResponseDoc {
         status: status.to_owned(),
-        words: pieces(said["description"].as_str().unwrap_or_default()),
+        description: split_inline_code(resolved["description"].as_str().unwrap_or_default()),
         schema: item.or(name).map(str::to_owned),
         is_list: item.is_some(),
-        headers: headers.filter(|field| !field.words.is_empty()).collect(),
-        example: name.map(|_| pretty(&sample(document, json))),
+        headers: headers
+            .filter(|field| !field.description.is_empty())
+            .collect(),
+        example: name.map(|_| pretty(&example_value(document, json))),
         is_common: shared.is_some(),
     }
 }
@@ -220,7 +222,7 @@ fn curl(document: &Value, path: &str, method: &str, operation: &Value) -> String
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
         let name = parameter["name"].as_str().unwrap_or_default();
         if parameter["in"] == "path" {
-            let value = sample(document, &parameter["schema"]);
+            let value = example_value(document, &parameter["schema"]);
             path = path.replace(&format!("{{{name}}}"), value.as_str().unwrap_or("…"));
         } else if parameter["in"] == "header"
             && let Some(example) = parameter["example"].as_str()
@@ -230,7 +232,7 @@ fn curl(document: &Value, path: &str, method: &str, operation: &Value) -> String
     }
     let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
     if schema.is_object() {
-        let value = sample(document, schema);
+        let value = example_value(document, schema);
         let short = value.to_string();
         let body = if short.len() <= 60 {
             short
@@ -249,17 +251,17 @@ fn curl(document: &Value, path: &str, method: &str, operation: &Value) -> String
 }
 
 /// The objects that calls take and answer; what is only a text or a page of others is told where it stands.
-fn schemas(document: &Value) -> Vec<Named> {
+fn schemas(document: &Value) -> Vec<SchemaDoc> {
     let all = object(&document["components"]["schemas"]);
     let objects = all.filter(|(name, schema)| {
         let has_fields = schema["properties"].is_object() || schema["allOf"].is_array();
         has_fields && !name.starts_with("List_")
     });
     objects
-        .map(|(name, schema)| Named {
+        .map(|(name, schema)| SchemaDoc {
             name: name.clone(),
-            words: pieces(schema["description"].as_str().unwrap_or_default()),
-            fields: fields(document, schema),
+            description: split_inline_code(schema["description"].as_str().unwrap_or_default()),
+            fields: field_docs(document, schema),
         })
         .collect()
 }

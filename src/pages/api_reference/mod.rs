@@ -16,15 +16,15 @@ use serde_json::Value;
 use super::framework::context::RequestContext;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
-use schema::Field;
+use schema::FieldDoc;
 
 /// Where the OpenAPI document comes from, and from the first time on what the page shows of it.
-pub struct ApiDocs {
+pub struct ApiReference {
     document: fn() -> Value,
-    contents: OnceLock<Contents>,
+    contents: OnceLock<ReferenceContents>,
 }
 
-impl ApiDocs {
+impl ApiReference {
     pub fn new(document: fn() -> Value) -> Self {
         Self {
             document,
@@ -32,101 +32,101 @@ impl ApiDocs {
         }
     }
 
-    fn contents(&self) -> &Contents {
+    fn contents(&self) -> &ReferenceContents {
         self.contents
-            .get_or_init(|| document::read(&(self.document)()))
+            .get_or_init(|| document::contents(&(self.document)()))
     }
 }
 
 /// The document, as the page shows it.
-struct Contents {
-    lead: Vec<Vec<Piece>>,
-    basics: Vec<Basic>,
-    errors: Vec<Answer>,
-    nouns: Vec<Noun>,
-    schemas: Vec<Named>,
+struct ReferenceContents {
+    lead: Vec<Vec<InlineText>>,
+    intro: Vec<IntroSection>,
+    errors: Vec<ResponseDoc>,
+    groups: Vec<CallGroup>,
+    schemas: Vec<SchemaDoc>,
 }
 
 /// Text, or what is set off from it.
-struct Piece {
+struct InlineText {
     text: String,
     is_code: bool,
 }
 
 /// What holds for all calls.
-struct Basic {
+struct IntroSection {
     anchor: String,
     title: String,
-    words: Vec<Piece>,
+    description: Vec<InlineText>,
 }
 
 /// The calls about one thing.
-struct Noun {
+struct CallGroup {
     anchor: String,
     name: String,
-    words: Vec<Piece>,
-    calls: Vec<Call>,
+    description: Vec<InlineText>,
+    calls: Vec<CallDoc>,
 }
 
-struct Call {
+struct CallDoc {
     anchor: String,
     method: String,
     path: String,
     title: String,
-    paragraphs: Vec<Vec<Piece>>,
+    paragraphs: Vec<Vec<InlineText>>,
     /// Whose tokens may make it.
-    who: Vec<Piece>,
-    parameters: Vec<Field>,
-    body: Option<Body>,
+    permission: Vec<InlineText>,
+    parameters: Vec<FieldDoc>,
+    body: Option<RequestBodyDoc>,
     /// After the address of the installation.
     curl: String,
-    answers: Vec<Answer>,
-    errors: Vec<Answer>,
+    responses: Vec<ResponseDoc>,
+    errors: Vec<ResponseDoc>,
 }
 
-struct Body {
-    may_be_left_out: bool,
-    fields: Vec<Field>,
+struct RequestBodyDoc {
+    is_optional: bool,
+    fields: Vec<FieldDoc>,
 }
 
-struct Answer {
+struct ResponseDoc {
     status: String,
-    words: Vec<Piece>,
+    description: Vec<InlineText>,
     /// The schema that it has: its name, and whether it is a page of these.
     schema: Option<String>,
     is_list: bool,
-    headers: Vec<Field>,
+    headers: Vec<FieldDoc>,
     example: Option<String>,
     /// What is said of it is said of every call.
     is_common: bool,
 }
 
-struct Named {
+struct SchemaDoc {
     name: String,
-    words: Vec<Piece>,
-    fields: Vec<Field>,
+    description: Vec<InlineText>,
+    fields: Vec<FieldDoc>,
 }
 
 #[derive(Template)]
 #[template(path = "api_reference.html")]
-struct ApiDocsPage<'a> {
+struct ApiReferencePage<'a> {
     layout: Layout,
-    docs: &'a Contents,
+    reference: &'a ReferenceContents,
     /// The address of this installation.
-    address: String,
+    base_url: String,
 }
 
 pub(super) async fn show(
     context: RequestContext,
-    docs: web::Data<ApiDocs>,
+    reference: web::Data<ApiReference>,
 ) -> Result<HttpResponse, PageError> {
     let seen = context.proxies().own_origin(&context.request);
-    let address = context.app.urls.absolute(&seen, "");
+    let base_url = context.app.urls.absolute(&seen, "");
     let (layout, _) = context.layout("API", "");
-    let page = ApiDocsPage {
+    let page = ApiReferencePage {
         layout,
-        docs: docs.contents(),
-        address,
+        reference: reference.contents(),
+        base_url,
     };
     render(StatusCode::OK, &page)
 }

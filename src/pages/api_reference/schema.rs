@@ -2,20 +2,20 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Piece;
-use super::document::pieces;
+use super::InlineText;
+use super::document::split_inline_code;
 use crate::pages::framework::format::group_digits;
 
 /// A member of an object, a parameter or a header.
-pub(super) struct Field {
+pub(super) struct FieldDoc {
     pub(super) name: String,
     /// Where it stands, for a parameter: `path`, `query` or `header`.
-    pub(super) place: String,
+    pub(super) location: String,
     pub(super) is_required: bool,
-    pub(super) kind: Vec<Piece>,
+    pub(super) value_type: Vec<InlineText>,
     /// The schema that tells more of it.
     pub(super) schema: Option<String>,
-    pub(super) words: Vec<Piece>,
+    pub(super) description: Vec<InlineText>,
 }
 
 /// The schema itself, and its name where it was referred to.
@@ -30,32 +30,43 @@ pub(super) fn resolve<'a>(document: &'a Value, schema: &'a Value) -> (&'a Value,
 }
 
 /// The members of an object; those of parts that it is put together from come last.
-pub(super) fn fields(document: &Value, schema: &Value) -> Vec<Field> {
+pub(super) fn field_docs(document: &Value, schema: &Value) -> Vec<FieldDoc> {
     let (schema, _) = resolve(document, schema);
     let empty = Vec::new();
     let parts = schema["allOf"].as_array().unwrap_or(&empty);
     let required = schema["required"].as_array().unwrap_or(&empty);
     let members = schema["properties"].as_object().into_iter().flatten();
-    let own = members
-        .map(|(name, member)| field(document, name, member, required.iter().any(|n| n == name)));
-    own.chain(parts.iter().rev().flat_map(|part| fields(document, part)))
-        .collect()
+    let own = members.map(|(name, member)| {
+        field_doc(document, name, member, required.iter().any(|n| n == name))
+    });
+    own.chain(
+        parts
+            .iter()
+            .rev()
+            .flat_map(|part| field_docs(document, part)),
+    )
+    .collect()
 }
 
-pub(super) fn field(document: &Value, name: &str, schema: &Value, is_required: bool) -> Field {
+pub(super) fn field_doc(
+    document: &Value,
+    name: &str,
+    schema: &Value,
+    is_required: bool,
+) -> FieldDoc {
     let description = schema["description"].as_str();
-    let (kind, named) = kind(document, schema);
+    let (value_type, named) = value_type(document, schema);
     let behind = resolve(document, without_null(schema)).0;
     let description = description
         .or(without_null(schema)["description"].as_str())
         .or(behind["description"].as_str());
-    Field {
+    FieldDoc {
         name: name.to_owned(),
-        place: String::new(),
+        location: String::new(),
         is_required,
-        kind: pieces(&kind),
+        value_type: split_inline_code(&value_type),
         schema: named,
-        words: pieces(description.unwrap_or_default()),
+        description: split_inline_code(description.unwrap_or_default()),
     }
 }
 
@@ -68,7 +79,7 @@ fn without_null(schema: &Value) -> &Value {
 }
 
 /// `list of text`, `` `NEW`, `REVIEWED` or `RESOLVED` ``, `number or null, 1 to 100`; and the object that is meant.
-fn kind(document: &Value, schema: &Value) -> (String, Option<String>) {
+fn value_type(document: &Value, schema: &Value) -> (String, Option<String>) {
     let inner = without_null(schema);
     let (resolved, name) = resolve(document, inner);
     let types: Vec<&str> = match &resolved["type"] {
@@ -79,9 +90,9 @@ fn kind(document: &Value, schema: &Value) -> (String, Option<String>) {
     let is_nullable = !std::ptr::eq(inner, schema) || types.contains(&"null");
     let mut named = None;
     let mut kind = match types.first().copied().unwrap_or_default() {
-        _ if resolved["enum"].is_array() => choices(&resolved["enum"]),
+        _ if resolved["enum"].is_array() => join_choices(&resolved["enum"]),
         "array" => {
-            let (of, item) = self::kind(document, &resolved["items"]);
+            let (of, item) = self::value_type(document, &resolved["items"]);
             named = item;
             if named.is_some() {
                 "list of".to_owned()
@@ -108,14 +119,14 @@ fn kind(document: &Value, schema: &Value) -> (String, Option<String>) {
     if is_nullable && named.is_none() {
         kind.push_str(" or null");
     }
-    for limit in limits(resolved) {
+    for limit in constraints(resolved) {
         kind.push_str(", ");
         kind.push_str(&limit);
     }
     (kind, named)
 }
 
-fn choices(values: &Value) -> String {
+fn join_choices(values: &Value) -> String {
     let quoted: Vec<String> = values
         .as_array()
         .into_iter()
@@ -130,7 +141,7 @@ fn choices(values: &Value) -> String {
     }
 }
 
-fn limits(schema: &Value) -> Vec<String> {
+fn constraints(schema: &Value) -> Vec<String> {
     let mut limits = Vec::new();
     for (least, most, unit) in [
         ("minLength", "maxLength", " characters"),
@@ -153,32 +164,32 @@ fn limits(schema: &Value) -> Vec<String> {
     limits
 }
 
-fn example_of(schema: &Value) -> Option<&Value> {
+fn explicit_example(schema: &Value) -> Option<&Value> {
     schema.get("example").or_else(|| schema["examples"].get(0))
 }
 
 /// A value as the schema has it. Of what may be left out, it has what has an example.
-pub(super) fn sample(document: &Value, schema: &Value) -> Value {
-    if let Some(example) = example_of(schema) {
+pub(super) fn example_value(document: &Value, schema: &Value) -> Value {
+    if let Some(example) = explicit_example(schema) {
         return example.clone();
     }
     if schema["oneOf"].is_array() {
         return Value::Null;
     }
     let (schema, _) = resolve(document, schema);
-    if let Some(example) = example_of(schema) {
+    if let Some(example) = explicit_example(schema) {
         return example.clone();
     }
     if let Some(first) = schema["enum"].get(0) {
         return first.clone();
     }
     if schema["items"].is_object() {
-        return json!([sample(document, &schema["items"])]);
+        return json!([example_value(document, &schema["items"])]);
     }
     let mut object = Map::new();
     if let Some(parts) = schema["allOf"].as_array() {
         for part in parts.iter().rev() {
-            if let Value::Object(part) = sample(document, part) {
+            if let Value::Object(part) = example_value(document, part) {
                 object.extend(part);
             }
         }
@@ -187,8 +198,12 @@ pub(super) fn sample(document: &Value, schema: &Value) -> Value {
     for (name, member) in schema["properties"].as_object().into_iter().flatten() {
         let is_required = required.is_some_and(|names| names.iter().any(|n| n == name));
         let resolved = resolve(document, member).0;
-        if is_required || example_of(member).or(example_of(resolved)).is_some() {
-            object.insert(name.clone(), sample(document, member));
+        if is_required
+            || explicit_example(member)
+                .or(explicit_example(resolved))
+                .is_some()
+        {
+            object.insert(name.clone(), example_value(document, member));
         }
     }
     match schema["type"].as_str() {

@@ -16,11 +16,11 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::{DisplayTime, time_until};
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
-use crate::pages::webhooks::row::{DeliveryRow, attempts_at_most, held};
+use crate::pages::webhooks::row::{DeliveryRow, held_until, max_attempts_of};
 use crate::store::{DeliveryDetail, DeliverySummary, LoggedAttempt, RedeliverError};
 
 /// How much of a body that is no text is shown, in bytes.
-const HEX_SHOWN: usize = 512;
+const HEX_BYTES_SHOWN: usize = 512;
 
 #[derive(Template)]
 #[template(path = "delivery.html")]
@@ -30,58 +30,58 @@ struct DeliveryPage {
     /// Empty where the webhook was deleted.
     url: String,
     row: DeliveryRow,
-    next: Next,
+    status: StatusLine,
     can_redeliver: bool,
     /// The newest first.
-    attempts: Vec<AttemptView>,
-    request: Option<RequestView>,
+    attempts: Vec<AttemptDetails>,
+    request: Option<SentRequest>,
 }
 
 /// What comes next, or what came of it: `Next try at 14:05:12, in 9 s (3 of 4)`.
-struct Next {
+struct StatusLine {
     kind: &'static str,
     icon: &'static str,
-    before: String,
-    at: Option<DisplayTime>,
+    label: String,
+    time: Option<DisplayTime>,
     /// Empty unless it is still to come.
-    until: String,
-    after: String,
+    countdown: String,
+    detail: String,
 }
 
-struct AttemptView {
+struct AttemptDetails {
     number: u32,
     title: String,
-    good: bool,
+    is_success: bool,
     at: DisplayTime,
     duration: String,
     /// What happened, and what to do.
     problem: String,
     advice: &'static str,
     /// The endpoint refuses what it gets: its secret may be another one.
-    refused: bool,
-    parts: Vec<Part>,
+    is_rejected: bool,
+    segments: Vec<TimingSegment>,
     headers: Vec<(String, String)>,
-    body: Option<Body>,
+    body: Option<ResponseBody>,
     truncated: bool,
 }
 
 /// A part of an attempt's time, as it is drawn: in hundredths of the whole.
-struct Part {
+struct TimingSegment {
     kind: &'static str,
     name: &'static str,
-    words: String,
+    duration: String,
     x: String,
     width: String,
 }
 
-struct RequestView {
+struct SentRequest {
     headers: Vec<(String, String)>,
     pretty: String,
     raw: String,
     curl: Option<String>,
 }
 
-enum Body {
+enum ResponseBody {
     Text(String),
     Hex(String),
 }
@@ -112,19 +112,19 @@ pub async fn show(
         .map(|webhook| webhook.url.as_str().to_owned())
         .unwrap_or_default();
     let enabled = configured.as_ref().is_some_and(|webhook| webhook.enabled);
-    let held = configured
+    let is_held = configured
         .as_ref()
-        .is_some_and(|webhook| held(webhook, now).is_some());
+        .is_some_and(|webhook| held_until(webhook, now).is_some());
     // A webhook that is gone sends nothing any more: how many there would be plays no part.
-    let by_retries = configured.as_ref().map_or(1, |webhook| {
+    let webhook_max = configured.as_ref().map_or(1, |webhook| {
         context.app.delivery.max_attempts(webhook.retries)
     });
-    let at_most = attempts_at_most(&detail.record, by_retries);
+    let max_attempts = max_attempts_of(&detail.record, webhook_max);
     let others_fail = configured.is_some_and(|webhook| webhook.failing_since.is_some());
     let hints = (detail.record.event == EventType::Test).then_some(others_fail);
     let page = DeliveryPage {
-        row: DeliveryRow::of(&detail.record, at_most, now),
-        next: what_comes_next(&detail.record, at_most, held, now),
+        row: DeliveryRow::of(&detail.record, max_attempts, now),
+        status: status_line(&detail.record, max_attempts, is_held, now),
         can_redeliver: enabled
             && detail.record.state != DeliveryState::Pending
             && detail.request.is_some(),
@@ -133,9 +133,9 @@ pub async fn show(
             .attempts
             .iter()
             .rev()
-            .map(|attempt| AttemptView::of(attempt, hints, now))
+            .map(|attempt| AttemptDetails::of(attempt, hints, now))
             .collect(),
-        request: request_view(&detail, &url),
+        request: sent_request(&detail, &url),
         webhook: detail.record.webhook,
         url,
         layout,
@@ -164,54 +164,59 @@ pub async fn redeliver(
             Err(error) => error.to_string(),
         },
     );
-    let address = format!(
+    let path = format!(
         "/settings/notifications/{}/deliveries/{}",
         WebhookId::new(webhook),
         DeliveryId::new(delivery)
     );
-    Ok(context.redirect(&address))
+    Ok(context.redirect(&path))
 }
 
-/// `at_most`: how many attempts its webhook's retries allow; `held`: its endpoint asked for time.
-fn what_comes_next(record: &DeliverySummary, at_most: usize, held: bool, now: Timestamp) -> Next {
+/// `max_attempts`: how many attempts its webhook's retries allow; `is_held`: its endpoint asked for time.
+fn status_line(
+    record: &DeliverySummary,
+    max_attempts: usize,
+    is_held: bool,
+    now: Timestamp,
+) -> StatusLine {
     let ended = record
         .attempts
         .last()
         .map(|attempt| DisplayTime::new(attempt.started_at.plus(attempt.duration), now));
-    let next = |kind, icon, before: &str, at, after: String| Next {
+    let line = |kind, icon, label: &str, time, detail: String| StatusLine {
         kind,
         icon,
-        before: before.to_owned(),
-        at,
-        until: String::new(),
-        after,
+        label: label.to_owned(),
+        time,
+        countdown: String::new(),
+        detail,
     };
-    let tries = match record.attempts.len() {
+    let attempts = match record.attempts.len() {
         1 => String::new(),
-        many => format!(" after {many} tries"),
+        many => format!(" after {many} attempts"),
     };
     match (record.state, record.next_attempt_at) {
         (DeliveryState::Pending, Some(due)) if due > now => {
             let nth = record.round_attempts + 1;
-            let count = format!(" ({nth} of {at_most})");
+            let count = format!(" ({nth} of {max_attempts})");
             let first = record.attempts.is_empty();
-            Next {
-                until: time_until(due, now),
-                ..next(
+            StatusLine {
+                countdown: time_until(due, now),
+                ..line(
                     "wait",
                     "wait",
                     if first { "First try at" } else { "Next try at" },
                     Some(DisplayTime::new(due, now)),
-                    match held {
+                    match is_held {
                         true => format!("{count}: the endpoint asked to wait"),
                         false => count,
                     },
                 )
             }
         }
-        (DeliveryState::Pending, _) => next("wait", "wait", "On its way", None, String::new()),
-        (DeliveryState::Delivered, _) => next("good", "ok", "Delivered at", ended, tries),
-        (DeliveryState::Failed, _) if record.event == EventType::Test => next(
+        (DeliveryState::Pending, _) => line("wait", "wait", "On its way", None, String::new()),
+        (DeliveryState::Delivered, _) => line("good", "ok", "Delivered at", ended, attempts),
+        (DeliveryState::Failed, _) if record.event == EventType::Test => line(
             "bad",
             "bad",
             "Failed at",
@@ -219,21 +224,21 @@ fn what_comes_next(record: &DeliverySummary, at_most: usize, held: bool, now: Ti
             ": a test is tried once".into(),
         ),
         (DeliveryState::Failed, _) => {
-            let dropped = format!("{tries}: the event was dropped");
-            next("bad", "bad", "Gave up at", ended, dropped)
+            let dropped = format!("{attempts}: the event was dropped");
+            line("bad", "bad", "Gave up at", ended, dropped)
         }
         (DeliveryState::Canceled, _) => {
             let why = ": the webhook was switched off or deleted, or the feedback is gone".into();
-            next("", "off", "Canceled", None, why)
+            line("", "off", "Canceled", None, why)
         }
     }
 }
 
-impl AttemptView {
+impl AttemptDetails {
     /// `test`: it is a test, and whether what is not a test fails there too.
     fn of(attempt: &LoggedAttempt, test: Option<bool>, now: Timestamp) -> Self {
-        let good = attempt.error_code.is_none();
-        let answer = attempt.status.map(status_text);
+        let is_success = attempt.error_code.is_none();
+        let response = attempt.status.map(status_text);
         let code = attempt.error_code.as_deref().unwrap_or_default();
         let body = attempt.response_body.as_deref().unwrap_or_default();
         let hint = test
@@ -244,27 +249,27 @@ impl AttemptView {
             title: format!(
                 "{} try: {}",
                 ordinal(attempt.number as usize),
-                answer.unwrap_or_else(|| code.replace('_', " "))
+                response.unwrap_or_else(|| code.replace('_', " "))
             ),
-            good,
+            is_success,
             at: DisplayTime::new(attempt.started_at, now),
             duration: format_duration(attempt.duration),
             problem: attempt.error.clone().unwrap_or_default(),
             advice: hint.map_or_else(|| advice(code, attempt.status), TestHint::advice),
-            refused: matches!(attempt.status, Some(401 | 403)),
-            parts: parts(attempt),
+            is_rejected: matches!(attempt.status, Some(401 | 403)),
+            segments: timing_segments(attempt),
             headers: attempt.response_headers.clone(),
             body: attempt
                 .response_body
                 .as_deref()
                 .filter(|body| !body.is_empty())
-                .map(Body::of),
+                .map(ResponseBody::of),
             truncated: attempt.response_truncated,
         }
     }
 }
 
-impl Body {
+impl ResponseBody {
     fn of(bytes: &[u8]) -> Self {
         match std::str::from_utf8(bytes) {
             Ok(text) => Self::Text(text.to_owned()),
@@ -273,7 +278,7 @@ impl Body {
                 Self::Text(String::from_utf8_lossy(bytes).into_owned())
             }
             Err(_) => {
-                let rows = bytes.chunks(16).take(HEX_SHOWN / 16);
+                let rows = bytes.chunks(16).take(HEX_BYTES_SHOWN / 16);
                 let row = |row: &[u8]| {
                     row.iter()
                         .map(|byte| format!("{byte:02x}"))
@@ -286,7 +291,7 @@ impl Body {
     }
 }
 
-fn parts(attempt: &LoggedAttempt) -> Vec<Part> {
+fn timing_segments(attempt: &LoggedAttempt) -> Vec<TimingSegment> {
     let timings = &attempt.timings;
     let all = [
         ("dns", "Name", timings.dns),
@@ -305,20 +310,20 @@ fn parts(attempt: &LoggedAttempt) -> Vec<Part> {
         .filter(|_| whole > 0.0)
         .map(|(kind, name, time)| {
             let width = time.as_secs_f64() / whole * 100.0;
-            let part = Part {
+            let segment = TimingSegment {
                 kind,
                 name,
-                words: format_duration(time),
+                duration: format_duration(time),
                 x: format!("{x:.2}"),
                 width: format!("{width:.2}"),
             };
             x += width;
-            part
+            segment
         })
         .collect()
 }
 
-fn request_view(detail: &DeliveryDetail, url: &str) -> Option<RequestView> {
+fn sent_request(detail: &DeliveryDetail, url: &str) -> Option<SentRequest> {
     let request = detail.request.as_ref()?;
     let raw = String::from_utf8_lossy(&request.body).into_owned();
     let pretty = serde_json::from_str::<serde_json::Value>(&raw)
@@ -339,7 +344,7 @@ fn request_view(detail: &DeliveryDetail, url: &str) -> Option<RequestView> {
             quoted(&raw)
         )
     });
-    Some(RequestView {
+    Some(SentRequest {
         headers: request.headers.clone(),
         pretty,
         raw,
@@ -374,9 +379,11 @@ mod tests {
 
     #[test]
     fn a_body_that_is_no_text_is_shown_as_hex_and_one_cut_in_a_character_as_text() {
-        assert!(matches!(Body::of(&[0xff, 0x00, 0x10]), Body::Hex(hex) if hex == "ff 00 10"));
         assert!(
-            matches!(Body::of(&"aü".as_bytes()[..2]), Body::Text(text) if text.starts_with('a'))
+            matches!(ResponseBody::of(&[0xff, 0x00, 0x10]), ResponseBody::Hex(hex) if hex == "ff 00 10")
+        );
+        assert!(
+            matches!(ResponseBody::of(&"aü".as_bytes()[..2]), ResponseBody::Text(text) if text.starts_with('a'))
         );
     }
 }

@@ -9,12 +9,12 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use self::totals::AccountingView;
+use self::totals::DeliveryTotalsView;
 use super::framework::context::RequestContext;
 use super::framework::format::DisplayTime;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
-use super::webhooks::row::{DeliveryRow, ReportView, held};
+use super::webhooks::row::{DeliveryRow, TestReportView, held_until};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::id::{WebhookId, parse_ulid};
@@ -23,9 +23,9 @@ use crate::server::form_data::FormData;
 use crate::store::{DeliveryFilter, PageRequest, RedeliverError};
 
 /// How many stand on a page.
-const PAGE: usize = 50;
-/// From when on what failed can be sent again: hours, and the words for it.
-const SINCE: [(u64, &str); 4] = [
+const PAGE_SIZE: usize = 50;
+/// From when on what failed can be sent again: hours, and the label for it.
+const REDELIVERY_PERIODS: [(u64, &str); 4] = [
     (1, "the last hour"),
     (24, "the last day"),
     (24 * 7, "the last week"),
@@ -38,18 +38,18 @@ struct DeliveriesPage {
     layout: Layout,
     webhook: Webhook,
     filter: DeliveryFilter,
-    accounting: AccountingView,
-    held: Option<DisplayTime>,
+    totals: DeliveryTotalsView,
+    held_until: Option<DisplayTime>,
     /// Of the test that was just sent from here.
-    report: Option<ReportView>,
+    test_report: Option<TestReportView>,
     rows: Vec<DeliveryRow>,
     older: Option<String>,
 }
 
 impl DeliveriesPage {
-    /// Value, words and whether it is the one that is shown.
+    /// Value, label and whether it is the one that is shown.
     fn states(&self) -> Vec<(&'static str, &'static str, bool)> {
-        let words = |state| match state {
+        let label = |state| match state {
             DeliveryState::Pending => "Pending",
             DeliveryState::Delivered => "Delivered",
             DeliveryState::Failed => "Failed",
@@ -59,7 +59,7 @@ impl DeliveriesPage {
             .map(|state| {
                 (
                     state.as_str(),
-                    words(state),
+                    label(state),
                     self.filter.state == Some(state),
                 )
             })
@@ -75,19 +75,19 @@ impl DeliveriesPage {
             .collect()
     }
 
-    fn address(&self) -> String {
+    fn path(&self) -> String {
         format!("/settings/notifications/{}/deliveries", self.webhook.id)
     }
 
-    fn test(&self) -> String {
+    fn test_path(&self) -> String {
         format!("/settings/notifications/{}/test", self.webhook.id)
     }
 
-    fn doctor(&self) -> String {
+    fn signature_check_path(&self) -> String {
         format!("/settings/notifications/{}/doctor", self.webhook.id)
     }
 
-    fn older_address(&self, before: &str) -> String {
+    fn older_path(&self, before: &str) -> String {
         let state = self.filter.state.map(DeliveryState::as_str);
         let event = self.filter.event.map(EventType::as_str);
         let pairs = [("state", state), ("event", event), ("before", Some(before))];
@@ -97,7 +97,7 @@ impl DeliveriesPage {
             .collect();
         format!(
             "{}?{}",
-            self.address(),
+            self.path(),
             serde_urlencoded::to_string(pairs).unwrap_or_default()
         )
     }
@@ -106,8 +106,8 @@ impl DeliveriesPage {
         self.filter.state.is_some() || self.filter.event.is_some()
     }
 
-    fn since(&self) -> [(u64, &'static str); 4] {
-        SINCE
+    fn periods(&self) -> [(u64, &'static str); 4] {
+        REDELIVERY_PERIODS
     }
 }
 
@@ -121,16 +121,17 @@ pub(super) async fn show(
         .webhook(WebhookId::new(id.into_inner()))
         .await?
         .ok_or(PageError::ItemNotFound)?;
-    let given = |name| context.query_param(name).filter(|value| !value.is_empty());
+    let parameter = |name| context.query_param(name).filter(|value| !value.is_empty());
     let filter = DeliveryFilter {
-        state: given("state")
+        state: parameter("state")
             .map(|text| DeliveryState::parse(&text).ok_or(PageError::NotFound))
             .transpose()?,
-        event: given("event")
+        event: parameter("event")
             .map(|text| EventType::parse(&text).ok_or(PageError::NotFound))
             .transpose()?,
     };
-    let before = given("before").filter(|id| id.starts_with("dlv_") && parse_ulid(id).is_some());
+    let before =
+        parameter("before").filter(|id| id.starts_with("dlv_") && parse_ulid(id).is_some());
     let found = context
         .app
         .store
@@ -138,36 +139,36 @@ pub(super) async fn show(
             webhook.id.clone(),
             filter,
             PageRequest {
-                limit: PAGE,
+                limit: PAGE_SIZE,
                 before,
             },
         )
         .await?;
-    let accounting = context
+    let totals = context
         .app
         .store
         .delivery_totals(webhook.id.clone())
         .await?
         .unwrap_or_default();
     let now = context.app.clock.now();
-    let at_most = context.app.delivery.max_attempts(webhook.retries);
+    let max_attempts = context.app.delivery.max_attempts(webhook.retries);
     let (layout, flash) = context.layout("Deliveries", "notifications");
-    let report = flash
+    let test_report = flash
         .test
         .filter(|(tested, _)| *tested == webhook.id)
-        .map(|(_, report)| ReportView::of(&report));
+        .map(|(_, report)| TestReportView::of(&report));
     let rows = found
         .items
         .iter()
-        .map(|delivery| DeliveryRow::of(delivery, at_most, now))
+        .map(|delivery| DeliveryRow::of(delivery, max_attempts, now))
         .collect();
     render(
         StatusCode::OK,
         &DeliveriesPage {
             layout,
-            accounting: AccountingView::of(&webhook.id, accounting),
-            held: held(&webhook, now),
-            report,
+            totals: DeliveryTotalsView::new(&webhook.id, totals),
+            held_until: held_until(&webhook, now),
+            test_report,
             webhook,
             filter,
             rows,
@@ -192,7 +193,7 @@ pub(super) async fn recover(
         .clock
         .now()
         .minus(Duration::from_secs(hours.min(24 * 366) * 3600));
-    let said = match context
+    let message = match context
         .app
         .store
         .recover(id.clone(), since, false, true)
@@ -205,6 +206,6 @@ pub(super) async fn recover(
         Err(error @ RedeliverError::Disabled) => error.to_string(),
         Err(_) => return Err(PageError::ItemNotFound),
     };
-    context.push_message(said);
+    context.push_message(message);
     Ok(context.redirect(&format!("/settings/notifications/{id}/deliveries")))
 }

@@ -5,46 +5,46 @@ use crate::domain::id::WebhookId;
 use crate::pages::framework::format::group_digits;
 use crate::store::DeliveryTotals;
 
-pub struct AccountingView {
+pub struct DeliveryTotalsView {
     /// `1,204 events`.
     pub events: String,
     /// Of the states that there are any in.
-    pub parts: Vec<Part>,
+    pub states: Vec<StateTotal>,
     pub unexplained: Option<i64>,
-    /// Of the list that the parts lead to.
-    pub address: String,
+    /// Of the list that the states lead to.
+    pub list_path: String,
 }
 
-pub struct Part {
+pub struct StateTotal {
     pub state: &'static str,
     /// `1,200 delivered`.
     pub text: String,
 }
 
-impl AccountingView {
-    pub fn of(webhook: &WebhookId, accounting: DeliveryTotals) -> Self {
-        let parts = [
-            (DeliveryState::Delivered, accounting.delivered),
-            (DeliveryState::Pending, accounting.pending),
-            (DeliveryState::Failed, accounting.failed),
-            (DeliveryState::Canceled, accounting.canceled),
+impl DeliveryTotalsView {
+    pub fn new(webhook: &WebhookId, totals: DeliveryTotals) -> Self {
+        let states = [
+            (DeliveryState::Delivered, totals.delivered),
+            (DeliveryState::Pending, totals.pending),
+            (DeliveryState::Failed, totals.failed),
+            (DeliveryState::Canceled, totals.canceled),
         ];
         Self {
-            events: match accounting.events {
+            events: match totals.events {
                 0 => "No event yet".to_owned(),
                 1 => "1 event".to_owned(),
                 many => format!("{} events", group_digits(many)),
             },
-            parts: parts
+            states: states
                 .into_iter()
                 .filter(|(_, count)| *count > 0)
-                .map(|(state, count)| Part {
+                .map(|(state, count)| StateTotal {
                     state: state.as_str(),
                     text: format!("{} {}", group_digits(count), state.as_str()),
                 })
                 .collect(),
-            unexplained: Some(accounting.discrepancy()).filter(|n| *n != 0),
-            address: format!("/settings/notifications/{webhook}/deliveries"),
+            unexplained: Some(totals.discrepancy()).filter(|n| *n != 0),
+            list_path: format!("/settings/notifications/{webhook}/deliveries"),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Before every page: who asks, whether they may, and that a form came from our own pages; after it: the headers that
-//! every page has, and faults as whole pages.
+//! Middleware of every page: checks the session, the permission, and the origin of forms; adds
+//! security headers; and renders errors as pages.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -19,7 +19,7 @@ use crate::server::request_id::RequestId;
 use crate::server::request_origin::is_cross_origin;
 use crate::server::security_headers::add_security_headers;
 
-/// Middleware of one route.
+/// Wraps one route.
 pub async fn middleware(
     permission: Permission,
     request: ServiceRequest,
@@ -46,9 +46,9 @@ pub async fn middleware(
     Ok(response)
 }
 
-/// Why a request is not let through.
+/// Why a request doesn't reach its handler.
 enum Rejection {
-    /// To the sign-in, and back afterwards.
+    /// Redirect to the sign-in page, which leads back to this URL.
     SignIn,
     Error(PageError),
 }
@@ -85,8 +85,8 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
     if session.needs_touch
         && let Err(error) = context.app.store.touch_session(session.token_hash).await
     {
-        // The page can be shown all the same; the next one notes the use.
-        tracing::warn!(%error, "the use of a session could not be noted");
+        // Not worth failing the request: the next one updates it.
+        tracing::warn!(%error, "recording the last use of a session failed");
     }
     request.extensions_mut().insert(session);
     if allowed {
@@ -99,15 +99,15 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
 fn reject(rejection: Rejection, request: &actix_web::HttpRequest) -> HttpResponse {
     match (rejection, RequestContext::from_http_request(request)) {
         (Rejection::SignIn, Ok(context)) => {
-            let asked = request
+            let path = request
                 .path()
                 .strip_prefix(context.app.urls.base_path())
                 .unwrap_or(request.path());
-            let asked = match request.query_string() {
-                "" => asked.to_owned(),
-                query => format!("{asked}?{query}"),
+            let next = match request.query_string() {
+                "" => path.to_owned(),
+                query => format!("{path}?{query}"),
             };
-            let next = serde_urlencoded::to_string([("next", asked)]).unwrap_or_default();
+            let next = serde_urlencoded::to_string([("next", next)]).unwrap_or_default();
             HttpResponse::SeeOther()
                 .insert_header((LOCATION, context.app.urls.path(&format!("/login?{next}"))))
                 .finish()
@@ -117,7 +117,7 @@ fn reject(rejection: Rejection, request: &actix_web::HttpRequest) -> HttpRespons
     }
 }
 
-/// A handler's error, as a whole page.
+/// Replaces the response of a handler that failed by an error page.
 fn render_error(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let Some(error) = response.response().error() else {
         return response;
@@ -148,7 +148,7 @@ fn error_page(error: &PageError, context: &RequestContext) -> HttpResponse {
             .extensions()
             .get::<RequestId>()
             .map(|id| id.0.clone());
-        tracing::error!(?error, "a page failed");
+        tracing::error!(?error, "page failed");
     }
     let (layout, _) = context.layout(error.title(), "");
     let page = ErrorPage {

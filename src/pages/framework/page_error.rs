@@ -1,4 +1,4 @@
-//! What a page says when there is nothing else to show: not found, not allowed, the server's own faults.
+//! [`PageError`]: why a page can't be shown or a form can't be processed.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
@@ -6,70 +6,66 @@ use actix_web::{HttpResponse, ResponseError};
 use crate::server::form_data::FormError;
 use crate::store::StoreError;
 
-/// Why a page cannot be shown or a form not be taken. The guard turns it into a whole page.
+const GENERIC_TITLE: &str = "Something went wrong";
+
+/// An error that the middleware in [`auth`](super::auth) renders as a whole page.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
-    #[error("There is no page at this address.")]
+    #[error("There’s no page at this URL.")]
     NotFound,
-    #[error("What you are looking for is gone, or has never been there.")]
+    /// The page exists, but the webhook, project, or other item in its path doesn't.
+    #[error("We couldn’t find that.")]
     ItemNotFound,
-    #[error("This page takes {0}.")]
+    /// Holds the value of the `Allow` header.
+    #[error("This page accepts {0}.")]
     MethodNotAllowed(String),
-    #[error("This is for admins. Ask one of them, or sign in with another account.")]
+    #[error("Sign in with an admin account, or ask an admin.")]
     Forbidden,
-    #[error("This form came from another site, so nothing was done.")]
+    #[error("This form came from another site. Nothing was changed.")]
     CrossOrigin,
-    #[error("You are signed out; sign in and try again.")]
+    #[error("Your session has expired. Sign in to continue.")]
     SignedOut,
+    /// The form was read, but its fields make no sense.
     #[error("{}", FormError::Malformed)]
     InvalidForm,
     #[error(transparent)]
     Form(#[from] FormError),
-    #[error(
-        "This address signs in once, on the machine that shows it, and has been used or is too old. Start the demo again for a new one."
-    )]
-    SignInLinkExpired,
-    #[error(
-        "This setup address has been used or is too old. Start Miniback again: its log shows a new one."
-    )]
-    SetupLinkExpired,
-    #[error(
-        "This link has been used or revoked, or is too old. Ask an admin for a new one; if you have a password, sign in."
-    )]
-    OneTimeLinkExpired,
-    #[error("Too many people are signing in at the moment. Try again in a few seconds.")]
-    SignInBusy,
-    #[error(
-        "This page is asked for with what it is about: of=feedback, of=deliveries or of=deliveries:ID."
-    )]
-    InvalidLiveTopic,
-    #[error(
-        "Too many pages are open that update by themselves. This one shows what is new when it is loaded again."
-    )]
-    TooManyStreams,
+    /// An error of a single page, defined by that page.
+    #[error("{message}")]
+    Specific {
+        status: StatusCode,
+        title: &'static str,
+        message: &'static str,
+    },
     #[error("{}", .0.public_message())]
     Store(#[from] StoreError),
-    #[error("The server failed; its log says why.")]
+    /// Holds details for the log, which aren't shown.
+    #[error("See the server log.")]
     Internal(String),
 }
 
 impl PageError {
+    /// An error that has only a message of its own, with status 503.
+    pub const fn unavailable(message: &'static str) -> Self {
+        Self::Specific {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            title: GENERIC_TITLE,
+            message,
+        }
+    }
+
     pub fn title(&self) -> &'static str {
         match self {
-            Self::NotFound | Self::ItemNotFound => "Not found",
-            Self::Forbidden => "For admins",
-            Self::CrossOrigin => "Not from here",
-            Self::SignedOut => "Signed out",
-            Self::SignInLinkExpired | Self::SetupLinkExpired | Self::OneTimeLinkExpired => {
-                "This address is used up"
-            }
-            Self::Store(_) | Self::SignInBusy | Self::TooManyStreams | Self::Internal(_) => {
-                "That did not work"
-            }
-            Self::MethodNotAllowed(_)
-            | Self::InvalidForm
-            | Self::Form(_)
-            | Self::InvalidLiveTopic => "That makes no sense here",
+            Self::NotFound => "Page not found",
+            Self::ItemNotFound => "Not found",
+            Self::MethodNotAllowed(_) => "Method not allowed",
+            Self::Forbidden => "Admins only",
+            Self::CrossOrigin => "Request blocked",
+            Self::SignedOut => "Session expired",
+            Self::InvalidForm => FormError::Malformed.title(),
+            Self::Form(error) => error.title(),
+            Self::Specific { title, .. } => title,
+            Self::Store(_) | Self::Internal(_) => GENERIC_TITLE,
         }
     }
 }
@@ -81,18 +77,15 @@ impl ResponseError for PageError {
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Forbidden | Self::CrossOrigin => StatusCode::FORBIDDEN,
             Self::SignedOut => StatusCode::UNAUTHORIZED,
-            Self::InvalidForm | Self::InvalidLiveTopic => StatusCode::BAD_REQUEST,
+            Self::InvalidForm => FormError::Malformed.status_code(),
             Self::Form(error) => error.status_code(),
-            Self::SignInLinkExpired | Self::SetupLinkExpired | Self::OneTimeLinkExpired => {
-                StatusCode::GONE
-            }
-            Self::SignInBusy | Self::TooManyStreams => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Specific { status, .. } => *status,
             Self::Store(error) => error.http_status(),
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
-    /// Without words: the guard, which knows the layout, writes them.
+    /// Returns an empty body: the middleware renders the page, because it knows the layout.
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status_code())
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use crate::domain::explanation::format_duration;
 
 /// One thing to look at.
-pub(super) struct Item {
+pub(super) struct ChecklistItem {
     pub(super) name: &'static str,
     /// `None` where it is advice for everybody.
     pub(super) finding: Option<Finding>,
-    pub(super) words: String,
+    pub(super) text: String,
     /// A command to try.
     pub(super) curl: Option<String>,
     /// The very place: address and name.
@@ -20,15 +20,15 @@ pub(super) struct Item {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finding {
     Ok,
-    LookHere,
+    Problem,
     Unknown,
 }
 
 impl Finding {
-    pub(super) const fn word(self) -> &'static str {
+    pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Ok => "ok",
-            Self::LookHere => "look here",
+            Self::Problem => "look here",
             Self::Unknown => "unknown",
         }
     }
@@ -36,7 +36,7 @@ impl Finding {
     pub(super) const fn kind(self) -> &'static str {
         match self {
             Self::Ok => "good",
-            Self::LookHere => "bad",
+            Self::Problem => "bad",
             Self::Unknown => "",
         }
     }
@@ -44,14 +44,14 @@ impl Finding {
     pub(super) const fn icon(self) -> &'static str {
         match self {
             Self::Ok => "ok",
-            Self::LookHere => "bad",
+            Self::Problem => "bad",
             Self::Unknown => "off",
         }
     }
 }
 
 /// The names, in the order in which one looks.
-pub(super) const NAMES: [&str; 9] = [
+pub(super) const ITEM_NAMES: [&str; 9] = [
     "The address can be reached",
     "It is https",
     "It answers in time",
@@ -64,8 +64,8 @@ pub(super) const NAMES: [&str; 9] = [
 ];
 
 /// What everybody can be told.
-pub(super) fn advice(timeout: Duration) -> Vec<Item> {
-    let words = [
+pub(super) fn general_checklist(timeout: Duration) -> Vec<ChecklistItem> {
+    let text = [
         "From the machine that runs Miniback, try the endpoint’s address. Any HTTP answer, even 401, shows that it is reached.".to_owned(),
         "An endpoint needs an https:// address with a valid certificate; http:// is for localhost, while you test.".to_owned(),
         format!("A 2xx has to come within {}. Answer first, and do the work afterwards.", format_duration(timeout)),
@@ -76,13 +76,13 @@ pub(super) fn advice(timeout: Duration) -> Vec<Item> {
         "If it is not there, it never came to Miniback: look at the widget or the call that sends it. If it is, look at the webhook’s deliveries.".to_owned(),
         "Each delivery has its attempts, with what the endpoint answered and what to do about it. A 401 is mostly another secret, or JSON that was read before the signature was checked.".to_owned(),
     ];
-    let mut items: Vec<Item> = NAMES
+    let mut items: Vec<ChecklistItem> = ITEM_NAMES
         .into_iter()
-        .zip(words)
-        .map(|(name, words)| Item {
+        .zip(text)
+        .map(|(name, text)| ChecklistItem {
             name,
             finding: None,
-            words,
+            text,
             curl: None,
             link: None,
         })

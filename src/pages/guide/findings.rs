@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::checklist::{Finding, Item, NAMES, curl};
+use super::checklist::{ChecklistItem, Finding, ITEM_NAMES, curl};
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::egress_policy::addresses_without_dns;
@@ -16,39 +16,39 @@ use crate::pages::framework::format::DisplayTime;
 use crate::store::{DeliverySummary, LoggedAttempt};
 
 /// What is known of a webhook.
-pub(super) struct Known<'a> {
+pub(super) struct WebhookHistory<'a> {
     pub(super) webhook: &'a Webhook,
     /// The last ones, newest first.
     pub(super) deliveries: &'a [DeliverySummary],
     pub(super) projects: &'a [Project],
     /// How much feedback the projects have of which it hears.
-    pub(super) feedback: u64,
+    pub(super) feedback_count: u64,
     pub(super) timeout: Duration,
     pub(super) now: Timestamp,
 }
 
-type Found = (Finding, String, Option<(String, &'static str)>);
+type CheckOutcome = (Finding, String, Option<(String, &'static str)>);
 
-impl Known<'_> {
-    pub(super) fn examine(&self) -> Vec<Item> {
+impl WebhookHistory<'_> {
+    pub(super) fn check_all(&self) -> Vec<ChecklistItem> {
         let found = [
-            self.reached(),
-            self.encrypted(),
-            self.in_time(),
-            self.enabled(),
-            self.topics(),
-            self.project(),
-            self.paused(),
-            self.on_the_dashboard(),
-            self.last_error(),
+            self.check_reachable(),
+            self.check_encrypted(),
+            self.check_response_time(),
+            self.check_enabled(),
+            self.check_topics(),
+            self.check_projects(),
+            self.check_paused_projects(),
+            self.check_feedback_exists(),
+            self.check_last_error(),
         ];
-        let mut items: Vec<Item> = NAMES
+        let mut items: Vec<ChecklistItem> = ITEM_NAMES
             .into_iter()
             .zip(found)
-            .map(|(name, (finding, words, link))| Item {
+            .map(|(name, (finding, text, link))| ChecklistItem {
                 name,
                 finding: Some(finding),
-                words,
+                text,
                 curl: None,
                 link,
             })
@@ -74,13 +74,13 @@ impl Known<'_> {
         DisplayTime::new(attempt.started_at, self.now).relative
     }
 
-    fn reached(&self) -> Found {
+    fn check_reachable(&self) -> CheckOutcome {
         let Some((delivery, last)) = self.attempts().into_iter().next() else {
-            let words =
+            let text =
                 "Nothing was sent yet. Press Test: it is sent at once, and says what came of it.";
-            return (Finding::Unknown, words.into(), self.row("Test it"));
+            return (Finding::Unknown, text.into(), self.row_link("Test it"));
         };
-        if is_reached(last) {
+        if is_connected(last) {
             let answer = last.status.map_or_else(
                 || "it was connected to".to_owned(),
                 |status| format!("it answered {}", status_text(status)),
@@ -91,55 +91,61 @@ impl Known<'_> {
                 None,
             );
         }
-        let words = format!("{} Last tried {}.", in_words(last), self.ago(last));
-        (Finding::LookHere, words, self.delivery(delivery))
+        let text = format!("{} Last tried {}.", describe_failure(last), self.ago(last));
+        (Finding::Problem, text, self.delivery_link(delivery))
     }
 
-    fn encrypted(&self) -> Found {
+    fn check_encrypted(&self) -> CheckOutcome {
         let url = &self.webhook.url;
         let attempts = self.attempts();
         if url.scheme() == Scheme::Https {
             return match attempts.first() {
-                Some((delivery, last)) if is_about_tls(last) => {
-                    (Finding::LookHere, in_words(last), self.delivery(delivery))
-                }
+                Some((delivery, last)) if is_tls_failure(last) => (
+                    Finding::Problem,
+                    describe_failure(last),
+                    self.delivery_link(delivery),
+                ),
                 Some((_, last)) if last.timings.tls.is_some() || last.status.is_some() => {
-                    let words = "The address is https://, and its certificate was accepted.";
-                    (Finding::Ok, words.into(), None)
+                    let text = "The address is https://, and its certificate was accepted.";
+                    (Finding::Ok, text.into(), None)
                 }
                 _ => {
-                    let words = "The address is https://; its certificate is seen at the next try.";
-                    (Finding::Ok, words.into(), None)
+                    let text = "The address is https://; its certificate is seen at the next try.";
+                    (Finding::Ok, text.into(), None)
                 }
             };
         }
         if addresses_without_dns(url)
             .is_some_and(|all| all.iter().all(|address| address.ip().is_loopback()))
         {
-            let words = "Plain http:// to this machine, which is for testing. An endpoint on another machine needs https://.";
-            return (Finding::Ok, words.into(), None);
+            let text = "Plain http:// to this machine, which is for testing. An endpoint on another machine needs https://.";
+            return (Finding::Ok, text.into(), None);
         }
-        let words = "Plain http://: whoever is on the way can read the feedback. Allowed by --allow-target; https:// is better.";
-        (Finding::LookHere, words.into(), self.edit())
+        let text = "Plain http://: whoever is on the way can read the feedback. Allowed by --allow-target; https:// is better.";
+        (Finding::Problem, text.into(), self.settings_link())
     }
 
-    fn in_time(&self) -> Found {
+    fn check_response_time(&self) -> CheckOutcome {
         let limit = format_duration(self.timeout);
         let attempts = self.attempts();
-        let Some((delivery, last)) = attempts.iter().find(|(_, one)| is_reached(one)) else {
-            let words = format!("No answer is in the log; {limit} are given.");
-            return (Finding::Unknown, words, None);
+        let Some((delivery, last)) = attempts.iter().find(|(_, one)| is_connected(one)) else {
+            let text = format!("No answer is in the log; {limit} are given.");
+            return (Finding::Unknown, text, None);
         };
         if last.status.is_none() && last.error_code.as_deref() == Some("timeout") {
-            return (Finding::LookHere, in_words(last), self.delivery(delivery));
+            return (
+                Finding::Problem,
+                describe_failure(last),
+                self.delivery_link(delivery),
+            );
         }
         let answered = || attempts.iter().filter(|(_, one)| one.status.is_some());
         let slowest = answered().map(|(_, one)| one.duration).max();
         let Some(slowest) = slowest else {
-            let words = format!("No whole answer is in the log; {limit} are given.");
-            return (Finding::Unknown, words, None);
+            let text = format!("No whole answer is in the log; {limit} are given.");
+            return (Finding::Unknown, text, None);
         };
-        let words = match answered().count() {
+        let text = match answered().count() {
             1 => format!(
                 "The last answer took {} of the {limit}.",
                 format_duration(last.duration)
@@ -151,21 +157,21 @@ impl Known<'_> {
             ),
         };
         if slowest > self.timeout / 2 {
-            let words = format!("{words} That is close: answer first, and do the work afterwards.");
-            return (Finding::LookHere, words, self.log());
+            let text = format!("{text} That is close: answer first, and do the work afterwards.");
+            return (Finding::Problem, text, self.deliveries_link());
         }
-        (Finding::Ok, words, None)
+        (Finding::Ok, text, None)
     }
 
-    fn enabled(&self) -> Found {
+    fn check_enabled(&self) -> CheckOutcome {
         if self.webhook.enabled {
             return (Finding::Ok, "The switch is ON.".into(), None);
         }
-        let words = "The switch is OFF: nothing is sent but tests, and what happens now is not sent later. Turn it on.";
-        (Finding::LookHere, words.into(), self.row("Turn it on"))
+        let text = "The switch is OFF: nothing is sent but tests, and what happens now is not sent later. Turn it on.";
+        (Finding::Problem, text.into(), self.row_link("Turn it on"))
     }
 
-    fn topics(&self) -> Found {
+    fn check_topics(&self) -> CheckOutcome {
         let missing: Vec<&str> = Topic::ALL
             .into_iter()
             .filter(|topic| !self.webhook.topics.contains(topic))
@@ -178,72 +184,76 @@ impl Known<'_> {
                 None,
             ),
             [one] => {
-                let words = format!("Chosen, but for {one}: of that nothing is sent.");
-                (Finding::Ok, words, self.row("Topics"))
+                let text = format!("Chosen, but for {one}: of that nothing is sent.");
+                (Finding::Ok, text, self.row_link("Topics"))
             }
             _ => {
-                let words = "No topic is chosen: nothing is sent but tests. Tick New Feedback, Status Changed or both.";
-                (Finding::LookHere, words.into(), self.row("Choose topics"))
+                let text = "No topic is chosen: nothing is sent but tests. Tick New Feedback, Status Changed or both.";
+                (
+                    Finding::Problem,
+                    text.into(),
+                    self.row_link("Choose topics"),
+                )
             }
         }
     }
 
     /// The projects of which it hears.
-    fn heard(&self) -> Vec<&Project> {
+    fn subscribed_projects(&self) -> Vec<&Project> {
         let chosen = &self.webhook.projects;
-        let is_heard = |project: &&Project| chosen.is_empty() || chosen.contains(&project.id);
-        self.projects.iter().filter(is_heard).collect()
+        let is_subscribed = |project: &&Project| chosen.is_empty() || chosen.contains(&project.id);
+        self.projects.iter().filter(is_subscribed).collect()
     }
 
-    fn project(&self) -> Found {
-        let heard = self.heard();
-        let make = || Some(("/settings/projects?add".to_owned(), "New project"));
-        match (self.webhook.projects.is_empty(), heard.is_empty()) {
+    fn check_projects(&self) -> CheckOutcome {
+        let subscribed = self.subscribed_projects();
+        let create_link = || Some(("/settings/projects?add".to_owned(), "New project"));
+        match (self.webhook.projects.is_empty(), subscribed.is_empty()) {
             (_, true) if self.projects.is_empty() => {
-                let words = "There is no project yet, so there can be no feedback. Make one.";
-                (Finding::LookHere, words.into(), make())
+                let text = "There is no project yet, so there can be no feedback. Make one.";
+                (Finding::Problem, text.into(), create_link())
             }
             (true, _) => (Finding::Ok, "It hears of all projects.".into(), None),
             (false, true) => {
-                let words = "The chosen projects are deleted, so it hears of nothing. Choose others, or none for all.";
-                (Finding::LookHere, words.into(), self.edit())
+                let text = "The chosen projects are deleted, so it hears of nothing. Choose others, or none for all.";
+                (Finding::Problem, text.into(), self.settings_link())
             }
             (false, false) => {
-                let words = format!("It hears of {} alone.", names(&heard));
-                let link = (heard.len() < self.projects.len()).then(|| self.edit());
-                (Finding::Ok, words, link.flatten())
+                let text = format!("It hears of {} alone.", join_names(&subscribed));
+                let link = (subscribed.len() < self.projects.len()).then(|| self.settings_link());
+                (Finding::Ok, text, link.flatten())
             }
         }
     }
 
-    fn paused(&self) -> Found {
-        let heard = self.heard();
-        if heard.is_empty() {
-            let words = "There is no project of which it hears.";
-            return (Finding::Unknown, words.into(), None);
+    fn check_paused_projects(&self) -> CheckOutcome {
+        let subscribed = self.subscribed_projects();
+        if subscribed.is_empty() {
+            let text = "There is no project of which it hears.";
+            return (Finding::Unknown, text.into(), None);
         }
-        let paused: Vec<&Project> = heard
+        let paused: Vec<&Project> = subscribed
             .into_iter()
             .filter(|project| project.status == ProjectStatus::Paused)
             .collect();
         if paused.is_empty() {
             return (Finding::Ok, "None is paused.".into(), None);
         }
-        let words = format!(
+        let text = format!(
             "Paused: {}. No feedback is taken there, so none is sent.",
-            names(&paused)
+            join_names(&paused)
         );
         let link = ("/settings/projects".to_owned(), "Resume it");
-        (Finding::LookHere, words, Some(link))
+        (Finding::Problem, text, Some(link))
     }
 
-    fn on_the_dashboard(&self) -> Found {
+    fn check_feedback_exists(&self) -> CheckOutcome {
         let link = |name| Some(("/feedback".to_owned(), name));
-        match self.feedback {
+        match self.feedback_count {
             0 => {
-                let words = "There is none of which it could hear. What is missing never came to Miniback: look at the widget, or at the call that sends it.";
+                let text = "There is none of which it could hear. What is missing never came to Miniback: look at the widget, or at the call that sends it.";
                 let snippet = ("/settings/projects".to_owned(), "The widget’s snippet");
-                (Finding::LookHere, words.into(), Some(snippet))
+                (Finding::Problem, text.into(), Some(snippet))
             }
             1 => (
                 Finding::Ok,
@@ -251,24 +261,24 @@ impl Known<'_> {
                 link("Look for yours"),
             ),
             count => {
-                let words =
+                let text =
                     format!("There are {count}. If yours is not, it never came to Miniback.");
-                (Finding::Ok, words, link("Look for yours"))
+                (Finding::Ok, text, link("Look for yours"))
             }
         }
     }
 
-    fn last_error(&self) -> Found {
+    fn check_last_error(&self) -> CheckOutcome {
         if let Some(until) = self
             .webhook
             .held_until
             .filter(|until| self.webhook.enabled && *until > self.now)
         {
             let clock = DisplayTime::new(until, self.now).clock;
-            let words = format!(
+            let text = format!(
                 "The endpoint asked for time (Retry-After): nothing is sent until {clock}. A test that succeeds ends this."
             );
-            return (Finding::LookHere, words, self.row("Test it"));
+            return (Finding::Problem, text, self.row_link("Test it"));
         }
         let attempts = self.attempts();
         let failed = attempts
@@ -278,61 +288,61 @@ impl Known<'_> {
         match failed {
             None if attempts.is_empty() => (Finding::Unknown, "Nothing was sent yet.".into(), None),
             None => {
-                let words = "None of the last attempts failed.";
-                (Finding::Ok, words.into(), self.log())
+                let text = "None of the last attempts failed.";
+                (Finding::Ok, text.into(), self.deliveries_link())
             }
             Some((0, (delivery, last))) => {
                 let link = if matches!(last.status, Some(401 | 403)) {
-                    Some((self.address("doctor"), "Check a signature"))
+                    Some((self.path("signature-check"), "Check a signature"))
                 } else {
-                    self.delivery(delivery)
+                    self.delivery_link(delivery)
                 };
                 let state = match delivery.state {
-                    DeliveryState::Failed => "Retries are used up; it can be redelivered.",
+                    DeliveryState::Failed => "RetryPolicy are used up; it can be redelivered.",
                     DeliveryState::Pending => "It is tried again by itself.",
                     DeliveryState::Delivered | DeliveryState::Canceled => "",
                 };
-                let words = format!(
+                let text = format!(
                     "{}, {}: {} {state}",
                     delivery.event.as_str(),
                     self.ago(last),
-                    in_words(last)
+                    describe_failure(last)
                 );
-                (Finding::LookHere, words.trim_end().to_owned(), link)
+                (Finding::Problem, text.trim_end().to_owned(), link)
             }
             Some((_, (delivery, last))) => {
-                let words = format!(
+                let text = format!(
                     "Well since then; the last one, {}: {}",
                     self.ago(last),
                     last.error.as_deref().unwrap_or_default()
                 );
-                (Finding::Ok, words, self.delivery(delivery))
+                (Finding::Ok, text, self.delivery_link(delivery))
             }
         }
     }
 
-    fn address(&self, part: &str) -> String {
+    fn path(&self, part: &str) -> String {
         format!("/settings/notifications/{}/{part}", self.webhook.id)
     }
 
-    fn delivery(&self, delivery: &DeliverySummary) -> Option<(String, &'static str)> {
-        let address = format!("{}/{}", self.address("deliveries"), delivery.id);
-        Some((address, "See the delivery"))
+    fn delivery_link(&self, delivery: &DeliverySummary) -> Option<(String, &'static str)> {
+        let path = format!("{}/{}", self.path("deliveries"), delivery.id);
+        Some((path, "See the delivery"))
     }
 
-    fn log(&self) -> Option<(String, &'static str)> {
-        Some((self.address("deliveries"), "Deliveries"))
+    fn deliveries_link(&self) -> Option<(String, &'static str)> {
+        Some((self.path("deliveries"), "Deliveries"))
     }
 
-    fn row(&self, name: &'static str) -> Option<(String, &'static str)> {
+    fn row_link(&self, name: &'static str) -> Option<(String, &'static str)> {
         let id = &self.webhook.id;
         Some((format!("/settings/notifications?open={id}#{id}"), name))
     }
 
-    fn edit(&self) -> Option<(String, &'static str)> {
+    fn settings_link(&self) -> Option<(String, &'static str)> {
         let id = &self.webhook.id;
-        let address = format!("/settings/notifications?open={id}#{id}-url");
-        Some((address, "Address and choices"))
+        let path = format!("/settings/notifications?open={id}#{id}-url");
+        Some((path, "Address and choices"))
     }
 }
 
@@ -341,22 +351,22 @@ fn is_success(attempt: &LoggedAttempt) -> bool {
 }
 
 /// Whether a connection to the endpoint came about; what fails after that is on its side.
-fn is_reached(attempt: &LoggedAttempt) -> bool {
+fn is_connected(attempt: &LoggedAttempt) -> bool {
     attempt.status.is_some()
         || matches!(
             attempt.error_code.as_deref(),
             None | Some("timeout" | "connection_closed" | "broken_answer")
         )
-        || is_about_tls(attempt)
+        || is_tls_failure(attempt)
 }
 
-fn is_about_tls(attempt: &LoggedAttempt) -> bool {
+fn is_tls_failure(attempt: &LoggedAttempt) -> bool {
     let code = attempt.error_code.as_deref().unwrap_or_default();
     code == "tls" || code.starts_with("certificate")
 }
 
 /// What happened, and what to do about it.
-fn in_words(attempt: &LoggedAttempt) -> String {
+fn describe_failure(attempt: &LoggedAttempt) -> String {
     let code = attempt.error_code.as_deref().unwrap_or_default();
     let error = attempt.error.as_deref().unwrap_or_default();
     format!("{error} {}", advice(code, attempt.status))
@@ -365,7 +375,7 @@ fn in_words(attempt: &LoggedAttempt) -> String {
 }
 
 /// `“Shop”, “Blog”`; of many, the first ones.
-fn names(projects: &[&Project]) -> String {
+fn join_names(projects: &[&Project]) -> String {
     const SHOWN: usize = 5;
     let mut names: Vec<String> = projects
         .iter()

@@ -2,8 +2,8 @@
 //! gets the checklist with what this installation knows, by its database alone: looking at the page sends nothing.
 
 mod checklist;
+mod diagnostics;
 mod findings;
-mod load;
 mod payloads;
 
 use std::time::Duration;
@@ -17,28 +17,28 @@ use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::explanation::format_duration;
 use crate::domain::webhook::RetryPolicy;
-use checklist::{Item, advice};
-use load::Examined;
-use payloads::{Code, Payload};
+use checklist::{ChecklistItem, general_checklist};
+use diagnostics::DiagnosedWebhook;
+use payloads::{CodeExample, ExamplePayload};
 
 #[derive(Template)]
 #[template(path = "guide.html")]
 struct GuidePage {
     layout: Layout,
-    payloads: [Payload; 3],
-    languages: [Code; 7],
-    uses: [Code; 4],
+    payloads: [ExamplePayload; 3],
+    languages: [CodeExample; 7],
+    uses: [CodeExample; 4],
     /// How long an endpoint may take here.
     timeout: String,
     /// What this installation waits before each retry.
-    standard: String,
-    patient: String,
+    standard_delays: String,
+    patient_delays: String,
     /// The checklist for everybody.
-    general: Vec<Item>,
+    general: Vec<ChecklistItem>,
     /// The same for each webhook; `None` for who may not see them.
-    examined: Option<Vec<Examined>>,
+    diagnosed: Option<Vec<DiagnosedWebhook>>,
     /// One webhook was asked for.
-    is_one: bool,
+    is_single: bool,
 }
 
 impl GuidePage {
@@ -52,7 +52,7 @@ impl GuidePage {
             ("replay", "Replay protection"),
             ("twice", "Idempotency"),
             ("fast", "Answer fast"),
-            ("retries", "Retries"),
+            ("retries", "RetryPolicy"),
             ("later", "Retry-After"),
             ("rotation", "Rotate the secret"),
             ("testing", "Test it"),
@@ -66,8 +66,8 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     let (layout, _) = context.layout("Webhooks", "help");
     let delivery = &context.app.delivery;
     let timeout = delivery.timeout();
-    let examined = if layout.is_admin() {
-        Some(load::examine(&context).await?)
+    let diagnosed = if layout.is_admin() {
+        Some(diagnostics::diagnose_webhooks(&context).await?)
     } else {
         None
     };
@@ -76,20 +76,20 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
         languages: payloads::LANGUAGES,
         uses: payloads::USES,
         timeout: format_duration(timeout),
-        standard: listed(&delivery.retry_delays(RetryPolicy::Standard)),
-        patient: listed(&delivery.retry_delays(RetryPolicy::Patient)),
-        general: advice(timeout),
-        examined,
-        is_one: context.query_param("webhook").is_some(),
+        standard_delays: join_durations(&delivery.retry_delays(RetryPolicy::Standard)),
+        patient_delays: join_durations(&delivery.retry_delays(RetryPolicy::Patient)),
+        general: general_checklist(timeout),
+        diagnosed,
+        is_single: context.query_param("webhook").is_some(),
         layout,
     };
     render(StatusCode::OK, &page)
 }
 
 /// `1 s, 5 s and 15 s`; empty for none.
-fn listed(delays: &[Duration]) -> String {
-    let words: Vec<String> = delays.iter().map(|delay| spoken(*delay)).collect();
-    match words.split_last() {
+fn join_durations(delays: &[Duration]) -> String {
+    let text: Vec<String> = delays.iter().map(|delay| format_delay(*delay)).collect();
+    match text.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, before)) => format!("{} and {last}", before.join(", ")),
         None => String::new(),
@@ -97,7 +97,7 @@ fn listed(delays: &[Duration]) -> String {
 }
 
 /// `15 s`, `5 min`, `24 h`.
-fn spoken(delay: Duration) -> String {
+fn format_delay(delay: Duration) -> String {
     match delay.as_secs() {
         whole if whole >= 3600 && whole % 3600 == 0 => format!("{} h", whole / 3600),
         whole if whole >= 60 && whole % 60 == 0 => format!("{} min", whole / 60),
@@ -113,7 +113,7 @@ mod tests {
     fn delays_are_listed_as_one_says_them() {
         let delays = |list: &[u64]| {
             let list: Vec<Duration> = list.iter().map(|s| Duration::from_secs(*s)).collect();
-            listed(&list)
+            join_durations(&list)
         };
         assert_eq!(delays(&[]), "");
         assert_eq!(delays(&[60]), "1 min");

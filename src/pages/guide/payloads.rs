@@ -6,14 +6,14 @@ use crate::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
 use crate::domain::id::{FeedbackId, ProjectId};
 
 /// A body as it is sent, laid out to be read.
-pub(super) struct Payload {
+pub(super) struct ExamplePayload {
     pub(super) event: &'static str,
     pub(super) when: &'static str,
     pub(super) json: String,
 }
 
 /// Code in the page.
-pub(super) struct Code {
+pub(super) struct CodeExample {
     pub(super) anchor: &'static str,
     pub(super) name: &'static str,
     /// What is said before it.
@@ -25,7 +25,7 @@ pub(super) struct Code {
 /// When the events of the guide happened: 2025-10-31T12:34:56.789Z.
 const AT: Timestamp = Timestamp::from_millis(1_761_914_096_789);
 
-pub(super) fn payloads() -> [Payload; 3] {
+pub(super) fn payloads() -> [ExamplePayload; 3] {
     let mut feedback = Feedback {
         id: FeedbackId::new("fb_01K8X6J3RN4ZV0Q2M7T5B9CDEF"),
         project: ProjectSummary {
@@ -46,74 +46,74 @@ pub(super) fn payloads() -> [Payload; 3] {
     let updated = event::feedback_updated_body(&feedback, FeedbackStatus::New, later);
     let test = event::test_body("ada@example.com", later);
     [
-        Payload {
+        ExamplePayload {
             event: "feedback.created",
             when: "New feedback came in, by the widget, the form or the API.",
-            json: laid_out(&created),
+            json: pretty_print(&created),
         },
-        Payload {
+        ExamplePayload {
             event: "feedback.updated",
             when: "Somebody changed the status of a feedback. An undo is a change like any other.",
-            json: laid_out(&updated),
+            json: pretty_print(&updated),
         },
-        Payload {
+        ExamplePayload {
             event: "test",
             when: "Somebody pressed Test. There is no feedback in it: look at “event” first, and answer it with a 2xx.",
-            json: laid_out(&test),
+            json: pretty_print(&test),
         },
     ]
 }
 
-fn laid_out(body: &[u8]) -> String {
+fn pretty_print(body: &[u8]) -> String {
     serde_json::from_slice::<serde_json::Value>(body)
         .and_then(|value| serde_json::to_string_pretty(&value))
         .unwrap_or_default()
 }
 
-pub(super) const LANGUAGES: [Code; 7] = [
-    Code {
+pub(super) const LANGUAGES: [CodeExample; 7] = [
+    CodeExample {
         anchor: "node",
         name: "Node",
         about: "A whole endpoint with Express: npm install express.",
         file: "express/server.mjs",
         text: include_str!("../../../examples/receivers/express/server.mjs"),
     },
-    Code {
+    CodeExample {
         anchor: "python",
         name: "Python",
         about: "A whole endpoint with Flask: pip install flask.",
         file: "flask/app.py",
         text: include_str!("../../../examples/receivers/flask/app.py"),
     },
-    Code {
+    CodeExample {
         anchor: "nextjs",
         name: "Next.js",
         about: "A route of the App Router.",
         file: "app/webhooks/miniback/route.js",
         text: include_str!("../../../examples/receivers/nextjs/app/webhooks/miniback/route.js"),
     },
-    Code {
+    CodeExample {
         anchor: "go",
         name: "Go",
         about: "A function for your handler, by the standard library.",
         file: "verify.go",
         text: include_str!("../../../examples/verify/verify.go"),
     },
-    Code {
+    CodeExample {
         anchor: "php",
         name: "PHP",
         about: "A function for your script, PHP 8 without extensions.",
         file: "verify.php",
         text: include_str!("../../../examples/verify/verify.php"),
     },
-    Code {
+    CodeExample {
         anchor: "ruby",
         name: "Ruby",
         about: "A function for your Rack or Rails action, by the standard library.",
         file: "verify.rb",
         text: include_str!("../../../examples/verify/verify.rb"),
     },
-    Code {
+    CodeExample {
         anchor: "rust",
         name: "Rust",
         about: "A function for any framework.",
@@ -122,29 +122,29 @@ pub(super) const LANGUAGES: [Code; 7] = [
     },
 ];
 
-pub(super) const USES: [Code; 4] = [
-    Code {
+pub(super) const USES: [CodeExample; 4] = [
+    CodeExample {
         anchor: "use-discord",
         name: "Post to a Discord channel",
         about: "Node. Slack and others that take a message by a URL work the same way.",
         file: "discord/server.mjs",
         text: include_str!("../../../examples/receivers/discord/server.mjs"),
     },
-    Code {
+    CodeExample {
         anchor: "use-database",
         name: "Keep a database",
         about: "Python and SQLite. It remembers deliveries in the database too, so a restart forgets none.",
         file: "database/app.py",
         text: include_str!("../../../examples/receivers/database/app.py"),
     },
-    Code {
+    CodeExample {
         anchor: "use-sms",
         name: "Send an SMS for what is urgent",
         about: "Python and Twilio.",
         file: "sms/app.py",
         text: include_str!("../../../examples/receivers/sms/app.py"),
     },
-    Code {
+    CodeExample {
         anchor: "use-ticket",
         name: "Open a ticket",
         about: "Node and the issues of GitHub.",

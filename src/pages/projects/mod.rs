@@ -8,7 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use self::origins::{WidgetUse, WidgetUseOf};
+use self::origins::{ProjectOrigins, WidgetOrigins};
 use super::framework::context::RequestContext;
 use super::framework::format::group_digits;
 use super::framework::idempotent_form::SubmissionKeys;
@@ -20,46 +20,46 @@ use crate::domain::validation::{Checks, ValidationErrors};
 use crate::server::form_data::FormData;
 use crate::store::{CreateProjectError, ProjectPatch};
 
-const ADDRESS: &str = "/settings/projects";
+const PATH: &str = "/settings/projects";
 
-type Id = web::Path<String>;
+type IdPath = web::Path<String>;
 
 #[derive(Template)]
 #[template(path = "projects.html")]
 struct ProjectsPage {
     layout: Layout,
-    rows: Vec<Row>,
-    add: Option<AddForm>,
+    rows: Vec<ProjectRow>,
+    add: Option<AddProjectForm>,
     /// By which two presses of a form are known to be one.
     key: String,
-    widget: WidgetUse,
+    widget: WidgetOrigins,
 }
 
 /// The form of a project that is not made yet.
 #[derive(Default)]
-struct AddForm {
+struct AddProjectForm {
     name: String,
     slug: String,
-    name_problem: Option<String>,
-    slug_problem: Option<String>,
+    name_error: Option<String>,
+    slug_error: Option<String>,
 }
 
 /// A project as the page shows it, its form with what was typed.
-struct Row {
+struct ProjectRow {
     project: Project,
     /// How much feedback it has.
-    count: String,
+    feedback_count: String,
     is_open: bool,
     is_delete_asked: bool,
     name: String,
     origins: String,
-    typed: String,
-    name_problem: Option<String>,
-    origins_problem: Option<String>,
-    typed_problem: Option<String>,
+    typed_name: String,
+    name_error: Option<String>,
+    origins_error: Option<String>,
+    typed_name_error: Option<String>,
 }
 
-impl Row {
+impl ProjectRow {
     fn is_paused(&self) -> bool {
         self.project.status == ProjectStatus::Paused
     }
@@ -68,13 +68,13 @@ impl Row {
         self.project.id.as_str()
     }
 
-    fn address(&self, action: &str) -> String {
-        format!("{ADDRESS}/{}/{action}", self.project.id)
+    fn path(&self, action: &str) -> String {
+        format!("{PATH}/{}/{action}", self.project.id)
     }
 }
 
 /// A form that was not taken, with what was typed.
-enum Refused {
+enum RejectedProjectForm {
     Add {
         name: String,
         slug: String,
@@ -86,14 +86,14 @@ enum Refused {
     },
     Delete {
         id: ProjectId,
-        typed: String,
+        typed_name: String,
     },
 }
 
 impl ProjectsPage {
-    fn widget_of<'a>(&'a self, project: &'a Project) -> WidgetUseOf<'a> {
-        let allow = format!("{ADDRESS}/{}/origins", project.id);
-        self.widget.of(
+    fn origins_of<'a>(&'a self, project: &'a Project) -> ProjectOrigins<'a> {
+        let allow = format!("{PATH}/{}/origins", project.id);
+        self.widget.for_project(
             project,
             self.layout.is_admin().then(|| self.layout.path(allow)),
         )
@@ -101,59 +101,59 @@ impl ProjectsPage {
 
     async fn new(
         context: &RequestContext,
-        refused: Option<(Refused, ValidationErrors)>,
+        rejected: Option<(RejectedProjectForm, ValidationErrors)>,
     ) -> Result<Self, PageError> {
         let projects = context.app.store.projects_by_name().await?;
         let counts = context.app.store.count_feedback_by_project().await?;
-        let widget = WidgetUse::new(context).await?;
+        let widget = WidgetOrigins::new(context).await?;
         let (layout, _) = context.layout("Projects", "projects");
-        let asked = |name, id: &ProjectId| {
+        let is_requested = |name, id: &ProjectId| {
             context
                 .query_param(name)
-                .is_some_and(|it| it == id.as_str())
+                .is_some_and(|value| value == id.as_str())
         };
-        let mut rows: Vec<Row> = projects
+        let mut rows: Vec<ProjectRow> = projects
             .into_iter()
-            .map(|project| Row {
-                count: group_digits(counts.get(&project.id).copied().unwrap_or(0)),
-                is_open: asked("open", &project.id)
-                    || layout.is_admin() && widget.has_refused(&project),
-                is_delete_asked: layout.is_admin() && asked("delete", &project.id),
+            .map(|project| ProjectRow {
+                feedback_count: group_digits(counts.get(&project.id).copied().unwrap_or(0)),
+                is_open: is_requested("open", &project.id)
+                    || layout.is_admin() && widget.has_rejected(&project),
+                is_delete_asked: layout.is_admin() && is_requested("delete", &project.id),
                 name: project.name.clone(),
                 origins: project.allowed_origins.join("\n"),
-                typed: String::new(),
-                name_problem: None,
-                origins_problem: None,
-                typed_problem: None,
+                typed_name: String::new(),
+                name_error: None,
+                origins_error: None,
+                typed_name_error: None,
                 project,
             })
             .collect();
-        let mut add =
-            (layout.is_admin() && context.query_param("add").is_some()).then(AddForm::default);
-        if let Some((refused, invalid)) = refused {
+        let mut add = (layout.is_admin() && context.query_param("add").is_some())
+            .then(AddProjectForm::default);
+        if let Some((rejected, invalid)) = rejected {
             let problem = |field| invalid.message_for(field).map(str::to_owned);
-            match refused {
-                Refused::Add { name, slug } => {
-                    add = Some(AddForm {
+            match rejected {
+                RejectedProjectForm::Add { name, slug } => {
+                    add = Some(AddProjectForm {
                         name,
                         slug,
-                        name_problem: problem("name"),
-                        slug_problem: problem("slug"),
+                        name_error: problem("name"),
+                        slug_error: problem("slug"),
                     });
                 }
-                Refused::Edit { id, name, origins } => {
+                RejectedProjectForm::Edit { id, name, origins } => {
                     if let Some(row) = rows.iter_mut().find(|row| row.project.id == id) {
                         row.is_open = true;
                         (row.name, row.origins) = (name, origins);
-                        row.name_problem = problem("name");
-                        row.origins_problem = problem("origins");
+                        row.name_error = problem("name");
+                        row.origins_error = problem("origins");
                     }
                 }
-                Refused::Delete { id, typed } => {
+                RejectedProjectForm::Delete { id, typed_name } => {
                     if let Some(row) = rows.iter_mut().find(|row| row.project.id == id) {
                         row.is_delete_asked = true;
-                        row.typed = typed;
-                        row.typed_problem = problem("typed");
+                        row.typed_name = typed_name;
+                        row.typed_name_error = problem("typed");
                     }
                 }
             }
@@ -172,12 +172,12 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     render(StatusCode::OK, &ProjectsPage::new(&context, None).await?)
 }
 
-async fn refuse(
+async fn reject(
     context: &RequestContext,
-    refused: Refused,
+    rejected: RejectedProjectForm,
     invalid: ValidationErrors,
 ) -> Result<HttpResponse, PageError> {
-    let page = ProjectsPage::new(context, Some((refused, invalid))).await?;
+    let page = ProjectsPage::new(context, Some((rejected, invalid))).await?;
     render(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
@@ -186,7 +186,7 @@ pub(super) async fn create(
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let (name, slug) = (fields.get("name"), fields.get("slug").trim());
-    let refused = || Refused::Add {
+    let rejected = || RejectedProjectForm::Add {
         name: name.to_owned(),
         slug: slug.to_owned(),
     };
@@ -196,7 +196,7 @@ pub(super) async fn create(
         .then(|| checks.take("slug", project::check_slug(slug.to_owned())))
         .flatten();
     if let Err(invalid) = checks.finish() {
-        return refuse(&context, refused(), invalid).await;
+        return reject(&context, rejected(), invalid).await;
     }
     let store = context.app.store.clone();
     let work = async move {
@@ -217,21 +217,26 @@ pub(super) async fn create(
     {
         Some(Ok(project)) => {
             context.push_message(format!("The project “{}” is made.", project.name));
-            Ok(open(&context, &project.id))
+            Ok(redirect_to_open_row(&context, &project.id))
         }
         Some(Err(taken)) => {
             // Another slug is another try of the same form.
             context.state.submission_keys.forget(fields.get("key"));
-            refuse(&context, refused(), ValidationErrors::single("slug", taken)).await
+            reject(
+                &context,
+                rejected(),
+                ValidationErrors::single("slug", taken),
+            )
+            .await
         }
-        None => Ok(context.redirect(ADDRESS)),
+        None => Ok(context.redirect(PATH)),
     }
 }
 
 /// Name and allowed origins.
 pub(super) async fn edit(
     context: RequestContext,
-    id: Id,
+    id: IdPath,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let id = find(&context, id).await?.id;
@@ -250,22 +255,22 @@ pub(super) async fn edit(
         status: None,
     };
     if let Err(invalid) = checks.finish() {
-        let refused = Refused::Edit {
+        let rejected = RejectedProjectForm::Edit {
             id,
             name: name.to_owned(),
             origins: origins.to_owned(),
         };
-        return refuse(&context, refused, invalid).await;
+        return reject(&context, rejected, invalid).await;
     }
     update_project(&context, &id, change).await?;
     context.push_message("Saved.");
-    Ok(open(&context, &id))
+    Ok(redirect_to_open_row(&context, &id))
 }
 
 /// "Pause" and "Resume".
 pub(super) async fn set_status(
     context: RequestContext,
-    id: Id,
+    id: IdPath,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let id = find(&context, id).await?.id;
@@ -284,32 +289,32 @@ pub(super) async fn set_status(
         ProjectStatus::Paused => format!("“{}” is paused and takes no feedback.", project.name),
     });
     if fields.get("open") == "true" {
-        return Ok(open(&context, &id));
+        return Ok(redirect_to_open_row(&context, &id));
     }
-    Ok(context.redirect(&format!("{ADDRESS}#{id}")))
+    Ok(context.redirect(&format!("{PATH}#{id}")))
 }
 
 /// Deletes a project whose name was typed.
 pub(super) async fn delete(
     context: RequestContext,
-    id: Id,
+    id: IdPath,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let project = match context.app.store.project(id.into_inner()).await? {
         Some(project) => project,
         // Pressed twice: it is gone, as was wished.
-        None => return Ok(context.redirect(ADDRESS)),
+        None => return Ok(context.redirect(PATH)),
     };
-    let typed = fields.get("typed");
-    if typed.trim() != project.name {
+    let typed_name = fields.get("typed");
+    if typed_name.trim() != project.name {
         let problem = "This is not the project’s name; nothing was deleted.";
-        let refused = Refused::Delete {
+        let rejected = RejectedProjectForm::Delete {
             id: project.id,
-            typed: typed.to_owned(),
+            typed_name: typed_name.to_owned(),
         };
-        return refuse(
+        return reject(
             &context,
-            refused,
+            rejected,
             ValidationErrors::single("typed", problem),
         )
         .await;
@@ -325,10 +330,10 @@ pub(super) async fn delete(
     {
         context.push_message(format!("“{}” is deleted with its feedback.", project.name));
     }
-    Ok(context.redirect(ADDRESS))
+    Ok(context.redirect(PATH))
 }
 
-async fn find(context: &RequestContext, id: Id) -> Result<Project, PageError> {
+async fn find(context: &RequestContext, id: IdPath) -> Result<Project, PageError> {
     let found = context.app.store.project(id.into_inner()).await?;
     found.ok_or(PageError::ItemNotFound)
 }
@@ -346,6 +351,6 @@ async fn update_project(
     changed.ok_or(PageError::ItemNotFound)
 }
 
-fn open(context: &RequestContext, id: &ProjectId) -> HttpResponse {
-    context.redirect(&format!("{ADDRESS}?open={id}#{id}"))
+fn redirect_to_open_row(context: &RequestContext, id: &ProjectId) -> HttpResponse {
+    context.redirect(&format!("{PATH}?open={id}#{id}"))
 }

@@ -14,29 +14,29 @@ use crate::server::form_data::FormData;
 use crate::store::{AllowOrigin, OriginStats};
 
 /// How many sites the page names that have loaded the script.
-const LOADS: usize = 3;
+const LOADS_SHOWN: usize = 3;
 
 /// Of all projects.
-pub struct WidgetUse {
-    script: String,
-    form: String,
+pub struct WidgetOrigins {
+    script_url: String,
+    form_url: String,
     now: Timestamp,
     origins: Vec<OriginStats>,
-    pub loads: Vec<Place>,
+    pub loads: Vec<SeenOrigin>,
 }
 
 /// Where and when.
-pub struct Place {
+pub struct SeenOrigin {
     /// As people call it: without `https://`.
     pub name: String,
     pub at: DisplayTime,
     pub ago: String,
 }
 
-struct Refused {
+struct RejectedOrigin {
     origin: String,
     name: String,
-    tried: String,
+    attempts: String,
     at: DisplayTime,
     /// What calls itself `null` cannot be told apart, so it cannot be allowed.
     can_be_allowed: bool,
@@ -45,71 +45,75 @@ struct Refused {
 /// Of one project.
 #[derive(Template)]
 #[template(path = "project_origins.html")]
-pub struct WidgetUseOf<'a> {
+pub struct ProjectOrigins<'a> {
     project: &'a Project,
-    script: &'a str,
-    form: String,
-    seen: Option<Place>,
-    refused: Vec<Refused>,
-    allow: Option<String>,
+    script_url: &'a str,
+    form_url: String,
+    seen: Option<SeenOrigin>,
+    rejected: Vec<RejectedOrigin>,
+    allow_url: Option<String>,
 }
 
-impl WidgetUse {
+impl WidgetOrigins {
     pub async fn new(context: &RequestContext) -> Result<Self, PageError> {
         let app = &context.app;
         let own_origin = context.proxies().own_origin(&context.request);
         let now = app.clock.now();
-        let place = |ScriptLoad { origin, at }| Place::new(&origin, at, now);
+        let seen_origin = |ScriptLoad { origin, at }| SeenOrigin::new(&origin, at, now);
         Ok(Self {
-            script: app.urls.absolute(&own_origin, "/widget.js"),
-            form: app.urls.absolute(&own_origin, "/f/"),
+            script_url: app.urls.absolute(&own_origin, "/widget.js"),
+            form_url: app.urls.absolute(&own_origin, "/f/"),
             now,
             origins: app.store.origins().await?,
             loads: context
                 .intake
                 .script_loads
-                .latest(LOADS)
+                .latest(LOADS_SHOWN)
                 .into_iter()
-                .map(place)
+                .map(seen_origin)
                 .collect(),
         })
     }
 
     /// Whether an origin that is not allowed has tried: then its row is open, for somebody has to know.
-    pub fn has_refused(&self, project: &Project) -> bool {
+    pub fn has_rejected(&self, project: &Project) -> bool {
         self.origins
             .iter()
-            .any(|o| o.project == project.id && is_refused(o, project))
+            .any(|o| o.project == project.id && is_rejected(o, project))
     }
 
     /// What stands in a project's row; `allow`: where its button leads, for who may press it.
-    pub fn of<'a>(&'a self, project: &'a Project, allow: Option<String>) -> WidgetUseOf<'a> {
+    pub fn for_project<'a>(
+        &'a self,
+        project: &'a Project,
+        allow_url: Option<String>,
+    ) -> ProjectOrigins<'a> {
         let of_project = || self.origins.iter().filter(|o| o.project == project.id);
         let seen = of_project()
             .filter_map(|o| Some((o.accepted_at?, &o.origin)))
             .max()
-            .map(|(at, origin)| Place::new(origin, at, self.now));
-        let refused = of_project()
-            .filter(|o| is_refused(o, project))
-            .filter_map(|o| Some(Refused::new(o, o.rejected_at?, self.now)))
+            .map(|(at, origin)| SeenOrigin::new(origin, at, self.now));
+        let rejected = of_project()
+            .filter(|o| is_rejected(o, project))
+            .filter_map(|o| Some(RejectedOrigin::new(o, o.rejected_at?, self.now)))
             .collect();
-        WidgetUseOf {
+        ProjectOrigins {
             project,
-            script: &self.script,
-            form: format!("{}{}", self.form, project.slug),
+            script_url: &self.script_url,
+            form_url: format!("{}{}", self.form_url, project.slug),
             seen,
-            refused,
-            allow,
+            rejected,
+            allow_url,
         }
     }
 }
 
-fn is_refused(of: &OriginStats, project: &Project) -> bool {
+fn is_rejected(of: &OriginStats, project: &Project) -> bool {
     let allowed = &project.allowed_origins;
     of.rejected_count > 0 && !allowed.is_empty() && !allowed.contains(&of.origin)
 }
 
-impl Place {
+impl SeenOrigin {
     fn new(origin: &str, at: Timestamp, now: Timestamp) -> Self {
         let time = DisplayTime::new(at, now);
         let ago = match now.since(at).as_secs() {
@@ -117,24 +121,24 @@ impl Place {
             _ => time.relative.clone(),
         };
         Self {
-            name: name(origin),
+            name: display_name(origin),
             at: time,
             ago,
         }
     }
 }
 
-impl Refused {
+impl RejectedOrigin {
     fn new(found: &OriginStats, at: Timestamp, now: Timestamp) -> Self {
         let can_be_allowed = project::check_origins(vec![found.origin.clone()]).is_ok();
         Self {
             name: if can_be_allowed {
-                name(&found.origin)
+                display_name(&found.origin)
             } else {
                 "A page without an origin of its own".to_owned()
             },
             origin: found.origin.clone(),
-            tried: match found.rejected_count {
+            attempts: match found.rejected_count {
                 1 => "tried once".to_owned(),
                 times => format!("tried {times} times"),
             },
@@ -144,7 +148,7 @@ impl Refused {
     }
 }
 
-fn name(origin: &str) -> String {
+fn display_name(origin: &str) -> String {
     origin.strip_prefix("https://").unwrap_or(origin).to_owned()
 }
 
@@ -166,10 +170,11 @@ pub async fn allow(
         .await?
         .ok_or(PageError::ItemNotFound)?;
     context.push_message(match allowed {
-        AllowOrigin::Added => format!("Pages of {} may send feedback now.", name(&origin)),
-        AllowOrigin::AlreadyAllowed => {
-            format!("Pages of {} may send feedback already.", name(&origin))
-        }
+        AllowOrigin::Added => format!("Pages of {} may send feedback now.", display_name(&origin)),
+        AllowOrigin::AlreadyAllowed => format!(
+            "Pages of {} may send feedback already.",
+            display_name(&origin)
+        ),
         AllowOrigin::ListFull => {
             format!(
                 "The list is full: {} origins are the most.",

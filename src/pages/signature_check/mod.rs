@@ -20,52 +20,55 @@ use crate::domain::verification::ReceivedRequest;
 use crate::domain::webhook::Webhook;
 use crate::server::form_data::LargeFormData;
 use crate::store::DeliveryDetail;
-use request_parser::{Encoding, Headers};
+use request_parser::{BodyEncoding, PastedHeaders};
 
 #[derive(Template)]
 #[template(path = "signature_check.html")]
-struct DoctorPage {
+struct SignatureCheckPage {
     layout: Layout,
     webhook: Webhook,
-    form: Form,
-    result: Option<Report>,
+    form: SignatureCheckForm,
+    result: Option<DiagnosisView>,
 }
 
 /// The fields as they were pasted.
 #[derive(Default)]
-struct Form {
+struct SignatureCheckForm {
     headers: String,
     body: String,
-    encoding: Encoding,
+    encoding: BodyEncoding,
     clock: String,
-    headers_problem: Option<&'static str>,
-    body_problem: Option<&'static str>,
-    clock_problem: Option<&'static str>,
+    headers_error: Option<&'static str>,
+    body_error: Option<&'static str>,
+    clock_error: Option<&'static str>,
 }
 
-struct Report {
+struct DiagnosisView {
     /// Another one each time: the script goes to what is new.
     id: String,
     diagnosis: Diagnosis,
     /// The delivery in the log: its webhook's id and its own.
     delivery: Option<(String, String)>,
     /// It was sent to another webhook, by whose secret it is signed.
-    elsewhere: bool,
+    is_other_webhook: bool,
 }
 
-impl DoctorPage {
-    fn encodings(&self) -> [(Encoding, bool); 3] {
-        Encoding::ALL.map(|one| (one, one == self.form.encoding))
+impl SignatureCheckPage {
+    fn encodings(&self) -> [(BodyEncoding, bool); 3] {
+        BodyEncoding::ALL.map(|encoding| (encoding, encoding == self.form.encoding))
     }
 
-    fn address(&self) -> String {
-        format!("/settings/notifications/{}/doctor", self.webhook.id)
+    fn path(&self) -> String {
+        format!(
+            "/settings/notifications/{}/signature-check",
+            self.webhook.id
+        )
     }
 }
 
-impl Report {
+impl DiagnosisView {
     /// Kind and shape of a check's state.
-    fn look(&self, check: &Check) -> (&'static str, &'static str) {
+    fn style(&self, check: &Check) -> (&'static str, &'static str) {
         match check.result {
             CheckResult::Passed => ("good", "ok"),
             CheckResult::Failed => ("bad", "bad"),
@@ -79,37 +82,43 @@ pub(super) async fn show(
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
     let webhook = find(&context, id).await?;
-    page(&context, StatusCode::OK, webhook, Form::default(), None)
+    render_page(
+        &context,
+        StatusCode::OK,
+        webhook,
+        SignatureCheckForm::default(),
+        None,
+    )
 }
 
-pub(super) async fn examine(
+pub(super) async fn check(
     context: RequestContext,
     id: web::Path<String>,
     LargeFormData(fields): LargeFormData,
 ) -> Result<HttpResponse, PageError> {
     let webhook = find(&context, id).await?;
-    let mut form = Form {
+    let mut form = SignatureCheckForm {
         headers: fields.get("headers").to_owned(),
         body: fields.get("body").to_owned(),
-        encoding: Encoding::parse(fields.get("encoding")),
+        encoding: BodyEncoding::parse(fields.get("encoding")),
         clock: fields.get("clock").trim().to_owned(),
-        ..Form::default()
+        ..SignatureCheckForm::default()
     };
-    let headers = Headers::read(&form.headers);
+    let headers = PastedHeaders::parse(&form.headers);
     if headers.is_empty() {
-        form.headers_problem = Some("No header is found in this: one a line, Name: value.");
+        form.headers_error = Some("No header is found in this: one a line, Name: value.");
     }
-    let body = request_parser::body(&form.body, form.encoding);
-    form.body_problem = body.as_ref().err().copied();
+    let body = request_parser::parse_body(&form.body, form.encoding);
+    form.body_error = body.as_ref().err().copied();
     let clock = Some(form.clock.as_str())
         .filter(|text| !text.is_empty())
-        .map(moment);
+        .map(parse_time);
     if clock == Some(None) {
-        form.clock_problem =
+        form.clock_error =
             Some("This is no time: write it like 2025-10-31T12:34:56Z, or in Unix seconds.");
     }
-    let (Ok(body), None, None) = (body, form.headers_problem, form.clock_problem) else {
-        return page(
+    let (Ok(body), None, None) = (body, form.headers_error, form.clock_error) else {
+        return render_page(
             &context,
             StatusCode::UNPROCESSABLE_ENTITY,
             webhook,
@@ -122,8 +131,8 @@ pub(super) async fn examine(
         .webhook_secrets(webhook.id.clone(), context.app.clock.now())
         .await?
         .ok_or(PageError::ItemNotFound)?;
-    let logged = delivery(&context, &headers).await?;
-    let elsewhere = logged
+    let logged = find_delivery(&context, &headers).await?;
+    let is_other_webhook = logged
         .as_ref()
         .is_some_and(|logged| logged.record.webhook != webhook.id);
     let attempts: Vec<i64> = logged
@@ -146,7 +155,7 @@ pub(super) async fn examine(
         endpoint_secret: Some(given).filter(|given| !given.is_empty()),
         endpoint_clock: clock.flatten(),
     };
-    let report = Report {
+    let report = DiagnosisView {
         id: format!("result-{}", SubmissionKeys::key()),
         diagnosis: diagnosis::diagnose(&input),
         delivery: logged.map(|logged| {
@@ -156,15 +165,15 @@ pub(super) async fn examine(
                 record.id.as_str().to_owned(),
             )
         }),
-        elsewhere,
+        is_other_webhook,
     };
-    page(&context, StatusCode::OK, webhook, form, Some(report))
+    render_page(&context, StatusCode::OK, webhook, form, Some(report))
 }
 
 /// The delivery that the headers name, if the log has it.
-async fn delivery(
+async fn find_delivery(
     context: &RequestContext,
-    headers: &Headers,
+    headers: &PastedHeaders,
 ) -> Result<Option<DeliveryDetail>, PageError> {
     for name in ["x-miniback-delivery", "webhook-id"] {
         if let Some(id) = headers.get(name)
@@ -181,7 +190,7 @@ async fn delivery(
 }
 
 /// ISO 8601, Unix seconds, or milliseconds.
-fn moment(text: &str) -> Option<Timestamp> {
+fn parse_time(text: &str) -> Option<Timestamp> {
     if let Ok(number) = text.parse::<i64>() {
         let millis = if number.abs() < 100_000_000_000 {
             number.checked_mul(1000)?
@@ -202,15 +211,15 @@ async fn find(context: &RequestContext, id: web::Path<String>) -> Result<Webhook
         .ok_or(PageError::ItemNotFound)
 }
 
-fn page(
+fn render_page(
     context: &RequestContext,
     status: StatusCode,
     webhook: Webhook,
-    form: Form,
-    result: Option<Report>,
+    form: SignatureCheckForm,
+    result: Option<DiagnosisView>,
 ) -> Result<HttpResponse, PageError> {
     let (layout, _) = context.layout("Check a signature", "notifications");
-    let page = DoctorPage {
+    let page = SignatureCheckPage {
         layout,
         webhook,
         form,

@@ -12,35 +12,35 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// Names and values, in their order.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Headers(Vec<(String, String)>);
+pub(super) struct PastedHeaders(Vec<(String, String)>);
 
-impl Headers {
+impl PastedHeaders {
     /// `Name: value` lines (also as curl -v, `-H` and PHP print them), an object of JavaScript, JSON or Python, or a
     /// list of pairs.
-    pub(super) fn read(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let pairs = if text.contains(['{', '('])
             || text.trim_start().starts_with('[') && !text.contains("=>")
         {
-            let mut pairs = of_tokens(&tokens(text));
+            let mut pairs = parse_tokens(&tokenize(text));
             if pairs.is_empty() {
-                pairs = of_lines(text);
+                pairs = parse_lines(text);
             }
             pairs
         } else {
-            of_lines(text)
+            parse_lines(text)
         };
         Self(pairs)
     }
 
     /// Whatever the case of the name, and with underscores for hyphens, as gateways of WSGI and CGI have them.
     pub(super) fn get(&self, name: &str) -> Option<String> {
-        let plain = |given: &str| {
+        let normalize = |given: &str| {
             let given = given.to_ascii_lowercase().replace('_', "-");
             given
                 .strip_prefix("http-")
                 .map_or(given.clone(), str::to_owned)
         };
-        let found = self.0.iter().find(|(given, _)| plain(given) == name)?;
+        let found = self.0.iter().find(|(given, _)| normalize(given) == name)?;
         Some(found.1.clone())
     }
 
@@ -49,7 +49,7 @@ impl Headers {
     }
 }
 
-fn of_lines(text: &str) -> Vec<(String, String)> {
+fn parse_lines(text: &str) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for line in text.lines() {
         let line = line.trim();
@@ -72,12 +72,12 @@ fn of_lines(text: &str) -> Vec<(String, String)> {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Token {
+enum HeaderToken {
     Text(String),
-    Sign(char),
+    Punctuation(char),
 }
 
-fn tokens(text: &str) -> Vec<Token> {
+fn tokenize(text: &str) -> Vec<HeaderToken> {
     let mut tokens = Vec::new();
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -90,9 +90,11 @@ fn tokens(text: &str) -> Vec<Token> {
                         other => inner.push(other),
                     }
                 }
-                tokens.push(Token::Text(inner));
+                tokens.push(HeaderToken::Text(inner));
             }
-            ':' | ',' | '{' | '}' | '[' | ']' | '(' | ')' => tokens.push(Token::Sign(c)),
+            ':' | ',' | '{' | '}' | '[' | ']' | '(' | ')' => {
+                tokens.push(HeaderToken::Punctuation(c))
+            }
             c if c.is_whitespace() => {}
             c => {
                 let mut word = String::from(c);
@@ -101,7 +103,7 @@ fn tokens(text: &str) -> Vec<Token> {
                 {
                     word.push(next);
                 }
-                tokens.push(Token::Text(word));
+                tokens.push(HeaderToken::Text(word));
             }
         }
     }
@@ -109,16 +111,36 @@ fn tokens(text: &str) -> Vec<Token> {
 }
 
 /// `name: value`, `name: [value]`, `(name, value)` and `[name, value]`, wherever they stand.
-fn of_tokens(tokens: &[Token]) -> Vec<(String, String)> {
+fn parse_tokens(tokens: &[HeaderToken]) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for index in 0..tokens.len() {
         let rest = &tokens[index..];
-        use Token::{Sign, Text};
+        use HeaderToken::{Punctuation, Text};
         let pair = match rest {
-            [Text(name), Sign(':'), Text(value), ..] => Some((name, value)),
-            [Text(name), Sign(':'), Sign('['), Text(value), ..] => Some((name, value)),
-            [Sign('('), Text(name), Sign(','), Text(value), Sign(')'), ..] => Some((name, value)),
-            [Sign('['), Text(name), Sign(','), Text(value), Sign(']'), ..] => Some((name, value)),
+            [Text(name), Punctuation(':'), Text(value), ..] => Some((name, value)),
+            [
+                Text(name),
+                Punctuation(':'),
+                Punctuation('['),
+                Text(value),
+                ..,
+            ] => Some((name, value)),
+            [
+                Punctuation('('),
+                Text(name),
+                Punctuation(','),
+                Text(value),
+                Punctuation(')'),
+                ..,
+            ] => Some((name, value)),
+            [
+                Punctuation('['),
+                Text(name),
+                Punctuation(','),
+                Text(value),
+                Punctuation(']'),
+                ..,
+            ] => Some((name, value)),
             _ => None,
         };
         pairs.extend(pair.map(|(name, value)| (name.clone(), value.clone())));
@@ -128,14 +150,14 @@ fn of_tokens(tokens: &[Token]) -> Vec<(String, String)> {
 
 /// How the body was pasted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Encoding {
+pub(super) enum BodyEncoding {
     #[default]
     Text,
     Base64,
     Hex,
 }
 
-impl Encoding {
+impl BodyEncoding {
     pub(super) const ALL: [Self; 3] = [Self::Text, Self::Base64, Self::Hex];
 
     pub(super) const fn as_str(self) -> &'static str {
@@ -157,25 +179,25 @@ impl Encoding {
     pub(super) fn parse(text: &str) -> Self {
         Self::ALL
             .into_iter()
-            .find(|one| one.as_str() == text)
+            .find(|encoding| encoding.as_str() == text)
             .unwrap_or_default()
     }
 }
 
 /// The bytes that were pasted, or what is wrong with them.
-pub(super) fn body(text: &str, encoding: Encoding) -> Result<Vec<u8>, &'static str> {
-    let dense = || -> String { text.chars().filter(|c| !c.is_whitespace()).collect() };
+pub(super) fn parse_body(text: &str, encoding: BodyEncoding) -> Result<Vec<u8>, &'static str> {
+    let without_whitespace = || -> String { text.chars().filter(|c| !c.is_whitespace()).collect() };
     match encoding {
         // A browser sends each line break of a field as CR LF, whichever it was: they are read as LF.
-        Encoding::Text => {
-            Ok(python_bytes(text).unwrap_or_else(|| text.replace("\r\n", "\n").into_bytes()))
+        BodyEncoding::Text => {
+            Ok(parse_python_bytes(text).unwrap_or_else(|| text.replace("\r\n", "\n").into_bytes()))
         }
-        Encoding::Base64 => {
-            let standard = dense().replace('-', "+").replace('_', "/");
+        BodyEncoding::Base64 => {
+            let standard = without_whitespace().replace('-', "+").replace('_', "/");
             BASE64.decode(standard).map_err(|_| "This is not base64.")
         }
-        Encoding::Hex => {
-            let digits: String = dense()
+        BodyEncoding::Hex => {
+            let digits: String = without_whitespace()
                 .replace("0x", "")
                 .chars()
                 .filter(|c| !matches!(c, ':' | ','))
@@ -200,7 +222,7 @@ pub(super) fn body(text: &str, encoding: Encoding) -> Result<Vec<u8>, &'static s
 }
 
 /// `b'…'`, as Python prints bytes.
-fn python_bytes(text: &str) -> Option<Vec<u8>> {
+fn parse_python_bytes(text: &str) -> Option<Vec<u8>> {
     let text = text.trim().strip_prefix('b')?;
     let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
     let inner = text.strip_prefix(quote)?.strip_suffix(quote)?;
@@ -245,7 +267,7 @@ mod tests {
             "{'HTTP_X_MINIBACK_SIGNATURE': 'abc', 'HTTP_X_MINIBACK_TIMESTAMP': '2025-10-31T12:34:56.789Z'}",
             "Array\n[X-Miniback-Signature] => abc\n[X-Miniback-Timestamp] => 2025-10-31T12:34:56.789Z",
         ] {
-            let headers = Headers::read(pasted);
+            let headers = PastedHeaders::parse(pasted);
             let get = |name| headers.get(name).unwrap_or_default();
             assert_eq!(get("x-miniback-signature"), "abc", "{pasted}: {headers:?}");
             assert_eq!(
@@ -255,26 +277,26 @@ mod tests {
             );
         }
         for nothing in ["", "nothing of the kind", "{", "[(", "'", "\\"] {
-            assert!(Headers::read(nothing).is_empty(), "{nothing}");
+            assert!(PastedHeaders::parse(nothing).is_empty(), "{nothing}");
         }
-        let signed = Headers::read("webhook-signature: v1,abc= v1,def=");
+        let signed = PastedHeaders::parse("webhook-signature: v1,abc= v1,def=");
         assert_eq!(signed.get("webhook-signature").unwrap(), "v1,abc= v1,def=");
     }
 
     #[test]
     fn a_body_is_the_bytes_that_were_meant() {
-        let read = |text, encoding| body(text, encoding);
+        let read = |text, encoding| parse_body(text, encoding);
         assert_eq!(
-            read("{\"a\":1}\r\n", Encoding::Text).unwrap(),
+            read("{\"a\":1}\r\n", BodyEncoding::Text).unwrap(),
             b"{\"a\":1}\n"
         );
         assert_eq!(
-            read(r#"b'{"a":"\xc3\xbc\n\'"}'"#, Encoding::Text).unwrap(),
+            read(r#"b'{"a":"\xc3\xbc\n\'"}'"#, BodyEncoding::Text).unwrap(),
             "{\"a\":\"ü\n'\"}".as_bytes()
         );
         for text in ["eyJhIjoi/z8ifQ==", "eyJhIjoi_z8ifQ", "eyJh\r\nIjoi/z8ifQ=="] {
             assert_eq!(
-                read(text, Encoding::Base64).unwrap(),
+                read(text, BodyEncoding::Base64).unwrap(),
                 b"{\"a\":\"\xff?\"}",
                 "{text}"
             );
@@ -285,13 +307,13 @@ mod tests {
             "0x7b, 0x22, 0x0d, 0x0a",
             "<Buffer 7b 22 0d 0a>",
         ] {
-            assert_eq!(read(text, Encoding::Hex).unwrap(), b"{\"\r\n", "{text}");
+            assert_eq!(read(text, BodyEncoding::Hex).unwrap(), b"{\"\r\n", "{text}");
         }
         for (text, encoding) in [
-            ("{}", Encoding::Base64),
-            ("7b2", Encoding::Hex),
-            ("zz", Encoding::Hex),
-            ("üü", Encoding::Hex),
+            ("{}", BodyEncoding::Base64),
+            ("7b2", BodyEncoding::Hex),
+            ("zz", BodyEncoding::Hex),
+            ("üü", BodyEncoding::Hex),
         ] {
             assert!(read(text, encoding).is_err(), "{text}");
         }

@@ -1,14 +1,14 @@
-//! What the forms of the page do. Each ends in a redirect to the page, or in the page with the form that was refused.
+//! What the forms of the page do. Each ends in a redirect to the page, or in the page with the form that was rejected.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 
-use super::ADDRESS;
-use super::AddForm;
-use super::Refused;
+use super::AddWebhookForm;
+use super::PATH;
+use super::RejectedWebhookForm;
 use super::headers;
-use super::page;
+use super::render_page;
 use crate::domain::id::WebhookId;
 use crate::domain::secret::Secret;
 use crate::domain::validation::Checks;
@@ -23,13 +23,13 @@ use crate::server::form_data::FormData;
 use crate::server::tokens;
 use crate::store::{IdempotencyKey, RotateError, SaveWebhookError};
 
-type Id = web::Path<String>;
+type IdPath = web::Path<String>;
 
 /// "Add": saves a webhook with the secret that stood in the form, tested or not.
 pub async fn add(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
     let url = match context.app.check_endpoint_url(fields.get("url")).await {
         Ok(url) => url,
-        Err(problem) => return refuse_draft(&context, &fields, problem).await,
+        Err(problem) => return reject_draft(&context, &fields, problem).await,
     };
     let idempotency = IdempotencyKey {
         owner: context.user()?.id.as_str().to_owned(),
@@ -45,16 +45,16 @@ pub async fn add(context: RequestContext, fields: FormData) -> Result<HttpRespon
         enabled: true,
         retries: RetryPolicy::Standard,
         headers: webhook::CustomHeaders::new(),
-        secret: draft_secret(&fields),
+        secret: secret_from_form(&fields),
     };
     let idempotency = Some(idempotency).filter(|known| !known.key.is_empty());
     match context.app.store.create_webhook(new, idempotency).await {
         Ok(webhook) => {
             context.push_message("The webhook is added; events go to it from now on.");
-            Ok(context.redirect(&format!("{ADDRESS}?open={}", webhook.id)))
+            Ok(context.redirect(&format!("{PATH}?open={}", webhook.id)))
         }
         Err(SaveWebhookError::Store(error)) => Err(error.into()),
-        Err(error) => refuse_draft(&context, &fields, error.to_string()).await,
+        Err(error) => reject_draft(&context, &fields, error.to_string()).await,
     }
 }
 
@@ -65,9 +65,9 @@ pub async fn test_draft(
 ) -> Result<HttpResponse, PageError> {
     let url = match context.app.check_endpoint_url(fields.get("url")).await {
         Ok(url) => url,
-        Err(problem) => return refuse_draft(&context, &fields, problem).await,
+        Err(problem) => return reject_draft(&context, &fields, problem).await,
     };
-    let secret = draft_secret(&fields);
+    let secret = secret_from_form(&fields);
     let report = context
         .app
         .delivery
@@ -80,13 +80,13 @@ pub async fn test_draft(
         report,
     };
     context.update_flash(|flash| flash.draft = Some(draft));
-    Ok(context.redirect(&format!("{ADDRESS}?add")))
+    Ok(context.redirect(&format!("{PATH}?add")))
 }
 
 /// The switch.
 pub async fn set_enabled(
     context: RequestContext,
-    id: Id,
+    id: IdPath,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let enabled = match fields.get("enabled") {
@@ -98,22 +98,22 @@ pub async fn set_enabled(
         enabled: Some(enabled),
         ..WebhookPatch::default()
     };
-    let webhook = save(&context, WebhookId::new(id.into_inner()), change).await?;
+    let webhook = update(&context, WebhookId::new(id.into_inner()), change).await?;
     context.push_message(if enabled {
         "Switched on: what happens from now on is sent."
     } else {
         "Switched off: nothing is sent to it, and what waited is canceled."
     });
     if fields.get("open") == "true" {
-        return Ok(open(&context, &webhook.id));
+        return Ok(redirect_to_open_row(&context, &webhook.id));
     }
-    Ok(context.redirect(&format!("{ADDRESS}#{}", webhook.id)))
+    Ok(context.redirect(&format!("{PATH}#{}", webhook.id)))
 }
 
 /// The two boxes.
 pub async fn set_topics(
     context: RequestContext,
-    id: Id,
+    id: IdPath,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let topics: Option<Vec<Topic>> = fields.all("topic").map(Topic::parse).collect();
@@ -123,7 +123,7 @@ pub async fn set_topics(
         )),
         ..WebhookPatch::default()
     };
-    let webhook = save(&context, WebhookId::new(id.into_inner()), change).await?;
+    let webhook = update(&context, WebhookId::new(id.into_inner()), change).await?;
     context.push_message(match webhook.topics.as_slice() {
         [] => "Saved: no topic is chosen, so nothing is sent.".to_owned(),
         topics => format!(
@@ -135,13 +135,13 @@ pub async fn set_topics(
                 .join(" and ")
         ),
     });
-    Ok(open(&context, &webhook.id))
+    Ok(redirect_to_open_row(&context, &webhook.id))
 }
 
 /// URL, description, headers, projects and retries.
 pub async fn edit(
     context: RequestContext,
-    id: Id,
+    id: IdPath,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let webhook = find(&context, id).await?;
@@ -152,7 +152,7 @@ pub async fn edit(
         description: checks.take("description", webhook::check_description(description)),
         headers: checks.take(
             "headers",
-            headers::read(fields.get("headers"), &webhook.headers),
+            headers::parse_headers(fields.get("headers"), &webhook.headers),
         ),
         projects: Some(fields.all("project").map(str::to_owned).collect()),
         retries: Some(if fields.get("retries") == RetryPolicy::Patient.as_str() {
@@ -163,30 +163,30 @@ pub async fn edit(
         ..WebhookPatch::default()
     };
     if let Err(invalid) = checks.finish() {
-        let refused = Refused {
+        let rejected = RejectedWebhookForm {
             webhook: webhook.id,
             url: url.to_owned(),
             description: description.to_owned(),
             headers: fields.get("headers").to_owned(),
             invalid,
         };
-        return page(
+        return render_page(
             &context,
             StatusCode::UNPROCESSABLE_ENTITY,
             None,
-            Some(refused),
+            Some(rejected),
         )
         .await;
     }
-    save(&context, webhook.id.clone(), change).await?;
+    update(&context, webhook.id.clone(), change).await?;
     context.push_message("Saved.");
-    Ok(open(&context, &webhook.id))
+    Ok(redirect_to_open_row(&context, &webhook.id))
 }
 
 /// "Test" of a saved webhook.
 pub async fn test(
     context: RequestContext,
-    id: Id,
+    id: IdPath,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let webhook = find(&context, id).await?;
@@ -198,13 +198,13 @@ pub async fn test(
         .ok_or(PageError::ItemNotFound)?;
     context.update_flash(|flash| flash.test = Some((webhook.id.clone(), report)));
     if fields.get("back") == "deliveries" {
-        return Ok(context.redirect(&format!("{ADDRESS}/{}/deliveries", webhook.id)));
+        return Ok(context.redirect(&format!("{PATH}/{}/deliveries", webhook.id)));
     }
-    Ok(open(&context, &webhook.id))
+    Ok(redirect_to_open_row(&context, &webhook.id))
 }
 
 /// The secret alone, for "Copy" before "Reveal".
-pub async fn secret(context: RequestContext, id: Id) -> Result<HttpResponse, PageError> {
+pub async fn plain_secret(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
     let secrets = context
         .app
@@ -221,7 +221,7 @@ pub async fn secret(context: RequestContext, id: Id) -> Result<HttpResponse, Pag
 /// "Rotate": at once, or with an overlap of some hours.
 pub async fn rotate(
     context: RequestContext,
-    id: Id,
+    id: IdPath,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let hours: u32 = match fields.get("hours") {
@@ -234,7 +234,7 @@ pub async fn rotate(
     let id = WebhookId::new(id.into_inner());
     if !context.state.submission_keys.is_first(fields.get("key")) {
         // A second press must not end the overlap that the first one has begun.
-        return Ok(context.redirect(&format!("{ADDRESS}?reveal={id}#{id}")));
+        return Ok(context.redirect(&format!("{PATH}?reveal={id}#{id}")));
     }
     let secret = Secret::from_random(random::bytes());
     let rotated = context
@@ -251,11 +251,11 @@ pub async fn rotate(
     } else {
         format!("A new secret is made; for {hours} h both are in force. Give it to the endpoint in that time.")
     });
-    Ok(context.redirect(&format!("{ADDRESS}?reveal={id}#{id}")))
+    Ok(context.redirect(&format!("{PATH}?reveal={id}#{id}")))
 }
 
 /// "Switch now": ends an overlap.
-pub async fn switch_now(context: RequestContext, id: Id) -> Result<HttpResponse, PageError> {
+pub async fn switch_now(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
     context
         .app
@@ -264,11 +264,11 @@ pub async fn switch_now(context: RequestContext, id: Id) -> Result<HttpResponse,
         .await
         .map_err(rotate_error)?;
     context.push_message("The new secret alone is in force now.");
-    Ok(open(&context, &id))
+    Ok(redirect_to_open_row(&context, &id))
 }
 
 /// "Delete", after it was asked.
-pub async fn delete(context: RequestContext, id: Id) -> Result<HttpResponse, PageError> {
+pub async fn delete(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
     // Gone already (two presses): that is what was wanted.
     context
         .app
@@ -276,14 +276,14 @@ pub async fn delete(context: RequestContext, id: Id) -> Result<HttpResponse, Pag
         .delete_webhook(WebhookId::new(id.into_inner()))
         .await?;
     context.push_message("The webhook is deleted; what waited for it is canceled.");
-    Ok(context.redirect(ADDRESS))
+    Ok(context.redirect(PATH))
 }
 
-fn open(context: &RequestContext, id: &WebhookId) -> HttpResponse {
-    context.redirect(&format!("{ADDRESS}?open={id}#{id}"))
+fn redirect_to_open_row(context: &RequestContext, id: &WebhookId) -> HttpResponse {
+    context.redirect(&format!("{PATH}?open={id}#{id}"))
 }
 
-async fn find(context: &RequestContext, id: Id) -> Result<Webhook, PageError> {
+async fn find(context: &RequestContext, id: IdPath) -> Result<Webhook, PageError> {
     context
         .app
         .store
@@ -292,7 +292,7 @@ async fn find(context: &RequestContext, id: Id) -> Result<Webhook, PageError> {
         .ok_or(PageError::ItemNotFound)
 }
 
-async fn save(
+async fn update(
     context: &RequestContext,
     id: WebhookId,
     change: WebhookPatch,
@@ -306,24 +306,24 @@ async fn save(
 }
 
 /// The secret of the form, which came with it; one that was tampered with beyond use is replaced.
-fn draft_secret(fields: &FormData) -> Secret {
+fn secret_from_form(fields: &FormData) -> Secret {
     Secret::parse(fields.get("secret").to_owned())
         .unwrap_or_else(|_| Secret::from_random(random::bytes()))
 }
 
-async fn refuse_draft(
+async fn reject_draft(
     context: &RequestContext,
     fields: &FormData,
     problem: String,
 ) -> Result<HttpResponse, PageError> {
-    let form = AddForm {
+    let form = AddWebhookForm {
         url: fields.get("url").to_owned(),
         problem: Some(problem),
-        secret: draft_secret(fields).as_str().to_owned(),
+        secret: secret_from_form(fields).as_str().to_owned(),
         key: fields.get("key").to_owned(),
-        report: None,
+        test_report: None,
     };
-    page(context, StatusCode::UNPROCESSABLE_ENTITY, Some(form), None).await
+    render_page(context, StatusCode::UNPROCESSABLE_ENTITY, Some(form), None).await
 }
 
 fn rotate_error(error: RotateError) -> PageError {

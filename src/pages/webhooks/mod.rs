@@ -4,16 +4,16 @@
 //! the page survives a reload, can be linked to and works without a script.
 
 mod actions;
+mod endpoint_code;
 mod headers;
-mod receive;
+mod receiver_examples;
 pub(super) mod row;
-mod snippets;
 mod sparkline;
 
 pub(super) use actions::{
-    add, delete, edit, rotate, secret, set_enabled, set_topics, switch_now, test, test_draft,
+    add, delete, edit, plain_secret, rotate, set_enabled, set_topics, switch_now, test, test_draft,
 };
-pub(super) use receive::receive;
+pub(super) use endpoint_code::show as show_endpoint_code;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -30,60 +30,60 @@ use crate::domain::webhook::WEBHOOKS_MAX;
 use crate::random;
 use crate::server::tokens;
 use crate::store::PageRequest;
-use row::{HookView, Opened, ReportView};
+use row::{OpenSections, TestReportView, WebhookRow};
 
-const ADDRESS: &str = "/settings/notifications";
+const PATH: &str = "/settings/notifications";
 
 #[derive(Template)]
 #[template(path = "webhooks.html")]
 struct NotificationsPage {
     layout: Layout,
-    add: Option<AddForm>,
-    hooks: Vec<HookView>,
+    add: Option<AddWebhookForm>,
+    rows: Vec<WebhookRow>,
     alerts: Option<AlertsView>,
 }
 
 /// Who is told of webhooks that keep failing.
 struct AlertsView {
     host: String,
-    is_ours: bool,
+    is_generated: bool,
     /// `None` before "Reveal".
     secret: Option<String>,
 }
 
 /// The form of a webhook that is not saved yet.
-struct AddForm {
+struct AddWebhookForm {
     url: String,
     problem: Option<String>,
     secret: String,
     key: String,
-    report: Option<ReportView>,
+    test_report: Option<TestReportView>,
 }
 
-impl AddForm {
+impl AddWebhookForm {
     fn new() -> Self {
         Self {
             url: String::new(),
             problem: None,
             secret: Secret::from_random(random::bytes()).as_str().to_owned(),
             key: tokens::random_token(),
-            report: None,
+            test_report: None,
         }
     }
 
-    fn of(draft: Draft) -> Self {
+    fn from_draft(draft: Draft) -> Self {
         Self {
             url: draft.url,
             problem: None,
             secret: draft.secret,
             key: draft.key,
-            report: Some(ReportView::of(&draft.report)),
+            test_report: Some(TestReportView::of(&draft.report)),
         }
     }
 }
 
 /// The form of an open webhook that was refused, with what was typed.
-struct Refused {
+struct RejectedWebhookForm {
     webhook: WebhookId,
     url: String,
     description: String,
@@ -92,26 +92,26 @@ struct Refused {
 }
 
 impl NotificationsPage {
-    fn is_full(&self) -> bool {
-        self.hooks.len() >= WEBHOOKS_MAX
+    fn is_limit_reached(&self) -> bool {
+        self.rows.len() >= WEBHOOKS_MAX
     }
 
     /// Something is being sent to it, in vain.
-    fn is_failing(&self, hook: &HookView) -> bool {
-        hook.webhook.enabled && hook.webhook.failing_since.is_some()
+    fn is_failing(&self, row: &WebhookRow) -> bool {
+        row.webhook.enabled && row.webhook.failing_since.is_some()
     }
 }
 
 pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
-    page(&context, StatusCode::OK, None, None).await
+    render_page(&context, StatusCode::OK, None, None).await
 }
 
 /// The page; `add` and `refused` are forms that were not taken.
-async fn page(
+async fn render_page(
     context: &RequestContext,
     status: StatusCode,
-    add: Option<AddForm>,
-    refused: Option<Refused>,
+    add: Option<AddWebhookForm>,
+    rejected: Option<RejectedWebhookForm>,
 ) -> Result<HttpResponse, PageError> {
     let store = &context.app.store;
     let mut webhooks = store
@@ -132,42 +132,40 @@ async fn page(
         context.update_flash(|flash| flash.draft = Some(draft));
     }
     let add = add
-        .or_else(|| draft.map(AddForm::of))
-        .or_else(|| adding.then(AddForm::new));
-    let asked = |name, id: &WebhookId| {
+        .or_else(|| draft.map(AddWebhookForm::from_draft))
+        .or_else(|| adding.then(AddWebhookForm::new));
+    let is_requested = |name, id: &WebhookId| {
         context
             .query_param(name)
-            .is_some_and(|asked| asked == id.as_str())
+            .is_some_and(|value| value == id.as_str())
     };
-    let accounting = store.all_delivery_totals().await?;
-    let mut hooks = Vec::with_capacity(webhooks.len());
+    let totals = store.all_delivery_totals().await?;
+    let mut rows = Vec::with_capacity(webhooks.len());
     for webhook in webhooks {
         let id = &webhook.id;
         let report = flash
             .test
             .as_ref()
             .filter(|(tested, _)| tested == id)
-            .map(|(_, report)| ReportView::of(report));
-        let refused = refused.as_ref().filter(|refused| refused.webhook == *id);
-        let opened = Opened {
-            row: report.is_some()
-                || refused.is_some()
+            .map(|(_, report)| TestReportView::of(report));
+        let rejected = rejected.as_ref().filter(|rejected| rejected.webhook == *id);
+        let open = OpenSections {
+            details: report.is_some()
+                || rejected.is_some()
                 || ["open", "reveal", "rotate"]
                     .iter()
-                    .any(|name| asked(name, id)),
-            reveal: asked("reveal", id),
-            rotate: asked("rotate", id),
-            delete: asked("delete", id),
+                    .any(|name| is_requested(name, id)),
+            secret: is_requested("reveal", id),
+            rotation: is_requested("rotate", id),
+            deletion: is_requested("delete", id),
         };
-        let accounting = accounting.get(id).copied().unwrap_or_default();
-        let hook = HookView::load(
-            context, webhook, &projects, accounting, opened, report, refused,
-        );
-        hooks.push(hook.await?);
+        let totals = totals.get(id).copied().unwrap_or_default();
+        let row = WebhookRow::load(context, webhook, &projects, totals, open, report, rejected);
+        rows.push(row.await?);
     }
     let alerts = context.app.alerts.as_ref().map(|target| AlertsView {
         host: target.url.host_and_port(),
-        is_ours: target.is_secret_generated,
+        is_generated: target.is_secret_generated,
         secret: (target.is_secret_generated
             && context.query_param("reveal").as_deref() == Some("alerts"))
         .then(|| target.secret.as_str().to_owned()),
@@ -175,7 +173,7 @@ async fn page(
     let page = NotificationsPage {
         layout,
         add,
-        hooks,
+        rows,
         alerts,
     };
     render(status, &page)

@@ -7,46 +7,46 @@ use crate::domain::event::EventType;
 use crate::domain::explanation::{format_duration, status_text};
 use crate::domain::project::Project;
 use crate::domain::webhook::{RetryPolicy, Topic, Webhook};
-use crate::pages::deliveries::totals::AccountingView;
+use crate::pages::deliveries::totals::DeliveryTotalsView;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::{DisplayTime, time_until};
 use crate::pages::framework::idempotent_form::SubmissionKeys;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{DeliveryFilter, DeliverySummary, DeliveryTotals, LoggedAttempt, PageRequest};
 
-use super::Refused;
+use super::RejectedWebhookForm;
 use super::headers;
-use super::sparkline::Strip;
+use super::sparkline::Sparkline;
 
 /// How many of the last deliveries an open row shows.
-const RECENT: usize = 5;
+const RECENT_DELIVERIES: usize = 5;
 /// How many of them the strip shows, a bar each.
-const STRIP: usize = 50;
+const SPARKLINE_DELIVERIES: usize = 50;
 /// How much of an answer's body a test shows, in characters.
-const BODY_SHOWN: usize = 500;
+const BODY_CHARS_SHOWN: usize = 500;
 
 /// Which parts of a row are open.
-pub(super) struct Opened {
-    pub(super) row: bool,
-    pub(super) reveal: bool,
-    pub(super) rotate: bool,
-    pub(super) delete: bool,
+pub(super) struct OpenSections {
+    pub(super) details: bool,
+    pub(super) secret: bool,
+    pub(super) rotation: bool,
+    pub(super) deletion: bool,
 }
 
-pub(super) struct HookView {
+pub(super) struct WebhookRow {
     pub(super) webhook: Webhook,
-    pub(super) opened: Opened,
+    pub(super) open: OpenSections,
     /// By which two presses of the rotation are known to be one.
-    pub(super) rotation_key: String,
-    pub(super) state: StateView,
-    pub(super) held: Option<DisplayTime>,
-    pub(super) strip: Option<Strip>,
-    pub(super) topics: Vec<TopicView>,
-    pub(super) projects: Vec<ProjectView>,
+    pub(super) rotation_form_key: String,
+    pub(super) state: StateLabel,
+    pub(super) held_until: Option<DisplayTime>,
+    pub(super) sparkline: Option<Sparkline>,
+    pub(super) topics: Vec<TopicChoice>,
+    pub(super) projects: Vec<ProjectChoice>,
     pub(super) secret: SecretView,
-    pub(super) accounting: AccountingView,
+    pub(super) totals: DeliveryTotalsView,
     pub(super) recent: Vec<DeliveryRow>,
-    pub(super) report: Option<ReportView>,
+    pub(super) test_report: Option<TestReportView>,
     /// What stands in the fields: as saved, or as it was typed and refused.
     pub(super) url: String,
     pub(super) description: String,
@@ -57,24 +57,24 @@ pub(super) struct HookView {
 }
 
 /// A state is a shape and a word; the kind gives the colour, which only repeats it.
-pub struct StateView {
+pub struct StateLabel {
     pub kind: &'static str,
     pub icon: &'static str,
     pub text: String,
     /// Follows the text, told as time ago.
-    pub at: Option<DisplayTime>,
+    pub ago: Option<DisplayTime>,
     /// Follows the text, told by the clock.
-    pub since: Option<DisplayTime>,
+    pub clock: Option<DisplayTime>,
     /// Follows the time.
-    pub more: String,
+    pub detail: String,
 }
 
-pub(super) struct TopicView {
+pub(super) struct TopicChoice {
     pub(super) topic: Topic,
     pub(super) checked: bool,
 }
 
-pub(super) struct ProjectView {
+pub(super) struct ProjectChoice {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) checked: bool,
@@ -91,38 +91,38 @@ pub(super) struct SecretView {
 
 pub struct DeliveryRow {
     pub id: String,
-    pub state: StateView,
+    pub state: StateLabel,
     pub event: &'static str,
     /// `1`, or of one that is on its way `1 of 4`.
     pub attempts: String,
-    pub answer: String,
+    pub response: String,
     pub at: DisplayTime,
 }
 
 /// What came of a test, in words.
-pub struct ReportView {
-    pub good: bool,
+pub struct TestReportView {
+    pub is_success: bool,
     pub headline: String,
     pub advice: &'static str,
     pub duration: String,
     pub body: String,
     /// The endpoint refuses what it gets: its secret may be another one.
-    pub refused: bool,
+    pub is_rejected: bool,
 }
 
-impl HookView {
+impl WebhookRow {
     pub(super) async fn load(
         context: &RequestContext,
         webhook: Webhook,
         projects: &[Project],
-        accounting: DeliveryTotals,
-        opened: Opened,
-        report: Option<ReportView>,
-        refused: Option<&Refused>,
+        totals: DeliveryTotals,
+        open: OpenSections,
+        report: Option<TestReportView>,
+        rejected: Option<&RejectedWebhookForm>,
     ) -> Result<Self, PageError> {
         let now = context.app.clock.now();
         let recent = PageRequest {
-            limit: STRIP,
+            limit: SPARKLINE_DELIVERIES,
             before: None,
         };
         let deliveries = context
@@ -131,40 +131,43 @@ impl HookView {
             .deliveries(webhook.id.clone(), DeliveryFilter::default(), recent)
             .await?
             .items;
-        let at_most = context.app.delivery.max_attempts(webhook.retries);
+        let max_attempts = context.app.delivery.max_attempts(webhook.retries);
         let problem = |field| {
-            refused
+            rejected
                 .and_then(|r| r.invalid.message_for(field))
                 .map(str::to_owned)
         };
         Ok(Self {
-            state: state_of(&webhook, &deliveries, now),
-            held: held(&webhook, now),
-            strip: Strip::of(&deliveries),
+            state: state_label(&webhook, &deliveries, now),
+            held_until: held_until(&webhook, now),
+            sparkline: Sparkline::new(&deliveries),
             topics: Topic::ALL
-                .map(|topic| TopicView {
+                .map(|topic| TopicChoice {
                     topic,
                     checked: webhook.topics.contains(&topic),
                 })
                 .into(),
-            projects: project_views(&webhook, projects),
-            secret: SecretView::load(context, &webhook, opened.reveal, now).await?,
-            accounting: AccountingView::of(&webhook.id, accounting),
+            projects: project_choices(&webhook, projects),
+            secret: SecretView::load(context, &webhook, open.secret, now).await?,
+            totals: DeliveryTotalsView::new(&webhook.id, totals),
             recent: deliveries
                 .iter()
-                .take(RECENT)
-                .map(|delivery| DeliveryRow::of(delivery, at_most, now))
+                .take(RECENT_DELIVERIES)
+                .map(|delivery| DeliveryRow::of(delivery, max_attempts, now))
                 .collect(),
-            report,
-            url: refused.map_or_else(|| webhook.url.as_str().to_owned(), |r| r.url.clone()),
-            description: refused
+            test_report: report,
+            url: rejected.map_or_else(|| webhook.url.as_str().to_owned(), |r| r.url.clone()),
+            description: rejected
                 .map_or_else(|| webhook.description.clone(), |r| r.description.clone()),
             url_problem: problem("url"),
             description_problem: problem("description"),
-            headers: refused.map_or_else(|| headers::show(&webhook.headers), |r| r.headers.clone()),
+            headers: rejected.map_or_else(
+                || headers::format_headers(&webhook.headers),
+                |r| r.headers.clone(),
+            ),
             headers_problem: problem("headers"),
-            opened,
-            rotation_key: SubmissionKeys::key(),
+            open,
+            rotation_form_key: SubmissionKeys::key(),
             webhook,
         })
     }
@@ -174,16 +177,16 @@ impl HookView {
     }
 
     /// Where an address of this webhook's forms stands.
-    pub(super) fn address(&self, form: &str) -> String {
-        format!("{}/{}/{form}", super::ADDRESS, self.webhook.id)
+    pub(super) fn path(&self, action: &str) -> String {
+        format!("{}/{}/{action}", super::PATH, self.webhook.id)
     }
 }
 
 /// The chosen projects and those that could be; one that was deleted is named as what it is.
-fn project_views(webhook: &Webhook, projects: &[Project]) -> Vec<ProjectView> {
-    let mut views: Vec<ProjectView> = projects
+fn project_choices(webhook: &Webhook, projects: &[Project]) -> Vec<ProjectChoice> {
+    let mut views: Vec<ProjectChoice> = projects
         .iter()
-        .map(|project| ProjectView {
+        .map(|project| ProjectChoice {
             id: project.id.as_str().to_owned(),
             name: project.name.clone(),
             checked: webhook.projects.contains(&project.id),
@@ -194,7 +197,7 @@ fn project_views(webhook: &Webhook, projects: &[Project]) -> Vec<ProjectView> {
         .iter()
         .filter(|id| !projects.iter().any(|project| project.id == **id))
     {
-        views.push(ProjectView {
+        views.push(ProjectChoice {
             id: gone.as_str().to_owned(),
             name: "(a deleted project)".into(),
             checked: true,
@@ -204,26 +207,26 @@ fn project_views(webhook: &Webhook, projects: &[Project]) -> Vec<ProjectView> {
 }
 
 /// Until when nothing is sent to a webhook because its endpoint asked for time.
-pub fn held(webhook: &Webhook, now: Timestamp) -> Option<DisplayTime> {
+pub fn held_until(webhook: &Webhook, now: Timestamp) -> Option<DisplayTime> {
     let until = webhook.held_until.filter(|until| *until > now)?;
     webhook.enabled.then(|| DisplayTime::new(until, now))
 }
 
-fn state_of(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp) -> StateView {
-    let state = |kind, icon, text: &str| StateView {
+fn state_label(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp) -> StateLabel {
+    let state = |kind, icon, text: &str| StateLabel {
         kind,
         icon,
         text: text.to_owned(),
-        at: None,
-        since: None,
-        more: String::new(),
+        ago: None,
+        clock: None,
+        detail: String::new(),
     };
     if !webhook.enabled {
         return state("", "off", "Off: saved, receives nothing");
     }
-    if let Some(until) = held(webhook, now) {
-        return StateView {
-            since: Some(until),
+    if let Some(until) = held_until(webhook, now) {
+        return StateLabel {
+            clock: Some(until),
             ..state("wait", "wait", "Held until")
         };
     }
@@ -232,10 +235,10 @@ fn state_of(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp) -
         .iter()
         .filter(|delivery| delivery.event != EventType::Test);
     if let Some(since) = webhook.failing_since {
-        let reason = sent.find_map(|delivery| delivery.attempts.last().and_then(reason));
-        return StateView {
-            since: Some(DisplayTime::new(since, now)),
-            more: reason
+        let reason = sent.find_map(|delivery| delivery.attempts.last().and_then(failure_label));
+        return StateLabel {
+            clock: Some(DisplayTime::new(since, now)),
+            detail: reason
                 .map(|reason| format!("· {reason}"))
                 .unwrap_or_default(),
             ..state("bad", "bad", "Failing since")
@@ -245,8 +248,8 @@ fn state_of(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp) -
         return state("", "off", "No topic chosen: receives nothing");
     }
     match sent.find(|delivery| delivery.state == DeliveryState::Delivered) {
-        Some(last) => StateView {
-            at: last
+        Some(last) => StateLabel {
+            ago: last
                 .attempts
                 .last()
                 .map(|attempt| DisplayTime::new(attempt.started_at, now)),
@@ -257,8 +260,8 @@ fn state_of(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp) -
 }
 
 /// Why an attempt failed, in few words: `404 Not Found`, `connection refused`. `None` for a success.
-fn reason(attempt: &LoggedAttempt) -> Option<String> {
-    let words = match attempt.error_code.as_deref()? {
+fn failure_label(attempt: &LoggedAttempt) -> Option<String> {
+    let label = match attempt.error_code.as_deref()? {
         "status" => return attempt.status.map(status_text),
         "redirect" => return attempt.status.map(|status| format!("redirects ({status})")),
         "timeout" => "no answer in time",
@@ -277,7 +280,7 @@ fn reason(attempt: &LoggedAttempt) -> Option<String> {
         "target_not_allowed" => "target not allowed",
         _ => return attempt.error.clone(),
     };
-    Some(words.to_owned())
+    Some(label.to_owned())
 }
 
 impl SecretView {
@@ -311,16 +314,16 @@ impl SecretView {
 }
 
 /// A test that is sent again is one attempt, as ever.
-pub fn attempts_at_most(delivery: &DeliverySummary, by_retries: usize) -> usize {
+pub fn max_attempts_of(delivery: &DeliverySummary, webhook_max: usize) -> usize {
     match delivery.event {
         EventType::Test => 1,
-        EventType::Topic(_) => by_retries,
+        EventType::Topic(_) => webhook_max,
     }
 }
 
 impl DeliveryRow {
-    /// `at_most`: how many attempts its webhook's retries allow.
-    pub fn of(delivery: &DeliverySummary, at_most: usize, now: Timestamp) -> Self {
+    /// `max_attempts`: how many attempts its webhook's retries allow.
+    pub fn of(delivery: &DeliverySummary, max_attempts: usize, now: Timestamp) -> Self {
         let (kind, icon, text) = match delivery.state {
             DeliveryState::Pending => (
                 "wait",
@@ -337,53 +340,59 @@ impl DeliveryRow {
             DeliveryState::Failed => ("bad", "bad", "Failed".into()),
             DeliveryState::Canceled => ("", "off", "Canceled".into()),
         };
-        let answer = delivery.attempts.last().map_or_else(String::new, |last| {
+        let response = delivery.attempts.last().map_or_else(String::new, |last| {
             let what = match last.status {
                 Some(status) => status.to_string(),
-                None => reason(last).unwrap_or_default(),
+                None => failure_label(last).unwrap_or_default(),
             };
             format!("{what} in {}", format_duration(last.duration))
         });
         Self {
             id: delivery.id.as_str().to_owned(),
-            state: StateView {
+            state: StateLabel {
                 kind,
                 icon,
                 text,
-                at: None,
-                since: None,
-                more: String::new(),
+                ago: None,
+                clock: None,
+                detail: String::new(),
             },
             event: delivery.event.as_str(),
             attempts: match delivery.attempts.len() {
                 made if delivery.state == DeliveryState::Pending
                     && made == delivery.round_attempts =>
                 {
-                    format!("{made} of {}", attempts_at_most(delivery, at_most))
+                    format!("{made} of {}", max_attempts_of(delivery, max_attempts))
                 }
                 made => made.to_string(),
             },
-            answer,
+            response,
             at: DisplayTime::new(delivery.created_at, now),
         }
     }
 }
 
-impl ReportView {
+impl TestReportView {
     pub fn of(report: &TestReport) -> Self {
-        let good = report.is_success();
-        let mut body: String = report.response_body.chars().take(BODY_SHOWN).collect();
+        let is_success = report.is_success();
+        let mut body: String = report
+            .response_body
+            .chars()
+            .take(BODY_CHARS_SHOWN)
+            .collect();
         if body.len() < report.response_body.len() {
             body.push('…');
         }
         Self {
-            good,
+            is_success,
             headline: match report.status {
-                Some(status) if good => format!("The endpoint answered {}", status_text(status)),
+                Some(status) if is_success => {
+                    format!("The endpoint answered {}", status_text(status))
+                }
                 _ => report.outcome.summary(),
             },
             advice: report.advice(),
-            refused: matches!(report.status, Some(401 | 403)),
+            is_rejected: matches!(report.status, Some(401 | 403)),
             duration: format_duration(report.duration),
             body,
         }

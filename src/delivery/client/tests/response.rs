@@ -108,7 +108,11 @@ async fn reads_a_body_without_a_length_to_the_end_of_the_connection() {
 #[actix_rt::test]
 async fn keeps_a_compressed_body_and_reads_none_of_a_204() {
     let gzip = successful_response(
-        attempt_with_response(*b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\x00").await,
+        attempt_with_response(
+            *b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\
+            \x1f\x8b\x08\x00",
+        )
+        .await,
     );
     assert_eq!(
         (&gzip.body[..], gzip.body_error),

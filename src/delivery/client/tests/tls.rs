@@ -146,7 +146,7 @@ async fn reports_what_is_wrong_with_a_certificate() {
         "{early:?}"
     );
     let other = outcome_for(&["other.example"], (-1, 1)).await;
-    assert_eq!(other, Outcome::Certificate(Problem::WrongName));
+    assert_eq!(other, Outcome::Certificate(Problem::NameMismatch));
 
     let server = Server::with_tls("127.0.0.1:0", ca.issue(&["localhost"], (-1, 1)), respond_ok);
     let unknown = attempt_outcome(&sender_with(LONG), &server, "localhost").await;

@@ -6,8 +6,8 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::ADDRESS;
-use super::snippets::{Framework, Snippet};
+use super::PATH;
+use super::receiver_examples::{Framework, ReceiverExample};
 use crate::domain::egress_policy::addresses_without_dns;
 use crate::domain::endpoint_url::{EndpointUrl, Scheme};
 use crate::domain::id::WebhookId;
@@ -17,37 +17,37 @@ use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 
 /// Where a receiver listens that a web server stands before.
-const PORT: u16 = 3000;
+const DEFAULT_PORT: u16 = 3000;
 
 #[derive(Template)]
 #[template(path = "endpoint_code.html")]
-struct ReceivePage {
+struct EndpointCodePage {
     layout: Layout,
     webhook: Webhook,
     framework: Framework,
     path: String,
     port: u16,
     is_local: bool,
-    snippet: Option<Snippet>,
+    example: Option<ReceiverExample>,
     /// The chosen library can verify with the webhook's secret.
     is_verifiable: bool,
 }
 
-impl ReceivePage {
-    /// Address, name and whether it is the one that is shown.
+impl EndpointCodePage {
+    /// Address, name, and whether it is the one that is shown.
     fn tabs(&self) -> Vec<(String, &'static str, bool)> {
-        let tab = |one: Framework| {
+        let tab = |framework: Framework| {
             (
-                format!("{}?with={}", self.address("receive"), one.key()),
-                one.name(),
-                one == self.framework,
+                format!("{}?with={}", self.path("endpoint-code"), framework.key()),
+                framework.name(),
+                framework == self.framework,
             )
         };
         Framework::ALL.map(tab).into()
     }
 
-    fn address(&self, form: &str) -> String {
-        format!("{ADDRESS}/{}/{form}", self.webhook.id)
+    fn path(&self, action: &str) -> String {
+        format!("{PATH}/{}/{action}", self.webhook.id)
     }
 
     /// Next.js sends an address that ends in a slash elsewhere, and a redirect is a failed delivery.
@@ -56,7 +56,7 @@ impl ReceivePage {
     }
 }
 
-pub async fn receive(
+pub async fn show(
     context: RequestContext,
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
@@ -80,12 +80,12 @@ pub async fn receive(
     let path = url.path_and_query().split('?').next().unwrap_or_default();
     let is_local = is_local(url);
     let (layout, _) = context.layout("Receive it", "notifications");
-    let page = ReceivePage {
+    let page = EndpointCodePage {
         framework,
         path: path.to_owned(),
-        port: if is_local { url.port() } else { PORT },
+        port: if is_local { url.port() } else { DEFAULT_PORT },
         is_local,
-        snippet: framework.snippet(path),
+        example: framework.example(path),
         is_verifiable: !framework.needs_standard_secret()
             || secrets.current.standard_key().is_some(),
         layout,

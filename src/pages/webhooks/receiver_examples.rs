@@ -16,7 +16,7 @@ pub(super) enum Framework {
 }
 
 /// A receiver, ready to be saved and started.
-pub(super) struct Snippet {
+pub(super) struct ReceiverExample {
     /// The shell's command that installs what it needs.
     pub(super) install: &'static str,
     pub(super) file: String,
@@ -73,7 +73,7 @@ impl Framework {
     }
 
     /// The receiver for a path as it stands in a request; `None` for `miniback listen`, which takes any.
-    pub(super) fn snippet(self, path: &str) -> Option<Snippet> {
+    pub(super) fn example(self, path: &str) -> Option<ReceiverExample> {
         let (install, file, code, start) = match self {
             Self::Express => (
                 "npm install express",
@@ -126,7 +126,7 @@ impl Framework {
             ),
             Self::Listen => return None,
         };
-        Some(Snippet {
+        Some(ReceiverExample {
             install,
             file,
             code,
@@ -189,10 +189,10 @@ mod tests {
     #[test]
     fn the_path_of_the_webhook_stands_where_that_of_the_file_stood() {
         for framework in Framework::ALL {
-            let Some(own) = framework.snippet(PATH) else {
+            let Some(own) = framework.example(PATH) else {
                 continue;
             };
-            let other = framework.snippet("/in/box").unwrap();
+            let other = framework.example("/in/box").unwrap();
             assert!(own.code.contains(PATH), "{}", framework.name());
             assert!(!other.code.contains(PATH), "{}", framework.name());
             assert_eq!(other.code.replace("/in/box", PATH), own.code);

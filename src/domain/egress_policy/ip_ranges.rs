@@ -1,0 +1,139 @@
+//! IP ranges that aren't globally reachable, with the reason.
+//!
+//! From the IANA special-purpose registries
+//! (<https://www.iana.org/assignments/iana-ipv4-special-registry>,
+//! <https://www.iana.org/assignments/iana-ipv6-special-registry>) and some additions. Parts of
+//! `192.0.0.0/24` and `2001::/23` are globally reachable, but contain no endpoints, so both ranges
+//! are blocked as a whole.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+
+/// Completes “10.0.0.5 isn’t public (…)”.
+pub type Reason = &'static str;
+
+const IPV4_RANGES: [(Ipv4Net, Reason); 17] = [
+    v4([0, 0, 0, 0], 8, "“this network”, 0.0.0.0/8"),
+    v4([10, 0, 0, 0], 8, "private network, 10.0.0.0/8"),
+    v4([100, 64, 0, 0], 10, "carrier-grade NAT, 100.64.0.0/10"),
+    v4([127, 0, 0, 0], 8, "loopback"),
+    v4([168, 63, 129, 16], 32, "internal service of Azure"),
+    v4(
+        [169, 254, 0, 0],
+        16,
+        "link-local, used for cloud metadata, 169.254.0.0/16",
+    ),
+    v4([172, 16, 0, 0], 12, "private network, 172.16.0.0/12"),
+    v4([192, 0, 0, 0], 24, "reserved for protocols, 192.0.0.0/24"),
+    v4(
+        [192, 0, 2, 0],
+        24,
+        "reserved for documentation, 192.0.2.0/24",
+    ),
+    v4([192, 88, 99, 0], 24, "6to4 relay, 192.88.99.0/24"),
+    v4([192, 168, 0, 0], 16, "private network, 192.168.0.0/16"),
+    v4(
+        [198, 18, 0, 0],
+        15,
+        "reserved for benchmarks, 198.18.0.0/15",
+    ),
+    v4(
+        [198, 51, 100, 0],
+        24,
+        "reserved for documentation, 198.51.100.0/24",
+    ),
+    v4(
+        [203, 0, 113, 0],
+        24,
+        "reserved for documentation, 203.0.113.0/24",
+    ),
+    v4([224, 0, 0, 0], 4, "multicast, 224.0.0.0/4"),
+    v4([255, 255, 255, 255], 32, "broadcast"),
+    v4([240, 0, 0, 0], 4, "reserved, 240.0.0.0/4"),
+];
+
+/// The first row that contains an IP address applies.
+const IPV6_RANGES: [(Ipv6Net, Reason); 16] = [
+    (net(Ipv6Addr::UNSPECIFIED, 128), "unspecified"),
+    (net(Ipv6Addr::LOCALHOST, 128), "loopback"),
+    v6([0x64, 0xff9b, 1, 0], 48, "local NAT64, 64:ff9b:1::/48"),
+    v6([0x100, 0, 0, 0], 64, "discard-only, 100::/64"),
+    v6([0x100, 0, 0, 1], 64, "dummy prefix, 100:0:0:1::/64"),
+    v6([0x2001, 0, 0, 0], 32, "Teredo, 2001::/32"),
+    v6([0x2001, 0, 0, 0], 23, "reserved for protocols, 2001::/23"),
+    v6(
+        [0x2001, 0xdb8, 0, 0],
+        32,
+        "reserved for documentation, 2001:db8::/32",
+    ),
+    v6([0x2002, 0, 0, 0], 16, "6to4, 2002::/16"),
+    v6(
+        [0x3fff, 0, 0, 0],
+        20,
+        "reserved for documentation, 3fff::/20",
+    ),
+    v6([0x5f00, 0, 0, 0], 16, "segment routing, 5f00::/16"),
+    v6([0xfc00, 0, 0, 0], 7, "unique local, fc00::/7"),
+    v6([0xfe80, 0, 0, 0], 10, "link-local, fe80::/10"),
+    v6([0xfec0, 0, 0, 0], 10, "site-local, fec0::/10"),
+    v6([0xff00, 0, 0, 0], 8, "multicast, ff00::/8"),
+    v6([0x2000, 0, 0, 0], 3, GLOBAL),
+];
+/// The only allowed row: 2000::/3, the globally reachable unicast range.
+const GLOBAL: Reason = "";
+
+const fn v4(ip: [u8; 4], prefix: u8, reason: Reason) -> (Ipv4Net, Reason) {
+    let [a, b, c, d] = ip;
+    (
+        Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix),
+        reason,
+    )
+}
+
+const fn v6(high: [u16; 4], prefix: u8, reason: Reason) -> (Ipv6Net, Reason) {
+    let [a, b, c, d] = high;
+    (net(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0), prefix), reason)
+}
+
+const fn net(ip: Ipv6Addr, prefix: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(ip, prefix)
+}
+
+/// Converts an IPv4-mapped, IPv4-compatible, or NAT64 address to the IPv4 address embedded in it.
+/// Returns any other IP address unchanged.
+pub fn canonical_ip(ip: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = ip else { return ip };
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => ip,
+        [0, 0, 0, 0, 0, 0 | 0xffff, _, _] | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => low_ipv4(v6).into(),
+        _ => ip,
+    }
+}
+
+/// Returns why an IP address isn't globally reachable, or `None` if it is.
+pub fn non_global_reason(ip: IpAddr) -> Option<Reason> {
+    match canonical_ip(ip) {
+        IpAddr::V4(v4) => IPV4_RANGES
+            .iter()
+            .find(|(net, _)| net.contains(&v4))
+            .map(|(_, reason)| *reason),
+        IpAddr::V6(v6) => {
+            // ISATAP (RFC 5214): the lower half of an IPv6 address in any network embeds the IPv4
+            // address of a tunnel's end.
+            let is_isatap = matches!(v6.segments(), [_, _, _, _, 0 | 0x200, 0x5efe, _, _]);
+            if is_isatap && non_global_reason(low_ipv4(v6).into()).is_some() {
+                return Some("ISATAP tunnel to an IPv4 address that isn’t public");
+            }
+            let row = IPV6_RANGES.iter().find(|(net, _)| net.contains(&v6));
+            let reason = row.map_or("outside the public range 2000::/3", |row| row.1);
+            (reason != GLOBAL).then_some(reason)
+        }
+    }
+}
+
+/// Returns the last four bytes as an IPv4 address.
+fn low_ipv4(ip: Ipv6Addr) -> Ipv4Addr {
+    let [.., a, b, c, d] = ip.octets();
+    Ipv4Addr::new(a, b, c, d)
+}
