@@ -94,7 +94,7 @@ fn what_an_address_may_not_send_does_not_count_for_the_project() {
     }
     let limited = send(&app, "203.0.113.3");
     assert_eq!(waits(&limited), 15);
-    assert!(limited.text.contains("This project"), "{limited:?}");
+    assert!(limited.text.contains("for this project"), "{limited:?}");
     // Another project is not touched by it.
     send_to(&app, "blog", "203.0.113.4").expect(201);
     app.advance(Duration::from_secs(15));

@@ -112,7 +112,7 @@ fn a_database_that_another_program_holds_is_answered_with_503_until_it_is_free()
     let response = api.post("/api/v1/feedback", body);
     let problem = response.problem(503);
     assert!(
-        text(&problem, "detail").contains("nothing was stored"),
+        text(&problem, "detail").contains("Nothing was saved"),
         "{problem}"
     );
     assert!(response.header("retry-after").is_some(), "{response:?}");
