@@ -24,7 +24,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     report.finish()
 }
 
-/// Returns whether the database can be opened.
+/// Returns whether there is a valid database.
 fn check_database(options: &ServeOptions, report: &mut Report) -> bool {
     let contents = match store::check_database(&options.data.data_dir) {
         Ok(contents) => contents,

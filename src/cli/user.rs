@@ -4,13 +4,13 @@ use super::open_store::with_store;
 use super::{CommandError, escape_control_chars, password, print};
 use crate::config::UserCommand;
 use crate::domain::feedback;
-use crate::store::AccountStoreError;
+use crate::store::UserError;
 
 pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
     match command {
         UserCommand::Add { email, role, data } => {
             feedback::check_email(email.trim().to_owned()).map_err(CommandError::usage_error)?;
-            let hash = password::prompt_and_hash()?;
+            let hash = password::read_and_hash()?;
             let user = with_store(&data, |store| async move {
                 store
                     .add_user(email, hash, role)
@@ -48,9 +48,9 @@ pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
                 }
             })?;
             if known.is_none() {
-                return Err(CommandError::new(AccountStoreError::Unknown(email)));
+                return Err(CommandError::new(UserError::NotFound(email)));
             }
-            let hash = password::prompt_and_hash()?;
+            let hash = password::read_and_hash()?;
             let user_email = email.clone();
             with_store(&data, |store| async move {
                 store

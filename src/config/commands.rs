@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use url::Url;
 
 use super::options::{DataDirOptions, DemoOptions, ListenOptions, ServeOptions};
-use super::values::base_url;
+use super::values::parse_base_url;
 use crate::domain::account::{Role, Scope};
 
 /// Self-hosted feedback for your websites, forwarded as signed webhooks
@@ -49,7 +49,7 @@ pub enum Command {
     #[command(name = "openapi")]
     OpenApi {
         /// The public URL for the document, with a path if there is one [default: /]
-        #[arg(long, env = "MINIBACK_BASE_URL", value_parser = base_url, value_name = "URL")]
+        #[arg(long, env = "MINIBACK_BASE_URL", value_parser = parse_base_url, value_name = "URL")]
         base_url: Option<Url>,
     },
     /// Add, list, and remove users, and set their passwords

@@ -12,7 +12,9 @@ pub struct FirstUser {
 }
 
 /// Reads `MINIBACK_ADMIN_EMAIL` and `MINIBACK_ADMIN_PASSWORD` or `MINIBACK_ADMIN_PASSWORD_FILE`.
-pub fn first_user(variable: impl Fn(&str) -> Option<String>) -> Result<Option<FirstUser>, String> {
+pub fn read_first_user(
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Option<FirstUser>, String> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     let password = match (
         set("MINIBACK_ADMIN_PASSWORD"),
@@ -67,7 +69,7 @@ mod tests {
     #[test]
     fn requires_both_an_email_and_a_valid_password() {
         let read = |pairs: &'static [(&str, &str)]| {
-            first_user(move |name| {
+            read_first_user(move |name| {
                 pairs
                     .iter()
                     .find(|(n, _)| *n == name)

@@ -16,14 +16,14 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
 pub use commands::{Cli, Command, TokenCommand, UserCommand};
-pub use first_user::{FirstUser, first_user};
+pub use first_user::{FirstUser, read_first_user};
 pub use options::{
     DataDirOptions, DeliveryOptions, DemoOptions, LimitOptions, ListenOptions, LogFormat,
     LogOptions, ServeOptions,
 };
 pub use values::RetryDelays;
 
-/// Why the arguments don't lead to a command.
+/// Why there is no command to run.
 #[derive(Debug)]
 pub enum ConfigError {
     /// The requested help or version. Print it and exit with 0.
@@ -34,8 +34,8 @@ pub enum ConfigError {
     Invalid(String),
 }
 
-/// Reads the command line and the environment. `route_prefixes` are the first path segments of all
-/// routes, with which the path of `--base-url` can't start.
+/// Reads the command line and the environment. The path of `--base-url` can't start with one of
+/// `route_prefixes`, the first path segments of all routes.
 pub fn parse(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     route_prefixes: &BTreeSet<String>,

@@ -11,8 +11,8 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::values::{
-    RetryDelays, base_url, delay, network, positive_duration, read_secret_file, retry_delays,
-    socket_address, timeout,
+    RetryDelays, parse_base_url, parse_delay, parse_network, parse_positive_duration,
+    parse_retry_delays, parse_socket_address, parse_timeout, read_secret_file,
 };
 use crate::domain::egress_policy::AllowTarget;
 use crate::domain::endpoint_url::EndpointUrl;
@@ -40,12 +40,12 @@ pub struct ServeOptions {
         long,
         env = "MINIBACK_LISTEN",
         default_value = "127.0.0.1:8080",
-        value_parser = socket_address,
+        value_parser = parse_socket_address,
         value_name = "IP:PORT"
     )]
     pub listen: SocketAddr,
     /// The public URL, with a path if there is one [default: from the request]
-    #[arg(long, env = "MINIBACK_BASE_URL", value_parser = base_url, value_name = "URL")]
+    #[arg(long, env = "MINIBACK_BASE_URL", value_parser = parse_base_url, value_name = "URL")]
     pub base_url: Option<Url>,
     #[command(flatten)]
     pub delivery: DeliveryOptions,
@@ -54,7 +54,7 @@ pub struct ServeOptions {
         long,
         env = "MINIBACK_RETENTION",
         default_value = "30d",
-        value_parser = positive_duration,
+        value_parser = parse_positive_duration,
         allow_hyphen_values = true,
         value_name = "DURATION"
     )]
@@ -64,7 +64,7 @@ pub struct ServeOptions {
     #[arg(
         long,
         env = "MINIBACK_FEEDBACK_RETENTION",
-        value_parser = positive_duration,
+        value_parser = parse_positive_duration,
         allow_hyphen_values = true,
         value_name = "DURATION"
     )]
@@ -75,7 +75,7 @@ pub struct ServeOptions {
         env = "MINIBACK_TRUSTED_PROXY",
         default_value = "127.0.0.0/8,::1/128",
         value_delimiter = ',',
-        value_parser = network,
+        value_parser = parse_network,
         value_name = "CIDR,…"
     )]
     pub trusted_proxy: Vec<IpNet>,
@@ -90,8 +90,8 @@ pub struct ServeOptions {
 /// Options for failure alerts.
 #[derive(Clone, Debug, Args)]
 pub struct AlertOptions {
-    /// Receives an alert when a webhook has failed for 5 minutes or 10 deliveries in a row, and
-    /// when it recovers
+    /// The URL that receives an alert when a webhook has failed for 5 minutes or 10 deliveries in a
+    /// row, and when it recovers
     #[arg(long, env = "MINIBACK_ALERT_URL", value_parser = EndpointUrl::parse, value_name = "URL")]
     pub alert_url: Option<EndpointUrl>,
     /// The secret that signs alerts; MINIBACK_ALERT_SECRET_FILE reads it from a file [default:
@@ -195,7 +195,7 @@ pub struct DeliveryOptions {
         long,
         env = "MINIBACK_TIMEOUT",
         default_value = "5s",
-        value_parser = timeout,
+        value_parser = parse_timeout,
         allow_hyphen_values = true,
         value_name = "DURATION"
     )]
@@ -205,7 +205,7 @@ pub struct DeliveryOptions {
         long,
         env = "MINIBACK_RETRY_DELAYS",
         default_value = "1s,5s,15s",
-        value_parser = retry_delays,
+        value_parser = parse_retry_delays,
         allow_hyphen_values = true,
         value_name = "DURATION,…"
     )]
@@ -289,7 +289,7 @@ pub struct ListenOptions {
         long,
         env = "MINIBACK_DELAY",
         default_value = "0",
-        value_parser = delay,
+        value_parser = parse_delay,
         allow_hyphen_values = true,
         value_name = "SECONDS"
     )]

@@ -13,31 +13,34 @@ use url::Url;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryDelays(pub Vec<Duration>);
 
-fn duration(text: &str) -> Result<Duration, String> {
+fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text.trim())
         .map_err(|_| "use a duration like 500ms, 5s, or 30d".into())
 }
 
-pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
+pub(super) fn parse_positive_duration(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
         Duration::ZERO => Err("use a duration longer than 0".into()),
         time => Ok(time),
     }
 }
 
 /// At most 1 h: a timeout occupies a slot and delays shutdown.
-pub(super) fn timeout(text: &str) -> Result<Duration, String> {
-    match positive_duration(text)? {
+pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
+    match parse_positive_duration(text)? {
         time if time > Duration::from_secs(3600) => Err("use a duration of at most 1h".into()),
         time => Ok(time),
     }
 }
 
-pub(super) fn retry_delays(text: &str) -> Result<RetryDelays, String> {
+pub(super) fn parse_retry_delays(text: &str) -> Result<RetryDelays, String> {
     if text.trim() == "none" {
         return Ok(RetryDelays(Vec::new()));
     }
-    let delays = text.split(',').map(duration).collect::<Result<Vec<_>, _>>();
+    let delays = text
+        .split(',')
+        .map(parse_duration)
+        .collect::<Result<Vec<_>, _>>();
     match delays {
         Ok(delays) if delays.len() <= 20 => Ok(RetryDelays(delays)),
         Ok(_) => Err("use at most 20 delays".into()),
@@ -45,7 +48,7 @@ pub(super) fn retry_delays(text: &str) -> Result<RetryDelays, String> {
     }
 }
 
-pub(super) fn base_url(text: &str) -> Result<Url, String> {
+pub(super) fn parse_base_url(text: &str) -> Result<Url, String> {
     let hint = "use the public URL, like https://example.com or https://example.com/miniback";
     let url = Url::parse(text.trim()).map_err(|_| hint.to_owned())?;
     let plain = matches!(url.scheme(), "http" | "https")
@@ -75,12 +78,12 @@ pub(super) fn check_base_path(url: &Url, route_prefixes: &BTreeSet<String>) -> R
     }
 }
 
-pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn parse_socket_address(text: &str) -> Result<SocketAddr, String> {
     let hint = "use an IP address and a port, like 127.0.0.1:8080 or [::1]:8080";
     text.trim().parse().map_err(|_| hint.into())
 }
 
-pub(super) fn network(text: &str) -> Result<IpNet, String> {
+pub(super) fn parse_network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
     text.parse()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
@@ -88,10 +91,10 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
 }
 
 /// Accepts a duration, or a number of seconds without a unit.
-pub(super) fn delay(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_delay(text: &str) -> Result<Duration, String> {
     match text.trim().parse::<u32>() {
         Ok(seconds) => Ok(Duration::from_secs(seconds.into())),
-        Err(_) => duration(text),
+        Err(_) => parse_duration(text),
     }
 }
 

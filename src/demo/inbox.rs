@@ -1,6 +1,6 @@
 //! The webhooks that the receiver got: the last 100, in memory, numbered in order of arrival.
 //!
-//! Headers and bodies are untrusted and stored as received.
+//! The displayed data is derived once, on arrival. Headers and bodies are untrusted.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -142,7 +142,7 @@ impl Inbox {
         number.parse().ok()
     }
 
-    /// Ignores poisoning: a panic can't leave the list inconsistent, because one push changes it.
+    /// Ignores poisoning, because a panic can't leave the list inconsistent.
     fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<ReceivedWebhook>>> {
         self.webhooks.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -171,8 +171,8 @@ fn demo_error(what: &'static str) -> impl Fn(ApiError) -> DemoError {
 
 /// Fills an empty installation and creates a webhook to `endpoint`, signed with `secret`.
 ///
-/// The webhook is created after the samples, so that they aren't sent to it. One more feedback item
-/// follows, which is sent.
+/// The webhook is created after the samples, so that they aren't sent to it. Then one more feedback
+/// item is created and sent.
 pub async fn seed(api: &Api, endpoint: &str, secret: &str) -> Result<SampleCounts, DemoError> {
     for SampleProject { name, slug } in PROJECTS {
         api.create_project(&NewProject { name, slug })

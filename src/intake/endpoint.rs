@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{Intake, PublicSubmission, SubmissionError, SubmissionReceipt, SubmissionSource};
+use crate::domain::feedback::metadata_schema;
 use crate::server::AppState;
 use crate::server::idempotency_key::idempotency_key;
 use crate::server::json_body::Json;
@@ -35,7 +36,7 @@ pub(crate) struct Submission {
     #[schema(schema_with = schemas::page_url, required = false)]
     url: Option<String>,
     /// At most 4 KiB. Stored as the feedback’s metadata.
-    #[schema(schema_with = schemas::metadata, required = false)]
+    #[schema(schema_with = metadata_schema, required = false)]
     context: Option<Map<String, Value>>,
     /// A honeypot field. If it isn’t empty, the feedback is discarded.
     website: Option<String>,

@@ -30,11 +30,11 @@ use self::form_token::FormTokens;
 use self::rate_limits::IntakeLimits;
 use self::script_loads::ScriptLoads;
 use crate::clock::Clock;
-use crate::domain::feedback::{self, Feedback, FeedbackStatus, NewFeedback};
+use crate::domain::feedback::{Feedback, FeedbackStatus, NewFeedback, RawFeedback};
 use crate::domain::id::{FeedbackId, IdSequence};
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::rate_limit::RateLimits;
-use crate::domain::validation::{Checks, ValidationErrors};
+use crate::domain::validation::{ValidationErrors, all, check};
 use crate::server::rate_limit_headers::{RateLimitExceeded, RemainingQuota};
 use crate::server::request_origin::is_own_origin;
 use crate::server::{AppState, tokens};
@@ -250,35 +250,25 @@ impl Intake {
         let project = app.store.project(submission.slug.clone()).await?;
         let project = project.filter(|project| project.slug == submission.slug);
 
-        let mut checks = Checks::default();
-        if project.is_none() {
-            let error = CreateFeedbackError::UnknownProject(submission.slug.clone());
-            checks.take::<(), _>(PROJECT_FIELD, Err(error));
-        }
-        let message = checks.take("message", feedback::check_message(submission.message));
-        let email = submission
-            .email
-            .and_then(|email| checks.take("email", feedback::check_email(email)));
-        let url = submission
-            .url
-            .and_then(|url| checks.take("url", feedback::check_page_url(url)));
-        let metadata = submission
-            .context
-            .and_then(|context| checks.take("context", feedback::check_metadata(context)));
-        if let Some(token) = submission.stamp {
-            checks.take("stamp", self.form_tokens.check(&token, app.clock.now()));
-        }
-        checks.finish()?;
-        let Some(project) = project else {
-            return Err(unknown_project(&submission.slug).into());
+        let project_id = project
+            .as_ref()
+            .map_or_else(String::new, |project| project.id.to_string());
+        let project = project.ok_or(CreateFeedbackError::UnknownProject(submission.slug));
+        let raw = RawFeedback {
+            project: project_id,
+            message: submission.message,
+            email: submission.email,
+            url: submission.url,
+            metadata: submission.context,
         };
-        let feedback = NewFeedback {
-            project: project.id.as_str().to_owned(),
-            message: message.unwrap_or_default(),
-            email,
-            url,
-            metadata,
-        };
+        let token = submission.stamp.map_or(Ok(()), |token| {
+            self.form_tokens.check(&token, app.clock.now())
+        });
+        let (project, feedback, ()) = all((
+            check(PROJECT_FIELD, project),
+            NewFeedback::check(raw, "context"),
+            check("stamp", token),
+        ))?;
         let idempotency = submission.idempotency_key.map(|key| IdempotencyKey {
             owner: feedback.project.clone(),
             operation: submission.operation,

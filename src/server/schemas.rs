@@ -33,16 +33,6 @@ pub fn page_url() -> Object {
         .build()
 }
 
-pub fn metadata() -> Object {
-    ObjectBuilder::new()
-        .schema_type(nullable(Type::Object))
-        .description(Some(
-            "Additional data about the feedback. At most 4 KiB of JSON.",
-        ))
-        .examples([json!({"plan": "pro"})])
-        .build()
-}
-
 pub fn project_name() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
