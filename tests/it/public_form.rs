@@ -125,7 +125,7 @@ fn shows_a_paused_project_and_404_for_an_unknown_one() {
     api.patch("/api/v1/projects/shop", json!({"status": "PAUSED"}))
         .expect(200);
     let paused = sam.get("/f/shop").expect(200);
-    assert!(paused.text().contains("No feedback is taken"));
+    assert!(paused.text().contains("isn’t accepting feedback"));
     assert!(paused.forms().is_empty());
     let too_late = sam.submit(&form.fill("Message", "Too late").press("Send"));
     let too_late = too_late.expect(403);
