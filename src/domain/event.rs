@@ -26,21 +26,21 @@ impl EventType {
         }
     }
 
+    /// Returns all event types: the topics, then `test`.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Topic::ALL.into_iter().map(Self::Topic).chain([Self::Test])
+    }
+
     pub fn parse(text: &str) -> Option<Self> {
-        if text == Self::Test.as_str() {
-            Some(Self::Test)
-        } else {
-            Topic::parse(text).map(Self::Topic)
-        }
+        Self::all().find(|event| event.as_str() == text)
     }
 }
 
 impl PartialSchema for EventType {
     fn schema() -> RefOr<Schema> {
-        let all = Topic::ALL.map(Topic::as_str);
         ObjectBuilder::new()
             .schema_type(Type::String)
-            .enum_values(Some(all.into_iter().chain([Self::Test.as_str()])))
+            .enum_values(Some(Self::all().map(Self::as_str)))
             .into()
     }
 }

@@ -21,35 +21,58 @@ pub const HEADER_VALUE_MAX_BYTES: usize = 1024;
 /// The longest overlap of a rotation, in hours (one week).
 const OVERLAP_MAX_HOURS: u32 = 168;
 
-/// An event type that a webhook can subscribe to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-pub enum Topic {
-    #[serde(rename = "feedback.created")]
-    FeedbackCreated,
-    #[serde(rename = "feedback.updated")]
-    FeedbackUpdated,
+/// Defines [`Topic`] from its variants' names, labels, and descriptions.
+macro_rules! topics {
+    ($($variant:ident: $name:literal, $label:literal, $description:literal;)+) => {
+        /// An event type that a webhook can subscribe to.
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+        )]
+        pub enum Topic {
+            $(#[serde(rename = $name)] $variant,)+
+        }
+
+        impl Topic {
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
+
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+
+            /// Returns the label shown on pages.
+            pub const fn label(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $label,)+
+                }
+            }
+
+            /// Returns a sentence that says when the event occurs.
+            pub const fn description(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $description,)+
+                }
+            }
+        }
+    };
+}
+
+topics! {
+    FeedbackCreated: "feedback.created", "New Feedback",
+        "Feedback was submitted through the widget, the form, or the API.";
+    FeedbackUpdated: "feedback.updated", "Status Changed",
+        "The status of feedback changed. Undoing a change is also a change.";
 }
 
 impl Topic {
-    pub const ALL: [Self; 2] = [Self::FeedbackCreated, Self::FeedbackUpdated];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::FeedbackCreated => "feedback.created",
-            Self::FeedbackUpdated => "feedback.updated",
-        }
-    }
-
-    /// Returns the label shown on pages.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::FeedbackCreated => "New Feedback",
-            Self::FeedbackUpdated => "Status Changed",
-        }
-    }
-
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|t| t.as_str() == text)
+        Self::ALL.into_iter().find(|topic| topic.as_str() == text)
+    }
+
+    /// Returns the labels of all topics, separated by commas.
+    pub fn all_labels() -> String {
+        Self::ALL.map(Self::label).join(", ")
     }
 }
 
