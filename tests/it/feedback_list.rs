@@ -73,10 +73,10 @@ fn tabs_show_counts_and_filter_by_status() {
     }
     let page = follow_link(&mut ada, &page, "Resolved1");
     assert!(page.text().contains("docs 0") && !page.text().contains("shop 0"));
-    let filter = page.form_with("Show");
+    let filter = page.form_with("Filter");
     assert_eq!(filter.value("Status"), "RESOLVED");
     let page = ada
-        .submit(&filter.fill("Project", "shop").press("Show"))
+        .submit(&filter.fill("Project", "shop").press("Filter"))
         .expect(200);
     assert!(page.text().contains("No matches"));
     for tab in ["All3", "New3", "Resolved0"] {
@@ -101,9 +101,9 @@ fn search_finds_and_highlights_message_email_and_page_url() {
         ("sam@", "<mark>sam@</mark>example.com"),
         ("checkout butt", "/<mark>checkout</mark>"),
     ] {
-        let form = ada.get("/feedback").form_with("Show");
+        let form = ada.get("/feedback").form_with("Filter");
         let page = ada
-            .submit(&form.fill("Search", query).press("Show"))
+            .submit(&form.fill("Search", query).press("Filter"))
             .expect(200);
         let html = page
             .response
