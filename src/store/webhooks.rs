@@ -197,7 +197,7 @@ fn merge_headers(
         .map(
             |(name, value)| match value.or_else(|| stored_value(&name)) {
                 Some(value) => Ok((name, value)),
-                None => Err(WebhookError::HeaderNotStored(name)),
+                None => Err(WebhookError::NoStoredValue(name)),
             },
         )
         .collect()
