@@ -1,5 +1,4 @@
-//! Settings → API tokens. A token is shown once, on the page after it is made: it stands in no address, and after a
-//! reload it is gone.
+//! Settings → API tokens. A new token is shown once, on the page after the form, and isn't in a URL.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -26,7 +25,7 @@ const PATH: &str = "/settings/tokens";
 struct TokensPage {
     layout: Layout,
     add: Option<AddForm>,
-    /// The name and the token that was just made.
+    /// The name and the value of a token that was just created.
     created: Option<(String, String)>,
     rows: Vec<TokenRow>,
     key: String,
@@ -52,19 +51,11 @@ impl TokenRow {
     }
 }
 
-/// The scopes in words: value, name, what it may do.
+/// Scopes with their name and description.
 const SCOPES: [(Scope, &str, &str); 3] = [
-    (Scope::Full, "Full", "All that you may do yourself"),
-    (
-        Scope::Submit,
-        "Submit",
-        "Send feedback, nothing else: for a site or an app",
-    ),
-    (
-        Scope::Metrics,
-        "Metrics",
-        "Read the figures for Prometheus, nothing else",
-    ),
+    (Scope::Full, "Full", "Everything you can do"),
+    (Scope::Submit, "Submit", "Submit feedback only"),
+    (Scope::Metrics, "Metrics", "Read metrics only"),
 ];
 
 impl TokensPage {
@@ -115,7 +106,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     render(StatusCode::OK, &TokensPage::new(&context, None).await?)
 }
 
-/// Makes a token of who asks for it.
+/// Creates a token for the current user.
 pub(super) async fn create(
     context: RequestContext,
     fields: FormData,
@@ -170,7 +161,7 @@ pub(super) async fn revoke(
 ) -> Result<HttpResponse, PageError> {
     let id = TokenId::new(id.into_inner());
     if context.app.store.revoke_token(id).await? {
-        context.push_message("The token is revoked: whatever uses it is refused from now on.");
+        context.push_message("Token revoked.");
     }
     Ok(context.redirect(PATH))
 }

@@ -115,7 +115,7 @@ impl Scene {
         let invitation = token_of(&page.shown("Invitation for grace@example.com"));
         let form = page.form_in(MEMBER, "Reset password");
         let page = ada.submit_and_follow(&form.press("Reset password"));
-        let reset = token_of(&page.shown("Link for a new password"));
+        let reset = token_of(&page.shown("Password reset link"));
         let id_in = |html: &str, prefix: &str, near: &str| {
             let from = html.find(near).unwrap();
             let at = html[..from].rfind(&format!("id=\"{prefix}_")).unwrap() + 4;
@@ -287,7 +287,7 @@ fn press_through(checker: &mut AccessibilityChecker, scene: &Scene) {
     open(checker, "/settings/tokens?add");
     checker.browser.find("textbox", "Name").fill("Deploy");
     press(checker, "Create");
-    checker.browser.find("textbox", "The token “Deploy”");
+    checker.browser.find("textbox", "Token “Deploy”");
     checker.check("a token that was made");
 
     open(checker, "/settings/people?add");
@@ -318,8 +318,8 @@ fn press_through(checker: &mut AccessibilityChecker, scene: &Scene) {
     checker.browser.find("link", "CSV");
     checker.check("the choice of an export");
     open(checker, "/feedback");
-    press(checker, "Keys");
-    checker.browser.find("dialog", "Keys");
+    press(checker, "Keyboard shortcuts");
+    checker.browser.find("dialog", "Keyboard shortcuts");
     checker.check("the list of keys");
 }
 

@@ -37,7 +37,7 @@ fn lists_sessions_by_browser_and_ends_one_at_a_time() {
         !page.text().contains("a-machine-of-sams"),
         "the page repeats the User-Agent"
     );
-    assert_eq!(page.text().matches("This one").count(), 1);
+    assert_eq!(page.text().matches("This browser").count(), 1);
     let end = page
         .form_in("Firefox on Linux", "End session")
         .press("End session");
@@ -73,7 +73,7 @@ fn changing_the_password_requires_the_old_one_and_ends_other_sessions() {
     let page = here
         .submit(&change("not the password", "another good password"))
         .expect(422);
-    assert!(page.text().contains("This is not your password."));
+    assert!(page.text().contains("That isn’t your current password."));
     let page = here.submit(&change(PASSWORD, "short")).expect(422);
     assert!(page.text().contains("too short"));
     assert!(

@@ -105,7 +105,7 @@ fn check_reports_unreachable_webhooks_and_sends_nothing() {
     api.create_webhook(&receiver.url("/secret-path"));
     let healthy = app.run(&["check"], "").success();
     assert!(
-        healthy.stdout.contains("reached") && healthy.stdout.contains("database"),
+        healthy.stdout.contains("reachable") && healthy.stdout.contains("database"),
         "{healthy:?}"
     );
     assert!(

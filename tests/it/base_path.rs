@@ -1,10 +1,13 @@
 //! Everything works under a base path, behind a reverse proxy that forwards or strips the path. No
 //! link, form, redirect, or cookie leaves it.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use crate::support::api::{Api, text};
 use crate::support::app::{ADMIN, App, PASSWORD};
+use crate::support::command::{miniback, run};
 use crate::support::pages::{Page, Visitor};
 use crate::support::proxy::{Prefix, Proxy};
 use crate::support::receiver::Receiver;
@@ -231,4 +234,25 @@ fn redirects_contain_the_path_even_if_the_proxy_strips_it() {
         .strip_prefix("https://example.com")
         .unwrap_or(location);
     assert!(to.starts_with("/miniback/login"), "{response:?}");
+}
+
+#[test]
+fn rejects_a_base_url_whose_path_starts_like_a_route() {
+    let tables = [miniback::api::routes(), miniback::pages::routes()];
+    let paths = tables
+        .iter()
+        .flat_map(|table| table.list())
+        .map(|route| route.path);
+    let own: BTreeSet<String> = paths
+        .chain(["/healthz".to_owned()])
+        .filter_map(|path| path.split('/').nth(1).map(str::to_owned))
+        .filter(|segment| !segment.is_empty())
+        .collect();
+    assert!(own.contains("live") && own.len() > 10, "{own:?}");
+    for segment in own {
+        let url = format!("https://example.com/{segment}/miniback");
+        let line = run(miniback(["openapi", "--base-url", &url]), "").error_line(2);
+        assert!(line.contains("--base-url"), "{line}");
+        assert!(line.contains(&format!("/{segment},")), "{line}");
+    }
 }

@@ -115,7 +115,7 @@ fn check_detects_a_missing_delivery() {
     let check = |dir: &std::path::Path| run_on(dir, &["check"], "");
     let data = app.kill9();
     let intact = check(&data.path().join("data")).success().stdout;
-    let message = "every event is delivered, pending, failed or canceled";
+    let message = "every event is delivered, pending, failed, or canceled";
     assert!(intact.contains(message), "{intact}");
     let database =
         rusqlite::Connection::open(crate::support::app::database(&data.path().join("data")))
@@ -125,7 +125,7 @@ fn check_detects_a_missing_delivery() {
     let output = check(&data.path().join("data"));
     assert_eq!(output.code, Some(1), "{}", output.stdout);
     assert!(
-        output.stdout.contains("WRONG  accounting: 1 events"),
+        output.stdout.contains("FAIL   delivery totals: 1 event "),
         "{}",
         output.stdout
     );

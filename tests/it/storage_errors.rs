@@ -57,11 +57,7 @@ fn while_the_disk_is_full_nothing_is_half_stored_or_sent_twice_and_it_recovers_b
     let form = form.press("Create");
     let page = ada.submit(&form);
     assert_eq!(page.response.status, 507, "{:?}", page.response);
-    assert!(
-        page.text().contains("nothing was stored"),
-        "{}",
-        page.text()
-    );
+    assert!(page.text().contains("Nothing was saved"), "{}", page.text());
     ada.get("/feedback").expect(200);
     api.get("/api/v1/webhooks").expect(200);
     let sent = receiver.received().len();

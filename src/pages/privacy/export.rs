@@ -1,4 +1,4 @@
-//! What there is of a person as a JSON file: written as it is read, some feedbacks at a time, so that memory stays small.
+//! Exports a person's data as JSON. It is streamed in batches, so memory use stays small.
 
 use actix_web::web::Bytes;
 use futures_util::stream::{Stream, try_unfold};
@@ -12,7 +12,7 @@ use crate::store::{
     PageRequest, PersonalDelivery, PersonalFeedback, StatusHistoryEntry, Store, StoreError,
 };
 
-/// How many feedbacks are read at a time.
+/// How many feedback items are read at once.
 const BATCH_SIZE: usize = 50;
 
 #[derive(Serialize)]
@@ -30,14 +30,14 @@ struct FeedbackView<'a> {
     deliveries: Vec<DeliveryView<'a>>,
 }
 
-/// A change of the status.
+/// An entry of the status history.
 #[derive(Serialize)]
 struct StatusChangeView<'a> {
     at: Timestamp,
     from: FeedbackStatus,
     to: FeedbackStatus,
     by: &'a str,
-    /// The name of the API token; none: by the page.
+    /// The name of the API token; `None` for a change on a page.
     token: Option<&'a str>,
 }
 
@@ -63,15 +63,16 @@ struct AttemptView<'a> {
     response_body: Option<String>,
 }
 
-/// Where the writing stands.
+/// How far the export is.
 enum Position {
     Start,
-    /// The feedback older than this one.
+    /// Next is the feedback older than this id; `None` for the newest.
     Before(Option<String>),
     End,
 }
 
-/// The file, in parts; a fault of the store breaks it off, so that it is not taken for whole.
+/// Streams the file. A store error aborts it, so the client doesn't take a partial file for a
+/// complete one.
 pub fn stream(
     store: Store,
     email: String,
