@@ -9,13 +9,13 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::body::{Json, non_null};
 use super::lists::{List, PageParams, QueryParams};
-use super::problem::{Problem, no_content_or};
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, ORIGINS_MAX, Project, ProjectStatus};
-use crate::domain::validation::Checks;
-use crate::server::AppState;
+use crate::domain::validation::{all, check};
+use crate::server::json_body::{Json, non_null};
+use crate::server::problem::{Problem, no_content_or};
+use crate::server::{AppState, schemas};
 use crate::store::{CreateProjectError, ProjectPatch};
 
 const NOT_FOUND: Problem = Problem::NotFound("Project not found.");
@@ -44,13 +44,7 @@ impl ToSchema for IdOrSlug {
 #[schema(as = NewProject)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateProject {
-    /// Without control characters. Whitespace at the start and end is removed.
-    #[schema(
-        min_length = 1,
-        max_length = 100,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$",
-        example = "My Website"
-    )]
+    #[schema(schema_with = schemas::project_name)]
     name: String,
     /// 1 to 64 characters from `a` to `z`, `0` to `9`, and `-`. Generated from the name if omitted.
     /// Can’t be changed later.
@@ -77,12 +71,7 @@ fn origins_schema() -> Array {
 #[schema(as = ProjectChange)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct UpdateProject {
-    #[schema(
-        nullable = false,
-        min_length = 1,
-        max_length = 100,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
-    )]
+    #[schema(schema_with = schemas::project_name, required = false)]
     #[serde(default, deserialize_with = "non_null")]
     name: Option<String>,
     #[schema(nullable = false, example = "PAUSED")]
@@ -106,14 +95,10 @@ pub(super) async fn create(
     app: web::Data<AppState>,
     Json(body): Json<CreateProject>,
 ) -> Result<HttpResponse, Problem> {
-    let mut checks = Checks::default();
-    let name = checks
-        .take("name", project::check_name(&body.name))
-        .unwrap_or_default();
-    let slug = body
-        .slug
-        .and_then(|slug| checks.take("slug", project::check_slug(slug)));
-    checks.finish()?;
+    let (name, slug) = all((
+        check("name", project::check_name(&body.name)),
+        check("slug", body.slug.map(project::check_slug).transpose()),
+    ))?;
     let project = app
         .store
         .create_project(name, slug)
@@ -170,17 +155,17 @@ pub(super) async fn update(
     project: web::Path<String>,
     Json(body): Json<UpdateProject>,
 ) -> Result<HttpResponse, Problem> {
-    let mut checks = Checks::default();
+    let name = body.name.as_deref().map(project::check_name);
+    let origins = body.allowed_origins.map(project::check_origins);
+    let (name, allowed_origins) = all((
+        check("name", name.transpose()),
+        check("allowedOrigins", origins.transpose()),
+    ))?;
     let change = ProjectPatch {
-        name: body
-            .name
-            .and_then(|name| checks.take("name", project::check_name(&name))),
+        name,
         status: body.status,
-        allowed_origins: body
-            .allowed_origins
-            .and_then(|list| checks.take("allowedOrigins", project::check_origins(list))),
+        allowed_origins,
     };
-    checks.finish()?;
     let project = app
         .store
         .update_project(project.into_inner(), change)

@@ -4,25 +4,21 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::body::{OptionalJson, integer};
-use super::problem::Problem;
 use super::webhooks::{NOT_FOUND, secret_or_generate};
 use crate::clock::Timestamp;
 use crate::domain::id::WebhookId;
-use crate::domain::validation::Checks;
-use crate::domain::webhook::{OVERLAP_MAX_HOURS, Secrets, WebhookError};
-use crate::server::AppState;
+use crate::domain::validation::{all, check};
+use crate::domain::webhook::{self, Secrets};
+use crate::server::json_body::{OptionalJson, integer};
+use crate::server::problem::Problem;
+use crate::server::{AppState, schemas};
 use crate::store::RotateError;
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Rotation)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct RotateSecret {
-    /// The new secret. Generated if omitted.
-    #[schema(
-        pattern = "^[!-~]{16,128}$",
-        example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-    )]
+    #[schema(schema_with = schemas::secret, required = false)]
     secret: Option<String>,
     /// The number of hours in which both secrets are active. If 0 or omitted, the new secret takes
     /// effect at once.
@@ -83,22 +79,13 @@ pub(super) async fn rotate(
     id: web::Path<String>,
     OptionalJson(body): OptionalJson<RotateSecret>,
 ) -> Result<HttpResponse, Problem> {
-    let mut checks = Checks::default();
-    let secret = checks.take("secret", secret_or_generate(body.secret));
-    let hours = body.overlap_hours.unwrap_or(0);
-    checks.take(
-        "overlapHours",
-        if hours <= OVERLAP_MAX_HOURS {
-            Ok(())
-        } else {
-            Err(WebhookError::Overlap)
-        },
-    );
-    checks.finish()?;
-    // Never `None` here: `finish` returns the error of an invalid secret.
-    let Some(secret) = secret else {
-        return Err(NOT_FOUND);
-    };
+    let (secret, hours) = all((
+        check("secret", secret_or_generate(body.secret)),
+        check(
+            "overlapHours",
+            webhook::check_overlap_hours(body.overlap_hours.unwrap_or(0)),
+        ),
+    ))?;
     let id = WebhookId::new(id.into_inner());
     Ok(secrets_response(
         &app.store
@@ -126,7 +113,7 @@ pub(super) async fn finish_rotation(
 
 fn problem(error: RotateError) -> Problem {
     match error {
-        RotateError::Unknown => NOT_FOUND,
+        RotateError::UnknownWebhook => NOT_FOUND,
         RotateError::Store(error) => error.into(),
     }
 }

@@ -8,20 +8,20 @@ use serde_json::json;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
-use super::body::{Json, non_null};
 use super::lists::{List, PageParams, QueryParams};
-use super::problem::{Problem, no_content_or};
 use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
 use crate::domain::id::{ProjectId, WebhookId};
 use crate::domain::secret::Secret;
-use crate::domain::validation::Checks;
+use crate::domain::validation::{all, check};
 use crate::domain::webhook::{
     self, HEADER_VALUE_MAX_BYTES, HEADERS_MAX, NewWebhook, RetryPolicy, Topic, Webhook,
     WebhookError, WebhookPatch,
 };
 use crate::random;
-use crate::server::AppState;
+use crate::server::json_body::{Json, non_null};
+use crate::server::problem::{Problem, no_content_or};
+use crate::server::{AppState, schemas};
 use crate::store::SaveWebhookError;
 
 /// OpenAPI schema of a webhook's own headers, as `webhook::check_headers` accepts them. It can't express
@@ -64,19 +64,9 @@ pub(super) const NOT_FOUND: Problem = Problem::NotFound("Webhook not found.");
 #[schema(as = NewWebhook)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateWebhook {
-    /// The URL that receives deliveries: https, or http to localhost.
-    #[schema(
-        max_length = 2048,
-        pattern = r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/\s]",
-        example = "https://api.example.com/webhooks/miniback"
-    )]
+    #[schema(schema_with = schemas::endpoint_url)]
     url: String,
-    #[schema(
-        nullable = false,
-        max_length = 200,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
-        example = "Our chat"
-    )]
+    #[schema(schema_with = schemas::webhook_description, required = false)]
     #[serde(default, deserialize_with = "non_null")]
     description: Option<String>,
     /// All topics if omitted. A webhook without topics receives nothing.
@@ -96,11 +86,7 @@ pub(super) struct CreateWebhook {
     #[schema(schema_with = new_headers_schema)]
     #[serde(default, deserialize_with = "non_null")]
     headers: Option<BTreeMap<String, String>>,
-    /// 16 to 128 printable ASCII characters without spaces. Generated if omitted.
-    #[schema(
-        pattern = "^[!-~]{16,128}$",
-        example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-    )]
+    #[schema(schema_with = schemas::secret, required = false)]
     secret: Option<String>,
 }
 
@@ -108,21 +94,10 @@ pub(super) struct CreateWebhook {
 #[schema(as = WebhookChange)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UpdateWebhook {
-    /// The URL that receives deliveries: https, or http to localhost.
-    #[schema(
-        nullable = false,
-        max_length = 2048,
-        pattern = r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/\s]",
-        pattern = r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/\s]"
-    )]
+    #[schema(schema_with = schemas::endpoint_url, required = false)]
     #[serde(default, deserialize_with = "non_null")]
     url: Option<String>,
-    #[schema(
-        nullable = false,
-        max_length = 200,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
-        example = "Our chat"
-    )]
+    #[schema(schema_with = schemas::webhook_description, required = false)]
     #[serde(default, deserialize_with = "non_null")]
     description: Option<String>,
     /// A webhook without topics receives nothing.
@@ -211,24 +186,18 @@ pub(super) async fn create(
     app: web::Data<AppState>,
     Json(body): Json<CreateWebhook>,
 ) -> Result<HttpResponse, Problem> {
-    let mut checks = Checks::default();
-    let secret = checks.take("secret", secret_or_generate(body.secret));
-    let description = checks.take(
-        "description",
-        webhook::check_description(&body.description.unwrap_or_default()),
-    );
+    let description = body.description.unwrap_or_default();
     let headers = body.headers.unwrap_or_default();
     let as_change = headers
         .iter()
         .map(|(name, value)| (name.clone(), Some(value.clone())))
         .collect();
-    checks.take("headers", webhook::check_headers(&as_change));
-    let url = checks.take("url", app.check_endpoint_url(&body.url).await);
-    checks.finish()?;
-    // Never `None` here: `finish` returns the error of an invalid value.
-    let (Some(url), Some(secret), Some(description)) = (url, secret, description) else {
-        return Err(NOT_FOUND);
-    };
+    let (secret, description, (), url) = all((
+        check("secret", secret_or_generate(body.secret)),
+        check("description", webhook::check_description(&description)),
+        check("headers", webhook::check_headers(&as_change)),
+        check("url", app.check_endpoint_url(&body.url).await),
+    ))?;
     let new = NewWebhook {
         url,
         description,
@@ -301,18 +270,17 @@ pub(super) async fn update(
     let id = WebhookId::new(id.into_inner());
     // Report 404 before validation errors.
     app.store.webhook(id.clone()).await?.ok_or(NOT_FOUND)?;
-    let mut checks = Checks::default();
     let url = match &body.url {
-        Some(url) => checks.take("url", app.check_endpoint_url(url).await),
-        None => None,
+        Some(url) => app.check_endpoint_url(url).await.map(Some),
+        None => Ok(None),
     };
-    if let Some(headers) = &body.headers {
-        checks.take("headers", webhook::check_headers(headers));
-    }
-    let description = body
-        .description
-        .and_then(|text| checks.take("description", webhook::check_description(&text)));
-    checks.finish()?;
+    let headers = body.headers.as_ref().map(webhook::check_headers);
+    let description = body.description.as_deref().map(webhook::check_description);
+    let (url, _, description) = all((
+        check("url", url),
+        check("headers", headers.transpose()),
+        check("description", description.transpose()),
+    ))?;
     let change = WebhookPatch {
         url,
         description,

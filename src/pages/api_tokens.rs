@@ -4,7 +4,6 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::fields::FormData;
 use super::framework::context::RequestContext;
 use super::framework::flash::OneTimeReveal;
 use super::framework::format::DisplayTime;
@@ -14,9 +13,10 @@ use super::framework::page_error::PageError;
 use crate::domain::account::{ApiToken, Scope};
 use crate::domain::id::TokenId;
 use crate::domain::project;
-use crate::domain::validation::{Checks, ValidationErrors};
+use crate::domain::validation::{all, check};
+use crate::server::form_data::FormData;
 use crate::server::tokens;
-use crate::store::AccountStoreError;
+use crate::store::CreateTokenError;
 
 const PATH: &str = "/settings/tokens";
 
@@ -111,23 +111,24 @@ pub(super) async fn create(
     context: RequestContext,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
-    let mut checks = Checks::default();
-    let name = checks.take("name", project::check_name(fields.get("name")));
-    let scope = checks.take("scope", fields.get("scope").parse::<Scope>());
-    let (Some(name), Some(scope)) = (name, scope) else {
-        let invalid = checks
-            .finish()
-            .err()
-            .unwrap_or(ValidationErrors(Vec::new()));
-        let problem = |field| invalid.message_for(field).map(str::to_owned);
-        let form = AddForm {
-            name: fields.get("name").to_owned(),
-            scope: scope.unwrap_or(Scope::Full),
-            name_problem: problem("name"),
-            scope_problem: problem("scope"),
-        };
-        let page = TokensPage::new(&context, Some(form)).await?;
-        return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
+    let scope = fields.get("scope").parse::<Scope>();
+    let selected_scope = *scope.as_ref().unwrap_or(&Scope::Full);
+    let (name, scope) = match all((
+        check("name", project::check_name(fields.get("name"))),
+        check("scope", scope),
+    )) {
+        Ok(checked) => checked,
+        Err(invalid) => {
+            let problem = |field| invalid.message_for(field).map(str::to_owned);
+            let form = AddForm {
+                name: fields.get("name").to_owned(),
+                scope: selected_scope,
+                name_problem: problem("name"),
+                scope_problem: problem("scope"),
+            };
+            let page = TokensPage::new(&context, Some(form)).await?;
+            return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
+        }
     };
     let user = context.user()?.clone();
     let by = context.clone();
@@ -143,7 +144,7 @@ pub(super) async fn create(
                 by.update_flash(|flash| flash.reveal = Some(OneTimeReveal::Token { name, token }));
                 Ok(())
             }
-            Err(AccountStoreError::Store(error)) => Err(error.into()),
+            Err(CreateTokenError::Store(error)) => Err(error.into()),
             Err(_) => Err(PageError::ItemNotFound),
         }
     };

@@ -122,7 +122,7 @@ fn a_paused_project_says_so_and_an_unknown_one_is_not_there() {
     api.patch("/api/v1/projects/shop", json!({"status": "PAUSED"}))
         .expect(200);
     let paused = sam.get("/f/shop").expect(200);
-    assert!(paused.text().contains("No feedback is taken"));
+    assert!(paused.text().contains("isn’t accepting feedback"));
     assert!(paused.forms().is_empty());
     let late = sam.submit(&form.fill("Message", "Too late").press("Send"));
     let late = late.expect(403);

@@ -10,7 +10,6 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use self::totals::DeliveryTotalsView;
-use super::fields::FormData;
 use super::framework::context::RequestContext;
 use super::framework::format::DisplayTime;
 use super::framework::layout::{Layout, render};
@@ -20,6 +19,7 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::id::{WebhookId, parse_ulid};
 use crate::domain::webhook::{Topic, Webhook};
+use crate::server::form_data::FormData;
 use crate::store::{DeliveryFilter, PageRequest, RedeliverError};
 
 /// How many stand on a page.

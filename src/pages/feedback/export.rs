@@ -5,12 +5,10 @@ use actix_web::http::header::{CONTENT_DISPOSITION, ContentType};
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpResponse};
 use futures_util::stream::{self, Stream};
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::ListQuery;
-use crate::clock::Timestamp;
-use crate::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
+use crate::domain::feedback::Feedback;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{FeedbackFilter, PageRequest, Store};
@@ -40,20 +38,6 @@ pub async fn export_json(context: RequestContext) -> Result<HttpResponse, PageEr
 enum Format {
     Csv,
     Json,
-}
-
-/// Feedback in the format of the API.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ExportRow<'a> {
-    id: &'a str,
-    message: &'a str,
-    status: FeedbackStatus,
-    created_at: Timestamp,
-    email: Option<&'a str>,
-    url: Option<&'a str>,
-    metadata: Option<&'a Map<String, Value>>,
-    project: &'a ProjectSummary,
 }
 
 /// How far the export is.
@@ -174,17 +158,7 @@ fn json_rows(items: &[Feedback], is_first: bool, is_last: bool) -> Result<Vec<u8
             b",\n"
         };
         bytes.extend_from_slice(separator);
-        let row = ExportRow {
-            id: feedback.id.as_str(),
-            message: &feedback.message,
-            status: feedback.status,
-            created_at: feedback.created_at,
-            email: feedback.email.as_deref(),
-            url: feedback.url.as_deref(),
-            metadata: feedback.metadata.as_ref(),
-            project: &feedback.project,
-        };
-        serde_json::to_writer(&mut bytes, &row)
+        serde_json::to_writer(&mut bytes, feedback)
             .map_err(|error| PageError::Internal(error.to_string()))?;
     }
     if is_last {

@@ -3,11 +3,11 @@
 use actix_web::web::Bytes;
 use futures_util::stream::{Stream, try_unfold};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
-use crate::domain::feedback::{FeedbackStatus, ProjectSummary};
+use crate::domain::feedback::{Feedback, FeedbackStatus};
 use crate::store::{
     PageRequest, PersonalDelivery, PersonalFeedback, StatusHistoryEntry, Store, StoreError,
 };
@@ -16,16 +16,9 @@ use crate::store::{
 const BATCH_SIZE: usize = 50;
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct FeedbackView<'a> {
-    id: &'a str,
-    message: &'a str,
-    status: FeedbackStatus,
-    created_at: Timestamp,
-    email: Option<&'a str>,
-    url: Option<&'a str>,
-    metadata: Option<&'a Map<String, Value>>,
-    project: &'a ProjectSummary,
+    #[serde(flatten)]
+    feedback: &'a Feedback,
     history: Vec<StatusChangeView<'a>>,
     deliveries: Vec<DeliveryView<'a>>,
 }
@@ -123,16 +116,8 @@ async fn next_batch(
 }
 
 fn feedback_view(personal: &PersonalFeedback) -> FeedbackView<'_> {
-    let feedback = &personal.feedback;
     FeedbackView {
-        id: feedback.id.as_str(),
-        message: &feedback.message,
-        status: feedback.status,
-        created_at: feedback.created_at,
-        email: feedback.email.as_deref(),
-        url: feedback.url.as_deref(),
-        metadata: feedback.metadata.as_ref(),
-        project: &feedback.project,
+        feedback: &personal.feedback,
         history: personal.history.iter().map(status_change_view).collect(),
         deliveries: personal.deliveries.iter().map(delivery_view).collect(),
     }
