@@ -18,7 +18,7 @@ use super::webhooks::row::{DeliveryRow, TestReportView, held_until};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::id::{WebhookId, parse_ulid};
-use crate::domain::webhook::{Topic, Webhook};
+use crate::domain::webhook::Webhook;
 use crate::server::form_data::FormData;
 use crate::store::{DeliveryFilter, PageRequest, RedeliverError};
 
@@ -67,10 +67,7 @@ impl DeliveriesPage {
     }
 
     fn events(&self) -> Vec<(&'static str, bool)> {
-        let topics = Topic::ALL.map(EventType::Topic);
-        topics
-            .into_iter()
-            .chain([EventType::Test])
+        EventType::all()
             .map(|event| (event.as_str(), self.filter.event == Some(event)))
             .collect()
     }
@@ -196,7 +193,7 @@ pub(super) async fn recover(
     let message = match context
         .app
         .store
-        .recover(id.clone(), since, false, true)
+        .redeliver_since(id.clone(), since, false, true)
         .await
     {
         Ok(0) => "Nothing failed in that time.".to_owned(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::explanation::format_duration;
+use crate::domain::webhook::Topic;
 
 /// One thing to look at.
 pub(super) struct ChecklistItem {
@@ -70,7 +71,7 @@ pub(super) fn general_checklist(timeout: Duration) -> Vec<ChecklistItem> {
         "An endpoint needs an https:// address with a valid certificate; http:// is for localhost, while you test.".to_owned(),
         format!("A 2xx has to come within {}. Answer first, and do the work afterwards.", format_duration(timeout)),
         "The switch beside the webhook, under Settings → Notifications. What happens while it is off is not sent later.".to_owned(),
-        "New Feedback, Status Changed or both, under the webhook’s arrow. Without a topic it is sent nothing but tests.".to_owned(),
+        format!("Expand the webhook and select at least one topic: {}. Without a topic, only tests are sent.", Topic::all_labels()),
         "A webhook for chosen projects hears of these alone. None chosen: it hears of all.".to_owned(),
         "A paused project takes no feedback, so there is nothing to send: Settings → Projects.".to_owned(),
         "If it is not there, it never came to Miniback: look at the widget or the call that sends it. If it is, look at the webhook’s deliveries.".to_owned(),

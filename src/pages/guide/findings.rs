@@ -177,24 +177,18 @@ impl WebhookHistory<'_> {
             .filter(|topic| !self.webhook.topics.contains(topic))
             .map(Topic::label)
             .collect();
-        match missing.as_slice() {
-            [] => (
-                Finding::Ok,
-                "New Feedback and Status Changed are chosen.".into(),
-                None,
-            ),
-            [one] => {
-                let text = format!("Chosen, but for {one}: of that nothing is sent.");
-                (Finding::Ok, text, self.row_link("Topics"))
-            }
-            _ => {
-                let text = "No topic is chosen: nothing is sent but tests. Tick New Feedback, Status Changed or both.";
-                (
-                    Finding::Problem,
-                    text.into(),
-                    self.row_link("Choose topics"),
-                )
-            }
+        let all = Topic::all_labels();
+        if missing.is_empty() {
+            let text = format!("All topics are selected: {all}.");
+            (Finding::Ok, text, None)
+        } else if self.webhook.topics.is_empty() {
+            let text = format!(
+                "No topic is selected, so only tests are sent. Select at least one: {all}."
+            );
+            (Finding::Problem, text, self.row_link("Select topics"))
+        } else {
+            let text = format!("Not selected: {}.", missing.join(", "));
+            (Finding::Ok, text, self.row_link("Topics"))
         }
     }
 

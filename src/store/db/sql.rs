@@ -22,7 +22,7 @@ use crate::domain::id::{
 };
 use crate::domain::project::ProjectStatus;
 use crate::domain::secret::Secret;
-use crate::domain::webhook::RetryPolicy;
+use crate::domain::webhook::{RetryPolicy, Topic};
 
 /// Prepares a statement, or takes it from the connection's cache.
 pub(in crate::store) fn prepare<'a>(
@@ -65,6 +65,15 @@ pub(in crate::store) fn query_all<T>(
     let mut statement = prepare(connection, sql)?;
     let rows = statement.query_map(params, read)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Returns the first column of all rows.
+pub(in crate::store) fn query_column<T: FromSql>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> Result<Vec<T>, StoreError> {
+    query_all(connection, sql, params, |row| row.get(0))
 }
 
 /// Returns the first column of a statement that always returns a row, such as an aggregate.
@@ -157,6 +166,7 @@ text_columns! {
     RetryPolicy: |text| RetryPolicy::ALL.into_iter().find(|p| p.as_str() == text),
     Role: |text| text.parse().ok(),
     Scope: |text| text.parse().ok(),
+    Topic: Topic::parse,
     Secret: |text| Some(Secret::from_stored(text.to_owned())),
 }
 
