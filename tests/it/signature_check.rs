@@ -137,7 +137,7 @@ fn what_was_received_is_valid_however_it_is_pasted_and_no_secret_is_shown() {
         .expect(200);
     doctor.says(
         &[("Headers", &headers), ("Body", &body)],
-        "no current secret produces this signature",
+        "no active secret produces this signature",
     );
 }
 
