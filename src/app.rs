@@ -1,14 +1,15 @@
 //! Starts the parts in order, and stops them in reverse.
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
+use actix_web::dev::{Server, ServerHandle};
 use actix_web::http::header::LOCATION;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
+use tokio::task::JoinHandle;
 
 use crate::background::retention::{self, RetentionPeriods};
 use crate::background::search_indexer;
@@ -80,7 +81,7 @@ pub struct RunningServer {
     pub state: web::Data<AppState>,
     pages: web::Data<pages::PageState>,
     server: ServerHandle,
-    background: Vec<tokio::task::JoinHandle<()>>,
+    background: Vec<JoinHandle<()>>,
     timeout: Duration,
     _lock: store::DirectoryLock,
 }
@@ -93,80 +94,37 @@ pub async fn start(
     first_user: Option<FirstUser>,
     clock: Clock,
 ) -> Result<RunningServer, StartError> {
-    let data_dir: &PathBuf = &options.data.data_dir;
+    let data_dir = &options.data.data_dir;
     store::create_directory(data_dir)?;
     let lock = store::lock(data_dir)?;
     let store = Store::open(data_dir, Some(&lock), clock.clone())?;
 
-    let listen = |source| StartError::Listen {
-        address: options.listen,
-        source,
+    let listener = match listener {
+        Some(listener) => listener,
+        None => TcpListener::bind(options.listen).map_err(listen_error(options))?,
     };
-    let listener = listener
-        .map_or_else(|| TcpListener::bind(options.listen), Ok)
-        .map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
+    let address = listener.local_addr().map_err(listen_error(options))?;
     let url = format!("http://{address}");
 
     let settings = delivery_settings(options, address)?;
     let delivery = delivery::start(store.clone(), clock.clone(), settings)?;
     let urls = Urls::new(options.base_url.as_ref());
     let setup_url = create_first_user_or_setup_link(&store, first_user, &urls, &url).await?;
-    let periods = RetentionPeriods {
-        deliveries: options.retention,
-        feedback: options.feedback_retention,
-    };
-    let mut background = vec![
-        actix_web::rt::spawn(retention::run(store.clone(), clock.clone(), periods)),
-        actix_web::rt::spawn(search_indexer::run(store.clone())),
-    ];
     let alerts = alert_target(options, &store, &delivery, &urls).await?;
-    if let Some(target) = &alerts {
-        background.push(actix_web::rt::spawn(delivery::send_alerts(
-            store.clone(),
-            clock.clone(),
-            delivery.clone(),
-            target.clone(),
-        )));
-    }
-
-    let stamp_key = store.get_or_create_key("stamps", random::bytes()).await?;
-    let limits = &options.limits;
-    let door = Door::new(
-        clock.clone(),
-        &stamp_key,
-        &limits.limit_address,
-        &limits.limit_project,
-    );
-    let proxies = TrustedProxies(options.trusted_proxy.clone());
+    let background = spawn_background_jobs(options, &store, &clock, &delivery, alerts.as_ref());
     let state = web::Data::new(AppState {
+        door: create_door(options, &store, &clock).await?,
         store,
         clock: clock.clone(),
         delivery,
         urls,
-        proxies,
+        proxies: TrustedProxies(options.trusted_proxy.clone()),
         alerts,
-        door,
     });
     let pages = web::Data::new(pages::PageState::new(clock));
-    let api_reference = web::Data::new(pages::ApiReference::new(api_document));
     let timeout = options.delivery.timeout;
-    let (app_state, app_pages) = (state.clone(), pages.clone());
-    let server = HttpServer::new(move || {
-        let base_path = app_state.urls.base_path().to_owned();
-        App::new()
-            .app_data(app_state.clone())
-            .app_data(app_pages.clone())
-            .app_data(api_reference.clone())
-            .wrap(from_fn(request_id::assign_request_id))
-            .configure(|config| mount_under_base_path(config, &base_path))
-            .configure(register_routes)
-    })
-    .disable_signals()
-    .shutdown_timeout(timeout.as_secs() + 1)
-    .listen(listener)
-    .map_err(listen)?
-    .run();
+    let server = http_server(listener, timeout, state.clone(), pages.clone())
+        .map_err(listen_error(options))?;
     let handle = server.handle();
     actix_web::rt::spawn(server);
     Ok(RunningServer {
@@ -179,6 +137,76 @@ pub async fn start(
         timeout,
         _lock: lock,
     })
+}
+
+fn listen_error(options: &ServeOptions) -> impl Fn(std::io::Error) -> StartError {
+    let address = options.listen;
+    move |source| StartError::Listen { address, source }
+}
+
+fn spawn_background_jobs(
+    options: &ServeOptions,
+    store: &Store,
+    clock: &Clock,
+    delivery: &DeliveryHandle,
+    alerts: Option<&AlertTarget>,
+) -> Vec<JoinHandle<()>> {
+    let periods = RetentionPeriods {
+        deliveries: options.retention,
+        feedback: options.feedback_retention,
+    };
+    let mut jobs = vec![
+        actix_web::rt::spawn(retention::run(store.clone(), clock.clone(), periods)),
+        actix_web::rt::spawn(search_indexer::run(store.clone())),
+    ];
+    if let Some(target) = alerts {
+        jobs.push(actix_web::rt::spawn(delivery::send_alerts(
+            store.clone(),
+            clock.clone(),
+            delivery.clone(),
+            target.clone(),
+        )));
+    }
+    jobs
+}
+
+async fn create_door(
+    options: &ServeOptions,
+    store: &Store,
+    clock: &Clock,
+) -> Result<Door, StartError> {
+    let stamp_key = store.get_or_create_key("stamps", random::bytes()).await?;
+    let limits = &options.limits;
+    Ok(Door::new(
+        clock.clone(),
+        &stamp_key,
+        &limits.limit_address,
+        &limits.limit_project,
+    ))
+}
+
+fn http_server(
+    listener: TcpListener,
+    timeout: Duration,
+    state: web::Data<AppState>,
+    pages: web::Data<pages::PageState>,
+) -> std::io::Result<Server> {
+    let api_reference = web::Data::new(pages::ApiReference::new(api_document));
+    let server = HttpServer::new(move || {
+        let base_path = state.urls.base_path().to_owned();
+        App::new()
+            .app_data(state.clone())
+            .app_data(pages.clone())
+            .app_data(api_reference.clone())
+            .wrap(from_fn(request_id::assign_request_id))
+            .configure(|config| mount_under_base_path(config, &base_path))
+            .configure(register_routes)
+    });
+    let server = server
+        .disable_signals()
+        .shutdown_timeout(timeout.as_secs() + 1)
+        .listen(listener)?;
+    Ok(server.run())
 }
 
 fn api_document() -> serde_json::Value {
@@ -266,6 +294,20 @@ fn register_routes(config: &mut web::ServiceConfig) {
         .configure(health::configure)
         .configure(api::configure)
         .configure(pages::configure);
+}
+
+/// The first path segments of all routes. The base path can't start with one of them.
+pub fn route_prefixes() -> BTreeSet<String> {
+    let tables = [api::routes(), pages::routes()];
+    let paths = tables
+        .iter()
+        .flat_map(|table| table.list())
+        .map(|route| route.path);
+    paths
+        .chain([health::PATH.to_owned()])
+        .filter_map(|path| path.split('/').nth(1).map(str::to_owned))
+        .filter(|segment| !segment.is_empty())
+        .collect()
 }
 
 /// If there is no user, creates one from the environment or returns a one-time setup URL.

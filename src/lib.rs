@@ -1,9 +1,9 @@
 //! Miniback: feedback in, signed webhooks out.
 //!
-//! In reading order: [`domain`] contains the rules, [`store`] the database, [`delivery`] the webhook
-//! sender, and [`background`] the background jobs. [`api`] and [`pages`] handle requests and share
-//! [`server`]. [`app`] starts everything, [`cli`] contains the commands, and [`demo`] the servers of
-//! the demo.
+//! In reading order: [`domain`] contains the rules, [`store`] the database, [`delivery`] the
+//! webhook sender, and [`background`] the background jobs. [`api`] and [`pages`] handle requests
+//! and share [`server`]. [`app`] starts everything, [`cli`] contains the commands, and [`demo`] the
+//! servers of the demo.
 
 pub mod domain;
 

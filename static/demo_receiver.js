@@ -1,36 +1,36 @@
-// Keeps the list live. The server renders each card; this puts it on top.
-const KEPT = 100;
+// Keeps the list live. The server renders each card, and this script inserts it at the top.
+const CARDS_MAX = 100;
 const list = document.querySelector("ol.list");
-const news = document.querySelector("[data-news]");
-const signs = document.querySelectorAll("[data-live]");
+const announcement = document.querySelector("[data-announcement]");
+const indicators = document.querySelectorAll("[data-live]");
 
-function show(sign) {
-  for (const each of signs) each.hidden = each.dataset.live !== sign;
+function showConnection(state) {
+  for (const indicator of indicators) indicator.hidden = indicator.dataset.live !== state;
 }
 
-// The server writes UTC, for it does not know where its reader is.
-function localise(card) {
+// The server writes UTC, because it doesn't know the reader's time zone.
+function localizeTimes(card) {
   for (const time of card.querySelectorAll("time")) {
-    const at = new Date(time.dateTime);
-    time.title = at.toLocaleString();
-    time.textContent = at.toLocaleTimeString();
+    const date = new Date(time.dateTime);
+    time.title = date.toLocaleString();
+    time.textContent = date.toLocaleTimeString();
   }
 }
 
-document.querySelector(".live a").hidden = true;
-localise(list);
+document.querySelector(".connection a").hidden = true;
+localizeTimes(list);
 
 const events = new EventSource("/events?after=" + encodeURIComponent(list.dataset.after));
-events.onopen = () => show("on");
-events.onerror = () => show("off");
+events.onopen = () => showConnection("on");
+events.onerror = () => showConnection("off");
 events.onmessage = (event) => {
   list.insertAdjacentHTML("afterbegin", JSON.parse(event.data));
   const card = list.firstElementChild;
-  localise(card);
-  card.classList.add("fresh");
-  while (list.childElementCount > KEPT) list.lastElementChild.remove();
+  localizeTimes(card);
+  card.classList.add("new");
+  while (list.childElementCount > CARDS_MAX) list.lastElementChild.remove();
   document.querySelector(".empty").hidden = true;
-  news.textContent = card.querySelector(".state").textContent + ": " + (card.querySelector(".event")?.textContent ?? "a request");
+  announcement.textContent = card.querySelector(".state").textContent + ": " + (card.querySelector(".event")?.textContent ?? "a request");
 };
-// The receiver was started anew, and what this page shows is no more.
+// The receiver was restarted, so this page is outdated.
 events.addEventListener("reset", () => location.reload());

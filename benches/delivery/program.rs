@@ -8,8 +8,10 @@ use std::process::{ChildStderr, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use awc::http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
+use awc::{Client, ClientRequest, Connector, SendClientRequest};
+use futures_util::StreamExt;
 use serde_json::{Value, json};
-use ureq::Agent;
 
 use crate::Error;
 use crate::process::{ChildGuard, command_tied_to_parent};
@@ -24,6 +26,9 @@ const LOG_LINES: usize = 50;
 /// Time limit for one response.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
+/// The maximum size of a page or a JSON response.
+const BODY_MAX_BYTES: usize = 64 * 1024 * 1024;
+
 type Log = Arc<Mutex<VecDeque<String>>>;
 
 pub struct Program {
@@ -33,7 +38,8 @@ pub struct Program {
     /// Time from its start to the `listening` line in the log.
     pub startup_time: Duration,
     dir: PathBuf,
-    agent: Agent,
+    runtime: actix_rt::Runtime,
+    client: Client,
     cookie: Option<String>,
     log: Log,
 }
@@ -68,22 +74,22 @@ impl Program {
         let process = ChildGuard(child);
         let (address, log) = wait_until_listening(stderr)?;
         let startup_time = started.elapsed();
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .timeout_global(Some(TIMEOUT))
-            // The program closes connections that are idle for 5 s.
-            .max_idle_age(Duration::from_secs(3))
-            .build();
+        let runtime = actix_rt::Runtime::new()?;
+        // The program closes idle connections after 5 s.
+        let connector = Connector::new().conn_keep_alive(Duration::from_secs(3));
+        let client = Client::builder()
+            .connector(connector)
+            .disable_redirects()
+            .timeout(TIMEOUT)
+            .finish();
         let mut program = Self {
             process,
             address,
             token: String::new(),
             startup_time,
             dir: dir.to_owned(),
-            agent: config.into(),
+            runtime,
+            client,
             cookie: None,
             log,
         };
@@ -126,20 +132,15 @@ impl Program {
     /// Calls the API. Unsuccessful responses are errors.
     pub fn call(&self, path: &str, body: Option<&Value>) -> Result<Value, Error> {
         let url = format!("http://{}/api/v1{path}", self.address);
-        let bearer = format!("Bearer {}", self.token);
-        let mut response = match body {
-            Some(body) => self
-                .agent
-                .post(url)
-                .header("Authorization", bearer)
-                .send_json(body)?,
-            None => self.agent.get(url).header("Authorization", bearer).call()?,
-        };
-        if !response.status().is_success() {
-            let text = response.body_mut().read_to_string()?;
-            return Err(format!("{path}: {} {text}", response.status()).into());
+        let bearer = (AUTHORIZATION, format!("Bearer {}", self.token));
+        let response = self.read(match body {
+            Some(body) => self.client.post(url).insert_header(bearer).send_json(body),
+            None => self.client.get(url).insert_header(bearer).send(),
+        })?;
+        if !(200..300).contains(&response.status) {
+            return Err(format!("{path}: {} {}", response.status, response.text).into());
         }
-        Ok(response.body_mut().read_json()?)
+        Ok(serde_json::from_str(&response.text)?)
     }
 
     /// Creates a project and returns its id.
@@ -175,8 +176,10 @@ impl Program {
     pub fn sign_in(&mut self) -> Result<(), Error> {
         let form = [("email", EMAIL), ("password", PASSWORD), ("next", "")];
         let url = format!("http://{}/login", self.address);
-        let response = self.agent.post(url).send_form(form)?;
-        let cookie = response.headers().get("set-cookie");
+        let sent = self.client.post(url).send_form(&form);
+        let response = self.runtime.block_on(sent);
+        let response = response.map_err(|error| error.to_string())?;
+        let cookie = response.headers().get(SET_COOKIE);
         let cookie = cookie.and_then(|cookie| cookie.to_str().ok()?.split(';').next());
         self.cookie = Some(cookie.ok_or("signing in set no cookie")?.to_owned());
         Ok(())
@@ -184,34 +187,47 @@ impl Program {
 
     /// Fetches a page with its complete body.
     pub fn page(&self, path: &str) -> Result<Response, Error> {
-        let url = format!("http://{}{path}", self.address);
-        let started = Instant::now();
-        let mut request = self.agent.get(url);
-        if let Some(cookie) = &self.cookie {
-            request = request.header("Cookie", cookie);
-        }
-        let mut response = request.call()?;
-        let text = response.body_mut().read_to_string()?;
-        Ok(Response {
-            status: response.status().as_u16(),
-            elapsed: started.elapsed(),
-            text,
-        })
+        self.read(self.get(path).send())
     }
 
     /// Downloads a file without storing it. Returns its size in bytes.
     pub fn download(&self, path: &str) -> Result<u64, Error> {
-        let url = format!("http://{}{path}", self.address);
-        let mut request = self.agent.get(url);
-        if let Some(cookie) = &self.cookie {
-            request = request.header("Cookie", cookie);
+        let sent = self.get(path).send();
+        self.runtime.block_on(async {
+            let mut response = sent.await.map_err(|error| error.to_string())?;
+            if !response.status().is_success() {
+                return Err(format!("{path}: {}", response.status()).into());
+            }
+            let mut size = 0;
+            while let Some(chunk) = response.next().await {
+                size += chunk.map_err(|error| error.to_string())?.len() as u64;
+            }
+            Ok(size)
+        })
+    }
+
+    /// A request for a page, with the session's cookie.
+    fn get(&self, path: &str) -> ClientRequest {
+        let request = self.client.get(format!("http://{}{path}", self.address));
+        match &self.cookie {
+            Some(cookie) => request.insert_header((COOKIE, cookie.as_str())),
+            None => request,
         }
-        let response = request.call()?;
-        if !response.status().is_success() {
-            return Err(format!("{path}: {}", response.status()).into());
-        }
-        let mut body = response.into_body().into_reader();
-        Ok(std::io::copy(&mut body, &mut std::io::sink())?)
+    }
+
+    fn read(&self, request: SendClientRequest) -> Result<Response, Error> {
+        let started = Instant::now();
+        self.runtime.block_on(async {
+            let mut response = request.await.map_err(|error| error.to_string())?;
+            let status = response.status().as_u16();
+            let body = response.body().limit(BODY_MAX_BYTES).await;
+            let body = body.map_err(|error| error.to_string())?;
+            Ok(Response {
+                status,
+                elapsed: started.elapsed(),
+                text: String::from_utf8(body.to_vec())?,
+            })
+        })
     }
 }
 

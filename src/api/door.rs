@@ -17,8 +17,9 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::body::Json;
-use super::feedback::{idempotency_key, metadata_schema};
+use super::feedback::idempotency_key;
 use super::problem::Problem;
+use crate::domain::feedback::metadata_schema;
 use crate::domain::rate_limit::RateLimit;
 use crate::server::AppState;
 use crate::server::door::limits::{Left, Whose, whole_seconds};

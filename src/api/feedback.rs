@@ -1,21 +1,20 @@
 //! `/api/v1/feedback`: create, list, read, update, and delete feedback.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde::Deserialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 use super::auth::Caller;
 use super::body::{Json, non_null};
 use super::lists::{List, PageParams, QueryParams};
 use super::problem::{Problem, no_content_or};
 use super::projects::IdOrSlug;
-use crate::clock::Timestamp;
-use crate::domain::feedback::{self, Actor, Feedback, FeedbackStatus, NewFeedback, ProjectSummary};
+use crate::domain::feedback::{
+    Actor, Feedback, FeedbackStatus, NewFeedback, ParseStatusError, RawFeedback, metadata_schema,
+};
 use crate::domain::id::FeedbackId;
 use crate::domain::search::SearchQuery;
-use crate::domain::validation::Checks;
 use crate::server::{AppState, tokens};
 use crate::store::{CreateFeedbackError, FeedbackFilter, IdempotencyKey};
 
@@ -24,16 +23,6 @@ const NOT_FOUND: Problem = Problem::NotFound("Feedback not found.");
 const IDEMPOTENCY_REPLAYED: &str = "Idempotency-Replayed";
 /// Maximum length of an `Idempotency-Key`, in bytes.
 const KEY_MAX_BYTES: usize = 255;
-
-pub(super) fn metadata_schema() -> Object {
-    ObjectBuilder::new()
-        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
-        .description(Some(
-            "Additional data about the feedback. At most 4 KiB of JSON.",
-        ))
-        .examples([json!({"plan": "pro"})])
-        .build()
-}
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewFeedback)]
@@ -72,42 +61,9 @@ pub(super) struct UpdateFeedback {
     status: Option<FeedbackStatus>,
 }
 
-#[derive(Serialize, ToSchema)]
-#[schema(as = Feedback)]
-#[serde(rename_all = "camelCase")]
-struct FeedbackView<'a> {
-    id: &'a FeedbackId,
-    #[schema(example = "The submit button does nothing on my phone")]
-    message: &'a str,
-    status: FeedbackStatus,
-    created_at: Timestamp,
-    #[schema(required = true, example = "sam@example.com")]
-    email: Option<&'a str>,
-    #[schema(required = true, example = "https://example.com/checkout")]
-    url: Option<&'a str>,
-    #[schema(schema_with = metadata_schema, required = true)]
-    metadata: Option<&'a Map<String, Value>>,
-    project: &'a ProjectSummary,
-}
-
-impl<'a> FeedbackView<'a> {
-    fn new(feedback: &'a Feedback) -> Self {
-        Self {
-            id: &feedback.id,
-            message: &feedback.message,
-            status: feedback.status,
-            created_at: feedback.created_at,
-            email: feedback.email.as_deref(),
-            url: feedback.url.as_deref(),
-            metadata: feedback.metadata.as_ref(),
-            project: &feedback.project,
-        }
-    }
-}
-
 fn render(feedback: &Feedback) -> String {
     // Strings and JSON values always serialize.
-    serde_json::to_string(&FeedbackView::new(feedback)).unwrap_or_default()
+    serde_json::to_string(feedback).unwrap_or_default()
 }
 
 /// Create feedback
@@ -122,7 +78,7 @@ fn render(feedback: &Feedback) -> String {
         example = "order-4711-feedback")),
     request_body = CreateFeedback,
     responses(
-        (status = 201, description = "The feedback", body = FeedbackView,
+        (status = 201, description = "The feedback", body = Feedback,
             headers(("Idempotency-Replayed" = bool, description = "`true` if this is the response of an earlier call with the same `Idempotency-Key`. Otherwise absent."))),
         (status = 403, description = "The project is paused, or the token isn’t allowed to do this"),
         (status = 409, description = "The feedback created with this `Idempotency-Key` was deleted"),
@@ -134,23 +90,14 @@ pub(super) async fn create(
     request: HttpRequest,
     Json(body): Json<CreateFeedback>,
 ) -> Result<HttpResponse, Problem> {
-    let mut checks = Checks::default();
-    let new = NewFeedback {
+    let raw = RawFeedback {
         project: body.project,
-        message: checks
-            .take("message", feedback::check_message(body.message))
-            .unwrap_or_default(),
-        email: body
-            .email
-            .and_then(|email| checks.take("email", feedback::check_email(email))),
-        url: body
-            .url
-            .and_then(|url| checks.take("url", feedback::check_page_url(url))),
-        metadata: body
-            .metadata
-            .and_then(|metadata| checks.take("metadata", feedback::check_metadata(metadata))),
+        message: body.message,
+        email: body.email,
+        url: body.url,
+        metadata: body.metadata,
     };
-    checks.finish()?;
+    let new = NewFeedback::check(raw, "metadata")?;
     let idempotency = idempotency(&request, &caller, &new)?;
     let created = app
         .store
@@ -212,7 +159,7 @@ pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, P
         ("project" = Option<IdOrSlug>, Query, nullable = false, description = "Only feedback in this project: its id or slug."),
         ("status" = Option<FeedbackStatus>, Query, nullable = false, description = "Only feedback with this status."),
         ("q" = Option<String>, Query, nullable = false, description = "Only feedback that contains this text.", example = "button")),
-    responses((status = 200, description = "A page of feedback", body = List<FeedbackView>)))]
+    responses((status = 200, description = "A page of feedback", body = List<Feedback>)))]
 pub(super) async fn list(
     app: web::Data<AppState>,
     request: HttpRequest,
@@ -233,7 +180,7 @@ pub(super) async fn list(
         .get("status")
         .map(str::parse)
         .transpose()
-        .map_err(|error: feedback::ParseStatusError| Problem::field("status", error))?;
+        .map_err(|error: ParseStatusError| Problem::field("status", error))?;
     let search = query.get("q").and_then(SearchQuery::parse);
     let found = app
         .store
@@ -247,7 +194,7 @@ pub(super) async fn list(
         )
         .await?;
     let list = List::from_page(found, |feedback| {
-        serde_json::to_value(FeedbackView::new(&feedback)).unwrap_or_default()
+        serde_json::to_value(feedback).unwrap_or_default()
     });
     Ok(HttpResponse::Ok().json(list))
 }
@@ -255,7 +202,7 @@ pub(super) async fn list(
 /// Get feedback
 #[utoipa::path(get, path = "/api/v1/feedback/{id}", operation_id = "getFeedback", tag = "Feedback",
     params(("id" = FeedbackId, Path)),
-    responses((status = 200, description = "The feedback", body = FeedbackView)))]
+    responses((status = 200, description = "The feedback", body = Feedback)))]
 pub(super) async fn get(
     app: web::Data<AppState>,
     id: web::Path<String>,
@@ -265,7 +212,7 @@ pub(super) async fn get(
         .feedback(FeedbackId::new(id.into_inner()))
         .await?
         .ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Ok().json(FeedbackView::new(&feedback)))
+    Ok(HttpResponse::Ok().json(feedback))
 }
 
 /// Update feedback
@@ -274,7 +221,7 @@ pub(super) async fn get(
 /// event; setting the current status again creates none.
 #[utoipa::path(patch, path = "/api/v1/feedback/{id}", operation_id = "changeFeedback", tag = "Feedback",
     params(("id" = FeedbackId, Path)), request_body = UpdateFeedback,
-    responses((status = 200, description = "The updated feedback", body = FeedbackView)))]
+    responses((status = 200, description = "The updated feedback", body = Feedback)))]
 pub(super) async fn update(
     app: web::Data<AppState>,
     caller: Caller,
@@ -292,7 +239,7 @@ pub(super) async fn update(
         }
         None => app.store.feedback(id).await?,
     };
-    Ok(HttpResponse::Ok().json(FeedbackView::new(&feedback.ok_or(NOT_FOUND)?)))
+    Ok(HttpResponse::Ok().json(feedback.ok_or(NOT_FOUND)?))
 }
 
 /// Delete feedback

@@ -14,7 +14,7 @@ use super::lists::{List, PageParams, QueryParams};
 use super::problem::{Problem, no_content_or};
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, ORIGINS_MAX, Project, ProjectStatus};
-use crate::domain::validation::Checks;
+use crate::domain::validation::{all, check};
 use crate::server::AppState;
 use crate::store::{CreateProjectError, ProjectPatch};
 
@@ -106,14 +106,10 @@ pub(super) async fn create(
     app: web::Data<AppState>,
     Json(body): Json<CreateProject>,
 ) -> Result<HttpResponse, Problem> {
-    let mut checks = Checks::default();
-    let name = checks
-        .take("name", project::check_name(&body.name))
-        .unwrap_or_default();
-    let slug = body
-        .slug
-        .and_then(|slug| checks.take("slug", project::check_slug(slug)));
-    checks.finish()?;
+    let (name, slug) = all((
+        check("name", project::check_name(&body.name)),
+        check("slug", body.slug.map(project::check_slug).transpose()),
+    ))?;
     let project = app
         .store
         .create_project(name, slug)
@@ -170,17 +166,17 @@ pub(super) async fn update(
     project: web::Path<String>,
     Json(body): Json<UpdateProject>,
 ) -> Result<HttpResponse, Problem> {
-    let mut checks = Checks::default();
+    let name = body.name.as_deref().map(project::check_name);
+    let origins = body.allowed_origins.map(project::check_origins);
+    let (name, allowed_origins) = all((
+        check("name", name.transpose()),
+        check("allowedOrigins", origins.transpose()),
+    ))?;
     let change = ProjectPatch {
-        name: body
-            .name
-            .and_then(|name| checks.take("name", project::check_name(&name))),
+        name,
         status: body.status,
-        allowed_origins: body
-            .allowed_origins
-            .and_then(|list| checks.take("allowedOrigins", project::check_origins(list))),
+        allowed_origins,
     };
-    checks.finish()?;
     let project = app
         .store
         .update_project(project.into_inner(), change)

@@ -9,8 +9,8 @@ use super::problem::Problem;
 use super::webhooks::{NOT_FOUND, secret_or_generate};
 use crate::clock::Timestamp;
 use crate::domain::id::WebhookId;
-use crate::domain::validation::Checks;
-use crate::domain::webhook::{OVERLAP_MAX_HOURS, Secrets, WebhookError};
+use crate::domain::validation::{all, check};
+use crate::domain::webhook::{self, Secrets};
 use crate::server::AppState;
 use crate::store::RotateError;
 
@@ -83,22 +83,13 @@ pub(super) async fn rotate(
     id: web::Path<String>,
     OptionalJson(body): OptionalJson<RotateSecret>,
 ) -> Result<HttpResponse, Problem> {
-    let mut checks = Checks::default();
-    let secret = checks.take("secret", secret_or_generate(body.secret));
-    let hours = body.overlap_hours.unwrap_or(0);
-    checks.take(
-        "overlapHours",
-        if hours <= OVERLAP_MAX_HOURS {
-            Ok(())
-        } else {
-            Err(WebhookError::Overlap)
-        },
-    );
-    checks.finish()?;
-    // Never `None` here: `finish` returns the error of an invalid secret.
-    let Some(secret) = secret else {
-        return Err(NOT_FOUND);
-    };
+    let (secret, hours) = all((
+        check("secret", secret_or_generate(body.secret)),
+        check(
+            "overlapHours",
+            webhook::check_overlap_hours(body.overlap_hours.unwrap_or(0)),
+        ),
+    ))?;
     let id = WebhookId::new(id.into_inner());
     Ok(secrets_response(
         &app.store

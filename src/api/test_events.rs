@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::webhooks::{NOT_FOUND, secret_or_generate};
 use crate::delivery::TestReport;
 use crate::domain::id::WebhookId;
-use crate::domain::validation::Checks;
+use crate::domain::validation::{all, check};
 use crate::server::AppState;
 
 #[derive(Deserialize, ToSchema)]
@@ -103,14 +103,10 @@ pub(super) async fn test_url(
     Json(body): Json<TestTarget>,
 ) -> Result<HttpResponse, Problem> {
     let throwaway = body.secret.is_none();
-    let mut checks = Checks::default();
-    let secret = checks.take("secret", secret_or_generate(body.secret));
-    let url = checks.take("url", app.check_endpoint_url(&body.url).await);
-    checks.finish()?;
-    // Never `None` here: `finish` returns the error of an invalid value.
-    let (Some(url), Some(secret)) = (url, secret) else {
-        return Err(NOT_FOUND);
-    };
+    let (secret, url) = all((
+        check("secret", secret_or_generate(body.secret)),
+        check("url", app.check_endpoint_url(&body.url).await),
+    ))?;
     let report = app
         .delivery
         .test_url(&url, secret.clone(), &caller.0.user.email)

@@ -15,7 +15,7 @@ use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
 use crate::domain::id::{ProjectId, WebhookId};
 use crate::domain::secret::Secret;
-use crate::domain::validation::Checks;
+use crate::domain::validation::{all, check};
 use crate::domain::webhook::{
     self, HEADER_VALUE_MAX_BYTES, HEADERS_MAX, NewWebhook, RetryPolicy, Topic, Webhook,
     WebhookError, WebhookPatch,
@@ -211,24 +211,18 @@ pub(super) async fn create(
     app: web::Data<AppState>,
     Json(body): Json<CreateWebhook>,
 ) -> Result<HttpResponse, Problem> {
-    let mut checks = Checks::default();
-    let secret = checks.take("secret", secret_or_generate(body.secret));
-    let description = checks.take(
-        "description",
-        webhook::check_description(&body.description.unwrap_or_default()),
-    );
+    let description = body.description.unwrap_or_default();
     let headers = body.headers.unwrap_or_default();
     let as_change = headers
         .iter()
         .map(|(name, value)| (name.clone(), Some(value.clone())))
         .collect();
-    checks.take("headers", webhook::check_headers(&as_change));
-    let url = checks.take("url", app.check_endpoint_url(&body.url).await);
-    checks.finish()?;
-    // Never `None` here: `finish` returns the error of an invalid value.
-    let (Some(url), Some(secret), Some(description)) = (url, secret, description) else {
-        return Err(NOT_FOUND);
-    };
+    let (secret, description, (), url) = all((
+        check("secret", secret_or_generate(body.secret)),
+        check("description", webhook::check_description(&description)),
+        check("headers", webhook::check_headers(&as_change)),
+        check("url", app.check_endpoint_url(&body.url).await),
+    ))?;
     let new = NewWebhook {
         url,
         description,
@@ -301,18 +295,17 @@ pub(super) async fn update(
     let id = WebhookId::new(id.into_inner());
     // Report 404 before validation errors.
     app.store.webhook(id.clone()).await?.ok_or(NOT_FOUND)?;
-    let mut checks = Checks::default();
     let url = match &body.url {
-        Some(url) => checks.take("url", app.check_endpoint_url(url).await),
-        None => None,
+        Some(url) => app.check_endpoint_url(url).await.map(Some),
+        None => Ok(None),
     };
-    if let Some(headers) = &body.headers {
-        checks.take("headers", webhook::check_headers(headers));
-    }
-    let description = body
-        .description
-        .and_then(|text| checks.take("description", webhook::check_description(&text)));
-    checks.finish()?;
+    let headers = body.headers.as_ref().map(webhook::check_headers);
+    let description = body.description.as_deref().map(webhook::check_description);
+    let (url, _, description) = all((
+        check("url", url),
+        check("headers", headers.transpose()),
+        check("description", description.transpose()),
+    ))?;
     let change = WebhookPatch {
         url,
         description,

@@ -18,9 +18,6 @@ pub(super) fn run(file: &Path, data: &DataDirOptions) -> Result<(), CommandError
 
 /// `3 projects, 120 feedback items, 2 webhooks, 240 deliveries, 1.2 MB`
 pub(super) fn summarize(contents: &DatabaseSummary) -> String {
-    let quantity = |count: u64, singular: &str, plural: &str| {
-        format!("{count} {}", if count == 1 { singular } else { plural })
-    };
     format!(
         "{}, {}, {}, {}, {:.1} MB",
         quantity(contents.projects, "project", "projects"),
@@ -29,4 +26,9 @@ pub(super) fn summarize(contents: &DatabaseSummary) -> String {
         quantity(contents.deliveries, "delivery", "deliveries"),
         contents.bytes as f64 / 1e6
     )
+}
+
+/// `1 project`, `2 projects`
+pub(super) fn quantity(count: u64, singular: &str, plural: &str) -> String {
+    format!("{count} {}", if count == 1 { singular } else { plural })
 }

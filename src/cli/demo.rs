@@ -47,9 +47,9 @@ pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
 }
 
 async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
-    let [main, site_listener, receiver_listener] = listeners()?;
+    let [main, site_listener, receiver_listener] = bind_listeners()?;
     let running = start_miniback(directory, main).await?;
-    let api = Api::new(running.url.clone(), token(&running).await?);
+    let api = Api::new(running.url.clone(), &create_token(&running).await?);
     let secret = Secret::from_random(random::bytes()).as_str().to_owned();
     let site_url = format!(
         "http://{}",
@@ -58,9 +58,8 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
     let receiver =
         receiver::start(receiver_listener, secret.clone(), &site_url).map_err(CommandError::new)?;
     let endpoint = receiver::endpoint(&receiver.url);
-    tokio::task::spawn_blocking(move || demo::seed(&api, &endpoint, &secret))
+    demo::seed(&api, &endpoint, &secret)
         .await
-        .map_err(CommandError::new)?
         .map_err(CommandError::new)?;
     let site = site::start(
         site_listener,
@@ -70,7 +69,7 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
     )
     .map_err(CommandError::new)?;
     let shutdown_signal = shutdown_signal()?;
-    print_instructions(&sign_in_link(&running).await?, &site, &receiver);
+    print_instructions(&create_sign_in_link(&running).await?, &site, &receiver);
     shutdown_signal.await;
     // Stop the sender before the receiver, so no delivery fails during shutdown.
     site.stop().await.map_err(CommandError::new)?;
@@ -83,23 +82,23 @@ fn print_instructions(sign_in: &str, site: &DemoServer, receiver: &DemoServer) {
         "{sign_in}\n{}\n{}\n\n\
          Open the first URL to sign in to Miniback, on this machine only.\n\
          Open the second URL, a sample site, to send feedback and see its webhook arrive.\n\
-         Change a status in Miniback, or press Test under Settings, Notifications. The third URL, a \
-         receiver, shows each webhook.\n\n\
+         Change a status in Miniback, or press Test under Settings, Notifications.\n\
+         The third URL, a receiver, shows each webhook.\n\n\
          Press Ctrl-C to stop the demo.\n",
         site.url, receiver.url
     ));
 }
 
-fn listeners() -> Result<[TcpListener; 3], CommandError> {
+fn bind_listeners() -> Result<[TcpListener; 3], CommandError> {
     let bind = |port| {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
     };
-    let [a, b, c] = PORTS.map(bind);
+    let [miniback, site, receiver] = PORTS.map(bind);
     Ok([
-        a.map_err(CommandError::new)?,
-        b.map_err(CommandError::new)?,
-        c.map_err(CommandError::new)?,
+        miniback.map_err(CommandError::new)?,
+        site.map_err(CommandError::new)?,
+        receiver.map_err(CommandError::new)?,
     ])
 }
 
@@ -126,7 +125,7 @@ fn serve_options(directory: &Path) -> Result<ServeOptions, CommandError> {
         "--data-dir".as_ref(),
         directory.as_os_str(),
     ];
-    match config::parse(arguments) {
+    match config::parse(arguments, &app::route_prefixes()) {
         Ok(config::Cli {
             command: Command::Serve(options),
         }) => Ok(ServeOptions {
@@ -143,7 +142,7 @@ fn serve_options(directory: &Path) -> Result<ServeOptions, CommandError> {
     }
 }
 
-async fn token(running: &RunningServer) -> Result<String, CommandError> {
+async fn create_token(running: &RunningServer) -> Result<String, CommandError> {
     let token = tokens::random_api_token();
     let hash = tokens::sha256(&token);
     let store = &running.state.store;
@@ -154,7 +153,7 @@ async fn token(running: &RunningServer) -> Result<String, CommandError> {
     Ok(token)
 }
 
-async fn sign_in_link(running: &RunningServer) -> Result<String, CommandError> {
+async fn create_sign_in_link(running: &RunningServer) -> Result<String, CommandError> {
     let store = &running.state.store;
     let (user, _) = store
         .user_with_password_hash(USER)

@@ -13,12 +13,13 @@ mod user;
 
 use std::io::{IsTerminal, Write};
 
+use crate::app;
 use crate::config::{self, Command, ConfigError};
 
 /// Runs the command and returns the exit code: 0 for success, 1 for a failure, and 2 for invalid
 /// arguments or configuration.
 pub fn run() -> i32 {
-    let cli = match config::parse(std::env::args_os()) {
+    let cli = match config::parse(std::env::args_os(), &app::route_prefixes()) {
         Ok(cli) => cli,
         Err(ConfigError::HelpRequested(text)) => {
             let plain = !std::io::stdout().is_terminal();

@@ -7,7 +7,7 @@ use crate::domain::account::check_password;
 use crate::domain::password;
 
 /// Reads a new password and returns its hash.
-pub(super) fn prompt_and_hash() -> Result<String, CommandError> {
+pub(super) fn read_and_hash() -> Result<String, CommandError> {
     let password = if std::io::stdin().is_terminal() {
         prompt()?
     } else {

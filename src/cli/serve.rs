@@ -11,8 +11,8 @@ use crate::logging;
 pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     let format = options.log.format();
     logging::start(format);
-    let first_user =
-        config::first_user(|name| std::env::var(name).ok()).map_err(CommandError::usage_error)?;
+    let first_user = config::read_first_user(|name| std::env::var(name).ok())
+        .map_err(CommandError::usage_error)?;
     actix_web::rt::System::new().block_on(async {
         let running = app::start(options, None, first_user, Clock::System)
             .await

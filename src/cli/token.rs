@@ -27,7 +27,10 @@ pub(super) fn run(command: TokenCommand) -> Result<(), CommandError> {
             // The token is printed only once. If printing fails, tell the user to revoke it.
             print_result(&format!("{token}\n")).map_err(|error| {
                 let id = created.id;
-                CommandError::new(format!("printing the token failed ({error}); revoke it with miniback token revoke {id} and create another one"))
+                CommandError::new(format!(
+                    "printing the token failed ({error}); \
+                     revoke it with miniback token revoke {id} and create another one"
+                ))
             })?;
         }
         TokenCommand::List { data } => {

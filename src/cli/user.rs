@@ -10,7 +10,7 @@ pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
     match command {
         UserCommand::Add { email, role, data } => {
             feedback::check_email(email.trim().to_owned()).map_err(CommandError::usage_error)?;
-            let hash = password::prompt_and_hash()?;
+            let hash = password::read_and_hash()?;
             let user = with_store(&data, |store| async move {
                 store
                     .add_user(email, hash, role)
@@ -50,7 +50,7 @@ pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
             if known.is_none() {
                 return Err(CommandError::new(AccountStoreError::Unknown(email)));
             }
-            let hash = password::prompt_and_hash()?;
+            let hash = password::read_and_hash()?;
             let user_email = email.clone();
             with_store(&data, |store| async move {
                 store

@@ -12,14 +12,20 @@ pub struct FirstUser {
 }
 
 /// Reads `MINIBACK_ADMIN_EMAIL` and `MINIBACK_ADMIN_PASSWORD` or `MINIBACK_ADMIN_PASSWORD_FILE`.
-pub fn first_user(variable: impl Fn(&str) -> Option<String>) -> Result<Option<FirstUser>, String> {
+pub fn read_first_user(
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Option<FirstUser>, String> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
     let password = match (
         set("MINIBACK_ADMIN_PASSWORD"),
         set("MINIBACK_ADMIN_PASSWORD_FILE"),
     ) {
         (Some(_), Some(_)) => {
-            return Err("MINIBACK_ADMIN_PASSWORD and MINIBACK_ADMIN_PASSWORD_FILE are both set; unset one of them".into());
+            return Err(
+                "MINIBACK_ADMIN_PASSWORD and MINIBACK_ADMIN_PASSWORD_FILE are both set; \
+                 unset one of them"
+                    .into(),
+            );
         }
         (None, Some(file)) => Some(read_secret_file(
             "MINIBACK_ADMIN_PASSWORD_FILE",
@@ -63,7 +69,7 @@ mod tests {
     #[test]
     fn requires_both_an_email_and_a_valid_password() {
         let read = |pairs: &'static [(&str, &str)]| {
-            first_user(move |name| {
+            read_first_user(move |name| {
                 pairs
                     .iter()
                     .find(|(n, _)| *n == name)

@@ -1,27 +1,29 @@
 //! Flags and environment variables, read once.
 //!
 //! Every option is both a flag and a variable; the flag wins. An empty variable counts as not set.
-//! An error is one line that names the option and the fix. [`options`] defines the options, and
-//! [`values`] parses their values.
+//! An error is one line that names the option and the fix.
 
+mod commands;
 mod first_user;
 mod options;
 mod values;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use clap::builder::StyledStr;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
-pub use first_user::{FirstUser, first_user};
+pub use commands::{Cli, Command, TokenCommand, UserCommand};
+pub use first_user::{FirstUser, read_first_user};
 pub use options::{
-    Cli, Command, DataDirOptions, DeliveryOptions, DemoOptions, LimitOptions, ListenOptions,
-    LogFormat, LogOptions, ServeOptions, TokenCommand, UserCommand,
+    DataDirOptions, DeliveryOptions, DemoOptions, LimitOptions, ListenOptions, LogFormat,
+    LogOptions, ServeOptions,
 };
 pub use values::RetryDelays;
 
-/// Why the arguments don't lead to a command.
+/// Why there is no command to run.
 #[derive(Debug)]
 pub enum ConfigError {
     /// The requested help or version. Print it and exit with 0.
@@ -32,12 +34,14 @@ pub enum ConfigError {
     Invalid(String),
 }
 
-/// Reads the command line and the environment.
+/// Reads the command line and the environment. The path of `--base-url` can't start with one of
+/// `route_prefixes`, the first path segments of all routes.
 pub fn parse(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    route_prefixes: &BTreeSet<String>,
 ) -> Result<Cli, ConfigError> {
     let matches = unset_empty_variables(Cli::command()).try_get_matches_from(arguments);
-    matches
+    let cli = matches
         .and_then(|matches| Cli::from_arg_matches(&matches))
         .map_err(|error| match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -47,7 +51,11 @@ pub fn parse(
                 ConfigError::MissingCommand(error.render())
             }
             _ => ConfigError::Invalid(one_line(&error.render().to_string())),
-        })
+        })?;
+    if let Some(url) = cli.command.base_url() {
+        values::check_base_path(url, route_prefixes).map_err(ConfigError::Invalid)?;
+    }
+    Ok(cli)
 }
 
 /// clap reads an empty variable as an empty value. Treat it as unset, but keep it in `--help`.
@@ -90,7 +98,11 @@ mod tests {
     use super::*;
 
     fn serve(arguments: &[&str]) -> Result<ServeOptions, String> {
-        match parse(["miniback", "serve"].iter().chain(arguments)) {
+        let route_prefixes = BTreeSet::from(["feedback".to_owned()]);
+        match parse(
+            ["miniback", "serve"].iter().chain(arguments),
+            &route_prefixes,
+        ) {
             Ok(Cli {
                 command: Command::Serve(options),
             }) => Ok(*options),

@@ -1,4 +1,4 @@
-//! The commands and options, with their variables, defaults, and help.
+//! The options, with their variables, defaults, and help.
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -6,70 +6,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use url::Url;
 
 use super::values::{
-    RetryDelays, base_url, delay, network, positive_duration, read_secret_file, retry_delays,
-    socket_address, timeout,
+    RetryDelays, parse_base_url, parse_delay, parse_network, parse_positive_duration,
+    parse_retry_delays, parse_socket_address, parse_timeout, read_secret_file,
 };
-use crate::domain::account::{Role, Scope};
 use crate::domain::egress_policy::AllowTarget;
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::rate_limit::RateLimits;
 use crate::domain::secret::Secret;
-
-/// Self-hosted feedback for your websites, forwarded as signed webhooks
-#[derive(Debug, Parser)]
-#[command(
-    name = "miniback",
-    version,
-    disable_help_subcommand = true,
-    max_term_width = 100
-)]
-pub struct Cli {
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-const FIRST_USER_HELP: &str = "\
-If there are no users, MINIBACK_ADMIN_EMAIL and MINIBACK_ADMIN_PASSWORD (or \
-MINIBACK_ADMIN_PASSWORD_FILE) create the first one. Without them, the log shows a setup link. \
-MINIBACK_LOG=debug logs more.";
-
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Start the server
-    #[command(after_help = FIRST_USER_HELP)]
-    Serve(Box<ServeOptions>),
-    /// Try Miniback on this machine with sample data, a sample site, and a webhook receiver
-    Demo(DemoOptions),
-    /// Receive webhooks during development: print each one and whether its signature is valid
-    Listen(ListenOptions),
-    /// Back up the database while the server is running
-    Backup {
-        /// The backup file; an existing one is replaced completely or not at all
-        file: PathBuf,
-        #[command(flatten)]
-        data: DataDirOptions,
-    },
-    /// Check the configuration, the database, and the hosts of webhooks; exits with 1 on problems
-    Check(Box<ServeOptions>),
-    /// Print the API's OpenAPI 3.1 document
-    #[command(name = "openapi")]
-    OpenApi {
-        /// The public URL for the document, with a path if there is one [default: /]
-        #[arg(long, env = "MINIBACK_BASE_URL", value_parser = base_url, value_name = "URL")]
-        base_url: Option<Url>,
-    },
-    /// Add, list, and remove users, and set their passwords
-    #[command(subcommand)]
-    User(UserCommand),
-    /// Create, list, and revoke API tokens
-    #[command(subcommand)]
-    Token(TokenCommand),
-}
 
 #[derive(Clone, Debug, Args)]
 pub struct DataDirOptions {
@@ -92,21 +40,34 @@ pub struct ServeOptions {
         long,
         env = "MINIBACK_LISTEN",
         default_value = "127.0.0.1:8080",
-        value_parser = socket_address,
-        value_name = "ADDRESS:PORT"
+        value_parser = parse_socket_address,
+        value_name = "IP:PORT"
     )]
     pub listen: SocketAddr,
     /// The public URL, with a path if there is one [default: from the request]
-    #[arg(long, env = "MINIBACK_BASE_URL", value_parser = base_url, value_name = "URL")]
+    #[arg(long, env = "MINIBACK_BASE_URL", value_parser = parse_base_url, value_name = "URL")]
     pub base_url: Option<Url>,
     #[command(flatten)]
     pub delivery: DeliveryOptions,
     /// How long to keep finished deliveries and their attempts
-    #[arg(long, env = "MINIBACK_RETENTION", default_value = "30d", value_parser = positive_duration, allow_hyphen_values = true, value_name = "TIME")]
+    #[arg(
+        long,
+        env = "MINIBACK_RETENTION",
+        default_value = "30d",
+        value_parser = parse_positive_duration,
+        allow_hyphen_values = true,
+        value_name = "DURATION"
+    )]
     pub retention: Duration,
     /// How long to keep feedback, its history, and its content in the delivery log [default:
     /// forever]
-    #[arg(long, env = "MINIBACK_FEEDBACK_RETENTION", value_parser = positive_duration, allow_hyphen_values = true, value_name = "TIME")]
+    #[arg(
+        long,
+        env = "MINIBACK_FEEDBACK_RETENTION",
+        value_parser = parse_positive_duration,
+        allow_hyphen_values = true,
+        value_name = "DURATION"
+    )]
     pub feedback_retention: Option<Duration>,
     /// Trusted proxy networks (for X-Forwarded-For and X-Forwarded-Proto)
     #[arg(
@@ -114,7 +75,7 @@ pub struct ServeOptions {
         env = "MINIBACK_TRUSTED_PROXY",
         default_value = "127.0.0.0/8,::1/128",
         value_delimiter = ',',
-        value_parser = network,
+        value_parser = parse_network,
         value_name = "CIDR,…"
     )]
     pub trusted_proxy: Vec<IpNet>,
@@ -129,8 +90,8 @@ pub struct ServeOptions {
 /// Options for failure alerts.
 #[derive(Clone, Debug, Args)]
 pub struct AlertOptions {
-    /// Receives an alert when a webhook has failed for 5 minutes or 10 deliveries in a row, and
-    /// when it recovers
+    /// The URL that receives an alert when a webhook has failed for 5 minutes or 10 deliveries in a
+    /// row, and when it recovers
     #[arg(long, env = "MINIBACK_ALERT_URL", value_parser = EndpointUrl::parse, value_name = "URL")]
     pub alert_url: Option<EndpointUrl>,
     /// The secret that signs alerts; MINIBACK_ALERT_SECRET_FILE reads it from a file [default:
@@ -183,7 +144,7 @@ pub struct LimitOptions {
         env = "MINIBACK_LIMIT_ADDRESS",
         default_value = "10/1m,100/1h",
         allow_hyphen_values = true,
-        value_name = "COUNT/TIME,…"
+        value_name = "COUNT/DURATION,…"
     )]
     pub limit_address: RateLimits,
     /// Rate limit per project for the widget and form; “none” disables it
@@ -192,7 +153,7 @@ pub struct LimitOptions {
         env = "MINIBACK_LIMIT_PROJECT",
         default_value = "60/1m",
         allow_hyphen_values = true,
-        value_name = "COUNT/TIME,…"
+        value_name = "COUNT/DURATION,…"
     )]
     pub limit_project: RateLimits,
 }
@@ -230,10 +191,24 @@ pub struct DeliveryOptions {
     )]
     pub ca_file: Vec<PathBuf>,
     /// The time limit for an endpoint’s response
-    #[arg(long, env = "MINIBACK_TIMEOUT", default_value = "5s", value_parser = timeout, allow_hyphen_values = true, value_name = "TIME")]
+    #[arg(
+        long,
+        env = "MINIBACK_TIMEOUT",
+        default_value = "5s",
+        value_parser = parse_timeout,
+        allow_hyphen_values = true,
+        value_name = "DURATION"
+    )]
     pub timeout: Duration,
     /// Delays before the retries; “none” disables retries
-    #[arg(long, env = "MINIBACK_RETRY_DELAYS", default_value = "1s,5s,15s", value_parser = retry_delays, allow_hyphen_values = true, value_name = "TIME,…")]
+    #[arg(
+        long,
+        env = "MINIBACK_RETRY_DELAYS",
+        default_value = "1s,5s,15s",
+        value_parser = parse_retry_delays,
+        allow_hyphen_values = true,
+        value_name = "DURATION,…"
+    )]
     pub retry_delays: RetryDelays,
 }
 
@@ -264,68 +239,19 @@ impl LogOptions {
 #[derive(Clone, Debug, Args)]
 pub struct DemoOptions {
     /// Keep the data and print its directory
-    #[arg(long, env = "MINIBACK_KEEP", num_args = 0..=1, require_equals = true, default_value = "false",
-        default_missing_value = "true", value_parser = BoolishValueParser::new(), value_name = "BOOL")]
+    #[arg(
+        long,
+        env = "MINIBACK_KEEP",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+        value_name = "BOOL"
+    )]
     pub keep: bool,
     #[command(flatten)]
     pub log: LogOptions,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum UserCommand {
-    /// Add a user; reads the password from the terminal or the first line of standard input
-    Add {
-        email: String,
-        #[arg(long, default_value = "admin", value_name = "admin|member")]
-        role: Role,
-        #[command(flatten)]
-        data: DataDirOptions,
-    },
-    /// List the users
-    List {
-        #[command(flatten)]
-        data: DataDirOptions,
-    },
-    /// Set a user's password and end their sessions
-    Passwd {
-        email: String,
-        #[command(flatten)]
-        data: DataDirOptions,
-    },
-    /// Remove a user with their sessions and tokens
-    Remove {
-        email: String,
-        #[command(flatten)]
-        data: DataDirOptions,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum TokenCommand {
-    /// Create a token and print it once
-    Create {
-        /// The token’s user
-        #[arg(long, value_name = "EMAIL")]
-        user: String,
-        /// full: everything its user can do; submit: create feedback; metrics: read metrics
-        #[arg(long, default_value = "full", value_name = "full|submit|metrics")]
-        scope: Scope,
-        /// What the token is used for
-        name: String,
-        #[command(flatten)]
-        data: DataDirOptions,
-    },
-    /// List the tokens
-    List {
-        #[command(flatten)]
-        data: DataDirOptions,
-    },
-    /// Revoke a token
-    Revoke {
-        id: String,
-        #[command(flatten)]
-        data: DataDirOptions,
-    },
 }
 
 #[derive(Clone, Debug, Args)]
@@ -350,10 +276,23 @@ pub struct ListenOptions {
     #[arg(long, env = "MINIBACK_FAIL", default_value = "0", value_name = "N")]
     pub fail: u32,
     /// The response status for valid webhooks
-    #[arg(long, env = "MINIBACK_STATUS", default_value = "204", value_parser = clap::value_parser!(u16).range(200..=599), value_name = "CODE")]
+    #[arg(
+        long,
+        env = "MINIBACK_STATUS",
+        default_value = "204",
+        value_parser = clap::value_parser!(u16).range(200..=599),
+        value_name = "CODE"
+    )]
     pub status: u16,
     /// The delay before each response: seconds, or a duration like 500ms
-    #[arg(long, env = "MINIBACK_DELAY", default_value = "0", value_parser = delay, allow_hyphen_values = true, value_name = "SECONDS")]
+    #[arg(
+        long,
+        env = "MINIBACK_DELAY",
+        default_value = "0",
+        value_parser = parse_delay,
+        allow_hyphen_values = true,
+        value_name = "SECONDS"
+    )]
     pub delay: Duration,
 }
 

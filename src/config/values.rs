@@ -1,6 +1,7 @@
 //! Parsers for option values: durations, lists, networks, the public URL. Errors show the expected
 //! format.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -8,52 +9,38 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
-/// The first path segments of our own routes.
-const OWN_ADDRESSES: [&str; 13] = [
-    "api",
-    "docs",
-    "f",
-    "feedback",
-    "healthz",
-    "login",
-    "logout",
-    "metrics",
-    "settings",
-    "setup",
-    "sign-in",
-    "static",
-    "widget.js",
-];
-
 /// The delays of `--retry-delays`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryDelays(pub Vec<Duration>);
 
-fn duration(text: &str) -> Result<Duration, String> {
+fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text.trim())
         .map_err(|_| "use a duration like 500ms, 5s, or 30d".into())
 }
 
-pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
+pub(super) fn parse_positive_duration(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
         Duration::ZERO => Err("use a duration longer than 0".into()),
         time => Ok(time),
     }
 }
 
 /// At most 1 h: a timeout occupies a slot and delays shutdown.
-pub(super) fn timeout(text: &str) -> Result<Duration, String> {
-    match positive_duration(text)? {
+pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
+    match parse_positive_duration(text)? {
         time if time > Duration::from_secs(3600) => Err("use a duration of at most 1h".into()),
         time => Ok(time),
     }
 }
 
-pub(super) fn retry_delays(text: &str) -> Result<RetryDelays, String> {
+pub(super) fn parse_retry_delays(text: &str) -> Result<RetryDelays, String> {
     if text.trim() == "none" {
         return Ok(RetryDelays(Vec::new()));
     }
-    let delays = text.split(',').map(duration).collect::<Result<Vec<_>, _>>();
+    let delays = text
+        .split(',')
+        .map(parse_duration)
+        .collect::<Result<Vec<_>, _>>();
     match delays {
         Ok(delays) if delays.len() <= 20 => Ok(RetryDelays(delays)),
         Ok(_) => Err("use at most 20 delays".into()),
@@ -61,7 +48,7 @@ pub(super) fn retry_delays(text: &str) -> Result<RetryDelays, String> {
     }
 }
 
-pub(super) fn base_url(text: &str) -> Result<Url, String> {
+pub(super) fn parse_base_url(text: &str) -> Result<Url, String> {
     let hint = "use the public URL, like https://example.com or https://example.com/miniback";
     let url = Url::parse(text.trim()).map_err(|_| hint.to_owned())?;
     let plain = matches!(url.scheme(), "http" | "https")
@@ -71,19 +58,6 @@ pub(super) fn base_url(text: &str) -> Result<Url, String> {
         && url.password().is_none()
         // The path appears in cookies and routes, where these characters have a meaning.
         && !url.path().contains(['{', '}', ';', ',', '%', '*']);
-    // All URLs work with and without the path, so a path that starts like one of our routes would
-    // be ambiguous.
-    let first = url
-        .path()
-        .trim_start_matches('/')
-        .split('/')
-        .next()
-        .unwrap_or_default();
-    if OWN_ADDRESSES.contains(&first) {
-        return Err(format!(
-            "its path starts with /{first}, which Miniback uses itself; choose another path, like /miniback"
-        ));
-    }
     if plain && !url.path().contains("//") {
         Ok(url)
     } else {
@@ -91,12 +65,25 @@ pub(super) fn base_url(text: &str) -> Result<Url, String> {
     }
 }
 
-pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
+/// Rejects a base path that starts like one of our routes. All URLs work with and without the base
+/// path, so such a path would be ambiguous.
+pub(super) fn check_base_path(url: &Url, route_prefixes: &BTreeSet<String>) -> Result<(), String> {
+    let first = url.path_segments().and_then(|mut path| path.next());
+    match first.filter(|first| route_prefixes.contains(*first)) {
+        None => Ok(()),
+        Some(first) => Err(format!(
+            "--base-url: its path starts with /{first}, which Miniback uses itself; \
+             choose another path, like /miniback"
+        )),
+    }
+}
+
+pub(super) fn parse_socket_address(text: &str) -> Result<SocketAddr, String> {
     let hint = "use an IP address and a port, like 127.0.0.1:8080 or [::1]:8080";
     text.trim().parse().map_err(|_| hint.into())
 }
 
-pub(super) fn network(text: &str) -> Result<IpNet, String> {
+pub(super) fn parse_network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
     text.parse()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
@@ -104,10 +91,10 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
 }
 
 /// Accepts a duration, or a number of seconds without a unit.
-pub(super) fn delay(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_delay(text: &str) -> Result<Duration, String> {
     match text.trim().parse::<u32>() {
         Ok(seconds) => Ok(Duration::from_secs(seconds.into())),
-        Err(_) => duration(text),
+        Err(_) => parse_duration(text),
     }
 }
 

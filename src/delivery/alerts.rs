@@ -81,7 +81,13 @@ async fn send_due_alerts(
             }
             Some(error_code) => {
                 let host = target.url.host_and_port();
-                tracing::warn!(alert = %alert.id, event = alert.event, host, code = error_code, "alert failed");
+                tracing::warn!(
+                    alert = %alert.id,
+                    event = alert.event,
+                    host,
+                    code = error_code,
+                    "alert failed"
+                );
                 let due = schedule
                     .next_attempt_at(RetryPolicy::Patient, alert.attempts + 1, clock.now(), 0.0)
                     .unwrap_or_else(|| clock.now().plus(FINAL_RETRY_DELAY));

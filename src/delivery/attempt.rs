@@ -32,12 +32,12 @@ pub(super) async fn attempt(
         request::headers_for_log(&request, &target.headers, target.url.host_header());
     let result = endpoint.attempt(&request).await;
     let ended_at = clock.now();
-    let hold_until = result.response.as_ref().and_then(|answer| {
-        let header = answer
+    let hold_until = result.response.as_ref().and_then(|response| {
+        let header = response
             .headers
             .iter()
             .find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
-        retry::hold_until(answer.status, &header.1, ended_at)
+        retry::hold_until(response.status, &header.1, ended_at)
     });
     let error = result.error_message();
     // A successful delivery has no retry, so it needs no jitter.

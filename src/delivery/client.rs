@@ -137,15 +137,15 @@ impl EndpointClient {
             let client = self.sender.awc_client(&self.url);
             exchange = self.exchange(&client, request, deadline).await;
         }
-        let (outcome, answer) = match exchange.result {
-            Ok(answer) => (outcomes::from_response(&answer), Some(answer)),
+        let (outcome, response) = match exchange.result {
+            Ok(response) => (outcomes::from_response(&response), Some(response)),
             Err(outcome) => (outcome, None),
         };
         AttemptResult {
             outcome,
             duration: started.elapsed(),
             timings: exchange.progress.timings(),
-            response: answer,
+            response,
         }
     }
 
@@ -211,58 +211,58 @@ impl Exchange {
 
 /// Reads the body up to its limit and the deadline. A problem with the body isn't a failure.
 async fn read_response(
-    mut response: ClientResponse,
+    mut incoming: ClientResponse,
     timeout: Duration,
     progress: &ExchangeProgress,
 ) -> EndpointResponse {
-    let mut answer = EndpointResponse {
-        status: response.status().as_u16(),
+    let mut response = EndpointResponse {
+        status: incoming.status().as_u16(),
         headers: progress.take_headers(),
         ..EndpointResponse::default()
     };
     // These never have a body, whatever their headers say (RFC 9110).
-    if matches!(answer.status, 101 | 204 | 304) {
-        return answer;
+    if matches!(response.status, 101 | 204 | 304) {
+        return response;
     }
-    let declared = declared_length(&answer.headers);
-    let mut payload = response.take_payload();
+    let declared = declared_length(&response.headers);
+    let mut payload = incoming.take_payload();
     loop {
         let next = poll_fn(|cx| Pin::new(&mut payload).poll_next(cx));
         match timeout_at(progress.deadline(), next).await {
             Ok(Some(Ok(chunk))) => {
-                if !append_capped(&mut answer, &chunk) {
-                    return answer;
+                if !append_capped(&mut response, &chunk) {
+                    return response;
                 }
                 continue;
             }
-            Ok(Some(Err(error))) => answer.body_error = Some(body_error_message(&error)),
+            Ok(Some(Err(error))) => response.body_error = Some(body_error_message(&error)),
             Ok(None) => {
                 // awc accepts the end of the connection as the end of the body.
-                let read = answer.body.len() as u64;
+                let read = response.body.len() as u64;
                 if let Some(declared) = declared.filter(|a| *a != read) {
-                    answer.body_error = Some(format!(
+                    response.body_error = Some(format!(
                         "The endpoint announced a body of {declared} bytes but sent {read}."
                     ));
                 }
             }
             Err(_) => {
-                answer.body_error = Some(format!(
+                response.body_error = Some(format!(
                     "The response body didn’t end within {}.",
                     explanation::format_duration(timeout)
                 ));
             }
         }
-        answer.truncated = answer.body_error.is_some();
-        return answer;
+        response.truncated = response.body_error.is_some();
+        return response;
     }
 }
 
 /// Appends up to the limit. Returns whether the whole chunk fit.
-fn append_capped(answer: &mut EndpointResponse, chunk: &Bytes) -> bool {
-    let room = RESPONSE_BODY_MAX_BYTES - answer.body.len();
-    answer.body.extend(chunk.iter().take(room));
-    answer.truncated = chunk.len() > room;
-    !answer.truncated
+fn append_capped(response: &mut EndpointResponse, chunk: &Bytes) -> bool {
+    let room = RESPONSE_BODY_MAX_BYTES - response.body.len();
+    response.body.extend(chunk.iter().take(room));
+    response.truncated = chunk.len() > room;
+    !response.truncated
 }
 
 /// The body length that the headers declare. `Transfer-Encoding` overrides `Content-Length`

@@ -85,7 +85,7 @@ pub async fn connect(
     let tcp = connect_tcp(&addresses, progress.deadline()).await?;
     progress.record_timing(|t| t.connect = Some(started.elapsed()));
     progress.set_connected();
-    // Nagle's algorithm doesn't help, because a request is one write followed by a wait.
+    // Disable Nagle's algorithm, because a request is one write followed by a wait.
     tcp.set_nodelay(true).map_err(ConnectError::Tcp)?;
 
     let transport = match url.scheme() {
@@ -225,10 +225,10 @@ mod tests {
             assert!(matches!(failure, ConnectError::NameNotFound), "{detail}");
         }
         let failure = error_for("Temporary failure in name resolution");
-        assert!(
-            matches!(&failure, ConnectError::LookupFailed(d) if d == "Temporary failure in name resolution"),
-            "{failure:?}"
-        );
+        let ConnectError::LookupFailed(detail) = failure else {
+            panic!("{failure:?}");
+        };
+        assert_eq!(detail, "Temporary failure in name resolution");
     }
 
     #[tokio::test]

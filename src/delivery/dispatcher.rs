@@ -4,6 +4,8 @@
 //! [`Completion`]; the loop never waits for a single one. Attempts that end during a recording are
 //! recorded together in the next commit.
 
+mod recording;
+
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -23,15 +25,13 @@ use crate::clock::{Clock, Timestamp};
 use crate::domain::delivery::Outcome;
 use crate::domain::id::WebhookId;
 use crate::domain::retry::RetrySchedule;
-use crate::store::{DeliveryUpdate, DueBatches, FinishedAttempt, Store, StoreError};
+use crate::store::{DeliveryUpdate, DueBatches, FinishedAttempt, Store, StoreError, WebhookBatch};
 
 /// The maximum number of attempts in flight for all webhooks. Each webhook gets its first slot even
 /// beyond it.
 const IN_FLIGHT_MAX: usize = 512;
 /// Sending stops when this many attempts wait to be recorded.
 const UNRECORDED_MAX: usize = 1024;
-/// The maximum number of attempts in one commit, so that other writes don't wait long.
-const RECORD_BATCH_MAX: usize = 128;
 /// The delay before reading or recording is retried after an error.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 
@@ -61,8 +61,8 @@ pub(super) struct Dispatcher {
 /// The result of a task.
 enum Completion {
     Read(HealthGroup, Vec<WebhookId>, Result<DueBatches, StoreError>),
-    FinishedAttempt(Box<FinishedAttempt>),
-    Recorded(
+    Attempt(Box<FinishedAttempt>),
+    Recording(
         Arc<Vec<FinishedAttempt>>,
         Result<Vec<Option<DeliveryUpdate>>, StoreError>,
     ),
@@ -143,7 +143,9 @@ impl Dispatcher {
                         self.handle(completion);
                     }
                 }
-                _ = idle.tick(), if !self.queues.is_empty() => self.queues.retain(|_, queue| !queue.is_idle()),
+                _ = idle.tick(), if !self.queues.is_empty() => {
+                    self.queues.retain(|_, queue| !queue.is_idle());
+                }
                 command = commands.recv() => match command {
                     Some(Command::Send { url, request, reply }) => {
                         let client = self.sender.client_for(&url);
@@ -188,7 +190,7 @@ impl Dispatcher {
                 // sent again after a restart.
                 self.tasks.push(Box::pin(async move {
                     match AssertUnwindSafe(attempt).catch_unwind().await {
-                        Ok(attempted) => Completion::FinishedAttempt(Box::new(attempted)),
+                        Ok(finished) => Completion::Attempt(Box::new(finished)),
                         Err(_) => {
                             tracing::error!(delivery = %id, "attempt panicked");
                             Completion::Other
@@ -239,48 +241,30 @@ impl Dispatcher {
         }));
     }
 
-    /// Starts to record the attempts that have ended, unless a recording is running.
-    fn start_recording(&mut self) {
-        if self.is_recording || self.unrecorded.is_empty() {
-            return;
-        }
-        let count = self.unrecorded.len().min(RECORD_BATCH_MAX);
-        let batch = Arc::new(self.unrecorded.drain(..count).collect());
-        self.record_batch(batch, Duration::ZERO);
-    }
-
-    fn record_batch(&mut self, batch: Arc<Vec<FinishedAttempt>>, after: Duration) {
-        self.is_recording = true;
-        let (store, schedule) = (self.store.clone(), self.schedule.clone());
-        self.tasks.push(Box::pin(async move {
-            tokio::time::sleep(after).await;
-            let recorded = store.record_attempts(batch.clone(), schedule).await;
-            Completion::Recorded(batch, recorded)
-        }));
-    }
-
     fn handle(&mut self, completion: Completion) {
         match completion {
             Completion::Read(group, requested, due) => self.read_finished(group, &requested, due),
-            Completion::FinishedAttempt(attempted) => {
-                if let Some(queue) = self.queues.get_mut(&attempted.webhook) {
-                    let (attempt, was_healthy) = (&attempted.attempt, queue.is_healthy());
-                    if attempt.is_success() {
-                        queue.attempt_succeeded();
-                    } else {
-                        let timed_out = matches!(attempt.result.outcome, Outcome::Timeout { .. });
-                        queue.attempt_failed(timed_out, attempt.hold_until.is_some());
-                    }
-                    if queue.is_healthy() != was_healthy {
-                        // A running read may have missed this webhook, because it changed groups.
-                        self.schedule_read();
-                    }
-                }
-                self.unrecorded.push(*attempted);
-            }
-            Completion::Recorded(batch, recorded) => self.recording_finished(batch, recorded),
+            Completion::Attempt(finished) => self.attempt_finished(*finished),
+            Completion::Recording(batch, result) => self.recording_finished(batch, result),
             Completion::Other => {}
         }
+    }
+
+    fn attempt_finished(&mut self, finished: FinishedAttempt) {
+        if let Some(queue) = self.queues.get_mut(&finished.webhook) {
+            let (record, was_healthy) = (&finished.attempt, queue.is_healthy());
+            if record.is_success() {
+                queue.attempt_succeeded();
+            } else {
+                let timed_out = matches!(record.result.outcome, Outcome::Timeout { .. });
+                queue.attempt_failed(timed_out, record.hold_until.is_some());
+            }
+            if queue.is_healthy() != was_healthy {
+                // A running read may have missed this webhook, because it changed groups.
+                self.schedule_read();
+            }
+        }
+        self.unrecorded.push(finished);
     }
 
     fn read_finished(
@@ -309,14 +293,8 @@ impl Dispatcher {
                     self.generation = due.generation;
                 }
                 self.schedule_read_at(due.next_due_at);
-                for at in due.batches {
-                    let webhook = at.webhook.clone();
-                    if let Some(queue) = self.queues.get_mut(&webhook) {
-                        queue.refill(at, due.generation, &self.sender);
-                    } else if let Some(queue) = EndpointQueue::new(at, due.generation, &self.sender)
-                    {
-                        self.queues.insert(webhook, queue);
-                    }
+                for batch in due.batches {
+                    self.fill_queue(batch, due.generation);
                 }
             }
             Err(error) => {
@@ -326,60 +304,12 @@ impl Dispatcher {
         }
     }
 
-    fn recording_finished(
-        &mut self,
-        batch: Arc<Vec<FinishedAttempt>>,
-        recorded: Result<Vec<Option<DeliveryUpdate>>, StoreError>,
-    ) {
-        self.is_recording = false;
-        let finished = match recorded {
-            Ok(finished) => finished,
-            Err(StoreError::Closed) => {
-                // The store is closed. These deliveries are sent again after the next start.
-                tracing::warn!(
-                    attempts = batch.len(),
-                    "attempts not recorded: the store is closed"
-                );
-                return;
-            }
-            // Any other error may be temporary. Keep the attempts, because their rows are still
-            // due.
-            Err(error) => {
-                if !self.is_recording_stalled {
-                    tracing::error!(%error, "recording attempts failed; sending paused");
-                }
-                self.is_recording_stalled = true;
-                return self.record_batch(batch, STORE_RETRY_DELAY);
-            }
-        };
-        if self.is_recording_stalled {
-            self.schedule_read();
-        }
-        self.is_recording_stalled = false;
-        for (attempted, finished) in batch.iter().zip(finished) {
-            let attempt = &attempted.attempt;
-            let Some(queue) = self.queues.get_mut(&attempted.webhook) else {
-                continue;
-            };
-            queue.attempt_recorded(
-                &attempted.delivery,
-                !attempt.is_success(),
-                attempt.hold_until.is_some(),
-            );
-            let Some(finished) = finished else {
-                tracing::warn!(delivery = %attempted.delivery, "recorded no attempt: delivery not found");
-                continue;
-            };
-            tracing::debug!(
-                webhook = %attempted.webhook,
-                host = queue.host(),
-                delivery = %attempted.delivery,
-                state = finished.state.as_str(),
-                code = attempt.result.outcome.code(),
-                ms = attempt.result.duration.as_millis(),
-                "attempt"
-            );
-            self.schedule_read_at(finished.due_at);
+    fn fill_queue(&mut self, batch: WebhookBatch, generation: u64) {
+        let webhook = batch.webhook.clone();
+        if let Some(queue) = self.queues.get_mut(&webhook) {
+            queue.refill(batch, generation, &self.sender);
+        } else if let Some(queue) = EndpointQueue::new(batch, generation, &self.sender) {
+            self.queues.insert(webhook, queue);
         }
     }
 

@@ -52,8 +52,8 @@ pub(super) struct EndpointQueue {
 impl EndpointQueue {
     /// Returns `None` if no target was loaded, because a queue that has since been dropped already
     /// had it.
-    pub(super) fn new(due: WebhookBatch, generation: u64, sender: &HttpSender) -> Option<Self> {
-        let target = due.target.clone()?;
+    pub(super) fn new(batch: WebhookBatch, generation: u64, sender: &HttpSender) -> Option<Self> {
+        let target = batch.target.clone()?;
         let mut queue = Self {
             client: Rc::new(sender.client_for(&target.url)),
             target: Rc::new(target),
@@ -68,7 +68,7 @@ impl EndpointQueue {
             is_reading: false,
             unrecorded_holds: 0,
         };
-        queue.refill(due, generation, sender);
+        queue.refill(batch, generation, sender);
         Some(queue)
     }
 
@@ -103,16 +103,16 @@ impl EndpointQueue {
     }
 
     /// Adds the deliveries that were read. Keeps connections open unless the URL has changed.
-    pub(super) fn refill(&mut self, due: WebhookBatch, generation: u64, sender: &HttpSender) {
-        if let Some(target) = due.target {
+    pub(super) fn refill(&mut self, batch: WebhookBatch, generation: u64, sender: &HttpSender) {
+        if let Some(target) = batch.target {
             if target.url.as_str() != self.target.url.as_str() {
                 self.client = Rc::new(sender.client_for(&target.url));
             }
             self.target = Rc::new(target);
             self.target_generation = generation;
         }
-        self.has_more = due.has_more;
-        for delivery in due.deliveries {
+        self.has_more = batch.has_more;
+        for delivery in batch.deliveries {
             if self.taken.insert(delivery.id.ulid()) {
                 self.ready.push_back(delivery);
             }

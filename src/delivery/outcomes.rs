@@ -16,12 +16,12 @@ use super::response_head::HeadError;
 use crate::clock::Timestamp;
 use crate::domain::delivery::{CertificateProblem, EndpointResponse, Outcome};
 
-pub(super) fn from_response(answer: &EndpointResponse) -> Outcome {
-    match answer.status {
+pub(super) fn from_response(response: &EndpointResponse) -> Outcome {
+    match response.status {
         200..=299 => Outcome::Delivered,
         status => Outcome::Status {
             status,
-            location: header_value(&answer.headers, "location")
+            location: header_value(&response.headers, "location")
                 .filter(|_| (300..=399).contains(&status))
                 .map(str::to_owned),
         },

@@ -1,4 +1,4 @@
-//! Builds and signs the request of a delivery, with headers in a fixed order and case. No I/O.
+//! Builds and signs the request of a delivery. No I/O.
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::SignedRequest;

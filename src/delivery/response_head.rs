@@ -263,7 +263,10 @@ mod tests {
     proptest! {
         #[test]
         fn returns_the_same_head_however_the_bytes_are_split(
-            interims in prop::collection::vec(prop::sample::select(vec![INTERIM, "\r\n", "HTTP/1.1 199 x\n\n"]), 0..4),
+            interims in prop::collection::vec(
+                prop::sample::select(vec![INTERIM, "\r\n", "HTTP/1.1 199 x\n\n"]),
+                0..4,
+            ),
             cuts in prop::collection::vec(1usize..12, 0..200),
         ) {
             let text = format!("{}{FINAL}", interims.concat());

@@ -118,14 +118,15 @@ type SentTest = (Vec<u8>, Vec<(String, String)>, AttemptResult);
 impl TestReport {
     /// `deliveries_fail`: whether ordinary deliveries to this webhook fail too.
     fn from_result(result: &AttemptResult, deliveries_fail: bool) -> Self {
-        let answer = result.response.as_ref();
+        let response = result.response.as_ref();
         Self {
             outcome: result.outcome.clone(),
-            status: answer.map(|answer| answer.status),
+            status: response.map(|response| response.status),
             duration: result.duration,
-            hint: answer.and_then(|a| TestHint::from_response(a.status, &a.body, deliveries_fail)),
-            response_body: answer
-                .map(|a| String::from_utf8_lossy(&a.body).into_owned())
+            hint: response
+                .and_then(|r| TestHint::from_response(r.status, &r.body, deliveries_fail)),
+            response_body: response
+                .map(|r| String::from_utf8_lossy(&r.body).into_owned())
                 .unwrap_or_default(),
         }
     }

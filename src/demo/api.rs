@@ -1,43 +1,44 @@
-//! Miniback's API as the demo uses it: four calls, blocking, over HTTP.
+//! Client of Miniback's API with the four calls that the demo needs.
 //!
-//! Whoever calls this from async code does so in `web::block` or `spawn_blocking`.
+//! It uses only the public API and runs within an actix runtime.
 
 use std::time::Duration;
 
+use awc::error::{JsonPayloadError, SendRequestError};
+use awc::http::Method;
+use awc::http::header::AUTHORIZATION;
+use awc::{Client, Connector};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use ureq::Agent;
-use ureq::http::Response;
 
-/// An installation's API, and a token for it. It has no `Debug`: the token is nobody's business.
+/// The API of one installation, with a token. No `Debug`, so the token can't be logged.
 #[derive(Clone)]
 pub struct Api {
-    /// The installation's address, without a slash at the end: `http://127.0.0.1:8080`.
-    pub base: String,
-    token: String,
-    agent: Agent,
+    /// The installation's URL without a trailing slash, such as `http://127.0.0.1:8080`.
+    base: String,
+    client: Client,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    #[error("Miniback at {base} cannot be reached: {source}.")]
+    #[error("Miniback at {base} can’t be reached: {source}.")]
     Unreachable {
         base: String,
         #[source]
-        source: Box<ureq::Error>,
+        source: SendRequestError,
     },
-    /// Miniback understood the call and said no.
-    #[error("Miniback refused {call} with {status}: {detail}")]
+    /// Miniback rejected the call.
+    #[error("Miniback rejected {call} with {status}: {detail}")]
     Rejected {
         call: String,
         status: u16,
         detail: String,
     },
-    #[error("Miniback answered {call} with something that is not the JSON it promises: {source}.")]
+    #[error("Miniback’s response to {call} isn’t the expected JSON: {source}.")]
     InvalidResponse {
         call: String,
         #[source]
-        source: Box<ureq::Error>,
+        source: JsonPayloadError,
     },
 }
 
@@ -65,19 +66,18 @@ pub struct NewWebhook<'a> {
     pub secret: &'a str,
 }
 
-/// What was made, as far as the demo needs to know it.
+#[derive(Serialize)]
+struct StatusChange<'a> {
+    status: &'a str,
+}
+
+/// The id of a created or changed object. Other members of the response are ignored.
 #[derive(Debug, Deserialize)]
 pub struct Created {
     pub id: String,
 }
 
-#[derive(Debug, Deserialize)]
-pub struct CreatedProject {
-    pub id: String,
-    pub slug: String,
-}
-
-/// An RFC 9457 problem.
+/// A problem in the format of RFC 9457.
 #[derive(Default, Deserialize)]
 struct Problem {
     #[serde(default)]
@@ -85,76 +85,63 @@ struct Problem {
 }
 
 impl Api {
-    pub fn new(base: impl Into<String>, token: impl Into<String>) -> Self {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            // The demo never leaves this machine, whatever HTTP_PROXY says.
-            .proxy(None)
-            .timeout_global(Some(Duration::from_secs(10)))
-            // Miniback closes idle connections after 5 s; one that it is about to close is not used
-            // again.
-            .max_idle_age(Duration::from_secs(3))
-            .build();
+    pub fn new(base: impl Into<String>, token: &str) -> Self {
+        // Miniback closes idle connections after 5 s. Don't reuse a connection close to that.
+        let connector = Connector::new().conn_keep_alive(Duration::from_secs(3));
+        let client = Client::builder()
+            .connector(connector)
+            .disable_redirects()
+            .timeout(Duration::from_secs(10))
+            .add_default_header((AUTHORIZATION, format!("Bearer {token}")))
+            .finish();
         Self {
             base: base.into().trim_end_matches('/').to_owned(),
-            token: token.into(),
-            agent: config.into(),
+            client,
         }
     }
 
-    pub fn create_project(&self, project: &NewProject) -> Result<CreatedProject, ApiError> {
-        self.post("/api/v1/projects", project)
+    pub async fn create_project(&self, project: &NewProject<'_>) -> Result<Created, ApiError> {
+        self.send(Method::POST, "/api/v1/projects", project).await
     }
 
-    pub fn create_feedback(&self, feedback: &NewFeedback) -> Result<Created, ApiError> {
-        self.post("/api/v1/feedback", feedback)
+    pub async fn create_feedback(&self, feedback: &NewFeedback<'_>) -> Result<Created, ApiError> {
+        self.send(Method::POST, "/api/v1/feedback", feedback).await
     }
 
-    pub fn set_status(&self, feedback_id: &str, status: &str) -> Result<Created, ApiError> {
+    pub async fn set_status(&self, feedback_id: &str, status: &str) -> Result<Created, ApiError> {
         let path = format!("/api/v1/feedback/{feedback_id}");
-        let request = self.agent.patch(self.url(&path));
-        let answer = request
-            .header("Authorization", self.authorization())
-            .send_json(serde_json::json!({ "status": status }));
-        self.read(format!("PATCH {path}"), answer)
+        self.send(Method::PATCH, &path, &StatusChange { status })
+            .await
     }
 
-    pub fn create_webhook(&self, webhook: &NewWebhook) -> Result<Created, ApiError> {
-        self.post("/api/v1/webhooks", webhook)
+    pub async fn create_webhook(&self, webhook: &NewWebhook<'_>) -> Result<Created, ApiError> {
+        self.send(Method::POST, "/api/v1/webhooks", webhook).await
     }
 
-    fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ApiError> {
-        let request = self.agent.post(self.url(path));
-        let answer = request
-            .header("Authorization", self.authorization())
-            .send_json(body);
-        self.read(format!("POST {path}"), answer)
-    }
-
-    fn read<T: DeserializeOwned>(
+    async fn send<T: DeserializeOwned>(
         &self,
-        call: String,
-        answer: Result<Response<ureq::Body>, ureq::Error>,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
     ) -> Result<T, ApiError> {
-        let mut answer = answer.map_err(|source| ApiError::Unreachable {
+        let call = format!("{method} {path}");
+        let request = self.client.request(method, format!("{}{path}", self.base));
+        let response = request.send_json(body).await;
+        let mut response = response.map_err(|source| ApiError::Unreachable {
             base: self.base.clone(),
-            source: Box::new(source),
+            source,
         })?;
-        let status = answer.status();
+        let status = response.status();
         if status.is_success() {
-            return answer
-                .body_mut()
-                .read_json()
-                .map_err(|source| ApiError::InvalidResponse {
-                    call,
-                    source: Box::new(source),
-                });
+            return response
+                .json()
+                .await
+                .map_err(|source| ApiError::InvalidResponse { call, source });
         }
-        // A proxy's error page is no problem document; the status is then all there is to say.
-        let problem: Problem = answer.body_mut().read_json().unwrap_or_default();
+        // A proxy's error page isn't a problem document, so only the status is known.
+        let problem: Problem = response.json().await.unwrap_or_default();
         let detail = if problem.detail.is_empty() {
-            status.canonical_reason().unwrap_or("no reason").to_owned() + "."
+            status.canonical_reason().unwrap_or("unknown").to_owned() + "."
         } else {
             problem.detail
         };
@@ -163,13 +150,5 @@ impl Api {
             status: status.as_u16(),
             detail,
         })
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.base)
-    }
-
-    fn authorization(&self) -> String {
-        format!("Bearer {}", self.token)
     }
 }

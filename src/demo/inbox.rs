@@ -1,7 +1,6 @@
-//! What the receiver got: the last hundred, in memory, numbered as they came.
+//! The webhooks that the receiver got: the last 100, in memory, numbered in order of arrival.
 //!
-//! What is shown is worked out once, at arrival; headers and body are kept as they came and never
-//! trusted.
+//! The displayed data is derived once, on arrival. Headers and bodies are untrusted.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,17 +12,17 @@ use tokio::sync::watch;
 use crate::clock::Timestamp;
 
 const CAPACITY: usize = 100;
-/// How much of a message stands on a card before it is opened.
+/// The maximum length of the message on a card.
 const EXCERPT_CHARS: usize = 240;
 
 pub(super) struct Inbox {
-    /// Tells this run's ids from those of an earlier one at the same address.
+    /// Distinguishes ids of this run from those of an earlier run at the same URL.
     run: String,
     webhooks: Mutex<VecDeque<Arc<ReceivedWebhook>>>,
     newest: watch::Sender<u64>,
 }
 
-/// One request at the endpoint.
+/// One request to the endpoint.
 pub(super) struct ReceivedWebhook {
     /// Counts from 1.
     pub number: u64,
@@ -31,18 +30,18 @@ pub(super) struct ReceivedWebhook {
     pub valid: bool,
     pub event: Option<String>,
     pub delivery: Option<String>,
-    /// Whether this delivery had come before: retried or redelivered.
+    /// Whether this delivery was received before: a retry or a redelivery.
     pub is_repeat: bool,
     pub latency_ms: Option<u64>,
     pub signed: bool,
     pub summary: EventSummary,
     pub headers: Vec<(String, String)>,
-    /// Formatted where it is JSON, else as it came.
+    /// Indented if it is JSON, otherwise as received.
     pub body: String,
     pub is_json: bool,
 }
 
-/// What a body says, as far as it says it.
+/// Fields extracted from a body; missing ones are `None`.
 #[derive(Default)]
 pub(super) struct EventSummary {
     pub message: Option<String>,
@@ -82,60 +81,68 @@ impl Inbox {
             found.map(|(_, value)| value.clone())
         };
         let delivery = header("X-Miniback-Delivery");
-        let happened = header("X-Miniback-Timestamp").and_then(|text| Timestamp::parse(&text));
+        let event_at = header("X-Miniback-Timestamp").and_then(|text| Timestamp::parse(&text));
         let json: Option<Value> = serde_json::from_slice(body).ok();
         let formatted = json
             .as_ref()
             .and_then(|json| serde_json::to_string_pretty(json).ok());
 
-        let mut kept = self.lock();
-        let number = kept.back().map_or(1, |last| last.number + 1);
-        let is_repeat = delivery.is_some() && kept.iter().any(|other| other.delivery == delivery);
-        kept.push_back(Arc::new(ReceivedWebhook {
+        let mut webhooks = self.lock();
+        let number = webhooks.back().map_or(1, |last| last.number + 1);
+        let is_repeat =
+            delivery.is_some() && webhooks.iter().any(|other| other.delivery == delivery);
+        webhooks.push_back(Arc::new(ReceivedWebhook {
             number,
             arrived,
             valid,
             event: header("X-Miniback-Event"),
             is_repeat,
             delivery,
-            latency_ms: happened
+            latency_ms: event_at
                 .map(|at| u64::try_from(arrived.since(at).as_millis()).unwrap_or(u64::MAX)),
             signed: header("X-Miniback-Signature").is_some(),
-            summary: json.as_ref().map(EventSummary::of).unwrap_or_default(),
+            summary: json
+                .as_ref()
+                .map(EventSummary::from_body)
+                .unwrap_or_default(),
             is_json: formatted.is_some(),
             body: formatted.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()),
             headers,
         }));
-        if kept.len() > CAPACITY {
-            kept.pop_front();
+        if webhooks.len() > CAPACITY {
+            webhooks.pop_front();
         }
-        drop(kept);
+        drop(webhooks);
         self.newest.send_replace(number);
     }
 
-    /// What came after number `after`, oldest first.
+    /// Returns the webhooks after number `after`, oldest first.
     pub fn received_after(&self, after: u64) -> Vec<Arc<ReceivedWebhook>> {
-        let kept = self.lock();
-        kept.iter().filter(|r| r.number > after).cloned().collect()
+        let webhooks = self.lock();
+        webhooks
+            .iter()
+            .filter(|r| r.number > after)
+            .cloned()
+            .collect()
     }
 
-    /// Changes whenever something was kept.
+    /// Changes when a webhook is recorded.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
 
-    /// A number as an id of the event stream.
+    /// The event stream id of a number.
     pub fn event_id(&self, number: u64) -> String {
         format!("{}-{number}", self.run)
     }
 
-    /// The number of an id of this run.
+    /// The number in an event stream id, or `None` if the id isn't from this run.
     pub fn number_from_id(&self, id: &str) -> Option<u64> {
         let number = id.strip_prefix(&self.run)?.strip_prefix('-')?;
         number.parse().ok()
     }
 
-    /// A panic while the lock was held left the list whole: it is pushed to in one step.
+    /// Ignores poisoning, because a panic can't leave the list inconsistent.
     fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<ReceivedWebhook>>> {
         self.webhooks.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -151,12 +158,12 @@ impl ReceivedWebhook {
         }
     }
 
-    /// The time of day, UTC; the page's script puts the reader's own in its place.
+    /// The time of day in UTC. The page's script replaces it with local time.
     pub fn clock_time(&self) -> String {
         self.arrived.to_jiff().strftime("%H:%M:%S UTC").to_string()
     }
 
-    /// How long it was on its way, in a unit that a person would choose.
+    /// The time from the event to its arrival, in a readable unit.
     pub fn latency(&self) -> Option<String> {
         self.latency_ms.map(|ms| match ms {
             0..1_000 => format!("{ms} ms"),
@@ -169,8 +176,8 @@ impl ReceivedWebhook {
 }
 
 impl EventSummary {
-    /// Reads what the three events have to say. A test has its message elsewhere, and no project.
-    fn of(body: &Value) -> Self {
+    /// Supports all events. A test has its message in another place and no project.
+    fn from_body(body: &Value) -> Self {
         let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
         let message = text("/data/feedback/message").or_else(|| text("/data/message"));
         Self {

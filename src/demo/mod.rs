@@ -1,14 +1,11 @@
-//! The two small servers of `miniback demo`, and the samples it shows.
+//! The sample site, the receiver, and the sample data of `miniback demo`.
 //!
-//! They are what a customer would write, and know of Miniback only what its public pages say:
-//! [`site`] is a product's page that carries the widget; [`receiver`] is an endpoint that checks
-//! the signature of each webhook and shows what it got; [`samples`] fills an empty installation
-//! through the API. Nothing here touches the store, the API's code or the pages, so what works here
-//! works for anybody.
+//! [`site`] is a website with the widget. [`receiver`] is an endpoint that verifies and shows
+//! webhooks. [`samples`] fills an empty installation through the API. This module uses Miniback
+//! only through its public interface, as a customer's code would.
 //!
-//! In order: both listeners are bound (each page names the other's address), the receiver is
-//! started, the samples are made (the webhook last), the site is started; at the end both are
-//! stopped.
+//! Start order: bind both listeners (each page links to the other), start the receiver, create the
+//! samples (the webhook last), start the site.
 
 pub mod api;
 mod inbox;
@@ -18,7 +15,7 @@ mod server;
 pub mod site;
 
 pub use api::{Api, ApiError};
-pub use samples::{DemoError, SampleData, seed};
+pub use samples::{DemoError, SampleCounts, seed};
 pub use server::DemoServer;
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
-//! The demo's receiver: an endpoint as its author would write it, and a page that shows what it
-//! got.
+//! The demo's receiver: an endpoint like one that a customer would write, and a page that shows the
+//! received webhooks.
 //!
-//! It checks `X-Miniback-Signature` over the raw body with the one secret it was given, answers 204
-//! or 401, and keeps the last hundred in memory ([`super::inbox`]). Whoever holds the page open is
-//! told of each by server-sent events; a page that was away for a while asks for what it missed
-//! with `Last-Event-ID`.
+//! It verifies `X-Miniback-Signature` over the raw body, responds with 204 or 401, and keeps the
+//! last 100 webhooks in memory ([`super::inbox`]). Its page updates over server-sent events, and
+//! after a disconnect it catches up with `Last-Event-ID`.
 
 use std::io;
 use std::net::TcpListener;
@@ -14,23 +13,24 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderValue;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use askama::Template;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use ring::hmac;
 use serde::Deserialize;
 use tokio::sync::watch;
 
 use super::inbox::{Inbox, ReceivedWebhook};
 use super::server::{
-    DemoServer, NotFound, file, files, html, listener_url, origin_aliases, page_headers,
+    DemoServer, NotFound, listener_url, origin_aliases, page_headers, render_page, static_file,
+    static_files,
 };
 use crate::clock::Clock;
 
 const SCRIPT: &str = include_str!("../../static/demo_receiver.js");
-/// Where webhooks are to be sent, below the receiver's address.
+/// The path of the endpoint.
 pub const ENDPOINT_PATH: &str = "/webhooks/miniback";
-/// Well above what a feedback of the longest message comes to.
+/// Larger than an event with the longest message.
 const BODY_MAX_BYTES: usize = 256 * 1024;
-/// How often an event stream without events says that it is still there.
+/// The time between heartbeats of an event stream without events.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(20);
 
 struct Receiver {
@@ -42,12 +42,12 @@ struct Receiver {
 /// Starts the receiver on `listener`, within a tokio runtime. Only pages at `site_url` may frame
 /// it.
 ///
-/// Webhooks belong to [`endpoint`] of the returned server's address, signed with `secret`.
+/// It expects webhooks at [`endpoint`] of the returned server's URL, signed with `secret`.
 pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Result<DemoServer> {
     let url = listener_url(&listener)?;
     let policy = format!(
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
-         form-action 'none'; base-uri 'none'; frame-ancestors {}",
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
+         connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors {}",
         origin_aliases(site_url)
     );
     let stopping = watch::Sender::new(false);
@@ -61,8 +61,13 @@ pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Resul
             .app_data(receiver.clone())
             .app_data(web::PayloadConfig::new(BODY_MAX_BYTES))
             .wrap(page_headers(&policy))
-            .configure(|config| files(config, include_str!("../../static/demo_receiver.svg")))
-            .route("/demo.js", file("text/javascript; charset=utf-8", SCRIPT))
+            .configure(|config| {
+                static_files(config, include_str!("../../static/demo_receiver.svg"))
+            })
+            .route(
+                "/demo.js",
+                static_file("text/javascript; charset=utf-8", SCRIPT),
+            )
             .route(ENDPOINT_PATH, web::post().to(receive))
             .route("/", web::get().to(show))
             .route("/events", web::get().to(events))
@@ -77,7 +82,7 @@ pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Resul
     Ok(DemoServer::spawn(url, server, stopping))
 }
 
-/// The address to give a webhook, of a receiver at `url`.
+/// The webhook URL of a receiver at `url`.
 pub fn endpoint(url: &str) -> String {
     format!("{url}{ENDPOINT_PATH}")
 }
@@ -95,7 +100,7 @@ async fn receive(
         .iter()
         .map(|(name, value)| (name.to_string(), header_text(value)))
         .collect();
-    // The map has no order of its own. What Miniback says of the event comes first.
+    // The map is unordered. Sort the headers, with Miniback's first.
     headers.sort_by_key(|(name, _)| {
         let rank = ["x-miniback-", "webhook-"]
             .iter()
@@ -106,24 +111,14 @@ async fn receive(
     if valid {
         HttpResponse::NoContent().finish()
     } else {
-        HttpResponse::Unauthorized().body("The signature is not by the secret of this endpoint.\n")
+        HttpResponse::Unauthorized().body("The signature doesn't match this endpoint's secret.\n")
     }
 }
 
-/// Whether `signature` is the HMAC-SHA256 of the raw body, in hex, by the shared secret. Compares
-/// in constant time.
+/// Whether `signature` is the hexadecimal HMAC-SHA256 of the raw body, keyed by the secret.
+/// Compares in constant time.
 fn is_signed(secret: &str, body: &[u8], signature: Option<&HeaderValue>) -> bool {
-    let tag: Option<Vec<u8>> = signature.and_then(|hex| {
-        let digits = hex.to_str().ok()?;
-        // `from_str_radix` alone would take "+f" for a byte.
-        let digits = Some(digits).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
-        let pairs = (0..digits.len())
-            .step_by(2)
-            .map(|at| digits.get(at..at + 2));
-        pairs
-            .map(|pair| u8::from_str_radix(pair?, 16).ok())
-            .collect()
-    });
+    let tag = signature.and_then(|hex| hex::decode(hex.as_bytes()).ok());
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     tag.is_some_and(|tag| hmac::verify(&key, body, &tag).is_ok())
 }
@@ -136,12 +131,12 @@ fn header_text(value: &HeaderValue) -> String {
 #[template(path = "demo/receiver.html")]
 struct Page {
     endpoint_path: &'static str,
-    /// The id of the newest that the page shows: where its event stream goes on.
+    /// The id of the newest webhook on the page. The event stream continues after it.
     last_id: String,
     newest_first: Vec<std::sync::Arc<ReceivedWebhook>>,
 }
 
-/// One webhook on the page; the event stream sends the same.
+/// One webhook on the page and in the event stream.
 #[derive(Template)]
 #[template(path = "demo/received.html")]
 struct Card<'a> {
@@ -157,7 +152,7 @@ async fn show(receiver: web::Data<Receiver>) -> HttpResponse {
         last_id: receiver.inbox.event_id(newest),
         newest_first,
     };
-    html(StatusCode::OK, &page)
+    render_page(StatusCode::OK, &page)
 }
 
 async fn list(receiver: web::Data<Receiver>) -> HttpResponse {
@@ -174,23 +169,22 @@ async fn not_found() -> HttpResponse {
         name: "Receiver",
         theme: "receiver",
     };
-    html(StatusCode::NOT_FOUND, &page)
+    render_page(StatusCode::NOT_FOUND, &page)
 }
 
 #[derive(Deserialize)]
 struct EventsQuery {
-    /// The last event of the page as it was rendered; a reconnecting browser sends the header
-    /// instead.
+    /// The newest event on the rendered page. A reconnecting browser sends `Last-Event-ID` instead.
     after: Option<String>,
 }
 
 async fn events(
     receiver: web::Data<Receiver>,
     request: HttpRequest,
-    since: web::Query<EventsQuery>,
+    query: web::Query<EventsQuery>,
 ) -> HttpResponse {
     let last = request.headers().get("Last-Event-ID").map(header_text);
-    let last = last.or_else(|| since.into_inner().after);
+    let last = last.or_else(|| query.into_inner().after);
     HttpResponse::Ok()
         .content_type("text/event-stream")
         .streaming(event_stream(receiver, last))
@@ -200,53 +194,47 @@ fn event_stream(
     receiver: web::Data<Receiver>,
     last: Option<String>,
 ) -> impl Stream<Item = Result<web::Bytes, io::Error>> {
-    let start = match last.as_deref().map(|id| receiver.inbox.number_from_id(id)) {
-        None => Some((0, "retry: 1000\n\n")),
-        Some(Some(number)) => Some((number, "retry: 1000\n\n")),
-        // The page is of an earlier run of the demo, and what it shows is gone.
-        Some(None) => None,
+    let last_number = match last {
+        Some(id) => receiver.inbox.number_from_id(&id),
+        None => Some(0),
+    };
+    let Some(last_number) = last_number else {
+        // The page is from an earlier run of the demo and must reload.
+        let reset = web::Bytes::from_static(b"event: reset\ndata: gone\n\n");
+        return stream::iter([Ok(reset)]).left_stream();
     };
     let changes = receiver.inbox.changes();
     let stopping = receiver.stopping.clone();
-    let state = (receiver, changes, stopping, start);
-    stream::unfold(Some(state), |state| async move {
-        let (receiver, mut changes, mut stopping, start) = state?;
-        let Some((after, greeting)) = start else {
-            return Some((
-                Ok(web::Bytes::from_static(b"event: reset\ndata: gone\n\n")),
-                None,
-            ));
-        };
-        if !greeting.is_empty() {
-            let next = (receiver, changes, stopping, Some((after, "")));
-            return Some((Ok(web::Bytes::from_static(greeting.as_bytes())), Some(next)));
-        }
-        // Marked as seen before it is read, so that what comes in between wakes the wait below.
+    let state = (receiver, changes, stopping, last_number);
+    let events = stream::unfold(state, |state| async move {
+        let (receiver, mut changes, mut stopping, last_number) = state;
+        // Mark changes as seen before reading, so that later ones end the wait below.
         changes.borrow_and_update();
-        let mut fresh = receiver.inbox.received_after(after);
-        if fresh.is_empty() {
+        let mut new = receiver.inbox.received_after(last_number);
+        if new.is_empty() {
             tokio::select! {
                 _ = stopping.wait_for(|stopping| *stopping) => return None,
-                _ = changes.changed() => fresh = receiver.inbox.received_after(after),
+                _ = changes.changed() => new = receiver.inbox.received_after(last_number),
                 () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
             }
         }
-        let number = fresh.last().map_or(after, |received| received.number);
-        let text = if fresh.is_empty() {
+        let last_number = new.last().map_or(last_number, |received| received.number);
+        let text = if new.is_empty() {
             ":\n\n".to_owned()
         } else {
-            fresh
-                .iter()
+            new.iter()
                 .map(|received| event_text(&receiver.inbox, received))
                 .collect()
         };
-        let next = (receiver, changes, stopping, Some((number, "")));
-        Some((Ok(web::Bytes::from(text)), Some(next)))
-    })
+        let state = (receiver, changes, stopping, last_number);
+        Some((Ok(web::Bytes::from(text)), state))
+    });
+    let retry = web::Bytes::from_static(b"retry: 1000\n\n");
+    stream::iter([Ok(retry)]).chain(events).right_stream()
 }
 
-/// One server-sent event. The markup goes as a JSON string: a line end in it, of whatever kind,
-/// would end the event.
+/// Formats one server-sent event. The markup is a JSON string, because a line break in it would end
+/// the event.
 fn event_text(inbox: &Inbox, received: &ReceivedWebhook) -> String {
     let card = Card { received }.render().unwrap_or_default();
     let id = inbox.event_id(received.number);

@@ -1,7 +1,6 @@
-//! What site and receiver have in common: how they are run and stopped, the headers of their pages,
-//! their files.
+//! Helpers that the site and the receiver share: start and stop, headers, static files.
 //!
-//! A [`DemoServer`] runs until it is stopped; signals are the command's business, not its own.
+//! A [`DemoServer`] runs until it is stopped. It doesn't handle signals.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -16,9 +15,9 @@ use askama::Template;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// A server of the demo, running.
+/// A running server of the demo.
 pub struct DemoServer {
-    /// Where it is: `http://127.0.0.1:PORT`.
+    /// Its URL, `http://127.0.0.1:PORT`.
     pub url: String,
     handle: ServerHandle,
     task: JoinHandle<io::Result<()>>,
@@ -26,8 +25,7 @@ pub struct DemoServer {
 }
 
 impl DemoServer {
-    /// Lets `server` run on the current tokio runtime. `stopping` is what its endless answers
-    /// watch.
+    /// Runs `server` on the current tokio runtime. Its event streams end when `stopping` is set.
     pub(super) fn spawn(url: String, server: Server, stopping: watch::Sender<bool>) -> Self {
         Self {
             url,
@@ -37,22 +35,21 @@ impl DemoServer {
         }
     }
 
-    /// Ends the open event streams, lets what is in flight finish (a second at most), and gives the
-    /// port back.
+    /// Ends open event streams, waits up to 1 s for requests in flight, and releases the port.
     pub async fn stop(self) -> io::Result<()> {
-        // Without this an open page would hold the shutdown to its full timeout.
+        // Otherwise, an open page would delay the shutdown until its timeout.
         self.stopping.send_replace(true);
         self.handle.stop(true).await;
         self.task.await.map_err(io::Error::other)?
     }
 }
 
-/// The address that a browser writes for `listener`.
+/// The URL of `listener` in a browser.
 pub(super) fn listener_url(listener: &TcpListener) -> io::Result<String> {
     Ok(format!("http://{}", listener.local_addr()?))
 }
 
-/// An origin under both names that this machine's browser may use for it.
+/// An origin and, for a loopback IP address, the same origin with `localhost`.
 pub(super) fn origin_aliases(url: &str) -> String {
     match url.strip_prefix("http://").map(str::parse::<SocketAddr>) {
         Some(Ok(address)) if address.ip().is_loopback() => {
@@ -62,7 +59,7 @@ pub(super) fn origin_aliases(url: &str) -> String {
     }
 }
 
-/// The headers that every answer carries, around a page's own Content-Security-Policy.
+/// The headers of every response, with a page's Content-Security-Policy.
 pub(super) fn page_headers(policy: &str) -> DefaultHeaders {
     DefaultHeaders::new()
         .add(("Content-Security-Policy", policy))
@@ -71,7 +68,7 @@ pub(super) fn page_headers(policy: &str) -> DefaultHeaders {
         .add((CACHE_CONTROL, "no-store"))
 }
 
-/// A page that could not be found, in the words of the server it was asked of.
+/// The 404 page of the site or the receiver.
 #[derive(Template)]
 #[template(path = "demo/not_found.html")]
 pub(super) struct NotFound {
@@ -79,15 +76,19 @@ pub(super) struct NotFound {
     pub theme: &'static str,
 }
 
-/// The stylesheet of both, and the icon of one.
-pub(super) fn files(config: &mut ServiceConfig, icon: &'static str) {
+/// Serves the shared stylesheet and an icon.
+pub(super) fn static_files(config: &mut ServiceConfig, icon: &'static str) {
     let stylesheet = include_str!("../../static/demo.css");
     config
-        .route("/demo.css", file("text/css; charset=utf-8", stylesheet))
-        .route("/icon.svg", file("image/svg+xml", icon));
+        .route(
+            "/demo.css",
+            static_file("text/css; charset=utf-8", stylesheet),
+        )
+        .route("/icon.svg", static_file("image/svg+xml", icon));
 }
 
-pub(super) fn file(content_type: &'static str, text: &'static str) -> Route {
+/// Serves `text` as a file.
+pub(super) fn static_file(content_type: &'static str, text: &'static str) -> Route {
     web::get().to(move || async move {
         HttpResponse::Ok()
             .insert_header((HeaderName::from_static("content-type"), content_type))
@@ -95,8 +96,8 @@ pub(super) fn file(content_type: &'static str, text: &'static str) -> Route {
     })
 }
 
-/// A template as an answer with its status.
-pub(super) fn html(status: StatusCode, page: &impl Template) -> HttpResponse {
+/// Renders a page as a response.
+pub(super) fn render_page(status: StatusCode, page: &impl Template) -> HttpResponse {
     match page.render() {
         Ok(text) => HttpResponse::build(status)
             .insert_header(ContentType::html())

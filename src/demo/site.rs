@@ -1,8 +1,7 @@
-//! The sample site: a product's page that carries Miniback's widget, as any site would: one script
-//! tag, and a button of its own that opens it. Where scripts are off, that button is a link to the
-//! project's form.
+//! The sample site: a page with the widget's script and its own button that opens the widget.
+//! Without JavaScript, the button is a link to the project's public form.
 //!
-//! Beside it, in a frame, stands the receiver's page.
+//! A frame on the page shows the receiver.
 
 use std::io;
 use std::net::TcpListener;
@@ -12,21 +11,20 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use askama::Template;
 use tokio::sync::watch;
 
-use super::server::{DemoServer, NotFound, files, html, listener_url, page_headers};
+use super::server::{DemoServer, NotFound, listener_url, page_headers, render_page, static_files};
 
-/// What the page names.
+/// The URLs and names on the page.
 #[derive(Template)]
 #[template(path = "demo/site.html")]
 struct Page {
-    /// Where Miniback is.
     miniback_url: String,
-    /// The slug of the project that feedback is for.
+    /// The slug of the project that receives feedback.
     project: String,
     receiver_url: String,
 }
 
-/// Starts the sample site on `listener`, within a tokio runtime. Its widget is of Miniback at
-/// `miniback_url`, and sends to `project` (a slug).
+/// Starts the sample site on `listener`, within a tokio runtime. Its widget sends feedback to the
+/// project with the slug `project` of Miniback at `miniback_url`.
 pub fn start(
     listener: TcpListener,
     miniback_url: String,
@@ -34,11 +32,11 @@ pub fn start(
     receiver_url: String,
 ) -> io::Result<DemoServer> {
     let url = listener_url(&listener)?;
-    // As strict as it can be: what the widget needs is leave to be loaded and to send.
+    // The widget only needs permission to load its script and to send feedback.
     let policy = format!(
         "default-src 'none'; style-src 'self'; img-src 'self'; script-src {miniback_url}; \
-         connect-src {miniback_url}; frame-src {receiver_url}; form-action 'none'; base-uri 'none'; \
-         frame-ancestors 'none'"
+         connect-src {miniback_url}; frame-src {receiver_url}; form-action 'none'; \
+         base-uri 'none'; frame-ancestors 'none'"
     );
     let page = web::Data::new(Page {
         miniback_url,
@@ -49,7 +47,7 @@ pub fn start(
         App::new()
             .app_data(page.clone())
             .wrap(page_headers(&policy))
-            .configure(|config| files(config, include_str!("../../static/demo_site.svg")))
+            .configure(|config| static_files(config, include_str!("../../static/demo_site.svg")))
             .route("/", web::get().to(show))
             .default_service(web::to(not_found))
     })
@@ -62,7 +60,7 @@ pub fn start(
 }
 
 async fn show(page: web::Data<Page>) -> HttpResponse {
-    html(StatusCode::OK, page.get_ref())
+    render_page(StatusCode::OK, page.get_ref())
 }
 
 async fn not_found() -> HttpResponse {
@@ -70,5 +68,5 @@ async fn not_found() -> HttpResponse {
         name: "Fernweh",
         theme: "site",
     };
-    html(StatusCode::NOT_FOUND, &page)
+    render_page(StatusCode::NOT_FOUND, &page)
 }

@@ -5,11 +5,13 @@ use std::str::FromStr;
 
 use email_address::{EmailAddress, Options};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use url::Url;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 use super::id::{FeedbackId, ProjectId};
+use super::validation::{ValidationErrors, all, check};
 use crate::clock::Timestamp;
 
 /// The longest message, in Unicode scalar values.
@@ -73,17 +75,34 @@ impl FromStr for FeedbackStatus {
     }
 }
 
-/// Stored feedback.
-#[derive(Clone, Debug)]
+// The API and the exports serialize this type, so the order of its fields is part of the contract.
+/// Feedback that people or programs submitted.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Feedback {
     pub id: FeedbackId,
-    pub project: ProjectSummary,
+    #[schema(example = "The submit button does nothing on my phone")]
     pub message: String,
     pub status: FeedbackStatus,
     pub created_at: Timestamp,
+    #[schema(required = true, example = "sam@example.com")]
     pub email: Option<String>,
+    #[schema(required = true, example = "https://example.com/checkout")]
     pub url: Option<String>,
+    #[schema(schema_with = metadata_schema, required = true)]
     pub metadata: Option<Map<String, Value>>,
+    pub project: ProjectSummary,
+}
+
+/// The OpenAPI schema of metadata.
+pub fn metadata_schema() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+        .description(Some(
+            "Additional data about the feedback. At most 4 KiB of JSON.",
+        ))
+        .examples([json!({"plan": "pro"})])
+        .build()
 }
 
 /// The part of a project that appears wherever feedback is displayed or sent.
@@ -96,15 +115,45 @@ pub struct ProjectSummary {
     pub slug: String,
 }
 
-/// Validated feedback that isn't stored yet.
-#[derive(Clone, Debug, Serialize)]
-pub struct NewFeedback {
-    /// The project's id or slug, as sent by the client.
+/// Feedback as sent by a client, not validated yet.
+pub struct RawFeedback {
+    /// The project's id or slug.
     pub project: String,
     pub message: String,
     pub email: Option<String>,
     pub url: Option<String>,
     pub metadata: Option<Map<String, Value>>,
+}
+
+/// Validated feedback that isn't stored yet.
+#[derive(Clone, Debug, Serialize)]
+pub struct NewFeedback {
+    /// The project's id or slug. It may not exist.
+    pub project: String,
+    pub message: String,
+    pub email: Option<String>,
+    pub url: Option<String>,
+    pub metadata: Option<Map<String, Value>>,
+}
+
+impl NewFeedback {
+    /// Validates all fields except `project`. `metadata_field` is the name of the metadata in the
+    /// request.
+    pub fn check(raw: RawFeedback, metadata_field: &str) -> Result<Self, ValidationErrors> {
+        let (message, email, url, metadata) = all((
+            check("message", check_message(raw.message)),
+            check("email", raw.email.map(check_email).transpose()),
+            check("url", raw.url.map(check_page_url).transpose()),
+            check(metadata_field, raw.metadata.map(check_metadata).transpose()),
+        ))?;
+        Ok(Self {
+            project: raw.project,
+            message,
+            email,
+            url,
+            metadata,
+        })
+    }
 }
 
 /// The user who changes a status.

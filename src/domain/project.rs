@@ -14,7 +14,7 @@ pub const SLUG_MAX_BYTES: usize = 64;
 /// The maximum number of allowed origins of a project.
 pub const ORIGINS_MAX: usize = 50;
 
-/// Whether a project accepts feedback. A paused project doesn't.
+/// Whether a project accepts feedback. A paused project doesn’t.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ProjectStatus {
@@ -37,7 +37,7 @@ pub struct Project {
     pub id: ProjectId,
     #[schema(example = "My Website")]
     pub name: String,
-    /// Permanent: the slug can't be changed.
+    /// Permanent: the slug can’t be changed.
     #[schema(example = "my-website")]
     pub slug: String,
     pub status: ProjectStatus,

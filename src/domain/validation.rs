@@ -37,29 +37,61 @@ impl ValidationErrors {
     }
 }
 
-/// Collects the validation errors of several fields.
-#[derive(Debug, Default)]
-pub struct Checks(Vec<FieldError>);
+/// Returns the value, or the error of `field`.
+pub fn check<T, E: Display>(field: &str, result: Result<T, E>) -> Result<T, ValidationErrors> {
+    result.map_err(|error| ValidationErrors::single(field, error))
+}
 
-impl Checks {
-    /// Returns the value, or records the error for `field` and returns `None`.
-    pub fn take<T, E: Display>(&mut self, field: &str, result: Result<T, E>) -> Option<T> {
-        result
-            .map_err(|error| {
-                self.0.push(FieldError {
-                    field: field.to_owned(),
-                    message: error.to_string(),
-                })
-            })
-            .ok()
+/// Returns the values of all checks in a tuple, or the errors of every failed check.
+pub fn all<C: Checks>(checks: C) -> Result<C::Values, ValidationErrors> {
+    checks.collect()
+}
+
+/// A tuple of results of [`check`].
+pub trait Checks {
+    type Values;
+
+    fn collect(self) -> Result<Self::Values, ValidationErrors>;
+}
+
+macro_rules! impl_checks {
+    ($($type:ident $value:ident),+) => {
+        impl<$($type),+> Checks for ($(Result<$type, ValidationErrors>,)+) {
+            type Values = ($($type,)+);
+
+            fn collect(self) -> Result<Self::Values, ValidationErrors> {
+                match self {
+                    ($(Ok($value),)+) => Ok(($($value,)+)),
+                    ($($value,)+) => {
+                        let failed = [$($value.err()),+].into_iter().flatten();
+                        Err(ValidationErrors(failed.flat_map(|errors| errors.0).collect()))
+                    }
+                }
+            }
+        }
+    };
+}
+
+impl_checks!(A a, B b);
+impl_checks!(A a, B b, C c);
+impl_checks!(A a, B b, C c, D d);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(errors: &ValidationErrors) -> Vec<&str> {
+        errors.0.iter().map(|error| error.field.as_str()).collect()
     }
 
-    /// Returns the recorded errors, if there are any.
-    pub fn finish(self) -> Result<(), ValidationErrors> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(ValidationErrors(self.0))
-        }
+    #[test]
+    fn returns_all_values_or_all_errors() {
+        let valid = |value: u8| check::<_, &str>("valid", Ok(value));
+        let invalid = |field| check::<u8, _>(field, Err("invalid"));
+        assert_eq!(all((valid(1), valid(2))), Ok((1, 2)));
+        let errors = all((invalid("a"), valid(2), invalid("b"))).unwrap_err();
+        assert_eq!(fields(&errors), ["a", "b"]);
+        let nested = all((all((invalid("a"), invalid("b"))), invalid("c"))).unwrap_err();
+        assert_eq!(fields(&nested), ["a", "b", "c"]);
     }
 }

@@ -19,7 +19,7 @@ pub const HEADERS_MAX: usize = 10;
 /// The longest value of a custom header, in bytes.
 pub const HEADER_VALUE_MAX_BYTES: usize = 1024;
 /// The longest overlap of a rotation, in hours (one week).
-pub const OVERLAP_MAX_HOURS: u32 = 168;
+const OVERLAP_MAX_HOURS: u32 = 168;
 
 /// An event type that a webhook can subscribe to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -186,6 +186,15 @@ pub fn check_description(text: &str) -> Result<String, WebhookError> {
     match text.chars().count() {
         0..=DESCRIPTION_MAX_CHARS => Ok(text.to_owned()),
         chars => Err(WebhookError::DescriptionTooLong(chars)),
+    }
+}
+
+/// Checks the length of an overlap: at most 168 hours. 0 rotates immediately.
+pub fn check_overlap_hours(hours: u32) -> Result<u32, WebhookError> {
+    if hours <= OVERLAP_MAX_HOURS {
+        Ok(hours)
+    } else {
+        Err(WebhookError::Overlap)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Settings → Account: one's password and sessions.
+//! Settings → Account: the user's own password and sessions.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -33,7 +33,7 @@ struct SessionRow {
     browser: String,
     started: DisplayTime,
     last_seen: DisplayTime,
-    /// The one by which this page is looked at.
+    /// Whether this is the session of the request.
     is_current: bool,
 }
 
@@ -85,19 +85,19 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     render(StatusCode::OK, &AccountPage::new(&context, None).await?)
 }
 
-/// A new password ends all sessions but this one.
+/// Changes the password and ends all other sessions.
 pub(super) async fn set_password(
     context: RequestContext,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let user = context.user()?.clone();
-    // Who has found an open browser must not be able to guess on.
+    // Throttled like a sign-in, so a stolen session can't be used to guess the password.
     match sign_in::verify_password(&context, &user.email, fields.get("current")).await? {
         PasswordCheck::Correct(..) => {}
         PasswordCheck::Wrong => {
             return reject(
                 &context,
-                ValidationErrors::single("current", "This is not your password."),
+                ValidationErrors::single("current", "That isn’t your current password."),
             )
             .await;
         }
@@ -128,7 +128,7 @@ pub(super) async fn set_password(
         Err(AccountStoreError::Store(error)) => return Err(error.into()),
         Err(_) => return Err(PageError::ItemNotFound),
     }
-    context.push_message("Your password is changed. You are signed out everywhere else.");
+    context.push_message("Password changed. You’re signed out of all other browsers.");
     Ok(context.redirect("/settings/account"))
 }
 
@@ -142,7 +142,7 @@ async fn reject(
     )
 }
 
-/// Ends one session. The page offers it for the others; asked of its own, the next page is the sign-in.
+/// Ends one session. The page offers this only for other sessions.
 pub(super) async fn end_session(
     context: RequestContext,
     id: web::Path<String>,
@@ -153,7 +153,7 @@ pub(super) async fn end_session(
         .end_user_session(user, SessionId::new(id.into_inner()))
         .await?;
     if ended {
-        context.push_message("That browser is signed out.");
+        context.push_message("Session ended.");
     }
     Ok(context.redirect("/settings/account"))
 }

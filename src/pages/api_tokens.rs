@@ -1,5 +1,4 @@
-//! Settings → API tokens. A token is shown once, on the page after it is made: it stands in no address, and after a
-//! reload it is gone.
+//! Settings → API tokens. A new token is shown once, on the page after the form, and isn't in a URL.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -15,7 +14,7 @@ use super::framework::page_error::PageError;
 use crate::domain::account::{ApiToken, Scope};
 use crate::domain::id::TokenId;
 use crate::domain::project;
-use crate::domain::validation::{Checks, ValidationErrors};
+use crate::domain::validation::{all, check};
 use crate::server::tokens;
 use crate::store::AccountStoreError;
 
@@ -26,7 +25,7 @@ const PATH: &str = "/settings/tokens";
 struct TokensPage {
     layout: Layout,
     add: Option<AddForm>,
-    /// The name and the token that was just made.
+    /// The name and the value of a token that was just created.
     created: Option<(String, String)>,
     rows: Vec<TokenRow>,
     key: String,
@@ -52,19 +51,11 @@ impl TokenRow {
     }
 }
 
-/// The scopes in words: value, name, what it may do.
+/// Scopes with their name and description.
 const SCOPES: [(Scope, &str, &str); 3] = [
-    (Scope::Full, "Full", "All that you may do yourself"),
-    (
-        Scope::Submit,
-        "Submit",
-        "Send feedback, nothing else: for a site or an app",
-    ),
-    (
-        Scope::Metrics,
-        "Metrics",
-        "Read the figures for Prometheus, nothing else",
-    ),
+    (Scope::Full, "Full", "Everything you can do"),
+    (Scope::Submit, "Submit", "Submit feedback only"),
+    (Scope::Metrics, "Metrics", "Read metrics only"),
 ];
 
 impl TokensPage {
@@ -115,28 +106,29 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     render(StatusCode::OK, &TokensPage::new(&context, None).await?)
 }
 
-/// Makes a token of who asks for it.
+/// Creates a token for the current user.
 pub(super) async fn create(
     context: RequestContext,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
-    let mut checks = Checks::default();
-    let name = checks.take("name", project::check_name(fields.get("name")));
-    let scope = checks.take("scope", fields.get("scope").parse::<Scope>());
-    let (Some(name), Some(scope)) = (name, scope) else {
-        let invalid = checks
-            .finish()
-            .err()
-            .unwrap_or(ValidationErrors(Vec::new()));
-        let problem = |field| invalid.message_for(field).map(str::to_owned);
-        let form = AddForm {
-            name: fields.get("name").to_owned(),
-            scope: scope.unwrap_or(Scope::Full),
-            name_problem: problem("name"),
-            scope_problem: problem("scope"),
-        };
-        let page = TokensPage::new(&context, Some(form)).await?;
-        return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
+    let scope = fields.get("scope").parse::<Scope>();
+    let selected_scope = *scope.as_ref().unwrap_or(&Scope::Full);
+    let (name, scope) = match all((
+        check("name", project::check_name(fields.get("name"))),
+        check("scope", scope),
+    )) {
+        Ok(checked) => checked,
+        Err(invalid) => {
+            let problem = |field| invalid.message_for(field).map(str::to_owned);
+            let form = AddForm {
+                name: fields.get("name").to_owned(),
+                scope: selected_scope,
+                name_problem: problem("name"),
+                scope_problem: problem("scope"),
+            };
+            let page = TokensPage::new(&context, Some(form)).await?;
+            return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
+        }
     };
     let user = context.user()?.clone();
     let by = context.clone();
@@ -170,7 +162,7 @@ pub(super) async fn revoke(
 ) -> Result<HttpResponse, PageError> {
     let id = TokenId::new(id.into_inner());
     if context.app.store.revoke_token(id).await? {
-        context.push_message("The token is revoked: whatever uses it is refused from now on.");
+        context.push_message("Token revoked.");
     }
     Ok(context.redirect(PATH))
 }

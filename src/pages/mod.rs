@@ -1,7 +1,7 @@
-//! The pages, one file a page: its handlers and the structs that its templates show.
+//! The web pages, one file or folder per page: its handlers and the data of its templates.
 //!
-//! Each works by plain links and forms, with a redirect after a post and the message on the next page; one script
-//! makes them better without knowing any of them. Whoever asks is known by a session cookie ([`framework::auth`]).
+//! Pages work with plain links and forms, and redirect after a POST. `static/app.js` improves all of
+//! them without knowing any. Users are authenticated by a session cookie ([`framework::auth`]).
 
 mod account;
 mod api_reference;
@@ -31,7 +31,7 @@ use crate::clock::Clock;
 use framework::{flash, idempotent_form, live_updates};
 use sign_in::{password_checks, throttle};
 
-/// What the pages keep in memory; a restart forgets it, and nothing is lost by that.
+/// In-memory state of the pages. A restart clears it without losing data.
 pub struct PageState {
     sign_in_throttle: throttle::SignInThrottle,
     flash: flash::FlashStore,
@@ -51,8 +51,8 @@ impl PageState {
         }
     }
 
-    /// Ends the open streams of events, which would hold a graceful stop to its whole time.
+    /// Closes all event streams, which would otherwise delay a graceful shutdown until its timeout.
     pub fn close_event_streams(&self) {
-        self.event_streams.end();
+        self.event_streams.close();
     }
 }

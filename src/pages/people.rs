@@ -1,7 +1,7 @@
-//! Settings → People: who has an account, and who is invited.
+//! Settings → People: users and invitations.
 //!
-//! There is no mail server: an admin is shown a one-time link, once, and hands it over. What is open stands in the
-//! address (`?add`, `?role=ID`, `?remove=ID`).
+//! Miniback sends no email to users: an admin sees a one-time link once and shares it. Open forms are
+//! query parameters (`?add`, `?role=ID`, `?remove=ID`).
 
 use std::time::Duration;
 
@@ -34,11 +34,11 @@ type IdPath = web::Path<String>;
 struct PeoplePage {
     layout: Layout,
     add: Option<AddForm>,
-    /// The address that was just invited, and the link to hand over.
+    /// The email that was just invited, and the link to share.
     invited: Option<(String, String)>,
     people: Vec<PersonRow>,
     invitations: Vec<InvitationRow>,
-    /// Why what was asked for could not be done.
+    /// Why the last action failed.
     problem: Option<String>,
     key: String,
 }
@@ -57,9 +57,9 @@ struct PersonRow {
     is_last_admin: bool,
     is_changing_role: bool,
     is_confirming_remove: bool,
-    /// The link for a new password that was just made.
+    /// The password reset link that was just created.
     reset_link: Option<String>,
-    /// The one that is in force: its id, and until when.
+    /// The id and expiry of the active reset link.
     reset: Option<(LinkId, DisplayTime)>,
     key: String,
 }
@@ -174,7 +174,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     )
 }
 
-/// Invites somebody, or makes another link for who is invited: the one before is void then.
+/// Invites a user. For an email that is already invited, a new link replaces the previous one.
 pub(super) async fn invite(
     context: RequestContext,
     fields: FormData,
@@ -221,7 +221,7 @@ pub(super) async fn invite(
         == Some(false)
     {
         context.state.submission_keys.forget(fields.get("key"));
-        let problem = "This address has an account already.".to_owned();
+        let problem = "This email already has an account.".to_owned();
         return reject_invitation(&context, email, role, problem).await;
     }
     Ok(context.redirect(PATH))
@@ -242,7 +242,7 @@ async fn reject_invitation(
     render(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
-/// Makes a link by which somebody sets another password.
+/// Creates a password reset link.
 pub(super) async fn reset_password(
     context: RequestContext,
     id: IdPath,
@@ -283,8 +283,8 @@ pub(super) async fn set_role(
         Ok(_) if was_you => Ok(redirect_signed_out(&context)),
         Ok(user) => {
             context.push_message(match user.role {
-                Role::Admin => format!("{} is an admin.", user.email),
-                Role::Member => format!("{} is a member.", user.email),
+                Role::Admin => format!("{} is an admin now.", user.email),
+                Role::Member => format!("{} is a member now.", user.email),
             });
             Ok(context.redirect(PATH))
         }
@@ -299,24 +299,24 @@ pub(super) async fn remove(context: RequestContext, id: IdPath) -> Result<HttpRe
     match context.app.store.delete_user_by_id(id).await {
         Ok(_) if is_you => Ok(redirect_signed_out(&context)),
         Ok(user) => {
-            context.push_message(format!("{} is removed.", user.email));
+            context.push_message(format!("{} removed.", user.email));
             Ok(context.redirect(PATH))
         }
-        // Pressed twice: they are gone, as was wished.
+        // Already removed by an earlier submit: success.
         Err(AccountStoreError::Unknown(_)) => Ok(context.redirect(PATH)),
         Err(AccountStoreError::LastAdmin(email)) => reject_last_admin(&context, &email).await,
         Err(error) => Err(page_error(error)),
     }
 }
 
-/// Makes an invitation or a link for a new password void.
+/// Revokes an invitation or a password reset link.
 pub(super) async fn revoke_link(
     context: RequestContext,
     id: IdPath,
 ) -> Result<HttpResponse, PageError> {
     let id = LinkId::new(id.into_inner());
     if context.app.store.revoke_link(id).await? {
-        context.push_message("The link is revoked: nobody can use it any more.");
+        context.push_message("Link revoked.");
     }
     Ok(context.redirect(PATH))
 }
@@ -331,13 +331,13 @@ async fn reject_last_admin(
     email: &str,
 ) -> Result<HttpResponse, PageError> {
     let problem = format!(
-        "{email} is the last admin, and stays one: nobody could change the settings any more. Make somebody else an admin first."
+        "{email} is the only admin and can’t be changed. Make another user an admin first."
     );
     let page = PeoplePage::new(context, None, Some(problem)).await?;
     render(StatusCode::CONFLICT, &page)
 }
 
-/// After what ended one's own sessions.
+/// Redirects to the sign-in page after the user's own sessions ended.
 fn redirect_signed_out(context: &RequestContext) -> HttpResponse {
     let mut response = context.redirect("/login");
     session::clear_cookie(context, &mut response);

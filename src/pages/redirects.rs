@@ -1,4 +1,4 @@
-//! Addresses that only lead on.
+//! Pages that only redirect.
 
 use actix_web::{HttpResponse, web};
 
@@ -6,7 +6,7 @@ use super::framework::context::RequestContext;
 use super::framework::page_error::PageError;
 use crate::domain::account::Role;
 
-/// `/`: to where one belongs.
+/// `/`: to the feedback list or the sign-in page.
 pub(super) async fn home(context: RequestContext) -> HttpResponse {
     context.redirect(if context.session().is_some() {
         "/feedback"
@@ -15,7 +15,7 @@ pub(super) async fn home(context: RequestContext) -> HttpResponse {
     })
 }
 
-/// `/settings`: the first of them that one may see.
+/// `/settings`: to the first settings page that the user may see.
 pub(super) async fn settings(context: RequestContext) -> Result<HttpResponse, PageError> {
     Ok(context.redirect(match context.user()?.role {
         Role::Admin => "/settings/notifications",

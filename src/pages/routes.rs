@@ -1,4 +1,4 @@
-//! Every page and form on one screen: path, methods, who may ask for it, and the handler.
+//! The route table of all pages and forms: path, methods, permission, and handler.
 
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, Route, web};
@@ -19,7 +19,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     routes().configure(config);
 }
 
-/// What there is, and who may.
+/// All routes with their required permissions.
 pub fn routes() -> Routes {
     Routes::default()
         .service(page("/", [get(Public, redirects::home)]))

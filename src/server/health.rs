@@ -7,8 +7,10 @@ use utoipa::ToSchema;
 
 use super::AppState;
 
+pub const PATH: &str = "/healthz";
+
 pub fn configure(config: &mut web::ServiceConfig) {
-    config.service(web::resource("/healthz").get(health).head(health));
+    config.service(web::resource(PATH).get(health).head(health));
 }
 
 /// What is answered.

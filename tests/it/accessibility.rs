@@ -1,6 +1,7 @@
-//! WCAG 2.2 AA as far as a program can tell: axe-core finds nothing, and nothing is wider than the window, on any page
-//! in any of its main states, light and dark, on a desktop and on a phone. The pages are those of the table by which
-//! the program is configured, so that a new one is looked at from its first day.
+//! WCAG 2.2 AA as far as a program can tell: axe-core finds nothing, and nothing is wider than the
+//! window, on any page in any of its main states, light and dark, on a desktop and on a phone. The
+//! pages are those of the table by which the program is configured, so that a new one is looked at
+//! from its first day.
 
 use serde_json::json;
 
@@ -114,7 +115,7 @@ impl Scene {
         let invitation = token_of(&page.shown("Invitation for grace@example.com"));
         let form = page.form_in(MEMBER, "Reset password");
         let page = ada.submit_and_follow(&form.press("Reset password"));
-        let reset = token_of(&page.shown("Link for a new password"));
+        let reset = token_of(&page.shown("Password reset link"));
         let id_in = |html: &str, prefix: &str, near: &str| {
             let from = html.find(near).unwrap();
             let at = html[..from].rfind(&format!("id=\"{prefix}_")).unwrap() + 4;
@@ -139,7 +140,8 @@ impl Scene {
         }
     }
 
-    /// The addresses at which a page of the table shows its states: several in one where they stand beside each other.
+    /// The addresses at which a page of the table shows its states: several in one where they stand
+    /// beside each other.
     fn states(&self, path: &str) -> Vec<String> {
         let [delivers, fails, held] = &self.webhooks;
         let queries: Vec<String> = match path {
@@ -285,7 +287,7 @@ fn press_through(checker: &mut AccessibilityChecker, scene: &Scene) {
     open(checker, "/settings/tokens?add");
     checker.browser.find("textbox", "Name").fill("Deploy");
     press(checker, "Create");
-    checker.browser.find("textbox", "The token “Deploy”");
+    checker.browser.find("textbox", "Token “Deploy”");
     checker.check("a token that was made");
 
     open(checker, "/settings/people?add");
@@ -316,8 +318,8 @@ fn press_through(checker: &mut AccessibilityChecker, scene: &Scene) {
     checker.browser.find("link", "CSV");
     checker.check("the choice of an export");
     open(checker, "/feedback");
-    press(checker, "Keys");
-    checker.browser.find("dialog", "Keys");
+    press(checker, "Keyboard shortcuts");
+    checker.browser.find("dialog", "Keyboard shortcuts");
     checker.check("the list of keys");
 }
 

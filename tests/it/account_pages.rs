@@ -1,4 +1,4 @@
-//! Settings → Account: the password is changed by who knows it; sessions are listed, and ended one by one.
+//! Settings → Account: changing the password, and listing and ending sessions.
 
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::pages::Visitor;
@@ -10,7 +10,7 @@ fn is_signed_in(visitor: &mut Visitor) -> bool {
     visitor.get("/feedback").response.status == 200
 }
 
-/// Somebody who signs in with a browser that says what it is.
+/// Signs in with this `User-Agent`.
 fn signed_in_with(app: &App, email: &str, agent: &str) -> Visitor {
     let mut visitor = app.visitor();
     let form = visitor.get("/login").form_with("Sign in");
@@ -26,7 +26,7 @@ fn signed_in_with(app: &App, email: &str, agent: &str) -> Visitor {
 }
 
 #[test]
-fn sessions_are_listed_by_their_browser_and_ended_one_by_one() {
+fn lists_sessions_by_browser_and_ends_one_at_a_time() {
     let app = App::start();
     let mut here = app.signed_in();
     let mut there = signed_in_with(&app, ADMIN, FIREFOX);
@@ -35,9 +35,9 @@ fn sessions_are_listed_by_their_browser_and_ended_one_by_one() {
     assert!(page.text().contains("Firefox on Linux"), "{}", page.text());
     assert!(
         !page.text().contains("a-machine-of-sams"),
-        "no words of theirs"
+        "the page repeats the User-Agent"
     );
-    assert_eq!(page.text().matches("This one").count(), 1);
+    assert_eq!(page.text().matches("This browser").count(), 1);
     let end = page
         .form_in("Firefox on Linux", "End session")
         .press("End session");
@@ -49,7 +49,7 @@ fn sessions_are_listed_by_their_browser_and_ended_one_by_one() {
 }
 
 #[test]
-fn nobody_ends_somebody_elses_session() {
+fn a_user_cannot_end_the_session_of_another_user() {
     let app = App::start();
     app.add_user("bob@example.com", "member");
     let mut ada = app.signed_in();
@@ -62,7 +62,7 @@ fn nobody_ends_somebody_elses_session() {
 }
 
 #[test]
-fn a_password_is_changed_by_who_knows_it_and_ends_the_other_sessions() {
+fn changing_the_password_requires_the_old_one_and_ends_other_sessions() {
     let app = App::start();
     let (mut here, mut there) = (app.signed_in(), app.signed_in());
     let form = here.get(ACCOUNT).form_with("Change password");
@@ -73,12 +73,15 @@ fn a_password_is_changed_by_who_knows_it_and_ends_the_other_sessions() {
     let page = here
         .submit(&change("not the password", "another good password"))
         .expect(422);
-    assert!(page.text().contains("This is not your password."));
+    assert!(page.text().contains("That isn’t your current password."));
     let page = here.submit(&change(PASSWORD, "short")).expect(422);
     assert!(page.text().contains("too short"));
-    assert!(is_signed_in(&mut there), "nothing is changed yet");
-    let done = change(PASSWORD, "another good password");
-    here.submit_and_follow(&done).expect(200);
+    assert!(
+        is_signed_in(&mut there),
+        "a rejected change ended a session"
+    );
+    let valid = change(PASSWORD, "another good password");
+    here.submit_and_follow(&valid).expect(200);
     assert!(is_signed_in(&mut here) && !is_signed_in(&mut there));
     app.visitor().sign_in(ADMIN, "another good password");
 }

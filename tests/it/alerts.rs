@@ -1,4 +1,4 @@
-//! `--alert-url`: told once that a webhook keeps failing, and once that it is well again.
+//! `--alert-url` receives one alert when a webhook keeps failing and one when it recovers.
 
 use std::time::Duration;
 
@@ -14,51 +14,51 @@ use crate::support::wait::wait_until;
 
 const SECRET: &str = "whsec_YWxlcnRzIGFyZSBzaWduZWQgd2l0aCB0aGlzIGtleSE=";
 
-fn told(alerts: &Receiver) -> AppBuilder {
+fn with_alerts(alerts: &Receiver) -> AppBuilder {
     App::builder()
         .option("--retry-delays", "none")
         .option("--alert-url", &alerts.url("/alerts"))
         .env("MINIBACK_ALERT_SECRET", SECRET)
 }
 
-/// Sends `count` feedbacks and waits until each has ended at the webhook.
-fn events(api: &Api, webhook: &Value, count: usize, state: &str) {
+/// Creates `count` feedback items and waits until their deliveries are in this state.
+fn create_and_wait(api: &Api, webhook: &Value, count: usize, state: &str) {
     let path = format!("/api/v1/webhooks/{}/accounting", text(webhook, "id"));
-    let reached = |json: &Value| json[state].as_u64().unwrap_or(0);
-    let before = reached(&api.get(&path).expect(200).json());
+    let count_in_state = |json: &Value| json[state].as_u64().unwrap_or(0);
+    let before = count_in_state(&api.get(&path).expect(200).json());
     for n in 0..count {
         api.create_feedback("shop", &format!("number {n}"));
     }
-    wait_until("all have ended", || {
-        (reached(&api.get(&path).expect(200).json()) == before + count as u64).then_some(())
+    wait_until(&format!("{count} more deliveries are {state}"), || {
+        (count_in_state(&api.get(&path).expect(200).json()) == before + count as u64).then_some(())
     });
 }
 
-fn names(received: &[ReceivedRequest]) -> Vec<String> {
+fn event_types(received: &[ReceivedRequest]) -> Vec<String> {
     received
         .iter()
         .map(|alert| text(&alert.json(), "event").to_owned())
         .collect()
 }
 
-/// The one secret that a page shows.
-fn secret_on(html: &str) -> String {
-    let start = html.find("whsec_").expect("the secret is shown");
+/// Returns the secret that a page shows.
+fn find_secret(html: &str) -> String {
+    let start = html.find("whsec_").expect("find a secret");
     html[start..].split('"').next().unwrap().to_owned()
 }
 
 #[test]
-fn ten_failed_deliveries_in_a_row_and_the_recovery_are_told_once_each() {
+fn alerts_once_after_ten_failures_in_a_row_and_once_on_recovery() {
     let (alerts, receiver) = (Receiver::ok(), Receiver::status(500));
-    let app = told(&alerts).start();
+    let app = with_alerts(&alerts).start();
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook_with(
         json!({"url": receiver.url("/secret-path?key=1"), "description": "Orders"}),
     );
-    events(&api, &webhook, 9, "failed");
+    create_and_wait(&api, &webhook, 9, "failed");
     assert_eq!(alerts.received().len(), 0);
-    events(&api, &webhook, 1, "failed");
+    create_and_wait(&api, &webhook, 1, "failed");
     let alert = alerts.first();
     assert_eq!(alert.path(), "/alerts");
     let body = alert.json();
@@ -74,7 +74,7 @@ fn ten_failed_deliveries_in_a_row_and_the_recovery_are_told_once_each() {
         .json();
     assert_eq!(body["data"]["failingSince"], shown["failingSince"]);
     assert!(!alert.text().contains("secret-path"));
-    // Signed like every event.
+    // Signed like any event.
     assert_eq!(
         alert.header("X-Miniback-Signature"),
         hex_signature(SECRET, &alert.body)
@@ -82,33 +82,33 @@ fn ten_failed_deliveries_in_a_row_and_the_recovery_are_told_once_each() {
     assert_eq!(alert.header("X-Miniback-Event"), "webhook.failing");
     verify_standard_webhook(SECRET, &alert).unwrap();
 
-    events(&api, &webhook, 12, "failed");
+    create_and_wait(&api, &webhook, 12, "failed");
     receiver.set_script(|_| Reply::status(200));
-    events(&api, &webhook, 2, "delivered");
+    create_and_wait(&api, &webhook, 2, "delivered");
     let all = alerts.wait_for(2);
-    assert_eq!(names(&all), ["webhook.failing", "webhook.recovered"]);
+    assert_eq!(event_types(&all), ["webhook.failing", "webhook.recovered"]);
     let recovered = all[1].json();
     assert_eq!(recovered["data"]["failingSince"], shown["failingSince"]);
     assert!(millis(&recovered["timestamp"]) >= millis(&body["timestamp"]));
     assert_ne!(all[0].delivery(), all[1].delivery());
 
-    // Broken anew, it is told anew.
+    // A new failure causes a new alert.
     receiver.set_script(|_| Reply::status(500));
-    events(&api, &webhook, 10, "failed");
-    assert_eq!(names(&alerts.wait_for(3))[2], "webhook.failing");
+    create_and_wait(&api, &webhook, 10, "failed");
+    assert_eq!(event_types(&alerts.wait_for(3))[2], "webhook.failing");
 }
 
 #[test]
-fn five_minutes_of_failing_are_told_although_few_deliveries_failed() {
+fn alerts_after_five_minutes_of_failing() {
     let (alerts, receiver) = (Receiver::ok(), Receiver::status(500));
     let app = InProcess::start(&["--retry-delays", "none", "--alert-url", &alerts.url("/")]);
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    events(&api, &webhook, 1, "failed");
+    create_and_wait(&api, &webhook, 1, "failed");
     app.advance(Duration::from_secs(299));
-    // What is delivered to another webhook shows that the alert would have come by now.
-    events(&api, &webhook, 1, "failed");
+    // After another failed delivery, an alert that was due would have arrived.
+    create_and_wait(&api, &webhook, 1, "failed");
     assert_eq!(alerts.received().len(), 0);
     app.advance(Duration::from_secs(1));
     let alert = alerts.first().json();
@@ -117,9 +117,9 @@ fn five_minutes_of_failing_are_told_although_few_deliveries_failed() {
 }
 
 #[test]
-fn a_webhook_that_works_or_fails_a_test_only_is_not_told_of() {
+fn failed_tests_and_working_webhooks_cause_no_alert() {
     let (alerts, receiver) = (Receiver::ok(), Receiver::status(500));
-    let app = told(&alerts).start();
+    let app = with_alerts(&alerts).start();
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
@@ -128,25 +128,25 @@ fn a_webhook_that_works_or_fails_a_test_only_is_not_told_of() {
             .expect(200);
     }
     receiver.set_script(|_| Reply::status(200));
-    events(&api, &webhook, 11, "delivered");
-    // Ten that fail are told of at once: had anything been told before, it would stand before this.
+    create_and_wait(&api, &webhook, 11, "delivered");
+    // Ten failures cause an alert. An earlier alert would have arrived before it.
     receiver.set_script(|_| Reply::status(500));
-    events(&api, &webhook, 10, "failed");
-    assert_eq!(names(&alerts.wait_for(1)), ["webhook.failing"]);
+    create_and_wait(&api, &webhook, 10, "failed");
+    assert_eq!(event_types(&alerts.wait_for(1)), ["webhook.failing"]);
 }
 
 #[test]
-fn an_alert_that_does_not_arrive_is_sent_again_also_after_a_crash() {
+fn retries_a_failed_alert_after_a_crash() {
     let (alerts, receiver) = (Receiver::status(503), Receiver::status(500));
-    let app = told(&alerts).start();
+    let app = with_alerts(&alerts).start();
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    events(&api, &webhook, 10, "failed");
+    create_and_wait(&api, &webhook, 10, "failed");
     let first = alerts.first();
     let data = app.kill9();
     alerts.set_script(|_| Reply::status(200));
-    let _app = told(&alerts).with_data(data).start();
+    let _app = with_alerts(&alerts).with_data(data).start();
     let again = alerts.wait_for(2).remove(1);
     assert_eq!(
         (again.delivery(), &again.body),
@@ -155,7 +155,7 @@ fn an_alert_that_does_not_arrive_is_sent_again_also_after_a_crash() {
 }
 
 #[test]
-fn without_a_secret_of_ones_own_the_page_shows_the_one_that_alerts_are_signed_with() {
+fn the_page_shows_the_generated_secret_for_alerts() {
     let (alerts, receiver) = (Receiver::ok(), Receiver::status(500));
     let start = || {
         App::builder()
@@ -166,7 +166,7 @@ fn without_a_secret_of_ones_own_the_page_shows_the_one_that_alerts_are_signed_wi
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    events(&api, &webhook, 10, "failed");
+    create_and_wait(&api, &webhook, 10, "failed");
     let alert = alerts.first();
     let mut visitor = app.signed_in();
     let hidden = visitor.get("/settings/notifications").expect(200);
@@ -176,26 +176,26 @@ fn without_a_secret_of_ones_own_the_page_shows_the_one_that_alerts_are_signed_wi
     let shown = visitor
         .get("/settings/notifications?reveal=alerts")
         .expect(200);
-    let secret = secret_on(&shown.response.text);
+    let secret = find_secret(&shown.response.text);
     verify_standard_webhook(&secret, &alert).unwrap();
-    // The next start has the same one.
+    // A restart keeps the secret.
     let app = start().with_data(app.kill9()).start();
     let mut visitor = app.signed_in();
     let again = visitor
         .get("/settings/notifications?reveal=alerts")
         .expect(200);
-    assert_eq!(secret_on(&again.response.text), secret);
+    assert_eq!(find_secret(&again.response.text), secret);
 }
 
 #[test]
-fn what_is_wrong_with_the_options_of_alerts_is_told_at_the_start() {
-    let refused = |arguments: &[&str]| {
+fn rejects_invalid_alert_options_at_startup() {
+    let start_error = |arguments: &[&str]| {
         let data = tempfile::TempDir::new().unwrap();
         let mut command = miniback(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
         command.arg(data.path()).args(arguments);
         crate::support::command::run(command, "").error_line(2)
     };
-    for (arguments, said) in [
+    for (arguments, option) in [
         (&["--alert-url", "example.com/alerts"][..], "--alert-url"),
         (&["--alert-url", "http://10.0.0.1/"], "--alert-url"),
         (
@@ -208,13 +208,13 @@ fn what_is_wrong_with_the_options_of_alerts_is_told_at_the_start() {
             "--alert-secret",
         ),
     ] {
-        let line = refused(arguments);
-        assert!(line.contains(said), "{line}");
+        let line = start_error(arguments);
+        assert!(line.contains(option), "{line}");
     }
 }
 
 #[test]
-fn check_looks_whether_the_alert_url_can_be_reached() {
+fn check_detects_an_unreachable_alert_url() {
     let app = App::start();
     let url = format!("http://{}/secret-path", closed_address());
     let found = app.run(&["check", "--alert-url", &url], "");

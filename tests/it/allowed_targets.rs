@@ -1,6 +1,7 @@
 //! Where deliveries may go: what is refused when an address is saved, and what when it is called.
 //!
-//! The whole table of addresses and their disguises is checked beside the policy itself; here is what a user meets.
+//! The whole table of addresses and their disguises is checked beside the policy itself; here is
+//! what a user meets.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! The JSON API as a program uses it: projects, feedback and webhooks, lists, and the log.
+//! The JSON API: projects, feedback, webhooks, lists, and the delivery log.
 
 use std::collections::BTreeSet;
 
@@ -14,23 +14,23 @@ fn members(value: &Value) -> Vec<&str> {
 }
 
 #[track_caller]
-fn is_id(value: &Value, prefix: &str) {
+fn assert_id(value: &Value, prefix: &str) {
     let rest = value.as_str().and_then(|id| id.strip_prefix(prefix));
     let rest = rest.unwrap_or_default();
     assert!(
         !rest.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric()),
-        "{value} is no id that begins with {prefix}"
+        "{value} isn't an id with the prefix {prefix}"
     );
 }
 
 #[test]
-fn a_project_is_made_seen_changed_and_deleted() {
+fn creates_reads_updates_and_deletes_a_project() {
     let app = App::start();
     let api = app.api();
     let body = json!({"name": "My Shop", "slug": "shop"});
-    let made = api.post("/api/v1/projects", body).expect(201).json();
+    let created = api.post("/api/v1/projects", body).expect(201).json();
     assert_eq!(
-        members(&made),
+        members(&created),
         [
             "id",
             "name",
@@ -40,33 +40,33 @@ fn a_project_is_made_seen_changed_and_deleted() {
             "createdAt"
         ]
     );
-    is_id(&made["id"], "prj_");
-    millis(&made["createdAt"]);
-    assert_eq!(made["slug"], "shop");
-    assert_eq!(made["status"], "ACTIVE");
-    assert_eq!(made["allowedOrigins"], json!([]));
+    assert_id(&created["id"], "prj_");
+    millis(&created["createdAt"]);
+    assert_eq!(created["slug"], "shop");
+    assert_eq!(created["status"], "ACTIVE");
+    assert_eq!(created["allowedOrigins"], json!([]));
 
-    let by_id = format!("/api/v1/projects/{}", text(&made, "id"));
-    assert_eq!(api.get(&by_id).expect(200).json(), made);
-    assert_eq!(api.get("/api/v1/projects/shop").expect(200).json(), made);
+    let by_id = format!("/api/v1/projects/{}", text(&created, "id"));
+    assert_eq!(api.get(&by_id).expect(200).json(), created);
+    assert_eq!(api.get("/api/v1/projects/shop").expect(200).json(), created);
 
     let change =
         json!({"name": "Store", "status": "PAUSED", "allowedOrigins": ["https://shop.example"]});
     let changed = api.patch(&by_id, change).expect(200).json();
     assert_eq!(changed["name"], "Store");
-    assert_eq!(changed["slug"], "shop", "fixed once made");
+    assert_eq!(changed["slug"], "shop", "the slug changed");
     assert_eq!(changed["status"], "PAUSED");
     assert_eq!(changed["allowedOrigins"], json!(["https://shop.example"]));
     assert_eq!(api.patch(&by_id, json!({})).expect(200).json(), changed);
 
-    let gone = api.delete("/api/v1/projects/shop").expect(204);
-    assert_eq!(gone.text, "");
+    let deleted = api.delete("/api/v1/projects/shop").expect(204);
+    assert_eq!(deleted.text, "");
     api.get(&by_id).problem(404);
     api.delete(&by_id).problem(404);
 }
 
 #[test]
-fn a_slug_is_made_from_the_name_and_one_that_is_taken_gets_a_number() {
+fn generates_unique_slugs_from_names() {
     let app = App::start();
     let api = app.api();
     assert_eq!(api.create_project("My Shop")["slug"], "my-shop");
@@ -82,7 +82,7 @@ fn a_slug_is_made_from_the_name_and_one_that_is_taken_gets_a_number() {
 }
 
 #[test]
-fn a_paused_project_takes_no_feedback() {
+fn a_paused_project_rejects_feedback() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
@@ -96,7 +96,7 @@ fn a_paused_project_takes_no_feedback() {
 }
 
 #[test]
-fn a_feedback_is_made_seen_changed_and_deleted() {
+fn creates_reads_updates_and_deletes_feedback() {
     let app = App::start();
     let api = app.api();
     let project = api.create_project("Shop");
@@ -104,7 +104,7 @@ fn a_feedback_is_made_seen_changed_and_deleted() {
         "project": "shop", "message": "Grüße\n👋", "email": "visitor@example.com",
         "url": "https://shop.example/cart?x=1", "metadata": {"b": 1, "a": {"deep": [true, null]}},
     });
-    let made = api.post("/api/v1/feedback", body).expect(201).json();
+    let created = api.post("/api/v1/feedback", body).expect(201).json();
     let expected = [
         "id",
         "message",
@@ -115,25 +115,28 @@ fn a_feedback_is_made_seen_changed_and_deleted() {
         "metadata",
         "project",
     ];
-    assert_eq!(members(&made), expected);
-    is_id(&made["id"], "fb_");
-    millis(&made["createdAt"]);
-    assert_eq!(made["message"], "Grüße\n👋");
-    assert_eq!(made["status"], "NEW");
-    assert_eq!(made["email"], "visitor@example.com");
-    assert_eq!(made["url"], "https://shop.example/cart?x=1");
+    assert_eq!(members(&created), expected);
+    assert_id(&created["id"], "fb_");
+    millis(&created["createdAt"]);
+    assert_eq!(created["message"], "Grüße\n👋");
+    assert_eq!(created["status"], "NEW");
+    assert_eq!(created["email"], "visitor@example.com");
+    assert_eq!(created["url"], "https://shop.example/cart?x=1");
     assert_eq!(
-        made["metadata"],
+        created["metadata"],
         json!({"b": 1, "a": {"deep": [true, null]}})
     );
     let brief = json!({"id": project["id"], "name": "Shop", "slug": "shop"});
-    assert_eq!(made["project"], brief);
+    assert_eq!(created["project"], brief);
 
-    let path = format!("/api/v1/feedback/{}", text(&made, "id"));
-    assert_eq!(api.get(&path).expect(200).json(), made);
+    let path = format!("/api/v1/feedback/{}", text(&created, "id"));
+    assert_eq!(api.get(&path).expect(200).json(), created);
     for status in ["RESOLVED", "REVIEWED", "NEW"] {
-        let changed = api.set_status(&made, status);
-        assert_eq!(changed["status"], status, "any may follow any");
+        let changed = api.set_status(&created, status);
+        assert_eq!(
+            changed["status"], status,
+            "every change of status is allowed"
+        );
         assert_eq!(api.get(&path).json(), changed);
     }
     api.delete(&path).expect(204);
@@ -141,19 +144,19 @@ fn a_feedback_is_made_seen_changed_and_deleted() {
 }
 
 #[test]
-fn a_feedback_needs_only_project_and_message() {
+fn feedback_requires_only_project_and_message() {
     let app = App::start();
     let api = app.api();
     let project = api.create_project("Shop");
-    let made = api.create_feedback(text(&project, "id"), "Hello");
+    let created = api.create_feedback(text(&project, "id"), "Hello");
     for member in ["email", "url"] {
-        assert_eq!(made[member], Value::Null);
+        assert_eq!(created[member], Value::Null);
     }
-    assert_eq!(made["project"]["slug"], "shop");
+    assert_eq!(created["project"]["slug"], "shop");
 }
 
 #[test]
-fn feedback_is_found_by_project_status_and_words() {
+fn filters_feedback_by_project_status_and_search() {
     let app = App::start();
     let api = app.api();
     let shop = api.create_project("Shop");
@@ -162,7 +165,7 @@ fn feedback_is_found_by_project_status_and_words() {
     api.create_feedback("shop", "I like it");
     api.create_feedback("blog", "A typo at the checkout");
     api.set_status(&broken, "REVIEWED");
-    let found = |query: &str| -> Vec<String> {
+    let matching_messages = |query: &str| -> Vec<String> {
         let listed = api
             .get(&format!("/api/v1/feedback?{query}"))
             .expect(200)
@@ -170,23 +173,32 @@ fn feedback_is_found_by_project_status_and_words() {
         let data = listed["data"].as_array().unwrap().clone();
         data.iter().map(|f| text(f, "message").to_owned()).collect()
     };
-    assert_eq!(found("").len(), 3);
-    assert_eq!(found("project=shop").len(), 2);
-    assert_eq!(found(&format!("project={}", text(&shop, "id"))).len(), 2);
-    assert_eq!(found("status=REVIEWED"), ["The Checkout is broken, 100%"]);
-    assert_eq!(found("status=NEW&project=shop"), ["I like it"]);
-    assert_eq!(found("q=checkout").len(), 2);
-    assert_eq!(found("q=100%25"), ["The Checkout is broken, 100%"]);
-    assert!(found("q=nothing-like-this").is_empty());
-    assert!(found("status=RESOLVED").is_empty());
+    assert_eq!(matching_messages("").len(), 3);
+    assert_eq!(matching_messages("project=shop").len(), 2);
+    assert_eq!(
+        matching_messages(&format!("project={}", text(&shop, "id"))).len(),
+        2
+    );
+    assert_eq!(
+        matching_messages("status=REVIEWED"),
+        ["The Checkout is broken, 100%"]
+    );
+    assert_eq!(matching_messages("status=NEW&project=shop"), ["I like it"]);
+    assert_eq!(matching_messages("q=checkout").len(), 2);
+    assert_eq!(
+        matching_messages("q=100%25"),
+        ["The Checkout is broken, 100%"]
+    );
+    assert!(matching_messages("q=nothing-like-this").is_empty());
+    assert!(matching_messages("status=RESOLVED").is_empty());
 }
 
 #[test]
-fn a_webhook_is_made_seen_changed_and_deleted() {
+fn creates_reads_and_updates_a_webhook() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let project = api.create_project("Shop");
-    let made = api.create_webhook(&receiver.url("/hook"));
+    let created = api.create_webhook(&receiver.url("/hook"));
     let expected: BTreeSet<&str> = [
         "id",
         "url",
@@ -203,43 +215,47 @@ fn a_webhook_is_made_seen_changed_and_deleted() {
     ]
     .into();
     assert_eq!(
-        members(&made).into_iter().collect::<BTreeSet<_>>(),
+        members(&created).into_iter().collect::<BTreeSet<_>>(),
         expected
     );
-    is_id(&made["id"], "wh_");
-    assert_eq!(made["enabled"], true);
-    assert_eq!(made["retries"], "standard");
-    assert_eq!(made["headers"], json!({}));
-    assert_eq!(made["failingSince"], Value::Null);
-    assert_eq!(made["heldUntil"], Value::Null);
+    assert_id(&created["id"], "wh_");
+    assert_eq!(created["enabled"], true);
+    assert_eq!(created["retries"], "standard");
+    assert_eq!(created["headers"], json!({}));
+    assert_eq!(created["failingSince"], Value::Null);
+    assert_eq!(created["heldUntil"], Value::Null);
 
-    let path = format!("/api/v1/webhooks/{}", text(&made, "id"));
+    let path = format!("/api/v1/webhooks/{}", text(&created, "id"));
     let seen = api.get(&path).expect(200).json();
-    assert_eq!(seen["secret"], Value::Null, "only when it is made");
+    assert_eq!(
+        seen["secret"],
+        Value::Null,
+        "only creation returns the secret"
+    );
     let listed = api.get("/api/v1/webhooks").expect(200).json();
     assert_eq!(listed["data"], json!([seen]));
     assert_eq!(listed["nextCursor"], Value::Null);
 
     let change = json!({
-        "url": receiver.url("/other"), "description": "Ours", "topics": [],
+        "url": receiver.url("/other"), "description": "Support team", "topics": [],
         "projects": [project["id"]], "enabled": false, "retries": "patient",
     });
-    let changed = api.patch_webhook(&made, change.clone());
+    let changed = api.patch_webhook(&created, change.clone());
     for (member, value) in change.as_object().unwrap() {
         assert_eq!(&changed[member], value);
     }
-    assert_eq!(changed["createdAt"], made["createdAt"]);
-    assert_eq!(api.patch_webhook(&made, json!({})), changed);
+    assert_eq!(changed["createdAt"], created["createdAt"]);
+    assert_eq!(api.patch_webhook(&created, json!({})), changed);
     assert_eq!(api.get(&path).json(), changed);
 }
 
 #[test]
-fn the_values_of_own_headers_are_never_shown_again() {
+fn never_returns_the_values_of_custom_headers() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let body = json!({"url": receiver.url("/"), "headers": {"X-One": "first-value", "X-Two": "second-value"}});
-    let made = api.create_webhook_with(body);
-    let path = format!("/api/v1/webhooks/{}", text(&made, "id"));
+    let created = api.create_webhook_with(body);
+    let path = format!("/api/v1/webhooks/{}", text(&created, "id"));
     let names = |seen: &Value| -> BTreeSet<String> {
         let headers = seen["headers"].as_object().unwrap();
         headers.keys().cloned().collect()
@@ -248,11 +264,11 @@ fn the_values_of_own_headers_are_never_shown_again() {
     assert!(!seen.text.contains("first-value"), "{seen:?}");
     assert_eq!(names(&seen.json()).len(), 2);
 
-    // `null` keeps the stored value; what is not named goes.
+    // `null` keeps a stored value. Omitted headers are removed.
     let change = json!({"headers": {"X-One": null, "X-Three": "third-value"}});
-    let changed = api.patch_webhook(&made, change);
+    let changed = api.patch_webhook(&created, change);
     assert!(!changed.to_string().contains("third-value"));
-    api.deliver_one(&made, "delivered");
+    api.deliver_one(&created, "delivered");
     let got = receiver.first();
     assert_eq!(got.header("X-One"), "first-value");
     assert_eq!(got.header("X-Three"), "third-value");
@@ -260,20 +276,25 @@ fn the_values_of_own_headers_are_never_shown_again() {
 }
 
 #[test]
-fn there_are_at_most_100_webhooks() {
+fn allows_at_most_100_webhooks() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let made: Vec<Value> = (0..100)
+    let created: Vec<Value> = (0..100)
         .map(|_| api.create_webhook(&receiver.url("/")))
         .collect();
     let one_more = json!({"url": receiver.url("/")});
     api.post("/api/v1/webhooks", one_more.clone()).problem(409);
-    api.delete_webhook(&made[0]);
+    api.delete_webhook(&created[0]);
     api.post("/api/v1/webhooks", one_more).expect(201);
 }
 
-/// All ids of a list, page by page.
-fn page_through(api: &Api, path: &str, limit: usize, mut between: impl FnMut()) -> Vec<String> {
+/// Reads a list page by page and returns all ids.
+fn page_through(
+    api: &Api,
+    path: &str,
+    limit: usize,
+    mut after_each_page: impl FnMut(),
+) -> Vec<String> {
     let mut ids = Vec::new();
     let mut next = format!("{path}?limit={limit}");
     loop {
@@ -281,7 +302,7 @@ fn page_through(api: &Api, path: &str, limit: usize, mut between: impl FnMut()) 
         let data = page["data"].as_array().unwrap();
         assert!(data.len() <= limit);
         ids.extend(data.iter().map(|item| text(item, "id").to_owned()));
-        between();
+        after_each_page();
         match page["nextCursor"].as_str() {
             Some(cursor) => next = format!("{path}?limit={limit}&cursor={cursor}"),
             None => return ids,
@@ -290,7 +311,7 @@ fn page_through(api: &Api, path: &str, limit: usize, mut between: impl FnMut()) 
 }
 
 #[test]
-fn lists_are_newest_first_and_pages_skip_and_repeat_nothing() {
+fn lists_are_newest_first_and_pages_are_complete() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let mut expected = [Vec::new(), Vec::new(), Vec::new()];
@@ -306,20 +327,20 @@ fn lists_are_newest_first_and_pages_skip_and_repeat_nothing() {
     for (path, mut ids) in lists.into_iter().zip(expected) {
         let mut sorted = ids.clone();
         sorted.sort();
-        assert_eq!(sorted, ids, "ids sort in the order of creation");
+        assert_eq!(sorted, ids, "ids don't sort in the order of creation");
         ids.reverse();
         for limit in [1, 3, 7, 100] {
             assert_eq!(
                 page_through(&api, path, limit, || ()),
                 ids,
-                "{path} by {limit}"
+                "{path}, {limit} per page"
             );
         }
     }
 }
 
 #[test]
-fn what_is_added_between_two_pages_shifts_nothing() {
+fn items_added_between_pages_do_not_shift_pages() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
@@ -328,13 +349,13 @@ fn what_is_added_between_two_pages_shifts_nothing() {
         .collect();
     ids.reverse();
     let add = || {
-        api.create_feedback("shop", "added meanwhile");
+        api.create_feedback("shop", "Added between two pages");
     };
     assert_eq!(page_through(&api, "/api/v1/feedback", 2, add), ids);
 }
 
 #[test]
-fn a_list_has_25_by_default_and_up_to_100() {
+fn a_page_has_25_items_by_default_and_up_to_100() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
@@ -353,7 +374,7 @@ fn a_list_has_25_by_default_and_up_to_100() {
 }
 
 #[test]
-fn the_log_of_a_webhook_is_found_by_state_and_event() {
+fn filters_the_delivery_log_by_state_and_event() {
     let (app, receiver) = (App::without_retries(), Receiver::ok());
     let api = app.api();
     api.create_project("Shop");
@@ -372,7 +393,11 @@ fn the_log_of_a_webhook_is_found_by_state_and_event() {
         let data = page["data"].as_array().unwrap().clone();
         data.iter().map(|d| text(d, "id").to_owned()).collect()
     };
-    assert_eq!(ids(""), [updated.clone(), created.clone()], "newest first");
+    assert_eq!(
+        ids(""),
+        [updated.clone(), created.clone()],
+        "the newest delivery isn't first"
+    );
     assert_eq!(ids("?state=failed"), [updated.as_str()]);
     assert_eq!(ids("?state=delivered"), [created.as_str()]);
     assert_eq!(ids("?event=feedback.updated"), [updated]);
@@ -386,5 +411,5 @@ fn the_log_of_a_webhook_is_found_by_state_and_event() {
     for member in ["number", "startedAt", "durationMs", "status"] {
         assert!(!attempt[member].is_null(), "no {member}: {listed:#}");
     }
-    is_id(&listed["id"], "dlv_");
+    assert_id(&listed["id"], "dlv_");
 }

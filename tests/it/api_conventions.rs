@@ -1,5 +1,5 @@
-//! How a call is authenticated (`every_route.rs` has who may make which), and what every answer of the API has in common: methods, problems, keys that make a call safe
-//! to send twice.
+//! What all API calls have in common: authentication, methods, problems, request ids, and
+//! idempotency keys. `every_route.rs` checks the permissions.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::support::app::{ADMIN, App};
 use crate::support::http::Response;
 use crate::support::receiver::Receiver;
 
-/// Each address with its methods; `{}` stands for the id of a thing that is there.
+/// Each path with its methods. A name in braces stands for the id of an existing item.
 const CALLS: [(&str, &[&str]); 14] = [
     ("/api/v1/projects", &["GET", "POST"]),
     ("/api/v1/projects/shop", &["GET", "PATCH", "DELETE"]),
@@ -28,7 +28,7 @@ const CALLS: [(&str, &[&str]); 14] = [
     ("/healthz", &["GET"]),
 ];
 
-struct FilledForm {
+struct Fixture {
     app: App,
     _receiver: Receiver,
     feedback: String,
@@ -36,15 +36,15 @@ struct FilledForm {
     delivery: String,
 }
 
-/// A program with one thing of each kind.
-fn filled() -> FilledForm {
+/// Starts the program with a project, feedback, a webhook, and a delivery.
+fn fixture() -> Fixture {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
     let feedback = api.create_feedback("shop", "Hello");
     let delivery = text(&api.only_delivery(&webhook), "id").to_owned();
-    FilledForm {
+    Fixture {
         feedback: text(&feedback, "id").to_owned(),
         webhook: text(&webhook, "id").to_owned(),
         delivery,
@@ -53,7 +53,7 @@ fn filled() -> FilledForm {
     }
 }
 
-impl FilledForm {
+impl Fixture {
     fn path(&self, template: &str) -> String {
         template
             .replace("{feedback}", &self.feedback)
@@ -75,7 +75,7 @@ impl FilledForm {
 }
 
 #[test]
-fn a_call_without_a_good_token_says_how_to_authenticate() {
+fn a_request_without_a_valid_token_is_401_with_a_bearer_challenge() {
     let app = App::start();
     for token in [None, Some("mb_nonsense"), Some("nonsense"), Some("mb_")] {
         let api = match token {
@@ -84,13 +84,13 @@ fn a_call_without_a_good_token_says_how_to_authenticate() {
         };
         let response = api.get("/api/v1/projects");
         response.problem(401);
-        let asks = response.header("www-authenticate").unwrap_or_default();
-        assert!(asks.starts_with("Bearer"), "{response:?}");
+        let challenge = response.header("www-authenticate").unwrap_or_default();
+        assert!(challenge.starts_with("Bearer"), "{response:?}");
     }
 }
 
 #[test]
-fn other_ways_to_authenticate_are_refused() {
+fn accepts_only_the_bearer_scheme() {
     let app = App::start();
     let token = app.token(ADMIN, "full");
     let api = app.api_without_token();
@@ -112,29 +112,29 @@ fn other_ways_to_authenticate_are_refused() {
 }
 
 #[test]
-fn a_member_handles_feedback_and_a_token_to_submit_submits() {
-    let filled = filled();
-    filled.app.add_user("bob@example.com", "member");
-    let token = filled.app.token("bob@example.com", "full");
-    let api = filled.app.api_with(&token);
+fn members_handle_feedback_and_submit_tokens_create_it() {
+    let fixture = fixture();
+    fixture.app.add_user("bob@example.com", "member");
+    let token = fixture.app.token("bob@example.com", "full");
+    let api = fixture.app.api_with(&token);
     api.get("/api/v1/projects").expect(200);
-    let feedback = api.create_feedback("shop", "from a member");
+    let feedback = api.create_feedback("shop", "Sent by a member");
     api.set_status(&feedback, "RESOLVED");
     api.get(&format!("/api/v1/feedback/{}", text(&feedback, "id")))
         .expect(200);
-    let token = filled.app.token(ADMIN, "submit");
-    filled
+    let token = fixture.app.token(ADMIN, "submit");
+    fixture
         .app
         .api_with(&token)
-        .create_feedback("shop", "submitted");
+        .create_feedback("shop", "Sent with a submit token");
 }
 
 #[test]
-fn head_works_where_get_does_and_has_no_body() {
-    let filled = filled();
-    let api = filled.app.api();
+fn head_works_like_get_without_a_body() {
+    let fixture = fixture();
+    let api = fixture.app.api();
     for (path, methods) in CALLS {
-        let path = filled.path(path);
+        let path = fixture.path(path);
         if methods.contains(&"GET") {
             let (head, get) = (api.head(&path).expect(200), api.get(&path));
             assert_eq!(head.text, "");
@@ -145,16 +145,16 @@ fn head_works_where_get_does_and_has_no_body() {
 }
 
 #[test]
-fn a_wrong_method_is_405_and_says_which_are_allowed() {
-    let filled = filled();
-    let token = filled.app.token(ADMIN, "full");
+fn an_unsupported_method_is_405_with_an_allow_header() {
+    let fixture = fixture();
+    let token = fixture.app.token(ADMIN, "full");
     for (path, methods) in CALLS {
         let expected: BTreeSet<&str> = methods.iter().copied().collect();
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "QUERY"] {
             if methods.contains(&method) {
                 continue;
             }
-            let response = filled.call(Some(&token), method, path);
+            let response = fixture.call(Some(&token), method, path);
             if path != "/healthz" {
                 response.problem(405);
             }
@@ -171,36 +171,36 @@ fn a_wrong_method_is_405_and_says_which_are_allowed() {
 }
 
 #[test]
-fn options_has_a_clear_answer_and_opens_nothing_to_other_origins() {
-    let filled = filled();
+fn options_lists_methods_and_allows_no_other_origin() {
+    let fixture = fixture();
     for (path, _) in CALLS {
         let headers = [
             ("Origin", "https://evil.example"),
             ("Access-Control-Request-Method", "POST"),
         ];
-        let api = filled.app.api_without_token();
-        let response = api.send("OPTIONS", &filled.path(path), &headers, None);
+        let api = fixture.app.api_without_token();
+        let response = api.send("OPTIONS", &fixture.path(path), &headers, None);
         assert!(
             response.status < 500 && response.status != 404,
             "{response:?}"
         );
         assert!(response.header("allow").is_some(), "{response:?}");
-        let open = response.header("access-control-allow-origin");
-        assert_eq!(open, None, "{response:?}");
+        let allowed_origin = response.header("access-control-allow-origin");
+        assert_eq!(allowed_origin, None, "{response:?}");
     }
 }
 
 #[test]
-fn every_answer_has_a_request_id_of_its_own() {
-    let filled = filled();
-    let api = filled.app.api();
+fn every_response_has_a_unique_request_id() {
+    let fixture = fixture();
+    let api = fixture.app.api();
     let mut seen = BTreeSet::new();
     let responses = [
         api.get("/api/v1/projects"),
         api.get("/api/v1/nothing-here"),
         api.post("/api/v1/projects", json!({})),
         api.delete("/api/v1/webhooks"),
-        filled.app.api_without_token().get("/api/v1/projects"),
+        fixture.app.api_without_token().get("/api/v1/projects"),
         api.get("/healthz"),
         api.get("/nothing-here"),
         api.send("OPTIONS", "/api/v1/projects", &[], None),
@@ -208,12 +208,15 @@ fn every_answer_has_a_request_id_of_its_own() {
     for response in responses {
         let id = response.header("x-request-id").unwrap_or_default();
         assert!(!id.is_empty(), "{response:?}");
-        assert!(seen.insert(id.to_owned()), "{id} was there before");
+        assert!(
+            seen.insert(id.to_owned()),
+            "the request id {id} occurs twice"
+        );
     }
 }
 
 #[test]
-fn what_is_not_there_is_a_problem_404() {
+fn unknown_paths_and_ids_are_404() {
     let app = App::start();
     let api = app.api();
     for path in [
@@ -236,53 +239,53 @@ fn what_is_not_there_is_a_problem_404() {
 
 const KEY: &str = "Idempotency-Key";
 
-fn keyed(app: &App, key: &str, body: &Value) -> Response {
+fn create_with_key(app: &App, key: &str, body: &Value) -> Response {
     app.api()
         .send_json("POST", "/api/v1/feedback", &[(KEY, key)], body)
 }
 
 #[test]
-fn the_same_key_and_body_get_the_same_answer_and_make_one_event() {
+fn repeating_an_idempotency_key_returns_the_first_response() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     api.create_project("Shop");
     let body = json!({"project": "shop", "message": "Hello"});
-    let first = keyed(&app, "key-1", &body).expect(201);
+    let first = create_with_key(&app, "key-1", &body).expect(201);
     for _ in 0..3 {
-        let again = keyed(&app, "key-1", &body).expect(201);
+        let again = create_with_key(&app, "key-1", &body).expect(201);
         assert_eq!(again.text, first.text);
     }
     assert_eq!(api.deliveries(&webhook).len(), 1);
-    let other = keyed(&app, "key-2", &body).expect(201);
+    let other = create_with_key(&app, "key-2", &body).expect(201);
     assert_ne!(other.json()["id"], first.json()["id"]);
     assert_eq!(api.deliveries(&webhook).len(), 2);
 }
 
 #[test]
-fn the_same_key_with_another_body_is_422() {
+fn an_idempotency_key_with_a_different_body_is_422() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
-    keyed(&app, "key", &json!({"project": "shop", "message": "one"})).expect(201);
-    keyed(&app, "key", &json!({"project": "shop", "message": "two"})).problem(422);
+    create_with_key(&app, "key", &json!({"project": "shop", "message": "one"})).expect(201);
+    create_with_key(&app, "key", &json!({"project": "shop", "message": "two"})).problem(422);
     let listed = api.get("/api/v1/feedback").json();
     assert_eq!(listed["data"].as_array().unwrap().len(), 1);
 }
 
 #[test]
-fn a_key_belongs_to_one_token() {
+fn idempotency_keys_are_separate_for_each_token() {
     let app = App::start();
     app.api().create_project("Shop");
     let body = json!({"project": "shop", "message": "Hello"});
-    let first = keyed(&app, "key", &body).expect(201).json();
+    let first = create_with_key(&app, "key", &body).expect(201).json();
     let other = app.api_with(&app.token(ADMIN, "submit"));
     let second = other.send_json("POST", "/api/v1/feedback", &[(KEY, "key")], &body);
     assert_ne!(second.expect(201).json()["id"], first["id"]);
 }
 
 #[test]
-fn a_key_outlives_a_restart() {
+fn idempotency_keys_survive_a_crash() {
     let app = App::start();
     let token = app.token(ADMIN, "full");
     app.api().create_project("Shop");
@@ -298,7 +301,7 @@ fn a_key_outlives_a_restart() {
 }
 
 #[test]
-fn parallel_calls_with_one_key_make_one_feedback() {
+fn parallel_requests_with_one_key_create_one_feedback() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
@@ -306,23 +309,27 @@ fn parallel_calls_with_one_key_make_one_feedback() {
     let body = json!({"project": "shop", "message": "Hello"});
     let responses: Vec<Response> = std::thread::scope(|scope| {
         let calls: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| keyed(&app, "key", &body)))
+            .map(|_| scope.spawn(|| create_with_key(&app, "key", &body)))
             .collect();
         calls.into_iter().map(|call| call.join().unwrap()).collect()
     });
-    let made: Vec<&Response> = responses.iter().filter(|a| a.status == 201).collect();
-    assert!(!made.is_empty());
+    let created: Vec<&Response> = responses.iter().filter(|a| a.status == 201).collect();
+    assert!(!created.is_empty());
     for response in &responses {
         assert!(matches!(response.status, 201 | 409), "{response:?}");
     }
-    assert!(made.iter().all(|response| response.text == made[0].text));
+    assert!(
+        created
+            .iter()
+            .all(|response| response.text == created[0].text)
+    );
     assert_eq!(api.deliveries(&webhook).len(), 1);
 }
 
 #[test]
-fn a_call_that_was_refused_does_not_use_its_key_up() {
+fn a_rejected_request_does_not_use_up_its_key() {
     let app = App::start();
     app.api().create_project("Shop");
-    keyed(&app, "key", &json!({"project": "shop", "message": ""})).problem(422);
-    keyed(&app, "key", &json!({"project": "shop", "message": "Hello"})).expect(201);
+    create_with_key(&app, "key", &json!({"project": "shop", "message": ""})).problem(422);
+    create_with_key(&app, "key", &json!({"project": "shop", "message": "Hello"})).expect(201);
 }

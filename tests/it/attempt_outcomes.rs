@@ -1,4 +1,5 @@
-//! Every way in which an attempt fails, and what the log says of it; and what is a success all the same.
+//! Every way in which an attempt fails, and what the log says of it; and what is a success all the
+//! same.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;

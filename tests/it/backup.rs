@@ -1,4 +1,4 @@
-//! `miniback backup` and `miniback check`, beside a running server and without one.
+//! `miniback backup` and `miniback check`, with and without a running server.
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::support::command::run_on;
 use crate::support::receiver::Receiver;
 
 #[test]
-fn a_backup_under_load_restores_everything_that_was_acknowledged_before_it() {
+fn a_backup_under_load_contains_everything_acknowledged_before() {
     let app = App::start();
     let receiver = Receiver::ok();
     let api = app.api();
@@ -21,15 +21,15 @@ fn a_backup_under_load_restores_everything_that_was_acknowledged_before_it() {
     api.create_webhook(&receiver.url("/"));
     let copies = TempDir::new().unwrap();
     let copy = copies.path().join("copy.db");
-    let enough = AtomicBool::new(false);
+    let stop = AtomicBool::new(false);
     let (acknowledged, received) = mpsc::channel();
 
     let before: Vec<String> = std::thread::scope(|scope| {
         for sender in 0..4 {
-            let (api, acknowledged, enough) = (&api, acknowledged.clone(), &enough);
+            let (api, acknowledged, stop) = (&api, acknowledged.clone(), &stop);
             scope.spawn(move || {
                 for number in 0..2_000 {
-                    if enough.load(Ordering::Relaxed) {
+                    if stop.load(Ordering::Relaxed) {
                         break;
                     }
                     let message = format!("{sender}-{number}");
@@ -41,7 +41,7 @@ fn a_backup_under_load_restores_everything_that_was_acknowledged_before_it() {
         let before = received.iter().take(200).collect();
         let saved = app.run(&["backup", copy.to_str().unwrap()], "").success();
         assert!(saved.stdout.contains("Backed up and checked"), "{saved:?}");
-        enough.store(true, Ordering::Relaxed);
+        stop.store(true, Ordering::Relaxed);
         before
     });
     app.kill9();
@@ -50,32 +50,35 @@ fn a_backup_under_load_restores_everything_that_was_acknowledged_before_it() {
     assert_eq!(
         std::fs::read_dir(copies.path()).unwrap().count(),
         1,
-        "nothing is left beside it"
+        "temporary files are left next to the backup"
     );
 
-    // Restored as the README says: the copy becomes the database of a data directory.
+    // Restore it as documented: the copy becomes the database of a data directory.
     let restored = Arc::new(TempDir::new().unwrap());
     std::fs::create_dir(restored.path().join("data")).unwrap();
     std::fs::copy(&copy, restored.path().join("data/miniback.db")).unwrap();
     let app = App::builder().with_data(restored).start();
     let api = app.api();
     for message in &before {
-        let found = api.get(&format!("/api/v1/feedback?q={message}")).json();
-        let is_there = found["data"]
+        let output = api.get(&format!("/api/v1/feedback?q={message}")).json();
+        let is_there = output["data"]
             .as_array()
             .unwrap()
             .iter()
             .any(|f| f["message"] == **message);
-        assert!(is_there, "{message} was acknowledged before the backup");
+        assert!(
+            is_there,
+            "{message} is missing, but was acknowledged before the backup"
+        );
     }
 }
 
 #[test]
-fn a_backup_replaces_a_file_whole_or_not_at_all() {
+fn a_backup_replaces_a_file_completely_or_not_at_all() {
     let app = App::start();
     let copies = TempDir::new().unwrap();
     let copy = copies.path().join("copy.db");
-    std::fs::write(&copy, "what was there").unwrap();
+    std::fs::write(&copy, "previous content").unwrap();
     app.run(&["backup", copy.to_str().unwrap()], "").success();
     assert!(
         std::fs::read(&copy)
@@ -83,9 +86,9 @@ fn a_backup_replaces_a_file_whole_or_not_at_all() {
             .starts_with(b"SQLite format 3\0")
     );
 
-    let nowhere = copies.path().join("missing/copy.db");
+    let missing = copies.path().join("missing/copy.db");
     let line = app
-        .run(&["backup", nowhere.to_str().unwrap()], "")
+        .run(&["backup", missing.to_str().unwrap()], "")
         .error_line(1);
     assert!(line.contains("missing/copy.db"), "{line}");
     let empty = TempDir::new().unwrap();
@@ -95,40 +98,40 @@ fn a_backup_replaces_a_file_whole_or_not_at_all() {
 }
 
 #[test]
-fn check_names_what_is_wrong_and_how_to_mend_it_and_sends_nothing() {
+fn check_reports_unreachable_webhooks_and_sends_nothing() {
     let app = App::start();
     let receiver = Receiver::ok();
     let api = app.api();
     api.create_webhook(&receiver.url("/secret-path"));
-    let well = app.run(&["check"], "").success();
+    let healthy = app.run(&["check"], "").success();
     assert!(
-        well.stdout.contains("reached") && well.stdout.contains("database"),
-        "{well:?}"
+        healthy.stdout.contains("reachable") && healthy.stdout.contains("database"),
+        "{healthy:?}"
     );
     assert!(
-        !well.stdout.contains("secret-path"),
-        "a webhook is named by its host alone"
+        !healthy.stdout.contains("secret-path"),
+        "the output contains a webhook's path"
     );
 
     api.create_webhook("http://127.0.0.1:9/");
     api.create_webhook_with(json!({"url": "http://127.0.0.1:10/", "enabled": false}));
-    let ill = app.run(&["check"], "");
-    assert_eq!(ill.code, Some(1));
-    let wrong: Vec<&str> = ill
+    let failing = app.run(&["check"], "");
+    assert_eq!(failing.code, Some(1));
+    let failures: Vec<&str> = failing
         .stdout
         .lines()
         .filter(|line| line.starts_with("FAIL"))
         .collect();
-    assert_eq!(wrong.len(), 1, "{ill:?}");
+    assert_eq!(failures.len(), 1, "{failing:?}");
     assert!(
-        wrong[0].contains("127.0.0.1:9") && wrong[0].contains("refused"),
-        "{wrong:?}"
+        failures[0].contains("127.0.0.1:9") && failures[0].contains("refused"),
+        "{failures:?}"
     );
     assert!(receiver.received().is_empty());
 }
 
 #[test]
-fn check_finds_a_damaged_database() {
+fn check_detects_a_corrupt_database() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
@@ -141,7 +144,7 @@ fn check_finds_a_damaged_database() {
     let middle = bytes.len() / 2;
     bytes[middle..middle + 8_192].fill(0xAA);
     std::fs::write(&path, bytes).unwrap();
-    let found = run_on(&data.path().join("data"), &["check"], "");
-    assert_eq!(found.code, Some(1), "{found:?}");
-    assert!(found.stdout.contains("restore a backup"), "{found:?}");
+    let output = run_on(&data.path().join("data"), &["check"], "");
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(output.stdout.contains("restore a backup"), "{output:?}");
 }

@@ -1,4 +1,5 @@
-//! What becomes of deliveries when their webhook, feedback or project goes away, or is switched off.
+//! What happens to deliveries when their webhook is disabled, or when their webhook, feedback, or
+//! project is deleted.
 
 use serde_json::{Value, json};
 
@@ -6,13 +7,15 @@ use crate::support::api::{Api, attempts, text};
 use crate::support::app::App;
 use crate::support::receiver::{Gate, Receiver, Reply};
 
-/// A program whose second attempt is an hour away: what failed once is pending for the whole test.
-fn patient_app() -> App {
+/// Starts a program that retries after an hour, so that a failed delivery stays pending during the
+/// test.
+fn app_with_one_hour_retries() -> App {
     App::builder().option("--retry-delays", "1h").start()
 }
 
-/// One delivery that has failed once, and is pending.
-fn pending(api: &Api, webhook: &Value, message: &str) -> (Value, String) {
+/// Creates feedback whose delivery has failed once and is pending. Returns the feedback and the
+/// delivery's id.
+fn create_pending(api: &Api, webhook: &Value, message: &str) -> (Value, String) {
     let feedback = api.create_feedback("shop", message);
     let id = text(&api.deliveries(webhook)[0], "id").to_owned();
     let delivery = api.wait_for_attempts(&id, 1);
@@ -20,48 +23,48 @@ fn pending(api: &Api, webhook: &Value, message: &str) -> (Value, String) {
     (feedback, id)
 }
 
-fn switch_off(api: &Api, webhook: &Value) {
+fn disable(api: &Api, webhook: &Value) {
     api.patch_webhook(webhook, json!({"enabled": false}));
 }
 
 #[test]
-fn switching_a_webhook_off_cancels_what_is_pending_for_it_alone() {
-    let (app, receiver) = (patient_app(), Receiver::status(500));
+fn disabling_a_webhook_cancels_only_its_pending_deliveries() {
+    let (app, receiver) = (app_with_one_hour_retries(), Receiver::status(500));
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/off"));
-    let (_, id) = pending(&api, &webhook, "Hello");
+    let (_, id) = create_pending(&api, &webhook, "Hello");
     let other = api.create_webhook(&receiver.url("/on"));
-    let (_, of_other) = pending(&api, &other, "Hello again");
+    let (_, other_id) = create_pending(&api, &other, "Hello again");
 
-    switch_off(&api, &webhook);
+    disable(&api, &webhook);
 
     let canceled = api.delivery(&id);
     assert_eq!(canceled["state"], "canceled");
     assert_eq!(canceled["nextAttemptAt"], Value::Null);
-    assert_eq!(attempts(&canceled).len(), 1, "its attempt stays in the log");
-    assert_eq!(api.delivery(&of_other)["state"], "pending");
+    assert_eq!(attempts(&canceled).len(), 1, "the attempt isn't in the log");
+    assert_eq!(api.delivery(&other_id)["state"], "pending");
 }
 
 #[test]
-fn what_was_canceled_stays_so_when_the_webhook_is_switched_on_again() {
-    let (app, receiver) = (patient_app(), Receiver::status(500));
+fn enabling_a_webhook_does_not_restore_canceled_deliveries() {
+    let (app, receiver) = (app_with_one_hour_retries(), Receiver::status(500));
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    let (_, id) = pending(&api, &webhook, "Hello");
-    switch_off(&api, &webhook);
+    let (_, id) = create_pending(&api, &webhook, "Hello");
+    disable(&api, &webhook);
     api.patch_webhook(&webhook, json!({"enabled": true}));
     assert_eq!(api.delivery(&id)["state"], "canceled");
 }
 
 #[test]
-fn deleting_a_webhook_cancels_what_is_pending_and_its_log_stays_readable() {
-    let (app, receiver) = (patient_app(), Receiver::status(500));
+fn deleting_a_webhook_cancels_deliveries_and_keeps_its_log() {
+    let (app, receiver) = (app_with_one_hour_retries(), Receiver::status(500));
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    let (_, id) = pending(&api, &webhook, "Hello");
+    let (_, id) = create_pending(&api, &webhook, "Hello");
 
     api.delete_webhook(&webhook);
 
@@ -75,7 +78,7 @@ fn deleting_a_webhook_cancels_what_is_pending_and_its_log_stays_readable() {
 }
 
 #[test]
-fn an_event_after_a_webhook_was_deleted_makes_no_delivery_for_it() {
+fn a_deleted_webhook_gets_no_new_deliveries() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     api.create_project("Shop");
@@ -86,7 +89,7 @@ fn an_event_after_a_webhook_was_deleted_makes_no_delivery_for_it() {
     assert_eq!(receiver.first().path(), "/kept");
 }
 
-/// A delivery that is in flight, held at its endpoint until the gate opens.
+/// A delivery in flight, whose endpoint waits until the gate is open.
 struct InFlight {
     app: App,
     receiver: Receiver,
@@ -95,7 +98,7 @@ struct InFlight {
     id: String,
 }
 
-fn in_flight(status: u16) -> InFlight {
+fn start_delivery(status: u16) -> InFlight {
     let app = App::builder()
         .option("--timeout", "60s")
         .option("--retry-delays", "10ms,10ms")
@@ -120,8 +123,9 @@ fn in_flight(status: u16) -> InFlight {
 }
 
 impl InFlight {
-    /// Lets the endpoint answer, and checks how it ended: with this state, after one attempt.
-    fn ends(self, state: &str, status: u16) {
+    /// Lets the endpoint respond, and checks that the delivery ends in this state after one
+    /// attempt.
+    fn finish_as(self, state: &str, status: u16) {
         self.gate.open();
         let api = self.app.api();
         let ended = api.wait_for_attempts(&self.id, 1);
@@ -129,97 +133,101 @@ impl InFlight {
         assert_eq!(attempts(&ended).len(), 1);
         assert_eq!(attempts(&ended)[0]["status"], status);
         assert_eq!(ended["nextAttemptAt"], Value::Null);
-        assert_eq!(self.receiver.received().len(), 1, "it is not retried");
+        assert_eq!(
+            self.receiver.received().len(),
+            1,
+            "the delivery was retried"
+        );
     }
 }
 
 #[test]
-fn what_is_in_flight_when_its_webhook_is_switched_off_ends_as_delivered() {
-    let flight = in_flight(200);
-    switch_off(&flight.app.api(), &flight.webhook);
-    flight.ends("delivered", 200);
+fn disabling_lets_a_successful_attempt_in_flight_count() {
+    let delivery = start_delivery(200);
+    disable(&delivery.app.api(), &delivery.webhook);
+    delivery.finish_as("delivered", 200);
 }
 
 #[test]
-fn what_is_in_flight_when_its_webhook_is_switched_off_and_fails_is_canceled() {
-    let flight = in_flight(500);
-    switch_off(&flight.app.api(), &flight.webhook);
-    flight.ends("canceled", 500);
+fn disabling_cancels_after_a_failed_attempt_in_flight() {
+    let delivery = start_delivery(500);
+    disable(&delivery.app.api(), &delivery.webhook);
+    delivery.finish_as("canceled", 500);
 }
 
 #[test]
-fn what_is_in_flight_when_its_webhook_is_deleted_ends_as_delivered() {
-    let flight = in_flight(200);
-    flight.app.api().delete_webhook(&flight.webhook);
-    flight.ends("delivered", 200);
+fn deleting_lets_a_successful_attempt_in_flight_count() {
+    let delivery = start_delivery(200);
+    delivery.app.api().delete_webhook(&delivery.webhook);
+    delivery.finish_as("delivered", 200);
 }
 
 #[test]
-fn what_is_in_flight_when_its_webhook_is_deleted_and_fails_is_canceled() {
-    let flight = in_flight(500);
-    flight.app.api().delete_webhook(&flight.webhook);
-    flight.ends("canceled", 500);
+fn deleting_cancels_after_a_failed_attempt_in_flight() {
+    let delivery = start_delivery(500);
+    delivery.app.api().delete_webhook(&delivery.webhook);
+    delivery.finish_as("canceled", 500);
 }
 
-const SECRET_WORD: &str = "xylophone-4711";
+const MARKER: &str = "xylophone-4711";
 
-/// An endpoint that fails, and repeats in its answer what it was told.
-fn echoing() -> Receiver {
-    Receiver::script(|request| Reply::body(500, &request.text()).header("X-Echo", SECRET_WORD))
+/// Returns an endpoint that fails and repeats the request in its response.
+fn echoing_receiver() -> Receiver {
+    Receiver::script(|request| Reply::body(500, &request.text()).header("X-Echo", MARKER))
 }
 
-fn holds_no_word(delivery: &Value) {
+fn assert_no_marker(delivery: &Value) {
     let log = delivery.to_string();
     assert!(
-        !log.contains(SECRET_WORD),
-        "words are left in the log: {log}"
+        !log.contains(MARKER),
+        "the log still contains the message: {log}"
     );
 }
 
 #[test]
-fn deleting_a_feedback_cancels_what_is_pending_of_it_and_takes_its_words_out_of_the_log() {
-    let (app, receiver) = (patient_app(), echoing());
+fn deleting_feedback_cancels_deliveries_and_erases_its_content() {
+    let (app, receiver) = (app_with_one_hour_retries(), echoing_receiver());
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    let (kept, of_kept) = pending(&api, &webhook, "another message");
-    let (feedback, id) = pending(&api, &webhook, SECRET_WORD);
-    assert!(api.delivery(&id).to_string().contains(SECRET_WORD));
+    let (kept, kept_id) = create_pending(&api, &webhook, "Another message");
+    let (feedback, id) = create_pending(&api, &webhook, MARKER);
+    assert!(api.delivery(&id).to_string().contains(MARKER));
 
     let path = format!("/api/v1/feedback/{}", text(&feedback, "id"));
     api.delete(&path).expect(204);
 
     let canceled = api.delivery(&id);
     assert_eq!(canceled["state"], "canceled");
-    holds_no_word(&canceled);
+    assert_no_marker(&canceled);
     api.get(&path).problem(404);
-    assert_eq!(api.delivery(&of_kept)["state"], "pending");
+    assert_eq!(api.delivery(&kept_id)["state"], "pending");
     assert!(
-        api.delivery(&of_kept)
+        api.delivery(&kept_id)
             .to_string()
             .contains(text(&kept, "message"))
     );
 }
 
 #[test]
-fn deleting_a_feedback_takes_its_words_out_of_deliveries_that_are_done_too() {
+fn deleting_feedback_erases_content_of_finished_deliveries() {
     let app = App::start();
     let receiver = Receiver::script(|request| Reply::body(200, &request.text()));
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    let feedback = api.create_feedback("shop", SECRET_WORD);
+    let feedback = api.create_feedback("shop", MARKER);
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
     api.wait_for_state(&id, "delivered");
     api.delete(&format!("/api/v1/feedback/{}", text(&feedback, "id")))
         .expect(204);
     let delivery = api.delivery(&id);
     assert_eq!(delivery["state"], "delivered");
-    holds_no_word(&delivery);
+    assert_no_marker(&delivery);
 }
 
 #[test]
-fn an_answer_that_comes_after_the_feedback_was_deleted_leaves_no_words_either() {
+fn a_response_after_the_deletion_leaves_no_content() {
     let app = App::builder()
         .option("--timeout", "60s")
         .option("--retry-delays", "1h")
@@ -232,29 +240,29 @@ fn an_answer_that_comes_after_the_feedback_was_deleted_leaves_no_words_either() 
     let api = app.api();
     api.create_project("Shop");
     api.create_webhook(&receiver.url("/"));
-    let feedback = api.create_feedback("shop", SECRET_WORD);
+    let feedback = api.create_feedback("shop", MARKER);
     let id = receiver.first().delivery().to_owned();
     api.delete(&format!("/api/v1/feedback/{}", text(&feedback, "id")))
         .expect(204);
     gate.open();
     let ended = api.wait_for_attempts(&id, 1);
     assert_eq!(ended["state"], "canceled");
-    holds_no_word(&ended);
+    assert_no_marker(&ended);
 }
 
 #[test]
-fn deleting_a_project_cancels_what_is_pending_of_it_and_takes_its_words_out_of_the_log() {
-    let (app, receiver) = (patient_app(), echoing());
+fn deleting_a_project_cancels_deliveries_and_erases_content() {
+    let (app, receiver) = (app_with_one_hour_retries(), echoing_receiver());
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    let (feedback, id) = pending(&api, &webhook, SECRET_WORD);
+    let (feedback, id) = create_pending(&api, &webhook, MARKER);
 
     api.delete("/api/v1/projects/shop").expect(204);
 
     let canceled = api.delivery(&id);
     assert_eq!(canceled["state"], "canceled");
-    holds_no_word(&canceled);
+    assert_no_marker(&canceled);
     api.get("/api/v1/projects/shop").problem(404);
     api.get(&format!("/api/v1/feedback/{}", text(&feedback, "id")))
         .problem(404);

@@ -1,13 +1,13 @@
-//! The command line: exit codes, messages, and that what it changes is heeded by a running program.
+//! The command line: options, exit codes, error messages, and checks at startup.
 
 use tempfile::TempDir;
 
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::command::{miniback, run, run_on};
 
-/// Runs `serve` with a configuration that must be refused before anything is made.
+/// Runs `serve` with an invalid configuration and returns the error line.
 #[track_caller]
-fn refused(args: &[&str], env: &[(&str, &str)]) -> String {
+fn serve_error(args: &[&str], env: &[(&str, &str)]) -> String {
     let data = TempDir::new().unwrap();
     let dir = data.path().join("data");
     let mut command = miniback(["serve", "--listen", "127.0.0.1:0"]);
@@ -17,64 +17,64 @@ fn refused(args: &[&str], env: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn an_option_that_makes_no_sense_is_one_line_that_names_it_and_exit_2() {
+fn an_invalid_option_value_exits_with_2_and_one_line() {
     for (option, value) in [
         ("--timeout", "soon"),
         ("--timeout", "-5s"),
         ("--timeout", "0s"),
         ("--retry-delays", "1s,often"),
         ("--retention", "x"),
-        ("--base-url", "not an address"),
+        ("--base-url", "not a URL"),
         ("--base-url", "ftp://example.com"),
         ("--allow-target", "10.0.0.0/64"),
         ("--trusted-proxy", "nonsense"),
         ("--log-format", "xml"),
         ("--ca-file", "/no/such/file.pem"),
     ] {
-        let line = refused(&[&format!("{option}={value}")], &[]);
+        let line = serve_error(&[&format!("{option}={value}")], &[]);
         assert!(line.contains(option), "{option}={value}: {line}");
     }
-    // The one given last wins, or two are refused: either way the line names it.
-    let line = refused(&["--listen", "nonsense"], &[]);
+    // The last value applies, or two values are rejected. Either way, the line contains the option.
+    let line = serve_error(&["--listen", "nonsense"], &[]);
     assert!(line.contains("--listen"), "{line}");
 }
 
 #[test]
-fn a_variable_that_makes_no_sense_is_one_line_that_names_it_and_exit_2() {
+fn an_invalid_variable_exits_with_2_and_one_line() {
     for (name, option) in [
         ("MINIBACK_TIMEOUT", "--timeout"),
         ("MINIBACK_BASE_URL", "--base-url"),
         ("MINIBACK_TRUSTED_PROXY", "--trusted-proxy"),
         ("MINIBACK_DENY_LOCALHOST", "--deny-localhost"),
     ] {
-        let line = refused(&[], &[(name, "utter nonsense")]);
+        let line = serve_error(&[], &[(name, "utter nonsense")]);
         assert!(line.contains(name) || line.contains(option), "{line}");
     }
 }
 
 #[test]
-fn an_option_or_a_command_that_does_not_exist_is_exit_2_and_named() {
-    let line = refused(&["--no-such-option"], &[]);
+fn an_unknown_option_or_command_exits_with_2() {
+    let line = serve_error(&["--no-such-option"], &[]);
     assert!(line.contains("--no-such-option"), "{line}");
     let line = run(miniback(["dance"]), "").error_line(2);
     assert!(line.contains("dance"), "{line}");
 }
 
 #[test]
-fn an_address_that_is_taken_is_one_line_that_names_listen() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
+fn a_port_in_use_is_an_error_that_mentions_listen() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
     let data = TempDir::new().unwrap();
     let mut command = miniback(["serve", "--listen", &address]);
     command.arg("--data-dir").arg(data.path());
-    let finished = run(command, "");
-    assert!(matches!(finished.code, Some(1 | 2)), "{finished:#?}");
-    assert!(finished.stderr.contains("--listen"), "{finished:#?}");
+    let output = run(command, "");
+    assert!(matches!(output.code, Some(1 | 2)), "{output:#?}");
+    assert!(output.stderr.contains("--listen"), "{output:#?}");
 }
 
 #[test]
-fn an_admins_password_that_is_too_short_is_refused() {
-    let line = refused(
+fn rejects_a_short_admin_password() {
+    let line = serve_error(
         &[],
         &[
             ("MINIBACK_ADMIN_EMAIL", ADMIN),
@@ -82,12 +82,15 @@ fn an_admins_password_that_is_too_short_is_refused() {
         ],
     );
     assert!(line.contains("MINIBACK_ADMIN_PASSWORD"), "{line}");
-    assert!(!line.contains("short\""), "it is not repeated: {line}");
+    assert!(
+        !line.contains("short\""),
+        "the error repeats the password: {line}"
+    );
 }
 
 #[test]
-fn an_empty_variable_is_not_set() {
-    let mut setup = App::builder();
+fn an_empty_variable_counts_as_unset() {
+    let mut builder = App::builder();
     for name in [
         "TIMEOUT",
         "RETRY_DELAYS",
@@ -98,23 +101,23 @@ fn an_empty_variable_is_not_set() {
         "CA_FILE",
         "TRUSTED_PROXY",
     ] {
-        setup = setup.env(&format!("MINIBACK_{name}"), "");
+        builder = builder.env(&format!("MINIBACK_{name}"), "");
     }
-    let app = setup.start();
+    let app = builder.start();
     app.api().create_webhook("http://127.0.0.1:9/");
 }
 
 #[test]
-fn the_flag_wins_over_the_variable() {
+fn an_option_takes_precedence_over_its_variable() {
     let app = App::builder()
         .option("--retry-delays", "none")
-        .env("MINIBACK_RETRY_DELAYS", "nonsense-that-is-not-read")
+        .env("MINIBACK_RETRY_DELAYS", "invalid-but-unused")
         .start();
     drop(app);
 }
 
 #[test]
-fn a_secret_may_be_given_in_a_file() {
+fn reads_the_admin_password_from_a_file() {
     let file = TempDir::new().unwrap();
     let path = file.path().join("password");
     std::fs::write(&path, format!("{PASSWORD}\n")).unwrap();
@@ -127,11 +130,11 @@ fn a_secret_may_be_given_in_a_file() {
 }
 
 #[test]
-fn version_and_help_are_printed() {
+fn prints_version_and_help() {
     let version = run(miniback(["--version"]), "").success().stdout;
     assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
     let help = run(miniback(["serve", "--help"]), "").success().stdout;
-    for said in [
+    for expected in [
         "--listen",
         "MINIBACK_LISTEN",
         "127.0.0.1:8080",
@@ -139,28 +142,31 @@ fn version_and_help_are_printed() {
         "MINIBACK_RETRY_DELAYS",
         "1s,5s,15s",
     ] {
-        assert!(help.contains(said), "no {said} in {help}");
+        assert!(help.contains(expected), "no {expected} in {help}");
     }
 }
 
 #[test]
-fn a_second_serve_on_the_same_directory_is_refused_and_told_who_holds_it() {
+fn rejects_a_second_serve_on_the_same_directory() {
     let app = App::start();
-    let finished = app.run(&["serve", "--listen", "127.0.0.1:0"], "");
-    let line = finished.error_line(1);
-    assert!(line.contains(&app.pid().to_string()), "who: {line}");
+    let output = app.run(&["serve", "--listen", "127.0.0.1:0"], "");
+    let line = output.error_line(1);
+    assert!(
+        line.contains(&app.pid().to_string()),
+        "the error doesn't contain the process id: {line}"
+    );
     app.api().get("/healthz").expect(200);
 }
 
 #[test]
-fn a_directory_is_free_again_after_a_crash() {
+fn starts_again_after_a_crash() {
     let app = App::start();
     let data = app.kill9();
     App::builder().with_data(data).start();
 }
 
 #[test]
-fn a_database_of_a_newer_version_is_refused_and_left_untouched() {
+fn rejects_a_database_of_a_newer_version_unchanged() {
     let app = App::start();
     let database = app.database();
     let (status, data) = app.sigterm_and_wait();
@@ -173,23 +179,26 @@ fn a_database_of_a_newer_version_is_refused_and_left_untouched() {
     let dir = data.path().join("data");
     let line = run_on(&dir, &["serve", "--listen", "127.0.0.1:0"], "").error_line(2);
     assert!(line.contains("newer"), "{line}");
-    assert!(std::fs::read(&database).unwrap() == before, "untouched");
+    assert!(
+        std::fs::read(&database).unwrap() == before,
+        "the database file was changed"
+    );
 }
 
 #[test]
-fn a_file_that_is_no_database_is_refused_and_left_untouched() {
+fn rejects_a_file_that_is_not_a_database_unchanged() {
     let data = TempDir::new().unwrap();
     let file = crate::support::app::database(data.path());
     std::fs::write(&file, "this is not a database, but a letter to a friend").unwrap();
-    let finished = run_on(data.path(), &["serve", "--listen", "127.0.0.1:0"], "");
-    assert!(matches!(finished.code, Some(1 | 2)), "{finished:#?}");
-    assert_eq!(finished.stderr.lines().count(), 1, "{finished:#?}");
+    let output = run_on(data.path(), &["serve", "--listen", "127.0.0.1:0"], "");
+    assert!(matches!(output.code, Some(1 | 2)), "{output:#?}");
+    assert_eq!(output.stderr.lines().count(), 1, "{output:#?}");
     assert!(std::fs::read_to_string(&file).unwrap().contains("friend"));
 }
 
 #[cfg(unix)]
 #[test]
-fn directory_and_files_are_for_their_owner_alone() {
+fn only_the_owner_can_access_the_data_directory() {
     use std::os::unix::fs::PermissionsExt;
     let app = App::start();
     app.api().create_project("Shop");
@@ -205,14 +214,14 @@ fn directory_and_files_are_for_their_owner_alone() {
 }
 
 #[test]
-fn healthz_says_ok_to_anybody() {
+fn healthz_is_public() {
     let app = App::start();
     let response = app.api_without_token().get("/healthz").expect(200);
     assert_eq!(response.text, r#"{"status":"ok"}"#);
 }
 
 #[test]
-fn the_text_log_says_where_it_listens() {
+fn the_text_log_contains_the_url() {
     let app = App::builder().text_log().start();
     let line = format!("listening on {}", app.url);
     assert!(app.log.to_string().contains(&line), "{}", app.log);

@@ -1,4 +1,4 @@
-//! Users and tokens on the command line, and the one-time address by which the first user is made.
+//! Users and tokens on the command line, and the one-time URL that creates the first user.
 
 use crate::support::api::text;
 use crate::support::app::{ADMIN, App, PASSWORD};
@@ -9,34 +9,37 @@ use crate::support::wait::wait_until;
 
 const GRACE: &str = "grace@example.com";
 
-fn with_password() -> String {
+fn password_line() -> String {
     format!("{PASSWORD}\n")
 }
 
 #[test]
-fn a_user_is_added_listed_and_removed_beside_a_running_program() {
+fn adds_lists_and_removes_users_while_the_program_runs() {
     let app = App::start();
-    app.run(&["user", "add", GRACE], &with_password()).success();
+    app.run(&["user", "add", GRACE], &password_line()).success();
     app.run(
         &["user", "add", "bob@example.com", "--role", "member"],
-        &with_password(),
+        &password_line(),
     )
     .success();
     let list = app.run(&["user", "list"], "").success().stdout;
-    let role_of = |email: &str| -> String {
+    let line_of = |email: &str| -> String {
         let line = list.lines().find(|line| line.contains(email));
-        line.unwrap_or_else(|| panic!("{email} is not in {list}"))
+        line.unwrap_or_else(|| panic!("{email} isn't in {list}"))
             .to_owned()
     };
-    assert!(role_of(GRACE).contains("admin"), "the default: {list}");
-    assert!(role_of("bob@example.com").contains("member"), "{list}");
-    assert!(role_of(ADMIN).contains("admin"), "{list}");
+    assert!(
+        line_of(GRACE).contains("admin"),
+        "the default role isn't admin: {list}"
+    );
+    assert!(line_of("bob@example.com").contains("member"), "{list}");
+    assert!(line_of(ADMIN).contains("admin"), "{list}");
 
     let mut grace = app.visitor();
     grace.sign_in(GRACE, PASSWORD);
     let token = app.token(GRACE, "full");
     app.run(&["user", "remove", GRACE], "").success();
-    wait_until("session and token of a removed user are gone", || {
+    wait_until("the removed user's session and token are invalid", || {
         let page = grace.get("/feedback").response.status;
         let call = app.api_with(&token).get("/api/v1/projects").status;
         (page != 200 && call == 401).then_some(())
@@ -46,10 +49,10 @@ fn a_user_is_added_listed_and_removed_beside_a_running_program() {
 }
 
 #[test]
-fn users_can_be_made_before_the_program_first_runs() {
+fn a_user_can_be_added_before_the_first_start() {
     let data = tempfile::TempDir::new().unwrap();
     let dir = data.path().join("data");
-    run_on(&dir, &["user", "add", GRACE], &with_password()).success();
+    run_on(&dir, &["user", "add", GRACE], &password_line()).success();
     let app = App::builder()
         .without_admin()
         .with_data(std::sync::Arc::new(data))
@@ -59,7 +62,7 @@ fn users_can_be_made_before_the_program_first_runs() {
 }
 
 #[test]
-fn what_makes_no_sense_of_a_user_is_refused_with_one_line() {
+fn rejects_invalid_user_arguments_with_one_line() {
     let app = App::start();
     let long = "x".repeat(257);
     let cases: [(&[&str], &str); 8] = [
@@ -73,23 +76,16 @@ fn what_makes_no_sense_of_a_user_is_refused_with_one_line() {
         (&["user", "passwd", "nobody@example.com"], PASSWORD),
     ];
     for (args, input) in cases {
-        let finished = app.run(args, input);
-        assert!(
-            matches!(finished.code, Some(1 | 2)),
-            "{args:?}: {finished:#?}"
-        );
-        assert_eq!(
-            finished.stderr.lines().count(),
-            1,
-            "{args:?}: {finished:#?}"
-        );
+        let output = app.run(args, input);
+        assert!(matches!(output.code, Some(1 | 2)), "{args:?}: {output:#?}");
+        assert_eq!(output.stderr.lines().count(), 1, "{args:?}: {output:#?}");
     }
     let list = app.run(&["user", "list"], "").success().stdout;
     assert!(!list.contains(GRACE), "{list}");
 }
 
 #[test]
-fn the_last_admin_stays() {
+fn the_only_admin_cannot_be_removed() {
     let app = App::start();
     app.add_user("bob@example.com", "member");
     app.run(&["user", "remove", ADMIN], "").error_line(1);
@@ -100,11 +96,11 @@ fn the_last_admin_stays() {
 }
 
 #[test]
-fn a_new_password_holds_and_the_old_one_does_not() {
+fn passwd_replaces_the_old_password() {
     let app = App::start();
     app.run(&["user", "passwd", ADMIN], "another good password\n")
         .success();
-    wait_until("the new password holds", || {
+    wait_until("the new password works", || {
         let page = app.visitor().try_sign_in(ADMIN, "another good password");
         matches!(page.response.status, 302 | 303).then_some(())
     });
@@ -117,7 +113,7 @@ fn a_new_password_holds_and_the_old_one_does_not() {
 }
 
 #[test]
-fn passwords_of_12_and_of_256_bytes_are_taken() {
+fn accepts_passwords_of_12_to_256_bytes() {
     let app = App::start();
     for (email, password) in [
         ("twelve@example.com", "x".repeat(12)),
@@ -130,7 +126,7 @@ fn passwords_of_12_and_of_256_bytes_are_taken() {
 }
 
 #[test]
-fn a_token_is_printed_alone_listed_without_itself_and_revoked() {
+fn prints_a_token_once_lists_it_without_secret_and_revokes_it() {
     let app = App::start();
     let args = ["token", "create", "--user", ADMIN, "my deploy token"];
     let printed = app.run(&args, "").success().stdout;
@@ -141,22 +137,22 @@ fn a_token_is_printed_alone_listed_without_itself_and_revoked() {
 
     let list = app.run(&["token", "list"], "").success().stdout;
     let line = list.lines().find(|line| line.contains("my deploy token"));
-    let line = line.unwrap_or_else(|| panic!("the token is not in {list}"));
+    let line = line.unwrap_or_else(|| panic!("the token isn't in {list}"));
     assert!(line.contains(ADMIN), "{line}");
-    assert!(!list.contains(&token), "only its hash is stored");
+    assert!(!list.contains(&token), "the list contains the token itself");
     let id = line.split_whitespace().next().unwrap();
 
     app.run(&["token", "revoke", id], "").success();
-    wait_until("a revoked token is refused", || {
+    wait_until("the revoked token is rejected", || {
         (call().status == 401).then_some(())
     });
-    app.run(&["token", "revoke", id], "nothing to read");
+    app.run(&["token", "revoke", id], "unused input");
     let again = app.run(&["token", "revoke", "tok_nothere"], "");
     assert!(matches!(again.code, Some(1 | 2)), "{again:#?}");
 }
 
 #[test]
-fn a_token_needs_a_user_who_is_there_and_a_scope_that_exists() {
+fn a_token_requires_an_existing_user_and_a_valid_scope() {
     let app = App::start();
     for args in [
         [
@@ -178,15 +174,15 @@ fn a_token_needs_a_user_who_is_there_and_a_scope_that_exists() {
             "everything",
         ],
     ] {
-        let finished = app.run(&args, "");
-        assert!(matches!(finished.code, Some(1 | 2)), "{finished:#?}");
-        assert_eq!(finished.stdout, "");
-        assert_eq!(finished.stderr.lines().count(), 1, "{finished:#?}");
+        let output = app.run(&args, "");
+        assert!(matches!(output.code, Some(1 | 2)), "{output:#?}");
+        assert_eq!(output.stdout, "");
+        assert_eq!(output.stderr.lines().count(), 1, "{output:#?}");
     }
 }
 
 #[test]
-fn a_token_is_not_in_the_database() {
+fn the_database_files_contain_no_token() {
     let app = App::start();
     let token = app.token(ADMIN, "full");
     let token = token.as_bytes();
@@ -197,17 +193,17 @@ fn a_token_is_not_in_the_database() {
 }
 
 #[test]
-fn control_characters_in_a_name_are_escaped_on_the_terminal() {
+fn escapes_control_characters_in_token_names() {
     let app = App::start();
     let args = ["token", "create", "--user", ADMIN, "red \u{1b}[31m name"];
-    let made = app.run(&args, "");
-    assert!(matches!(made.code, Some(0..=2)), "{made:#?}");
+    let created = app.run(&args, "");
+    assert!(matches!(created.code, Some(0..=2)), "{created:#?}");
     let list = app.run(&["token", "list"], "").success().stdout;
     assert!(!list.contains('\u{1b}'), "{list:?}");
 }
 
 #[test]
-fn the_first_user_of_the_environment_is_made_once() {
+fn creates_the_user_from_the_environment_only_once() {
     let app = App::start();
     app.run(&["user", "passwd", ADMIN], "another good password\n")
         .success();
@@ -217,22 +213,22 @@ fn the_first_user_of_the_environment_is_made_once() {
     assert!(!app.log.to_string().contains("/setup?token="));
 }
 
-fn is_refused(page: &Page) -> bool {
+fn is_rejected(page: &Page) -> bool {
     (400..500).contains(&page.response.status)
 }
 
-/// The setup form, filled for Ada.
+/// Fills the setup form for the first admin.
 #[track_caller]
 fn fill_setup(page: &Page) -> crate::support::forms::FilledForm {
     let forms = page.forms();
     assert_eq!(forms.len(), 1, "{:?}", page.response);
     let form = forms[0].clone().fill("Email", ADMIN);
     let form = form.fill("Password", PASSWORD);
-    form.press_first().expect("the form has a button")
+    form.press_first().expect("find the form's button")
 }
 
 #[test]
-fn the_setup_address_makes_the_first_user_and_is_spent_by_that_alone() {
+fn the_setup_url_works_until_it_creates_the_first_user() {
     let app = App::builder().without_admin().start();
     let path = app.log.setup_path();
     let mut visitor = app.visitor();
@@ -241,17 +237,23 @@ fn the_setup_address_makes_the_first_user_and_is_spent_by_that_alone() {
     }
     let page = visitor.get(&path).expect(200);
     let filled = fill_setup(&page);
-    let made = visitor.submit(&filled);
+    let created = visitor.submit(&filled);
     assert!(
-        matches!(made.response.status, 302 | 303),
+        matches!(created.response.status, 302 | 303),
         "{:?}",
-        made.response
+        created.response
     );
     app.visitor().sign_in(ADMIN, PASSWORD);
 
-    assert!(is_refused(&app.visitor().get(&path)), "it is spent");
-    let mut late = app.visitor();
-    assert!(is_refused(&late.submit(&filled)), "it is spent");
+    assert!(
+        is_rejected(&app.visitor().get(&path)),
+        "the setup page still opens"
+    );
+    let mut second = app.visitor();
+    assert!(
+        is_rejected(&second.submit(&filled)),
+        "the setup form still works"
+    );
     let list = app.run(&["user", "list"], "").success().stdout;
     assert_eq!(list.matches('@').count(), 1, "{list}");
     let listed = app.api().get("/api/v1/projects").expect(200).json();
@@ -259,22 +261,22 @@ fn the_setup_address_makes_the_first_user_and_is_spent_by_that_alone() {
 }
 
 #[test]
-fn a_setup_form_that_is_wrong_spends_nothing_either() {
+fn an_invalid_setup_form_does_not_use_up_the_setup_url() {
     let app = App::builder().without_admin().start();
     let path = app.log.setup_path();
     let mut visitor = app.visitor();
     let page = visitor.get(&path).expect(200);
     let form = page.forms().remove(0);
     let form = form.fill("Email", ADMIN).fill("Password", "short");
-    let refused = visitor.submit(&form.press_first().unwrap());
-    assert!(is_refused(&refused), "{:?}", refused.response);
+    let rejected = visitor.submit(&form.press_first().unwrap());
+    assert!(is_rejected(&rejected), "{:?}", rejected.response);
     let filled = fill_setup(&visitor.get(&path).expect(200));
     visitor.submit(&filled);
     app.visitor().sign_in(ADMIN, PASSWORD);
 }
 
 #[test]
-fn two_posts_of_the_setup_form_make_one_user() {
+fn two_simultaneous_setup_forms_create_one_user() {
     let app = App::builder().without_admin().start();
     let path = app.log.setup_path();
     let filled = fill_setup(&app.visitor().get(&path).expect(200));
@@ -290,11 +292,11 @@ fn two_posts_of_the_setup_form_make_one_user() {
 }
 
 #[test]
-fn without_the_token_nobody_can_claim_the_installation() {
+fn setup_requires_the_token() {
     let app = App::builder().without_admin().start();
     let right = app.log.setup_path();
     for wrong in ["/setup", "/setup?token=", "/setup?token=guess"] {
-        assert!(is_refused(&app.visitor().get(wrong)), "{wrong}");
+        assert!(is_rejected(&app.visitor().get(wrong)), "{wrong}");
     }
     let filled = fill_setup(&app.visitor().get(&right).expect(200));
     let token = right.split_once('=').unwrap().1;
@@ -303,13 +305,13 @@ fn without_the_token_nobody_can_claim_the_installation() {
     for (_, value) in &mut forged.fields {
         *value = value.replace(token, "guess");
     }
-    assert!(is_refused(&app.visitor().submit(&forged)));
+    assert!(is_rejected(&app.visitor().submit(&forged)));
     let list = app.run(&["user", "list"], "").success().stdout;
     assert_eq!(list.matches('@').count(), 0, "{list}");
 }
 
 #[test]
-fn a_new_start_makes_the_old_setup_address_void() {
+fn a_restart_replaces_the_setup_url() {
     let app = App::builder().without_admin().start();
     let old = app.log.setup_path();
     let app = App::builder()
@@ -318,17 +320,17 @@ fn a_new_start_makes_the_old_setup_address_void() {
         .start();
     let new = app.log.setup_path();
     assert_ne!(old, new);
-    assert!(is_refused(&app.visitor().get(&old)));
+    assert!(is_rejected(&app.visitor().get(&old)));
     app.visitor().get(&new).expect(200);
 }
 
 #[test]
-fn a_user_made_on_the_command_line_makes_the_setup_address_void() {
+fn adding_a_user_on_the_command_line_disables_the_setup_url() {
     let app = App::builder().without_admin().start();
     let path = app.log.setup_path();
     app.add_user(ADMIN, "admin");
-    wait_until("the setup address is void", || {
-        is_refused(&app.visitor().get(&path)).then_some(())
+    wait_until("the setup URL is rejected", || {
+        is_rejected(&app.visitor().get(&path)).then_some(())
     });
     let project = app.api().create_project("Shop");
     assert_eq!(text(&project, "slug"), "shop");

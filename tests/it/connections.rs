@@ -1,4 +1,4 @@
-//! Connections that are used again, and endpoints that must not delay each other.
+//! Reused connections, and independence of endpoints from each other.
 
 use serde_json::{Value, json};
 
@@ -6,31 +6,31 @@ use crate::support::api::{Api, attempts, text};
 use crate::support::app::App;
 use crate::support::receiver::{Gate, Receiver, Reply};
 
-/// Sends one feedback, and waits until its delivery to the webhook has ended in this state.
+/// Creates feedback and waits until its delivery to the webhook is in this state.
 #[track_caller]
-fn send(api: &Api, webhook: &Value, state: &str) -> Value {
+fn deliver(api: &Api, webhook: &Value, state: &str) -> Value {
     api.create_feedback("shop", "Hello");
     let id = text(&api.deliveries(webhook)[0], "id").to_owned();
     api.wait_for_state(&id, state)
 }
 
 #[test]
-fn a_reused_connection_that_was_closed_meanwhile_costs_no_attempt() {
+fn resends_when_an_idle_connection_was_closed() {
     let (app, receiver) = (App::without_retries(), Receiver::ok());
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    send(&api, &webhook, "delivered");
+    deliver(&api, &webhook, "delivered");
     receiver.close_connections();
-    let second = send(&api, &webhook, "delivered");
+    let second = deliver(&api, &webhook, "delivered");
     assert_eq!(attempts(&second).len(), 1);
     assert_eq!(receiver.received().len(), 2);
 }
 
 #[test]
-fn an_error_on_a_reused_connection_before_any_answer_is_sent_again_on_a_fresh_one() {
+fn resends_once_on_a_fresh_connection() {
     let app = App::without_retries();
-    // Keeps each connection open after its first answer, and breaks it at the second request.
+    // Closes each connection at its second request.
     let receiver = Receiver::script(|request| match request.index {
         0 => Reply::status(200),
         _ => Reply::Close,
@@ -38,22 +38,29 @@ fn an_error_on_a_reused_connection_before_any_answer_is_sent_again_on_a_fresh_on
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    send(&api, &webhook, "delivered");
-    let second = send(&api, &webhook, "delivered");
-    assert_eq!(attempts(&second).len(), 1, "within the same attempt");
+    deliver(&api, &webhook, "delivered");
+    let second = deliver(&api, &webhook, "delivered");
+    assert_eq!(
+        attempts(&second).len(),
+        1,
+        "the resend counted as an attempt"
+    );
 
     let received = receiver.received();
     let id = text(&second, "id");
-    let of_second: Vec<_> = received.iter().filter(|r| r.delivery() == id).collect();
-    // A program that reuses no connection at all is allowed, and sends it once.
-    assert!(matches!(of_second.len(), 1 | 2), "{of_second:#?}");
-    let last = of_second[of_second.len() - 1];
-    assert_eq!(last.index, 0, "on a fresh connection");
-    assert!(of_second.iter().all(|r| r.body == last.body));
+    let second_requests: Vec<_> = received.iter().filter(|r| r.delivery() == id).collect();
+    // Not reusing connections at all is also allowed; then there is only one request.
+    assert!(
+        matches!(second_requests.len(), 1 | 2),
+        "{second_requests:#?}"
+    );
+    let last = second_requests[second_requests.len() - 1];
+    assert_eq!(last.index, 0, "the last request used an old connection");
+    assert!(second_requests.iter().all(|r| r.body == last.body));
 }
 
 #[test]
-fn an_error_on_a_reused_connection_within_the_answer_is_a_failure() {
+fn an_error_within_a_response_is_a_failure() {
     let app = App::without_retries();
     let receiver = Receiver::queue(vec![
         Reply::status(200),
@@ -62,9 +69,9 @@ fn an_error_on_a_reused_connection_within_the_answer_is_a_failure() {
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    send(&api, &webhook, "delivered");
-    send(&api, &webhook, "failed");
-    assert_eq!(receiver.received().len(), 2, "it is not sent again");
+    deliver(&api, &webhook, "delivered");
+    deliver(&api, &webhook, "failed");
+    assert_eq!(receiver.received().len(), 2, "the request was sent again");
 }
 
 #[test]
@@ -74,15 +81,15 @@ fn an_error_on_a_fresh_connection_is_a_failure() {
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    let failed = send(&api, &webhook, "failed");
+    let failed = deliver(&api, &webhook, "failed");
     assert_eq!(attempts(&failed).len(), 1);
-    assert_eq!(receiver.received().len(), 1, "it is sent once");
+    assert_eq!(receiver.received().len(), 1, "the request was sent again");
 }
 
 #[test]
-fn an_interim_answer_on_a_kept_connection_is_not_taken_for_the_next_delivery() {
+fn an_interim_response_does_not_count_for_the_next_delivery() {
     let app = App::without_retries();
-    // The answer to the first is 200 after a 103; were the 103 taken for it, the 200 would be read as that of the next.
+    // If the 103 counted as the first response, the 200 after it would count as the second one.
     let receiver = Receiver::queue(vec![
         Reply::status(200).preceded_by("HTTP/1.1 103 Early Hints\r\n\r\n"),
         Reply::status(500),
@@ -91,18 +98,18 @@ fn an_interim_answer_on_a_kept_connection_is_not_taken_for_the_next_delivery() {
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    send(&api, &webhook, "delivered");
-    let second = send(&api, &webhook, "failed");
+    deliver(&api, &webhook, "delivered");
+    let second = deliver(&api, &webhook, "failed");
     assert_eq!(attempts(&second)[0]["status"], 500);
-    send(&api, &webhook, "delivered");
+    deliver(&api, &webhook, "delivered");
 }
 
 #[test]
-fn bytes_after_a_whole_answer_are_not_taken_for_the_next_answer() {
+fn extra_bytes_after_a_response_do_not_count_for_the_next_one() {
     let app = App::without_retries();
     let extra = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".repeat(2);
     let receiver = Receiver::script(move |request| match request.connection {
-        // Two answers to one request: the second is nobody's.
+        // Two responses to one request. The second one must be ignored.
         0 if request.index == 0 => {
             Reply::Preceded(extra.clone().into_bytes(), Box::new(Reply::Hang))
         }
@@ -111,12 +118,12 @@ fn bytes_after_a_whole_answer_are_not_taken_for_the_next_answer() {
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    send(&api, &webhook, "delivered");
-    send(&api, &webhook, "failed");
+    deliver(&api, &webhook, "delivered");
+    deliver(&api, &webhook, "failed");
 }
 
 #[test]
-fn a_timeout_on_a_reused_connection_is_a_failure_and_is_not_sent_again() {
+fn a_timeout_on_a_reused_connection_is_not_resent() {
     let app = App::builder()
         .option("--retry-delays", "none")
         .option("--timeout", "500ms")
@@ -125,46 +132,46 @@ fn a_timeout_on_a_reused_connection_is_a_failure_and_is_not_sent_again() {
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    send(&api, &webhook, "delivered");
-    send(&api, &webhook, "failed");
+    deliver(&api, &webhook, "delivered");
+    deliver(&api, &webhook, "failed");
     assert_eq!(receiver.received().len(), 2);
 }
 
 #[test]
-fn a_slow_endpoint_delays_no_other() {
+fn a_slow_endpoint_does_not_delay_another() {
     let app = App::builder().option("--timeout", "60s").start();
     let gate = Gate::new();
     let slow = Receiver::script({
         let gate = gate.clone();
         move |_| Reply::status(200).when(&gate)
     });
-    let quick = Receiver::ok();
+    let fast = Receiver::ok();
     let api = app.api();
     api.create_project("Shop");
-    let of_slow = api.create_webhook(&slow.url("/"));
-    let of_quick = api.create_webhook(&quick.url("/"));
+    let slow_webhook = api.create_webhook(&slow.url("/"));
+    let fast_webhook = api.create_webhook(&fast.url("/"));
     for number in 0..30 {
         api.create_feedback("shop", &format!("number {number}"));
     }
-    // The slow one answers nothing before all of these have come.
-    quick.wait_for(30);
-    for delivery in api.deliveries(&of_quick) {
+    // All of these arrive before the slow endpoint responds.
+    fast.wait_for(30);
+    for delivery in api.deliveries(&fast_webhook) {
         api.wait_for_state(text(&delivery, "id"), "delivered");
     }
-    for delivery in api.deliveries(&of_slow) {
+    for delivery in api.deliveries(&slow_webhook) {
         assert_eq!(delivery["state"], "pending");
     }
     gate.open();
-    for delivery in api.deliveries(&of_slow) {
+    for delivery in api.deliveries(&slow_webhook) {
         api.wait_for_state(text(&delivery, "id"), "delivered");
     }
 }
 
 #[test]
-fn an_endpoint_gets_two_requests_at_first_and_one_more_with_each_success() {
+fn concurrency_starts_at_two_and_grows_with_each_success() {
     let app = App::builder().option("--timeout", "60s").start();
-    let (quick, slow) = (Receiver::ok(), Receiver::ok());
-    let hold = || {
+    let (fast, slow) = (Receiver::ok(), Receiver::ok());
+    let block_slow = || {
         let gate = Gate::new();
         slow.set_script({
             let gate = gate.clone();
@@ -172,66 +179,66 @@ fn an_endpoint_gets_two_requests_at_first_and_one_more_with_each_success() {
         });
         gate
     };
-    let gate = hold();
+    let gate = block_slow();
     let api = app.api();
     api.create_project("Shop");
     let webhooks = [
-        api.create_webhook(&quick.url("/")),
+        api.create_webhook(&fast.url("/")),
         api.create_webhook(&slow.url("/")),
     ];
-    let send = |count: usize| {
-        let before = quick.received().len();
+    let deliver = |count: usize| {
+        let before = fast.received().len();
         for number in 0..count {
             api.create_feedback("shop", &format!("number {number}"));
         }
-        // The other one is sent to alike, so by now what was to go out has gone out.
-        quick.wait_for(before + count);
+        // Once the fast endpoint has everything, the slow one has all requests it may get.
+        fast.wait_for(before + count);
     };
-    let all_delivered = || {
+    let wait_until_all_delivered = || {
         for delivery in webhooks.iter().flat_map(|webhook| api.deliveries(webhook)) {
             api.wait_for_state(text(&delivery, "id"), "delivered");
         }
     };
-    send(6);
+    deliver(6);
     assert_eq!(slow.wait_for(2).len(), 2);
     gate.open();
-    all_delivered();
-    let gate = hold();
-    send(12);
+    wait_until_all_delivered();
+    let gate = block_slow();
+    deliver(12);
     assert_eq!(slow.wait_for(6 + 8).len(), 6 + 8);
     gate.open();
-    all_delivered();
+    wait_until_all_delivered();
 }
 
 #[test]
-fn ninety_nine_dead_endpoints_delay_no_other() {
+fn ninety_nine_hanging_endpoints_do_not_delay_another() {
     let app = App::builder().option("--timeout", "60s").start();
     let dead = Receiver::script(|_| Reply::Hang);
-    let quick = Receiver::ok();
+    let fast = Receiver::ok();
     let api = app.api();
     api.create_project("Shop");
     for number in 0..99 {
         api.create_webhook(&dead.url(&format!("/{number}")));
     }
-    api.create_webhook(&quick.url("/"));
+    api.create_webhook(&fast.url("/"));
     for number in 0..5 {
         api.create_feedback("shop", &format!("number {number}"));
     }
-    quick.wait_for(5);
+    fast.wait_for(5);
 }
 
 #[test]
-fn a_slow_test_delays_no_delivery() {
+fn a_slow_test_does_not_delay_deliveries() {
     let app = App::builder().option("--timeout", "60s").start();
     let gate = Gate::new();
     let slow = Receiver::script({
         let gate = gate.clone();
         move |_| Reply::status(200).when(&gate)
     });
-    let quick = Receiver::ok();
+    let fast = Receiver::ok();
     let api = app.api();
     api.create_project("Shop");
-    api.create_webhook(&quick.url("/"));
+    api.create_webhook(&fast.url("/"));
     std::thread::scope(|scope| {
         let test = scope.spawn(|| {
             api.post("/api/v1/webhooks/test", json!({"url": slow.url("/")}))
@@ -240,7 +247,7 @@ fn a_slow_test_delays_no_delivery() {
         });
         slow.first();
         api.create_feedback("shop", "Hello");
-        quick.first();
+        fast.first();
         gate.open();
         assert_eq!(test.join().unwrap()["success"], true);
     });

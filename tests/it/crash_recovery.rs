@@ -1,4 +1,5 @@
-//! After a crash what was pending goes on where it stood. `kill_under_load.rs` has the storm; here each moment stands alone.
+//! After a crash, pending deliveries continue. Each test covers one moment of the crash;
+//! `kill_under_load.rs` covers random ones.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::support::app::App;
 use crate::support::receiver::{Gate, ReceivedRequest, Receiver, Reply};
 
 #[test]
-fn a_restart_goes_on_with_the_retries_where_they_stood() {
+fn a_restart_continues_the_retries() {
     let app = App::builder().option("--retry-delays", "1s,1s").start();
     let receiver = Receiver::status(500);
     let api = app.api();
@@ -27,7 +28,7 @@ fn a_restart_goes_on_with_the_retries_where_they_stood() {
         .start();
     let failed = app.api().wait_for_state(&id, "failed");
     let numbers: Vec<&Value> = attempts(&failed).iter().map(|a| &a["number"]).collect();
-    assert_eq!(numbers, [1, 2, 3], "what was tried before counts");
+    assert_eq!(numbers, [1, 2, 3], "attempts before the crash don't count");
     let received = receiver.received();
     for again in &received[1..] {
         assert_eq!(again.body, received[0].body);
@@ -38,7 +39,7 @@ fn a_restart_goes_on_with_the_retries_where_they_stood() {
 }
 
 #[test]
-fn what_was_sent_but_not_recorded_at_a_crash_is_sent_once_more_with_the_same_body() {
+fn resends_an_attempt_that_was_in_flight_at_the_crash() {
     let app = App::builder().option("--timeout", "60s").start();
     let response = Gate::new();
     let receiver = Receiver::queue(vec![Reply::status(200).when(&response)]);
@@ -51,11 +52,11 @@ fn what_was_sent_but_not_recorded_at_a_crash_is_sent_once_more_with_the_same_bod
     let data = app.kill9();
     response.open();
 
-    sent_once_more(data, &receiver, &id, &first);
+    assert_resent_once(data, &receiver, &id, &first);
 }
 
 #[test]
-fn what_was_answered_but_not_recorded_at_a_crash_is_sent_once_more_with_the_same_body() {
+fn resends_a_success_that_was_not_recorded_before_the_crash() {
     let app = App::builder().writes_can_fail().start();
     let response = Gate::new();
     let receiver = Receiver::queue(vec![Reply::status(200).when(&response)]);
@@ -65,29 +66,37 @@ fn what_was_answered_but_not_recorded_at_a_crash_is_sent_once_more_with_the_same
     api.create_feedback("shop", "Hello");
     let first = receiver.first();
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
-    // The answer comes, and its outcome finds no room: so the crash falls between the two.
+    // The endpoint responds, but the full disk prevents recording it. So the crash is in between.
     app.limit_file_size(Some(4_096));
     response.open();
-    app.log.wait_for_message("an attempt cannot be stored");
+    app.log.wait_for_message("recording attempts failed");
     let data = app.kill9();
 
-    sent_once_more(data, &receiver, &id, &first);
+    assert_resent_once(data, &receiver, &id, &first);
 }
 
 #[track_caller]
-fn sent_once_more(data: Arc<TempDir>, receiver: &Receiver, id: &str, first: &ReceivedRequest) {
+fn assert_resent_once(data: Arc<TempDir>, receiver: &Receiver, id: &str, first: &ReceivedRequest) {
     let app = App::builder().with_data(data).start();
     let delivered = app.api().wait_for_state(id, "delivered");
     let received = receiver.received();
-    assert_eq!(received.len(), 2, "once before and once after");
+    assert_eq!(
+        received.len(),
+        2,
+        "expected one request before the crash and one after it"
+    );
     assert_eq!(received[1].body, first.body);
     assert_eq!(received[1].delivery(), first.delivery());
-    assert_eq!(attempts(&delivered).len(), 1, "the one that was recorded");
+    assert_eq!(
+        attempts(&delivered).len(),
+        1,
+        "expected one recorded attempt"
+    );
     assert_eq!(attempts(&delivered)[0]["number"], 1);
 }
 
 #[test]
-fn users_webhooks_and_tokens_are_there_after_a_crash() {
+fn users_webhooks_and_tokens_survive_a_crash() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));

@@ -1,14 +1,15 @@
-//! Lists of a webhook's deliveries by state, where there are more than a page shows.
+//! Lists of deliveries filtered by state, with more deliveries than fit on a page.
 
 use crate::support::api::text;
 use crate::support::app::{App, database};
 use crate::support::receiver::Receiver;
 
-/// More than are looked through for what is pending before all that is pending is looked through instead.
-const NEWER: u32 = 2100;
+/// More than the program reads in the search for pending deliveries, before it reads the index of
+/// pending ones instead.
+const NEWER_DELIVERIES: u32 = 2100;
 
 #[test]
-fn what_is_pending_is_found_behind_thousands_that_are_newer_and_are_not() {
+fn lists_pending_deliveries_older_than_2100_others() {
     let app = App::builder().option("--retry-delays", "1h").start();
     let receiver = Receiver::status(500);
     let api = app.api();
@@ -26,11 +27,11 @@ fn what_is_pending_is_found_behind_thousands_that_are_newer_and_are_not() {
     let data = app.kill9();
     let file = rusqlite::Connection::open(database(&data.path().join("data"))).unwrap();
     file.execute_batch(&format!(
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {NEWER})
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {NEWER_DELIVERIES})
          INSERT INTO deliveries (id, event_id, webhook_id, state, attempts, round_attempts, created_at, finished_at)
          SELECT 'dlv_7' || printf('%025d', i), event_id, webhook_id, 'delivered', 1, 1, created_at, created_at
          FROM n, (SELECT * FROM deliveries LIMIT 1);
-         UPDATE delivery_totals SET events = events + {NEWER}, delivered = delivered + {NEWER};"
+         UPDATE delivery_totals SET events = events + {NEWER_DELIVERIES}, delivered = delivered + {NEWER_DELIVERIES};"
     ))
     .unwrap();
     drop(file);

@@ -1,4 +1,4 @@
-//! The pages of a webhook's deliveries: the list, one delivery, sending again.
+//! The pages of a webhook's deliveries: the list, a single delivery, and redelivery.
 
 use serde_json::json;
 
@@ -7,14 +7,14 @@ use crate::support::app::App;
 use crate::support::receiver::{Receiver, Reply};
 
 #[test]
-fn a_delivery_is_found_in_the_list_and_opens_to_its_request_and_responses() {
+fn lists_deliveries_and_shows_their_request_and_response() {
     let app = App::without_retries();
     let receiver = Receiver::script(|_| {
         Reply::body(503, "<script>alert(1)</script>").header("X-Reason", "<i>restarting</i>")
     });
     let api = app.api();
     let webhook = api.create_webhook_with(
-        json!({"url": receiver.url("/hook"), "headers": {"X-Key": "never shown"}}),
+        json!({"url": receiver.url("/hook"), "headers": {"X-Key": "hidden-value"}}),
     );
     let failed = api.deliver_one(&webhook, "failed");
     let mut admin = app.signed_in();
@@ -58,7 +58,7 @@ fn a_delivery_is_found_in_the_list_and_opens_to_its_request_and_responses() {
         );
     }
     assert!(!page.response.text.contains("<script>alert") && !page.response.text.contains("<i>"));
-    assert!(!page.response.text.contains("never shown"));
+    assert!(!page.response.text.contains("hidden-value"));
     admin
         .get(&format!(
             "/settings/notifications/wh_other/deliveries/{}",
@@ -68,7 +68,7 @@ fn a_delivery_is_found_in_the_list_and_opens_to_its_request_and_responses() {
 }
 
 #[test]
-fn what_failed_is_sent_again_by_one_press_alone_or_all_together() {
+fn redelivers_one_delivery_and_recovers_all_failed_ones() {
     let app = App::without_retries();
     let receiver = Receiver::queue(vec![
         Reply::status(500),
@@ -95,7 +95,7 @@ fn what_failed_is_sent_again_by_one_press_alone_or_all_together() {
     admin.submit_and_follow(&press).expect(200);
     let again = api.wait_for_state(text(&first, "id"), "delivered");
     assert_eq!(attempts(&again).len(), 2);
-    // A second press of the same form, when it is delivered, is another redelivery; while it is pending it is none.
+    // Recover only affects failed deliveries, so it skips the one that was redelivered.
     let recover = admin.get(&list).form_with("Recover").press("Recover");
     let page = admin.submit_and_follow(&recover);
     assert!(
@@ -113,7 +113,7 @@ fn what_failed_is_sent_again_by_one_press_alone_or_all_together() {
 }
 
 #[test]
-fn a_member_comes_near_no_delivery() {
+fn members_cannot_see_deliveries() {
     let app = App::without_retries();
     let receiver = Receiver::status(500);
     let api = app.api();
@@ -133,7 +133,7 @@ fn a_member_comes_near_no_delivery() {
 }
 
 #[test]
-fn a_delivery_tells_what_comes_next_and_how_often_it_is_tried() {
+fn shows_the_next_attempt_and_the_maximum_of_attempts() {
     let app = App::builder()
         .option("--retry-delays", "10ms,1h,1h")
         .start();

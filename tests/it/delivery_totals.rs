@@ -1,4 +1,4 @@
-//! The accounting of a webhook: events made = delivered + pending + failed + canceled, whatever happens to them.
+//! Delivery totals of a webhook: events = delivered + pending + failed + canceled, at all times.
 
 use std::time::Duration;
 
@@ -11,25 +11,25 @@ use crate::support::in_process::InProcess;
 use crate::support::receiver::{Gate, Receiver, Reply};
 use crate::support::wait::wait_until;
 
-fn accounting(api: &Api, webhook: &Value) -> Value {
+fn totals(api: &Api, webhook: &Value) -> Value {
     let path = format!("/api/v1/webhooks/{}/accounting", text(webhook, "id"));
     api.get(&path).expect(200).json()
 }
 
-fn counted(delivered: u64, pending: u64, failed: u64, canceled: u64) -> Value {
+fn expected_totals(delivered: u64, pending: u64, failed: u64, canceled: u64) -> Value {
     json!({"events": delivered + pending + failed + canceled, "delivered": delivered, "pending": pending,
         "failed": failed, "canceled": canceled, "unexplained": 0})
 }
 
 #[track_caller]
-fn wait_for(api: &Api, webhook: &Value, expected: &Value) {
-    wait_until(&format!("{expected}"), || {
-        (accounting(api, webhook) == *expected).then_some(())
+fn wait_for_totals(api: &Api, webhook: &Value, expected: &Value) {
+    wait_until(&format!("the totals are {expected}"), || {
+        (totals(api, webhook) == *expected).then_some(())
     });
 }
 
 #[test]
-fn each_event_is_counted_in_the_state_it_is_in() {
+fn counts_each_event_in_its_current_state() {
     let app = App::without_retries();
     let gate = Gate::new();
     let (up, down, held) = (
@@ -44,33 +44,33 @@ fn each_event_is_counted_in_the_state_it_is_in() {
     api.create_project("Shop");
     let [up, down, held] =
         [&up, &down, &held].map(|receiver| api.create_webhook(&receiver.url("/")));
-    assert_eq!(accounting(&api, &up), counted(0, 0, 0, 0));
+    assert_eq!(totals(&api, &up), expected_totals(0, 0, 0, 0));
     let feedback = api.create_feedback("shop", "Hello");
     api.set_status(&feedback, "REVIEWED");
-    wait_for(&api, &up, &counted(2, 0, 0, 0));
-    wait_for(&api, &down, &counted(0, 0, 2, 0));
-    wait_for(&api, &held, &counted(0, 2, 0, 0));
-    // Sent again: one is on its way that had failed, and nothing new was made.
+    wait_for_totals(&api, &up, &expected_totals(2, 0, 0, 0));
+    wait_for_totals(&api, &down, &expected_totals(0, 0, 2, 0));
+    wait_for_totals(&api, &held, &expected_totals(0, 2, 0, 0));
+    // Redelivering a failed delivery creates no new event.
     let failed = text(&api.deliveries(&down)[0], "id").to_owned();
     api.post_empty(&format!("/api/v1/deliveries/{failed}/redeliver"))
         .expect(202);
-    wait_for(&api, &down, &counted(0, 0, 2, 0));
-    // A test is an event like any other.
+    wait_for_totals(&api, &down, &expected_totals(0, 0, 2, 0));
+    // Tests count like other events.
     api.post_empty(&format!("/api/v1/webhooks/{}/test", text(&up, "id")))
         .expect(200);
-    assert_eq!(accounting(&api, &up), counted(3, 0, 0, 0));
-    // What is in flight when it is canceled counts as what it became.
+    assert_eq!(totals(&api, &up), expected_totals(3, 0, 0, 0));
+    // A delivery canceled in flight counts as canceled until its attempt succeeds.
     api.patch_webhook(&held, json!({"enabled": false}));
-    assert_eq!(accounting(&api, &held), counted(0, 0, 0, 2));
+    assert_eq!(totals(&api, &held), expected_totals(0, 0, 0, 2));
     gate.open();
-    wait_for(&api, &held, &counted(2, 0, 0, 0));
+    wait_for_totals(&api, &held, &expected_totals(2, 0, 0, 0));
     api.delete_webhook(&held);
-    let gone = format!("/api/v1/webhooks/{}/accounting", text(&held, "id"));
-    api.get(&gone).problem(404);
+    let path_of_deleted = format!("/api/v1/webhooks/{}/accounting", text(&held, "id"));
+    api.get(&path_of_deleted).problem(404);
 }
 
 #[test]
-fn what_retention_has_removed_still_counts() {
+fn still_counts_deliveries_deleted_by_retention() {
     let (app, receiver) = (InProcess::start(&["--retention", "1d"]), Receiver::ok());
     let api = app.api();
     api.create_project("Shop");
@@ -78,35 +78,35 @@ fn what_retention_has_removed_still_counts() {
     for n in 0..3 {
         api.create_feedback("shop", &format!("number {n}"));
     }
-    wait_for(&api, &webhook, &counted(3, 0, 0, 0));
+    wait_for_totals(&api, &webhook, &expected_totals(3, 0, 0, 0));
     app.advance(Duration::from_secs(24 * 3600 + 60));
     wait_until("the log is empty", || {
         api.deliveries(&webhook).is_empty().then_some(())
     });
-    assert_eq!(accounting(&api, &webhook), counted(3, 0, 0, 0));
+    assert_eq!(totals(&api, &webhook), expected_totals(3, 0, 0, 0));
 }
 
 #[test]
-fn the_page_says_what_became_of_them_and_leads_there() {
+fn the_deliveries_page_shows_the_totals() {
     let app = App::without_retries();
     let receiver = Receiver::status(500);
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     api.deliver_one(&webhook, "failed");
     let mut visitor = app.signed_in();
-    let address = format!(
+    let path = format!(
         "/settings/notifications/{}/deliveries",
         text(&webhook, "id")
     );
-    let page = visitor.get(&address).expect(200);
+    let page = visitor.get(&path).expect(200);
     assert!(page.text().contains("1 event: 1 failed"), "{}", page.text());
-    let failed = visitor.get(&format!("{address}?state=failed")).expect(200);
+    let failed = visitor.get(&format!("{path}?state=failed")).expect(200);
     assert!(failed.text().contains("500 in"));
 }
 
-/// The audit counts rows, so that a lost delivery is found although the counts agree with each other.
+/// The audit counts rows. It detects a lost delivery even if the counters are consistent.
 #[test]
-fn check_finds_a_delivery_that_is_missing() {
+fn check_detects_a_missing_delivery() {
     let app = App::start();
     let receiver = Receiver::ok();
     let api = app.api();
@@ -114,19 +114,19 @@ fn check_finds_a_delivery_that_is_missing() {
     api.deliver_one(&webhook, "delivered");
     let check = |dir: &std::path::Path| run_on(dir, &["check"], "");
     let data = app.kill9();
-    let sound = check(&data.path().join("data")).success().stdout;
-    let said = "every event is delivered, pending, failed or canceled";
-    assert!(sound.contains(said), "{sound}");
+    let intact = check(&data.path().join("data")).success().stdout;
+    let message = "every event is delivered, pending, failed, or canceled";
+    assert!(intact.contains(message), "{intact}");
     let database =
         rusqlite::Connection::open(crate::support::app::database(&data.path().join("data")))
             .unwrap();
     database.execute_batch("DELETE FROM deliveries").unwrap();
     drop(database);
-    let found = check(&data.path().join("data"));
-    assert_eq!(found.code, Some(1), "{}", found.stdout);
+    let output = check(&data.path().join("data"));
+    assert_eq!(output.code, Some(1), "{}", output.stdout);
     assert!(
-        found.stdout.contains("WRONG  accounting: 1 events"),
+        output.stdout.contains("FAIL   delivery totals: 1 event "),
         "{}",
-        found.stdout
+        output.stdout
     );
 }

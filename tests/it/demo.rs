@@ -1,4 +1,4 @@
-//! `miniback demo`: one command, and everything that a newcomer tries works; at the end nothing is left.
+//! `miniback demo`: everything works after one command, and nothing is left at the end.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
@@ -13,7 +13,7 @@ use crate::support::wait::wait_until;
 
 struct Demo {
     child: Child,
-    /// Where it may put its data.
+    /// The directory for the demo's data.
     temporary: TempDir,
     sign_in: String,
     site: String,
@@ -23,17 +23,17 @@ struct Demo {
 impl Demo {
     #[track_caller]
     fn start(arguments: &[&str]) -> Self {
-        let temporary = TempDir::new().expect("a temporary directory");
+        let temporary = TempDir::new().expect("create a temporary directory");
         let mut command = miniback(["demo"]);
         command
             .args(arguments)
             .env("TMPDIR", temporary.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit());
-        let mut child = command.spawn().expect("the executable starts");
+        let mut child = command.spawn().expect("start the executable");
         let mut lines =
-            BufReader::new(child.stdout.take().expect("standard output is a pipe")).lines();
-        let mut next = || lines.next().expect("an address").expect("text");
+            BufReader::new(child.stdout.take().expect("take the standard output pipe")).lines();
+        let mut next = || lines.next().expect("read a URL").expect("read text");
         let (sign_in, site, receiver) = (next(), next(), next());
         Self {
             child,
@@ -54,34 +54,34 @@ impl Demo {
         response.json().as_array().cloned().unwrap_or_default()
     }
 
-    /// Sends feedback as the widget does that the sample site carries.
+    /// Sends feedback like the widget on the sample site.
     #[track_caller]
-    fn send_as_its_widget(&self, message: &str) {
+    fn send_as_widget(&self, message: &str) {
         let page = Visitor::new(&self.site).get("/").expect(200).response.text;
         let html = scraper::Html::parse_document(&page);
         let tag = scraper::Selector::parse("script[data-project]").unwrap();
-        let script = html.select(&tag).next().expect("the widget");
-        let address = script.attr("src").unwrap_or_default();
-        Client::new().send("GET", address, &[], None).expect(200);
+        let script = html.select(&tag).next().expect("find the widget's script");
+        let url = script.attr("src").unwrap_or_default();
+        Client::new().send("GET", url, &[], None).expect(200);
         let body = json!({"projectSlug": script.attr("data-project"), "message": message});
         let headers = [
             ("Content-Type", "application/json"),
             ("Origin", self.site.as_str()),
         ];
-        let door = address.replace("widget.js", "api/feedback");
+        let endpoint = url.replace("widget.js", "api/feedback");
         let body = body.to_string();
         Client::new()
-            .send("POST", &door, &headers, Some(body.as_bytes()))
+            .send("POST", &endpoint, &headers, Some(body.as_bytes()))
             .expect(201);
     }
 
-    fn left_behind(&self) -> usize {
+    fn remaining_entries(&self) -> usize {
         std::fs::read_dir(self.temporary.path()).unwrap().count()
     }
 
-    fn end(&mut self) -> Option<i32> {
+    fn stop(&mut self) -> Option<i32> {
         signal(self.child.id(), "INT");
-        wait_for_exit(&mut self.child, "the demo ends").code()
+        wait_for_exit(&mut self.child, "the demo exits").code()
     }
 }
 
@@ -92,22 +92,22 @@ impl Drop for Demo {
     }
 }
 
-fn path_of(address: &str) -> (&str, String) {
-    let slash = address[8..].find('/').map_or(address.len(), |at| at + 8);
-    (&address[..slash], address[slash..].to_owned())
+fn split_origin(url: &str) -> (&str, String) {
+    let slash = url[8..].find('/').map_or(url.len(), |at| at + 8);
+    (&url[..slash], url[slash..].to_owned())
 }
 
 #[test]
-fn the_demo_signs_in_takes_feedback_shows_its_webhook_verified_and_leaves_nothing() {
+fn shows_sign_in_feedback_and_verified_webhooks_then_cleans_up() {
     let mut demo = Demo::start(&[]);
-    let (origin, link) = path_of(&demo.sign_in);
+    let (origin, link) = split_origin(&demo.sign_in);
 
     let mut visitor = Visitor::new(origin);
     let signed_in = visitor.get(&link).expect(303);
     visitor.follow(&signed_in).expect(200);
     assert!(
         visitor.get("/feedback").text().contains("Resolved"),
-        "there are samples"
+        "the demo has no sample feedback"
     );
     let webhooks = visitor.get("/settings/notifications").expect(200);
     assert!(
@@ -119,7 +119,7 @@ fn the_demo_signs_in_takes_feedback_shows_its_webhook_verified_and_leaves_nothin
     Visitor::new(origin).get(&link).expect(410);
 
     let before = demo.received().len();
-    demo.send_as_its_widget("The tests like it");
+    demo.send_as_widget("The checkout is fast now");
     let received = wait_until("the webhook has arrived", || {
         let received = demo.received();
         (received.len() > before).then_some(received)
@@ -133,17 +133,17 @@ fn the_demo_signs_in_takes_feedback_shows_its_webhook_verified_and_leaves_nothin
         visitor
             .get("/feedback")
             .text()
-            .contains("The tests like it")
+            .contains("The checkout is fast now")
     );
 
-    assert_eq!(demo.left_behind(), 1);
-    assert_eq!(demo.end(), Some(0));
-    assert_eq!(demo.left_behind(), 0);
+    assert_eq!(demo.remaining_entries(), 1);
+    assert_eq!(demo.stop(), Some(0));
+    assert_eq!(demo.remaining_entries(), 0);
 }
 
 #[test]
-fn the_demo_keeps_its_data_when_it_is_asked_to() {
+fn keep_leaves_the_data() {
     let mut demo = Demo::start(&["--keep"]);
-    assert_eq!(demo.end(), Some(0));
-    assert_eq!(demo.left_behind(), 1);
+    assert_eq!(demo.stop(), Some(0));
+    assert_eq!(demo.remaining_entries(), 1);
 }

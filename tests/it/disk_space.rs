@@ -1,4 +1,5 @@
-//! Space on the disk: what retention removes is given back, and the write-ahead log does not grow for ever.
+//! Space on the disk: what retention removes is given back, and the write-ahead log does not grow
+//! for ever.
 
 use std::path::Path;
 use std::time::Duration;

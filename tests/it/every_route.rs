@@ -1,20 +1,20 @@
-//! Every address that the program has, asked for by everybody who may not have it. The addresses are those of the
-//! tables by which the program is configured, so that a new one is walked from its first day.
+//! Requests every route as every kind of caller and checks the permissions. The routes come from
+//! the program's own tables, so a new route is tested as soon as it exists.
 
 use std::collections::BTreeSet;
 
-use miniback::server::permissions::Permission;
+use miniback::server::permissions::Permission::{self, Admin, Member, Metrics, Public, Submit};
 use miniback::server::routing::RouteInfo;
 
-use crate::support::api::text;
-use crate::support::app::{ADMIN, App};
+use crate::support::api::{Api, text};
+use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::http::{Client, Response};
 use crate::support::receiver::Receiver;
 
 const MEMBER: &str = "bob@example.com";
 
-/// Addresses with one of these words are the admins', whatever the table says of them.
-const ADMINS: [&str; 7] = [
+/// Routes with one of these words in their path are for admins only, whatever the table says.
+const ADMIN_WORDS: [&str; 7] = [
     "webhook",
     "notifications",
     "deliver",
@@ -24,32 +24,42 @@ const ADMINS: [&str; 7] = [
     "metrics",
 ];
 
-/// What a session that is asked for may stand or fall by: these end it, and belong to everybody who is signed in.
+/// Routes that end the session of the caller, so an allowed caller doesn't request them.
 const ENDS_SESSIONS: [&str; 2] = ["/logout", "/settings/account/sign-out-everywhere"];
 
-/// One thing of each kind, by the names that addresses have for them.
-struct Things {
+/// The ids of existing items, for the variables in paths.
+struct Ids {
     webhook: String,
     delivery: String,
     feedback: String,
 }
 
-impl Things {
-    fn path(&self, listed: &RouteInfo) -> String {
-        let id = if listed.path.starts_with("/api/v1/deliveries/") {
+impl Ids {
+    fn create(api: &Api, receiver: &Receiver) -> Self {
+        api.create_project("Shop");
+        let webhook = api.create_webhook(&receiver.url("/"));
+        Self {
+            feedback: text(&api.create_feedback("shop", "Hello"), "id").to_owned(),
+            delivery: text(&api.only_delivery(&webhook), "id").to_owned(),
+            webhook: text(&webhook, "id").to_owned(),
+        }
+    }
+
+    fn path(&self, route: &RouteInfo) -> String {
+        let id = if route.path.starts_with("/api/v1/deliveries/") {
             &self.delivery
-        } else if listed.path.contains("/feedback/") {
+        } else if route.path.contains("/feedback/") {
             &self.feedback
         } else {
             &self.webhook
         };
-        let path = listed.path.replace("{id}", id);
+        let path = route.path.replace("{id}", id);
         let path = path.replace("{delivery}", &self.delivery);
         let path = path
             .replace("{project}", "shop")
             .replace("{name}", "style.css");
         let start = path.find('{').unwrap_or(path.len());
-        // Something new: any word will do for who is refused.
+        // Any value will do for other variables: permissions are checked first.
         if start < path.len() {
             format!("{}x", &path[..start])
         } else {
@@ -58,147 +68,159 @@ impl Things {
     }
 }
 
-/// Who asks, and what they may have.
-struct Caller<'a> {
-    name: &'a str,
-    header: Option<(&'a str, String)>,
-    may: &'a [Permission],
+struct Caller {
+    name: &'static str,
+    header: Option<(&'static str, String)>,
+    permissions: Vec<Permission>,
 }
 
-fn ask(app: &App, caller: &Caller<'_>, method: &str, path: &str) -> Response {
-    let body = (!matches!(method, "GET" | "HEAD" | "DELETE")).then_some(b"".as_slice());
-    let mut headers = vec![("Content-Type", "application/x-www-form-urlencoded")];
-    if path.starts_with("/api/") {
-        headers[0].1 = "application/json";
+impl Caller {
+    fn new(
+        name: &'static str,
+        header: Option<(&'static str, String)>,
+        permissions: &[Permission],
+    ) -> Self {
+        Self {
+            name,
+            header,
+            permissions: permissions.to_vec(),
+        }
     }
-    if let Some((name, value)) = &caller.header {
-        headers.push((name, value));
+
+    fn send(&self, app: &App, method: &str, path: &str) -> Response {
+        let body = (!matches!(method, "GET" | "HEAD" | "DELETE")).then_some(b"".as_slice());
+        let mut headers = vec![("Content-Type", "application/x-www-form-urlencoded")];
+        if path.starts_with("/api/") {
+            headers[0].1 = "application/json";
+        }
+        if let Some((name, value)) = &self.header {
+            headers.push((name, value));
+        }
+        Client::new().send(method, &format!("{}{path}", app.url), &headers, body)
     }
-    Client::new().send(method, &format!("{}{path}", app.url), &headers, body)
+}
+
+const ALL: [Permission; 5] = [Public, Member, Admin, Submit, Metrics];
+
+fn session(app: &App, email: &str) -> Option<(&'static str, String)> {
+    let mut visitor = app.visitor();
+    visitor.sign_in(email, PASSWORD);
+    let value = visitor.session().expect("find the session cookie");
+    Some(("Cookie", format!("miniback_session={value}")))
+}
+
+fn token(app: &App, email: &str, scope: &str) -> Option<(&'static str, String)> {
+    let token = app.token(email, scope);
+    Some(("Authorization", format!("Bearer {token}")))
+}
+
+/// Returns all kinds of callers with their permissions for pages. Pages ignore tokens.
+fn page_callers(app: &App) -> Vec<Caller> {
+    let member = [Public, Member, Submit];
+    vec![
+        Caller::new("anonymous", None, &[Public]),
+        Caller::new("an admin's token", token(app, ADMIN, "full"), &[Public]),
+        Caller::new("a member's session", session(app, MEMBER), &member),
+        Caller::new("an admin's session", session(app, ADMIN), &ALL),
+    ]
+}
+
+/// Returns all kinds of callers with their permissions for the API. The API ignores sessions.
+fn api_callers(app: &App) -> Vec<Caller> {
+    let full = |email| token(app, email, "full");
+    let submit = |email| token(app, email, "submit");
+    let metrics = token(app, ADMIN, "metrics");
+    let member = [Public, Member, Submit];
+    vec![
+        Caller::new("anonymous", None, &[Public]),
+        Caller::new("an admin's session", session(app, ADMIN), &[Public]),
+        Caller::new("a member's session", session(app, MEMBER), &[Public]),
+        Caller::new("a member's token", full(MEMBER), &member),
+        Caller::new("a member's submit token", submit(MEMBER), &[Public, Submit]),
+        Caller::new("an admin's submit token", submit(ADMIN), &[Public, Submit]),
+        Caller::new("an admin's metrics token", metrics, &[Public, Metrics]),
+        Caller::new("an admin's token", full(ADMIN), &ALL),
+    ]
+}
+
+/// Requests a route as each caller, with each of its methods. Returns the number of requests.
+fn check_route(
+    app: &App,
+    ids: &Ids,
+    route: &RouteInfo,
+    callers: &[Caller],
+    is_page: bool,
+) -> usize {
+    let path = ids.path(route);
+    let mut methods = BTreeSet::from([route.method.as_str()]);
+    if methods.contains("GET") {
+        methods.insert("HEAD");
+    }
+    let mut requests = 0;
+    for caller in callers {
+        for method in &methods {
+            let reads = matches!(*method, "GET" | "HEAD");
+            let is_allowed = caller.permissions.contains(&route.permission);
+            // Don't send allowed requests that change something.
+            if is_allowed && (!reads || ENDS_SESSIONS.contains(&path.as_str())) {
+                continue;
+            }
+            let response = caller.send(app, method, &path);
+            requests += 1;
+            let is_authenticated = match caller.header {
+                Some(("Cookie", _)) => is_page,
+                Some(_) => !is_page,
+                None => false,
+            };
+            let is_expected = match (is_allowed, is_authenticated, is_page && reads) {
+                (true, ..) => !matches!(response.status, 401 | 403 | 500..),
+                (false, true, _) => response.status == 403,
+                // A redirect to the sign-in page, without the content of the page.
+                (false, false, true) => {
+                    let location = response.header("location").unwrap_or_default();
+                    response.status == 303
+                        && location.starts_with("/login?next=")
+                        && response.text.is_empty()
+                }
+                (false, false, false) => response.status == 401,
+            };
+            assert!(is_expected, "{} at {route:?}: {response:?}", caller.name);
+        }
+    }
+    requests
 }
 
 #[test]
-fn nobody_gets_at_what_is_not_theirs_at_any_address() {
+fn every_route_rejects_callers_without_its_permission() {
     let (app, receiver) = (App::start(), Receiver::ok());
     app.add_user(MEMBER, "member");
     let api = app.api();
-    api.create_project("Shop");
-    let webhook = api.create_webhook(&receiver.url("/"));
-    let things = Things {
-        feedback: text(&api.create_feedback("shop", "Hello"), "id").to_owned(),
-        delivery: text(&api.only_delivery(&webhook), "id").to_owned(),
-        webhook: text(&webhook, "id").to_owned(),
-    };
-    let session = |email: &str| {
-        let mut visitor = app.visitor();
-        visitor.sign_in(email, crate::support::app::PASSWORD);
-        let value = visitor.session().expect("a session");
-        Some(("Cookie", format!("miniback_session={value}")))
-    };
-    let token = |email: &str, scope: &str| {
-        Some((
-            "Authorization",
-            format!("Bearer {}", app.token(email, scope)),
-        ))
-    };
-    let caller = |name, header, may| Caller { name, header, may };
-    let (members, admins) = (session(MEMBER), session(ADMIN));
-    let everything = [
-        Permission::Public,
-        Permission::Member,
-        Permission::Admin,
-        Permission::Submit,
-        Permission::Metrics,
-    ];
-    let a_members = [Permission::Public, Permission::Member, Permission::Submit];
-    let nothing = [Permission::Public];
-
-    let of_pages = [
-        caller("anonymous", None, &nothing[..]),
-        caller("an admin's token", token(ADMIN, "full"), &nothing),
-        caller("a member's session", members.clone(), &a_members),
-        caller("an admin's session", admins.clone(), &everything),
-    ];
-    let of_calls = [
-        caller("anonymous", None, &nothing[..]),
-        caller("an admin's session", admins, &nothing),
-        caller("a member's session", members, &nothing),
-        caller("a member's token", token(MEMBER, "full"), &a_members),
-        caller(
-            "a member's submit token",
-            token(MEMBER, "submit"),
-            &[Permission::Public, Permission::Submit],
-        ),
-        caller(
-            "an admin's submit token",
-            token(ADMIN, "submit"),
-            &[Permission::Public, Permission::Submit],
-        ),
-        caller(
-            "an admin's metrics token",
-            token(ADMIN, "metrics"),
-            &[Permission::Public, Permission::Metrics],
-        ),
-        caller("an admin's token", token(ADMIN, "full"), &everything),
-    ];
-    let mut asked = 0;
+    let ids = Ids::create(&api, &receiver);
+    let mut requests = 0;
     for (is_page, routes, callers) in [
-        (false, miniback::api::routes().list(), &of_calls[..]),
-        (true, miniback::pages::routes().list(), &of_pages[..]),
+        (false, miniback::api::routes().list(), api_callers(&app)),
+        (true, miniback::pages::routes().list(), page_callers(&app)),
     ] {
         assert!(routes.len() > 20, "{routes:?}");
-        for listed in &routes {
-            // The guide is for whoever writes an endpoint; what it shows to whom, its own test says.
-            if listed.path != "/docs/webhooks"
-                && ADMINS.iter().any(|word| listed.path.contains(word))
-            {
-                let kept = matches!(listed.permission, Permission::Admin | Permission::Metrics);
-                assert!(kept, "{listed:?} is for admins");
+        for route in &routes {
+            // The guide is public. Its own test checks what it shows to whom.
+            let has_admin_word = ADMIN_WORDS.iter().any(|word| route.path.contains(word));
+            if has_admin_word && route.path != "/docs/webhooks" {
+                let is_for_admins = matches!(route.permission, Admin | Metrics);
+                assert!(is_for_admins, "{route:?} must be for admins");
             }
-            let path = things.path(listed);
-            let mut methods = BTreeSet::from([listed.method.as_str()]);
-            if methods.contains("GET") {
-                methods.insert("HEAD");
-            }
-            for (caller, method) in callers
-                .iter()
-                .flat_map(|c| methods.iter().map(move |m| (c, *m)))
-            {
-                let allowed = caller.may.contains(&listed.permission);
-                // What is allowed is only looked at: a form of theirs would do something.
-                if allowed
-                    && (!matches!(method, "GET" | "HEAD") || ENDS_SESSIONS.contains(&path.as_str()))
-                {
-                    continue;
-                }
-                let response = ask(&app, caller, method, &path);
-                asked += 1;
-                let known = match caller.header {
-                    Some(("Cookie", _)) => is_page,
-                    Some(_) => !is_page,
-                    None => false,
-                };
-                let right = match (allowed, known, is_page && matches!(method, "GET" | "HEAD")) {
-                    (true, ..) => !matches!(response.status, 401 | 403 | 500..),
-                    (false, true, _) => response.status == 403,
-                    // To the sign-in, and nothing of the page.
-                    (false, false, true) => {
-                        let to = response.header("location").unwrap_or_default();
-                        response.status == 303
-                            && to.starts_with("/login?next=")
-                            && response.text.is_empty()
-                    }
-                    (false, false, false) => response.status == 401,
-                };
-                assert!(right, "{} at {listed:?}: {response:?}", caller.name);
-            }
+            requests += check_route(&app, &ids, route, &callers, is_page);
         }
     }
-    println!("{asked} requests");
-    // Nobody did anything.
-    api.get(&format!("/api/v1/webhooks/{}", things.webhook))
+    println!("{requests} requests");
+    // No request had an effect.
+    api.get(&format!("/api/v1/webhooks/{}", ids.webhook))
         .expect(200);
-    api.get(&format!("/api/v1/feedback/{}", things.feedback))
+    api.get(&format!("/api/v1/feedback/{}", ids.feedback))
         .expect(200);
-    assert_eq!(receiver.received().len(), 1, "no test, no redelivery");
+    assert_eq!(
+        receiver.received().len(),
+        1,
+        "a test or a redelivery was sent"
+    );
 }

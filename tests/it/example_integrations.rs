@@ -1,4 +1,5 @@
-//! What the other receivers of `examples/receivers/` do with feedback, each against a stand-in of its service.
+//! What the other receivers of `examples/receivers/` do with feedback, each against a stand-in of
+//! its service.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;

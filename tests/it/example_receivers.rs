@@ -42,7 +42,8 @@ fn the_standard_webhooks_library_for_python_takes_what_is_genuine_once_and_nothi
     refuses_what_is_not_genuine(&receiver);
 }
 
-/// With the route as its page shows it beside that of the example: starting it is slow, so it is started once.
+/// With the route as its page shows it beside that of the example: starting it is slow, so it is
+/// started once.
 #[test]
 fn next_js_takes_what_is_genuine_once_and_nothing_else() {
     let app = miniback();
@@ -196,7 +197,8 @@ impl Request {
         }
     }
 
-    /// Sends it without the header `without`, and with what stands in `instead` in the place of others.
+    /// Sends it without the header `without`, and with what stands in `instead` in the place of
+    /// others.
     #[track_caller]
     fn send(&self, receiver: &ExampleReceiver, without: &str, instead: &[(&str, &str)]) -> u16 {
         let now = jiff::Timestamp::now().as_second();

@@ -1,5 +1,5 @@
-//! `/feedback` in a real browser, on desktop and phone, with scripts and without: the same flows; with them also keys,
-//! a selection that counts itself, and new feedback as it comes.
+//! `/feedback` in a real browser, on desktop and phone, with scripts and without: the same flows;
+//! with them also keys, a selection that counts itself, and new feedback as it comes.
 
 use serde_json::Value;
 
@@ -114,9 +114,9 @@ fn the_whole_flow(size: (u32, u32), javascript: bool) {
     browser.wait_for_text("Delete this feedback?");
     assert_eq!(statuses(&api).len(), 2, "it is asked first");
     browser.find("button", "Delete").press();
-    browser.wait_for_text("Nothing matches");
+    browser.wait_for_text("No matches");
     assert_eq!(statuses(&api).len(), 1);
-    browser.find("link", "Clear the filter").press();
+    browser.find("link", "Clear filters").press();
     browser.wait_for_text("first words");
 
     assert!(browser.all("link", "CSV").is_empty());
@@ -200,12 +200,12 @@ fn keys_move_change_select_and_search_and_can_be_switched_off() {
         key(&browser, letter);
     }
     assert_eq!(browser.find("searchbox", "Search").value(), "j1?");
-    assert!(browser.all("dialog", "Keys").is_empty());
+    assert!(browser.all("dialog", "Keyboard shortcuts").is_empty());
     browser.script("document.activeElement.blur()");
 
     key(&browser, "?");
-    let dialog = browser.find("dialog", "Keys");
-    let on = dialog.find("checkbox", "Use these keys Kept in this browser.");
+    let dialog = browser.find("dialog", "Keyboard shortcuts");
+    let on = dialog.find("checkbox", "Enable shortcuts Saved in this browser");
     assert!(on.is_checked());
     on.press();
     dialog.find("button", "Close").press();
@@ -213,18 +213,21 @@ fn keys_move_change_select_and_search_and_can_be_switched_off() {
     browser.find("heading", "Feedback");
     key(&browser, "j");
     key(&browser, "?");
-    assert!(browser.all("dialog", "Keys").is_empty(), "they are off");
+    assert!(
+        browser.all("dialog", "Keyboard shortcuts").is_empty(),
+        "they are off"
+    );
     assert_eq!(
         browser.script("return document.activeElement === document.body"),
         true
     );
-    browser.find("button", "Keys").press();
+    browser.find("button", "Keyboard shortcuts").press();
     browser
-        .find("dialog", "Keys")
-        .find("checkbox", "Use these keys Kept in this browser.")
+        .find("dialog", "Keyboard shortcuts")
+        .find("checkbox", "Enable shortcuts Saved in this browser")
         .press();
     browser
-        .find("dialog", "Keys")
+        .find("dialog", "Keyboard shortcuts")
         .find("button", "Close")
         .press();
     browser.script("document.activeElement.blur()");
@@ -236,10 +239,10 @@ fn keys_move_change_select_and_search_and_can_be_switched_off() {
 fn new_feedback_appears_by_itself_or_waits_for_who_is_at_work() {
     let (app, api) = with_feedback(&[]);
     let browser = look_at(&app, DESKTOP, true, "/feedback");
-    browser.wait_for_text("Waiting for the first…");
+    browser.wait_for_text("Waiting for the first feedback…");
     api.create_feedback("shop", "the first");
     browser.find("link", "the first");
-    assert!(!browser.text().contains("Waiting for the first…"));
+    assert!(!browser.text().contains("Waiting for the first feedback…"));
     api.create_feedback("shop", "the second");
     browser.find("link", "the second");
 

@@ -1,4 +1,5 @@
-//! `/feedback` by plain links and forms: tabs, filters, search, pages, one opened, several at once, undo, delete.
+//! `/feedback` by plain links and forms: tabs, filters, search, pages, one opened, several at once,
+//! undo, delete.
 
 use serde_json::{Value, json};
 
@@ -22,7 +23,8 @@ fn status(api: &Api, feedback: &Value) -> String {
     text(&api.get(&path).expect(200).json(), "status").to_owned()
 }
 
-/// The events of `feedback.updated` that a webhook was to hear of: from which status to which, oldest first.
+/// The events of `feedback.updated` that a webhook was to hear of: from which status to which,
+/// oldest first.
 fn updates(api: &Api, webhook: &Value) -> Vec<(String, String)> {
     let mut told = Vec::new();
     for delivery in api.deliveries(webhook).iter().rev() {
@@ -71,11 +73,11 @@ fn tabs_count_by_status_and_lead_to_what_they_count() {
     let page = ada
         .submit(&filter.fill("Project", "shop").press("Show"))
         .expect(200);
-    assert!(page.text().contains("Nothing matches"));
+    assert!(page.text().contains("No matches"));
     for tab in ["All3", "New3", "Resolved0"] {
         assert!(page.link(tab).is_some(), "{tab}");
     }
-    let page = press_link(&mut ada, &page, "Clear the filter");
+    let page = press_link(&mut ada, &page, "Clear filters");
     assert!(page.text().contains("docs 0") && page.text().contains("shop 0"));
 }
 
@@ -172,7 +174,7 @@ fn a_change_can_be_undone_and_each_of_both_is_an_event_of_its_own() {
     let undo = page.form_with("Undo").press("Undo");
     api.set_status(&feedback, "REVIEWED");
     let page = ada.submit_and_follow(&undo);
-    assert!(page.text().contains("Nothing to undo"), "{}", page.text());
+    assert!(page.text().contains("Can’t undo"), "{}", page.text());
     assert_eq!(status(&api, &feedback), "REVIEWED");
     // The status that it has already is no change, and nothing to undo.
     let page = ada.get("/feedback");
@@ -196,7 +198,7 @@ fn several_are_changed_at_once_with_an_event_each_and_undone_together() {
     assert!(
         ada.submit_and_follow(&none)
             .text()
-            .contains("Nothing is selected.")
+            .contains("No feedback selected.")
     );
     let page = press_link(&mut ada, &page, "Select all on this page");
     let resolve = page.form_with("Mark as resolved").press("Mark as resolved");
@@ -252,15 +254,18 @@ fn one_is_deleted_after_a_question_and_so_are_several() {
     let form = ada.get("/feedback?select=all").form_with("Delete selected");
     let asked = ada.submit(&form.press("Delete selected"));
     let page = ada.follow(&asked).expect(200);
-    assert!(page.text().contains("Delete these 3?"));
+    assert!(page.text().contains("Delete 3 feedback items?"));
     let confirm = page.form_with("Delete").press("Delete");
     let page = ada.submit_and_follow(&confirm);
-    assert!(page.text().contains("3 deleted.") && page.text().contains("Waiting for the first…"));
+    assert!(
+        page.text().contains("3 deleted.")
+            && page.text().contains("Waiting for the first feedback…")
+    );
     assert_eq!(count(), 0);
     assert!(
         ada.submit_and_follow(&confirm)
             .text()
-            .contains("deleted already")
+            .contains("Already deleted")
     );
     for feedback in &all {
         ada.get(&format!("/feedback/{}", text(feedback, "id")))
@@ -341,12 +346,12 @@ fn where_there_is_nothing_the_page_leads_on() {
     let mut ada = app.signed_in();
     let page = ada.get("/feedback").expect(200);
     assert_eq!(
-        page.link("Make the first project").as_deref(),
+        page.link("Create your first project").as_deref(),
         Some("/settings/projects?add")
     );
     assert!(
         bob.get("/feedback")
-            .link("Make the first project")
+            .link("Create your first project")
             .is_none()
     );
 
@@ -357,9 +362,9 @@ fn where_there_is_nothing_the_page_leads_on() {
         app.url
     );
     assert!(page.text().contains(&snippet), "{}", page.text());
-    assert!(page.text().contains("Waiting for the first…"));
+    assert!(page.text().contains("Waiting for the first feedback…"));
     app.api().create_feedback("my-shop", "Hello");
     let page = ada.get("/feedback?q=absent").expect(200);
-    let page = press_link(&mut ada, &page, "Clear the filter");
+    let page = press_link(&mut ada, &page, "Clear filters");
     assert!(page.text().contains("Hello"));
 }

@@ -1,5 +1,5 @@
-//! The guide at `/docs/webhooks`: for whoever writes an endpoint, without a session; and its checklist, which tells an
-//! admin what this installation knows of a webhook.
+//! The guide at `/docs/webhooks`: for whoever writes an endpoint, without a session; and its
+//! checklist, which tells an admin what this installation knows of a webhook.
 
 #[path = "../../examples/verify/verify.rs"]
 mod verify;

@@ -1,5 +1,5 @@
-//! The tests' own tools work: a finder that finds nothing, or a receiver that answers wrongly, would make other
-//! tests pass for nothing.
+//! The tests' own tools work: a finder that finds nothing, or a receiver that answers wrongly,
+//! would make other tests pass for nothing.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,4 +1,5 @@
-//! `POST /api/feedback`, where the widget sends to: what it takes, what it refuses, and that any page may read why.
+//! `POST /api/feedback`, the widget's endpoint: what it accepts and rejects. Any page can read its
+//! responses.
 
 use serde_json::{Value, json};
 
@@ -8,22 +9,23 @@ use crate::support::http::Response;
 use crate::support::receiver::Receiver;
 use crate::support::wait::wait_until;
 
-const DOOR: &str = "/api/feedback";
+const ENDPOINT: &str = "/api/feedback";
 
 fn hello() -> Value {
     json!({"projectSlug": "shop", "message": "Hello"})
 }
 
-/// Sends it as the widget does; every answer can be read by any page, and sets no cookie.
+/// Sends a body like the widget, and checks that any page can read the response.
 #[track_caller]
 fn send(public: &Api, headers: &[(&str, &str)], body: &Value) -> Response {
     let mut all = vec![("X-Feedback-Source", "widget")];
     all.extend_from_slice(headers);
-    readable(public.send_json("POST", DOOR, &all, body))
+    assert_readable_by_any_page(public.send_json("POST", ENDPOINT, &all, body))
 }
 
+/// Checks that any page can read the response, and that it sets no cookie.
 #[track_caller]
-fn readable(response: Response) -> Response {
+fn assert_readable_by_any_page(response: Response) -> Response {
     assert_eq!(
         response.header("access-control-allow-origin"),
         Some("*"),
@@ -33,7 +35,7 @@ fn readable(response: Response) -> Response {
     response
 }
 
-/// A program with the project Shop, and nothing that limits a test.
+/// Starts a program with the project "Shop" and without rate limits.
 fn shop() -> (App, Api, Api) {
     let app = App::builder()
         .option("--limit-address", "none")
@@ -50,32 +52,38 @@ fn count(api: &Api) -> usize {
 }
 
 #[test]
-fn feedback_is_taken_without_a_token_stored_and_sent_on() {
+fn accepts_stores_and_delivers_feedback_without_authentication() {
     let ((_app, api, public), receiver) = (shop(), Receiver::ok());
     api.create_webhook(&receiver.url("/"));
     let body = json!({
         "projectSlug": "shop", "message": "Grüße\n👋", "email": "sam@example.com",
         "url": "https://shop.example/cart?x=1", "context": {"b": 1, "a": [true]},
     });
-    let taken = send(&public, &[("Origin", "https://shop.example")], &body).expect(201);
-    let members: Vec<String> = taken.json().as_object().unwrap().keys().cloned().collect();
+    let accepted = send(&public, &[("Origin", "https://shop.example")], &body).expect(201);
+    let members: Vec<String> = accepted
+        .json()
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect();
     assert_eq!(members, ["id", "status"]);
-    assert_eq!(taken.json()["status"], "NEW");
-    let path = format!("/api/v1/feedback/{}", text(&taken.json(), "id"));
+    assert_eq!(accepted.json()["status"], "NEW");
+    let path = format!("/api/v1/feedback/{}", text(&accepted.json(), "id"));
     let stored = api.get(&path).expect(200).json();
     assert_eq!(stored["message"], "Grüße\n👋");
     assert_eq!(stored["email"], "sam@example.com");
     assert_eq!(stored["url"], "https://shop.example/cart?x=1");
     assert_eq!(stored["metadata"], json!({"b": 1, "a": [true]}));
     assert_eq!(receiver.first().message(), "Grüße\n👋");
-    // What may be left out may also be null.
+    // Optional members can be null.
     let bare =
         json!({"projectSlug": "shop", "message": "a", "email": null, "url": null, "context": null});
     send(&public, &[], &bare).expect(201);
 }
 
 #[test]
-fn what_is_wrong_is_told_at_its_field_and_may_be_read_by_any_page() {
+fn errors_identify_the_field_and_are_readable_by_any_page() {
     let (_app, api, public) = shop();
     let with = |member: &str, value: Value| {
         let mut body = hello();
@@ -105,28 +113,28 @@ fn what_is_wrong_is_told_at_its_field_and_may_be_read_by_any_page() {
     }
     let missing = send(&public, &[], &json!({"projectSlug": "shop"}));
     missing.problem_at("message");
-    // By its id a project is not meant here.
+    // A project's id isn't accepted as its slug.
     let id = api.get("/api/v1/projects/shop").json()["id"].clone();
     with("projectSlug", id).problem_at("projectSlug");
 
-    let raw = |kind: &str, body: &[u8]| {
+    let send_bytes = |kind: &str, body: &[u8]| {
         let headers = [("Content-Type", kind), ("Origin", "https://a.example")];
-        readable(public.send("POST", DOOR, &headers, Some(body)))
+        assert_readable_by_any_page(public.send("POST", ENDPOINT, &headers, Some(body)))
     };
-    raw("application/json", b"{").problem(400);
-    raw("application/json", b"\xff").problem(400);
-    raw("text/plain", b"{}").problem(415);
-    raw("application/json", &vec![b' '; 70_000]).problem(413);
-    readable(public.get(DOOR)).problem(405);
-    let allow = public.get(DOOR);
+    send_bytes("application/json", b"{").problem(400);
+    send_bytes("application/json", b"\xff").problem(400);
+    send_bytes("text/plain", b"{}").problem(415);
+    send_bytes("application/json", &vec![b' '; 70_000]).problem(413);
+    assert_readable_by_any_page(public.get(ENDPOINT)).problem(405);
+    let allow = public.get(ENDPOINT);
     assert_eq!(allow.header("allow"), Some("POST, OPTIONS"));
     assert_eq!(count(&api), 0);
 }
 
 #[test]
-fn a_browser_is_told_before_it_asks_what_it_may_send() {
+fn answers_cors_preflight_requests() {
     let (_app, _, public) = shop();
-    let asked = [
+    let preflight = [
         ("Origin", "https://a.example"),
         ("Access-Control-Request-Method", "POST"),
         (
@@ -134,17 +142,18 @@ fn a_browser_is_told_before_it_asks_what_it_may_send() {
             "content-type,idempotency-key,x-feedback-source",
         ),
     ];
-    let response = readable(public.send("OPTIONS", DOOR, &asked, None)).expect(204);
-    let said = |name: &str| response.header(name).unwrap_or_default().to_lowercase();
-    assert!(said("access-control-allow-methods").contains("post"));
+    let response =
+        assert_readable_by_any_page(public.send("OPTIONS", ENDPOINT, &preflight, None)).expect(204);
+    let response_header = |name: &str| response.header(name).unwrap_or_default().to_lowercase();
+    assert!(response_header("access-control-allow-methods").contains("post"));
     for header in ["content-type", "idempotency-key", "x-feedback-source"] {
-        assert!(said("access-control-allow-headers").contains(header));
+        assert!(response_header("access-control-allow-headers").contains(header));
     }
     assert_eq!(response.header("access-control-allow-credentials"), None);
 }
 
 #[test]
-fn a_project_that_lists_origins_takes_feedback_of_those_alone() {
+fn accepts_feedback_only_from_allowed_origins() {
     let (app, api, public) = shop();
     let from = |origin: &str| send(&public, &[("Origin", origin)], &hello());
     for origin in ["https://anywhere.example", "null", &app.url] {
@@ -156,7 +165,7 @@ fn a_project_that_lists_origins_takes_feedback_of_those_alone() {
         from(allowed).expect(201);
     }
     send(&public, &[], &hello()).expect(201);
-    for refused in [
+    for rejected in [
         "null",
         "https://other.example",
         "http://shop.example",
@@ -166,14 +175,14 @@ fn a_project_that_lists_origins_takes_feedback_of_those_alone() {
         "http://localhost",
         "",
     ] {
-        let problem = from(refused).problem(403);
-        assert_eq!(problem["type"], "urn:miniback:origin-refused", "{refused}");
+        let problem = from(rejected).problem(403);
+        assert_eq!(problem["type"], "urn:miniback:origin-refused", "{rejected}");
     }
     assert_eq!(count(&api), 7);
 }
 
 #[test]
-fn a_paused_project_takes_nothing_and_says_so() {
+fn rejects_feedback_for_a_paused_project() {
     let (_app, api, public) = shop();
     api.patch("/api/v1/projects/shop", json!({"status": "PAUSED"}))
         .expect(200);
@@ -184,18 +193,18 @@ fn a_paused_project_takes_nothing_and_says_so() {
 }
 
 #[test]
-fn the_same_key_is_the_same_feedback_within_a_project() {
+fn an_idempotency_key_identifies_feedback_within_a_project() {
     let (_app, api, public) = shop();
     api.create_project("Blog");
     let key = [("Idempotency-Key", "k-1")];
     let first = send(&public, &key, &hello()).expect(201);
     assert_eq!(send(&public, &key, &hello()).expect(201).text, first.text);
-    let other = json!({"projectSlug": "shop", "message": "Other words"});
+    let other = json!({"projectSlug": "shop", "message": "Another message"});
     send(&public, &key, &other).problem_at("Idempotency-Key");
     let elsewhere = json!({"projectSlug": "blog", "message": "Hello"});
     let second = send(&public, &key, &elsewhere).expect(201);
     assert_ne!(second.json()["id"], first.json()["id"]);
-    // A stamp or a bait is not part of what is said.
+    // The form token and the honeypot aren't part of the compared content.
     let mut again = hello();
     again["website"] = json!("");
     assert_eq!(send(&public, &key, &again).expect(201).text, first.text);
@@ -208,34 +217,34 @@ fn the_same_key_is_the_same_feedback_within_a_project() {
 }
 
 #[test]
-fn what_fills_in_the_field_that_nobody_sees_is_thanked_and_thrown_away() {
+fn discards_honeypot_hits_with_a_normal_response() {
     let (_app, api, public) = shop();
-    let mut bait = hello();
-    bait["website"] = json!("https://buy.example");
-    let taken = send(&public, &[], &bait).expect(201).json();
-    assert_eq!(taken["status"], "NEW");
-    let id = text(&taken, "id");
+    let mut spam = hello();
+    spam["website"] = json!("https://buy.example");
+    let accepted = send(&public, &[], &spam).expect(201).json();
+    assert_eq!(accepted["status"], "NEW");
+    let id = text(&accepted, "id");
     assert!(id.starts_with("fb_") && id.len() == 29, "{id}");
     assert_eq!(count(&api), 0);
     api.get(&format!("/api/v1/feedback/{id}")).problem(404);
-    let mut people = hello();
-    people["website"] = json!(" ");
-    send(&public, &[], &people).expect(201);
+    let mut human = hello();
+    human["website"] = json!(" ");
+    send(&public, &[], &human).expect(201);
     assert_eq!(count(&api), 1);
 }
 
 #[test]
-fn a_stamp_outlives_a_restart() {
+fn a_form_token_survives_a_restart() {
     let app = App::start();
     app.api().create_project("Shop");
     let script = app.api_without_token().get("/widget.js").expect(200).text;
     let app = App::builder().with_data(app.kill9()).start();
-    let mut stamped = hello();
-    stamped["stamp"] = json!(crate::widget_script::stamp_in(&script));
+    let mut with_token = hello();
+    with_token["stamp"] = json!(crate::widget_script::form_token_in(&script));
     let public = app.api_without_token();
-    // Until it is two seconds old, it is refused for that alone.
-    wait_until("the stamp is old enough", || {
-        let response = send(&public, &[], &stamped);
+    // The token is rejected until it is two seconds old.
+    wait_until("the form token is old enough", || {
+        let response = send(&public, &[], &with_token);
         if response.status == 422 {
             assert!(
                 response.problem_at("stamp").contains("wait"),

@@ -1,4 +1,4 @@
-//! Bodies that are not what they should be as a whole: no JSON, too long, of another type.
+//! Request bodies that are rejected as a whole: invalid JSON, too long, or another content type.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::support::app::App;
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 #[test]
-fn a_body_that_is_no_json_is_400() {
+fn invalid_json_is_400() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
@@ -35,7 +35,7 @@ fn a_body_that_is_no_json_is_400() {
 }
 
 #[test]
-fn a_body_of_more_than_64_kib_is_413_whatever_is_in_it() {
+fn a_body_over_64_kib_is_413() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
@@ -52,7 +52,7 @@ fn a_body_of_more_than_64_kib_is_413_whatever_is_in_it() {
 }
 
 #[test]
-fn a_body_of_another_type_is_415() {
+fn another_content_type_is_415() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");

@@ -1,5 +1,5 @@
-//! Input that is wrong in every way that came to mind: a clear 4xx with the field named, never a 5xx, and nothing
-//! half-stored.
+//! Invalid input of all kinds returns a 4xx that identifies the field, never a 5xx, and stores
+//! nothing.
 
 use base64::Engine;
 use serde_json::{Value, json};
@@ -12,14 +12,14 @@ use crate::support::receiver::Receiver;
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 #[track_caller]
-fn refused_at(api: &Api, path: &str, field: &str, body: &Value) {
+fn assert_rejected(api: &Api, path: &str, field: &str, body: &Value) {
     let before = api.get(path).expect(200).text;
     api.post(path, body.clone()).problem_at(field);
     let after = api.get(path).expect(200).text;
-    assert_eq!(after, before, "something is stored of {body}");
+    assert_eq!(after, before, "a rejected request changed the list: {body}");
 }
 
-/// A body with one member changed.
+/// Returns a body with one member changed.
 fn with(body: &Value, member: &str, value: Value) -> Value {
     let mut body = body.clone();
     body[member] = value;
@@ -33,7 +33,7 @@ fn without(body: &Value, member: &str) -> Value {
 }
 
 #[test]
-fn a_feedback_that_is_wrong_is_refused_at_its_field() {
+fn rejects_invalid_feedback() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
@@ -86,16 +86,16 @@ fn a_feedback_that_is_wrong_is_refused_at_its_field() {
         ("status", with(&good, "status", json!("RESOLVED"))),
     ];
     for (field, body) in cases {
-        refused_at(&api, path, field, &body);
+        assert_rejected(&api, path, field, &body);
     }
 }
 
 #[test]
-fn what_is_just_within_the_limits_is_taken() {
+fn accepts_values_at_the_limits() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
-    // Each of these is four bytes and one scalar value.
+    // Each of these is one scalar value and four bytes.
     let long = "🙂".repeat(10_000);
     assert_eq!(api.create_feedback("shop", &long)["message"], long.as_str());
     let good = json!({"project": "shop", "message": "x"});
@@ -119,7 +119,7 @@ fn what_is_just_within_the_limits_is_taken() {
 }
 
 #[test]
-fn a_project_that_is_wrong_is_refused_at_its_field() {
+fn rejects_an_invalid_project() {
     let app = App::start();
     let api = app.api();
     let path = "/api/v1/projects";
@@ -135,7 +135,7 @@ fn a_project_that_is_wrong_is_refused_at_its_field() {
         ("slug", json!({"name": "x", "slug": "prj_1"})),
         ("colour", json!({"name": "x", "colour": "red"})),
     ] {
-        refused_at(&api, path, field, &body);
+        assert_rejected(&api, path, field, &body);
     }
     let project = api.create_project("Shop");
     for (field, change) in [
@@ -155,7 +155,7 @@ fn a_project_that_is_wrong_is_refused_at_its_field() {
 }
 
 #[test]
-fn a_status_that_is_wrong_is_refused_at_its_field() {
+fn rejects_an_invalid_status() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook =
@@ -177,7 +177,7 @@ fn a_status_that_is_wrong_is_refused_at_its_field() {
 }
 
 #[test]
-fn a_webhook_that_is_wrong_is_refused_at_its_field() {
+fn rejects_an_invalid_webhook() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let path = "/api/v1/webhooks";
@@ -213,23 +213,24 @@ fn a_webhook_that_is_wrong_is_refused_at_its_field() {
         cases.push(("topics", with(&good, "topics", topics)));
     }
     for (field, body) in cases {
-        refused_at(&api, path, field, &body);
+        assert_rejected(&api, path, field, &body);
     }
 }
 
-/// The problem may name the list or the place in it: `topics` or `topics[0]`, `topics.0`, `topics/0`.
+/// Checks for an error at a list or one of its items: `topics`, `topics[0]`, `topics.0`, or
+/// `topics/0`.
 #[track_caller]
-fn refused_within(response: &Response, field: &str) {
+fn assert_error_within(response: &Response, field: &str) {
     let problem = response.problem(422);
     let errors = problem["errors"].as_array().cloned().unwrap_or_default();
     let named = errors
         .iter()
         .any(|error| text(error, "field").starts_with(field));
-    assert!(named, "no message at {field}: {response:?}");
+    assert!(named, "no error at {field}: {response:?}");
 }
 
 #[test]
-fn an_item_of_a_list_that_is_wrong_is_refused_at_its_field() {
+fn rejects_invalid_items_of_lists_and_headers() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let good = json!({"url": receiver.url("/")});
@@ -245,7 +246,7 @@ fn an_item_of_a_list_that_is_wrong_is_refused_at_its_field() {
         ("headers", json!({"": "v"})),
     ] {
         let response = api.post("/api/v1/webhooks", with(&good, field, value));
-        refused_within(&response, field);
+        assert_error_within(&response, field);
     }
     for name in [
         "Host",
@@ -263,14 +264,14 @@ fn an_item_of_a_list_that_is_wrong_is_refused_at_its_field() {
             "/api/v1/webhooks",
             with(&good, "headers", json!({name: "v"})),
         );
-        refused_within(&response, "headers");
+        assert_error_within(&response, "headers");
     }
     let listed = api.get("/api/v1/webhooks").json();
     assert_eq!(listed["data"], json!([]));
 }
 
 #[test]
-fn a_limit_a_cursor_or_a_filter_that_is_wrong_is_422() {
+fn an_invalid_limit_cursor_or_filter_is_422() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
@@ -305,7 +306,7 @@ fn a_limit_a_cursor_or_a_filter_that_is_wrong_is_422() {
 }
 
 #[test]
-fn a_key_of_5000_characters_breaks_nothing() {
+fn a_long_idempotency_key_causes_no_server_error() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
@@ -317,7 +318,7 @@ fn a_key_of_5000_characters_breaks_nothing() {
 }
 
 #[test]
-fn a_path_or_a_form_that_makes_no_sense_is_a_clear_4xx() {
+fn invalid_paths_and_forms_cause_no_server_error() {
     let app = App::start();
     let mut ada = app.signed_in();
     for path in [
@@ -347,7 +348,7 @@ fn a_path_or_a_form_that_makes_no_sense_is_a_clear_4xx() {
 }
 
 #[test]
-fn nothing_of_all_this_makes_the_program_panic() {
+fn invalid_requests_never_cause_a_panic() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");

@@ -1,4 +1,5 @@
-//! `kill -9`, fifty times in a storm: nothing that was acknowledged is lost, to endpoints that are up, slow and down.
+//! `kill -9`, fifty times in a storm: nothing that was acknowledged is lost, to endpoints that are
+//! up, slow and down.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,7 +22,8 @@ fn setup() -> AppBuilder {
     App::builder().option("--retry-delays", "200ms,400ms")
 }
 
-/// Most feedback goes to one endpoint only, so that thousands are acknowledged in the time that the others take.
+/// Most feedback goes to one endpoint only, so that thousands are acknowledged in the time that the
+/// others take.
 fn project(number: usize) -> &'static str {
     if number.is_multiple_of(12) {
         "desk"
@@ -62,7 +64,8 @@ fn fifty_kills_in_a_storm_lose_nothing_that_was_acknowledged() {
     let all = all_deliveries(&api, [&to_up, &to_slow, &to_down, &to_gone, &to_patient]);
     let [by_up, by_slow, by_down, by_gone, by_patient] = all;
 
-    // Up and slow got all of it; what has failed is in the log as failed, and what waits is said to wait.
+    // Up and slow got all of it; what has failed is in the log as failed, and what waits is said to
+    // wait.
     for (state, deliveries) in [
         ("delivered", &by_up),
         ("delivered", &by_slow),
@@ -82,12 +85,14 @@ fn fifty_kills_in_a_storm_lose_nothing_that_was_acknowledged() {
     ] {
         lost += missing(&acknowledged, only, &receiver.received());
     }
-    // What could not even be sent is counted by the log: one for each event that the other endpoints know of.
+    // What could not even be sent is counted by the log: one for each event that the other
+    // endpoints know of.
     for deliveries in [&by_down, &by_gone, &by_patient] {
         assert_eq!(deliveries.len(), by_slow.len());
     }
 
-    // The schedule went on where it stood: no retry before its time, no number twice, none beyond the last.
+    // The schedule went on where it stood: no retry before its time, no number twice, none beyond
+    // the last.
     for delivery in by_down.iter().chain(&by_gone) {
         starts_after(delivery, &DELAYS_MS[..2]);
     }
@@ -137,7 +142,8 @@ fn fifty_kills_in_a_storm_lose_nothing_that_was_acknowledged() {
     );
 }
 
-/// Waits until nothing is due any more, and returns the deliveries of each webhook, with all their attempts.
+/// Waits until nothing is due any more, and returns the deliveries of each webhook, with all their
+/// attempts.
 fn all_deliveries<const N: usize>(api: &Api, webhooks: [&Value; N]) -> [Vec<Value>; N] {
     for webhook in webhooks {
         wait_until_within(Duration::from_secs(60), "nothing is due", || {

@@ -1,4 +1,5 @@
-//! Pages that are kept up to date while somebody looks: the stream that tells them, and what a browser makes of it.
+//! Pages that are kept up to date while somebody looks: the stream that tells them, and what a
+//! browser makes of it.
 
 use crate::support::api::{attempts, text};
 use crate::support::app::{ADMIN, App, PASSWORD};

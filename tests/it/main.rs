@@ -1,5 +1,6 @@
-//! Miniback from the outside: each test starts the real executable on a data directory of its own, and knows of it
-//! what users and receivers know. One crate, one file a behaviour; what they stand on is in `support`.
+//! Miniback from the outside: each test starts the real executable on a data directory of its own,
+//! and knows of it what users and receivers know. One crate, one file a behaviour; what they stand
+//! on is in `support`.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! What takes seconds to months, with the clock moved by the test: the exact schedule of retries, and all that ends.
+//! What takes seconds to months, with the clock moved by the test: the exact schedule of retries,
+//! and all that ends.
 
 use std::time::Duration;
 
@@ -57,7 +58,8 @@ fn a_retry_that_is_not_due_is_not_made() {
     let first = text(&api.only_delivery(&webhook), "id").to_owned();
     api.wait_for_attempts(&first, 1);
     app.advance(Duration::from_millis(999));
-    // The second is sent at once, which shows that the loop has looked since: the first was not due.
+    // The second is sent at once, which shows that the loop has looked since: the first was not
+    // due.
     api.create_feedback("shop", "second");
     receiver.wait_for(2);
     assert_eq!(attempts(&api.delivery(&first)).len(), 1);

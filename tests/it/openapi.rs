@@ -1,5 +1,5 @@
-//! The API's description of itself: the document that is served and printed, the page that shows it, and what every
-//! call has beside its answer (tags for conditional reads, tokens in either header, replays).
+//! The OpenAPI document, the reference page built from it, and features shared by all calls: ETags,
+//! both token headers, and replayed responses.
 
 use serde_json::{Value, json};
 
@@ -9,32 +9,35 @@ use crate::support::command::{miniback, run};
 use crate::support::http::Response;
 use crate::support::receiver::Receiver;
 
-fn served(app: &App) -> Value {
+fn fetch_document(app: &App) -> Value {
     let api = app.api_without_token();
     api.get("/api/v1/openapi.json").expect(200).json()
 }
 
 #[test]
-fn the_document_is_served_without_a_token_and_printed() {
+fn the_document_is_public_and_matches_the_openapi_command() {
     let app = App::start();
-    let served = served(&app);
-    assert!(text(&served, "openapi").starts_with("3.1."), "{served:#}");
-    assert_eq!(served["servers"][0]["url"], app.url.as_str());
+    let fetch_document = fetch_document(&app);
+    assert!(
+        text(&fetch_document, "openapi").starts_with("3.1."),
+        "{fetch_document:#}"
+    );
+    assert_eq!(fetch_document["servers"][0]["url"], app.url.as_str());
     let printed = run(miniback(["openapi"]), "").success().stdout;
     let mut printed: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(printed["servers"][0]["url"], "/");
-    printed["servers"] = served["servers"].clone();
-    assert_eq!(printed, served);
+    printed["servers"] = fetch_document["servers"].clone();
+    assert_eq!(printed, fetch_document);
 }
 
 #[test]
-fn the_document_names_the_public_address_with_its_path() {
+fn the_document_contains_the_base_url() {
     let base = "https://example.com/miniback";
     let app = App::builder().option("--base-url", base).start();
-    assert_eq!(served(&app)["servers"][0]["url"], base);
+    assert_eq!(fetch_document(&app)["servers"][0]["url"], base);
     let path = "/miniback/api/v1/openapi.json";
-    let beneath = app.api_without_token().get(path).expect(200).json();
-    assert_eq!(beneath["servers"][0]["url"], base);
+    let under_base_path = app.api_without_token().get(path).expect(200).json();
+    assert_eq!(under_base_path["servers"][0]["url"], base);
     let printed = run(miniback(["openapi", "--base-url", base]), "").success();
     assert!(printed.stdout.contains(base), "{}", printed.stdout);
     let page = app.visitor().get("/docs/api").expect(200);
@@ -43,10 +46,10 @@ fn the_document_names_the_public_address_with_its_path() {
 }
 
 #[test]
-fn the_page_has_every_call_and_schema_of_the_document_and_asks_for_no_session() {
+fn the_public_reference_page_lists_every_operation() {
     let app = App::start();
     let html = app.visitor().get("/docs/api").expect(200).response.text;
-    let document = served(&app);
+    let document = fetch_document(&app);
     for (path, methods) in document["paths"].as_object().unwrap() {
         assert!(html.contains(&format!("<code>{path}</code>")), "no {path}");
         for operation in methods.as_object().unwrap().values() {
@@ -54,7 +57,7 @@ fn the_page_has_every_call_and_schema_of_the_document_and_asks_for_no_session() 
             assert_eq!(html.matches(&anchor).count(), 1, "{anchor}");
         }
     }
-    // Each link within the page leads somewhere.
+    // Every link within the page has a target.
     for link in html.split("href=\"#").skip(1) {
         let name = link.split('"').next().unwrap();
         assert!(html.contains(&format!("id=\"{name}\"")), "no #{name}");
@@ -70,7 +73,7 @@ fn conditional(app: &App, method: &str, path: &str, tag: &str) -> Response {
 }
 
 #[test]
-fn what_is_read_again_unchanged_is_304_without_a_body() {
+fn an_unchanged_resource_is_304_without_a_body() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     api.create_project("Shop");
@@ -78,32 +81,32 @@ fn what_is_read_again_unchanged_is_304_without_a_body() {
     let feedback = api.create_feedback("shop", "Hello");
     let delivery = text(&api.only_delivery(&webhook), "id").to_owned();
     api.wait_for_state(&delivery, "delivered");
-    let hook = format!("/api/v1/webhooks/{}", text(&webhook, "id"));
+    let webhook_path = format!("/api/v1/webhooks/{}", text(&webhook, "id"));
     for path in [
         "/api/v1/projects",
         "/api/v1/projects/shop",
         "/api/v1/feedback?status=NEW",
         &format!("/api/v1/feedback/{}", text(&feedback, "id")),
         "/api/v1/webhooks",
-        &hook,
-        &format!("{hook}/deliveries"),
+        &webhook_path,
+        &format!("{webhook_path}/deliveries"),
         &format!("/api/v1/deliveries/{delivery}"),
         "/api/v1/openapi.json",
     ] {
         let whole = api.get(path).expect(200);
-        let tag = whole.header("etag").expect("a tag").to_owned();
+        let tag = whole.header("etag").expect("find an ETag").to_owned();
         assert_eq!(api.head(path).header("etag"), Some(tag.as_str()), "{path}");
         let strong = tag.trim_start_matches("W/").to_owned();
-        for known in [&tag, &strong, "*", &format!("\"other\", {tag}")] {
+        for matching in [&tag, &strong, "*", &format!("\"other\", {tag}")] {
             for method in ["GET", "HEAD"] {
-                let same = conditional(&app, method, path, known).expect(304);
+                let same = conditional(&app, method, path, matching).expect(304);
                 assert_eq!(same.text, "");
                 assert_eq!(same.header("etag"), Some(tag.as_str()));
                 assert!(same.header("x-request-id").is_some(), "{same:?}");
             }
         }
-        for unknown in ["W/\"other\"", "nonsense", ""] {
-            let again = conditional(&app, "GET", path, unknown).expect(200);
+        for other in ["W/\"other\"", "nonsense", ""] {
+            let again = conditional(&app, "GET", path, other).expect(200);
             assert_eq!(again.text, whole.text);
         }
     }
@@ -114,7 +117,7 @@ fn what_is_read_again_unchanged_is_304_without_a_body() {
 }
 
 #[test]
-fn a_secret_has_no_tag_and_is_not_kept() {
+fn secrets_have_no_etag_and_are_not_cached() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let webhook = app.api().create_webhook(&receiver.url("/"));
     let path = format!("/api/v1/webhooks/{}/secret", text(&webhook, "id"));
@@ -124,7 +127,7 @@ fn a_secret_has_no_tag_and_is_not_kept() {
 }
 
 #[test]
-fn a_token_is_understood_in_either_header_and_two_different_ones_in_none() {
+fn accepts_a_token_in_either_header_but_not_two_different_ones() {
     let app = App::start();
     let (token, other) = (app.token(ADMIN, "full"), app.token(ADMIN, "full"));
     let bearer = format!("Bearer {token}");
@@ -144,7 +147,7 @@ fn a_token_is_understood_in_either_header_and_two_different_ones_in_none() {
 }
 
 #[test]
-fn a_token_for_metrics_may_read_them_and_nothing_else() {
+fn a_metrics_token_can_only_read_metrics() {
     let app = App::start();
     let api = app.api_with(&app.token(ADMIN, "metrics"));
     api.get("/metrics").expect(200);
@@ -157,7 +160,7 @@ fn a_token_for_metrics_may_read_them_and_nothing_else() {
 }
 
 #[test]
-fn an_answer_that_is_replayed_says_so() {
+fn a_replayed_response_has_the_idempotency_replayed_header() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
@@ -173,16 +176,16 @@ fn an_answer_that_is_replayed_says_so() {
     let (first, again) = (send().expect(201), send().expect(201));
     assert_eq!(first.header("idempotency-replayed"), None);
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
-    let made = format!("/api/v1/feedback/{}", text(&first.json(), "id"));
+    let path = format!("/api/v1/feedback/{}", text(&first.json(), "id"));
     for response in [&first, &again] {
-        assert_eq!(response.header("location"), Some(made.as_str()));
+        assert_eq!(response.header("location"), Some(path.as_str()));
     }
-    api.delete(&made).expect(204);
+    api.delete(&path).expect(204);
     send().problem(409);
 }
 
 #[test]
-fn a_whole_number_may_be_written_with_a_fraction_of_zero() {
+fn accepts_integers_with_a_zero_fraction() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let webhook = app.api().create_webhook(&receiver.url("/"));
     let path = format!("/api/v1/webhooks/{}/secret/rotate", text(&webhook, "id"));

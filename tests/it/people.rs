@@ -1,4 +1,5 @@
-//! Settings → People: invitations and links for a new password, roles, removal; each link works once, for its time.
+//! Settings → People: invitations and links for a new password, roles, removal; each link works
+//! once, for its time.
 
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ fn reset_link(admin: &mut Visitor, email: &str) -> String {
         .form_in(email, "Reset password")
         .press("Reset password");
     let page = admin.submit_and_follow(&press).expect(200);
-    path_of(&page.shown("Link for a new password"))
+    path_of(&page.shown("Password reset link"))
 }
 
 /// Asks for a removal; returns the form that confirms it.
@@ -80,7 +81,7 @@ fn an_invitation_is_a_link_that_makes_the_account_once_and_signs_it_in() {
     let page = ada.get(PEOPLE);
     let token = path.split_once("token=").unwrap().1;
     assert!(!page.response.text.contains(token), "it is shown once");
-    page.form_in(&format!("Invitation of {GRACE}"), "Revoke");
+    page.form_in(&format!("Invitation for {GRACE}"), "Revoke");
 
     let mut grace = app.visitor();
     for _ in 0..3 {
@@ -88,7 +89,7 @@ fn an_invitation_is_a_link_that_makes_the_account_once_and_signs_it_in() {
     }
     let page = grace.get(&path).expect(200);
     assert!(
-        page.text().contains(&format!("{ADMIN} invites you")),
+        page.text().contains(&format!("{ADMIN} invited you")),
         "{}",
         page.text()
     );
@@ -136,7 +137,7 @@ fn two_who_use_one_invitation_at_once_make_one_account() {
 fn an_invitation_is_void_when_it_is_revoked_or_made_anew_or_not_needed_any_more() {
     let app = App::start();
     let mut ada = app.signed_in();
-    let within = format!("Invitation of {GRACE}");
+    let within = format!("Invitation for {GRACE}");
     let revoked = invite(&mut ada, "member");
     let press = ada.get(PEOPLE).form_in(&within, "Revoke").press("Revoke");
     ada.submit_and_follow(&press).expect(200);
@@ -164,7 +165,7 @@ fn what_makes_no_sense_of_an_invitation_is_said_beside_the_field() {
     for (email, reason) in [
         ("not-an-address", "address"),
         ("", "address"),
-        ("ADA@example.com", "has an account already"),
+        ("ADA@example.com", "already has an account"),
     ] {
         let form = ada.get("/settings/people?add").form_with("Invite");
         let page = ada
@@ -189,11 +190,12 @@ fn two_presses_of_invite_and_of_reset_password_make_one_link() {
         (invite, format!("Invitation for {GRACE}")),
         (
             reset.press("Reset password"),
-            "Link for a new password".to_owned(),
+            "Password reset link".to_owned(),
         ),
     ] {
         ada.submit(&press).expect(303);
-        // The browser shows the answer to the second press: the link stands there, and it is the one that works.
+        // The browser shows the answer to the second press: the link stands there, and it is the
+        // one that works.
         let path = path_of(&ada.submit_and_follow(&press).shown(&label));
         app.visitor().get(&path).expect(200);
     }
@@ -233,8 +235,8 @@ fn a_password_is_reset_by_a_link_that_works_once_and_ends_the_sessions() {
     app.visitor().get(&path).expect(410);
 
     let path = reset_link(&mut ada, GRACE);
-    let revoke = ada.get(PEOPLE).form_in(GRACE, "Revoke the reset link");
-    ada.submit_and_follow(&revoke.press("Revoke the reset link"));
+    let revoke = ada.get(PEOPLE).form_in(GRACE, "Revoke reset link");
+    ada.submit_and_follow(&revoke.press("Revoke reset link"));
     app.visitor().get(&path).expect(410);
 }
 
@@ -255,7 +257,7 @@ fn who_is_removed_is_out_at_once_with_their_tokens_and_the_links_that_they_made(
     let confirm = asked_to_remove(&mut ada, GRACE);
     assert!(is_signed_in(&mut grace), "it is asked first");
     let page = ada.submit_and_follow(&confirm).expect(200);
-    assert!(page.text().contains(&format!("{GRACE} is removed.")));
+    assert!(page.text().contains(&format!("{GRACE} removed.")));
     assert!(!is_signed_in(&mut grace));
     app.api_with(&token).get("/api/v1/projects").expect(401);
     for path in [invitation, reset] {
@@ -269,7 +271,7 @@ fn the_last_admin_can_neither_be_removed_nor_made_a_member_also_when_two_go_at_o
     let app = App::start();
     let mut ada = app.signed_in();
     let page = ada.get(PEOPLE);
-    assert!(page.text().contains("the last admin, who stays"));
+    assert!(page.text().contains("Only admin, can’t be removed"));
     assert!(page.forms_with("Remove").is_empty() && page.forms_with("Change role").is_empty());
 
     app.add_user(GRACE, "admin");
@@ -301,7 +303,7 @@ fn the_last_admin_is_told_why_they_stay() {
     let remove = ada.submit(&ask).form_in(ADMIN, "Remove").press("Remove");
     app.run(&["user", "remove", GRACE], "").success();
     let page = ada.submit(&remove).expect(409);
-    assert!(page.text().contains("is the last admin"), "{}", page.text());
+    assert!(page.text().contains("is the only admin"), "{}", page.text());
     assert!(is_signed_in(&mut ada));
 }
 
@@ -332,11 +334,11 @@ fn the_list_says_who_was_there_and_when() {
     let app = App::start();
     app.add_user(GRACE, "member");
     let mut ada = app.signed_in();
-    assert!(ada.get(PEOPLE).text().contains("never seen"));
+    assert!(ada.get(PEOPLE).text().contains("Never signed in"));
     app.visitor().sign_in(GRACE, PASSWORD);
     let text = ada.get(PEOPLE).text();
     assert!(
-        !text.contains("never seen") && text.contains("last seen"),
+        !text.contains("Never signed in") && text.contains("Last seen"),
         "{text}"
     );
 }

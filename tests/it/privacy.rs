@@ -1,4 +1,5 @@
-//! Settings → Privacy: the feedback of an address is found, exported and erased, with its words in the log.
+//! Settings → Privacy: the feedback of an address is found, exported and erased, with its words in
+//! the log.
 
 use serde_json::{Value, json};
 
@@ -45,14 +46,22 @@ fn the_feedback_of_an_address_is_found_whatever_its_case() {
     send(&api, "From Ülf", "ÜLF@example.com");
     let mut ada = app.signed_in();
     let page = press(&mut ada, "SAM@example.COM", "Find").expect(200);
-    assert!(page.text().contains("2 feedbacks of"), "{}", page.text());
+    assert!(
+        page.text().contains("2 feedback items from"),
+        "{}",
+        page.text()
+    );
     assert!(page.text().contains("From Sam again") && !page.text().contains("From another"));
     assert!(!page.path.contains('@'), "no address in an address");
     let page = press(&mut ada, "ülf@example.com", "Find").expect(200);
-    assert!(page.text().contains("One feedback of"), "{}", page.text());
+    assert!(
+        page.text().contains("1 feedback item from"),
+        "{}",
+        page.text()
+    );
     for button in ["Find", "Erase"] {
         let page = press(&mut ada, "nobody@example.com", button).expect(200);
-        assert!(page.text().contains("Nothing of this address"));
+        assert!(page.text().contains("No feedback found"));
         let page = press(&mut ada, "not an address", button).expect(422);
         assert_eq!(page.form_with("Find").value("Email"), "not an address");
         assert!(page.response.text.contains("email-error"));
@@ -164,11 +173,14 @@ fn erasing_takes_the_feedback_and_its_words_in_the_log_and_cancels_what_is_pendi
     let page = ada.submit_and_follow(&confirm).expect(200);
     assert!(
         page.text()
-            .contains("Erased of sam@example.com: 61 feedbacks"),
+            .contains("Erased data for sam@example.com: 61 feedback items"),
         "{}",
         page.text()
     );
-    assert!(!ada.get(PRIVACY).text().contains("Erased of"), "said once");
+    assert!(
+        !ada.get(PRIVACY).text().contains("Erased data for"),
+        "said once"
+    );
 
     api.get(&path).expect(404);
     let left = api.get("/api/v1/feedback?limit=100").json();
@@ -186,7 +198,7 @@ fn erasing_takes_the_feedback_and_its_words_in_the_log_and_cancels_what_is_pendi
 
     ada.submit_and_follow(&confirm).expect(200);
     let page = press(&mut ada, SAM, "Find").expect(200);
-    assert!(page.text().contains("Nothing of this address"));
+    assert!(page.text().contains("No feedback found"));
     let log = app.log.to_string();
     assert!(
         log.contains("the feedback of an address was erased"),

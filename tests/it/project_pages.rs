@@ -1,4 +1,5 @@
-//! Settings → Projects: made, renamed, paused, kept to origins, and deleted only when the name is typed.
+//! Settings → Projects: made, renamed, paused, kept to origins, and deleted only when the name is
+//! typed.
 
 use serde_json::{Value, json};
 

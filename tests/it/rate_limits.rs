@@ -1,5 +1,5 @@
-//! How often the public door takes feedback: by address, by project, and what those are told who must wait. The clock is
-//! moved by the test.
+//! How often the public door takes feedback: by address, by project, and what those are told who
+//! must wait. The clock is moved by the test.
 
 use std::time::Duration;
 
@@ -127,7 +127,7 @@ fn a_stamp_is_taken_from_two_seconds_to_thirty_days_after_it_came_with_the_scrip
     let (app, _) = shop(&[]);
     let public = Api::new(&app.url, None);
     let script = public.get("/widget.js").expect(200).text;
-    let body = json!({"projectSlug": "shop", "message": "Hello", "stamp": crate::widget_script::stamp_in(&script)});
+    let body = json!({"projectSlug": "shop", "message": "Hello", "stamp": crate::widget_script::form_token_in(&script)});
     let send = || public.post("/api/feedback", body.clone());
     send().problem_at("stamp");
     app.advance(Duration::from_millis(1_999));

@@ -1,4 +1,5 @@
-//! "Receive it": a webhook's page with the code of its endpoint. That the code runs is shown in `example_receivers`.
+//! "Receive it": a webhook's page with the code of its endpoint. That the code runs is shown in
+//! `example_receivers`.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! The request that an endpoint gets: its line, its headers to the letter, and its signatures as others work them out.
+//! The request that an endpoint gets: its line, its headers to the letter, and its signatures as
+//! others work them out.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -142,7 +143,8 @@ fn a_standard_webhooks_library_verifies_a_delivery() {
     verify_standard_webhook(secret, &got).unwrap();
     assert_eq!(got.header("webhook-id"), got.delivery());
 
-    // The key is the base64 after `whsec_`, and the signed text is id, time and body: said once without the library.
+    // The key is the base64 after `whsec_`, and the signed text is id, time and body: said once
+    // without the library.
     let seconds: i64 = got.header("webhook-timestamp").parse().unwrap();
     let age = jiff::Timestamp::now().as_second() - seconds;
     assert!((-2..=60).contains(&age), "the time is this attempt's");

@@ -1,6 +1,7 @@
 //! Retries: when they come, how many, and that they are the same request again.
 //!
-//! When an attempt came is read from the log. Only "not before" is checked: how late one may be is the machine's affair.
+//! When an attempt came is read from the log. Only "not before" is checked: how late one may be is
+//! the machine's affair.
 
 use std::time::Duration;
 
@@ -105,7 +106,8 @@ fn every_attempt_has_the_same_body_delivery_and_timestamp() {
     let webhook = api.create_webhook(&receiver.url("/"));
     api.deliver_one(&webhook, "failed");
 
-    // What the project and the feedback are called meanwhile is of no concern: the event has happened.
+    // What the project and the feedback are called meanwhile is of no concern: the event has
+    // happened.
     let received = receiver.received();
     let first = &received[0];
     for again in &received[1..] {

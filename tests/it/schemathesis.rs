@@ -1,5 +1,6 @@
-//! The API against its own document: schemathesis makes up hundreds of calls, good and bad ones, and looks at every
-//! answer: no 5xx, nothing that the document does not have, no bad call taken and no good one refused.
+//! The API against its own document: schemathesis makes up hundreds of calls, good and bad ones,
+//! and looks at every answer: no 5xx, nothing that the document does not have, no bad call taken
+//! and no good one refused.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,8 +9,9 @@ use crate::support::api::text;
 use crate::support::app::{ADMIN, App};
 use crate::support::receiver::Receiver;
 
-/// How many calls are made up at random for each one of the document, beside those at the edges of its schemas. It is
-/// their number that ends this, not the time, so that a slow machine looks at no less.
+/// How many calls are made up at random for each one of the document, beside those at the edges of
+/// its schemas. It is their number that ends this, not the time, so that a slow machine looks at no
+/// less.
 const EXAMPLES: &str = "8";
 
 #[test]
@@ -38,7 +40,8 @@ fn no_answer_breaks_the_document() {
     let document = directory.path().join("openapi.json");
     std::fs::write(&document, &served.text).unwrap();
     let ran = Command::new(program)
-        // It keeps what it found beside it, and would begin with that the next time: each run is the first one.
+        // It keeps what it found beside it, and would begin with that the next time: each run is
+        // the first one.
         .current_dir(directory.path())
         .arg("--config-file")
         .arg(root.join("tests/schemathesis/schemathesis.toml"))
@@ -47,7 +50,8 @@ fn no_answer_breaks_the_document() {
         .args(["--url", &app.url])
         .args(["--header", &bearer, "--checks", "all", "--no-color"])
         .args(["--max-examples", EXAMPLES, "--seed", "1"])
-        // One at a time: Python 3.11 cannot parse code in two threads at once (python/cpython#106905).
+        // One at a time: Python 3.11 cannot parse code in two threads at once
+        // (python/cpython#106905).
         .args(["--workers", "1", "--request-timeout", "30"])
         .env("MINIBACK_TEST_PROJECT", text(&project, "slug"))
         .env("MINIBACK_TEST_DELIVERY", text(&delivery, "id"))

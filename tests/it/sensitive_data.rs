@@ -1,5 +1,5 @@
-//! What must not be said aloud: after much that went wrong, logs, metrics and error answers hold no path of a webhook's
-//! URL, no secret, token, password, e-mail address or message.
+//! What must not be said aloud: after much that went wrong, logs, metrics and error answers hold no
+//! path of a webhook's URL, no secret, token, password, e-mail address or message.
 
 use serde_json::json;
 

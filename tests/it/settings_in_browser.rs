@@ -1,4 +1,5 @@
-//! The settings pages in a real browser: with scripts on a desktop, and without them at the width of a phone.
+//! The settings pages in a real browser: with scripts on a desktop, and without them at the width
+//! of a phone.
 
 use serde_json::Value;
 
@@ -64,7 +65,7 @@ fn people_are_invited_and_removed(settings: BrowserOptions) {
         browser.find("button", "Copy");
     }
     browser.reload();
-    browser.find("article", "Invitation of grace@example.com");
+    browser.find("article", "Invitation for grace@example.com");
     assert!(
         browser
             .all("textbox", "Invitation for grace@example.com")
@@ -92,7 +93,7 @@ fn people_are_invited_and_removed(settings: BrowserOptions) {
         .find("article", "grace@example.com")
         .find("button", "Reset password")
         .press();
-    browser.find("textbox", "Link for a new password");
+    browser.find("textbox", "Password reset link");
     browser
         .find("article", "grace@example.com")
         .find("button", "Remove")
@@ -118,13 +119,13 @@ fn tokens_and_projects_are_made_and_taken_away(settings: BrowserOptions) {
     browser.find("link", "New token").press();
     browser.find("textbox", "Name").fill("Deploy");
     browser.find("button", "Create").press();
-    let token = browser.find("textbox", "The token “Deploy”").value();
+    let token = browser.find("textbox", "Token “Deploy”").value();
     fits(&browser);
     let api = app.api_with(&token);
     browser.reload();
     browser.find("article", "Deploy");
     assert!(
-        browser.all("textbox", "The token “Deploy”").is_empty(),
+        browser.all("textbox", "Token “Deploy”").is_empty(),
         "shown once"
     );
 
@@ -169,7 +170,7 @@ fn tokens_and_projects_are_made_and_taken_away(settings: BrowserOptions) {
         .find("article", "Deploy")
         .find("button", "Revoke")
         .press();
-    browser.wait_for_text("No token yet");
+    browser.wait_for_text("No tokens yet");
     api.get("/api/v1/projects").expect(401);
 }
 
@@ -191,7 +192,7 @@ fn an_address_is_found_and_erased(settings: BrowserOptions) {
     browser.wait_for_text("Erase all of");
     fits(&browser);
     browser.find("button", "Erase").press();
-    browser.wait_for_text("Erased of Sam@example.com: 1 feedback");
+    browser.wait_for_text("Erased data for Sam@example.com: 1 feedback");
     let left = api.get("/api/v1/feedback").json();
     assert_eq!(left["data"], serde_json::json!([]));
 

@@ -77,7 +77,8 @@ fn sigterm_starts_nothing_new_and_loses_nothing_that_is_pending() {
 
 #[test]
 fn sigterm_under_load_records_what_is_in_flight_and_loses_nothing_that_was_acknowledged() {
-    // Whoever waited for its clients or for the slow endpoint's time to be over would wait for a minute.
+    // Whoever waited for its clients or for the slow endpoint's time to be over would wait for a
+    // minute.
     let mut app = App::builder().option("--timeout", "60s").start();
     let (quick, response) = (Receiver::ok(), Gate::new());
     let slow = Receiver::script({

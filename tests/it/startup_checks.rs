@@ -11,7 +11,8 @@ use tempfile::TempDir;
 use crate::support::app::{App, database};
 use crate::support::command::{CommandOutput, miniback, run, with_file_modes_enforced};
 
-/// A directory that was served and has some hundred pages of feedback, and a copy of its database beside it.
+/// A directory that was served and has some hundred pages of feedback, and a copy of its database
+/// beside it.
 fn served() -> (Arc<TempDir>, std::path::PathBuf) {
     let app = App::start();
     let api = app.api();

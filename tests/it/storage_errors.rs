@@ -24,7 +24,7 @@ fn an_outcome_that_cannot_be_stored_is_sent_once_and_recorded_when_the_disk_work
     receiver.first();
     app.limit_file_size(Some(4_096));
     gate.open();
-    app.log.wait_for_message("an attempt cannot be stored");
+    app.log.wait_for_message("recording attempts failed");
     assert_eq!(api.get("/healthz").status, 503);
     app.limit_file_size(None);
     let delivered = api.wait_for_state(&id, "delivered");
@@ -57,11 +57,7 @@ fn while_the_disk_is_full_nothing_is_half_stored_or_sent_twice_and_it_recovers_b
     let form = form.press("Create");
     let page = ada.submit(&form);
     assert_eq!(page.response.status, 507, "{:?}", page.response);
-    assert!(
-        page.text().contains("nothing was stored"),
-        "{}",
-        page.text()
-    );
+    assert!(page.text().contains("Nothing was saved"), "{}", page.text());
     ada.get("/feedback").expect(200);
     api.get("/api/v1/webhooks").expect(200);
     let sent = receiver.received().len();

@@ -1,7 +1,7 @@
 //! Who hears of what: topics, projects, and webhooks that are switched off.
 //!
-//! A delivery is stored before what caused it is acknowledged. So the log, read right after an answer, shows what will
-//! be sent, and nothing has to be waited for to see that something is not.
+//! A delivery is stored before what caused it is acknowledged. So the log, read right after an
+//! answer, shows what will be sent, and nothing has to be waited for to see that something is not.
 
 use serde_json::{Value, json};
 

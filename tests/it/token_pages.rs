@@ -1,4 +1,5 @@
-//! Settings → API tokens: shown once, listed with what they may do and when they last did, revoked after being asked.
+//! Settings → API tokens: shown once, listed with what they may do and when they last did, revoked
+//! after being asked.
 
 use crate::support::app::{ADMIN, App};
 use crate::support::forms::Form;
@@ -25,7 +26,7 @@ fn with_scope(form: Form, scope: &str) -> Form {
 fn make(admin: &mut Visitor, name: &str, scope: &str) -> (Page, String) {
     let form = with_scope(add_form(admin), scope).fill("Name", name);
     let page = admin.submit_and_follow(&form.press("Create")).expect(200);
-    let token = page.shown(&format!("The token “ {name} ”"));
+    let token = page.shown(&format!("Token “ {name} ”"));
     (page, token)
 }
 
@@ -59,9 +60,9 @@ fn the_list_says_whose_a_token_is_who_made_it_and_whether_it_was_used() {
     let mut ada = app.signed_in();
     let (page, token) = make(&mut ada, "Deploy", "Full");
     for expected in [
-        "never used",
+        "Never used",
         &format!("of {ADMIN}"),
-        &format!("made by {ADMIN}"),
+        &format!("Created by {ADMIN}"),
     ] {
         assert!(
             page.text().contains(expected),
@@ -72,10 +73,14 @@ fn the_list_says_whose_a_token_is_who_made_it_and_whether_it_was_used() {
     app.api_with(&token).get("/api/v1/projects").expect(200);
     wait_until("the use is noted", || {
         let text = ada.get(TOKENS).text();
-        (text.contains("used just now") && !text.contains("never used")).then_some(())
+        (text.contains("Last used just now") && !text.contains("Never used")).then_some(())
     });
     app.token(ADMIN, "submit");
-    assert!(ada.get(TOKENS).text().contains("made on the command line"));
+    assert!(
+        ada.get(TOKENS)
+            .text()
+            .contains("Created on the command line")
+    );
 }
 
 #[test]
@@ -85,7 +90,7 @@ fn two_presses_of_create_make_one_token_and_show_it() {
     let press = add_form(&mut ada).fill("Name", "Deploy").press("Create");
     ada.submit(&press).expect(303);
     let page = ada.submit_and_follow(&press);
-    page.shown("The token “ Deploy ”");
+    page.shown("Token “ Deploy ”");
     let list = app.run(&["token", "list"], "").success().stdout;
     assert_eq!(list.matches("Deploy").count(), 1, "{list}");
 }

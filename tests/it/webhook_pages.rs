@@ -1,4 +1,5 @@
-//! Settings → Notifications: the whole of it in a real browser, with scripts and without, and the forms posted twice.
+//! Settings → Notifications: the whole of it in a real browser, with scripts and without, and the
+//! forms posted twice.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! The widget in a real browser, on a page of another origin that allows nothing but Miniback's script and its calls.
+//! The widget in a real browser, on a page of another origin that allows nothing but Miniback's
+//! script and its calls.
 
 use serde_json::{Value, json};
 

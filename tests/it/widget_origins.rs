@@ -1,4 +1,5 @@
-//! What Settings → Projects tells of the widget: its snippet, where it was seen, and which origins tried in vain.
+//! What Settings → Projects tells of the widget: its snippet, where it was seen, and which origins
+//! tried in vain.
 
 use serde_json::json;
 

@@ -11,7 +11,7 @@ use crate::support::in_process::InProcess;
 
 /// The stamp that a script carries.
 #[track_caller]
-pub fn stamp_in(script: &str) -> String {
+pub fn form_token_in(script: &str) -> String {
     let is_stamp = |text: &&str| {
         let (millis, tag) = text.split_once('.').unwrap_or_default();
         millis.len() == 13 && tag.len() == 43 && millis.bytes().all(|b| b.is_ascii_digit())
@@ -40,7 +40,7 @@ fn the_script_is_at_most_6_kb_gzipped_needs_no_sign_in_and_sets_no_cookie() {
         response.header("cross-origin-resource-policy"),
         Some("cross-origin")
     );
-    assert_ne!(stamp_in(&response.text), "");
+    assert_ne!(form_token_in(&response.text), "");
     assert_eq!(public.head("/widget.js").expect(200).text, "");
     public.post_empty("/widget.js").expect(405);
     // What travels is packed, for whom takes it.
@@ -69,5 +69,5 @@ fn a_cached_script_is_good_for_the_day_and_has_a_new_stamp_on_the_next() {
     app.advance(std::time::Duration::from_secs(3600));
     let next = ask(&tag).expect(200);
     assert_ne!(next.header("etag"), Some(tag.as_str()));
-    assert_ne!(stamp_in(&next.text), stamp_in(&first.text));
+    assert_ne!(form_token_in(&next.text), form_token_in(&first.text));
 }

@@ -1,11 +1,10 @@
-//! What the receiver accepts, keeps, shows and streams.
+//! The receiver: verification, page, event stream, and inbox.
 
-use std::io::{BufRead, BufReader};
-
+use futures_util::StreamExt;
 use ring::hmac;
 use serde_json::{Value, json};
 
-use super::{DemoServer, SECRET, agent, get, listener, run_blocking};
+use super::{DemoServer, SECRET, client, get, listener};
 use crate::clock::Timestamp;
 use crate::demo::{inbox::Inbox, receiver};
 
@@ -22,38 +21,38 @@ fn body(message: &str) -> String {
         .to_string()
 }
 
-/// Sends a webhook signed with `secret`, if with any.
+/// Sends a webhook, signed if there is a `secret`. Returns the status of the response.
 async fn deliver(
-    to: &DemoServer,
+    receiver: &DemoServer,
     delivery: &'static str,
     body: String,
     secret: Option<&str>,
 ) -> u16 {
-    let url = receiver::endpoint(&to.url);
+    let url = receiver::endpoint(&receiver.url);
     let signature = secret.map(|secret| {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
         hex::encode(hmac::sign(&key, body.as_bytes()))
     });
-    run_blocking(move || {
-        let mut request = agent()
-            .post(url)
-            .header("Content-Type", "application/json")
-            .header("X-Miniback-Event", "feedback.created")
-            .header("X-Miniback-Timestamp", "2025-10-31T12:34:56.789Z")
-            .header("X-Miniback-Delivery", delivery);
-        if let Some(signature) = signature {
-            request = request.header("X-Miniback-Signature", signature);
-        }
-        request.send(body).unwrap().status().as_u16()
-    })
-    .await
+    let mut request = client()
+        .post(url)
+        .insert_header(("Content-Type", "application/json"))
+        .insert_header(("X-Miniback-Event", "feedback.created"))
+        .insert_header(("X-Miniback-Timestamp", "2025-10-31T12:34:56.789Z"))
+        .insert_header(("X-Miniback-Delivery", delivery));
+    if let Some(signature) = signature {
+        request = request.insert_header(("X-Miniback-Signature", signature));
+    }
+    request.send_body(body).await.unwrap().status().as_u16()
 }
 
 #[actix_web::test]
-async fn a_webhook_is_verified_over_its_raw_body() {
+async fn verifies_the_signature_of_the_raw_body() {
     let receiver = start_receiver();
-    let spaced = "{ \"event\" :\n\"test\" }".to_owned();
-    assert_eq!(deliver(&receiver, "dlv_1", spaced, Some(SECRET)).await, 204);
+    let body_with_spaces = "{ \"event\" :\n\"test\" }".to_owned();
+    assert_eq!(
+        deliver(&receiver, "dlv_1", body_with_spaces, Some(SECRET)).await,
+        204
+    );
     assert_eq!(
         deliver(&receiver, "dlv_2", body("x"), Some("whsec_another")).await,
         401
@@ -62,14 +61,14 @@ async fn a_webhook_is_verified_over_its_raw_body() {
 
     let list: Value =
         serde_json::from_str(&get(format!("{}/received.json", receiver.url)).await.text).unwrap();
-    let told: Vec<_> = list
+    let results: Vec<_> = list
         .as_array()
         .unwrap()
         .iter()
         .map(|r| (r["delivery"].clone(), r["valid"].clone()))
         .collect();
     assert_eq!(
-        told,
+        results,
         [
             (json!("dlv_3"), json!(false)),
             (json!("dlv_2"), json!(false)),
@@ -82,21 +81,21 @@ async fn a_webhook_is_verified_over_its_raw_body() {
 }
 
 #[actix_web::test]
-async fn a_signature_that_is_no_hex_is_refused_and_nothing_breaks() {
+async fn rejects_a_signature_that_is_not_valid_hex() {
     let receiver = start_receiver();
     for signature in ["", "zz", "abc", "+f", "é", "00"] {
         let url = receiver::endpoint(&receiver.url);
-        let status = run_blocking(move || {
-            let request = agent().post(url).header("X-Miniback-Signature", signature);
-            request.send("{}").unwrap().status().as_u16()
-        });
-        assert_eq!(status.await, 401, "{signature:?}");
+        let request = client()
+            .post(url)
+            .insert_header(("X-Miniback-Signature", signature));
+        let response = request.send_body("{}").await.unwrap();
+        assert_eq!(response.status().as_u16(), 401, "{signature:?}");
     }
     receiver.stop().await.unwrap();
 }
 
 #[actix_web::test]
-async fn the_page_shows_what_came_as_text() {
+async fn shows_received_content_as_text() {
     let receiver = start_receiver();
     let empty = get(format!("{}/", receiver.url)).await;
     assert!(empty.text.contains("<div class=\"empty\">"));
@@ -107,18 +106,18 @@ async fn the_page_shows_what_came_as_text() {
     let page = get(format!("{}/", receiver.url)).await;
     assert_eq!(page.status, 200);
     assert!(!page.text.contains("<img"));
-    for words in [
+    for text in [
         "Verified",
-        "INVALID",
-        "came before",
+        "Invalid",
+        "received before",
         "Fernweh",
         "&#60;img src=x",
         "dlv_1",
         "x-miniback-signature",
     ] {
         assert!(
-            page.text.contains(words),
-            "{words} is missing in {}",
+            page.text.contains(text),
+            "{text} is missing in {}",
             page.text
         );
     }
@@ -126,11 +125,11 @@ async fn the_page_shows_what_came_as_text() {
 }
 
 #[actix_web::test]
-async fn only_the_site_may_frame_the_receiver_and_no_inline_script_runs() {
+async fn allows_only_the_site_to_frame_it_and_no_inline_scripts() {
     let receiver = start_receiver();
     for path in ["/", "/nowhere", "/received.json"] {
-        let answer = get(format!("{}{path}", receiver.url)).await;
-        let policy = answer.headers["content-security-policy"].to_str().unwrap();
+        let response = get(format!("{}{path}", receiver.url)).await;
+        let policy = response.header("content-security-policy");
         assert!(
             policy.ends_with("frame-ancestors http://127.0.0.1:4999 http://localhost:4999"),
             "{policy}"
@@ -140,33 +139,42 @@ async fn only_the_site_may_frame_the_receiver_and_no_inline_script_runs() {
     receiver.stop().await.unwrap();
 }
 
-/// Reads the event stream until `wanted` events with an id came; their ids and data.
-async fn read_events(url: String, last: Option<String>, wanted: usize) -> Vec<(String, String)> {
-    run_blocking(move || {
-        let mut request = agent().get(url);
-        if let Some(last) = last {
-            request = request.header("Last-Event-ID", last);
+/// Reads events from the stream until there are `count`. Returns their ids and data.
+async fn read_events(url: String, last: Option<String>, count: usize) -> Vec<(String, String)> {
+    let mut request = client().get(url);
+    if let Some(last) = last {
+        request = request.insert_header(("Last-Event-ID", last));
+    }
+    let mut stream = request.send().await.unwrap();
+    let mut text = Vec::new();
+    loop {
+        text.extend(stream.next().await.unwrap().unwrap());
+        let events = parse_events(&text);
+        if events.len() >= count {
+            return events.into_iter().take(count).collect();
         }
-        let lines = BufReader::new(request.call().unwrap().into_body().into_reader()).lines();
-        let mut events = Vec::new();
-        let mut id = String::new();
-        for line in lines.map(Result::unwrap) {
-            if let Some(text) = line.strip_prefix("id: ") {
-                id = text.to_owned();
-            } else if let Some(data) = line.strip_prefix("data: ") {
-                events.push((id.clone(), data.to_owned()));
-                if events.len() == wanted {
-                    break;
-                }
-            }
-        }
-        events
-    })
-    .await
+    }
+}
+
+/// Parses the complete events of a stream.
+fn parse_events(text: &[u8]) -> Vec<(String, String)> {
+    let text = String::from_utf8_lossy(text);
+    let complete = text.rfind("\n\n").map_or("", |end| &text[..end]);
+    let field = |event: &str, name: &str| {
+        let value = event.lines().find_map(|line| line.strip_prefix(name));
+        value.map(str::to_owned)
+    };
+    complete
+        .split("\n\n")
+        .filter_map(|event| {
+            let id = field(event, "id: ").unwrap_or_default();
+            Some((id, field(event, "data: ")?))
+        })
+        .collect()
 }
 
 #[actix_web::test]
-async fn the_event_stream_goes_on_after_the_last_event_that_was_seen() {
+async fn continues_the_event_stream_after_the_last_seen_event() {
     let receiver = start_receiver();
     let url = format!("{}/events", receiver.url);
     deliver(
@@ -179,20 +187,20 @@ async fn the_event_stream_goes_on_after_the_last_event_that_was_seen() {
     deliver(&receiver, "dlv_2", body("second"), Some(SECRET)).await;
 
     let both = read_events(url.clone(), None, 2).await;
-    // Line ends of a message stay inside the JSON string.
+    // Line breaks of a message stay inside the JSON string.
     let card: String = serde_json::from_str(&both[0].1).unwrap();
     assert!(card.contains("first\r\r\n\nid: 99"));
     let missed = read_events(url.clone(), Some(both[0].0.clone()), 1).await;
     assert_eq!(missed, both[1..]);
 
-    // One that is already open is told of what comes later.
-    let open = tokio::spawn(read_events(url.clone(), Some(both[1].0.clone()), 1));
+    // An open stream receives later events.
+    let open = actix_web::rt::spawn(read_events(url.clone(), Some(both[1].0.clone()), 1));
     deliver(&receiver, "dlv_3", body("third"), Some(SECRET)).await;
     assert!(open.await.unwrap()[0].1.contains("third"));
 
-    // An id of an earlier run: the page is to be loaded anew.
-    let gone = read_events(url, Some("123-7".to_owned()), 1).await;
-    assert_eq!(gone, [(String::new(), "gone".to_owned())]);
+    // An id from an earlier run makes the page reload.
+    let reset = read_events(url, Some("123-7".to_owned()), 1).await;
+    assert_eq!(reset, [(String::new(), "gone".to_owned())]);
     receiver.stop().await.unwrap();
 }
 
@@ -201,22 +209,19 @@ async fn stopping_ends_an_open_event_stream() {
     let receiver = start_receiver();
     let url = format!("{}/events", receiver.url);
     deliver(&receiver, "dlv_1", body("x"), Some(SECRET)).await;
-    let (seen, opened) = tokio::sync::oneshot::channel();
-    let stream = tokio::task::spawn_blocking(move || {
-        let answer = agent().get(url).call().unwrap();
-        let mut lines = BufReader::new(answer.into_body().into_reader()).lines();
-        lines.next().unwrap().unwrap();
-        seen.send(()).unwrap();
-        // Ends, and in good order: with an error if the connection was cut.
-        lines.all(|line| line.is_ok())
+    let mut stream = client().get(url).send().await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    // A cut connection would be an error.
+    let rest = actix_web::rt::spawn(async move {
+        let chunks: Vec<_> = stream.collect().await;
+        chunks.iter().all(Result::is_ok)
     });
-    opened.await.unwrap();
     receiver.stop().await.unwrap();
-    assert!(stream.await.unwrap());
+    assert!(rest.await.unwrap());
 }
 
 #[actix_web::test]
-async fn the_inbox_keeps_the_last_hundred() {
+async fn keeps_the_last_100_webhooks() {
     let inbox = Inbox::new(Timestamp::from_millis(0));
     for _ in 0..130 {
         inbox.record(

@@ -1,24 +1,23 @@
-//! What the samples ask of the API, in which order.
+//! The API calls that create the samples, and their order.
 
 use serde_json::json;
 
-use super::{SECRET, run_blocking, start_api};
+use super::{SECRET, start_api};
 use crate::demo::seed;
 
 #[actix_web::test]
-async fn samples_come_before_the_webhook_and_one_feedback_after_it() {
+async fn creates_the_webhook_after_the_samples_and_then_one_feedback() {
     let (api, calls) = start_api(201);
-    let seeded =
-        run_blocking(move || seed(&api, "http://127.0.0.1:3000/webhooks/miniback", SECRET))
-            .await
-            .unwrap();
+    let counts = seed(&api, "http://127.0.0.1:3000/webhooks/miniback", SECRET)
+        .await
+        .unwrap();
     let calls = calls.lock().unwrap();
-    let whats: Vec<_> = calls.iter().map(|call| call.what.as_str()).collect();
-    let made = |what: &str| whats.iter().filter(|each| **each == what).count();
-    assert_eq!(made("POST /api/v1/projects"), seeded.projects);
-    assert_eq!(made("POST /api/v1/feedback"), seeded.feedback);
+    let names: Vec<_> = calls.iter().map(|call| call.name.as_str()).collect();
+    let count = |name: &str| names.iter().filter(|each| **each == name).count();
+    assert_eq!(count("POST /api/v1/projects"), counts.projects);
+    assert_eq!(count("POST /api/v1/feedback"), counts.feedback);
     assert_eq!(
-        whats[whats.len() - 2..],
+        names[names.len() - 2..],
         ["POST /api/v1/webhooks", "POST /api/v1/feedback"]
     );
     assert!(
@@ -43,13 +42,14 @@ async fn samples_come_before_the_webhook_and_one_feedback_after_it() {
 }
 
 #[actix_web::test]
-async fn a_refused_sample_is_explained() {
+async fn explains_why_a_sample_was_rejected() {
     let (api, _) = start_api(409);
-    let error = run_blocking(move || seed(&api, "http://127.0.0.1:3000/", SECRET))
+    let error = seed(&api, "http://127.0.0.1:3000/", SECRET)
         .await
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "The demo's sample projects could not be made. Miniback refused POST /api/v1/projects with 409: Look at the fields."
+        "Creating the demo’s sample projects failed. \
+         Miniback rejected POST /api/v1/projects with 409: Check the fields."
     );
 }

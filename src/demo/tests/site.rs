@@ -1,4 +1,4 @@
-//! What the sample site's page carries, and what it lets a browser load.
+//! The content of the sample site and its Content-Security-Policy.
 
 use super::{DemoServer, get, listener};
 use crate::demo::site;
@@ -14,7 +14,7 @@ fn start_site() -> DemoServer {
 }
 
 #[actix_web::test]
-async fn the_site_carries_the_widget_and_a_link_for_where_scripts_are_off() {
+async fn has_the_widget_and_a_link_for_browsers_without_javascript() {
     let site = start_site();
     let page = get(format!("{}/", site.url)).await.text;
     let tag = r##"<script src="http://127.0.0.1:4999/widget.js" data-project="fernweh" data-color="#a5401f" defer></script>"##;
@@ -24,10 +24,10 @@ async fn the_site_carries_the_widget_and_a_link_for_where_scripts_are_off() {
 }
 
 #[actix_web::test]
-async fn the_site_loads_from_miniback_frames_the_receiver_and_nothing_else() {
+async fn loads_only_from_miniback_and_frames_only_the_receiver() {
     let site = start_site();
     let page = get(format!("{}/", site.url)).await;
-    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    let policy = page.header("content-security-policy");
     for part in [
         "default-src 'none'",
         "script-src http://127.0.0.1:4999;",

@@ -1,4 +1,4 @@
-//! What the forms of the feedback pages do: change a status, of one or of several, take that back, and delete.
+//! The forms of the feedback pages: changing statuses, undo, and deleting.
 
 use actix_web::{HttpResponse, web};
 
@@ -13,13 +13,13 @@ use crate::pages::framework::flash::{Message, Undo};
 use crate::pages::framework::page_error::PageError;
 use crate::store::{AppliedStatusChange, StatusChange};
 
-/// Where to after a form: the list that it came from, or the page of one.
+/// The path to return to after a form: the list or the item's own page.
 fn return_path(fields: &FormData) -> String {
     let item = fields.get("return_to_item");
     if is_feedback_id(item) {
         return format!("{PATH}/{item}");
     }
-    // Only ever a query of ours: what comes after the question mark cannot lead elsewhere.
+    // Only a query string, so it can't redirect to another site.
     let query: String = fields
         .get("back")
         .chars()
@@ -45,7 +45,7 @@ fn parse_status(fields: &FormData) -> Result<FeedbackStatus, PageError> {
         .map_err(|_| PageError::InvalidForm)
 }
 
-/// `Marked as reviewed.`, with "Undo"; nothing where nothing was changed.
+/// Shows a message such as "Marked as reviewed." with "Undo", unless nothing was changed.
 fn push_status_message(
     context: &RequestContext,
     fields: &FormData,
@@ -96,7 +96,7 @@ pub async fn set_status(
     Ok(context.redirect(&return_path(&fields)))
 }
 
-/// Of all that are selected.
+/// Sets the status of the selected items.
 pub async fn set_statuses(
     context: RequestContext,
     fields: FormData,
@@ -115,16 +115,16 @@ pub async fn set_statuses(
     let by = actor(&context)?;
     let changed = context.app.store.set_statuses(changes, by).await?;
     if selected == 0 {
-        context.push_message("Nothing is selected.");
+        context.push_message("No feedback selected.");
     } else if changed.is_empty() {
         let status = to.label().to_lowercase();
-        context.push_message(format!("Nothing to change: already {status}."));
+        context.push_message(format!("No change: already {status}."));
     }
     push_status_message(&context, &fields, &changed);
     Ok(context.redirect(&return_path(&fields)))
 }
 
-/// Takes changes back, except where somebody else has changed the status since.
+/// Reverts status changes, except of items whose status has changed again since.
 pub async fn undo(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
     let change = |encoded: &str| {
         let mut parts = encoded.split(':');
@@ -142,13 +142,13 @@ pub async fn undo(context: RequestContext, fields: FormData) -> Result<HttpRespo
     let undone = context.app.store.set_statuses(changes, by).await?.len();
     context.push_message(match requested - undone {
         0 => "Undone.".to_owned(),
-        _ if undone == 0 => "Nothing to undo: it was changed since, or is gone.".to_owned(),
-        left => format!("Undone, except for {left} that changed since."),
+        _ if undone == 0 => "Can’t undo: the feedback has changed or been deleted.".to_owned(),
+        left => format!("Undone, except {left} that changed in the meantime."),
     });
     Ok(context.redirect(&return_path(&fields)))
 }
 
-/// From the selection to the question, which stands in the list.
+/// Redirects to the list with a question whether to delete the selected items.
 pub async fn confirm_delete(
     context: RequestContext,
     fields: FormData,
@@ -159,7 +159,7 @@ pub async fn confirm_delete(
         .collect();
     let list = return_path(&fields);
     if selected.is_empty() {
-        context.push_message("Nothing is selected.");
+        context.push_message("No feedback selected.");
         return Ok(context.redirect(&list));
     }
     let separator = if list.contains('?') { '&' } else { '?' };
@@ -170,7 +170,7 @@ pub async fn delete(context: RequestContext, fields: FormData) -> Result<HttpRes
     let ids = parse_ids(fields.all("id"));
     let deleted = context.app.store.delete_feedback_items(ids).await?;
     context.push_message(match deleted {
-        0 => "It was deleted already.".to_owned(),
+        0 => "Already deleted.".to_owned(),
         1 => "Deleted.".to_owned(),
         count => format!("{count} deleted."),
     });

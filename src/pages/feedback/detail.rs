@@ -1,4 +1,4 @@
-//! One feedback by itself: what a link leads to.
+//! The page of one feedback item, for links.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -28,7 +28,7 @@ pub async fn show(
         .await?
         .ok_or(PageError::ItemNotFound)?;
     let details = FeedbackDetails::load(&context, &feedback).await?;
-    let (layout, _) = context.layout("One feedback", "feedback");
+    let (layout, _) = context.layout("Feedback details", "feedback");
     let is_confirming_delete = context.query_param("delete").is_some();
     let item = ItemView::for_page(feedback, &layout, details, is_confirming_delete);
     render(StatusCode::OK, &FeedbackDetailPage { layout, item })

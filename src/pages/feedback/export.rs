@@ -1,21 +1,19 @@
-//! The list as a file, CSV or JSON: read by key and sent a piece at a time, so that it takes no more memory, and no
-//! longer reads, for a hundred thousand than for a hundred.
+//! Exports the list as CSV or JSON. It is streamed in batches by key, so neither memory use nor the
+//! length of a query depends on the number of items.
 
 use actix_web::http::header::{CONTENT_DISPOSITION, ContentType};
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpResponse};
 use futures_util::stream::{self, Stream};
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::ListQuery;
-use crate::clock::Timestamp;
-use crate::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
+use crate::domain::feedback::Feedback;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{FeedbackFilter, PageRequest, Store};
 
-/// How many are read at once.
+/// How many items are read at once.
 const BATCH_SIZE: usize = 500;
 const COLUMNS: [&str; 8] = [
     "id",
@@ -42,21 +40,7 @@ enum Format {
     Json,
 }
 
-/// A feedback as the API shows it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ExportRow<'a> {
-    id: &'a str,
-    message: &'a str,
-    status: FeedbackStatus,
-    created_at: Timestamp,
-    email: Option<&'a str>,
-    url: Option<&'a str>,
-    metadata: Option<&'a Map<String, Value>>,
-    project: &'a ProjectSummary,
-}
-
-/// Where the export stands.
+/// How far the export is.
 enum Position {
     Start,
     Before(String),
@@ -108,7 +92,8 @@ fn body(
                 limit: BATCH_SIZE,
                 before,
             };
-            // The answer has begun: whoever reads it sees it break off, instead of taking a part for the whole.
+            // The response has started, so an error aborts it. The client then doesn't take a
+            // partial file for a complete one.
             let page = store
                 .feedback_list(filter, request)
                 .await
@@ -156,7 +141,7 @@ fn csv_rows(items: &[Feedback], is_first: bool) -> Result<Vec<u8>, PageError> {
         .map_err(|error| PageError::Internal(error.to_string()))
 }
 
-/// A cell that a spreadsheet would take for a formula gets an apostrophe before it, by which it is text.
+/// Puts an apostrophe before text that a spreadsheet would evaluate as a formula.
 fn escape_formula(text: &str) -> String {
     match text.chars().next() {
         Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n') => format!("'{text}"),
@@ -173,17 +158,7 @@ fn json_rows(items: &[Feedback], is_first: bool, is_last: bool) -> Result<Vec<u8
             b",\n"
         };
         bytes.extend_from_slice(separator);
-        let row = ExportRow {
-            id: feedback.id.as_str(),
-            message: &feedback.message,
-            status: feedback.status,
-            created_at: feedback.created_at,
-            email: feedback.email.as_deref(),
-            url: feedback.url.as_deref(),
-            metadata: feedback.metadata.as_ref(),
-            project: &feedback.project,
-        };
-        serde_json::to_writer(&mut bytes, &row)
+        serde_json::to_writer(&mut bytes, feedback)
             .map_err(|error| PageError::Internal(error.to_string()))?;
     }
     if is_last {
@@ -201,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_is_never_a_formula() {
+    fn escapes_formulas() {
         for formula in ["=1+1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1"] {
             assert_eq!(escape_formula(formula), format!("'{formula}"));
         }

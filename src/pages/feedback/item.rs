@@ -1,4 +1,4 @@
-//! A feedback as it is shown: in the list, details there, or by itself.
+//! The view of one feedback item: collapsed or expanded in the list, or on its own page.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
@@ -15,14 +15,14 @@ use crate::pages::framework::layout::Layout;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{FeedbackDelivery, StatusHistoryEntry};
 
-/// So much of a message stands in the list, in characters; all of it, when it is details.
+/// The length of a message in the list, in characters. An expanded item shows all of it.
 const EXCERPT_CHARS: usize = 400;
-/// A first find further inside than this is shown with what stands around it.
+/// If the first match is beyond this position, the excerpt starts near the match.
 const MATCH_OFFSET_MAX: usize = 150;
-/// So much stands before it.
+/// The number of characters before the match in such an excerpt.
 const CONTEXT_CHARS: usize = 60;
 
-/// A part of a text: what was searched for, or what stands around it.
+/// A part of a text that matches the search, or the text between matches.
 pub(super) struct TextSegment {
     pub(super) text: String,
     pub(super) is_match: bool,
@@ -32,30 +32,31 @@ pub(super) struct ItemView {
     pub(super) feedback: Feedback,
     pub(super) message: Vec<TextSegment>,
     pub(super) email: Vec<TextSegment>,
-    /// The page's address, shortened.
+    /// The page's URL, shortened.
     pub(super) page: Vec<TextSegment>,
     pub(super) at: DisplayTime,
     pub(super) details: Option<FeedbackDetails>,
     pub(super) is_own_page: bool,
     pub(super) is_selected: bool,
-    /// It is query whether to delete it.
+    /// Whether to show the question before deleting.
     pub(super) is_confirming_delete: bool,
-    /// Opens it, or closes it.
+    /// Expands or collapses the item.
     pub(super) path: String,
-    /// Asks whether to delete it; and away from there.
+    /// Shows the question before deleting.
     pub(super) delete_path: String,
+    /// Hides the question.
     pub(super) cancel_path: String,
-    /// The query of the list to go back to.
+    /// The query string of the list to return to.
     pub(super) back: String,
 }
 
-/// What stands under an details one.
+/// The additional data of an expanded item.
 pub(super) struct FeedbackDetails {
     pub(super) received: String,
     pub(super) reply_url: Option<String>,
     pub(super) metadata: Vec<(String, String)>,
     pub(super) history: Vec<HistoryView>,
-    /// `None`: who looks is no admin.
+    /// `None` if the user isn't an admin.
     pub(super) deliveries: Option<Vec<FeedbackDeliveryView>>,
 }
 
@@ -70,7 +71,7 @@ pub(super) struct HistoryView {
 pub(super) struct FeedbackDeliveryView {
     pub(super) row: DeliveryRow,
     pub(super) path: String,
-    /// Empty where the webhook was deleted.
+    /// Empty if the webhook was deleted.
     pub(super) url: String,
 }
 
@@ -192,10 +193,13 @@ impl ItemView {
     }
 }
 
-/// A letter to who wrote, with their words in it.
+/// A `mailto:` URL for a reply that quotes the message.
 fn reply_url(to: &str, feedback: &Feedback) -> String {
-    let words: String = feedback.message.chars().take(1000).collect();
-    let quoted: String = words.lines().map(|line| format!("> {line}\r\n")).collect();
+    let quoted_text: String = feedback.message.chars().take(1000).collect();
+    let quoted: String = quoted_text
+        .lines()
+        .map(|line| format!("> {line}\r\n"))
+        .collect();
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     format!(
         "mailto:{}?subject={}&body={}",
@@ -205,7 +209,7 @@ fn reply_url(to: &str, feedback: &Feedback) -> String {
     )
 }
 
-/// The metadata by name; what is nested is shown as JSON.
+/// The metadata as names and texts; nested values are JSON.
 fn metadata_entries(feedback: &Feedback) -> Vec<(String, String)> {
     let shown = |value: &Value| match value {
         Value::String(text) => text.clone(),
@@ -216,8 +220,8 @@ fn metadata_entries(feedback: &Feedback) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The page's address without its host, which the project tells, in the letters that people typed; of a site's first
-/// page the host alone.
+/// The URL's path and query, decoded, or the host for a site's root page. The host is omitted because
+/// it usually follows from the project.
 fn display_path(url: &str) -> String {
     let Ok(parsed) = url::Url::parse(url) else {
         return url.to_owned();
@@ -228,10 +232,10 @@ fn display_path(url: &str) -> String {
     }
     percent_encoding::percent_decode_str(path)
         .decode_utf8()
-        .map_or_else(|_| path.to_owned(), |letters| letters.into_owned())
+        .map_or_else(|_| path.to_owned(), |decoded| decoded.into_owned())
 }
 
-/// The text cut where what was searched for begins and ends.
+/// Splits the text at the start and end of each match.
 fn highlight(text: &str, search: Option<&SearchQuery>) -> Vec<TextSegment> {
     let mut segments = Vec::new();
     let mut add = |text: &str, is_match| {
@@ -255,7 +259,7 @@ fn highlight(text: &str, search: Option<&SearchQuery>) -> Vec<TextSegment> {
     segments
 }
 
-/// The beginning of a message, or what stands around the first find where that is far inside.
+/// The beginning of a message, or the surroundings of the first match if it is far inside.
 fn excerpt(message: &str, search: Option<&SearchQuery>) -> Vec<TextSegment> {
     let first = search
         .and_then(|search| search.highlights(message).first().cloned())
@@ -268,7 +272,7 @@ fn excerpt(message: &str, search: Option<&SearchQuery>) -> Vec<TextSegment> {
     let is_cut = message.chars().nth(skipped + EXCERPT_CHARS).is_some();
     let shown = match skipped {
         0 => shown,
-        // From the next word on, where one begins soon.
+        // Start at the next word if it begins soon.
         _ => match shown.split_once(char::is_whitespace) {
             Some((part, rest)) if part.chars().count() < CONTEXT_CHARS / 3 => format!("… {rest}"),
             _ => format!("…{shown}"),
@@ -290,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_searched_for_is_marked() {
+    fn highlights_matches() {
         let search = SearchQuery::parse("button");
         assert_eq!(
             text(&highlight("Button, button", search.as_ref())),
@@ -300,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_find_far_inside_is_shown_with_what_stands_around_it() {
+    fn shows_the_surroundings_of_a_distant_match() {
         let search = SearchQuery::parse("needle");
         let long = format!("{}needle {}", "hay ".repeat(100), "straw ".repeat(100));
         let shown = text(&excerpt(&long, search.as_ref()));
@@ -319,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_told_in_its_own_letters() {
+    fn decodes_paths_for_display() {
         assert_eq!(
             display_path("https://example.com/a%20b?c=%C3%BC"),
             "/a b?c=ü"

@@ -1,7 +1,7 @@
-//! Feedback: the list by project, status and words, and one by itself.
+//! The feedback list, filtered by project, status, and search, and the page of one item.
 //!
-//! What is shown and what is open stands in the address (`?status=`, `?q=`, `?open=ID`, `?delete=ID,ID`), so each state
-//! of the page survives a reload, can be linked to and works without a script.
+//! Filters and open items are query parameters (`?status=`, `?q=`, `?open=ID`, `?delete=ID,ID`), so
+//! every state of the list can be reloaded and linked to, and works without JavaScript.
 
 mod actions;
 mod detail;
@@ -28,19 +28,19 @@ use crate::store::{FeedbackFilter, PageRequest, SEARCH_COUNT_MAX, StatusCounts};
 use item::{FeedbackDetails, ItemView};
 
 const PATH: &str = "/feedback";
-/// How many stand on a page.
+/// The number of items on a page.
 const PAGE_SIZE: usize = 25;
 
-/// What the address asks for.
+/// The query parameters of the list.
 #[derive(Clone, Default)]
 struct ListQuery {
     project: Option<Project>,
     status: Option<FeedbackStatus>,
-    /// As it was written.
+    /// The search text as entered.
     text: String,
     before: Option<String>,
     open: Option<String>,
-    /// Those that are to be deleted, if it is confirmed.
+    /// The ids to ask about before deleting them.
     delete: Vec<FeedbackId>,
     all_selected: bool,
 }
@@ -54,11 +54,11 @@ struct FeedbackPage {
     items: Vec<ItemView>,
     counts: StatusCounts,
     older: Option<String>,
-    /// Of the widget, whole.
+    /// The absolute URL of the widget's script.
     widget_url: String,
 }
 
-/// A tab over the list.
+/// A tab above the list.
 struct Tab {
     label: &'static str,
     count: String,
@@ -102,12 +102,13 @@ impl ListQuery {
         }
     }
 
-    /// The query of the same list with another status and beginning, and with one thing more, as `open=ID`.
+    /// The query string of the same filters with another status and page, and an extra pair such as
+    /// `open=ID`.
     fn query_for(
         &self,
         status: Option<FeedbackStatus>,
         before: Option<&str>,
-        more: Option<(&str, &str)>,
+        extra: Option<(&str, &str)>,
     ) -> String {
         let project = self.project.as_ref().map(|project| project.slug.as_str());
         let text = Some(self.text.as_str()).filter(|text| !text.is_empty());
@@ -120,14 +121,14 @@ impl ListQuery {
         let pairs: Vec<_> = pairs
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?)))
-            .chain(more)
+            .chain(extra)
             .collect();
         serde_urlencoded::to_string(pairs).unwrap_or_default()
     }
 
-    /// The query of this list, with one thing more.
-    fn query_string(&self, more: Option<(&str, &str)>) -> String {
-        self.query_for(self.status, self.before.as_deref(), more)
+    /// The query string of this list, with an extra pair.
+    fn query_string(&self, extra: Option<(&str, &str)>) -> String {
+        self.query_for(self.status, self.before.as_deref(), extra)
     }
 
     fn is_filtered(&self) -> bool {
@@ -139,7 +140,7 @@ fn is_feedback_id(text: &str) -> bool {
     text.starts_with("fb_") && parse_ulid(text).is_some()
 }
 
-/// The ids among the texts, at most as many as a page has.
+/// The valid feedback ids among the texts, at most one page of them.
 fn parse_ids<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<FeedbackId> {
     texts
         .filter(|id| is_feedback_id(id))
@@ -155,14 +156,14 @@ impl FeedbackPage {
             reviewed,
             resolved,
         } = self.counts;
-        let searched = !self.query.text.is_empty();
+        let is_search = !self.query.text.is_empty();
         let tab = |label, counts: &[u64], status| {
-            // A search counts no further than this.
-            let more = searched && counts.iter().any(|count| *count >= SEARCH_COUNT_MAX);
+            // Searches stop counting at `SEARCH_COUNT_MAX`.
+            let is_capped = is_search && counts.iter().any(|count| *count >= SEARCH_COUNT_MAX);
             let sum: u64 = counts.iter().sum();
             Tab {
                 label,
-                count: match more {
+                count: match is_capped {
                     true => format!("{}+", group_digits(sum)),
                     false => group_digits(sum),
                 },
@@ -189,7 +190,7 @@ impl FeedbackPage {
         FeedbackStatus::ALL
     }
 
-    /// This list again, after a change.
+    /// The query string that returns to this list after a form.
     fn back_query(&self) -> String {
         self.query.query_string(None)
     }
@@ -224,7 +225,8 @@ impl FeedbackPage {
         self.query.status == Some(*status)
     }
 
-    /// The project whose first feedback is waited for: where there is none yet, whatever the filter.
+    /// The project that waits for its first feedback: the filtered one or, without a filter, the
+    /// first; `None` if there is feedback or a search.
     fn awaiting_first_feedback(&self) -> Option<&Project> {
         let StatusCounts {
             new,
@@ -236,11 +238,11 @@ impl FeedbackPage {
         project.filter(|_| is_empty)
     }
 
-    /// Those that are query about, where there are several: of one, its own row asks.
+    /// The ids to ask about in a question above the list. A single item shows the question itself.
     fn ids_to_delete(&self) -> &[FeedbackId] {
         match &self.query.delete[..] {
-            [_] => &[],
-            several => several,
+            [_single] => &[],
+            ids => ids,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Before every page: who asks, whether they may, and that a form came from our own pages; after it: the headers that
-//! every page has, and faults as whole pages.
+//! Middleware of every page: checks the session, the permission, and the origin of forms; adds
+//! security headers; and renders errors as pages.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -23,7 +23,7 @@ const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-
     form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Middleware of one route.
+/// Wraps one route.
 pub async fn middleware(
     permission: Permission,
     request: ServiceRequest,
@@ -48,9 +48,9 @@ pub async fn middleware(
     Ok(response)
 }
 
-/// Why a request is not let through.
+/// Why a request doesn't reach its handler.
 enum Rejection {
-    /// To the sign-in, and back afterwards.
+    /// Redirect to the sign-in page, which leads back to this URL.
     SignIn,
     Error(PageError),
 }
@@ -87,8 +87,8 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
     if session.needs_touch
         && let Err(error) = context.app.store.touch_session(session.token_hash).await
     {
-        // The page can be shown all the same; the next one notes the use.
-        tracing::warn!(%error, "the use of a session could not be noted");
+        // Not worth failing the request: the next one updates it.
+        tracing::warn!(%error, "recording the last use of a session failed");
     }
     request.extensions_mut().insert(session);
     if allowed {
@@ -98,8 +98,9 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
     }
 }
 
-/// Whether a browser says that a request was made by another site's page. `Sec-Fetch-Site` is sent over https and by
-/// localhost; elsewhere `Origin` tells. A request with neither was made by no browser's page.
+/// Whether a browser sent the request on behalf of another site's page. Browsers send
+/// `Sec-Fetch-Site` only over HTTPS and to localhost; otherwise `Origin` decides. A request without
+/// either header doesn't come from a web page.
 fn is_cross_origin(context: &RequestContext, headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get(SEC_FETCH_SITE) {
         return !matches!(site.as_bytes(), b"same-origin" | b"none");
@@ -107,26 +108,26 @@ fn is_cross_origin(context: &RequestContext, headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(ORIGIN) else {
         return false;
     };
-    let seen = context.proxies().own_origin(&context.request);
-    let ours = [Some(seen.as_str()), context.app.urls.origin()];
-    !ours
+    let requested_origin = context.proxies().own_origin(&context.request);
+    let own_origins = [Some(requested_origin.as_str()), context.app.urls.origin()];
+    !own_origins
         .into_iter()
         .flatten()
-        .any(|ours| ours.as_bytes() == origin.as_bytes())
+        .any(|own_origin| own_origin.as_bytes() == origin.as_bytes())
 }
 
 fn reject(rejection: Rejection, request: &actix_web::HttpRequest) -> HttpResponse {
     match (rejection, RequestContext::from_http_request(request)) {
         (Rejection::SignIn, Ok(context)) => {
-            let asked = request
+            let path = request
                 .path()
                 .strip_prefix(context.app.urls.base_path())
                 .unwrap_or(request.path());
-            let asked = match request.query_string() {
-                "" => asked.to_owned(),
-                query => format!("{asked}?{query}"),
+            let next = match request.query_string() {
+                "" => path.to_owned(),
+                query => format!("{path}?{query}"),
             };
-            let next = serde_urlencoded::to_string([("next", asked)]).unwrap_or_default();
+            let next = serde_urlencoded::to_string([("next", next)]).unwrap_or_default();
             HttpResponse::SeeOther()
                 .insert_header((LOCATION, context.app.urls.path(&format!("/login?{next}"))))
                 .finish()
@@ -136,7 +137,7 @@ fn reject(rejection: Rejection, request: &actix_web::HttpRequest) -> HttpRespons
     }
 }
 
-/// A handler's error, as a whole page.
+/// Replaces the response of a handler that failed by an error page.
 fn render_error(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let Some(error) = response
         .response()
@@ -162,7 +163,7 @@ fn error_page(error: &PageError, context: &RequestContext) -> HttpResponse {
             .extensions()
             .get::<RequestId>()
             .map(|id| id.0.clone());
-        tracing::error!(?error, "a page failed");
+        tracing::error!(?error, "page failed");
     }
     let (layout, _) = context.layout(error.title(), "");
     let page = ErrorPage {
@@ -192,7 +193,7 @@ fn add_headers(headers: &mut HeaderMap, signed_in: bool) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     if !headers.contains_key(CACHE_CONTROL) {
-        // Also what is shown before the sign-in changes with the sign-in; only a page of nobody may be looked at again.
+        // Public pages change after sign-in, so browsers must revalidate them.
         headers.insert(
             CACHE_CONTROL,
             HeaderValue::from_static(if signed_in { "no-store" } else { "no-cache" }),

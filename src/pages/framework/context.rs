@@ -1,15 +1,14 @@
-//! [`RequestContext`]: a request to a page, with who makes it; all that a page's handler needs.
+//! [`RequestContext`]: the request, its session, and the shared state; everything a page needs.
 
 use std::future::{Ready, ready};
 use std::net::IpAddr;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::LOCATION;
+use actix_web::http::header::{HeaderName, LOCATION};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 
 use super::flash::{Flash, Message, OneTimeReveal};
 use super::layout::Layout;
-use super::live_updates;
 use super::page_error::PageError;
 use crate::domain::account::User;
 use crate::pages::PageState;
@@ -17,13 +16,16 @@ use crate::server::AppState;
 use crate::server::request_origin::TrustedProxies;
 use crate::store::Session;
 
+/// Sent by the page's script when it fetches a page again after a live update.
+const REFRESH: HeaderName = HeaderName::from_static("miniback-refresh");
+
 #[derive(Clone)]
 pub struct RequestContext {
     pub app: web::Data<AppState>,
     pub state: web::Data<PageState>,
     pub request: HttpRequest,
     session: Option<Session>,
-    /// The newest change before anything was read for this visit.
+    /// The latest change before the request read any data. A live update needs only later ones.
     last_change: u64,
 }
 
@@ -38,7 +40,7 @@ impl FromRequest for RequestContext {
 
 impl RequestContext {
     pub fn from_http_request(request: &HttpRequest) -> Result<Self, PageError> {
-        let missing = || PageError::Internal("the app was built without its parts".into());
+        let missing = || PageError::Internal("application state is missing".into());
         let app = request
             .app_data::<web::Data<AppState>>()
             .ok_or_else(missing)?
@@ -55,12 +57,12 @@ impl RequestContext {
         })
     }
 
-    /// The session by which the guard let this visit pass, if the page asked for one or there is one.
+    /// The session that the middleware found. Always `Some` on pages that aren't public.
     pub fn session(&self) -> Option<&Session> {
         self.session.as_ref()
     }
 
-    /// Who it is, on pages that need to know.
+    /// The signed-in user. Fails on public pages without a session.
     pub fn user(&self) -> Result<&User, PageError> {
         self.session
             .as_ref()
@@ -76,7 +78,7 @@ impl RequestContext {
         self.proxies().client_ip(&self.request)
     }
 
-    /// The value of `name` in the address.
+    /// The first value of the query parameter `name`.
     pub fn query_param(&self, name: &str) -> Option<String> {
         let pairs: Vec<(String, String)> =
             serde_urlencoded::from_str(self.request.query_string()).ok()?;
@@ -86,14 +88,15 @@ impl RequestContext {
             .map(|(_, value)| value)
     }
 
-    /// The layout of the page `title`, in the part of the program that `section` names; takes the messages that wait.
+    /// Creates the layout and takes the session's pending flash messages. `section` selects the
+    /// current navigation entry.
     pub fn layout(&self, title: &str, section: &'static str) -> (Layout, Flash) {
-        // What waits is for the page that somebody goes to, not for one that brings itself up to date.
+        // Flash messages are for navigations, not for background refreshes.
         let mut flash = self
             .session
             .as_ref()
-            .filter(|_| !live_updates::is_refresh(&self.request))
-            .map(|s| self.state.flash.take(s.token_hash))
+            .filter(|_| !self.is_background_refresh())
+            .map(|session| self.state.flash.take(session.token_hash))
             .unwrap_or_default();
         let user = self.session.as_ref().map(|session| &session.user);
         let mut layout = Layout::new(&self.app.urls, title, section, user, self.app.clock.now());
@@ -102,26 +105,31 @@ impl RequestContext {
         (layout, flash)
     }
 
-    /// Keeps something for the next page of this session.
+    /// Whether a page's script fetches the page again after a live update.
+    fn is_background_refresh(&self) -> bool {
+        self.request.headers().contains_key(REFRESH)
+    }
+
+    /// Changes the flash data for the session's next page. Does nothing without a session.
     pub fn update_flash(&self, change: impl FnOnce(&mut Flash)) {
         if let Some(session) = &self.session {
             self.state.flash.update(session.token_hash, change);
         }
     }
 
-    /// What was made and is shown this once, if it is of the kind that this page shows.
+    /// Takes the value to be shown once, if `is_shown` accepts it.
     pub fn take_reveal(&self, is_shown: fn(&OneTimeReveal) -> bool) -> Option<OneTimeReveal> {
         let session = self.session.as_ref()?;
         self.state.flash.take_reveal(session.token_hash, is_shown)
     }
 
-    /// One of our own addresses as it is given to somebody: whole, as this browser knows us or as configured.
+    /// The absolute URL of a path: under the base URL or, without one, the request's origin.
     pub fn absolute_url(&self, path: &str) -> String {
         let own_origin = self.proxies().own_origin(&self.request);
         self.app.urls.absolute(&own_origin, path)
     }
 
-    /// Says on the next page that something is done.
+    /// Shows a message on the next page.
     pub fn push_message(&self, text: impl Into<String>) {
         let message = Message {
             text: text.into(),
@@ -130,7 +138,7 @@ impl RequestContext {
         self.update_flash(|flash| flash.messages.push(message));
     }
 
-    /// After a post: on to one of our own addresses.
+    /// Redirects to a path of this program with status 303, as after a POST.
     pub fn redirect(&self, path: &str) -> HttpResponse {
         HttpResponse::SeeOther()
             .insert_header((LOCATION, self.app.urls.path(path)))

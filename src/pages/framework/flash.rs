@@ -1,6 +1,7 @@
-//! What the next page says about what was just done, kept for the time of a redirect.
+//! Flash data: messages and results for the page after a redirect, stored in memory by session.
 //!
-//! It stays on the server, by session: a test's answer is too long for a cookie, and a secret has no place in a URL.
+//! They aren't in a cookie or URL, because test responses are too long and secrets must not be
+//! there.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,36 +11,38 @@ use crate::clock::{Clock, Timestamp};
 use crate::delivery::TestReport;
 use crate::domain::id::{UserId, WebhookId};
 
-/// How long it waits for the next page.
+/// How long flash data waits for the next page.
 const LIFETIME: Duration = Duration::from_secs(600);
 
-/// A sentence about what was done.
+/// A success message, with an optional "Undo" button.
 #[derive(Clone, Debug)]
 pub struct Message {
     pub text: String,
     pub undo: Option<Undo>,
 }
 
-/// What the "Undo" beside it takes back: changes of status, and where to afterwards.
+/// The status changes that "Undo" reverts, and the page to return to.
 #[derive(Clone, Debug)]
 pub struct Undo {
-    /// `ID:PREVIOUS:STATUS`.
+    /// Each change as `ID:PREVIOUS:STATUS`.
     pub changes: Vec<String>,
+    /// The query string of the list.
     pub back: String,
+    /// The id of the feedback whose own page to return to; empty for the list.
     pub return_to_item: String,
 }
 
-/// The form of a webhook that is being added, with the test that was made of it.
+/// The form of a webhook that isn't saved yet, with the result of its test.
 #[derive(Clone, Debug)]
 pub struct Draft {
     pub url: String,
     pub secret: String,
-    /// By which two presses of "Add" are known to be one.
+    /// Idempotency key of "Add".
     pub key: String,
     pub report: TestReport,
 }
 
-/// What is shown this once, and cannot be looked at again.
+/// A value that a page shows only once.
 #[derive(Clone, Debug)]
 pub enum OneTimeReveal {
     Token {
@@ -50,12 +53,12 @@ pub enum OneTimeReveal {
         email: String,
         link: String,
     },
-    /// By which this user sets another password.
+    /// A password reset link for this user.
     Reset {
         user: UserId,
         link: String,
     },
-    /// What was erased, in words.
+    /// A summary of the erased data.
     Erased {
         summary: String,
     },
@@ -66,11 +69,12 @@ pub struct Flash {
     pub messages: Vec<Message>,
     pub draft: Option<Draft>,
     pub test: Option<(WebhookId, TestReport)>,
-    /// Kept until the page that shows it asks for it (see [`FlashStore::take_reveal`]): another tab must not swallow it.
+    /// Stays until its own page takes it with [`FlashStore::take_reveal`], so another tab can't
+    /// consume it.
     pub reveal: Option<OneTimeReveal>,
 }
 
-/// All that waits, by the session's hash.
+/// The pending flash data of all sessions, by the hash of the session token.
 pub struct FlashStore {
     clock: Clock,
     pending: Mutex<HashMap<[u8; 32], (Timestamp, Flash)>>,
@@ -88,7 +92,7 @@ impl FlashStore {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds to what the session's next page shows.
+    /// Changes the flash data for the session's next page.
     pub fn update(&self, session: [u8; 32], change: impl FnOnce(&mut Flash)) {
         let now = self.clock.now();
         let mut pending = self.pending();
@@ -101,7 +105,7 @@ impl FlashStore {
         );
     }
 
-    /// Takes all but what was made, to be shown.
+    /// Takes everything except the reveal.
     pub fn take(&self, session: [u8; 32]) -> Flash {
         self.take_with(session, |flash| {
             let reveal = flash.reveal.take();
@@ -111,7 +115,7 @@ impl FlashStore {
         })
     }
 
-    /// Takes what was made, if it is of the kind that the page shows.
+    /// Takes the reveal if `is_shown` accepts it.
     pub fn take_reveal(
         &self,
         session: [u8; 32],
@@ -137,7 +141,7 @@ mod tests {
     use crate::clock::ManualClock;
 
     #[test]
-    fn a_message_is_shown_once_to_its_session_and_not_much_later() {
+    fn shows_a_message_once_and_expires_it() {
         let clock = ManualClock::at(Timestamp::from_millis(0));
         let flashes = FlashStore::new(Clock::Manual(clock.clone()));
         let push = |session| {
@@ -158,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_made_waits_for_its_own_page_and_is_shown_once() {
+    fn reveals_a_value_once_on_its_own_page() {
         let flashes = FlashStore::new(Clock::Manual(ManualClock::at(Timestamp::from_millis(0))));
         let reveal = OneTimeReveal::Token {
             name: "deploy".into(),

@@ -1,17 +1,17 @@
-//! Times and numbers as people read them.
+//! Formats times and numbers for pages.
 
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 
-/// A point in time for `<time>`: relative or by the clock in the text, exact in the title. The server knows no other
-/// zone than UTC; the script tells the same times by the clock of whoever looks.
+/// The texts of a `<time>` element. They are in UTC; the page's script converts them to the
+/// browser's time zone.
 #[derive(Clone, Debug)]
 pub struct DisplayTime {
     pub iso: String,
     pub exact: String,
     pub relative: String,
-    /// `14:02 UTC`, on another day than today `25 Nov, 14:02 UTC`.
+    /// `14:02 UTC` today, `25 Nov, 14:02 UTC` on other days.
     pub clock: String,
     /// `14:02:07 UTC`.
     pub with_seconds: String,
@@ -29,7 +29,8 @@ impl DisplayTime {
     }
 }
 
-/// `just now`, `2 min ago`, `3 h ago`, `yesterday`, then the day. The script that keeps them fresh has the same steps.
+/// `just now`, `2 min ago`, `3 h ago`, `yesterday`, `4 days ago`, then the date. The page's script
+/// updates the texts with the same steps.
 fn relative(at: Timestamp, now: Timestamp) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
@@ -55,7 +56,7 @@ fn clock(at: Timestamp, now: Timestamp) -> String {
     at.to_jiff().strftime(format).to_string()
 }
 
-/// `in 4 s`, `in 3 min`, `in 2 h`: until something that is to come.
+/// The time until `due`, such as `in 4 s`, `in 3 min`, or `in 2 h`; `now` if it has passed.
 pub fn time_until(due: Timestamp, now: Timestamp) -> String {
     match due.since(now) {
         Duration::ZERO => "now".into(),
@@ -69,7 +70,7 @@ pub fn time_until(due: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// `1,204`.
+/// Formats a number with commas: `1,204`.
 pub fn group_digits(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_told_as_people_tell_them() {
+    fn formats_times_and_numbers() {
         let now = Timestamp::from_millis(1_761_914_096_789);
         let ago = |seconds| relative(now.minus(Duration::from_secs(seconds)), now);
         assert_eq!(
@@ -107,9 +108,9 @@ mod tests {
         );
         assert_eq!(ago(40 * 86400), "21 Sep 2025");
         assert_eq!(relative(now.plus(Duration::from_secs(9)), now), "just now");
-        let by_clock = |seconds| clock(now.minus(Duration::from_secs(seconds)), now);
-        assert_eq!(by_clock(3600), "11:34 UTC");
-        assert_eq!(by_clock(86400), "30 Oct, 12:34 UTC");
+        let clock_text = |seconds| clock(now.minus(Duration::from_secs(seconds)), now);
+        assert_eq!(clock_text(3600), "11:34 UTC");
+        assert_eq!(clock_text(86400), "30 Oct, 12:34 UTC");
         assert_eq!(
             time_until(now.plus(Duration::from_millis(3_100)), now),
             "in 4 s"

@@ -1,4 +1,4 @@
-//! The layout around every page, and how a template becomes an answer.
+//! The layout of all pages, and rendering a template into a response.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -12,16 +12,16 @@ use crate::domain::account::{Role, User};
 use crate::pages::assets;
 use crate::server::urls::Urls;
 
-/// What the base template shows: navigation, who is signed in, messages.
+/// Data for the base template: navigation, signed-in user, flash messages.
 pub struct Layout {
     urls: Urls,
     pub title: String,
-    /// Which entry of the navigation is current.
+    /// The current navigation entry; empty for none.
     pub section: &'static str,
     pub user: Option<LayoutUser>,
     pub messages: Vec<Message>,
     pub now: Timestamp,
-    /// The number of the newest change that this page shows.
+    /// The number of the latest change that this page shows.
     pub last_change: u64,
 }
 
@@ -52,12 +52,12 @@ impl Layout {
         }
     }
 
-    /// The link to one of our own addresses.
+    /// Adds the base path to a path of this program.
     pub fn path(&self, path: impl AsRef<str>) -> String {
         self.urls.path(path.as_ref())
     }
 
-    /// The link to a file of `static/`.
+    /// The path of a file in `static/`, with a version for caching.
     pub fn asset(&self, name: &str) -> String {
         self.urls
             .path(&format!("/static/{name}?v={}", *assets::VERSION))
@@ -72,7 +72,7 @@ impl Layout {
     }
 }
 
-/// A whole page.
+/// Renders a page.
 pub fn render(status: StatusCode, page: &impl Template) -> Result<HttpResponse, PageError> {
     let html = page
         .render()
@@ -88,6 +88,6 @@ pub struct ErrorPage {
     pub layout: Layout,
     pub status: u16,
     pub message: String,
-    /// By which the log tells more; `None` where there is nothing more to tell.
+    /// Request id to look up in the log; `None` if the log has no details.
     pub request_id: Option<String>,
 }

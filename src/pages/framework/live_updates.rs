@@ -1,23 +1,23 @@
-//! Pages that are kept up to date while somebody looks at them.
+//! Live updates: tells open pages over server-sent events (`/live`) when to fetch themselves again.
 //!
-//! A page marks what it wants to be kept so, an element with an id and `data-part`: `data-live="feedback"`,
-//! `data-live="deliveries:ID"` or, of all webhooks, `data-live="deliveries"`; several by a space. In `settings.html`
-//! and `full_width.html` the block `live` puts it on the whole page. The script then holds a stream open here for as long as
-//! the page is seen, and gets the page anew when a name of what it shows comes. The stream carries names alone, never
-//! what changed: what may be seen is decided where the page is made. A change is told by `Write::changed` in the store.
+//! A region of a page (an element with an id and `data-region`) declares what it shows:
+//! `data-live="feedback"`, `data-live="deliveries"` (of all webhooks), or
+//! `data-live="deliveries:ID"`. While the page is visible, its script subscribes to these names and
+//! fetches the page when the stream sends one of them. The stream contains only names, never data,
+//! so permissions are checked where the page is rendered.
 //!
-//! `since` is the number of the latest change that the page shows (`<body data-seen>`): nothing is missed between a page
-//! and its stream, nor while it was out of sight, and nothing is fetched in vain.
+//! `since` is the number of the latest change that the page shows (`<body data-last-change>`), so a
+//! change between loading the page and opening the stream isn't missed.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use actix_web::http::Method;
+use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, HeaderName};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Bytes, Data};
-use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
@@ -30,40 +30,40 @@ use crate::server::AppState;
 use crate::server::permissions::{Permission, is_allowed};
 use crate::store::ChangeKind;
 
-/// How many streams a session may have; one more takes the place of the oldest.
+/// Maximum number of streams per session. Another one replaces the oldest.
 const STREAMS_PER_SESSION: usize = 8;
-/// How many all sessions together may have.
+/// Maximum number of streams of all sessions.
 const STREAMS_MAX: usize = 256;
-/// What changes within this time is told at once.
+/// Changes within this time are sent together.
 const BATCH_WINDOW: Duration = Duration::from_millis(250);
-/// A sign of life, by which also a reader that is gone is noticed, and a session that has run out.
+/// Heartbeat interval. It also detects closed connections and expired sessions.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 const SESSION_ENDED: &str = "The session has ended.";
-const REPLACED: &str = "Newer pages of this session are kept up to date in place of this one.";
-/// Sent by the script with the fetch of a page that brings itself up to date.
-const REFRESH: HeaderName = HeaderName::from_static("miniback-refresh");
-/// nginx passes an answer on as it comes.
+const REPLACED: &str = "Too many pages of this session are open; newer ones replaced this one.";
+/// Stops nginx from buffering the stream.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const INVALID_SUBSCRIPTION: PageError = PageError::Specific {
+    status: StatusCode::BAD_REQUEST,
+    title: "Invalid request",
+    message: "Missing or invalid “of” parameter.",
+};
+const TOO_MANY_STREAMS: PageError =
+    PageError::unavailable("Too many open pages. Reload this one to see changes.");
 
-/// Whether a page is asked for by a page that brings itself up to date.
-pub fn is_refresh(request: &HttpRequest) -> bool {
-    request.headers().contains_key(REFRESH)
-}
-
-/// The open streams.
+/// All open streams.
 pub struct EventStreams {
     shutdown: watch::Sender<bool>,
-    /// In the order in which they came.
+    /// In the order in which they were opened.
     open: Arc<Mutex<Vec<OpenStream>>>,
 }
 
 struct OpenStream {
     session: [u8; 32],
-    /// Told when it has to give way; also what it is known by.
+    /// Notified when a newer stream replaces this one. Also identifies the stream.
     evicted: Arc<Notify>,
 }
 
-/// A place among the open streams, free again when it is dropped.
+/// A stream's entry in [`EventStreams`], removed on drop.
 struct StreamSlot {
     evicted: Arc<Notify>,
     open: Arc<Mutex<Vec<OpenStream>>>,
@@ -83,23 +83,21 @@ fn lock(open: &Mutex<Vec<OpenStream>>) -> MutexGuard<'_, Vec<OpenStream>> {
 }
 
 impl EventStreams {
-    /// Ends all of them, and each that is asked for from now on.
-    pub fn end(&self) {
+    /// Closes all streams, and those opened from now on.
+    pub fn close(&self) {
         self.shutdown.send_replace(true);
     }
 
-    /// `None`: there are too many. A browser leaves a stream without a word, so the oldest of a session is most likely
-    /// one that nobody reads any more.
-    fn acquire(&self, session: [u8; 32]) -> Option<StreamSlot> {
+    /// Returns `None` if too many streams are open. A session above its limit loses its oldest
+    /// stream, because browsers don't announce that they closed one.
+    fn acquire_slot(&self, session: [u8; 32]) -> Option<StreamSlot> {
         let mut open = lock(&self.open);
         let of_session = open
             .iter()
-            .filter(|subscription| subscription.session == session)
+            .filter(|stream| stream.session == session)
             .count();
         if of_session >= STREAMS_PER_SESSION
-            && let Some(oldest) = open
-                .iter()
-                .position(|subscription| subscription.session == session)
+            && let Some(oldest) = open.iter().position(|stream| stream.session == session)
         {
             open.remove(oldest).evicted.notify_one();
         }
@@ -120,15 +118,15 @@ impl EventStreams {
 
 impl Drop for StreamSlot {
     fn drop(&mut self) {
-        lock(&self.open).retain(|one| !Arc::ptr_eq(&one.evicted, &self.evicted));
+        lock(&self.open).retain(|stream| !Arc::ptr_eq(&stream.evicted, &self.evicted));
     }
 }
 
-/// What a page asks to be told of.
+/// The changes that a page wants to be notified of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Subscription {
     Feedback,
-    /// Of one webhook, or of all.
+    /// Of one webhook; `None` for all.
     Deliveries(Option<WebhookId>),
 }
 
@@ -183,7 +181,7 @@ pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> 
         .collect();
     let subscriptions = subscriptions
         .filter(|subscriptions| !subscriptions.is_empty())
-        .ok_or(PageError::InvalidLiveTopic)?;
+        .ok_or(INVALID_SUBSCRIPTION)?;
     let role = session.user.role;
     if !subscriptions
         .iter()
@@ -192,7 +190,7 @@ pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> 
         return Err(PageError::Forbidden);
     }
     let changes = context.app.store.change_feed();
-    // A number of another run, or none, says nothing about what the page shows: it is told to look.
+    // A number from another run is meaningless; tell the page to refresh.
     let since = context
         .query_param("since")
         .and_then(|text| text.parse().ok());
@@ -217,8 +215,8 @@ pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> 
         slot: context
             .state
             .event_streams
-            .acquire(session.token_hash)
-            .ok_or(PageError::TooManyStreams)?,
+            .acquire_slot(session.token_hash)
+            .ok_or(TOO_MANY_STREAMS)?,
         step: Step::Start,
     };
     let bytes = stream::unfold(events, |mut events| async {
@@ -235,11 +233,11 @@ struct EventStream {
     latest: watch::Receiver<u64>,
     shutdown: watch::Receiver<bool>,
     slot: StreamSlot,
-    /// Changes up to this number were told, or are shown by the page; `None`: what it shows is not known.
+    /// Changes up to this number are shown by the page or were sent; `None` if unknown.
     seen: Option<u64>,
-    /// Up to which change it is known that the session is in force.
+    /// The number of the latest change when the session was last found valid.
     session_checked_at: u64,
-    /// Until when changes are gathered, to be told together.
+    /// Until when changes are collected, to be sent together.
     batch_until: Instant,
     step: Step,
 }
@@ -251,7 +249,7 @@ enum Step {
     Ended,
 }
 
-/// By what a events is woken.
+/// Why a waiting stream continues.
 enum Wakeup {
     Change,
     Time,
@@ -260,12 +258,12 @@ enum Wakeup {
 }
 
 impl EventStream {
-    /// What to send next; `None` ends the stream.
+    /// Waits for the next bytes to send; `None` ends the stream.
     async fn next(&mut self) -> Option<Bytes> {
         match self.step {
             Step::Start => {
                 self.step = Step::Running;
-                // The head goes out with it, and the browser knows that the stream is open.
+                // Send something at once, so the browser receives the response head.
                 return Some(Bytes::from_static(b"retry: 3000\n\n"));
             }
             Step::Running => {}
@@ -274,24 +272,24 @@ impl EventStream {
         let heartbeat = Instant::now() + HEARTBEAT;
         loop {
             let latest = *self.latest.borrow_and_update();
-            let names = self.names();
-            let has_news = !names.is_empty() && Instant::now() >= self.batch_until;
-            if (has_news || self.sessions_ended()) && !self.is_session_valid(latest).await {
+            let names = self.changed_names();
+            let can_send = !names.is_empty() && Instant::now() >= self.batch_until;
+            if (can_send || self.sessions_ended()) && !self.is_session_valid(latest).await {
                 return Some(self.end(SESSION_ENDED));
             }
-            if has_news {
+            if can_send {
                 self.seen = Some(latest);
                 self.batch_until = Instant::now() + BATCH_WINDOW;
                 let names = names.into_iter().collect::<Vec<_>>().join(" ");
                 return Some(Bytes::from(format!("event: changed\ndata: {names}\n\n")));
             }
-            let waits = names.is_empty();
-            let until = if waits { heartbeat } else { self.batch_until };
-            match self.wait(until, waits).await {
+            let is_idle = names.is_empty();
+            let until = if is_idle { heartbeat } else { self.batch_until };
+            match self.wait(until, is_idle).await {
                 Wakeup::Change => {}
                 Wakeup::Stop => return None,
                 Wakeup::Evicted => return Some(self.end(REPLACED)),
-                Wakeup::Time if !waits => {}
+                Wakeup::Time if !is_idle => {}
                 Wakeup::Time if self.is_session_valid(latest).await => {
                     return Some(Bytes::from_static(b":\n\n"));
                 }
@@ -310,17 +308,17 @@ impl EventStream {
         }
     }
 
-    /// Of what the page shows, what has changed since.
-    fn names(&self) -> BTreeSet<String> {
+    /// The names of the subscriptions with changes that weren't sent yet.
+    fn changed_names(&self) -> BTreeSet<String> {
         let Some(seen) = self.seen else {
             return self.subscriptions.iter().map(Subscription::name).collect();
         };
-        let wanted = |change: &ChangeKind| {
+        let is_covered = |change: &ChangeKind| {
             self.subscriptions
                 .iter()
                 .any(|subscription| subscription.covers(change))
         };
-        let changed = self.app.store.change_feed().since(seen, wanted);
+        let changed = self.app.store.change_feed().since(seen, is_covered);
         changed
             .iter()
             .flat_map(|change| {
@@ -342,7 +340,8 @@ impl EventStream {
             .is_empty()
     }
 
-    /// Whether who listens may still do so. A database that cannot be read at the moment is no reason to end.
+    /// Whether the session exists and its role still permits all subscriptions. A failed query
+    /// doesn't end the stream.
     async fn is_session_valid(&mut self, latest: u64) -> bool {
         let now = self.app.clock.now();
         match self.app.store.session(self.session, now).await {
@@ -355,13 +354,13 @@ impl EventStream {
             }
             Ok(None) => false,
             Err(error) => {
-                tracing::warn!(%error, "a session could not be looked up");
+                tracing::warn!(%error, "session lookup failed");
                 true
             }
         }
     }
 
-    /// Says why, so that the browser does not come back at once.
+    /// Ends the stream with a reason, so the browser doesn't reconnect at once.
     fn end(&mut self, reason: &str) -> Bytes {
         self.step = Step::Ended;
         Bytes::from(format!("event: ended\ndata: {reason}\n\n"))
@@ -373,26 +372,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_more_of_a_session_takes_the_place_of_its_oldest_and_all_together_are_limited() {
+    fn limits_streams_per_session_and_in_all() {
         let streams = EventStreams::default();
         let count = || lock(&streams.open).len();
         let mut slots: Vec<StreamSlot> = (0..=STREAMS_PER_SESSION)
-            .map(|_| streams.acquire([1; 32]).unwrap())
+            .map(|_| streams.acquire_slot([1; 32]).unwrap())
             .collect();
         assert_eq!(count(), STREAMS_PER_SESSION);
         let others = u8::try_from(STREAMS_MAX / STREAMS_PER_SESSION).unwrap();
         for session in 2..=others {
-            slots.extend((0..STREAMS_PER_SESSION).map(|_| streams.acquire([session; 32]).unwrap()));
+            slots.extend(
+                (0..STREAMS_PER_SESSION).map(|_| streams.acquire_slot([session; 32]).unwrap()),
+            );
         }
         assert_eq!(count(), STREAMS_MAX);
-        assert!(streams.acquire([255; 32]).is_none());
-        assert!(streams.acquire([1; 32]).is_some());
+        assert!(streams.acquire_slot([255; 32]).is_none());
+        assert!(streams.acquire_slot([1; 32]).is_some());
         slots.clear();
         assert_eq!(count(), 0);
     }
 
     #[test]
-    fn what_a_page_asks_for_is_read_and_written_alike() {
+    fn parses_and_formats_subscription_names() {
         for text in ["feedback", "deliveries", "deliveries:wh_1"] {
             assert_eq!(Subscription::parse(text).unwrap().name(), text);
         }

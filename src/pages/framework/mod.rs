@@ -1,4 +1,4 @@
-//! What all pages share: the request's context, the layout, sessions, messages, errors, and live updates.
+//! Shared parts of all pages: request context, access checks, layout, sessions, errors, live updates.
 
 pub mod auth;
 pub mod context;

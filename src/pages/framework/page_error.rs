@@ -1,94 +1,90 @@
-//! What a page says when there is nothing else to show: not found, not allowed, the server's own faults.
+//! [`PageError`]: why a page can't be shown or a form can't be processed.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 
 use crate::store::StoreError;
 
-/// Why a page cannot be shown or a form not be taken. The guard turns it into a whole page.
+const GENERIC_TITLE: &str = "Something went wrong";
+
+/// An error that the middleware in [`auth`](super::auth) renders as a whole page.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
-    #[error("There is no page at this address.")]
+    #[error("There’s no page at this URL.")]
     NotFound,
-    #[error("What you are looking for is gone, or has never been there.")]
+    /// The page exists, but the webhook, project, or other item in its path doesn't.
+    #[error("We couldn’t find that.")]
     ItemNotFound,
-    #[error("This page takes {0}.")]
+    /// Holds the value of the `Allow` header.
+    #[error("This page accepts {0}.")]
     MethodNotAllowed(String),
-    #[error("This is for admins. Ask one of them, or sign in with another account.")]
+    #[error("Sign in with an admin account, or ask an admin.")]
     Forbidden,
-    #[error("This form came from another site, so nothing was done.")]
+    #[error("This form came from another site. Nothing was changed.")]
     CrossOrigin,
-    #[error("You are signed out; sign in and try again.")]
+    #[error("Your session has expired. Sign in to continue.")]
     SignedOut,
-    #[error("The form was not complete or not readable; go back and send it again.")]
+    #[error("The form was incomplete. Go back and submit it again.")]
     InvalidForm,
-    #[error("The form holds more than {0} KiB.")]
+    /// Holds the limit in KiB.
+    #[error("The form is larger than {0} KiB.")]
     FormTooLarge(usize),
-    #[error("The form took too long to arrive; send it again.")]
+    #[error("The form took too long to arrive. Submit it again.")]
     RequestTimeout,
-    #[error("This address takes a form.")]
+    #[error("This URL accepts only HTML forms.")]
     UnsupportedMediaType,
-    #[error(
-        "This address signs in once, on the machine that shows it, and has been used or is too old. Start the demo again for a new one."
-    )]
-    SignInLinkExpired,
-    #[error(
-        "This setup address has been used or is too old. Start Miniback again: its log shows a new one."
-    )]
-    SetupLinkExpired,
-    #[error(
-        "This link has been used or revoked, or is too old. Ask an admin for a new one; if you have a password, sign in."
-    )]
-    OneTimeLinkExpired,
-    #[error("Too many people are signing in at the moment. Try again in a few seconds.")]
-    SignInBusy,
-    #[error(
-        "This page is asked for with what it is about: of=feedback, of=deliveries or of=deliveries:ID."
-    )]
-    InvalidLiveTopic,
-    #[error(
-        "Too many pages are open that update by themselves. This one shows what is new when it is loaded again."
-    )]
-    TooManyStreams,
+    /// An error of a single page, defined by that page.
+    #[error("{message}")]
+    Specific {
+        status: StatusCode,
+        title: &'static str,
+        message: &'static str,
+    },
     #[error("{}", store_error_message(.0))]
     Store(#[from] StoreError),
-    #[error("The server failed; its log says why.")]
+    /// Holds details for the log, which aren't shown.
+    #[error("See the server log.")]
     Internal(String),
 }
 
 fn store_error_message(error: &StoreError) -> &'static str {
     match error {
         StoreError::DiskFull => {
-            "The server’s disk is full, or fails: nothing was stored. Try again when there is space."
+            "The server’s disk is full or failing. Nothing was saved. Try again later."
         }
-        StoreError::ReadOnly => "The server’s database cannot be written: nothing was stored.",
+        StoreError::ReadOnly => "The server can’t write to its database. Nothing was saved.",
         StoreError::Overloaded | StoreError::Busy | StoreError::Pool(_) => {
-            "The server is busy, and nothing was stored. Try again in a moment."
+            "The server is busy. Nothing was saved. Try again in a moment."
         }
         StoreError::Closed => "The server is restarting. Try again in a moment.",
-        _ => "The server failed; its log says why.",
+        _ => "See the server log.",
     }
 }
 
 impl PageError {
+    /// An error that has only a message of its own, with status 503.
+    pub const fn unavailable(message: &'static str) -> Self {
+        Self::Specific {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            title: GENERIC_TITLE,
+            message,
+        }
+    }
+
     pub fn title(&self) -> &'static str {
         match self {
-            Self::NotFound | Self::ItemNotFound => "Not found",
-            Self::Forbidden => "For admins",
-            Self::CrossOrigin => "Not from here",
-            Self::SignedOut => "Signed out",
-            Self::SignInLinkExpired | Self::SetupLinkExpired | Self::OneTimeLinkExpired => {
-                "This address is used up"
-            }
-            Self::Store(_) | Self::SignInBusy | Self::TooManyStreams | Self::Internal(_) => {
-                "That did not work"
-            }
-            Self::MethodNotAllowed(_)
-            | Self::RequestTimeout
-            | Self::InvalidForm
-            | Self::InvalidLiveTopic
-            | Self::FormTooLarge(_)
-            | Self::UnsupportedMediaType => "That makes no sense here",
+            Self::NotFound => "Page not found",
+            Self::ItemNotFound => "Not found",
+            Self::MethodNotAllowed(_) => "Method not allowed",
+            Self::Forbidden => "Admins only",
+            Self::CrossOrigin => "Request blocked",
+            Self::SignedOut => "Session expired",
+            Self::InvalidForm => "Invalid form",
+            Self::FormTooLarge(_) => "Form too large",
+            Self::RequestTimeout => "Request timed out",
+            Self::UnsupportedMediaType => "Unsupported media type",
+            Self::Specific { title, .. } => title,
+            Self::Store(_) | Self::Internal(_) => GENERIC_TITLE,
         }
     }
 }
@@ -100,20 +96,17 @@ impl ResponseError for PageError {
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Forbidden | Self::CrossOrigin => StatusCode::FORBIDDEN,
             Self::SignedOut => StatusCode::UNAUTHORIZED,
-            Self::InvalidForm | Self::InvalidLiveTopic => StatusCode::BAD_REQUEST,
+            Self::InvalidForm => StatusCode::BAD_REQUEST,
             Self::FormTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::SignInLinkExpired | Self::SetupLinkExpired | Self::OneTimeLinkExpired => {
-                StatusCode::GONE
-            }
-            Self::SignInBusy | Self::TooManyStreams => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Specific { status, .. } => *status,
             Self::Store(error) => error.http_status(),
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
-    /// Without words: the guard, which knows the layout, writes them.
+    /// Returns an empty body: the middleware renders the page, because it knows the layout.
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status_code())
     }

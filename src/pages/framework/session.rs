@@ -1,4 +1,4 @@
-//! The session cookie: made at sign-in, found at each request, taken away at sign-out.
+//! The session cookie: created at sign-in, read on every request, cleared at sign-out.
 
 use actix_web::cookie::time::Duration as CookieDuration;
 use actix_web::cookie::{Cookie, SameSite};
@@ -11,18 +11,18 @@ use crate::server::tokens;
 use crate::store::NewSession;
 
 const COOKIE_NAME: &str = "miniback_session";
-/// A session lives for 90 days in all; the cookie goes with it.
+/// The maximum lifetime of a session, and so of its cookie.
 const MAX_AGE_DAYS: i64 = 90;
 
-/// The hash of the session's token that a request brings, if it brings one.
+/// The hash of the session token in the request's cookie.
 pub fn token_hash(request: &HttpRequest) -> Option<[u8; 32]> {
     request
         .cookie(COOKIE_NAME)
         .map(|cookie| tokens::sha256(cookie.value()))
 }
 
-/// A new session's cookie, and what is to be stored of it.
-pub fn create(context: &RequestContext) -> (Cookie<'static>, NewSession) {
+/// Generates a session: the cookie for the browser and the record for the store.
+pub fn generate(context: &RequestContext) -> (Cookie<'static>, NewSession) {
     let token = tokens::random_token();
     let user_agent = context.request.headers().get(USER_AGENT);
     let new = NewSession {
@@ -36,16 +36,21 @@ pub fn create(context: &RequestContext) -> (Cookie<'static>, NewSession) {
     (cookie, new)
 }
 
-/// Takes the cookie away.
+/// Adds the session cookie to a response.
+pub fn set_cookie(response: &mut HttpResponse, cookie: &Cookie<'_>) {
+    // Can't fail: name, value, and path are valid in a header.
+    let _ = response.add_cookie(cookie);
+}
+
+/// Makes the browser delete the session cookie.
 pub fn clear_cookie(context: &RequestContext, response: &mut HttpResponse) {
     let mut cookie = build_cookie(context, String::new());
     cookie.set_max_age(CookieDuration::ZERO);
-    // A cookie of ours holds nothing that a header could not.
-    let _ = response.add_cookie(&cookie);
+    set_cookie(response, &cookie);
 }
 
 fn build_cookie(context: &RequestContext, value: String) -> Cookie<'static> {
-    let configured = context
+    let is_configured_https = context
         .app
         .urls
         .origin()
@@ -54,7 +59,7 @@ fn build_cookie(context: &RequestContext, value: String) -> Cookie<'static> {
     cookie.set_http_only(true);
     cookie.set_same_site(SameSite::Lax);
     cookie.set_path(context.app.urls.cookie_path());
-    if configured || context.proxies().is_https(&context.request) {
+    if is_configured_https || context.proxies().is_https(&context.request) {
         cookie.set_secure(true);
     }
     cookie

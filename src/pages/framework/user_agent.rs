@@ -1,6 +1,7 @@
-//! A browser in a few words of ours, by which somebody recognises their sessions; nothing of `User-Agent` itself is kept.
+//! Browser names for the list of sessions. The `User-Agent` header itself isn't stored.
 
-/// What tells a browser; those that call themselves by another's name too stand before it.
+/// Browsers by a part of their `User-Agent`. The order matters: Edge, for example, also contains
+/// "Chrome/" and "Safari/".
 const BROWSERS: [(&str, &str); 13] = [
     ("Edg/", "Edge"),
     ("EdgA/", "Edge"),
@@ -27,11 +28,12 @@ const SYSTEMS: [(&str, &str); 8] = [
     ("Linux", "Linux"),
 ];
 
-/// `Firefox on Linux`; empty where nothing is recognised.
+/// A name such as `Firefox on Linux`; empty for an unknown browser and system.
 pub fn browser_name(user_agent: &str) -> String {
     let find = |known: &[(&str, &'static str)]| {
-        let mut all = known.iter();
-        all.find(|(mark, _)| user_agent.contains(mark))
+        known
+            .iter()
+            .find(|(pattern, _)| user_agent.contains(pattern))
             .map(|(_, name)| *name)
     };
     match (find(&BROWSERS), find(&SYSTEMS)) {
@@ -47,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn browsers_are_told_apart_though_they_name_each_other() {
+    fn recognizes_browsers_that_imitate_others() {
         let chrome = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0";
         for (agent, expected) in [
             (

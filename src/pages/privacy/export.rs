@@ -1,43 +1,36 @@
-//! What there is of a person as a JSON file: written as it is read, some feedbacks at a time, so that memory stays small.
+//! Exports a person's data as JSON. It is streamed in batches, so memory use stays small.
 
 use actix_web::web::Bytes;
 use futures_util::stream::{Stream, try_unfold};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
-use crate::domain::feedback::{FeedbackStatus, ProjectSummary};
+use crate::domain::feedback::{Feedback, FeedbackStatus};
 use crate::store::{
     PageRequest, PersonalDelivery, PersonalFeedback, StatusHistoryEntry, Store, StoreError,
 };
 
-/// How many feedbacks are read at a time.
+/// How many feedback items are read at once.
 const BATCH_SIZE: usize = 50;
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct FeedbackView<'a> {
-    id: &'a str,
-    message: &'a str,
-    status: FeedbackStatus,
-    created_at: Timestamp,
-    email: Option<&'a str>,
-    url: Option<&'a str>,
-    metadata: Option<&'a Map<String, Value>>,
-    project: &'a ProjectSummary,
+    #[serde(flatten)]
+    feedback: &'a Feedback,
     history: Vec<StatusChangeView<'a>>,
     deliveries: Vec<DeliveryView<'a>>,
 }
 
-/// A change of the status.
+/// An entry of the status history.
 #[derive(Serialize)]
 struct StatusChangeView<'a> {
     at: Timestamp,
     from: FeedbackStatus,
     to: FeedbackStatus,
     by: &'a str,
-    /// The name of the API token; none: by the page.
+    /// The name of the API token; `None` for a change on a page.
     token: Option<&'a str>,
 }
 
@@ -63,15 +56,16 @@ struct AttemptView<'a> {
     response_body: Option<String>,
 }
 
-/// Where the writing stands.
+/// How far the export is.
 enum Position {
     Start,
-    /// The feedback older than this one.
+    /// Next is the feedback older than this id; `None` for the newest.
     Before(Option<String>),
     End,
 }
 
-/// The file, in parts; a fault of the store breaks it off, so that it is not taken for whole.
+/// Streams the file. A store error aborts it, so the client doesn't take a partial file for a
+/// complete one.
 pub fn stream(
     store: Store,
     email: String,
@@ -122,16 +116,8 @@ async fn next_batch(
 }
 
 fn feedback_view(personal: &PersonalFeedback) -> FeedbackView<'_> {
-    let feedback = &personal.feedback;
     FeedbackView {
-        id: feedback.id.as_str(),
-        message: &feedback.message,
-        status: feedback.status,
-        created_at: feedback.created_at,
-        email: feedback.email.as_deref(),
-        url: feedback.url.as_deref(),
-        metadata: feedback.metadata.as_ref(),
-        project: &feedback.project,
+        feedback: &personal.feedback,
         history: personal.history.iter().map(status_change_view).collect(),
         deliveries: personal.deliveries.iter().map(delivery_view).collect(),
     }

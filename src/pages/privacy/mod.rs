@@ -1,6 +1,6 @@
-//! Settings → Privacy: what there is of a person, by their e-mail address; to look at, to hand over, to erase.
+//! Settings → Privacy: finds, exports, and erases the data of a person by their email.
 //!
-//! The address is posted, also to look: it has no place in a URL, which proxies and browsers write down.
+//! Even a search is a POST, because proxies and browsers record URLs.
 
 mod export;
 
@@ -20,9 +20,9 @@ use crate::domain::feedback::{self, Feedback};
 use crate::store::{ErasureCounts, PageRequest};
 
 const PATH: &str = "/settings/privacy";
-/// How many feedbacks are listed; all are counted, exported and erased.
+/// How many feedback items are listed. All of them are counted, exported, and erased.
 const LISTED_MAX: usize = 50;
-/// How much of a message is listed.
+/// The maximum length of a message in the list.
 const EXCERPT_CHARS: usize = 200;
 
 #[derive(Template)]
@@ -31,14 +31,14 @@ struct PrivacyPage {
     layout: Layout,
     email: String,
     problem: Option<String>,
-    /// What was just erased, in words.
+    /// A summary of the data that was just erased.
     erased: Option<String>,
     found: Option<SearchResult>,
     is_confirming_erase: bool,
     key: String,
 }
 
-/// What there is of the address.
+/// The feedback submitted with an email.
 struct SearchResult {
     count: u64,
     rows: Vec<ResultRow>,
@@ -88,7 +88,7 @@ impl SearchResult {
         group_digits(self.count)
     }
 
-    /// How many are not listed, if there are any.
+    /// The number of items beyond the list; `None` if all are listed.
     fn unlisted_count(&self) -> Option<String> {
         let listed = u64::try_from(self.rows.len()).unwrap_or(u64::MAX);
         let more = self.count.saturating_sub(listed);
@@ -120,7 +120,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     render(StatusCode::OK, &PrivacyPage::new(&context, "", None))
 }
 
-/// "Find", and the question that follows a first press of "Erase".
+/// Handles "Find", and "Erase" before it is confirmed.
 pub(super) async fn find(
     context: RequestContext,
     fields: FormData,
@@ -155,7 +155,7 @@ pub(super) async fn export(
         )))
 }
 
-/// Erases, step by step, to the end also when the browser goes away.
+/// Erases in batches, and completes even if the browser disconnects.
 pub(super) async fn erase(
     context: RequestContext,
     fields: FormData,
@@ -176,7 +176,7 @@ pub(super) async fn erase(
         }
         eraser.app.store.purge_free_pages().await?;
         let count = erased.feedback;
-        tracing::info!(feedback = count, "the feedback of an address was erased");
+        tracing::info!(feedback = count, "personal data erased");
         let summary = erased_message(&email, erased);
         eraser.update_flash(|flash| flash.reveal = Some(OneTimeReveal::Erased { summary }));
         Ok(())
@@ -189,7 +189,7 @@ pub(super) async fn erase(
     Ok(context.redirect(PATH))
 }
 
-/// The address that was posted, or the page that says what is wrong with it.
+/// Returns the email of the form, or the page with a validation error.
 fn read_email(context: &RequestContext, fields: &FormData) -> Result<String, Box<PrivacyPage>> {
     let email = fields.get("email").trim();
     feedback::check_email(email.to_owned())
@@ -198,7 +198,7 @@ fn read_email(context: &RequestContext, fields: &FormData) -> Result<String, Box
 
 fn erased_message(email: &str, erased: ErasureCounts) -> String {
     if erased == ErasureCounts::default() {
-        return format!("Nothing was left of {email} to erase.");
+        return format!("No data found for {email}.");
     }
     let count = |number: usize, one: &str, many: &str| {
         let number = u64::try_from(number).unwrap_or(u64::MAX);
@@ -206,14 +206,10 @@ fn erased_message(email: &str, erased: ErasureCounts) -> String {
         format!("{} {noun}", group_digits(number))
     };
     let mut message = format!(
-        "Erased of {email}: {} with their history, {} and {} in the log.",
-        count(erased.feedback, "feedback", "feedbacks"),
-        count(erased.bodies, "stored body", "stored bodies"),
-        count(
-            erased.attempts,
-            "request with its answer",
-            "requests with their answers"
-        ),
+        "Erased data for {email}: {}, {}, and {}.",
+        count(erased.feedback, "feedback item", "feedback items"),
+        count(erased.bodies, "delivery body", "delivery bodies"),
+        count(erased.attempts, "logged attempt", "logged attempts"),
     );
     if erased.canceled > 0 {
         let canceled = count(erased.canceled, "pending delivery", "pending deliveries");

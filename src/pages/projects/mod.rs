@@ -18,7 +18,7 @@ use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, Project, ProjectStatus};
-use crate::domain::validation::{Checks, ValidationErrors};
+use crate::domain::validation::{ValidationErrors, all, check};
 use crate::store::{CreateProjectError, ProjectPatch};
 
 const PATH: &str = "/settings/projects";
@@ -191,20 +191,17 @@ pub(super) async fn create(
         name: name.to_owned(),
         slug: slug.to_owned(),
     };
-    let mut checks = Checks::default();
-    let checked = checks.take("name", project::check_name(name));
-    let wanted = (!slug.is_empty())
-        .then(|| checks.take("slug", project::check_slug(slug.to_owned())))
-        .flatten();
-    if let Err(invalid) = checks.finish() {
-        return reject(&context, rejected(), invalid).await;
-    }
+    let given_slug = (!slug.is_empty()).then(|| project::check_slug(slug.to_owned()));
+    let (checked_name, checked_slug) = match all((
+        check("name", project::check_name(name)),
+        check("slug", given_slug.transpose()),
+    )) {
+        Ok(checked) => checked,
+        Err(invalid) => return reject(&context, rejected(), invalid).await,
+    };
     let store = context.app.store.clone();
     let work = async move {
-        match store
-            .create_project(checked.unwrap_or_default(), wanted)
-            .await
-        {
+        match store.create_project(checked_name, checked_slug).await {
             Ok(project) => Ok(Ok(project)),
             Err(CreateProjectError::Store(error)) => Err(error.into()),
             Err(taken) => Ok(Err(taken)),
@@ -246,23 +243,25 @@ pub(super) async fn edit(
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty());
-    let mut checks = Checks::default();
-    let change = ProjectPatch {
-        name: checks.take("name", project::check_name(name)),
-        allowed_origins: checks.take(
-            "origins",
-            project::check_origins(lines.map(str::to_owned).collect()),
-        ),
-        status: None,
+    let lines = lines.map(str::to_owned).collect();
+    let change = match all((
+        check("name", project::check_name(name)),
+        check("origins", project::check_origins(lines)),
+    )) {
+        Ok((name, allowed_origins)) => ProjectPatch {
+            name: Some(name),
+            allowed_origins: Some(allowed_origins),
+            status: None,
+        },
+        Err(invalid) => {
+            let rejected = RejectedProjectForm::Edit {
+                id,
+                name: name.to_owned(),
+                origins: origins.to_owned(),
+            };
+            return reject(&context, rejected, invalid).await;
+        }
     };
-    if let Err(invalid) = checks.finish() {
-        let rejected = RejectedProjectForm::Edit {
-            id,
-            name: name.to_owned(),
-            origins: origins.to_owned(),
-        };
-        return reject(&context, rejected, invalid).await;
-    }
     update_project(&context, &id, change).await?;
     context.push_message("Saved.");
     Ok(redirect_to_open_row(&context, &id))

@@ -1,10 +1,13 @@
-//! The one-time links that an admin hands over: an invitation, and a new password. Looking at one spends nothing; the
-//! post does what it is for and spends it in one transaction, and signs the browser in.
+//! The one-time links that an admin shares: invitations and password resets.
+//!
+//! Opening a link doesn't use it up. Submitting its form does, in the transaction that creates the
+//! account or changes the password, and signs the browser in.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 
+use super::link_expired;
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::pages::fields::FormData;
 use crate::pages::framework::context::RequestContext;
@@ -13,6 +16,10 @@ use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
 use crate::server::tokens;
 use crate::store::{AccountStoreError, LinkPurpose, OneTimeLink};
+
+const LINK_EXPIRED: PageError = link_expired(
+    "This link was already used or has expired. Ask an admin for a new one, or sign in.",
+);
 
 #[derive(Template)]
 #[template(path = "invitation.html")]
@@ -97,7 +104,7 @@ async fn accept(
     }
     let permit = context.state.password_checks.acquire().await?;
     let password_hash = permit.hash(password.to_owned()).await?;
-    let (cookie, new) = session::create(context);
+    let (cookie, new) = session::generate(context);
     let (store, hash) = (&context.app.store, tokens::sha256(token));
     let done = match purpose {
         LinkPurpose::Reset => store.reset_password(hash, password_hash, new).await,
@@ -109,16 +116,15 @@ async fn accept(
     match done {
         Ok(()) => {
             if let Some(session) = context.session() {
-                // The one before ends: a browser has one session.
+                // A browser has one session, so end the previous one.
                 store.end_session(session.token_hash).await?;
             }
             let mut response = context.redirect("/feedback");
-            // A cookie of ours holds nothing that a header could not.
-            let _ = response.add_cookie(&cookie);
+            session::set_cookie(&mut response, &cookie);
             Ok(response)
         }
         Err(AccountStoreError::Store(error)) => Err(error.into()),
-        Err(_) => Err(PageError::OneTimeLinkExpired),
+        Err(_) => Err(LINK_EXPIRED),
     }
 }
 
@@ -132,5 +138,5 @@ async fn valid_link(
     let link = store
         .valid_link(purpose, tokens::sha256(token), now)
         .await?;
-    link.ok_or(PageError::OneTimeLinkExpired)
+    link.ok_or(LINK_EXPIRED)
 }

@@ -1,6 +1,6 @@
-//! Signing in by e-mail and password, and out.
+//! Signing in with email and password, and signing out.
 //!
-//! Whether an account exists is told by nothing: not by words, not by time, not by who has to wait.
+//! Responses never reveal whether an account exists: not by text, timing, or throttling.
 
 pub mod invitation;
 pub mod password_checks;
@@ -20,17 +20,17 @@ use super::framework::page_error::PageError;
 use super::framework::session;
 use crate::domain::account::{User, normalize_email};
 
-const WRONG_CREDENTIALS: &str = "The e-mail address or the password is wrong.";
+const WRONG_CREDENTIALS: &str = "Wrong email or password.";
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 struct SignInPage {
     layout: Layout,
     email: String,
-    /// Where to go on afterwards: one of our own addresses.
+    /// The path to redirect to after signing in.
     next: String,
     problem: Option<String>,
-    /// Nobody has an account yet: the log says how to make the first one.
+    /// Whether to explain how to create the first account.
     has_no_users: bool,
 }
 
@@ -85,10 +85,10 @@ pub(super) async fn sign_in(
         }
     };
     if let Some(session) = context.session() {
-        // The one before ends: a browser has one session.
+        // A browser has one session, so end the previous one.
         context.app.store.end_session(session.token_hash).await?;
     }
-    let (cookie, new) = session::create(&context);
+    let (cookie, new) = session::generate(&context);
     if !context
         .app
         .store
@@ -99,7 +99,7 @@ pub(super) async fn sign_in(
         return render(StatusCode::UNAUTHORIZED, &page);
     }
     let mut response = context.redirect(local_path_or_home(next));
-    let _ = response.add_cookie(&cookie);
+    session::set_cookie(&mut response, &cookie);
     Ok(response)
 }
 
@@ -112,17 +112,25 @@ pub(super) async fn sign_out(context: RequestContext) -> Result<HttpResponse, Pa
     Ok(response)
 }
 
-/// What came of a password.
+const fn link_expired(message: &'static str) -> PageError {
+    PageError::Specific {
+        status: StatusCode::GONE,
+        title: "This link has expired",
+        message,
+    }
+}
+
+/// The result of checking a password.
 pub(super) enum PasswordCheck {
-    /// With the hash that was verified.
+    /// The user, and the password hash that was verified.
     Correct(User, String),
     Wrong,
-    /// Too many wrong ones: how many seconds to wait, at most 60.
+    /// Too many failures: the seconds to wait, from 1 to 60.
     Throttled(u64),
 }
 
-/// Whose password it is. A check is made for an unknown account too, and few of them at once; failures are counted
-/// for the account and for the address.
+/// Checks the password of an account. An unknown account takes as long as a known one. Failures
+/// count for the account and for the client's IP address.
 pub(super) async fn verify_password(
     context: &RequestContext,
     email: &str,
@@ -144,7 +152,7 @@ pub(super) async fn verify_password(
     }
     let found = context.app.store.user_with_password_hash(email).await?;
     let permit = context.state.password_checks.acquire().await?;
-    // Others may have failed while this one waited for its turn.
+    // Check again, because other attempts may have failed while this one waited for its permit.
     if let Some(seconds) = wait() {
         return Ok(PasswordCheck::Throttled(seconds));
     }
@@ -158,13 +166,13 @@ pub(super) async fn verify_password(
     Ok(wait().map_or(PasswordCheck::Wrong, PasswordCheck::Throttled))
 }
 
-/// What one is told who has to wait.
+/// The message for [`PasswordCheck::Throttled`].
 pub(super) fn too_many_attempts(seconds: u64) -> String {
     let plural = if seconds == 1 { "" } else { "s" };
     format!("Too many wrong passwords. Wait {seconds} second{plural}, then try again.")
 }
 
-/// Says the same to programs: 429 with `Retry-After`.
+/// Turns the response into a 429 with `Retry-After`.
 pub(super) fn set_retry_after(response: &mut HttpResponse, seconds: u64) {
     *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
     response
@@ -172,17 +180,22 @@ pub(super) fn set_retry_after(response: &mut HttpResponse, seconds: u64) {
         .insert(RETRY_AFTER, HeaderValue::from(seconds));
 }
 
-/// `next`, if it is an address of ours; else where one belongs. What begins with two slashes, or holds a backslash or
-/// a control character, browsers may read as another host.
+/// Returns `next` if it is a local path, otherwise the start page.
 fn local_path_or_home(next: &str) -> &str {
-    let ours = next.starts_with('/')
-        && !next.starts_with("//")
-        && !next.contains(|c: char| c == '\\' || c.is_control());
-    if ours && next.is_ascii() {
+    if is_local_path(next) {
         next
     } else {
         "/feedback"
     }
+}
+
+/// Whether every browser reads `path` as a path on this host. Two leading slashes, a backslash, or a
+/// control character can make a browser read another host.
+fn is_local_path(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.starts_with("//")
+        && !path.contains(|c: char| c == '\\' || c.is_control())
+        && path.is_ascii()
 }
 
 #[cfg(test)]
@@ -190,12 +203,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_signing_in_one_stays_on_this_site() {
+    fn redirects_only_to_local_paths() {
         assert_eq!(
             local_path_or_home("/settings/notifications?add"),
             "/settings/notifications?add"
         );
-        for bad in [
+        for path in [
             "",
             "https://evil.example",
             "//evil.example",
@@ -203,7 +216,7 @@ mod tests {
             "/\t/evil.example",
             "feedback",
         ] {
-            assert_eq!(local_path_or_home(bad), "/feedback", "{bad:?}");
+            assert_eq!(local_path_or_home(path), "/feedback", "{path:?}");
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Checking and hashing passwords costs 20 ms of a core and 19 MiB each, so only two run at once, off the async
-//! threads; a few wait, the rest is told to come again.
+//! Limits password hashing, which takes 20 ms of CPU time and 19 MiB of memory each.
+//!
+//! Two checks run at once, on blocking threads; eight more wait, and the rest are rejected.
 
 use std::sync::Arc;
 
@@ -11,12 +12,15 @@ use crate::pages::framework::page_error::PageError;
 const RUNNING_MAX: usize = 2;
 const WAITING_MAX: usize = 8;
 
+const BUSY: PageError =
+    PageError::unavailable("Too many people are signing in. Try again in a few seconds.");
+
 pub struct PasswordChecks {
     running: Arc<Semaphore>,
     queue: Arc<Semaphore>,
 }
 
-/// A permit: while it is held, at most one other runs.
+/// The right to run one password check.
 pub struct Permit {
     _queue: OwnedSemaphorePermit,
     _running: OwnedSemaphorePermit,
@@ -30,19 +34,15 @@ impl PasswordChecks {
         }
     }
 
-    /// Waits for a permit, if not too many wait already.
+    /// Waits for a permit. Fails at once if too many callers are waiting.
     pub async fn acquire(&self) -> Result<Permit, PageError> {
-        let queue = self
-            .queue
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| PageError::SignInBusy)?;
+        let queue = self.queue.clone().try_acquire_owned().map_err(|_| BUSY)?;
         let running = self
             .running
             .clone()
             .acquire_owned()
             .await
-            .map_err(|_| PageError::SignInBusy)?;
+            .map_err(|_| BUSY)?;
         Ok(Permit {
             _queue: queue,
             _running: running,
@@ -51,9 +51,10 @@ impl PasswordChecks {
 }
 
 impl Permit {
-    /// Whether the password is that of `stored`; `None` (an unknown account) takes as long.
+    /// Whether the password matches the hash `stored`. `None`, for an unknown account, takes as long
+    /// and returns false.
     pub async fn verify(self, password: String, stored: Option<String>) -> Result<bool, PageError> {
-        // The permit goes along: the work is done to its end even when the browser goes away.
+        // Hold the permit until the work is done, even if the browser disconnects.
         let work = move || {
             let _permit = self;
             password::verify(&password, stored.as_deref())
@@ -83,7 +84,7 @@ mod tests {
     use futures_util::FutureExt;
 
     #[test]
-    fn two_run_eight_wait_and_the_rest_is_sent_away() {
+    fn runs_two_queues_eight_and_rejects_the_rest() {
         let checks = PasswordChecks::new();
         let mut permits: Vec<_> = (0..12).map(|_| Box::pin(checks.acquire())).collect();
         let states: Vec<_> = permits
@@ -95,7 +96,7 @@ mod tests {
         assert!(
             states[10..]
                 .iter()
-                .all(|state| matches!(state, Some(Err(PageError::SignInBusy))))
+                .all(|state| matches!(state, Some(Err(PageError::Specific { .. }))))
         );
     }
 }

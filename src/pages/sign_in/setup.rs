@@ -1,12 +1,13 @@
-//! One-time addresses: the one that makes the first user, and the demo's that signs in.
+//! The setup link, which creates the first user, and the sign-in link of the demo.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 
+use super::link_expired;
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::feedback;
-use crate::domain::validation::{Checks, ValidationErrors};
+use crate::domain::validation::{ValidationErrors, all, check};
 use crate::pages::fields::FormData;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
@@ -14,6 +15,13 @@ use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
 use crate::server::tokens;
 use crate::store::{AccountStoreError, LinkPurpose};
+
+const SETUP_LINK_EXPIRED: PageError =
+    link_expired("This setup link has expired. Restart Miniback to get a new one.");
+const ACCOUNT_EXISTS: PageError = link_expired("An account already exists. Sign in.");
+const SIGN_IN_LINK_EXPIRED: PageError = link_expired(
+    "The link works once, on the computer that runs the demo. Restart the demo to get a new one.",
+);
 
 #[derive(Template)]
 #[template(path = "setup.html")]
@@ -51,7 +59,7 @@ impl SetupPage {
     }
 }
 
-/// Looking spends nothing.
+/// Shows the form. Opening the link doesn't use it up.
 pub async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
     let token = context.query_param("token").unwrap_or_default();
     check_link(&context, &token).await?;
@@ -68,10 +76,10 @@ pub async fn create_first_user(
         fields.get("password"),
     );
     check_link(&context, token).await?;
-    let mut checks = Checks::default();
-    checks.take("email", feedback::check_email(email.to_owned()));
-    checks.take("password", check_password(secret));
-    if let Err(invalid) = checks.finish() {
+    if let Err(invalid) = all((
+        check("email", feedback::check_email(email.to_owned())),
+        check("password", check_password(secret)),
+    )) {
         let page = SetupPage::new(&context, token, email, Some(&invalid));
         return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
@@ -82,7 +90,7 @@ pub async fn create_first_user(
         .await?
         .hash(secret.to_owned())
         .await?;
-    let (cookie, new) = session::create(&context);
+    let (cookie, new) = session::generate(&context);
     let created = context
         .app
         .store
@@ -91,15 +99,15 @@ pub async fn create_first_user(
     match created {
         Ok(_) => {
             let mut response = context.redirect("/feedback");
-            let _ = response.add_cookie(&cookie);
+            session::set_cookie(&mut response, &cookie);
             Ok(response)
         }
         Err(AccountStoreError::Store(error)) => Err(error.into()),
-        Err(_) => Err(PageError::SetupLinkExpired),
+        Err(_) => Err(SETUP_LINK_EXPIRED),
     }
 }
 
-/// The demo's link: signs in the browser of this machine, once.
+/// Signs in a browser on this machine with the demo's link, once.
 pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, PageError> {
     let forwarded = context.request.headers().contains_key("x-forwarded-for");
     let is_local = context
@@ -109,9 +117,9 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
         && !forwarded;
     let token = context.query_param("token").unwrap_or_default();
     if !is_local {
-        return Err(PageError::SignInLinkExpired);
+        return Err(SIGN_IN_LINK_EXPIRED);
     }
-    let (cookie, new) = session::create(&context);
+    let (cookie, new) = session::generate(&context);
     match context
         .app
         .store
@@ -120,15 +128,15 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
     {
         Ok(()) => {
             let mut response = context.redirect("/feedback");
-            let _ = response.add_cookie(&cookie);
+            session::set_cookie(&mut response, &cookie);
             Ok(response)
         }
-        // Pressed again in the same browser, it does no harm.
+        // The link was already used by this browser.
         Err(AccountStoreError::InvalidLink) if context.session().is_some() => {
             Ok(context.redirect("/feedback"))
         }
         Err(AccountStoreError::Store(error)) => Err(error.into()),
-        Err(_) => Err(PageError::SignInLinkExpired),
+        Err(_) => Err(SIGN_IN_LINK_EXPIRED),
     }
 }
 
@@ -139,10 +147,12 @@ async fn check_link(context: &RequestContext, token: &str) -> Result<(), PageErr
         .store
         .is_link_valid(LinkPurpose::Setup, tokens::sha256(token), now)
         .await?;
-    // Users can also have been made on the command line since the address was shown.
-    if is_valid && !context.app.store.has_users().await? {
+    // The first user may also have been created on the command line.
+    if context.app.store.has_users().await? {
+        Err(ACCOUNT_EXISTS)
+    } else if is_valid {
         Ok(())
     } else {
-        Err(PageError::SetupLinkExpired)
+        Err(SETUP_LINK_EXPIRED)
     }
 }

@@ -1,4 +1,4 @@
-//! Failed sign-ins slow further ones down, for the account and for the address; nobody is locked out for good.
+//! Slows down sign-ins after failures, by account and IP address. No account is locked permanently.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,26 +7,26 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 
-/// From this failure on one has to wait.
+/// The number of failures from which a client has to wait.
 const THROTTLED_FROM: u32 = 5;
-/// The longest wait.
+/// The maximum wait.
 const WAIT_MAX: Duration = Duration::from_secs(60);
-/// After this long without a failure, what was failures is forgotten.
+/// Failures are forgotten after this time without another one.
 const FORGET_AFTER: Duration = Duration::from_secs(15 * 60);
-/// How many accounts and addresses are remembered at most; beyond it the oldest are forgotten.
+/// The maximum number of accounts and IP addresses with failures. Above it, the oldest are evicted.
 const KEYS_MAX: usize = 10_000;
 
 pub struct SignInThrottle {
     clock: Clock,
-    failures: Mutex<HashMap<ThrottleKey, Failures>>,
+    by_key: Mutex<HashMap<ThrottleKey, Failures>>,
 }
 
-/// What failures are failures for.
+/// What failures are counted by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ThrottleKey {
-    /// By the form in which accounts are told apart, whether there is one or not.
+    /// The normalized email, whether or not the account exists.
     Account(String),
-    /// An IPv6 address by its /64, which is what one household or machine is given.
+    /// An IPv6 address is cut to its /64, the usual allocation of a household.
     IpAddress(IpAddr),
 }
 
@@ -58,15 +58,15 @@ impl SignInThrottle {
     pub fn new(clock: Clock) -> Self {
         Self {
             clock,
-            failures: Mutex::default(),
+            by_key: Mutex::default(),
         }
     }
 
     fn failures(&self) -> MutexGuard<'_, HashMap<ThrottleKey, Failures>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long one has to wait before the next try; `None`: not at all.
+    /// The wait before the next attempt; `None` if it may be made now.
     pub fn retry_after(&self, keys: &[ThrottleKey]) -> Option<Duration> {
         let now = self.clock.now();
         let failures = self.failures();
@@ -99,13 +99,13 @@ impl SignInThrottle {
         }
     }
 
-    /// Forgets what was failures for an account whose owner has come in.
+    /// Forgets the failures of an account after a successful sign-in.
     pub fn record_success(&self, account: &ThrottleKey) {
         self.failures().remove(account);
     }
 }
 
-/// Before a new key is failures: forgets what is over and, where that is not enough, the oldest.
+/// Makes room for a new key: removes expired entries or, if there are none, the oldest.
 fn evict(failures: &mut HashMap<ThrottleKey, Failures>, key: &ThrottleKey, now: Timestamp) {
     if failures.len() < KEYS_MAX || failures.contains_key(key) {
         return;
@@ -126,7 +126,7 @@ mod tests {
     use crate::clock::ManualClock;
 
     #[test]
-    fn from_the_fifth_failure_on_the_wait_doubles_up_to_a_minute_and_ends() {
+    fn doubles_the_wait_from_the_fifth_failure_up_to_60_s() {
         let clock = ManualClock::at(Timestamp::from_millis(0));
         let throttle = SignInThrottle::new(Clock::Manual(clock.clone()));
         let key = [ThrottleKey::Account("ada".into())];
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_address_counts_by_its_64_first_bits_and_others_are_not_touched() {
+    fn counts_ipv6_addresses_by_their_64_prefix() {
         let throttle =
             SignInThrottle::new(Clock::Manual(ManualClock::at(Timestamp::from_millis(0))));
         let key = |text: &str| ThrottleKey::ip_address(text.parse().unwrap());

@@ -11,10 +11,8 @@ use super::headers;
 use super::render_page;
 use crate::domain::id::WebhookId;
 use crate::domain::secret::Secret;
-use crate::domain::validation::Checks;
-use crate::domain::webhook::{
-    self, NewWebhook, OVERLAP_MAX_HOURS, RetryPolicy, Topic, Webhook, WebhookPatch,
-};
+use crate::domain::validation::{all, check};
+use crate::domain::webhook::{self, NewWebhook, RetryPolicy, Topic, Webhook, WebhookPatch};
 use crate::pages::fields::FormData;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::flash::Draft;
@@ -146,38 +144,43 @@ pub async fn edit(
 ) -> Result<HttpResponse, PageError> {
     let webhook = find(&context, id).await?;
     let (url, description) = (fields.get("url"), fields.get("description"));
-    let mut checks = Checks::default();
+    let headers = headers::parse_headers(fields.get("headers"), &webhook.headers);
+    let checked = all((
+        check("url", context.app.check_endpoint_url(url).await),
+        check("description", webhook::check_description(description)),
+        check("headers", headers),
+    ));
+    let (url, description, headers) = match checked {
+        Ok(checked) => checked,
+        Err(invalid) => {
+            let rejected = RejectedWebhookForm {
+                webhook: webhook.id,
+                url: url.to_owned(),
+                description: description.to_owned(),
+                headers: fields.get("headers").to_owned(),
+                invalid,
+            };
+            return render_page(
+                &context,
+                StatusCode::UNPROCESSABLE_ENTITY,
+                None,
+                Some(rejected),
+            )
+            .await;
+        }
+    };
+    let retries = match fields.get("retries") {
+        text if text == RetryPolicy::Patient.as_str() => RetryPolicy::Patient,
+        _ => RetryPolicy::Standard,
+    };
     let change = WebhookPatch {
-        url: checks.take("url", context.app.check_endpoint_url(url).await),
-        description: checks.take("description", webhook::check_description(description)),
-        headers: checks.take(
-            "headers",
-            headers::parse_headers(fields.get("headers"), &webhook.headers),
-        ),
+        url: Some(url),
+        description: Some(description),
+        headers: Some(headers),
         projects: Some(fields.all("project").map(str::to_owned).collect()),
-        retries: Some(if fields.get("retries") == RetryPolicy::Patient.as_str() {
-            RetryPolicy::Patient
-        } else {
-            RetryPolicy::Standard
-        }),
+        retries: Some(retries),
         ..WebhookPatch::default()
     };
-    if let Err(invalid) = checks.finish() {
-        let rejected = RejectedWebhookForm {
-            webhook: webhook.id,
-            url: url.to_owned(),
-            description: description.to_owned(),
-            headers: fields.get("headers").to_owned(),
-            invalid,
-        };
-        return render_page(
-            &context,
-            StatusCode::UNPROCESSABLE_ENTITY,
-            None,
-            Some(rejected),
-        )
-        .await;
-    }
     update(&context, webhook.id.clone(), change).await?;
     context.push_message("Saved.");
     Ok(redirect_to_open_row(&context, &webhook.id))
@@ -228,9 +231,7 @@ pub async fn rotate(
         "" => 0,
         text => text.trim().parse().map_err(|_| PageError::InvalidForm)?,
     };
-    if hours > OVERLAP_MAX_HOURS {
-        return Err(PageError::InvalidForm);
-    }
+    let hours = webhook::check_overlap_hours(hours).map_err(|_| PageError::InvalidForm)?;
     let id = WebhookId::new(id.into_inner());
     if !context.state.submission_keys.is_first(fields.get("key")) {
         // A second submit must not end the overlap started by the first.

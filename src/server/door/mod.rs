@@ -20,11 +20,11 @@ use self::loads::Loads;
 use self::stamps::Stamps;
 use super::{AppState, tokens};
 use crate::clock::Clock;
-use crate::domain::feedback::{self, Feedback, FeedbackStatus, NewFeedback};
+use crate::domain::feedback::{Feedback, FeedbackStatus, NewFeedback, RawFeedback};
 use crate::domain::id::{FeedbackId, IdSequence};
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::rate_limit::RateLimits;
-use crate::domain::validation::{Checks, ValidationErrors};
+use crate::domain::validation::{ValidationErrors, all, check};
 use crate::store::{CreateFeedbackError, IdempotencyKey, StoreError};
 
 /// What the door keeps in memory, and the key of its stamps.
@@ -209,30 +209,24 @@ impl AppState {
         given: Given,
         project: Option<&Project>,
     ) -> Result<(NewFeedback, Option<IdempotencyKey>, bool), ValidationErrors> {
-        let mut checks = Checks::default();
-        if project.is_none() {
-            let error = CreateFeedbackError::UnknownProject(given.slug.clone());
-            checks.take::<(), _>(PROJECT_FIELD, Err(error));
-        }
-        let new = NewFeedback {
+        let known = project
+            .map(|_| ())
+            .ok_or_else(|| CreateFeedbackError::UnknownProject(given.slug.clone()));
+        let raw = RawFeedback {
             project: project.map_or(given.slug, |project| project.id.as_str().to_owned()),
-            message: checks
-                .take("message", feedback::check_message(given.message))
-                .unwrap_or_default(),
-            email: given
-                .email
-                .and_then(|email| checks.take("email", feedback::check_email(email))),
-            url: given
-                .url
-                .and_then(|url| checks.take("url", feedback::check_page_url(url))),
-            metadata: given
-                .context
-                .and_then(|context| checks.take("context", feedback::check_metadata(context))),
+            message: given.message,
+            email: given.email,
+            url: given.url,
+            metadata: given.context,
         };
-        if let Some(stamp) = given.stamp {
-            checks.take("stamp", self.door.stamps.check(&stamp, self.clock.now()));
-        }
-        checks.finish()?;
+        let stamp = given.stamp.map_or(Ok(()), |stamp| {
+            self.door.stamps.check(&stamp, self.clock.now())
+        });
+        let ((), new, ()) = all((
+            check(PROJECT_FIELD, known),
+            NewFeedback::check(raw, "context"),
+            check("stamp", stamp),
+        ))?;
         let idempotency = given.key.map(|key| IdempotencyKey {
             owner: new.project.clone(),
             operation: given.call,

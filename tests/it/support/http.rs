@@ -4,8 +4,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use awc::http::Method;
 use serde_json::Value;
-use ureq::http::Request;
+
+const TIMEOUT: Duration = Duration::from_secs(90);
+const BODY_MAX_BYTES: usize = 256 * 1024 * 1024;
 
 /// A response with its complete body.
 #[derive(Clone)]
@@ -93,21 +96,13 @@ impl fmt::Debug for Response {
     }
 }
 
-/// Sends requests unchanged.
+/// Sends requests unchanged, each over a new connection.
 #[derive(Clone)]
-pub struct Client(ureq::Agent);
+pub struct Client;
 
 impl Client {
     pub fn new() -> Self {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .allow_non_standard_methods(true)
-            .proxy(None)
-            .timeout_global(Some(Duration::from_secs(90)))
-            .build();
-        Self(config.into())
+        Self
     }
 
     /// Sends one request. `None` sends no body, not even an empty one.
@@ -131,29 +126,50 @@ impl Client {
         url: &str,
         headers: &[(&str, &str)],
         body: Option<&[u8]>,
-    ) -> Result<Response, ureq::Error> {
-        let mut request = Request::builder().method(method).uri(url);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let mut response = match body {
-            Some(body) => self.0.run(request.body(body)?)?,
-            None => self.0.run(request.body(())?)?,
-        };
-        let headers = response.headers().iter();
-        let headers = headers
+    ) -> Result<Response, String> {
+        // awc needs an actix runtime, which the thread of the test may not be able to start.
+        std::thread::scope(|scope| {
+            let request = scope.spawn(|| {
+                let runtime = actix_rt::Runtime::new().map_err(|error| error.to_string())?;
+                runtime.block_on(fetch(method, url, headers, body))
+            });
+            request.join().expect("the request doesn't panic")
+        })
+    }
+}
+
+async fn fetch(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: Option<&[u8]>,
+) -> Result<Response, String> {
+    let client = awc::Client::builder()
+        .disable_redirects()
+        .no_default_headers()
+        .timeout(TIMEOUT)
+        .finish();
+    let method_name = Method::from_bytes(method.as_bytes()).map_err(|error| error.to_string())?;
+    let mut request = client.request(method_name, url);
+    for (name, value) in headers {
+        request = request.append_header((*name, *value));
+    }
+    let sent = match body {
+        Some(body) => request.send_body(body.to_vec()).await,
+        None => request.send().await,
+    };
+    let mut response = sent.map_err(|error| error.to_string())?;
+    let bytes = response.body().limit(BODY_MAX_BYTES).await;
+    let headers = response.headers().iter();
+    Ok(Response {
+        request: format!("{method} {url}"),
+        status: response.status().as_u16(),
+        headers: headers
             .map(|(name, value)| {
                 let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
                 (name.to_string(), value)
             })
-            .collect();
-        let status = response.status().as_u16();
-        let bytes = response.body_mut().read_to_vec()?;
-        Ok(Response {
-            request: format!("{method} {url}"),
-            status,
-            headers,
-            text: String::from_utf8_lossy(&bytes).into_owned(),
-        })
-    }
+            .collect(),
+        text: String::from_utf8_lossy(&bytes.map_err(|error| error.to_string())?).into_owned(),
+    })
 }

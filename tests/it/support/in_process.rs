@@ -40,7 +40,7 @@ impl InProcess {
         arguments.extend(options);
         let Ok(config::Cli {
             command: Command::Serve(options),
-        }) = config::parse(arguments)
+        }) = config::parse(arguments, &app::route_prefixes())
         else {
             panic!("these aren't valid options of `serve`: {options:?}")
         };

@@ -17,9 +17,9 @@ pub fn hex_signature(secret: &str, body: &[u8]) -> String {
 
 /// Verifies a request with the Standard Webhooks library and a secret as the API returns it.
 pub fn verify_standard_webhook(secret: &str, request: &ReceivedRequest) -> Result<(), String> {
-    let mut headers = ureq::http::HeaderMap::new();
+    let mut headers = http1::HeaderMap::new();
     for (name, value) in &request.headers {
-        let name = ureq::http::HeaderName::from_bytes(name.as_bytes());
+        let name = http1::HeaderName::from_bytes(name.as_bytes());
         headers.append(
             name.map_err(|error| error.to_string())?,
             value

@@ -23,8 +23,8 @@ impl WebDriverCompatibleCommand for ComputedValue {
         base_url.join(&format!("session/{session}/element/{element}/{name}"))
     }
 
-    fn method_and_body(&self, _: &url::Url) -> (ureq::http::Method, Option<String>) {
-        (ureq::http::Method::GET, None)
+    fn method_and_body(&self, _: &url::Url) -> (http1::Method, Option<String>) {
+        (http1::Method::GET, None)
     }
 }
 
@@ -45,8 +45,8 @@ impl WebDriverCompatibleCommand for DevTools {
         base_url.join(&format!("session/{session}/goog/cdp/execute"))
     }
 
-    fn method_and_body(&self, _: &url::Url) -> (ureq::http::Method, Option<String>) {
+    fn method_and_body(&self, _: &url::Url) -> (http1::Method, Option<String>) {
         let body = json!({"cmd": self.command, "params": self.params});
-        (ureq::http::Method::POST, Some(body.to_string()))
+        (http1::Method::POST, Some(body.to_string()))
     }
 }

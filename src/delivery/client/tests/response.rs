@@ -6,37 +6,37 @@ use super::*;
 #[actix_rt::test]
 async fn skips_interim_responses() {
     let server = Server::start(|number, peer| {
-        let answer = format!(
+        let response = format!(
             "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n\
              HTTP/1.1 {} OK\r\nContent-Length: 1\r\nx-One: ä\r\n\r\n{number}",
             200 + number
         );
         // One byte per write.
-        answer.bytes().all(|byte| write(peer, [byte]))
+        response.bytes().all(|byte| write(peer, [byte]))
     });
     let endpoint = endpoint(&server, LONG);
     for number in 0..3u16 {
-        let answer = successful_response(endpoint.attempt(&request()).await);
-        assert_eq!(answer.status, 200 + number);
-        assert_eq!(answer.body, number.to_string().as_bytes());
-        assert_eq!(answer.headers[1], ("x-One".to_owned(), "ä".to_owned()));
-        assert!(!answer.truncated && answer.body_error.is_none());
+        let response = successful_response(endpoint.attempt(&request()).await);
+        assert_eq!(response.status, 200 + number);
+        assert_eq!(response.body, number.to_string().as_bytes());
+        assert_eq!(response.headers[1], ("x-One".to_owned(), "ä".to_owned()));
+        assert!(!response.truncated && response.body_error.is_none());
     }
     assert_eq!(server.connections(), 1);
 }
 
 #[actix_rt::test]
 async fn succeeds_after_a_2xx_head_whatever_the_body_does() {
-    let problem = |answer: &EndpointResponse| answer.body_error.clone().unwrap_or_default();
+    let body_error = |response: &EndpointResponse| response.body_error.clone().unwrap_or_default();
 
     let short = successful_response(
         attempt_with_response("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nab").await,
     );
     assert_eq!((&short.body[..], short.truncated), (&b"ab"[..], true));
     assert!(
-        problem(&short).contains("100 bytes but sent 2"),
+        body_error(&short).contains("100 bytes but sent 2"),
         "{}",
-        problem(&short)
+        body_error(&short)
     );
 
     let broken = successful_response(
@@ -47,9 +47,9 @@ async fn succeeds_after_a_2xx_head_whatever_the_body_does() {
     );
     assert_eq!((&broken.body[..], broken.truncated), (&b"ab"[..], true));
     assert!(
-        problem(&broken).contains("ended early"),
+        body_error(&broken).contains("ended early"),
         "{}",
-        problem(&broken)
+        body_error(&broken)
     );
 
     let server = Server::start(|_, peer| {
@@ -57,7 +57,11 @@ async fn succeeds_after_a_2xx_head_whatever_the_body_does() {
     });
     let slow = successful_response(endpoint(&server, SHORT).attempt(&request()).await);
     assert_eq!((&slow.body[..], slow.truncated), (&b"ab"[..], true));
-    assert!(problem(&slow).contains("within 1 s"), "{}", problem(&slow));
+    assert!(
+        body_error(&slow).contains("within 1 s"),
+        "{}",
+        body_error(&slow)
+    );
 
     let server = Server::start(|_, peer| {
         write(
@@ -79,14 +83,17 @@ async fn succeeds_after_a_2xx_head_whatever_the_body_does() {
 async fn keeps_16_kib_of_the_body() {
     for (length, truncated) in [(16_384, false), (16_385, true)] {
         let body = "x".repeat(length);
-        let answer = successful_response(
+        let response = successful_response(
             attempt_with_response(format!(
                 "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"
             ))
             .await,
         );
-        assert_eq!((answer.body.len(), answer.truncated), (16_384, truncated));
-        assert_eq!(answer.body_error, None);
+        assert_eq!(
+            (response.body.len(), response.truncated),
+            (16_384, truncated)
+        );
+        assert_eq!(response.body_error, None);
     }
 }
 
@@ -98,9 +105,9 @@ async fn reads_a_body_without_a_length_to_the_end_of_the_connection() {
     });
     let endpoint = endpoint(&server, LONG);
     for number in 0..2 {
-        let answer = successful_response(endpoint.attempt(&request()).await);
-        assert_eq!(answer.body, format!("hello {number}").as_bytes());
-        assert_eq!((answer.truncated, answer.body_error), (false, None));
+        let response = successful_response(endpoint.attempt(&request()).await);
+        assert_eq!(response.body, format!("hello {number}").as_bytes());
+        assert_eq!((response.truncated, response.body_error), (false, None));
     }
     assert_eq!((server.requests().len(), server.connections()), (2, 2));
 }
@@ -108,7 +115,11 @@ async fn reads_a_body_without_a_length_to_the_end_of_the_connection() {
 #[actix_rt::test]
 async fn keeps_a_compressed_body_and_reads_none_of_a_204() {
     let gzip = successful_response(
-        attempt_with_response(*b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\x00").await,
+        attempt_with_response(
+            *b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\
+            \x1f\x8b\x08\x00",
+        )
+        .await,
     );
     assert_eq!(
         (&gzip.body[..], gzip.body_error),
@@ -146,10 +157,10 @@ async fn fails_on_other_statuses_and_follows_no_redirect() {
             location: None
         }
     );
-    let answer = failed.response.unwrap();
-    assert_eq!(answer.body, b"oops");
+    let response = failed.response.unwrap();
+    assert_eq!(response.body, b"oops");
     assert_eq!(
-        answer.headers[0],
+        response.headers[0],
         ("Retry-After".to_owned(), "7".to_owned())
     );
     let switched = attempt_with_response(

@@ -1,0 +1,128 @@
+//! The commands and their arguments.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use url::Url;
+
+use super::options::{DataDirOptions, DemoOptions, ListenOptions, ServeOptions};
+use super::values::parse_base_url;
+use crate::domain::account::{Role, Scope};
+
+/// Self-hosted feedback for your websites, forwarded as signed webhooks
+#[derive(Debug, Parser)]
+#[command(
+    name = "miniback",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const FIRST_USER_HELP: &str = "\
+If there are no users, MINIBACK_ADMIN_EMAIL and MINIBACK_ADMIN_PASSWORD (or \
+MINIBACK_ADMIN_PASSWORD_FILE) create the first one. Without them, the log shows a setup link. \
+MINIBACK_LOG=debug logs more.";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the server
+    #[command(after_help = FIRST_USER_HELP)]
+    Serve(Box<ServeOptions>),
+    /// Try Miniback on this machine with sample data, a sample site, and a webhook receiver
+    Demo(DemoOptions),
+    /// Receive webhooks during development: print each one and whether its signature is valid
+    Listen(ListenOptions),
+    /// Back up the database while the server is running
+    Backup {
+        /// The backup file; an existing one is replaced completely or not at all
+        file: PathBuf,
+        #[command(flatten)]
+        data: DataDirOptions,
+    },
+    /// Check the configuration, the database, and the hosts of webhooks; exits with 1 on problems
+    Check(Box<ServeOptions>),
+    /// Print the API's OpenAPI 3.1 document
+    #[command(name = "openapi")]
+    OpenApi {
+        /// The public URL for the document, with a path if there is one [default: /]
+        #[arg(long, env = "MINIBACK_BASE_URL", value_parser = parse_base_url, value_name = "URL")]
+        base_url: Option<Url>,
+    },
+    /// Add, list, and remove users, and set their passwords
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Create, list, and revoke API tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+impl Command {
+    pub(super) fn base_url(&self) -> Option<&Url> {
+        match self {
+            Self::Serve(options) | Self::Check(options) => options.base_url.as_ref(),
+            Self::OpenApi { base_url } => base_url.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Add a user; reads the password from the terminal or the first line of standard input
+    Add {
+        email: String,
+        #[arg(long, default_value = "admin", value_name = "admin|member")]
+        role: Role,
+        #[command(flatten)]
+        data: DataDirOptions,
+    },
+    /// List the users
+    List {
+        #[command(flatten)]
+        data: DataDirOptions,
+    },
+    /// Set a user's password and end their sessions
+    Passwd {
+        email: String,
+        #[command(flatten)]
+        data: DataDirOptions,
+    },
+    /// Remove a user with their sessions and tokens
+    Remove {
+        email: String,
+        #[command(flatten)]
+        data: DataDirOptions,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Create a token and print it once
+    Create {
+        /// The token’s user
+        #[arg(long, value_name = "EMAIL")]
+        user: String,
+        /// full: everything its user can do; submit: create feedback; metrics: read metrics
+        #[arg(long, default_value = "full", value_name = "full|submit|metrics")]
+        scope: Scope,
+        /// What the token is used for
+        name: String,
+        #[command(flatten)]
+        data: DataDirOptions,
+    },
+    /// List the tokens
+    List {
+        #[command(flatten)]
+        data: DataDirOptions,
+    },
+    /// Revoke a token
+    Revoke {
+        id: String,
+        #[command(flatten)]
+        data: DataDirOptions,
+    },
+}

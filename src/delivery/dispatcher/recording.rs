@@ -1,0 +1,89 @@
+//! Records the outcomes of attempts, several in one commit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Completion, Dispatcher, STORE_RETRY_DELAY};
+use crate::store::{DeliveryUpdate, FinishedAttempt, StoreError};
+
+/// The maximum number of attempts in one commit, so that other writes don't wait long.
+const BATCH_MAX: usize = 128;
+
+impl Dispatcher {
+    /// Starts to record the attempts that have ended, unless a recording is running.
+    pub(super) fn start_recording(&mut self) {
+        if self.is_recording || self.unrecorded.is_empty() {
+            return;
+        }
+        let count = self.unrecorded.len().min(BATCH_MAX);
+        let batch = Arc::new(self.unrecorded.drain(..count).collect());
+        self.record_batch(batch, Duration::ZERO);
+    }
+
+    fn record_batch(&mut self, batch: Arc<Vec<FinishedAttempt>>, delay: Duration) {
+        self.is_recording = true;
+        let (store, schedule) = (self.store.clone(), self.schedule.clone());
+        self.tasks.push(Box::pin(async move {
+            tokio::time::sleep(delay).await;
+            let result = store.record_attempts(batch.clone(), schedule).await;
+            Completion::Recording(batch, result)
+        }));
+    }
+
+    pub(super) fn recording_finished(
+        &mut self,
+        batch: Arc<Vec<FinishedAttempt>>,
+        result: Result<Vec<Option<DeliveryUpdate>>, StoreError>,
+    ) {
+        self.is_recording = false;
+        let updates = match result {
+            Ok(updates) => updates,
+            Err(StoreError::Closed) => {
+                // The store is closed. These deliveries are sent again after the next start.
+                tracing::warn!(
+                    attempts = batch.len(),
+                    "attempts not recorded: the store is closed"
+                );
+                return;
+            }
+            // Any other error may be temporary. Keep the attempts, because their rows are still
+            // due.
+            Err(error) => {
+                if !self.is_recording_stalled {
+                    tracing::error!(%error, "recording attempts failed; sending paused");
+                }
+                self.is_recording_stalled = true;
+                return self.record_batch(batch, STORE_RETRY_DELAY);
+            }
+        };
+        if self.is_recording_stalled {
+            self.schedule_read();
+        }
+        self.is_recording_stalled = false;
+        for (finished, update) in batch.iter().zip(updates) {
+            let record = &finished.attempt;
+            let Some(queue) = self.queues.get_mut(&finished.webhook) else {
+                continue;
+            };
+            queue.attempt_recorded(
+                &finished.delivery,
+                !record.is_success(),
+                record.hold_until.is_some(),
+            );
+            let Some(update) = update else {
+                tracing::warn!(delivery = %finished.delivery, "attempt of a missing delivery");
+                continue;
+            };
+            tracing::debug!(
+                webhook = %finished.webhook,
+                host = queue.host(),
+                delivery = %finished.delivery,
+                state = update.state.as_str(),
+                code = record.result.outcome.code(),
+                ms = record.result.duration.as_millis(),
+                "attempt"
+            );
+            self.schedule_read_at(update.due_at);
+        }
+    }
+}
