@@ -84,7 +84,7 @@ fn it_asks_for_no_session_leads_everywhere_and_makes_no_request_outside() {
         assert!(!html.contains(outside), "{outside}");
     }
     assert!(html.contains("within <b>5 s</b>"), "the default timeout");
-    assert!(page.text().contains("1 s, 5 s and 15 s"));
+    assert!(page.text().contains("1 s, 5 s, and 15 s"));
     let head = app.api_without_token().head(GUIDE);
     assert_eq!(head.status, 200);
 }
@@ -100,7 +100,7 @@ fn it_tells_the_times_of_this_installation() {
     assert!(words.contains("within 1.5 s"), "{words}");
     let once = App::without_retries();
     let words = once.visitor().get(GUIDE).expect(200).text();
-    assert!(words.contains("tries a delivery once"), "{words}");
+    assert!(words.contains("doesn’t retry failed deliveries"), "{words}");
 }
 
 /// Names of members in their order, with what kind of value each has.
@@ -205,12 +205,12 @@ fn the_checklist_of_a_webhook_that_works_has_nothing_to_look_at() {
     let before = to_look_at(&mut admin, &webhook);
     let names: Vec<&str> = before.iter().map(|(name, _)| name.as_str()).collect();
     let expected = [
-        "The address can be reached",
-        "It answers in time",
-        "The project is chosen",
-        "The project is not paused",
-        "The feedback is on the dashboard",
-        "The last error",
+        "The endpoint can be reached",
+        "The endpoint responds in time",
+        "The project is selected",
+        "The project isn’t paused",
+        "The feedback was received",
+        "Last error",
     ];
     assert_eq!(names, expected, "nothing is there yet");
 
@@ -218,22 +218,22 @@ fn the_checklist_of_a_webhook_that_works_has_nothing_to_look_at() {
     api.deliver_one(&webhook, "delivered");
     assert_eq!(to_look_at(&mut admin, &webhook), []);
     let page = admin.get(GUIDE).expect(200);
-    assert!(page.text().contains("Nothing stands out"));
+    assert!(page.text().contains("No issues found"));
     let curl = format!("'{}'", receiver.url("/hook"));
     assert!(page.text().contains(&curl), "the address to try");
     says(
         &mut admin,
         &webhook,
-        "It is https",
+        "The connection is encrypted",
         "ok",
         "Plain http:// to this machine",
     );
     says(
         &mut admin,
         &webhook,
-        "It answers in time",
+        "The endpoint responds in time",
         "ok",
-        "of the 5 s",
+        "(limit: 5 s)",
     );
     assert_eq!(receiver.received().len(), 1, "looking sends nothing");
 }
@@ -246,23 +246,23 @@ fn what_stands_in_a_webhooks_way_is_found() {
     let webhook = api.create_webhook(&receiver.url("/"));
     api.deliver_one(&webhook, "delivered");
     let mut admin = app.signed_in();
-    let look = |name: &str| vec![(name.to_owned(), "look here".to_owned())];
+    let look = |name: &str| vec![(name.to_owned(), "needs attention".to_owned())];
     assert_eq!(to_look_at(&mut admin, &webhook), []);
 
     for (change, name, mend) in [
         (
             json!({"enabled": false}),
-            "The webhook is ON",
+            "The webhook is enabled",
             json!({"enabled": true}),
         ),
         (
             json!({"topics": []}),
-            "A topic is chosen",
+            "Topics are selected",
             json!({"topics": ["feedback.created"]}),
         ),
         (
             json!({"projects": ["blog"]}),
-            "The feedback is on the dashboard",
+            "The feedback was received",
             json!({"projects": ["delivered"]}),
         ),
     ] {
@@ -271,20 +271,26 @@ fn what_stands_in_a_webhooks_way_is_found() {
         api.patch_webhook(&webhook, mend);
         assert_eq!(to_look_at(&mut admin, &webhook), []);
     }
-    let topics = "but for Status Changed";
-    says(&mut admin, &webhook, "A topic is chosen", "ok", topics);
+    let topics = "Status Changed isn’t selected";
+    says(&mut admin, &webhook, "Topics are selected", "ok", topics);
 
     let path = "/api/v1/projects/delivered";
     api.patch(path, json!({"status": "PAUSED"})).expect(200);
-    let paused = "The project is not paused";
+    let paused = "The project isn’t paused";
     assert_eq!(to_look_at(&mut admin, &webhook), look(paused));
-    says(&mut admin, &webhook, paused, "look here", "“Delivered”");
+    says(
+        &mut admin,
+        &webhook,
+        paused,
+        "needs attention",
+        "“Delivered”",
+    );
     api.patch(path, json!({"status": "ACTIVE"})).expect(200);
 
     api.delete(path).expect(204);
     let page = admin.get(GUIDE).expect(200);
     let deleted = findings(&page, &webhook);
-    assert!(deleted[5].2.contains("are deleted"), "{:?}", deleted[5]);
+    assert!(deleted[5].2.contains("were deleted"), "{:?}", deleted[5]);
 }
 
 #[test]
@@ -297,23 +303,35 @@ fn an_endpoint_that_fails_is_told_with_its_error_and_what_to_do() {
     api.deliver_one(&refuses, "failed");
     api.wait_for_state(text(&api.only_delivery(&gone), "id"), "failed");
     let mut admin = app.signed_in();
-    let last = "The last error";
-    says(&mut admin, &refuses, last, "look here", "401 Unauthorized");
+    let last = "Last error";
     says(
         &mut admin,
         &refuses,
         last,
-        "look here",
+        "needs attention",
+        "401 Unauthorized",
+    );
+    says(
+        &mut admin,
+        &refuses,
+        last,
+        "needs attention",
         "Check its signing secret",
     );
-    let reached = "The address can be reached";
-    says(&mut admin, &refuses, reached, "ok", "answered 401");
-    says(&mut admin, &gone, reached, "look here", "refused");
-    says(&mut admin, &gone, last, "look here", "Nothing is listening");
+    let reached = "The endpoint can be reached";
+    says(&mut admin, &refuses, reached, "ok", "responded with 401");
+    says(&mut admin, &gone, reached, "needs attention", "refused");
+    says(
+        &mut admin,
+        &gone,
+        last,
+        "needs attention",
+        "Nothing is listening",
+    );
 
     // One webhook alone, from where it fails.
     let settings = admin.get("/settings/notifications").expect(200);
-    let way = settings.link("Troubleshooting").expect("a link");
+    let way = settings.link("Troubleshoot").expect("a link");
     let id = text(&refuses, "id");
     assert_eq!(way, format!("{GUIDE}?webhook={id}"));
     let whole = format!("href=\"{way}#troubleshooting\"");
@@ -328,15 +346,15 @@ fn an_endpoint_that_fails_is_told_with_its_error_and_what_to_do() {
         text(&delivery, "id")
     );
     let detail = admin.get(&detail).expect(200);
-    assert_eq!(detail.link("Troubleshooting"), Some(way));
+    assert_eq!(detail.link("Troubleshoot"), Some(way));
     let nowhere = admin.get(&format!("{GUIDE}?webhook=wh_gone")).expect(200);
-    assert!(nowhere.text().contains("This webhook is gone"));
+    assert!(nowhere.text().contains("This webhook was deleted"));
 
     // Once it is well, the error is of the past.
     receiver.set_script(|_| crate::support::receiver::Reply::status(204));
     api.post_empty(&format!("/api/v1/webhooks/{id}/test"))
         .expect(200);
-    says(&mut admin, &refuses, last, "ok", "Well since then");
+    says(&mut admin, &refuses, last, "ok", "No failures since");
 }
 
 #[test]

@@ -184,8 +184,13 @@ fn a_page_that_brings_itself_up_to_date_takes_no_message_from_the_one_that_is_go
     let press = admin.get(&at).form_with("Redeliver").press("Redeliver");
     let response = admin.submit(&press);
     let refresh = admin.fetch("GET", &at, &[("Miniback-Refresh", "live")], None);
-    assert!(!refresh.text().contains("It is sent again."));
-    assert!(admin.follow(&response).text().contains("It is sent again."));
+    assert!(!refresh.text().contains("Redelivery queued."));
+    assert!(
+        admin
+            .follow(&response)
+            .text()
+            .contains("Redelivery queued.")
+    );
 }
 
 fn look_at(app: &App, path: &str) -> Browser {
@@ -215,7 +220,7 @@ fn a_list_and_a_delivery_are_kept_up_to_date_while_they_are_looked_at_and_what_i
         text(&webhook, "id")
     );
     let browser = look_at(&app, &format!("/under{list}"));
-    browser.wait_for_text("Nothing sent yet");
+    browser.wait_for_text("No deliveries yet");
     browser.script(
         "const field = document.getElementById('hours'); field.focus(); field.value = '168'",
     );
@@ -238,7 +243,7 @@ fn a_list_and_a_delivery_are_kept_up_to_date_while_they_are_looked_at_and_what_i
     );
 
     browser.open(&format!("{}/under{list}/{id}", app.url));
-    browser.wait_for_text("1st try");
+    browser.wait_for_text("Attempt 1");
     browser.find("DisclosureTriangle", "Raw body").press();
     browser.script("document.body.dataset.kept = 'this page'");
     let test = format!("/api/v1/webhooks/{}", text(&webhook, "id"));

@@ -28,7 +28,7 @@ fn it_shows_the_example_itself_without_the_secret_and_how_to_start_it() {
     assert_eq!(page.text_of("#snippet"), file("express/server.mjs"));
     let start = page.text_of("#start-code");
     assert_eq!(start, "MINIBACK_SECRET='whsec_…' PORT=4000 node server.mjs");
-    let secret = page.link("Reveal it").expect("where the secret is");
+    let secret = page.link("Reveal secret").expect("where the secret is");
     assert!(
         admin
             .get(&secret)
@@ -73,11 +73,11 @@ fn it_says_what_stands_in_the_way_of_a_receiver() {
         let path = format!("{}?with={framework}", page_of(&webhook));
         admin.get(&path).expect(200).text()
     };
-    assert!(words("standard-webhooks-node").contains("no library of Standard Webhooks can verify"));
+    assert!(words("standard-webhooks-node").contains("Standard Webhooks libraries can’t verify"));
     assert!(words("nextjs").contains("skipTrailingSlashRedirect"));
     let express = words("express");
     assert!(express.contains("PORT=3000") && express.contains("api.example.com"));
-    assert!(!express.contains("skipTrailingSlash") && !express.contains("no library"));
+    assert!(!express.contains("skipTrailingSlash") && !express.contains("libraries can’t verify"));
     assert!(
         !express.contains("key=1\""),
         "the path alone is in the code"
@@ -119,15 +119,15 @@ fn leads_from_the_webhook_to_the_code(javascript: bool) {
     }
     browser
         .find("article", URL)
-        .find("link", "Receive it")
+        .find("link", "Get endpoint code")
         .press();
-    browser.find("heading", "Receive it");
+    browser.find("heading", "Endpoint code");
     browser.find("link", "Flask").press();
     browser.find("heading", "Flask");
     browser.wait_for_text("from flask import");
     if javascript {
         assert_eq!(browser.script("return window.isLoadedOnce"), true);
-        browser.find("button", "Copy the secret");
+        browser.find("button", "Copy secret");
         browser.all("button", "Copy")[1].press();
         browser.find("button", "Copied");
     } else {

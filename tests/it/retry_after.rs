@@ -243,7 +243,7 @@ fn a_held_webhook_is_tested_from_where_its_hold_is_said() {
         };
         let page = admin.get(&at).expect(200);
         assert!(
-            page.text().contains(": the endpoint asked for it."),
+            page.text().contains("because the endpoint sent"),
             "{}",
             page.text()
         );
@@ -260,7 +260,7 @@ fn a_held_webhook_is_tested_from_where_its_hold_is_said() {
         let page = admin.submit_and_follow(&press);
         assert!(
             page.text()
-                .contains("Delivered. The endpoint answered 200 OK"),
+                .contains("Delivered. The endpoint responded with 200 OK"),
             "{}",
             page.text()
         );

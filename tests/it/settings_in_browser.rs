@@ -148,7 +148,7 @@ fn tokens_and_projects_are_made_and_taken_away(settings: BrowserOptions) {
         .find("article", "Shop")
         .find("button", "Pause")
         .press();
-    browser.wait_for_text("Paused: takes no feedback");
+    browser.wait_for_text("Paused: not accepting feedback");
     let project = api.get("/api/v1/projects/shop").expect(200).json();
     assert_eq!(project["allowedOrigins"][0], "https://example.com");
     assert_eq!(project["status"], "PAUSED");
@@ -156,9 +156,9 @@ fn tokens_and_projects_are_made_and_taken_away(settings: BrowserOptions) {
         .find("article", "Shop")
         .find("button", "Delete project")
         .press();
-    browser.find("textbox", "Name of the project").fill("Shop");
+    browser.find("textbox", "Project name").fill("Shop");
     browser.find("button", "Delete").press();
-    browser.wait_for_text("No project yet");
+    browser.wait_for_text("No projects yet");
 
     go(&browser, "API tokens");
     browser

@@ -100,13 +100,13 @@ fn what_was_received_is_valid_however_it_is_pasted_and_no_secret_is_shown() {
     let exact = [
         ("Headers", headers.as_str()),
         ("Body", &hex),
-        ("The body is pasted as", "hex"),
+        ("Body format", "hex"),
     ];
     doctor.says(&exact, "Valid");
     let given = [
         ("Headers", headers.as_str()),
         ("Body", &body),
-        ("Its secret (optional)", &secret),
+        ("Secret on your server (optional)", &secret),
     ];
     let page = doctor.says(&given, "Your server uses the current secret.");
     assert!(
@@ -165,7 +165,7 @@ fn what_does_not_fit_is_named() {
     let spaced = body.replace("\":", "\": ");
     let page = says(pasted(&spaced, &[]), "The body was re-serialized");
     assert!(
-        page.text().contains("The first difference is at byte 9"),
+        page.text().contains("First difference after 9 bytes"),
         "{}",
         page.text()
     );
@@ -181,15 +181,15 @@ fn what_does_not_fit_is_named() {
     says(
         pasted(
             &body,
-            &[("Its secret (optional)", "another secret, and a long one")],
+            &[(
+                "Secret on your server (optional)",
+                "another secret, and a long one",
+            )],
         ),
         "Your server uses a different secret.",
     );
     says(
-        pasted(
-            &body,
-            &[("Its clock then (optional)", "2001-01-01T00:00:00Z")],
-        ),
+        pasted(&body, &[("Server time (optional)", "2001-01-01T00:00:00Z")]),
         "days behind webhook-timestamp",
     );
     let bare = "X-Miniback-Event: test";
@@ -203,10 +203,10 @@ fn what_does_not_fit_is_named() {
         .check(&[
             ("Headers", "nothing"),
             ("Body", "zz"),
-            ("The body is pasted as", "hex"),
+            ("Body format", "hex"),
         ])
         .expect(422);
-    assert!(page.text().contains("No header is found") && page.text().contains("This is not hex"));
+    assert!(page.text().contains("No headers found") && page.text().contains("Invalid hex"));
     assert_eq!(page.form_with("Check").value("Body"), "zz");
 }
 
@@ -219,9 +219,9 @@ fn a_delivery_of_another_webhook_is_told_as_such_and_a_long_one_fits_into_the_fo
     let body = doctor.body();
     let page = doctor.says(
         &[("Headers", &headers), ("Body", &body)],
-        "This delivery went to another webhook.",
+        "This delivery belongs to a different webhook.",
     );
-    let there = page.link("Check it there").unwrap();
+    let there = page.link("Check it on that webhook").unwrap();
     assert!(there.contains(text(&mine, "id")), "{there}");
 
     doctor.api.create_feedback("shop", &"ü".repeat(10_000));

@@ -57,8 +57,11 @@ fn an_origin_that_tried_in_vain_is_listed_and_can_be_allowed() {
     let mut ada = app.signed_in();
     let page = ada.get("/settings/projects").expect(200);
     let told = page.text();
-    assert!(told.contains("staging.example.com tried 4 times"), "{told}");
-    assert!(told.contains("A page without an origin of its own tried once"));
+    assert!(
+        told.contains("staging.example.com rejected 4 times"),
+        "{told}"
+    );
+    assert!(told.contains("A page without an origin rejected once"));
     let allow = page.form_with("Allow").press("Allow");
 
     app.add_user("eve@example.com", "member");
@@ -70,10 +73,10 @@ fn an_origin_that_tried_in_vain_is_listed_and_can_be_allowed() {
 
     let after = ada.submit_and_follow(&allow).expect(200).text();
     assert!(
-        after.contains("staging.example.com may send feedback now"),
+        after.contains("staging.example.com can now submit feedback"),
         "{after}"
     );
-    assert!(!after.contains("tried 4 times"), "{after}");
+    assert!(!after.contains("rejected 4 times"), "{after}");
     let project = api.get("/api/v1/projects/shop").json();
     assert_eq!(
         project["allowedOrigins"],
@@ -107,7 +110,7 @@ fn only_the_latest_of_many_origins_are_remembered_and_what_was_seen_stays() {
         assert_eq!(send(&public, &format!("https://{n}.evil.example")), 403);
     }
     let told = app.signed_in().get("/settings/projects").text();
-    assert_eq!(told.matches("tried once").count(), 10);
+    assert_eq!(told.matches("rejected once").count(), 10);
     assert!(told.contains("29.evil.example") && !told.contains("19.evil.example"));
     assert!(told.contains("Seen on shop.example"), "{told}");
 }
@@ -130,6 +133,6 @@ fn allow_is_one_press_in_the_browser() {
     browser.open(&format!("{}/settings/projects", app.url));
     browser.find("button", "Copy");
     browser.find("button", "Allow").press();
-    browser.wait_for_text("may send feedback now");
+    browser.wait_for_text("can now submit feedback");
     assert_eq!(send(&public, "https://staging.example.com"), 201);
 }
