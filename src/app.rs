@@ -25,7 +25,7 @@ use crate::server::door::Door;
 use crate::server::request_origin::TrustedProxies;
 use crate::server::urls::Urls;
 use crate::server::{AppState, health, request_id, tokens};
-use crate::store::{self, AccountStoreError, LinkPurpose, OpenError, Store, StoreError};
+use crate::store::{self, LinkPurpose, OpenError, Store, StoreError, UserError};
 use crate::{api, pages, random};
 
 /// How long a setup link is valid.
@@ -324,7 +324,7 @@ async fn create_first_user_or_setup_link(
         let failed = |error: &dyn std::fmt::Display| StartError::FirstUser(error.to_string());
         let hash = password::hash(&user.password).map_err(|error| failed(&error))?;
         return match store.add_first_user(user.email, hash).await {
-            Ok(_) | Err(AccountStoreError::NotFirst) => Ok(None),
+            Ok(_) | Err(UserError::AlreadySetUp) => Ok(None),
             Err(error) => Err(failed(&error)),
         };
     }

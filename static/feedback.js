@@ -1,124 +1,146 @@
-// The feedback list by keys, and several of it at once. The page works without this file.
-// Keys press what is on the page, so they do what it does, and `app.js` puts the answer in place. They can be switched
-// off in the dialog that `?` and the button "Keys" open; this browser remembers it.
+// Keyboard shortcuts, bulk selection, and live updates of the feedback list. The page works without
+// this file. Shortcuts click controls of the page, so they have the same effect. They can be disabled
+// in the dialog that `?` and "Keyboard shortcuts" open; the browser remembers this setting.
 "use strict";
 (() => {
   const all = (selector) => [...document.querySelectorAll(selector)];
   const byId = (id) => document.getElementById(id);
-  const NAME = "miniback.keys";
-  let off = false;
-  try { off = localStorage.getItem(NAME) === "off"; } catch { /* kept from us: they are on */ }
+  const STORAGE_KEY = "miniback.shortcuts";
+  let isDisabled = false;
+  try {
+    isDisabled = localStorage.getItem(STORAGE_KEY) === "off";
+  } catch { /* without storage, shortcuts are enabled */ }
 
-  // ---- Where one stands: the item with the focus, else the last one that was gone to ----
-  let last = { id: "", index: 0 }, byKey = false;
+  // ---- The current item: the one with the focus, otherwise the last one that a key selected ----
+  let last = { id: "", index: 0 }, isByKey = false;
   const items = () => all("article.item");
-  const here = () => document.activeElement?.closest("article.item") ?? byId(last.id);
+  const currentItem = () => document.activeElement?.closest("article.item") ?? byId(last.id);
   function remember() {
     const item = document.activeElement?.closest("article.item");
     if (item) last = { id: item.id, index: items().indexOf(item) };
   }
-  function go(item) {
+  function focusItem(item) {
     if (!item) return;
-    (item.querySelector(".message[href]") ?? item.querySelector(".segmented button")).focus({ preventScroll: true });
+    const control = item.querySelector(".message[href]") ?? item.querySelector(".segmented button");
+    control.focus({ preventScroll: true });
     item.scrollIntoView({ block: "nearest" });
     remember();
   }
   function step(by) {
-    const list = items(), at = list.indexOf(here());
-    go(at < 0 ? list[last.id ? Math.min(last.index, list.length - 1) : 0] : list[at + by]);
+    const list = items(), at = list.indexOf(currentItem());
+    const start = last.id ? Math.min(last.index, list.length - 1) : 0;
+    focusItem(at < 0 ? list[start] : list[at + by]);
   }
 
-  // ---- What each key does ----
-  function mark(number) {
-    const picked = picks().some((pick) => pick.checked);
-    const button = (picked ? all("#selection [name=status]") : [...(here()?.querySelectorAll(".segmented button") ?? [])])[number - 1];
+  // ---- Keyboard shortcuts ----
+  function setStatus(number) {
+    const hasSelection = checkboxes().some((checkbox) => checkbox.checked);
+    const buttons = hasSelection ? all("#selection [name=status]")
+      : [...(currentItem()?.querySelectorAll(".segmented button") ?? [])];
+    const button = buttons[number - 1];
     if (button && button.ariaPressed !== "true") button.click();
   }
-  const keys = {
-    j: () => step(1), k: () => step(-1), 1: () => mark(1), 2: () => mark(2), 3: () => mark(3),
-    x: () => here()?.querySelector(".item-select input")?.click(),
+  const shortcuts = {
+    j: () => step(1), k: () => step(-1),
+    1: () => setStatus(1), 2: () => setStatus(2), 3: () => setStatus(3),
+    x: () => currentItem()?.querySelector(".item-select input")?.click(),
     u: () => byId("undo")?.click(),
     "/": () => { byId("q")?.focus(); byId("q")?.select(); },
-    "?": () => showKeys(),
+    "?": () => showShortcuts(),
   };
+  const INPUTS = "input:not([type=checkbox]), textarea, select, [contenteditable], dialog, [popover]";
   addEventListener("keydown", (event) => {
     const { key, target } = event;
-    if (off || event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey || !Object.hasOwn(keys, key)
-      || target.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable], dialog, [popover]")) return;
+    if (isDisabled || event.defaultPrevented || event.isComposing) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!Object.hasOwn(shortcuts, key) || target.closest?.(INPUTS)) return;
     event.preventDefault();
     remember();
-    byKey = true;
-    keys[key]();
+    isByKey = true;
+    shortcuts[key]();
   });
-  addEventListener("pointerdown", () => { byKey = false; });
+  addEventListener("pointerdown", () => { isByKey = false; });
 
-  // ---- The list of keys ----
-  function showKeys() {
+  function showShortcuts() {
     if (!byId("shortcuts")) return;
-    byId("shortcuts-on").checked = !off;
+    byId("shortcuts-on").checked = !isDisabled;
     byId("shortcuts").showModal();
   }
   addEventListener("click", ({ target }) => {
-    if (target.closest("[data-shortcuts]")) showKeys();
+    if (target.closest("[data-shortcuts]")) showShortcuts();
     target.closest("[data-dismiss]")?.closest(".notice").remove();
   });
 
-  // ---- Several at once ----
-  const picks = () => all(".item-select input");
-  function count() {
-    const list = picks(), picked = list.filter((pick) => pick.checked).length, box = byId("select-all");
-    if (!box) return;
-    box.checked = picked > 0 && picked === list.length;
-    box.indeterminate = picked > 0 && picked < list.length;
-    byId("selection-count").value = picked ? `${picked} selected` : "";
+  // ---- Bulk selection ----
+  const checkboxes = () => all(".item-select input");
+  function updateSelection() {
+    const list = checkboxes(), selectAll = byId("select-all");
+    const count = list.filter((checkbox) => checkbox.checked).length;
+    if (!selectAll) return;
+    selectAll.checked = count > 0 && count === list.length;
+    selectAll.indeterminate = count > 0 && count < list.length;
+    byId("selection-count").value = count ? `${count} selected` : "";
   }
   addEventListener("change", ({ target }) => {
-    if (target.id === "select-all") for (const pick of picks()) pick.checked = target.checked;
-    if (target.id === "shortcuts-on") {
-      off = !target.checked;
-      try { localStorage.setItem(NAME, off ? "off" : "on"); } catch { /* for this page, then */ }
+    if (target.id === "select-all") {
+      for (const checkbox of checkboxes()) checkbox.checked = target.checked;
     }
-    if (target.matches("#select-all, .item-select input")) count();
+    if (target.id === "shortcuts-on") {
+      isDisabled = !target.checked;
+      try {
+        localStorage.setItem(STORAGE_KEY, isDisabled ? "off" : "on");
+      } catch { /* without storage, the setting lasts until the page is closed */ }
+    }
+    if (target.matches("#select-all, .item-select input")) updateSelection();
   });
 
-  // ---- Live: what is new appears, or waits behind "3 new" for who has scrolled, searches, selects or reads ----
-  // Ids sort in the order in which feedback came.
-  const newest = () => items().reduce((id, item) => (item.id > id ? item.id : id), "");
-  let known = newest(), live = false;
-  const isBusy = () => scrollY > 120 || byId("q")?.defaultValue || picks().some((pick) => pick.checked) || document.querySelector("article.open");
-  document.addEventListener("miniback:fresh", ({ detail: answer }) => {
-    live = true;
-    const list = answer.getElementById("list"), came = [...answer.querySelectorAll("article.item")], fresh = came.filter((item) => item.id > known);
-    if (!list || !known || !fresh.length || !isBusy()) return;
-    const end = came.at(-1).id;
-    for (const item of fresh) item.remove();
-    for (const item of items()) if (item.id < end) list.append(item.cloneNode(true)); // the page has room for them again
-    const link = Object.assign(answer.createElement("a"), { className: "new-items", href: location.href, textContent: `${fresh.length} new — show` });
+  // ---- Live updates: new items appear in the list, or behind "3 new" if the user is busy in it ----
+  // Ids sort by creation.
+  const newestId = () => items().reduce((id, item) => (item.id > id ? item.id : id), "");
+  let knownId = newestId(), isLive = false;
+  const isBusy = () => scrollY > 120 || byId("q")?.defaultValue
+    || checkboxes().some((checkbox) => checkbox.checked) || document.querySelector("article.open");
+  document.addEventListener("miniback:refreshed", ({ detail: page }) => {
+    isLive = true;
+    const list = page.getElementById("list");
+    const pageItems = [...page.querySelectorAll("article.item")];
+    const newItems = pageItems.filter((item) => item.id > knownId);
+    if (!list || !knownId || !newItems.length || !isBusy()) return;
+    const oldestId = pageItems.at(-1).id;
+    for (const item of newItems) item.remove();
+    // The new items pushed older ones off the page; keep those.
+    for (const item of items()) if (item.id < oldestId) list.append(item.cloneNode(true));
+    const link = Object.assign(page.createElement("a"), {
+      className: "new-items", href: location.href, textContent: `${newItems.length} new — show`,
+    });
     link.dataset.enhance = link.dataset.replace = "";
-    const news = Object.assign(answer.createElement("p"), { id: "new-items", className: "center" });
-    news.setAttribute("role", "status");
-    news.append(link);
-    list.before(news);
+    const pill = Object.assign(page.createElement("p"), { id: "new-items", className: "center" });
+    pill.setAttribute("role", "status");
+    pill.append(link);
+    list.before(pill);
   });
-  let toTop = false;
-  addEventListener("click", ({ target }) => { if (target.closest("#new-items a")) toTop = true; });
-  function welcome() {
-    const fresh = live ? items().filter((item) => item.id > known) : [];
-    for (const item of fresh) item.classList.add("just-added");
-    if (fresh.length) byId("announcer").textContent = `${fresh.length} new`;
-    if (toTop) scrollTo(0, 0);
-    if (!live || fresh.length) known = newest();
-    live = toTop = false;
+  let scrollToTop = false;
+  addEventListener("click", ({ target }) => {
+    if (target.closest("#new-items a")) scrollToTop = true;
+  });
+  function highlightNewItems() {
+    const newItems = isLive ? items().filter((item) => item.id > knownId) : [];
+    for (const item of newItems) item.classList.add("just-added");
+    if (newItems.length) byId("announcer").textContent = `${newItems.length} new`;
+    if (scrollToTop) scrollTo(0, 0);
+    if (!isLive || newItems.length) knownId = newestId();
+    isLive = scrollToTop = false;
   }
 
-  document.addEventListener("miniback:swapped", () => {
-    count();
-    welcome();
-    // What was dealt with has left the list: on with what stands in its place.
-    if (byKey && last.id && !byId(last.id) && document.activeElement === document.body) {
+  document.addEventListener("miniback:updated", () => {
+    updateSelection();
+    highlightNewItems();
+    // If the current item has left the list, continue with the one in its place.
+    const hasNoFocus = document.activeElement === document.body;
+    if (isByKey && last.id && !byId(last.id) && hasNoFocus) {
       const list = items();
-      go(list[Math.min(last.index, list.length - 1)]);
+      focusItem(list[Math.min(last.index, list.length - 1)]);
     }
   });
-  count();
+  updateSelection();
 })();

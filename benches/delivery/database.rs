@@ -268,7 +268,8 @@ pub fn size(path: &Path) -> Result<(f64, f64), Error> {
 /// Waits until the running program has indexed all feedback for search. Returns the time it took.
 pub fn wait_for_search(path: &Path, timeout: Duration) -> Result<Duration, Error> {
     let connection = open_read_only(path)?;
-    let is_behind = "SELECT max(number) > (SELECT until FROM feedback_searchable) FROM feedback";
+    let is_behind =
+        "SELECT max(number) > (SELECT indexed_until FROM feedback_index_state) FROM feedback";
     let started = Instant::now();
     while connection.query_row(is_behind, [], |row| row.get::<_, Option<bool>>(0))? == Some(true) {
         if started.elapsed() > timeout {

@@ -133,7 +133,7 @@ impl Program {
     pub fn call(&self, path: &str, body: Option<&Value>) -> Result<Value, Error> {
         let url = format!("http://{}/api/v1{path}", self.address);
         let bearer = (AUTHORIZATION, format!("Bearer {}", self.token));
-        let response = self.read(match body {
+        let response = self.read(|| match body {
             Some(body) => self.client.post(url).insert_header(bearer).send_json(body),
             None => self.client.get(url).insert_header(bearer).send(),
         })?;
@@ -176,8 +176,9 @@ impl Program {
     pub fn sign_in(&mut self) -> Result<(), Error> {
         let form = [("email", EMAIL), ("password", PASSWORD), ("next", "")];
         let url = format!("http://{}/login", self.address);
-        let sent = self.client.post(url).send_form(&form);
-        let response = self.runtime.block_on(sent);
+        let response = self
+            .runtime
+            .block_on(async { self.client.post(url).send_form(&form).await });
         let response = response.map_err(|error| error.to_string())?;
         let cookie = response.headers().get(SET_COOKIE);
         let cookie = cookie.and_then(|cookie| cookie.to_str().ok()?.split(';').next());
@@ -187,14 +188,17 @@ impl Program {
 
     /// Fetches a page with its complete body.
     pub fn page(&self, path: &str) -> Result<Response, Error> {
-        self.read(self.get(path).send())
+        self.read(|| self.get(path).send())
     }
 
     /// Downloads a file without storing it. Returns its size in bytes.
     pub fn download(&self, path: &str) -> Result<u64, Error> {
-        let sent = self.get(path).send();
         self.runtime.block_on(async {
-            let mut response = sent.await.map_err(|error| error.to_string())?;
+            let mut response = self
+                .get(path)
+                .send()
+                .await
+                .map_err(|error| error.to_string())?;
             if !response.status().is_success() {
                 return Err(format!("{path}: {}", response.status()).into());
             }
@@ -215,10 +219,11 @@ impl Program {
         }
     }
 
-    fn read(&self, request: SendClientRequest) -> Result<Response, Error> {
+    /// Sends a request and reads the complete response. awc creates requests only within a runtime.
+    fn read(&self, send: impl FnOnce() -> SendClientRequest) -> Result<Response, Error> {
         let started = Instant::now();
         self.runtime.block_on(async {
-            let mut response = request.await.map_err(|error| error.to_string())?;
+            let mut response = send().await.map_err(|error| error.to_string())?;
             let status = response.status().as_u16();
             let body = response.body().limit(BODY_MAX_BYTES).await;
             let body = body.map_err(|error| error.to_string())?;

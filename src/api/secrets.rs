@@ -117,7 +117,7 @@ pub(super) async fn finish_rotation(
 
 fn problem(error: RotateError) -> Problem {
     match error {
-        RotateError::Unknown => NOT_FOUND,
+        RotateError::UnknownWebhook => NOT_FOUND,
         RotateError::Store(error) => error.into(),
     }
 }

@@ -4,7 +4,7 @@ use super::open_store::with_store;
 use super::{CommandError, escape_control_chars, password, print};
 use crate::config::UserCommand;
 use crate::domain::feedback;
-use crate::store::AccountStoreError;
+use crate::store::UserError;
 
 pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
     match command {
@@ -48,7 +48,7 @@ pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
                 }
             })?;
             if known.is_none() {
-                return Err(CommandError::new(AccountStoreError::Unknown(email)));
+                return Err(CommandError::new(UserError::NotFound(email)));
             }
             let hash = password::read_and_hash()?;
             let user_email = email.clone();

@@ -23,6 +23,8 @@ pub enum ProjectStatus {
 }
 
 impl ProjectStatus {
+    pub const ALL: [Self; 2] = [Self::Active, Self::Paused];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "ACTIVE",

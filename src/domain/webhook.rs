@@ -65,6 +65,8 @@ pub enum RetryPolicy {
 }
 
 impl RetryPolicy {
+    pub const ALL: [Self; 2] = [Self::Standard, Self::Patient];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Standard => "standard",

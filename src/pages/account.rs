@@ -14,7 +14,7 @@ use super::sign_in::{self, PasswordCheck};
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::id::SessionId;
 use crate::domain::validation::ValidationErrors;
-use crate::store::AccountStoreError;
+use crate::store::UserError;
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -125,7 +125,7 @@ pub(super) async fn set_password(
     let keep = context.session().map(|session| session.token_hash);
     match context.app.store.set_password(user.email, hash, keep).await {
         Ok(()) => {}
-        Err(AccountStoreError::Store(error)) => return Err(error.into()),
+        Err(UserError::Store(error)) => return Err(error.into()),
         Err(_) => return Err(PageError::ItemNotFound),
     }
     context.push_message("Password changed. You’re signed out of all other browsers.");

@@ -21,7 +21,7 @@ use crate::domain::account::{Role, User};
 use crate::domain::feedback;
 use crate::domain::id::{LinkId, UserId};
 use crate::server::tokens;
-use crate::store::{AccountStoreError, OneTimeLink};
+use crate::store::{LinkError, OneTimeLink, UserError};
 
 const PATH: &str = "/settings/people";
 const INVITATION_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -209,8 +209,8 @@ pub(super) async fn invite(
                 });
                 Ok(true)
             }
-            Err(AccountStoreError::Exists(_)) => Ok(false),
-            Err(error) => Err(page_error(error)),
+            Err(LinkError::User(UserError::EmailTaken(_))) => Ok(false),
+            Err(error) => Err(link_error(error)),
         }
     };
     if context
@@ -258,7 +258,7 @@ pub(super) async fn reset_password(
         let created = store
             .create_reset_link(user.clone(), admin, hash, RESET_LIFETIME)
             .await;
-        created.map_err(page_error)?;
+        created.map_err(link_error)?;
         let link = by.absolute_url(&format!("/reset?token={token}"));
         by.update_flash(|flash| flash.reveal = Some(OneTimeReveal::Reset { user, link }));
         Ok(())
@@ -288,8 +288,8 @@ pub(super) async fn set_role(
             });
             Ok(context.redirect(PATH))
         }
-        Err(AccountStoreError::LastAdmin(email)) => reject_last_admin(&context, &email).await,
-        Err(error) => Err(page_error(error)),
+        Err(UserError::LastAdmin(email)) => reject_last_admin(&context, &email).await,
+        Err(error) => Err(user_error(error)),
     }
 }
 
@@ -303,9 +303,9 @@ pub(super) async fn remove(context: RequestContext, id: IdPath) -> Result<HttpRe
             Ok(context.redirect(PATH))
         }
         // Already removed by an earlier submit: success.
-        Err(AccountStoreError::Unknown(_)) => Ok(context.redirect(PATH)),
-        Err(AccountStoreError::LastAdmin(email)) => reject_last_admin(&context, &email).await,
-        Err(error) => Err(page_error(error)),
+        Err(UserError::NotFound(_)) => Ok(context.redirect(PATH)),
+        Err(UserError::LastAdmin(email)) => reject_last_admin(&context, &email).await,
+        Err(error) => Err(user_error(error)),
     }
 }
 
@@ -344,10 +344,18 @@ fn redirect_signed_out(context: &RequestContext) -> HttpResponse {
     response
 }
 
-fn page_error(error: AccountStoreError) -> PageError {
+fn link_error(error: LinkError) -> PageError {
     match error {
-        AccountStoreError::Store(error) => error.into(),
-        AccountStoreError::NotAdmin => PageError::Forbidden,
+        LinkError::Store(error) => error.into(),
+        LinkError::User(error) => user_error(error),
+        LinkError::NotAdmin => PageError::Forbidden,
+        LinkError::Invalid => PageError::ItemNotFound,
+    }
+}
+
+fn user_error(error: UserError) -> PageError {
+    match error {
+        UserError::Store(error) => error.into(),
         _ => PageError::ItemNotFound,
     }
 }

@@ -1,28 +1,30 @@
-//! Alerts on their way to `--alert-url`: when one is due, and a small outbox of their own.
+//! Alerts for `--alert-url`: decides when one is due, and stores alerts until they are received.
 //!
-//! Recording an attempt keeps a webhook's health (`outbox`). Here it is looked whether somebody has to be told of it:
-//! once when it fails, once when it is well again. What is told is stored before it is sent, so a crash loses none.
+//! `attempts` updates a webhook's health when it records an attempt. This module creates one alert
+//! when the webhook is failing and one when it has recovered. An alert is stored before it is sent,
+//! so a crash loses none.
 
 use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
 
+use super::Store;
 use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
-use super::{Store, webhooks};
 use crate::clock::Timestamp;
 use crate::domain::alert::{
     self, ALERT_AFTER, ALERT_AFTER_FAILURES, AlertData, AlertEvent, AlertedWebhook, LastFailure,
 };
+use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::id::{AlertId, WebhookId};
 
-/// One that has not arrived for so long is of no use any more.
+/// Alerts that couldn't be sent for this long are deleted.
 const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Webhooks of which a failure has not been told, although it should be at ?1.
-const ALERT_DUE: &str =
+/// Condition for enabled webhooks that are failing and have no alert yet.
+const FAILING_WITHOUT_ALERT: &str =
     "enabled AND deleted_at IS NULL AND alerted_at IS NULL AND failing_since IS NOT NULL";
-/// Webhooks of which a failure was told, and that are well again.
+/// Condition for webhooks that have recovered after an alert.
 const RECOVERED: &str = "deleted_at IS NULL AND alerted_at IS NOT NULL AND failing_since IS NULL";
 
 /// An alert to be sent.
@@ -32,150 +34,155 @@ pub struct Alert {
     pub event: String,
     pub body: Vec<u8>,
     pub created_at: Timestamp,
-    /// Made so far.
+    /// The number of failed attempts to send it.
     pub attempts: usize,
     pub due_at: Timestamp,
 }
 
-/// What there is to do about alerts.
+/// What the alert sender has to do.
 #[derive(Clone, Debug)]
 pub struct DueAlerts {
-    /// The oldest that has not arrived; others wait for it, so that "recovered" never comes before "failing".
+    /// The oldest alert. The others wait for it, so that `webhook.recovered` never arrives before
+    /// `webhook.failing`.
     pub first: Option<Alert>,
-    /// When a webhook that fails now has to be told of, if it goes on.
+    /// When the next alert is due if a webhook that is failing now keeps failing.
     pub next_check_at: Option<Timestamp>,
 }
 
 impl Store {
-    /// Makes the alerts that are due now. `public_url`: the public address of our public_url, if it is known.
+    /// Creates the alerts that are due now. `public_url` is Miniback's own URL, if it is known.
     pub async fn create_due_alerts(
         &self,
         public_url: Option<String>,
     ) -> Result<DueAlerts, StoreError> {
-        let stale = self
+        let is_any_due = self
             .reader
             .read(|c| {
-                let any = format!("SELECT 1 FROM webhooks WHERE {ALERT_DUE} UNION ALL SELECT 1 FROM webhooks WHERE {RECOVERED}");
-                Ok::<_, StoreError>(sql::query_optional(c, &any, [], |_| Ok(()))?.is_some())
+                let candidates = format!(
+                    "SELECT 1 FROM webhooks WHERE {FAILING_WITHOUT_ALERT}
+                     UNION ALL SELECT 1 FROM webhooks WHERE {RECOVERED}"
+                );
+                sql::exists(c, &candidates, [])
             })
             .await?;
-        if stale {
+        if is_any_due {
             self.writer
-                .write_when_free(move |write| create_due(write, public_url.as_deref()))
+                .write_when_free(move |tx| create_due(tx, public_url.as_deref()))
                 .await?;
         }
-        self.reader.read(due).await
+        self.reader.read(due_alerts).await
     }
 
-    /// The alert has arrived.
+    /// Deletes an alert that has been received.
     pub async fn delete_alert(&self, id: AlertId) -> Result<(), StoreError> {
         self.writer
-            .write_when_free(move |write| {
-                sql::execute(write, "DELETE FROM alerts WHERE id = ?1", [id.as_str()]).map(|_| ())
+            .write_when_free(move |tx| {
+                sql::execute(tx, "DELETE FROM alerts WHERE id = ?1", [id]).map(|_| ())
             })
             .await
     }
 
-    /// The alert has not arrived; it is sent again at `due`.
-    pub async fn reschedule_alert(&self, id: AlertId, due: Timestamp) -> Result<(), StoreError> {
+    /// Records a failed attempt to send an alert. The next attempt is due at `due_at`.
+    pub async fn reschedule_alert(&self, id: AlertId, due_at: Timestamp) -> Result<(), StoreError> {
         self.writer
-            .write_when_free(move |write| {
+            .write_when_free(move |tx| {
                 let statement =
                     "UPDATE alerts SET attempts = attempts + 1, due_at = ?2 WHERE id = ?1";
-                sql::execute(write, statement, params![id.as_str(), due.millis()]).map(|_| ())
+                sql::execute(tx, statement, params![id, due_at]).map(|_| ())
             })
             .await
     }
 }
 
-fn create_due(write: &mut WriteTx<'_>, public_url: Option<&str>) -> Result<(), StoreError> {
-    let (now, failed_for) = (write.now, write.now.minus(ALERT_AFTER));
-    let too_old = "DELETE FROM alerts WHERE created_at < ?1";
-    sql::execute(write, too_old, [now.minus(MAX_AGE).millis()])?;
+fn create_due(tx: &mut WriteTx<'_>, public_url: Option<&str>) -> Result<(), StoreError> {
+    let now = tx.now;
+    let expired = "DELETE FROM alerts WHERE created_at < ?1";
+    sql::execute(tx, expired, [now.minus(MAX_AGE)])?;
     let failing = format!(
-        "SELECT * FROM webhooks WHERE {ALERT_DUE} AND (failing_since <= ?1 OR consecutive_failures >= ?2) ORDER BY id"
+        "SELECT * FROM webhooks WHERE {FAILING_WITHOUT_ALERT}
+         AND (failing_since <= ?1 OR consecutive_failures >= ?2) ORDER BY id"
     );
-    let failing = sql::query_all(
-        write,
-        &failing,
-        params![failed_for.millis(), ALERT_AFTER_FAILURES],
-        |row| read_data(row, "failing_since", public_url),
-    )?;
+    let limits = params![now.minus(ALERT_AFTER), ALERT_AFTER_FAILURES];
+    let failing = sql::query_all(tx, &failing, limits, |row| {
+        read_data(row, "failing_since", public_url)
+    })?;
     for mut data in failing {
-        data.last_failure = last_failure(write, &data.webhook.id)?;
-        insert(write, AlertEvent::Failing, &data)?;
-        // Kept for the other alert, which tells of the same time.
-        let told = "UPDATE webhooks SET alerted_at = ?2, alerted_failing_since = failing_since WHERE id = ?1";
-        sql::execute(write, told, params![data.webhook.id.as_str(), now.millis()])?;
+        data.last_failure = last_failure(tx, &data.webhook.id)?;
+        insert(tx, AlertEvent::Failing, &data)?;
+        // The recovery alert will need `failing_since`, which is reset before it is created.
+        let statement = "UPDATE webhooks SET alerted_at = ?2, alerted_failing_since = failing_since
+             WHERE id = ?1";
+        sql::execute(tx, statement, params![data.webhook.id, now])?;
     }
-    let well = format!("SELECT * FROM webhooks WHERE {RECOVERED} ORDER BY id");
-    let well = sql::query_all(write, &well, [], |row| {
+    let recovered = format!("SELECT * FROM webhooks WHERE {RECOVERED} ORDER BY id");
+    let recovered = sql::query_all(tx, &recovered, [], |row| {
         read_data(row, "alerted_failing_since", public_url)
     })?;
-    for mut data in well {
+    for mut data in recovered {
         data.failed_in_a_row = None;
-        insert(write, AlertEvent::Recovered, &data)?;
-        let told =
+        insert(tx, AlertEvent::Recovered, &data)?;
+        let statement =
             "UPDATE webhooks SET alerted_at = NULL, alerted_failing_since = NULL WHERE id = ?1";
-        sql::execute(write, told, [data.webhook.id.as_str()])?;
+        sql::execute(tx, statement, [&data.webhook.id])?;
     }
     Ok(())
 }
 
-fn insert(write: &mut WriteTx<'_>, event: AlertEvent, data: &AlertData) -> Result<(), StoreError> {
-    let id: AlertId = write.next_id();
+fn insert(tx: &mut WriteTx<'_>, event: AlertEvent, data: &AlertData) -> Result<(), StoreError> {
+    let id: AlertId = tx.next_id();
     sql::execute(
-        write,
-        "INSERT INTO alerts (id, webhook_id, event, body, attempts, due_at, created_at) VALUES (?1, ?2, ?3, ?4, 0, ?5, ?5)",
+        tx,
+        "INSERT INTO alerts (id, webhook_id, event, body, attempts, due_at, created_at)
+         VALUES (?1, ?2, ?3, ?4, 0, ?5, ?5)",
         params![
-            id.as_str(),
-            data.webhook.id.as_str(),
+            id,
+            data.webhook.id,
             event.as_str(),
-            alert::body(event, write.now, data),
-            write.now.millis()
+            alert::body(event, tx.now, data),
+            tx.now
         ],
     )?;
     Ok(())
 }
 
-fn due(connection: &Connection) -> Result<DueAlerts, StoreError> {
+fn due_alerts(connection: &Connection) -> Result<DueAlerts, StoreError> {
     let first = "SELECT * FROM alerts ORDER BY id LIMIT 1";
     let first = sql::query_optional(connection, first, [], |row| {
         Ok(Alert {
-            id: AlertId::new(row.get::<_, String>("id")?),
+            id: row.get("id")?,
             event: row.get("event")?,
             body: row.get("body")?,
-            created_at: Timestamp::from_millis(row.get("created_at")?),
+            created_at: row.get("created_at")?,
             attempts: row.get("attempts")?,
-            due_at: Timestamp::from_millis(row.get("due_at")?),
+            due_at: row.get("due_at")?,
         })
     })?;
-    let oldest = format!("SELECT min(failing_since) FROM webhooks WHERE {ALERT_DUE}");
-    let oldest =
-        sql::query_optional(connection, &oldest, [], |row| row.get::<_, Option<i64>>(0))?.flatten();
+    let failing_since =
+        format!("SELECT min(failing_since) FROM webhooks WHERE {FAILING_WITHOUT_ALERT}");
+    let failing_since: Option<Timestamp> = sql::query_value(connection, &failing_since, [])?;
     Ok(DueAlerts {
         first,
-        next_check_at: oldest.map(|since| Timestamp::from_millis(since).plus(ALERT_AFTER)),
+        next_check_at: failing_since.map(|since| since.plus(ALERT_AFTER)),
     })
 }
 
 fn read_data(row: &Row<'_>, since: &str, public_url: Option<&str>) -> rusqlite::Result<AlertData> {
-    let id = WebhookId::new(row.get::<_, String>("id")?);
+    let id: WebhookId = row.get("id")?;
     Ok(AlertData {
-        failing_since: Timestamp::from_millis(row.get(since)?),
+        failing_since: row.get(since)?,
         failed_in_a_row: Some(row.get("consecutive_failures")?),
         last_failure: None,
         deliveries_url: public_url
             .map(|public_url| format!("{public_url}/settings/notifications/{id}/deliveries")),
         webhook: AlertedWebhook {
             id,
-            host: webhooks::read_url(row)?.host_and_port(),
+            host: row.get::<_, EndpointUrl>("url")?.host_and_port(),
             description: row.get("description")?,
         },
     })
 }
 
-/// Of the newest delivery that was not a test and did not succeed.
+/// Returns the last failed attempt of the newest delivery that has one. Tests don't count.
 fn last_failure(
     connection: &Connection,
     webhook: &WebhookId,
@@ -184,9 +191,9 @@ fn last_failure(
         JOIN events ON events.id = event_id JOIN attempts ON attempts.delivery_id = deliveries.id
         WHERE webhook_id = ?1 AND type <> 'test' AND error_code IS NOT NULL
         ORDER BY deliveries.id DESC, number DESC LIMIT 1";
-    sql::query_optional(connection, statement, [webhook.as_str()], |row| {
+    sql::query_optional(connection, statement, [webhook], |row| {
         Ok(LastFailure {
-            at: Timestamp::from_millis(row.get("started_at")?),
+            at: row.get("started_at")?,
             status: row.get("status")?,
             error: row.get("error")?,
             error_code: row.get("error_code")?,

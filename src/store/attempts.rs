@@ -1,4 +1,5 @@
-//! What came of attempts: recorded with what follows from it, in one transaction.
+//! Records attempts with their consequences in one transaction: the delivery's next state, and the
+//! webhook's health.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
 use super::deliveries::{self, AttemptRecord};
-use super::{Store, events, webhooks};
+use super::{Store, events};
 use crate::clock::Timestamp;
 use crate::domain::alert::ALERT_AFTER_FAILURES;
 use crate::domain::delivery::DeliveryState;
@@ -18,58 +19,57 @@ use crate::domain::id::{DeliveryId, WebhookId};
 use crate::domain::retry::RetrySchedule;
 use crate::domain::webhook::RetryPolicy;
 
-/// An attempt that is over, to be recorded.
+/// An attempt to be recorded.
 #[derive(Clone, Debug)]
 pub struct FinishedAttempt {
     pub delivery: DeliveryId,
     pub webhook: WebhookId,
     pub is_test: bool,
-    /// How many attempts it had before, when it was read.
+    /// The number of earlier attempts, from when the delivery was read.
     pub attempts: u32,
     pub attempt: AttemptRecord,
-    /// 0 to 1, for the delays of `patient`.
+    /// 0 to 1; varies the delays of the `patient` retry policy.
     pub jitter: f64,
 }
 
-/// What a recorded attempt made of its delivery.
+/// The new state of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeliveryUpdate {
     pub state: DeliveryState,
-    /// Of the next attempt.
+    /// When the next attempt is due; `None` unless pending.
     pub due_at: Option<Timestamp>,
 }
 
 impl Store {
-    /// Records attempts and what follows from them, all in one transaction; in the order given, `None` for one whose
-    /// delivery is gone.
+    /// Records attempts in one transaction. The results have the same order; `None` means that the
+    /// delivery has been deleted.
     pub async fn record_attempts(
         &self,
         attempts: Arc<Vec<FinishedAttempt>>,
         schedule: RetrySchedule,
     ) -> Result<Vec<Option<DeliveryUpdate>>, StoreError> {
         self.writer
-            .write_when_free(move |write| {
+            .write_when_free(move |tx| {
                 let mut healthy = HashSet::new();
-                let record = |attempted| {
-                    let finished = record(write, attempted, &schedule)?;
-                    if let Some(finished) = finished.filter(|_| !attempted.is_test) {
-                        update_health(write, attempted, finished.state, &mut healthy)?;
+                let record = |finished| {
+                    let update = record(tx, finished, &schedule)?;
+                    if let Some(update) = update.filter(|_| !finished.is_test) {
+                        update_health(tx, finished, update.state, &mut healthy)?;
                     }
-                    Ok(finished)
+                    Ok(update)
                 };
                 attempts.iter().map(record).collect()
             })
             .await
     }
 
-    /// An id for a test's delivery, which is logged when its one attempt is over; and the time of its event.
+    /// Returns an id for a test's delivery and the time of its event. The delivery is stored with
+    /// [`record_test`](Self::record_test), after its only attempt.
     pub async fn allocate_test_delivery(&self) -> Result<(DeliveryId, Timestamp), StoreError> {
-        self.writer
-            .write(|write| Ok((write.next_id(), write.now)))
-            .await
+        self.writer.write(|tx| Ok((tx.next_id(), tx.now))).await
     }
 
-    /// Logs a test of a saved webhook. One that succeeded ends the hold that the endpoint asked for.
+    /// Stores a test of a saved webhook in the delivery log. A successful test ends a hold.
     pub async fn record_test(
         &self,
         webhook: WebhookId,
@@ -78,28 +78,27 @@ impl Store {
         attempt: AttemptRecord,
     ) -> Result<(), StoreError> {
         self.writer
-            .write(move |write| {
-                let event = events::insert(write, EventType::Test.as_str(), None, &body)?;
-                let state = if attempt.is_success() { DeliveryState::Delivered } else { DeliveryState::Failed };
+            .write(move |tx| {
+                let event = events::insert(tx, EventType::Test, None, &body)?;
+                let state = if attempt.is_success() {
+                    DeliveryState::Delivered
+                } else {
+                    DeliveryState::Failed
+                };
                 sql::execute(
-                    write,
-                    "INSERT INTO deliveries (id, event_id, webhook_id, state, attempts, round_attempts, created_at,
-                     finished_at) VALUES (?1, ?2, ?3, ?4, 1, 1, ?5, ?6)",
-                    params![
-                        delivery.as_str(),
-                        event.as_str(),
-                        webhook.as_str(),
-                        state.as_str(),
-                        attempt.started_at.millis(),
-                        write.now.millis()
-                    ],
+                    tx,
+                    "INSERT INTO deliveries (id, event_id, webhook_id, state, attempts,
+                     round_attempts, created_at, finished_at)
+                     VALUES (?1, ?2, ?3, ?4, 1, 1, ?5, ?6)",
+                    params![delivery, event, webhook, state, attempt.started_at, tx.now],
                 )?;
-                deliveries::insert_attempt(write, &delivery, 1, &attempt, true)?;
-                write.delivery_created(&webhook, state);
+                deliveries::insert_attempt(tx, &delivery, 1, &attempt, true)?;
+                tx.delivery_created(&webhook, state);
                 if attempt.is_success() {
-                    let held = "UPDATE webhooks SET held_until = NULL WHERE id = ?1 AND held_until IS NOT NULL";
-                    if sql::execute(write, held, [webhook.as_str()])? > 0 {
-                        write.notify_deliveries();
+                    let end_hold = "UPDATE webhooks SET held_until = NULL
+                        WHERE id = ?1 AND held_until IS NOT NULL";
+                    if sql::execute(tx, end_hold, [&webhook])? > 0 {
+                        tx.notify_deliveries();
                     }
                 }
                 Ok(())
@@ -109,11 +108,11 @@ impl Store {
 }
 
 fn record(
-    write: &mut WriteTx<'_>,
-    attempted: &FinishedAttempt,
+    tx: &mut WriteTx<'_>,
+    finished: &FinishedAttempt,
     schedule: &RetrySchedule,
 ) -> Result<Option<DeliveryUpdate>, StoreError> {
-    if attempted.attempt.is_success() && record_success_fast_path(write, attempted)? {
+    if finished.attempt.is_success() && record_success_fast_path(tx, finished)? {
         return Ok(Some(DeliveryUpdate {
             state: DeliveryState::Delivered,
             due_at: None,
@@ -123,22 +122,23 @@ fn record(
         state: DeliveryState,
         attempts: u32,
         round_attempts: usize,
-        retries: RetryPolicy,
+        retry_policy: RetryPolicy,
         has_body: bool,
     }
-    let (id, attempt) = (&attempted.delivery, &attempted.attempt);
+    let (id, attempt) = (&finished.delivery, &finished.attempt);
     let before = sql::query_optional(
-        write,
+        tx,
         "SELECT state, attempts, round_attempts, retry_policy, body IS NOT NULL AS has_body
-         FROM deliveries JOIN events ON events.id = event_id JOIN webhooks ON webhooks.id = webhook_id
+         FROM deliveries JOIN events ON events.id = event_id
+         JOIN webhooks ON webhooks.id = webhook_id
          WHERE deliveries.id = ?1",
-        [id.as_str()],
+        [id],
         |row| {
             Ok(Before {
-                state: sql::parse_column(row, "state", DeliveryState::parse)?,
+                state: row.get("state")?,
                 attempts: row.get("attempts")?,
                 round_attempts: row.get("round_attempts")?,
-                retries: webhooks::read_retries(row)?,
+                retry_policy: row.get("retry_policy")?,
                 has_body: row.get("has_body")?,
             })
         },
@@ -146,65 +146,67 @@ fn record(
     let Some(before) = before else {
         return Ok(None);
     };
-    // A test that is sent again is one attempt, as ever.
-    let next =
-        if before.state == DeliveryState::Pending && !attempt.is_success() && !attempted.is_test {
-            schedule.next_attempt_at(
-                before.retries,
-                before.round_attempts + 1,
-                attempt.ended_at,
-                attempted.jitter,
-            )
-        } else {
-            None
-        };
-    // What was canceled while it was in flight ends here: delivered if it was, else it stays canceled.
-    let state = match (attempt.is_success(), before.state, next) {
+    let is_pending = before.state == DeliveryState::Pending;
+    // A redelivered test also gets one attempt.
+    let due_at = if is_pending && !attempt.is_success() && !finished.is_test {
+        schedule.next_attempt_at(
+            before.retry_policy,
+            before.round_attempts + 1,
+            attempt.ended_at,
+            finished.jitter,
+        )
+    } else {
+        None
+    };
+    // A delivery canceled in flight ends here: `delivered` on success, otherwise `canceled`.
+    let state = match (attempt.is_success(), before.state, due_at) {
         (true, ..) => DeliveryState::Delivered,
         (false, DeliveryState::Pending, Some(_)) => DeliveryState::Pending,
         (false, DeliveryState::Pending, None) => DeliveryState::Failed,
         (false, other, _) => other,
     };
-    // A hold stands on the webhook, not here: when a test ends it, what waited goes out by its own schedule.
-    let due_at = next;
-    let finished_at = (state != DeliveryState::Pending).then_some(write.now.millis());
+    let finished_at = (state != DeliveryState::Pending).then_some(tx.now);
+    // `due_at` ignores holds: when a test ends a hold, deliveries continue at their own times.
     sql::execute(
-        write,
-        "UPDATE deliveries SET state = ?2, due_at = ?3, attempts = ?4, round_attempts = ?5, finished_at = ?6
-         WHERE id = ?1",
+        tx,
+        "UPDATE deliveries SET state = ?2, due_at = ?3, attempts = ?4, round_attempts = ?5,
+         finished_at = ?6 WHERE id = ?1",
         params![
-            id.as_str(),
-            state.as_str(),
-            due_at.map(Timestamp::millis),
+            id,
+            state,
+            due_at,
             before.attempts + 1,
             before.round_attempts + 1,
             finished_at
         ],
     )?;
-    deliveries::insert_attempt(write, id, before.attempts + 1, attempt, before.has_body)?;
-    write.delivery_states_changed(&attempted.webhook, before.state, state, 1);
+    deliveries::insert_attempt(tx, id, before.attempts + 1, attempt, before.has_body)?;
+    tx.delivery_states_changed(&finished.webhook, before.state, state, 1);
     Ok(Some(DeliveryUpdate { state, due_at }))
 }
 
-/// Records, without a look at it first, the success of a delivery that is pending as it was when it was read: so its
-/// words are there too. `false`: it is not, and nothing was recorded.
+/// Fast path: records a success with a conditional UPDATE instead of reading the row first.
+///
+/// Nothing is recorded and the result is `false` if the delivery has changed since it was read. An
+/// unchanged pending delivery also still has its body.
 fn record_success_fast_path(
-    write: &mut WriteTx<'_>,
-    attempted: &FinishedAttempt,
+    tx: &mut WriteTx<'_>,
+    finished: &FinishedAttempt,
 ) -> Result<bool, StoreError> {
-    let id = &attempted.delivery;
+    let id = &finished.delivery;
     let changed = sql::execute(
-        write,
+        tx,
         "UPDATE deliveries SET state = 'delivered', due_at = NULL, attempts = attempts + 1,
-         round_attempts = round_attempts + 1, finished_at = ?3 WHERE id = ?1 AND state = 'pending' AND attempts = ?2",
-        params![id.as_str(), attempted.attempts, write.now.millis()],
+         round_attempts = round_attempts + 1, finished_at = ?3
+         WHERE id = ?1 AND state = 'pending' AND attempts = ?2",
+        params![id, finished.attempts, tx.now],
     )?;
     if changed == 0 {
         return Ok(false);
     }
-    deliveries::insert_attempt(write, id, attempted.attempts + 1, &attempted.attempt, true)?;
-    write.delivery_states_changed(
-        &attempted.webhook,
+    deliveries::insert_attempt(tx, id, finished.attempts + 1, &finished.attempt, true)?;
+    tx.delivery_states_changed(
+        &finished.webhook,
         DeliveryState::Pending,
         DeliveryState::Delivered,
         1,
@@ -212,44 +214,46 @@ fn record_success_fast_path(
     Ok(true)
 }
 
-/// Marks the webhook as failing since this attempt, or as well again; holds it back where the endpoint asked for it.
-/// `well`: those that a success before this one was noted for, so that it is noted once.
+/// Updates the health of the attempt's webhook, and starts a hold if the endpoint requested one.
+///
+/// `healthy` contains the webhooks whose last attempt in this transaction succeeded, so that a
+/// series of successes updates the webhook once.
 fn update_health<'a>(
-    write: &mut WriteTx<'_>,
-    attempted: &'a FinishedAttempt,
+    tx: &mut WriteTx<'_>,
+    finished: &'a FinishedAttempt,
     state: DeliveryState,
     healthy: &mut HashSet<&'a WebhookId>,
 ) -> Result<(), StoreError> {
-    let (webhook, attempt) = (attempted.webhook.as_str(), &attempted.attempt);
+    let (webhook, attempt) = (&finished.webhook, &finished.attempt);
     if attempt.is_success() {
-        if !healthy.insert(&attempted.webhook) {
+        if !healthy.insert(webhook) {
             return Ok(());
         }
-        let recovered = "UPDATE webhooks SET failing_since = NULL, consecutive_failures = 0 WHERE id = ?1 AND failing_since IS NOT NULL";
-        if sql::execute(write, recovered, [webhook])? > 0 {
-            write.notify_alerts();
+        let recovered = "UPDATE webhooks SET failing_since = NULL, consecutive_failures = 0
+            WHERE id = ?1 AND failing_since IS NOT NULL";
+        if sql::execute(tx, recovered, [webhook])? > 0 {
+            tx.notify_health();
         }
         return Ok(());
     }
-    healthy.remove(&attempted.webhook);
+    healthy.remove(webhook);
     let failing = "UPDATE webhooks SET failing_since = ?2 WHERE id = ?1 AND failing_since IS NULL";
-    let since = params![webhook, attempt.started_at.millis()];
-    if sql::execute(write, failing, since)? > 0 {
-        write.notify_alerts();
+    if sql::execute(tx, failing, params![webhook, attempt.started_at])? > 0 {
+        tx.notify_health();
     }
     if state == DeliveryState::Failed {
-        let given_up = "UPDATE webhooks SET consecutive_failures = consecutive_failures + 1 WHERE id = ?1 RETURNING consecutive_failures";
-        if sql::query_optional(write, given_up, [webhook], |row| row.get(0))?
-            == Some(ALERT_AFTER_FAILURES)
-        {
-            write.notify_alerts();
+        let count_failure = "UPDATE webhooks SET consecutive_failures = consecutive_failures + 1
+            WHERE id = ?1 RETURNING consecutive_failures";
+        let failures = sql::query_optional(tx, count_failure, [webhook], |row| row.get(0))?;
+        if failures == Some(ALERT_AFTER_FAILURES) {
+            tx.notify_health();
         }
     }
     if let Some(until) = attempt.hold_until {
-        let held =
+        let hold =
             "UPDATE webhooks SET held_until = max(coalesce(held_until, 0), ?2) WHERE id = ?1";
-        sql::execute(write, held, params![webhook, until.millis()])?;
-        write.invalidate_read_ahead();
+        sql::execute(tx, hold, params![webhook, until])?;
+        tx.invalidate_read_ahead();
     }
     Ok(())
 }

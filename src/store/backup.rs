@@ -1,5 +1,5 @@
-//! A copy of the database, made beside a running server and proven before it takes its name; and a look at the
-//! database itself. Both use connections of their own: nothing here goes through the open store.
+//! Copies the database of a running server and verifies the copy before renaming it; checks a
+//! database. Both open their own connections and don't use [`Store`](super::Store).
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -18,32 +18,33 @@ pub enum BackupError {
     NoDatabase(PathBuf),
     #[error("{path}: {source}", path = .path.display())]
     File { path: PathBuf, source: io::Error },
-    #[error("the database could not be read: {0}")]
+    #[error("can't read the database: {0}")]
     Sqlite(#[from] rusqlite::Error),
-    #[error("the database is damaged: {0}; restore a backup")]
+    #[error("the database is corrupt: {0}; restore a backup")]
     Corrupt(String),
 }
 
-/// What a database holds.
+/// The number of rows in a database, and its size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseSummary {
     pub projects: u64,
     pub feedback: u64,
     pub webhooks: u64,
     pub deliveries: u64,
-    /// Events whose delivery is in no state, or is not there: 0, unless something is lost.
+    /// Events that the delivery totals can't explain; 0 if nothing is lost.
     pub unexplained: u64,
     pub bytes: u64,
 }
 
-/// Copies the database of `dir` to `target`: one moment of it, mode 0600, checked. `target` is replaced whole, or not
-/// at all.
+/// Copies a snapshot of the database in `dir` to `target` (mode 0600) and verifies the copy.
+///
+/// `target` is replaced atomically. If an error occurs, it remains unchanged.
 pub fn backup(dir: &Path, target: &Path) -> Result<DatabaseSummary, BackupError> {
-    let source = open_to_read(&database_path(dir))?;
+    let source = open_read_only(&database_path(dir))?;
     let name = target.file_name().unwrap_or_default().to_string_lossy();
-    // In the same directory, so that the last step is a rename within one file system.
+    // In the same directory, so that the rename is within one file system.
     let partial = target.with_file_name(format!(".{name}.{}.partial", std::process::id()));
-    let file = |source| BackupError::File {
+    let file_error = |source| BackupError::File {
         path: target.to_owned(),
         source,
     };
@@ -52,40 +53,40 @@ pub fn backup(dir: &Path, target: &Path) -> Result<DatabaseSummary, BackupError>
         .create_new(true)
         .mode(0o600)
         .open(&partial)
-        .map_err(file)?;
-    let written = copy_and_verify(&source, &partial).and_then(|contents| {
+        .map_err(file_error)?;
+    let result = copy_and_verify(&source, &partial).and_then(|summary| {
         File::open(&partial)
             .and_then(|copy| copy.sync_all())
-            .map_err(file)?;
-        std::fs::rename(&partial, target).map_err(file)?;
+            .map_err(file_error)?;
+        std::fs::rename(&partial, target).map_err(file_error)?;
         let parent = target
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty())
             .unwrap_or(Path::new("."));
         File::open(parent)
             .and_then(|directory| directory.sync_all())
-            .map_err(file)?;
-        Ok(contents)
+            .map_err(file_error)?;
+        Ok(summary)
     });
-    if written.is_err() {
-        // What is left is of no use; if it cannot be removed, the error that counts is the first one.
+    if result.is_err() {
+        // Ignore errors here, because the first error matters more.
         let _ = std::fs::remove_file(&partial);
     }
-    written
+    result
 }
 
-/// Looks through the whole database of `dir`: whether it is intact, and what it holds.
+/// Checks the integrity of the database in `dir`.
 pub fn check_database(dir: &Path) -> Result<DatabaseSummary, BackupError> {
     let path = database_path(dir);
-    contents(&open_to_read(&path)?, &path)
+    check(&open_read_only(&path)?, &path)
 }
 
 fn copy_and_verify(source: &Connection, partial: &Path) -> Result<DatabaseSummary, BackupError> {
     source.execute("VACUUM INTO ?1", [partial.to_string_lossy()])?;
-    contents(&open_to_read(partial)?, partial)
+    check(&open_read_only(partial)?, partial)
 }
 
-fn open_to_read(path: &Path) -> Result<Connection, BackupError> {
+fn open_read_only(path: &Path) -> Result<Connection, BackupError> {
     if !path.exists() {
         return Err(BackupError::NoDatabase(path.to_owned()));
     }
@@ -94,11 +95,10 @@ fn open_to_read(path: &Path) -> Result<Connection, BackupError> {
     Ok(connection)
 }
 
-fn contents(connection: &Connection, path: &Path) -> Result<DatabaseSummary, BackupError> {
-    let verdict: String =
-        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-    if verdict != "ok" {
-        return Err(BackupError::Corrupt(verdict));
+fn check(connection: &Connection, path: &Path) -> Result<DatabaseSummary, BackupError> {
+    let result: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if result != "ok" {
+        return Err(BackupError::Corrupt(result));
     }
     let count = |table: &str| {
         connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {

@@ -1,20 +1,20 @@
-//! The log: deliveries and their attempts, as they are read and as an attempt is written.
+//! The delivery log: deliveries and their attempts.
 
 use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
 
+use super::Store;
 use super::db::error::StoreError;
 use super::db::page::{Page, PageRequest};
-use super::db::sql;
-use super::{Store, webhooks};
+use super::db::sql::{self, Json};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, DeliveryState, Timings};
 use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, FeedbackId, WebhookId};
 use crate::domain::webhook::RetryPolicy;
 
-/// Which deliveries of a webhook a list shows; `None` = any.
+/// Filters a webhook's deliveries; `None` matches all.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DeliveryFilter {
     pub state: Option<DeliveryState>,
@@ -31,37 +31,40 @@ pub struct DeliverySummary {
     pub created_at: Timestamp,
     /// `None` unless pending.
     pub next_attempt_at: Option<Timestamp>,
-    /// Attempts made since it was created or last sent again.
+    /// Attempts since the delivery was created or last redelivered.
     pub round_attempts: usize,
     pub attempts: Vec<LoggedAttempt>,
 }
 
-/// A delivery that a feedback caused, with what is told of its webhook; no address where it was deleted.
+/// A delivery of a feedback item's event, with data of its webhook.
 #[derive(Clone, Debug)]
 pub struct FeedbackDelivery {
     pub record: DeliverySummary,
+    /// Empty if the webhook has been deleted.
     pub url: String,
     pub retries: RetryPolicy,
 }
 
-/// One attempt in the log.
+/// An attempt in the delivery log.
 #[derive(Clone, Debug)]
 pub struct LoggedAttempt {
-    /// From 1; goes on after a redelivery.
+    /// 1 for the first attempt; continues after a redelivery.
     pub number: u32,
     pub started_at: Timestamp,
     pub duration: Duration,
+    /// The HTTP status of the response.
     pub status: Option<u16>,
     pub error: Option<String>,
     pub error_code: Option<String>,
-    /// Empty in lists, and where the feedback was deleted.
+    /// Empty in lists, and if the feedback has been deleted.
     pub response_headers: Vec<(String, String)>,
     pub response_body: Option<Vec<u8>>,
     pub response_truncated: bool,
     pub timings: Timings,
 }
 
-/// A delivery with the last request as it was sent; `None` for one not tried yet, or whose feedback was deleted.
+/// A delivery with its last request. `request` is `None` if it hasn't been attempted or its
+/// feedback has been deleted.
 #[derive(Clone, Debug)]
 pub struct DeliveryDetail {
     pub record: DeliverySummary,
@@ -74,17 +77,17 @@ pub struct LoggedRequest {
     pub body: Vec<u8>,
 }
 
-/// An attempt that is over, to be written.
+/// An attempt to be stored.
 #[derive(Clone, Debug)]
 pub struct AttemptRecord {
     pub started_at: Timestamp,
     pub ended_at: Timestamp,
     pub result: AttemptResult,
-    /// What failed (or, for a success, what was wrong with the answer's body), in a sentence.
+    /// What failed, or what was wrong with the response's body after a success.
     pub error: Option<String>,
-    /// As sent, with the values of the webhook's own headers masked.
+    /// The headers as sent, with the values of custom headers masked.
     pub request_headers: Vec<(String, String)>,
-    /// Until when the endpoint asked to be left alone.
+    /// The end of the hold that the endpoint requested.
     pub hold_until: Option<Timestamp>,
 }
 
@@ -94,13 +97,19 @@ impl AttemptRecord {
     }
 }
 
-/// `next_attempt_at`: when the next attempt is made, a hold of the webhook included. `CROSS` keeps the order of the tables, and with it that
-/// of the index.
-const SELECT: &str = "SELECT deliveries.*, type, max(due_at, coalesce(held_until, 0)) AS next_attempt_at
-    FROM deliveries CROSS JOIN events ON events.id = event_id CROSS JOIN webhooks ON webhooks.id = webhook_id";
+/// The columns of [`attempts`] with and without the response, which can be long.
+pub(super) const FULL_RESPONSE: &str = "response_headers, response_body";
+const NO_RESPONSE: &str = "NULL AS response_headers, NULL AS response_body";
+
+/// `next_attempt_at` respects a hold of the webhook. `CROSS` fixes the order of the tables, so that
+/// rows come in the order of the index.
+const SELECT: &str =
+    "SELECT deliveries.*, type, max(due_at, coalesce(held_until, 0)) AS next_attempt_at
+    FROM deliveries CROSS JOIN events ON events.id = event_id
+    CROSS JOIN webhooks ON webhooks.id = webhook_id";
 
 impl Store {
-    /// A webhook's deliveries, newest first, with their attempts in short.
+    /// Returns a webhook's deliveries, newest first, with their attempts but without responses.
     pub async fn deliveries(
         &self,
         webhook: WebhookId,
@@ -110,75 +119,74 @@ impl Store {
         self.reader
             .read(move |c| {
                 let mut rows = match filter.state {
-                    Some(DeliveryState::Pending) => pending(c, &webhook, filter.event, &page)?,
-                    _ => listed(c, &webhook, filter, &page)?,
+                    Some(DeliveryState::Pending) => list_pending(c, &webhook, filter.event, &page)?,
+                    _ => list(c, &webhook, filter, &page)?,
                 };
-                rows.iter_mut().try_for_each(|row| {
-                    row.attempts = attempts(
-                        c,
-                        &row.id,
-                        "NULL AS response_headers, NULL AS response_body",
-                    )?;
-                    Ok::<_, StoreError>(())
-                })?;
+                for delivery in &mut rows {
+                    delivery.attempts = attempts(c, &delivery.id, NO_RESPONSE)?;
+                }
                 Ok(page.page(rows, |delivery| delivery.id.as_str()))
             })
             .await
     }
 
-    /// The last deliveries of a feedback's events, newest first.
+    /// Returns the latest 50 deliveries of a feedback item's events, newest first.
     pub async fn deliveries_of_feedback(
         &self,
         feedback: FeedbackId,
     ) -> Result<Vec<FeedbackDelivery>, StoreError> {
         self.reader
             .read(move |c| {
-                let statement = "/* may sort those of one feedback */
-                     SELECT deliveries.*, type, max(due_at, coalesce(held_until, 0)) AS next_attempt_at, url, retry_policy
-                     FROM events CROSS JOIN deliveries ON event_id = events.id CROSS JOIN webhooks ON webhooks.id = webhook_id
-                     WHERE feedback_id = ?1 ORDER BY deliveries.id DESC LIMIT 50";
-                let mut rows = sql::query_all(c, statement, [feedback.as_str()], |row| {
+                let statement = "/* may sort the deliveries of one feedback item */
+                    SELECT deliveries.*, type, url, retry_policy,
+                    max(due_at, coalesce(held_until, 0)) AS next_attempt_at
+                    FROM events CROSS JOIN deliveries ON event_id = events.id
+                    CROSS JOIN webhooks ON webhooks.id = webhook_id
+                    WHERE feedback_id = ?1 ORDER BY deliveries.id DESC LIMIT 50";
+                let mut rows = sql::query_all(c, statement, [feedback], |row| {
                     Ok(FeedbackDelivery {
                         record: read(row)?,
                         url: row.get("url")?,
-                        retries: webhooks::read_retries(row)?,
+                        retries: row.get("retry_policy")?,
                     })
                 })?;
-                for caused in &mut rows {
-                    let shortly = "NULL AS response_headers, NULL AS response_body";
-                    caused.record.attempts = attempts(c, &caused.record.id, shortly)?;
+                for delivery in &mut rows {
+                    delivery.record.attempts = attempts(c, &delivery.record.id, NO_RESPONSE)?;
                 }
                 Ok(rows)
             })
             .await
     }
 
+    /// Returns a delivery with its attempts, their responses, and its last request.
     pub async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryDetail>, StoreError> {
         self.reader
             .read(move |c| {
-                let statement = format!("SELECT d.*, body FROM ({SELECT} WHERE deliveries.id = ?1) d JOIN events ON events.id = event_id");
-                let found = sql::query_optional(c, &statement, [id.as_str()], |row| {
-                    let body: Option<Vec<u8>> = row.get("body")?;
-                    Ok((read(row)?, body))
+                let statement = format!(
+                    "SELECT d.*, body FROM ({SELECT} WHERE deliveries.id = ?1) d
+                     JOIN events ON events.id = event_id"
+                );
+                let found = sql::query_optional(c, &statement, [&id], |row| {
+                    Ok((read(row)?, row.get::<_, Option<Vec<u8>>>("body")?))
                 })?;
-                let Some((mut record, body)) = found else { return Ok(None) };
-                record.attempts = attempts(c, &record.id, "response_headers, response_body")?;
-                let headers = "SELECT request_headers FROM attempts WHERE delivery_id = ?1 ORDER BY number DESC LIMIT 1";
-                let headers = sql::query_optional(c, headers, [id.as_str()], |row| row.get::<_, Option<String>>(0))?;
-                let request = match (headers.flatten(), body) {
-                    (Some(headers), Some(body)) => {
-                        let headers = serde_json::from_str(&headers).map_err(|e| StoreError::InvalidValue(e.to_string()))?;
-                        Some(LoggedRequest { headers, body })
-                    }
-                    _ => None,
+                let Some((mut record, body)) = found else {
+                    return Ok(None);
                 };
+                record.attempts = attempts(c, &id, FULL_RESPONSE)?;
+                let headers = "SELECT request_headers FROM attempts
+                    WHERE delivery_id = ?1 ORDER BY number DESC LIMIT 1";
+                let headers: Option<Json<_>> =
+                    sql::query_optional(c, headers, [id], |row| row.get(0))?.flatten();
+                let request = headers
+                    .zip(body)
+                    .map(|(Json(headers), body)| LoggedRequest { headers, body });
                 Ok(Some(DeliveryDetail { record, request }))
             })
             .await
     }
 }
 
-fn listed(
+fn list(
     connection: &Connection,
     webhook: &WebhookId,
     filter: DeliveryFilter,
@@ -186,42 +194,42 @@ fn listed(
 ) -> Result<Vec<DeliverySummary>, StoreError> {
     let mut statement = format!("{SELECT} WHERE webhook_id = ? AND deliveries.id < ?");
     if let Some(state) = filter.state {
-        // In words, not as a value: an index of some states only is used where the state is known.
+        // A literal instead of a parameter, so that SQLite uses the partial index.
         statement.push_str(&format!(" AND state = '{}'", state.as_str()));
     }
     statement.push_str(" AND type = coalesce(?, type) ORDER BY deliveries.id DESC LIMIT ?");
-    let event = filter.event.map(EventType::as_str);
-    let values = params![webhook.as_str(), page.before(), event, page.rows()];
+    let values = params![webhook, page.before(), filter.event, page.rows()];
     sql::query_all(connection, &statement, values, read)
 }
 
-/// Those that are pending stand in their index by when they are due. Where there are many, enough are among the newest
-/// deliveries of all; else all that wait are looked at, in the index alone.
-fn pending(
+/// Lists pending deliveries, which are indexed by due time. If there are many, the newest rows
+/// contain enough of them; otherwise the whole pending index is read.
+fn list_pending(
     connection: &Connection,
     webhook: &WebhookId,
     event: Option<EventType>,
     page: &PageRequest,
 ) -> Result<Vec<DeliverySummary>, StoreError> {
-    const NEWEST: (&str, &str) = (
+    const AMONG_NEWEST: (&str, &str) = (
         "",
         "(SELECT id, event_id, state FROM deliveries WHERE webhook_id = ?1 AND id < ?2
         ORDER BY id DESC LIMIT 2000) WHERE state = 'pending'",
     );
-    const PENDING_IDS: (&str, &str) = (
-        "/* may sort what waits */ ",
-        "deliveries INDEXED BY deliveries_due WHERE webhook_id = ?1 AND state = 'pending' AND id < ?2",
+    const AMONG_PENDING: (&str, &str) = (
+        "/* may sort pending deliveries */ ",
+        "deliveries INDEXED BY deliveries_due
+        WHERE webhook_id = ?1 AND state = 'pending' AND id < ?2",
     );
-    let event = event.map(EventType::as_str);
     let mut rows = Vec::new();
-    for (may, among) in [NEWEST, PENDING_IDS] {
+    for (exemption, source) in [AMONG_NEWEST, AMONG_PENDING] {
         let statement = format!(
-            "{may}{SELECT} WHERE deliveries.id IN (SELECT id FROM {among}
-               AND (?3 IS NULL OR EXISTS (SELECT 1 FROM events WHERE events.id = event_id AND type = ?3))
+            "{exemption}{SELECT} WHERE deliveries.id IN (SELECT id FROM {source}
+               AND (?3 IS NULL
+                 OR EXISTS (SELECT 1 FROM events WHERE events.id = event_id AND type = ?3))
                ORDER BY id DESC LIMIT ?4)
              ORDER BY deliveries.id DESC"
         );
-        let values = params![webhook.as_str(), page.before(), event, page.rows()];
+        let values = params![webhook, page.before(), event, page.rows()];
         rows = sql::query_all(connection, &statement, values, read)?;
         if rows.len() > page.limit {
             break;
@@ -230,8 +238,8 @@ fn pending(
     Ok(rows)
 }
 
-/// Writes attempt `number`; `keep_content`: false where the feedback was deleted meanwhile, whose words an answer may
-/// repeat.
+/// Stores an attempt. `keep_content` is false if the feedback has been deleted, because a response
+/// may quote it.
 pub(super) fn insert_attempt(
     connection: &Connection,
     delivery: &DeliveryId,
@@ -240,78 +248,69 @@ pub(super) fn insert_attempt(
     keep_content: bool,
 ) -> Result<(), StoreError> {
     let result = &attempt.result;
-    let answer = result.response.as_ref();
-    let kept = answer.filter(|_| keep_content);
-    let micros = |duration: Option<Duration>| {
-        duration.map(|d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX))
-    };
+    let response = result.response.as_ref();
+    let content = response.filter(|_| keep_content);
+    let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
     sql::execute(
         connection,
-        "INSERT INTO attempts (delivery_id, number, started_at, duration_us, status, error, error_code, request_headers,
-         response_headers, response_body, response_truncated, dns_us, connect_us, tls_us, waiting_us)
+        "INSERT INTO attempts (delivery_id, number, started_at, duration_us, status, error,
+         error_code, request_headers, response_headers, response_body, response_truncated, dns_us,
+         connect_us, tls_us, waiting_us)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         params![
-            delivery.as_str(),
+            delivery,
             number,
-            attempt.started_at.millis(),
-            micros(Some(result.duration)),
-            answer.map(|a| a.status),
-            // A redirect's address, or the start of a broken answer, may repeat the words.
+            attempt.started_at,
+            micros(result.duration),
+            response.map(|response| response.status),
+            // A redirect URL or an invalid response may quote the feedback.
             attempt.error.as_ref().filter(|_| keep_content),
             result.outcome.code(),
-            keep_content
-                .then(|| sql::to_json(&attempt.request_headers))
-                .transpose()?,
-            kept.map(|a| sql::to_json(&a.headers)).transpose()?,
-            kept.map(|a| &a.body),
-            answer.is_some_and(|a| a.truncated),
-            micros(result.timings.dns),
-            micros(result.timings.connect),
-            micros(result.timings.tls),
-            micros(result.timings.waiting)
+            keep_content.then_some(Json(&attempt.request_headers)),
+            content.map(|response| Json(&response.headers)),
+            content.map(|response| &response.body),
+            response.is_some_and(|response| response.truncated),
+            result.timings.dns.map(micros),
+            result.timings.connect.map(micros),
+            result.timings.tls.map(micros),
+            result.timings.waiting.map(micros)
         ],
     )?;
     Ok(())
 }
 
+/// Returns the attempts of a delivery. `response_columns` is [`FULL_RESPONSE`] or [`NO_RESPONSE`].
 pub(super) fn attempts(
     connection: &Connection,
     delivery: &DeliveryId,
-    answer: &str,
+    response_columns: &str,
 ) -> Result<Vec<LoggedAttempt>, StoreError> {
     let statement = format!(
-        "SELECT number, started_at, duration_us, status, error, error_code, response_truncated, dns_us, connect_us, tls_us,
-         waiting_us, {answer} FROM attempts WHERE delivery_id = ?1 ORDER BY number"
+        "SELECT number, started_at, duration_us, status, error, error_code, response_truncated,
+         dns_us, connect_us, tls_us, waiting_us, {response_columns}
+         FROM attempts WHERE delivery_id = ?1 ORDER BY number"
     );
-    sql::query_all(connection, &statement, [delivery.as_str()], |row| {
-        let time = |column| {
-            Ok::<_, rusqlite::Error>(
-                row.get::<_, Option<u64>>(column)?
-                    .map(Duration::from_micros),
-            )
+    sql::query_all(connection, &statement, [delivery], |row| {
+        let duration = |column| {
+            let micros: Option<u64> = row.get(column)?;
+            Ok::<_, rusqlite::Error>(micros.map(Duration::from_micros))
         };
-        let headers: Option<String> = row.get("response_headers")?;
+        let headers: Option<Json<_>> = row.get("response_headers")?;
         Ok(LoggedAttempt {
             number: row.get("number")?,
-            started_at: Timestamp::from_millis(row.get("started_at")?),
-            duration: time("duration_us")?.unwrap_or_default(),
+            started_at: row.get("started_at")?,
+            duration: duration("duration_us")?.unwrap_or_default(),
             status: row.get("status")?,
             error: row.get("error")?,
             error_code: row.get("error_code")?,
-            response_headers: headers
-                .map(|text| {
-                    serde_json::from_str(&text)
-                        .map_err(|e| sql::conversion_error("response_headers", e))
-                })
-                .transpose()?
-                .unwrap_or_default(),
+            response_headers: headers.map(|Json(headers)| headers).unwrap_or_default(),
             response_body: row.get("response_body")?,
             response_truncated: row.get("response_truncated")?,
             timings: Timings {
-                dns: time("dns_us")?,
-                connect: time("connect_us")?,
-                tls: time("tls_us")?,
-                waiting: time("waiting_us")?,
+                dns: duration("dns_us")?,
+                connect: duration("connect_us")?,
+                tls: duration("tls_us")?,
+                waiting: duration("waiting_us")?,
             },
         })
     })
@@ -319,14 +318,12 @@ pub(super) fn attempts(
 
 fn read(row: &Row<'_>) -> rusqlite::Result<DeliverySummary> {
     Ok(DeliverySummary {
-        id: DeliveryId::new(row.get::<_, String>("id")?),
-        webhook: WebhookId::new(row.get::<_, String>("webhook_id")?),
-        event: sql::parse_column(row, "type", EventType::parse)?,
-        state: sql::parse_column(row, "state", DeliveryState::parse)?,
-        created_at: Timestamp::from_millis(row.get("created_at")?),
-        next_attempt_at: row
-            .get::<_, Option<i64>>("next_attempt_at")?
-            .map(Timestamp::from_millis),
+        id: row.get("id")?,
+        webhook: row.get("webhook_id")?,
+        event: row.get("type")?,
+        state: row.get("state")?,
+        created_at: row.get("created_at")?,
+        next_attempt_at: row.get("next_attempt_at")?,
         round_attempts: row.get("round_attempts")?,
         attempts: Vec::new(),
     })

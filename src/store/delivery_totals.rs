@@ -1,7 +1,7 @@
-//! The accounting of webhooks: what was made for each, and what became of it.
+//! Delivery totals: how many deliveries of a webhook have been created, and their states.
 //!
-//! The counts are kept in the transaction of whatever changes a delivery (`counts`); retention takes rows away and leaves
-//! them. `counters::audit` compares them with the rows, which is how a lost one would be found.
+//! `db::counters` maintains the totals in the transaction that changes a delivery. Retention
+//! deletes rows but doesn't reduce the totals.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use super::db::error::StoreError;
 use super::db::sql;
 use crate::domain::id::WebhookId;
 
-/// What was made for a webhook since it exists, tests included: each event is one delivery, in one state.
+/// Totals since the webhook was created, including tests. Each event is one delivery in one state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryTotals {
     pub events: u64,
@@ -23,7 +23,7 @@ pub struct DeliveryTotals {
 }
 
 impl DeliveryTotals {
-    /// Events that are in no state: 0, unless something is lost.
+    /// Returns the number of events without a state; 0 if nothing is lost.
     pub fn discrepancy(&self) -> i64 {
         let states = self.delivered + self.pending + self.failed + self.canceled;
         self.events.cast_signed() - states.cast_signed()
@@ -31,7 +31,7 @@ impl DeliveryTotals {
 }
 
 impl Store {
-    /// `None`: there is no such webhook.
+    /// Returns `None` if there is no such webhook.
     pub async fn delivery_totals(
         &self,
         webhook: WebhookId,
@@ -40,26 +40,26 @@ impl Store {
             .read(move |c| {
                 let statement = "SELECT * FROM delivery_totals WHERE webhook_id =
                     (SELECT id FROM webhooks WHERE id = ?1 AND deleted_at IS NULL)";
-                sql::query_optional(c, statement, [webhook.as_str()], read)
+                sql::query_optional(c, statement, [webhook], read)
             })
             .await
     }
 
-    /// Of all webhooks, deleted ones too.
+    /// Returns the totals of all webhooks, including deleted ones.
     pub async fn all_delivery_totals(
         &self,
     ) -> Result<HashMap<WebhookId, DeliveryTotals>, StoreError> {
-        self.reader
-            .read(|c| Ok(all(c)?.into_iter().collect()))
-            .await
+        self.reader.read(all).await
     }
 }
 
-pub(super) fn all(connection: &Connection) -> Result<Vec<(WebhookId, DeliveryTotals)>, StoreError> {
-    sql::query_all(connection, "SELECT * FROM delivery_totals", [], |row| {
-        let id = WebhookId::new(row.get::<_, String>("webhook_id")?);
-        Ok((id, read(row)?))
-    })
+pub(super) fn all(
+    connection: &Connection,
+) -> Result<HashMap<WebhookId, DeliveryTotals>, StoreError> {
+    let rows = sql::query_all(connection, "SELECT * FROM delivery_totals", [], |row| {
+        Ok((row.get("webhook_id")?, read(row)?))
+    })?;
+    Ok(rows.into_iter().collect())
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<DeliveryTotals> {

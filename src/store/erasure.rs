@@ -1,57 +1,71 @@
 //! Deletes feedback with its history, its search entries, and its content in the delivery log.
 
+use std::ops::AddAssign;
+
 use rusqlite::params;
 
 use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
 use crate::domain::delivery::DeliveryState;
-use crate::domain::id::{ProjectId, WebhookId};
+use crate::domain::feedback::FeedbackStatus;
+use crate::domain::id::{FeedbackId, ProjectId, WebhookId};
 
-/// What the log held of a feedback that is deleted.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct RedactionCounts {
-    pub(super) canceled: usize,
-    pub(super) bodies: usize,
-    pub(super) attempts: usize,
+/// What was erased.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ErasureCounts {
+    /// Deleted feedback items.
+    pub feedback: usize,
+    /// Event bodies removed from the delivery log.
+    pub bodies: usize,
+    /// Attempts whose requests and responses were removed.
+    pub attempts: usize,
+    /// Pending deliveries that were canceled.
+    pub canceled: usize,
 }
 
-/// Deletes a feedback with its history, and its words in the log and the search: the one way by which a feedback goes. `None`: there is no such
-/// feedback.
+impl AddAssign for ErasureCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.feedback += other.feedback;
+        self.bodies += other.bodies;
+        self.attempts += other.attempts;
+        self.canceled += other.canceled;
+    }
+}
+
+/// Deletes feedback with its history, log content, and search entries. All deletions use this
+/// function. Returns `None` if there is no such feedback.
 pub(super) fn erase_feedback(
-    write: &mut WriteTx<'_>,
-    id: &str,
-) -> Result<Option<RedactionCounts>, StoreError> {
-    let its = "SELECT project_id, status FROM feedback WHERE id = ?1";
-    let its = sql::query_optional(write, its, [id], |row| {
-        let status = sql::parse_column(row, "status", |text| text.parse().ok())?;
-        Ok((ProjectId::new(row.get::<_, String>(0)?), status))
-    })?;
-    let Some((project, status)) = its else {
+    tx: &mut WriteTx<'_>,
+    id: &FeedbackId,
+) -> Result<Option<ErasureCounts>, StoreError> {
+    let select = "SELECT project_id, status FROM feedback WHERE id = ?1";
+    let row: Option<(ProjectId, FeedbackStatus)> =
+        sql::query_optional(tx, select, [id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let Some((project, status)) = row else {
         return Ok(None);
     };
-    sql::execute(write, "DELETE FROM feedback WHERE id = ?1", [id])?;
-    write.feedback_changed(&project, Some(status), None);
-    Ok(Some(redact_delivery_log(write, id)?))
+    // A trigger deletes the search entries.
+    sql::execute(tx, "DELETE FROM feedback WHERE id = ?1", [id])?;
+    tx.feedback_changed(&project, Some(status), None);
+    Ok(Some(redact_delivery_log(tx, id)?))
 }
 
-/// Cancels what is pending of a feedback and empties what the log holds of its words: bodies, requests and answers.
+/// Cancels the pending deliveries of feedback, and removes its content from the delivery log and
+/// from stored responses.
 fn redact_delivery_log(
-    write: &mut WriteTx<'_>,
-    feedback_id: &str,
-) -> Result<RedactionCounts, StoreError> {
-    const ITS_EVENTS: &str = "(SELECT id FROM events WHERE feedback_id = ?1)";
-    let heard = format!("SELECT webhook_id, state FROM deliveries WHERE event_id IN {ITS_EVENTS}");
-    let heard = sql::query_all(write, &heard, [feedback_id], |row| {
-        let webhook = WebhookId::new(row.get::<_, String>(0)?);
-        Ok((
-            webhook,
-            sql::parse_column(row, "state", DeliveryState::parse)?,
-        ))
-    })?;
-    for (webhook, state) in heard {
+    tx: &mut WriteTx<'_>,
+    feedback: &FeedbackId,
+) -> Result<ErasureCounts, StoreError> {
+    const EVENTS: &str = "(SELECT id FROM events WHERE feedback_id = ?1)";
+    let deliveries = format!("SELECT webhook_id, state FROM deliveries WHERE event_id IN {EVENTS}");
+    let deliveries: Vec<(WebhookId, DeliveryState)> =
+        sql::query_all(tx, &deliveries, [feedback], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    for (webhook, state) in deliveries {
         let pending = usize::from(state == DeliveryState::Pending);
-        write.delivery_states_changed(
+        tx.delivery_states_changed(
             &webhook,
             DeliveryState::Pending,
             DeliveryState::Canceled,
@@ -59,26 +73,28 @@ fn redact_delivery_log(
         );
     }
     let canceled = sql::execute(
-        write,
+        tx,
         &format!(
             "UPDATE deliveries SET state = 'canceled', due_at = NULL, finished_at = ?2
-             WHERE state = 'pending' AND event_id IN {ITS_EVENTS}"
+             WHERE state = 'pending' AND event_id IN {EVENTS}"
         ),
-        params![feedback_id, write.now.millis()],
+        params![feedback, tx.now],
     )?;
     if canceled > 0 {
-        write.invalidate_read_ahead();
+        tx.invalidate_read_ahead();
     }
-    let empty = |statement: &str| sql::execute(write, statement, [feedback_id]);
-    let attempts = empty(&format!(
-        "UPDATE attempts SET request_headers = NULL, response_headers = NULL, response_body = NULL, error = NULL
-         WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_id IN {ITS_EVENTS})"
+    let redact = |statement: &str| sql::execute(tx, statement, [feedback]);
+    let attempts = redact(&format!(
+        "UPDATE attempts SET request_headers = NULL, response_headers = NULL,
+         response_body = NULL, error = NULL
+         WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_id IN {EVENTS})"
     ))?;
-    let bodies = empty("UPDATE events SET body = NULL WHERE feedback_id = ?1")?;
-    empty("UPDATE idempotency_keys SET response = NULL WHERE feedback_id = ?1")?;
-    Ok(RedactionCounts {
-        canceled,
+    let bodies = redact("UPDATE events SET body = NULL WHERE feedback_id = ?1")?;
+    redact("UPDATE idempotency_keys SET response = NULL WHERE feedback_id = ?1")?;
+    Ok(ErasureCounts {
+        feedback: 1,
         bodies,
         attempts,
+        canceled,
     })
 }

@@ -1,17 +1,16 @@
-//! Feedback: each stored, or changed, together with the deliveries of its event.
+//! Feedback, created together with the deliveries of its event.
 
 use std::ops::ControlFlow;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, params, params_from_iter};
 
 use super::db::error::StoreError;
 use super::db::page::{Page, PageRequest};
-use super::db::sql;
+use super::db::sql::{self, Json};
 use super::db::writer::WriteTx;
 use super::idempotency::{self, IdempotencyKey};
 use super::search::{self, FeedbackFilter};
 use super::{Store, erasure, events, projects};
-use crate::clock::Timestamp;
 use crate::domain::account::normalize_email;
 use crate::domain::event;
 use crate::domain::feedback::{Feedback, FeedbackStatus, NewFeedback, ProjectSummary};
@@ -23,27 +22,27 @@ use crate::domain::webhook::Topic;
 pub enum CreateFeedbackError {
     #[error("There is no project “{0}”.")]
     UnknownProject(String),
-    #[error("The project is paused and takes no feedback.")]
+    #[error("This project isn’t accepting feedback right now.")]
     Paused,
-    #[error("This Idempotency-Key was used with another body.")]
+    #[error("This Idempotency-Key was used with a different request.")]
     IdempotencyKeyReused,
-    #[error("The feedback that this Idempotency-Key made has been deleted.")]
+    #[error("The feedback created with this Idempotency-Key has been deleted.")]
     IdempotentFeedbackDeleted,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What [`Store::create_feedback`] made, or had made already.
+/// The result of [`Store::create_feedback`].
 #[derive(Clone, Debug)]
 pub struct CreatedFeedback {
     pub id: FeedbackId,
-    /// What `render` made of it.
+    /// The response that `render` returned for the feedback.
     pub response: String,
-    /// It is the answer of an earlier call with the same idempotency key; nothing was made now.
+    /// Whether this is the response to an earlier request with the same idempotency key.
     pub replayed: bool,
 }
 
-/// How many feedbacks have each status.
+/// The number of feedback items with each status.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StatusCounts {
     pub new: u64,
@@ -51,15 +50,16 @@ pub struct StatusCounts {
     pub resolved: u64,
 }
 
-const COLUMNS: &str = "feedback.*, projects.name AS project_name, slug AS project_slug";
 pub(super) const SELECT: &str =
     "SELECT feedback.*, projects.name AS project_name, slug AS project_slug
     FROM feedback JOIN projects ON projects.id = project_id";
+const COLUMNS: &str = "feedback.*, projects.name AS project_name, slug AS project_slug";
 
 impl Store {
-    /// Stores a feedback and the deliveries of `feedback.created`.
+    /// Stores feedback with the deliveries of `feedback.created`.
     ///
-    /// `render` makes the answer to the call; with an idempotency key, the same call gets that answer again.
+    /// `render` builds the response. With an idempotency key, a repeated request gets the response
+    /// of the first one and creates nothing.
     pub async fn create_feedback(
         &self,
         new: NewFeedback,
@@ -68,9 +68,9 @@ impl Store {
     ) -> Result<CreatedFeedback, CreateFeedbackError> {
         let created = self
             .writer
-            .write_without_savepoint(move |write| {
+            .write_without_savepoint(move |tx| {
                 if let Some(key) = &idempotency
-                    && let Some(stored) = idempotency::find(write, key)?
+                    && let Some(stored) = idempotency::find(tx, key)?
                 {
                     return match (stored.feedback, stored.response) {
                         _ if stored.request_hash != key.request_hash => {
@@ -84,37 +84,14 @@ impl Store {
                         _ => Err(CreateFeedbackError::IdempotentFeedbackDeleted),
                     };
                 }
-                let Some(project) = projects::find(write, &new.project)? else {
-                    return Err(CreateFeedbackError::UnknownProject(new.project));
-                };
-                if project.status == ProjectStatus::Paused {
-                    return Err(CreateFeedbackError::Paused);
-                }
-                let feedback = Feedback {
-                    id: write.next_id(),
-                    project: ProjectSummary {
-                        id: project.id,
-                        name: project.name,
-                        slug: project.slug,
-                    },
-                    message: new.message,
-                    status: FeedbackStatus::New,
-                    created_at: write.now,
-                    email: new.email,
-                    url: new.url,
-                    metadata: new.metadata,
-                };
-                insert(write, &feedback)?;
-                write.feedback_changed(&feedback.project.id, None, Some(feedback.status));
-                events::publish(
-                    write,
-                    Topic::FeedbackCreated,
-                    &feedback,
-                    event::feedback_created_body(&feedback),
-                )?;
+                let feedback = prepare(tx, new)?;
+                insert(tx, &feedback)?;
+                tx.feedback_changed(&feedback.project.id, None, Some(feedback.status));
+                let body = event::feedback_created_body(&feedback);
+                events::publish(tx, Topic::FeedbackCreated, &feedback, body)?;
                 let response = render(&feedback);
                 if let Some(key) = &idempotency {
-                    idempotency::store(write, key, Some(&feedback.id), &response)?;
+                    idempotency::store(tx, key, Some(&feedback.id), &response)?;
                 }
                 Ok(CreatedFeedback {
                     id: feedback.id,
@@ -131,7 +108,7 @@ impl Store {
         self.reader.read(move |c| find(c, &id)).await
     }
 
-    /// Newest first.
+    /// Returns the feedback that matches the filter, newest first.
     pub async fn feedback_list(
         &self,
         filter: FeedbackFilter,
@@ -140,46 +117,41 @@ impl Store {
         self.reader
             .read_slow(move |c| {
                 let mut rows = Vec::new();
-                if let Some(search) = &filter.search {
-                    search::scan_matches(
-                        c,
-                        search,
-                        &filter,
-                        page.before.as_deref(),
-                        COLUMNS,
-                        |row| {
-                            rows.push(read(row)?);
-                            Ok(match rows.len() > page.limit {
-                                true => ControlFlow::Break(()),
-                                false => ControlFlow::Continue(()),
-                            })
-                        },
-                    )?;
+                if let Some(query) = &filter.search {
+                    let before = page.before.as_deref();
+                    search::scan_matches(c, query, &filter, before, COLUMNS, |row| {
+                        rows.push(read(row)?);
+                        Ok(match rows.len() > page.limit {
+                            true => ControlFlow::Break(()),
+                            false => ControlFlow::Continue(()),
+                        })
+                    })?;
                 } else {
                     let (conditions, mut values) = filter.conditions();
-                    let statement = list_statement(&conditions);
                     values.push(Box::new(page.before().to_owned()));
                     values.push(Box::new(page.rows()));
-                    rows = sql::query_all(c, &statement, rusqlite::params_from_iter(values), read)?;
+                    let statement = list_statement(&conditions);
+                    rows = sql::query_all(c, &statement, params_from_iter(values), read)?;
                 }
                 Ok(page.page(rows, |feedback| feedback.id.as_str()))
             })
             .await
     }
 
-    /// Counts by status what the filter's project and words select; of what a search finds, up to [`SEARCH_COUNT_MAX`].
+    /// Counts feedback by status, filtered by project and search. The filter's status is ignored.
+    /// With a search, each count stops at [`SEARCH_COUNT_MAX`](super::SEARCH_COUNT_MAX).
     pub async fn count_feedback(&self, filter: FeedbackFilter) -> Result<StatusCounts, StoreError> {
         self.reader
             .read_slow(move |c| {
                 let mut counts = StatusCounts::default();
                 for status in FeedbackStatus::ALL {
-                    *counts.of(status) = match &filter.search {
-                        Some(search) => {
+                    *counts.get_mut(status) = match &filter.search {
+                        Some(query) => {
                             let filter = FeedbackFilter {
                                 status: Some(status),
                                 ..filter.clone()
                             };
-                            search::count(c, search, &filter)?
+                            search::count(c, query, &filter)?
                         }
                         None => count_by_status(c, filter.project.as_ref(), status)?,
                     };
@@ -189,18 +161,20 @@ impl Store {
             .await
     }
 
-    /// Deletes a feedback, and its words in the log. `false`: there is no such feedback.
+    /// Deletes feedback and its content in the delivery log. Returns `false` if there is no such
+    /// feedback.
     pub async fn delete_feedback(&self, id: FeedbackId) -> Result<bool, StoreError> {
         Ok(self.delete_feedback_items(vec![id]).await? > 0)
     }
 
-    /// The same for several, in one commit; tells how many there were.
+    /// Like [`delete_feedback`](Self::delete_feedback) for several items, in one commit. Returns
+    /// how many were deleted.
     pub async fn delete_feedback_items(&self, ids: Vec<FeedbackId>) -> Result<usize, StoreError> {
         self.writer
-            .write(move |write| {
+            .write(move |tx| {
                 let mut deleted = 0;
                 for id in ids {
-                    deleted += usize::from(erasure::erase_feedback(write, id.as_str())?.is_some());
+                    deleted += usize::from(erasure::erase_feedback(tx, &id)?.is_some());
                 }
                 Ok(deleted)
             })
@@ -209,7 +183,7 @@ impl Store {
 }
 
 impl StatusCounts {
-    pub(super) fn of(&mut self, status: FeedbackStatus) -> &mut u64 {
+    pub(super) fn get_mut(&mut self, status: FeedbackStatus) -> &mut u64 {
         match status {
             FeedbackStatus::New => &mut self.new,
             FeedbackStatus::Reviewed => &mut self.reviewed,
@@ -218,7 +192,8 @@ impl StatusCounts {
     }
 }
 
-/// The page of a list: `CROSS` keeps the order of the tables, and with it that of the index.
+/// The statement of a list. `CROSS` fixes the order of the tables, so that rows come in the order
+/// of the index.
 pub(super) fn list_statement(conditions: &str) -> String {
     format!(
         "SELECT {COLUMNS} FROM feedback CROSS JOIN projects ON projects.id = project_id
@@ -231,68 +206,80 @@ fn count_by_status(
     project: Option<&ProjectId>,
     status: FeedbackStatus,
 ) -> Result<u64, StoreError> {
-    let statement = "SELECT coalesce(sum(count), 0) FROM feedback_counts WHERE status = ?1 AND project_id = coalesce(?2, project_id)";
-    let values = params![status.as_str(), project.map(ProjectId::as_str)];
-    Ok(sql::query_optional(connection, statement, values, |row| row.get(0))?.unwrap_or(0))
+    let statement = "SELECT coalesce(sum(count), 0) FROM feedback_counts
+        WHERE status = ?1 AND project_id = coalesce(?2, project_id)";
+    sql::query_value(connection, statement, params![status, project])
 }
 
 pub(super) fn find(
     connection: &Connection,
     id: &FeedbackId,
 ) -> Result<Option<Feedback>, StoreError> {
-    sql::query_optional(
-        connection,
-        &format!("{SELECT} WHERE feedback.id = ?1"),
-        [id.as_str()],
-        read,
-    )
+    let statement = format!("{SELECT} WHERE feedback.id = ?1");
+    sql::query_optional(connection, &statement, [id], read)
 }
 
-fn insert(write: &WriteTx<'_>, feedback: &Feedback) -> Result<(), StoreError> {
-    let metadata = feedback.metadata.as_ref().map(sql::to_json).transpose()?;
+/// Checks the project and assigns an id and the time.
+fn prepare(tx: &mut WriteTx<'_>, new: NewFeedback) -> Result<Feedback, CreateFeedbackError> {
+    let Some(project) = projects::find(tx, &new.project)? else {
+        return Err(CreateFeedbackError::UnknownProject(new.project));
+    };
+    if project.status == ProjectStatus::Paused {
+        return Err(CreateFeedbackError::Paused);
+    }
+    Ok(Feedback {
+        id: tx.next_id(),
+        project: ProjectSummary {
+            id: project.id,
+            name: project.name,
+            slug: project.slug,
+        },
+        message: new.message,
+        status: FeedbackStatus::New,
+        created_at: tx.now,
+        email: new.email,
+        url: new.url,
+        metadata: new.metadata,
+    })
+}
+
+fn insert(tx: &WriteTx<'_>, feedback: &Feedback) -> Result<(), StoreError> {
     sql::execute(
-        write,
-        "INSERT INTO feedback (number, id, project_id, status, message, email, normalized_email, url, metadata, created_at)
-         VALUES (1 + max(coalesce((SELECT max(number) FROM feedback), 0), (SELECT indexed_until FROM feedback_index_state)),
+        tx,
+        "INSERT INTO feedback (number, id, project_id, status, message, email, normalized_email,
+         url, metadata, created_at)
+         VALUES (1 + max(coalesce((SELECT max(number) FROM feedback), 0),
+                         (SELECT indexed_until FROM feedback_index_state)),
          ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
-            feedback.id.as_str(),
-            feedback.project.id.as_str(),
-            feedback.status.as_str(),
+            feedback.id,
+            feedback.project.id,
+            feedback.status,
             feedback.message,
             feedback.email,
             feedback.email.as_deref().map(normalize_email),
             feedback.url,
-            metadata,
-            feedback.created_at.millis()
+            feedback.metadata.as_ref().map(Json),
+            feedback.created_at
         ],
     )?;
     Ok(())
 }
 
-fn status(row: &Row<'_>) -> rusqlite::Result<FeedbackStatus> {
-    sql::parse_column(row, "status", |text| text.parse().ok())
-}
-
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Feedback> {
-    let metadata: Option<String> = row.get("metadata")?;
+    let metadata: Option<Json<_>> = row.get("metadata")?;
     Ok(Feedback {
-        id: FeedbackId::new(row.get::<_, String>("id")?),
+        id: row.get("id")?,
         project: ProjectSummary {
-            id: ProjectId::new(row.get::<_, String>("project_id")?),
+            id: row.get("project_id")?,
             name: row.get("project_name")?,
             slug: row.get("project_slug")?,
         },
         message: row.get("message")?,
-        status: status(row)?,
-        created_at: Timestamp::from_millis(row.get("created_at")?),
+        status: row.get("status")?,
+        created_at: row.get("created_at")?,
         email: row.get("email")?,
         url: row.get("url")?,
-        metadata: metadata
-            .map(|text| {
-                serde_json::from_str(&text)
-                    .map_err(|error| sql::conversion_error("metadata", error))
-            })
-            .transpose()?,
+        metadata: metadata.map(|Json(metadata)| metadata),
     })
 }

@@ -1,81 +1,83 @@
-//! What a call or form answered, so that the same one sent again gets that answer and does nothing twice.
+//! Stores responses by idempotency key, so that a repeated request gets the first response and has
+//! no second effect.
 //!
-//! The writer runs one job at a time, so of two calls at once the second finds the first one's answer.
+//! The writer runs one job at a time. If two requests arrive at once, the second one finds the
+//! response of the first.
 
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
+use rusqlite::params;
 
 use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
 use crate::domain::id::FeedbackId;
 
-/// How long a key is honoured.
+/// How long a key is valid.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// Maximum number of expired keys deleted whenever a key is stored.
+const DELETE_BATCH: i64 = 4;
 
-/// By what a repetition is known.
+/// Identifies a request, so that it can be repeated safely.
 #[derive(Clone, Debug)]
 pub struct IdempotencyKey {
-    /// The token's or the user's id: a key belongs to who sent it.
+    /// Who sent the request: a token's or user's id, or a project's id or slug. Keys of different
+    /// owners are independent.
     pub owner: String,
-    /// A key belongs to one call.
+    /// The operation. Keys of different operations are independent.
     pub operation: &'static str,
     pub key: String,
-    /// SHA-256 of the request: the same key with another one is a mistake.
+    /// SHA-256 of the request. Using a key for two different requests is an error.
     pub request_hash: [u8; 32],
 }
 
 pub(super) struct StoredResponse {
     pub(super) request_hash: [u8; 32],
     pub(super) feedback: Option<FeedbackId>,
-    /// `None`: what it told of is deleted.
+    /// `None` if the feedback in it has been deleted.
     pub(super) response: Option<String>,
 }
 
 pub(super) fn find(
-    write: &WriteTx<'_>,
+    tx: &WriteTx<'_>,
     key: &IdempotencyKey,
 ) -> Result<Option<StoredResponse>, StoreError> {
-    let connection: &Connection = write;
-    let statement = "SELECT request_hash, feedback_id, response FROM idempotency_keys WHERE owner = ?1 AND operation = ?2 AND key = ?3 AND created_at > ?4";
-    let values = params![
-        key.owner,
-        key.operation,
-        key.key,
-        write.now.minus(LIFETIME).millis()
-    ];
-    sql::query_optional(connection, statement, values, |row| {
+    let statement = "SELECT request_hash, feedback_id, response FROM idempotency_keys
+        WHERE owner = ?1 AND operation = ?2 AND key = ?3 AND created_at > ?4";
+    let values = params![key.owner, key.operation, key.key, tx.now.minus(LIFETIME)];
+    sql::query_optional(tx, statement, values, |row| {
         Ok(StoredResponse {
             request_hash: row.get(0)?,
-            feedback: row.get::<_, Option<String>>(1)?.map(FeedbackId::new),
+            feedback: row.get(1)?,
             response: row.get(2)?,
         })
     })
 }
 
-/// Keeps an answer, and forgets a few that are too old, so that they never pile up.
+/// Stores a response, and deletes some expired keys so that they don't accumulate.
 pub(super) fn store(
-    write: &WriteTx<'_>,
+    tx: &WriteTx<'_>,
     key: &IdempotencyKey,
     feedback: Option<&FeedbackId>,
     response: &str,
 ) -> Result<(), StoreError> {
-    let old = "DELETE FROM idempotency_keys WHERE (owner, operation, key) IN
-        (SELECT owner, operation, key FROM idempotency_keys WHERE created_at <= ?1 ORDER BY created_at LIMIT 4)";
-    sql::execute(write, old, [write.now.minus(LIFETIME).millis()])?;
+    let expired = "DELETE FROM idempotency_keys WHERE (owner, operation, key) IN
+        (SELECT owner, operation, key FROM idempotency_keys WHERE created_at <= ?1
+         ORDER BY created_at LIMIT ?2)";
+    sql::execute(tx, expired, params![tx.now.minus(LIFETIME), DELETE_BATCH])?;
     sql::execute(
-        write,
-        "INSERT OR REPLACE INTO idempotency_keys (owner, operation, key, request_hash, feedback_id, response, created_at)
+        tx,
+        "INSERT OR REPLACE INTO idempotency_keys
+         (owner, operation, key, request_hash, feedback_id, response, created_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
             key.owner,
             key.operation,
             key.key,
             key.request_hash,
-            feedback.map(FeedbackId::as_str),
+            feedback,
             response,
-            write.now.millis()
+            tx.now
         ],
     )?;
     Ok(())

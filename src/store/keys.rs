@@ -1,4 +1,4 @@
-//! Keys that the installation signs with by itself: made once, and kept.
+//! Signing keys that Miniback generates once and keeps.
 
 use rusqlite::params;
 
@@ -7,25 +7,20 @@ use super::db::error::StoreError;
 use super::db::sql;
 
 impl Store {
-    /// The key of this name; `new_key` becomes it where there is none yet.
+    /// Returns the named key. Stores `new_key` if there is none.
     pub async fn get_or_create_key(
         &self,
         name: &'static str,
         new_key: [u8; 32],
     ) -> Result<Vec<u8>, StoreError> {
         self.writer
-            .write(move |write| {
-                let kept = sql::query_optional(
-                    write,
-                    "SELECT key FROM signing_keys WHERE name = ?1",
-                    [name],
-                    |row| row.get(0),
-                )?;
-                if let Some(key) = kept {
+            .write(move |tx| {
+                let select = "SELECT key FROM signing_keys WHERE name = ?1";
+                if let Some(key) = sql::query_optional(tx, select, [name], |row| row.get(0))? {
                     return Ok(key);
                 }
-                let statement = "INSERT INTO signing_keys (name, key) VALUES (?1, ?2)";
-                sql::execute(write, statement, params![name, new_key])?;
+                let insert = "INSERT INTO signing_keys (name, key) VALUES (?1, ?2)";
+                sql::execute(tx, insert, params![name, new_key])?;
                 Ok(new_key.to_vec())
             })
             .await

@@ -1,25 +1,23 @@
-//! What `/metrics` counts, read in one moment.
-
-use std::collections::HashMap;
-
-use rusqlite::Row;
+//! The values of `/metrics`, read in one snapshot.
 
 use super::db::error::StoreError;
 use super::db::sql;
-use super::{DeliveryTotals, Store, delivery_totals, webhooks};
+use super::{DeliveryTotals, Store, delivery_totals};
 use crate::clock::Timestamp;
+use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::WebhookId;
 
 #[derive(Clone, Debug)]
 pub struct Metrics {
+    /// Feedback items by status.
     pub feedback: Vec<(FeedbackStatus, u64)>,
     pub webhooks: Vec<WebhookMetrics>,
-    /// Alerts that have not arrived yet.
+    /// Alerts that haven't been received yet.
     pub pending_alerts: u64,
 }
 
-/// Of one webhook; named by id and host, never by path.
+/// Values of one webhook. It is identified by id and host, because its path may contain a secret.
 #[derive(Clone, Debug)]
 pub struct WebhookMetrics {
     pub id: WebhookId,
@@ -27,9 +25,10 @@ pub struct WebhookMetrics {
     pub enabled: bool,
     pub failing_since: Option<Timestamp>,
     pub held_until: Option<Timestamp>,
+    /// Failed deliveries since the last successful attempt.
     pub consecutive_failures: u32,
     pub totals: DeliveryTotals,
-    /// When the delivery that has waited longest was made.
+    /// When the oldest pending delivery was created.
     pub oldest_pending: Option<Timestamp>,
 }
 
@@ -37,34 +36,38 @@ impl Store {
     pub async fn metrics(&self) -> Result<Metrics, StoreError> {
         self.reader
             .read_slow(|c| {
-                let by_status = |row: &Row<'_>| Ok((sql::parse_column(row, "status", |text| text.parse().ok())?, row.get("n")?));
-                let feedback = sql::query_all(c, "SELECT status, sum(count) AS n FROM feedback_counts GROUP BY status", [], by_status)?;
-                let statement = "SELECT * FROM webhooks WHERE deleted_at IS NULL ORDER BY id";
-                let mut found = sql::query_all(c, statement, [], |row| {
-                    let time = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis));
+                let by_status = "SELECT status, sum(count) FROM feedback_counts GROUP BY status";
+                let feedback =
+                    sql::query_all(c, by_status, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                let webhooks = "SELECT * FROM webhooks WHERE deleted_at IS NULL ORDER BY id";
+                let mut webhooks = sql::query_all(c, webhooks, [], |row| {
                     Ok(WebhookMetrics {
-                        id: WebhookId::new(row.get::<_, String>("id")?),
-                        host: webhooks::read_url(row)?.host_and_port(),
+                        id: row.get("id")?,
+                        host: row.get::<_, EndpointUrl>("url")?.host_and_port(),
                         enabled: row.get("enabled")?,
-                        failing_since: time("failing_since")?,
-                        held_until: time("held_until")?,
+                        failing_since: row.get("failing_since")?,
+                        held_until: row.get("held_until")?,
                         consecutive_failures: row.get("consecutive_failures")?,
                         totals: DeliveryTotals::default(),
                         oldest_pending: None,
                     })
                 })?;
-                let totals: HashMap<_, _> = delivery_totals::all(c)?.into_iter().collect();
-                for webhook in &mut found {
-                    let id = [webhook.id.as_str()];
+                let totals = delivery_totals::all(c)?;
+                for webhook in &mut webhooks {
                     webhook.totals = totals.get(&webhook.id).copied().unwrap_or_default();
-                    // Ids have the order in which they were made. All that wait are looked at, in the index alone.
+                    // Ids ascend with time. This reads all pending deliveries, but only their
+                    // index.
                     let oldest = "SELECT created_at FROM deliveries WHERE id =
-                        (SELECT min(id) FROM deliveries INDEXED BY deliveries_due WHERE webhook_id = ?1 AND state = 'pending')";
-                    let oldest = sql::query_optional(c, oldest, id, |row| row.get(0))?;
-                    webhook.oldest_pending = oldest.map(Timestamp::from_millis);
+                        (SELECT min(id) FROM deliveries INDEXED BY deliveries_due
+                         WHERE webhook_id = ?1 AND state = 'pending')";
+                    webhook.oldest_pending =
+                        sql::query_optional(c, oldest, [&webhook.id], |row| row.get(0))?;
                 }
-                let alerts = sql::query_optional(c, "SELECT count(*) FROM alerts", [], |row| row.get(0))?.unwrap_or(0);
-                Ok(Metrics { feedback, webhooks: found, pending_alerts: alerts })
+                Ok(Metrics {
+                    feedback,
+                    webhooks,
+                    pending_alerts: sql::query_value(c, "SELECT count(*) FROM alerts", [])?,
+                })
             })
             .await
     }

@@ -1,8 +1,9 @@
-//! The store: all SQL, all of it blocking, behind async methods of [`Store`].
+//! The store: all SQL, behind async methods of [`Store`].
 //!
-//! One thread writes (`writer`), a pool of read-only connections reads (`reader`), and each noun has a file with what
-//! can be asked about it. A public method owns its transaction; private functions take the connection they run on. A
-//! feedback or a change of status is stored together with its deliveries, in one transaction, before it is acknowledged.
+//! `db` is the engine: one thread writes, pools of read-only connections read. Each other module
+//! contains the statements about one noun. A public method runs in its own transaction; private
+//! functions run in the caller's. Feedback and status changes are stored together with their
+//! deliveries in one transaction before they are acknowledged.
 
 mod alerts;
 mod api_tokens;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 pub use alerts::{Alert, DueAlerts};
+pub use api_tokens::CreateTokenError;
 pub use attempts::{DeliveryUpdate, FinishedAttempt};
 pub use backup::{BackupError, DatabaseSummary, backup, check_database};
 pub use db::change_feed::{ChangeFeed, ChangeKind};
@@ -49,20 +51,21 @@ pub use deliveries::{
     LoggedAttempt, LoggedRequest,
 };
 pub use delivery_totals::DeliveryTotals;
+pub use erasure::ErasureCounts;
 pub use feedback::{CreateFeedbackError, CreatedFeedback, StatusCounts};
 pub use idempotency::IdempotencyKey;
 pub use metrics::{Metrics, WebhookMetrics};
-pub use one_time_links::{LinkPurpose, OneTimeLink};
+pub use one_time_links::{LinkError, LinkPurpose, OneTimeLink};
 pub use origins::{AllowOrigin, OriginStats};
 pub use outbox::{BatchRequest, DeliveryTarget, DueBatches, DueDelivery, WebhookBatch};
-pub use privacy::{ErasureCounts, PersonalDelivery, PersonalFeedback};
+pub use privacy::{PersonalDelivery, PersonalFeedback};
 pub use projects::{CreateProjectError, ProjectPatch};
 pub use redelivery::RedeliverError;
 pub use search::{FeedbackFilter, SEARCH_COUNT_MAX};
 pub use secrets::RotateError;
 pub use sessions::{NewSession, Session, SessionRecord};
 pub use status_history::{AppliedStatusChange, StatusChange, StatusHistoryEntry};
-pub use users::AccountStoreError;
+pub use users::UserError;
 pub use webhooks::SaveWebhookError;
 
 use db::{open, reader, sql, wal, writer};
@@ -70,72 +73,75 @@ use db::{open, reader, sql, wal, writer};
 use crate::clock::Clock;
 use crate::domain::id::IdSequence;
 
-/// The open database. Clones share it.
+/// The open database; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     writer: writer::Writer,
     reader: reader::Reader,
-    wakes: writer::CommitNotifiers,
+    notifiers: writer::CommitNotifiers,
     feedback_created: Arc<Notify>,
 }
 
 impl Store {
-    /// Opens the database in `dir`, which exists; makes or migrates it (see [`OpenError`]).
+    /// Opens the database in the directory `dir`. Creates or migrates it if necessary.
     pub fn open(dir: &Path, lock: Option<&DirectoryLock>, clock: Clock) -> Result<Self, OpenError> {
         let connection = open::open(dir, lock)?;
         let ids = IdSequence::after(sql::max_ulid(&connection)?);
-        let wakes = writer::CommitNotifiers::new(clock.now());
-        let reader = reader::Reader::open(&database_path(dir))
-            .map_err(|e| OpenError::Connections(e.to_string()))?;
-        let log = lock.map(|_| wal::Wal::of(&database_path(dir)));
-        let writer = writer::Writer::start(connection, ids, clock, wakes.clone(), log)
-            .map_err(|e| OpenError::Connections(e.to_string()))?;
+        let notifiers = writer::CommitNotifiers::new(clock.now());
+        let path = database_path(dir);
+        let reader = reader::Reader::open(&path)
+            .map_err(|error| OpenError::Connections(error.to_string()))?;
+        let wal = lock.map(|_| wal::Wal::of(&path));
+        let writer = writer::Writer::start(connection, ids, clock, notifiers.clone(), wal)
+            .map_err(|error| OpenError::Connections(error.to_string()))?;
         Ok(Self {
             writer,
             reader,
-            wakes,
+            notifiers,
             feedback_created: Arc::default(),
         })
     }
 
-    /// Notified after a commit that made deliveries due. It carries no data: who is woken looks.
+    /// Notified after a commit that made deliveries due. It carries no data; the receiver queries
+    /// the database.
     pub fn deliveries_due(&self) -> Arc<Notify> {
-        self.wakes.deliveries.clone()
+        self.notifiers.deliveries.clone()
     }
 
-    /// Notified after a commit by which a webhook began to fail, failed once too often, or is well again.
+    /// Notified after a commit that changed a webhook's health: it started failing, reached the
+    /// number of failures for an alert, or recovered.
     pub fn health_changed(&self) -> Arc<Notify> {
-        self.wakes.health.clone()
+        self.notifiers.health.clone()
     }
 
-    /// Notified after a commit of new feedback. It carries no data either.
+    /// Notified after feedback was created.
     pub fn feedback_created(&self) -> Arc<Notify> {
         self.feedback_created.clone()
     }
 
-    /// What changed, for pages that are kept up to date.
+    /// The changes after each commit, for live updates.
     pub fn change_feed(&self) -> &ChangeFeed {
-        &self.wakes.changes
+        &self.notifiers.change_feed
     }
 
-    /// Whether the database answers, to a read and to a write.
+    /// Checks that the database can be read and written.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.reader
-            .read(|connection| {
-                Ok::<_, StoreError>(connection.query_row("SELECT 1", [], |_| Ok(()))?)
-            })
+            .read(|c| sql::query_value::<i64>(c, "SELECT 1", []))
             .await?;
         self.writer.write(|_| Ok(())).await
     }
 
-    /// Finishes what is queued and closes the database. Blocks; nothing can be read or written afterwards.
+    /// Finishes the queued jobs and closes the database. Blocks until then. Later reads and writes
+    /// fail.
     pub fn close(&self) {
         self.writer.close();
     }
 
-    /// The same from an async thread. A panic of the closing thread has been logged by then, and changes nothing.
+    /// Like [`close`](Self::close), from an async task.
     pub async fn close_async(&self) {
         let store = self.clone();
+        // If closing panics, the panic has been logged and there is nothing left to do.
         let _ = tokio::task::spawn_blocking(move || store.close()).await;
     }
 }

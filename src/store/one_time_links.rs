@@ -1,18 +1,20 @@
-//! One-time links: the first user's setup, the demo's sign-in, an invitation, a new password.
+//! One-time links: the first user's setup, the demo's sign-in, invitations, and password resets.
 //!
-//! Of each only a SHA-256 is stored. Looking at one spends nothing; what it is for happens in the transaction that
-//! spends it, so of two who use one at once the second finds it void.
+//! Only a SHA-256 of each link's token is stored. Viewing a link doesn't consume it. The action of
+//! a link runs in the transaction that consumes it, so a link works once even if two requests use
+//! it at the same time.
 
 use std::time::Duration;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{Connection, Row, ToSql, params};
 
 use super::Store;
 use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
 use super::sessions::{self, NewSession};
-use super::users::{self, AccountStoreError};
+use super::users::{self, UserError};
 use crate::clock::Timestamp;
 use crate::domain::account::{Role, User, normalize_email};
 use crate::domain::id::{LinkId, UserId};
@@ -20,145 +22,189 @@ use crate::domain::id::{LinkId, UserId};
 /// What a one-time link is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkPurpose {
-    /// Making the first user.
+    /// Creates the first user.
     Setup,
-    /// Signing a browser in (the demo).
+    /// Signs in a browser (used by the demo).
     SignIn,
-    /// Making an account for who is invited.
+    /// Creates an account for an invited person.
     Invitation,
-    /// Setting another password.
+    /// Sets a new password.
     Reset,
 }
 
-impl LinkPurpose {
-    const fn as_str(self) -> &'static str {
-        match self {
+impl ToSql for LinkPurpose {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
             Self::Setup => "setup",
             Self::SignIn => "sign-in",
             Self::Invitation => "invitation",
             Self::Reset => "reset",
         }
+        .into())
     }
 }
 
-/// An invitation, or a link for a new password, without what opens it.
+/// An invitation or a password reset link, without its token.
 #[derive(Clone, Debug)]
 pub struct OneTimeLink {
     pub id: LinkId,
-    /// Who is invited, or whose password it is.
+    /// The email of the invited person or of the user.
     pub email: String,
     pub role: Role,
-    /// `None`: an invitation.
+    /// The user whose password is reset; `None` for an invitation.
     pub user: Option<UserId>,
-    /// The e-mail address of the admin who made it.
+    /// The email of the admin who created the link.
     pub created_by: Option<String>,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
 }
 
-const SELECT: &str = "SELECT links.id AS link_id, coalesce(links.email, users.email) AS address,
-    coalesce(links.role, users.role) AS role, user_id, makers.email AS maker,
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    #[error("this link has been used or has expired")]
+    Invalid,
+    #[error("only an admin can create this link")]
+    NotAdmin,
+    #[error(transparent)]
+    User(UserError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<UserError> for LinkError {
+    fn from(error: UserError) -> Self {
+        match error {
+            UserError::Store(error) => Self::Store(error),
+            error => Self::User(error),
+        }
+    }
+}
+
+const SELECT: &str = "SELECT links.id AS link_id, coalesce(links.email, users.email) AS link_email,
+    coalesce(links.role, users.role) AS role, user_id, creators.email AS creator,
     links.created_at AS link_created_at, expires_at
-    FROM one_time_links AS links LEFT JOIN users ON users.id = user_id LEFT JOIN users AS makers ON makers.id = links.created_by";
+    FROM one_time_links AS links LEFT JOIN users ON users.id = user_id
+    LEFT JOIN users AS creators ON creators.id = links.created_by";
+
+/// A link to be inserted. It is valid for `valid_for`.
+struct NewLink<'a> {
+    purpose: LinkPurpose,
+    user: Option<&'a UserId>,
+    invited: Option<(&'a str, Role)>,
+    created_by: Option<&'a UserId>,
+    token_hash: [u8; 32],
+    valid_for: Duration,
+}
 
 impl Store {
-    /// Makes the one link of its purpose that is in force from now on.
+    /// Creates a setup or sign-in link, which replaces earlier links with this purpose.
     pub async fn create_link(
         &self,
         purpose: LinkPurpose,
         user: Option<UserId>,
         token_hash: [u8; 32],
-        lives: Duration,
+        valid_for: Duration,
     ) -> Result<(), StoreError> {
         self.writer
-            .write(move |write| {
-                sql::execute(
-                    write,
-                    "DELETE FROM one_time_links WHERE purpose = ?1",
-                    [purpose.as_str()],
-                )?;
-                insert(write, purpose, user.as_ref(), None, None, token_hash, lives)
+            .write(move |tx| {
+                let earlier = "DELETE FROM one_time_links WHERE purpose = ?1";
+                sql::execute(tx, earlier, [purpose])?;
+                let link = NewLink {
+                    purpose,
+                    user: user.as_ref(),
+                    invited: None,
+                    created_by: None,
+                    token_hash,
+                    valid_for,
+                };
+                insert(tx, &link)
             })
             .await
     }
 
-    /// Invites somebody who has no account yet. An invitation of the same address before this one is void.
+    /// Creates an invitation, which replaces an earlier one for the same email.
     pub async fn invite(
         &self,
         email: String,
         role: Role,
-        by: UserId,
+        created_by: UserId,
         token_hash: [u8; 32],
-        lives: Duration,
-    ) -> Result<(), AccountStoreError> {
+        valid_for: Duration,
+    ) -> Result<(), LinkError> {
         self.writer
-            .write(move |write| {
-                ensure_is_admin(write, &by)?;
-                if users::find_by_email(write, &email)?.is_some() {
-                    return Err(AccountStoreError::Exists(email));
+            .write(move |tx| {
+                ensure_is_admin(tx, &created_by)?;
+                if users::find_by_email(tx, &email)?.is_some() {
+                    return Err(UserError::EmailTaken(email).into());
                 }
-                let before = "DELETE FROM one_time_links WHERE normalized_email = ?1";
-                sql::execute(write, before, [normalize_email(&email)])?;
-                let invited = Some((email.as_str(), role));
-                let purpose = LinkPurpose::Invitation;
-                insert(write, purpose, None, invited, Some(&by), token_hash, lives)?;
-                Ok(())
+                let earlier = "DELETE FROM one_time_links WHERE normalized_email = ?1";
+                sql::execute(tx, earlier, [normalize_email(&email)])?;
+                let link = NewLink {
+                    purpose: LinkPurpose::Invitation,
+                    user: None,
+                    invited: Some((&email, role)),
+                    created_by: Some(&created_by),
+                    token_hash,
+                    valid_for,
+                };
+                Ok(insert(tx, &link)?)
             })
             .await
     }
 
-    /// Makes a link by which a user sets another password; one made before is void.
+    /// Creates a password reset link, which replaces an earlier one for the same user.
     pub async fn create_reset_link(
         &self,
         user: UserId,
-        by: UserId,
+        created_by: UserId,
         token_hash: [u8; 32],
-        lives: Duration,
-    ) -> Result<User, AccountStoreError> {
+        valid_for: Duration,
+    ) -> Result<User, LinkError> {
         self.writer
-            .write(move |write| {
-                ensure_is_admin(write, &by)?;
-                let user = users::by_id(write, &user)?;
-                let before = "DELETE FROM one_time_links WHERE purpose = 'reset' AND user_id = ?1";
-                sql::execute(write, before, [user.id.as_str()])?;
-                let purpose = LinkPurpose::Reset;
-                insert(
-                    write,
-                    purpose,
-                    Some(&user.id),
-                    None,
-                    Some(&by),
+            .write(move |tx| {
+                ensure_is_admin(tx, &created_by)?;
+                let user = users::by_id(tx, &user)?;
+                let earlier = "DELETE FROM one_time_links WHERE purpose = 'reset' AND user_id = ?1";
+                sql::execute(tx, earlier, [&user.id])?;
+                let link = NewLink {
+                    purpose: LinkPurpose::Reset,
+                    user: Some(&user.id),
+                    invited: None,
+                    created_by: Some(&created_by),
                     token_hash,
-                    lives,
-                )?;
+                    valid_for,
+                };
+                insert(tx, &link)?;
                 Ok(user)
             })
             .await
     }
 
-    /// The invitations and the links for new passwords that are in force, the oldest first.
+    /// Returns the active invitations and password reset links, oldest first.
     pub async fn active_links(&self, now: Timestamp) -> Result<Vec<OneTimeLink>, StoreError> {
         self.reader
             .read(move |c| {
                 let statement = format!(
-                    "{SELECT} WHERE purpose IN ('invitation', 'reset') AND expires_at > ?1 ORDER BY links.id"
+                    "{SELECT} WHERE purpose IN ('invitation', 'reset') AND expires_at > ?1
+                     ORDER BY links.id"
                 );
-                sql::query_all(c, &statement, [now.millis()], read)
+                sql::query_all(c, &statement, [now], read)
             })
             .await
     }
 
-    /// Makes an invitation or a link for a new password void. `false`: there is no such link.
+    /// Deletes an invitation or a password reset link. Returns `false` if there is no such link.
     pub async fn revoke_link(&self, id: LinkId) -> Result<bool, StoreError> {
         self.writer
-            .write(move |write| {
-                let statement = "DELETE FROM one_time_links WHERE id = ?1 AND purpose IN ('invitation', 'reset')";
-                Ok(sql::execute(write, statement, [id.as_str()])? > 0)
+            .write(move |tx| {
+                let statement = "DELETE FROM one_time_links
+                    WHERE id = ?1 AND purpose IN ('invitation', 'reset')";
+                Ok(sql::execute(tx, statement, [id])? > 0)
             })
             .await
     }
 
-    /// Whether a link could be used; looking spends nothing.
+    /// Returns whether a link is valid, without consuming it.
     pub async fn is_link_valid(
         &self,
         purpose: LinkPurpose,
@@ -166,11 +212,11 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         self.reader
-            .read(move |c| Ok(link(c, purpose, token_hash, now)?.is_some()))
+            .read(move |c| Ok(user_of_link(c, purpose, token_hash, now)?.is_some()))
             .await
     }
 
-    /// An invitation or a link for a new password, if it could be used.
+    /// Returns an invitation or a password reset link if it is valid, without consuming it.
     pub async fn valid_link(
         &self,
         purpose: LinkPurpose,
@@ -178,175 +224,162 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<OneTimeLink>, StoreError> {
         self.reader
-            .read(move |c| valid_link(c, purpose, token_hash, now))
+            .read(move |c| find_valid(c, purpose, token_hash, now))
             .await
     }
 
-    /// Spends a setup link: makes the first user and a session for them, all or nothing.
+    /// Consumes a setup link: creates the first user and starts their session.
     pub async fn set_up(
         &self,
         link_hash: [u8; 32],
         email: String,
         password_hash: String,
         session: NewSession,
-    ) -> Result<User, AccountStoreError> {
+    ) -> Result<User, LinkError> {
         self.writer
-            .write(move |write| {
-                consume(write, LinkPurpose::Setup, link_hash)?;
-                if users::count(write)? > 0 {
-                    return Err(AccountStoreError::NotFirst);
-                }
-                let user = users::insert(write, &email, &password_hash, Role::Admin)?;
-                sessions::start(write, &user.id, &session)?;
+            .write(move |tx| {
+                consume(tx, LinkPurpose::Setup, link_hash)?;
+                let user = users::insert_first(tx, &email, &password_hash)?;
+                sessions::start(tx, &user.id, &session)?;
                 Ok(user)
             })
             .await
     }
 
-    /// Spends a sign-in link: starts a session for its user.
+    /// Consumes a sign-in link: starts a session for its user.
     pub async fn sign_in_with_link(
         &self,
         link_hash: [u8; 32],
         session: NewSession,
-    ) -> Result<(), AccountStoreError> {
+    ) -> Result<(), LinkError> {
         self.writer
-            .write(move |write| {
-                let user = consume(write, LinkPurpose::SignIn, link_hash)?
-                    .ok_or(AccountStoreError::InvalidLink)?;
-                Ok(sessions::start(write, &user, &session)?)
+            .write(move |tx| {
+                let user =
+                    consume(tx, LinkPurpose::SignIn, link_hash)?.ok_or(LinkError::Invalid)?;
+                Ok(sessions::start(tx, &user, &session)?)
             })
             .await
     }
 
-    /// Spends an invitation: makes the user, and a session for them.
+    /// Consumes an invitation: creates the user and starts their session.
     pub async fn accept_invitation(
         &self,
         link_hash: [u8; 32],
         password_hash: String,
         session: NewSession,
-    ) -> Result<User, AccountStoreError> {
+    ) -> Result<User, LinkError> {
         self.writer
-            .write(move |write| {
-                let invited = valid_link(write, LinkPurpose::Invitation, link_hash, write.now)?
-                    .ok_or(AccountStoreError::InvalidLink)?;
-                consume(write, LinkPurpose::Invitation, link_hash)?;
-                let user = users::insert(write, &invited.email, &password_hash, invited.role)?;
-                sessions::start(write, &user.id, &session)?;
+            .write(move |tx| {
+                let purpose = LinkPurpose::Invitation;
+                let invitation =
+                    find_valid(tx, purpose, link_hash, tx.now)?.ok_or(LinkError::Invalid)?;
+                consume(tx, purpose, link_hash)?;
+                let user = users::insert(tx, &invitation.email, &password_hash, invitation.role)?;
+                sessions::start(tx, &user.id, &session)?;
                 Ok(user)
             })
             .await
     }
 
-    /// Spends a link for a new password: puts it in place, ends all sessions, and starts one.
+    /// Consumes a password reset link: stores the password, ends all sessions of the user, and
+    /// starts a new one.
     pub async fn reset_password(
         &self,
         link_hash: [u8; 32],
         password_hash: String,
         session: NewSession,
-    ) -> Result<(), AccountStoreError> {
+    ) -> Result<(), LinkError> {
         self.writer
-            .write(move |write| {
-                let user = consume(write, LinkPurpose::Reset, link_hash)?
-                    .ok_or(AccountStoreError::InvalidLink)?;
-                users::store_password(write, &user, &password_hash, None)?;
-                Ok(sessions::start(write, &user, &session)?)
+            .write(move |tx| {
+                let user = consume(tx, LinkPurpose::Reset, link_hash)?.ok_or(LinkError::Invalid)?;
+                users::store_password(tx, &user, &password_hash, None)?;
+                Ok(sessions::start(tx, &user, &session)?)
             })
             .await
     }
 }
 
-/// Who is removed or made a member at this moment must not leave a way back in.
-fn ensure_is_admin(connection: &Connection, by: &UserId) -> Result<(), AccountStoreError> {
-    match users::by_id(connection, by) {
+/// Fails unless the user is still an admin, because a user who is being deleted or demoted must not
+/// keep a usable link.
+fn ensure_is_admin(connection: &Connection, user: &UserId) -> Result<(), LinkError> {
+    match users::by_id(connection, user) {
         Ok(user) if user.role == Role::Admin => Ok(()),
-        Ok(_) | Err(AccountStoreError::Unknown(_)) => Err(AccountStoreError::NotAdmin),
-        Err(error) => Err(error),
+        Ok(_) | Err(UserError::NotFound(_)) => Err(LinkError::NotAdmin),
+        Err(error) => Err(error.into()),
     }
 }
 
-fn insert(
-    write: &mut WriteTx<'_>,
-    purpose: LinkPurpose,
-    user: Option<&UserId>,
-    invited: Option<(&str, Role)>,
-    created_by: Option<&UserId>,
-    token_hash: [u8; 32],
-    lives: Duration,
-) -> Result<(), StoreError> {
-    // The moment when one is made is the moment to forget those that are over.
-    let over = "DELETE FROM one_time_links WHERE expires_at <= ?1";
-    sql::execute(write, over, [write.now.millis()])?;
-    let id: LinkId = write.next_id();
+fn insert(tx: &mut WriteTx<'_>, link: &NewLink<'_>) -> Result<(), StoreError> {
+    // Delete expired links whenever one is created.
+    let expired = "DELETE FROM one_time_links WHERE expires_at <= ?1";
+    sql::execute(tx, expired, [tx.now])?;
+    let id: LinkId = tx.next_id();
     sql::execute(
-        write,
-        "INSERT INTO one_time_links (token_hash, id, purpose, user_id, email, normalized_email, role, created_by, created_at, expires_at)
+        tx,
+        "INSERT INTO one_time_links (token_hash, id, purpose, user_id, email, normalized_email,
+         role, created_by, created_at, expires_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
-            token_hash,
-            id.as_str(),
-            purpose.as_str(),
-            user.map(UserId::as_str),
-            invited.map(|(email, _)| email),
-            invited.map(|(email, _)| normalize_email(email)),
-            invited.map(|(_, role)| role.as_str()),
-            created_by.map(UserId::as_str),
-            write.now.millis(),
-            write.now.plus(lives).millis()
+            link.token_hash,
+            id,
+            link.purpose,
+            link.user,
+            link.invited.map(|(email, _)| email),
+            link.invited.map(|(email, _)| normalize_email(email)),
+            link.invited.map(|(_, role)| role),
+            link.created_by,
+            tx.now,
+            tx.now.plus(link.valid_for)
         ],
     )?;
     Ok(())
 }
 
-/// `Some` for a link in force, with the user that it is for.
-fn link(
+/// Returns the user of a valid link: `None` for an invalid link, `Some(None)` for a valid link
+/// without a user.
+fn user_of_link(
     connection: &Connection,
     purpose: LinkPurpose,
     token_hash: [u8; 32],
     now: Timestamp,
 ) -> Result<Option<Option<UserId>>, StoreError> {
-    let statement = "SELECT user_id FROM one_time_links WHERE token_hash = ?1 AND purpose = ?2 AND expires_at > ?3";
-    sql::query_optional(
-        connection,
-        statement,
-        params![token_hash, purpose.as_str(), now.millis()],
-        |row| Ok(row.get::<_, Option<String>>(0)?.map(UserId::new)),
-    )
+    let statement = "SELECT user_id FROM one_time_links
+        WHERE token_hash = ?1 AND purpose = ?2 AND expires_at > ?3";
+    let values = params![token_hash, purpose, now];
+    sql::query_optional(connection, statement, values, |row| row.get(0))
 }
 
-fn valid_link(
+fn find_valid(
     connection: &Connection,
     purpose: LinkPurpose,
     token_hash: [u8; 32],
     now: Timestamp,
 ) -> Result<Option<OneTimeLink>, StoreError> {
     let statement = format!("{SELECT} WHERE token_hash = ?1 AND purpose = ?2 AND expires_at > ?3");
-    let values = params![token_hash, purpose.as_str(), now.millis()];
+    let values = params![token_hash, purpose, now];
     sql::query_optional(connection, &statement, values, read)
 }
 
+/// Deletes a valid link and returns its user.
 fn consume(
-    write: &mut WriteTx<'_>,
+    tx: &mut WriteTx<'_>,
     purpose: LinkPurpose,
     token_hash: [u8; 32],
-) -> Result<Option<UserId>, AccountStoreError> {
-    let user =
-        link(write, purpose, token_hash, write.now)?.ok_or(AccountStoreError::InvalidLink)?;
-    sql::execute(
-        write,
-        "DELETE FROM one_time_links WHERE token_hash = ?1",
-        [token_hash],
-    )?;
+) -> Result<Option<UserId>, LinkError> {
+    let user = user_of_link(tx, purpose, token_hash, tx.now)?.ok_or(LinkError::Invalid)?;
+    let statement = "DELETE FROM one_time_links WHERE token_hash = ?1";
+    sql::execute(tx, statement, [token_hash])?;
     Ok(user)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<OneTimeLink> {
     Ok(OneTimeLink {
-        id: LinkId::new(row.get::<_, String>("link_id")?),
-        email: row.get("address")?,
-        role: sql::parse_column(row, "role", |text| text.parse().ok())?,
-        user: row.get::<_, Option<String>>("user_id")?.map(UserId::new),
-        created_by: row.get("maker")?,
-        created_at: Timestamp::from_millis(row.get("link_created_at")?),
-        expires_at: Timestamp::from_millis(row.get("expires_at")?),
+        id: row.get("link_id")?,
+        email: row.get("link_email")?,
+        role: row.get("role")?,
+        user: row.get("user_id")?,
+        created_by: row.get("creator")?,
+        created_at: row.get("link_created_at")?,
+        expires_at: row.get("expires_at")?,
     })
 }

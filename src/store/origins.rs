@@ -1,43 +1,43 @@
-//! Which web origins a project's widget was used on, and which were refused; a few of each are remembered.
+//! The origins that have sent feedback to a project, accepted or rejected.
 
 use rusqlite::{Row, params};
 
 use super::db::error::StoreError;
-use super::db::sql;
+use super::db::sql::{self, Json};
 use super::db::writer::WriteTx;
 use super::{Store, projects};
 use crate::clock::Timestamp;
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, ORIGINS_MAX};
 
-/// How many origins of each kind are remembered for a project, the latest.
+/// Origins of each kind that are kept for a project, the latest ones.
 const ORIGINS_KEPT: i64 = 10;
-/// What a browser calls the origin of a page that has none of its own.
-const NULL: &str = "null";
+/// The origin that a browser sends for a page without one, such as a local file.
+const OPAQUE_ORIGIN: &str = "null";
 
-/// What is known of an origin.
+/// When an origin last sent feedback to a project.
 #[derive(Clone, Debug)]
 pub struct OriginStats {
     pub project: ProjectId,
     pub origin: String,
     pub accepted_at: Option<Timestamp>,
-    /// How often it was refused, and when last; 0 since it was allowed.
+    /// Requests rejected since the last accepted one, or since the origin was allowed.
     pub rejected_count: u64,
     pub rejected_at: Option<Timestamp>,
 }
 
-/// What came of allowing an origin.
+/// The result of allowing an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AllowOrigin {
     Added,
-    /// It is allowed already, or all are.
+    /// The origin is in the list, or the list is empty and all origins are allowed.
     AlreadyAllowed,
-    /// The list is as long as it may be.
+    /// The project already lists the maximum number of origins.
     ListFull,
 }
 
 impl Store {
-    /// Notes that feedback came from pages of this origin.
+    /// Records that feedback from this origin was accepted.
     pub async fn record_accepted_origin(
         &self,
         project: ProjectId,
@@ -47,19 +47,21 @@ impl Store {
             return Ok(());
         };
         self.writer
-            .write(move |write| {
+            .write(move |tx| {
                 sql::execute(
-                    write,
-                    "INSERT INTO origins (project_id, origin, accepted_at, rejected_count) SELECT id, ?2, ?3, 0 FROM projects WHERE id = ?1
-                     ON CONFLICT DO UPDATE SET accepted_at = excluded.accepted_at, rejected_count = 0",
-                    params![project.as_str(), origin, write.now.millis()],
+                    tx,
+                    "INSERT INTO origins (project_id, origin, accepted_at, rejected_count)
+                     SELECT id, ?2, ?3, 0 FROM projects WHERE id = ?1
+                     ON CONFLICT DO UPDATE
+                     SET accepted_at = excluded.accepted_at, rejected_count = 0",
+                    params![project, origin, tx.now],
                 )?;
-                delete_oldest(write, &project)
+                delete_oldest(tx, &project)
             })
             .await
     }
 
-    /// Notes that pages of this origin tried to send feedback, and may not.
+    /// Records that feedback from this origin was rejected.
     pub async fn record_rejected_origin(
         &self,
         project: ProjectId,
@@ -69,41 +71,45 @@ impl Store {
             return Ok(());
         };
         self.writer
-            .write(move |write| {
+            .write(move |tx| {
                 sql::execute(
-                    write,
-                    "INSERT INTO origins (project_id, origin, rejected_count, rejected_at) SELECT id, ?2, 1, ?3 FROM projects WHERE id = ?1
-                     ON CONFLICT DO UPDATE SET rejected_count = rejected_count + 1, rejected_at = excluded.rejected_at",
-                    params![project.as_str(), origin, write.now.millis()],
+                    tx,
+                    "INSERT INTO origins (project_id, origin, rejected_count, rejected_at)
+                     SELECT id, ?2, 1, ?3 FROM projects WHERE id = ?1
+                     ON CONFLICT DO UPDATE SET rejected_count = rejected_count + 1,
+                     rejected_at = excluded.rejected_at",
+                    params![project, origin, tx.now],
                 )?;
-                delete_oldest(write, &project)
+                delete_oldest(tx, &project)
             })
             .await
     }
 
-    /// All that is known, of all projects, the latest first.
+    /// Returns the recorded origins of all projects, latest first.
     pub async fn origins(&self) -> Result<Vec<OriginStats>, StoreError> {
         self.reader
             .read(|c| {
-                let statement = "SELECT * FROM origins ORDER BY max(ifnull(accepted_at, 0), ifnull(rejected_at, 0)) DESC, origin";
+                let statement = "SELECT * FROM origins
+                    ORDER BY max(ifnull(accepted_at, 0), ifnull(rejected_at, 0)) DESC, origin";
                 sql::query_all(c, statement, [], read)
             })
             .await
     }
 
-    /// Adds an origin to those that a project allows. `None`: there is no such project.
+    /// Adds an origin to a project's allowed origins. Returns `None` if there is no such project.
     pub async fn allow_origin(
         &self,
         project: String,
         origin: String,
     ) -> Result<Option<AllowOrigin>, StoreError> {
         self.writer
-            .write(move |write| {
-                let Some(mut project) = projects::find(write, &project)? else {
+            .write(move |tx| {
+                let Some(mut project) = projects::find(tx, &project)? else {
                     return Ok(None);
                 };
                 let list = &mut project.allowed_origins;
-                // To an empty list, which allows all, it must not be added: that would shut all others out.
+                // Don't add to an empty list. Empty means that all origins are allowed; adding one
+                // would block the others.
                 if list.is_empty() || list.contains(&origin) {
                     return Ok(Some(AllowOrigin::AlreadyAllowed));
                 }
@@ -111,58 +117,48 @@ impl Store {
                     return Ok(Some(AllowOrigin::ListFull));
                 }
                 list.push(origin.clone());
-                let id = project.id.as_str();
-                sql::execute(
-                    write,
-                    "UPDATE projects SET allowed_origins = ?2 WHERE id = ?1",
-                    params![id, sql::to_json(list)?],
-                )?;
-                sql::execute(
-                    write,
-                    "UPDATE origins SET rejected_count = 0 WHERE project_id = ?1 AND origin = ?2",
-                    [id, &origin],
-                )?;
+                let update = "UPDATE projects SET allowed_origins = ?2 WHERE id = ?1";
+                sql::execute(tx, update, params![project.id, Json(list)])?;
+                let reset = "UPDATE origins SET rejected_count = 0
+                    WHERE project_id = ?1 AND origin = ?2";
+                sql::execute(tx, reset, params![project.id, origin])?;
                 Ok(Some(AllowOrigin::Added))
             })
             .await
     }
 }
 
-/// As browsers write it; anything else that calls itself an origin is not worth a row.
+/// Returns the origin as browsers write it, or `None` if it isn't one.
 fn normalize(origin: String) -> Option<String> {
-    if origin == NULL {
+    if origin == OPAQUE_ORIGIN {
         return Some(origin);
     }
     project::check_origins(vec![origin]).ok()?.pop()
 }
 
-/// The two kinds apart, so that nobody pushes out what was seen by trying under many names.
-fn delete_oldest(write: &WriteTx<'_>, project: &ProjectId) -> Result<(), StoreError> {
+/// Deletes all but the latest origins of a project. Each kind has its own limit, so rejected
+/// origins can't evict accepted ones.
+fn delete_oldest(tx: &WriteTx<'_>, project: &ProjectId) -> Result<(), StoreError> {
     for (kind, time) in [
         ("accepted_at IS NOT NULL", "accepted_at"),
         ("accepted_at IS NULL", "rejected_at"),
     ] {
         let statement = format!(
             "DELETE FROM origins WHERE project_id = ?1 AND {kind} AND origin NOT IN
-             (SELECT origin FROM origins WHERE project_id = ?1 AND {kind} ORDER BY {time} DESC LIMIT ?2)"
+             (SELECT origin FROM origins WHERE project_id = ?1 AND {kind}
+              ORDER BY {time} DESC LIMIT ?2)"
         );
-        sql::execute(write, &statement, params![project.as_str(), ORIGINS_KEPT])?;
+        sql::execute(tx, &statement, params![project, ORIGINS_KEPT])?;
     }
     Ok(())
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<OriginStats> {
-    let time = |column| {
-        Ok::<_, rusqlite::Error>(
-            row.get::<_, Option<i64>>(column)?
-                .map(Timestamp::from_millis),
-        )
-    };
     Ok(OriginStats {
-        project: ProjectId::new(row.get::<_, String>("project_id")?),
+        project: row.get("project_id")?,
         origin: row.get("origin")?,
-        accepted_at: time("accepted_at")?,
+        accepted_at: row.get("accepted_at")?,
         rejected_count: row.get("rejected_count")?,
-        rejected_at: time("rejected_at")?,
+        rejected_at: row.get("rejected_at")?,
     })
 }

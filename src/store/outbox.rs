@@ -1,7 +1,8 @@
-//! The outbox: which deliveries are due.
+//! The outbox: reads due deliveries for the dispatcher.
 //!
-//! A row stays `pending` until its attempt is recorded (`recording`); what is on its way is known to the delivery loop
-//! alone, in memory. So a crash means that the row is found again and sent again: there is no recovery code.
+//! A row stays `pending` until its attempt is recorded (`attempts`). Attempts in flight are known
+//! only to the dispatcher, in memory. After a crash, the normal query finds the remaining rows;
+//! there is no recovery code.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -10,23 +11,23 @@ use rusqlite::Connection;
 use ulid::Ulid;
 
 use super::db::error::StoreError;
-use super::db::sql;
-use super::{Store, secrets, webhooks};
+use super::db::sql::{self, Json};
+use super::{Store, secrets};
 use crate::clock::Timestamp;
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, WebhookId, parse_ulid};
 use crate::domain::webhook::{CustomHeaders, Secrets};
 
-/// How many bytes of bodies are read ahead for a webhook, at most (and one body of whatever length).
+/// Maximum size of the bodies read for one webhook at once. The last body can exceed it.
 const READ_AHEAD_MAX_BYTES: usize = 256 * 1024;
 
-/// Where a webhook's deliveries go, and what they are signed with.
+/// Where a webhook's deliveries are sent, and how they are signed.
 #[derive(Clone, Debug)]
 pub struct DeliveryTarget {
     pub webhook: WebhookId,
     pub url: EndpointUrl,
-    /// With an overlap that may have ended: an attempt asks for those of its own moment.
+    /// Can contain an overlap that has ended; call [`Secrets::active_at`] for each attempt.
     pub secrets: Secrets,
     pub headers: CustomHeaders,
 }
@@ -36,68 +37,75 @@ pub struct DeliveryTarget {
 pub struct DueDelivery {
     pub id: DeliveryId,
     pub event: EventType,
-    /// How many attempts were made of it.
+    /// The number of attempts so far.
     pub attempts: u32,
     pub event_at: Timestamp,
     pub body: Vec<u8>,
 }
 
-/// What is due at one webhook.
+/// Due deliveries of one webhook.
 #[derive(Clone, Debug)]
 pub struct WebhookBatch {
     pub webhook: WebhookId,
-    /// `None`: as it was; see [`BatchRequest::target_generation`].
+    /// `None` if the caller already has it; see [`BatchRequest::target_generation`].
     pub target: Option<DeliveryTarget>,
     pub deliveries: Vec<DueDelivery>,
-    /// More is due than was read.
+    /// Whether more deliveries are due than were read.
     pub has_more: bool,
 }
 
-/// What is due, and when to look again if nothing else happens.
+/// Due deliveries of all webhooks.
 #[derive(Clone, Debug, Default)]
 pub struct DueBatches {
     pub batches: Vec<WebhookBatch>,
+    /// When the next delivery is due.
     pub next_due_at: Option<Timestamp>,
-    /// What was read holds as long as this is [`Store::outbox_generation`]: after that it may be canceled or have
-    /// another address.
+    /// The batches are valid while this equals [`Store::outbox_generation`]. After that, a delivery
+    /// may be canceled or have another target.
     pub generation: u64,
 }
 
-/// What the delivery loop has of a webhook's already, and how many it wants.
+/// How many deliveries of a webhook to read.
 #[derive(Clone, Debug, Default)]
 pub struct BatchRequest {
+    /// Deliveries to skip, because the caller already has them.
     pub taken: HashSet<Ulid>,
+    /// Maximum number of deliveries; 0 skips the webhook.
     pub limit: usize,
-    /// The generation of which it has the target: one that is still of today is not read again.
+    /// Generation of the target the caller already has. If it is current, the target isn't read
+    /// again.
     pub target_generation: Option<u64>,
 }
 
-/// The index alone, which has them sorted: most of what is passed over is taken already.
-const PENDING_IDS: &str =
-    "SELECT id, due_at, rowid FROM deliveries WHERE webhook_id = ?1 AND state = 'pending'
-     ORDER BY due_at, id";
+/// Uses only the index, which is sorted by due time, because most skipped rows are taken.
+const PENDING_IDS: &str = "SELECT id, due_at, rowid FROM deliveries
+    WHERE webhook_id = ?1 AND state = 'pending' ORDER BY due_at, id";
 const PENDING_DELIVERY: &str = "SELECT type, attempts, events.created_at, body FROM deliveries
-     CROSS JOIN events ON events.id = event_id WHERE deliveries.rowid = ?1";
+    CROSS JOIN events ON events.id = event_id WHERE deliveries.rowid = ?1";
 
 impl Store {
-    /// What is due at `now`. Each webhook is asked by itself, so one with a million rows waiting hides none of the
-    /// others'. `wanted`: for those of which it is not `default_request`; where nothing is default_request, the others are not asked.
+    /// Reads the deliveries that are due at `now`.
+    ///
+    /// `requests` has priority over `default_request`; without a default, only the webhooks in
+    /// `requests` are read. Each webhook is read with its own query, so a backlog at one webhook
+    /// can't starve the others.
     pub async fn due_deliveries(
         &self,
         now: Timestamp,
-        wanted: HashMap<WebhookId, BatchRequest>,
+        requests: HashMap<WebhookId, BatchRequest>,
         default_request: Option<BatchRequest>,
     ) -> Result<DueBatches, StoreError> {
-        // Before anything is read: what changes meanwhile makes it stale.
+        // Before the read, so that a change during the read makes the result outdated.
         let generation = self.outbox_generation();
-        let read = move |c: &Connection| due(c, generation, now, &wanted, default_request.as_ref());
+        let read =
+            move |c: &Connection| due(c, generation, now, &requests, default_request.as_ref());
         self.reader.read(read).await
     }
 
-    /// Changes with every commit by which a delivery may not be sent any more, or not as it was read: one is canceled,
-    /// a webhook or its secret changed, an endpoint asked to be left alone.
+    /// Returns a number that changes with every commit that invalidates deliveries read earlier: a
+    /// delivery was canceled, a webhook or its secret changed, or an endpoint requested a hold.
     pub fn outbox_generation(&self) -> u64 {
-        self.wakes.outbox_generation.load(Ordering::Acquire)
+        self.notifiers.outbox_generation.load(Ordering::Acquire)
     }
 }
 
@@ -105,7 +113,7 @@ fn due(
     connection: &Connection,
     generation: u64,
     now: Timestamp,
-    wanted: &HashMap<WebhookId, BatchRequest>,
+    requests: &HashMap<WebhookId, BatchRequest>,
     default_request: Option<&BatchRequest>,
 ) -> Result<DueBatches, StoreError> {
     let mut due = DueBatches {
@@ -114,40 +122,34 @@ fn due(
     };
     let webhooks =
         "SELECT id, held_until FROM webhooks WHERE enabled AND deleted_at IS NULL ORDER BY id";
-    let webhooks = sql::query_all(connection, webhooks, [], |row| {
-        let held_until: Option<i64> = row.get(1)?;
-        Ok((
-            WebhookId::new(row.get::<_, String>(0)?),
-            held_until.map(Timestamp::from_millis),
-        ))
-    })?;
+    let webhooks: Vec<(WebhookId, Option<Timestamp>)> =
+        sql::query_all(connection, webhooks, [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
     for (webhook, held_until) in webhooks {
-        let Some(wanted) = wanted
-            .get(&webhook)
-            .or(default_request)
-            .filter(|w| w.limit > 0)
-        else {
+        let request = requests.get(&webhook).or(default_request);
+        let Some(request) = request.filter(|request| request.limit > 0) else {
             continue;
         };
-        // Held back as a whole: looked at again when the hold ends, if anything waits then.
-        let from = held_until.filter(|until| *until > now).unwrap_or(now);
-        let read = pending_for(connection, &webhook, wanted, now, from)?;
-        due.next_due_at = due.next_due_at.into_iter().chain(read.next).min();
-        if read.deliveries.is_empty() {
+        // During a hold, nothing is due before its end.
+        let not_before = held_until.filter(|until| *until > now).unwrap_or(now);
+        let pending = pending_for(connection, &webhook, request, now, not_before)?;
+        due.next_due_at = due.next_due_at.into_iter().chain(pending.next_due_at).min();
+        if pending.deliveries.is_empty() {
             continue;
         }
-        let target_generation = wanted.target_generation == Some(generation);
-        let target = if target_generation {
+        let has_target = request.target_generation == Some(generation);
+        let target = if has_target {
             None
         } else {
             target(connection, &webhook)?
         };
-        if target_generation || target.is_some() {
+        if has_target || target.is_some() {
             due.batches.push(WebhookBatch {
                 webhook,
                 target,
-                deliveries: read.deliveries,
-                has_more: read.has_more,
+                deliveries: pending.deliveries,
+                has_more: pending.has_more,
             });
         }
     }
@@ -158,46 +160,47 @@ fn due(
 struct PendingDeliveries {
     deliveries: Vec<DueDelivery>,
     has_more: bool,
-    next: Option<Timestamp>,
+    next_due_at: Option<Timestamp>,
 }
 
-/// The first of a webhook's waiting deliveries, by when they are due; none counts as due before `from`.
+/// Reads a webhook's due deliveries in the order of their due times. None is due before
+/// `not_before`.
 fn pending_for(
     connection: &Connection,
     webhook: &WebhookId,
-    wanted: &BatchRequest,
+    request: &BatchRequest,
     now: Timestamp,
-    from: Timestamp,
+    not_before: Timestamp,
 ) -> Result<PendingDeliveries, StoreError> {
     let (mut pending, mut bytes) = (PendingDeliveries::default(), 0);
-    let mut all = sql::prepare(connection, PENDING_IDS)?;
-    let mut one = sql::prepare(connection, PENDING_DELIVERY)?;
-    let mut rows = all.query([webhook.as_str()])?;
+    let mut ids = sql::prepare(connection, PENDING_IDS)?;
+    let mut delivery = sql::prepare(connection, PENDING_DELIVERY)?;
+    let mut rows = ids.query([webhook])?;
     while let Some(row) = rows.next()? {
         let id = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
-        if parse_ulid(id).is_some_and(|ulid| wanted.taken.contains(&ulid)) {
+        if parse_ulid(id).is_some_and(|ulid| request.taken.contains(&ulid)) {
             continue;
         }
-        let at = Timestamp::from_millis(row.get(1)?).max(from);
-        if at > now {
-            pending.next = Some(at);
+        let due_at = row.get::<_, Timestamp>(1)?.max(not_before);
+        if due_at > now {
+            pending.next_due_at = Some(due_at);
             break;
         }
-        if pending.deliveries.len() == wanted.limit || bytes > READ_AHEAD_MAX_BYTES {
+        if pending.deliveries.len() == request.limit || bytes > READ_AHEAD_MAX_BYTES {
             pending.has_more = true;
             break;
         }
-        let delivery = one.query_row([row.get::<_, i64>(2)?], |row| {
+        let due = delivery.query_row([row.get::<_, i64>(2)?], |row| {
             Ok(DueDelivery {
                 id: DeliveryId::new(id),
-                event: sql::parse_column(row, "type", EventType::parse)?,
+                event: row.get(0)?,
                 attempts: row.get(1)?,
-                event_at: Timestamp::from_millis(row.get(2)?),
+                event_at: row.get(2)?,
                 body: row.get(3)?,
             })
         })?;
-        bytes += delivery.body.len();
-        pending.deliveries.push(delivery);
+        bytes += due.body.len();
+        pending.deliveries.push(due);
     }
     Ok(pending)
 }
@@ -207,12 +210,13 @@ fn target(
     webhook: &WebhookId,
 ) -> Result<Option<DeliveryTarget>, StoreError> {
     let statement = "SELECT * FROM webhooks WHERE id = ?1";
-    sql::query_optional(connection, statement, [webhook.as_str()], |row| {
+    sql::query_optional(connection, statement, [webhook], |row| {
+        let Json(headers) = row.get("headers")?;
         Ok(DeliveryTarget {
             webhook: webhook.clone(),
-            url: webhooks::read_url(row)?,
+            url: row.get("url")?,
             secrets: secrets::read_secrets(row)?,
-            headers: sql::from_json(row, "headers")?,
+            headers,
         })
     })
 }

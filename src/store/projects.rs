@@ -7,22 +7,24 @@ use rusqlite::{Connection, Row, params};
 use super::db::change_feed::ChangeKind;
 use super::db::error::StoreError;
 use super::db::page::{Page, PageRequest};
-use super::db::sql;
+use super::db::sql::{self, Json};
 use super::db::writer::WriteTx;
 use super::{Store, erasure};
-use crate::clock::Timestamp;
-use crate::domain::id::ProjectId;
+use crate::domain::id::{FeedbackId, ProjectId};
 use crate::domain::project::{Project, ProjectStatus, slug_from_name};
+
+/// Feedback items deleted in one transaction when a project is deleted.
+const DELETE_BATCH: usize = 100;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CreateProjectError {
-    #[error("The slug “{0}” is taken; choose another one.")]
+    #[error("The slug “{0}” is already in use. Choose another one.")]
     SlugTaken(String),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What of a project is to change; `None` stays.
+/// A partial update of a project; `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct ProjectPatch {
     pub name: Option<String>,
@@ -31,36 +33,40 @@ pub struct ProjectPatch {
 }
 
 impl Store {
-    /// Makes a project. A slug that was asked for must be free; one made from the name gets `-2`, `-3`, … until it is.
+    /// Creates a project. A given `slug` must be unused; a slug generated from the name gets a
+    /// suffix (`-2`, `-3`, …) if necessary.
     pub async fn create_project(
         &self,
         name: String,
         slug: Option<String>,
     ) -> Result<Project, CreateProjectError> {
         self.writer
-            .write(move |write| {
+            .write(move |tx| {
                 let slug = match slug {
-                    Some(slug) if is_slug_taken(write, &slug)? => return Err(CreateProjectError::SlugTaken(slug)),
+                    Some(slug) if is_slug_taken(tx, &slug)? => {
+                        return Err(CreateProjectError::SlugTaken(slug));
+                    }
                     Some(slug) => slug,
-                    None => free_slug(write, &slug_from_name(&name))?,
+                    None => free_slug(tx, &slug_from_name(&name))?,
                 };
                 let project = Project {
-                    id: write.next_id(),
+                    id: tx.next_id(),
                     name,
                     slug,
                     status: ProjectStatus::Active,
                     allowed_origins: Vec::new(),
-                    created_at: write.now,
+                    created_at: tx.now,
                 };
                 sql::execute(
-                    write,
-                    "INSERT INTO projects (id, slug, name, status, allowed_origins, created_at) VALUES (?1, ?2, ?3, ?4, '[]', ?5)",
+                    tx,
+                    "INSERT INTO projects (id, slug, name, status, allowed_origins, created_at)
+                     VALUES (?1, ?2, ?3, ?4, '[]', ?5)",
                     params![
-                        project.id.as_str(),
+                        project.id,
                         project.slug,
                         project.name,
-                        project.status.as_str(),
-                        project.created_at.millis()
+                        project.status,
+                        project.created_at
                     ],
                 )?;
                 Ok(project)
@@ -68,6 +74,7 @@ impl Store {
             .await
     }
 
+    /// Returns projects, newest first.
     pub async fn projects(&self, page: PageRequest) -> Result<Page<Project>, StoreError> {
         self.reader
             .read(move |c| {
@@ -78,16 +85,12 @@ impl Store {
             .await
     }
 
-    /// All projects by name, for a page's choice.
+    /// Returns all projects, sorted by name.
     pub async fn projects_by_name(&self) -> Result<Vec<Project>, StoreError> {
         self.reader
             .read(|c| {
-                sql::query_all(
-                    c,
-                    "SELECT * FROM projects ORDER BY name COLLATE NOCASE, id",
-                    [],
-                    read,
-                )
+                let statement = "SELECT * FROM projects ORDER BY name COLLATE NOCASE, id";
+                sql::query_all(c, statement, [], read)
             })
             .await
     }
@@ -96,97 +99,96 @@ impl Store {
         self.reader.read(move |c| find(c, &id_or_slug)).await
     }
 
+    /// Updates a project. Returns `None` if there is no such project.
     pub async fn update_project(
         &self,
         id_or_slug: String,
-        change: ProjectPatch,
+        patch: ProjectPatch,
     ) -> Result<Option<Project>, StoreError> {
         self.writer
-            .write(move |write| {
-                let Some(mut project) = find(write, &id_or_slug)? else { return Ok(None) };
-                project.name = change.name.unwrap_or(project.name);
-                project.status = change.status.unwrap_or(project.status);
-                project.allowed_origins = change.allowed_origins.unwrap_or(project.allowed_origins);
+            .write(move |tx| {
+                let Some(mut project) = find(tx, &id_or_slug)? else {
+                    return Ok(None);
+                };
+                project.name = patch.name.unwrap_or(project.name);
+                project.status = patch.status.unwrap_or(project.status);
+                project.allowed_origins = patch.allowed_origins.unwrap_or(project.allowed_origins);
                 sql::execute(
-                    write,
-                    "UPDATE projects SET name = ?2, status = ?3, allowed_origins = ?4 WHERE id = ?1",
+                    tx,
+                    "UPDATE projects SET name = ?2, status = ?3, allowed_origins = ?4
+                     WHERE id = ?1",
                     params![
-                        project.id.as_str(),
+                        project.id,
                         project.name,
-                        project.status.as_str(),
-                        sql::to_json(&project.allowed_origins)?
+                        project.status,
+                        Json(&project.allowed_origins)
                     ],
                 )?;
-                write.publish_change(ChangeKind::Feedback);
+                tx.publish_change(ChangeKind::Feedback);
                 Ok(Some(project))
             })
             .await
     }
 
-    /// How much feedback each project has, by its id; a project without any is not in it.
+    /// Returns the number of feedback items of each project that has any.
     pub async fn count_feedback_by_project(&self) -> Result<HashMap<ProjectId, u64>, StoreError> {
         self.reader
             .read(|c| {
                 let statement = "SELECT project_id, sum(count) FROM feedback_counts
                      GROUP BY project_id HAVING sum(count) > 0";
-                let read =
-                    |row: &Row<'_>| Ok((ProjectId::new(row.get::<_, String>(0)?), row.get(1)?));
-                Ok(sql::query_all(c, statement, [], read)?
-                    .into_iter()
-                    .collect())
+                let rows = sql::query_all(c, statement, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                Ok(rows.into_iter().collect())
             })
             .await
     }
 
-    /// Deletes a project with its feedback, and its words in the log. `false`: there is no such project.
+    /// Deletes a project with its feedback and its content in the delivery log. Returns `false` if
+    /// there is no such project.
     ///
-    /// It goes in steps that hold no other writer long: paused first, so that nothing comes in meanwhile.
+    /// Feedback is deleted in batches, so other jobs don't wait. The first batch pauses the
+    /// project, so no feedback is added.
     pub async fn delete_project(&self, id_or_slug: String) -> Result<bool, StoreError> {
         loop {
-            let asked = id_or_slug.clone();
-            let step = self.writer.write(move |write| delete_batch(write, &asked));
-            match step.await? {
-                Step::None => return Ok(false),
-                Step::Done => return Ok(true),
-                Step::More => {}
+            let id_or_slug = id_or_slug.clone();
+            let batch = self.writer.write(move |tx| delete_batch(tx, &id_or_slug));
+            match batch.await? {
+                DeleteProgress::NotFound => return Ok(false),
+                DeleteProgress::Done => return Ok(true),
+                DeleteProgress::HasMore => {}
             }
         }
     }
 }
 
-/// What a step of deleting a project came to.
-enum Step {
-    /// There is no such project.
-    None,
-    More,
+/// The result of one batch of a project's deletion.
+enum DeleteProgress {
+    NotFound,
+    HasMore,
     Done,
 }
 
-/// How many feedbacks a step deletes.
-const STEP: usize = 100;
-
-fn delete_batch(write: &mut WriteTx<'_>, id_or_slug: &str) -> Result<Step, StoreError> {
-    let Some(project) = find(write, id_or_slug)? else {
-        return Ok(Step::None);
+fn delete_batch(tx: &mut WriteTx<'_>, id_or_slug: &str) -> Result<DeleteProgress, StoreError> {
+    let Some(project) = find(tx, id_or_slug)? else {
+        return Ok(DeleteProgress::NotFound);
     };
-    let id = project.id.as_str();
-    let some = "SELECT id FROM feedback WHERE project_id = ?1 ORDER BY id LIMIT ?2";
-    let ids = sql::query_all(write, some, params![id, STEP], |row| {
-        row.get::<_, String>(0)
-    })?;
-    for feedback in &ids {
-        erasure::erase_feedback(write, feedback)?;
+    let batch = "SELECT id FROM feedback WHERE project_id = ?1 ORDER BY id LIMIT ?2";
+    let batch: Vec<FeedbackId> =
+        sql::query_all(tx, batch, params![project.id, DELETE_BATCH], |row| {
+            row.get(0)
+        })?;
+    for feedback in &batch {
+        erasure::erase_feedback(tx, feedback)?;
     }
-    if ids.len() == STEP {
+    if batch.len() == DELETE_BATCH {
         let pause = "UPDATE projects SET status = ?2 WHERE id = ?1";
-        sql::execute(write, pause, [id, ProjectStatus::Paused.as_str()])?;
-        return Ok(Step::More);
+        sql::execute(tx, pause, params![project.id, ProjectStatus::Paused])?;
+        return Ok(DeleteProgress::HasMore);
     }
-    sql::execute(write, "DELETE FROM projects WHERE id = ?1", [id])?;
-    Ok(Step::Done)
+    sql::execute(tx, "DELETE FROM projects WHERE id = ?1", [project.id])?;
+    Ok(DeleteProgress::Done)
 }
 
-/// Ids hold an underscore and slugs do not, so one look-up serves both.
+/// Finds a project by id or slug. Ids contain an underscore, slugs don't.
 pub(super) fn find(
     connection: &Connection,
     id_or_slug: &str,
@@ -196,46 +198,32 @@ pub(super) fn find(
     } else {
         "slug"
     };
-    sql::query_optional(
-        connection,
-        &format!("SELECT * FROM projects WHERE {column} = ?1"),
-        [id_or_slug],
-        read,
-    )
+    let statement = format!("SELECT * FROM projects WHERE {column} = ?1");
+    sql::query_optional(connection, &statement, [id_or_slug], read)
 }
 
 fn is_slug_taken(connection: &Connection, slug: &str) -> Result<bool, StoreError> {
-    Ok(sql::query_optional(
-        connection,
-        "SELECT 1 FROM projects WHERE slug = ?1",
-        [slug],
-        |_| Ok(()),
-    )?
-    .is_some())
+    sql::exists(connection, "SELECT 1 FROM projects WHERE slug = ?1", [slug])
 }
 
-fn free_slug(connection: &Connection, wanted: &str) -> Result<String, StoreError> {
-    let mut slug = wanted.to_owned();
+fn free_slug(connection: &Connection, preferred: &str) -> Result<String, StoreError> {
+    let mut slug = preferred.to_owned();
     let mut number = 2;
     while is_slug_taken(connection, &slug)? {
-        slug = format!("{wanted}-{number}");
+        slug = format!("{preferred}-{number}");
         number += 1;
     }
     Ok(slug)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Project> {
-    let status = |text: &str| {
-        [ProjectStatus::Active, ProjectStatus::Paused]
-            .into_iter()
-            .find(|s| s.as_str() == text)
-    };
+    let Json(allowed_origins) = row.get("allowed_origins")?;
     Ok(Project {
-        id: ProjectId::new(row.get::<_, String>("id")?),
+        id: row.get("id")?,
         name: row.get("name")?,
         slug: row.get("slug")?,
-        status: sql::parse_column(row, "status", status)?,
-        allowed_origins: sql::from_json(row, "allowed_origins")?,
-        created_at: Timestamp::from_millis(row.get("created_at")?),
+        status: row.get("status")?,
+        allowed_origins,
+        created_at: row.get("created_at")?,
     })
 }

@@ -1,6 +1,7 @@
-//! Sending again, by hand: one delivery, or all of a webhook that failed since a time.
+//! Redelivery: sends one delivery again, or all of a webhook that failed since a time.
 //!
-//! The same delivery, with the same id and body, gets a fresh set of retries; the numbers of its attempts go on.
+//! A redelivered delivery has the same id and body and gets a new set of retries. The numbers of
+//! its attempts continue.
 
 use rusqlite::{Connection, params};
 
@@ -13,23 +14,23 @@ use crate::domain::id::{DeliveryId, WebhookId};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RedeliverError {
-    #[error("There is no such delivery.")]
+    #[error("Delivery not found.")]
     UnknownDelivery,
-    #[error("There is no such webhook.")]
+    #[error("Webhook not found.")]
     UnknownWebhook,
-    #[error("It is on its way already.")]
+    #[error("This delivery is still pending.")]
     Pending,
-    #[error("Its webhook is switched off; switch it on first.")]
+    #[error("The webhook is disabled. Enable it first.")]
     Disabled,
-    #[error("Its webhook is deleted.")]
+    #[error("The webhook has been deleted.")]
     WebhookDeleted,
-    #[error("Its feedback is deleted, and its words with it.")]
+    #[error("The feedback has been deleted, so there is nothing to send.")]
     FeedbackDeleted,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What is pending from now on, due at once.
+/// Makes deliveries pending and due at `?2`.
 const SET_PENDING: &str =
     "UPDATE deliveries SET state = 'pending', due_at = ?2, round_attempts = 0, finished_at = NULL";
 
@@ -37,32 +38,32 @@ impl Store {
     /// Sends one delivery again.
     pub async fn redeliver(&self, id: DeliveryId) -> Result<(), RedeliverError> {
         self.writer
-            .write(move |write| {
-                let found = sql::query_optional(
-                    write,
-                    "SELECT state, webhook_id, body IS NOT NULL FROM deliveries JOIN events ON events.id = event_id
-                     WHERE deliveries.id = ?1",
-                    [id.as_str()],
-                    |row| Ok((sql::parse_column(row, "state", DeliveryState::parse)?, WebhookId::new(row.get::<_, String>(1)?), row.get::<_, bool>(2)?)),
-                )?;
+            .write(move |tx| {
+                let statement = "SELECT state, webhook_id, body IS NOT NULL FROM deliveries
+                    JOIN events ON events.id = event_id WHERE deliveries.id = ?1";
+                let found: Option<(DeliveryState, WebhookId, bool)> =
+                    sql::query_optional(tx, statement, [&id], |row| {
+                        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                    })?;
                 let (state, webhook, has_body) = found.ok_or(RedeliverError::UnknownDelivery)?;
                 if state == DeliveryState::Pending {
                     return Err(RedeliverError::Pending);
                 }
-                ensure_accepts_deliveries(write, &webhook)?;
+                ensure_accepts_deliveries(tx, &webhook)?;
                 if !has_body {
                     return Err(RedeliverError::FeedbackDeleted);
                 }
-                sql::execute(write, &format!("{SET_PENDING} WHERE id = ?1"), params![id.as_str(), write.now.millis()])?;
-                write.delivery_states_changed(&webhook, state, DeliveryState::Pending, 1);
-                write.notify_deliveries();
+                let update = format!("{SET_PENDING} WHERE id = ?1");
+                sql::execute(tx, &update, params![id, tx.now])?;
+                tx.delivery_states_changed(&webhook, state, DeliveryState::Pending, 1);
+                tx.notify_deliveries();
                 Ok(())
             })
             .await
     }
 
-    /// Sends again all of a webhook that failed since `since` (or, with `canceled`, was canceled); returns how many.
-    /// Tests are not among them, nor what tells of deleted feedback.
+    /// Sends all deliveries of a webhook again that failed (`failed`) or were canceled (`canceled`)
+    /// since a time. Returns how many. Skips tests and deliveries of deleted feedback.
     pub async fn recover(
         &self,
         webhook: WebhookId,
@@ -71,40 +72,43 @@ impl Store {
         failed: bool,
     ) -> Result<usize, RedeliverError> {
         self.writer
-            .write(move |write| {
-                ensure_accepts_deliveries(write, &webhook)?;
-                let mut all = 0;
-                let asked = [(DeliveryState::Failed, failed), (DeliveryState::Canceled, canceled)];
-                for (state, _) in asked.into_iter().filter(|(_, is_asked)| *is_asked) {
-                    let count = sql::execute(
-                        write,
-                        &format!(
-                            "{SET_PENDING} WHERE webhook_id = ?1 AND state = '{}' AND finished_at >= ?3
-                             AND EXISTS (SELECT 1 FROM events WHERE events.id = event_id AND type <> 'test' AND body IS NOT NULL)",
-                            state.as_str()
-                        ),
-                        params![webhook.as_str(), write.now.millis(), since.millis()],
-                    )?;
+            .write(move |tx| {
+                ensure_accepts_deliveries(tx, &webhook)?;
+                let mut total = 0;
+                let requested = [
+                    (DeliveryState::Failed, failed),
+                    (DeliveryState::Canceled, canceled),
+                ];
+                for (state, _) in requested.into_iter().filter(|(_, requested)| *requested) {
+                    let update = format!(
+                        "{SET_PENDING} WHERE webhook_id = ?1 AND state = '{}' AND finished_at >= ?3
+                         AND EXISTS (SELECT 1 FROM events WHERE events.id = event_id
+                                     AND type <> 'test' AND body IS NOT NULL)",
+                        state.as_str()
+                    );
+                    let count = sql::execute(tx, &update, params![webhook, tx.now, since])?;
                     if count > 0 {
-                        write.delivery_states_changed(&webhook, state, DeliveryState::Pending, count);
-                        write.notify_deliveries();
+                        tx.delivery_states_changed(&webhook, state, DeliveryState::Pending, count);
+                        tx.notify_deliveries();
                     }
-                    all += count;
+                    total += count;
                 }
-                Ok(all)
+                Ok(total)
             })
             .await
     }
 }
 
+/// Fails if the webhook is disabled or deleted.
 fn ensure_accepts_deliveries(
     connection: &Connection,
     webhook: &WebhookId,
 ) -> Result<(), RedeliverError> {
     let statement = "SELECT enabled, deleted_at IS NOT NULL FROM webhooks WHERE id = ?1";
-    let found = sql::query_optional(connection, statement, [webhook.as_str()], |row| {
-        Ok((row.get::<_, bool>(0)?, row.get::<_, bool>(1)?))
-    })?;
+    let found: Option<(bool, bool)> =
+        sql::query_optional(connection, statement, [webhook], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
     match found {
         None => Err(RedeliverError::UnknownWebhook),
         Some((_, true)) => Err(RedeliverError::WebhookDeleted),

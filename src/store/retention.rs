@@ -1,74 +1,81 @@
-//! Removing what is too old, in steps that hold no other writer up for more than some milliseconds.
+//! Deletes expired rows in batches of a few milliseconds.
 
 use std::time::{Duration, Instant};
 
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 use super::db::error::StoreError;
 use super::db::sql;
 use super::{Store, erasure};
 use crate::clock::Timestamp;
-use crate::domain::id::WebhookId;
+use crate::domain::id::{DeliveryId, EventId, FeedbackId, WebhookId};
 
-/// How many deliveries a step removes at most, and how long it takes at most: some have long answers to remove.
-const STEP: i64 = 200;
-const STEP_TIME: Duration = Duration::from_millis(5);
-/// How many feedbacks; each takes its words out of the log and the search too.
-const FEEDBACK_STEP: i64 = 25;
+/// Maximum number of deliveries in one batch.
+const DELIVERY_BATCH: i64 = 200;
+/// Maximum number of feedback items in one batch. Each one also has log content and search entries.
+const FEEDBACK_BATCH: i64 = 25;
+/// Maximum duration of a batch, because long responses take longer to delete.
+const BATCH_DURATION: Duration = Duration::from_millis(5);
 
 impl Store {
-    /// Removes some of the deliveries that finished before `time`, with their attempts, and the events that have no
-    /// delivery left. Returns how many deliveries it removed: 0 = none is left.
+    /// Deletes some deliveries that finished before `time`, with their attempts, and events without
+    /// deliveries. Returns the number of deleted deliveries; 0 means done.
     pub async fn delete_deliveries_finished_before(
         &self,
         time: Timestamp,
     ) -> Result<usize, StoreError> {
         self.writer
-            .write(move |write| {
-                let old = "SELECT id, event_id, webhook_id FROM deliveries WHERE finished_at < ?1 ORDER BY finished_at LIMIT ?2";
-                let ids = |row: &rusqlite::Row<'_>| {
-                    Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, WebhookId::new(row.get::<_, String>(2)?)))
-                };
-                let old = sql::query_all(write, old, params![time.millis(), STEP], ids)?;
-                let begun = Instant::now();
-                let mut removed = 0;
-                for (delivery, event, webhook) in &old {
-                    if removed > 0 && begun.elapsed() > STEP_TIME {
+            .write(move |tx| {
+                let expired = "SELECT id, event_id, webhook_id FROM deliveries
+                    WHERE finished_at < ?1 ORDER BY finished_at LIMIT ?2";
+                let expired = sql::query_all(tx, expired, params![time, DELIVERY_BATCH], read_ids)?;
+                let started = Instant::now();
+                let mut deleted = 0;
+                for (delivery, event, webhook) in &expired {
+                    if deleted > 0 && started.elapsed() > BATCH_DURATION {
                         break;
                     }
-                    sql::execute(write, "DELETE FROM deliveries WHERE id = ?1", [delivery])?;
-                    write.delivery_deleted(webhook);
-                    let alone = "DELETE FROM events WHERE id = ?1
+                    sql::execute(tx, "DELETE FROM deliveries WHERE id = ?1", [delivery])?;
+                    tx.delivery_deleted(webhook);
+                    let orphan = "DELETE FROM events WHERE id = ?1
                         AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_id = ?1)";
-                    sql::execute(write, alone, [event])?;
-                    removed += 1;
+                    sql::execute(tx, orphan, [event])?;
+                    deleted += 1;
                 }
-                Ok(removed)
+                Ok(deleted)
             })
             .await
     }
 
-    /// Removes some of the feedback that was made before `time`, as a delete does. Returns how many: 0 = none is left.
+    /// Deletes some feedback created before `time`, with its content in the delivery log. Returns
+    /// the number of deleted items; 0 means done.
     pub async fn delete_feedback_created_before(
         &self,
         time: Timestamp,
     ) -> Result<usize, StoreError> {
         self.writer
-            .write(move |write| {
-                // The oldest stand first, so that nothing more is read than these.
-                let oldest = "/* may look at the first rows */ SELECT id, created_at FROM feedback ORDER BY number LIMIT ?1";
-                let pairs =
-                    |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
-                let begun = Instant::now();
-                let mut removed = 0;
-                for (id, made) in sql::query_all(write, oldest, [FEEDBACK_STEP], pairs)? {
-                    if made >= time.millis() || begun.elapsed() > STEP_TIME {
+            .write(move |tx| {
+                // The oldest feedback has the lowest numbers, so only this batch is read.
+                let oldest = "/* may scan the first rows */
+                    SELECT id, created_at FROM feedback ORDER BY number LIMIT ?1";
+                let oldest: Vec<(FeedbackId, Timestamp)> =
+                    sql::query_all(tx, oldest, [FEEDBACK_BATCH], |row| {
+                        Ok((row.get(0)?, row.get(1)?))
+                    })?;
+                let started = Instant::now();
+                let mut deleted = 0;
+                for (id, created_at) in oldest {
+                    if created_at >= time || started.elapsed() > BATCH_DURATION {
                         break;
                     }
-                    removed += usize::from(erasure::erase_feedback(write, &id)?.is_some());
+                    deleted += usize::from(erasure::erase_feedback(tx, &id)?.is_some());
                 }
-                Ok(removed)
+                Ok(deleted)
             })
             .await
     }
+}
+
+fn read_ids(row: &Row<'_>) -> rusqlite::Result<(DeliveryId, EventId, WebhookId)> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
 }

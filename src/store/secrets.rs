@@ -1,4 +1,4 @@
-//! The secrets of webhooks: reading them, and rotation with its overlap.
+//! The secrets of webhooks: reading, and rotation with an overlap.
 
 use std::time::Duration;
 
@@ -15,23 +15,24 @@ use crate::domain::webhook::{NextSecret, Secrets};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RotateError {
-    #[error("There is no such webhook.")]
-    Unknown,
+    #[error("Webhook not found.")]
+    UnknownWebhook,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Store {
-    /// The secrets in force now.
+    /// Returns the secrets that are active at `now`, or `None` if there is no such webhook.
     pub async fn webhook_secrets(
         &self,
         id: WebhookId,
         now: Timestamp,
     ) -> Result<Option<Secrets>, StoreError> {
-        self.reader.read(move |c| secrets(c, &id, now)).await
+        self.reader.read(move |c| find_active(c, &id, now)).await
     }
 
-    /// Gives a webhook a new secret: at once, or beside the old one until the overlap ends. One that runs ends first.
+    /// Gives a webhook a new secret. With an overlap, the old one stays active for that time;
+    /// otherwise it is replaced at once. If another overlap is running, it ends first.
     pub async fn rotate_secret(
         &self,
         id: WebhookId,
@@ -39,95 +40,86 @@ impl Store {
         overlap_hours: u32,
     ) -> Result<Secrets, RotateError> {
         self.writer
-            .write(move |write| {
-                let old = secrets(write, &id, write.now)?.ok_or(RotateError::Unknown)?;
-                let old = old.next.map_or(old.current, |next| next.secret);
+            .write(move |tx| {
+                let old = newest(tx, &id)?;
                 let rotated = match overlap_hours {
                     0 => Secrets {
                         current: secret,
                         next: None,
                     },
-                    hours => {
-                        let overlap_ends_at =
-                            write.now.plus(Duration::from_secs(u64::from(hours) * 3600));
-                        Secrets {
-                            current: old,
-                            next: Some(NextSecret {
-                                secret,
-                                overlap_ends_at,
-                            }),
-                        }
-                    }
+                    hours => Secrets {
+                        current: old,
+                        next: Some(NextSecret {
+                            secret,
+                            overlap_ends_at: tx
+                                .now
+                                .plus(Duration::from_secs(u64::from(hours) * 3600)),
+                        }),
+                    },
                 };
-                Ok(store_secrets(write, &id, rotated)?)
+                Ok(store(tx, &id, rotated)?)
             })
             .await
     }
 
-    /// Ends an overlap; without one nothing changes.
+    /// Ends an overlap. Without one, nothing changes.
     pub async fn finish_rotation(&self, id: WebhookId) -> Result<Secrets, RotateError> {
         self.writer
-            .write(move |write| {
-                let now = secrets(write, &id, write.now)?.ok_or(RotateError::Unknown)?;
-                let current = now.next.map_or(now.current, |next| next.secret);
-                Ok(store_secrets(
-                    write,
-                    &id,
-                    Secrets {
-                        current,
-                        next: None,
-                    },
-                )?)
+            .write(move |tx| {
+                let secrets = Secrets {
+                    current: newest(tx, &id)?,
+                    next: None,
+                };
+                Ok(store(tx, &id, secrets)?)
             })
             .await
     }
 }
 
-fn secrets(
+fn find_active(
     connection: &Connection,
     id: &WebhookId,
     now: Timestamp,
 ) -> Result<Option<Secrets>, StoreError> {
-    let statement = "SELECT secret, next_secret, overlap_ends_at FROM webhooks WHERE id = ?1 AND deleted_at IS NULL";
-    Ok(
-        sql::query_optional(connection, statement, [id.as_str()], read_secrets)?
-            .map(|secrets| secrets.active_at(now)),
-    )
+    let statement = "SELECT secret, next_secret, overlap_ends_at FROM webhooks
+        WHERE id = ?1 AND deleted_at IS NULL";
+    let secrets = sql::query_optional(connection, statement, [id], read_secrets)?;
+    Ok(secrets.map(|secrets| secrets.active_at(now)))
 }
 
-fn store_secrets(
-    write: &mut WriteTx<'_>,
-    id: &WebhookId,
-    secrets: Secrets,
-) -> Result<Secrets, StoreError> {
-    write.invalidate_read_ahead();
+/// Returns the new secret during an overlap, otherwise the only one.
+fn newest(tx: &WriteTx<'_>, id: &WebhookId) -> Result<Secret, RotateError> {
+    let secrets = find_active(tx, id, tx.now)?.ok_or(RotateError::UnknownWebhook)?;
+    Ok(secrets.next.map_or(secrets.current, |next| next.secret))
+}
+
+fn store(tx: &mut WriteTx<'_>, id: &WebhookId, secrets: Secrets) -> Result<Secrets, StoreError> {
+    tx.invalidate_read_ahead();
     let next = secrets.next.as_ref();
     sql::execute(
-        write,
+        tx,
         "UPDATE webhooks SET secret = ?2, next_secret = ?3, overlap_ends_at = ?4 WHERE id = ?1",
         params![
-            id.as_str(),
-            secrets.current.as_str(),
-            next.map(|next| next.secret.as_str()),
-            next.map(|next| next.overlap_ends_at.millis())
+            id,
+            secrets.current,
+            next.map(|next| &next.secret),
+            next.map(|next| next.overlap_ends_at)
         ],
     )?;
     Ok(secrets)
 }
 
 pub(super) fn read_secrets(row: &Row<'_>) -> rusqlite::Result<Secrets> {
-    let next = match (
-        row.get::<_, Option<String>>("next_secret")?,
-        row.get::<_, Option<i64>>("overlap_ends_at")?,
-    ) {
-        (Some(secret), Some(ends)) => Some(NextSecret {
-            secret: Secret::from_stored(secret),
-            overlap_ends_at: Timestamp::from_millis(ends),
-        }),
-        _ => None,
-    };
+    let next: (Option<Secret>, Option<Timestamp>) =
+        (row.get("next_secret")?, row.get("overlap_ends_at")?);
     Ok(Secrets {
-        current: Secret::from_stored(row.get("secret")?),
-        next,
+        current: row.get("secret")?,
+        next: match next {
+            (Some(secret), Some(overlap_ends_at)) => Some(NextSecret {
+                secret,
+                overlap_ends_at,
+            }),
+            _ => None,
+        },
     })
 }

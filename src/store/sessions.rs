@@ -1,43 +1,43 @@
-//! Browser sessions. Of what a cookie holds only a SHA-256 is stored.
+//! Browser sessions. Only a SHA-256 of the cookie's value is stored.
 
 use std::time::Duration;
 
 use rusqlite::params;
 
-use super::Store;
 use super::db::change_feed::ChangeKind;
 use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
-use super::users;
+use super::{Store, users};
 use crate::clock::Timestamp;
 use crate::domain::account::User;
 use crate::domain::id::{SessionId, UserId};
 
-/// A session ends after 14 days without use, and after 90 days however it is used.
+/// A session expires after 14 days without use.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(14 * 24 * 3600);
+/// A session expires 90 days after it started, even if it is in use.
 const ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(90 * 24 * 3600);
-/// How exactly the last use is known: each use being a write would cost a commit a page.
+/// Resolution of the last-used time. Updating it with each request would cost one commit per page.
 const LAST_USED_RESOLUTION: Duration = Duration::from_secs(10 * 60);
 
-/// A session in force.
+/// An active session.
 #[derive(Clone, Debug)]
 pub struct Session {
     pub user: User,
     pub token_hash: [u8; 32],
-    /// The last use was noted long enough ago to be noted anew (see [`Store::touch_session`]).
+    /// Whether the last-used time is outdated; then call [`Store::touch_session`].
     pub needs_touch: bool,
 }
 
-/// A session that is to be started.
+/// A session to be started.
 #[derive(Clone, Debug)]
 pub struct NewSession {
     pub token_hash: [u8; 32],
-    /// The browser in a few words of ours, or nothing.
+    /// A short name of the browser, or an empty string.
     pub browser: String,
 }
 
-/// A session in a list of them.
+/// A session in a user's list of sessions.
 #[derive(Clone, Debug)]
 pub struct SessionRecord {
     pub id: SessionId,
@@ -48,8 +48,8 @@ pub struct SessionRecord {
 }
 
 impl Store {
-    /// Starts a session for a user whose password was found to be that of `verified_hash`. `false`: the password was
-    /// changed meanwhile, and what was right is wrong.
+    /// Starts a session for a user whose password was verified against `verified_hash`. Returns
+    /// `false` if the password has changed since.
     pub async fn start_session(
         &self,
         user: UserId,
@@ -57,19 +57,18 @@ impl Store {
         new: NewSession,
     ) -> Result<bool, StoreError> {
         self.writer
-            .write(move |write| {
-                let still = "SELECT 1 FROM users WHERE id = ?1 AND password_hash = ?2";
-                if sql::query_optional(write, still, [user.as_str(), &verified_hash], |_| Ok(()))?
-                    .is_none()
-                {
+            .write(move |tx| {
+                let unchanged = "SELECT 1 FROM users WHERE id = ?1 AND password_hash = ?2";
+                if !sql::exists(tx, unchanged, params![user, verified_hash])? {
                     return Ok(false);
                 }
-                start(write, &user, &new)?;
+                start(tx, &user, &new)?;
                 Ok(true)
             })
             .await
     }
 
+    /// Returns the session with this token hash, unless it has expired.
     pub async fn session(
         &self,
         token_hash: [u8; 32],
@@ -77,63 +76,54 @@ impl Store {
     ) -> Result<Option<Session>, StoreError> {
         self.reader
             .read(move |c| {
-                let statement =
-                    "SELECT users.*, last_used_at FROM sessions JOIN users ON users.id = user_id
+                let statement = "SELECT users.*, last_used_at
+                    FROM sessions JOIN users ON users.id = user_id
                     WHERE token_hash = ?1 AND last_used_at > ?2 AND sessions.created_at > ?3";
-                let limits = params![
-                    token_hash,
-                    now.minus(IDLE_TIMEOUT).millis(),
-                    now.minus(ABSOLUTE_TIMEOUT).millis()
-                ];
-                sql::query_optional(c, statement, limits, |row| {
-                    let needs_touch = row.get::<_, i64>("last_used_at")?
-                        < now.minus(LAST_USED_RESOLUTION).millis();
+                let (idle, absolute) = (now.minus(IDLE_TIMEOUT), now.minus(ABSOLUTE_TIMEOUT));
+                sql::query_optional(c, statement, params![token_hash, idle, absolute], |row| {
+                    let last_used_at: Timestamp = row.get("last_used_at")?;
                     Ok(Session {
                         user: users::read(row)?,
                         token_hash,
-                        needs_touch,
+                        needs_touch: last_used_at < now.minus(LAST_USED_RESOLUTION),
                     })
                 })
             })
             .await
     }
 
-    /// Notes that a session is in use.
+    /// Updates the last-used time of a session and the last-seen time of its user.
     pub async fn touch_session(&self, token_hash: [u8; 32]) -> Result<(), StoreError> {
         self.writer
-            .write(move |write| {
-                let statement =
-                    "UPDATE sessions SET last_used_at = ?2 WHERE token_hash = ?1 RETURNING user_id";
-                let values = params![token_hash, write.now.millis()];
-                let user =
-                    sql::query_optional(write, statement, values, |row| row.get::<_, String>(0))?;
-                user.map_or(Ok(()), |user| users::touch_user(write, &UserId::new(user)))
+            .write(move |tx| {
+                let statement = "UPDATE sessions SET last_used_at = ?2 WHERE token_hash = ?1
+                    RETURNING user_id";
+                let values = params![token_hash, tx.now];
+                let user = sql::query_optional(tx, statement, values, |row| row.get(0))?;
+                user.map_or(Ok(()), |user| users::touch_user(tx, &user))
             })
             .await
     }
 
     pub async fn end_session(&self, token_hash: [u8; 32]) -> Result<(), StoreError> {
         self.writer
-            .write(move |write| {
-                sql::execute(
-                    write,
-                    "DELETE FROM sessions WHERE token_hash = ?1",
-                    [token_hash],
-                )?;
-                write.publish_change(ChangeKind::Sessions);
+            .write(move |tx| {
+                let statement = "DELETE FROM sessions WHERE token_hash = ?1";
+                sql::execute(tx, statement, [token_hash])?;
+                tx.publish_change(ChangeKind::Sessions);
                 Ok(())
             })
             .await
     }
 
-    /// Ends all sessions of a user; returns how many there were.
+    /// Ends all sessions of a user. Returns how many.
     pub async fn end_sessions(&self, user: UserId) -> Result<usize, StoreError> {
         self.writer
-            .write(move |write| users::end_sessions(write, &user, None))
+            .write(move |tx| users::end_sessions(tx, &user, None))
             .await
     }
 
-    /// The sessions of a user that are in force, the one last used first.
+    /// Returns a user's active sessions, most recently used first.
     pub async fn sessions(
         &self,
         user: UserId,
@@ -141,68 +131,53 @@ impl Store {
     ) -> Result<Vec<SessionRecord>, StoreError> {
         self.reader
             .read(move |c| {
-                let statement =
-                    "SELECT * FROM sessions WHERE user_id = ?1 AND last_used_at > ?2 AND created_at > ?3
-                     ORDER BY last_used_at DESC, id DESC";
-                let limits = params![
-                    user.as_str(),
-                    now.minus(IDLE_TIMEOUT).millis(),
-                    now.minus(ABSOLUTE_TIMEOUT).millis()
-                ];
-                sql::query_all(c, statement, limits, |row| {
+                let statement = "SELECT * FROM sessions
+                    WHERE user_id = ?1 AND last_used_at > ?2 AND created_at > ?3
+                    ORDER BY last_used_at DESC, id DESC";
+                let (idle, absolute) = (now.minus(IDLE_TIMEOUT), now.minus(ABSOLUTE_TIMEOUT));
+                sql::query_all(c, statement, params![user, idle, absolute], |row| {
                     Ok(SessionRecord {
-                        id: SessionId::new(row.get::<_, String>("id")?),
+                        id: row.get("id")?,
                         token_hash: row.get("token_hash")?,
                         browser: row.get("browser")?,
-                        created_at: Timestamp::from_millis(row.get("created_at")?),
-                        last_used_at: Timestamp::from_millis(row.get("last_used_at")?),
+                        created_at: row.get("created_at")?,
+                        last_used_at: row.get("last_used_at")?,
                     })
                 })
             })
             .await
     }
 
-    /// Ends one session of a user. `false`: they have no such session.
+    /// Ends one session of a user. Returns `false` if they have no such session.
     pub async fn end_user_session(&self, user: UserId, id: SessionId) -> Result<bool, StoreError> {
         self.writer
-            .write(move |write| {
-                write.publish_change(ChangeKind::Sessions);
+            .write(move |tx| {
+                tx.publish_change(ChangeKind::Sessions);
                 let statement = "DELETE FROM sessions WHERE user_id = ?1 AND id = ?2";
-                Ok(sql::execute(write, statement, [user.as_str(), id.as_str()])? > 0)
+                Ok(sql::execute(tx, statement, params![user, id])? > 0)
             })
             .await
     }
 }
 
-/// Starts a session, in the transaction of what it follows from.
+/// Starts a session in the caller's transaction.
 pub(super) fn start(
-    write: &mut WriteTx<'_>,
+    tx: &mut WriteTx<'_>,
     user: &UserId,
     new: &NewSession,
 ) -> Result<(), StoreError> {
-    // The moment when one signs in is the moment to forget sessions that are over.
-    let over = params![
-        write.now.minus(IDLE_TIMEOUT).millis(),
-        write.now.minus(ABSOLUTE_TIMEOUT).millis()
-    ];
+    // Delete expired sessions at sign-in.
+    let expired = "DELETE FROM sessions WHERE last_used_at <= ?1 OR created_at <= ?2";
+    let (idle, absolute) = (tx.now.minus(IDLE_TIMEOUT), tx.now.minus(ABSOLUTE_TIMEOUT));
+    sql::execute(tx, expired, params![idle, absolute])?;
+    let id: SessionId = tx.next_id();
     sql::execute(
-        write,
-        "DELETE FROM sessions WHERE last_used_at <= ?1 OR created_at <= ?2",
-        over,
+        tx,
+        "INSERT INTO sessions (token_hash, id, user_id, browser, created_at, last_used_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+        params![new.token_hash, id, user, new.browser, tx.now],
     )?;
-    let id: SessionId = write.next_id();
-    sql::execute(
-        write,
-        "INSERT INTO sessions (token_hash, id, user_id, browser, created_at, last_used_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
-        params![
-            new.token_hash,
-            id.as_str(),
-            user.as_str(),
-            new.browser,
-            write.now.millis()
-        ],
-    )?;
-    users::touch_user(write, user)
+    users::touch_user(tx, user)
 }
 
 #[cfg(test)]
@@ -219,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_sign_in_that_was_under_way_when_the_password_changed_starts_no_session() {
+    async fn a_password_change_during_sign_in_prevents_the_session() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), None, Clock::System).unwrap();
         let user = store

@@ -1,8 +1,8 @@
-//! Changes of a status: each with its event and deliveries, and with a line that says who made it.
+//! Changes of a feedback item's status, each with its history entry, event, and deliveries.
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 
 use super::db::error::StoreError;
 use super::db::sql;
@@ -14,15 +14,16 @@ use crate::domain::feedback::{Actor, Feedback, FeedbackStatus};
 use crate::domain::id::FeedbackId;
 use crate::domain::webhook::Topic;
 
-/// A change to be made; `only_from`: if the status is still this one.
+/// A requested status change.
 #[derive(Clone, Debug)]
 pub struct StatusChange {
     pub id: FeedbackId,
+    /// Skips the change unless this is the current status.
     pub only_from: Option<FeedbackStatus>,
     pub to: FeedbackStatus,
 }
 
-/// A change that was made.
+/// A status change that was made.
 #[derive(Clone, Debug)]
 pub struct AppliedStatusChange {
     pub id: FeedbackId,
@@ -30,7 +31,7 @@ pub struct AppliedStatusChange {
     pub status: FeedbackStatus,
 }
 
-/// A change as the history tells it.
+/// A status change in the history of a feedback item.
 #[derive(Clone, Debug)]
 pub struct StatusHistoryEntry {
     pub changed_at: Timestamp,
@@ -40,8 +41,8 @@ pub struct StatusHistoryEntry {
 }
 
 impl Store {
-    /// Changes a status and stores the deliveries of `feedback.updated`; the status that it has already makes no event.
-    /// `None`: there is no such feedback.
+    /// Changes the status of feedback and stores the deliveries of `feedback.updated`. Setting the
+    /// current status again has no effect. Returns `None` if there is no such feedback.
     pub async fn set_status(
         &self,
         id: FeedbackId,
@@ -49,70 +50,72 @@ impl Store {
         by: Actor,
     ) -> Result<Option<Feedback>, StoreError> {
         self.writer
-            .write(move |write| {
-                let Some(mut feedback) = feedback::find(write, &id)? else {
+            .write(move |tx| {
+                let Some(mut feedback) = feedback::find(tx, &id)? else {
                     return Ok(None);
                 };
-                set(write, &mut feedback, status, &by)?;
+                set(tx, &mut feedback, status, &by)?;
                 Ok(Some(feedback))
             })
             .await
     }
 
-    /// The same for several, in one commit. Tells those that were changed: what is gone, or has the status already,
-    /// is not among them.
+    /// Changes several statuses in one commit. Returns the changed ones. Skips deleted feedback and
+    /// feedback that already has the status.
     pub async fn set_statuses(
         &self,
         changes: Vec<StatusChange>,
         by: Actor,
     ) -> Result<Vec<AppliedStatusChange>, StoreError> {
         self.writer
-            .write(move |write| {
-                let mut changed = Vec::new();
+            .write(move |tx| {
+                let mut applied = Vec::new();
                 let mut seen = HashSet::new();
                 for StatusChange { id, only_from, to } in changes {
-                    // One named twice is changed once.
+                    // If an id is repeated, only its first change counts.
                     if !seen.insert(id.clone()) {
                         continue;
                     }
-                    let Some(mut feedback) = feedback::find(write, &id)? else {
+                    let Some(mut feedback) = feedback::find(tx, &id)? else {
                         continue;
                     };
                     let previous = feedback.status;
                     if only_from.is_some_and(|from| from != previous) {
                         continue;
                     }
-                    if set(write, &mut feedback, to, &by)? {
-                        changed.push(AppliedStatusChange {
+                    if set(tx, &mut feedback, to, &by)? {
+                        applied.push(AppliedStatusChange {
                             id,
                             previous,
                             status: to,
                         });
                     }
                 }
-                Ok(changed)
+                Ok(applied)
             })
             .await
     }
 
-    /// The changes of a feedback's status, oldest first.
-    pub async fn history(&self, id: FeedbackId) -> Result<Vec<StatusHistoryEntry>, StoreError> {
+    /// Returns the status history of feedback, oldest first.
+    pub async fn status_history(
+        &self,
+        id: FeedbackId,
+    ) -> Result<Vec<StatusHistoryEntry>, StoreError> {
         self.reader.read(move |c| of(c, &id)).await
     }
 }
 
-/// The changes of a feedback's status, oldest first.
+/// Returns the status history of feedback, oldest first.
 pub(super) fn of(
     connection: &Connection,
     id: &FeedbackId,
 ) -> Result<Vec<StatusHistoryEntry>, StoreError> {
     let statement = "SELECT * FROM feedback_status_history WHERE feedback_id = ?1 ORDER BY number";
-    let status = |row: &Row<'_>, column| sql::parse_column(row, column, |text| text.parse().ok());
-    sql::query_all(connection, statement, [id.as_str()], |row| {
+    sql::query_all(connection, statement, [id], |row| {
         Ok(StatusHistoryEntry {
-            changed_at: Timestamp::from_millis(row.get("changed_at")?),
-            previous: status(row, "previous_status")?,
-            status: status(row, "status")?,
+            changed_at: row.get("changed_at")?,
+            previous: row.get("previous_status")?,
+            status: row.get("status")?,
             by: Actor {
                 email: row.get("user_email")?,
                 token: row.get("token_name")?,
@@ -121,9 +124,9 @@ pub(super) fn of(
     })
 }
 
-/// `false`: it has the status already.
+/// Returns `false` if the feedback already has the status.
 fn set(
-    write: &mut WriteTx<'_>,
+    tx: &mut WriteTx<'_>,
     feedback: &mut Feedback,
     status: FeedbackStatus,
     by: &Actor,
@@ -132,27 +135,107 @@ fn set(
     if previous == status {
         return Ok(false);
     }
-    let id = feedback.id.as_str();
+    let update = "UPDATE feedback SET status = ?2 WHERE id = ?1";
+    sql::execute(tx, update, params![feedback.id, status])?;
     sql::execute(
-        write,
-        "UPDATE feedback SET status = ?2 WHERE id = ?1",
-        [id, status.as_str()],
+        tx,
+        "INSERT INTO feedback_status_history
+         (feedback_id, number, changed_at, previous_status, status, user_email, token_name)
+         SELECT ?1, 1 + coalesce(max(number), 0), ?2, ?3, ?4, ?5, ?6
+         FROM feedback_status_history WHERE feedback_id = ?1",
+        params![feedback.id, tx.now, previous, status, by.email, by.token],
     )?;
-    sql::execute(
-        write,
-        "INSERT INTO feedback_status_history (feedback_id, number, changed_at, previous_status, status, user_email, token_name)
-         SELECT ?1, 1 + coalesce(max(number), 0), ?2, ?3, ?4, ?5, ?6 FROM feedback_status_history WHERE feedback_id = ?1",
-        params![
-            id,
-            write.now.millis(),
-            previous.as_str(),
-            status.as_str(),
-            by.email,
-            by.token
-        ],
-    )?;
-    let body = event::feedback_updated_body(feedback, previous, write.now);
-    events::publish(write, Topic::FeedbackUpdated, feedback, body)?;
-    write.feedback_changed(&feedback.project.id, Some(previous), Some(status));
+    let body = event::feedback_updated_body(feedback, previous, tx.now);
+    events::publish(tx, Topic::FeedbackUpdated, feedback, body)?;
+    tx.feedback_changed(&feedback.project.id, Some(previous), Some(status));
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::domain::feedback::NewFeedback;
+
+    fn actor(email: &str, token: Option<&str>) -> Actor {
+        Actor {
+            email: email.into(),
+            token: token.map(str::to_owned),
+        }
+    }
+
+    #[tokio::test]
+    async fn records_who_changed_a_status_until_the_feedback_is_deleted() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), None, Clock::System).unwrap();
+        store.create_project("Shop".into(), None).await.unwrap();
+        let new = NewFeedback {
+            project: "shop".into(),
+            message: "Hello".into(),
+            email: None,
+            url: None,
+            metadata: None,
+        };
+        let created = store.create_feedback(new, None, |_| String::new()).await;
+        let id = created.unwrap().id;
+        let (ada, bob) = (
+            actor("ada@example.com", None),
+            actor("bob@example.com", Some("ci")),
+        );
+        for _ in 0..2 {
+            let change = StatusChange {
+                id: id.clone(),
+                only_from: None,
+                to: FeedbackStatus::Reviewed,
+            };
+            let changes = store.set_statuses(vec![change], ada.clone()).await;
+            changes.unwrap();
+        }
+        let resolved = store
+            .set_status(id.clone(), FeedbackStatus::Resolved, bob)
+            .await;
+        let resolved = resolved.unwrap().unwrap();
+        assert_eq!(resolved.status, FeedbackStatus::Resolved);
+
+        let history = store.status_history(id.clone()).await.unwrap();
+        let history: Vec<_> = history
+            .iter()
+            .map(|entry| {
+                (
+                    entry.previous,
+                    entry.status,
+                    entry.by.email.as_str(),
+                    entry.by.token.as_deref(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            history,
+            [
+                (
+                    FeedbackStatus::New,
+                    FeedbackStatus::Reviewed,
+                    "ada@example.com",
+                    None
+                ),
+                (
+                    FeedbackStatus::Reviewed,
+                    FeedbackStatus::Resolved,
+                    "bob@example.com",
+                    Some("ci")
+                ),
+            ]
+        );
+
+        store.delete_feedback(id).await.unwrap();
+        let remaining: u64 = store
+            .reader
+            .read(|c| {
+                let count = "/* may scan: a test */ SELECT count(*) FROM feedback_status_history";
+                sql::query_value::<u64>(c, count, [])
+            })
+            .await
+            .unwrap();
+        assert_eq!(remaining, 0);
+    }
 }

@@ -1,4 +1,4 @@
-//! Users.
+//! Users, their roles, and their passwords.
 
 use rusqlite::{Connection, Row, params};
 
@@ -7,24 +7,19 @@ use super::db::change_feed::ChangeKind;
 use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
-use crate::clock::Timestamp;
 use crate::domain::account::{Role, User, normalize_email};
 use crate::domain::id::UserId;
 
 #[derive(Debug, thiserror::Error)]
-pub enum AccountStoreError {
-    #[error("{0} has an account already")]
-    Exists(String),
-    #[error("no account has the address {0}")]
-    Unknown(String),
-    #[error("{0} is the last admin, and stays: make another one first (miniback user add)")]
+pub enum UserError {
+    #[error("{0} already has an account")]
+    EmailTaken(String),
+    #[error("no account has the email {0}")]
+    NotFound(String),
+    #[error("{0} is the only admin; add another admin first")]
     LastAdmin(String),
-    #[error("this installation has its first user already")]
-    NotFirst,
-    #[error("this address has been used, or is too old")]
-    InvalidLink,
-    #[error("only an admin may do this")]
-    NotAdmin,
+    #[error("the first user already exists")]
+    AlreadySetUp,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -35,28 +30,24 @@ impl Store {
         email: String,
         password_hash: String,
         role: Role,
-    ) -> Result<User, AccountStoreError> {
+    ) -> Result<User, UserError> {
         self.writer
-            .write(move |write| insert(write, &email, &password_hash, role))
+            .write(move |tx| insert(tx, &email, &password_hash, role))
             .await
     }
 
-    /// Makes the first user, an admin, if there is none yet.
+    /// Adds the first user, an admin. Fails with [`UserError::AlreadySetUp`] if there is a user.
     pub async fn add_first_user(
         &self,
         email: String,
         password_hash: String,
-    ) -> Result<User, AccountStoreError> {
+    ) -> Result<User, UserError> {
         self.writer
-            .write(move |write| {
-                if count(write)? > 0 {
-                    return Err(AccountStoreError::NotFirst);
-                }
-                insert(write, &email, &password_hash, Role::Admin)
-            })
+            .write(move |tx| insert_first(tx, &email, &password_hash))
             .await
     }
 
+    /// Returns all users, oldest first.
     pub async fn users(&self) -> Result<Vec<User>, StoreError> {
         self.reader
             .read(|c| sql::query_all(c, "SELECT * FROM users ORDER BY id", [], read))
@@ -64,223 +55,214 @@ impl Store {
     }
 
     pub async fn has_users(&self) -> Result<bool, StoreError> {
-        self.reader.read(|c| Ok(count(c)? > 0)).await
+        self.reader.read(has_users).await
     }
 
-    /// The user with this address, and the hash of their password.
+    /// Returns the user with this email and their password hash.
     pub async fn user_with_password_hash(
         &self,
         email: &str,
     ) -> Result<Option<(User, String)>, StoreError> {
-        let key = normalize_email(email);
+        let email = normalize_email(email);
         self.reader
             .read(move |c| {
-                sql::query_optional(
-                    c,
-                    "SELECT * FROM users WHERE normalized_email = ?1",
-                    [key],
-                    |row| Ok((read(row)?, row.get("password_hash")?)),
-                )
+                let statement = "SELECT * FROM users WHERE normalized_email = ?1";
+                sql::query_optional(c, statement, [email], |row| {
+                    Ok((read(row)?, row.get("password_hash")?))
+                })
             })
             .await
     }
 
-    /// Sets a password, and ends all sessions of that user but `keep`.
+    /// Sets a password and ends the user's sessions, except the one with the token hash `keep`.
     pub async fn set_password(
         &self,
         email: String,
         password_hash: String,
         keep: Option<[u8; 32]>,
-    ) -> Result<(), AccountStoreError> {
+    ) -> Result<(), UserError> {
         self.writer
-            .write(move |write| {
-                let user = by_email(write, &email)?;
-                Ok(store_password(write, &user.id, &password_hash, keep)?)
+            .write(move |tx| {
+                let user = by_email(tx, &email)?;
+                Ok(store_password(tx, &user.id, &password_hash, keep)?)
             })
             .await
     }
 
-    /// Removes a user with their sessions, tokens and the links that they made; the last admin stays.
-    pub async fn delete_user(&self, email: String) -> Result<(), AccountStoreError> {
+    /// Deletes a user with their sessions, API tokens, and the one-time links they created. The
+    /// only admin can't be deleted.
+    pub async fn delete_user(&self, email: String) -> Result<(), UserError> {
         self.writer
-            .write(move |write| {
-                let user = by_email(write, &email)?;
-                delete(write, &user)
+            .write(move |tx| {
+                let user = by_email(tx, &email)?;
+                delete(tx, &user)
             })
             .await
     }
 
-    /// The same, by the id. Who is gone already is told by [`AccountStoreError::Unknown`].
-    pub async fn delete_user_by_id(&self, id: UserId) -> Result<User, AccountStoreError> {
+    /// Like [`delete_user`](Self::delete_user), by id.
+    pub async fn delete_user_by_id(&self, id: UserId) -> Result<User, UserError> {
         self.writer
-            .write(move |write| {
-                let user = by_id(write, &id)?;
-                delete(write, &user)?;
+            .write(move |tx| {
+                let user = by_id(tx, &id)?;
+                delete(tx, &user)?;
                 Ok(user)
             })
             .await
     }
 
-    /// Gives a user a role; another one than before ends their sessions. The last admin stays one.
-    pub async fn set_role(&self, id: UserId, role: Role) -> Result<User, AccountStoreError> {
+    /// Changes a user's role, which ends their sessions. The only admin can't be demoted.
+    pub async fn set_role(&self, id: UserId, role: Role) -> Result<User, UserError> {
         self.writer
-            .write(move |write| {
-                let user = by_id(write, &id)?;
+            .write(move |tx| {
+                let user = by_id(tx, &id)?;
                 if user.role == role {
                     return Ok(user);
                 }
                 if user.role == Role::Admin {
-                    ensure_admin_remains(write, &user)?;
-                    // What they made as an admin must not outlive that.
-                    let made = "DELETE FROM one_time_links WHERE created_by = ?1";
-                    sql::execute(write, made, [id.as_str()])?;
+                    ensure_admin_remains(tx, &user)?;
+                    // Delete the links the user created as an admin.
+                    let links = "DELETE FROM one_time_links WHERE created_by = ?1";
+                    sql::execute(tx, links, [&id])?;
                 }
-                sql::execute(
-                    write,
-                    "UPDATE users SET role = ?2 WHERE id = ?1",
-                    [id.as_str(), role.as_str()],
-                )?;
-                end_sessions(write, &id, None)?;
+                let statement = "UPDATE users SET role = ?2 WHERE id = ?1";
+                sql::execute(tx, statement, params![id, role])?;
+                end_sessions(tx, &id, None)?;
                 Ok(User { role, ..user })
             })
             .await
     }
 }
 
-/// Puts a new password in place: all sessions but `keep` end, and a link that sets another one is void.
+/// Stores a new password. Ends all sessions except `keep`, and deletes the user's reset link.
 pub(super) fn store_password(
-    write: &mut WriteTx<'_>,
+    tx: &mut WriteTx<'_>,
     user: &UserId,
     password_hash: &str,
     keep: Option<[u8; 32]>,
 ) -> Result<(), StoreError> {
-    sql::execute(
-        write,
-        "UPDATE users SET password_hash = ?2 WHERE id = ?1",
-        [user.as_str(), password_hash],
-    )?;
-    sql::execute(
-        write,
-        "DELETE FROM one_time_links WHERE purpose = 'reset' AND user_id = ?1",
-        [user.as_str()],
-    )?;
-    end_sessions(write, user, keep)?;
+    let update = "UPDATE users SET password_hash = ?2 WHERE id = ?1";
+    sql::execute(tx, update, params![user, password_hash])?;
+    let reset_link = "DELETE FROM one_time_links WHERE purpose = 'reset' AND user_id = ?1";
+    sql::execute(tx, reset_link, [user])?;
+    end_sessions(tx, user, keep)?;
     Ok(())
 }
 
-/// Ends all sessions of a user but `keep`.
+/// Ends all sessions of a user except `keep`. Returns how many.
 pub(super) fn end_sessions(
-    write: &mut WriteTx<'_>,
+    tx: &mut WriteTx<'_>,
     user: &UserId,
     keep: Option<[u8; 32]>,
 ) -> Result<usize, StoreError> {
-    write.publish_change(ChangeKind::Sessions);
+    tx.publish_change(ChangeKind::Sessions);
     let others = "DELETE FROM sessions WHERE user_id = ?1 AND token_hash IS NOT ?2";
-    sql::execute(write, others, params![user.as_str(), keep])
+    sql::execute(tx, others, params![user, keep])
 }
 
-/// Notes that a user is at a page now.
-pub(super) fn touch_user(write: &WriteTx<'_>, user: &UserId) -> Result<(), StoreError> {
+/// Updates the time when the user was last seen.
+pub(super) fn touch_user(tx: &WriteTx<'_>, user: &UserId) -> Result<(), StoreError> {
     let statement = "UPDATE users SET last_seen_at = ?2 WHERE id = ?1";
-    sql::execute(write, statement, params![user.as_str(), write.now.millis()])?;
+    sql::execute(tx, statement, params![user, tx.now])?;
     Ok(())
 }
 
-fn delete(write: &mut WriteTx<'_>, user: &User) -> Result<(), AccountStoreError> {
+fn delete(tx: &mut WriteTx<'_>, user: &User) -> Result<(), UserError> {
     if user.role == Role::Admin {
-        ensure_admin_remains(write, user)?;
+        ensure_admin_remains(tx, user)?;
     }
-    sql::execute(write, "DELETE FROM users WHERE id = ?1", [user.id.as_str()])?;
-    write.publish_change(ChangeKind::Sessions);
+    sql::execute(tx, "DELETE FROM users WHERE id = ?1", [&user.id])?;
+    tx.publish_change(ChangeKind::Sessions);
     Ok(())
 }
 
-/// Fails if there is no admin but this one.
-fn ensure_admin_remains(write: &WriteTx<'_>, admin: &User) -> Result<(), AccountStoreError> {
+/// Fails with [`UserError::LastAdmin`] if `admin` is the only admin.
+fn ensure_admin_remains(tx: &WriteTx<'_>, admin: &User) -> Result<(), UserError> {
     let others = "SELECT 1 FROM users WHERE role = 'admin' AND id <> ?1";
-    match sql::query_optional(write, others, [admin.id.as_str()], |_| Ok(()))? {
-        Some(()) => Ok(()),
-        None => Err(AccountStoreError::LastAdmin(admin.email.clone())),
+    if sql::exists(tx, others, [&admin.id])? {
+        Ok(())
+    } else {
+        Err(UserError::LastAdmin(admin.email.clone()))
     }
 }
 
-pub(super) fn by_id(connection: &Connection, id: &UserId) -> Result<User, AccountStoreError> {
+pub(super) fn by_id(connection: &Connection, id: &UserId) -> Result<User, UserError> {
     let statement = "SELECT * FROM users WHERE id = ?1";
-    sql::query_optional(connection, statement, [id.as_str()], read)?
-        .ok_or_else(|| AccountStoreError::Unknown(id.to_string()))
+    sql::query_optional(connection, statement, [id], read)?
+        .ok_or_else(|| UserError::NotFound(id.to_string()))
 }
 
-fn by_email(connection: &Connection, email: &str) -> Result<User, AccountStoreError> {
-    find_by_email(connection, email)?.ok_or_else(|| AccountStoreError::Unknown(email.to_owned()))
+fn by_email(connection: &Connection, email: &str) -> Result<User, UserError> {
+    find_by_email(connection, email)?.ok_or_else(|| UserError::NotFound(email.to_owned()))
 }
 
 pub(super) fn find_by_email(
     connection: &Connection,
     email: &str,
 ) -> Result<Option<User>, StoreError> {
-    sql::query_optional(
-        connection,
-        "SELECT * FROM users WHERE normalized_email = ?1",
-        [normalize_email(email)],
-        read,
-    )
+    let statement = "SELECT * FROM users WHERE normalized_email = ?1";
+    sql::query_optional(connection, statement, [normalize_email(email)], read)
 }
 
-pub(super) fn count(connection: &Connection) -> Result<i64, StoreError> {
-    Ok(
-        sql::query_optional(connection, "SELECT count(*) FROM users", [], |row| {
-            row.get(0)
-        })?
-        .unwrap_or(0),
-    )
+fn has_users(connection: &Connection) -> Result<bool, StoreError> {
+    sql::exists(connection, "SELECT 1 FROM users", [])
+}
+
+/// Adds the first user, an admin.
+pub(super) fn insert_first(
+    tx: &mut WriteTx<'_>,
+    email: &str,
+    password_hash: &str,
+) -> Result<User, UserError> {
+    if has_users(tx)? {
+        return Err(UserError::AlreadySetUp);
+    }
+    insert(tx, email, password_hash, Role::Admin)
 }
 
 pub(super) fn insert(
-    write: &mut WriteTx<'_>,
+    tx: &mut WriteTx<'_>,
     email: &str,
     password_hash: &str,
     role: Role,
-) -> Result<User, AccountStoreError> {
+) -> Result<User, UserError> {
     let email = email.trim().to_owned();
-    if find_by_email(write, &email)?.is_some() {
-        return Err(AccountStoreError::Exists(email));
+    if find_by_email(tx, &email)?.is_some() {
+        return Err(UserError::EmailTaken(email));
     }
     let user = User {
-        id: write.next_id(),
+        id: tx.next_id(),
         email,
         role,
-        created_at: write.now,
+        created_at: tx.now,
         last_seen_at: None,
     };
+    let normalized_email = normalize_email(&user.email);
     sql::execute(
-        write,
-        "INSERT INTO users (id, email, normalized_email, password_hash, role, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        tx,
+        "INSERT INTO users (id, email, normalized_email, password_hash, role, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         params![
-            user.id.as_str(),
+            user.id,
             user.email,
-            normalize_email(&user.email),
+            normalized_email,
             password_hash,
-            role.as_str(),
-            user.created_at.millis()
+            role,
+            user.created_at
         ],
     )?;
-    // However the account came about, nobody needs the invitation any more.
-    sql::execute(
-        write,
-        "DELETE FROM one_time_links WHERE normalized_email = ?1",
-        [normalize_email(&user.email)],
-    )?;
+    // The account exists now, so delete its invitation.
+    let invitation = "DELETE FROM one_time_links WHERE normalized_email = ?1";
+    sql::execute(tx, invitation, [normalized_email])?;
     Ok(user)
 }
 
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
-        id: UserId::new(row.get::<_, String>("id")?),
+        id: row.get("id")?,
         email: row.get("email")?,
-        role: sql::parse_column(row, "role", |text| text.parse().ok())?,
-        created_at: Timestamp::from_millis(row.get("created_at")?),
-        last_seen_at: row
-            .get::<_, Option<i64>>("last_seen_at")?
-            .map(Timestamp::from_millis),
+        role: row.get("role")?,
+        created_at: row.get("created_at")?,
+        last_seen_at: row.get("last_seen_at")?,
     })
 }

@@ -5,37 +5,36 @@ use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
 
-/// Pages returned in one step.
+/// Maximum number of pages returned in one step.
 const STEP: u32 = 64;
 /// Free pages that stay in the file, because new rows will need them.
 const FREE_PAGES_KEPT: u32 = 64;
 
 impl Store {
-    /// Gives some of the pages that removed rows have left back to the file system. Returns how many: 0 = enough.
+    /// Returns some free pages to the file system. The result is their number; 0 means done.
     pub async fn vacuum_step(&self) -> Result<u32, StoreError> {
         self.writer
-            .write(|write| vacuum_pages(write, FREE_PAGES_KEPT))
+            .write(|tx| return_pages(tx, FREE_PAGES_KEPT))
             .await
     }
 
-    /// The same without keeping any: what stood in these pages is gone with them.
-    pub(in crate::store) async fn vacuum_all_step(&self) -> Result<u32, StoreError> {
-        self.writer.write(|write| vacuum_pages(write, 0)).await
+    /// Like [`vacuum_step`](Self::vacuum_step), but keeps no free page, because they can contain
+    /// erased data.
+    pub(super) async fn vacuum_all_step(&self) -> Result<u32, StoreError> {
+        self.writer.write(|tx| return_pages(tx, 0)).await
     }
 }
 
-/// `spare`: so many are kept.
-fn vacuum_pages(write: &mut WriteTx<'_>, spare: u32) -> Result<u32, StoreError> {
-    let free: u32 =
-        sql::query_optional(write, "PRAGMA freelist_count", [], |row| row.get(0))?.unwrap_or(0);
-    let surplus = free.saturating_sub(spare).min(STEP);
+fn return_pages(tx: &mut WriteTx<'_>, keep: u32) -> Result<u32, StoreError> {
+    let free: u32 = sql::query_value(tx, "PRAGMA freelist_count", [])?;
+    let surplus = free.saturating_sub(keep).min(STEP);
     if surplus > 0 {
-        // It gives back one page for each row that it is asked for.
+        // SQLite returns one page for each step of the statement, so read all its rows.
         let statement = format!("PRAGMA incremental_vacuum({surplus})");
-        sql::query_all(write, &statement, [], |_| Ok(()))?;
-        if free - surplus <= spare {
-            // The file itself becomes shorter when the log is folded back.
-            write.truncate_wal();
+        sql::query_all(tx, &statement, [], |_| Ok(()))?;
+        if free - surplus <= keep {
+            // The file shrinks with the checkpoint.
+            tx.truncate_wal();
         }
     }
     Ok(surplus)

@@ -1,27 +1,26 @@
-//! Webhooks, their secrets, and who hears of what.
+//! Webhooks: settings, topics, projects, and custom headers. Secrets are in `secrets`.
+
+use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Row, params};
 
 use super::db::change_feed::ChangeKind;
 use super::db::error::StoreError;
 use super::db::page::{Page, PageRequest};
-use super::db::sql;
+use super::db::sql::{self, Json};
 use super::db::writer::WriteTx;
 use super::idempotency::{self, IdempotencyKey};
 use super::{Store, projects};
-use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
-use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::id::{ProjectId, WebhookId};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{
-    CustomHeaders, NewWebhook, RetryPolicy, Topic, WEBHOOKS_MAX, Webhook, WebhookError,
-    WebhookPatch,
+    CustomHeaders, NewWebhook, Topic, WEBHOOKS_MAX, Webhook, WebhookError, WebhookPatch,
 };
 
 #[derive(Debug, thiserror::Error)]
 pub enum SaveWebhookError {
-    #[error("There are {WEBHOOKS_MAX} webhooks already, which is the most; delete one first.")]
+    #[error("The limit of {WEBHOOKS_MAX} webhooks is reached. Delete one first.")]
     TooMany,
     #[error("There is no project “{0}”.")]
     UnknownProject(String),
@@ -32,34 +31,28 @@ pub enum SaveWebhookError {
 }
 
 impl Store {
-    /// Stores a webhook. The same form sent twice (by `idempotency`) makes one.
+    /// Creates a webhook. A repeated request with the same idempotency key returns the first one.
     pub async fn create_webhook(
         &self,
         new: NewWebhook,
         idempotency: Option<IdempotencyKey>,
     ) -> Result<Webhook, SaveWebhookError> {
         self.writer
-            .write(move |write| {
+            .write(move |tx| {
                 if let Some(key) = &idempotency
-                    && let Some(id) =
-                        idempotency::find(write, key)?.and_then(|stored| stored.response)
-                    && let Some(webhook) = find(write, &WebhookId::new(id))?
+                    && let Some(id) = idempotency::find(tx, key)?.and_then(|stored| stored.response)
+                    && let Some(webhook) = find(tx, &WebhookId::new(id))?
                 {
                     return Ok(webhook);
                 }
-                let count: usize = sql::query_optional(
-                    write,
-                    "SELECT count(*) FROM webhooks WHERE deleted_at IS NULL",
-                    [],
-                    |row| row.get(0),
-                )?
-                .unwrap_or(0);
+                let count = "SELECT count(*) FROM webhooks WHERE deleted_at IS NULL";
+                let count: usize = sql::query_value(tx, count, [])?;
                 if count >= WEBHOOKS_MAX {
                     return Err(SaveWebhookError::TooMany);
                 }
-                let projects = resolve_projects(write, &new.projects, &[])?;
+                let projects = resolve_projects(tx, &new.projects, &[])?;
                 let webhook = Webhook {
-                    id: write.next_id(),
+                    id: tx.next_id(),
                     url: new.url,
                     description: new.description,
                     topics: new.topics,
@@ -69,22 +62,25 @@ impl Store {
                     headers: new.headers,
                     failing_since: None,
                     held_until: None,
-                    created_at: write.now,
+                    created_at: tx.now,
                 };
-                insert(write, &webhook, &new.secret)?;
+                insert(tx, &webhook, &new.secret)?;
                 if let Some(key) = &idempotency {
-                    idempotency::store(write, key, None, webhook.id.as_str())?;
+                    idempotency::store(tx, key, None, webhook.id.as_str())?;
                 }
                 Ok(webhook)
             })
             .await
     }
 
+    /// Returns webhooks, newest first.
     pub async fn webhooks(&self, page: PageRequest) -> Result<Page<Webhook>, StoreError> {
         self.reader
             .read(move |c| {
-                let statement = "SELECT * FROM webhooks WHERE deleted_at IS NULL AND id < ?1 ORDER BY id DESC LIMIT ?2";
-                let mut rows = sql::query_all(c, statement, params![page.before(), page.rows()], read)?;
+                let statement = "SELECT * FROM webhooks WHERE deleted_at IS NULL AND id < ?1
+                    ORDER BY id DESC LIMIT ?2";
+                let values = params![page.before(), page.rows()];
+                let mut rows = sql::query_all(c, statement, values, read)?;
                 for webhook in &mut rows {
                     webhook.projects = selected_projects(c, &webhook.id)?;
                 }
@@ -97,82 +93,86 @@ impl Store {
         self.reader.read(move |c| find(c, &id)).await
     }
 
-    /// Changes a webhook. Disabling it cancels what is pending for it.
+    /// Updates a webhook. Disabling it cancels its pending deliveries. Returns `None` if there is
+    /// no such webhook.
     pub async fn update_webhook(
         &self,
         id: WebhookId,
-        change: WebhookPatch,
+        patch: WebhookPatch,
     ) -> Result<Option<Webhook>, SaveWebhookError> {
         self.writer
-            .write(move |write| {
-                let Some(mut webhook) = find(write, &id)? else {
+            .write(move |tx| {
+                let Some(mut webhook) = find(tx, &id)? else {
                     return Ok(None);
                 };
-                if let Some(url) = change.url {
-                    // Another endpoint has asked for nothing yet; the same one, written otherwise, has.
+                if let Some(url) = patch.url {
+                    // A new endpoint starts without a hold. A different spelling of the same URL
+                    // keeps it.
                     if !url.is_same_target(&webhook.url) {
                         webhook.held_until = None;
                     }
                     webhook.url = url;
                 }
-                webhook.description = change.description.unwrap_or(webhook.description);
-                webhook.topics = change.topics.unwrap_or(webhook.topics);
-                webhook.retries = change.retries.unwrap_or(webhook.retries);
-                if let Some(wanted) = change.projects {
-                    webhook.projects = resolve_projects(write, &wanted, &webhook.projects)?;
+                webhook.description = patch.description.unwrap_or(webhook.description);
+                webhook.topics = patch.topics.unwrap_or(webhook.topics);
+                webhook.retries = patch.retries.unwrap_or(webhook.retries);
+                webhook.enabled = patch.enabled.unwrap_or(webhook.enabled);
+                if let Some(selected) = patch.projects {
+                    webhook.projects = resolve_projects(tx, &selected, &webhook.projects)?;
                 }
-                if let Some(headers) = change.headers {
-                    webhook.headers = keep_header_values(headers, &webhook.headers)?;
+                if let Some(headers) = patch.headers {
+                    webhook.headers = merge_headers(headers, &webhook.headers)?;
                 }
-                if let Some(enabled) = change.enabled {
-                    webhook.enabled = enabled;
-                }
-                update(write, &webhook)?;
+                update(tx, &webhook)?;
                 if !webhook.enabled {
-                    cancel_pending(write, &webhook.id)?;
+                    cancel_pending(tx, &webhook.id)?;
                 }
-                write.publish_change(ChangeKind::Deliveries(webhook.id.clone()));
-                // What waited for an end of the hold may go at once.
-                write.notify_deliveries();
+                tx.publish_change(ChangeKind::Deliveries(webhook.id.clone()));
+                // A changed URL may have ended a hold.
+                tx.notify_deliveries();
                 Ok(Some(webhook))
             })
             .await
     }
 
-    /// Deletes a webhook: cancels what is pending; its address, secrets and headers are gone, its deliveries stay.
+    /// Deletes a webhook's URL, secrets, and headers, and cancels its pending deliveries. The
+    /// deliveries remain in the log. Returns `false` if there is no such webhook.
     pub async fn delete_webhook(&self, id: WebhookId) -> Result<bool, StoreError> {
         self.writer
-            .write(move |write| {
-                let gone = sql::execute(
-                    write,
-                    "UPDATE webhooks SET deleted_at = ?2, enabled = 0, url = '', description = '', secret = '',
-                     next_secret = NULL, overlap_ends_at = NULL, headers = '{}' WHERE id = ?1 AND deleted_at IS NULL",
-                    params![id.as_str(), write.now.millis()],
+            .write(move |tx| {
+                let deleted = sql::execute(
+                    tx,
+                    "UPDATE webhooks SET deleted_at = ?2, enabled = 0, url = '', description = '',
+                     secret = '', next_secret = NULL, overlap_ends_at = NULL, headers = '{}'
+                     WHERE id = ?1 AND deleted_at IS NULL",
+                    params![id, tx.now],
                 )?;
-                cancel_pending(write, &id)?;
-                write.publish_change(ChangeKind::Deliveries(id));
-                Ok(gone > 0)
+                cancel_pending(tx, &id)?;
+                tx.publish_change(ChangeKind::Deliveries(id));
+                Ok(deleted > 0)
             })
             .await
     }
 }
 
-/// Ids of the projects that are named by id or slug. One that is chosen already may be gone: it stays chosen, so that
-/// the webhook never comes to hear of all projects by the deletion of one.
+/// Returns the ids of projects given by id or slug.
+///
+/// A selected project that was deleted stays selected, so the webhook never falls back to all
+/// projects.
 fn resolve_projects(
     connection: &Connection,
-    wanted: &[String],
-    chosen: &[ProjectId],
+    ids_or_slugs: &[String],
+    selected: &[ProjectId],
 ) -> Result<Vec<ProjectId>, SaveWebhookError> {
     let mut ids: Vec<ProjectId> = Vec::new();
-    for name in wanted {
-        let id = match projects::find(connection, name)? {
+    for id_or_slug in ids_or_slugs {
+        let id = match projects::find(connection, id_or_slug)? {
             Some(project) => project.id,
-            None => chosen
+            None => selected
                 .iter()
-                .find(|id| id.as_str() == name)
+                .find(|id| id.as_str() == id_or_slug)
                 .cloned()
-                .ok_or_else(|| SaveWebhookError::UnknownProject(name.clone()))?,
+                .ok_or_else(|| SaveWebhookError::UnknownProject(id_or_slug.clone()))?,
         };
         if !ids.contains(&id) {
             ids.push(id);
@@ -181,45 +181,48 @@ fn resolve_projects(
     Ok(ids)
 }
 
-/// `None` as a value keeps the stored one, whatever the case of its name.
-fn keep_header_values(
-    given: std::collections::BTreeMap<String, Option<String>>,
+/// Replaces all headers. A header without a value keeps the stored value of the same name, in any
+/// case.
+fn merge_headers(
+    new: BTreeMap<String, Option<String>>,
     stored: &CustomHeaders,
 ) -> Result<CustomHeaders, WebhookError> {
-    let kept = |name: &str| {
+    let stored_value = |name: &str| {
         stored
             .iter()
             .find(|(n, _)| n.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.clone())
     };
-    given
-        .into_iter()
-        .map(|(name, value)| match value.or_else(|| kept(&name)) {
-            Some(value) => Ok((name, value)),
-            None => Err(WebhookError::HeaderNotStored(name)),
-        })
+    new.into_iter()
+        .map(
+            |(name, value)| match value.or_else(|| stored_value(&name)) {
+                Some(value) => Ok((name, value)),
+                None => Err(WebhookError::HeaderNotStored(name)),
+            },
+        )
         .collect()
 }
 
-fn cancel_pending(write: &mut WriteTx<'_>, id: &WebhookId) -> Result<(), StoreError> {
+fn cancel_pending(tx: &mut WriteTx<'_>, id: &WebhookId) -> Result<(), StoreError> {
     let canceled = sql::execute(
-        write,
-        "UPDATE deliveries SET state = 'canceled', due_at = NULL, finished_at = ?2 WHERE webhook_id = ?1 AND state = 'pending'",
-        params![id.as_str(), write.now.millis()],
+        tx,
+        "UPDATE deliveries SET state = 'canceled', due_at = NULL, finished_at = ?2
+         WHERE webhook_id = ?1 AND state = 'pending'",
+        params![id, tx.now],
     )?;
-    write.delivery_states_changed(
+    tx.delivery_states_changed(
         id,
         DeliveryState::Pending,
         DeliveryState::Canceled,
         canceled,
     );
-    write.invalidate_read_ahead();
+    tx.invalidate_read_ahead();
     Ok(())
 }
 
-pub(super) fn find(connection: &Connection, id: &WebhookId) -> Result<Option<Webhook>, StoreError> {
+fn find(connection: &Connection, id: &WebhookId) -> Result<Option<Webhook>, StoreError> {
     let statement = "SELECT * FROM webhooks WHERE id = ?1 AND deleted_at IS NULL";
-    let Some(mut webhook) = sql::query_optional(connection, statement, [id.as_str()], read)? else {
+    let Some(mut webhook) = sql::query_optional(connection, statement, [id], read)? else {
         return Ok(None);
     };
     webhook.projects = selected_projects(connection, id)?;
@@ -232,58 +235,51 @@ fn selected_projects(
 ) -> Result<Vec<ProjectId>, StoreError> {
     let statement =
         "SELECT project_id FROM webhook_projects WHERE webhook_id = ?1 ORDER BY project_id";
-    sql::query_all(connection, statement, [id.as_str()], |row| {
-        Ok(ProjectId::new(row.get::<_, String>(0)?))
-    })
+    sql::query_all(connection, statement, [id], |row| row.get(0))
 }
 
-fn insert(write: &mut WriteTx<'_>, webhook: &Webhook, secret: &Secret) -> Result<(), StoreError> {
+fn insert(tx: &mut WriteTx<'_>, webhook: &Webhook, secret: &Secret) -> Result<(), StoreError> {
     sql::execute(
-        write,
-        "INSERT INTO webhooks (id, url, description, topic_created, topic_updated, all_projects, enabled, retry_policy, headers,
-         secret, created_at) VALUES (?1, '', '', 0, 0, 1, 0, 'standard', '{}', ?2, ?3)",
-        params![webhook.id.as_str(), secret.as_str(), webhook.created_at.millis()],
+        tx,
+        "INSERT INTO webhooks (id, url, description, topic_created, topic_updated, all_projects,
+         enabled, retry_policy, headers, secret, created_at)
+         VALUES (?1, '', '', 0, 0, 1, 0, 'standard', '{}', ?2, ?3)",
+        params![webhook.id, secret, webhook.created_at],
     )?;
-    update(write, webhook)
+    update(tx, webhook)
 }
 
-fn update(write: &mut WriteTx<'_>, webhook: &Webhook) -> Result<(), StoreError> {
-    write.invalidate_read_ahead();
+fn update(tx: &mut WriteTx<'_>, webhook: &Webhook) -> Result<(), StoreError> {
+    tx.invalidate_read_ahead();
     let has = |topic| webhook.topics.contains(&topic);
-    let id = webhook.id.as_str();
     sql::execute(
-        write,
-        "UPDATE webhooks SET url = ?2, description = ?3, topic_created = ?4, topic_updated = ?5, all_projects = ?6,
-         enabled = ?7, retry_policy = ?8, headers = ?9, held_until = ?10 WHERE id = ?1",
+        tx,
+        "UPDATE webhooks SET url = ?2, description = ?3, topic_created = ?4, topic_updated = ?5,
+         all_projects = ?6, enabled = ?7, retry_policy = ?8, headers = ?9, held_until = ?10
+         WHERE id = ?1",
         params![
-            id,
-            webhook.url.as_str(),
+            webhook.id,
+            webhook.url,
             webhook.description,
             has(Topic::FeedbackCreated),
             has(Topic::FeedbackUpdated),
             webhook.projects.is_empty(),
             webhook.enabled,
-            webhook.retries.as_str(),
-            sql::to_json(&webhook.headers)?,
-            webhook.held_until.map(Timestamp::millis)
+            webhook.retries,
+            Json(&webhook.headers),
+            webhook.held_until
         ],
     )?;
-    sql::execute(
-        write,
-        "DELETE FROM webhook_projects WHERE webhook_id = ?1",
-        [id],
-    )?;
+    let projects = "DELETE FROM webhook_projects WHERE webhook_id = ?1";
+    sql::execute(tx, projects, [&webhook.id])?;
     for project in &webhook.projects {
-        sql::execute(
-            write,
-            "INSERT INTO webhook_projects (webhook_id, project_id) VALUES (?1, ?2)",
-            [id, project.as_str()],
-        )?;
+        let insert = "INSERT INTO webhook_projects (webhook_id, project_id) VALUES (?1, ?2)";
+        sql::execute(tx, insert, params![webhook.id, project])?;
     }
     Ok(())
 }
 
-/// A webhook without its chosen projects, which stand in a table of their own.
+/// Reads a webhook without its selected projects, which are in another table.
 fn read(row: &Row<'_>) -> rusqlite::Result<Webhook> {
     let mut topics = Vec::new();
     for (column, topic) in [
@@ -294,33 +290,18 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Webhook> {
             topics.push(topic);
         }
     }
+    let Json(headers) = row.get("headers")?;
     Ok(Webhook {
-        id: WebhookId::new(row.get::<_, String>("id")?),
-        url: read_url(row)?,
+        id: row.get("id")?,
+        url: row.get("url")?,
         description: row.get("description")?,
         topics,
         projects: Vec::new(),
         enabled: row.get("enabled")?,
-        retries: read_retries(row)?,
-        headers: sql::from_json(row, "headers")?,
-        failing_since: row
-            .get::<_, Option<i64>>("failing_since")?
-            .map(Timestamp::from_millis),
-        held_until: row
-            .get::<_, Option<i64>>("held_until")?
-            .map(Timestamp::from_millis),
-        created_at: Timestamp::from_millis(row.get("created_at")?),
-    })
-}
-
-pub(super) fn read_url(row: &Row<'_>) -> rusqlite::Result<EndpointUrl> {
-    sql::parse_column(row, "url", |text| EndpointUrl::parse(text).ok())
-}
-
-pub(super) fn read_retries(row: &Row<'_>) -> rusqlite::Result<RetryPolicy> {
-    sql::parse_column(row, "retry_policy", |text| {
-        [RetryPolicy::Standard, RetryPolicy::Patient]
-            .into_iter()
-            .find(|r| r.as_str() == text)
+        retries: row.get("retry_policy")?,
+        headers,
+        failing_since: row.get("failing_since")?,
+        held_until: row.get("held_until")?,
+        created_at: row.get("created_at")?,
     })
 }

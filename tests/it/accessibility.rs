@@ -307,7 +307,7 @@ fn press_through(checker: &mut AccessibilityChecker, scene: &Scene) {
     checker.browser.find("button", "Export");
     checker.check("an address that was found");
     press(checker, "Erase");
-    checker.browser.wait_for_text("Erase all of");
+    checker.browser.wait_for_text("Erase all data for");
     checker.check("an address that is to be erased");
 
     open(checker, "/feedback");

@@ -1,5 +1,5 @@
-//! Every way in which an attempt fails, and what the log says of it; and what is a success all the
-//! same.
+//! Outcomes of attempts and how the log describes them: all kinds of failures, and unusual
+//! successes.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use crate::support::api::{attempts, millis, text};
 use crate::support::app::App;
 use crate::support::receiver::{Receiver, Reply, closed_address};
 
-/// Delivers one feedback to an address, with no retry, and returns its only attempt.
+/// Delivers feedback to a URL that fails, and returns the only attempt.
 #[track_caller]
 fn failed_attempt(app: &App, url: &str) -> Value {
     let api = app.api();
@@ -23,17 +23,18 @@ fn failed_attempt(app: &App, url: &str) -> Value {
     millis(&attempt["startedAt"]);
     assert!(attempt["durationMs"].is_number(), "{attempt:#}");
     for member in ["error", "errorCode"] {
-        let said = attempt[member].as_str().unwrap_or_default();
-        assert!(!said.is_empty(), "no {member}: {attempt:#}");
+        let error = attempt[member].as_str().unwrap_or_default();
+        assert!(!error.is_empty(), "no {member}: {attempt:#}");
     }
     attempt
 }
 
+/// Delivers feedback to an endpoint with this reply, which has to be a failure.
 #[track_caller]
-fn failed_answer(reply: impl Fn() -> Reply + Send + 'static) -> Value {
+fn failed_attempt_with(reply: impl Fn() -> Reply + Send + 'static) -> Value {
     let receiver = Receiver::script(move |_| reply());
     let attempt = failed_attempt(&App::without_retries(), &receiver.url("/hook"));
-    assert_eq!(receiver.received().len(), 1, "it was sent once");
+    assert_eq!(receiver.received().len(), 1, "expected one request");
     attempt
 }
 
@@ -61,16 +62,16 @@ fn any_2xx_is_a_success_without_an_error() {
     api.create_project("Shop");
     for status in [200, 201, 202, 204, 299] {
         let receiver = Receiver::script(move |_| match status {
-            // A 204 has no body, and no length either.
+            // A 204 has neither a body nor a `Content-Length`.
             204 => Reply::Bytes(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()),
             _ => Reply::status(status),
         });
         let webhook = api.create_webhook(&receiver.url("/"));
         api.create_feedback("shop", "Hello");
         let id = text(&api.only_delivery(&webhook), "id").to_owned();
-        let done = api.wait_for_state(&id, "delivered");
-        assert_eq!(done["nextAttemptAt"], Value::Null);
-        let attempt = &attempts(&done)[0];
+        let delivered = api.wait_for_state(&id, "delivered");
+        assert_eq!(delivered["nextAttemptAt"], Value::Null);
+        let attempt = &attempts(&delivered)[0];
         assert_eq!(attempt["status"], status);
         assert_eq!(attempt["error"], Value::Null);
         assert_eq!(attempt["errorCode"], Value::Null);
@@ -79,8 +80,9 @@ fn any_2xx_is_a_success_without_an_error() {
 }
 
 #[test]
-fn the_answer_of_a_failure_is_in_the_log() {
-    let attempt = failed_answer(|| Reply::body(500, "database is down").header("X-Why", "disk"));
+fn the_log_contains_the_response_of_a_failure() {
+    let attempt =
+        failed_attempt_with(|| Reply::body(500, "database is down").header("X-Why", "disk"));
     assert_eq!(attempt["status"], 500);
     assert_eq!(attempt["responseBody"], "database is down");
     assert_eq!(attempt["responseTruncated"], false);
@@ -92,19 +94,20 @@ fn the_answer_of_a_failure_is_in_the_log() {
 }
 
 #[test]
-fn a_redirect_is_a_failure_and_is_not_followed() {
+fn rejects_a_redirect() {
     let target = Receiver::ok();
     for status in [301, 302, 303, 307, 308] {
         let location = target.url("/elsewhere");
-        let attempt = failed_answer(move || Reply::status(status).header("Location", &location));
+        let attempt =
+            failed_attempt_with(move || Reply::status(status).header("Location", &location));
         assert_eq!(attempt["status"], status);
-        let said = text(&attempt, "error");
+        let error = text(&attempt, "error");
         assert!(
-            said.contains(&target.url("/elsewhere")),
-            "it says where to: {said}"
+            error.contains(&target.url("/elsewhere")),
+            "the error doesn't contain the redirect's target: {error}"
         );
     }
-    assert!(target.received().is_empty(), "it is never followed");
+    assert!(target.received().is_empty(), "a redirect was followed");
 }
 
 #[test]
@@ -118,26 +121,26 @@ fn a_refused_connection_is_a_failure() {
 }
 
 #[test]
-fn a_connection_that_is_closed_without_an_answer_is_a_failure() {
-    let attempt = failed_answer(|| Reply::Close);
+fn a_connection_closed_without_a_response_is_a_failure() {
+    let attempt = failed_attempt_with(|| Reply::Close);
     assert_eq!(attempt["status"], Value::Null);
 }
 
 #[test]
-fn a_connection_that_breaks_within_the_head_is_a_failure() {
-    let attempt = failed_answer(|| Reply::Bytes(b"HTTP/1.1 200 OK\r\nContent-".to_vec()));
+fn a_connection_closed_within_the_head_is_a_failure() {
+    let attempt = failed_attempt_with(|| Reply::Bytes(b"HTTP/1.1 200 OK\r\nContent-".to_vec()));
     assert_eq!(attempt["status"], Value::Null);
 }
 
 #[test]
-fn an_answer_that_is_not_http_is_a_failure() {
-    let attempt = failed_answer(|| Reply::Bytes(b"SSH-2.0-OpenSSH_9.9\r\n\r\n".to_vec()));
+fn a_response_that_is_not_http_is_a_failure() {
+    let attempt = failed_attempt_with(|| Reply::Bytes(b"SSH-2.0-OpenSSH_9.9\r\n\r\n".to_vec()));
     assert_eq!(attempt["status"], Value::Null);
 }
 
 #[test]
-fn an_answer_with_an_endless_head_is_a_failure() {
-    let attempt = failed_answer(|| {
+fn a_huge_response_head_is_a_failure() {
+    let attempt = failed_attempt_with(|| {
         let mut bytes = b"HTTP/1.1 200 OK\r\n".to_vec();
         for number in 0..20_000 {
             bytes.extend_from_slice(format!("X-Header-{number}: {number}\r\n").as_bytes());
@@ -148,7 +151,7 @@ fn an_answer_with_an_endless_head_is_a_failure() {
 }
 
 #[test]
-fn no_answer_within_the_timeout_is_a_failure() {
+fn no_response_within_the_timeout_is_a_failure() {
     let app = App::builder()
         .option("--retry-delays", "none")
         .option("--timeout", "300ms")
@@ -169,7 +172,7 @@ fn the_timeout_is_5_s_by_default() {
 }
 
 #[test]
-fn a_head_that_is_not_complete_within_the_timeout_is_a_failure() {
+fn an_incomplete_head_at_the_timeout_is_a_failure() {
     let app = App::builder()
         .option("--retry-delays", "none")
         .option("--timeout", "300ms")
@@ -180,19 +183,19 @@ fn a_head_that_is_not_complete_within_the_timeout_is_a_failure() {
 }
 
 #[test]
-fn an_endpoint_that_never_accepts_is_a_timeout() {
-    // Bound but never accepted from: the connection is made by the system, the answer never comes.
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+fn an_endpoint_that_never_accepts_times_out() {
+    // The system completes the TCP handshake, but nothing accepts the connection.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let app = App::builder()
         .option("--retry-delays", "none")
         .option("--timeout", "300ms")
         .start();
-    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let url = format!("http://{}/", listener.local_addr().unwrap());
     failed_attempt(&app, &url);
 }
 
 #[test]
-fn a_name_that_does_not_exist_is_a_failure() {
+fn an_unknown_host_name_is_a_failure() {
     let attempt = failed_attempt(
         &App::without_retries(),
         "https://no-such-host.invalid/webhook",
@@ -201,19 +204,19 @@ fn a_name_that_does_not_exist_is_a_failure() {
 }
 
 #[test]
-fn an_endpoint_that_speaks_no_tls_is_a_failure_for_https() {
+fn https_to_an_endpoint_without_tls_is_a_failure() {
     let receiver = Receiver::ok();
     let url = format!("https://{}/", receiver.address());
     let attempt = failed_attempt(&App::without_retries(), &url);
     assert_eq!(attempt["status"], Value::Null);
     assert!(
         receiver.received().is_empty(),
-        "nothing was sent in the clear"
+        "the request was sent without TLS"
     );
 }
 
 #[test]
-fn each_kind_of_failure_has_a_code_of_its_own() {
+fn each_kind_of_failure_has_its_own_error_code() {
     let app = App::builder()
         .option("--retry-delays", "none")
         .option("--timeout", "3s")
@@ -248,15 +251,15 @@ fn each_kind_of_failure_has_a_code_of_its_own() {
         let failed = api.wait_for_state(&id, "failed");
         let code = text(&attempts(&failed)[0], "errorCode").to_owned();
         if let Some(other) = codes.insert(code.clone(), kind) {
-            panic!("{kind} and {other} are both {code}");
+            panic!("{kind} and {other} have the same code {code}");
         }
         api.delete_webhook(&webhook);
     }
 }
 
-/// Delivers one feedback, and returns the attempt that succeeded.
+/// Delivers feedback and returns the successful attempt.
 #[track_caller]
-fn succeeded(app: &App, receiver: &Receiver) -> Value {
+fn successful_attempt(app: &App, receiver: &Receiver) -> Value {
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     let delivery = api.deliver_one(&webhook, "delivered");
@@ -267,18 +270,18 @@ fn succeeded(app: &App, receiver: &Receiver) -> Value {
 }
 
 #[test]
-fn an_interim_answer_is_skipped() {
+fn skips_interim_responses() {
     let receiver = Receiver::script(|_| {
         Reply::body(200, "done").preceded_by(
             "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n",
         )
     });
-    let attempt = succeeded(&App::without_retries(), &receiver);
+    let attempt = successful_attempt(&App::without_retries(), &receiver);
     assert_eq!(attempt["responseBody"], "done");
 }
 
 #[test]
-fn an_interim_answer_alone_is_no_success() {
+fn an_interim_response_alone_is_a_timeout() {
     let app = App::builder()
         .option("--retry-delays", "none")
         .option("--timeout", "300ms")
@@ -286,67 +289,75 @@ fn an_interim_answer_alone_is_no_success() {
     let receiver =
         Receiver::script(|_| Reply::Hang.preceded_by("HTTP/1.1 103 Early Hints\r\n\r\n"));
     let attempt = failed_attempt(&app, &receiver.url("/"));
-    assert_eq!(attempt["status"], Value::Null, "the time runs on");
+    assert_eq!(
+        attempt["status"],
+        Value::Null,
+        "the interim response stopped the timeout"
+    );
 }
 
 #[test]
-fn a_failure_after_an_interim_answer_is_a_failure() {
+fn a_500_after_an_interim_response_is_a_failure() {
     let attempt =
-        failed_answer(|| Reply::status(500).preceded_by("HTTP/1.1 103 Early Hints\r\n\r\n"));
+        failed_attempt_with(|| Reply::status(500).preceded_by("HTTP/1.1 103 Early Hints\r\n\r\n"));
     assert_eq!(attempt["status"], 500);
 }
 
 #[test]
-fn an_endless_body_is_read_to_16_kib_and_stays_a_success() {
+fn reads_16_kib_of_an_endless_body_and_succeeds() {
     let receiver = Receiver::script(|_| Reply::Endless);
-    let attempt = succeeded(&App::without_retries(), &receiver);
+    let attempt = successful_attempt(&App::without_retries(), &receiver);
     assert_eq!(attempt["responseTruncated"], true);
     assert_eq!(text(&attempt, "responseBody"), "x".repeat(16 * 1024));
 }
 
+/// Checks that the log shows that the body is incomplete.
+#[track_caller]
+fn assert_incomplete_body(attempt: &Value) {
+    let is_marked = attempt["responseTruncated"] == true || attempt["error"].is_string();
+    assert!(is_marked, "the log doesn't mention the body: {attempt:#}");
+}
+
 #[test]
-fn a_body_that_drips_is_read_no_longer_than_the_timeout_and_stays_a_success() {
+fn reads_a_slow_body_until_the_timeout_and_succeeds() {
     let app = App::builder()
         .option("--retry-delays", "none")
         .option("--timeout", "500ms")
         .start();
     let receiver = Receiver::script(|_| Reply::Drip(Duration::from_millis(20)));
-    let attempt = succeeded(&app, &receiver);
-    let said = attempt["responseTruncated"] == true || attempt["error"].is_string();
-    assert!(said, "the log says so: {attempt:#}");
+    let attempt = successful_attempt(&app, &receiver);
+    assert_incomplete_body(&attempt);
 }
 
 #[test]
-fn a_body_shorter_than_its_length_stays_a_success_and_the_log_says_so() {
+fn a_body_shorter_than_its_length_is_a_success_with_a_note() {
     let receiver = Receiver::script(|_| {
         Reply::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort".to_vec())
     });
-    let attempt = succeeded(&App::without_retries(), &receiver);
+    let attempt = successful_attempt(&App::without_retries(), &receiver);
     assert_eq!(attempt["responseBody"], "short");
-    let said = attempt["responseTruncated"] == true || attempt["error"].is_string();
-    assert!(said, "the log says so: {attempt:#}");
+    assert_incomplete_body(&attempt);
 }
 
 #[test]
-fn a_broken_chunked_body_stays_a_success_and_the_log_says_so() {
+fn a_broken_chunked_body_is_a_success_with_a_note() {
     let receiver = Receiver::script(|_| {
         let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".as_slice();
         Reply::Bytes([head, b"5\r\nhello\r\nZZ\r\n"].concat())
     });
-    let attempt = succeeded(&App::without_retries(), &receiver);
-    let said = attempt["responseTruncated"] == true || attempt["error"].is_string();
-    assert!(said, "the log says so: {attempt:#}");
+    let attempt = successful_attempt(&App::without_retries(), &receiver);
+    assert_incomplete_body(&attempt);
 }
 
 #[test]
-fn a_body_of_16_kib_is_whole_and_one_byte_more_is_not() {
+fn truncates_bodies_over_16_kib() {
     let app = App::without_retries();
     for (length, truncated) in [(16 * 1024, false), (16 * 1024 + 1, true)] {
         let receiver = Receiver::script(move |_| Reply::body(200, &"y".repeat(length)));
-        let attempt = succeeded(&app, &receiver);
+        let attempt = successful_attempt(&app, &receiver);
         assert_eq!(attempt["responseTruncated"], truncated, "{length} bytes");
         assert_eq!(text(&attempt, "responseBody").len(), 16 * 1024);
-        // The next round must have one webhook alone.
+        // The next iteration needs a single webhook.
         let listed = app.api().get("/api/v1/webhooks").json()["data"].clone();
         app.api().delete_webhook(&listed[0]);
         app.api().delete("/api/v1/projects/delivered").expect(204);
@@ -354,32 +365,35 @@ fn a_body_of_16_kib_is_whole_and_one_byte_more_is_not() {
 }
 
 #[test]
-fn a_body_that_is_not_utf_8_is_shown_lossily() {
+fn replaces_invalid_utf_8_in_the_logged_body() {
     let receiver = Receiver::script(|_| {
         Reply::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na\xff\xfeb".to_vec())
     });
-    let attempt = succeeded(&App::without_retries(), &receiver);
+    let attempt = successful_attempt(&App::without_retries(), &receiver);
     assert_eq!(text(&attempt, "responseBody"), "a\u{fffd}\u{fffd}b");
 }
 
 #[test]
-fn the_log_shows_the_last_request_as_it_was_sent_and_where_the_time_went() {
+fn the_log_contains_the_request_and_the_timings() {
     let (app, receiver) = (App::without_retries(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook_with(json!({
         "url": receiver.url("/"), "headers": {"X-Key": "hidden-value"},
     }));
     let delivery = api.deliver_one(&webhook, "delivered");
-    let got = receiver.first();
-    assert_eq!(delivery["request"]["body"], got.text().as_str());
+    let request = receiver.first();
+    assert_eq!(delivery["request"]["body"], request.text().as_str());
     let headers = delivery["request"]["headers"].to_string();
     assert!(headers.contains("X-Miniback-Signature"), "{headers}");
-    assert!(headers.contains(got.header("X-Miniback-Signature")));
+    assert!(headers.contains(request.header("X-Miniback-Signature")));
     assert!(headers.contains("X-Key"), "{headers}");
-    assert!(!headers.contains("hidden-value"), "masked: {headers}");
+    assert!(
+        !headers.contains("hidden-value"),
+        "a header value isn't masked: {headers}"
+    );
     let timings = &attempts(&delivery)[0]["timings"];
     assert!(timings["connectMs"].is_number(), "{timings}");
     assert!(timings["waitMs"].is_number(), "{timings}");
-    assert_eq!(timings["tlsMs"], Value::Null, "there was none");
-    assert_eq!(timings["dnsMs"], Value::Null, "there was none");
+    assert_eq!(timings["tlsMs"], Value::Null, "no TLS was used");
+    assert_eq!(timings["dnsMs"], Value::Null, "no name was resolved");
 }

@@ -1,4 +1,4 @@
-//! Export: the list that is shown, as CSV and JSON.
+//! Exports the current feedback list as CSV and JSON.
 
 use serde_json::{Value, json};
 
@@ -16,14 +16,14 @@ const COLUMNS: [&str; 8] = [
     "metadata",
 ];
 
-fn rows(text: &str) -> Vec<csv::StringRecord> {
+fn parse_rows(text: &str) -> Vec<csv::StringRecord> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     assert_eq!(reader.headers().unwrap(), COLUMNS.as_slice());
     reader.records().collect::<Result<_, _>>().unwrap()
 }
 
 #[test]
-fn the_list_that_is_shown_is_exported_whole_as_csv_and_json() {
+fn exports_the_complete_list_as_csv_and_json() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
@@ -47,9 +47,9 @@ fn the_list_that_is_shown_is_exported_whole_as_csv_and_json() {
         file.response.header("content-disposition"),
         Some(format!("attachment; filename=\"feedback-{day}.csv\"").as_str())
     );
-    let found = rows(&file.response.text);
-    assert_eq!(found.len(), 1_004);
-    let first: Vec<&str> = found[0].iter().collect();
+    let rows = parse_rows(&file.response.text);
+    assert_eq!(rows.len(), 1_004);
+    let first: Vec<&str> = rows[0].iter().collect();
     let expected = [
         text(&last, "id"),
         text(&last, "createdAt"),
@@ -61,25 +61,38 @@ fn the_list_that_is_shown_is_exported_whole_as_csv_and_json() {
         "{\"a\":[1,2]}",
     ];
     assert_eq!(first, expected);
-    assert_eq!(&found[1_003][4], "message 0, with a comma");
+    assert_eq!(&rows[1_003][4], "message 0, with a comma");
     assert!(
-        found.windows(2).all(|pair| pair[0][0] > pair[1][0]),
-        "each once, newest first"
+        rows.windows(2).all(|pair| pair[0][0] > pair[1][0]),
+        "the rows aren't unique and newest first"
     );
 
     let file = ada.fetch("GET", &json_link, &[], None).expect(200);
     let list: Vec<Value> = serde_json::from_str(&file.response.text).unwrap();
     assert_eq!(list.len(), 1_004);
-    assert_eq!(list[0], last, "as the API shows it");
+    assert_eq!(list[0], last, "the export differs from the API");
     assert!(millis(&list[0]["createdAt"]) > 0);
+}
 
+#[test]
+fn exports_the_filtered_list() {
+    let app = App::start();
+    let api = app.api();
+    api.create_project("Shop");
+    api.create_project("Docs");
+    for number in [1, 1_002] {
+        api.create_feedback("shop", &format!("message {number}, with a comma"));
+    }
+    let last = api.create_feedback("docs", "message 1002");
+    let day = &text(&last, "createdAt")[..10];
+    let mut ada = app.signed_in();
     let page = ada
         .get("/feedback?project=shop&q=message+1002&status=NEW")
         .expect(200);
     let file = ada
         .fetch("GET", &page.link("CSV").unwrap(), &[], None)
         .expect(200);
-    assert_eq!(rows(&file.response.text).len(), 1);
+    assert_eq!(parse_rows(&file.response.text).len(), 1);
     let name = format!("feedback-shop-new-{day}.csv");
     assert!(
         file.response
@@ -87,10 +100,10 @@ fn the_list_that_is_shown_is_exported_whole_as_csv_and_json() {
             .unwrap()
             .contains(&name)
     );
-    let none = ada.get("/feedback/export.json?q=absent").expect(200);
-    assert_eq!(none.response.text.trim(), "[]");
-    let none = ada.get("/feedback/export.csv?q=absent").expect(200);
-    assert!(rows(&none.response.text).is_empty());
+    let empty = ada.get("/feedback/export.json?q=absent").expect(200);
+    assert_eq!(empty.response.text.trim(), "[]");
+    let empty = ada.get("/feedback/export.csv?q=absent").expect(200);
+    assert!(parse_rows(&empty.response.text).is_empty());
     assert!(matches!(
         app.visitor().get("/feedback/export.csv").response.status,
         302 | 303
@@ -98,7 +111,7 @@ fn the_list_that_is_shown_is_exported_whole_as_csv_and_json() {
 }
 
 #[test]
-fn no_cell_is_a_formula() {
+fn csv_cells_are_never_formulas() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
@@ -110,14 +123,14 @@ fn no_cell_is_a_formula() {
     api.post("/api/v1/feedback", body).expect(201);
     let mut ada = app.signed_in();
     let file = ada.get("/feedback/export.csv").expect(200);
-    let found = rows(&file.response.text);
-    assert_eq!(&found[0][5], "'=cmd@example.com");
-    for (row, formula) in found[1..].iter().rev().zip(formulas) {
+    let rows = parse_rows(&file.response.text);
+    assert_eq!(&rows[0][5], "'=cmd@example.com");
+    for (row, formula) in rows[1..].iter().rev().zip(formulas) {
         assert_eq!(row[4], format!("'{formula}"));
     }
     let file = ada.get("/feedback/export.json").expect(200);
     assert!(
         file.response.text.contains("\"=1+1\""),
-        "JSON is no spreadsheet"
+        "the JSON export escapes formulas"
     );
 }

@@ -1,5 +1,5 @@
-//! `/feedback` in a real browser, on desktop and phone, with scripts and without: the same flows;
-//! with them also keys, a selection that counts itself, and new feedback as it comes.
+//! `/feedback` in a real browser, on desktop and phone, with and without scripts. With scripts,
+//! also keyboard shortcuts, the selection bar, and live updates.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::support::browser::{Browser, BrowserOptions};
 const PHONE: (u32, u32) = (360, 740);
 const DESKTOP: (u32, u32) = (1280, 900);
 
-fn look_at(app: &App, (width, height): (u32, u32), javascript: bool, path: &str) -> Browser {
+fn open_signed_in(app: &App, (width, height): (u32, u32), javascript: bool, path: &str) -> Browser {
     let browser = Browser::with(BrowserOptions {
         javascript,
         width,
@@ -28,8 +28,13 @@ fn look_at(app: &App, (width, height): (u32, u32), javascript: bool, path: &str)
 
 fn statuses(api: &Api) -> Vec<String> {
     let listed = api.get("/api/v1/feedback").expect(200).json();
-    let of = |one: &Value| text(one, "status").to_owned();
-    listed["data"].as_array().unwrap().iter().map(of).collect()
+    let status_of = |one: &Value| text(one, "status").to_owned();
+    listed["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(status_of)
+        .collect()
 }
 
 #[track_caller]
@@ -39,7 +44,7 @@ fn wait_for_statuses(browser: &Browser, api: &Api, expected: &[&str]) {
     });
 }
 
-fn with_feedback(messages: &[&str]) -> (App, Api) {
+fn app_with_feedback(messages: &[&str]) -> (App, Api) {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
@@ -49,13 +54,13 @@ fn with_feedback(messages: &[&str]) -> (App, Api) {
     (app, api)
 }
 
-/// One page long, whatever the device: change, undo, open, several at once, delete, search, export.
-fn the_whole_flow(size: (u32, u32), javascript: bool) {
-    let (app, api) = with_feedback(&["first words", "second words"]);
-    let browser = look_at(&app, size, javascript, "/feedback");
+/// Changes a status, undoes the change, and opens the details, then continues with the rest.
+fn handle_feedback(size: (u32, u32), javascript: bool) {
+    let (app, api) = app_with_feedback(&["first message", "second message"]);
+    let browser = open_signed_in(&app, size, javascript, "/feedback");
     let fits = "return document.documentElement.scrollWidth <= innerWidth";
     if javascript {
-        assert_eq!(browser.script(fits), true, "nothing is wider than the page");
+        assert_eq!(browser.script(fits), true, "the page is too wide");
     }
 
     browser.all("button", "Resolved")[0].press();
@@ -71,12 +76,12 @@ fn the_whole_flow(size: (u32, u32), javascript: bool) {
     browser.wait_for_text("Undone.");
     assert_eq!(statuses(&api), ["NEW", "NEW"]);
 
-    browser.find("link", "second words").press();
+    browser.find("link", "second message").press();
     browser.wait_for_text("History");
     browser.wait_for_text("Resolved → New");
     assert_eq!(
         browser
-            .find("link", "second words")
+            .find("link", "second message")
             .attribute("aria-expanded")
             .as_deref(),
         Some("true")
@@ -84,15 +89,20 @@ fn the_whole_flow(size: (u32, u32), javascript: bool) {
     if javascript {
         assert_eq!(browser.script(fits), true);
     }
-    browser.find("link", "second words").press();
-    browser.wait_until("it is closed", || {
+    browser.find("link", "second message").press();
+    browser.wait_until("the details are closed", || {
         (!browser.text().contains("History")).then_some(())
     });
 
+    change_several_and_delete(&browser, &api, javascript);
+}
+
+/// Marks all feedback as reviewed, searches for one item, deletes it, and opens the export menu.
+fn change_several_and_delete(browser: &Browser, api: &Api, javascript: bool) {
     if javascript {
         assert!(
             browser.all("button", "Mark as reviewed").is_empty(),
-            "nothing is selected yet"
+            "the selection bar is visible without a selection"
         );
         browser.find("checkbox", "Select all on this page").press();
         browser.wait_for_text("2 selected");
@@ -101,23 +111,27 @@ fn the_whole_flow(size: (u32, u32), javascript: bool) {
     }
     browser.find("button", "Mark as reviewed").press();
     browser.wait_for_text("2 marked as reviewed.");
-    assert_eq!(statuses(&api), ["REVIEWED", "REVIEWED"]);
+    assert_eq!(statuses(api), ["REVIEWED", "REVIEWED"]);
 
     browser.find("searchbox", "Search").fill("second\u{e007}");
-    browser.wait_until("it is searched", || {
+    browser.wait_until("the search is submitted", || {
         browser.url().contains("q=second").then_some(())
     });
-    browser.wait_until("the other one is gone", || {
-        (!browser.text().contains("first words")).then_some(())
+    browser.wait_until("the other message isn't listed", || {
+        (!browser.text().contains("first message")).then_some(())
     });
     browser.find("link", "Delete feedback").press();
     browser.wait_for_text("Delete this feedback?");
-    assert_eq!(statuses(&api).len(), 2, "it is asked first");
+    assert_eq!(
+        statuses(api).len(),
+        2,
+        "feedback was deleted without confirmation"
+    );
     browser.find("button", "Delete").press();
     browser.wait_for_text("No matches");
-    assert_eq!(statuses(&api).len(), 1);
+    assert_eq!(statuses(api).len(), 1);
     browser.find("link", "Clear filters").press();
-    browser.wait_for_text("first words");
+    browser.wait_for_text("first message");
 
     assert!(browser.all("link", "CSV").is_empty());
     browser.find("button", "Export").press();
@@ -127,83 +141,92 @@ fn the_whole_flow(size: (u32, u32), javascript: bool) {
 }
 
 #[test]
-fn feedback_is_handled_on_a_desktop_with_scripts() {
-    the_whole_flow(DESKTOP, true);
+fn handles_feedback_on_a_desktop_with_scripts() {
+    handle_feedback(DESKTOP, true);
 }
 
 #[test]
-fn feedback_is_handled_on_a_phone_with_scripts() {
-    the_whole_flow(PHONE, true);
+fn handles_feedback_on_a_phone_with_scripts() {
+    handle_feedback(PHONE, true);
 }
 
 #[test]
-fn feedback_is_handled_on_a_desktop_without_scripts() {
-    the_whole_flow(DESKTOP, false);
+fn handles_feedback_on_a_desktop_without_scripts() {
+    handle_feedback(DESKTOP, false);
 }
 
 #[test]
-fn feedback_is_handled_on_a_phone_without_scripts() {
-    the_whole_flow(PHONE, false);
+fn handles_feedback_on_a_phone_without_scripts() {
+    handle_feedback(PHONE, false);
 }
 
-/// Presses a key, as somebody at the page does: it goes to whatever has the focus.
-fn key(browser: &Browser, key: &str) {
+/// Sends a key to the focused element.
+fn press_key(browser: &Browser, press_key: &str) {
     for kind in ["keyDown", "keyUp"] {
-        let text = if kind == "keyDown" { key } else { "" };
+        let text = if kind == "keyDown" { press_key } else { "" };
         browser.devtools(
             "Input.dispatchKeyEvent",
-            serde_json::json!({"type": kind, "key": key, "text": text}),
+            serde_json::json!({"type": kind, "key": press_key, "text": text}),
         );
     }
 }
 
-fn focused(browser: &Browser) -> String {
-    let words = browser.script("return document.activeElement.textContent.trim()");
-    words.as_str().unwrap_or_default().to_owned()
+fn focused_text(browser: &Browser) -> String {
+    let text = browser.script("return document.activeElement.textContent.trim()");
+    text.as_str().unwrap_or_default().to_owned()
 }
 
 #[test]
-fn keys_move_change_select_and_search_and_can_be_switched_off() {
-    let (app, api) = with_feedback(&["first", "second", "third"]);
-    let browser = look_at(&app, DESKTOP, true, "/feedback?status=NEW");
-    key(&browser, "j");
-    assert_eq!(focused(&browser), "third");
-    key(&browser, "j");
-    assert_eq!(focused(&browser), "second");
-    key(&browser, "k");
-    key(&browser, "k");
-    assert_eq!(focused(&browser), "third", "the first one stays");
-    key(&browser, "j");
+fn keyboard_shortcuts_work_and_can_be_disabled() {
+    let (app, api) = app_with_feedback(&["first", "second", "third"]);
+    let browser = open_signed_in(&app, DESKTOP, true, "/feedback?status=NEW");
+    press_key(&browser, "j");
+    assert_eq!(focused_text(&browser), "third");
+    press_key(&browser, "j");
+    assert_eq!(focused_text(&browser), "second");
+    press_key(&browser, "k");
+    press_key(&browser, "k");
+    assert_eq!(
+        focused_text(&browser),
+        "third",
+        "the focus moved beyond the first item"
+    );
+    press_key(&browser, "j");
 
-    // What was dealt with leaves the list, and the next one is at hand.
-    key(&browser, "3");
+    // A resolved item leaves the list, and the next one gets the focus.
+    press_key(&browser, "3");
     wait_for_statuses(&browser, &api, &["NEW", "RESOLVED", "NEW"]);
-    browser.wait_until("the next one has the focus", || {
-        (focused(&browser) == "first").then_some(())
+    browser.wait_until("the next item has the focus", || {
+        (focused_text(&browser) == "first").then_some(())
     });
-    key(&browser, "u");
+    press_key(&browser, "u");
     wait_for_statuses(&browser, &api, &["NEW", "NEW", "NEW"]);
     browser.wait_for_text("second");
 
-    key(&browser, "x");
+    press_key(&browser, "x");
     browser.wait_for_text("1 selected");
-    key(&browser, "k");
-    key(&browser, "x");
+    press_key(&browser, "k");
+    press_key(&browser, "x");
     browser.wait_for_text("2 selected");
-    key(&browser, "2");
+    press_key(&browser, "2");
     wait_for_statuses(&browser, &api, &["NEW", "REVIEWED", "REVIEWED"]);
     browser.wait_for_text("2 marked as reviewed.");
+}
 
-    // While somebody types, a key is a letter.
-    key(&browser, "/");
+#[test]
+fn keyboard_shortcuts_pause_while_typing_and_can_be_disabled() {
+    let (app, _) = app_with_feedback(&["first", "second", "third"]);
+    let browser = open_signed_in(&app, DESKTOP, true, "/feedback?status=NEW");
+    // Shortcuts don't apply in a text field.
+    press_key(&browser, "/");
     for letter in ["j", "1", "?"] {
-        key(&browser, letter);
+        press_key(&browser, letter);
     }
     assert_eq!(browser.find("searchbox", "Search").value(), "j1?");
     assert!(browser.all("dialog", "Keyboard shortcuts").is_empty());
     browser.script("document.activeElement.blur()");
 
-    key(&browser, "?");
+    press_key(&browser, "?");
     let dialog = browser.find("dialog", "Keyboard shortcuts");
     let on = dialog.find("checkbox", "Enable shortcuts Saved in this browser");
     assert!(on.is_checked());
@@ -211,11 +234,11 @@ fn keys_move_change_select_and_search_and_can_be_switched_off() {
     dialog.find("button", "Close").press();
     browser.reload();
     browser.find("heading", "Feedback");
-    key(&browser, "j");
-    key(&browser, "?");
+    press_key(&browser, "j");
+    press_key(&browser, "?");
     assert!(
         browser.all("dialog", "Keyboard shortcuts").is_empty(),
-        "they are off"
+        "the shortcuts still work"
     );
     assert_eq!(
         browser.script("return document.activeElement === document.body"),
@@ -231,14 +254,14 @@ fn keys_move_change_select_and_search_and_can_be_switched_off() {
         .find("button", "Close")
         .press();
     browser.script("document.activeElement.blur()");
-    key(&browser, "j");
-    assert_eq!(focused(&browser), "third");
+    press_key(&browser, "j");
+    assert_eq!(focused_text(&browser), "third");
 }
 
 #[test]
-fn new_feedback_appears_by_itself_or_waits_for_who_is_at_work() {
-    let (app, api) = with_feedback(&[]);
-    let browser = look_at(&app, DESKTOP, true, "/feedback");
+fn new_feedback_appears_but_waits_while_items_are_selected() {
+    let (app, api) = app_with_feedback(&[]);
+    let browser = open_signed_in(&app, DESKTOP, true, "/feedback");
     browser.wait_for_text("Waiting for the first feedback…");
     api.create_feedback("shop", "the first");
     browser.find("link", "the first");
@@ -246,7 +269,7 @@ fn new_feedback_appears_by_itself_or_waits_for_who_is_at_work() {
     api.create_feedback("shop", "the second");
     browser.find("link", "the second");
 
-    // With a selection, what is new waits; what is changed is shown all the same.
+    // With a selection, new items wait. Changes of visible items are still shown.
     browser.all("checkbox", "Select")[1].press();
     browser.wait_for_text("1 selected");
     let third = api.create_feedback("shop", "the third");
@@ -255,9 +278,9 @@ fn new_feedback_appears_by_itself_or_waits_for_who_is_at_work() {
     browser.find("link", "2 new — show");
     let listed = api.get("/api/v1/feedback").expect(200).json();
     api.set_status(&listed["data"][3], "RESOLVED");
-    browser.wait_until("the change is shown", || {
-        let pressed = |one: &crate::support::browser::PageElement<'_>| {
-            one.attribute("aria-pressed").as_deref() == Some("true")
+    browser.wait_until("the new status is shown", || {
+        let pressed = |button: &crate::support::browser::PageElement<'_>| {
+            button.attribute("aria-pressed").as_deref() == Some("true")
         };
         browser
             .all("button", "Resolved")
@@ -265,18 +288,21 @@ fn new_feedback_appears_by_itself_or_waits_for_who_is_at_work() {
             .any(pressed)
             .then_some(())
     });
-    assert!(browser.text().contains("1 selected"), "the selection stays");
+    assert!(
+        browser.text().contains("1 selected"),
+        "the selection was lost"
+    );
     assert!(browser.all("link", "the third").is_empty());
     browser.find("link", "2 new — show").press();
     browser.find("link", "the third");
     browser.find("link", "the fourth");
     assert!(browser.all("link", "2 new — show").is_empty());
 
-    // One that goes, goes.
+    // Deleted feedback disappears.
     let path = format!("/api/v1/feedback/{}", text(&third, "id"));
     browser.script("document.querySelectorAll('.item-select input').forEach((pick) => { if (pick.checked) pick.click(); })");
     api.delete(&path).expect(204);
-    browser.wait_until("it is gone", || {
+    browser.wait_until("the deleted item disappears", || {
         browser.all("link", "the third").is_empty().then_some(())
     });
 }

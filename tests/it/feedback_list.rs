@@ -1,20 +1,25 @@
-//! `/feedback` by plain links and forms: tabs, filters, search, pages, one opened, several at once,
-//! undo, delete.
+//! `/feedback` without scripts: tabs, filters, search, pages, details, bulk changes, undo, and
+//! deletion.
 
 use serde_json::{Value, json};
 
 use crate::support::api::{Api, text};
-use crate::support::app::{ADMIN, App, PASSWORD};
+use crate::support::app::{App, PASSWORD};
 use crate::support::forms::Form;
 use crate::support::pages::{Page, Visitor};
 use crate::support::receiver::Receiver;
 
-/// The forms that stand in the row of a feedback, by a button of theirs.
+/// Returns the form in the row of a feedback item that has this button.
 #[track_caller]
-fn form_of(page: &Page, id: &str, button: &str) -> Form {
+fn form_for(page: &Page, id: &str, button: &str) -> Form {
     let mut forms = page.forms_with(button);
     forms.retain(|form| form.press(button).action.contains(id));
-    assert_eq!(forms.len(), 1, "{button} of {id}: {:?}", page.response);
+    assert_eq!(
+        forms.len(),
+        1,
+        "expected one {button} button of {id}: {:?}",
+        page.response
+    );
     forms.remove(0)
 }
 
@@ -23,35 +28,35 @@ fn status(api: &Api, feedback: &Value) -> String {
     text(&api.get(&path).expect(200).json(), "status").to_owned()
 }
 
-/// The events of `feedback.updated` that a webhook was to hear of: from which status to which,
-/// oldest first.
+/// Returns the status changes that were delivered to a webhook, as pairs of previous and new
+/// status, oldest first.
 fn updates(api: &Api, webhook: &Value) -> Vec<(String, String)> {
-    let mut told = Vec::new();
+    let mut changes = Vec::new();
     for delivery in api.deliveries(webhook).iter().rev() {
         if delivery["event"] == "feedback.updated" {
             let detail = api.wait_for_state(text(delivery, "id"), "delivered");
             let body: Value = serde_json::from_str(text(&detail["request"], "body")).unwrap();
             let data = &body["data"];
-            told.push((
+            changes.push((
                 text(data, "previousStatus").to_owned(),
                 text(&data["feedback"], "status").to_owned(),
             ));
         }
     }
-    told
+    changes
 }
 
 /// Follows the link with this text.
 #[track_caller]
-fn press_link(visitor: &mut Visitor, page: &Page, link: &str) -> Page {
-    let to = page
+fn follow_link(visitor: &mut Visitor, page: &Page, link: &str) -> Page {
+    let path = page
         .link(link)
         .unwrap_or_else(|| panic!("no link {link:?}: {:?}", page.response));
-    visitor.fetch("GET", &to, &[], None).expect(200)
+    visitor.fetch("GET", &path, &[], None).expect(200)
 }
 
 #[test]
-fn tabs_count_by_status_and_lead_to_what_they_count() {
+fn tabs_show_counts_and_filter_by_status() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
@@ -66,60 +71,63 @@ fn tabs_count_by_status_and_lead_to_what_they_count() {
     for tab in ["All4", "New3", "Reviewed0", "Resolved1"] {
         assert!(page.link(tab).is_some(), "{tab}");
     }
-    let page = press_link(&mut ada, &page, "Resolved1");
+    let page = follow_link(&mut ada, &page, "Resolved1");
     assert!(page.text().contains("docs 0") && !page.text().contains("shop 0"));
-    let filter = page.form_with("Show");
+    let filter = page.form_with("Filter");
     assert_eq!(filter.value("Status"), "RESOLVED");
     let page = ada
-        .submit(&filter.fill("Project", "shop").press("Show"))
+        .submit(&filter.fill("Project", "shop").press("Filter"))
         .expect(200);
     assert!(page.text().contains("No matches"));
     for tab in ["All3", "New3", "Resolved0"] {
         assert!(page.link(tab).is_some(), "{tab}");
     }
-    let page = press_link(&mut ada, &page, "Clear filters");
+    let page = follow_link(&mut ada, &page, "Clear filters");
     assert!(page.text().contains("docs 0") && page.text().contains("shop 0"));
 }
 
 #[test]
-fn a_search_finds_words_of_message_email_and_page_and_marks_them() {
+fn search_finds_and_highlights_message_email_and_page_url() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
     let body = json!({"project": "shop", "message": "The <b>Submit</b> button", "email": "sam@example.com",
         "url": "https://shop.example/checkout"});
     api.post("/api/v1/feedback", body).expect(201);
-    api.create_feedback("shop", "Another thing");
+    api.create_feedback("shop", "Unrelated feedback");
     let mut ada = app.signed_in();
-    for (searched, marked) in [
+    for (query, highlight) in [
         ("submit", "&lt;b&gt;<mark>Submit</mark>&lt;"),
         ("sam@", "<mark>sam@</mark>example.com"),
         ("checkout butt", "/<mark>checkout</mark>"),
     ] {
-        let form = ada.get("/feedback").form_with("Show");
+        let form = ada.get("/feedback").form_with("Filter");
         let page = ada
-            .submit(&form.fill("Search", searched).press("Show"))
+            .submit(&form.fill("Search", query).press("Filter"))
             .expect(200);
         let html = page
             .response
             .text
             .replace("&#60;", "&lt;")
             .replace("&#62;", "&gt;");
-        assert!(html.contains(marked), "{searched}: {html}");
-        assert!(!page.text().contains("Another thing"));
-        assert!(page.link("All1").is_some(), "what is found is counted");
-        let path = format!("/api/v1/feedback?q={}", searched.replace(' ', "%20"));
+        assert!(html.contains(highlight), "{query}: {html}");
+        assert!(!page.text().contains("Unrelated feedback"));
+        assert!(
+            page.link("All1").is_some(),
+            "the tab doesn't show the number of matches"
+        );
+        let path = format!("/api/v1/feedback?q={}", query.replace(' ', "%20"));
         let listed = api.get(&path).expect(200).json();
         assert_eq!(listed["data"].as_array().unwrap().len(), 1, "{listed}");
     }
-    for broken in ["%22", "*", "NEAR(", "%00", "a%20AND", "'"] {
-        ada.get(&format!("/feedback?q={broken}")).expect(200);
-        api.get(&format!("/api/v1/feedback?q={broken}")).expect(200);
+    for query in ["%22", "*", "NEAR(", "%00", "a%20AND", "'"] {
+        ada.get(&format!("/feedback?q={query}")).expect(200);
+        api.get(&format!("/api/v1/feedback?q={query}")).expect(200);
     }
 }
 
 #[test]
-fn a_long_list_is_read_page_by_page_and_back_to_the_newest() {
+fn pages_through_a_long_list_and_back_to_the_newest() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
@@ -139,15 +147,15 @@ fn a_long_list_is_read_page_by_page_and_back_to_the_newest() {
         if page.link("Older").is_none() {
             break;
         }
-        page = press_link(&mut ada, &page, "Older");
+        page = follow_link(&mut ada, &page, "Older");
     }
     assert_eq!(shown, (0..60).rev().collect::<Vec<_>>());
-    let page = press_link(&mut ada, &page, "Newest");
+    let page = follow_link(&mut ada, &page, "Newest");
     assert!(page.text().contains("message 59.") && page.link("Newest").is_none());
 }
 
 #[test]
-fn a_change_can_be_undone_and_each_of_both_is_an_event_of_its_own() {
+fn a_status_change_and_its_undo_are_separate_events() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     api.create_project("Shop");
@@ -156,34 +164,34 @@ fn a_change_can_be_undone_and_each_of_both_is_an_event_of_its_own() {
     let id = text(&feedback, "id");
     let mut ada = app.signed_in();
     let page = ada.get("/feedback?status=NEW").expect(200);
-    let page = ada.submit_and_follow(&form_of(&page, id, "Resolved").press("Resolved"));
+    let page = ada.submit_and_follow(&form_for(&page, id, "Resolved").press("Resolved"));
     assert!(page.text().contains("Marked as resolved."));
     assert_eq!(status(&api, &feedback), "RESOLVED");
     let undo = page.form_with("Undo").press("Undo");
     let page = ada.submit_and_follow(&undo);
     assert!(
         page.text().contains("Undone.") && page.text().contains("Hello"),
-        "back in its list"
+        "the feedback isn't back in the list"
     );
     assert_eq!(status(&api, &feedback), "NEW");
     let both = [("NEW", "RESOLVED"), ("RESOLVED", "NEW")].map(|(a, b)| (a.into(), b.into()));
     assert_eq!(updates(&api, &webhook), both);
 
-    // What somebody else has changed since stays as they left it.
-    let page = ada.submit_and_follow(&form_of(&page, id, "Resolved").press("Resolved"));
+    // A change by another user in the meantime isn't undone.
+    let page = ada.submit_and_follow(&form_for(&page, id, "Resolved").press("Resolved"));
     let undo = page.form_with("Undo").press("Undo");
     api.set_status(&feedback, "REVIEWED");
     let page = ada.submit_and_follow(&undo);
     assert!(page.text().contains("Can’t undo"), "{}", page.text());
     assert_eq!(status(&api, &feedback), "REVIEWED");
-    // The status that it has already is no change, and nothing to undo.
+    // Setting the current status changes nothing, so there's nothing to undo.
     let page = ada.get("/feedback");
-    let page = ada.submit_and_follow(&form_of(&page, id, "Reviewed").press("Reviewed"));
+    let page = ada.submit_and_follow(&form_for(&page, id, "Reviewed").press("Reviewed"));
     assert!(page.forms_with("Undo").is_empty());
 }
 
 #[test]
-fn several_are_changed_at_once_with_an_event_each_and_undone_together() {
+fn a_bulk_change_creates_one_event_per_item_and_is_undone_together() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     api.create_project("Shop");
@@ -200,7 +208,7 @@ fn several_are_changed_at_once_with_an_event_each_and_undone_together() {
             .text()
             .contains("No feedback selected.")
     );
-    let page = press_link(&mut ada, &page, "Select all on this page");
+    let page = follow_link(&mut ada, &page, "Select all on this page");
     let resolve = page.form_with("Mark as resolved").press("Mark as resolved");
     let page = ada.submit_and_follow(&resolve);
     assert!(
@@ -215,18 +223,21 @@ fn several_are_changed_at_once_with_an_event_each_and_undone_together() {
     assert_eq!(
         after,
         ["NEW", "NEW", "RESOLVED"],
-        "what was so before stays so"
+        "undo changed an item that was already resolved"
     );
-    let told = updates(&api, &webhook);
-    assert_eq!(told.iter().filter(|(from, _)| from == "NEW").count(), 3);
+    let changes = updates(&api, &webhook);
+    assert_eq!(changes.iter().filter(|(from, _)| from == "NEW").count(), 3);
     assert_eq!(
-        told.iter().filter(|(from, _)| from == "RESOLVED").count(),
+        changes
+            .iter()
+            .filter(|(from, _)| from == "RESOLVED")
+            .count(),
         2
     );
 }
 
 #[test]
-fn one_is_deleted_after_a_question_and_so_are_several() {
+fn deleting_one_or_several_items_asks_first() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
@@ -241,19 +252,18 @@ fn one_is_deleted_after_a_question_and_so_are_several() {
     };
     let mut ada = app.signed_in();
     let page = ada.get("/feedback?q=spam").expect(200);
-    let to = page.link("Delete feedback").unwrap();
-    let page = ada.fetch("GET", &to, &[], None).expect(200);
+    let page = follow_link(&mut ada, &page, "Delete feedback");
     assert!(page.text().contains("Delete this feedback?"));
-    assert_eq!(count(), 4, "it is asked first");
-    let kept = press_link(&mut ada, &page, "Cancel");
-    assert!(!kept.text().contains("Delete this feedback?"));
+    assert_eq!(count(), 4, "feedback was deleted without confirmation");
+    let canceled = follow_link(&mut ada, &page, "Cancel");
+    assert!(!canceled.text().contains("Delete this feedback?"));
     let page = ada.submit_and_follow(&page.form_with("Delete").press("Delete"));
     assert!(page.text().contains("Deleted."));
     assert_eq!((count(), page.path.contains("q=spam")), (3, true));
 
     let form = ada.get("/feedback?select=all").form_with("Delete selected");
-    let asked = ada.submit(&form.press("Delete selected"));
-    let page = ada.follow(&asked).expect(200);
+    let confirmation = ada.submit(&form.press("Delete selected"));
+    let page = ada.follow(&confirmation).expect(200);
     assert!(page.text().contains("Delete 3 feedback items?"));
     let confirm = page.form_with("Delete").press("Delete");
     let page = ada.submit_and_follow(&confirm);
@@ -274,7 +284,7 @@ fn one_is_deleted_after_a_question_and_so_are_several() {
 }
 
 #[test]
-fn an_opened_one_shows_all_of_it_its_history_and_for_admins_the_deliveries_it_caused() {
+fn shows_details_history_and_deliveries_for_admins_only() {
     let (app, receiver) = (App::without_retries(), Receiver::status(500));
     let api = app.api();
     api.create_project("Shop");
@@ -292,12 +302,12 @@ fn an_opened_one_shows_all_of_it_its_history_and_for_admins_the_deliveries_it_ca
     bob.sign_in("bob@example.com", PASSWORD);
     let mut ada = app.signed_in();
     let page = ada.get("/feedback").expect(200);
-    ada.submit_and_follow(&form_of(&page, id, "Resolved").press("Resolved"));
+    ada.submit_and_follow(&form_for(&page, id, "Resolved").press("Resolved"));
     let here = format!("/feedback?open={id}");
-    for at in [format!("/feedback/{id}"), here] {
-        let page = ada.get(&at).expect(200);
+    for path in [format!("/feedback/{id}"), here] {
+        let page = ada.get(&path).expect(200);
         let shown = page.text();
-        for words in [
+        for expected in [
             "last line",
             "https://shop.example/checkout?step=2",
             "browser",
@@ -307,38 +317,50 @@ fn an_opened_one_shows_all_of_it_its_history_and_for_admins_the_deliveries_it_ca
             "Reviewed → Resolved by ada@example.com",
             "Failed",
         ] {
-            assert!(shown.contains(words), "{words}: {shown}");
+            assert!(shown.contains(expected), "{expected}: {shown}");
         }
         assert!(
             shown.contains(&receiver.url("/hook")),
-            "the webhook by its address"
+            "the webhook's URL is missing"
         );
         assert!(page.response.text.contains("mailto:sam@example.com"));
-        let page = press_link(&mut ada, &page, "feedback.created");
+        let page = follow_link(&mut ada, &page, "feedback.created");
         assert!(page.path.contains("/deliveries/dlv_"));
-        let page = bob.get(&at).expect(200);
+        let page = bob.get(&path).expect(200);
         assert!(page.text().contains("New → Reviewed"));
         assert!(
             !page.text().contains(&receiver.url("/hook")),
-            "not for members"
+            "a member sees a webhook's URL"
         );
     }
-    // From its own page one stays there.
+}
+
+#[test]
+fn a_change_on_the_detail_page_stays_on_that_page() {
+    let app = App::start();
+    let api = app.api();
+    api.create_project("Shop");
+    let feedback = api.create_feedback("shop", "Hello");
+    api.set_status(&feedback, "REVIEWED");
+    let id = text(&feedback, "id");
+    app.add_user("bob@example.com", "member");
+    let mut bob = app.visitor();
+    bob.sign_in("bob@example.com", PASSWORD);
     let page = bob.get(&format!("/feedback/{id}")).expect(200);
-    let page = bob.submit_and_follow(&form_of(&page, id, "New").press("New"));
+    let page = bob.submit_and_follow(&form_for(&page, id, "New").press("New"));
     assert_eq!(page.path, format!("/feedback/{id}"));
     let page = bob.submit_and_follow(&page.form_with("Undo").press("Undo"));
     assert_eq!(page.path, format!("/feedback/{id}"));
     assert!(
         page.text().contains("by bob@example.com"),
-        "{ADMIN} and others"
+        "the history doesn't show who changed the status"
     );
     bob.get("/feedback/fb_00000000000000000000000000")
         .expect(404);
 }
 
 #[test]
-fn where_there_is_nothing_the_page_leads_on() {
+fn empty_lists_show_the_next_step() {
     let app = App::start();
     app.add_user("bob@example.com", "member");
     let mut bob = app.visitor();
@@ -365,6 +387,6 @@ fn where_there_is_nothing_the_page_leads_on() {
     assert!(page.text().contains("Waiting for the first feedback…"));
     app.api().create_feedback("my-shop", "Hello");
     let page = ada.get("/feedback?q=absent").expect(200);
-    let page = press_link(&mut ada, &page, "Clear filters");
+    let page = follow_link(&mut ada, &page, "Clear filters");
     assert!(page.text().contains("Hello"));
 }

@@ -1,5 +1,5 @@
-//! The tests' own tools work: a finder that finds nothing, or a receiver that answers wrongly,
-//! would make other tests pass for nothing.
+//! Tests of the test harness itself. A finder that finds nothing or a receiver that responds
+//! wrongly would make other tests pass by mistake.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -20,24 +20,27 @@ const PAGE: &str = r#"<!doctype html><html lang="en"><title>Tiny</title><body>
 <script>document.getElementById('script').textContent = 'scripts are on';</script>
 "#;
 
-fn tiny_site() -> Receiver {
+fn test_site() -> Receiver {
     Receiver::script(|_| Reply::body(200, PAGE).header("Content-Type", "text/html; charset=utf-8"))
 }
 
-fn finds_by_role_and_name(browser: &Browser) {
-    let site = tiny_site();
+fn find_by_role_and_name(browser: &Browser) {
+    let site = test_site();
     browser.open(&site.url("/"));
     assert_eq!(browser.title(), "Tiny");
     assert_eq!(browser.all("button", "Test").len(), 2);
     let two = browser.find("article", "http://two.example");
     assert_eq!(two.all("button", "Test").len(), 1);
-    assert!(two.all("button", "Secret").is_empty(), "hidden ones count");
+    assert!(
+        two.all("button", "Secret").is_empty(),
+        "a hidden button was found"
+    );
     assert!(two.find("switch", "Enabled").is_checked());
     two.find("switch", "Enabled").press();
     assert!(!two.find("switch", "Enabled").is_checked());
     browser.find("heading", "Tiny page");
     browser.find("textbox", "Password").fill("a password field");
-    // What Chromium calls a `summary`.
+    // Chromium's role of a `summary`.
     let one = browser.find("article", "http://one.example");
     one.find("DisclosureTriangle", "More").press();
     browser.wait_for_text("inside");
@@ -49,52 +52,52 @@ fn finds_by_role_and_name(browser: &Browser) {
         "http://x.example/"
     );
     browser.find("button", "Add").press();
-    browser.wait_until("the form was sent", || {
+    browser.wait_until("the form is submitted", || {
         browser.url().contains("?u=http").then_some(())
     });
 }
 
 #[test]
-fn the_browser_finds_by_role_and_name_with_scripts() {
+fn finds_elements_by_role_and_name_with_scripts() {
     let browser = Browser::start();
-    finds_by_role_and_name(&browser);
+    find_by_role_and_name(&browser);
     browser.wait_for_text("scripts are on");
 }
 
 #[test]
-fn the_browser_finds_by_role_and_name_without_scripts() {
+fn finds_elements_by_role_and_name_without_scripts() {
     let browser = Browser::without_javascript();
-    finds_by_role_and_name(&browser);
+    find_by_role_and_name(&browser);
     browser.wait_for_text("scripts are off");
 }
 
 #[test]
-fn the_browser_has_the_size_that_is_asked_for() {
+fn the_page_has_the_requested_width() {
     let browser = Browser::with(BrowserOptions {
         width: 360,
         height: 700,
         ..BrowserOptions::default()
     });
-    let site = tiny_site();
+    let site = test_site();
     browser.open(&site.url("/"));
     assert_eq!(browser.script("return window.innerWidth"), 360);
 }
 
 #[test]
-fn the_receiver_keeps_what_came_and_answers_as_told() {
+fn the_receiver_records_requests_and_sends_its_replies() {
     let receiver = Receiver::queue(vec![
         Reply::body(418, "tea").header("X-Pot", "short"),
         Reply::status(204).preceded_by("HTTP/1.1 103 Early Hints\r\n\r\n"),
         Reply::Close,
     ]);
     let mut stream = TcpStream::connect(receiver.address()).unwrap();
-    let ask = |stream: &mut TcpStream| {
+    let send = |stream: &mut TcpStream| {
         let request = b"POST /a HTTP/1.1\r\nx-CASE: Kept\r\nContent-Length: 2\r\n\r\nhi";
         stream.write_all(request).unwrap();
     };
-    ask(&mut stream);
-    ask(&mut stream);
-    ask(&mut stream);
+    send(&mut stream);
+    send(&mut stream);
+    send(&mut stream);
     let mut response = String::new();
     stream.read_to_string(&mut response).unwrap();
     assert_eq!(
@@ -108,12 +111,12 @@ fn the_receiver_keeps_what_came_and_answers_as_told() {
     assert_eq!(received[0].body, b"hi");
     assert!(received[0].raw.ends_with(b"\r\n\r\nhi"));
     assert!(received[0].at <= received[1].at);
-    let places: Vec<_> = received.iter().map(|r| (r.connection, r.index)).collect();
-    assert_eq!(places, [(0, 0), (0, 1), (0, 2)]);
+    let positions: Vec<_> = received.iter().map(|r| (r.connection, r.index)).collect();
+    assert_eq!(positions, [(0, 0), (0, 1), (0, 2)]);
 }
 
 #[test]
-fn forms_are_read_as_a_browser_and_a_person_read_them() {
+fn reads_forms_by_label_and_submits_them_like_a_browser() {
     let html = r##"<article aria-label="http://one.example"><form method="post" action="save?x=1">
         <input type="hidden" name="id" value="7">
         <label>New Feedback <small>feedback.created</small> <input type="checkbox" name="t" value="new" checked></label>
@@ -126,7 +129,10 @@ fn forms_are_read_as_a_browser_and_a_person_read_them() {
     let forms = Form::all(html, "/miniback/settings/page?open=1");
     assert_eq!(forms.len(), 2);
     assert_eq!(forms[0].enclosing_labels, ["http://one.example"]);
-    assert!(!forms[0].has_button("Copy"), "it sends nothing");
+    assert!(
+        !forms[0].has_button("Copy"),
+        "a button that doesn't submit was read as a submit button"
+    );
     assert_eq!(forms[0].value("Description"), "old");
     let form = forms[0].clone().tick("New Feedback", false);
     let filled = form

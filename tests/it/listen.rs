@@ -23,9 +23,10 @@ impl Listen {
             .args(arguments)
             .envs(variables.iter().copied())
             .stdout(Stdio::piped());
-        let mut child = command.spawn().expect("the executable starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let first = lines.next().expect("a line").expect("text");
+        let mut child = command.spawn().expect("start the executable");
+        let mut lines =
+            BufReader::new(child.stdout.take().expect("take the standard output pipe")).lines();
+        let first = lines.next().expect("read a line").expect("read text");
         let url = first
             .strip_prefix("listening on ")
             .expect(&first)
@@ -33,20 +34,20 @@ impl Listen {
         Self { child, lines, url }
     }
 
-    /// The next line that says `valid` or `INVALID: …`.
+    /// Reads the next line that is `valid` or starts with `INVALID: `.
     #[track_caller]
     fn verdict(&mut self) -> String {
         let is_verdict = |line: &String| line == "valid" || line.starts_with("INVALID: ");
         self.lines
             .by_ref()
-            .map(|line| line.expect("text"))
+            .map(|line| line.expect("read text"))
             .find(is_verdict)
-            .expect("a verdict")
+            .expect("find a verdict")
     }
 
-    fn end(&mut self) -> Option<i32> {
+    fn stop(&mut self) -> Option<i32> {
         signal(self.child.id(), "TERM");
-        wait_for_exit(&mut self.child, "it ends").code()
+        wait_for_exit(&mut self.child, "miniback listen exits").code()
     }
 }
 
@@ -67,25 +68,25 @@ fn statuses(delivery: &Value) -> Vec<Value> {
 }
 
 #[test]
-fn a_delivery_is_printed_as_valid_and_one_with_another_secret_as_invalid_with_the_reason() {
+fn prints_valid_deliveries_and_the_reason_for_invalid_ones() {
     let app = App::without_retries();
     let mut listen = Listen::start(&[], &[("MINIBACK_SECRET", SECRET)]);
     let api = app.api();
-    let right =
+    let matching =
         api.create_webhook_with(json!({"url": format!("{}/hook", listen.url), "secret": SECRET}));
-    api.deliver_one(&right, "delivered");
+    api.deliver_one(&matching, "delivered");
     assert_eq!(listen.verdict(), "valid");
-    api.delete_webhook(&right);
-    let wrong = api.create_webhook(&format!("{}/hook", listen.url));
+    api.delete_webhook(&matching);
+    let other = api.create_webhook(&format!("{}/hook", listen.url));
     api.create_feedback("delivered", "\u{1b}[31mred");
-    let failed = api.wait_for_state(text(&api.only_delivery(&wrong), "id"), "failed");
+    let failed = api.wait_for_state(text(&api.only_delivery(&other), "id"), "failed");
     assert_eq!(statuses(&failed), [401]);
     assert!(listen.verdict().contains("secret"));
-    assert_eq!(listen.end(), Some(0));
+    assert_eq!(listen.stop(), Some(0));
 }
 
 #[test]
-fn it_misbehaves_when_it_is_asked_to() {
+fn fails_and_responds_as_its_options_say() {
     let app = App::builder()
         .option("--retry-delays", "10ms,10ms,10ms")
         .start();
@@ -104,7 +105,7 @@ fn it_misbehaves_when_it_is_asked_to() {
 }
 
 #[test]
-fn without_a_secret_it_says_where_to_find_one() {
+fn requires_a_secret() {
     let line = run(miniback(["listen", "--port", "0"]), "").error_line(2);
     assert!(line.contains("--secret"), "{line}");
 }

@@ -1,5 +1,4 @@
-//! Pages that are kept up to date while somebody looks: the stream that tells them, and what a
-//! browser makes of it.
+//! Live updates: the event stream, and pages that refresh themselves in a browser.
 
 use crate::support::api::{attempts, text};
 use crate::support::app::{ADMIN, App, PASSWORD};
@@ -8,9 +7,9 @@ use crate::support::event_stream::EventStream;
 use crate::support::pages::Page;
 use crate::support::receiver::{Gate, Receiver, Reply};
 
-/// The number that a page says it is as new as.
+/// Returns the change number up to which a page is current.
 #[track_caller]
-fn seen(page: &Page) -> String {
+fn last_change(page: &Page) -> String {
     let (_, rest) = page
         .response
         .text
@@ -20,7 +19,7 @@ fn seen(page: &Page) -> String {
 }
 
 #[test]
-fn what_a_page_shows_is_told_when_it_changes_and_nothing_else() {
+fn streams_only_the_changes_that_a_page_subscribes_to() {
     let (app, gate) = (App::start(), Gate::new());
     let receiver = Receiver::script({
         let gate = gate.clone();
@@ -36,10 +35,10 @@ fn what_a_page_shows_is_told_when_it_changes_and_nothing_else() {
     let page = admin
         .get(&format!("/settings/notifications/{id}/deliveries"))
         .expect(200);
-    let (since, other) = (seen(&page), text(&other, "id"));
-    let at = |of: &str| format!("/live?since={since}{of}");
-    let one = format!("deliveries:{id}");
-    let mut events = EventStream::open(&app, &admin, &at(&format!("&of={one}")));
+    let (since, other) = (last_change(&page), text(&other, "id"));
+    let path_of = |of: &str| format!("/live?since={since}{of}");
+    let own_change = format!("deliveries:{id}");
+    let mut events = EventStream::open(&app, &admin, &path_of(&format!("&of={own_change}")));
     assert_eq!(events.status, 200, "{:?}", events.head);
     for header in [
         "content-type: text/event-stream",
@@ -48,42 +47,51 @@ fn what_a_page_shows_is_told_when_it_changes_and_nothing_else() {
     ] {
         assert!(events.head.iter().any(|line| line == header), "{header}");
     }
-    let mut all = EventStream::open(&app, &admin, &at("&of=deliveries&of=feedback"));
-    let mut elsewhere = EventStream::open(&app, &admin, &at(&format!("&of=deliveries:{other}")));
+    let mut all = EventStream::open(&app, &admin, &path_of("&of=deliveries&of=feedback"));
+    let mut other_events =
+        EventStream::open(&app, &admin, &path_of(&format!("&of=deliveries:{other}")));
 
-    // A delivery is made, and later its attempt is recorded: each is a change.
+    // Creating a delivery and recording its attempt are two changes.
     api.create_feedback("shop", "Hello");
-    assert_eq!(events.next_change(), one);
+    assert_eq!(events.next_change(), own_change);
     receiver.wait_for(1);
     gate.open();
-    assert_eq!(events.next_change(), one);
+    assert_eq!(events.next_change(), own_change);
     assert!(
         ["deliveries feedback", "deliveries", "feedback"].contains(&all.next_change().as_str())
     );
     api.wait_for_state(text(&api.only_delivery(&webhook), "id"), "delivered");
-    // Who comes with the old number is told at once.
-    let mut late = EventStream::open(&app, &admin, &at("&of=feedback"));
-    assert_eq!(late.next_change(), "feedback");
-    // The other webhook's first change is its own.
+    // A client with an old number is notified at once.
+    let mut stale = EventStream::open(&app, &admin, &path_of("&of=feedback"));
+    assert_eq!(stale.next_change(), "feedback");
+    // The other webhook has had no change before this one.
     api.patch_webhook(
         &api.get(&format!("/api/v1/webhooks/{other}")).json(),
         serde_json::json!({"description": "new"}),
     );
-    assert_eq!(elsewhere.next_change(), format!("deliveries:{other}"));
-    let mut fresh = admin.get("/feedback");
-    let mut quiet = EventStream::open(
-        &app,
-        &admin,
-        &format!("/live?since={}&of=feedback", seen(&fresh)),
-    );
-    api.create_feedback("shop", "Hello again");
-    assert_eq!(quiet.next_change(), "feedback");
-    fresh = admin.fetch("HEAD", "/live?of=feedback", &[], None);
-    assert_eq!(fresh.response.status, 200, "a HEAD ends");
+    assert_eq!(other_events.next_change(), format!("deliveries:{other}"));
 }
 
 #[test]
-fn a_member_hears_of_feedback_alone_and_nobody_else_of_anything() {
+fn a_stream_from_the_current_state_waits_for_the_next_change() {
+    let app = App::start();
+    let api = app.api();
+    api.create_project("Shop");
+    let mut admin = app.signed_in();
+    let mut page = admin.get("/feedback");
+    let mut current = EventStream::open(
+        &app,
+        &admin,
+        &format!("/live?since={}&of=feedback", last_change(&page)),
+    );
+    api.create_feedback("shop", "Hello again");
+    assert_eq!(current.next_change(), "feedback");
+    page = admin.fetch("HEAD", "/live?of=feedback", &[], None);
+    assert_eq!(page.response.status, 200, "HEAD doesn't end");
+}
+
+#[test]
+fn members_can_only_subscribe_to_feedback() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
@@ -92,24 +100,28 @@ fn a_member_hears_of_feedback_alone_and_nobody_else_of_anything() {
     let stranger = app.visitor();
     member.sign_in("member@example.com", PASSWORD);
     for of in ["deliveries", "deliveries:wh_1"] {
-        for at in [
+        for path in [
             format!("/live?of={of}"),
             format!("/live?of=feedback&of={of}"),
         ] {
-            assert_eq!(EventStream::open(&app, &member, &at).status, 403, "{at}");
+            assert_eq!(
+                EventStream::open(&app, &member, &path).status,
+                403,
+                "{path}"
+            );
         }
     }
-    for at in ["/live", "/live?of=", "/live?of=sessions"] {
-        assert_eq!(EventStream::open(&app, &member, at).status, 400, "{at}");
+    for path in ["/live", "/live?of=", "/live?of=sessions"] {
+        assert_eq!(EventStream::open(&app, &member, path).status, 400, "{path}");
     }
     let page = member.get("/feedback").expect(200);
-    let at = format!("/live?since={}&of=feedback", seen(&page));
+    let path = format!("/live?since={}&of=feedback", last_change(&page));
     assert_eq!(
-        EventStream::open(&app, &stranger, &at).status,
+        EventStream::open(&app, &stranger, &path).status,
         303,
-        "to the sign-in"
+        "expected a redirect to the sign-in page"
     );
-    let mut events = EventStream::open(&app, &member, &at);
+    let mut events = EventStream::open(&app, &member, &path);
     api.create_feedback("shop", "Hello");
     assert_eq!(events.next_change(), "feedback");
 }
@@ -120,18 +132,18 @@ fn a_stream_ends_with_its_session() {
     app.api().create_project("Shop");
     let mut admin = app.signed_in();
     let page = admin.get("/feedback").expect(200);
-    let at = format!("/live?since={}&of=feedback", seen(&page));
-    let mut events = EventStream::open(&app, &admin, &at);
+    let path = format!("/live?since={}&of=feedback", last_change(&page));
+    let mut events = EventStream::open(&app, &admin, &path);
     let sign_out = page.form_with("Sign out").press("Sign out");
     admin.submit(&sign_out);
     assert_eq!(events.next().unwrap().0, "ended");
     assert_eq!(events.next(), None);
 
-    // A command beside the program ends it too: nothing more is told.
+    // A command that ends the session also ends the stream.
     let mut admin = app.signed_in();
     let page = admin.get("/feedback").expect(200);
-    let at = format!("/live?since={}&of=feedback", seen(&page));
-    let mut events = EventStream::open(&app, &admin, &at);
+    let path = format!("/live?since={}&of=feedback", last_change(&page));
+    let mut events = EventStream::open(&app, &admin, &path);
     app.run(&["user", "passwd", ADMIN], &format!("{PASSWORD} 2\n"))
         .success();
     app.api().create_feedback("shop", "Hello");
@@ -140,12 +152,15 @@ fn a_stream_ends_with_its_session() {
 }
 
 #[test]
-fn a_session_may_have_some_streams_and_the_newest_are_those_that_stay() {
+fn a_session_has_at_most_8_streams_and_the_oldest_ends_first() {
     let app = App::start();
     let mut admin = app.signed_in();
-    let at = format!("/live?since={}&of=feedback", seen(&admin.get("/feedback")));
+    let path = format!(
+        "/live?since={}&of=feedback",
+        last_change(&admin.get("/feedback"))
+    );
     let mut streams: Vec<EventStream> = (0..9)
-        .map(|_| EventStream::open(&app, &admin, &at))
+        .map(|_| EventStream::open(&app, &admin, &path))
         .collect();
     let (name, sentence) = streams[0].next().unwrap();
     assert_eq!(name, "ended");
@@ -159,7 +174,7 @@ fn a_session_may_have_some_streams_and_the_newest_are_those_that_stay() {
 }
 
 #[test]
-fn an_open_stream_does_not_hold_the_program_up() {
+fn an_open_stream_does_not_delay_the_shutdown() {
     let mut app = App::builder().option("--timeout", "60s").start();
     let admin = app.signed_in();
     let mut events = EventStream::open(&app, &admin, "/live?of=feedback&of=deliveries");
@@ -170,20 +185,20 @@ fn an_open_stream_does_not_hold_the_program_up() {
 }
 
 #[test]
-fn a_page_that_brings_itself_up_to_date_takes_no_message_from_the_one_that_is_gone_to() {
+fn a_background_refresh_does_not_consume_flash_messages() {
     let (app, receiver) = (App::without_retries(), Receiver::status(500));
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     let failed = api.deliver_one(&webhook, "failed");
     let mut admin = app.signed_in();
-    let at = format!(
+    let path = format!(
         "/settings/notifications/{}/deliveries/{}",
         text(&webhook, "id"),
         text(&failed, "id")
     );
-    let press = admin.get(&at).form_with("Redeliver").press("Redeliver");
+    let press = admin.get(&path).form_with("Redeliver").press("Redeliver");
     let response = admin.submit(&press);
-    let refresh = admin.fetch("GET", &at, &[("Miniback-Refresh", "live")], None);
+    let refresh = admin.fetch("GET", &path, &[("Miniback-Refresh", "live")], None);
     assert!(!refresh.text().contains("Redelivery queued."));
     assert!(
         admin
@@ -193,7 +208,7 @@ fn a_page_that_brings_itself_up_to_date_takes_no_message_from_the_one_that_is_go
     );
 }
 
-fn look_at(app: &App, path: &str) -> Browser {
+fn open_signed_in(app: &App, path: &str) -> Browser {
     let browser = Browser::start();
     browser.open(&format!("{}/login", app.url));
     browser.find("textbox", "Email").fill(ADMIN);
@@ -205,13 +220,12 @@ fn look_at(app: &App, path: &str) -> Browser {
 }
 
 #[test]
-fn a_list_and_a_delivery_are_kept_up_to_date_while_they_are_looked_at_and_what_is_open_stays_open()
-{
+fn open_pages_update_and_keep_focus_values_and_expanded_parts() {
     let app = App::builder()
         .option("--base-url", "http://127.0.0.1/under")
         .option("--retry-delays", "1h")
         .start();
-    let receiver = Receiver::queue(vec![Reply::status(500), Reply::body(200, "at last")]);
+    let receiver = Receiver::queue(vec![Reply::status(500), Reply::body(200, "received")]);
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     api.create_project("Shop");
@@ -219,7 +233,7 @@ fn a_list_and_a_delivery_are_kept_up_to_date_while_they_are_looked_at_and_what_i
         "/settings/notifications/{}/deliveries",
         text(&webhook, "id")
     );
-    let browser = look_at(&app, &format!("/under{list}"));
+    let browser = open_signed_in(&app, &format!("/under{list}"));
     browser.wait_for_text("No deliveries yet");
     browser.script(
         "const field = document.getElementById('hours'); field.focus(); field.value = '168'",
@@ -232,7 +246,7 @@ fn a_list_and_a_delivery_are_kept_up_to_date_while_they_are_looked_at_and_what_i
         .script("return document.getElementById('hours').value + ' ' + document.activeElement.id");
     assert_eq!(
         chosen, "168 hours",
-        "what was chosen, and where one was, stays"
+        "the selected value or the focus was lost"
     );
     let delivery = api.only_delivery(&webhook);
     let id = text(&delivery, "id").to_owned();
@@ -254,9 +268,10 @@ fn a_list_and_a_delivery_are_kept_up_to_date_while_they_are_looked_at_and_what_i
         .expect(200);
     api.post_empty(&format!("/api/v1/deliveries/{id}/redeliver"))
         .expect(202);
-    browser.wait_for_text("at last");
+    browser.wait_for_text("received");
     let state = browser.script(
-        "return document.body.dataset.kept + [...document.querySelectorAll('details')].map((one) => one.open)",
+        "return document.body.dataset.kept
+             + [...document.querySelectorAll('details')].map((details) => details.open)",
     );
     assert_eq!(state, "this pagetrue,false");
 }

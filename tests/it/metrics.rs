@@ -1,11 +1,11 @@
-//! `GET /metrics`: what it counts, and who may look.
+//! `GET /metrics`: its content and permissions.
 
 use crate::support::api::text;
 use crate::support::app::{ADMIN, App};
 use crate::support::receiver::Receiver;
 
 #[test]
-fn deliveries_and_failing_webhooks_are_counted_and_named_by_id_and_host_alone() {
+fn metrics_identify_webhooks_only_by_id_and_host() {
     let app = App::without_retries();
     let receiver = Receiver::status(500);
     let api = app.api();
@@ -36,7 +36,7 @@ fn deliveries_and_failing_webhooks_are_counted_and_named_by_id_and_host_alone() 
         );
     }
     assert!(!response.text.contains("secret-path"));
-    // Each sample stands under its own help and type.
+    // Each sample has a type.
     for line in response.text.lines().filter(|line| !line.starts_with('#')) {
         let name = line.split(['{', ' ']).next().unwrap();
         assert!(
@@ -47,7 +47,7 @@ fn deliveries_and_failing_webhooks_are_counted_and_named_by_id_and_host_alone() 
 }
 
 #[test]
-fn metrics_are_for_admins_and_a_metrics_token_sees_nothing_else() {
+fn metrics_require_an_admin_or_a_metrics_token() {
     let app = App::start();
     app.api_without_token().get("/metrics").problem(401);
     app.add_user("member@example.com", "member");

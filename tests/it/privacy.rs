@@ -19,7 +19,7 @@ fn send(api: &Api, message: &str, email: &str) -> Value {
 
 #[track_caller]
 fn press(admin: &mut Visitor, email: &str, button: &str) -> Page {
-    let form = admin.get(PRIVACY).form_in("Address", button);
+    let form = admin.get(PRIVACY).form_in("Find personal data", button);
     admin.submit(&form.fill("Email", email).press(button))
 }
 
@@ -28,7 +28,8 @@ fn press(admin: &mut Visitor, email: &str, button: &str) -> Page {
 fn asked_to_erase(admin: &mut Visitor, email: &str) -> FilledForm {
     let page = press(admin, email, "Erase").expect(200);
     assert!(
-        page.text().contains(&format!("Erase all of {email} ?")),
+        page.text()
+            .contains(&format!("Erase all data for {email} ?")),
         "{}",
         page.text()
     );
@@ -91,7 +92,7 @@ fn an_export_holds_all_of_an_address() {
     ada.submit(&form.press("Resolved")).expect(303);
     let page = press(&mut ada, SAM, "Find");
     assert!(
-        page.text().contains("And 11 more, not listed."),
+        page.text().contains("And 11 more that aren’t listed."),
         "{}",
         page.text()
     );
@@ -200,10 +201,7 @@ fn erasing_takes_the_feedback_and_its_words_in_the_log_and_cancels_what_is_pendi
     let page = press(&mut ada, SAM, "Find").expect(200);
     assert!(page.text().contains("No feedback found"));
     let log = app.log.to_string();
-    assert!(
-        log.contains("the feedback of an address was erased"),
-        "{log}"
-    );
+    assert!(log.contains("personal data erased"), "{log}");
     assert!(!log.to_lowercase().contains(SAM), "{log}");
 }
 

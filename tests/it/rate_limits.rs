@@ -1,5 +1,5 @@
-//! How often the public door takes feedback: by address, by project, and what those are told who
-//! must wait. The clock is moved by the test.
+//! Rate limits of the intake for each IP address and project, and the headers that report them. The
+//! test moves the clock.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn shop(options: &[&str]) -> (InProcess, Api) {
     (app, api)
 }
 
-/// Sends a feedback from an address, through a proxy that is trusted.
+/// Sends feedback from an IP address, through a trusted proxy.
 #[track_caller]
 fn send_to(app: &InProcess, project: &str, address: &str) -> Response {
     let body = json!({"projectSlug": project, "message": "Hello"});
@@ -32,29 +32,30 @@ fn send(app: &InProcess, address: &str) -> Response {
     send_to(app, "shop", address)
 }
 
+/// Checks that the response is a 429 and returns its `Retry-After` in seconds.
 #[track_caller]
-fn waits(response: &Response) -> u64 {
+fn retry_after(response: &Response) -> u64 {
     response.problem(429);
     let seconds = response.header("retry-after").unwrap_or_default();
-    seconds.parse().expect("Retry-After in seconds")
+    seconds.parse().expect("parse Retry-After")
 }
 
 #[test]
-fn an_address_may_send_ten_a_minute_and_a_hundred_an_hour() {
+fn an_ip_address_can_send_10_per_minute_and_100_per_hour() {
     let (app, _) = shop(&[]);
     for left in (0..10).rev() {
-        let taken = send(&app, "203.0.113.7").expect(201);
+        let accepted = send(&app, "203.0.113.7").expect(201);
         assert_eq!(
-            taken.header("ratelimit-policy").unwrap_or_default(),
+            accepted.header("ratelimit-policy").unwrap_or_default(),
             "\"address 10/1m\";q=10;w=60, \"address 100/1h\";q=100;w=3600, \"project 60/1m\";q=60;w=60"
         );
         let expected = format!("\"address 10/1m\";r={left};t=6");
-        assert_eq!(taken.header("ratelimit"), Some(expected.as_str()));
-        let remaining = taken.header("ratelimit-remaining").unwrap_or_default();
+        assert_eq!(accepted.header("ratelimit"), Some(expected.as_str()));
+        let remaining = accepted.header("ratelimit-remaining").unwrap_or_default();
         assert_eq!(remaining, left.to_string());
     }
     let limited = send(&app, "203.0.113.7");
-    assert_eq!(waits(&limited), 6);
+    assert_eq!(retry_after(&limited), 6);
     assert_eq!(
         limited.header("ratelimit"),
         Some("\"address 10/1m\";r=0;t=6")
@@ -62,68 +63,68 @@ fn an_address_may_send_ten_a_minute_and_a_hundred_an_hour() {
     send(&app, "203.0.113.8").expect(201);
     app.advance(Duration::from_secs(6));
     send(&app, "203.0.113.7").expect(201);
-    assert_eq!(waits(&send(&app, "203.0.113.7")), 6);
+    assert_eq!(retry_after(&send(&app, "203.0.113.7")), 6);
 
-    // Ten each minute use the hour's hundred up, and what of them has come back meanwhile.
-    let mut taken = 11;
+    // 10 per minute use up the 100 per hour and what was refilled in the meantime.
+    let mut accepted = 11;
     for _ in 0..12 {
         app.advance(Duration::from_secs(60));
-        taken += (0..10)
+        accepted += (0..10)
             .filter(|_| send(&app, "203.0.113.7").status == 201)
             .count();
     }
-    assert!((100..=120).contains(&taken), "{taken}");
+    assert!((100..=120).contains(&accepted), "{accepted}");
     app.advance(Duration::from_secs(60));
     let responses: Vec<Response> = (0..3).map(|_| send(&app, "203.0.113.7")).collect();
-    waits(&responses[2]);
+    retry_after(&responses[2]);
     let tightest = responses[2].header("ratelimit").unwrap_or_default();
     assert!(tightest.starts_with("\"address 100/1h\";r=0"), "{tightest}");
 }
 
 #[test]
-fn what_an_address_may_not_send_does_not_count_for_the_project() {
+fn requests_over_the_ip_limit_do_not_count_for_the_project() {
     let (app, _) = shop(&["--limit-address", "2/1m", "--limit-project", "4/1m"]);
     for _ in 0..2 {
         send(&app, "203.0.113.1").expect(201);
     }
     for _ in 0..10 {
-        waits(&send(&app, "203.0.113.1"));
+        retry_after(&send(&app, "203.0.113.1"));
     }
     for _ in 0..2 {
         send(&app, "203.0.113.2").expect(201);
     }
     let limited = send(&app, "203.0.113.3");
-    assert_eq!(waits(&limited), 15);
+    assert_eq!(retry_after(&limited), 15);
     assert!(limited.text.contains("This project"), "{limited:?}");
-    // Another project is not touched by it.
+    // Other projects have their own limit.
     send_to(&app, "blog", "203.0.113.4").expect(201);
     app.advance(Duration::from_secs(15));
     send(&app, "203.0.113.5").expect(201);
 }
 
 #[test]
-fn an_ipv6_address_counts_by_its_first_64_bits() {
+fn ipv6_addresses_are_limited_by_their_first_64_bits() {
     let (app, _) = shop(&["--limit-address", "1/1m"]);
     send(&app, "2001:db8:1:2::1").expect(201);
-    waits(&send(&app, "2001:db8:1:2:ffff::9"));
+    retry_after(&send(&app, "2001:db8:1:2:ffff::9"));
     send(&app, "2001:db8:1:3::1").expect(201);
 }
 
 #[test]
-fn what_is_refused_for_what_it_is_counts_for_nobody_and_calls_with_a_token_are_not_limited() {
+fn invalid_requests_and_requests_with_a_token_do_not_count() {
     let (app, api) = shop(&["--limit-address", "1/1h", "--limit-project", "1/1h"]);
     for _ in 0..5 {
         send_to(&app, "nowhere", "203.0.113.1").problem(422);
     }
     send(&app, "203.0.113.1").expect(201);
-    waits(&send(&app, "203.0.113.1"));
+    retry_after(&send(&app, "203.0.113.1"));
     for _ in 0..5 {
-        api.create_feedback("shop", "By a token");
+        api.create_feedback("shop", "Sent with a token");
     }
 }
 
 #[test]
-fn a_stamp_is_taken_from_two_seconds_to_thirty_days_after_it_came_with_the_script() {
+fn a_form_token_is_valid_from_2_seconds_to_30_days() {
     let (app, _) = shop(&[]);
     let public = Api::new(&app.url, None);
     let script = public.get("/widget.js").expect(200).text;

@@ -189,7 +189,7 @@ fn an_address_is_found_and_erased(settings: BrowserOptions) {
     browser.wait_for_text("From Sam");
     browser.find("button", "Export");
     browser.find("button", "Erase").press();
-    browser.wait_for_text("Erase all of");
+    browser.wait_for_text("Erase all data for");
     fits(&browser);
     browser.find("button", "Erase").press();
     browser.wait_for_text("Erased data for Sam@example.com: 1 feedback");

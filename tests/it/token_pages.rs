@@ -43,7 +43,7 @@ fn a_token_is_shown_once_and_does_what_its_scope_allows() {
         let (page, token) = make(&mut ada, scope, scope);
         assert!(token.starts_with("mb_"), "{token}");
         assert!(!page.path.contains(&token), "it stands in no address");
-        assert!(page.text().contains("not shown again"));
+        assert!(page.text().contains("won’t be shown again"));
         let again = ada.get(TOKENS);
         assert!(!again.response.text.contains(&token), "it is shown once");
         let api = app.api_with(&token);
@@ -61,7 +61,7 @@ fn the_list_says_whose_a_token_is_who_made_it_and_whether_it_was_used() {
     let (page, token) = make(&mut ada, "Deploy", "Full");
     for expected in [
         "Never used",
-        &format!("of {ADMIN}"),
+        &format!("User: {ADMIN}"),
         &format!("Created by {ADMIN}"),
     ] {
         assert!(

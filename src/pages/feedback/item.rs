@@ -87,7 +87,7 @@ impl FeedbackDetails {
             true => Some(store.deliveries_of_feedback(feedback.id.clone()).await?),
             false => None,
         };
-        let history = store.history(feedback.id.clone()).await?;
+        let history = store.status_history(feedback.id.clone()).await?;
         let at = DisplayTime::new(feedback.created_at, now);
         let entry = |entry: StatusHistoryEntry| HistoryView {
             previous: entry.previous,

@@ -15,7 +15,7 @@ use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
 use crate::server::tokens;
-use crate::store::{AccountStoreError, LinkPurpose, OneTimeLink};
+use crate::store::{LinkError, LinkPurpose, OneTimeLink};
 
 const LINK_EXPIRED: PageError = link_expired(
     "This link was already used or has expired. Ask an admin for a new one, or sign in.",
@@ -123,7 +123,7 @@ async fn accept(
             session::set_cookie(&mut response, &cookie);
             Ok(response)
         }
-        Err(AccountStoreError::Store(error)) => Err(error.into()),
+        Err(LinkError::Store(error)) => Err(error.into()),
         Err(_) => Err(LINK_EXPIRED),
     }
 }

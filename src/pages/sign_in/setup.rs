@@ -14,7 +14,7 @@ use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
 use crate::server::tokens;
-use crate::store::{AccountStoreError, LinkPurpose};
+use crate::store::{LinkError, LinkPurpose};
 
 const SETUP_LINK_EXPIRED: PageError =
     link_expired("This setup link has expired. Restart Miniback to get a new one.");
@@ -102,7 +102,7 @@ pub async fn create_first_user(
             session::set_cookie(&mut response, &cookie);
             Ok(response)
         }
-        Err(AccountStoreError::Store(error)) => Err(error.into()),
+        Err(LinkError::Store(error)) => Err(error.into()),
         Err(_) => Err(SETUP_LINK_EXPIRED),
     }
 }
@@ -132,10 +132,8 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
             Ok(response)
         }
         // The link was already used by this browser.
-        Err(AccountStoreError::InvalidLink) if context.session().is_some() => {
-            Ok(context.redirect("/feedback"))
-        }
-        Err(AccountStoreError::Store(error)) => Err(error.into()),
+        Err(LinkError::Invalid) if context.session().is_some() => Ok(context.redirect("/feedback")),
+        Err(LinkError::Store(error)) => Err(error.into()),
         Err(_) => Err(SIGN_IN_LINK_EXPIRED),
     }
 }

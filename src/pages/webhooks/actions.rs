@@ -330,7 +330,7 @@ async fn reject_draft(
 
 fn rotate_error(error: RotateError) -> PageError {
     match error {
-        RotateError::Unknown => PageError::ItemNotFound,
+        RotateError::UnknownWebhook => PageError::ItemNotFound,
         RotateError::Store(error) => error.into(),
     }
 }

@@ -29,8 +29,8 @@ pub enum ChangeKind {
 pub struct ChangeFeed(Arc<Inner>);
 
 struct Inner {
-    /// The number before the first change of this run. It is derived from the clock, so that numbers
-    /// of earlier runs are lower.
+    /// The number before the first change of this run. It is derived from the clock, so that
+    /// numbers of earlier runs are lower.
     start: u64,
     last: Mutex<HashMap<ChangeKind, u64>>,
     latest: watch::Sender<u64>,

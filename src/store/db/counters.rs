@@ -1,10 +1,10 @@
-//! The counts that stand beside the rows, so that nobody counts a million: of a webhook's deliveries by state, of a
-//! project's feedback by status.
+//! Maintains counters next to the rows, so that no page counts a million rows: a webhook's
+//! deliveries by state, a project's feedback by status.
 //!
-//! Whoever makes, changes or removes such a row says so to its [`WriteTx`](super::writer::WriteTx); the writer adds up what
-//! the jobs of a commit said and stores the sums with it: each count is in step with its rows, at a fraction of what a
-//! trigger for each row costs. Debug builds count the rows too before they commit, so that every test finds a place
-//! that says nothing, or something else than it did.
+//! A job reports each change of such a row to its [`WriteTx`](super::writer::WriteTx). The writer
+//! adds up the changes of a commit and updates the counters in the same transaction, which costs
+//! much less than a trigger for each row. Debug builds also count the rows before the commit, so
+//! any test exposes code that fails to report a change, or reports a wrong one.
 
 use std::collections::BTreeMap;
 
@@ -16,102 +16,100 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{ProjectId, WebhookId};
 
-/// By how much counts change.
+/// The changes of counters in one commit.
 #[derive(Debug, Default)]
-pub(in crate::store) struct CounterDeltas {
+pub(super) struct CounterDeltas {
     deliveries: BTreeMap<WebhookId, WebhookDeltas>,
-    /// By status.
+    /// Indexed by status.
     feedback: BTreeMap<ProjectId, [i64; FeedbackStatus::ALL.len()]>,
 }
 
 #[derive(Debug, Default)]
 struct WebhookDeltas {
     created: i64,
-    /// By state.
+    /// Indexed by state.
     states: [i64; DeliveryState::ALL.len()],
     deleted: i64,
 }
 
 impl CounterDeltas {
-    /// A delivery was made.
-    pub(in crate::store) fn delivery_created(&mut self, webhook: &WebhookId, state: DeliveryState) {
-        let counts = self.of_webhook(webhook);
-        counts.created += 1;
-        counts.states[state as usize] += 1;
+    pub(super) fn delivery_created(&mut self, webhook: &WebhookId, state: DeliveryState) {
+        let deltas = self.of_webhook(webhook);
+        deltas.created += 1;
+        deltas.states[state as usize] += 1;
     }
 
-    /// So many deliveries have another state.
-    pub(in crate::store) fn delivery_states_changed(
+    pub(super) fn delivery_states_changed(
         &mut self,
         webhook: &WebhookId,
         from: DeliveryState,
         to: DeliveryState,
         count: usize,
     ) {
-        let counts = self.of_webhook(webhook);
-        counts.states[from as usize] -= count.cast_signed() as i64;
-        counts.states[to as usize] += count.cast_signed() as i64;
+        let deltas = self.of_webhook(webhook);
+        deltas.states[from as usize] -= count.cast_signed() as i64;
+        deltas.states[to as usize] += count.cast_signed() as i64;
     }
 
-    /// Retention has removed the row of a delivery; what became of it counts on.
-    pub(in crate::store) fn delivery_deleted(&mut self, webhook: &WebhookId) {
+    /// Counts a row that retention deleted. Its state remains in the totals.
+    pub(super) fn delivery_deleted(&mut self, webhook: &WebhookId) {
         self.of_webhook(webhook).deleted += 1;
     }
 
-    /// A feedback came (`from`: none), has another status, or went (`to`: none).
-    pub(in crate::store) fn feedback(
+    pub(super) fn feedback_changed(
         &mut self,
         project: &ProjectId,
         from: Option<FeedbackStatus>,
         to: Option<FeedbackStatus>,
     ) {
-        let counts = self.feedback.entry(project.clone()).or_default();
-        for (status, by) in [(from, -1), (to, 1)] {
+        let deltas = self.feedback.entry(project.clone()).or_default();
+        for (status, delta) in [(from, -1), (to, 1)] {
             if let Some(status) = status {
-                counts[status as usize] += by;
+                deltas[status as usize] += delta;
             }
         }
     }
 
-    /// Adds what another job of the same commit said.
-    pub(in crate::store) fn add(&mut self, other: Self) {
-        for (webhook, of) in other.deliveries {
-            let counts = self.deliveries.entry(webhook).or_default();
-            counts.created += of.created;
-            counts.deleted += of.deleted;
-            add_each(&mut counts.states, of.states);
+    /// Adds the changes of another job in the same commit.
+    pub(super) fn merge(&mut self, other: Self) {
+        for (webhook, other) in other.deliveries {
+            let deltas = self.deliveries.entry(webhook).or_default();
+            deltas.created += other.created;
+            deltas.deleted += other.deleted;
+            add_each(&mut deltas.states, other.states);
         }
-        for (project, of) in other.feedback {
-            add_each(self.feedback.entry(project).or_default(), of);
+        for (project, other) in other.feedback {
+            add_each(self.feedback.entry(project).or_default(), other);
         }
     }
 
-    /// Stores them, in the transaction that is open.
-    pub(in crate::store) fn store(&self, connection: &Connection) -> Result<(), StoreError> {
-        for (webhook, of) in &self.deliveries {
-            let by = |state: DeliveryState| of.states[state as usize];
-            let statement = "UPDATE delivery_totals SET events = events + ?2, pending = pending + ?3,
-                delivered = delivered + ?4, failed = failed + ?5, canceled = canceled + ?6, deleted = deleted + ?7
+    /// Updates the counters in the open transaction.
+    pub(super) fn apply(&self, connection: &Connection) -> Result<(), StoreError> {
+        for (webhook, deltas) in &self.deliveries {
+            let in_state = |state: DeliveryState| deltas.states[state as usize];
+            let update = "UPDATE delivery_totals SET events = events + ?2,
+                pending = pending + ?3, delivered = delivered + ?4, failed = failed + ?5,
+                canceled = canceled + ?6, deleted = deleted + ?7
                 WHERE webhook_id = ?1";
             let values = params![
-                webhook.as_str(),
-                of.created,
-                by(DeliveryState::Pending),
-                by(DeliveryState::Delivered),
-                by(DeliveryState::Failed),
-                by(DeliveryState::Canceled),
-                of.deleted
+                webhook,
+                deltas.created,
+                in_state(DeliveryState::Pending),
+                in_state(DeliveryState::Delivered),
+                in_state(DeliveryState::Failed),
+                in_state(DeliveryState::Canceled),
+                deltas.deleted
             ];
-            sql::execute(connection, statement, values)?;
+            sql::execute(connection, update, values)?;
         }
-        for (project, of) in &self.feedback {
+        for (project, deltas) in &self.feedback {
             for status in FeedbackStatus::ALL {
-                store_feedback(connection, project, status, of[status as usize])?;
+                add_to_feedback_count(connection, project, status, deltas[status as usize])?;
             }
         }
         #[cfg(debug_assertions)]
         if !self.deliveries.is_empty() || !self.feedback.is_empty() {
-            compare(connection)?;
+            assert_counters_match(connection)?;
         }
         Ok(())
     }
@@ -121,66 +119,80 @@ impl CounterDeltas {
     }
 }
 
-fn add_each<const N: usize>(to: &mut [i64; N], by: [i64; N]) {
-    for (to, by) in to.iter_mut().zip(by) {
-        *to += by;
+fn add_each<const N: usize>(sums: &mut [i64; N], deltas: [i64; N]) {
+    for (sum, delta) in sums.iter_mut().zip(deltas) {
+        *sum += delta;
     }
 }
 
-fn store_feedback(
+fn add_to_feedback_count(
     connection: &Connection,
     project: &ProjectId,
     status: FeedbackStatus,
-    by: i64,
+    delta: i64,
 ) -> Result<(), StoreError> {
-    if by == 0 {
+    if delta == 0 {
         return Ok(());
     }
-    let values = params![project.as_str(), status.as_str(), by];
-    let known =
+    let values = params![project, status, delta];
+    let update =
         "UPDATE feedback_counts SET count = count + ?3 WHERE project_id = ?1 AND status = ?2";
-    // Of a project that was deleted in this commit nothing is left to count.
-    if sql::execute(connection, known, values)? == 0 && by > 0 {
-        let new = "INSERT INTO feedback_counts (project_id, status, count) VALUES (?1, ?2, ?3)";
-        sql::execute(connection, new, values)?;
+    // There is no row to reduce if the project was deleted in the same commit.
+    if sql::execute(connection, update, values)? == 0 && delta > 0 {
+        let insert = "INSERT INTO feedback_counts (project_id, status, count) VALUES (?1, ?2, ?3)";
+        sql::execute(connection, insert, values)?;
     }
     Ok(())
 }
 
-/// How many events of all webhooks are not explained: in no state, or counted without a row that retention has not
-/// removed, or the other way round.
+/// Returns how many events of all webhooks the counters can't explain; 0 if nothing is lost.
+///
+/// Compares each webhook's `events` with the sum of its states and with its rows, and its `pending`
+/// with its pending rows.
 pub(in crate::store) fn audit(connection: &Connection) -> rusqlite::Result<u64> {
     connection.query_row(
-        "SELECT coalesce(sum(abs(events - pending - delivered - failed - canceled)
-           + abs(events - deleted - (SELECT count(*) FROM deliveries d WHERE d.webhook_id = a.webhook_id))
-           + abs(pending - (SELECT count(*) FROM deliveries d WHERE d.webhook_id = a.webhook_id AND state = 'pending'))), 0)
-         FROM delivery_totals a",
+        "SELECT coalesce(sum(
+             abs(events - pending - delivered - failed - canceled)
+             + abs(events - deleted - (SELECT count(*) FROM deliveries d
+                 WHERE d.webhook_id = t.webhook_id))
+             + abs(pending - (SELECT count(*) FROM deliveries d
+                 WHERE d.webhook_id = t.webhook_id AND state = 'pending'))), 0)
+         FROM delivery_totals t",
         [],
         |row| row.get(0),
     )
 }
 
-/// Counts the rows, where they are few.
+/// Compares the counters with the rows, if the database is small.
+///
+/// # Panics
+///
+/// Panics if they differ.
 #[cfg(debug_assertions)]
-fn compare(connection: &Connection) -> Result<(), StoreError> {
+fn assert_counters_match(connection: &Connection) -> Result<(), StoreError> {
     const PAGES_MAX: i64 = 1000;
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     if number("PRAGMA page_count")? > PAGES_MAX {
         return Ok(());
     }
-    let differing = number(
-        "SELECT (SELECT count(*) FROM delivery_totals a WHERE deleted = 0 AND (
-             delivered <> (SELECT count(*) FROM deliveries WHERE webhook_id = a.webhook_id AND state = 'delivered')
-             OR failed <> (SELECT count(*) FROM deliveries WHERE webhook_id = a.webhook_id AND state = 'failed')))
-         + (SELECT count(*) FROM projects p, (SELECT column1 AS status FROM (VALUES ('NEW'), ('REVIEWED'), ('RESOLVED'))) s
-           WHERE (SELECT count(*) FROM feedback WHERE project_id = p.id AND status = s.status) <> coalesce(
-             (SELECT count FROM feedback_counts c WHERE c.project_id = p.id AND c.status = s.status), 0))",
+    let mismatches = number(
+        "SELECT (SELECT count(*) FROM delivery_totals t WHERE deleted = 0 AND (
+             delivered <> (SELECT count(*) FROM deliveries
+                 WHERE webhook_id = t.webhook_id AND state = 'delivered')
+             OR failed <> (SELECT count(*) FROM deliveries
+                 WHERE webhook_id = t.webhook_id AND state = 'failed')))
+         + (SELECT count(*) FROM projects p,
+             (SELECT column1 AS status FROM (VALUES ('NEW'), ('REVIEWED'), ('RESOLVED'))) s
+             WHERE (SELECT count(*) FROM feedback
+                 WHERE project_id = p.id AND status = s.status)
+             <> coalesce((SELECT count FROM feedback_counts c
+                 WHERE c.project_id = p.id AND c.status = s.status), 0))",
     )?;
     let unexplained = audit(connection)?;
     assert_eq!(
-        (differing, unexplained),
+        (mismatches, unexplained),
         (0, 0),
-        "counts differ from the rows that they are of"
+        "counters differ from the rows"
     );
     Ok(())
 }

@@ -81,8 +81,8 @@ pub fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
 /// Opens the writer's connection to the database in `dir`. Creates or migrates the database if
 /// necessary.
 ///
-/// `lock` is the caller's lock on the directory. Commands pass `None`: then the database is migrated
-/// only if no server is using it, and its integrity isn't checked.
+/// `lock` is the caller's lock on the directory. Commands pass `None`: then the database is
+/// migrated only if no server is using it, and its integrity isn't checked.
 pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, OpenError> {
     let path = database_path(dir);
     if let Some(found) = version_in_header(&path)?.filter(|found| *found > SCHEMA_VERSION) {
@@ -127,7 +127,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // Without this, SQLite prepares statements again when bound values change.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(128);
-    search::add_functions(&connection)?;
+    search::register_functions(&connection)?;
     Ok(connection)
 }
 
@@ -315,9 +315,11 @@ mod tests {
             .unwrap();
         connection.close().unwrap();
         let before = std::fs::read(&path).unwrap();
-        assert!(
-            matches!(open(dir.path(), None), Err(OpenError::NewerSchema { found, .. }) if found == SCHEMA_VERSION + 1)
-        );
+        let result = open(dir.path(), None);
+        let Err(OpenError::NewerSchema { found, .. }) = result else {
+            panic!("{result:?}")
+        };
+        assert_eq!(found, SCHEMA_VERSION + 1);
         assert_eq!(std::fs::read(&path).unwrap(), before);
         let foreign = dir.path().join("foreign.db");
         Connection::open(&foreign)

@@ -17,7 +17,8 @@ pub struct Page<T> {
 }
 
 impl PageRequest {
-    /// Returns how many rows to read: one more than the limit, to know whether there is a next page.
+    /// Returns how many rows to read: one more than the limit, to know whether there is a next
+    /// page.
     pub(in crate::store) fn rows(&self) -> i64 {
         i64::try_from(self.limit)
             .unwrap_or(i64::MAX)

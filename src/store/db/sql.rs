@@ -1,14 +1,28 @@
-//! Functions that run statements, which are cached per connection.
+//! Functions that run statements, and the column types of domain values.
 //!
-//! In debug builds, the plan of each statement is checked first (`query_plan_check`).
+//! Statements are cached per connection. In debug builds, the plan of each statement is checked
+//! first (`query_plan_check`).
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, ToSql};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ulid::Ulid;
 
 use super::error::StoreError;
-use crate::domain::id::parse_ulid;
+use crate::clock::Timestamp;
+use crate::domain::account::{Role, Scope};
+use crate::domain::delivery::DeliveryState;
+use crate::domain::endpoint_url::EndpointUrl;
+use crate::domain::event::EventType;
+use crate::domain::feedback::FeedbackStatus;
+use crate::domain::id::{
+    AlertId, DeliveryId, EventId, FeedbackId, LinkId, ProjectId, SessionId, TokenId, UserId,
+    WebhookId, parse_ulid,
+};
+use crate::domain::project::ProjectStatus;
+use crate::domain::secret::Secret;
+use crate::domain::webhook::RetryPolicy;
 
 /// Prepares a statement, or takes it from the connection's cache.
 pub(in crate::store) fn prepare<'a>(
@@ -53,33 +67,97 @@ pub(in crate::store) fn query_all<T>(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// A value as it is kept in a JSON column.
-pub(in crate::store) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::InvalidValue(error.to_string()))
+/// Returns the first column of a statement that always returns a row, such as an aggregate.
+pub(in crate::store) fn query_value<T: FromSql>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> Result<T, StoreError> {
+    Ok(prepare(connection, sql)?.query_row(params, |row| row.get(0))?)
 }
 
-/// A value of a JSON column, for use inside a row's reader.
-pub(in crate::store) fn from_json<T: DeserializeOwned>(
-    row: &Row<'_>,
-    column: &str,
-) -> rusqlite::Result<T> {
-    let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|error| conversion_error(column, error))
+/// Returns whether the statement returns a row.
+pub(in crate::store) fn exists(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> Result<bool, StoreError> {
+    Ok(prepare(connection, sql)?.exists(params)?)
 }
 
-/// A column that holds the name of something in the domain, for use inside a row's reader.
-pub(in crate::store) fn parse_column<T>(
-    row: &Row<'_>,
-    column: &str,
-    parse: impl FnOnce(&str) -> Option<T>,
-) -> rusqlite::Result<T> {
-    let text: String = row.get(column)?;
-    parse(&text).ok_or_else(|| conversion_error(column, format!("unknown value “{text}”")))
+/// A value stored as JSON text.
+pub(in crate::store) struct Json<T>(pub T);
+
+impl<T: Serialize> ToSql for Json<T> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        serde_json::to_string(&self.0)
+            .map(ToSqlOutput::from)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+    }
 }
 
-pub(in crate::store) fn conversion_error(column: &str, error: impl ToString) -> rusqlite::Error {
-    let text = format!("{column}: {}", error.to_string());
-    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, text.into())
+impl<T: DeserializeOwned> FromSql for Json<T> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        serde_json::from_str(value.as_str()?)
+            .map(Self)
+            .map_err(|error| FromSqlError::Other(error.into()))
+    }
+}
+
+impl ToSql for Timestamp {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.millis().into())
+    }
+}
+
+impl FromSql for Timestamp {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_i64().map(Self::from_millis)
+    }
+}
+
+/// Implements `ToSql` and `FromSql` for types stored as text: `as_str` writes them, the given
+/// function parses them.
+macro_rules! text_columns {
+    ($($type:ty: $parse:expr,)+) => {$(
+        impl ToSql for $type {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(self.as_str().into())
+            }
+        }
+
+        impl FromSql for $type {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                let parse: fn(&str) -> Option<$type> = $parse;
+                let text = value.as_str()?;
+                parse(text).ok_or_else(|| {
+                    FromSqlError::Other(format!("unknown value “{text}”").into())
+                })
+            }
+        }
+    )+};
+}
+
+text_columns! {
+    AlertId: |text| Some(AlertId::new(text)),
+    DeliveryId: |text| Some(DeliveryId::new(text)),
+    EventId: |text| Some(EventId::new(text)),
+    FeedbackId: |text| Some(FeedbackId::new(text)),
+    LinkId: |text| Some(LinkId::new(text)),
+    ProjectId: |text| Some(ProjectId::new(text)),
+    SessionId: |text| Some(SessionId::new(text)),
+    TokenId: |text| Some(TokenId::new(text)),
+    UserId: |text| Some(UserId::new(text)),
+    WebhookId: |text| Some(WebhookId::new(text)),
+    DeliveryState: DeliveryState::parse,
+    EndpointUrl: |text| EndpointUrl::parse(text).ok(),
+    EventType: EventType::parse,
+    FeedbackStatus: |text| text.parse().ok(),
+    ProjectStatus: |text| ProjectStatus::ALL.into_iter().find(|s| s.as_str() == text),
+    RetryPolicy: |text| RetryPolicy::ALL.into_iter().find(|p| p.as_str() == text),
+    Role: |text| text.parse().ok(),
+    Scope: |text| text.parse().ok(),
+    Secret: |text| Some(Secret::from_stored(text.to_owned())),
 }
 
 /// Returns the greatest ULID of all ids. New ids continue after it, even if the clock was set back.

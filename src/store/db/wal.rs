@@ -1,8 +1,8 @@
 //! Keeps the write-ahead log short.
 //!
 //! SQLite checkpoints after a commit, but it can't reset the WAL while readers use it. With
-//! overlapping readers, the WAL would grow without limit. Once it is large, the writer waits briefly
-//! for the current readers and truncates it.
+//! overlapping readers, the WAL would grow without limit. Once it is large, the writer waits
+//! briefly for the current readers and truncates it.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

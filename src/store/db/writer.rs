@@ -1,12 +1,14 @@
-//! The one thread that writes: group commit.
+//! The one thread that writes, with group commit.
 //!
-//! Work comes as jobs through a bounded queue. The thread takes all that is queued, runs each job in a savepoint of one
-//! `BEGIN IMMEDIATE` transaction, commits, and only then answers: what is acknowledged is on the disk
-//! (`synchronous=FULL`), yet many jobs share one commit. A job that fails or panics is rolled back alone; some faults
-//! of SQLite (a full disk) end the whole transaction, and then every job of the batch is answered with that fault.
+//! Jobs wait in a bounded queue. The thread takes all queued jobs, runs each one in a savepoint of
+//! one `BEGIN IMMEDIATE` transaction, commits, and only then replies. So a reply means that the
+//! data is durable (`synchronous=FULL`), yet many jobs share one commit.
 //!
-//! The two jobs that come by the thousand do without a savepoint, which copies each page that a job touches: they look
-//! before they change anything ([`Writer::write_without_savepoint`]).
+//! A job that fails or panics is rolled back alone. Some errors of SQLite, such as a full disk,
+//! roll back the whole transaction; then every job of the batch gets that error.
+//!
+//! A savepoint copies each page that a job changes. The most frequent jobs do without one: they run
+//! all checks before their first change ([`Writer::write_without_savepoint`]).
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,57 +29,56 @@ mod write_tx;
 use write_tx::CommitEffects;
 pub(in crate::store) use write_tx::{CommitNotifiers, WriteTx};
 
-/// How many jobs may wait; beyond that, load is refused instead of kept in memory.
+/// Maximum number of queued jobs. Beyond it, jobs fail with [`StoreError::Overloaded`].
 const QUEUE_CAPACITY: usize = 1024;
-/// How many jobs share one commit at most, so that the first of them does not wait long for the last.
+/// Maximum number of jobs in one commit, so that the first job doesn't wait long for the last.
 const BATCH_MAX: usize = 256;
 
-/// A job with its types erased: run once, then answered once.
+/// A type-erased job. It runs once and replies once.
 trait Job: Send {
-    /// Runs the work and keeps its result; `true` if it is to be committed.
-    fn run(&mut self, write: &mut WriteTx<'_>) -> bool;
-    /// Whether it has a savepoint of its own.
+    /// Runs the work and stores its result. Returns whether to commit.
+    fn run(&mut self, tx: &mut WriteTx<'_>) -> bool;
     fn has_savepoint(&self) -> bool;
-    /// Answers with the kept result, or with the fault that took the transaction away.
-    fn answer(self: Box<Self>, fault: Option<StoreError>);
+    /// Replies with the stored result, or with the error that rolled back the transaction.
+    fn reply(self: Box<Self>, error: Option<StoreError>);
 }
 
-struct Work<F, T, E> {
+struct TypedJob<F, T, E> {
     work: Option<F>,
     result: Option<Result<T, E>>,
-    answer: oneshot::Sender<Result<T, E>>,
-    savepoint: bool,
+    reply: oneshot::Sender<Result<T, E>>,
+    has_savepoint: bool,
 }
 
-impl<F, T, E> Job for Work<F, T, E>
+impl<F, T, E> Job for TypedJob<F, T, E>
 where
     F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send,
     T: Send,
     E: From<StoreError> + Send,
 {
-    fn run(&mut self, write: &mut WriteTx<'_>) -> bool {
+    fn run(&mut self, tx: &mut WriteTx<'_>) -> bool {
         let Some(work) = self.work.take() else {
             return false;
         };
-        let result = catch_unwind(AssertUnwindSafe(|| work(write))).unwrap_or_else(|panic| {
-            tracing::error!(panic = panic_text(panic.as_ref()), "a write job panicked");
+        let result = catch_unwind(AssertUnwindSafe(|| work(tx))).unwrap_or_else(|panic| {
+            tracing::error!(panic = panic_text(panic.as_ref()), "write job panicked");
             Err(StoreError::Panicked.into())
         });
         self.result.insert(result).is_ok()
     }
 
     fn has_savepoint(&self) -> bool {
-        self.savepoint
+        self.has_savepoint
     }
 
-    fn answer(self: Box<Self>, fault: Option<StoreError>) {
-        let result = match (fault, self.result) {
+    fn reply(self: Box<Self>, error: Option<StoreError>) {
+        let result = match (error, self.result) {
             (None, Some(result)) | (Some(_), Some(result @ Err(_))) => result,
-            (Some(fault), _) => Err(fault.into()),
+            (Some(error), _) => Err(error.into()),
             (None, None) => Err(StoreError::Closed.into()),
         };
-        // Who asked may have gone away; the work is done all the same.
-        let _ = self.answer.send(result);
+        // The caller may have disconnected.
+        let _ = self.reply.send(result);
     }
 }
 
@@ -88,23 +89,23 @@ enum WriterCommand {
     Close,
 }
 
-fn job<T, E, F>(work: F, savepoint: bool) -> (WriterCommand, oneshot::Receiver<Result<T, E>>)
+fn job<T, E, F>(work: F, has_savepoint: bool) -> (WriterCommand, oneshot::Receiver<Result<T, E>>)
 where
     F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
     T: Send + 'static,
     E: From<StoreError> + Send + 'static,
 {
-    let (answer, answered) = oneshot::channel();
-    let work = Work {
+    let (reply, response) = oneshot::channel();
+    let job = TypedJob {
         work: Some(work),
         result: None,
-        answer,
-        savepoint,
+        reply,
+        has_savepoint,
     };
-    (WriterCommand::Job(Box::new(work)), answered)
+    (WriterCommand::Job(Box::new(job)), response)
 }
 
-/// The way to the writing thread.
+/// Handle to the writer thread; cheap to clone.
 #[derive(Clone)]
 pub(in crate::store) struct Writer {
     queue: mpsc::Sender<WriterCommand>,
@@ -112,31 +113,33 @@ pub(in crate::store) struct Writer {
 }
 
 impl Writer {
+    /// Starts the thread. `wal` is given if this process serves the database.
     pub(in crate::store) fn start(
         connection: Connection,
         ids: IdSequence,
         clock: Clock,
-        wakes: CommitNotifiers,
-        log: Option<Wal>,
+        notifiers: CommitNotifiers,
+        wal: Option<Wal>,
     ) -> std::io::Result<Self> {
-        let (queue, jobs) = mpsc::channel(QUEUE_CAPACITY);
-        let state = Thread {
+        let (queue, commands) = mpsc::channel(QUEUE_CAPACITY);
+        let state = WriterThread {
             connection,
             ids,
             clock,
-            wakes,
-            log,
+            notifiers,
+            wal,
         };
         let thread = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || state.run(jobs))?;
+            .spawn(move || state.run(commands))?;
         Ok(Self {
             queue,
             thread: Arc::new(Mutex::new(Some(thread))),
         })
     }
 
-    /// Runs `work` in the next commit and returns when that is on the disk; refused when too much is queued already.
+    /// Runs `work` in the next transaction and returns after the commit is durable. Fails with
+    /// [`StoreError::Overloaded`] if the queue is full.
     pub(in crate::store) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
@@ -146,8 +149,10 @@ impl Writer {
         self.queue_job(job(work, true)).await
     }
 
-    /// The same for work that changes nothing once it has found a reason to fail: it costs less. Where it fails all the
-    /// same after a change, the whole commit is given up, and everybody in it is told so ([`StoreError::BatchRolledBack`]).
+    /// Like [`write`](Self::write) without a savepoint, which is cheaper.
+    ///
+    /// `work` must not fail after its first change. If it does, the whole batch is rolled back and
+    /// the other jobs fail with [`StoreError::BatchRolledBack`].
     pub(in crate::store) async fn write_without_savepoint<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
@@ -159,47 +164,46 @@ impl Writer {
 
     async fn queue_job<T, E: From<StoreError>>(
         &self,
-        (job, answered): (WriterCommand, oneshot::Receiver<Result<T, E>>),
+        (job, response): (WriterCommand, oneshot::Receiver<Result<T, E>>),
     ) -> Result<T, E> {
         self.queue.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
         })?;
-        answered
+        response
             .await
             .unwrap_or_else(|_| Err(StoreError::Closed.into()))
     }
 
-    /// As [`Writer::write_without_savepoint`], for what has happened already and must be stored: waits for its place in the
-    /// queue.
+    /// Like [`write_without_savepoint`](Self::write_without_savepoint), but waits if the queue is
+    /// full. For data that must be stored, because it describes what has already happened.
     pub(in crate::store) async fn write_when_free<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (job, answered) = job(work, false);
+        let (job, response) = job(work, false);
         self.queue.send(job).await.map_err(|_| StoreError::Closed)?;
-        answered
+        response
             .await
             .unwrap_or_else(|_| Err(StoreError::Closed.into()))
     }
 
-    /// Folds the write-ahead log back into the file and empties it: what was overwritten is in neither from then on.
-    /// `false`: somebody is reading what stands in it.
+    /// Checkpoints and truncates the WAL, so that it no longer contains overwritten data. Returns
+    /// `false` if a reader still needs it.
     pub(in crate::store) async fn truncate_wal(&self) -> Result<bool, StoreError> {
-        let (answer, answered) = oneshot::channel();
-        let message = WriterCommand::TruncateWal(answer);
+        let (reply, response) = oneshot::channel();
         self.queue
-            .send(message)
+            .send(WriterCommand::TruncateWal(reply))
             .await
             .map_err(|_| StoreError::Closed)?;
-        answered.await.map_err(|_| StoreError::Closed)
+        response.await.map_err(|_| StoreError::Closed)
     }
 
-    /// Finishes what is queued and closes the connection. Blocks until that is done.
+    /// Finishes the queued jobs and closes the connection. Blocks until then.
     pub(in crate::store) fn close(&self) {
-        // A full queue empties by itself: the thread is at work on it.
+        // If the queue is full, this waits until the thread has taken a job.
         let _ = self.queue.blocking_send(WriterCommand::Close);
         let thread = self
             .thread
@@ -212,30 +216,30 @@ impl Writer {
     }
 }
 
-struct Thread {
+struct WriterThread {
     connection: Connection,
     ids: IdSequence,
     clock: Clock,
-    wakes: CommitNotifiers,
-    /// The write-ahead log, where this process is the one that serves the database.
-    log: Option<Wal>,
+    notifiers: CommitNotifiers,
+    /// `None` if another process may be serving the database.
+    wal: Option<Wal>,
 }
 
-impl Thread {
-    fn run(mut self, mut jobs: mpsc::Receiver<WriterCommand>) {
+impl WriterThread {
+    fn run(mut self, mut commands: mpsc::Receiver<WriterCommand>) {
         let mut open = true;
         while open {
-            let Some(first) = jobs.blocking_recv() else {
+            let Some(first) = commands.blocking_recv() else {
                 break;
             };
             let mut batch = Vec::new();
-            let mut emptied = None;
+            let mut truncate_wal = None;
             let mut next = Some(first);
-            while let Some(message) = next {
-                match message {
+            while let Some(command) = next {
+                match command {
                     WriterCommand::Job(job) => batch.push(job),
-                    WriterCommand::TruncateWal(answer) => {
-                        emptied = Some(answer);
+                    WriterCommand::TruncateWal(reply) => {
+                        truncate_wal = Some(reply);
                         break;
                     }
                     WriterCommand::Close => {
@@ -244,21 +248,21 @@ impl Thread {
                     }
                 }
                 next = if batch.len() < BATCH_MAX {
-                    jobs.try_recv().ok()
+                    commands.try_recv().ok()
                 } else {
                     None
                 };
             }
             self.commit(batch);
-            if let Some(answer) = emptied {
-                let folded = checkpoint(&self.connection).unwrap_or(false);
-                let _ = answer.send(folded);
+            if let Some(reply) = truncate_wal {
+                let truncated = checkpoint(&self.connection).unwrap_or(false);
+                let _ = reply.send(truncated);
             }
         }
-        // What came after the close is answered by the queue's end: `StoreError::Closed`.
-        if let Some(mut log) = self.log {
-            // Then the database is one file, and a copy of it is whole.
-            log.truncate_if_large(&self.connection, true);
+        // Jobs queued after the close get `StoreError::Closed`.
+        if let Some(mut wal) = self.wal {
+            // Then the database is a single file, and a copy of it is complete.
+            wal.truncate_if_large(&self.connection, true);
         }
     }
 
@@ -266,72 +270,73 @@ impl Thread {
         if batch.is_empty() {
             return;
         }
-        let mut said = CommitEffects::default();
-        let fault = self.transaction(&mut batch, &mut said).err();
-        let truncate_wal = said.truncate_wal;
-        if fault.is_none() {
-            self.wakes.wake(said);
+        let mut effects = CommitEffects::default();
+        let error = self.transaction(&mut batch, &mut effects).err();
+        let truncate_wal = effects.truncate_wal;
+        if error.is_none() {
+            self.notifiers.notify(effects);
         }
         for job in batch {
-            job.answer(fault.clone());
+            job.reply(error.clone());
         }
-        if let Some(log) = &mut self.log {
-            log.truncate_if_large(&self.connection, truncate_wal);
+        if let Some(wal) = &mut self.wal {
+            wal.truncate_if_large(&self.connection, truncate_wal);
         }
     }
 
-    /// Runs the batch in one transaction. The statements are prepared once, as rusqlite's own transactions are not.
+    /// Runs the batch in one transaction. Unlike rusqlite's transactions, this caches the prepared
+    /// `BEGIN` and `COMMIT`.
     fn transaction(
         &mut self,
         batch: &mut [Box<dyn Job>],
-        said: &mut CommitEffects,
+        effects: &mut CommitEffects,
     ) -> Result<(), StoreError> {
         sql::execute(&self.connection, "BEGIN IMMEDIATE", [])?;
-        let done = self
-            .run_all(batch, said)
+        let result = self
+            .run_all(batch, effects)
             .and_then(|()| sql::execute(&self.connection, "COMMIT", []).map(|_| ()));
-        if done.is_err() && !self.connection.is_autocommit() {
+        if result.is_err() && !self.connection.is_autocommit() {
             sql::execute(&self.connection, "ROLLBACK", [])?;
         }
-        done
+        result
     }
 
     fn run_all(
         &mut self,
         batch: &mut [Box<dyn Job>],
-        said: &mut CommitEffects,
+        effects: &mut CommitEffects,
     ) -> Result<(), StoreError> {
         let connection = &self.connection;
         for job in batch {
-            let mut job_said = CommitEffects::default();
-            let mut write = WriteTx {
+            let mut job_effects = CommitEffects::default();
+            let mut tx = WriteTx {
                 connection,
                 ids: &mut self.ids,
                 now: self.clock.now(),
-                said: &mut job_said,
+                effects: &mut job_effects,
             };
-            let before = connection.total_changes();
-            let savepoint = job.has_savepoint();
-            if savepoint {
+            let changes_before = connection.total_changes();
+            let has_savepoint = job.has_savepoint();
+            if has_savepoint {
                 sql::execute(connection, "SAVEPOINT job", [])?;
             }
-            let done = job.run(&mut write);
+            let succeeded = job.run(&mut tx);
             if connection.is_autocommit() {
-                // SQLite has rolled back everything, savepoints or not: nothing of this batch is stored.
+                // SQLite has rolled back the whole transaction, including savepoints.
                 return Err(StoreError::DiskFull);
             }
-            if done {
-                said.add(job_said);
-            } else if savepoint {
+            if succeeded {
+                effects.merge(job_effects);
+            } else if has_savepoint {
                 sql::execute(connection, "ROLLBACK TO job", [])?;
-            } else if connection.total_changes() != before {
+            } else if connection.total_changes() != changes_before {
                 return Err(StoreError::BatchRolledBack);
             }
-            if savepoint {
+            if has_savepoint {
                 sql::execute(connection, "RELEASE job", [])?;
             }
         }
-        said.counts.store(connection)
+        effects.counters.apply(connection)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What was erased is found neither by the search nor in the bytes of the files.
+//! Erased content is neither found by the search nor left in the bytes of the files.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::domain::search::SearchQuery;
 use crate::store::{FeedbackFilter, StatusChange};
 
 const SAM: &str = "sam@example.com";
-/// A word that is one gram of the index, and stands nowhere by chance.
+/// A word that is a single n-gram, and that doesn't occur by chance.
 const WORD: &str = "鰻龘鱻";
 
 async fn add(store: &Store, message: &str, email: &str) {
@@ -22,8 +22,8 @@ async fn add(store: &Store, message: &str, email: &str) {
         url: None,
         metadata: None,
     };
-    let answer = |feedback: &Feedback| feedback.id.as_str().to_owned();
-    store.create_feedback(new, None, answer).await.unwrap();
+    let render = |feedback: &Feedback| feedback.id.as_str().to_owned();
+    store.create_feedback(new, None, render).await.unwrap();
 }
 
 async fn index_all(store: &Store) {
@@ -52,7 +52,8 @@ fn page() -> PageRequest {
     }
 }
 
-/// Whether the word's last two characters are: the index leaves out what a word has in common with the one before.
+/// Returns whether a file contains the last two characters of [`WORD`]. The index omits the prefix
+/// that a term shares with the previous one.
 fn is_in_a_file(directory: &Path) -> bool {
     let end = &WORD.as_bytes()[3..];
     let has = |bytes: &[u8]| bytes.windows(end.len()).any(|part| part == end);
@@ -63,23 +64,18 @@ fn is_in_a_file(directory: &Path) -> bool {
 }
 
 #[tokio::test]
-async fn an_erased_word_is_in_no_index_and_no_byte_of_the_files_whatever_was_done_before() {
+async fn erased_content_is_in_no_index_and_no_file() {
     let directory = TempDir::new().unwrap();
     let clock = Clock::Manual(ManualClock::at(Timestamp::from_millis(1_000_000)));
     let store = Store::open(directory.path(), None, clock).unwrap();
     store.create_project("Shop".into(), None).await.unwrap();
     for round in 0..20 {
-        add(
-            &store,
-            &format!("Words around it, {round}"),
-            "o@example.com",
-        )
-        .await;
+        add(&store, &format!("Other feedback, {round}"), "o@example.com").await;
         add(&store, &format!("{WORD} {round}"), SAM).await;
-        // Small parts of the index are put together after some rounds; the old ones are freed.
+        // FTS5 merges index segments after some rounds, which frees the old ones.
         index_all(&store).await;
     }
-    let theirs = store.feedback_by_email(SAM, page()).await.unwrap().items;
+    let feedback = store.feedback_by_email(SAM, page()).await.unwrap().items;
     for status in [
         FeedbackStatus::Reviewed,
         FeedbackStatus::New,
@@ -94,7 +90,7 @@ async fn an_erased_word_is_in_no_index_and_no_byte_of_the_files_whatever_was_don
             email: "ada@example.com".into(),
             token: None,
         };
-        let changes = theirs.iter().map(change).collect();
+        let changes = feedback.iter().map(change).collect();
         store.set_statuses(changes, by).await.unwrap();
     }
     assert_eq!(found(&store).await, 20);
@@ -104,13 +100,14 @@ async fn an_erased_word_is_in_no_index_and_no_byte_of_the_files_whatever_was_don
     store.purge_free_pages().await.unwrap();
     assert_eq!(found(&store).await, 0);
     assert!(!is_in_a_file(directory.path()));
-    let sound = "INSERT INTO feedback_search (feedback_search) VALUES ('integrity-check')";
-    let left = "/* may look at all: a test */ SELECT (SELECT count(*) FROM feedback), (SELECT count(*) FROM feedback_status_history)";
-    let left = store.writer.write(move |write| {
-        sql::execute(write, sound, [])?;
-        sql::query_optional(write, left, [], |row| {
+    let check_index = "INSERT INTO feedback_search (feedback_search) VALUES ('integrity-check')";
+    let remaining = "/* may scan: a test */ SELECT (SELECT count(*) FROM feedback),
+        (SELECT count(*) FROM feedback_status_history)";
+    let remaining = store.writer.write(move |tx| {
+        sql::execute(tx, check_index, [])?;
+        sql::query_optional(tx, remaining, [], |row| {
             Ok::<(u64, u64), _>((row.get(0)?, row.get(1)?))
         })
     });
-    assert_eq!(left.await.unwrap(), Some((20, 0)));
+    assert_eq!(remaining.await.unwrap(), Some((20, 0)));
 }

@@ -190,8 +190,8 @@ CREATE TABLE deliveries (
 ) STRICT;
 CREATE INDEX deliveries_due ON deliveries (webhook_id, due_at, id) WHERE state = 'pending';
 CREATE INDEX deliveries_by_webhook ON deliveries (webhook_id, id);
--- Finds the few unsuccessful deliveries among many. Pending deliveries aren't included, because each
--- one would be written to a second index and removed from it again.
+-- Finds the few unsuccessful deliveries among many. Pending deliveries aren't included, because
+-- each one would be written to a second index and removed from it again.
 CREATE INDEX deliveries_unsuccessful ON deliveries (webhook_id, state, id)
 WHERE state = 'failed' OR state = 'canceled';
 CREATE INDEX deliveries_by_event ON deliveries (event_id);
@@ -244,7 +244,8 @@ CREATE TABLE alerts (
     created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Responses by idempotency key: a repeated request gets the first response and has no second effect.
+-- Responses by idempotency key: a repeated request gets the first response and has no second
+-- effect.
 CREATE TABLE idempotency_keys (
     owner        TEXT NOT NULL,     -- a token or user id, or a project's id or slug
     operation    TEXT NOT NULL,

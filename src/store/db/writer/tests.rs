@@ -1,4 +1,4 @@
-//! What becomes of jobs that fail, and of their neighbours in the same commit.
+//! How a failing job affects the other jobs in its commit.
 
 use super::*;
 use crate::store::db::sql;
@@ -10,39 +10,41 @@ fn writer(prepare: &str) -> Writer {
         .unwrap();
     connection.execute_batch(prepare).unwrap();
     let clock = Clock::System;
-    let (ids, wakes) = (IdSequence::after(None), CommitNotifiers::new(clock.now()));
-    Writer::start(connection, ids, clock, wakes, None).unwrap()
+    let (ids, notifiers) = (IdSequence::after(None), CommitNotifiers::new(clock.now()));
+    Writer::start(connection, ids, clock, notifiers, None).unwrap()
 }
 
 async fn insert(writer: &Writer, a: i64, bytes: usize) -> Result<(), StoreError> {
-    let work = move |write: &mut WriteTx<'_>| {
-        sql::execute(write, "INSERT INTO t VALUES (?1, zeroblob(?2))", (a, bytes)).map(|_| ())
+    let work = move |tx: &mut WriteTx<'_>| {
+        sql::execute(tx, "INSERT INTO t VALUES (?1, zeroblob(?2))", (a, bytes)).map(|_| ())
     };
     writer.write(work).await
 }
 
+/// Inserts a row, then fails because row 1 exists.
+fn fail_after_a_change(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
+    sql::execute(tx, "INSERT INTO t VALUES (10, NULL)", [])?;
+    sql::execute(tx, "INSERT INTO t VALUES (1, NULL)", []).map(|_| ())
+}
+
 async fn stored(writer: &Writer) -> Vec<i64> {
-    let work = |write: &mut WriteTx<'_>| {
-        sql::query_all(write, "SELECT a FROM t ORDER BY a", [], |row| row.get(0))
+    let work = |tx: &mut WriteTx<'_>| {
+        sql::query_all(tx, "SELECT a FROM t ORDER BY a", [], |row| row.get(0))
     };
     writer.write::<_, StoreError, _>(work).await.unwrap()
 }
 
 #[tokio::test]
-async fn a_job_that_fails_or_panics_is_rolled_back_alone() {
+async fn rolls_back_a_failed_or_panicked_job_alone() {
     let writer = writer("INSERT INTO t VALUES (1, NULL)");
-    let half = |write: &mut WriteTx<'_>| {
-        sql::execute(write, "INSERT INTO t VALUES (10, NULL)", [])?;
-        sql::execute(write, "INSERT INTO t VALUES (1, NULL)", []).map(|_| ())
-    };
-    let panics = |write: &mut WriteTx<'_>| -> Result<(), StoreError> {
-        sql::execute(write, "INSERT INTO t VALUES (11, NULL)", [])?;
+    let panics = |tx: &mut WriteTx<'_>| -> Result<(), StoreError> {
+        sql::execute(tx, "INSERT INTO t VALUES (11, NULL)", [])?;
         panic!("on purpose")
     };
-    // Polled together, so that they share a batch.
+    // `join!` polls them together, so that they share a batch.
     let (before, failed, panicked, after) = tokio::join!(
         insert(&writer, 2, 0),
-        writer.write(half),
+        writer.write(fail_after_a_change),
         writer.write(panics),
         insert(&writer, 3, 0)
     );
@@ -56,56 +58,55 @@ async fn a_job_that_fails_or_panics_is_rolled_back_alone() {
 }
 
 #[tokio::test]
-async fn a_checked_job_that_fails_before_its_first_change_fails_alone_and_after_it_takes_the_commit()
- {
+async fn without_savepoint_a_failure_before_any_change_is_isolated() {
     let writer = writer("INSERT INTO t VALUES (1, NULL)");
-    let refuses = |write: &mut WriteTx<'_>| -> Result<(), StoreError> {
-        sql::query_all(write, "SELECT a FROM t", [], |row| row.get::<_, i64>(0))?;
+    let fails_early = |tx: &mut WriteTx<'_>| -> Result<(), StoreError> {
+        sql::query_all(tx, "SELECT a FROM t", [], |row| row.get::<_, i64>(0))?;
         Err(StoreError::InvalidValue("on purpose".into()))
     };
-    let (before, refused, after) = tokio::join!(
+    let (before, failed, after) = tokio::join!(
         insert(&writer, 2, 0),
-        writer.write_without_savepoint(refuses),
+        writer.write_without_savepoint(fails_early),
         insert(&writer, 3, 0)
     );
     assert!(before.is_ok() && after.is_ok());
     assert!(
-        matches!(refused, Err(StoreError::InvalidValue(_))),
-        "{refused:?}"
+        matches!(failed, Err(StoreError::InvalidValue(_))),
+        "{failed:?}"
     );
     assert_eq!(stored(&writer).await, [1, 2, 3]);
+}
 
-    let half = |write: &mut WriteTx<'_>| {
-        sql::execute(write, "INSERT INTO t VALUES (10, NULL)", [])?;
-        sql::execute(write, "INSERT INTO t VALUES (1, NULL)", []).map(|_| ())
-    };
+#[tokio::test]
+async fn without_savepoint_a_failure_after_a_change_rolls_back_the_batch() {
+    let writer = writer("INSERT INTO t VALUES (1, NULL)");
     let (before, failed, after) = tokio::join!(
         insert(&writer, 4, 0),
-        writer.write_without_savepoint(half),
+        writer.write_without_savepoint(fail_after_a_change),
         insert(&writer, 5, 0)
     );
     assert!(matches!(failed, Err(StoreError::Sqlite(_))), "{failed:?}");
-    // However the batches fell: who got no error is stored, who got one is not.
-    let mut wanted = vec![1, 2, 3];
-    for (a, answer) in [(4, before), (5, after)] {
-        match answer {
-            Ok(()) => wanted.push(a),
+    // The jobs may have been in one batch or in several. Exactly those without an error are stored.
+    let mut expected = vec![1];
+    for (a, result) in [(4, before), (5, after)] {
+        match result {
+            Ok(()) => expected.push(a),
             Err(error) => assert!(matches!(error, StoreError::BatchRolledBack), "{error:?}"),
         }
     }
-    assert_eq!(stored(&writer).await, wanted);
+    assert_eq!(stored(&writer).await, expected);
     insert(&writer, 6, 10).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_full_disk_stores_nothing_of_the_batch_and_says_so_to_each() {
+async fn a_full_disk_fails_every_job_of_the_batch() {
     let writer = writer("PRAGMA max_page_count = 20");
     let (one, two, three) = tokio::join!(
         insert(&writer, 1, 10),
         insert(&writer, 2, 500_000),
         insert(&writer, 3, 10)
     );
-    // However the batches fell: who got no error is stored, who got one is not.
+    // The jobs may have been in one batch or in several. Exactly those without an error are stored.
     let acknowledged: Vec<i64> = [(1, &one), (2, &two), (3, &three)]
         .iter()
         .filter(|(_, r)| r.is_ok())
@@ -120,14 +121,14 @@ async fn a_full_disk_stores_nothing_of_the_batch_and_says_so_to_each() {
 }
 
 #[tokio::test]
-async fn a_database_that_may_not_be_written_is_told_apart_from_a_full_disk() {
+async fn a_read_only_database_has_its_own_error() {
     let writer = writer("PRAGMA query_only = ON");
-    let refused = insert(&writer, 1, 10).await;
-    assert!(matches!(refused, Err(StoreError::ReadOnly)), "{refused:?}");
+    let result = insert(&writer, 1, 10).await;
+    assert!(matches!(result, Err(StoreError::ReadOnly)), "{result:?}");
 }
 
 #[tokio::test]
-async fn what_was_queued_before_the_close_is_done_and_nothing_after_it() {
+async fn close_finishes_queued_jobs_and_rejects_new_ones() {
     let writer = writer("");
     let queued = tokio::spawn({
         let writer = writer.clone();

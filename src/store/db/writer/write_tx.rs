@@ -1,5 +1,5 @@
-//! What a job works with: the open transaction, ids and the time; and what it says of what it changed, which takes effect
-//! with its commit or not at all.
+//! [`WriteTx`]: the open transaction, ids, and time that a job works with, and the effects that it
+//! reports. Effects apply only if the job commits.
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
@@ -16,20 +16,21 @@ use crate::domain::id::{Id, IdSequence, ProjectId, WebhookId};
 use crate::store::db::change_feed::{ChangeFeed, ChangeKind};
 use crate::store::db::counters::CounterDeltas;
 
-/// What a job works with: the open transaction, ids and time.
+/// The open transaction of a job. It dereferences to the writer's connection.
 pub(in crate::store) struct WriteTx<'a> {
     pub(super) connection: &'a Connection,
     pub(super) ids: &'a mut IdSequence,
+    /// The time of the job; the same for all its rows.
     pub(in crate::store) now: Timestamp,
-    pub(super) said: &'a mut CommitEffects,
+    pub(super) effects: &'a mut CommitEffects,
 }
 
-/// Who is woken after a commit. Wake-ups carry no data: who is woken looks.
+/// Notifiers for after a commit. They carry no data; receivers query the database.
 #[derive(Clone)]
 pub(in crate::store) struct CommitNotifiers {
     pub(in crate::store) deliveries: Arc<Notify>,
     pub(in crate::store) health: Arc<Notify>,
-    pub(in crate::store) changes: ChangeFeed,
+    pub(in crate::store) change_feed: ChangeFeed,
     /// See [`Store::outbox_generation`](crate::store::Store::outbox_generation).
     pub(in crate::store) outbox_generation: Arc<AtomicU64>,
 }
@@ -39,22 +40,22 @@ impl CommitNotifiers {
         Self {
             deliveries: Arc::default(),
             health: Arc::default(),
-            changes: ChangeFeed::new(now),
+            change_feed: ChangeFeed::new(now),
             outbox_generation: Arc::default(),
         }
     }
 
-    pub(super) fn wake(&self, said: CommitEffects) {
-        if said.invalidate_read_ahead {
+    pub(super) fn notify(&self, effects: CommitEffects) {
+        if effects.invalidate_read_ahead {
             self.outbox_generation.fetch_add(1, Ordering::Release);
         }
-        if said.notify_deliveries {
+        if effects.notify_deliveries {
             self.deliveries.notify_one();
         }
-        if said.notify_alerts {
+        if effects.notify_health {
             self.health.notify_one();
         }
-        self.changes.publish(said.changed);
+        self.change_feed.publish(effects.changes);
     }
 }
 
@@ -63,28 +64,29 @@ impl WriteTx<'_> {
         self.ids.next(self.now)
     }
 
-    /// After the commit, the delivery loop looks for what is due.
+    /// Notifies the dispatcher after the commit that deliveries are due.
     pub(in crate::store) fn notify_deliveries(&mut self) {
-        self.said.notify_deliveries = true;
+        self.effects.notify_deliveries = true;
     }
 
-    /// After the commit, and before it is answered, what was read of the outbox counts for nothing any more.
+    /// Invalidates deliveries that were read ahead. It takes effect after the commit, before the
+    /// job's reply.
     pub(in crate::store) fn invalidate_read_ahead(&mut self) {
-        self.said.invalidate_read_ahead = true;
+        self.effects.invalidate_read_ahead = true;
     }
 
-    /// After the commit, it is looked whether somebody has to be told of a webhook's health.
-    pub(in crate::store) fn notify_alerts(&mut self) {
-        self.said.notify_alerts = true;
+    /// Notifies the alert sender after the commit that a webhook's health changed.
+    pub(in crate::store) fn notify_health(&mut self) {
+        self.effects.notify_health = true;
     }
 
-    /// A delivery was made. Pages that show its webhook's are told to look again, here as below.
+    /// Reports that a delivery was created.
     pub(in crate::store) fn delivery_created(&mut self, webhook: &WebhookId, state: DeliveryState) {
-        self.said.counts.delivery_created(webhook, state);
+        self.effects.counters.delivery_created(webhook, state);
         self.publish_change(ChangeKind::Deliveries(webhook.clone()));
     }
 
-    /// So many of a webhook's deliveries changed their state.
+    /// Reports that the state of `count` deliveries changed.
     pub(in crate::store) fn delivery_states_changed(
         &mut self,
         webhook: &WebhookId,
@@ -92,36 +94,37 @@ impl WriteTx<'_> {
         to: DeliveryState,
         count: usize,
     ) {
-        self.said
-            .counts
+        self.effects
+            .counters
             .delivery_states_changed(webhook, from, to, count);
         self.publish_change(ChangeKind::Deliveries(webhook.clone()));
     }
 
-    /// Retention has removed the row of a delivery.
+    /// Reports that retention deleted a delivery.
     pub(in crate::store) fn delivery_deleted(&mut self, webhook: &WebhookId) {
-        self.said.counts.delivery_deleted(webhook);
+        self.effects.counters.delivery_deleted(webhook);
     }
 
-    /// A feedback came (`from`: none), changed its status, or went (`to`: none).
+    /// Reports that feedback was created (`from` is `None`), changed its status, or was deleted
+    /// (`to` is `None`).
     pub(in crate::store) fn feedback_changed(
         &mut self,
         project: &ProjectId,
         from: Option<FeedbackStatus>,
         to: Option<FeedbackStatus>,
     ) {
-        self.said.counts.feedback(project, from, to);
+        self.effects.counters.feedback_changed(project, from, to);
         self.publish_change(ChangeKind::Feedback);
     }
 
-    /// After the commit, pages that show this are told to look again.
+    /// Publishes a change after the commit, so that open pages refresh.
     pub(in crate::store) fn publish_change(&mut self, change: ChangeKind) {
-        self.said.changed.insert(change);
+        self.effects.changes.insert(change);
     }
 
-    /// After the commit, the write-ahead log is folded back and cut.
+    /// Truncates the WAL after the commit.
     pub(in crate::store) fn truncate_wal(&mut self) {
-        self.said.truncate_wal = true;
+        self.effects.truncate_wal = true;
     }
 }
 
@@ -133,24 +136,24 @@ impl Deref for WriteTx<'_> {
     }
 }
 
-/// What jobs said of what they changed, and of what is to follow their commit.
+/// What jobs report with their commit: counters, notifications, changes.
 #[derive(Default)]
 pub(super) struct CommitEffects {
     notify_deliveries: bool,
-    notify_alerts: bool,
+    notify_health: bool,
     invalidate_read_ahead: bool,
     pub(super) truncate_wal: bool,
-    changed: BTreeSet<ChangeKind>,
-    pub(super) counts: CounterDeltas,
+    changes: BTreeSet<ChangeKind>,
+    pub(super) counters: CounterDeltas,
 }
 
 impl CommitEffects {
-    pub(super) fn add(&mut self, other: Self) {
+    pub(super) fn merge(&mut self, other: Self) {
         self.notify_deliveries |= other.notify_deliveries;
-        self.notify_alerts |= other.notify_alerts;
+        self.notify_health |= other.notify_health;
         self.invalidate_read_ahead |= other.invalidate_read_ahead;
         self.truncate_wal |= other.truncate_wal;
-        self.changed.extend(other.changed);
-        self.counts.add(other.counts);
+        self.changes.extend(other.changes);
+        self.counters.merge(other.counters);
     }
 }

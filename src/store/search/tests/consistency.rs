@@ -1,0 +1,135 @@
+//! Compares lists, searches, and counts with a scan of all rows after random changes.
+
+use super::*;
+
+/// Returns pseudorandom numbers below `n`; the same sequence in each run.
+fn random() -> impl FnMut(usize) -> usize {
+    let mut state = 7_u64;
+    move |n| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        usize::try_from(state >> 33).unwrap() % n
+    }
+}
+
+#[tokio::test]
+async fn lists_searches_and_counts_match_a_full_scan() {
+    let fixture = Fixture::new().await;
+    let mut random = random();
+    let words = ["button", "page", "load", "写真", "für", "ui", "submit", "a"];
+    let mut ids: Vec<FeedbackId> = Vec::new();
+    for round in 0..240 {
+        match random(10) {
+            0..5 => {
+                let message: Vec<&str> = (0..=random(4))
+                    .map(|_| words[random(words.len())])
+                    .collect();
+                let email = ["x@a.example", "y@b.example"][random(2)];
+                let email = Some(email).filter(|_| random(2) == 0);
+                ids.push(fixture.add(random(2), &message.join(" "), email).await);
+            }
+            5..8 if !ids.is_empty() => {
+                let id = &ids[random(ids.len())];
+                fixture.set_status(id, FeedbackStatus::ALL[random(3)]).await;
+            }
+            8 if !ids.is_empty() => {
+                let id = ids.swap_remove(random(ids.len()));
+                assert!(fixture.store.delete_feedback(id).await.unwrap());
+            }
+            _ => fixture.store.index_batch().await.unwrap(),
+        }
+        if round % 60 == 59 {
+            compare_with_full_scan(&fixture).await;
+        }
+    }
+    assert!(fixture.store.delete_project("docs".into()).await.unwrap());
+    compare_with_full_scan(&fixture).await;
+    fixture.index_all().await;
+    compare_with_full_scan(&fixture).await;
+    assert_index_is_intact_without(&fixture, fixture.projects[1].clone()).await;
+}
+
+/// The index is intact and contains nothing of the deleted project.
+async fn assert_index_is_intact_without(fixture: &Fixture, deleted: ProjectId) {
+    let (integrity, remaining) = fixture
+        .read(move |c| {
+            let integrity: String = c.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
+            let count = "SELECT count(*) FROM feedback_search WHERE feedback_search MATCH ?1";
+            let term = filter_term(Some(deleted.as_str()), None);
+            let remaining: u64 = c.query_row(count, [term], |row| row.get(0))?;
+            Ok((integrity, remaining))
+        })
+        .await;
+    assert_eq!((integrity.as_str(), remaining), ("ok", 0));
+}
+
+async fn compare_with_full_scan(fixture: &Fixture) {
+    let all = fixture.list(&FeedbackFilter::default()).await;
+    assert!(
+        all.windows(2).all(|pair| pair[0].id > pair[1].id),
+        "newest first"
+    );
+    for text in [
+        "",
+        "button",
+        "page load",
+        "写真",
+        "fur",
+        "ui",
+        "a",
+        "@b",
+        "utto sub",
+        "example.com/1",
+        "absent",
+    ] {
+        for project in [None, Some(&fixture.projects[0]), Some(&fixture.projects[1])] {
+            compare_search(fixture, &all, text, project).await;
+        }
+    }
+}
+
+async fn compare_search(
+    fixture: &Fixture,
+    all: &[Feedback],
+    text: &str,
+    project: Option<&ProjectId>,
+) {
+    let query = SearchQuery::parse(text);
+    let is_match = |feedback: &&Feedback, status: Option<FeedbackStatus>| {
+        let texts = [
+            Some(&feedback.message),
+            feedback.email.as_ref(),
+            feedback.url.as_ref(),
+        ];
+        let texts: Vec<&str> = texts.into_iter().flatten().map(String::as_str).collect();
+        project.is_none_or(|project| feedback.project.id == *project)
+            && status.is_none_or(|status| feedback.status == status)
+            && query.as_ref().is_none_or(|query| query.matches(&texts))
+    };
+    let mut filter = FeedbackFilter {
+        project: project.cloned(),
+        status: None,
+        search: query.clone(),
+    };
+    let mut counts = fixture.store.count_feedback(filter.clone()).await.unwrap();
+    for status in [
+        None,
+        Some(FeedbackStatus::New),
+        Some(FeedbackStatus::Reviewed),
+        Some(FeedbackStatus::Resolved),
+    ] {
+        filter.status = status;
+        let found = fixture.list(&filter).await;
+        let found: Vec<_> = found.into_iter().map(|feedback| feedback.id).collect();
+        let expected: Vec<_> = all
+            .iter()
+            .filter(|feedback| is_match(feedback, status))
+            .map(|feedback| feedback.id.clone())
+            .collect();
+        assert_eq!(found, expected, "{text:?} {project:?} {status:?}");
+        if let Some(status) = status {
+            assert_eq!(*counts.get_mut(status), expected.len() as u64);
+        }
+    }
+}

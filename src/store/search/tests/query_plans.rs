@@ -1,0 +1,47 @@
+//! Query plans of the statements that read feedback.
+
+use super::*;
+use crate::store::feedback::list_statement;
+
+fn explain(connection: &Connection, statement: &str) -> rusqlite::Result<String> {
+    let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}"))?;
+    let values = params_from_iter(std::iter::repeat_n("x", explain.parameter_count()));
+    let steps = explain.query_map(values, |row| row.get::<_, String>("detail"))?;
+    Ok(steps.collect::<Result<Vec<_>, _>>()?.join("; "))
+}
+
+#[tokio::test]
+async fn no_list_scans_or_sorts_all_rows() {
+    let fixture = Fixture::new().await;
+    let mut statements = vec![indexed_statement("feedback.*")];
+    for project in [None, Some(ProjectId::new("prj_x"))] {
+        for status in [None, Some(FeedbackStatus::New)] {
+            let filter = FeedbackFilter {
+                project: project.clone(),
+                status,
+                search: None,
+            };
+            let (conditions, _) = filter.conditions();
+            statements.push(list_statement(&conditions));
+            statements.push(unindexed_statement("feedback.*", &conditions));
+        }
+    }
+    assert_eq!(statements.len(), 9);
+    for statement in statements {
+        let plan = fixture
+            .read({
+                let statement = statement.clone();
+                move |connection| explain(connection, &statement)
+            })
+            .await;
+        assert!(!plan.contains("TEMP B-TREE"), "{statement}: {plan}");
+        assert!(
+            !plan.contains("SCAN feedback ") && !plan.contains("SCAN projects"),
+            "{statement}: {plan}"
+        );
+        assert!(
+            plan.contains("SEARCH feedback USING"),
+            "{statement}: {plan}"
+        );
+    }
+}
