@@ -45,7 +45,7 @@ fn a_project_is_made_with_a_slug_or_without_and_shows_its_snippet() {
     let filled = form.fill("Name", "Other").fill("Slug", "my-shop-b");
     let page = ada.submit(&filled.press("Create")).expect(422);
     let form = page.form_with("Create");
-    assert!(page.text().contains("is taken"), "{}", page.text());
+    assert!(page.text().contains("is already in use"), "{}", page.text());
     assert_eq!(form.value("Name"), "Other");
     let filled = form.fill("Slug", "Not A Slug").press("Create");
     let page = ada.submit(&filled).expect(422);
