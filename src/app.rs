@@ -21,7 +21,7 @@ use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
 use crate::domain::password;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
-use crate::server::door::Door;
+use crate::intake::{self, Intake};
 use crate::server::request_origin::TrustedProxies;
 use crate::server::urls::Urls;
 use crate::server::{AppState, health, request_id, tokens};
@@ -112,8 +112,8 @@ pub async fn start(
     let setup_url = create_first_user_or_setup_link(&store, first_user, &urls, &url).await?;
     let alerts = alert_target(options, &store, &delivery, &urls).await?;
     let background = spawn_background_jobs(options, &store, &clock, &delivery, alerts.as_ref());
+    let intake = web::Data::new(create_intake(options, &store, &clock).await?);
     let state = web::Data::new(AppState {
-        door: create_door(options, &store, &clock).await?,
         store,
         clock: clock.clone(),
         delivery,
@@ -123,7 +123,7 @@ pub async fn start(
     });
     let pages = web::Data::new(pages::PageState::new(clock));
     let timeout = options.delivery.timeout;
-    let server = http_server(listener, timeout, state.clone(), pages.clone())
+    let server = http_server(listener, timeout, state.clone(), intake, pages.clone())
         .map_err(listen_error(options))?;
     let handle = server.handle();
     actix_web::rt::spawn(server);
@@ -170,16 +170,18 @@ fn spawn_background_jobs(
     jobs
 }
 
-async fn create_door(
+async fn create_intake(
     options: &ServeOptions,
     store: &Store,
     clock: &Clock,
-) -> Result<Door, StartError> {
-    let stamp_key = store.get_or_create_key("stamps", random::bytes()).await?;
+) -> Result<Intake, StartError> {
+    let form_token_key = store
+        .get_or_create_key("form_tokens", random::bytes())
+        .await?;
     let limits = &options.limits;
-    Ok(Door::new(
+    Ok(Intake::new(
         clock.clone(),
-        &stamp_key,
+        &form_token_key,
         &limits.limit_address,
         &limits.limit_project,
     ))
@@ -189,6 +191,7 @@ fn http_server(
     listener: TcpListener,
     timeout: Duration,
     state: web::Data<AppState>,
+    intake: web::Data<Intake>,
     pages: web::Data<pages::PageState>,
 ) -> std::io::Result<Server> {
     let api_reference = web::Data::new(pages::ApiReference::new(api_document));
@@ -196,6 +199,7 @@ fn http_server(
         let base_path = state.urls.base_path().to_owned();
         App::new()
             .app_data(state.clone())
+            .app_data(intake.clone())
             .app_data(pages.clone())
             .app_data(api_reference.clone())
             .wrap(from_fn(request_id::assign_request_id))
@@ -292,6 +296,7 @@ fn mount_under_base_path(config: &mut web::ServiceConfig, base_path: &str) {
 fn register_routes(config: &mut web::ServiceConfig) {
     config
         .configure(health::configure)
+        .configure(intake::configure)
         .configure(api::configure)
         .configure(pages::configure);
 }

@@ -13,6 +13,7 @@ pub mod background;
 pub mod delivery;
 
 pub mod api;
+pub mod intake;
 pub mod pages;
 pub mod server;
 

@@ -1,5 +1,5 @@
-// Pages work without this file. With it, a form or link updates the page in place: the script fetches
-// the whole page that the server returns and replaces the matching regions of the current one.
+// Pages work without this file. With it, a form or link updates the page in place: the script
+// fetches the page that the server returns and replaces the matching regions of the current one.
 // Anything that it can't handle is left to the browser's normal navigation.
 // Requires `<main id="main" data-region>` and, outside of it, `#announcer` on every page, and the
 // Content-Security-Policy `connect-src 'self'`.
@@ -10,7 +10,8 @@
   const script = document.currentScript.src;
   // Requests in flight: {form or link, submitter, method, url, body, target, replace}.
   const inFlight = new Set();
-  let queue = Promise.resolve(); // requests for the whole page run one at a time, so the last one wins
+  // Requests for the whole page run one at a time, so the last one wins.
+  let queue = Promise.resolve();
   let currentPath = location.pathname + location.search;
   let navigationStart = 0; // when a navigation began; it aborts our requests, which isn't an error
   let lastChange = document.body.dataset.lastChange; // the number of the latest change on this page
@@ -29,7 +30,7 @@
   }
 
   // ---- Finding an element of the old page in the new one ----
-  // By id; otherwise a form by its action, a link by its URL, a control by its form, name, and value.
+  // By id; otherwise a form by its action, a link by its URL, a control by form, name, and value.
   function counterpart(old) {
     if (!old || old.isConnected) return old;
     if (old.id) return document.getElementById(old.id);

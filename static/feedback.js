@@ -1,6 +1,6 @@
 // Keyboard shortcuts, bulk selection, and live updates of the feedback list. The page works without
-// this file. Shortcuts click controls of the page, so they have the same effect. They can be disabled
-// in the dialog that `?` and "Keyboard shortcuts" open; the browser remembers this setting.
+// this file. Shortcuts click controls of the page, so they have the same effect. Users can disable
+// them in the dialog that `?` and "Keyboard shortcuts" open; the browser remembers this setting.
 "use strict";
 (() => {
   const all = (selector) => [...document.querySelectorAll(selector)];
@@ -48,7 +48,8 @@
     "/": () => { byId("q")?.focus(); byId("q")?.select(); },
     "?": () => showShortcuts(),
   };
-  const INPUTS = "input:not([type=checkbox]), textarea, select, [contenteditable], dialog, [popover]";
+  const INPUTS = "input:not([type=checkbox]), textarea, select, [contenteditable], dialog, "
+    + "[popover]";
   addEventListener("keydown", (event) => {
     const { key, target } = event;
     if (isDisabled || event.defaultPrevented || event.isComposing) return;
@@ -94,7 +95,7 @@
     if (target.matches("#select-all, .item-select input")) updateSelection();
   });
 
-  // ---- Live updates: new items appear in the list, or behind "3 new" if the user is busy in it ----
+  // ---- Live updates: new items appear in the list, or behind "3 new" if the user is busy ----
   // Ids sort by creation.
   const newestId = () => items().reduce((id, item) => (item.id > id ? item.id : id), "");
   let knownId = newestId(), isLive = false;

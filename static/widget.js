@@ -11,7 +11,7 @@
   const server = script.src.replace(/widget\.js.*/, ""); // with the base path, whatever it is
 
   // ---- Words: of the language asked for, of the page's, or English; each attribute replaces one ----
-  const all = "@WORDS@";
+  const all = "@TEXTS@";
   const asked = (data.lang || document.documentElement.lang).toLowerCase().split("-")[0];
   const lang = all[asked] ? asked : "en";
   const words = {};
@@ -42,7 +42,7 @@
       const answer = await fetch(`${server}api/feedback`, {
         method: "POST", credentials: "omit", signal: AbortSignal.timeout(30000),
         headers: { "Content-Type": "application/json", "Idempotency-Key": key, "X-Feedback-Source": "widget" },
-        body: JSON.stringify({ ...body, projectSlug: project, stamp: "@STAMP@" }),
+        body: JSON.stringify({ ...body, projectSlug: project, stamp: "@TOKEN@" }),
       });
       const { status } = answer, told = await answer.json();
       if (status < 500 && status != 429 && status != 408) {

@@ -10,9 +10,9 @@ use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError, web};
 
 use super::etag;
-use super::problem::Problem;
 use crate::domain::account::ApiToken;
 use crate::server::permissions::{Permission, is_allowed};
+use crate::server::problem::Problem;
 use crate::server::{AppState, tokens};
 
 /// The API token of the current request, as a handler argument.

@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::body::{Json, non_null};
 use super::lists::{List, PageParams, QueryParams};
-use super::problem::Problem;
 use super::webhooks;
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::server::AppState;
+use crate::server::json_body::{Json, non_null};
+use crate::server::problem::Problem;
 use crate::store::{
     DeliveryDetail, DeliveryFilter, DeliverySummary, LoggedAttempt, RedeliverError,
 };

@@ -4,10 +4,10 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::problem::Problem;
 use super::webhooks::NOT_FOUND;
 use crate::domain::id::WebhookId;
 use crate::server::AppState;
+use crate::server::problem::Problem;
 
 /// `events` = `delivered` + `pending` + `failed` + `canceled` + `unexplained`. `unexplained` is 0
 /// unless an event was lost. Totals since the webhook was created, including tests and deliveries

@@ -6,23 +6,22 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::auth::Caller;
-use super::body::{Json, non_null};
 use super::lists::{List, PageParams, QueryParams};
-use super::problem::{Problem, no_content_or};
 use super::projects::IdOrSlug;
 use crate::domain::feedback::{
     Actor, Feedback, FeedbackStatus, NewFeedback, ParseStatusError, RawFeedback, metadata_schema,
 };
 use crate::domain::id::FeedbackId;
 use crate::domain::search::SearchQuery;
-use crate::server::{AppState, tokens};
+use crate::server::idempotency_key::idempotency_key;
+use crate::server::json_body::{Json, non_null};
+use crate::server::problem::{Problem, no_content_or};
+use crate::server::{AppState, schemas, tokens};
 use crate::store::{CreateFeedbackError, FeedbackFilter, IdempotencyKey};
 
 const NOT_FOUND: Problem = Problem::NotFound("Feedback not found.");
 /// Marks a response as the stored response of an earlier call.
 const IDEMPOTENCY_REPLAYED: &str = "Idempotency-Replayed";
-/// Maximum length of an `Idempotency-Key`, in bytes.
-const KEY_MAX_BYTES: usize = 255;
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewFeedback)]
@@ -30,23 +29,12 @@ const KEY_MAX_BYTES: usize = 255;
 pub(super) struct CreateFeedback {
     #[schema(value_type = IdOrSlug)]
     project: String,
-    /// Stored as sent. It has at least one character that isn’t whitespace, and no NUL.
-    #[schema(
-        min_length = 1,
-        max_length = 10000,
-        pattern = r"^[^\x00]*[^\s\x00][^\x00]*$",
-        example = "The submit button does nothing on my phone"
-    )]
+    #[schema(schema_with = schemas::message)]
     message: String,
     /// The email of the person who sent the feedback.
     #[schema(max_length = 254, format = "email", example = "sam@example.com")]
     email: Option<String>,
-    /// The URL of the page that the feedback is about: http or https.
-    #[schema(
-        max_length = 2048,
-        pattern = "^[Hh][Tt][Tt][Pp][Ss]?://",
-        example = "https://example.com/checkout"
-    )]
+    #[schema(schema_with = schemas::page_url, required = false)]
     url: Option<String>,
     #[schema(schema_with = metadata_schema, required = false)]
     metadata: Option<Map<String, Value>>,
@@ -133,24 +121,6 @@ fn idempotency(
         key,
         request_hash: tokens::sha256(serde_json::to_vec(new).unwrap_or_default()),
     }))
-}
-
-/// Returns the request's `Idempotency-Key`, if it has one: 1 to 255 printable ASCII characters.
-pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
-    let Some(header) = request.headers().get("idempotency-key") else {
-        return Ok(None);
-    };
-    header
-        .to_str()
-        .ok()
-        .filter(|key| (1..=KEY_MAX_BYTES).contains(&key.len()))
-        .map(|key| Some(key.to_owned()))
-        .ok_or_else(|| {
-            Problem::field(
-                "Idempotency-Key",
-                "The Idempotency-Key must have 1 to 255 printable ASCII characters.",
-            )
-        })
 }
 
 /// List feedback

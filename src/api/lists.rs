@@ -9,8 +9,8 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use super::problem::Problem;
 use crate::domain::id::{Id, parse_ulid};
+use crate::server::problem::Problem;
 use crate::store::{Page, PageRequest};
 
 const LIMIT_DEFAULT: usize = 25;

@@ -5,11 +5,11 @@ use std::fmt::Write;
 
 use actix_web::{HttpResponse, web};
 
-use super::problem::Problem;
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::FeedbackStatus;
 use crate::server::AppState;
+use crate::server::problem::Problem;
 use crate::store::{Metrics, WebhookMetrics};
 
 /// Get metrics

@@ -5,16 +5,13 @@
 //! handler's request and response types also define its part of the OpenAPI document.
 
 mod auth;
-mod body;
 mod deliveries;
 mod delivery_totals;
-mod door;
 mod etag;
 mod feedback;
 mod lists;
 mod metrics;
 mod openapi;
-mod problem;
 mod projects;
 mod routes;
 mod secrets;

@@ -19,15 +19,17 @@ use utoipa::openapi::{
 };
 
 use super::auth::X_API_KEY;
-use super::problem::ProblemBody;
 use super::{
-    deliveries, delivery_totals, door, feedback, metrics, projects, routes, secrets, test_events,
+    deliveries, delivery_totals, feedback, metrics, projects, routes, secrets, test_events,
     webhooks,
 };
 use crate::domain::account::{Role, Scope};
+use crate::intake::{self, endpoint};
 use crate::server::AppState;
 use crate::server::health;
 use crate::server::permissions::{Permission, is_allowed};
+use crate::server::problem::ProblemBody;
+use crate::server::routing::RouteInfo;
 
 const X_REQUEST_ID: &str = "X-Request-Id";
 const REQUEST_ID_DESCRIPTION: &str = "Identifies this request in the server’s log.";
@@ -57,7 +59,7 @@ pub(super) async fn get(app: web::Data<AppState>, request: HttpRequest) -> HttpR
         projects::create, projects::list, projects::get, projects::update, projects::delete,
         feedback::create, feedback::list, feedback::get, feedback::update, feedback::delete,
         webhooks::create, webhooks::list, webhooks::get, webhooks::update, webhooks::delete,
-        test_events::test_webhook, test_events::test_url, delivery_totals::get, door::submit,
+        test_events::test_webhook, test_events::test_url, delivery_totals::get, endpoint::submit,
         secrets::get, secrets::rotate, secrets::finish_rotation,
         deliveries::list, deliveries::get, deliveries::redeliver, deliveries::recover,
         metrics::get, health::health, get,
@@ -96,13 +98,20 @@ fn build() -> utoipa::openapi::OpenApi {
 
     reference_list_items(&mut components.schemas);
 
-    for call in routes::routes().list() {
+    for call in documented_routes() {
         let item = document.paths.paths.get_mut(&call.path);
         if let Some(operation) = item.and_then(|item| operation(item, &call.method)) {
             add_shared_parts(operation, &call.path, &call.method, call.permission);
         }
     }
     document
+}
+
+/// All routes that belong in the document.
+fn documented_routes() -> impl Iterator<Item = RouteInfo> {
+    let intake = intake::routes().list().into_iter();
+    let endpoints = intake.filter(|route| route.path.starts_with("/api/"));
+    routes::routes().list().into_iter().chain(endpoints)
 }
 
 fn operation<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Operation> {
@@ -325,8 +334,7 @@ mod tests {
     #[test]
     fn the_document_lists_exactly_the_routes_that_are_served() {
         // The document has no CORS preflights.
-        let calls = routes::routes().list().into_iter();
-        let served = calls.filter(|call| call.method != Method::OPTIONS);
+        let served = documented_routes().filter(|call| call.method != Method::OPTIONS);
         let mut served: BTreeSet<String> = served
             .map(|call| format!("{} {}", call.method, call.path))
             .collect();

@@ -9,13 +9,13 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::body::{Json, non_null};
 use super::lists::{List, PageParams, QueryParams};
-use super::problem::{Problem, no_content_or};
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, ORIGINS_MAX, Project, ProjectStatus};
 use crate::domain::validation::{all, check};
-use crate::server::AppState;
+use crate::server::json_body::{Json, non_null};
+use crate::server::problem::{Problem, no_content_or};
+use crate::server::{AppState, schemas};
 use crate::store::{CreateProjectError, ProjectPatch};
 
 const NOT_FOUND: Problem = Problem::NotFound("Project not found.");
@@ -44,13 +44,7 @@ impl ToSchema for IdOrSlug {
 #[schema(as = NewProject)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateProject {
-    /// Without control characters. Whitespace at the start and end is removed.
-    #[schema(
-        min_length = 1,
-        max_length = 100,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$",
-        example = "My Website"
-    )]
+    #[schema(schema_with = schemas::project_name)]
     name: String,
     /// 1 to 64 characters from `a` to `z`, `0` to `9`, and `-`. Generated from the name if omitted.
     /// Can’t be changed later.
@@ -77,12 +71,7 @@ fn origins_schema() -> Array {
 #[schema(as = ProjectChange)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct UpdateProject {
-    #[schema(
-        nullable = false,
-        min_length = 1,
-        max_length = 100,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
-    )]
+    #[schema(schema_with = schemas::project_name, required = false)]
     #[serde(default, deserialize_with = "non_null")]
     name: Option<String>,
     #[schema(nullable = false, example = "PAUSED")]

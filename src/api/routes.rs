@@ -4,14 +4,14 @@ use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, ResponseError, Route, web};
 
 use super::auth::authorize;
-use super::problem::Problem;
 use super::{
-    deliveries, delivery_totals, door, feedback, metrics, openapi, projects, secrets, test_events,
+    deliveries, delivery_totals, feedback, metrics, openapi, projects, secrets, test_events,
     webhooks,
 };
 use crate::server::permissions::Permission::{self, Admin, Member, Metrics, Public, Submit};
+use crate::server::problem::Problem;
 use crate::server::routing::{
-    MethodRoute, PathRoutes, Routes, delete, get, options, patch, path_routes, post, scope,
+    MethodRoute, PathRoutes, Routes, delete, get, patch, path_routes, post, scope,
 };
 
 pub fn configure(config: &mut web::ServiceConfig) {
@@ -24,12 +24,6 @@ pub fn routes() -> Routes {
         .service(call("/metrics", [get(Metrics, metrics::get)]))
         .service(
             scope("/api")
-                .service(path_routes(
-                    "/feedback",
-                    [post(Public, door::submit), options(Public, door::preflight)],
-                    |_, route| route.wrap(from_fn(door::allow_any_origin)),
-                    |allow| wrong_method(allow).wrap(from_fn(door::allow_any_origin)),
-                ))
                 .service(
                     scope("/v1")
                         .service(call("/openapi.json", [get(Public, openapi::get)]))

@@ -4,25 +4,21 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::body::{OptionalJson, integer};
-use super::problem::Problem;
 use super::webhooks::{NOT_FOUND, secret_or_generate};
 use crate::clock::Timestamp;
 use crate::domain::id::WebhookId;
 use crate::domain::validation::{all, check};
 use crate::domain::webhook::{self, Secrets};
-use crate::server::AppState;
+use crate::server::json_body::{OptionalJson, integer};
+use crate::server::problem::Problem;
+use crate::server::{AppState, schemas};
 use crate::store::RotateError;
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = Rotation)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct RotateSecret {
-    /// The new secret. Generated if omitted.
-    #[schema(
-        pattern = "^[!-~]{16,128}$",
-        example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-    )]
+    #[schema(schema_with = schemas::secret, required = false)]
     secret: Option<String>,
     /// The number of hours in which both secrets are active. If 0 or omitted, the new secret takes
     /// effect at once.

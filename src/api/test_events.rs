@@ -5,29 +5,21 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::auth::Caller;
-use super::body::Json;
-use super::problem::Problem;
 use super::webhooks::{NOT_FOUND, secret_or_generate};
 use crate::delivery::TestReport;
 use crate::domain::id::WebhookId;
 use crate::domain::validation::{all, check};
-use crate::server::AppState;
+use crate::server::json_body::Json;
+use crate::server::problem::Problem;
+use crate::server::{AppState, schemas};
 
 #[derive(Deserialize, ToSchema)]
 #[schema(as = WebhookTestTarget)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TestTarget {
-    #[schema(
-        max_length = 2048,
-        pattern = r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/\s]",
-        example = "https://api.example.com/webhooks/miniback"
-    )]
+    #[schema(schema_with = schemas::endpoint_url)]
     url: String,
-    /// The secret to sign with. If omitted, a throwaway secret is generated.
-    #[schema(
-        pattern = "^[!-~]{16,128}$",
-        example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-    )]
+    #[schema(schema_with = schemas::secret, required = false)]
     secret: Option<String>,
 }
 

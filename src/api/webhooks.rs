@@ -8,9 +8,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
-use super::body::{Json, non_null};
 use super::lists::{List, PageParams, QueryParams};
-use super::problem::{Problem, no_content_or};
 use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
 use crate::domain::id::{ProjectId, WebhookId};
@@ -21,7 +19,9 @@ use crate::domain::webhook::{
     WebhookError, WebhookPatch,
 };
 use crate::random;
-use crate::server::AppState;
+use crate::server::json_body::{Json, non_null};
+use crate::server::problem::{Problem, no_content_or};
+use crate::server::{AppState, schemas};
 use crate::store::SaveWebhookError;
 
 /// OpenAPI schema of a webhook's own headers, as `webhook::check_headers` accepts them. It can't express
@@ -64,19 +64,9 @@ pub(super) const NOT_FOUND: Problem = Problem::NotFound("Webhook not found.");
 #[schema(as = NewWebhook)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateWebhook {
-    /// The URL that receives deliveries: https, or http to localhost.
-    #[schema(
-        max_length = 2048,
-        pattern = r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/\s]",
-        example = "https://api.example.com/webhooks/miniback"
-    )]
+    #[schema(schema_with = schemas::endpoint_url)]
     url: String,
-    #[schema(
-        nullable = false,
-        max_length = 200,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
-        example = "Our chat"
-    )]
+    #[schema(schema_with = schemas::webhook_description, required = false)]
     #[serde(default, deserialize_with = "non_null")]
     description: Option<String>,
     /// All topics if omitted. A webhook without topics receives nothing.
@@ -96,11 +86,7 @@ pub(super) struct CreateWebhook {
     #[schema(schema_with = new_headers_schema)]
     #[serde(default, deserialize_with = "non_null")]
     headers: Option<BTreeMap<String, String>>,
-    /// 16 to 128 printable ASCII characters without spaces. Generated if omitted.
-    #[schema(
-        pattern = "^[!-~]{16,128}$",
-        example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-    )]
+    #[schema(schema_with = schemas::secret, required = false)]
     secret: Option<String>,
 }
 
@@ -108,21 +94,10 @@ pub(super) struct CreateWebhook {
 #[schema(as = WebhookChange)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UpdateWebhook {
-    /// The URL that receives deliveries: https, or http to localhost.
-    #[schema(
-        nullable = false,
-        max_length = 2048,
-        pattern = r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/\s]",
-        pattern = r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/\s]"
-    )]
+    #[schema(schema_with = schemas::endpoint_url, required = false)]
     #[serde(default, deserialize_with = "non_null")]
     url: Option<String>,
-    #[schema(
-        nullable = false,
-        max_length = 200,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
-        example = "Our chat"
-    )]
+    #[schema(schema_with = schemas::webhook_description, required = false)]
     #[serde(default, deserialize_with = "non_null")]
     description: Option<String>,
     /// A webhook without topics receives nothing.

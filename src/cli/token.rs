@@ -2,7 +2,8 @@
 
 use super::open_store::with_store;
 use super::{CommandError, escape_control_chars, print, print_result};
-use crate::config::TokenCommand;
+use crate::config::{DataDirOptions, TokenCommand};
+use crate::domain::account::Scope;
 use crate::domain::id::TokenId;
 use crate::domain::project;
 use crate::server::tokens;
@@ -14,58 +15,61 @@ pub(super) fn run(command: TokenCommand) -> Result<(), CommandError> {
             scope,
             name,
             data,
-        } => {
-            let name = project::check_name(&name).map_err(CommandError::usage_error)?;
-            let token = tokens::random_api_token();
-            let hash = tokens::sha256(&token);
-            let created = with_store(&data, |store| async move {
-                store
-                    .create_token(user, name, scope, hash, None)
-                    .await
-                    .map_err(CommandError::new)
-            })?;
-            // The token is printed only once. If printing fails, tell the user to revoke it.
-            print_result(&format!("{token}\n")).map_err(|error| {
-                let id = created.id;
-                CommandError::new(format!(
-                    "printing the token failed ({error}); \
-                     revoke it with miniback token revoke {id} and create another one"
-                ))
-            })?;
-        }
-        TokenCommand::List { data } => {
-            let tokens = with_store(&data, |store| async move {
-                store.tokens().await.map_err(CommandError::new)
-            })?;
-            for token in tokens {
-                let used = token
-                    .last_used_at
-                    .map_or_else(|| "never used".to_owned(), |at| format!("used {at}"));
-                let (name, user) = (
-                    escape_control_chars(&token.name),
-                    escape_control_chars(&token.user.email),
-                );
-                print(&format!(
-                    "{}\t{}\t{user}\t{name}\t{}\t{used}\n",
-                    token.id,
-                    token.scope.as_str(),
-                    token.created_at
-                ));
-            }
-        }
-        TokenCommand::Revoke { id, data } => {
-            let token = TokenId::new(id.clone());
-            let revoked = with_store(&data, |store| async move {
-                store.revoke_token(token).await.map_err(CommandError::new)
-            })?;
-            if !revoked {
-                return Err(CommandError::new(format!(
-                    "no token {}; miniback token list shows all tokens",
-                    escape_control_chars(&id)
-                )));
-            }
-            print(&format!("Revoked token {}.\n", escape_control_chars(&id)));
-        }
+        } => create(user, scope, &name, &data),
+        TokenCommand::List { data } => list(&data),
+        TokenCommand::Revoke { id, data } => revoke(&id, &data),
     }
+}
+
+fn create(
+    user: String,
+    scope: Scope,
+    name: &str,
+    data: &DataDirOptions,
+) -> Result<(), CommandError> {
+    let name = project::check_name(name).map_err(CommandError::usage_error)?;
+    let token = tokens::random_api_token();
+    let hash = tokens::sha256(&token);
+    let created = with_store(data, async |store| {
+        store.create_token(user, name, scope, hash, None).await
+    })?;
+    // The token is printed only once. If printing fails, tell the user to revoke it.
+    print_result(&format!("{token}\n")).map_err(|error| {
+        let id = created.id;
+        CommandError::new(format!(
+            "printing the token failed ({error}); \
+             revoke it with miniback token revoke {id} and create another one"
+        ))
+    })
+}
+
+fn list(data: &DataDirOptions) -> Result<(), CommandError> {
+    for token in with_store(data, async |store| store.tokens().await)? {
+        let last_use = match token.last_used_at {
+            Some(time) => format!("used {time}"),
+            None => "never used".to_owned(),
+        };
+        let user = escape_control_chars(&token.user.email);
+        let name = escape_control_chars(&token.name);
+        print(&format!(
+            "{}\t{}\t{user}\t{name}\t{}\t{last_use}\n",
+            token.id,
+            token.scope.as_str(),
+            token.created_at
+        ));
+    }
+    Ok(())
+}
+
+fn revoke(id: &str, data: &DataDirOptions) -> Result<(), CommandError> {
+    let token = TokenId::new(id.to_owned());
+    let revoked = with_store(data, async |store| store.revoke_token(token).await)?;
+    let id = escape_control_chars(id);
+    if !revoked {
+        return Err(CommandError::new(format!(
+            "no token {id}; miniback token list shows all tokens"
+        )));
+    }
+    print(&format!("Revoked token {id}.\n"));
     Ok(())
 }

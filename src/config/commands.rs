@@ -43,7 +43,7 @@ pub enum Command {
         #[command(flatten)]
         data: DataDirOptions,
     },
-    /// Check the configuration, the database, and the hosts of webhooks; exits with 1 on problems
+    /// Check the configuration, the database, and the hosts of webhooks
     Check(Box<ServeOptions>),
     /// Print the API's OpenAPI 3.1 document
     #[command(name = "openapi")]

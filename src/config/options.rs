@@ -161,8 +161,8 @@ pub struct LimitOptions {
 /// Options for sending webhooks.
 #[derive(Clone, Debug, Args)]
 pub struct DeliveryOptions {
-    /// Allow webhooks to these otherwise forbidden targets: a CIDR, or a host name with or without
-    /// a port
+    /// Allow webhooks to targets that are blocked by default: a CIDR, or a host name with or
+    /// without a port
     #[arg(
         long,
         env = "MINIBACK_ALLOW_TARGET",
@@ -170,7 +170,7 @@ pub struct DeliveryOptions {
         value_name = "TARGET,…"
     )]
     pub allow_target: Vec<AllowTarget>,
-    /// Forbid webhooks to localhost
+    /// Block webhooks to localhost
     #[arg(
         long,
         env = "MINIBACK_DENY_LOCALHOST",

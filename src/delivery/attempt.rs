@@ -11,9 +11,9 @@ use crate::random;
 use crate::store::{AttemptRecord, DeliveryTarget, DueDelivery, FinishedAttempt};
 
 /// Makes one attempt of `due`. Never fails: every failure is an outcome.
-pub(super) async fn attempt(
+pub(super) async fn make_attempt(
     clock: Clock,
-    endpoint: Rc<EndpointClient>,
+    client: Rc<EndpointClient>,
     target: Rc<DeliveryTarget>,
     due: DueDelivery,
 ) -> FinishedAttempt {
@@ -30,7 +30,7 @@ pub(super) async fn attempt(
     let request = request::sign(parts, started_at);
     let request_headers =
         request::headers_for_log(&request, &target.headers, target.url.host_header());
-    let result = endpoint.attempt(&request).await;
+    let result = client.attempt(&request).await;
     let ended_at = clock.now();
     let hold_until = result.response.as_ref().and_then(|response| {
         let header = response

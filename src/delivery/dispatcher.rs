@@ -17,7 +17,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use super::attempt::attempt;
+use super::attempt::make_attempt;
 use super::client::HttpSender;
 use super::endpoint_queue::{EndpointQueue, IDLE_TIMEOUT};
 use super::{Command, DeliverySettings};
@@ -185,7 +185,7 @@ impl Dispatcher {
             while let Some((due, target, client)) = queue.next_attempt(free) {
                 free = free.saturating_sub(1);
                 let id = due.id.clone();
-                let attempt = attempt(self.clock.clone(), client, target, due);
+                let attempt = make_attempt(self.clock.clone(), client, target, due);
                 // A panic is a bug and must not stop the loop. The delivery keeps its slot and is
                 // sent again after a restart.
                 self.tasks.push(Box::pin(async move {

@@ -4,12 +4,14 @@
 //! It can explain more than an endpoint can (see [`verification`]), because it knows the active
 //! secrets and often the sent body.
 
+mod checks;
 mod signatures;
 
 use super::body_change::{self, BodyChange, Excerpt};
 use super::verification::{self, ReceivedRequest};
 use super::webhook::Secrets;
 use crate::clock::Timestamp;
+use checks::{check_body, check_clock, check_endpoint_secret, check_signature};
 use signatures::{ReceivedSignatures, SigningSecret};
 
 /// Everything that is known about a delivery and its endpoint.
@@ -243,168 +245,6 @@ fn explain_mismatch(
             "Wrong secret, or the body was changed.",
             "To find out which, paste all headers, including X-Miniback-Delivery, or send a test and paste that request.",
         ),
-    }
-}
-
-fn check_body(input: &DiagnosisInput<'_>, signers: &Signers, change: Option<BodyChange>) -> Check {
-    let (result, message) = match (&input.sent, change) {
-        (_, Some(change)) => (
-            CheckResult::Failed,
-            format!("The body {}.", change.description()),
-        ),
-        (Some(_), None) => (
-            CheckResult::Passed,
-            "Identical to the sent body.".to_owned(),
-        ),
-        (None, None) if signers.any().is_some() => (
-            CheckResult::Passed,
-            "Matches the signature.".to_owned(),
-        ),
-        (None, None) => (
-            CheckResult::Unknown,
-            "This delivery isn’t in the delivery log of this webhook, so the body can’t be compared."
-                .to_owned(),
-        ),
-    };
-    Check {
-        name: "Body",
-        result,
-        message,
-    }
-}
-
-/// Checks one signature header. `is_supported` is false if the secret can't make such a signature.
-fn check_signature(
-    name: &'static str,
-    is_present: bool,
-    signer: Option<SigningSecret>,
-    is_supported: bool,
-) -> Check {
-    let (result, message) = match (is_present, signer) {
-        (_, Some(signer)) => (
-            CheckResult::Passed,
-            format!("Matches, signed with {}.", signer.description()),
-        ),
-        (true, None) if is_supported => (
-            CheckResult::Failed,
-            "Doesn’t match the received body.".to_owned(),
-        ),
-        (true, None) => (
-            CheckResult::Unknown,
-            "This webhook’s secret isn’t in the whsec_ format, so it can’t make this signature."
-                .to_owned(),
-        ),
-        (false, None) => (CheckResult::Unknown, "Missing.".to_owned()),
-    };
-    Check {
-        name,
-        result,
-        message,
-    }
-}
-
-/// Compares `webhook-timestamp` with the endpoint's clock, or with the times of the attempts.
-/// Returns `None` without a timestamp.
-fn check_clock(input: &DiagnosisInput<'_>, signatures: &ReceivedSignatures<'_>) -> Option<Check> {
-    let timestamp = signatures.timestamp?;
-    let is_other_time = |attempt: &i64| attempt.abs_diff(timestamp) > 2;
-    let (result, message) = match (&input.endpoint_clock, &input.sent) {
-        (Some(clock), _) => compare_clocks(clock.seconds(), timestamp),
-        (None, Some(sent))
-            if !sent.attempts.is_empty() && sent.attempts.iter().all(is_other_time) =>
-        {
-            (
-                CheckResult::Failed,
-                "webhook-timestamp isn’t the time of any attempt in the delivery log: it was changed, or the delivery was replayed."
-                    .to_owned(),
-            )
-        }
-        (None, _) => {
-            let signed_at = Timestamp::from_millis(timestamp.saturating_mul(1000));
-            (
-                CheckResult::Unknown,
-                format!("Signed at {signed_at}. To compare, enter the time on your server."),
-            )
-        }
-    };
-    Some(Check {
-        name: "Clock",
-        result,
-        message,
-    })
-}
-
-/// Compares the endpoint's clock with a timestamp, both in Unix seconds.
-fn compare_clocks(clock: i64, timestamp: i64) -> (CheckResult, String) {
-    let difference = clock.abs_diff(timestamp);
-    if difference <= verification::TOLERANCE.as_secs() {
-        let message = format!("{} from webhook-timestamp.", format_age(difference));
-        return (CheckResult::Passed, message);
-    }
-    let direction = if clock < timestamp {
-        "behind"
-    } else {
-        "ahead of"
-    };
-    let message = format!(
-        "Your server’s clock is {} {direction} webhook-timestamp.",
-        format_age(difference)
-    );
-    (CheckResult::Failed, message)
-}
-
-/// Formats a time difference in its largest suitable unit.
-fn format_age(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
-    }
-}
-
-/// Compares the endpoint's secret with the active ones. The message contains neither.
-fn check_endpoint_secret(endpoint_secret: &str, secrets: &Secrets) -> Check {
-    let next = secrets
-        .next
-        .as_ref()
-        .map(|next| (SigningSecret::Next, &next.secret));
-    let active = [(SigningSecret::Current, &secrets.current)]
-        .into_iter()
-        .chain(next);
-    let find = |text: &str| {
-        active
-            .clone()
-            .find(|(_, secret)| secret.as_str() == text)
-            .map(|(signer, _)| signer)
-    };
-    let unquoted = endpoint_secret.trim().trim_matches(['"', '\'']).trim();
-    let (result, message) = if let Some(signer) = find(endpoint_secret) {
-        (
-            CheckResult::Passed,
-            format!("Your server uses {}.", signer.description()),
-        )
-    } else if find(unquoted).is_some() {
-        (
-            CheckResult::Failed,
-            "The secret on your server is wrapped in quotes or spaces. Remove them.".into(),
-        )
-    } else if find(&format!("whsec_{unquoted}")).is_some() {
-        (
-            CheckResult::Failed,
-            "The secret on your server lacks the whsec_ prefix. Use the whole string as the key."
-                .into(),
-        )
-    } else {
-        (
-            CheckResult::Failed,
-            "Your server uses a different secret. Copy it again from the webhook and restart your server.".into(),
-        )
-    };
-    Check {
-        name: "Secret",
-        result,
-        message,
     }
 }
 

@@ -47,35 +47,7 @@ impl Outcome {
             Self::ConnectionClosed => {
                 "The endpoint closed the connection without responding.".into()
             }
-            Self::Certificate(problem) => match problem {
-                CertificateProblem::Expired(Some(at)) => {
-                    format!(
-                        "The endpoint’s certificate expired on {}.",
-                        at.format_date()
-                    )
-                }
-                CertificateProblem::Expired(None) => {
-                    "The endpoint’s certificate has expired.".into()
-                }
-                CertificateProblem::NotYetValid(Some(at)) => {
-                    format!(
-                        "The endpoint’s certificate isn’t valid until {}.",
-                        at.format_date()
-                    )
-                }
-                CertificateProblem::NotYetValid(None) => {
-                    "The endpoint’s certificate isn’t valid yet.".into()
-                }
-                CertificateProblem::NameMismatch => {
-                    "The endpoint’s certificate doesn’t cover this host name.".into()
-                }
-                CertificateProblem::UnknownIssuer => {
-                    "The endpoint’s certificate was issued by an unknown authority.".into()
-                }
-                CertificateProblem::Other(text) => {
-                    format!("The endpoint’s certificate was rejected: {text}.")
-                }
-            },
+            Self::Certificate(problem) => problem.summary(),
             Self::Tls(text) => format!("TLS connection failed: {text}."),
             Self::InvalidResponse(text) => format!("Invalid HTTP response: {text}."),
             Self::TargetNotAllowed(denied) => denied.to_string(),
@@ -96,6 +68,32 @@ impl Outcome {
         format!("{} {}", self.summary(), self.advice())
             .trim_end()
             .to_owned()
+    }
+}
+
+impl CertificateProblem {
+    fn summary(&self) -> String {
+        match self {
+            Self::Expired(Some(at)) => {
+                format!(
+                    "The endpoint’s certificate expired on {}.",
+                    at.format_date()
+                )
+            }
+            Self::Expired(None) => "The endpoint’s certificate has expired.".into(),
+            Self::NotYetValid(Some(at)) => {
+                format!(
+                    "The endpoint’s certificate isn’t valid until {}.",
+                    at.format_date()
+                )
+            }
+            Self::NotYetValid(None) => "The endpoint’s certificate isn’t valid yet.".into(),
+            Self::NameMismatch => "The endpoint’s certificate doesn’t cover this host name.".into(),
+            Self::UnknownIssuer => {
+                "The endpoint’s certificate was issued by an unknown authority.".into()
+            }
+            Self::Other(text) => format!("The endpoint’s certificate was rejected: {text}."),
+        }
     }
 }
 

@@ -4,7 +4,6 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::fields::FormData;
 use super::framework::context::RequestContext;
 use super::framework::format::DisplayTime;
 use super::framework::layout::{Layout, render};
@@ -14,6 +13,7 @@ use super::sign_in::{self, PasswordCheck};
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::id::SessionId;
 use crate::domain::validation::ValidationErrors;
+use crate::server::form_data::FormData;
 use crate::store::UserError;
 
 #[derive(Template)]

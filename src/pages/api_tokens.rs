@@ -4,7 +4,6 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::fields::FormData;
 use super::framework::context::RequestContext;
 use super::framework::flash::OneTimeReveal;
 use super::framework::format::DisplayTime;
@@ -15,6 +14,7 @@ use crate::domain::account::{ApiToken, Scope};
 use crate::domain::id::TokenId;
 use crate::domain::project;
 use crate::domain::validation::{all, check};
+use crate::server::form_data::FormData;
 use crate::server::tokens;
 use crate::store::CreateTokenError;
 

@@ -6,11 +6,8 @@
 mod account;
 mod api_reference;
 mod api_tokens;
-mod assets;
 mod deliveries;
 mod feedback;
-mod fields;
-mod form;
 mod framework;
 mod guide;
 mod people;
@@ -20,9 +17,8 @@ mod redirects;
 mod routes;
 mod sign_in;
 mod signature_check;
+mod static_files;
 mod webhooks;
-mod widget;
-mod words;
 
 pub use api_reference::ApiReference;
 pub use routes::{configure, routes};

@@ -9,7 +9,6 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::fields::FormData;
 use super::framework::context::RequestContext;
 use super::framework::flash::OneTimeReveal;
 use super::framework::format::DisplayTime;
@@ -20,6 +19,7 @@ use super::framework::session;
 use crate::domain::account::{Role, User};
 use crate::domain::feedback;
 use crate::domain::id::{LinkId, UserId};
+use crate::server::form_data::FormData;
 use crate::server::tokens;
 use crate::store::{LinkError, OneTimeLink, UserError};
 

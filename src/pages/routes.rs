@@ -9,8 +9,8 @@ use super::framework::page_error::PageError;
 use super::projects::origins;
 use super::sign_in::{invitation, setup};
 use super::{
-    account, api_reference, api_tokens, assets, deliveries, feedback, form, guide, people, privacy,
-    projects, redirects, sign_in, signature_check, webhooks, widget,
+    account, api_reference, api_tokens, deliveries, feedback, guide, people, privacy, projects,
+    redirects, sign_in, signature_check, static_files, webhooks,
 };
 use crate::server::permissions::Permission::{self, Admin, Member, Public};
 use crate::server::routing::{MethodRoute, PathRoutes, Routes, get, path_routes, post};
@@ -23,12 +23,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
 pub fn routes() -> Routes {
     Routes::default()
         .service(page("/", [get(Public, redirects::home)]))
-        .service(page("/static/{name}", [get(Public, assets::get)]))
-        .service(page("/widget.js", [get(Public, widget::script)]))
-        .service(page(
-            "/f/{slug}",
-            [get(Public, form::show), post(Public, form::send)],
-        ))
+        .service(page("/static/{name}", [get(Public, static_files::get)]))
         .service(page(
             "/login",
             [get(Public, sign_in::show), post(Public, sign_in::sign_in)],

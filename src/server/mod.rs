@@ -1,11 +1,20 @@
-//! What pages and API share: the parts that a handler works with, links, who a request comes from, and who may do what.
+//! Everything that the HTTP modules (`intake`, `api`, and `pages`) share: the application state,
+//! routing, permissions, request parsing, and responses.
 
-pub mod door;
+pub mod form_data;
 pub mod health;
+pub mod html;
+pub mod idempotency_key;
+pub mod json_body;
 pub mod permissions;
+pub mod problem;
+pub mod rate_limit_headers;
 pub mod request_id;
 pub mod request_origin;
 pub mod routing;
+pub mod schemas;
+pub mod security_headers;
+pub mod static_files;
 mod store_error_status;
 pub mod tokens;
 pub mod urls;
@@ -14,33 +23,32 @@ use crate::clock::Clock;
 use crate::delivery;
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::store::Store;
-use door::Door;
 use request_origin::TrustedProxies;
 use urls::Urls;
 
-/// How long a request's body may take to come: a sender that drips holds a connection, and there are not endless ones.
+/// Maximum time for a request body to arrive. Without it, slow senders would occupy connections.
 pub const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
 
-/// What every handler may need; one a process, shared by all workers.
+/// What handlers need. All workers share one instance.
 pub struct AppState {
     pub store: Store,
     pub clock: Clock,
     pub delivery: delivery::DeliveryHandle,
     pub urls: Urls,
     pub proxies: TrustedProxies,
-    /// Who is told of webhooks that keep failing.
+    /// Where alerts about failing webhooks go.
     pub alerts: Option<delivery::AlertTarget>,
-    pub door: Door,
 }
 
 impl AppState {
-    /// A URL that a webhook may have, or a sentence for who entered it that says why not.
+    /// Parses a webhook's URL and checks whether requests to it are allowed. The error is a sentence
+    /// for the person who entered it.
     pub async fn check_endpoint_url(&self, text: &str) -> Result<EndpointUrl, String> {
         let url = EndpointUrl::parse(text).map_err(|error| error.to_string())?;
         self.delivery
             .check_target(&url)
             .await
-            .map_err(|refusal| refusal.to_string())?;
+            .map_err(|denied| denied.to_string())?;
         Ok(url)
     }
 }

@@ -1,25 +1,31 @@
-//! Where a request comes from: the client's address and our own origin as the browser sees it, through trusted proxies.
+//! Where a request comes from: the client's IP address, Miniback's own origin as the browser sees
+//! it, and whether another site's page made the request.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{HOST, HeaderMap};
+use actix_web::http::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use ipnet::IpNet;
 
-/// The networks (`--trusted-proxy`) whose `X-Forwarded-…` headers are believed.
+use super::urls::Urls;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// The networks of `--trusted-proxy`. Only their `X-Forwarded-…` headers are used.
 #[derive(Clone, Debug)]
 pub struct TrustedProxies(pub Vec<IpNet>);
 
 impl TrustedProxies {
-    fn trusts(&self, address: IpAddr) -> bool {
+    fn trusts(&self, ip: IpAddr) -> bool {
         self.0
             .iter()
-            .any(|network| network.contains(&address.to_canonical()))
+            .any(|network| network.contains(&ip.to_canonical()))
     }
 
-    /// The client's address: `X-Forwarded-For` is read from the right, past the proxies that are trusted.
+    /// Returns the client's IP address. Reads `X-Forwarded-For` from the right, skipping trusted
+    /// proxies.
     pub fn client_ip(&self, request: &HttpRequest) -> IpAddr {
-        // Requests come over TCP only, so there is a peer; without one nobody is trusted.
+        // Requests arrive over TCP, so there is a peer. Without one, no proxy would be trusted.
         let peer = request
             .peer_addr()
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
@@ -38,16 +44,16 @@ impl TrustedProxies {
             if !self.trusts(client) {
                 break;
             }
-            // What a trusted proxy cannot have written ends the chain.
-            let Some(address) = parse_forwarded_for(entry.trim()) else {
+            // Stop at the first entry that isn't an IP address.
+            let Some(ip) = parse_forwarded_for(entry.trim()) else {
                 break;
             };
-            client = address.to_canonical();
+            client = ip.to_canonical();
         }
         client
     }
 
-    /// Whether the browser speaks https with us, or with the trusted proxy before us.
+    /// Returns whether the browser used HTTPS, according to a trusted proxy.
     pub fn is_https(&self, request: &HttpRequest) -> bool {
         let forwarded = request
             .headers()
@@ -61,7 +67,7 @@ impl TrustedProxies {
             && last.eq_ignore_ascii_case("https")
     }
 
-    /// Our origin as the request has it: `http://127.0.0.1:8080`.
+    /// Returns Miniback's own origin as the browser sees it, such as `http://127.0.0.1:8080`.
     pub fn own_origin(&self, request: &HttpRequest) -> String {
         let scheme = if self.is_https(request) {
             "https"
@@ -77,7 +83,35 @@ impl TrustedProxies {
     }
 }
 
-/// An entry of `X-Forwarded-For`: an address; some proxies add the port.
+/// Returns whether a browser says that another site's page made the request.
+///
+/// `Sec-Fetch-Site` is sent over HTTPS and to localhost; otherwise `Origin` decides. A request with
+/// neither header doesn't come from a page in a browser.
+pub fn is_cross_origin(proxies: &TrustedProxies, urls: &Urls, request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    if let Some(site) = headers.get(SEC_FETCH_SITE) {
+        return !matches!(site.as_bytes(), b"same-origin" | b"none");
+    }
+    headers
+        .get(ORIGIN)
+        .is_some_and(|origin| !is_own_origin(proxies, urls, request, origin))
+}
+
+/// Returns whether `origin` is Miniback's own, as the browser sees it or as `--base-url` says.
+pub fn is_own_origin(
+    proxies: &TrustedProxies,
+    urls: &Urls,
+    request: &HttpRequest,
+    origin: &HeaderValue,
+) -> bool {
+    let own = proxies.own_origin(request);
+    [Some(own.as_str()), urls.origin()]
+        .into_iter()
+        .flatten()
+        .any(|own| own.as_bytes() == origin.as_bytes())
+}
+
+/// Parses an entry of `X-Forwarded-For`: an IP address, to which some proxies add the port.
 fn parse_forwarded_for(entry: &str) -> Option<IpAddr> {
     let with_port = || entry.parse::<SocketAddr>().ok().map(|socket| socket.ip());
     entry.parse().ok().or_else(with_port)
@@ -89,7 +123,7 @@ mod tests {
     use actix_web::test::TestRequest;
 
     #[test]
-    fn forwarded_addresses_are_read_from_the_right_past_trusted_proxies_only() {
+    fn skips_only_trusted_proxies_in_x_forwarded_for() {
         let proxies = TrustedProxies(vec![
             "127.0.0.0/8".parse().unwrap(),
             "10.0.0.0/8".parse().unwrap(),

@@ -1,11 +1,11 @@
-//! What faults of the store are in HTTP, for pages and API alike.
+//! Maps store errors to HTTP statuses and to messages for users.
 
 use actix_web::http::StatusCode;
 
 use crate::store::StoreError;
 
 impl StoreError {
-    /// 507 for a full disk, 503 for what passes by itself or is being mended, else 500.
+    /// Returns 507 for a full disk, 503 for temporary problems, and 500 otherwise.
     pub fn http_status(&self) -> StatusCode {
         match self {
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
@@ -18,6 +18,21 @@ impl StoreError {
             Self::Panicked | Self::Sqlite(_) | Self::InvalidValue(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
+        }
+    }
+
+    /// Returns a message that is safe to show to anybody. The details are only in the log.
+    pub fn public_message(&self) -> &'static str {
+        match self {
+            Self::DiskFull => {
+                "The server’s disk is full or failing. Nothing was saved. Try again later."
+            }
+            Self::ReadOnly => "The server can’t write to its database. Nothing was saved.",
+            Self::Overloaded | Self::Busy | Self::BatchRolledBack | Self::Pool(_) => {
+                "The server is busy. Nothing was saved. Try again in a moment."
+            }
+            Self::Closed => "The server is restarting. Try again in a moment.",
+            Self::Panicked | Self::Sqlite(_) | Self::InvalidValue(_) => "See the server log.",
         }
     }
 }

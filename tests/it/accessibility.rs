@@ -5,8 +5,8 @@
 
 use serde_json::json;
 
-use miniback::pages;
 use miniback::server::permissions::Permission;
+use miniback::{intake, pages};
 
 use crate::support::api::{Api, text};
 use crate::support::app::{ADMIN, App, PASSWORD};
@@ -209,7 +209,8 @@ impl Scene {
 
     /// Every page of the table, signed in or not.
     fn walk(&self, checker: &mut AccessibilityChecker, of_anyone: bool) {
-        for listed in pages::routes().list() {
+        let intake = intake::routes().list().into_iter();
+        for listed in intake.chain(pages::routes().list()) {
             if listed.method != "GET"
                 || (listed.permission == Permission::Public) != of_anyone
                 || NO_PAGES.contains(&listed.path.as_str())

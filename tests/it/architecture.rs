@@ -11,19 +11,24 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("domain", &["clock", "random"]),
     ("store", &["clock", "domain"]),
-    ("background", &["clock", "store"]),
     ("delivery", &["clock", "domain", "random", "store"]),
     (
         "server",
         &["clock", "delivery", "domain", "random", "store"],
     ),
+    ("intake", &["clock", "domain", "random", "server", "store"]),
+    ("background", &["clock", "store"]),
     (
         "api",
-        &["clock", "delivery", "domain", "random", "server", "store"],
+        &[
+            "clock", "delivery", "domain", "intake", "random", "server", "store",
+        ],
     ),
     (
         "pages",
-        &["clock", "delivery", "domain", "random", "server", "store"],
+        &[
+            "clock", "delivery", "domain", "intake", "random", "server", "store",
+        ],
     ),
     ("config", &["domain"]),
     ("logging", &["config"]),
@@ -37,10 +42,11 @@ const ARROWS: &[(&str, &[&str])] = &[
             "config",
             "delivery",
             "domain",
+            "intake",
+            "pages",
             "random",
             "server",
             "store",
-            "pages",
         ],
     ),
     (

@@ -1,4 +1,4 @@
-//! A form that is posted twice (two presses, a reload) makes one thing.
+//! A form that is submitted twice, by two presses or a reload, has a single effect.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::support::api::text;
 use crate::support::app::App;
 
 #[test]
-fn two_presses_of_create_make_one_project() {
+fn submitting_create_twice_creates_one_project() {
     let app = App::start();
     let mut visitor = app.signed_in();
     let form = visitor
@@ -25,7 +25,7 @@ fn two_presses_of_create_make_one_project() {
 }
 
 #[test]
-fn a_second_press_of_a_rotation_does_not_end_the_overlap_that_the_first_began() {
+fn submitting_a_rotation_twice_keeps_the_overlap() {
     let app = App::start();
     let api = app.api();
     let webhook = api.create_webhook("http://127.0.0.1:9/");
@@ -37,18 +37,18 @@ fn a_second_press_of_a_rotation_does_not_end_the_overlap_that_the_first_began() 
         .fill("Keep the old secret active for (hours)", "24")
         .press("Rotate");
     visitor.submit(&form).expect(303);
-    let once = api.get(&format!("/api/v1/webhooks/{id}/secret")).json();
-    assert_eq!(once["secret"], webhook["secret"]);
-    assert_ne!(once["nextSecret"], json!(null));
+    let secrets = api.get(&format!("/api/v1/webhooks/{id}/secret")).json();
+    assert_eq!(secrets["secret"], webhook["secret"]);
+    assert_ne!(secrets["nextSecret"], json!(null));
     visitor.submit(&form).expect(303);
     assert_eq!(
         api.get(&format!("/api/v1/webhooks/{id}/secret")).json(),
-        once
+        secrets
     );
 }
 
 #[test]
-fn a_webhook_that_was_tested_is_added_with_the_tested_secret_also_after_a_reload() {
+fn the_tested_secret_survives_a_reload_of_the_form() {
     let app = App::start();
     let receiver = crate::support::receiver::Receiver::ok();
     let mut visitor = app.signed_in();
@@ -56,11 +56,11 @@ fn a_webhook_that_was_tested_is_added_with_the_tested_secret_also_after_a_reload
     let secret = form.value("Signing secret");
     let tested = form.fill("Endpoint URL", &receiver.url("/")).press("Test");
     visitor.submit_and_follow(&tested).expect(200);
-    let again = visitor.get("/settings/notifications?add").form_with("Add");
-    assert_eq!(again.value("Signing secret"), secret);
-    assert_eq!(again.value("Endpoint URL"), receiver.url("/"));
-    // Left and begun anew, it is another form.
+    let reloaded = visitor.get("/settings/notifications?add").form_with("Add");
+    assert_eq!(reloaded.value("Signing secret"), secret);
+    assert_eq!(reloaded.value("Endpoint URL"), receiver.url("/"));
+    // Leaving the form and opening it again creates a new secret.
     visitor.get("/settings/notifications");
-    let fresh = visitor.get("/settings/notifications?add").form_with("Add");
-    assert_ne!(fresh.value("Signing secret"), secret);
+    let new = visitor.get("/settings/notifications?add").form_with("Add");
+    assert_ne!(new.value("Signing secret"), secret);
 }

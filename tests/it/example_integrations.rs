@@ -1,5 +1,5 @@
-//! What the other receivers of `examples/receivers/` do with feedback, each against a stand-in of
-//! its service.
+//! The integrations in `examples/receivers/`: what they do with feedback, tested against a fake of
+//! each service.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -10,19 +10,19 @@ use crate::support::example_receiver::{ExampleReceiver, SECRET, file};
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::wait::wait_until;
 
-/// Miniback with one webhook, to the receiver.
-struct Use {
+/// Miniback with one webhook, whose endpoint is the example.
+struct Integration {
     _app: App,
     api: Api,
     receiver: ExampleReceiver,
     webhook: Value,
 }
 
-impl Use {
+impl Integration {
     #[track_caller]
     fn start(path: &str, variables: &[(&str, &str)]) -> Self {
         let app = App::builder().option("--retry-delays", "10ms").start();
-        let (_, name) = path.split_once('/').expect("a directory and a file");
+        let (_, name) = path.split_once('/').expect("split into directory and file");
         let mut all = vec![("MINIBACK_SECRET", SECRET)];
         all.extend_from_slice(variables);
         let receiver = ExampleReceiver::start(name, &file(path), &all);
@@ -38,16 +38,16 @@ impl Use {
         }
     }
 
-    /// Sends a feedback, and waits until it is delivered.
+    /// Creates feedback and waits until it's delivered.
     #[track_caller]
     fn create_feedback(&self, message: &str) -> (Value, Value) {
         let feedback = self.api.create_feedback("shop", message);
-        (feedback, self.delivered())
+        (feedback, self.wait_until_delivered())
     }
 
-    /// The newest delivery, once it is delivered.
+    /// Waits until the newest delivery is delivered, and returns it.
     #[track_caller]
-    fn delivered(&self) -> Value {
+    fn wait_until_delivered(&self) -> Value {
         let newest = self.api.deliveries(&self.webhook).remove(0);
         self.api.wait_for_state(text(&newest, "id"), "delivered")
     }
@@ -58,78 +58,88 @@ impl Use {
         let count = attempts(delivery).len();
         let again = format!("/api/v1/deliveries/{id}/redeliver");
         self.api.post_empty(&again).expect(202);
-        wait_until("it is delivered again", || {
+        wait_until("the delivery is delivered again", || {
             let now = self.api.delivery(id);
             (now["state"] == "delivered" && attempts(&now).len() > count).then_some(())
         });
     }
 
     #[track_caller]
-    fn test(&self) {
+    fn send_test(&self) {
         let path = format!("/api/v1/webhooks/{}/test", text(&self.webhook, "id"));
         let report = self.api.post_empty(&path).expect(200).json();
         assert_eq!(report["status"], 204, "{report:#}");
     }
 
     #[track_caller]
-    fn refuses_another_secret(&self) {
+    fn assert_rejects_unsigned(&self) {
         let path = "/webhooks/miniback";
         assert_eq!(self.receiver.post(path, &[], b"{}"), 401);
     }
 }
 
 #[test]
-fn discord_gets_each_event_once_and_what_it_refuses_is_sent_again() {
+fn discord_receives_each_event_once_and_failures_are_retried() {
     let service = Receiver::queue(vec![Reply::status(500), Reply::status(204)]);
     let url = service.url("/api/webhooks/1/token");
-    let used = Use::start("discord/server.mjs", &[("DISCORD_WEBHOOK_URL", &url)]);
-    let (feedback, delivery) = used.create_feedback("Hello @everyone");
-    assert_eq!(attempts(&delivery).len(), 2, "after the refusal");
-    used.redeliver(&delivery);
+    let integration = Integration::start("discord/server.mjs", &[("DISCORD_WEBHOOK_URL", &url)]);
+    let (feedback, delivery) = integration.create_feedback("Hello @everyone");
+    assert_eq!(
+        attempts(&delivery).len(),
+        2,
+        "expected a retry after the failure"
+    );
+    integration.redeliver(&delivery);
     let posts = service.received();
-    assert_eq!(posts.len(), 2, "the refused one, and one");
+    assert_eq!(posts.len(), 2, "expected one failure and one success");
     assert_eq!(posts[1].path(), "/api/webhooks/1/token");
     let post = posts[1].json();
     assert_eq!(post["embeds"][0]["title"], "New feedback: Shop");
     assert_eq!(post["embeds"][0]["description"], "Hello @everyone");
     assert_eq!(post["allowed_mentions"], json!({"parse": []}));
-    used.api.set_status(&feedback, "REVIEWED");
-    used.delivered();
-    used.test();
+    integration.api.set_status(&feedback, "REVIEWED");
+    integration.wait_until_delivered();
+    integration.send_test();
     let posts = service.received();
     assert_eq!(
         posts[2].json()["embeds"][0]["title"],
         "NEW → REVIEWED: Shop"
     );
-    let test = posts[3].json();
-    assert_eq!(test["content"], "Test webhook notification from Miniback");
-    used.refuses_another_secret();
+    let send_test = posts[3].json();
+    assert_eq!(
+        send_test["content"],
+        "Test webhook notification from Miniback"
+    );
+    integration.assert_rejects_unsigned();
 }
 
 #[test]
-fn when_discord_asks_to_wait_miniback_waits() {
+fn a_discord_retry_after_holds_the_webhook() {
     let service = Receiver::script(|_| Reply::status(429).header("Retry-After", "60"));
     let url = service.url("/");
-    let used = Use::start("discord/server.mjs", &[("DISCORD_WEBHOOK_URL", &url)]);
-    used.api.create_feedback("shop", "One of many");
-    let id = text(&used.api.deliveries(&used.webhook)[0], "id").to_owned();
-    let held = used.api.wait_for_attempts(&id, 1);
+    let integration = Integration::start("discord/server.mjs", &[("DISCORD_WEBHOOK_URL", &url)]);
+    integration
+        .api
+        .create_feedback("shop", "One of many messages");
+    let id = text(&integration.api.deliveries(&integration.webhook)[0], "id").to_owned();
+    let held = integration.api.wait_for_attempts(&id, 1);
     assert_eq!(held["state"], "pending");
-    let path = format!("/api/v1/webhooks/{}", text(&used.webhook, "id"));
-    let webhook = used.api.get(&path).expect(200).json();
+    let path = format!("/api/v1/webhooks/{}", text(&integration.webhook, "id"));
+    let webhook = integration.api.get(&path).expect(200).json();
     assert!(webhook["heldUntil"].is_string(), "{webhook:#}");
 }
 
 #[test]
-fn the_database_holds_each_feedback_once_with_its_newest_status() {
+fn the_database_has_each_item_once_with_its_latest_status() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("feedback.db");
-    let used = Use::start("database/app.py", &[("DATABASE", path.to_str().unwrap())]);
-    let (feedback, created) = used.create_feedback("Kept");
-    used.api.set_status(&feedback, "RESOLVED");
-    used.delivered();
-    used.redeliver(&created);
-    used.test();
+    let integration =
+        Integration::start("database/app.py", &[("DATABASE", path.to_str().unwrap())]);
+    let (feedback, created) = integration.create_feedback("Add a dark mode");
+    integration.api.set_status(&feedback, "RESOLVED");
+    integration.wait_until_delivered();
+    integration.redeliver(&created);
+    integration.send_test();
     let database = rusqlite::Connection::open(&path).unwrap();
     let rows = || -> Vec<(String, String, String, String)> {
         let mut all = database
@@ -141,19 +151,26 @@ fn the_database_holds_each_feedback_once_with_its_newest_status() {
         rows.unwrap().map(Result::unwrap).collect()
     };
     let id = text(&feedback, "id").to_owned();
-    let kept = |status: &str| vec![(id.clone(), "shop".into(), "Kept".into(), status.into())];
-    assert_eq!(rows(), kept("RESOLVED"));
-    // As if the older event came last: it is not known yet, but says nothing new.
+    let expected_rows = |status: &str| {
+        vec![(
+            id.clone(),
+            "shop".into(),
+            "Add a dark mode".into(),
+            status.into(),
+        )]
+    };
+    assert_eq!(rows(), expected_rows("RESOLVED"));
+    // The older event arrives last and under an unknown id. It must not change the status.
     database.execute("DELETE FROM delivery", []).unwrap();
-    used.redeliver(&used.api.delivery(text(&created, "id")));
-    assert_eq!(rows(), kept("RESOLVED"));
-    used.refuses_another_secret();
+    integration.redeliver(&integration.api.delivery(text(&created, "id")));
+    assert_eq!(rows(), expected_rows("RESOLVED"));
+    integration.assert_rejects_unsigned();
 }
 
 #[test]
-fn an_sms_is_sent_once_for_what_is_urgent() {
+fn sends_one_sms_for_urgent_feedback() {
     let service = Receiver::queue(vec![Reply::status(500), Reply::status(201)]);
-    let used = Use::start(
+    let integration = Integration::start(
         "sms/app.py",
         &[
             ("TWILIO_API_URL", &service.url("")),
@@ -163,14 +180,18 @@ fn an_sms_is_sent_once_for_what_is_urgent() {
             ("SMS_TO", "+15550002"),
         ],
     );
-    used.create_feedback("Not so important");
-    used.test();
+    integration.create_feedback("Not so important");
+    integration.send_test();
     assert_eq!(service.received().len(), 0);
-    let (_, delivery) = used.create_feedback("URGENT: the shop is down");
-    assert_eq!(attempts(&delivery).len(), 2, "after the refusal");
-    used.redeliver(&delivery);
+    let (_, delivery) = integration.create_feedback("URGENT: the shop is down");
+    assert_eq!(
+        attempts(&delivery).len(),
+        2,
+        "expected a retry after the failure"
+    );
+    integration.redeliver(&delivery);
     let calls = service.received();
-    assert_eq!(calls.len(), 2, "the refused one, and one");
+    assert_eq!(calls.len(), 2, "expected one failure and one success");
     let call = &calls[1];
     assert_eq!(call.path(), "/2010-04-01/Accounts/AC1/Messages.json");
     assert_eq!(call.header("Authorization"), "Basic QUMxOnRva2Vu");
@@ -182,13 +203,13 @@ fn an_sms_is_sent_once_for_what_is_urgent() {
     ];
     let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(fields, expected);
-    used.refuses_another_secret();
+    integration.assert_rejects_unsigned();
 }
 
 #[test]
-fn an_issue_is_opened_once_for_each_new_feedback() {
+fn opens_one_issue_for_each_new_feedback() {
     let service = Receiver::queue(vec![Reply::status(502), Reply::status(201)]);
-    let used = Use::start(
+    let integration = Integration::start(
         "ticket/server.mjs",
         &[
             ("GITHUB_API_URL", &service.url("")),
@@ -196,14 +217,18 @@ fn an_issue_is_opened_once_for_each_new_feedback() {
             ("GITHUB_TOKEN", "token"),
         ],
     );
-    let (feedback, delivery) = used.create_feedback("The button is dead\n@ada knows");
-    assert_eq!(attempts(&delivery).len(), 2, "after the refusal");
-    used.redeliver(&delivery);
-    used.test();
-    used.api.set_status(&feedback, "REVIEWED");
-    used.delivered();
+    let (feedback, delivery) = integration.create_feedback("The button is dead\n@ada knows");
+    assert_eq!(
+        attempts(&delivery).len(),
+        2,
+        "expected a retry after the failure"
+    );
+    integration.redeliver(&delivery);
+    integration.send_test();
+    integration.api.set_status(&feedback, "REVIEWED");
+    integration.wait_until_delivered();
     let calls = service.received();
-    assert_eq!(calls.len(), 2, "the refused one, and one");
+    assert_eq!(calls.len(), 2, "expected one failure and one success");
     let call = &calls[1];
     assert_eq!(call.path(), "/repos/acme/shop/issues");
     assert_eq!(call.header("Authorization"), "Bearer token");
@@ -212,5 +237,5 @@ fn an_issue_is_opened_once_for_each_new_feedback() {
     let body = text(&issue, "body");
     assert!(body.starts_with("    The button is dead\n    @ada knows\n\n"));
     assert!(body.contains(text(&feedback, "id")) && body.contains("Shop"));
-    used.refuses_another_secret();
+    integration.assert_rejects_unsigned();
 }

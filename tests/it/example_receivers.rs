@@ -1,4 +1,5 @@
-//! The receivers of `examples/receivers/`: each takes what is genuine, once, and nothing else.
+//! The receivers in `examples/receivers/`: each handles genuine deliveries once and rejects
+//! everything else.
 
 use serde_json::{Value, json};
 
@@ -12,78 +13,77 @@ const PATH: &str = "/webhooks/miniback";
 const OTHER_SECRET: &str = "whsec_b3RoZXIgc2VjcmV0IG9mIDMyIGJ5dGVzIGV4YWN0bHk=";
 
 #[test]
-fn express_takes_what_is_genuine_once_and_nothing_else() {
+fn express_accepts_only_genuine_deliveries_and_each_once() {
     let receiver = start("server.mjs", &file("express/server.mjs"), SECRET);
-    takes_what_miniback_sends(&receiver);
-    refuses_what_is_not_genuine(&receiver);
-    takes_the_next_secret(&receiver);
+    assert_accepts_deliveries(&receiver);
+    assert_rejects_forgeries(&receiver);
+    assert_accepts_next_secret(&receiver);
 }
 
 #[test]
-fn flask_takes_what_is_genuine_once_and_nothing_else() {
+fn flask_accepts_only_genuine_deliveries_and_each_once() {
     let receiver = start("app.py", &file("flask/app.py"), SECRET);
-    takes_what_miniback_sends(&receiver);
-    refuses_what_is_not_genuine(&receiver);
-    takes_the_next_secret(&receiver);
+    assert_accepts_deliveries(&receiver);
+    assert_rejects_forgeries(&receiver);
+    assert_accepts_next_secret(&receiver);
 }
 
 #[test]
-fn the_standard_webhooks_library_for_node_takes_what_is_genuine_once_and_nothing_else() {
+fn standard_webhooks_for_node_accepts_only_genuine_deliveries() {
     let code = file("standard-webhooks-node/server.mjs");
     let receiver = start("server.mjs", &code, SECRET);
-    takes_what_miniback_sends(&receiver);
-    refuses_what_is_not_genuine(&receiver);
+    assert_accepts_deliveries(&receiver);
+    assert_rejects_forgeries(&receiver);
 }
 
 #[test]
-fn the_standard_webhooks_library_for_python_takes_what_is_genuine_once_and_nothing_else() {
+fn standard_webhooks_for_python_accepts_only_genuine_deliveries() {
     let receiver = start("app.py", &file("standard-webhooks-python/app.py"), SECRET);
-    takes_what_miniback_sends(&receiver);
-    refuses_what_is_not_genuine(&receiver);
+    assert_accepts_deliveries(&receiver);
+    assert_rejects_forgeries(&receiver);
 }
 
-/// With the route as its page shows it beside that of the example: starting it is slow, so it is
-/// started once.
+/// Also tests the route from a webhook's page, because starting Next.js is slow.
 #[test]
-fn next_js_takes_what_is_genuine_once_and_nothing_else() {
+fn next_js_accepts_only_genuine_deliveries_and_each_once() {
     let app = miniback();
     let api = app.api();
     let webhook = api.create_webhook("http://127.0.0.1:9/in/_box");
-    let (name, code) = shown(&app, &webhook, "Next.js");
+    let (name, code) = shown_code(&app, &webhook, "Next.js");
     assert_eq!(name, "app/in/%5Fbox/route.js");
     let receiver = ExampleReceiver::next(&[(&name, &code)], &[("MINIBACK_SECRET", SECRET)]);
     for path in [PATH, "/in/_box"] {
-        // Compiled when it is first asked for, which may take longer than Miniback waits.
+        // The first request compiles the route, which can take longer than Miniback's timeout.
         assert_eq!(receiver.post(path, &[], b"{}"), 401);
     }
-    takes_what_miniback_sends(&receiver);
-    refuses_what_is_not_genuine(&receiver);
-    takes_the_next_secret(&receiver);
+    assert_accepts_deliveries(&receiver);
+    assert_rejects_forgeries(&receiver);
+    assert_accepts_next_secret(&receiver);
     api.patch_webhook(&webhook, json!({"enabled": false}));
-    let shown =
+    let shown_code =
         api.create_webhook_with(json!({"url": receiver.url_of("/in/_box"), "secret": SECRET}));
-    assert_eq!(last_status(&api.deliver_one(&shown, "delivered")), 204);
+    assert_eq!(last_status(&api.deliver_one(&shown_code, "delivered")), 204);
 }
 
 #[test]
-fn the_code_that_a_webhooks_page_shows_runs_as_it_is_shown() {
+fn the_code_on_a_webhooks_page_runs_unchanged() {
     let frameworks = [
         ("Express", SECRET),
         ("Flask", SECRET),
-        ("Express", "a-secret-of-our-own"),
-        ("Flask", "a-secret-of-our-own"),
+        ("Express", "a-custom-secret-without-prefix"),
+        ("Flask", "a-custom-secret-without-prefix"),
         ("Standard Webhooks, Node", SECRET),
         ("Standard Webhooks, Python", SECRET),
     ];
     let app = miniback();
     let api = app.api();
     for (framework, secret) in frameworks {
-        // Characters that the routers of Express and Flask read in ways of their own.
+        // Characters with a special meaning in the routers of Express and Flask.
         let path = "/in/a:b(c)+d/%C3%A9%20f";
         let webhook = api.create_webhook_with(json!({
             "url": format!("http://127.0.0.1:9{path}"), "secret": secret, "enabled": false
         }));
-        let (name, code) = shown(&app, &webhook, framework);
+        let (name, code) = shown_code(&app, &webhook, framework);
         let receiver = start(&name, &code, secret);
         api.patch_webhook(
             &webhook,
@@ -97,19 +97,21 @@ fn the_code_that_a_webhooks_page_shows_runs_as_it_is_shown() {
 }
 
 #[test]
-fn without_a_secret_a_receiver_does_not_start() {
+fn a_receiver_without_a_secret_does_not_start() {
     for (name, path) in [
         ("server.mjs", "express/server.mjs"),
         ("app.py", "flask/app.py"),
     ] {
         let start = || ExampleReceiver::start(name, &file(path), &[]);
-        let ended = std::panic::catch_unwind(start).err().expect(path);
-        let said = ended.downcast_ref::<String>().expect("words");
-        assert!(said.contains("MINIBACK_SECRET"), "{said}");
+        let panic = std::panic::catch_unwind(start).err().expect(path);
+        let message = panic
+            .downcast_ref::<String>()
+            .expect("read the panic message");
+        assert!(message.contains("MINIBACK_SECRET"), "{message}");
     }
 }
 
-/// One that tries once, but waits for a receiver on a busy machine.
+/// Starts a program without retries, and with a timeout that suffices on a busy machine.
 #[track_caller]
 fn miniback() -> App {
     App::builder()
@@ -123,9 +125,9 @@ fn start(name: &str, code: &str, secret: &str) -> ExampleReceiver {
     ExampleReceiver::start(name, code, &[("MINIBACK_SECRET", secret)])
 }
 
-/// Name and code of the file that a webhook's page shows, as somebody copies it.
+/// Returns the name and code of the file that a webhook's page shows.
 #[track_caller]
-fn shown(app: &App, webhook: &Value, framework: &str) -> (String, String) {
+fn shown_code(app: &App, webhook: &Value, framework: &str) -> (String, String) {
     let mut admin = app.signed_in();
     let path = format!(
         "/settings/notifications/{}/endpoint-code",
@@ -137,32 +139,36 @@ fn shown(app: &App, webhook: &Value, framework: &str) -> (String, String) {
 }
 
 #[track_caller]
-fn takes_what_miniback_sends(receiver: &ExampleReceiver) {
+fn assert_accepts_deliveries(receiver: &ExampleReceiver) {
     let app = miniback();
     let api = app.api();
-    let right = api.create_webhook_with(json!({"url": receiver.url_of(PATH), "secret": SECRET}));
-    let delivered = api.deliver_one(&right, "delivered");
+    let matching = api.create_webhook_with(json!({"url": receiver.url_of(PATH), "secret": SECRET}));
+    let delivered = api.deliver_one(&matching, "delivered");
     assert_eq!(last_status(&delivered), 204);
     receiver.wait_for_output("feedback.created");
 
     let again = format!("/api/v1/deliveries/{}/redeliver", text(&delivered, "id"));
     api.post_empty(&again).expect(202);
-    let twice = wait_until("it is delivered again", || {
+    let redelivered = wait_until("the delivery is delivered again", || {
         let now = api.delivery(text(&delivered, "id"));
         (now["state"] == "delivered" && attempts(&now).len() == 2).then_some(now)
     });
-    assert_eq!(last_status(&twice), 204);
-    assert_eq!(test_event(&api, &right)["status"], 204);
+    assert_eq!(last_status(&redelivered), 204);
+    assert_eq!(test_event(&api, &matching)["status"], 204);
     receiver.wait_for_output("Test webhook notification");
-    assert_eq!(receiver.count_lines("One message"), 1, "what came twice");
+    assert_eq!(
+        receiver.count_lines("One message"),
+        1,
+        "a repeated delivery was handled twice"
+    );
 
-    api.delete_webhook(&right);
-    let wrong =
+    api.delete_webhook(&matching);
+    let other =
         api.create_webhook_with(json!({"url": receiver.url_of(PATH), "secret": OTHER_SECRET}));
-    api.create_feedback("delivered", "By another secret");
-    let failed = api.wait_for_state(text(&api.only_delivery(&wrong), "id"), "failed");
+    api.create_feedback("delivered", "Signed with another secret");
+    let failed = api.wait_for_state(text(&api.only_delivery(&other), "id"), "failed");
     assert_eq!(last_status(&failed), 401);
-    assert_eq!(receiver.count_lines("By another secret"), 0);
+    assert_eq!(receiver.count_lines("Signed with another secret"), 0);
 }
 
 #[track_caller]
@@ -172,22 +178,24 @@ fn test_event(api: &Api, webhook: &Value) -> Value {
 }
 
 fn last_status(delivery: &Value) -> Value {
-    attempts(delivery).last().expect("an attempt")["status"].clone()
+    attempts(delivery).last().expect("find an attempt")["status"].clone()
 }
 
-/// A request as Miniback makes it, to be spoiled.
+/// A request like those of Miniback, for making invalid variants.
 struct Request {
     id: &'static str,
     secret: &'static str,
-    /// Seconds from now.
+    /// The time of the attempt, in seconds from now.
     sent: i64,
+    /// The body that is signed.
     signed: Vec<u8>,
+    /// The body that is sent.
     body: Vec<u8>,
 }
 
 impl Request {
     fn genuine(id: &'static str) -> Self {
-        let body = br#"{"event":"test","timestamp":"2025-10-31T12:34:56.789Z","data":{"message":"By hand"}}"#;
+        let body = br#"{"event":"test","timestamp":"2025-10-31T12:34:56.789Z","data":{"message":"Sent by the test"}}"#;
         Self {
             id,
             secret: SECRET,
@@ -197,10 +205,14 @@ impl Request {
         }
     }
 
-    /// Sends it without the header `without`, and with what stands in `instead` in the place of
-    /// others.
+    /// Sends the request without the header `omitted`, and with some headers replaced.
     #[track_caller]
-    fn send(&self, receiver: &ExampleReceiver, without: &str, instead: &[(&str, &str)]) -> u16 {
+    fn send(
+        &self,
+        receiver: &ExampleReceiver,
+        omitted: &str,
+        replacements: &[(&str, &str)],
+    ) -> u16 {
         let now = jiff::Timestamp::now().as_second();
         let sent_at = (now + self.sent).to_string();
         let hex = hex_signature(self.secret, &self.signed);
@@ -213,18 +225,18 @@ impl Request {
             ("webhook-timestamp", &sent_at),
             ("webhook-signature", &standard),
         ];
-        let kept = all.into_iter().filter(|(name, _)| {
-            *name != without && !instead.iter().any(|(replaced, _)| replaced == name)
+        let remaining = all.into_iter().filter(|(name, _)| {
+            *name != omitted && !replacements.iter().any(|(replaced, _)| replaced == name)
         });
-        let headers: Vec<(&str, &str)> = kept.chain(instead.iter().copied()).collect();
+        let headers: Vec<(&str, &str)> = remaining.chain(replacements.iter().copied()).collect();
         receiver.post(PATH, &headers, &self.body)
     }
 }
 
 #[track_caller]
-fn refuses_what_is_not_genuine(receiver: &ExampleReceiver) {
+fn assert_rejects_forgeries(receiver: &ExampleReceiver) {
     let genuine = Request::genuine("dlv_genuine");
-    assert_eq!(genuine.send(receiver, "", &[]), 204, "as it is");
+    assert_eq!(genuine.send(receiver, "", &[]), 204, "a genuine request");
     let mut changed = Request::genuine("dlv_changed");
     changed.body = changed.body.to_ascii_uppercase();
     assert_eq!(changed.send(receiver, "", &[]), 401, "a changed body");
@@ -237,35 +249,35 @@ fn refuses_what_is_not_genuine(receiver: &ExampleReceiver) {
         assert_eq!(stale.send(receiver, "", &[]), 401, "{sent} s from now");
     }
     let bare = Request::genuine("dlv_bare");
-    for without in ["webhook-timestamp", "webhook-signature"] {
-        assert_eq!(bare.send(receiver, without, &[]), 401, "without {without}");
+    for omitted in ["webhook-timestamp", "webhook-signature"] {
+        assert_eq!(bare.send(receiver, omitted, &[]), 401, "without {omitted}");
     }
     for signature in ["", "v1", "v1,", "v1,é", "nothing", "v1a,AAAA"] {
-        let instead = [("webhook-signature", signature)];
-        assert_eq!(bare.send(receiver, "", &instead), 401, "{signature:?}");
+        let replacements = [("webhook-signature", signature)];
+        assert_eq!(bare.send(receiver, "", &replacements), 401, "{signature:?}");
     }
     for at in ["", "soon", "1e400"] {
-        let instead = [("webhook-timestamp", at)];
-        assert_eq!(bare.send(receiver, "", &instead), 401, "at {at:?}");
+        let replacements = [("webhook-timestamp", at)];
+        assert_eq!(bare.send(receiver, "", &replacements), 401, "at {at:?}");
     }
-    // Played back under another id it would not be known for what was handled already.
-    let renamed = [
+    // A replay under another id would be handled again.
+    let new_id = [
         ("X-Miniback-Delivery", "dlv_renamed"),
         ("webhook-id", "dlv_renamed"),
     ];
-    assert_eq!(genuine.send(receiver, "", &renamed), 401, "another id");
-    genuine.send(receiver, "", &renamed[..1]);
-    assert_eq!(receiver.post(PATH, &[], b""), 401, "nothing at all");
+    assert_eq!(genuine.send(receiver, "", &new_id), 401, "another id");
+    genuine.send(receiver, "", &new_id[..1]);
+    assert_eq!(receiver.post(PATH, &[], b""), 401, "an empty request");
     assert_eq!(
-        receiver.count_lines("By hand"),
+        receiver.count_lines("Sent by the test"),
         1,
-        "handled once, whatever came"
+        "expected only the genuine request to be handled"
     );
 }
 
-/// While a secret is being rotated, one that knows the next one already verifies by that.
+/// Checks that during a rotation, a receiver that knows only the next secret accepts requests.
 #[track_caller]
-fn takes_the_next_secret(receiver: &ExampleReceiver) {
+fn assert_accepts_next_secret(receiver: &ExampleReceiver) {
     let request = Request::genuine("dlv_rotated");
     let next = hex_signature(SECRET, &request.body);
     let old = hex_signature(OTHER_SECRET, &request.body);

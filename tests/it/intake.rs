@@ -247,7 +247,7 @@ fn a_form_token_survives_a_restart() {
         let response = send(&public, &[], &with_token);
         if response.status == 422 {
             assert!(
-                response.problem_at("stamp").contains("wait"),
+                response.problem_at("stamp").contains("Wait"),
                 "{response:?}"
             );
         }

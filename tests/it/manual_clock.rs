@@ -1,5 +1,5 @@
-//! What takes seconds to months, with the clock moved by the test: the exact schedule of retries,
-//! and all that ends.
+//! Everything that takes seconds to months, tested with a clock that the test moves: exact retry
+//! times, and all kinds of expiry.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// When each attempt of a delivery began, in milliseconds after the start.
-fn starts(delivery: &serde_json::Value) -> Vec<i64> {
+/// Returns the start of each attempt, in milliseconds since [`START`].
+fn attempt_times(delivery: &serde_json::Value) -> Vec<i64> {
     attempts(delivery)
         .iter()
         .map(|attempt| millis(&attempt["startedAt"]) - START)
@@ -24,17 +24,17 @@ fn starts(delivery: &serde_json::Value) -> Vec<i64> {
 }
 
 #[test]
-fn retries_are_made_exactly_1_5_and_15_seconds_after_the_failure_before() {
+fn retries_exactly_after_1_5_and_15_seconds() {
     let (app, receiver) = (InProcess::start(&[]), Receiver::status(500));
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
     api.create_feedback("shop", "Hello");
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
-    for (made, delay) in [(1, 1), (2, 5), (3, 15)] {
-        let pending = api.wait_for_attempts(&id, made);
+    for (recorded, delay) in [(1, 1), (2, 5), (3, 15)] {
+        let pending = api.wait_for_attempts(&id, recorded);
         assert_eq!(pending["state"], "pending");
-        let last = *starts(&pending).last().unwrap();
+        let last = *attempt_times(&pending).last().unwrap();
         assert_eq!(
             millis(&pending["nextAttemptAt"]) - START,
             last + delay * 1000
@@ -42,14 +42,14 @@ fn retries_are_made_exactly_1_5_and_15_seconds_after_the_failure_before() {
         app.advance(Duration::from_secs(u64::try_from(delay).unwrap()));
     }
     let failed = api.wait_for_state(&id, "failed");
-    assert_eq!(starts(&failed), [0, 1_000, 6_000, 21_000]);
+    assert_eq!(attempt_times(&failed), [0, 1_000, 6_000, 21_000]);
     assert_eq!(failed["nextAttemptAt"], json!(null));
     app.advance(DAY);
     assert_eq!(receiver.received().len(), 4);
 }
 
 #[test]
-fn a_retry_that_is_not_due_is_not_made() {
+fn does_not_retry_early() {
     let (app, receiver) = (InProcess::start(&[]), Receiver::status(500));
     let api = app.api();
     api.create_project("Shop");
@@ -58,17 +58,16 @@ fn a_retry_that_is_not_due_is_not_made() {
     let first = text(&api.only_delivery(&webhook), "id").to_owned();
     api.wait_for_attempts(&first, 1);
     app.advance(Duration::from_millis(999));
-    // The second is sent at once, which shows that the loop has looked since: the first was not
-    // due.
+    // The second delivery is sent at once. So the dispatcher has run, and the first wasn't due.
     api.create_feedback("shop", "second");
     receiver.wait_for(2);
     assert_eq!(attempts(&api.delivery(&first)).len(), 1);
     app.advance(Duration::from_millis(1));
-    assert_eq!(starts(&api.wait_for_attempts(&first, 2)), [0, 1_000]);
+    assert_eq!(attempt_times(&api.wait_for_attempts(&first, 2)), [0, 1_000]);
 }
 
 #[test]
-fn patient_retries_go_on_for_more_than_a_day() {
+fn patient_retries_continue_for_more_than_a_day() {
     let (app, receiver) = (InProcess::start(&[]), Receiver::status(500));
     let api = app.api();
     api.create_project("Shop");
@@ -92,7 +91,7 @@ fn patient_retries_go_on_for_more_than_a_day() {
 }
 
 #[test]
-fn a_hold_ends_when_the_endpoint_said_and_nothing_is_sent_before() {
+fn a_hold_ends_exactly_when_requested() {
     let (app, receiver) = (
         InProcess::start(&[]),
         Receiver::queue(vec![
@@ -113,12 +112,12 @@ fn a_hold_ends_when_the_endpoint_said_and_nothing_is_sent_before() {
     assert_eq!(receiver.received().len(), 1);
     app.advance(SECOND);
     assert_eq!(
-        starts(&api.wait_for_state(&first, "delivered")),
+        attempt_times(&api.wait_for_state(&first, "delivered")),
         [0, 120_000]
     );
     for delivery in api.deliveries(&webhook) {
         assert_eq!(
-            starts(&api.wait_for_state(text(&delivery, "id"), "delivered")).last(),
+            attempt_times(&api.wait_for_state(text(&delivery, "id"), "delivered")).last(),
             Some(&120_000)
         );
     }
@@ -139,12 +138,13 @@ fn an_overlap_of_secrets_ends_by_itself() {
     app.advance(2 * HOUR - SECOND);
     assert_eq!(api.get(&secret).json(), rotated);
     app.advance(SECOND);
-    let over = json!({"secret": rotated["nextSecret"], "nextSecret": null, "overlapEndsAt": null});
-    assert_eq!(api.get(&secret).json(), over);
+    let after_overlap =
+        json!({"secret": rotated["nextSecret"], "nextSecret": null, "overlapEndsAt": null});
+    assert_eq!(api.get(&secret).json(), after_overlap);
 }
 
 #[test]
-fn an_idempotency_key_is_honoured_for_a_day() {
+fn an_idempotency_key_is_valid_for_a_day() {
     let app = InProcess::start(&[]);
     let api = app.api();
     api.create_project("Shop");
@@ -168,7 +168,7 @@ fn an_idempotency_key_is_honoured_for_a_day() {
 }
 
 #[test]
-fn a_session_ends_after_14_days_without_use_and_90_in_all() {
+fn a_session_ends_after_14_idle_days_or_90_days_in_total() {
     let app = InProcess::start(&[]);
     let mut visitor = app.visitor();
     visitor.sign_in(ADMIN, PASSWORD);
@@ -180,7 +180,7 @@ fn a_session_ends_after_14_days_without_use_and_90_in_all() {
     assert_eq!(
         visitor.get("/feedback").response.status,
         303,
-        "90 days are over"
+        "the session works after 90 days"
     );
 
     visitor.sign_in(ADMIN, PASSWORD);
@@ -188,12 +188,12 @@ fn a_session_ends_after_14_days_without_use_and_90_in_all() {
     assert_eq!(
         visitor.get("/feedback").response.status,
         303,
-        "14 days without use"
+        "the session works after 14 days without use"
     );
 }
 
 #[test]
-fn a_sign_in_that_was_slowed_down_is_open_again_after_a_minute() {
+fn a_throttled_sign_in_works_again_after_a_minute() {
     let app = InProcess::start(&[]);
     let mut visitor = app.visitor();
     for _ in 0..4 {
@@ -218,7 +218,7 @@ fn a_sign_in_that_was_slowed_down_is_open_again_after_a_minute() {
 }
 
 #[test]
-fn finished_deliveries_are_removed_after_the_retention_and_pending_ones_never() {
+fn retention_deletes_finished_deliveries_but_never_pending_ones() {
     let (app, up, down) = (
         InProcess::start(&["--retention", "2d", "--retry-delays", "1000d"]),
         Receiver::ok(),
@@ -233,69 +233,72 @@ fn finished_deliveries_are_removed_after_the_retention_and_pending_ones_never() 
     api.create_feedback("shop", "Hello");
     let old = text(&api.only_delivery(&delivered), "id").to_owned();
     api.wait_for_state(&old, "delivered");
-    let waiting = text(&api.only_delivery(&pending), "id").to_owned();
-    api.wait_for_attempts(&waiting, 1);
+    let pending_id = text(&api.only_delivery(&pending), "id").to_owned();
+    api.wait_for_attempts(&pending_id, 1);
     app.advance(2 * DAY + SECOND);
-    wait_until("the old delivery is gone", || {
+    wait_until("the old delivery is deleted", || {
         (api.get(&format!("/api/v1/deliveries/{old}")).status == 404).then_some(())
     });
-    let kept = api.delivery(&waiting);
+    let pending_delivery = api.delivery(&pending_id);
     assert_eq!(
-        (&kept["state"], attempts(&kept).len()),
+        (
+            &pending_delivery["state"],
+            attempts(&pending_delivery).len()
+        ),
         (&json!("pending"), 1)
     );
     assert!(
-        text(&kept["request"], "body").contains("Hello"),
-        "its event is kept with it"
+        text(&pending_delivery["request"], "body").contains("Hello"),
+        "the event of the pending delivery was deleted"
     );
 }
 
 #[test]
-fn feedback_is_removed_after_its_retention_with_its_words_in_the_log() {
+fn feedback_retention_deletes_feedback_and_its_log_content() {
     let app = InProcess::start(&["--feedback-retention", "10d"]);
     let receiver = Receiver::ok();
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    let old = api.create_feedback("shop", "Old words");
+    let old = api.create_feedback("shop", "Old feedback");
     api.set_status(&old, "RESOLVED");
     let deliveries = api.deliveries(&webhook);
     for delivery in &deliveries {
         api.wait_for_state(text(delivery, "id"), "delivered");
     }
     app.advance(6 * DAY);
-    let young = api.create_feedback("shop", "Young words");
+    let recent = api.create_feedback("shop", "Recent feedback");
     let path = |feedback: &serde_json::Value| format!("/api/v1/feedback/{}", text(feedback, "id"));
     app.advance(4 * DAY + SECOND);
-    wait_until("the old one is gone", || {
+    wait_until("the old feedback is deleted", || {
         (api.get(&path(&old)).status == 404).then_some(())
     });
-    api.get(&path(&young)).expect(200);
+    api.get(&path(&recent)).expect(200);
     for delivery in &deliveries {
         assert_eq!(api.delivery(text(delivery, "id"))["request"], json!(null));
     }
-    let found = |words: &str| {
-        api.get(&format!("/api/v1/feedback?q={words}")).json()["data"]
+    let count_matches = |query: &str| {
+        api.get(&format!("/api/v1/feedback?q={query}")).json()["data"]
             .as_array()
             .unwrap()
             .len()
     };
-    assert_eq!((found("old"), found("young")), (0, 1));
+    assert_eq!((count_matches("old"), count_matches("recent")), (0, 1));
 }
 
 #[test]
-fn feedback_is_kept_for_ever_unless_asked_otherwise() {
+fn feedback_is_kept_forever_by_default() {
     let app = InProcess::start(&["--retention", "1d"]);
     let receiver = Receiver::ok();
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    let feedback = api.create_feedback("shop", "Kept");
+    let feedback = api.create_feedback("shop", "Feedback to keep");
     let delivery = text(&api.only_delivery(&webhook), "id").to_owned();
     api.wait_for_state(&delivery, "delivered");
     app.advance(1000 * DAY);
-    // The deliveries are gone, so it was looked for what is too old.
-    wait_until("the delivery is gone", || {
+    // The delivery is deleted, so retention has run.
+    wait_until("the delivery is deleted", || {
         (api.get(&format!("/api/v1/deliveries/{delivery}")).status == 404).then_some(())
     });
     let path = format!("/api/v1/feedback/{}", text(&feedback, "id"));

@@ -1,4 +1,4 @@
-//! What every page's answer carries, and how what others sent is shown on it.
+//! Security headers of all pages, and escaping of content from visitors.
 
 use crate::support::app::{ADMIN, App};
 use crate::support::pages::Page;
@@ -15,7 +15,7 @@ const PAGES: [&str; 8] = [
 ];
 
 #[track_caller]
-fn is_guarded(page: &Page) {
+fn assert_secure_headers(page: &Page) {
     let response = &page.response;
     let policy = response
         .header("content-security-policy")
@@ -27,8 +27,8 @@ fn is_guarded(page: &Page) {
     ] {
         assert!(policy.contains(part), "no {part} in {response:?}");
     }
-    for hole in ["unsafe-inline", "unsafe-eval", "*"] {
-        assert!(!policy.contains(hole), "{hole} in {response:?}");
+    for source in ["unsafe-inline", "unsafe-eval", "*"] {
+        assert!(!policy.contains(source), "{source} in {response:?}");
     }
     let nosniff = response.header("x-content-type-options");
     assert_eq!(nosniff, Some("nosniff"), "{response:?}");
@@ -38,7 +38,7 @@ fn is_guarded(page: &Page) {
 }
 
 #[test]
-fn every_page_has_a_strict_policy_and_no_inline_script_or_style() {
+fn every_page_has_a_strict_csp_and_no_inline_scripts_or_styles() {
     let app = App::start();
     let mut ada = app.signed_in();
     let mut pages = vec![
@@ -50,22 +50,26 @@ fn every_page_has_a_strict_policy_and_no_inline_script_or_style() {
     for path in PAGES {
         pages.push(ada.get(path).expect(200));
     }
-    let any = scraper::Selector::parse("style, [style], script:not([src])").unwrap();
-    let on = scraper::Selector::parse("[onclick], [onsubmit], [onchange], [onload]").unwrap();
+    let inline_code = scraper::Selector::parse("style, [style], script:not([src])").unwrap();
+    let handlers = scraper::Selector::parse("[onclick], [onsubmit], [onchange], [onload]").unwrap();
     for page in &pages {
-        is_guarded(page);
+        assert_secure_headers(page);
         let html = scraper::Html::parse_document(&page.response.text);
         let inline: Vec<String> = html
-            .select(&any)
-            .chain(html.select(&on))
+            .select(&inline_code)
+            .chain(html.select(&handlers))
             .map(|found| found.html())
             .collect();
-        assert!(inline.is_empty(), "inline on {}: {inline:#?}", page.path);
+        assert!(
+            inline.is_empty(),
+            "inline code on {}: {inline:#?}",
+            page.path
+        );
     }
 }
 
 #[test]
-fn pages_of_somebody_signed_in_are_not_stored() {
+fn pages_after_sign_in_are_not_cached() {
     let app = App::start();
     let mut ada = app.signed_in();
     for path in PAGES {
@@ -76,7 +80,7 @@ fn pages_of_somebody_signed_in_are_not_stored() {
 }
 
 #[test]
-fn what_a_visitor_sent_is_shown_as_text() {
+fn content_from_visitors_is_escaped() {
     let app = App::start();
     let api = app.api();
     api.create_project("<img src=x onerror=alert(1)>");
@@ -90,9 +94,9 @@ fn what_a_visitor_sent_is_shown_as_text() {
     assert!(!page.response.text.contains("<img src=x"));
     let html = scraper::Html::parse_document(&page.response.text);
     let isolated = scraper::Selector::parse("bdi, [dir=auto]").unwrap();
-    let mut apart = html.select(&isolated);
+    let mut elements = html.select(&isolated);
     assert!(
-        apart.any(|e| e.text().collect::<String>().contains("alert('xss')")),
-        "isolated from the text around it"
+        elements.any(|e| e.text().collect::<String>().contains("alert('xss')")),
+        "the message isn't isolated from the surrounding text"
     );
 }

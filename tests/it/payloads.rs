@@ -1,4 +1,4 @@
-//! What an endpoint gets to read: the exact bytes of the three events.
+//! Payloads: the exact bytes of the three events.
 
 use serde_json::{Value, json};
 
@@ -6,22 +6,22 @@ use crate::support::api::{millis, text};
 use crate::support::app::{ADMIN, App};
 use crate::support::receiver::Receiver;
 
-/// Hard to write as JSON, and to count.
+/// A message that is hard to encode as JSON and to count.
 const MESSAGE: &str = "Grüße \"quoted\" \\ 👋🏽\nnew line, <b>tag</b> & \u{7f}";
 
-fn quoted(value: &Value, member: &str) -> String {
+fn json_member(value: &Value, member: &str) -> String {
     serde_json::to_string(text(value, member)).unwrap()
 }
 
 #[test]
-fn a_new_feedback_is_sent_as_exactly_these_bytes() {
+fn feedback_created_has_exactly_these_bytes() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     api.create_webhook(&receiver.url("/hook"));
     let project = api.create_project("Näme & \"Co\"");
     let feedback = api.create_feedback(text(&project, "slug"), MESSAGE);
 
-    let got = receiver.first();
+    let request = receiver.first();
 
     let created = text(&feedback, "createdAt");
     millis(&feedback["createdAt"]);
@@ -32,59 +32,59 @@ fn a_new_feedback_is_sent_as_exactly_these_bytes() {
             r#""project":{{"id":{project},"name":{name},"slug":{slug}}}}}}}"#,
         ),
         created = created,
-        id = quoted(&feedback, "id"),
+        id = json_member(&feedback, "id"),
         message = serde_json::to_string(MESSAGE).unwrap(),
-        project = quoted(&project, "id"),
-        name = quoted(&project, "name"),
-        slug = quoted(&project, "slug"),
+        project = json_member(&project, "id"),
+        name = json_member(&project, "name"),
+        slug = json_member(&project, "slug"),
     );
-    assert_eq!(got.text(), expected);
+    assert_eq!(request.text(), expected);
 }
 
 #[test]
-fn a_change_of_status_is_sent_as_exactly_these_bytes() {
+fn feedback_updated_has_exactly_these_bytes() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     api.create_webhook_with(json!({"url": receiver.url("/"), "topics": ["feedback.updated"]}));
     let project = api.create_project("Shop");
-    let feedback = api.create_feedback("shop", "Please");
+    let feedback = api.create_feedback("shop", "The search is slow");
     let before = jiff::Timestamp::now().as_millisecond();
     api.set_status(&feedback, "REVIEWED");
     let after = jiff::Timestamp::now().as_millisecond();
 
-    let got = receiver.first();
+    let request = receiver.first();
 
-    let timestamp = got.json()["timestamp"].clone();
-    let happened = millis(&timestamp);
+    let timestamp = request.json()["timestamp"].clone();
+    let time = millis(&timestamp);
     assert!(
-        (before - 1..=after + 1).contains(&happened),
-        "{timestamp} is when it happened"
+        (before - 1..=after + 1).contains(&time),
+        "{timestamp} isn't the time of the change"
     );
     let expected = format!(
         concat!(
             r#"{{"event":"feedback.updated","timestamp":{timestamp},"data":{{"feedback":{{"id":{id},"#,
-            r#""message":"Please","status":"REVIEWED","createdAt":{created}}},"#,
+            r#""message":"The search is slow","status":"REVIEWED","createdAt":{created}}},"#,
             r#""project":{{"id":{project},"name":"Shop","slug":"shop"}},"previousStatus":"NEW"}}}}"#,
         ),
         timestamp = timestamp,
-        id = quoted(&feedback, "id"),
-        created = quoted(&feedback, "createdAt"),
-        project = quoted(&project, "id"),
+        id = json_member(&feedback, "id"),
+        created = json_member(&feedback, "createdAt"),
+        project = json_member(&project, "id"),
     );
-    assert_eq!(got.text(), expected);
+    assert_eq!(request.text(), expected);
 }
 
 #[test]
-fn a_test_is_sent_as_exactly_these_bytes() {
+fn a_test_event_has_exactly_these_bytes() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     api.post_empty(&format!("/api/v1/webhooks/{}/test", text(&webhook, "id")))
         .expect(200);
 
-    let got = receiver.first();
+    let request = receiver.first();
 
-    let timestamp = got.json()["timestamp"].clone();
+    let timestamp = request.json()["timestamp"].clone();
     millis(&timestamp);
     let expected = format!(
         concat!(
@@ -94,11 +94,11 @@ fn a_test_is_sent_as_exactly_these_bytes() {
         timestamp = timestamp,
         user = ADMIN,
     );
-    assert_eq!(got.text(), expected);
+    assert_eq!(request.text(), expected);
 }
 
 #[test]
-fn a_test_names_the_user_whose_token_asked_for_it() {
+fn a_test_event_contains_the_owner_of_the_token() {
     let (app, receiver) = (App::start(), Receiver::ok());
     app.add_user("grace@example.com", "admin");
     let api = app.api_with(&app.token("grace@example.com", "full"));
@@ -108,7 +108,7 @@ fn a_test_names_the_user_whose_token_asked_for_it() {
 }
 
 #[test]
-fn a_test_names_the_user_who_pressed_test() {
+fn a_test_event_contains_the_user_who_pressed_test() {
     let (app, receiver) = (App::start(), Receiver::ok());
     app.api().create_webhook(&receiver.url("/"));
     let mut ada = app.signed_in();
@@ -119,18 +119,18 @@ fn a_test_names_the_user_who_pressed_test() {
 }
 
 #[test]
-fn previous_status_is_the_one_before_this_change() {
+fn previous_status_is_the_status_before_the_change() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook =
         api.create_webhook_with(json!({"url": receiver.url("/"), "topics": ["feedback.updated"]}));
     api.create_project("Shop");
-    let feedback = api.create_feedback("shop", "Please");
+    let feedback = api.create_feedback("shop", "The search is slow");
     for status in ["RESOLVED", "NEW", "REVIEWED", "NEW"] {
         api.set_status(&feedback, status);
     }
 
-    // No order between deliveries is promised, so the log tells which came first.
+    // Deliveries can arrive in any order, so take the order from the log.
     let received = receiver.wait_for(4);
     let mut changes = Vec::new();
     for delivery in api.deliveries(&webhook).iter().rev() {
@@ -155,19 +155,19 @@ fn previous_status_is_the_one_before_this_change() {
 }
 
 #[test]
-fn a_message_is_sent_as_it_was_stored_with_its_spaces() {
+fn keeps_the_white_space_of_a_message() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     api.create_webhook(&receiver.url("/"));
     api.create_project("Shop");
-    let message = "  \t two spaces before, a line after\r\n";
+    let message = "  \t leading white space, trailing line break\r\n";
     let feedback = api.create_feedback("shop", message);
     assert_eq!(feedback["message"], message);
     assert_eq!(receiver.first().message(), message);
 }
 
 #[test]
-fn what_a_form_added_beside_the_message_is_not_sent() {
+fn omits_email_url_and_metadata() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     api.create_webhook(&receiver.url("/"));

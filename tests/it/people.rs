@@ -1,5 +1,5 @@
-//! Settings → People: invitations and links for a new password, roles, removal; each link works
-//! once, for its time.
+//! Settings → People: invitations, password reset links, roles, and removal. Each link works once
+//! and expires.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ const PEOPLE: &str = "/settings/people";
 const GRACE: &str = "grace@example.com";
 const NEW_PASSWORD: &str = "another good password";
 
-/// The path of a link to hand over.
+/// Returns the path and query of a one-time link.
 fn path_of(link: &str) -> String {
     let url = url::Url::parse(link).unwrap();
     url[url::Position::BeforePath..].to_owned()
 }
 
-/// Invites Grace, and returns the path of her link.
+/// Invites Grace and returns the path of her link.
 #[track_caller]
 fn invite(admin: &mut Visitor, role: &str) -> String {
     let form = admin.get("/settings/people?add").form_with("Invite");
@@ -27,15 +27,15 @@ fn invite(admin: &mut Visitor, role: &str) -> String {
     path_of(&page.shown(&format!("Invitation for {GRACE}")))
 }
 
-/// The form behind an invitation, with a password.
+/// Fills the form of an invitation.
 #[track_caller]
-fn accepting(page: &Page) -> FilledForm {
+fn fill_account(page: &Page) -> FilledForm {
     let form = page.form_with("Create account");
-    assert!(!form.has_field("Role"), "the invitation says it");
+    assert!(!form.has_field("Role"), "the form has a field for the role");
     form.fill("Password", PASSWORD).press("Create account")
 }
 
-/// Makes a link for a new password, and returns its path.
+/// Creates a password reset link and returns its path.
 #[track_caller]
 fn reset_link(admin: &mut Visitor, email: &str) -> String {
     let page = admin.get(PEOPLE);
@@ -46,11 +46,11 @@ fn reset_link(admin: &mut Visitor, email: &str) -> String {
     path_of(&page.shown("Password reset link"))
 }
 
-/// Asks for a removal; returns the form that confirms it.
+/// Starts a removal and returns the form that confirms it.
 #[track_caller]
-fn asked_to_remove(admin: &mut Visitor, email: &str) -> FilledForm {
-    let ask = admin.get(PEOPLE).form_in(email, "Remove").press("Remove");
-    let page = admin.submit(&ask).expect(200);
+fn request_removal(admin: &mut Visitor, email: &str) -> FilledForm {
+    let request = admin.get(PEOPLE).form_in(email, "Remove").press("Remove");
+    let page = admin.submit(&request).expect(200);
     assert!(
         page.text().contains("Remove this account?"),
         "{}",
@@ -61,11 +61,11 @@ fn asked_to_remove(admin: &mut Visitor, email: &str) -> FilledForm {
 
 #[track_caller]
 fn change_role(admin: &mut Visitor, email: &str, role: &str) -> Page {
-    let ask = admin
+    let request = admin
         .get(PEOPLE)
         .form_in(email, "Change role")
         .press("Change role");
-    let form = admin.submit(&ask).form_in(email, "Save");
+    let form = admin.submit(&request).form_in(email, "Save");
     admin.submit(&form.fill("Role", role).press("Save"))
 }
 
@@ -74,13 +74,16 @@ fn is_signed_in(visitor: &mut Visitor) -> bool {
 }
 
 #[test]
-fn an_invitation_is_a_link_that_makes_the_account_once_and_signs_it_in() {
+fn an_invitation_creates_one_account_and_signs_in() {
     let app = App::start();
     let mut ada = app.signed_in();
     let path = invite(&mut ada, "member");
     let page = ada.get(PEOPLE);
     let token = path.split_once("token=").unwrap().1;
-    assert!(!page.response.text.contains(token), "it is shown once");
+    assert!(
+        !page.response.text.contains(token),
+        "the link is shown again"
+    );
     page.form_in(&format!("Invitation for {GRACE}"), "Revoke");
 
     let mut grace = app.visitor();
@@ -96,9 +99,9 @@ fn an_invitation_is_a_link_that_makes_the_account_once_and_signs_it_in() {
     assert_eq!(page.shown("Email"), GRACE);
     let form = page.form_with("Create account");
     let short = form.fill("Password", "short").press("Create account");
-    let refused = grace.submit(&short).expect(422);
-    assert!(refused.text().contains("too short"));
-    let filled = accepting(&page);
+    let rejected = grace.submit(&short).expect(422);
+    assert!(rejected.text().contains("too short"));
+    let filled = fill_account(&page);
     grace.submit_and_follow(&filled).expect(200);
     grace.get("/settings/account").expect(200);
     grace.get(PEOPLE).expect(403);
@@ -117,10 +120,10 @@ fn an_invitation_is_a_link_that_makes_the_account_once_and_signs_it_in() {
 }
 
 #[test]
-fn two_who_use_one_invitation_at_once_make_one_account() {
+fn two_simultaneous_uses_of_an_invitation_create_one_account() {
     let app = App::start();
     let path = invite(&mut app.signed_in(), "admin");
-    let filled = accepting(&app.visitor().get(&path).expect(200));
+    let filled = fill_account(&app.visitor().get(&path).expect(200));
     let mut statuses: Vec<u16> = std::thread::scope(|scope| {
         let posts: Vec<_> = (0..2)
             .map(|_| scope.spawn(|| app.visitor().submit(&filled).response.status))
@@ -134,19 +137,19 @@ fn two_who_use_one_invitation_at_once_make_one_account() {
 }
 
 #[test]
-fn an_invitation_is_void_when_it_is_revoked_or_made_anew_or_not_needed_any_more() {
+fn an_invitation_expires_when_revoked_renewed_or_unneeded() {
     let app = App::start();
     let mut ada = app.signed_in();
-    let within = format!("Invitation for {GRACE}");
+    let label = format!("Invitation for {GRACE}");
     let revoked = invite(&mut ada, "member");
-    let press = ada.get(PEOPLE).form_in(&within, "Revoke").press("Revoke");
+    let press = ada.get(PEOPLE).form_in(&label, "Revoke").press("Revoke");
     ada.submit_and_follow(&press).expect(200);
     app.visitor().get(&revoked).expect(410);
 
     let first = invite(&mut ada, "member");
     let press = ada
         .get(PEOPLE)
-        .form_in(&within, "New link")
+        .form_in(&label, "New link")
         .press("New link");
     let page = ada.submit_and_follow(&press);
     let second = path_of(&page.shown(&format!("Invitation for {GRACE}")));
@@ -159,7 +162,7 @@ fn an_invitation_is_void_when_it_is_revoked_or_made_anew_or_not_needed_any_more(
 }
 
 #[test]
-fn what_makes_no_sense_of_an_invitation_is_said_beside_the_field() {
+fn invalid_invitations_show_an_error_at_the_field() {
     let app = App::start();
     let mut ada = app.signed_in();
     for (email, reason) in [
@@ -172,14 +175,14 @@ fn what_makes_no_sense_of_an_invitation_is_said_beside_the_field() {
             .submit(&form.fill("Email", email).press("Invite"))
             .expect(422);
         let again = page.form_with("Invite");
-        assert_eq!(again.value("Email"), email, "what was written stays");
+        assert_eq!(again.value("Email"), email, "the form lost the email");
         assert!(page.response.text.contains("aria-invalid"), "{email}");
         assert!(page.text().contains(reason), "{email}: {}", page.text());
     }
 }
 
 #[test]
-fn two_presses_of_invite_and_of_reset_password_make_one_link() {
+fn submitting_invite_or_reset_twice_creates_one_link() {
     let app = App::start();
     app.add_user("bob@example.com", "member");
     let mut ada = app.signed_in();
@@ -194,15 +197,14 @@ fn two_presses_of_invite_and_of_reset_password_make_one_link() {
         ),
     ] {
         ada.submit(&press).expect(303);
-        // The browser shows the answer to the second press: the link stands there, and it is the
-        // one that works.
+        // The browser shows the response to the second request. It contains the link, which works.
         let path = path_of(&ada.submit_and_follow(&press).shown(&label));
         app.visitor().get(&path).expect(200);
     }
 }
 
 #[test]
-fn a_password_is_reset_by_a_link_that_works_once_and_ends_the_sessions() {
+fn a_reset_link_works_once_and_ends_all_sessions() {
     let app = App::start();
     app.add_user(GRACE, "member");
     let mut grace = app.visitor();
@@ -211,7 +213,10 @@ fn a_password_is_reset_by_a_link_that_works_once_and_ends_the_sessions() {
     let first = reset_link(&mut ada, GRACE);
     let path = reset_link(&mut ada, GRACE);
     app.visitor().get(&first).expect(410);
-    assert!(is_signed_in(&mut grace), "the present one holds until then");
+    assert!(
+        is_signed_in(&mut grace),
+        "creating a reset link ended the session"
+    );
     app.visitor().sign_in(GRACE, PASSWORD);
 
     let mut elsewhere = app.visitor();
@@ -225,7 +230,7 @@ fn a_password_is_reset_by_a_link_that_works_once_and_ends_the_sessions() {
     app.visitor().get(&path).expect(410);
     app.visitor().submit(&filled).expect(410);
 
-    // A link for one purpose opens no other, and a password changed otherwise makes it void.
+    // A reset link is no invitation, and it expires when the password is changed elsewhere.
     let path = reset_link(&mut ada, GRACE);
     app.visitor()
         .get(&path.replace("/reset", "/invitation"))
@@ -241,7 +246,7 @@ fn a_password_is_reset_by_a_link_that_works_once_and_ends_the_sessions() {
 }
 
 #[test]
-fn who_is_removed_is_out_at_once_with_their_tokens_and_the_links_that_they_made() {
+fn removing_a_user_ends_sessions_tokens_and_their_links() {
     let app = App::start();
     app.add_user(GRACE, "admin");
     let token = app.token(GRACE, "full");
@@ -254,8 +259,11 @@ fn who_is_removed_is_out_at_once_with_their_tokens_and_the_links_that_they_made(
     let reset = reset_link(&mut grace, ADMIN);
 
     let mut ada = app.signed_in();
-    let confirm = asked_to_remove(&mut ada, GRACE);
-    assert!(is_signed_in(&mut grace), "it is asked first");
+    let confirm = request_removal(&mut ada, GRACE);
+    assert!(
+        is_signed_in(&mut grace),
+        "the user was removed without confirmation"
+    );
     let page = ada.submit_and_follow(&confirm).expect(200);
     assert!(page.text().contains(&format!("{GRACE} removed.")));
     assert!(!is_signed_in(&mut grace));
@@ -267,7 +275,7 @@ fn who_is_removed_is_out_at_once_with_their_tokens_and_the_links_that_they_made(
 }
 
 #[test]
-fn the_last_admin_can_neither_be_removed_nor_made_a_member_also_when_two_go_at_once() {
+fn one_admin_remains_even_if_two_remove_each_other() {
     let app = App::start();
     let mut ada = app.signed_in();
     let page = ada.get(PEOPLE);
@@ -277,13 +285,13 @@ fn the_last_admin_can_neither_be_removed_nor_made_a_member_also_when_two_go_at_o
     app.add_user(GRACE, "admin");
     let mut grace = app.visitor();
     grace.sign_in(GRACE, PASSWORD);
-    let (of_grace, of_ada) = (
-        asked_to_remove(&mut ada, GRACE),
-        asked_to_remove(&mut grace, ADMIN),
+    let (removal_of_grace, removal_of_ada) = (
+        request_removal(&mut ada, GRACE),
+        request_removal(&mut grace, ADMIN),
     );
     let statuses: Vec<u16> = std::thread::scope(|scope| {
-        let first = scope.spawn(|| ada.submit(&of_grace).response.status);
-        let second = scope.spawn(|| grace.submit(&of_ada).response.status);
+        let first = scope.spawn(|| ada.submit(&removal_of_grace).response.status);
+        let second = scope.spawn(|| grace.submit(&removal_of_ada).response.status);
         [first, second].map(|press| press.join().unwrap()).to_vec()
     });
     let list = app.run(&["user", "list"], "").success().stdout;
@@ -295,12 +303,15 @@ fn the_last_admin_can_neither_be_removed_nor_made_a_member_also_when_two_go_at_o
 }
 
 #[test]
-fn the_last_admin_is_told_why_they_stay() {
+fn removing_the_only_admin_shows_the_reason() {
     let app = App::start();
     app.add_user(GRACE, "admin");
     let mut ada = app.signed_in();
-    let ask = ada.get(PEOPLE).form_in(ADMIN, "Remove").press("Remove");
-    let remove = ada.submit(&ask).form_in(ADMIN, "Remove").press("Remove");
+    let request = ada.get(PEOPLE).form_in(ADMIN, "Remove").press("Remove");
+    let remove = ada
+        .submit(&request)
+        .form_in(ADMIN, "Remove")
+        .press("Remove");
     app.run(&["user", "remove", GRACE], "").success();
     let page = ada.submit(&remove).expect(409);
     assert!(page.text().contains("is the only admin"), "{}", page.text());
@@ -308,7 +319,7 @@ fn the_last_admin_is_told_why_they_stay() {
 }
 
 #[test]
-fn another_role_ends_the_sessions_and_the_links_made_as_an_admin() {
+fn a_role_change_ends_sessions_and_links() {
     let app = App::start();
     app.add_user(GRACE, "admin");
     let mut grace = app.visitor();
@@ -316,13 +327,16 @@ fn another_role_ends_the_sessions_and_the_links_made_as_an_admin() {
     let reset = reset_link(&mut grace, ADMIN);
     let mut ada = app.signed_in();
     change_role(&mut ada, GRACE, "admin").expect(303);
-    assert!(is_signed_in(&mut grace), "the role that it was already");
+    assert!(
+        is_signed_in(&mut grace),
+        "setting the current role ended the session"
+    );
     change_role(&mut ada, GRACE, "member").expect(303);
     assert!(!is_signed_in(&mut grace));
     app.visitor().get(&reset).expect(410);
     grace.sign_in(GRACE, PASSWORD);
     grace.get(PEOPLE).expect(403);
-    // One's own role too, as long as somebody is left.
+    // Admins can change their own role if another admin remains.
     change_role(&mut ada, GRACE, "admin").expect(303);
     let page = change_role(&mut ada, ADMIN, "member").expect(303);
     assert!(page.location().starts_with("/login"));
@@ -330,7 +344,7 @@ fn another_role_ends_the_sessions_and_the_links_made_as_an_admin() {
 }
 
 #[test]
-fn the_list_says_who_was_there_and_when() {
+fn the_list_shows_when_users_were_last_seen() {
     let app = App::start();
     app.add_user(GRACE, "member");
     let mut ada = app.signed_in();
@@ -344,7 +358,7 @@ fn the_list_says_who_was_there_and_when() {
 }
 
 #[test]
-fn links_are_void_after_their_time() {
+fn invitations_expire_after_7_days_and_reset_links_after_1_day() {
     let app = InProcess::start(&[]);
     let mut ada = app.visitor();
     ada.sign_in(ADMIN, PASSWORD);
@@ -357,7 +371,7 @@ fn links_are_void_after_their_time() {
 
     let accept = invite(&mut ada, "admin");
     let mut grace = app.visitor();
-    let filled = accepting(&grace.get(&accept));
+    let filled = fill_account(&grace.get(&accept));
     grace.submit(&filled).expect(303);
     let reset = reset_link(&mut ada, GRACE);
     app.advance(Duration::from_secs(24 * 3600 - 1));
@@ -367,7 +381,7 @@ fn links_are_void_after_their_time() {
 }
 
 #[test]
-fn a_link_names_the_public_address() {
+fn links_use_the_base_url() {
     let app = App::builder()
         .option("--base-url", "https://example.com/miniback")
         .start();

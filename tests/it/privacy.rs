@@ -1,5 +1,5 @@
-//! Settings → Privacy: the feedback of an address is found, exported and erased, with its words in
-//! the log.
+//! Settings → Privacy: finding, exporting, and erasing the feedback of an email, including its
+//! content in the delivery log.
 
 use serde_json::{Value, json};
 
@@ -23,9 +23,9 @@ fn press(admin: &mut Visitor, email: &str, button: &str) -> Page {
     admin.submit(&form.fill("Email", email).press(button))
 }
 
-/// Asks for the erasing of an address; returns the form that confirms it.
+/// Starts erasing the data of an email and returns the form that confirms it.
 #[track_caller]
-fn asked_to_erase(admin: &mut Visitor, email: &str) -> FilledForm {
+fn request_erasure(admin: &mut Visitor, email: &str) -> FilledForm {
     let page = press(admin, email, "Erase").expect(200);
     assert!(
         page.text()
@@ -37,7 +37,7 @@ fn asked_to_erase(admin: &mut Visitor, email: &str) -> FilledForm {
 }
 
 #[test]
-fn the_feedback_of_an_address_is_found_whatever_its_case() {
+fn finds_feedback_by_email_ignoring_case() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
@@ -53,7 +53,7 @@ fn the_feedback_of_an_address_is_found_whatever_its_case() {
         page.text()
     );
     assert!(page.text().contains("From Sam again") && !page.text().contains("From another"));
-    assert!(!page.path.contains('@'), "no address in an address");
+    assert!(!page.path.contains('@'), "the URL contains the email");
     let page = press(&mut ada, "ülf@example.com", "Find").expect(200);
     assert!(
         page.text().contains("1 feedback item from"),
@@ -70,19 +70,19 @@ fn the_feedback_of_an_address_is_found_whatever_its_case() {
 }
 
 #[test]
-fn an_export_holds_all_of_an_address() {
+fn exports_all_data_of_an_email() {
     let app = App::without_retries();
-    let receiver = Receiver::script(|_| Reply::body(500, "an answer with words"));
+    let receiver = Receiver::script(|_| Reply::body(500, "a response with personal data"));
     let api = app.api();
     api.create_project("Shop");
-    // More than is read, or listed, at a time.
+    // More than the page lists, and more than one batch.
     for number in 0..60 {
         send(&api, &format!("Message {number}"), SAM);
     }
     let webhook = api.create_webhook(&receiver.url("/"));
     let last = send(&api, "The last <one>", "SAM@example.com");
     api.wait_for_state(text(&api.only_delivery(&webhook), "id"), "failed");
-    send(&api, "Not Sam’s", "other@example.com");
+    send(&api, "Feedback from somebody else", "other@example.com");
 
     let mut ada = app.signed_in();
     api.set_status(&last, "REVIEWED");
@@ -113,11 +113,11 @@ fn an_export_holds_all_of_an_address() {
     );
     assert_eq!(feedback[60]["message"], "Message 0");
     let history = feedback[0]["history"].as_array().unwrap();
-    let told = |entry: &Value| ["from", "to", "by", "token"].map(|name| entry[name].clone());
+    let summary = |entry: &Value| ["from", "to", "by", "token"].map(|name| entry[name].clone());
     assert_eq!(
-        history.iter().map(told).collect::<Vec<_>>(),
+        history.iter().map(summary).collect::<Vec<_>>(),
         [
-            ["NEW", "REVIEWED", ADMIN, "tests"].map(|word| json!(word)),
+            ["NEW", "REVIEWED", ADMIN, "tests"].map(|value| json!(value)),
             [
                 json!("REVIEWED"),
                 json!("RESOLVED"),
@@ -135,22 +135,22 @@ fn an_export_holds_all_of_an_address() {
     );
     assert_eq!(
         delivery["attempts"][0]["responseBody"],
-        "an answer with words"
+        "a response with personal data"
     );
     assert!(!response.text.contains("other@example.com"));
 }
 
 #[test]
-fn erasing_takes_the_feedback_and_its_words_in_the_log_and_cancels_what_is_pending() {
+fn erasing_deletes_feedback_log_content_and_pending_deliveries() {
     let app = App::start();
     let receiver = Receiver::script(|request| {
-        let said = String::from_utf8_lossy(&request.body).into_owned();
-        Reply::body(500, &said)
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        Reply::body(500, &body)
     });
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    let body = json!({"project": "shop", "message": "A secretword of Sam’s", "email": SAM});
+    let body = json!({"project": "shop", "message": "Sam’s secretword", "email": SAM});
     let key = [("Idempotency-Key", "once")];
     let sent = api
         .send_json("POST", "/api/v1/feedback", &key, &body)
@@ -165,10 +165,10 @@ fn erasing_takes_the_feedback_and_its_words_in_the_log_and_cancels_what_is_pendi
             "SAM@example.com",
         );
     }
-    let other = send(&api, "Somebody else’s", "other@example.com");
+    let other = send(&api, "Feedback from somebody else", "other@example.com");
 
     let mut ada = app.signed_in();
-    let confirm = asked_to_erase(&mut ada, SAM);
+    let confirm = request_erasure(&mut ada, SAM);
     let path = format!("/api/v1/feedback/{}", text(&sent, "id"));
     api.get(&path).expect(200);
     let page = ada.submit_and_follow(&confirm).expect(200);
@@ -180,20 +180,20 @@ fn erasing_takes_the_feedback_and_its_words_in_the_log_and_cancels_what_is_pendi
     );
     assert!(
         !ada.get(PRIVACY).text().contains("Erased data for"),
-        "said once"
+        "the message is shown again"
     );
 
     api.get(&path).expect(404);
-    let left = api.get("/api/v1/feedback?limit=100").json();
-    assert_eq!(left["data"].as_array().map(Vec::len), Some(1));
-    assert_eq!(left["data"][0]["id"], other["id"]);
+    let remaining = api.get("/api/v1/feedback?limit=100").json();
+    assert_eq!(remaining["data"].as_array().map(Vec::len), Some(1));
+    assert_eq!(remaining["data"][0]["id"], other["id"]);
     let logged = api.delivery(&pending);
     assert_eq!(
         (&logged["state"], &logged["request"]),
         (&json!("canceled"), &json!(null))
     );
     assert_eq!(attempts(&logged)[0]["responseBody"], json!(null));
-    // The call that made it is answered with no word of it.
+    // Repeating the request with its idempotency key doesn't return the erased feedback.
     let again = api.send_json("POST", "/api/v1/feedback", &key, &body);
     again.problem(409);
 
@@ -206,9 +206,9 @@ fn erasing_takes_the_feedback_and_its_words_in_the_log_and_cancels_what_is_pendi
 }
 
 #[test]
-fn words_that_were_erased_are_not_in_the_files_that_are_left() {
+fn no_database_file_contains_erased_content() {
     let app = App::start();
-    let receiver = Receiver::script(|_| Reply::body(500, "an answer with a secretword"));
+    let receiver = Receiver::script(|_| Reply::body(500, "a response with a secretword"));
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
@@ -216,7 +216,7 @@ fn words_that_were_erased_are_not_in_the_files_that_are_left() {
     let pending = text(&api.only_delivery(&webhook), "id").to_owned();
     api.wait_for_attempts(&pending, 1);
     let mut ada = app.signed_in();
-    let confirm = asked_to_erase(&mut ada, SAM);
+    let confirm = request_erasure(&mut ada, SAM);
     ada.submit(&confirm).expect(303);
     let (_, data) = app.sigterm_and_wait();
     for file in std::fs::read_dir(data.path().join("data")).unwrap() {

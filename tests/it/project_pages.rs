@@ -1,5 +1,5 @@
-//! Settings → Projects: made, renamed, paused, kept to origins, and deleted only when the name is
-//! typed.
+//! Settings → Projects: creating, renaming, pausing, restricting origins, and deleting after typing
+//! the name.
 
 use serde_json::{Value, json};
 
@@ -16,13 +16,13 @@ fn edit(admin: &mut Visitor, name: &str, label: &str, value: &str) -> Page {
     admin.submit(&form.fill(label, value).press("Save changes"))
 }
 
-fn project(app: &App, slug: &str) -> Value {
+fn fetch_project(app: &App, slug: &str) -> Value {
     let path = format!("/api/v1/projects/{slug}");
     app.api().get(&path).expect(200).json()
 }
 
 #[test]
-fn a_project_is_made_with_a_slug_or_without_and_shows_its_snippet() {
+fn creates_projects_and_shows_their_snippet() {
     let app = App::start();
     let mut ada = app.signed_in();
     let page = ada.get(PROJECTS).expect(200);
@@ -38,7 +38,7 @@ fn a_project_is_made_with_a_slug_or_without_and_shows_its_snippet() {
     assert!(page.text().contains(&format!("{}/f/my-shop-b", app.url)));
     assert!(
         !page.response.text.contains("<script src=\"http"),
-        "it is shown, not run"
+        "the page runs the snippet"
     );
 
     let form = ada.get("/settings/projects?add").form_with("Create");
@@ -54,11 +54,11 @@ fn a_project_is_made_with_a_slug_or_without_and_shows_its_snippet() {
         .fill("Slug", "other")
         .press("Create");
     ada.submit_and_follow(&filled).expect(200);
-    assert_eq!(project(&app, "other")["name"], "Other");
+    assert_eq!(fetch_project(&app, "other")["name"], "Other");
 }
 
 #[test]
-fn the_snippet_names_the_public_address() {
+fn the_snippet_uses_the_base_url() {
     let app = App::builder()
         .option("--base-url", "https://example.com/miniback")
         .start();
@@ -80,40 +80,46 @@ fn the_snippet_names_the_public_address() {
 }
 
 #[test]
-fn name_and_origins_are_changed_and_what_is_no_origin_comes_back_with_the_reason() {
+fn changes_name_and_origins_and_explains_invalid_origins() {
     let app = App::start();
     app.api().create_project("Shop");
     let mut ada = app.signed_in();
     edit(&mut ada, "Shop", "Name", "The Shop").expect(303);
     let origins = " https://Example.com/ \r\n\r\nhttp://localhost:3000\r\nhttps://example.com";
     edit(&mut ada, "The Shop", "Allowed origins", origins).expect(303);
-    let changed = project(&app, "shop");
+    let changed = fetch_project(&app, "shop");
     assert_eq!(changed["name"], "The Shop");
-    let kept = json!(["https://example.com", "http://localhost:3000"]);
-    assert_eq!(changed["allowedOrigins"], kept);
-    for bad in [
+    let origins_before = json!(["https://example.com", "http://localhost:3000"]);
+    assert_eq!(changed["allowedOrigins"], origins_before);
+    for invalid in [
         "example.com",
         "https://example.com/shop",
         "https://*.example.com",
         "ftp://example.com",
         "null",
     ] {
-        let page = edit(&mut ada, "The Shop", "Allowed origins", bad).expect(422);
-        let again = page
+        let page = edit(&mut ada, "The Shop", "Allowed origins", invalid).expect(422);
+        let returned = page
             .form_in("The Shop", "Save changes")
             .value("Allowed origins");
-        assert_eq!(again.trim(), bad, "what was written stays");
-        assert!(page.text().contains(&format!("“{bad}” isn’t an origin")));
-        assert_eq!(project(&app, "shop")["allowedOrigins"], kept);
+        assert_eq!(returned.trim(), invalid, "the form lost the origins");
+        assert!(
+            page.text()
+                .contains(&format!("“{invalid}” isn’t an origin"))
+        );
+        assert_eq!(
+            fetch_project(&app, "shop")["allowedOrigins"],
+            origins_before
+        );
     }
     let page = edit(&mut ada, "The Shop", "Name", " ").expect(422);
     assert!(page.text().contains("Enter a name"));
     edit(&mut ada, "The Shop", "Allowed origins", "").expect(303);
-    assert_eq!(project(&app, "shop")["allowedOrigins"], json!([]));
+    assert_eq!(fetch_project(&app, "shop")["allowedOrigins"], json!([]));
 }
 
 #[test]
-fn a_paused_project_takes_no_feedback_until_it_is_resumed() {
+fn a_paused_project_rejects_feedback_until_it_is_resumed() {
     let app = App::start();
     app.api().create_project("Shop");
     let mut ada = app.signed_in();
@@ -131,49 +137,57 @@ fn a_paused_project_takes_no_feedback_until_it_is_resumed() {
 }
 
 #[test]
-fn a_project_is_deleted_when_its_name_is_typed_with_all_its_feedback() {
+fn deletes_a_project_after_its_name_is_typed() {
     let app = App::without_retries();
     let receiver = Receiver::status(500);
     let api = app.api();
     api.create_project("Shop");
     api.create_project("Blog");
     let webhook = api.create_webhook(&receiver.url("/"));
-    // More than one step deletes.
+    // More than one batch.
     for number in 0..120 {
         api.create_feedback("shop", &format!("Message {number}"));
     }
-    api.create_feedback("blog", "This one stays");
+    api.create_feedback("blog", "Feedback of another project");
     let delivery = text(api.deliveries(&webhook).last().unwrap(), "id").to_owned();
     let mut ada = app.signed_in();
-    let ask = ada
+    let request = ada
         .get(PROJECTS)
         .form_in("Shop", "Delete project")
         .press("Delete project");
-    let page = ada.submit(&ask).expect(200);
+    let page = ada.submit(&request).expect(200);
     let form = page.form_in("Delete this project?", "Delete");
-    let wrong = form.clone().fill("Project name", "shop").press("Delete");
-    let page = ada.submit(&wrong).expect(422);
+    let mismatch = form.clone().fill("Project name", "shop").press("Delete");
+    let page = ada.submit(&mismatch).expect(422);
     assert!(page.text().contains("The name doesn’t match."));
-    assert_eq!(project(&app, "shop")["status"], "ACTIVE");
+    assert_eq!(fetch_project(&app, "shop")["status"], "ACTIVE");
 
-    let right = form.fill("Project name", "Shop").press("Delete");
-    let page = ada.submit_and_follow(&right).expect(200);
+    let confirmation = form.fill("Project name", "Shop").press("Delete");
+    let page = ada.submit_and_follow(&confirmation).expect(200);
     assert!(
         page.text().contains("“Shop” and its feedback were deleted"),
         "{}",
         page.text()
     );
-    ada.submit_and_follow(&right).expect(200);
+    ada.submit_and_follow(&confirmation).expect(200);
     api.get("/api/v1/projects/shop").expect(404);
-    let left = api.get("/api/v1/feedback?limit=100").json();
-    assert_eq!(left["data"].as_array().map(Vec::len), Some(1), "{left}");
+    let remaining = api.get("/api/v1/feedback?limit=100").json();
+    assert_eq!(
+        remaining["data"].as_array().map(Vec::len),
+        Some(1),
+        "{remaining}"
+    );
     let logged = api.delivery(&delivery);
     assert_ne!(logged["state"], "pending");
-    assert_eq!(logged["request"], json!(null), "its words are gone");
+    assert_eq!(
+        logged["request"],
+        json!(null),
+        "the log still contains the payload"
+    );
 }
 
 #[test]
-fn a_member_sees_projects_and_changes_none() {
+fn members_can_see_projects_but_not_change_them() {
     let app = App::start();
     app.api().create_project("Shop");
     app.add_user("bob@example.com", "member");
@@ -197,10 +211,14 @@ fn a_member_sees_projects_and_changes_none() {
             page.text()
         );
     }
-    let forms_left: Vec<_> = page.forms();
-    assert_eq!(forms_left.len(), 1, "but for signing out: {forms_left:#?}");
+    let member_forms: Vec<_> = page.forms();
+    assert_eq!(
+        member_forms.len(),
+        1,
+        "expected only the sign-out form: {member_forms:#?}"
+    );
     for form in forms {
         bob.submit(&form).expect(403);
     }
-    assert_eq!(project(&app, "shop")["status"], "ACTIVE");
+    assert_eq!(fetch_project(&app, "shop")["status"], "ACTIVE");
 }

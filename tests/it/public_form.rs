@@ -1,4 +1,4 @@
-//! `/f/SLUG`: the same door as a page without a script and without a session.
+//! The public form at `/f/SLUG`, which needs neither scripts nor a session.
 
 use serde_json::{Value, json};
 
@@ -19,24 +19,24 @@ fn shop(options: &[&str]) -> (InProcess, Api) {
     (app, api)
 }
 
-/// Loads the form, and lets the time pass that a person needs.
+/// Opens the form and waits for as long as a person needs at least.
 #[track_caller]
-fn opened(app: &InProcess, visitor: &mut Visitor) -> Page {
+fn open_form(app: &InProcess, visitor: &mut Visitor) -> Page {
     let page = visitor.get("/f/shop").expect(200);
     app.advance(Duration::from_secs(2));
     page
 }
 
-fn stored(api: &Api) -> Vec<Value> {
+fn stored_feedback(api: &Api) -> Vec<Value> {
     let listed = api.get("/api/v1/feedback").expect(200).json();
     listed["data"].as_array().unwrap().clone()
 }
 
 #[test]
-fn a_form_without_a_script_sends_feedback_once_and_says_thanks() {
+fn submits_feedback_once_without_scripts() {
     let (app, api) = shop(&[]);
     let mut sam = app.visitor();
-    let page = opened(&app, &mut sam);
+    let page = open_form(&app, &mut sam);
     assert!(page.text().contains("The <Shop>"), "{}", page.text());
     assert!(!page.response.text.contains("<script"));
     let form = page
@@ -47,103 +47,106 @@ fn a_form_without_a_script_sends_feedback_once_and_says_thanks() {
     let thanks = sam.submit_and_follow(&form).expect(200);
     assert!(thanks.text().contains("Thank you"), "{}", thanks.text());
     assert!(sam.cookies.is_empty());
-    // A second press of the same form is the same feedback.
+    // Submitting the same form again doesn't create more feedback.
     sam.submit(&form).expect(303);
-    let all = stored(&api);
+    let all = stored_feedback(&api);
     assert_eq!(all.len(), 1);
     assert_eq!(text(&all[0], "message"), "Two\nlines");
     assert_eq!(text(&all[0], "email"), "sam@example.com");
     assert_eq!(all[0]["url"], json!(null));
-    // Back, and other words: that is another one.
+    // Going back and changing the message creates more feedback.
     let other = page.form_with("Send").fill("Message", "More").press("Send");
     sam.submit(&other).expect(303);
-    assert_eq!(stored(&api).len(), 2);
+    assert_eq!(stored_feedback(&api).len(), 2);
 }
 
 #[test]
-fn a_form_that_is_sent_at_once_comes_back_with_its_words_and_works_a_moment_later() {
+fn a_form_submitted_too_fast_keeps_its_text_and_works_later() {
     let (app, api) = shop(&[]);
     let mut sam = app.visitor();
     let page = sam.get("/f/shop").expect(200);
     let form = page.form_with("Send").fill("Message", "Fast").press("Send");
-    let refused = sam.submit(&form).expect(422);
-    let again = refused.form_with("Send");
-    assert_eq!(again.value("Message").trim(), "Fast");
+    let rejected = sam.submit(&form).expect(422);
+    let returned = rejected.form_with("Send");
+    assert_eq!(returned.value("Message").trim(), "Fast");
     app.advance(Duration::from_secs(2));
-    sam.submit(&again.press("Send")).expect(303);
-    assert_eq!(stored(&api).len(), 1);
+    sam.submit(&returned.press("Send")).expect(303);
+    assert_eq!(stored_feedback(&api).len(), 1);
 }
 
 #[test]
-fn what_is_wrong_is_said_at_its_field_and_the_words_stay() {
+fn invalid_input_shows_an_error_and_keeps_the_text() {
     let (app, api) = shop(&[]);
     let mut sam = app.visitor();
-    let form = opened(&app, &mut sam)
+    let form = open_form(&app, &mut sam)
         .form_with("Send")
         .fill("Message", "a </textarea><b>")
         .fill("Email", "sam@")
         .press("Send");
-    let refused = sam.submit(&form).expect(422);
-    assert!(refused.response.text.contains("id=\"email-error\""));
-    let again = refused.form_with("Send");
-    assert_eq!(again.value("Message").trim(), "a </textarea><b>");
-    assert_eq!(again.value("Email"), "sam@");
-    let empty = again.fill("Message", " ").fill("Email", "").press("Send");
-    let refused = sam.submit(&empty).expect(422);
-    assert!(refused.response.text.contains("id=\"message-error\""));
-    assert!(stored(&api).is_empty());
+    let rejected = sam.submit(&form).expect(422);
+    assert!(rejected.response.text.contains("id=\"email-error\""));
+    let returned = rejected.form_with("Send");
+    assert_eq!(returned.value("Message").trim(), "a </textarea><b>");
+    assert_eq!(returned.value("Email"), "sam@");
+    let empty = returned
+        .fill("Message", " ")
+        .fill("Email", "")
+        .press("Send");
+    let rejected = sam.submit(&empty).expect(422);
+    assert!(rejected.response.text.contains("id=\"message-error\""));
+    assert!(stored_feedback(&api).is_empty());
 }
 
 #[test]
-fn the_form_has_the_widgets_limits_and_its_bait() {
+fn the_form_has_rate_limits_and_a_honeypot() {
     let (app, api) = shop(&["--limit-address", "2/1m"]);
     let mut bot = app.visitor();
-    let form = opened(&app, &mut bot).form_with("Send");
-    let bait = form
+    let form = open_form(&app, &mut bot).form_with("Send");
+    let spam = form
         .clone()
         .fill("Message", "Buy")
         .fill("Leave this empty", "x");
-    bot.submit(&bait.press("Send")).expect(303);
-    assert!(stored(&api).is_empty());
+    bot.submit(&spam.press("Send")).expect(303);
+    assert!(stored_feedback(&api).is_empty());
     bot.submit(&form.clone().fill("Message", "One").press("Send"))
         .expect(303);
     let limited = bot.submit(&form.fill("Message", "Two").press("Send"));
     assert_eq!(limited.response.status, 429);
     assert_eq!(limited.response.header("retry-after"), Some("30"));
     assert_eq!(limited.form_with("Send").value("Message").trim(), "Two");
-    assert_eq!(stored(&api).len(), 1);
+    assert_eq!(stored_feedback(&api).len(), 1);
 }
 
 #[test]
-fn a_paused_project_says_so_and_an_unknown_one_is_not_there() {
+fn shows_a_paused_project_and_404_for_an_unknown_one() {
     let (app, api) = shop(&[]);
     let mut sam = app.visitor();
-    let form = opened(&app, &mut sam).form_with("Send");
+    let form = open_form(&app, &mut sam).form_with("Send");
     api.patch("/api/v1/projects/shop", json!({"status": "PAUSED"}))
         .expect(200);
     let paused = sam.get("/f/shop").expect(200);
-    assert!(paused.text().contains("No feedback is taken"));
+    assert!(paused.text().contains("isn’t accepting feedback"));
     assert!(paused.forms().is_empty());
-    let late = sam.submit(&form.fill("Message", "Too late").press("Send"));
-    let late = late.expect(403);
-    // What was written can still be copied.
-    assert!(late.response.text.contains("Too late"));
+    let too_late = sam.submit(&form.fill("Message", "Too late").press("Send"));
+    let too_late = too_late.expect(403);
+    // The message can still be copied.
+    assert!(too_late.response.text.contains("Too late"));
     for path in ["/f/nowhere", "/f/SHOP", "/f/"] {
         sam.get(path).expect(404);
     }
 }
 
 #[test]
-fn the_form_speaks_the_language_that_the_browser_asks_for() {
+fn uses_the_language_of_the_browser() {
     let app = App::start();
     app.api().create_project("Shop");
     let mut sam = app.visitor();
-    for (wish, lang, send) in [
+    for (accepted, lang, send) in [
         ("de-AT,de;q=0.9,en;q=0.5", "de", "Senden"),
         ("ja", "ja", "送信"),
         ("nl", "en", "Send"),
     ] {
-        let page = sam.fetch("GET", "/f/shop", &[("Accept-Language", wish)], None);
+        let page = sam.fetch("GET", "/f/shop", &[("Accept-Language", accepted)], None);
         assert_eq!(page.response.header("content-language"), Some(lang));
         assert!(
             page.response
@@ -155,7 +158,7 @@ fn the_form_speaks_the_language_that_the_browser_asks_for() {
 }
 
 #[test]
-fn a_form_that_another_site_posts_is_refused() {
+fn rejects_forms_posted_by_another_site() {
     let app = App::start();
     app.api().create_project("Shop");
     let fields = [("message".to_owned(), "Hello".to_owned())];

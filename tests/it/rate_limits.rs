@@ -95,7 +95,7 @@ fn requests_over_the_ip_limit_do_not_count_for_the_project() {
     }
     let limited = send(&app, "203.0.113.3");
     assert_eq!(retry_after(&limited), 15);
-    assert!(limited.text.contains("This project"), "{limited:?}");
+    assert!(limited.text.contains("for this project"), "{limited:?}");
     // Other projects have their own limit.
     send_to(&app, "blog", "203.0.113.4").expect(201);
     app.advance(Duration::from_secs(15));

@@ -1,5 +1,5 @@
-//! "Receive it": a webhook's page with the code of its endpoint. That the code runs is shown in
-//! `example_receivers`.
+//! "Receive it": the page with example code for a webhook's endpoint. `example_receivers` runs the
+//! code.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::support::example_receiver::{SECRET, file};
 
 const URL: &str = "http://localhost:4000/webhooks/miniback";
 
-fn page_of(webhook: &Value) -> String {
+fn code_path(webhook: &Value) -> String {
     format!(
         "/settings/notifications/{}/endpoint-code",
         text(webhook, "id")
@@ -18,17 +18,19 @@ fn page_of(webhook: &Value) -> String {
 }
 
 #[test]
-fn it_shows_the_example_itself_without_the_secret_and_how_to_start_it() {
+fn shows_the_example_code_without_the_secret() {
     let app = App::start();
     let webhook = app
         .api()
         .create_webhook_with(json!({"url": URL, "secret": SECRET}));
     let mut admin = app.signed_in();
-    let page = admin.get(&page_of(&webhook)).expect(200);
+    let page = admin.get(&code_path(&webhook)).expect(200);
     assert_eq!(page.text_of("#snippet"), file("express/server.mjs"));
     let start = page.text_of("#start-code");
     assert_eq!(start, "MINIBACK_SECRET='whsec_…' PORT=4000 node server.mjs");
-    let secret = page.link("Reveal secret").expect("where the secret is");
+    let secret = page
+        .link("Reveal secret")
+        .expect("find the link to the secret");
     assert!(
         admin
             .get(&secret)
@@ -54,7 +56,7 @@ fn it_shows_the_example_itself_without_the_secret_and_how_to_start_it() {
         assert_eq!(page.text_of("#snippet"), file(path), "{name}");
         assert!(!page.response.text.contains(SECRET));
     }
-    let listen = page.link("miniback listen").expect("a link");
+    let listen = page.link("miniback listen").expect("find the link");
     let listen = admin.get(&listen).expect(200).text_of("#start-code");
     assert_eq!(
         listen,
@@ -63,33 +65,32 @@ fn it_shows_the_example_itself_without_the_secret_and_how_to_start_it() {
 }
 
 #[test]
-fn it_says_what_stands_in_the_way_of_a_receiver() {
+fn explains_what_prevents_a_receiver_from_working() {
     let app = App::start();
     let webhook = app.api().create_webhook_with(json!({
-        "url": "https://api.example.com/in/?key=1", "secret": "a-secret-of-our-own"
+        "url": "https://api.example.com/in/?key=1", "secret": "a-custom-secret-without-prefix"
     }));
     let mut admin = app.signed_in();
-    let mut words = |framework: &str| {
-        let path = format!("{}?with={framework}", page_of(&webhook));
+    let mut text_with = |framework: &str| {
+        let path = format!("{}?with={framework}", code_path(&webhook));
         admin.get(&path).expect(200).text()
     };
-    assert!(words("standard-webhooks-node").contains("Standard Webhooks libraries can’t verify"));
-    assert!(words("nextjs").contains("skipTrailingSlashRedirect"));
-    let express = words("express");
+    assert!(
+        text_with("standard-webhooks-node").contains("Standard Webhooks libraries can’t verify")
+    );
+    assert!(text_with("nextjs").contains("skipTrailingSlashRedirect"));
+    let express = text_with("express");
     assert!(express.contains("PORT=3000") && express.contains("api.example.com"));
     assert!(!express.contains("skipTrailingSlash") && !express.contains("libraries can’t verify"));
-    assert!(
-        !express.contains("key=1\""),
-        "the path alone is in the code"
-    );
-    assert!(words("listen").contains("http://localhost:3000/in/"));
+    assert!(!express.contains("key=1\""), "the code contains the query");
+    assert!(text_with("listen").contains("http://localhost:3000/in/"));
 }
 
 #[test]
-fn it_is_there_for_admins_and_for_webhooks_and_frameworks_that_there_are() {
+fn only_admins_can_open_it_and_only_for_known_items() {
     let app = App::start();
     let webhook = app.api().create_webhook(URL);
-    let path = page_of(&webhook);
+    let path = code_path(&webhook);
     let mut admin = app.signed_in();
     admin.get(&format!("{path}?with=cobol")).expect(404);
     let unknown = "/settings/notifications/wh_01M88A9HPYG8XD4BRHHT5RND5G/endpoint-code";
@@ -100,7 +101,7 @@ fn it_is_there_for_admins_and_for_webhooks_and_frameworks_that_there_are() {
     member.get(&path).expect(403);
 }
 
-fn leads_from_the_webhook_to_the_code(javascript: bool) {
+fn open_code_from_settings(javascript: bool) {
     let app = App::start();
     app.api().create_webhook(URL);
     let browser = Browser::with(BrowserOptions {
@@ -136,11 +137,11 @@ fn leads_from_the_webhook_to_the_code(javascript: bool) {
 }
 
 #[test]
-fn it_is_loaded_in_place_and_its_code_is_copied() {
-    leads_from_the_webhook_to_the_code(true);
+fn with_scripts_it_loads_in_place_and_copies_code() {
+    open_code_from_settings(true);
 }
 
 #[test]
-fn without_scripts_it_is_a_page_like_any_other() {
-    leads_from_the_webhook_to_the_code(false);
+fn without_scripts_it_is_an_ordinary_page() {
+    open_code_from_settings(false);
 }

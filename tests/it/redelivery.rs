@@ -1,4 +1,4 @@
-//! Sending again by hand: one delivery, or all that failed since a time.
+//! Redelivery of a single delivery, and recovery of all that failed since a time.
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ fn recover(api: &Api, webhook: &Value, body: Value) -> crate::support::http::Res
 }
 
 #[test]
-fn a_redelivered_one_is_the_same_delivery_with_fresh_retries_and_numbers_that_go_on() {
+fn redelivery_keeps_the_delivery_and_continues_the_numbers() {
     let app = App::builder().option("--retry-delays", "50ms").start();
     let receiver = Receiver::queue(vec![
         Reply::status(500),
@@ -50,7 +50,7 @@ fn a_redelivered_one_is_the_same_delivery_with_fresh_retries_and_numbers_that_go
 }
 
 #[test]
-fn what_is_pending_or_cannot_be_sent_is_a_409_and_what_is_not_there_a_404() {
+fn redelivery_is_409_if_impossible_and_404_if_unknown() {
     let app = App::builder().option("--retry-delays", "1h").start();
     let receiver = Receiver::status(500);
     let api = app.api();
@@ -73,7 +73,7 @@ fn what_is_pending_or_cannot_be_sent_is_a_409_and_what_is_not_there_a_404() {
 }
 
 #[test]
-fn recover_sends_what_failed_since_then_once_and_no_test_among_it() {
+fn recover_redelivers_failed_deliveries_once_except_tests() {
     let app = App::without_retries();
     let receiver = Receiver::queue(vec![
         Reply::status(500),
@@ -85,7 +85,7 @@ fn recover_sends_what_failed_since_then_once_and_no_test_among_it() {
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    for message in ["one", "two"] {
+    for message in ["first", "second"] {
         api.create_feedback("shop", message);
         let last = api.deliveries(&webhook)[0].clone();
         api.wait_for_state(text(&last, "id"), "failed");
@@ -107,7 +107,7 @@ fn recover_sends_what_failed_since_then_once_and_no_test_among_it() {
 }
 
 #[test]
-fn recover_takes_canceled_ones_when_it_is_asked_to() {
+fn recover_includes_canceled_deliveries_on_request() {
     let app = App::builder().option("--retry-delays", "1h").start();
     let receiver = Receiver::queue(vec![Reply::status(500), Reply::status(204)]);
     let api = app.api();
@@ -129,7 +129,7 @@ fn recover_takes_canceled_ones_when_it_is_asked_to() {
 }
 
 #[test]
-fn what_tells_of_deleted_feedback_is_not_sent_again() {
+fn deliveries_of_deleted_feedback_are_not_redelivered() {
     let (app, receiver) = (App::without_retries(), Receiver::status(500));
     let api = app.api();
     api.create_project("Shop");
@@ -149,7 +149,7 @@ fn what_tells_of_deleted_feedback_is_not_sent_again() {
 }
 
 #[test]
-fn a_recovery_that_makes_no_sense_is_refused_at_its_field() {
+fn rejects_invalid_recover_requests() {
     let app = App::start();
     let api = app.api();
     let webhook = api.create_webhook("http://127.0.0.1:9/");

@@ -1,5 +1,5 @@
-//! The request that an endpoint gets: its line, its headers to the letter, and its signatures as
-//! others work them out.
+//! Requests to endpoints: the request line, the exact headers, and signatures verified by other
+//! code.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,11 +10,11 @@ use crate::support::app::App;
 use crate::support::receiver::{ReceivedRequest, Receiver};
 use crate::support::signature::{hex_signature, verify_standard_webhook};
 
-/// One feedback to a webhook of this shape, as its endpoint got it, and the webhook.
-fn one_delivery(app: &App, more: serde_json::Value) -> (ReceivedRequest, serde_json::Value) {
+/// Delivers feedback to a webhook with these options. Returns the request and the webhook.
+fn deliver_one(app: &App, options: serde_json::Value) -> (ReceivedRequest, serde_json::Value) {
     let receiver = Receiver::ok();
     let mut webhook = json!({"url": receiver.url("/hook")});
-    for (name, value) in more.as_object().unwrap() {
+    for (name, value) in options.as_object().unwrap() {
         webhook[name] = value.clone();
     }
     let api = app.api();
@@ -25,11 +25,11 @@ fn one_delivery(app: &App, more: serde_json::Value) -> (ReceivedRequest, serde_j
 }
 
 #[test]
-fn the_headers_are_these_in_this_case_and_no_others() {
+fn sends_exactly_these_headers_in_this_case() {
     let app = App::start();
-    let (got, _) = one_delivery(&app, json!({}));
+    let (request, _) = deliver_one(&app, json!({}));
 
-    let must = [
+    let exact_case = [
         "Content-Type",
         "User-Agent",
         "X-Miniback-Signature",
@@ -38,9 +38,13 @@ fn the_headers_are_these_in_this_case_and_no_others() {
         "X-Miniback-Delivery",
         "Content-Length",
     ];
-    for name in must {
-        let found = got.headers.iter().filter(|(n, _)| n == name).count();
-        assert_eq!(found, 1, "{name}, in this case: {:#?}", got.headers);
+    for name in exact_case {
+        let found = request.headers.iter().filter(|(n, _)| n == name).count();
+        assert_eq!(
+            found, 1,
+            "expected one {name} in this case: {:#?}",
+            request.headers
+        );
     }
     let any_case = [
         "host",
@@ -49,37 +53,47 @@ fn the_headers_are_these_in_this_case_and_no_others() {
         "webhook-signature",
     ];
     for name in any_case {
-        got.header(name);
+        request.header(name);
     }
-    for (name, _) in &got.headers {
-        let known = must.contains(&name.as_str())
+    for (name, _) in &request.headers {
+        let known = exact_case.contains(&name.as_str())
             || any_case.contains(&name.to_ascii_lowercase().as_str())
             || name.eq_ignore_ascii_case("date");
-        assert!(known, "nothing else is sent: {:#?}", got.headers);
+        assert!(known, "unexpected header {name}: {:#?}", request.headers);
     }
 }
 
 #[test]
-fn the_values_of_the_headers_are_as_the_guide_says() {
+fn header_values_match_the_guide() {
     let app = App::start();
-    let (got, _) = one_delivery(&app, json!({}));
-    let body = got.json();
+    let (request, _) = deliver_one(&app, json!({}));
+    let body = request.json();
 
-    assert_eq!(got.request_line, "POST /hook HTTP/1.1");
-    assert_eq!(got.header("Content-Type"), "application/json");
-    assert_eq!(got.header("User-Agent"), "Miniback-Webhook/1.0");
-    assert_eq!(got.header("X-Miniback-Event"), "feedback.created");
-    assert_eq!(got.header("X-Miniback-Timestamp"), text(&body, "timestamp"));
-    assert!(got.delivery().starts_with("dlv_"), "{}", got.delivery());
-    assert_eq!(got.header("Content-Length"), got.body.len().to_string());
+    assert_eq!(request.request_line, "POST /hook HTTP/1.1");
+    assert_eq!(request.header("Content-Type"), "application/json");
+    assert_eq!(request.header("User-Agent"), "Miniback-Webhook/1.0");
+    assert_eq!(request.header("X-Miniback-Event"), "feedback.created");
+    assert_eq!(
+        request.header("X-Miniback-Timestamp"),
+        text(&body, "timestamp")
+    );
     assert!(
-        got.all_headers("X-Miniback-Signature-Next").is_empty(),
-        "there is no next secret"
+        request.delivery().starts_with("dlv_"),
+        "{}",
+        request.delivery()
+    );
+    assert_eq!(
+        request.header("Content-Length"),
+        request.body.len().to_string()
+    );
+    assert!(
+        request.all_headers("X-Miniback-Signature-Next").is_empty(),
+        "a signature was sent without a next secret"
     );
 }
 
 #[test]
-fn each_event_is_named_in_its_header() {
+fn the_event_header_contains_the_event_type() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
@@ -90,9 +104,9 @@ fn each_event_is_named_in_its_header() {
         .expect(200);
     let mut events = Vec::new();
     for request in receiver.wait_for(3) {
-        let named = request.header("X-Miniback-Event").to_owned();
-        assert_eq!(request.json()["event"], named.as_str());
-        events.push(named);
+        let event = request.header("X-Miniback-Event").to_owned();
+        assert_eq!(request.json()["event"], event.as_str());
+        events.push(event);
     }
     events.sort();
     assert_eq!(events, ["feedback.created", "feedback.updated", "test"]);
@@ -108,18 +122,18 @@ fn the_delivery_header_is_the_id_in_the_log() {
 }
 
 #[test]
-fn the_signature_is_the_hmac_of_the_raw_body_with_the_whole_secret() {
+fn the_signature_is_the_hmac_of_the_raw_body() {
     let app = App::start();
-    let (got, webhook) = one_delivery(&app, json!({}));
+    let (request, webhook) = deliver_one(&app, json!({}));
     let secret = text(&webhook, "secret");
     assert!(secret.starts_with("whsec_"));
-    let signature = got.header("X-Miniback-Signature");
-    assert_eq!(signature, hex_signature(secret, &got.body));
+    let signature = request.header("X-Miniback-Signature");
+    assert_eq!(signature, hex_signature(secret, &request.body));
     assert_eq!(signature.len(), 64);
 }
 
 #[test]
-fn a_generated_secret_is_whsec_and_padded_base64_of_24_to_64_bytes() {
+fn a_generated_secret_is_whsec_and_24_to_64_base64_bytes() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhooks = [
@@ -129,108 +143,110 @@ fn a_generated_secret_is_whsec_and_padded_base64_of_24_to_64_bytes() {
     for webhook in &webhooks {
         let secret = text(webhook, "secret");
         let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap());
-        let length = key.expect("padded base64").len();
+        let length = key.expect("decode the base64").len();
         assert!((24..=64).contains(&length), "{length} bytes");
     }
     assert_ne!(webhooks[0]["secret"], webhooks[1]["secret"]);
 }
 
 #[test]
-fn a_standard_webhooks_library_verifies_a_delivery() {
+fn the_standard_webhooks_library_verifies_a_delivery() {
     let app = App::start();
-    let (got, webhook) = one_delivery(&app, json!({}));
+    let (request, webhook) = deliver_one(&app, json!({}));
     let secret = text(&webhook, "secret");
-    verify_standard_webhook(secret, &got).unwrap();
-    assert_eq!(got.header("webhook-id"), got.delivery());
+    verify_standard_webhook(secret, &request).unwrap();
+    assert_eq!(request.header("webhook-id"), request.delivery());
 
-    // The key is the base64 after `whsec_`, and the signed text is id, time and body: said once
-    // without the library.
-    let seconds: i64 = got.header("webhook-timestamp").parse().unwrap();
+    // The library checks the key and the signed content. Check the rest here.
+    let seconds: i64 = request.header("webhook-timestamp").parse().unwrap();
     let age = jiff::Timestamp::now().as_second() - seconds;
-    assert!((-2..=60).contains(&age), "the time is this attempt's");
-    assert!(got.header("webhook-signature").starts_with("v1,"));
+    assert!(
+        (-2..=60).contains(&age),
+        "the timestamp isn't the time of the attempt"
+    );
+    assert!(request.header("webhook-signature").starts_with("v1,"));
 
-    let mut forged = got.clone();
+    let mut forged = request.clone();
     forged.body[20] ^= 1;
     assert!(verify_standard_webhook(secret, &forged).is_err());
     let other = format!("whsec_{}", STANDARD.encode([7; 32]));
-    assert!(verify_standard_webhook(&other, &got).is_err());
+    assert!(verify_standard_webhook(&other, &request).is_err());
 }
 
 #[test]
-fn a_test_is_signed_in_both_ways_too() {
+fn a_test_has_both_signatures() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     api.post_empty(&format!("/api/v1/webhooks/{}/test", text(&webhook, "id")))
         .expect(200);
-    let (got, secret) = (receiver.first(), text(&webhook, "secret"));
+    let (request, secret) = (receiver.first(), text(&webhook, "secret"));
     assert_eq!(
-        got.header("X-Miniback-Signature"),
-        hex_signature(secret, &got.body)
+        request.header("X-Miniback-Signature"),
+        hex_signature(secret, &request.body)
     );
-    verify_standard_webhook(secret, &got).unwrap();
+    verify_standard_webhook(secret, &request).unwrap();
 }
 
 #[test]
-fn an_own_secret_that_is_not_base64_leaves_the_standard_headers_out() {
+fn a_custom_secret_omits_the_standard_headers() {
     let app = App::start();
-    let secret = "my-own-secret-that-is-no-base64!";
-    let (got, webhook) = one_delivery(&app, json!({"secret": secret}));
+    let secret = "a-custom-secret-without-base64!";
+    let (request, webhook) = deliver_one(&app, json!({"secret": secret}));
     assert_eq!(webhook["secret"], secret);
     for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
         assert!(
-            got.all_headers(name).is_empty(),
-            "{name} cannot be verified"
+            request.all_headers(name).is_empty(),
+            "{name} is sent, but can't be verified"
         );
     }
     assert_eq!(
-        got.header("X-Miniback-Signature"),
-        hex_signature(secret, &got.body)
+        request.header("X-Miniback-Signature"),
+        hex_signature(secret, &request.body)
     );
 }
 
 #[test]
-fn an_own_secret_of_fewer_than_16_bytes_after_whsec_leaves_the_standard_headers_out() {
+fn a_whsec_secret_under_16_bytes_omits_the_standard_headers() {
     let app = App::start();
     let secret = format!("whsec_{}", STANDARD.encode([1; 15]));
-    let (got, _) = one_delivery(&app, json!({"secret": secret}));
-    assert!(got.all_headers("webhook-signature").is_empty());
+    let (request, _) = deliver_one(&app, json!({"secret": secret}));
+    assert!(request.all_headers("webhook-signature").is_empty());
 }
 
 #[test]
-fn an_own_secret_of_16_bytes_after_whsec_is_signed_in_both_ways() {
+fn a_whsec_secret_of_16_bytes_has_both_signatures() {
     let app = App::start();
     let secret = format!("whsec_{}", STANDARD.encode([1; 16]));
-    let (got, _) = one_delivery(&app, json!({"secret": secret}));
-    verify_standard_webhook(&secret, &got).unwrap();
+    let (request, _) = deliver_one(&app, json!({"secret": secret}));
+    verify_standard_webhook(&secret, &request).unwrap();
     assert_eq!(
-        got.header("X-Miniback-Signature"),
-        hex_signature(&secret, &got.body)
+        request.header("X-Miniback-Signature"),
+        hex_signature(&secret, &request.body)
     );
 }
 
 #[test]
-fn a_webhooks_own_headers_are_sent_with_it() {
+fn sends_custom_headers() {
     let app = App::start();
-    let (got, _) = one_delivery(
+    let (request, _) = deliver_one(
         &app,
         json!({"headers": {"Authorization": "Bearer abc", "X-Team": "blue"}}),
     );
-    assert_eq!(got.header("Authorization"), "Bearer abc");
-    assert_eq!(got.header("X-Team"), "blue");
+    assert_eq!(request.header("Authorization"), "Bearer abc");
+    assert_eq!(request.header("X-Team"), "blue");
 }
 
 #[test]
-fn the_address_is_sent_with_its_query_and_without_its_fragment() {
+fn requests_the_url_with_query_but_without_fragment() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let url = receiver.url("/a%20b/?team=1&x=%2F#fragment");
     let webhook = api.create_webhook(&url);
-    assert_eq!(webhook["url"], url.as_str(), "returned as given");
+    assert_eq!(webhook["url"], url.as_str(), "the URL was changed");
     api.create_project("Shop");
     api.create_feedback("shop", "Hello");
-    let got = receiver.first();
-    assert_eq!(got.request_line, "POST /a%20b/?team=1&x=%2F HTTP/1.1");
-    assert_eq!(got.header("Host"), receiver.address().to_string());
+    let request = receiver.first();
+    assert_eq!(request.request_line, "POST /a%20b/?team=1&x=%2F HTTP/1.1");
+    assert_eq!(request.header("Host"), receiver.address().to_string());
 }

@@ -121,7 +121,7 @@ fn a_locked_database_is_503_until_it_is_unlocked() {
     let response = api.post("/api/v1/feedback", body);
     let problem = response.problem(503);
     assert!(
-        text(&problem, "detail").contains("nothing was stored"),
+        text(&problem, "detail").contains("Nothing was saved"),
         "{problem}"
     );
     assert!(response.header("retry-after").is_some(), "{response:?}");

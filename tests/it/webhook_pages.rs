@@ -1,5 +1,4 @@
-//! Settings → Notifications: the whole of it in a real browser, with scripts and without, and the
-//! forms posted twice.
+//! Settings → Notifications: all of it in a real browser, with and without scripts, and its forms.
 
 use serde_json::{Value, json};
 
@@ -34,16 +33,16 @@ fn open_row<'a>(browser: &'a Browser, url: &str) -> PageElement<'a> {
     browser.find("article", url)
 }
 
-/// Without scripts a box that was ticked is sent by the "Save" beside it.
+/// Presses "Save", which is necessary without scripts after changing a checkbox.
 fn save_if_needed(browser: &Browser, url: &str, javascript: bool) {
     if !javascript {
         browser.find("article", url).find("button", "Save").press();
     }
 }
 
-fn the_whole_flow(javascript: bool) {
+fn add_test_change_and_delete(javascript: bool) {
     let app = App::start();
-    let receiver = Receiver::script(|_| Reply::body(200, "well received"));
+    let receiver = Receiver::script(|_| Reply::body(200, "thank you"));
     let api = app.api();
     let browser = Browser::with(BrowserOptions {
         javascript,
@@ -51,7 +50,7 @@ fn the_whole_flow(javascript: bool) {
     });
     sign_in(&browser, &app);
 
-    // Add, with a test before it.
+    // Adding a webhook, with a test before.
     let url = receiver.url("/webhooks/miniback");
     browser
         .find_either(["link", "button"], "Add Webhook")
@@ -63,14 +62,17 @@ fn the_whole_flow(javascript: bool) {
     );
     field.fill(&url);
     browser.find("button", "Test").press();
-    browser.wait_for_text("well received");
-    assert!(browser.text().contains("200"), "the status is shown");
-    assert!(webhooks(&api).is_empty(), "nothing is saved yet");
+    browser.wait_for_text("thank you");
+    assert!(
+        browser.text().contains("200"),
+        "the page doesn't show the status"
+    );
+    assert!(webhooks(&api).is_empty(), "the test saved the webhook");
     browser.find("button", "Add").press();
     browser.find("article", &url);
-    let made = webhooks(&api);
-    assert_eq!(made.len(), 1);
-    let webhook = &made[0];
+    let created = webhooks(&api);
+    assert_eq!(created.len(), 1);
+    let webhook = &created[0];
     let path = format!("/api/v1/webhooks/{}", text(webhook, "id"));
     let secret = api.get(&format!("{path}/secret")).expect(200).json()["secret"].clone();
     let secret = secret.as_str().unwrap();
@@ -78,7 +80,7 @@ fn the_whole_flow(javascript: bool) {
     assert_eq!(
         tested.header("X-Miniback-Signature"),
         hex_signature(secret, &tested.body),
-        "the secret that was tested is the one that is used"
+        "the webhook has another secret than the test"
     );
 
     // Topics.
@@ -94,7 +96,7 @@ fn the_whole_flow(javascript: bool) {
     let row = open_row(&browser, &url);
     assert!(!row.find("checkbox", "Status Changed").is_checked());
 
-    // The secret.
+    // Revealing the secret.
     assert!(
         !browser
             .script("return document.documentElement.outerHTML")
@@ -107,36 +109,40 @@ fn the_whole_flow(javascript: bool) {
         page.to_string().contains(secret).then_some(())
     });
 
-    // The switch.
+    // Disabling the webhook.
     let switch = browser.find("article", &url).find("switch", "Enabled");
     assert!(is_on(&switch));
-    let is_box = switch.attribute("type").as_deref() == Some("checkbox");
+    let is_checkbox = switch.attribute("type").as_deref() == Some("checkbox");
     switch.press();
-    if is_box {
+    if is_checkbox {
         save_if_needed(&browser, &url, javascript);
     }
-    browser.wait_until("it is off", || {
+    browser.wait_until("the webhook is disabled", || {
         (api.get(&path).json()["enabled"] == false).then_some(())
     });
-    browser.wait_until("the switch is off", || {
+    browser.wait_until("the page shows the webhook as disabled", || {
         let switch = browser.find("article", &url).find("switch", "Enabled");
         (!is_on(&switch)).then_some(())
     });
 
-    // A test of a saved webhook, although it is off.
+    // A disabled webhook can be tested.
     browser.find("article", &url).find("button", "Test").press();
     receiver.wait_for(2);
-    browser.wait_for_text("well received");
+    browser.wait_for_text("thank you");
 
-    // Delete, after being asked.
+    // Deletion, with confirmation.
     browser
         .find("article", &url)
         .find("button", "Delete webhook")
         .press();
     browser.wait_for_text("Delete this webhook?");
-    assert_eq!(webhooks(&api).len(), 1, "it is asked first");
+    assert_eq!(
+        webhooks(&api).len(),
+        1,
+        "the webhook was deleted without confirmation"
+    );
     browser.find("button", "Delete").press();
-    browser.wait_until("the row is gone", || {
+    browser.wait_until("the webhook's row disappears", || {
         browser.all("article", &url).is_empty().then_some(())
     });
     assert!(webhooks(&api).is_empty());
@@ -147,21 +153,21 @@ fn is_on(switch: &PageElement<'_>) -> bool {
 }
 
 #[test]
-fn a_webhook_is_added_tested_changed_and_deleted_with_scripts() {
-    the_whole_flow(true);
+fn adds_tests_changes_and_deletes_a_webhook_with_scripts() {
+    add_test_change_and_delete(true);
 }
 
 #[test]
-fn a_webhook_is_added_tested_changed_and_deleted_without_scripts() {
-    the_whole_flow(false);
+fn adds_tests_changes_and_deletes_a_webhook_without_scripts() {
+    add_test_change_and_delete(false);
 }
 
-/// The form behind "Add Webhook".
+/// Opens the form behind "Add Webhook".
 #[track_caller]
 fn add_form(ada: &mut Visitor) -> Page {
     let page = ada.get("/settings/notifications").expect(200);
-    if let Some(to) = page.link("Add Webhook") {
-        return ada.fetch("GET", &to, &[], None).expect(200);
+    if let Some(path) = page.link("Add Webhook") {
+        return ada.fetch("GET", &path, &[], None).expect(200);
     }
     match page.forms_with("Add Webhook").first() {
         Some(form) => ada.submit(&form.press("Add Webhook")).expect(200),
@@ -170,7 +176,7 @@ fn add_form(ada: &mut Visitor) -> Page {
 }
 
 #[test]
-fn two_presses_of_add_make_one_webhook() {
+fn submitting_add_twice_creates_one_webhook() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let mut ada = app.signed_in();
     let form = add_form(&mut ada).form_with("Add");
@@ -179,14 +185,14 @@ fn two_presses_of_add_make_one_webhook() {
     ada.submit(&filled);
     assert_eq!(webhooks(&app.api()).len(), 1);
 
-    // The form, opened anew, makes another one.
+    // A newly opened form creates another webhook.
     let form = add_form(&mut ada).form_with("Add");
     ada.submit(&form.fill("Endpoint URL", &receiver.url("/")).press("Add"));
     assert_eq!(webhooks(&app.api()).len(), 2);
 }
 
 #[test]
-fn an_address_that_is_refused_comes_back_in_the_form_with_the_reason() {
+fn a_rejected_url_stays_in_the_form_with_the_reason() {
     let app = App::start();
     let mut ada = app.signed_in();
     for url in [
@@ -200,19 +206,19 @@ fn an_address_that_is_refused_comes_back_in_the_form_with_the_reason() {
         if matches!(page.response.status, 302 | 303) {
             page = ada.follow(&page);
         }
-        let again = page.form_with("Add");
-        assert_eq!(again.value("Endpoint URL"), url, "what was written stays");
+        let returned = page.form_with("Add");
+        assert_eq!(returned.value("Endpoint URL"), url, "the form lost the URL");
         assert_eq!(
-            again.secret(),
+            returned.secret(),
             Some(secret.as_str()),
-            "and so does the secret"
+            "the form lost the secret"
         );
     }
     assert!(webhooks(&app.api()).is_empty());
 }
 
 #[test]
-fn topics_are_saved_by_a_plain_form() {
+fn topics_are_saved_without_scripts() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let url = receiver.url("/");
@@ -225,7 +231,7 @@ fn topics_are_saved_by_a_plain_form() {
     assert_eq!(
         forms.len(),
         1,
-        "in the row of its webhook: {:?}",
+        "expected one form in the webhook's row: {:?}",
         page.response
     );
     let form = forms.remove(0);
@@ -239,31 +245,34 @@ fn topics_are_saved_by_a_plain_form() {
 }
 
 #[test]
-fn headers_of_a_webhook_are_edited_and_a_stored_value_is_kept_unseen() {
+fn editing_headers_keeps_stored_values_hidden() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook_with(
-        json!({"url": receiver.url("/"), "headers": {"X-Key": "a stored value"}}),
+        json!({"url": receiver.url("/"), "headers": {"X-Key": "stored-value"}}),
     );
     let mut admin = app.signed_in();
-    let open = format!("/settings/notifications?open={}", text(&webhook, "id"));
-    let page = admin.get(&open);
-    assert!(!page.response.text.contains("a stored value"));
+    let path = format!("/settings/notifications?open={}", text(&webhook, "id"));
+    let page = admin.get(&path);
+    assert!(!page.response.text.contains("stored-value"));
     let form = page.form_with("Save changes");
-    let kept = form.value("Headers");
+    let stored_headers = form.value("Headers");
     let saved = form
         .clone()
-        .fill("Headers", &format!("{kept}Authorization: Bearer abc"))
+        .fill(
+            "Headers",
+            &format!("{stored_headers}Authorization: Bearer abc"),
+        )
         .press("Save changes");
     admin.submit(&saved).expect(303);
     api.deliver_one(&webhook, "delivered");
     let received = receiver.first();
-    assert_eq!(received.header("X-Key"), "a stored value");
+    assert_eq!(received.header("X-Key"), "stored-value");
     assert_eq!(received.header("Authorization"), "Bearer abc");
-    let refused = form
+    let rejected = form
         .fill("Headers", "Host: evil.example")
         .press("Save changes");
-    let page = admin.submit(&refused);
+    let page = admin.submit(&rejected);
     assert_eq!(page.response.status, 422);
     assert!(page.text().contains("can’t be changed"), "{}", page.text());
 }

@@ -10,7 +10,7 @@ use crate::support::browser::{Browser, BrowserOptions, PageElement};
 use crate::support::receiver::{Receiver, Reply};
 
 const HOST: &str = "miniback-widget";
-const THANKS: &str = "Thank you. Your feedback has arrived.";
+const THANKS: &str = "Thank you. We got your feedback.";
 
 /// Somebody else's site, with the widget of a program of its own.
 struct Site {
@@ -229,7 +229,8 @@ fn a_draft_survives_closing_and_a_reload_and_is_gone_once_it_is_sent() {
 #[test]
 fn what_is_sent_without_a_network_is_kept_and_sent_once_when_there_is_one() {
     let (site, browser) = (Site::with("", ""), Browser::start());
-    let later = "This did not get through. Your feedback is kept in this browser and sent as soon as possible.";
+    let later =
+        "Couldn’t send. Your feedback is saved in this browser and will be sent automatically.";
     let write = |message: &str| {
         find(&browser, "button", "Feedback").press();
         find(&browser, "textbox", "Message").fill(message);
@@ -275,14 +276,14 @@ fn a_paused_project_and_a_refused_origin_are_told_and_the_words_stay() {
     opened(&browser, &site);
     find(&browser, "textbox", "Message").fill("Are you there?");
     find(&browser, "button", "Send").press();
-    wait_for_status(&browser, "No feedback is taken here at the moment.");
+    wait_for_status(&browser, "This project isn’t accepting feedback right now.");
     set(json!({"status": "ACTIVE", "allowedOrigins": ["https://shop.example"]}));
     find(&browser, "button", "Send").press();
     let origin = format!("http://{}", site.server.address());
     wait_for_status(
         &browser,
         &format!(
-            "This could not be sent. Pages of {origin} may not send feedback to this project; its settings can allow them."
+            "Couldn’t send your feedback. {origin} isn’t an allowed origin of this project. Allow it in the project’s settings."
         ),
     );
     set(json!({"allowedOrigins": [origin]}));

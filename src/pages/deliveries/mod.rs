@@ -12,7 +12,6 @@ use askama::Template;
 
 use self::row::DeliveryRow;
 use self::totals::DeliveryTotalsView;
-use super::fields::FormData;
 use super::framework::context::RequestContext;
 use super::framework::format::DisplayTime;
 use super::framework::layout::{Layout, render};
@@ -22,6 +21,7 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::id::{WebhookId, parse_ulid};
 use crate::domain::webhook::{Topic, Webhook};
+use crate::server::form_data::FormData;
 use crate::store::{DeliveryFilter, PageRequest, RedeliverError};
 
 /// Number of deliveries per page.

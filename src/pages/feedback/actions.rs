@@ -7,10 +7,10 @@ use super::is_feedback_id;
 use super::parse_ids;
 use crate::domain::feedback::{Actor, FeedbackStatus};
 use crate::domain::id::FeedbackId;
-use crate::pages::fields::FormData;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::flash::{Message, Undo};
 use crate::pages::framework::page_error::PageError;
+use crate::server::form_data::FormData;
 use crate::store::{AppliedStatusChange, StatusChange};
 
 /// The path to return to after a form: the list or the item's own page.

@@ -3,10 +3,7 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, LOCATION,
-    ORIGIN, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
-};
+use actix_web::http::header::{ALLOW, HeaderValue, LOCATION, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
@@ -16,12 +13,11 @@ use super::layout::{ErrorPage, render};
 use super::page_error::PageError;
 use super::session;
 use crate::domain::account::Scope;
+use crate::server::form_data::FormError;
 use crate::server::permissions::{Permission, is_allowed};
 use crate::server::request_id::RequestId;
-
-const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-    form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+use crate::server::request_origin::is_cross_origin;
+use crate::server::security_headers::add_security_headers;
 
 /// Wraps one route.
 pub async fn middleware(
@@ -44,7 +40,9 @@ pub async fn middleware(
         .request()
         .extensions()
         .contains::<crate::store::Session>();
-    add_headers(response.headers_mut(), signed_in);
+    // Public pages change after sign-in, so caches must revalidate them.
+    let cache_control = if signed_in { "no-store" } else { "no-cache" };
+    add_security_headers(response.headers_mut(), cache_control);
     Ok(response)
 }
 
@@ -64,7 +62,7 @@ impl From<PageError> for Rejection {
 async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(), Rejection> {
     let context = RequestContext::from_http_request(request.request())?;
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
-    if changes && is_cross_origin(&context, request.headers()) {
+    if changes && is_cross_origin(context.proxies(), &context.app.urls, request.request()) {
         return Err(PageError::CrossOrigin.into());
     }
     let session = match session::token_hash(request.request()) {
@@ -98,24 +96,6 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
     }
 }
 
-/// Whether a browser sent the request on behalf of another site's page. Browsers send
-/// `Sec-Fetch-Site` only over HTTPS and to localhost; otherwise `Origin` decides. A request without
-/// either header doesn't come from a web page.
-fn is_cross_origin(context: &RequestContext, headers: &HeaderMap) -> bool {
-    if let Some(site) = headers.get(SEC_FETCH_SITE) {
-        return !matches!(site.as_bytes(), b"same-origin" | b"none");
-    }
-    let Some(origin) = headers.get(ORIGIN) else {
-        return false;
-    };
-    let requested_origin = context.proxies().own_origin(&context.request);
-    let own_origins = [Some(requested_origin.as_str()), context.app.urls.origin()];
-    !own_origins
-        .into_iter()
-        .flatten()
-        .any(|own_origin| own_origin.as_bytes() == origin.as_bytes())
-}
-
 fn reject(rejection: Rejection, request: &actix_web::HttpRequest) -> HttpResponse {
     match (rejection, RequestContext::from_http_request(request)) {
         (Rejection::SignIn, Ok(context)) => {
@@ -139,11 +119,16 @@ fn reject(rejection: Rejection, request: &actix_web::HttpRequest) -> HttpRespons
 
 /// Replaces the response of a handler that failed by an error page.
 fn render_error(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-    let Some(error) = response
-        .response()
-        .error()
-        .and_then(|error| error.as_error::<PageError>())
-    else {
+    let Some(error) = response.response().error() else {
+        return response;
+    };
+    let form_error;
+    let error = if let Some(error) = error.as_error::<PageError>() {
+        error
+    } else if let Some(error) = error.as_error::<FormError>() {
+        form_error = PageError::from(*error);
+        &form_error
+    } else {
         return response;
     };
     let request = response.request().clone();
@@ -186,17 +171,4 @@ fn error_page(error: &PageError, context: &RequestContext) -> HttpResponse {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
     }
     response
-}
-
-fn add_headers(headers: &mut HeaderMap, signed_in: bool) {
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(CSP));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    if !headers.contains_key(CACHE_CONTROL) {
-        // Public pages change after sign-in, so browsers must revalidate them.
-        headers.insert(
-            CACHE_CONTROL,
-            HeaderValue::from_static(if signed_in { "no-store" } else { "no-cache" }),
-        );
-    }
 }

@@ -11,6 +11,7 @@ use super::flash::{Flash, Message, OneTimeReveal};
 use super::layout::Layout;
 use super::page_error::PageError;
 use crate::domain::account::User;
+use crate::intake::Intake;
 use crate::pages::PageState;
 use crate::server::AppState;
 use crate::server::request_origin::TrustedProxies;
@@ -22,6 +23,7 @@ const REFRESH: HeaderName = HeaderName::from_static("miniback-refresh");
 #[derive(Clone)]
 pub struct RequestContext {
     pub app: web::Data<AppState>,
+    pub intake: web::Data<Intake>,
     pub state: web::Data<PageState>,
     pub request: HttpRequest,
     session: Option<Session>,
@@ -48,6 +50,10 @@ impl RequestContext {
         Ok(Self {
             last_change: app.store.change_feed().latest(),
             app,
+            intake: request
+                .app_data::<web::Data<Intake>>()
+                .ok_or_else(missing)?
+                .clone(),
             state: request
                 .app_data::<web::Data<PageState>>()
                 .ok_or_else(missing)?

@@ -9,7 +9,7 @@ use super::format::DisplayTime;
 use super::page_error::PageError;
 use crate::clock::Timestamp;
 use crate::domain::account::{Role, User};
-use crate::pages::assets;
+use crate::server::html;
 use crate::server::urls::Urls;
 
 /// Data for the base template: navigation, signed-in user, flash messages.
@@ -59,8 +59,7 @@ impl Layout {
 
     /// The path of a file in `static/`, with a version for caching.
     pub fn asset(&self, name: &str) -> String {
-        self.urls
-            .path(&format!("/static/{name}?v={}", *assets::VERSION))
+        html::asset_path(&self.urls, name)
     }
 
     pub fn time(&self, at: &Timestamp) -> DisplayTime {
@@ -74,12 +73,7 @@ impl Layout {
 
 /// Renders a page.
 pub fn render(status: StatusCode, page: &impl Template) -> Result<HttpResponse, PageError> {
-    let html = page
-        .render()
-        .map_err(|error| PageError::Internal(error.to_string()))?;
-    Ok(HttpResponse::build(status)
-        .content_type("text/html; charset=utf-8")
-        .body(html))
+    html::render(status, page).map_err(|error| PageError::Internal(error.to_string()))
 }
 
 #[derive(Template)]

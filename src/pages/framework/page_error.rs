@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 
+use crate::server::form_data::FormError;
 use crate::store::StoreError;
 
 const GENERIC_TITLE: &str = "Something went wrong";
@@ -24,15 +25,11 @@ pub enum PageError {
     CrossOrigin,
     #[error("Your session has expired. Sign in to continue.")]
     SignedOut,
-    #[error("The form was incomplete. Go back and submit it again.")]
+    /// The form was read, but its fields make no sense.
+    #[error("{}", FormError::Malformed)]
     InvalidForm,
-    /// Holds the limit in KiB.
-    #[error("The form is larger than {0} KiB.")]
-    FormTooLarge(usize),
-    #[error("The form took too long to arrive. Submit it again.")]
-    RequestTimeout,
-    #[error("This URL accepts only HTML forms.")]
-    UnsupportedMediaType,
+    #[error(transparent)]
+    Form(#[from] FormError),
     /// An error of a single page, defined by that page.
     #[error("{message}")]
     Specific {
@@ -40,25 +37,11 @@ pub enum PageError {
         title: &'static str,
         message: &'static str,
     },
-    #[error("{}", store_error_message(.0))]
+    #[error("{}", .0.public_message())]
     Store(#[from] StoreError),
     /// Holds details for the log, which aren't shown.
     #[error("See the server log.")]
     Internal(String),
-}
-
-fn store_error_message(error: &StoreError) -> &'static str {
-    match error {
-        StoreError::DiskFull => {
-            "The server’s disk is full or failing. Nothing was saved. Try again later."
-        }
-        StoreError::ReadOnly => "The server can’t write to its database. Nothing was saved.",
-        StoreError::Overloaded | StoreError::Busy | StoreError::Pool(_) => {
-            "The server is busy. Nothing was saved. Try again in a moment."
-        }
-        StoreError::Closed => "The server is restarting. Try again in a moment.",
-        _ => "See the server log.",
-    }
 }
 
 impl PageError {
@@ -79,10 +62,8 @@ impl PageError {
             Self::Forbidden => "Admins only",
             Self::CrossOrigin => "Request blocked",
             Self::SignedOut => "Session expired",
-            Self::InvalidForm => "Invalid form",
-            Self::FormTooLarge(_) => "Form too large",
-            Self::RequestTimeout => "Request timed out",
-            Self::UnsupportedMediaType => "Unsupported media type",
+            Self::InvalidForm => FormError::Malformed.title(),
+            Self::Form(error) => error.title(),
             Self::Specific { title, .. } => title,
             Self::Store(_) | Self::Internal(_) => GENERIC_TITLE,
         }
@@ -96,10 +77,8 @@ impl ResponseError for PageError {
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Forbidden | Self::CrossOrigin => StatusCode::FORBIDDEN,
             Self::SignedOut => StatusCode::UNAUTHORIZED,
-            Self::InvalidForm => StatusCode::BAD_REQUEST,
-            Self::FormTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::InvalidForm => FormError::Malformed.status_code(),
+            Self::Form(error) => error.status_code(),
             Self::Specific { status, .. } => *status,
             Self::Store(error) => error.http_status(),
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

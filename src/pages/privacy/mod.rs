@@ -9,7 +9,6 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_DISPOSITION;
 use askama::Template;
 
-use super::fields::FormData;
 use super::framework::context::RequestContext;
 use super::framework::flash::OneTimeReveal;
 use super::framework::format::{DisplayTime, group_digits};
@@ -17,6 +16,7 @@ use super::framework::idempotent_form::SubmissionKeys;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::feedback::{self, Feedback};
+use crate::server::form_data::FormData;
 use crate::store::{ErasureCounts, PageRequest};
 
 const PATH: &str = "/settings/privacy";

@@ -10,7 +10,6 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use self::origins::{ProjectOrigins, WidgetOrigins};
-use super::fields::FormData;
 use super::framework::context::RequestContext;
 use super::framework::format::group_digits;
 use super::framework::idempotent_form::SubmissionKeys;
@@ -19,6 +18,7 @@ use super::framework::page_error::PageError;
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, Project, ProjectStatus};
 use crate::domain::validation::{ValidationErrors, all, check};
+use crate::server::form_data::FormData;
 use crate::store::{CreateProjectError, ProjectPatch};
 
 const PATH: &str = "/settings/projects";

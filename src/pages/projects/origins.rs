@@ -6,11 +6,11 @@ use askama::Template;
 
 use crate::clock::Timestamp;
 use crate::domain::project::{self, Project};
-use crate::pages::fields::FormData;
+use crate::intake::ScriptLoad;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::page_error::PageError;
-use crate::server::door::loads::Load;
+use crate::server::form_data::FormData;
 use crate::store::{AllowOrigin, OriginStats};
 
 /// Number of sites listed that loaded the widget's script most recently.
@@ -59,15 +59,15 @@ impl WidgetOrigins {
         let app = &context.app;
         let own_origin = context.proxies().own_origin(&context.request);
         let now = app.clock.now();
-        let seen_origin = |Load { origin, at }| SeenOrigin::new(&origin, at, now);
+        let seen_origin = |ScriptLoad { origin, at }| SeenOrigin::new(&origin, at, now);
         Ok(Self {
             script_url: app.urls.absolute(&own_origin, "/widget.js"),
             form_url: app.urls.absolute(&own_origin, "/f/"),
             now,
             origins: app.store.origins().await?,
-            loads: app
-                .door
-                .loads
+            loads: context
+                .intake
+                .script_loads
                 .latest(LOADS_SHOWN)
                 .into_iter()
                 .map(seen_origin)

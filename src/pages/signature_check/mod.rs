@@ -9,7 +9,6 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
-use super::fields::LargeFormData;
 use super::framework::context::RequestContext;
 use super::framework::idempotent_form::SubmissionKeys;
 use super::framework::layout::{Layout, render};
@@ -19,6 +18,7 @@ use crate::domain::diagnosis::{self, Check, CheckResult, Diagnosis, DiagnosisInp
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::domain::verification::ReceivedRequest;
 use crate::domain::webhook::Webhook;
+use crate::server::form_data::LargeFormData;
 use crate::store::DeliveryDetail;
 use request_parser::{BodyEncoding, PastedHeaders};
 

@@ -204,21 +204,8 @@ pub(super) fn parse_body(text: &str, encoding: BodyEncoding) -> Result<Vec<u8>, 
                 .chars()
                 .filter(|c| !matches!(c, ':' | ','))
                 .collect();
-            let digits = digits
-                .trim_start_matches("<Buffer")
-                .trim_end_matches('>')
-                .as_bytes();
-            let pair = |pair: &[u8]| {
-                let text = std::str::from_utf8(pair)
-                    .ok()
-                    .filter(|text| text.len() == 2)?;
-                u8::from_str_radix(text, 16).ok()
-            };
-            digits
-                .chunks(2)
-                .map(pair)
-                .collect::<Option<Vec<u8>>>()
-                .ok_or("Invalid hex. Use two digits per byte.")
+            let digits = digits.trim_start_matches("<Buffer").trim_end_matches('>');
+            hex::decode(digits).map_err(|_| "Invalid hex. Use two digits per byte.")
         }
     }
 }

@@ -13,11 +13,11 @@ use crate::domain::id::WebhookId;
 use crate::domain::secret::Secret;
 use crate::domain::validation::{all, check};
 use crate::domain::webhook::{self, NewWebhook, RetryPolicy, Topic, Webhook, WebhookPatch};
-use crate::pages::fields::FormData;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::flash::Draft;
 use crate::pages::framework::page_error::PageError;
 use crate::random;
+use crate::server::form_data::FormData;
 use crate::server::tokens;
 use crate::store::{IdempotencyKey, RotateError, SaveWebhookError};
 

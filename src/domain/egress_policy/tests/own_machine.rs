@@ -2,6 +2,47 @@
 
 use super::*;
 
+/// A socket of Miniback, a URL, the IP addresses of its host, and whether it is allowed.
+const CASES: &[(&str, &str, &[&str], bool)] = &[
+    ("127.0.0.1:8080", "http://127.0.0.1:8080", &[], false),
+    ("127.0.0.1:8080", "http://localhost:8080", &[], false),
+    (
+        "127.0.0.1:8080",
+        "http://[::ffff:127.0.0.1]:8080",
+        &[],
+        false,
+    ),
+    ("127.0.0.1:8080", "http://0.0.0.0:8080", &[], false),
+    ("127.0.0.1:8080", "http://[::]:8080", &[], false),
+    (
+        "127.0.0.1:8080",
+        "http://me.example:8080",
+        &["127.0.0.1"],
+        false,
+    ),
+    ("127.0.0.1:8080", "http://127.0.0.1:8081", &[], true),
+    ("127.0.0.1:8080", "http://192.168.1.7:8080", &[], true),
+    ("0.0.0.0:8080", "http://127.9.9.9:8080", &[], false),
+    ("0.0.0.0:8080", "http://192.168.1.7:8080", &[], false),
+    ("0.0.0.0:8080", "http://192.168.1.8:8080", &[], true),
+    ("[::]:8080", "http://127.0.0.1:8080", &[], false),
+    ("[::]:8080", "http://[::1]:8080", &[], false),
+    ("[::]:8080", "https://[2606:4700::7]:8080", &[], false),
+    (
+        "[::]:8080",
+        "http://[64:ff9b::192.168.1.7]:8080",
+        &[],
+        false,
+    ),
+    ("[::ffff:0.0.0.0]:8080", "http://127.0.0.1:8080", &[], false),
+    (
+        "192.168.1.7:443",
+        "https://me.example",
+        &["192.168.1.7"],
+        false,
+    ),
+];
+
 #[test]
 fn never_allows_the_own_sockets() {
     let all: Vec<AllowTarget> = ["0.0.0.0/0", "::/0", "localhost", "me.example"]
@@ -17,52 +58,14 @@ fn never_allows_the_own_sockets() {
         ];
         EgressPolicy::new(all.clone(), false, vec![listen.parse().unwrap()], addresses)
     };
-    for (listen, text, addresses, ok) in [
-        ("127.0.0.1:8080", "http://127.0.0.1:8080", &[][..], false),
-        ("127.0.0.1:8080", "http://localhost:8080", &[], false),
-        (
-            "127.0.0.1:8080",
-            "http://[::ffff:127.0.0.1]:8080",
-            &[],
-            false,
-        ),
-        ("127.0.0.1:8080", "http://0.0.0.0:8080", &[], false),
-        ("127.0.0.1:8080", "http://[::]:8080", &[], false),
-        (
-            "127.0.0.1:8080",
-            "http://me.example:8080",
-            &["127.0.0.1"],
-            false,
-        ),
-        ("127.0.0.1:8080", "http://127.0.0.1:8081", &[], true),
-        ("127.0.0.1:8080", "http://192.168.1.7:8080", &[], true),
-        ("0.0.0.0:8080", "http://127.9.9.9:8080", &[], false),
-        ("0.0.0.0:8080", "http://192.168.1.7:8080", &[], false),
-        ("0.0.0.0:8080", "http://192.168.1.8:8080", &[], true),
-        ("[::]:8080", "http://127.0.0.1:8080", &[], false),
-        ("[::]:8080", "http://[::1]:8080", &[], false),
-        ("[::]:8080", "https://[2606:4700::7]:8080", &[], false),
-        (
-            "[::]:8080",
-            "http://[64:ff9b::192.168.1.7]:8080",
-            &[],
-            false,
-        ),
-        ("[::ffff:0.0.0.0]:8080", "http://127.0.0.1:8080", &[], false),
-        (
-            "192.168.1.7:443",
-            "https://me.example",
-            &["192.168.1.7"],
-            false,
-        ),
-    ] {
+    for (listen, text, addresses, is_allowed) in CASES {
         let result = check_resolved(&own(listen), text, addresses);
         assert_eq!(
             result.is_ok(),
-            ok,
+            *is_allowed,
             "{text} with a listener on {listen}: {result:?}"
         );
-        assert!(ok || matches!(result, Err(EgressDenied::OwnSocket)));
+        assert!(*is_allowed || matches!(result, Err(EgressDenied::OwnSocket)));
     }
 }
 

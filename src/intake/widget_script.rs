@@ -1,7 +1,7 @@
-//! `GET /widget.js`: the widget's script, with a fresh stamp in it.
+//! `GET /widget.js`: the widget's script, with the texts and a new form token.
 //!
-//! Browsers ask anew after some minutes and get 304 for as long as the day is the same: the script is then the same but
-//! for its stamp, and one of today is good for weeks.
+//! Browsers revalidate it after 5 minutes and get 304 for the rest of the day, because then only
+//! the token differs, and a token is valid for weeks.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -14,28 +14,29 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::words::{self, WIDGET_NAMES};
+use super::Intake;
+use super::translations::{WIDGET_TEXTS, widget_texts};
 use crate::clock::Timestamp;
 use crate::server::{AppState, tokens};
 
 const SOURCE: &str = include_str!("../../static/widget.js");
 const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 
-/// The script but for the stamp.
+/// The script without its form token.
 static SCRIPT: LazyLock<String> = LazyLock::new(|| {
-    without_comments(SOURCE)
-        .replace("\"@WORDS@\"", &words::of_widget().to_string())
-        .replace("@NAMES@", &WIDGET_NAMES.join(" "))
+    minify(SOURCE)
+        .replace("\"@TEXTS@\"", &widget_texts().to_string())
+        .replace("@NAMES@", &WIDGET_TEXTS.join(" "))
 });
 
-/// Of the content: the program's next version has another one.
+/// A hash of the script.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let hash = tokens::sha256(&*SCRIPT);
     hex::encode(&hash[..6])
 });
 
-/// What browsers need not load: indentation, and comments that have a line or the end of a line to themselves.
-fn without_comments(source: &str) -> String {
+/// Removes indentation, empty lines, and comments.
+fn minify(source: &str) -> String {
     source
         .lines()
         .map(|line| line.split(" // ").next().unwrap_or_default().trim())
@@ -44,53 +45,61 @@ fn without_comments(source: &str) -> String {
         .collect()
 }
 
-pub(super) async fn script(app: web::Data<AppState>, request: HttpRequest) -> HttpResponse {
+pub(super) async fn get(
+    app: web::Data<AppState>,
+    intake: web::Data<Intake>,
+    request: HttpRequest,
+) -> HttpResponse {
     let now = app.clock.now();
     let headers = request.headers();
-    let value = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    if let Some(referrer) = value(&REFERER) {
-        app.door.loads.note(referrer, now);
+    let referrer = headers.get(REFERER).and_then(|value| value.to_str().ok());
+    if let Some(referrer) = referrer {
+        intake.script_loads.record(referrer, now);
     }
-    let tag = tag(now);
-    let is_known = headers
+    let etag = etag(now);
+    let is_match = headers
         .get_all(IF_NONE_MATCH)
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|known| known.trim() == tag);
-    let mut response = if is_known {
+        .any(|known| known.trim() == etag);
+    let mut response = if is_match {
         HttpResponse::NotModified()
     } else {
         HttpResponse::Ok()
     };
     response
-        .insert_header((ETAG, tag))
+        .insert_header((ETAG, etag))
         .insert_header((CACHE_CONTROL, "public, max-age=300"))
         .insert_header((VARY, "Accept-Encoding"))
-        // Pages that load nothing without leave (`Cross-Origin-Embedder-Policy`) may load this.
+        // For pages with `Cross-Origin-Embedder-Policy`, which load only what allows it.
         .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .insert_header((
             HeaderName::from_static("cross-origin-resource-policy"),
             "cross-origin",
         ));
-    if is_known {
+    if is_match {
         return response.finish();
     }
     response.insert_header((CONTENT_TYPE, "text/javascript; charset=utf-8"));
-    let script = SCRIPT.replace("@STAMP@", &app.door.stamps.issue(now));
-    match takes_gzip(headers).then(|| gzip(&script)) {
-        Some(Ok(packed)) => response
+    let script = script(&intake.form_tokens.issue(now));
+    match accepts_gzip(headers).then(|| gzip(&script)) {
+        Some(Ok(compressed)) => response
             .insert_header((CONTENT_ENCODING, "gzip"))
-            .body(packed),
+            .body(compressed),
         _ => response.body(script),
     }
 }
 
-/// Weak, for the stamp may be another one.
-fn tag(now: Timestamp) -> String {
+fn script(form_token: &str) -> String {
+    SCRIPT.replace("@TOKEN@", form_token)
+}
+
+/// Returns a weak tag, because the form token differs in each response.
+fn etag(now: Timestamp) -> String {
     format!("W/\"{}-{}\"", *VERSION, now.millis().div_euclid(DAY_MILLIS))
 }
 
-fn takes_gzip(headers: &HeaderMap) -> bool {
+fn accepts_gzip(headers: &HeaderMap) -> bool {
     headers
         .get_all(ACCEPT_ENCODING)
         .filter_map(|value| value.to_str().ok())
@@ -111,37 +120,37 @@ fn gzip(text: &str) -> std::io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::door::stamps::Stamps;
+    use crate::intake::form_token::FormTokens;
 
     #[test]
-    fn the_widget_is_at_most_6_kb_gzipped_with_all_its_words() {
-        let stamp = Stamps::new(&[1; 32]).issue(Timestamp::from_millis(1_767_225_600_000));
-        let script = SCRIPT.replace("@STAMP@", &stamp);
-        let packed = gzip(&script).unwrap().len();
-        println!("{} bytes, {packed} gzipped", script.len());
-        assert!(packed <= 6_000, "{packed}");
-        for place in ["@WORDS@", "@NAMES@", "@STAMP@"] {
-            assert!(SOURCE.contains(place) && !script.contains(place), "{place}");
+    fn the_script_is_at_most_6_000_bytes_gzipped() {
+        let token = FormTokens::new(&[1; 32]).issue(Timestamp::from_millis(1_767_225_600_000));
+        let script = script(&token);
+        let size = gzip(&script).unwrap().len();
+        println!("{} bytes, {size} gzipped", script.len());
+        assert!(size <= 6_000, "{size}");
+        for placeholder in ["@TEXTS@", "@NAMES@", "@TOKEN@"] {
+            assert!(
+                SOURCE.contains(placeholder) && !script.contains(placeholder),
+                "{placeholder}"
+            );
         }
     }
 
     #[test]
-    fn comments_and_indentation_are_left_out_and_addresses_are_not_comments() {
+    fn minify_removes_comments_and_indentation_but_keeps_urls() {
         let source = "// a\n  one(\"https://b.example\"); // c\n\n  two();\n";
-        assert_eq!(
-            without_comments(source),
-            "one(\"https://b.example\");\ntwo();\n"
-        );
+        assert_eq!(minify(source), "one(\"https://b.example\");\ntwo();\n");
     }
 
     #[test]
-    fn gzip_is_sent_to_whom_takes_it() {
-        let takes = |value: &str| {
+    fn accepts_gzip_reads_names_and_weights() {
+        let accepts = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(ACCEPT_ENCODING, value.parse().unwrap());
-            takes_gzip(&headers)
+            accepts_gzip(&headers)
         };
-        assert!(takes("gzip") && takes("br, GZIP;q=0.5"));
-        assert!(!takes("br") && !takes("gzip;q=0") && !takes(""));
+        assert!(accepts("gzip") && accepts("br, GZIP;q=0.5"));
+        assert!(!accepts("br") && !accepts("gzip;q=0") && !accepts(""));
     }
 }

@@ -1,4 +1,4 @@
-//! Error responses of the API: RFC 9457 `application/problem+json`. A 422 lists the invalid fields.
+//! Error responses in JSON: RFC 9457 `application/problem+json`. A 422 lists the invalid fields.
 
 use std::fmt;
 
@@ -8,20 +8,21 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::door::add_rate_limit_headers;
+use super::rate_limit_headers::{RateLimitExceeded, add_rate_limit_headers};
 use crate::domain::validation::{FieldError, ValidationErrors};
-use crate::server::door::Refusal;
-use crate::server::door::limits::Limited;
 use crate::store::StoreError;
+
+/// Maximum size of a JSON request body.
+pub const BODY_MAX_BYTES: usize = 64 * 1024;
 
 /// Why a call failed.
 #[derive(Debug)]
-pub(super) enum Problem {
+pub enum Problem {
     /// The body is incomplete, or isn't valid JSON or UTF-8.
     Malformed(String),
     Unauthorized(&'static str),
     Forbidden(String),
-    /// Nothing has this id, or no route has this path.
+    /// No object has this id, or no route has this path.
     NotFound(&'static str),
     MethodNotAllowed {
         allow: String,
@@ -31,16 +32,18 @@ pub(super) enum Problem {
     TooSlow,
     UnsupportedMediaType,
     Invalid(ValidationErrors),
-    /// A rate limit of the intake is reached.
-    RateLimited(Limited),
-    /// The origin isn't allowed, or the project is paused.
-    SubmissionRejected(Refusal),
+    RateLimited(RateLimitExceeded),
+    /// A 403 with a `type` of its own, by which clients distinguish the causes.
+    SubmissionRejected {
+        r#type: &'static str,
+        detail: String,
+    },
     Store(StoreError),
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
-pub(super) struct ProblemBody<'a> {
+pub struct ProblemBody<'a> {
     #[schema(example = "about:blank")]
     r#type: &'static str,
     /// The reason phrase of the status.
@@ -48,7 +51,7 @@ pub(super) struct ProblemBody<'a> {
     title: &'a str,
     #[schema(example = 422)]
     status: u16,
-    /// What is wrong and how to fix it.
+    /// What is wrong, and how to fix it.
     #[schema(example = "Enter a message.")]
     detail: String,
     /// Only with 422: the invalid fields. `field` is empty if the error is about the whole body.
@@ -58,33 +61,22 @@ pub(super) struct ProblemBody<'a> {
 }
 
 impl Problem {
-    /// The `type`. It distinguishes the two causes of a 403, because the widget shows its own text
-    /// for a paused project.
-    fn kind(&self) -> &'static str {
+    fn r#type(&self) -> &'static str {
         match self {
-            Self::SubmissionRejected(Refusal::Paused) => "urn:miniback:paused",
-            Self::SubmissionRejected(Refusal::Origin(_)) => "urn:miniback:origin-refused",
+            Self::SubmissionRejected { r#type, .. } => r#type,
             _ => "about:blank",
         }
     }
 
-    pub(super) fn field(field: &str, message: impl fmt::Display) -> Self {
+    /// A validation error of one field.
+    pub fn field(field: &str, message: impl fmt::Display) -> Self {
         Self::Invalid(ValidationErrors::single(field, message))
     }
 }
 
-/// Returns 204 if something was deleted, `missing` otherwise.
-pub(super) fn no_content_or(deleted: bool, missing: Problem) -> Result<HttpResponse, Problem> {
-    if deleted {
-        Ok(HttpResponse::NoContent().finish())
-    } else {
-        Err(missing)
-    }
-}
-
 impl From<ValidationErrors> for Problem {
-    fn from(invalid: ValidationErrors) -> Self {
-        Self::Invalid(invalid)
+    fn from(errors: ValidationErrors) -> Self {
+        Self::Invalid(errors)
     }
 }
 
@@ -94,26 +86,35 @@ impl From<StoreError> for Problem {
     }
 }
 
+/// Returns 204 if an object was deleted, otherwise `missing`.
+pub fn no_content_or(deleted: bool, missing: Problem) -> Result<HttpResponse, Problem> {
+    if deleted {
+        Ok(HttpResponse::NoContent().finish())
+    } else {
+        Err(missing)
+    }
+}
+
 /// The `detail`.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed(text) | Self::Forbidden(text) | Self::Conflict(text) => f.write_str(text),
+            Self::Malformed(text) | Self::Forbidden(text) | Self::Conflict(text) => {
+                f.write_str(text)
+            }
             Self::Unauthorized(text) | Self::NotFound(text) => f.write_str(text),
-            Self::MethodNotAllowed { allow } => write!(f, "Method not allowed. This path accepts {allow}."),
-            Self::TooLarge => write!(f, "The body is larger than {} bytes.", super::body::BODY_MAX_BYTES),
+            Self::MethodNotAllowed { allow } => {
+                write!(f, "Method not allowed. This path accepts {allow}.")
+            }
+            Self::TooLarge => write!(f, "The body is larger than {BODY_MAX_BYTES} bytes."),
             Self::TooSlow => f.write_str("The body took too long to arrive."),
-            Self::UnsupportedMediaType => f.write_str("Send the body as JSON, with Content-Type: application/json."),
-            Self::Invalid(invalid) => write!(f, "{invalid}"),
-            Self::RateLimited(limited) => write!(f, "{limited}"),
-            Self::SubmissionRejected(refusal) => write!(f, "{refusal}"),
-            Self::Store(error) => f.write_str(match error {
-                StoreError::DiskFull => "The server’s disk is full, or fails: nothing was stored. Try again when there is space.",
-                StoreError::ReadOnly => "The server’s database cannot be written: nothing was stored.",
-                StoreError::Overloaded | StoreError::Busy => "The server is busy: nothing was stored. Try again in a moment.",
-                StoreError::Closed => "The server is shutting down. Try again in a moment.",
-                _ => "The server failed. Its log says why, by the request’s X-Request-Id.",
-            }),
+            Self::UnsupportedMediaType => {
+                f.write_str("Send the body as JSON, with Content-Type: application/json.")
+            }
+            Self::Invalid(errors) => write!(f, "{errors}"),
+            Self::RateLimited(exceeded) => write!(f, "{exceeded}"),
+            Self::SubmissionRejected { detail, .. } => f.write_str(detail),
+            Self::Store(error) => f.write_str(error.public_message()),
         }
     }
 }
@@ -123,7 +124,7 @@ impl ResponseError for Problem {
         match self {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) | Self::SubmissionRejected(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::SubmissionRejected { .. } => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
@@ -146,12 +147,12 @@ impl ResponseError for Problem {
             Self::MethodNotAllowed { allow } => {
                 response.insert_header((ALLOW, allow.as_str()));
             }
-            Self::RateLimited(limited) => {
-                response.insert_header((RETRY_AFTER, limited.seconds()));
+            Self::RateLimited(exceeded) => {
+                response.insert_header((RETRY_AFTER, exceeded.seconds()));
             }
             Self::Store(error) => {
                 if status == StatusCode::INTERNAL_SERVER_ERROR {
-                    tracing::error!(%error, "a call failed");
+                    tracing::error!(%error, "call failed");
                 } else {
                     response.insert_header((RETRY_AFTER, "1"));
                 }
@@ -159,7 +160,7 @@ impl ResponseError for Problem {
             _ => {}
         }
         let body = ProblemBody {
-            r#type: self.kind(),
+            r#type: self.r#type(),
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             detail: self.to_string(),
@@ -171,8 +172,8 @@ impl ResponseError for Problem {
         let mut response = response
             .content_type("application/problem+json")
             .body(serde_json::to_string(&body).unwrap_or_default());
-        if let Self::RateLimited(limited) = self {
-            add_rate_limit_headers(response.headers_mut(), &[limited.0]);
+        if let Self::RateLimited(exceeded) = self {
+            add_rate_limit_headers(response.headers_mut(), &[exceeded.0]);
         }
         response
     }

@@ -10,17 +10,15 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::problem::Problem;
+use super::BODY_TIMEOUT;
+use super::problem::{BODY_MAX_BYTES, Problem};
 use crate::domain::validation::ValidationErrors;
-use crate::server::BODY_TIMEOUT;
 
-/// Maximum size of a request body.
-pub(super) const BODY_MAX_BYTES: usize = 64 * 1024;
 /// How much of an oversized body to drain, so that the client can still read the response.
 const DRAIN_MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// A request body that is a JSON object.
-pub(super) struct Json<T>(pub(super) T);
+pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     type Error = Problem;
@@ -33,7 +31,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
 }
 
 /// An optional request body. An empty body counts as `{}`.
-pub(super) struct OptionalJson<T>(pub(super) T);
+pub struct OptionalJson<T>(pub T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for OptionalJson<T> {
     type Error = Problem;
@@ -165,14 +163,14 @@ fn redact_value(text: &str) -> String {
 }
 
 /// Deserializes an optional member that can't be null.
-pub(super) fn non_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+pub fn non_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
 /// Deserializes an integer or null. JSON doesn't distinguish `24.0` from `24`.
-pub(super) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+pub fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
         return Ok(None);
     };

@@ -1,0 +1,128 @@
+//! Changes detected by comparing, and reversed without the sent body.
+
+use super::*;
+
+const SENT: &str = r#"{"event":"feedback.created","timestamp":"2025-10-31T12:34:56.789Z","data":{"feedback":{"id":"fb_1","message":"Grüße – „so“\n","status":"NEW","createdAt":"2025-10-31T12:34:56.789Z"},"project":{"id":"prj_1","name":"Shop","slug":"shop"}}}"#;
+
+fn received(change: &str) -> Vec<u8> {
+    let value: Value = serde_json::from_str(SENT).unwrap();
+    match change {
+        "trailing newline" => format!("{SENT}\n").into_bytes(),
+        "around" => format!("\n  {SENT}\r\n").into_bytes(),
+        "mark" => [b"\xef\xbb\xbf", SENT.as_bytes()].concat(),
+        "latin" => SENT
+            .bytes()
+            .map(char::from)
+            .collect::<String>()
+            .into_bytes(),
+        "spaced" => serde_json::to_string_pretty(&value).unwrap().into_bytes(),
+        "escaped" => SENT
+            .replace('ü', "\\u00fc")
+            .replace('/', "\\/")
+            .into_bytes(),
+        "sorted" => {
+            let sorted: std::collections::BTreeMap<String, Value> =
+                serde_json::from_value(value).unwrap();
+            serde_json::to_vec(&sorted).unwrap()
+        }
+        "quoted" => serde_json::to_vec(SENT).unwrap(),
+        "cut" => SENT.as_bytes()[..100].to_vec(),
+        "longer" => format!("{SENT}&more=1").into_bytes(),
+        "other" => SENT.replace("Shop", "Store").into_bytes(),
+        "empty" => Vec::new(),
+        _ => SENT.as_bytes().to_vec(),
+    }
+}
+
+#[test]
+fn detects_each_change_by_comparing() {
+    use BodyChange::*;
+    for (change, expected) in [
+        ("none", None),
+        ("trailing newline", Some(TrailingWhitespace)),
+        ("around", Some(SurroundingWhitespace)),
+        ("mark", Some(ByteOrderMark)),
+        ("latin", Some(WrongCharset)),
+        ("spaced", Some(Reserialized)),
+        ("escaped", Some(Reserialized)),
+        ("sorted", Some(KeyOrder)),
+        ("quoted", Some(EncodedAsString)),
+        ("cut", Some(Truncated)),
+        ("longer", Some(Extended)),
+        ("other", Some(Other)),
+        ("empty", Some(Empty)),
+    ] {
+        assert_eq!(
+            compare(SENT.as_bytes(), &received(change)),
+            expected,
+            "{change}"
+        );
+    }
+}
+
+#[test]
+fn reverses_most_changes_without_the_sent_body() {
+    for change in [
+        "trailing newline",
+        "around",
+        "mark",
+        "latin",
+        "spaced",
+        "escaped",
+        "sorted",
+        "quoted",
+    ] {
+        let originals = possible_originals(&received(change));
+        assert!(
+            originals.iter().any(|(_, body)| body == SENT.as_bytes()),
+            "{change}"
+        );
+    }
+}
+
+#[test]
+fn detects_windows_1252() {
+    let mangled = "Grüße – „so“".bytes().map(|byte| match byte {
+        0x80 => '€',
+        0x93 => '“',
+        0x9c => 'œ',
+        0x9e => 'ž',
+        0x9f => 'Ÿ',
+        other => char::from(other),
+    });
+    let mangled: String = mangled.collect();
+    assert_eq!(
+        compare("Grüße – „so“".as_bytes(), mangled.as_bytes()),
+        Some(BodyChange::WrongCharset)
+    );
+}
+
+#[test]
+fn shows_the_first_difference() {
+    let difference = |sent: &str, received: &str| {
+        let (offset, sent, received) = first_difference(sent.as_bytes(), received.as_bytes());
+        let format = |part: Excerpt| format!("{}[{}]{}", part.before, part.differs, part.after);
+        (offset, format(sent), format(received))
+    };
+    let (offset, sent, received) = difference(r#"{"event":"test"}"#, r#"{"event": "test"}"#);
+    assert_eq!(offset, 9);
+    assert_eq!(sent, r#"{"event":["]test"}"#);
+    assert_eq!(received, r#"{"event":[ ]"test"}"#);
+    let (offset, sent, received) = difference("{}", "{}\r\n");
+    assert_eq!(
+        (offset, sent.as_str(), received.as_str()),
+        (2, "{}[]", r"{}[\r]\n")
+    );
+    let (offset, sent, received) = difference("für", "fär");
+    assert_eq!(
+        (offset, sent.as_str(), received.as_str()),
+        (2, "f[ü]r", "f[ä]r")
+    );
+    let long = "ü".repeat(40);
+    let (_, sent, received) = difference(&long, &format!("{long}x{long}"));
+    assert_eq!(sent, format!("…{}[]", "ü".repeat(16)));
+    assert_eq!(
+        received,
+        format!("…{}[x]{}…", "ü".repeat(16), "ü".repeat(16))
+    );
+}

@@ -1,0 +1,141 @@
+//! Errors of the public form and the widget's script, shown as small pages without navigation.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
+use askama::Template;
+
+use crate::server::AppState;
+use crate::server::form_data::FormError;
+use crate::server::html;
+use crate::server::request_id::RequestId;
+use crate::server::request_origin::is_cross_origin;
+use crate::server::security_headers::add_security_headers;
+use crate::store::StoreError;
+
+/// Why the form can't be shown or submitted.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum IntakeError {
+    #[error("This form came from another site. Nothing was changed.")]
+    CrossOrigin,
+    #[error("This page accepts {0}.")]
+    MethodNotAllowed(String),
+    #[error(transparent)]
+    Form(#[from] FormError),
+    #[error("{}", .0.public_message())]
+    Store(#[from] StoreError),
+    #[error("See the server log.")]
+    Render(#[from] askama::Error),
+}
+
+impl IntakeError {
+    fn title(&self) -> &'static str {
+        match self {
+            Self::CrossOrigin => "Request blocked",
+            Self::MethodNotAllowed(_) => "Method not allowed",
+            Self::Form(error) => error.title(),
+            Self::Store(_) | Self::Render(_) => "Something went wrong",
+        }
+    }
+}
+
+impl ResponseError for IntakeError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::CrossOrigin => StatusCode::FORBIDDEN,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Form(error) => error.status_code(),
+            Self::Store(error) => error.http_status(),
+            Self::Render(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// A response without a body. [`page_middleware`] replaces it by a page.
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::new(self.status_code())
+    }
+}
+
+#[derive(Template)]
+#[template(path = "form_error.html")]
+struct ErrorPage {
+    stylesheet: String,
+    icon: String,
+    status: u16,
+    title: &'static str,
+    message: String,
+    /// Only if the log has details.
+    request_id: Option<String>,
+}
+
+/// Middleware that rejects cross-origin form posts, shows errors as pages, and adds the security
+/// headers.
+pub(super) async fn page_middleware(
+    app: web::Data<AppState>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let mut response = if !is_read && is_cross_origin(&app.proxies, &app.urls, request.request()) {
+        let page = error_page(&IntakeError::CrossOrigin, &app, request.request());
+        request.into_response(page)
+    } else {
+        let response = next.call(request).await?.map_into_boxed_body();
+        render_error(response, &app)
+    };
+    add_security_headers(response.headers_mut(), "no-cache");
+    Ok(response)
+}
+
+/// Replaces the response to an error by a page.
+fn render_error(response: ServiceResponse<BoxBody>, app: &AppState) -> ServiceResponse<BoxBody> {
+    let request = response.request();
+    let Some(error) = response.response().error() else {
+        return response;
+    };
+    let page = if let Some(error) = error.as_error::<IntakeError>() {
+        error_page(error, app, request)
+    } else if let Some(error) = error.as_error::<FormError>() {
+        error_page(&(*error).into(), app, request)
+    } else {
+        return response;
+    };
+    ServiceResponse::new(request.clone(), page)
+}
+
+fn error_page(error: &IntakeError, app: &AppState, request: &HttpRequest) -> HttpResponse {
+    let status = error.status_code();
+    let mut request_id = None;
+    if status == StatusCode::INTERNAL_SERVER_ERROR {
+        request_id = request
+            .extensions()
+            .get::<RequestId>()
+            .map(|id| id.0.clone());
+        tracing::error!(?error, "form failed");
+    }
+    let page = ErrorPage {
+        stylesheet: html::asset_path(&app.urls, "style.css"),
+        icon: html::asset_path(&app.urls, "favicon.svg"),
+        status: status.as_u16(),
+        title: error.title(),
+        message: error.to_string(),
+        request_id,
+    };
+    let mut response = html::render(status, &page).unwrap_or_else(|_| HttpResponse::new(status));
+    let headers = response.headers_mut();
+    if let IntakeError::MethodNotAllowed(allow) = error
+        && let Ok(allow) = HeaderValue::from_str(allow)
+    {
+        headers.insert(ALLOW, allow);
+    }
+    if matches!(
+        status,
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE
+    ) {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    response
+}

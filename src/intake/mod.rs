@@ -1,0 +1,295 @@
+//! Intake: everything that works without authentication. The widget's endpoint, its script, and the
+//! public form.
+//!
+//! A submission passes these checks in order: its fields, the rate limits of its IP address, its
+//! origin, the project's status, and the rate limits of the project. Then it is stored like any
+//! other feedback. An invalid submission doesn't count against any limit.
+
+pub(crate) mod endpoint;
+mod error_page;
+mod form_token;
+mod public_form;
+mod rate_limits;
+mod routes;
+mod script_loads;
+mod translations;
+mod widget_script;
+
+pub use routes::{configure, routes};
+pub use script_loads::ScriptLoad;
+
+use std::net::IpAddr;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::ORIGIN;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use self::form_token::FormTokens;
+use self::rate_limits::IntakeLimits;
+use self::script_loads::ScriptLoads;
+use crate::clock::Clock;
+use crate::domain::feedback::{Feedback, FeedbackStatus, NewFeedback, RawFeedback};
+use crate::domain::id::{FeedbackId, IdSequence};
+use crate::domain::project::{Project, ProjectStatus};
+use crate::domain::rate_limit::RateLimits;
+use crate::domain::validation::{ValidationErrors, all, check};
+use crate::server::rate_limit_headers::{RateLimitExceeded, RemainingQuota};
+use crate::server::request_origin::is_own_origin;
+use crate::server::{AppState, tokens};
+use crate::store::{CreateFeedbackError, IdempotencyKey, StoreError};
+
+/// The intake's state in memory, and the key of its form tokens.
+pub struct Intake {
+    pub script_loads: ScriptLoads,
+    form_tokens: FormTokens,
+    limits: IntakeLimits,
+}
+
+impl Intake {
+    pub fn new(
+        clock: Clock,
+        form_token_key: &[u8],
+        per_ip_address: &RateLimits,
+        per_project: &RateLimits,
+    ) -> Self {
+        Self {
+            script_loads: ScriptLoads::default(),
+            form_tokens: FormTokens::new(form_token_key),
+            limits: IntakeLimits::new(clock, per_ip_address, per_project),
+        }
+    }
+}
+
+/// Feedback as it was sent, before validation.
+struct PublicSubmission {
+    slug: String,
+    message: String,
+    email: Option<String>,
+    url: Option<String>,
+    context: Option<Map<String, Value>>,
+    /// The honeypot: a field that people don't see.
+    website: Option<String>,
+    /// The form token.
+    stamp: Option<String>,
+    idempotency_key: Option<String>,
+    /// The scope of the idempotency key within the project.
+    operation: &'static str,
+}
+
+/// Where a submission comes from.
+struct SubmissionSource {
+    client_ip: IpAddr,
+    /// The `Origin` header, sent by browsers. It is `null` for a page without an origin.
+    origin: Option<String>,
+    /// Whether `origin` is Miniback's own.
+    is_own: bool,
+}
+
+impl SubmissionSource {
+    fn from_request(app: &AppState, request: &HttpRequest) -> Self {
+        let origin = request.headers().get(ORIGIN);
+        Self {
+            client_ip: app.proxies.client_ip(request),
+            is_own: origin
+                .is_some_and(|origin| is_own_origin(&app.proxies, &app.urls, request, origin)),
+            origin: origin.map(|origin| String::from_utf8_lossy(origin.as_bytes()).into_owned()),
+        }
+    }
+
+    fn is_allowed_by(&self, project: &Project) -> bool {
+        let allowed = &project.allowed_origins;
+        match &self.origin {
+            Some(origin) => allowed.is_empty() || self.is_own || allowed.contains(origin),
+            None => true,
+        }
+    }
+}
+
+/// The result for stored feedback and for silently discarded spam.
+struct AcceptedSubmission {
+    /// The JSON of a [`SubmissionReceipt`].
+    receipt: String,
+    /// One for each rate limit.
+    quotas: Vec<RemainingQuota>,
+}
+
+/// Why a submission isn't accepted.
+#[derive(Debug, thiserror::Error)]
+enum SubmissionError {
+    #[error(transparent)]
+    Invalid(#[from] ValidationErrors),
+    #[error(transparent)]
+    RateLimited(#[from] RateLimitExceeded),
+    #[error("{0} isn’t an allowed origin of this project. Allow it in the project’s settings.")]
+    OriginNotAllowed(String),
+    #[error("{}", CreateFeedbackError::Paused)]
+    Paused,
+    #[error("{}", CreateFeedbackError::IdempotentFeedbackDeleted)]
+    IdempotentFeedbackDeleted,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Name of the field that identifies the project.
+const PROJECT_FIELD: &str = "projectSlug";
+
+/// The response to accepted feedback.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Submitted)]
+pub(crate) struct SubmissionReceipt<'a> {
+    id: &'a FeedbackId,
+    status: FeedbackStatus,
+}
+
+impl SubmissionReceipt<'_> {
+    fn to_json(&self) -> String {
+        // Two strings always serialize.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+fn receipt_of(feedback: &Feedback) -> String {
+    SubmissionReceipt {
+        id: &feedback.id,
+        status: feedback.status,
+    }
+    .to_json()
+}
+
+/// A receipt for discarded spam. It looks like that of stored feedback.
+fn honeypot_receipt(clock: &Clock) -> String {
+    let id: FeedbackId = IdSequence::after(None).next(clock.now());
+    SubmissionReceipt {
+        id: &id,
+        status: FeedbackStatus::New,
+    }
+    .to_json()
+}
+
+/// A submission that passed validation.
+struct ValidSubmission {
+    project: Project,
+    feedback: NewFeedback,
+    idempotency: Option<IdempotencyKey>,
+    is_honeypot_hit: bool,
+}
+
+impl Intake {
+    /// Validates a submission, checks its limits, and stores it.
+    async fn submit(
+        &self,
+        app: &AppState,
+        submission: PublicSubmission,
+        source: SubmissionSource,
+    ) -> Result<AcceptedSubmission, SubmissionError> {
+        let slug = submission.slug.clone();
+        let valid = self.validate(app, submission).await?;
+        let project = valid.project;
+
+        let mut quotas = self.limits.check_ip_address(source.client_ip)?;
+        if valid.is_honeypot_hit {
+            let receipt = honeypot_receipt(&app.clock);
+            return Ok(AcceptedSubmission { receipt, quotas });
+        }
+        if !source.is_allowed_by(&project) {
+            let origin = source.origin.unwrap_or_default();
+            if let Err(error) = app
+                .store
+                .record_rejected_origin(project.id, origin.clone())
+                .await
+            {
+                tracing::warn!(%error, "recording a rejected origin failed");
+            }
+            return Err(SubmissionError::OriginNotAllowed(origin));
+        }
+        if project.status == ProjectStatus::Paused {
+            return Err(SubmissionError::Paused);
+        }
+        quotas.extend(self.limits.check_project(&project.id)?);
+
+        // Run both at once, so that they share a commit.
+        let (created, recorded) = tokio::join!(
+            app.store
+                .create_feedback(valid.feedback, valid.idempotency, receipt_of),
+            async {
+                match source.origin {
+                    Some(origin) => app.store.record_accepted_origin(project.id, origin).await,
+                    None => Ok(()),
+                }
+            }
+        );
+        if let Err(error) = recorded {
+            tracing::warn!(%error, "recording an origin failed");
+        }
+        let created = created.map_err(|error| match error {
+            CreateFeedbackError::UnknownProject(_) => unknown_project(&slug).into(),
+            CreateFeedbackError::Paused => SubmissionError::Paused,
+            CreateFeedbackError::IdempotencyKeyReused => {
+                ValidationErrors::single("Idempotency-Key", error).into()
+            }
+            CreateFeedbackError::IdempotentFeedbackDeleted => {
+                SubmissionError::IdempotentFeedbackDeleted
+            }
+            CreateFeedbackError::Store(error) => error.into(),
+        })?;
+        Ok(AcceptedSubmission {
+            receipt: created.response,
+            quotas,
+        })
+    }
+
+    /// Checks all fields, and reports every error.
+    async fn validate(
+        &self,
+        app: &AppState,
+        submission: PublicSubmission,
+    ) -> Result<ValidSubmission, SubmissionError> {
+        // `Store::project` also finds a project by its id, but only the slug is accepted here.
+        let project = app.store.project(submission.slug.clone()).await?;
+        let project = project.filter(|project| project.slug == submission.slug);
+
+        let project_id = project
+            .as_ref()
+            .map_or_else(String::new, |project| project.id.to_string());
+        let project = project.ok_or(CreateFeedbackError::UnknownProject(submission.slug));
+        let raw = RawFeedback {
+            project: project_id,
+            message: submission.message,
+            email: submission.email,
+            url: submission.url,
+            metadata: submission.context,
+        };
+        let token = submission.stamp.map_or(Ok(()), |token| {
+            self.form_tokens.check(&token, app.clock.now())
+        });
+        let (project, feedback, ()) = all((
+            check(PROJECT_FIELD, project),
+            NewFeedback::check(raw, "context"),
+            check("stamp", token),
+        ))?;
+        let idempotency = submission.idempotency_key.map(|key| IdempotencyKey {
+            owner: feedback.project.clone(),
+            operation: submission.operation,
+            key,
+            request_hash: tokens::sha256(serde_json::to_vec(&feedback).unwrap_or_default()),
+        });
+        let is_honeypot_hit = submission
+            .website
+            .is_some_and(|text| !text.trim().is_empty());
+        Ok(ValidSubmission {
+            project,
+            feedback,
+            idempotency,
+            is_honeypot_hit,
+        })
+    }
+}
+
+fn unknown_project(slug: &str) -> ValidationErrors {
+    ValidationErrors::single(
+        PROJECT_FIELD,
+        CreateFeedbackError::UnknownProject(slug.to_owned()),
+    )
+}

@@ -1,0 +1,250 @@
+//! `/f/{slug}`: a project's feedback form as a plain page, for links in emails and for browsers
+//! without JavaScript.
+//!
+//! It has the widget's limits and no session. Its language comes from `Accept-Language`.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    ACCEPT_LANGUAGE, CONTENT_LANGUAGE, HeaderValue, LOCATION, RETRY_AFTER, VARY,
+};
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+
+use super::error_page::IntakeError;
+use super::translations::Translations;
+use super::{Intake, PROJECT_FIELD, PublicSubmission, SubmissionError, SubmissionSource};
+use crate::clock::Timestamp;
+use crate::domain::project::{Project, ProjectStatus};
+use crate::domain::validation::ValidationErrors;
+use crate::server::form_data::FormData;
+use crate::server::urls::Urls;
+use crate::server::{AppState, html, tokens};
+
+#[derive(Template)]
+#[template(path = "form.html")]
+struct FormPage {
+    urls: Urls,
+    texts: &'static Translations,
+    /// `None` if there is no such project.
+    project: Option<Project>,
+    state: FormState,
+    form: FormFields,
+    /// An error that isn't about a field.
+    error: Option<&'static str>,
+    message_error: Option<String>,
+    email_error: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FormState {
+    Open,
+    Sent,
+    Paused,
+}
+
+#[derive(Default)]
+struct FormFields {
+    message: String,
+    email: String,
+    /// The form token.
+    stamp: String,
+    /// The idempotency key. A double submit sends the same one.
+    key: String,
+}
+
+impl FormPage {
+    async fn load(
+        app: &AppState,
+        intake: &Intake,
+        request: &HttpRequest,
+        slug: &str,
+    ) -> Result<Self, IntakeError> {
+        let project = app.store.project(slug.to_owned()).await?;
+        let project = project.filter(|project| project.slug == slug);
+        let accept_language = request
+            .headers()
+            .get(ACCEPT_LANGUAGE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let state = match &project {
+            Some(project) if project.status == ProjectStatus::Paused => FormState::Paused,
+            _ => FormState::Open,
+        };
+        let form = FormFields {
+            stamp: intake.form_tokens.issue(app.clock.now()),
+            key: tokens::random_token(),
+            ..FormFields::default()
+        };
+        Ok(Self {
+            urls: app.urls.clone(),
+            texts: Translations::for_accept_language(accept_language),
+            project,
+            state,
+            form,
+            error: None,
+            message_error: None,
+            email_error: None,
+        })
+    }
+
+    fn is_sent(&self) -> bool {
+        self.state == FormState::Sent
+    }
+
+    fn is_paused(&self) -> bool {
+        self.state == FormState::Paused
+    }
+
+    fn asset(&self, name: &str) -> String {
+        html::asset_path(&self.urls, name)
+    }
+
+    fn path(&self) -> String {
+        let slug = self.project.as_ref().map_or("", |project| &project.slug);
+        self.urls.path(&format!("/f/{slug}"))
+    }
+
+    fn response(&self, status: StatusCode) -> Result<HttpResponse, IntakeError> {
+        let mut response = html::render(status, self)?;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(&self.texts.lang));
+        headers.insert(VARY, ACCEPT_LANGUAGE.into());
+        Ok(response)
+    }
+
+    /// Shows the form again, with the errors and what the person entered.
+    fn error_response(mut self, error: &SubmissionError) -> Result<HttpResponse, IntakeError> {
+        let mut retry_after = None;
+        let status = match error {
+            SubmissionError::Invalid(errors) => {
+                self.show_errors(errors);
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            SubmissionError::RateLimited(exceeded) => {
+                self.error = Some(&self.texts.too_many);
+                retry_after = Some(exceeded.seconds());
+                StatusCode::TOO_MANY_REQUESTS
+            }
+            _ => {
+                self.state = FormState::Paused;
+                StatusCode::FORBIDDEN
+            }
+        };
+        let mut response = self.response(status)?;
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        Ok(response)
+    }
+
+    fn show_errors(&mut self, errors: &ValidationErrors) {
+        let message_for = |field| errors.message_for(field).map(str::to_owned);
+        self.message_error = message_for("message");
+        self.email_error = message_for("email");
+        if errors.message_for("stamp").is_some() {
+            self.error = Some(&self.texts.too_fast);
+        }
+    }
+
+    /// Keeps what the person entered, for showing the form again.
+    fn keep_input(&mut self, intake: &Intake, data: &FormData, now: Timestamp) {
+        self.form.message = message_in(data);
+        self.form.email = email_in(data);
+        // A token that is too young only has to age. Any other invalid token is replaced.
+        if let Some(token) = non_empty(data, "stamp")
+            && intake.form_tokens.is_usable_later(&token, now)
+        {
+            self.form.stamp = token;
+        }
+        if let Some(key) = non_empty(data, "key") {
+            self.form.key = key;
+        }
+    }
+}
+
+/// The message, with the line breaks that were typed. Browsers send them as CR LF.
+fn message_in(data: &FormData) -> String {
+    data.get("message").replace("\r\n", "\n")
+}
+
+fn email_in(data: &FormData) -> String {
+    data.get("email").trim().to_owned()
+}
+
+fn non_empty(data: &FormData, name: &str) -> Option<String> {
+    Some(data.get(name).to_owned()).filter(|text| !text.is_empty())
+}
+
+fn submission(project: &Project, data: &FormData) -> PublicSubmission {
+    let (message, email) = (message_in(data), email_in(data));
+    // The same key for a double submit, a new one after an edit.
+    let idempotency_key = non_empty(data, "key").map(|key| {
+        let json = serde_json::to_vec(&[&key, &email, &message]).unwrap_or_default();
+        hex::encode(tokens::sha256(json))
+    });
+    PublicSubmission {
+        slug: project.slug.clone(),
+        message,
+        email: Some(email).filter(|email| !email.is_empty()),
+        url: None,
+        context: None,
+        website: non_empty(data, "website"),
+        stamp: non_empty(data, "stamp"),
+        idempotency_key,
+        operation: "send by form",
+    }
+}
+
+pub(super) async fn show(
+    app: web::Data<AppState>,
+    intake: web::Data<Intake>,
+    request: HttpRequest,
+    slug: web::Path<String>,
+) -> Result<HttpResponse, IntakeError> {
+    let mut page = FormPage::load(&app, &intake, &request, &slug).await?;
+    if page.project.is_none() {
+        return page.response(StatusCode::NOT_FOUND);
+    }
+    if has_query_parameter(&request, "sent") {
+        page.state = FormState::Sent;
+    }
+    page.response(StatusCode::OK)
+}
+
+fn has_query_parameter(request: &HttpRequest, name: &str) -> bool {
+    serde_urlencoded::from_str::<Vec<(String, String)>>(request.query_string())
+        .is_ok_and(|pairs| pairs.iter().any(|(n, _)| n == name))
+}
+
+pub(super) async fn submit(
+    app: web::Data<AppState>,
+    intake: web::Data<Intake>,
+    request: HttpRequest,
+    slug: web::Path<String>,
+    data: FormData,
+) -> Result<HttpResponse, IntakeError> {
+    let mut page = FormPage::load(&app, &intake, &request, &slug).await?;
+    let Some(project) = &page.project else {
+        return page.response(StatusCode::NOT_FOUND);
+    };
+    let source = SubmissionSource::from_request(&app, &request);
+    let submission = submission(project, &data);
+    let error = match intake.submit(&app, submission, source).await {
+        Ok(_) | Err(SubmissionError::IdempotentFeedbackDeleted) => {
+            return Ok(HttpResponse::SeeOther()
+                .insert_header((LOCATION, format!("{}?sent", page.path())))
+                .finish());
+        }
+        Err(SubmissionError::Store(error)) => return Err(error.into()),
+        Err(error) => error,
+    };
+    page.keep_input(&intake, &data, app.clock.now());
+    if let SubmissionError::Invalid(errors) = &error
+        && errors.message_for(PROJECT_FIELD).is_some()
+    {
+        // The project was deleted in the meantime.
+        page.project = None;
+        return page.response(StatusCode::NOT_FOUND);
+    }
+    page.error_response(&error)
+}

@@ -1,0 +1,61 @@
+//! The intake's route table. All routes are public.
+
+use actix_web::middleware::from_fn;
+use actix_web::{HttpResponse, ResponseError, Route, web};
+
+use super::error_page::{IntakeError, page_middleware};
+use super::{endpoint, public_form, widget_script};
+use crate::server::permissions::Permission::Public;
+use crate::server::problem::Problem;
+use crate::server::routing::{MethodRoute, PathRoutes, Routes, get, options, path_routes, post};
+
+/// Registers the routes. Must run before `api::configure`, whose scope `/api` would match first.
+pub fn configure(config: &mut web::ServiceConfig) {
+    routes().configure(config);
+}
+
+/// All routes that need no authentication, except those of the pages.
+pub fn routes() -> Routes {
+    Routes::default()
+        .service(path_routes(
+            "/api/feedback",
+            [
+                post(Public, endpoint::submit),
+                options(Public, endpoint::preflight),
+            ],
+            |_, route| route.wrap(from_fn(endpoint::allow_any_origin)),
+            |allow| method_not_allowed(allow).wrap(from_fn(endpoint::allow_any_origin)),
+        ))
+        .service(page("/widget.js", [get(Public, widget_script::get)]))
+        .service(page(
+            "/f/{slug}",
+            [
+                get(Public, public_form::show),
+                post(Public, public_form::submit),
+            ],
+        ))
+}
+
+fn method_not_allowed(allow: String) -> Route {
+    web::to(move || {
+        let problem = Problem::MethodNotAllowed {
+            allow: allow.clone(),
+        };
+        async move { problem.error_response() }
+    })
+}
+
+fn page<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {
+    path_routes(
+        path,
+        methods,
+        |_, route| route.wrap(from_fn(page_middleware)),
+        |allow| {
+            let method_not_allowed = move || {
+                let error = IntakeError::MethodNotAllowed(allow.clone());
+                async move { Err::<HttpResponse, _>(error) }
+            };
+            web::to(method_not_allowed).wrap(from_fn(page_middleware))
+        },
+    )
+}

@@ -1,0 +1,70 @@
+//! The sites that loaded the widget's script most recently, kept in memory, so that users can check
+//! whether the snippet works. The script's URL doesn't identify a project, so neither does a load.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use crate::clock::Timestamp;
+use crate::domain::project::origin_of;
+
+/// Maximum number of sites in memory.
+const LOADS_MAX: usize = 20;
+
+/// The last load of each site, newest first.
+#[derive(Default)]
+pub struct ScriptLoads(Mutex<VecDeque<ScriptLoad>>);
+
+/// The last load of the script by one site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptLoad {
+    pub origin: String,
+    pub at: Timestamp,
+}
+
+impl ScriptLoads {
+    /// Records a load by the `Referer` of its request. Only the origin is kept.
+    pub(super) fn record(&self, referrer: &str, at: Timestamp) {
+        let Some(origin) = origin_of(referrer) else {
+            return;
+        };
+        let mut loads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        loads.retain(|load| load.origin != origin);
+        loads.truncate(LOADS_MAX - 1);
+        loads.push_front(ScriptLoad { origin, at });
+    }
+
+    /// Returns the last `count` loads, newest first.
+    pub fn latest(&self, count: usize) -> Vec<ScriptLoad> {
+        let loads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        loads.iter().take(count).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_each_origin_once_newest_first() {
+        let loads = ScriptLoads::default();
+        let at = Timestamp::from_millis;
+        loads.record("https://a.example/page?x=1", at(1));
+        loads.record("https://b.example", at(2));
+        loads.record("https://a.example/", at(3));
+        for invalid in ["", "about:blank", "nonsense", "ftp://c.example/"] {
+            loads.record(invalid, at(4));
+        }
+        let load = |origin: &str, millis| ScriptLoad {
+            origin: origin.into(),
+            at: at(millis),
+        };
+        assert_eq!(
+            loads.latest(5),
+            [load("https://a.example", 3), load("https://b.example", 2)]
+        );
+        for n in 0..100 {
+            loads.record(&format!("https://{n}.example"), at(5));
+        }
+        assert_eq!(loads.latest(100).len(), LOADS_MAX);
+    }
+}

@@ -1,0 +1,131 @@
+//! The texts of the widget and the public form in all languages, from `static/translations.json`.
+//! Everything else in Miniback is in English.
+
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The texts in one language.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Translations {
+    /// The language tag.
+    pub(super) lang: String,
+    pub(super) label: String,
+    pub(super) message: String,
+    pub(super) email: String,
+    pub(super) optional: String,
+    pub(super) send: String,
+    close: String,
+    page: String,
+    pub(super) thanks: String,
+    later: String,
+    pub(super) paused: String,
+    failed: String,
+    // Only the form uses the following texts.
+    pub(super) another: String,
+    pub(super) too_fast: String,
+    pub(super) too_many: String,
+    pub(super) not_found: String,
+}
+
+/// The widget's texts, in the order in which its script contains them. Each name is also the `data-`
+/// attribute that replaces the text.
+pub(super) const WIDGET_TEXTS: [&str; 11] = [
+    "label", "message", "email", "optional", "send", "close", "page", "thanks", "later", "paused",
+    "failed",
+];
+
+/// All languages. English is the first.
+static ALL: LazyLock<Vec<Translations>> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../../static/translations.json"))
+        .expect("a test parses this file")
+});
+
+impl Translations {
+    /// Returns the language that an `Accept-Language` header prefers, or English.
+    pub(super) fn for_accept_language(header: &str) -> &'static Self {
+        let mut preferences: Vec<(&str, f32)> = header
+            .split(',')
+            .filter_map(|preference| {
+                let (tag, weight) = preference.split_once(';').unwrap_or((preference, "q=1"));
+                let weight = weight.trim().strip_prefix("q=")?.parse().ok()?;
+                Some((tag.trim(), weight)).filter(|(_, weight)| *weight > 0.0)
+            })
+            .collect();
+        // The sort is stable: of equal weights, the first one wins.
+        preferences.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        preferences
+            .into_iter()
+            .find_map(|(tag, _)| Self::for_tag(tag))
+            .unwrap_or(&ALL[0])
+    }
+
+    /// Returns the language of a tag, ignoring its region: `pt` for `pt-BR`.
+    fn for_tag(tag: &str) -> Option<&'static Self> {
+        let language = tag.split(['-', '_']).next().unwrap_or_default();
+        ALL.iter()
+            .find(|texts| texts.lang.eq_ignore_ascii_case(language))
+    }
+}
+
+/// Returns the widget's texts as its script reads them: an array for each language.
+pub(super) fn widget_texts() -> Value {
+    let texts = |texts: &Translations| {
+        let all = serde_json::to_value(texts).unwrap_or_default();
+        WIDGET_TEXTS.iter().map(|name| all[name].clone()).collect()
+    };
+    let languages: Map<String, Value> = ALL
+        .iter()
+        .map(|translations| (translations.lang.clone(), texts(translations)))
+        .collect();
+    Value::Object(languages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chooses_the_preferred_language_that_exists() {
+        for (header, lang) in [
+            ("", "en"),
+            ("de", "de"),
+            ("pt-BR,pt;q=0.9,en;q=0.8", "pt"),
+            ("nl,fr;q=0.5,ja;q=0.7", "ja"),
+            ("DE-at", "de"),
+            ("de;q=0, es", "es"),
+            ("*", "en"),
+            ("xx;q=nonsense, ,;;", "en"),
+        ] {
+            let chosen = Translations::for_accept_language(header);
+            assert_eq!(chosen.lang, lang, "{header}");
+        }
+    }
+
+    #[test]
+    fn no_text_is_missing_in_any_language() {
+        let languages: Vec<&str> = ALL.iter().map(|texts| texts.lang.as_str()).collect();
+        assert_eq!(languages, ["en", "de", "fr", "es", "pt", "ja"]);
+        for translations in ALL.iter() {
+            let texts = serde_json::to_value(translations).unwrap();
+            for (name, text) in texts.as_object().unwrap() {
+                assert_ne!(text, "", "{name} in {}", translations.lang);
+            }
+        }
+        let widget = widget_texts();
+        for language in languages {
+            assert_eq!(
+                widget[language].as_array().unwrap().len(),
+                WIDGET_TEXTS.len()
+            );
+        }
+        assert_eq!(
+            widget["de"][4],
+            Translations::for_tag("de").unwrap().send,
+            "in the order of their names"
+        );
+        assert_eq!(WIDGET_TEXTS[4], "send");
+    }
+}

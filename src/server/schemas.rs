@@ -1,0 +1,85 @@
+//! OpenAPI schemas of values that several calls accept.
+
+use serde_json::json;
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
+
+use crate::domain::endpoint_url::URL_MAX_CHARS;
+use crate::domain::feedback::{MESSAGE_MAX_CHARS, URL_MAX_BYTES};
+use crate::domain::project::NAME_MAX_CHARS;
+use crate::domain::webhook::DESCRIPTION_MAX_CHARS;
+
+pub fn message() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(
+            "Stored as sent. It has at least one character that isn’t whitespace, and no NUL.",
+        ))
+        .min_length(Some(1))
+        .max_length(Some(MESSAGE_MAX_CHARS))
+        .pattern(Some(r"^[^\x00]*[^\s\x00][^\x00]*$"))
+        .examples([json!("The submit button does nothing on my phone")])
+        .build()
+}
+
+pub fn page_url() -> Object {
+    ObjectBuilder::new()
+        .schema_type(nullable(Type::String))
+        .description(Some(
+            "The URL of the page that the feedback is about: http or https.",
+        ))
+        .max_length(Some(URL_MAX_BYTES))
+        .pattern(Some("^[Hh][Tt][Tt][Pp][Ss]?://"))
+        .examples([json!("https://example.com/checkout")])
+        .build()
+}
+
+pub fn project_name() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(
+            "Without control characters. Whitespace at the start and end is removed.",
+        ))
+        .min_length(Some(1))
+        .max_length(Some(NAME_MAX_CHARS))
+        .pattern(Some(
+            r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$",
+        ))
+        .examples([json!("My Website")])
+        .build()
+}
+
+pub fn endpoint_url() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(
+            "The URL that receives deliveries: https, or http to localhost.",
+        ))
+        .max_length(Some(URL_MAX_CHARS))
+        .pattern(Some(r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^/\s]"))
+        .examples([json!("https://api.example.com/webhooks/miniback")])
+        .build()
+}
+
+pub fn webhook_description() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .max_length(Some(DESCRIPTION_MAX_CHARS))
+        .pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]*$"))
+        .examples([json!("Our chat")])
+        .build()
+}
+
+pub fn secret() -> Object {
+    ObjectBuilder::new()
+        .schema_type(nullable(Type::String))
+        .description(Some(
+            "16 to 128 printable ASCII characters without spaces. Generated if omitted.",
+        ))
+        .pattern(Some("^[!-~]{16,128}$"))
+        .examples([json!("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")])
+        .build()
+}
+
+fn nullable(r#type: Type) -> SchemaType {
+    SchemaType::from_iter([r#type, Type::Null])
+}

@@ -1,0 +1,54 @@
+//! The stylesheet, scripts, and icon of the pages, embedded in the executable.
+
+use std::sync::LazyLock;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+
+use super::tokens;
+
+struct StaticFile {
+    name: &'static str,
+    content_type: &'static str,
+    content: &'static str,
+}
+
+const FILES: [StaticFile; 4] = [
+    StaticFile {
+        name: "style.css",
+        content_type: "text/css; charset=utf-8",
+        content: include_str!("../../static/style.css"),
+    },
+    StaticFile {
+        name: "app.js",
+        content_type: "text/javascript; charset=utf-8",
+        content: include_str!("../../static/app.js"),
+    },
+    StaticFile {
+        name: "feedback.js",
+        content_type: "text/javascript; charset=utf-8",
+        content: include_str!("../../static/feedback.js"),
+    },
+    StaticFile {
+        name: "favicon.svg",
+        content_type: "image/svg+xml",
+        content: include_str!("../../static/favicon.svg"),
+    },
+];
+
+/// A hash over all files, used in their URLs.
+pub static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let all: String = FILES.iter().map(|file| file.content).collect();
+    hex::encode(&tokens::sha256(all)[..6])
+});
+
+/// Returns a file as a response that browsers cache forever, or `None` if there is no such file.
+pub fn response(name: &str) -> Option<HttpResponse> {
+    let file = FILES.iter().find(|file| file.name == name)?;
+    Some(
+        HttpResponse::Ok()
+            .insert_header((CONTENT_TYPE, file.content_type))
+            .insert_header((CACHE_CONTROL, "public, max-age=31536000, immutable"))
+            .body(file.content),
+    )
+}
