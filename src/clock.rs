@@ -27,17 +27,17 @@ impl Timestamp {
         self.0
     }
 
-    /// Whole seconds since the Unix epoch, rounded down.
+    /// Returns the whole seconds since the Unix epoch, rounded down.
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
     pub fn plus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(millis_of(duration)))
+        Self(self.0.saturating_add(saturating_millis(duration)))
     }
 
     pub fn minus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(millis_of(duration)))
+        Self(self.0.saturating_sub(saturating_millis(duration)))
     }
 
     /// Returns the time since `earlier`, or zero if `earlier` is later.
@@ -67,7 +67,7 @@ impl Timestamp {
     }
 }
 
-fn millis_of(duration: Duration) -> i64 {
+fn saturating_millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -96,7 +96,7 @@ impl PartialSchema for Timestamp {
 
 impl ToSchema for Timestamp {}
 
-/// The source of the current time.
+/// The source of the current time. Tests use a manual clock.
 #[derive(Clone, Debug)]
 pub enum Clock {
     System,
@@ -145,7 +145,7 @@ impl ManualClock {
     }
 
     pub fn advance(&self, by: Duration) {
-        self.0.send_modify(|now| *now += millis_of(by));
+        self.0.send_modify(|now| *now += saturating_millis(by));
     }
 }
 

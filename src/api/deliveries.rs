@@ -13,6 +13,7 @@ use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, WebhookId};
+use crate::domain::webhook::Topic;
 use crate::server::AppState;
 use crate::server::json_body::{Json, non_null};
 use crate::server::problem::Problem;
@@ -244,10 +245,8 @@ pub(super) async fn list(
         .get("event")
         .map(|text| {
             EventType::parse(text).ok_or_else(|| {
-                Problem::field(
-                    "event",
-                    "The event must be feedback.created, feedback.updated, or test.",
-                )
+                let topics = Topic::ALL.map(Topic::as_str).join(", ");
+                Problem::field("event", format!("The event must be {topics}, or test."))
             })
         })
         .transpose()?;

@@ -327,7 +327,7 @@ fn save_problem(error: SaveWebhookError) -> Problem {
     match error {
         SaveWebhookError::TooMany => Problem::Conflict(error.to_string()),
         SaveWebhookError::UnknownProject(_) => Problem::field("projects", error),
-        SaveWebhookError::Invalid(WebhookError::HeaderNotStored(_)) => {
+        SaveWebhookError::Invalid(WebhookError::NoStoredValue(_)) => {
             Problem::field("headers", error)
         }
         SaveWebhookError::Invalid(error) => Problem::field("", error),

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::id::{TokenId, UserId};
 use crate::clock::Timestamp;
 
-/// What a user may do. `server::permissions` defines which role each route requires.
+/// The role of a user. `server::permissions` defines the role that each route requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Admin,
@@ -49,7 +49,7 @@ impl FromStr for Role {
     }
 }
 
-/// Which of its user's permissions an API token has.
+/// The scope of an API token, which limits the permissions that it has from its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     Full,

@@ -54,7 +54,7 @@ impl BodyChange {
             Self::TrailingWhitespace => "has extra whitespace at its end",
             Self::SurroundingWhitespace => "has extra whitespace around it",
             Self::ByteOrderMark => "has a byte order mark at its start",
-            Self::WrongCharset => "was decoded with a character set other than UTF-8",
+            Self::WrongCharset => "was decoded or encoded with a character set other than UTF-8",
             Self::LineEndings => "has different line breaks",
             Self::KeyOrder => "was re-serialized with its members in a different order",
             Self::Reserialized => "was re-serialized",
@@ -156,7 +156,7 @@ pub fn possible_originals(received: &[u8]) -> Vec<(BodyChange, Vec<u8>)> {
     if let Some(bytes) = latin1 {
         add(BodyChange::WrongCharset, bytes);
     }
-    // UTF-8 that was mistaken for Latin-1 and decoded as such.
+    // Invalid UTF-8 can be text that was encoded again as Latin-1.
     if std::str::from_utf8(received).is_err() {
         let utf8: String = received.iter().map(|byte| char::from(*byte)).collect();
         add(BodyChange::WrongCharset, utf8.into_bytes());

@@ -189,8 +189,8 @@ impl EgressPolicy {
         if self.allow.iter().any(|a| a.allows(url, address)) {
             return Ok(());
         }
-        // Only if the URL itself names localhost. A public name that resolves to loopback is
-        // rejected.
+        // Only if the host of the URL itself is localhost. A public name that resolves to loopback
+        // is rejected.
         if is_localhost(url) && address.ip().is_loopback() {
             return if self.deny_localhost {
                 Err(EgressDenied::LocalhostDenied {

@@ -26,21 +26,21 @@ impl EventType {
         }
     }
 
+    /// Returns all event types: the topics, then `test`.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Topic::ALL.into_iter().map(Self::Topic).chain([Self::Test])
+    }
+
     pub fn parse(text: &str) -> Option<Self> {
-        if text == Self::Test.as_str() {
-            Some(Self::Test)
-        } else {
-            Topic::parse(text).map(Self::Topic)
-        }
+        Self::all().find(|event| event.as_str() == text)
     }
 }
 
 impl PartialSchema for EventType {
     fn schema() -> RefOr<Schema> {
-        let all = Topic::ALL.map(Topic::as_str);
         ObjectBuilder::new()
             .schema_type(Type::String)
-            .enum_values(Some(all.into_iter().chain([Self::Test.as_str()])))
+            .enum_values(Some(Self::all().map(Self::as_str)))
             .into()
     }
 }
@@ -80,7 +80,7 @@ struct TestData<'a> {
 
 /// Renders `feedback.created`. The timestamp is the feedback's `createdAt`.
 pub fn feedback_created_body(feedback: &Feedback) -> Vec<u8> {
-    feedback_event(Topic::FeedbackCreated, feedback, None, feedback.created_at)
+    feedback_body(Topic::FeedbackCreated, feedback, None, feedback.created_at)
 }
 
 /// Renders `feedback.updated`. `feedback` has the new status.
@@ -89,7 +89,7 @@ pub fn feedback_updated_body(
     previous: FeedbackStatus,
     at: Timestamp,
 ) -> Vec<u8> {
-    feedback_event(Topic::FeedbackUpdated, feedback, Some(previous), at)
+    feedback_body(Topic::FeedbackUpdated, feedback, Some(previous), at)
 }
 
 /// Renders `test`. `user` is the email of the user who started the test.
@@ -104,7 +104,7 @@ pub fn test_body(user: &str, at: Timestamp) -> Vec<u8> {
     )
 }
 
-fn feedback_event(
+fn feedback_body(
     topic: Topic,
     feedback: &Feedback,
     previous_status: Option<FeedbackStatus>,

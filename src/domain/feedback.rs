@@ -60,6 +60,7 @@ impl fmt::Display for FeedbackStatus {
     }
 }
 
+/// The text isn't a feedback status.
 #[derive(Debug, thiserror::Error)]
 #[error("The status must be NEW, REVIEWED, or RESOLVED.")]
 pub struct ParseStatusError;
@@ -174,11 +175,11 @@ pub enum FeedbackError {
     #[error("The message contains a NUL character, which can’t be stored.")]
     MessageNul,
     #[error("Invalid email address.")]
-    Email,
+    InvalidEmail,
     #[error("The email is too long: maximum {EMAIL_MAX_BYTES} bytes.")]
     EmailTooLong,
     #[error("Enter a URL that starts with http:// or https://.")]
-    Url,
+    InvalidUrl,
     #[error("The URL is too long: maximum 2,048 bytes.")]
     UrlTooLong,
     #[error("The metadata is too large: {0} bytes as JSON, maximum 4,096.")]
@@ -207,7 +208,7 @@ pub fn check_email(text: String) -> Result<String, FeedbackError> {
     let options = Options::default()
         .without_display_text()
         .without_domain_literal();
-    EmailAddress::parse_with_options(&text, options).map_err(|_| FeedbackError::Email)?;
+    EmailAddress::parse_with_options(&text, options).map_err(|_| FeedbackError::InvalidEmail)?;
     Ok(text)
 }
 
@@ -222,7 +223,7 @@ pub fn check_page_url(text: String) -> Result<String, FeedbackError> {
     let is_clean = !text.chars().any(|c| c.is_control() || c == ' ');
     match Url::parse(&text) {
         Ok(_) if has_web_scheme && is_clean => Ok(text),
-        _ => Err(FeedbackError::Url),
+        _ => Err(FeedbackError::InvalidUrl),
     }
 }
 

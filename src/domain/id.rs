@@ -32,7 +32,8 @@ impl IdSequence {
     pub fn next<T: Id>(&mut self, now: Timestamp) -> T {
         let millis = u64::try_from(now.millis()).unwrap_or(0);
         let random = || Ulid::from_parts(millis, u128::from_be_bytes(random::bytes()));
-        // Within a millisecond, increment the last ULID. Its 80 random bits can hardly overflow.
+        // Within a millisecond, increment the last ULID. Its 80 random bits practically never
+        // overflow.
         let next = if millis > self.last.timestamp_ms() {
             random()
         } else {
@@ -134,7 +135,7 @@ define_id!(/// The id of a user, `usr_…`.
     UserId, "usr");
 define_id!(/// The id of an API token, `tok_…`. Not the token itself.
     TokenId, "tok");
-define_id!(/// The id of an alert, `alr_…`. The alert URL deduplicates by it.
+define_id!(/// The id of an alert, `alr_…`. The endpoint of `--alert-url` deduplicates by it.
     AlertId, "alr");
 define_id!(/// The id of a session, `ses_…`. Not the value of the cookie.
     SessionId, "ses");

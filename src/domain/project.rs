@@ -59,9 +59,9 @@ pub enum ProjectError {
     #[error("The name contains a control character.")]
     NameControl,
     #[error("A slug has 1 to {SLUG_MAX_BYTES} characters: a to z, 0 to 9, and hyphens.")]
-    Slug,
-    #[error("“{0}” isn’t an origin. Enter one like https://example.com, without a path.")]
-    Origin(String),
+    InvalidSlug,
+    #[error("“{0}” isn’t an origin. Use the form https://example.com, without a path.")]
+    InvalidOrigin(String),
     #[error("A project can list at most {ORIGINS_MAX} origins.")]
     TooManyOrigins,
 }
@@ -87,7 +87,7 @@ pub fn check_slug(text: String) -> Result<String, ProjectError> {
     if (1..=SLUG_MAX_BYTES).contains(&text.len()) && text.bytes().all(allowed) {
         Ok(text)
     } else {
-        Err(ProjectError::Slug)
+        Err(ProjectError::InvalidSlug)
     }
 }
 
@@ -132,7 +132,7 @@ pub fn check_origins(list: Vec<String>) -> Result<Vec<String>, ProjectError> {
             {
                 url.origin().ascii_serialization()
             }
-            _ => return Err(ProjectError::Origin(text)),
+            _ => return Err(ProjectError::InvalidOrigin(text)),
         };
         if !origins.contains(&origin) {
             origins.push(origin);

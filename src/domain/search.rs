@@ -5,7 +5,7 @@
 //! Words in quotes must be adjacent.
 //!
 //! The store indexes texts by [`ngrams`], pieces of one to three characters. A text that contains
-//! the words contains all their n-ngrams; candidates are then compared in full.
+//! the words contains all their n-grams; candidates are then compared in full.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use unicode_normalization::UnicodeNormalization;
 
 /// Length of an n-gram. A shorter word is an n-gram by itself.
 const NGRAM_CHARS: usize = 3;
-/// Maximum n-ngrams per query. More would barely reduce the candidates.
+/// Maximum n-grams per query. More would barely reduce the candidates.
 const NGRAMS_MAX: usize = 24;
 
 /// One to three characters of a text.
@@ -67,7 +67,7 @@ impl SearchQuery {
         &self.text
     }
 
-    /// Returns the n-ngrams that a text must contain to match; only some of them for a long query.
+    /// Returns the n-grams that a text must contain to match; only some of them for a long query.
     pub fn ngrams(&self) -> BTreeSet<Ngram> {
         let mut ngrams = BTreeSet::new();
         for word in &self.words {

@@ -21,35 +21,58 @@ pub const HEADER_VALUE_MAX_BYTES: usize = 1024;
 /// The longest overlap of a rotation, in hours (one week).
 const OVERLAP_MAX_HOURS: u32 = 168;
 
-/// An event type that a webhook can subscribe to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-pub enum Topic {
-    #[serde(rename = "feedback.created")]
-    FeedbackCreated,
-    #[serde(rename = "feedback.updated")]
-    FeedbackUpdated,
+/// Defines [`Topic`] from its variants' names, labels, and descriptions.
+macro_rules! topics {
+    ($($variant:ident: $name:literal, $label:literal, $description:literal;)+) => {
+        /// An event type that a webhook can subscribe to.
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+        )]
+        pub enum Topic {
+            $(#[serde(rename = $name)] $variant,)+
+        }
+
+        impl Topic {
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
+
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+
+            /// Returns the label shown on pages.
+            pub const fn label(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $label,)+
+                }
+            }
+
+            /// Returns a sentence that says when the event occurs.
+            pub const fn description(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $description,)+
+                }
+            }
+        }
+    };
+}
+
+topics! {
+    FeedbackCreated: "feedback.created", "New Feedback",
+        "Feedback was submitted through the widget, the form, or the API.";
+    FeedbackUpdated: "feedback.updated", "Status Changed",
+        "The status of feedback changed. Undoing a change is also a change.";
 }
 
 impl Topic {
-    pub const ALL: [Self; 2] = [Self::FeedbackCreated, Self::FeedbackUpdated];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::FeedbackCreated => "feedback.created",
-            Self::FeedbackUpdated => "feedback.updated",
-        }
-    }
-
-    /// Returns the label shown on pages.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::FeedbackCreated => "New Feedback",
-            Self::FeedbackUpdated => "Status Changed",
-        }
-    }
-
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|t| t.as_str() == text)
+        Self::ALL.into_iter().find(|topic| topic.as_str() == text)
+    }
+
+    /// Returns the labels of all topics, separated by commas.
+    pub fn all_labels() -> String {
+        Self::ALL.map(Self::label).join(", ")
     }
 }
 
@@ -164,17 +187,17 @@ pub enum WebhookError {
     #[error(
         "“{0}” isn’t a valid header name. Use at most 64 letters, digits, hyphens, and underscores."
     )]
-    HeaderName(String),
+    InvalidHeaderName(String),
     #[error("Miniback or HTTP sets the header “{0}”, so it can’t be changed.")]
-    HeaderReserved(String),
+    ReservedHeader(String),
     #[error("The header “{0}” is listed twice.")]
-    HeaderTwice(String),
+    DuplicateHeader(String),
     #[error(
         "The value of “{0}” must be printable ASCII with at most 1,024 characters and no spaces at its start or end."
     )]
-    HeaderValue(String),
+    InvalidHeaderValue(String),
     #[error("“{0}” has no stored value. Enter one.")]
-    HeaderNotStored(String),
+    NoStoredValue(String),
     #[error("The overlap must be 1 to {OVERLAP_MAX_HOURS} hours, or 0 to rotate immediately.")]
     Overlap,
 }
@@ -222,13 +245,13 @@ pub fn check_headers(headers: &BTreeMap<String, Option<String>>) -> Result<(), W
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         {
-            return Err(WebhookError::HeaderName(name.clone()));
+            return Err(WebhookError::InvalidHeaderName(name.clone()));
         }
         if is_reserved(&lowercase_name) {
-            return Err(WebhookError::HeaderReserved(name.clone()));
+            return Err(WebhookError::ReservedHeader(name.clone()));
         }
         if seen.contains(&lowercase_name) {
-            return Err(WebhookError::HeaderTwice(name.clone()));
+            return Err(WebhookError::DuplicateHeader(name.clone()));
         }
         let is_valid_value = |v: &String| {
             v.len() <= HEADER_VALUE_MAX_BYTES
@@ -236,7 +259,7 @@ pub fn check_headers(headers: &BTreeMap<String, Option<String>>) -> Result<(), W
                 && v.trim() == v
         };
         if value.as_ref().is_some_and(|v| !is_valid_value(v)) {
-            return Err(WebhookError::HeaderValue(name.clone()));
+            return Err(WebhookError::InvalidHeaderValue(name.clone()));
         }
         seen.push(lowercase_name);
     }
@@ -292,7 +315,7 @@ mod tests {
         ] {
             assert_eq!(
                 check_headers(&one_header(name, "x")),
-                Err(WebhookError::HeaderReserved(name.to_owned()))
+                Err(WebhookError::ReservedHeader(name.to_owned()))
             );
         }
         assert_eq!(
@@ -311,7 +334,7 @@ mod tests {
         let twice = BTreeMap::from([("X-Key".to_owned(), None), ("x-key".to_owned(), None)]);
         assert!(matches!(
             check_headers(&twice),
-            Err(WebhookError::HeaderTwice(_))
+            Err(WebhookError::DuplicateHeader(_))
         ));
         let eleven = (0..11).map(|i| (format!("X-{i}"), None)).collect();
         assert_eq!(check_headers(&eleven), Err(WebhookError::TooManyHeaders));

@@ -19,18 +19,13 @@ pub(super) fn publish(
     feedback: &Feedback,
     body: Vec<u8>,
 ) -> Result<(), StoreError> {
-    let column = match topic {
-        Topic::FeedbackCreated => "topic_created",
-        Topic::FeedbackUpdated => "topic_updated",
-    };
-    let statement = format!(
-        "SELECT id FROM webhooks WHERE enabled AND deleted_at IS NULL AND {column}
-         AND (all_projects OR EXISTS (SELECT 1 FROM webhook_projects
-                                      WHERE webhook_id = webhooks.id AND project_id = ?1))
-         ORDER BY id"
-    );
-    let webhooks: Vec<WebhookId> =
-        sql::query_all(tx, &statement, [&feedback.project.id], |row| row.get(0))?;
+    let matching = "SELECT id FROM webhooks WHERE enabled AND deleted_at IS NULL
+        AND EXISTS (SELECT 1 FROM webhook_topics WHERE webhook_id = webhooks.id AND topic = ?1)
+        AND (all_projects OR EXISTS (SELECT 1 FROM webhook_projects
+                                     WHERE webhook_id = webhooks.id AND project_id = ?2))
+        ORDER BY id";
+    let values = params![topic, feedback.project.id];
+    let webhooks: Vec<WebhookId> = sql::query_all(tx, matching, values, |row| row.get(0))?;
     if webhooks.is_empty() {
         return Ok(());
     }

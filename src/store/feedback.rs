@@ -22,7 +22,7 @@ use crate::domain::webhook::Topic;
 pub enum CreateFeedbackError {
     #[error("There is no project “{0}”.")]
     UnknownProject(String),
-    #[error("This project isn’t accepting feedback right now.")]
+    #[error("This project is paused and isn’t accepting feedback.")]
     Paused,
     #[error("This Idempotency-Key was used with a different request.")]
     IdempotencyKeyReused,

@@ -15,7 +15,7 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::id::{ProjectId, WebhookId};
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{
-    CustomHeaders, NewWebhook, Topic, WEBHOOKS_MAX, Webhook, WebhookError, WebhookPatch,
+    self, CustomHeaders, NewWebhook, Topic, WEBHOOKS_MAX, Webhook, WebhookError, WebhookPatch,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +82,7 @@ impl Store {
                 let values = params![page.before(), page.rows()];
                 let mut rows = sql::query_all(c, statement, values, read)?;
                 for webhook in &mut rows {
-                    webhook.projects = selected_projects(c, &webhook.id)?;
+                    read_selections(c, webhook)?;
                 }
                 Ok(page.page(rows, |webhook| webhook.id.as_str()))
             })
@@ -197,7 +197,7 @@ fn merge_headers(
         .map(
             |(name, value)| match value.or_else(|| stored_value(&name)) {
                 Some(value) => Ok((name, value)),
-                None => Err(WebhookError::HeaderNotStored(name)),
+                None => Err(WebhookError::NoStoredValue(name)),
             },
         )
         .collect()
@@ -225,25 +225,27 @@ fn find(connection: &Connection, id: &WebhookId) -> Result<Option<Webhook>, Stor
     let Some(mut webhook) = sql::query_optional(connection, statement, [id], read)? else {
         return Ok(None);
     };
-    webhook.projects = selected_projects(connection, id)?;
+    read_selections(connection, &mut webhook)?;
     Ok(Some(webhook))
 }
 
-fn selected_projects(
-    connection: &Connection,
-    id: &WebhookId,
-) -> Result<Vec<ProjectId>, StoreError> {
-    let statement =
+/// Reads the topics and projects of a webhook, which are in other tables.
+fn read_selections(connection: &Connection, webhook: &mut Webhook) -> Result<(), StoreError> {
+    let topics = "SELECT topic FROM webhook_topics WHERE webhook_id = ?1";
+    let topics: Vec<Topic> = sql::query_all(connection, topics, [&webhook.id], |row| row.get(0))?;
+    webhook.topics = webhook::normalize_topics(&topics);
+    let projects =
         "SELECT project_id FROM webhook_projects WHERE webhook_id = ?1 ORDER BY project_id";
-    sql::query_all(connection, statement, [id], |row| row.get(0))
+    webhook.projects = sql::query_all(connection, projects, [&webhook.id], |row| row.get(0))?;
+    Ok(())
 }
 
 fn insert(tx: &mut WriteTx<'_>, webhook: &Webhook, secret: &Secret) -> Result<(), StoreError> {
     sql::execute(
         tx,
-        "INSERT INTO webhooks (id, url, description, topic_created, topic_updated, all_projects,
-         enabled, retry_policy, headers, secret, created_at)
-         VALUES (?1, '', '', 0, 0, 1, 0, 'standard', '{}', ?2, ?3)",
+        "INSERT INTO webhooks (id, url, description, all_projects, enabled, retry_policy, headers,
+         secret, created_at)
+         VALUES (?1, '', '', 1, 0, 'standard', '{}', ?2, ?3)",
         params![webhook.id, secret, webhook.created_at],
     )?;
     update(tx, webhook)
@@ -251,18 +253,14 @@ fn insert(tx: &mut WriteTx<'_>, webhook: &Webhook, secret: &Secret) -> Result<()
 
 fn update(tx: &mut WriteTx<'_>, webhook: &Webhook) -> Result<(), StoreError> {
     tx.invalidate_read_ahead();
-    let has = |topic| webhook.topics.contains(&topic);
     sql::execute(
         tx,
-        "UPDATE webhooks SET url = ?2, description = ?3, topic_created = ?4, topic_updated = ?5,
-         all_projects = ?6, enabled = ?7, retry_policy = ?8, headers = ?9, held_until = ?10
-         WHERE id = ?1",
+        "UPDATE webhooks SET url = ?2, description = ?3, all_projects = ?4, enabled = ?5,
+         retry_policy = ?6, headers = ?7, held_until = ?8 WHERE id = ?1",
         params![
             webhook.id,
             webhook.url,
             webhook.description,
-            has(Topic::FeedbackCreated),
-            has(Topic::FeedbackUpdated),
             webhook.projects.is_empty(),
             webhook.enabled,
             webhook.retries,
@@ -270,6 +268,12 @@ fn update(tx: &mut WriteTx<'_>, webhook: &Webhook) -> Result<(), StoreError> {
             webhook.held_until
         ],
     )?;
+    let topics = "DELETE FROM webhook_topics WHERE webhook_id = ?1";
+    sql::execute(tx, topics, [&webhook.id])?;
+    for topic in &webhook.topics {
+        let insert = "INSERT INTO webhook_topics (webhook_id, topic) VALUES (?1, ?2)";
+        sql::execute(tx, insert, params![webhook.id, topic])?;
+    }
     let projects = "DELETE FROM webhook_projects WHERE webhook_id = ?1";
     sql::execute(tx, projects, [&webhook.id])?;
     for project in &webhook.projects {
@@ -279,23 +283,14 @@ fn update(tx: &mut WriteTx<'_>, webhook: &Webhook) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Reads a webhook without its selected projects, which are in another table.
+/// Reads a webhook without its topics and projects; see [`read_selections`].
 fn read(row: &Row<'_>) -> rusqlite::Result<Webhook> {
-    let mut topics = Vec::new();
-    for (column, topic) in [
-        ("topic_created", Topic::FeedbackCreated),
-        ("topic_updated", Topic::FeedbackUpdated),
-    ] {
-        if row.get(column)? {
-            topics.push(topic);
-        }
-    }
     let Json(headers) = row.get("headers")?;
     Ok(Webhook {
         id: row.get("id")?,
         url: row.get("url")?,
         description: row.get("description")?,
-        topics,
+        topics: Vec::new(),
         projects: Vec::new(),
         enabled: row.get("enabled")?,
         retries: row.get("retry_policy")?,

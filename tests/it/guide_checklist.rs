@@ -133,7 +133,7 @@ fn the_checklist_finds_what_prevents_deliveries() {
         api.patch_webhook(&webhook, fix);
         assert_eq!(problems(&mut admin, &webhook), []);
     }
-    let topics = "Status Changed isn’t selected";
+    let topics = "Not selected: Status Changed.";
     assert_finding(&mut admin, &webhook, "Topics are selected", "ok", topics);
 
     let path = "/api/v1/projects/delivered";

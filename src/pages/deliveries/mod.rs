@@ -20,7 +20,7 @@ use super::webhooks::row::{TestReportView, held_until};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::id::{WebhookId, parse_ulid};
-use crate::domain::webhook::{Topic, Webhook};
+use crate::domain::webhook::Webhook;
 use crate::server::form_data::FormData;
 use crate::store::{DeliveryFilter, PageRequest, RedeliverError};
 
@@ -69,10 +69,7 @@ impl DeliveriesPage {
     }
 
     fn events(&self) -> Vec<(&'static str, bool)> {
-        let topics = Topic::ALL.map(EventType::Topic);
-        topics
-            .into_iter()
-            .chain([EventType::Test])
+        EventType::all()
             .map(|event| (event.as_str(), self.filter.event == Some(event)))
             .collect()
     }

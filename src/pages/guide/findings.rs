@@ -193,24 +193,18 @@ impl WebhookHistory<'_> {
             .filter(|topic| !self.webhook.topics.contains(topic))
             .map(Topic::label)
             .collect();
-        match missing.as_slice() {
-            [] => (
-                Finding::Ok,
-                "New Feedback and Status Changed are selected.".into(),
-                None,
-            ),
-            [topic] => {
-                let text = format!("{topic} isn’t selected, so those events aren’t sent.");
-                (Finding::Ok, text, self.row_link("Topics"))
-            }
-            _ => {
-                let text = "No topics selected, so only tests are sent. Select New Feedback, Status Changed, or both.";
-                (
-                    Finding::Problem,
-                    text.into(),
-                    self.row_link("Select topics"),
-                )
-            }
+        let all = Topic::all_labels();
+        if missing.is_empty() {
+            let text = format!("All topics are selected: {all}.");
+            (Finding::Ok, text, None)
+        } else if self.webhook.topics.is_empty() {
+            let text = format!(
+                "No topic is selected, so only tests are sent. Select at least one: {all}."
+            );
+            (Finding::Problem, text, self.row_link("Select topics"))
+        } else {
+            let text = format!("Not selected: {}.", missing.join(", "));
+            (Finding::Ok, text, self.row_link("Topics"))
         }
     }
 

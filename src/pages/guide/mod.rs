@@ -27,7 +27,7 @@ use payloads::{CodeExample, ExamplePayload};
 #[template(path = "guide.html")]
 struct GuidePage {
     layout: Layout,
-    payloads: [ExamplePayload; 3],
+    payloads: Vec<ExamplePayload>,
     languages: [CodeExample; 7],
     uses: [CodeExample; 4],
     /// The time limit for an endpoint's response.

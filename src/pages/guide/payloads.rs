@@ -2,9 +2,10 @@
 //! `examples/`.
 
 use crate::clock::Timestamp;
-use crate::domain::event;
+use crate::domain::event::{self, EventType};
 use crate::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
 use crate::domain::id::{FeedbackId, ProjectId};
+use crate::domain::webhook::Topic;
 
 /// The body of an event, formatted for readability.
 pub(super) struct ExamplePayload {
@@ -26,7 +27,7 @@ pub(super) struct CodeExample {
 /// Time of the example events: 2025-10-31T12:34:56.789Z.
 const AT: Timestamp = Timestamp::from_millis(1_761_914_096_789);
 
-pub(super) fn payloads() -> [ExamplePayload; 3] {
+pub(super) fn payloads() -> Vec<ExamplePayload> {
     let mut feedback = Feedback {
         id: FeedbackId::new("fb_01K8X6J3RN4ZV0Q2M7T5B9CDEF"),
         project: ProjectSummary {
@@ -46,23 +47,21 @@ pub(super) fn payloads() -> [ExamplePayload; 3] {
     let later = Timestamp::from_millis(AT.millis() + 3_600_000);
     let updated = event::feedback_updated_body(&feedback, FeedbackStatus::New, later);
     let test = event::test_body("ada@example.com", later);
-    [
-        ExamplePayload {
-            event: "feedback.created",
-            description: "Feedback was created through the widget, the public form, or the API.",
-            json: pretty_print(&created),
-        },
-        ExamplePayload {
-            event: "feedback.updated",
-            description: "The status of feedback was changed. An undo is another change.",
-            json: pretty_print(&updated),
-        },
-        ExamplePayload {
-            event: "test",
-            description: "A user pressed “Test”. This event contains no feedback. Check “event” first, and return a 2xx.",
-            json: pretty_print(&test),
-        },
-    ]
+    let topic_payload = |topic: Topic| ExamplePayload {
+        event: topic.as_str(),
+        when: topic.description(),
+        json: pretty_print(match topic {
+            Topic::FeedbackCreated => &created,
+            Topic::FeedbackUpdated => &updated,
+        }),
+    };
+    let test_payload = ExamplePayload {
+        event: EventType::Test.as_str(),
+        when: "Someone clicked Test. It contains no feedback: check “event” first, and respond with a 2xx.",
+        json: pretty_print(&test),
+    };
+    let topics = Topic::ALL.into_iter().map(topic_payload);
+    topics.chain([test_payload]).collect()
 }
 
 fn pretty_print(body: &[u8]) -> String {

@@ -40,11 +40,11 @@ pub(super) fn parse_headers(
         let is_stored = || stored.keys().any(|known| known.eq_ignore_ascii_case(name));
         let value = match value {
             STORED_VALUE if is_stored() => None,
-            STORED_VALUE => return Err(WebhookError::HeaderNotStored(name.to_owned()).into()),
+            STORED_VALUE => return Err(WebhookError::NoStoredValue(name.to_owned()).into()),
             value => Some(value.to_owned()),
         };
         if headers.insert(name.to_owned(), value).is_some() {
-            return Err(WebhookError::HeaderTwice(name.to_owned()).into());
+            return Err(WebhookError::DuplicateHeader(name.to_owned()).into());
         }
     }
     webhook::check_headers(&headers)?;

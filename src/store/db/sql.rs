@@ -22,7 +22,7 @@ use crate::domain::id::{
 };
 use crate::domain::project::ProjectStatus;
 use crate::domain::secret::Secret;
-use crate::domain::webhook::RetryPolicy;
+use crate::domain::webhook::{RetryPolicy, Topic};
 
 /// Prepares a statement, or takes it from the connection's cache.
 pub(in crate::store) fn prepare<'a>(
@@ -157,6 +157,7 @@ text_columns! {
     RetryPolicy: |text| RetryPolicy::ALL.into_iter().find(|p| p.as_str() == text),
     Role: |text| text.parse().ok(),
     Scope: |text| text.parse().ok(),
+    Topic: Topic::parse,
     Secret: |text| Some(Secret::from_stored(text.to_owned())),
 }
 

@@ -140,8 +140,6 @@ CREATE TABLE webhooks (
     id                    TEXT PRIMARY KEY,
     url                   TEXT NOT NULL,
     description           TEXT NOT NULL,
-    topic_created         INTEGER NOT NULL,  -- feedback.created
-    topic_updated         INTEGER NOT NULL,  -- feedback.updated
     all_projects          INTEGER NOT NULL,  -- 0: only the projects in webhook_projects
     enabled               INTEGER NOT NULL,
     retry_policy          TEXT NOT NULL CHECK (retry_policy IN ('standard', 'patient')),
@@ -157,6 +155,12 @@ CREATE TABLE webhooks (
     created_at            INTEGER NOT NULL,
     deleted_at            INTEGER            -- the row remains for its deliveries
 ) STRICT;
+
+CREATE TABLE webhook_topics (
+    webhook_id TEXT NOT NULL REFERENCES webhooks ON DELETE CASCADE,
+    topic      TEXT NOT NULL,  -- an event type, such as 'feedback.created'
+    PRIMARY KEY (webhook_id, topic)
+) STRICT, WITHOUT ROWID;
 
 -- Doesn't reference projects: if the last selected project is deleted, the webhook must not fall
 -- back to all projects.
