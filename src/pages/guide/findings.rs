@@ -198,12 +198,14 @@ impl WebhookHistory<'_> {
             let text = format!("All topics are selected: {all}.");
             (Finding::Ok, text, None)
         } else if self.webhook.topics.is_empty() {
-            let text = format!(
-                "No topic is selected, so only tests are sent. Select at least one: {all}."
-            );
+            let text =
+                format!("No topics selected, so only tests are sent. Select at least one: {all}.");
             (Finding::Problem, text, self.row_link("Select topics"))
         } else {
-            let text = format!("Not selected: {}.", missing.join(", "));
+            let text = format!(
+                "Not selected: {}. Those events aren’t sent.",
+                missing.join(", ")
+            );
             (Finding::Ok, text, self.row_link("Topics"))
         }
     }

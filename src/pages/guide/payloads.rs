@@ -49,7 +49,7 @@ pub(super) fn payloads() -> Vec<ExamplePayload> {
     let test = event::test_body("ada@example.com", later);
     let topic_payload = |topic: Topic| ExamplePayload {
         event: topic.as_str(),
-        when: topic.description(),
+        description: topic.description(),
         json: pretty_print(match topic {
             Topic::FeedbackCreated => &created,
             Topic::FeedbackUpdated => &updated,
@@ -57,7 +57,7 @@ pub(super) fn payloads() -> Vec<ExamplePayload> {
     };
     let test_payload = ExamplePayload {
         event: EventType::Test.as_str(),
-        when: "Someone clicked Test. It contains no feedback: check “event” first, and respond with a 2xx.",
+        description: "A user pressed “Test”. This event contains no feedback. Check “event” first, and return a 2xx.",
         json: pretty_print(&test),
     };
     let topics = Topic::ALL.into_iter().map(topic_payload);
