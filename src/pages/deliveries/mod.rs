@@ -198,7 +198,7 @@ pub(super) async fn recover(
     let message = match context
         .app
         .store
-        .recover(id.clone(), since, false, true)
+        .redeliver_since(id.clone(), since, false, true)
         .await
     {
         Ok(0) => "No failed deliveries in that period.".to_owned(),

@@ -97,14 +97,14 @@ impl FeedbackDetails {
             at: DisplayTime::new(entry.changed_at, now),
         };
         let delivery = |delivery: FeedbackDelivery| FeedbackDeliveryView {
-            row: DeliveryRow::new(
-                &delivery.record,
+            row: DeliveryRow::of(
+                &delivery.summary,
                 context.app.delivery.max_attempts(delivery.retries),
                 now,
             ),
             path: context.app.urls.path(&format!(
                 "/settings/notifications/{}/deliveries/{}",
-                delivery.record.webhook, delivery.record.id
+                delivery.summary.webhook, delivery.summary.id
             )),
             url: delivery.url,
         };
