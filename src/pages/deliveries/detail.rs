@@ -120,10 +120,10 @@ pub async fn show(
         context.app.delivery.max_attempts(webhook.retries)
     });
     let max_attempts = max_attempts_of(&detail.summary, webhook_max);
-    let others_fail = configured.is_some_and(|webhook| webhook.failing_since.is_some());
-    let hints = (detail.summary.event == EventType::Test).then_some(others_fail);
+    let is_failing = configured.is_some_and(|webhook| webhook.failing_since.is_some());
+    let others_fail = (detail.summary.event == EventType::Test).then_some(is_failing);
     let page = DeliveryPage {
-        row: DeliveryRow::of(&detail.summary, max_attempts, now),
+        row: DeliveryRow::new(&detail.summary, max_attempts, now),
         status: status_line(&detail.summary, max_attempts, is_held, now),
         can_redeliver: enabled
             && detail.summary.state != DeliveryState::Pending

@@ -97,7 +97,7 @@ impl FeedbackDetails {
             at: DisplayTime::new(entry.changed_at, now),
         };
         let delivery = |delivery: FeedbackDelivery| FeedbackDeliveryView {
-            row: DeliveryRow::of(
+            row: DeliveryRow::new(
                 &delivery.summary,
                 context.app.delivery.max_attempts(delivery.retries),
                 now,
