@@ -97,8 +97,8 @@ fn it_sends_from_a_strict_page_of_another_origin_with_two_requests_and_no_cookie
         find(&browser, "textbox", "Email (optional)").value(),
         "sam@example.com"
     );
-    let along = look(&browser, "root.querySelector('.along').textContent");
-    assert!(along.as_str().unwrap().contains(&site.url()), "{along}");
+    let page = look(&browser, "root.querySelector('.page').textContent");
+    assert!(page.as_str().unwrap().contains(&site.url()), "{page}");
     find(&browser, "textbox", "Message").fill("It works");
     find(&browser, "button", "Send").press();
     wait_for_status(&browser, THANKS);
