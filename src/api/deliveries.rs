@@ -158,8 +158,8 @@ impl<'a> DeliveryView<'a> {
     }
 
     fn with_details(detail: &'a DeliveryDetail) -> Self {
-        let mut view = Self::new(&detail.record);
-        for (attempt, logged) in view.attempts.iter_mut().zip(&detail.record.attempts) {
+        let mut view = Self::new(&detail.summary);
+        for (attempt, logged) in view.attempts.iter_mut().zip(&detail.summary.attempts) {
             attempt.response = Some(ResponseView::new(logged));
         }
         view.request = Some(detail.request.as_ref().map(|request| RequestView {
@@ -374,7 +374,7 @@ pub(super) async fn recover(
     );
     let count = app
         .store
-        .recover(webhook, since, canceled, failed)
+        .redeliver_since(webhook, since, canceled, failed)
         .await
         .map_err(problem)?;
     Ok(HttpResponse::Accepted().json(RecoveredCount { count }))

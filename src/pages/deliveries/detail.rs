@@ -97,13 +97,13 @@ pub async fn show(
         .delivery(DeliveryId::new(delivery))
         .await?
         .ok_or(PageError::ItemNotFound)?;
-    if detail.record.webhook.as_str() != webhook {
+    if detail.summary.webhook.as_str() != webhook {
         return Err(PageError::ItemNotFound);
     }
     let configured = context
         .app
         .store
-        .webhook(detail.record.webhook.clone())
+        .webhook(detail.summary.webhook.clone())
         .await?;
     let now = context.app.clock.now();
     let (layout, _) = context.layout("Delivery", "notifications");
@@ -119,24 +119,24 @@ pub async fn show(
     let webhook_max = configured.as_ref().map_or(1, |webhook| {
         context.app.delivery.max_attempts(webhook.retries)
     });
-    let max_attempts = max_attempts_of(&detail.record, webhook_max);
+    let max_attempts = max_attempts_of(&detail.summary, webhook_max);
     let others_fail = configured.is_some_and(|webhook| webhook.failing_since.is_some());
-    let hints = (detail.record.event == EventType::Test).then_some(others_fail);
+    let hints = (detail.summary.event == EventType::Test).then_some(others_fail);
     let page = DeliveryPage {
-        row: DeliveryRow::of(&detail.record, max_attempts, now),
-        status: status_line(&detail.record, max_attempts, is_held, now),
+        row: DeliveryRow::of(&detail.summary, max_attempts, now),
+        status: status_line(&detail.summary, max_attempts, is_held, now),
         can_redeliver: enabled
-            && detail.record.state != DeliveryState::Pending
+            && detail.summary.state != DeliveryState::Pending
             && detail.request.is_some(),
         attempts: detail
-            .record
+            .summary
             .attempts
             .iter()
             .rev()
             .map(|attempt| AttemptDetails::of(attempt, hints, now))
             .collect(),
         request: sent_request(&detail, &url),
-        webhook: detail.record.webhook,
+        webhook: detail.summary.webhook,
         url,
         layout,
     };

@@ -193,7 +193,7 @@ pub(super) async fn recover(
     let message = match context
         .app
         .store
-        .recover(id.clone(), since, false, true)
+        .redeliver_since(id.clone(), since, false, true)
         .await
     {
         Ok(0) => "Nothing failed in that time.".to_owned(),

@@ -98,13 +98,13 @@ impl FeedbackDetails {
         };
         let delivery = |delivery: FeedbackDelivery| FeedbackDeliveryView {
             row: DeliveryRow::of(
-                &delivery.record,
+                &delivery.summary,
                 context.app.delivery.max_attempts(delivery.retries),
                 now,
             ),
             path: context.app.urls.path(&format!(
                 "/settings/notifications/{}/deliveries/{}",
-                delivery.record.webhook, delivery.record.id
+                delivery.summary.webhook, delivery.summary.id
             )),
             url: delivery.url,
         };

@@ -134,10 +134,10 @@ pub(super) async fn check(
     let logged = find_delivery(&context, &headers).await?;
     let is_other_webhook = logged
         .as_ref()
-        .is_some_and(|logged| logged.record.webhook != webhook.id);
+        .is_some_and(|logged| logged.summary.webhook != webhook.id);
     let attempts: Vec<i64> = logged
         .iter()
-        .flat_map(|logged| &logged.record.attempts)
+        .flat_map(|logged| &logged.summary.attempts)
         .map(|attempt| attempt.started_at.seconds())
         .collect();
     let sent = logged.as_ref().and_then(|logged| logged.request.as_ref());
@@ -159,7 +159,7 @@ pub(super) async fn check(
         id: format!("result-{}", SubmissionKeys::key()),
         diagnosis: diagnosis::diagnose(&input),
         delivery: logged.map(|logged| {
-            let record = logged.record;
+            let record = logged.summary;
             (
                 record.webhook.as_str().to_owned(),
                 record.id.as_str().to_owned(),
