@@ -304,7 +304,7 @@ fn register_routes(config: &mut web::ServiceConfig) {
 
 /// Returns the first path segments of all routes. The base path can't start with one of them.
 pub fn route_prefixes() -> BTreeSet<String> {
-    let tables = [api::routes(), pages::routes()];
+    let tables = [intake::routes(), api::routes(), pages::routes()];
     let paths = tables
         .iter()
         .flat_map(|table| table.list())

@@ -1,6 +1,6 @@
 // Keyboard shortcuts, bulk selection, and live updates of the feedback list. The page works without
 // this file. Shortcuts click controls of the page, so they have the same effect. Users can disable
-// them in the dialog that `?` and "Keyboard shortcuts" open; the browser remembers this setting.
+// them in the dialog that `?` and "Shortcuts" open; the browser remembers this setting.
 "use strict";
 (() => {
   const all = (selector) => [...document.querySelectorAll(selector)];

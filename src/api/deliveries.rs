@@ -93,7 +93,11 @@ struct AttemptView<'a> {
 #[schema(as = AttemptAnswer)]
 #[serde(rename_all = "camelCase")]
 struct ResponseView {
-    #[schema(required = false, value_type = std::collections::BTreeMap<String, String>, example = json!({"content-type": "text/plain"}))]
+    #[schema(
+        required = false,
+        value_type = std::collections::BTreeMap<String, String>,
+        example = json!({"content-type": "text/plain"})
+    )]
     response_headers: Map<String, Value>,
     /// The first 16 KiB. Invalid UTF-8 is replaced.
     #[schema(example = "ok")]
@@ -123,7 +127,10 @@ struct TimingsView {
 #[derive(Serialize, ToSchema)]
 #[schema(as = SentRequest)]
 struct RequestView {
-    #[schema(value_type = std::collections::BTreeMap<String, String>, example = json!({"X-Miniback-Event": "feedback.created"}))]
+    #[schema(
+        value_type = std::collections::BTreeMap<String, String>,
+        example = json!({"X-Miniback-Event": "feedback.created"})
+    )]
     headers: Map<String, Value>,
     #[schema(example = "{\"event\":\"feedback.created\",…}")]
     body: String,
@@ -151,8 +158,8 @@ impl<'a> DeliveryView<'a> {
     }
 
     fn with_details(detail: &'a DeliveryDetail) -> Self {
-        let mut view = Self::new(&detail.record);
-        for (attempt, logged) in view.attempts.iter_mut().zip(&detail.record.attempts) {
+        let mut view = Self::new(&detail.summary);
+        for (attempt, logged) in view.attempts.iter_mut().zip(&detail.summary.attempts) {
             attempt.response = Some(ResponseView::new(logged));
         }
         view.request = Some(detail.request.as_ref().map(|request| RequestView {
@@ -218,11 +225,29 @@ fn header_object(headers: &[(String, String)]) -> Map<String, Value> {
 /// List deliveries
 ///
 /// The deliveries of a webhook.
-#[utoipa::path(get, path = "/api/v1/webhooks/{id}/deliveries", operation_id = "listDeliveries", tag = "Deliveries",
-    params(("id" = WebhookId, Path), PageParams<DeliveryId>,
-        ("state" = Option<DeliveryState>, Query, nullable = false, description = "Only deliveries in this state."),
-        ("event" = Option<EventType>, Query, nullable = false, description = "Only deliveries of this event type.")),
-    responses((status = 200, description = "A page of deliveries", body = List<DeliveryView>)))]
+#[utoipa::path(
+    get,
+    path = "/api/v1/webhooks/{id}/deliveries",
+    operation_id = "listDeliveries",
+    tag = "Deliveries",
+    params(
+        ("id" = WebhookId, Path),
+        PageParams<DeliveryId>,
+        (
+            "state" = Option<DeliveryState>,
+            Query,
+            nullable = false,
+            description = "Only deliveries in this state.",
+        ),
+        (
+            "event" = Option<EventType>,
+            Query,
+            nullable = false,
+            description = "Only deliveries of this event type.",
+        ),
+    ),
+    responses((status = 200, description = "A page of deliveries", body = List<DeliveryView>))
+)]
 pub(super) async fn list(
     app: web::Data<AppState>,
     webhook: web::Path<String>,
@@ -268,9 +293,14 @@ pub(super) async fn list(
 /// Get a delivery
 ///
 /// Includes the last request and the response to each attempt.
-#[utoipa::path(get, path = "/api/v1/deliveries/{id}", operation_id = "getDelivery", tag = "Deliveries",
+#[utoipa::path(
+    get,
+    path = "/api/v1/deliveries/{id}",
+    operation_id = "getDelivery",
+    tag = "Deliveries",
     params(("id" = DeliveryId, Path)),
-    responses((status = 200, description = "The delivery", body = DeliveryView)))]
+    responses((status = 200, description = "The delivery", body = DeliveryView))
+)]
 pub(super) async fn get(
     app: web::Data<AppState>,
     id: web::Path<String>,
@@ -283,12 +313,21 @@ pub(super) async fn get(
 /// Redeliver a delivery
 ///
 /// Sends the same id and body again, with a fresh set of retries. Attempt numbers continue.
-#[utoipa::path(post, path = "/api/v1/deliveries/{id}/redeliver", operation_id = "redeliver", tag = "Deliveries",
+#[utoipa::path(
+    post,
+    path = "/api/v1/deliveries/{id}/redeliver",
+    operation_id = "redeliver",
+    tag = "Deliveries",
     params(("id" = DeliveryId, Path)),
     responses(
         (status = 202, description = "The delivery, pending again", body = DeliveryView),
-        (status = 409, description = "The delivery is pending, its webhook is disabled or deleted, or its feedback was deleted"),
-    ))]
+        (
+            status = 409,
+            description = "The delivery is pending, its webhook is disabled or deleted, or its \
+                feedback was deleted",
+        ),
+    )
+)]
 pub(super) async fn redeliver(
     app: web::Data<AppState>,
     id: web::Path<String>,
@@ -303,12 +342,22 @@ pub(super) async fn redeliver(
 ///
 /// Sends all deliveries of the webhook again that failed (or, with `states`, were canceled) since
 /// a time. Repeated at once, it returns a `count` of 0.
-#[utoipa::path(post, path = "/api/v1/webhooks/{id}/recover", operation_id = "recover", tag = "Deliveries",
-    params(("id" = WebhookId, Path)), request_body = RecoverDeliveries,
+#[utoipa::path(
+    post,
+    path = "/api/v1/webhooks/{id}/recover",
+    operation_id = "recover",
+    tag = "Deliveries",
+    params(("id" = WebhookId, Path)),
+    request_body = RecoverDeliveries,
     responses(
-        (status = 202, description = "The number of deliveries that are pending again", body = RecoveredCount),
+        (
+            status = 202,
+            description = "The number of deliveries that are pending again",
+            body = RecoveredCount,
+        ),
         (status = 409, description = "The webhook is disabled or deleted"),
-    ))]
+    )
+)]
 pub(super) async fn recover(
     app: web::Data<AppState>,
     webhook: web::Path<String>,
@@ -325,7 +374,7 @@ pub(super) async fn recover(
     );
     let count = app
         .store
-        .recover(webhook, since, canceled, failed)
+        .redeliver_since(webhook, since, canceled, failed)
         .await
         .map_err(problem)?;
     Ok(HttpResponse::Accepted().json(RecoveredCount { count }))

@@ -27,9 +27,14 @@ pub(super) struct DeliveryTotalsView {
 ///
 /// The number of a webhook’s deliveries in each state:
 /// `events` = `delivered` + `pending` + `failed` + `canceled`.
-#[utoipa::path(get, path = "/api/v1/webhooks/{id}/accounting", operation_id = "getAccounting", tag = "Webhooks",
+#[utoipa::path(
+    get,
+    path = "/api/v1/webhooks/{id}/accounting",
+    operation_id = "getAccounting",
+    tag = "Webhooks",
     params(("id" = WebhookId, Path)),
-    responses((status = 200, description = "The delivery totals", body = DeliveryTotalsView)))]
+    responses((status = 200, description = "The delivery totals", body = DeliveryTotalsView))
+)]
 pub(super) async fn get(
     app: web::Data<AppState>,
     id: web::Path<String>,

@@ -60,18 +60,51 @@ fn render(feedback: &Feedback) -> String {
 /// `Idempotency-Key` is repeated within 24 hours, nothing is created, and the first response is
 /// returned again, marked with `Idempotency-Replayed: true`. If both calls arrive at the same time,
 /// the second one waits. A key belongs to the API token that sent it, and to this call.
-#[utoipa::path(post, path = "/api/v1/feedback", operation_id = "createFeedback", tag = "Feedback",
-    params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255,
-        pattern = "^[ -~]+$", description = "A value of your choice that identifies this request. Repeating the request with the same key is safe.",
-        example = "order-4711-feedback")),
+#[utoipa::path(
+    post,
+    path = "/api/v1/feedback",
+    operation_id = "createFeedback",
+    tag = "Feedback",
+    params(
+        (
+            "Idempotency-Key" = Option<String>,
+            Header,
+            nullable = false,
+            min_length = 1,
+            max_length = 255,
+            pattern = "^[ -~]+$",
+            description = "A value of your choice that identifies this request. Repeating the \
+                request with the same key is safe.",
+            example = "order-4711-feedback",
+        ),
+    ),
     request_body = CreateFeedback,
     responses(
-        (status = 201, description = "The feedback", body = Feedback,
-            headers(("Idempotency-Replayed" = bool, description = "`true` if this is the response of an earlier call with the same `Idempotency-Key`. Otherwise absent."))),
-        (status = 403, description = "The project is paused, or the token isn’t allowed to do this"),
-        (status = 409, description = "The feedback created with this `Idempotency-Key` was deleted"),
-        (status = 422, description = "A field is invalid, the project is unknown, or the `Idempotency-Key` was used with another body"),
-    ))]
+        (
+            status = 201,
+            description = "The feedback",
+            body = Feedback,
+            headers((
+                "Idempotency-Replayed" = bool,
+                description = "`true` if this is the response of an earlier call with the same \
+                    `Idempotency-Key`. Otherwise absent."
+            )),
+        ),
+        (
+            status = 403,
+            description = "The project is paused, or the token isn’t allowed to do this",
+        ),
+        (
+            status = 409,
+            description = "The feedback created with this `Idempotency-Key` was deleted",
+        ),
+        (
+            status = 422,
+            description = "A field is invalid, the project is unknown, or the `Idempotency-Key` \
+                was used with another body",
+        ),
+    )
+)]
 pub(super) async fn create(
     app: web::Data<AppState>,
     caller: Caller,
@@ -124,12 +157,35 @@ fn idempotency(
 }
 
 /// List feedback
-#[utoipa::path(get, path = "/api/v1/feedback", operation_id = "listFeedback", tag = "Feedback",
-    params(PageParams<FeedbackId>,
-        ("project" = Option<IdOrSlug>, Query, nullable = false, description = "Only feedback in this project: its id or slug."),
-        ("status" = Option<FeedbackStatus>, Query, nullable = false, description = "Only feedback with this status."),
-        ("q" = Option<String>, Query, nullable = false, description = "Only feedback that contains this text.", example = "button")),
-    responses((status = 200, description = "A page of feedback", body = List<Feedback>)))]
+#[utoipa::path(
+    get,
+    path = "/api/v1/feedback",
+    operation_id = "listFeedback",
+    tag = "Feedback",
+    params(
+        PageParams<FeedbackId>,
+        (
+            "project" = Option<IdOrSlug>,
+            Query,
+            nullable = false,
+            description = "Only feedback in this project: its id or slug.",
+        ),
+        (
+            "status" = Option<FeedbackStatus>,
+            Query,
+            nullable = false,
+            description = "Only feedback with this status.",
+        ),
+        (
+            "q" = Option<String>,
+            Query,
+            nullable = false,
+            description = "Only feedback that contains this text.",
+            example = "button",
+        ),
+    ),
+    responses((status = 200, description = "A page of feedback", body = List<Feedback>))
+)]
 pub(super) async fn list(
     app: web::Data<AppState>,
     request: HttpRequest,
@@ -170,9 +226,14 @@ pub(super) async fn list(
 }
 
 /// Get feedback
-#[utoipa::path(get, path = "/api/v1/feedback/{id}", operation_id = "getFeedback", tag = "Feedback",
+#[utoipa::path(
+    get,
+    path = "/api/v1/feedback/{id}",
+    operation_id = "getFeedback",
+    tag = "Feedback",
     params(("id" = FeedbackId, Path)),
-    responses((status = 200, description = "The feedback", body = Feedback)))]
+    responses((status = 200, description = "The feedback", body = Feedback))
+)]
 pub(super) async fn get(
     app: web::Data<AppState>,
     id: web::Path<String>,
@@ -189,9 +250,15 @@ pub(super) async fn get(
 ///
 /// Changes the status. Any status can follow any other. A change creates one `feedback.updated`
 /// event; setting the current status again creates none.
-#[utoipa::path(patch, path = "/api/v1/feedback/{id}", operation_id = "changeFeedback", tag = "Feedback",
-    params(("id" = FeedbackId, Path)), request_body = UpdateFeedback,
-    responses((status = 200, description = "The updated feedback", body = Feedback)))]
+#[utoipa::path(
+    patch,
+    path = "/api/v1/feedback/{id}",
+    operation_id = "changeFeedback",
+    tag = "Feedback",
+    params(("id" = FeedbackId, Path)),
+    request_body = UpdateFeedback,
+    responses((status = 200, description = "The updated feedback", body = Feedback))
+)]
 pub(super) async fn update(
     app: web::Data<AppState>,
     caller: Caller,
@@ -215,9 +282,14 @@ pub(super) async fn update(
 /// Delete feedback
 ///
 /// Cancels its pending deliveries and removes its content from the delivery log.
-#[utoipa::path(delete, path = "/api/v1/feedback/{id}", operation_id = "deleteFeedback", tag = "Feedback",
+#[utoipa::path(
+    delete,
+    path = "/api/v1/feedback/{id}",
+    operation_id = "deleteFeedback",
+    tag = "Feedback",
     params(("id" = FeedbackId, Path)),
-    responses((status = 204, description = "The feedback was deleted")))]
+    responses((status = 204, description = "The feedback was deleted"))
+)]
 pub(super) async fn delete(
     app: web::Data<AppState>,
     id: web::Path<String>,

@@ -15,8 +15,15 @@ use crate::store::{Metrics, WebhookMetrics};
 /// Get metrics
 ///
 /// Feedback by status, deliveries by state, and failing webhooks, in the Prometheus text format.
-#[utoipa::path(get, path = "/metrics", operation_id = "getMetrics", tag = "Operations",
-    responses((status = 200, description = "The metrics", body = String, content_type = "text/plain")))]
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "getMetrics",
+    tag = "Operations",
+    responses(
+        (status = 200, description = "The metrics", body = String, content_type = "text/plain"),
+    )
+)]
 pub(super) async fn get(app: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     let metrics = app.store.metrics().await?;
     let text = render(&metrics, app.clock.now());
@@ -25,107 +32,88 @@ pub(super) async fn get(app: web::Data<AppState>) -> Result<HttpResponse, Proble
         .body(text))
 }
 
+/// A gauge with one value per webhook.
+struct WebhookGauge {
+    name: &'static str,
+    help: &'static str,
+    /// Returns the value at the time of the request, or `None` to omit the webhook.
+    value: fn(&WebhookMetrics, Timestamp) -> Option<f64>,
+}
+
+const WEBHOOK_GAUGES: [WebhookGauge; 6] = [
+    WebhookGauge {
+        name: "miniback_webhook_enabled",
+        help: "Whether the webhook is enabled.",
+        value: |webhook, _| Some(flag(webhook.enabled)),
+    },
+    WebhookGauge {
+        name: "miniback_webhook_failing",
+        help: "Whether the webhook's last attempt failed.",
+        value: |webhook, _| Some(flag(webhook.failing_since.is_some())),
+    },
+    WebhookGauge {
+        name: "miniback_webhook_failing_seconds",
+        help: "Seconds since the webhook started failing.",
+        value: |webhook, now| webhook.failing_since.map(|since| seconds(since, now)),
+    },
+    WebhookGauge {
+        name: "miniback_webhook_held",
+        help: "Whether deliveries are held because the endpoint sent Retry-After.",
+        value: |webhook, now| Some(flag(webhook.held_until.is_some_and(|until| until > now))),
+    },
+    WebhookGauge {
+        name: "miniback_webhook_oldest_pending_seconds",
+        help: "Age of the oldest pending delivery, or 0.",
+        value: |webhook, now| {
+            let oldest = webhook.oldest_pending;
+            Some(oldest.map_or(0.0, |created_at| seconds(created_at, now)))
+        },
+    },
+    WebhookGauge {
+        name: "miniback_webhook_failed_in_a_row",
+        help: "Deliveries that failed since the webhook's last success.",
+        value: |webhook, _| Some(f64::from(webhook.consecutive_failures)),
+    },
+];
+
+fn flag(value: bool) -> f64 {
+    f64::from(u8::from(value))
+}
+
+fn seconds(since: Timestamp, now: Timestamp) -> f64 {
+    now.since(since).as_secs_f64()
+}
+
 fn render(metrics: &Metrics, now: Timestamp) -> String {
     let mut text = PrometheusText(String::new());
     text.family("miniback_info", "The running version.");
-    text.sample(
-        "miniback_info",
-        &[("version", env!("CARGO_PKG_VERSION"))],
-        1.0,
-    );
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    text.sample("miniback_info", &version, 1.0);
     text.family("miniback_feedback", "Stored feedback, by status.");
     for status in FeedbackStatus::ALL {
-        let count = metrics
-            .feedback
-            .iter()
-            .find(|(s, _)| *s == status)
-            .map_or(0, |(_, count)| *count);
-        text.sample(
-            "miniback_feedback",
-            &[("status", status.as_str())],
-            count as f64,
-        );
+        let found = metrics.feedback.iter().find(|(s, _)| *s == status);
+        let count = found.map_or(0, |(_, count)| *count);
+        let labels = [("status", status.as_str())];
+        text.sample("miniback_feedback", &labels, count as f64);
     }
-    text.webhook_family(
-        metrics,
-        "miniback_webhook_enabled",
-        "Whether the webhook is enabled.",
-        |w| Some(f64::from(u8::from(w.enabled))),
-    );
-    text.webhook_family(
-        metrics,
-        "miniback_webhook_failing",
-        "Whether the webhook's last attempt failed.",
-        |w| Some(f64::from(u8::from(w.failing_since.is_some()))),
-    );
-    text.webhook_family(
-        metrics,
-        "miniback_webhook_failing_seconds",
-        "Seconds since the webhook started failing.",
-        |w| w.failing_since.map(|since| now.since(since).as_secs_f64()),
-    );
-    text.webhook_family(
-        metrics,
-        "miniback_webhook_held",
-        "Whether deliveries are held because the endpoint sent Retry-After.",
-        |w| {
-            Some(f64::from(u8::from(
-                w.held_until.is_some_and(|until| until > now),
-            )))
-        },
-    );
-    text.webhook_family(
-        metrics,
-        "miniback_webhook_oldest_pending_seconds",
-        "Age of the oldest pending delivery, or 0.",
-        |w| {
-            Some(
-                w.oldest_pending
-                    .map_or(0.0, |since| now.since(since).as_secs_f64()),
-            )
-        },
-    );
-    text.webhook_family(
-        metrics,
-        "miniback_webhook_failed_in_a_row",
-        "Deliveries that failed since the webhook's last success.",
-        |w| Some(f64::from(w.consecutive_failures)),
-    );
-    text.family(
-        "miniback_deliveries",
-        "Deliveries by webhook and state, including those removed by retention.",
-    );
-    for webhook in &metrics.webhooks {
-        let accounting = webhook.totals;
-        for (state, count) in [
-            (DeliveryState::Pending, accounting.pending),
-            (DeliveryState::Delivered, accounting.delivered),
-            (DeliveryState::Failed, accounting.failed),
-            (DeliveryState::Canceled, accounting.canceled),
-        ] {
-            let labels = [
-                ("webhook", webhook.id.as_str()),
-                ("host", &webhook.host),
-                ("state", state.as_str()),
-            ];
-            text.sample("miniback_deliveries", &labels, count as f64);
-        }
+    for gauge in &WEBHOOK_GAUGES {
+        text.webhook_family(metrics, gauge.name, gauge.help, |webhook| {
+            (gauge.value)(webhook, now)
+        });
     }
+    text.deliveries(metrics);
     text.webhook_family(
         metrics,
         "miniback_deliveries_unexplained",
         "Events of the webhook that are in no state: 0 unless an event was lost.",
-        |w| Some(w.totals.discrepancy() as f64),
+        |webhook| Some(webhook.totals.discrepancy() as f64),
     );
     text.family(
         "miniback_alerts_pending",
         "Alerts waiting to be sent to --alert-url.",
     );
-    text.sample(
-        "miniback_alerts_pending",
-        &[],
-        metrics.pending_alerts as f64,
-    );
+    let alerts = metrics.pending_alerts as f64;
+    text.sample("miniback_alerts_pending", &[], alerts);
     text.0
 }
 
@@ -156,6 +144,7 @@ impl PrometheusText {
         let _ = writeln!(self.0, "{name}{labels} {value}");
     }
 
+    /// Writes a family with a sample for each webhook that has a value.
     fn webhook_family(
         &mut self,
         metrics: &Metrics,
@@ -166,11 +155,31 @@ impl PrometheusText {
         self.family(name, help);
         for webhook in &metrics.webhooks {
             if let Some(value) = value(webhook) {
-                self.sample(
-                    name,
-                    &[("webhook", webhook.id.as_str()), ("host", &webhook.host)],
-                    value,
-                );
+                let labels = [("webhook", webhook.id.as_str()), ("host", &webhook.host)];
+                self.sample(name, &labels, value);
+            }
+        }
+    }
+
+    fn deliveries(&mut self, metrics: &Metrics) {
+        self.family(
+            "miniback_deliveries",
+            "Deliveries by webhook and state, including those removed by retention.",
+        );
+        for webhook in &metrics.webhooks {
+            let totals = webhook.totals;
+            for (state, count) in [
+                (DeliveryState::Pending, totals.pending),
+                (DeliveryState::Delivered, totals.delivered),
+                (DeliveryState::Failed, totals.failed),
+                (DeliveryState::Canceled, totals.canceled),
+            ] {
+                let labels = [
+                    ("webhook", webhook.id.as_str()),
+                    ("host", &webhook.host),
+                    ("state", state.as_str()),
+                ];
+                self.sample("miniback_deliveries", &labels, count as f64);
             }
         }
     }

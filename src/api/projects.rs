@@ -61,7 +61,8 @@ fn origins_schema() -> Array {
         .items(origin)
         .max_items(Some(ORIGINS_MAX))
         .description(Some(
-            "Replaces the list of allowed origins. An origin looks like `https://example.com`, without a path. An empty list allows every origin.",
+            "Replaces the list of allowed origins. An origin looks like `https://example.com`, \
+             without a path. An empty list allows every origin.",
         ))
         .examples([json!(["https://example.com"])])
         .build()
@@ -85,12 +86,17 @@ pub(super) struct UpdateProject {
 /// Create a project
 ///
 /// If a slug generated from the name is taken, `-2`, `-3`, and so on are appended.
-#[utoipa::path(post, path = "/api/v1/projects", operation_id = "createProject", tag = "Projects",
+#[utoipa::path(
+    post,
+    path = "/api/v1/projects",
+    operation_id = "createProject",
+    tag = "Projects",
     request_body = CreateProject,
     responses(
         (status = 201, description = "The project", body = Project),
         (status = 409, description = "The given slug is taken"),
-    ))]
+    )
+)]
 pub(super) async fn create(
     app: web::Data<AppState>,
     Json(body): Json<CreateProject>,
@@ -114,9 +120,14 @@ pub(super) async fn create(
 }
 
 /// List projects
-#[utoipa::path(get, path = "/api/v1/projects", operation_id = "listProjects", tag = "Projects",
+#[utoipa::path(
+    get,
+    path = "/api/v1/projects",
+    operation_id = "listProjects",
+    tag = "Projects",
     params(PageParams<ProjectId>),
-    responses((status = 200, description = "A page of projects", body = List<Project>)))]
+    responses((status = 200, description = "A page of projects", body = List<Project>))
+)]
 pub(super) async fn list(
     app: web::Data<AppState>,
     request: HttpRequest,
@@ -129,9 +140,14 @@ pub(super) async fn list(
 }
 
 /// Get a project
-#[utoipa::path(get, path = "/api/v1/projects/{project}", operation_id = "getProject", tag = "Projects",
+#[utoipa::path(
+    get,
+    path = "/api/v1/projects/{project}",
+    operation_id = "getProject",
+    tag = "Projects",
     params(("project" = IdOrSlug, Path)),
-    responses((status = 200, description = "The project", body = Project)))]
+    responses((status = 200, description = "The project", body = Project))
+)]
 pub(super) async fn get(
     app: web::Data<AppState>,
     project: web::Path<String>,
@@ -147,9 +163,15 @@ pub(super) async fn get(
 /// Update a project
 ///
 /// Omitted fields stay unchanged. A `PAUSED` project accepts no feedback.
-#[utoipa::path(patch, path = "/api/v1/projects/{project}", operation_id = "changeProject", tag = "Projects",
-    params(("project" = IdOrSlug, Path)), request_body = UpdateProject,
-    responses((status = 200, description = "The updated project", body = Project)))]
+#[utoipa::path(
+    patch,
+    path = "/api/v1/projects/{project}",
+    operation_id = "changeProject",
+    tag = "Projects",
+    params(("project" = IdOrSlug, Path)),
+    request_body = UpdateProject,
+    responses((status = 200, description = "The updated project", body = Project))
+)]
 pub(super) async fn update(
     app: web::Data<AppState>,
     project: web::Path<String>,
@@ -178,9 +200,14 @@ pub(super) async fn update(
 ///
 /// Deletes its feedback too, cancels the pending deliveries, and removes the content from the
 /// delivery log.
-#[utoipa::path(delete, path = "/api/v1/projects/{project}", operation_id = "deleteProject", tag = "Projects",
+#[utoipa::path(
+    delete,
+    path = "/api/v1/projects/{project}",
+    operation_id = "deleteProject",
+    tag = "Projects",
     params(("project" = IdOrSlug, Path)),
-    responses((status = 204, description = "The project was deleted")))]
+    responses((status = 204, description = "The project was deleted"))
+)]
 pub(super) async fn delete(
     app: web::Data<AppState>,
     project: web::Path<String>,

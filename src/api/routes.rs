@@ -20,84 +20,92 @@ pub fn configure(config: &mut web::ServiceConfig) {
 
 /// All routes of the API and the permission each one requires.
 pub fn routes() -> Routes {
+    let v1 = with_webhooks(with_feedback(scope("/v1")))
+        .service(call("/openapi.json", [get(Public, openapi::get)]))
+        .default_service(web::to(not_found));
     Routes::default()
         .service(call("/metrics", [get(Metrics, metrics::get)]))
         .service(
             scope("/api")
-                .service(
-                    scope("/v1")
-                        .service(call("/openapi.json", [get(Public, openapi::get)]))
-                        .service(call(
-                            "/projects",
-                            [get(Member, projects::list), post(Admin, projects::create)],
-                        ))
-                        .service(call(
-                            "/projects/{project}",
-                            [
-                                get(Member, projects::get),
-                                patch(Admin, projects::update),
-                                delete(Admin, projects::delete),
-                            ],
-                        ))
-                        .service(call(
-                            "/feedback",
-                            [get(Member, feedback::list), post(Submit, feedback::create)],
-                        ))
-                        .service(call(
-                            "/feedback/{id}",
-                            [
-                                get(Member, feedback::get),
-                                patch(Member, feedback::update),
-                                delete(Member, feedback::delete),
-                            ],
-                        ))
-                        .service(call(
-                            "/webhooks",
-                            [get(Admin, webhooks::list), post(Admin, webhooks::create)],
-                        ))
-                        .service(call("/webhooks/test", [post(Admin, test_events::test_url)]))
-                        .service(call(
-                            "/webhooks/{id}",
-                            [
-                                get(Admin, webhooks::get),
-                                patch(Admin, webhooks::update),
-                                delete(Admin, webhooks::delete),
-                            ],
-                        ))
-                        .service(call(
-                            "/webhooks/{id}/test",
-                            [post(Admin, test_events::test_webhook)],
-                        ))
-                        .service(call("/webhooks/{id}/secret", [get(Admin, secrets::get)]))
-                        .service(call(
-                            "/webhooks/{id}/secret/rotate",
-                            [post(Admin, secrets::rotate)],
-                        ))
-                        .service(call(
-                            "/webhooks/{id}/secret/rotate/finish",
-                            [post(Admin, secrets::finish_rotation)],
-                        ))
-                        .service(call(
-                            "/webhooks/{id}/accounting",
-                            [get(Admin, delivery_totals::get)],
-                        ))
-                        .service(call(
-                            "/webhooks/{id}/deliveries",
-                            [get(Admin, deliveries::list)],
-                        ))
-                        .service(call(
-                            "/webhooks/{id}/recover",
-                            [post(Admin, deliveries::recover)],
-                        ))
-                        .service(call("/deliveries/{id}", [get(Admin, deliveries::get)]))
-                        .service(call(
-                            "/deliveries/{id}/redeliver",
-                            [post(Admin, deliveries::redeliver)],
-                        ))
-                        .default_service(web::to(not_found)),
-                )
+                .service(v1)
                 .default_service(web::to(not_found)),
         )
+}
+
+fn with_feedback(routes: Routes) -> Routes {
+    routes
+        .service(call(
+            "/projects",
+            [get(Member, projects::list), post(Admin, projects::create)],
+        ))
+        .service(call(
+            "/projects/{project}",
+            [
+                get(Member, projects::get),
+                patch(Admin, projects::update),
+                delete(Admin, projects::delete),
+            ],
+        ))
+        .service(call(
+            "/feedback",
+            [get(Member, feedback::list), post(Submit, feedback::create)],
+        ))
+        .service(call(
+            "/feedback/{id}",
+            [
+                get(Member, feedback::get),
+                patch(Member, feedback::update),
+                delete(Member, feedback::delete),
+            ],
+        ))
+}
+
+fn with_webhooks(routes: Routes) -> Routes {
+    let one = |path, method| call(path, [method]);
+    routes
+        .service(call(
+            "/webhooks",
+            [get(Admin, webhooks::list), post(Admin, webhooks::create)],
+        ))
+        .service(one("/webhooks/test", post(Admin, test_events::test_url)))
+        .service(call(
+            "/webhooks/{id}",
+            [
+                get(Admin, webhooks::get),
+                patch(Admin, webhooks::update),
+                delete(Admin, webhooks::delete),
+            ],
+        ))
+        .service(one(
+            "/webhooks/{id}/test",
+            post(Admin, test_events::test_webhook),
+        ))
+        .service(one("/webhooks/{id}/secret", get(Admin, secrets::get)))
+        .service(one(
+            "/webhooks/{id}/secret/rotate",
+            post(Admin, secrets::rotate),
+        ))
+        .service(one(
+            "/webhooks/{id}/secret/rotate/finish",
+            post(Admin, secrets::finish_rotation),
+        ))
+        .service(one(
+            "/webhooks/{id}/accounting",
+            get(Admin, delivery_totals::get),
+        ))
+        .service(one(
+            "/webhooks/{id}/deliveries",
+            get(Admin, deliveries::list),
+        ))
+        .service(one(
+            "/webhooks/{id}/recover",
+            post(Admin, deliveries::recover),
+        ))
+        .service(one("/deliveries/{id}", get(Admin, deliveries::get)))
+        .service(one(
+            "/deliveries/{id}/redeliver",
+            post(Admin, deliveries::redeliver),
+        ))
 }
 
 fn call<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {

@@ -52,9 +52,14 @@ fn secrets_response(secrets: &Secrets) -> HttpResponse {
 }
 
 /// Get a webhook’s secret
-#[utoipa::path(get, path = "/api/v1/webhooks/{id}/secret", operation_id = "getSecret", tag = "Webhooks",
+#[utoipa::path(
+    get,
+    path = "/api/v1/webhooks/{id}/secret",
+    operation_id = "getSecret",
+    tag = "Webhooks",
     params(("id" = WebhookId, Path)),
-    responses((status = 200, description = "The active secrets", body = SecretsView)))]
+    responses((status = 200, description = "The active secrets", body = SecretsView))
+)]
 pub(super) async fn get(
     app: web::Data<AppState>,
     id: web::Path<String>,
@@ -71,9 +76,17 @@ pub(super) async fn get(
 /// During an overlap, `X-Miniback-Signature` uses the old secret, `X-Miniback-Signature-Next` uses
 /// the new one, and `webhook-signature` contains the signatures of both. Rotating again ends a
 /// running overlap first.
-#[utoipa::path(post, path = "/api/v1/webhooks/{id}/secret/rotate", operation_id = "rotateSecret", tag = "Webhooks",
-    params(("id" = WebhookId, Path)), request_body = RotateSecret,
-    responses((status = 200, description = "The active secrets after the change", body = SecretsView)))]
+#[utoipa::path(
+    post,
+    path = "/api/v1/webhooks/{id}/secret/rotate",
+    operation_id = "rotateSecret",
+    tag = "Webhooks",
+    params(("id" = WebhookId, Path)),
+    request_body = RotateSecret,
+    responses(
+        (status = 200, description = "The active secrets after the change", body = SecretsView),
+    )
+)]
 pub(super) async fn rotate(
     app: web::Data<AppState>,
     id: web::Path<String>,
@@ -98,9 +111,16 @@ pub(super) async fn rotate(
 /// End the overlap of a rotation
 ///
 /// Without an overlap, this changes nothing.
-#[utoipa::path(post, path = "/api/v1/webhooks/{id}/secret/rotate/finish", operation_id = "finishRotation", tag = "Webhooks",
+#[utoipa::path(
+    post,
+    path = "/api/v1/webhooks/{id}/secret/rotate/finish",
+    operation_id = "finishRotation",
+    tag = "Webhooks",
     params(("id" = WebhookId, Path)),
-    responses((status = 200, description = "The active secrets after the change", body = SecretsView)))]
+    responses(
+        (status = 200, description = "The active secrets after the change", body = SecretsView),
+    )
+)]
 pub(super) async fn finish_rotation(
     app: web::Data<AppState>,
     id: web::Path<String>,

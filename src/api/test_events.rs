@@ -62,9 +62,14 @@ impl<'a> TestReportView<'a> {
 ///
 /// Sends one signed `test` event at once, even if the webhook is disabled. It isn’t retried. A
 /// failure to connect also returns 200, with `success: false`.
-#[utoipa::path(post, path = "/api/v1/webhooks/{id}/test", operation_id = "testWebhook", tag = "Webhooks",
+#[utoipa::path(
+    post,
+    path = "/api/v1/webhooks/{id}/test",
+    operation_id = "testWebhook",
+    tag = "Webhooks",
     params(("id" = WebhookId, Path)),
-    responses((status = 200, description = "The result of the test", body = TestReportView)))]
+    responses((status = 200, description = "The result of the test", body = TestReportView))
+)]
 pub(super) async fn test_webhook(
     app: web::Data<AppState>,
     caller: Caller,
@@ -86,9 +91,14 @@ pub(super) async fn test_webhook(
 /// Test an unsaved URL
 ///
 /// A URL that can’t be saved returns 422. A failure to connect returns 200 with `success: false`.
-#[utoipa::path(post, path = "/api/v1/webhooks/test", operation_id = "testUrl", tag = "Webhooks",
+#[utoipa::path(
+    post,
+    path = "/api/v1/webhooks/test",
+    operation_id = "testUrl",
+    tag = "Webhooks",
     request_body = TestTarget,
-    responses((status = 200, description = "The result of the test", body = TestReportView)))]
+    responses((status = 200, description = "The result of the test", body = TestReportView))
+)]
 pub(super) async fn test_url(
     app: web::Data<AppState>,
     caller: Caller,

@@ -24,8 +24,8 @@ use crate::server::problem::{Problem, no_content_or};
 use crate::server::{AppState, schemas};
 use crate::store::SaveWebhookError;
 
-/// OpenAPI schema of a webhook's own headers, as `webhook::check_headers` accepts them. It can't express
-/// which names are reserved.
+/// OpenAPI schema of a webhook's own headers, as `webhook::check_headers` accepts them. It can't
+/// express which names are reserved.
 fn headers_schema(
     value: impl Into<SchemaType>,
     description: &str,
@@ -176,12 +176,17 @@ impl<'a> WebhookView<'a> {
 /// Create a webhook
 ///
 /// The response includes the secret. To get it later, use `GET /api/v1/webhooks/{id}/secret`.
-#[utoipa::path(post, path = "/api/v1/webhooks", operation_id = "createWebhook", tag = "Webhooks",
+#[utoipa::path(
+    post,
+    path = "/api/v1/webhooks",
+    operation_id = "createWebhook",
+    tag = "Webhooks",
     request_body = CreateWebhook,
     responses(
         (status = 201, description = "The webhook, with its secret", body = WebhookView),
         (status = 409, description = "The limit of 100 webhooks is reached"),
-    ))]
+    )
+)]
 pub(super) async fn create(
     app: web::Data<AppState>,
     Json(body): Json<CreateWebhook>,
@@ -224,9 +229,14 @@ pub(super) async fn create(
 }
 
 /// List webhooks
-#[utoipa::path(get, path = "/api/v1/webhooks", operation_id = "listWebhooks", tag = "Webhooks",
+#[utoipa::path(
+    get,
+    path = "/api/v1/webhooks",
+    operation_id = "listWebhooks",
+    tag = "Webhooks",
     params(PageParams<WebhookId>),
-    responses((status = 200, description = "A page of webhooks", body = List<WebhookView>)))]
+    responses((status = 200, description = "A page of webhooks", body = List<WebhookView>))
+)]
 pub(super) async fn list(
     app: web::Data<AppState>,
     request: HttpRequest,
@@ -241,9 +251,14 @@ pub(super) async fn list(
 }
 
 /// Get a webhook
-#[utoipa::path(get, path = "/api/v1/webhooks/{id}", operation_id = "getWebhook", tag = "Webhooks",
+#[utoipa::path(
+    get,
+    path = "/api/v1/webhooks/{id}",
+    operation_id = "getWebhook",
+    tag = "Webhooks",
     params(("id" = WebhookId, Path)),
-    responses((status = 200, description = "The webhook", body = WebhookView)))]
+    responses((status = 200, description = "The webhook", body = WebhookView))
+)]
 pub(super) async fn get(
     app: web::Data<AppState>,
     id: web::Path<String>,
@@ -259,9 +274,15 @@ pub(super) async fn get(
 /// Update a webhook
 ///
 /// Omitted fields stay unchanged. Disabling a webhook cancels its pending deliveries.
-#[utoipa::path(patch, path = "/api/v1/webhooks/{id}", operation_id = "changeWebhook", tag = "Webhooks",
-    params(("id" = WebhookId, Path)), request_body = UpdateWebhook,
-    responses((status = 200, description = "The updated webhook", body = WebhookView)))]
+#[utoipa::path(
+    patch,
+    path = "/api/v1/webhooks/{id}",
+    operation_id = "changeWebhook",
+    tag = "Webhooks",
+    params(("id" = WebhookId, Path)),
+    request_body = UpdateWebhook,
+    responses((status = 200, description = "The updated webhook", body = WebhookView))
+)]
 pub(super) async fn update(
     app: web::Data<AppState>,
     id: web::Path<String>,
@@ -302,9 +323,14 @@ pub(super) async fn update(
 /// Delete a webhook
 ///
 /// Cancels its pending deliveries, and deletes its secret and headers at once.
-#[utoipa::path(delete, path = "/api/v1/webhooks/{id}", operation_id = "deleteWebhook", tag = "Webhooks",
+#[utoipa::path(
+    delete,
+    path = "/api/v1/webhooks/{id}",
+    operation_id = "deleteWebhook",
+    tag = "Webhooks",
     params(("id" = WebhookId, Path)),
-    responses((status = 204, description = "The webhook was deleted")))]
+    responses((status = 204, description = "The webhook was deleted"))
+)]
 pub(super) async fn delete(
     app: web::Data<AppState>,
     id: web::Path<String>,

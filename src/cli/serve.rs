@@ -43,7 +43,7 @@ fn log_ready(running: &RunningServer, format: LogFormat) {
     if let Some(setup) = &running.setup_url {
         tracing::info!(
             url = setup.as_str(),
-            "no users yet: open this link within 1 hour to create the first user"
+            "no users yet: open this link within 1 hour to create the first account"
         );
     }
     match format {

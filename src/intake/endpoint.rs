@@ -48,17 +48,34 @@ pub(crate) struct Submission {
 ///
 /// For the widget, and for forms on other sites. Needs no token. Rate limits apply for each IP
 /// address and for each project. All responses allow any origin.
-#[utoipa::path(post, path = "/api/feedback", operation_id = "submitFeedback", tag = "Feedback",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Repeating the request with the same key and body within 24 hours creates nothing. A key belongs to the project.", min_length = 1, max_length = 255)),
+#[utoipa::path(
+    post,
+    path = "/api/feedback",
+    operation_id = "submitFeedback",
+    tag = "Feedback",
+    params(
+        (
+            "Idempotency-Key" = Option<String>,
+            Header,
+            description = "Repeating the request with the same key and body within 24 hours \
+                creates nothing. A key belongs to the project.",
+            min_length = 1,
+            max_length = 255,
+        ),
+    ),
     request_body = Submission,
     responses(
         (status = 201, description = "The feedback was stored", body = SubmissionReceipt),
         (status = 403, description = "The project is paused, or the origin isn’t allowed"),
-        (status = 409, description = "The feedback created with this `Idempotency-Key` was deleted"),
+        (
+            status = 409,
+            description = "The feedback created with this `Idempotency-Key` was deleted",
+        ),
         (status = 429, description = "Too much feedback from this IP address, or for this project"),
-        (status = 503, description = "The server is busy or restarting. Try again"),
+        (status = 503, description = "The server is busy or restarting"),
         (status = 507, description = "The server’s disk is full"),
-    ))]
+    )
+)]
 pub(crate) async fn submit(
     app: web::Data<AppState>,
     intake: web::Data<Intake>,

@@ -184,60 +184,16 @@ impl Intake {
         submission: PublicSubmission,
         source: SubmissionSource,
     ) -> Result<AcceptedSubmission, SubmissionError> {
-        let slug = submission.slug.clone();
         let valid = self.validate(app, submission).await?;
-        let project = valid.project;
-
         let mut quotas = self.limits.check_ip_address(source.client_ip)?;
         if valid.is_honeypot_hit {
             let receipt = honeypot_receipt(&app.clock);
             return Ok(AcceptedSubmission { receipt, quotas });
         }
-        if !source.is_allowed_by(&project) {
-            let origin = source.origin.unwrap_or_default();
-            if let Err(error) = app
-                .store
-                .record_rejected_origin(project.id, origin.clone())
-                .await
-            {
-                tracing::warn!(%error, "recording a rejected origin failed");
-            }
-            return Err(SubmissionError::OriginNotAllowed(origin));
-        }
-        if project.status == ProjectStatus::Paused {
-            return Err(SubmissionError::Paused);
-        }
-        quotas.extend(self.limits.check_project(&project.id)?);
-
-        // Run both at once, so that they share a commit.
-        let (created, recorded) = tokio::join!(
-            app.store
-                .create_feedback(valid.feedback, valid.idempotency, receipt_of),
-            async {
-                match source.origin {
-                    Some(origin) => app.store.record_accepted_origin(project.id, origin).await,
-                    None => Ok(()),
-                }
-            }
-        );
-        if let Err(error) = recorded {
-            tracing::warn!(%error, "recording an origin failed");
-        }
-        let created = created.map_err(|error| match error {
-            CreateFeedbackError::UnknownProject(_) => unknown_project(&slug).into(),
-            CreateFeedbackError::Paused => SubmissionError::Paused,
-            CreateFeedbackError::IdempotencyKeyReused => {
-                ValidationErrors::single("Idempotency-Key", error).into()
-            }
-            CreateFeedbackError::IdempotentFeedbackDeleted => {
-                SubmissionError::IdempotentFeedbackDeleted
-            }
-            CreateFeedbackError::Store(error) => error.into(),
-        })?;
-        Ok(AcceptedSubmission {
-            receipt: created.response,
-            quotas,
-        })
+        check_project_accepts(app, &valid.project, &source).await?;
+        quotas.extend(self.limits.check_project(&valid.project.id)?);
+        let receipt = store(app, valid, source.origin).await?;
+        Ok(AcceptedSubmission { receipt, quotas })
     }
 
     /// Checks all fields, and reports every error.
@@ -284,6 +240,64 @@ impl Intake {
             idempotency,
             is_honeypot_hit,
         })
+    }
+}
+
+/// Checks the origin of a submission and the status of its project.
+async fn check_project_accepts(
+    app: &AppState,
+    project: &Project,
+    source: &SubmissionSource,
+) -> Result<(), SubmissionError> {
+    if !source.is_allowed_by(project) {
+        let origin = source.origin.clone().unwrap_or_default();
+        let recorded = app
+            .store
+            .record_rejected_origin(project.id.clone(), origin.clone())
+            .await;
+        if let Err(error) = recorded {
+            tracing::warn!(%error, "recording a rejected origin failed");
+        }
+        return Err(SubmissionError::OriginNotAllowed(origin));
+    }
+    match project.status {
+        ProjectStatus::Active => Ok(()),
+        ProjectStatus::Paused => Err(SubmissionError::Paused),
+    }
+}
+
+/// Stores a submission and records its origin. Returns the receipt.
+async fn store(
+    app: &AppState,
+    valid: ValidSubmission,
+    origin: Option<String>,
+) -> Result<String, SubmissionError> {
+    let Project { id, slug, .. } = valid.project;
+    // Run both at once, so that they share a commit.
+    let (created, recorded) = tokio::join!(
+        app.store
+            .create_feedback(valid.feedback, valid.idempotency, receipt_of),
+        async {
+            match origin {
+                Some(origin) => app.store.record_accepted_origin(id, origin).await,
+                None => Ok(()),
+            }
+        }
+    );
+    if let Err(error) = recorded {
+        tracing::warn!(%error, "recording an origin failed");
+    }
+    match created {
+        Ok(created) => Ok(created.response),
+        Err(CreateFeedbackError::UnknownProject(_)) => Err(unknown_project(&slug).into()),
+        Err(CreateFeedbackError::Paused) => Err(SubmissionError::Paused),
+        Err(error @ CreateFeedbackError::IdempotencyKeyReused) => {
+            Err(ValidationErrors::single("Idempotency-Key", error).into())
+        }
+        Err(CreateFeedbackError::IdempotentFeedbackDeleted) => {
+            Err(SubmissionError::IdempotentFeedbackDeleted)
+        }
+        Err(CreateFeedbackError::Store(error)) => Err(error.into()),
     }
 }
 

@@ -30,8 +30,8 @@ pub(super) struct Translations {
     pub(super) not_found: String,
 }
 
-/// The widget's texts, in the order in which its script contains them. Each name is also the `data-`
-/// attribute that replaces the text.
+/// The widget's texts, in the order in which its script contains them. Each name is also the
+/// `data-` attribute that replaces the text.
 pub(super) const WIDGET_TEXTS: [&str; 11] = [
     "label", "message", "email", "optional", "send", "close", "page", "thanks", "later", "paused",
     "failed",

@@ -174,7 +174,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     )
 }
 
-/// Invites a user. For an email that is already invited, a new link replaces the previous one.
+/// Invites a user. If the email is already invited, the new link replaces the previous one.
 pub(super) async fn invite(
     context: RequestContext,
     fields: FormData,

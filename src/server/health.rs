@@ -1,7 +1,6 @@
-//! `GET /healthz`: whether the database answers and the delivery loop runs.
+//! `GET /healthz`: whether the database responds and the delivery loop runs.
 
 use actix_web::{HttpResponse, web};
-
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,30 +12,35 @@ pub fn configure(config: &mut web::ServiceConfig) {
     config.service(web::resource(PATH).get(health).head(health));
 }
 
-/// What is answered.
 #[derive(Serialize, ToSchema)]
 pub struct Health {
     #[schema(example = "ok")]
     status: &'static str,
 }
 
-/// Ask whether all is well
+/// Check health
 ///
-/// For a load balancer or a watchdog: the database answers and the delivery loop runs.
-#[utoipa::path(get, path = "/healthz", operation_id = "getHealth", tag = "Operations", responses(
-    (status = 200, description = "All is well", body = Health),
-    (status = 503, description = "Something is not; the log says what", body = Health),
-))]
+/// For load balancers and watchdogs. Checks that the database responds and the delivery loop runs.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "getHealth",
+    tag = "Operations",
+    responses(
+        (status = 200, description = "Healthy", body = Health),
+        (status = 503, description = "Unhealthy. See the server log", body = Health),
+    )
+)]
 pub async fn health(app: web::Data<AppState>) -> HttpResponse {
-    let (stored, alive) = tokio::join!(app.store.ping(), app.delivery.is_alive());
-    if stored.is_ok() && alive {
+    let (ping, is_alive) = tokio::join!(app.store.ping(), app.delivery.is_alive());
+    if ping.is_ok() && is_alive {
         return HttpResponse::Ok().json(Health { status: "ok" });
     }
-    if let Err(error) = stored {
-        tracing::error!(%error, "the database does not answer");
+    if let Err(error) = ping {
+        tracing::error!(%error, "database not responding");
     }
-    if !alive {
-        tracing::error!("the delivery loop does not answer");
+    if !is_alive {
+        tracing::error!("delivery loop not responding");
     }
     HttpResponse::ServiceUnavailable().json(Health {
         status: "unavailable",

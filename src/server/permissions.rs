@@ -1,25 +1,26 @@
-//! Who may do what: the one place where roles and scopes are weighed.
+//! Permissions: which role and token scope grants access to which routes.
 //!
-//! `web::routes` and `api::routes` name for each address what it needs; their guards ask here.
+//! Each route table lists the permission of every route. The `auth` modules of `api` and `pages`
+//! check it before a handler runs.
 
 use crate::domain::account::{Role, Scope};
 
-/// What a page or call needs of who asks for it.
+/// The permission that a route requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
-    /// Anybody may.
+    /// None: the route needs no authentication.
     Public,
     /// Any user.
     Member,
-    /// An admin: settings, webhooks, secrets, deliveries, people.
+    /// Admins only: settings, webhooks, secrets, deliveries, people.
     Admin,
-    /// Any user, and also a token that may do this alone: `POST /api/v1/feedback`.
+    /// Any user, also with a token of scope `submit`: `POST /api/v1/feedback`.
     Submit,
-    /// An admin, and also a token of one that may do this alone: `GET /metrics`.
+    /// Admins only, also with a token of scope `metrics`: `GET /metrics`.
     Metrics,
 }
 
-/// Whether a user of this role, through a token of this scope (or a session: `Full`), may have what needs `permission`.
+/// Returns whether a role and a token scope grant a permission. A session counts as scope `Full`.
 pub fn is_allowed(permission: Permission, role: Role, scope: Scope) -> bool {
     match (permission, scope) {
         (Permission::Public, _) => true,
@@ -39,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_member_and_a_narrow_token_are_kept_from_what_is_the_admins() {
+    fn members_and_limited_tokens_lack_admin_permissions() {
         assert!(is_allowed(Permission::Admin, Role::Admin, Scope::Full));
         assert!(!is_allowed(Permission::Admin, Role::Member, Scope::Full));
         assert!(!is_allowed(Permission::Admin, Role::Admin, Scope::Submit));

@@ -1,7 +1,7 @@
-//! `X-Request-Id`: a short name for each request, in its answer and in the log.
+//! `X-Request-Id`: a short id for each request, in the response and in the log.
 //!
-//! What is no HTTP request (a broken head, one that is too large or too slow) is answered by actix's dispatcher before
-//! there is a request: that 400, 408 or 431 has no name, and there is no place where one could be given.
+//! Malformed requests (an invalid, oversized, or slow head) are rejected by actix before a request
+//! object exists. That 400, 408, or 431 has no id.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,26 +12,27 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage};
-
 use tracing::Instrument;
 
 use crate::random;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The name of a request, for those who show it.
+/// The id of the current request, in its extensions.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub String);
 
-/// Counts up from where chance began, so that those of one run stand in the order in which they came.
+/// Counts up from a random start, so that the ids of one run sort in order of arrival.
 fn next_id() -> String {
     static NEXT: LazyLock<AtomicU64> =
         LazyLock::new(|| AtomicU64::new(u64::from_be_bytes(random::bytes())));
     format!("{:016x}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Middleware: names the request and passes it on; each line that is logged on its way has the name. Of its address
-/// only the pattern is logged, as the routes have it: a path, or its query, may hold anything, one-time tokens too.
+/// Middleware that assigns an id to a request and adds it to the response and to every log line.
+///
+/// Only the pattern of the matching route is logged, because paths and queries can contain secrets
+/// such as one-time tokens.
 pub async fn assign_request_id(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -41,15 +42,15 @@ pub async fn assign_request_id(
     let method = request.method().clone();
     request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::error_span!("request", id);
-    let answered = async {
+    let handled = async {
         let response = next.call(request).await?;
         let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis());
-        let address = response.request().match_pattern();
-        let address = address.as_deref().unwrap_or("none of ours");
-        tracing::debug!(%method, address, status, ms, "answered");
+        let route = response.request().match_pattern();
+        let route = route.as_deref().unwrap_or("none");
+        tracing::debug!(%method, route, status, ms, "request handled");
         Ok::<_, Error>(response)
     };
-    let mut response = answered.instrument(span).await?;
+    let mut response = handled.instrument(span).await?;
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }

@@ -1,13 +1,14 @@
-//! How an address is written down: its methods, what each needs, and the handler.
+//! Route tables as values: paths with their methods, permissions, and handlers. A table configures
+//! the server, and tests walk it.
 //!
-//! `HEAD` works where `GET` does; any other method is answered with 405 and those that there are.
+//! `HEAD` works where `GET` does. Any other method that a path lacks returns 405 with `Allow`.
 
 use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, Resource, Responder, Route, Scope, guard, web};
 
 use super::permissions::Permission;
 
-/// One method of an address.
+/// A method of a path, with its permission and handler.
 pub struct MethodRoute {
     method: Method,
     permission: Permission,
@@ -64,15 +65,17 @@ method!(
     web::route().method(Method::OPTIONS)
 );
 
-/// An address with its methods, ready to be served.
+/// A path with all its methods.
 pub struct PathRoutes {
     path: String,
     methods: Vec<(Method, Permission)>,
     resource: Resource,
 }
 
-/// `with_auth` puts the guard of pages or of the API before a route; `wrong_method` makes the answer to any other method
-/// from what `Allow` says.
+/// Creates the routes of a path.
+///
+/// `with_auth` wraps a route in the middleware that checks its permission. `wrong_method` creates
+/// the route for all other methods; its argument is the value of `Allow`.
 pub fn path_routes<const N: usize>(
     path: &str,
     routes: [MethodRoute; N],
@@ -101,7 +104,7 @@ pub fn path_routes<const N: usize>(
     }
 }
 
-/// Addresses as they are written down: to be served, or to be looked through.
+/// A route table, or a part of it under a prefix.
 #[derive(Default)]
 pub struct Routes {
     prefix: String,
@@ -109,7 +112,7 @@ pub struct Routes {
     default: Option<Route>,
 }
 
-/// An address, or others beneath a prefix.
+/// A path, or more routes under a prefix.
 pub enum RouteNode {
     Path(PathRoutes),
     Routes(Routes),
@@ -127,7 +130,7 @@ impl From<Routes> for RouteNode {
     }
 }
 
-/// What may be asked, and what it needs.
+/// A method and path with the permission it requires.
 #[derive(Clone, Debug)]
 pub struct RouteInfo {
     pub path: String,
@@ -135,7 +138,7 @@ pub struct RouteInfo {
     pub permission: Permission,
 }
 
-/// Routes that all stand infos a prefix.
+/// Starts a part of a route table under a prefix.
 pub fn scope(prefix: &str) -> Routes {
     Routes {
         prefix: prefix.to_owned(),
@@ -149,13 +152,13 @@ impl Routes {
         self
     }
 
-    /// Answers where there is no address.
+    /// Sets the handler for unknown paths.
     pub fn default_service(mut self, route: Route) -> Self {
         self.default = Some(route);
         self
     }
 
-    /// Every method of every address.
+    /// Lists every method of every path.
     pub fn list(&self) -> Vec<RouteInfo> {
         let infos = |node: &RouteNode| match node {
             RouteNode::Routes(routes) => routes.list(),
@@ -170,13 +173,14 @@ impl Routes {
                 .collect(),
         };
         let mut all: Vec<RouteInfo> = self.nodes.iter().flat_map(infos).collect();
-        for listed in &mut all {
-            listed.path.insert_str(0, &self.prefix);
+        for info in &mut all {
+            info.path.insert_str(0, &self.prefix);
         }
         all
     }
 
-    /// Serves them. What is asked first wins: an address stands before the pattern that would take it too.
+    /// Registers the routes with actix. Order matters: register fixed paths before patterns that
+    /// also match them.
     pub fn configure(self, config: &mut web::ServiceConfig) {
         for node in self.nodes {
             match node {

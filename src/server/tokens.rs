@@ -1,6 +1,6 @@
-//! Random tokens that are shown once (sessions, API tokens, one-time links), and the hash by which they are found.
+//! Random tokens for sessions, API tokens, and one-time links, and the hash that is stored instead.
 //!
-//! A token has 256 random bits, so a fast hash is enough: there is nothing to guess.
+//! A token has 256 random bits and can't be guessed, so a fast hash is enough.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,22 +8,22 @@ use ring::digest;
 
 use crate::random;
 
-/// Begins every API token, so that one is recognised where it should not stand.
+/// Prefix of every API token. Secret scanners recognize leaked tokens by it.
 pub const API_TOKEN_PREFIX: &str = "mb_";
 
-/// A new token: 43 characters that need no escaping anywhere.
+/// Returns a new token: 43 characters of unpadded URL-safe base64.
 pub fn random_token() -> String {
     URL_SAFE_NO_PAD.encode(random::bytes::<32>())
 }
 
-/// A new API token.
+/// Returns a new API token.
 pub fn random_api_token() -> String {
     format!("{API_TOKEN_PREFIX}{}", random_token())
 }
 
-/// SHA-256, the form in which a token is stored and found.
-pub fn sha256(token: impl AsRef<[u8]>) -> [u8; 32] {
+/// Returns the SHA-256 of a token or other data.
+pub fn sha256(data: impl AsRef<[u8]>) -> [u8; 32] {
     let mut hash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_ref()).as_ref());
+    hash.copy_from_slice(digest::digest(&digest::SHA256, data.as_ref()).as_ref());
     hash
 }

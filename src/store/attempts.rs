@@ -107,6 +107,15 @@ impl Store {
     }
 }
 
+/// A delivery before its attempt is recorded.
+struct Before {
+    state: DeliveryState,
+    attempts: u32,
+    round_attempts: usize,
+    retry_policy: RetryPolicy,
+    has_body: bool,
+}
+
 fn record(
     tx: &mut WriteTx<'_>,
     finished: &FinishedAttempt,
@@ -117,13 +126,6 @@ fn record(
             state: DeliveryState::Delivered,
             due_at: None,
         }));
-    }
-    struct Before {
-        state: DeliveryState,
-        attempts: u32,
-        round_attempts: usize,
-        retry_policy: RetryPolicy,
-        has_body: bool,
     }
     let (id, attempt) = (&finished.delivery, &finished.attempt);
     let before = sql::query_optional(
@@ -146,27 +148,8 @@ fn record(
     let Some(before) = before else {
         return Ok(None);
     };
-    let is_pending = before.state == DeliveryState::Pending;
-    // A redelivered test also gets one attempt.
-    let due_at = if is_pending && !attempt.is_success() && !finished.is_test {
-        schedule.next_attempt_at(
-            before.retry_policy,
-            before.round_attempts + 1,
-            attempt.ended_at,
-            finished.jitter,
-        )
-    } else {
-        None
-    };
-    // A delivery canceled in flight ends here: `delivered` on success, otherwise `canceled`.
-    let state = match (attempt.is_success(), before.state, due_at) {
-        (true, ..) => DeliveryState::Delivered,
-        (false, DeliveryState::Pending, Some(_)) => DeliveryState::Pending,
-        (false, DeliveryState::Pending, None) => DeliveryState::Failed,
-        (false, other, _) => other,
-    };
+    let DeliveryUpdate { state, due_at } = update_after(&before, finished, schedule);
     let finished_at = (state != DeliveryState::Pending).then_some(tx.now);
-    // `due_at` ignores holds: when a test ends a hold, deliveries continue at their own times.
     sql::execute(
         tx,
         "UPDATE deliveries SET state = ?2, due_at = ?3, attempts = ?4, round_attempts = ?5,
@@ -183,6 +166,37 @@ fn record(
     deliveries::insert_attempt(tx, id, before.attempts + 1, attempt, before.has_body)?;
     tx.delivery_states_changed(&finished.webhook, before.state, state, 1);
     Ok(Some(DeliveryUpdate { state, due_at }))
+}
+
+/// Returns the delivery's state after the attempt.
+///
+/// `due_at` ignores holds: when a test ends a hold, deliveries continue at their own times.
+fn update_after(
+    before: &Before,
+    finished: &FinishedAttempt,
+    schedule: &RetrySchedule,
+) -> DeliveryUpdate {
+    let is_success = finished.attempt.is_success();
+    let is_pending = before.state == DeliveryState::Pending;
+    // A redelivered test also gets one attempt.
+    let due_at = if is_pending && !is_success && !finished.is_test {
+        schedule.next_attempt_at(
+            before.retry_policy,
+            before.round_attempts + 1,
+            finished.attempt.ended_at,
+            finished.jitter,
+        )
+    } else {
+        None
+    };
+    // A delivery canceled in flight ends here: `delivered` on success, otherwise `canceled`.
+    let state = match (is_success, before.state, due_at) {
+        (true, ..) => DeliveryState::Delivered,
+        (false, DeliveryState::Pending, Some(_)) => DeliveryState::Pending,
+        (false, DeliveryState::Pending, None) => DeliveryState::Failed,
+        (false, other, _) => other,
+    };
+    DeliveryUpdate { state, due_at }
 }
 
 /// Fast path: records a success with a conditional UPDATE instead of reading the row first.

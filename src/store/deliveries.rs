@@ -39,7 +39,7 @@ pub struct DeliverySummary {
 /// A delivery of a feedback item's event, with data of its webhook.
 #[derive(Clone, Debug)]
 pub struct FeedbackDelivery {
-    pub record: DeliverySummary,
+    pub summary: DeliverySummary,
     /// Empty if the webhook has been deleted.
     pub url: String,
     pub retries: RetryPolicy,
@@ -67,7 +67,7 @@ pub struct LoggedAttempt {
 /// feedback has been deleted.
 #[derive(Clone, Debug)]
 pub struct DeliveryDetail {
-    pub record: DeliverySummary,
+    pub summary: DeliverySummary,
     pub request: Option<LoggedRequest>,
 }
 
@@ -125,7 +125,7 @@ impl Store {
                 for delivery in &mut rows {
                     delivery.attempts = attempts(c, &delivery.id, NO_RESPONSE)?;
                 }
-                Ok(page.page(rows, |delivery| delivery.id.as_str()))
+                Ok(page.page_of(rows, |delivery| delivery.id.as_str()))
             })
             .await
     }
@@ -145,13 +145,13 @@ impl Store {
                     WHERE feedback_id = ?1 ORDER BY deliveries.id DESC LIMIT 50";
                 let mut rows = sql::query_all(c, statement, [feedback], |row| {
                     Ok(FeedbackDelivery {
-                        record: read(row)?,
+                        summary: read(row)?,
                         url: row.get("url")?,
                         retries: row.get("retry_policy")?,
                     })
                 })?;
                 for delivery in &mut rows {
-                    delivery.record.attempts = attempts(c, &delivery.record.id, NO_RESPONSE)?;
+                    delivery.summary.attempts = attempts(c, &delivery.summary.id, NO_RESPONSE)?;
                 }
                 Ok(rows)
             })
@@ -169,10 +169,10 @@ impl Store {
                 let found = sql::query_optional(c, &statement, [&id], |row| {
                     Ok((read(row)?, row.get::<_, Option<Vec<u8>>>("body")?))
                 })?;
-                let Some((mut record, body)) = found else {
+                let Some((mut summary, body)) = found else {
                     return Ok(None);
                 };
-                record.attempts = attempts(c, &id, FULL_RESPONSE)?;
+                summary.attempts = attempts(c, &id, FULL_RESPONSE)?;
                 let headers = "SELECT request_headers FROM attempts
                     WHERE delivery_id = ?1 ORDER BY number DESC LIMIT 1";
                 let headers: Option<Json<_>> =
@@ -180,7 +180,7 @@ impl Store {
                 let request = headers
                     .zip(body)
                     .map(|(Json(headers), body)| LoggedRequest { headers, body });
-                Ok(Some(DeliveryDetail { record, request }))
+                Ok(Some(DeliveryDetail { summary, request }))
             })
             .await
     }
@@ -198,7 +198,7 @@ fn list(
         statement.push_str(&format!(" AND state = '{}'", state.as_str()));
     }
     statement.push_str(" AND type = coalesce(?, type) ORDER BY deliveries.id DESC LIMIT ?");
-    let values = params![webhook, page.before(), filter.event, page.rows()];
+    let values = params![webhook, page.upper_bound(), filter.event, page.row_limit()];
     sql::query_all(connection, &statement, values, read)
 }
 
@@ -229,7 +229,7 @@ fn list_pending(
                ORDER BY id DESC LIMIT ?4)
              ORDER BY deliveries.id DESC"
         );
-        let values = params![webhook, page.before(), event, page.rows()];
+        let values = params![webhook, page.upper_bound(), event, page.row_limit()];
         rows = sql::query_all(connection, &statement, values, read)?;
         if rows.len() > page.limit {
             break;

@@ -41,7 +41,7 @@ pub(super) fn erase_feedback(
 ) -> Result<Option<ErasureCounts>, StoreError> {
     let select = "SELECT project_id, status FROM feedback WHERE id = ?1";
     let row: Option<(ProjectId, FeedbackStatus)> =
-        sql::query_optional(tx, select, [id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        sql::query_optional(tx, select, [id], |row| row.try_into())?;
     let Some((project, status)) = row else {
         return Ok(None);
     };
@@ -60,9 +60,7 @@ fn redact_delivery_log(
     const EVENTS: &str = "(SELECT id FROM events WHERE feedback_id = ?1)";
     let deliveries = format!("SELECT webhook_id, state FROM deliveries WHERE event_id IN {EVENTS}");
     let deliveries: Vec<(WebhookId, DeliveryState)> =
-        sql::query_all(tx, &deliveries, [feedback], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
+        sql::query_all(tx, &deliveries, [feedback], |row| row.try_into())?;
     for (webhook, state) in deliveries {
         let pending = usize::from(state == DeliveryState::Pending);
         tx.delivery_states_changed(

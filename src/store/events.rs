@@ -25,7 +25,7 @@ pub(super) fn publish(
                                      WHERE webhook_id = webhooks.id AND project_id = ?2))
         ORDER BY id";
     let values = params![topic, feedback.project.id];
-    let webhooks: Vec<WebhookId> = sql::query_all(tx, matching, values, |row| row.get(0))?;
+    let webhooks: Vec<WebhookId> = sql::query_column(tx, matching, values)?;
     if webhooks.is_empty() {
         return Ok(());
     }

@@ -128,12 +128,12 @@ impl Store {
                     })?;
                 } else {
                     let (conditions, mut values) = filter.conditions();
-                    values.push(Box::new(page.before().to_owned()));
-                    values.push(Box::new(page.rows()));
+                    values.push(Box::new(page.upper_bound().to_owned()));
+                    values.push(Box::new(page.row_limit()));
                     let statement = list_statement(&conditions);
                     rows = sql::query_all(c, &statement, params_from_iter(values), read)?;
                 }
-                Ok(page.page(rows, |feedback| feedback.id.as_str()))
+                Ok(page.page_of(rows, |feedback| feedback.id.as_str()))
             })
             .await
     }

@@ -37,8 +37,7 @@ impl Store {
         self.reader
             .read_slow(|c| {
                 let by_status = "SELECT status, sum(count) FROM feedback_counts GROUP BY status";
-                let feedback =
-                    sql::query_all(c, by_status, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                let feedback = sql::query_all(c, by_status, [], |row| row.try_into())?;
                 let webhooks = "SELECT * FROM webhooks WHERE deleted_at IS NULL ORDER BY id";
                 let mut webhooks = sql::query_all(c, webhooks, [], |row| {
                     Ok(WebhookMetrics {

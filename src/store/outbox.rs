@@ -123,9 +123,7 @@ fn due(
     let webhooks =
         "SELECT id, held_until FROM webhooks WHERE enabled AND deleted_at IS NULL ORDER BY id";
     let webhooks: Vec<(WebhookId, Option<Timestamp>)> =
-        sql::query_all(connection, webhooks, [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
+        sql::query_all(connection, webhooks, [], |row| row.try_into())?;
     for (webhook, held_until) in webhooks {
         let request = requests.get(&webhook).or(default_request);
         let Some(request) = request.filter(|request| request.limit > 0) else {

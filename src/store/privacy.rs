@@ -57,9 +57,9 @@ impl Store {
                      ORDER BY feedback.id DESC LIMIT ?3",
                     feedback::SELECT
                 );
-                let values = params![email, page.before(), page.rows()];
+                let values = params![email, page.upper_bound(), page.row_limit()];
                 let rows = sql::query_all(c, &statement, values, feedback::read)?;
-                Ok(page.page(rows, |feedback| feedback.id.as_str()))
+                Ok(page.page_of(rows, |feedback| feedback.id.as_str()))
             })
             .await
     }
@@ -123,7 +123,7 @@ impl Store {
                     let batch =
                         "SELECT id FROM feedback WHERE normalized_email = ?1 ORDER BY id LIMIT ?2";
                     let ids: Vec<FeedbackId> =
-                        sql::query_all(tx, batch, params![email, ERASE_BATCH], |row| row.get(0))?;
+                        sql::query_column(tx, batch, params![email, ERASE_BATCH])?;
                     let mut erased = ErasureCounts::default();
                     for id in ids {
                         erased += erasure::erase_feedback(tx, &id)?.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Projects.
+//! Projects: creation, settings, and deletion.
 
 use std::collections::HashMap;
 
@@ -79,8 +79,9 @@ impl Store {
         self.reader
             .read(move |c| {
                 let statement = "SELECT * FROM projects WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
-                let rows = sql::query_all(c, statement, params![page.before(), page.rows()], read)?;
-                Ok(page.page(rows, |project| project.id.as_str()))
+                let values = params![page.upper_bound(), page.row_limit()];
+                let rows = sql::query_all(c, statement, values, read)?;
+                Ok(page.page_of(rows, |project| project.id.as_str()))
             })
             .await
     }
@@ -136,7 +137,7 @@ impl Store {
             .read(|c| {
                 let statement = "SELECT project_id, sum(count) FROM feedback_counts
                      GROUP BY project_id HAVING sum(count) > 0";
-                let rows = sql::query_all(c, statement, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                let rows = sql::query_all(c, statement, [], |row| row.try_into())?;
                 Ok(rows.into_iter().collect())
             })
             .await
@@ -172,10 +173,7 @@ fn delete_batch(tx: &mut WriteTx<'_>, id_or_slug: &str) -> Result<DeleteProgress
         return Ok(DeleteProgress::NotFound);
     };
     let batch = "SELECT id FROM feedback WHERE project_id = ?1 ORDER BY id LIMIT ?2";
-    let batch: Vec<FeedbackId> =
-        sql::query_all(tx, batch, params![project.id, DELETE_BATCH], |row| {
-            row.get(0)
-        })?;
+    let batch: Vec<FeedbackId> = sql::query_column(tx, batch, params![project.id, DELETE_BATCH])?;
     for feedback in &batch {
         erasure::erase_feedback(tx, feedback)?;
     }

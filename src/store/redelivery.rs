@@ -42,9 +42,7 @@ impl Store {
                 let statement = "SELECT state, webhook_id, body IS NOT NULL FROM deliveries
                     JOIN events ON events.id = event_id WHERE deliveries.id = ?1";
                 let found: Option<(DeliveryState, WebhookId, bool)> =
-                    sql::query_optional(tx, statement, [&id], |row| {
-                        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-                    })?;
+                    sql::query_optional(tx, statement, [&id], |row| row.try_into())?;
                 let (state, webhook, has_body) = found.ok_or(RedeliverError::UnknownDelivery)?;
                 if state == DeliveryState::Pending {
                     return Err(RedeliverError::Pending);
@@ -64,7 +62,7 @@ impl Store {
 
     /// Sends all deliveries of a webhook again that failed (`failed`) or were canceled (`canceled`)
     /// since a time. Returns how many. Skips tests and deliveries of deleted feedback.
-    pub async fn recover(
+    pub async fn redeliver_since(
         &self,
         webhook: WebhookId,
         since: Timestamp,
@@ -106,9 +104,7 @@ fn ensure_accepts_deliveries(
 ) -> Result<(), RedeliverError> {
     let statement = "SELECT enabled, deleted_at IS NOT NULL FROM webhooks WHERE id = ?1";
     let found: Option<(bool, bool)> =
-        sql::query_optional(connection, statement, [webhook], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
+        sql::query_optional(connection, statement, [webhook], |row| row.try_into())?;
     match found {
         None => Err(RedeliverError::UnknownWebhook),
         Some((_, true)) => Err(RedeliverError::WebhookDeleted),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rusqlite::{Row, params};
+use rusqlite::params;
 
 use super::db::error::StoreError;
 use super::db::sql;
@@ -28,7 +28,9 @@ impl Store {
             .write(move |tx| {
                 let expired = "SELECT id, event_id, webhook_id FROM deliveries
                     WHERE finished_at < ?1 ORDER BY finished_at LIMIT ?2";
-                let expired = sql::query_all(tx, expired, params![time, DELIVERY_BATCH], read_ids)?;
+                let limits = params![time, DELIVERY_BATCH];
+                let expired: Vec<(DeliveryId, EventId, WebhookId)> =
+                    sql::query_all(tx, expired, limits, |row| row.try_into())?;
                 let started = Instant::now();
                 let mut deleted = 0;
                 for (delivery, event, webhook) in &expired {
@@ -59,9 +61,7 @@ impl Store {
                 let oldest = "/* may scan the first rows */
                     SELECT id, created_at FROM feedback ORDER BY number LIMIT ?1";
                 let oldest: Vec<(FeedbackId, Timestamp)> =
-                    sql::query_all(tx, oldest, [FEEDBACK_BATCH], |row| {
-                        Ok((row.get(0)?, row.get(1)?))
-                    })?;
+                    sql::query_all(tx, oldest, [FEEDBACK_BATCH], |row| row.try_into())?;
                 let started = Instant::now();
                 let mut deleted = 0;
                 for (id, created_at) in oldest {
@@ -74,8 +74,4 @@ impl Store {
             })
             .await
     }
-}
-
-fn read_ids(row: &Row<'_>) -> rusqlite::Result<(DeliveryId, EventId, WebhookId)> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
 }

@@ -79,12 +79,12 @@ impl Store {
             .read(move |c| {
                 let statement = "SELECT * FROM webhooks WHERE deleted_at IS NULL AND id < ?1
                     ORDER BY id DESC LIMIT ?2";
-                let values = params![page.before(), page.rows()];
+                let values = params![page.upper_bound(), page.row_limit()];
                 let mut rows = sql::query_all(c, statement, values, read)?;
                 for webhook in &mut rows {
                     read_selections(c, webhook)?;
                 }
-                Ok(page.page(rows, |webhook| webhook.id.as_str()))
+                Ok(page.page_of(rows, |webhook| webhook.id.as_str()))
             })
             .await
     }
@@ -232,11 +232,11 @@ fn find(connection: &Connection, id: &WebhookId) -> Result<Option<Webhook>, Stor
 /// Reads the topics and projects of a webhook, which are in other tables.
 fn read_selections(connection: &Connection, webhook: &mut Webhook) -> Result<(), StoreError> {
     let topics = "SELECT topic FROM webhook_topics WHERE webhook_id = ?1";
-    let topics: Vec<Topic> = sql::query_all(connection, topics, [&webhook.id], |row| row.get(0))?;
+    let topics: Vec<Topic> = sql::query_column(connection, topics, [&webhook.id])?;
     webhook.topics = webhook::normalize_topics(&topics);
     let projects =
         "SELECT project_id FROM webhook_projects WHERE webhook_id = ?1 ORDER BY project_id";
-    webhook.projects = sql::query_all(connection, projects, [&webhook.id], |row| row.get(0))?;
+    webhook.projects = sql::query_column(connection, projects, [&webhook.id])?;
     Ok(())
 }
 

@@ -319,7 +319,7 @@ fn press_through(checker: &mut AccessibilityChecker, scene: &Scene) {
     checker.browser.find("link", "CSV");
     checker.check("the choice of an export");
     open(checker, "/feedback");
-    press(checker, "Keyboard shortcuts");
+    press(checker, "Shortcuts");
     checker.browser.find("dialog", "Keyboard shortcuts");
     checker.check("the list of keys");
 }

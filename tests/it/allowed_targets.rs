@@ -1,7 +1,6 @@
-//! Where deliveries may go: what is refused when an address is saved, and what when it is called.
+//! Allowed targets: which URLs are rejected when they are saved and when they are requested.
 //!
-//! The whole table of addresses and their disguises is checked beside the policy itself; here is
-//! what a user meets.
+//! The complete table of IP addresses is tested next to the policy itself.
 
 use serde_json::json;
 
@@ -9,19 +8,24 @@ use crate::support::api::{attempts, text};
 use crate::support::app::App;
 use crate::support::receiver::Receiver;
 
+/// Tries to create a webhook and returns the error at `url`.
 #[track_caller]
-fn refused(app: &App, url: &str) -> String {
+fn rejection(app: &App, url: &str) -> String {
     let api = app.api();
     let message = api
         .post("/api/v1/webhooks", json!({"url": url}))
         .problem_at("url");
     let listed = api.get("/api/v1/webhooks").expect(200).json();
-    assert_eq!(listed["data"], json!([]), "nothing is stored of {url}");
+    assert_eq!(
+        listed["data"],
+        json!([]),
+        "a rejected webhook was stored: {url}"
+    );
     message
 }
 
 #[test]
-fn an_address_that_is_no_public_https_address_is_refused_with_a_sentence() {
+fn rejects_urls_that_are_not_public_https() {
     let app = App::start();
     let long = format!("https://example.com/{}", "a".repeat(2_048));
     for url in [
@@ -43,13 +47,16 @@ fn an_address_that_is_no_public_https_address_is_refused_with_a_sentence() {
         "https://example.com:99999/",
         &long,
     ] {
-        let message = refused(&app, url);
-        assert!(message.len() > 10, "a sentence: {message:?} for {url}");
+        let message = rejection(&app, url);
+        assert!(
+            message.len() > 10,
+            "the message for {url} isn't a sentence: {message:?}"
+        );
     }
 }
 
 #[test]
-fn addresses_that_are_not_globally_reachable_are_refused_and_the_refusal_names_the_option() {
+fn rejects_ip_addresses_that_are_not_globally_reachable() {
     let app = App::start();
     for url in [
         "https://10.0.0.1/",
@@ -70,13 +77,13 @@ fn addresses_that_are_not_globally_reachable_are_refused_and_the_refusal_names_t
         "https://0x0a.0.0.1/",
         "https://012.0.0.1/",
     ] {
-        let message = refused(&app, url);
+        let message = rejection(&app, url);
         assert!(message.contains("--allow-target"), "{url}: {message}");
     }
 }
 
 #[test]
-fn localhost_may_be_called_in_the_clear_for_testing() {
+fn allows_plain_http_to_localhost() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let port = receiver.address().port();
@@ -94,19 +101,19 @@ fn localhost_may_be_called_in_the_clear_for_testing() {
 }
 
 #[test]
-fn a_numeric_host_counts_as_the_address_that_it_means() {
+fn a_numeric_host_counts_as_an_ip_address() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    // 2130706433 is 127.0.0.1, which may be called for testing.
+    // 2130706433 is 127.0.0.1, which is allowed.
     let url = format!("http://2130706433:{}/", receiver.address().port());
     let webhook = api.create_webhook(&url);
-    assert_eq!(webhook["url"], url.as_str(), "it is returned as given");
+    assert_eq!(webhook["url"], url.as_str(), "the URL was changed");
     api.deliver_one(&webhook, "delivered");
     receiver.first();
 }
 
 #[test]
-fn an_address_is_trimmed_and_otherwise_stored_as_given() {
+fn a_url_is_trimmed_and_otherwise_stored_unchanged() {
     let app = App::start();
     let webhook = app
         .api()
@@ -115,7 +122,7 @@ fn an_address_is_trimmed_and_otherwise_stored_as_given() {
 }
 
 #[test]
-fn miniback_itself_is_never_a_target() {
+fn miniback_is_never_a_target() {
     let app = App::start();
     let port = app.port();
     let webhook = app.api().post(
@@ -140,7 +147,7 @@ fn miniback_itself_is_never_a_target() {
 }
 
 #[test]
-fn allow_target_does_not_open_miniback_itself() {
+fn allow_target_does_not_allow_miniback_itself() {
     let app = App::builder()
         .option("--allow-target", "127.0.0.0/8")
         .option("--retry-delays", "none")
@@ -155,7 +162,7 @@ fn allow_target_does_not_open_miniback_itself() {
 }
 
 #[test]
-fn deny_localhost_closes_localhost() {
+fn deny_localhost_rejects_localhost() {
     let receiver = Receiver::ok();
     let port = receiver.address().port();
     for app in [
@@ -164,15 +171,15 @@ fn deny_localhost_closes_localhost() {
         App::builder().env("MINIBACK_DENY_LOCALHOST", "yes").start(),
     ] {
         for host in ["localhost", "127.0.0.1", "[::1]"] {
-            let message = refused(&app, &format!("http://{host}:{port}/"));
+            let message = rejection(&app, &format!("http://{host}:{port}/"));
             assert!(message.contains("localhost"), "{message}");
-            refused(&app, &format!("https://{host}:{port}/"));
+            rejection(&app, &format!("https://{host}:{port}/"));
         }
     }
 }
 
 #[test]
-fn deny_localhost_holds_for_webhooks_that_were_saved_before() {
+fn deny_localhost_applies_to_existing_webhooks() {
     let receiver = Receiver::ok();
     let app = App::without_retries();
     let webhook = app.api().create_webhook(&receiver.url("/"));
@@ -189,7 +196,7 @@ fn deny_localhost_holds_for_webhooks_that_were_saved_before() {
 }
 
 #[test]
-fn allow_target_opens_what_it_names_for_plain_http_too() {
+fn allow_target_also_allows_plain_http() {
     let receiver = Receiver::ok();
     let port = receiver.address().port();
     let app = App::builder()
@@ -200,8 +207,8 @@ fn allow_target_opens_what_it_names_for_plain_http_too() {
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     api.create_webhook("http://10.1.2.3/");
-    let refused = api.post("/api/v1/webhooks", json!({"url": "http://10.1.3.3/"}));
-    refused.problem_at("url");
+    let rejection = api.post("/api/v1/webhooks", json!({"url": "http://10.1.3.3/"}));
+    rejection.problem_at("url");
     let other = format!("http://127.0.0.2:{port}/");
     api.post("/api/v1/webhooks", json!({"url": other}))
         .problem_at("url");
@@ -209,7 +216,7 @@ fn allow_target_opens_what_it_names_for_plain_http_too() {
 }
 
 #[test]
-fn allow_target_takes_a_list_in_the_environment() {
+fn allow_target_accepts_a_list_in_the_environment() {
     let app = App::builder()
         .env("MINIBACK_ALLOW_TARGET", "10.1.2.3:80,intranet.example:8080")
         .start();
@@ -224,7 +231,7 @@ fn allow_target_takes_a_list_in_the_environment() {
 }
 
 #[test]
-fn an_address_that_is_changed_is_held_to_the_same_rules() {
+fn a_changed_url_is_checked_too() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/old"));
@@ -238,13 +245,13 @@ fn an_address_that_is_changed_is_held_to_the_same_rules() {
 }
 
 #[test]
-fn no_proxy_is_used_whatever_the_environment_says() {
+fn ignores_proxy_variables() {
     let (proxy, receiver) = (Receiver::status(500), Receiver::ok());
-    let mut setup = App::builder();
+    let mut builder = App::builder();
     for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
-        setup = setup.env(name, &proxy.url(""));
+        builder = builder.env(name, &proxy.url(""));
     }
-    let app = setup.start();
+    let app = builder.start();
     let webhook = app.api().create_webhook(&receiver.url("/"));
     app.api().deliver_one(&webhook, "delivered");
     assert!(proxy.received().is_empty());

@@ -244,7 +244,7 @@ fn keyboard_shortcuts_pause_while_typing_and_can_be_disabled() {
         browser.script("return document.activeElement === document.body"),
         true
     );
-    browser.find("button", "Keyboard shortcuts").press();
+    browser.find("button", "Shortcuts").press();
     browser
         .find("dialog", "Keyboard shortcuts")
         .find("checkbox", "Enable shortcuts Saved in this browser")

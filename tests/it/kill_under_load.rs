@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::retries::starts_after;
+use crate::retries::assert_delays;
 use crate::support::api::{Api, attempts, millis, text};
 use crate::support::app::{App, AppBuilder};
 use crate::support::load_generator::{Acknowledged, LoadGenerator};
@@ -135,12 +135,12 @@ fn fifty_kills_under_load_lose_no_acknowledged_event() {
 /// Checks that retries continued as planned: none early, no number twice, none after the last.
 fn check_schedule<'a>(failed: impl Iterator<Item = &'a Value>, patient: &[Value]) {
     for delivery in failed {
-        starts_after(delivery, &DELAYS_MS[..2]);
+        assert_delays(delivery, &DELAYS_MS[..2]);
     }
     for delivery in patient {
         let count = attempts(delivery).len();
         assert!(count >= 3, "{delivery:#}");
-        starts_after(delivery, &DELAYS_MS[..count - 1]);
+        assert_delays(delivery, &DELAYS_MS[..count - 1]);
         let last = &attempts(delivery)[count - 1];
         let wait = millis(&delivery["nextAttemptAt"]) - millis(&last["startedAt"]);
         assert!(wait >= 59_990, "{delivery:#}");
@@ -181,7 +181,7 @@ fn all_deliveries<const N: usize>(api: &Api, endpoints: &[Endpoint; N]) -> [Vec<
 }
 
 /// Counts the acknowledged events that never arrived at an endpoint.
-fn count_missing(
+pub fn count_missing(
     acknowledged: &[Acknowledged],
     project: Option<&str>,
     received: &[ReceivedRequest],

@@ -1,7 +1,7 @@
-//! Retries: when they come, how many, and that they are the same request again.
+//! Retries: their times, their number, and that they repeat the same request.
 //!
-//! When an attempt came is read from the log. Only "not before" is checked: how late one may be is
-//! the machine's affair.
+//! Times are read from the delivery log. Tests only check that attempts aren't early, because a
+//! busy machine can make them late.
 
 use std::time::Duration;
 
@@ -12,65 +12,69 @@ use crate::support::app::App;
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::wait::wait_until_within;
 
-/// Clock and log have milliseconds; begin and length of an attempt may each be rounded.
+/// Allowance for rounding: start and duration of an attempt are rounded to milliseconds.
 const ROUNDING_MS: f64 = 3.0;
 
-fn quick_app() -> App {
+fn app_with_short_delays() -> App {
     App::builder()
         .option("--retry-delays", "200ms,400ms,600ms")
         .start()
 }
 
-/// Checks that each attempt began no earlier than its delay after the failure before it.
+/// Checks that each attempt started no earlier than its delay after the previous failure.
 #[track_caller]
-pub fn starts_after(delivery: &Value, delays_ms: &[f64]) {
+pub fn assert_delays(delivery: &Value, delays_ms: &[f64]) {
     let attempts = attempts(delivery);
     assert_eq!(attempts.len(), delays_ms.len() + 1, "{delivery:#}");
     for (number, attempt) in attempts.iter().enumerate() {
-        assert_eq!(attempt["number"], number + 1, "in order: {delivery:#}");
+        assert_eq!(
+            attempt["number"],
+            number + 1,
+            "attempts aren't in order: {delivery:#}"
+        );
     }
     for (pair, delay) in attempts.windows(2).zip(delays_ms) {
         let failed = millis(&pair[0]["startedAt"]) as f64 + pair[0]["durationMs"].as_f64().unwrap();
         let waited = millis(&pair[1]["startedAt"]) as f64 - failed;
         assert!(
             waited >= delay - ROUNDING_MS,
-            "{waited} ms after the failure, and not {delay}: {delivery:#}"
+            "retried {waited} ms after the failure instead of {delay}: {delivery:#}"
         );
     }
 }
 
 #[test]
-fn three_retries_come_after_their_delays_and_then_the_delivery_has_failed() {
-    let (app, receiver) = (quick_app(), Receiver::status(500));
+fn retries_three_times_with_the_configured_delays() {
+    let (app, receiver) = (app_with_short_delays(), Receiver::status(500));
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     let failed = api.deliver_one(&webhook, "failed");
-    starts_after(&failed, &[200.0, 400.0, 600.0]);
+    assert_delays(&failed, &[200.0, 400.0, 600.0]);
     assert_eq!(failed["nextAttemptAt"], Value::Null);
     for attempt in attempts(&failed) {
         assert_eq!(attempt["status"], 500);
     }
-    assert_eq!(receiver.received().len(), 4, "at most 4 attempts");
+    assert_eq!(receiver.received().len(), 4, "expected 4 attempts");
 }
 
 #[test]
-fn by_default_they_come_1_s_5_s_and_15_s_after_the_failure_before() {
+fn retries_after_1_5_and_15_seconds_by_default() {
     let (app, receiver) = (App::start(), Receiver::status(503));
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     api.create_project("Shop");
     api.create_feedback("shop", "Hello");
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
-    let failed = wait_until_within(Duration::from_secs(60), "the delivery has failed", || {
+    let failed = wait_until_within(Duration::from_secs(60), "the delivery is failed", || {
         let delivery = api.delivery(&id);
         (delivery["state"] == "failed").then_some(delivery)
     });
-    starts_after(&failed, &[1_000.0, 5_000.0, 15_000.0]);
-    assert_eq!(receiver.received().len(), 4, "at most 4 attempts");
+    assert_delays(&failed, &[1_000.0, 5_000.0, 15_000.0]);
+    assert_eq!(receiver.received().len(), 4, "expected 4 attempts");
 }
 
 #[test]
-fn between_attempts_it_is_pending_and_the_log_says_when_the_next_comes() {
+fn is_pending_between_attempts_with_the_time_of_the_next() {
     let app = App::builder().option("--retry-delays", "1h").start();
     let receiver = Receiver::status(500);
     let api = app.api();
@@ -84,8 +88,8 @@ fn between_attempts_it_is_pending_and_the_log_says_when_the_next_comes() {
 }
 
 #[test]
-fn a_success_on_the_way_ends_the_retries() {
-    let app = quick_app();
+fn stops_retrying_after_a_success() {
+    let app = app_with_short_delays();
     let receiver = Receiver::queue(vec![
         Reply::status(500),
         Reply::status(503),
@@ -95,23 +99,21 @@ fn a_success_on_the_way_ends_the_retries() {
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     let delivered = api.deliver_one(&webhook, "delivered");
-    starts_after(&delivered, &[200.0, 400.0]);
+    assert_delays(&delivered, &[200.0, 400.0]);
     assert_eq!(receiver.received().len(), 3);
 }
 
 #[test]
-fn every_attempt_has_the_same_body_delivery_and_timestamp() {
-    let (app, receiver) = (quick_app(), Receiver::status(500));
+fn every_attempt_has_the_same_body_and_headers() {
+    let (app, receiver) = (app_with_short_delays(), Receiver::status(500));
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     api.deliver_one(&webhook, "failed");
 
-    // What the project and the feedback are called meanwhile is of no concern: the event has
-    // happened.
     let received = receiver.received();
     let first = &received[0];
-    for again in &received[1..] {
-        assert_eq!(again.body, first.body);
+    for repeat in &received[1..] {
+        assert_eq!(repeat.body, first.body);
         for name in [
             "X-Miniback-Delivery",
             "X-Miniback-Timestamp",
@@ -119,13 +121,13 @@ fn every_attempt_has_the_same_body_delivery_and_timestamp() {
             "X-Miniback-Signature",
             "webhook-id",
         ] {
-            assert_eq!(again.header(name), first.header(name), "{name}");
+            assert_eq!(repeat.header(name), first.header(name), "{name}");
         }
     }
 }
 
 #[test]
-fn the_body_stays_the_same_when_project_and_status_change_between_attempts() {
+fn later_changes_do_not_alter_the_body() {
     let app = App::builder().option("--retry-delays", "500ms").start();
     let receiver = Receiver::status(500);
     let api = app.api();
@@ -145,7 +147,7 @@ fn the_body_stays_the_same_when_project_and_status_change_between_attempts() {
 }
 
 #[test]
-fn the_standard_timestamp_is_that_of_each_attempt() {
+fn webhook_timestamp_is_the_time_of_the_attempt() {
     let app = App::builder().option("--retry-delays", "2s").start();
     let receiver = Receiver::status(500);
     let api = app.api();
@@ -156,7 +158,10 @@ fn the_standard_timestamp_is_that_of_each_attempt() {
         let request = &received[index];
         request.header("webhook-timestamp").parse().unwrap()
     };
-    assert!(seconds(1) > seconds(0), "two seconds lie between them");
+    assert!(
+        seconds(1) > seconds(0),
+        "both attempts have the same timestamp"
+    );
     let secret = text(&webhook, "secret");
     for request in &received {
         crate::support::signature::verify_standard_webhook(secret, request).unwrap();
@@ -164,7 +169,7 @@ fn the_standard_timestamp_is_that_of_each_attempt() {
 }
 
 #[test]
-fn none_means_that_there_is_one_attempt() {
+fn retry_delays_none_means_a_single_attempt() {
     let (app, receiver) = (App::without_retries(), Receiver::status(500));
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
@@ -174,7 +179,7 @@ fn none_means_that_there_is_one_attempt() {
 }
 
 #[test]
-fn a_patient_webhook_goes_on_a_minute_after_the_last_delay() {
+fn a_patient_webhook_retries_a_minute_after_the_last_delay() {
     let app = App::builder()
         .option("--retry-delays", "10ms,20ms,30ms")
         .start();
@@ -185,16 +190,16 @@ fn a_patient_webhook_goes_on_a_minute_after_the_last_delay() {
     api.create_project("Shop");
     api.create_feedback("shop", "Hello");
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
-    let waiting = api.wait_for_attempts(&id, 4);
-    assert_eq!(waiting["state"], "pending");
-    starts_after(&waiting, &[10.0, 20.0, 30.0]);
-    let last = millis(&attempts(&waiting)[3]["startedAt"]);
-    let next = millis(&waiting["nextAttemptAt"]);
-    assert!(next - last >= 60_000 - 3, "{waiting:#}");
+    let pending = api.wait_for_attempts(&id, 4);
+    assert_eq!(pending["state"], "pending");
+    assert_delays(&pending, &[10.0, 20.0, 30.0]);
+    let last = millis(&attempts(&pending)[3]["startedAt"]);
+    let next = millis(&pending["nextAttemptAt"]);
+    assert!(next - last >= 60_000 - 3, "{pending:#}");
 }
 
 #[test]
-fn a_webhook_is_standard_by_default_and_stays_enabled_however_much_fails() {
+fn failures_never_disable_a_webhook() {
     let (app, receiver) = (App::without_retries(), Receiver::status(500));
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
@@ -216,7 +221,7 @@ fn failing_since(api: &Api, webhook: &Value) -> Value {
 }
 
 #[test]
-fn failing_since_is_the_first_failed_attempt_since_the_last_success() {
+fn failing_since_is_the_first_failure_since_the_last_success() {
     let (app, receiver) = (App::without_retries(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
@@ -237,10 +242,14 @@ fn failing_since_is_the_first_failed_attempt_since_the_last_success() {
     let length = attempts(&first)[0]["durationMs"].as_f64().unwrap() as i64;
     assert!(
         (started..=started + length + 1_000).contains(&millis(&since)),
-        "{since} is the time of {first:#}"
+        "{since} isn't the time of {first:#}"
     );
     send("failed");
-    assert_eq!(failing_since(&api, &webhook), since, "it is the first one");
+    assert_eq!(
+        failing_since(&api, &webhook),
+        since,
+        "failingSince changed with the second failure"
+    );
 
     receiver.set_script(|_| Reply::status(200));
     send("delivered");

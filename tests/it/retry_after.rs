@@ -1,4 +1,4 @@
-//! An endpoint that asks for time with `Retry-After`: the webhook as a whole is held until then.
+//! Endpoints that send `Retry-After`: the whole webhook is held until then.
 
 use serde_json::{Value, json};
 
@@ -17,8 +17,8 @@ fn app(delays: &str) -> App {
     App::builder().option("--retry-delays", delays).start()
 }
 
-/// One delivery whose first attempt has failed.
-fn failed_once(api: &Api, webhook: &Value) -> Value {
+/// Creates feedback and returns its delivery after the first attempt has failed.
+fn fail_once(api: &Api, webhook: &Value) -> Value {
     api.create_project("Shop");
     api.create_feedback("shop", "Hello");
     let id = text(&api.only_delivery(webhook), "id").to_owned();
@@ -30,20 +30,20 @@ fn held_until(api: &Api, webhook: &Value) -> Value {
     api.get(&path).expect(200).json()["heldUntil"].clone()
 }
 
-/// Milliseconds from the start of the first attempt to the next one.
-fn until_next(delivery: &Value) -> i64 {
+/// Returns the milliseconds from the start of the first attempt to the next one.
+fn delay_of_next(delivery: &Value) -> i64 {
     millis(&delivery["nextAttemptAt"]) - millis(&attempts(delivery)[0]["startedAt"])
 }
 
 #[test]
-fn retry_after_in_seconds_puts_the_next_retry_off() {
+fn retry_after_in_seconds_delays_the_next_retry() {
     for status in [429, 503] {
         let (app, receiver) = (app("50ms,50ms"), busy(status, "600"));
         let api = app.api();
         let webhook = api.create_webhook(&receiver.url("/"));
-        let delivery = failed_once(&api, &webhook);
+        let delivery = fail_once(&api, &webhook);
         assert_eq!(delivery["state"], "pending");
-        assert!(until_next(&delivery) >= 600_000 - 3, "{delivery:#}");
+        assert!(delay_of_next(&delivery) >= 600_000 - 3, "{delivery:#}");
         let held = millis(&held_until(&api, &webhook));
         let started = millis(&attempts(&delivery)[0]["startedAt"]);
         assert!(held - started >= 600_000 - 3);
@@ -51,7 +51,7 @@ fn retry_after_in_seconds_puts_the_next_retry_off() {
 }
 
 #[test]
-fn the_retry_comes_when_the_time_that_was_asked_for_is_over() {
+fn the_hold_ends_at_the_requested_time() {
     let app = app("10ms");
     let receiver = Receiver::queue(vec![Reply::status(503).header("Retry-After", "2")]);
     let api = app.api();
@@ -61,34 +61,37 @@ fn the_retry_comes_when_the_time_that_was_asked_for_is_over() {
         .iter()
         .map(|attempt| millis(&attempt["startedAt"]))
         .collect();
-    assert_eq!(starts.len(), 2, "no attempt was spent on waiting");
+    assert_eq!(starts.len(), 2, "the hold used an attempt");
     assert!(starts[1] - starts[0] >= 2_000 - 3, "{delivered:#}");
     assert_eq!(held_until(&api, &webhook), Value::Null);
 }
 
 #[test]
-fn retry_after_as_a_date_counts_too() {
+fn accepts_retry_after_as_a_date() {
     let app = app("50ms,50ms");
-    let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(900);
-    let date = at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let path = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(900);
+    let date = path.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let receiver = busy(429, &date);
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
-    let delivery = failed_once(&api, &webhook);
+    let delivery = fail_once(&api, &webhook);
     let next = millis(&delivery["nextAttemptAt"]);
-    assert!(next >= at.as_second() * 1_000, "not before {date}");
     assert!(
-        next <= at.as_second() * 1_000 + 60_000,
-        "{date} is what counts: {delivery:#}"
+        next >= path.as_second() * 1_000,
+        "the next attempt is before {date}"
+    );
+    assert!(
+        next <= path.as_second() * 1_000 + 60_000,
+        "the next attempt is long after {date}: {delivery:#}"
     );
 }
 
 #[test]
-fn retry_after_puts_off_to_at_most_an_hour() {
+fn retry_after_holds_for_at_most_an_hour() {
     let (app, receiver) = (app("50ms"), busy(503, "86400"));
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
-    let delivery = failed_once(&api, &webhook);
+    let delivery = fail_once(&api, &webhook);
     let end = millis(&attempts(&delivery)[0]["startedAt"])
         + attempts(&delivery)[0]["durationMs"]
             .as_f64()
@@ -96,50 +99,50 @@ fn retry_after_puts_off_to_at_most_an_hour() {
             .ceil() as i64;
     let next = millis(&delivery["nextAttemptAt"]);
     assert!(next >= end + HOUR_MS - 1_000, "{delivery:#}");
-    // Half a minute is given for the writing down, on a machine that is busy.
+    // Recording the attempt can take a while on a busy machine.
     assert!(next <= end + HOUR_MS + 30_000, "{delivery:#}");
 }
 
 #[test]
-fn retry_after_never_brings_a_retry_forward() {
+fn retry_after_never_shortens_a_retry_delay() {
     let (app, receiver) = (app("1h"), busy(503, "1"));
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
-    let delivery = failed_once(&api, &webhook);
-    assert!(until_next(&delivery) >= HOUR_MS - 3, "{delivery:#}");
+    let delivery = fail_once(&api, &webhook);
+    assert!(delay_of_next(&delivery) >= HOUR_MS - 3, "{delivery:#}");
 }
 
 #[test]
-fn retry_after_on_other_answers_holds_nothing() {
+fn ignores_retry_after_on_other_statuses() {
     let (app, receiver) = (app("10m"), busy(500, "1800"));
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
-    let delivery = failed_once(&api, &webhook);
-    assert!(until_next(&delivery) < 1_800_000, "{delivery:#}");
+    let delivery = fail_once(&api, &webhook);
+    assert!(delay_of_next(&delivery) < 1_800_000, "{delivery:#}");
     assert_eq!(held_until(&api, &webhook), Value::Null);
 }
 
 #[test]
-fn a_retry_after_that_nobody_can_read_is_as_if_there_were_none() {
-    for nonsense in ["soon", "-5", "", "99999999999999999999999"] {
-        let (app, receiver) = (app("1s,1h"), busy(503, nonsense));
+fn ignores_an_invalid_retry_after() {
+    for value in ["soon", "-5", "", "99999999999999999999999"] {
+        let (app, receiver) = (app("1s,1h"), busy(503, value));
         let api = app.api();
         let webhook = api.create_webhook(&receiver.url("/"));
-        let delivery = failed_once(&api, &webhook);
-        assert!(until_next(&delivery) <= HOUR_MS + 30_000, "{delivery:#}");
+        let delivery = fail_once(&api, &webhook);
+        assert!(delay_of_next(&delivery) <= HOUR_MS + 30_000, "{delivery:#}");
     }
 }
 
 #[test]
-fn a_held_webhook_gets_nothing_else_and_no_attempt_is_spent() {
+fn a_held_webhook_gets_no_deliveries_and_uses_no_attempts() {
     let (app, receiver) = (app("50ms,50ms"), busy(429, "600"));
-    let free = Receiver::ok();
+    let available = Receiver::ok();
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
-    failed_once(&api, &webhook);
-    // The second webhook is the sign that what was due has been looked at.
-    let other = api.create_webhook(&free.url("/"));
-    api.create_feedback("shop", "while it is held");
+    fail_once(&api, &webhook);
+    // A delivery to another webhook shows that the dispatcher has handled everything that was due.
+    let other = api.create_webhook(&available.url("/"));
+    api.create_feedback("shop", "Sent during the hold");
     let sent = text(&api.only_delivery(&other), "id").to_owned();
     api.wait_for_state(&sent, "delivered");
 
@@ -153,11 +156,11 @@ fn a_held_webhook_gets_nothing_else_and_no_attempt_is_spent() {
 }
 
 #[test]
-fn a_hold_lasts_over_a_restart() {
+fn a_hold_survives_a_restart() {
     let (app, receiver) = (app("50ms,50ms"), busy(429, "600"));
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
-    failed_once(&api, &webhook);
+    fail_once(&api, &webhook);
     let held = held_until(&api, &webhook);
     let data = app.kill9();
 
@@ -167,27 +170,27 @@ fn a_hold_lasts_over_a_restart() {
         .start();
     let api = app.api();
     assert_eq!(held_until(&api, &webhook), held);
-    let free = Receiver::ok();
-    let other = api.create_webhook(&free.url("/"));
-    api.create_feedback("shop", "after the restart");
+    let available = Receiver::ok();
+    let other = api.create_webhook(&available.url("/"));
+    api.create_feedback("shop", "Sent after the restart");
     let sent = text(&api.only_delivery(&other), "id").to_owned();
     api.wait_for_state(&sent, "delivered");
     assert_eq!(receiver.received().len(), 1);
 }
 
 #[test]
-fn a_test_that_succeeds_ends_the_hold_and_what_waited_goes_out_at_once() {
+fn a_successful_test_ends_the_hold_and_sends_held_deliveries() {
     let (app, receiver) = (app("10ms,10ms"), busy(503, "3600"));
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
-    failed_once(&api, &webhook);
-    api.create_feedback("shop", "while it is held");
+    fail_once(&api, &webhook);
+    api.create_feedback("shop", "Sent during the hold");
     assert_ne!(held_until(&api, &webhook), Value::Null);
 
     receiver.set_script(|_| Reply::status(200));
     let path = format!("/api/v1/webhooks/{}/test", text(&webhook, "id"));
-    let tested = api.post_empty(&path).expect(200).json();
-    assert_eq!(tested["success"], true);
+    let result = api.post_empty(&path).expect(200).json();
+    assert_eq!(result["success"], true);
 
     assert_eq!(held_until(&api, &webhook), Value::Null);
     for delivery in api.deliveries(&webhook) {
@@ -196,14 +199,14 @@ fn a_test_that_succeeds_ends_the_hold_and_what_waited_goes_out_at_once() {
 }
 
 #[test]
-fn a_tests_own_answer_starts_no_hold() {
+fn a_test_never_starts_a_hold() {
     let (app, receiver) = (app("10ms"), busy(429, "3600"));
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     let path = format!("/api/v1/webhooks/{}/test", text(&webhook, "id"));
-    let tested = api.post_empty(&path).expect(200).json();
-    assert_eq!(tested["success"], false);
-    assert_eq!(tested["status"], 429);
+    let result = api.post_empty(&path).expect(200).json();
+    assert_eq!(result["success"], false);
+    assert_eq!(result["status"], 429);
     assert_eq!(held_until(&api, &webhook), Value::Null);
 
     receiver.set_script(|_| Reply::status(200));
@@ -218,11 +221,11 @@ fn a_tests_own_answer_starts_no_hold() {
 }
 
 #[test]
-fn a_test_that_fails_leaves_the_hold() {
+fn a_failed_test_does_not_end_the_hold() {
     let (app, receiver) = (app("10ms"), busy(429, "3600"));
     let api = app.api();
     let webhook = api.create_webhook_with(json!({"url": receiver.url("/")}));
-    failed_once(&api, &webhook);
+    fail_once(&api, &webhook);
     let held = held_until(&api, &webhook);
     let path = format!("/api/v1/webhooks/{}/test", text(&webhook, "id"));
     api.post_empty(&path).expect(200);
@@ -230,27 +233,30 @@ fn a_test_that_fails_leaves_the_hold() {
 }
 
 #[test]
-fn a_held_webhook_is_tested_from_where_its_hold_is_said() {
-    for from in ["", "/deliveries"] {
+fn a_held_webhook_can_be_tested_where_its_hold_is_shown() {
+    for page_suffix in ["", "/deliveries"] {
         let (app, receiver) = (app("10ms,10ms"), busy(503, "3600"));
         let api = app.api();
         let webhook = api.create_webhook(&receiver.url("/"));
-        failed_once(&api, &webhook);
+        fail_once(&api, &webhook);
         let mut admin = app.signed_in();
-        let at = match from {
+        let path = match page_suffix {
             "" => "/settings/notifications".to_owned(),
-            from => format!("/settings/notifications/{}{from}", text(&webhook, "id")),
+            page_suffix => format!(
+                "/settings/notifications/{}{page_suffix}",
+                text(&webhook, "id")
+            ),
         };
-        let page = admin.get(&at).expect(200);
+        let page = admin.get(&path).expect(200);
         assert!(
-            page.text().contains(": the endpoint asked for it."),
+            page.text().contains("because the endpoint sent"),
             "{}",
             page.text()
         );
         let press = page.form_with("Test now").press("Test now");
         let failed = admin.submit_and_follow(&press);
         assert!(
-            failed.text().contains("503") && failed.path.starts_with(&at),
+            failed.text().contains("503") && failed.path.starts_with(&path),
             "{}",
             failed.path
         );
@@ -260,7 +266,7 @@ fn a_held_webhook_is_tested_from_where_its_hold_is_said() {
         let page = admin.submit_and_follow(&press);
         assert!(
             page.text()
-                .contains("Delivered. The endpoint answered 200 OK"),
+                .contains("Delivered. The endpoint responded with 200 OK"),
             "{}",
             page.text()
         );
@@ -268,7 +274,7 @@ fn a_held_webhook_is_tested_from_where_its_hold_is_said() {
         for delivery in api
             .deliveries(&webhook)
             .iter()
-            .filter(|one| one["event"] != "test")
+            .filter(|delivery| delivery["event"] != "test")
         {
             api.wait_for_state(text(delivery, "id"), "delivered");
         }

@@ -1,6 +1,6 @@
-//! The API against its own document: schemathesis makes up hundreds of calls, good and bad ones,
-//! and looks at every answer: no 5xx, nothing that the document does not have, no bad call taken
-//! and no good one refused.
+//! Tests the API against its OpenAPI document. Schemathesis generates hundreds of valid and invalid
+//! requests and checks every response: no 5xx, nothing undocumented, no invalid request accepted,
+//! and no valid one rejected.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,39 +9,37 @@ use crate::support::api::text;
 use crate::support::app::{ADMIN, App};
 use crate::support::receiver::Receiver;
 
-/// How many calls are made up at random for each one of the document, beside those at the edges of
-/// its schemas. It is their number that ends this, not the time, so that a slow machine looks at no
-/// less.
+/// The number of random requests per operation, in addition to those at the limits of the schemas.
+/// A number instead of a time limit, so that a slow machine tests as much.
 const EXAMPLES: &str = "8";
 
 #[test]
-fn no_answer_breaks_the_document() {
+fn every_response_conforms_to_the_openapi_document() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let program = root.join("target/schemathesis/bin/schemathesis");
     assert!(
         program.exists(),
-        "schemathesis is not installed; tests/run installs it"
+        "schemathesis isn't installed: run `tests/run` once, which installs it"
     );
     let app = App::builder()
         .option("--retry-delays", "none")
         .option("--timeout", "2s")
         .start();
     let (api, receiver) = (app.api(), Receiver::ok());
-    // Not the name of the document's examples, by which a project is deleted too.
+    // Not the slug of the document's examples, which schemathesis also deletes.
     let project = api.create_project("Kept");
     let webhook = api.create_webhook(&receiver.url("/"));
     api.create_feedback("kept", "Hello");
     let delivery = api.only_delivery(&webhook);
 
     let bearer = format!("Authorization: Bearer {}", app.token(ADMIN, "full"));
-    // From a file: read from its own address, schemathesis leaves the call to that address out.
-    let served = api.get("/api/v1/openapi.json").expect(200);
+    // Use a file, because schemathesis doesn't test the path that it loads the document from.
+    let document_text = api.get("/api/v1/openapi.json").expect(200);
     let directory = tempfile::TempDir::new().unwrap();
     let document = directory.path().join("openapi.json");
-    std::fs::write(&document, &served.text).unwrap();
-    let ran = Command::new(program)
-        // It keeps what it found beside it, and would begin with that the next time: each run is
-        // the first one.
+    std::fs::write(&document, &document_text.text).unwrap();
+    let output = Command::new(program)
+        // Schemathesis saves failures in the working directory and repeats them. Start without any.
         .current_dir(directory.path())
         .arg("--config-file")
         .arg(root.join("tests/schemathesis/schemathesis.toml"))
@@ -50,7 +48,7 @@ fn no_answer_breaks_the_document() {
         .args(["--url", &app.url])
         .args(["--header", &bearer, "--checks", "all", "--no-color"])
         .args(["--max-examples", EXAMPLES, "--seed", "1"])
-        // One at a time: Python 3.11 cannot parse code in two threads at once
+        // One worker, because Python 3.11 can't parse code in two threads at once
         // (python/cpython#106905).
         .args(["--workers", "1", "--request-timeout", "30"])
         .env("MINIBACK_TEST_PROJECT", text(&project, "slug"))
@@ -61,16 +59,16 @@ fn no_answer_breaks_the_document() {
         )
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .output()
-        .expect("schemathesis starts");
-    let report = String::from_utf8_lossy(&ran.stdout);
+        .expect("run schemathesis");
+    let report = String::from_utf8_lossy(&output.stdout);
     assert!(
-        ran.status.success(),
+        output.status.success(),
         "{report}\n{}",
-        String::from_utf8_lossy(&ran.stderr)
+        String::from_utf8_lossy(&output.stderr)
     );
-    // None is left out, and none fails before it is tried.
-    let described = served.json();
-    let methods = described["paths"].as_object().unwrap().values();
+    // All operations were tested.
+    let openapi = document_text.json();
+    let methods = openapi["paths"].as_object().unwrap().values();
     let calls: usize = methods.map(|item| item.as_object().unwrap().len()).sum();
     assert!(report.contains(&format!("Tested: {calls}")), "{report}");
     assert!(!app.log.to_string().contains("panicked"), "{}", app.log);

@@ -1,4 +1,4 @@
-//! Rotating a secret: at once, or with an overlap in which receivers may verify with either.
+//! Rotating a secret, at once or with an overlap in which both secrets sign.
 
 use serde_json::{Value, json};
 
@@ -7,25 +7,25 @@ use crate::support::app::App;
 use crate::support::receiver::{ReceivedRequest, Receiver, Reply};
 use crate::support::signature::{hex_signature, verify_standard_webhook};
 
-struct Rotating {
+struct Fixture {
     app: App,
     receiver: Receiver,
     webhook: Value,
 }
 
-fn rotating() -> Rotating {
+fn fixture() -> Fixture {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    Rotating {
+    Fixture {
         app,
         receiver,
         webhook,
     }
 }
 
-impl Rotating {
+impl Fixture {
     fn api(&self) -> Api {
         self.app.api()
     }
@@ -38,9 +38,9 @@ impl Rotating {
     }
 
     #[track_caller]
-    fn rotate(&self, how: Value) -> Value {
+    fn rotate(&self, body: Value) -> Value {
         self.api()
-            .post(&self.path("/rotate"), how)
+            .post(&self.path("/rotate"), body)
             .expect(200)
             .json()
     }
@@ -51,11 +51,11 @@ impl Rotating {
         self.api().post_empty(&path).expect(200).json()
     }
 
-    fn stored(&self) -> Value {
+    fn current(&self) -> Value {
         self.api().get(&self.path("")).expect(200).json()
     }
 
-    /// The next delivery, as it came.
+    /// Creates feedback and returns the request of its delivery.
     #[track_caller]
     fn next_delivery(&self) -> ReceivedRequest {
         let before = self.receiver.received().len();
@@ -65,7 +65,7 @@ impl Rotating {
 }
 
 #[track_caller]
-fn is_signed_by_one(request: &ReceivedRequest, secret: &str) {
+fn assert_signed_by_one(request: &ReceivedRequest, secret: &str) {
     assert_eq!(
         request.header("X-Miniback-Signature"),
         hex_signature(secret, &request.body)
@@ -76,7 +76,7 @@ fn is_signed_by_one(request: &ReceivedRequest, secret: &str) {
 }
 
 #[track_caller]
-fn is_signed_by_both(request: &ReceivedRequest, old: &str, new: &str) {
+fn assert_signed_by_both(request: &ReceivedRequest, old: &str, new: &str) {
     assert_eq!(
         request.header("X-Miniback-Signature"),
         hex_signature(old, &request.body)
@@ -91,29 +91,29 @@ fn is_signed_by_both(request: &ReceivedRequest, old: &str, new: &str) {
 }
 
 #[test]
-fn a_rotation_takes_effect_at_once() {
-    let rotating = rotating();
-    let old = text(&rotating.webhook, "secret");
-    is_signed_by_one(&rotating.next_delivery(), old);
-    for how in [json!({}), json!({"overlapHours": 0})] {
-        let before = text(&rotating.stored(), "secret").to_owned();
-        let rotated = rotating.rotate(how);
+fn a_rotation_without_overlap_takes_effect_at_once() {
+    let fixture = fixture();
+    let old = text(&fixture.webhook, "secret");
+    assert_signed_by_one(&fixture.next_delivery(), old);
+    for body in [json!({}), json!({"overlapHours": 0})] {
+        let before = text(&fixture.current(), "secret").to_owned();
+        let rotated = fixture.rotate(body);
         let new = text(&rotated, "secret");
         assert_ne!(new, before);
         assert_eq!(rotated["nextSecret"], Value::Null);
         assert_eq!(rotated["overlapEndsAt"], Value::Null);
-        assert_eq!(rotating.stored(), rotated);
-        is_signed_by_one(&rotating.next_delivery(), new);
+        assert_eq!(fixture.current(), rotated);
+        assert_signed_by_one(&fixture.next_delivery(), new);
     }
 }
 
 #[test]
-fn an_own_secret_can_be_rotated_to() {
-    let rotating = rotating();
-    let secret = "an-own-secret-of-mine";
-    let rotated = rotating.rotate(json!({"secret": secret}));
+fn can_rotate_to_a_custom_secret() {
+    let fixture = fixture();
+    let secret = "a-custom-secret-of-mine";
+    let rotated = fixture.rotate(json!({"secret": secret}));
     assert_eq!(rotated["secret"], secret);
-    let request = rotating.next_delivery();
+    let request = fixture.next_delivery();
     assert_eq!(
         request.header("X-Miniback-Signature"),
         hex_signature(secret, &request.body)
@@ -122,10 +122,10 @@ fn an_own_secret_can_be_rotated_to() {
 }
 
 #[test]
-fn during_an_overlap_both_secrets_sign() {
-    let rotating = rotating();
-    let old = text(&rotating.webhook, "secret");
-    let rotated = rotating.rotate(json!({"overlapHours": 24}));
+fn both_secrets_sign_during_an_overlap() {
+    let fixture = fixture();
+    let old = text(&fixture.webhook, "secret");
+    let rotated = fixture.rotate(json!({"overlapHours": 24}));
     assert_eq!(rotated["secret"], old);
     let new = text(&rotated, "nextSecret");
     let hours = millis(&rotated["overlapEndsAt"]) - jiff::Timestamp::now().as_millisecond();
@@ -133,42 +133,46 @@ fn during_an_overlap_both_secrets_sign() {
         (23 * 3_600_000..=24 * 3_600_000).contains(&hours),
         "{rotated:#}"
     );
-    assert_eq!(rotating.stored(), rotated);
-    is_signed_by_both(&rotating.next_delivery(), old, new);
+    assert_eq!(fixture.current(), rotated);
+    assert_signed_by_both(&fixture.next_delivery(), old, new);
 }
 
 #[test]
 fn switch_now_ends_the_overlap() {
-    let rotating = rotating();
-    let new = text(&rotating.rotate(json!({"overlapHours": 1})), "nextSecret").to_owned();
-    let finished = rotating.finish();
+    let fixture = fixture();
+    let new = text(&fixture.rotate(json!({"overlapHours": 1})), "nextSecret").to_owned();
+    let finished = fixture.finish();
     assert_eq!(finished["secret"], new.as_str());
     assert_eq!(finished["nextSecret"], Value::Null);
     assert_eq!(finished["overlapEndsAt"], Value::Null);
-    is_signed_by_one(&rotating.next_delivery(), &new);
+    assert_signed_by_one(&fixture.next_delivery(), &new);
 }
 
 #[test]
 fn switch_now_without_an_overlap_changes_nothing() {
-    let rotating = rotating();
-    let before = rotating.stored();
-    assert_eq!(rotating.finish(), before);
-    is_signed_by_one(&rotating.next_delivery(), text(&before, "secret"));
+    let fixture = fixture();
+    let before = fixture.current();
+    assert_eq!(fixture.finish(), before);
+    assert_signed_by_one(&fixture.next_delivery(), text(&before, "secret"));
 }
 
 #[test]
 fn rotating_again_ends_the_overlap_first() {
-    let rotating = rotating();
-    let second = text(&rotating.rotate(json!({"overlapHours": 1})), "nextSecret").to_owned();
-    let again = rotating.rotate(json!({"overlapHours": 1}));
-    assert_eq!(again["secret"], second.as_str(), "the first one is gone");
-    let third = text(&again, "nextSecret");
+    let fixture = fixture();
+    let second = text(&fixture.rotate(json!({"overlapHours": 1})), "nextSecret").to_owned();
+    let rotated_again = fixture.rotate(json!({"overlapHours": 1}));
+    assert_eq!(
+        rotated_again["secret"],
+        second.as_str(),
+        "the first secret is still valid"
+    );
+    let third = text(&rotated_again, "nextSecret");
     assert_ne!(third, second);
-    is_signed_by_both(&rotating.next_delivery(), &second, third);
+    assert_signed_by_both(&fixture.next_delivery(), &second, third);
 }
 
 #[test]
-fn an_attempt_is_signed_with_the_secret_of_its_own_moment() {
+fn each_attempt_is_signed_with_the_secret_valid_at_that_time() {
     let app = App::builder().option("--retry-delays", "1s").start();
     let receiver = Receiver::queue(vec![Reply::status(500)]);
     let api = app.api();
@@ -178,37 +182,37 @@ fn an_attempt_is_signed_with_the_secret_of_its_own_moment() {
     let first = receiver.first();
     let path = format!("/api/v1/webhooks/{}/secret/rotate", text(&webhook, "id"));
     let rotated = api.post(&path, json!({})).expect(200).json();
-    let retried = &receiver.wait_for(2)[1];
-    is_signed_by_one(&first, text(&webhook, "secret"));
-    is_signed_by_one(retried, text(&rotated, "secret"));
-    assert_eq!(first.body, retried.body);
+    let retry = &receiver.wait_for(2)[1];
+    assert_signed_by_one(&first, text(&webhook, "secret"));
+    assert_signed_by_one(retry, text(&rotated, "secret"));
+    assert_eq!(first.body, retry.body);
 }
 
 #[test]
-fn an_overlap_of_more_than_a_week_is_refused() {
-    let rotating = rotating();
-    let before = rotating.stored();
-    let path = rotating.path("/rotate");
+fn rejects_an_overlap_over_a_week() {
+    let fixture = fixture();
+    let before = fixture.current();
+    let path = fixture.path("/rotate");
     for hours in [json!(-1), json!(169), json!(1.5), json!("24")] {
-        let refused = rotating.api().post(&path, json!({"overlapHours": hours}));
-        refused.problem_at("overlapHours");
+        let response = fixture.api().post(&path, json!({"overlapHours": hours}));
+        response.problem_at("overlapHours");
     }
-    assert_eq!(rotating.stored(), before);
-    let week = rotating.rotate(json!({"overlapHours": 168}));
+    assert_eq!(fixture.current(), before);
+    let week = fixture.rotate(json!({"overlapHours": 168}));
     assert_ne!(week["nextSecret"], Value::Null);
 }
 
 #[test]
-fn a_secret_is_given_when_asked_for_and_not_with_the_webhook() {
-    let rotating = rotating();
-    let secret = text(&rotating.webhook, "secret");
-    assert_eq!(rotating.stored()["secret"], secret);
-    let api = rotating.api();
-    let path = format!("/api/v1/webhooks/{}", text(&rotating.webhook, "id"));
+fn secrets_are_returned_only_by_their_own_path() {
+    let fixture = fixture();
+    let secret = text(&fixture.webhook, "secret");
+    assert_eq!(fixture.current()["secret"], secret);
+    let api = fixture.api();
+    let path = format!("/api/v1/webhooks/{}", text(&fixture.webhook, "id"));
     for response in [
         api.get(&path),
         api.get("/api/v1/webhooks"),
-        api.patch(&path, json!({"description": "mine"})),
+        api.patch(&path, json!({"description": "Support team"})),
     ] {
         assert!(!response.text.contains(secret), "{response:?}");
     }

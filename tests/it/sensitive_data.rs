@@ -203,7 +203,7 @@ fn says_nothing_it_must_not(setup: AppBuilder) {
     // The log says what happened at all, and the lines are those that somebody looks for.
     for word in [
         "attempt",
-        "answered",
+        "request handled",
         "webhook",
         "no-such-host.invalid",
         "127.0.0.1",

@@ -1,9 +1,9 @@
-//! Signing in and out by the pages, and what every page's answer must carry.
+//! Sign-in, sessions, sign-out, throttling, and cross-origin checks of the pages.
 
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::pages::{Page, Visitor};
 
-/// The pages that an admin has.
+/// Pages for admins only.
 const ADMIN_PAGES: [&str; 4] = [
     "/settings/notifications",
     "/settings/tokens",
@@ -14,8 +14,8 @@ const PAGES: [&str; 3] = ["/feedback", "/settings/account", "/settings/projects"
 
 fn session_cookie(page: &Page) -> String {
     let all = page.response.all_headers("set-cookie");
-    let found = all.iter().find(|c| c.starts_with("miniback_session="));
-    found.expect("a session cookie").to_string()
+    let cookie = all.iter().find(|c| c.starts_with("miniback_session="));
+    cookie.expect("find the session cookie").to_string()
 }
 
 fn is_signed_in(visitor: &mut Visitor) -> bool {
@@ -23,7 +23,7 @@ fn is_signed_in(visitor: &mut Visitor) -> bool {
 }
 
 #[test]
-fn signing_in_sets_a_host_only_cookie_that_scripts_cannot_read() {
+fn sign_in_sets_a_host_only_httponly_cookie() {
     let app = App::start();
     let response = app.visitor().sign_in(ADMIN, PASSWORD);
     let cookie = session_cookie(&response).to_ascii_lowercase();
@@ -31,13 +31,19 @@ fn signing_in_sets_a_host_only_cookie_that_scripts_cannot_read() {
     assert!(attributes.contains(&"httponly"), "{cookie}");
     assert!(attributes.contains(&"samesite=lax"), "{cookie}");
     assert!(attributes.contains(&"path=/"), "{cookie}");
-    let has = |name: &str| attributes.iter().any(|a| a.starts_with(name));
-    assert!(!has("domain"), "host-only: {cookie}");
-    assert!(!has("secure"), "plain http would lose it: {cookie}");
+    let has_attribute = |name: &str| attributes.iter().any(|a| a.starts_with(name));
+    assert!(
+        !has_attribute("domain"),
+        "the cookie isn't host-only: {cookie}"
+    );
+    assert!(
+        !has_attribute("secure"),
+        "plain http would drop the cookie: {cookie}"
+    );
 }
 
 #[test]
-fn an_https_base_address_makes_the_cookie_secure() {
+fn an_https_base_url_makes_the_cookie_secure() {
     let app = App::builder()
         .option("--base-url", "https://feedback.example")
         .start();
@@ -54,7 +60,7 @@ fn an_https_base_address_makes_the_cookie_secure() {
 }
 
 #[test]
-fn each_sign_in_has_a_new_token_and_the_one_given_before_is_not_taken_over() {
+fn every_sign_in_creates_a_new_session_token() {
     let app = App::start();
     let mut visitor = app.visitor();
     visitor.cookies.insert(
@@ -70,23 +76,26 @@ fn each_sign_in_has_a_new_token_and_the_one_given_before_is_not_taken_over() {
 }
 
 #[test]
-fn a_token_of_a_session_is_not_in_the_database() {
+fn the_database_files_contain_no_session_token() {
     let app = App::start();
     let visitor = app.signed_in();
     let token = visitor.session().unwrap();
     for file in std::fs::read_dir(&app.dir).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap_or_default();
-        let found = bytes.windows(token.len()).any(|w| w == token.as_bytes());
-        assert!(!found, "only its hash is stored");
+        let cookie = bytes.windows(token.len()).any(|w| w == token.as_bytes());
+        assert!(!cookie, "a file contains the session token");
     }
 }
 
 #[test]
-fn after_signing_in_one_is_where_one_belongs() {
+fn sign_in_leads_to_the_start_page() {
     let app = App::start();
     let mut ada = app.visitor();
     let start = ada.get("/");
-    assert!(start.location().starts_with("/login"), "not signed in yet");
+    assert!(
+        start.location().starts_with("/login"),
+        "the start page opens without sign-in"
+    );
     let response = ada.sign_in(ADMIN, PASSWORD);
     ada.follow(&response).expect(200);
     let start = ada.get("/");
@@ -98,7 +107,7 @@ fn after_signing_in_one_is_where_one_belongs() {
 }
 
 #[test]
-fn a_page_that_was_asked_for_before_signing_in_leads_to_the_sign_in() {
+fn pages_redirect_to_the_sign_in_page() {
     let app = App::start();
     for path in PAGES.iter().chain(&ADMIN_PAGES) {
         let page = app.visitor().get(path);
@@ -112,7 +121,7 @@ fn a_page_that_was_asked_for_before_signing_in_leads_to_the_sign_in() {
 }
 
 #[test]
-fn a_wrong_password_and_an_unknown_account_are_told_in_the_same_words() {
+fn a_wrong_password_and_an_unknown_email_look_the_same() {
     let app = App::start();
     let wrong = app.visitor().try_sign_in(ADMIN, "not the password at all");
     let unknown = app
@@ -121,18 +130,18 @@ fn a_wrong_password_and_an_unknown_account_are_told_in_the_same_words() {
     assert_eq!(wrong.response.status, unknown.response.status);
     assert!(wrong.response.status < 500);
     assert!(wrong.response.header("set-cookie").is_none());
-    let told = |page: &Page, email: &str| page.text().replace(email, "EMAIL");
-    assert_eq!(told(&wrong, ADMIN), told(&unknown, "nobody@example.com"));
+    let text = |page: &Page, email: &str| page.text().replace(email, "EMAIL");
+    assert_eq!(text(&wrong, ADMIN), text(&unknown, "nobody@example.com"));
 }
 
 #[test]
-fn an_email_is_known_whatever_its_case() {
+fn sign_in_ignores_the_case_of_the_email() {
     let app = App::start();
     app.visitor().sign_in("ADA@Example.com", PASSWORD);
 }
 
 #[test]
-fn signing_out_ends_the_session_and_not_only_the_cookie() {
+fn sign_out_ends_the_session_on_the_server() {
     let app = App::start();
     let mut ada = app.signed_in();
     let token = ada.session().unwrap();
@@ -146,7 +155,7 @@ fn signing_out_ends_the_session_and_not_only_the_cookie() {
 }
 
 #[test]
-fn sign_out_is_on_every_page() {
+fn every_page_has_a_sign_out_button() {
     let app = App::start();
     let mut ada = app.signed_in();
     for path in PAGES.iter().chain(&ADMIN_PAGES) {
@@ -155,7 +164,7 @@ fn sign_out_is_on_every_page() {
 }
 
 #[test]
-fn sign_out_everywhere_ends_all_sessions_of_this_user_alone() {
+fn sign_out_everywhere_ends_all_sessions_of_this_user() {
     let app = App::start();
     app.add_user("grace@example.com", "admin");
     let mut grace = app.visitor();
@@ -169,7 +178,7 @@ fn sign_out_everywhere_ends_all_sessions_of_this_user_alone() {
 }
 
 #[test]
-fn a_forged_cookie_is_no_session() {
+fn rejects_forged_session_cookies() {
     let app = App::start();
     for forged in ["", "x", "' OR 1=1 --", &"a".repeat(4_000)] {
         let mut visitor = app.visitor();
@@ -186,7 +195,7 @@ fn a_forged_cookie_is_no_session() {
 }
 
 #[test]
-fn the_fifth_failure_of_an_account_is_429_and_asks_for_at_most_a_minute() {
+fn the_fifth_failure_of_an_account_is_429() {
     let app = App::start();
     for _ in 0..4 {
         let page = app.visitor().try_sign_in(ADMIN, "not the password at all");
@@ -204,7 +213,7 @@ fn the_fifth_failure_of_an_account_is_429_and_asks_for_at_most_a_minute() {
 }
 
 #[test]
-fn the_fifth_failure_from_an_address_is_429_whatever_the_accounts() {
+fn the_fifth_failure_from_an_ip_address_is_429() {
     let app = App::start();
     let mut statuses = Vec::new();
     for number in 0..5 {
@@ -217,7 +226,7 @@ fn the_fifth_failure_from_an_address_is_429_whatever_the_accounts() {
 }
 
 #[test]
-fn failures_from_other_addresses_count_for_the_account() {
+fn failures_from_all_ip_addresses_count_for_the_account() {
     let app = App::start();
     let mut last = 0;
     for number in 0..5 {
@@ -239,7 +248,7 @@ fn failures_from_other_addresses_count_for_the_account() {
 }
 
 #[test]
-fn a_post_from_another_origin_is_refused_and_does_nothing() {
+fn rejects_a_post_from_another_origin() {
     let app = App::start();
     let own = app.url.clone();
     let foreign: [&[(&str, &str)]; 6] = [
@@ -261,25 +270,25 @@ fn a_post_from_another_origin_is_refused_and_does_nothing() {
     for headers in foreign {
         ada.post_from(&sign_out.action, &sign_out.fields, headers)
             .expect(403);
-        assert!(is_signed_in(&mut ada), "{headers:?} did something");
+        assert!(is_signed_in(&mut ada), "{headers:?} had an effect");
         let mut visitor = app.visitor();
         visitor
             .post_from(&login.action, &login.fields, headers)
             .expect(403);
-        assert_eq!(visitor.session(), None, "{headers:?} signed somebody in");
+        assert_eq!(visitor.session(), None, "{headers:?} signed in");
     }
 }
 
 #[test]
-fn a_post_from_our_own_origin_is_taken() {
+fn accepts_a_post_from_its_own_origin() {
     let app = App::start();
     let own = app.url.clone();
-    let ours: [&[(&str, &str)]; 3] = [
+    let own_headers: [&[(&str, &str)]; 3] = [
         &[("Sec-Fetch-Site", "same-origin")],
         &[("Sec-Fetch-Site", "none")],
         &[("Origin", &own)],
     ];
-    for headers in ours {
+    for headers in own_headers {
         let mut visitor = app.visitor();
         let form = visitor.get("/login").form_with("Sign in");
         let filled = form
@@ -292,7 +301,7 @@ fn a_post_from_our_own_origin_is_taken() {
 }
 
 #[test]
-fn a_member_is_refused_the_admins_pages_and_forms() {
+fn members_cannot_use_admin_pages_and_forms() {
     let app = App::start();
     app.add_user("bob@example.com", "member");
     let mut ada = app.signed_in();
@@ -305,7 +314,7 @@ fn a_member_is_refused_the_admins_pages_and_forms() {
         bob.get(path).expect(403);
     }
     for form in pages.iter().flat_map(Page::forms) {
-        // What is left after signing out is what only an admin may do.
+        // All other forms are for admins only.
         if form.has_button("Sign out") || form.has_button("Search") {
             continue;
         }
@@ -322,7 +331,7 @@ fn a_member_is_refused_the_admins_pages_and_forms() {
 }
 
 #[test]
-fn a_member_sees_and_handles_feedback() {
+fn members_see_and_handle_feedback() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
@@ -339,12 +348,12 @@ fn a_member_sees_and_handles_feedback() {
 }
 
 #[test]
-fn a_change_of_password_ends_the_sessions() {
+fn a_password_change_ends_all_sessions() {
     let app = App::start();
     let mut ada = app.signed_in();
     let new = "another good password\n";
     app.run(&["user", "passwd", ADMIN], new).success();
-    crate::support::wait::wait_until("the session has ended", || {
+    crate::support::wait::wait_until("the session ends", || {
         (!is_signed_in(&mut ada)).then_some(())
     });
     app.visitor().sign_in(ADMIN, "another good password");

@@ -1,5 +1,4 @@
-//! The settings pages in a real browser: with scripts on a desktop, and without them at the width
-//! of a phone.
+//! The settings pages in a real browser: with scripts on a desktop, and without scripts on a phone.
 
 use serde_json::Value;
 
@@ -25,42 +24,42 @@ fn sign_in(browser: &Browser, app: &App) {
     browser.find("button", "Sign out");
 }
 
-/// Opens a page by the navigation, and checks that it is no wider than the window.
-fn go(browser: &Browser, page: &str) {
+/// Opens a settings page by the navigation and checks that it isn't wider than the window.
+fn open_settings(browser: &Browser, page: &str) {
     browser.find("link", "Settings").press();
     browser.find("link", page).press();
     browser.find("heading", page);
-    fits(browser);
+    assert_fits(browser);
 }
 
 #[track_caller]
-fn fits(browser: &Browser) {
-    let over = browser.script("return document.documentElement.scrollWidth - window.innerWidth");
+fn assert_fits(browser: &Browser) {
+    let excess = browser.script("return document.documentElement.scrollWidth - window.innerWidth");
     assert!(
-        over.as_i64().unwrap_or(1) <= 0,
-        "{over} px too wide at {}",
+        excess.as_i64().unwrap_or(1) <= 0,
+        "{excess} px too wide at {}",
         browser.url()
     );
 }
 
-fn people_are_invited_and_removed(settings: BrowserOptions) {
+fn invite_and_remove(options: BrowserOptions) {
     let app = App::start();
-    let browser = Browser::with(settings);
+    let browser = Browser::with(options);
     sign_in(&browser, &app);
-    go(&browser, "People");
+    open_settings(&browser, "People");
     browser.find("link", "Invite").press();
     browser.find("textbox", "Email").fill("grace@example.com");
     browser.find("button", "Invite").press();
     let link = browser
         .find("textbox", "Invitation for grace@example.com")
         .value();
-    fits(&browser);
-    if settings.javascript {
+    assert_fits(&browser);
+    if options.javascript {
         let focused = browser.script("return document.activeElement.value");
         assert_eq!(
             focused,
             Value::from(link.clone()),
-            "focus is on what is to be copied"
+            "the link to copy doesn't have the focus"
         );
         browser.find("button", "Copy");
     }
@@ -75,7 +74,7 @@ fn people_are_invited_and_removed(settings: BrowserOptions) {
     browser.find("button", "Sign out").press();
     browser.find("button", "Sign in");
     browser.open(&link);
-    fits(&browser);
+    assert_fits(&browser);
     browser.find("textbox", "Password").fill(PASSWORD);
     browser.find("button", "Create account").press();
     browser.find("heading", "Feedback");
@@ -83,12 +82,12 @@ fn people_are_invited_and_removed(settings: BrowserOptions) {
     browser.find("heading", "Account");
     assert!(
         browser.all("link", "People").is_empty(),
-        "a member sees only theirs"
+        "a member sees a page for admins"
     );
     browser.find("button", "Sign out").press();
 
     sign_in(&browser, &app);
-    go(&browser, "People");
+    open_settings(&browser, "People");
     browser
         .find("article", "grace@example.com")
         .find("button", "Reset password")
@@ -103,7 +102,7 @@ fn people_are_invited_and_removed(settings: BrowserOptions) {
         .find("article", "grace@example.com")
         .find("button", "Remove")
         .press();
-    browser.wait_until("the row is gone", || {
+    browser.wait_until("the user's row disappears", || {
         browser
             .all("article", "grace@example.com")
             .is_empty()
@@ -111,30 +110,30 @@ fn people_are_invited_and_removed(settings: BrowserOptions) {
     });
 }
 
-fn tokens_and_projects_are_made_and_taken_away(settings: BrowserOptions) {
+fn manage_tokens_and_projects(options: BrowserOptions) {
     let app = App::start();
-    let browser = Browser::with(settings);
+    let browser = Browser::with(options);
     sign_in(&browser, &app);
-    go(&browser, "API tokens");
+    open_settings(&browser, "API tokens");
     browser.find("link", "New token").press();
     browser.find("textbox", "Name").fill("Deploy");
     browser.find("button", "Create").press();
     let token = browser.find("textbox", "Token “Deploy”").value();
-    fits(&browser);
+    assert_fits(&browser);
     let api = app.api_with(&token);
     browser.reload();
     browser.find("article", "Deploy");
     assert!(
         browser.all("textbox", "Token “Deploy”").is_empty(),
-        "shown once"
+        "the token is shown again"
     );
 
-    go(&browser, "Projects");
+    open_settings(&browser, "Projects");
     browser.find("link", "New project").press();
     browser.find("textbox", "Name").fill("Shop");
     browser.find("button", "Create").press();
     browser.wait_for_text("data-project=\"shop\"");
-    fits(&browser);
+    assert_fits(&browser);
     let row = browser.find("article", "Shop");
     row.find("textbox", "Allowed origins").fill("example.com");
     row.find("button", "Save changes").press();
@@ -148,7 +147,7 @@ fn tokens_and_projects_are_made_and_taken_away(settings: BrowserOptions) {
         .find("article", "Shop")
         .find("button", "Pause")
         .press();
-    browser.wait_for_text("Paused: takes no feedback");
+    browser.wait_for_text("Paused: not accepting feedback");
     let project = api.get("/api/v1/projects/shop").expect(200).json();
     assert_eq!(project["allowedOrigins"][0], "https://example.com");
     assert_eq!(project["status"], "PAUSED");
@@ -156,11 +155,11 @@ fn tokens_and_projects_are_made_and_taken_away(settings: BrowserOptions) {
         .find("article", "Shop")
         .find("button", "Delete project")
         .press();
-    browser.find("textbox", "Name of the project").fill("Shop");
+    browser.find("textbox", "Project name").fill("Shop");
     browser.find("button", "Delete").press();
-    browser.wait_for_text("No project yet");
+    browser.wait_for_text("No projects yet");
 
-    go(&browser, "API tokens");
+    open_settings(&browser, "API tokens");
     browser
         .find("article", "Deploy")
         .find("button", "Revoke")
@@ -174,60 +173,60 @@ fn tokens_and_projects_are_made_and_taken_away(settings: BrowserOptions) {
     api.get("/api/v1/projects").expect(401);
 }
 
-fn an_address_is_found_and_erased(settings: BrowserOptions) {
+fn find_and_erase(options: BrowserOptions) {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
     let body =
         serde_json::json!({"project": "shop", "message": "From Sam", "email": "sam@example.com"});
     api.post("/api/v1/feedback", body).expect(201);
-    let browser = Browser::with(settings);
+    let browser = Browser::with(options);
     sign_in(&browser, &app);
-    go(&browser, "Privacy");
+    open_settings(&browser, "Privacy");
     browser.find("textbox", "Email").fill("Sam@example.com");
     browser.find("button", "Find").press();
     browser.wait_for_text("From Sam");
     browser.find("button", "Export");
     browser.find("button", "Erase").press();
     browser.wait_for_text("Erase all data for");
-    fits(&browser);
+    assert_fits(&browser);
     browser.find("button", "Erase").press();
     browser.wait_for_text("Erased data for Sam@example.com: 1 feedback");
-    let left = api.get("/api/v1/feedback").json();
-    assert_eq!(left["data"], serde_json::json!([]));
+    let remaining = api.get("/api/v1/feedback").json();
+    assert_eq!(remaining["data"], serde_json::json!([]));
 
-    go(&browser, "Account");
+    open_settings(&browser, "Account");
     browser.find("article", "Chrome on Linux");
     browser.find("button", "Sign out everywhere").press();
     browser.find("button", "Sign in");
 }
 
 #[test]
-fn people_are_invited_and_removed_with_scripts() {
-    people_are_invited_and_removed(DESKTOP);
+fn invites_and_removes_people_with_scripts() {
+    invite_and_remove(DESKTOP);
 }
 
 #[test]
-fn people_are_invited_and_removed_on_a_phone_without_scripts() {
-    people_are_invited_and_removed(PHONE);
+fn invites_and_removes_people_on_a_phone_without_scripts() {
+    invite_and_remove(PHONE);
 }
 
 #[test]
-fn tokens_and_projects_are_made_and_taken_away_with_scripts() {
-    tokens_and_projects_are_made_and_taken_away(DESKTOP);
+fn manages_tokens_and_projects_with_scripts() {
+    manage_tokens_and_projects(DESKTOP);
 }
 
 #[test]
-fn tokens_and_projects_are_made_and_taken_away_on_a_phone_without_scripts() {
-    tokens_and_projects_are_made_and_taken_away(PHONE);
+fn manages_tokens_and_projects_on_a_phone_without_scripts() {
+    manage_tokens_and_projects(PHONE);
 }
 
 #[test]
-fn an_address_is_found_and_erased_with_scripts() {
-    an_address_is_found_and_erased(DESKTOP);
+fn finds_and_erases_personal_data_with_scripts() {
+    find_and_erase(DESKTOP);
 }
 
 #[test]
-fn an_address_is_found_and_erased_on_a_phone_without_scripts() {
-    an_address_is_found_and_erased(PHONE);
+fn finds_and_erases_personal_data_on_a_phone_without_scripts() {
+    find_and_erase(PHONE);
 }

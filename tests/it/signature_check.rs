@@ -1,4 +1,5 @@
-//! "Check a signature": what an endpoint saw is pasted, and the page says what does not fit.
+//! "Check a signature": users paste a request that their endpoint received, and the page explains
+//! what is wrong.
 
 use serde_json::{Value, json};
 
@@ -7,16 +8,16 @@ use crate::support::app::App;
 use crate::support::pages::{Page, Visitor};
 use crate::support::receiver::{ReceivedRequest, Receiver};
 
-struct Doctor {
+struct Fixture {
     app: App,
     api: Api,
     admin: Visitor,
     webhook: Value,
-    /// A delivery as it was received.
+    /// A delivery as its endpoint received it.
     received: ReceivedRequest,
 }
 
-fn doctor() -> Doctor {
+fn fixture() -> Fixture {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
@@ -24,7 +25,7 @@ fn doctor() -> Doctor {
     api.create_feedback("shop", "Grüße & so");
     api.wait_for_state(text(&api.only_delivery(&webhook), "id"), "delivered");
     let (admin, received) = (app.signed_in(), receiver.first());
-    Doctor {
+    Fixture {
         app,
         api,
         admin,
@@ -33,8 +34,8 @@ fn doctor() -> Doctor {
     }
 }
 
-impl Doctor {
-    fn at(&self) -> String {
+impl Fixture {
+    fn path(&self) -> String {
         format!(
             "/settings/notifications/{}/signature-check",
             text(&self.webhook, "id")
@@ -53,34 +54,35 @@ impl Doctor {
     }
 
     fn check(&mut self, fields: &[(&str, &str)]) -> Page {
-        let at = self.at();
-        let form = self.admin.get(&at).expect(200).form_with("Check");
+        let path = self.path();
+        let form = self.admin.get(&path).expect(200).form_with("Check");
         let filled = fields
             .iter()
             .fold(form, |form, (label, value)| form.fill(label, value));
         self.admin.submit(&filled.press("Check"))
     }
 
+    /// Checks these fields and expects the page to contain `text`.
     #[track_caller]
-    fn says(&mut self, fields: &[(&str, &str)], words: &str) -> Page {
+    fn assert_shows(&mut self, fields: &[(&str, &str)], text: &str) -> Page {
         let page = self.check(fields).expect(200);
-        assert!(page.text().contains(words), "{words}: {}", page.text());
+        assert!(page.text().contains(text), "{text}: {}", page.text());
         page
     }
 }
 
 #[test]
-fn what_was_received_is_valid_however_it_is_pasted_and_no_secret_is_shown() {
-    let mut doctor = doctor();
-    let (headers, body) = (doctor.headers(), doctor.body());
-    let path = format!("/api/v1/webhooks/{}/secret", text(&doctor.webhook, "id"));
-    let secret = doctor.api.get(&path).json()["secret"].clone();
+fn accepts_a_delivery_in_all_formats_without_showing_secrets() {
+    let mut fixture = fixture();
+    let (headers, body) = (fixture.headers(), fixture.body());
+    let path = format!("/api/v1/webhooks/{}/secret", text(&fixture.webhook, "id"));
+    let secret = fixture.api.get(&path).json()["secret"].clone();
     let secret = secret.as_str().unwrap().to_owned();
     let curl: String = headers
         .lines()
         .map(|line| format!("< {line}\r\n"))
         .collect();
-    let object: serde_json::Map<String, Value> = doctor
+    let object: serde_json::Map<String, Value> = fixture
         .received
         .headers
         .iter()
@@ -88,159 +90,167 @@ fn what_was_received_is_valid_however_it_is_pasted_and_no_secret_is_shown() {
         .collect();
     let object = Value::Object(object).to_string();
     for headers in [&headers, &curl, &object] {
-        let page = doctor.says(
+        let page = fixture.assert_shows(
             &[("Headers", headers), ("Body", &body)],
             "Valid. Signed with the current secret.",
         );
-        for words in ["Identical to the sent body.", "All present."] {
-            assert!(page.text().contains(words), "{}", page.text());
+        for text in ["Identical to the sent body.", "All present."] {
+            assert!(page.text().contains(text), "{}", page.text());
         }
     }
     let hex: String = body.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let exact = [
+    let as_hex = [
         ("Headers", headers.as_str()),
         ("Body", &hex),
-        ("The body is pasted as", "hex"),
+        ("Body format", "hex"),
     ];
-    doctor.says(&exact, "Valid");
-    let given = [
+    fixture.assert_shows(&as_hex, "Valid");
+    let with_secret = [
         ("Headers", headers.as_str()),
         ("Body", &body),
-        ("Its secret (optional)", &secret),
+        ("Secret on your server (optional)", &secret),
     ];
-    let page = doctor.says(&given, "Your server uses the current secret.");
+    let page = fixture.assert_shows(&with_secret, "Your server uses the current secret.");
     assert!(
         !page.response.text.contains(&secret),
-        "the secret is not shown again"
+        "the page shows the pasted secret"
     );
-    let log = doctor.app.log.to_string();
+    let log = fixture.app.log.to_string();
     for word in [
         &secret,
         "Grüße",
-        doctor.received.header("X-Miniback-Signature"),
+        fixture.received.header("X-Miniback-Signature"),
     ] {
-        assert!(!log.contains(word), "what is pasted is not logged: {word}");
+        assert!(!log.contains(word), "pasted data is in the log: {word}");
     }
+}
 
-    // During a rotation the next secret is as good.
-    doctor
+#[test]
+fn checks_against_the_current_secrets_of_a_rotation() {
+    let mut fixture = fixture();
+    let (headers, body) = (fixture.headers(), fixture.body());
+    let path = format!("/api/v1/webhooks/{}/secret", text(&fixture.webhook, "id"));
+    fixture
         .api
         .post(&format!("{path}/rotate"), json!({"overlapHours": 1}))
         .expect(200);
-    doctor.says(
+    fixture.assert_shows(
         &[("Headers", &headers), ("Body", &body)],
         "Valid. Signed with the current secret.",
     );
-    doctor
+    fixture
         .api
         .post_empty(&format!("{path}/rotate/finish"))
         .expect(200);
-    doctor.says(
+    fixture.assert_shows(
         &[("Headers", &headers), ("Body", &body)],
         "no active secret produces this signature",
     );
 }
 
 #[test]
-fn what_does_not_fit_is_named() {
-    let mut doctor = doctor();
-    let (headers, body) = (doctor.headers(), doctor.body());
-    let pasted = |body: &str, more: &[(&'static str, &str)]| -> Vec<(&'static str, String)> {
+fn explains_what_is_wrong() {
+    let mut fixture = fixture();
+    let (headers, body) = (fixture.headers(), fixture.body());
+    let pasted = |body: &str, options: &[(&'static str, &str)]| -> Vec<(&'static str, String)> {
         let first = [("Headers", headers.clone()), ("Body", body.to_owned())];
         first
             .into_iter()
             .chain(
-                more.iter()
+                options
+                    .iter()
                     .map(|(name, value)| (*name, (*value).to_owned())),
             )
             .collect()
     };
-    let mut says = |fields: Vec<(&'static str, String)>, words: &str| {
+    let mut assert_shows = |fields: Vec<(&'static str, String)>, text: &str| {
         let fields: Vec<(&str, &str)> = fields
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
-        doctor.says(&fields, words)
+        fixture.assert_shows(&fields, text)
     };
     let spaced = body.replace("\":", "\": ");
-    let page = says(pasted(&spaced, &[]), "The body was re-serialized");
+    let page = assert_shows(pasted(&spaced, &[]), "The body was re-serialized");
     assert!(
-        page.text().contains("The first difference is at byte 9"),
+        page.text().contains("First difference after 9 bytes"),
         "{}",
         page.text()
     );
     let sorted: std::collections::BTreeMap<String, Value> = serde_json::from_str(&body).unwrap();
     let sorted = serde_json::to_string(&sorted).unwrap();
-    says(pasted(&sorted, &[]), "its members in a different order");
-    says(
+    assert_shows(pasted(&sorted, &[]), "its members in a different order");
+    assert_shows(
         pasted(&format!("{body}\r\n"), &[]),
         "has extra whitespace at its end",
     );
     let latin: String = body.bytes().map(char::from).collect();
-    says(pasted(&latin, &[]), "a character set other than UTF-8");
-    says(
+    assert_shows(pasted(&latin, &[]), "a character set other than UTF-8");
+    assert_shows(
         pasted(
             &body,
-            &[("Its secret (optional)", "another secret, and a long one")],
+            &[(
+                "Secret on your server (optional)",
+                "another secret, and a long one",
+            )],
         ),
         "Your server uses a different secret.",
     );
-    says(
-        pasted(
-            &body,
-            &[("Its clock then (optional)", "2001-01-01T00:00:00Z")],
-        ),
+    assert_shows(
+        pasted(&body, &[("Server time (optional)", "2001-01-01T00:00:00Z")]),
         "days behind webhook-timestamp",
     );
     let bare = "X-Miniback-Event: test";
-    says(
+    assert_shows(
         vec![("Headers", bare.to_owned()), ("Body", body.clone())],
         "X-Miniback-Signature is missing",
     );
+}
 
-    // What cannot be read comes back with the reason, and with what was pasted.
-    let page = doctor
+#[test]
+fn unreadable_input_stays_in_the_form_with_the_reason() {
+    let page = fixture()
         .check(&[
             ("Headers", "nothing"),
             ("Body", "zz"),
-            ("The body is pasted as", "hex"),
+            ("Body format", "hex"),
         ])
         .expect(422);
-    assert!(page.text().contains("No header is found") && page.text().contains("This is not hex"));
+    assert!(page.text().contains("No headers found") && page.text().contains("Invalid hex"));
     assert_eq!(page.form_with("Check").value("Body"), "zz");
 }
 
 #[test]
-fn a_delivery_of_another_webhook_is_told_as_such_and_a_long_one_fits_into_the_form() {
-    let mut doctor = doctor();
-    let (headers, receiver) = (doctor.headers(), Receiver::ok());
-    let other = doctor.api.create_webhook(&receiver.url("/other"));
-    let mine = std::mem::replace(&mut doctor.webhook, other);
-    let body = doctor.body();
-    let page = doctor.says(
+fn detects_another_webhooks_delivery_and_accepts_a_long_one() {
+    let mut fixture = fixture();
+    let (headers, receiver) = (fixture.headers(), Receiver::ok());
+    let other = fixture.api.create_webhook(&receiver.url("/other"));
+    let first_webhook = std::mem::replace(&mut fixture.webhook, other);
+    let body = fixture.body();
+    let page = fixture.assert_shows(
         &[("Headers", &headers), ("Body", &body)],
-        "This delivery went to another webhook.",
+        "This delivery belongs to a different webhook.",
     );
-    let there = page.link("Check it there").unwrap();
-    assert!(there.contains(text(&mine, "id")), "{there}");
+    let link = page.link("Check it on that webhook").unwrap();
+    assert!(link.contains(text(&first_webhook, "id")), "{link}");
 
-    doctor.api.create_feedback("shop", &"ü".repeat(10_000));
-    let long = receiver.wait_for(1).remove(0);
-    doctor.received = long;
-    let (headers, body) = (doctor.headers(), doctor.body());
-    doctor.says(&[("Headers", &headers), ("Body", &body)], "Valid");
+    fixture.api.create_feedback("shop", &"ü".repeat(10_000));
+    let long_request = receiver.wait_for(1).remove(0);
+    fixture.received = long_request;
+    let (headers, body) = (fixture.headers(), fixture.body());
+    fixture.assert_shows(&[("Headers", &headers), ("Body", &body)], "Valid");
 }
 
 #[test]
-fn it_is_found_from_where_a_signature_is_in_doubt_and_by_admins_alone() {
+fn failing_webhooks_link_to_it_and_only_admins_can_open_it() {
     let (app, receiver) = (App::without_retries(), Receiver::status(401));
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     let failed = api.deliver_one(&webhook, "failed");
     let mut admin = app.signed_in();
     let id = text(&webhook, "id");
-    let doctor = format!("/settings/notifications/{id}/signature-check");
-    for at in [
+    let fixture = format!("/settings/notifications/{id}/signature-check");
+    for path in [
         format!("/settings/notifications?open={id}"),
         format!("/settings/notifications/{id}/deliveries"),
         format!(
@@ -248,8 +258,12 @@ fn it_is_found_from_where_a_signature_is_in_doubt_and_by_admins_alone() {
             text(&failed, "id")
         ),
     ] {
-        let page = admin.get(&at).expect(200);
-        assert_eq!(page.link("Check a signature"), Some(doctor.clone()), "{at}");
+        let page = admin.get(&path).expect(200);
+        assert_eq!(
+            page.link("Check a signature"),
+            Some(fixture.clone()),
+            "{path}"
+        );
     }
     admin
         .get("/settings/notifications/wh_nothere/signature-check")
@@ -257,12 +271,12 @@ fn it_is_found_from_where_a_signature_is_in_doubt_and_by_admins_alone() {
     app.add_user("member@example.com", "member");
     let mut member = app.visitor();
     member.sign_in("member@example.com", crate::support::app::PASSWORD);
-    member.get(&doctor).expect(403);
+    member.get(&fixture).expect(403);
     let posted = [("headers".to_owned(), "X: y".to_owned())];
     member
-        .post_from(&doctor, &posted, &[("Sec-Fetch-Site", "same-origin")])
+        .post_from(&fixture, &posted, &[("Sec-Fetch-Site", "same-origin")])
         .expect(403);
     admin
-        .post_from(&doctor, &posted, &[("Sec-Fetch-Site", "cross-site")])
+        .post_from(&fixture, &posted, &[("Sec-Fetch-Site", "cross-site")])
         .expect(403);
 }

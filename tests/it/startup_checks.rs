@@ -1,4 +1,4 @@
-//! A data directory that cannot be served: the start is refused with one line that says what to do.
+//! Data directories that the program can't use: it exits with one line that says what to do.
 
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -11,9 +11,8 @@ use tempfile::TempDir;
 use crate::support::app::{App, database};
 use crate::support::command::{CommandOutput, miniback, run, with_file_modes_enforced};
 
-/// A directory that was served and has some hundred pages of feedback, and a copy of its database
-/// beside it.
-fn served() -> (Arc<TempDir>, std::path::PathBuf) {
+/// Creates a data directory with about a hundred pages of feedback, and a backup next to it.
+fn data_with_backup() -> (Arc<TempDir>, std::path::PathBuf) {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
@@ -34,25 +33,28 @@ fn serve(dir: &Path) -> CommandOutput {
 }
 
 #[test]
-fn a_damaged_database_is_refused_and_the_line_says_how_to_restore_a_backup() {
-    let (data, copy) = served();
+fn rejects_a_corrupt_database_and_explains_the_restore() {
+    let (data, copy) = data_with_backup();
     let dir = data.path().join("data");
-    let whole = std::fs::read(database(&dir)).unwrap();
-    let (middle, page) = (whole.len() / 2 / 4_096 * 4_096, 4_096);
-    assert!(whole.len() > 50 * page, "{}", whole.len());
-    let garbage = |from: usize, to: usize| {
-        let mut bytes = whole.clone();
+    let original = std::fs::read(database(&dir)).unwrap();
+    let (middle, page) = (original.len() / 2 / 4_096 * 4_096, 4_096);
+    assert!(original.len() > 50 * page, "{}", original.len());
+    let with_garbage = |from: usize, to: usize| {
+        let mut bytes = original.clone();
         bytes[from..to].fill(0xAA);
         bytes
     };
-    for (what, bytes) in [
-        ("the whole header", garbage(0, 100)),
-        ("the schema", garbage(100, page)),
-        ("a page in the middle", garbage(middle, middle + page)),
-        ("half of it is gone", whole[..middle].to_vec()),
+    for (damage, bytes) in [
+        ("a damaged header", with_garbage(0, 100)),
+        ("a damaged schema", with_garbage(100, page)),
         (
-            "its end is gone, within a page",
-            whole[..whole.len() - page - 100].to_vec(),
+            "a damaged page in the middle",
+            with_garbage(middle, middle + page),
+        ),
+        ("a missing second half", original[..middle].to_vec()),
+        (
+            "a missing end, within a page",
+            original[..original.len() - page - 100].to_vec(),
         ),
     ] {
         std::fs::write(database(&dir), &bytes).unwrap();
@@ -65,15 +67,15 @@ fn a_damaged_database_is_refused_and_the_line_says_how_to_restore_a_backup() {
             "-wal",
             "-shm",
         ] {
-            assert!(line.contains(word), "{what}: {word} is not in {line}");
+            assert!(line.contains(word), "{damage}: {word} isn't in {line}");
         }
         assert!(
             std::fs::read(database(&dir)).unwrap() == bytes,
-            "{what}: untouched"
+            "{damage}: the database file was changed"
         );
     }
 
-    // What the line says, done.
+    // Follow the instructions in the error.
     for name in ["miniback.db", "miniback.db-wal", "miniback.db-shm"] {
         let _ = std::fs::rename(dir.join(name), data.path().join(name));
     }
@@ -84,37 +86,40 @@ fn a_damaged_database_is_refused_and_the_line_says_how_to_restore_a_backup() {
 }
 
 #[test]
-fn a_data_directory_that_cannot_be_written_is_refused_and_the_line_says_why() {
+fn rejects_a_data_directory_that_is_not_writable() {
     let app = App::start();
     app.api().create_project("Shop");
     let (_, data) = app.sigterm_and_wait();
     let dir = data.path().join("data");
     let mode =
         |path: &Path, mode: u32| set_permissions(path, Permissions::from_mode(mode)).unwrap();
-    let refused = |what: &str| {
+    let assert_rejected = |damage: &str| {
         let line = serve(&dir).error_line(2);
-        assert!(line.contains("--data-dir") && line.contains(what), "{line}");
+        assert!(
+            line.contains("--data-dir") && line.contains(damage),
+            "{line}"
+        );
         assert!(
             line.contains("writable for the user that runs Miniback"),
             "{line}"
         );
     };
 
-    // As after a backup was put back by root.
+    // As after root restored a backup.
     mode(&database(&dir), 0o400);
-    refused("miniback.db");
+    assert_rejected("miniback.db");
     mode(&database(&dir), 0o600);
     mode(&dir.join("miniback.lock"), 0o400);
-    refused("miniback.lock");
+    assert_rejected("miniback.lock");
     mode(&dir.join("miniback.lock"), 0o600);
-    // SQLite could not make the files that stand beside a database while it is open.
+    // SQLite can't create the files next to an open database.
     for name in ["miniback.db-wal", "miniback.db-shm"] {
         std::fs::remove_file(dir.join(name)).unwrap();
     }
     mode(&dir, 0o500);
-    refused("miniback.db");
+    assert_rejected("miniback.db");
     std::fs::remove_file(dir.join("miniback.lock")).unwrap();
-    refused("miniback.lock");
+    assert_rejected("miniback.lock");
 
     mode(&dir, 0o700);
     let app = App::builder().with_data(data).start();
@@ -123,17 +128,17 @@ fn a_data_directory_that_cannot_be_written_is_refused_and_the_line_says_why() {
 }
 
 #[test]
-fn a_write_ahead_log_that_cannot_be_written_is_refused_at_the_start() {
+fn rejects_a_wal_that_is_not_writable() {
     let app = App::start();
     app.api().create_project("Shop");
     let data = app.kill9();
     let dir = data.path().join("data");
-    let log = dir.join("miniback.db-wal");
-    assert!(log.exists(), "a crash leaves it");
-    set_permissions(&log, Permissions::from_mode(0o400)).unwrap();
+    let wal = dir.join("miniback.db-wal");
+    assert!(wal.exists(), "the crash left no WAL");
+    set_permissions(&wal, Permissions::from_mode(0o400)).unwrap();
     let line = serve(&dir).error_line(2);
     assert!(line.contains("isn't writable"), "{line}");
-    set_permissions(&log, Permissions::from_mode(0o600)).unwrap();
+    set_permissions(&wal, Permissions::from_mode(0o600)).unwrap();
     App::builder()
         .with_data(data)
         .start()

@@ -1,7 +1,7 @@
-//! Who hears of what: topics, projects, and webhooks that are switched off.
+//! Which webhooks receive which events: topics, projects, and disabled webhooks.
 //!
-//! A delivery is stored before what caused it is acknowledged. So the log, read right after an
-//! answer, shows what will be sent, and nothing has to be waited for to see that something is not.
+//! Deliveries are stored before the request that caused them is acknowledged. So the delivery log
+//! is complete right after the response, and tests don't have to wait to see that nothing is sent.
 
 use serde_json::{Value, json};
 
@@ -9,6 +9,7 @@ use crate::support::api::{Api, text};
 use crate::support::app::App;
 use crate::support::receiver::Receiver;
 
+/// Returns the event types in a webhook's delivery log, sorted.
 fn events(api: &Api, webhook: &Value) -> Vec<String> {
     let mut events: Vec<String> = api
         .deliveries(webhook)
@@ -20,7 +21,7 @@ fn events(api: &Api, webhook: &Value) -> Vec<String> {
 }
 
 #[test]
-fn each_webhook_gets_the_topics_it_has() {
+fn each_webhook_receives_its_topics() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let with = |path: &str, topics: Value| {
@@ -47,13 +48,13 @@ fn each_webhook_gets_the_topics_it_has() {
     assert!(events(&api, &none).is_empty());
 
     let received = receiver.wait_for(4);
-    let mut got: Vec<(&str, &str)> = received
+    let mut received_events: Vec<(&str, &str)> = received
         .iter()
         .map(|r| (r.path(), r.header("X-Miniback-Event")))
         .collect();
-    got.sort_unstable();
+    received_events.sort_unstable();
     assert_eq!(
-        got,
+        received_events,
         [
             ("/changed", "feedback.updated"),
             ("/default", "feedback.created"),
@@ -64,45 +65,49 @@ fn each_webhook_gets_the_topics_it_has() {
 }
 
 #[test]
-fn topics_that_are_changed_hold_from_the_next_event_on() {
+fn changed_topics_apply_to_the_next_event() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook_with(json!({"url": receiver.url("/"), "topics": []}));
     api.create_project("Shop");
-    api.create_feedback("shop", "before");
+    api.create_feedback("shop", "Sent before the change");
     api.patch_webhook(&webhook, json!({"topics": ["feedback.created"]}));
-    api.create_feedback("shop", "after");
+    api.create_feedback("shop", "Sent after the change");
     assert_eq!(api.deliveries(&webhook).len(), 1);
-    assert_eq!(receiver.first().message(), "after");
+    assert_eq!(receiver.first().message(), "Sent after the change");
 }
 
 #[test]
-fn a_webhook_hears_only_of_the_projects_chosen_for_it() {
+fn a_webhook_receives_only_events_of_its_projects() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let (shop, blog) = (api.create_project("Shop"), api.create_project("Blog"));
-    let of_all = api.create_webhook(&receiver.url("/all"));
-    let of_shop =
+    let all_projects = api.create_webhook(&receiver.url("/all"));
+    let shop_only =
         api.create_webhook_with(json!({"url": receiver.url("/shop"), "projects": [shop["id"]]}));
-    assert_eq!(of_all["projects"], json!([]), "an empty list means all");
-    assert_eq!(of_shop["projects"], json!([shop["id"]]));
+    assert_eq!(
+        all_projects["projects"],
+        json!([]),
+        "expected an empty list, which means all projects"
+    );
+    assert_eq!(shop_only["projects"], json!([shop["id"]]));
 
-    let in_blog = api.create_feedback(text(&blog, "slug"), "about the blog");
+    let in_blog = api.create_feedback(text(&blog, "slug"), "Feedback about the blog");
     api.set_status(&in_blog, "RESOLVED");
-    let in_shop = api.create_feedback(text(&shop, "slug"), "about the shop");
+    let in_shop = api.create_feedback(text(&shop, "slug"), "Feedback about the shop");
     api.set_status(&in_shop, "RESOLVED");
 
-    assert_eq!(api.deliveries(&of_all).len(), 4);
-    assert_eq!(api.deliveries(&of_shop).len(), 2);
+    assert_eq!(api.deliveries(&all_projects).len(), 4);
+    assert_eq!(api.deliveries(&shop_only).len(), 2);
     for request in receiver.wait_for(6) {
         if request.path() == "/shop" {
-            assert_eq!(request.message(), "about the shop");
+            assert_eq!(request.message(), "Feedback about the shop");
         }
     }
 }
 
 #[test]
-fn a_webhook_of_all_projects_hears_of_one_made_later() {
+fn a_webhook_for_all_projects_includes_new_ones() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
@@ -113,25 +118,25 @@ fn a_webhook_of_all_projects_hears_of_one_made_later() {
 }
 
 #[test]
-fn what_happens_while_a_webhook_is_off_is_not_sent_later() {
+fn events_while_disabled_are_not_sent_later() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook_with(json!({"url": receiver.url("/"), "enabled": false}));
     assert_eq!(webhook["enabled"], false);
     api.create_project("Shop");
-    let feedback = api.create_feedback("shop", "while it is off");
+    let feedback = api.create_feedback("shop", "Sent while it was disabled");
     api.set_status(&feedback, "REVIEWED");
     assert!(api.deliveries(&webhook).is_empty());
 
     api.patch_webhook(&webhook, json!({"enabled": true}));
     assert!(api.deliveries(&webhook).is_empty());
-    api.create_feedback("shop", "while it is on");
+    api.create_feedback("shop", "Sent while it was enabled");
     assert_eq!(api.deliveries(&webhook).len(), 1);
-    assert_eq!(receiver.first().message(), "while it is on");
+    assert_eq!(receiver.first().message(), "Sent while it was enabled");
 }
 
 #[test]
-fn the_status_that_it_has_already_makes_no_event() {
+fn setting_the_current_status_creates_no_event() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook =
@@ -147,11 +152,15 @@ fn the_status_that_it_has_already_makes_no_event() {
     let path = format!("/api/v1/feedback/{}", text(&feedback, "id"));
     let unchanged = api.patch(&path, json!({})).expect(200).json();
     assert_eq!(unchanged["status"], "RESOLVED");
-    assert_eq!(api.deliveries(&webhook).len(), 1, "`{{}}` changes nothing");
+    assert_eq!(
+        api.deliveries(&webhook).len(),
+        1,
+        "an empty change created an event"
+    );
 }
 
 #[test]
-fn a_change_and_its_undoing_are_two_events() {
+fn a_change_and_its_undo_are_two_events() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook =
@@ -165,7 +174,7 @@ fn a_change_and_its_undoing_are_two_events() {
 }
 
 #[test]
-fn a_press_on_the_page_makes_the_same_event_as_the_api() {
+fn pages_create_the_same_event_as_the_api() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook =
@@ -182,13 +191,13 @@ fn a_press_on_the_page_makes_the_same_event_as_the_api() {
     assert_eq!(data["feedback"]["status"], "REVIEWED");
     assert_eq!(data["previousStatus"], "NEW");
 
-    // The same button again: it has that status already.
+    // Pressing the button again sets the current status.
     ada.submit(&pressed);
     assert_eq!(api.deliveries(&webhook).len(), 1);
 }
 
 #[test]
-fn two_webhooks_to_one_address_get_a_delivery_each() {
+fn two_webhooks_with_one_url_get_separate_deliveries() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     api.create_webhook(&receiver.url("/"));
@@ -197,5 +206,8 @@ fn two_webhooks_to_one_address_get_a_delivery_each() {
     api.create_feedback("shop", "Hello");
     let received = receiver.wait_for(2);
     assert_ne!(received[0].delivery(), received[1].delivery());
-    assert_eq!(received[0].body, received[1].body, "one event");
+    assert_eq!(
+        received[0].body, received[1].body,
+        "the bodies of one event differ"
+    );
 }

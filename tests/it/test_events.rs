@@ -1,4 +1,4 @@
-//! The "Test" of a webhook, saved or not: one real request, told about in words.
+//! Test events of saved and unsaved webhooks: one real request, with a result that explains it.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn test_unsaved(api: &Api, body: Value) -> Value {
 }
 
 #[test]
-fn a_test_tells_status_time_and_body_of_the_answer() {
+fn a_test_returns_status_time_and_body() {
     let app = App::start();
     let receiver = Receiver::script(|_| Reply::body(202, "thank you"));
     let api = app.api();
@@ -33,7 +33,7 @@ fn a_test_tells_status_time_and_body_of_the_answer() {
 }
 
 #[test]
-fn a_test_that_fails_tells_what_failed() {
+fn a_failed_test_returns_the_error() {
     let app = App::builder().option("--timeout", "300ms").start();
     let api = app.api();
     let status = Receiver::script(|_| Reply::body(404, "Cannot POST /"));
@@ -43,10 +43,10 @@ fn a_test_that_fails_tells_what_failed() {
     assert_eq!(result["responseBody"], "Cannot POST /");
     assert!(result["error"].is_string());
 
-    let silent = Receiver::script(|_| Reply::Hang);
+    let hanging = Receiver::script(|_| Reply::Hang);
     let closing = Receiver::script(|_| Reply::Close);
     for url in [
-        silent.url("/"),
+        hanging.url("/"),
         closing.url("/"),
         format!("http://{}/", closed_address()),
         format!("https://{}/", status.address()),
@@ -59,21 +59,21 @@ fn a_test_that_fails_tells_what_failed() {
 }
 
 #[test]
-fn a_test_is_one_attempt_without_a_retry() {
+fn a_test_has_a_single_attempt() {
     let app = App::builder().option("--retry-delays", "10ms,10ms").start();
     let receiver = Receiver::status(500);
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     test_saved(&api, &webhook);
     let delivery = api.only_delivery(&webhook);
-    assert_eq!(delivery["state"], "failed", "the end of it");
+    assert_eq!(delivery["state"], "failed", "the test is retried");
     assert_eq!(attempts(&delivery).len(), 1);
     assert_eq!(delivery["nextAttemptAt"], Value::Null);
     assert_eq!(receiver.received().len(), 1);
 }
 
 #[test]
-fn the_test_of_a_saved_webhook_is_in_its_log() {
+fn the_delivery_log_contains_tests() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
@@ -85,26 +85,26 @@ fn the_test_of_a_saved_webhook_is_in_its_log() {
 }
 
 #[test]
-fn a_test_goes_to_a_webhook_that_is_off_and_to_one_without_topics() {
+fn disabled_webhooks_and_webhooks_without_topics_can_be_tested() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    for shape in [json!({"enabled": false}), json!({"topics": []})] {
+    for options in [json!({"enabled": false}), json!({"topics": []})] {
         let mut webhook = json!({"url": receiver.url("/")});
-        for (name, value) in shape.as_object().unwrap() {
+        for (name, value) in options.as_object().unwrap() {
             webhook[name] = value.clone();
         }
         let webhook = api.create_webhook_with(webhook);
         assert_eq!(test_saved(&api, &webhook)["success"], true);
         assert_eq!(api.only_delivery(&webhook)["state"], "delivered");
         let path = format!("/api/v1/webhooks/{}", text(&webhook, "id"));
-        let still = api.get(&path).json();
-        assert_eq!(still["enabled"], webhook["enabled"]);
+        let after = api.get(&path).json();
+        assert_eq!(after["enabled"], webhook["enabled"]);
     }
     assert_eq!(receiver.received().len(), 2);
 }
 
 #[test]
-fn a_webhooks_test_counts_neither_as_failing_nor_as_a_success() {
+fn a_test_does_not_change_failing_since() {
     let (app, receiver) = (App::without_retries(), Receiver::status(500));
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
@@ -125,7 +125,7 @@ fn a_webhooks_test_counts_neither_as_failing_nor_as_a_success() {
 }
 
 #[test]
-fn an_unsaved_address_is_tested_with_the_secret_that_is_given() {
+fn tests_an_unsaved_url_with_a_given_secret() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let body = json!({"url": receiver.url("/hook"), "secret": secret});
@@ -141,7 +141,7 @@ fn an_unsaved_address_is_tested_with_the_secret_that_is_given() {
 }
 
 #[test]
-fn an_unsaved_address_without_a_secret_is_tested_with_a_throwaway_one_that_the_answer_tells() {
+fn tests_an_unsaved_url_with_a_temporary_secret() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let result = test_unsaved(&app.api(), json!({"url": receiver.url("/")}));
     let secret = text(&result, "secret");
@@ -154,7 +154,7 @@ fn an_unsaved_address_without_a_secret_is_tested_with_a_throwaway_one_that_the_a
 }
 
 #[test]
-fn the_test_of_an_unsaved_address_saves_nothing() {
+fn testing_an_unsaved_url_saves_nothing() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     test_unsaved(&api, json!({"url": receiver.url("/")}));
@@ -163,7 +163,7 @@ fn the_test_of_an_unsaved_address_saves_nothing() {
 }
 
 #[test]
-fn an_address_that_may_not_be_saved_may_not_be_tested() {
+fn a_url_that_cannot_be_saved_cannot_be_tested() {
     let app = App::start();
     for url in [
         "http://example.com/",
@@ -177,7 +177,7 @@ fn an_address_that_may_not_be_saved_may_not_be_tested() {
 }
 
 #[test]
-fn an_address_given_for_a_test_is_held_to_the_same_redirect_rule() {
+fn a_test_does_not_follow_redirects() {
     let target = Receiver::ok();
     let location = target.url("/real");
     let receiver = Receiver::script(move |_| Reply::status(301).header("Location", &location));
@@ -185,13 +185,16 @@ fn an_address_given_for_a_test_is_held_to_the_same_redirect_rule() {
     let result = test_unsaved(&app.api(), json!({"url": receiver.url("/")}));
     assert_eq!(result["success"], false);
     assert_eq!(result["status"], 301);
-    let said = text(&result, "error");
-    assert!(said.contains(&target.url("/real")), "where to: {said}");
+    let error = text(&result, "error");
+    assert!(
+        error.contains(&target.url("/real")),
+        "the error doesn't contain the redirect's target: {error}"
+    );
     assert!(target.received().is_empty());
 }
 
 #[test]
-fn the_test_of_a_webhook_that_is_not_there_is_404() {
+fn testing_an_unknown_webhook_is_404() {
     let app = App::start();
     app.api()
         .post_empty("/api/v1/webhooks/wh_nothere/test")
@@ -199,40 +202,40 @@ fn the_test_of_a_webhook_that_is_not_there_is_404() {
 }
 
 #[test]
-fn a_test_over_which_the_endpoint_stumbles_says_that_it_has_no_feedback() {
+fn a_failed_test_hints_that_test_events_have_no_feedback() {
     let (app, receiver) = (
         App::without_retries(),
         Receiver::script(|_| Reply::body(500, "KeyError: 'feedback'")),
     );
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
-    let says = "Your handler reads data.feedback";
+    let hint = "Your handler reads data.feedback";
     for result in [
         test_saved(&api, &webhook),
         test_unsaved(&api, json!({"url": receiver.url("/")})),
     ] {
-        assert!(text(&result, "error").contains(says), "{result}");
+        assert!(text(&result, "error").contains(hint), "{result}");
     }
     let mut admin = app.signed_in();
     let open = format!("/settings/notifications?open={}", text(&webhook, "id"));
     let press = admin.get(&open).form_with("Test").press("Test");
-    assert!(admin.submit_and_follow(&press).text().contains(says));
-    let tested = format!(
+    assert!(admin.submit_and_follow(&press).text().contains(hint));
+    let delivery_page = format!(
         "/settings/notifications/{}/deliveries/{}",
         text(&webhook, "id"),
         text(&api.deliveries(&webhook)[0], "id")
     );
-    assert!(admin.get(&tested).text().contains(says));
+    assert!(admin.get(&delivery_page).text().contains(hint));
 
-    // A plain 500 is a guess, and none where what is not a test fails there too.
+    // After a plain 500, the hint is a guess. It's omitted if other events fail too.
     receiver.set_script(|_| Reply::body(500, "Internal Server Error"));
     assert!(text(&test_saved(&api, &webhook), "error").contains("If your handler reads"));
     api.create_project("Shop");
     api.create_feedback("shop", "Hello");
-    let real = api.get(&format!(
+    let created_deliveries = api.get(&format!(
         "/api/v1/webhooks/{}/deliveries?event=feedback.created",
         text(&webhook, "id")
     ));
-    api.wait_for_state(text(&real.json()["data"][0], "id"), "failed");
+    api.wait_for_state(text(&created_deliveries.json()["data"][0], "id"), "failed");
     assert!(!text(&test_saved(&api, &webhook), "error").contains("If your handler reads"));
 }

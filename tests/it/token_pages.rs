@@ -1,5 +1,4 @@
-//! Settings → API tokens: shown once, listed with what they may do and when they last did, revoked
-//! after being asked.
+//! Settings → API tokens: creating, listing, and revoking tokens.
 
 use crate::support::app::{ADMIN, App};
 use crate::support::forms::Form;
@@ -13,17 +12,17 @@ fn add_form(admin: &mut Visitor) -> Form {
     admin.get("/settings/tokens?add").form_with("Create")
 }
 
-/// The form with this one scope chosen.
+/// Selects only this scope.
 fn with_scope(form: Form, scope: &str) -> Form {
     let scopes = ["Full", "Submit", "Metrics"];
     scopes
         .iter()
-        .fold(form, |form, one| form.tick(one, *one == scope))
+        .fold(form, |form, label| form.tick(label, *label == scope))
 }
 
-/// Makes a token, and returns the page that shows it.
+/// Creates a token. Returns the page that shows it, and the token.
 #[track_caller]
-fn make(admin: &mut Visitor, name: &str, scope: &str) -> (Page, String) {
+fn create_token(admin: &mut Visitor, name: &str, scope: &str) -> (Page, String) {
     let form = with_scope(add_form(admin), scope).fill("Name", name);
     let page = admin.submit_and_follow(&form.press("Create")).expect(200);
     let token = page.shown(&format!("Token “ {name} ”"));
@@ -31,7 +30,7 @@ fn make(admin: &mut Visitor, name: &str, scope: &str) -> (Page, String) {
 }
 
 #[test]
-fn a_token_is_shown_once_and_does_what_its_scope_allows() {
+fn a_token_is_shown_once_and_limited_to_its_scope() {
     let app = App::start();
     app.api().create_project("Shop");
     let mut ada = app.signed_in();
@@ -40,12 +39,15 @@ fn a_token_is_shown_once_and_does_what_its_scope_allows() {
         ("Submit", 403, 201, 403),
         ("Metrics", 403, 403, 200),
     ] {
-        let (page, token) = make(&mut ada, scope, scope);
+        let (page, token) = create_token(&mut ada, scope, scope);
         assert!(token.starts_with("mb_"), "{token}");
-        assert!(!page.path.contains(&token), "it stands in no address");
+        assert!(!page.path.contains(&token), "the URL contains the token");
         assert!(page.text().contains("won’t be shown again"));
-        let again = ada.get(TOKENS);
-        assert!(!again.response.text.contains(&token), "it is shown once");
+        let reloaded = ada.get(TOKENS);
+        assert!(
+            !reloaded.response.text.contains(&token),
+            "the token is shown again"
+        );
         let api = app.api_with(&token);
         api.get("/api/v1/projects").expect(projects);
         let body = serde_json::json!({"project": "shop", "message": "Hello"});
@@ -55,10 +57,10 @@ fn a_token_is_shown_once_and_does_what_its_scope_allows() {
 }
 
 #[test]
-fn the_list_says_whose_a_token_is_who_made_it_and_whether_it_was_used() {
+fn the_list_shows_owner_creator_and_last_use() {
     let app = App::start();
     let mut ada = app.signed_in();
-    let (page, token) = make(&mut ada, "Deploy", "Full");
+    let (page, token) = create_token(&mut ada, "Deploy", "Full");
     for expected in [
         "Never used",
         &format!("User: {ADMIN}"),
@@ -71,7 +73,7 @@ fn the_list_says_whose_a_token_is_who_made_it_and_whether_it_was_used() {
         );
     }
     app.api_with(&token).get("/api/v1/projects").expect(200);
-    wait_until("the use is noted", || {
+    wait_until("the last use is recorded", || {
         let text = ada.get(TOKENS).text();
         (text.contains("Last used just now") && !text.contains("Never used")).then_some(())
     });
@@ -84,7 +86,7 @@ fn the_list_says_whose_a_token_is_who_made_it_and_whether_it_was_used() {
 }
 
 #[test]
-fn two_presses_of_create_make_one_token_and_show_it() {
+fn submitting_create_twice_creates_and_shows_one_token() {
     let app = App::start();
     let mut ada = app.signed_in();
     let press = add_form(&mut ada).fill("Name", "Deploy").press("Create");
@@ -96,30 +98,34 @@ fn two_presses_of_create_make_one_token_and_show_it() {
 }
 
 #[test]
-fn a_token_is_revoked_after_being_asked() {
+fn revoking_a_token_asks_first() {
     let app = App::start();
     let mut ada = app.signed_in();
-    let (_, token) = make(&mut ada, "Deploy", "Full");
-    let (_, other) = make(&mut ada, "Other", "Full");
+    let (_, token) = create_token(&mut ada, "Deploy", "Full");
+    let (_, other) = create_token(&mut ada, "Other", "Full");
     let call = |token: &str| app.api_with(token).get("/api/v1/projects").status;
-    let ask = ada.get(TOKENS).form_in("Deploy", "Revoke").press("Revoke");
-    let page = ada.submit(&ask).expect(200);
+    let request = ada.get(TOKENS).form_in("Deploy", "Revoke").press("Revoke");
+    let page = ada.submit(&request).expect(200);
     assert!(page.text().contains("Revoke this token?"));
-    assert_eq!(call(&token), 200, "it is asked first");
+    assert_eq!(
+        call(&token),
+        200,
+        "the token was revoked without confirmation"
+    );
     let confirm = page.form_in("Deploy", "Revoke").press("Revoke");
     ada.submit_and_follow(&confirm).expect(200);
     assert_eq!((call(&token), call(&other)), (401, 200));
     ada.submit_and_follow(&confirm).expect(200);
-    assert_eq!(call(&other), 200, "a second press revokes no other");
+    assert_eq!(call(&other), 200, "a second press revoked another token");
 }
 
 #[test]
-fn a_token_revoked_or_a_user_removed_on_the_command_line_is_out_with_the_next_request() {
+fn command_line_revocation_and_removal_apply_at_once() {
     let app = App::start();
     app.add_user("grace@example.com", "admin");
     let mut grace = app.visitor();
     grace.sign_in("grace@example.com", crate::support::app::PASSWORD);
-    let (page, token) = make(&mut grace, "Hers", "Full");
+    let (page, token) = create_token(&mut grace, "Monitoring", "Full");
     app.api_with(&token).get("/api/v1/projects").expect(200);
     let list = app.run(&["token", "list"], "").success().stdout;
     let id = list.split_whitespace().next().unwrap();
@@ -127,12 +133,12 @@ fn a_token_revoked_or_a_user_removed_on_the_command_line_is_out_with_the_next_re
     app.api_with(&token).get("/api/v1/projects").expect(401);
     app.run(&["user", "remove", "grace@example.com"], "")
         .success();
-    let confirm = page.form_in("Hers", "Revoke").press("Revoke");
+    let confirm = page.form_in("Monitoring", "Revoke").press("Revoke");
     assert!(grace.submit(&confirm).location().starts_with("/login"));
 }
 
 #[test]
-fn what_makes_no_sense_of_a_token_is_said_beside_the_field() {
+fn invalid_token_forms_show_an_error_at_the_field() {
     let app = App::start();
     let mut ada = app.signed_in();
     let long = "x".repeat(101);
@@ -143,12 +149,12 @@ fn what_makes_no_sense_of_a_token_is_said_beside_the_field() {
         assert!(page.response.text.contains("name-error"), "{name:?}");
         let form = page
             .form_with("Create")
-            .fill("Name", "Good")
+            .fill("Name", "Deploy")
             .press("Create");
-        let chosen = form.fields.iter().filter(|(_, value)| value == "metrics");
-        assert_eq!(chosen.count(), 1, "the scope that was chosen stays");
+        let selected = form.fields.iter().filter(|(_, value)| value == "metrics");
+        assert_eq!(selected.count(), 1, "the form lost the selected scope");
     }
-    let mut form = add_form(&mut ada).fill("Name", "Good").press("Create");
+    let mut form = add_form(&mut ada).fill("Name", "Deploy").press("Create");
     for (_, value) in form.fields.iter_mut().filter(|(_, value)| value == "full") {
         *value = "everything".to_owned();
     }

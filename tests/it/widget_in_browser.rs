@@ -1,5 +1,5 @@
-//! The widget in a real browser, on a page of another origin that allows nothing but Miniback's
-//! script and its calls.
+//! The widget in a real browser, on a page of another origin with a Content Security Policy that
+//! only allows Miniback's script and requests.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::support::receiver::{Receiver, Reply};
 const HOST: &str = "miniback-widget";
 const THANKS: &str = "Thank you. We got your feedback.";
 
-/// Somebody else's site, with the widget of a program of its own.
+/// A website with the widget, and its own instance of the program.
 struct Site {
     app: App,
     api: Api,
@@ -20,7 +20,7 @@ struct Site {
 }
 
 impl Site {
-    /// `attributes` of the script tag, and what stands in the page's body beside it.
+    /// Creates a site. `attributes` are added to the script tag, and `body` to the page.
     fn with(attributes: &str, body: &str) -> Self {
         let app = App::start();
         let api = app.api();
@@ -31,7 +31,7 @@ impl Site {
         site
     }
 
-    /// Has another page from now on.
+    /// Replaces the page.
     fn show(&self, html: &str, attributes: &str, body: &str) {
         let host = &self.app.url;
         let page = format!(
@@ -62,9 +62,9 @@ fn find<'a>(browser: &'a Browser, role: &str, name: &str) -> PageElement<'a> {
     browser.find_in_shadow(HOST, role, name)
 }
 
-/// What an expression in the widget's shadow root comes to; `root` is that.
+/// Evaluates a JavaScript expression in which `root` is the widget's shadow root.
 #[track_caller]
-fn look(browser: &Browser, expression: &str) -> Value {
+fn eval_in_widget(browser: &Browser, expression: &str) -> Value {
     browser.script(&format!(
         "const root = document.querySelector('{HOST}').shadowRoot; return {expression};"
     ))
@@ -73,52 +73,56 @@ fn look(browser: &Browser, expression: &str) -> Value {
 #[track_caller]
 fn wait_for_status(browser: &Browser, status: &str) {
     browser.wait_until(&format!("the status is {status:?}"), || {
-        let said = look(browser, "root.querySelector('[role=status]').textContent");
-        (said == status).then_some(())
+        let status_text =
+            eval_in_widget(browser, "root.querySelector('[role=status]').textContent");
+        (status_text == status).then_some(())
     });
 }
 
-/// Opens the dialog by its button.
-fn opened(browser: &Browser, site: &Site) {
+/// Opens the page, then the dialog by its button.
+fn open_widget(browser: &Browser, site: &Site) {
     browser.open(&site.url());
     find(browser, "button", "Feedback").press();
     find(browser, "dialog", "Feedback");
 }
 
 #[test]
-fn it_sends_from_a_strict_page_of_another_origin_with_two_requests_and_no_cookie() {
+fn works_with_a_strict_csp_with_two_requests_and_no_cookie() {
     let (site, browser) = (
         Site::with("data-user-email=sam@example.com", ""),
         Browser::start(),
     );
-    opened(&browser, &site);
-    // What goes along is to be seen.
+    open_widget(&browser, &site);
+    // The dialog shows what else is sent.
     assert_eq!(
         find(&browser, "textbox", "Email (optional)").value(),
         "sam@example.com"
     );
-    let along = look(&browser, "root.querySelector('.along').textContent");
-    assert!(along.as_str().unwrap().contains(&site.url()), "{along}");
-    find(&browser, "textbox", "Message").fill("It works");
+    let page = eval_in_widget(&browser, "root.querySelector('.page').textContent");
+    assert!(page.as_str().unwrap().contains(&site.url()), "{page}");
+    find(&browser, "textbox", "Message").fill("The checkout works well");
     find(&browser, "button", "Send").press();
     wait_for_status(&browser, THANKS);
-    assert_eq!(look(&browser, "root.activeElement.ariaLabel"), "Close");
+    assert_eq!(
+        eval_in_widget(&browser, "root.activeElement.ariaLabel"),
+        "Close"
+    );
     find(&browser, "button", "Close").press();
 
     let stored = site.stored();
     assert_eq!(stored.len(), 1);
-    assert_eq!(text(&stored[0], "message"), "It works");
+    assert_eq!(text(&stored[0], "message"), "The checkout works well");
     assert_eq!(text(&stored[0], "email"), "sam@example.com");
     assert_eq!(text(&stored[0], "url"), site.url());
-    let requests =
-        browser.script("return performance.getEntriesByType('resource').map((one) => one.name)");
+    let requests = browser
+        .script("return performance.getEntriesByType('resource').map((entry) => entry.name)");
     let expected = ["widget.js", "api/feedback"].map(|path| format!("{}/{path}", site.app.url));
     assert_eq!(requests, json!(expected));
     assert_eq!(browser.script("return document.cookie"), "");
     assert_eq!(browser.script("return localStorage.length"), 0);
-    // The style is in force: the button stands in the corner, and the page's policy has let it.
+    // The styles apply despite the page's policy: the button is in the corner.
     assert_eq!(
-        look(
+        eval_in_widget(
             &browser,
             "getComputedStyle(root.querySelector('button')).position"
         ),
@@ -127,18 +131,20 @@ fn it_sends_from_a_strict_page_of_another_origin_with_two_requests_and_no_cookie
 }
 
 #[test]
-fn by_keyboard_alone_it_opens_keeps_the_focus_sends_closes_and_gives_the_focus_back() {
+fn works_with_the_keyboard_and_returns_the_focus() {
     let body = "<a href=#before id=before>Before</a>";
     let (site, browser) = (Site::with("", body), Browser::start());
     browser.open(&site.url());
     find(&browser, "button", "Feedback");
-    // The page has keys of its own, which are none of the dialog's business.
-    browser.script(
-        "window.heard = []; addEventListener('keydown', (event) => heard.push(event.key));",
-    );
+    // The page handles keys itself. It must not receive those for the dialog.
+    browser
+        .script("window.keys = []; addEventListener('keydown', (event) => keys.push(event.key));");
     browser.press_keys(&[key::TAB, key::TAB, key::ENTER]);
     find(&browser, "dialog", "Feedback");
-    assert_eq!(look(&browser, "root.activeElement.tagName"), "TEXTAREA");
+    assert_eq!(
+        eval_in_widget(&browser, "root.activeElement.tagName"),
+        "TEXTAREA"
+    );
     browser.press_keys(&['j', 'k']);
     for _ in 0..12 {
         browser.press_keys(&[key::TAB]);
@@ -146,27 +152,30 @@ fn by_keyboard_alone_it_opens_keeps_the_focus_sends_closes_and_gives_the_focus_b
     }
     browser.press_keys(&[key::ESCAPE]);
     browser.wait_until("the dialog is closed", || {
-        let open = look(&browser, "root.querySelector('dialog').open");
+        let open = eval_in_widget(&browser, "root.querySelector('dialog').open");
         (open == false).then_some(())
     });
     browser.wait_until("the button has the focus", || {
-        let focus = look(&browser, "root.activeElement?.textContent");
+        let focus = eval_in_widget(&browser, "root.activeElement?.textContent");
         (focus == "Feedback").then_some(())
     });
-    let heard = "return window.heard.filter((key) => key != 'Tab').join()";
-    assert_eq!(browser.script(heard), "Enter");
+    let keys = "return window.keys.filter((key) => key != 'Tab').join()";
+    assert_eq!(browser.script(keys), "Enter");
 
     browser.press_keys(&[key::ENTER]);
     assert_eq!(find(&browser, "textbox", "Message").value(), "jk");
     browser.press_with(key::CONTROL, key::ENTER);
     wait_for_status(&browser, THANKS);
     browser.press_keys(&[key::ENTER]);
-    assert_eq!(look(&browser, "root.querySelector('dialog').open"), false);
+    assert_eq!(
+        eval_in_widget(&browser, "root.querySelector('dialog').open"),
+        false
+    );
     assert_eq!(site.stored().len(), 1);
 }
 
 #[test]
-fn it_opens_above_a_modal_of_the_page_from_a_link_and_from_a_call() {
+fn opens_above_a_modal_by_link_and_by_javascript() {
     let body = "<dialog id=own><a href=#elsewhere data-miniback-open><b>Tell us</b></a></dialog>";
     let (site, browser) = (
         Site::with("data-position=bottom-left data-label=\"Say it\"", body),
@@ -177,14 +186,14 @@ fn it_opens_above_a_modal_of_the_page_from_a_link_and_from_a_call() {
     browser.script("document.getElementById('own').showModal();");
     browser.find("link", "Tell us").press();
     find(&browser, "dialog", "Say it");
-    find(&browser, "textbox", "Message").fill("From above");
+    find(&browser, "textbox", "Message").fill("Sent from a modal");
     let on_top = browser.script(&format!(
         "const box = document.querySelector('{HOST}').shadowRoot.querySelector('dialog').getBoundingClientRect();
          return document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2).localName;"
     ));
     assert_eq!(on_top, HOST);
     browser.press_keys(&[key::ESCAPE]);
-    browser.wait_until("the focus is given back to the page's modal", || {
+    browser.wait_until("the focus returns to the page's modal", || {
         let focus = browser.script("return document.activeElement.textContent");
         (focus == "Tell us").then_some(())
     });
@@ -195,26 +204,35 @@ fn it_opens_above_a_modal_of_the_page_from_a_link_and_from_a_call() {
     assert_eq!(browser.script("return location.hash"), "");
 
     browser.script("document.getElementById('own').close(); miniback.open(); miniback.open();");
-    assert_eq!(find(&browser, "textbox", "Message").value(), "From above");
-    let left = look(
+    assert_eq!(
+        find(&browser, "textbox", "Message").value(),
+        "Sent from a modal"
+    );
+    let remaining = eval_in_widget(
         &browser,
         "root.querySelector('dialog').getBoundingClientRect().left",
     );
-    assert!(left.as_f64().unwrap() < 100.0, "{left}");
+    assert!(remaining.as_f64().unwrap() < 100.0, "{remaining}");
 }
 
 #[test]
-fn a_draft_survives_closing_and_a_reload_and_is_gone_once_it_is_sent() {
+fn a_draft_survives_a_reload_and_is_deleted_after_sending() {
     let (site, browser) = (Site::with("", ""), Browser::start());
-    opened(&browser, &site);
-    find(&browser, "textbox", "Message").fill("Half a sen");
+    open_widget(&browser, &site);
+    find(&browser, "textbox", "Message").fill("An unfinished mess");
     find(&browser, "textbox", "Email (optional)").fill("sam@example.com");
     find(&browser, "button", "Close").press();
     find(&browser, "button", "Feedback").press();
-    assert_eq!(find(&browser, "textbox", "Message").value(), "Half a sen");
+    assert_eq!(
+        find(&browser, "textbox", "Message").value(),
+        "An unfinished mess"
+    );
     browser.reload();
     find(&browser, "button", "Feedback").press();
-    assert_eq!(find(&browser, "textbox", "Message").value(), "Half a sen");
+    assert_eq!(
+        find(&browser, "textbox", "Message").value(),
+        "An unfinished mess"
+    );
     assert_eq!(
         find(&browser, "textbox", "Email (optional)").value(),
         "sam@example.com"
@@ -227,53 +245,53 @@ fn a_draft_survives_closing_and_a_reload_and_is_gone_once_it_is_sent() {
 }
 
 #[test]
-fn what_is_sent_without_a_network_is_kept_and_sent_once_when_there_is_one() {
+fn sends_offline_feedback_once_when_online_again() {
     let (site, browser) = (Site::with("", ""), Browser::start());
-    let later =
+    let saved_for_later =
         "Couldn’t send. Your feedback is saved in this browser and will be sent automatically.";
-    let write = |message: &str| {
+    let submit_offline = |message: &str| {
         find(&browser, "button", "Feedback").press();
         find(&browser, "textbox", "Message").fill(message);
         find(&browser, "button", "Send").press();
-        wait_for_status(&browser, later);
+        wait_for_status(&browser, saved_for_later);
         find(&browser, "button", "Close").press();
     };
-    let arrive = |count: usize| {
-        browser.wait_until(&format!("{count} feedbacks have arrived"), || {
+    let wait_for_stored = |count: usize| {
+        browser.wait_until(&format!("{count} feedback items are stored"), || {
             (site.stored().len() == count).then_some(())
         });
     };
     browser.open(&site.url());
     find(&browser, "button", "Feedback");
     browser.set_offline(true);
-    write("In a tunnel");
+    submit_offline("In a tunnel");
     browser.set_offline(false);
-    arrive(1);
-    // Left before there is a network again: sent the next time that the page is opened.
+    wait_for_stored(1);
+    // Leave the page while offline: the feedback is sent when the page is opened again.
     browser.set_offline(true);
-    write("On a ferry");
+    submit_offline("On a ferry");
     browser.open("about:blank");
     browser.set_offline(false);
     browser.open(&site.url());
-    arrive(2);
-    browser.wait_until("nothing is left to be sent", || {
-        let left = browser.script("return localStorage.length");
-        (left == 0).then_some(())
+    wait_for_stored(2);
+    browser.wait_until("no unsent feedback is left", || {
+        let remaining = browser.script("return localStorage.length");
+        (remaining == 0).then_some(())
     });
     browser.reload();
     find(&browser, "button", "Feedback").press();
     find(&browser, "textbox", "Message").fill("Online");
     find(&browser, "button", "Send").press();
     wait_for_status(&browser, THANKS);
-    arrive(3);
+    wait_for_stored(3);
 }
 
 #[test]
-fn a_paused_project_and_a_refused_origin_are_told_and_the_words_stay() {
+fn shows_why_feedback_was_rejected_and_keeps_the_message() {
     let (site, browser) = (Site::with("", ""), Browser::start());
     let set = |change: Value| site.api.patch("/api/v1/projects/shop", change).expect(200);
     set(json!({"status": "PAUSED"}));
-    opened(&browser, &site);
+    open_widget(&browser, &site);
     find(&browser, "textbox", "Message").fill("Are you there?");
     find(&browser, "button", "Send").press();
     wait_for_status(&browser, "This project isn’t accepting feedback right now.");
@@ -297,7 +315,7 @@ fn a_paused_project_and_a_refused_origin_are_told_and_the_words_stay() {
 }
 
 #[test]
-fn it_speaks_the_language_of_its_attribute_or_of_the_page_and_each_word_can_be_replaced() {
+fn uses_the_language_of_attribute_or_page_and_custom_texts() {
     let (site, browser) = (Site::with("", ""), Browser::start());
     for (html, attributes, button, send) in [
         ("<html lang=de-AT>", "", "Feedback", "Senden"),
@@ -321,7 +339,7 @@ fn it_speaks_the_language_of_its_attribute_or_of_the_page_and_each_word_can_be_r
 }
 
 #[test]
-fn it_fits_a_phone_a_dark_screen_right_to_left_and_any_colour() {
+fn adapts_to_small_dark_and_right_to_left_pages_and_colors() {
     let site = Site::with("", "");
     let browser = Browser::with(BrowserOptions {
         width: 360,
@@ -334,26 +352,26 @@ fn it_fits_a_phone_a_dark_screen_right_to_left_and_any_colour() {
         ("", "rgb(255, 255, 255)"),
         ("#ffd400", "rgb(0, 0, 0)"),
         ("rebeccapurple", "rgb(255, 255, 255)"),
-        ("no-colour", "rgb(255, 255, 255)"),
+        ("not-a-color", "rgb(255, 255, 255)"),
     ] {
         site.show(
             "<html dir=rtl lang=ar>",
             &format!("data-color=\"{color}\""),
             "",
         );
-        opened(&browser, &site);
-        let style = |property: &str, of: &str| {
-            look(
+        open_widget(&browser, &site);
+        let style = |property: &str, selector: &str| {
+            eval_in_widget(
                 &browser,
-                &format!("getComputedStyle(root.querySelector('{of}')).{property}"),
+                &format!("getComputedStyle(root.querySelector('{selector}')).{property}"),
             )
         };
         assert_eq!(style("color", "form button"), text, "{color}");
         assert_eq!(style("backgroundColor", "dialog"), "rgb(28, 28, 26)");
         assert_eq!(style("direction", "form"), "rtl");
-        let fits = look(
+        let fits = eval_in_widget(
             &browser,
-            "[...root.querySelectorAll('*')].every((one) => { const box = one.getBoundingClientRect();
+            "[...root.querySelectorAll('*')].every((element) => { const box = element.getBoundingClientRect();
                 return box.left >= 0 && box.right <= innerWidth && box.bottom <= innerHeight; })",
         );
         assert_eq!(fits, true);

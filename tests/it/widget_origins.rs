@@ -1,5 +1,4 @@
-//! What Settings → Projects tells of the widget: its snippet, where it was seen, and which origins
-//! tried in vain.
+//! The widget in Settings → Projects: its snippet, where it was seen, and rejected origins.
 
 use serde_json::json;
 
@@ -15,7 +14,7 @@ fn send(public: &Api, origin: &str) -> u16 {
 }
 
 #[test]
-fn the_projects_page_has_the_snippet_and_tells_where_the_widget_was_seen() {
+fn shows_the_snippet_and_where_the_widget_was_seen() {
     let app = App::start();
     let (api, public) = (app.api(), app.api_without_token());
     api.create_project("Shop");
@@ -37,14 +36,14 @@ fn the_projects_page_has_the_snippet_and_tells_where_the_widget_was_seen() {
         .send("GET", "/widget.js", &referrer, None)
         .expect(200);
     assert_eq!(send(&public, "https://shop.example"), 201);
-    let told = ada.get("/settings/projects").text();
-    assert!(told.contains("Seen on shop.example"), "{told}");
-    assert!(told.contains("loaded on blog.example"), "{told}");
-    assert!(!told.contains("secret"), "{told}");
+    let text = ada.get("/settings/projects").text();
+    assert!(text.contains("Seen on shop.example"), "{text}");
+    assert!(text.contains("loaded on blog.example"), "{text}");
+    assert!(!text.contains("secret"), "{text}");
 }
 
 #[test]
-fn an_origin_that_tried_in_vain_is_listed_and_can_be_allowed() {
+fn a_rejected_origin_is_listed_and_can_be_allowed() {
     let app = App::start();
     let (api, public) = (app.api(), app.api_without_token());
     api.create_project("Shop");
@@ -56,24 +55,27 @@ fn an_origin_that_tried_in_vain_is_listed_and_can_be_allowed() {
     assert_eq!(send(&public, "null"), 403);
     let mut ada = app.signed_in();
     let page = ada.get("/settings/projects").expect(200);
-    let told = page.text();
-    assert!(told.contains("staging.example.com tried 4 times"), "{told}");
-    assert!(told.contains("A page without an origin of its own tried once"));
+    let text = page.text();
+    assert!(
+        text.contains("staging.example.com rejected 4 times"),
+        "{text}"
+    );
+    assert!(text.contains("A page without an origin rejected once"));
     let allow = page.form_with("Allow").press("Allow");
 
     app.add_user("eve@example.com", "member");
     let mut eve = app.visitor();
     eve.sign_in("eve@example.com", PASSWORD);
-    let seen = eve.get("/settings/projects").expect(200);
-    assert!(seen.forms_with("Allow").is_empty());
+    let member_page = eve.get("/settings/projects").expect(200);
+    assert!(member_page.forms_with("Allow").is_empty());
     eve.submit(&allow).expect(403);
 
     let after = ada.submit_and_follow(&allow).expect(200).text();
     assert!(
-        after.contains("staging.example.com may send feedback now"),
+        after.contains("staging.example.com can now submit feedback"),
         "{after}"
     );
-    assert!(!after.contains("tried 4 times"), "{after}");
+    assert!(!after.contains("rejected 4 times"), "{after}");
     let project = api.get("/api/v1/projects/shop").json();
     assert_eq!(
         project["allowedOrigins"],
@@ -81,7 +83,7 @@ fn an_origin_that_tried_in_vain_is_listed_and_can_be_allowed() {
     );
     assert_eq!(send(&public, "https://staging.example.com"), 201);
 
-    // Once all are allowed, allowing one must not shut the others out.
+    // If all origins are allowed, allowing one must not block the others.
     assert_eq!(send(&public, "https://late.example"), 403);
     let form = ada
         .get("/settings/projects")
@@ -96,7 +98,7 @@ fn an_origin_that_tried_in_vain_is_listed_and_can_be_allowed() {
 }
 
 #[test]
-fn only_the_latest_of_many_origins_are_remembered_and_what_was_seen_stays() {
+fn keeps_only_the_latest_rejected_origins() {
     let app = App::builder().option("--limit-address", "none").start();
     let (api, public) = (app.api(), app.api_without_token());
     api.create_project("Shop");
@@ -106,14 +108,14 @@ fn only_the_latest_of_many_origins_are_remembered_and_what_was_seen_stays() {
     for n in 0..30 {
         assert_eq!(send(&public, &format!("https://{n}.evil.example")), 403);
     }
-    let told = app.signed_in().get("/settings/projects").text();
-    assert_eq!(told.matches("tried once").count(), 10);
-    assert!(told.contains("29.evil.example") && !told.contains("19.evil.example"));
-    assert!(told.contains("Seen on shop.example"), "{told}");
+    let text = app.signed_in().get("/settings/projects").text();
+    assert_eq!(text.matches("rejected once").count(), 10);
+    assert!(text.contains("29.evil.example") && !text.contains("19.evil.example"));
+    assert!(text.contains("Seen on shop.example"), "{text}");
 }
 
 #[test]
-fn allow_is_one_press_in_the_browser() {
+fn an_origin_is_allowed_with_one_press() {
     let app = App::start();
     let (api, public) = (app.api(), app.api_without_token());
     api.create_project("Shop");
@@ -130,6 +132,6 @@ fn allow_is_one_press_in_the_browser() {
     browser.open(&format!("{}/settings/projects", app.url));
     browser.find("button", "Copy");
     browser.find("button", "Allow").press();
-    browser.wait_for_text("may send feedback now");
+    browser.wait_for_text("can now submit feedback");
     assert_eq!(send(&public, "https://staging.example.com"), 201);
 }

@@ -13,7 +13,7 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{FeedbackFilter, PageRequest, Store};
 
-/// How many items are read at once.
+/// Number of items read at once.
 const BATCH_SIZE: usize = 500;
 const COLUMNS: [&str; 8] = [
     "id",
@@ -40,7 +40,7 @@ enum Format {
     Json,
 }
 
-/// How far the export is.
+/// Progress of the export.
 enum Position {
     Start,
     Before(String),

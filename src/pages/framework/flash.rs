@@ -11,7 +11,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::delivery::TestReport;
 use crate::domain::id::{UserId, WebhookId};
 
-/// How long flash data waits for the next page.
+/// Lifetime of flash data that no page has taken.
 const LIFETIME: Duration = Duration::from_secs(600);
 
 /// A success message, with an optional "Undo" button.

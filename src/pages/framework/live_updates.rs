@@ -249,7 +249,7 @@ enum Step {
     Ended,
 }
 
-/// Why a waiting stream continues.
+/// The reason why a waiting stream continues.
 enum Wakeup {
     Change,
     Time,

@@ -25,7 +25,7 @@ pub enum PageError {
     CrossOrigin,
     #[error("Your session has expired. Sign in to continue.")]
     SignedOut,
-    /// The form was read, but its fields make no sense.
+    /// A field of the form has a value that the page never offers.
     #[error("{}", FormError::Malformed)]
     InvalidForm,
     #[error(transparent)]
@@ -45,7 +45,7 @@ pub enum PageError {
 }
 
 impl PageError {
-    /// An error that has only a message of its own, with status 503.
+    /// An error with status 503 and the generic title.
     pub const fn unavailable(message: &'static str) -> Self {
         Self::Specific {
             status: StatusCode::SERVICE_UNAVAILABLE,

@@ -12,7 +12,7 @@ use crate::store::{
     PageRequest, PersonalDelivery, PersonalFeedback, StatusHistoryEntry, Store, StoreError,
 };
 
-/// How many feedback items are read at once.
+/// Number of feedback items read at once.
 const BATCH_SIZE: usize = 50;
 
 #[derive(Serialize)]
@@ -56,7 +56,7 @@ struct AttemptView<'a> {
     response_body: Option<String>,
 }
 
-/// How far the export is.
+/// Progress of the export.
 enum Position {
     Start,
     /// Next is the feedback older than this id; `None` for the newest.

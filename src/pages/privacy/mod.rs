@@ -20,7 +20,7 @@ use crate::server::form_data::FormData;
 use crate::store::{ErasureCounts, PageRequest};
 
 const PATH: &str = "/settings/privacy";
-/// How many feedback items are listed. All of them are counted, exported, and erased.
+/// Maximum number of listed feedback items. All of them are counted, exported, and erased.
 const LISTED_MAX: usize = 50;
 /// The maximum length of a message in the list.
 const EXCERPT_CHARS: usize = 200;

@@ -1,7 +1,7 @@
 //! The one-time links that an admin shares: invitations and password resets.
 //!
 //! Opening a link doesn't use it up. Submitting its form does, in the transaction that creates the
-//! account or changes the password, and signs the browser in.
+//! account or changes the password. It also signs the browser in.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;

@@ -21,7 +21,7 @@ pub struct SignInThrottle {
     by_key: Mutex<HashMap<ThrottleKey, Failures>>,
 }
 
-/// What failures are counted by.
+/// An account or IP address whose failures are counted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ThrottleKey {
     /// The normalized email, whether or not the account exists.

@@ -19,19 +19,23 @@ pub struct Page<T> {
 impl PageRequest {
     /// Returns how many rows to read: one more than the limit, to know whether there is a next
     /// page.
-    pub(in crate::store) fn rows(&self) -> i64 {
+    pub(in crate::store) fn row_limit(&self) -> i64 {
         i64::try_from(self.limit)
             .unwrap_or(i64::MAX)
             .saturating_add(1)
     }
 
     /// Returns the upper bound for ids. `~` sorts after every id.
-    pub(in crate::store) fn before(&self) -> &str {
+    pub(in crate::store) fn upper_bound(&self) -> &str {
         self.before.as_deref().unwrap_or("~")
     }
 
     /// Builds the page from the rows that were read.
-    pub(in crate::store) fn page<T>(&self, mut items: Vec<T>, id: impl Fn(&T) -> &str) -> Page<T> {
+    pub(in crate::store) fn page_of<T>(
+        &self,
+        mut items: Vec<T>,
+        id: impl Fn(&T) -> &str,
+    ) -> Page<T> {
         let has_more = items.len() > self.limit;
         items.truncate(self.limit);
         let next_cursor = items

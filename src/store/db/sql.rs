@@ -67,6 +67,15 @@ pub(in crate::store) fn query_all<T>(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Returns the first column of all rows.
+pub(in crate::store) fn query_column<T: FromSql>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> Result<Vec<T>, StoreError> {
+    query_all(connection, sql, params, |row| row.get(0))
+}
+
 /// Returns the first column of a statement that always returns a row, such as an aggregate.
 pub(in crate::store) fn query_value<T: FromSql>(
     connection: &Connection,

@@ -105,9 +105,7 @@ async fn erased_content_is_in_no_index_and_no_file() {
         (SELECT count(*) FROM feedback_status_history)";
     let remaining = store.writer.write(move |tx| {
         sql::execute(tx, check_index, [])?;
-        sql::query_optional(tx, remaining, [], |row| {
-            Ok::<(u64, u64), _>((row.get(0)?, row.get(1)?))
-        })
+        sql::query_optional(tx, remaining, [], |row| <(u64, u64)>::try_from(row))
     });
     assert_eq!(remaining.await.unwrap(), Some((20, 0)));
 }

@@ -28,9 +28,7 @@ fn fail_after_a_change(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
 }
 
 async fn stored(writer: &Writer) -> Vec<i64> {
-    let work = |tx: &mut WriteTx<'_>| {
-        sql::query_all(tx, "SELECT a FROM t ORDER BY a", [], |row| row.get(0))
-    };
+    let work = |tx: &mut WriteTx<'_>| sql::query_column(tx, "SELECT a FROM t ORDER BY a", []);
     writer.write::<_, StoreError, _>(work).await.unwrap()
 }
 

@@ -1,0 +1,238 @@
+//! The parts of the OpenAPI document that calls share: errors, headers, conditional requests, and
+//! security.
+
+use actix_web::http::{Method, StatusCode};
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::security::SecurityRequirement;
+use utoipa::openapi::{
+    Content, Header, HeaderBuilder, Ref, RefOr, Required, Response, ResponseBuilder,
+};
+
+use crate::domain::account::{Role, Scope};
+use crate::server::permissions::{Permission, is_allowed};
+
+const X_REQUEST_ID: &str = "X-Request-Id";
+const REQUEST_ID_DESCRIPTION: &str = "Identifies this request in the server’s log.";
+
+/// Errors that many calls share: status, the calls it applies to, and its description.
+const ERRORS: [(&str, AppliesTo, &str); 10] = [
+    ("400", |call| call.has_body, "Invalid JSON or UTF-8"),
+    (
+        "401",
+        |call| call.permission != Permission::Public,
+        "No token, an unknown token, or two different tokens",
+    ),
+    (
+        "403",
+        |call| call.permission != Permission::Public,
+        "The token isn’t allowed to do this",
+    ),
+    ("404", |call| call.has_id, "Not found"),
+    (
+        "408",
+        |call| call.has_body,
+        "The body took too long to arrive",
+    ),
+    (
+        "413",
+        |call| call.has_body,
+        "The body is larger than 64 KiB",
+    ),
+    (
+        "415",
+        |call| call.has_body,
+        "The body isn’t `application/json`",
+    ),
+    (
+        "422",
+        |call| call.has_body || call.has_query,
+        "Invalid field, limit, cursor, or filter",
+    ),
+    (
+        "503",
+        |call| call.permission != Permission::Public,
+        "The server is busy or restarting",
+    ),
+    (
+        "507",
+        |call| call.permission != Permission::Public && !call.is_read,
+        "The server’s disk is full",
+    ),
+];
+
+type AppliesTo = fn(&OperationKind) -> bool;
+
+/// The properties of a call that decide which errors it can return.
+struct OperationKind {
+    permission: Permission,
+    is_read: bool,
+    has_body: bool,
+    has_query: bool,
+    has_id: bool,
+}
+
+/// Returns the shared error responses with their names in the document.
+pub(super) fn error_responses() -> impl Iterator<Item = (String, RefOr<Response>)> {
+    ERRORS.into_iter().map(|(status, _, description)| {
+        let mut response = Response::new(description);
+        complete_error(status, &mut response);
+        (error_name(status), response.into())
+    })
+}
+
+/// Returns the name of a shared error in the document: `Unauthorized` for 401.
+fn error_name(status: &str) -> String {
+    let reason = status
+        .parse::<u16>()
+        .ok()
+        .and_then(|code| StatusCode::from_u16(code).ok());
+    let reason = reason.and_then(|status| status.canonical_reason());
+    reason.unwrap_or(status).replace(' ', "")
+}
+
+/// Adds the headers and the body that all responses with this error status have.
+fn complete_error(status: &str, response: &mut Response) {
+    match status {
+        "401" => add_header(response, "WWW-Authenticate", "`Bearer`"),
+        "503" | "507" => add_header(response, "Retry-After", "Seconds to wait."),
+        _ => {}
+    }
+    add_header(response, X_REQUEST_ID, REQUEST_ID_DESCRIPTION);
+    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+    response
+        .content
+        .insert("application/problem+json".into(), problem);
+}
+
+/// Adds the shared parts to a call: errors, headers, conditional requests, and security.
+pub(super) fn add_shared_parts(
+    operation: &mut Operation,
+    path: &str,
+    method: &Method,
+    permission: Permission,
+) {
+    let parameters = operation.parameters.as_deref().unwrap_or_default();
+    let call = OperationKind {
+        permission,
+        is_read: *method == Method::GET,
+        has_body: operation.request_body.is_some(),
+        has_query: parameters
+            .iter()
+            .any(|parameter| matches!(parameter.parameter_in, ParameterIn::Query)),
+        has_id: path.contains('{'),
+    };
+    let responses = &mut operation.responses.responses;
+    for (status, response) in responses.iter_mut() {
+        let RefOr::T(response) = response else {
+            continue;
+        };
+        if status.as_str() >= "400" {
+            complete_error(status, response);
+            continue;
+        }
+        add_header(response, X_REQUEST_ID, REQUEST_ID_DESCRIPTION);
+        if status == "201" {
+            add_header(response, "Location", "The path of the created object.");
+        }
+    }
+    for (status, applies, _) in ERRORS {
+        if applies(&call) && !responses.contains_key(status) {
+            let shared = Ref::from_response_name(error_name(status));
+            responses.insert(status.into(), shared.into());
+        }
+    }
+    if call.is_read && path != "/metrics" && !path.ends_with("/secret") {
+        add_conditional_request(operation);
+    }
+    // The only optional body.
+    if let (Some(body), true) = (&mut operation.request_body, path.ends_with("/rotate")) {
+        body.required = Some(Required::False);
+    }
+    operation.security = Some(security_requirements(permission));
+}
+
+/// Adds `ETag`, `If-None-Match`, and the response 304.
+fn add_conditional_request(operation: &mut Operation) {
+    if let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") {
+        add_header(
+            response,
+            "ETag",
+            "Changes when the response changes. Send it back as `If-None-Match`.",
+        );
+    }
+    let same = ResponseBuilder::new()
+        .description("Not modified")
+        .header("ETag", Header::default())
+        .header(X_REQUEST_ID, Header::default());
+    operation
+        .responses
+        .responses
+        .insert("304".into(), same.into());
+    let condition = ParameterBuilder::new()
+        .name("If-None-Match")
+        .parameter_in(ParameterIn::Header)
+        .description(Some(
+            "The `ETag` of an earlier response. If nothing has changed, the response is 304 \
+             without a body.",
+        ))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .build();
+    operation.parameters.get_or_insert_default().push(condition);
+}
+
+fn add_header(response: &mut Response, name: &str, description: &str) {
+    let header = HeaderBuilder::new()
+        .schema(ObjectBuilder::new().schema_type(Type::String))
+        .description(Some(description))
+        .build();
+    response.headers.insert(name.into(), header);
+}
+
+/// Returns the alternatives for authenticating a call: each has a scope, and the role `admin` if
+/// only admins are allowed.
+fn security_requirements(permission: Permission) -> Vec<SecurityRequirement> {
+    let mut requirements = Vec::new();
+    if permission == Permission::Public {
+        return requirements;
+    }
+    for scheme in ["token", "apiKey"] {
+        for scope in [Scope::Full, Scope::Submit, Scope::Metrics] {
+            let roles: &[&str] = if is_allowed(permission, Role::Member, scope) {
+                &[]
+            } else if is_allowed(permission, Role::Admin, scope) {
+                &["admin"]
+            } else {
+                continue;
+            };
+            let all = [scope.as_str()].into_iter().chain(roles.iter().copied());
+            requirements.push(SecurityRequirement::new(scheme, all));
+        }
+    }
+    requirements
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn required_scopes_come_from_the_permission() {
+        let scopes = |permission| -> Vec<String> {
+            let of = |r: &SecurityRequirement| serde_json::to_string(r).unwrap();
+            security_requirements(permission)
+                .iter()
+                .take(2)
+                .map(of)
+                .collect()
+        };
+        assert_eq!(
+            scopes(Permission::Submit),
+            [r#"{"token":["full"]}"#, r#"{"token":["submit"]}"#]
+        );
+        assert_eq!(
+            scopes(Permission::Admin)[0],
+            r#"{"token":["full","admin"]}"#
+        );
+    }
+}
