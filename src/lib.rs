@@ -1,9 +1,10 @@
 //! Miniback: feedback in, signed webhooks out.
 //!
 //! In reading order: [`domain`] contains the rules, [`store`] the database, [`delivery`] the
-//! webhook sender, and [`background`] the background jobs. [`api`] and [`pages`] handle requests
-//! and share [`server`]. [`app`] starts everything, [`cli`] contains the commands, and [`demo`] the
-//! servers of the demo.
+//! webhook sender, and [`background`] the background jobs. [`intake`] accepts feedback without
+//! authentication. [`api`] and [`pages`] handle all other requests. All three share [`server`].
+//! [`app`] starts everything. [`cli`] contains the commands, [`config`] their options, and [`demo`]
+//! the servers of `miniback demo`.
 
 pub mod domain;
 
@@ -12,10 +13,12 @@ pub mod store;
 pub mod background;
 pub mod delivery;
 
-pub mod api;
-pub mod intake;
-pub mod pages;
 pub mod server;
+
+pub mod intake;
+
+pub mod api;
+pub mod pages;
 
 pub mod app;
 pub mod cli;
