@@ -108,7 +108,7 @@ impl Store {
                 if let Some(url) = patch.url {
                     // A new endpoint starts without a hold. A different spelling of the same URL
                     // keeps it.
-                    if !url.is_same_target(&webhook.url) {
+                    if !url.is_equivalent(&webhook.url) {
                         webhook.held_until = None;
                     }
                     webhook.url = url;

@@ -34,10 +34,7 @@ fn submitting_a_rotation_twice_keeps_the_overlap() {
     let form = visitor
         .get(&format!("/settings/notifications?rotate={id}"))
         .form_with("Rotate")
-        .fill(
-            "Hours in which the old secret stays valid beside the new one",
-            "24",
-        )
+        .fill("Keep the old secret active for (hours)", "24")
         .press("Rotate");
     visitor.submit(&form).expect(303);
     let secrets = api.get(&format!("/api/v1/webhooks/{id}/secret")).json();
