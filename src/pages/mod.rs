@@ -24,7 +24,7 @@ pub use api_reference::ApiReference;
 pub use routes::{configure, routes};
 
 use crate::clock::Clock;
-use framework::{flash, idempotent_form, live_updates};
+use framework::{event_streams, flash, idempotent_form};
 use sign_in::{password_checks, throttle};
 
 /// In-memory state of the pages. A restart clears it without losing data.
@@ -33,7 +33,7 @@ pub struct PageState {
     flash: flash::FlashStore,
     password_checks: password_checks::PasswordChecks,
     submission_keys: idempotent_form::SubmissionKeys,
-    event_streams: live_updates::EventStreams,
+    event_streams: event_streams::EventStreams,
 }
 
 impl PageState {
@@ -43,7 +43,7 @@ impl PageState {
             flash: flash::FlashStore::new(clock),
             password_checks: password_checks::PasswordChecks::new(),
             submission_keys: idempotent_form::SubmissionKeys::default(),
-            event_streams: live_updates::EventStreams::default(),
+            event_streams: event_streams::EventStreams::default(),
         }
     }
 
