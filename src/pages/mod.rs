@@ -40,9 +40,9 @@ impl PageState {
     pub fn new(clock: Clock) -> Self {
         Self {
             sign_in_throttle: throttle::SignInThrottle::new(clock.clone()),
-            flash: flash::FlashStore::new(clock),
+            flash: flash::FlashStore::new(clock.clone()),
             password_checks: password_checks::PasswordChecks::new(),
-            submission_keys: idempotent_form::SubmissionKeys::default(),
+            submission_keys: idempotent_form::SubmissionKeys::new(clock),
             event_streams: event_streams::EventStreams::default(),
         }
     }
