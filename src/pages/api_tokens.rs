@@ -145,7 +145,7 @@ pub(super) async fn create(
                 Ok(())
             }
             Err(CreateTokenError::Store(error)) => Err(error.into()),
-            Err(_) => Err(PageError::ItemNotFound),
+            Err(CreateTokenError::UnknownUser(_)) => Err(PageError::ItemNotFound),
         }
     };
     context
