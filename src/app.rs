@@ -56,7 +56,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// 2 for configuration errors, 1 for everything else.
+    /// Returns 2 for configuration errors and 1 for all other errors.
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::CaFile(_) | Self::AlertSecret(_) | Self::AlertUrl(_) => 2,
@@ -316,7 +316,7 @@ pub fn route_prefixes() -> BTreeSet<String> {
         .collect()
 }
 
-/// If there is no user, creates one from the environment or returns a one-time setup URL.
+/// If there is no user, creates the first one from the environment or returns a one-time setup URL.
 async fn create_first_user_or_setup_link(
     store: &Store,
     first_user: Option<FirstUser>,

@@ -1,5 +1,5 @@
-//! Sends alerts to `--alert-url` when a webhook keeps failing and when it recovers, signed like
-//! deliveries.
+//! Sends alerts to `--alert-url` when a webhook keeps failing and when it recovers. Alerts are
+//! signed like deliveries.
 //!
 //! The store decides what to send. This loop wakes up when a webhook's health changes or an alert
 //! is due. It retries each alert until it arrives, and only then sends the next one, so alerts stay

@@ -48,7 +48,7 @@ pub async fn resolve(url: &EndpointUrl) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
-/// Checks whether a URL may be saved. A host that can't be resolved yet is accepted and checked
+/// Checks whether a URL can be saved. A host that can't be resolved yet is accepted and checked
 /// when connecting.
 pub async fn check_before_save(
     policy: &EgressPolicy,

@@ -116,7 +116,7 @@ pub async fn probe(settings: &DeliverySettings, url: &EndpointUrl) -> Result<(),
 }
 
 impl DeliveryHandle {
-    /// Checks whether `url` may be saved: the URL itself and, if its host resolves within 1 s, its
+    /// Checks whether `url` can be saved: the URL itself and, if its host resolves within 1 s, its
     /// IP addresses.
     pub async fn check_target(&self, url: &EndpointUrl) -> Result<(), EgressDenied> {
         connector::check_before_save(&self.policy, url).await

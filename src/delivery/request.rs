@@ -68,7 +68,7 @@ pub fn headers_for_log(
     custom_headers: &CustomHeaders,
     host: String,
 ) -> Vec<(String, String)> {
-    let by_client = [
+    let client_headers = [
         ("Host".to_owned(), host),
         ("Content-Length".to_owned(), request.body.len().to_string()),
     ];
@@ -80,7 +80,7 @@ pub fn headers_for_log(
         };
         (name.clone(), shown.to_owned())
     };
-    by_client
+    client_headers
         .into_iter()
         .chain(request.headers.iter().map(mask))
         .collect()

@@ -30,7 +30,7 @@ const PROJECTS: [SampleProject; 2] = [
     },
 ];
 
-/// Oldest first. The last one is at the top of the feedback list.
+/// The sample feedback, oldest first. The last item is at the top of the feedback list.
 const FEEDBACK: [SampleFeedback; 13] = [
     SampleFeedback {
         project: SITE_PROJECT,
@@ -142,7 +142,7 @@ const FEEDBACK: [SampleFeedback; 13] = [
     },
 ];
 
-/// Created after the webhook, so that the receiver has a webhook to show.
+/// The feedback created after the webhook, so that the receiver has a webhook to show.
 const FIRST_DELIVERED: SampleFeedback = SampleFeedback {
     project: SITE_PROJECT,
     message: "The new route view is a joy. I can see the whole summer in one line.",

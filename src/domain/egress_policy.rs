@@ -1,4 +1,4 @@
-//! Decides which IP addresses webhooks may connect to: a table of blocked ranges, and the options
+//! Decides which IP addresses webhooks can connect to: a table of blocked ranges, and the options
 //! that add exceptions.
 //!
 //! The policy is checked when a URL is saved ([`EgressPolicy::check_url`]) and again before each
@@ -172,7 +172,7 @@ impl EgressPolicy {
             .try_for_each(|address| self.check_address(url, *address))
     }
 
-    /// Checks whether a delivery to `url` may connect to `address`.
+    /// Checks whether a delivery to `url` can connect to `address`.
     pub fn check_address(
         &self,
         url: &EndpointUrl,

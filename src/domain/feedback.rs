@@ -165,7 +165,7 @@ pub struct Actor {
     pub token: Option<String>,
 }
 
-/// Why a value of new feedback is invalid. The message is for the person who sent it.
+/// Why a field of new feedback is invalid. The message is for the person who sent it.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedbackError {
     #[error("Enter a message.")]

@@ -90,8 +90,7 @@ impl SearchQuery {
         ngrams
     }
 
-    /// Returns whether every text that contains the n-gram matches, so that comparing is
-    /// unnecessary.
+    /// Returns whether the query is a single n-gram. Then every candidate from the index matches.
     pub fn is_single_ngram(&self) -> bool {
         matches!(&self.words[..], [word] if word.len() <= NGRAM_CHARS && !word.contains(&' '))
     }

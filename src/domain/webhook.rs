@@ -22,8 +22,10 @@ pub const HEADER_VALUE_MAX_BYTES: usize = 1024;
 const OVERLAP_MAX_HOURS: u32 = 168;
 
 /// Defines [`Topic`] from its variants' names, labels, and descriptions.
+///
+/// `$name` is a `tt`, because utoipa ignores a `literal` fragment in a serde attribute.
 macro_rules! topics {
-    ($($variant:ident: $name:literal, $label:literal, $description:literal;)+) => {
+    ($($variant:ident: $name:tt, $label:literal, $description:literal;)+) => {
         /// An event type that a webhook can subscribe to.
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema,

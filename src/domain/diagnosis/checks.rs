@@ -108,7 +108,7 @@ pub(super) fn check_clock(
 fn compare_clocks(clock: i64, timestamp: i64) -> (CheckResult, String) {
     let difference = clock.abs_diff(timestamp);
     if difference <= verification::TOLERANCE.as_secs() {
-        let message = format!("{} from webhook-timestamp.", format_age(difference));
+        let message = format!("{} from webhook-timestamp.", format_difference(difference));
         return (CheckResult::Passed, message);
     }
     let direction = if clock < timestamp {
@@ -118,13 +118,13 @@ fn compare_clocks(clock: i64, timestamp: i64) -> (CheckResult, String) {
     };
     let message = format!(
         "Your server’s clock is {} {direction} webhook-timestamp.",
-        format_age(difference)
+        format_difference(difference)
     );
     (CheckResult::Failed, message)
 }
 
 /// Formats a time difference in its largest suitable unit.
-fn format_age(seconds: u64) -> String {
+fn format_difference(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7200 => format!("{} min", seconds / 60),

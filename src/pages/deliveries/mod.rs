@@ -14,6 +14,7 @@ use self::row::DeliveryRow;
 use self::totals::DeliveryTotalsView;
 use super::framework::context::RequestContext;
 use super::framework::format::DisplayTime;
+use super::framework::idempotent_form::FormData;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use super::webhooks::row::{TestReportView, held_until};
@@ -21,7 +22,6 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::id::{WebhookId, parse_ulid};
 use crate::domain::webhook::Webhook;
-use crate::server::form_data::FormData;
 use crate::store::{DeliveryFilter, PageRequest, RedeliverError};
 
 /// Number of deliveries per page.

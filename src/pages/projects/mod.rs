@@ -12,13 +12,12 @@ use askama::Template;
 use self::origins::{ProjectOrigins, WidgetOrigins};
 use super::framework::context::RequestContext;
 use super::framework::format::group_digits;
-use super::framework::idempotent_form::SubmissionKeys;
+use super::framework::idempotent_form::FormData;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, Project, ProjectStatus};
 use crate::domain::validation::{ValidationErrors, all, check};
-use crate::server::form_data::FormData;
 use crate::store::{CreateProjectError, ProjectPatch};
 
 const PATH: &str = "/settings/projects";
@@ -31,8 +30,6 @@ struct ProjectsPage {
     layout: Layout,
     rows: Vec<ProjectRow>,
     add: Option<AddProjectForm>,
-    /// Identifies a form, so that a double submit takes effect once.
-    key: String,
     widget: WidgetOrigins,
 }
 
@@ -164,7 +161,6 @@ impl ProjectsPage {
             rows,
             add,
             widget,
-            key: SubmissionKeys::key(),
         })
     }
 }
@@ -199,35 +195,17 @@ pub(super) async fn create(
         Ok(checked) => checked,
         Err(invalid) => return reject(&context, rejected(), invalid).await,
     };
-    let store = context.app.store.clone();
-    let work = async move {
-        match store.create_project(checked_name, checked_slug).await {
-            Ok(project) => Ok(Ok(project)),
-            Err(CreateProjectError::Store(error)) => Err(error.into()),
-            Err(taken) => Ok(Err(taken)),
-        }
-    };
-    match context
-        .state
-        .submission_keys
-        .run(fields.get("key"), work)
-        .await?
-    {
-        Some(Ok(project)) => {
+    let store = &context.app.store;
+    match store.create_project(checked_name, checked_slug).await {
+        Ok(project) => {
             context.push_message(format!("Project “{}” created.", project.name));
             Ok(redirect_to_open_row(&context, &project.id))
         }
-        Some(Err(taken)) => {
-            // Allow the same form to be submitted again with a different slug.
-            context.state.submission_keys.forget(fields.get("key"));
-            reject(
-                &context,
-                rejected(),
-                ValidationErrors::single("slug", taken),
-            )
-            .await
+        Err(CreateProjectError::Store(error)) => Err(error.into()),
+        Err(taken) => {
+            let invalid = ValidationErrors::single("slug", taken);
+            reject(&context, rejected(), invalid).await
         }
-        None => Ok(context.redirect(PATH)),
     }
 }
 
@@ -321,15 +299,8 @@ pub(super) async fn delete(
         )
         .await;
     }
-    let (store, id) = (context.app.store.clone(), project.id.to_string());
-    let work = async move { Ok(store.delete_project(id).await?) };
-    if context
-        .state
-        .submission_keys
-        .run(fields.get("key"), work)
-        .await?
-        == Some(true)
-    {
+    let id = project.id.to_string();
+    if context.app.store.delete_project(id).await? {
         context.push_message(format!("“{}” and its feedback were deleted.", project.name));
     }
     Ok(context.redirect(PATH))

@@ -9,8 +9,8 @@ use crate::domain::project::{self, Project};
 use crate::intake::ScriptLoad;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::DisplayTime;
+use crate::pages::framework::idempotent_form::FormData;
 use crate::pages::framework::page_error::PageError;
-use crate::server::form_data::FormData;
 use crate::store::{AllowOrigin, OriginStats};
 
 /// Number of sites listed that loaded the widget's script most recently.

@@ -10,7 +10,6 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::framework::context::RequestContext;
-use super::framework::idempotent_form::SubmissionKeys;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::clock::Timestamp;
@@ -19,6 +18,7 @@ use crate::domain::id::DeliveryId;
 use crate::domain::verification::ReceivedRequest;
 use crate::domain::webhook::Webhook;
 use crate::server::form_data::LargeFormData;
+use crate::server::tokens;
 use crate::store::DeliveryDetail;
 use request_parser::{BodyEncoding, PastedHeaders};
 
@@ -153,7 +153,7 @@ pub(super) async fn check(
         endpoint_clock: clock.flatten(),
     };
     let report = DiagnosisView {
-        id: format!("result-{}", SubmissionKeys::key()),
+        id: format!("result-{}", tokens::random_token()),
         diagnosis: diagnosis::diagnose(&input),
         delivery: logged.map(|logged| {
             let record = logged.summary;

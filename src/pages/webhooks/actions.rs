@@ -15,9 +15,9 @@ use crate::domain::validation::{all, check};
 use crate::domain::webhook::{self, NewWebhook, RetryPolicy, Topic, Webhook, WebhookPatch};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::flash::Draft;
+use crate::pages::framework::idempotent_form::FormData;
 use crate::pages::framework::page_error::PageError;
 use crate::random;
-use crate::server::form_data::FormData;
 use crate::server::tokens;
 use crate::store::{IdempotencyKey, RotateError, SaveWebhookError};
 
@@ -228,20 +228,13 @@ pub async fn rotate(
     };
     let hours = webhook::check_overlap_hours(hours).map_err(|_| PageError::InvalidForm)?;
     let id = WebhookId::new(id.into_inner());
-    if !context.state.submission_keys.is_first(fields.get("key")) {
-        // A second submit must not end the overlap started by the first.
-        return Ok(context.redirect(&format!("{PATH}?reveal={id}#{id}")));
-    }
     let secret = Secret::from_random(random::bytes());
-    let rotated = context
+    context
         .app
         .store
         .rotate_secret(id.clone(), secret, hours)
-        .await;
-    if rotated.is_err() {
-        context.state.submission_keys.forget(fields.get("key"));
-    }
-    rotated.map_err(rotate_error)?;
+        .await
+        .map_err(rotate_error)?;
     context.push_message(if hours == 0 {
         "Secret rotated. New requests are signed with the new secret.".to_owned()
     } else {

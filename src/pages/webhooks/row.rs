@@ -12,7 +12,6 @@ use crate::pages::deliveries::row::{DeliveryRow, StateLabel, failure_label};
 use crate::pages::deliveries::totals::DeliveryTotalsView;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::DisplayTime;
-use crate::pages::framework::idempotent_form::SubmissionKeys;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{DeliveryFilter, DeliverySummary, DeliveryTotals, PageRequest};
 
@@ -39,8 +38,6 @@ pub(super) struct OpenSections {
 pub(super) struct WebhookRow {
     pub(super) webhook: Webhook,
     pub(super) open: OpenSections,
-    /// Identifies the "Rotate" form, so that a double submit rotates once.
-    pub(super) rotation_form_key: String,
     pub(super) state: StateLabel,
     pub(super) held_until: Option<DisplayTime>,
     pub(super) sparkline: Option<Sparkline>,
@@ -147,7 +144,6 @@ impl WebhookRow {
             ),
             headers_error: error("headers"),
             open,
-            rotation_form_key: SubmissionKeys::key(),
             webhook,
         })
     }
