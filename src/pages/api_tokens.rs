@@ -141,7 +141,7 @@ pub(super) async fn create(
             Ok(context.redirect(PATH))
         }
         Err(CreateTokenError::Store(error)) => Err(error.into()),
-        Err(_) => Err(PageError::ItemNotFound),
+        Err(CreateTokenError::UnknownUser(_)) => Err(PageError::ItemNotFound),
     }
 }
 
