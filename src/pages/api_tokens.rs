@@ -16,7 +16,7 @@ use crate::domain::project;
 use crate::domain::validation::{all, check};
 use crate::server::form_data::FormData;
 use crate::server::tokens;
-use crate::store::CreateTokenError;
+use crate::store::UserError;
 
 const PATH: &str = "/settings/tokens";
 
@@ -144,7 +144,7 @@ pub(super) async fn create(
                 by.update_flash(|flash| flash.reveal = Some(OneTimeReveal::Token { name, token }));
                 Ok(())
             }
-            Err(CreateTokenError::Store(error)) => Err(error.into()),
+            Err(UserError::Store(error)) => Err(error.into()),
             Err(_) => Err(PageError::ItemNotFound),
         }
     };

@@ -39,7 +39,7 @@ pub struct Alert {
     pub due_at: Timestamp,
 }
 
-/// What the alert sender has to do.
+/// The next work of the alert sender.
 #[derive(Clone, Debug)]
 pub struct DueAlerts {
     /// The oldest alert. The others wait for it, so that `webhook.recovered` never arrives before

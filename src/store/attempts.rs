@@ -178,7 +178,7 @@ fn update_after(
 ) -> DeliveryUpdate {
     let is_success = finished.attempt.is_success();
     let is_pending = before.state == DeliveryState::Pending;
-    // A redelivered test also gets one attempt.
+    // A redelivered test gets only one attempt too.
     let due_at = if is_pending && !is_success && !finished.is_test {
         schedule.next_attempt_at(
             before.retry_policy,
@@ -202,7 +202,7 @@ fn update_after(
 /// Fast path: records a success with a conditional UPDATE instead of reading the row first.
 ///
 /// Nothing is recorded and the result is `false` if the delivery has changed since it was read. An
-/// unchanged pending delivery also still has its body.
+/// unchanged pending delivery still has its body, so its content can be stored.
 fn record_success_fast_path(
     tx: &mut WriteTx<'_>,
     finished: &FinishedAttempt,

@@ -22,7 +22,7 @@ use crate::domain::webhook::{CustomHeaders, Secrets};
 /// Maximum size of the bodies read for one webhook at once. The last body can exceed it.
 const READ_AHEAD_MAX_BYTES: usize = 256 * 1024;
 
-/// Where a webhook's deliveries are sent, and how they are signed.
+/// The URL, secrets, and custom headers of a webhook's deliveries.
 #[derive(Clone, Debug)]
 pub struct DeliveryTarget {
     pub webhook: WebhookId,
@@ -65,7 +65,7 @@ pub struct DueBatches {
     pub generation: u64,
 }
 
-/// How many deliveries of a webhook to read.
+/// A request for due deliveries of one webhook.
 #[derive(Clone, Debug, Default)]
 pub struct BatchRequest {
     /// Deliveries to skip, because the caller already has them.
@@ -77,7 +77,7 @@ pub struct BatchRequest {
     pub target_generation: Option<u64>,
 }
 
-/// Uses only the index, which is sorted by due time, because most skipped rows are taken.
+/// Reads only the index, which is sorted by due time, so that skipping taken deliveries is cheap.
 const PENDING_IDS: &str = "SELECT id, due_at, rowid FROM deliveries
     WHERE webhook_id = ?1 AND state = 'pending' ORDER BY due_at, id";
 const PENDING_DELIVERY: &str = "SELECT type, attempts, events.created_at, body FROM deliveries
@@ -95,7 +95,7 @@ impl Store {
         requests: HashMap<WebhookId, BatchRequest>,
         default_request: Option<BatchRequest>,
     ) -> Result<DueBatches, StoreError> {
-        // Before the read, so that a change during the read makes the result outdated.
+        // Get this before the read, so that a change during the read makes the result outdated.
         let generation = self.outbox_generation();
         let read =
             move |c: &Connection| due(c, generation, now, &requests, default_request.as_ref());
@@ -209,12 +209,11 @@ fn target(
 ) -> Result<Option<DeliveryTarget>, StoreError> {
     let statement = "SELECT * FROM webhooks WHERE id = ?1";
     sql::query_optional(connection, statement, [webhook], |row| {
-        let Json(headers) = row.get("headers")?;
         Ok(DeliveryTarget {
             webhook: webhook.clone(),
             url: row.get("url")?,
             secrets: secrets::read_secrets(row)?,
-            headers,
+            headers: row.get::<_, Json<_>>("headers")?.0,
         })
     })
 }

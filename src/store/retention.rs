@@ -18,8 +18,8 @@ const FEEDBACK_BATCH: i64 = 25;
 const BATCH_DURATION: Duration = Duration::from_millis(5);
 
 impl Store {
-    /// Deletes some deliveries that finished before `time`, with their attempts, and events without
-    /// deliveries. Returns the number of deleted deliveries; 0 means done.
+    /// Deletes a batch of deliveries that finished before `time`, with their attempts, and events
+    /// without deliveries. Returns the number of deleted deliveries; 0 means done.
     pub async fn delete_deliveries_finished_before(
         &self,
         time: Timestamp,
@@ -49,8 +49,8 @@ impl Store {
             .await
     }
 
-    /// Deletes some feedback created before `time`, with its content in the delivery log. Returns
-    /// the number of deleted items; 0 means done.
+    /// Deletes a batch of feedback created before `time`, with its content in the delivery log.
+    /// Returns the number of deleted items; 0 means done.
     pub async fn delete_feedback_created_before(
         &self,
         time: Timestamp,

@@ -23,7 +23,7 @@ pub struct StatusChange {
     pub to: FeedbackStatus,
 }
 
-/// A status change that was made.
+/// A status change that was applied.
 #[derive(Clone, Debug)]
 pub struct AppliedStatusChange {
     pub id: FeedbackId,
@@ -101,12 +101,12 @@ impl Store {
         &self,
         id: FeedbackId,
     ) -> Result<Vec<StatusHistoryEntry>, StoreError> {
-        self.reader.read(move |c| of(c, &id)).await
+        self.reader.read(move |c| entries(c, &id)).await
     }
 }
 
 /// Returns the status history of feedback, oldest first.
-pub(super) fn of(
+pub(super) fn entries(
     connection: &Connection,
     id: &FeedbackId,
 ) -> Result<Vec<StatusHistoryEntry>, StoreError> {
@@ -124,7 +124,7 @@ pub(super) fn of(
     })
 }
 
-/// Returns `false` if the feedback already has the status.
+/// Changes the status. Returns `false` if the feedback already has it.
 fn set(
     tx: &mut WriteTx<'_>,
     feedback: &mut Feedback,

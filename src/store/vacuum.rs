@@ -18,7 +18,7 @@ impl Store {
             .await
     }
 
-    /// Like [`vacuum_step`](Self::vacuum_step), but keeps no free page, because they can contain
+    /// Like [`vacuum_step`](Self::vacuum_step), but keeps no free pages, because they can contain
     /// erased data.
     pub(super) async fn vacuum_all_step(&self) -> Result<u32, StoreError> {
         self.writer.write(|tx| return_pages(tx, 0)).await

@@ -48,8 +48,8 @@ impl Reader {
 
     /// Runs `work` on the current thread if a connection is free.
     ///
-    /// Only for one or two rows by key, which is faster than switching threads. There is no
-    /// transaction.
+    /// Use it only to read one or two rows by key, which takes less time than switching threads.
+    /// There is no transaction.
     pub(in crate::store) async fn read_inline<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,

@@ -69,7 +69,7 @@ CREATE TABLE origins (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE feedback (
-    -- Ascending like the ids. It is the rowid in feedback_search, so it is never reused.
+    -- Ascends like the ids. It is the rowid in feedback_search, so it is never reused.
     number           INTEGER PRIMARY KEY,
     id               TEXT NOT NULL UNIQUE,
     project_id       TEXT NOT NULL REFERENCES projects ON DELETE CASCADE,
@@ -162,8 +162,8 @@ CREATE TABLE webhook_topics (
     PRIMARY KEY (webhook_id, topic)
 ) STRICT, WITHOUT ROWID;
 
--- Doesn't reference projects: if the last selected project is deleted, the webhook must not fall
--- back to all projects.
+-- There is no foreign key to projects: if the last selected project is deleted, the webhook must
+-- not fall back to all projects.
 CREATE TABLE webhook_projects (
     webhook_id TEXT NOT NULL REFERENCES webhooks ON DELETE CASCADE,
     project_id TEXT NOT NULL,
@@ -174,7 +174,7 @@ CREATE TABLE webhook_projects (
 CREATE TABLE events (
     id          TEXT PRIMARY KEY,
     type        TEXT NOT NULL,
-    feedback_id TEXT,              -- no reference, because the delivery log outlives the feedback
+    feedback_id TEXT,              -- no foreign key: the delivery log outlives the feedback
     body        BLOB,              -- NULL: erased with the feedback
     created_at  INTEGER NOT NULL
 ) STRICT;
@@ -225,7 +225,7 @@ CREATE TABLE attempts (
 -- deliveries, but doesn't reduce these totals.
 CREATE TABLE delivery_totals (
     webhook_id TEXT PRIMARY KEY REFERENCES webhooks,
-    events     INTEGER NOT NULL DEFAULT 0,  -- one delivery each
+    events     INTEGER NOT NULL DEFAULT 0,  -- each event is one delivery
     pending    INTEGER NOT NULL DEFAULT 0,
     delivered  INTEGER NOT NULL DEFAULT 0,
     failed     INTEGER NOT NULL DEFAULT 0,
