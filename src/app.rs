@@ -1,4 +1,4 @@
-//! Starts the parts in order, and stops them in reverse.
+//! Starts all parts of the program in order, and stops them in reverse.
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
@@ -56,7 +56,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// 2 for configuration errors, 1 for everything else.
+    /// Returns 2 for configuration errors and 1 for all other errors.
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::CaFile(_) | Self::AlertSecret(_) | Self::AlertUrl(_) => 2,
@@ -86,8 +86,8 @@ pub struct RunningServer {
     _lock: store::DirectoryLock,
 }
 
-/// Starts all parts and returns when the server accepts requests. `listener` replaces `--listen`
-/// with a bound socket.
+/// Starts all parts and returns when the server accepts requests. With a `listener`, the server
+/// uses it instead of binding `--listen`.
 pub async fn start(
     options: &ServeOptions,
     listener: Option<TcpListener>,
@@ -218,7 +218,8 @@ fn api_document() -> serde_json::Value {
     serde_json::to_value(api::document("/")).unwrap_or_default()
 }
 
-/// Settings for sending webhooks. `address` is our own listener, which webhooks may not target.
+/// Returns the settings for sending webhooks. `address` is our own listener; webhooks can't target
+/// it.
 pub fn delivery_settings(
     options: &ServeOptions,
     address: SocketAddr,
@@ -243,8 +244,8 @@ pub fn delivery_settings(
     })
 }
 
-/// The alert target, if one is configured. Without a configured secret, alerts are signed with a
-/// generated one, which is stored.
+/// Returns the alert target, if one is configured. Without a configured secret, alerts are signed
+/// with a generated secret, which is stored.
 async fn alert_target(
     options: &ServeOptions,
     store: &Store,
@@ -301,7 +302,7 @@ fn register_routes(config: &mut web::ServiceConfig) {
         .configure(pages::configure);
 }
 
-/// The first path segments of all routes. The base path can't start with one of them.
+/// Returns the first path segments of all routes. The base path can't start with one of them.
 pub fn route_prefixes() -> BTreeSet<String> {
     let tables = [intake::routes(), api::routes(), pages::routes()];
     let paths = tables
@@ -315,7 +316,7 @@ pub fn route_prefixes() -> BTreeSet<String> {
         .collect()
 }
 
-/// If there is no user, creates one from the environment or returns a one-time setup URL.
+/// If there is no user, creates the first one from the environment or returns a one-time setup URL.
 async fn create_first_user_or_setup_link(
     store: &Store,
     first_user: Option<FirstUser>,
@@ -351,11 +352,11 @@ impl RunningServer {
     pub async fn stop(self) {
         self.background.iter().for_each(|task| task.abort());
         self.pages.close_event_streams();
-        let in_order = async {
+        let shutdown = async {
             tokio::join!(self.server.stop(true), self.state.delivery.stop());
             self.state.store.close_async().await;
         };
-        if tokio::time::timeout(self.timeout + Duration::from_secs(1), in_order)
+        if tokio::time::timeout(self.timeout + Duration::from_secs(1), shutdown)
             .await
             .is_err()
         {

@@ -1,7 +1,7 @@
 //! Time: [`Timestamp`] for stored and displayed times, [`Clock`] for the current time.
 //!
-//! The clock is passed in, so tests can set it instead of sleeping. Only the time limit and the
-//! duration of an attempt use the system's monotonic clock.
+//! Code receives the clock as an argument, so tests can move it instead of sleeping. Elapsed times,
+//! such as the duration of an attempt, are measured with the system's monotonic clock instead.
 
 use std::fmt;
 use std::time::Duration;
@@ -112,8 +112,8 @@ impl Clock {
         }
     }
 
-    /// Sleeps until `due`, but at most one minute, because the system clock can be set meanwhile.
-    /// The caller checks the time again.
+    /// Sleeps until `due`, but for at most one minute, because the system clock can be set in the
+    /// meantime. The caller must check the time again.
     pub async fn sleep_until(&self, due: Timestamp) {
         match self {
             Self::System => {
@@ -135,7 +135,7 @@ impl Clock {
     }
 }
 
-/// A clock that tests set by hand. Clones share the same time.
+/// A clock that tests move. Clones share the same time.
 #[derive(Clone, Debug)]
 pub struct ManualClock(std::sync::Arc<watch::Sender<i64>>);
 

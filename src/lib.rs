@@ -3,7 +3,8 @@
 //! In reading order: [`domain`] contains the rules, [`store`] the database, [`delivery`] the
 //! webhook sender, and [`background`] the background jobs. [`intake`] accepts feedback without
 //! authentication. [`api`] and [`pages`] handle all other requests. All three share [`server`].
-//! [`app`] starts everything, [`cli`] contains the commands, and [`demo`] the servers of the demo.
+//! [`app`] starts everything. [`cli`] contains the commands, [`config`] their options, and [`demo`]
+//! the servers of `miniback demo`.
 
 pub mod domain;
 

@@ -1,7 +1,7 @@
 //! The program's log on standard error, as text or JSON.
 //!
 //! A line identifies a webhook by id and host, never by path. The log contains no secret, token,
-//! password, email, or message.
+//! password, email, or message. The one-time setup URL is the only exception.
 
 use std::io::IsTerminal;
 
@@ -19,7 +19,7 @@ pub fn start(format: LogFormat) {
         Ok("trace") => LevelFilter::TRACE,
         _ => LevelFilter::INFO,
     };
-    let ours = Targets::new()
+    let filter = Targets::new()
         .with_target("miniback", level)
         .with_default(LevelFilter::WARN);
     let layer = match format {
@@ -36,6 +36,6 @@ pub fn start(format: LogFormat) {
             .with_writer(std::io::stderr)
             .boxed(),
     };
-    // Fails if logging has already started in this process, as in tests. The first start applies.
-    let _ = registry().with(layer.with_filter(ours)).try_init();
+    // Fails if logging has already started in this process, as in tests. The first call wins.
+    let _ = registry().with(layer.with_filter(filter)).try_init();
 }

@@ -6,7 +6,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 ///
 /// # Panics
 ///
-/// Panics if the system's generator fails, because no secret could be created.
+/// Panics if the system's generator fails, because no safe key can be created without it.
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     SystemRandom::new()

@@ -346,7 +346,7 @@
   const isClientState = (element, name) =>
     name === "aria-busy" || name === "aria-disabled" || name === "data-label"
     || (name === "open" && element.matches("details"))
-    || (name === "value" && element.name === "key");
+    || (name === "value" && (element.name === "key" || element.name === "submission_key"));
   const isSameNode = (old, now) => old.nodeType === now.nodeType && old.nodeName === now.nodeName
     && (old.id ?? "") === (now.id ?? "");
   function morph(old, now) {

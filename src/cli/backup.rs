@@ -9,14 +9,14 @@ use crate::store::{self, DatabaseSummary};
 pub(super) fn run(file: &Path, data: &DataDirOptions) -> Result<(), CommandError> {
     let contents = store::backup(&data.data_dir, file).map_err(CommandError::new)?;
     print(&format!(
-        "Backed up and checked {}: {}.\n",
+        "Wrote and checked {}: {}.\n",
         file.display(),
         summarize(&contents)
     ));
     Ok(())
 }
 
-/// `3 projects, 120 feedback items, 2 webhooks, 240 deliveries, 1.2 MB`
+/// Formats a summary: `3 projects, 120 feedback items, 2 webhooks, 240 deliveries, 1.2 MB`.
 pub(super) fn summarize(contents: &DatabaseSummary) -> String {
     format!(
         "{}, {}, {}, {}, {:.1} MB",
@@ -28,7 +28,7 @@ pub(super) fn summarize(contents: &DatabaseSummary) -> String {
     )
 }
 
-/// `1 project`, `2 projects`
+/// Formats a count with its noun: `1 project`, `2 projects`.
 pub(super) fn quantity(count: u64, singular: &str, plural: &str) -> String {
     format!("{count} {}", if count == 1 { singular } else { plural })
 }

@@ -12,10 +12,10 @@ use crate::domain::endpoint_url::EndpointUrl;
 use crate::store::{self, BackupError, PageRequest, Store};
 
 pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
-    // Invalid options have already ended the program. Check what they refer to.
+    // The options are valid, or parsing them would have failed. Check the files that they refer to.
     options.alerts.secret().map_err(CommandError::usage_error)?;
     let settings = app::delivery_settings(options, options.listen).map_err(start_error)?;
-    let mut report = Report::default();
+    let mut report = CheckReport::default();
     report.ok("configuration");
     if check_database(options, &mut report) {
         let hosts = check_hosts(options, &settings, &mut report);
@@ -24,8 +24,8 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     report.finish()
 }
 
-/// Returns whether there is a valid database.
-fn check_database(options: &ServeOptions, report: &mut Report) -> bool {
+/// Checks the database. Returns whether it exists and is valid.
+fn check_database(options: &ServeOptions, report: &mut CheckReport) -> bool {
     let contents = match store::check_database(&options.data.data_dir) {
         Ok(contents) => contents,
         Err(BackupError::NoDatabase(path)) => {
@@ -56,7 +56,7 @@ fn check_database(options: &ServeOptions, report: &mut Report) -> bool {
 async fn check_hosts(
     options: &ServeOptions,
     settings: &DeliverySettings,
-    report: &mut Report,
+    report: &mut CheckReport,
 ) -> Result<(), CommandError> {
     let store = Store::open(&options.data.data_dir, None, Clock::System)
         .map_err(|error| start_error(error.into()))?;
@@ -81,7 +81,7 @@ async fn check_host(
     name: &str,
     url: &EndpointUrl,
     settings: &DeliverySettings,
-    report: &mut Report,
+    report: &mut CheckReport,
 ) {
     match delivery::probe(settings, url).await {
         Ok(()) => report.ok(&format!("{name}: reachable")),
@@ -91,11 +91,11 @@ async fn check_host(
 
 /// Prints one line for each check and counts the problems.
 #[derive(Default)]
-struct Report {
+struct CheckReport {
     problems: u64,
 }
 
-impl Report {
+impl CheckReport {
     fn ok(&self, text: &str) {
         print(&format!("ok     {}\n", escape_control_chars(text)));
     }

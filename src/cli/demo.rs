@@ -1,4 +1,4 @@
-//! `miniback demo`: Miniback, a sample site, and a receiver on loopback, with temporary data.
+//! `miniback demo`: runs Miniback, a sample site, and a receiver on loopback, with temporary data.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::{CommandError, print};
 use crate::app::{self, RunningServer};
 use crate::clock::Clock;
 use crate::config::{self, Command, DemoOptions, FirstUser, ServeOptions};
-use crate::demo::{self, Api, DemoServer, receiver, samples, site};
+use crate::demo::{self, ApiClient, DemoServer, receiver, samples, site};
 use crate::domain::account::Scope;
 use crate::domain::secret::Secret;
 use crate::logging;
@@ -17,7 +17,7 @@ use crate::random;
 use crate::server::tokens;
 use crate::store::LinkPurpose;
 
-/// The preferred ports of Miniback, the site, and the receiver. If one is taken, a free port is
+/// The preferred ports of Miniback, the site, and the receiver. If a port is taken, a free one is
 /// used.
 const PORTS: [u16; 3] = [8080, 8081, 8082];
 const USER: &str = "ada@example.com";
@@ -47,9 +47,9 @@ pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
 }
 
 async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
-    let [main, site_listener, receiver_listener] = bind_listeners()?;
-    let running = start_miniback(directory, main).await?;
-    let api = Api::new(running.url.clone(), &create_token(&running).await?);
+    let [miniback_listener, site_listener, receiver_listener] = bind_listeners()?;
+    let running = start_miniback(directory, miniback_listener).await?;
+    let api = ApiClient::new(running.url.clone(), &create_token(&running).await?);
     let secret = Secret::from_random(random::bytes()).as_str().to_owned();
     let site_url = format!(
         "http://{}",
@@ -116,8 +116,8 @@ async fn start_miniback(
         .map_err(start_error)
 }
 
-/// The defaults of `serve`. Whatever the environment says, the demo stays on loopback and in its
-/// own directory.
+/// Returns the options of `serve` for the demo. Regardless of the environment, the demo stays on
+/// loopback and in its own directory.
 fn serve_options(directory: &Path) -> Result<ServeOptions, CommandError> {
     let arguments = [
         "miniback".as_ref(),

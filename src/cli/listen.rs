@@ -17,7 +17,7 @@ use crate::domain::verification::{self, ReceivedRequest};
 /// The maximum size of a request body.
 const BODY_MAX_BYTES: usize = 1024 * 1024;
 
-struct Receiver {
+struct ListenState {
     options: ListenOptions,
     secret: Secret,
     received: AtomicU32,
@@ -32,7 +32,7 @@ pub(super) fn run(options: &ListenOptions) -> Result<(), CommandError> {
         ))
     })?;
     let address = listener.local_addr().map_err(CommandError::new)?;
-    let receiver = web::Data::new(Receiver {
+    let receiver = web::Data::new(ListenState {
         options: options.clone(),
         secret,
         received: AtomicU32::new(0),
@@ -61,7 +61,7 @@ pub(super) fn run(options: &ListenOptions) -> Result<(), CommandError> {
 }
 
 async fn receive(
-    receiver: web::Data<Receiver>,
+    receiver: web::Data<ListenState>,
     request: HttpRequest,
     body: web::Bytes,
 ) -> HttpResponse {
@@ -88,11 +88,11 @@ async fn receive(
         // `--status` applies only to valid deliveries.
         (Err(_), false) => 401,
     };
-    let verdict = result.map_or_else(|error| format!("INVALID: {error}"), |()| "valid".to_owned());
+    let validity = result.map_or_else(|error| format!("INVALID: {error}"), |()| "valid".to_owned());
     let event = header("x-miniback-event").unwrap_or_else(|| "no X-Miniback-Event".to_owned());
     let delivery = header("x-miniback-delivery").unwrap_or_default();
     print(&format!(
-        "\n{} {} {} {} → {status}\n{verdict}\n{}\n",
+        "\n{} {} {} {} → {status}\n{validity}\n{}\n",
         Clock::System.now(),
         escape_control_chars(request.path()),
         escape_control_chars(&event),

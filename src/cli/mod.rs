@@ -85,14 +85,14 @@ fn print(text: &str) {
     let _ = print_result(text);
 }
 
-/// Prints the result of a command to standard output.
+/// Prints to standard output and returns any error, such as a closed pipe.
 fn print_result(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
 }
 
-/// Escapes control characters, so that text from outside is safe for a terminal.
+/// Escapes control characters, so that untrusted text is safe to print on a terminal.
 fn escape_control_chars(text: &str) -> String {
     let escape = |c: char| {
         if c.is_control() {

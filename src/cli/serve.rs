@@ -25,7 +25,8 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
         tracing::info!("stopped");
         Ok(())
     })?;
-    // Exit here: a hanging DNS lookup would block the runtime's shutdown. The store is closed.
+    // Exit here: a hanging DNS lookup would block the runtime's shutdown. The store is already
+    // closed.
     std::process::exit(0)
 }
 
@@ -51,8 +52,8 @@ fn log_ready(running: &RunningServer, format: LogFormat) {
     }
 }
 
-/// Completes at the first SIGINT or SIGTERM. A second one ends the process at once. Signals are
-/// handled from this call on, so call it before logging the ready message.
+/// Returns a future that completes at the first SIGINT or SIGTERM. A second signal ends the process
+/// at once. Signals are handled from this call on, so call it before logging the ready message.
 pub(super) fn shutdown_signal() -> Result<impl Future<Output = ()>, CommandError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CommandError::new)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(CommandError::new)?;

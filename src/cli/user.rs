@@ -55,8 +55,6 @@ fn change_password(email: String, data: &DataDirOptions) -> Result<(), CommandEr
 fn remove(email: String, data: &DataDirOptions) -> Result<(), CommandError> {
     let shown = escape_control_chars(&email);
     with_store(data, async |store| store.delete_user(email).await)?;
-    print(&format!(
-        "Removed {shown} with their sessions and tokens.\n"
-    ));
+    print(&format!("Removed {shown} and their sessions and tokens.\n"));
     Ok(())
 }

@@ -24,7 +24,7 @@ pub struct Cli {
 
 const FIRST_USER_HELP: &str = "\
 If there are no users, MINIBACK_ADMIN_EMAIL and MINIBACK_ADMIN_PASSWORD (or \
-MINIBACK_ADMIN_PASSWORD_FILE) create the first one. Without them, the log shows a setup link. \
+MINIBACK_ADMIN_PASSWORD_FILE) create the first user. Without them, the log shows a setup link. \
 MINIBACK_LOG=debug logs more.";
 
 #[derive(Debug, Subcommand)]
@@ -38,7 +38,7 @@ pub enum Command {
     Listen(ListenOptions),
     /// Back up the database while the server is running
     Backup {
-        /// The backup file; an existing one is replaced completely or not at all
+        /// The backup file; an existing file is replaced atomically
         file: PathBuf,
         #[command(flatten)]
         data: DataDirOptions,
@@ -48,7 +48,7 @@ pub enum Command {
     /// Print the API's OpenAPI 3.1 document
     #[command(name = "openapi")]
     OpenApi {
-        /// The public URL for the document, with a path if there is one [default: /]
+        /// The public URL for the document, including any path [default: /]
         #[arg(long, env = "MINIBACK_BASE_URL", value_parser = parse_base_url, value_name = "URL")]
         base_url: Option<Url>,
     },
@@ -91,7 +91,7 @@ pub enum UserCommand {
         #[command(flatten)]
         data: DataDirOptions,
     },
-    /// Remove a user with their sessions and tokens
+    /// Remove a user and their sessions and tokens
     Remove {
         email: String,
         #[command(flatten)]
@@ -109,7 +109,7 @@ pub enum TokenCommand {
         /// full: everything its user can do; submit: create feedback; metrics: read metrics
         #[arg(long, default_value = "full", value_name = "full|submit|metrics")]
         scope: Scope,
-        /// What the token is used for
+        /// A name that says what the token is for
         name: String,
         #[command(flatten)]
         data: DataDirOptions,

@@ -1,4 +1,4 @@
-//! The first user, configured in the environment.
+//! Reads the first user from the environment.
 
 use super::values::read_secret_file;
 use crate::domain::account::check_password;

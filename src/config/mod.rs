@@ -1,7 +1,7 @@
 //! Flags and environment variables, read once.
 //!
 //! Every option is both a flag and a variable; the flag wins. An empty variable counts as not set.
-//! An error is one line that names the option and the fix.
+//! An error is one line with the option and the fix.
 
 mod commands;
 mod first_user;
@@ -23,14 +23,14 @@ pub use options::{
 };
 pub use values::RetryDelays;
 
-/// Why there is no command to run.
+/// Why [`parse`] returned no command to run.
 #[derive(Debug)]
 pub enum ConfigError {
     /// The requested help or version. Print it and exit with 0.
     HelpRequested(StyledStr),
     /// The help, because no command was given. Print it and exit with 2.
     MissingCommand(StyledStr),
-    /// One line that names the option and the fix.
+    /// One line with the option and the fix.
     Invalid(String),
 }
 
@@ -58,7 +58,7 @@ pub fn parse(
     Ok(cli)
 }
 
-/// clap reads an empty variable as an empty value. Treat it as unset, but keep it in `--help`.
+/// Treats empty variables as not set, but keeps them in `--help`. clap would read an empty value.
 fn unset_empty_variables(command: clap::Command) -> clap::Command {
     command
         .mut_args(unset_if_empty)
@@ -81,7 +81,7 @@ fn unset_if_empty(argument: clap::Arg) -> clap::Arg {
         .help(format!("{help} [env: {}=]", variable.to_string_lossy()))
 }
 
-/// Returns the first paragraph of clap's message in one line, without tips and usage.
+/// Returns the first paragraph of clap's message on one line, without tips and usage.
 fn one_line(text: &str) -> String {
     let paragraph = text
         .trim_start_matches("error: ")
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_one_line_that_names_the_option() {
+    fn errors_are_one_line_that_contains_the_option() {
         for (arguments, option) in [
             (["--listen", "8080"], "--listen"),
             (["--timeout", "0s"], "--timeout"),

@@ -44,7 +44,7 @@ pub struct ServeOptions {
         value_name = "IP:PORT"
     )]
     pub listen: SocketAddr,
-    /// The public URL, with a path if there is one [default: from the request]
+    /// The public URL, including any path [default: from the request]
     #[arg(long, env = "MINIBACK_BASE_URL", value_parser = parse_base_url, value_name = "URL")]
     pub base_url: Option<Url>,
     #[command(flatten)]
@@ -69,7 +69,7 @@ pub struct ServeOptions {
         value_name = "DURATION"
     )]
     pub feedback_retention: Option<Duration>,
-    /// Trusted proxy networks (for X-Forwarded-For and X-Forwarded-Proto)
+    /// Networks of the proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted
     #[arg(
         long,
         env = "MINIBACK_TRUSTED_PROXY",
@@ -116,16 +116,16 @@ impl AlertOptions {
     }
 }
 
-/// Parses a secret from its flag or variable, or from the file in `file_variable`.
+/// Parses a secret from its flag or variable, or from the file whose path is in `file_variable`.
 fn secret_from(
     flag: &str,
-    given: Option<&String>,
+    value: Option<&String>,
     file_variable: &str,
 ) -> Result<Option<Secret>, String> {
     let from_file = std::env::var(file_variable)
         .ok()
         .filter(|file| !file.is_empty());
-    let secret = match (given, from_file) {
+    let secret = match (value, from_file) {
         (Some(secret), _) => secret.clone(),
         (None, Some(file)) => read_secret_file(file_variable, file.as_ref())?,
         (None, None) => return Ok(None),
@@ -138,7 +138,7 @@ fn secret_from(
 /// Rate limits for the widget and the public form.
 #[derive(Clone, Debug, Args)]
 pub struct LimitOptions {
-    /// Rate limit per IP address for the widget and form; “none” disables it
+    /// Rate limit per IP address for the widget and the public form; “none” disables it
     #[arg(
         long,
         env = "MINIBACK_LIMIT_ADDRESS",
@@ -147,7 +147,7 @@ pub struct LimitOptions {
         value_name = "COUNT/DURATION,…"
     )]
     pub limit_address: RateLimits,
-    /// Rate limit per project for the widget and form; “none” disables it
+    /// Rate limit per project for the widget and the public form; “none” disables it
     #[arg(
         long,
         env = "MINIBACK_LIMIT_PROJECT",
@@ -161,8 +161,8 @@ pub struct LimitOptions {
 /// Options for sending webhooks.
 #[derive(Clone, Debug, Args)]
 pub struct DeliveryOptions {
-    /// Allow webhooks to targets that are blocked by default: a CIDR, or a host name with or
-    /// without a port
+    /// Allow targets that are blocked by default: a CIDR, or an IP address or host name with an
+    /// optional port
     #[arg(
         long,
         env = "MINIBACK_ALLOW_TARGET",
@@ -182,7 +182,7 @@ pub struct DeliveryOptions {
         value_name = "BOOL"
     )]
     pub deny_localhost: bool,
-    /// Additional CA certificates (PEM)
+    /// PEM files with additional CA certificates
     #[arg(
         long,
         env = "MINIBACK_CA_FILE",

@@ -25,7 +25,8 @@ pub(super) fn parse_positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// At most 1 h: a timeout occupies a slot and delays shutdown.
+/// Parses `--timeout`: at most 1 h, because a hanging attempt occupies a slot and delays shutdown
+/// for that long.
 pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
     match parse_positive_duration(text)? {
         time if time > Duration::from_secs(3600) => Err("use a duration of at most 1h".into()),
@@ -51,14 +52,14 @@ pub(super) fn parse_retry_delays(text: &str) -> Result<RetryDelays, String> {
 pub(super) fn parse_base_url(text: &str) -> Result<Url, String> {
     let hint = "use the public URL, like https://example.com or https://example.com/miniback";
     let url = Url::parse(text.trim()).map_err(|_| hint.to_owned())?;
-    let plain = matches!(url.scheme(), "http" | "https")
+    let is_plain = matches!(url.scheme(), "http" | "https")
         && url.query().is_none()
         && url.fragment().is_none()
         && url.username().is_empty()
         && url.password().is_none()
-        // The path appears in cookies and routes, where these characters have a meaning.
+        // The path appears in cookies and routes, where these characters have a special meaning.
         && !url.path().contains(['{', '}', ';', ',', '%', '*']);
-    if plain && !url.path().contains("//") {
+    if is_plain && !url.path().contains("//") {
         Ok(url)
     } else {
         Err(hint.into())
@@ -98,7 +99,7 @@ pub(super) fn parse_delay(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads a secret from the first line of `file`. `variable` names the file in errors.
+/// Reads a secret from the first line of `file`. Errors start with `variable`.
 pub(super) fn read_secret_file(variable: &str, file: &Path) -> Result<String, String> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| format!("{variable}: cannot read {}: {error}", file.display()))?;

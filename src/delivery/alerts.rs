@@ -1,8 +1,9 @@
-//! Sends alerts to `--alert-url` when a webhook keeps failing and when it recovers, signed like
-//! deliveries.
+//! Sends alerts to `--alert-url` when a webhook keeps failing and when it recovers. Alerts are
+//! signed like deliveries.
 //!
-//! The store decides what to send. This loop runs when a webhook's health changes or an alert is
-//! due. It retries an alert until it arrives before it sends the next one, so alerts stay in order.
+//! The store decides what to send. This loop wakes up when a webhook's health changes or an alert
+//! is due. It retries each alert until it arrives, and only then sends the next one, so alerts stay
+//! in order.
 
 use std::time::Duration;
 
@@ -22,12 +23,13 @@ const RETRY_DELAYS: [Duration; 3] = [
     Duration::from_secs(5),
     Duration::from_secs(15),
 ];
-/// The delay between retries once all other delays are used. The store keeps an alert for a week.
+/// The delay between retries once all other delays are used. The store deletes an alert after a
+/// week.
 const FINAL_RETRY_DELAY: Duration = Duration::from_secs(24 * 3600);
 /// The delay before reading or storing is retried after an error.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// The receiver of alerts.
+/// The endpoint that receives alerts.
 #[derive(Clone, Debug)]
 pub struct AlertTarget {
     pub url: EndpointUrl,
@@ -58,7 +60,7 @@ pub async fn run(store: Store, clock: Clock, handle: DeliveryHandle, target: Ale
     }
 }
 
-/// Creates and sends due alerts. Returns when the next one is due, if nothing changes before.
+/// Creates and sends due alerts. Returns when to check again, unless something changes earlier.
 async fn send_due_alerts(
     store: &Store,
     clock: &Clock,
@@ -97,7 +99,7 @@ async fn send_due_alerts(
     }
 }
 
-/// Sends an alert. Returns the error code if it didn't arrive.
+/// Sends an alert. Returns the error code, or `None` if the alert arrived.
 async fn send(
     clock: &Clock,
     handle: &DeliveryHandle,

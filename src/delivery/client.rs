@@ -37,8 +37,8 @@ use crate::domain::explanation;
 #[cfg(test)]
 mod tests;
 
-/// How long an idle connection is reused. Node closes idle connections after 5 s, which is also the
-/// delay before the second retry.
+/// How long an idle connection is reused. Node closes idle connections after 5 s, and the second
+/// retry starts after the same time, so this must be shorter.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
 
 /// Creates clients for endpoints. All of them share these settings.
@@ -58,8 +58,8 @@ pub struct EndpointClient {
 }
 
 impl HttpSender {
-    /// `timeout` limits an attempt, from its start to the end of the response head and of the body
-    /// as far as it is read.
+    /// `timeout` is the time limit of an attempt, including the part of the response body that is
+    /// read.
     pub fn new(tls: Arc<ClientConfig>, policy: Arc<EgressPolicy>, timeout: Duration) -> Self {
         Self {
             tls,
@@ -257,7 +257,7 @@ async fn read_response(
     }
 }
 
-/// Appends up to the limit. Returns whether the whole chunk fit.
+/// Appends a chunk up to the size limit. Returns whether the whole chunk fit.
 fn append_capped(response: &mut EndpointResponse, chunk: &Bytes) -> bool {
     let room = RESPONSE_BODY_MAX_BYTES - response.body.len();
     response.body.extend(chunk.iter().take(room));

@@ -1,6 +1,6 @@
 //! Connects to the host of a URL: DNS, [`EgressPolicy`], TCP, TLS.
 //!
-//! awc never connects by itself. Every connection goes to an IP address that the policy checked,
+//! awc opens no connections itself. Every connection goes to an IP address that the policy checked,
 //! TLS works with IPv6 literals, and certificate errors keep their types.
 
 use std::io;
@@ -48,7 +48,7 @@ pub async fn resolve(url: &EndpointUrl) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
-/// Checks whether a URL may be saved. A host that can't be resolved yet is accepted and checked
+/// Checks whether a URL can be saved. A host that can't be resolved yet is accepted and checked
 /// when connecting.
 pub async fn check_before_save(
     policy: &EgressPolicy,
@@ -114,7 +114,7 @@ async fn connect_tcp(
             Ok(Err(error)) => error,
             Err(_) => io::ErrorKind::TimedOut.into(),
         };
-        // Any other error says more than a missing route for one address family.
+        // Prefer any other error to a missing route, which can affect only one address family.
         match &failure {
             Some(first) if !is_unreachable(first) => {}
             _ => failure = Some(error),
@@ -138,7 +138,7 @@ fn server_name(url: &EndpointUrl) -> io::Result<ServerName<'static>> {
     }
 }
 
-/// Distinguishes a missing name from a failed lookup. Only the text of `getaddrinfo`'s error does.
+/// Distinguishes a missing name from a failed lookup, by the text of `getaddrinfo`'s error.
 fn dns_error(error: io::Error) -> ConnectError {
     const NOT_FOUND: [&str; 5] = [
         "Name or service not known",
@@ -156,7 +156,7 @@ fn dns_error(error: io::Error) -> ConnectError {
     }
 }
 
-/// An invalid `--ca-file`, or an error of the TLS library.
+/// An invalid `--ca-file`, or an error from the TLS library.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsConfigError {
     #[error("--ca-file {}: {reason}", path.display())]

@@ -20,7 +20,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use super::attempt::make_attempt;
 use super::client::HttpSender;
 use super::endpoint_queue::{EndpointQueue, IDLE_TIMEOUT};
-use super::{Command, DeliverySettings};
+use super::{DeliverySettings, DispatcherCommand};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::delivery::Outcome;
 use crate::domain::id::WebhookId;
@@ -28,7 +28,7 @@ use crate::domain::retry::RetrySchedule;
 use crate::store::{DeliveryUpdate, DueBatches, FinishedAttempt, Store, StoreError, WebhookBatch};
 
 /// The maximum number of attempts in flight for all webhooks. Each webhook gets its first slot even
-/// beyond it.
+/// if this limit is reached.
 const IN_FLIGHT_MAX: usize = 512;
 /// Sending stops when this many attempts wait to be recorded.
 const UNRECORDED_MAX: usize = 1024;
@@ -52,7 +52,7 @@ pub(super) struct Dispatcher {
     /// Set while outcomes can't be recorded. Sending stops, because new outcomes couldn't be
     /// recorded either and the same deliveries would be sent again and again.
     is_recording_stalled: bool,
-    /// When to read again if nothing happens before.
+    /// When to read again, unless something happens earlier.
     next_read_at: Option<Timestamp>,
     /// The outbox generation of the last read.
     generation: u64,
@@ -66,11 +66,11 @@ enum Completion {
         Arc<Vec<FinishedAttempt>>,
         Result<Vec<Option<DeliveryUpdate>>, StoreError>,
     ),
-    /// A request outside the outbox ended, or an attempt panicked.
+    /// A request that isn't in the outbox (a test or an alert) ended, or an attempt panicked.
     Other,
 }
 
-/// Webhooks that are read together.
+/// A group of webhooks whose deliveries are read together.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum HealthGroup {
     /// The last attempt succeeded.
@@ -111,8 +111,8 @@ impl Dispatcher {
         }
     }
 
-    /// Runs until it receives [`Command::Stop`] and all attempts in flight are recorded.
-    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+    /// Runs until it receives [`DispatcherCommand::Stop`] and all attempts in flight are recorded.
+    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<DispatcherCommand>) {
         let wake = self.store.deliveries_due();
         let mut idle = idle_timer();
         let mut stopping = false;
@@ -147,7 +147,7 @@ impl Dispatcher {
                     self.queues.retain(|_, queue| !queue.is_idle());
                 }
                 command = commands.recv() => match command {
-                    Some(Command::Send { url, request, reply }) => {
+                    Some(DispatcherCommand::Send { url, request, reply }) => {
                         let client = self.sender.client_for(&url);
                         self.tasks.push(Box::pin(async move {
                             // The caller may have stopped waiting.
@@ -155,17 +155,17 @@ impl Dispatcher {
                             Completion::Other
                         }));
                     }
-                    Some(Command::CheckHealth(reply)) => {
+                    Some(DispatcherCommand::CheckHealth(reply)) => {
                         // The loop sends nothing while outcomes can't be recorded.
                         let _ = reply.send(!self.is_recording_stalled);
                     }
-                    Some(Command::Stop) | None => stopping = true,
+                    Some(DispatcherCommand::Stop) | None => stopping = true,
                 },
             }
         }
     }
 
-    /// Starts attempts of the deliveries that were read ahead, as far as there are free slots.
+    /// Starts attempts of the deliveries that were read ahead, while there are free slots.
     fn start_attempts(&mut self) {
         if self.is_recording_stalled || self.unrecorded.len() >= UNRECORDED_MAX {
             return;
@@ -260,7 +260,7 @@ impl Dispatcher {
                 queue.attempt_failed(timed_out, record.hold_until.is_some());
             }
             if queue.is_healthy() != was_healthy {
-                // A running read may have missed this webhook, because it changed groups.
+                // A running read may have missed this webhook, because the webhook changed groups.
                 self.schedule_read();
             }
         }

@@ -2,8 +2,8 @@
 //!
 //! A delivery is *taken* from the read until its attempt is recorded. The outbox skips taken
 //! deliveries. An attempt occupies a *slot*. A successful attempt frees its slot at once. A failed
-//! attempt frees it when the failure is recorded, because only then its consequences apply, above
-//! all a hold.
+//! attempt frees it when the failure is recorded, because only then do its consequences apply, such
+//! as a hold.
 
 use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
@@ -50,8 +50,8 @@ pub(super) struct EndpointQueue {
 }
 
 impl EndpointQueue {
-    /// Returns `None` if no target was loaded, because a queue that has since been dropped already
-    /// had it.
+    /// Returns `None` if the batch has no target. The store omitted the target because an earlier
+    /// queue, which has been dropped since then, already had it.
     pub(super) fn new(batch: WebhookBatch, generation: u64, sender: &HttpSender) -> Option<Self> {
         let target = batch.target.clone()?;
         let mut queue = Self {
@@ -72,7 +72,7 @@ impl EndpointQueue {
         Some(queue)
     }
 
-    /// The request for a webhook without a queue.
+    /// Returns the request for a webhook without a queue.
     pub(super) fn default_request() -> BatchRequest {
         BatchRequest {
             limit: READ_AHEAD,
@@ -80,7 +80,8 @@ impl EndpointQueue {
         }
     }
 
-    /// The request for the next read: empty unless `is_included` is set and no read is running.
+    /// Returns the request for the next read: empty unless `is_included` is set and no read is
+    /// running.
     pub(super) fn batch_request(&mut self, is_included: bool) -> BatchRequest {
         if !is_included || self.is_reading {
             self.has_more |= is_included;
@@ -97,7 +98,7 @@ impl EndpointQueue {
         }
     }
 
-    /// Notes the end of the read that included this webhook.
+    /// Handles the end of the read that included this webhook.
     pub(super) fn read_finished(&mut self) {
         self.is_reading = false;
     }
@@ -133,7 +134,7 @@ impl EndpointQueue {
         self.has_more && !self.is_reading && self.ready.len() < self.concurrency_limit
     }
 
-    /// The number of deliveries to read ahead.
+    /// Returns the number of deliveries to read ahead.
     fn read_ahead(&self) -> usize {
         if self.concurrency_limit == SLOTS_AFTER_TIMEOUT {
             SLOTS_AFTER_TIMEOUT
@@ -151,8 +152,9 @@ impl EndpointQueue {
         self.slots_in_use
     }
 
-    /// Takes a slot for the next delivery, if there is one. `free` is the number of free slots for
-    /// all webhooks. Each webhook always gets its first slot, so other webhooks can't block it.
+    /// Takes the next delivery and a slot for it, if both are available. `free` is the number of
+    /// free slots for all webhooks. Each webhook always gets its first slot, so other webhooks
+    /// can't block it.
     pub(super) fn next_attempt(
         &mut self,
         free: usize,
@@ -175,7 +177,7 @@ impl EndpointQueue {
         self.is_healthy = true;
     }
 
-    /// Notes a failed attempt, which keeps its slot until it is recorded.
+    /// Handles a failed attempt, which keeps its slot until it is recorded.
     pub(super) fn attempt_failed(&mut self, timed_out: bool, requests_hold: bool) {
         if timed_out {
             self.concurrency_limit = SLOTS_AFTER_TIMEOUT;
@@ -199,7 +201,7 @@ impl EndpointQueue {
         self.unrecorded_holds -= usize::from(requested_hold);
     }
 
-    /// The endpoint's host, for the log.
+    /// Returns the endpoint's host and port, for the log.
     pub(super) fn host(&self) -> String {
         self.target.url.host_and_port()
     }

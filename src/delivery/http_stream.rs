@@ -25,7 +25,7 @@ tokio::task_local! {
     pub static PROGRESS: Rc<ExchangeProgress>;
 }
 
-/// What the connection reports about one exchange: a request and its response.
+/// The state of one exchange (a request and its response), as reported by the connection.
 #[derive(Debug)]
 pub struct ExchangeProgress {
     deadline: Instant,
@@ -78,7 +78,7 @@ impl ExchangeProgress {
         self.deadline
     }
 
-    /// Notes that this exchange opens a new connection.
+    /// Records that this exchange opens a new connection.
     pub fn start_connection(&self) {
         self.is_new.set(true);
     }
@@ -100,7 +100,7 @@ pub enum Transport {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// A connection as awc sees it: only final response heads pass.
+/// A connection as awc sees it: without interim responses.
 pub struct HttpStream {
     transport: Transport,
     /// Set from the first byte of a request to the end of its response head.

@@ -43,13 +43,14 @@ use crate::store::{Store, StoreError};
 pub struct DeliverySettings {
     pub policy: Arc<EgressPolicy>,
     pub tls: Arc<ClientConfig>,
-    /// From the start of an attempt to the end of the response head.
+    /// The time limit from the start of an attempt to the end of the response head.
     pub timeout: Duration,
     pub schedule: RetrySchedule,
 }
 
 /// Commands to the delivery loop.
-enum Command {
+enum DispatcherCommand {
+    /// Sends a request that isn't in the outbox, and replies with the result.
     Send {
         url: Box<EndpointUrl>,
         request: SignedRequest,
@@ -63,7 +64,7 @@ enum Command {
 /// Handle to the delivery loop; cheap to clone.
 #[derive(Clone)]
 pub struct DeliveryHandle {
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<DispatcherCommand>,
     store: Store,
     policy: Arc<EgressPolicy>,
     schedule: RetrySchedule,
@@ -115,23 +116,23 @@ pub async fn probe(settings: &DeliverySettings, url: &EndpointUrl) -> Result<(),
 }
 
 impl DeliveryHandle {
-    /// Checks whether `url` may be saved: the URL itself and, if its host resolves within 1 s, its
+    /// Checks whether `url` can be saved: the URL itself and, if its host resolves within 1 s, its
     /// IP addresses.
     pub async fn check_target(&self, url: &EndpointUrl) -> Result<(), EgressDenied> {
         connector::check_before_save(&self.policy, url).await
     }
 
-    /// The maximum number of attempts before a delivery fails.
+    /// Returns the maximum number of attempts before a delivery fails.
     pub fn max_attempts(&self, retries: RetryPolicy) -> usize {
         self.schedule.max_attempts(retries)
     }
 
-    /// The time limit from the start of an attempt to the end of the response head.
+    /// Returns the time limit from the start of an attempt to the end of the response head.
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// The delay before each retry, measured from the previous failure.
+    /// Returns the delay before each retry, measured from the previous failure.
     pub fn retry_delays(&self, retries: RetryPolicy) -> Vec<Duration> {
         self.schedule.delays(retries)
     }
@@ -141,7 +142,7 @@ impl DeliveryHandle {
         let (reply, response) = oneshot::channel();
         let check = async {
             self.commands
-                .send(Command::CheckHealth(reply))
+                .send(DispatcherCommand::CheckHealth(reply))
                 .await
                 .is_ok()
                 && response.await.unwrap_or(false)
@@ -151,14 +152,14 @@ impl DeliveryHandle {
             .unwrap_or(false)
     }
 
-    /// Sends a request outside the outbox, in one attempt, and returns its result.
+    /// Sends a request that isn't in the outbox, in one attempt, and returns its result.
     async fn send(
         &self,
         url: &EndpointUrl,
         request: SignedRequest,
     ) -> Result<AttemptResult, StoreError> {
         let (reply, response) = oneshot::channel();
-        let command = Command::Send {
+        let command = DispatcherCommand::Send {
             url: Box::new(url.clone()),
             request,
             reply,
@@ -168,9 +169,9 @@ impl DeliveryHandle {
         response.await.map_err(|_| StoreError::Closed)
     }
 
-    /// Stops starting attempts and returns when the attempts in flight are recorded.
+    /// Stops new attempts and returns when the attempts in flight are recorded.
     pub async fn stop(&self) {
-        if self.commands.send(Command::Stop).await.is_ok() {
+        if self.commands.send(DispatcherCommand::Stop).await.is_ok() {
             self.commands.closed().await;
         }
         // The loop has ended, so joining its thread returns almost at once.

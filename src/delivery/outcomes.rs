@@ -1,6 +1,7 @@
 //! Maps responses and transport errors to outcomes.
 //!
-//! `timeout` is the time limit of an attempt; it appears in the outcome of a timeout.
+//! In this module, `timeout` is the time limit of an attempt, which the outcome of a timeout
+//! contains.
 
 use std::io;
 use std::time::Duration;
@@ -64,7 +65,7 @@ pub(super) fn from_send_error(
             ParseError::Header => "a header is invalid".to_owned(),
             other => other.to_string(),
         }),
-        // The rest means that awc can't write the request, which validation rules out.
+        // The other errors mean that awc can't write the request, which validation rules out.
         other => Outcome::Unreachable(other.to_string()),
     }
 }
@@ -75,7 +76,7 @@ pub(super) fn from_connect_error(
     progress: &ExchangeProgress,
 ) -> Outcome {
     match error {
-        ConnectError::NotAllowed(refusal) => Outcome::TargetNotAllowed(refusal),
+        ConnectError::NotAllowed(denied) => Outcome::TargetNotAllowed(denied),
         ConnectError::NameNotFound => Outcome::NameNotFound,
         ConnectError::LookupFailed(detail) => Outcome::LookupFailed(detail),
         ConnectError::Tcp(error) => from_io_error(&error, timeout, progress),

@@ -6,10 +6,10 @@ use crate::domain::signature;
 use crate::domain::webhook::{CustomHeaders, Secrets};
 
 const USER_AGENT: &str = "Miniback-Webhook/1.0";
-/// Placeholder in the log for header values that are never shown again.
+/// Replaces the values of custom headers in the delivery log, because they are never shown again.
 const MASK: &str = "••••••";
 
-/// The parts of a request.
+/// The data that a request is built from.
 pub struct RequestParts<'a> {
     pub delivery_id: &'a str,
     pub event: &'a str,
@@ -20,7 +20,8 @@ pub struct RequestParts<'a> {
     pub headers: &'a CustomHeaders,
 }
 
-/// Builds the request as sent at `now`. The client adds `Host`, `Date`, and `Content-Length`.
+/// Builds and signs the request of an attempt that starts at `now`. The client adds `Host`, `Date`,
+/// and `Content-Length`.
 pub fn sign(parts: RequestParts<'_>, now: Timestamp) -> SignedRequest {
     let body = parts.body;
     let id = parts.delivery_id;
@@ -43,8 +44,8 @@ pub fn sign(parts: RequestParts<'_>, now: Timestamp) -> SignedRequest {
             signature::sign_hex(next, &body),
         );
     }
-    // During an overlap, both secrets sign. A secret in another form is skipped, because no library
-    // could verify its signature.
+    // During an overlap, both secrets sign. A secret in another format is skipped, because no
+    // library could verify its signature.
     let standard: Vec<String> = std::iter::once(&secrets.current)
         .chain(next)
         .filter_map(|secret| signature::sign_standard(secret, id, now.seconds(), &body))
@@ -61,13 +62,13 @@ pub fn sign(parts: RequestParts<'_>, now: Timestamp) -> SignedRequest {
 }
 
 /// Returns the headers for the delivery log. Includes `Host` and `Content-Length`, which the client
-/// adds, and masks the values of the webhook's own headers.
+/// adds, and masks the values of custom headers.
 pub fn headers_for_log(
     request: &SignedRequest,
     custom_headers: &CustomHeaders,
     host: String,
 ) -> Vec<(String, String)> {
-    let by_client = [
+    let client_headers = [
         ("Host".to_owned(), host),
         ("Content-Length".to_owned(), request.body.len().to_string()),
     ];
@@ -79,7 +80,7 @@ pub fn headers_for_log(
         };
         (name.clone(), shown.to_owned())
     };
-    by_client
+    client_headers
         .into_iter()
         .chain(request.headers.iter().map(mask))
         .collect()
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_in_another_form_omits_the_standard_webhooks_headers() {
+    fn omits_standard_webhooks_headers_for_a_secret_in_another_format() {
         let secrets = Secrets {
             current: Secret::from_stored("a-secret-of-my-own".into()),
             next: None,

@@ -2,7 +2,8 @@
 //! one. No I/O.
 //!
 //! awc mistakes an interim response for the final one and would then read this delivery's response
-//! as the next delivery's, so it must never see an interim response. awc validates the final head.
+//! as that of the next delivery, so it must never see an interim response. awc validates the final
+//! head.
 
 use std::ops::Range;
 
@@ -32,7 +33,7 @@ pub enum HeadError {
 pub struct FinalHead {
     /// The head as awc should read it, followed by the bytes that arrived after it.
     pub bytes: Vec<u8>,
-    /// In their original order and case.
+    /// The headers, in their original order and case.
     pub headers: Vec<(String, String)>,
 }
 
@@ -83,7 +84,8 @@ impl HeadReader {
         }
     }
 
-    /// The error for a connection that closes now, or `None` if no byte of a final head arrived.
+    /// Returns the error for a connection that closes now, or `None` if no byte of a final head
+    /// arrived.
     pub fn on_eof(&self) -> Option<HeadError> {
         (!self.buffer.is_empty()).then_some(HeadError::Truncated)
     }
@@ -116,7 +118,7 @@ fn status(head: &[u8]) -> &[u8] {
     head.get(STATUS).unwrap_or_default()
 }
 
-/// 101 is final, because the connection doesn't use HTTP after it.
+/// Returns whether a head is interim. 101 is final, because the connection then leaves HTTP.
 fn is_interim(head: &[u8]) -> bool {
     let status = status(head);
     status.len() == 3
@@ -155,7 +157,7 @@ fn parse_final_head(mut bytes: Vec<u8>, end: usize) -> Result<FinalHead, HeadErr
     Ok(FinalHead { bytes, headers })
 }
 
-/// The first bytes, escaped for display.
+/// Returns the first bytes, escaped for display.
 fn excerpt(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(20)])
         .escape_debug()
@@ -230,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_and_limits_invalid_heads() {
+    fn rejects_invalid_and_oversized_heads() {
         let error_for = |text: &str| read(&[text.as_bytes()]).unwrap_err();
         assert_eq!(
             error_for("SSH-2.0-OpenSSH\r\n"),

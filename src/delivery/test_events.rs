@@ -116,7 +116,7 @@ struct TestRequest<'a> {
 type SentTest = (Vec<u8>, Vec<(String, String)>, AttemptResult);
 
 impl TestReport {
-    /// `deliveries_fail`: whether ordinary deliveries to this webhook fail too.
+    /// `deliveries_fail` is true if ordinary deliveries to this webhook fail too.
     fn from_result(result: &AttemptResult, deliveries_fail: bool) -> Self {
         let response = result.response.as_ref();
         Self {
@@ -131,13 +131,13 @@ impl TestReport {
         }
     }
 
-    /// How to fix the failure; empty after a success.
+    /// Returns how to fix the failure. Empty after a success.
     pub fn advice(&self) -> &'static str {
         self.hint
             .map_or_else(|| self.outcome.advice(), TestHint::advice)
     }
 
-    /// What happened and how to fix it, as one text.
+    /// Returns what happened and how to fix it, as one text.
     pub fn explanation(&self) -> String {
         format!("{} {}", self.outcome.summary(), self.advice())
             .trim_end()

@@ -1,4 +1,4 @@
-//! Client of Miniback's API with the four calls that the demo needs.
+//! A client for Miniback's API with the four calls that the demo needs.
 //!
 //! It uses only the public API and runs within an actix runtime.
 
@@ -11,9 +11,10 @@ use awc::{Client, Connector};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// The API of one installation, with a token. No `Debug`, so the token can't be logged.
+/// A client for one installation, with a token. It doesn't implement `Debug`, so the token can't be
+/// logged.
 #[derive(Clone)]
-pub struct Api {
+pub struct ApiClient {
     /// The installation's URL without a trailing slash, such as `http://127.0.0.1:8080`.
     base: String,
     client: Client,
@@ -43,13 +44,13 @@ pub enum ApiError {
 }
 
 #[derive(Serialize)]
-pub struct NewProject<'a> {
+pub struct ProjectRequest<'a> {
     pub name: &'a str,
     pub slug: &'a str,
 }
 
 #[derive(Serialize)]
-pub struct NewFeedback<'a> {
+pub struct FeedbackRequest<'a> {
     /// An id or a slug.
     pub project: &'a str,
     pub message: &'a str,
@@ -60,33 +61,33 @@ pub struct NewFeedback<'a> {
 }
 
 #[derive(Serialize)]
-pub struct NewWebhook<'a> {
+pub struct WebhookRequest<'a> {
     pub url: &'a str,
     pub description: &'a str,
     pub secret: &'a str,
 }
 
 #[derive(Serialize)]
-struct StatusChange<'a> {
+struct StatusRequest<'a> {
     status: &'a str,
 }
 
 /// The id of a created or changed object. Other members of the response are ignored.
 #[derive(Debug, Deserialize)]
-pub struct Created {
+pub struct IdResponse {
     pub id: String,
 }
 
 /// A problem in the format of RFC 9457.
 #[derive(Default, Deserialize)]
-struct Problem {
+struct ErrorBody {
     #[serde(default)]
     detail: String,
 }
 
-impl Api {
+impl ApiClient {
     pub fn new(base: impl Into<String>, token: &str) -> Self {
-        // Miniback closes idle connections after 5 s. Don't reuse a connection close to that.
+        // Don't reuse a connection that was idle for 3 s, because Miniback closes it after 5 s.
         let connector = Connector::new().conn_keep_alive(Duration::from_secs(3));
         let client = Client::builder()
             .connector(connector)
@@ -100,21 +101,34 @@ impl Api {
         }
     }
 
-    pub async fn create_project(&self, project: &NewProject<'_>) -> Result<Created, ApiError> {
+    pub async fn create_project(
+        &self,
+        project: &ProjectRequest<'_>,
+    ) -> Result<IdResponse, ApiError> {
         self.send(Method::POST, "/api/v1/projects", project).await
     }
 
-    pub async fn create_feedback(&self, feedback: &NewFeedback<'_>) -> Result<Created, ApiError> {
+    pub async fn create_feedback(
+        &self,
+        feedback: &FeedbackRequest<'_>,
+    ) -> Result<IdResponse, ApiError> {
         self.send(Method::POST, "/api/v1/feedback", feedback).await
     }
 
-    pub async fn set_status(&self, feedback_id: &str, status: &str) -> Result<Created, ApiError> {
+    pub async fn set_status(
+        &self,
+        feedback_id: &str,
+        status: &str,
+    ) -> Result<IdResponse, ApiError> {
         let path = format!("/api/v1/feedback/{feedback_id}");
-        self.send(Method::PATCH, &path, &StatusChange { status })
+        self.send(Method::PATCH, &path, &StatusRequest { status })
             .await
     }
 
-    pub async fn create_webhook(&self, webhook: &NewWebhook<'_>) -> Result<Created, ApiError> {
+    pub async fn create_webhook(
+        &self,
+        webhook: &WebhookRequest<'_>,
+    ) -> Result<IdResponse, ApiError> {
         self.send(Method::POST, "/api/v1/webhooks", webhook).await
     }
 
@@ -138,8 +152,8 @@ impl Api {
                 .await
                 .map_err(|source| ApiError::InvalidResponse { call, source });
         }
-        // A proxy's error page isn't a problem document, so only the status is known.
-        let problem: Problem = response.json().await.unwrap_or_default();
+        // A proxy may return an error page that isn't JSON. Then only the status is known.
+        let problem: ErrorBody = response.json().await.unwrap_or_default();
         let detail = if problem.detail.is_empty() {
             status.canonical_reason().unwrap_or("unknown").to_owned() + "."
         } else {

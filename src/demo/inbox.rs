@@ -1,4 +1,4 @@
-//! The webhooks that the receiver got: the last 100, in memory, numbered in order of arrival.
+//! The webhooks that the receiver received: the last 100, in memory, numbered in order of arrival.
 //!
 //! The displayed data is derived once, on arrival. Headers and bodies are untrusted.
 
@@ -24,7 +24,7 @@ pub(super) struct Inbox {
 
 /// One request to the endpoint.
 pub(super) struct ReceivedWebhook {
-    /// Counts from 1.
+    /// The position in order of arrival, from 1.
     pub number: u64,
     pub arrived: Timestamp,
     pub valid: bool,
@@ -126,17 +126,17 @@ impl Inbox {
             .collect()
     }
 
-    /// Changes when a webhook is recorded.
+    /// Returns a channel that changes when a webhook is recorded.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
 
-    /// The event stream id of a number.
+    /// Returns the id of a webhook in the event stream.
     pub fn event_id(&self, number: u64) -> String {
         format!("{}-{number}", self.run)
     }
 
-    /// The number in an event stream id, or `None` if the id isn't from this run.
+    /// Returns the number of a webhook from its id, or `None` if the id isn't from this run.
     pub fn number_from_id(&self, id: &str) -> Option<u64> {
         let number = id.strip_prefix(&self.run)?.strip_prefix('-')?;
         number.parse().ok()
@@ -158,12 +158,12 @@ impl ReceivedWebhook {
         }
     }
 
-    /// The time of day in UTC. The page's script replaces it with local time.
+    /// Returns the time of day in UTC. The page's script replaces it with local time.
     pub fn clock_time(&self) -> String {
         self.arrived.to_jiff().strftime("%H:%M:%S UTC").to_string()
     }
 
-    /// The time from the event to its arrival, in a readable unit.
+    /// Returns the time from the event to its arrival, in a readable unit.
     pub fn latency(&self) -> Option<String> {
         self.latency_ms.map(|ms| match ms {
             0..1_000 => format!("{ms} ms"),

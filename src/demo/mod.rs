@@ -14,7 +14,7 @@ pub mod samples;
 mod server;
 pub mod site;
 
-pub use api::{Api, ApiError};
+pub use api::{ApiClient, ApiError};
 pub use samples::{DemoError, SampleCounts, seed};
 pub use server::DemoServer;
 

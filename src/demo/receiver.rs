@@ -28,21 +28,21 @@ use crate::clock::Clock;
 const SCRIPT: &str = include_str!("../../static/demo_receiver.js");
 /// The path of the endpoint.
 pub const ENDPOINT_PATH: &str = "/webhooks/miniback";
-/// Larger than an event with the longest message.
+/// The maximum size of a request body. It is larger than an event with the longest message.
 const BODY_MAX_BYTES: usize = 256 * 1024;
 /// The time between heartbeats of an event stream without events.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(20);
 
-struct Receiver {
+struct ReceiverState {
     secret: String,
     inbox: Inbox,
     stopping: watch::Receiver<bool>,
 }
 
-/// Starts the receiver on `listener`, within a tokio runtime. Only pages at `site_url` may frame
-/// it.
+/// Starts the receiver on `listener`, within a tokio runtime. Only pages at `site_url` can embed it
+/// in a frame.
 ///
-/// It expects webhooks at [`endpoint`] of the returned server's URL, signed with `secret`.
+/// It expects webhooks at [`endpoint`], signed with `secret`.
 pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Result<DemoServer> {
     let url = listener_url(&listener)?;
     let policy = format!(
@@ -51,7 +51,7 @@ pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Resul
         origin_aliases(site_url)
     );
     let stopping = watch::Sender::new(false);
-    let receiver = web::Data::new(Receiver {
+    let receiver = web::Data::new(ReceiverState {
         secret,
         inbox: Inbox::new(Clock::System.now()),
         stopping: stopping.subscribe(),
@@ -82,13 +82,13 @@ pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Resul
     Ok(DemoServer::spawn(url, server, stopping))
 }
 
-/// The webhook URL of a receiver at `url`.
+/// Returns the webhook URL of a receiver at `url`.
 pub fn endpoint(url: &str) -> String {
     format!("{url}{ENDPOINT_PATH}")
 }
 
 async fn receive(
-    receiver: web::Data<Receiver>,
+    receiver: web::Data<ReceiverState>,
     request: HttpRequest,
     body: web::Bytes,
 ) -> HttpResponse {
@@ -115,7 +115,7 @@ async fn receive(
     }
 }
 
-/// Whether `signature` is the hexadecimal HMAC-SHA256 of the raw body, keyed by the secret.
+/// Returns whether `signature` is the hexadecimal HMAC-SHA256 of the raw body, keyed by the secret.
 /// Compares in constant time.
 fn is_signed(secret: &str, body: &[u8], signature: Option<&HeaderValue>) -> bool {
     let tag = signature.and_then(|hex| hex::decode(hex.as_bytes()).ok());
@@ -129,7 +129,7 @@ fn header_text(value: &HeaderValue) -> String {
 
 #[derive(Template)]
 #[template(path = "demo/receiver.html")]
-struct Page {
+struct ReceiverPage {
     endpoint_path: &'static str,
     /// The id of the newest webhook on the page. The event stream continues after it.
     last_id: String,
@@ -139,15 +139,15 @@ struct Page {
 /// One webhook on the page and in the event stream.
 #[derive(Template)]
 #[template(path = "demo/received.html")]
-struct Card<'a> {
+struct WebhookCard<'a> {
     received: &'a ReceivedWebhook,
 }
 
-async fn show(receiver: web::Data<Receiver>) -> HttpResponse {
+async fn show(receiver: web::Data<ReceiverState>) -> HttpResponse {
     let mut newest_first = receiver.inbox.received_after(0);
     newest_first.reverse();
     let newest = newest_first.first().map_or(0, |received| received.number);
-    let page = Page {
+    let page = ReceiverPage {
         endpoint_path: ENDPOINT_PATH,
         last_id: receiver.inbox.event_id(newest),
         newest_first,
@@ -155,7 +155,7 @@ async fn show(receiver: web::Data<Receiver>) -> HttpResponse {
     render_page(StatusCode::OK, &page)
 }
 
-async fn list(receiver: web::Data<Receiver>) -> HttpResponse {
+async fn list(receiver: web::Data<ReceiverState>) -> HttpResponse {
     let newest_first: Vec<_> = receiver.inbox.received_after(0).into_iter().rev().collect();
     let list: Vec<_> = newest_first
         .iter()
@@ -179,7 +179,7 @@ struct EventsQuery {
 }
 
 async fn events(
-    receiver: web::Data<Receiver>,
+    receiver: web::Data<ReceiverState>,
     request: HttpRequest,
     query: web::Query<EventsQuery>,
 ) -> HttpResponse {
@@ -191,7 +191,7 @@ async fn events(
 }
 
 fn event_stream(
-    receiver: web::Data<Receiver>,
+    receiver: web::Data<ReceiverState>,
     last: Option<String>,
 ) -> impl Stream<Item = Result<web::Bytes, io::Error>> {
     let last_number = match last {
@@ -200,7 +200,7 @@ fn event_stream(
     };
     let Some(last_number) = last_number else {
         // The page is from an earlier run of the demo and must reload.
-        let reset = web::Bytes::from_static(b"event: reset\ndata: gone\n\n");
+        let reset = web::Bytes::from_static(b"event: reset\ndata: restarted\n\n");
         return stream::iter([Ok(reset)]).left_stream();
     };
     let changes = receiver.inbox.changes();
@@ -236,7 +236,7 @@ fn event_stream(
 /// Formats one server-sent event. The markup is a JSON string, because a line break in it would end
 /// the event.
 fn event_text(inbox: &Inbox, received: &ReceivedWebhook) -> String {
-    let card = Card { received }.render().unwrap_or_default();
+    let card = WebhookCard { received }.render().unwrap_or_default();
     let id = inbox.event_id(received.number);
     format!("id: {id}\ndata: {}\n\n", serde_json::Value::from(card))
 }

@@ -1,6 +1,6 @@
 //! Sample data of the demo, sent through the API by [`seed`].
 
-use super::api::{Api, ApiError, NewFeedback, NewProject, NewWebhook};
+use super::api::{ApiClient, ApiError, FeedbackRequest, ProjectRequest, WebhookRequest};
 
 /// The slug of the sample site's project.
 pub const SITE_PROJECT: &str = "fernweh";
@@ -30,7 +30,7 @@ const PROJECTS: [SampleProject; 2] = [
     },
 ];
 
-/// Oldest first. The last one is at the top of the feedback list.
+/// The sample feedback, oldest first. The last item is at the top of the feedback list.
 const FEEDBACK: [SampleFeedback; 13] = [
     SampleFeedback {
         project: SITE_PROJECT,
@@ -142,7 +142,7 @@ const FEEDBACK: [SampleFeedback; 13] = [
     },
 ];
 
-/// Created after the webhook, so that the receiver has a webhook to show.
+/// The feedback created after the webhook, so that the receiver has a webhook to show.
 const FIRST_DELIVERED: SampleFeedback = SampleFeedback {
     project: SITE_PROJECT,
     message: "The new route view is a joy. I can see the whole summer in one line.",
@@ -151,7 +151,7 @@ const FIRST_DELIVERED: SampleFeedback = SampleFeedback {
     later_statuses: &[],
 };
 
-/// The number of samples created.
+/// How many samples were created.
 #[derive(Debug)]
 pub struct SampleCounts {
     pub projects: usize,
@@ -173,16 +173,20 @@ fn demo_error(what: &'static str) -> impl Fn(ApiError) -> DemoError {
 ///
 /// The webhook is created after the samples, so that they aren't sent to it. Then one more feedback
 /// item is created and sent.
-pub async fn seed(api: &Api, endpoint: &str, secret: &str) -> Result<SampleCounts, DemoError> {
+pub async fn seed(
+    api: &ApiClient,
+    endpoint: &str,
+    secret: &str,
+) -> Result<SampleCounts, DemoError> {
     for SampleProject { name, slug } in PROJECTS {
-        api.create_project(&NewProject { name, slug })
+        api.create_project(&ProjectRequest { name, slug })
             .await
             .map_err(demo_error("sample projects"))?;
     }
     for sample in &FEEDBACK {
         create_feedback(api, sample).await?;
     }
-    let webhook = NewWebhook {
+    let webhook = WebhookRequest {
         url: endpoint,
         description: "The demo’s receiver",
         secret,
@@ -197,8 +201,8 @@ pub async fn seed(api: &Api, endpoint: &str, secret: &str) -> Result<SampleCount
     })
 }
 
-async fn create_feedback(api: &Api, sample: &SampleFeedback) -> Result<(), DemoError> {
-    let feedback = NewFeedback {
+async fn create_feedback(api: &ApiClient, sample: &SampleFeedback) -> Result<(), DemoError> {
+    let feedback = FeedbackRequest {
         project: sample.project,
         message: sample.message,
         email: sample.email,

@@ -44,12 +44,12 @@ impl DemoServer {
     }
 }
 
-/// The URL of `listener` in a browser.
+/// Returns the URL of `listener`.
 pub(super) fn listener_url(listener: &TcpListener) -> io::Result<String> {
     Ok(format!("http://{}", listener.local_addr()?))
 }
 
-/// An origin and, for a loopback IP address, the same origin with `localhost`.
+/// Returns an origin and, if it is a loopback IP address, the same origin with `localhost`.
 pub(super) fn origin_aliases(url: &str) -> String {
     match url.strip_prefix("http://").map(str::parse::<SocketAddr>) {
         Some(Ok(address)) if address.ip().is_loopback() => {
@@ -59,7 +59,7 @@ pub(super) fn origin_aliases(url: &str) -> String {
     }
 }
 
-/// The headers of every response, with a page's Content-Security-Policy.
+/// Returns the headers of every response. `policy` is the Content-Security-Policy.
 pub(super) fn page_headers(policy: &str) -> DefaultHeaders {
     DefaultHeaders::new()
         .add(("Content-Security-Policy", policy))

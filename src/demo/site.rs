@@ -16,7 +16,7 @@ use super::server::{DemoServer, NotFound, listener_url, page_headers, render_pag
 /// The URLs and names on the page.
 #[derive(Template)]
 #[template(path = "demo/site.html")]
-struct Page {
+struct SitePage {
     miniback_url: String,
     /// The slug of the project that receives feedback.
     project: String,
@@ -38,7 +38,7 @@ pub fn start(
          connect-src {miniback_url}; frame-src {receiver_url}; form-action 'none'; \
          base-uri 'none'; frame-ancestors 'none'"
     );
-    let page = web::Data::new(Page {
+    let page = web::Data::new(SitePage {
         miniback_url,
         project,
         receiver_url,
@@ -59,7 +59,7 @@ pub fn start(
     Ok(DemoServer::spawn(url, server, watch::Sender::new(false)))
 }
 
-async fn show(page: web::Data<Page>) -> HttpResponse {
+async fn show(page: web::Data<SitePage>) -> HttpResponse {
     render_page(StatusCode::OK, page.get_ref())
 }
 

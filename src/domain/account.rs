@@ -22,7 +22,7 @@ impl Role {
         }
     }
 
-    /// Returns the role with its article, for use in a sentence.
+    /// Returns the role with an article, for use in a sentence.
     pub const fn with_article(self) -> &'static str {
         match self {
             Self::Admin => "an admin",
@@ -49,7 +49,7 @@ impl FromStr for Role {
     }
 }
 
-/// The scope of an API token, which limits the permissions that it has from its user.
+/// The scope of an API token, which limits the permissions that the token inherits from its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     Full,

@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::id::WebhookId;
 use crate::clock::Timestamp;
 
-/// Time without a success after which an alert is sent.
+/// How long a webhook fails before an alert is sent.
 pub const ALERT_AFTER: Duration = Duration::from_secs(5 * 60);
-/// Number of consecutive failed deliveries after which an alert is sent.
+/// How many consecutive deliveries fail before an alert is sent.
 pub const ALERT_AFTER_FAILURES: u32 = 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,8 @@
 
 use serde_json::{Map, Value};
 
-/// The order of members in our events, flattened over all levels. The order is unambiguous.
+/// The order of members in our events. One list suffices, because the levels never contradict each
+/// other.
 const MEMBER_ORDER: [&str; 13] = [
     "event",
     "timestamp",
@@ -47,7 +48,7 @@ pub enum BodyChange {
 }
 
 impl BodyChange {
-    /// Completes the sentence “The body …”.
+    /// Returns the end of a sentence that starts with “The body”.
     pub const fn description(self) -> &'static str {
         match self {
             Self::Empty => "is empty",
@@ -156,7 +157,7 @@ pub fn possible_originals(received: &[u8]) -> Vec<(BodyChange, Vec<u8>)> {
     if let Some(bytes) = latin1 {
         add(BodyChange::WrongCharset, bytes);
     }
-    // Invalid UTF-8 can be text that was encoded again as Latin-1.
+    // Invalid UTF-8 can be text that was re-encoded as Latin-1.
     if std::str::from_utf8(received).is_err() {
         let utf8: String = received.iter().map(|byte| char::from(*byte)).collect();
         add(BodyChange::WrongCharset, utf8.into_bytes());
@@ -188,12 +189,12 @@ pub fn possible_originals(received: &[u8]) -> Vec<(BodyChange, Vec<u8>)> {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Excerpt {
     pub before: String,
-    /// The first different character; empty at the end of the body.
+    /// The first character that differs; empty at the end of the body.
     pub differs: String,
     pub after: String,
 }
 
-/// Returns the offset of the first difference in bytes, and the text around it in each body.
+/// Returns the byte offset of the first difference, and the text around it in each body.
 pub fn first_difference(sent: &[u8], received: &[u8]) -> (usize, Excerpt, Excerpt) {
     let offset = sent
         .iter()
@@ -262,7 +263,8 @@ fn to_compact_json(value: &Value) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
-/// Sorts the members in the order of our events. Unknown members come last, in their own order.
+/// Sorts the members in the order of our events. Unknown members come last, in their original
+/// order.
 fn sort_members(value: Value) -> Value {
     match value {
         Value::Object(members) => {

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::egress_policy::EgressDenied;
 use crate::clock::Timestamp;
 
-/// Maximum size of a response body that is read and stored, in bytes.
+/// Maximum number of bytes of a response body that are read and stored.
 pub const RESPONSE_BODY_MAX_BYTES: usize = 16 * 1024;
 
 /// The state of a delivery.
@@ -68,7 +68,7 @@ pub enum Outcome {
     /// The connection was closed or reset before the response head was complete.
     ConnectionClosed,
     Certificate(CertificateProblem),
-    /// Any other TLS failure, with the library's message.
+    /// Any other TLS failure, with the message of the TLS library.
     Tls(String),
     /// The response isn't HTTP/1.1, or its head is too large.
     InvalidResponse(String),
@@ -131,16 +131,16 @@ pub struct Timings {
     pub waiting: Option<Duration>,
 }
 
-/// A response of an endpoint.
+/// The response of an endpoint.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EndpointResponse {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     /// At most the first 16 KiB.
     pub body: Vec<u8>,
-    /// The body was longer, ended early, or didn't end in time.
+    /// Whether `body` is incomplete: the body was longer, ended early, or didn't end in time.
     pub truncated: bool,
-    /// The error in the body of a response with a valid head.
+    /// Why the body couldn't be read to its end. This doesn't affect the outcome.
     pub body_error: Option<String>,
 }
 
@@ -154,8 +154,8 @@ pub struct AttemptResult {
 }
 
 impl AttemptResult {
-    /// Returns the error for the delivery log: the failure, or the error in the body of a
-    /// successful response.
+    /// Returns the error for the delivery log: the failure or, after a success, the error of the
+    /// response body.
     pub fn error_message(&self) -> Option<String> {
         if self.outcome.is_success() {
             self.response

@@ -69,7 +69,7 @@ pub struct Check {
     pub message: String,
 }
 
-/// The secrets that made the signatures of the received body, if any did.
+/// For each kind of signature, the active secret that signed the received body, if any.
 struct Signers {
     hex: Option<SigningSecret>,
     standard: Option<SigningSecret>,
@@ -157,8 +157,7 @@ fn find_body_change(
     }
 }
 
-/// Returns the finding that explains the most: whether the delivery is valid, what is wrong, and
-/// what to do.
+/// Returns whether the delivery is valid, the finding that explains the most, and what to do.
 fn summarize(
     input: &DiagnosisInput<'_>,
     signatures: &ReceivedSignatures<'_>,
@@ -178,7 +177,7 @@ fn summarize(
     if let Some(check) = wrong_secret {
         return invalid("Wrong secret.", &check.message);
     }
-    if signatures.is_standard_wrong(input.received.body) {
+    if signatures.has_standard_mismatch(input.received.body) {
         return invalid(
             "X-Miniback-Signature matches, but webhook-signature doesn’t: webhook-id or webhook-timestamp was changed.",
             "webhook-signature covers both headers. Pass them on unchanged, as text and not as a number or a date.",
@@ -238,7 +237,7 @@ fn explain_mismatch(
     }
     match input.sent {
         Some(_) => invalid(
-            "Wrong secret: no current secret produces this signature.",
+            "Wrong secret: no active secret produces this signature.",
             "The body is unchanged. The secret was rotated after this delivery, or the signature was changed in transit. Redeliver it, and check the new request.",
         ),
         None => invalid(

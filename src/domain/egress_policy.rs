@@ -1,9 +1,9 @@
-//! Decides which IP addresses webhooks may connect to: a table of blocked ranges, and the options
+//! Decides which IP addresses webhooks can connect to: a table of blocked ranges, and the options
 //! that add exceptions.
 //!
 //! The policy is checked when a URL is saved ([`EgressPolicy::check_url`]) and again before each
 //! connection ([`EgressPolicy::check_addresses`]), so changing a DNS record doesn't bypass it. The
-//! sockets and IP addresses of this machine are passed in.
+//! caller provides the sockets and IP addresses of this machine.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -16,15 +16,15 @@ mod ip_ranges;
 #[cfg(test)]
 mod tests;
 
-/// The IP addresses of `localhost`, in the order of connection attempts. It is never resolved by
-/// DNS.
+/// The IP addresses of `localhost`, in the order of connection attempts. The name is never looked
+/// up in DNS.
 pub const LOCALHOST: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::LOCALHOST),
     IpAddr::V6(Ipv6Addr::LOCALHOST),
 ];
 
-/// Why a target isn't allowed. The message is for the person who entered the URL and names the
-/// option that allows it.
+/// Why a target isn't allowed. The message is for the person who entered the URL and contains the
+/// option that allows the target.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EgressDenied {
     #[error(
@@ -109,7 +109,7 @@ impl FromStr for AllowTarget {
             }
             None => (text, None),
         };
-        // Parse it like the host of a URL, so that both have the same meaning.
+        // Parse the host like that of a URL, so that both have the same normalized form.
         match (url::Host::parse(host), port) {
             (Ok(url::Host::Domain(name)), port) => Ok(Self::Name {
                 name: normalize_host(&name).ok_or_else(error)?,
@@ -134,8 +134,8 @@ pub struct EgressPolicy {
 }
 
 impl EgressPolicy {
-    /// Creates a policy. `own_sockets` are the sockets that Miniback listens on, `own_addresses`
-    /// the IP addresses of the machine's interfaces.
+    /// Creates a policy. `own_sockets` are the sockets that Miniback listens on, and
+    /// `own_addresses` are the IP addresses of the machine's interfaces.
     pub fn new(
         allow: Vec<AllowTarget>,
         deny_localhost: bool,
@@ -161,7 +161,7 @@ impl EgressPolicy {
         }
     }
 
-    /// Checks all IP addresses of a host. A single blocked one rejects the URL.
+    /// Checks all IP addresses of a host. If one of them is blocked, the URL is rejected.
     pub fn check_addresses(
         &self,
         url: &EndpointUrl,
@@ -172,7 +172,7 @@ impl EgressPolicy {
             .try_for_each(|address| self.check_address(url, *address))
     }
 
-    /// Checks whether a delivery to `url` may connect to `address`.
+    /// Checks whether a delivery to `url` can connect to `address`.
     pub fn check_address(
         &self,
         url: &EndpointUrl,
@@ -189,8 +189,8 @@ impl EgressPolicy {
         if self.allow.iter().any(|a| a.allows(url, address)) {
             return Ok(());
         }
-        // Only if the host of the URL itself is localhost. A public name that resolves to loopback
-        // is rejected.
+        // This applies only if the URL itself contains localhost or a loopback address. Any other
+        // name that resolves to loopback is rejected below.
         if is_localhost(url) && address.ip().is_loopback() {
             return if self.deny_localhost {
                 Err(EgressDenied::LocalhostDenied {
@@ -263,7 +263,8 @@ impl AllowTarget {
     }
 }
 
-/// Returns the addresses of a host that needs no DNS lookup: an IP address or `localhost`.
+/// Returns the socket addresses of a host that needs no DNS lookup: an IP address or `localhost`.
+/// Returns `None` for any other host.
 pub fn addresses_without_dns(url: &EndpointUrl) -> Option<Vec<SocketAddr>> {
     match url.host() {
         Host::Ip(ip) => Some(vec![SocketAddr::new(ip, url.port())]),

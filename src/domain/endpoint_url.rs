@@ -1,4 +1,4 @@
-//! Validates webhook URLs and provides the parts for connecting, `Host`, and TLS.
+//! Validates webhook URLs and returns the parts needed for connecting, for `Host`, and for TLS.
 //!
 //! A URL is parsed once, by the WHATWG rules. The resulting host is the one that is checked,
 //! connected to, and sent in `Host` and in TLS. The trimmed original text is stored and displayed.
@@ -42,13 +42,13 @@ pub struct EndpointUrl {
     original: String,
     scheme: Scheme,
     host: Host,
-    /// The host as in a URL: IPv6 in brackets, a name with its trailing dot if it has one.
+    /// The host as in a URL: IPv6 in brackets, and a name with its trailing dot, if any.
     host_text: String,
     port: u16,
     path_and_query: String,
 }
 
-/// Why a text isn't a valid webhook URL. The message is for the person who entered it.
+/// Why a string isn't a valid webhook URL. The message is for the person who entered it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointUrlError {
     #[error("Enter the URL to send events to.")]
@@ -168,8 +168,9 @@ impl EndpointUrl {
         }
     }
 
-    /// Returns whether both URLs have the same target. Ignores spelling and fragments.
-    pub fn is_same_target(&self, other: &Self) -> bool {
+    /// Returns whether both URLs lead to the same request. Differences in spelling and in the
+    /// fragment don't matter.
+    pub fn is_equivalent(&self, other: &Self) -> bool {
         self.scheme() == other.scheme()
             && self.host_header() == other.host_header()
             && self.path_and_query() == other.path_and_query()

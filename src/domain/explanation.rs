@@ -107,7 +107,7 @@ pub fn advice(code: &str, status: Option<u16>) -> &'static str {
         }
         "name_not_found" => "Check the spelling. New DNS records can take a while to propagate.",
         "name_lookup" => {
-            "The problem is this machine or its DNS server. Check whether other names resolve."
+            "The problem is on this machine or its DNS server. Check whether other names resolve."
         }
         "connection_refused" => {
             "Nothing is listening on this port. Check that your server is running and the port is right."
@@ -126,7 +126,7 @@ pub fn advice(code: &str, status: Option<u16>) -> &'static str {
             "Nothing was sent. Use a host name that the certificate covers, or get a certificate for this one."
         }
         "certificate_unknown_issuer" => {
-            "Nothing was sent. The endpoint may not send its intermediate certificate. For a private CA, start Miniback with --ca-file."
+            "Nothing was sent. The endpoint might not send its intermediate certificate. For a private CA, start Miniback with --ca-file."
         }
         "certificate" => "Nothing was sent. Fix the endpoint’s certificate.",
         "tls" => {
@@ -171,9 +171,9 @@ pub enum TestHint {
 }
 
 impl TestHint {
-    /// Derives the hint from the response to a test. `others_fail` is true if events that aren't
-    /// tests also fail at this endpoint.
-    pub fn from_response(status: u16, body: &[u8], others_fail: bool) -> Option<Self> {
+    /// Derives the hint from the response to a test. `deliveries_fail` is true if ordinary
+    /// deliveries to this endpoint fail too.
+    pub fn from_response(status: u16, body: &[u8], deliveries_fail: bool) -> Option<Self> {
         // Other statuses have other causes: the path, the secret, the size, a proxy.
         if !matches!(status, 400 | 409 | 422 | 500) {
             return None;
@@ -183,7 +183,7 @@ impl TestHint {
         if body.contains("feedback") && contains_any(&MISSING_VALUE_TERMS) {
             return Some(Self::Certain);
         }
-        if contains_any(&UNHANDLED_ERROR_TERMS) || (status == 500 && !others_fail) {
+        if contains_any(&UNHANDLED_ERROR_TERMS) || (status == 500 && !deliveries_fail) {
             return Some(Self::Likely);
         }
         None
@@ -289,8 +289,8 @@ mod tests {
     #[test]
     fn detects_endpoints_that_expect_feedback_in_a_test() {
         use TestHint::{Certain, Likely};
-        let hint = |status, body: &str, others_fail| {
-            TestHint::from_response(status, body.as_bytes(), others_fail)
+        let hint = |status, body: &str, deliveries_fail| {
+            TestHint::from_response(status, body.as_bytes(), deliveries_fail)
         };
         for body in [
             "TypeError: Cannot read properties of undefined (reading 'feedback')",

@@ -20,7 +20,7 @@ pub const MESSAGE_MAX_CHARS: usize = 10_000;
 pub const URL_MAX_BYTES: usize = 2048;
 /// The largest metadata, in bytes of compact JSON.
 pub const METADATA_MAX_BYTES: usize = 4096;
-/// The longest email, in bytes: the limit of a path in RFC 5321, without its brackets.
+/// The longest email, in bytes: the limit of a path in RFC 5321, minus its angle brackets.
 pub const EMAIL_MAX_BYTES: usize = 254;
 
 /// The status of feedback. Every change between statuses is allowed.
@@ -76,7 +76,7 @@ impl FromStr for FeedbackStatus {
     }
 }
 
-// The API and the exports serialize this type, so the order of its fields is part of the contract.
+// The API and the exports serialize this type, so the order of its fields is part of the API.
 /// Feedback that people or programs submitted.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -129,7 +129,7 @@ pub struct RawFeedback {
 /// Validated feedback that isn't stored yet.
 #[derive(Clone, Debug, Serialize)]
 pub struct NewFeedback {
-    /// The project's id or slug. It may not exist.
+    /// The project's id or slug. The project might not exist.
     pub project: String,
     pub message: String,
     pub email: Option<String>,
@@ -165,7 +165,7 @@ pub struct Actor {
     pub token: Option<String>,
 }
 
-/// Why a value of new feedback is invalid. The message is for the person who sent it.
+/// Why a field of new feedback is invalid. The message is for the person who sent it.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedbackError {
     #[error("Enter a message.")]

@@ -127,7 +127,7 @@ define_id!(/// The id of feedback, `fb_…`.
     FeedbackId, "fb");
 define_id!(/// The id of a webhook, `wh_…`.
     WebhookId, "wh");
-define_id!(/// The id of an event, `evt_…`. Not exposed.
+define_id!(/// The id of an event, `evt_…`. Not part of the API.
     EventId, "evt");
 define_id!(/// The id of a delivery, `dlv_…`. Endpoints deduplicate by it.
     DeliveryId, "dlv");

@@ -1,6 +1,6 @@
 //! Rules and types: validation, event payloads, signatures, retries, and outcomes.
 //!
-//! This module does no I/O. It may derive `serde` and `utoipa` traits, but must not use the web
+//! This module does no I/O. It can derive `serde` and `utoipa` traits, but must not use the web
 //! framework, the HTTP client, or the database.
 
 pub mod account;

@@ -92,7 +92,7 @@ pub fn check_slug(text: String) -> Result<String, ProjectError> {
 }
 
 /// Generates a slug from a name. Keeps ASCII letters and digits and replaces the rest with single
-/// hyphens; `project` if nothing is left. Leaves room for a suffix such as `-2`.
+/// hyphens. Returns `project` if nothing is left. Leaves room for a suffix such as `-2`.
 pub fn slug_from_name(name: &str) -> String {
     let mut slug = String::new();
     for c in name.to_lowercase().chars() {

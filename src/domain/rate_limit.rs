@@ -10,7 +10,7 @@ const LIMITS_MAX: usize = 5;
 /// The longest period of a limit.
 const PERIOD_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// A maximum number of events per period.
+/// A maximum number of requests per period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     pub count: NonZeroU32,
@@ -21,12 +21,12 @@ pub struct RateLimit {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RateLimits(Vec<RateLimit>);
 
-/// Why a text isn't a list of rate limits. The message shows the expected format.
+/// Why a string isn't a list of rate limits. The message shows the expected format.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseRateLimitError {
     #[error("expected limits such as 10/1m,100/1h, or none")]
     Syntax,
-    #[error("the number of a limit must be from 1 to 4294967295")]
+    #[error("the count of a limit must be from 1 to 4294967295")]
     Count,
     #[error("the period of a limit must be from 1s to 24h")]
     Period,
@@ -79,7 +79,7 @@ impl FromStr for RateLimit {
     }
 }
 
-/// Formats the limit as in the options: `10/1m`.
+/// Formats the limit as the options accept it: `10/1m`.
 impl fmt::Display for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let period = humantime::format_duration(self.period).to_string();

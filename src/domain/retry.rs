@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn accepts_seconds_or_a_date_of_at_most_one_hour() {
+    fn retry_after_accepts_seconds_or_a_date_up_to_one_hour() {
         let now = Timestamp::parse("2015-10-21T07:27:00Z").unwrap();
         let held = |status, text| hold_until(status, text, now).map(|t| t.since(now).as_secs());
         assert_eq!(held(503, "120"), Some(120));

@@ -4,8 +4,9 @@
 //! anywhere. A shorter one matches at the start of a word, or anywhere in a script without spaces.
 //! Words in quotes must be adjacent.
 //!
-//! The store indexes texts by [`ngrams`], pieces of one to three characters. A text that contains
-//! the words contains all their n-grams; candidates are then compared in full.
+//! The store indexes texts by [`ngrams`], pieces of one to three characters. A text that matches a
+//! query contains all n-grams of the query. The index returns candidates, which are then compared
+//! in full.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -14,7 +15,7 @@ use unicode_normalization::UnicodeNormalization;
 
 /// Length of an n-gram. A shorter word is an n-gram by itself.
 const NGRAM_CHARS: usize = 3;
-/// Maximum n-grams per query. More would barely reduce the candidates.
+/// Maximum number of n-grams per query. More would barely reduce the candidates.
 const NGRAMS_MAX: usize = 24;
 
 /// One to three characters of a text.
@@ -74,7 +75,8 @@ impl SearchQuery {
             for (index, part) in word.split(|c| *c == ' ').enumerate() {
                 let ngrams_of_part: Box<dyn Iterator<Item = &[char]>> = match part.len() {
                     0 => continue,
-                    // This can be the end of a longer word, which isn't an n-gram by itself.
+                    // The first part of a phrase can be the end of a longer word, which the index
+                    // may not contain as an n-gram.
                     1..NGRAM_CHARS if index == 0 && part.len() < word.len() => continue,
                     1..NGRAM_CHARS => Box::new(std::iter::once(part)),
                     _ => Box::new(part.windows(NGRAM_CHARS)),
@@ -88,7 +90,7 @@ impl SearchQuery {
         ngrams
     }
 
-    /// Returns whether an index hit is already an exact match.
+    /// Returns whether the query is a single n-gram. Then every candidate from the index matches.
     pub fn is_single_ngram(&self) -> bool {
         matches!(&self.words[..], [word] if word.len() <= NGRAM_CHARS && !word.contains(&' '))
     }
@@ -202,7 +204,7 @@ impl NormalizedText {
         }
     }
 
-    /// Returns whether a word shorter than an n-gram can match here.
+    /// Returns whether a word shorter than an n-gram can match at this position.
     fn is_word_start(&self, at: usize) -> bool {
         let current = self.chars[at];
         let previous = at.checked_sub(1).map(|previous| self.chars[previous]);

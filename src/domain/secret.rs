@@ -1,7 +1,7 @@
 //! Signing secrets of webhooks.
 //!
 //! Generated secrets follow the Standard Webhooks specification: `whsec_` and base64. Users can
-//! also provide their own; if it has another form, the `webhook-…` headers are omitted.
+//! provide a secret in another format; its deliveries don't have the `webhook-…` headers.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -1,4 +1,4 @@
-//! Signatures of deliveries: `X-Miniback-Signature` and the one of Standard Webhooks.
+//! Signatures of deliveries: `X-Miniback-Signature` and `webhook-signature` (Standard Webhooks).
 //!
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 

@@ -22,8 +22,10 @@ pub const HEADER_VALUE_MAX_BYTES: usize = 1024;
 const OVERLAP_MAX_HOURS: u32 = 168;
 
 /// Defines [`Topic`] from its variants' names, labels, and descriptions.
+///
+/// `$name` is a `tt`, because utoipa ignores a `literal` fragment in a serde attribute.
 macro_rules! topics {
-    ($($variant:ident: $name:literal, $label:literal, $description:literal;)+) => {
+    ($($variant:ident: $name:tt, $label:literal, $description:literal;)+) => {
         /// An event type that a webhook can subscribe to.
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
@@ -98,7 +100,8 @@ impl RetryPolicy {
     }
 }
 
-/// Custom request headers, by name as the user wrote it. The values are never displayed again.
+/// Custom request headers by name, in the case that the user entered. The values are never
+/// displayed again.
 pub type CustomHeaders = BTreeMap<String, String>;
 
 /// A stored webhook without its [`Secrets`].
@@ -196,7 +199,7 @@ pub enum WebhookError {
         "The value of “{0}” must be printable ASCII with at most 1,024 characters and no spaces at its start or end."
     )]
     InvalidHeaderValue(String),
-    #[error("“{0}” has no stored value. Enter one.")]
+    #[error("“{0}” has no stored value. Enter a value.")]
     NoStoredValue(String),
     #[error("The overlap must be 1 to {OVERLAP_MAX_HOURS} hours, or 0 to rotate immediately.")]
     Overlap,

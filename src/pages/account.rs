@@ -6,6 +6,7 @@ use askama::Template;
 
 use super::framework::context::RequestContext;
 use super::framework::format::DisplayTime;
+use super::framework::idempotent_form::FormData;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use super::framework::session;
@@ -13,7 +14,6 @@ use super::sign_in::{self, PasswordCheck};
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::id::SessionId;
 use crate::domain::validation::ValidationErrors;
-use crate::server::form_data::FormData;
 use crate::store::UserError;
 
 #[derive(Template)]

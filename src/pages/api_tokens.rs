@@ -7,14 +7,13 @@ use askama::Template;
 use super::framework::context::RequestContext;
 use super::framework::flash::OneTimeReveal;
 use super::framework::format::DisplayTime;
-use super::framework::idempotent_form::SubmissionKeys;
+use super::framework::idempotent_form::FormData;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::account::{ApiToken, Scope};
 use crate::domain::id::TokenId;
 use crate::domain::project;
 use crate::domain::validation::{all, check};
-use crate::server::form_data::FormData;
 use crate::server::tokens;
 use crate::store::UserError;
 
@@ -28,7 +27,6 @@ struct TokensPage {
     /// The name and the value of a token that was just created.
     created: Option<(String, String)>,
     rows: Vec<TokenRow>,
-    key: String,
 }
 
 struct AddForm {
@@ -88,7 +86,6 @@ impl TokensPage {
             add,
             created,
             rows,
-            key: SubmissionKeys::key(),
         })
     }
 
@@ -131,29 +128,21 @@ pub(super) async fn create(
         }
     };
     let user = context.user()?.clone();
-    let by = context.clone();
-    let work = async move {
-        let token = tokens::random_api_token();
-        let hash = tokens::sha256(&token);
-        let store = &by.app.store;
-        match store
-            .create_token(user.email.clone(), name.clone(), scope, hash, Some(user))
-            .await
-        {
-            Ok(_) => {
-                by.update_flash(|flash| flash.reveal = Some(OneTimeReveal::Token { name, token }));
-                Ok(())
-            }
-            Err(UserError::Store(error)) => Err(error.into()),
-            Err(_) => Err(PageError::ItemNotFound),
+    let token = tokens::random_api_token();
+    let hash = tokens::sha256(&token);
+    match context
+        .app
+        .store
+        .create_token(user.email.clone(), name.clone(), scope, hash, Some(user))
+        .await
+    {
+        Ok(_) => {
+            context.update_flash(|flash| flash.reveal = Some(OneTimeReveal::Token { name, token }));
+            Ok(context.redirect(PATH))
         }
-    };
-    context
-        .state
-        .submission_keys
-        .run(fields.get("key"), work)
-        .await?;
-    Ok(context.redirect(PATH))
+        Err(UserError::Store(error)) => Err(error.into()),
+        Err(_) => Err(PageError::ItemNotFound),
+    }
 }
 
 pub(super) async fn revoke(

@@ -24,7 +24,7 @@ pub use api_reference::ApiReference;
 pub use routes::{configure, routes};
 
 use crate::clock::Clock;
-use framework::{flash, idempotent_form, live_updates};
+use framework::{event_streams, flash, idempotent_form};
 use sign_in::{password_checks, throttle};
 
 /// In-memory state of the pages. A restart clears it without losing data.
@@ -33,17 +33,17 @@ pub struct PageState {
     flash: flash::FlashStore,
     password_checks: password_checks::PasswordChecks,
     submission_keys: idempotent_form::SubmissionKeys,
-    event_streams: live_updates::EventStreams,
+    event_streams: event_streams::EventStreams,
 }
 
 impl PageState {
     pub fn new(clock: Clock) -> Self {
         Self {
             sign_in_throttle: throttle::SignInThrottle::new(clock.clone()),
-            flash: flash::FlashStore::new(clock),
+            flash: flash::FlashStore::new(clock.clone()),
             password_checks: password_checks::PasswordChecks::new(),
-            submission_keys: idempotent_form::SubmissionKeys::default(),
-            event_streams: live_updates::EventStreams::default(),
+            submission_keys: idempotent_form::SubmissionKeys::new(clock),
+            event_streams: event_streams::EventStreams::default(),
         }
     }
 

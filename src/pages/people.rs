@@ -12,14 +12,13 @@ use askama::Template;
 use super::framework::context::RequestContext;
 use super::framework::flash::OneTimeReveal;
 use super::framework::format::DisplayTime;
-use super::framework::idempotent_form::SubmissionKeys;
+use super::framework::idempotent_form::FormData;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use super::framework::session;
 use crate::domain::account::{Role, User};
 use crate::domain::feedback;
 use crate::domain::id::{LinkId, UserId};
-use crate::server::form_data::FormData;
 use crate::server::tokens;
 use crate::store::{LinkError, OneTimeLink, UserError};
 
@@ -40,7 +39,6 @@ struct PeoplePage {
     invitations: Vec<InvitationRow>,
     /// Why the last action failed.
     problem: Option<String>,
-    key: String,
 }
 
 struct AddForm {
@@ -61,13 +59,11 @@ struct PersonRow {
     reset_link: Option<String>,
     /// The id and expiry of the active reset link.
     reset: Option<(LinkId, DisplayTime)>,
-    key: String,
 }
 
 struct InvitationRow {
     link: OneTimeLink,
     until: DisplayTime,
-    key: String,
 }
 
 impl PersonRow {
@@ -112,40 +108,11 @@ impl PeoplePage {
             Some(OneTimeReveal::Reset { user, link }) => reset_for = Some((user, link)),
             _ => {}
         }
-        let you = context.user()?;
-        let admins = users.iter().filter(|user| user.role == Role::Admin).count();
-        let is_selected = |name, user: &User| {
-            context
-                .query_param(name)
-                .is_some_and(|it| it == user.id.as_str())
-        };
-        let people = users.into_iter().map(|user| {
-            let is_last_admin = user.role == Role::Admin && admins == 1;
-            let reset = links
-                .iter()
-                .find(|link| link.user.as_ref() == Some(&user.id));
-            PersonRow {
-                created: layout.time(&user.created_at),
-                last_seen: user.last_seen_at.as_ref().map(|at| layout.time(at)),
-                is_you: user.id == you.id,
-                is_last_admin,
-                is_changing_role: !is_last_admin && is_selected("role", &user),
-                is_confirming_remove: !is_last_admin && is_selected("remove", &user),
-                reset_link: reset_for
-                    .as_ref()
-                    .filter(|(reset_for, _)| *reset_for == user.id)
-                    .map(|(_, link)| link.clone()),
-                reset: reset.map(|link| (link.id.clone(), layout.time(&link.expires_at))),
-                key: SubmissionKeys::key(),
-                user,
-            }
-        });
-        let people = people.collect();
+        let people = person_rows(context, &layout, users, &links, reset_for.as_ref())?;
         let invitations = links.into_iter().filter(|link| link.user.is_none());
         let invitations = invitations
             .map(|link| InvitationRow {
                 until: layout.time(&link.expires_at),
-                key: SubmissionKeys::key(),
                 link,
             })
             .collect();
@@ -162,9 +129,44 @@ impl PeoplePage {
             people,
             invitations,
             problem,
-            key: SubmissionKeys::key(),
         })
     }
+}
+
+fn person_rows(
+    context: &RequestContext,
+    layout: &Layout,
+    users: Vec<User>,
+    links: &[OneTimeLink],
+    new_reset_link: Option<&(UserId, String)>,
+) -> Result<Vec<PersonRow>, PageError> {
+    let current_user = context.user()?;
+    let admins = users.iter().filter(|user| user.role == Role::Admin).count();
+    let is_selected = |name, user: &User| {
+        context
+            .query_param(name)
+            .is_some_and(|id| id == user.id.as_str())
+    };
+    let rows = users.into_iter().map(|user| {
+        let is_last_admin = user.role == Role::Admin && admins == 1;
+        let reset = links
+            .iter()
+            .find(|link| link.user.as_ref() == Some(&user.id));
+        PersonRow {
+            created: layout.time(&user.created_at),
+            last_seen: user.last_seen_at.as_ref().map(|at| layout.time(at)),
+            is_you: user.id == current_user.id,
+            is_last_admin,
+            is_changing_role: !is_last_admin && is_selected("role", &user),
+            is_confirming_remove: !is_last_admin && is_selected("remove", &user),
+            reset_link: new_reset_link
+                .filter(|(id, _)| *id == user.id)
+                .map(|(_, link)| link.clone()),
+            reset: reset.map(|link| (link.id.clone(), layout.time(&link.expires_at))),
+            user,
+        }
+    });
+    Ok(rows.collect())
 }
 
 pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
@@ -184,47 +186,27 @@ pub(super) async fn invite(
     if let Err(error) = feedback::check_email(email.clone()) {
         return reject_invitation(&context, email, role, error.to_string()).await;
     }
-    let (by, invited_email) = (context.clone(), email.clone());
-    let work = async move {
-        let token = tokens::random_token();
-        let (hash, admin) = (tokens::sha256(&token), by.user()?.id.clone());
-        let store = &by.app.store;
-        match store
-            .invite(
-                invited_email.clone(),
-                role,
-                admin,
-                hash,
-                INVITATION_LIFETIME,
-            )
-            .await
-        {
-            Ok(()) => {
-                let (email, link) = (
-                    invited_email,
-                    by.absolute_url(&format!("/invitation?token={token}")),
-                );
-                by.update_flash(|flash| {
-                    flash.reveal = Some(OneTimeReveal::Invitation { email, link })
-                });
-                Ok(true)
-            }
-            Err(LinkError::User(UserError::EmailTaken(_))) => Ok(false),
-            Err(error) => Err(link_error(error)),
-        }
-    };
-    if context
-        .state
-        .submission_keys
-        .run(fields.get("key"), work)
-        .await?
-        == Some(false)
+    let token = tokens::random_token();
+    let (hash, admin) = (tokens::sha256(&token), context.user()?.id.clone());
+    match context
+        .app
+        .store
+        .invite(email.clone(), role, admin, hash, INVITATION_LIFETIME)
+        .await
     {
-        context.state.submission_keys.forget(fields.get("key"));
-        let problem = "This email already has an account.".to_owned();
-        return reject_invitation(&context, email, role, problem).await;
+        Ok(()) => {
+            let link = context.absolute_url(&format!("/invitation?token={token}"));
+            context.update_flash(|flash| {
+                flash.reveal = Some(OneTimeReveal::Invitation { email, link });
+            });
+            Ok(context.redirect(PATH))
+        }
+        Err(LinkError::User(UserError::EmailTaken(_))) => {
+            let problem = "This email already has an account.".to_owned();
+            reject_invitation(&context, email, role, problem).await
+        }
+        Err(error) => Err(link_error(error)),
     }
-    Ok(context.redirect(PATH))
 }
 
 async fn reject_invitation(
@@ -242,32 +224,24 @@ async fn reject_invitation(
     render(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
-/// Creates a password reset link.
+/// Creates a password reset link. The form contains only a submission key.
 pub(super) async fn reset_password(
     context: RequestContext,
     id: IdPath,
-    fields: FormData,
+    _form: FormData,
 ) -> Result<HttpResponse, PageError> {
     let user = UserId::new(id.into_inner());
     let anchor = format!("{PATH}#{user}");
-    let by = context.clone();
-    let work = async move {
-        let token = tokens::random_token();
-        let (hash, admin) = (tokens::sha256(&token), by.user()?.id.clone());
-        let store = &by.app.store;
-        let created = store
-            .create_reset_link(user.clone(), admin, hash, RESET_LIFETIME)
-            .await;
-        created.map_err(link_error)?;
-        let link = by.absolute_url(&format!("/reset?token={token}"));
-        by.update_flash(|flash| flash.reveal = Some(OneTimeReveal::Reset { user, link }));
-        Ok(())
-    };
+    let token = tokens::random_token();
+    let (hash, admin) = (tokens::sha256(&token), context.user()?.id.clone());
     context
-        .state
-        .submission_keys
-        .run(fields.get("key"), work)
-        .await?;
+        .app
+        .store
+        .create_reset_link(user.clone(), admin, hash, RESET_LIFETIME)
+        .await
+        .map_err(link_error)?;
+    let link = context.absolute_url(&format!("/reset?token={token}"));
+    context.update_flash(|flash| flash.reveal = Some(OneTimeReveal::Reset { user, link }));
     Ok(context.redirect(&anchor))
 }
 

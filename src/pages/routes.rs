@@ -21,7 +21,23 @@ pub fn configure(config: &mut web::ServiceConfig) {
 
 /// All routes with their required permissions.
 pub fn routes() -> Routes {
-    Routes::default()
+    let groups = [
+        public_routes,
+        feedback_routes,
+        webhook_routes,
+        delivery_routes,
+        project_and_token_routes,
+        people_and_privacy_routes,
+        account_routes,
+    ];
+    groups
+        .into_iter()
+        .fold(Routes::default(), |routes, add| add(routes))
+        .default_service(protected(Public, web::to(not_found)))
+}
+
+fn public_routes(routes: Routes) -> Routes {
+    routes
         .service(page("/", [get(Public, redirects::home)]))
         .service(page("/static/{name}", [get(Public, static_files::get)]))
         .service(page(
@@ -51,6 +67,12 @@ pub fn routes() -> Routes {
             ],
         ))
         .service(page("/sign-in", [get(Public, setup::sign_in_with_link)]))
+        .service(page("/docs/api", [get(Public, api_reference::show)]))
+        .service(page("/docs/webhooks", [get(Public, guide::show)]))
+}
+
+fn feedback_routes(routes: Routes) -> Routes {
+    routes
         .service(page("/feedback", [get(Member, feedback::show)]))
         .service(page(
             "/feedback/export.csv",
@@ -76,7 +98,10 @@ pub fn routes() -> Routes {
             [post(Member, feedback::set_status)],
         ))
         .service(page("/live", [get(Member, live_updates::stream)]))
-        .service(page("/settings", [get(Member, redirects::settings)]))
+}
+
+fn webhook_routes(routes: Routes) -> Routes {
+    routes
         .service(page(
             "/settings/notifications",
             [get(Admin, webhooks::show), post(Admin, webhooks::add)],
@@ -106,10 +131,6 @@ pub fn routes() -> Routes {
             [get(Admin, webhooks::plain_secret)],
         ))
         .service(page(
-            "/settings/notifications/{id}/endpoint-code",
-            [get(Admin, webhooks::show_endpoint_code)],
-        ))
-        .service(page(
             "/settings/notifications/{id}/rotate",
             [post(Admin, webhooks::rotate)],
         ))
@@ -120,6 +141,14 @@ pub fn routes() -> Routes {
         .service(page(
             "/settings/notifications/{id}/delete",
             [post(Admin, webhooks::delete)],
+        ))
+}
+
+fn delivery_routes(routes: Routes) -> Routes {
+    routes
+        .service(page(
+            "/settings/notifications/{id}/endpoint-code",
+            [get(Admin, webhooks::show_endpoint_code)],
         ))
         .service(page(
             "/settings/notifications/{id}/deliveries",
@@ -152,6 +181,10 @@ pub fn routes() -> Routes {
             "/settings/notifications/{id}/receive",
             [get(Admin, redirects::endpoint_code)],
         ))
+}
+
+fn project_and_token_routes(routes: Routes) -> Routes {
+    routes
         .service(page(
             "/settings/projects",
             [get(Member, projects::show), post(Admin, projects::create)],
@@ -183,6 +216,10 @@ pub fn routes() -> Routes {
             "/settings/tokens/{id}/revoke",
             [post(Admin, api_tokens::revoke)],
         ))
+}
+
+fn people_and_privacy_routes(routes: Routes) -> Routes {
+    routes
         .service(page(
             "/settings/people",
             [get(Admin, people::show), post(Admin, people::invite)],
@@ -215,6 +252,11 @@ pub fn routes() -> Routes {
             "/settings/privacy/erase",
             [post(Admin, privacy::erase)],
         ))
+}
+
+fn account_routes(routes: Routes) -> Routes {
+    routes
+        .service(page("/settings", [get(Member, redirects::settings)]))
         .service(page("/settings/account", [get(Member, account::show)]))
         .service(page(
             "/settings/account/sessions/{id}/end",
@@ -228,9 +270,6 @@ pub fn routes() -> Routes {
             "/settings/account/sign-out-everywhere",
             [post(Member, account::sign_out_everywhere)],
         ))
-        .service(page("/docs/api", [get(Public, api_reference::show)]))
-        .service(page("/docs/webhooks", [get(Public, guide::show)]))
-        .default_service(protected(Public, web::to(not_found)))
 }
 
 fn page<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {

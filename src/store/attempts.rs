@@ -25,7 +25,7 @@ pub struct FinishedAttempt {
     pub delivery: DeliveryId,
     pub webhook: WebhookId,
     pub is_test: bool,
-    /// The number of earlier attempts, from when the delivery was read.
+    /// The number of earlier attempts when the delivery was read.
     pub attempts: u32,
     pub attempt: AttemptRecord,
     /// 0 to 1; varies the delays of the `patient` retry policy.
@@ -108,7 +108,7 @@ impl Store {
 }
 
 /// A delivery before its attempt is recorded.
-struct Before {
+struct DeliveryBefore {
     state: DeliveryState,
     attempts: u32,
     round_attempts: usize,
@@ -136,7 +136,7 @@ fn record(
          WHERE deliveries.id = ?1",
         [id],
         |row| {
-            Ok(Before {
+            Ok(DeliveryBefore {
                 state: row.get("state")?,
                 attempts: row.get("attempts")?,
                 round_attempts: row.get("round_attempts")?,
@@ -172,7 +172,7 @@ fn record(
 ///
 /// `due_at` ignores holds: when a test ends a hold, deliveries continue at their own times.
 fn update_after(
-    before: &Before,
+    before: &DeliveryBefore,
     finished: &FinishedAttempt,
     schedule: &RetrySchedule,
 ) -> DeliveryUpdate {

@@ -15,7 +15,7 @@ const ORIGINS_KEPT: i64 = 10;
 /// The origin that a browser sends for a page without one, such as a local file.
 const OPAQUE_ORIGIN: &str = "null";
 
-/// The feedback requests of an origin to a project.
+/// Statistics of the requests from an origin to a project.
 #[derive(Clone, Debug)]
 pub struct OriginStats {
     pub project: ProjectId,

@@ -98,7 +98,7 @@ impl Store {
         // Get this before the read, so that a change during the read makes the result outdated.
         let generation = self.outbox_generation();
         let read =
-            move |c: &Connection| due(c, generation, now, &requests, default_request.as_ref());
+            move |c: &Connection| read_due(c, generation, now, &requests, default_request.as_ref());
         self.reader.read(read).await
     }
 
@@ -109,7 +109,7 @@ impl Store {
     }
 }
 
-fn due(
+fn read_due(
     connection: &Connection,
     generation: u64,
     now: Timestamp,
@@ -131,7 +131,7 @@ fn due(
         };
         // During a hold, nothing is due before its end.
         let not_before = held_until.filter(|until| *until > now).unwrap_or(now);
-        let pending = pending_for(connection, &webhook, request, now, not_before)?;
+        let pending = read_pending(connection, &webhook, request, now, not_before)?;
         due.next_due_at = due.next_due_at.into_iter().chain(pending.next_due_at).min();
         if pending.deliveries.is_empty() {
             continue;
@@ -140,7 +140,7 @@ fn due(
         let target = if has_target {
             None
         } else {
-            target(connection, &webhook)?
+            read_target(connection, &webhook)?
         };
         if has_target || target.is_some() {
             due.batches.push(WebhookBatch {
@@ -163,7 +163,7 @@ struct PendingDeliveries {
 
 /// Reads a webhook's due deliveries in the order of their due times. None is due before
 /// `not_before`.
-fn pending_for(
+fn read_pending(
     connection: &Connection,
     webhook: &WebhookId,
     request: &BatchRequest,
@@ -203,7 +203,7 @@ fn pending_for(
     Ok(pending)
 }
 
-fn target(
+fn read_target(
     connection: &Connection,
     webhook: &WebhookId,
 ) -> Result<Option<DeliveryTarget>, StoreError> {

@@ -54,14 +54,14 @@ impl Store {
                 let Some(mut feedback) = feedback::find(tx, &id)? else {
                     return Ok(None);
                 };
-                set(tx, &mut feedback, status, &by)?;
+                change_status(tx, &mut feedback, status, &by)?;
                 Ok(Some(feedback))
             })
             .await
     }
 
-    /// Changes several statuses in one commit. Returns the changed ones. Skips deleted feedback and
-    /// feedback that already has the status.
+    /// Changes several statuses in one commit. Returns the applied changes. Skips deleted feedback
+    /// and feedback that already has the status.
     pub async fn set_statuses(
         &self,
         changes: Vec<StatusChange>,
@@ -83,7 +83,7 @@ impl Store {
                     if only_from.is_some_and(|from| from != previous) {
                         continue;
                     }
-                    if set(tx, &mut feedback, to, &by)? {
+                    if change_status(tx, &mut feedback, to, &by)? {
                         applied.push(AppliedStatusChange {
                             id,
                             previous,
@@ -125,7 +125,7 @@ pub(super) fn entries(
 }
 
 /// Changes the status. Returns `false` if the feedback already has it.
-fn set(
+fn change_status(
     tx: &mut WriteTx<'_>,
     feedback: &mut Feedback,
     status: FeedbackStatus,

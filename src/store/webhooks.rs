@@ -31,7 +31,8 @@ pub enum SaveWebhookError {
 }
 
 impl Store {
-    /// Creates a webhook. A repeated request with the same idempotency key returns the first one.
+    /// Creates a webhook. A repeated request with the same idempotency key returns the webhook
+    /// that the first request created.
     pub async fn create_webhook(
         &self,
         new: NewWebhook,
@@ -107,8 +108,8 @@ impl Store {
                 };
                 if let Some(url) = patch.url {
                     // A new endpoint starts without a hold. A different spelling of the same URL
-                    // keeps it.
-                    if !url.is_same_target(&webhook.url) {
+                    // keeps the hold.
+                    if !url.is_equivalent(&webhook.url) {
                         webhook.held_until = None;
                     }
                     webhook.url = url;

@@ -40,7 +40,7 @@ fn a_backup_under_load_contains_everything_acknowledged_before() {
         }
         let before = received.iter().take(200).collect();
         let saved = app.run(&["backup", copy.to_str().unwrap()], "").success();
-        assert!(saved.stdout.contains("Backed up and checked"), "{saved:?}");
+        assert!(saved.stdout.contains("Wrote and checked"), "{saved:?}");
         stop.store(true, Ordering::Relaxed);
         before
     });

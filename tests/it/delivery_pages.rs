@@ -45,8 +45,8 @@ fn lists_deliveries_and_shows_their_request_and_response() {
     let page = admin.get(&one).expect(200);
     for expected in [
         "503 Service Unavailable",
-        "Gave up at",
-        ": the event was dropped",
+        "Failed at",
+        "Attempt 1",
         "X-Miniback-Signature",
         "One message",
         "<i>restarting</i>",
@@ -96,10 +96,13 @@ fn redelivers_one_delivery_and_recovers_all_failed_ones() {
     let again = api.wait_for_state(text(&first, "id"), "delivered");
     assert_eq!(attempts(&again).len(), 2);
     // Recover only affects failed deliveries, so it skips the one that was redelivered.
-    let recover = admin.get(&list).form_with("Recover").press("Recover");
+    let recover = admin
+        .get(&list)
+        .form_with("Redeliver failed")
+        .press("Redeliver failed");
     let page = admin.submit_and_follow(&recover);
     assert!(
-        page.text().contains("One delivery is sent again."),
+        page.text().contains("1 delivery queued."),
         "{}",
         page.text()
     );
@@ -108,7 +111,7 @@ fn redelivers_one_delivery_and_recovers_all_failed_ones() {
         admin
             .submit_and_follow(&recover)
             .text()
-            .contains("Nothing failed in that time.")
+            .contains("No failed deliveries in that period.")
     );
 }
 
@@ -151,7 +154,7 @@ fn shows_the_next_attempt_and_the_maximum_of_attempts() {
     );
     let page = admin.get(&format!("{list}/{id}")).expect(200);
     assert!(
-        page.text().contains("Next try at") && page.text().contains("(3 of 4)"),
+        page.text().contains("Next attempt at") && page.text().contains("(3 of 4)"),
         "{}",
         page.text()
     );
@@ -169,7 +172,7 @@ fn shows_the_next_attempt_and_the_maximum_of_attempts() {
         admin
             .get(&format!("{list}/{id}"))
             .text()
-            .contains("Canceled: the webhook was switched off")
+            .contains("Canceled because the webhook was disabled")
     );
     api.patch_webhook(&webhook, json!({"enabled": true}));
     api.post_empty(&format!("/api/v1/deliveries/{id}/redeliver"))
@@ -177,7 +180,7 @@ fn shows_the_next_attempt_and_the_maximum_of_attempts() {
     api.wait_for_state(&id, "delivered");
     let page = admin.get(&format!("{list}/{id}"));
     assert!(
-        page.text().contains("Delivered at") && page.text().contains("after 3 tries"),
+        page.text().contains("Delivered at") && page.text().contains("after 3 attempts"),
         "{}",
         page.text()
     );

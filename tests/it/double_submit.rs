@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::support::api::text;
 use crate::support::app::App;
+use crate::support::pages::Visitor;
 
 #[test]
 fn submitting_create_twice_creates_one_project() {
@@ -25,6 +26,52 @@ fn submitting_create_twice_creates_one_project() {
 }
 
 #[test]
+fn simultaneous_submits_create_one_project_and_redirect_to_it() {
+    let app = App::start();
+    let mut visitor = app.signed_in();
+    let form = visitor
+        .get("/settings/projects?add")
+        .form_with("Create")
+        .fill("Name", "Shop")
+        .press("Create");
+    let submit = || {
+        let mut tab = Visitor::new(&app.url);
+        tab.cookies = visitor.cookies.clone();
+        tab.submit(&form).expect(303).location()
+    };
+    let locations: Vec<String> = std::thread::scope(|scope| {
+        let tabs: Vec<_> = (0..4).map(|_| scope.spawn(submit)).collect();
+        tabs.into_iter().map(|tab| tab.join().unwrap()).collect()
+    });
+    let projects = app.api().get("/api/v1/projects").json();
+    assert_eq!(
+        projects["data"].as_array().map(Vec::len),
+        Some(1),
+        "{projects}"
+    );
+    let id = text(&projects["data"][0], "id");
+    for location in locations {
+        assert!(location.contains(id), "{location}");
+    }
+}
+
+#[test]
+fn a_rejected_form_can_be_submitted_again() {
+    let app = App::start();
+    app.api().create_project("Shop");
+    let mut visitor = app.signed_in();
+    let form = visitor
+        .get("/settings/projects?add")
+        .form_with("Create")
+        .fill("Name", "Other shop");
+    let taken = form.clone().fill("Slug", "shop").press("Create");
+    visitor.submit(&taken).expect(422);
+    let free = form.fill("Slug", "other-shop").press("Create");
+    visitor.submit(&free).expect(303);
+    app.api().get("/api/v1/projects/other-shop").expect(200);
+}
+
+#[test]
 fn submitting_a_rotation_twice_keeps_the_overlap() {
     let app = App::start();
     let api = app.api();
@@ -34,10 +81,7 @@ fn submitting_a_rotation_twice_keeps_the_overlap() {
     let form = visitor
         .get(&format!("/settings/notifications?rotate={id}"))
         .form_with("Rotate")
-        .fill(
-            "Hours in which the old secret stays valid beside the new one",
-            "24",
-        )
+        .fill("Keep the old secret active for (hours)", "24")
         .press("Rotate");
     visitor.submit(&form).expect(303);
     let secrets = api.get(&format!("/api/v1/webhooks/{id}/secret")).json();

@@ -43,7 +43,7 @@ fn the_guide_is_public_and_all_its_links_are_local_or_valid() {
         assert!(!html.contains(outside), "{outside}");
     }
     assert!(html.contains("within <b>5 s</b>"), "the default timeout");
-    assert!(page.text().contains("1 s, 5 s and 15 s"));
+    assert!(page.text().contains("1 s, 5 s, and 15 s"));
     let head = app.api_without_token().head(GUIDE);
     assert_eq!(head.status, 200);
 }
@@ -59,7 +59,7 @@ fn the_guide_shows_the_configured_timeout_and_retries() {
     assert!(text.contains("within 1.5 s"), "{text}");
     let once = App::without_retries();
     let text = once.visitor().get(GUIDE).expect(200).text();
-    assert!(text.contains("tries a delivery once"), "{text}");
+    assert!(text.contains("doesn’t retry failed deliveries"), "{text}");
 }
 
 /// Returns the names of all members in order, with strings replaced by a placeholder.

@@ -10,7 +10,7 @@ use crate::support::pages::{Page, Visitor};
 use crate::support::receiver::{Receiver, closed_address};
 
 /// The finding of an item that needs attention.
-const PROBLEM: &str = "look here";
+const PROBLEM: &str = "needs attention";
 
 fn text_of(element: ElementRef<'_>) -> String {
     let text: Vec<&str> = element.text().flat_map(str::split_whitespace).collect();
@@ -60,12 +60,12 @@ fn the_checklist_of_a_working_webhook_shows_no_problems() {
     let before = problems(&mut admin, &webhook);
     let names: Vec<&str> = before.iter().map(|(name, _)| name.as_str()).collect();
     let expected = [
-        "The address can be reached",
-        "It answers in time",
-        "The project is chosen",
-        "The project is not paused",
-        "The feedback is on the dashboard",
-        "The last error",
+        "The endpoint can be reached",
+        "The endpoint responds in time",
+        "The project is selected",
+        "The project isn’t paused",
+        "The feedback was received",
+        "Last error",
     ];
     assert_eq!(names, expected, "unexpected problems of a new webhook");
 
@@ -73,7 +73,7 @@ fn the_checklist_of_a_working_webhook_shows_no_problems() {
     api.deliver_one(&webhook, "delivered");
     assert_eq!(problems(&mut admin, &webhook), []);
     let page = admin.get(GUIDE).expect(200);
-    assert!(page.text().contains("Nothing stands out"));
+    assert!(page.text().contains("No issues found"));
     let curl = format!("'{}'", receiver.url("/hook"));
     assert!(
         page.text().contains(&curl),
@@ -82,16 +82,16 @@ fn the_checklist_of_a_working_webhook_shows_no_problems() {
     assert_finding(
         &mut admin,
         &webhook,
-        "It is https",
+        "The connection is encrypted",
         "ok",
         "Plain http:// to this machine",
     );
     assert_finding(
         &mut admin,
         &webhook,
-        "It answers in time",
+        "The endpoint responds in time",
         "ok",
-        "of the 5 s",
+        "(limit: 5 s)",
     );
     assert_eq!(
         receiver.received().len(),
@@ -114,17 +114,17 @@ fn the_checklist_finds_what_prevents_deliveries() {
     for (change, name, fix) in [
         (
             json!({"enabled": false}),
-            "The webhook is ON",
+            "The webhook is enabled",
             json!({"enabled": true}),
         ),
         (
             json!({"topics": []}),
-            "A topic is chosen",
+            "Topics are selected",
             json!({"topics": ["feedback.created"]}),
         ),
         (
             json!({"projects": ["blog"]}),
-            "The feedback is on the dashboard",
+            "The feedback was received",
             json!({"projects": ["delivered"]}),
         ),
     ] {
@@ -134,11 +134,11 @@ fn the_checklist_finds_what_prevents_deliveries() {
         assert_eq!(problems(&mut admin, &webhook), []);
     }
     let topics = "Not selected: Status Changed.";
-    assert_finding(&mut admin, &webhook, "A topic is chosen", "ok", topics);
+    assert_finding(&mut admin, &webhook, "Topics are selected", "ok", topics);
 
     let path = "/api/v1/projects/delivered";
     api.patch(path, json!({"status": "PAUSED"})).expect(200);
-    let paused = "The project is not paused";
+    let paused = "The project isn’t paused";
     assert_eq!(problems(&mut admin, &webhook), problem(paused));
     assert_finding(&mut admin, &webhook, paused, PROBLEM, "“Delivered”");
     api.patch(path, json!({"status": "ACTIVE"})).expect(200);
@@ -146,7 +146,7 @@ fn the_checklist_finds_what_prevents_deliveries() {
     api.delete(path).expect(204);
     let page = admin.get(GUIDE).expect(200);
     let deleted = checklist(&page, &webhook);
-    assert!(deleted[5].2.contains("are deleted"), "{:?}", deleted[5]);
+    assert!(deleted[5].2.contains("were deleted"), "{:?}", deleted[5]);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn the_checklist_explains_the_errors_of_an_endpoint() {
     api.deliver_one(&rejecting, "failed");
     api.wait_for_state(text(&api.only_delivery(&unreachable), "id"), "failed");
     let mut admin = app.signed_in();
-    let last = "The last error";
+    let last = "Last error";
     assert_finding(&mut admin, &rejecting, last, PROBLEM, "401 Unauthorized");
     assert_finding(
         &mut admin,
@@ -168,8 +168,8 @@ fn the_checklist_explains_the_errors_of_an_endpoint() {
         PROBLEM,
         "Check its signing secret",
     );
-    let reached = "The address can be reached";
-    assert_finding(&mut admin, &rejecting, reached, "ok", "answered 401");
+    let reached = "The endpoint can be reached";
+    assert_finding(&mut admin, &rejecting, reached, "ok", "responded with 401");
     assert_finding(&mut admin, &unreachable, reached, PROBLEM, "refused");
     assert_finding(
         &mut admin,
@@ -184,7 +184,7 @@ fn the_checklist_explains_the_errors_of_an_endpoint() {
     let id = text(&rejecting, "id");
     api.post_empty(&format!("/api/v1/webhooks/{id}/test"))
         .expect(200);
-    assert_finding(&mut admin, &rejecting, last, "ok", "Well since then");
+    assert_finding(&mut admin, &rejecting, last, "ok", "No failures since");
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn failing_webhooks_link_to_their_own_checklist() {
     api.wait_for_state(text(&api.only_delivery(&unreachable), "id"), "failed");
     let mut admin = app.signed_in();
     let settings = admin.get("/settings/notifications").expect(200);
-    let troubleshooting = settings.link("Troubleshooting").expect("find the link");
+    let troubleshooting = settings.link("Troubleshoot").expect("find the link");
     let id = text(&rejecting, "id");
     assert_eq!(troubleshooting, format!("{GUIDE}?webhook={id}"));
     let full_link = format!("href=\"{troubleshooting}#troubleshooting\"");
@@ -213,9 +213,9 @@ fn failing_webhooks_link_to_their_own_checklist() {
         text(&delivery, "id")
     );
     let detail = admin.get(&detail).expect(200);
-    assert_eq!(detail.link("Troubleshooting"), Some(troubleshooting));
+    assert_eq!(detail.link("Troubleshoot"), Some(troubleshooting));
     let unknown = admin.get(&format!("{GUIDE}?webhook=wh_gone")).expect(200);
-    assert!(unknown.text().contains("This webhook is gone"));
+    assert!(unknown.text().contains("This webhook was deleted"));
 }
 
 #[test]

@@ -199,8 +199,13 @@ fn a_background_refresh_does_not_consume_flash_messages() {
     let press = admin.get(&path).form_with("Redeliver").press("Redeliver");
     let response = admin.submit(&press);
     let refresh = admin.fetch("GET", &path, &[("Miniback-Refresh", "live")], None);
-    assert!(!refresh.text().contains("It is sent again."));
-    assert!(admin.follow(&response).text().contains("It is sent again."));
+    assert!(!refresh.text().contains("Redelivery queued."));
+    assert!(
+        admin
+            .follow(&response)
+            .text()
+            .contains("Redelivery queued.")
+    );
 }
 
 fn open_signed_in(app: &App, path: &str) -> Browser {
@@ -229,7 +234,7 @@ fn open_pages_update_and_keep_focus_values_and_expanded_parts() {
         text(&webhook, "id")
     );
     let browser = open_signed_in(&app, &format!("/under{list}"));
-    browser.wait_for_text("Nothing sent yet");
+    browser.wait_for_text("No deliveries yet");
     browser.script(
         "const field = document.getElementById('hours'); field.focus(); field.value = '168'",
     );
@@ -252,7 +257,7 @@ fn open_pages_update_and_keep_focus_values_and_expanded_parts() {
     );
 
     browser.open(&format!("{}/under{list}/{id}", app.url));
-    browser.wait_for_text("1st try");
+    browser.wait_for_text("Attempt 1");
     browser.find("DisclosureTriangle", "Raw body").press();
     browser.script("document.body.dataset.kept = 'this page'");
     let test = format!("/api/v1/webhooks/{}", text(&webhook, "id"));

@@ -26,7 +26,7 @@ fn creates_projects_and_shows_their_snippet() {
     let app = App::start();
     let mut ada = app.signed_in();
     let page = ada.get(PROJECTS).expect(200);
-    assert!(page.text().contains("No project yet"));
+    assert!(page.text().contains("No projects yet"));
     let form = ada.get("/settings/projects?add").form_with("Create");
     let filled = form.fill("Name", "My Shop <b>").press("Create");
     let page = ada.submit_and_follow(&filled).expect(200);
@@ -126,10 +126,7 @@ fn a_paused_project_rejects_feedback_until_it_is_resumed() {
     let pause = ada.get(PROJECTS).form_in("Shop", "Pause").press("Pause");
     for _ in 0..2 {
         let page = ada.submit_and_follow(&pause).expect(200);
-        assert!(
-            page.text()
-                .contains("Paused: takes no feedback, and the widget says so")
-        );
+        assert!(page.text().contains("Paused: not accepting feedback"));
     }
     let body = json!({"project": "shop", "message": "Hello"});
     app.api().post("/api/v1/feedback", body).problem(403);
@@ -160,17 +157,18 @@ fn deletes_a_project_after_its_name_is_typed() {
         .press("Delete project");
     let page = ada.submit(&request).expect(200);
     let form = page.form_in("Delete this project?", "Delete");
-    let mismatch = form
-        .clone()
-        .fill("Name of the project", "shop")
-        .press("Delete");
+    let mismatch = form.clone().fill("Project name", "shop").press("Delete");
     let page = ada.submit(&mismatch).expect(422);
-    assert!(page.text().contains("This is not the project’s name"));
+    assert!(page.text().contains("The name doesn’t match."));
     assert_eq!(fetch_project(&app, "shop")["status"], "ACTIVE");
 
-    let confirmation = form.fill("Name of the project", "Shop").press("Delete");
+    let confirmation = form.fill("Project name", "Shop").press("Delete");
     let page = ada.submit_and_follow(&confirmation).expect(200);
-    assert!(page.text().contains("“Shop” is deleted"), "{}", page.text());
+    assert!(
+        page.text().contains("“Shop” and its feedback were deleted"),
+        "{}",
+        page.text()
+    );
     ada.submit_and_follow(&confirmation).expect(200);
     api.get("/api/v1/projects/shop").expect(404);
     let remaining = api.get("/api/v1/feedback?limit=100").json();

@@ -28,7 +28,9 @@ fn shows_the_example_code_without_the_secret() {
     assert_eq!(page.text_of("#snippet"), file("express/server.mjs"));
     let start = page.text_of("#start-code");
     assert_eq!(start, "MINIBACK_SECRET='whsec_…' PORT=4000 node server.mjs");
-    let secret = page.link("Reveal it").expect("find the link to the secret");
+    let secret = page
+        .link("Reveal secret")
+        .expect("find the link to the secret");
     assert!(
         admin
             .get(&secret)
@@ -74,12 +76,12 @@ fn explains_what_prevents_a_receiver_from_working() {
         admin.get(&path).expect(200).text()
     };
     assert!(
-        text_with("standard-webhooks-node").contains("no library of Standard Webhooks can verify")
+        text_with("standard-webhooks-node").contains("Standard Webhooks libraries can’t verify")
     );
     assert!(text_with("nextjs").contains("skipTrailingSlashRedirect"));
     let express = text_with("express");
     assert!(express.contains("PORT=3000") && express.contains("api.example.com"));
-    assert!(!express.contains("skipTrailingSlash") && !express.contains("no library"));
+    assert!(!express.contains("skipTrailingSlash") && !express.contains("libraries can’t verify"));
     assert!(!express.contains("key=1\""), "the code contains the query");
     assert!(text_with("listen").contains("http://localhost:3000/in/"));
 }
@@ -118,15 +120,15 @@ fn open_code_from_settings(javascript: bool) {
     }
     browser
         .find("article", URL)
-        .find("link", "Receive it")
+        .find("link", "Get endpoint code")
         .press();
-    browser.find("heading", "Receive it");
+    browser.find("heading", "Endpoint code");
     browser.find("link", "Flask").press();
     browser.find("heading", "Flask");
     browser.wait_for_text("from flask import");
     if javascript {
         assert_eq!(browser.script("return window.isLoadedOnce"), true);
-        browser.find("button", "Copy the secret");
+        browser.find("button", "Copy secret");
         browser.all("button", "Copy")[1].press();
         browser.find("button", "Copied");
     } else {

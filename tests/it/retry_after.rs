@@ -249,7 +249,7 @@ fn a_held_webhook_can_be_tested_where_its_hold_is_shown() {
         };
         let page = admin.get(&path).expect(200);
         assert!(
-            page.text().contains(": the endpoint asked for it."),
+            page.text().contains("because the endpoint sent"),
             "{}",
             page.text()
         );
@@ -266,7 +266,7 @@ fn a_held_webhook_can_be_tested_where_its_hold_is_shown() {
         let page = admin.submit_and_follow(&press);
         assert!(
             page.text()
-                .contains("Delivered. The endpoint answered 200 OK"),
+                .contains("Delivered. The endpoint responded with 200 OK"),
             "{}",
             page.text()
         );

@@ -147,7 +147,7 @@ fn manage_tokens_and_projects(options: BrowserOptions) {
         .find("article", "Shop")
         .find("button", "Pause")
         .press();
-    browser.wait_for_text("Paused: takes no feedback");
+    browser.wait_for_text("Paused: not accepting feedback");
     let project = api.get("/api/v1/projects/shop").expect(200).json();
     assert_eq!(project["allowedOrigins"][0], "https://example.com");
     assert_eq!(project["status"], "PAUSED");
@@ -155,9 +155,9 @@ fn manage_tokens_and_projects(options: BrowserOptions) {
         .find("article", "Shop")
         .find("button", "Delete project")
         .press();
-    browser.find("textbox", "Name of the project").fill("Shop");
+    browser.find("textbox", "Project name").fill("Shop");
     browser.find("button", "Delete").press();
-    browser.wait_for_text("No project yet");
+    browser.wait_for_text("No projects yet");
 
     open_settings(&browser, "API tokens");
     browser

@@ -102,13 +102,13 @@ fn accepts_a_delivery_in_all_formats_without_showing_secrets() {
     let as_hex = [
         ("Headers", headers.as_str()),
         ("Body", &hex),
-        ("The body is pasted as", "hex"),
+        ("Body format", "hex"),
     ];
     fixture.assert_shows(&as_hex, "Valid");
     let with_secret = [
         ("Headers", headers.as_str()),
         ("Body", &body),
-        ("Its secret (optional)", &secret),
+        ("Secret on your server (optional)", &secret),
     ];
     let page = fixture.assert_shows(&with_secret, "Your server uses the current secret.");
     assert!(
@@ -144,7 +144,7 @@ fn checks_against_the_current_secrets_of_a_rotation() {
         .expect(200);
     fixture.assert_shows(
         &[("Headers", &headers), ("Body", &body)],
-        "no current secret produces this signature",
+        "no active secret produces this signature",
     );
 }
 
@@ -173,7 +173,7 @@ fn explains_what_is_wrong() {
     let spaced = body.replace("\":", "\": ");
     let page = assert_shows(pasted(&spaced, &[]), "The body was re-serialized");
     assert!(
-        page.text().contains("The first difference is at byte 9"),
+        page.text().contains("First difference after 9 bytes"),
         "{}",
         page.text()
     );
@@ -189,15 +189,15 @@ fn explains_what_is_wrong() {
     assert_shows(
         pasted(
             &body,
-            &[("Its secret (optional)", "another secret, and a long one")],
+            &[(
+                "Secret on your server (optional)",
+                "another secret, and a long one",
+            )],
         ),
         "Your server uses a different secret.",
     );
     assert_shows(
-        pasted(
-            &body,
-            &[("Its clock then (optional)", "2001-01-01T00:00:00Z")],
-        ),
+        pasted(&body, &[("Server time (optional)", "2001-01-01T00:00:00Z")]),
         "days behind webhook-timestamp",
     );
     let bare = "X-Miniback-Event: test";
@@ -213,10 +213,10 @@ fn unreadable_input_stays_in_the_form_with_the_reason() {
         .check(&[
             ("Headers", "nothing"),
             ("Body", "zz"),
-            ("The body is pasted as", "hex"),
+            ("Body format", "hex"),
         ])
         .expect(422);
-    assert!(page.text().contains("No header is found") && page.text().contains("This is not hex"));
+    assert!(page.text().contains("No headers found") && page.text().contains("Invalid hex"));
     assert_eq!(page.form_with("Check").value("Body"), "zz");
 }
 
@@ -229,9 +229,9 @@ fn detects_another_webhooks_delivery_and_accepts_a_long_one() {
     let body = fixture.body();
     let page = fixture.assert_shows(
         &[("Headers", &headers), ("Body", &body)],
-        "This delivery went to another webhook.",
+        "This delivery belongs to a different webhook.",
     );
-    let link = page.link("Check it there").unwrap();
+    let link = page.link("Check it on that webhook").unwrap();
     assert!(link.contains(text(&first_webhook, "id")), "{link}");
 
     fixture.api.create_feedback("shop", &"ü".repeat(10_000));

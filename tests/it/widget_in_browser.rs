@@ -98,11 +98,8 @@ fn works_with_a_strict_csp_with_two_requests_and_no_cookie() {
         find(&browser, "textbox", "Email (optional)").value(),
         "sam@example.com"
     );
-    let attached = eval_in_widget(&browser, "root.querySelector('.along').textContent");
-    assert!(
-        attached.as_str().unwrap().contains(&site.url()),
-        "{attached}"
-    );
+    let page = eval_in_widget(&browser, "root.querySelector('.page').textContent");
+    assert!(page.as_str().unwrap().contains(&site.url()), "{page}");
     find(&browser, "textbox", "Message").fill("The checkout works well");
     find(&browser, "button", "Send").press();
     wait_for_status(&browser, THANKS);

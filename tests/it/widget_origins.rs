@@ -56,8 +56,11 @@ fn a_rejected_origin_is_listed_and_can_be_allowed() {
     let mut ada = app.signed_in();
     let page = ada.get("/settings/projects").expect(200);
     let text = page.text();
-    assert!(text.contains("staging.example.com tried 4 times"), "{text}");
-    assert!(text.contains("A page without an origin of its own tried once"));
+    assert!(
+        text.contains("staging.example.com rejected 4 times"),
+        "{text}"
+    );
+    assert!(text.contains("A page without an origin rejected once"));
     let allow = page.form_with("Allow").press("Allow");
 
     app.add_user("eve@example.com", "member");
@@ -69,10 +72,10 @@ fn a_rejected_origin_is_listed_and_can_be_allowed() {
 
     let after = ada.submit_and_follow(&allow).expect(200).text();
     assert!(
-        after.contains("staging.example.com may send feedback now"),
+        after.contains("staging.example.com can now submit feedback"),
         "{after}"
     );
-    assert!(!after.contains("tried 4 times"), "{after}");
+    assert!(!after.contains("rejected 4 times"), "{after}");
     let project = api.get("/api/v1/projects/shop").json();
     assert_eq!(
         project["allowedOrigins"],
@@ -106,7 +109,7 @@ fn keeps_only_the_latest_rejected_origins() {
         assert_eq!(send(&public, &format!("https://{n}.evil.example")), 403);
     }
     let text = app.signed_in().get("/settings/projects").text();
-    assert_eq!(text.matches("tried once").count(), 10);
+    assert_eq!(text.matches("rejected once").count(), 10);
     assert!(text.contains("29.evil.example") && !text.contains("19.evil.example"));
     assert!(text.contains("Seen on shop.example"), "{text}");
 }
@@ -129,6 +132,6 @@ fn an_origin_is_allowed_with_one_press() {
     browser.open(&format!("{}/settings/projects", app.url));
     browser.find("button", "Copy");
     browser.find("button", "Allow").press();
-    browser.wait_for_text("may send feedback now");
+    browser.wait_for_text("can now submit feedback");
     assert_eq!(send(&public, "https://staging.example.com"), 201);
 }

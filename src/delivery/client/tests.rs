@@ -1,4 +1,4 @@
-//! Attempts against misbehaving endpoints.
+//! Attempts against endpoints that respond in various ways.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ mod tls;
 
 /// A time limit that no test reaches.
 const LONG: Duration = Duration::from_secs(20);
-/// For tests that wait for the timeout.
+/// A time limit for tests that wait for it.
 const SHORT: Duration = Duration::from_secs(1);
 
 const NO_CONTENT: &str = "HTTP/1.1 204 No Content\r\n\r\n";

@@ -1,4 +1,4 @@
-//! The demo's servers over real sockets on loopback, with a fake API that records calls.
+//! Tests the demo's servers over real sockets on loopback, with a fake API that records calls.
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use awc::http::header::HeaderMap;
 use serde_json::{Value, json};
 
-use super::{Api, DemoServer};
+use super::{ApiClient, DemoServer};
 
 mod receiver;
 mod samples;
@@ -63,7 +63,7 @@ struct Call {
 
 /// Starts a fake API that responds with `status` to every call. Returns its client and the recorded
 /// calls.
-fn start_api(status: u16) -> (Api, Calls) {
+fn start_api(status: u16) -> (ApiClient, Calls) {
     let calls = Calls::default();
     let (listener, recorded) = (listener(), calls.clone());
     let base = format!("http://{}", listener.local_addr().unwrap());
@@ -99,5 +99,5 @@ fn start_api(status: u16) -> (Api, Calls) {
             .unwrap()
             .run(),
     );
-    (Api::new(base, "mb_token"), calls)
+    (ApiClient::new(base, "mb_token"), calls)
 }

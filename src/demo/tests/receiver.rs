@@ -200,7 +200,7 @@ async fn continues_the_event_stream_after_the_last_seen_event() {
 
     // An id from an earlier run makes the page reload.
     let reset = read_events(url, Some("123-7".to_owned()), 1).await;
-    assert_eq!(reset, [(String::new(), "gone".to_owned())]);
+    assert_eq!(reset, [(String::new(), "restarted".to_owned())]);
     receiver.stop().await.unwrap();
 }
 
@@ -211,7 +211,7 @@ async fn stopping_ends_an_open_event_stream() {
     deliver(&receiver, "dlv_1", body("x"), Some(SECRET)).await;
     let mut stream = client().get(url).send().await.unwrap();
     stream.next().await.unwrap().unwrap();
-    // A cut connection would be an error.
+    // An aborted connection would be an error.
     let rest = actix_web::rt::spawn(async move {
         let chunks: Vec<_> = stream.collect().await;
         chunks.iter().all(Result::is_ok)

@@ -6,7 +6,7 @@ use super::{SECRET, start_api};
 use crate::demo::seed;
 
 #[actix_web::test]
-async fn creates_the_webhook_after_the_samples_and_then_one_feedback() {
+async fn creates_the_samples_then_the_webhook_then_one_more_item() {
     let (api, calls) = start_api(201);
     let counts = seed(&api, "http://127.0.0.1:3000/webhooks/miniback", SECRET)
         .await

@@ -1,4 +1,4 @@
-//! Changes detected by comparing, and reversed without the sent body.
+//! Detects changes by comparing with the sent body, and reverses them without it.
 
 use super::*;
 
@@ -8,26 +8,26 @@ fn received(change: &str) -> Vec<u8> {
     let value: Value = serde_json::from_str(SENT).unwrap();
     match change {
         "trailing newline" => format!("{SENT}\n").into_bytes(),
-        "around" => format!("\n  {SENT}\r\n").into_bytes(),
-        "mark" => [b"\xef\xbb\xbf", SENT.as_bytes()].concat(),
-        "latin" => SENT
+        "surrounding whitespace" => format!("\n  {SENT}\r\n").into_bytes(),
+        "byte order mark" => [b"\xef\xbb\xbf", SENT.as_bytes()].concat(),
+        "Latin-1" => SENT
             .bytes()
             .map(char::from)
             .collect::<String>()
             .into_bytes(),
-        "spaced" => serde_json::to_string_pretty(&value).unwrap().into_bytes(),
+        "pretty-printed" => serde_json::to_string_pretty(&value).unwrap().into_bytes(),
         "escaped" => SENT
             .replace('ü', "\\u00fc")
             .replace('/', "\\/")
             .into_bytes(),
-        "sorted" => {
+        "sorted members" => {
             let sorted: std::collections::BTreeMap<String, Value> =
                 serde_json::from_value(value).unwrap();
             serde_json::to_vec(&sorted).unwrap()
         }
-        "quoted" => serde_json::to_vec(SENT).unwrap(),
-        "cut" => SENT.as_bytes()[..100].to_vec(),
-        "longer" => format!("{SENT}&more=1").into_bytes(),
+        "JSON string" => serde_json::to_vec(SENT).unwrap(),
+        "truncated" => SENT.as_bytes()[..100].to_vec(),
+        "extended" => format!("{SENT}&more=1").into_bytes(),
         "other" => SENT.replace("Shop", "Store").into_bytes(),
         "empty" => Vec::new(),
         _ => SENT.as_bytes().to_vec(),
@@ -40,15 +40,15 @@ fn detects_each_change_by_comparing() {
     for (change, expected) in [
         ("none", None),
         ("trailing newline", Some(TrailingWhitespace)),
-        ("around", Some(SurroundingWhitespace)),
-        ("mark", Some(ByteOrderMark)),
-        ("latin", Some(WrongCharset)),
-        ("spaced", Some(Reserialized)),
+        ("surrounding whitespace", Some(SurroundingWhitespace)),
+        ("byte order mark", Some(ByteOrderMark)),
+        ("Latin-1", Some(WrongCharset)),
+        ("pretty-printed", Some(Reserialized)),
         ("escaped", Some(Reserialized)),
-        ("sorted", Some(KeyOrder)),
-        ("quoted", Some(EncodedAsString)),
-        ("cut", Some(Truncated)),
-        ("longer", Some(Extended)),
+        ("sorted members", Some(KeyOrder)),
+        ("JSON string", Some(EncodedAsString)),
+        ("truncated", Some(Truncated)),
+        ("extended", Some(Extended)),
         ("other", Some(Other)),
         ("empty", Some(Empty)),
     ] {
@@ -64,13 +64,13 @@ fn detects_each_change_by_comparing() {
 fn reverses_most_changes_without_the_sent_body() {
     for change in [
         "trailing newline",
-        "around",
-        "mark",
-        "latin",
-        "spaced",
+        "surrounding whitespace",
+        "byte order mark",
+        "Latin-1",
+        "pretty-printed",
         "escaped",
-        "sorted",
-        "quoted",
+        "sorted members",
+        "JSON string",
     ] {
         let originals = possible_originals(&received(change));
         assert!(
@@ -81,7 +81,7 @@ fn reverses_most_changes_without_the_sent_body() {
 }
 
 #[test]
-fn detects_windows_1252() {
+fn detects_text_decoded_as_windows_1252() {
     let mangled = "Grüße – „so“".bytes().map(|byte| match byte {
         0x80 => '€',
         0x93 => '“',

@@ -7,7 +7,7 @@ use crate::domain::body_change::BodyChange;
 use crate::domain::verification;
 use crate::domain::webhook::Secrets;
 
-/// Checks whether the received body is the sent one, or at least the signed one.
+/// Checks whether the received body is the sent body or, if that is unknown, the signed body.
 pub(super) fn check_body(
     input: &DiagnosisInput<'_>,
     signers: &Signers,
@@ -39,7 +39,8 @@ pub(super) fn check_body(
     }
 }
 
-/// Checks one signature header. `is_supported` is false if the secret can't make such a signature.
+/// Checks one signature header. `is_supported` is false if the secret can't create this kind of
+/// signature.
 pub(super) fn check_signature(
     name: &'static str,
     is_present: bool,
@@ -57,7 +58,7 @@ pub(super) fn check_signature(
         ),
         (true, None) => (
             CheckResult::Unknown,
-            "This webhook’s secret isn’t in the whsec_ format, so it can’t make this signature."
+            "This webhook’s secret isn’t in the whsec_ format, so it can’t create this signature."
                 .to_owned(),
         ),
         (false, None) => (CheckResult::Unknown, "Missing.".to_owned()),
@@ -70,7 +71,7 @@ pub(super) fn check_signature(
 }
 
 /// Compares `webhook-timestamp` with the endpoint's clock, or with the times of the attempts.
-/// Returns `None` without a timestamp.
+/// Returns `None` if there is no timestamp.
 pub(super) fn check_clock(
     input: &DiagnosisInput<'_>,
     signatures: &ReceivedSignatures<'_>,
@@ -107,7 +108,7 @@ pub(super) fn check_clock(
 fn compare_clocks(clock: i64, timestamp: i64) -> (CheckResult, String) {
     let difference = clock.abs_diff(timestamp);
     if difference <= verification::TOLERANCE.as_secs() {
-        let message = format!("{} from webhook-timestamp.", format_age(difference));
+        let message = format!("{} from webhook-timestamp.", format_difference(difference));
         return (CheckResult::Passed, message);
     }
     let direction = if clock < timestamp {
@@ -117,13 +118,13 @@ fn compare_clocks(clock: i64, timestamp: i64) -> (CheckResult, String) {
     };
     let message = format!(
         "Your server’s clock is {} {direction} webhook-timestamp.",
-        format_age(difference)
+        format_difference(difference)
     );
     (CheckResult::Failed, message)
 }
 
 /// Formats a time difference in its largest suitable unit.
-fn format_age(seconds: u64) -> String {
+fn format_difference(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7200 => format!("{} min", seconds / 60),
@@ -132,7 +133,7 @@ fn format_age(seconds: u64) -> String {
     }
 }
 
-/// Compares the endpoint's secret with the active ones. The message contains neither.
+/// Compares the endpoint's secret with the active secrets. The message contains no secret.
 pub(super) fn check_endpoint_secret(endpoint_secret: &str, secrets: &Secrets) -> Check {
     let next = secrets
         .next

@@ -1,4 +1,4 @@
-//! The signatures that an endpoint received, and the secrets that could have made them.
+//! The signatures that an endpoint received, and the secrets that could have created them.
 
 use super::{Check, CheckResult, DiagnosisInput};
 use crate::domain::secret::Secret;
@@ -67,7 +67,7 @@ impl<'a> ReceivedSignatures<'a> {
         }
     }
 
-    /// Returns the secret that made one of the hex signatures of `body`.
+    /// Returns the secret that created one of the hex signatures of `body`.
     pub(super) fn hex_signer(&self, body: &[u8]) -> Option<SigningSecret> {
         let received: Vec<Vec<u8>> = [&self.hex, &self.next_hex]
             .into_iter()
@@ -81,7 +81,7 @@ impl<'a> ReceivedSignatures<'a> {
         })
     }
 
-    /// Returns the secret that made one of the signatures in `webhook-signature`.
+    /// Returns the secret that created one of the signatures in `webhook-signature`.
     pub(super) fn standard_signer(&self, body: &[u8]) -> Option<SigningSecret> {
         let (id, timestamp, received) =
             (self.id.as_ref()?, self.timestamp?, self.standard.as_ref()?);
@@ -93,7 +93,7 @@ impl<'a> ReceivedSignatures<'a> {
         })
     }
 
-    /// Returns the secret that made any of the signatures of `body`.
+    /// Returns the secret that created any of the signatures of `body`.
     pub(super) fn any_signer(&self, body: &[u8]) -> Option<SigningSecret> {
         self.hex_signer(body).or_else(|| self.standard_signer(body))
     }
@@ -105,8 +105,8 @@ impl<'a> ReceivedSignatures<'a> {
             .map(|(signer, _)| *signer)
     }
 
-    /// Returns whether `webhook-signature` is present and could be verified, but doesn't match.
-    pub(super) fn is_standard_wrong(&self, body: &[u8]) -> bool {
+    /// Returns whether `webhook-signature` is present and verifiable, but doesn't match.
+    pub(super) fn has_standard_mismatch(&self, body: &[u8]) -> bool {
         self.standard.is_some()
             && self
                 .secrets

@@ -151,7 +151,7 @@ impl Scenario {
 }
 
 #[test]
-fn valid_deliveries_name_the_secret_that_signed_them() {
+fn says_which_secret_signed_a_valid_delivery() {
     scenario().validates_with("current");
     scenario().not_logged().validates_with("current");
     scenario().rotated(2, Some(1)).validates_with("next");
@@ -172,7 +172,7 @@ fn valid_deliveries_name_the_secret_that_signed_them() {
 fn distinguishes_a_wrong_secret_from_a_changed_body() {
     scenario()
         .rotated(2, None)
-        .finds("no current secret produces this signature");
+        .finds("no active secret produces this signature");
     scenario()
         .rotated(2, None)
         .not_logged()

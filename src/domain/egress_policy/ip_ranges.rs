@@ -1,8 +1,8 @@
-//! IP ranges that aren't globally reachable, with the reason.
+//! IP ranges that aren't globally reachable, each with the reason.
 //!
-//! From the IANA special-purpose registries
+//! The ranges are those of the IANA special-purpose registries
 //! (<https://www.iana.org/assignments/iana-ipv4-special-registry>,
-//! <https://www.iana.org/assignments/iana-ipv6-special-registry>) and some additions. Parts of
+//! <https://www.iana.org/assignments/iana-ipv6-special-registry>), with some additions. Parts of
 //! `192.0.0.0/24` and `2001::/23` are globally reachable, but contain no endpoints, so both ranges
 //! are blocked as a whole.
 
@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-/// Completes “10.0.0.5 isn’t public (…)”.
+/// The text in parentheses after “10.0.0.5 isn’t public”.
 pub type Reason = &'static str;
 
 const IPV4_RANGES: [(Ipv4Net, Reason); 17] = [
@@ -80,7 +80,7 @@ const IPV6_RANGES: [(Ipv6Net, Reason); 16] = [
     v6([0xff00, 0, 0, 0], 8, "multicast, ff00::/8"),
     v6([0x2000, 0, 0, 0], 3, GLOBAL),
 ];
-/// The only allowed row: 2000::/3, the globally reachable unicast range.
+/// Marks the only allowed row: 2000::/3, the globally reachable unicast range.
 const GLOBAL: Reason = "";
 
 const fn v4(ip: [u8; 4], prefix: u8, reason: Reason) -> (Ipv4Net, Reason) {
@@ -119,8 +119,8 @@ pub fn non_global_reason(ip: IpAddr) -> Option<Reason> {
             .find(|(net, _)| net.contains(&v4))
             .map(|(_, reason)| *reason),
         IpAddr::V6(v6) => {
-            // ISATAP (RFC 5214): the lower half of an IPv6 address in any network embeds the IPv4
-            // address of a tunnel's end.
+            // The lower half of an ISATAP address (RFC 5214) embeds the IPv4 address of a tunnel
+            // endpoint. The upper half can be any network.
             let is_isatap = matches!(v6.segments(), [_, _, _, _, 0 | 0x200, 0x5efe, _, _]);
             if is_isatap && non_global_reason(low_ipv4(v6).into()).is_some() {
                 return Some("ISATAP tunnel to an IPv4 address that isn’t public");

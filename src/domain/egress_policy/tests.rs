@@ -1,4 +1,4 @@
-//! Blocked, allowed, and own targets of webhooks.
+//! Which targets the policy allows and blocks.
 
 use super::*;
 
@@ -36,7 +36,7 @@ fn check_resolved(
 }
 
 #[test]
-fn messages_name_the_option_that_allows_the_target() {
+fn messages_contain_the_option_that_allows_the_target() {
     for (text, addresses, message) in [
         (
             "https://10.0.0.5/x",

@@ -1,4 +1,4 @@
-//! From the OpenAPI document to what the page shows.
+//! Converts the OpenAPI document into the contents of the page.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(super) fn contents(document: &Value) -> ReferenceContents {
     let mut lead = Vec::new();
     let mut intro = Vec::new();
     for paragraph in paragraphs(&document["info"]["description"]) {
-        // "**Lists** are newest first": what a paragraph is about stands at its beginning.
+        // A paragraph that starts with a bold title, such as "**Lists**", is a section.
         match paragraph
             .strip_prefix("**")
             .and_then(|rest| rest.split_once("**"))
@@ -44,7 +44,7 @@ pub(super) fn contents(document: &Value) -> ReferenceContents {
     }
 }
 
-/// What calls have in common, by status.
+/// Collects the error responses that calls share, by status.
 fn common_errors(document: &Value) -> Vec<ResponseDoc> {
     let mut errors = BTreeMap::new();
     for (_, methods) in object(&document["paths"]) {
@@ -63,14 +63,14 @@ fn object(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().map(Map::iter).into_iter().flatten()
 }
 
-/// A description's paragraphs, each in one line.
+/// Splits a description into paragraphs without line breaks.
 fn paragraphs(description: &Value) -> Vec<String> {
     let text = description.as_str().unwrap_or_default();
     let paragraphs = text.split("\n\n").map(|p| p.trim().replace('\n', " "));
     paragraphs.filter(|p| !p.is_empty()).collect()
 }
 
-/// What stands between backticks is code.
+/// Splits a text into plain segments and those in backticks, which are code.
 pub(super) fn split_inline_code(text: &str) -> Vec<InlineText> {
     let parts = text.split('`').enumerate();
     parts
@@ -159,7 +159,7 @@ fn parameter_doc(document: &Value, parameter: &Value) -> FieldDoc {
     field
 }
 
-/// `` `full` or `submit` ``, with the role where only admins may.
+/// Describes the required token: ``Token with the scope `full` or `submit` ``.
 fn permission(security: &Value) -> String {
     let mut tokens = Vec::new();
     let requirements = security.as_array().into_iter().flatten();
@@ -168,7 +168,7 @@ fn permission(security: &Value) -> String {
         let of_admin = needed.iter().any(|role| role == "admin");
         tokens.push(format!(
             "`{scope}`{}",
-            if of_admin { " of an admin" } else { "" }
+            if of_admin { " (admin only)" } else { "" }
         ));
     }
     if tokens.is_empty() {
@@ -212,7 +212,7 @@ fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
-/// A line for a terminal, from the path on.
+/// Builds a curl command from the path on.
 fn curl(document: &Value, path: &str, method: &str, operation: &Value) -> String {
     let mut path = path.to_owned();
     let mut lines = Vec::new();
@@ -250,7 +250,7 @@ fn curl(document: &Value, path: &str, method: &str, operation: &Value) -> String
     lines.join(" \\\n  ")
 }
 
-/// The objects that calls take and answer; what is only a text or a page of others is told where it stands.
+/// Lists the schemas of objects. Strings and lists are described where they are used.
 fn schemas(document: &Value) -> Vec<SchemaDoc> {
     let all = object(&document["components"]["schemas"]);
     let objects = all.filter(|(name, schema)| {

@@ -1,7 +1,7 @@
-//! `/docs/api`: the API's OpenAPI document as a page for people. It asks for no session: there is no secret in it.
+//! `/docs/api`: the API reference, rendered from the OpenAPI document. The page is public.
 //!
-//! The document is handed in from outside, for pages do not know the API; it is read once, when somebody first asks for
-//! the page: most installations never do, and the memory is theirs.
+//! The document is passed in, because pages must not import the API. It is built on the first
+//! request, which saves memory in installations that never show the page.
 
 mod document;
 mod schema;
@@ -18,7 +18,7 @@ use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use schema::FieldDoc;
 
-/// Where the OpenAPI document comes from, and from the first time on what the page shows of it.
+/// The page's contents, built from the OpenAPI document on first use.
 pub struct ApiReference {
     document: fn() -> Value,
     contents: OnceLock<ReferenceContents>,
@@ -38,7 +38,7 @@ impl ApiReference {
     }
 }
 
-/// The document, as the page shows it.
+/// The contents of the page.
 struct ReferenceContents {
     lead: Vec<Vec<InlineText>>,
     intro: Vec<IntroSection>,
@@ -47,20 +47,20 @@ struct ReferenceContents {
     schemas: Vec<SchemaDoc>,
 }
 
-/// Text, or what is set off from it.
+/// A segment of a text: plain, or formatted as code.
 struct InlineText {
     text: String,
     is_code: bool,
 }
 
-/// What holds for all calls.
+/// A section of the overview, which applies to all calls.
 struct IntroSection {
     anchor: String,
     title: String,
     description: Vec<InlineText>,
 }
 
-/// The calls about one thing.
+/// The calls for one kind of resource.
 struct CallGroup {
     anchor: String,
     name: String,
@@ -74,11 +74,11 @@ struct CallDoc {
     path: String,
     title: String,
     paragraphs: Vec<Vec<InlineText>>,
-    /// Whose tokens may make it.
+    /// The token scopes and role that the call requires.
     permission: Vec<InlineText>,
     parameters: Vec<FieldDoc>,
     body: Option<RequestBodyDoc>,
-    /// After the address of the installation.
+    /// The curl command after `curl` and the base URL.
     curl: String,
     responses: Vec<ResponseDoc>,
     errors: Vec<ResponseDoc>,
@@ -92,12 +92,12 @@ struct RequestBodyDoc {
 struct ResponseDoc {
     status: String,
     description: Vec<InlineText>,
-    /// The schema that it has: its name, and whether it is a page of these.
+    /// Name of the body's schema, or of its items if the body is a list.
     schema: Option<String>,
     is_list: bool,
     headers: Vec<FieldDoc>,
     example: Option<String>,
-    /// What is said of it is said of every call.
+    /// Whether the response is shared by many calls and described in the overview.
     is_common: bool,
 }
 
@@ -112,7 +112,7 @@ struct SchemaDoc {
 struct ApiReferencePage<'a> {
     layout: Layout,
     reference: &'a ReferenceContents,
-    /// The address of this installation.
+    /// The public URL of this installation.
     base_url: String,
 }
 
@@ -122,7 +122,7 @@ pub(super) async fn show(
 ) -> Result<HttpResponse, PageError> {
     let seen = context.proxies().own_origin(&context.request);
     let base_url = context.app.urls.absolute(&seen, "");
-    let (layout, _) = context.layout("API", "");
+    let (layout, _) = context.layout("API reference", "");
     let page = ApiReferencePage {
         layout,
         reference: reference.contents(),

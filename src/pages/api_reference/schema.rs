@@ -1,4 +1,4 @@
-//! A JSON schema in words: its fields, what each may be, and a sample of it.
+//! Describes JSON schemas: fields, their types and limits, and an example value.
 
 use serde_json::{Map, Value, json};
 
@@ -9,16 +9,16 @@ use crate::pages::framework::format::group_digits;
 /// A member of an object, a parameter or a header.
 pub(super) struct FieldDoc {
     pub(super) name: String,
-    /// Where it stands, for a parameter: `path`, `query` or `header`.
+    /// Location of a parameter: `path`, `query`, or `header`. Otherwise empty.
     pub(super) location: String,
     pub(super) is_required: bool,
     pub(super) value_type: Vec<InlineText>,
-    /// The schema that tells more of it.
+    /// Name of the object's schema, which the page links to.
     pub(super) schema: Option<String>,
     pub(super) description: Vec<InlineText>,
 }
 
-/// The schema itself, and its name where it was referred to.
+/// Resolves a `$ref`. Returns the schema and, if it was referenced, its name.
 pub(super) fn resolve<'a>(document: &'a Value, schema: &'a Value) -> (&'a Value, Option<&'a str>) {
     let name = schema["$ref"]
         .as_str()
@@ -29,7 +29,7 @@ pub(super) fn resolve<'a>(document: &'a Value, schema: &'a Value) -> (&'a Value,
     }
 }
 
-/// The members of an object; those of parts that it is put together from come last.
+/// Returns the members of an object. Members inherited through `allOf` come last.
 pub(super) fn field_docs(document: &Value, schema: &Value) -> Vec<FieldDoc> {
     let (schema, _) = resolve(document, schema);
     let empty = Vec::new();
@@ -70,7 +70,7 @@ pub(super) fn field_doc(
     }
 }
 
-/// What stands beside the null of a value that may be null.
+/// Returns the non-null alternative of a nullable schema.
 fn without_null(schema: &Value) -> &Value {
     let choices = schema["oneOf"].as_array();
     choices
@@ -78,18 +78,20 @@ fn without_null(schema: &Value) -> &Value {
         .unwrap_or(schema)
 }
 
-/// `list of text`, `` `NEW`, `REVIEWED` or `RESOLVED` ``, `number or null, 1 to 100`; and the object that is meant.
+/// Describes a type, and returns the name of its object schema, if it has one.
+///
+/// Examples: `list of: text`, `` `NEW`, `REVIEWED`, or `RESOLVED` ``, `number or null, 1 to 100`.
 fn value_type(document: &Value, schema: &Value) -> (String, Option<String>) {
     let inner = without_null(schema);
     let (resolved, name) = resolve(document, inner);
     let types: Vec<&str> = match &resolved["type"] {
-        Value::String(one) => vec![one.as_str()],
-        Value::Array(many) => many.iter().filter_map(Value::as_str).collect(),
+        Value::String(name) => vec![name.as_str()],
+        Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
         _ => vec!["object"],
     };
     let is_nullable = !std::ptr::eq(inner, schema) || types.contains(&"null");
     let mut named = None;
-    let mut kind = match types.first().copied().unwrap_or_default() {
+    let mut description = match types.first().copied().unwrap_or_default() {
         _ if resolved["enum"].is_array() => join_choices(&resolved["enum"]),
         "array" => {
             let (of, item) = self::value_type(document, &resolved["items"]);
@@ -117,13 +119,13 @@ fn value_type(document: &Value, schema: &Value) -> (String, Option<String>) {
         other => other.to_owned(),
     };
     if is_nullable && named.is_none() {
-        kind.push_str(" or null");
+        description.push_str(" or null");
     }
     for limit in constraints(resolved) {
-        kind.push_str(", ");
-        kind.push_str(&limit);
+        description.push_str(", ");
+        description.push_str(&limit);
     }
-    (kind, named)
+    (description, named)
 }
 
 fn join_choices(values: &Value) -> String {
@@ -136,7 +138,8 @@ fn join_choices(values: &Value) -> String {
         .collect();
     match quoted.split_last() {
         Some((last, [])) => last.clone(),
-        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        Some((last, [first])) => format!("{first} or {last}"),
+        Some((last, others)) => format!("{}, or {last}", others.join(", ")),
         None => String::new(),
     }
 }
@@ -158,9 +161,9 @@ fn constraints(schema: &Value) -> Vec<String> {
         }
     }
     if !schema["default"].is_null() {
-        limits.push(format!("by default {}", schema["default"]));
+        limits.push(format!("default {}", schema["default"]));
     }
-    // A pattern says in riddles what the description says in words.
+    // Patterns are omitted, because the descriptions say the same.
     limits
 }
 
@@ -168,7 +171,7 @@ fn explicit_example(schema: &Value) -> Option<&Value> {
     schema.get("example").or_else(|| schema["examples"].get(0))
 }
 
-/// A value as the schema has it. Of what may be left out, it has what has an example.
+/// Returns an example value of a schema. Optional members are included if they have an example.
 pub(super) fn example_value(document: &Value, schema: &Value) -> Value {
     if let Some(example) = explicit_example(schema) {
         return example.clone();

@@ -1,5 +1,4 @@
-//! One delivery: the request as it was sent, each attempt with where its time went and what was answered, and what
-//! comes next.
+//! One delivery: its state, the request, and each attempt with its timings and response.
 
 use std::time::Duration;
 
@@ -12,14 +11,15 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::explanation::{TestHint, advice, format_duration, status_text};
 use crate::domain::id::{DeliveryId, WebhookId};
+use crate::pages::deliveries::row::{DeliveryRow, failure_label, max_attempts_of};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::{DisplayTime, time_until};
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
-use crate::pages::webhooks::row::{DeliveryRow, held_until, max_attempts_of};
+use crate::pages::webhooks::row::held_until;
 use crate::store::{DeliveryDetail, DeliverySummary, LoggedAttempt, RedeliverError};
 
-/// How much of a body that is no text is shown, in bytes.
+/// Maximum length of a binary response body that is shown, in bytes.
 const HEX_BYTES_SHOWN: usize = 512;
 
 #[derive(Template)]
@@ -27,23 +27,23 @@ const HEX_BYTES_SHOWN: usize = 512;
 struct DeliveryPage {
     layout: Layout,
     webhook: WebhookId,
-    /// Empty where the webhook was deleted.
+    /// Empty if the webhook was deleted.
     url: String,
     row: DeliveryRow,
     status: StatusLine,
     can_redeliver: bool,
-    /// The newest first.
+    /// Newest first.
     attempts: Vec<AttemptDetails>,
     request: Option<SentRequest>,
 }
 
-/// What comes next, or what came of it: `Next try at 14:05:12, in 9 s (3 of 4)`.
+/// The state of the delivery: `Next attempt at 14:05:12, in 9 s (3 of 4)`.
 struct StatusLine {
     kind: &'static str,
     icon: &'static str,
     label: String,
     time: Option<DisplayTime>,
-    /// Empty unless it is still to come.
+    /// `in 9 s` until the next attempt, otherwise empty.
     countdown: String,
     detail: String,
 }
@@ -54,10 +54,10 @@ struct AttemptDetails {
     is_success: bool,
     at: DisplayTime,
     duration: String,
-    /// What happened, and what to do.
-    problem: String,
+    /// What happened, followed by what to do about it.
+    error: String,
     advice: &'static str,
-    /// The endpoint refuses what it gets: its secret may be another one.
+    /// A 401 or 403, which often means that the endpoint uses a different secret.
     is_rejected: bool,
     segments: Vec<TimingSegment>,
     headers: Vec<(String, String)>,
@@ -65,7 +65,7 @@ struct AttemptDetails {
     truncated: bool,
 }
 
-/// A part of an attempt's time, as it is drawn: in hundredths of the whole.
+/// One phase of an attempt in the timing bar. `x` and `width` are percentages.
 struct TimingSegment {
     kind: &'static str,
     name: &'static str,
@@ -115,15 +115,15 @@ pub async fn show(
     let is_held = configured
         .as_ref()
         .is_some_and(|webhook| held_until(webhook, now).is_some());
-    // A webhook that is gone sends nothing any more: how many there would be plays no part.
+    // A deleted webhook has no pending deliveries, so the number isn't shown.
     let webhook_max = configured.as_ref().map_or(1, |webhook| {
         context.app.delivery.max_attempts(webhook.retries)
     });
     let max_attempts = max_attempts_of(&detail.summary, webhook_max);
-    let others_fail = configured.is_some_and(|webhook| webhook.failing_since.is_some());
-    let hints = (detail.summary.event == EventType::Test).then_some(others_fail);
+    let is_failing = configured.is_some_and(|webhook| webhook.failing_since.is_some());
+    let others_fail = (detail.summary.event == EventType::Test).then_some(is_failing);
     let page = DeliveryPage {
-        row: DeliveryRow::of(&detail.summary, max_attempts, now),
+        row: DeliveryRow::new(&detail.summary, max_attempts, now),
         status: status_line(&detail.summary, max_attempts, is_held, now),
         can_redeliver: enabled
             && detail.summary.state != DeliveryState::Pending
@@ -133,7 +133,7 @@ pub async fn show(
             .attempts
             .iter()
             .rev()
-            .map(|attempt| AttemptDetails::of(attempt, hints, now))
+            .map(|attempt| AttemptDetails::new(attempt, others_fail, now))
             .collect(),
         request: sent_request(&detail, &url),
         webhook: detail.summary.webhook,
@@ -155,12 +155,12 @@ pub async fn redeliver(
             .redeliver(DeliveryId::new(delivery.clone()))
             .await
         {
-            Ok(()) => "It is sent again.".to_owned(),
+            Ok(()) => "Redelivery queued.".to_owned(),
             Err(RedeliverError::Store(error)) => return Err(error.into()),
             Err(RedeliverError::UnknownDelivery | RedeliverError::UnknownWebhook) => {
                 return Err(PageError::ItemNotFound);
             }
-            // Two presses: it is on its way, which is what was wanted.
+            // After a double submit, the message says that the delivery is already pending.
             Err(error) => error.to_string(),
         },
     );
@@ -172,7 +172,7 @@ pub async fn redeliver(
     Ok(context.redirect(&path))
 }
 
-/// `max_attempts`: how many attempts its webhook's retries allow; `is_held`: its endpoint asked for time.
+/// Describes the state of a delivery. `is_held` says whether its webhook is on hold.
 fn status_line(
     record: &DeliverySummary,
     max_attempts: usize,
@@ -193,68 +193,73 @@ fn status_line(
     };
     let attempts = match record.attempts.len() {
         1 => String::new(),
-        many => format!(" after {many} attempts"),
+        count => format!(" after {count} attempts"),
     };
     match (record.state, record.next_attempt_at) {
         (DeliveryState::Pending, Some(due)) if due > now => {
-            let nth = record.round_attempts + 1;
-            let count = format!(" ({nth} of {max_attempts})");
+            let number = record.round_attempts + 1;
+            let count = format!(" ({number} of {max_attempts})");
             let first = record.attempts.is_empty();
             StatusLine {
                 countdown: time_until(due, now),
                 ..line(
                     "wait",
                     "wait",
-                    if first { "First try at" } else { "Next try at" },
+                    if first {
+                        "First attempt at"
+                    } else {
+                        "Next attempt at"
+                    },
                     Some(DisplayTime::new(due, now)),
                     match is_held {
-                        true => format!("{count}: the endpoint asked to wait"),
+                        true => format!("{count}, held by the endpoint"),
                         false => count,
                     },
                 )
             }
         }
-        (DeliveryState::Pending, _) => line("wait", "wait", "On its way", None, String::new()),
+        (DeliveryState::Pending, _) => line("wait", "wait", "Sending", None, String::new()),
         (DeliveryState::Delivered, _) => line("good", "ok", "Delivered at", ended, attempts),
         (DeliveryState::Failed, _) if record.event == EventType::Test => line(
             "bad",
             "bad",
             "Failed at",
             ended,
-            ": a test is tried once".into(),
+            " (tests aren’t retried)".into(),
         ),
-        (DeliveryState::Failed, _) => {
-            let dropped = format!("{attempts}: the event was dropped");
-            line("bad", "bad", "Gave up at", ended, dropped)
-        }
+        (DeliveryState::Failed, _) => line("bad", "bad", "Failed at", ended, attempts),
         (DeliveryState::Canceled, _) => {
-            let why = ": the webhook was switched off or deleted, or the feedback is gone".into();
-            line("", "off", "Canceled", None, why)
+            let reason =
+                " because the webhook was disabled or deleted, or the feedback was deleted".into();
+            line("", "off", "Canceled", None, reason)
         }
     }
 }
 
 impl AttemptDetails {
-    /// `test`: it is a test, and whether what is not a test fails there too.
-    fn of(attempt: &LoggedAttempt, test: Option<bool>, now: Timestamp) -> Self {
+    /// `others_fail` is `None` unless the delivery is a test. Then it says whether the webhook's
+    /// other deliveries fail too.
+    fn new(attempt: &LoggedAttempt, others_fail: Option<bool>, now: Timestamp) -> Self {
         let is_success = attempt.error_code.is_none();
         let response = attempt.status.map(status_text);
         let code = attempt.error_code.as_deref().unwrap_or_default();
         let body = attempt.response_body.as_deref().unwrap_or_default();
-        let hint = test
+        let hint = others_fail
             .zip(attempt.status)
             .and_then(|(others_fail, status)| TestHint::from_response(status, body, others_fail));
         Self {
             number: attempt.number,
             title: format!(
-                "{} try: {}",
-                ordinal(attempt.number as usize),
-                response.unwrap_or_else(|| code.replace('_', " "))
+                "Attempt {}: {}",
+                attempt.number,
+                response
+                    .or_else(|| failure_label(attempt))
+                    .unwrap_or_default()
             ),
             is_success,
             at: DisplayTime::new(attempt.started_at, now),
             duration: format_duration(attempt.duration),
-            problem: attempt.error.clone().unwrap_or_default(),
+            error: attempt.error.clone().unwrap_or_default(),
             advice: hint.map_or_else(|| advice(code, attempt.status), TestHint::advice),
             is_rejected: matches!(attempt.status, Some(401 | 403)),
             segments: timing_segments(attempt),
@@ -263,17 +268,17 @@ impl AttemptDetails {
                 .response_body
                 .as_deref()
                 .filter(|body| !body.is_empty())
-                .map(ResponseBody::of),
+                .map(ResponseBody::from_bytes),
             truncated: attempt.response_truncated,
         }
     }
 }
 
 impl ResponseBody {
-    fn of(bytes: &[u8]) -> Self {
+    fn from_bytes(bytes: &[u8]) -> Self {
         match std::str::from_utf8(bytes) {
             Ok(text) => Self::Text(text.to_owned()),
-            // Cut within a character by the cap: still text.
+            // The size limit cut a character in two: still text.
             Err(error) if error.error_len().is_none() => {
                 Self::Text(String::from_utf8_lossy(bytes).into_owned())
             }
@@ -294,22 +299,22 @@ impl ResponseBody {
 fn timing_segments(attempt: &LoggedAttempt) -> Vec<TimingSegment> {
     let timings = &attempt.timings;
     let all = [
-        ("dns", "Name", timings.dns),
+        ("dns", "DNS", timings.dns),
         ("connect", "Connection", timings.connect),
         ("tls", "TLS", timings.tls),
         ("waiting", "Waiting", timings.waiting),
     ];
-    let known: Vec<(&str, &str, Duration)> = all
+    let phases: Vec<(&str, &str, Duration)> = all
         .into_iter()
         .filter_map(|(kind, name, time)| Some((kind, name, time?)))
         .collect();
-    let whole: f64 = known.iter().map(|(_, _, time)| time.as_secs_f64()).sum();
+    let total: f64 = phases.iter().map(|(_, _, time)| time.as_secs_f64()).sum();
     let mut x = 0.0;
-    known
+    phases
         .into_iter()
-        .filter(|_| whole > 0.0)
+        .filter(|_| total > 0.0)
         .map(|(kind, name, time)| {
-            let width = time.as_secs_f64() / whole * 100.0;
+            let width = time.as_secs_f64() / total * 100.0;
             let segment = TimingSegment {
                 kind,
                 name,
@@ -352,38 +357,17 @@ fn sent_request(detail: &DeliveryDetail, url: &str) -> Option<SentRequest> {
     })
 }
 
-/// `1st`, `2nd`, `3rd`, `4th`, …
-fn ordinal(number: usize) -> String {
-    let suffix = match (number % 10, number % 100) {
-        (1, rest) if rest != 11 => "st",
-        (2, rest) if rest != 12 => "nd",
-        (3, rest) if rest != 13 => "rd",
-        _ => "th",
-    };
-    format!("{number}{suffix}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn ordinals_are_those_of_english() {
-        assert_eq!(
-            [1, 2, 3, 4, 11, 12, 13, 21, 112].map(ordinal),
-            [
-                "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "112th"
-            ]
-        );
-    }
-
-    #[test]
-    fn a_body_that_is_no_text_is_shown_as_hex_and_one_cut_in_a_character_as_text() {
+    fn shows_a_binary_body_as_hex_and_a_cut_character_as_text() {
         assert!(
-            matches!(ResponseBody::of(&[0xff, 0x00, 0x10]), ResponseBody::Hex(hex) if hex == "ff 00 10")
+            matches!(ResponseBody::from_bytes(&[0xff, 0x00, 0x10]), ResponseBody::Hex(hex) if hex == "ff 00 10")
         );
         assert!(
-            matches!(ResponseBody::of(&"aü".as_bytes()[..2]), ResponseBody::Text(text) if text.starts_with('a'))
+            matches!(ResponseBody::from_bytes(&"aü".as_bytes()[..2]), ResponseBody::Text(text) if text.starts_with('a'))
         );
     }
 }

@@ -1,6 +1,7 @@
-//! A webhook's deliveries: the list by state and event, newest first, and sending again what failed.
+//! The deliveries of a webhook, newest first, with filters and "Redeliver failed".
 
 pub mod detail;
+pub mod row;
 pub mod totals;
 
 use std::time::Duration;
@@ -9,22 +10,23 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 
+use self::row::DeliveryRow;
 use self::totals::DeliveryTotalsView;
 use super::framework::context::RequestContext;
 use super::framework::format::DisplayTime;
+use super::framework::idempotent_form::FormData;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
-use super::webhooks::row::{DeliveryRow, TestReportView, held_until};
+use super::webhooks::row::{TestReportView, held_until};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::id::{WebhookId, parse_ulid};
 use crate::domain::webhook::Webhook;
-use crate::server::form_data::FormData;
 use crate::store::{DeliveryFilter, PageRequest, RedeliverError};
 
-/// How many stand on a page.
+/// Number of deliveries per page.
 const PAGE_SIZE: usize = 50;
-/// From when on what failed can be sent again: hours, and the label for it.
+/// Periods for "Redeliver failed": hours and label.
 const REDELIVERY_PERIODS: [(u64, &str); 4] = [
     (1, "the last hour"),
     (24, "the last day"),
@@ -40,14 +42,14 @@ struct DeliveriesPage {
     filter: DeliveryFilter,
     totals: DeliveryTotalsView,
     held_until: Option<DisplayTime>,
-    /// Of the test that was just sent from here.
+    /// Result of a test that was just sent from this page.
     test_report: Option<TestReportView>,
     rows: Vec<DeliveryRow>,
     older: Option<String>,
 }
 
 impl DeliveriesPage {
-    /// Value, label and whether it is the one that is shown.
+    /// Value and label of each state, and whether it is selected.
     fn states(&self) -> Vec<(&'static str, &'static str, bool)> {
         let label = |state| match state {
             DeliveryState::Pending => "Pending",
@@ -81,7 +83,10 @@ impl DeliveriesPage {
     }
 
     fn signature_check_path(&self) -> String {
-        format!("/settings/notifications/{}/doctor", self.webhook.id)
+        format!(
+            "/settings/notifications/{}/signature-check",
+            self.webhook.id
+        )
     }
 
     fn older_path(&self, before: &str) -> String {
@@ -153,11 +158,11 @@ pub(super) async fn show(
     let test_report = flash
         .test
         .filter(|(tested, _)| *tested == webhook.id)
-        .map(|(_, report)| TestReportView::of(&report));
+        .map(|(_, report)| TestReportView::new(&report));
     let rows = found
         .items
         .iter()
-        .map(|delivery| DeliveryRow::of(delivery, max_attempts, now))
+        .map(|delivery| DeliveryRow::new(delivery, max_attempts, now))
         .collect();
     render(
         StatusCode::OK,
@@ -174,7 +179,7 @@ pub(super) async fn show(
     )
 }
 
-/// Sends again all that failed in the chosen time.
+/// Redelivers all deliveries that failed in the selected period.
 pub(super) async fn recover(
     context: RequestContext,
     id: web::Path<String>,
@@ -196,9 +201,9 @@ pub(super) async fn recover(
         .redeliver_since(id.clone(), since, false, true)
         .await
     {
-        Ok(0) => "Nothing failed in that time.".to_owned(),
-        Ok(1) => "One delivery is sent again.".to_owned(),
-        Ok(count) => format!("{count} deliveries are sent again."),
+        Ok(0) => "No failed deliveries in that period.".to_owned(),
+        Ok(1) => "1 delivery queued.".to_owned(),
+        Ok(count) => format!("{count} deliveries queued."),
         Err(RedeliverError::Store(error)) => return Err(error.into()),
         Err(error @ RedeliverError::Disabled) => error.to_string(),
         Err(_) => return Err(PageError::ItemNotFound),

@@ -1,20 +1,23 @@
-//! What was made for a webhook and what became of it, as pages tell it.
+//! The delivery totals of a webhook, formatted for pages.
 
 use crate::domain::delivery::DeliveryState;
 use crate::domain::id::WebhookId;
 use crate::pages::framework::format::group_digits;
 use crate::store::DeliveryTotals;
 
+/// A webhook's delivery totals as a sentence with links.
 pub struct DeliveryTotalsView {
     /// `1,204 events`.
     pub events: String,
-    /// Of the states that there are any in.
+    /// States with at least one delivery.
     pub states: Vec<StateTotal>,
+    /// Events whose delivery is missing; `None` if the totals add up.
     pub unexplained: Option<i64>,
-    /// Of the list that the states lead to.
+    /// Path of the delivery list, which the states link to.
     pub list_path: String,
 }
 
+/// The number of deliveries in one state.
 pub struct StateTotal {
     pub state: &'static str,
     /// `1,200 delivered`.
@@ -31,7 +34,7 @@ impl DeliveryTotalsView {
         ];
         Self {
             events: match totals.events {
-                0 => "No event yet".to_owned(),
+                0 => "No events yet".to_owned(),
                 1 => "1 event".to_owned(),
                 many => format!("{} events", group_digits(many)),
             },

@@ -9,8 +9,8 @@ use crate::domain::feedback::{Actor, FeedbackStatus};
 use crate::domain::id::FeedbackId;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::flash::{Message, Undo};
+use crate::pages::framework::idempotent_form::FormData;
 use crate::pages::framework::page_error::PageError;
-use crate::server::form_data::FormData;
 use crate::store::{AppliedStatusChange, StatusChange};
 
 /// The path to return to after a form: the list or the item's own page.

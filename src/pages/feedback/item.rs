@@ -8,11 +8,11 @@ use super::PATH;
 use crate::domain::account::Role;
 use crate::domain::feedback::{Feedback, FeedbackStatus};
 use crate::domain::search::SearchQuery;
+use crate::pages::deliveries::row::DeliveryRow;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::layout::Layout;
 use crate::pages::framework::page_error::PageError;
-use crate::pages::webhooks::row::DeliveryRow;
 use crate::store::{FeedbackDelivery, StatusHistoryEntry};
 
 /// The length of a message in the list, in characters. An expanded item shows all of it.
@@ -97,7 +97,7 @@ impl FeedbackDetails {
             at: DisplayTime::new(entry.changed_at, now),
         };
         let delivery = |delivery: FeedbackDelivery| FeedbackDeliveryView {
-            row: DeliveryRow::of(
+            row: DeliveryRow::new(
                 &delivery.summary,
                 context.app.delivery.max_attempts(delivery.retries),
                 now,

@@ -9,6 +9,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
 
 use super::context::RequestContext;
+use super::idempotent_form;
 use super::layout::{ErrorPage, render};
 use super::page_error::PageError;
 use super::session;
@@ -31,9 +32,14 @@ pub async fn middleware(
             let http = request.request().clone();
             ServiceResponse::new(http.clone(), reject(rejection, &http))
         }
-        None => {
+        None if is_safe(request.method()) => {
             let response = next.call(request).await?.map_into_boxed_body();
             render_error(response)
+        }
+        None => {
+            let http = request.request().clone();
+            let response = idempotent_form::run(request, next).await;
+            render_error(response.unwrap_or_else(|error| ServiceResponse::from_err(error, http)))
         }
     };
     let signed_in = response
@@ -59,10 +65,15 @@ impl From<PageError> for Rejection {
     }
 }
 
+/// Whether requests with this method change nothing.
+fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
 async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(), Rejection> {
     let context = RequestContext::from_http_request(request.request())?;
-    let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
-    if changes && is_cross_origin(context.proxies(), &context.app.urls, request.request()) {
+    let changes_state = !is_safe(request.method());
+    if changes_state && is_cross_origin(context.proxies(), &context.app.urls, request.request()) {
         return Err(PageError::CrossOrigin.into());
     }
     let session = match session::token_hash(request.request()) {
@@ -77,7 +88,7 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
     let Some(session) = session else {
         return match permission {
             Permission::Public => Ok(()),
-            _ if changes => Err(PageError::SignedOut.into()),
+            _ if changes_state => Err(PageError::SignedOut.into()),
             _ => Err(Rejection::SignIn),
         };
     };

@@ -1,112 +1,196 @@
-//! Forms that must not do their work twice where the store has no key for it: two presses of a button are one.
+//! Double submits: a form that is posted again has no second effect.
 //!
-//! Each form carries a random key; the first post of a key does the work, and another one only leads on.
+//! Forms contain a random `submission_key`. A POST with a key that was seen in the last 10 minutes
+//! waits for the first POST and gets its redirect. If the first POST was rejected, the form can be
+//! sent again with the same key. [`FormData`] looks up the key and [`run`] records the redirect, so
+//! handlers don't take part. Keys are in memory; forms that must not run twice even after a restart
+//! use an idempotency key of the store.
 
 use std::collections::VecDeque;
-use std::future::Future;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderValue, LOCATION};
+use actix_web::middleware::Next;
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, rt};
+use futures_util::future::LocalBoxFuture;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+
+use super::context::RequestContext;
 use super::page_error::PageError;
-use crate::server::tokens;
+use crate::clock::{Clock, Timestamp};
+use crate::server::{form_data, tokens};
 
-/// How many keys are remembered: two presses are seconds apart.
+const LIFETIME: Duration = Duration::from_secs(600);
+/// Maximum number of remembered keys. Above it, the oldest are forgotten.
 const KEYS_MAX: usize = 1000;
 
-/// Whether the work of a key is done; locked while it is under way.
-type Done = Arc<tokio::sync::Mutex<bool>>;
+/// The redirect of a successful POST. Locked while a POST is in progress.
+type Redirect = Arc<AsyncMutex<Option<HeaderValue>>>;
 
-#[derive(Default)]
-pub struct SubmissionKeys(Mutex<VecDeque<(String, Done)>>);
+pub struct SubmissionKeys {
+    clock: Clock,
+    /// Oldest first.
+    seen: Mutex<VecDeque<Submission>>,
+}
+
+struct Submission {
+    /// Hash of the session, the path, and the form's key.
+    key: [u8; 32],
+    first_seen: Timestamp,
+    redirect: Redirect,
+}
 
 impl SubmissionKeys {
-    /// A key for a new form.
-    pub fn key() -> String {
-        tokens::random_token()
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            seen: Mutex::default(),
+        }
     }
 
-    /// Whether this is the first post of the key. A form without one was made by hand, and may do as it likes.
-    pub fn is_first(&self, key: &str) -> bool {
-        self.entry(key).1
+    /// Waits until no other POST with this key is in progress.
+    async fn lock(&self, key: [u8; 32]) -> OwnedMutexGuard<Option<HeaderValue>> {
+        self.redirect(key).lock_owned().await
     }
 
-    /// Does the work of a form, to its end even when the browser goes away. `None`: another press of the same form did
-    /// it, and what that one left for the next page is there.
-    pub async fn run<T: 'static>(
-        &self,
-        key: &str,
-        work: impl Future<Output = Result<T, PageError>> + 'static,
-    ) -> Result<Option<T>, PageError> {
-        let (done, _) = self.entry(key);
-        let task = actix_web::rt::spawn(async move {
-            let mut done = done.lock_owned().await;
-            if *done {
-                return Ok(None);
-            }
-            let result = work.await?;
-            *done = true;
-            Ok(Some(result))
+    fn redirect(&self, key: [u8; 32]) -> Redirect {
+        let now = self.clock.now();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.retain(|submission| now.since(submission.first_seen) < LIFETIME);
+        if let Some(submission) = seen.iter().find(|submission| submission.key == key) {
+            return submission.redirect.clone();
+        }
+        if seen.len() >= KEYS_MAX {
+            seen.pop_front();
+        }
+        let redirect = Redirect::default();
+        seen.push_back(Submission {
+            key,
+            first_seen: now,
+            redirect: redirect.clone(),
         });
-        task.await
-            .unwrap_or_else(|error| Err(PageError::Internal(error.to_string())))
+        redirect
     }
+}
 
-    /// What is known of a key, and whether it is new.
-    fn entry(&self, key: &str) -> (Done, bool) {
-        // A key that we made has 43 characters; a longer one takes no more room than that.
-        let key: String = key.chars().take(64).collect();
-        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, done)) = keys.iter().find(|(known, _)| *known == key) {
-            return (done.clone(), false);
-        }
-        let done = Done::default();
-        if !key.is_empty() {
-            if keys.len() >= KEYS_MAX {
-                keys.pop_front();
+/// The data of a page's form. A POST that repeats a successful one doesn't reach the handler.
+pub struct FormData(form_data::FormData);
+
+impl Deref for FormData {
+    type Target = form_data::FormData;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl FromRequest for FormData {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let form = form_data::FormData::from_request(request, payload);
+        let request = request.clone();
+        Box::pin(async move {
+            let form = form.await?;
+            let context = RequestContext::from_http_request(&request)?;
+            let key = form.get("submission_key");
+            if let Some(session) = context.session().filter(|_| !key.is_empty()) {
+                let session = hex::encode(session.token_hash);
+                let key = tokens::sha256(format!("{session} {} {key}", request.path()));
+                let redirect = context.state.submission_keys.lock(key).await;
+                if let Some(location) = &*redirect {
+                    return Err(repeat(location.clone()));
+                }
+                request.extensions_mut().insert(InProgress(redirect));
             }
-            keys.push_back((key, done.clone()));
-        }
-        (done, true)
+            Ok(Self(form))
+        })
     }
+}
 
-    /// The work could not be done: the same form may try again.
-    pub fn forget(&self, key: &str) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|(known, _)| known != key);
-    }
+/// The lock that a POST holds until its response is recorded, in the request's extensions.
+struct InProgress(OwnedMutexGuard<Option<HeaderValue>>);
+
+fn repeat(location: HeaderValue) -> Error {
+    let response = HttpResponse::SeeOther()
+        .insert_header((LOCATION, location))
+        .finish();
+    InternalError::from_response("form submitted twice", response).into()
+}
+
+/// Runs the handler of a form to completion, even if the browser disconnects, and records its
+/// redirect.
+pub async fn run(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let handler = rt::spawn(async move {
+        let response = next.call(request).await?.map_into_boxed_body();
+        let in_progress = response.request().extensions_mut().remove::<InProgress>();
+        if let Some(InProgress(mut redirect)) = in_progress
+            && response.status() == StatusCode::SEE_OTHER
+        {
+            *redirect = response.headers().get(LOCATION).cloned();
+        }
+        Ok(response)
+    });
+    let panicked = |error: rt::task::JoinError| PageError::Internal(error.to_string());
+    handler.await.map_err(panicked)?
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use futures_util::FutureExt;
 
-    #[test]
-    fn the_second_post_of_a_form_is_not_the_first() {
-        let (once, key) = (SubmissionKeys::default(), SubmissionKeys::key());
-        assert!(once.is_first(&key));
-        assert!(!once.is_first(&key));
-        assert!(once.is_first(&SubmissionKeys::key()));
-        once.forget(&key);
-        assert!(once.is_first(&key));
-        let long = "k".repeat(100);
-        assert!(once.is_first(&long) && !once.is_first(&long));
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn keys() -> (SubmissionKeys, ManualClock) {
+        let clock = ManualClock::at(Timestamp::from_millis(0));
+        (SubmissionKeys::new(Clock::Manual(clock.clone())), clock)
     }
 
     #[actix_web::test]
-    async fn a_second_press_waits_for_the_first_and_does_nothing_unless_that_one_failed() {
-        let (once, key) = (SubmissionKeys::default(), SubmissionKeys::key());
-        let slow = async {
-            tokio::task::yield_now().await;
-            Ok(1)
-        };
-        let (first, second) = tokio::join!(once.run(&key, slow), once.run(&key, async { Ok(2) }));
-        assert_eq!((first.unwrap(), second.unwrap()), (Some(1), None));
-        let key = SubmissionKeys::key();
-        let failed = once
-            .run::<()>(&key, async { Err(PageError::ItemNotFound) })
-            .await;
-        assert!(failed.is_err());
-        assert_eq!(once.run(&key, async { Ok(3) }).await.unwrap(), Some(3));
+    async fn a_repeat_waits_for_the_first_post_and_gets_its_redirect() {
+        let (keys, _) = keys();
+        let mut first = keys.lock([1; 32]).await;
+        assert_eq!(*first, None);
+        let mut second = Box::pin(keys.lock([1; 32]));
+        assert!(second.as_mut().now_or_never().is_none());
+        assert_eq!(*keys.lock([2; 32]).await, None);
+        let location = Some(HeaderValue::from_static("/feedback"));
+        *first = location.clone();
+        drop(first);
+        assert_eq!(*second.await, location);
+    }
+
+    #[actix_web::test]
+    async fn a_rejected_form_can_be_sent_again() {
+        let (keys, _) = keys();
+        drop(keys.lock([1; 32]).await);
+        assert_eq!(*keys.lock([1; 32]).await, None);
+    }
+
+    #[actix_web::test]
+    async fn forgets_keys_after_10_minutes_and_above_the_maximum() {
+        let (keys, clock) = keys();
+        let location = Some(HeaderValue::from_static("/feedback"));
+        *keys.lock([1; 32]).await = location.clone();
+        clock.advance(LIFETIME - Duration::from_secs(1));
+        assert_eq!(*keys.lock([1; 32]).await, location);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(*keys.lock([1; 32]).await, None);
+        *keys.lock([1; 32]).await = location.clone();
+        for number in 0..KEYS_MAX {
+            assert_eq!(*keys.lock(tokens::sha256(number.to_string())).await, None);
+        }
+        assert_eq!(*keys.lock([1; 32]).await, None);
     }
 }

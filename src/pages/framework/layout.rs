@@ -10,6 +10,7 @@ use super::page_error::PageError;
 use crate::clock::Timestamp;
 use crate::domain::account::{Role, User};
 use crate::server::html;
+use crate::server::tokens;
 use crate::server::urls::Urls;
 
 /// Data for the base template: navigation, signed-in user, flash messages.
@@ -64,6 +65,11 @@ impl Layout {
 
     pub fn time(&self, at: &Timestamp) -> DisplayTime {
         DisplayTime::new(*at, self.now)
+    }
+
+    /// A new key for a form that must not run twice (see [`idempotent_form`](super::idempotent_form)).
+    pub fn submission_key(&self) -> String {
+        tokens::random_token()
     }
 
     pub fn is_admin(&self) -> bool {

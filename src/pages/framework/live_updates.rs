@@ -11,7 +11,6 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix_web::HttpResponse;
@@ -19,10 +18,11 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderName};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Bytes, Data};
 use futures_util::stream;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::context::RequestContext;
+use super::event_streams::StreamSlot;
 use super::page_error::PageError;
 use crate::domain::account::{Role, Scope};
 use crate::domain::id::WebhookId;
@@ -30,10 +30,6 @@ use crate::server::AppState;
 use crate::server::permissions::{Permission, is_allowed};
 use crate::store::ChangeKind;
 
-/// Maximum number of streams per session. Another one replaces the oldest.
-const STREAMS_PER_SESSION: usize = 8;
-/// Maximum number of streams of all sessions.
-const STREAMS_MAX: usize = 256;
 /// Changes within this time are sent together.
 const BATCH_WINDOW: Duration = Duration::from_millis(250);
 /// Heartbeat interval. It also detects closed connections and expired sessions.
@@ -49,78 +45,6 @@ const INVALID_SUBSCRIPTION: PageError = PageError::Specific {
 };
 const TOO_MANY_STREAMS: PageError =
     PageError::unavailable("Too many open pages. Reload this one to see changes.");
-
-/// All open streams.
-pub struct EventStreams {
-    shutdown: watch::Sender<bool>,
-    /// In the order in which they were opened.
-    open: Arc<Mutex<Vec<OpenStream>>>,
-}
-
-struct OpenStream {
-    session: [u8; 32],
-    /// Notified when a newer stream replaces this one. Also identifies the stream.
-    evicted: Arc<Notify>,
-}
-
-/// A stream's entry in [`EventStreams`], removed on drop.
-struct StreamSlot {
-    evicted: Arc<Notify>,
-    open: Arc<Mutex<Vec<OpenStream>>>,
-}
-
-impl Default for EventStreams {
-    fn default() -> Self {
-        Self {
-            shutdown: watch::Sender::new(false),
-            open: Arc::default(),
-        }
-    }
-}
-
-fn lock(open: &Mutex<Vec<OpenStream>>) -> MutexGuard<'_, Vec<OpenStream>> {
-    open.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl EventStreams {
-    /// Closes all streams, and those opened from now on.
-    pub fn close(&self) {
-        self.shutdown.send_replace(true);
-    }
-
-    /// Returns `None` if too many streams are open. A session above its limit loses its oldest
-    /// stream, because browsers don't announce that they closed one.
-    fn acquire_slot(&self, session: [u8; 32]) -> Option<StreamSlot> {
-        let mut open = lock(&self.open);
-        let of_session = open
-            .iter()
-            .filter(|stream| stream.session == session)
-            .count();
-        if of_session >= STREAMS_PER_SESSION
-            && let Some(oldest) = open.iter().position(|stream| stream.session == session)
-        {
-            open.remove(oldest).evicted.notify_one();
-        }
-        if open.len() >= STREAMS_MAX {
-            return None;
-        }
-        let evicted = Arc::new(Notify::new());
-        open.push(OpenStream {
-            session,
-            evicted: evicted.clone(),
-        });
-        Some(StreamSlot {
-            evicted,
-            open: self.open.clone(),
-        })
-    }
-}
-
-impl Drop for StreamSlot {
-    fn drop(&mut self) {
-        lock(&self.open).retain(|stream| !Arc::ptr_eq(&stream.evicted, &self.evicted));
-    }
-}
 
 /// The changes that a page wants to be notified of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,7 +135,7 @@ pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> 
         app: context.app.clone(),
         session: session.token_hash,
         subscriptions,
-        shutdown: context.state.event_streams.shutdown.subscribe(),
+        shutdown: context.state.event_streams.subscribe_to_shutdown(),
         slot: context
             .state
             .event_streams
@@ -302,7 +226,7 @@ impl EventStream {
         tokio::select! {
             biased;
             _ = self.shutdown.wait_for(|shutdown| *shutdown) => Wakeup::Stop,
-            () = self.slot.evicted.notified() => Wakeup::Evicted,
+            () = self.slot.evicted() => Wakeup::Evicted,
             _ = self.latest.changed(), if for_changes => Wakeup::Change,
             () = sleep_until(until) => Wakeup::Time,
         }
@@ -370,27 +294,6 @@ impl EventStream {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn limits_streams_per_session_and_in_all() {
-        let streams = EventStreams::default();
-        let count = || lock(&streams.open).len();
-        let mut slots: Vec<StreamSlot> = (0..=STREAMS_PER_SESSION)
-            .map(|_| streams.acquire_slot([1; 32]).unwrap())
-            .collect();
-        assert_eq!(count(), STREAMS_PER_SESSION);
-        let others = u8::try_from(STREAMS_MAX / STREAMS_PER_SESSION).unwrap();
-        for session in 2..=others {
-            slots.extend(
-                (0..STREAMS_PER_SESSION).map(|_| streams.acquire_slot([session; 32]).unwrap()),
-            );
-        }
-        assert_eq!(count(), STREAMS_MAX);
-        assert!(streams.acquire_slot([255; 32]).is_none());
-        assert!(streams.acquire_slot([1; 32]).is_some());
-        slots.clear();
-        assert_eq!(count(), 0);
-    }
 
     #[test]
     fn parses_and_formats_subscription_names() {

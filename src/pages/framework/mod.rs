@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod context;
+pub mod event_streams;
 pub mod flash;
 pub mod format;
 pub mod idempotent_form;

@@ -1,23 +1,23 @@
-//! The checklist of troubleshooting: what to look at, in which order, and what everybody can be told of it.
+//! The troubleshooting checklist and its general advice.
 
 use std::time::Duration;
 
 use crate::domain::explanation::format_duration;
 use crate::domain::webhook::Topic;
 
-/// One thing to look at.
+/// One item of the checklist.
 pub(super) struct ChecklistItem {
     pub(super) name: &'static str,
-    /// `None` where it is advice for everybody.
+    /// `None` in the general checklist.
     pub(super) finding: Option<Finding>,
     pub(super) text: String,
-    /// A command to try.
+    /// A command that tests the connection.
     pub(super) curl: Option<String>,
-    /// The very place: address and name.
+    /// Path and label of a link to the place where the problem can be fixed.
     pub(super) link: Option<(String, &'static str)>,
 }
 
-/// A shape and a word.
+/// The result of one check, shown as an icon and a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finding {
     Ok,
@@ -29,7 +29,7 @@ impl Finding {
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Ok => "ok",
-            Self::Problem => "look here",
+            Self::Problem => "needs attention",
             Self::Unknown => "unknown",
         }
     }
@@ -51,31 +51,31 @@ impl Finding {
     }
 }
 
-/// The names, in the order in which one looks.
+/// The names of the items, in the order of the checks.
 pub(super) const ITEM_NAMES: [&str; 9] = [
-    "The address can be reached",
-    "It is https",
-    "It answers in time",
-    "The webhook is ON",
-    "A topic is chosen",
-    "The project is chosen",
-    "The project is not paused",
-    "The feedback is on the dashboard",
-    "The last error",
+    "The endpoint can be reached",
+    "The connection is encrypted",
+    "The endpoint responds in time",
+    "The webhook is enabled",
+    "Topics are selected",
+    "The project is selected",
+    "The project isn’t paused",
+    "The feedback was received",
+    "Last error",
 ];
 
-/// What everybody can be told.
+/// Returns the checklist with general advice, without diagnostics of a webhook.
 pub(super) fn general_checklist(timeout: Duration) -> Vec<ChecklistItem> {
     let text = [
-        "From the machine that runs Miniback, try the endpoint’s address. Any HTTP answer, even 401, shows that it is reached.".to_owned(),
-        "An endpoint needs an https:// address with a valid certificate; http:// is for localhost, while you test.".to_owned(),
-        format!("A 2xx has to come within {}. Answer first, and do the work afterwards.", format_duration(timeout)),
-        "The switch beside the webhook, under Settings → Notifications. What happens while it is off is not sent later.".to_owned(),
-        format!("Expand the webhook and select at least one topic: {}. Without a topic, only tests are sent.", Topic::all_labels()),
-        "A webhook for chosen projects hears of these alone. None chosen: it hears of all.".to_owned(),
-        "A paused project takes no feedback, so there is nothing to send: Settings → Projects.".to_owned(),
-        "If it is not there, it never came to Miniback: look at the widget or the call that sends it. If it is, look at the webhook’s deliveries.".to_owned(),
-        "Each delivery has its attempts, with what the endpoint answered and what to do about it. A 401 is mostly another secret, or JSON that was read before the signature was checked.".to_owned(),
+        "Send a request to the endpoint’s URL from the machine that runs Miniback. Any HTTP response, even 401, shows that the endpoint can be reached.".to_owned(),
+        "An endpoint needs an https:// URL with a valid certificate. Use http:// only for tests on localhost.".to_owned(),
+        format!("The endpoint must return a 2xx within {}. Respond first, then process the event.", format_duration(timeout)),
+        "See the switch beside the webhook under Settings → Notifications. Events that happen while it’s off aren’t sent later.".to_owned(),
+        format!("Expand the webhook and select at least one topic: {}. Without topics, only tests are sent.", Topic::all_labels()),
+        "If a webhook has selected projects, it receives only their events. If none are selected, it receives the events of all projects.".to_owned(),
+        "A paused project accepts no feedback, so it has no events. See Settings → Projects.".to_owned(),
+        "If the feedback isn’t in the list, Miniback didn’t receive it. Check the widget, or the API call that submits it. If it’s in the list, check the webhook’s deliveries.".to_owned(),
+        "Each delivery shows its attempts with the endpoint’s responses and advice. A 401 usually means a different secret, or a signature of re-serialized JSON.".to_owned(),
     ];
     let mut items: Vec<ChecklistItem> = ITEM_NAMES
         .into_iter()
@@ -94,7 +94,7 @@ pub(super) fn general_checklist(timeout: Duration) -> Vec<ChecklistItem> {
     items
 }
 
-/// A request as one makes it by hand, to see whether anything answers.
+/// Returns a command that sends an unsigned request, to see whether the endpoint responds.
 pub(super) fn curl(url: &str) -> String {
     let quoted = url.replace('\'', r"'\''");
     format!("curl -i -X POST -H 'Content-Type: application/json' -d '{{}}' '{quoted}'")

@@ -1,4 +1,4 @@
-//! Reads what an admin's checklist is made from: webhooks, their last deliveries, projects and how much feedback.
+//! Loads the history of each webhook and diagnoses it, for admins.
 
 use super::checklist::{ChecklistItem, Finding};
 use super::findings::WebhookHistory;
@@ -7,26 +7,26 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{DeliveryFilter, PageRequest};
 
-/// How many of a webhook's last deliveries are looked at.
+/// Number of a webhook's last deliveries that are checked.
 const DELIVERIES_CHECKED: usize = 20;
 
-/// A webhook with what was found.
+/// A webhook with its checklist.
 pub(super) struct DiagnosedWebhook {
     pub(super) webhook: Webhook,
     pub(super) items: Vec<ChecklistItem>,
-    /// It is the one that was asked for, or the only one.
+    /// Whether the checklist is expanded: it's the only one on the page.
     pub(super) is_open: bool,
 }
 
 impl DiagnosedWebhook {
-    /// On how many things it says "look here".
+    /// Number of items that need attention.
     pub(super) fn issue_count(&self) -> usize {
-        let is_bad = |item: &&ChecklistItem| item.finding == Some(Finding::Problem);
-        self.items.iter().filter(is_bad).count()
+        let is_problem = |item: &&ChecklistItem| item.finding == Some(Finding::Problem);
+        self.items.iter().filter(is_problem).count()
     }
 }
 
-/// All webhooks, or the one of `?webhook=ID`; one that is gone is none.
+/// Diagnoses all webhooks, or the one in `?webhook=ID` if it exists.
 pub(super) async fn diagnose_webhooks(
     context: &RequestContext,
 ) -> Result<Vec<DiagnosedWebhook>, PageError> {

@@ -1,6 +1,6 @@
-//! What the record of a webhook says of each thing on the checklist.
+//! Checks a webhook's history for each item of the checklist.
 //!
-//! Findings are made from what was read before: nothing is asked of the network, and nothing is sent.
+//! The checks use only data that is already loaded. They make no queries and send no requests.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use crate::domain::webhook::{Topic, Webhook};
 use crate::pages::framework::format::DisplayTime;
 use crate::store::{DeliverySummary, LoggedAttempt};
 
-/// What is known of a webhook.
+/// A webhook with its last deliveries and its projects.
 pub(super) struct WebhookHistory<'a> {
     pub(super) webhook: &'a Webhook,
-    /// The last ones, newest first.
+    /// The last deliveries, newest first.
     pub(super) deliveries: &'a [DeliverySummary],
     pub(super) projects: &'a [Project],
-    /// How much feedback the projects have of which it hears.
+    /// Number of feedback items in the projects whose events the webhook receives.
     pub(super) feedback_count: u64,
     pub(super) timeout: Duration,
     pub(super) now: Timestamp,
@@ -59,12 +59,17 @@ impl WebhookHistory<'_> {
         items
     }
 
-    /// Attempts of all deliveries with the delivery of each, the last one first.
+    /// Attempts of all deliveries, each with its delivery, latest first.
     fn attempts(&self) -> Vec<(&DeliverySummary, &LoggedAttempt)> {
         let mut all: Vec<_> = self
             .deliveries
             .iter()
-            .flat_map(|delivery| delivery.attempts.iter().map(move |one| (delivery, one)))
+            .flat_map(|delivery| {
+                delivery
+                    .attempts
+                    .iter()
+                    .map(move |attempt| (delivery, attempt))
+            })
             .collect();
         all.sort_by_key(|(_, attempt)| std::cmp::Reverse(attempt.started_at));
         all
@@ -76,22 +81,25 @@ impl WebhookHistory<'_> {
 
     fn check_reachable(&self) -> CheckOutcome {
         let Some((delivery, last)) = self.attempts().into_iter().next() else {
-            let text =
-                "Nothing was sent yet. Press Test: it is sent at once, and says what came of it.";
-            return (Finding::Unknown, text.into(), self.row_link("Test it"));
+            let text = "No deliveries yet. Press Test to send one and see the result.";
+            return (Finding::Unknown, text.into(), self.row_link("Test"));
         };
         if is_connected(last) {
-            let answer = last.status.map_or_else(
-                || "it was connected to".to_owned(),
-                |status| format!("it answered {}", status_text(status)),
+            let result = last.status.map_or_else(
+                || "connected".to_owned(),
+                |status| format!("responded with {}", status_text(status)),
             );
             return (
                 Finding::Ok,
-                format!("Last tried {}: {answer}.", self.ago(last)),
+                format!("Last attempt {}: {result}.", self.ago(last)),
                 None,
             );
         }
-        let text = format!("{} Last tried {}.", describe_failure(last), self.ago(last));
+        let text = format!(
+            "{} Last attempt {}.",
+            describe_failure(last),
+            self.ago(last)
+        );
         (Finding::Problem, text, self.delivery_link(delivery))
     }
 
@@ -106,11 +114,11 @@ impl WebhookHistory<'_> {
                     self.delivery_link(delivery),
                 ),
                 Some((_, last)) if last.timings.tls.is_some() || last.status.is_some() => {
-                    let text = "The address is https://, and its certificate was accepted.";
+                    let text = "The URL starts with https://, and the certificate was accepted.";
                     (Finding::Ok, text.into(), None)
                 }
                 _ => {
-                    let text = "The address is https://; its certificate is seen at the next try.";
+                    let text = "The URL starts with https://. The certificate is checked at the next attempt.";
                     (Finding::Ok, text.into(), None)
                 }
             };
@@ -118,18 +126,19 @@ impl WebhookHistory<'_> {
         if addresses_without_dns(url)
             .is_some_and(|all| all.iter().all(|address| address.ip().is_loopback()))
         {
-            let text = "Plain http:// to this machine, which is for testing. An endpoint on another machine needs https://.";
+            let text = "Plain http:// to this machine, for testing. An endpoint on another machine needs https://.";
             return (Finding::Ok, text.into(), None);
         }
-        let text = "Plain http://: whoever is on the way can read the feedback. Allowed by --allow-target; https:// is better.";
+        let text = "Plain http://, allowed by --allow-target. Others on the network can read the feedback. Use https:// if possible.";
         (Finding::Problem, text.into(), self.settings_link())
     }
 
     fn check_response_time(&self) -> CheckOutcome {
         let limit = format_duration(self.timeout);
         let attempts = self.attempts();
-        let Some((delivery, last)) = attempts.iter().find(|(_, one)| is_connected(one)) else {
-            let text = format!("No answer is in the log; {limit} are given.");
+        let Some((delivery, last)) = attempts.iter().find(|(_, attempt)| is_connected(attempt))
+        else {
+            let text = format!("No responses in the delivery log. The time limit is {limit}.");
             return (Finding::Unknown, text, None);
         };
         if last.status.is_none() && last.error_code.as_deref() == Some("timeout") {
@@ -139,25 +148,32 @@ impl WebhookHistory<'_> {
                 self.delivery_link(delivery),
             );
         }
-        let answered = || attempts.iter().filter(|(_, one)| one.status.is_some());
-        let slowest = answered().map(|(_, one)| one.duration).max();
+        let answered = || {
+            attempts
+                .iter()
+                .filter(|(_, attempt)| attempt.status.is_some())
+        };
+        let slowest = answered().map(|(_, attempt)| attempt.duration).max();
         let Some(slowest) = slowest else {
-            let text = format!("No whole answer is in the log; {limit} are given.");
+            let text =
+                format!("No complete responses in the delivery log. The time limit is {limit}.");
             return (Finding::Unknown, text, None);
         };
         let text = match answered().count() {
             1 => format!(
-                "The last answer took {} of the {limit}.",
+                "The last response took {} (limit: {limit}).",
                 format_duration(last.duration)
             ),
             count => format!(
-                "The last answer took {} of the {limit}; the slowest of the last {count} took {}.",
+                "The last response took {} (limit: {limit}). The slowest of the last {count} took {}.",
                 format_duration(last.duration),
                 format_duration(slowest)
             ),
         };
         if slowest > self.timeout / 2 {
-            let text = format!("{text} That is close: answer first, and do the work afterwards.");
+            let text = format!(
+                "{text} This is close to the limit. Respond first, then process the event."
+            );
             return (Finding::Problem, text, self.deliveries_link());
         }
         (Finding::Ok, text, None)
@@ -165,10 +181,10 @@ impl WebhookHistory<'_> {
 
     fn check_enabled(&self) -> CheckOutcome {
         if self.webhook.enabled {
-            return (Finding::Ok, "The switch is ON.".into(), None);
+            return (Finding::Ok, "Enabled.".into(), None);
         }
-        let text = "The switch is OFF: nothing is sent but tests, and what happens now is not sent later. Turn it on.";
-        (Finding::Problem, text.into(), self.row_link("Turn it on"))
+        let text = "Disabled. Only tests are sent. Events that happen now won’t be sent later.";
+        (Finding::Problem, text.into(), self.row_link("Enable"))
     }
 
     fn check_topics(&self) -> CheckOutcome {
@@ -182,20 +198,23 @@ impl WebhookHistory<'_> {
             let text = format!("All topics are selected: {all}.");
             (Finding::Ok, text, None)
         } else if self.webhook.topics.is_empty() {
-            let text = format!(
-                "No topic is selected, so only tests are sent. Select at least one: {all}."
-            );
+            let text =
+                format!("No topics selected, so only tests are sent. Select at least one: {all}.");
             (Finding::Problem, text, self.row_link("Select topics"))
         } else {
-            let text = format!("Not selected: {}.", missing.join(", "));
+            let text = format!(
+                "Not selected: {}. Those events aren’t sent.",
+                missing.join(", ")
+            );
             (Finding::Ok, text, self.row_link("Topics"))
         }
     }
 
-    /// The projects of which it hears.
+    /// The projects whose events the webhook receives.
     fn subscribed_projects(&self) -> Vec<&Project> {
-        let chosen = &self.webhook.projects;
-        let is_subscribed = |project: &&Project| chosen.is_empty() || chosen.contains(&project.id);
+        let selected = &self.webhook.projects;
+        let is_subscribed =
+            |project: &&Project| selected.is_empty() || selected.contains(&project.id);
         self.projects.iter().filter(is_subscribed).collect()
     }
 
@@ -204,16 +223,20 @@ impl WebhookHistory<'_> {
         let create_link = || Some(("/settings/projects?add".to_owned(), "New project"));
         match (self.webhook.projects.is_empty(), subscribed.is_empty()) {
             (_, true) if self.projects.is_empty() => {
-                let text = "There is no project yet, so there can be no feedback. Make one.";
+                let text = "No projects yet. Create one to receive feedback.";
                 (Finding::Problem, text.into(), create_link())
             }
-            (true, _) => (Finding::Ok, "It hears of all projects.".into(), None),
+            (true, _) => (
+                Finding::Ok,
+                "Receives events from all projects.".into(),
+                None,
+            ),
             (false, true) => {
-                let text = "The chosen projects are deleted, so it hears of nothing. Choose others, or none for all.";
+                let text = "The selected projects were deleted, so no events are sent. Select other projects, or none to receive events from all.";
                 (Finding::Problem, text.into(), self.settings_link())
             }
             (false, false) => {
-                let text = format!("It hears of {} alone.", join_names(&subscribed));
+                let text = format!("Receives events from {} only.", join_names(&subscribed));
                 let link = (subscribed.len() < self.projects.len()).then(|| self.settings_link());
                 (Finding::Ok, text, link.flatten())
             }
@@ -223,7 +246,7 @@ impl WebhookHistory<'_> {
     fn check_paused_projects(&self) -> CheckOutcome {
         let subscribed = self.subscribed_projects();
         if subscribed.is_empty() {
-            let text = "There is no project of which it hears.";
+            let text = "No projects to receive events from.";
             return (Finding::Unknown, text.into(), None);
         }
         let paused: Vec<&Project> = subscribed
@@ -231,13 +254,13 @@ impl WebhookHistory<'_> {
             .filter(|project| project.status == ProjectStatus::Paused)
             .collect();
         if paused.is_empty() {
-            return (Finding::Ok, "None is paused.".into(), None);
+            return (Finding::Ok, "No projects are paused.".into(), None);
         }
         let text = format!(
-            "Paused: {}. No feedback is taken there, so none is sent.",
+            "Paused: {}. Paused projects don’t accept feedback.",
             join_names(&paused)
         );
-        let link = ("/settings/projects".to_owned(), "Resume it");
+        let link = ("/settings/projects".to_owned(), "Resume");
         (Finding::Problem, text, Some(link))
     }
 
@@ -245,19 +268,19 @@ impl WebhookHistory<'_> {
         let link = |name| Some(("/feedback".to_owned(), name));
         match self.feedback_count {
             0 => {
-                let text = "There is none of which it could hear. What is missing never came to Miniback: look at the widget, or at the call that sends it.";
-                let snippet = ("/settings/projects".to_owned(), "The widget’s snippet");
+                let text = "No feedback in its projects yet. Check the widget, or the API call that submits it.";
+                let snippet = ("/settings/projects".to_owned(), "Widget snippet");
                 (Finding::Problem, text.into(), Some(snippet))
             }
             1 => (
                 Finding::Ok,
-                "There is one. If yours is not, it never came to Miniback.".into(),
-                link("Look for yours"),
+                "1 feedback item. If the missing feedback isn’t in the list, Miniback didn’t receive it.".into(),
+                link("Show feedback"),
             ),
             count => {
                 let text =
-                    format!("There are {count}. If yours is not, it never came to Miniback.");
-                (Finding::Ok, text, link("Look for yours"))
+                    format!("{count} feedback items. If the missing feedback isn’t in the list, Miniback didn’t receive it.");
+                (Finding::Ok, text, link("Show feedback"))
             }
         }
     }
@@ -270,19 +293,19 @@ impl WebhookHistory<'_> {
         {
             let clock = DisplayTime::new(until, self.now).clock;
             let text = format!(
-                "The endpoint asked for time (Retry-After): nothing is sent until {clock}. A test that succeeds ends this."
+                "The endpoint sent Retry-After. Deliveries are held until {clock}. A successful test ends the hold."
             );
-            return (Finding::Problem, text, self.row_link("Test it"));
+            return (Finding::Problem, text, self.row_link("Test"));
         }
         let attempts = self.attempts();
         let failed = attempts
             .iter()
             .enumerate()
-            .find(|(_, (_, one))| !is_success(one));
+            .find(|(_, (_, attempt))| !is_success(attempt));
         match failed {
-            None if attempts.is_empty() => (Finding::Unknown, "Nothing was sent yet.".into(), None),
+            None if attempts.is_empty() => (Finding::Unknown, "No deliveries yet.".into(), None),
             None => {
-                let text = "None of the last attempts failed.";
+                let text = "No failures in the last attempts.";
                 (Finding::Ok, text.into(), self.deliveries_link())
             }
             Some((0, (delivery, last))) => {
@@ -292,8 +315,8 @@ impl WebhookHistory<'_> {
                     self.delivery_link(delivery)
                 };
                 let state = match delivery.state {
-                    DeliveryState::Failed => "RetryPolicy are used up; it can be redelivered.",
-                    DeliveryState::Pending => "It is tried again by itself.",
+                    DeliveryState::Failed => "No retries are left. You can redeliver it.",
+                    DeliveryState::Pending => "It will be retried automatically.",
                     DeliveryState::Delivered | DeliveryState::Canceled => "",
                 };
                 let text = format!(
@@ -306,7 +329,7 @@ impl WebhookHistory<'_> {
             }
             Some((_, (delivery, last))) => {
                 let text = format!(
-                    "Well since then; the last one, {}: {}",
+                    "No failures since. Last failure, {}: {}",
                     self.ago(last),
                     last.error.as_deref().unwrap_or_default()
                 );
@@ -321,7 +344,7 @@ impl WebhookHistory<'_> {
 
     fn delivery_link(&self, delivery: &DeliverySummary) -> Option<(String, &'static str)> {
         let path = format!("{}/{}", self.path("deliveries"), delivery.id);
-        Some((path, "See the delivery"))
+        Some((path, "Show delivery"))
     }
 
     fn deliveries_link(&self) -> Option<(String, &'static str)> {
@@ -336,7 +359,7 @@ impl WebhookHistory<'_> {
     fn settings_link(&self) -> Option<(String, &'static str)> {
         let id = &self.webhook.id;
         let path = format!("/settings/notifications?open={id}#{id}-url");
-        Some((path, "Address and choices"))
+        Some((path, "Webhook settings"))
     }
 }
 
@@ -344,7 +367,7 @@ fn is_success(attempt: &LoggedAttempt) -> bool {
     attempt.error_code.is_none()
 }
 
-/// Whether a connection to the endpoint came about; what fails after that is on its side.
+/// Whether the attempt reached the endpoint, so that any failure is on the endpoint's side.
 fn is_connected(attempt: &LoggedAttempt) -> bool {
     attempt.status.is_some()
         || matches!(
@@ -359,7 +382,7 @@ fn is_tls_failure(attempt: &LoggedAttempt) -> bool {
     code == "tls" || code.starts_with("certificate")
 }
 
-/// What happened, and what to do about it.
+/// Returns what happened and what to do about it.
 fn describe_failure(attempt: &LoggedAttempt) -> String {
     let code = attempt.error_code.as_deref().unwrap_or_default();
     let error = attempt.error.as_deref().unwrap_or_default();
@@ -368,7 +391,7 @@ fn describe_failure(attempt: &LoggedAttempt) -> String {
         .to_owned()
 }
 
-/// `“Shop”, “Blog”`; of many, the first ones.
+/// Joins project names: `“Shop”, “Blog”`. Shortens long lists: `…, 3 more`.
 fn join_names(projects: &[&Project]) -> String {
     const SHOWN: usize = 5;
     let mut names: Vec<String> = projects

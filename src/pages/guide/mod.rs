@@ -1,5 +1,7 @@
-//! `/docs/webhooks`: how to receive webhooks, and what to look at when none comes. It asks for no session; an admin
-//! gets the checklist with what this installation knows, by its database alone: looking at the page sends nothing.
+//! `/docs/webhooks`: the integration guide, which is public.
+//!
+//! For admins, its troubleshooting section contains diagnostics of each webhook. They are based on
+//! the database; rendering the page sends no requests.
 
 mod checklist;
 mod diagnostics;
@@ -28,34 +30,34 @@ struct GuidePage {
     payloads: Vec<ExamplePayload>,
     languages: [CodeExample; 7],
     uses: [CodeExample; 4],
-    /// How long an endpoint may take here.
+    /// The time limit for an endpoint's response.
     timeout: String,
-    /// What this installation waits before each retry.
+    /// The delays before the retries: `1 s, 5 s, and 15 s`.
     standard_delays: String,
     patient_delays: String,
-    /// The checklist for everybody.
+    /// The checklist without diagnostics.
     general: Vec<ChecklistItem>,
-    /// The same for each webhook; `None` for who may not see them.
+    /// The diagnostics of each webhook; `None` unless the user is an admin.
     diagnosed: Option<Vec<DiagnosedWebhook>>,
-    /// One webhook was asked for.
+    /// Whether the query selects a single webhook.
     is_single: bool,
 }
 
 impl GuidePage {
-    /// Anchors and names, in the order of the page.
+    /// Anchors and titles of the sections, in order.
     fn contents(&self) -> [(&'static str, &'static str); 13] {
         [
-            ("start", "In short"),
-            ("payloads", "What is sent"),
+            ("start", "Quick start"),
+            ("payloads", "Events"),
             ("headers", "Headers"),
             ("verify", "Verify the signature"),
             ("replay", "Replay protection"),
-            ("twice", "Idempotency"),
-            ("fast", "Answer fast"),
-            ("retries", "RetryPolicy"),
-            ("later", "Retry-After"),
+            ("duplicates", "Duplicates and order"),
+            ("response-time", "Respond quickly"),
+            ("retries", "Retries"),
+            ("retry-after", "Retry-After"),
             ("rotation", "Rotate the secret"),
-            ("testing", "Test it"),
+            ("testing", "Test your endpoint"),
             ("uses", "Common uses"),
             ("troubleshooting", "Troubleshooting"),
         ]
@@ -86,21 +88,22 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     render(StatusCode::OK, &page)
 }
 
-/// `1 s, 5 s and 15 s`; empty for none.
+/// Joins delays: `1 s, 5 s, and 15 s`. Returns an empty string if there are none.
 fn join_durations(delays: &[Duration]) -> String {
-    let text: Vec<String> = delays.iter().map(|delay| format_delay(*delay)).collect();
-    match text.split_last() {
+    let parts: Vec<String> = delays.iter().map(|delay| format_delay(*delay)).collect();
+    match parts.split_last() {
         Some((last, [])) => last.clone(),
-        Some((last, before)) => format!("{} and {last}", before.join(", ")),
+        Some((last, [first])) => format!("{first} and {last}"),
+        Some((last, others)) => format!("{}, and {last}", others.join(", ")),
         None => String::new(),
     }
 }
 
-/// `15 s`, `5 min`, `24 h`.
+/// Formats a delay: `15 s`, `5 min`, `24 h`.
 fn format_delay(delay: Duration) -> String {
     match delay.as_secs() {
-        whole if whole >= 3600 && whole % 3600 == 0 => format!("{} h", whole / 3600),
-        whole if whole >= 60 && whole % 60 == 0 => format!("{} min", whole / 60),
+        seconds if seconds >= 3600 && seconds % 3600 == 0 => format!("{} h", seconds / 3600),
+        seconds if seconds >= 60 && seconds % 60 == 0 => format!("{} min", seconds / 60),
         _ => format_duration(delay),
     }
 }
@@ -110,13 +113,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn delays_are_listed_as_one_says_them() {
+    fn joins_delays() {
         let delays = |list: &[u64]| {
             let list: Vec<Duration> = list.iter().map(|s| Duration::from_secs(*s)).collect();
             join_durations(&list)
         };
         assert_eq!(delays(&[]), "");
         assert_eq!(delays(&[60]), "1 min");
-        assert_eq!(delays(&[1, 90, 86_400]), "1 s, 90 s and 24 h");
+        assert_eq!(delays(&[1, 86_400]), "1 s and 24 h");
+        assert_eq!(delays(&[1, 90, 86_400]), "1 s, 90 s, and 24 h");
     }
 }

@@ -1,4 +1,5 @@
-//! What the guide quotes: the three payloads, made by the code that makes what is sent, and the files of `examples/`.
+//! The example payloads of the guide, rendered by the same code as real events, and the files of
+//! `examples/`.
 
 use crate::clock::Timestamp;
 use crate::domain::event::{self, EventType};
@@ -6,24 +7,24 @@ use crate::domain::feedback::{Feedback, FeedbackStatus, ProjectSummary};
 use crate::domain::id::{FeedbackId, ProjectId};
 use crate::domain::webhook::Topic;
 
-/// A body as it is sent, laid out to be read.
+/// The body of an event, formatted for readability.
 pub(super) struct ExamplePayload {
     pub(super) event: &'static str,
-    pub(super) when: &'static str,
+    pub(super) description: &'static str,
     pub(super) json: String,
 }
 
-/// Code in the page.
+/// A code example in the guide.
 pub(super) struct CodeExample {
     pub(super) anchor: &'static str,
     pub(super) name: &'static str,
-    /// What is said before it.
-    pub(super) about: &'static str,
+    /// Introduction, shown above the code.
+    pub(super) description: &'static str,
     pub(super) file: &'static str,
     pub(super) text: &'static str,
 }
 
-/// When the events of the guide happened: 2025-10-31T12:34:56.789Z.
+/// Time of the example events: 2025-10-31T12:34:56.789Z.
 const AT: Timestamp = Timestamp::from_millis(1_761_914_096_789);
 
 pub(super) fn payloads() -> Vec<ExamplePayload> {
@@ -48,7 +49,7 @@ pub(super) fn payloads() -> Vec<ExamplePayload> {
     let test = event::test_body("ada@example.com", later);
     let topic_payload = |topic: Topic| ExamplePayload {
         event: topic.as_str(),
-        when: topic.description(),
+        description: topic.description(),
         json: pretty_print(match topic {
             Topic::FeedbackCreated => &created,
             Topic::FeedbackUpdated => &updated,
@@ -56,7 +57,7 @@ pub(super) fn payloads() -> Vec<ExamplePayload> {
     };
     let test_payload = ExamplePayload {
         event: EventType::Test.as_str(),
-        when: "Someone clicked Test. It contains no feedback: check “event” first, and respond with a 2xx.",
+        description: "A user pressed “Test”. This event contains no feedback. Check “event” first, and return a 2xx.",
         json: pretty_print(&test),
     };
     let topics = Topic::ALL.into_iter().map(topic_payload);
@@ -73,49 +74,49 @@ pub(super) const LANGUAGES: [CodeExample; 7] = [
     CodeExample {
         anchor: "node",
         name: "Node",
-        about: "A whole endpoint with Express: npm install express.",
+        description: "A complete Express endpoint. Install with “npm install express”.",
         file: "express/server.mjs",
         text: include_str!("../../../examples/receivers/express/server.mjs"),
     },
     CodeExample {
         anchor: "python",
         name: "Python",
-        about: "A whole endpoint with Flask: pip install flask.",
+        description: "A complete Flask endpoint. Install with “pip install flask”.",
         file: "flask/app.py",
         text: include_str!("../../../examples/receivers/flask/app.py"),
     },
     CodeExample {
         anchor: "nextjs",
         name: "Next.js",
-        about: "A route of the App Router.",
+        description: "A route handler for the App Router.",
         file: "app/webhooks/miniback/route.js",
         text: include_str!("../../../examples/receivers/nextjs/app/webhooks/miniback/route.js"),
     },
     CodeExample {
         anchor: "go",
         name: "Go",
-        about: "A function for your handler, by the standard library.",
+        description: "A function for your handler. Uses only the standard library.",
         file: "verify.go",
         text: include_str!("../../../examples/verify/verify.go"),
     },
     CodeExample {
         anchor: "php",
         name: "PHP",
-        about: "A function for your script, PHP 8 without extensions.",
+        description: "A function for your script. Needs PHP 8, no extensions.",
         file: "verify.php",
         text: include_str!("../../../examples/verify/verify.php"),
     },
     CodeExample {
         anchor: "ruby",
         name: "Ruby",
-        about: "A function for your Rack or Rails action, by the standard library.",
+        description: "A function for your Rack or Rails action. Uses only the standard library.",
         file: "verify.rb",
         text: include_str!("../../../examples/verify/verify.rb"),
     },
     CodeExample {
         anchor: "rust",
         name: "Rust",
-        about: "A function for any framework.",
+        description: "A function for any framework.",
         file: "verify.rs",
         text: include_str!("../../../examples/verify/verify.rs"),
     },
@@ -125,28 +126,28 @@ pub(super) const USES: [CodeExample; 4] = [
     CodeExample {
         anchor: "use-discord",
         name: "Post to a Discord channel",
-        about: "Node. Slack and others that take a message by a URL work the same way.",
+        description: "Node. Slack and other services with incoming webhooks work the same way.",
         file: "discord/server.mjs",
         text: include_str!("../../../examples/receivers/discord/server.mjs"),
     },
     CodeExample {
         anchor: "use-database",
-        name: "Keep a database",
-        about: "Python and SQLite. It remembers deliveries in the database too, so a restart forgets none.",
+        name: "Write to a database",
+        description: "Python and SQLite. Processed deliveries are stored in the database too, so duplicates are detected after a restart.",
         file: "database/app.py",
         text: include_str!("../../../examples/receivers/database/app.py"),
     },
     CodeExample {
         anchor: "use-sms",
-        name: "Send an SMS for what is urgent",
-        about: "Python and Twilio.",
+        name: "Send an SMS for urgent feedback",
+        description: "Python and Twilio.",
         file: "sms/app.py",
         text: include_str!("../../../examples/receivers/sms/app.py"),
     },
     CodeExample {
         anchor: "use-ticket",
         name: "Open a ticket",
-        about: "Node and the issues of GitHub.",
+        description: "Node and GitHub issues.",
         file: "ticket/server.mjs",
         text: include_str!("../../../examples/receivers/ticket/server.mjs"),
     },

@@ -12,11 +12,10 @@ use askama::Template;
 use super::framework::context::RequestContext;
 use super::framework::flash::OneTimeReveal;
 use super::framework::format::{DisplayTime, group_digits};
-use super::framework::idempotent_form::SubmissionKeys;
+use super::framework::idempotent_form::FormData;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::feedback::{self, Feedback};
-use crate::server::form_data::FormData;
 use crate::store::{ErasureCounts, PageRequest};
 
 const PATH: &str = "/settings/privacy";
@@ -35,7 +34,6 @@ struct PrivacyPage {
     erased: Option<String>,
     found: Option<SearchResult>,
     is_confirming_erase: bool,
-    key: String,
 }
 
 /// The feedback submitted with an email.
@@ -111,7 +109,6 @@ impl PrivacyPage {
             erased,
             found: None,
             is_confirming_erase: false,
-            key: SubmissionKeys::key(),
         }
     }
 }
@@ -164,28 +161,19 @@ pub(super) async fn erase(
         Ok(email) => email,
         Err(page) => return render(StatusCode::UNPROCESSABLE_ENTITY, &*page),
     };
-    let eraser = context.clone();
-    let work = async move {
-        let mut erased = ErasureCounts::default();
-        loop {
-            let batch = eraser.app.store.erase_batch(&email).await?;
-            if batch.feedback == 0 {
-                break;
-            }
-            erased += batch;
+    let store = &context.app.store;
+    let mut erased = ErasureCounts::default();
+    loop {
+        let batch = store.erase_batch(&email).await?;
+        if batch.feedback == 0 {
+            break;
         }
-        eraser.app.store.purge_free_pages().await?;
-        let count = erased.feedback;
-        tracing::info!(feedback = count, "personal data erased");
-        let summary = erased_message(&email, erased);
-        eraser.update_flash(|flash| flash.reveal = Some(OneTimeReveal::Erased { summary }));
-        Ok(())
-    };
-    context
-        .state
-        .submission_keys
-        .run(fields.get("key"), work)
-        .await?;
+        erased += batch;
+    }
+    store.purge_free_pages().await?;
+    tracing::info!(feedback = erased.feedback, "personal data erased");
+    let summary = erased_message(&email, erased);
+    context.update_flash(|flash| flash.reveal = Some(OneTimeReveal::Erased { summary }));
     Ok(context.redirect(PATH))
 }
 

@@ -1,6 +1,7 @@
-//! Settings → Projects: what feedback is about, each with the snippet that puts the widget on a site.
+//! Settings → Projects: lists projects with their widget snippets, and edits them.
 //!
-//! Members see them; only admins change them. What is open stands in the address (`?add`, `?open=ID`, `?delete=ID`).
+//! Members can view the page; only admins can make changes. The query says what is open (`?add`,
+//! `?open=ID`, `?delete=ID`).
 
 pub mod origins;
 
@@ -11,13 +12,12 @@ use askama::Template;
 use self::origins::{ProjectOrigins, WidgetOrigins};
 use super::framework::context::RequestContext;
 use super::framework::format::group_digits;
-use super::framework::idempotent_form::SubmissionKeys;
+use super::framework::idempotent_form::FormData;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, Project, ProjectStatus};
 use crate::domain::validation::{ValidationErrors, all, check};
-use crate::server::form_data::FormData;
 use crate::store::{CreateProjectError, ProjectPatch};
 
 const PATH: &str = "/settings/projects";
@@ -30,12 +30,10 @@ struct ProjectsPage {
     layout: Layout,
     rows: Vec<ProjectRow>,
     add: Option<AddProjectForm>,
-    /// By which two presses of a form are known to be one.
-    key: String,
     widget: WidgetOrigins,
 }
 
-/// The form of a project that is not made yet.
+/// The "New project" form.
 #[derive(Default)]
 struct AddProjectForm {
     name: String,
@@ -44,10 +42,10 @@ struct AddProjectForm {
     slug_error: Option<String>,
 }
 
-/// A project as the page shows it, its form with what was typed.
+/// One project on the page, with the values and errors of its forms.
 struct ProjectRow {
     project: Project,
-    /// How much feedback it has.
+    /// Number of feedback items, with digits grouped.
     feedback_count: String,
     is_open: bool,
     is_delete_asked: bool,
@@ -73,7 +71,7 @@ impl ProjectRow {
     }
 }
 
-/// A form that was not taken, with what was typed.
+/// A form that failed validation, with the submitted values.
 enum RejectedProjectForm {
     Add {
         name: String,
@@ -163,7 +161,6 @@ impl ProjectsPage {
             rows,
             add,
             widget,
-            key: SubmissionKeys::key(),
         })
     }
 }
@@ -198,39 +195,21 @@ pub(super) async fn create(
         Ok(checked) => checked,
         Err(invalid) => return reject(&context, rejected(), invalid).await,
     };
-    let store = context.app.store.clone();
-    let work = async move {
-        match store.create_project(checked_name, checked_slug).await {
-            Ok(project) => Ok(Ok(project)),
-            Err(CreateProjectError::Store(error)) => Err(error.into()),
-            Err(taken) => Ok(Err(taken)),
-        }
-    };
-    match context
-        .state
-        .submission_keys
-        .run(fields.get("key"), work)
-        .await?
-    {
-        Some(Ok(project)) => {
-            context.push_message(format!("The project “{}” is made.", project.name));
+    let store = &context.app.store;
+    match store.create_project(checked_name, checked_slug).await {
+        Ok(project) => {
+            context.push_message(format!("Project “{}” created.", project.name));
             Ok(redirect_to_open_row(&context, &project.id))
         }
-        Some(Err(taken)) => {
-            // Another slug is another try of the same form.
-            context.state.submission_keys.forget(fields.get("key"));
-            reject(
-                &context,
-                rejected(),
-                ValidationErrors::single("slug", taken),
-            )
-            .await
+        Err(CreateProjectError::Store(error)) => Err(error.into()),
+        Err(taken) => {
+            let invalid = ValidationErrors::single("slug", taken);
+            reject(&context, rejected(), invalid).await
         }
-        None => Ok(context.redirect(PATH)),
     }
 }
 
-/// Name and allowed origins.
+/// The settings form: name and allowed origins.
 pub(super) async fn edit(
     context: RequestContext,
     id: IdPath,
@@ -284,8 +263,10 @@ pub(super) async fn set_status(
     };
     let project = update_project(&context, &id, change).await?;
     context.push_message(match status {
-        ProjectStatus::Active => format!("“{}” takes feedback again.", project.name),
-        ProjectStatus::Paused => format!("“{}” is paused and takes no feedback.", project.name),
+        ProjectStatus::Active => format!("“{}” is accepting feedback again.", project.name),
+        ProjectStatus::Paused => {
+            format!("“{}” is paused and isn’t accepting feedback.", project.name)
+        }
     });
     if fields.get("open") == "true" {
         return Ok(redirect_to_open_row(&context, &id));
@@ -293,7 +274,7 @@ pub(super) async fn set_status(
     Ok(context.redirect(&format!("{PATH}#{id}")))
 }
 
-/// Deletes a project whose name was typed.
+/// Deletes a project if its name was entered correctly.
 pub(super) async fn delete(
     context: RequestContext,
     id: IdPath,
@@ -301,12 +282,12 @@ pub(super) async fn delete(
 ) -> Result<HttpResponse, PageError> {
     let project = match context.app.store.project(id.into_inner()).await? {
         Some(project) => project,
-        // Pressed twice: it is gone, as was wished.
+        // Already deleted by an earlier submit: success.
         None => return Ok(context.redirect(PATH)),
     };
     let typed_name = fields.get("typed");
     if typed_name.trim() != project.name {
-        let problem = "This is not the project’s name; nothing was deleted.";
+        let problem = "The name doesn’t match. Nothing was deleted.";
         let rejected = RejectedProjectForm::Delete {
             id: project.id,
             typed_name: typed_name.to_owned(),
@@ -318,16 +299,9 @@ pub(super) async fn delete(
         )
         .await;
     }
-    let (store, id) = (context.app.store.clone(), project.id.to_string());
-    let work = async move { Ok(store.delete_project(id).await?) };
-    if context
-        .state
-        .submission_keys
-        .run(fields.get("key"), work)
-        .await?
-        == Some(true)
-    {
-        context.push_message(format!("“{}” is deleted with its feedback.", project.name));
+    let id = project.id.to_string();
+    if context.app.store.delete_project(id).await? {
+        context.push_message(format!("“{}” and its feedback were deleted.", project.name));
     }
     Ok(context.redirect(PATH))
 }

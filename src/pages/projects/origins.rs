@@ -1,5 +1,5 @@
-//! What Settings → Projects shows of the widget: its snippet, where it was seen, and which origins tried in vain, each
-//! with a button that lets it in.
+//! The widget section of Settings → Projects: the snippet, the origins that use the widget, and
+//! rejected origins, each with a button to allow it.
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -9,14 +9,14 @@ use crate::domain::project::{self, Project};
 use crate::intake::ScriptLoad;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::DisplayTime;
+use crate::pages::framework::idempotent_form::FormData;
 use crate::pages::framework::page_error::PageError;
-use crate::server::form_data::FormData;
 use crate::store::{AllowOrigin, OriginStats};
 
-/// How many sites the page names that have loaded the script.
+/// Number of sites listed that loaded the widget's script most recently.
 const LOADS_SHOWN: usize = 3;
 
-/// Of all projects.
+/// The widget's origins in all projects.
 pub struct WidgetOrigins {
     script_url: String,
     form_url: String,
@@ -25,9 +25,9 @@ pub struct WidgetOrigins {
     pub loads: Vec<SeenOrigin>,
 }
 
-/// Where and when.
+/// An origin and when it was last seen.
 pub struct SeenOrigin {
-    /// As people call it: without `https://`.
+    /// The origin without `https://`.
     pub name: String,
     pub at: DisplayTime,
     pub ago: String,
@@ -38,11 +38,11 @@ struct RejectedOrigin {
     name: String,
     attempts: String,
     at: DisplayTime,
-    /// What calls itself `null` cannot be told apart, so it cannot be allowed.
+    /// `false` for the origin `null`, which many unrelated pages share.
     can_be_allowed: bool,
 }
 
-/// Of one project.
+/// The widget section of one project.
 #[derive(Template)]
 #[template(path = "project_origins.html")]
 pub struct ProjectOrigins<'a> {
@@ -75,14 +75,16 @@ impl WidgetOrigins {
         })
     }
 
-    /// Whether an origin that is not allowed has tried: then its row is open, for somebody has to know.
+    /// Whether feedback from an origin that isn't allowed was rejected. The page then expands the
+    /// project's row.
     pub fn has_rejected(&self, project: &Project) -> bool {
         self.origins
             .iter()
             .any(|o| o.project == project.id && is_rejected(o, project))
     }
 
-    /// What stands in a project's row; `allow`: where its button leads, for who may press it.
+    /// Returns the section of a project. `allow_url` is the target of the "Allow" buttons, which are
+    /// shown only to admins.
     pub fn for_project<'a>(
         &'a self,
         project: &'a Project,
@@ -135,12 +137,12 @@ impl RejectedOrigin {
             name: if can_be_allowed {
                 display_name(&found.origin)
             } else {
-                "A page without an origin of its own".to_owned()
+                "A page without an origin".to_owned()
             },
             origin: found.origin.clone(),
             attempts: match found.rejected_count {
-                1 => "tried once".to_owned(),
-                times => format!("tried {times} times"),
+                1 => "rejected once".to_owned(),
+                count => format!("rejected {count} times"),
             },
             at: DisplayTime::new(at, now),
             can_be_allowed,
@@ -152,7 +154,7 @@ fn display_name(origin: &str) -> String {
     origin.strip_prefix("https://").unwrap_or(origin).to_owned()
 }
 
-/// Lets an origin send feedback to a project.
+/// Adds an origin to the allowed origins of a project.
 pub async fn allow(
     context: RequestContext,
     project: web::Path<String>,
@@ -170,16 +172,12 @@ pub async fn allow(
         .await?
         .ok_or(PageError::ItemNotFound)?;
     context.push_message(match allowed {
-        AllowOrigin::Added => format!("Pages of {} may send feedback now.", display_name(&origin)),
-        AllowOrigin::AlreadyAllowed => format!(
-            "Pages of {} may send feedback already.",
-            display_name(&origin)
-        ),
+        AllowOrigin::Added => format!("{} can now submit feedback.", display_name(&origin)),
+        AllowOrigin::AlreadyAllowed => {
+            format!("{} can already submit feedback.", display_name(&origin))
+        }
         AllowOrigin::ListFull => {
-            format!(
-                "The list is full: {} origins are the most.",
-                project::ORIGINS_MAX
-            )
+            format!("The limit of {} origins is reached.", project::ORIGINS_MAX)
         }
     });
     Ok(context.redirect(&format!("/settings/projects?open={id}#{id}")))

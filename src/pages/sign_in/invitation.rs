@@ -10,10 +10,10 @@ use askama::Template;
 use super::link_expired;
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::idempotent_form::FormData;
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
-use crate::server::form_data::FormData;
 use crate::server::tokens;
 use crate::store::{LinkError, LinkPurpose, OneTimeLink};
 

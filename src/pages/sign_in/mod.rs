@@ -14,11 +14,11 @@ use askama::Template;
 
 use self::throttle::ThrottleKey;
 use super::framework::context::RequestContext;
+use super::framework::idempotent_form::FormData;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use super::framework::session;
 use crate::domain::account::{User, normalize_email};
-use crate::server::form_data::FormData;
 
 const WRONG_CREDENTIALS: &str = "Wrong email or password.";
 

@@ -9,10 +9,10 @@ use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::feedback;
 use crate::domain::validation::{ValidationErrors, all, check};
 use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::idempotent_form::FormData;
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
-use crate::server::form_data::FormData;
 use crate::server::tokens;
 use crate::store::{LinkError, LinkPurpose};
 

@@ -1,7 +1,7 @@
-//! "Check a signature": what an endpoint saw is pasted, and the page says what is wrong with it.
+//! "Check a signature": explains why an endpoint can't verify a request that it received.
 //!
-//! Nothing that is pasted is kept or logged: it comes by a post and goes back into the fields of the answer, but for
-//! the secret, which no page shows again. The secrets in force are compared with here, and never shown.
+//! Pasted data is neither stored nor logged. The response contains it again in the form's fields,
+//! except the secret. The webhook's own secrets are only compared, never shown.
 
 mod request_parser;
 
@@ -10,7 +10,6 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::framework::context::RequestContext;
-use super::framework::idempotent_form::SubmissionKeys;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::clock::Timestamp;
@@ -19,6 +18,7 @@ use crate::domain::id::{DeliveryId, WebhookId};
 use crate::domain::verification::ReceivedRequest;
 use crate::domain::webhook::Webhook;
 use crate::server::form_data::LargeFormData;
+use crate::server::tokens;
 use crate::store::DeliveryDetail;
 use request_parser::{BodyEncoding, PastedHeaders};
 
@@ -31,7 +31,7 @@ struct SignatureCheckPage {
     result: Option<DiagnosisView>,
 }
 
-/// The fields as they were pasted.
+/// The submitted form with its errors.
 #[derive(Default)]
 struct SignatureCheckForm {
     headers: String,
@@ -44,12 +44,12 @@ struct SignatureCheckForm {
 }
 
 struct DiagnosisView {
-    /// Another one each time: the script goes to what is new.
+    /// Unique for each result, so that the page's script moves the focus to it.
     id: String,
     diagnosis: Diagnosis,
-    /// The delivery in the log: its webhook's id and its own.
+    /// Ids of the webhook and the delivery, if the delivery log contains it.
     delivery: Option<(String, String)>,
-    /// It was sent to another webhook, by whose secret it is signed.
+    /// Whether the delivery belongs to a different webhook, whose secret signed it.
     is_other_webhook: bool,
 }
 
@@ -67,7 +67,7 @@ impl SignatureCheckPage {
 }
 
 impl DiagnosisView {
-    /// Kind and shape of a check's state.
+    /// CSS class and icon of a check's result.
     fn style(&self, check: &Check) -> (&'static str, &'static str) {
         match check.result {
             CheckResult::Passed => ("good", "ok"),
@@ -106,7 +106,8 @@ pub(super) async fn check(
     };
     let headers = PastedHeaders::parse(&form.headers);
     if headers.is_empty() {
-        form.headers_error = Some("No header is found in this: one a line, Name: value.");
+        form.headers_error =
+            Some("No headers found. Enter one per line, in the format “Name: value”.");
     }
     let body = request_parser::parse_body(&form.body, form.encoding);
     form.body_error = body.as_ref().err().copied();
@@ -115,7 +116,7 @@ pub(super) async fn check(
         .map(parse_time);
     if clock == Some(None) {
         form.clock_error =
-            Some("This is no time: write it like 2025-10-31T12:34:56Z, or in Unix seconds.");
+            Some("Invalid time. Use the format 2025-10-31T12:34:56Z or Unix seconds.");
     }
     let (Ok(body), None, None) = (body, form.headers_error, form.clock_error) else {
         return render_page(
@@ -156,7 +157,7 @@ pub(super) async fn check(
         endpoint_clock: clock.flatten(),
     };
     let report = DiagnosisView {
-        id: format!("result-{}", SubmissionKeys::key()),
+        id: format!("result-{}", tokens::random_token()),
         diagnosis: diagnosis::diagnose(&input),
         delivery: logged.map(|logged| {
             let record = logged.summary;
@@ -170,7 +171,7 @@ pub(super) async fn check(
     render_page(&context, StatusCode::OK, webhook, form, Some(report))
 }
 
-/// The delivery that the headers name, if the log has it.
+/// Returns the delivery whose id is in the headers, if the delivery log contains it.
 async fn find_delivery(
     context: &RequestContext,
     headers: &PastedHeaders,
@@ -189,7 +190,7 @@ async fn find_delivery(
     Ok(None)
 }
 
-/// ISO 8601, Unix seconds, or milliseconds.
+/// Parses a time in ISO 8601, Unix seconds, or Unix milliseconds.
 fn parse_time(text: &str) -> Option<Timestamp> {
     if let Ok(number) = text.parse::<i64>() {
         let millis = if number.abs() < 100_000_000_000 {

@@ -1,22 +1,22 @@
-//! What people paste: headers and bodies as the tools of many languages print them.
+//! Parses pasted headers and bodies in the formats that common tools and languages print.
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// With padding or without.
+/// Accepts base64 with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Names and values, in their order.
+/// Header names and values, in the order in which they were pasted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct PastedHeaders(Vec<(String, String)>);
 
 impl PastedHeaders {
-    /// `Name: value` lines (also as curl -v, `-H` and PHP print them), an object of JavaScript, JSON or Python, or a
-    /// list of pairs.
+    /// Parses `Name: value` lines (also as printed by `curl -v` and PHP, or as `-H` options), a
+    /// JavaScript, JSON, or Python object, or a list of pairs.
     pub(super) fn parse(text: &str) -> Self {
         let pairs = if text.contains(['{', '('])
             || text.trim_start().starts_with('[') && !text.contains("=>")
@@ -32,7 +32,8 @@ impl PastedHeaders {
         Self(pairs)
     }
 
-    /// Whatever the case of the name, and with underscores for hyphens, as gateways of WSGI and CGI have them.
+    /// Returns a header's value. `name` is lowercase. Pasted names are compared without case, and can
+    /// have the form of CGI and WSGI variables (`HTTP_X_NAME`).
     pub(super) fn get(&self, name: &str) -> Option<String> {
         let normalize = |given: &str| {
             let given = given.to_ascii_lowercase().replace('_', "-");
@@ -71,6 +72,7 @@ fn parse_lines(text: &str) -> Vec<(String, String)> {
     pairs
 }
 
+/// A token of a pasted object or list.
 #[derive(Debug, PartialEq, Eq)]
 enum HeaderToken {
     Text(String),
@@ -110,7 +112,7 @@ fn tokenize(text: &str) -> Vec<HeaderToken> {
     tokens
 }
 
-/// `name: value`, `name: [value]`, `(name, value)` and `[name, value]`, wherever they stand.
+/// Finds `name: value`, `name: [value]`, `(name, value)`, and `[name, value]`, at any depth.
 fn parse_tokens(tokens: &[HeaderToken]) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for index in 0..tokens.len() {
@@ -148,7 +150,7 @@ fn parse_tokens(tokens: &[HeaderToken]) -> Vec<(String, String)> {
     pairs
 }
 
-/// How the body was pasted.
+/// The encoding in which the body was pasted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum BodyEncoding {
     #[default]
@@ -171,8 +173,8 @@ impl BodyEncoding {
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Text => "Text",
-            Self::Base64 => "Base64: the exact bytes",
-            Self::Hex => "Hex: the exact bytes",
+            Self::Base64 => "Base64 (exact bytes)",
+            Self::Hex => "Hex (exact bytes)",
         }
     }
 
@@ -184,17 +186,17 @@ impl BodyEncoding {
     }
 }
 
-/// The bytes that were pasted, or what is wrong with them.
+/// Decodes the pasted body. The error is a sentence for the form.
 pub(super) fn parse_body(text: &str, encoding: BodyEncoding) -> Result<Vec<u8>, &'static str> {
     let without_whitespace = || -> String { text.chars().filter(|c| !c.is_whitespace()).collect() };
     match encoding {
-        // A browser sends each line break of a field as CR LF, whichever it was: they are read as LF.
+        // Browsers submit every line break as CR LF, so the original one is unknown. Assume LF.
         BodyEncoding::Text => {
             Ok(parse_python_bytes(text).unwrap_or_else(|| text.replace("\r\n", "\n").into_bytes()))
         }
         BodyEncoding::Base64 => {
             let standard = without_whitespace().replace('-', "+").replace('_', "/");
-            BASE64.decode(standard).map_err(|_| "This is not base64.")
+            BASE64.decode(standard).map_err(|_| "Invalid base64.")
         }
         BodyEncoding::Hex => {
             let digits: String = without_whitespace()
@@ -203,12 +205,12 @@ pub(super) fn parse_body(text: &str, encoding: BodyEncoding) -> Result<Vec<u8>, 
                 .filter(|c| !matches!(c, ':' | ','))
                 .collect();
             let digits = digits.trim_start_matches("<Buffer").trim_end_matches('>');
-            hex::decode(digits).map_err(|_| "This is not hex: two digits a byte.")
+            hex::decode(digits).map_err(|_| "Invalid hex. Use two digits per byte.")
         }
     }
 }
 
-/// `b'…'`, as Python prints bytes.
+/// Parses a Python bytes literal, `b'…'`.
 fn parse_python_bytes(text: &str) -> Option<Vec<u8>> {
     let text = text.trim().strip_prefix('b')?;
     let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
@@ -239,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_are_read_however_they_were_printed() {
+    fn parses_headers_in_all_formats() {
         for pasted in [
             "Host: a.example\r\nX-Miniback-Signature: abc\r\nX-Miniback-Timestamp: 2025-10-31T12:34:56.789Z",
             "POST /hook HTTP/1.1\nx-miniback-signature:abc\nx-miniback-timestamp: 2025-10-31T12:34:56.789Z",
@@ -263,15 +265,15 @@ mod tests {
                 "{pasted}: {headers:?}"
             );
         }
-        for nothing in ["", "nothing of the kind", "{", "[(", "'", "\\"] {
-            assert!(PastedHeaders::parse(nothing).is_empty(), "{nothing}");
+        for invalid in ["", "no headers here", "{", "[(", "'", "\\"] {
+            assert!(PastedHeaders::parse(invalid).is_empty(), "{invalid}");
         }
         let signed = PastedHeaders::parse("webhook-signature: v1,abc= v1,def=");
         assert_eq!(signed.get("webhook-signature").unwrap(), "v1,abc= v1,def=");
     }
 
     #[test]
-    fn a_body_is_the_bytes_that_were_meant() {
+    fn decodes_bodies_in_all_encodings() {
         let read = |text, encoding| parse_body(text, encoding);
         assert_eq!(
             read("{\"a\":1}\r\n", BodyEncoding::Text).unwrap(),

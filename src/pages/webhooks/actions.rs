@@ -1,4 +1,4 @@
-//! What the forms of the page do. Each ends in a redirect to the page, or in the page with the form that was rejected.
+//! Handlers of the page's forms. Each redirects to the page, or renders it with an invalid form.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::CACHE_CONTROL;
@@ -15,19 +15,19 @@ use crate::domain::validation::{all, check};
 use crate::domain::webhook::{self, NewWebhook, RetryPolicy, Topic, Webhook, WebhookPatch};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::flash::Draft;
+use crate::pages::framework::idempotent_form::FormData;
 use crate::pages::framework::page_error::PageError;
 use crate::random;
-use crate::server::form_data::FormData;
 use crate::server::tokens;
 use crate::store::{IdempotencyKey, RotateError, SaveWebhookError};
 
 type IdPath = web::Path<String>;
 
-/// "Add": saves a webhook with the secret that stood in the form, tested or not.
+/// "Add": creates a webhook with the secret from the form.
 pub async fn add(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
     let url = match context.app.check_endpoint_url(fields.get("url")).await {
         Ok(url) => url,
-        Err(problem) => return reject_draft(&context, &fields, problem).await,
+        Err(error) => return reject_draft(&context, &fields, error).await,
     };
     let idempotency = IdempotencyKey {
         owner: context.user()?.id.as_str().to_owned(),
@@ -45,10 +45,10 @@ pub async fn add(context: RequestContext, fields: FormData) -> Result<HttpRespon
         headers: webhook::CustomHeaders::new(),
         secret: secret_from_form(&fields),
     };
-    let idempotency = Some(idempotency).filter(|known| !known.key.is_empty());
+    let idempotency = Some(idempotency).filter(|idempotency| !idempotency.key.is_empty());
     match context.app.store.create_webhook(new, idempotency).await {
         Ok(webhook) => {
-            context.push_message("The webhook is added; events go to it from now on.");
+            context.push_message("Webhook added.");
             Ok(context.redirect(&format!("{PATH}?open={}", webhook.id)))
         }
         Err(SaveWebhookError::Store(error)) => Err(error.into()),
@@ -56,14 +56,14 @@ pub async fn add(context: RequestContext, fields: FormData) -> Result<HttpRespon
     }
 }
 
-/// "Test" in the form of a webhook that is not saved yet.
+/// "Test" in the "Add Webhook" form.
 pub async fn test_draft(
     context: RequestContext,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
     let url = match context.app.check_endpoint_url(fields.get("url")).await {
         Ok(url) => url,
-        Err(problem) => return reject_draft(&context, &fields, problem).await,
+        Err(error) => return reject_draft(&context, &fields, error).await,
     };
     let secret = secret_from_form(&fields);
     let report = context
@@ -81,7 +81,7 @@ pub async fn test_draft(
     Ok(context.redirect(&format!("{PATH}?add")))
 }
 
-/// The switch.
+/// The "Enabled" switch.
 pub async fn set_enabled(
     context: RequestContext,
     id: IdPath,
@@ -98,9 +98,9 @@ pub async fn set_enabled(
     };
     let webhook = update(&context, WebhookId::new(id.into_inner()), change).await?;
     context.push_message(if enabled {
-        "Switched on: what happens from now on is sent."
+        "Webhook enabled."
     } else {
-        "Switched off: nothing is sent to it, and what waited is canceled."
+        "Webhook disabled. Pending deliveries were canceled."
     });
     if fields.get("open") == "true" {
         return Ok(redirect_to_open_row(&context, &webhook.id));
@@ -108,7 +108,7 @@ pub async fn set_enabled(
     Ok(context.redirect(&format!("{PATH}#{}", webhook.id)))
 }
 
-/// The two boxes.
+/// The topic checkboxes.
 pub async fn set_topics(
     context: RequestContext,
     id: IdPath,
@@ -123,7 +123,7 @@ pub async fn set_topics(
     };
     let webhook = update(&context, WebhookId::new(id.into_inner()), change).await?;
     context.push_message(match webhook.topics.as_slice() {
-        [] => "Saved: no topic is chosen, so nothing is sent.".to_owned(),
+        [] => "Saved. No topics selected, so no events are sent.".to_owned(),
         topics => format!(
             "Saved: {}.",
             topics
@@ -136,7 +136,7 @@ pub async fn set_topics(
     Ok(redirect_to_open_row(&context, &webhook.id))
 }
 
-/// URL, description, headers, projects and retries.
+/// The settings form: URL, description, headers, projects, and retries.
 pub async fn edit(
     context: RequestContext,
     id: IdPath,
@@ -206,7 +206,7 @@ pub async fn test(
     Ok(redirect_to_open_row(&context, &webhook.id))
 }
 
-/// The secret alone, for "Copy" before "Reveal".
+/// The current secret as plain text, for "Copy" before "Reveal".
 pub async fn plain_secret(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
     let secrets = context
@@ -221,7 +221,7 @@ pub async fn plain_secret(context: RequestContext, id: IdPath) -> Result<HttpRes
         .body(secrets.current.as_str().to_owned()))
 }
 
-/// "Rotate": at once, or with an overlap of some hours.
+/// "Rotate": replaces the secret, immediately or after an overlap.
 pub async fn rotate(
     context: RequestContext,
     id: IdPath,
@@ -233,24 +233,18 @@ pub async fn rotate(
     };
     let hours = webhook::check_overlap_hours(hours).map_err(|_| PageError::InvalidForm)?;
     let id = WebhookId::new(id.into_inner());
-    if !context.state.submission_keys.is_first(fields.get("key")) {
-        // A second press must not end the overlap that the first one has begun.
-        return Ok(context.redirect(&format!("{PATH}?reveal={id}#{id}")));
-    }
     let secret = Secret::from_random(random::bytes());
-    let rotated = context
+    context
         .app
         .store
         .rotate_secret(id.clone(), secret, hours)
-        .await;
-    if rotated.is_err() {
-        context.state.submission_keys.forget(fields.get("key"));
-    }
-    rotated.map_err(rotate_error)?;
+        .await
+        .map_err(rotate_error)?;
     context.push_message(if hours == 0 {
-        "The secret is changed; what is sent from now on is signed by the new one.".to_owned()
+        "Secret rotated. New requests are signed with the new secret.".to_owned()
     } else {
-        format!("A new secret is made; for {hours} h both are in force. Give it to the endpoint in that time.")
+        let unit = if hours == 1 { "hour" } else { "hours" };
+        format!("New secret created. Both secrets work for {hours} {unit}.")
     });
     Ok(context.redirect(&format!("{PATH}?reveal={id}#{id}")))
 }
@@ -264,19 +258,19 @@ pub async fn switch_now(context: RequestContext, id: IdPath) -> Result<HttpRespo
         .finish_rotation(id.clone())
         .await
         .map_err(rotate_error)?;
-    context.push_message("The new secret alone is in force now.");
+    context.push_message("Only the new secret is valid now.");
     Ok(redirect_to_open_row(&context, &id))
 }
 
-/// "Delete", after it was asked.
+/// "Delete" in the confirmation.
 pub async fn delete(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
-    // Gone already (two presses): that is what was wanted.
+    // Deleting an already deleted webhook (a double submit) succeeds.
     context
         .app
         .store
         .delete_webhook(WebhookId::new(id.into_inner()))
         .await?;
-    context.push_message("The webhook is deleted; what waited for it is canceled.");
+    context.push_message("Webhook deleted. Pending deliveries were canceled.");
     Ok(context.redirect(PATH))
 }
 
@@ -301,12 +295,12 @@ async fn update(
     match context.app.store.update_webhook(id, change).await {
         Ok(webhook) => webhook.ok_or(PageError::ItemNotFound),
         Err(SaveWebhookError::Store(error)) => Err(error.into()),
-        // A project that was deleted while its box stood on the page.
+        // The form contains a project that was deleted after the page was rendered.
         Err(_) => Err(PageError::InvalidForm),
     }
 }
 
-/// The secret of the form, which came with it; one that was tampered with beyond use is replaced.
+/// Returns the secret from the form, or a new one if the form's is invalid.
 fn secret_from_form(fields: &FormData) -> Secret {
     Secret::parse(fields.get("secret").to_owned())
         .unwrap_or_else(|_| Secret::from_random(random::bytes()))
@@ -315,11 +309,11 @@ fn secret_from_form(fields: &FormData) -> Secret {
 async fn reject_draft(
     context: &RequestContext,
     fields: &FormData,
-    problem: String,
+    url_error: String,
 ) -> Result<HttpResponse, PageError> {
     let form = AddWebhookForm {
         url: fields.get("url").to_owned(),
-        problem: Some(problem),
+        url_error: Some(url_error),
         secret: secret_from_form(fields).as_str().to_owned(),
         key: fields.get("key").to_owned(),
         test_report: None,

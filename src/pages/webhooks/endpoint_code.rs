@@ -1,6 +1,6 @@
-//! "Receive it": the code of a webhook's endpoint, for the framework that is chosen in the address (`?with=flask`).
+//! "Endpoint code": example code for a webhook's endpoint in the framework of `?with=`.
 //!
-//! A page of its own, so that a hundred webhooks do not carry a hundred times the code. The secret is not in it.
+//! The page never contains the webhook's secret.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -16,7 +16,7 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 
-/// Where a receiver listens that a web server stands before.
+/// The receiver's port if a reverse proxy forwards requests to it.
 const DEFAULT_PORT: u16 = 3000;
 
 #[derive(Template)]
@@ -29,12 +29,12 @@ struct EndpointCodePage {
     port: u16,
     is_local: bool,
     example: Option<ReceiverExample>,
-    /// The chosen library can verify with the webhook's secret.
+    /// Whether the selected library can verify signatures made with the webhook's secret.
     is_verifiable: bool,
 }
 
 impl EndpointCodePage {
-    /// Address, name, and whether it is the one that is shown.
+    /// Path and name of each framework's tab, and whether it is selected.
     fn tabs(&self) -> Vec<(String, &'static str, bool)> {
         let tab = |framework: Framework| {
             (
@@ -50,7 +50,7 @@ impl EndpointCodePage {
         format!("{PATH}/{}/{action}", self.webhook.id)
     }
 
-    /// Next.js sends an address that ends in a slash elsewhere, and a redirect is a failed delivery.
+    /// Next.js redirects paths with a trailing slash, and a redirect is a failed delivery.
     fn is_redirected(&self) -> bool {
         self.framework == Framework::NextJs && self.path.len() > 1 && self.path.ends_with('/')
     }
@@ -79,7 +79,7 @@ pub async fn show(
     let url = &webhook.url;
     let path = url.path_and_query().split('?').next().unwrap_or_default();
     let is_local = is_local(url);
-    let (layout, _) = context.layout("Receive it", "notifications");
+    let (layout, _) = context.layout("Endpoint code", "notifications");
     let page = EndpointCodePage {
         framework,
         path: path.to_owned(),
@@ -94,7 +94,7 @@ pub async fn show(
     render(StatusCode::OK, &page)
 }
 
-/// Whether the webhook reaches a receiver on this machine with nothing before it.
+/// Whether the webhook calls a port of this machine directly, without a reverse proxy.
 fn is_local(url: &EndpointUrl) -> bool {
     let addresses = addresses_without_dns(url).unwrap_or_default();
     url.scheme() == Scheme::Http && addresses.iter().any(|address| address.ip().is_loopback())

@@ -1,23 +1,24 @@
-//! A webhook's own headers as lines of a text field: `Name: value`.
+//! Converts a webhook's own headers to and from the lines of a text field, `Name: value`.
 //!
-//! A stored value is never shown again: `…` stands for it, and keeps it where it is sent back.
+//! Stored values are never shown again. The field shows `…` instead, and a submitted `…` keeps the
+//! stored value.
 
 use std::collections::BTreeMap;
 
 use crate::domain::webhook::{self, CustomHeaders, WebhookError};
 
-/// Stands for a value that is stored.
+/// Placeholder for a stored value.
 const STORED_VALUE: &str = "…";
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(super) enum HeaderLineError {
-    #[error("“{0}” is not of the form Name: value.")]
+    #[error("“{0}” isn’t a header. Use the format “Name: value”.")]
     MissingColon(String),
     #[error(transparent)]
     Header(#[from] WebhookError),
 }
 
-/// The lines as the field shows them.
+/// Formats the stored headers for the field, with placeholders instead of values.
 pub(super) fn format_headers(stored: &CustomHeaders) -> String {
     stored
         .keys()
@@ -25,7 +26,7 @@ pub(super) fn format_headers(stored: &CustomHeaders) -> String {
         .collect()
 }
 
-/// What the lines change; `None` as a value keeps the stored one.
+/// Parses the field's lines. A value of `None` keeps the stored value.
 pub(super) fn parse_headers(
     text: &str,
     stored: &CustomHeaders,
@@ -55,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_shown_keeps_what_is_stored_and_what_is_typed_replaces_it() {
+    fn placeholders_keep_stored_values_and_new_values_replace_them() {
         let stored = CustomHeaders::from([("X-Key".to_owned(), "secret".to_owned())]);
         assert_eq!(format_headers(&stored), "X-Key: …\n");
         assert_eq!(
@@ -66,14 +67,14 @@ mod tests {
         assert_eq!(typed["Authorization"], Some("Bearer a:b".to_owned()));
         assert_eq!(typed["x-key"], None);
         assert!(parse_headers("", &stored).unwrap().is_empty());
-        for wrong in [
+        for invalid in [
             "X-Key",
             "X-New: …",
             "X-Key: a\nX-Key: b",
             "Host: a",
             "X Key: a",
         ] {
-            assert!(parse_headers(wrong, &stored).is_err(), "{wrong}");
+            assert!(parse_headers(invalid, &stored).is_err(), "{invalid}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Settings → Notifications: the webhooks.
+//! Settings → Notifications: the page that lists and edits webhooks.
 //!
-//! What is open stands in the address (`?add`, `?open=ID`, `?reveal=ID`, `?rotate=ID`, `?delete=ID`), so each state of
-//! the page survives a reload, can be linked to and works without a script.
+//! The query says what is open (`?add`, `?open=ID`, `?reveal=ID`, `?rotate=ID`, `?delete=ID`), so
+//! every state of the page survives a reload, can be linked to, and works without JavaScript.
 
 mod actions;
 mod endpoint_code;
@@ -15,6 +15,8 @@ pub(super) use actions::{
 };
 pub(super) use endpoint_code::show as show_endpoint_code;
 
+use std::time::Duration;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
@@ -23,10 +25,11 @@ use super::framework::context::RequestContext;
 use super::framework::flash::Draft;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
+use crate::domain::explanation::format_duration;
 use crate::domain::id::WebhookId;
 use crate::domain::secret::Secret;
 use crate::domain::validation::ValidationErrors;
-use crate::domain::webhook::WEBHOOKS_MAX;
+use crate::domain::webhook::{RetryPolicy, WEBHOOKS_MAX};
 use crate::random;
 use crate::server::tokens;
 use crate::store::PageRequest;
@@ -41,20 +44,23 @@ struct NotificationsPage {
     add: Option<AddWebhookForm>,
     rows: Vec<WebhookRow>,
     alerts: Option<AlertsView>,
+    /// `3 retries over 21 seconds`.
+    standard_retries: String,
+    patient_retries: String,
 }
 
-/// Who is told of webhooks that keep failing.
+/// The endpoint of `--alert-url`, which receives alerts about failing webhooks.
 struct AlertsView {
     host: String,
     is_generated: bool,
-    /// `None` before "Reveal".
+    /// `None` until "Reveal" is pressed.
     secret: Option<String>,
 }
 
-/// The form of a webhook that is not saved yet.
+/// The "Add Webhook" form.
 struct AddWebhookForm {
     url: String,
-    problem: Option<String>,
+    url_error: Option<String>,
     secret: String,
     key: String,
     test_report: Option<TestReportView>,
@@ -64,7 +70,7 @@ impl AddWebhookForm {
     fn new() -> Self {
         Self {
             url: String::new(),
-            problem: None,
+            url_error: None,
             secret: Secret::from_random(random::bytes()).as_str().to_owned(),
             key: tokens::random_token(),
             test_report: None,
@@ -74,15 +80,15 @@ impl AddWebhookForm {
     fn from_draft(draft: Draft) -> Self {
         Self {
             url: draft.url,
-            problem: None,
+            url_error: None,
             secret: draft.secret,
             key: draft.key,
-            test_report: Some(TestReportView::of(&draft.report)),
+            test_report: Some(TestReportView::new(&draft.report)),
         }
     }
 }
 
-/// The form of an open webhook that was refused, with what was typed.
+/// The settings form of a webhook after failed validation, with the submitted values.
 struct RejectedWebhookForm {
     webhook: WebhookId,
     url: String,
@@ -96,7 +102,7 @@ impl NotificationsPage {
         self.rows.len() >= WEBHOOKS_MAX
     }
 
-    /// Something is being sent to it, in vain.
+    /// An enabled webhook whose deliveries fail.
     fn is_failing(&self, row: &WebhookRow) -> bool {
         row.webhook.enabled && row.webhook.failing_since.is_some()
     }
@@ -106,7 +112,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     render_page(&context, StatusCode::OK, None, None).await
 }
 
-/// The page; `add` and `refused` are forms that were not taken.
+/// Renders the page. `add` and `rejected` are forms that failed validation.
 async fn render_page(
     context: &RequestContext,
     status: StatusCode,
@@ -121,14 +127,14 @@ async fn render_page(
         })
         .await?
         .items;
-    // The oldest first: what one knows stays where it was.
+    // Oldest first, so that known webhooks keep their position.
     webhooks.reverse();
     let projects = store.projects_by_name().await?;
     let (layout, flash) = context.layout("Notifications", "notifications");
     let adding = context.query_param("add").is_some();
     let draft = flash.draft.filter(|_| adding);
     if let Some(draft) = draft.clone() {
-        // Kept for a reload, until the form is left: what was tested is what is added.
+        // Keep the tested URL and secret across reloads until the form is closed.
         context.update_flash(|flash| flash.draft = Some(draft));
     }
     let add = add
@@ -147,7 +153,7 @@ async fn render_page(
             .test
             .as_ref()
             .filter(|(tested, _)| tested == id)
-            .map(|(_, report)| TestReportView::of(report));
+            .map(|(_, report)| TestReportView::new(report));
         let rejected = rejected.as_ref().filter(|rejected| rejected.webhook == *id);
         let open = OpenSections {
             details: report.is_some()
@@ -170,11 +176,49 @@ async fn render_page(
             && context.query_param("reveal").as_deref() == Some("alerts"))
         .then(|| target.secret.as_str().to_owned()),
     });
+    let retries = |policy| retry_summary(&context.app.delivery.retry_delays(policy));
     let page = NotificationsPage {
         layout,
         add,
         rows,
         alerts,
+        standard_retries: retries(RetryPolicy::Standard),
+        patient_retries: retries(RetryPolicy::Patient),
     };
     render(status, &page)
+}
+
+/// Summarizes retry delays: `3 retries over 21 seconds`.
+fn retry_summary(delays: &[Duration]) -> String {
+    let total: Duration = delays.iter().sum();
+    let span = match total.as_secs() {
+        0 => format_duration(total),
+        1 => "1 second".to_owned(),
+        seconds @ 2..120 => format!("{seconds} seconds"),
+        seconds @ 120..7200 => format!("about {} minutes", (seconds + 30) / 60),
+        seconds => format!("about {} hours", (seconds + 1800) / 3600),
+    };
+    match delays.len() {
+        0 => "no retries".to_owned(),
+        1 => format!("1 retry after {span}"),
+        count => format!("{count} retries over {span}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summarizes_retry_delays() {
+        let summary = |seconds: &[u64]| {
+            let delays: Vec<Duration> = seconds.iter().map(|s| Duration::from_secs(*s)).collect();
+            retry_summary(&delays)
+        };
+        assert_eq!(summary(&[]), "no retries");
+        assert_eq!(summary(&[1]), "1 retry after 1 second");
+        assert_eq!(summary(&[1, 5, 15]), "3 retries over 21 seconds");
+        let patient = [1, 5, 15, 60, 300, 1800, 7200, 21_600, 86_400];
+        assert_eq!(summary(&patient), "9 retries over about 33 hours");
+    }
 }

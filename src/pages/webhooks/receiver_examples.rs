@@ -1,10 +1,9 @@
-//! The receivers of `examples/receivers/` as a webhook's page shows them: the files themselves, with the path of the
-//! webhook's own URL in the place of theirs.
+//! The files of `examples/receivers/`, adapted to the path of a webhook's URL.
 
-/// The path in the files.
+/// The path used in the files.
 const PATH: &str = "/webhooks/miniback";
 
-/// What can receive a webhook, in the order in which the page offers it.
+/// A way to receive webhooks, in the order of the page's tabs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framework {
     Express,
@@ -15,13 +14,13 @@ pub(super) enum Framework {
     Listen,
 }
 
-/// A receiver, ready to be saved and started.
+/// A receiver that is ready to save and start.
 pub(super) struct ReceiverExample {
-    /// The shell's command that installs what it needs.
+    /// Shell command that installs the dependencies.
     pub(super) install: &'static str,
     pub(super) file: String,
     pub(super) code: String,
-    /// What starts it, after the variables.
+    /// Shell command that starts the receiver, without the environment variables.
     pub(super) start: &'static str,
 }
 
@@ -35,7 +34,7 @@ impl Framework {
         Self::Listen,
     ];
 
-    /// Its name in addresses.
+    /// The value of `?with=`.
     pub(super) const fn key(self) -> &'static str {
         match self {
             Self::Express => "express",
@@ -64,7 +63,7 @@ impl Framework {
         }
     }
 
-    /// Whether it verifies by the `webhook-…` headers alone.
+    /// Whether it verifies only the `webhook-…` headers, which need a `whsec_` secret.
     pub(super) const fn needs_standard_secret(self) -> bool {
         matches!(
             self,
@@ -72,7 +71,8 @@ impl Framework {
         )
     }
 
-    /// The receiver for a path as it stands in a request; `None` for `miniback listen`, which takes any.
+    /// Returns the receiver for a request path, or `None` for `miniback listen`, which accepts any
+    /// path.
     pub(super) fn example(self, path: &str) -> Option<ReceiverExample> {
         let (install, file, code, start) = match self {
             Self::Express => (
@@ -135,7 +135,7 @@ impl Framework {
     }
 }
 
-/// Puts a literal, quotes and all, in the place of that in the file.
+/// Replaces the path in the file, including its quotes, by `literal`.
 fn with_path(source: &str, literal: &str) -> String {
     source.replace(&format!("\"{PATH}\""), literal)
 }
@@ -144,7 +144,7 @@ fn javascript(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// Express reads these characters as a pattern, unless a backslash stands before them.
+/// Escapes the characters that Express would read as a pattern.
 fn express_route(path: &str) -> String {
     path.chars()
         .flat_map(|c| {
@@ -157,7 +157,7 @@ fn express_route(path: &str) -> String {
         .collect()
 }
 
-/// Flask compares the path after it is decoded.
+/// Formats the decoded path, which Flask compares, as a Python string literal.
 fn python(path: &str) -> String {
     let decoded = percent_encoding::percent_decode_str(path)
         .decode_utf8()
@@ -170,7 +170,9 @@ fn python(path: &str) -> String {
     format!("\"{}\"", escaped.collect::<String>())
 }
 
-/// Next.js finds a route by its directory; one whose name begins with `_` is left out, so that is written otherwise.
+/// Returns the file whose directory is the route of `path` in Next.js.
+///
+/// Next.js ignores directories that start with `_`, so the `_` is percent-encoded.
 fn next_file(path: &str) -> String {
     let directories = path
         .split('/')
@@ -187,20 +189,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_path_of_the_webhook_stands_where_that_of_the_file_stood() {
+    fn replaces_the_path_in_each_example() {
         for framework in Framework::ALL {
-            let Some(own) = framework.example(PATH) else {
+            let Some(original) = framework.example(PATH) else {
                 continue;
             };
-            let other = framework.example("/in/box").unwrap();
-            assert!(own.code.contains(PATH), "{}", framework.name());
-            assert!(!other.code.contains(PATH), "{}", framework.name());
-            assert_eq!(other.code.replace("/in/box", PATH), own.code);
+            let adapted = framework.example("/in/box").unwrap();
+            assert!(original.code.contains(PATH), "{}", framework.name());
+            assert!(!adapted.code.contains(PATH), "{}", framework.name());
+            assert_eq!(adapted.code.replace("/in/box", PATH), original.code);
         }
     }
 
     #[test]
-    fn a_path_of_odd_characters_is_written_as_each_language_reads_it() {
+    fn escapes_special_characters_for_each_language() {
         assert_eq!(
             javascript(&express_route("/a:b(c)/it's")),
             r#""/a\\:b\\(c\\)/it's""#

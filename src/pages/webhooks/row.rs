@@ -1,4 +1,4 @@
-//! What the template shows of a webhook, of its last deliveries and of a test.
+//! View models of a webhook, its last deliveries, and a test result.
 
 use crate::clock::Timestamp;
 use crate::delivery::TestReport;
@@ -6,23 +6,24 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::explanation::{format_duration, status_text};
 use crate::domain::project::Project;
+use crate::domain::secret::Secret;
 use crate::domain::webhook::{RetryPolicy, Topic, Webhook};
+use crate::pages::deliveries::row::{DeliveryRow, StateLabel, failure_label};
 use crate::pages::deliveries::totals::DeliveryTotalsView;
 use crate::pages::framework::context::RequestContext;
-use crate::pages::framework::format::{DisplayTime, time_until};
-use crate::pages::framework::idempotent_form::SubmissionKeys;
+use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::page_error::PageError;
-use crate::store::{DeliveryFilter, DeliverySummary, DeliveryTotals, LoggedAttempt, PageRequest};
+use crate::store::{DeliveryFilter, DeliverySummary, DeliveryTotals, PageRequest};
 
 use super::RejectedWebhookForm;
 use super::headers;
 use super::sparkline::Sparkline;
 
-/// How many of the last deliveries an open row shows.
+/// Number of deliveries listed in an open row.
 const RECENT_DELIVERIES: usize = 5;
-/// How many of them the strip shows, a bar each.
+/// Number of deliveries in the sparkline.
 const SPARKLINE_DELIVERIES: usize = 50;
-/// How much of an answer's body a test shows, in characters.
+/// Maximum length of the response body in a test result, in characters.
 const BODY_CHARS_SHOWN: usize = 500;
 
 /// Which parts of a row are open.
@@ -33,11 +34,10 @@ pub(super) struct OpenSections {
     pub(super) deletion: bool,
 }
 
+/// One webhook on the page.
 pub(super) struct WebhookRow {
     pub(super) webhook: Webhook,
     pub(super) open: OpenSections,
-    /// By which two presses of the rotation are known to be one.
-    pub(super) rotation_form_key: String,
     pub(super) state: StateLabel,
     pub(super) held_until: Option<DisplayTime>,
     pub(super) sparkline: Option<Sparkline>,
@@ -47,26 +47,13 @@ pub(super) struct WebhookRow {
     pub(super) totals: DeliveryTotalsView,
     pub(super) recent: Vec<DeliveryRow>,
     pub(super) test_report: Option<TestReportView>,
-    /// What stands in the fields: as saved, or as it was typed and refused.
+    // Values of the settings form: as saved, or as submitted if validation failed.
     pub(super) url: String,
+    pub(super) url_error: Option<String>,
     pub(super) description: String,
-    pub(super) url_problem: Option<String>,
-    pub(super) description_problem: Option<String>,
+    pub(super) description_error: Option<String>,
     pub(super) headers: String,
-    pub(super) headers_problem: Option<String>,
-}
-
-/// A state is a shape and a word; the kind gives the colour, which only repeats it.
-pub struct StateLabel {
-    pub kind: &'static str,
-    pub icon: &'static str,
-    pub text: String,
-    /// Follows the text, told as time ago.
-    pub ago: Option<DisplayTime>,
-    /// Follows the text, told by the clock.
-    pub clock: Option<DisplayTime>,
-    /// Follows the time.
-    pub detail: String,
+    pub(super) headers_error: Option<String>,
 }
 
 pub(super) struct TopicChoice {
@@ -81,32 +68,22 @@ pub(super) struct ProjectChoice {
 }
 
 pub(super) struct SecretView {
-    /// Empty before "Reveal".
+    /// Empty until "Reveal" is pressed.
     pub(super) current: String,
     pub(super) next: String,
     pub(super) overlap_ends: Option<DisplayTime>,
-    /// Libraries of the Standard Webhooks specification can verify with it.
+    /// Whether Standard Webhooks libraries can verify signatures made with the secret.
     pub(super) is_standard: bool,
 }
 
-pub struct DeliveryRow {
-    pub id: String,
-    pub state: StateLabel,
-    pub event: &'static str,
-    /// `1`, or of one that is on its way `1 of 4`.
-    pub attempts: String,
-    pub response: String,
-    pub at: DisplayTime,
-}
-
-/// What came of a test, in words.
+/// The result of a test.
 pub struct TestReportView {
     pub is_success: bool,
     pub headline: String,
     pub advice: &'static str,
     pub duration: String,
     pub body: String,
-    /// The endpoint refuses what it gets: its secret may be another one.
+    /// A 401 or 403, which often means that the endpoint uses a different secret.
     pub is_rejected: bool,
 }
 
@@ -132,7 +109,7 @@ impl WebhookRow {
             .await?
             .items;
         let max_attempts = context.app.delivery.max_attempts(webhook.retries);
-        let problem = |field| {
+        let error = |field| {
             rejected
                 .and_then(|r| r.invalid.message_for(field))
                 .map(str::to_owned)
@@ -153,21 +130,20 @@ impl WebhookRow {
             recent: deliveries
                 .iter()
                 .take(RECENT_DELIVERIES)
-                .map(|delivery| DeliveryRow::of(delivery, max_attempts, now))
+                .map(|delivery| DeliveryRow::new(delivery, max_attempts, now))
                 .collect(),
             test_report: report,
             url: rejected.map_or_else(|| webhook.url.as_str().to_owned(), |r| r.url.clone()),
             description: rejected
                 .map_or_else(|| webhook.description.clone(), |r| r.description.clone()),
-            url_problem: problem("url"),
-            description_problem: problem("description"),
+            url_error: error("url"),
+            description_error: error("description"),
             headers: rejected.map_or_else(
                 || headers::format_headers(&webhook.headers),
                 |r| r.headers.clone(),
             ),
-            headers_problem: problem("headers"),
+            headers_error: error("headers"),
             open,
-            rotation_form_key: SubmissionKeys::key(),
             webhook,
         })
     }
@@ -176,15 +152,15 @@ impl WebhookRow {
         self.webhook.retries == RetryPolicy::Patient
     }
 
-    /// Where an address of this webhook's forms stands.
+    /// Path of one of this webhook's pages or forms.
     pub(super) fn path(&self, action: &str) -> String {
         format!("{}/{}/{action}", super::PATH, self.webhook.id)
     }
 }
 
-/// The chosen projects and those that could be; one that was deleted is named as what it is.
+/// All projects, followed by selected projects that were deleted.
 fn project_choices(webhook: &Webhook, projects: &[Project]) -> Vec<ProjectChoice> {
-    let mut views: Vec<ProjectChoice> = projects
+    let mut choices: Vec<ProjectChoice> = projects
         .iter()
         .map(|project| ProjectChoice {
             id: project.id.as_str().to_owned(),
@@ -192,21 +168,21 @@ fn project_choices(webhook: &Webhook, projects: &[Project]) -> Vec<ProjectChoice
             checked: webhook.projects.contains(&project.id),
         })
         .collect();
-    for gone in webhook
+    for deleted in webhook
         .projects
         .iter()
         .filter(|id| !projects.iter().any(|project| project.id == **id))
     {
-        views.push(ProjectChoice {
-            id: gone.as_str().to_owned(),
-            name: "(a deleted project)".into(),
+        choices.push(ProjectChoice {
+            id: deleted.as_str().to_owned(),
+            name: "(deleted project)".into(),
             checked: true,
         });
     }
-    views
+    choices
 }
 
-/// Until when nothing is sent to a webhook because its endpoint asked for time.
+/// Returns when the hold of an enabled webhook ends, if it has one.
 pub fn held_until(webhook: &Webhook, now: Timestamp) -> Option<DisplayTime> {
     let until = webhook.held_until.filter(|until| *until > now)?;
     webhook.enabled.then(|| DisplayTime::new(until, now))
@@ -222,7 +198,7 @@ fn state_label(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp
         detail: String::new(),
     };
     if !webhook.enabled {
-        return state("", "off", "Off: saved, receives nothing");
+        return state("", "off", "Disabled");
     }
     if let Some(until) = held_until(webhook, now) {
         return StateLabel {
@@ -230,7 +206,7 @@ fn state_label(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp
             ..state("wait", "wait", "Held until")
         };
     }
-    // A test says nothing about what was really sent.
+    // Tests don't count for the state of a webhook.
     let mut sent = deliveries
         .iter()
         .filter(|delivery| delivery.event != EventType::Test);
@@ -245,7 +221,7 @@ fn state_label(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp
         };
     }
     if webhook.topics.is_empty() {
-        return state("", "off", "No topic chosen: receives nothing");
+        return state("", "off", "No topics selected");
     }
     match sent.find(|delivery| delivery.state == DeliveryState::Delivered) {
         Some(last) => StateLabel {
@@ -255,32 +231,8 @@ fn state_label(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp
                 .map(|attempt| DisplayTime::new(attempt.started_at, now)),
             ..state("good", "ok", "Delivered")
         },
-        None => state("", "wait", "Nothing sent yet"),
+        None => state("", "wait", "No deliveries yet"),
     }
-}
-
-/// Why an attempt failed, in few words: `404 Not Found`, `connection refused`. `None` for a success.
-fn failure_label(attempt: &LoggedAttempt) -> Option<String> {
-    let label = match attempt.error_code.as_deref()? {
-        "status" => return attempt.status.map(status_text),
-        "redirect" => return attempt.status.map(|status| format!("redirects ({status})")),
-        "timeout" => "no answer in time",
-        "name_not_found" => "name not found",
-        "name_lookup" => "name lookup failed",
-        "connection_refused" => "connection refused",
-        "unreachable" => "address cannot be reached",
-        "connection_closed" => "closed without an answer",
-        "certificate_expired" => "certificate expired",
-        "certificate_not_yet_valid" => "certificate not valid yet",
-        "certificate_wrong_name" => "certificate for another name",
-        "certificate_unknown_issuer" => "certificate by an unknown issuer",
-        "certificate" => "certificate not accepted",
-        "tls" => "no encrypted connection",
-        "broken_answer" => "answer is not valid HTTP",
-        "target_not_allowed" => "target not allowed",
-        _ => return attempt.error.clone(),
-    };
-    Some(label.to_owned())
 }
 
 impl SecretView {
@@ -297,7 +249,7 @@ impl SecretView {
             .await?
             .ok_or(PageError::ItemNotFound)?;
         let next = secrets.next.as_ref();
-        let shown = |secret: &crate::domain::secret::Secret| {
+        let text = |secret: &Secret| {
             if reveal {
                 secret.as_str().to_owned()
             } else {
@@ -306,74 +258,15 @@ impl SecretView {
         };
         Ok(Self {
             is_standard: secrets.current.standard_key().is_some(),
-            current: shown(&secrets.current),
-            next: next.map(|next| shown(&next.secret)).unwrap_or_default(),
+            current: text(&secrets.current),
+            next: next.map(|next| text(&next.secret)).unwrap_or_default(),
             overlap_ends: next.map(|next| DisplayTime::new(next.overlap_ends_at, now)),
         })
     }
 }
 
-/// A test that is sent again is one attempt, as ever.
-pub fn max_attempts_of(delivery: &DeliverySummary, webhook_max: usize) -> usize {
-    match delivery.event {
-        EventType::Test => 1,
-        EventType::Topic(_) => webhook_max,
-    }
-}
-
-impl DeliveryRow {
-    /// `max_attempts`: how many attempts its webhook's retries allow.
-    pub fn of(delivery: &DeliverySummary, max_attempts: usize, now: Timestamp) -> Self {
-        let (kind, icon, text) = match delivery.state {
-            DeliveryState::Pending => (
-                "wait",
-                "wait",
-                match delivery.next_attempt_at {
-                    Some(due) if !delivery.attempts.is_empty() => {
-                        format!("Next try {}", time_until(due, now))
-                    }
-                    Some(due) if due > now => format!("First try {}", time_until(due, now)),
-                    _ => "On its way".to_owned(),
-                },
-            ),
-            DeliveryState::Delivered => ("good", "ok", "Delivered".into()),
-            DeliveryState::Failed => ("bad", "bad", "Failed".into()),
-            DeliveryState::Canceled => ("", "off", "Canceled".into()),
-        };
-        let response = delivery.attempts.last().map_or_else(String::new, |last| {
-            let what = match last.status {
-                Some(status) => status.to_string(),
-                None => failure_label(last).unwrap_or_default(),
-            };
-            format!("{what} in {}", format_duration(last.duration))
-        });
-        Self {
-            id: delivery.id.as_str().to_owned(),
-            state: StateLabel {
-                kind,
-                icon,
-                text,
-                ago: None,
-                clock: None,
-                detail: String::new(),
-            },
-            event: delivery.event.as_str(),
-            attempts: match delivery.attempts.len() {
-                made if delivery.state == DeliveryState::Pending
-                    && made == delivery.round_attempts =>
-                {
-                    format!("{made} of {}", max_attempts_of(delivery, max_attempts))
-                }
-                made => made.to_string(),
-            },
-            response,
-            at: DisplayTime::new(delivery.created_at, now),
-        }
-    }
-}
-
 impl TestReportView {
-    pub fn of(report: &TestReport) -> Self {
+    pub fn new(report: &TestReport) -> Self {
         let is_success = report.is_success();
         let mut body: String = report
             .response_body
@@ -387,7 +280,7 @@ impl TestReportView {
             is_success,
             headline: match report.status {
                 Some(status) if is_success => {
-                    format!("The endpoint answered {}", status_text(status))
+                    format!("The endpoint responded with {}", status_text(status))
                 }
                 _ => report.outcome.summary(),
             },

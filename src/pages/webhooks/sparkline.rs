@@ -1,29 +1,31 @@
-//! The strip beside a webhook's state: its last deliveries at a glance, drawn by the server.
+//! The bar chart of a webhook's last deliveries, beside its state.
 
 use crate::domain::delivery::DeliveryState;
 use crate::store::DeliverySummary;
 
-/// The last deliveries, a bar each: as high as the answer took long, whole and red where it failed.
+/// One bar per delivery. The height of a delivered one shows the duration; failed ones have full
+/// height and are red.
 pub(super) struct Sparkline {
     pub(super) paths: Vec<SparklinePath>,
-    /// The same in words.
+    /// Text alternative for the chart.
     pub(super) description: String,
 }
 
-/// All bars of one kind, as one path.
+/// All bars of one state, as a single SVG path.
 pub(super) struct SparklinePath {
     pub(super) kind: &'static str,
     pub(super) path: String,
 }
 
 impl Sparkline {
-    /// How high a bar can be; the template draws with the same measure.
+    /// Height of the chart, which the template uses too.
     const HEIGHT: u32 = 16;
 
-    /// Fewer bars than these say nothing at a glance.
+    /// With fewer deliveries, no chart is shown.
     const MIN_DELIVERIES: usize = 5;
 
-    /// `deliveries` come newest first and are drawn the other way round. `None` for too few of them.
+    /// Draws `deliveries`, which are sorted newest first, from oldest to newest. Returns `None` if
+    /// there are fewer than [`MIN_DELIVERIES`](Self::MIN_DELIVERIES).
     pub(super) fn new(deliveries: &[DeliverySummary]) -> Option<Self> {
         if deliveries.len() < Self::MIN_DELIVERIES {
             return None;
@@ -31,7 +33,7 @@ impl Sparkline {
         let kinds = [
             (DeliveryState::Delivered, "delivered", "delivered"),
             (DeliveryState::Failed, "failed", "failed"),
-            (DeliveryState::Pending, "pending", "on the way"),
+            (DeliveryState::Pending, "pending", "pending"),
             (DeliveryState::Canceled, "canceled", "canceled"),
         ];
         let (mut paths, mut counts) = (Vec::new(), Vec::new());
@@ -67,12 +69,12 @@ impl Sparkline {
     fn bar_height(delivery: &DeliverySummary) -> u32 {
         match delivery.state {
             DeliveryState::Delivered => {
-                let took = delivery
+                let millis = delivery
                     .attempts
                     .last()
                     .map_or(1, |last| last.duration.as_millis());
-                // Each doubling is a step, from 1 ms to about 2 s; what takes longer is no higher.
-                let steps = u32::try_from(took.max(1)).unwrap_or(u32::MAX).ilog2();
+                // One step per doubling of the duration, from 1 ms to about 2 s.
+                let steps = u32::try_from(millis.max(1)).unwrap_or(u32::MAX).ilog2();
                 (3 + steps).min(Self::HEIGHT - 2)
             }
             DeliveryState::Failed => Self::HEIGHT,

@@ -228,7 +228,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    const NEXT: M<'static> =
+    const NEXT_MIGRATION: M<'static> =
         M::up("ALTER TABLE projects ADD COLUMN color TEXT NOT NULL DEFAULT 'blue'");
 
     fn projects(connection: &Connection) -> Vec<String> {
@@ -246,7 +246,7 @@ mod tests {
     }
 
     fn next_migrations() -> Vec<M<'static>> {
-        MIGRATIONS.iter().cloned().chain([NEXT]).collect()
+        MIGRATIONS.iter().cloned().chain([NEXT_MIGRATION]).collect()
     }
 
     #[test]

@@ -29,7 +29,7 @@ CREATE TABLE one_time_links (
     email            TEXT,              -- for 'invitation': the invited person
     normalized_email TEXT UNIQUE,       -- for 'invitation': lower case
     role             TEXT CHECK (role IN ('admin', 'member')),  -- for 'invitation'
-    -- A deleted admin's links stop working.
+    -- Links that a deleted admin created are deleted too.
     created_by       TEXT REFERENCES users ON DELETE CASCADE,
     created_at       INTEGER NOT NULL,
     expires_at       INTEGER NOT NULL
@@ -180,7 +180,8 @@ CREATE TABLE events (
 ) STRICT;
 CREATE INDEX events_by_feedback ON events (feedback_id) WHERE feedback_id IS NOT NULL;
 
--- The outbox and the delivery log in one. A row is 'pending' until its last attempt is recorded.
+-- This table is both the outbox and the delivery log. A row is 'pending' until its last attempt is
+-- recorded.
 CREATE TABLE deliveries (
     id             TEXT PRIMARY KEY,
     event_id       TEXT NOT NULL REFERENCES events,

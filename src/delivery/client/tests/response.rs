@@ -11,7 +11,7 @@ async fn skips_interim_responses() {
              HTTP/1.1 {} OK\r\nContent-Length: 1\r\nx-One: ä\r\n\r\n{number}",
             200 + number
         );
-        // One byte per write.
+        // Write one byte at a time.
         response.bytes().all(|byte| write(peer, [byte]))
     });
     let endpoint = endpoint(&server, LONG);
@@ -26,7 +26,7 @@ async fn skips_interim_responses() {
 }
 
 #[actix_rt::test]
-async fn succeeds_after_a_2xx_head_whatever_the_body_does() {
+async fn succeeds_after_a_2xx_head_regardless_of_the_body() {
     let body_error = |response: &EndpointResponse| response.body_error.clone().unwrap_or_default();
 
     let short = successful_response(
@@ -80,7 +80,7 @@ async fn succeeds_after_a_2xx_head_whatever_the_body_does() {
 }
 
 #[actix_rt::test]
-async fn keeps_16_kib_of_the_body() {
+async fn stores_at_most_16_kib_of_the_body() {
     for (length, truncated) in [(16_384, false), (16_385, true)] {
         let body = "x".repeat(length);
         let response = successful_response(
@@ -113,7 +113,7 @@ async fn reads_a_body_without_a_length_to_the_end_of_the_connection() {
 }
 
 #[actix_rt::test]
-async fn keeps_a_compressed_body_and_reads_none_of_a_204() {
+async fn keeps_bodies_compressed_and_reads_no_body_of_a_204() {
     let gzip = successful_response(
         attempt_with_response(
             *b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\
@@ -133,7 +133,7 @@ async fn keeps_a_compressed_body_and_reads_none_of_a_204() {
 }
 
 #[actix_rt::test]
-async fn fails_on_other_statuses_and_follows_no_redirect() {
+async fn fails_on_other_statuses_and_does_not_follow_redirects() {
     let redirect = attempt_with_response(
         "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/next\r\nContent-Length: 0\r\n\r\n",
     )

@@ -1,4 +1,4 @@
-//! Test endpoints on loopback, with or without TLS, that respond in scripted ways.
+//! Test endpoints on loopback, with or without TLS, with scripted responses.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -36,7 +36,8 @@ fn test_ca() -> TestCa {
 }
 
 impl TestCa {
-    /// Issues a certificate for `names`. `days` is its validity: first and last day from now.
+    /// Issues a certificate for `names`. `days` is the start and the end of its validity, in days
+    /// from now.
     fn issue(
         &self,
         names: &[&str],
@@ -75,7 +76,7 @@ async fn attempt_outcome(sender: &HttpSender, server: &Server, host: &str) -> Ou
 }
 
 #[actix_rt::test]
-async fn accepts_certificates_from_a_ca_file_also_for_ip_addresses() {
+async fn accepts_ca_file_certificates_for_names_and_ip_addresses() {
     let ca = test_ca();
     let valid = || ca.issue(&["localhost", "127.0.0.1", "::1"], (-1, 1));
     let sender = ca.trusting_sender();
@@ -186,7 +187,7 @@ async fn reports_an_endpoint_without_tls_as_a_tls_failure() {
 }
 
 #[test]
-fn names_an_unusable_ca_file() {
+fn reports_an_unusable_ca_file() {
     let empty = tempfile::NamedTempFile::new().unwrap();
     let mut garbage = tempfile::NamedTempFile::new().unwrap();
     write!(

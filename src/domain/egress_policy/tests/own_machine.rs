@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A socket of Miniback, a URL, the IP addresses of its host, and whether it is allowed.
+/// A socket of Miniback, a URL, the IP addresses of its host, and whether the URL is allowed.
 const CASES: &[(&str, &str, &[&str], bool)] = &[
     ("127.0.0.1:8080", "http://127.0.0.1:8080", &[], false),
     ("127.0.0.1:8080", "http://localhost:8080", &[], false),
@@ -44,7 +44,7 @@ const CASES: &[(&str, &str, &[&str], bool)] = &[
 ];
 
 #[test]
-fn never_allows_the_own_sockets() {
+fn never_allows_its_own_sockets() {
     let all: Vec<AllowTarget> = ["0.0.0.0/0", "::/0", "localhost", "me.example"]
         .map(|t| t.parse().unwrap())
         .into();

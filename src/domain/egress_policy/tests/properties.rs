@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Returns the forms of an IPv6 address that lead to an IPv4 address.
+/// Returns the IPv6 addresses that embed an IPv4 address, in every form.
 fn embeddings(v4: Ipv4Addr, prefix: u64) -> [Ipv6Addr; 8] {
     let embedded = u128::from(u32::from(v4));
     let high = u128::from(prefix) << 64;
@@ -36,7 +36,7 @@ proptest! {
         prop_assert!(check(v4.into()).is_err());
         for v6 in embeddings(v4, prefix) {
             prop_assert!(check(v6.into()).is_err(), "{v6}");
-            // A URL with this literal has the same IP address.
+            // A URL that contains this IP address is blocked too.
             prop_assert!(policy(&[]).check_url(&url(&format!("https://[{v6}]/"))).is_err(), "{v6}");
         }
         let number = url(&format!("https://{}/", u32::from(v4)));
@@ -52,7 +52,7 @@ proptest! {
     }
 
     #[test]
-    fn no_option_allows_the_own_socket(ip in any::<u32>(), port in 1u16..) {
+    fn no_option_allows_its_own_socket(ip in any::<u32>(), port in 1u16..) {
         let own = SocketAddr::from((Ipv4Addr::from(ip), port));
         let policy = EgressPolicy::new(
             vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()], false, vec![own], vec![],

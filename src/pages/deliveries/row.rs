@@ -1,0 +1,120 @@
+//! A delivery as a table row: its state, attempts, and last response.
+
+use crate::clock::Timestamp;
+use crate::domain::delivery::DeliveryState;
+use crate::domain::event::EventType;
+use crate::domain::explanation::{format_duration, status_text};
+use crate::pages::framework::format::{DisplayTime, time_until};
+use crate::store::{DeliverySummary, LoggedAttempt};
+
+/// A state as an icon and text.
+pub struct StateLabel {
+    /// CSS class that sets the color, which never carries meaning on its own.
+    pub kind: &'static str,
+    pub icon: &'static str,
+    pub text: String,
+    /// Shown after the text as a relative time.
+    pub ago: Option<DisplayTime>,
+    /// Shown after the text as a time of day.
+    pub clock: Option<DisplayTime>,
+    /// Shown after the time.
+    pub detail: String,
+}
+
+/// One delivery in a table.
+pub struct DeliveryRow {
+    pub id: String,
+    pub state: StateLabel,
+    pub event: &'static str,
+    /// `1`, or `1 of 4` while the delivery is pending.
+    pub attempts: String,
+    pub response: String,
+    pub at: DisplayTime,
+}
+
+/// Returns the maximum number of attempts of a delivery. A test has a single attempt, also when it
+/// is redelivered.
+pub fn max_attempts_of(delivery: &DeliverySummary, webhook_max: usize) -> usize {
+    match delivery.event {
+        EventType::Test => 1,
+        EventType::Topic(_) => webhook_max,
+    }
+}
+
+impl DeliveryRow {
+    /// `max_attempts` is the maximum for the retry policy of the webhook.
+    pub fn new(delivery: &DeliverySummary, max_attempts: usize, now: Timestamp) -> Self {
+        let (kind, icon, text) = match delivery.state {
+            DeliveryState::Pending => (
+                "wait",
+                "wait",
+                match delivery.next_attempt_at {
+                    Some(due) if !delivery.attempts.is_empty() => {
+                        format!("Next attempt {}", time_until(due, now))
+                    }
+                    Some(due) if due > now => format!("First attempt {}", time_until(due, now)),
+                    _ => "Sending".to_owned(),
+                },
+            ),
+            DeliveryState::Delivered => ("good", "ok", "Delivered".into()),
+            DeliveryState::Failed => ("bad", "bad", "Failed".into()),
+            DeliveryState::Canceled => ("", "off", "Canceled".into()),
+        };
+        let response = delivery.attempts.last().map_or_else(String::new, |last| {
+            let result = match last.status {
+                Some(status) => status.to_string(),
+                None => failure_label(last).unwrap_or_default(),
+            };
+            format!("{result} in {}", format_duration(last.duration))
+        });
+        Self {
+            id: delivery.id.as_str().to_owned(),
+            state: StateLabel {
+                kind,
+                icon,
+                text,
+                ago: None,
+                clock: None,
+                detail: String::new(),
+            },
+            event: delivery.event.as_str(),
+            attempts: match delivery.attempts.len() {
+                count
+                    if delivery.state == DeliveryState::Pending
+                        && count == delivery.round_attempts =>
+                {
+                    format!("{count} of {}", max_attempts_of(delivery, max_attempts))
+                }
+                count => count.to_string(),
+            },
+            response,
+            at: DisplayTime::new(delivery.created_at, now),
+        }
+    }
+}
+
+/// Returns why an attempt failed, such as `404 Not Found` or `connection refused`, or `None` if it
+/// succeeded.
+pub fn failure_label(attempt: &LoggedAttempt) -> Option<String> {
+    let label = match attempt.error_code.as_deref()? {
+        "status" => return attempt.status.map(status_text),
+        "redirect" => return attempt.status.map(|status| format!("redirects ({status})")),
+        "timeout" => "timed out",
+        "connect_timeout" => "connection timed out",
+        "name_not_found" => "host name not found",
+        "name_lookup" => "DNS lookup failed",
+        "connection_refused" => "connection refused",
+        "unreachable" => "IP address unreachable",
+        "connection_closed" => "connection closed",
+        "certificate_expired" => "certificate expired",
+        "certificate_not_yet_valid" => "certificate not valid yet",
+        "certificate_wrong_name" => "certificate for a different host",
+        "certificate_unknown_issuer" => "untrusted certificate",
+        "certificate" => "invalid certificate",
+        "tls" => "TLS failed",
+        "broken_answer" => "invalid HTTP response",
+        "target_not_allowed" => "target not allowed",
+        _ => return attempt.error.clone(),
+    };
+    Some(label.to_owned())
+}
