@@ -263,7 +263,7 @@ pub(super) async fn set_role(
             Ok(context.redirect(PATH))
         }
         Err(UserError::LastAdmin(email)) => reject_last_admin(&context, &email).await,
-        Err(error) => Err(user_error(error)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -279,7 +279,7 @@ pub(super) async fn remove(context: RequestContext, id: IdPath) -> Result<HttpRe
         // Already removed by an earlier submit: success.
         Err(UserError::NotFound(_)) => Ok(context.redirect(PATH)),
         Err(UserError::LastAdmin(email)) => reject_last_admin(&context, &email).await,
-        Err(error) => Err(user_error(error)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -321,15 +321,8 @@ fn redirect_signed_out(context: &RequestContext) -> HttpResponse {
 fn link_error(error: LinkError) -> PageError {
     match error {
         LinkError::Store(error) => error.into(),
-        LinkError::User(error) => user_error(error),
+        LinkError::User(error) => error.into(),
         LinkError::NotAdmin => PageError::Forbidden,
         LinkError::Invalid => PageError::ItemNotFound,
-    }
-}
-
-fn user_error(error: UserError) -> PageError {
-    match error {
-        UserError::Store(error) => error.into(),
-        _ => PageError::ItemNotFound,
     }
 }

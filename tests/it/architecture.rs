@@ -1,12 +1,14 @@
-//! The architecture, held by tests: which module may know which, where the dangerous things stand,
-//! and that the map in `docs/architecture.md` is the tree.
+//! Rules of the architecture and of the source text, checked on the source files: dependencies
+//! between modules, the places for SQL, HTML, and outbound HTTP, sizes and widths, and the map in
+//! `docs/architecture.md`.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Which modules each may use. Not one arrow leads back.
-const ARROWS: &[(&str, &[&str])] = &[
+/// The top-level modules with those that each may use. A module may only use modules above it, so
+/// there are no cycles.
+const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("random", &[]),
     ("clock", &[]),
     ("domain", &["clock", "random"]),
@@ -58,14 +60,35 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The crates that `src/domain` may use. `serde` and `utoipa` are only for derives.
+const DOMAIN_CRATES: [&str; 15] = [
+    "argon2",
+    "base64",
+    "email_address",
+    "hex",
+    "http",
+    "humantime",
+    "ipnet",
+    "ring",
+    "serde",
+    "serde_json",
+    "thiserror",
+    "ulid",
+    "unicode_normalization",
+    "url",
+    "utoipa",
+];
+
+const LINES_MAX: usize = 450;
+
 struct Source {
-    /// From the repository's root, with forward slashes.
+    /// Relative to the repository, with forward slashes.
     path: String,
     text: String,
 }
 
 impl Source {
-    /// `store` for `src/store/feedback.rs` and for `src/store.rs`.
+    /// Returns the top-level module: `store` for `src/store/feedback.rs` and `src/store.rs`.
     fn module(&self) -> &str {
         let inner = self.path.trim_start_matches("src/");
         inner
@@ -79,15 +102,15 @@ impl Source {
         self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
     }
 
-    /// The code that ships, without comments and the tests at the file's end.
+    /// Returns the code without comments and without the test module at the end.
     fn code(&self) -> String {
-        let shipped = self
+        let program = self
             .text
             .split("#[cfg(test)]\nmod tests {")
             .next()
             .unwrap_or_default();
         let without_comments = |line: &str| line.split("//").next().unwrap_or_default().to_owned();
-        shipped
+        program
             .lines()
             .map(without_comments)
             .collect::<Vec<_>>()
@@ -99,20 +122,21 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn files_under(directory: &Path, found: &mut Vec<PathBuf>) {
+fn collect_files(directory: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            files_under(&path, found);
+            collect_files(&path, files);
         } else {
-            found.push(path);
+            files.push(path);
         }
     }
 }
 
+/// Reads all Rust files in a directory of the repository.
 fn sources(directory: &str) -> Vec<Source> {
     let mut files = Vec::new();
-    files_under(&root().join(directory), &mut files);
+    collect_files(&root().join(directory), &mut files);
     files.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
     files.sort();
     let source = |path: &PathBuf| Source {
@@ -126,16 +150,21 @@ fn sources(directory: &str) -> Vec<Source> {
     files.iter().map(source).collect()
 }
 
-fn shipped() -> Vec<Source> {
+fn all_sources() -> impl Iterator<Item = Source> {
+    ["src", "tests", "benches"].into_iter().flat_map(sources)
+}
+
+/// Returns the files of the program itself, without tests.
+fn program_sources() -> Vec<Source> {
     sources("src")
         .into_iter()
         .filter(|source| !source.is_test())
         .collect()
 }
 
-/// The files outside of `places` in whose code one of `words` stands.
-fn strays(places: &[&str], words: &[&str]) -> Vec<String> {
-    shipped()
+/// Returns the program's files outside of `places` whose code contains one of `words`.
+fn files_outside(places: &[&str], words: &[&str]) -> Vec<String> {
+    program_sources()
         .iter()
         .filter(|source| !places.iter().any(|place| source.path.starts_with(place)))
         .filter(|source| words.iter().any(|word| source.code().contains(word)))
@@ -143,62 +172,65 @@ fn strays(places: &[&str], words: &[&str]) -> Vec<String> {
         .collect()
 }
 
+/// Returns the modules in the paths and `use` groups after each `crate::` of some code.
+fn modules_used(code: &str) -> Vec<String> {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let mut used = Vec::new();
+    for rest in code.split("crate::").skip(1) {
+        if rest.starts_with('{') {
+            let group = rest.split(';').next().unwrap_or_default();
+            let names = group.split(|c: char| !is_name(c)).map(str::to_owned);
+            used.extend(names);
+        } else {
+            used.push(rest.chars().take_while(|c| is_name(*c)).collect());
+        }
+    }
+    used
+}
+
 #[test]
 fn dependencies_between_modules_run_one_way() {
-    let modules: BTreeSet<&str> = ARROWS.iter().map(|(module, _)| *module).collect();
-    for (index, (module, uses)) in ARROWS.iter().enumerate() {
-        let earlier: Vec<&str> = ARROWS[..index].iter().map(|(module, _)| *module).collect();
-        // In the order of the list each may use only what stands before it: so there is no circle.
+    let modules: BTreeSet<&str> = DEPENDENCIES.iter().map(|(module, _)| *module).collect();
+    for (index, (module, uses)) in DEPENDENCIES.iter().enumerate() {
+        let above: Vec<&str> = DEPENDENCIES[..index]
+            .iter()
+            .map(|(name, _)| *name)
+            .collect();
         assert!(
-            uses.iter().all(|used| earlier.contains(used)),
-            "{module} uses what comes after it"
+            uses.iter().all(|used| above.contains(used)),
+            "{module} uses a module below it"
         );
     }
-    for source in shipped() {
+    for source in program_sources() {
         let module = source.module();
         if matches!(module, "main" | "lib") {
             continue;
         }
-        let (_, allowed) = ARROWS
+        let (_, allowed) = DEPENDENCIES
             .iter()
             .find(|(name, _)| *name == module)
             .expect(&source.path);
-        for rest in source.code().split("crate::").skip(1) {
-            let used: String = rest
-                .chars()
-                .take_while(|c| c.is_alphanumeric() || *c == '_')
-                .collect();
-            let fine = used == module
+        let code = source.code();
+        assert!(
+            !code.contains("crate::{") || module == "app",
+            "{}: write one `use` per module, so that dependencies are easy to see",
+            source.path
+        );
+        for used in modules_used(&code) {
+            let is_allowed = used == module
                 || allowed.contains(&used.as_str())
                 || !modules.contains(used.as_str());
             assert!(
-                fine,
-                "{} uses crate::{used}, which {module} may not know",
+                is_allowed,
+                "{} uses crate::{used}, but {module} must not depend on it",
                 source.path
             );
-            // `use crate::{a, b}` would hide its arrows from this test.
-            assert!(
-                !used.is_empty() || module == "app",
-                "{}: name one module a `use`",
-                source.path
-            );
-            let braces: String = rest.chars().take_while(|c| *c != ';').collect();
-            for used in modules.iter().filter(|_| rest.starts_with('{')) {
-                let named = braces
-                    .split(|c: char| !c.is_alphanumeric() && c != '_')
-                    .any(|word| word == *used);
-                assert!(
-                    !named || allowed.contains(used),
-                    "{} uses crate::{used}",
-                    source.path
-                );
-            }
         }
     }
 }
 
 #[test]
-fn sql_stands_in_the_store_alone() {
+fn only_the_store_contains_sql() {
     let words = [
         "rusqlite",
         "r2d2",
@@ -207,28 +239,25 @@ fn sql_stands_in_the_store_alone() {
         "DELETE FROM",
         "PRAGMA ",
     ];
-    assert_eq!(strays(&["src/store/"], &words), Vec::<String>::new());
+    assert_eq!(files_outside(&["src/store/"], &words), Vec::<String>::new());
 }
 
 #[test]
-fn calls_to_endpoints_are_made_in_one_place() {
-    let sender = [
+fn only_the_delivery_client_and_the_demo_connect_to_servers() {
+    let places = [
         "src/delivery/client.rs",
         "src/delivery/connector.rs",
         "src/delivery/http_stream.rs",
         "src/delivery/outcomes.rs",
         "src/demo/",
     ];
-    assert_eq!(
-        strays(&sender, &["awc::", "TcpStream", "TcpSocket", "lookup_host"]),
-        Vec::<String>::new()
-    );
+    let words = ["awc::", "TcpStream", "TcpSocket", "lookup_host"];
+    assert_eq!(files_outside(&places, &words), Vec::<String>::new());
 }
 
 #[test]
-fn addresses_are_served_from_the_tables_of_routes() {
-    // Else `every_route.rs` would not know of them. Health and the base path have nothing to keep
-    // from anybody.
+fn routes_are_registered_only_through_the_route_tables() {
+    // `every_route.rs` tests the tables. Health and the base path are public and not in a table.
     let places = [
         "src/server/routing.rs",
         "src/server/health.rs",
@@ -236,17 +265,17 @@ fn addresses_are_served_from_the_tables_of_routes() {
         "src/demo/",
     ];
     let words = ["web::resource(", "web::scope(", ".route(\""];
-    assert_eq!(strays(&places, &words), Vec::<String>::new());
+    assert_eq!(files_outside(&places, &words), Vec::<String>::new());
 }
 
 #[test]
-fn html_stands_in_templates_alone() {
+fn only_templates_contain_html_and_none_has_inline_code() {
     let tags = [
         "<div", "<p>", "<span", "<form", "<html", "<button", "<style", "<script",
     ];
-    assert_eq!(strays(&[], &tags), Vec::<String>::new());
+    assert_eq!(files_outside(&[], &tags), Vec::<String>::new());
     let mut templates = Vec::new();
-    files_under(&root().join("templates"), &mut templates);
+    collect_files(&root().join("templates"), &mut templates);
     for template in templates {
         let text = fs::read_to_string(&template).unwrap();
         for inline in [
@@ -258,7 +287,7 @@ fn html_stands_in_templates_alone() {
         ] {
             assert!(
                 !text.contains(inline),
-                "{} holds {inline}",
+                "{} contains {inline}",
                 template.display()
             );
         }
@@ -266,52 +295,90 @@ fn html_stands_in_templates_alone() {
 }
 
 #[test]
-fn the_domain_knows_no_framework_no_client_and_no_database() {
-    let elsewhere: Vec<String> = shipped()
+fn the_domain_uses_no_framework_client_or_database() {
+    let others: Vec<String> = program_sources()
         .iter()
-        .map(|s| s.path.clone())
-        .filter(|p| !p.starts_with("src/domain/"))
+        .map(|source| source.path.clone())
+        .filter(|path| !path.starts_with("src/domain/"))
         .collect();
-    let elsewhere: Vec<&str> = elsewhere.iter().map(String::as_str).collect();
-    assert_eq!(
-        strays(&elsewhere, &["actix", "awc", "rusqlite", "tokio", "askama"]),
-        Vec::<String>::new()
-    );
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    let words = ["actix", "awc", "rusqlite", "tokio", "askama"];
+    assert_eq!(files_outside(&others, &words), Vec::<String>::new());
+}
+
+/// Returns the names of the program's dependencies, as code writes them.
+fn dependencies() -> Vec<String> {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let section = manifest.split("\n[dependencies]\n").nth(1);
+    let section = section.expect("find the dependencies in Cargo.toml");
+    section
+        .lines()
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(name, _)| name.replace('-', "_"))
+        .collect()
 }
 
 #[test]
-fn every_file_says_what_it_is_for() {
-    for source in ["src", "tests", "benches"].into_iter().flat_map(sources) {
+fn the_domain_uses_only_listed_crates() {
+    let dependencies = dependencies();
+    for name in DOMAIN_CRATES {
+        assert!(
+            dependencies.iter().any(|dependency| dependency == name),
+            "{name} in DOMAIN_CRATES isn't a dependency"
+        );
+    }
+    for source in program_sources() {
+        if !source.path.starts_with("src/domain/") {
+            continue;
+        }
+        let code = source.code();
+        let is_boundary = |c: char| !c.is_alphanumeric() && !matches!(c, '_' | ':');
+        for word in code.split(is_boundary) {
+            let name = word.split("::").next().unwrap_or_default();
+            let is_crate = word.contains("::") && dependencies.iter().any(|d| d == name);
+            assert!(
+                !is_crate || DOMAIN_CRATES.contains(&name),
+                "{} uses {name}, which isn't in DOMAIN_CRATES",
+                source.path
+            );
+        }
+    }
+}
+
+#[test]
+fn every_file_starts_with_a_description() {
+    for source in all_sources() {
         assert!(
             source.text.starts_with("//!"),
-            "{} has no //! at its beginning",
+            "{} doesn't start with //!",
             source.path
         );
     }
 }
 
 #[test]
-fn no_file_has_grown_out_of_one_mind() {
-    for source in ["src", "tests", "benches"].into_iter().flat_map(sources) {
+fn files_are_not_too_long() {
+    for source in all_sources() {
         let lines = source.text.lines().count();
         assert!(
-            lines <= 450,
-            "{} has {lines} lines: it is asking to be two",
+            lines <= LINES_MAX,
+            "{} has {lines} lines; split it along a concept that has a name",
             source.path
         );
     }
 }
 
 #[test]
-fn the_map_in_the_architecture_is_the_tree() {
+fn the_map_in_the_documentation_matches_the_source_tree() {
     let text = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
     let map = text
         .split("```text\n")
         .nth(1)
         .and_then(|rest| rest.split("```").next())
-        .expect("a map in ```text");
+        .expect("find the map in a ```text block");
     let mut directory = String::new();
-    let mut named = BTreeSet::new();
+    let mut mapped = BTreeSet::new();
     for line in map.lines().filter(|line| !line.trim().is_empty()) {
         let entry = line.split_whitespace().next().unwrap();
         if entry.ends_with('/') {
@@ -322,13 +389,13 @@ fn the_map_in_the_architecture_is_the_tree() {
                 .map(str::trim)
                 .find(|part| !part.is_empty())
                 .unwrap();
-            named.extend(
-                names
-                    .split_whitespace()
-                    .map(|name| format!("{directory}{name}")),
-            );
+            let paths = names.split_whitespace();
+            mapped.extend(paths.map(|name| format!("{directory}{name}")));
         }
     }
-    let tree: BTreeSet<String> = shipped().iter().map(|source| source.path.clone()).collect();
-    assert_eq!(named, tree, "left: the map, right: the tree");
+    let tree: BTreeSet<String> = program_sources()
+        .iter()
+        .map(|source| source.path.clone())
+        .collect();
+    assert_eq!(mapped, tree, "left: the map, right: the source tree");
 }

@@ -11,6 +11,9 @@ use super::flash::{Flash, Message, OneTimeReveal};
 use super::layout::Layout;
 use super::page_error::PageError;
 use crate::domain::account::User;
+use crate::domain::id::WebhookId;
+use crate::domain::project::Project;
+use crate::domain::webhook::{Secrets, Webhook};
 use crate::intake::Intake;
 use crate::pages::PageState;
 use crate::server::AppState;
@@ -74,6 +77,25 @@ impl RequestContext {
             .as_ref()
             .map(|session| &session.user)
             .ok_or(PageError::SignedOut)
+    }
+
+    /// Loads a webhook. Fails with [`PageError::ItemNotFound`] if there is none.
+    pub async fn webhook(&self, id: impl Into<String>) -> Result<Webhook, PageError> {
+        let webhook = self.app.store.webhook(WebhookId::new(id)).await?;
+        webhook.ok_or(PageError::ItemNotFound)
+    }
+
+    /// Loads the current secrets of a webhook, with the same error.
+    pub async fn webhook_secrets(&self, id: WebhookId) -> Result<Secrets, PageError> {
+        let now = self.app.clock.now();
+        let secrets = self.app.store.webhook_secrets(id, now).await?;
+        secrets.ok_or(PageError::ItemNotFound)
+    }
+
+    /// Loads a project by id or slug. Fails with [`PageError::ItemNotFound`] if there is none.
+    pub async fn project(&self, id_or_slug: String) -> Result<Project, PageError> {
+        let project = self.app.store.project(id_or_slug).await?;
+        project.ok_or(PageError::ItemNotFound)
     }
 
     pub fn proxies(&self) -> &TrustedProxies {
