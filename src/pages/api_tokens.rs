@@ -15,7 +15,7 @@ use crate::domain::id::TokenId;
 use crate::domain::project;
 use crate::domain::validation::{all, check};
 use crate::server::tokens;
-use crate::store::CreateTokenError;
+use crate::store::UserError;
 
 const PATH: &str = "/settings/tokens";
 
@@ -140,8 +140,8 @@ pub(super) async fn create(
             context.update_flash(|flash| flash.reveal = Some(OneTimeReveal::Token { name, token }));
             Ok(context.redirect(PATH))
         }
-        Err(CreateTokenError::Store(error)) => Err(error.into()),
-        Err(CreateTokenError::UnknownUser(_)) => Err(PageError::ItemNotFound),
+        Err(UserError::Store(error)) => Err(error.into()),
+        Err(_) => Err(PageError::ItemNotFound),
     }
 }
 
