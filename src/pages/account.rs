@@ -14,7 +14,6 @@ use super::sign_in::{self, PasswordCheck};
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::id::SessionId;
 use crate::domain::validation::ValidationErrors;
-use crate::store::UserError;
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -123,11 +122,8 @@ pub(super) async fn set_password(
         .hash(password.to_owned())
         .await?;
     let keep = context.session().map(|session| session.token_hash);
-    match context.app.store.set_password(user.email, hash, keep).await {
-        Ok(()) => {}
-        Err(UserError::Store(error)) => return Err(error.into()),
-        Err(_) => return Err(PageError::ItemNotFound),
-    }
+    let store = &context.app.store;
+    store.set_password(user.email, hash, keep).await?;
     context.push_message("Password changed. You’re signed out of all other browsers.");
     Ok(context.redirect("/settings/account"))
 }

@@ -32,7 +32,7 @@ type IdPath = web::Path<String>;
 #[template(path = "people.html")]
 struct PeoplePage {
     layout: Layout,
-    add: Option<AddForm>,
+    add: Option<InvitationForm>,
     /// The email that was just invited, and the link to share.
     invited: Option<(String, String)>,
     people: Vec<PersonRow>,
@@ -41,7 +41,7 @@ struct PeoplePage {
     problem: Option<String>,
 }
 
-struct AddForm {
+struct InvitationForm {
     email: String,
     role: Role,
     problem: Option<String>,
@@ -80,7 +80,7 @@ impl PersonRow {
     }
 }
 
-impl AddForm {
+impl InvitationForm {
     fn is_admin(&self) -> bool {
         self.role == Role::Admin
     }
@@ -89,7 +89,7 @@ impl AddForm {
 impl PeoplePage {
     async fn new(
         context: &RequestContext,
-        add: Option<AddForm>,
+        add: Option<InvitationForm>,
         problem: Option<String>,
     ) -> Result<Self, PageError> {
         let store = &context.app.store;
@@ -116,7 +116,7 @@ impl PeoplePage {
                 link,
             })
             .collect();
-        let blank = || AddForm {
+        let blank = || InvitationForm {
             email: String::new(),
             role: Role::Member,
             problem: None,
@@ -215,7 +215,7 @@ async fn reject_invitation(
     role: Role,
     problem: String,
 ) -> Result<HttpResponse, PageError> {
-    let form = AddForm {
+    let form = InvitationForm {
         email,
         role,
         problem: Some(problem),
@@ -263,7 +263,7 @@ pub(super) async fn set_role(
             Ok(context.redirect(PATH))
         }
         Err(UserError::LastAdmin(email)) => reject_last_admin(&context, &email).await,
-        Err(error) => Err(user_error(error)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -279,7 +279,7 @@ pub(super) async fn remove(context: RequestContext, id: IdPath) -> Result<HttpRe
         // Already removed by an earlier submit: success.
         Err(UserError::NotFound(_)) => Ok(context.redirect(PATH)),
         Err(UserError::LastAdmin(email)) => reject_last_admin(&context, &email).await,
-        Err(error) => Err(user_error(error)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -321,15 +321,8 @@ fn redirect_signed_out(context: &RequestContext) -> HttpResponse {
 fn link_error(error: LinkError) -> PageError {
     match error {
         LinkError::Store(error) => error.into(),
-        LinkError::User(error) => user_error(error),
+        LinkError::User(error) => error.into(),
         LinkError::NotAdmin => PageError::Forbidden,
         LinkError::Invalid => PageError::ItemNotFound,
-    }
-}
-
-fn user_error(error: UserError) -> PageError {
-    match error {
-        UserError::Store(error) => error.into(),
-        _ => PageError::ItemNotFound,
     }
 }

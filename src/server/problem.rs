@@ -33,7 +33,7 @@ pub enum Problem {
     UnsupportedMediaType,
     Invalid(ValidationErrors),
     RateLimited(RateLimitExceeded),
-    /// A 403 with a `type` of its own, by which clients distinguish the causes.
+    /// A 403 with its own `type`, so that clients can distinguish the causes.
     SubmissionRejected {
         r#type: &'static str,
         detail: String,
@@ -95,7 +95,7 @@ pub fn no_content_or(deleted: bool, missing: Problem) -> Result<HttpResponse, Pr
     }
 }
 
-/// The `detail`.
+/// Writes the `detail` member.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -160,8 +160,13 @@ pub async fn redeliver(
             Err(RedeliverError::UnknownDelivery | RedeliverError::UnknownWebhook) => {
                 return Err(PageError::ItemNotFound);
             }
-            // After a double submit, the message says that the delivery is already pending.
-            Err(error) => error.to_string(),
+            // A double submit gets the message that the delivery is already pending.
+            Err(
+                error @ (RedeliverError::Pending
+                | RedeliverError::Disabled
+                | RedeliverError::WebhookDeleted
+                | RedeliverError::FeedbackDeleted),
+            ) => error.to_string(),
         },
     );
     let path = format!(

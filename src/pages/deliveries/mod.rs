@@ -117,12 +117,7 @@ pub(super) async fn show(
     context: RequestContext,
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
-    let webhook = context
-        .app
-        .store
-        .webhook(WebhookId::new(id.into_inner()))
-        .await?
-        .ok_or(PageError::ItemNotFound)?;
+    let webhook = context.webhook(id.into_inner()).await?;
     let parameter = |name| context.query_param(name).filter(|value| !value.is_empty());
     let filter = DeliveryFilter {
         state: parameter("state")
@@ -206,7 +201,13 @@ pub(super) async fn recover(
         Ok(count) => format!("{count} deliveries queued."),
         Err(RedeliverError::Store(error)) => return Err(error.into()),
         Err(error @ RedeliverError::Disabled) => error.to_string(),
-        Err(_) => return Err(PageError::ItemNotFound),
+        Err(
+            RedeliverError::UnknownWebhook
+            | RedeliverError::WebhookDeleted
+            | RedeliverError::UnknownDelivery
+            | RedeliverError::Pending
+            | RedeliverError::FeedbackDeleted,
+        ) => return Err(PageError::ItemNotFound),
     };
     context.push_message(message);
     Ok(context.redirect(&format!("/settings/notifications/{id}/deliveries")))

@@ -7,10 +7,13 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{HeaderName, LOCATION};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 
-use super::flash::{Flash, Message, OneTimeReveal};
+use super::flash::{Flash, FlashMessage, OneTimeReveal};
 use super::layout::Layout;
 use super::page_error::PageError;
 use crate::domain::account::User;
+use crate::domain::id::WebhookId;
+use crate::domain::project::Project;
+use crate::domain::webhook::{Secrets, Webhook};
 use crate::intake::Intake;
 use crate::pages::PageState;
 use crate::server::AppState;
@@ -76,6 +79,25 @@ impl RequestContext {
             .ok_or(PageError::SignedOut)
     }
 
+    /// Loads a webhook. Fails with [`PageError::ItemNotFound`] if there is none.
+    pub async fn webhook(&self, id: impl Into<String>) -> Result<Webhook, PageError> {
+        let webhook = self.app.store.webhook(WebhookId::new(id)).await?;
+        webhook.ok_or(PageError::ItemNotFound)
+    }
+
+    /// Loads the current secrets of a webhook, with the same error.
+    pub async fn webhook_secrets(&self, id: WebhookId) -> Result<Secrets, PageError> {
+        let now = self.app.clock.now();
+        let secrets = self.app.store.webhook_secrets(id, now).await?;
+        secrets.ok_or(PageError::ItemNotFound)
+    }
+
+    /// Loads a project by id or slug. Fails with [`PageError::ItemNotFound`] if there is none.
+    pub async fn project(&self, id_or_slug: String) -> Result<Project, PageError> {
+        let project = self.app.store.project(id_or_slug).await?;
+        project.ok_or(PageError::ItemNotFound)
+    }
+
     pub fn proxies(&self) -> &TrustedProxies {
         &self.app.proxies
     }
@@ -137,7 +159,7 @@ impl RequestContext {
 
     /// Shows a message on the next page.
     pub fn push_message(&self, text: impl Into<String>) {
-        let message = Message {
+        let message = FlashMessage {
             text: text.into(),
             undo: None,
         };

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 
 use crate::server::form_data::FormError;
-use crate::store::StoreError;
+use crate::store::{StoreError, UserError};
 
 const GENERIC_TITLE: &str = "Something went wrong";
 
@@ -66,6 +66,18 @@ impl PageError {
             Self::Form(error) => error.title(),
             Self::Specific { title, .. } => title,
             Self::Store(_) | Self::Internal(_) => GENERIC_TITLE,
+        }
+    }
+}
+
+impl From<UserError> for PageError {
+    fn from(error: UserError) -> Self {
+        match error {
+            UserError::NotFound(_)
+            | UserError::EmailTaken(_)
+            | UserError::LastAdmin(_)
+            | UserError::AlreadySetUp => Self::ItemNotFound,
+            UserError::Store(error) => error.into(),
         }
     }
 }

@@ -215,7 +215,7 @@ pub(super) async fn edit(
     id: IdPath,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
-    let id = find(&context, id).await?.id;
+    let id = context.project(id.into_inner()).await?.id;
     let (name, origins) = (fields.get("name"), fields.get("origins"));
     let lines = origins
         .lines()
@@ -251,7 +251,7 @@ pub(super) async fn set_status(
     id: IdPath,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
-    let id = find(&context, id).await?.id;
+    let id = context.project(id.into_inner()).await?.id;
     let status = match fields.get("status") {
         "ACTIVE" => ProjectStatus::Active,
         "PAUSED" => ProjectStatus::Paused,
@@ -304,11 +304,6 @@ pub(super) async fn delete(
         context.push_message(format!("“{}” and its feedback were deleted.", project.name));
     }
     Ok(context.redirect(PATH))
-}
-
-async fn find(context: &RequestContext, id: IdPath) -> Result<Project, PageError> {
-    let found = context.app.store.project(id.into_inner()).await?;
-    found.ok_or(PageError::ItemNotFound)
 }
 
 async fn update_project(

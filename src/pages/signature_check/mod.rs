@@ -14,7 +14,7 @@ use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::clock::Timestamp;
 use crate::domain::diagnosis::{self, Check, CheckResult, Diagnosis, DiagnosisInput, SentDelivery};
-use crate::domain::id::{DeliveryId, WebhookId};
+use crate::domain::id::DeliveryId;
 use crate::domain::verification::ReceivedRequest;
 use crate::domain::webhook::Webhook;
 use crate::server::form_data::LargeFormData;
@@ -81,7 +81,7 @@ pub(super) async fn show(
     context: RequestContext,
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
-    let webhook = find(&context, id).await?;
+    let webhook = context.webhook(id.into_inner()).await?;
     render_page(
         &context,
         StatusCode::OK,
@@ -96,7 +96,7 @@ pub(super) async fn check(
     id: web::Path<String>,
     LargeFormData(fields): LargeFormData,
 ) -> Result<HttpResponse, PageError> {
-    let webhook = find(&context, id).await?;
+    let webhook = context.webhook(id.into_inner()).await?;
     let mut form = SignatureCheckForm {
         headers: fields.get("headers").to_owned(),
         body: fields.get("body").to_owned(),
@@ -127,11 +127,7 @@ pub(super) async fn check(
             None,
         );
     };
-    let store = &context.app.store;
-    let secrets = store
-        .webhook_secrets(webhook.id.clone(), context.app.clock.now())
-        .await?
-        .ok_or(PageError::ItemNotFound)?;
+    let secrets = context.webhook_secrets(webhook.id.clone()).await?;
     let logged = find_delivery(&context, &headers).await?;
     let is_other_webhook = logged
         .as_ref()
@@ -201,15 +197,6 @@ fn parse_time(text: &str) -> Option<Timestamp> {
         return Some(Timestamp::from_millis(millis));
     }
     Timestamp::parse(text)
-}
-
-async fn find(context: &RequestContext, id: web::Path<String>) -> Result<Webhook, PageError> {
-    context
-        .app
-        .store
-        .webhook(WebhookId::new(id.into_inner()))
-        .await?
-        .ok_or(PageError::ItemNotFound)
 }
 
 fn render_page(

@@ -14,7 +14,7 @@ use crate::domain::secret::Secret;
 use crate::domain::validation::{all, check};
 use crate::domain::webhook::{self, NewWebhook, RetryPolicy, Topic, Webhook, WebhookPatch};
 use crate::pages::framework::context::RequestContext;
-use crate::pages::framework::flash::Draft;
+use crate::pages::framework::flash::WebhookDraft;
 use crate::pages::framework::idempotent_form::FormData;
 use crate::pages::framework::page_error::PageError;
 use crate::random;
@@ -71,7 +71,7 @@ pub async fn test_draft(
         .delivery
         .test_url(&url, secret.clone(), &context.user()?.email)
         .await?;
-    let draft = Draft {
+    let draft = WebhookDraft {
         url: fields.get("url").to_owned(),
         secret: secret.as_str().to_owned(),
         key: fields.get("key").to_owned(),
@@ -142,7 +142,7 @@ pub async fn edit(
     id: IdPath,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
-    let webhook = find(&context, id).await?;
+    let webhook = context.webhook(id.into_inner()).await?;
     let (url, description) = (fields.get("url"), fields.get("description"));
     let headers = headers::parse_headers(fields.get("headers"), &webhook.headers);
     let checked = all((
@@ -192,7 +192,7 @@ pub async fn test(
     id: IdPath,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
-    let webhook = find(&context, id).await?;
+    let webhook = context.webhook(id.into_inner()).await?;
     let report = context
         .app
         .delivery
@@ -209,12 +209,7 @@ pub async fn test(
 /// The current secret as plain text, for "Copy" before "Reveal".
 pub async fn plain_secret(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
-    let secrets = context
-        .app
-        .store
-        .webhook_secrets(id, context.app.clock.now())
-        .await?
-        .ok_or(PageError::ItemNotFound)?;
+    let secrets = context.webhook_secrets(id).await?;
     Ok(HttpResponse::Ok()
         .content_type("text/plain; charset=utf-8")
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -276,15 +271,6 @@ pub async fn delete(context: RequestContext, id: IdPath) -> Result<HttpResponse,
 
 fn redirect_to_open_row(context: &RequestContext, id: &WebhookId) -> HttpResponse {
     context.redirect(&format!("{PATH}?open={id}#{id}"))
-}
-
-async fn find(context: &RequestContext, id: IdPath) -> Result<Webhook, PageError> {
-    context
-        .app
-        .store
-        .webhook(WebhookId::new(id.into_inner()))
-        .await?
-        .ok_or(PageError::ItemNotFound)
 }
 
 async fn update(

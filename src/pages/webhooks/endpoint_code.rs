@@ -10,7 +10,6 @@ use super::PATH;
 use super::receiver_examples::{Framework, ReceiverExample};
 use crate::domain::egress_policy::addresses_without_dns;
 use crate::domain::endpoint_url::{EndpointUrl, Scheme};
-use crate::domain::id::WebhookId;
 use crate::domain::webhook::Webhook;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
@@ -60,22 +59,12 @@ pub async fn show(
     context: RequestContext,
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
-    let webhook = context
-        .app
-        .store
-        .webhook(WebhookId::new(id.into_inner()))
-        .await?
-        .ok_or(PageError::ItemNotFound)?;
+    let webhook = context.webhook(id.into_inner()).await?;
     let framework = match context.query_param("with") {
         Some(key) => Framework::parse(&key).ok_or(PageError::NotFound)?,
         None => Framework::Express,
     };
-    let secrets = context
-        .app
-        .store
-        .webhook_secrets(webhook.id.clone(), context.app.clock.now())
-        .await?
-        .ok_or(PageError::ItemNotFound)?;
+    let secrets = context.webhook_secrets(webhook.id.clone()).await?;
     let url = &webhook.url;
     let path = url.path_and_query().split('?').next().unwrap_or_default();
     let is_local = is_local(url);

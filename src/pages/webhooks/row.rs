@@ -242,12 +242,7 @@ impl SecretView {
         reveal: bool,
         now: Timestamp,
     ) -> Result<Self, PageError> {
-        let secrets = context
-            .app
-            .store
-            .webhook_secrets(webhook.id.clone(), now)
-            .await?
-            .ok_or(PageError::ItemNotFound)?;
+        let secrets = context.webhook_secrets(webhook.id.clone()).await?;
         let next = secrets.next.as_ref();
         let text = |secret: &Secret| {
             if reveal {
