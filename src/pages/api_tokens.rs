@@ -23,13 +23,13 @@ const PATH: &str = "/settings/tokens";
 #[template(path = "api_tokens.html")]
 struct TokensPage {
     layout: Layout,
-    add: Option<AddForm>,
+    add: Option<NewTokenForm>,
     /// The name and the value of a token that was just created.
     created: Option<(String, String)>,
     rows: Vec<TokenRow>,
 }
 
-struct AddForm {
+struct NewTokenForm {
     name: String,
     scope: Scope,
     name_problem: Option<String>,
@@ -57,7 +57,7 @@ const SCOPES: [(Scope, &str, &str); 3] = [
 ];
 
 impl TokensPage {
-    async fn new(context: &RequestContext, add: Option<AddForm>) -> Result<Self, PageError> {
+    async fn new(context: &RequestContext, add: Option<NewTokenForm>) -> Result<Self, PageError> {
         let mut tokens = context.app.store.tokens().await?;
         tokens.reverse();
         let (layout, _) = context.layout("API tokens", "tokens");
@@ -74,7 +74,7 @@ impl TokensPage {
                 Some(OneTimeReveal::Token { name, token }) => Some((name, token)),
                 _ => None,
             };
-        let blank = || AddForm {
+        let blank = || NewTokenForm {
             name: String::new(),
             scope: Scope::Full,
             name_problem: None,
@@ -117,7 +117,7 @@ pub(super) async fn create(
         Ok(checked) => checked,
         Err(invalid) => {
             let problem = |field| invalid.message_for(field).map(str::to_owned);
-            let form = AddForm {
+            let form = NewTokenForm {
                 name: fields.get("name").to_owned(),
                 scope: selected_scope,
                 name_problem: problem("name"),
