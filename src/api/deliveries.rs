@@ -102,7 +102,7 @@ struct ResponseView {
     /// The first 16 KiB. Invalid UTF-8 is replaced.
     #[schema(example = "ok")]
     response_body: Option<String>,
-    /// True if the body is longer than what is stored, ended early, or didn’t end in time.
+    /// True if the body was cut at 16 KiB, ended early, or didn’t end in time.
     #[schema(required = false, example = false)]
     response_truncated: bool,
     #[schema(required = false)]
@@ -340,8 +340,8 @@ pub(super) async fn redeliver(
 
 /// Redeliver failed deliveries
 ///
-/// Sends all deliveries of the webhook again that failed (or, with `states`, were canceled) since
-/// a time. Repeated at once, it returns a `count` of 0.
+/// Redelivers all deliveries of the webhook that failed since a time. With `states`, it also
+/// redelivers canceled ones. If repeated at once, `count` is 0.
 #[utoipa::path(
     post,
     path = "/api/v1/webhooks/{id}/recover",

@@ -20,7 +20,7 @@ use crate::server::{AppState, schemas, tokens};
 use crate::store::{CreateFeedbackError, FeedbackFilter, IdempotencyKey};
 
 const NOT_FOUND: Problem = Problem::NotFound("Feedback not found.");
-/// Marks a response as the stored response of an earlier call.
+/// The header that marks the stored response of an earlier call.
 const IDEMPOTENCY_REPLAYED: &str = "Idempotency-Replayed";
 
 #[derive(Deserialize, ToSchema)]

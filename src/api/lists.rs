@@ -1,4 +1,4 @@
-//! Lists: the query parameters `limit`, `cursor`, and filters, and the JSON around the items.
+//! Lists: the query parameters `limit`, `cursor`, and filters, and the JSON envelope.
 
 use std::marker::PhantomData;
 

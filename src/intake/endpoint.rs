@@ -1,6 +1,6 @@
 //! `POST /api/feedback`: accepts the widget's feedback from any site, without a token.
 //!
-//! All responses allow any origin, errors too, so that the widget can show why feedback was
+//! All responses allow any origin, including errors, so that the widget can show why feedback was
 //! rejected. This is safe, because cookies are ignored and the responses contain nothing secret.
 
 use actix_web::body::MessageBody;

@@ -1,5 +1,5 @@
-//! Intake: everything that works without authentication. The widget's endpoint, its script, and the
-//! public form.
+//! Intake: everything that accepts feedback without authentication. It consists of the widget's
+//! endpoint, the widget's script, and the public form.
 //!
 //! A submission passes these checks in order: its fields, the rate limits of its IP address, its
 //! origin, the project's status, and the rate limits of the project. Then it is stored like any
@@ -74,7 +74,7 @@ struct PublicSubmission {
     /// The form token.
     stamp: Option<String>,
     idempotency_key: Option<String>,
-    /// The scope of the idempotency key within the project.
+    /// The operation that the idempotency key belongs to.
     operation: &'static str,
 }
 
@@ -111,7 +111,7 @@ impl SubmissionSource {
 struct AcceptedSubmission {
     /// The JSON of a [`SubmissionReceipt`].
     receipt: String,
-    /// One for each rate limit.
+    /// The remaining quota of each rate limit.
     quotas: Vec<RemainingQuota>,
 }
 

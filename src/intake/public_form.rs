@@ -150,7 +150,7 @@ impl FormPage {
     fn keep_input(&mut self, intake: &Intake, data: &FormData, now: Timestamp) {
         self.form.message = message_in(data);
         self.form.email = email_in(data);
-        // A token that is too young only has to age. Any other invalid token is replaced.
+        // Keep a token that will be valid soon, and replace any other invalid token.
         if let Some(token) = non_empty(data, "stamp")
             && intake.form_tokens.is_usable_later(&token, now)
         {

@@ -22,8 +22,8 @@ use crate::domain::rate_limit::{RateLimit, RateLimits};
 use crate::random;
 use crate::server::rate_limit_headers::{LimitScope, RateLimitExceeded, RemainingQuota};
 
-/// Maximum number of keys of a limit in memory. Above it, keys with a full quota are dropped; if
-/// that isn't enough, all keys of this limit are. The limits of the projects apply even then.
+/// Maximum number of keys of a limit in memory. Above it, keys with a full quota are dropped, or all
+/// keys if that isn't enough. The limits of projects still apply then.
 const KEYS_MAX: usize = 50_000;
 const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 

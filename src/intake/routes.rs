@@ -14,7 +14,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     routes().configure(config);
 }
 
-/// All routes that need no authentication, except those of the pages.
+/// All routes of the intake.
 pub fn routes() -> Routes {
     Routes::default()
         .service(path_routes(

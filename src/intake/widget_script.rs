@@ -35,7 +35,7 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     hex::encode(&hash[..6])
 });
 
-/// Removes indentation, empty lines, and comments.
+/// Removes indentation, empty lines, and `//` comments.
 fn minify(source: &str) -> String {
     source
         .lines()
@@ -71,7 +71,7 @@ pub(super) async fn get(
         .insert_header((ETAG, etag))
         .insert_header((CACHE_CONTROL, "public, max-age=300"))
         .insert_header((VARY, "Accept-Encoding"))
-        // For pages with `Cross-Origin-Embedder-Policy`, which load only what allows it.
+        // Pages with `Cross-Origin-Embedder-Policy` load only resources that allow it.
         .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .insert_header((
             HeaderName::from_static("cross-origin-resource-policy"),

@@ -15,7 +15,7 @@ use crate::domain::id::TokenId;
 use crate::domain::project;
 use crate::domain::validation::{all, check};
 use crate::server::tokens;
-use crate::store::CreateTokenError;
+use crate::store::UserError;
 
 const PATH: &str = "/settings/tokens";
 
@@ -23,13 +23,13 @@ const PATH: &str = "/settings/tokens";
 #[template(path = "api_tokens.html")]
 struct TokensPage {
     layout: Layout,
-    add: Option<AddForm>,
+    add: Option<NewTokenForm>,
     /// The name and the value of a token that was just created.
     created: Option<(String, String)>,
     rows: Vec<TokenRow>,
 }
 
-struct AddForm {
+struct NewTokenForm {
     name: String,
     scope: Scope,
     name_problem: Option<String>,
@@ -57,7 +57,7 @@ const SCOPES: [(Scope, &str, &str); 3] = [
 ];
 
 impl TokensPage {
-    async fn new(context: &RequestContext, add: Option<AddForm>) -> Result<Self, PageError> {
+    async fn new(context: &RequestContext, add: Option<NewTokenForm>) -> Result<Self, PageError> {
         let mut tokens = context.app.store.tokens().await?;
         tokens.reverse();
         let (layout, _) = context.layout("API tokens", "tokens");
@@ -74,7 +74,7 @@ impl TokensPage {
                 Some(OneTimeReveal::Token { name, token }) => Some((name, token)),
                 _ => None,
             };
-        let blank = || AddForm {
+        let blank = || NewTokenForm {
             name: String::new(),
             scope: Scope::Full,
             name_problem: None,
@@ -117,7 +117,7 @@ pub(super) async fn create(
         Ok(checked) => checked,
         Err(invalid) => {
             let problem = |field| invalid.message_for(field).map(str::to_owned);
-            let form = AddForm {
+            let form = NewTokenForm {
                 name: fields.get("name").to_owned(),
                 scope: selected_scope,
                 name_problem: problem("name"),
@@ -140,8 +140,8 @@ pub(super) async fn create(
             context.update_flash(|flash| flash.reveal = Some(OneTimeReveal::Token { name, token }));
             Ok(context.redirect(PATH))
         }
-        Err(CreateTokenError::Store(error)) => Err(error.into()),
-        Err(CreateTokenError::UnknownUser(_)) => Err(PageError::ItemNotFound),
+        Err(UserError::Store(error)) => Err(error.into()),
+        Err(_) => Err(PageError::ItemNotFound),
     }
 }
 

@@ -32,7 +32,7 @@ type IdPath = web::Path<String>;
 #[template(path = "people.html")]
 struct PeoplePage {
     layout: Layout,
-    add: Option<AddForm>,
+    add: Option<InvitationForm>,
     /// The email that was just invited, and the link to share.
     invited: Option<(String, String)>,
     people: Vec<PersonRow>,
@@ -41,7 +41,7 @@ struct PeoplePage {
     problem: Option<String>,
 }
 
-struct AddForm {
+struct InvitationForm {
     email: String,
     role: Role,
     problem: Option<String>,
@@ -80,7 +80,7 @@ impl PersonRow {
     }
 }
 
-impl AddForm {
+impl InvitationForm {
     fn is_admin(&self) -> bool {
         self.role == Role::Admin
     }
@@ -89,7 +89,7 @@ impl AddForm {
 impl PeoplePage {
     async fn new(
         context: &RequestContext,
-        add: Option<AddForm>,
+        add: Option<InvitationForm>,
         problem: Option<String>,
     ) -> Result<Self, PageError> {
         let store = &context.app.store;
@@ -116,7 +116,7 @@ impl PeoplePage {
                 link,
             })
             .collect();
-        let blank = || AddForm {
+        let blank = || InvitationForm {
             email: String::new(),
             role: Role::Member,
             problem: None,
@@ -215,7 +215,7 @@ async fn reject_invitation(
     role: Role,
     problem: String,
 ) -> Result<HttpResponse, PageError> {
-    let form = AddForm {
+    let form = InvitationForm {
         email,
         role,
         problem: Some(problem),

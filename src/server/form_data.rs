@@ -108,7 +108,7 @@ impl FormData {
             let bytes = timeout(BODY_TIMEOUT, read_all(payload, max_bytes))
                 .await
                 .map_err(|_| FormError::TooSlow)??;
-            // Some browsers send a form without fields without a content type.
+            // Some browsers omit the content type if a form has no fields.
             if !is_form && !bytes.is_empty() {
                 return Err(FormError::UnsupportedMediaType);
             }

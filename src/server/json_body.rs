@@ -14,7 +14,8 @@ use super::BODY_TIMEOUT;
 use super::problem::{BODY_MAX_BYTES, Problem};
 use crate::domain::validation::ValidationErrors;
 
-/// How much of an oversized body to drain, so that the client can still read the response.
+/// Maximum number of bytes to drain from an oversized body, so that the client can still read the
+/// response.
 const DRAIN_MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// A request body that is a JSON object.
@@ -115,7 +116,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 
 /// Converts a message of serde to an error at the field that it is about.
 fn field_error(path: &str, text: &str) -> ValidationErrors {
-    // The field replaces the position in the text.
+    // Drop the position in the text. The name of the field replaces it.
     let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
     let quoted = text.split('`').nth(1).unwrap_or_default();
     let path_to = |name: &str| match path {
@@ -139,7 +140,7 @@ fn field_error(path: &str, text: &str) -> ValidationErrors {
             format!("Unknown member “{quoted}”; {expected}."),
         );
     }
-    // The message of serde_json for a number instead of an enum's name.
+    // serde_json reports a number instead of an enum value like this.
     if text == "expected value" {
         return ValidationErrors::single(path, "Expected a string: one of the listed values.");
     }

@@ -29,14 +29,14 @@ use urls::Urls;
 /// Maximum time for a request body to arrive. Without it, slow senders would occupy connections.
 pub const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
 
-/// What handlers need. All workers share one instance.
+/// The state that handlers use. All workers share one instance.
 pub struct AppState {
     pub store: Store,
     pub clock: Clock,
     pub delivery: delivery::DeliveryHandle,
     pub urls: Urls,
     pub proxies: TrustedProxies,
-    /// Where alerts about failing webhooks go.
+    /// The target of alerts about failing webhooks, if one is configured.
     pub alerts: Option<delivery::AlertTarget>,
 }
 

@@ -33,7 +33,7 @@ pub enum Problem {
     UnsupportedMediaType,
     Invalid(ValidationErrors),
     RateLimited(RateLimitExceeded),
-    /// A 403 with a `type` of its own, by which clients distinguish the causes.
+    /// A 403 with its own `type`, so that clients can distinguish the causes.
     SubmissionRejected {
         r#type: &'static str,
         detail: String,
@@ -95,7 +95,7 @@ pub fn no_content_or(deleted: bool, missing: Problem) -> Result<HttpResponse, Pr
     }
 }
 
-/// The `detail`.
+/// Writes the `detail` member.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -104,7 +104,7 @@ impl fmt::Display for Problem {
             }
             Self::Unauthorized(text) | Self::NotFound(text) => f.write_str(text),
             Self::MethodNotAllowed { allow } => {
-                write!(f, "Method not allowed. This path accepts {allow}.")
+                write!(f, "This path accepts {allow}.")
             }
             Self::TooLarge => write!(f, "The body is larger than {BODY_MAX_BYTES} bytes."),
             Self::TooSlow => f.write_str("The body took too long to arrive."),

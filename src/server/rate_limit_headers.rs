@@ -13,7 +13,7 @@ pub enum LimitScope {
     Project,
 }
 
-/// How much a rate limit still allows.
+/// The remaining quota of a rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RemainingQuota {
     pub scope: LimitScope,
@@ -37,7 +37,7 @@ impl RateLimitExceeded {
         }
     }
 
-    /// Returns how long to wait, in whole seconds.
+    /// Returns the time to wait in whole seconds.
     pub fn seconds(&self) -> u64 {
         round_up_to_seconds(self.0.wait)
     }

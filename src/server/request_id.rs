@@ -1,7 +1,7 @@
 //! `X-Request-Id`: a short id for each request, in the response and in the log.
 //!
 //! Malformed requests (an invalid, oversized, or slow head) are rejected by actix before a request
-//! object exists. That 400, 408, or 431 has no id.
+//! object exists. These responses (400, 408, and 431) have no id.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};

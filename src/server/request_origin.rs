@@ -53,7 +53,7 @@ impl TrustedProxies {
         client
     }
 
-    /// Returns whether the browser used HTTPS, according to a trusted proxy.
+    /// Returns whether the browser used HTTPS. Only a trusted proxy can say so.
     pub fn is_https(&self, request: &HttpRequest) -> bool {
         let forwarded = request
             .headers()

@@ -1,7 +1,7 @@
 //! Route tables as values: paths with their methods, permissions, and handlers. A table configures
 //! the server, and tests walk it.
 //!
-//! `HEAD` works where `GET` does. Any other method that a path lacks returns 405 with `Allow`.
+//! `HEAD` works where `GET` does. A method that a path doesn't have returns 405 with `Allow`.
 
 use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, Resource, Responder, Route, Scope, guard, web};

@@ -8,7 +8,7 @@ use ring::digest;
 
 use crate::random;
 
-/// Prefix of every API token. Secret scanners recognize leaked tokens by it.
+/// Prefix of every API token, so that leaked tokens are easy to recognize.
 pub const API_TOKEN_PREFIX: &str = "mb_";
 
 /// Returns a new token: 43 characters of unpadded URL-safe base64.

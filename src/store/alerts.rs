@@ -39,7 +39,7 @@ pub struct Alert {
     pub due_at: Timestamp,
 }
 
-/// What the alert sender has to do.
+/// The alert to send first, and the time of the next check.
 #[derive(Clone, Debug)]
 pub struct DueAlerts {
     /// The oldest alert. The others wait for it, so that `webhook.recovered` never arrives before

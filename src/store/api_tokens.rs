@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use rusqlite::{Row, params};
 
+use super::Store;
 use super::db::error::StoreError;
 use super::db::sql;
-use super::{Store, users};
+use super::users::{self, UserError};
 use crate::clock::Timestamp;
 use crate::domain::account::{ApiToken, Scope, User};
 use crate::domain::id::TokenId;
@@ -19,14 +20,6 @@ const SELECT: &str = "SELECT users.*, api_tokens.id AS token_id, api_tokens.name
     FROM api_tokens JOIN users ON users.id = api_tokens.user_id
     LEFT JOIN users AS creators ON creators.id = created_by";
 
-#[derive(Debug, thiserror::Error)]
-pub enum CreateTokenError {
-    #[error("no account has the email {0}")]
-    UnknownUser(String),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 impl Store {
     /// Creates a token for the user with this email. `created_by` is the user who requested it on a
     /// page, or `None` for the command line.
@@ -37,11 +30,10 @@ impl Store {
         scope: Scope,
         token_hash: [u8; 32],
         created_by: Option<User>,
-    ) -> Result<ApiToken, CreateTokenError> {
+    ) -> Result<ApiToken, UserError> {
         self.writer
             .write(move |tx| {
-                let user = users::find_by_email(tx, &user_email)?
-                    .ok_or(CreateTokenError::UnknownUser(user_email))?;
+                let user = users::by_email(tx, &user_email)?;
                 let id = tx.next_id();
                 sql::execute(
                     tx,

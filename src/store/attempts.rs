@@ -25,7 +25,7 @@ pub struct FinishedAttempt {
     pub delivery: DeliveryId,
     pub webhook: WebhookId,
     pub is_test: bool,
-    /// The number of earlier attempts, from when the delivery was read.
+    /// The number of earlier attempts when the delivery was read.
     pub attempts: u32,
     pub attempt: AttemptRecord,
     /// 0 to 1; varies the delays of the `patient` retry policy.
@@ -108,7 +108,7 @@ impl Store {
 }
 
 /// A delivery before its attempt is recorded.
-struct Before {
+struct DeliveryBefore {
     state: DeliveryState,
     attempts: u32,
     round_attempts: usize,
@@ -136,7 +136,7 @@ fn record(
          WHERE deliveries.id = ?1",
         [id],
         |row| {
-            Ok(Before {
+            Ok(DeliveryBefore {
                 state: row.get("state")?,
                 attempts: row.get("attempts")?,
                 round_attempts: row.get("round_attempts")?,
@@ -172,13 +172,13 @@ fn record(
 ///
 /// `due_at` ignores holds: when a test ends a hold, deliveries continue at their own times.
 fn update_after(
-    before: &Before,
+    before: &DeliveryBefore,
     finished: &FinishedAttempt,
     schedule: &RetrySchedule,
 ) -> DeliveryUpdate {
     let is_success = finished.attempt.is_success();
     let is_pending = before.state == DeliveryState::Pending;
-    // A redelivered test also gets one attempt.
+    // A redelivered test gets only one attempt too.
     let due_at = if is_pending && !is_success && !finished.is_test {
         schedule.next_attempt_at(
             before.retry_policy,
@@ -202,7 +202,7 @@ fn update_after(
 /// Fast path: records a success with a conditional UPDATE instead of reading the row first.
 ///
 /// Nothing is recorded and the result is `false` if the delivery has changed since it was read. An
-/// unchanged pending delivery also still has its body.
+/// unchanged pending delivery still has its body, so its content can be stored.
 fn record_success_fast_path(
     tx: &mut WriteTx<'_>,
     finished: &FinishedAttempt,

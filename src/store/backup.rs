@@ -1,5 +1,5 @@
-//! Copies the database of a running server and verifies the copy before renaming it; checks a
-//! database. Both open their own connections and don't use [`Store`](super::Store).
+//! Backs up the database of a running server, and checks a database. Both operations open their own
+//! connections and don't use [`Store`](super::Store).
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -42,7 +42,7 @@ pub struct DatabaseSummary {
 pub fn backup(dir: &Path, target: &Path) -> Result<DatabaseSummary, BackupError> {
     let source = open_read_only(&database_path(dir))?;
     let name = target.file_name().unwrap_or_default().to_string_lossy();
-    // In the same directory, so that the rename is within one file system.
+    // The partial copy is in the same directory, so that it can be renamed atomically.
     let partial = target.with_file_name(format!(".{name}.{}.partial", std::process::id()));
     let file_error = |source| BackupError::File {
         path: target.to_owned(),

@@ -21,7 +21,7 @@ pub struct DeliveryFilter {
     pub event: Option<EventType>,
 }
 
-/// A delivery as lists show it.
+/// A delivery with its attempts.
 #[derive(Clone, Debug)]
 pub struct DeliverySummary {
     pub id: DeliveryId,
@@ -77,13 +77,13 @@ pub struct LoggedRequest {
     pub body: Vec<u8>,
 }
 
-/// An attempt to be stored.
+/// The data of an attempt that is stored in the delivery log.
 #[derive(Clone, Debug)]
 pub struct AttemptRecord {
     pub started_at: Timestamp,
     pub ended_at: Timestamp,
     pub result: AttemptResult,
-    /// What failed, or what was wrong with the response's body after a success.
+    /// A description of the failure, or of an invalid response body after a success.
     pub error: Option<String>,
     /// The headers as sent, with the values of custom headers masked.
     pub request_headers: Vec<(String, String)>,
@@ -97,7 +97,7 @@ impl AttemptRecord {
     }
 }
 
-/// The columns of [`attempts`] with and without the response, which can be long.
+/// The response columns of [`attempts`], or `NULL` instead, because responses can be long.
 pub(super) const FULL_RESPONSE: &str = "response_headers, response_body";
 const NO_RESPONSE: &str = "NULL AS response_headers, NULL AS response_body";
 
@@ -202,8 +202,8 @@ fn list(
     sql::query_all(connection, &statement, values, read)
 }
 
-/// Lists pending deliveries, which are indexed by due time. If there are many, the newest rows
-/// contain enough of them; otherwise the whole pending index is read.
+/// Lists pending deliveries, newest first, although their index is sorted by due time. Searches the
+/// newest 2,000 deliveries first. Reads the whole pending index only if they don't fill the page.
 fn list_pending(
     connection: &Connection,
     webhook: &WebhookId,

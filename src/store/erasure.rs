@@ -11,7 +11,7 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{FeedbackId, ProjectId, WebhookId};
 
-/// What was erased.
+/// The numbers of items that were erased or canceled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ErasureCounts {
     /// Deleted feedback items.
@@ -62,6 +62,7 @@ fn redact_delivery_log(
     let deliveries: Vec<(WebhookId, DeliveryState)> =
         sql::query_all(tx, &deliveries, [feedback], |row| row.try_into())?;
     for (webhook, state) in deliveries {
+        // Finished deliveries are reported with a count of 0, so that open pages refresh.
         let pending = usize::from(state == DeliveryState::Pending);
         tx.delivery_states_changed(
             &webhook,

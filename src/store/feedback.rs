@@ -1,8 +1,6 @@
 //! Feedback, created together with the deliveries of its event.
 
-use std::ops::ControlFlow;
-
-use rusqlite::{Connection, Row, params, params_from_iter};
+use rusqlite::{Connection, Row, params};
 
 use super::db::error::StoreError;
 use super::db::page::{Page, PageRequest};
@@ -50,9 +48,6 @@ pub struct StatusCounts {
     pub resolved: u64,
 }
 
-pub(super) const SELECT: &str =
-    "SELECT feedback.*, projects.name AS project_name, slug AS project_slug
-    FROM feedback JOIN projects ON projects.id = project_id";
 const COLUMNS: &str = "feedback.*, projects.name AS project_name, slug AS project_slug";
 
 impl Store {
@@ -121,17 +116,16 @@ impl Store {
                     let before = page.before.as_deref();
                     search::scan_matches(c, query, &filter, before, COLUMNS, |row| {
                         rows.push(read(row)?);
-                        Ok(match rows.len() > page.limit {
-                            true => ControlFlow::Break(()),
-                            false => ControlFlow::Continue(()),
-                        })
+                        Ok(rows.len() <= page.limit)
                     })?;
                 } else {
-                    let (conditions, mut values) = filter.conditions();
-                    values.push(Box::new(page.upper_bound().to_owned()));
-                    values.push(Box::new(page.row_limit()));
-                    let statement = list_statement(&conditions);
-                    rows = sql::query_all(c, &statement, params_from_iter(values), read)?;
+                    let values = params![
+                        filter.project,
+                        filter.status,
+                        page.upper_bound(),
+                        page.row_limit()
+                    ];
+                    rows = sql::query_all(c, &list_statement(&filter), values, read)?;
                 }
                 Ok(page.page_of(rows, |feedback| feedback.id.as_str()))
             })
@@ -192,13 +186,20 @@ impl StatusCounts {
     }
 }
 
-/// The statement of a list. `CROSS` fixes the order of the tables, so that rows come in the order
-/// of the index.
-pub(super) fn list_statement(conditions: &str) -> String {
+/// Returns a statement that reads feedback. `CROSS` fixes the order of the tables, so that rows
+/// come in the order of the index.
+pub(super) fn select(condition: &str) -> String {
     format!(
         "SELECT {COLUMNS} FROM feedback CROSS JOIN projects ON projects.id = project_id
-         WHERE {conditions} AND feedback.id < ? ORDER BY feedback.id DESC LIMIT ?"
+         WHERE {condition}"
     )
+}
+
+pub(super) fn list_statement(filter: &FeedbackFilter) -> String {
+    let conditions = filter.conditions();
+    select(&format!(
+        "{conditions} feedback.id < ?3 ORDER BY feedback.id DESC LIMIT ?4"
+    ))
 }
 
 fn count_by_status(
@@ -215,8 +216,7 @@ pub(super) fn find(
     connection: &Connection,
     id: &FeedbackId,
 ) -> Result<Option<Feedback>, StoreError> {
-    let statement = format!("{SELECT} WHERE feedback.id = ?1");
-    sql::query_optional(connection, &statement, [id], read)
+    sql::query_optional(connection, &select("feedback.id = ?1"), [id], read)
 }
 
 /// Checks the project and assigns an id and the time.

@@ -1,4 +1,4 @@
-//! Signing keys that Miniback generates once and keeps.
+//! Signing keys that Miniback generates once and stores.
 
 use rusqlite::params;
 

@@ -17,7 +17,7 @@ pub struct Metrics {
     pub pending_alerts: u64,
 }
 
-/// Values of one webhook. It is identified by id and host, because its path may contain a secret.
+/// Metrics of one webhook. It is identified by id and host, because its path may contain a secret.
 #[derive(Clone, Debug)]
 pub struct WebhookMetrics {
     pub id: WebhookId,

@@ -1,9 +1,9 @@
 //! The store: all SQL, behind async methods of [`Store`].
 //!
-//! `db` is the engine: one thread writes, pools of read-only connections read. Each other module
-//! contains the statements about one noun. A public method runs in its own transaction; private
-//! functions run in the caller's. Feedback and status changes are stored together with their
-//! deliveries in one transaction before they are acknowledged.
+//! `db` is the engine: one thread writes, pools of read-only connections read. Every other module
+//! contains the statements for one kind of data. A public method runs in its own transaction;
+//! private functions run in the caller's transaction. Feedback and status changes are stored
+//! together with their deliveries in one transaction before they are acknowledged.
 
 mod alerts;
 mod api_tokens;
@@ -39,7 +39,6 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 pub use alerts::{Alert, DueAlerts};
-pub use api_tokens::CreateTokenError;
 pub use attempts::{DeliveryUpdate, FinishedAttempt};
 pub use backup::{BackupError, DatabaseSummary, backup, check_database};
 pub use db::change_feed::{ChangeFeed, ChangeKind};
@@ -132,8 +131,7 @@ impl Store {
         self.writer.write(|_| Ok(())).await
     }
 
-    /// Finishes the queued jobs and closes the database. Blocks until then. Later reads and writes
-    /// fail.
+    /// Finishes the queued jobs, then closes the database and returns. Later reads and writes fail.
     pub fn close(&self) {
         self.writer.close();
     }

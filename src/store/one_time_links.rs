@@ -19,7 +19,7 @@ use crate::clock::Timestamp;
 use crate::domain::account::{Role, User, normalize_email};
 use crate::domain::id::{LinkId, UserId};
 
-/// What a one-time link is for.
+/// The purpose of a one-time link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkPurpose {
     /// Creates the first user.
@@ -299,8 +299,8 @@ impl Store {
     }
 }
 
-/// Fails unless the user is still an admin, because a user who is being deleted or demoted must not
-/// keep a usable link.
+/// Fails unless the user is still an admin, because a deleted or demoted admin must not create
+/// links.
 fn ensure_is_admin(connection: &Connection, user: &UserId) -> Result<(), LinkError> {
     match users::by_id(connection, user) {
         Ok(user) if user.role == Role::Admin => Ok(()),

@@ -10,12 +10,12 @@ use crate::clock::Timestamp;
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, ORIGINS_MAX};
 
-/// Origins of each kind that are kept for a project, the latest ones.
+/// Maximum number of accepted origins, and of rejected ones, that are stored for a project.
 const ORIGINS_KEPT: i64 = 10;
 /// The origin that a browser sends for a page without one, such as a local file.
 const OPAQUE_ORIGIN: &str = "null";
 
-/// When an origin last sent feedback to a project.
+/// Statistics of the requests from an origin to a project.
 #[derive(Clone, Debug)]
 pub struct OriginStats {
     pub project: ProjectId,
@@ -43,22 +43,10 @@ impl Store {
         project: ProjectId,
         origin: String,
     ) -> Result<(), StoreError> {
-        let Some(origin) = normalize(origin) else {
-            return Ok(());
-        };
-        self.writer
-            .write(move |tx| {
-                sql::execute(
-                    tx,
-                    "INSERT INTO origins (project_id, origin, accepted_at, rejected_count)
-                     SELECT id, ?2, ?3, 0 FROM projects WHERE id = ?1
-                     ON CONFLICT DO UPDATE
-                     SET accepted_at = excluded.accepted_at, rejected_count = 0",
-                    params![project, origin, tx.now],
-                )?;
-                delete_oldest(tx, &project)
-            })
-            .await
+        let upsert = "INSERT INTO origins (project_id, origin, accepted_at, rejected_count)
+            SELECT id, ?2, ?3, 0 FROM projects WHERE id = ?1
+            ON CONFLICT DO UPDATE SET accepted_at = excluded.accepted_at, rejected_count = 0";
+        self.record_origin(project, origin, upsert).await
     }
 
     /// Records that feedback from this origin was rejected.
@@ -67,19 +55,25 @@ impl Store {
         project: ProjectId,
         origin: String,
     ) -> Result<(), StoreError> {
+        let upsert = "INSERT INTO origins (project_id, origin, rejected_count, rejected_at)
+            SELECT id, ?2, 1, ?3 FROM projects WHERE id = ?1
+            ON CONFLICT DO UPDATE SET rejected_count = rejected_count + 1,
+            rejected_at = excluded.rejected_at";
+        self.record_origin(project, origin, upsert).await
+    }
+
+    async fn record_origin(
+        &self,
+        project: ProjectId,
+        origin: String,
+        upsert: &'static str,
+    ) -> Result<(), StoreError> {
         let Some(origin) = normalize(origin) else {
             return Ok(());
         };
         self.writer
             .write(move |tx| {
-                sql::execute(
-                    tx,
-                    "INSERT INTO origins (project_id, origin, rejected_count, rejected_at)
-                     SELECT id, ?2, 1, ?3 FROM projects WHERE id = ?1
-                     ON CONFLICT DO UPDATE SET rejected_count = rejected_count + 1,
-                     rejected_at = excluded.rejected_at",
-                    params![project, origin, tx.now],
-                )?;
+                sql::execute(tx, upsert, params![project, origin, tx.now])?;
                 delete_oldest(tx, &project)
             })
             .await
@@ -128,7 +122,7 @@ impl Store {
     }
 }
 
-/// Returns the origin as browsers write it, or `None` if it isn't one.
+/// Returns the origin as browsers write it, or `None` if the text isn't an origin.
 fn normalize(origin: String) -> Option<String> {
     if origin == OPAQUE_ORIGIN {
         return Some(origin);
@@ -136,8 +130,8 @@ fn normalize(origin: String) -> Option<String> {
     project::check_origins(vec![origin]).ok()?.pop()
 }
 
-/// Deletes all but the latest origins of a project. Each kind has its own limit, so rejected
-/// origins can't evict accepted ones.
+/// Deletes all but the latest origins of a project. Accepted and rejected origins have separate
+/// limits, so rejected origins can't evict accepted ones.
 fn delete_oldest(tx: &WriteTx<'_>, project: &ProjectId) -> Result<(), StoreError> {
     for (kind, time) in [
         ("accepted_at IS NOT NULL", "accepted_at"),

@@ -22,7 +22,7 @@ use crate::domain::webhook::{CustomHeaders, Secrets};
 /// Maximum size of the bodies read for one webhook at once. The last body can exceed it.
 const READ_AHEAD_MAX_BYTES: usize = 256 * 1024;
 
-/// Where a webhook's deliveries are sent, and how they are signed.
+/// The URL, secrets, and custom headers of a webhook's deliveries.
 #[derive(Clone, Debug)]
 pub struct DeliveryTarget {
     pub webhook: WebhookId,
@@ -65,7 +65,7 @@ pub struct DueBatches {
     pub generation: u64,
 }
 
-/// How many deliveries of a webhook to read.
+/// A request for due deliveries of one webhook.
 #[derive(Clone, Debug, Default)]
 pub struct BatchRequest {
     /// Deliveries to skip, because the caller already has them.
@@ -77,7 +77,7 @@ pub struct BatchRequest {
     pub target_generation: Option<u64>,
 }
 
-/// Uses only the index, which is sorted by due time, because most skipped rows are taken.
+/// Reads only the index, which is sorted by due time, so that skipping taken deliveries is cheap.
 const PENDING_IDS: &str = "SELECT id, due_at, rowid FROM deliveries
     WHERE webhook_id = ?1 AND state = 'pending' ORDER BY due_at, id";
 const PENDING_DELIVERY: &str = "SELECT type, attempts, events.created_at, body FROM deliveries
@@ -95,10 +95,10 @@ impl Store {
         requests: HashMap<WebhookId, BatchRequest>,
         default_request: Option<BatchRequest>,
     ) -> Result<DueBatches, StoreError> {
-        // Before the read, so that a change during the read makes the result outdated.
+        // Get this before the read, so that a change during the read makes the result outdated.
         let generation = self.outbox_generation();
         let read =
-            move |c: &Connection| due(c, generation, now, &requests, default_request.as_ref());
+            move |c: &Connection| read_due(c, generation, now, &requests, default_request.as_ref());
         self.reader.read(read).await
     }
 
@@ -109,7 +109,7 @@ impl Store {
     }
 }
 
-fn due(
+fn read_due(
     connection: &Connection,
     generation: u64,
     now: Timestamp,
@@ -131,7 +131,7 @@ fn due(
         };
         // During a hold, nothing is due before its end.
         let not_before = held_until.filter(|until| *until > now).unwrap_or(now);
-        let pending = pending_for(connection, &webhook, request, now, not_before)?;
+        let pending = read_pending(connection, &webhook, request, now, not_before)?;
         due.next_due_at = due.next_due_at.into_iter().chain(pending.next_due_at).min();
         if pending.deliveries.is_empty() {
             continue;
@@ -140,7 +140,7 @@ fn due(
         let target = if has_target {
             None
         } else {
-            target(connection, &webhook)?
+            read_target(connection, &webhook)?
         };
         if has_target || target.is_some() {
             due.batches.push(WebhookBatch {
@@ -163,7 +163,7 @@ struct PendingDeliveries {
 
 /// Reads a webhook's due deliveries in the order of their due times. None is due before
 /// `not_before`.
-fn pending_for(
+fn read_pending(
     connection: &Connection,
     webhook: &WebhookId,
     request: &BatchRequest,
@@ -203,18 +203,17 @@ fn pending_for(
     Ok(pending)
 }
 
-fn target(
+fn read_target(
     connection: &Connection,
     webhook: &WebhookId,
 ) -> Result<Option<DeliveryTarget>, StoreError> {
     let statement = "SELECT * FROM webhooks WHERE id = ?1";
     sql::query_optional(connection, statement, [webhook], |row| {
-        let Json(headers) = row.get("headers")?;
         Ok(DeliveryTarget {
             webhook: webhook.clone(),
             url: row.get("url")?,
             secrets: secrets::read_secrets(row)?,
-            headers,
+            headers: row.get::<_, Json<_>>("headers")?.0,
         })
     })
 }

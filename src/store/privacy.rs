@@ -43,7 +43,7 @@ pub struct PersonalDelivery {
 }
 
 impl Store {
-    /// Returns the feedback sent with this email in any case, newest first.
+    /// Returns the feedback sent with this email, ignoring case, newest first.
     pub async fn feedback_by_email(
         &self,
         email: &str,
@@ -52,10 +52,9 @@ impl Store {
         let email = normalize_email(email);
         self.reader
             .read_slow(move |c| {
-                let statement = format!(
-                    "{} WHERE normalized_email = ?1 AND feedback.id < ?2
+                let statement = feedback::select(
+                    "normalized_email = ?1 AND feedback.id < ?2
                      ORDER BY feedback.id DESC LIMIT ?3",
-                    feedback::SELECT
                 );
                 let values = params![email, page.upper_bound(), page.row_limit()];
                 let rows = sql::query_all(c, &statement, values, feedback::read)?;
@@ -74,7 +73,7 @@ impl Store {
             .await
     }
 
-    /// Adds the status history and the content of the delivery log to feedback.
+    /// Returns the feedback with its status history and its content in the delivery log.
     pub async fn personal_feedback(
         &self,
         feedback: Feedback,
@@ -101,7 +100,7 @@ impl Store {
                         deliveries::attempts(c, &delivery.id, deliveries::FULL_RESPONSE)?;
                 }
                 Ok(PersonalFeedback {
-                    history: status_history::of(c, &feedback.id)?,
+                    history: status_history::entries(c, &feedback.id)?,
                     feedback,
                     deliveries,
                 })
@@ -109,7 +108,8 @@ impl Store {
             .await
     }
 
-    /// Erases some feedback sent with this email. If `feedback` is 0 in the result, none was left.
+    /// Erases a batch of the feedback sent with this email. If `feedback` is 0 in the result, none
+    /// was left.
     ///
     /// After the last batch, call [`purge_free_pages`](Self::purge_free_pages).
     pub async fn erase_batch(&self, email: &str) -> Result<ErasureCounts, StoreError> {

@@ -215,13 +215,12 @@ fn free_slug(connection: &Connection, preferred: &str) -> Result<String, StoreEr
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Project> {
-    let Json(allowed_origins) = row.get("allowed_origins")?;
     Ok(Project {
         id: row.get("id")?,
         name: row.get("name")?,
         slug: row.get("slug")?,
         status: row.get("status")?,
-        allowed_origins,
+        allowed_origins: row.get::<_, Json<_>>("allowed_origins")?.0,
         created_at: row.get("created_at")?,
     })
 }

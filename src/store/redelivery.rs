@@ -1,4 +1,4 @@
-//! Redelivery: sends one delivery again, or all of a webhook that failed since a time.
+//! Redelivery: sends one delivery again, or all unsuccessful deliveries of a webhook since a time.
 //!
 //! A redelivered delivery has the same id and body and gets a new set of retries. The numbers of
 //! its attempts continue.
@@ -60,8 +60,9 @@ impl Store {
             .await
     }
 
-    /// Sends all deliveries of a webhook again that failed (`failed`) or were canceled (`canceled`)
-    /// since a time. Returns how many. Skips tests and deliveries of deleted feedback.
+    /// Redelivers all deliveries of a webhook that failed (if `failed`) or were canceled (if
+    /// `canceled`) since a time. Skips tests and deliveries of deleted feedback. Returns the number
+    /// of redelivered deliveries.
     pub async fn redeliver_since(
         &self,
         webhook: WebhookId,

@@ -12,14 +12,15 @@ use crate::domain::id::{DeliveryId, EventId, FeedbackId, WebhookId};
 
 /// Maximum number of deliveries in one batch.
 const DELIVERY_BATCH: i64 = 200;
-/// Maximum number of feedback items in one batch. Each one also has log content and search entries.
+/// Maximum number of feedback items in one batch. It is lower, because each item also has search
+/// entries and content in the delivery log.
 const FEEDBACK_BATCH: i64 = 25;
-/// Maximum duration of a batch, because long responses take longer to delete.
+/// Maximum duration of a batch. Long responses take longer to delete, so a batch can be smaller.
 const BATCH_DURATION: Duration = Duration::from_millis(5);
 
 impl Store {
-    /// Deletes some deliveries that finished before `time`, with their attempts, and events without
-    /// deliveries. Returns the number of deleted deliveries; 0 means done.
+    /// Deletes a batch of deliveries that finished before `time`, with their attempts, and events
+    /// without deliveries. Returns the number of deleted deliveries; 0 means done.
     pub async fn delete_deliveries_finished_before(
         &self,
         time: Timestamp,
@@ -49,8 +50,8 @@ impl Store {
             .await
     }
 
-    /// Deletes some feedback created before `time`, with its content in the delivery log. Returns
-    /// the number of deleted items; 0 means done.
+    /// Deletes a batch of feedback created before `time`, with its content in the delivery log.
+    /// Returns the number of deleted items; 0 means done.
     pub async fn delete_feedback_created_before(
         &self,
         time: Timestamp,

@@ -6,10 +6,8 @@
 //! when feedback is deleted or changes its status. The index returns candidates; each one is
 //! compared with the query before it counts as a match.
 
-use std::ops::ControlFlow;
-
 use rusqlite::functions::{Context, FunctionFlags};
-use rusqlite::{Connection, Row, ToSql, params_from_iter};
+use rusqlite::{Connection, Row, params};
 
 use super::Store;
 use super::db::error::StoreError;
@@ -32,20 +30,12 @@ pub struct FeedbackFilter {
 }
 
 impl FeedbackFilter {
-    /// Returns SQL conditions for project and status, with their values. Without either, the
-    /// condition is always true, so that callers can append `AND`.
-    pub(super) fn conditions(&self) -> (String, Vec<Box<dyn ToSql>>) {
-        let mut conditions = vec!["1"];
-        let mut values: Vec<Box<dyn ToSql>> = Vec::new();
-        if let Some(project) = &self.project {
-            conditions.push("project_id = ?");
-            values.push(Box::new(project.clone()));
-        }
-        if let Some(status) = self.status {
-            conditions.push("feedback.status = ?");
-            values.push(Box::new(status));
-        }
-        (conditions.join(" AND "), values)
+    /// Returns SQL conditions for the project (`?1`) and the status (`?2`), each followed by `AND`.
+    /// Bind both values, even if the filter has only one condition or none.
+    pub(super) fn conditions(&self) -> String {
+        let project = self.project.as_ref().map_or("", |_| "project_id = ?1 AND ");
+        let status = self.status.map_or("", |_| "feedback.status = ?2 AND ");
+        format!("{project}{status}")
     }
 }
 
@@ -61,7 +51,7 @@ impl Store {
             .await
     }
 
-    /// Indexes some feedback, oldest first.
+    /// Indexes a batch of feedback, oldest first.
     pub async fn index_batch(&self) -> Result<(), StoreError> {
         self.writer
             .write(|tx| {
@@ -86,7 +76,7 @@ impl Store {
     }
 }
 
-/// Calls `visit` for each match of `query` and `filter`, newest first, until it breaks.
+/// Calls `visit` for each match of `query` and `filter`, newest first, until it returns `false`.
 ///
 /// `before` limits the matches to older ids. `columns` are columns of `feedback` and `projects`;
 /// they must include `message`, `email`, and `url`.
@@ -96,25 +86,23 @@ pub(super) fn scan_matches(
     filter: &FeedbackFilter,
     before: Option<&str>,
     columns: &str,
-    mut visit: impl FnMut(&Row<'_>) -> Result<ControlFlow<()>, StoreError>,
+    mut visit: impl FnMut(&Row<'_>) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
     let Some(last) = last_before(connection, before)? else {
         return Ok(());
     };
-    let (conditions, mut values) = filter.conditions();
-    values.insert(0, Box::new(last));
-    let unindexed = unindexed_statement(columns, &conditions);
+    let unindexed = unindexed_statement(columns, filter);
+    let unindexed_values = params![filter.project, filter.status, last];
     let indexed = indexed_statement(columns);
-    let indexed_values: Vec<Box<dyn ToSql>> =
-        vec![Box::new(match_expression(query, filter)), Box::new(last)];
-    for (statement, values) in [(unindexed, values), (indexed, indexed_values)] {
+    let indexed_values = params![match_expression(query, filter), last];
+    for (statement, values) in [(unindexed, unindexed_values), (indexed, indexed_values)] {
         let mut statement = sql::prepare(connection, &statement)?;
-        let mut rows = statement.query(params_from_iter(values))?;
+        let mut rows = statement.query(values)?;
         while let Some(row) = rows.next()? {
             let text = |column| Ok::<_, StoreError>(row.get::<_, Option<String>>(column)?);
             let texts = [text("message")?, text("email")?, text("url")?];
             let texts: Vec<&str> = texts.iter().flatten().map(String::as_str).collect();
-            if query.matches(&texts) && visit(row)?.is_break() {
+            if query.matches(&texts) && !visit(row)? {
                 return Ok(());
             }
         }
@@ -123,12 +111,13 @@ pub(super) fn scan_matches(
 }
 
 /// Reads by number only, because rows from another index would have to be sorted.
-fn unindexed_statement(columns: &str, conditions: &str) -> String {
+fn unindexed_statement(columns: &str, filter: &FeedbackFilter) -> String {
+    let conditions = filter.conditions();
     format!(
         "SELECT {columns} FROM feedback NOT INDEXED
          CROSS JOIN projects ON projects.id = project_id
-         WHERE number > (SELECT indexed_until FROM feedback_index_state) AND number <= ?
-         AND {conditions} ORDER BY number DESC"
+         WHERE {conditions} number > (SELECT indexed_until FROM feedback_index_state)
+         AND number <= ?3 ORDER BY number DESC"
     )
 }
 
@@ -137,7 +126,7 @@ fn indexed_statement(columns: &str) -> String {
         "SELECT {columns} FROM feedback_search
          CROSS JOIN feedback ON number = feedback_search.rowid
          CROSS JOIN projects ON projects.id = project_id
-         WHERE feedback_search MATCH ? AND feedback_search.rowid <= ?
+         WHERE feedback_search MATCH ?1 AND feedback_search.rowid <= ?2
          ORDER BY feedback_search.rowid DESC"
     )
 }
@@ -152,15 +141,12 @@ pub(super) fn count(
     let columns = "message, email, feedback.url";
     scan_matches(connection, query, filter, None, columns, |_| {
         count += 1;
-        Ok(match count == SEARCH_COUNT_MAX {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        })
+        Ok(count < SEARCH_COUNT_MAX)
     })?;
     Ok(count)
 }
 
-/// Returns the number of the last feedback before an id. Numbers ascend like ids.
+/// Returns the `number` of the newest feedback before an id. Numbers ascend like ids.
 fn last_before(connection: &Connection, before: Option<&str>) -> Result<Option<i64>, StoreError> {
     let Some(id) = before else {
         return Ok(Some(i64::MAX));
@@ -182,7 +168,8 @@ fn match_expression(query: &SearchQuery, filter: &FeedbackFilter) -> String {
     format!("\"{}\"", terms.join("\" AND \""))
 }
 
-/// Returns the index term of a project, a status, or both. It is longer than any n-gram.
+/// Returns the index term of a project, a status, or both. It differs from every n-gram, because it
+/// is longer.
 fn filter_term(project: Option<&str>, status: Option<&str>) -> String {
     let names = [project, status].into_iter().flatten();
     let alphanumeric = names
@@ -195,8 +182,8 @@ fn encode(ngram: &Ngram) -> String {
     ngram.chars().iter().map(encode_char).collect()
 }
 
-/// Encodes a character for FTS5. ASCII punctuation would end a token, so it moves to the private
-/// use area.
+/// Encodes a character for FTS5. ASCII punctuation would end a token, so it is mapped to the
+/// Unicode private use area.
 fn encode_char(character: &char) -> char {
     match character {
         'a'..='z' | '0'..='9' | '\u{80}'.. => *character,

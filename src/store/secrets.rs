@@ -41,7 +41,7 @@ impl Store {
     ) -> Result<Secrets, RotateError> {
         self.writer
             .write(move |tx| {
-                let old = newest(tx, &id)?;
+                let old = newest_secret(tx, &id)?;
                 let rotated = match overlap_hours {
                     0 => Secrets {
                         current: secret,
@@ -67,7 +67,7 @@ impl Store {
         self.writer
             .write(move |tx| {
                 let secrets = Secrets {
-                    current: newest(tx, &id)?,
+                    current: newest_secret(tx, &id)?,
                     next: None,
                 };
                 Ok(store(tx, &id, secrets)?)
@@ -88,7 +88,7 @@ fn find_active(
 }
 
 /// Returns the new secret during an overlap, otherwise the only one.
-fn newest(tx: &WriteTx<'_>, id: &WebhookId) -> Result<Secret, RotateError> {
+fn newest_secret(tx: &WriteTx<'_>, id: &WebhookId) -> Result<Secret, RotateError> {
     let secrets = find_active(tx, id, tx.now)?.ok_or(RotateError::UnknownWebhook)?;
     Ok(secrets.next.map_or(secrets.current, |next| next.secret))
 }

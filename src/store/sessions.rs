@@ -25,7 +25,7 @@ const LAST_USED_RESOLUTION: Duration = Duration::from_secs(10 * 60);
 pub struct Session {
     pub user: User,
     pub token_hash: [u8; 32],
-    /// Whether the last-used time is outdated; then call [`Store::touch_session`].
+    /// Whether the last-used time is outdated. If so, call [`Store::touch_session`].
     pub needs_touch: bool,
 }
 
@@ -116,7 +116,7 @@ impl Store {
             .await
     }
 
-    /// Ends all sessions of a user. Returns how many.
+    /// Ends all sessions of a user. Returns the number of ended sessions.
     pub async fn end_sessions(&self, user: UserId) -> Result<usize, StoreError> {
         self.writer
             .write(move |tx| users::end_sessions(tx, &user, None))

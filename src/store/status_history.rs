@@ -23,7 +23,7 @@ pub struct StatusChange {
     pub to: FeedbackStatus,
 }
 
-/// A status change that was made.
+/// A status change that was applied.
 #[derive(Clone, Debug)]
 pub struct AppliedStatusChange {
     pub id: FeedbackId,
@@ -54,14 +54,14 @@ impl Store {
                 let Some(mut feedback) = feedback::find(tx, &id)? else {
                     return Ok(None);
                 };
-                set(tx, &mut feedback, status, &by)?;
+                change_status(tx, &mut feedback, status, &by)?;
                 Ok(Some(feedback))
             })
             .await
     }
 
-    /// Changes several statuses in one commit. Returns the changed ones. Skips deleted feedback and
-    /// feedback that already has the status.
+    /// Changes several statuses in one commit. Returns the applied changes. Skips deleted feedback
+    /// and feedback that already has the status.
     pub async fn set_statuses(
         &self,
         changes: Vec<StatusChange>,
@@ -83,7 +83,7 @@ impl Store {
                     if only_from.is_some_and(|from| from != previous) {
                         continue;
                     }
-                    if set(tx, &mut feedback, to, &by)? {
+                    if change_status(tx, &mut feedback, to, &by)? {
                         applied.push(AppliedStatusChange {
                             id,
                             previous,
@@ -101,12 +101,12 @@ impl Store {
         &self,
         id: FeedbackId,
     ) -> Result<Vec<StatusHistoryEntry>, StoreError> {
-        self.reader.read(move |c| of(c, &id)).await
+        self.reader.read(move |c| entries(c, &id)).await
     }
 }
 
 /// Returns the status history of feedback, oldest first.
-pub(super) fn of(
+pub(super) fn entries(
     connection: &Connection,
     id: &FeedbackId,
 ) -> Result<Vec<StatusHistoryEntry>, StoreError> {
@@ -124,8 +124,8 @@ pub(super) fn of(
     })
 }
 
-/// Returns `false` if the feedback already has the status.
-fn set(
+/// Changes the status. Returns `false` if the feedback already has it.
+fn change_status(
     tx: &mut WriteTx<'_>,
     feedback: &mut Feedback,
     status: FeedbackStatus,

@@ -149,7 +149,7 @@ pub(super) fn store_password(
     Ok(())
 }
 
-/// Ends all sessions of a user except `keep`. Returns how many.
+/// Ends all sessions of a user except `keep`. Returns the number of ended sessions.
 pub(super) fn end_sessions(
     tx: &mut WriteTx<'_>,
     user: &UserId,
@@ -192,7 +192,7 @@ pub(super) fn by_id(connection: &Connection, id: &UserId) -> Result<User, UserEr
         .ok_or_else(|| UserError::NotFound(id.to_string()))
 }
 
-fn by_email(connection: &Connection, email: &str) -> Result<User, UserError> {
+pub(super) fn by_email(connection: &Connection, email: &str) -> Result<User, UserError> {
     find_by_email(connection, email)?.ok_or_else(|| UserError::NotFound(email.to_owned()))
 }
 

@@ -31,7 +31,8 @@ pub enum SaveWebhookError {
 }
 
 impl Store {
-    /// Creates a webhook. A repeated request with the same idempotency key returns the first one.
+    /// Creates a webhook. A repeated request with the same idempotency key returns the webhook
+    /// that the first request created.
     pub async fn create_webhook(
         &self,
         new: NewWebhook,
@@ -107,7 +108,7 @@ impl Store {
                 };
                 if let Some(url) = patch.url {
                     // A new endpoint starts without a hold. A different spelling of the same URL
-                    // keeps it.
+                    // keeps the hold.
                     if !url.is_equivalent(&webhook.url) {
                         webhook.held_until = None;
                     }
@@ -181,8 +182,8 @@ fn resolve_projects(
     Ok(ids)
 }
 
-/// Replaces all headers. A header without a value keeps the stored value of the same name, in any
-/// case.
+/// Replaces all headers. A header without a value keeps the stored value of the header with the
+/// same name. Names are compared without regard to case.
 fn merge_headers(
     new: BTreeMap<String, Option<String>>,
     stored: &CustomHeaders,
@@ -285,7 +286,6 @@ fn update(tx: &mut WriteTx<'_>, webhook: &Webhook) -> Result<(), StoreError> {
 
 /// Reads a webhook without its topics and projects; see [`read_selections`].
 fn read(row: &Row<'_>) -> rusqlite::Result<Webhook> {
-    let Json(headers) = row.get("headers")?;
     Ok(Webhook {
         id: row.get("id")?,
         url: row.get("url")?,
@@ -294,7 +294,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Webhook> {
         projects: Vec::new(),
         enabled: row.get("enabled")?,
         retries: row.get("retry_policy")?,
-        headers,
+        headers: row.get::<_, Json<_>>("headers")?.0,
         failing_since: row.get("failing_since")?,
         held_until: row.get("held_until")?,
         created_at: row.get("created_at")?,

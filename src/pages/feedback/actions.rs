@@ -8,7 +8,7 @@ use super::parse_ids;
 use crate::domain::feedback::{Actor, FeedbackStatus};
 use crate::domain::id::FeedbackId;
 use crate::pages::framework::context::RequestContext;
-use crate::pages::framework::flash::{Message, Undo};
+use crate::pages::framework::flash::{FlashMessage, Undo};
 use crate::pages::framework::idempotent_form::FormData;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{AppliedStatusChange, StatusChange};
@@ -73,7 +73,7 @@ fn push_status_message(
         return_to_item: fields.get("return_to_item").to_owned(),
     };
     let undo = Some(undo);
-    context.update_flash(|flash| flash.messages.push(Message { text, undo }));
+    context.update_flash(|flash| flash.messages.push(FlashMessage { text, undo }));
 }
 
 pub async fn set_status(

@@ -62,7 +62,7 @@ async fn export(context: RequestContext, format: Format) -> Result<HttpResponse,
             ContentType(
                 "text/csv; charset=utf-8"
                     .parse()
-                    .map_err(|_| PageError::Internal("no type for CSV".into()))?,
+                    .map_err(|_| PageError::Internal("invalid content type".into()))?,
             ),
             "csv",
         ),
@@ -72,10 +72,14 @@ async fn export(context: RequestContext, format: Format) -> Result<HttpResponse,
     Ok(HttpResponse::Ok()
         .insert_header(content_type)
         .insert_header((CONTENT_DISPOSITION, disposition))
-        .streaming(body(context.app.store.clone(), query.filter(), format)))
+        .streaming(stream_rows(
+            context.app.store.clone(),
+            query.filter(),
+            format,
+        )))
 }
 
-fn body(
+fn stream_rows(
     store: Store,
     filter: FeedbackFilter,
     format: Format,

@@ -32,7 +32,7 @@ pub async fn middleware(
             let http = request.request().clone();
             ServiceResponse::new(http.clone(), reject(rejection, &http))
         }
-        None if is_safe(request.method()) => {
+        None if is_safe_method(request.method()) => {
             let response = next.call(request).await?.map_into_boxed_body();
             render_error(response)
         }
@@ -66,13 +66,13 @@ impl From<PageError> for Rejection {
 }
 
 /// Whether requests with this method change nothing.
-fn is_safe(method: &Method) -> bool {
+fn is_safe_method(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
 async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(), Rejection> {
     let context = RequestContext::from_http_request(request.request())?;
-    let changes_state = !is_safe(request.method());
+    let changes_state = !is_safe_method(request.method());
     if changes_state && is_cross_origin(context.proxies(), &context.app.urls, request.request()) {
         return Err(PageError::CrossOrigin.into());
     }

@@ -7,7 +7,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{HeaderName, LOCATION};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 
-use super::flash::{Flash, Message, OneTimeReveal};
+use super::flash::{Flash, FlashMessage, OneTimeReveal};
 use super::layout::Layout;
 use super::page_error::PageError;
 use crate::domain::account::User;
@@ -159,7 +159,7 @@ impl RequestContext {
 
     /// Shows a message on the next page.
     pub fn push_message(&self, text: impl Into<String>) {
-        let message = Message {
+        let message = FlashMessage {
             text: text.into(),
             undo: None,
         };

@@ -16,7 +16,7 @@ const LIFETIME: Duration = Duration::from_secs(600);
 
 /// A success message, with an optional "Undo" button.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct FlashMessage {
     pub text: String,
     pub undo: Option<Undo>,
 }
@@ -34,7 +34,7 @@ pub struct Undo {
 
 /// The form of a webhook that isn't saved yet, with the result of its test.
 #[derive(Clone, Debug)]
-pub struct Draft {
+pub struct WebhookDraft {
     pub url: String,
     pub secret: String,
     /// Idempotency key of "Add".
@@ -66,8 +66,8 @@ pub enum OneTimeReveal {
 
 #[derive(Clone, Debug, Default)]
 pub struct Flash {
-    pub messages: Vec<Message>,
-    pub draft: Option<Draft>,
+    pub messages: Vec<FlashMessage>,
+    pub draft: Option<WebhookDraft>,
     pub test: Option<(WebhookId, TestReport)>,
     /// Stays until its own page takes it with [`FlashStore::take_reveal`], so another tab can't
     /// consume it.
@@ -146,7 +146,7 @@ mod tests {
         let flashes = FlashStore::new(Clock::Manual(clock.clone()));
         let push = |session| {
             flashes.update(session, |flash| {
-                flash.messages.push(Message {
+                flash.messages.push(FlashMessage {
                     text: "done".into(),
                     undo: None,
                 })

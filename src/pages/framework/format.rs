@@ -22,8 +22,8 @@ impl DisplayTime {
         Self {
             iso: at.to_string(),
             exact: at.to_jiff().strftime("%-d %b %Y, %H:%M:%S UTC").to_string(),
-            relative: relative(at, now),
-            clock: clock(at, now),
+            relative: relative_time(at, now),
+            clock: clock_time(at, now),
             with_seconds: at.to_jiff().strftime("%H:%M:%S UTC").to_string(),
         }
     }
@@ -31,7 +31,7 @@ impl DisplayTime {
 
 /// `just now`, `2 min ago`, `3 h ago`, `yesterday`, `4 days ago`, then the date. The page's script
 /// updates the texts with the same steps.
-fn relative(at: Timestamp, now: Timestamp) -> String {
+fn relative_time(at: Timestamp, now: Timestamp) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
     const DAY: u64 = 24 * HOUR;
@@ -45,7 +45,7 @@ fn relative(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-fn clock(at: Timestamp, now: Timestamp) -> String {
+fn clock_time(at: Timestamp, now: Timestamp) -> String {
     let is_today =
         at.to_jiff().strftime("%F").to_string() == now.to_jiff().strftime("%F").to_string();
     let format = if is_today {
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn formats_times_and_numbers() {
         let now = Timestamp::from_millis(1_761_914_096_789);
-        let ago = |seconds| relative(now.minus(Duration::from_secs(seconds)), now);
+        let ago = |seconds| relative_time(now.minus(Duration::from_secs(seconds)), now);
         assert_eq!(
             [0, 59, 60, 119, 120, 3599, 3600, 86399, 86400, 200_000].map(ago),
             [
@@ -107,8 +107,11 @@ mod tests {
             ]
         );
         assert_eq!(ago(40 * 86400), "21 Sep 2025");
-        assert_eq!(relative(now.plus(Duration::from_secs(9)), now), "just now");
-        let clock_text = |seconds| clock(now.minus(Duration::from_secs(seconds)), now);
+        assert_eq!(
+            relative_time(now.plus(Duration::from_secs(9)), now),
+            "just now"
+        );
+        let clock_text = |seconds| clock_time(now.minus(Duration::from_secs(seconds)), now);
         assert_eq!(clock_text(3600), "11:34 UTC");
         assert_eq!(clock_text(86400), "30 Oct, 12:34 UTC");
         assert_eq!(

@@ -106,7 +106,7 @@ impl FromRequest for FormData {
                 let key = tokens::sha256(format!("{session} {} {key}", request.path()));
                 let redirect = context.state.submission_keys.lock(key).await;
                 if let Some(location) = &*redirect {
-                    return Err(repeat(location.clone()));
+                    return Err(redirect_again(location.clone()));
                 }
                 request.extensions_mut().insert(InProgress(redirect));
             }
@@ -118,7 +118,7 @@ impl FromRequest for FormData {
 /// The lock that a POST holds until its response is recorded, in the request's extensions.
 struct InProgress(OwnedMutexGuard<Option<HeaderValue>>);
 
-fn repeat(location: HeaderValue) -> Error {
+fn redirect_again(location: HeaderValue) -> Error {
     let response = HttpResponse::SeeOther()
         .insert_header((LOCATION, location))
         .finish();

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 
-use super::flash::Message;
+use super::flash::FlashMessage;
 use super::format::DisplayTime;
 use super::page_error::PageError;
 use crate::clock::Timestamp;
@@ -20,7 +20,7 @@ pub struct Layout {
     /// The current navigation entry; empty for none.
     pub section: &'static str,
     pub user: Option<LayoutUser>,
-    pub messages: Vec<Message>,
+    pub messages: Vec<FlashMessage>,
     pub now: Timestamp,
     /// The number of the latest change that this page shows.
     pub last_change: u64,

@@ -141,7 +141,7 @@ pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> 
             .event_streams
             .acquire_slot(session.token_hash)
             .ok_or(TOO_MANY_STREAMS)?,
-        step: Step::Start,
+        state: StreamState::Start,
     };
     let bytes = stream::unfold(events, |mut events| async {
         let bytes = events.next().await?;
@@ -163,11 +163,11 @@ struct EventStream {
     session_checked_at: u64,
     /// Until when changes are collected, to be sent together.
     batch_until: Instant,
-    step: Step,
+    state: StreamState,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum StreamState {
     Start,
     Running,
     Ended,
@@ -184,14 +184,14 @@ enum Wakeup {
 impl EventStream {
     /// Waits for the next bytes to send; `None` ends the stream.
     async fn next(&mut self) -> Option<Bytes> {
-        match self.step {
-            Step::Start => {
-                self.step = Step::Running;
+        match self.state {
+            StreamState::Start => {
+                self.state = StreamState::Running;
                 // Send something at once, so the browser receives the response head.
                 return Some(Bytes::from_static(b"retry: 3000\n\n"));
             }
-            Step::Running => {}
-            Step::Ended => return None,
+            StreamState::Running => {}
+            StreamState::Ended => return None,
         }
         let heartbeat = Instant::now() + HEARTBEAT;
         loop {
@@ -286,7 +286,7 @@ impl EventStream {
 
     /// Ends the stream with a reason, so the browser doesn't reconnect at once.
     fn end(&mut self, reason: &str) -> Bytes {
-        self.step = Step::Ended;
+        self.state = StreamState::Ended;
         Bytes::from(format!("event: ended\ndata: {reason}\n\n"))
     }
 }

@@ -75,7 +75,7 @@ pub fn stream(
         let (store, email) = (store.clone(), email.clone());
         async move {
             let (text, next) = match position {
-                Position::Start => (opening(&email, now), Position::Before(None)),
+                Position::Start => (json_start(&email, now), Position::Before(None)),
                 Position::Before(before) => next_batch(&store, &email, before).await?,
                 Position::End => return Ok(None),
             };
@@ -84,7 +84,7 @@ pub fn stream(
     })
 }
 
-fn opening(email: &str, now: Timestamp) -> String {
+fn json_start(email: &str, now: Timestamp) -> String {
     let (email, now) = (json!(email), json!(now));
     format!("{{\"email\":{email},\"exportedAt\":{now},\"feedback\":[")
 }

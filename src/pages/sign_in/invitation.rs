@@ -23,7 +23,7 @@ const LINK_EXPIRED: PageError = link_expired(
 
 #[derive(Template)]
 #[template(path = "invitation.html")]
-struct LinkPage {
+struct OneTimeLinkPage {
     layout: Layout,
     link: OneTimeLink,
     token: String,
@@ -31,7 +31,7 @@ struct LinkPage {
     password_min: usize,
 }
 
-impl LinkPage {
+impl OneTimeLinkPage {
     fn new(
         context: &RequestContext,
         link: OneTimeLink,
@@ -88,7 +88,10 @@ pub async fn reset(context: RequestContext, fields: FormData) -> Result<HttpResp
 async fn show(context: &RequestContext, purpose: LinkPurpose) -> Result<HttpResponse, PageError> {
     let token = context.query_param("token").unwrap_or_default();
     let link = valid_link(context, purpose, &token).await?;
-    render(StatusCode::OK, &LinkPage::new(context, link, &token, None))
+    render(
+        StatusCode::OK,
+        &OneTimeLinkPage::new(context, link, &token, None),
+    )
 }
 
 async fn accept(
@@ -99,7 +102,7 @@ async fn accept(
     let (token, password) = (fields.get("token"), fields.get("password"));
     let link = valid_link(context, purpose, token).await?;
     if let Err(error) = check_password(password) {
-        let page = LinkPage::new(context, link, token, Some(error.to_string()));
+        let page = OneTimeLinkPage::new(context, link, token, Some(error.to_string()));
         return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
     let permit = context.state.password_checks.acquire().await?;

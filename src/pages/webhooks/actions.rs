@@ -14,7 +14,7 @@ use crate::domain::secret::Secret;
 use crate::domain::validation::{all, check};
 use crate::domain::webhook::{self, NewWebhook, RetryPolicy, Topic, Webhook, WebhookPatch};
 use crate::pages::framework::context::RequestContext;
-use crate::pages::framework::flash::Draft;
+use crate::pages::framework::flash::WebhookDraft;
 use crate::pages::framework::idempotent_form::FormData;
 use crate::pages::framework::page_error::PageError;
 use crate::random;
@@ -71,7 +71,7 @@ pub async fn test_draft(
         .delivery
         .test_url(&url, secret.clone(), &context.user()?.email)
         .await?;
-    let draft = Draft {
+    let draft = WebhookDraft {
         url: fields.get("url").to_owned(),
         secret: secret.as_str().to_owned(),
         key: fields.get("key").to_owned(),

@@ -21,7 +21,7 @@ use actix_web::http::StatusCode;
 use askama::Template;
 
 use super::framework::context::RequestContext;
-use super::framework::flash::Draft;
+use super::framework::flash::WebhookDraft;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use crate::domain::explanation::format_duration;
@@ -76,7 +76,7 @@ impl AddWebhookForm {
         }
     }
 
-    fn from_draft(draft: Draft) -> Self {
+    fn from_draft(draft: WebhookDraft) -> Self {
         Self {
             url: draft.url,
             url_error: None,

@@ -1,9 +1,9 @@
 //! The kinds of data that changed, published after each commit, for live updates of pages.
 //!
-//! A job calls `write.publish_change(ChangeKind::Feedback)`; after the commit, subscribers are
-//! notified. Nothing is queued. Each kind of change stores the sequence number of its last
-//! occurrence; subscribers ask for changes since a number. Repeated changes collapse into one, so a
-//! slow subscriber can't fall behind.
+//! A job calls `tx.publish_change(ChangeKind::Feedback)`; after the commit, subscribers are
+//! notified. The feed isn't a queue: it stores the sequence number of the last change of each kind,
+//! and subscribers query the changes since a number. Repeated changes collapse into one, so a slow
+//! subscriber can't fall behind.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::clock::Timestamp;
 use crate::domain::id::WebhookId;
 
-/// A kind of data that changed. It says what to read again and doesn't contain the new data.
+/// A kind of data that changed. It identifies the data to read again, but doesn't contain it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChangeKind {
     /// Feedback was created, changed, or deleted, or data shown with it changed.
@@ -29,8 +29,8 @@ pub enum ChangeKind {
 pub struct ChangeFeed(Arc<Inner>);
 
 struct Inner {
-    /// The number before the first change of this run. It is derived from the clock, so that
-    /// numbers of earlier runs are lower.
+    /// The number before the first change since the program was started. It is derived from the
+    /// clock, so that numbers of earlier runs are lower.
     start: u64,
     last: Mutex<HashMap<ChangeKind, u64>>,
     latest: watch::Sender<u64>,
@@ -61,8 +61,8 @@ impl ChangeFeed {
         self.0.latest.subscribe()
     }
 
-    /// Returns whether `number` belongs to this run. For any other number, the changes since then
-    /// are unknown.
+    /// Returns whether `number` belongs to this run of the program. For any other number, the
+    /// changes since then are unknown.
     pub fn is_current_run(&self, number: u64) -> bool {
         (self.0.start..=self.latest()).contains(&number)
     }
@@ -86,7 +86,7 @@ impl ChangeFeed {
         for change in changes {
             last.insert(change, number);
         }
-        // While the lock is held, so that a notified subscriber finds the changes of this number.
+        // Notify while the lock is held, so that a subscriber finds the changes of this number.
         self.0.latest.send_replace(number);
     }
 }

@@ -1,5 +1,5 @@
-//! Maintains counters next to the rows, so that no page counts a million rows: a webhook's
-//! deliveries by state, a project's feedback by status.
+//! Maintains counters, because counting a million rows would be too slow for a page: a webhook's
+//! deliveries by state, and a project's feedback by status.
 //!
 //! A job reports each change of such a row to its [`WriteTx`](super::writer::WriteTx). The writer
 //! adds up the changes of a commit and updates the counters in the same transaction, which costs

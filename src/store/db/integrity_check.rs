@@ -1,6 +1,6 @@
 //! Checks at startup that the database is intact and writable.
 //!
-//! At startup, an operator is present to fix problems; later, user requests would fail.
+//! An operator who starts the server can fix problems; later, they would break user requests.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -11,11 +11,11 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::SCHEMA_VERSION;
 use super::error::OpenError;
 
-/// How long startup waits for the check. A larger database is served in the meantime, while the
-/// check continues in the background.
+/// How long startup waits for the check. If the check takes longer, the server starts anyway and
+/// the check is repeated in the background.
 const QUICK_CHECK_TIMEOUT: Duration = Duration::from_millis(40);
 
-/// Checks the pages for corruption and rewrites one of them.
+/// Checks that the pages aren't corrupt, and that the file is writable.
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let problem =
         quick_check_with_timeout(connection, path).map_err(|error| open_error(error, path))?;

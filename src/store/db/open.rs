@@ -32,24 +32,17 @@ pub fn database_path(dir: &Path) -> PathBuf {
 
 /// Creates the data directory (mode 0700) if it doesn't exist.
 pub fn create_directory(dir: &Path) -> Result<(), OpenError> {
-    let fail = |source| OpenError::Directory {
-        path: dir.to_owned(),
-        source,
-    };
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(dir)
-        .map_err(fail)
+        .map_err(io_error(dir))
 }
 
 /// Locks `dir`. Fails with [`OpenError::Locked`] if another process holds the lock.
 pub fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
     let path = dir.join("miniback.lock");
-    let fail = |source| OpenError::Directory {
-        path: path.clone(),
-        source,
-    };
+    let fail = io_error(&path);
     let mut options = OpenOptions::new();
     let mut file = options
         .read(true)
@@ -88,16 +81,12 @@ pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, Open
     if let Some(found) = version_in_header(&path)?.filter(|found| *found > SCHEMA_VERSION) {
         return Err(OpenError::NewerSchema { path, found });
     }
-    let fail = |source| OpenError::Directory {
-        path: path.clone(),
-        source,
-    };
     OpenOptions::new()
         .append(true)
         .create(true)
         .mode(0o600)
         .open(&path)
-        .map_err(fail)?;
+        .map_err(io_error(&path))?;
     let mut connection =
         connect(&path).map_err(|error| integrity_check::open_error(error, &path))?;
     migrate(&mut connection, dir, MIGRATIONS, lock)?;
@@ -112,7 +101,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     let id: u32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     if id == 0 {
-        // Set this before the first write; later it would take a VACUUM.
+        // Must be set before the first write. Changing it later requires a VACUUM.
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     }
@@ -121,8 +110,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
-    // Deleted content is overwritten within a page. Free pages are overwritten only when personal
-    // data is erased, because that writes more.
+    // Overwrites deleted content within a page. Free pages are overwritten only when personal data
+    // is erased, because that causes more writes.
     connection.pragma_update(None, "secure_delete", "FAST")?;
     // Without this, SQLite prepares statements again when bound values change.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
@@ -131,7 +120,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Applies the missing `migrations`. Locks the directory for it, unless the caller holds the lock.
+/// Applies the missing `migrations`. Locks the directory for that time, unless the caller holds
+/// the lock.
 fn migrate(
     connection: &mut Connection,
     dir: &Path,
@@ -168,10 +158,7 @@ fn copy_before_migration(
     wanted: u32,
 ) -> Result<(), OpenError> {
     let copy = path.with_extension(format!("db.v{found}-before-v{wanted}"));
-    let fail = |source| OpenError::Directory {
-        path: copy.clone(),
-        source,
-    };
+    let fail = io_error(&copy);
     match std::fs::remove_file(&copy) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -198,10 +185,7 @@ fn copy_before_migration(
 /// All numbers are big-endian: the page count in bytes 28 to 31, the version in 60 to 63, the
 /// application id in 68 to 71 (<https://sqlite.org/fileformat.html>).
 fn version_in_header(path: &Path) -> Result<Option<u32>, OpenError> {
-    let fail = |source| OpenError::Directory {
-        path: path.to_owned(),
-        source,
-    };
+    let fail = io_error(path);
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -231,12 +215,20 @@ fn version_in_header(path: &Path) -> Result<Option<u32>, OpenError> {
     }
 }
 
+/// Returns a function that adds `path` to an I/O error.
+fn io_error(path: &Path) -> impl Fn(std::io::Error) -> OpenError + Copy {
+    move |source| OpenError::Directory {
+        path: path.to_owned(),
+        source,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    const NEXT: M<'static> =
+    const NEXT_MIGRATION: M<'static> =
         M::up("ALTER TABLE projects ADD COLUMN color TEXT NOT NULL DEFAULT 'blue'");
 
     fn projects(connection: &Connection) -> Vec<String> {
@@ -254,7 +246,7 @@ mod tests {
     }
 
     fn next_migrations() -> Vec<M<'static>> {
-        MIGRATIONS.iter().cloned().chain([NEXT]).collect()
+        MIGRATIONS.iter().cloned().chain([NEXT_MIGRATION]).collect()
     }
 
     #[test]
@@ -338,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_can_be_locked_once() {
+    fn rejects_a_second_lock_until_the_first_is_released() {
         let dir = tempfile::tempdir().unwrap();
         let held = lock(dir.path()).unwrap();
         let Err(OpenError::Locked { holder }) = lock(dir.path()) else {

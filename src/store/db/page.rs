@@ -1,11 +1,11 @@
 //! Keyset pagination: newest first; the cursor is the last id of the previous page.
 
-/// Which page of a list to read.
+/// A request for one page of a list.
 #[derive(Clone, Debug)]
 pub struct PageRequest {
     /// Maximum number of items, 1 to 100.
     pub limit: usize,
-    /// Only items older than this id.
+    /// The cursor: the page starts after the item with this id. `None` requests the first page.
     pub before: Option<String>,
 }
 
@@ -17,8 +17,7 @@ pub struct Page<T> {
 }
 
 impl PageRequest {
-    /// Returns how many rows to read: one more than the limit, to know whether there is a next
-    /// page.
+    /// Returns the number of rows to read: one more than the limit, to detect a next page.
     pub(in crate::store) fn row_limit(&self) -> i64 {
         i64::try_from(self.limit)
             .unwrap_or(i64::MAX)

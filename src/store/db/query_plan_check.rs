@@ -1,7 +1,8 @@
-//! Debug builds, and therefore all tests, panic if a statement scans a growing table.
+//! Checks the query plan of each statement before its first run
+//! (<https://sqlite.org/eqp.html>).
 //!
-//! The plan of each statement is checked before its first run (<https://sqlite.org/eqp.html>). A
-//! statement panics if it scans a growing table or sorts rows of one.
+//! Debug builds, and therefore all tests, panic if a statement scans a growing table or sorts its
+//! rows.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};

@@ -31,8 +31,8 @@ pub(in crate::store) struct Reader {
 impl Reader {
     pub(in crate::store) fn open(path: &Path) -> Result<Self, StoreError> {
         Ok(Self {
-            fast: pool(path, FAST_CONNECTIONS)?,
-            slow: pool(path, SLOW_CONNECTIONS)?,
+            fast: open_pool(path, FAST_CONNECTIONS)?,
+            slow: open_pool(path, SLOW_CONNECTIONS)?,
         })
     }
 
@@ -48,8 +48,8 @@ impl Reader {
 
     /// Runs `work` on the current thread if a connection is free.
     ///
-    /// Only for one or two rows by key, which is faster than switching threads. There is no
-    /// transaction.
+    /// Use it only to read one or two rows by key, which takes less time than switching threads.
+    /// There is no transaction.
     pub(in crate::store) async fn read_inline<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
@@ -104,7 +104,7 @@ fn in_transaction<T, E: From<StoreError>>(
     work(connection)
 }
 
-fn pool(path: &Path, connections: u32) -> Result<Pool<SqliteConnectionManager>, StoreError> {
+fn open_pool(path: &Path, connections: u32) -> Result<Pool<SqliteConnectionManager>, StoreError> {
     let manager = SqliteConnectionManager::file(path)
         .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .with_init(|connection| {

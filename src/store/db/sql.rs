@@ -1,4 +1,4 @@
-//! Functions that run statements, and the column types of domain values.
+//! Functions that run statements, and conversions between columns and domain types.
 //!
 //! Statements are cached per connection. In debug builds, the plan of each statement is checked
 //! first (`query_plan_check`).
@@ -24,7 +24,7 @@ use crate::domain::project::ProjectStatus;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{RetryPolicy, Topic};
 
-/// Prepares a statement, or takes it from the connection's cache.
+/// Returns a prepared statement, from the connection's cache if possible.
 pub(in crate::store) fn prepare<'a>(
     connection: &'a Connection,
     sql: &str,

@@ -1,4 +1,4 @@
-//! Keeps the write-ahead log short.
+//! Keeps the write-ahead log (WAL) small.
 //!
 //! SQLite checkpoints after a commit, but it can't reset the WAL while readers use it. With
 //! overlapping readers, the WAL would grow without limit. Once it is large, the writer waits
@@ -13,8 +13,8 @@ use super::{BUSY_TIMEOUT, WAL_BYTES_MAX};
 
 /// How long the writer waits for readers before it truncates the WAL.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(20);
-/// Delay before the next try if a reader took longer.
-const CHECKPOINT_RETRY: Duration = Duration::from_millis(500);
+/// Minimum time between a failed checkpoint and the next one.
+const CHECKPOINT_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// The WAL of a database that this process serves.
 pub(in crate::store) struct Wal {
@@ -38,7 +38,7 @@ impl Wal {
         let is_large = || std::fs::metadata(&self.path).is_ok_and(|wal| wal.len() > WAL_BYTES_MAX);
         let failed_recently = self
             .failed_at
-            .is_some_and(|at| at.elapsed() < CHECKPOINT_RETRY);
+            .is_some_and(|at| at.elapsed() < CHECKPOINT_RETRY_DELAY);
         if !force && (failed_recently || !is_large()) {
             return;
         }

@@ -7,8 +7,8 @@
 //! A job that fails or panics is rolled back alone. Some errors of SQLite, such as a full disk,
 //! roll back the whole transaction; then every job of the batch gets that error.
 //!
-//! A savepoint copies each page that a job changes. The most frequent jobs do without one: they run
-//! all checks before their first change ([`Writer::write_without_savepoint`]).
+//! A savepoint copies each page that a job changes. The most frequent jobs run without one,
+//! because they run all checks before their first change ([`Writer::write_without_savepoint`]).
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,7 +29,7 @@ mod write_tx;
 use write_tx::CommitEffects;
 pub(in crate::store) use write_tx::{CommitNotifiers, WriteTx};
 
-/// Maximum number of queued jobs. Beyond it, jobs fail with [`StoreError::Overloaded`].
+/// Maximum number of queued jobs. If the queue is full, jobs fail with [`StoreError::Overloaded`].
 const QUEUE_CAPACITY: usize = 1024;
 /// Maximum number of jobs in one commit, so that the first job doesn't wait long for the last.
 const BATCH_MAX: usize = 256;
@@ -89,7 +89,10 @@ enum WriterCommand {
     Close,
 }
 
-fn job<T, E, F>(work: F, has_savepoint: bool) -> (WriterCommand, oneshot::Receiver<Result<T, E>>)
+fn create_job<T, E, F>(
+    work: F,
+    has_savepoint: bool,
+) -> (WriterCommand, oneshot::Receiver<Result<T, E>>)
 where
     F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
     T: Send + 'static,
@@ -113,7 +116,7 @@ pub(in crate::store) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. `wal` is given if this process serves the database.
+    /// Starts the thread. `wal` is `None` if another process may be serving the database.
     pub(in crate::store) fn start(
         connection: Connection,
         ids: IdSequence,
@@ -146,7 +149,7 @@ impl Writer {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.queue_job(job(work, true)).await
+        self.queue_job(create_job(work, true)).await
     }
 
     /// Like [`write`](Self::write) without a savepoint, which is cheaper.
@@ -159,7 +162,7 @@ impl Writer {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.queue_job(job(work, false)).await
+        self.queue_job(create_job(work, false)).await
     }
 
     async fn queue_job<T, E: From<StoreError>>(
@@ -176,14 +179,14 @@ impl Writer {
     }
 
     /// Like [`write_without_savepoint`](Self::write_without_savepoint), but waits if the queue is
-    /// full. For data that must be stored, because it describes what has already happened.
+    /// full. Use it for data that can't be discarded, such as the outcome of an attempt.
     pub(in crate::store) async fn write_when_free<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (job, response) = job(work, false);
+        let (job, response) = create_job(work, false);
         self.queue.send(job).await.map_err(|_| StoreError::Closed)?;
         response
             .await
@@ -201,7 +204,7 @@ impl Writer {
         response.await.map_err(|_| StoreError::Closed)
     }
 
-    /// Finishes the queued jobs and closes the connection. Blocks until then.
+    /// Finishes the queued jobs, then closes the connection and returns.
     pub(in crate::store) fn close(&self) {
         // If the queue is full, this waits until the thread has taken a job.
         let _ = self.queue.blocking_send(WriterCommand::Close);
@@ -261,7 +264,7 @@ impl WriterThread {
         }
         // Jobs queued after the close get `StoreError::Closed`.
         if let Some(mut wal) = self.wal {
-            // Then the database is a single file, and a copy of it is complete.
+            // Afterward, the database is a single file, and a copy of it is complete.
             wal.truncate_if_large(&self.connection, true);
         }
     }

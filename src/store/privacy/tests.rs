@@ -1,4 +1,4 @@
-//! Erased content is neither found by the search nor left in the bytes of the files.
+//! Erased content can't be found by the search, and isn't left in the database files.
 
 use std::path::Path;
 
@@ -32,7 +32,7 @@ async fn index_all(store: &Store) {
     }
 }
 
-async fn found(store: &Store) -> usize {
+async fn count_matches(store: &Store) -> usize {
     let filter = FeedbackFilter {
         search: SearchQuery::parse(WORD),
         ..FeedbackFilter::default()
@@ -93,12 +93,12 @@ async fn erased_content_is_in_no_index_and_no_file() {
         let changes = feedback.iter().map(change).collect();
         store.set_statuses(changes, by).await.unwrap();
     }
-    assert_eq!(found(&store).await, 20);
+    assert_eq!(count_matches(&store).await, 20);
     assert!(is_in_a_file(directory.path()));
 
     while store.erase_batch(SAM).await.unwrap().feedback > 0 {}
     store.purge_free_pages().await.unwrap();
-    assert_eq!(found(&store).await, 0);
+    assert_eq!(count_matches(&store).await, 0);
     assert!(!is_in_a_file(directory.path()));
     let check_index = "INSERT INTO feedback_search (feedback_search) VALUES ('integrity-check')";
     let remaining = "/* may scan: a test */ SELECT (SELECT count(*) FROM feedback),

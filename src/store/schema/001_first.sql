@@ -29,7 +29,7 @@ CREATE TABLE one_time_links (
     email            TEXT,              -- for 'invitation': the invited person
     normalized_email TEXT UNIQUE,       -- for 'invitation': lower case
     role             TEXT CHECK (role IN ('admin', 'member')),  -- for 'invitation'
-    -- A deleted admin's links stop working.
+    -- Links that a deleted admin created are deleted too.
     created_by       TEXT REFERENCES users ON DELETE CASCADE,
     created_at       INTEGER NOT NULL,
     expires_at       INTEGER NOT NULL
@@ -69,7 +69,7 @@ CREATE TABLE origins (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE feedback (
-    -- Ascending like the ids. It is the rowid in feedback_search, so it is never reused.
+    -- Ascends like the ids. It is the rowid in feedback_search, so it is never reused.
     number           INTEGER PRIMARY KEY,
     id               TEXT NOT NULL UNIQUE,
     project_id       TEXT NOT NULL REFERENCES projects ON DELETE CASCADE,
@@ -162,8 +162,8 @@ CREATE TABLE webhook_topics (
     PRIMARY KEY (webhook_id, topic)
 ) STRICT, WITHOUT ROWID;
 
--- Doesn't reference projects: if the last selected project is deleted, the webhook must not fall
--- back to all projects.
+-- There is no foreign key to projects: if the last selected project is deleted, the webhook must
+-- not fall back to all projects.
 CREATE TABLE webhook_projects (
     webhook_id TEXT NOT NULL REFERENCES webhooks ON DELETE CASCADE,
     project_id TEXT NOT NULL,
@@ -174,13 +174,14 @@ CREATE TABLE webhook_projects (
 CREATE TABLE events (
     id          TEXT PRIMARY KEY,
     type        TEXT NOT NULL,
-    feedback_id TEXT,              -- no reference, because the delivery log outlives the feedback
+    feedback_id TEXT,              -- no foreign key: the delivery log outlives the feedback
     body        BLOB,              -- NULL: erased with the feedback
     created_at  INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX events_by_feedback ON events (feedback_id) WHERE feedback_id IS NOT NULL;
 
--- The outbox and the delivery log in one. A row is 'pending' until its last attempt is recorded.
+-- This table is both the outbox and the delivery log. A row is 'pending' until its last attempt is
+-- recorded.
 CREATE TABLE deliveries (
     id             TEXT PRIMARY KEY,
     event_id       TEXT NOT NULL REFERENCES events,
@@ -225,7 +226,7 @@ CREATE TABLE attempts (
 -- deliveries, but doesn't reduce these totals.
 CREATE TABLE delivery_totals (
     webhook_id TEXT PRIMARY KEY REFERENCES webhooks,
-    events     INTEGER NOT NULL DEFAULT 0,  -- one delivery each
+    events     INTEGER NOT NULL DEFAULT 0,  -- each event is one delivery
     pending    INTEGER NOT NULL DEFAULT 0,
     delivered  INTEGER NOT NULL DEFAULT 0,
     failed     INTEGER NOT NULL DEFAULT 0,

@@ -1,4 +1,4 @@
-//! Searches, and the fixture for tests of the list, the search, and the counts.
+//! Tests of the search, and the fixture that the tests of lists and counts also use.
 
 use tempfile::TempDir;
 

@@ -1,14 +1,14 @@
-//! How a failing job affects the other jobs in its commit.
+//! Failing jobs and the other jobs of their commit, and closing the writer.
 
 use super::*;
 use crate::store::db::sql;
 
-fn writer(prepare: &str) -> Writer {
+fn writer(setup_sql: &str) -> Writer {
     let connection = Connection::open_in_memory().unwrap();
     connection
         .execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY, b BLOB)")
         .unwrap();
-    connection.execute_batch(prepare).unwrap();
+    connection.execute_batch(setup_sql).unwrap();
     let clock = Clock::System;
     let (ids, notifiers) = (IdSequence::after(None), CommitNotifiers::new(clock.now()));
     Writer::start(connection, ids, clock, notifiers, None).unwrap()
@@ -27,7 +27,7 @@ fn fail_after_a_change(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     sql::execute(tx, "INSERT INTO t VALUES (1, NULL)", []).map(|_| ())
 }
 
-async fn stored(writer: &Writer) -> Vec<i64> {
+async fn stored_rows(writer: &Writer) -> Vec<i64> {
     let work = |tx: &mut WriteTx<'_>| sql::query_column(tx, "SELECT a FROM t ORDER BY a", []);
     writer.write::<_, StoreError, _>(work).await.unwrap()
 }
@@ -39,7 +39,7 @@ async fn rolls_back_a_failed_or_panicked_job_alone() {
         sql::execute(tx, "INSERT INTO t VALUES (11, NULL)", [])?;
         panic!("on purpose")
     };
-    // `join!` polls them together, so that they share a batch.
+    // `join!` queues all four jobs without waiting, so that they usually share a batch.
     let (before, failed, panicked, after) = tokio::join!(
         insert(&writer, 2, 0),
         writer.write(fail_after_a_change),
@@ -52,7 +52,7 @@ async fn rolls_back_a_failed_or_panicked_job_alone() {
         matches!(panicked, Err(StoreError::Panicked)),
         "{panicked:?}"
     );
-    assert_eq!(stored(&writer).await, [1, 2, 3]);
+    assert_eq!(stored_rows(&writer).await, [1, 2, 3]);
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn without_savepoint_a_failure_before_any_change_is_isolated() {
         matches!(failed, Err(StoreError::InvalidValue(_))),
         "{failed:?}"
     );
-    assert_eq!(stored(&writer).await, [1, 2, 3]);
+    assert_eq!(stored_rows(&writer).await, [1, 2, 3]);
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn without_savepoint_a_failure_after_a_change_rolls_back_the_batch() {
             Err(error) => assert!(matches!(error, StoreError::BatchRolledBack), "{error:?}"),
         }
     }
-    assert_eq!(stored(&writer).await, expected);
+    assert_eq!(stored_rows(&writer).await, expected);
     insert(&writer, 6, 10).await.unwrap();
 }
 
@@ -114,12 +114,12 @@ async fn a_full_disk_fails_every_job_of_the_batch() {
     for failed in [one, two, three].iter().filter_map(|r| r.as_ref().err()) {
         assert!(matches!(failed, StoreError::DiskFull), "{failed:?}");
     }
-    assert_eq!(stored(&writer).await, acknowledged);
+    assert_eq!(stored_rows(&writer).await, acknowledged);
     insert(&writer, 4, 10).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_read_only_database_has_its_own_error() {
+async fn reports_a_read_only_database() {
     let writer = writer("PRAGMA query_only = ON");
     let result = insert(&writer, 1, 10).await;
     assert!(matches!(result, Err(StoreError::ReadOnly)), "{result:?}");
@@ -128,15 +128,13 @@ async fn a_read_only_database_has_its_own_error() {
 #[tokio::test]
 async fn close_finishes_queued_jobs_and_rejects_new_ones() {
     let writer = writer("");
-    let queued = tokio::spawn({
-        let writer = writer.clone();
-        async move { insert(&writer, 1, 0).await }
-    });
-    queued.await.unwrap().unwrap();
     let closing = writer.clone();
-    tokio::task::spawn_blocking(move || closing.close())
-        .await
-        .unwrap();
+    // `join!` queues the job before it calls `close`.
+    let (queued, closed) = tokio::join!(insert(&writer, 1, 0), async {
+        tokio::task::spawn_blocking(move || closing.close()).await
+    });
+    closed.unwrap();
+    queued.unwrap();
     assert!(matches!(
         insert(&writer, 2, 0).await,
         Err(StoreError::Closed)

@@ -25,7 +25,7 @@ pub(in crate::store) struct WriteTx<'a> {
     pub(super) effects: &'a mut CommitEffects,
 }
 
-/// Notifiers for after a commit. They carry no data; receivers query the database.
+/// Notifies other tasks after a commit. Notifications carry no data; receivers query the database.
 #[derive(Clone)]
 pub(in crate::store) struct CommitNotifiers {
     pub(in crate::store) deliveries: Arc<Notify>,
@@ -136,7 +136,7 @@ impl Deref for WriteTx<'_> {
     }
 }
 
-/// What jobs report with their commit: counters, notifications, changes.
+/// The effects that jobs report with their commit: counters, notifications, and changes.
 #[derive(Default)]
 pub(super) struct CommitEffects {
     notify_deliveries: bool,

@@ -50,7 +50,7 @@ async fn lists_searches_and_counts_match_a_full_scan() {
     assert_index_is_intact_without(&fixture, fixture.projects[1].clone()).await;
 }
 
-/// The index is intact and contains nothing of the deleted project.
+/// Asserts that the index is intact and contains nothing of the deleted project.
 async fn assert_index_is_intact_without(fixture: &Fixture, deleted: ProjectId) {
     let (integrity, remaining) = fixture
         .read(move |c| {

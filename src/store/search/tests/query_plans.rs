@@ -1,5 +1,7 @@
 //! Query plans of the statements that read feedback.
 
+use rusqlite::params_from_iter;
+
 use super::*;
 use crate::store::feedback::list_statement;
 
@@ -21,9 +23,8 @@ async fn no_list_scans_or_sorts_all_rows() {
                 status,
                 search: None,
             };
-            let (conditions, _) = filter.conditions();
-            statements.push(list_statement(&conditions));
-            statements.push(unindexed_statement("feedback.*", &conditions));
+            statements.push(list_statement(&filter));
+            statements.push(unindexed_statement("feedback.*", &filter));
         }
     }
     assert_eq!(statements.len(), 9);
