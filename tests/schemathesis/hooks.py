@@ -1,9 +1,11 @@
-"""Adjusts the requests that schemathesis generates.
+"""Adapts the requests that schemathesis generates.
 
-- Webhook URLs: every generated host is replaced by a port on loopback where nothing listens, so that
-  nothing leaves this machine, not even a DNS lookup. URLs that are invalid anyway stay unchanged.
-- Existing items: most valid requests use the project and the delivery that the test created, because
-  random values would rarely match them.
+Webhook URLs: their host and port are replaced by a closed port on loopback. No request leaves the
+machine, not even a DNS lookup. URLs that Miniback rejects anyway (too long, or not HTTP) are left
+unchanged.
+
+Valid calls: random values hardly ever match existing data. Most valid calls therefore use the
+project and the delivery that the test created, and a valid page URL.
 """
 
 import os
@@ -19,8 +21,7 @@ DELIVERY = os.environ["MINIBACK_TEST_DELIVERY"]
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    # All requests have a valid token. A second, generated token in X-API-Key would make each of them
-    # a 401.
+    # Every call has a valid token in `Authorization`. With a second, random token, it returns 401.
     for name in [name for name in case.headers or {} if name.lower() == "x-api-key"]:
         del case.headers[name]
     body = case.body
@@ -34,10 +35,11 @@ def before_call(context, case, kwargs):
         body["project"] = PROJECT
         if isinstance(body.get("url"), str):
             body["url"] = "https://example.com/checkout"
-        # Use a new key each time: a known key with another body is rejected.
+        # The same key with another body is rejected, so use a new key for each call.
         if case.headers and "Idempotency-Key" in case.headers:
             case.headers["Idempotency-Key"] = str(uuid.uuid4())
-    # Use the existing delivery in half of the requests, so that unknown ids are tested too.
-    name = (case.path_parameters or {}).get("id")
-    if case.operation.path.startswith("/api/v1/deliveries/") and isinstance(name, str) and ord(name[4:5] or "0") % 2:
-        case.path_parameters["id"] = DELIVERY
+    # Replace about half of the delivery ids, so that unknown ids are tested too.
+    if case.operation.path.startswith("/api/v1/deliveries/"):
+        generated = (case.path_parameters or {}).get("id")
+        if isinstance(generated, str) and ord(generated[4:5] or "0") % 2:
+            case.path_parameters["id"] = DELIVERY
