@@ -30,17 +30,17 @@ impl FromRequest for Caller {
                 .extensions()
                 .get::<Self>()
                 .cloned()
-                .ok_or(Problem::Unauthorized(MISSING)),
+                .ok_or(Problem::Unauthorized(MISSING_TOKEN)),
         )
     }
 }
 
 pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-const MISSING: &str =
+const MISSING_TOKEN: &str =
     "Send an API token: “Authorization: Bearer mb_…”. To create one, run “miniback token create”.";
-const UNKNOWN: &str = "Unknown API token. It may have been revoked.";
-const AMBIGUOUS: &str = "The request has two different API tokens. Send only one.";
+const UNKNOWN_TOKEN: &str = "Unknown API token. It may have been revoked.";
+const AMBIGUOUS_TOKENS: &str = "The request has two different API tokens. Send only one.";
 
 /// Middleware for a route: rejects callers without the permission, and adds an `ETag`.
 pub(super) async fn authorize(
@@ -75,10 +75,10 @@ fn token_from(headers: &HeaderMap) -> Result<&str, Problem> {
     let token = sent
         .next()
         .filter(|token| token.starts_with(tokens::API_TOKEN_PREFIX))
-        .ok_or(Problem::Unauthorized(MISSING))?;
+        .ok_or(Problem::Unauthorized(MISSING_TOKEN))?;
     // Two different tokens are ambiguous.
     if sent.any(|other| other != token) {
-        return Err(Problem::Unauthorized(AMBIGUOUS));
+        return Err(Problem::Unauthorized(AMBIGUOUS_TOKENS));
     }
     Ok(token)
 }
@@ -88,12 +88,12 @@ async fn authenticate(permission: Permission, request: &ServiceRequest) -> Resul
     // Always present: `app` adds the state to every worker.
     let app = request
         .app_data::<web::Data<AppState>>()
-        .ok_or(Problem::Unauthorized(UNKNOWN))?;
+        .ok_or(Problem::Unauthorized(UNKNOWN_TOKEN))?;
     let found = app
         .store
         .token(tokens::sha256(token), app.clock.now())
         .await?;
-    let (token, stale) = found.ok_or(Problem::Unauthorized(UNKNOWN))?;
+    let (token, stale) = found.ok_or(Problem::Unauthorized(UNKNOWN_TOKEN))?;
     if !is_allowed(permission, token.user.role, token.scope) {
         return Err(Problem::Forbidden(format!(
             "This token isn’t allowed to do that (scope {}, role {}).",

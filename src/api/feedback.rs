@@ -119,7 +119,7 @@ pub(super) async fn create(
         metadata: body.metadata,
     };
     let new = NewFeedback::check(raw, "metadata")?;
-    let idempotency = idempotency(&request, &caller, &new)?;
+    let idempotency = scoped_idempotency_key(&request, &caller, &new)?;
     let created = app
         .store
         .create_feedback(new, idempotency, render)
@@ -142,8 +142,8 @@ pub(super) async fn create(
         .body(created.response))
 }
 
-/// Returns the idempotency record of the call, or `None` if it has no key.
-fn idempotency(
+/// Returns the idempotency key of the call with its scope, or `None` if the call has no key.
+fn scoped_idempotency_key(
     request: &HttpRequest,
     caller: &Caller,
     new: &NewFeedback,

@@ -104,7 +104,7 @@ impl fmt::Display for Problem {
             }
             Self::Unauthorized(text) | Self::NotFound(text) => f.write_str(text),
             Self::MethodNotAllowed { allow } => {
-                write!(f, "Method not allowed. This path accepts {allow}.")
+                write!(f, "This path accepts {allow}.")
             }
             Self::TooLarge => write!(f, "The body is larger than {BODY_MAX_BYTES} bytes."),
             Self::TooSlow => f.write_str("The body took too long to arrive."),

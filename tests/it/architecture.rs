@@ -4,7 +4,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+
+use crate::support::source_files::{all_sources, files_in, program_sources, root};
 
 /// The top-level modules with those that each may use. A module may only use modules above it, so
 /// there are no cycles.
@@ -61,12 +62,13 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
 ];
 
 /// The crates that `src/domain` may use. `serde` and `utoipa` are only for derives.
-const DOMAIN_CRATES: [&str; 15] = [
+const DOMAIN_CRATES: [&str; 16] = [
     "argon2",
     "base64",
     "email_address",
     "hex",
     "http",
+    "httpdate",
     "humantime",
     "ipnet",
     "ring",
@@ -80,87 +82,6 @@ const DOMAIN_CRATES: [&str; 15] = [
 ];
 
 const LINES_MAX: usize = 450;
-
-struct Source {
-    /// Relative to the repository, with forward slashes.
-    path: String,
-    text: String,
-}
-
-impl Source {
-    /// Returns the top-level module: `store` for `src/store/feedback.rs` and `src/store.rs`.
-    fn module(&self) -> &str {
-        let inner = self.path.trim_start_matches("src/");
-        inner
-            .split('/')
-            .next()
-            .unwrap_or_default()
-            .trim_end_matches(".rs")
-    }
-
-    fn is_test(&self) -> bool {
-        self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
-    }
-
-    /// Returns the code without comments and without the test module at the end.
-    fn code(&self) -> String {
-        let program = self
-            .text
-            .split("#[cfg(test)]\nmod tests {")
-            .next()
-            .unwrap_or_default();
-        let without_comments = |line: &str| line.split("//").next().unwrap_or_default().to_owned();
-        program
-            .lines()
-            .map(without_comments)
-            .collect::<Vec<_>>()
-            .join("\n")
-    }
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn collect_files(directory: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect_files(&path, files);
-        } else {
-            files.push(path);
-        }
-    }
-}
-
-/// Reads all Rust files in a directory of the repository.
-fn sources(directory: &str) -> Vec<Source> {
-    let mut files = Vec::new();
-    collect_files(&root().join(directory), &mut files);
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
-    files.sort();
-    let source = |path: &PathBuf| Source {
-        path: path
-            .strip_prefix(root())
-            .unwrap()
-            .to_string_lossy()
-            .into_owned(),
-        text: fs::read_to_string(path).unwrap(),
-    };
-    files.iter().map(source).collect()
-}
-
-fn all_sources() -> impl Iterator<Item = Source> {
-    ["src", "tests", "benches"].into_iter().flat_map(sources)
-}
-
-/// Returns the files of the program itself, without tests.
-fn program_sources() -> Vec<Source> {
-    sources("src")
-        .into_iter()
-        .filter(|source| !source.is_test())
-        .collect()
-}
 
 /// Returns the program's files outside of `places` whose code contains one of `words`.
 fn files_outside(places: &[&str], words: &[&str]) -> Vec<String> {
@@ -274,9 +195,7 @@ fn only_templates_contain_html_and_none_has_inline_code() {
         "<div", "<p>", "<span", "<form", "<html", "<button", "<style", "<script",
     ];
     assert_eq!(files_outside(&[], &tags), Vec::<String>::new());
-    let mut templates = Vec::new();
-    collect_files(&root().join("templates"), &mut templates);
-    for template in templates {
+    for template in files_in("templates") {
         let text = fs::read_to_string(&template).unwrap();
         for inline in [
             "style=\"",

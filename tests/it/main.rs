@@ -46,6 +46,7 @@ mod listen;
 mod live_updates;
 mod manual_clock;
 mod metrics;
+mod one_time_links;
 mod openapi;
 mod page_security;
 mod payloads;

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::support::api::Api;
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::browser::{Browser, BrowserOptions};
 
@@ -87,7 +88,12 @@ fn invite_and_remove(options: BrowserOptions) {
     browser.find("button", "Sign out").press();
 
     sign_in(&browser, &app);
-    open_settings(&browser, "People");
+    reset_and_remove(&browser);
+}
+
+/// Creates a password reset link for Grace, then removes her.
+fn reset_and_remove(browser: &Browser) {
+    open_settings(browser, "People");
     browser
         .find("article", "grace@example.com")
         .find("button", "Reset password")
@@ -110,30 +116,14 @@ fn invite_and_remove(options: BrowserOptions) {
     });
 }
 
-fn manage_tokens_and_projects(options: BrowserOptions) {
-    let app = App::start();
-    let browser = Browser::with(options);
-    sign_in(&browser, &app);
-    open_settings(&browser, "API tokens");
-    browser.find("link", "New token").press();
-    browser.find("textbox", "Name").fill("Deploy");
-    browser.find("button", "Create").press();
-    let token = browser.find("textbox", "Token “Deploy”").value();
-    assert_fits(&browser);
-    let api = app.api_with(&token);
-    browser.reload();
-    browser.find("article", "Deploy");
-    assert!(
-        browser.all("textbox", "Token “Deploy”").is_empty(),
-        "the token is shown again"
-    );
-
-    open_settings(&browser, "Projects");
+/// Creates a project, restricts its origins, pauses it, and deletes it.
+fn manage_project(browser: &Browser, api: &Api) {
+    open_settings(browser, "Projects");
     browser.find("link", "New project").press();
     browser.find("textbox", "Name").fill("Shop");
     browser.find("button", "Create").press();
     browser.wait_for_text("data-project=\"shop\"");
-    assert_fits(&browser);
+    assert_fits(browser);
     let row = browser.find("article", "Shop");
     row.find("textbox", "Allowed origins").fill("example.com");
     row.find("button", "Save changes").press();
@@ -158,6 +148,28 @@ fn manage_tokens_and_projects(options: BrowserOptions) {
     browser.find("textbox", "Project name").fill("Shop");
     browser.find("button", "Delete").press();
     browser.wait_for_text("No projects yet");
+}
+
+/// Creates a token, uses it to manage a project, and revokes it.
+fn manage_tokens_and_projects(options: BrowserOptions) {
+    let app = App::start();
+    let browser = Browser::with(options);
+    sign_in(&browser, &app);
+    open_settings(&browser, "API tokens");
+    browser.find("link", "New token").press();
+    browser.find("textbox", "Name").fill("Deploy");
+    browser.find("button", "Create").press();
+    let token = browser.find("textbox", "Token “Deploy”").value();
+    assert_fits(&browser);
+    let api = app.api_with(&token);
+    browser.reload();
+    browser.find("article", "Deploy");
+    assert!(
+        browser.all("textbox", "Token “Deploy”").is_empty(),
+        "the token is shown again"
+    );
+
+    manage_project(&browser, &api);
 
     open_settings(&browser, "API tokens");
     browser

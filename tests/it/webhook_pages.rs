@@ -40,112 +40,145 @@ fn save_if_needed(browser: &Browser, url: &str, javascript: bool) {
     }
 }
 
+/// A browser on the page, the URL of its only webhook, and the API.
+struct WebhookPage {
+    browser: Browser,
+    javascript: bool,
+    api: Api,
+    receiver: Receiver,
+    url: String,
+}
+
+impl WebhookPage {
+    fn row(&self) -> PageElement<'_> {
+        self.browser.find("article", &self.url)
+    }
+
+    /// Adds the webhook, with a test before. Returns its API path and its secret.
+    fn add(&self) -> (String, String) {
+        self.browser
+            .find_either(["link", "button"], "Add Webhook")
+            .press();
+        let field = self.browser.find("textbox", "Endpoint URL");
+        assert_eq!(
+            field.attribute("placeholder").unwrap_or_default(),
+            "https://api.myapp.com/webhooks/miniback"
+        );
+        field.fill(&self.url);
+        self.browser.find("button", "Test").press();
+        self.browser.wait_for_text("thank you");
+        assert!(
+            self.browser.text().contains("200"),
+            "the page doesn't show the status"
+        );
+        assert!(webhooks(&self.api).is_empty(), "the test saved the webhook");
+        self.browser.find("button", "Add").press();
+        self.row();
+        let created = webhooks(&self.api);
+        assert_eq!(created.len(), 1);
+        let path = format!("/api/v1/webhooks/{}", text(&created[0], "id"));
+        let secrets = self.api.get(&format!("{path}/secret")).expect(200).json();
+        let secret = text(&secrets, "secret").to_owned();
+        let tested = self.receiver.first();
+        assert_eq!(
+            tested.header("X-Miniback-Signature"),
+            hex_signature(&secret, &tested.body),
+            "the webhook has another secret than the test"
+        );
+        (path, secret)
+    }
+
+    fn deselect_a_topic(&self, path: &str) {
+        let row = open_row(&self.browser, &self.url);
+        assert!(row.find("checkbox", "New Feedback").is_checked());
+        row.find("checkbox", "Status Changed").press();
+        save_if_needed(&self.browser, &self.url, self.javascript);
+        self.browser.wait_until("the topic is saved", || {
+            let topics = self.api.get(path).json()["topics"].clone();
+            (topics == serde_json::json!(["feedback.created"])).then_some(())
+        });
+        self.browser.reload();
+        let row = open_row(&self.browser, &self.url);
+        assert!(!row.find("checkbox", "Status Changed").is_checked());
+    }
+
+    fn reveal_the_secret(&self, secret: &str) {
+        let html = "document.documentElement.outerHTML";
+        assert!(
+            !self
+                .browser
+                .script(&format!("return {html}"))
+                .to_string()
+                .contains(secret)
+        );
+        self.row().find("button", "Reveal").press();
+        let values = "[...document.querySelectorAll('input')].map(i => i.value)";
+        self.browser.wait_until("the secret is shown", || {
+            let page = self.browser.script(&format!("return {html} + {values}"));
+            page.to_string().contains(secret).then_some(())
+        });
+    }
+
+    fn disable(&self, path: &str) {
+        let switch = self.row().find("switch", "Enabled");
+        assert!(is_on(&switch));
+        let is_checkbox = switch.attribute("type").as_deref() == Some("checkbox");
+        switch.press();
+        if is_checkbox {
+            save_if_needed(&self.browser, &self.url, self.javascript);
+        }
+        self.browser.wait_until("the webhook is disabled", || {
+            (self.api.get(path).json()["enabled"] == false).then_some(())
+        });
+        self.browser
+            .wait_until("the page shows the webhook as disabled", || {
+                let switch = self.row().find("switch", "Enabled");
+                (!is_on(&switch)).then_some(())
+            });
+    }
+
+    /// Deletes the webhook, with confirmation.
+    fn delete(&self) {
+        self.row().find("button", "Delete webhook").press();
+        self.browser.wait_for_text("Delete this webhook?");
+        assert_eq!(
+            webhooks(&self.api).len(),
+            1,
+            "the webhook was deleted without confirmation"
+        );
+        self.browser.find("button", "Delete").press();
+        self.browser.wait_until("the webhook's row disappears", || {
+            let rows = self.browser.all("article", &self.url);
+            rows.is_empty().then_some(())
+        });
+        assert!(webhooks(&self.api).is_empty());
+    }
+}
+
 fn add_test_change_and_delete(javascript: bool) {
     let app = App::start();
     let receiver = Receiver::script(|_| Reply::body(200, "thank you"));
-    let api = app.api();
     let browser = Browser::with(BrowserOptions {
         javascript,
         ..BrowserOptions::default()
     });
     sign_in(&browser, &app);
-
-    // Adding a webhook, with a test before.
-    let url = receiver.url("/webhooks/miniback");
-    browser
-        .find_either(["link", "button"], "Add Webhook")
-        .press();
-    let field = browser.find("textbox", "Endpoint URL");
-    assert_eq!(
-        field.attribute("placeholder").unwrap_or_default(),
-        "https://api.myapp.com/webhooks/miniback"
-    );
-    field.fill(&url);
-    browser.find("button", "Test").press();
-    browser.wait_for_text("thank you");
-    assert!(
-        browser.text().contains("200"),
-        "the page doesn't show the status"
-    );
-    assert!(webhooks(&api).is_empty(), "the test saved the webhook");
-    browser.find("button", "Add").press();
-    browser.find("article", &url);
-    let created = webhooks(&api);
-    assert_eq!(created.len(), 1);
-    let webhook = &created[0];
-    let path = format!("/api/v1/webhooks/{}", text(webhook, "id"));
-    let secret = api.get(&format!("{path}/secret")).expect(200).json()["secret"].clone();
-    let secret = secret.as_str().unwrap();
-    let tested = receiver.first();
-    assert_eq!(
-        tested.header("X-Miniback-Signature"),
-        hex_signature(secret, &tested.body),
-        "the webhook has another secret than the test"
-    );
-
-    // Topics.
-    let row = open_row(&browser, &url);
-    assert!(row.find("checkbox", "New Feedback").is_checked());
-    row.find("checkbox", "Status Changed").press();
-    save_if_needed(&browser, &url, javascript);
-    browser.wait_until("the topic is saved", || {
-        let topics = api.get(&path).json()["topics"].clone();
-        (topics == serde_json::json!(["feedback.created"])).then_some(())
-    });
-    browser.reload();
-    let row = open_row(&browser, &url);
-    assert!(!row.find("checkbox", "Status Changed").is_checked());
-
-    // Revealing the secret.
-    assert!(
-        !browser
-            .script("return document.documentElement.outerHTML")
-            .to_string()
-            .contains(secret)
-    );
-    row.find("button", "Reveal").press();
-    browser.wait_until("the secret is shown", || {
-        let page = browser.script("return document.documentElement.outerHTML + [...document.querySelectorAll('input')].map(i => i.value)");
-        page.to_string().contains(secret).then_some(())
-    });
-
-    // Disabling the webhook.
-    let switch = browser.find("article", &url).find("switch", "Enabled");
-    assert!(is_on(&switch));
-    let is_checkbox = switch.attribute("type").as_deref() == Some("checkbox");
-    switch.press();
-    if is_checkbox {
-        save_if_needed(&browser, &url, javascript);
-    }
-    browser.wait_until("the webhook is disabled", || {
-        (api.get(&path).json()["enabled"] == false).then_some(())
-    });
-    browser.wait_until("the page shows the webhook as disabled", || {
-        let switch = browser.find("article", &url).find("switch", "Enabled");
-        (!is_on(&switch)).then_some(())
-    });
-
+    let page = WebhookPage {
+        browser,
+        javascript,
+        api: app.api(),
+        url: receiver.url("/webhooks/miniback"),
+        receiver,
+    };
+    let (path, secret) = page.add();
+    page.deselect_a_topic(&path);
+    page.reveal_the_secret(&secret);
+    page.disable(&path);
     // A disabled webhook can be tested.
-    browser.find("article", &url).find("button", "Test").press();
-    receiver.wait_for(2);
-    browser.wait_for_text("thank you");
-
-    // Deletion, with confirmation.
-    browser
-        .find("article", &url)
-        .find("button", "Delete webhook")
-        .press();
-    browser.wait_for_text("Delete this webhook?");
-    assert_eq!(
-        webhooks(&api).len(),
-        1,
-        "the webhook was deleted without confirmation"
-    );
-    browser.find("button", "Delete").press();
-    browser.wait_until("the webhook's row disappears", || {
-        browser.all("article", &url).is_empty().then_some(())
-    });
-    assert!(webhooks(&api).is_empty());
+    page.row().find("button", "Test").press();
+    page.receiver.wait_for(2);
+    page.browser.wait_for_text("thank you");
+    page.delete();
 }
 
 fn is_on(switch: &PageElement<'_>) -> bool {

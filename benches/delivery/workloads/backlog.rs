@@ -83,28 +83,26 @@ fn measure(
     program.wait_until_recorded(&[webhook.to_owned()], Duration::from_secs(60))?;
     let spent = program.usage()?.since(&before);
     let mut arrivals = receiver.take_arrivals()?;
-    let distinct: HashSet<u128> = arrivals.iter().map(|arrival| arrival.feedback).collect();
-    if distinct.len() != count {
-        return Err(format!("{} of {count} deliveries arrived", distinct.len()).into());
+    let distinct: HashSet<u128> = arrivals.iter().map(|a| a.feedback).collect();
+    let arrived = distinct.len();
+    if arrived != count {
+        return Err(format!("{arrived} of {count} deliveries arrived").into());
     }
     arrivals.sort_unstable_by_key(|arrival| arrival.at);
 
-    add_rates(run, &arrivals);
+    add_rates(run, &arrivals, count);
     run.add_cpu(&spent, count, "");
     run.note("CPU time includes the page requests during the drain");
+    page_times.add_to(run);
     let peak = system::peak_memory(program.pid());
     run.add_with_goal("peak memory", "MiB", peak, "≤ 96");
-    page_times.add_to(run);
     run.add("duplicate deliveries", "", duplicates(&arrivals) as f64);
-    for part in arrivals.chunks((arrivals.len() / POINTS).max(2)) {
-        let pending = count.saturating_sub(part.len() * run.curve.len());
-        run.curve.push((pending as f64, rate(part)));
-    }
     Ok(())
 }
 
-/// Adds the rate of the whole drain, of its first tenth, and of its last tenth.
-fn add_rates(run: &mut Run, arrivals: &[Arrival]) {
+/// Adds the rates of the whole drain, its first tenth, and its last tenth, and the curve for the
+/// plot.
+fn add_rates(run: &mut Run, arrivals: &[Arrival], count: usize) {
     let tenth = arrivals.len() / 10;
     let first = rate(&arrivals[..tenth]);
     let last = rate(&arrivals[arrivals.len() - tenth..]);
@@ -112,6 +110,10 @@ fn add_rates(run: &mut Run, arrivals: &[Arrival]) {
     run.add("drained, first 10 %", "/s", first);
     run.add("drained, last 10 %", "/s", last);
     run.add_with_goal("last 10 % ÷ first 10 %", "", last / first, "≥ 0.9");
+    for part in arrivals.chunks((arrivals.len() / POINTS).max(2)) {
+        let pending = count.saturating_sub(part.len() * run.curve.len());
+        run.curve.push((pending as f64, rate(part)));
+    }
 }
 
 /// Computes arrivals per second, from the first to the last.

@@ -1,0 +1,94 @@
+//! Reads the repository's own source files, for tests of the architecture.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A Rust file of the repository.
+pub struct Source {
+    /// Relative to the repository, with forward slashes.
+    pub path: String,
+    pub text: String,
+}
+
+impl Source {
+    /// Returns the top-level module: `store` for `src/store/feedback.rs` and `src/store.rs`.
+    pub fn module(&self) -> &str {
+        let inner = self.path.trim_start_matches("src/");
+        inner
+            .split('/')
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches(".rs")
+    }
+
+    pub fn is_test(&self) -> bool {
+        self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
+    }
+
+    /// Returns the code without comments and without the test module at the end.
+    pub fn code(&self) -> String {
+        let program = self
+            .text
+            .split("#[cfg(test)]\nmod tests {")
+            .next()
+            .unwrap_or_default();
+        let without_comments = |line: &str| line.split("//").next().unwrap_or_default().to_owned();
+        program
+            .lines()
+            .map(without_comments)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+}
+
+/// Returns the root of the repository.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn collect_files(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect_files(&path, files);
+        } else {
+            files.push(path);
+        }
+    }
+}
+
+/// Returns all files in a directory of the repository, sorted.
+pub fn files_in(directory: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    collect_files(&root().join(directory), &mut files);
+    files.sort();
+    files
+}
+
+/// Reads all Rust files in a directory of the repository.
+fn sources(directory: &str) -> Vec<Source> {
+    let mut files = files_in(directory);
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    let source = |path: &PathBuf| Source {
+        path: path
+            .strip_prefix(root())
+            .unwrap()
+            .to_string_lossy()
+            .into_owned(),
+        text: fs::read_to_string(path).unwrap(),
+    };
+    files.iter().map(source).collect()
+}
+
+/// Reads all Rust files of the program, the tests, and the benchmarks.
+pub fn all_sources() -> impl Iterator<Item = Source> {
+    ["src", "tests", "benches"].into_iter().flat_map(sources)
+}
+
+/// Returns the files of the program itself, without tests.
+pub fn program_sources() -> Vec<Source> {
+    sources("src")
+        .into_iter()
+        .filter(|source| !source.is_test())
+        .collect()
+}
