@@ -119,7 +119,7 @@ pub(super) async fn create(
         metadata: body.metadata,
     };
     let new = NewFeedback::check(raw, "metadata")?;
-    let idempotency = idempotency(&request, &caller, &new)?;
+    let idempotency = scoped_idempotency_key(&request, &caller, &new)?;
     let created = app
         .store
         .create_feedback(new, idempotency, render)
@@ -144,7 +144,7 @@ pub(super) async fn create(
 
 /// Returns the call's idempotency key with its owner and a hash of the request, or `None` if the
 /// call has no key.
-fn idempotency(
+fn scoped_idempotency_key(
     request: &HttpRequest,
     caller: &Caller,
     new: &NewFeedback,

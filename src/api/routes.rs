@@ -20,7 +20,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
 
 /// Returns all routes of the API, with the permission that each one requires.
 pub fn routes() -> Routes {
-    let v1 = with_webhooks(with_feedback(scope("/v1")))
+    let v1 = add_webhook_routes(add_feedback_routes(scope("/v1")))
         .service(api_path("/openapi.json", [get(Public, openapi::get)]))
         .default_service(web::to(not_found));
     Routes::default()
@@ -32,7 +32,7 @@ pub fn routes() -> Routes {
         )
 }
 
-fn with_feedback(routes: Routes) -> Routes {
+fn add_feedback_routes(routes: Routes) -> Routes {
     routes
         .service(api_path(
             "/projects",
@@ -60,7 +60,7 @@ fn with_feedback(routes: Routes) -> Routes {
         ))
 }
 
-fn with_webhooks(routes: Routes) -> Routes {
+fn add_webhook_routes(routes: Routes) -> Routes {
     routes
         .service(api_path(
             "/webhooks",
@@ -114,10 +114,10 @@ fn with_webhooks(routes: Routes) -> Routes {
 }
 
 fn api_path<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {
-    path_routes(path, methods, with_auth, wrong_method)
+    path_routes(path, methods, with_auth, method_not_allowed)
 }
 
-fn wrong_method(allow: String) -> Route {
+fn method_not_allowed(allow: String) -> Route {
     web::to(move || {
         let problem = Problem::MethodNotAllowed {
             allow: allow.clone(),

@@ -30,10 +30,10 @@ const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 
 pub(super) struct IntakeLimits {
     clock: Clock,
-    state: Mutex<State>,
+    state: Mutex<LimitState>,
 }
 
-struct State {
+struct LimitState {
     /// Days since the epoch when `salt` was generated.
     day: i64,
     salt: [u8; 32],
@@ -49,7 +49,7 @@ impl IntakeLimits {
             clock: clock.clone(),
             started: Instant::now(),
         };
-        let state = State {
+        let state = LimitState {
             day: day(clock.now()),
             salt: random::bytes(),
             ip_addresses: keyed_limits(per_ip_address, LimitScope::IpAddress, &governor_clock),

@@ -40,7 +40,7 @@ pub(super) const WIDGET_TEXTS: [&str; 11] = [
 /// The texts in all languages, English first.
 static ALL: LazyLock<Vec<Translations>> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../../static/translations.json"))
-        .expect("a test parses this file")
+        .expect("static/translations.json is valid")
 });
 
 impl Translations {

@@ -7,6 +7,7 @@ mod account;
 mod api_reference;
 mod api_tokens;
 mod deliveries;
+mod examples;
 mod feedback;
 mod framework;
 mod guide;

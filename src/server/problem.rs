@@ -105,7 +105,7 @@ impl fmt::Display for Problem {
             }
             Self::Unauthorized(text) | Self::NotFound(text) => f.write_str(text),
             Self::MethodNotAllowed { allow } => {
-                write!(f, "Method not allowed. This path accepts {allow}.")
+                write!(f, "This path accepts {allow}.")
             }
             Self::TooLarge => write!(f, "The body is larger than {} KiB.", BODY_MAX_BYTES / 1024),
             Self::TooSlow => f.write_str("The body took too long to arrive."),

@@ -75,19 +75,19 @@ pub struct PathRoutes {
 
 /// Creates the routes of a path.
 ///
-/// `with_auth` wraps a route in the middleware that checks its permission. `wrong_method` creates
+/// `with_auth` wraps a route in the middleware that checks its permission. `method_not_allowed` creates
 /// the route for all other methods; its argument is the value of `Allow`.
 pub fn path_routes<const N: usize>(
     path: &str,
     routes: [MethodRoute; N],
     with_auth: fn(Permission, Route) -> Route,
-    wrong_method: impl FnOnce(String) -> Route,
+    method_not_allowed: impl FnOnce(String) -> Route,
 ) -> PathRoutes {
     let mut allow: Vec<&str> = routes.iter().map(|route| route.method.as_str()).collect();
     if allow.contains(&"GET") {
         allow.push("HEAD");
     }
-    let other = wrong_method(allow.join(", "));
+    let other = method_not_allowed(allow.join(", "));
     let methods = routes
         .iter()
         .map(|route| (route.method.clone(), route.permission))

@@ -98,17 +98,17 @@ fn payload_examples_have_the_members_of_real_payloads() {
 fn code_examples_match_the_example_files() {
     let page = App::start().visitor().get(GUIDE).expect(200);
     for (anchor, path) in [
-        ("node", "express/server.mjs"),
-        ("python", "flask/app.py"),
+        ("express", "express/server.mjs"),
+        ("flask", "flask/app.py"),
         ("nextjs", "nextjs/app/webhooks/miniback/route.js"),
         ("go", "../verify/verify.go"),
         ("php", "../verify/verify.php"),
         ("ruby", "../verify/verify.rb"),
         ("rust", "../verify/verify.rs"),
-        ("use-discord", "discord/server.mjs"),
-        ("use-database", "database/app.py"),
-        ("use-sms", "sms/app.py"),
-        ("use-ticket", "ticket/server.mjs"),
+        ("discord", "discord/server.mjs"),
+        ("database", "database/app.py"),
+        ("sms", "sms/app.py"),
+        ("ticket", "ticket/server.mjs"),
     ] {
         let shown = page.text_of(&format!("#{anchor}-code"));
         assert_eq!(shown.trim_end(), file(path).trim_end(), "{anchor}");

@@ -1,10 +1,11 @@
-"""What schemathesis does not find out by itself.
+"""Adapts the requests that schemathesis generates.
 
-Endpoints: each URL that it invents for a webhook is led to a port of this machine on which nothing listens, so that no
-traffic leaves loopback, not even to look a name up. One that is refused before that (too long, not http) stays as it is.
+Webhook URLs: their host and port are replaced by a closed port on loopback. No request leaves the
+machine, not even a DNS lookup. URLs that Miniback rejects anyway (too long, or not HTTP) are left
+unchanged.
 
-Things that are there: valid calls mostly name the project and the delivery that the test made beforehand, and an address
-that can be read, which few would meet by chance.
+Valid calls: random values hardly ever match existing data. Most valid calls therefore use the
+project and the delivery that the test created, and a valid page URL.
 """
 
 import os
@@ -13,31 +14,32 @@ import uuid
 
 import schemathesis
 
-NOBODY_LISTENS = "http://127.0.0.1:9"
+CLOSED_PORT = "http://127.0.0.1:9"
 PROJECT = os.environ["MINIBACK_TEST_PROJECT"]
 DELIVERY = os.environ["MINIBACK_TEST_DELIVERY"]
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    # Beside the token that every call has, an invented one in the other header would end each of them at 401.
+    # Every call has a valid token in `Authorization`. With a second, random token, it returns 401.
     for name in [name for name in case.headers or {} if name.lower() == "x-api-key"]:
         del case.headers[name]
     body = case.body
     if isinstance(body, dict) and "/webhooks" in case.operation.path:
         url = body.get("url")
         if isinstance(url, str) and len(url) <= 2048:
-            body["url"] = re.sub(r"(?i)^\s*https?:[/\\]*[^/\\?#]*", NOBODY_LISTENS, url)
+            body["url"] = re.sub(r"(?i)^\s*https?:[/\\]*[^/\\?#]*", CLOSED_PORT, url)
     if not case.meta.generation.mode.is_positive:
         return
     if case.operation.path == "/api/v1/feedback" and isinstance(body, dict):
         body["project"] = PROJECT
         if isinstance(body.get("url"), str):
             body["url"] = "https://example.com/checkout"
-        # A key is taken once; the next body that it came with would be refused.
+        # The same key with another body is rejected, so use a new key for each call.
         if case.headers and "Idempotency-Key" in case.headers:
             case.headers["Idempotency-Key"] = str(uuid.uuid4())
-    # Every other call by its first random character, so that one that is not there is asked for too.
-    name = (case.path_parameters or {}).get("id")
-    if case.operation.path.startswith("/api/v1/deliveries/") and isinstance(name, str) and ord(name[4:5] or "0") % 2:
-        case.path_parameters["id"] = DELIVERY
+    # Replace about half of the delivery ids, so that unknown ids are tested too.
+    if case.operation.path.startswith("/api/v1/deliveries/"):
+        generated = (case.path_parameters or {}).get("id")
+        if isinstance(generated, str) and ord(generated[4:5] or "0") % 2:
+            case.path_parameters["id"] = DELIVERY

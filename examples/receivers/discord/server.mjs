@@ -15,7 +15,7 @@ function discordMessage({ event, data: { message, feedback, project, previousSta
     event === "feedback.created"
       ? `New feedback: ${project.name}`
       : `${previousStatus} → ${feedback.status}: ${project.name}`;
-  // Discord's limits for the title and the description of an embed.
+  // Discord accepts titles of at most 256 characters and descriptions of at most 4,096.
   return {
     embeds: [{ title: title.slice(0, 256), description: feedback.message.slice(0, 4096) }],
   };

@@ -16,7 +16,7 @@ const X_REQUEST_ID: &str = "X-Request-Id";
 const REQUEST_ID_DESCRIPTION: &str = "Identifies this request in the server’s log.";
 
 /// Errors that many calls share: status, the calls it applies to, and its description.
-const ERRORS: [(&str, AppliesTo, &str); 10] = [
+const SHARED_ERRORS: [(&str, AppliesTo, &str); 10] = [
     ("400", |call| call.has_body, "Invalid JSON or UTF-8"),
     (
         "401",
@@ -74,9 +74,9 @@ struct OperationKind {
 
 /// Returns the shared error responses with their names in the document.
 pub(super) fn error_responses() -> impl Iterator<Item = (String, RefOr<Response>)> {
-    ERRORS.into_iter().map(|(status, _, description)| {
+    SHARED_ERRORS.into_iter().map(|(status, _, description)| {
         let mut response = Response::new(description);
-        complete_error(status, &mut response);
+        add_error_parts(status, &mut response);
         (error_name(status), response.into())
     })
 }
@@ -92,7 +92,7 @@ fn error_name(status: &str) -> String {
 }
 
 /// Adds the headers and the body that all responses with this error status have.
-fn complete_error(status: &str, response: &mut Response) {
+fn add_error_parts(status: &str, response: &mut Response) {
     match status {
         "401" => add_header(response, "WWW-Authenticate", "`Bearer`"),
         "503" | "507" => add_header(response, "Retry-After", "Seconds to wait."),
@@ -128,7 +128,7 @@ pub(super) fn add_shared_parts(
             continue;
         };
         if status.as_str() >= "400" {
-            complete_error(status, response);
+            add_error_parts(status, response);
             continue;
         }
         add_header(response, X_REQUEST_ID, REQUEST_ID_DESCRIPTION);
@@ -136,7 +136,7 @@ pub(super) fn add_shared_parts(
             add_header(response, "Location", "The path of the created object.");
         }
     }
-    for (status, applies, _) in ERRORS {
+    for (status, applies, _) in SHARED_ERRORS {
         if applies(&call) && !responses.contains_key(status) {
             let shared = Ref::from_response_name(error_name(status));
             responses.insert(status.into(), shared.into());

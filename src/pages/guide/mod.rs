@@ -14,6 +14,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 
+use super::examples::{Example, GuideSection};
 use super::framework::context::RequestContext;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
@@ -21,15 +22,17 @@ use crate::domain::explanation::format_duration;
 use crate::domain::webhook::RetryPolicy;
 use checklist::{ChecklistItem, general_checklist};
 use diagnostics::DiagnosedWebhook;
-use payloads::{CodeExample, ExamplePayload};
+use payloads::ExamplePayload;
 
 #[derive(Template)]
 #[template(path = "guide.html")]
 struct GuidePage {
     layout: Layout,
     payloads: Vec<ExamplePayload>,
-    languages: [CodeExample; 7],
-    uses: [CodeExample; 4],
+    /// The examples of "Verify the signature", each with its introduction.
+    verify_examples: Vec<(&'static Example, &'static str)>,
+    /// The examples of "Common uses".
+    use_examples: Vec<(&'static Example, &'static str)>,
     /// The time limit for an endpoint's response.
     timeout: String,
     /// The delays before the retries: `1 s, 5 s, and 15 s`.
@@ -75,8 +78,8 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     };
     let page = GuidePage {
         payloads: payloads::payloads(),
-        languages: payloads::LANGUAGES,
-        uses: payloads::USES,
+        verify_examples: Example::in_guide(GuideSection::Verify).collect(),
+        use_examples: Example::in_guide(GuideSection::CommonUses).collect(),
         timeout: format_duration(timeout),
         standard_delays: join_durations(&delivery.retry_delays(RetryPolicy::Standard)),
         patient_delays: join_durations(&delivery.retry_delays(RetryPolicy::Patient)),

@@ -1,5 +1,4 @@
-//! The example payloads of the guide, rendered by the same code as real events, and the files of
-//! `examples/`.
+//! The example payloads of the guide, rendered by the same code as real events.
 
 use crate::clock::Timestamp;
 use crate::domain::event::{self, EventType};
@@ -12,16 +11,6 @@ pub(super) struct ExamplePayload {
     pub(super) event: &'static str,
     pub(super) description: &'static str,
     pub(super) json: String,
-}
-
-/// A code example in the guide.
-pub(super) struct CodeExample {
-    pub(super) anchor: &'static str,
-    pub(super) name: &'static str,
-    /// Introduction, shown above the code.
-    pub(super) description: &'static str,
-    pub(super) file: &'static str,
-    pub(super) text: &'static str,
 }
 
 /// Time of the example events: 2025-10-31T12:34:56.789Z.
@@ -69,86 +58,3 @@ fn pretty_print(body: &[u8]) -> String {
         .and_then(|value| serde_json::to_string_pretty(&value))
         .unwrap_or_default()
 }
-
-pub(super) const LANGUAGES: [CodeExample; 7] = [
-    CodeExample {
-        anchor: "node",
-        name: "Node",
-        description: "A complete Express endpoint. Install with “npm install express”.",
-        file: "express/server.mjs",
-        text: include_str!("../../../examples/receivers/express/server.mjs"),
-    },
-    CodeExample {
-        anchor: "python",
-        name: "Python",
-        description: "A complete Flask endpoint. Install with “pip install flask”.",
-        file: "flask/app.py",
-        text: include_str!("../../../examples/receivers/flask/app.py"),
-    },
-    CodeExample {
-        anchor: "nextjs",
-        name: "Next.js",
-        description: "A route handler for the App Router.",
-        file: "app/webhooks/miniback/route.js",
-        text: include_str!("../../../examples/receivers/nextjs/app/webhooks/miniback/route.js"),
-    },
-    CodeExample {
-        anchor: "go",
-        name: "Go",
-        description: "A function for your handler. Uses only the standard library.",
-        file: "verify.go",
-        text: include_str!("../../../examples/verify/verify.go"),
-    },
-    CodeExample {
-        anchor: "php",
-        name: "PHP",
-        description: "A function for your script. Needs PHP 8, no extensions.",
-        file: "verify.php",
-        text: include_str!("../../../examples/verify/verify.php"),
-    },
-    CodeExample {
-        anchor: "ruby",
-        name: "Ruby",
-        description: "A function for your Rack or Rails action. Uses only the standard library.",
-        file: "verify.rb",
-        text: include_str!("../../../examples/verify/verify.rb"),
-    },
-    CodeExample {
-        anchor: "rust",
-        name: "Rust",
-        description: "A function for any framework.",
-        file: "verify.rs",
-        text: include_str!("../../../examples/verify/verify.rs"),
-    },
-];
-
-pub(super) const USES: [CodeExample; 4] = [
-    CodeExample {
-        anchor: "use-discord",
-        name: "Post to a Discord channel",
-        description: "Node. Slack and other services with incoming webhooks work the same way.",
-        file: "discord/server.mjs",
-        text: include_str!("../../../examples/receivers/discord/server.mjs"),
-    },
-    CodeExample {
-        anchor: "use-database",
-        name: "Write to a database",
-        description: "Python and SQLite. Processed deliveries are stored in the database too, so duplicates are detected after a restart.",
-        file: "database/app.py",
-        text: include_str!("../../../examples/receivers/database/app.py"),
-    },
-    CodeExample {
-        anchor: "use-sms",
-        name: "Send an SMS for urgent feedback",
-        description: "Python and Twilio.",
-        file: "sms/app.py",
-        text: include_str!("../../../examples/receivers/sms/app.py"),
-    },
-    CodeExample {
-        anchor: "use-ticket",
-        name: "Open a ticket",
-        description: "Node and GitHub issues.",
-        file: "ticket/server.mjs",
-        text: include_str!("../../../examples/receivers/ticket/server.mjs"),
-    },
-];

@@ -7,10 +7,10 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::PATH;
-use super::receiver_examples::{Framework, ReceiverExample};
 use crate::domain::egress_policy::addresses_without_dns;
 use crate::domain::endpoint_url::{EndpointUrl, Scheme};
 use crate::domain::webhook::Webhook;
+use crate::pages::examples::{Example, Receiver};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
@@ -23,26 +23,43 @@ const DEFAULT_PORT: u16 = 3000;
 struct EndpointCodePage {
     layout: Layout,
     webhook: Webhook,
-    framework: Framework,
+    /// The selected example; `None` for `miniback listen`.
+    selected: Option<AdaptedExample>,
     path: String,
     port: u16,
     is_local: bool,
-    example: Option<ReceiverExample>,
-    /// Whether the selected library can verify signatures made with the webhook's secret.
+    /// Whether the example can verify signatures made with the webhook's secret.
     is_verifiable: bool,
 }
 
+/// An example with the path of the webhook's URL.
+struct AdaptedExample {
+    example: &'static Example,
+    receiver: Receiver,
+    file: String,
+    code: String,
+}
+
+/// The `?with=` value and the name of `miniback listen`, which accepts any path.
+const LISTEN: (&str, &str) = ("listen", "miniback listen");
+
 impl EndpointCodePage {
-    /// Path and name of each framework's tab, and whether it is selected.
+    /// Path and name of each tab, and whether it is selected.
     fn tabs(&self) -> Vec<(String, &'static str, bool)> {
-        let tab = |framework: Framework| {
-            (
-                format!("{}?with={}", self.path("endpoint-code"), framework.key()),
-                framework.name(),
-                framework == self.framework,
-            )
-        };
-        Framework::ALL.map(tab).into()
+        Example::receivers()
+            .map(|(example, _)| (example.key, example.name))
+            .chain([LISTEN])
+            .map(|(key, name)| {
+                let path = format!("{}?with={key}", self.path("endpoint-code"));
+                (path, name, name == self.name())
+            })
+            .collect()
+    }
+
+    fn name(&self) -> &'static str {
+        self.selected
+            .as_ref()
+            .map_or(LISTEN.1, |selected| selected.example.name)
     }
 
     fn path(&self, action: &str) -> String {
@@ -51,7 +68,10 @@ impl EndpointCodePage {
 
     /// Next.js redirects paths with a trailing slash, and a redirect is a failed delivery.
     fn is_redirected(&self) -> bool {
-        self.framework == Framework::NextJs && self.path.len() > 1 && self.path.ends_with('/')
+        let selected = self.selected.as_ref();
+        selected.is_some_and(|selected| selected.example.key == "nextjs")
+            && self.path.len() > 1
+            && self.path.ends_with('/')
     }
 }
 
@@ -60,27 +80,42 @@ pub async fn show(
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
     let webhook = context.webhook(id.into_inner()).await?;
-    let framework = match context.query_param("with") {
-        Some(key) => Framework::parse(&key).ok_or(PageError::NotFound)?,
-        None => Framework::Express,
-    };
-    let secrets = context.webhook_secrets(webhook.id.clone()).await?;
     let url = &webhook.url;
     let path = url.path_and_query().split('?').next().unwrap_or_default();
+    let selected = select(context.query_param("with").as_deref(), path)?;
+    let secrets = context.webhook_secrets(webhook.id.clone()).await?;
     let is_local = is_local(url);
     let (layout, _) = context.layout("Endpoint code", "notifications");
     let page = EndpointCodePage {
-        framework,
+        is_verifiable: secrets.current.standard_key().is_some()
+            || !selected
+                .as_ref()
+                .is_some_and(|selected| selected.receiver.needs_standard_secret),
+        selected,
         path: path.to_owned(),
         port: if is_local { url.port() } else { DEFAULT_PORT },
         is_local,
-        example: framework.example(path),
-        is_verifiable: !framework.needs_standard_secret()
-            || secrets.current.standard_key().is_some(),
         layout,
         webhook,
     };
     render(StatusCode::OK, &page)
+}
+
+/// Returns the example of a `?with=` value, which is the first one by default.
+fn select(key: Option<&str>, path: &str) -> Result<Option<AdaptedExample>, PageError> {
+    if key == Some(LISTEN.0) {
+        return Ok(None);
+    }
+    let (example, receiver) = Example::receivers()
+        .find(|(example, _)| key.is_none_or(|key| key == example.key))
+        .ok_or(PageError::NotFound)?;
+    let (file, code) = example.for_path(path);
+    Ok(Some(AdaptedExample {
+        example,
+        receiver,
+        file,
+        code,
+    }))
 }
 
 /// Whether the webhook calls a port of this machine directly, without a reverse proxy.

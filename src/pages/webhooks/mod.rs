@@ -6,7 +6,6 @@
 mod actions;
 mod endpoint_code;
 mod headers;
-mod receiver_examples;
 pub(super) mod row;
 mod sparkline;
 
