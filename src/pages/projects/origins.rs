@@ -83,8 +83,8 @@ impl WidgetOrigins {
             .any(|o| o.project == project.id && is_rejected(o, project))
     }
 
-    /// Returns the section of a project. `allow_url` is the target of the "Allow" buttons, which are
-    /// shown only to admins.
+    /// Returns the origins section of one project. `allow_url` is the URL that the "Allow" buttons
+    /// post to; only admins see them.
     pub fn for_project<'a>(
         &'a self,
         project: &'a Project,

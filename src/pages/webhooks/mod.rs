@@ -101,7 +101,6 @@ impl NotificationsPage {
         self.rows.len() >= WEBHOOKS_MAX
     }
 
-    /// An enabled webhook whose deliveries fail.
     fn is_failing(&self, row: &WebhookRow) -> bool {
         row.webhook.enabled && row.webhook.failing_since.is_some()
     }
