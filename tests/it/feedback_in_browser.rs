@@ -300,7 +300,9 @@ fn new_feedback_appears_but_waits_while_items_are_selected() {
 
     // Deleted feedback disappears.
     let path = format!("/api/v1/feedback/{}", text(&third, "id"));
-    browser.script("document.querySelectorAll('.item-select input').forEach((pick) => { if (pick.checked) pick.click(); })");
+    browser.script(
+        "document.querySelectorAll('.item-select input:checked').forEach((box) => box.click())",
+    );
     api.delete(&path).expect(204);
     browser.wait_until("the deleted item disappears", || {
         browser.all("link", "the third").is_empty().then_some(())
