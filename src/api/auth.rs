@@ -30,17 +30,17 @@ impl FromRequest for Caller {
                 .extensions()
                 .get::<Self>()
                 .cloned()
-                .ok_or(Problem::Unauthorized(MISSING)),
+                .ok_or(Problem::Unauthorized(MISSING_TOKEN)),
         )
     }
 }
 
 pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-const MISSING: &str =
+const MISSING_TOKEN: &str =
     "Send an API token: “Authorization: Bearer mb_…”. To create one, run “miniback token create”.";
-const UNKNOWN: &str = "Unknown API token. It may have been revoked.";
-const AMBIGUOUS: &str = "The request has two different API tokens. Send only one.";
+const UNKNOWN_TOKEN: &str = "Unknown API token. It may have been revoked.";
+const AMBIGUOUS_TOKENS: &str = "The request has two different API tokens. Send only one.";
 
 /// Middleware for a route: rejects callers without the permission, and adds an `ETag`.
 pub(super) async fn authorize(
@@ -61,8 +61,8 @@ pub(super) async fn authorize(
     ))
 }
 
-/// Returns the token of a request. Both headers can contain it. An `Authorization` header with
-/// another scheme is ignored, because it can be meant for a reverse proxy.
+/// Returns the API token of a request, from either header. An `Authorization` header with another
+/// scheme is ignored, because it can be for a reverse proxy.
 fn token_from(headers: &HeaderMap) -> Result<&str, Problem> {
     let bearers = headers.get_all(AUTHORIZATION).filter_map(|value| {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
@@ -75,10 +75,9 @@ fn token_from(headers: &HeaderMap) -> Result<&str, Problem> {
     let token = sent
         .next()
         .filter(|token| token.starts_with(tokens::API_TOKEN_PREFIX))
-        .ok_or(Problem::Unauthorized(MISSING))?;
-    // Two different tokens are ambiguous.
+        .ok_or(Problem::Unauthorized(MISSING_TOKEN))?;
     if sent.any(|other| other != token) {
-        return Err(Problem::Unauthorized(AMBIGUOUS));
+        return Err(Problem::Unauthorized(AMBIGUOUS_TOKENS));
     }
     Ok(token)
 }
@@ -88,12 +87,12 @@ async fn authenticate(permission: Permission, request: &ServiceRequest) -> Resul
     // Always present: `app` adds the state to every worker.
     let app = request
         .app_data::<web::Data<AppState>>()
-        .ok_or(Problem::Unauthorized(UNKNOWN))?;
+        .ok_or(Problem::Unauthorized(UNKNOWN_TOKEN))?;
     let found = app
         .store
         .token(tokens::sha256(token), app.clock.now())
         .await?;
-    let (token, stale) = found.ok_or(Problem::Unauthorized(UNKNOWN))?;
+    let (token, needs_touch) = found.ok_or(Problem::Unauthorized(UNKNOWN_TOKEN))?;
     if !is_allowed(permission, token.user.role, token.scope) {
         return Err(Problem::Forbidden(format!(
             "This token isn’t allowed to do that (scope {}, role {}).",
@@ -101,7 +100,7 @@ async fn authenticate(permission: Permission, request: &ServiceRequest) -> Resul
             token.user.role
         )));
     }
-    if stale {
+    if needs_touch {
         let (store, id) = (app.store.clone(), token.id.clone());
         // Not awaited: updating `last_used_at` must not delay the call.
         actix_web::rt::spawn(async move { store.touch_token(id).await });

@@ -274,11 +274,11 @@ fn account_routes(routes: Routes) -> Routes {
 
 fn page<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {
     path_routes(path, methods, protected, |allow| {
-        let wrong_method = move || {
+        let method_not_allowed = move || {
             let error = PageError::MethodNotAllowed(allow.clone());
             async move { Err::<HttpResponse, _>(error) }
         };
-        protected(Public, web::to(wrong_method))
+        protected(Public, web::to(method_not_allowed))
     })
 }
 

@@ -1,10 +1,9 @@
-//! Miniback from the outside: each test starts the real executable on a data directory of its own,
-//! and knows of it what users and receivers know. One crate, one file a behaviour; what they stand
-//! on is in `support`.
+//! End-to-end tests. Each test starts the real executable with its own data directory and uses only
+//! its public interfaces. There is one file per behavior; `support` contains the shared helpers.
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a test that cannot go on fails, and the line says where"
+    reason = "a failing `unwrap` fails the test and reports its line"
 )]
 
 mod accessibility;

@@ -36,7 +36,7 @@ pub fn run(bench: &Bench, webhooks: usize) -> Result<Run, Error> {
     measure(bench, &mut bed).map_err(|error| bed.with_log(error))
 }
 
-/// What the program did during the burst.
+/// Measurements of one burst.
 struct Burst {
     load: LoadResult,
     arrivals: Vec<Arrival>,

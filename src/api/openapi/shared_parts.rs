@@ -16,7 +16,7 @@ const X_REQUEST_ID: &str = "X-Request-Id";
 const REQUEST_ID_DESCRIPTION: &str = "Identifies this request in the server’s log.";
 
 /// Errors that many calls share: status, the calls it applies to, and its description.
-const ERRORS: [(&str, AppliesTo, &str); 10] = [
+const SHARED_ERRORS: [(&str, AppliesTo, &str); 10] = [
     ("400", |call| call.has_body, "Invalid JSON or UTF-8"),
     (
         "401",
@@ -74,9 +74,9 @@ struct OperationKind {
 
 /// Returns the shared error responses with their names in the document.
 pub(super) fn error_responses() -> impl Iterator<Item = (String, RefOr<Response>)> {
-    ERRORS.into_iter().map(|(status, _, description)| {
+    SHARED_ERRORS.into_iter().map(|(status, _, description)| {
         let mut response = Response::new(description);
-        complete_error(status, &mut response);
+        add_error_parts(status, &mut response);
         (error_name(status), response.into())
     })
 }
@@ -92,7 +92,7 @@ fn error_name(status: &str) -> String {
 }
 
 /// Adds the headers and the body that all responses with this error status have.
-fn complete_error(status: &str, response: &mut Response) {
+fn add_error_parts(status: &str, response: &mut Response) {
     match status {
         "401" => add_header(response, "WWW-Authenticate", "`Bearer`"),
         "503" | "507" => add_header(response, "Retry-After", "Seconds to wait."),
@@ -128,7 +128,7 @@ pub(super) fn add_shared_parts(
             continue;
         };
         if status.as_str() >= "400" {
-            complete_error(status, response);
+            add_error_parts(status, response);
             continue;
         }
         add_header(response, X_REQUEST_ID, REQUEST_ID_DESCRIPTION);
@@ -136,7 +136,7 @@ pub(super) fn add_shared_parts(
             add_header(response, "Location", "The path of the created object.");
         }
     }
-    for (status, applies, _) in ERRORS {
+    for (status, applies, _) in SHARED_ERRORS {
         if applies(&call) && !responses.contains_key(status) {
             let shared = Ref::from_response_name(error_name(status));
             responses.insert(status.into(), shared.into());
@@ -145,7 +145,7 @@ pub(super) fn add_shared_parts(
     if call.is_read && path != "/metrics" && !path.ends_with("/secret") {
         add_conditional_request(operation);
     }
-    // The only optional body.
+    // Rotation is the only call with an optional body.
     if let (Some(body), true) = (&mut operation.request_body, path.ends_with("/rotate")) {
         body.required = Some(Required::False);
     }
@@ -161,14 +161,14 @@ fn add_conditional_request(operation: &mut Operation) {
             "Changes when the response changes. Send it back as `If-None-Match`.",
         );
     }
-    let same = ResponseBuilder::new()
+    let not_modified = ResponseBuilder::new()
         .description("Not modified")
         .header("ETag", Header::default())
         .header(X_REQUEST_ID, Header::default());
     operation
         .responses
         .responses
-        .insert("304".into(), same.into());
+        .insert("304".into(), not_modified.into());
     let condition = ParameterBuilder::new()
         .name("If-None-Match")
         .parameter_in(ParameterIn::Header)
@@ -219,11 +219,11 @@ mod tests {
     #[test]
     fn required_scopes_come_from_the_permission() {
         let scopes = |permission| -> Vec<String> {
-            let of = |r: &SecurityRequirement| serde_json::to_string(r).unwrap();
+            let to_json = |r: &SecurityRequirement| serde_json::to_string(r).unwrap();
             security_requirements(permission)
                 .iter()
                 .take(2)
-                .map(of)
+                .map(to_json)
                 .collect()
         };
         assert_eq!(

@@ -86,8 +86,8 @@ impl WidgetOrigins {
             .any(|stats| stats.project == project.id && is_rejected(stats, project))
     }
 
-    /// Returns the section of a project. `allow_url` is the target of the "Allow" buttons, or `None`
-    /// for members.
+    /// Returns the origins section of one project. `allow_url` is the URL that the "Allow" buttons
+    /// post to; only admins see them.
     pub fn for_project<'a>(
         &'a self,
         project: &'a Project,

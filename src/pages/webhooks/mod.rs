@@ -115,7 +115,6 @@ impl NotificationsPage {
         self.rows.len() >= WEBHOOKS_MAX
     }
 
-    /// Whether the deliveries of an enabled webhook fail.
     fn is_failing(&self, row: &WebhookRow) -> bool {
         row.webhook.enabled && row.webhook.failing_since.is_some()
     }
