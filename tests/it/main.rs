@@ -1,9 +1,10 @@
-//! End-to-end tests. Each test starts the real executable with its own data directory and uses only
-//! its public interfaces. There is one file per behavior; `support` contains the shared helpers.
+//! Black-box tests: each one starts the real executable with its own data directory and uses it
+//! like a user, a client program, or an endpoint. One file per feature or behavior; the test
+//! harness is in `support`. `tests/README.md` describes how to write a test.
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a failing `unwrap` fails the test and reports its line"
+    reason = "a panic fails the test, and its message contains the line"
 )]
 
 mod accessibility;
