@@ -78,7 +78,7 @@ struct PublicSubmission {
     operation: &'static str,
 }
 
-/// Where a submission comes from.
+/// The client and the page that a submission comes from.
 struct SubmissionSource {
     client_ip: IpAddr,
     /// The `Origin` header, sent by browsers. It is `null` for a page without an origin.
@@ -107,7 +107,7 @@ impl SubmissionSource {
     }
 }
 
-/// The result for stored feedback and for silently discarded spam.
+/// The result of a submission that was stored, or silently discarded as spam.
 struct AcceptedSubmission {
     /// The JSON of a [`SubmissionReceipt`].
     receipt: String,
@@ -115,7 +115,7 @@ struct AcceptedSubmission {
     quotas: Vec<RemainingQuota>,
 }
 
-/// Why a submission isn't accepted.
+/// The reason why a submission was rejected.
 #[derive(Debug, thiserror::Error)]
 enum SubmissionError {
     #[error(transparent)]
@@ -145,7 +145,7 @@ pub(crate) struct SubmissionReceipt<'a> {
 
 impl SubmissionReceipt<'_> {
     fn to_json(&self) -> String {
-        // Two strings always serialize.
+        // Serializing two strings can't fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
@@ -158,7 +158,7 @@ fn receipt_of(feedback: &Feedback) -> String {
     .to_json()
 }
 
-/// A receipt for discarded spam. It looks like that of stored feedback.
+/// Returns a receipt for discarded spam. It looks like the receipt of stored feedback.
 fn honeypot_receipt(clock: &Clock) -> String {
     let id: FeedbackId = IdSequence::after(None).next(clock.now());
     SubmissionReceipt {
@@ -196,7 +196,7 @@ impl Intake {
         Ok(AcceptedSubmission { receipt, quotas })
     }
 
-    /// Checks all fields, and reports every error.
+    /// Checks all fields and reports every error, not only the first.
     async fn validate(
         &self,
         app: &AppState,

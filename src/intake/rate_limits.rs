@@ -22,8 +22,9 @@ use crate::domain::rate_limit::{RateLimit, RateLimits};
 use crate::random;
 use crate::server::rate_limit_headers::{LimitScope, RateLimitExceeded, RemainingQuota};
 
-/// Maximum number of keys of a limit in memory. Above it, keys with a full quota are dropped, or all
-/// keys if that isn't enough. The limits of projects still apply then.
+/// Maximum number of keys of each limit in memory. When it is reached, keys with a full quota are
+/// removed, or all keys if that isn't enough. A sender with that many IP addresses is still subject
+/// to the limits of each project.
 const KEYS_MAX: usize = 50_000;
 const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 
@@ -60,7 +61,7 @@ impl IntakeLimits {
         }
     }
 
-    /// Counts a submission from an IP address, and returns what is left of each limit.
+    /// Counts a submission from an IP address, and returns the remaining quota of each limit.
     pub(super) fn check_ip_address(
         &self,
         ip_address: IpAddr,
@@ -78,7 +79,7 @@ impl IntakeLimits {
         check(&mut state.ip_addresses, &key)
     }
 
-    /// Counts a submission to a project, and returns what is left of each limit.
+    /// Counts a submission to a project, and returns the remaining quota of each limit.
     pub(super) fn check_project(
         &self,
         project: &ProjectId,
@@ -111,7 +112,8 @@ fn day(now: Timestamp) -> i64 {
     now.millis().div_euclid(DAY_MILLIS)
 }
 
-/// Hashes an IP address. IPv6 counts by its /64, which is what one household or machine gets.
+/// Hashes an IP address. For IPv6, only the /64 prefix counts, because a household or machine
+/// usually gets a whole /64.
 fn hash(salt: &[u8; 32], ip_address: IpAddr) -> IpAddressHash {
     let bits = match ip_address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped(),
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spent_quota_grows_by_one_after_each_fraction_of_the_period() {
+    fn a_limit_of_10_per_minute_allows_another_request_after_6_seconds() {
         let (limits, clock) = limits("10/1m", "none");
         let client = ip("192.0.2.1");
         for left in (0..10).rev() {
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_over_the_short_limit_does_not_count_for_the_long_one() {
+    fn requests_over_the_short_limit_do_not_count_against_the_long_one() {
         let (limits, clock) = limits("2/1m,4/1h", "none");
         let client = ip("192.0.2.1");
         let accepted_of = |n: u32| {
@@ -253,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_counts_by_its_64_prefix_and_a_new_day_resets_the_limits() {
+    fn ipv6_is_limited_by_its_64_prefix_and_limits_reset_each_day() {
         let (limits, clock) = limits("1/1h", "none");
         assert!(limits.check_ip_address(ip("2001:db8::1")).is_ok());
         assert!(limits.check_ip_address(ip("2001:db8::ffff:1")).is_err());
@@ -284,7 +286,7 @@ mod tests {
             let next = std::net::Ipv4Addr::from_bits(0x0a00_0000 + n);
             assert!(limits.check_ip_address(IpAddr::V4(next)).is_ok());
         }
-        // No key has a full quota again, so all are dropped.
+        // No key has regained its full quota, so all keys are removed.
         assert!(limits.check_ip_address(ip("192.0.2.1")).is_ok());
         let count = limits.state.lock().unwrap().ip_addresses[0].limiter.len();
         assert!(count < 10, "{count}");
