@@ -1,9 +1,10 @@
-// The feedback widget: a button on any site, and the dialog that it opens. Served without comments
-// and indentation; the server replaces the @…@ placeholders. It makes two requests: for this script,
-// and to submit feedback.
+// The feedback widget: a button on any site, and the dialog that it opens. The server removes
+// comments and indentation, and replaces the @…@ placeholders. The widget sends no requests except
+// to submit feedback.
 //
-// It needs nothing from the page except <body>. It uses a shadow root, no inline styles, and no HTML
-// from strings, so it works with `default-src 'none'` and Trusted Types. Storage can be unavailable.
+// It needs nothing from the page except <body>. It uses a shadow root, no inline styles, and no
+// HTML from strings, so it works with `default-src 'none'` and Trusted Types. It also works if
+// `localStorage` is unavailable.
 "use strict";
 (() => {
   const script = document.currentScript ?? document.querySelector("script[data-project][src*='widget.js']");
@@ -12,7 +13,8 @@
   if (window.miniback) return;
   const server = script.src.replace(/widget\.js.*/, ""); // includes the base path
 
-  // ---- Texts: in the requested language, the page's, or English. Attributes replace single texts ----
+  // ---- Texts: in the language of `data-lang` or the page, or English ----
+  // A `data-` attribute with the name of a text replaces it.
   const translations = "@TEXTS@";
   const requested = (data.lang || document.documentElement.lang).toLowerCase().split("-")[0];
   const lang = translations[requested] ? requested : "en";
@@ -28,15 +30,15 @@
     memory[key] = value;
     try {
       if (value) localStorage[key] = JSON.stringify(value); else delete localStorage[key];
-    } catch { /* without storage, `memory` keeps it until the page closes */ }
+    } catch { /* `memory` has it until the page closes */ }
   };
   const unsent = () => read(unsentKey) ?? [];
 
   // ---- Sending ----
   // The server rejects a form token that is younger than 2 s.
   const tokenIsValid = new Promise((resolve) => setTimeout(resolve, 2100));
-  // Sends unsent feedback. It stays stored until the server accepts or rejects it. Returns the
-  // problem if it was rejected, and the number of seconds until the next try (0 if none is needed).
+  // Sends an unsent item, and deletes it once the server has accepted or rejected it. Returns the
+  // problem if it was rejected, and the number of seconds until the next retry (0 for no retry).
   async function send({ key, body }) {
     await tokenIsValid;
     let problem, retryAfter = 60;
@@ -52,7 +54,7 @@
         // 409: it was stored before, and has been deleted since.
         if (!response.ok && status != 409) problem = json;
       } else retryAfter = +response.headers.get("Retry-After") || retryAfter;
-    } catch { /* no response, or not from Miniback */ }
+    } catch { /* no response, or none from Miniback */ }
     if (retryAfter) {
       clearTimeout(timer);
       timer = setTimeout(flush, retryAfter * 1000);
@@ -66,10 +68,10 @@
   async function flush() {
     if (flushing) return;
     flushing = true;
-    for (const entry of unsent()) {
-      const [problem, retryAfter] = await send(entry);
+    for (const item of unsent()) {
+      const [problem, retryAfter] = await send(item);
       // Turn rejected feedback back into the draft.
-      if (problem && !read(draftKey)?.message) write(draftKey, entry.body);
+      if (problem && !read(draftKey)?.message) write(draftKey, item.body);
       if (retryAfter) break;
     }
     flushing = false;
@@ -82,7 +84,8 @@
   canvas.fillStyle = "#1f5fd0";
   canvas.fillStyle = data.color; // ignored if it isn't a color
   const color = /^#.{6}$/.test(canvas.fillStyle) ? canvas.fillStyle : "#1f5fd0";
-  // Relative luminance (WCAG). Above 0.179, black text has more contrast than white, and at least 4.5:1.
+  // Relative luminance as in WCAG. Above 0.179, black text has more contrast than white text, and
+  // the contrast is at least 4.5:1 either way.
   const luminance = [0.2126, 0.7152, 0.0722].reduce((sum, weight, index) => {
     const channel = parseInt(color.slice(2 * index + 1, 2 * index + 3), 16) / 255;
     return sum + weight * (channel > 0.04045 ? ((channel + 0.055) / 1.055) ** 2.4 : channel / 12.92);
@@ -170,8 +173,8 @@
   });
   closeButton.onclick = () => dialog.close();
   dialog.onclose = () => opener?.focus({ preventScroll: true });
-  // Hide events in the dialog from the page: its keyboard shortcuts, and its modals that close on a
-  // click outside or move the focus back.
+  // Keep events in the dialog from reaching the page. Otherwise they could trigger its keyboard
+  // shortcuts, or its modals could close or move the focus back.
   for (const type of ["keydown", "keyup", "keypress", "focusin", "pointerdown", "mousedown", "touchstart"])
     dialog.addEventListener(type, (event) => event.stopPropagation());
   dialog.onmousedown = (event) => { if (event.target == dialog) dialog.close(); }; // the backdrop
@@ -187,13 +190,13 @@
     }
     sendButton.ariaBusy = "true"; // `disabled` would move the focus
     status.textContent = "";
-    const entry = {
+    const item = {
       key: crypto.getRandomValues(new Uint32Array(4)).join("-"),
       body: { message: message.value, email: email.value || undefined, url: pageUrl.textContent || undefined },
     };
-    // From here on, the feedback is sent now or later, even if the page closes.
-    write(unsentKey, [...unsent(), entry]);
-    const [problem, retryAfter] = await send(entry);
+    // Once stored, the feedback is sent now or later, even if the page closes.
+    write(unsentKey, [...unsent(), item]);
+    const [problem, retryAfter] = await send(item);
     sendButton.ariaBusy = null;
     if (problem) status.textContent = /paused/.test(problem.type) ? texts.paused : `${texts.failed} ${problem.detail}`;
     else {

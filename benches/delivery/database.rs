@@ -19,29 +19,29 @@ use crate::{Error, sample};
 
 /// Time of the first row: 2025-01-01, in milliseconds since the Unix epoch. All ids that the
 /// program creates are greater than ids created here.
-const START: i64 = 1_735_689_600_000;
+const FIRST_ROW_TIME: i64 = 1_735_689_600_000;
 /// Milliseconds between two feedback items: a million of them span 23 days.
-const STEP: i64 = 2_000;
+const FEEDBACK_INTERVAL_MS: i64 = 2_000;
 /// Feedback items per commit when filling a database.
 const COMMIT_SIZE: usize = 10_000;
 /// One of this many deliveries has failed.
-const FAILED: usize = 100;
+const FAILURE_INTERVAL: usize = 100;
 
-const FEEDBACK: &str = "INSERT INTO feedback (id, project_id, status, message, created_at)
+const INSERT_FEEDBACK: &str = "INSERT INTO feedback (id, project_id, status, message, created_at)
     VALUES (?1, ?2, ?3, ?4, ?5)";
-const EVENT: &str = "INSERT OR IGNORE INTO events (id, type, feedback_id, body, created_at)
+const INSERT_EVENT: &str = "INSERT OR IGNORE INTO events (id, type, feedback_id, body, created_at)
     VALUES (?1, 'feedback.created', ?2, ?3, ?4)";
-const DELIVERY: &str =
+const INSERT_DELIVERY: &str =
     "INSERT INTO deliveries (id, event_id, webhook_id, state, due_at, attempts, round_attempts,
     created_at, finished_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8)";
-const ATTEMPT: &str =
+const INSERT_ATTEMPT: &str =
     "INSERT INTO attempts (delivery_id, number, started_at, duration_us, status, error, error_code,
     request_headers, response_headers, response_body, response_truncated, waiting_us)
     VALUES (?1, 1, ?2, 400, ?3, ?4, ?5, ?6, '[]', x'', 0, 300)";
 
 /// Returns the time of the feedback with this index, in milliseconds since the Unix epoch.
 pub fn time_of(index: usize) -> i64 {
-    START + index as i64 * STEP
+    FIRST_ROW_TIME + index as i64 * FEEDBACK_INTERVAL_MS
 }
 
 fn id(prefix: &str, index: usize, position: usize) -> String {
@@ -67,10 +67,10 @@ struct Rows<'a> {
 impl<'a> Rows<'a> {
     fn new(connection: &'a Connection, project: ProjectSummary) -> Result<Self, Error> {
         Ok(Self {
-            feedback: connection.prepare(FEEDBACK)?,
-            event: connection.prepare(EVENT)?,
-            delivery: connection.prepare(DELIVERY)?,
-            attempt: connection.prepare(ATTEMPT)?,
+            feedback: connection.prepare(INSERT_FEEDBACK)?,
+            event: connection.prepare(INSERT_EVENT)?,
+            delivery: connection.prepare(INSERT_DELIVERY)?,
+            attempt: connection.prepare(INSERT_ATTEMPT)?,
             project,
         })
     }
@@ -129,12 +129,15 @@ impl<'a> Rows<'a> {
         let (id, event) = (id("dlv", index, position), id("evt", index, 0));
         let at = time_of(index);
         let end = at + position as i64 + 1;
-        let failed = (index * 7 + position).is_multiple_of(FAILED);
+        let failed = (index * 7 + position).is_multiple_of(FAILURE_INTERVAL);
         let state = if failed { "failed" } else { "delivered" };
         self.delivery
             .execute(params![id, event, webhook, state, None::<i64>, 1, at, end])?;
         let (status, error) = if failed {
-            (500, Some("The endpoint answered 500."))
+            (
+                500,
+                Some("The endpoint responded with 500 Internal Server Error."),
+            )
         } else {
             (204, None)
         };

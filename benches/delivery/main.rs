@@ -50,7 +50,7 @@ struct Options {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
     /// Factor for the number of stored rows in w5 and w6
-    #[arg(long, default_value_t = 1.0, value_parser = scale)]
+    #[arg(long, default_value_t = 1.0, value_parser = parse_scale)]
     scale: f64,
     /// Write all results to this file as JSON
     #[arg(long, value_name = "FILE")]
@@ -66,7 +66,7 @@ struct Options {
     bench: bool,
 }
 
-fn scale(text: &str) -> Result<f64, String> {
+fn parse_scale(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(scale) if scale > 0.0 && scale <= 10.0 => Ok(scale),
         _ => Err("must be greater than 0 and at most 10".into()),
@@ -118,7 +118,7 @@ fn run(options: Options) -> Result<(), Error> {
     let mut reports = Vec::new();
     let mut failed = Vec::new();
     for workload in workloads::ALL.iter().filter(is_selected) {
-        let results = repeat(&bench, workload, runs, &mut failed);
+        let results = run_repeatedly(&bench, workload, runs, &mut failed);
         if !results.is_empty() {
             let report = WorkloadReport::new(workload, results);
             println!("{}", report.table());
@@ -140,7 +140,7 @@ fn run(options: Options) -> Result<(), Error> {
 
 /// Runs a workload `runs` times. After a failure, skips its remaining runs, but not other
 /// workloads.
-fn repeat(
+fn run_repeatedly(
     bench: &Bench,
     workload: &Workload,
     runs: u32,

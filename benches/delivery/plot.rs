@@ -3,25 +3,25 @@
 
 use std::fmt::Write;
 
-use crate::report::{WorkloadReport, number};
+use crate::report::{WorkloadReport, format_number};
 
 const WIDTH: f64 = 760.0;
-const PANEL: f64 = 300.0;
-const LEFT: f64 = 64.0;
-const TOP: f64 = 44.0;
+const PANEL_HEIGHT: f64 = 300.0;
+const MARGIN_LEFT: f64 = 64.0;
+const MARGIN_TOP: f64 = 44.0;
 const PLOT_HEIGHT: f64 = 190.0;
 /// The Okabe–Ito palette, which people with color blindness can distinguish.
 const COLORS: [&str; 7] = [
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442",
 ];
 const GRAY: &str = "#999";
-const BARE: &str = "bare loop";
+const BARE_LOOP: &str = "bare loop";
 
 /// A stacked bar: its name and its segments from the bottom up.
 type Bar = (String, Vec<(String, f64)>);
 
 pub fn svg(reports: &[WorkloadReport]) -> String {
-    let height = 2.0 * PANEL;
+    let height = 2.0 * PANEL_HEIGHT;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
          font-family=\"sans-serif\" font-size=\"12\" role=\"img\" \
@@ -29,7 +29,7 @@ pub fn svg(reports: &[WorkloadReport]) -> String {
          <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>\n"
     );
     draw_cost(&mut svg, reports, 0.0);
-    draw_drain(&mut svg, reports, PANEL);
+    draw_drain(&mut svg, reports, PANEL_HEIGHT);
     svg.push_str("</svg>\n");
     svg
 }
@@ -66,9 +66,15 @@ fn draw_panel(svg: &mut String, y: f64, title: &str, top: f64, right: f64) {
     );
     for quarter in 0..=4 {
         let share = f64::from(quarter) / 4.0;
-        let at = y + TOP + PLOT_HEIGHT * (1.0 - share);
-        draw_line(svg, (LEFT, at), (right, at));
-        draw_text(svg, LEFT - 6.0, at + 4.0, "end", &number(top * share));
+        let at = y + MARGIN_TOP + PLOT_HEIGHT * (1.0 - share);
+        draw_line(svg, (MARGIN_LEFT, at), (right, at));
+        draw_text(
+            svg,
+            MARGIN_LEFT - 6.0,
+            at + 4.0,
+            "end",
+            &format_number(top * share),
+        );
     }
 }
 
@@ -93,7 +99,7 @@ fn bars(reports: &[WorkloadReport]) -> Vec<Bar> {
         };
         bars.push((webhooks.to_owned(), report.threads()));
         let bare = report.median("baseline: bare loop, CPU per 1,000 posts");
-        bars.extend(bare.map(|cpu| (BARE.to_owned(), vec![(BARE.to_owned(), cpu)])));
+        bars.extend(bare.map(|cpu| (BARE_LOOP.to_owned(), vec![(BARE_LOOP.to_owned(), cpu)])));
     }
     bars
 }
@@ -107,7 +113,13 @@ fn draw_cost(svg: &mut String, reports: &[WorkloadReport], y: f64) {
     let title = "CPU seconds per 1,000 deliveries, by thread";
     draw_panel(svg, y, title, top, right);
     if bars.is_empty() {
-        draw_text(svg, LEFT + 20.0, y + 120.0, "start", "not measured: w1, w2");
+        draw_text(
+            svg,
+            MARGIN_LEFT + 20.0,
+            y + 120.0,
+            "start",
+            "not measured: w1, w2",
+        );
         return;
     }
     let mut names: Vec<&str> = Vec::new();
@@ -116,21 +128,27 @@ fn draw_cost(svg: &mut String, reports: &[WorkloadReport], y: f64) {
             names.push(name);
         }
     }
-    let step = (right - LEFT) / bars.len() as f64;
+    let step = (right - MARGIN_LEFT) / bars.len() as f64;
     for (index, bar) in bars.iter().enumerate() {
-        let x = LEFT + step * (index as f64 + 0.2);
+        let x = MARGIN_LEFT + step * (index as f64 + 0.2);
         let center = x + step * 0.3;
-        let mut base = y + TOP + PLOT_HEIGHT;
+        let mut base = y + MARGIN_TOP + PLOT_HEIGHT;
         draw_text(svg, center, base + 18.0, "middle", &bar.0);
         for (name, cpu) in &bar.1 {
             let height = cpu / top * PLOT_HEIGHT;
             base -= height;
             draw_rect(svg, (x, base), (step * 0.6, height), color(&names, name));
         }
-        draw_text(svg, center, base - 5.0, "middle", &number(total(bar)));
+        draw_text(
+            svg,
+            center,
+            base - 5.0,
+            "middle",
+            &format_number(total(bar)),
+        );
     }
     for (index, name) in names.iter().enumerate() {
-        let at = y + TOP + 8.0 + index as f64 * 20.0;
+        let at = y + MARGIN_TOP + 8.0 + index as f64 * 20.0;
         let corner = (right + 16.0, at - 10.0);
         draw_rect(svg, corner, (12.0, 12.0), color(&names, name));
         draw_text(svg, right + 34.0, at, "start", name);
@@ -141,7 +159,7 @@ fn draw_cost(svg: &mut String, reports: &[WorkloadReport], y: f64) {
 fn color(names: &[&str], name: &str) -> &'static str {
     let index = names.iter().position(|known| *known == name);
     match index {
-        Some(index) if name != BARE => COLORS[index % COLORS.len()],
+        Some(index) if name != BARE_LOOP => COLORS[index % COLORS.len()],
         _ => GRAY,
     }
 }
@@ -159,28 +177,21 @@ fn draw_drain(svg: &mut String, reports: &[WorkloadReport], y: f64) {
         .map(|(pending, _)| *pending)
         .fold(1.0, f64::max);
     let right = WIDTH - 24.0;
-    draw_panel(
-        svg,
-        y,
-        "Deliveries per second while a backlog drains",
-        top,
-        right,
-    );
+    let title = "Deliveries per second while a backlog drains";
+    draw_panel(svg, y, title, top, right);
     if curve.is_empty() {
-        draw_text(svg, LEFT + 20.0, y + 120.0, "start", "not measured: w5");
+        let x = MARGIN_LEFT + 20.0;
+        draw_text(svg, x, y + 120.0, "start", "not measured: w5");
         return;
     }
-    let bottom = y + TOP + PLOT_HEIGHT;
+    let bottom = y + MARGIN_TOP + PLOT_HEIGHT;
     let mut path = String::new();
     for (index, (pending, rate)) in curve.iter().enumerate() {
         // Time runs from left to right, starting with the full backlog.
-        let x = LEFT + (right - LEFT) * (1.0 - pending / max);
+        let x = MARGIN_LEFT + (right - MARGIN_LEFT) * (1.0 - pending / max);
+        let y = bottom - rate / top * PLOT_HEIGHT;
         let command = if index == 0 { 'M' } else { 'L' };
-        let _ = write!(
-            path,
-            "{command}{x:.1} {:.1}",
-            bottom - rate / top * PLOT_HEIGHT
-        );
+        let _ = write!(path, "{command}{x:.1} {y:.1}");
     }
     let _ = writeln!(
         svg,
@@ -189,20 +200,10 @@ fn draw_drain(svg: &mut String, reports: &[WorkloadReport], y: f64) {
     );
     for quarter in 0..=4 {
         let share = f64::from(quarter) / 4.0;
-        let x = LEFT + (right - LEFT) * share;
-        draw_text(
-            svg,
-            x,
-            bottom + 18.0,
-            "middle",
-            &number(max * (1.0 - share)),
-        );
+        let x = MARGIN_LEFT + (right - MARGIN_LEFT) * share;
+        let pending = format_number(max * (1.0 - share));
+        draw_text(svg, x, bottom + 18.0, "middle", &pending);
     }
-    draw_text(
-        svg,
-        (LEFT + right) / 2.0,
-        bottom + 38.0,
-        "middle",
-        "pending deliveries",
-    );
+    let center = (MARGIN_LEFT + right) / 2.0;
+    draw_text(svg, center, bottom + 38.0, "middle", "pending deliveries");
 }

@@ -145,15 +145,15 @@ impl Program {
 
     /// Creates a project and returns its id.
     pub fn new_project(&self, name: &str) -> Result<String, Error> {
-        text(&self.call("/projects", Some(&json!({ "name": name })))?["id"])
+        string_value(&self.call("/projects", Some(&json!({ "name": name })))?["id"])
     }
 
     /// Creates a webhook to an endpoint of the receiver, gives the receiver the secret, and returns
     /// the webhook's id.
     pub fn new_webhook(&self, receiver: &mut Receiver, endpoint: usize) -> Result<String, Error> {
         let webhook = self.call("/webhooks", Some(&json!({ "url": receiver.url(endpoint) })))?;
-        receiver.set_secret(endpoint, &text(&webhook["secret"])?)?;
-        text(&webhook["id"])
+        receiver.set_secret(endpoint, &string_value(&webhook["secret"])?)?;
+        string_value(&webhook["id"])
     }
 
     /// Waits until no delivery of the webhooks is pending. Outcomes are stored shortly after the
@@ -236,7 +236,7 @@ impl Program {
     }
 }
 
-pub fn text(value: &Value) -> Result<String, Error> {
+pub fn string_value(value: &Value) -> Result<String, Error> {
     let text = value
         .as_str()
         .ok_or("a string member is missing in a response")?;

@@ -114,7 +114,7 @@ pub fn write_records<R: Record>(
     Ok(out.flush()?)
 }
 
-/// Reads what [`say_records`] wrote.
+/// Reads the output of [`write_records`].
 pub fn read_records<R: Record>(from: &mut impl BufRead) -> Result<(Value, Vec<R>), Error> {
     let line: Value = read_line(from)?;
     let count = line["records"]

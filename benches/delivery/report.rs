@@ -110,9 +110,9 @@ impl WorkloadReport {
             let (min, max) = ends.map_or((0.0, 0.0), |(min, max)| (*min, *max));
             cells.push([
                 row.metric.name.clone(),
-                number(min),
-                number(median(&values)),
-                number(max),
+                format_number(min),
+                format_number(median(&values)),
+                format_number(max),
                 row.metric.unit.to_owned(),
                 row.metric.goal.to_owned(),
             ]);
@@ -123,13 +123,13 @@ impl WorkloadReport {
             cells.push([
                 name,
                 String::new(),
-                number(cpu),
+                format_number(cpu),
                 String::new(),
                 unit,
                 String::new(),
             ]);
         }
-        lines.extend(aligned(&cells));
+        lines.extend(align_table(&cells));
         lines.extend(self.notes().iter().map(|note| format!("\n{note}.")));
         lines.push(String::new());
         lines.join("\n")
@@ -174,7 +174,7 @@ pub fn json(machine: &Value, settings: &Value, reports: &[WorkloadReport]) -> Va
 }
 
 /// Formats rows as an aligned Markdown table.
-fn aligned(cells: &[[String; 6]]) -> Vec<String> {
+fn align_table(cells: &[[String; 6]]) -> Vec<String> {
     let width = |column: usize| {
         let chars = cells.iter().map(|row| row[column].chars().count());
         chars.max().unwrap_or(0)
@@ -210,7 +210,7 @@ fn aligned(cells: &[[String; 6]]) -> Vec<String> {
 }
 
 /// Formats a number with about three significant digits.
-pub fn number(value: f64) -> String {
+pub fn format_number(value: f64) -> String {
     let size = value.abs();
     if size >= 100.0 || value.fract() == 0.0 {
         format!("{value:.0}")

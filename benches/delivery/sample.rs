@@ -11,7 +11,7 @@ use miniback::domain::id::{FeedbackId, ProjectId};
 use sha2::Sha256;
 
 /// Length of a message in bytes. It makes the body of an event about 450 bytes long.
-const LEN: usize = 173;
+const MESSAGE_LEN: usize = 173;
 
 /// Occurs in one message; see [`message`].
 pub const RARE_WORD: &str = "quetzal";
@@ -33,14 +33,14 @@ const WORDS: [&str; 32] = [
 
 /// Returns an ASCII message that needs no escaping in JSON or HTML.
 pub fn message(index: usize) -> String {
-    let mut text = String::with_capacity(LEN + 16);
+    let mut text = String::with_capacity(MESSAGE_LEN + 16);
     // Writing to a string can't fail.
     let _ = write!(text, "No. {index}:");
     if index == RARE_INDEX {
         let _ = write!(text, " {RARE_WORD}");
     }
     let mut state = index as u64;
-    while text.len() < LEN {
+    while text.len() < MESSAGE_LEN {
         // SplitMix64, so that neighboring indexes get different words.
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = state;
@@ -49,7 +49,7 @@ pub fn message(index: usize) -> String {
         text.push(' ');
         text.push_str(WORDS[(mixed >> 59) as usize]);
     }
-    text.truncate(LEN);
+    text.truncate(MESSAGE_LEN);
     text.truncate(text.trim_end().len());
     text
 }

@@ -52,7 +52,7 @@ impl UsageDelta {
 
 impl Usage {
     pub fn of(pid: u32) -> Result<Self, Error> {
-        let (_, user, system) = times(&format!("/proc/{pid}/stat"))?;
+        let (_, user, system) = read_cpu_times(&format!("/proc/{pid}/stat"))?;
         let mut threads = HashMap::new();
         for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
             let path = entry?.path();
@@ -61,7 +61,7 @@ impl Usage {
                 .and_then(|name| name.to_str()?.parse().ok());
             // Skip threads that end while they are read.
             let (Some(id), Ok((name, user, system))) =
-                (id, times(&path.join("stat").to_string_lossy()))
+                (id, read_cpu_times(&path.join("stat").to_string_lossy()))
             else {
                 continue;
             };
@@ -107,7 +107,7 @@ impl Usage {
 
 /// Reads a name and its user and system CPU seconds. The name is in parentheses and can contain
 /// anything except a newline.
-fn times(path: &str) -> Result<(String, f64, f64), Error> {
+fn read_cpu_times(path: &str) -> Result<(String, f64, f64), Error> {
     let text = fs::read_to_string(path)?;
     let malformed = || format!("unexpected format of {path}");
     let (begin, end) = text
@@ -148,15 +148,15 @@ fn read_number(path: &str, name: &str) -> Option<u64> {
 
 /// Returns the resident memory in MiB.
 pub fn resident_memory(pid: u32) -> f64 {
-    mebibytes(pid, "VmRSS")
+    read_mebibytes(pid, "VmRSS")
 }
 
 /// Returns the peak resident memory since the start or [`reset_peak_memory`], in MiB.
 pub fn peak_memory(pid: u32) -> f64 {
-    mebibytes(pid, "VmHWM")
+    read_mebibytes(pid, "VmHWM")
 }
 
-fn mebibytes(pid: u32, name: &str) -> f64 {
+fn read_mebibytes(pid: u32, name: &str) -> f64 {
     read_number(&format!("/proc/{pid}/status"), name).unwrap_or(0) as f64 / 1024.0
 }
 

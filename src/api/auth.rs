@@ -61,8 +61,8 @@ pub(super) async fn authorize(
     ))
 }
 
-/// Returns the token of a request. Both headers can contain it. An `Authorization` header with
-/// another scheme is ignored, because it can be meant for a reverse proxy.
+/// Returns the API token of a request, from either header. An `Authorization` header with another
+/// scheme is ignored, because it can be for a reverse proxy.
 fn token_from(headers: &HeaderMap) -> Result<&str, Problem> {
     let bearers = headers.get_all(AUTHORIZATION).filter_map(|value| {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
@@ -76,7 +76,6 @@ fn token_from(headers: &HeaderMap) -> Result<&str, Problem> {
         .next()
         .filter(|token| token.starts_with(tokens::API_TOKEN_PREFIX))
         .ok_or(Problem::Unauthorized(MISSING_TOKEN))?;
-    // Two different tokens are ambiguous.
     if sent.any(|other| other != token) {
         return Err(Problem::Unauthorized(AMBIGUOUS_TOKENS));
     }
@@ -93,7 +92,7 @@ async fn authenticate(permission: Permission, request: &ServiceRequest) -> Resul
         .store
         .token(tokens::sha256(token), app.clock.now())
         .await?;
-    let (token, stale) = found.ok_or(Problem::Unauthorized(UNKNOWN_TOKEN))?;
+    let (token, needs_touch) = found.ok_or(Problem::Unauthorized(UNKNOWN_TOKEN))?;
     if !is_allowed(permission, token.user.role, token.scope) {
         return Err(Problem::Forbidden(format!(
             "This token isn’t allowed to do that (scope {}, role {}).",
@@ -101,7 +100,7 @@ async fn authenticate(permission: Permission, request: &ServiceRequest) -> Resul
             token.user.role
         )));
     }
-    if stale {
+    if needs_touch {
         let (store, id) = (app.store.clone(), token.id.clone());
         // Not awaited: updating `last_used_at` must not delay the call.
         actix_web::rt::spawn(async move { store.touch_token(id).await });

@@ -27,10 +27,11 @@ const NOT_FOUND: Problem = Problem::NotFound("Delivery not found.");
 #[schema(as = Recovery)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RecoverDeliveries {
-    /// Redeliver deliveries that ended at or after this time: ISO 8601 with an offset.
+    /// Redeliver deliveries that failed or were canceled at or after this time. ISO 8601 with an
+    /// offset.
     #[schema(format = DateTime, example = "2025-10-31T12:34:56Z")]
     since: String,
-    /// The states to redeliver. Only `failed` if omitted.
+    /// The states of the deliveries to redeliver. Only `failed` if omitted.
     #[schema(nullable = false, example = json!(["failed"]))]
     #[serde(default, deserialize_with = "non_null")]
     states: Option<Vec<RecoverableState>>,
@@ -47,19 +48,19 @@ enum RecoverableState {
 #[schema(as = Delivery)]
 #[serde(rename_all = "camelCase")]
 struct DeliveryView<'a> {
-    /// Endpoints deduplicate by this id.
+    /// Endpoints use this id to detect duplicates.
     id: &'a DeliveryId,
     webhook_id: &'a WebhookId,
     #[schema(value_type = EventType)]
     event: &'static str,
     state: DeliveryState,
     created_at: Timestamp,
-    /// Null unless the delivery is pending.
+    /// The time of the next attempt. Null unless the delivery is pending.
     #[schema(required = true, example = json!(null))]
     next_attempt_at: Option<Timestamp>,
     attempts: Vec<AttemptView<'a>>,
-    /// Only in a single delivery: the last request as sent. Null before the first attempt, and
-    /// after the feedback was deleted.
+    /// The last request as sent. Omitted in lists. Null before the first attempt, and after the
+    /// feedback was deleted.
     #[schema(value_type = Option<RequestView>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<Option<RequestView>>,
@@ -77,10 +78,10 @@ struct AttemptView<'a> {
     /// The HTTP status. Null if there was no response.
     #[schema(required = true, example = 200)]
     status: Option<u16>,
-    /// What failed, as text for people.
+    /// A description of the failure for people. Null if the attempt succeeded.
     #[schema(required = true, example = json!(null))]
     error: Option<&'a str>,
-    /// What failed, as a code for programs: `timeout`, `connection_refused`, `status`, and so on.
+    /// A code of the failure for programs: `timeout`, `connection_refused`, `status`, and so on.
     #[schema(required = true, example = json!(null))]
     error_code: Option<&'a str>,
     #[schema(value_type = ResponseView)]
@@ -88,7 +89,7 @@ struct AttemptView<'a> {
     response: Option<ResponseView>,
 }
 
-/// Only in a single delivery: the endpoint’s response.
+/// The endpoint’s response. Omitted in lists.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AttemptAnswer)]
 #[serde(rename_all = "camelCase")]
@@ -99,7 +100,7 @@ struct ResponseView {
         example = json!({"content-type": "text/plain"})
     )]
     response_headers: Map<String, Value>,
-    /// The first 16 KiB. Invalid UTF-8 is replaced.
+    /// The first 16 KiB of the body. Invalid UTF-8 is replaced.
     #[schema(example = "ok")]
     response_body: Option<String>,
     /// True if the body was cut at 16 KiB, ended early, or didn’t end in time.
@@ -186,7 +187,7 @@ impl<'a> AttemptView<'a> {
 
 impl ResponseView {
     fn new(logged: &LoggedAttempt) -> Self {
-        // With microseconds, because a local endpoint responds in less than a millisecond.
+        // Fractions of a millisecond matter: a local endpoint can respond in less than 1 ms.
         let millis = |duration: Option<Duration>| duration.map(|d| d.as_micros() as f64 / 1000.0);
         Self {
             response_headers: header_object(&logged.response_headers),
@@ -224,7 +225,7 @@ fn header_object(headers: &[(String, String)]) -> Map<String, Value> {
 
 /// List deliveries
 ///
-/// The deliveries of a webhook.
+/// Lists the deliveries of a webhook.
 #[utoipa::path(
     get,
     path = "/api/v1/webhooks/{id}/deliveries",
@@ -312,7 +313,7 @@ pub(super) async fn get(
 
 /// Redeliver a delivery
 ///
-/// Sends the same id and body again, with a fresh set of retries. Attempt numbers continue.
+/// Sends the same id and body again, with a new set of retries. Attempt numbers continue.
 #[utoipa::path(
     post,
     path = "/api/v1/deliveries/{id}/redeliver",
@@ -333,15 +334,18 @@ pub(super) async fn redeliver(
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = DeliveryId::new(id.into_inner());
-    app.store.redeliver(id.clone()).await.map_err(problem)?;
+    app.store
+        .redeliver(id.clone())
+        .await
+        .map_err(redeliver_problem)?;
     let detail = app.store.delivery(id).await?.ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Accepted().json(DeliveryView::with_details(&detail)))
 }
 
 /// Redeliver failed deliveries
 ///
-/// Redelivers all deliveries of the webhook that failed since a time. With `states`, it also
-/// redelivers canceled ones. If repeated at once, `count` is 0.
+/// Redelivers all deliveries of the webhook that failed since the given time. Use `states` to
+/// redeliver canceled deliveries. Repeating the call immediately returns a `count` of 0.
 #[utoipa::path(
     post,
     path = "/api/v1/webhooks/{id}/recover",
@@ -376,11 +380,11 @@ pub(super) async fn recover(
         .store
         .redeliver_since(webhook, since, canceled, failed)
         .await
-        .map_err(problem)?;
+        .map_err(redeliver_problem)?;
     Ok(HttpResponse::Accepted().json(RecoveredCount { count }))
 }
 
-fn problem(error: RedeliverError) -> Problem {
+fn redeliver_problem(error: RedeliverError) -> Problem {
     match error {
         RedeliverError::UnknownDelivery => NOT_FOUND,
         RedeliverError::UnknownWebhook => webhooks::NOT_FOUND,

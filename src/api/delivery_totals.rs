@@ -10,8 +10,8 @@ use crate::server::AppState;
 use crate::server::problem::Problem;
 
 /// `events` = `delivered` + `pending` + `failed` + `canceled` + `unexplained`. `unexplained` is 0
-/// unless an event was lost. Totals since the webhook was created, including tests and deliveries
-/// removed by retention.
+/// unless an event was lost. The totals count from the creation of the webhook, and include tests
+/// and deliveries that retention has removed.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Accounting)]
 pub(super) struct DeliveryTotalsView {
@@ -39,17 +39,17 @@ pub(super) async fn get(
     app: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let accounting = app
+    let totals = app
         .store
         .delivery_totals(WebhookId::new(id.into_inner()))
         .await?
         .ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok().json(DeliveryTotalsView {
-        events: accounting.events,
-        delivered: accounting.delivered,
-        pending: accounting.pending,
-        failed: accounting.failed,
-        canceled: accounting.canceled,
-        unexplained: accounting.discrepancy(),
+        events: totals.events,
+        delivered: totals.delivered,
+        pending: totals.pending,
+        failed: totals.failed,
+        canceled: totals.canceled,
+        unexplained: totals.discrepancy(),
     }))
 }

@@ -20,7 +20,7 @@ use crate::server::{AppState, schemas, tokens};
 use crate::store::{CreateFeedbackError, FeedbackFilter, IdempotencyKey};
 
 const NOT_FOUND: Problem = Problem::NotFound("Feedback not found.");
-/// The header that marks the stored response of an earlier call.
+/// The response header that marks the repeated response of an earlier call.
 const IDEMPOTENCY_REPLAYED: &str = "Idempotency-Replayed";
 
 #[derive(Deserialize, ToSchema)]
@@ -49,8 +49,8 @@ pub(super) struct UpdateFeedback {
     status: Option<FeedbackStatus>,
 }
 
-fn render(feedback: &Feedback) -> String {
-    // Strings and JSON values always serialize.
+fn feedback_json(feedback: &Feedback) -> String {
+    // Serializing strings and JSON values can't fail.
     serde_json::to_string(feedback).unwrap_or_default()
 }
 
@@ -59,7 +59,7 @@ fn render(feedback: &Feedback) -> String {
 /// The feedback and its deliveries are stored before the response is sent. If a call with an
 /// `Idempotency-Key` is repeated within 24 hours, nothing is created, and the first response is
 /// returned again, marked with `Idempotency-Replayed: true`. If both calls arrive at the same time,
-/// the second one waits. A key belongs to the API token that sent it, and to this call.
+/// the second one waits. A key is valid only for this call and the API token that sent it.
 #[utoipa::path(
     post,
     path = "/api/v1/feedback",
@@ -101,7 +101,7 @@ fn render(feedback: &Feedback) -> String {
         (
             status = 422,
             description = "A field is invalid, the project is unknown, or the `Idempotency-Key` \
-                was used with another body",
+                was used with a different body",
         ),
     )
 )]
@@ -122,7 +122,7 @@ pub(super) async fn create(
     let idempotency = scoped_idempotency_key(&request, &caller, &new)?;
     let created = app
         .store
-        .create_feedback(new, idempotency, render)
+        .create_feedback(new, idempotency, feedback_json)
         .await
         .map_err(|error| match error {
             CreateFeedbackError::UnknownProject(_) => Problem::field("project", error),
@@ -142,7 +142,8 @@ pub(super) async fn create(
         .body(created.response))
 }
 
-/// Returns the idempotency key of the call with its scope, or `None` if the call has no key.
+/// Returns the call's idempotency key with its owner and a hash of the request, or `None` if the
+/// call has no key.
 fn scoped_idempotency_key(
     request: &HttpRequest,
     caller: &Caller,

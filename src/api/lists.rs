@@ -106,7 +106,7 @@ impl<T: Id + PartialSchema> IntoParams for PageParams<T> {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct List<T> {
-    /// Newest first.
+    /// The items, newest first.
     data: Vec<T>,
     /// The `cursor` of the next page. Null on the last page.
     #[schema(required = true)]

@@ -105,7 +105,7 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
     text.webhook_family(
         metrics,
         "miniback_deliveries_unexplained",
-        "Events of the webhook that are in no state: 0 unless an event was lost.",
+        "Events of the webhook that no delivery accounts for. 0 unless an event was lost.",
         |webhook| Some(webhook.totals.discrepancy() as f64),
     );
     text.family(

@@ -1,7 +1,7 @@
 //! The OpenAPI 3.1 document, generated from the code: descriptions from the handlers, schemas from
 //! the structs that are parsed and serialized, and permissions from the route table.
 //!
-//! [`shared_parts`] adds what calls have in common.
+//! [`shared_parts`] adds the parts that many calls share.
 
 mod shared_parts;
 
@@ -28,7 +28,7 @@ use crate::server::health;
 use crate::server::problem::ProblemBody;
 use crate::server::routing::RouteInfo;
 
-/// Returns the document for an API at `base_url`, which has no slash at its end.
+/// Returns the document for an API at `base_url`. `base_url` must not end with a slash.
 pub fn document(base_url: &str) -> utoipa::openapi::OpenApi {
     static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(build);
     let mut document = DOCUMENT.clone();
@@ -38,7 +38,7 @@ pub fn document(base_url: &str) -> utoipa::openapi::OpenApi {
 
 /// Get the OpenAPI document
 ///
-/// Returns this document. Needs no token.
+/// Returns this document. Requires no token.
 #[utoipa::path(
     get,
     path = "/api/v1/openapi.json",
@@ -47,8 +47,8 @@ pub fn document(base_url: &str) -> utoipa::openapi::OpenApi {
     responses((status = 200, description = "An OpenAPI 3.1 document", body = Object))
 )]
 pub(super) async fn get(app: web::Data<AppState>, request: HttpRequest) -> HttpResponse {
-    let seen = app.proxies.own_origin(&request);
-    HttpResponse::Ok().json(document(&app.urls.absolute(&seen, "")))
+    let own_origin = app.proxies.own_origin(&request);
+    HttpResponse::Ok().json(document(&app.urls.absolute(&own_origin, "")))
 }
 
 #[derive(OpenApi)]
@@ -112,8 +112,10 @@ fn build() -> utoipa::openapi::OpenApi {
         .description(Some("An API token."))
         .build();
     components.add_security_scheme("token", SecurityScheme::Http(bearer));
-    let key =
-        ApiKeyValue::with_description(X_API_KEY.as_str(), "The same token in another header.");
+    let key = ApiKeyValue::with_description(
+        X_API_KEY.as_str(),
+        "An API token, as an alternative to `Authorization`.",
+    );
     components.add_security_scheme("apiKey", SecurityScheme::ApiKey(ApiKey::Header(key)));
     components.responses.extend(shared_parts::error_responses());
 
@@ -128,7 +130,7 @@ fn build() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// All routes that belong in the document.
+/// Returns all routes that belong in the document.
 fn documented_routes() -> impl Iterator<Item = RouteInfo> {
     let intake = intake::routes().list().into_iter();
     let endpoints = intake.filter(|route| route.path.starts_with("/api/"));
@@ -145,8 +147,8 @@ fn operation<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Oper
     }
 }
 
-/// Replaces the item schema in each list by a reference. utoipa repeats the whole schema of a
-/// project in `List_Project`.
+/// Replaces the item schema of each list with a reference. utoipa inlines it: `List_Project` would
+/// repeat the whole schema of a project.
 fn reference_list_items(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
     for (name, list) in schemas {
         let (Some(item), RefOr::T(Schema::Object(list))) = (name.strip_prefix("List_"), list)
@@ -167,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_document_lists_exactly_the_routes_that_are_served() {
-        // The document has no CORS preflights.
+        // The document omits CORS preflights.
         let served = documented_routes().filter(|call| call.method != Method::OPTIONS);
         let mut served: BTreeSet<String> = served
             .map(|call| format!("{} {}", call.method, call.path))

@@ -85,7 +85,7 @@ pub(super) struct UpdateProject {
 
 /// Create a project
 ///
-/// If a slug generated from the name is taken, `-2`, `-3`, and so on are appended.
+/// If the slug generated from the name is taken, `-2` is appended, or the next free number.
 #[utoipa::path(
     post,
     path = "/api/v1/projects",
@@ -198,8 +198,8 @@ pub(super) async fn update(
 
 /// Delete a project
 ///
-/// Deletes its feedback too, cancels the pending deliveries, and removes the content from the
-/// delivery log.
+/// Deletes the project with all its feedback, cancels pending deliveries of the feedback, and
+/// removes its content from the delivery log.
 #[utoipa::path(
     delete,
     path = "/api/v1/projects/{project}",

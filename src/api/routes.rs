@@ -18,13 +18,13 @@ pub fn configure(config: &mut web::ServiceConfig) {
     routes().configure(config);
 }
 
-/// All routes of the API and the permission each one requires.
+/// Returns all routes of the API, with the permission that each one requires.
 pub fn routes() -> Routes {
     let v1 = add_webhook_routes(add_feedback_routes(scope("/v1")))
-        .service(call("/openapi.json", [get(Public, openapi::get)]))
+        .service(api_path("/openapi.json", [get(Public, openapi::get)]))
         .default_service(web::to(not_found));
     Routes::default()
-        .service(call("/metrics", [get(Metrics, metrics::get)]))
+        .service(api_path("/metrics", [get(Metrics, metrics::get)]))
         .service(
             scope("/api")
                 .service(v1)
@@ -34,11 +34,11 @@ pub fn routes() -> Routes {
 
 fn add_feedback_routes(routes: Routes) -> Routes {
     routes
-        .service(call(
+        .service(api_path(
             "/projects",
             [get(Member, projects::list), post(Admin, projects::create)],
         ))
-        .service(call(
+        .service(api_path(
             "/projects/{project}",
             [
                 get(Member, projects::get),
@@ -46,11 +46,11 @@ fn add_feedback_routes(routes: Routes) -> Routes {
                 delete(Admin, projects::delete),
             ],
         ))
-        .service(call(
+        .service(api_path(
             "/feedback",
             [get(Member, feedback::list), post(Submit, feedback::create)],
         ))
-        .service(call(
+        .service(api_path(
             "/feedback/{id}",
             [
                 get(Member, feedback::get),
@@ -61,14 +61,16 @@ fn add_feedback_routes(routes: Routes) -> Routes {
 }
 
 fn add_webhook_routes(routes: Routes) -> Routes {
-    let one = |path, method| call(path, [method]);
     routes
-        .service(call(
+        .service(api_path(
             "/webhooks",
             [get(Admin, webhooks::list), post(Admin, webhooks::create)],
         ))
-        .service(one("/webhooks/test", post(Admin, test_events::test_url)))
-        .service(call(
+        .service(api_path(
+            "/webhooks/test",
+            [post(Admin, test_events::test_url)],
+        ))
+        .service(api_path(
             "/webhooks/{id}",
             [
                 get(Admin, webhooks::get),
@@ -76,39 +78,42 @@ fn add_webhook_routes(routes: Routes) -> Routes {
                 delete(Admin, webhooks::delete),
             ],
         ))
-        .service(one(
+        .service(api_path(
             "/webhooks/{id}/test",
-            post(Admin, test_events::test_webhook),
+            [post(Admin, test_events::test_webhook)],
         ))
-        .service(one("/webhooks/{id}/secret", get(Admin, secrets::get)))
-        .service(one(
+        .service(api_path(
+            "/webhooks/{id}/secret",
+            [get(Admin, secrets::get)],
+        ))
+        .service(api_path(
             "/webhooks/{id}/secret/rotate",
-            post(Admin, secrets::rotate),
+            [post(Admin, secrets::rotate)],
         ))
-        .service(one(
+        .service(api_path(
             "/webhooks/{id}/secret/rotate/finish",
-            post(Admin, secrets::finish_rotation),
+            [post(Admin, secrets::finish_rotation)],
         ))
-        .service(one(
+        .service(api_path(
             "/webhooks/{id}/accounting",
-            get(Admin, delivery_totals::get),
+            [get(Admin, delivery_totals::get)],
         ))
-        .service(one(
+        .service(api_path(
             "/webhooks/{id}/deliveries",
-            get(Admin, deliveries::list),
+            [get(Admin, deliveries::list)],
         ))
-        .service(one(
+        .service(api_path(
             "/webhooks/{id}/recover",
-            post(Admin, deliveries::recover),
+            [post(Admin, deliveries::recover)],
         ))
-        .service(one("/deliveries/{id}", get(Admin, deliveries::get)))
-        .service(one(
+        .service(api_path("/deliveries/{id}", [get(Admin, deliveries::get)]))
+        .service(api_path(
             "/deliveries/{id}/redeliver",
-            post(Admin, deliveries::redeliver),
+            [post(Admin, deliveries::redeliver)],
         ))
 }
 
-fn call<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {
+fn api_path<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {
     path_routes(path, methods, with_auth, method_not_allowed)
 }
 

@@ -20,8 +20,8 @@ use crate::store::RotateError;
 pub(super) struct RotateSecret {
     #[schema(schema_with = schemas::secret, required = false)]
     secret: Option<String>,
-    /// The number of hours in which both secrets are active. If 0 or omitted, the new secret takes
-    /// effect at once.
+    /// How long both secrets are active, in hours. If 0 or omitted, the new secret takes effect
+    /// at once.
     #[schema(minimum = 0, maximum = 168, example = 24)]
     #[serde(default, deserialize_with = "integer")]
     overlap_hours: Option<u32>,
@@ -74,8 +74,8 @@ pub(super) async fn get(
 /// Rotate a webhook’s secret
 ///
 /// During an overlap, `X-Miniback-Signature` uses the old secret, `X-Miniback-Signature-Next` uses
-/// the new one, and `webhook-signature` contains the signatures of both. Rotating again ends a
-/// running overlap first.
+/// the new one, and `webhook-signature` contains the signatures of both. Rotating during an overlap
+/// ends that overlap first.
 #[utoipa::path(
     post,
     path = "/api/v1/webhooks/{id}/secret/rotate",
@@ -104,7 +104,7 @@ pub(super) async fn rotate(
         &app.store
             .rotate_secret(id, secret, hours)
             .await
-            .map_err(problem)?,
+            .map_err(rotate_problem)?,
     ))
 }
 
@@ -127,11 +127,14 @@ pub(super) async fn finish_rotation(
 ) -> Result<HttpResponse, Problem> {
     let id = WebhookId::new(id.into_inner());
     Ok(secrets_response(
-        &app.store.finish_rotation(id).await.map_err(problem)?,
+        &app.store
+            .finish_rotation(id)
+            .await
+            .map_err(rotate_problem)?,
     ))
 }
 
-fn problem(error: RotateError) -> Problem {
+fn rotate_problem(error: RotateError) -> Problem {
     match error {
         RotateError::UnknownWebhook => NOT_FOUND,
         RotateError::Store(error) => error.into(),

@@ -36,10 +36,10 @@ struct TestReportView<'a> {
     duration_ms: u128,
     #[schema(example = "ok")]
     response_body: &'a str,
-    /// What failed, and what to do about it. Null on success.
+    /// A description of the failure and how to fix it. Null on success.
     #[schema(required = true, example = json!(null))]
     error: Option<String>,
-    /// The throwaway secret that signed the request.
+    /// The throwaway secret that signed the request. Only if the call contained no secret.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,
@@ -90,7 +90,8 @@ pub(super) async fn test_webhook(
 
 /// Test an unsaved URL
 ///
-/// A URL that can’t be saved returns 422. A failure to connect returns 200 with `success: false`.
+/// Sends one signed `test` event to a URL. A URL that can’t be saved returns 422. A failure to
+/// connect returns 200, with `success: false`.
 #[utoipa::path(
     post,
     path = "/api/v1/webhooks/test",

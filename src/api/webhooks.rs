@@ -24,7 +24,7 @@ use crate::server::problem::{Problem, no_content_or};
 use crate::server::{AppState, schemas};
 use crate::store::SaveWebhookError;
 
-/// OpenAPI schema of a webhook's own headers, as `webhook::check_headers` accepts them. It can't
+/// OpenAPI schema of a webhook's custom headers, as `webhook::check_headers` accepts them. It can't
 /// express which names are reserved.
 fn headers_schema(
     value: impl Into<SchemaType>,
@@ -48,7 +48,7 @@ fn headers_schema(
 }
 
 fn new_headers_schema() -> Object {
-    let description = "At most 10 headers of your own, sent with every delivery.";
+    let description = "At most 10 custom headers, sent with every delivery.";
     headers_schema(Type::String, description, json!({"X-Api-Key": "abc"}))
 }
 
@@ -134,7 +134,7 @@ pub(super) struct WebhookView<'a> {
     projects: &'a [ProjectId],
     enabled: bool,
     retries: RetryPolicy,
-    /// Names with masked values. A value is never shown again.
+    /// The names of the custom headers, with masked values.
     #[schema(value_type = BTreeMap<String, String>, example = json!({"X-Api-Key": "…"}))]
     headers: BTreeMap<&'a str, &'static str>,
     /// The time of the first failed attempt since the last success.
@@ -193,14 +193,14 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, Problem> {
     let description = body.description.unwrap_or_default();
     let headers = body.headers.unwrap_or_default();
-    let as_change = headers
+    let headers_as_patch = headers
         .iter()
         .map(|(name, value)| (name.clone(), Some(value.clone())))
         .collect();
     let (secret, description, (), url) = all((
         check("secret", secret_or_generate(body.secret)),
         check("description", webhook::check_description(&description)),
-        check("headers", webhook::check_headers(&as_change)),
+        check("headers", webhook::check_headers(&headers_as_patch)),
         check("url", app.check_endpoint_url(&body.url).await),
     ))?;
     let new = NewWebhook {

@@ -50,7 +50,7 @@ pub fn parse(
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
                 ConfigError::MissingCommand(error.render())
             }
-            _ => ConfigError::Invalid(one_line(&error.render().to_string())),
+            _ => ConfigError::Invalid(first_paragraph(&error.render().to_string())),
         })?;
     if let Some(url) = cli.command.base_url() {
         values::check_base_path(url, route_prefixes).map_err(ConfigError::Invalid)?;
@@ -82,7 +82,7 @@ fn unset_if_empty(argument: clap::Arg) -> clap::Arg {
 }
 
 /// Returns the first paragraph of clap's message on one line, without tips and usage.
-fn one_line(text: &str) -> String {
+fn first_paragraph(text: &str) -> String {
     let paragraph = text
         .trim_start_matches("error: ")
         .split("\n\n")

@@ -114,7 +114,7 @@ impl Dispatcher {
     /// Runs until it receives [`DispatcherCommand::Stop`] and all attempts in flight are recorded.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<DispatcherCommand>) {
         let wake = self.store.deliveries_due();
-        let mut idle = idle_timer();
+        let mut idle = idle_check_timer();
         let mut stopping = false;
         loop {
             if stopping {
@@ -328,13 +328,13 @@ impl Dispatcher {
         self.unproven.is_deferred = true;
     }
 
-    /// Requests a read of both groups at `time` at the latest.
+    /// Schedules the next read of both groups for `time`, unless an earlier one is scheduled.
     fn schedule_read_at(&mut self, time: Option<Timestamp>) {
         self.next_read_at = self.next_read_at.into_iter().chain(time).min();
     }
 }
 
-fn idle_timer() -> Interval {
+fn idle_check_timer() -> Interval {
     let mut timer = tokio::time::interval(IDLE_TIMEOUT);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     timer

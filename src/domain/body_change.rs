@@ -52,7 +52,7 @@ impl BodyChange {
     pub const fn description(self) -> &'static str {
         match self {
             Self::Empty => "is empty",
-            Self::TrailingWhitespace => "has extra whitespace at its end",
+            Self::TrailingWhitespace => "has trailing whitespace",
             Self::SurroundingWhitespace => "has extra whitespace around it",
             Self::ByteOrderMark => "has a byte order mark at its start",
             Self::WrongCharset => "was decoded or encoded with a character set other than UTF-8",

@@ -76,7 +76,7 @@ struct Signers {
 }
 
 impl Signers {
-    fn any(&self) -> Option<SigningSecret> {
+    fn first_match(&self) -> Option<SigningSecret> {
         self.hex.or(self.standard)
     }
 }
@@ -150,7 +150,7 @@ fn find_body_change(
 ) -> Option<BodyChange> {
     match &input.sent {
         Some(sent) => body_change::compare(sent.body, input.received.body),
-        None if signers.any().is_some() => None,
+        None if signers.first_match().is_some() => None,
         None => body_change::possible_originals(input.received.body)
             .into_iter()
             .find_map(|(change, original)| signatures.any_signer(&original).map(|_| change)),
@@ -171,7 +171,7 @@ fn summarize(
         return (false, finding, advice);
     }
     let wrong_secret = secret.filter(|check| check.result == CheckResult::Failed);
-    let Some(signer) = signers.any() else {
+    let Some(signer) = signers.first_match() else {
         return explain_mismatch(input, signatures, change, wrong_secret);
     };
     if let Some(check) = wrong_secret {

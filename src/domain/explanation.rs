@@ -103,16 +103,16 @@ pub fn advice(code: &str, status: Option<u16>) -> &'static str {
         "status" | "redirect" => status.map_or("", status_advice),
         "timeout" => "Respond with a 2xx first, then process the event.",
         "connect_timeout" => {
-            "Check that the server is running and that its firewall allows this machine."
+            "Check that the server is running and that its firewall allows Miniback’s machine."
         }
         "name_not_found" => "Check the spelling. New DNS records can take a while to propagate.",
         "name_lookup" => {
-            "The problem is on this machine or its DNS server. Check whether other names resolve."
+            "The problem is on Miniback’s machine or its DNS server. Check whether other names resolve."
         }
         "connection_refused" => {
             "Nothing is listening on this port. Check that your server is running and the port is right."
         }
-        "unreachable" => "Check the URL, and the network between this machine and the endpoint.",
+        "unreachable" => "Check the URL, and the network between Miniback and the endpoint.",
         "connection_closed" => {
             "Check the endpoint’s log, and that the port speaks the protocol of the URL, HTTP or HTTPS."
         }
@@ -153,7 +153,9 @@ fn status_advice(status: u16) -> &'static str {
         }
         405 => "The path exists but doesn’t accept POST. Check the method of your route.",
         413 => "The endpoint rejects bodies of this size. Raise its limit.",
-        429 => "The endpoint limits the rate of requests. Raise its limit for this machine.",
+        429 => {
+            "The endpoint limits the rate of requests. Raise its limit for requests from Miniback."
+        }
         400..=499 => "The endpoint rejected the event. See its response.",
         502..=504 => "A proxy responded for the endpoint, which is down or too slow.",
         500..=599 => "The endpoint failed. See its log.",

@@ -1,6 +1,6 @@
 //! `POST /api/feedback`: accepts the widget's feedback from any site, without a token.
 //!
-//! All responses allow any origin, including errors, so that the widget can show why feedback was
+//! All responses, including errors, allow any origin, so that the widget can show why feedback was
 //! rejected. This is safe, because cookies are ignored and the responses contain nothing secret.
 
 use actix_web::body::MessageBody;
@@ -46,7 +46,7 @@ pub(crate) struct Submission {
 
 /// Submit feedback
 ///
-/// For the widget, and for forms on other sites. Needs no token. Rate limits apply for each IP
+/// Used by the widget, and by forms on other sites. Requires no token. Rate limits apply for each IP
 /// address and for each project. All responses allow any origin.
 #[utoipa::path(
     post,
@@ -58,7 +58,7 @@ pub(crate) struct Submission {
             "Idempotency-Key" = Option<String>,
             Header,
             description = "Repeating the request with the same key and body within 24 hours \
-                creates nothing. A key belongs to the project.",
+                creates no new feedback. A key is valid only for its project.",
             min_length = 1,
             max_length = 255,
         ),

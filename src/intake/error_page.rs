@@ -16,7 +16,7 @@ use crate::server::request_origin::is_cross_origin;
 use crate::server::security_headers::add_security_headers;
 use crate::store::StoreError;
 
-/// Why the form can't be shown or submitted.
+/// An error that prevents showing or submitting the form, or loading the script.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IntakeError {
     #[error("This form came from another site. Nothing was changed.")]
@@ -53,7 +53,7 @@ impl ResponseError for IntakeError {
         }
     }
 
-    /// A response without a body. [`page_middleware`] replaces it by a page.
+    /// Returns a response without a body. [`page_middleware`] replaces it with a page.
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status_code())
     }
@@ -67,7 +67,7 @@ struct ErrorPage {
     status: u16,
     title: &'static str,
     message: String,
-    /// Only if the log has details.
+    /// Set only if the log has details.
     request_id: Option<String>,
 }
 
@@ -90,7 +90,7 @@ pub(super) async fn page_middleware(
     Ok(response)
 }
 
-/// Replaces the response to an error by a page.
+/// Replaces an error response with a page.
 fn render_error(response: ServiceResponse<BoxBody>, app: &AppState) -> ServiceResponse<BoxBody> {
     let request = response.request();
     let Some(error) = response.response().error() else {
@@ -114,7 +114,7 @@ fn error_page(error: &IntakeError, app: &AppState, request: &HttpRequest) -> Htt
             .extensions()
             .get::<RequestId>()
             .map(|id| id.0.clone());
-        tracing::error!(?error, "form failed");
+        tracing::error!(?error, "form request failed");
     }
     let page = ErrorPage {
         stylesheet: html::asset_path(&app.urls, "style.css"),

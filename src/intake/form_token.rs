@@ -9,10 +9,10 @@ use ring::hmac;
 
 use crate::clock::Timestamp;
 
-/// A person can't read, write, and submit faster than this.
+/// Minimum age of a token. A person can't read, write, and submit faster than this.
 const AGE_MIN: Duration = Duration::from_secs(2);
-/// Caches keep the script for a day, and a page can stay open for weeks. An older token was
-/// probably harvested.
+/// Maximum age of a token. A cached script can be a day old, and a page can stay open for weeks. An
+/// older token was probably collected by a bot.
 const AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Issues and checks form tokens. The key is stored in the database, so that tokens in open pages
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_valid_from_two_seconds_to_thirty_days() {
+    fn a_token_is_valid_from_2_seconds_to_30_days() {
         let tokens = FormTokens::new(&[7; 32]);
         let now = Timestamp::from_millis(1_767_225_600_000);
         let token = tokens.issue(now);

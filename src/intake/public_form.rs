@@ -1,7 +1,8 @@
 //! `/f/{slug}`: a project's feedback form as a plain page, for links in emails and for browsers
 //! without JavaScript.
 //!
-//! It has the widget's limits and no session. Its language comes from `Accept-Language`.
+//! It has the same rate limits as the widget, and no session. Its language comes from
+//! `Accept-Language`.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
@@ -48,7 +49,7 @@ struct FormFields {
     email: String,
     /// The form token.
     stamp: String,
-    /// The idempotency key. A double submit sends the same one.
+    /// The idempotency key. A double submit sends the same key.
     key: String,
 }
 
@@ -112,7 +113,7 @@ impl FormPage {
         Ok(response)
     }
 
-    /// Shows the form again, with the errors and what the person entered.
+    /// Returns the form again, with the errors and the person's input.
     fn error_response(mut self, error: &SubmissionError) -> Result<HttpResponse, IntakeError> {
         let mut retry_after = None;
         let status = match error {
@@ -122,7 +123,7 @@ impl FormPage {
             }
             SubmissionError::RateLimited(exceeded) => {
                 self.error = Some(&self.texts.too_many);
-                retry_after = Some(exceeded.seconds());
+                retry_after = Some(exceeded.wait_seconds());
                 StatusCode::TOO_MANY_REQUESTS
             }
             _ => {
@@ -146,11 +147,11 @@ impl FormPage {
         }
     }
 
-    /// Keeps what the person entered, for showing the form again.
+    /// Copies the person's input into the page, to show the form again.
     fn keep_input(&mut self, intake: &Intake, data: &FormData, now: Timestamp) {
         self.form.message = message_in(data);
         self.form.email = email_in(data);
-        // Keep a token that will be valid soon, and replace any other invalid token.
+        // Keep a token that is valid or will be soon. Otherwise, the page has a new one.
         if let Some(token) = non_empty(data, "stamp")
             && intake.form_tokens.is_usable_later(&token, now)
         {
@@ -162,7 +163,7 @@ impl FormPage {
     }
 }
 
-/// The message, with the line breaks that were typed. Browsers send them as CR LF.
+/// Returns the message with LF as line breaks. Browsers send CR LF.
 fn message_in(data: &FormData) -> String {
     data.get("message").replace("\r\n", "\n")
 }
@@ -177,7 +178,7 @@ fn non_empty(data: &FormData, name: &str) -> Option<String> {
 
 fn submission(project: &Project, data: &FormData) -> PublicSubmission {
     let (message, email) = (message_in(data), email_in(data));
-    // The same key for a double submit, a new one after an edit.
+    // A double submit has the same key, and an edited message or email has a new one.
     let idempotency_key = non_empty(data, "key").map(|key| {
         let json = serde_json::to_vec(&[&key, &email, &message]).unwrap_or_default();
         hex::encode(tokens::sha256(json))

@@ -22,8 +22,9 @@ use crate::domain::rate_limit::{RateLimit, RateLimits};
 use crate::random;
 use crate::server::rate_limit_headers::{LimitScope, RateLimitExceeded, RemainingQuota};
 
-/// Maximum number of keys of a limit in memory. Above it, keys with a full quota are dropped, or all
-/// keys if that isn't enough. The limits of projects still apply then.
+/// Maximum number of keys of each limit in memory. When it is reached, keys with a full quota are
+/// removed, or all keys if that isn't enough. A sender with that many IP addresses is still subject
+/// to the limits of each project.
 const KEYS_MAX: usize = 50_000;
 const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 
@@ -33,7 +34,7 @@ pub(super) struct IntakeLimits {
 }
 
 struct LimitState {
-    /// Days since the epoch when `salt` was generated.
+    /// The day on which `salt` was generated, in days since the Unix epoch.
     day: i64,
     salt: [u8; 32],
     ip_addresses: Vec<KeyedLimit<IpAddressHash>>,
@@ -49,7 +50,7 @@ impl IntakeLimits {
             started: Instant::now(),
         };
         let state = LimitState {
-            day: day(clock.now()),
+            day: days_since_epoch(clock.now()),
             salt: random::bytes(),
             ip_addresses: keyed_limits(per_ip_address, LimitScope::IpAddress, &governor_clock),
             projects: keyed_limits(per_project, LimitScope::Project, &governor_clock),
@@ -60,13 +61,13 @@ impl IntakeLimits {
         }
     }
 
-    /// Counts a submission from an IP address, and returns what is left of each limit.
+    /// Counts a submission from an IP address, and returns the remaining quota of each limit.
     pub(super) fn check_ip_address(
         &self,
         ip_address: IpAddr,
     ) -> Result<Vec<RemainingQuota>, RateLimitExceeded> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let today = day(self.clock.now());
+        let today = days_since_epoch(self.clock.now());
         if state.day != today {
             state.day = today;
             state.salt = random::bytes();
@@ -74,11 +75,11 @@ impl IntakeLimits {
                 limit.reset();
             }
         }
-        let key = hash(&state.salt, ip_address);
+        let key = hash_ip_address(&state.salt, ip_address);
         check(&mut state.ip_addresses, &key)
     }
 
-    /// Counts a submission to a project, and returns what is left of each limit.
+    /// Counts a submission to a project, and returns the remaining quota of each limit.
     pub(super) fn check_project(
         &self,
         project: &ProjectId,
@@ -107,12 +108,13 @@ fn keyed_limits<K: Hash + Eq + Clone>(
         .collect()
 }
 
-fn day(now: Timestamp) -> i64 {
+fn days_since_epoch(now: Timestamp) -> i64 {
     now.millis().div_euclid(DAY_MILLIS)
 }
 
-/// Hashes an IP address. IPv6 counts by its /64, which is what one household or machine gets.
-fn hash(salt: &[u8; 32], ip_address: IpAddr) -> IpAddressHash {
+/// Hashes an IP address. For IPv6, only the /64 prefix counts, because a household or machine
+/// usually gets a whole /64.
+fn hash_ip_address(salt: &[u8; 32], ip_address: IpAddr) -> IpAddressHash {
     let bits = match ip_address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped(),
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64),
@@ -135,7 +137,7 @@ struct KeyedLimit<K: Hash + Eq + Clone> {
 impl<K: Hash + Eq + Clone> KeyedLimit<K> {
     fn new(limit: RateLimit, scope: LimitScope, clock: GovernorClock) -> Self {
         let quota = Quota::with_period(limit.period / limit.count.get())
-            // `None` if the period is below 1 ns. No client reaches such a limit.
+            // `None` if the period is below 1 ns. Such a limit is never reached.
             .unwrap_or(Quota::per_second(limit.count))
             .allow_burst(limit.count);
         Self {
@@ -217,24 +219,27 @@ mod tests {
     }
 
     #[test]
-    fn a_spent_quota_grows_by_one_after_each_fraction_of_the_period() {
+    fn a_limit_of_10_per_minute_allows_another_request_after_6_seconds() {
         let (limits, clock) = limits("10/1m", "none");
         let client = ip("192.0.2.1");
         for left in (0..10).rev() {
             assert_eq!(limits.check_ip_address(client).unwrap()[0].count, left);
         }
         let exceeded = limits.check_ip_address(client).unwrap_err();
-        assert_eq!(exceeded.seconds(), 6);
+        assert_eq!(exceeded.wait_seconds(), 6);
         assert!(limits.check_ip_address(ip("192.0.2.2")).is_ok());
         clock.advance(Duration::from_millis(5_999));
-        assert_eq!(limits.check_ip_address(client).unwrap_err().seconds(), 1);
+        assert_eq!(
+            limits.check_ip_address(client).unwrap_err().wait_seconds(),
+            1
+        );
         clock.advance(Duration::from_millis(1));
         assert!(limits.check_ip_address(client).is_ok());
         assert!(limits.check_ip_address(client).is_err());
     }
 
     #[test]
-    fn a_request_over_the_short_limit_does_not_count_for_the_long_one() {
+    fn requests_over_the_short_limit_do_not_count_against_the_long_one() {
         let (limits, clock) = limits("2/1m,4/1h", "none");
         let client = ip("192.0.2.1");
         let accepted_of = |n: u32| {
@@ -249,11 +254,11 @@ mod tests {
         let exceeded = limits.check_ip_address(client).unwrap_err();
         assert_eq!(exceeded.0.limit.to_string(), "4/1h");
         // 4 per hour is one per 15 minutes, and 2 minutes have passed.
-        assert_eq!(exceeded.seconds(), 13 * 60);
+        assert_eq!(exceeded.wait_seconds(), 13 * 60);
     }
 
     #[test]
-    fn ipv6_counts_by_its_64_prefix_and_a_new_day_resets_the_limits() {
+    fn ipv6_is_limited_by_its_64_prefix_and_limits_reset_each_day() {
         let (limits, clock) = limits("1/1h", "none");
         assert!(limits.check_ip_address(ip("2001:db8::1")).is_ok());
         assert!(limits.check_ip_address(ip("2001:db8::ffff:1")).is_err());
@@ -284,7 +289,7 @@ mod tests {
             let next = std::net::Ipv4Addr::from_bits(0x0a00_0000 + n);
             assert!(limits.check_ip_address(IpAddr::V4(next)).is_ok());
         }
-        // No key has a full quota again, so all are dropped.
+        // No key has regained its full quota, so all keys are removed.
         assert!(limits.check_ip_address(ip("192.0.2.1")).is_ok());
         let count = limits.state.lock().unwrap().ip_addresses[0].limiter.len();
         assert!(count < 10, "{count}");

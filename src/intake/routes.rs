@@ -14,7 +14,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     routes().configure(config);
 }
 
-/// All routes of the intake.
+/// Returns all routes of the intake.
 pub fn routes() -> Routes {
     Routes::default()
         .service(path_routes(

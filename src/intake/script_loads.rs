@@ -1,5 +1,6 @@
-//! The sites that loaded the widget's script most recently, kept in memory, so that users can check
-//! whether the snippet works. The script's URL doesn't identify a project, so neither does a load.
+//! The sites that loaded the widget's script most recently, stored in memory, so that users can
+//! check whether the snippet works. A load isn't tied to a project, because the script's URL
+//! doesn't contain one.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -22,7 +23,7 @@ pub struct ScriptLoad {
 }
 
 impl ScriptLoads {
-    /// Records a load by the `Referer` of its request. Only the origin is kept.
+    /// Records a load by the site in its `Referer` header. Only the origin is stored.
     pub(super) fn record(&self, referrer: &str, at: Timestamp) {
         let Some(origin) = origin_of(referrer) else {
             return;

@@ -23,7 +23,7 @@ pub(super) struct Translations {
     later: String,
     pub(super) paused: String,
     failed: String,
-    // Only the form uses the following texts.
+    // Only the public form uses the following texts.
     pub(super) another: String,
     pub(super) too_fast: String,
     pub(super) too_many: String,
@@ -37,14 +37,14 @@ pub(super) const WIDGET_TEXTS: [&str; 11] = [
     "failed",
 ];
 
-/// All languages. English is the first.
+/// The texts in all languages, English first.
 static ALL: LazyLock<Vec<Translations>> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../../static/translations.json"))
         .expect("static/translations.json is valid")
 });
 
 impl Translations {
-    /// Returns the language that an `Accept-Language` header prefers, or English.
+    /// Returns the texts in the language that an `Accept-Language` header prefers, or in English.
     pub(super) fn for_accept_language(header: &str) -> &'static Self {
         let mut preferences: Vec<(&str, f32)> = header
             .split(',')
@@ -54,7 +54,7 @@ impl Translations {
                 Some((tag.trim(), weight)).filter(|(_, weight)| *weight > 0.0)
             })
             .collect();
-        // The sort is stable: of equal weights, the first one wins.
+        // The sort is stable, so the first of two languages with equal weights wins.
         preferences.sort_by(|(_, a), (_, b)| b.total_cmp(a));
         preferences
             .into_iter()
@@ -62,7 +62,7 @@ impl Translations {
             .unwrap_or(&ALL[0])
     }
 
-    /// Returns the language of a tag, ignoring its region: `pt` for `pt-BR`.
+    /// Returns the texts in the language of a tag, ignoring its region: `pt` for `pt-BR`.
     fn for_tag(tag: &str) -> Option<&'static Self> {
         let language = tag.split(['-', '_']).next().unwrap_or_default();
         ALL.iter()
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chooses_the_preferred_language_that_exists() {
+    fn chooses_the_most_preferred_available_language() {
         for (header, lang) in [
             ("", "en"),
             ("de", "de"),

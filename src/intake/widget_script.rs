@@ -1,7 +1,7 @@
 //! `GET /widget.js`: the widget's script, with the texts and a new form token.
 //!
-//! Browsers revalidate it after 5 minutes and get 304 for the rest of the day, because then only
-//! the token differs, and a token is valid for weeks.
+//! Browsers revalidate the script after 5 minutes. Until the end of the day, they get 304: a new
+//! script would differ only in the token, and a token is valid for weeks.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -29,7 +29,7 @@ static SCRIPT: LazyLock<String> = LazyLock::new(|| {
         .replace("@NAMES@", &WIDGET_TEXTS.join(" "))
 });
 
-/// A hash of the script.
+/// A hash of the script, for its `ETag`.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let hash = tokens::sha256(&*SCRIPT);
     hex::encode(&hash[..6])
@@ -94,7 +94,8 @@ fn script(form_token: &str) -> String {
     SCRIPT.replace("@TOKEN@", form_token)
 }
 
-/// Returns a weak tag, because the form token differs in each response.
+/// Returns the script's tag, which changes each day. It is weak, because the form token differs in
+/// each response.
 fn etag(now: Timestamp) -> String {
     format!("W/\"{}-{}\"", *VERSION, now.millis().div_euclid(DAY_MILLIS))
 }

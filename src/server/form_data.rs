@@ -12,12 +12,12 @@ use super::BODY_TIMEOUT;
 
 /// Maximum size of a form.
 const FORM_MAX_BYTES: usize = 64 * 1024;
-/// Maximum size of a form into which a whole request is pasted. Form encoding makes a body up to
-/// three times as long.
+/// Maximum size of a form that contains a pasted HTTP request. Form encoding can triple the size of
+/// the request.
 const LARGE_FORM_MAX_BYTES: usize = 512 * 1024;
 
-/// The fields of a form in their order. A missing field reads as empty, so that its validation
-/// reports the error.
+/// The fields of a form, in the order in which they were sent. A missing field reads as empty, and
+/// validation then reports it.
 pub struct FormData(Vec<(String, String)>);
 
 impl FormData {
@@ -29,7 +29,7 @@ impl FormData {
             .map_or("", |(_, value)| value)
     }
 
-    /// Returns all values of `name`, for example those of checked boxes.
+    /// Returns all values of `name`, for example of a group of checkboxes.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0
             .iter()
@@ -41,7 +41,7 @@ impl FormData {
 /// The data of a form that accepts a pasted request.
 pub struct LargeFormData(pub FormData);
 
-/// Why form data can't be read.
+/// An error in reading form data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormError {
     #[error("The form was incomplete. Go back and submit it again.")]
@@ -55,7 +55,7 @@ pub enum FormError {
 }
 
 impl FormError {
-    /// Returns the title of an error page.
+    /// Returns the title of the error page.
     pub fn title(self) -> &'static str {
         match self {
             Self::Malformed => "Invalid form",

@@ -1,4 +1,4 @@
-//! `GET /healthz`: whether the database responds and the delivery loop runs.
+//! `GET /healthz`: checks that the database responds and the delivery loop runs.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -20,7 +20,8 @@ pub struct Health {
 
 /// Check health
 ///
-/// For load balancers and watchdogs. Checks that the database responds and the delivery loop runs.
+/// Checks that the database responds and the delivery loop runs. Use it for load balancers and
+/// watchdogs.
 #[utoipa::path(
     get,
     path = "/healthz",

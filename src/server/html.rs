@@ -1,4 +1,4 @@
-//! HTML responses: renders templates, and builds the URLs of static files for them.
+//! HTML responses: renders templates, and returns the URLs of static files for them.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -7,7 +7,7 @@ use askama::Template;
 use super::static_files;
 use super::urls::Urls;
 
-/// Renders a template to a response.
+/// Renders a template as a response.
 pub fn render(status: StatusCode, page: &impl Template) -> Result<HttpResponse, askama::Error> {
     let html = page.render()?;
     Ok(HttpResponse::build(status)

@@ -14,8 +14,8 @@ use super::BODY_TIMEOUT;
 use super::problem::{BODY_MAX_BYTES, Problem};
 use crate::domain::validation::ValidationErrors;
 
-/// Maximum number of bytes to drain from an oversized body, so that the client can still read the
-/// response.
+/// Maximum number of bytes to read from an oversized body. A client that is still sending might not
+/// read the response.
 const DRAIN_MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// A request body that is a JSON object.
@@ -114,9 +114,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })
 }
 
-/// Converts a message of serde to an error at the field that it is about.
+/// Converts an error message of serde to a validation error of the affected field.
 fn field_error(path: &str, text: &str) -> ValidationErrors {
-    // Drop the position in the text. The name of the field replaces it.
+    // Drop the line and column. The path of the field replaces them.
     let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
     let quoted = text.split('`').nth(1).unwrap_or_default();
     let path_to = |name: &str| match path {
@@ -140,7 +140,7 @@ fn field_error(path: &str, text: &str) -> ValidationErrors {
             format!("Unknown member “{quoted}”; {expected}."),
         );
     }
-    // serde_json reports a number instead of an enum value like this.
+    // The message of serde_json if a number is sent instead of the name of an enum variant.
     if text == "expected value" {
         return ValidationErrors::single(path, "Expected a string: one of the listed values.");
     }
@@ -152,7 +152,7 @@ fn field_error(path: &str, text: &str) -> ValidationErrors {
     ValidationErrors::single(path, format!("{sentence}."))
 }
 
-/// Removes the value that was sent from a message: it can be a secret in the wrong member, and
+/// Removes the submitted value from an error message. It can be a secret in the wrong member, and
 /// clients log responses.
 fn redact_value(text: &str) -> String {
     match (text.find("string \""), text.rfind("\", expected")) {
@@ -163,7 +163,7 @@ fn redact_value(text: &str) -> String {
     }
 }
 
-/// Deserializes an optional member that can't be null.
+/// Deserializes a member that can be omitted, but can't be null.
 pub fn non_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {

@@ -1,5 +1,5 @@
-//! Everything that the HTTP modules (`intake`, `api`, and `pages`) share: the application state,
-//! routing, permissions, request parsing, and responses.
+//! Code that the HTTP modules (`intake`, `api`, and `pages`) share: the application state, routing,
+//! permissions, request parsing, and responses.
 
 pub mod form_data;
 pub mod health;
@@ -29,7 +29,7 @@ use urls::Urls;
 /// Maximum time for a request body to arrive. Without it, slow senders would occupy connections.
 pub const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
 
-/// The state that handlers use. All workers share one instance.
+/// The state that all handlers use. The HTTP server's worker threads share one instance.
 pub struct AppState {
     pub store: Store,
     pub clock: Clock,
@@ -42,7 +42,7 @@ pub struct AppState {
 
 impl AppState {
     /// Parses a webhook's URL and checks whether requests to it are allowed. The error is a
-    /// sentence for the person who entered it.
+    /// message for the person who entered the URL.
     pub async fn check_endpoint_url(&self, text: &str) -> Result<EndpointUrl, String> {
         let url = EndpointUrl::parse(text).map_err(|error| error.to_string())?;
         self.delivery

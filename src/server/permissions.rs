@@ -1,7 +1,7 @@
-//! Permissions: which role and token scope grants access to which routes.
+//! Permissions: the roles and token scopes that can access each route.
 //!
-//! Each route table lists the permission of every route. The `auth` modules of `api` and `pages`
-//! check it before a handler runs.
+//! A route table lists the permission that each route requires. The `auth` modules of `api` and
+//! `pages` check it before a handler runs.
 
 use crate::domain::account::{Role, Scope};
 
@@ -14,9 +14,9 @@ pub enum Permission {
     Member,
     /// Admins only: settings, webhooks, secrets, deliveries, people.
     Admin,
-    /// Any user, also with a token of scope `submit`: `POST /api/v1/feedback`.
+    /// Any user, including with a token of scope `submit`: `POST /api/v1/feedback`.
     Submit,
-    /// Admins only, also with a token of scope `metrics`: `GET /metrics`.
+    /// Admins only, including with a token of scope `metrics`: `GET /metrics`.
     Metrics,
 }
 

@@ -15,7 +15,7 @@ use crate::store::StoreError;
 /// Maximum size of a JSON request body.
 pub const BODY_MAX_BYTES: usize = 64 * 1024;
 
-/// Why a call failed.
+/// An error response of the JSON API.
 #[derive(Debug)]
 pub enum Problem {
     /// The body is incomplete, or isn't valid JSON or UTF-8.
@@ -51,10 +51,11 @@ pub struct ProblemBody<'a> {
     title: &'a str,
     #[schema(example = 422)]
     status: u16,
-    /// What is wrong, and how to fix it.
+    /// A description of the error and how to fix it.
     #[schema(example = "Enter a message.")]
     detail: String,
-    /// Only with 422: the invalid fields. `field` is empty if the error is about the whole body.
+    /// The invalid fields, only with status 422. `field` is empty if the error is about the whole
+    /// body.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<&'a [FieldError]>,
@@ -68,7 +69,7 @@ impl Problem {
         }
     }
 
-    /// A validation error of one field.
+    /// Returns a validation error of one field.
     pub fn field(field: &str, message: impl fmt::Display) -> Self {
         Self::Invalid(ValidationErrors::single(field, message))
     }
@@ -106,7 +107,7 @@ impl fmt::Display for Problem {
             Self::MethodNotAllowed { allow } => {
                 write!(f, "This path accepts {allow}.")
             }
-            Self::TooLarge => write!(f, "The body is larger than {BODY_MAX_BYTES} bytes."),
+            Self::TooLarge => write!(f, "The body is larger than {} KiB.", BODY_MAX_BYTES / 1024),
             Self::TooSlow => f.write_str("The body took too long to arrive."),
             Self::UnsupportedMediaType => {
                 f.write_str("Send the body as JSON, with Content-Type: application/json.")
@@ -148,7 +149,7 @@ impl ResponseError for Problem {
                 response.insert_header((ALLOW, allow.as_str()));
             }
             Self::RateLimited(exceeded) => {
-                response.insert_header((RETRY_AFTER, exceeded.seconds()));
+                response.insert_header((RETRY_AFTER, exceeded.wait_seconds()));
             }
             Self::Store(error) => {
                 if status == StatusCode::INTERNAL_SERVER_ERROR {

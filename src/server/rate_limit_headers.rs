@@ -6,7 +6,7 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::domain::rate_limit::RateLimit;
 
-/// What a rate limit applies to.
+/// Whether a rate limit applies to each IP address or to each project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitScope {
     IpAddress,
@@ -24,9 +24,9 @@ pub struct RemainingQuota {
     pub wait: Duration,
 }
 
-/// A rate limit is reached.
+/// The error of a request that exceeds a rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} Try again in {} s.", self.reason(), self.seconds())]
+#[error("{} Try again in {} s.", self.reason(), self.wait_seconds())]
 pub struct RateLimitExceeded(pub RemainingQuota);
 
 impl RateLimitExceeded {
@@ -38,7 +38,7 @@ impl RateLimitExceeded {
     }
 
     /// Returns the time to wait in whole seconds.
-    pub fn seconds(&self) -> u64 {
+    pub fn wait_seconds(&self) -> u64 {
         round_up_to_seconds(self.0.wait)
     }
 }
@@ -50,8 +50,8 @@ fn round_up_to_seconds(wait: Duration) -> u64 {
         .max(1)
 }
 
-/// Adds `RateLimit-Policy` and `RateLimit` as in the IETF draft. For the limit with the least left,
-/// also adds the three older headers that most clients still read.
+/// Adds `RateLimit-Policy` and `RateLimit` as in the IETF draft, and the three older headers that
+/// most clients still read. The older headers describe the limit with the smallest remaining quota.
 pub fn add_rate_limit_headers(headers: &mut HeaderMap, quotas: &[RemainingQuota]) {
     let Some(tightest) = quotas
         .iter()

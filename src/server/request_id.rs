@@ -18,11 +18,12 @@ use crate::random;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The id of the current request, in its extensions.
+/// The id of a request, stored in its extensions.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub String);
 
-/// Counts up from a random start, so that the ids of one run sort in order of arrival.
+/// Returns the next id. Ids count up from a random start, so that the ids of one process sort in
+/// order of arrival.
 fn next_id() -> String {
     static NEXT: LazyLock<AtomicU64> =
         LazyLock::new(|| AtomicU64::new(u64::from_be_bytes(random::bytes())));

@@ -1,5 +1,5 @@
-//! Where a request comes from: the client's IP address, Miniback's own origin as the browser sees
-//! it, and whether another site's page made the request.
+//! Determines the client's IP address, Miniback's own origin as the browser sees it, and whether a
+//! page of another site sent the request.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -11,7 +11,7 @@ use super::urls::Urls;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The networks of `--trusted-proxy`. Only their `X-Forwarded-…` headers are used.
+/// The networks of `--trusted-proxy`. The `X-Forwarded-…` headers of all other senders are ignored.
 #[derive(Clone, Debug)]
 pub struct TrustedProxies(pub Vec<IpNet>);
 
@@ -25,7 +25,7 @@ impl TrustedProxies {
     /// Returns the client's IP address. Reads `X-Forwarded-For` from the right, skipping trusted
     /// proxies.
     pub fn client_ip(&self, request: &HttpRequest) -> IpAddr {
-        // Requests arrive over TCP, so there is a peer. Without one, no proxy would be trusted.
+        // Requests arrive over TCP, so there is always a peer, and the default is never used.
         let peer = request
             .peer_addr()
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
@@ -53,7 +53,8 @@ impl TrustedProxies {
         client
     }
 
-    /// Returns whether the browser used HTTPS. Only a trusted proxy can say so.
+    /// Returns whether the browser used HTTPS. Miniback itself serves only HTTP, so only a trusted
+    /// proxy can report this, in `X-Forwarded-Proto`.
     pub fn is_https(&self, request: &HttpRequest) -> bool {
         let forwarded = request
             .headers()
@@ -83,10 +84,10 @@ impl TrustedProxies {
     }
 }
 
-/// Returns whether a browser says that another site's page made the request.
+/// Returns whether the browser's headers say that a page of another origin sent the request.
 ///
-/// `Sec-Fetch-Site` is sent over HTTPS and to localhost; otherwise `Origin` decides. A request with
-/// neither header doesn't come from a page in a browser.
+/// Browsers send `Sec-Fetch-Site` over HTTPS and to localhost. Without it, `Origin` decides. A
+/// `POST` with neither header doesn't come from a browser.
 pub fn is_cross_origin(proxies: &TrustedProxies, urls: &Urls, request: &HttpRequest) -> bool {
     let headers = request.headers();
     if let Some(site) = headers.get(SEC_FETCH_SITE) {
@@ -97,7 +98,7 @@ pub fn is_cross_origin(proxies: &TrustedProxies, urls: &Urls, request: &HttpRequ
         .is_some_and(|origin| !is_own_origin(proxies, urls, request, origin))
 }
 
-/// Returns whether `origin` is Miniback's own, as the browser sees it or as `--base-url` says.
+/// Returns whether `origin` is Miniback's own origin: as the browser sees it, or from `--base-url`.
 pub fn is_own_origin(
     proxies: &TrustedProxies,
     urls: &Urls,
@@ -111,7 +112,7 @@ pub fn is_own_origin(
         .any(|own| own.as_bytes() == origin.as_bytes())
 }
 
-/// Parses an entry of `X-Forwarded-For`: an IP address, to which some proxies add the port.
+/// Parses an entry of `X-Forwarded-For`: an IP address. Some proxies add the port.
 fn parse_forwarded_for(entry: &str) -> Option<IpAddr> {
     let with_port = || entry.parse::<SocketAddr>().ok().map(|socket| socket.ip());
     entry.parse().ok().or_else(with_port)

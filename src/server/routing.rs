@@ -1,7 +1,8 @@
 //! Route tables as values: paths with their methods, permissions, and handlers. A table configures
-//! the server, and tests walk it.
+//! the server, and tests list its routes.
 //!
-//! `HEAD` works where `GET` does. A method that a path doesn't have returns 405 with `Allow`.
+//! A `GET` route also accepts `HEAD`. A method that the path doesn't support returns 405 with
+//! `Allow`.
 
 use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, Resource, Responder, Route, Scope, guard, web};
@@ -74,8 +75,8 @@ pub struct PathRoutes {
 
 /// Creates the routes of a path.
 ///
-/// `with_auth` wraps a route in the middleware that checks its permission. `method_not_allowed` creates
-/// the route for all other methods; its argument is the value of `Allow`.
+/// `with_auth` wraps a route in the middleware that checks its permission. `method_not_allowed`
+/// creates the route for all other methods; its argument is the value of `Allow`.
 pub fn path_routes<const N: usize>(
     path: &str,
     routes: [MethodRoute; N],
@@ -130,7 +131,7 @@ impl From<Routes> for RouteNode {
     }
 }
 
-/// A method and path with the permission it requires.
+/// A method of a path, with the permission that it requires.
 #[derive(Clone, Debug)]
 pub struct RouteInfo {
     pub path: String,
@@ -138,7 +139,7 @@ pub struct RouteInfo {
     pub permission: Permission,
 }
 
-/// Starts a part of a route table under a prefix.
+/// Returns an empty route table whose paths all start with `prefix`.
 pub fn scope(prefix: &str) -> Routes {
     Routes {
         prefix: prefix.to_owned(),

@@ -1,4 +1,4 @@
-//! OpenAPI schemas of values that several calls accept.
+//! OpenAPI schemas of values that several API calls accept.
 
 use serde_json::json;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
@@ -12,7 +12,7 @@ pub fn message() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
         .description(Some(
-            "Stored as sent. It has at least one character that isn’t whitespace, and no NUL.",
+            "Stored as sent. Needs at least one character that isn’t whitespace. Can’t contain NUL.",
         ))
         .min_length(Some(1))
         .max_length(Some(MESSAGE_MAX_CHARS))
@@ -37,7 +37,7 @@ pub fn project_name() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
         .description(Some(
-            "Without control characters. Whitespace at the start and end is removed.",
+            "Can’t contain control characters. Whitespace at the start and end is removed.",
         ))
         .min_length(Some(1))
         .max_length(Some(NAME_MAX_CHARS))

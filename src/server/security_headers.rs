@@ -8,7 +8,7 @@ use actix_web::http::header::{
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// Adds the headers. `cache_control` applies unless the response has its own.
+/// Adds the headers. `cache_control` is added unless the response already has a `Cache-Control`.
 pub fn add_security_headers(headers: &mut HeaderMap, cache_control: &'static str) {
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(CSP));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

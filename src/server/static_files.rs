@@ -36,7 +36,7 @@ const FILES: [StaticFile; 4] = [
     },
 ];
 
-/// A hash over all files, used in their URLs.
+/// A hash of all files, used in their URLs.
 pub static VERSION: LazyLock<String> = LazyLock::new(|| {
     let all: String = FILES.iter().map(|file| file.content).collect();
     hex::encode(&tokens::sha256(all)[..6])

@@ -1,4 +1,5 @@
-//! Random tokens for sessions, API tokens, and one-time links, and the hash that is stored instead.
+//! Random tokens for sessions, API access, and one-time links, and their hashes. Only the hashes
+//! are stored.
 //!
 //! A token has 256 random bits and can't be guessed, so a fast hash is enough.
 

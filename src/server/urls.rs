@@ -5,7 +5,7 @@ use url::Url;
 /// Miniback's public origin and base path, from `--base-url`.
 #[derive(Clone, Debug)]
 pub struct Urls {
-    /// For example `https://example.com`. `None` without `--base-url`; then the request decides.
+    /// For example `https://example.com`. `None` without `--base-url`.
     origin: Option<String>,
     /// Empty, or a path like `/miniback`, without a slash at the end.
     base_path: String,
@@ -45,7 +45,8 @@ impl Urls {
         self.origin.as_deref()
     }
 
-    /// Returns an absolute URL. `own_origin` applies if no public origin is configured.
+    /// Returns an absolute URL. `own_origin`, from the request, is used if no public origin is
+    /// configured.
     pub fn absolute(&self, own_origin: &str, path: &str) -> String {
         format!("{}{}", self.origin().unwrap_or(own_origin), self.path(path))
     }

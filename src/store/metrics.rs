@@ -54,8 +54,8 @@ impl Store {
                 let totals = delivery_totals::all(c)?;
                 for webhook in &mut webhooks {
                     webhook.totals = totals.get(&webhook.id).copied().unwrap_or_default();
-                    // Ids ascend with time. This reads all pending deliveries, but only their
-                    // index.
+                    // Ids ascend with time, so the lowest id is the oldest delivery. This scans
+                    // the index entries of all pending deliveries, but reads one row.
                     let oldest = "SELECT created_at FROM deliveries WHERE id =
                         (SELECT min(id) FROM deliveries INDEXED BY deliveries_due
                          WHERE webhook_id = ?1 AND state = 'pending')";

@@ -11,7 +11,7 @@ use crate::domain::id::ProjectId;
 use crate::domain::project::{self, ORIGINS_MAX};
 
 /// Maximum number of accepted origins, and of rejected ones, that are stored for a project.
-const ORIGINS_KEPT: i64 = 10;
+const STORED_ORIGINS_MAX: i64 = 10;
 /// The origin that a browser sends for a page without one, such as a local file.
 const OPAQUE_ORIGIN: &str = "null";
 
@@ -142,7 +142,7 @@ fn delete_oldest(tx: &WriteTx<'_>, project: &ProjectId) -> Result<(), StoreError
              (SELECT origin FROM origins WHERE project_id = ?1 AND {kind}
               ORDER BY {time} DESC LIMIT ?2)"
         );
-        sql::execute(tx, &statement, params![project, ORIGINS_KEPT])?;
+        sql::execute(tx, &statement, params![project, STORED_ORIGINS_MAX])?;
     }
     Ok(())
 }

@@ -227,7 +227,8 @@ pub(super) fn register_functions(connection: &Connection) -> rusqlite::Result<()
     })
 }
 
-/// Returns the terms that change with the status. The arguments begin with project and status.
+/// SQL function: returns the search terms that depend on the status. The first two arguments are
+/// the project and the status.
 fn status_terms(arguments: &Context<'_>) -> rusqlite::Result<String> {
     let (project, status): (String, String) = (arguments.get(0)?, arguments.get(1)?);
     Ok(format!(

@@ -83,7 +83,7 @@ impl Store {
                 let values = params![page.upper_bound(), page.row_limit()];
                 let mut rows = sql::query_all(c, statement, values, read)?;
                 for webhook in &mut rows {
-                    read_selections(c, webhook)?;
+                    read_topics_and_projects(c, webhook)?;
                 }
                 Ok(page.page_of(rows, |webhook| webhook.id.as_str()))
             })
@@ -226,12 +226,15 @@ fn find(connection: &Connection, id: &WebhookId) -> Result<Option<Webhook>, Stor
     let Some(mut webhook) = sql::query_optional(connection, statement, [id], read)? else {
         return Ok(None);
     };
-    read_selections(connection, &mut webhook)?;
+    read_topics_and_projects(connection, &mut webhook)?;
     Ok(Some(webhook))
 }
 
 /// Reads the topics and projects of a webhook, which are in other tables.
-fn read_selections(connection: &Connection, webhook: &mut Webhook) -> Result<(), StoreError> {
+fn read_topics_and_projects(
+    connection: &Connection,
+    webhook: &mut Webhook,
+) -> Result<(), StoreError> {
     let topics = "SELECT topic FROM webhook_topics WHERE webhook_id = ?1";
     let topics: Vec<Topic> = sql::query_column(connection, topics, [&webhook.id])?;
     webhook.topics = webhook::normalize_topics(&topics);
@@ -284,7 +287,7 @@ fn update(tx: &mut WriteTx<'_>, webhook: &Webhook) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Reads a webhook without its topics and projects; see [`read_selections`].
+/// Reads a webhook without its topics and projects; see [`read_topics_and_projects`].
 fn read(row: &Row<'_>) -> rusqlite::Result<Webhook> {
     Ok(Webhook {
         id: row.get("id")?,

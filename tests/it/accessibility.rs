@@ -64,7 +64,7 @@ fn check_webhook_actions(checker: &mut AccessibilityChecker, data: &SampleData) 
         .script("document.getElementById('add-test').click()");
     checker.browser.wait_for_text("500");
     checker.check("a failed test of a webhook");
-    fill(checker, "Endpoint URL", "http://not an address");
+    fill(checker, "Endpoint URL", "http://not a url");
     checker.browser.script(
         "document.querySelector('form.panel').noValidate = true;
          document.getElementById('add-add').click()",

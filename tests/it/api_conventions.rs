@@ -10,7 +10,7 @@ use crate::support::app::{ADMIN, App};
 use crate::support::http::Response;
 use crate::support::receiver::Receiver;
 
-/// Each path with its methods. A name in braces stands for the id of an existing item.
+/// Each path with its methods. Names in braces are replaced by ids of existing items.
 const CALLS: [(&str, &[&str]); 14] = [
     ("/api/v1/projects", &["GET", "POST"]),
     ("/api/v1/projects/shop", &["GET", "PATCH", "DELETE"]),

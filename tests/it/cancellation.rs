@@ -169,17 +169,17 @@ fn deleting_cancels_after_a_failed_attempt_in_flight() {
     delivery.finish_as("canceled", 500);
 }
 
-const MARKER: &str = "xylophone-4711";
+const SECRET_MESSAGE: &str = "xylophone-4711";
 
 /// Returns an endpoint that fails and repeats the request in its response.
 fn echoing_receiver() -> Receiver {
-    Receiver::script(|request| Reply::body(500, &request.text()).header("X-Echo", MARKER))
+    Receiver::script(|request| Reply::body(500, &request.text()).header("X-Echo", SECRET_MESSAGE))
 }
 
-fn assert_no_marker(delivery: &Value) {
+fn assert_message_erased(delivery: &Value) {
     let log = delivery.to_string();
     assert!(
-        !log.contains(MARKER),
+        !log.contains(SECRET_MESSAGE),
         "the log still contains the message: {log}"
     );
 }
@@ -191,15 +191,15 @@ fn deleting_feedback_cancels_deliveries_and_erases_its_content() {
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
     let (kept, kept_id) = create_pending(&api, &webhook, "Another message");
-    let (feedback, id) = create_pending(&api, &webhook, MARKER);
-    assert!(api.delivery(&id).to_string().contains(MARKER));
+    let (feedback, id) = create_pending(&api, &webhook, SECRET_MESSAGE);
+    assert!(api.delivery(&id).to_string().contains(SECRET_MESSAGE));
 
     let path = format!("/api/v1/feedback/{}", text(&feedback, "id"));
     api.delete(&path).expect(204);
 
     let canceled = api.delivery(&id);
     assert_eq!(canceled["state"], "canceled");
-    assert_no_marker(&canceled);
+    assert_message_erased(&canceled);
     api.get(&path).problem(404);
     assert_eq!(api.delivery(&kept_id)["state"], "pending");
     assert!(
@@ -216,14 +216,14 @@ fn deleting_feedback_erases_content_of_finished_deliveries() {
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    let feedback = api.create_feedback("shop", MARKER);
+    let feedback = api.create_feedback("shop", SECRET_MESSAGE);
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
     api.wait_for_state(&id, "delivered");
     api.delete(&format!("/api/v1/feedback/{}", text(&feedback, "id")))
         .expect(204);
     let delivery = api.delivery(&id);
     assert_eq!(delivery["state"], "delivered");
-    assert_no_marker(&delivery);
+    assert_message_erased(&delivery);
 }
 
 #[test]
@@ -240,14 +240,14 @@ fn a_response_after_the_deletion_leaves_no_content() {
     let api = app.api();
     api.create_project("Shop");
     api.create_webhook(&receiver.url("/"));
-    let feedback = api.create_feedback("shop", MARKER);
+    let feedback = api.create_feedback("shop", SECRET_MESSAGE);
     let id = receiver.first().delivery().to_owned();
     api.delete(&format!("/api/v1/feedback/{}", text(&feedback, "id")))
         .expect(204);
     gate.open();
     let ended = api.wait_for_attempts(&id, 1);
     assert_eq!(ended["state"], "canceled");
-    assert_no_marker(&ended);
+    assert_message_erased(&ended);
 }
 
 #[test]
@@ -256,13 +256,13 @@ fn deleting_a_project_cancels_deliveries_and_erases_content() {
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    let (feedback, id) = create_pending(&api, &webhook, MARKER);
+    let (feedback, id) = create_pending(&api, &webhook, SECRET_MESSAGE);
 
     api.delete("/api/v1/projects/shop").expect(204);
 
     let canceled = api.delivery(&id);
     assert_eq!(canceled["state"], "canceled");
-    assert_no_marker(&canceled);
+    assert_message_erased(&canceled);
     api.get("/api/v1/projects/shop").problem(404);
     api.get(&format!("/api/v1/feedback/{}", text(&feedback, "id")))
         .problem(404);

@@ -66,7 +66,7 @@ fn rejects_invalid_user_arguments_with_one_line() {
     let app = App::start();
     let long = "x".repeat(257);
     let cases: [(&[&str], &str); 8] = [
-        (&["user", "add", "not-an-address"], PASSWORD),
+        (&["user", "add", "not-an-email"], PASSWORD),
         (&["user", "add", GRACE], "short"),
         (&["user", "add", GRACE], ""),
         (&["user", "add", GRACE], &long),

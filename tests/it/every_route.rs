@@ -59,7 +59,7 @@ impl Ids {
             .replace("{project}", "shop")
             .replace("{name}", "style.css");
         let start = path.find('{').unwrap_or(path.len());
-        // Any value will do for other variables: permissions are checked first.
+        // Other variables can have any value, because permissions are checked first.
         if start < path.len() {
             format!("{}x", &path[..start])
         } else {
@@ -100,7 +100,7 @@ impl Caller {
     }
 }
 
-const ALL: [Permission; 5] = [Public, Member, Admin, Submit, Metrics];
+const ALL_PERMISSIONS: [Permission; 5] = [Public, Member, Admin, Submit, Metrics];
 
 fn session(app: &App, email: &str) -> Option<(&'static str, String)> {
     let mut visitor = app.visitor();
@@ -121,7 +121,7 @@ fn page_callers(app: &App) -> Vec<Caller> {
         Caller::new("anonymous", None, &[Public]),
         Caller::new("an admin's token", token(app, ADMIN, "full"), &[Public]),
         Caller::new("a member's session", session(app, MEMBER), &member),
-        Caller::new("an admin's session", session(app, ADMIN), &ALL),
+        Caller::new("an admin's session", session(app, ADMIN), &ALL_PERMISSIONS),
     ]
 }
 
@@ -139,7 +139,7 @@ fn api_callers(app: &App) -> Vec<Caller> {
         Caller::new("a member's submit token", submit(MEMBER), &[Public, Submit]),
         Caller::new("an admin's submit token", submit(ADMIN), &[Public, Submit]),
         Caller::new("an admin's metrics token", metrics, &[Public, Metrics]),
-        Caller::new("an admin's token", full(ADMIN), &ALL),
+        Caller::new("an admin's token", full(ADMIN), &ALL_PERMISSIONS),
     ]
 }
 

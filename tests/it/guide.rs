@@ -16,7 +16,7 @@ use crate::support::receiver::{ReceivedRequest, Receiver};
 
 pub const GUIDE: &str = "/docs/webhooks";
 
-pub fn select(css: &str) -> Selector {
+pub fn selector(css: &str) -> Selector {
     Selector::parse(css).expect("parse the CSS selector")
 }
 
@@ -27,7 +27,7 @@ fn the_guide_is_public_and_all_its_links_are_local_or_valid() {
     let html = &page.response.text;
     let parsed = Html::parse_document(html);
     let anchors: Vec<&str> = parsed
-        .select(&select(".toc a"))
+        .select(&selector(".toc a"))
         .filter_map(|link| link.attr("href"))
         .collect();
     assert!(anchors.len() > 10, "{anchors:?}");
@@ -63,11 +63,11 @@ fn the_guide_shows_the_configured_timeout_and_retries() {
 }
 
 /// Returns the names of all members in order, with strings replaced by a placeholder.
-fn shape(value: &Value) -> Value {
+fn member_names(value: &Value) -> Value {
     match value {
         Value::Object(members) => members
             .iter()
-            .map(|(name, value)| json!([name, shape(value)]))
+            .map(|(name, value)| json!([name, member_names(value)]))
             .collect(),
         Value::String(_) => json!("text"),
         other => other.clone(),
@@ -90,7 +90,7 @@ fn payload_examples_have_the_members_of_real_payloads() {
         let event = text(&sent, "event");
         let shown = page.text_of(&format!("[aria-labelledby='{event}']"));
         let shown: Value = serde_json::from_str(&shown).expect(event);
-        assert_eq!(shape(&shown), shape(&sent), "{event}");
+        assert_eq!(member_names(&shown), member_names(&sent), "{event}");
     }
 }
 

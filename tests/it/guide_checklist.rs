@@ -3,7 +3,7 @@
 use scraper::{ElementRef, Html};
 use serde_json::{Value, json};
 
-use crate::guide::{GUIDE, select};
+use crate::guide::{GUIDE, selector};
 use crate::support::api::text;
 use crate::support::app::{App, PASSWORD};
 use crate::support::pages::{Page, Visitor};
@@ -21,8 +21,8 @@ fn text_of(element: ElementRef<'_>) -> String {
 #[track_caller]
 fn checklist(page: &Page, webhook: &Value) -> Vec<(String, String, String)> {
     let html = Html::parse_document(&page.response.text);
-    let items = select(&format!("#{} .checklist > li", text(webhook, "id")));
-    let text_at = |item: ElementRef<'_>, css: &str| item.select(&select(css)).next().map(text_of);
+    let items = selector(&format!("#{} .checklist > li", text(webhook, "id")));
+    let text_at = |item: ElementRef<'_>, css: &str| item.select(&selector(css)).next().map(text_of);
     html.select(&items)
         .map(|item| {
             let name = text_at(item, "h4").expect("find the item's name");
@@ -235,8 +235,8 @@ fn others_see_the_checklist_as_advice_without_webhook_data() {
         ] {
             let page = visitor.get(&path).expect(200);
             let html = Html::parse_document(&page.response.text);
-            assert_eq!(html.select(&select(".checklist > li")).count(), 9);
-            assert_eq!(html.select(&select(".checklist .state")).count(), 0);
+            assert_eq!(html.select(&selector(".checklist > li")).count(), 9);
+            assert_eq!(html.select(&selector(".checklist .state")).count(), 0);
             for hidden in [text(&webhook, "id"), "/hidden", "Secret Project"] {
                 assert!(!page.response.text.contains(hidden), "{hidden}");
             }

@@ -11,7 +11,7 @@ use crate::support::wait::wait_until;
 
 const ENDPOINT: &str = "/api/feedback";
 
-fn hello() -> Value {
+fn valid_body() -> Value {
     json!({"projectSlug": "shop", "message": "Hello"})
 }
 
@@ -36,7 +36,7 @@ fn assert_readable_by_any_page(response: Response) -> Response {
 }
 
 /// Starts a program with the project "Shop" and without rate limits.
-fn shop() -> (App, Api, Api) {
+fn app_with_shop() -> (App, Api, Api) {
     let app = App::builder()
         .option("--limit-address", "none")
         .option("--limit-project", "none")
@@ -53,7 +53,7 @@ fn count(api: &Api) -> usize {
 
 #[test]
 fn accepts_stores_and_delivers_feedback_without_authentication() {
-    let ((_app, api, public), receiver) = (shop(), Receiver::ok());
+    let ((_app, api, public), receiver) = (app_with_shop(), Receiver::ok());
     api.create_webhook(&receiver.url("/"));
     let body = json!({
         "projectSlug": "shop", "message": "Grüße\n👋", "email": "sam@example.com",
@@ -84,9 +84,9 @@ fn accepts_stores_and_delivers_feedback_without_authentication() {
 
 #[test]
 fn errors_identify_the_field_and_are_readable_by_any_page() {
-    let (_app, api, public) = shop();
+    let (_app, api, public) = app_with_shop();
     let with = |member: &str, value: Value| {
-        let mut body = hello();
+        let mut body = valid_body();
         body[member] = value;
         send(&public, &[("Origin", "https://a.example")], &body)
     };
@@ -133,7 +133,7 @@ fn errors_identify_the_field_and_are_readable_by_any_page() {
 
 #[test]
 fn answers_cors_preflight_requests() {
-    let (_app, _, public) = shop();
+    let (_app, _, public) = app_with_shop();
     let preflight = [
         ("Origin", "https://a.example"),
         ("Access-Control-Request-Method", "POST"),
@@ -154,8 +154,8 @@ fn answers_cors_preflight_requests() {
 
 #[test]
 fn accepts_feedback_only_from_allowed_origins() {
-    let (app, api, public) = shop();
-    let from = |origin: &str| send(&public, &[("Origin", origin)], &hello());
+    let (app, api, public) = app_with_shop();
+    let from = |origin: &str| send(&public, &[("Origin", origin)], &valid_body());
     for origin in ["https://anywhere.example", "null", &app.url] {
         from(origin).expect(201);
     }
@@ -164,7 +164,7 @@ fn accepts_feedback_only_from_allowed_origins() {
     for allowed in ["https://shop.example", "http://localhost:3000", &app.url] {
         from(allowed).expect(201);
     }
-    send(&public, &[], &hello()).expect(201);
+    send(&public, &[], &valid_body()).expect(201);
     for rejected in [
         "null",
         "https://other.example",
@@ -183,10 +183,10 @@ fn accepts_feedback_only_from_allowed_origins() {
 
 #[test]
 fn rejects_feedback_for_a_paused_project() {
-    let (_app, api, public) = shop();
+    let (_app, api, public) = app_with_shop();
     api.patch("/api/v1/projects/shop", json!({"status": "PAUSED"}))
         .expect(200);
-    let problem = send(&public, &[("Origin", "https://a.example")], &hello()).problem(403);
+    let problem = send(&public, &[("Origin", "https://a.example")], &valid_body()).problem(403);
     assert_eq!(problem["type"], "urn:miniback:paused");
     assert!(text(&problem, "detail").contains("paused"));
     assert_eq!(count(&api), 0);
@@ -194,32 +194,35 @@ fn rejects_feedback_for_a_paused_project() {
 
 #[test]
 fn an_idempotency_key_identifies_feedback_within_a_project() {
-    let (_app, api, public) = shop();
+    let (_app, api, public) = app_with_shop();
     api.create_project("Blog");
     let key = [("Idempotency-Key", "k-1")];
-    let first = send(&public, &key, &hello()).expect(201);
-    assert_eq!(send(&public, &key, &hello()).expect(201).text, first.text);
+    let first = send(&public, &key, &valid_body()).expect(201);
+    assert_eq!(
+        send(&public, &key, &valid_body()).expect(201).text,
+        first.text
+    );
     let other = json!({"projectSlug": "shop", "message": "Another message"});
     send(&public, &key, &other).problem_at("Idempotency-Key");
     let elsewhere = json!({"projectSlug": "blog", "message": "Hello"});
     let second = send(&public, &key, &elsewhere).expect(201);
     assert_ne!(second.json()["id"], first.json()["id"]);
     // The form token and the honeypot aren't part of the compared content.
-    let mut again = hello();
+    let mut again = valid_body();
     again["website"] = json!("");
     assert_eq!(send(&public, &key, &again).expect(201).text, first.text);
-    send(&public, &[("Idempotency-Key", "")], &hello()).problem_at("Idempotency-Key");
+    send(&public, &[("Idempotency-Key", "")], &valid_body()).problem_at("Idempotency-Key");
     assert_eq!(count(&api), 2);
 
     api.delete(&format!("/api/v1/feedback/{}", text(&first.json(), "id")))
         .expect(204);
-    send(&public, &key, &hello()).problem(409);
+    send(&public, &key, &valid_body()).problem(409);
 }
 
 #[test]
 fn discards_honeypot_hits_with_a_normal_response() {
-    let (_app, api, public) = shop();
-    let mut spam = hello();
+    let (_app, api, public) = app_with_shop();
+    let mut spam = valid_body();
     spam["website"] = json!("https://buy.example");
     let accepted = send(&public, &[], &spam).expect(201).json();
     assert_eq!(accepted["status"], "NEW");
@@ -227,7 +230,7 @@ fn discards_honeypot_hits_with_a_normal_response() {
     assert!(id.starts_with("fb_") && id.len() == 29, "{id}");
     assert_eq!(count(&api), 0);
     api.get(&format!("/api/v1/feedback/{id}")).problem(404);
-    let mut human = hello();
+    let mut human = valid_body();
     human["website"] = json!(" ");
     send(&public, &[], &human).expect(201);
     assert_eq!(count(&api), 1);
@@ -239,7 +242,7 @@ fn a_form_token_survives_a_restart() {
     app.api().create_project("Shop");
     let script = app.api_without_token().get("/widget.js").expect(200).text;
     let app = App::builder().with_data(app.kill9()).start();
-    let mut with_token = hello();
+    let mut with_token = valid_body();
     with_token["stamp"] = json!(crate::widget_script::form_token_in(&script));
     let public = app.api_without_token();
     // The token is rejected until it is two seconds old.

@@ -53,7 +53,7 @@ fn rejects_invalid_feedback() {
         ("project", without(&good, "project")),
         ("project", with(&good, "project", json!("no-such-project"))),
         ("project", with(&good, "project", json!(["shop"]))),
-        ("email", with(&good, "email", json!("not an address"))),
+        ("email", with(&good, "email", json!("not an email"))),
         (
             "email",
             with(&good, "email", json!("a@b.example, c@d.example")),

@@ -1,10 +1,10 @@
-//! Miniback from the outside: each test starts the real executable on a data directory of its own,
-//! and knows of it what users and receivers know. One crate, one file a behaviour; what they stand
-//! on is in `support`.
+//! Black-box tests: each one starts the real executable with its own data directory and uses it
+//! like a user, a client program, or an endpoint. One file per feature or behavior; the test
+//! harness is in `support`. `tests/README.md` describes how to write a test.
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a test that cannot go on fails, and the line says where"
+    reason = "a panic fails the test, and its message contains the line"
 )]
 
 mod accessibility;

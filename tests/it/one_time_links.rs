@@ -46,7 +46,9 @@ fn links_use_the_base_url() {
     let filled = form.fill("Email", GRACE).press("Invite");
     ada.post_from(&filled.action, &filled.fields, &own)
         .expect(303);
-    let link = ada.get(PEOPLE).shown(&format!("Invitation for {GRACE}"));
+    let link = ada
+        .get(PEOPLE)
+        .field_value(&format!("Invitation for {GRACE}"));
     assert!(
         link.starts_with("https://example.com/miniback/invitation?token="),
         "{link}"

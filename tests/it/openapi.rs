@@ -67,7 +67,7 @@ fn the_public_reference_page_lists_every_operation() {
     }
 }
 
-fn conditional(app: &App, method: &str, path: &str, tag: &str) -> Response {
+fn get_if_none_match(app: &App, method: &str, path: &str, tag: &str) -> Response {
     let headers = [("If-None-Match", tag)];
     app.api().send(method, path, &headers, None)
 }
@@ -99,21 +99,21 @@ fn an_unchanged_resource_is_304_without_a_body() {
         let strong = tag.trim_start_matches("W/").to_owned();
         for matching in [&tag, &strong, "*", &format!("\"other\", {tag}")] {
             for method in ["GET", "HEAD"] {
-                let same = conditional(&app, method, path, matching).expect(304);
+                let same = get_if_none_match(&app, method, path, matching).expect(304);
                 assert_eq!(same.text, "");
                 assert_eq!(same.header("etag"), Some(tag.as_str()));
                 assert!(same.header("x-request-id").is_some(), "{same:?}");
             }
         }
         for other in ["W/\"other\"", "nonsense", ""] {
-            let again = conditional(&app, "GET", path, other).expect(200);
+            let again = get_if_none_match(&app, "GET", path, other).expect(200);
             assert_eq!(again.text, whole.text);
         }
     }
     let list = "/api/v1/feedback?status=NEW";
     let before = api.get(list).header("etag").unwrap_or_default().to_owned();
     api.create_feedback("shop", "One more");
-    conditional(&app, "GET", list, &before).expect(200);
+    get_if_none_match(&app, "GET", list, &before).expect(200);
 }
 
 #[test]

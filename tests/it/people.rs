@@ -21,7 +21,7 @@ pub fn invite(admin: &mut Visitor, role: &str) -> String {
     let form = admin.get("/settings/people?add").form_with("Invite");
     let filled = form.fill("Email", GRACE).fill("Role", role).press("Invite");
     let page = admin.submit_and_follow(&filled).expect(200);
-    path_of(&page.shown(&format!("Invitation for {GRACE}")))
+    path_of(&page.field_value(&format!("Invitation for {GRACE}")))
 }
 
 /// Fills the form of an invitation.
@@ -40,7 +40,7 @@ pub fn reset_link(admin: &mut Visitor, email: &str) -> String {
         .form_in(email, "Reset password")
         .press("Reset password");
     let page = admin.submit_and_follow(&press).expect(200);
-    path_of(&page.shown("Password reset link"))
+    path_of(&page.field_value("Password reset link"))
 }
 
 /// Starts a removal and returns the form that confirms it.
@@ -93,7 +93,7 @@ fn an_invitation_creates_one_account_and_signs_in() {
         "{}",
         page.text()
     );
-    assert_eq!(page.shown("Email"), GRACE);
+    assert_eq!(page.field_value("Email"), GRACE);
     let form = page.form_with("Create account");
     let short = form.fill("Password", "short").press("Create account");
     let rejected = grace.submit(&short).expect(422);
@@ -149,7 +149,7 @@ fn an_invitation_expires_when_revoked_renewed_or_unneeded() {
         .form_in(&label, "New link")
         .press("New link");
     let page = ada.submit_and_follow(&press);
-    let second = path_of(&page.shown(&format!("Invitation for {GRACE}")));
+    let second = path_of(&page.field_value(&format!("Invitation for {GRACE}")));
     app.visitor().get(&first).expect(410);
     app.visitor().get(&second).expect(200);
 
@@ -163,7 +163,7 @@ fn invalid_invitations_show_an_error_at_the_field() {
     let app = App::start();
     let mut ada = app.signed_in();
     for (email, reason) in [
-        ("not-an-address", "address"),
+        ("not-an-email", "address"),
         ("", "address"),
         ("ADA@example.com", "already has an account"),
     ] {
@@ -195,7 +195,7 @@ fn submitting_invite_or_reset_twice_creates_one_link() {
     ] {
         ada.submit(&press).expect(303);
         // The browser shows the response to the second request. It contains the link, which works.
-        let path = path_of(&ada.submit_and_follow(&press).shown(&label));
+        let path = path_of(&ada.submit_and_follow(&press).field_value(&label));
         app.visitor().get(&path).expect(200);
     }
 }
@@ -252,7 +252,7 @@ fn removing_a_user_ends_sessions_tokens_and_their_links() {
     let form = grace.get("/settings/people?add").form_with("Invite");
     let filled = form.fill("Email", "friend@example.com").press("Invite");
     let page = grace.submit_and_follow(&filled);
-    let invitation = path_of(&page.shown("Invitation for friend@example.com"));
+    let invitation = path_of(&page.field_value("Invitation for friend@example.com"));
     let reset = reset_link(&mut grace, ADMIN);
 
     let mut ada = app.signed_in();

@@ -8,7 +8,7 @@ use crate::support::in_process::InProcess;
 use crate::support::pages::{Page, Visitor};
 use std::time::Duration;
 
-fn shop(options: &[&str]) -> (InProcess, Api) {
+fn app_with_shop(options: &[&str]) -> (InProcess, Api) {
     let app = InProcess::start(options);
     let api = app.api();
     api.post(
@@ -34,7 +34,7 @@ fn stored_feedback(api: &Api) -> Vec<Value> {
 
 #[test]
 fn submits_feedback_once_without_scripts() {
-    let (app, api) = shop(&[]);
+    let (app, api) = app_with_shop(&[]);
     let mut sam = app.visitor();
     let page = open_form(&app, &mut sam);
     assert!(page.text().contains("The <Shop>"), "{}", page.text());
@@ -62,7 +62,7 @@ fn submits_feedback_once_without_scripts() {
 
 #[test]
 fn a_form_submitted_too_fast_keeps_its_text_and_works_later() {
-    let (app, api) = shop(&[]);
+    let (app, api) = app_with_shop(&[]);
     let mut sam = app.visitor();
     let page = sam.get("/f/shop").expect(200);
     let form = page.form_with("Send").fill("Message", "Fast").press("Send");
@@ -76,7 +76,7 @@ fn a_form_submitted_too_fast_keeps_its_text_and_works_later() {
 
 #[test]
 fn invalid_input_shows_an_error_and_keeps_the_text() {
-    let (app, api) = shop(&[]);
+    let (app, api) = app_with_shop(&[]);
     let mut sam = app.visitor();
     let form = open_form(&app, &mut sam)
         .form_with("Send")
@@ -99,7 +99,7 @@ fn invalid_input_shows_an_error_and_keeps_the_text() {
 
 #[test]
 fn the_form_has_rate_limits_and_a_honeypot() {
-    let (app, api) = shop(&["--limit-address", "2/1m"]);
+    let (app, api) = app_with_shop(&["--limit-address", "2/1m"]);
     let mut bot = app.visitor();
     let form = open_form(&app, &mut bot).form_with("Send");
     let spam = form
@@ -119,7 +119,7 @@ fn the_form_has_rate_limits_and_a_honeypot() {
 
 #[test]
 fn shows_a_paused_project_and_404_for_an_unknown_one() {
-    let (app, api) = shop(&[]);
+    let (app, api) = app_with_shop(&[]);
     let mut sam = app.visitor();
     let form = open_form(&app, &mut sam).form_with("Send");
     api.patch("/api/v1/projects/shop", json!({"status": "PAUSED"}))

@@ -9,7 +9,7 @@ use crate::support::api::Api;
 use crate::support::http::Response;
 use crate::support::in_process::InProcess;
 
-fn shop(options: &[&str]) -> (InProcess, Api) {
+fn app_with_projects(options: &[&str]) -> (InProcess, Api) {
     let app = InProcess::start(options);
     let api = app.api();
     api.create_project("Shop");
@@ -42,7 +42,7 @@ fn retry_after(response: &Response) -> u64 {
 
 #[test]
 fn an_ip_address_can_send_10_per_minute_and_100_per_hour() {
-    let (app, _) = shop(&[]);
+    let (app, _) = app_with_projects(&[]);
     for left in (0..10).rev() {
         let accepted = send(&app, "203.0.113.7").expect(201);
         assert_eq!(
@@ -83,7 +83,7 @@ fn an_ip_address_can_send_10_per_minute_and_100_per_hour() {
 
 #[test]
 fn requests_over_the_ip_limit_do_not_count_for_the_project() {
-    let (app, _) = shop(&["--limit-address", "2/1m", "--limit-project", "4/1m"]);
+    let (app, _) = app_with_projects(&["--limit-address", "2/1m", "--limit-project", "4/1m"]);
     for _ in 0..2 {
         send(&app, "203.0.113.1").expect(201);
     }
@@ -104,7 +104,7 @@ fn requests_over_the_ip_limit_do_not_count_for_the_project() {
 
 #[test]
 fn ipv6_addresses_are_limited_by_their_first_64_bits() {
-    let (app, _) = shop(&["--limit-address", "1/1m"]);
+    let (app, _) = app_with_projects(&["--limit-address", "1/1m"]);
     send(&app, "2001:db8:1:2::1").expect(201);
     retry_after(&send(&app, "2001:db8:1:2:ffff::9"));
     send(&app, "2001:db8:1:3::1").expect(201);
@@ -112,7 +112,7 @@ fn ipv6_addresses_are_limited_by_their_first_64_bits() {
 
 #[test]
 fn invalid_requests_and_requests_with_a_token_do_not_count() {
-    let (app, api) = shop(&["--limit-address", "1/1h", "--limit-project", "1/1h"]);
+    let (app, api) = app_with_projects(&["--limit-address", "1/1h", "--limit-project", "1/1h"]);
     for _ in 0..5 {
         send_to(&app, "nowhere", "203.0.113.1").problem(422);
     }
@@ -125,7 +125,7 @@ fn invalid_requests_and_requests_with_a_token_do_not_count() {
 
 #[test]
 fn a_form_token_is_valid_from_2_seconds_to_30_days() {
-    let (app, _) = shop(&[]);
+    let (app, _) = app_with_projects(&[]);
     let public = Api::new(&app.url, None);
     let script = public.get("/widget.js").expect(200).text;
     let body = json!({"projectSlug": "shop", "message": "Hello", "stamp": crate::widget_script::form_token_in(&script)});

@@ -8,12 +8,12 @@ use crate::support::receiver::{Receiver, Reply};
 
 const HOUR_MS: i64 = 3_600_000;
 
-fn busy(status: u16, retry_after: &str) -> Receiver {
+fn receiver_with_retry_after(status: u16, retry_after: &str) -> Receiver {
     let retry_after = retry_after.to_owned();
     Receiver::script(move |_| Reply::status(status).header("Retry-After", &retry_after))
 }
 
-fn app(delays: &str) -> App {
+fn app_with_delays(delays: &str) -> App {
     App::builder().option("--retry-delays", delays).start()
 }
 
@@ -38,7 +38,10 @@ fn delay_of_next(delivery: &Value) -> i64 {
 #[test]
 fn retry_after_in_seconds_delays_the_next_retry() {
     for status in [429, 503] {
-        let (app, receiver) = (app("50ms,50ms"), busy(status, "600"));
+        let (app, receiver) = (
+            app_with_delays("50ms,50ms"),
+            receiver_with_retry_after(status, "600"),
+        );
         let api = app.api();
         let webhook = api.create_webhook(&receiver.url("/"));
         let delivery = fail_once(&api, &webhook);
@@ -52,7 +55,7 @@ fn retry_after_in_seconds_delays_the_next_retry() {
 
 #[test]
 fn the_hold_ends_at_the_requested_time() {
-    let app = app("10ms");
+    let app = app_with_delays("10ms");
     let receiver = Receiver::queue(vec![Reply::status(503).header("Retry-After", "2")]);
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
@@ -68,10 +71,10 @@ fn the_hold_ends_at_the_requested_time() {
 
 #[test]
 fn accepts_retry_after_as_a_date() {
-    let app = app("50ms,50ms");
+    let app = app_with_delays("50ms,50ms");
     let path = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(900);
     let date = path.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    let receiver = busy(429, &date);
+    let receiver = receiver_with_retry_after(429, &date);
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     let delivery = fail_once(&api, &webhook);
@@ -88,7 +91,10 @@ fn accepts_retry_after_as_a_date() {
 
 #[test]
 fn retry_after_holds_for_at_most_an_hour() {
-    let (app, receiver) = (app("50ms"), busy(503, "86400"));
+    let (app, receiver) = (
+        app_with_delays("50ms"),
+        receiver_with_retry_after(503, "86400"),
+    );
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     let delivery = fail_once(&api, &webhook);
@@ -105,7 +111,7 @@ fn retry_after_holds_for_at_most_an_hour() {
 
 #[test]
 fn retry_after_never_shortens_a_retry_delay() {
-    let (app, receiver) = (app("1h"), busy(503, "1"));
+    let (app, receiver) = (app_with_delays("1h"), receiver_with_retry_after(503, "1"));
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     let delivery = fail_once(&api, &webhook);
@@ -114,7 +120,10 @@ fn retry_after_never_shortens_a_retry_delay() {
 
 #[test]
 fn ignores_retry_after_on_other_statuses() {
-    let (app, receiver) = (app("10m"), busy(500, "1800"));
+    let (app, receiver) = (
+        app_with_delays("10m"),
+        receiver_with_retry_after(500, "1800"),
+    );
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     let delivery = fail_once(&api, &webhook);
@@ -125,7 +134,10 @@ fn ignores_retry_after_on_other_statuses() {
 #[test]
 fn ignores_an_invalid_retry_after() {
     for value in ["soon", "-5", "", "99999999999999999999999"] {
-        let (app, receiver) = (app("1s,1h"), busy(503, value));
+        let (app, receiver) = (
+            app_with_delays("1s,1h"),
+            receiver_with_retry_after(503, value),
+        );
         let api = app.api();
         let webhook = api.create_webhook(&receiver.url("/"));
         let delivery = fail_once(&api, &webhook);
@@ -135,7 +147,10 @@ fn ignores_an_invalid_retry_after() {
 
 #[test]
 fn a_held_webhook_gets_no_deliveries_and_uses_no_attempts() {
-    let (app, receiver) = (app("50ms,50ms"), busy(429, "600"));
+    let (app, receiver) = (
+        app_with_delays("50ms,50ms"),
+        receiver_with_retry_after(429, "600"),
+    );
     let available = Receiver::ok();
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
@@ -157,7 +172,10 @@ fn a_held_webhook_gets_no_deliveries_and_uses_no_attempts() {
 
 #[test]
 fn a_hold_survives_a_restart() {
-    let (app, receiver) = (app("50ms,50ms"), busy(429, "600"));
+    let (app, receiver) = (
+        app_with_delays("50ms,50ms"),
+        receiver_with_retry_after(429, "600"),
+    );
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     fail_once(&api, &webhook);
@@ -180,7 +198,10 @@ fn a_hold_survives_a_restart() {
 
 #[test]
 fn a_successful_test_ends_the_hold_and_sends_held_deliveries() {
-    let (app, receiver) = (app("10ms,10ms"), busy(503, "3600"));
+    let (app, receiver) = (
+        app_with_delays("10ms,10ms"),
+        receiver_with_retry_after(503, "3600"),
+    );
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     fail_once(&api, &webhook);
@@ -200,7 +221,10 @@ fn a_successful_test_ends_the_hold_and_sends_held_deliveries() {
 
 #[test]
 fn a_test_never_starts_a_hold() {
-    let (app, receiver) = (app("10ms"), busy(429, "3600"));
+    let (app, receiver) = (
+        app_with_delays("10ms"),
+        receiver_with_retry_after(429, "3600"),
+    );
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     let path = format!("/api/v1/webhooks/{}/test", text(&webhook, "id"));
@@ -222,7 +246,10 @@ fn a_test_never_starts_a_hold() {
 
 #[test]
 fn a_failed_test_does_not_end_the_hold() {
-    let (app, receiver) = (app("10ms"), busy(429, "3600"));
+    let (app, receiver) = (
+        app_with_delays("10ms"),
+        receiver_with_retry_after(429, "3600"),
+    );
     let api = app.api();
     let webhook = api.create_webhook_with(json!({"url": receiver.url("/")}));
     fail_once(&api, &webhook);
@@ -235,7 +262,10 @@ fn a_failed_test_does_not_end_the_hold() {
 #[test]
 fn a_held_webhook_can_be_tested_where_its_hold_is_shown() {
     for page_suffix in ["", "/deliveries"] {
-        let (app, receiver) = (app("10ms,10ms"), busy(503, "3600"));
+        let (app, receiver) = (
+            app_with_delays("10ms,10ms"),
+            receiver_with_retry_after(503, "3600"),
+        );
         let api = app.api();
         let webhook = api.create_webhook(&receiver.url("/"));
         fail_once(&api, &webhook);

@@ -11,7 +11,7 @@ use crate::support::receiver::Receiver;
 
 /// The number of random requests per operation, in addition to those at the limits of the schemas.
 /// A number instead of a time limit, so that a slow machine tests as much.
-const EXAMPLES: &str = "8";
+const EXAMPLES_PER_OPERATION: &str = "8";
 
 #[test]
 fn every_response_conforms_to_the_openapi_document() {
@@ -47,7 +47,7 @@ fn every_response_conforms_to_the_openapi_document() {
         .arg(&document)
         .args(["--url", &app.url])
         .args(["--header", &bearer, "--checks", "all", "--no-color"])
-        .args(["--max-examples", EXAMPLES, "--seed", "1"])
+        .args(["--max-examples", EXAMPLES_PER_OPERATION, "--seed", "1"])
         // One worker, because Python 3.11 can't parse code in two threads at once
         // (python/cpython#106905).
         .args(["--workers", "1", "--request-timeout", "30"])

@@ -182,7 +182,7 @@ fn explains_what_is_wrong() {
     assert_shows(pasted(&sorted, &[]), "its members in a different order");
     assert_shows(
         pasted(&format!("{body}\r\n"), &[]),
-        "has extra whitespace at its end",
+        "has trailing whitespace",
     );
     let latin: String = body.bytes().map(char::from).collect();
     assert_shows(pasted(&latin, &[]), "a character set other than UTF-8");

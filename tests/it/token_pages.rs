@@ -25,7 +25,7 @@ fn with_scope(form: Form, scope: &str) -> Form {
 fn create_token(admin: &mut Visitor, name: &str, scope: &str) -> (Page, String) {
     let form = with_scope(add_form(admin), scope).fill("Name", name);
     let page = admin.submit_and_follow(&form.press("Create")).expect(200);
-    let token = page.shown(&format!("Token “ {name} ”"));
+    let token = page.field_value(&format!("Token “ {name} ”"));
     (page, token)
 }
 
@@ -92,7 +92,7 @@ fn submitting_create_twice_creates_and_shows_one_token() {
     let press = add_form(&mut ada).fill("Name", "Deploy").press("Create");
     ada.submit(&press).expect(303);
     let page = ada.submit_and_follow(&press);
-    page.shown("Token “ Deploy ”");
+    page.field_value("Token “ Deploy ”");
     let list = app.run(&["token", "list"], "").success().stdout;
     assert_eq!(list.matches("Deploy").count(), 1, "{list}");
 }

@@ -92,7 +92,7 @@ fn measure(
 
     add_rates(run, &arrivals, count);
     run.add_cpu(&spent, count, "");
-    run.note("CPU time includes the page requests during the drain");
+    run.add_note("CPU time includes the page requests during the drain");
     page_times.add_to(run);
     let peak = system::peak_memory(program.pid());
     run.add_with_goal("peak memory", "MiB", peak, "≤ 96");

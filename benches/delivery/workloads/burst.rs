@@ -20,12 +20,12 @@ struct Goals {
     acceptance: &'static str,
 }
 
-const ONE: Goals = Goals {
+const GOALS_1_WEBHOOK: Goals = Goals {
     share: "≥ 0.125, then ≥ 0.167",
     cpu: "≤ 0.12, then ≤ 0.08",
     acceptance: "≤ 15",
 };
-const MANY: Goals = Goals {
+const GOALS_5_WEBHOOKS: Goals = Goals {
     share: "",
     cpu: "≤ 0.06",
     acceptance: "",
@@ -36,7 +36,7 @@ pub fn run(bench: &Bench, webhooks: usize) -> Result<Run, Error> {
     measure(bench, &mut bed).map_err(|error| bed.with_log(error))
 }
 
-/// What the program did during the burst.
+/// Measurements of one burst.
 struct Burst {
     load: LoadResult,
     arrivals: Vec<Arrival>,
@@ -63,7 +63,11 @@ impl Burst {
 
 fn measure(bench: &Bench, bed: &mut TestBed) -> Result<Run, Error> {
     let webhooks = bed.webhooks.len();
-    let goals = if webhooks == 1 { ONE } else { MANY };
+    let goals = if webhooks == 1 {
+        GOALS_1_WEBHOOK
+    } else {
+        GOALS_5_WEBHOOKS
+    };
     let count = bench.count(50_000, 400 / webhooks);
     let warm_up = bench.count(WARM_UP, 50);
     let burst = run_burst(bed, count, warm_up)?;

@@ -40,7 +40,7 @@ pub fn run(bench: &Bench) -> Result<Run, Error> {
         "",
         p99 / among_responding.millis(0.99),
     );
-    run.note("Times are from acknowledgment to arrival at the first two webhooks");
+    run.add_note("Times are from acknowledgment to arrival at the first two webhooks");
     Ok(run)
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::bench::Bench;
 use crate::metrics::{Durations, Run};
-use crate::program::{Program, text};
+use crate::program::{Program, string_value};
 use crate::receiver::Receiver;
 use crate::{Error, database, sample, system};
 
@@ -76,7 +76,7 @@ fn prepare(bench: &Bench, dir: &Path, count: usize) -> Result<(), Error> {
     let program = Program::start(dir, &["--retention", KEEP_ALL])?;
     let list = program.call("/webhooks", None)?;
     let list = list["data"].as_array().cloned().unwrap_or_default();
-    let ids = |webhook: &Value| text(&webhook["id"]);
+    let ids = |webhook: &Value| string_value(&webhook["id"]);
     let webhooks: Vec<String> = list.iter().map(ids).collect::<Result<_, _>>()?;
     program.stop()?;
     database::build_history(&path, &webhooks, count)
@@ -90,7 +90,7 @@ fn measure_pages(
     run: &mut Run,
 ) -> Result<(), Error> {
     let list = program.call("/feedback?limit=1", None)?;
-    let webhook = text(&program.call("/webhooks?limit=1", None)?["data"][0]["id"])?;
+    let webhook = string_value(&program.call("/webhooks?limit=1", None)?["data"][0]["id"])?;
     let deliveries = format!("/settings/notifications/{webhook}/deliveries");
     let middle = database::feedback_id(count / 2);
     let (common, rare, absent) = (sample::COMMON_WORD, sample::RARE_WORD, sample::ABSENT_WORD);
@@ -166,7 +166,7 @@ fn measure_export(program: &Program, run: &mut Run) -> Result<(), Error> {
         let links = page.split("href=\"").skip(1);
         let mut links = links.filter_map(|rest| rest.split('"').next());
         let Some(link) = links.find(is_export) else {
-            run.note(format!("Not measured: /feedback has no {kind} export"));
+            run.add_note(format!("Not measured: /feedback has no {kind} export"));
             continue;
         };
         let link = link.replace("&amp;", "&");
@@ -220,7 +220,7 @@ fn measure_retention(dir: &Path, path: &Path, count: usize, run: &mut Run) -> Re
     run.add("retention: database afterwards", "MiB", size);
     run.add("retention: free pages", "MiB", free);
     if remaining > 0 {
-        run.note(format!(
+        run.add_note(format!(
             "Retention was stopped after {RETENTION_TIMEOUT:?}, with {remaining} deliveries left"
         ));
     }

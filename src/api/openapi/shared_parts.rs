@@ -145,7 +145,7 @@ pub(super) fn add_shared_parts(
     if call.is_read && path != "/metrics" && !path.ends_with("/secret") {
         add_conditional_request(operation);
     }
-    // The only optional body.
+    // Rotation is the only call with an optional body.
     if let (Some(body), true) = (&mut operation.request_body, path.ends_with("/rotate")) {
         body.required = Some(Required::False);
     }
@@ -161,14 +161,14 @@ fn add_conditional_request(operation: &mut Operation) {
             "Changes when the response changes. Send it back as `If-None-Match`.",
         );
     }
-    let same = ResponseBuilder::new()
+    let not_modified = ResponseBuilder::new()
         .description("Not modified")
         .header("ETag", Header::default())
         .header(X_REQUEST_ID, Header::default());
     operation
         .responses
         .responses
-        .insert("304".into(), same.into());
+        .insert("304".into(), not_modified.into());
     let condition = ParameterBuilder::new()
         .name("If-None-Match")
         .parameter_in(ParameterIn::Header)
@@ -219,11 +219,11 @@ mod tests {
     #[test]
     fn required_scopes_come_from_the_permission() {
         let scopes = |permission| -> Vec<String> {
-            let of = |r: &SecurityRequirement| serde_json::to_string(r).unwrap();
+            let to_json = |r: &SecurityRequirement| serde_json::to_string(r).unwrap();
             security_requirements(permission)
                 .iter()
                 .take(2)
-                .map(of)
+                .map(to_json)
                 .collect()
         };
         assert_eq!(

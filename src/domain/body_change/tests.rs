@@ -35,7 +35,7 @@ fn received(change: &str) -> Vec<u8> {
 }
 
 #[test]
-fn detects_each_change_by_comparing() {
+fn detects_each_kind_of_change() {
     use BodyChange::*;
     for (change, expected) in [
         ("none", None),

@@ -22,7 +22,7 @@ pub(super) fn check_body(
             CheckResult::Passed,
             "Identical to the sent body.".to_owned(),
         ),
-        (None, None) if signers.any().is_some() => (
+        (None, None) if signers.first_match().is_some() => (
             CheckResult::Passed,
             "Matches the signature.".to_owned(),
         ),

@@ -193,7 +193,7 @@ fn distinguishes_a_wrong_secret_from_a_changed_body() {
             false => scenario().body(body).not_logged(),
         };
         changed(&format!("{BODY}\n"))
-            .finds("has extra whitespace at its end")
+            .finds("has trailing whitespace")
             .finds("The secret is right");
         changed(&BODY.replace("\":", "\": "))
             .finds("was re-serialized")

@@ -18,7 +18,7 @@ const IPV4_RANGES: [(Ipv4Net, Reason); 17] = [
     v4([10, 0, 0, 0], 8, "private network, 10.0.0.0/8"),
     v4([100, 64, 0, 0], 10, "carrier-grade NAT, 100.64.0.0/10"),
     v4([127, 0, 0, 0], 8, "loopback"),
-    v4([168, 63, 129, 16], 32, "internal service of Azure"),
+    v4([168, 63, 129, 16], 32, "internal Azure service"),
     v4(
         [169, 254, 0, 0],
         16,
@@ -106,7 +106,9 @@ pub fn canonical_ip(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
     match v6.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => ip,
-        [0, 0, 0, 0, 0, 0 | 0xffff, _, _] | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => low_ipv4(v6).into(),
+        [0, 0, 0, 0, 0, 0 | 0xffff, _, _] | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => {
+            last_four_bytes(v6).into()
+        }
         _ => ip,
     }
 }
@@ -122,7 +124,7 @@ pub fn non_global_reason(ip: IpAddr) -> Option<Reason> {
             // The lower half of an ISATAP address (RFC 5214) embeds the IPv4 address of a tunnel
             // endpoint. The upper half can be any network.
             let is_isatap = matches!(v6.segments(), [_, _, _, _, 0 | 0x200, 0x5efe, _, _]);
-            if is_isatap && non_global_reason(low_ipv4(v6).into()).is_some() {
+            if is_isatap && non_global_reason(last_four_bytes(v6).into()).is_some() {
                 return Some("ISATAP tunnel to an IPv4 address that isn’t public");
             }
             let row = IPV6_RANGES.iter().find(|(net, _)| net.contains(&v6));
@@ -133,7 +135,7 @@ pub fn non_global_reason(ip: IpAddr) -> Option<Reason> {
 }
 
 /// Returns the last four bytes as an IPv4 address.
-fn low_ipv4(ip: Ipv6Addr) -> Ipv4Addr {
+fn last_four_bytes(ip: Ipv6Addr) -> Ipv4Addr {
     let [.., a, b, c, d] = ip.octets();
     Ipv4Addr::new(a, b, c, d)
 }

@@ -1,4 +1,4 @@
-//! Which targets the policy allows and blocks.
+//! Tests of allowed and blocked targets.
 
 use super::*;
 

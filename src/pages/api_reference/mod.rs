@@ -40,8 +40,8 @@ impl ApiReference {
 
 /// The contents of the page.
 struct ReferenceContents {
-    lead: Vec<Vec<InlineText>>,
-    intro: Vec<IntroSection>,
+    introduction: Vec<Vec<InlineText>>,
+    overview: Vec<OverviewSection>,
     errors: Vec<ResponseDoc>,
     groups: Vec<CallGroup>,
     schemas: Vec<SchemaDoc>,
@@ -54,7 +54,7 @@ struct InlineText {
 }
 
 /// A section of the overview, which applies to all calls.
-struct IntroSection {
+struct OverviewSection {
     anchor: String,
     title: String,
     description: Vec<InlineText>,

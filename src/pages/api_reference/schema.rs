@@ -80,7 +80,7 @@ fn without_null(schema: &Value) -> &Value {
 
 /// Describes a type, and returns the name of its object schema, if it has one.
 ///
-/// Examples: `list of: string`, `` `NEW`, `REVIEWED`, or `RESOLVED` ``, `number or null, 1 to 100`.
+/// Examples: `list of string`, `` `NEW`, `REVIEWED`, or `RESOLVED` ``, `number or null, 1 to 100`.
 fn value_type(document: &Value, schema: &Value) -> (String, Option<String>) {
     let inner = without_null(schema);
     let (resolved, name) = resolve(document, inner);
@@ -94,12 +94,12 @@ fn value_type(document: &Value, schema: &Value) -> (String, Option<String>) {
     let mut description = match types.first().copied().unwrap_or_default() {
         _ if resolved["enum"].is_array() => join_choices(&resolved["enum"]),
         "array" => {
-            let (of, item) = self::value_type(document, &resolved["items"]);
-            schema_name = item;
+            let (item_type, item_name) = self::value_type(document, &resolved["items"]);
+            schema_name = item_name;
             if schema_name.is_some() {
                 "list of".to_owned()
             } else {
-                format!("list of: {of}")
+                format!("list of {item_type}")
             }
         }
         "object" => {

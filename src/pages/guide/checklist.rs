@@ -34,7 +34,7 @@ impl Finding {
         }
     }
 
-    pub(super) const fn kind(self) -> &'static str {
+    pub(super) const fn css_class(self) -> &'static str {
         match self {
             Self::Ok => "good",
             Self::Problem => "bad",

@@ -37,12 +37,12 @@ pub(super) async fn diagnose_webhooks(
     };
     let mut webhooks = store.webhooks(all).await?.items;
     webhooks.reverse();
-    if let Some(selected) = context.query_param("webhook") {
-        webhooks.retain(|webhook| webhook.id.as_str() == selected);
+    if let Some(id) = context.query_param("webhook") {
+        webhooks.retain(|webhook| webhook.id.as_str() == id);
     }
     let projects = store.projects_by_name().await?;
     let counts = store.count_feedback_by_project().await?;
-    let is_only = webhooks.len() == 1;
+    let is_single = webhooks.len() == 1;
     let mut diagnosed = Vec::with_capacity(webhooks.len());
     for webhook in webhooks {
         let last = PageRequest {
@@ -69,7 +69,7 @@ pub(super) async fn diagnose_webhooks(
         diagnosed.push(DiagnosedWebhook {
             items: history.check_all(),
             webhook,
-            is_open: is_only,
+            is_open: is_single,
         });
     }
     Ok(diagnosed)

@@ -27,6 +27,7 @@ pub(super) struct WebhookHistory<'a> {
     pub(super) now: Timestamp,
 }
 
+/// The finding, its explanation, and a link.
 type CheckOutcome = (Finding, String, Option<(String, &'static str)>);
 
 impl WebhookHistory<'_> {
@@ -81,7 +82,7 @@ impl WebhookHistory<'_> {
 
     fn check_reachable(&self) -> CheckOutcome {
         let Some((delivery, last)) = self.attempts().into_iter().next() else {
-            let text = "No deliveries yet. Press Test to send one and see the result.";
+            let text = "No deliveries yet. Press “Test” to send one and see the result.";
             return (Finding::Unknown, text.into(), self.row_link("Test"));
         };
         if is_connected(last) {
@@ -148,18 +149,18 @@ impl WebhookHistory<'_> {
                 self.delivery_link(delivery),
             );
         }
-        let responded = || {
+        let with_response = || {
             attempts
                 .iter()
                 .filter(|(_, attempt)| attempt.status.is_some())
         };
-        let slowest = responded().map(|(_, attempt)| attempt.duration).max();
+        let slowest = with_response().map(|(_, attempt)| attempt.duration).max();
         let Some(slowest) = slowest else {
             let text =
                 format!("No complete responses in the delivery log. The time limit is {limit}.");
             return (Finding::Unknown, text, None);
         };
-        let text = match responded().count() {
+        let text = match with_response().count() {
             1 => format!(
                 "The last response took {} (limit: {limit}).",
                 format_duration(last.duration)
@@ -274,12 +275,13 @@ impl WebhookHistory<'_> {
             }
             1 => (
                 Finding::Ok,
-                "1 feedback item. If the missing feedback isn’t in the list, Miniback didn’t receive it.".into(),
+                "1 feedback item received. If one is missing, Miniback didn’t receive it.".into(),
                 link("Show feedback"),
             ),
             count => {
-                let text =
-                    format!("{count} feedback items. If the missing feedback isn’t in the list, Miniback didn’t receive it.");
+                let text = format!(
+                    "{count} feedback items received. If one is missing, Miniback didn’t receive it."
+                );
                 (Finding::Ok, text, link("Show feedback"))
             }
         }

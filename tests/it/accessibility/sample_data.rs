@@ -121,10 +121,10 @@ impl SampleData {
         let form = ada.get("/settings/people?add").form_with("Invite");
         let invite = form.fill("Email", "grace@example.com").press("Invite");
         let page = ada.submit_and_follow(&invite);
-        let invitation = token_of(&page.shown("Invitation for grace@example.com"));
+        let invitation = token_of(&page.field_value("Invitation for grace@example.com"));
         let form = page.form_in(MEMBER, "Reset password");
         let page = ada.submit_and_follow(&form.press("Reset password"));
-        let reset = token_of(&page.shown("Password reset link"));
+        let reset = token_of(&page.field_value("Password reset link"));
         let marker = format!("aria-label=\"{MEMBER}\"");
         let member = id_before(&page.response.text, "usr", &marker);
         let page = ada.get("/settings/tokens");

@@ -102,7 +102,7 @@ impl ExampleReceiver {
             Ok(child) => child,
             Err(error) => panic!("{command:?} does not start ({error}): run `tests/run` once"),
         };
-        // The pipe ends when the last who could write to it is gone.
+        // Close our own end of the pipe, so that the log ends with the receiver.
         drop(command);
         let mut example = Self {
             child,

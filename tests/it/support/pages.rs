@@ -260,7 +260,7 @@ impl Page {
 
     /// Returns the value of the field with this label, inside or outside of a form.
     #[track_caller]
-    pub fn shown(&self, label: &str) -> String {
+    pub fn field_value(&self, label: &str) -> String {
         match Form::field_value(&self.response.text, label) {
             Some(value) => value,
             None => panic!("no field {label:?}: {:?}", self.response),

@@ -1,4 +1,5 @@
-//! Waiting for a condition with a deadline. Tests don't sleep anywhere else.
+//! Waiting for a condition with a deadline. Nothing else in the tests sleeps, except scripted
+//! replies.
 
 use std::time::{Duration, Instant};
 
