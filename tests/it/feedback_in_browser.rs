@@ -110,7 +110,7 @@ fn change_several_and_delete(browser: &Browser, api: &Api, javascript: bool) {
         browser.find("link", "Select all on this page").press();
     }
     browser.find("button", "Mark as reviewed").press();
-    browser.wait_for_text("2 marked as reviewed.");
+    browser.wait_for_text("2 items marked as reviewed.");
     assert_eq!(statuses(api), ["REVIEWED", "REVIEWED"]);
 
     browser.find("searchbox", "Search").fill("second\u{e007}");
@@ -210,7 +210,7 @@ fn keyboard_shortcuts_work_and_can_be_disabled() {
     browser.wait_for_text("2 selected");
     press_key(&browser, "2");
     wait_for_statuses(&browser, &api, &["NEW", "REVIEWED", "REVIEWED"]);
-    browser.wait_for_text("2 marked as reviewed.");
+    browser.wait_for_text("2 items marked as reviewed.");
 }
 
 #[test]

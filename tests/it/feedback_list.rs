@@ -214,7 +214,7 @@ fn a_bulk_change_creates_one_event_per_item_and_is_undone_together() {
     let resolve = page.form_with("Mark as resolved").press("Mark as resolved");
     let page = ada.submit_and_follow(&resolve);
     assert!(
-        page.text().contains("2 marked as resolved."),
+        page.text().contains("2 items marked as resolved."),
         "{}",
         page.text()
     );
@@ -270,7 +270,7 @@ fn deleting_one_or_several_items_asks_first() {
     let confirm = page.form_with("Delete").press("Delete");
     let page = ada.submit_and_follow(&confirm);
     assert!(
-        page.text().contains("3 deleted.")
+        page.text().contains("3 items deleted.")
             && page.text().contains("Waiting for the first feedback…")
     );
     assert_eq!(count(), 0);

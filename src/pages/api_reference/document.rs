@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::CallDoc;
 use super::CallGroup;
 use super::InlineText;
-use super::IntroSection;
+use super::OverviewSection;
 use super::ReferenceContents;
 use super::RequestBodyDoc;
 use super::ResponseDoc;
@@ -15,8 +15,8 @@ use super::SchemaDoc;
 use super::schema::{FieldDoc, example_value, field_doc, field_docs, resolve};
 
 pub(super) fn contents(document: &Value) -> ReferenceContents {
-    let mut lead = Vec::new();
-    let mut intro = Vec::new();
+    let mut introduction = Vec::new();
+    let mut overview = Vec::new();
     for paragraph in paragraphs(&document["info"]["description"]) {
         // A paragraph that starts with a bold title, such as "**Lists**", is a section.
         match paragraph
@@ -25,19 +25,19 @@ pub(super) fn contents(document: &Value) -> ReferenceContents {
         {
             Some((title, rest)) => {
                 let title = title.trim_end_matches('.');
-                intro.push(IntroSection {
+                overview.push(OverviewSection {
                     anchor: anchor(title),
                     title: title.to_owned(),
                     description: split_inline_code(rest.trim_start()),
                 });
             }
-            None => lead.push(split_inline_code(&paragraph)),
+            None => introduction.push(split_inline_code(&paragraph)),
         }
     }
     let tags = document["tags"].as_array().into_iter().flatten();
     ReferenceContents {
-        lead,
-        intro,
+        introduction,
+        overview,
         errors: common_errors(document),
         groups: tags.map(|tag| call_group(document, tag)).collect(),
         schemas: schemas(document),
@@ -159,22 +159,23 @@ fn parameter_doc(document: &Value, parameter: &Value) -> FieldDoc {
     field
 }
 
-/// Describes the required token: ``Token with the scope `full` or `submit` ``.
+/// Describes the required token: ``Requires a token with the scope `full` or `submit` ``.
 fn permission(security: &Value) -> String {
-    let mut tokens = Vec::new();
+    let mut scopes = Vec::new();
     let requirements = security.as_array().into_iter().flatten();
     for needed in requirements.filter_map(|requirement| requirement["token"].as_array()) {
         let scope = needed[0].as_str().unwrap_or_default();
-        let of_admin = needed.iter().any(|role| role == "admin");
-        tokens.push(format!(
-            "`{scope}`{}",
-            if of_admin { " (admin only)" } else { "" }
-        ));
+        let restriction = if needed.iter().any(|role| role == "admin") {
+            " (admins only)"
+        } else {
+            ""
+        };
+        scopes.push(format!("`{scope}`{restriction}"));
     }
-    if tokens.is_empty() {
-        "No token needed".to_owned()
+    if scopes.is_empty() {
+        "No token required".to_owned()
     } else {
-        format!("Token with the scope {}", tokens.join(" or "))
+        format!("Requires a token with the scope {}", scopes.join(" or "))
     }
 }
 
@@ -212,7 +213,7 @@ fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
-/// Builds a curl command from the path on.
+/// Builds the part of a curl command after the base URL: the path and the options.
 fn curl(document: &Value, path: &str, method: &str, operation: &Value) -> String {
     let mut path = path.to_owned();
     let mut lines = Vec::new();

@@ -40,8 +40,8 @@ impl ApiReference {
 
 /// The contents of the page.
 struct ReferenceContents {
-    lead: Vec<Vec<InlineText>>,
-    intro: Vec<IntroSection>,
+    introduction: Vec<Vec<InlineText>>,
+    overview: Vec<OverviewSection>,
     errors: Vec<ResponseDoc>,
     groups: Vec<CallGroup>,
     schemas: Vec<SchemaDoc>,
@@ -54,7 +54,7 @@ struct InlineText {
 }
 
 /// A section of the overview, which applies to all calls.
-struct IntroSection {
+struct OverviewSection {
     anchor: String,
     title: String,
     description: Vec<InlineText>,
@@ -78,7 +78,7 @@ struct CallDoc {
     permission: Vec<InlineText>,
     parameters: Vec<FieldDoc>,
     body: Option<RequestBodyDoc>,
-    /// The curl command after `curl` and the base URL.
+    /// The part of the curl command after the base URL.
     curl: String,
     responses: Vec<ResponseDoc>,
     errors: Vec<ResponseDoc>,
@@ -120,8 +120,8 @@ pub(super) async fn show(
     context: RequestContext,
     reference: web::Data<ApiReference>,
 ) -> Result<HttpResponse, PageError> {
-    let seen = context.proxies().own_origin(&context.request);
-    let base_url = context.app.urls.absolute(&seen, "");
+    let own_origin = context.proxies().own_origin(&context.request);
+    let base_url = context.app.urls.absolute(&own_origin, "");
     let (layout, _) = context.layout("API reference", "");
     let page = ApiReferencePage {
         layout,

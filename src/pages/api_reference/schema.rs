@@ -6,7 +6,7 @@ use super::InlineText;
 use super::document::split_inline_code;
 use crate::pages::framework::format::group_digits;
 
-/// A member of an object, a parameter or a header.
+/// A member of an object, a parameter, or a header.
 pub(super) struct FieldDoc {
     pub(super) name: String,
     /// Location of a parameter: `path`, `query`, or `header`. Otherwise empty.
@@ -55,17 +55,17 @@ pub(super) fn field_doc(
     is_required: bool,
 ) -> FieldDoc {
     let description = schema["description"].as_str();
-    let (value_type, named) = value_type(document, schema);
-    let behind = resolve(document, without_null(schema)).0;
+    let (value_type, schema_name) = value_type(document, schema);
+    let referenced = resolve(document, without_null(schema)).0;
     let description = description
         .or(without_null(schema)["description"].as_str())
-        .or(behind["description"].as_str());
+        .or(referenced["description"].as_str());
     FieldDoc {
         name: name.to_owned(),
         location: String::new(),
         is_required,
         value_type: split_inline_code(&value_type),
-        schema: named,
+        schema: schema_name,
         description: split_inline_code(description.unwrap_or_default()),
     }
 }
@@ -80,7 +80,7 @@ fn without_null(schema: &Value) -> &Value {
 
 /// Describes a type, and returns the name of its object schema, if it has one.
 ///
-/// Examples: `list of: text`, `` `NEW`, `REVIEWED`, or `RESOLVED` ``, `number or null, 1 to 100`.
+/// Examples: `list of string`, `` `NEW`, `REVIEWED`, or `RESOLVED` ``, `number or null, 1 to 100`.
 fn value_type(document: &Value, schema: &Value) -> (String, Option<String>) {
     let inner = without_null(schema);
     let (resolved, name) = resolve(document, inner);
@@ -90,42 +90,41 @@ fn value_type(document: &Value, schema: &Value) -> (String, Option<String>) {
         _ => vec!["object"],
     };
     let is_nullable = !std::ptr::eq(inner, schema) || types.contains(&"null");
-    let mut named = None;
+    let mut schema_name = None;
     let mut description = match types.first().copied().unwrap_or_default() {
         _ if resolved["enum"].is_array() => join_choices(&resolved["enum"]),
         "array" => {
-            let (of, item) = self::value_type(document, &resolved["items"]);
-            named = item;
-            if named.is_some() {
+            let (item_type, item_name) = self::value_type(document, &resolved["items"]);
+            schema_name = item_name;
+            if schema_name.is_some() {
                 "list of".to_owned()
             } else {
-                format!("list of: {of}")
+                format!("list of {item_type}")
             }
         }
         "object" => {
-            named = name.map(str::to_owned);
+            schema_name = name.map(str::to_owned);
             let has_fields = resolved["properties"].is_object() || resolved["allOf"].is_array();
             if has_fields {
                 String::new()
             } else {
-                named = None;
+                schema_name = None;
                 "object".to_owned()
             }
         }
-        "string" if resolved["format"] == "date-time" => "time".to_owned(),
-        "string" => "text".to_owned(),
+        "string" if resolved["format"] == "date-time" => "timestamp".to_owned(),
         "integer" | "number" => "number".to_owned(),
         "boolean" => "`true` or `false`".to_owned(),
         other => other.to_owned(),
     };
-    if is_nullable && named.is_none() {
+    if is_nullable && schema_name.is_none() {
         description.push_str(" or null");
     }
     for limit in constraints(resolved) {
         description.push_str(", ");
         description.push_str(&limit);
     }
-    (description, named)
+    (description, schema_name)
 }
 
 fn join_choices(values: &Value) -> String {
@@ -163,7 +162,7 @@ fn constraints(schema: &Value) -> Vec<String> {
     if !schema["default"].is_null() {
         limits.push(format!("default {}", schema["default"]));
     }
-    // Patterns are omitted, because the descriptions say the same.
+    // Patterns are omitted, because the descriptions explain them in words.
     limits
 }
 

@@ -39,7 +39,7 @@ struct DeliveryPage {
 
 /// The state of the delivery: `Next attempt at 14:05:12, in 9 s (3 of 4)`.
 struct StatusLine {
-    kind: &'static str,
+    css_class: &'static str,
     icon: &'static str,
     label: String,
     time: Option<DisplayTime>,
@@ -52,10 +52,11 @@ struct AttemptDetails {
     number: u32,
     title: String,
     is_success: bool,
-    at: DisplayTime,
+    started_at: DisplayTime,
     duration: String,
-    /// What happened, followed by what to do about it.
+    /// What happened; empty after a success.
     error: String,
+    /// What to do about it.
     advice: &'static str,
     /// A 401 or 403, which often means that the endpoint uses a different secret.
     is_rejected: bool,
@@ -67,7 +68,7 @@ struct AttemptDetails {
 
 /// One phase of an attempt in the timing bar. `x` and `width` are percentages.
 struct TimingSegment {
-    kind: &'static str,
+    css_class: &'static str,
     name: &'static str,
     duration: String,
     x: String,
@@ -90,37 +91,37 @@ pub async fn show(
     context: RequestContext,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, PageError> {
-    let (webhook, delivery) = path.into_inner();
+    let (webhook_id, delivery_id) = path.into_inner();
     let detail = context
         .app
         .store
-        .delivery(DeliveryId::new(delivery))
+        .delivery(DeliveryId::new(delivery_id))
         .await?
         .ok_or(PageError::ItemNotFound)?;
-    if detail.summary.webhook.as_str() != webhook {
+    if detail.summary.webhook.as_str() != webhook_id {
         return Err(PageError::ItemNotFound);
     }
-    let configured = context
+    let webhook = context
         .app
         .store
         .webhook(detail.summary.webhook.clone())
         .await?;
     let now = context.app.clock.now();
     let (layout, _) = context.layout("Delivery", "notifications");
-    let url = configured
+    let url = webhook
         .as_ref()
         .map(|webhook| webhook.url.as_str().to_owned())
         .unwrap_or_default();
-    let enabled = configured.as_ref().is_some_and(|webhook| webhook.enabled);
-    let is_held = configured
+    let enabled = webhook.as_ref().is_some_and(|webhook| webhook.enabled);
+    let is_held = webhook
         .as_ref()
         .is_some_and(|webhook| held_until(webhook, now).is_some());
-    // A deleted webhook has no pending deliveries, so the number isn't shown.
-    let webhook_max = configured.as_ref().map_or(1, |webhook| {
+    // A deleted webhook has no pending deliveries, so the maximum isn't shown.
+    let webhook_max = webhook.as_ref().map_or(1, |webhook| {
         context.app.delivery.max_attempts(webhook.retries)
     });
     let max_attempts = max_attempts_of(&detail.summary, webhook_max);
-    let is_failing = configured.is_some_and(|webhook| webhook.failing_since.is_some());
+    let is_failing = webhook.is_some_and(|webhook| webhook.failing_since.is_some());
     let others_fail = (detail.summary.event == EventType::Test).then_some(is_failing);
     let page = DeliveryPage {
         row: DeliveryRow::new(&detail.summary, max_attempts, now),
@@ -179,59 +180,52 @@ pub async fn redeliver(
 
 /// Describes the state of a delivery. `is_held` says whether its webhook is on hold.
 fn status_line(
-    record: &DeliverySummary,
+    delivery: &DeliverySummary,
     max_attempts: usize,
     is_held: bool,
     now: Timestamp,
 ) -> StatusLine {
-    let ended = record
+    let ended = delivery
         .attempts
         .last()
         .map(|attempt| DisplayTime::new(attempt.started_at.plus(attempt.duration), now));
-    let line = |kind, icon, label: &str, time, detail: String| StatusLine {
-        kind,
+    let line = |css_class, icon, label: &str, time, detail: String| StatusLine {
+        css_class,
         icon,
         label: label.to_owned(),
         time,
         countdown: String::new(),
         detail,
     };
-    let attempts = match record.attempts.len() {
+    let attempts = match delivery.attempts.len() {
         1 => String::new(),
         count => format!(" after {count} attempts"),
     };
-    match (record.state, record.next_attempt_at) {
+    match (delivery.state, delivery.next_attempt_at) {
         (DeliveryState::Pending, Some(due)) if due > now => {
-            let number = record.round_attempts + 1;
+            let number = delivery.round_attempts + 1;
             let count = format!(" ({number} of {max_attempts})");
-            let first = record.attempts.is_empty();
+            let label = match delivery.attempts.as_slice() {
+                [] => "First attempt at",
+                _ => "Next attempt at",
+            };
+            let hold = if is_held {
+                ", held by the endpoint"
+            } else {
+                ""
+            };
+            let time = Some(DisplayTime::new(due, now));
             StatusLine {
                 countdown: time_until(due, now),
-                ..line(
-                    "wait",
-                    "wait",
-                    if first {
-                        "First attempt at"
-                    } else {
-                        "Next attempt at"
-                    },
-                    Some(DisplayTime::new(due, now)),
-                    match is_held {
-                        true => format!("{count}, held by the endpoint"),
-                        false => count,
-                    },
-                )
+                ..line("wait", "wait", label, time, count + hold)
             }
         }
         (DeliveryState::Pending, _) => line("wait", "wait", "Sending", None, String::new()),
         (DeliveryState::Delivered, _) => line("good", "ok", "Delivered at", ended, attempts),
-        (DeliveryState::Failed, _) if record.event == EventType::Test => line(
-            "bad",
-            "bad",
-            "Failed at",
-            ended,
-            " (tests aren’t retried)".into(),
-        ),
+        (DeliveryState::Failed, _) if delivery.event == EventType::Test => {
+            let reason = " (tests aren’t retried)".into();
+            line("bad", "bad", "Failed at", ended, reason)
+        }
         (DeliveryState::Failed, _) => line("bad", "bad", "Failed at", ended, attempts),
         (DeliveryState::Canceled, _) => {
             let reason =
@@ -262,7 +256,7 @@ impl AttemptDetails {
                     .unwrap_or_default()
             ),
             is_success,
-            at: DisplayTime::new(attempt.started_at, now),
+            started_at: DisplayTime::new(attempt.started_at, now),
             duration: format_duration(attempt.duration),
             error: attempt.error.clone().unwrap_or_default(),
             advice: hint.map_or_else(|| advice(code, attempt.status), TestHint::advice),
@@ -311,17 +305,17 @@ fn timing_segments(attempt: &LoggedAttempt) -> Vec<TimingSegment> {
     ];
     let phases: Vec<(&str, &str, Duration)> = all
         .into_iter()
-        .filter_map(|(kind, name, time)| Some((kind, name, time?)))
+        .filter_map(|(css_class, name, time)| Some((css_class, name, time?)))
         .collect();
     let total: f64 = phases.iter().map(|(_, _, time)| time.as_secs_f64()).sum();
     let mut x = 0.0;
     phases
         .into_iter()
         .filter(|_| total > 0.0)
-        .map(|(kind, name, time)| {
+        .map(|(css_class, name, time)| {
             let width = time.as_secs_f64() / total * 100.0;
             let segment = TimingSegment {
-                kind,
+                css_class,
                 name,
                 duration: format_duration(time),
                 x: format!("{x:.2}"),

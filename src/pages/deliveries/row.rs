@@ -10,13 +10,13 @@ use crate::store::{DeliverySummary, LoggedAttempt};
 /// A state as an icon and text.
 pub struct StateLabel {
     /// CSS class that sets the color, which never carries meaning on its own.
-    pub kind: &'static str,
+    pub css_class: &'static str,
     pub icon: &'static str,
     pub text: String,
     /// Shown after the text as a relative time.
-    pub ago: Option<DisplayTime>,
+    pub relative_time: Option<DisplayTime>,
     /// Shown after the text as a time of day.
-    pub clock: Option<DisplayTime>,
+    pub clock_time: Option<DisplayTime>,
     /// Shown after the time.
     pub detail: String,
 }
@@ -29,7 +29,7 @@ pub struct DeliveryRow {
     /// `1`, or `1 of 4` while the delivery is pending.
     pub attempts: String,
     pub response: String,
-    pub at: DisplayTime,
+    pub created_at: DisplayTime,
 }
 
 /// Returns the maximum number of attempts of a delivery. A test has a single attempt, also when it
@@ -44,7 +44,7 @@ pub fn max_attempts_of(delivery: &DeliverySummary, webhook_max: usize) -> usize 
 impl DeliveryRow {
     /// `max_attempts` is the maximum for the retry policy of the webhook.
     pub fn new(delivery: &DeliverySummary, max_attempts: usize, now: Timestamp) -> Self {
-        let (kind, icon, text) = match delivery.state {
+        let (css_class, icon, text) = match delivery.state {
             DeliveryState::Pending => (
                 "wait",
                 "wait",
@@ -70,11 +70,11 @@ impl DeliveryRow {
         Self {
             id: delivery.id.as_str().to_owned(),
             state: StateLabel {
-                kind,
+                css_class,
                 icon,
                 text,
-                ago: None,
-                clock: None,
+                relative_time: None,
+                clock_time: None,
                 detail: String::new(),
             },
             event: delivery.event.as_str(),
@@ -88,7 +88,7 @@ impl DeliveryRow {
                 count => count.to_string(),
             },
             response,
-            at: DisplayTime::new(delivery.created_at, now),
+            created_at: DisplayTime::new(delivery.created_at, now),
         }
     }
 }

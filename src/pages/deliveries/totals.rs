@@ -11,8 +11,8 @@ pub struct DeliveryTotalsView {
     pub events: String,
     /// States with at least one delivery.
     pub states: Vec<StateTotal>,
-    /// Events whose delivery is missing; `None` if the totals add up.
-    pub unexplained: Option<i64>,
+    /// Number of events that are in no state; `None` if the totals add up.
+    pub unaccounted_for: Option<i64>,
     /// Path of the delivery list, which the states link to.
     pub list_path: String,
 }
@@ -36,7 +36,7 @@ impl DeliveryTotalsView {
             events: match totals.events {
                 0 => "No events yet".to_owned(),
                 1 => "1 event".to_owned(),
-                many => format!("{} events", group_digits(many)),
+                count => format!("{} events", group_digits(count)),
             },
             states: states
                 .into_iter()
@@ -46,7 +46,7 @@ impl DeliveryTotalsView {
                     text: format!("{} {}", group_digits(count), state.as_str()),
                 })
                 .collect(),
-            unexplained: Some(totals.discrepancy()).filter(|n| *n != 0),
+            unaccounted_for: Some(totals.discrepancy()).filter(|n| *n != 0),
             list_path: format!("/settings/notifications/{webhook}/deliveries"),
         }
     }

@@ -1,4 +1,4 @@
-//! Loads the history of each webhook and diagnoses it, for admins.
+//! Loads the last deliveries of each webhook and diagnoses them, for admins.
 
 use super::checklist::{ChecklistItem, Finding};
 use super::findings::WebhookHistory;
@@ -7,14 +7,14 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{DeliveryFilter, PageRequest};
 
-/// Number of a webhook's last deliveries that are checked.
+/// The number of a webhook's last deliveries that are checked.
 const DELIVERIES_CHECKED: usize = 20;
 
 /// A webhook with its checklist.
 pub(super) struct DiagnosedWebhook {
     pub(super) webhook: Webhook,
     pub(super) items: Vec<ChecklistItem>,
-    /// Whether the checklist is expanded: it's the only one on the page.
+    /// Whether the checklist is expanded because it's the only one on the page.
     pub(super) is_open: bool,
 }
 
@@ -37,12 +37,12 @@ pub(super) async fn diagnose_webhooks(
     };
     let mut webhooks = store.webhooks(all).await?.items;
     webhooks.reverse();
-    if let Some(asked) = context.query_param("webhook") {
-        webhooks.retain(|webhook| webhook.id.as_str() == asked);
+    if let Some(id) = context.query_param("webhook") {
+        webhooks.retain(|webhook| webhook.id.as_str() == id);
     }
     let projects = store.projects_by_name().await?;
     let counts = store.count_feedback_by_project().await?;
-    let is_only = webhooks.len() == 1;
+    let is_single = webhooks.len() == 1;
     let mut diagnosed = Vec::with_capacity(webhooks.len());
     for webhook in webhooks {
         let last = PageRequest {
@@ -69,7 +69,7 @@ pub(super) async fn diagnose_webhooks(
         diagnosed.push(DiagnosedWebhook {
             items: history.check_all(),
             webhook,
-            is_open: is_only,
+            is_open: is_single,
         });
     }
     Ok(diagnosed)

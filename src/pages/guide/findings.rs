@@ -1,6 +1,6 @@
-//! Checks a webhook's history for each item of the checklist.
+//! Checks a webhook's settings and last deliveries: one check for each item of the checklist.
 //!
-//! The checks use only data that is already loaded. They make no queries and send no requests.
+//! The checks use only data that is already loaded. They don't query the database or send requests.
 
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ pub(super) struct WebhookHistory<'a> {
     pub(super) now: Timestamp,
 }
 
+/// The finding, its explanation, and a link.
 type CheckOutcome = (Finding, String, Option<(String, &'static str)>);
 
 impl WebhookHistory<'_> {
@@ -59,7 +60,7 @@ impl WebhookHistory<'_> {
         items
     }
 
-    /// Attempts of all deliveries, each with its delivery, latest first.
+    /// Returns the attempts of all deliveries, each with its delivery, latest first.
     fn attempts(&self) -> Vec<(&DeliverySummary, &LoggedAttempt)> {
         let mut all: Vec<_> = self
             .deliveries
@@ -81,7 +82,7 @@ impl WebhookHistory<'_> {
 
     fn check_reachable(&self) -> CheckOutcome {
         let Some((delivery, last)) = self.attempts().into_iter().next() else {
-            let text = "No deliveries yet. Press Test to send one and see the result.";
+            let text = "No deliveries yet. Press “Test” to send one and see the result.";
             return (Finding::Unknown, text.into(), self.row_link("Test"));
         };
         if is_connected(last) {
@@ -118,7 +119,7 @@ impl WebhookHistory<'_> {
                     (Finding::Ok, text.into(), None)
                 }
                 _ => {
-                    let text = "The URL starts with https://. The certificate is checked at the next attempt.";
+                    let text = "The URL starts with https://. The certificate is checked on the next attempt.";
                     (Finding::Ok, text.into(), None)
                 }
             };
@@ -148,18 +149,18 @@ impl WebhookHistory<'_> {
                 self.delivery_link(delivery),
             );
         }
-        let answered = || {
+        let with_response = || {
             attempts
                 .iter()
                 .filter(|(_, attempt)| attempt.status.is_some())
         };
-        let slowest = answered().map(|(_, attempt)| attempt.duration).max();
+        let slowest = with_response().map(|(_, attempt)| attempt.duration).max();
         let Some(slowest) = slowest else {
             let text =
                 format!("No complete responses in the delivery log. The time limit is {limit}.");
             return (Finding::Unknown, text, None);
         };
-        let text = match answered().count() {
+        let text = match with_response().count() {
             1 => format!(
                 "The last response took {} (limit: {limit}).",
                 format_duration(last.duration)
@@ -210,7 +211,7 @@ impl WebhookHistory<'_> {
         }
     }
 
-    /// The projects whose events the webhook receives.
+    /// Returns the projects whose events the webhook receives.
     fn subscribed_projects(&self) -> Vec<&Project> {
         let selected = &self.webhook.projects;
         let is_subscribed =
@@ -274,12 +275,13 @@ impl WebhookHistory<'_> {
             }
             1 => (
                 Finding::Ok,
-                "1 feedback item. If the missing feedback isn’t in the list, Miniback didn’t receive it.".into(),
+                "1 feedback item received. If one is missing, Miniback didn’t receive it.".into(),
                 link("Show feedback"),
             ),
             count => {
-                let text =
-                    format!("{count} feedback items. If the missing feedback isn’t in the list, Miniback didn’t receive it.");
+                let text = format!(
+                    "{count} feedback items received. If one is missing, Miniback didn’t receive it."
+                );
                 (Finding::Ok, text, link("Show feedback"))
             }
         }
@@ -367,7 +369,7 @@ fn is_success(attempt: &LoggedAttempt) -> bool {
     attempt.error_code.is_none()
 }
 
-/// Whether the attempt reached the endpoint, so that any failure is on the endpoint's side.
+/// Whether the attempt reached the endpoint. If so, any failure is on the endpoint's side.
 fn is_connected(attempt: &LoggedAttempt) -> bool {
     attempt.status.is_some()
         || matches!(

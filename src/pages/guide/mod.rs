@@ -77,7 +77,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
         None
     };
     let page = GuidePage {
-        payloads: payloads::payloads(),
+        payloads: payloads::example_payloads(),
         verify_examples: Example::in_guide(GuideSection::Verify).collect(),
         use_examples: Example::in_guide(GuideSection::CommonUses).collect(),
         timeout: format_duration(timeout),

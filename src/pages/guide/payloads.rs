@@ -13,10 +13,10 @@ pub(super) struct ExamplePayload {
     pub(super) json: String,
 }
 
-/// Time of the example events: 2025-10-31T12:34:56.789Z.
-const AT: Timestamp = Timestamp::from_millis(1_761_914_096_789);
+/// Time when the example feedback was created: 2025-10-31T12:34:56.789Z.
+const CREATED_AT: Timestamp = Timestamp::from_millis(1_761_914_096_789);
 
-pub(super) fn payloads() -> Vec<ExamplePayload> {
+pub(super) fn example_payloads() -> Vec<ExamplePayload> {
     let mut feedback = Feedback {
         id: FeedbackId::new("fb_01K8X6J3RN4ZV0Q2M7T5B9CDEF"),
         project: ProjectSummary {
@@ -26,14 +26,14 @@ pub(super) fn payloads() -> Vec<ExamplePayload> {
         },
         message: "The submit button does nothing on my phone".into(),
         status: FeedbackStatus::New,
-        created_at: AT,
+        created_at: CREATED_AT,
         email: None,
         url: None,
         metadata: None,
     };
     let created = event::feedback_created_body(&feedback);
     feedback.status = FeedbackStatus::Reviewed;
-    let later = Timestamp::from_millis(AT.millis() + 3_600_000);
+    let later = Timestamp::from_millis(CREATED_AT.millis() + 3_600_000);
     let updated = event::feedback_updated_body(&feedback, FeedbackStatus::New, later);
     let test = event::test_body("ada@example.com", later);
     let topic_payload = |topic: Topic| ExamplePayload {

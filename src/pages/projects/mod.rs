@@ -48,7 +48,7 @@ struct ProjectRow {
     /// Number of feedback items, with digits grouped.
     feedback_count: String,
     is_open: bool,
-    is_delete_asked: bool,
+    is_deletion_open: bool,
     name: String,
     origins: String,
     typed_name: String,
@@ -97,10 +97,7 @@ impl ProjectsPage {
         )
     }
 
-    async fn new(
-        context: &RequestContext,
-        rejected: Option<(RejectedProjectForm, ValidationErrors)>,
-    ) -> Result<Self, PageError> {
+    async fn new(context: &RequestContext) -> Result<Self, PageError> {
         let projects = context.app.store.projects_by_name().await?;
         let counts = context.app.store.count_feedback_by_project().await?;
         let widget = WidgetOrigins::new(context).await?;
@@ -110,13 +107,13 @@ impl ProjectsPage {
                 .query_param(name)
                 .is_some_and(|value| value == id.as_str())
         };
-        let mut rows: Vec<ProjectRow> = projects
+        let rows = projects
             .into_iter()
             .map(|project| ProjectRow {
                 feedback_count: group_digits(counts.get(&project.id).copied().unwrap_or(0)),
                 is_open: is_requested("open", &project.id)
                     || layout.is_admin() && widget.has_rejected(&project),
-                is_delete_asked: layout.is_admin() && is_requested("delete", &project.id),
+                is_deletion_open: layout.is_admin() && is_requested("delete", &project.id),
                 name: project.name.clone(),
                 origins: project.allowed_origins.join("\n"),
                 typed_name: String::new(),
@@ -126,55 +123,61 @@ impl ProjectsPage {
                 project,
             })
             .collect();
-        let mut add = (layout.is_admin() && context.query_param("add").is_some())
-            .then(AddProjectForm::default);
-        if let Some((rejected, invalid)) = rejected {
-            let problem = |field| invalid.message_for(field).map(str::to_owned);
-            match rejected {
-                RejectedProjectForm::Add { name, slug } => {
-                    add = Some(AddProjectForm {
-                        name,
-                        slug,
-                        name_error: problem("name"),
-                        slug_error: problem("slug"),
-                    });
+        let is_adding = layout.is_admin() && context.query_param("add").is_some();
+        Ok(Self {
+            add: is_adding.then(AddProjectForm::default),
+            layout,
+            rows,
+            widget,
+        })
+    }
+
+    /// Puts the submitted values and the errors into the rejected form.
+    fn show_errors(&mut self, rejected: RejectedProjectForm, errors: &ValidationErrors) {
+        let error = |field| errors.message_for(field).map(str::to_owned);
+        match rejected {
+            RejectedProjectForm::Add { name, slug } => {
+                self.add = Some(AddProjectForm {
+                    name,
+                    slug,
+                    name_error: error("name"),
+                    slug_error: error("slug"),
+                });
+            }
+            RejectedProjectForm::Edit { id, name, origins } => {
+                if let Some(row) = self.row_mut(&id) {
+                    row.is_open = true;
+                    (row.name, row.origins) = (name, origins);
+                    row.name_error = error("name");
+                    row.origins_error = error("origins");
                 }
-                RejectedProjectForm::Edit { id, name, origins } => {
-                    if let Some(row) = rows.iter_mut().find(|row| row.project.id == id) {
-                        row.is_open = true;
-                        (row.name, row.origins) = (name, origins);
-                        row.name_error = problem("name");
-                        row.origins_error = problem("origins");
-                    }
-                }
-                RejectedProjectForm::Delete { id, typed_name } => {
-                    if let Some(row) = rows.iter_mut().find(|row| row.project.id == id) {
-                        row.is_delete_asked = true;
-                        row.typed_name = typed_name;
-                        row.typed_name_error = problem("typed");
-                    }
+            }
+            RejectedProjectForm::Delete { id, typed_name } => {
+                if let Some(row) = self.row_mut(&id) {
+                    row.is_deletion_open = true;
+                    row.typed_name = typed_name;
+                    row.typed_name_error = error("typed");
                 }
             }
         }
-        Ok(Self {
-            layout,
-            rows,
-            add,
-            widget,
-        })
+    }
+
+    fn row_mut(&mut self, id: &ProjectId) -> Option<&mut ProjectRow> {
+        self.rows.iter_mut().find(|row| row.project.id == *id)
     }
 }
 
 pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
-    render(StatusCode::OK, &ProjectsPage::new(&context, None).await?)
+    render(StatusCode::OK, &ProjectsPage::new(&context).await?)
 }
 
 async fn reject(
     context: &RequestContext,
     rejected: RejectedProjectForm,
-    invalid: ValidationErrors,
+    errors: ValidationErrors,
 ) -> Result<HttpResponse, PageError> {
-    let page = ProjectsPage::new(context, Some((rejected, invalid))).await?;
+    let mut page = ProjectsPage::new(context).await?;
+    page.show_errors(rejected, &errors);
     render(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
@@ -193,7 +196,7 @@ pub(super) async fn create(
         check("slug", given_slug.transpose()),
     )) {
         Ok(checked) => checked,
-        Err(invalid) => return reject(&context, rejected(), invalid).await,
+        Err(errors) => return reject(&context, rejected(), errors).await,
     };
     let store = &context.app.store;
     match store.create_project(checked_name, checked_slug).await {
@@ -202,9 +205,9 @@ pub(super) async fn create(
             Ok(redirect_to_open_row(&context, &project.id))
         }
         Err(CreateProjectError::Store(error)) => Err(error.into()),
-        Err(taken) => {
-            let invalid = ValidationErrors::single("slug", taken);
-            reject(&context, rejected(), invalid).await
+        Err(error @ CreateProjectError::SlugTaken(_)) => {
+            let errors = ValidationErrors::single("slug", error);
+            reject(&context, rejected(), errors).await
         }
     }
 }
@@ -231,13 +234,13 @@ pub(super) async fn edit(
             allowed_origins: Some(allowed_origins),
             status: None,
         },
-        Err(invalid) => {
+        Err(errors) => {
             let rejected = RejectedProjectForm::Edit {
                 id,
                 name: name.to_owned(),
                 origins: origins.to_owned(),
             };
-            return reject(&context, rejected, invalid).await;
+            return reject(&context, rejected, errors).await;
         }
     };
     update_project(&context, &id, change).await?;
@@ -287,17 +290,12 @@ pub(super) async fn delete(
     };
     let typed_name = fields.get("typed");
     if typed_name.trim() != project.name {
-        let problem = "The name doesn’t match. Nothing was deleted.";
         let rejected = RejectedProjectForm::Delete {
             id: project.id,
             typed_name: typed_name.to_owned(),
         };
-        return reject(
-            &context,
-            rejected,
-            ValidationErrors::single("typed", problem),
-        )
-        .await;
+        let error = "The name doesn’t match. Nothing was deleted.";
+        return reject(&context, rejected, ValidationErrors::single("typed", error)).await;
     }
     let id = project.id.to_string();
     if context.app.store.delete_project(id).await? {

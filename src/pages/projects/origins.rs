@@ -30,12 +30,15 @@ pub struct SeenOrigin {
     /// The origin without `https://`.
     pub name: String,
     pub at: DisplayTime,
+    /// Relative time; unlike `at.relative`, it counts seconds.
     pub ago: String,
 }
 
+/// An origin whose feedback was rejected.
 struct RejectedOrigin {
     origin: String,
     name: String,
+    /// `rejected 3 times`.
     attempts: String,
     at: DisplayTime,
     /// `false` for the origin `null`, which many unrelated pages share.
@@ -80,7 +83,7 @@ impl WidgetOrigins {
     pub fn has_rejected(&self, project: &Project) -> bool {
         self.origins
             .iter()
-            .any(|o| o.project == project.id && is_rejected(o, project))
+            .any(|stats| stats.project == project.id && is_rejected(stats, project))
     }
 
     /// Returns the origins section of one project. `allow_url` is the URL that the "Allow" buttons
@@ -90,14 +93,18 @@ impl WidgetOrigins {
         project: &'a Project,
         allow_url: Option<String>,
     ) -> ProjectOrigins<'a> {
-        let of_project = || self.origins.iter().filter(|o| o.project == project.id);
-        let seen = of_project()
-            .filter_map(|o| Some((o.accepted_at?, &o.origin)))
+        let in_project = || {
+            self.origins
+                .iter()
+                .filter(|stats| stats.project == project.id)
+        };
+        let seen = in_project()
+            .filter_map(|stats| Some((stats.accepted_at?, &stats.origin)))
             .max()
             .map(|(at, origin)| SeenOrigin::new(origin, at, self.now));
-        let rejected = of_project()
-            .filter(|o| is_rejected(o, project))
-            .filter_map(|o| Some(RejectedOrigin::new(o, o.rejected_at?, self.now)))
+        let rejected = in_project()
+            .filter(|stats| is_rejected(stats, project))
+            .filter_map(|stats| Some(RejectedOrigin::new(stats, stats.rejected_at?, self.now)))
             .collect();
         ProjectOrigins {
             project,
@@ -110,9 +117,9 @@ impl WidgetOrigins {
     }
 }
 
-fn is_rejected(of: &OriginStats, project: &Project) -> bool {
+fn is_rejected(stats: &OriginStats, project: &Project) -> bool {
     let allowed = &project.allowed_origins;
-    of.rejected_count > 0 && !allowed.is_empty() && !allowed.contains(&of.origin)
+    stats.rejected_count > 0 && !allowed.is_empty() && !allowed.contains(&stats.origin)
 }
 
 impl SeenOrigin {
@@ -131,16 +138,16 @@ impl SeenOrigin {
 }
 
 impl RejectedOrigin {
-    fn new(found: &OriginStats, at: Timestamp, now: Timestamp) -> Self {
-        let can_be_allowed = project::check_origins(vec![found.origin.clone()]).is_ok();
+    fn new(stats: &OriginStats, at: Timestamp, now: Timestamp) -> Self {
+        let can_be_allowed = project::check_origins(vec![stats.origin.clone()]).is_ok();
         Self {
             name: if can_be_allowed {
-                display_name(&found.origin)
+                display_name(&stats.origin)
             } else {
                 "A page without an origin".to_owned()
             },
-            origin: found.origin.clone(),
-            attempts: match found.rejected_count {
+            origin: stats.origin.clone(),
+            attempts: match stats.rejected_count {
                 1 => "rejected once".to_owned(),
                 count => format!("rejected {count} times"),
             },

@@ -43,6 +43,41 @@ struct SignatureCheckForm {
     clock_error: Option<&'static str>,
 }
 
+/// The parsed form.
+struct PastedRequest {
+    headers: PastedHeaders,
+    body: Vec<u8>,
+    /// The time on the endpoint's server when it verified the request.
+    clock: Option<Timestamp>,
+}
+
+impl SignatureCheckForm {
+    /// Parses the fields. Returns `None` and sets the errors if a field is invalid.
+    fn parse(&mut self) -> Option<PastedRequest> {
+        let headers = PastedHeaders::parse(&self.headers);
+        if headers.is_empty() {
+            self.headers_error =
+                Some("No headers found. Enter one per line, in the format “Name: value”.");
+        }
+        let body = request_parser::parse_body(&self.body, self.encoding);
+        self.body_error = body.as_ref().err().copied();
+        let clock = (!self.clock.is_empty()).then(|| parse_time(&self.clock));
+        if clock == Some(None) {
+            self.clock_error =
+                Some("Invalid time. Use the format 2025-10-31T12:34:56Z or Unix seconds.");
+        }
+        let (Ok(body), None, None) = (body, self.headers_error, self.clock_error) else {
+            return None;
+        };
+        Some(PastedRequest {
+            headers,
+            body,
+            clock: clock.flatten(),
+        })
+    }
+}
+
+/// The result of the check.
 struct DiagnosisView {
     /// Unique for each result, so that the page's script moves the focus to it.
     id: String,
@@ -104,67 +139,50 @@ pub(super) async fn check(
         clock: fields.get("clock").trim().to_owned(),
         ..SignatureCheckForm::default()
     };
-    let headers = PastedHeaders::parse(&form.headers);
-    if headers.is_empty() {
-        form.headers_error =
-            Some("No headers found. Enter one per line, in the format “Name: value”.");
-    }
-    let body = request_parser::parse_body(&form.body, form.encoding);
-    form.body_error = body.as_ref().err().copied();
-    let clock = Some(form.clock.as_str())
-        .filter(|text| !text.is_empty())
-        .map(parse_time);
-    if clock == Some(None) {
-        form.clock_error =
-            Some("Invalid time. Use the format 2025-10-31T12:34:56Z or Unix seconds.");
-    }
-    let (Ok(body), None, None) = (body, form.headers_error, form.clock_error) else {
-        return render_page(
-            &context,
-            StatusCode::UNPROCESSABLE_ENTITY,
-            webhook,
-            form,
-            None,
-        );
+    let Some(pasted) = form.parse() else {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        return render_page(&context, status, webhook, form, None);
     };
+    let endpoint_secret = Some(fields.get("secret")).filter(|secret| !secret.is_empty());
+    let result = diagnose(&context, &webhook, &pasted, endpoint_secret).await?;
+    render_page(&context, StatusCode::OK, webhook, form, Some(result))
+}
+
+/// Compares a pasted request with the delivery log and the webhook's secrets.
+async fn diagnose(
+    context: &RequestContext,
+    webhook: &Webhook,
+    pasted: &PastedRequest,
+    endpoint_secret: Option<&str>,
+) -> Result<DiagnosisView, PageError> {
     let secrets = context.webhook_secrets(webhook.id.clone()).await?;
-    let logged = find_delivery(&context, &headers).await?;
-    let is_other_webhook = logged
-        .as_ref()
-        .is_some_and(|logged| logged.summary.webhook != webhook.id);
-    let attempts: Vec<i64> = logged
+    let logged = find_delivery(context, &pasted.headers).await?;
+    let summary = logged.as_ref().map(|logged| &logged.summary);
+    let attempts: Vec<i64> = summary
         .iter()
-        .flat_map(|logged| &logged.summary.attempts)
+        .flat_map(|summary| &summary.attempts)
         .map(|attempt| attempt.started_at.seconds())
         .collect();
     let sent = logged.as_ref().and_then(|logged| logged.request.as_ref());
-    let given = fields.get("secret");
     let input = DiagnosisInput {
         received: ReceivedRequest {
-            header: &|name| headers.get(name),
-            body: &body,
+            header: &|name| pasted.headers.get(name),
+            body: &pasted.body,
         },
         secrets: &secrets,
         sent: sent.map(|request| SentDelivery {
             body: &request.body,
             attempts: &attempts,
         }),
-        endpoint_secret: Some(given).filter(|given| !given.is_empty()),
-        endpoint_clock: clock.flatten(),
+        endpoint_secret,
+        endpoint_clock: pasted.clock,
     };
-    let report = DiagnosisView {
+    Ok(DiagnosisView {
         id: format!("result-{}", tokens::random_token()),
         diagnosis: diagnosis::diagnose(&input),
-        delivery: logged.map(|logged| {
-            let record = logged.summary;
-            (
-                record.webhook.as_str().to_owned(),
-                record.id.as_str().to_owned(),
-            )
-        }),
-        is_other_webhook,
-    };
-    render_page(&context, StatusCode::OK, webhook, form, Some(report))
+        delivery: summary.map(|summary| (summary.webhook.to_string(), summary.id.to_string())),
+        is_other_webhook: summary.is_some_and(|summary| summary.webhook != webhook.id),
+    })
 }
 
 /// Returns the delivery whose id is in the headers, if the delivery log contains it.

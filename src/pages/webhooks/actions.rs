@@ -152,13 +152,13 @@ pub async fn edit(
     ));
     let (url, description, headers) = match checked {
         Ok(checked) => checked,
-        Err(invalid) => {
+        Err(errors) => {
             let rejected = RejectedWebhookForm {
                 webhook: webhook.id,
                 url: url.to_owned(),
                 description: description.to_owned(),
                 headers: fields.get("headers").to_owned(),
-                invalid,
+                errors,
             };
             return render_page(
                 &context,

@@ -51,9 +51,23 @@ struct NotificationsPage {
 /// The endpoint of `--alert-url`, which receives alerts about failing webhooks.
 struct AlertsView {
     host: String,
-    is_generated: bool,
+    is_secret_generated: bool,
     /// `None` until "Reveal" is pressed.
     secret: Option<String>,
+}
+
+impl AlertsView {
+    /// Returns `None` without `--alert-url`.
+    fn new(context: &RequestContext) -> Option<Self> {
+        let target = context.app.alerts.as_ref()?;
+        let is_secret_shown = target.is_secret_generated
+            && context.query_param("reveal").as_deref() == Some("alerts");
+        Some(Self {
+            host: target.url.host_and_port(),
+            is_secret_generated: target.is_secret_generated,
+            secret: is_secret_shown.then(|| target.secret.as_str().to_owned()),
+        })
+    }
 }
 
 /// The "Add Webhook" form.
@@ -93,7 +107,7 @@ struct RejectedWebhookForm {
     url: String,
     description: String,
     headers: String,
-    invalid: ValidationErrors,
+    errors: ValidationErrors,
 }
 
 impl NotificationsPage {
@@ -138,11 +152,6 @@ async fn render_page(
     let add = add
         .or_else(|| draft.map(AddWebhookForm::from_draft))
         .or_else(|| adding.then(AddWebhookForm::new));
-    let is_requested = |name, id: &WebhookId| {
-        context
-            .query_param(name)
-            .is_some_and(|value| value == id.as_str())
-    };
     let totals = store.all_delivery_totals().await?;
     let mut rows = Vec::with_capacity(webhooks.len());
     for webhook in webhooks {
@@ -153,33 +162,18 @@ async fn render_page(
             .filter(|(tested, _)| tested == id)
             .map(|(_, report)| TestReportView::new(report));
         let rejected = rejected.as_ref().filter(|rejected| rejected.webhook == *id);
-        let open = OpenSections {
-            details: report.is_some()
-                || rejected.is_some()
-                || ["open", "reveal", "rotate"]
-                    .iter()
-                    .any(|name| is_requested(name, id)),
-            secret: is_requested("reveal", id),
-            rotation: is_requested("rotate", id),
-            deletion: is_requested("delete", id),
-        };
+        let mut open = OpenSections::from_query(context, id);
+        open.details |= report.is_some() || rejected.is_some();
         let totals = totals.get(id).copied().unwrap_or_default();
         let row = WebhookRow::load(context, webhook, &projects, totals, open, report, rejected);
         rows.push(row.await?);
     }
-    let alerts = context.app.alerts.as_ref().map(|target| AlertsView {
-        host: target.url.host_and_port(),
-        is_generated: target.is_secret_generated,
-        secret: (target.is_secret_generated
-            && context.query_param("reveal").as_deref() == Some("alerts"))
-        .then(|| target.secret.as_str().to_owned()),
-    });
     let retries = |policy| retry_summary(&context.app.delivery.retry_delays(policy));
     let page = NotificationsPage {
         layout,
         add,
         rows,
-        alerts,
+        alerts: AlertsView::new(context),
         standard_retries: retries(RetryPolicy::Standard),
         patient_retries: retries(RetryPolicy::Patient),
     };

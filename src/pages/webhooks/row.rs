@@ -5,6 +5,7 @@ use crate::delivery::TestReport;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
 use crate::domain::explanation::{format_duration, status_text};
+use crate::domain::id::WebhookId;
 use crate::domain::project::Project;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{RetryPolicy, Topic, Webhook};
@@ -32,6 +33,22 @@ pub(super) struct OpenSections {
     pub(super) secret: bool,
     pub(super) rotation: bool,
     pub(super) deletion: bool,
+}
+
+impl OpenSections {
+    pub(super) fn from_query(context: &RequestContext, id: &WebhookId) -> Self {
+        let is_requested = |name| {
+            context
+                .query_param(name)
+                .is_some_and(|value| value == id.as_str())
+        };
+        Self {
+            details: ["open", "reveal", "rotate"].into_iter().any(is_requested),
+            secret: is_requested("reveal"),
+            rotation: is_requested("rotate"),
+            deletion: is_requested("delete"),
+        }
+    }
 }
 
 /// One webhook on the page.
@@ -111,7 +128,7 @@ impl WebhookRow {
         let max_attempts = context.app.delivery.max_attempts(webhook.retries);
         let error = |field| {
             rejected
-                .and_then(|r| r.invalid.message_for(field))
+                .and_then(|r| r.errors.message_for(field))
                 .map(str::to_owned)
         };
         Ok(Self {
@@ -189,12 +206,12 @@ pub fn held_until(webhook: &Webhook, now: Timestamp) -> Option<DisplayTime> {
 }
 
 fn state_label(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp) -> StateLabel {
-    let state = |kind, icon, text: &str| StateLabel {
-        kind,
+    let state = |css_class, icon, text: &str| StateLabel {
+        css_class,
         icon,
         text: text.to_owned(),
-        ago: None,
-        clock: None,
+        relative_time: None,
+        clock_time: None,
         detail: String::new(),
     };
     if !webhook.enabled {
@@ -202,7 +219,7 @@ fn state_label(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp
     }
     if let Some(until) = held_until(webhook, now) {
         return StateLabel {
-            clock: Some(until),
+            clock_time: Some(until),
             ..state("wait", "wait", "Held until")
         };
     }
@@ -213,7 +230,7 @@ fn state_label(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp
     if let Some(since) = webhook.failing_since {
         let reason = sent.find_map(|delivery| delivery.attempts.last().and_then(failure_label));
         return StateLabel {
-            clock: Some(DisplayTime::new(since, now)),
+            clock_time: Some(DisplayTime::new(since, now)),
             detail: reason
                 .map(|reason| format!("· {reason}"))
                 .unwrap_or_default(),
@@ -225,7 +242,7 @@ fn state_label(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp
     }
     match sent.find(|delivery| delivery.state == DeliveryState::Delivered) {
         Some(last) => StateLabel {
-            ago: last
+            relative_time: last
                 .attempts
                 .last()
                 .map(|attempt| DisplayTime::new(attempt.started_at, now)),

@@ -13,7 +13,7 @@ pub(super) struct Sparkline {
 
 /// All bars of one state, as a single SVG path.
 pub(super) struct SparklinePath {
-    pub(super) kind: &'static str,
+    pub(super) css_class: &'static str,
     pub(super) path: String,
 }
 
@@ -37,7 +37,7 @@ impl Sparkline {
             (DeliveryState::Canceled, "canceled", "canceled"),
         ];
         let (mut paths, mut counts) = (Vec::new(), Vec::new());
-        for (state, kind, word) in kinds {
+        for (state, css_class, word) in kinds {
             let bars: Vec<String> = deliveries
                 .iter()
                 .rev()
@@ -55,7 +55,7 @@ impl Sparkline {
             if !bars.is_empty() {
                 counts.push(format!("{} {word}", bars.len()));
                 let path = bars.concat();
-                paths.push(SparklinePath { kind, path });
+                paths.push(SparklinePath { css_class, path });
             }
         }
         let description = format!(
