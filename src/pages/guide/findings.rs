@@ -339,30 +339,6 @@ impl WebhookHistory<'_> {
             }
         }
     }
-
-    fn path(&self, part: &str) -> String {
-        format!("/settings/notifications/{}/{part}", self.webhook.id)
-    }
-
-    fn delivery_link(&self, delivery: &DeliverySummary) -> Option<(String, &'static str)> {
-        let path = format!("{}/{}", self.path("deliveries"), delivery.id);
-        Some((path, "Show delivery"))
-    }
-
-    fn deliveries_link(&self) -> Option<(String, &'static str)> {
-        Some((self.path("deliveries"), "Deliveries"))
-    }
-
-    fn row_link(&self, name: &'static str) -> Option<(String, &'static str)> {
-        let id = &self.webhook.id;
-        Some((format!("/settings/notifications?open={id}#{id}"), name))
-    }
-
-    fn settings_link(&self) -> Option<(String, &'static str)> {
-        let id = &self.webhook.id;
-        let path = format!("/settings/notifications?open={id}#{id}-url");
-        Some((path, "Webhook settings"))
-    }
 }
 
 fn is_success(attempt: &LoggedAttempt) -> bool {
