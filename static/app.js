@@ -1,5 +1,5 @@
-// Pages work without this file. With it, a form or link updates the page in place: the script
-// fetches the page that the server returns and replaces the matching regions of the current one.
+// Pages work without this file. With it, a form or link updates the page in place: the script sends
+// the request and replaces regions of the page with the matching regions of the response.
 // Anything that it can't handle is left to the browser's normal navigation.
 // Requires `<main id="main" data-region>` and, outside of it, `#announcer` on every page, and the
 // Content-Security-Policy `connect-src 'self'`.
@@ -112,7 +112,8 @@
       }
       if (other !== request) setBusy(other, true);
     }
-    // Open details stay open. The server can open others, and those of the row that was clicked.
+    // Open details stay open. The server can open others: those that it rendered as closed before,
+    // and any in the row that was clicked.
     const row = counterpart(initiator)?.closest("article, li, tr");
     for (const details of newRegions.flatMap((region) => all("details[id]", region))) {
       const { id, open } = details;
@@ -129,7 +130,7 @@
       .map(textOf));
     document.dispatchEvent(new CustomEvent("miniback:updated"));
 
-    // Moves the focus to what the request opened, unless the user has moved on meanwhile.
+    // Moves the focus to the element that the request opened, unless the user has moved it.
     function restoreFocus() {
       const within = (selector) => newRegions.flatMap((region) => all(selector, region));
       const isIdle = !active || active === document.body || initiator?.contains(active)
@@ -217,7 +218,7 @@
     const form = event.target, submitter = event.submitter;
     if (event.defaultPrevented || !form.matches("form[data-enhance]")) return;
     event.preventDefault();
-    // Each automatic save counts; a second click on a button doesn't.
+    // Every automatic save is sent; a second click on the same button is ignored.
     const isAutosave = !submitter && form.querySelector("[data-autosave]");
     const isDuplicate = [...inFlight].some(
       (request) => request.form === form && request.submitter === submitter);
@@ -378,7 +379,7 @@
     for (const child of [...now.childNodes]) {
       skipKept();
       const match = oldById.get(child.id) ?? (at && isSameNode(at, child) ? at : undefined);
-      // Remove the nodes before the match, because moving the match would take its focus.
+      // Remove the nodes before the match, because moving the match would lose the focus in it.
       while (match && at && at !== match && !newIds.has(at.id)) removeCurrent();
       if (match && isSameNode(match, child)) {
         if (match === at) at = at.nextSibling;
@@ -462,7 +463,7 @@
     if (location.pathname + location.search === currentPath) return; // only the fragment changed
     start({ method: "get", url: new URL(location.href), replace: true });
   });
-  // A page from the back/forward cache is out of date.
+  // A page from the back/forward cache may be out of date.
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   addEventListener("beforeunload", () => { navigationStart = Date.now(); });
 

@@ -1,5 +1,5 @@
 // Keyboard shortcuts, bulk selection, and live updates of the feedback list. The page works without
-// this file. Shortcuts click controls of the page, so they have the same effect. Users can disable
+// this file. Shortcuts click controls of the page, so both have the same effect. Users can disable
 // them in the dialog that `?` and "Shortcuts" open; the browser remembers this setting.
 "use strict";
 (() => {
@@ -96,7 +96,7 @@
   });
 
   // ---- Live updates: new items appear in the list, or behind "3 new" if the user is busy ----
-  // Ids sort by creation.
+  // Ids sort by creation time.
   const newestId = () => items().reduce((id, item) => (item.id > id ? item.id : id), "");
   let knownId = newestId(), isLive = false;
   const isBusy = () => scrollY > 120 || byId("q")?.defaultValue
@@ -109,7 +109,7 @@
     if (!list || !knownId || !newItems.length || !isBusy()) return;
     const oldestId = pageItems.at(-1).id;
     for (const item of newItems) item.remove();
-    // The new items pushed older ones off the page; keep those.
+    // The new items pushed older ones off the page. Keep the older ones in the list.
     for (const item of items()) if (item.id < oldestId) list.append(item.cloneNode(true));
     const link = Object.assign(page.createElement("a"), {
       className: "new-items", href: location.href, textContent: `${newItems.length} new — show`,

@@ -201,11 +201,14 @@ fn update_counters(connection: &Connection) -> Result<(), Error> {
     Ok(connection.execute_batch(
         "UPDATE delivery_totals AS a SET deleted = 0, canceled = 0,
            events = (SELECT count(*) FROM deliveries WHERE webhook_id = a.webhook_id),
-           pending = (SELECT count(*) FROM deliveries WHERE webhook_id = a.webhook_id AND state = 'pending'),
-           failed = (SELECT count(*) FROM deliveries WHERE webhook_id = a.webhook_id AND state = 'failed');
+           pending = (SELECT count(*) FROM deliveries
+             WHERE webhook_id = a.webhook_id AND state = 'pending'),
+           failed = (SELECT count(*) FROM deliveries
+             WHERE webhook_id = a.webhook_id AND state = 'failed');
          UPDATE delivery_totals SET delivered = events - pending - failed;
          DELETE FROM feedback_counts;
-         INSERT INTO feedback_counts SELECT project_id, status, count(*) FROM feedback GROUP BY project_id, status;",
+         INSERT INTO feedback_counts
+           SELECT project_id, status, count(*) FROM feedback GROUP BY project_id, status;",
     )?)
 }
 
@@ -240,7 +243,8 @@ pub fn build_history(path: &Path, webhooks: &[String], count: usize) -> Result<(
 
 /// Returns a text that identifies the schema.
 pub fn schema(path: &Path) -> Result<String, Error> {
-    let all = "SELECT group_concat(coalesce(sql, name), ';') FROM (SELECT * FROM sqlite_schema ORDER BY name)";
+    let all = "SELECT group_concat(coalesce(sql, name), ';')
+        FROM (SELECT * FROM sqlite_schema ORDER BY name)";
     Ok(open_read_only(path)?.query_row(all, [], |row| row.get(0))?)
 }
 

@@ -334,7 +334,10 @@ pub(super) async fn redeliver(
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = DeliveryId::new(id.into_inner());
-    app.store.redeliver(id.clone()).await.map_err(problem)?;
+    app.store
+        .redeliver(id.clone())
+        .await
+        .map_err(redeliver_problem)?;
     let detail = app.store.delivery(id).await?.ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Accepted().json(DeliveryView::with_details(&detail)))
 }
@@ -377,11 +380,11 @@ pub(super) async fn recover(
         .store
         .redeliver_since(webhook, since, canceled, failed)
         .await
-        .map_err(problem)?;
+        .map_err(redeliver_problem)?;
     Ok(HttpResponse::Accepted().json(RecoveredCount { count }))
 }
 
-fn problem(error: RedeliverError) -> Problem {
+fn redeliver_problem(error: RedeliverError) -> Problem {
     match error {
         RedeliverError::UnknownDelivery => NOT_FOUND,
         RedeliverError::UnknownWebhook => webhooks::NOT_FOUND,

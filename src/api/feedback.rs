@@ -49,7 +49,7 @@ pub(super) struct UpdateFeedback {
     status: Option<FeedbackStatus>,
 }
 
-fn render(feedback: &Feedback) -> String {
+fn feedback_json(feedback: &Feedback) -> String {
     // Serializing strings and JSON values can't fail.
     serde_json::to_string(feedback).unwrap_or_default()
 }
@@ -122,7 +122,7 @@ pub(super) async fn create(
     let idempotency = scoped_idempotency_key(&request, &caller, &new)?;
     let created = app
         .store
-        .create_feedback(new, idempotency, render)
+        .create_feedback(new, idempotency, feedback_json)
         .await
         .map_err(|error| match error {
             CreateFeedbackError::UnknownProject(_) => Problem::field("project", error),

@@ -104,7 +104,7 @@ pub(super) async fn rotate(
         &app.store
             .rotate_secret(id, secret, hours)
             .await
-            .map_err(problem)?,
+            .map_err(rotate_problem)?,
     ))
 }
 
@@ -127,11 +127,14 @@ pub(super) async fn finish_rotation(
 ) -> Result<HttpResponse, Problem> {
     let id = WebhookId::new(id.into_inner());
     Ok(secrets_response(
-        &app.store.finish_rotation(id).await.map_err(problem)?,
+        &app.store
+            .finish_rotation(id)
+            .await
+            .map_err(rotate_problem)?,
     ))
 }
 
-fn problem(error: RotateError) -> Problem {
+fn rotate_problem(error: RotateError) -> Problem {
     match error {
         RotateError::UnknownWebhook => NOT_FOUND,
         RotateError::Store(error) => error.into(),

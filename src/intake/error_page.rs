@@ -21,7 +21,7 @@ use crate::store::StoreError;
 pub(super) enum IntakeError {
     #[error("This form came from another site. Nothing was changed.")]
     CrossOrigin,
-    #[error("This page accepts {0}.")]
+    #[error("This page accepts only {0} requests.")]
     MethodNotAllowed(String),
     #[error(transparent)]
     Form(#[from] FormError),

@@ -84,7 +84,7 @@ struct SubmissionSource {
     /// The `Origin` header, sent by browsers. It is `null` for a page without an origin.
     origin: Option<String>,
     /// Whether `origin` is Miniback's own.
-    is_own: bool,
+    is_own_origin: bool,
 }
 
 impl SubmissionSource {
@@ -92,7 +92,7 @@ impl SubmissionSource {
         let origin = request.headers().get(ORIGIN);
         Self {
             client_ip: app.proxies.client_ip(request),
-            is_own: origin
+            is_own_origin: origin
                 .is_some_and(|origin| is_own_origin(&app.proxies, &app.urls, request, origin)),
             origin: origin.map(|origin| String::from_utf8_lossy(origin.as_bytes()).into_owned()),
         }
@@ -101,7 +101,7 @@ impl SubmissionSource {
     fn is_allowed_by(&self, project: &Project) -> bool {
         let allowed = &project.allowed_origins;
         match &self.origin {
-            Some(origin) => allowed.is_empty() || self.is_own || allowed.contains(origin),
+            Some(origin) => allowed.is_empty() || self.is_own_origin || allowed.contains(origin),
             None => true,
         }
     }
@@ -150,7 +150,7 @@ impl SubmissionReceipt<'_> {
     }
 }
 
-fn receipt_of(feedback: &Feedback) -> String {
+fn feedback_receipt(feedback: &Feedback) -> String {
     SubmissionReceipt {
         id: &feedback.id,
         status: feedback.status,
@@ -190,9 +190,9 @@ impl Intake {
             let receipt = honeypot_receipt(&app.clock);
             return Ok(AcceptedSubmission { receipt, quotas });
         }
-        check_project_accepts(app, &valid.project, &source).await?;
+        check_origin_and_status(app, &valid.project, &source).await?;
         quotas.extend(self.limits.check_project(&valid.project.id)?);
-        let receipt = store(app, valid, source.origin).await?;
+        let receipt = store_submission(app, valid, source.origin).await?;
         Ok(AcceptedSubmission { receipt, quotas })
     }
 
@@ -244,7 +244,7 @@ impl Intake {
 }
 
 /// Checks the origin of a submission and the status of its project.
-async fn check_project_accepts(
+async fn check_origin_and_status(
     app: &AppState,
     project: &Project,
     source: &SubmissionSource,
@@ -267,7 +267,7 @@ async fn check_project_accepts(
 }
 
 /// Stores a submission and records its origin. Returns the receipt.
-async fn store(
+async fn store_submission(
     app: &AppState,
     valid: ValidSubmission,
     origin: Option<String>,
@@ -276,7 +276,7 @@ async fn store(
     // Run both at once, so that they share a commit.
     let (created, recorded) = tokio::join!(
         app.store
-            .create_feedback(valid.feedback, valid.idempotency, receipt_of),
+            .create_feedback(valid.feedback, valid.idempotency, feedback_receipt),
         async {
             match origin {
                 Some(origin) => app.store.record_accepted_origin(id, origin).await,

@@ -123,7 +123,7 @@ impl FormPage {
             }
             SubmissionError::RateLimited(exceeded) => {
                 self.error = Some(&self.texts.too_many);
-                retry_after = Some(exceeded.seconds());
+                retry_after = Some(exceeded.wait_seconds());
                 StatusCode::TOO_MANY_REQUESTS
             }
             _ => {

@@ -34,7 +34,7 @@ pub(super) struct IntakeLimits {
 }
 
 struct LimitState {
-    /// Days since the epoch when `salt` was generated.
+    /// The day on which `salt` was generated, in days since the Unix epoch.
     day: i64,
     salt: [u8; 32],
     ip_addresses: Vec<KeyedLimit<IpAddressHash>>,
@@ -50,7 +50,7 @@ impl IntakeLimits {
             started: Instant::now(),
         };
         let state = LimitState {
-            day: day(clock.now()),
+            day: days_since_epoch(clock.now()),
             salt: random::bytes(),
             ip_addresses: keyed_limits(per_ip_address, LimitScope::IpAddress, &governor_clock),
             projects: keyed_limits(per_project, LimitScope::Project, &governor_clock),
@@ -67,7 +67,7 @@ impl IntakeLimits {
         ip_address: IpAddr,
     ) -> Result<Vec<RemainingQuota>, RateLimitExceeded> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let today = day(self.clock.now());
+        let today = days_since_epoch(self.clock.now());
         if state.day != today {
             state.day = today;
             state.salt = random::bytes();
@@ -75,7 +75,7 @@ impl IntakeLimits {
                 limit.reset();
             }
         }
-        let key = hash(&state.salt, ip_address);
+        let key = hash_ip_address(&state.salt, ip_address);
         check(&mut state.ip_addresses, &key)
     }
 
@@ -108,13 +108,13 @@ fn keyed_limits<K: Hash + Eq + Clone>(
         .collect()
 }
 
-fn day(now: Timestamp) -> i64 {
+fn days_since_epoch(now: Timestamp) -> i64 {
     now.millis().div_euclid(DAY_MILLIS)
 }
 
 /// Hashes an IP address. For IPv6, only the /64 prefix counts, because a household or machine
 /// usually gets a whole /64.
-fn hash(salt: &[u8; 32], ip_address: IpAddr) -> IpAddressHash {
+fn hash_ip_address(salt: &[u8; 32], ip_address: IpAddr) -> IpAddressHash {
     let bits = match ip_address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped(),
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64),
@@ -137,7 +137,7 @@ struct KeyedLimit<K: Hash + Eq + Clone> {
 impl<K: Hash + Eq + Clone> KeyedLimit<K> {
     fn new(limit: RateLimit, scope: LimitScope, clock: GovernorClock) -> Self {
         let quota = Quota::with_period(limit.period / limit.count.get())
-            // `None` if the period is below 1 ns. No client reaches such a limit.
+            // `None` if the period is below 1 ns. Such a limit is never reached.
             .unwrap_or(Quota::per_second(limit.count))
             .allow_burst(limit.count);
         Self {
@@ -226,10 +226,13 @@ mod tests {
             assert_eq!(limits.check_ip_address(client).unwrap()[0].count, left);
         }
         let exceeded = limits.check_ip_address(client).unwrap_err();
-        assert_eq!(exceeded.seconds(), 6);
+        assert_eq!(exceeded.wait_seconds(), 6);
         assert!(limits.check_ip_address(ip("192.0.2.2")).is_ok());
         clock.advance(Duration::from_millis(5_999));
-        assert_eq!(limits.check_ip_address(client).unwrap_err().seconds(), 1);
+        assert_eq!(
+            limits.check_ip_address(client).unwrap_err().wait_seconds(),
+            1
+        );
         clock.advance(Duration::from_millis(1));
         assert!(limits.check_ip_address(client).is_ok());
         assert!(limits.check_ip_address(client).is_err());
@@ -251,7 +254,7 @@ mod tests {
         let exceeded = limits.check_ip_address(client).unwrap_err();
         assert_eq!(exceeded.0.limit.to_string(), "4/1h");
         // 4 per hour is one per 15 minutes, and 2 minutes have passed.
-        assert_eq!(exceeded.seconds(), 13 * 60);
+        assert_eq!(exceeded.wait_seconds(), 13 * 60);
     }
 
     #[test]

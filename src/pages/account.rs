@@ -138,7 +138,7 @@ async fn reject(
     )
 }
 
-/// Ends one session. The page offers this only for other sessions.
+/// Ends one of the user's sessions. The page has no button for the session of the request.
 pub(super) async fn end_session(
     context: RequestContext,
     id: web::Path<String>,

@@ -1,4 +1,5 @@
-//! Settings → API tokens. A new token is shown once, on the page after the form, and isn't in a URL.
+//! Settings → API tokens. A new token is shown only once, after it is created, and is never in a
+//! URL.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -49,7 +50,7 @@ impl TokenRow {
     }
 }
 
-/// Scopes with their name and description.
+/// Each scope with its label and description.
 const SCOPES: [(Scope, &str, &str); 3] = [
     (Scope::Full, "Full", "Everything you can do"),
     (Scope::Submit, "Submit", "Submit feedback only"),

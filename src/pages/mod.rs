@@ -1,7 +1,8 @@
 //! The web pages, one file or folder per page: its handlers and the data of its templates.
 //!
-//! Pages work with plain links and forms, and redirect after a POST. `static/app.js` improves all of
-//! them without knowing any. Users are authenticated by a session cookie ([`framework::auth`]).
+//! Pages work with plain links and forms, and redirect after a POST. `static/app.js` lets all of
+//! them update in place and contains no code for a single page. Users are authenticated by a
+//! session cookie ([`framework::auth`]).
 
 mod account;
 mod api_reference;
@@ -28,7 +29,7 @@ use crate::clock::Clock;
 use framework::{event_streams, flash, idempotent_form};
 use sign_in::{password_checks, throttle};
 
-/// In-memory state of the pages. A restart clears it without losing data.
+/// In-memory state of the pages, such as flash messages. Losing it at a restart is harmless.
 pub struct PageState {
     sign_in_throttle: throttle::SignInThrottle,
     flash: flash::FlashStore,

@@ -1,7 +1,7 @@
 //! Settings → People: users and invitations.
 //!
-//! Miniback sends no email to users: an admin sees a one-time link once and shares it. Open forms are
-//! query parameters (`?add`, `?role=ID`, `?remove=ID`).
+//! Miniback sends no email to users. Instead, an admin copies a one-time link, which is shown only
+//! once, and shares it. Query parameters (`?add`, `?role=ID`, `?remove=ID`) open forms.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ struct PersonRow {
 
 struct InvitationRow {
     link: OneTimeLink,
-    until: DisplayTime,
+    expires_at: DisplayTime,
 }
 
 impl PersonRow {
@@ -112,7 +112,7 @@ impl PeoplePage {
         let invitations = links.into_iter().filter(|link| link.user.is_none());
         let invitations = invitations
             .map(|link| InvitationRow {
-                until: layout.time(&link.expires_at),
+                expires_at: layout.time(&link.expires_at),
                 link,
             })
             .collect();
@@ -224,7 +224,7 @@ async fn reject_invitation(
     render(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
-/// Creates a password reset link. The form contains only a submission key.
+/// Creates a password reset link. Reading `_form` detects repeated submits.
 pub(super) async fn reset_password(
     context: RequestContext,
     id: IdPath,
@@ -252,9 +252,9 @@ pub(super) async fn set_role(
 ) -> Result<HttpResponse, PageError> {
     let role = read_role(&fields)?;
     let id = UserId::new(id.into_inner());
-    let was_you = context.user()?.id == id && context.user()?.role != role;
+    let is_own_change = context.user()?.id == id && context.user()?.role != role;
     match context.app.store.set_role(id, role).await {
-        Ok(_) if was_you => Ok(redirect_signed_out(&context)),
+        Ok(_) if is_own_change => Ok(redirect_signed_out(&context)),
         Ok(user) => {
             context.push_message(match user.role {
                 Role::Admin => format!("{} is an admin now.", user.email),
@@ -276,7 +276,7 @@ pub(super) async fn remove(context: RequestContext, id: IdPath) -> Result<HttpRe
             context.push_message(format!("{} removed.", user.email));
             Ok(context.redirect(PATH))
         }
-        // Already removed by an earlier submit: success.
+        // An earlier submit has already removed the user.
         Err(UserError::NotFound(_)) => Ok(context.redirect(PATH)),
         Err(UserError::LastAdmin(email)) => reject_last_admin(&context, &email).await,
         Err(error) => Err(error.into()),
@@ -305,13 +305,13 @@ async fn reject_last_admin(
     email: &str,
 ) -> Result<HttpResponse, PageError> {
     let problem = format!(
-        "{email} is the only admin and can’t be changed. Make another user an admin first."
+        "{email} is the only admin and can’t be changed or removed. Make another user an admin first."
     );
     let page = PeoplePage::new(context, None, Some(problem)).await?;
     render(StatusCode::CONFLICT, &page)
 }
 
-/// Redirects to the sign-in page after the user's own sessions ended.
+/// Redirects to the sign-in page after a change that ended the current user's sessions.
 fn redirect_signed_out(context: &RequestContext) -> HttpResponse {
     let mut response = context.redirect("/login");
     session::clear_cookie(context, &mut response);

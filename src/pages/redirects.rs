@@ -6,7 +6,7 @@ use super::framework::context::RequestContext;
 use super::framework::page_error::PageError;
 use crate::domain::account::Role;
 
-/// `/`: to the feedback list or the sign-in page.
+/// `/`: redirects to the feedback list or, without a session, to the sign-in page.
 pub(super) async fn home(context: RequestContext) -> HttpResponse {
     context.redirect(if context.session().is_some() {
         "/feedback"
@@ -15,7 +15,7 @@ pub(super) async fn home(context: RequestContext) -> HttpResponse {
     })
 }
 
-/// `/settings`: to the first settings page that the user may see.
+/// `/settings`: redirects to the default settings page of the user's role.
 pub(super) async fn settings(context: RequestContext) -> Result<HttpResponse, PageError> {
     Ok(context.redirect(match context.user()?.role {
         Role::Admin => "/settings/notifications",

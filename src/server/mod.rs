@@ -42,7 +42,7 @@ pub struct AppState {
 
 impl AppState {
     /// Parses a webhook's URL and checks whether requests to it are allowed. The error is a
-    /// sentence for the person who entered it.
+    /// message for the person who entered the URL.
     pub async fn check_endpoint_url(&self, text: &str) -> Result<EndpointUrl, String> {
         let url = EndpointUrl::parse(text).map_err(|error| error.to_string())?;
         self.delivery

@@ -149,7 +149,7 @@ impl ResponseError for Problem {
                 response.insert_header((ALLOW, allow.as_str()));
             }
             Self::RateLimited(exceeded) => {
-                response.insert_header((RETRY_AFTER, exceeded.seconds()));
+                response.insert_header((RETRY_AFTER, exceeded.wait_seconds()));
             }
             Self::Store(error) => {
                 if status == StatusCode::INTERNAL_SERVER_ERROR {

@@ -26,7 +26,7 @@ pub struct RemainingQuota {
 
 /// The error of a request that exceeds a rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} Try again in {} s.", self.reason(), self.seconds())]
+#[error("{} Try again in {} s.", self.reason(), self.wait_seconds())]
 pub struct RateLimitExceeded(pub RemainingQuota);
 
 impl RateLimitExceeded {
@@ -38,7 +38,7 @@ impl RateLimitExceeded {
     }
 
     /// Returns the time to wait in whole seconds.
-    pub fn seconds(&self) -> u64 {
+    pub fn wait_seconds(&self) -> u64 {
         round_up_to_seconds(self.0.wait)
     }
 }

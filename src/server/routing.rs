@@ -75,8 +75,8 @@ pub struct PathRoutes {
 
 /// Creates the routes of a path.
 ///
-/// `with_auth` wraps a route in the middleware that checks its permission. `method_not_allowed` creates
-/// the route for all other methods; its argument is the value of `Allow`.
+/// `with_auth` wraps a route in the middleware that checks its permission. `method_not_allowed`
+/// creates the route for all other methods; its argument is the value of `Allow`.
 pub fn path_routes<const N: usize>(
     path: &str,
     routes: [MethodRoute; N],

@@ -63,9 +63,10 @@ fn alerts_once_after_ten_failures_in_a_row_and_once_on_recovery() {
     assert_eq!(alert.path(), "/alerts");
     let body = alert.json();
     assert_eq!(body["event"], "webhook.failing");
+    let host = receiver.address().to_string();
     assert_eq!(
         body["data"]["webhook"],
-        json!({"id": webhook["id"], "host": receiver.address().to_string(), "description": "Orders"})
+        json!({"id": webhook["id"], "host": host, "description": "Orders"})
     );
     assert_eq!(body["data"]["failedInARow"], 10);
     assert_eq!(body["data"]["lastFailure"]["status"], 500);

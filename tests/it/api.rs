@@ -215,7 +215,8 @@ fn creates_reads_and_updates_a_webhook() {
 fn never_returns_the_values_of_custom_headers() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let body = json!({"url": receiver.url("/"), "headers": {"X-One": "first-value", "X-Two": "second-value"}});
+    let headers = json!({"X-One": "first-value", "X-Two": "second-value"});
+    let body = json!({"url": receiver.url("/"), "headers": headers});
     let created = api.create_webhook_with(body);
     let path = format!("/api/v1/webhooks/{}", text(&created, "id"));
     let names = |seen: &Value| -> BTreeSet<String> {

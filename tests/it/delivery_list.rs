@@ -4,9 +4,8 @@ use crate::support::api::text;
 use crate::support::app::{App, database};
 use crate::support::receiver::Receiver;
 
-/// More than the program reads in the search for pending deliveries, before it reads the index of
-/// pending ones instead.
-const NEWER_DELIVERIES: u32 = 2100;
+/// More deliveries than the program scans for pending ones, before it reads their index instead.
+const NEWER: u32 = 2100;
 
 #[test]
 fn lists_pending_deliveries_older_than_2100_others() {
@@ -27,11 +26,13 @@ fn lists_pending_deliveries_older_than_2100_others() {
     let data = app.kill9();
     let file = rusqlite::Connection::open(database(&data.path().join("data"))).unwrap();
     file.execute_batch(&format!(
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {NEWER_DELIVERIES})
-         INSERT INTO deliveries (id, event_id, webhook_id, state, attempts, round_attempts, created_at, finished_at)
-         SELECT 'dlv_7' || printf('%025d', i), event_id, webhook_id, 'delivered', 1, 1, created_at, created_at
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {NEWER})
+         INSERT INTO deliveries (id, event_id, webhook_id, state, attempts, round_attempts,
+             created_at, finished_at)
+         SELECT 'dlv_7' || printf('%025d', i), event_id, webhook_id, 'delivered', 1, 1,
+             created_at, created_at
          FROM n, (SELECT * FROM deliveries LIMIT 1);
-         UPDATE delivery_totals SET events = events + {NEWER_DELIVERIES}, delivered = delivered + {NEWER_DELIVERIES};"
+         UPDATE delivery_totals SET events = events + {NEWER}, delivered = delivered + {NEWER};"
     ))
     .unwrap();
     drop(file);

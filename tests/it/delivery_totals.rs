@@ -17,8 +17,14 @@ fn totals(api: &Api, webhook: &Value) -> Value {
 }
 
 fn expected_totals(delivered: u64, pending: u64, failed: u64, canceled: u64) -> Value {
-    json!({"events": delivered + pending + failed + canceled, "delivered": delivered, "pending": pending,
-        "failed": failed, "canceled": canceled, "unexplained": 0})
+    json!({
+        "events": delivered + pending + failed + canceled,
+        "delivered": delivered,
+        "pending": pending,
+        "failed": failed,
+        "canceled": canceled,
+        "unexplained": 0,
+    })
 }
 
 #[track_caller]

@@ -31,8 +31,10 @@ fn exports_the_complete_list_as_csv_and_json() {
     for number in 0..1_003 {
         api.create_feedback("shop", &format!("message {number}, with a comma"));
     }
-    let body = json!({"project": "docs", "message": "line\nand \"line\" ü", "email": "sam@example.com",
-        "url": "https://docs.example/", "metadata": {"a": [1, 2]}});
+    let body = json!({
+        "project": "docs", "message": "line\nand \"line\" ü", "email": "sam@example.com",
+        "url": "https://docs.example/", "metadata": {"a": [1, 2]},
+    });
     let last = api.post("/api/v1/feedback", body).expect(201).json();
     let mut ada = app.signed_in();
     let page = ada.get("/feedback").expect(200);

@@ -110,7 +110,7 @@ fn change_several_and_delete(browser: &Browser, api: &Api, javascript: bool) {
         browser.find("link", "Select all on this page").press();
     }
     browser.find("button", "Mark as reviewed").press();
-    browser.wait_for_text("2 marked as reviewed.");
+    browser.wait_for_text("2 items marked as reviewed.");
     assert_eq!(statuses(api), ["REVIEWED", "REVIEWED"]);
 
     browser.find("searchbox", "Search").fill("second\u{e007}");
@@ -210,7 +210,7 @@ fn keyboard_shortcuts_work_and_can_be_disabled() {
     browser.wait_for_text("2 selected");
     press_key(&browser, "2");
     wait_for_statuses(&browser, &api, &["NEW", "REVIEWED", "REVIEWED"]);
-    browser.wait_for_text("2 marked as reviewed.");
+    browser.wait_for_text("2 items marked as reviewed.");
 }
 
 #[test]
@@ -300,7 +300,9 @@ fn new_feedback_appears_but_waits_while_items_are_selected() {
 
     // Deleted feedback disappears.
     let path = format!("/api/v1/feedback/{}", text(&third, "id"));
-    browser.script("document.querySelectorAll('.item-select input').forEach((pick) => { if (pick.checked) pick.click(); })");
+    browser.script(
+        "document.querySelectorAll('.item-select input:checked').forEach((box) => box.click())",
+    );
     api.delete(&path).expect(204);
     browser.wait_until("the deleted item disappears", || {
         browser.all("link", "the third").is_empty().then_some(())

@@ -91,8 +91,10 @@ fn search_finds_and_highlights_message_email_and_page_url() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
-    let body = json!({"project": "shop", "message": "The <b>Submit</b> button", "email": "sam@example.com",
-        "url": "https://shop.example/checkout"});
+    let body = json!({
+        "project": "shop", "message": "The <b>Submit</b> button", "email": "sam@example.com",
+        "url": "https://shop.example/checkout",
+    });
     api.post("/api/v1/feedback", body).expect(201);
     api.create_feedback("shop", "Unrelated feedback");
     let mut ada = app.signed_in();
@@ -212,7 +214,7 @@ fn a_bulk_change_creates_one_event_per_item_and_is_undone_together() {
     let resolve = page.form_with("Mark as resolved").press("Mark as resolved");
     let page = ada.submit_and_follow(&resolve);
     assert!(
-        page.text().contains("2 marked as resolved."),
+        page.text().contains("2 items marked as resolved."),
         "{}",
         page.text()
     );
@@ -268,7 +270,7 @@ fn deleting_one_or_several_items_asks_first() {
     let confirm = page.form_with("Delete").press("Delete");
     let page = ada.submit_and_follow(&confirm);
     assert!(
-        page.text().contains("3 deleted.")
+        page.text().contains("3 items deleted.")
             && page.text().contains("Waiting for the first feedback…")
     );
     assert_eq!(count(), 0);
@@ -289,8 +291,11 @@ fn shows_details_history_and_deliveries_for_admins_only() {
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/hook"));
-    let body = json!({"project": "shop", "message": "First line\nlast line", "email": "sam@example.com",
-        "url": "https://shop.example/checkout?step=2", "metadata": {"browser": "Firefox", "cart": {"items": 2}}});
+    let body = json!({
+        "project": "shop", "message": "First line\nlast line", "email": "sam@example.com",
+        "url": "https://shop.example/checkout?step=2",
+        "metadata": {"browser": "Firefox", "cart": {"items": 2}},
+    });
     let feedback = api.post("/api/v1/feedback", body).expect(201).json();
     let id = text(&feedback, "id");
     api.set_status(&feedback, "REVIEWED");

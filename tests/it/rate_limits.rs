@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::support::api::Api;
 use crate::support::http::Response;
 use crate::support::in_process::InProcess;
+use crate::widget_script::form_token_in;
 
 fn app_with_projects(options: &[&str]) -> (InProcess, Api) {
     let app = InProcess::start(options);
@@ -128,7 +129,8 @@ fn a_form_token_is_valid_from_2_seconds_to_30_days() {
     let (app, _) = app_with_projects(&[]);
     let public = Api::new(&app.url, None);
     let script = public.get("/widget.js").expect(200).text;
-    let body = json!({"projectSlug": "shop", "message": "Hello", "stamp": crate::widget_script::form_token_in(&script)});
+    let token = form_token_in(&script);
+    let body = json!({"projectSlug": "shop", "message": "Hello", "stamp": token});
     let send = || public.post("/api/feedback", body.clone());
     send().problem_at("stamp");
     app.advance(Duration::from_millis(1_999));

@@ -105,7 +105,7 @@ fn rejects_a_data_directory_that_is_not_writable() {
         );
     };
 
-    // As after root restored a backup.
+    // For example, root has restored a backup.
     mode(&database(&dir), 0o400);
     assert_rejected("miniback.db");
     mode(&database(&dir), 0o600);

@@ -188,7 +188,8 @@ fn opens_above_a_modal_by_link_and_by_javascript() {
     find(&browser, "dialog", "Say it");
     find(&browser, "textbox", "Message").fill("Sent from a modal");
     let on_top = browser.script(&format!(
-        "const box = document.querySelector('{HOST}').shadowRoot.querySelector('dialog').getBoundingClientRect();
+        "const root = document.querySelector('{HOST}').shadowRoot;
+         const box = root.querySelector('dialog').getBoundingClientRect();
          return document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2).localName;"
     ));
     assert_eq!(on_top, HOST);
@@ -371,8 +372,10 @@ fn adapts_to_small_dark_and_right_to_left_pages_and_colors() {
         assert_eq!(style("direction", "form"), "rtl");
         let fits = eval_in_widget(
             &browser,
-            "[...root.querySelectorAll('*')].every((element) => { const box = element.getBoundingClientRect();
-                return box.left >= 0 && box.right <= innerWidth && box.bottom <= innerHeight; })",
+            "[...root.querySelectorAll('*')].every((element) => {
+                const box = element.getBoundingClientRect();
+                return box.left >= 0 && box.right <= innerWidth && box.bottom <= innerHeight;
+            })",
         );
         assert_eq!(fits, true);
         assert_eq!(

@@ -213,7 +213,7 @@ fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
-/// Builds a curl command from the path on.
+/// Builds the part of a curl command after the base URL: the path and the options.
 fn curl(document: &Value, path: &str, method: &str, operation: &Value) -> String {
     let mut path = path.to_owned();
     let mut lines = Vec::new();

@@ -78,7 +78,7 @@ struct CallDoc {
     permission: Vec<InlineText>,
     parameters: Vec<FieldDoc>,
     body: Option<RequestBodyDoc>,
-    /// The curl command after `curl` and the base URL.
+    /// The part of the curl command after the base URL.
     curl: String,
     responses: Vec<ResponseDoc>,
     errors: Vec<ResponseDoc>,

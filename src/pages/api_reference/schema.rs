@@ -6,7 +6,7 @@ use super::InlineText;
 use super::document::split_inline_code;
 use crate::pages::framework::format::group_digits;
 
-/// A member of an object, a parameter or a header.
+/// A member of an object, a parameter, or a header.
 pub(super) struct FieldDoc {
     pub(super) name: String,
     /// Location of a parameter: `path`, `query`, or `header`. Otherwise empty.
@@ -80,7 +80,7 @@ fn without_null(schema: &Value) -> &Value {
 
 /// Describes a type, and returns the name of its object schema, if it has one.
 ///
-/// Examples: `list of text`, `` `NEW`, `REVIEWED`, or `RESOLVED` ``, `number or null, 1 to 100`.
+/// Examples: `list of string`, `` `NEW`, `REVIEWED`, or `RESOLVED` ``, `number or null, 1 to 100`.
 fn value_type(document: &Value, schema: &Value) -> (String, Option<String>) {
     let inner = without_null(schema);
     let (resolved, name) = resolve(document, inner);
@@ -112,8 +112,7 @@ fn value_type(document: &Value, schema: &Value) -> (String, Option<String>) {
                 "object".to_owned()
             }
         }
-        "string" if resolved["format"] == "date-time" => "time".to_owned(),
-        "string" => "text".to_owned(),
+        "string" if resolved["format"] == "date-time" => "timestamp".to_owned(),
         "integer" | "number" => "number".to_owned(),
         "boolean" => "`true` or `false`".to_owned(),
         other => other.to_owned(),
@@ -163,7 +162,7 @@ fn constraints(schema: &Value) -> Vec<String> {
     if !schema["default"].is_null() {
         limits.push(format!("default {}", schema["default"]));
     }
-    // Patterns are omitted, because the descriptions say the same.
+    // Patterns are omitted, because the descriptions explain them in words.
     limits
 }
 

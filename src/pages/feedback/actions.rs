@@ -19,7 +19,7 @@ fn return_path(fields: &FormData) -> String {
     if is_feedback_id(item) {
         return format!("{PATH}/{item}");
     }
-    // Only a query string, so it can't redirect to another site.
+    // Accept only a query string, so the redirect can't lead to another site.
     let query: String = fields
         .get("back")
         .chars()
@@ -57,7 +57,7 @@ fn push_status_message(
     let status = first.status.label().to_lowercase();
     let text = match count {
         1 => format!("Marked as {status}."),
-        _ => format!("{count} marked as {status}."),
+        _ => format!("{count} items marked as {status}."),
     };
     let encode = |change: &AppliedStatusChange| {
         let AppliedStatusChange {
@@ -124,7 +124,7 @@ pub async fn set_statuses(
     Ok(context.redirect(&return_path(&fields)))
 }
 
-/// Reverts status changes, except of items whose status has changed again since.
+/// Reverts status changes, except those of items whose status has changed again since.
 pub async fn undo(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
     let change = |encoded: &str| {
         let mut parts = encoded.split(':');
@@ -148,7 +148,7 @@ pub async fn undo(context: RequestContext, fields: FormData) -> Result<HttpRespo
     Ok(context.redirect(&return_path(&fields)))
 }
 
-/// Redirects to the list with a question whether to delete the selected items.
+/// Redirects to the list, which asks for confirmation before the selected items are deleted.
 pub async fn confirm_delete(
     context: RequestContext,
     fields: FormData,
@@ -172,7 +172,7 @@ pub async fn delete(context: RequestContext, fields: FormData) -> Result<HttpRes
     context.push_message(match deleted {
         0 => "Already deleted.".to_owned(),
         1 => "Deleted.".to_owned(),
-        count => format!("{count} deleted."),
+        count => format!("{count} items deleted."),
     });
     Ok(context.redirect(&return_path(&fields)))
 }

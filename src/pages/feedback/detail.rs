@@ -1,4 +1,4 @@
-//! The page of one feedback item, for links.
+//! The page of one feedback item, at a permanent URL.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};

@@ -1,5 +1,6 @@
-//! Exports the list as CSV or JSON. It is streamed in batches by key, so neither memory use nor the
-//! length of a query depends on the number of items.
+//! Exports the list as CSV or JSON. The file is streamed in batches, each of which continues after
+//! the last id of the previous one. Neither the memory use nor the time of a query depends on the
+//! number of items.
 
 use actix_web::http::header::{CONTENT_DISPOSITION, ContentType};
 use actix_web::web::Bytes;
@@ -13,7 +14,7 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{FeedbackFilter, PageRequest, Store};
 
-/// Number of items read at once.
+/// The number of items that are read at once.
 const BATCH_SIZE: usize = 500;
 const COLUMNS: [&str; 8] = [
     "id",
@@ -96,8 +97,8 @@ fn stream_rows(
                 limit: BATCH_SIZE,
                 before,
             };
-            // The response has started, so an error aborts it. The client then doesn't take a
-            // partial file for a complete one.
+            // The response has started, so an error aborts it. The client then knows that the file
+            // is incomplete.
             let page = store
                 .feedback_list(filter, request)
                 .await

@@ -15,7 +15,7 @@ use crate::pages::framework::layout::Layout;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{FeedbackDelivery, StatusHistoryEntry};
 
-/// The length of a message in the list, in characters. An expanded item shows all of it.
+/// The maximum length of a message in the list, in characters. An expanded item shows all of it.
 const EXCERPT_CHARS: usize = 400;
 /// If the first match is beyond this position, the excerpt starts near the match.
 const MATCH_OFFSET_MAX: usize = 150;
@@ -32,19 +32,20 @@ pub(super) struct ItemView {
     pub(super) feedback: Feedback,
     pub(super) message: Vec<TextSegment>,
     pub(super) email: Vec<TextSegment>,
-    /// The page's URL, shortened.
+    /// The path of the page that the feedback is about, or its host.
     pub(super) page: Vec<TextSegment>,
     pub(super) at: DisplayTime,
     pub(super) details: Option<FeedbackDetails>,
+    /// Whether the item is on a page of its own instead of in the list.
     pub(super) is_own_page: bool,
     pub(super) is_selected: bool,
-    /// Whether to show the question before deleting.
+    /// Whether to ask for confirmation of the deletion.
     pub(super) is_confirming_delete: bool,
-    /// Expands or collapses the item.
+    /// The path that expands or collapses the item.
     pub(super) path: String,
-    /// Shows the question before deleting.
+    /// The path that asks for confirmation of the deletion.
     pub(super) delete_path: String,
-    /// Hides the question.
+    /// The path that cancels the deletion.
     pub(super) cancel_path: String,
     /// The query string of the list to return to.
     pub(super) back: String,
@@ -161,7 +162,7 @@ impl ItemView {
         feedback: Feedback,
         layout: &Layout,
         details: FeedbackDetails,
-        delete: bool,
+        is_confirming_delete: bool,
     ) -> Self {
         let path = layout.path(format!("{PATH}/{}", feedback.id));
         Self {
@@ -179,7 +180,7 @@ impl ItemView {
             details: Some(details),
             is_own_page: true,
             is_selected: false,
-            is_confirming_delete: delete,
+            is_confirming_delete,
             delete_path: format!("{path}?delete"),
             cancel_path: path.clone(),
             path,
@@ -220,8 +221,8 @@ fn metadata_entries(feedback: &Feedback) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The URL's path and query, decoded, or the host for a site's root page. The host is omitted because
-/// it usually follows from the project.
+/// Returns the decoded path and query of a URL, or only the host for a site's home page. Otherwise,
+/// the host is omitted, because the project usually implies it.
 fn display_path(url: &str) -> String {
     let Ok(parsed) = url::Url::parse(url) else {
         return url.to_owned();
@@ -259,7 +260,8 @@ fn highlight(text: &str, search: Option<&SearchQuery>) -> Vec<TextSegment> {
     segments
 }
 
-/// The beginning of a message, or the surroundings of the first match if it is far inside.
+/// Returns the beginning of a message, or the text around the first match if that is far from the
+/// beginning.
 fn excerpt(message: &str, search: Option<&SearchQuery>) -> Vec<TextSegment> {
     let first = search
         .and_then(|search| search.highlights(message).first().cloned())
@@ -304,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn shows_the_surroundings_of_a_distant_match() {
+    fn shows_the_text_around_a_distant_match() {
         let search = SearchQuery::parse("needle");
         let long = format!("{}needle {}", "hay ".repeat(100), "straw ".repeat(100));
         let shown = text(&excerpt(&long, search.as_ref()));

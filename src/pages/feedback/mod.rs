@@ -40,7 +40,7 @@ struct ListQuery {
     text: String,
     before: Option<String>,
     open: Option<String>,
-    /// The ids to ask about before deleting them.
+    /// Ids of the items whose deletion needs confirmation.
     delete: Vec<FeedbackId>,
     all_selected: bool,
 }
@@ -190,7 +190,7 @@ impl FeedbackPage {
         FeedbackStatus::ALL
     }
 
-    /// The query string that returns to this list after a form.
+    /// The query string of this list, for returning to it after a form is submitted.
     fn back_query(&self) -> String {
         self.query.query_string(None)
     }
@@ -225,9 +225,9 @@ impl FeedbackPage {
         self.query.status == Some(*status)
     }
 
-    /// The project that waits for its first feedback: the filtered one or, without a filter, the
-    /// first; `None` if there is feedback or a search.
-    fn awaiting_first_feedback(&self) -> Option<&Project> {
+    /// The project whose snippet an empty list shows: the selected project or, without one, the
+    /// first. `None` if there is feedback or a search.
+    fn project_without_feedback(&self) -> Option<&Project> {
         let StatusCounts {
             new,
             reviewed,
@@ -238,7 +238,7 @@ impl FeedbackPage {
         project.filter(|_| is_empty)
     }
 
-    /// The ids to ask about in a question above the list. A single item shows the question itself.
+    /// Ids for the delete confirmation above the list. A single item shows its own confirmation.
     fn ids_to_delete(&self) -> &[FeedbackId] {
         match &self.query.delete[..] {
             [_single] => &[],

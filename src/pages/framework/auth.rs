@@ -20,7 +20,7 @@ use crate::server::request_id::RequestId;
 use crate::server::request_origin::is_cross_origin;
 use crate::server::security_headers::add_security_headers;
 
-/// Wraps one route.
+/// Checks a request, passes it to the route's handler, and completes the response.
 pub async fn middleware(
     permission: Permission,
     request: ServiceRequest,
@@ -96,7 +96,7 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
     if session.needs_touch
         && let Err(error) = context.app.store.touch_session(session.token_hash).await
     {
-        // Not worth failing the request: the next one updates it.
+        // Don't fail the request for this. The next request tries again.
         tracing::warn!(%error, "recording the last use of a session failed");
     }
     request.extensions_mut().insert(session);
@@ -128,7 +128,7 @@ fn reject(rejection: Rejection, request: &actix_web::HttpRequest) -> HttpRespons
     }
 }
 
-/// Replaces the response of a handler that failed by an error page.
+/// Replaces the response of a failed handler with an error page.
 fn render_error(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let Some(error) = response.response().error() else {
         return response;

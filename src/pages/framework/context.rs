@@ -20,7 +20,7 @@ use crate::server::AppState;
 use crate::server::request_origin::TrustedProxies;
 use crate::store::Session;
 
-/// Sent by the page's script when it fetches a page again after a live update.
+/// The header that the page's script sends when it fetches the page again after a live update.
 const REFRESH: HeaderName = HeaderName::from_static("miniback-refresh");
 
 #[derive(Clone)]
@@ -30,7 +30,8 @@ pub struct RequestContext {
     pub state: web::Data<PageState>,
     pub request: HttpRequest,
     session: Option<Session>,
-    /// The latest change before the request read any data. A live update needs only later ones.
+    /// The number of the latest change before the request read any data. Live updates need to
+    /// report only later changes.
     last_change: u64,
 }
 
@@ -79,20 +80,22 @@ impl RequestContext {
             .ok_or(PageError::SignedOut)
     }
 
-    /// Loads a webhook. Fails with [`PageError::ItemNotFound`] if there is none.
+    /// Loads a webhook. Fails with [`PageError::ItemNotFound`] if there is no such webhook.
     pub async fn webhook(&self, id: impl Into<String>) -> Result<Webhook, PageError> {
         let webhook = self.app.store.webhook(WebhookId::new(id)).await?;
         webhook.ok_or(PageError::ItemNotFound)
     }
 
-    /// Loads the current secrets of a webhook, with the same error.
+    /// Loads the current secrets of a webhook. Fails with [`PageError::ItemNotFound`] if there is
+    /// no such webhook.
     pub async fn webhook_secrets(&self, id: WebhookId) -> Result<Secrets, PageError> {
         let now = self.app.clock.now();
         let secrets = self.app.store.webhook_secrets(id, now).await?;
         secrets.ok_or(PageError::ItemNotFound)
     }
 
-    /// Loads a project by id or slug. Fails with [`PageError::ItemNotFound`] if there is none.
+    /// Loads a project by id or slug. Fails with [`PageError::ItemNotFound`] if there is no
+    /// such project.
     pub async fn project(&self, id_or_slug: String) -> Result<Project, PageError> {
         let project = self.app.store.project(id_or_slug).await?;
         project.ok_or(PageError::ItemNotFound)
@@ -133,7 +136,7 @@ impl RequestContext {
         (layout, flash)
     }
 
-    /// Whether a page's script fetches the page again after a live update.
+    /// Whether the page's script sent the request, after a live update.
     fn is_background_refresh(&self) -> bool {
         self.request.headers().contains_key(REFRESH)
     }
@@ -145,7 +148,7 @@ impl RequestContext {
         }
     }
 
-    /// Takes the value to be shown once, if `is_shown` accepts it.
+    /// Removes and returns the session's one-time value if `is_shown` returns true for it.
     pub fn take_reveal(&self, is_shown: fn(&OneTimeReveal) -> bool) -> Option<OneTimeReveal> {
         let session = self.session.as_ref()?;
         self.state.flash.take_reveal(session.token_hash, is_shown)
@@ -166,7 +169,7 @@ impl RequestContext {
         self.update_flash(|flash| flash.messages.push(message));
     }
 
-    /// Redirects to a path of this program with status 303, as after a POST.
+    /// Redirects to one of Miniback's paths with status 303, so the browser sends a GET next.
     pub fn redirect(&self, path: &str) -> HttpResponse {
         HttpResponse::SeeOther()
             .insert_header((LOCATION, self.app.urls.path(path)))

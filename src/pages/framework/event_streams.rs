@@ -42,18 +42,19 @@ fn lock(open: &Mutex<Vec<OpenStream>>) -> MutexGuard<'_, Vec<OpenStream>> {
 }
 
 impl EventStreams {
-    /// Closes all streams, and those opened from now on.
+    /// Closes all open streams, and every stream that is opened later.
     pub fn close(&self) {
         self.shutdown.send_replace(true);
     }
 
-    /// Becomes true when the streams are closed.
+    /// Returns a receiver whose value becomes true when the streams are closed.
     pub fn subscribe_to_shutdown(&self) -> watch::Receiver<bool> {
         self.shutdown.subscribe()
     }
 
-    /// Returns `None` if too many streams are open. A session above its limit loses its oldest
-    /// stream, because browsers don't announce that they closed one.
+    /// Registers a stream. Returns `None` if too many streams are open in total. If the session is
+    /// at its limit, its oldest stream is closed, because the page of that stream may be closed
+    /// already: a closed connection is only detected by the next heartbeat.
     pub fn acquire_slot(&self, session: [u8; 32]) -> Option<StreamSlot> {
         let mut open = lock(&self.open);
         let of_session = open
@@ -98,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_streams_per_session_and_in_all() {
+    fn limits_streams_per_session_and_in_total() {
         let streams = EventStreams::default();
         let count = || lock(&streams.open).len();
         let mut slots: Vec<StreamSlot> = (0..=STREAMS_PER_SESSION)

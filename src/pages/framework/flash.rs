@@ -1,7 +1,7 @@
 //! Flash data: messages and results for the page after a redirect, stored in memory by session.
 //!
-//! They aren't in a cookie or URL, because test responses are too long and secrets must not be
-//! there.
+//! The data isn't in a cookie or URL, because test responses are too long for either, and secrets
+//! must not be in them.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::delivery::TestReport;
 use crate::domain::id::{UserId, WebhookId};
 
-/// Lifetime of flash data that no page has taken.
+/// Lifetime of flash data that no page has shown yet.
 const LIFETIME: Duration = Duration::from_secs(600);
 
 /// A success message, with an optional "Undo" button.
@@ -28,7 +28,7 @@ pub struct Undo {
     pub changes: Vec<String>,
     /// The query string of the list.
     pub back: String,
-    /// The id of the feedback whose own page to return to; empty for the list.
+    /// The id of the feedback item whose page to return to. If empty, return to the list.
     pub return_to_item: String,
 }
 
@@ -69,8 +69,8 @@ pub struct Flash {
     pub messages: Vec<FlashMessage>,
     pub draft: Option<WebhookDraft>,
     pub test: Option<(WebhookId, TestReport)>,
-    /// Stays until its own page takes it with [`FlashStore::take_reveal`], so another tab can't
-    /// consume it.
+    /// Only the page that shows the value removes it, with [`FlashStore::take_reveal`]. A different
+    /// page in another tab can't consume it.
     pub reveal: Option<OneTimeReveal>,
 }
 
@@ -105,7 +105,7 @@ impl FlashStore {
         );
     }
 
-    /// Takes everything except the reveal.
+    /// Removes and returns the session's flash data, except the reveal.
     pub fn take(&self, session: [u8; 32]) -> Flash {
         self.take_with(session, |flash| {
             let reveal = flash.reveal.take();
@@ -115,7 +115,7 @@ impl FlashStore {
         })
     }
 
-    /// Takes the reveal if `is_shown` accepts it.
+    /// Removes and returns the reveal if `is_shown` returns true for it.
     pub fn take_reveal(
         &self,
         session: [u8; 32],
@@ -141,7 +141,7 @@ mod tests {
     use crate::clock::ManualClock;
 
     #[test]
-    fn shows_a_message_once_and_expires_it() {
+    fn returns_a_message_once_and_expires_it() {
         let clock = ManualClock::at(Timestamp::from_millis(0));
         let flashes = FlashStore::new(Clock::Manual(clock.clone()));
         let push = |session| {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn reveals_a_value_once_on_its_own_page() {
+    fn returns_a_reveal_once_and_only_to_its_own_page() {
         let flashes = FlashStore::new(Clock::Manual(ManualClock::at(Timestamp::from_millis(0))));
         let reveal = OneTimeReveal::Token {
             name: "deploy".into(),

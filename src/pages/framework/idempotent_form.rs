@@ -1,10 +1,10 @@
-//! Double submits: a form that is posted again has no second effect.
+//! Idempotent forms: submitting a form twice has the effect of submitting it once.
 //!
 //! Forms contain a random `submission_key`. A POST with a key that was seen in the last 10 minutes
 //! waits for the first POST and gets its redirect. If the first POST was rejected, the form can be
 //! sent again with the same key. [`FormData`] looks up the key and [`run`] records the redirect, so
-//! handlers don't take part. Keys are in memory; forms that must not run twice even after a restart
-//! use an idempotency key of the store.
+//! handlers contain no code for this. Keys are stored in memory. A form that must not take effect
+//! twice even after a restart uses an idempotency key in the database.
 
 use std::collections::VecDeque;
 use std::ops::Deref;

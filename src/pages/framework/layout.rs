@@ -53,7 +53,7 @@ impl Layout {
         }
     }
 
-    /// Adds the base path to a path of this program.
+    /// Prefixes one of Miniback's paths with the base path.
     pub fn path(&self, path: impl AsRef<str>) -> String {
         self.urls.path(path.as_ref())
     }
@@ -67,7 +67,8 @@ impl Layout {
         DisplayTime::new(*at, self.now)
     }
 
-    /// A new key for a form that must not run twice (see [`idempotent_form`](super::idempotent_form)).
+    /// Generates a key for a form that must not take effect twice
+    /// (see [`idempotent_form`](super::idempotent_form)).
     pub fn submission_key(&self) -> String {
         tokens::random_token()
     }

@@ -1,10 +1,10 @@
-//! Live updates: tells open pages over server-sent events (`/live`) when to fetch themselves again.
+//! Live updates: notifies open pages over server-sent events (`/live`) that they need a refresh.
 //!
 //! A region of a page (an element with an id and `data-region`) declares what it shows:
 //! `data-live="feedback"`, `data-live="deliveries"` (of all webhooks), or
 //! `data-live="deliveries:ID"`. While the page is visible, its script subscribes to these names and
-//! fetches the page when the stream sends one of them. The stream contains only names, never data,
-//! so permissions are checked where the page is rendered.
+//! fetches the page again when the stream sends one of them. The stream contains only names, never
+//! data, so permissions are checked where the page is rendered.
 //!
 //! `since` is the number of the latest change that the page shows (`<body data-last-change>`), so a
 //! change between loading the page and opening the stream isn't missed.
@@ -30,9 +30,9 @@ use crate::server::AppState;
 use crate::server::permissions::{Permission, is_allowed};
 use crate::store::ChangeKind;
 
-/// Changes within this time are sent together.
+/// Changes within this period are sent together.
 const BATCH_WINDOW: Duration = Duration::from_millis(250);
-/// Heartbeat interval. It also detects closed connections and expired sessions.
+/// The interval between heartbeats, which also detect closed connections and expired sessions.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 const SESSION_ENDED: &str = "The session has ended.";
 const REPLACED: &str = "Too many pages of this session are open; newer ones replaced this one.";
@@ -50,7 +50,7 @@ const TOO_MANY_STREAMS: PageError =
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Subscription {
     Feedback,
-    /// Of one webhook; `None` for all.
+    /// The deliveries of one webhook; `None` for those of all webhooks.
     Deliveries(Option<WebhookId>),
 }
 
@@ -87,7 +87,9 @@ impl Subscription {
         match (self, change) {
             (Self::Feedback, ChangeKind::Feedback)
             | (Self::Deliveries(None), ChangeKind::Deliveries(_)) => true,
-            (Self::Deliveries(Some(asked)), ChangeKind::Deliveries(changed)) => asked == changed,
+            (Self::Deliveries(Some(webhook)), ChangeKind::Deliveries(changed)) => {
+                webhook == changed
+            }
             _ => false,
         }
     }
@@ -114,7 +116,7 @@ pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> 
         return Err(PageError::Forbidden);
     }
     let changes = context.app.store.change_feed();
-    // A number from another run is meaningless; tell the page to refresh.
+    // A number from before a restart is meaningless. Ignore it, so that the page refreshes.
     let since = context
         .query_param("since")
         .and_then(|text| text.parse().ok());
@@ -161,7 +163,7 @@ struct EventStream {
     seen: Option<u64>,
     /// The number of the latest change when the session was last found valid.
     session_checked_at: u64,
-    /// Until when changes are collected, to be sent together.
+    /// The end of the current batch window. Until then, changes are only collected.
     batch_until: Instant,
     state: StreamState,
 }
@@ -176,9 +178,9 @@ enum StreamState {
 /// The reason why a waiting stream continues.
 enum Wakeup {
     Change,
-    Time,
+    Timeout,
     Evicted,
-    Stop,
+    Shutdown,
 }
 
 impl EventStream {
@@ -211,13 +213,13 @@ impl EventStream {
             let until = if is_idle { heartbeat } else { self.batch_until };
             match self.wait(until, is_idle).await {
                 Wakeup::Change => {}
-                Wakeup::Stop => return None,
+                Wakeup::Shutdown => return None,
                 Wakeup::Evicted => return Some(self.end(REPLACED)),
-                Wakeup::Time if !is_idle => {}
-                Wakeup::Time if self.is_session_valid(latest).await => {
+                Wakeup::Timeout if !is_idle => {}
+                Wakeup::Timeout if self.is_session_valid(latest).await => {
                     return Some(Bytes::from_static(b":\n\n"));
                 }
-                Wakeup::Time => return Some(self.end(SESSION_ENDED)),
+                Wakeup::Timeout => return Some(self.end(SESSION_ENDED)),
             }
         }
     }
@@ -225,10 +227,10 @@ impl EventStream {
     async fn wait(&mut self, until: Instant, for_changes: bool) -> Wakeup {
         tokio::select! {
             biased;
-            _ = self.shutdown.wait_for(|shutdown| *shutdown) => Wakeup::Stop,
+            _ = self.shutdown.wait_for(|shutdown| *shutdown) => Wakeup::Shutdown,
             () = self.slot.evicted() => Wakeup::Evicted,
             _ = self.latest.changed(), if for_changes => Wakeup::Change,
-            () = sleep_until(until) => Wakeup::Time,
+            () = sleep_until(until) => Wakeup::Timeout,
         }
     }
 
@@ -284,7 +286,7 @@ impl EventStream {
         }
     }
 
-    /// Ends the stream with a reason, so the browser doesn't reconnect at once.
+    /// Ends the stream with an event, so the page doesn't reconnect immediately.
     fn end(&mut self, reason: &str) -> Bytes {
         self.state = StreamState::Ended;
         Bytes::from(format!("event: ended\ndata: {reason}\n\n"))

@@ -14,10 +14,10 @@ pub enum PageError {
     #[error("There’s no page at this URL.")]
     NotFound,
     /// The page exists, but the webhook, project, or other item in its path doesn't.
-    #[error("We couldn’t find that.")]
+    #[error("This item doesn’t exist, or it was deleted.")]
     ItemNotFound,
     /// Holds the value of the `Allow` header.
-    #[error("This page accepts {0}.")]
+    #[error("This page accepts only {0} requests.")]
     MethodNotAllowed(String),
     #[error("Sign in with an admin account, or ask an admin.")]
     Forbidden,
@@ -30,7 +30,7 @@ pub enum PageError {
     InvalidForm,
     #[error(transparent)]
     Form(#[from] FormError),
-    /// An error of a single page, defined by that page.
+    /// An error that a single page defines.
     #[error("{message}")]
     Specific {
         status: StatusCode,
@@ -40,7 +40,7 @@ pub enum PageError {
     #[error("{}", .0.public_message())]
     Store(#[from] StoreError),
     /// Holds details for the log, which aren't shown.
-    #[error("See the server log.")]
+    #[error("Try again. If the problem persists, see the server log.")]
     Internal(String),
 }
 

@@ -11,7 +11,7 @@ use crate::server::tokens;
 use crate::store::NewSession;
 
 const COOKIE_NAME: &str = "miniback_session";
-/// The maximum lifetime of a session, and so of its cookie.
+/// The maximum lifetime of a session and its cookie, in days.
 const MAX_AGE_DAYS: i64 = 90;
 
 /// The hash of the session token in the request's cookie.
@@ -25,7 +25,7 @@ pub fn token_hash(request: &HttpRequest) -> Option<[u8; 32]> {
 pub fn generate(context: &RequestContext) -> (Cookie<'static>, NewSession) {
     let token = tokens::random_token();
     let user_agent = context.request.headers().get(USER_AGENT);
-    let new = NewSession {
+    let new_session = NewSession {
         token_hash: tokens::sha256(&token),
         browser: user_agent::browser_name(
             user_agent.and_then(|v| v.to_str().ok()).unwrap_or_default(),
@@ -33,7 +33,7 @@ pub fn generate(context: &RequestContext) -> (Cookie<'static>, NewSession) {
     };
     let mut cookie = build_cookie(context, token);
     cookie.set_max_age(CookieDuration::days(MAX_AGE_DAYS));
-    (cookie, new)
+    (cookie, new_session)
 }
 
 /// Adds the session cookie to a response.

@@ -13,7 +13,7 @@ pub(super) struct ChecklistItem {
     pub(super) text: String,
     /// A command that tests the connection.
     pub(super) curl: Option<String>,
-    /// Path and label of a link to the place where the problem can be fixed.
+    /// Path and label of a link to the page where the problem can be fixed.
     pub(super) link: Option<(String, &'static str)>,
 }
 
@@ -70,7 +70,7 @@ pub(super) fn general_checklist(timeout: Duration) -> Vec<ChecklistItem> {
         "Send a request to the endpoint’s URL from the machine that runs Miniback. Any HTTP response, even 401, shows that the endpoint can be reached.".to_owned(),
         "An endpoint needs an https:// URL with a valid certificate. Use http:// only for tests on localhost.".to_owned(),
         format!("The endpoint must return a 2xx within {}. Respond first, then process the event.", format_duration(timeout)),
-        "See the switch beside the webhook under Settings → Notifications. Events that happen while it’s off aren’t sent later.".to_owned(),
+        "Check the switch beside the webhook under Settings → Notifications. Events that happen while a webhook is disabled aren’t sent later.".to_owned(),
         format!("Expand the webhook and select at least one topic: {}. Without topics, only tests are sent.", Topic::all_labels()),
         "If a webhook has selected projects, it receives only their events. If none are selected, it receives the events of all projects.".to_owned(),
         "A paused project accepts no feedback, so it has no events. See Settings → Projects.".to_owned(),

@@ -1,6 +1,6 @@
-//! Checks a webhook's history for each item of the checklist.
+//! Checks a webhook's settings and last deliveries: one check for each item of the checklist.
 //!
-//! The checks use only data that is already loaded. They make no queries and send no requests.
+//! The checks use only data that is already loaded. They don't query the database or send requests.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ impl WebhookHistory<'_> {
         items
     }
 
-    /// Attempts of all deliveries, each with its delivery, latest first.
+    /// Returns the attempts of all deliveries, each with its delivery, latest first.
     fn attempts(&self) -> Vec<(&DeliverySummary, &LoggedAttempt)> {
         let mut all: Vec<_> = self
             .deliveries
@@ -119,7 +119,7 @@ impl WebhookHistory<'_> {
                     (Finding::Ok, text.into(), None)
                 }
                 _ => {
-                    let text = "The URL starts with https://. The certificate is checked at the next attempt.";
+                    let text = "The URL starts with https://. The certificate is checked on the next attempt.";
                     (Finding::Ok, text.into(), None)
                 }
             };
@@ -211,7 +211,7 @@ impl WebhookHistory<'_> {
         }
     }
 
-    /// The projects whose events the webhook receives.
+    /// Returns the projects whose events the webhook receives.
     fn subscribed_projects(&self) -> Vec<&Project> {
         let selected = &self.webhook.projects;
         let is_subscribed =
@@ -369,7 +369,7 @@ fn is_success(attempt: &LoggedAttempt) -> bool {
     attempt.error_code.is_none()
 }
 
-/// Whether the attempt reached the endpoint, so that any failure is on the endpoint's side.
+/// Whether the attempt reached the endpoint. If so, any failure is on the endpoint's side.
 fn is_connected(attempt: &LoggedAttempt) -> bool {
     attempt.status.is_some()
         || matches!(

@@ -1,4 +1,4 @@
-//! Exports a person's data as JSON. It is streamed in batches, so memory use stays small.
+//! Exports a person's data as JSON. The file is streamed in batches, so memory use stays small.
 
 use actix_web::web::Bytes;
 use futures_util::stream::{Stream, try_unfold};
@@ -12,7 +12,7 @@ use crate::store::{
     PageRequest, PersonalDelivery, PersonalFeedback, StatusHistoryEntry, Store, StoreError,
 };
 
-/// Number of feedback items read at once.
+/// The number of feedback items that are read at once.
 const BATCH_SIZE: usize = 50;
 
 #[derive(Serialize)]
@@ -59,13 +59,13 @@ struct AttemptView<'a> {
 /// Progress of the export.
 enum Position {
     Start,
-    /// Next is the feedback older than this id; `None` for the newest.
+    /// The next batch contains feedback older than this id or, with `None`, the newest.
     Before(Option<String>),
     End,
 }
 
-/// Streams the file. A store error aborts it, so the client doesn't take a partial file for a
-/// complete one.
+/// Streams the file. A store error aborts the response, so the client knows that the file is
+/// incomplete.
 pub fn stream(
     store: Store,
     email: String,

@@ -1,6 +1,6 @@
 //! Settings → Privacy: finds, exports, and erases the data of a person by their email.
 //!
-//! Even a search is a POST, because proxies and browsers record URLs.
+//! A search is a POST too, so that the email isn't in a URL, which proxies and browsers record.
 
 mod export;
 
@@ -19,7 +19,7 @@ use crate::domain::feedback::{self, Feedback};
 use crate::store::{ErasureCounts, PageRequest};
 
 const PATH: &str = "/settings/privacy";
-/// Maximum number of listed feedback items. All of them are counted, exported, and erased.
+/// The maximum number of listed feedback items. Counts, exports, and erasures include all items.
 const LISTED_MAX: usize = 50;
 /// The maximum length of a message in the list.
 const EXCERPT_CHARS: usize = 200;

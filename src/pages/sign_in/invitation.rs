@@ -1,7 +1,7 @@
 //! The one-time links that an admin shares: invitations and password resets.
 //!
 //! Opening a link doesn't use it up. Submitting its form does, in the transaction that creates the
-//! account or changes the password. It also signs the browser in.
+//! account or changes the password. That transaction also starts a session.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -107,16 +107,16 @@ async fn accept(
     }
     let permit = context.state.password_checks.acquire().await?;
     let password_hash = permit.hash(password.to_owned()).await?;
-    let (cookie, new) = session::generate(context);
+    let (cookie, new_session) = session::generate(context);
     let (store, hash) = (&context.app.store, tokens::sha256(token));
-    let done = match purpose {
-        LinkPurpose::Reset => store.reset_password(hash, password_hash, new).await,
+    let result = match purpose {
+        LinkPurpose::Reset => store.reset_password(hash, password_hash, new_session).await,
         _ => store
-            .accept_invitation(hash, password_hash, new)
+            .accept_invitation(hash, password_hash, new_session)
             .await
             .map(|_| ()),
     };
-    match done {
+    match result {
         Ok(()) => {
             if let Some(session) = context.session() {
                 // A browser has one session, so end the previous one.

@@ -1,6 +1,6 @@
 //! Signing in with email and password, and signing out.
 //!
-//! Responses never reveal whether an account exists: not by text, timing, or throttling.
+//! Text, timing, and throttling of responses are the same whether or not an account exists.
 
 pub mod invitation;
 pub mod password_checks;
@@ -88,11 +88,11 @@ pub(super) async fn sign_in(
         // A browser has one session, so end the previous one.
         context.app.store.end_session(session.token_hash).await?;
     }
-    let (cookie, new) = session::generate(&context);
+    let (cookie, new_session) = session::generate(&context);
     if !context
         .app
         .store
-        .start_session(user.id, verified, new)
+        .start_session(user.id, verified, new_session)
         .await?
     {
         let page = SignInPage::new(&context, email, next, Some(WRONG_CREDENTIALS.into())).await?;
@@ -129,8 +129,8 @@ pub(super) enum PasswordCheck {
     Throttled(u64),
 }
 
-/// Checks the password of an account. An unknown account takes as long as a known one. Failures
-/// count for the account and for the client's IP address.
+/// Checks the password of an account. The check takes the same time if there is no such account.
+/// Failures count for the account and for the client's IP address.
 pub(super) async fn verify_password(
     context: &RequestContext,
     email: &str,
@@ -189,8 +189,8 @@ fn local_path_or_home(next: &str) -> &str {
     }
 }
 
-/// Whether every browser reads `path` as a path on this host. Two leading slashes, a backslash, or a
-/// control character can make a browser read another host.
+/// Whether every browser interprets `path` as a path on this host. With two leading slashes, a
+/// backslash, or a control character, a browser may interpret it as a URL of a different host.
 fn is_local_path(path: &str) -> bool {
     path.starts_with('/')
         && !path.starts_with("//")

@@ -1,4 +1,4 @@
-//! Limits password hashing, which takes 20 ms of CPU time and 19 MiB of memory each.
+//! Limits concurrent password hashing. Each hash takes 20 ms of CPU time and 19 MiB of memory.
 //!
 //! Two checks run at once, on blocking threads; eight more wait, and the rest are rejected.
 
@@ -51,8 +51,8 @@ impl PasswordChecks {
 }
 
 impl Permit {
-    /// Whether the password matches the hash `stored`. `None`, for an unknown account, takes as long
-    /// and returns false.
+    /// Whether the password matches the hash `stored`. With `None`, for an unknown account, the
+    /// check takes the same time and returns false.
     pub async fn verify(self, password: String, stored: Option<String>) -> Result<bool, PageError> {
         // Hold the permit until the work is done, even if the browser disconnects.
         let work = move || {
@@ -84,7 +84,7 @@ mod tests {
     use futures_util::FutureExt;
 
     #[test]
-    fn runs_two_queues_eight_and_rejects_the_rest() {
+    fn runs_two_checks_queues_eight_and_rejects_the_rest() {
         let checks = PasswordChecks::new();
         let mut permits: Vec<_> = (0..12).map(|_| Box::pin(checks.acquire())).collect();
         let states: Vec<_> = permits

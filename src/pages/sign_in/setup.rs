@@ -20,7 +20,7 @@ const SETUP_LINK_EXPIRED: PageError =
     link_expired("This setup link has expired. Restart Miniback to get a new one.");
 const ACCOUNT_EXISTS: PageError = link_expired("An account already exists. Sign in.");
 const SIGN_IN_LINK_EXPIRED: PageError = link_expired(
-    "The link works once, on the computer that runs the demo. Restart the demo to get a new one.",
+    "This link works once, on the computer that runs the demo. Restart the demo to get a new one.",
 );
 
 #[derive(Template)]
@@ -70,7 +70,7 @@ pub async fn create_first_user(
     context: RequestContext,
     fields: FormData,
 ) -> Result<HttpResponse, PageError> {
-    let (token, email, secret) = (
+    let (token, email, password) = (
         fields.get("token"),
         fields.get("email").trim(),
         fields.get("password"),
@@ -78,7 +78,7 @@ pub async fn create_first_user(
     check_link(&context, token).await?;
     if let Err(invalid) = all((
         check("email", feedback::check_email(email.to_owned())),
-        check("password", check_password(secret)),
+        check("password", check_password(password)),
     )) {
         let page = SetupPage::new(&context, token, email, Some(&invalid));
         return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
@@ -88,13 +88,18 @@ pub async fn create_first_user(
         .password_checks
         .acquire()
         .await?
-        .hash(secret.to_owned())
+        .hash(password.to_owned())
         .await?;
-    let (cookie, new) = session::generate(&context);
+    let (cookie, new_session) = session::generate(&context);
     let created = context
         .app
         .store
-        .set_up(tokens::sha256(token), email.to_owned(), password_hash, new)
+        .set_up(
+            tokens::sha256(token),
+            email.to_owned(),
+            password_hash,
+            new_session,
+        )
         .await;
     match created {
         Ok(_) => {
@@ -119,11 +124,11 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
     if !is_local {
         return Err(SIGN_IN_LINK_EXPIRED);
     }
-    let (cookie, new) = session::generate(&context);
+    let (cookie, new_session) = session::generate(&context);
     match context
         .app
         .store
-        .sign_in_with_link(tokens::sha256(token), new)
+        .sign_in_with_link(tokens::sha256(token), new_session)
         .await
     {
         Ok(()) => {
@@ -145,7 +150,7 @@ async fn check_link(context: &RequestContext, token: &str) -> Result<(), PageErr
         .store
         .is_link_valid(LinkPurpose::Setup, tokens::sha256(token), now)
         .await?;
-    // The first user may also have been created on the command line.
+    // The link may still be valid: the first user can also be created on the command line.
     if context.app.store.has_users().await? {
         Err(ACCOUNT_EXISTS)
     } else if is_valid {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 
-/// The number of failures from which a client has to wait.
+/// The number of failures after which a client has to wait.
 const THROTTLED_FROM: u32 = 5;
 /// The maximum wait.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -26,7 +26,7 @@ pub struct SignInThrottle {
 pub enum ThrottleKey {
     /// The normalized email, whether or not the account exists.
     Account(String),
-    /// An IPv6 address is cut to its /64, the usual allocation of a household.
+    /// An IPv6 address is reduced to its /64 prefix, which usually belongs to one household.
     IpAddress(IpAddr),
 }
 
@@ -66,7 +66,7 @@ impl SignInThrottle {
         self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The wait before the next attempt; `None` if it may be made now.
+    /// The wait before the next attempt; `None` if it is allowed now.
     pub fn retry_after(&self, keys: &[ThrottleKey]) -> Option<Duration> {
         let now = self.clock.now();
         let failures = self.failures();

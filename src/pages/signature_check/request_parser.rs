@@ -32,8 +32,8 @@ impl PastedHeaders {
         Self(pairs)
     }
 
-    /// Returns a header's value. `name` is lowercase. Pasted names are compared without case, and can
-    /// have the form of CGI and WSGI variables (`HTTP_X_NAME`).
+    /// Returns a header's value. `name` must be lowercase. Pasted names can be in any case, or in
+    /// the form of CGI and WSGI variables (`HTTP_X_NAME`).
     pub(super) fn get(&self, name: &str) -> Option<String> {
         let normalize = |given: &str| {
             let given = given.to_ascii_lowercase().replace('_', "-");
@@ -190,7 +190,7 @@ impl BodyEncoding {
 pub(super) fn parse_body(text: &str, encoding: BodyEncoding) -> Result<Vec<u8>, &'static str> {
     let without_whitespace = || -> String { text.chars().filter(|c| !c.is_whitespace()).collect() };
     match encoding {
-        // Browsers submit every line break as CR LF, so the original one is unknown. Assume LF.
+        // Browsers submit every line break as CRLF, so the original one is unknown. Assume LF.
         BodyEncoding::Text => {
             Ok(parse_python_bytes(text).unwrap_or_else(|| text.replace("\r\n", "\n").into_bytes()))
         }

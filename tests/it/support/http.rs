@@ -120,7 +120,7 @@ impl Client {
         }
     }
 
-    pub fn try_send(
+    fn try_send(
         &self,
         method: &str,
         url: &str,
@@ -129,26 +129,51 @@ impl Client {
     ) -> Result<Response, String> {
         // awc needs an actix runtime, which the thread of the test may not be able to start.
         std::thread::scope(|scope| {
-            let request = scope.spawn(|| {
-                let runtime = actix_rt::Runtime::new().map_err(|error| error.to_string())?;
-                runtime.block_on(fetch(method, url, headers, body))
-            });
-            request.join().expect("the request doesn't panic")
+            let request =
+                scope.spawn(|| KeepAliveClient::new().try_send(method, url, headers, body));
+            request.join().expect("join the request's thread")
         })
     }
 }
 
+/// Sends requests over a keep-alive connection. It can't be created inside an actix runtime.
+pub struct KeepAliveClient {
+    client: awc::Client,
+    runtime: actix_rt::Runtime,
+}
+
+impl KeepAliveClient {
+    pub fn new() -> Self {
+        let runtime = actix_rt::Runtime::new().expect("create a runtime");
+        let client = runtime.block_on(async {
+            awc::Client::builder()
+                .disable_redirects()
+                .no_default_headers()
+                .timeout(TIMEOUT)
+                .finish()
+        });
+        Self { client, runtime }
+    }
+
+    pub fn try_send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> Result<Response, String> {
+        let sent = fetch(&self.client, method, url, headers, body);
+        self.runtime.block_on(sent)
+    }
+}
+
 async fn fetch(
+    client: &awc::Client,
     method: &str,
     url: &str,
     headers: &[(&str, &str)],
     body: Option<&[u8]>,
 ) -> Result<Response, String> {
-    let client = awc::Client::builder()
-        .disable_redirects()
-        .no_default_headers()
-        .timeout(TIMEOUT)
-        .finish();
     let method_name = Method::from_bytes(method.as_bytes()).map_err(|error| error.to_string())?;
     let mut request = client.request(method_name, url);
     for (name, value) in headers {

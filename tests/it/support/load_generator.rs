@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::api::text;
 use super::app::{ADMIN, App};
-use super::http::{Client, Response};
+use super::http::{KeepAliveClient, Response};
 use super::wait::wait_until;
 
 /// How long a client waits after a failed request, unless the program is restarted before.
@@ -118,11 +118,11 @@ impl LoadGenerator {
 
 impl Shared {
     fn send_until_stopped(&self, client: usize, project: &dyn Fn(usize) -> &'static str) {
-        let mut connection = (String::new(), Client::new());
+        let mut connection = (String::new(), KeepAliveClient::new());
         for number in 0.. {
             let Some(url) = self.url() else { return };
             if connection.0 != url {
-                connection = (url, Client::new());
+                connection = (url, KeepAliveClient::new());
             }
             let project = project(number);
             let message = format!("{client}-{number}");
@@ -154,7 +154,7 @@ impl Shared {
     /// Returns a successful response. Without a response, the change may be stored or not.
     fn call(
         &self,
-        (url, client): &(String, Client),
+        (url, client): &(String, KeepAliveClient),
         method: &str,
         path: &str,
         body: &Value,
