@@ -9,7 +9,7 @@ use crate::domain::webhook::Topic;
 pub(super) struct ChecklistItem {
     pub(super) name: &'static str,
     /// `None` in the general checklist.
-    pub(super) finding: Option<Finding>,
+    pub(super) status: Option<CheckStatus>,
     pub(super) text: String,
     /// A command that tests the connection.
     pub(super) curl: Option<String>,
@@ -19,13 +19,13 @@ pub(super) struct ChecklistItem {
 
 /// The result of one check, shown as an icon and a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Finding {
+pub(super) enum CheckStatus {
     Ok,
     Problem,
     Unknown,
 }
 
-impl Finding {
+impl CheckStatus {
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -74,7 +74,7 @@ pub(super) fn general_checklist(timeout: Duration) -> Vec<ChecklistItem> {
         format!("Expand the webhook and select at least one topic: {}. Without topics, only tests are sent.", Topic::all_labels()),
         "If a webhook has selected projects, it receives only their events. If none are selected, it receives the events of all projects.".to_owned(),
         "A paused project accepts no feedback, so it has no events. See Settings → Projects.".to_owned(),
-        "If the feedback isn’t in the list, Miniback didn’t receive it. Check the widget, or the API call that submits it. If it’s in the list, check the webhook’s deliveries.".to_owned(),
+        "Look for it under Feedback. If it isn’t there, Miniback didn’t receive it. Check the widget, or the API call that submits it. If it’s there, check the webhook’s deliveries.".to_owned(),
         "Each delivery shows its attempts with the endpoint’s responses and advice. A 401 usually means a different secret, or a signature of re-serialized JSON.".to_owned(),
     ];
     let mut items: Vec<ChecklistItem> = ITEM_NAMES
@@ -82,7 +82,7 @@ pub(super) fn general_checklist(timeout: Duration) -> Vec<ChecklistItem> {
         .zip(text)
         .map(|(name, text)| ChecklistItem {
             name,
-            finding: None,
+            status: None,
             text,
             curl: None,
             link: None,

@@ -1,4 +1,4 @@
-//! Links from the checklist to the pages of a webhook.
+//! Links from a webhook's checklist to the pages that show or fix a problem.
 
 use super::findings::WebhookHistory;
 use crate::store::DeliverySummary;
