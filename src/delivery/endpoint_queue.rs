@@ -50,8 +50,8 @@ pub(super) struct EndpointQueue {
 }
 
 impl EndpointQueue {
-    /// Returns `None` if the batch has no [`EndpointConfig`]. The store omitted it because an earlier
-    /// queue, which has been dropped since then, already had it.
+    /// Returns `None` if the batch has no [`EndpointConfig`]. The store omitted it because an
+    /// earlier queue, which has been dropped since then, already had it.
     pub(super) fn new(batch: WebhookBatch, generation: u64, sender: &HttpSender) -> Option<Self> {
         let endpoint = batch.endpoint.clone()?;
         let mut queue = Self {
