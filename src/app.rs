@@ -16,7 +16,7 @@ use crate::background::search_indexer;
 use crate::clock::Clock;
 use crate::config::{FirstUser, ServeOptions};
 use crate::delivery::connector::TlsConfigError;
-use crate::delivery::{self, AlertTarget, DeliveryHandle, DeliverySettings, connector};
+use crate::delivery::{self, AlertEndpoint, DeliveryHandle, DeliverySettings, connector};
 use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
 use crate::domain::password;
 use crate::domain::retry::RetrySchedule;
@@ -110,7 +110,7 @@ pub async fn start(
     let delivery = delivery::start(store.clone(), clock.clone(), settings)?;
     let urls = Urls::new(options.base_url.as_ref());
     let setup_url = create_first_user_or_setup_link(&store, first_user, &urls, &url).await?;
-    let alerts = alert_target(options, &store, &delivery, &urls).await?;
+    let alerts = load_alert_endpoint(options, &store, &delivery, &urls).await?;
     let background = spawn_background_jobs(options, &store, &clock, &delivery, alerts.as_ref());
     let intake = web::Data::new(create_intake(options, &store, &clock).await?);
     let state = web::Data::new(AppState {
@@ -149,7 +149,7 @@ fn spawn_background_jobs(
     store: &Store,
     clock: &Clock,
     delivery: &DeliveryHandle,
-    alerts: Option<&AlertTarget>,
+    alerts: Option<&AlertEndpoint>,
 ) -> Vec<JoinHandle<()>> {
     let periods = RetentionPeriods {
         deliveries: options.retention,
@@ -244,14 +244,14 @@ pub fn delivery_settings(
     })
 }
 
-/// Returns the alert target, if one is configured. Without a configured secret, alerts are signed
+/// Returns the alert endpoint, if one is configured. Without a configured secret, alerts are signed
 /// with a generated secret, which is stored.
-async fn alert_target(
+async fn load_alert_endpoint(
     options: &ServeOptions,
     store: &Store,
     delivery: &DeliveryHandle,
     urls: &Urls,
-) -> Result<Option<AlertTarget>, StartError> {
+) -> Result<Option<AlertEndpoint>, StartError> {
     let configured = options.alerts.secret().map_err(StartError::AlertSecret)?;
     let Some(url) = options.alerts.alert_url.clone() else {
         return Ok(None);
@@ -267,7 +267,7 @@ async fn alert_target(
             (Secret::from_key(&key), true)
         }
     };
-    Ok(Some(AlertTarget {
+    Ok(Some(AlertEndpoint {
         url,
         secret,
         is_secret_generated,

@@ -35,7 +35,8 @@ pub struct LoadPlan {
     pub project: String,
     pub connections: usize,
     pub count: usize,
-    /// Requests per second; `None` sends as fast as they are acknowledged.
+    /// Requests per second. If `None`, each connection sends its next request as soon as the
+    /// previous one is acknowledged.
     pub rate: Option<f64>,
     /// Time limit for the whole plan.
     pub timeout: Duration,

@@ -86,10 +86,10 @@ fn seconds(since: Timestamp, now: Timestamp) -> f64 {
 
 fn render(metrics: &Metrics, now: Timestamp) -> String {
     let mut text = PrometheusText(String::new());
-    text.family("miniback_info", "The running version.");
+    text.start_family("miniback_info", "The running version.");
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     text.sample("miniback_info", &version, 1.0);
-    text.family("miniback_feedback", "Stored feedback, by status.");
+    text.start_family("miniback_feedback", "Stored feedback, by status.");
     for status in FeedbackStatus::ALL {
         let found = metrics.feedback.iter().find(|(s, _)| *s == status);
         let count = found.map_or(0, |(_, count)| *count);
@@ -108,7 +108,7 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
         "Events of the webhook that no delivery accounts for. 0 unless an event was lost.",
         |webhook| Some(webhook.totals.discrepancy() as f64),
     );
-    text.family(
+    text.start_family(
         "miniback_alerts_pending",
         "Alerts waiting to be sent to --alert-url.",
     );
@@ -122,7 +122,7 @@ struct PrometheusText(String);
 impl PrometheusText {
     /// Starts a metric family. All are gauges, because a redelivery lowers the number of failed
     /// deliveries.
-    fn family(&mut self, name: &str, help: &str) {
+    fn start_family(&mut self, name: &str, help: &str) {
         // Writing to a string can't fail.
         let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} gauge\n");
     }
@@ -152,7 +152,7 @@ impl PrometheusText {
         help: &str,
         value: impl Fn(&WebhookMetrics) -> Option<f64>,
     ) {
-        self.family(name, help);
+        self.start_family(name, help);
         for webhook in &metrics.webhooks {
             if let Some(value) = value(webhook) {
                 let labels = [("webhook", webhook.id.as_str()), ("host", &webhook.host)];
@@ -162,7 +162,7 @@ impl PrometheusText {
     }
 
     fn deliveries(&mut self, metrics: &Metrics) {
-        self.family(
+        self.start_family(
             "miniback_deliveries",
             "Deliveries by webhook and state, including those removed by retention.",
         );

@@ -87,7 +87,7 @@ pub(super) async fn get(app: web::Data<AppState>, request: HttpRequest) -> HttpR
     ),
     components(schemas(ProblemBody)),
     tags(
-        (name = "Projects", description = "The subjects of feedback: websites, apps, products."),
+        (name = "Projects", description = "The websites, apps, and products that people give feedback on."),
         (
             name = "Feedback",
             description = "Messages in a project. The status is `NEW`, `REVIEWED`, or `RESOLVED`.",

@@ -21,10 +21,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
 /// Returns all routes of the API, with the permission that each one requires.
 pub fn routes() -> Routes {
     let v1 = add_webhook_routes(add_feedback_routes(scope("/v1")))
-        .service(api_path("/openapi.json", [get(Public, openapi::get)]))
+        .service(api_routes_at("/openapi.json", [get(Public, openapi::get)]))
         .default_service(web::to(not_found));
     Routes::default()
-        .service(api_path("/metrics", [get(Metrics, metrics::get)]))
+        .service(api_routes_at("/metrics", [get(Metrics, metrics::get)]))
         .service(
             scope("/api")
                 .service(v1)
@@ -34,11 +34,11 @@ pub fn routes() -> Routes {
 
 fn add_feedback_routes(routes: Routes) -> Routes {
     routes
-        .service(api_path(
+        .service(api_routes_at(
             "/projects",
             [get(Member, projects::list), post(Admin, projects::create)],
         ))
-        .service(api_path(
+        .service(api_routes_at(
             "/projects/{project}",
             [
                 get(Member, projects::get),
@@ -46,11 +46,11 @@ fn add_feedback_routes(routes: Routes) -> Routes {
                 delete(Admin, projects::delete),
             ],
         ))
-        .service(api_path(
+        .service(api_routes_at(
             "/feedback",
             [get(Member, feedback::list), post(Submit, feedback::create)],
         ))
-        .service(api_path(
+        .service(api_routes_at(
             "/feedback/{id}",
             [
                 get(Member, feedback::get),
@@ -62,15 +62,15 @@ fn add_feedback_routes(routes: Routes) -> Routes {
 
 fn add_webhook_routes(routes: Routes) -> Routes {
     routes
-        .service(api_path(
+        .service(api_routes_at(
             "/webhooks",
             [get(Admin, webhooks::list), post(Admin, webhooks::create)],
         ))
-        .service(api_path(
+        .service(api_routes_at(
             "/webhooks/test",
             [post(Admin, test_events::test_url)],
         ))
-        .service(api_path(
+        .service(api_routes_at(
             "/webhooks/{id}",
             [
                 get(Admin, webhooks::get),
@@ -78,42 +78,45 @@ fn add_webhook_routes(routes: Routes) -> Routes {
                 delete(Admin, webhooks::delete),
             ],
         ))
-        .service(api_path(
+        .service(api_routes_at(
             "/webhooks/{id}/test",
             [post(Admin, test_events::test_webhook)],
         ))
-        .service(api_path(
+        .service(api_routes_at(
             "/webhooks/{id}/secret",
             [get(Admin, secrets::get)],
         ))
-        .service(api_path(
+        .service(api_routes_at(
             "/webhooks/{id}/secret/rotate",
             [post(Admin, secrets::rotate)],
         ))
-        .service(api_path(
+        .service(api_routes_at(
             "/webhooks/{id}/secret/rotate/finish",
             [post(Admin, secrets::finish_rotation)],
         ))
-        .service(api_path(
+        .service(api_routes_at(
             "/webhooks/{id}/accounting",
             [get(Admin, delivery_totals::get)],
         ))
-        .service(api_path(
+        .service(api_routes_at(
             "/webhooks/{id}/deliveries",
             [get(Admin, deliveries::list)],
         ))
-        .service(api_path(
+        .service(api_routes_at(
             "/webhooks/{id}/recover",
             [post(Admin, deliveries::recover)],
         ))
-        .service(api_path("/deliveries/{id}", [get(Admin, deliveries::get)]))
-        .service(api_path(
+        .service(api_routes_at(
+            "/deliveries/{id}",
+            [get(Admin, deliveries::get)],
+        ))
+        .service(api_routes_at(
             "/deliveries/{id}/redeliver",
             [post(Admin, deliveries::redeliver)],
         ))
 }
 
-fn api_path<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {
+fn api_routes_at<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {
     path_routes(path, methods, with_auth, method_not_allowed)
 }
 

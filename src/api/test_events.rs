@@ -16,7 +16,7 @@ use crate::server::{AppState, schemas};
 #[derive(Deserialize, ToSchema)]
 #[schema(as = WebhookTestTarget)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TestTarget {
+pub(super) struct TestUrlRequest {
     #[schema(schema_with = schemas::endpoint_url)]
     url: String,
     #[schema(schema_with = schemas::secret, required = false)]
@@ -97,13 +97,13 @@ pub(super) async fn test_webhook(
     path = "/api/v1/webhooks/test",
     operation_id = "testUrl",
     tag = "Webhooks",
-    request_body = TestTarget,
+    request_body = TestUrlRequest,
     responses((status = 200, description = "The result of the test", body = TestReportView))
 )]
 pub(super) async fn test_url(
     app: web::Data<AppState>,
     caller: Caller,
-    Json(body): Json<TestTarget>,
+    Json(body): Json<TestUrlRequest>,
 ) -> Result<HttpResponse, Problem> {
     let throwaway = body.secret.is_none();
     let (secret, url) = all((

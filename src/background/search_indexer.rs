@@ -19,7 +19,7 @@ const BACKLOG_MAX: u64 = 100_000;
 
 /// Runs until aborted.
 pub async fn run(store: Store) {
-    let feedback_created = store.feedback_created();
+    let feedback_created = store.feedback_notifier();
     let mut previous_backlog = 0;
     loop {
         let backlog = match store.unindexed_count().await {

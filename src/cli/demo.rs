@@ -81,9 +81,9 @@ fn print_instructions(sign_in: &str, site: &DemoServer, receiver: &DemoServer) {
     print(&format!(
         "{sign_in}\n{}\n{}\n\n\
          Open the first URL to sign in to Miniback, on this machine only.\n\
-         Open the second URL, a sample site, to send feedback and see its webhook arrive.\n\
+         Open the second URL, a sample site, to send feedback and see its delivery arrive.\n\
          Change a status in Miniback, or press Test under Settings, Notifications.\n\
-         The third URL, a receiver, shows each webhook.\n\n\
+         The third URL, a receiver, shows each delivery.\n\n\
          Press Ctrl-C to stop the demo.\n",
         site.url, receiver.url
     ));

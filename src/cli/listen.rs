@@ -1,4 +1,4 @@
-//! `miniback listen`: a receiver for development. Prints each webhook and whether its signature is
+//! `miniback listen`: a receiver for development. Prints each request and whether its signature is
 //! valid.
 
 use std::net::{Ipv4Addr, TcpListener};

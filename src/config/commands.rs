@@ -34,7 +34,7 @@ pub enum Command {
     Serve(Box<ServeOptions>),
     /// Try Miniback on this machine with sample data, a sample site, and a webhook receiver
     Demo(DemoOptions),
-    /// Receive webhooks during development: print each one and whether its signature is valid
+    /// Receive webhooks during development: print each delivery and whether its signature is valid
     Listen(ListenOptions),
     /// Back up the database while the server is running
     Backup {

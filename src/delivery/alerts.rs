@@ -31,7 +31,7 @@ const STORE_RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// The endpoint that receives alerts.
 #[derive(Clone, Debug)]
-pub struct AlertTarget {
+pub struct AlertEndpoint {
     pub url: EndpointUrl,
     pub secret: Secret,
     /// Whether Miniback generated the secret. If so, the Notifications page shows it.
@@ -41,11 +41,11 @@ pub struct AlertTarget {
 }
 
 /// Runs until aborted.
-pub async fn run(store: Store, clock: Clock, handle: DeliveryHandle, target: AlertTarget) {
+pub async fn run(store: Store, clock: Clock, handle: DeliveryHandle, endpoint: AlertEndpoint) {
     let schedule = RetrySchedule::new(RETRY_DELAYS.to_vec());
-    let wake = store.health_changed();
+    let wake = store.health_notifier();
     loop {
-        let next = match send_due_alerts(&store, &clock, &handle, &schedule, &target).await {
+        let next = match send_due_alerts(&store, &clock, &handle, &schedule, &endpoint).await {
             Ok(next) => next,
             Err(error) => {
                 tracing::warn!(%error, "creating or sending alerts failed");
@@ -66,23 +66,23 @@ async fn send_due_alerts(
     clock: &Clock,
     handle: &DeliveryHandle,
     schedule: &RetrySchedule,
-    target: &AlertTarget,
+    endpoint: &AlertEndpoint,
 ) -> Result<Option<Timestamp>, StoreError> {
     loop {
-        let due = store.create_due_alerts(target.public_url.clone()).await?;
+        let due = store.create_due_alerts(endpoint.public_url.clone()).await?;
         let Some(alert) = due.first else {
             return Ok(due.next_check_at);
         };
         if alert.due_at > clock.now() {
             return Ok(due.next_check_at.into_iter().chain([alert.due_at]).min());
         }
-        match send(clock, handle, target, &alert).await? {
+        match send(clock, handle, endpoint, &alert).await? {
             None => {
                 tracing::info!(alert = %alert.id, event = alert.event, "alert sent");
                 store.delete_alert(alert.id).await?;
             }
             Some(error_code) => {
-                let host = target.url.host_and_port();
+                let host = endpoint.url.host_and_port();
                 tracing::warn!(
                     alert = %alert.id,
                     event = alert.event,
@@ -103,11 +103,11 @@ async fn send_due_alerts(
 async fn send(
     clock: &Clock,
     handle: &DeliveryHandle,
-    target: &AlertTarget,
+    endpoint: &AlertEndpoint,
     alert: &Alert,
 ) -> Result<Option<&'static str>, StoreError> {
     let secrets = Secrets {
-        current: target.secret.clone(),
+        current: endpoint.secret.clone(),
         next: None,
     };
     let parts = RequestParts {
@@ -119,5 +119,5 @@ async fn send(
         headers: &CustomHeaders::new(),
     };
     let request = request::sign(parts, clock.now());
-    Ok(handle.send(&target.url, request).await?.outcome.code())
+    Ok(handle.send(&endpoint.url, request).await?.outcome.code())
 }

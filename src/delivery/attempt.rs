@@ -8,28 +8,28 @@ use crate::clock::Clock;
 use crate::domain::event::EventType;
 use crate::domain::retry;
 use crate::random;
-use crate::store::{AttemptRecord, DeliveryTarget, DueDelivery, FinishedAttempt};
+use crate::store::{AttemptRecord, DueDelivery, EndpointConfig, FinishedAttempt};
 
 /// Makes one attempt of `due`. Never fails: every failure is an outcome.
 pub(super) async fn make_attempt(
     clock: Clock,
     client: Rc<EndpointClient>,
-    target: Rc<DeliveryTarget>,
+    endpoint: Rc<EndpointConfig>,
     due: DueDelivery,
 ) -> FinishedAttempt {
     let started_at = clock.now();
-    let secrets = target.secrets.clone().active_at(started_at);
+    let secrets = endpoint.secrets.clone().active_at(started_at);
     let parts = RequestParts {
         delivery_id: due.id.as_str(),
         event: due.event.as_str(),
         event_at: due.event_at,
         body: due.body,
         secrets: &secrets,
-        headers: &target.headers,
+        headers: &endpoint.headers,
     };
     let request = request::sign(parts, started_at);
     let request_headers =
-        request::headers_for_log(&request, &target.headers, target.url.host_header());
+        request::headers_for_log(&request, &endpoint.headers, endpoint.url.host_header());
     let result = client.attempt(&request).await;
     let ended_at = clock.now();
     let hold_until = result.response.as_ref().and_then(|response| {
@@ -47,7 +47,7 @@ pub(super) async fn make_attempt(
     };
     FinishedAttempt {
         delivery: due.id,
-        webhook: target.webhook.clone(),
+        webhook: endpoint.webhook.clone(),
         is_test: due.event == EventType::Test,
         attempts: due.attempts,
         attempt: AttemptRecord {

@@ -113,7 +113,7 @@ impl Dispatcher {
 
     /// Runs until it receives [`DispatcherCommand::Stop`] and all attempts in flight are recorded.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<DispatcherCommand>) {
-        let wake = self.store.deliveries_due();
+        let wake = self.store.deliveries_notifier();
         let mut idle = idle_check_timer();
         let mut stopping = false;
         loop {
@@ -182,10 +182,10 @@ impl Dispatcher {
             .values_mut()
             .partition(|queue| queue.is_healthy());
         for queue in healthy.into_iter().chain(unproven) {
-            while let Some((due, target, client)) = queue.next_attempt(free) {
+            while let Some((due, endpoint, client)) = queue.next_attempt(free) {
                 free = free.saturating_sub(1);
                 let id = due.id.clone();
-                let attempt = make_attempt(self.clock.clone(), client, target, due);
+                let attempt = make_attempt(self.clock.clone(), client, endpoint, due);
                 // A panic is a bug and must not stop the loop. The delivery keeps its slot and is
                 // sent again after a restart.
                 self.tasks.push(Box::pin(async move {
@@ -243,21 +243,23 @@ impl Dispatcher {
 
     fn handle(&mut self, completion: Completion) {
         match completion {
-            Completion::Read(group, requested, due) => self.read_finished(group, &requested, due),
-            Completion::Attempt(finished) => self.attempt_finished(*finished),
-            Completion::Recording(batch, result) => self.recording_finished(batch, result),
+            Completion::Read(group, requested, due) => {
+                self.on_read_finished(group, &requested, due)
+            }
+            Completion::Attempt(finished) => self.on_attempt_finished(*finished),
+            Completion::Recording(batch, result) => self.on_recording_finished(batch, result),
             Completion::Other => {}
         }
     }
 
-    fn attempt_finished(&mut self, finished: FinishedAttempt) {
+    fn on_attempt_finished(&mut self, finished: FinishedAttempt) {
         if let Some(queue) = self.queues.get_mut(&finished.webhook) {
             let (record, was_healthy) = (&finished.attempt, queue.is_healthy());
             if record.is_success() {
-                queue.attempt_succeeded();
+                queue.on_attempt_succeeded();
             } else {
                 let timed_out = matches!(record.result.outcome, Outcome::Timeout { .. });
-                queue.attempt_failed(timed_out, record.hold_until.is_some());
+                queue.on_attempt_failed(timed_out, record.hold_until.is_some());
             }
             if queue.is_healthy() != was_healthy {
                 // A running read may have missed this webhook, because the webhook changed groups.
@@ -267,7 +269,7 @@ impl Dispatcher {
         self.unrecorded.push(finished);
     }
 
-    fn read_finished(
+    fn on_read_finished(
         &mut self,
         group: HealthGroup,
         requested: &[WebhookId],
@@ -281,7 +283,7 @@ impl Dispatcher {
         }
         for webhook in requested {
             if let Some(queue) = self.queues.get_mut(webhook) {
-                queue.read_finished();
+                queue.on_read_finished();
             }
         }
         match due {

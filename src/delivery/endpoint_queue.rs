@@ -13,7 +13,7 @@ use ulid::Ulid;
 
 use super::client::{EndpointClient, HttpSender};
 use crate::domain::id::DeliveryId;
-use crate::store::{BatchRequest, DeliveryTarget, DueDelivery, WebhookBatch};
+use crate::store::{BatchRequest, DueDelivery, EndpointConfig, WebhookBatch};
 
 /// The maximum number of attempts in flight for one webhook.
 const SLOTS_MAX: usize = 16;
@@ -28,9 +28,9 @@ const READ_AHEAD: usize = 64;
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(6);
 
 pub(super) struct EndpointQueue {
-    target: Rc<DeliveryTarget>,
-    /// The outbox generation when the target was read.
-    target_generation: u64,
+    endpoint: Rc<EndpointConfig>,
+    /// The outbox generation when `endpoint` was read.
+    endpoint_generation: u64,
     client: Rc<EndpointClient>,
     last_used: Instant,
     /// Deliveries that were read ahead and not sent yet.
@@ -50,14 +50,14 @@ pub(super) struct EndpointQueue {
 }
 
 impl EndpointQueue {
-    /// Returns `None` if the batch has no target. The store omitted the target because an earlier
-    /// queue, which has been dropped since then, already had it.
+    /// Returns `None` if the batch has no [`EndpointConfig`]. The store omitted it because an
+    /// earlier queue, which has been dropped since then, already had it.
     pub(super) fn new(batch: WebhookBatch, generation: u64, sender: &HttpSender) -> Option<Self> {
-        let target = batch.target.clone()?;
+        let endpoint = batch.endpoint.clone()?;
         let mut queue = Self {
-            client: Rc::new(sender.client_for(&target.url)),
-            target: Rc::new(target),
-            target_generation: generation,
+            client: Rc::new(sender.client_for(&endpoint.url)),
+            endpoint: Rc::new(endpoint),
+            endpoint_generation: generation,
             last_used: Instant::now(),
             ready: VecDeque::new(),
             has_more: false,
@@ -94,23 +94,23 @@ impl EndpointQueue {
         BatchRequest {
             taken: self.taken.clone(),
             limit,
-            target_generation: Some(self.target_generation),
+            endpoint_generation: Some(self.endpoint_generation),
         }
     }
 
     /// Handles the end of the read that included this webhook.
-    pub(super) fn read_finished(&mut self) {
+    pub(super) fn on_read_finished(&mut self) {
         self.is_reading = false;
     }
 
     /// Adds the deliveries that were read. Keeps connections open unless the URL has changed.
     pub(super) fn refill(&mut self, batch: WebhookBatch, generation: u64, sender: &HttpSender) {
-        if let Some(target) = batch.target {
-            if target.url.as_str() != self.target.url.as_str() {
-                self.client = Rc::new(sender.client_for(&target.url));
+        if let Some(endpoint) = batch.endpoint {
+            if endpoint.url.as_str() != self.endpoint.url.as_str() {
+                self.client = Rc::new(sender.client_for(&endpoint.url));
             }
-            self.target = Rc::new(target);
-            self.target_generation = generation;
+            self.endpoint = Rc::new(endpoint);
+            self.endpoint_generation = generation;
         }
         self.has_more = batch.has_more;
         for delivery in batch.deliveries {
@@ -158,7 +158,7 @@ impl EndpointQueue {
     pub(super) fn next_attempt(
         &mut self,
         free: usize,
-    ) -> Option<(DueDelivery, Rc<DeliveryTarget>, Rc<EndpointClient>)> {
+    ) -> Option<(DueDelivery, Rc<EndpointConfig>, Rc<EndpointClient>)> {
         let has_slot =
             self.slots_in_use < self.concurrency_limit && (free > 0 || self.slots_in_use == 0);
         if self.unrecorded_holds > 0 || !has_slot {
@@ -167,18 +167,18 @@ impl EndpointQueue {
         let delivery = self.ready.pop_front()?;
         self.slots_in_use += 1;
         self.last_used = Instant::now();
-        Some((delivery, self.target.clone(), self.client.clone()))
+        Some((delivery, self.endpoint.clone(), self.client.clone()))
     }
 
     /// Frees the slot of a successful attempt. Its delivery stays taken until it is recorded.
-    pub(super) fn attempt_succeeded(&mut self) {
+    pub(super) fn on_attempt_succeeded(&mut self) {
         self.slots_in_use -= 1;
         self.concurrency_limit = SLOTS_MAX.min(self.concurrency_limit + 1);
         self.is_healthy = true;
     }
 
     /// Handles a failed attempt, which keeps its slot until it is recorded.
-    pub(super) fn attempt_failed(&mut self, timed_out: bool, requests_hold: bool) {
+    pub(super) fn on_attempt_failed(&mut self, timed_out: bool, requests_hold: bool) {
         if timed_out {
             self.concurrency_limit = SLOTS_AFTER_TIMEOUT;
         }
@@ -190,7 +190,7 @@ impl EndpointQueue {
     }
 
     /// Releases a delivery whose attempt is recorded.
-    pub(super) fn attempt_recorded(
+    pub(super) fn release_recorded(
         &mut self,
         delivery: &DeliveryId,
         has_failed: bool,
@@ -203,7 +203,7 @@ impl EndpointQueue {
 
     /// Returns the endpoint's host and port, for the log.
     pub(super) fn host(&self) -> String {
-        self.target.url.host_and_port()
+        self.endpoint.url.host_and_port()
     }
 
     /// Whether the queue can be dropped. Dropping idle queues also removes deleted webhooks.

@@ -27,7 +27,7 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use tokio::sync::{mpsc, oneshot};
 
-pub use alerts::{AlertTarget, run as send_alerts};
+pub use alerts::{AlertEndpoint, run as send_alerts};
 pub use test_events::TestReport;
 
 use crate::clock::Clock;

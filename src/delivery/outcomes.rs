@@ -1,7 +1,6 @@
 //! Maps responses and transport errors to outcomes.
 //!
-//! In this module, `timeout` is the time limit of an attempt, which the outcome of a timeout
-//! contains.
+//! In this module, `timeout` is the time limit of an attempt. A timeout outcome includes it.
 
 use std::io;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The webhooks that the receiver received: the last 100, in memory, numbered in order of arrival.
+//! The requests to the receiver: the last 100, in memory, numbered in order of arrival.
 //!
 //! The displayed data is derived once, on arrival. Headers and bodies are untrusted.
 
@@ -18,12 +18,12 @@ const EXCERPT_CHARS: usize = 240;
 pub(super) struct Inbox {
     /// Distinguishes ids of this run from those of an earlier run at the same URL.
     run: String,
-    webhooks: Mutex<VecDeque<Arc<ReceivedWebhook>>>,
+    requests: Mutex<VecDeque<Arc<ReceivedRequest>>>,
     newest: watch::Sender<u64>,
 }
 
 /// One request to the endpoint.
-pub(super) struct ReceivedWebhook {
+pub(super) struct ReceivedRequest {
     /// The position in order of arrival, from 1.
     pub number: u64,
     pub arrived: Timestamp,
@@ -52,7 +52,7 @@ pub(super) struct EventSummary {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct WebhookListItem<'a> {
+pub(super) struct RequestListItem<'a> {
     event: Option<&'a str>,
     delivery: Option<&'a str>,
     valid: bool,
@@ -64,7 +64,7 @@ impl Inbox {
     pub fn new(started: Timestamp) -> Self {
         Self {
             run: started.millis().to_string(),
-            webhooks: Mutex::default(),
+            requests: Mutex::default(),
             newest: watch::Sender::new(0),
         }
     }
@@ -87,11 +87,11 @@ impl Inbox {
             .as_ref()
             .and_then(|json| serde_json::to_string_pretty(json).ok());
 
-        let mut webhooks = self.lock();
-        let number = webhooks.back().map_or(1, |last| last.number + 1);
+        let mut requests = self.lock();
+        let number = requests.back().map_or(1, |last| last.number + 1);
         let is_repeat =
-            delivery.is_some() && webhooks.iter().any(|other| other.delivery == delivery);
-        webhooks.push_back(Arc::new(ReceivedWebhook {
+            delivery.is_some() && requests.iter().any(|other| other.delivery == delivery);
+        requests.push_back(Arc::new(ReceivedRequest {
             number,
             arrived,
             valid,
@@ -109,48 +109,48 @@ impl Inbox {
             body: formatted.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()),
             headers,
         }));
-        if webhooks.len() > CAPACITY {
-            webhooks.pop_front();
+        if requests.len() > CAPACITY {
+            requests.pop_front();
         }
-        drop(webhooks);
+        drop(requests);
         self.newest.send_replace(number);
     }
 
-    /// Returns the webhooks after number `after`, oldest first.
-    pub fn received_after(&self, after: u64) -> Vec<Arc<ReceivedWebhook>> {
-        let webhooks = self.lock();
-        webhooks
+    /// Returns the requests after number `after`, oldest first.
+    pub fn received_after(&self, after: u64) -> Vec<Arc<ReceivedRequest>> {
+        let requests = self.lock();
+        requests
             .iter()
             .filter(|r| r.number > after)
             .cloned()
             .collect()
     }
 
-    /// Returns a channel that changes when a webhook is recorded.
+    /// Returns a channel that changes when a request is recorded.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
 
-    /// Returns the id of a webhook in the event stream.
+    /// Returns the id of a request in the event stream.
     pub fn event_id(&self, number: u64) -> String {
         format!("{}-{number}", self.run)
     }
 
-    /// Returns the number of a webhook from its id, or `None` if the id isn't from this run.
+    /// Returns the number of a request from its id, or `None` if the id isn't from this run.
     pub fn number_from_id(&self, id: &str) -> Option<u64> {
         let number = id.strip_prefix(&self.run)?.strip_prefix('-')?;
         number.parse().ok()
     }
 
     /// Ignores poisoning, because a panic can't leave the list inconsistent.
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<ReceivedWebhook>>> {
-        self.webhooks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<ReceivedRequest>>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl ReceivedWebhook {
-    pub fn list_item(&self) -> WebhookListItem<'_> {
-        WebhookListItem {
+impl ReceivedRequest {
+    pub fn list_item(&self) -> RequestListItem<'_> {
+        RequestListItem {
             event: self.event.as_deref(),
             delivery: self.delivery.as_deref(),
             valid: self.valid,

@@ -1,7 +1,7 @@
 //! The sample site, the receiver, and the sample data of `miniback demo`.
 //!
 //! [`site`] is a website with the widget. [`receiver`] is an endpoint that verifies and shows
-//! webhooks. [`samples`] fills an empty installation through the API. This module uses Miniback
+//! deliveries. [`samples`] fills an empty installation through the API. This module uses Miniback
 //! only through its public interface, as a customer's code would.
 //!
 //! Start order: bind both listeners (each page links to the other), start the receiver, create the

@@ -1,8 +1,8 @@
 //! The demo's receiver: an endpoint like one that a customer would write, and a page that shows the
-//! received webhooks.
+//! received requests.
 //!
 //! It verifies `X-Miniback-Signature` over the raw body, responds with 204 or 401, and keeps the
-//! last 100 webhooks in memory ([`super::inbox`]). Its page updates over server-sent events, and
+//! last 100 requests in memory ([`super::inbox`]). Its page updates over server-sent events, and
 //! after a disconnect it catches up with `Last-Event-ID`.
 
 use std::io;
@@ -18,7 +18,7 @@ use ring::hmac;
 use serde::Deserialize;
 use tokio::sync::watch;
 
-use super::inbox::{Inbox, ReceivedWebhook};
+use super::inbox::{Inbox, ReceivedRequest};
 use super::server::{
     DemoServer, NotFound, listener_url, origin_aliases, page_headers, render_page, static_file,
     static_files,
@@ -42,7 +42,7 @@ struct ReceiverState {
 /// Starts the receiver on `listener`, within a tokio runtime. Only pages at `site_url` can embed it
 /// in a frame.
 ///
-/// It expects webhooks at [`endpoint`], signed with `secret`.
+/// It expects deliveries at [`endpoint`], signed with `secret`.
 pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Result<DemoServer> {
     let url = listener_url(&listener)?;
     let policy = format!(
@@ -70,7 +70,7 @@ pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Resul
             )
             .route(ENDPOINT_PATH, web::post().to(receive))
             .route("/", web::get().to(show))
-            .route("/events", web::get().to(events))
+            .route("/events", web::get().to(stream_events))
             .route("/received.json", web::get().to(list))
             .default_service(web::to(not_found))
     })
@@ -131,16 +131,16 @@ fn header_text(value: &HeaderValue) -> String {
 #[template(path = "demo/receiver.html")]
 struct ReceiverPage {
     endpoint_path: &'static str,
-    /// The id of the newest webhook on the page. The event stream continues after it.
+    /// The id of the newest request on the page. The event stream continues after it.
     last_id: String,
-    newest_first: Vec<std::sync::Arc<ReceivedWebhook>>,
+    newest_first: Vec<std::sync::Arc<ReceivedRequest>>,
 }
 
-/// One webhook on the page and in the event stream.
+/// One request on the page and in the event stream.
 #[derive(Template)]
 #[template(path = "demo/received.html")]
-struct WebhookCard<'a> {
-    received: &'a ReceivedWebhook,
+struct RequestCard<'a> {
+    received: &'a ReceivedRequest,
 }
 
 async fn show(receiver: web::Data<ReceiverState>) -> HttpResponse {
@@ -178,7 +178,7 @@ struct EventsQuery {
     after: Option<String>,
 }
 
-async fn events(
+async fn stream_events(
     receiver: web::Data<ReceiverState>,
     request: HttpRequest,
     query: web::Query<EventsQuery>,
@@ -235,8 +235,8 @@ fn event_stream(
 
 /// Formats one server-sent event. The markup is a JSON string, because a line break in it would end
 /// the event.
-fn event_text(inbox: &Inbox, received: &ReceivedWebhook) -> String {
-    let card = WebhookCard { received }.render().unwrap_or_default();
+fn event_text(inbox: &Inbox, received: &ReceivedRequest) -> String {
+    let card = RequestCard { received }.render().unwrap_or_default();
     let id = inbox.event_id(received.number);
     format!("id: {id}\ndata: {}\n\n", serde_json::Value::from(card))
 }

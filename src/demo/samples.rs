@@ -142,7 +142,7 @@ const FEEDBACK: [SampleFeedback; 13] = [
     },
 ];
 
-/// The feedback created after the webhook, so that the receiver has a webhook to show.
+/// Feedback created after the webhook, so that the receiver has a delivery to show.
 const FIRST_DELIVERED: SampleFeedback = SampleFeedback {
     project: SITE_PROJECT,
     message: "The new route view is a joy. I can see the whole summer in one line.",

@@ -5,8 +5,8 @@
 
 use serde_json::{Map, Value};
 
-/// The order of members in our events. One list suffices, because the levels never contradict each
-/// other.
+/// The order of members in our events. One list suffices, because no two members appear in opposite
+/// orders at different nesting levels.
 const MEMBER_ORDER: [&str; 13] = [
     "event",
     "timestamp",

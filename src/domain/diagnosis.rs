@@ -157,7 +157,7 @@ fn find_body_change(
     }
 }
 
-/// Returns whether the delivery is valid, the finding that explains the most, and what to do.
+/// Returns three values: whether the delivery is valid, the most useful finding, and the advice.
 fn summarize(
     input: &DiagnosisInput<'_>,
     signatures: &ReceivedSignatures<'_>,

@@ -248,7 +248,7 @@ impl AllowTarget {
         }
     }
 
-    /// Returns whether this could allow `url`, depending on the IP addresses of its host.
+    /// Returns whether this entry can allow `url` for at least some IP addresses of its host.
     fn may_allow(&self, url: &EndpointUrl) -> bool {
         match self {
             Self::Net(_) => true,

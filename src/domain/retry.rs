@@ -49,7 +49,7 @@ impl RetrySchedule {
     /// Returns when the next attempt is due, after `failed_attempts` in this round, or `None` if
     /// there are no retries left.
     ///
-    /// `jitter` (0 to 1) extends the additional delays of `patient` by up to 10 %, so that
+    /// `jitter` (0 to 1) extends the additional delays of `patient` by up to 10%, so that
     /// deliveries that failed together aren't retried together. The standard delays are exact.
     pub fn next_attempt_at(
         &self,

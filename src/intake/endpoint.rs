@@ -46,8 +46,8 @@ pub(crate) struct Submission {
 
 /// Submit feedback
 ///
-/// Used by the widget, and by forms on other sites. Requires no token. Rate limits apply for each IP
-/// address and for each project. All responses allow any origin.
+/// Used by the widget, and by forms on other sites. Requires no token. Rate limits apply for each
+/// IP address and for each project. All responses allow any origin.
 #[utoipa::path(
     post,
     path = "/api/feedback",

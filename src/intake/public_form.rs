@@ -96,7 +96,7 @@ impl FormPage {
         self.state == FormState::Paused
     }
 
-    fn asset(&self, name: &str) -> String {
+    fn asset_path(&self, name: &str) -> String {
         html::asset_path(&self.urls, name)
     }
 

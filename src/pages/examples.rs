@@ -175,7 +175,7 @@ static EXAMPLES: [Example; 13] = [
         code: include_str!("../../examples/verify/verify.php"),
         guide: Some((
             Verify,
-            "A function for your script. Needs PHP 8, no extensions.",
+            "A function for your script. Requires PHP 8 and no extensions.",
         )),
         receiver: None,
     },

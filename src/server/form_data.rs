@@ -41,7 +41,7 @@ impl FormData {
 /// The data of a form that accepts a pasted request.
 pub struct LargeFormData(pub FormData);
 
-/// An error in reading form data.
+/// An error while reading form data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormError {
     #[error("The form was incomplete. Go back and submit it again.")]

@@ -37,7 +37,7 @@ pub struct AppState {
     pub urls: Urls,
     pub proxies: TrustedProxies,
     /// The target of alerts about failing webhooks, if one is configured.
-    pub alerts: Option<delivery::AlertTarget>,
+    pub alerts: Option<delivery::AlertEndpoint>,
 }
 
 impl AppState {

@@ -93,7 +93,7 @@ impl Store {
                     params![delivery, event, webhook, state, attempt.started_at, tx.now],
                 )?;
                 deliveries::insert_attempt(tx, &delivery, 1, &attempt, true)?;
-                tx.delivery_created(&webhook, state);
+                tx.record_delivery_created(&webhook, state);
                 if attempt.is_success() {
                     let end_hold = "UPDATE webhooks SET held_until = NULL
                         WHERE id = ?1 AND held_until IS NOT NULL";
@@ -148,7 +148,7 @@ fn record(
     let Some(before) = before else {
         return Ok(None);
     };
-    let DeliveryUpdate { state, due_at } = update_after(&before, finished, schedule);
+    let DeliveryUpdate { state, due_at } = compute_next_state(&before, finished, schedule);
     let finished_at = (state != DeliveryState::Pending).then_some(tx.now);
     sql::execute(
         tx,
@@ -164,14 +164,14 @@ fn record(
         ],
     )?;
     deliveries::insert_attempt(tx, id, before.attempts + 1, attempt, before.has_body)?;
-    tx.delivery_states_changed(&finished.webhook, before.state, state, 1);
+    tx.record_delivery_state_changes(&finished.webhook, before.state, state, 1);
     Ok(Some(DeliveryUpdate { state, due_at }))
 }
 
 /// Returns the delivery's state after the attempt.
 ///
 /// `due_at` ignores holds: when a test ends a hold, deliveries continue at their own times.
-fn update_after(
+fn compute_next_state(
     before: &DeliveryBefore,
     finished: &FinishedAttempt,
     schedule: &RetrySchedule,
@@ -219,7 +219,7 @@ fn record_success_fast_path(
         return Ok(false);
     }
     deliveries::insert_attempt(tx, id, finished.attempts + 1, &finished.attempt, true)?;
-    tx.delivery_states_changed(
+    tx.record_delivery_state_changes(
         &finished.webhook,
         DeliveryState::Pending,
         DeliveryState::Delivered,

@@ -47,7 +47,7 @@ pub(super) fn erase_feedback(
     };
     // A trigger deletes the search entries.
     sql::execute(tx, "DELETE FROM feedback WHERE id = ?1", [id])?;
-    tx.feedback_changed(&project, Some(status), None);
+    tx.record_feedback_change(&project, Some(status), None);
     Ok(Some(redact_delivery_log(tx, id)?))
 }
 
@@ -64,7 +64,7 @@ fn redact_delivery_log(
     for (webhook, state) in deliveries {
         // Finished deliveries are reported with a count of 0, so that open pages refresh.
         let pending = usize::from(state == DeliveryState::Pending);
-        tx.delivery_states_changed(
+        tx.record_delivery_state_changes(
             &webhook,
             DeliveryState::Pending,
             DeliveryState::Canceled,

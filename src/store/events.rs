@@ -39,7 +39,7 @@ pub(super) fn publish(
              VALUES (?1, ?2, ?3, 'pending', ?4, 0, 0, ?4)",
             params![id, event, webhook, tx.now],
         )?;
-        tx.delivery_created(&webhook, DeliveryState::Pending);
+        tx.record_delivery_created(&webhook, DeliveryState::Pending);
     }
     tx.notify_deliveries();
     Ok(())

@@ -81,7 +81,7 @@ impl Store {
                 }
                 let feedback = prepare(tx, new)?;
                 insert(tx, &feedback)?;
-                tx.feedback_changed(&feedback.project.id, None, Some(feedback.status));
+                tx.record_feedback_change(&feedback.project.id, None, Some(feedback.status));
                 let body = event::feedback_created_body(&feedback);
                 events::publish(tx, Topic::FeedbackCreated, &feedback, body)?;
                 let response = render(&feedback);

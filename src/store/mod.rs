@@ -56,7 +56,7 @@ pub use idempotency::IdempotencyKey;
 pub use metrics::{Metrics, WebhookMetrics};
 pub use one_time_links::{LinkError, LinkPurpose, OneTimeLink};
 pub use origins::{AllowOrigin, OriginStats};
-pub use outbox::{BatchRequest, DeliveryTarget, DueBatches, DueDelivery, WebhookBatch};
+pub use outbox::{BatchRequest, DueBatches, DueDelivery, EndpointConfig, WebhookBatch};
 pub use privacy::{PersonalDelivery, PersonalFeedback};
 pub use projects::{CreateProjectError, ProjectPatch};
 pub use redelivery::RedeliverError;
@@ -90,7 +90,7 @@ impl Store {
         let path = database_path(dir);
         let reader = reader::Reader::open(&path)
             .map_err(|error| OpenError::Connections(error.to_string()))?;
-        let wal = lock.map(|_| wal::Wal::of(&path));
+        let wal = lock.map(|_| wal::Wal::for_database(&path));
         let writer = writer::Writer::start(connection, ids, clock, notifiers.clone(), wal)
             .map_err(|error| OpenError::Connections(error.to_string()))?;
         Ok(Self {
@@ -103,18 +103,18 @@ impl Store {
 
     /// Notified after a commit that made deliveries due. It carries no data; the receiver queries
     /// the database.
-    pub fn deliveries_due(&self) -> Arc<Notify> {
+    pub fn deliveries_notifier(&self) -> Arc<Notify> {
         self.notifiers.deliveries.clone()
     }
 
     /// Notified after a commit that changed a webhook's health: it started failing, reached the
     /// number of failures for an alert, or recovered.
-    pub fn health_changed(&self) -> Arc<Notify> {
+    pub fn health_notifier(&self) -> Arc<Notify> {
         self.notifiers.health.clone()
     }
 
     /// Notified after feedback was created.
-    pub fn feedback_created(&self) -> Arc<Notify> {
+    pub fn feedback_notifier(&self) -> Arc<Notify> {
         self.feedback_created.clone()
     }
 

@@ -22,9 +22,9 @@ use crate::domain::webhook::{CustomHeaders, Secrets};
 /// Maximum size of the bodies read for one webhook at once. The last body can exceed it.
 const READ_AHEAD_MAX_BYTES: usize = 256 * 1024;
 
-/// The URL, secrets, and custom headers of a webhook's deliveries.
+/// The settings of a webhook that its deliveries need: URL, secrets, and custom headers.
 #[derive(Clone, Debug)]
-pub struct DeliveryTarget {
+pub struct EndpointConfig {
     pub webhook: WebhookId,
     pub url: EndpointUrl,
     /// Can contain an overlap that has ended; call [`Secrets::active_at`] for each attempt.
@@ -47,8 +47,8 @@ pub struct DueDelivery {
 #[derive(Clone, Debug)]
 pub struct WebhookBatch {
     pub webhook: WebhookId,
-    /// `None` if the caller already has it; see [`BatchRequest::target_generation`].
-    pub target: Option<DeliveryTarget>,
+    /// `None` if the caller already has it; see [`BatchRequest::endpoint_generation`].
+    pub endpoint: Option<EndpointConfig>,
     pub deliveries: Vec<DueDelivery>,
     /// Whether more deliveries are due than were read.
     pub has_more: bool,
@@ -61,7 +61,7 @@ pub struct DueBatches {
     /// When the next delivery is due.
     pub next_due_at: Option<Timestamp>,
     /// The batches are valid while this equals [`Store::outbox_generation`]. After that, a delivery
-    /// may be canceled or have another target.
+    /// may be canceled or have another [`EndpointConfig`].
     pub generation: u64,
 }
 
@@ -72,9 +72,9 @@ pub struct BatchRequest {
     pub taken: HashSet<Ulid>,
     /// Maximum number of deliveries; 0 skips the webhook.
     pub limit: usize,
-    /// Generation of the target the caller already has. If it is current, the target isn't read
-    /// again.
-    pub target_generation: Option<u64>,
+    /// Generation of the [`EndpointConfig`] that the caller already has. If it is current, the
+    /// config isn't read again.
+    pub endpoint_generation: Option<u64>,
 }
 
 /// Reads only the index, which is sorted by due time, so that skipping taken deliveries is cheap.
@@ -136,16 +136,16 @@ fn read_due(
         if pending.deliveries.is_empty() {
             continue;
         }
-        let has_target = request.target_generation == Some(generation);
-        let target = if has_target {
+        let has_endpoint = request.endpoint_generation == Some(generation);
+        let endpoint = if has_endpoint {
             None
         } else {
-            read_target(connection, &webhook)?
+            read_endpoint(connection, &webhook)?
         };
-        if has_target || target.is_some() {
+        if has_endpoint || endpoint.is_some() {
             due.batches.push(WebhookBatch {
                 webhook,
-                target,
+                endpoint,
                 deliveries: pending.deliveries,
                 has_more: pending.has_more,
             });
@@ -203,13 +203,13 @@ fn read_pending(
     Ok(pending)
 }
 
-fn read_target(
+fn read_endpoint(
     connection: &Connection,
     webhook: &WebhookId,
-) -> Result<Option<DeliveryTarget>, StoreError> {
+) -> Result<Option<EndpointConfig>, StoreError> {
     let statement = "SELECT * FROM webhooks WHERE id = ?1";
     sql::query_optional(connection, statement, [webhook], |row| {
-        Ok(DeliveryTarget {
+        Ok(EndpointConfig {
             webhook: webhook.clone(),
             url: row.get("url")?,
             secrets: secrets::read_secrets(row)?,

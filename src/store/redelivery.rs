@@ -53,7 +53,7 @@ impl Store {
                 }
                 let update = format!("{SET_PENDING} WHERE id = ?1");
                 sql::execute(tx, &update, params![id, tx.now])?;
-                tx.delivery_states_changed(&webhook, state, DeliveryState::Pending, 1);
+                tx.record_delivery_state_changes(&webhook, state, DeliveryState::Pending, 1);
                 tx.notify_deliveries();
                 Ok(())
             })
@@ -87,7 +87,12 @@ impl Store {
                     );
                     let count = sql::execute(tx, &update, params![webhook, tx.now, since])?;
                     if count > 0 {
-                        tx.delivery_states_changed(&webhook, state, DeliveryState::Pending, count);
+                        tx.record_delivery_state_changes(
+                            &webhook,
+                            state,
+                            DeliveryState::Pending,
+                            count,
+                        );
                         tx.notify_deliveries();
                     }
                     total += count;

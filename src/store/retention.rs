@@ -39,7 +39,7 @@ impl Store {
                         break;
                     }
                     sql::execute(tx, "DELETE FROM deliveries WHERE id = ?1", [delivery])?;
-                    tx.delivery_deleted(webhook);
+                    tx.record_delivery_deleted(webhook);
                     let orphan = "DELETE FROM events WHERE id = ?1
                         AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_id = ?1)";
                     sql::execute(tx, orphan, [event])?;

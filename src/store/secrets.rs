@@ -31,8 +31,8 @@ impl Store {
         self.reader.read(move |c| find_active(c, &id, now)).await
     }
 
-    /// Gives a webhook a new secret. With an overlap, the old one stays active for that time;
-    /// otherwise it is replaced at once. If another overlap is running, it ends first.
+    /// Replaces a webhook's secret. The old secret stays active for `overlap_hours`; if that is 0,
+    /// it is replaced immediately. An overlap that is still running ends first.
     pub async fn rotate_secret(
         &self,
         id: WebhookId,

@@ -147,7 +147,7 @@ fn change_status(
     )?;
     let body = event::feedback_updated_body(feedback, previous, tx.now);
     events::publish(tx, Topic::FeedbackUpdated, feedback, body)?;
-    tx.feedback_changed(&feedback.project.id, Some(previous), Some(status));
+    tx.record_feedback_change(&feedback.project.id, Some(previous), Some(status));
     Ok(true)
 }
 

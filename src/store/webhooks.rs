@@ -211,7 +211,7 @@ fn cancel_pending(tx: &mut WriteTx<'_>, id: &WebhookId) -> Result<(), StoreError
          WHERE webhook_id = ?1 AND state = 'pending'",
         params![id, tx.now],
     )?;
-    tx.delivery_states_changed(
+    tx.record_delivery_state_changes(
         id,
         DeliveryState::Pending,
         DeliveryState::Canceled,

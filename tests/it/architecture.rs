@@ -81,7 +81,9 @@ const DOMAIN_CRATES: [&str; 16] = [
     "utoipa",
 ];
 
-const LINES_MAX: usize = 450;
+const LINES_MAX: usize = 400;
+const COMMENT_COLUMNS_MAX: usize = 100;
+const TEST_NAME_MAX: usize = 70;
 
 /// Returns the program's files outside of `places` whose code contains one of `words`.
 fn files_outside(places: &[&str], words: &[&str]) -> Vec<String> {
@@ -277,7 +279,7 @@ fn every_file_starts_with_a_description() {
 }
 
 #[test]
-fn files_are_not_too_long() {
+fn files_have_at_most_400_lines() {
     for source in all_sources() {
         let lines = source.text.lines().count();
         assert!(
@@ -285,6 +287,41 @@ fn files_are_not_too_long() {
             "{} has {lines} lines; split it along a concept that has a name",
             source.path
         );
+    }
+}
+
+#[test]
+fn comments_are_at_most_100_columns_wide() {
+    for source in all_sources() {
+        for (index, line) in source.text.lines().enumerate() {
+            assert!(
+                !line.trim_start().starts_with("//") || line.chars().count() <= COMMENT_COLUMNS_MAX,
+                "{}:{} is wider than {COMMENT_COLUMNS_MAX} columns",
+                source.path,
+                index + 1
+            );
+        }
+    }
+}
+
+#[test]
+fn test_names_have_at_most_70_characters() {
+    for source in all_sources() {
+        let mut is_test = false;
+        for line in source.text.lines().map(str::trim_start) {
+            if line.starts_with("#[") {
+                is_test |= line.ends_with("test]") || line.contains("test(");
+            } else if let Some((_, rest)) = line.split_once("fn ").filter(|_| is_test) {
+                let name = rest.split('(').next().unwrap_or_default();
+                assert!(
+                    name.len() <= TEST_NAME_MAX,
+                    "{}: {name} has {} characters",
+                    source.path,
+                    name.len()
+                );
+                is_test = false;
+            }
+        }
     }
 }
 

@@ -276,7 +276,7 @@ fn one_admin_remains_even_if_two_remove_each_other() {
     let app = App::start();
     let mut ada = app.signed_in();
     let page = ada.get(PEOPLE);
-    assert!(page.text().contains("Only admin, can’t be removed"));
+    assert!(page.text().contains("The only admin can’t be removed"));
     assert!(page.forms_with("Remove").is_empty() && page.forms_with("Change role").is_empty());
 
     app.add_user(GRACE, "admin");

@@ -100,16 +100,16 @@ fn measure(
     Ok(())
 }
 
-/// Adds the rates of the whole drain, its first tenth, and its last tenth, and the curve for the
-/// plot.
+/// Adds the rates of the whole drain, its first tenth, and its last tenth. Also adds the curve for
+/// the plot.
 fn add_rates(run: &mut Run, arrivals: &[Arrival], count: usize) {
     let tenth = arrivals.len() / 10;
     let first = rate(&arrivals[..tenth]);
     let last = rate(&arrivals[arrivals.len() - tenth..]);
     run.add("drained", "/s", rate(arrivals));
-    run.add("drained, first 10 %", "/s", first);
-    run.add("drained, last 10 %", "/s", last);
-    run.add_with_goal("last 10 % ÷ first 10 %", "", last / first, "≥ 0.9");
+    run.add("drained, first 10%", "/s", first);
+    run.add("drained, last 10%", "/s", last);
+    run.add_with_goal("last 10% ÷ first 10%", "", last / first, "≥ 0.9");
     for part in arrivals.chunks((arrivals.len() / POINTS).max(2)) {
         let pending = count.saturating_sub(part.len() * run.curve.len());
         run.curve.push((pending as f64, rate(part)));

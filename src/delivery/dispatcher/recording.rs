@@ -30,7 +30,7 @@ impl Dispatcher {
         }));
     }
 
-    pub(super) fn recording_finished(
+    pub(super) fn on_recording_finished(
         &mut self,
         batch: Arc<Vec<FinishedAttempt>>,
         result: Result<Vec<Option<DeliveryUpdate>>, StoreError>,
@@ -65,7 +65,7 @@ impl Dispatcher {
             let Some(queue) = self.queues.get_mut(&finished.webhook) else {
                 continue;
             };
-            queue.attempt_recorded(
+            queue.release_recorded(
                 &finished.delivery,
                 !record.is_success(),
                 record.hold_until.is_some(),

@@ -21,7 +21,7 @@ fn body(message: &str) -> String {
         .to_string()
 }
 
-/// Sends a webhook, signed if there is a `secret`. Returns the status of the response.
+/// Sends a delivery, signed if there is a `secret`. Returns the status of the response.
 async fn deliver(
     receiver: &DemoServer,
     delivery: &'static str,
@@ -221,7 +221,7 @@ async fn stopping_ends_an_open_event_stream() {
 }
 
 #[actix_web::test]
-async fn keeps_the_last_100_webhooks() {
+async fn keeps_the_last_100_requests() {
     let inbox = Inbox::new(Timestamp::from_millis(0));
     for _ in 0..130 {
         inbox.record(

@@ -6,7 +6,7 @@ use super::InlineText;
 use super::document::split_inline_code;
 use crate::pages::framework::format::group_digits;
 
-/// A member of an object, a parameter, or a header.
+/// An object member, a parameter, or a header.
 pub(super) struct FieldDoc {
     pub(super) name: String,
     /// Location of a parameter: `path`, `query`, or `header`. Otherwise empty.

@@ -143,7 +143,8 @@ pub async fn undo(context: RequestContext, fields: FormData) -> Result<HttpRespo
     context.push_message(match requested - undone {
         0 => "Undone.".to_owned(),
         _ if undone == 0 => "Can’t undo: the feedback has changed or been deleted.".to_owned(),
-        left => format!("Undone, except {left} that changed in the meantime."),
+        1 => "Undone, except for 1 item that has changed or been deleted.".to_owned(),
+        left => format!("Undone, except for {left} items that have changed or been deleted."),
     });
     Ok(context.redirect(&return_path(&fields)))
 }

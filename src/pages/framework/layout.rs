@@ -59,7 +59,7 @@ impl Layout {
     }
 
     /// The path of a file in `static/`, with a version for caching.
-    pub fn asset(&self, name: &str) -> String {
+    pub fn asset_path(&self, name: &str) -> String {
         html::asset_path(&self.urls, name)
     }
 

@@ -200,7 +200,7 @@ impl EventStream {
             let latest = *self.latest.borrow_and_update();
             let names = self.changed_names();
             let can_send = !names.is_empty() && Instant::now() >= self.batch_until;
-            if (can_send || self.sessions_ended()) && !self.is_session_valid(latest).await {
+            if (can_send || self.has_ended_sessions()) && !self.is_session_valid(latest).await {
                 return Some(self.end(SESSION_ENDED));
             }
             if can_send {
@@ -256,7 +256,7 @@ impl EventStream {
             .collect()
     }
 
-    fn sessions_ended(&self) -> bool {
+    fn has_ended_sessions(&self) -> bool {
         let ended = |change: &ChangeKind| *change == ChangeKind::Sessions;
         !self
             .app

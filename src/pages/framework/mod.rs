@@ -1,4 +1,5 @@
-//! Shared parts of all pages: request context, access checks, layout, sessions, errors, live updates.
+//! Shared parts of all pages: request context, access checks, layout, sessions, errors, live
+//! updates.
 
 pub mod auth;
 pub mod context;

@@ -9,7 +9,7 @@ use crate::domain::webhook::Topic;
 pub(super) struct ChecklistItem {
     pub(super) name: &'static str,
     /// `None` in the general checklist.
-    pub(super) finding: Option<Finding>,
+    pub(super) status: Option<CheckStatus>,
     pub(super) text: String,
     /// A command that tests the connection.
     pub(super) curl: Option<String>,
@@ -19,13 +19,13 @@ pub(super) struct ChecklistItem {
 
 /// The result of one check, shown as an icon and a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Finding {
+pub(super) enum CheckStatus {
     Ok,
     Problem,
     Unknown,
 }
 
-impl Finding {
+impl CheckStatus {
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -82,7 +82,7 @@ pub(super) fn general_checklist(timeout: Duration) -> Vec<ChecklistItem> {
         .zip(text)
         .map(|(name, text)| ChecklistItem {
             name,
-            finding: None,
+            status: None,
             text,
             curl: None,
             link: None,

@@ -1,6 +1,6 @@
 //! Loads the last deliveries of each webhook and diagnoses them, for admins.
 
-use super::checklist::{ChecklistItem, Finding};
+use super::checklist::{CheckStatus, ChecklistItem};
 use super::findings::WebhookHistory;
 use crate::domain::webhook::{WEBHOOKS_MAX, Webhook};
 use crate::pages::framework::context::RequestContext;
@@ -21,7 +21,7 @@ pub(super) struct DiagnosedWebhook {
 impl DiagnosedWebhook {
     /// Number of items that need attention.
     pub(super) fn issue_count(&self) -> usize {
-        let is_problem = |item: &&ChecklistItem| item.finding == Some(Finding::Problem);
+        let is_problem = |item: &&ChecklistItem| item.status == Some(CheckStatus::Problem);
         self.items.iter().filter(is_problem).count()
     }
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::checklist::{ChecklistItem, Finding, ITEM_NAMES, test_command};
+use super::checklist::{CheckStatus, ChecklistItem, ITEM_NAMES, test_command};
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::egress_policy::addresses_without_dns;
@@ -27,8 +27,8 @@ pub(super) struct WebhookHistory<'a> {
     pub(super) now: Timestamp,
 }
 
-/// The finding, its explanation, and a link.
-type CheckOutcome = (Finding, String, Option<(String, &'static str)>);
+/// The status of a check, its explanation, and a link.
+type CheckReport = (CheckStatus, String, Option<(String, &'static str)>);
 
 impl WebhookHistory<'_> {
     pub(super) fn check_all(&self) -> Vec<ChecklistItem> {
@@ -46,9 +46,9 @@ impl WebhookHistory<'_> {
         let mut items: Vec<ChecklistItem> = ITEM_NAMES
             .into_iter()
             .zip(found)
-            .map(|(name, (finding, text, link))| ChecklistItem {
+            .map(|(name, (status, text, link))| ChecklistItem {
                 name,
-                finding: Some(finding),
+                status: Some(status),
                 text,
                 curl: None,
                 link,
@@ -80,10 +80,10 @@ impl WebhookHistory<'_> {
         DisplayTime::new(attempt.started_at, self.now).relative
     }
 
-    fn check_reachable(&self) -> CheckOutcome {
+    fn check_reachable(&self) -> CheckReport {
         let Some((delivery, last)) = self.attempts().into_iter().next() else {
             let text = "No deliveries yet. Press “Test” to send one and see the result.";
-            return (Finding::Unknown, text.into(), self.row_link("Test"));
+            return (CheckStatus::Unknown, text.into(), self.row_link("Test"));
         };
         if is_connected(last) {
             let result = last.status.map_or_else(
@@ -91,7 +91,7 @@ impl WebhookHistory<'_> {
                 |status| format!("responded with {}", status_text(status)),
             );
             return (
-                Finding::Ok,
+                CheckStatus::Ok,
                 format!("Last attempt {}: {result}.", self.time_ago(last)),
                 None,
             );
@@ -101,26 +101,26 @@ impl WebhookHistory<'_> {
             describe_failure(last),
             self.time_ago(last)
         );
-        (Finding::Problem, text, self.delivery_link(delivery))
+        (CheckStatus::Problem, text, self.delivery_link(delivery))
     }
 
-    fn check_encrypted(&self) -> CheckOutcome {
+    fn check_encrypted(&self) -> CheckReport {
         let url = &self.webhook.url;
         let attempts = self.attempts();
         if url.scheme() == Scheme::Https {
             return match attempts.first() {
                 Some((delivery, last)) if is_tls_failure(last) => (
-                    Finding::Problem,
+                    CheckStatus::Problem,
                     describe_failure(last),
                     self.delivery_link(delivery),
                 ),
                 Some((_, last)) if last.timings.tls.is_some() || last.status.is_some() => {
                     let text = "The URL starts with https://, and the certificate was accepted.";
-                    (Finding::Ok, text.into(), None)
+                    (CheckStatus::Ok, text.into(), None)
                 }
                 _ => {
                     let text = "The URL starts with https://. The certificate is checked on the next attempt.";
-                    (Finding::Ok, text.into(), None)
+                    (CheckStatus::Ok, text.into(), None)
                 }
             };
         }
@@ -128,23 +128,23 @@ impl WebhookHistory<'_> {
             .is_some_and(|all| all.iter().all(|address| address.ip().is_loopback()))
         {
             let text = "Plain http:// to this machine, for testing. An endpoint on another machine needs https://.";
-            return (Finding::Ok, text.into(), None);
+            return (CheckStatus::Ok, text.into(), None);
         }
         let text = "Plain http://, allowed by --allow-target. Others on the network can read the feedback. Use https:// if possible.";
-        (Finding::Problem, text.into(), self.settings_link())
+        (CheckStatus::Problem, text.into(), self.settings_link())
     }
 
-    fn check_response_time(&self) -> CheckOutcome {
+    fn check_response_time(&self) -> CheckReport {
         let limit = format_duration(self.timeout);
         let attempts = self.attempts();
         let Some((delivery, last)) = attempts.iter().find(|(_, attempt)| is_connected(attempt))
         else {
             let text = format!("No responses in the delivery log. The time limit is {limit}.");
-            return (Finding::Unknown, text, None);
+            return (CheckStatus::Unknown, text, None);
         };
         if last.status.is_none() && last.error_code.as_deref() == Some("timeout") {
             return (
-                Finding::Problem,
+                CheckStatus::Problem,
                 describe_failure(last),
                 self.delivery_link(delivery),
             );
@@ -158,7 +158,7 @@ impl WebhookHistory<'_> {
         let Some(slowest) = slowest else {
             let text =
                 format!("No complete responses in the delivery log. The time limit is {limit}.");
-            return (Finding::Unknown, text, None);
+            return (CheckStatus::Unknown, text, None);
         };
         let text = match with_response().count() {
             1 => format!(
@@ -173,22 +173,22 @@ impl WebhookHistory<'_> {
         };
         if slowest > self.timeout / 2 {
             let text = format!(
-                "{text} This is close to the limit. Respond first, then process the event."
+                "{text} That is more than half of the limit. Respond first, then process the event."
             );
-            return (Finding::Problem, text, self.deliveries_link());
+            return (CheckStatus::Problem, text, self.deliveries_link());
         }
-        (Finding::Ok, text, None)
+        (CheckStatus::Ok, text, None)
     }
 
-    fn check_enabled(&self) -> CheckOutcome {
+    fn check_enabled(&self) -> CheckReport {
         if self.webhook.enabled {
-            return (Finding::Ok, "Enabled.".into(), None);
+            return (CheckStatus::Ok, "Enabled.".into(), None);
         }
         let text = "Disabled. Only tests are sent. Events that happen now won’t be sent later.";
-        (Finding::Problem, text.into(), self.row_link("Enable"))
+        (CheckStatus::Problem, text.into(), self.row_link("Enable"))
     }
 
-    fn check_topics(&self) -> CheckOutcome {
+    fn check_topics(&self) -> CheckReport {
         let missing: Vec<&str> = Topic::ALL
             .into_iter()
             .filter(|topic| !self.webhook.topics.contains(topic))
@@ -197,17 +197,17 @@ impl WebhookHistory<'_> {
         let all = Topic::all_labels();
         if missing.is_empty() {
             let text = format!("All topics are selected: {all}.");
-            (Finding::Ok, text, None)
+            (CheckStatus::Ok, text, None)
         } else if self.webhook.topics.is_empty() {
             let text =
                 format!("No topics selected, so only tests are sent. Select at least one: {all}.");
-            (Finding::Problem, text, self.row_link("Select topics"))
+            (CheckStatus::Problem, text, self.row_link("Select topics"))
         } else {
             let text = format!(
                 "Not selected: {}. Those events aren’t sent.",
                 missing.join(", ")
             );
-            (Finding::Ok, text, self.row_link("Topics"))
+            (CheckStatus::Ok, text, self.row_link("Topics"))
         }
     }
 
@@ -219,62 +219,62 @@ impl WebhookHistory<'_> {
         self.projects.iter().filter(is_subscribed).collect()
     }
 
-    fn check_projects(&self) -> CheckOutcome {
+    fn check_projects(&self) -> CheckReport {
         let subscribed = self.subscribed_projects();
         let create_link = || Some(("/settings/projects?add".to_owned(), "New project"));
         match (self.webhook.projects.is_empty(), subscribed.is_empty()) {
             (_, true) if self.projects.is_empty() => {
                 let text = "No projects yet. Create one to receive feedback.";
-                (Finding::Problem, text.into(), create_link())
+                (CheckStatus::Problem, text.into(), create_link())
             }
             (true, _) => (
-                Finding::Ok,
+                CheckStatus::Ok,
                 "Receives events from all projects.".into(),
                 None,
             ),
             (false, true) => {
                 let text = "The selected projects were deleted, so no events are sent. Select other projects, or none to receive events from all.";
-                (Finding::Problem, text.into(), self.settings_link())
+                (CheckStatus::Problem, text.into(), self.settings_link())
             }
             (false, false) => {
                 let text = format!("Receives events from {} only.", join_names(&subscribed));
                 let link = (subscribed.len() < self.projects.len()).then(|| self.settings_link());
-                (Finding::Ok, text, link.flatten())
+                (CheckStatus::Ok, text, link.flatten())
             }
         }
     }
 
-    fn check_paused_projects(&self) -> CheckOutcome {
+    fn check_paused_projects(&self) -> CheckReport {
         let subscribed = self.subscribed_projects();
         if subscribed.is_empty() {
             let text = "No projects to receive events from.";
-            return (Finding::Unknown, text.into(), None);
+            return (CheckStatus::Unknown, text.into(), None);
         }
         let paused: Vec<&Project> = subscribed
             .into_iter()
             .filter(|project| project.status == ProjectStatus::Paused)
             .collect();
         if paused.is_empty() {
-            return (Finding::Ok, "No projects are paused.".into(), None);
+            return (CheckStatus::Ok, "No projects are paused.".into(), None);
         }
         let text = format!(
             "Paused: {}. Paused projects don’t accept feedback.",
             join_names(&paused)
         );
         let link = ("/settings/projects".to_owned(), "Resume");
-        (Finding::Problem, text, Some(link))
+        (CheckStatus::Problem, text, Some(link))
     }
 
-    fn check_feedback_exists(&self) -> CheckOutcome {
+    fn check_feedback_exists(&self) -> CheckReport {
         let link = |name| Some(("/feedback".to_owned(), name));
         match self.feedback_count {
             0 => {
                 let text = "No feedback in its projects yet. Check the widget, or the API call that submits it.";
                 let snippet = ("/settings/projects".to_owned(), "Widget snippet");
-                (Finding::Problem, text.into(), Some(snippet))
+                (CheckStatus::Problem, text.into(), Some(snippet))
             }
             1 => (
-                Finding::Ok,
+                CheckStatus::Ok,
                 "1 feedback item received. If one is missing, Miniback didn’t receive it.".into(),
                 link("Show feedback"),
             ),
@@ -282,12 +282,12 @@ impl WebhookHistory<'_> {
                 let text = format!(
                     "{count} feedback items received. If one is missing, Miniback didn’t receive it."
                 );
-                (Finding::Ok, text, link("Show feedback"))
+                (CheckStatus::Ok, text, link("Show feedback"))
             }
         }
     }
 
-    fn check_last_error(&self) -> CheckOutcome {
+    fn check_last_error(&self) -> CheckReport {
         if let Some(until) = self
             .webhook
             .held_until
@@ -297,7 +297,7 @@ impl WebhookHistory<'_> {
             let text = format!(
                 "The endpoint sent Retry-After. Deliveries are held until {clock}. A successful test ends the hold."
             );
-            return (Finding::Problem, text, self.row_link("Test"));
+            return (CheckStatus::Problem, text, self.row_link("Test"));
         }
         let attempts = self.attempts();
         let failed = attempts
@@ -305,10 +305,12 @@ impl WebhookHistory<'_> {
             .enumerate()
             .find(|(_, (_, attempt))| !is_success(attempt));
         match failed {
-            None if attempts.is_empty() => (Finding::Unknown, "No deliveries yet.".into(), None),
+            None if attempts.is_empty() => {
+                (CheckStatus::Unknown, "No deliveries yet.".into(), None)
+            }
             None => {
                 let text = "No failures in the last attempts.";
-                (Finding::Ok, text.into(), self.deliveries_link())
+                (CheckStatus::Ok, text.into(), self.deliveries_link())
             }
             Some((0, (delivery, last))) => {
                 let link = if matches!(last.status, Some(401 | 403)) {
@@ -327,7 +329,7 @@ impl WebhookHistory<'_> {
                     self.time_ago(last),
                     describe_failure(last)
                 );
-                (Finding::Problem, text.trim_end().to_owned(), link)
+                (CheckStatus::Problem, text.trim_end().to_owned(), link)
             }
             Some((_, (delivery, last))) => {
                 let text = format!(
@@ -335,33 +337,9 @@ impl WebhookHistory<'_> {
                     self.time_ago(last),
                     last.error.as_deref().unwrap_or_default()
                 );
-                (Finding::Ok, text, self.delivery_link(delivery))
+                (CheckStatus::Ok, text, self.delivery_link(delivery))
             }
         }
-    }
-
-    fn path(&self, part: &str) -> String {
-        format!("/settings/notifications/{}/{part}", self.webhook.id)
-    }
-
-    fn delivery_link(&self, delivery: &DeliverySummary) -> Option<(String, &'static str)> {
-        let path = format!("{}/{}", self.path("deliveries"), delivery.id);
-        Some((path, "Show delivery"))
-    }
-
-    fn deliveries_link(&self) -> Option<(String, &'static str)> {
-        Some((self.path("deliveries"), "Deliveries"))
-    }
-
-    fn row_link(&self, name: &'static str) -> Option<(String, &'static str)> {
-        let id = &self.webhook.id;
-        Some((format!("/settings/notifications?open={id}#{id}"), name))
-    }
-
-    fn settings_link(&self) -> Option<(String, &'static str)> {
-        let id = &self.webhook.id;
-        let path = format!("/settings/notifications?open={id}#{id}-url");
-        Some((path, "Webhook settings"))
     }
 }
 

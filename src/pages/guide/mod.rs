@@ -6,6 +6,7 @@
 mod checklist;
 mod diagnostics;
 mod findings;
+mod links;
 mod payloads;
 
 use std::time::Duration;

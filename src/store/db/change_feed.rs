@@ -46,7 +46,7 @@ impl ChangeFeed {
         }))
     }
 
-    fn last(&self) -> MutexGuard<'_, HashMap<ChangeKind, u64>> {
+    fn lock_last_changes(&self) -> MutexGuard<'_, HashMap<ChangeKind, u64>> {
         self.0.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -69,7 +69,7 @@ impl ChangeFeed {
 
     /// Returns the changes after `number` that `filter` accepts.
     pub fn since(&self, number: u64, filter: impl Fn(&ChangeKind) -> bool) -> BTreeSet<ChangeKind> {
-        let last = self.last();
+        let last = self.lock_last_changes();
         let newer = last
             .iter()
             .filter(|(change, at)| **at > number && filter(change));
@@ -81,7 +81,7 @@ impl ChangeFeed {
         if changes.is_empty() {
             return;
         }
-        let mut last = self.last();
+        let mut last = self.lock_last_changes();
         let number = self.latest() + 1;
         for change in changes {
             last.insert(change, number);

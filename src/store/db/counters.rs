@@ -33,13 +33,13 @@ struct WebhookDeltas {
 }
 
 impl CounterDeltas {
-    pub(super) fn delivery_created(&mut self, webhook: &WebhookId, state: DeliveryState) {
+    pub(super) fn record_delivery_created(&mut self, webhook: &WebhookId, state: DeliveryState) {
         let deltas = self.of_webhook(webhook);
         deltas.created += 1;
         deltas.states[state as usize] += 1;
     }
 
-    pub(super) fn delivery_states_changed(
+    pub(super) fn record_delivery_state_changes(
         &mut self,
         webhook: &WebhookId,
         from: DeliveryState,
@@ -52,11 +52,11 @@ impl CounterDeltas {
     }
 
     /// Counts a row that retention deleted. Its state remains in the totals.
-    pub(super) fn delivery_deleted(&mut self, webhook: &WebhookId) {
+    pub(super) fn record_delivery_deleted(&mut self, webhook: &WebhookId) {
         self.of_webhook(webhook).deleted += 1;
     }
 
-    pub(super) fn feedback_changed(
+    pub(super) fn record_feedback_change(
         &mut self,
         project: &ProjectId,
         from: Option<FeedbackStatus>,

@@ -120,8 +120,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Applies the missing `migrations`. Locks the directory for that time, unless the caller holds
-/// the lock.
+/// Applies the missing `migrations`. Locks the directory while it does so, unless the caller
+/// already holds the lock.
 fn migrate(
     connection: &mut Connection,
     dir: &Path,

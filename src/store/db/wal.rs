@@ -24,7 +24,7 @@ pub(in crate::store) struct Wal {
 }
 
 impl Wal {
-    pub(in crate::store) fn of(database: &Path) -> Self {
+    pub(in crate::store) fn for_database(database: &Path) -> Self {
         let mut path = database.as_os_str().to_owned();
         path.push("-wal");
         Self {

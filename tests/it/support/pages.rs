@@ -1,5 +1,5 @@
-//! A visitor with a browser without scripts. It stores cookies and sends what a browser sends, but
-//! follows redirects only on request.
+//! A visitor whose browser doesn't run JavaScript. It stores cookies and sends the same headers as
+//! a browser, but follows redirects only on request.
 
 use std::collections::BTreeMap;
 

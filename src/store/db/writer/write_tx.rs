@@ -81,13 +81,19 @@ impl WriteTx<'_> {
     }
 
     /// Reports that a delivery was created.
-    pub(in crate::store) fn delivery_created(&mut self, webhook: &WebhookId, state: DeliveryState) {
-        self.effects.counters.delivery_created(webhook, state);
+    pub(in crate::store) fn record_delivery_created(
+        &mut self,
+        webhook: &WebhookId,
+        state: DeliveryState,
+    ) {
+        self.effects
+            .counters
+            .record_delivery_created(webhook, state);
         self.publish_change(ChangeKind::Deliveries(webhook.clone()));
     }
 
     /// Reports that the state of `count` deliveries changed.
-    pub(in crate::store) fn delivery_states_changed(
+    pub(in crate::store) fn record_delivery_state_changes(
         &mut self,
         webhook: &WebhookId,
         from: DeliveryState,
@@ -96,24 +102,26 @@ impl WriteTx<'_> {
     ) {
         self.effects
             .counters
-            .delivery_states_changed(webhook, from, to, count);
+            .record_delivery_state_changes(webhook, from, to, count);
         self.publish_change(ChangeKind::Deliveries(webhook.clone()));
     }
 
     /// Reports that retention deleted a delivery.
-    pub(in crate::store) fn delivery_deleted(&mut self, webhook: &WebhookId) {
-        self.effects.counters.delivery_deleted(webhook);
+    pub(in crate::store) fn record_delivery_deleted(&mut self, webhook: &WebhookId) {
+        self.effects.counters.record_delivery_deleted(webhook);
     }
 
     /// Reports that feedback was created (`from` is `None`), changed its status, or was deleted
     /// (`to` is `None`).
-    pub(in crate::store) fn feedback_changed(
+    pub(in crate::store) fn record_feedback_change(
         &mut self,
         project: &ProjectId,
         from: Option<FeedbackStatus>,
         to: Option<FeedbackStatus>,
     ) {
-        self.effects.counters.feedback_changed(project, from, to);
+        self.effects
+            .counters
+            .record_feedback_change(project, from, to);
         self.publish_change(ChangeKind::Feedback);
     }
 
