@@ -353,5 +353,10 @@ fn the_map_in_the_documentation_matches_the_source_tree() {
         .iter()
         .map(|source| source.path.clone())
         .collect();
-    assert_eq!(mapped, tree, "left: the map, right: the source tree");
+    let missing: Vec<_> = tree.difference(&mapped).collect();
+    let removed: Vec<_> = mapped.difference(&tree).collect();
+    assert!(
+        mapped == tree,
+        "not in the map: {missing:?}; in the map, but not in `src`: {removed:?}"
+    );
 }
