@@ -156,7 +156,7 @@ fn delivery_routes(routes: Routes) -> Routes {
         ))
         .service(page(
             "/settings/notifications/{id}/recover",
-            [post(Admin, deliveries::recover)],
+            [post(Admin, deliveries::redeliver_failed)],
         ))
         .service(page(
             "/settings/notifications/{id}/deliveries/{delivery}",
@@ -191,7 +191,7 @@ fn project_and_token_routes(routes: Routes) -> Routes {
         ))
         .service(page(
             "/settings/projects/{project}/origins",
-            [post(Admin, origins::allow)],
+            [post(Admin, origins::allow_origin)],
         ))
         .service(page(
             "/settings/projects/{id}/edit",

@@ -26,7 +26,7 @@ pub(super) fn contents(document: &Value) -> ReferenceContents {
             Some((title, rest)) => {
                 let title = title.trim_end_matches('.');
                 overview.push(OverviewSection {
-                    anchor: anchor(title),
+                    anchor: anchor_for(title),
                     title: title.to_owned(),
                     description: split_inline_code(rest.trim_start()),
                 });
@@ -47,9 +47,9 @@ pub(super) fn contents(document: &Value) -> ReferenceContents {
 /// Collects the error responses that calls share, by status.
 fn common_errors(document: &Value) -> Vec<ResponseDoc> {
     let mut errors = BTreeMap::new();
-    for (_, methods) in object(&document["paths"]) {
-        for (_, operation) in object(methods) {
-            for (status, response) in object(&operation["responses"]) {
+    for (_, methods) in object_entries(&document["paths"]) {
+        for (_, operation) in object_entries(methods) {
+            for (status, response) in object_entries(&operation["responses"]) {
                 if response["$ref"].is_string() {
                     errors.insert(status.clone(), response_doc(document, status, response));
                 }
@@ -59,7 +59,7 @@ fn common_errors(document: &Value) -> Vec<ResponseDoc> {
     errors.into_values().collect()
 }
 
-fn object(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+fn object_entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().map(Map::iter).into_iter().flatten()
 }
 
@@ -82,33 +82,33 @@ pub(super) fn split_inline_code(text: &str) -> Vec<InlineText> {
         .collect()
 }
 
-fn anchor(title: &str) -> String {
+fn anchor_for(title: &str) -> String {
     title.to_lowercase().replace(' ', "-")
 }
 
 fn call_group(document: &Value, tag: &Value) -> CallGroup {
     let name = tag["name"].as_str().unwrap_or_default();
     let mut calls = Vec::new();
-    for (path, methods) in object(&document["paths"]) {
+    for (path, methods) in object_entries(&document["paths"]) {
         for method in ["get", "post", "patch", "delete"] {
             let operation = &methods[method];
             if operation["tags"][0] == name {
-                calls.push(call(document, path, method, operation));
+                calls.push(call_doc(document, path, method, operation));
             }
         }
     }
     CallGroup {
-        anchor: anchor(name),
+        anchor: anchor_for(name),
         name: name.to_owned(),
         description: split_inline_code(tag["description"].as_str().unwrap_or_default()),
         calls,
     }
 }
 
-fn call(document: &Value, path: &str, method: &str, operation: &Value) -> CallDoc {
+fn call_doc(document: &Value, path: &str, method: &str, operation: &Value) -> CallDoc {
     let mut responses = Vec::new();
     let mut errors = Vec::new();
-    for (status, response) in object(&operation["responses"]) {
+    for (status, response) in object_entries(&operation["responses"]) {
         let doc = response_doc(document, status, response);
         if status.as_str() < "400" {
             responses.push(doc);
@@ -130,7 +130,7 @@ fn call(document: &Value, path: &str, method: &str, operation: &Value) -> CallDo
             .iter()
             .map(|p| split_inline_code(p))
             .collect(),
-        permission: split_inline_code(&permission(&operation["security"])),
+        permission: split_inline_code(&describe_permission(&operation["security"])),
         parameters: parameters
             .map(|parameter| parameter_doc(document, parameter))
             .collect(),
@@ -138,7 +138,7 @@ fn call(document: &Value, path: &str, method: &str, operation: &Value) -> CallDo
             is_optional: operation["requestBody"]["required"] == false,
             fields: field_docs(document, schema),
         }),
-        curl: curl(document, path, method, operation),
+        curl: curl_command(document, path, method, operation),
         responses,
         errors,
     }
@@ -160,7 +160,7 @@ fn parameter_doc(document: &Value, parameter: &Value) -> FieldDoc {
 }
 
 /// Describes the required token: ``Requires a token with the scope `full` or `submit` ``.
-fn permission(security: &Value) -> String {
+fn describe_permission(security: &Value) -> String {
     let mut scopes = Vec::new();
     let requirements = security.as_array().into_iter().flatten();
     for needed in requirements.filter_map(|requirement| requirement["token"].as_array()) {
@@ -190,7 +190,7 @@ fn response_doc(document: &Value, status: &str, response: &Value) -> ResponseDoc
     let json = &resolved["content"]["application/json"]["schema"];
     let name = resolve(document, json).1;
     let item = name.and_then(|name| name.strip_prefix("List_"));
-    let headers = object(&resolved["headers"]).filter(|(name, _)| *name != "X-Request-Id");
+    let headers = object_entries(&resolved["headers"]).filter(|(name, _)| *name != "X-Request-Id");
     let headers = headers.map(|(name, header)| {
         let mut field = field_doc(document, name, &header["schema"], false);
         field.description = split_inline_code(header["description"].as_str().unwrap_or_default());
@@ -204,17 +204,17 @@ fn response_doc(document: &Value, status: &str, response: &Value) -> ResponseDoc
         headers: headers
             .filter(|field| !field.description.is_empty())
             .collect(),
-        example: name.map(|_| pretty(&example_value(document, json))),
+        example: name.map(|_| format_json(&example_value(document, json))),
         is_common: shared.is_some(),
     }
 }
 
-fn pretty(value: &Value) -> String {
+fn format_json(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
 /// Builds the part of a curl command after the base URL: the path and the options.
-fn curl(document: &Value, path: &str, method: &str, operation: &Value) -> String {
+fn curl_command(document: &Value, path: &str, method: &str, operation: &Value) -> String {
     let mut path = path.to_owned();
     let mut lines = Vec::new();
     if operation["security"][0].is_object() {
@@ -238,7 +238,7 @@ fn curl(document: &Value, path: &str, method: &str, operation: &Value) -> String
         let body = if short.len() <= 60 {
             short
         } else {
-            pretty(&value)
+            format_json(&value)
         };
         lines.push("-H \"Content-Type: application/json\"".to_owned());
         lines.push(format!("-d '{body}'"));
@@ -253,7 +253,7 @@ fn curl(document: &Value, path: &str, method: &str, operation: &Value) -> String
 
 /// Lists the schemas of objects. Strings and lists are described where they are used.
 fn schemas(document: &Value) -> Vec<SchemaDoc> {
-    let all = object(&document["components"]["schemas"]);
+    let all = object_entries(&document["components"]["schemas"]);
     let objects = all.filter(|(name, schema)| {
         let has_fields = schema["properties"].is_object() || schema["allOf"].is_array();
         has_fields && !name.starts_with("List_")

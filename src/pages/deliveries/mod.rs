@@ -175,7 +175,7 @@ pub(super) async fn show(
 }
 
 /// Redelivers all deliveries that failed in the selected period.
-pub(super) async fn recover(
+pub(super) async fn redeliver_failed(
     context: RequestContext,
     id: web::Path<String>,
     fields: FormData,

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::checklist::{CheckStatus, ChecklistItem, ITEM_NAMES, curl};
+use super::checklist::{CheckStatus, ChecklistItem, ITEM_NAMES, test_command};
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::egress_policy::addresses_without_dns;
@@ -55,7 +55,7 @@ impl WebhookHistory<'_> {
             })
             .collect();
         if let Some(first) = items.first_mut() {
-            first.curl = Some(curl(self.webhook.url.as_str()));
+            first.curl = Some(test_command(self.webhook.url.as_str()));
         }
         items
     }
@@ -76,7 +76,7 @@ impl WebhookHistory<'_> {
         all
     }
 
-    fn ago(&self, attempt: &LoggedAttempt) -> String {
+    fn time_ago(&self, attempt: &LoggedAttempt) -> String {
         DisplayTime::new(attempt.started_at, self.now).relative
     }
 
@@ -92,14 +92,14 @@ impl WebhookHistory<'_> {
             );
             return (
                 CheckStatus::Ok,
-                format!("Last attempt {}: {result}.", self.ago(last)),
+                format!("Last attempt {}: {result}.", self.time_ago(last)),
                 None,
             );
         }
         let text = format!(
             "{} Last attempt {}.",
             describe_failure(last),
-            self.ago(last)
+            self.time_ago(last)
         );
         (CheckStatus::Problem, text, self.delivery_link(delivery))
     }
@@ -326,7 +326,7 @@ impl WebhookHistory<'_> {
                 let text = format!(
                     "{}, {}: {} {state}",
                     delivery.event.as_str(),
-                    self.ago(last),
+                    self.time_ago(last),
                     describe_failure(last)
                 );
                 (CheckStatus::Problem, text.trim_end().to_owned(), link)
@@ -334,7 +334,7 @@ impl WebhookHistory<'_> {
             Some((_, (delivery, last))) => {
                 let text = format!(
                     "No failures since. Last failure, {}: {}",
-                    self.ago(last),
+                    self.time_ago(last),
                     last.error.as_deref().unwrap_or_default()
                 );
                 (CheckStatus::Ok, text, self.delivery_link(delivery))
@@ -373,14 +373,14 @@ fn describe_failure(attempt: &LoggedAttempt) -> String {
 
 /// Joins project names: `“Shop”, “Blog”`. Shortens long lists: `…, 3 more`.
 fn join_names(projects: &[&Project]) -> String {
-    const SHOWN: usize = 5;
+    const NAMES_SHOWN: usize = 5;
     let mut names: Vec<String> = projects
         .iter()
-        .take(SHOWN)
+        .take(NAMES_SHOWN)
         .map(|project| format!("“{}”", project.name))
         .collect();
-    if projects.len() > SHOWN {
-        names.push(format!("{} more", projects.len() - SHOWN));
+    if projects.len() > NAMES_SHOWN {
+        names.push(format!("{} more", projects.len() - NAMES_SHOWN));
     }
     names.join(", ")
 }

@@ -162,7 +162,7 @@ fn display_name(origin: &str) -> String {
 }
 
 /// Adds an origin to the allowed origins of a project.
-pub async fn allow(
+pub async fn allow_origin(
     context: RequestContext,
     project: web::Path<String>,
     fields: FormData,

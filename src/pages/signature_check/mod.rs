@@ -103,7 +103,7 @@ impl SignatureCheckPage {
 
 impl DiagnosisView {
     /// CSS class and icon of a check's result.
-    fn style(&self, check: &Check) -> (&'static str, &'static str) {
+    fn css_class_and_icon(&self, check: &Check) -> (&'static str, &'static str) {
         match check.result {
             CheckResult::Passed => ("good", "ok"),
             CheckResult::Failed => ("bad", "bad"),

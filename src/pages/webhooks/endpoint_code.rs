@@ -82,7 +82,7 @@ pub async fn show(
     let webhook = context.webhook(id.into_inner()).await?;
     let url = &webhook.url;
     let path = url.path_and_query().split('?').next().unwrap_or_default();
-    let selected = select(context.query_param("with").as_deref(), path)?;
+    let selected = select_example(context.query_param("with").as_deref(), path)?;
     let secrets = context.webhook_secrets(webhook.id.clone()).await?;
     let is_local = is_local(url);
     let (layout, _) = context.layout("Endpoint code", "notifications");
@@ -102,7 +102,7 @@ pub async fn show(
 }
 
 /// Returns the example of a `?with=` value, which is the first one by default.
-fn select(key: Option<&str>, path: &str) -> Result<Option<AdaptedExample>, PageError> {
+fn select_example(key: Option<&str>, path: &str) -> Result<Option<AdaptedExample>, PageError> {
     if key == Some(LISTEN.0) {
         return Ok(None);
     }
