@@ -330,7 +330,7 @@
   }
   document.addEventListener("miniback:updated", localizeTimes);
 
-  // ---- Flash messages disappear, unless they have a button, the pointer, or the focus ----
+  // ---- Flash messages disappear, unless they contain a button, are hovered, or have the focus ----
   function dismissMessages() {
     const box = document.getElementById("messages");
     const shown = [...(box?.children ?? [])].filter((message) => !message.querySelector("button"));

@@ -26,7 +26,7 @@ const RETRY_DELAYS: [Duration; 3] = [
 /// The delay between retries once all other delays are used. The store deletes an alert after a
 /// week.
 const FINAL_RETRY_DELAY: Duration = Duration::from_secs(24 * 3600);
-/// The delay before reading or storing is retried after an error.
+/// The delay before a retry after a failed read or write.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// The endpoint that receives alerts.

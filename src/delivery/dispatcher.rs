@@ -1,4 +1,4 @@
-//! The delivery loop: reads due deliveries, sends them, and records the outcomes.
+//! The dispatcher: reads due deliveries, sends them, and records the outcomes.
 //!
 //! Reads, attempts, and recordings run concurrently, each as a task that ends with a
 //! [`Completion`]; the loop never waits for a single one. Attempts that end during a recording are
@@ -32,7 +32,7 @@ use crate::store::{DeliveryUpdate, DueBatches, FinishedAttempt, Store, StoreErro
 const IN_FLIGHT_MAX: usize = 512;
 /// Sending stops when this many attempts wait to be recorded.
 const UNRECORDED_MAX: usize = 1024;
-/// The delay before reading or recording is retried after an error.
+/// The delay before a retry after a failed read or recording.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 pub(super) struct Dispatcher {
@@ -156,7 +156,7 @@ impl Dispatcher {
                         }));
                     }
                     Some(DispatcherCommand::CheckHealth(reply)) => {
-                        // The loop sends nothing while outcomes can't be recorded.
+                        // Send nothing while outcomes can't be recorded.
                         let _ = reply.send(!self.is_recording_stalled);
                     }
                     Some(DispatcherCommand::Stop) | None => stopping = true,
@@ -186,8 +186,8 @@ impl Dispatcher {
                 free = free.saturating_sub(1);
                 let id = due.id.clone();
                 let attempt = make_attempt(self.clock.clone(), client, endpoint, due);
-                // A panic is a bug and must not stop the loop. The delivery keeps its slot and is
-                // sent again after a restart.
+                // A panic is a bug and must not stop the dispatcher. The delivery keeps its slot
+                // and is sent again after a restart.
                 self.tasks.push(Box::pin(async move {
                     match AssertUnwindSafe(attempt).catch_unwind().await {
                         Ok(finished) => Completion::Attempt(Box::new(finished)),

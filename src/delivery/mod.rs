@@ -1,11 +1,11 @@
-//! All outbound HTTP: the delivery loop, test events, and alerts.
+//! All outbound HTTP: the dispatcher, test events, and alerts.
 //!
-//! A commit that creates due deliveries wakes the loop ([`dispatcher`]). The loop reads the due
+//! A commit that creates due deliveries wakes the [`dispatcher`]. It reads the due
 //! deliveries, signs them ([`request`]), sends them ([`client`], over connections from
 //! [`connector`]), and records each outcome and the delivery's next state in one transaction.
 //! Wake-ups carry no data, so after a restart the same query finds the remaining deliveries.
 //!
-//! The loop runs on its own thread because awc clients can't be shared between threads. Other
+//! The dispatcher runs on its own thread because awc clients can't be shared between threads. Other
 //! modules use it only through [`DeliveryHandle`].
 
 mod alerts;
@@ -38,7 +38,7 @@ use crate::domain::retry::RetrySchedule;
 use crate::domain::webhook::RetryPolicy;
 use crate::store::{Store, StoreError};
 
-/// Settings of the delivery loop.
+/// Settings of the dispatcher.
 #[derive(Clone)]
 pub struct DeliverySettings {
     pub policy: Arc<EgressPolicy>,
@@ -48,7 +48,7 @@ pub struct DeliverySettings {
     pub schedule: RetrySchedule,
 }
 
-/// Commands to the delivery loop.
+/// Commands to the dispatcher.
 enum DispatcherCommand {
     /// Sends a request that isn't in the outbox, and replies with the result.
     Send {
@@ -61,7 +61,7 @@ enum DispatcherCommand {
     Stop,
 }
 
-/// Handle to the delivery loop; cheap to clone.
+/// Handle to the dispatcher; cheap to clone.
 #[derive(Clone)]
 pub struct DeliveryHandle {
     commands: mpsc::Sender<DispatcherCommand>,
@@ -72,7 +72,7 @@ pub struct DeliveryHandle {
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
-/// Starts the delivery loop on its own thread.
+/// Starts the dispatcher on its own thread.
 pub fn start(
     store: Store,
     clock: Clock,
@@ -88,7 +88,7 @@ pub fn start(
             Ok(runtime) => runtime.block_on(
                 dispatcher::Dispatcher::new(dispatcher_store, clock, settings).run(receiver),
             ),
-            Err(error) => tracing::error!(%error, "starting the delivery loop failed"),
+            Err(error) => tracing::error!(%error, "starting the dispatcher failed"),
         }
     };
     let thread = std::thread::Builder::new()
@@ -137,7 +137,7 @@ impl DeliveryHandle {
         self.schedule.delays(retries)
     }
 
-    /// Returns whether the loop responds within 2 s and can record attempts.
+    /// Returns whether the dispatcher responds within 2 s and can record attempts.
     pub async fn is_alive(&self) -> bool {
         let (reply, response) = oneshot::channel();
         let check = async {
@@ -174,7 +174,7 @@ impl DeliveryHandle {
         if self.commands.send(DispatcherCommand::Stop).await.is_ok() {
             self.commands.closed().await;
         }
-        // The loop has ended, so joining its thread returns almost at once.
+        // The dispatcher has ended, so joining its thread returns almost at once.
         if let Some(thread) = self
             .thread
             .lock()

@@ -127,7 +127,7 @@ impl Inbox {
     }
 
     /// Returns a channel that changes when a request is recorded.
-    pub fn changes(&self) -> watch::Receiver<u64> {
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
 

@@ -203,7 +203,7 @@ fn event_stream(
         let reset = web::Bytes::from_static(b"event: reset\ndata: restarted\n\n");
         return stream::iter([Ok(reset)]).left_stream();
     };
-    let changes = receiver.inbox.changes();
+    let changes = receiver.inbox.subscribe();
     let stopping = receiver.stopping.clone();
     let state = (receiver, changes, stopping, last_number);
     let events = stream::unfold(state, |state| async move {

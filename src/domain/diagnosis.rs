@@ -229,7 +229,7 @@ fn explain_mismatch(
     if hex.is_some_and(|hex| verification::decode_hex(hex).is_none()) {
         return invalid(
             "X-Miniback-Signature isn’t 64 hex digits.",
-            "It was truncated or changed in transit, or only part of it was pasted. It has no prefix such as sha256=.",
+            "It was truncated or changed in transit, or only part of it was pasted. The header contains only the digits, without a prefix such as sha256=.",
         );
     }
     if let Some(check) = wrong_secret {

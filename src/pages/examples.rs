@@ -3,7 +3,7 @@
 use GuideSection::{CommonUses, Verify};
 
 /// Path of the endpoint in the example files.
-const PATH: &str = "/webhooks/miniback";
+const ENDPOINT_PATH: &str = "/webhooks/miniback";
 
 /// An example file.
 pub struct Example {
@@ -77,9 +77,9 @@ impl Example {
                 let code = self.code.replace(self.file, &file);
                 return (file, code);
             }
-            None => format!("\"{PATH}\""),
+            None => format!("\"{ENDPOINT_PATH}\""),
         };
-        let code = self.code.replace(&format!("\"{PATH}\""), &literal);
+        let code = self.code.replace(&format!("\"{ENDPOINT_PATH}\""), &literal);
         (self.file.to_owned(), code)
     }
 }
@@ -289,12 +289,12 @@ mod tests {
     #[test]
     fn replaces_the_path_in_each_receiver() {
         for (example, _) in Example::receivers() {
-            let (file, code) = example.for_path(PATH);
+            let (file, code) = example.for_path(ENDPOINT_PATH);
             let (_, adapted) = example.for_path("/in/box");
             assert_eq!((file.as_str(), code.as_str()), (example.file, example.code));
-            assert!(code.contains(PATH), "{}", example.name);
-            assert!(!adapted.contains(PATH), "{}", example.name);
-            assert_eq!(adapted.replace("/in/box", PATH), code);
+            assert!(code.contains(ENDPOINT_PATH), "{}", example.name);
+            assert!(!adapted.contains(ENDPOINT_PATH), "{}", example.name);
+            assert_eq!(adapted.replace("/in/box", ENDPOINT_PATH), code);
         }
     }
 

@@ -1,4 +1,4 @@
-//! `GET /healthz`: checks that the database responds and the delivery loop runs.
+//! `GET /healthz`: checks that the database responds and the dispatcher runs.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -20,7 +20,7 @@ pub struct Health {
 
 /// Check health
 ///
-/// Checks that the database responds and the delivery loop runs. Use it for load balancers and
+/// Checks that the database responds and the dispatcher runs. Use it for load balancers and
 /// watchdogs.
 #[utoipa::path(
     get,
@@ -41,7 +41,7 @@ pub async fn health(app: web::Data<AppState>) -> HttpResponse {
         tracing::error!(%error, "database not responding");
     }
     if !is_alive {
-        tracing::error!("delivery loop not responding");
+        tracing::error!("dispatcher not responding");
     }
     HttpResponse::ServiceUnavailable().json(Health {
         status: "unavailable",

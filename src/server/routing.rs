@@ -131,7 +131,7 @@ impl From<Routes> for RouteNode {
     }
 }
 
-/// A method of a path, with the permission that it requires.
+/// A route: its path, its HTTP method, and the permission that it requires.
 #[derive(Clone, Debug)]
 pub struct RouteInfo {
     pub path: String,

@@ -14,7 +14,7 @@ use super::db::open::database_path;
 
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    #[error("--data-dir: there is no database {path}", path = .0.display())]
+    #[error("--data-dir: there is no database at {path}", path = .0.display())]
     NoDatabase(PathBuf),
     #[error("{path}: {source}", path = .path.display())]
     File { path: PathBuf, source: io::Error },

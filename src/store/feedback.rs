@@ -147,7 +147,7 @@ impl Store {
                             };
                             search::count(c, query, &filter)?
                         }
-                        None => count_by_status(c, filter.project.as_ref(), status)?,
+                        None => count_with_status(c, filter.project.as_ref(), status)?,
                     };
                 }
                 Ok(counts)
@@ -202,7 +202,7 @@ pub(super) fn list_statement(filter: &FeedbackFilter) -> String {
     ))
 }
 
-fn count_by_status(
+fn count_with_status(
     connection: &Connection,
     project: Option<&ProjectId>,
     status: FeedbackStatus,

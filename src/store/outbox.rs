@@ -77,7 +77,8 @@ pub struct BatchRequest {
     pub endpoint_generation: Option<u64>,
 }
 
-/// Reads only the index, which is sorted by due time, so that skipping taken deliveries is cheap.
+/// Reads only the index, which is sorted by due time. This makes it cheap to skip deliveries that
+/// are already read ahead or in flight.
 const PENDING_IDS: &str = "SELECT id, due_at, rowid FROM deliveries
     WHERE webhook_id = ?1 AND state = 'pending' ORDER BY due_at, id";
 const PENDING_DELIVERY: &str = "SELECT type, attempts, events.created_at, body FROM deliveries

@@ -24,7 +24,7 @@ fn webhooks(api: &Api) -> Vec<Value> {
     listed["data"].as_array().unwrap().clone()
 }
 
-/// Opens the row of a webhook, unless it is open.
+/// Expands a webhook's row, unless it is already expanded.
 fn open_row<'a>(browser: &'a Browser, url: &str) -> PageElement<'a> {
     let row = browser.find("article", url);
     if row.all("checkbox", "New Feedback").is_empty() {

@@ -23,7 +23,7 @@ pub const BASELINE_ENDPOINT: usize = ENDPOINTS - 1;
 
 #[derive(Serialize, Deserialize)]
 enum Command {
-    /// Sets the secret that signs an endpoint's requests.
+    /// Sets the secret that the requests to an endpoint are signed with.
     SetSecret(usize, String),
     /// Makes an endpoint accept requests without ever responding.
     Hang(usize),

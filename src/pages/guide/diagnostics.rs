@@ -1,7 +1,7 @@
 //! Loads the last deliveries of each webhook and diagnoses them, for admins.
 
 use super::checklist::{CheckStatus, ChecklistItem};
-use super::findings::WebhookHistory;
+use super::findings::WebhookCheckInput;
 use crate::domain::webhook::{WEBHOOKS_MAX, Webhook};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
@@ -54,7 +54,7 @@ pub(super) async fn diagnose_webhooks(
             .await?
             .items;
         let is_subscribed = |id| webhook.projects.is_empty() || webhook.projects.contains(id);
-        let history = WebhookHistory {
+        let history = WebhookCheckInput {
             webhook: &webhook,
             deliveries: &deliveries,
             projects: &projects,

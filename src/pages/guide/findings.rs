@@ -16,7 +16,7 @@ use crate::pages::framework::format::DisplayTime;
 use crate::store::{DeliverySummary, LoggedAttempt};
 
 /// A webhook with its last deliveries and its projects.
-pub(super) struct WebhookHistory<'a> {
+pub(super) struct WebhookCheckInput<'a> {
     pub(super) webhook: &'a Webhook,
     /// The last deliveries, newest first.
     pub(super) deliveries: &'a [DeliverySummary],
@@ -30,7 +30,7 @@ pub(super) struct WebhookHistory<'a> {
 /// The status of a check, its explanation, and a link.
 type CheckReport = (CheckStatus, String, Option<(String, &'static str)>);
 
-impl WebhookHistory<'_> {
+impl WebhookCheckInput<'_> {
     pub(super) fn check_all(&self) -> Vec<ChecklistItem> {
         let found = [
             self.check_reachable(),

@@ -1,9 +1,9 @@
 //! Links from a webhook's checklist to the pages that show or fix a problem.
 
-use super::findings::WebhookHistory;
+use super::findings::WebhookCheckInput;
 use crate::store::DeliverySummary;
 
-impl WebhookHistory<'_> {
+impl WebhookCheckInput<'_> {
     pub(super) fn path(&self, part: &str) -> String {
         format!("/settings/notifications/{}/{part}", self.webhook.id)
     }

@@ -14,7 +14,7 @@ use crate::pages::framework::page_error::PageError;
 use crate::store::{AllowOrigin, OriginStats};
 
 /// Number of sites listed that loaded the widget's script most recently.
-const LOADS_SHOWN: usize = 3;
+const RECENT_ORIGINS_MAX: usize = 3;
 
 /// The widget's origins in all projects.
 pub struct WidgetOrigins {
@@ -71,7 +71,7 @@ impl WidgetOrigins {
             loads: context
                 .intake
                 .script_loads
-                .latest(LOADS_SHOWN)
+                .latest(RECENT_ORIGINS_MAX)
                 .into_iter()
                 .map(seen_origin)
                 .collect(),

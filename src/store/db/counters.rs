@@ -51,7 +51,7 @@ impl CounterDeltas {
         deltas.states[to as usize] += count.cast_signed() as i64;
     }
 
-    /// Counts a row that retention deleted. Its state remains in the totals.
+    /// Records that retention deleted a delivery. The delivery totals still include it.
     pub(super) fn record_delivery_deleted(&mut self, webhook: &WebhookId) {
         self.of_webhook(webhook).deleted += 1;
     }

@@ -15,10 +15,10 @@ use super::error::StoreError;
 use super::{BUSY_TIMEOUT, sql};
 
 /// Maximum number of concurrent fast reads.
-const FAST_CONNECTIONS: u32 = 4;
+const FAST_POOL_SIZE: u32 = 4;
 /// Maximum number of concurrent slow reads, such as searches and long lists. They have their own
 /// pool so that they can't delay a sign-in or the dispatcher.
-const SLOW_CONNECTIONS: u32 = 2;
+const SLOW_POOL_SIZE: u32 = 2;
 /// How long a read waits for a free connection.
 const POOL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -31,8 +31,8 @@ pub(in crate::store) struct Reader {
 impl Reader {
     pub(in crate::store) fn open(path: &Path) -> Result<Self, StoreError> {
         Ok(Self {
-            fast: open_pool(path, FAST_CONNECTIONS)?,
-            slow: open_pool(path, SLOW_CONNECTIONS)?,
+            fast: open_pool(path, FAST_POOL_SIZE)?,
+            slow: open_pool(path, SLOW_POOL_SIZE)?,
         })
     }
 

@@ -46,7 +46,8 @@ impl ExampleReceiver {
             ("package-lock.json", installed_lock, PathBuf::from("node"))
         };
         check_packages(lock, &installed_lock);
-        // Inside the directory of the packages, because Node searches parent directories for them.
+        // Node looks for packages in parent directories, so the code must be below the directory
+        // that contains `node_modules`.
         let directory = TempDir::with_prefix_in("run-", installed("")).expect("create a directory");
         fs::write(directory.path().join(name), code).expect("save the code");
         let mut command = Command::new(program);
