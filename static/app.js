@@ -112,8 +112,8 @@
       }
       if (other !== request) setBusy(other, true);
     }
-    // Open details stay open. The server can open others: those that it rendered as closed before,
-    // and any in the row that was clicked.
+    // Open details stay open. The server can open details that it rendered as closed before, and
+    // any details in the row that was clicked.
     const row = counterpart(initiator)?.closest("article, li, tr");
     for (const details of newRegions.flatMap((region) => all("details[id]", region))) {
       const { id, open } = details;

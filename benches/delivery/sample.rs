@@ -82,7 +82,7 @@ pub fn feedback(
     }
 }
 
-/// Returns the body of an event like those that the program sends.
+/// Returns the body of an event, in the form that Miniback sends.
 pub fn event_body() -> String {
     let id = "fb_01K8X2Y3Z4A5B6C7D8E9F0G1H2".to_owned();
     let created_at = Timestamp::from_millis(1_735_689_600_000);

@@ -7,8 +7,8 @@ use std::fs;
 
 use crate::support::source_files::{all_sources, files_in, program_sources, root};
 
-/// The top-level modules with those that each may use. A module may only use modules above it, so
-/// there are no cycles.
+/// The top-level modules, each with the modules that it may use. A module may only use modules
+/// above it, so there are no cycles.
 const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("random", &[]),
     ("clock", &[]),

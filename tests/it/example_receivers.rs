@@ -181,7 +181,7 @@ fn last_status(delivery: &Value) -> Value {
     attempts(delivery).last().expect("find an attempt")["status"].clone()
 }
 
-/// A request like those of Miniback, for making invalid variants.
+/// A request in the form that Miniback sends. Tests create invalid variants of it.
 struct Request {
     id: &'static str,
     secret: &'static str,

@@ -238,8 +238,8 @@ fn send_invalid_requests(app: &App, api: &Api) -> Vec<Response> {
     responses
 }
 
-/// Waits until each webhook has a failed attempt. Returns the error of a test, then those of the
-/// attempts.
+/// Waits until each webhook has a failed attempt. Returns the error of a test, followed
+/// by the errors of the attempts.
 fn attempt_errors(api: &Api, url: &str) -> Vec<Value> {
     let test = api.post(
         "/api/v1/webhooks/test",

@@ -124,7 +124,7 @@ pub async fn set_statuses(
     Ok(context.redirect(&return_path(&fields)))
 }
 
-/// Reverts status changes, except those of items whose status has changed again since.
+/// Reverts status changes. Skips items whose status has changed again since.
 pub async fn undo(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
     let change = |encoded: &str| {
         let mut parts = encoded.split(':');

@@ -50,7 +50,7 @@ const TOO_MANY_STREAMS: PageError =
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Subscription {
     Feedback,
-    /// The deliveries of one webhook; `None` for those of all webhooks.
+    /// The deliveries of one webhook, or of all webhooks if `None`.
     Deliveries(Option<WebhookId>),
 }
 
