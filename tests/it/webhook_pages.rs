@@ -4,21 +4,11 @@
 use serde_json::{Value, json};
 
 use crate::support::api::{Api, text};
-use crate::support::app::{ADMIN, App, PASSWORD};
+use crate::support::app::App;
 use crate::support::browser::{Browser, BrowserOptions, PageElement};
 use crate::support::pages::{Page, Visitor};
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::signature::hex_signature;
-
-fn sign_in(browser: &Browser, app: &App) {
-    browser.open(&format!("{}/login", app.url));
-    browser.find("textbox", "Email").fill(ADMIN);
-    browser.find("textbox", "Password").fill(PASSWORD);
-    browser.find("button", "Sign in").press();
-    browser.find("button", "Sign out");
-    browser.open(&format!("{}/settings/notifications", app.url));
-    browser.find("heading", "Webhook Notifications");
-}
 
 fn webhooks(api: &Api) -> Vec<Value> {
     let listed = api.get("/api/v1/webhooks").expect(200).json();
@@ -163,7 +153,9 @@ fn add_test_change_and_delete(javascript: bool) {
         javascript,
         ..BrowserOptions::default()
     });
-    sign_in(&browser, &app);
+    browser.sign_in(&app);
+    browser.open(&format!("{}/settings/notifications", app.url));
+    browser.find("heading", "Webhook Notifications");
     let page = WebhookPage {
         browser,
         javascript,

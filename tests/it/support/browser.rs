@@ -25,6 +25,7 @@ use tokio::runtime::Runtime;
 
 pub use element::PageElement;
 
+use super::app::{ADMIN, App, PASSWORD};
 use super::wait::{wait_until, wait_until_within};
 use super::webdriver::{ComputedValue, DevTools};
 
@@ -144,6 +145,16 @@ impl Browser {
     #[track_caller]
     pub fn open(&self, url: &str) {
         self.run(url, self.client.goto(url));
+    }
+
+    /// Signs in as the admin.
+    #[track_caller]
+    pub fn sign_in(&self, app: &App) {
+        self.open(&format!("{}/login", app.url));
+        self.find("textbox", "Email").fill(ADMIN);
+        self.find("textbox", "Password").fill(PASSWORD);
+        self.find("button", "Sign in").press();
+        self.find("button", "Sign out");
     }
 
     #[track_caller]
