@@ -90,7 +90,7 @@ impl SearchQuery {
         ngrams
     }
 
-    /// Returns whether the query is a single n-gram. Then every candidate from the index matches.
+    /// Returns whether the query is a single n-gram. If so, every candidate from the index matches.
     pub fn is_single_ngram(&self) -> bool {
         matches!(&self.words[..], [word] if word.len() <= NGRAM_CHARS && !word.contains(&' '))
     }
