@@ -17,7 +17,7 @@ const PHONE: BrowserOptions = BrowserOptions {
     height: 780,
 };
 
-/// Opens a settings page by the navigation and checks that it isn't wider than the window.
+/// Opens a settings page through the navigation and checks that it isn't wider than the window.
 fn open_settings(browser: &Browser, page: &str) {
     browser.find("link", "Settings").press();
     browser.find("link", page).press();
