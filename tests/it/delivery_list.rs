@@ -26,7 +26,7 @@ fn lists_pending_deliveries_older_than_2100_finished_ones() {
         .collect();
     let data = app.kill9();
     let connection = rusqlite::Connection::open(database(&data.path().join("data"))).unwrap();
-    connection.execute_batch(&format!(
+    let insert = format!(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {NEWER_COUNT})
          INSERT INTO deliveries (id, event_id, webhook_id, state, attempts, round_attempts,
              created_at, finished_at)
@@ -35,8 +35,8 @@ fn lists_pending_deliveries_older_than_2100_finished_ones() {
          FROM n, (SELECT * FROM deliveries LIMIT 1);
          UPDATE delivery_totals SET events = events + {NEWER_COUNT},
              delivered = delivered + {NEWER_COUNT};"
-    ))
-    .unwrap();
+    );
+    connection.execute_batch(&insert).unwrap();
     drop(connection);
 
     let app = App::builder()

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Api, attempts, text};
 use crate::support::app::App;
-use crate::support::example_receiver::{ExampleReceiver, SECRET, file};
+use crate::support::example_receiver::{ExampleReceiver, SECRET, UNKNOWN_EVENT, file};
 use crate::support::signature::{hex_signature, standard_signature};
 use crate::support::wait::wait_until;
 
@@ -161,6 +161,13 @@ fn assert_accepts_deliveries(receiver: &ExampleReceiver) {
         1,
         "a redelivery was handled again"
     );
+
+    let mut unknown = Request::genuine("dlv_unknown");
+    unknown.body = UNKNOWN_EVENT.to_vec();
+    unknown.signed = unknown.body.clone();
+    let status = unknown.send(receiver, "", &[]);
+    assert_eq!(status, 204, "an unknown event was rejected");
+    assert_eq!(receiver.count_lines("feedback.archived"), 0);
 
     api.delete_webhook(&matching);
     let other =
