@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::http::{self, Response};
-use super::wait::{DEADLINE, poll};
+use super::wait::{DEADLINE, poll, wait_until};
 
 #[derive(Clone)]
 pub struct Api {
