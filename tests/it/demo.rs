@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::command::{miniback, signal, wait_for_exit};
-use crate::support::http::Client;
+use crate::support::http;
 use crate::support::pages::Visitor;
 use crate::support::wait::wait_until;
 
@@ -51,7 +51,7 @@ impl Demo {
 
     /// Returns the deliveries that the demo's receiver lists, newest first.
     fn received(&self) -> Vec<Value> {
-        let response = Client::new().send(
+        let response = http::send(
             "GET",
             &format!("{}/received.json", self.receiver_url),
             &[],
@@ -72,7 +72,7 @@ impl Demo {
         let tag = scraper::Selector::parse("script[data-project]").unwrap();
         let script = html.select(&tag).next().expect("find the widget's script");
         let url = script.attr("src").unwrap_or_default();
-        Client::new().send("GET", url, &[], None).expect(200);
+        http::send("GET", url, &[], None).expect(200);
         let body = json!({"projectSlug": script.attr("data-project"), "message": message});
         let headers = [
             ("Content-Type", "application/json"),
@@ -80,9 +80,7 @@ impl Demo {
         ];
         let endpoint = url.replace("widget.js", "api/feedback");
         let body = body.to_string();
-        Client::new()
-            .send("POST", &endpoint, &headers, Some(body.as_bytes()))
-            .expect(201);
+        http::send("POST", &endpoint, &headers, Some(body.as_bytes())).expect(201);
     }
 
     fn count_data_directories(&self) -> usize {

@@ -8,7 +8,7 @@ use miniback::server::routing::RouteInfo;
 
 use crate::support::api::{Api, text};
 use crate::support::app::{ADMIN, App, PASSWORD};
-use crate::support::http::{Client, Response};
+use crate::support::http::{self, Response};
 use crate::support::receiver::Receiver;
 
 const MEMBER: &str = "bob@example.com";
@@ -97,7 +97,7 @@ impl Caller {
         if let Some((name, value)) = &self.header {
             headers.push((name, value));
         }
-        Client::new().send(method, &format!("{}{path}", app.url), &headers, body)
+        http::send(method, &format!("{}{path}", app.url), &headers, body)
     }
 }
 

@@ -51,7 +51,7 @@ fn next_js_handles_genuine_deliveries_once_and_rejects_others() {
     let webhook = api.create_webhook("http://127.0.0.1:9/in/_box");
     let (name, code) = shown_code(&app, &webhook, "Next.js");
     assert_eq!(name, "app/in/%5Fbox/route.js");
-    let receiver = ExampleReceiver::next(&[(&name, &code)], &[("MINIBACK_SECRET", SECRET)]);
+    let receiver = ExampleReceiver::start_nextjs(&[(&name, &code)], &[("MINIBACK_SECRET", SECRET)]);
     for path in [PATH, "/in/_box"] {
         // The first request compiles the route, which can take longer than Miniback's timeout.
         assert_eq!(receiver.post(path, &[], b"{}"), 401);
