@@ -110,7 +110,7 @@ fn open_code_from_settings(javascript: bool) {
     });
     app.sign_in(&browser);
     browser.open(&format!("{}/settings/notifications", app.url));
-    browser.find("article", URL).arrow().press();
+    browser.find("article", URL).expand_button().press();
     if javascript {
         browser.script("window.isSamePage = true");
     }
