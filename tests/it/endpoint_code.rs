@@ -108,9 +108,9 @@ fn open_code_from_settings(javascript: bool) {
         javascript,
         ..BrowserOptions::default()
     });
-    browser.sign_in(&app);
+    app.sign_in(&browser);
     browser.open(&format!("{}/settings/notifications", app.url));
-    browser.find("article", URL).arrow().press();
+    browser.find("article", URL).expand_button().press();
     if javascript {
         browser.script("window.isSamePage = true");
     }

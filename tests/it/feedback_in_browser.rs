@@ -16,7 +16,7 @@ fn open_signed_in(app: &App, (width, height): (u32, u32), javascript: bool, path
         width,
         height,
     });
-    browser.sign_in(app);
+    app.sign_in(&browser);
     browser.open(&format!("{}{path}", app.url));
     browser.find("heading", "Feedback");
     browser

@@ -210,7 +210,7 @@ fn a_background_refresh_does_not_consume_flash_messages() {
 
 fn open_signed_in(app: &App, path: &str) -> Browser {
     let browser = Browser::start();
-    browser.sign_in(app);
+    app.sign_in(&browser);
     browser.open(&format!("{}{path}", app.url));
     browser
 }

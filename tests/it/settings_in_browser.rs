@@ -38,7 +38,7 @@ fn assert_fits(browser: &Browser) {
 fn invite_and_remove(options: BrowserOptions) {
     let app = App::start();
     let browser = Browser::with(options);
-    browser.sign_in(&app);
+    app.sign_in(&browser);
     open_settings(&browser, "People");
     browser.find("link", "Invite").press();
     browser.find("textbox", "Email").fill("grace@example.com");
@@ -79,7 +79,7 @@ fn invite_and_remove(options: BrowserOptions) {
     );
     browser.find("button", "Sign out").press();
 
-    browser.sign_in(&app);
+    app.sign_in(&browser);
     reset_and_remove(&browser);
 }
 
@@ -146,7 +146,7 @@ fn manage_project(browser: &Browser, api: &Api) {
 fn manage_tokens_and_projects(options: BrowserOptions) {
     let app = App::start();
     let browser = Browser::with(options);
-    browser.sign_in(&app);
+    app.sign_in(&browser);
     open_settings(&browser, "API tokens");
     browser.find("link", "New token").press();
     browser.find("textbox", "Name").fill("Deploy");
@@ -185,7 +185,7 @@ fn find_and_erase(options: BrowserOptions) {
         serde_json::json!({"project": "shop", "message": "From Sam", "email": "sam@example.com"});
     api.post("/api/v1/feedback", body).expect(201);
     let browser = Browser::with(options);
-    browser.sign_in(&app);
+    app.sign_in(&browser);
     open_settings(&browser, "Privacy");
     browser.find("textbox", "Email").fill("Sam@example.com");
     browser.find("button", "Find").press();

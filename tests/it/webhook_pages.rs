@@ -10,6 +10,12 @@ use crate::support::pages::{Page, Visitor};
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::signature::hex_signature;
 
+fn open_webhook_settings(browser: &Browser, app: &App) {
+    app.sign_in(browser);
+    browser.open(&format!("{}/settings/notifications", app.url));
+    browser.find("heading", "Webhook Notifications");
+}
+
 fn webhooks(api: &Api) -> Vec<Value> {
     let listed = api.get("/api/v1/webhooks").expect(200).json();
     listed["data"].as_array().unwrap().clone()
@@ -19,7 +25,7 @@ fn webhooks(api: &Api) -> Vec<Value> {
 fn open_row<'a>(browser: &'a Browser, url: &str) -> PageElement<'a> {
     let row = browser.find("article", url);
     if row.all("checkbox", "New Feedback").is_empty() {
-        row.arrow().press();
+        row.expand_button().press();
     }
     browser.find("article", url)
 }
@@ -153,9 +159,7 @@ fn add_test_change_and_delete(javascript: bool) {
         javascript,
         ..BrowserOptions::default()
     });
-    browser.sign_in(&app);
-    browser.open(&format!("{}/settings/notifications", app.url));
-    browser.find("heading", "Webhook Notifications");
+    open_webhook_settings(&browser, &app);
     let page = WebhookPage {
         browser,
         javascript,

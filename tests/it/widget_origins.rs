@@ -127,7 +127,7 @@ fn the_allow_button_works_in_a_browser() {
     api.patch("/api/v1/projects/shop", list).expect(200);
     send(&public, "https://staging.example.com");
     let browser = Browser::start();
-    browser.sign_in(&app);
+    app.sign_in(&browser);
     browser.open(&format!("{}/settings/projects", app.url));
     browser.find("button", "Copy");
     browser.find("button", "Allow").press();
