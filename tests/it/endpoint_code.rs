@@ -114,7 +114,7 @@ fn open_code_from_settings(javascript: bool) {
     browser.find("button", "Sign in").press();
     browser.find("button", "Sign out");
     browser.open(&format!("{}/settings/notifications", app.url));
-    browser.find("article", URL).arrow().press();
+    browser.find("article", URL).expand_button().press();
     if javascript {
         browser.script("window.isSamePage = true");
     }

@@ -29,7 +29,7 @@ fn webhooks(api: &Api) -> Vec<Value> {
 fn open_row<'a>(browser: &'a Browser, url: &str) -> PageElement<'a> {
     let row = browser.find("article", url);
     if row.all("checkbox", "New Feedback").is_empty() {
-        row.arrow().press();
+        row.expand_button().press();
     }
     browser.find("article", url)
 }
