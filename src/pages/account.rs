@@ -32,7 +32,7 @@ struct SessionRow {
     browser: String,
     started: DisplayTime,
     last_seen: DisplayTime,
-    /// Whether this is the session of the request.
+    /// Whether this is the session that requested the page.
     is_current: bool,
 }
 
@@ -63,7 +63,7 @@ impl AccountPage {
                 is_current: current == Some(record.token_hash),
                 browser: Some(record.browser)
                     .filter(|browser| !browser.is_empty())
-                    .unwrap_or_else(|| "A browser".to_owned()),
+                    .unwrap_or_else(|| "Unknown browser".to_owned()),
                 id: record.id.to_string(),
             })
             .collect();
@@ -138,7 +138,7 @@ async fn reject(
     )
 }
 
-/// Ends one of the user's sessions. The page has no button for the session of the request.
+/// Ends one of the user's sessions. The page has no button for the current session.
 pub(super) async fn end_session(
     context: RequestContext,
     id: web::Path<String>,

@@ -1,5 +1,6 @@
-//! Settings → API tokens. A new token is shown only once, after it is created, and is never in a
-//! URL.
+//! Settings → API tokens: lists, creates, and revokes tokens.
+//!
+//! A new token is shown only once, after it is created, and is never in a URL.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -52,7 +53,7 @@ impl TokenRow {
 
 /// Each scope with its label and description.
 const SCOPES: [(Scope, &str, &str); 3] = [
-    (Scope::Full, "Full", "Everything you can do"),
+    (Scope::Full, "Full", "All your permissions"),
     (Scope::Submit, "Submit", "Submit feedback only"),
     (Scope::Metrics, "Metrics", "Read metrics only"),
 ];

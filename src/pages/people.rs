@@ -96,7 +96,7 @@ impl PeoplePage {
         let users = store.users().await?;
         let links = store.active_links(context.app.clock.now()).await?;
         let (layout, _) = context.layout("People", "people");
-        let (mut invited, mut reset_for) = (None, None);
+        let (mut invited, mut new_reset_link) = (None, None);
         let is_shown_here = |reveal: &OneTimeReveal| {
             matches!(
                 reveal,
@@ -105,10 +105,10 @@ impl PeoplePage {
         };
         match context.take_reveal(is_shown_here) {
             Some(OneTimeReveal::Invitation { email, link }) => invited = Some((email, link)),
-            Some(OneTimeReveal::Reset { user, link }) => reset_for = Some((user, link)),
+            Some(OneTimeReveal::Reset { user, link }) => new_reset_link = Some((user, link)),
             _ => {}
         }
-        let people = person_rows(context, &layout, users, &links, reset_for.as_ref())?;
+        let people = person_rows(context, &layout, users, &links, new_reset_link.as_ref())?;
         let invitations = links.into_iter().filter(|link| link.user.is_none());
         let invitations = invitations
             .map(|link| InvitationRow {
@@ -224,11 +224,12 @@ async fn reject_invitation(
     render(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
-/// Creates a password reset link. Reading `_form` detects repeated submits.
+/// Creates a password reset link. The handler reads no field, but extracting the form detects
+/// repeated submits.
 pub(super) async fn reset_password(
     context: RequestContext,
     id: IdPath,
-    _form: FormData,
+    _: FormData,
 ) -> Result<HttpResponse, PageError> {
     let user = UserId::new(id.into_inner());
     let anchor = format!("{PATH}#{user}");

@@ -1,7 +1,7 @@
 //! Settings → Projects: lists projects with their widget snippets, and edits them.
 //!
-//! Members can view the page; only admins can make changes. The query says what is open (`?add`,
-//! `?open=ID`, `?delete=ID`).
+//! Members can view the page; only admins can make changes. Query parameters (`?add`, `?open=ID`,
+//! `?delete=ID`) open forms and rows.
 
 pub mod origins;
 
@@ -285,7 +285,7 @@ pub(super) async fn delete(
 ) -> Result<HttpResponse, PageError> {
     let project = match context.app.store.project(id.into_inner()).await? {
         Some(project) => project,
-        // Already deleted by an earlier submit: success.
+        // An earlier submit has already deleted the project.
         None => return Ok(context.redirect(PATH)),
     };
     let typed_name = fields.get("typed");

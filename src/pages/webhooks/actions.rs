@@ -1,4 +1,4 @@
-//! Handlers of the page's forms. Each redirects to the page, or renders it with an invalid form.
+//! Handlers of the page's forms. Each redirects to the page, or renders it with the form's errors.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::CACHE_CONTROL;
@@ -124,14 +124,7 @@ pub async fn set_topics(
     let webhook = update(&context, WebhookId::new(id.into_inner()), change).await?;
     context.push_message(match webhook.topics.as_slice() {
         [] => "Saved. No topics selected, so no events are sent.".to_owned(),
-        topics => format!(
-            "Saved: {}.",
-            topics
-                .iter()
-                .map(|topic| topic.label())
-                .collect::<Vec<_>>()
-                .join(" and ")
-        ),
+        topics => format!("Topics saved: {}.", Topic::labels(topics)),
     });
     Ok(redirect_to_open_row(&context, &webhook.id))
 }
@@ -206,7 +199,7 @@ pub async fn test(
     Ok(redirect_to_open_row(&context, &webhook.id))
 }
 
-/// The current secret as plain text, for "Copy" before "Reveal".
+/// Returns the current secret as plain text, so that "Copy" works without "Reveal".
 pub async fn plain_secret(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
     let secrets = context.webhook_secrets(id).await?;
@@ -216,7 +209,7 @@ pub async fn plain_secret(context: RequestContext, id: IdPath) -> Result<HttpRes
         .body(secrets.current.as_str().to_owned()))
 }
 
-/// "Rotate": replaces the secret, immediately or after an overlap.
+/// "Rotate": replaces the secret, immediately or with an overlap.
 pub async fn rotate(
     context: RequestContext,
     id: IdPath,
@@ -286,7 +279,7 @@ async fn update(
     }
 }
 
-/// Returns the secret from the form, or a new one if the form's is invalid.
+/// Returns the secret from the form or, if it is invalid, a new secret.
 fn secret_from_form(fields: &FormData) -> Secret {
     Secret::parse(fields.get("secret").to_owned())
         .unwrap_or_else(|_| Secret::from_random(random::bytes()))

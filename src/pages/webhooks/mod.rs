@@ -1,7 +1,7 @@
 //! Settings → Notifications: the page that lists and edits webhooks.
 //!
-//! The query says what is open (`?add`, `?open=ID`, `?reveal=ID`, `?rotate=ID`, `?delete=ID`), so
-//! every state of the page survives a reload, can be linked to, and works without JavaScript.
+//! Query parameters (`?add`, `?open=ID`, `?reveal=ID`, `?rotate=ID`, `?delete=ID`) open forms and
+//! rows, so every state of the page can be reloaded and linked to, and works without JavaScript.
 
 mod actions;
 mod endpoint_code;

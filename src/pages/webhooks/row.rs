@@ -100,7 +100,7 @@ pub struct TestReportView {
     pub advice: &'static str,
     pub duration: String,
     pub body: String,
-    /// A 401 or 403, which often means that the endpoint uses a different secret.
+    /// Whether the status is 401 or 403, which often means that the endpoint uses a different secret.
     pub is_rejected: bool,
 }
 
@@ -223,7 +223,7 @@ fn state_label(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp
             ..state("wait", "wait", "Held until")
         };
     }
-    // Tests don't count for the state of a webhook.
+    // Tests don't affect the state of a webhook.
     let mut sent = deliveries
         .iter()
         .filter(|delivery| delivery.event != EventType::Test);
