@@ -22,8 +22,8 @@ struct AccountPage {
     email: String,
     role: &'static str,
     sessions: Vec<SessionRow>,
-    current_problem: Option<String>,
-    password_problem: Option<String>,
+    current_error: Option<String>,
+    password_error: Option<String>,
     password_min: usize,
 }
 
@@ -39,14 +39,9 @@ struct SessionRow {
 impl AccountPage {
     async fn new(
         context: &RequestContext,
-        invalid: Option<&ValidationErrors>,
+        errors: Option<&ValidationErrors>,
     ) -> Result<Self, PageError> {
-        let problem = |field| {
-            invalid
-                .and_then(|i| i.message_for(field))
-                .map(str::to_owned)
-        };
-        let (current_problem, password_problem) = (problem("current"), problem("password"));
+        let error = |field| Some(errors?.message_for(field)?.to_owned());
         let user = context.user()?;
         let current = context.session().map(|session| session.token_hash);
         let records = context
@@ -73,8 +68,8 @@ impl AccountPage {
             email: user.email.clone(),
             role: user.role.as_str(),
             sessions,
-            current_problem,
-            password_problem,
+            current_error: error("current"),
+            password_error: error("password"),
             password_min: PASSWORD_MIN_BYTES,
         })
     }
@@ -130,11 +125,11 @@ pub(super) async fn set_password(
 
 async fn reject(
     context: &RequestContext,
-    invalid: ValidationErrors,
+    errors: ValidationErrors,
 ) -> Result<HttpResponse, PageError> {
     render(
         StatusCode::UNPROCESSABLE_ENTITY,
-        &AccountPage::new(context, Some(&invalid)).await?,
+        &AccountPage::new(context, Some(&errors)).await?,
     )
 }
 

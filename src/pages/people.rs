@@ -11,6 +11,7 @@ use askama::Template;
 
 use super::framework::context::RequestContext;
 use super::framework::flash::OneTimeReveal;
+use super::framework::form_field::FormField;
 use super::framework::format::DisplayTime;
 use super::framework::idempotent_form::FormData;
 use super::framework::layout::{Layout, render};
@@ -42,9 +43,8 @@ struct PeoplePage {
 }
 
 struct InvitationForm {
-    email: String,
+    email: FormField,
     role: Role,
-    problem: Option<String>,
 }
 
 struct PersonRow {
@@ -117,9 +117,8 @@ impl PeoplePage {
             })
             .collect();
         let blank = || InvitationForm {
-            email: String::new(),
+            email: FormField::default(),
             role: Role::Member,
-            problem: None,
         };
         let add = add.or_else(|| context.query_param("add").map(|_| blank()));
         Ok(Self {
@@ -202,8 +201,8 @@ pub(super) async fn invite(
             Ok(context.redirect(PATH))
         }
         Err(LinkError::User(UserError::EmailTaken(_))) => {
-            let problem = "This email already has an account.".to_owned();
-            reject_invitation(&context, email, role, problem).await
+            let error = "This email already has an account.".to_owned();
+            reject_invitation(&context, email, role, error).await
         }
         Err(error) => Err(link_error(error)),
     }
@@ -213,13 +212,13 @@ async fn reject_invitation(
     context: &RequestContext,
     email: String,
     role: Role,
-    problem: String,
+    error: String,
 ) -> Result<HttpResponse, PageError> {
-    let form = InvitationForm {
-        email,
-        role,
-        problem: Some(problem),
+    let email = FormField {
+        value: email,
+        error: Some(error),
     };
+    let form = InvitationForm { email, role };
     let page = PeoplePage::new(context, Some(form), None).await?;
     render(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }

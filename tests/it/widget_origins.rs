@@ -1,4 +1,4 @@
-//! The widget in Settings → Projects: its snippet, and the origins of accepted and rejected feedback.
+//! The widget in Settings → Projects: its snippet, and the origins of feedback.
 
 use serde_json::json;
 

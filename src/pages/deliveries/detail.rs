@@ -58,7 +58,7 @@ struct AttemptDetails {
     error: String,
     /// What to do about it.
     advice: &'static str,
-    /// Whether the status is 401 or 403, which often means that the endpoint uses a different secret.
+    /// Whether the status is 401 or 403, often because the endpoint uses a different secret.
     is_rejected: bool,
     segments: Vec<TimingSegment>,
     headers: Vec<(String, String)>,

@@ -103,7 +103,7 @@ impl ListQuery {
         }
     }
 
-    /// The query string for the same project and search with this status and page, and with an extra
+    /// The query string for the same project and search, with the given status, page, and extra
     /// pair such as `open=ID`.
     fn query_for(
         &self,

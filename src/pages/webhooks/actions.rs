@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web};
 
 use super::AddWebhookForm;
 use super::PATH;
-use super::RejectedWebhookForm;
+use super::SettingsForm;
 use super::headers;
 use super::render_page;
 use crate::domain::id::WebhookId;
@@ -15,6 +15,7 @@ use crate::domain::validation::{all, check};
 use crate::domain::webhook::{self, NewWebhook, RetryPolicy, Topic, Webhook, WebhookPatch};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::flash::WebhookDraft;
+use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::idempotent_form::FormData;
 use crate::pages::framework::page_error::PageError;
 use crate::random;
@@ -146,20 +147,14 @@ pub async fn edit(
     let (url, description, headers) = match checked {
         Ok(checked) => checked,
         Err(errors) => {
-            let rejected = RejectedWebhookForm {
-                webhook: webhook.id,
-                url: url.to_owned(),
-                description: description.to_owned(),
-                headers: fields.get("headers").to_owned(),
-                errors,
+            let field = |name| FormField::submitted(name, fields.get(name), &errors);
+            let form = SettingsForm {
+                url: field("url"),
+                description: field("description"),
+                headers: field("headers"),
             };
-            return render_page(
-                &context,
-                StatusCode::UNPROCESSABLE_ENTITY,
-                None,
-                Some(rejected),
-            )
-            .await;
+            let (status, rejected) = (StatusCode::UNPROCESSABLE_ENTITY, (webhook.id, form));
+            return render_page(&context, status, None, Some(rejected)).await;
         }
     };
     let retries = match fields.get("retries") {
@@ -291,8 +286,10 @@ async fn reject_draft(
     url_error: String,
 ) -> Result<HttpResponse, PageError> {
     let form = AddWebhookForm {
-        url: fields.get("url").to_owned(),
-        url_error: Some(url_error),
+        url: FormField {
+            value: fields.get("url").to_owned(),
+            error: Some(url_error),
+        },
         secret: secret_from_form(fields).as_str().to_owned(),
         key: fields.get("key").to_owned(),
         test_report: None,
