@@ -92,7 +92,7 @@ impl EndpointQueue {
         self.has_more |= limit == 0;
         self.is_reading = limit > 0;
         BatchRequest {
-            taken: self.taken.clone(),
+            skip: self.taken.clone(),
             limit,
             endpoint_generation: Some(self.endpoint_generation),
         }

@@ -1,5 +1,5 @@
-//! Form tokens: a signed time in the widget's script and in the public form. They reject programs
-//! that submit faster than a person.
+//! Form tokens: a signed timestamp in the widget's script and in the public form. They reject
+//! programs that submit faster than a person.
 
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use crate::domain::project::{self, Project};
 use crate::intake::ScriptLoad;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::DisplayTime;
-use crate::pages::framework::idempotent_form::FormData;
+use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{AllowOrigin, OriginStats};
 
@@ -40,7 +40,7 @@ struct RejectedOrigin {
     origin: String,
     name: String,
     /// `was rejected 3 times`.
-    attempts: String,
+    rejections: String,
     at: DisplayTime,
     /// `false` for the origin `null`, which many unrelated pages share.
     can_be_allowed: bool,
@@ -149,7 +149,7 @@ impl RejectedOrigin {
                 "a page without an origin".to_owned()
             },
             origin: stats.origin.clone(),
-            attempts: match stats.rejected_count {
+            rejections: match stats.rejected_count {
                 1 => "was rejected once".to_owned(),
                 count => format!("was rejected {count} times"),
             },
@@ -167,7 +167,7 @@ fn display_name(origin: &str) -> String {
 pub async fn allow_origin(
     context: RequestContext,
     project: web::Path<String>,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let origin = project::check_origins(vec![fields.get("origin").to_owned()])
         .ok()

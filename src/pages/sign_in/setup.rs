@@ -10,7 +10,7 @@ use crate::domain::feedback;
 use crate::domain::validation::{all, check};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::form_field::FormField;
-use crate::pages::framework::idempotent_form::FormData;
+use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
@@ -41,7 +41,7 @@ impl SetupPage {
         email: FormField,
         password_error: Option<String>,
     ) -> Self {
-        let (layout, _) = context.layout("Welcome", "");
+        let (layout, _) = context.layout("Welcome", None);
         Self {
             layout,
             token: token.to_owned(),
@@ -62,7 +62,7 @@ pub async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
 
 pub async fn create_first_user(
     context: RequestContext,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let (token, email, password) = (
         fields.get("token"),
