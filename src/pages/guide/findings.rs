@@ -194,7 +194,7 @@ impl WebhookCheckInput<'_> {
             .filter(|topic| !self.webhook.topics.contains(topic))
             .map(Topic::label)
             .collect();
-        let all = Topic::all_labels();
+        let all = Topic::labels(&Topic::ALL);
         if missing.is_empty() {
             let text = format!("All topics are selected: {all}.");
             (CheckStatus::Ok, text, None)
