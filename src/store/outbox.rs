@@ -68,8 +68,8 @@ pub struct DueBatches {
 /// A request for due deliveries of one webhook.
 #[derive(Clone, Debug, Default)]
 pub struct BatchRequest {
-    /// Deliveries to skip, because the caller already has them.
-    pub taken: HashSet<Ulid>,
+    /// Deliveries to skip, because they are already read ahead or in flight.
+    pub claimed: HashSet<Ulid>,
     /// Maximum number of deliveries; 0 skips the webhook.
     pub limit: usize,
     /// Generation of the [`EndpointConfig`] that the caller already has. If it is current, the
@@ -177,7 +177,7 @@ fn read_pending(
     let mut rows = ids.query([webhook])?;
     while let Some(row) = rows.next()? {
         let id = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
-        if parse_ulid(id).is_some_and(|ulid| request.taken.contains(&ulid)) {
+        if parse_ulid(id).is_some_and(|ulid| request.claimed.contains(&ulid)) {
             continue;
         }
         let due_at = row.get::<_, Timestamp>(1)?.max(not_before);
