@@ -6,8 +6,9 @@ use tempfile::TempDir;
 
 use crate::support::api::{Api, attempts, text};
 use crate::support::app::App;
-use crate::support::example_receiver::{ExampleReceiver, SECRET, file};
+use crate::support::example_receiver::{ExampleReceiver, SECRET, UNKNOWN_EVENT, file};
 use crate::support::receiver::{Receiver, Reply};
+use crate::support::signature::standard_signature;
 use crate::support::wait::wait_until;
 
 /// Miniback with one webhook, whose endpoint is the example.
@@ -72,9 +73,19 @@ impl Integration {
     }
 
     #[track_caller]
-    fn assert_rejects_unsigned(&self) {
+    fn assert_rejects_unsigned_and_ignores_unknown_events(&self) {
         let path = "/webhooks/miniback";
         assert_eq!(self.receiver.post(path, &[], b"{}"), 401);
+        let now = jiff::Timestamp::now().as_second();
+        let headers = [
+            ("webhook-id", "dlv_unknown"),
+            ("webhook-timestamp", &now.to_string()),
+            (
+                "webhook-signature",
+                &standard_signature(SECRET, "dlv_unknown", now, UNKNOWN_EVENT),
+            ),
+        ];
+        assert_eq!(self.receiver.post(path, &headers, UNKNOWN_EVENT), 204);
     }
 }
 
@@ -110,7 +121,8 @@ fn discord_receives_each_event_once_and_failures_are_retried() {
         send_test["content"],
         "Test webhook notification from Miniback"
     );
-    integration.assert_rejects_unsigned();
+    integration.assert_rejects_unsigned_and_ignores_unknown_events();
+    assert_eq!(service.received().len(), 4, "an unknown event was handled");
 }
 
 #[test]
@@ -164,7 +176,8 @@ fn the_database_has_each_item_once_with_its_latest_status() {
     database.execute("DELETE FROM delivery", []).unwrap();
     integration.redeliver(&integration.api.delivery(text(&created, "id")));
     assert_eq!(rows(), expected_rows("RESOLVED"));
-    integration.assert_rejects_unsigned();
+    integration.assert_rejects_unsigned_and_ignores_unknown_events();
+    assert_eq!(rows(), expected_rows("RESOLVED"));
 }
 
 #[test]
@@ -203,7 +216,8 @@ fn sends_one_sms_for_urgent_feedback() {
     ];
     let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(fields, expected);
-    integration.assert_rejects_unsigned();
+    integration.assert_rejects_unsigned_and_ignores_unknown_events();
+    assert_eq!(service.received().len(), 2, "an unknown event was handled");
 }
 
 #[test]
@@ -237,5 +251,6 @@ fn opens_one_issue_for_each_new_feedback() {
     let body = text(&issue, "body");
     assert!(body.starts_with("    The button is dead\n    @ada knows\n\n"));
     assert!(body.contains(text(&feedback, "id")) && body.contains("Shop"));
-    integration.assert_rejects_unsigned();
+    integration.assert_rejects_unsigned_and_ignores_unknown_events();
+    assert_eq!(service.received().len(), 2, "an unknown event was handled");
 }

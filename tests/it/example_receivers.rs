@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Api, attempts, text};
 use crate::support::app::App;
-use crate::support::example_receiver::{ExampleReceiver, SECRET, file};
+use crate::support::example_receiver::{ExampleReceiver, SECRET, UNKNOWN_EVENT, file};
 use crate::support::signature::{hex_signature, standard_signature};
 use crate::support::wait::wait_until;
 
@@ -161,6 +161,12 @@ fn assert_accepts_deliveries(receiver: &ExampleReceiver) {
         1,
         "a repeated delivery was handled twice"
     );
+
+    let mut unknown = Request::genuine("dlv_unknown");
+    unknown.body = UNKNOWN_EVENT.to_vec();
+    unknown.signed = unknown.body.clone();
+    assert_eq!(unknown.send(receiver, "", &[]), 204, "an unknown event");
+    assert_eq!(receiver.count_lines("feedback.archived"), 0);
 
     api.delete_webhook(&matching);
     let other =

@@ -1,11 +1,11 @@
-//! `/feedback` in a real browser, on desktop and phone, with and without scripts. With scripts,
-//! also keyboard shortcuts, the selection bar, and live updates.
+//! `/feedback` in a real browser, on desktop and phone, with and without scripts. The tests with
+//! scripts also cover keyboard shortcuts, the selection bar, and live updates.
 
 use serde_json::Value;
 
 use crate::support::api::{Api, text};
 use crate::support::app::{ADMIN, App, PASSWORD};
-use crate::support::browser::{Browser, BrowserOptions};
+use crate::support::browser::{Browser, BrowserOptions, PageElement};
 
 const PHONE: (u32, u32) = (360, 740);
 const DESKTOP: (u32, u32) = (1280, 900);
@@ -28,7 +28,7 @@ fn open_signed_in(app: &App, (width, height): (u32, u32), javascript: bool, path
 
 fn statuses(api: &Api) -> Vec<String> {
     let listed = api.get("/api/v1/feedback").expect(200).json();
-    let status_of = |one: &Value| text(one, "status").to_owned();
+    let status_of = |item: &Value| text(item, "status").to_owned();
     listed["data"]
         .as_array()
         .unwrap()
@@ -54,7 +54,8 @@ fn app_with_feedback(messages: &[&str]) -> (App, Api) {
     (app, api)
 }
 
-/// Changes a status, undoes the change, and opens the details, then continues with the rest.
+/// Changes a status, undoes the change, and opens and closes the details. Then runs
+/// [`change_several_and_delete`].
 fn handle_feedback(size: (u32, u32), javascript: bool) {
     let (app, api) = app_with_feedback(&["first message", "second message"]);
     let browser = open_signed_in(&app, size, javascript, "/feedback");
@@ -87,7 +88,7 @@ fn handle_feedback(size: (u32, u32), javascript: bool) {
         Some("true")
     );
     if javascript {
-        assert_eq!(browser.script(fits), true);
+        assert_eq!(browser.script(fits), true, "the details are too wide");
     }
     browser.find("link", "second message").press();
     browser.wait_until("the details are closed", || {
@@ -133,7 +134,10 @@ fn change_several_and_delete(browser: &Browser, api: &Api, javascript: bool) {
     browser.find("link", "Clear filters").press();
     browser.wait_for_text("first message");
 
-    assert!(browser.all("link", "CSV").is_empty());
+    assert!(
+        browser.all("link", "CSV").is_empty(),
+        "the export menu is open before its button is pressed"
+    );
     browser.find("button", "Export").press();
     browser.find("link", "JSON");
     let csv = browser.find("link", "CSV").attribute("href").unwrap();
@@ -161,12 +165,12 @@ fn handles_feedback_on_a_phone_without_scripts() {
 }
 
 /// Sends a key to the focused element.
-fn press_key(browser: &Browser, press_key: &str) {
+fn press_key(browser: &Browser, key: &str) {
     for kind in ["keyDown", "keyUp"] {
-        let text = if kind == "keyDown" { press_key } else { "" };
+        let text = if kind == "keyDown" { key } else { "" };
         browser.devtools(
             "Input.dispatchKeyEvent",
-            serde_json::json!({"type": kind, "key": press_key, "text": text}),
+            serde_json::json!({"type": kind, "key": key, "text": text}),
         );
     }
 }
@@ -177,7 +181,7 @@ fn focused_text(browser: &Browser) -> String {
 }
 
 #[test]
-fn keyboard_shortcuts_work_and_can_be_disabled() {
+fn keyboard_shortcuts_move_focus_select_items_and_set_statuses() {
     let (app, api) = app_with_feedback(&["first", "second", "third"]);
     let browser = open_signed_in(&app, DESKTOP, true, "/feedback?status=NEW");
     press_key(&browser, "j");
@@ -228,9 +232,9 @@ fn keyboard_shortcuts_pause_while_typing_and_can_be_disabled() {
 
     press_key(&browser, "?");
     let dialog = browser.find("dialog", "Keyboard shortcuts");
-    let on = dialog.find("checkbox", "Enable shortcuts Saved in this browser");
-    assert!(on.is_checked());
-    on.press();
+    let enabled = dialog.find("checkbox", "Enable shortcuts Saved in this browser");
+    assert!(enabled.is_checked());
+    enabled.press();
     dialog.find("button", "Close").press();
     browser.reload();
     browser.find("heading", "Feedback");
@@ -238,7 +242,7 @@ fn keyboard_shortcuts_pause_while_typing_and_can_be_disabled() {
     press_key(&browser, "?");
     assert!(
         browser.all("dialog", "Keyboard shortcuts").is_empty(),
-        "the shortcuts still work"
+        "the disabled shortcuts still work"
     );
     assert_eq!(
         browser.script("return document.activeElement === document.body"),
@@ -269,7 +273,8 @@ fn new_feedback_appears_but_waits_while_items_are_selected() {
     api.create_feedback("shop", "the second");
     browser.find("link", "the second");
 
-    // With a selection, new items wait. Changes of visible items are still shown.
+    // While items are selected, new items stay hidden behind a link. Changes of visible items are
+    // still shown.
     browser.all("checkbox", "Select")[1].press();
     browser.wait_for_text("1 selected");
     let third = api.create_feedback("shop", "the third");
@@ -279,9 +284,8 @@ fn new_feedback_appears_but_waits_while_items_are_selected() {
     let listed = api.get("/api/v1/feedback").expect(200).json();
     api.set_status(&listed["data"][3], "RESOLVED");
     browser.wait_until("the new status is shown", || {
-        let pressed = |button: &crate::support::browser::PageElement<'_>| {
-            button.attribute("aria-pressed").as_deref() == Some("true")
-        };
+        let pressed =
+            |button: &PageElement<'_>| button.attribute("aria-pressed").as_deref() == Some("true");
         browser
             .all("button", "Resolved")
             .iter()
@@ -292,13 +296,15 @@ fn new_feedback_appears_but_waits_while_items_are_selected() {
         browser.text().contains("1 selected"),
         "the selection was lost"
     );
-    assert!(browser.all("link", "the third").is_empty());
+    assert!(
+        browser.all("link", "the third").is_empty(),
+        "a new item appeared while items were selected"
+    );
     browser.find("link", "2 new — show").press();
     browser.find("link", "the third");
     browser.find("link", "the fourth");
     assert!(browser.all("link", "2 new — show").is_empty());
 
-    // Deleted feedback disappears.
     let path = format!("/api/v1/feedback/{}", text(&third, "id"));
     browser.script(
         "document.querySelectorAll('.item-select input:checked').forEach((box) => box.click())",

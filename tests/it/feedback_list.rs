@@ -1,4 +1,4 @@
-//! `/feedback` without scripts: tabs, filters, search, pages, details, bulk changes, undo, and
+//! `/feedback` without scripts: tabs, filters, search, paging, details, bulk changes, undo, and
 //! deletion.
 
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::support::forms::Form;
 use crate::support::pages::{Page, Visitor};
 use crate::support::receiver::Receiver;
 
-/// Returns the form in the row of a feedback item that has this button.
+/// Returns the form that has this button in the row of a feedback item.
 #[track_caller]
 fn form_for(page: &Page, id: &str, button: &str) -> Form {
     let mut forms = page.forms_with(button);
@@ -30,7 +30,7 @@ fn status(api: &Api, feedback: &Value) -> String {
 
 /// Returns the status changes that were delivered to a webhook, as pairs of previous and new
 /// status, oldest first.
-fn updates(api: &Api, webhook: &Value) -> Vec<(String, String)> {
+fn delivered_changes(api: &Api, webhook: &Value) -> Vec<(String, String)> {
     let mut changes = Vec::new();
     for delivery in api.deliveries(webhook).iter().rev() {
         if delivery["event"] == "feedback.updated" {
@@ -46,7 +46,6 @@ fn updates(api: &Api, webhook: &Value) -> Vec<(String, String)> {
     changes
 }
 
-/// Follows the link with this text.
 #[track_caller]
 fn follow_link(visitor: &mut Visitor, page: &Page, link: &str) -> Page {
     let path = page
@@ -176,10 +175,11 @@ fn a_status_change_and_its_undo_are_separate_events() {
         "the feedback isn't back in the list"
     );
     assert_eq!(status(&api, &feedback), "NEW");
-    let both = [("NEW", "RESOLVED"), ("RESOLVED", "NEW")].map(|(a, b)| (a.into(), b.into()));
-    assert_eq!(updates(&api, &webhook), both);
+    let expected =
+        [("NEW", "RESOLVED"), ("RESOLVED", "NEW")].map(|(from, to)| (from.into(), to.into()));
+    assert_eq!(delivered_changes(&api, &webhook), expected);
 
-    // A change by another user in the meantime isn't undone.
+    // Undo doesn't overwrite a change that another user made in the meantime.
     let page = ada.submit_and_follow(&form_for(&page, id, "Resolved").press("Resolved"));
     let undo = page.form_with("Undo").press("Undo");
     api.set_status(&feedback, "REVIEWED");
@@ -198,15 +198,15 @@ fn a_bulk_change_creates_one_event_per_item_and_is_undone_together() {
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    let all: Vec<Value> = (0..3)
+    let items: Vec<Value> = (0..3)
         .map(|n| api.create_feedback("shop", &format!("number {n}")))
         .collect();
-    api.set_status(&all[2], "RESOLVED");
+    api.set_status(&items[2], "RESOLVED");
     let mut ada = app.signed_in();
     let page = ada.get("/feedback").expect(200);
-    let none = page.form_with("Mark as resolved").press("Mark as resolved");
+    let without_selection = page.form_with("Mark as resolved").press("Mark as resolved");
     assert!(
-        ada.submit_and_follow(&none)
+        ada.submit_and_follow(&without_selection)
             .text()
             .contains("No feedback selected.")
     );
@@ -218,16 +218,16 @@ fn a_bulk_change_creates_one_event_per_item_and_is_undone_together() {
         "{}",
         page.text()
     );
-    assert!(all.iter().all(|one| status(&api, one) == "RESOLVED"));
+    assert!(items.iter().all(|item| status(&api, item) == "RESOLVED"));
     let page = ada.submit_and_follow(&page.form_with("Undo").press("Undo"));
     assert!(page.text().contains("Undone."));
-    let after: Vec<String> = all.iter().map(|one| status(&api, one)).collect();
+    let after: Vec<String> = items.iter().map(|item| status(&api, item)).collect();
     assert_eq!(
         after,
         ["NEW", "NEW", "RESOLVED"],
         "undo changed an item that was already resolved"
     );
-    let changes = updates(&api, &webhook);
+    let changes = delivered_changes(&api, &webhook);
     assert_eq!(changes.iter().filter(|(from, _)| from == "NEW").count(), 3);
     assert_eq!(
         changes
@@ -239,11 +239,11 @@ fn a_bulk_change_creates_one_event_per_item_and_is_undone_together() {
 }
 
 #[test]
-fn deleting_one_or_several_items_asks_first() {
+fn deleting_one_or_several_items_requires_confirmation() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
-    let all: Vec<Value> = (0..4)
+    let items: Vec<Value> = (0..4)
         .map(|n| api.create_feedback("shop", &format!("spam {n}")))
         .collect();
     let count = || {
@@ -279,14 +279,14 @@ fn deleting_one_or_several_items_asks_first() {
             .text()
             .contains("Already deleted")
     );
-    for feedback in &all {
+    for feedback in &items {
         ada.get(&format!("/feedback/{}", text(feedback, "id")))
             .expect(404);
     }
 }
 
 #[test]
-fn shows_details_history_and_deliveries_for_admins_only() {
+fn details_show_history_to_all_users_and_deliveries_to_admins() {
     let (app, receiver) = (App::without_retries(), Receiver::status(500));
     let api = app.api();
     api.create_project("Shop");
@@ -308,8 +308,7 @@ fn shows_details_history_and_deliveries_for_admins_only() {
     let mut ada = app.signed_in();
     let page = ada.get("/feedback").expect(200);
     ada.submit_and_follow(&form_for(&page, id, "Resolved").press("Resolved"));
-    let here = format!("/feedback?open={id}");
-    for path in [format!("/feedback/{id}"), here] {
+    for path in [format!("/feedback/{id}"), format!("/feedback?open={id}")] {
         let page = ada.get(&path).expect(200);
         let shown = page.text();
         for expected in [
@@ -341,7 +340,7 @@ fn shows_details_history_and_deliveries_for_admins_only() {
 }
 
 #[test]
-fn a_change_on_the_detail_page_stays_on_that_page() {
+fn changing_a_status_on_the_detail_page_returns_to_it() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");

@@ -21,7 +21,7 @@ pub fn selector(css: &str) -> Selector {
 }
 
 #[test]
-fn the_guide_is_public_and_all_its_links_are_local_or_valid() {
+fn the_guide_is_public_and_has_only_valid_local_links() {
     let app = App::start();
     let page = app.visitor().get(GUIDE).expect(200);
     let html = &page.response.text;
@@ -36,13 +36,16 @@ fn the_guide_is_public_and_all_its_links_are_local_or_valid() {
         assert_eq!(
             html.matches(&format!(" id=\"{name}\"")).count(),
             1,
-            "#{name}"
+            "#{name} isn't the id of exactly one element"
         );
     }
     for outside in ["src=\"http", "href=\"http", "url(http", "src=\"//"] {
-        assert!(!html.contains(outside), "{outside}");
+        assert!(!html.contains(outside), "the guide contains {outside}");
     }
-    assert!(html.contains("within <b>5 s</b>"), "the default timeout");
+    assert!(
+        html.contains("within <b>5 s</b>"),
+        "the guide doesn't show the default timeout"
+    );
     assert!(page.text().contains("1 s, 5 s, and 15 s"));
     let head = app.api_without_token().head(GUIDE);
     assert_eq!(head.status, 200);
@@ -62,7 +65,7 @@ fn the_guide_shows_the_configured_timeout_and_retries() {
     assert!(text.contains("doesn’t retry failed deliveries"), "{text}");
 }
 
-/// Returns the names of all members in order, with strings replaced by a placeholder.
+/// Returns the names of all members in order. String values are replaced by a placeholder.
 fn member_names(value: &Value) -> Value {
     match value {
         Value::Object(members) => members
@@ -118,7 +121,7 @@ fn code_examples_match_the_example_files() {
 fn verify_with_example(secret: &str, received: &ReceivedRequest, body: &[u8], age: i64) -> bool {
     let header = |name: &str| {
         let mut headers = received.headers.iter();
-        let found = headers.find(|(given, _)| given.eq_ignore_ascii_case(name));
+        let found = headers.find(|(found, _)| found.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -130,8 +133,8 @@ fn verify_with_example(secret: &str, received: &ReceivedRequest, body: &[u8], ag
 fn the_rust_example_verifies_real_deliveries() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let own = "a-custom-secret-without-prefix";
-    for secret in [SECRET, own] {
+    let custom = "a-custom-secret-without-prefix";
+    for secret in [SECRET, custom] {
         let webhook = api.create_webhook_with(json!({"url": receiver.url("/"), "secret": secret}));
         let id = text(&webhook, "id").to_owned();
         let test = format!("/api/v1/webhooks/{id}/test");
@@ -141,14 +144,14 @@ fn the_rust_example_verifies_real_deliveries() {
         assert!(verify_with_example(secret, &received, body, 0));
         assert!(!verify_with_example("whsec_AAAA", &received, body, 0));
         assert!(!verify_with_example(secret, &received, b"{}", 0));
-        // Only the Standard Webhooks signature covers the time.
+        // Only the Standard Webhooks signature covers the time. A custom secret has none.
         assert_eq!(
             verify_with_example(secret, &received, body, 600),
-            secret == own
+            secret == custom
         );
         assert_eq!(
             verify_with_example(secret, &received, body, -600),
-            secret == own
+            secret == custom
         );
         let rotate = format!("/api/v1/webhooks/{id}/secret/rotate");
         let rotated = api.post(&rotate, json!({"overlapHours": 1})).expect(200);
@@ -197,7 +200,7 @@ fn expanded_code_fits_on_a_phone_without_scripts() {
         height: 780,
     });
     browser.open(&format!("{}{GUIDE}", app.url));
-    browser.script("document.querySelectorAll('details').forEach(one => one.open = true)");
+    browser.script("document.querySelectorAll('details').forEach(details => details.open = true)");
     browser.wait_for_text("hmac.Equal");
     let excess = browser.script("return document.documentElement.scrollWidth - window.innerWidth");
     assert!(excess.as_i64().unwrap_or(1) <= 0, "{excess} px too wide");

@@ -7,9 +7,9 @@ use crate::guide::{GUIDE, selector};
 use crate::support::api::text;
 use crate::support::app::{App, PASSWORD};
 use crate::support::pages::{Page, Visitor};
-use crate::support::receiver::{Receiver, closed_address};
+use crate::support::receiver::{Receiver, Reply, closed_address};
 
-/// The finding of an item that needs attention.
+/// The finding that the guide shows for an item that needs attention.
 const PROBLEM: &str = "needs attention";
 
 fn text_of(element: ElementRef<'_>) -> String {
@@ -17,7 +17,7 @@ fn text_of(element: ElementRef<'_>) -> String {
     text.join(" ")
 }
 
-/// Returns the checklist of a webhook: name, finding, and text of each item.
+/// Returns the checklist of a webhook: the name, finding, and text of each item.
 #[track_caller]
 fn checklist(page: &Page, webhook: &Value) -> Vec<(String, String, String)> {
     let html = Html::parse_document(&page.response.text);
@@ -32,7 +32,7 @@ fn checklist(page: &Page, webhook: &Value) -> Vec<(String, String, String)> {
         .collect()
 }
 
-/// Returns name and finding of the items that aren't "ok".
+/// Returns the name and finding of each item that isn't "ok".
 #[track_caller]
 fn problems(admin: &mut Visitor, webhook: &Value) -> Vec<(String, String)> {
     let page = admin.get(GUIDE).expect(200);
@@ -77,22 +77,17 @@ fn the_checklist_of_a_working_webhook_shows_no_problems() {
     let curl = format!("'{}'", receiver.url("/hook"));
     assert!(
         page.text().contains(&curl),
-        "the curl example lacks the URL"
+        "the curl example doesn't contain the webhook's URL"
     );
-    assert_finding(
-        &mut admin,
-        &webhook,
-        "The connection is encrypted",
-        "ok",
-        "Plain http:// to this machine",
-    );
-    assert_finding(
-        &mut admin,
-        &webhook,
-        "The endpoint responds in time",
-        "ok",
-        "(limit: 5 s)",
-    );
+    for (name, text) in [
+        (
+            "The connection is encrypted",
+            "Plain http:// to this machine",
+        ),
+        ("The endpoint responds in time", "(limit: 5 s)"),
+    ] {
+        assert_finding(&mut admin, &webhook, name, "ok", text);
+    }
     assert_eq!(
         receiver.received().len(),
         1,
@@ -159,32 +154,24 @@ fn the_checklist_explains_the_errors_of_an_endpoint() {
     api.deliver_one(&rejecting, "failed");
     api.wait_for_state(text(&api.only_delivery(&unreachable), "id"), "failed");
     let mut admin = app.signed_in();
-    let last = "Last error";
-    assert_finding(&mut admin, &rejecting, last, PROBLEM, "401 Unauthorized");
-    assert_finding(
-        &mut admin,
-        &rejecting,
-        last,
-        PROBLEM,
-        "Check its signing secret",
-    );
-    let reached = "The endpoint can be reached";
-    assert_finding(&mut admin, &rejecting, reached, "ok", "responded with 401");
-    assert_finding(&mut admin, &unreachable, reached, PROBLEM, "refused");
-    assert_finding(
-        &mut admin,
-        &unreachable,
-        last,
-        PROBLEM,
-        "Nothing is listening",
-    );
+    let (last_error, reachable) = ("Last error", "The endpoint can be reached");
+    for (webhook, name, finding, text) in [
+        (&rejecting, last_error, PROBLEM, "401 Unauthorized"),
+        (&rejecting, last_error, PROBLEM, "Check its signing secret"),
+        (&rejecting, reachable, "ok", "responded with 401"),
+        (&unreachable, reachable, PROBLEM, "refused"),
+        (&unreachable, last_error, PROBLEM, "Nothing is listening"),
+    ] {
+        assert_finding(&mut admin, webhook, name, finding, text);
+    }
 
     // After a success, the last error is no longer a problem.
-    receiver.set_script(|_| crate::support::receiver::Reply::status(204));
+    receiver.set_script(|_| Reply::status(204));
     let id = text(&rejecting, "id");
     api.post_empty(&format!("/api/v1/webhooks/{id}/test"))
         .expect(200);
-    assert_finding(&mut admin, &rejecting, last, "ok", "No failures since");
+    let recovered = "No failures since then.";
+    assert_finding(&mut admin, &rejecting, last_error, "ok", recovered);
 }
 
 #[test]
@@ -214,12 +201,12 @@ fn failing_webhooks_link_to_their_own_checklist() {
     );
     let detail = admin.get(&detail).expect(200);
     assert_eq!(detail.link("Troubleshoot"), Some(troubleshooting));
-    let unknown = admin.get(&format!("{GUIDE}?webhook=wh_gone")).expect(200);
-    assert!(unknown.text().contains("This webhook was deleted"));
+    let deleted = admin.get(&format!("{GUIDE}?webhook=wh_x")).expect(200);
+    assert!(deleted.text().contains("This webhook was deleted"));
 }
 
 #[test]
-fn others_see_the_checklist_as_advice_without_webhook_data() {
+fn members_and_visitors_see_the_checklist_without_webhook_data() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     api.create_project("Secret Project");

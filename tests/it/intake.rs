@@ -35,7 +35,7 @@ fn assert_readable_by_any_page(response: Response) -> Response {
     response
 }
 
-/// Starts a program with the project "Shop" and without rate limits.
+/// Starts Miniback with the project "Shop" and without rate limits.
 fn app_with_shop() -> (App, Api, Api) {
     let app = App::builder()
         .option("--limit-address", "none")
@@ -77,15 +77,15 @@ fn accepts_stores_and_delivers_feedback_without_authentication() {
     assert_eq!(stored["metadata"], json!({"b": 1, "a": [true]}));
     assert_eq!(receiver.first().message(), "Grüße\n👋");
     // Optional members can be null.
-    let bare =
+    let with_nulls =
         json!({"projectSlug": "shop", "message": "a", "email": null, "url": null, "context": null});
-    send(&public, &[], &bare).expect(201);
+    send(&public, &[], &with_nulls).expect(201);
 }
 
 #[test]
 fn errors_identify_the_field_and_are_readable_by_any_page() {
     let (_app, api, public) = app_with_shop();
-    let with = |member: &str, value: Value| {
+    let send_with = |member: &str, value: Value| {
         let mut body = valid_body();
         body[member] = value;
         send(&public, &[("Origin", "https://a.example")], &body)
@@ -109,30 +109,33 @@ fn errors_identify_the_field_and_are_readable_by_any_page() {
         ("metadata", json!({})),
         ("project", json!("shop")),
     ] {
-        with(member, value).problem_at(member);
+        send_with(member, value).problem_at(member);
     }
     let missing = send(&public, &[], &json!({"projectSlug": "shop"}));
     missing.problem_at("message");
-    // A project's id isn't accepted as its slug.
+    // A project's id isn't accepted instead of its slug.
     let id = api.get("/api/v1/projects/shop").json()["id"].clone();
-    with("projectSlug", id).problem_at("projectSlug");
+    send_with("projectSlug", id).problem_at("projectSlug");
 
-    let send_bytes = |kind: &str, body: &[u8]| {
-        let headers = [("Content-Type", kind), ("Origin", "https://a.example")];
+    let send_bytes = |content_type: &str, body: &[u8]| {
+        let headers = [
+            ("Content-Type", content_type),
+            ("Origin", "https://a.example"),
+        ];
         assert_readable_by_any_page(public.send("POST", ENDPOINT, &headers, Some(body)))
     };
     send_bytes("application/json", b"{").problem(400);
     send_bytes("application/json", b"\xff").problem(400);
     send_bytes("text/plain", b"{}").problem(415);
     send_bytes("application/json", &vec![b' '; 70_000]).problem(413);
-    assert_readable_by_any_page(public.get(ENDPOINT)).problem(405);
-    let allow = public.get(ENDPOINT);
-    assert_eq!(allow.header("allow"), Some("POST, OPTIONS"));
+    let get = assert_readable_by_any_page(public.get(ENDPOINT));
+    get.problem(405);
+    assert_eq!(get.header("allow"), Some("POST, OPTIONS"));
     assert_eq!(count(&api), 0);
 }
 
 #[test]
-fn answers_cors_preflight_requests() {
+fn responds_to_cors_preflight_requests() {
     let (_app, _, public) = app_with_shop();
     let preflight = [
         ("Origin", "https://a.example"),
@@ -159,8 +162,8 @@ fn accepts_feedback_only_from_allowed_origins() {
     for origin in ["https://anywhere.example", "null", &app.url] {
         from(origin).expect(201);
     }
-    let list = json!({"allowedOrigins": ["https://shop.example", "http://localhost:3000"]});
-    api.patch("/api/v1/projects/shop", list).expect(200);
+    let change = json!({"allowedOrigins": ["https://shop.example", "http://localhost:3000"]});
+    api.patch("/api/v1/projects/shop", change).expect(200);
     for allowed in ["https://shop.example", "http://localhost:3000", &app.url] {
         from(allowed).expect(201);
     }
@@ -204,10 +207,10 @@ fn an_idempotency_key_identifies_feedback_within_a_project() {
     );
     let other = json!({"projectSlug": "shop", "message": "Another message"});
     send(&public, &key, &other).problem_at("Idempotency-Key");
-    let elsewhere = json!({"projectSlug": "blog", "message": "Hello"});
-    let second = send(&public, &key, &elsewhere).expect(201);
+    let other_project = json!({"projectSlug": "blog", "message": "Hello"});
+    let second = send(&public, &key, &other_project).expect(201);
     assert_ne!(second.json()["id"], first.json()["id"]);
-    // The form token and the honeypot aren't part of the compared content.
+    // The honeypot field isn't part of the compared content.
     let mut again = valid_body();
     again["website"] = json!("");
     assert_eq!(send(&public, &key, &again).expect(201).text, first.text);
@@ -245,7 +248,7 @@ fn a_form_token_survives_a_restart() {
     let mut with_token = valid_body();
     with_token["stamp"] = json!(crate::widget_script::form_token_in(&script));
     let public = app.api_without_token();
-    // The token is rejected until it is two seconds old.
+    // The token is rejected until it is 2 s old.
     wait_until("the form token is old enough", || {
         let response = send(&public, &[], &with_token);
         if response.status == 422 {

@@ -1,10 +1,12 @@
-//! Request bodies that are rejected as a whole: invalid JSON, too long, or another content type.
+//! Request bodies that are rejected as a whole: invalid JSON, a body that is too long, or an
+//! unsupported content type.
 
 use serde_json::json;
 
 use crate::support::app::App;
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
+const VALID: &str = r#"{"project":"shop","message":"Hello"}"#;
 
 #[test]
 fn invalid_json_is_400() {
@@ -39,44 +41,33 @@ fn a_body_over_64_kib_is_413() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
-    for filler in ["x", " "] {
-        let start = r#"{"project":"shop","message":"Hello"}"#;
-        let body = format!("{start}{}", filler.repeat(65 * 1024 - start.len()));
+    let send = |kib: usize, filler: &str| {
+        let body = format!("{VALID}{}", filler.repeat(kib * 1024 - VALID.len()));
         api.send("POST", "/api/v1/feedback", &[JSON], Some(body.as_bytes()))
-            .problem(413);
+    };
+    for filler in ["x", " "] {
+        send(65, filler).problem(413);
     }
-    let start = r#"{"project":"shop","message":"Hello"}"#;
-    let whole = format!("{start}{}", " ".repeat(64 * 1024 - start.len()));
-    api.send("POST", "/api/v1/feedback", &[JSON], Some(whole.as_bytes()))
-        .expect(201);
+    send(64, " ").expect(201);
 }
 
 #[test]
-fn another_content_type_is_415() {
+fn an_unsupported_content_type_is_415() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
-    let body = br#"{"project":"shop","message":"Hello"}"#;
-    for kind in [
+    let send = |content_type: &str| {
+        let headers = [("Content-Type", content_type)];
+        api.send("POST", "/api/v1/feedback", &headers, Some(VALID.as_bytes()))
+    };
+    for unsupported in [
         "text/plain",
         "application/x-www-form-urlencoded",
         "nonsense",
     ] {
-        api.send(
-            "POST",
-            "/api/v1/feedback",
-            &[("Content-Type", kind)],
-            Some(body),
-        )
-        .problem(415);
+        send(unsupported).problem(415);
     }
-    for kind in ["application/json; charset=utf-8", "Application/JSON"] {
-        api.send(
-            "POST",
-            "/api/v1/feedback",
-            &[("Content-Type", kind)],
-            Some(body),
-        )
-        .expect(201);
+    for supported in ["application/json; charset=utf-8", "Application/JSON"] {
+        send(supported).expect(201);
     }
 }

@@ -1,5 +1,5 @@
-//! Invalid input of all kinds returns a 4xx that identifies the field, never a 5xx, and stores
-//! nothing.
+//! Every kind of invalid input gets a 4xx response that identifies the field, never a 5xx, and
+//! changes nothing.
 
 use base64::Engine;
 use serde_json::{Value, json};
@@ -38,54 +38,56 @@ fn rejects_invalid_feedback() {
     let api = app.api();
     api.create_project("Shop");
     let path = "/api/v1/feedback";
-    let good = json!({"project": "shop", "message": "Hello"});
-    let cases = [
-        ("message", with(&good, "message", json!(""))),
+    let valid = json!({"project": "shop", "message": "Hello"});
+    for (field, body) in [
+        ("message", with(&valid, "message", json!(""))),
         (
             "message",
-            with(&good, "message", json!(" \t\n\u{a0}\u{3000}")),
+            with(&valid, "message", json!(" \t\n\u{a0}\u{3000}")),
         ),
-        ("message", with(&good, "message", json!("x".repeat(10_001)))),
-        ("message", with(&good, "message", json!("a\u{0}b"))),
-        ("message", with(&good, "message", json!(7))),
-        ("message", with(&good, "message", Value::Null)),
-        ("message", without(&good, "message")),
-        ("project", without(&good, "project")),
-        ("project", with(&good, "project", json!("no-such-project"))),
-        ("project", with(&good, "project", json!(["shop"]))),
-        ("email", with(&good, "email", json!("not an email"))),
+        (
+            "message",
+            with(&valid, "message", json!("x".repeat(10_001))),
+        ),
+        ("message", with(&valid, "message", json!("a\u{0}b"))),
+        ("message", with(&valid, "message", json!(7))),
+        ("message", with(&valid, "message", Value::Null)),
+        ("message", without(&valid, "message")),
+        ("project", without(&valid, "project")),
+        ("project", with(&valid, "project", json!("no-such-project"))),
+        ("project", with(&valid, "project", json!(["shop"]))),
+        ("email", with(&valid, "email", json!("not an email"))),
         (
             "email",
-            with(&good, "email", json!("a@b.example, c@d.example")),
+            with(&valid, "email", json!("a@b.example, c@d.example")),
         ),
         (
             "email",
             with(
-                &good,
+                &valid,
                 "email",
                 json!(format!("{}@example.com", "a".repeat(250))),
             ),
         ),
-        ("url", with(&good, "url", json!("javascript:alert(1)"))),
-        ("url", with(&good, "url", json!("/only/a/path"))),
+        ("url", with(&valid, "url", json!("javascript:alert(1)"))),
+        ("url", with(&valid, "url", json!("/only/a/path"))),
         (
             "url",
             with(
-                &good,
+                &valid,
                 "url",
                 json!(format!("https://x.example/{}", "a".repeat(2_048))),
             ),
         ),
-        ("metadata", with(&good, "metadata", json!([1, 2]))),
-        ("metadata", with(&good, "metadata", json!("text"))),
+        ("metadata", with(&valid, "metadata", json!([1, 2]))),
+        ("metadata", with(&valid, "metadata", json!("text"))),
         (
             "metadata",
-            with(&good, "metadata", json!({"big": "x".repeat(4_096)})),
+            with(&valid, "metadata", json!({"big": "x".repeat(4_096)})),
         ),
-        ("messsage", with(&good, "messsage", json!("a typo"))),
-        ("status", with(&good, "status", json!("RESOLVED"))),
-    ];
-    for (field, body) in cases {
+        ("messsage", with(&valid, "messsage", json!("a typo"))),
+        ("status", with(&valid, "status", json!("RESOLVED"))),
+    ] {
         assert_rejected(&api, path, field, &body);
     }
 }
@@ -95,21 +97,20 @@ fn accepts_values_at_the_limits() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
-    // Each of these is one scalar value and four bytes.
+    // Each emoji is one Unicode scalar value, but four bytes long.
     let long = "🙂".repeat(10_000);
     assert_eq!(api.create_feedback("shop", &long)["message"], long.as_str());
-    let good = json!({"project": "shop", "message": "x"});
-    let mut bodies = vec![
+    let valid = json!({"project": "shop", "message": "x"});
+    for body in [
         with(
-            &good,
+            &valid,
             "url",
             json!(format!("https://x.example/{}", "a".repeat(2_030))),
         ),
-        with(&good, "email", Value::Null),
-        with(&good, "metadata", json!({})),
-    ];
-    bodies.push(with(&good, "metadata", json!({"k": "x".repeat(4_000)})));
-    for body in bodies {
+        with(&valid, "email", Value::Null),
+        with(&valid, "metadata", json!({})),
+        with(&valid, "metadata", json!({"k": "x".repeat(4_000)})),
+    ] {
         api.post("/api/v1/feedback", body).expect(201);
     }
     let name = "n".repeat(100);
@@ -181,71 +182,73 @@ fn rejects_an_invalid_webhook() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let path = "/api/v1/webhooks";
-    let good = json!({"url": receiver.url("/")});
+    let valid = json!({"url": receiver.url("/")});
     let short = base64::engine::general_purpose::STANDARD.encode([1; 4]);
     let many: serde_json::Map<String, Value> = (0..11)
-        .map(|n| (format!("X-Own-{n}"), json!("v")))
+        .map(|n| (format!("X-Custom-{n}"), json!("v")))
         .collect();
-    let mut cases = vec![
+    for (field, body) in [
         ("url", json!({})),
         ("url", json!({"url": 5})),
         ("url", json!({"url": "javascript:alert(1)"})),
         ("url", json!({"url": "http://example.com/"})),
         ("url", json!({"url": "https://ada:secret@example.com/"})),
-        ("enabled", with(&good, "enabled", json!("yes"))),
-        ("retries", with(&good, "retries", json!("often"))),
-        ("description", with(&good, "description", json!(["x"]))),
-        ("secret", with(&good, "secret", json!(short))),
+        ("enabled", with(&valid, "enabled", json!("yes"))),
+        ("retries", with(&valid, "retries", json!("often"))),
+        ("description", with(&valid, "description", json!(["x"]))),
+        ("secret", with(&valid, "secret", json!(short))),
         (
             "secret",
-            with(&good, "secret", json!("has spaces in it, it has")),
+            with(&valid, "secret", json!("has spaces in it, it has")),
         ),
         (
             "secret",
-            with(&good, "secret", json!("ümläute-sind-hier-nicht-erlaubt")),
+            with(
+                &valid,
+                "secret",
+                json!("ümläüts-are-not-allowed-in-secrets"),
+            ),
         ),
-        ("secret", with(&good, "secret", json!("s".repeat(129)))),
-        ("headers", with(&good, "headers", Value::Object(many))),
-        ("headers", with(&good, "headers", json!(["X-A"]))),
-        ("events", with(&good, "events", json!([]))),
-    ];
-    for topics in [json!("feedback.created"), json!(1)] {
-        cases.push(("topics", with(&good, "topics", topics)));
-    }
-    for (field, body) in cases {
+        ("secret", with(&valid, "secret", json!("s".repeat(129)))),
+        ("headers", with(&valid, "headers", Value::Object(many))),
+        ("headers", with(&valid, "headers", json!(["X-A"]))),
+        ("events", with(&valid, "events", json!([]))),
+        ("topics", with(&valid, "topics", json!("feedback.created"))),
+        ("topics", with(&valid, "topics", json!(1))),
+    ] {
         assert_rejected(&api, path, field, &body);
     }
 }
 
-/// Checks for an error at a list or one of its items: `topics`, `topics[0]`, `topics.0`, or
-/// `topics/0`.
+/// Checks that the response has an error at a list or at one of its items: `topics`, `topics[0]`,
+/// `topics.0`, or `topics/0`.
 #[track_caller]
 fn assert_error_within(response: &Response, field: &str) {
     let problem = response.problem(422);
     let errors = problem["errors"].as_array().cloned().unwrap_or_default();
-    let named = errors
+    let has_error = errors
         .iter()
         .any(|error| text(error, "field").starts_with(field));
-    assert!(named, "no error at {field}: {response:?}");
+    assert!(has_error, "no error at {field}: {response:?}");
 }
 
 #[test]
 fn rejects_invalid_items_of_lists_and_headers() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    let good = json!({"url": receiver.url("/")});
+    let valid = json!({"url": receiver.url("/")});
     for (field, value) in [
         ("topics", json!(["feedback.deleted"])),
         ("topics", json!(["test"])),
         ("topics", json!([1])),
-        ("projects", json!(["prj_nothere"])),
+        ("projects", json!(["prj_unknown"])),
         ("projects", json!([7])),
         ("headers", json!({"X-Number": 1})),
         ("headers", json!({"Bad Name": "v"})),
         ("headers", json!({"X-Line": "a\r\nX-Injected: b"})),
         ("headers", json!({"": "v"})),
     ] {
-        let response = api.post("/api/v1/webhooks", with(&good, field, value));
+        let response = api.post("/api/v1/webhooks", with(&valid, field, value));
         assert_error_within(&response, field);
     }
     for name in [
@@ -262,7 +265,7 @@ fn rejects_invalid_items_of_lists_and_headers() {
     ] {
         let response = api.post(
             "/api/v1/webhooks",
-            with(&good, "headers", json!({name: "v"})),
+            with(&valid, "headers", json!({name: "v"})),
         );
         assert_error_within(&response, "headers");
     }
@@ -326,7 +329,7 @@ fn invalid_paths_and_forms_cause_no_server_error() {
         "/%00",
         "/feedback?project=%ff",
         "/feedback?status=NONSENSE",
-        "/settings/notifications/wh_nothere/deliveries",
+        "/settings/notifications/wh_unknown/deliveries",
         "/..%2f..%2fetc%2fpasswd",
         "/static/..%2f..%2fCargo.toml",
     ] {
@@ -342,8 +345,8 @@ fn invalid_paths_and_forms_cause_no_server_error() {
             continue;
         }
         filled.fields = vec![("nonsense".to_owned(), "\u{0}\u{ffff}".to_owned())];
-        let response = ada.submit(&filled);
-        assert!(response.response.status < 500, "{:?}", response.response);
+        let page = ada.submit(&filled);
+        assert!(page.response.status < 500, "{:?}", page.response);
     }
 }
 

@@ -15,6 +15,8 @@ use crate::support::wait::wait_until_within;
 
 const KILLS: usize = 50;
 const CLIENTS: usize = 6;
+/// The largest number of attempts in flight to one endpoint.
+const IN_FLIGHT_MAX: usize = 16;
 /// The delays between attempts. Only the `patient` policy has the third one.
 const DELAYS_MS: [f64; 3] = [200.0, 400.0, 60_000.0];
 
@@ -22,8 +24,8 @@ fn builder() -> AppBuilder {
     App::builder().option("--retry-delays", "200ms,400ms")
 }
 
-/// Returns the project of a request. Most feedback goes to "shop", which has only one webhook, so
-/// that the slower endpoints of "desk" can keep up with thousands of events.
+/// Returns the project that a request sends feedback to. Most feedback goes to "shop", which has
+/// only one webhook, so that the slower endpoints of "desk" can keep up with thousands of events.
 fn project(number: usize) -> &'static str {
     if number.is_multiple_of(12) {
         "desk"
@@ -37,9 +39,9 @@ struct Endpoint {
     /// `None` if nothing listens at the webhook's URL.
     receiver: Option<Receiver>,
     webhook: Value,
-    /// The only project of the webhook; `None` for all.
+    /// The only project of the webhook; `None` if it subscribes to all projects.
     project: Option<&'static str>,
-    /// The state of all its deliveries at the end.
+    /// The state that all its deliveries end in.
     state: &'static str,
 }
 
@@ -81,7 +83,7 @@ fn fifty_kills_under_load_lose_no_acknowledged_event() {
     let endpoints = create_endpoints(&app.api());
     let load = LoadGenerator::start(&app, CLIENTS, project);
     for kill in 0..KILLS {
-        // Vary the time of the kill: sometimes at once, sometimes with many deliveries in flight.
+        // Vary the time of the kill, so that sometimes few and sometimes many deliveries are pending.
         load.wait_for_more(1 + kill * 37 % 90);
         let data = app.kill9();
         app = builder().with_data(data).start();
@@ -94,10 +96,10 @@ fn fifty_kills_under_load_lose_no_acknowledged_event() {
     let deliveries = all_deliveries(&api, &endpoints);
     let [_, slow, down, unreachable, patient] = &deliveries;
     for (endpoint, deliveries) in endpoints.iter().zip(&deliveries) {
-        let other = deliveries.iter().find(|d| d["state"] != endpoint.state);
-        assert_eq!(other, None, "all deliveries must be {}", endpoint.state);
+        let unexpected = deliveries.iter().find(|d| d["state"] != endpoint.state);
+        assert_eq!(unexpected, None, "a delivery isn't {}", endpoint.state);
     }
-    // All webhooks of "desk" have the same events, including those whose endpoint got none.
+    // All webhooks of "desk" have the same events, even if their endpoint received none.
     for deliveries in [down, unreachable, patient] {
         assert_eq!(deliveries.len(), slow.len());
     }
@@ -120,19 +122,20 @@ fn fifty_kills_under_load_lose_no_acknowledged_event() {
         acknowledged.len(),
         deliveries.iter().map(Vec::len).sum::<usize>(),
     );
-    assert_eq!(lost, 0);
+    assert_eq!(lost, 0, "acknowledged events were lost");
     assert!(
         acknowledged.len() > 1_000,
         "too little load: {}",
         acknowledged.len()
     );
     assert!(
-        duplicates <= KILLS * 4 * 16,
+        duplicates <= KILLS * 4 * IN_FLIGHT_MAX,
         "more attempts were repeated than were in flight: {duplicates}"
     );
 }
 
-/// Checks that retries continued as planned: none early, no number twice, none after the last.
+/// Checks that the retries continued as planned: no retry is early, no attempt number occurs twice,
+/// and no attempt follows the last retry.
 fn check_schedule<'a>(failed: impl Iterator<Item = &'a Value>, patient: &[Value]) {
     for delivery in failed {
         assert_delays(delivery, &DELAYS_MS[..2]);
@@ -159,7 +162,7 @@ fn all_deliveries<const N: usize>(api: &Api, endpoints: &[Endpoint; N]) -> [Vec<
             let pending = page["data"].as_array().unwrap().clone();
             let is_patient = webhook["retries"] == "patient";
             let is_waiting = |d: &Value| is_patient && attempts(d).len() >= 3;
-            (pending.iter().all(is_waiting)).then_some(())
+            pending.iter().all(is_waiting).then_some(())
         });
     }
     endpoints.each_ref().map(|Endpoint { webhook, .. }| {

@@ -1,4 +1,4 @@
-//! `miniback listen`: the receiver for development.
+//! `miniback listen`, the receiver for development.
 
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Stdio};
@@ -34,15 +34,15 @@ impl Listen {
         Self { child, lines, url }
     }
 
-    /// Reads the next line that is `valid` or starts with `INVALID: `.
+    /// Reads lines up to the next result: `valid`, or a line that starts with `INVALID: `.
     #[track_caller]
-    fn verdict(&mut self) -> String {
-        let is_verdict = |line: &String| line == "valid" || line.starts_with("INVALID: ");
+    fn next_result(&mut self) -> String {
+        let is_result = |line: &String| line == "valid" || line.starts_with("INVALID: ");
         self.lines
             .by_ref()
             .map(|line| line.expect("read text"))
-            .find(is_verdict)
-            .expect("find a verdict")
+            .find(is_result)
+            .expect("find a result")
     }
 
     fn stop(&mut self) -> Option<i32> {
@@ -72,21 +72,21 @@ fn prints_valid_deliveries_and_the_reason_for_invalid_ones() {
     let app = App::without_retries();
     let mut listen = Listen::start(&[], &[("MINIBACK_SECRET", SECRET)]);
     let api = app.api();
-    let matching =
+    let with_same_secret =
         api.create_webhook_with(json!({"url": format!("{}/hook", listen.url), "secret": SECRET}));
-    api.deliver_one(&matching, "delivered");
-    assert_eq!(listen.verdict(), "valid");
-    api.delete_webhook(&matching);
-    let other = api.create_webhook(&format!("{}/hook", listen.url));
+    api.deliver_one(&with_same_secret, "delivered");
+    assert_eq!(listen.next_result(), "valid");
+    api.delete_webhook(&with_same_secret);
+    let with_other_secret = api.create_webhook(&format!("{}/hook", listen.url));
     api.create_feedback("delivered", "\u{1b}[31mred");
-    let failed = api.wait_for_state(text(&api.only_delivery(&other), "id"), "failed");
+    let failed = api.wait_for_state(text(&api.only_delivery(&with_other_secret), "id"), "failed");
     assert_eq!(statuses(&failed), [401]);
-    assert!(listen.verdict().contains("secret"));
+    assert!(listen.next_result().contains("secret"));
     assert_eq!(listen.stop(), Some(0));
 }
 
 #[test]
-fn fails_and_responds_as_its_options_say() {
+fn options_set_the_number_of_failures_and_the_response_status() {
     let app = App::builder()
         .option("--retry-delays", "10ms,10ms,10ms")
         .start();

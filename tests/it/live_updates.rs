@@ -61,10 +61,10 @@ fn streams_only_the_changes_that_a_page_subscribes_to() {
         ["deliveries feedback", "deliveries", "feedback"].contains(&all.next_change().as_str())
     );
     api.wait_for_state(text(&api.only_delivery(&webhook), "id"), "delivered");
-    // A client with an old number is notified at once.
+    // A client that connects with an old change number is notified immediately.
     let mut stale = EventStream::open(&app, &admin, &path_of("&of=feedback"));
     assert_eq!(stale.next_change(), "feedback");
-    // The other webhook has had no change before this one.
+    // This is the first change of the other webhook.
     api.patch_webhook(
         &api.get(&format!("/api/v1/webhooks/{other}")).json(),
         serde_json::json!({"description": "new"}),
@@ -78,7 +78,7 @@ fn a_stream_from_the_current_state_waits_for_the_next_change() {
     let api = app.api();
     api.create_project("Shop");
     let mut admin = app.signed_in();
-    let mut page = admin.get("/feedback");
+    let page = admin.get("/feedback");
     let mut current = EventStream::open(
         &app,
         &admin,
@@ -86,8 +86,8 @@ fn a_stream_from_the_current_state_waits_for_the_next_change() {
     );
     api.create_feedback("shop", "Hello again");
     assert_eq!(current.next_change(), "feedback");
-    page = admin.fetch("HEAD", "/live?of=feedback", &[], None);
-    assert_eq!(page.response.status, 200, "HEAD doesn't end");
+    let head = admin.fetch("HEAD", "/live?of=feedback", &[], None);
+    assert_eq!(head.response.status, 200, "the HEAD request failed");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn members_can_only_subscribe_to_feedback() {
     api.create_project("Shop");
     app.add_user("member@example.com", "member");
     let mut member = app.visitor();
-    let stranger = app.visitor();
+    let signed_out = app.visitor();
     member.sign_in("member@example.com", PASSWORD);
     for of in ["deliveries", "deliveries:wh_1"] {
         for path in [
@@ -117,7 +117,7 @@ fn members_can_only_subscribe_to_feedback() {
     let page = member.get("/feedback").expect(200);
     let path = format!("/live?since={}&of=feedback", last_change(&page));
     assert_eq!(
-        EventStream::open(&app, &stranger, &path).status,
+        EventStream::open(&app, &signed_out, &path).status,
         303,
         "expected a redirect to the sign-in page"
     );
@@ -162,9 +162,9 @@ fn a_session_has_at_most_8_streams_and_the_oldest_ends_first() {
     let mut streams: Vec<EventStream> = (0..9)
         .map(|_| EventStream::open(&app, &admin, &path))
         .collect();
-    let (name, sentence) = streams[0].next().unwrap();
+    let (name, reason) = streams[0].next().unwrap();
     assert_eq!(name, "ended");
-    assert!(sentence.ends_with('.'), "{sentence}");
+    assert!(reason.ends_with('.'), "{reason}");
     assert_eq!(streams[0].next(), None);
     app.api().create_project("Shop");
     app.api().create_feedback("shop", "Hello");
@@ -196,8 +196,8 @@ fn a_background_refresh_does_not_consume_flash_messages() {
         text(&webhook, "id"),
         text(&failed, "id")
     );
-    let press = admin.get(&path).form_with("Redeliver").press("Redeliver");
-    let response = admin.submit(&press);
+    let redeliver = admin.get(&path).form_with("Redeliver").press("Redeliver");
+    let response = admin.submit(&redeliver);
     let refresh = admin.fetch("GET", &path, &[("Miniback-Refresh", "live")], None);
     assert!(!refresh.text().contains("Redelivery queued."));
     assert!(
@@ -220,7 +220,7 @@ fn open_signed_in(app: &App, path: &str) -> Browser {
 }
 
 #[test]
-fn open_pages_update_and_keep_focus_values_and_expanded_parts() {
+fn live_updates_keep_focus_field_values_and_expanded_sections() {
     let app = App::builder()
         .option("--base-url", "http://127.0.0.1/under")
         .option("--retry-delays", "1h")
@@ -238,40 +238,40 @@ fn open_pages_update_and_keep_focus_values_and_expanded_parts() {
     browser.script(
         "const field = document.getElementById('hours'); field.focus(); field.value = '168'",
     );
-    browser.script("document.body.dataset.kept = 'this page'");
+    browser.script("document.body.dataset.marker = 'not reloaded'");
 
     api.create_feedback("shop", "Hello");
     browser.wait_for_text("500 in");
-    let chosen = browser
+    let value_and_focus = browser
         .script("return document.getElementById('hours').value + ' ' + document.activeElement.id");
     assert_eq!(
-        chosen, "168 hours",
+        value_and_focus, "168 hours",
         "the selected value or the focus was lost"
     );
     let delivery = api.only_delivery(&webhook);
     let id = text(&delivery, "id").to_owned();
     assert_eq!(attempts(&api.wait_for_attempts(&id, 1)).len(), 1);
     assert_eq!(
-        browser.script("return document.body.dataset.kept"),
-        "this page"
+        browser.script("return document.body.dataset.marker"),
+        "not reloaded"
     );
 
     browser.open(&format!("{}/under{list}/{id}", app.url));
     browser.wait_for_text("Attempt 1");
     browser.find("DisclosureTriangle", "Raw body").press();
-    browser.script("document.body.dataset.kept = 'this page'");
-    let test = format!("/api/v1/webhooks/{}", text(&webhook, "id"));
-    api.patch(&test, serde_json::json!({"enabled": false}))
+    browser.script("document.body.dataset.marker = 'not reloaded'");
+    let webhook_path = format!("/api/v1/webhooks/{}", text(&webhook, "id"));
+    api.patch(&webhook_path, serde_json::json!({"enabled": false}))
         .expect(200);
     browser.wait_for_text("Canceled");
-    api.patch(&test, serde_json::json!({"enabled": true}))
+    api.patch(&webhook_path, serde_json::json!({"enabled": true}))
         .expect(200);
     api.post_empty(&format!("/api/v1/deliveries/{id}/redeliver"))
         .expect(202);
     browser.wait_for_text("received");
     let state = browser.script(
-        "return document.body.dataset.kept
+        "return document.body.dataset.marker + ' '
              + [...document.querySelectorAll('details')].map((details) => details.open)",
     );
-    assert_eq!(state, "this pagetrue,false");
+    assert_eq!(state, "not reloaded true,false");
 }

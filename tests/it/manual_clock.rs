@@ -1,5 +1,5 @@
-//! Everything that takes seconds to months, tested with a clock that the test moves: exact retry
-//! times, and all kinds of expiry.
+//! Tests with a clock that the test advances: exact retry times, holds, and everything that
+//! expires.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Returns the start of each attempt, in milliseconds since [`START`].
+/// Returns the start time of each attempt, in milliseconds since [`START`].
 fn attempt_times(delivery: &serde_json::Value) -> Vec<i64> {
     attempts(delivery)
         .iter()
@@ -58,7 +58,7 @@ fn does_not_retry_early() {
     let first = text(&api.only_delivery(&webhook), "id").to_owned();
     api.wait_for_attempts(&first, 1);
     app.advance(Duration::from_millis(999));
-    // The second delivery is sent at once. So the dispatcher has run, and the first wasn't due.
+    // When the second delivery arrives, the dispatcher has run without retrying the first one.
     api.create_feedback("shop", "second");
     receiver.wait_for(2);
     assert_eq!(attempts(&api.delivery(&first)).len(), 1);
@@ -124,7 +124,7 @@ fn a_hold_ends_exactly_when_requested() {
 }
 
 #[test]
-fn an_overlap_of_secrets_ends_by_itself() {
+fn the_overlap_of_a_secret_rotation_ends_automatically() {
     let app = InProcess::start(&[]);
     let api = app.api();
     let webhook = api.create_webhook("http://127.0.0.1:9/");
@@ -180,7 +180,7 @@ fn a_session_ends_after_14_idle_days_or_90_days_in_total() {
     assert_eq!(
         visitor.get("/feedback").response.status,
         303,
-        "the session works after 90 days"
+        "the session still works after 90 days"
     );
 
     visitor.sign_in(ADMIN, PASSWORD);
@@ -188,7 +188,7 @@ fn a_session_ends_after_14_idle_days_or_90_days_in_total() {
     assert_eq!(
         visitor.get("/feedback").response.status,
         303,
-        "the session works after 14 days without use"
+        "the session still works after 14 idle days"
     );
 }
 
@@ -287,17 +287,17 @@ fn feedback_retention_deletes_feedback_and_its_log_content() {
 }
 
 #[test]
-fn feedback_is_kept_forever_by_default() {
+fn feedback_never_expires_by_default() {
     let app = InProcess::start(&["--retention", "1d"]);
     let receiver = Receiver::ok();
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    let feedback = api.create_feedback("shop", "Feedback to keep");
+    let feedback = api.create_feedback("shop", "Old feedback");
     let delivery = text(&api.only_delivery(&webhook), "id").to_owned();
     api.wait_for_state(&delivery, "delivered");
     app.advance(1000 * DAY);
-    // The delivery is deleted, so retention has run.
+    // Once the delivery is deleted, retention has run.
     wait_until("the delivery is deleted", || {
         (api.get(&format!("/api/v1/deliveries/{delivery}")).status == 404).then_some(())
     });

@@ -1,5 +1,7 @@
 //! `GET /metrics`: its content and permissions.
 
+use serde_json::json;
+
 use crate::support::api::text;
 use crate::support::app::{ADMIN, App};
 use crate::support::receiver::Receiver;
@@ -35,8 +37,11 @@ fn metrics_identify_webhooks_only_by_id_and_host() {
             response.text
         );
     }
-    assert!(!response.text.contains("secret-path"));
-    // Each sample has a type.
+    assert!(
+        !response.text.contains("secret-path"),
+        "the metrics contain the path of a webhook's URL"
+    );
+    // Every metric has a `# TYPE` line.
     for line in response.text.lines().filter(|line| !line.starts_with('#')) {
         let name = line.split(['{', ' ']).next().unwrap();
         assert!(
@@ -60,7 +65,15 @@ fn metrics_require_an_admin_or_a_metrics_token() {
     app.api_with(&app.token(ADMIN, "full"))
         .get("/metrics")
         .expect(200);
-    app.api_with(&app.token(ADMIN, "metrics"))
-        .get("/api/v1/projects")
-        .problem(403);
+}
+
+#[test]
+fn a_metrics_token_can_only_read_metrics() {
+    let app = App::start();
+    let api = app.api_with(&app.token(ADMIN, "metrics"));
+    api.get("/metrics").expect(200);
+    api.get("/api/v1/projects").problem(403);
+    api.get("/api/v1/webhooks").problem(403);
+    let body = json!({"project": "shop", "message": "Hello"});
+    api.post("/api/v1/feedback", body).problem(403);
 }

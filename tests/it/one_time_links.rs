@@ -1,8 +1,8 @@
-//! One-time links for invitations and password resets: when they expire, and their URL.
+//! One-time links for invitations and password resets: their expiry and their URL.
 
 use std::time::Duration;
 
-use crate::people::{GRACE, PEOPLE, fill_account, invite, reset_link};
+use crate::people::{GRACE, PEOPLE, fill_account_form, invite, reset_link};
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::in_process::InProcess;
 
@@ -18,9 +18,9 @@ fn invitations_expire_after_7_days_and_reset_links_after_1_day() {
     app.visitor().get(&invitation).expect(410);
     assert!(!ada.get(PEOPLE).text().contains("Invited"));
 
-    let accept = invite(&mut ada, "admin");
+    let invitation = invite(&mut ada, "admin");
     let mut grace = app.visitor();
-    let filled = fill_account(&grace.get(&accept));
+    let filled = fill_account_form(&grace.get(&invitation));
     grace.submit(&filled).expect(303);
     let reset = reset_link(&mut ada, GRACE);
     app.advance(Duration::from_secs(24 * 3600 - 1));
@@ -35,16 +35,16 @@ fn links_use_the_base_url() {
         .option("--base-url", "https://example.com/miniback")
         .start();
     let mut ada = app.visitor();
-    let own = [("Origin", "https://example.com")];
+    let headers = [("Origin", "https://example.com")];
     let form = ada.get("/login").form_with("Sign in");
     let sign_in = form
         .fill("Email", ADMIN)
         .fill("Password", PASSWORD)
         .press("Sign in");
-    ada.post_from(&sign_in.action, &sign_in.fields, &own);
+    ada.post_from(&sign_in.action, &sign_in.fields, &headers);
     let form = ada.get("/settings/people?add").form_with("Invite");
     let filled = form.fill("Email", GRACE).press("Invite");
-    ada.post_from(&filled.action, &filled.fields, &own)
+    ada.post_from(&filled.action, &filled.fields, &headers)
         .expect(303);
     let link = ada
         .get(PEOPLE)

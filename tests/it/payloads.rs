@@ -6,7 +6,7 @@ use crate::support::api::{millis, text};
 use crate::support::app::{ADMIN, App};
 use crate::support::receiver::Receiver;
 
-/// A message that is hard to encode as JSON and to count.
+/// A message with multi-byte characters and characters that JSON escapes.
 const MESSAGE: &str = "Grüße \"quoted\" \\ 👋🏽\nnew line, <b>tag</b> & \u{7f}";
 
 fn json_member(value: &Value, member: &str) -> String {
@@ -24,6 +24,7 @@ fn feedback_created_has_exactly_these_bytes() {
     let request = receiver.first();
 
     let created = text(&feedback, "createdAt");
+    // `millis` panics if the format is wrong.
     millis(&feedback["createdAt"]);
     let expected = format!(
         concat!(
@@ -85,6 +86,7 @@ fn a_test_event_has_exactly_these_bytes() {
     let request = receiver.first();
 
     let timestamp = request.json()["timestamp"].clone();
+    // `millis` panics if the format is wrong.
     millis(&timestamp);
     let expected = format!(
         concat!(
@@ -130,7 +132,7 @@ fn previous_status_is_the_status_before_the_change() {
         api.set_status(&feedback, status);
     }
 
-    // Deliveries can arrive in any order, so take the order from the log.
+    // Deliveries can arrive in any order, so read the order from the delivery log.
     let received = receiver.wait_for(4);
     let mut changes = Vec::new();
     for delivery in api.deliveries(&webhook).iter().rev() {
@@ -155,19 +157,19 @@ fn previous_status_is_the_status_before_the_change() {
 }
 
 #[test]
-fn keeps_the_white_space_of_a_message() {
+fn preserves_the_whitespace_of_a_message() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     api.create_webhook(&receiver.url("/"));
     api.create_project("Shop");
-    let message = "  \t leading white space, trailing line break\r\n";
+    let message = "  \t leading whitespace, trailing line break\r\n";
     let feedback = api.create_feedback("shop", message);
     assert_eq!(feedback["message"], message);
     assert_eq!(receiver.first().message(), message);
 }
 
 #[test]
-fn omits_email_url_and_metadata() {
+fn payloads_omit_email_url_and_metadata() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     api.create_webhook(&receiver.url("/"));

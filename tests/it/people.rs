@@ -15,7 +15,7 @@ fn path_of(link: &str) -> String {
     url[url::Position::BeforePath..].to_owned()
 }
 
-/// Invites Grace and returns the path of her link.
+/// Invites Grace and returns the path of her invitation.
 #[track_caller]
 pub fn invite(admin: &mut Visitor, role: &str) -> String {
     let form = admin.get("/settings/people?add").form_with("Invite");
@@ -24,9 +24,9 @@ pub fn invite(admin: &mut Visitor, role: &str) -> String {
     path_of(&page.field_value(&format!("Invitation for {GRACE}")))
 }
 
-/// Fills the form of an invitation.
+/// Fills in the form that creates an account from an invitation.
 #[track_caller]
-pub fn fill_account(page: &Page) -> FilledForm {
+pub fn fill_account_form(page: &Page) -> FilledForm {
     let form = page.form_with("Create account");
     assert!(!form.has_field("Role"), "the form has a field for the role");
     form.fill("Password", PASSWORD).press("Create account")
@@ -98,7 +98,7 @@ fn an_invitation_creates_one_account_and_signs_in() {
     let short = form.fill("Password", "short").press("Create account");
     let rejected = grace.submit(&short).expect(422);
     assert!(rejected.text().contains("too short"));
-    let filled = fill_account(&page);
+    let filled = fill_account_form(&page);
     grace.submit_and_follow(&filled).expect(200);
     grace.get("/settings/account").expect(200);
     grace.get(PEOPLE).expect(403);
@@ -120,7 +120,7 @@ fn an_invitation_creates_one_account_and_signs_in() {
 fn two_simultaneous_uses_of_an_invitation_create_one_account() {
     let app = App::start();
     let path = invite(&mut app.signed_in(), "admin");
-    let filled = fill_account(&app.visitor().get(&path).expect(200));
+    let filled = fill_account_form(&app.visitor().get(&path).expect(200));
     let mut statuses: Vec<u16> = std::thread::scope(|scope| {
         let posts: Vec<_> = (0..2)
             .map(|_| scope.spawn(|| app.visitor().submit(&filled).response.status))
@@ -134,7 +134,7 @@ fn two_simultaneous_uses_of_an_invitation_create_one_account() {
 }
 
 #[test]
-fn an_invitation_expires_when_revoked_renewed_or_unneeded() {
+fn an_invitation_expires_when_revoked_replaced_or_obsolete() {
     let app = App::start();
     let mut ada = app.signed_in();
     let label = format!("Invitation for {GRACE}");
@@ -194,7 +194,7 @@ fn submitting_invite_or_reset_twice_creates_one_link() {
         ),
     ] {
         ada.submit(&press).expect(303);
-        // The browser shows the response to the second request. It contains the link, which works.
+        // The browser shows only the second response, so the link in it has to work.
         let path = path_of(&ada.submit_and_follow(&press).field_value(&label));
         app.visitor().get(&path).expect(200);
     }
@@ -216,18 +216,19 @@ fn a_reset_link_works_once_and_ends_all_sessions() {
     );
     app.visitor().sign_in(GRACE, PASSWORD);
 
-    let mut elsewhere = app.visitor();
-    let form = elsewhere.get(&path).expect(200).form_with("Set password");
+    let mut new_browser = app.visitor();
+    let form = new_browser.get(&path).expect(200).form_with("Set password");
     let filled = form
         .fill("New password", NEW_PASSWORD)
         .press("Set password");
-    elsewhere.submit_and_follow(&filled).expect(200);
+    new_browser.submit_and_follow(&filled).expect(200);
     assert!(!is_signed_in(&mut grace));
     app.visitor().sign_in(GRACE, NEW_PASSWORD);
     app.visitor().get(&path).expect(410);
     app.visitor().submit(&filled).expect(410);
 
-    // A reset link is no invitation, and it expires when the password is changed elsewhere.
+    // A reset link doesn't work as an invitation. It expires when the password is changed by
+    // other means.
     let path = reset_link(&mut ada, GRACE);
     app.visitor()
         .get(&path.replace("/reset", "/invitation"))
@@ -243,7 +244,7 @@ fn a_reset_link_works_once_and_ends_all_sessions() {
 }
 
 #[test]
-fn removing_a_user_ends_sessions_tokens_and_their_links() {
+fn removing_a_user_ends_their_sessions_tokens_and_links() {
     let app = App::start();
     app.add_user(GRACE, "admin");
     let token = app.token(GRACE, "full");

@@ -1,4 +1,4 @@
-//! Settings → Privacy: finding, exporting, and erasing the feedback of an email, including its
+//! Settings → Privacy: finding, exporting, and erasing all data for an email, including the
 //! content in the delivery log.
 
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ fn press(admin: &mut Visitor, email: &str, button: &str) -> Page {
     admin.submit(&form.fill("Email", email).press(button))
 }
 
-/// Starts erasing the data of an email and returns the form that confirms it.
+/// Requests the erasure of all data for an email and returns the form that confirms it.
 #[track_caller]
 fn request_erasure(admin: &mut Visitor, email: &str) -> FilledForm {
     let page = press(admin, email, "Erase").expect(200);
@@ -43,7 +43,7 @@ fn finds_feedback_by_email_ignoring_case() {
     api.create_project("Shop");
     send(&api, "From Sam", "Sam@Example.com");
     send(&api, "From Sam again", SAM);
-    send(&api, "From another", "sam@example.org");
+    send(&api, "From somebody else", "sam@example.org");
     send(&api, "From Ülf", "ÜLF@example.com");
     let mut ada = app.signed_in();
     let page = press(&mut ada, "SAM@example.COM", "Find").expect(200);
@@ -52,7 +52,7 @@ fn finds_feedback_by_email_ignoring_case() {
         "{}",
         page.text()
     );
-    assert!(page.text().contains("From Sam again") && !page.text().contains("From another"));
+    assert!(page.text().contains("From Sam again") && !page.text().contains("From somebody else"));
     assert!(!page.path.contains('@'), "the URL contains the email");
     let page = press(&mut ada, "ülf@example.com", "Find").expect(200);
     assert!(
@@ -70,12 +70,12 @@ fn finds_feedback_by_email_ignoring_case() {
 }
 
 #[test]
-fn exports_all_data_of_an_email() {
+fn exports_all_data_for_an_email() {
     let app = App::without_retries();
     let receiver = Receiver::script(|_| Reply::body(500, "a response with personal data"));
     let api = app.api();
     api.create_project("Shop");
-    // More than the page lists, and more than one batch.
+    // The page lists 50 items, and the export reads 50 at a time.
     for number in 0..60 {
         send(&api, &format!("Message {number}"), SAM);
     }
@@ -116,7 +116,8 @@ fn exports_all_data_of_an_email() {
     assert!(!response.text.contains("other@example.com"));
 }
 
-/// Checks the history and the deliveries in an export: the first item has them, the last has none.
+/// Checks the history and the deliveries in an export. The first item has both, and the last has no
+/// history.
 #[track_caller]
 fn check_details(feedback: &[Value]) {
     let history = feedback[0]["history"].as_array().unwrap();
@@ -186,7 +187,7 @@ fn erasing_deletes_feedback_log_content_and_pending_deliveries() {
     );
     assert!(
         !ada.get(PRIVACY).text().contains("Erased data for"),
-        "the message is shown again"
+        "the success message is shown again"
     );
 
     api.get(&path).expect(404);
@@ -238,6 +239,6 @@ fn no_database_file_contains_erased_content() {
         let file = file.unwrap().path();
         let bytes = std::fs::read(&file).unwrap_or_default();
         let found = bytes.windows(10).any(|window| window == b"secretword");
-        assert!(!found, "{}", file.display());
+        assert!(!found, "{} contains erased content", file.display());
     }
 }

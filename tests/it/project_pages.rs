@@ -1,10 +1,10 @@
-//! Settings → Projects: creating, renaming, pausing, restricting origins, and deleting after typing
-//! the name.
+//! Settings → Projects: creating, renaming, pausing, restricting origins, and deleting with
+//! confirmation.
 
 use serde_json::{Value, json};
 
 use crate::support::api::text;
-use crate::support::app::{App, PASSWORD};
+use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::pages::{Page, Visitor};
 use crate::support::receiver::Receiver;
 
@@ -65,9 +65,7 @@ fn the_snippet_uses_the_base_url() {
     app.api().create_project("Shop");
     let mut ada = app.visitor();
     let form = ada.get("/login").form_with("Sign in");
-    let form = form
-        .fill("Email", crate::support::app::ADMIN)
-        .fill("Password", PASSWORD);
+    let form = form.fill("Email", ADMIN).fill("Password", PASSWORD);
     let filled = form.press("Sign in");
     ada.post_from(
         &filled.action,
@@ -89,8 +87,8 @@ fn changes_name_and_origins_and_explains_invalid_origins() {
     edit(&mut ada, "The Shop", "Allowed origins", origins).expect(303);
     let changed = fetch_project(&app, "shop");
     assert_eq!(changed["name"], "The Shop");
-    let origins_before = json!(["https://example.com", "http://localhost:3000"]);
-    assert_eq!(changed["allowedOrigins"], origins_before);
+    let stored_origins = json!(["https://example.com", "http://localhost:3000"]);
+    assert_eq!(changed["allowedOrigins"], stored_origins);
     for invalid in [
         "example.com",
         "https://example.com/shop",
@@ -109,7 +107,7 @@ fn changes_name_and_origins_and_explains_invalid_origins() {
         );
         assert_eq!(
             fetch_project(&app, "shop")["allowedOrigins"],
-            origins_before
+            stored_origins
         );
     }
     let page = edit(&mut ada, "The Shop", "Name", " ").expect(422);
@@ -144,7 +142,7 @@ fn deletes_a_project_after_its_name_is_typed() {
     api.create_project("Shop");
     api.create_project("Blog");
     let webhook = api.create_webhook(&receiver.url("/"));
-    // More than one batch.
+    // Projects are deleted in batches of 100 feedback items.
     for number in 0..120 {
         api.create_feedback("shop", &format!("Message {number}"));
     }
@@ -211,7 +209,7 @@ fn members_can_see_projects_but_not_change_them() {
             page.text()
         );
     }
-    let member_forms: Vec<_> = page.forms();
+    let member_forms = page.forms();
     assert_eq!(
         member_forms.len(),
         1,

@@ -1,12 +1,13 @@
 //! The public form at `/f/SLUG`, which needs neither scripts nor a session.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::api::{Api, text};
 use crate::support::app::App;
 use crate::support::in_process::InProcess;
 use crate::support::pages::{Page, Visitor};
-use std::time::Duration;
 
 fn app_with_shop(options: &[&str]) -> (InProcess, Api) {
     let app = InProcess::start(options);
@@ -19,7 +20,7 @@ fn app_with_shop(options: &[&str]) -> (InProcess, Api) {
     (app, api)
 }
 
-/// Opens the form and waits for as long as a person needs at least.
+/// Opens the form and advances the clock until a submission is no longer too fast.
 #[track_caller]
 fn open_form(app: &InProcess, visitor: &mut Visitor) -> Page {
     let page = visitor.get("/f/shop").expect(200);
@@ -118,7 +119,7 @@ fn the_form_has_rate_limits_and_a_honeypot() {
 }
 
 #[test]
-fn shows_a_paused_project_and_404_for_an_unknown_one() {
+fn a_paused_project_has_no_form_and_an_unknown_project_is_404() {
     let (app, api) = app_with_shop(&[]);
     let mut sam = app.visitor();
     let form = open_form(&app, &mut sam).form_with("Send");
@@ -127,10 +128,13 @@ fn shows_a_paused_project_and_404_for_an_unknown_one() {
     let paused = sam.get("/f/shop").expect(200);
     assert!(paused.text().contains("isn’t accepting feedback"));
     assert!(paused.forms().is_empty());
-    let too_late = sam.submit(&form.fill("Message", "Too late").press("Send"));
-    let too_late = too_late.expect(403);
-    // The message can still be copied.
-    assert!(too_late.response.text.contains("Too late"));
+    let rejected = sam
+        .submit(&form.fill("Message", "Too late").press("Send"))
+        .expect(403);
+    assert!(
+        rejected.response.text.contains("Too late"),
+        "the message is lost and can't be copied"
+    );
     for path in ["/f/nowhere", "/f/SHOP", "/f/"] {
         sam.get(path).expect(404);
     }
@@ -162,8 +166,8 @@ fn rejects_forms_posted_by_another_site() {
     let app = App::start();
     app.api().create_project("Shop");
     let fields = [("message".to_owned(), "Hello".to_owned())];
-    let elsewhere = [("Sec-Fetch-Site", "cross-site")];
+    let cross_site = [("Sec-Fetch-Site", "cross-site")];
     app.visitor()
-        .post_from("/f/shop", &fields, &elsewhere)
+        .post_from("/f/shop", &fields, &cross_site)
         .expect(403);
 }

@@ -1,5 +1,5 @@
-//! Rate limits of the intake for each IP address and project, and the headers that report them. The
-//! test moves the clock.
+//! Rate limits of the intake per IP address and per project, and the headers that report them. The
+//! tests set the clock.
 
 use std::time::Duration;
 
@@ -20,17 +20,17 @@ fn app_with_projects(options: &[&str]) -> (InProcess, Api) {
 
 /// Sends feedback from an IP address, through a trusted proxy.
 #[track_caller]
-fn send_to(app: &InProcess, project: &str, address: &str) -> Response {
+fn send_to(app: &InProcess, project: &str, ip_address: &str) -> Response {
     let body = json!({"projectSlug": project, "message": "Hello"});
-    let headers = [("X-Forwarded-For", address)];
+    let headers = [("X-Forwarded-For", ip_address)];
     let response = Api::new(&app.url, None).send_json("POST", "/api/feedback", &headers, &body);
     assert_eq!(response.header("access-control-allow-origin"), Some("*"));
     response
 }
 
 #[track_caller]
-fn send(app: &InProcess, address: &str) -> Response {
-    send_to(app, "shop", address)
+fn send(app: &InProcess, ip_address: &str) -> Response {
+    send_to(app, "shop", ip_address)
 }
 
 /// Checks that the response is a 429 and returns its `Retry-After` in seconds.
@@ -66,7 +66,7 @@ fn an_ip_address_can_send_10_per_minute_and_100_per_hour() {
     send(&app, "203.0.113.7").expect(201);
     assert_eq!(retry_after(&send(&app, "203.0.113.7")), 6);
 
-    // 10 per minute use up the 100 per hour and what was refilled in the meantime.
+    // Sending 10 per minute also exhausts the hourly limit, which is refilled more slowly.
     let mut accepted = 11;
     for _ in 0..12 {
         app.advance(Duration::from_secs(60));
@@ -83,7 +83,7 @@ fn an_ip_address_can_send_10_per_minute_and_100_per_hour() {
 }
 
 #[test]
-fn requests_over_the_ip_limit_do_not_count_for_the_project() {
+fn requests_over_the_ip_address_limit_do_not_use_the_project_limit() {
     let (app, _) = app_with_projects(&["--limit-address", "2/1m", "--limit-project", "4/1m"]);
     for _ in 0..2 {
         send(&app, "203.0.113.1").expect(201);
@@ -115,7 +115,7 @@ fn ipv6_addresses_are_limited_by_their_first_64_bits() {
 fn invalid_requests_and_requests_with_a_token_do_not_count() {
     let (app, api) = app_with_projects(&["--limit-address", "1/1h", "--limit-project", "1/1h"]);
     for _ in 0..5 {
-        send_to(&app, "nowhere", "203.0.113.1").problem(422);
+        send_to(&app, "unknown", "203.0.113.1").problem(422);
     }
     send(&app, "203.0.113.1").expect(201);
     retry_after(&send(&app, "203.0.113.1"));

@@ -1,21 +1,22 @@
-//! Redelivery of a single delivery, and recovery of all that failed since a time.
+//! Redelivering one delivery, and recovering all deliveries that failed since a given time.
 
 use serde_json::{Value, json};
 
 use crate::support::api::{Api, attempts, text};
 use crate::support::app::App;
+use crate::support::http::Response;
 use crate::support::receiver::{Receiver, Reply};
 
 const LONG_AGO: &str = "2020-01-01T00:00:00Z";
 
-fn redeliver(api: &Api, delivery: &Value) -> crate::support::http::Response {
+fn redeliver(api: &Api, delivery: &Value) -> Response {
     api.post_empty(&format!(
         "/api/v1/deliveries/{}/redeliver",
         text(delivery, "id")
     ))
 }
 
-fn recover(api: &Api, webhook: &Value, body: Value) -> crate::support::http::Response {
+fn recover(api: &Api, webhook: &Value, body: Value) -> Response {
     api.post(
         &format!("/api/v1/webhooks/{}/recover", text(webhook, "id")),
         body,
@@ -23,7 +24,7 @@ fn recover(api: &Api, webhook: &Value, body: Value) -> crate::support::http::Res
 }
 
 #[test]
-fn redelivery_keeps_the_delivery_and_continues_the_numbers() {
+fn redelivery_keeps_the_id_and_continues_the_attempt_numbers() {
     let app = App::builder().option("--retry-delays", "50ms").start();
     let receiver = Receiver::queue(vec![
         Reply::status(500),
@@ -42,9 +43,9 @@ fn redelivery_keeps_the_delivery_and_continues_the_numbers() {
         .collect();
     assert_eq!(numbers, [1, 2, 3, 4]);
     let received = receiver.received();
-    for again in &received[1..] {
-        assert_eq!(again.body, received[0].body);
-        assert_eq!(again.header("X-Miniback-Delivery"), text(&failed, "id"));
+    for repeat in &received[1..] {
+        assert_eq!(repeat.body, received[0].body);
+        assert_eq!(repeat.header("X-Miniback-Delivery"), text(&failed, "id"));
     }
     redeliver(&api, &delivered).expect(202);
 }
@@ -63,17 +64,17 @@ fn redelivery_is_409_if_impossible_and_404_if_unknown() {
     api.delete_webhook(&webhook);
     redeliver(&api, &pending).problem(409);
     recover(&api, &webhook, json!({"since": LONG_AGO})).problem(409);
-    redeliver(&api, &json!({"id": "dlv_nothere"})).problem(404);
+    redeliver(&api, &json!({"id": "dlv_unknown"})).problem(404);
     recover(
         &api,
-        &json!({"id": "wh_nothere"}),
+        &json!({"id": "wh_unknown"}),
         json!({"since": LONG_AGO}),
     )
     .problem(404);
 }
 
 #[test]
-fn recover_redelivers_failed_deliveries_once_except_tests() {
+fn recover_redelivers_each_failed_delivery_once_but_no_tests() {
     let app = App::without_retries();
     let receiver = Receiver::queue(vec![
         Reply::status(500),

@@ -1,5 +1,5 @@
-//! Requests to endpoints: the request line, the exact headers, and signatures verified by other
-//! code.
+//! Requests that endpoints receive: the request line, the exact headers, and the signatures, which
+//! are verified with independent code.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -25,7 +25,7 @@ fn deliver_one(app: &App, options: serde_json::Value) -> (ReceivedRequest, serde
 }
 
 #[test]
-fn sends_exactly_these_headers_in_this_case() {
+fn sends_only_the_documented_headers_with_exact_capitalization() {
     let app = App::start();
     let (request, _) = deliver_one(&app, json!({}));
 
@@ -42,7 +42,7 @@ fn sends_exactly_these_headers_in_this_case() {
         let found = request.headers.iter().filter(|(n, _)| n == name).count();
         assert_eq!(
             found, 1,
-            "expected one {name} in this case: {:#?}",
+            "expected one {name} with this capitalization: {:#?}",
             request.headers
         );
     }
@@ -88,7 +88,7 @@ fn header_values_match_the_guide() {
     );
     assert!(
         request.all_headers("X-Miniback-Signature-Next").is_empty(),
-        "a signature was sent without a next secret"
+        "the header was sent outside a rotation"
     );
 }
 
@@ -113,7 +113,7 @@ fn the_event_header_contains_the_event_type() {
 }
 
 #[test]
-fn the_delivery_header_is_the_id_in_the_log() {
+fn the_delivery_header_is_the_id_in_the_delivery_log() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
@@ -133,7 +133,7 @@ fn the_signature_is_the_hmac_of_the_raw_body() {
 }
 
 #[test]
-fn a_generated_secret_is_whsec_and_24_to_64_base64_bytes() {
+fn a_generated_secret_is_whsec_and_base64_of_24_to_64_bytes() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhooks = [
@@ -157,7 +157,7 @@ fn the_standard_webhooks_library_verifies_a_delivery() {
     verify_standard_webhook(secret, &request).unwrap();
     assert_eq!(request.header("webhook-id"), request.delivery());
 
-    // The library checks the key and the signed content. Check the rest here.
+    // The time and the signature's version are checked more strictly than by the library.
     let seconds: i64 = request.header("webhook-timestamp").parse().unwrap();
     let age = jiff::Timestamp::now().as_second() - seconds;
     assert!(
@@ -174,7 +174,7 @@ fn the_standard_webhooks_library_verifies_a_delivery() {
 }
 
 #[test]
-fn a_test_has_both_signatures() {
+fn test_events_have_both_signatures() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
@@ -189,7 +189,7 @@ fn a_test_has_both_signatures() {
 }
 
 #[test]
-fn a_custom_secret_omits_the_standard_headers() {
+fn omits_the_standard_headers_for_a_custom_secret() {
     let app = App::start();
     let secret = "a-custom-secret-without-base64!";
     let (request, webhook) = deliver_one(&app, json!({"secret": secret}));
@@ -207,7 +207,7 @@ fn a_custom_secret_omits_the_standard_headers() {
 }
 
 #[test]
-fn a_whsec_secret_under_16_bytes_omits_the_standard_headers() {
+fn omits_the_standard_headers_for_a_whsec_key_under_16_bytes() {
     let app = App::start();
     let secret = format!("whsec_{}", STANDARD.encode([1; 15]));
     let (request, _) = deliver_one(&app, json!({"secret": secret}));
@@ -215,7 +215,7 @@ fn a_whsec_secret_under_16_bytes_omits_the_standard_headers() {
 }
 
 #[test]
-fn a_whsec_secret_of_16_bytes_has_both_signatures() {
+fn sends_both_signatures_for_a_whsec_key_of_16_bytes() {
     let app = App::start();
     let secret = format!("whsec_{}", STANDARD.encode([1; 16]));
     let (request, _) = deliver_one(&app, json!({"secret": secret}));

@@ -1,4 +1,4 @@
-//! Retries: their times, their number, and that they repeat the same request.
+//! Retries: when they happen, how many there are, and that they repeat the same request.
 //!
 //! Times are read from the delivery log. Tests only check that attempts aren't early, because a
 //! busy machine can make them late.
@@ -65,7 +65,7 @@ fn retries_after_1_5_and_15_seconds_by_default() {
     api.create_project("Shop");
     api.create_feedback("shop", "Hello");
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
-    let failed = wait_until_within(Duration::from_secs(60), "the delivery is failed", || {
+    let failed = wait_until_within(Duration::from_secs(60), "the delivery has failed", || {
         let delivery = api.delivery(&id);
         (delivery["state"] == "failed").then_some(delivery)
     });
@@ -74,7 +74,7 @@ fn retries_after_1_5_and_15_seconds_by_default() {
 }
 
 #[test]
-fn is_pending_between_attempts_with_the_time_of_the_next() {
+fn is_pending_until_the_next_attempt_and_shows_its_time() {
     let app = App::builder().option("--retry-delays", "1h").start();
     let receiver = Receiver::status(500);
     let api = app.api();
@@ -179,7 +179,7 @@ fn retry_delays_none_means_a_single_attempt() {
 }
 
 #[test]
-fn a_patient_webhook_retries_a_minute_after_the_last_delay() {
+fn after_the_standard_retries_a_patient_webhook_waits_a_minute() {
     let app = App::builder()
         .option("--retry-delays", "10ms,20ms,30ms")
         .start();
@@ -239,9 +239,9 @@ fn failing_since_is_the_first_failure_since_the_last_success() {
     let first = send("failed");
     let since = failing_since(&api, &webhook);
     let started = millis(&attempts(&first)[0]["startedAt"]);
-    let length = attempts(&first)[0]["durationMs"].as_f64().unwrap() as i64;
+    let duration = attempts(&first)[0]["durationMs"].as_f64().unwrap() as i64;
     assert!(
-        (started..=started + length + 1_000).contains(&millis(&since)),
+        (started..=started + duration + 1_000).contains(&millis(&since)),
         "{since} isn't the time of {first:#}"
     );
     send("failed");

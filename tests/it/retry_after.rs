@@ -30,8 +30,8 @@ fn held_until(api: &Api, webhook: &Value) -> Value {
     api.get(&path).expect(200).json()["heldUntil"].clone()
 }
 
-/// Returns the milliseconds from the start of the first attempt to the next one.
-fn delay_of_next(delivery: &Value) -> i64 {
+/// Returns the milliseconds from the start of the first attempt to the planned next attempt.
+fn next_delay_ms(delivery: &Value) -> i64 {
     millis(&delivery["nextAttemptAt"]) - millis(&attempts(delivery)[0]["startedAt"])
 }
 
@@ -46,7 +46,7 @@ fn retry_after_in_seconds_delays_the_next_retry() {
         let webhook = api.create_webhook(&receiver.url("/"));
         let delivery = fail_once(&api, &webhook);
         assert_eq!(delivery["state"], "pending");
-        assert!(delay_of_next(&delivery) >= 600_000 - 3, "{delivery:#}");
+        assert!(next_delay_ms(&delivery) >= 600_000 - 3, "{delivery:#}");
         let held = millis(&held_until(&api, &webhook));
         let started = millis(&attempts(&delivery)[0]["startedAt"]);
         assert!(held - started >= 600_000 - 3);
@@ -64,7 +64,11 @@ fn the_hold_ends_at_the_requested_time() {
         .iter()
         .map(|attempt| millis(&attempt["startedAt"]))
         .collect();
-    assert_eq!(starts.len(), 2, "the hold used an attempt");
+    assert_eq!(
+        starts.len(),
+        2,
+        "expected one failed and one successful attempt"
+    );
     assert!(starts[1] - starts[0] >= 2_000 - 3, "{delivered:#}");
     assert_eq!(held_until(&api, &webhook), Value::Null);
 }
@@ -72,19 +76,19 @@ fn the_hold_ends_at_the_requested_time() {
 #[test]
 fn accepts_retry_after_as_a_date() {
     let app = app_with_delays("50ms,50ms");
-    let path = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(900);
-    let date = path.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let until = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(900);
+    let date = until.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let receiver = receiver_with_retry_after(429, &date);
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     let delivery = fail_once(&api, &webhook);
     let next = millis(&delivery["nextAttemptAt"]);
     assert!(
-        next >= path.as_second() * 1_000,
+        next >= until.as_second() * 1_000,
         "the next attempt is before {date}"
     );
     assert!(
-        next <= path.as_second() * 1_000 + 60_000,
+        next <= until.as_second() * 1_000 + 60_000,
         "the next attempt is long after {date}: {delivery:#}"
     );
 }
@@ -115,7 +119,7 @@ fn retry_after_never_shortens_a_retry_delay() {
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     let delivery = fail_once(&api, &webhook);
-    assert!(delay_of_next(&delivery) >= HOUR_MS - 3, "{delivery:#}");
+    assert!(next_delay_ms(&delivery) >= HOUR_MS - 3, "{delivery:#}");
 }
 
 #[test]
@@ -127,7 +131,7 @@ fn ignores_retry_after_on_other_statuses() {
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     let delivery = fail_once(&api, &webhook);
-    assert!(delay_of_next(&delivery) < 1_800_000, "{delivery:#}");
+    assert!(next_delay_ms(&delivery) < 1_800_000, "{delivery:#}");
     assert_eq!(held_until(&api, &webhook), Value::Null);
 }
 
@@ -141,12 +145,12 @@ fn ignores_an_invalid_retry_after() {
         let api = app.api();
         let webhook = api.create_webhook(&receiver.url("/"));
         let delivery = fail_once(&api, &webhook);
-        assert!(delay_of_next(&delivery) <= HOUR_MS + 30_000, "{delivery:#}");
+        assert!(next_delay_ms(&delivery) <= HOUR_MS + 30_000, "{delivery:#}");
     }
 }
 
 #[test]
-fn a_held_webhook_gets_no_deliveries_and_uses_no_attempts() {
+fn a_held_webhook_receives_nothing_and_uses_no_attempts() {
     let (app, receiver) = (
         app_with_delays("50ms,50ms"),
         receiver_with_retry_after(429, "600"),
@@ -163,8 +167,8 @@ fn a_held_webhook_gets_no_deliveries_and_uses_no_attempts() {
 
     let deliveries = api.deliveries(&webhook);
     assert_eq!(deliveries.len(), 2);
-    for waiting in &deliveries {
-        assert_eq!(waiting["state"], "pending");
+    for delivery in &deliveries {
+        assert_eq!(delivery["state"], "pending");
     }
     assert!(attempts(&deliveries[0]).is_empty(), "{deliveries:#?}");
     assert_eq!(receiver.received().len(), 1);
@@ -260,8 +264,8 @@ fn a_failed_test_does_not_end_the_hold() {
 }
 
 #[test]
-fn a_held_webhook_can_be_tested_where_its_hold_is_shown() {
-    for page_suffix in ["", "/deliveries"] {
+fn every_page_that_shows_a_hold_has_a_test_button() {
+    for suffix in ["", "/ID/deliveries"] {
         let (app, receiver) = (
             app_with_delays("10ms,10ms"),
             receiver_with_retry_after(503, "3600"),
@@ -270,13 +274,8 @@ fn a_held_webhook_can_be_tested_where_its_hold_is_shown() {
         let webhook = api.create_webhook(&receiver.url("/"));
         fail_once(&api, &webhook);
         let mut admin = app.signed_in();
-        let path = match page_suffix {
-            "" => "/settings/notifications".to_owned(),
-            page_suffix => format!(
-                "/settings/notifications/{}{page_suffix}",
-                text(&webhook, "id")
-            ),
-        };
+        let suffix = suffix.replace("ID", text(&webhook, "id"));
+        let path = format!("/settings/notifications{suffix}");
         let page = admin.get(&path).expect(200);
         assert!(
             page.text().contains("because the endpoint sent"),

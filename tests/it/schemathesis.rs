@@ -9,8 +9,8 @@ use crate::support::api::text;
 use crate::support::app::{ADMIN, App};
 use crate::support::receiver::Receiver;
 
-/// The number of random requests per operation, in addition to those at the limits of the schemas.
-/// A number instead of a time limit, so that a slow machine tests as much.
+/// The number of random requests per operation, in addition to the requests at the limits of the
+/// schemas. It isn't a time limit, so slow machines run the same tests.
 const EXAMPLES_PER_OPERATION: &str = "8";
 
 #[test]
@@ -26,7 +26,8 @@ fn every_response_conforms_to_the_openapi_document() {
         .option("--timeout", "2s")
         .start();
     let (api, receiver) = (app.api(), Receiver::ok());
-    // Not the slug of the document's examples, which schemathesis also deletes.
+    // The slug must differ from the slug in the document's examples, because schemathesis deletes
+    // that project.
     let project = api.create_project("Kept");
     let webhook = api.create_webhook(&receiver.url("/"));
     api.create_feedback("kept", "Hello");
@@ -66,11 +67,13 @@ fn every_response_conforms_to_the_openapi_document() {
         "{report}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    // All operations were tested.
     let openapi = document_text.json();
     let methods = openapi["paths"].as_object().unwrap().values();
-    let calls: usize = methods.map(|item| item.as_object().unwrap().len()).sum();
-    assert!(report.contains(&format!("Tested: {calls}")), "{report}");
+    let operations: usize = methods.map(|item| item.as_object().unwrap().len()).sum();
+    assert!(
+        report.contains(&format!("Tested: {operations}")),
+        "{report}"
+    );
     assert!(!app.log.to_string().contains("panicked"), "{}", app.log);
     println!("{report}");
 }

@@ -1,4 +1,4 @@
-//! Rotating a secret, at once or with an overlap in which both secrets sign.
+//! Rotating a secret, either immediately or with an overlap during which both secrets are active.
 
 use serde_json::{Value, json};
 
@@ -65,7 +65,7 @@ impl Fixture {
 }
 
 #[track_caller]
-fn assert_signed_by_one(request: &ReceivedRequest, secret: &str) {
+fn assert_signed_only_with(request: &ReceivedRequest, secret: &str) {
     assert_eq!(
         request.header("X-Miniback-Signature"),
         hex_signature(secret, &request.body)
@@ -76,7 +76,7 @@ fn assert_signed_by_one(request: &ReceivedRequest, secret: &str) {
 }
 
 #[track_caller]
-fn assert_signed_by_both(request: &ReceivedRequest, old: &str, new: &str) {
+fn assert_signed_with_both(request: &ReceivedRequest, old: &str, new: &str) {
     assert_eq!(
         request.header("X-Miniback-Signature"),
         hex_signature(old, &request.body)
@@ -91,10 +91,10 @@ fn assert_signed_by_both(request: &ReceivedRequest, old: &str, new: &str) {
 }
 
 #[test]
-fn a_rotation_without_overlap_takes_effect_at_once() {
+fn a_rotation_without_overlap_takes_effect_immediately() {
     let fixture = fixture();
     let old = text(&fixture.webhook, "secret");
-    assert_signed_by_one(&fixture.next_delivery(), old);
+    assert_signed_only_with(&fixture.next_delivery(), old);
     for body in [json!({}), json!({"overlapHours": 0})] {
         let before = text(&fixture.current(), "secret").to_owned();
         let rotated = fixture.rotate(body);
@@ -103,7 +103,7 @@ fn a_rotation_without_overlap_takes_effect_at_once() {
         assert_eq!(rotated["nextSecret"], Value::Null);
         assert_eq!(rotated["overlapEndsAt"], Value::Null);
         assert_eq!(fixture.current(), rotated);
-        assert_signed_by_one(&fixture.next_delivery(), new);
+        assert_signed_only_with(&fixture.next_delivery(), new);
     }
 }
 
@@ -128,13 +128,13 @@ fn both_secrets_sign_during_an_overlap() {
     let rotated = fixture.rotate(json!({"overlapHours": 24}));
     assert_eq!(rotated["secret"], old);
     let new = text(&rotated, "nextSecret");
-    let hours = millis(&rotated["overlapEndsAt"]) - jiff::Timestamp::now().as_millisecond();
+    let remaining_ms = millis(&rotated["overlapEndsAt"]) - jiff::Timestamp::now().as_millisecond();
     assert!(
-        (23 * 3_600_000..=24 * 3_600_000).contains(&hours),
+        (23 * 3_600_000..=24 * 3_600_000).contains(&remaining_ms),
         "{rotated:#}"
     );
     assert_eq!(fixture.current(), rotated);
-    assert_signed_by_both(&fixture.next_delivery(), old, new);
+    assert_signed_with_both(&fixture.next_delivery(), old, new);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn switch_now_ends_the_overlap() {
     assert_eq!(finished["secret"], new.as_str());
     assert_eq!(finished["nextSecret"], Value::Null);
     assert_eq!(finished["overlapEndsAt"], Value::Null);
-    assert_signed_by_one(&fixture.next_delivery(), &new);
+    assert_signed_only_with(&fixture.next_delivery(), &new);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn switch_now_without_an_overlap_changes_nothing() {
     let fixture = fixture();
     let before = fixture.current();
     assert_eq!(fixture.finish(), before);
-    assert_signed_by_one(&fixture.next_delivery(), text(&before, "secret"));
+    assert_signed_only_with(&fixture.next_delivery(), text(&before, "secret"));
 }
 
 #[test]
@@ -164,15 +164,15 @@ fn rotating_again_ends_the_overlap_first() {
     assert_eq!(
         rotated_again["secret"],
         second.as_str(),
-        "the first secret is still valid"
+        "the first secret is still active"
     );
     let third = text(&rotated_again, "nextSecret");
     assert_ne!(third, second);
-    assert_signed_by_both(&fixture.next_delivery(), &second, third);
+    assert_signed_with_both(&fixture.next_delivery(), &second, third);
 }
 
 #[test]
-fn each_attempt_is_signed_with_the_secret_valid_at_that_time() {
+fn each_attempt_is_signed_with_the_secret_active_at_that_time() {
     let app = App::builder().option("--retry-delays", "1s").start();
     let receiver = Receiver::queue(vec![Reply::status(500)]);
     let api = app.api();
@@ -183,13 +183,13 @@ fn each_attempt_is_signed_with_the_secret_valid_at_that_time() {
     let path = format!("/api/v1/webhooks/{}/secret/rotate", text(&webhook, "id"));
     let rotated = api.post(&path, json!({})).expect(200).json();
     let retry = &receiver.wait_for(2)[1];
-    assert_signed_by_one(&first, text(&webhook, "secret"));
-    assert_signed_by_one(retry, text(&rotated, "secret"));
+    assert_signed_only_with(&first, text(&webhook, "secret"));
+    assert_signed_only_with(retry, text(&rotated, "secret"));
     assert_eq!(first.body, retry.body);
 }
 
 #[test]
-fn rejects_an_overlap_over_a_week() {
+fn rejects_an_overlap_that_is_not_0_to_168_whole_hours() {
     let fixture = fixture();
     let before = fixture.current();
     let path = fixture.path("/rotate");
@@ -203,7 +203,7 @@ fn rejects_an_overlap_over_a_week() {
 }
 
 #[test]
-fn secrets_are_returned_only_by_their_own_path() {
+fn reading_or_changing_a_webhook_does_not_return_its_secret() {
     let fixture = fixture();
     let secret = text(&fixture.webhook, "secret");
     assert_eq!(fixture.current()["secret"], secret);

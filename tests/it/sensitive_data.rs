@@ -15,9 +15,9 @@ const SENSITIVE: [&str; 18] = [
     "QUERY-5f1c",
     "FRAGMENT-5f1c",
     "LOCATION-5f1c",
-    "ANSWER-5f1c",
+    "RESPONSE-5f1c",
     "HEADER-5f1c",
-    "OWN-SECRET-5f1c",
+    "CUSTOM-SECRET-5f1c",
     "URLUSER",
     "URLPASSWORD",
     "GUESSED-5f1c",
@@ -52,7 +52,7 @@ fn no_sensitive_data_in_a_text_log_at_level_debug() {
     check_all_output(App::builder().text_log().env("MINIBACK_LOG", "debug"));
 }
 
-/// Causes all kinds of failures, then searches everything that the program has said.
+/// Causes failures of many kinds, then searches all output for sensitive data.
 fn check_all_output(builder: AppBuilder) {
     let app = builder
         .option("--retry-delays", "50ms")
@@ -71,7 +71,7 @@ fn check_all_output(builder: AppBuilder) {
     ada.get("/feedback?q=MESSAGE-5f1c").expect(200);
     ada.get("/settings/notifications").expect(200);
     let mut errors = attempt_errors(&api, &urls[0]);
-    let webhooks = errors.len() - 1;
+    let webhook_count = errors.len() - 1;
 
     fill_disk(&app, &api, &mut responses);
     let metrics = app.api().get("/metrics").expect(200).text;
@@ -91,13 +91,13 @@ fn check_all_output(builder: AppBuilder) {
     for word in EXPECTED_IN_LOG {
         assert!(log.contains(word), "{word} isn't in the log: {log}");
     }
-    // These two errors deliberately quote the endpoint, to help with fixing it.
+    // These two errors deliberately quote the endpoint's response, to help people fix it.
     let quoting = ["redirects (302)", "Invalid HTTP response"];
     errors.retain(|error| {
         let text = error.as_str().unwrap_or_default();
         !quoting.iter().any(|quoting| text.contains(quoting))
     });
-    assert!(errors.len() >= webhooks - 1, "{errors:?}");
+    assert!(errors.len() >= webhook_count - 1, "{errors:?}");
     let outputs = [
         ("the log", log),
         ("the metrics", metrics),
@@ -128,18 +128,18 @@ fn feedback() -> Value {
 /// Returns endpoints that fail in different ways.
 fn failing_receivers() -> [Receiver; 6] {
     [
-        Receiver::script(|_| Reply::body(500, "ANSWER-5f1c").header("X-Key", "ANSWER-5f1c")),
+        Receiver::script(|_| Reply::body(500, "RESPONSE-5f1c").header("X-Key", "RESPONSE-5f1c")),
         Receiver::script(|_| {
             Reply::status(302).header("Location", "https://a.example/LOCATION-5f1c")
         }),
-        Receiver::script(|_| Reply::Bytes(b"ANSWER-5f1c is not HTTP\r\n\r\n".to_vec())),
+        Receiver::script(|_| Reply::Bytes(b"RESPONSE-5f1c is not HTTP\r\n\r\n".to_vec())),
         Receiver::script(|_| Reply::Hang),
         Receiver::script(|_| Reply::Close),
-        Receiver::script(|_| Reply::body(429, "ANSWER-5f1c").header("Retry-After", "1")),
+        Receiver::script(|_| Reply::body(429, "RESPONSE-5f1c").header("Retry-After", "1")),
     ]
 }
 
-/// Creates a webhook for each receiver and for three unreachable URLs, and rotates its secret.
+/// Creates a webhook for each receiver and for three unreachable URLs, and rotates each secret.
 /// Returns the URLs and all secrets.
 fn create_failing_webhooks(api: &Api, receivers: &[Receiver]) -> (Vec<String>, Vec<String>) {
     let mut urls: Vec<String> = receivers.iter().map(|r| r.url(SENSITIVE_PATH)).collect();
@@ -155,7 +155,7 @@ fn create_failing_webhooks(api: &Api, receivers: &[Receiver]) -> (Vec<String>, V
             "url": url, "headers": {"X-Key": "HEADER-5f1c"}, "description": "DESCRIPTION-5f1c",
         });
         if number % 2 == 0 {
-            webhook["secret"] = json!("OWN-SECRET-5f1c-0123456789");
+            webhook["secret"] = json!("CUSTOM-SECRET-5f1c-0123456789");
         }
         let webhook = api.create_webhook_with(webhook);
         let path = format!("/api/v1/webhooks/{}", text(&webhook, "id"));
@@ -186,14 +186,14 @@ fn invalid_bodies() -> [(&'static str, Value); 10] {
             webhooks,
             json!({"url": format!("ftp://a.example{SENSITIVE_PATH}")}),
         ),
-        (webhooks, json!({"url": 5, "secret": "OWN-SECRET-5f1c"})),
+        (webhooks, json!({"url": 5, "secret": "CUSTOM-SECRET-5f1c"})),
         (
             webhooks,
-            json!({"url": "https://a.example/", "enabled": "OWN-SECRET-5f1c"}),
+            json!({"url": "https://a.example/", "enabled": "CUSTOM-SECRET-5f1c"}),
         ),
         (
             webhooks,
-            json!({"url": "https://a.example/", "secret": "OWN-SECRET-5f1c with spaces"}),
+            json!({"url": "https://a.example/", "secret": "CUSTOM-SECRET-5f1c with spaces"}),
         ),
         (
             webhooks,
@@ -205,7 +205,7 @@ fn invalid_bodies() -> [(&'static str, Value); 10] {
         ),
         (
             feedback,
-            json!({"project": "nothere", "message": "MESSAGE-5f1c"}),
+            json!({"project": "unknown", "message": "MESSAGE-5f1c"}),
         ),
         (
             feedback,
@@ -238,12 +238,12 @@ fn send_invalid_requests(app: &App, api: &Api) -> Vec<Response> {
     responses
 }
 
-/// Waits until each webhook has a failed attempt. Returns the error of a test, followed
-/// by the errors of the attempts.
+/// Waits until each webhook has a failed attempt. Returns the error of a test event, followed by
+/// the errors of the attempts.
 fn attempt_errors(api: &Api, url: &str) -> Vec<Value> {
     let test = api.post(
         "/api/v1/webhooks/test",
-        json!({"url": url, "secret": "OWN-SECRET-5f1c-0123456789"}),
+        json!({"url": url, "secret": "CUSTOM-SECRET-5f1c-0123456789"}),
     );
     let tested = test.expect(200).json();
     let webhooks = api.get("/api/v1/webhooks?limit=100").json();
@@ -260,7 +260,7 @@ fn attempt_errors(api: &Api, url: &str) -> Vec<Value> {
     errors
 }
 
-/// Makes writes fail for a while.
+/// Makes writes fail as on a full disk, then waits until they work again.
 fn fill_disk(app: &App, api: &Api, responses: &mut Vec<Response>) {
     app.limit_file_size(Some(4_096));
     let full = api.post("/api/v1/feedback", feedback());

@@ -10,6 +10,7 @@ const ADMIN_PAGES: [&str; 4] = [
     "/settings/people",
     "/settings/privacy",
 ];
+/// Pages for all users.
 const PAGES: [&str; 3] = ["/feedback", "/settings/account", "/settings/projects"];
 
 fn session_cookie(page: &Page) -> String {
@@ -38,7 +39,7 @@ fn sign_in_sets_a_host_only_httponly_cookie() {
     );
     assert!(
         !has_attribute("secure"),
-        "plain http would drop the cookie: {cookie}"
+        "a Secure cookie doesn't work over plain HTTP: {cookie}"
     );
 }
 
@@ -65,11 +66,11 @@ fn every_sign_in_creates_a_new_session_token() {
     let mut visitor = app.visitor();
     visitor.cookies.insert(
         "miniback_session".to_owned(),
-        "chosen-by-somebody".to_owned(),
+        "chosen-by-an-attacker".to_owned(),
     );
     visitor.sign_in(ADMIN, PASSWORD);
     let first = visitor.session().unwrap();
-    assert_ne!(first, "chosen-by-somebody");
+    assert_ne!(first, "chosen-by-an-attacker");
     visitor.cookies.clear();
     visitor.sign_in(ADMIN, PASSWORD);
     assert_ne!(visitor.session().unwrap(), first);
@@ -82,8 +83,8 @@ fn the_database_files_contain_no_session_token() {
     let token = visitor.session().unwrap();
     for file in std::fs::read_dir(&app.dir).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap_or_default();
-        let cookie = bytes.windows(token.len()).any(|w| w == token.as_bytes());
-        assert!(!cookie, "a file contains the session token");
+        let has_token = bytes.windows(token.len()).any(|w| w == token.as_bytes());
+        assert!(!has_token, "a file contains the session token");
     }
 }
 
@@ -145,13 +146,13 @@ fn sign_out_ends_the_session_on_the_server() {
     let app = App::start();
     let mut ada = app.signed_in();
     let token = ada.session().unwrap();
-    let mut elsewhere = app.signed_in();
+    let mut other_device = app.signed_in();
     let form = ada.get("/feedback").form_with("Sign out");
     ada.submit_and_follow(&form.press("Sign out"));
     assert_eq!(ada.session(), None);
     ada.cookies.insert("miniback_session".to_owned(), token);
     assert!(!is_signed_in(&mut ada));
-    assert!(is_signed_in(&mut elsewhere));
+    assert!(is_signed_in(&mut other_device));
 }
 
 #[test]
@@ -195,7 +196,7 @@ fn rejects_forged_session_cookies() {
 }
 
 #[test]
-fn the_fifth_failure_of_an_account_is_429() {
+fn the_fifth_failed_sign_in_to_an_account_is_429() {
     let app = App::start();
     for _ in 0..4 {
         let page = app.visitor().try_sign_in(ADMIN, "not the password at all");
@@ -213,7 +214,7 @@ fn the_fifth_failure_of_an_account_is_429() {
 }
 
 #[test]
-fn the_fifth_failure_from_an_ip_address_is_429() {
+fn the_fifth_failed_sign_in_from_an_ip_address_is_429() {
     let app = App::start();
     let mut statuses = Vec::new();
     for number in 0..5 {
@@ -226,7 +227,7 @@ fn the_fifth_failure_from_an_ip_address_is_429() {
 }
 
 #[test]
-fn failures_from_all_ip_addresses_count_for_the_account() {
+fn failed_sign_ins_count_per_account_across_ip_addresses() {
     let app = App::start();
     let mut last = 0;
     for number in 0..5 {
@@ -270,7 +271,7 @@ fn rejects_a_post_from_another_origin() {
     for headers in foreign {
         ada.post_from(&sign_out.action, &sign_out.fields, headers)
             .expect(403);
-        assert!(is_signed_in(&mut ada), "{headers:?} had an effect");
+        assert!(is_signed_in(&mut ada), "{headers:?} ended the session");
         let mut visitor = app.visitor();
         visitor
             .post_from(&login.action, &login.fields, headers)
@@ -314,7 +315,7 @@ fn members_cannot_use_admin_pages_and_forms() {
         bob.get(path).expect(403);
     }
     for form in pages.iter().flat_map(Page::forms) {
-        // All other forms are for admins only.
+        // Members can use these two forms. All others are for admins only.
         if form.has_button("Sign out") || form.has_button("Search") {
             continue;
         }
@@ -331,7 +332,7 @@ fn members_cannot_use_admin_pages_and_forms() {
 }
 
 #[test]
-fn members_see_and_handle_feedback() {
+fn members_can_read_feedback_and_set_its_status() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");

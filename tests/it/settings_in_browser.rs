@@ -25,7 +25,7 @@ fn sign_in(browser: &Browser, app: &App) {
     browser.find("button", "Sign out");
 }
 
-/// Opens a settings page by the navigation and checks that it isn't wider than the window.
+/// Opens a settings page through the navigation and checks that it isn't wider than the window.
 fn open_settings(browser: &Browser, page: &str) {
     browser.find("link", "Settings").press();
     browser.find("link", page).press();

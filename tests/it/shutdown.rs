@@ -19,6 +19,16 @@ fn start_delivery(app: &App, receiver: &Receiver) -> String {
     receiver.first().delivery().to_owned()
 }
 
+/// Sends SIGTERM and waits until the program has received it and refuses connections.
+#[track_caller]
+fn start_shutdown(app: &App) {
+    app.sigterm();
+    let port = app.port();
+    wait_until("new connections are refused", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).err()
+    });
+}
+
 #[test]
 fn sigterm_waits_for_and_records_the_delivery_in_flight() {
     let mut app = App::builder().option("--timeout", "60s").start();
@@ -28,12 +38,7 @@ fn sigterm_waits_for_and_records_the_delivery_in_flight() {
         move |_| Reply::status(200).when(&gate)
     });
     let id = start_delivery(&app, &receiver);
-    app.sigterm();
-    // Once it refuses connections, the program has received the signal.
-    let port = app.port();
-    wait_until("new connections are refused", || {
-        std::net::TcpStream::connect(("127.0.0.1", port)).err()
-    });
+    start_shutdown(&app);
     gate.open();
     assert_eq!(app.wait().code(), Some(0));
 
@@ -79,12 +84,12 @@ fn sigterm_keeps_pending_deliveries_and_starts_none() {
 
 #[test]
 fn sigterm_under_load_loses_and_repeats_nothing() {
-    // Waiting for the clients or for the slow endpoint's timeout would take a minute.
+    // A shutdown that waited for this timeout would fail the test.
     let mut app = App::builder().option("--timeout", "60s").start();
-    let (fast, response) = (Receiver::ok(), Gate::new());
+    let (fast, gate) = (Receiver::ok(), Gate::new());
     let slow = Receiver::script({
-        let response = response.clone();
-        move |_| Reply::status(200).when(&response)
+        let gate = gate.clone();
+        move |_| Reply::status(200).when(&gate)
     });
     let api = app.api();
     api.create_project("Shop");
@@ -93,33 +98,22 @@ fn sigterm_under_load_loses_and_repeats_nothing() {
         api.create_webhook(&slow.url("/")),
     ];
     let load = LoadGenerator::start(&app, 4, |_| "shop");
-    // The initial concurrency of a webhook without history.
+    // A new webhook starts with two deliveries at a time.
     slow.wait_for(2);
     load.wait_for_more(100);
-    app.sigterm();
-    let port = app.port();
-    wait_until("new connections are refused", || {
-        std::net::TcpStream::connect(("127.0.0.1", port)).err()
-    });
-    response.open();
+    start_shutdown(&app);
+    gate.open();
     assert_eq!(app.wait().code(), Some(0));
     let (acknowledged, _) = load.stop();
     let slow_requests = slow.received().len();
-    let log = app.dir.join("miniback.db-wal");
-    let wal_size = std::fs::metadata(log).map_or(0, |log| log.len());
+    let wal = app.dir.join("miniback.db-wal");
+    let wal_size = std::fs::metadata(wal).map_or(0, |file| file.len());
     assert_eq!(wal_size, 0, "the WAL wasn't merged into the database");
 
     let app = App::builder().with_data(app.kill9()).start();
     let api = app.api();
     for webhook in &webhooks {
-        wait_until("all events are delivered", || {
-            let path = format!(
-                "/api/v1/webhooks/{}/deliveries?state=pending",
-                text(webhook, "id")
-            );
-            let pending = api.get(&path).json();
-            pending["data"].as_array().unwrap().is_empty().then_some(())
-        });
+        api.wait_until_none_pending(webhook);
     }
     for receiver in [&fast, &slow] {
         let received = receiver.received();
@@ -141,9 +135,9 @@ fn open_connections_do_not_delay_the_shutdown() {
     ada.get("/feedback").expect(200);
     // An idle connection, and one in the middle of a request.
     let idle = std::net::TcpStream::connect(("127.0.0.1", app.port())).unwrap();
-    let mut half = std::net::TcpStream::connect(("127.0.0.1", app.port())).unwrap();
-    std::io::Write::write_all(&mut half, b"GET /feedback HTTP/1.1\r\nHost: ").unwrap();
+    let mut partial = std::net::TcpStream::connect(("127.0.0.1", app.port())).unwrap();
+    std::io::Write::write_all(&mut partial, b"GET /feedback HTTP/1.1\r\nHost: ").unwrap();
     let (status, _) = app.sigterm_and_wait();
     assert_eq!(status.code(), Some(0));
-    drop((idle, half));
+    drop((idle, partial));
 }

@@ -126,7 +126,7 @@ fn accepts_a_delivery_in_all_formats_without_showing_secrets() {
 }
 
 #[test]
-fn checks_against_the_current_secrets_of_a_rotation() {
+fn checks_signatures_against_all_active_secrets() {
     let mut fixture = fixture();
     let (headers, body) = (fixture.headers(), fixture.body());
     let path = format!("/api/v1/webhooks/{}/secret", text(&fixture.webhook, "id"));
@@ -149,7 +149,7 @@ fn checks_against_the_current_secrets_of_a_rotation() {
 }
 
 #[test]
-fn explains_what_is_wrong() {
+fn explains_why_a_signature_is_invalid() {
     let mut fixture = fixture();
     let (headers, body) = (fixture.headers(), fixture.body());
     let pasted = |body: &str, options: &[(&'static str, &str)]| -> Vec<(&'static str, String)> {
@@ -221,7 +221,7 @@ fn unreadable_input_stays_in_the_form_with_the_reason() {
 }
 
 #[test]
-fn detects_another_webhooks_delivery_and_accepts_a_long_one() {
+fn detects_a_delivery_of_another_webhook_and_accepts_long_ones() {
     let mut fixture = fixture();
     let (headers, receiver) = (fixture.headers(), Receiver::ok());
     let other = fixture.api.create_webhook(&receiver.url("/other"));
@@ -242,14 +242,14 @@ fn detects_another_webhooks_delivery_and_accepts_a_long_one() {
 }
 
 #[test]
-fn failing_webhooks_link_to_it_and_only_admins_can_open_it() {
+fn failing_webhooks_link_to_the_page_which_is_for_admins_only() {
     let (app, receiver) = (App::without_retries(), Receiver::status(401));
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     let failed = api.deliver_one(&webhook, "failed");
     let mut admin = app.signed_in();
     let id = text(&webhook, "id");
-    let fixture = format!("/settings/notifications/{id}/signature-check");
+    let check_page = format!("/settings/notifications/{id}/signature-check");
     for path in [
         format!("/settings/notifications?open={id}"),
         format!("/settings/notifications/{id}/deliveries"),
@@ -261,22 +261,22 @@ fn failing_webhooks_link_to_it_and_only_admins_can_open_it() {
         let page = admin.get(&path).expect(200);
         assert_eq!(
             page.link("Check a signature"),
-            Some(fixture.clone()),
+            Some(check_page.clone()),
             "{path}"
         );
     }
     admin
-        .get("/settings/notifications/wh_nothere/signature-check")
+        .get("/settings/notifications/wh_unknown/signature-check")
         .expect(404);
     app.add_user("member@example.com", "member");
     let mut member = app.visitor();
     member.sign_in("member@example.com", crate::support::app::PASSWORD);
-    member.get(&fixture).expect(403);
+    member.get(&check_page).expect(403);
     let posted = [("headers".to_owned(), "X: y".to_owned())];
     member
-        .post_from(&fixture, &posted, &[("Sec-Fetch-Site", "same-origin")])
+        .post_from(&check_page, &posted, &[("Sec-Fetch-Site", "same-origin")])
         .expect(403);
     admin
-        .post_from(&fixture, &posted, &[("Sec-Fetch-Site", "cross-site")])
+        .post_from(&check_page, &posted, &[("Sec-Fetch-Site", "cross-site")])
         .expect(403);
 }

@@ -1,4 +1,5 @@
-//! Data directories that the program can't use: it exits with one line that says what to do.
+//! Startup with a data directory that can't be used: the program exits with one line that says what
+//! to do.
 
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 use crate::support::app::{App, database};
 use crate::support::command::{CommandOutput, miniback, run, with_file_modes_enforced};
 
-/// Creates a data directory with about a hundred pages of feedback, and a backup next to it.
+/// Creates a data directory with more than 100 database pages of feedback, and a backup next to it.
 fn data_with_backup() -> (Arc<TempDir>, std::path::PathBuf) {
     let app = App::start();
     let api = app.api();
@@ -37,8 +38,9 @@ fn rejects_a_corrupt_database_and_explains_the_restore() {
     let (data, copy) = data_with_backup();
     let dir = data.path().join("data");
     let original = std::fs::read(database(&dir)).unwrap();
-    let (middle, page) = (original.len() / 2 / 4_096 * 4_096, 4_096);
-    assert!(original.len() > 50 * page, "{}", original.len());
+    let page_size = 4_096;
+    let middle = original.len() / 2 / page_size * page_size;
+    assert!(original.len() > 50 * page_size, "{}", original.len());
     let with_garbage = |from: usize, to: usize| {
         let mut bytes = original.clone();
         bytes[from..to].fill(0xAA);
@@ -46,15 +48,15 @@ fn rejects_a_corrupt_database_and_explains_the_restore() {
     };
     for (damage, bytes) in [
         ("a damaged header", with_garbage(0, 100)),
-        ("a damaged schema", with_garbage(100, page)),
+        ("a damaged schema", with_garbage(100, page_size)),
         (
             "a damaged page in the middle",
-            with_garbage(middle, middle + page),
+            with_garbage(middle, middle + page_size),
         ),
         ("a missing second half", original[..middle].to_vec()),
         (
             "a missing end, within a page",
-            original[..original.len() - page - 100].to_vec(),
+            original[..original.len() - page_size - 100].to_vec(),
         ),
     ] {
         std::fs::write(database(&dir), &bytes).unwrap();
@@ -93,26 +95,23 @@ fn rejects_a_data_directory_that_is_not_writable() {
     let dir = data.path().join("data");
     let mode =
         |path: &Path, mode: u32| set_permissions(path, Permissions::from_mode(mode)).unwrap();
-    let assert_rejected = |damage: &str| {
+    let assert_rejected = |path: &str| {
         let line = serve(&dir).error_line(2);
-        assert!(
-            line.contains("--data-dir") && line.contains(damage),
-            "{line}"
-        );
+        assert!(line.contains("--data-dir") && line.contains(path), "{line}");
         assert!(
             line.contains("writable for the user that runs Miniback"),
             "{line}"
         );
     };
 
-    // For example, root has restored a backup.
+    // For example, after root restored a backup.
     mode(&database(&dir), 0o400);
     assert_rejected("miniback.db");
     mode(&database(&dir), 0o600);
     mode(&dir.join("miniback.lock"), 0o400);
     assert_rejected("miniback.lock");
     mode(&dir.join("miniback.lock"), 0o600);
-    // SQLite can't create the files next to an open database.
+    // In a read-only directory, SQLite can't create its WAL and shared-memory files.
     for name in ["miniback.db-wal", "miniback.db-shm"] {
         std::fs::remove_file(dir.join(name)).unwrap();
     }

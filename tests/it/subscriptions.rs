@@ -1,4 +1,4 @@
-//! Which webhooks receive which events: topics, projects, and disabled webhooks.
+//! Selecting the webhooks that receive an event: by topic, by project, and only if enabled.
 //!
 //! Deliveries are stored before the request that caused them is acknowledged. So the delivery log
 //! is complete right after the response, and tests don't have to wait to see that nothing is sent.
@@ -21,7 +21,7 @@ fn events(api: &Api, webhook: &Value) -> Vec<String> {
 }
 
 #[test]
-fn each_webhook_receives_its_topics() {
+fn each_webhook_receives_events_of_its_topics() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let with = |path: &str, topics: Value| {
@@ -107,7 +107,7 @@ fn a_webhook_receives_only_events_of_its_projects() {
 }
 
 #[test]
-fn a_webhook_for_all_projects_includes_new_ones() {
+fn a_webhook_for_all_projects_includes_new_projects() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
@@ -118,7 +118,7 @@ fn a_webhook_for_all_projects_includes_new_ones() {
 }
 
 #[test]
-fn events_while_disabled_are_not_sent_later() {
+fn events_for_a_disabled_webhook_are_not_sent_later() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook_with(json!({"url": receiver.url("/"), "enabled": false}));
@@ -197,7 +197,7 @@ fn pages_create_the_same_event_as_the_api() {
 }
 
 #[test]
-fn two_webhooks_with_one_url_get_separate_deliveries() {
+fn two_webhooks_with_the_same_url_get_separate_deliveries() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     api.create_webhook(&receiver.url("/"));
@@ -208,6 +208,6 @@ fn two_webhooks_with_one_url_get_separate_deliveries() {
     assert_ne!(received[0].delivery(), received[1].delivery());
     assert_eq!(
         received[0].body, received[1].body,
-        "the bodies of one event differ"
+        "the same event has different bodies"
     );
 }

@@ -1,4 +1,5 @@
-//! Test events of saved and unsaved webhooks: one real request, with a result that explains it.
+//! Test events for saved and unsaved webhooks: one real request, with a result that explains the
+//! response.
 
 use serde_json::{Value, json};
 
@@ -8,13 +9,13 @@ use crate::support::receiver::{Receiver, Reply, closed_address};
 use crate::support::signature::{hex_signature, verify_standard_webhook};
 
 #[track_caller]
-fn test_saved(api: &Api, webhook: &Value) -> Value {
+fn send_test(api: &Api, webhook: &Value) -> Value {
     let path = format!("/api/v1/webhooks/{}/test", text(webhook, "id"));
     api.post_empty(&path).expect(200).json()
 }
 
 #[track_caller]
-fn test_unsaved(api: &Api, body: Value) -> Value {
+fn send_test_to_unsaved(api: &Api, body: Value) -> Value {
     api.post("/api/v1/webhooks/test", body).expect(200).json()
 }
 
@@ -24,7 +25,7 @@ fn a_test_returns_status_time_and_body() {
     let receiver = Receiver::script(|_| Reply::body(202, "thank you"));
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
-    let result = test_saved(&api, &webhook);
+    let result = send_test(&api, &webhook);
     assert_eq!(result["success"], true);
     assert_eq!(result["status"], 202);
     assert_eq!(result["responseBody"], "thank you");
@@ -37,7 +38,7 @@ fn a_failed_test_returns_the_error() {
     let app = App::builder().option("--timeout", "300ms").start();
     let api = app.api();
     let status = Receiver::script(|_| Reply::body(404, "Cannot POST /"));
-    let result = test_unsaved(&api, json!({"url": status.url("/")}));
+    let result = send_test_to_unsaved(&api, json!({"url": status.url("/")}));
     assert_eq!(result["success"], false);
     assert_eq!(result["status"], 404);
     assert_eq!(result["responseBody"], "Cannot POST /");
@@ -51,7 +52,7 @@ fn a_failed_test_returns_the_error() {
         format!("http://{}/", closed_address()),
         format!("https://{}/", status.address()),
     ] {
-        let result = test_unsaved(&api, json!({"url": url}));
+        let result = send_test_to_unsaved(&api, json!({"url": url}));
         assert_eq!(result["success"], false, "{url}: {result}");
         assert_eq!(result["status"], Value::Null, "{url}: {result}");
         assert!(!text(&result, "error").is_empty(), "{url}: {result}");
@@ -64,9 +65,9 @@ fn a_test_has_a_single_attempt() {
     let receiver = Receiver::status(500);
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
-    test_saved(&api, &webhook);
+    send_test(&api, &webhook);
     let delivery = api.only_delivery(&webhook);
-    assert_eq!(delivery["state"], "failed", "the test is retried");
+    assert_eq!(delivery["state"], "failed", "the test would be retried");
     assert_eq!(attempts(&delivery).len(), 1);
     assert_eq!(delivery["nextAttemptAt"], Value::Null);
     assert_eq!(receiver.received().len(), 1);
@@ -77,7 +78,7 @@ fn the_delivery_log_contains_tests() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
-    test_saved(&api, &webhook);
+    send_test(&api, &webhook);
     let delivery = api.only_delivery(&webhook);
     assert_eq!(delivery["event"], "test");
     assert_eq!(delivery["state"], "delivered");
@@ -94,7 +95,7 @@ fn disabled_webhooks_and_webhooks_without_topics_can_be_tested() {
             webhook[name] = value.clone();
         }
         let webhook = api.create_webhook_with(webhook);
-        assert_eq!(test_saved(&api, &webhook)["success"], true);
+        assert_eq!(send_test(&api, &webhook)["success"], true);
         assert_eq!(api.only_delivery(&webhook)["state"], "delivered");
         let path = format!("/api/v1/webhooks/{}", text(&webhook, "id"));
         let after = api.get(&path).json();
@@ -109,7 +110,7 @@ fn a_test_does_not_change_failing_since() {
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     let path = format!("/api/v1/webhooks/{}", text(&webhook, "id"));
-    test_saved(&api, &webhook);
+    send_test(&api, &webhook);
     assert_eq!(api.get(&path).json()["failingSince"], Value::Null);
 
     api.create_project("Shop");
@@ -120,7 +121,7 @@ fn a_test_does_not_change_failing_since() {
     assert!(since.is_string());
 
     receiver.set_script(|_| Reply::status(200));
-    assert_eq!(test_saved(&api, &webhook)["success"], true);
+    assert_eq!(send_test(&api, &webhook)["success"], true);
     assert_eq!(api.get(&path).json()["failingSince"], since);
 }
 
@@ -129,7 +130,7 @@ fn tests_an_unsaved_url_with_a_given_secret() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let body = json!({"url": receiver.url("/hook"), "secret": secret});
-    let result = test_unsaved(&app.api(), body);
+    let result = send_test_to_unsaved(&app.api(), body);
     assert_eq!(result["success"], true);
     let request = receiver.first();
     assert_eq!(request.header("X-Miniback-Event"), "test");
@@ -143,7 +144,7 @@ fn tests_an_unsaved_url_with_a_given_secret() {
 #[test]
 fn tests_an_unsaved_url_with_a_temporary_secret() {
     let (app, receiver) = (App::start(), Receiver::ok());
-    let result = test_unsaved(&app.api(), json!({"url": receiver.url("/")}));
+    let result = send_test_to_unsaved(&app.api(), json!({"url": receiver.url("/")}));
     let secret = text(&result, "secret");
     assert!(secret.starts_with("whsec_"));
     let request = receiver.first();
@@ -157,7 +158,7 @@ fn tests_an_unsaved_url_with_a_temporary_secret() {
 fn testing_an_unsaved_url_saves_nothing() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
-    test_unsaved(&api, json!({"url": receiver.url("/")}));
+    send_test_to_unsaved(&api, json!({"url": receiver.url("/")}));
     let listed = api.get("/api/v1/webhooks").expect(200).json();
     assert_eq!(listed["data"], json!([]));
 }
@@ -182,7 +183,7 @@ fn a_test_does_not_follow_redirects() {
     let location = target.url("/real");
     let receiver = Receiver::script(move |_| Reply::status(301).header("Location", &location));
     let app = App::start();
-    let result = test_unsaved(&app.api(), json!({"url": receiver.url("/")}));
+    let result = send_test_to_unsaved(&app.api(), json!({"url": receiver.url("/")}));
     assert_eq!(result["success"], false);
     assert_eq!(result["status"], 301);
     let error = text(&result, "error");
@@ -197,7 +198,7 @@ fn a_test_does_not_follow_redirects() {
 fn testing_an_unknown_webhook_is_404() {
     let app = App::start();
     app.api()
-        .post_empty("/api/v1/webhooks/wh_nothere/test")
+        .post_empty("/api/v1/webhooks/wh_unknown/test")
         .problem(404);
 }
 
@@ -211,8 +212,8 @@ fn a_failed_test_hints_that_test_events_have_no_feedback() {
     let webhook = api.create_webhook(&receiver.url("/"));
     let hint = "Your handler reads data.feedback";
     for result in [
-        test_saved(&api, &webhook),
-        test_unsaved(&api, json!({"url": receiver.url("/")})),
+        send_test(&api, &webhook),
+        send_test_to_unsaved(&api, json!({"url": receiver.url("/")})),
     ] {
         assert!(text(&result, "error").contains(hint), "{result}");
     }
@@ -229,7 +230,7 @@ fn a_failed_test_hints_that_test_events_have_no_feedback() {
 
     // After a plain 500, the hint is a guess. It's omitted if other events fail too.
     receiver.set_script(|_| Reply::body(500, "Internal Server Error"));
-    assert!(text(&test_saved(&api, &webhook), "error").contains("If your handler reads"));
+    assert!(text(&send_test(&api, &webhook), "error").contains("If your handler reads"));
     api.create_project("Shop");
     api.create_feedback("shop", "Hello");
     let created_deliveries = api.get(&format!(
@@ -237,5 +238,5 @@ fn a_failed_test_hints_that_test_events_have_no_feedback() {
         text(&webhook, "id")
     ));
     api.wait_for_state(text(&created_deliveries.json()["data"][0], "id"), "failed");
-    assert!(!text(&test_saved(&api, &webhook), "error").contains("If your handler reads"));
+    assert!(!text(&send_test(&api, &webhook), "error").contains("If your handler reads"));
 }

@@ -103,24 +103,28 @@ fn revoking_a_token_asks_first() {
     let mut ada = app.signed_in();
     let (_, token) = create_token(&mut ada, "Deploy", "Full");
     let (_, other) = create_token(&mut ada, "Other", "Full");
-    let call = |token: &str| app.api_with(token).get("/api/v1/projects").status;
+    let status = |token: &str| app.api_with(token).get("/api/v1/projects").status;
     let request = ada.get(TOKENS).form_in("Deploy", "Revoke").press("Revoke");
     let page = ada.submit(&request).expect(200);
     assert!(page.text().contains("Revoke this token?"));
     assert_eq!(
-        call(&token),
+        status(&token),
         200,
         "the token was revoked without confirmation"
     );
     let confirm = page.form_in("Deploy", "Revoke").press("Revoke");
     ada.submit_and_follow(&confirm).expect(200);
-    assert_eq!((call(&token), call(&other)), (401, 200));
+    assert_eq!((status(&token), status(&other)), (401, 200));
     ada.submit_and_follow(&confirm).expect(200);
-    assert_eq!(call(&other), 200, "a second press revoked another token");
+    assert_eq!(
+        status(&other),
+        200,
+        "submitting again revoked another token"
+    );
 }
 
 #[test]
-fn command_line_revocation_and_removal_apply_at_once() {
+fn revocation_and_user_removal_in_the_cli_apply_immediately() {
     let app = App::start();
     app.add_user("grace@example.com", "admin");
     let mut grace = app.visitor();

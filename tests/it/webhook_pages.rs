@@ -1,4 +1,5 @@
-//! Settings → Notifications: all of it in a real browser, with and without scripts, and its forms.
+//! Settings → Notifications: the whole page in a real browser, with and without scripts, and its
+//! forms.
 
 use serde_json::{Value, json};
 
@@ -33,7 +34,7 @@ fn open_row<'a>(browser: &'a Browser, url: &str) -> PageElement<'a> {
     browser.find("article", url)
 }
 
-/// Presses "Save", which is necessary without scripts after changing a checkbox.
+/// Presses "Save" if there are no scripts, which would save a changed checkbox automatically.
 fn save_if_needed(browser: &Browser, url: &str, javascript: bool) {
     if !javascript {
         browser.find("article", url).find("button", "Save").press();
@@ -54,7 +55,7 @@ impl WebhookPage {
         self.browser.find("article", &self.url)
     }
 
-    /// Adds the webhook, with a test before. Returns its API path and its secret.
+    /// Tests the unsaved webhook, then adds it. Returns its API path and its secret.
     fn add(&self) -> (String, String) {
         self.browser
             .find_either(["link", "button"], "Add Webhook")
@@ -83,7 +84,7 @@ impl WebhookPage {
         assert_eq!(
             tested.header("X-Miniback-Signature"),
             hex_signature(&secret, &tested.body),
-            "the webhook has another secret than the test"
+            "the test was signed with a different secret"
         );
         (path, secret)
     }
@@ -278,7 +279,7 @@ fn topics_are_saved_without_scripts() {
 }
 
 #[test]
-fn editing_headers_keeps_stored_values_hidden() {
+fn editing_headers_keeps_stored_values_without_showing_them() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook_with(

@@ -79,7 +79,7 @@ fn wait_for_status(browser: &Browser, status: &str) {
     });
 }
 
-/// Opens the page, then the dialog by its button.
+/// Opens the page and presses the widget's button.
 fn open_widget(browser: &Browser, site: &Site) {
     browser.open(&site.url());
     find(browser, "button", "Feedback").press();
@@ -87,13 +87,13 @@ fn open_widget(browser: &Browser, site: &Site) {
 }
 
 #[test]
-fn works_with_a_strict_csp_with_two_requests_and_no_cookie() {
+fn needs_two_requests_and_no_cookie_under_a_strict_csp() {
     let (site, browser) = (
         Site::with("data-user-email=sam@example.com", ""),
         Browser::start(),
     );
     open_widget(&browser, &site);
-    // The dialog shows what else is sent.
+    // The dialog shows the other data that is sent.
     assert_eq!(
         find(&browser, "textbox", "Email (optional)").value(),
         "sam@example.com"
@@ -136,7 +136,7 @@ fn works_with_the_keyboard_and_returns_the_focus() {
     let (site, browser) = (Site::with("", body), Browser::start());
     browser.open(&site.url());
     find(&browser, "button", "Feedback");
-    // The page handles keys itself. It must not receive those for the dialog.
+    // The page has a key handler. It must not receive keys that are pressed in the dialog.
     browser
         .script("window.keys = []; addEventListener('keydown', (event) => keys.push(event.key));");
     browser.press_keys(&[key::TAB, key::TAB, key::ENTER]);

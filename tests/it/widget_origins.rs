@@ -1,4 +1,4 @@
-//! The widget in Settings → Projects: its snippet, where it was seen, and rejected origins.
+//! The widget in Settings → Projects: its snippet, the websites that use it, and rejected origins.
 
 use serde_json::json;
 
@@ -14,7 +14,7 @@ fn send(public: &Api, origin: &str) -> u16 {
 }
 
 #[test]
-fn shows_the_snippet_and_where_the_widget_was_seen() {
+fn shows_the_snippet_and_the_websites_that_use_the_widget() {
     let app = App::start();
     let (api, public) = (app.api(), app.api_without_token());
     api.create_project("Shop");
@@ -57,10 +57,10 @@ fn a_rejected_origin_is_listed_and_can_be_allowed() {
     let page = ada.get("/settings/projects").expect(200);
     let text = page.text();
     assert!(
-        text.contains("staging.example.com rejected 4 times"),
+        text.contains("staging.example.com was rejected 4 times"),
         "{text}"
     );
-    assert!(text.contains("A page without an origin rejected once"));
+    assert!(text.contains("A page without an origin was rejected once"));
     let allow = page.form_with("Allow").press("Allow");
 
     app.add_user("eve@example.com", "member");
@@ -75,7 +75,7 @@ fn a_rejected_origin_is_listed_and_can_be_allowed() {
         after.contains("staging.example.com can now submit feedback"),
         "{after}"
     );
-    assert!(!after.contains("rejected 4 times"), "{after}");
+    assert!(!after.contains("was rejected 4 times"), "{after}");
     let project = api.get("/api/v1/projects/shop").json();
     assert_eq!(
         project["allowedOrigins"],
@@ -94,11 +94,15 @@ fn a_rejected_origin_is_listed_and_can_be_allowed() {
     ada.submit(&form).expect(303);
     let project = api.get("/api/v1/projects/shop").json();
     assert_eq!(project["allowedOrigins"], json!([]));
-    assert!(!ada.get("/settings/projects").text().contains("tried"));
+    assert!(
+        !ada.get("/settings/projects")
+            .text()
+            .contains("was rejected")
+    );
 }
 
 #[test]
-fn keeps_only_the_latest_rejected_origins() {
+fn lists_only_the_10_latest_rejected_origins() {
     let app = App::builder().option("--limit-address", "none").start();
     let (api, public) = (app.api(), app.api_without_token());
     api.create_project("Shop");
@@ -109,13 +113,13 @@ fn keeps_only_the_latest_rejected_origins() {
         assert_eq!(send(&public, &format!("https://{n}.evil.example")), 403);
     }
     let text = app.signed_in().get("/settings/projects").text();
-    assert_eq!(text.matches("rejected once").count(), 10);
+    assert_eq!(text.matches("was rejected once").count(), 10);
     assert!(text.contains("29.evil.example") && !text.contains("19.evil.example"));
     assert!(text.contains("Seen on shop.example"), "{text}");
 }
 
 #[test]
-fn an_origin_is_allowed_with_one_press() {
+fn the_allow_button_works_in_a_browser() {
     let app = App::start();
     let (api, public) = (app.api(), app.api_without_token());
     api.create_project("Shop");

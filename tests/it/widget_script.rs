@@ -43,7 +43,7 @@ fn the_script_is_public_at_most_6_kb_and_sets_no_cookie() {
     assert_ne!(form_token_in(&response.text), "");
     assert_eq!(public.head("/widget.js").expect(200).text, "");
     public.post_empty("/widget.js").expect(405);
-    // The response is compressed if the client accepts it.
+    // The response is compressed if the client accepts gzip.
     let headers = [("Accept-Encoding", "gzip")];
     let compressed = public.send("GET", "/widget.js", &headers, None).expect(200);
     assert_eq!(compressed.header("content-encoding"), Some("gzip"));

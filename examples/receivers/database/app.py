@@ -30,12 +30,13 @@ with closing(sqlite3.connect(DATABASE)) as database:
 
 
 def store(delivery, event):
-    feedback, project = event["data"].get("feedback"), event["data"].get("project")
     # One transaction stores both rows. If it fails, Miniback sends the event again.
     with closing(sqlite3.connect(DATABASE, timeout=4)) as database, database:
         insert = "INSERT OR IGNORE INTO delivery VALUES (?)"
         is_new = database.execute(insert, [delivery]).rowcount == 1
-        if is_new and feedback:  # a `test` event has no feedback
+        # Ignore other events, such as `test`, which has no feedback.
+        if is_new and event["event"] in ("feedback.created", "feedback.updated"):
+            feedback, project = event["data"]["feedback"], event["data"]["project"]
             row = [feedback[name] for name in ("id", "message", "status", "createdAt")]
             database.execute(STORE, [row[0], project["slug"], *row[1:], event["timestamp"]])
 

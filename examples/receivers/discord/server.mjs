@@ -7,10 +7,11 @@ if (!MINIBACK_SECRET || !DISCORD_WEBHOOK_URL) {
   throw new Error("Set MINIBACK_SECRET and DISCORD_WEBHOOK_URL.");
 }
 const webhook = new Webhook(MINIBACK_SECRET);
+const EVENTS = ["feedback.created", "feedback.updated", "test"];
 const handled = new Set(); // delivery ids; with several processes, use a database table
 
 function discordMessage({ event, data: { message, feedback, project, previousStatus } }) {
-  if (!feedback) return { content: message }; // a `test` event
+  if (event === "test") return { content: message };
   const title =
     event === "feedback.created"
       ? `New feedback: ${project.name}`
@@ -41,12 +42,13 @@ app.post("/webhooks/miniback", rawBody, async (request, response) => {
     return response.status(401).send("invalid signature\n");
   }
   const delivery = request.get("webhook-id"); // same as X-Miniback-Delivery, but signed
-  if (!handled.has(delivery)) {
+  // Ignore other events. Later versions of Miniback can add some.
+  if (EVENTS.includes(event.event) && !handled.has(delivery)) {
     handled.add(delivery);
     const result = await post(event).catch((error) => error);
     if (!result.ok) {
       handled.delete(delivery);
-      // With a 503, Miniback retries, and waits as long as Discord asks.
+      // With a 503, Miniback retries, and waits for the time that Discord requests.
       const wait = result.headers?.get("Retry-After");
       if (wait) response.set("Retry-After", wait);
       return response.status(503).send(`Discord: ${result.status ?? result.message}\n`);

@@ -16,6 +16,12 @@ app = Flask(__name__)
 app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
 
 
+def is_urgent(event):
+    if event["event"] != "feedback.created":  # ignore all other events
+        return False
+    return "urgent" in event["data"]["feedback"]["message"].lower()
+
+
 def send_sms(text):
     basic = base64.b64encode(f"{ACCOUNT}:{TOKEN}".encode()).decode()
     message = {"From": SENDER, "To": RECIPIENT, "Body": text[:300]}
@@ -33,14 +39,12 @@ def miniback():
         event = webhook.verify(request.get_data(), request.headers)
     except (WebhookVerificationError, ValueError):  # ValueError: malformed headers
         return "invalid signature\n", 401
-    feedback = event["data"].get("feedback")  # a `test` event has none
-    is_new = event["event"] == "feedback.created"
-    is_urgent = is_new and "urgent" in feedback["message"].lower()
     delivery = request.headers["webhook-id"]  # same as X-Miniback-Delivery, but signed
-    if is_urgent and delivery not in handled:
+    if is_urgent(event) and delivery not in handled:
         handled[delivery] = True
+        data = event["data"]
         try:
-            send_sms(f"{event['data']['project']['name']}: {feedback['message']}")
+            send_sms(f"{data['project']['name']}: {data['feedback']['message']}")
         except OSError as error:  # connection error, timeout, or an error status
             del handled[delivery]  # Miniback retries the delivery
             return f"Twilio: {error}\n", 503

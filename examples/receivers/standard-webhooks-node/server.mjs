@@ -8,8 +8,12 @@ const webhook = new Webhook(SECRET);
 const handled = new Set(); // delivery ids; with several processes, use a database table
 
 function handle({ event, data }) {
-  // A `test` event has no feedback.
-  console.log(event, JSON.stringify(data.feedback?.message ?? data.message));
+  if (event === "feedback.created" || event === "feedback.updated") {
+    console.log(event, JSON.stringify(data.feedback.message));
+  } else if (event === "test") {
+    console.log(event, data.message); // has no feedback
+  }
+  // Ignore other events. Later versions of Miniback can add some.
 }
 
 // The signature covers the raw body. Miniback never sends more than 1 MB.

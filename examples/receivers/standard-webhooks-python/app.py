@@ -10,9 +10,13 @@ app = Flask(__name__)
 app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
 
 
-def handle(event, data):
-    feedback = data.get("feedback")  # a `test` event has none
-    print(event, ascii(feedback["message"] if feedback else data["message"]), flush=True)
+def handle(event):
+    name = event["event"]
+    if name in ("feedback.created", "feedback.updated"):
+        print(name, ascii(event["data"]["feedback"]["message"]), flush=True)
+    elif name == "test":  # has no feedback
+        print(name, ascii(event["data"]["message"]), flush=True)
+    # Ignore other events. Later versions of Miniback can add some.
 
 
 @app.post("/webhooks/miniback")
@@ -24,7 +28,7 @@ def miniback():
         return "invalid signature\n", 401
     delivery = request.headers["webhook-id"]  # same as X-Miniback-Delivery, but signed
     if delivery not in handled:
-        handle(event["event"], event["data"])  # respond within 5 s; put longer work into a queue
+        handle(event)  # respond within 5 s; put longer work into a queue
         handled[delivery] = True
         if len(handled) > 10_000:
             del handled[next(iter(handled))]

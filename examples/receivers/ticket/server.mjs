@@ -42,6 +42,7 @@ app.post("/webhooks/miniback", rawBody, async (request, response) => {
     return response.status(401).send("invalid signature\n");
   }
   const delivery = request.get("webhook-id"); // same as X-Miniback-Delivery, but signed
+  // Ignore all other events.
   if (event.event === "feedback.created" && !handled.has(delivery)) {
     handled.add(delivery);
     const result = await openIssue(event.data).catch((error) => error);

@@ -333,7 +333,7 @@ impl WebhookCheckInput<'_> {
             }
             Some((_, (delivery, last))) => {
                 let text = format!(
-                    "No failures since. Last failure, {}: {}",
+                    "Last failure, {}: {} No failures since then.",
                     self.time_ago(last),
                     last.error.as_deref().unwrap_or_default()
                 );

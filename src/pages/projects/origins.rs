@@ -39,7 +39,7 @@ struct RejectedOrigin {
     origin: String,
     name: String,
     /// `rejected 3 times`.
-    attempts: String,
+    rejections: String,
     at: DisplayTime,
     /// `false` for the origin `null`, which many unrelated pages share.
     can_be_allowed: bool,
@@ -147,9 +147,9 @@ impl RejectedOrigin {
                 "A page without an origin".to_owned()
             },
             origin: stats.origin.clone(),
-            attempts: match stats.rejected_count {
-                1 => "rejected once".to_owned(),
-                count => format!("rejected {count} times"),
+            rejections: match stats.rejected_count {
+                1 => "was rejected once".to_owned(),
+                count => format!("was rejected {count} times"),
             },
             at: DisplayTime::new(at, now),
             can_be_allowed,

@@ -149,6 +149,17 @@ impl Api {
         self.delivery(text(&all[0], "id"))
     }
 
+    /// Waits until a webhook has no pending delivery.
+    #[track_caller]
+    pub fn wait_until_none_pending(&self, webhook: &Value) {
+        let id = text(webhook, "id");
+        let path = format!("/api/v1/webhooks/{id}/deliveries?state=pending");
+        wait_until("no delivery is pending", || {
+            let pending = self.get(&path).json();
+            pending["data"].as_array().unwrap().is_empty().then_some(())
+        });
+    }
+
     #[track_caller]
     pub fn delivery(&self, id: &str) -> Value {
         self.get(&format!("/api/v1/deliveries/{id}"))

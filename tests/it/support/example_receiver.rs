@@ -16,6 +16,10 @@ use super::wait::wait_until;
 /// A secret in the format of the Standard Webhooks specification.
 pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
+/// The body of an event that a later version of Miniback could send.
+pub const UNKNOWN_EVENT: &[u8] =
+    br#"{"event":"feedback.archived","timestamp":"2025-10-31T12:34:56.789Z","data":{"feedback":{}}}"#;
+
 pub struct ExampleReceiver {
     child: Child,
     log: Log,

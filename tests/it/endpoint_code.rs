@@ -1,5 +1,5 @@
-//! "Receive it": the page with example code for a webhook's endpoint. `example_receivers` runs the
-//! code.
+//! "Endpoint code": the page with example code for a webhook's endpoint. `example_receivers` runs
+//! the code.
 
 use serde_json::{Value, json};
 
@@ -65,7 +65,7 @@ fn shows_the_example_code_without_the_secret() {
 }
 
 #[test]
-fn explains_what_prevents_a_receiver_from_working() {
+fn warns_if_the_example_cannot_handle_the_url_or_secret() {
     let app = App::start();
     let webhook = app.api().create_webhook_with(json!({
         "url": "https://api.example.com/in/?key=1", "secret": "a-custom-secret-without-prefix"
@@ -87,7 +87,7 @@ fn explains_what_prevents_a_receiver_from_working() {
 }
 
 #[test]
-fn only_admins_can_open_it_and_only_for_known_items() {
+fn only_admins_can_open_the_page_and_unknown_ids_are_404() {
     let app = App::start();
     let webhook = app.api().create_webhook(URL);
     let path = code_path(&webhook);
@@ -116,7 +116,7 @@ fn open_code_from_settings(javascript: bool) {
     browser.open(&format!("{}/settings/notifications", app.url));
     browser.find("article", URL).arrow().press();
     if javascript {
-        browser.script("window.isLoadedOnce = true");
+        browser.script("window.isSamePage = true");
     }
     browser
         .find("article", URL)
@@ -127,7 +127,7 @@ fn open_code_from_settings(javascript: bool) {
     browser.find("heading", "Flask");
     browser.wait_for_text("from flask import");
     if javascript {
-        assert_eq!(browser.script("return window.isLoadedOnce"), true);
+        assert_eq!(browser.script("return window.isSamePage"), true);
         browser.find("button", "Copy secret");
         browser.all("button", "Copy")[1].press();
         browser.find("button", "Copied");
@@ -137,11 +137,11 @@ fn open_code_from_settings(javascript: bool) {
 }
 
 #[test]
-fn with_scripts_it_loads_in_place_and_copies_code() {
+fn with_scripts_examples_load_in_place_and_can_be_copied() {
     open_code_from_settings(true);
 }
 
 #[test]
-fn without_scripts_it_is_an_ordinary_page() {
+fn without_scripts_the_page_has_links_and_no_copy_buttons() {
     open_code_from_settings(false);
 }
