@@ -1,5 +1,8 @@
 //! Baselines of the machine, measured in the same run: the minimum cost of a delivery and of its
 //! rows.
+//!
+//! In the bare loop, one thread sends the same signed request to the receiver with awc, as often as
+//! possible and without a database.
 
 use std::cell::Cell;
 use std::io::{BufReader, stdin, stdout};
@@ -20,17 +23,18 @@ use crate::{Error, database, protocol, sample};
 pub const POST_LOOP_ROLE: &str = "__posts";
 pub const WEB_SERVER_ROLE: &str = "__web";
 
-/// The number of requests in flight, as in the program for one webhook.
-const IN_FLIGHT: usize = 16;
+/// The program's maximum of attempts in flight for one webhook.
+pub const IN_FLIGHT: usize = 16;
 
 /// The result of the bare loop.
 pub struct PostBaseline {
     pub per_second: f64,
-    /// CPU seconds of its process per 1,000 posts.
+    /// CPU seconds of the loop's process per 1,000 requests.
     pub cpu: f64,
     pub durations: Durations,
 }
 
+/// The settings of the bare loop.
 #[derive(Serialize, Deserialize)]
 struct PostLoop {
     url: String,
@@ -47,18 +51,8 @@ struct PostLoopResult {
     nanos: Vec<u64>,
 }
 
-/// Measures the bare loop: awc on one thread, sending the same signed request repeatedly to the
-/// program's receiver.
-pub fn measure_posts(bench: &Bench, receiver: &mut Receiver) -> Result<PostBaseline, Error> {
-    run_post_loop_with(bench, receiver, IN_FLIGHT)
-}
-
-/// Measures the bare loop with one request in flight: the time of a single delivery.
-pub fn measure_single_posts(bench: &Bench, receiver: &mut Receiver) -> Result<PostBaseline, Error> {
-    run_post_loop_with(bench, receiver, 1)
-}
-
-fn run_post_loop_with(
+/// Measures the bare loop with this many requests in flight.
+pub fn measure_posts(
     bench: &Bench,
     receiver: &mut Receiver,
     in_flight: usize,
@@ -85,7 +79,7 @@ fn run_post_loop_with(
     })
 }
 
-/// Runs the bare loop, in its own process.
+/// Runs the bare loop. Called in the loop's own process.
 pub fn run_post_loop() -> Result<(), Error> {
     process::die_with_parent();
     let post_loop: PostLoop = protocol::read_line(&mut BufReader::new(stdin()))?;
@@ -136,15 +130,15 @@ async fn post_repeatedly(post_loop: PostLoop) -> Result<PostLoopResult, Error> {
     })
 }
 
-/// Measures how many of the same rows per second can be inserted into a file with the program's
-/// schema, with 100 rows per commit and `synchronous=FULL`.
+/// Measures how many rows per second can be inserted into an empty database of the program, with
+/// 100 rows per commit and `synchronous=FULL`.
 pub fn measure_rows(bench: &Bench) -> Result<f64, Error> {
     let dir = bench.new_dir()?;
     let path = bench.empty_database(dir.path())?;
     database::rows_per_second(&path, bench.baseline_time())
 }
 
-/// Measures durable commits of one row.
+/// Measures the durations of durable commits of one row.
 pub fn measure_commits(bench: &Bench) -> Result<Durations, Error> {
     let dir = bench.new_dir()?;
     let path = bench.empty_database(dir.path())?;

@@ -8,15 +8,15 @@ use tempfile::TempDir;
 use crate::Error;
 use crate::program::Program;
 
-/// Prefix of directories that are deleted with their process; its id follows.
+/// Prefix of temporary directories. The id of the process that owns the directory follows.
 const RUN_PREFIX: &str = "run-";
 
 /// How to run the workloads.
 pub struct Bench {
     /// Contains the data directories.
     pub dir: PathBuf,
-    /// Use counts so small that each workload takes seconds. Such a run only checks that everything
-    /// works.
+    /// Uses counts so small that each workload takes seconds. Such a run only checks that
+    /// everything works.
     pub quick: bool,
     /// Factor for the number of stored rows.
     pub scale: f64,
@@ -65,7 +65,7 @@ impl Bench {
         Duration::from_millis(self.time(3000, 200))
     }
 
-    /// Lets the program create an empty database, stops the program, and returns the path.
+    /// Starts the program once to create an empty database. Returns the database's path.
     pub fn empty_database(&self, dir: &Path) -> Result<PathBuf, Error> {
         let program = Program::start(dir, &[])?;
         let path = program.database();

@@ -1,5 +1,5 @@
-//! Fills databases without the program, and contains all SQL of the benchmark: backlogs, histories,
-//! and the baseline for inserting rows.
+//! Fills databases with backlogs and histories, and measures the baseline for inserting rows. All
+//! SQL of the benchmark is in this module.
 //!
 //! The program itself creates the file with its schema, a project, and webhooks. Ids and times are
 //! computed from a row's index, so that rows that retention deleted can be inserted again.
@@ -24,7 +24,7 @@ const FIRST_ROW_TIME: i64 = 1_735_689_600_000;
 const FEEDBACK_INTERVAL_MS: i64 = 2_000;
 /// Feedback items per commit when filling a database.
 const COMMIT_SIZE: usize = 10_000;
-/// One of this many deliveries has failed.
+/// One delivery in this many has failed.
 const FAILURE_INTERVAL: usize = 100;
 
 const INSERT_FEEDBACK: &str = "INSERT INTO feedback (id, project_id, status, message, created_at)
@@ -44,6 +44,8 @@ pub fn time_of(index: usize) -> i64 {
     FIRST_ROW_TIME + index as i64 * FEEDBACK_INTERVAL_MS
 }
 
+/// Returns an id for a row. `position` distinguishes the deliveries of one event: it's the position
+/// of the webhook in the list of webhooks.
 fn id(prefix: &str, index: usize, position: usize) -> String {
     let time = u64::try_from(time_of(index)).unwrap_or(0);
     let random = ((index as u128) << 16) | position as u128;
@@ -159,7 +161,7 @@ fn project(connection: &Connection) -> Result<ProjectSummary, Error> {
     })?)
 }
 
-/// Opens a database for filling. A crash may lose data, which is then built again.
+/// Opens a database for filling. A crash can lose rows, but then the database is filled again.
 fn open_for_filling(path: &Path) -> Result<Connection, Error> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "synchronous", "OFF")?;
@@ -168,16 +170,16 @@ fn open_for_filling(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// Calls `row` for each index, in transactions of [`COMMIT_SIZE`] rows.
+/// Calls `insert` for each index, in transactions of [`COMMIT_SIZE`] calls.
 fn insert_in_batches(
     connection: &Connection,
     from: usize,
     to: usize,
-    mut row: impl FnMut(usize) -> Result<(), Error>,
+    mut insert: impl FnMut(usize) -> Result<(), Error>,
 ) -> Result<(), Error> {
     for first in (from..to).step_by(COMMIT_SIZE) {
         connection.execute_batch("BEGIN")?;
-        (first..to.min(first + COMMIT_SIZE)).try_for_each(&mut row)?;
+        (first..to.min(first + COMMIT_SIZE)).try_for_each(&mut insert)?;
         connection.execute_batch("COMMIT")?;
     }
     connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
@@ -241,7 +243,7 @@ pub fn build_history(path: &Path, webhooks: &[String], count: usize) -> Result<(
     update_counters(&connection)
 }
 
-/// Returns a text that identifies the schema.
+/// Returns the schema as text.
 pub fn schema(path: &Path) -> Result<String, Error> {
     let all = "SELECT group_concat(coalesce(sql, name), ';')
         FROM (SELECT * FROM sqlite_schema ORDER BY name)";
@@ -319,7 +321,7 @@ pub fn rows_per_second(path: &Path, time: Duration) -> Result<f64, Error> {
     Ok(index as f64 * 4.0 / started.elapsed().as_secs_f64())
 }
 
-/// Measures commits of one row.
+/// Measures the durations of commits of one row.
 pub fn commit_times(path: &Path, time: Duration) -> Result<Durations, Error> {
     let connection = open_durable(path)?;
     let mut rows = Rows::new(&connection, sample::project())?;

@@ -1,5 +1,5 @@
-//! The parts of HTTP/1.1 that the generator and the receiver need: heads with `Content-Length` in a
-//! reused buffer. It's minimal because it uses CPU time that the program could use.
+//! The parts of HTTP/1.1 that the generator and the receiver need: messages with `Content-Length`,
+//! in a reused buffer. It's minimal because it competes with the program for CPU time.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};

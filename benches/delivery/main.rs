@@ -1,10 +1,10 @@
 //! The benchmark: `cargo bench --bench delivery`. It starts the real executable with default
 //! settings, a receiver, and a load generator as separate processes on loopback, and compares the
-//! results with baselines of the same machine.
+//! results with baselines measured on the same machine.
 //!
-//! `workloads` contains what is measured. `--quick` only checks that everything works and that all
+//! The measurements are in `workloads`. `--quick` only checks that everything works and that all
 //! deliveries arrive; measured values are never asserted. The receiver, the generator, and the
-//! baseline programs are this executable in another role.
+//! baseline programs are this executable, started with another role as its first argument.
 
 mod baselines;
 mod bench;
@@ -43,7 +43,7 @@ struct Options {
     /// Workloads to run [default: all]
     #[arg(value_parser = ["w1", "w2", "w3", "w4", "w5", "w6", "idle"], ignore_case = true)]
     workloads: Vec<String>,
-    /// Run each workload once with tiny counts, to check that everything arrives
+    /// Run each workload once with small counts, only to check that all deliveries arrive
     #[arg(long)]
     quick: bool,
     /// Number of runs per workload

@@ -47,11 +47,11 @@ pub struct Run {
 }
 
 impl Run {
-    pub fn add(&mut self, name: impl Into<String>, unit: &'static str, value: f64) {
-        self.add_with_goal(name, unit, value, "");
+    pub fn record(&mut self, name: impl Into<String>, unit: &'static str, value: f64) {
+        self.record_with_goal(name, unit, value, "");
     }
 
-    pub fn add_with_goal(
+    pub fn record_with_goal(
         &mut self,
         name: impl Into<String>,
         unit: &'static str,
@@ -66,21 +66,21 @@ impl Run {
         });
     }
 
-    pub fn add_note(&mut self, note: impl Into<String>) {
+    pub fn record_note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
 
-    /// Adds the program's CPU seconds per 1,000 deliveries, in total and by thread.
-    pub fn add_cpu(&mut self, spent: &UsageDelta, count: usize, goal: &'static str) {
+    /// Records the program's CPU seconds per 1,000 deliveries, in total and by thread.
+    pub fn record_cpu(&mut self, spent: &UsageDelta, count: usize, goal: &'static str) {
         let thousands = count as f64 / 1000.0;
         let cpu = spent.cpu() / thousands;
-        self.add_with_goal("program: CPU per 1,000 deliveries", "s", cpu, goal);
-        self.add(
+        self.record_with_goal("program: CPU per 1,000 deliveries", "s", cpu, goal);
+        self.record(
             "program: user CPU per 1,000 deliveries",
             "s",
             spent.user / thousands,
         );
-        self.add(
+        self.record(
             "program: system CPU per 1,000 deliveries",
             "s",
             spent.system / thousands,

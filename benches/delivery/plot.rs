@@ -1,5 +1,5 @@
-//! The plot: the CPU cost of a delivery by thread, next to the bare loop, and the rate at which a
-//! backlog drains.
+//! The plot: the CPU cost of a delivery by thread, compared with the bare loop, and the rate at
+//! which a backlog drains.
 
 use std::fmt::Write;
 
@@ -57,7 +57,7 @@ fn draw_rect(svg: &mut String, (x, y): (f64, f64), (width, height): (f64, f64), 
     );
 }
 
-/// Draws the title, the grid, and the scale on the left, from 0 to `top`.
+/// Draws the title, the grid, and a scale from 0 to `top` on the left.
 fn draw_panel(svg: &mut String, y: f64, title: &str, top: f64, right: f64) {
     let _ = writeln!(
         svg,

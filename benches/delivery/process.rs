@@ -16,10 +16,10 @@ use crate::Error;
 use crate::protocol::{self, Record};
 use crate::system::Usage;
 
-/// The role that only executes another program.
+/// The role that executes another program.
 pub const EXEC_ROLE: &str = "__exec";
 
-/// A process that is killed when this is dropped.
+/// A child process that is killed when this guard is dropped.
 pub struct ChildGuard(pub Child);
 
 impl ChildGuard {
@@ -53,8 +53,8 @@ impl Drop for ChildGuard {
     }
 }
 
-/// Returns a command that runs `program` in a process that the kernel kills when this one ends.
-/// Call it on the main thread, because the end of the calling thread counts.
+/// Returns a command that runs `program` in a process that the kernel kills when this process ends.
+/// Start it on the main thread, because the kernel acts when the thread that started it ends.
 pub fn command_tied_to_parent(program: &Path) -> Result<Command, Error> {
     let mut command = Command::new(std::env::current_exe()?);
     command.env_clear().arg(EXEC_ROLE).arg(program);
@@ -62,7 +62,7 @@ pub fn command_tied_to_parent(program: &Path) -> Result<Command, Error> {
 }
 
 /// Runs in the new process: ties it to its parent and replaces it with the program in `arguments`.
-/// Returns only errors.
+/// Returns only if that fails.
 pub fn exec_program(mut arguments: impl Iterator<Item = String>) -> Error {
     die_with_parent();
     match arguments.next() {
@@ -85,7 +85,7 @@ pub struct Helper {
 }
 
 impl Helper {
-    /// Starts a helper and sends it its settings.
+    /// Starts a helper and sends it the settings.
     pub fn start(role: &str, settings: &impl Serialize) -> Result<Self, Error> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg(role)

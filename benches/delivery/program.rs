@@ -35,7 +35,7 @@ pub struct Program {
     process: ChildGuard,
     pub address: SocketAddr,
     pub token: String,
-    /// Time from its start to the `listening` line in the log.
+    /// Time from the start of the process to the `listening` line in the log.
     pub startup_time: Duration,
     dir: PathBuf,
     runtime: actix_rt::Runtime,
@@ -44,11 +44,10 @@ pub struct Program {
     log: Log,
 }
 
-/// A page with its response time.
+/// A complete response.
 pub struct Response {
-    pub status: u16,
+    status: u16,
     pub text: String,
-    pub elapsed: Duration,
 }
 
 /// Returns the size of the executable in bytes.
@@ -93,11 +92,11 @@ impl Program {
             cookie: None,
             log,
         };
-        program.token = program.new_token()?;
+        program.token = program.create_token()?;
         Ok(program)
     }
 
-    fn new_token(&self) -> Result<String, Error> {
+    fn create_token(&self) -> Result<String, Error> {
         let output = command_tied_to_parent(EXECUTABLE.as_ref())?
             .args(["token", "create", "--user", EMAIL, "bench", "--data-dir"])
             .arg(&self.dir)
@@ -124,9 +123,13 @@ impl Program {
         self.process.stop(Duration::from_secs(60))
     }
 
-    /// Returns the last lines of the log.
-    pub fn log(&self) -> String {
-        lines_of(&self.log)
+    /// Appends the last lines of the program's log to an error.
+    pub fn with_log(&self, error: Error) -> Error {
+        format!(
+            "{error}\nthe end of the program's log:\n{}",
+            lines_of(&self.log)
+        )
+        .into()
     }
 
     /// Calls the API. Unsuccessful responses are errors.
@@ -144,13 +147,17 @@ impl Program {
     }
 
     /// Creates a project and returns its id.
-    pub fn new_project(&self, name: &str) -> Result<String, Error> {
+    pub fn create_project(&self, name: &str) -> Result<String, Error> {
         string_value(&self.call("/projects", Some(&json!({ "name": name })))?["id"])
     }
 
-    /// Creates a webhook to an endpoint of the receiver, gives the receiver the secret, and returns
-    /// the webhook's id.
-    pub fn new_webhook(&self, receiver: &mut Receiver, endpoint: usize) -> Result<String, Error> {
+    /// Creates a webhook for an endpoint of the receiver, passes the secret to the receiver, and
+    /// returns the webhook's id.
+    pub fn create_webhook(
+        &self,
+        receiver: &mut Receiver,
+        endpoint: usize,
+    ) -> Result<String, Error> {
         let webhook = self.call("/webhooks", Some(&json!({ "url": receiver.url(endpoint) })))?;
         receiver.set_secret(endpoint, &string_value(&webhook["secret"])?)?;
         string_value(&webhook["id"])
@@ -164,7 +171,7 @@ impl Program {
             let path = format!("/webhooks/{webhook}/deliveries?state=pending&limit=1");
             while self.call(&path, None)?["data"] != json!([]) {
                 if Instant::now() > deadline {
-                    return Err(format!("after {timeout:?} deliveries are still pending").into());
+                    return Err(format!("deliveries are still pending after {timeout:?}").into());
                 }
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -182,13 +189,27 @@ impl Program {
         let response = response.map_err(|error| error.to_string())?;
         let cookie = response.headers().get(SET_COOKIE);
         let cookie = cookie.and_then(|cookie| cookie.to_str().ok()?.split(';').next());
-        self.cookie = Some(cookie.ok_or("signing in set no cookie")?.to_owned());
+        self.cookie = Some(
+            cookie
+                .ok_or("the response to the sign-in sets no cookie")?
+                .to_owned(),
+        );
         Ok(())
     }
 
     /// Fetches a page with its complete body.
     pub fn page(&self, path: &str) -> Result<Response, Error> {
         self.read(|| self.get(path).send())
+    }
+
+    /// Fetches a page and returns the response time in nanoseconds. Fails unless the status is 200.
+    pub fn time_page(&self, path: &str) -> Result<u64, Error> {
+        let started = Instant::now();
+        let response = self.page(path)?;
+        if response.status != 200 {
+            return Err(format!("{path} responded with {}", response.status).into());
+        }
+        Ok(u64::try_from(started.elapsed().as_nanos())?)
     }
 
     /// Downloads a file without storing it. Returns its size in bytes.
@@ -210,7 +231,7 @@ impl Program {
         })
     }
 
-    /// A request for a page, with the session's cookie.
+    /// Creates a request for a page, with the session's cookie.
     fn get(&self, path: &str) -> ClientRequest {
         let request = self.client.get(format!("http://{}{path}", self.address));
         match &self.cookie {
@@ -221,7 +242,6 @@ impl Program {
 
     /// Sends a request and reads the complete response. awc creates requests only within a runtime.
     fn read(&self, send: impl FnOnce() -> SendClientRequest) -> Result<Response, Error> {
-        let started = Instant::now();
         self.runtime.block_on(async {
             let mut response = send().await.map_err(|error| error.to_string())?;
             let status = response.status().as_u16();
@@ -229,7 +249,6 @@ impl Program {
             let body = body.map_err(|error| error.to_string())?;
             Ok(Response {
                 status,
-                elapsed: started.elapsed(),
                 text: String::from_utf8(body.to_vec())?,
             })
         })

@@ -18,7 +18,7 @@ pub struct Accepted {
     pub acknowledged: u64,
 }
 
-/// A request that the receiver has answered. The time is in nanoseconds of the monotonic clock.
+/// A delivery that the receiver responded to. The time is in nanoseconds of the monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
     pub feedback: u128,
@@ -27,6 +27,7 @@ pub struct Arrival {
     pub at: u64,
 }
 
+/// A value that is transferred as a fixed number of bytes.
 pub trait Record: Sized {
     const SIZE: usize;
     fn write(&self, out: &mut Vec<u8>);

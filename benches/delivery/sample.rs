@@ -1,5 +1,5 @@
-//! Sample feedback and the deliveries it leads to. The text depends only on an index, and differs
-//! enough between indexes to be searched.
+//! Sample feedback and the deliveries that it causes. A message depends only on its index. Messages
+//! differ enough that searches find some of them.
 
 use std::fmt::Write;
 
@@ -13,16 +13,15 @@ use sha2::Sha256;
 /// Length of a message in bytes. It makes the body of an event about 450 bytes long.
 const MESSAGE_LEN: usize = 173;
 
-/// Occurs in one message; see [`message`].
+/// Occurs only in the message with the index [`RARE_INDEX`].
 pub const RARE_WORD: &str = "quetzal";
 /// Occurs in many messages.
 pub const COMMON_WORD: &str = "button";
 /// Occurs in no message.
 pub const ABSENT_WORD: &str = "zeppelin";
-/// Index of the message with the rare word.
 const RARE_INDEX: usize = 1234;
 
-/// The secret of deliveries that the program doesn't send itself.
+/// The secret for requests that the benchmark signs itself.
 pub const SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 const WORDS: [&str; 32] = [
@@ -54,7 +53,7 @@ pub fn message(index: usize) -> String {
     text
 }
 
-/// A project for feedback that belongs to none in the database.
+/// Returns a project that doesn't exist in the database.
 pub fn project() -> ProjectSummary {
     ProjectSummary {
         id: ProjectId::new("prj_01K8X2Y3Z4A5B6C7D8E9F0G1H2"),
@@ -82,7 +81,7 @@ pub fn feedback(
     }
 }
 
-/// Returns the body of an event, in the form that Miniback sends.
+/// Returns the body of an event, as Miniback sends it.
 pub fn event_body() -> String {
     let id = "fb_01K8X2Y3Z4A5B6C7D8E9F0G1H2".to_owned();
     let created_at = Timestamp::from_millis(1_735_689_600_000);

@@ -1,6 +1,6 @@
-//! Reads from Linux what processes use: CPU time, memory, written bytes, and context switches.
+//! Reads the resource usage of processes: CPU time, memory, written bytes, and context switches.
 //!
-//! All processes share the machine's monotonic clock, so their times can be subtracted.
+//! All processes share the machine's monotonic clock, so their times can be compared.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -17,7 +17,7 @@ pub fn now() -> u64 {
     seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
-/// The resources a process has used so far. CPU times are in seconds.
+/// The resources that a process has used so far. CPU times are in seconds.
 pub struct Usage {
     user: f64,
     system: f64,
@@ -31,14 +31,14 @@ struct Thread {
     context_switches: u64,
 }
 
-/// The resources a process used between two readings. CPU times are in seconds.
+/// The resources that a process used between two readings. CPU times are in seconds.
 #[derive(Default)]
 pub struct UsageDelta {
     pub user: f64,
     pub system: f64,
     /// Bytes written to disk.
     pub written: u64,
-    /// Voluntary context switches: how often it waited.
+    /// Voluntary context switches: how often the process waited.
     pub context_switches: u64,
     /// CPU seconds by thread. The rest of the total was used by threads that have ended.
     pub threads: BTreeMap<String, f64>,
@@ -105,8 +105,8 @@ impl Usage {
     }
 }
 
-/// Reads a name and its user and system CPU seconds. The name is in parentheses and can contain
-/// anything except a newline.
+/// Reads the name of a process or thread, and its user and system CPU seconds. In the file, the
+/// name is in parentheses and can contain anything except a newline.
 fn read_cpu_times(path: &str) -> Result<(String, f64, f64), Error> {
     let text = fs::read_to_string(path)?;
     let malformed = || format!("unexpected format of {path}");
@@ -124,11 +124,11 @@ fn read_cpu_times(path: &str) -> Result<(String, f64, f64), Error> {
     Ok((name.to_owned(), user, system))
 }
 
-/// Describes the purpose of the program's threads. Other names are returned unchanged.
+/// Replaces the name of a thread of the program by a description. Returns other names unchanged.
 fn describe_thread(name: String) -> String {
     match name.as_str() {
         "writer" => "store writer".into(),
-        "delivery" => "delivery loop".into(),
+        "delivery" => "dispatcher".into(),
         "miniback" => "main".into(),
         _ if name.starts_with("tokio-r") => "store readers (blocking pool)".into(),
         _ if name.starts_with("actix-rt") => "web workers".into(),
@@ -160,7 +160,8 @@ fn read_mebibytes(pid: u32, name: &str) -> f64 {
     read_number(&format!("/proc/{pid}/status"), name).unwrap_or(0) as f64 / 1024.0
 }
 
-/// Resets the peak. Hashing the first user's password uses more memory than anything after it.
+/// Resets the peak of the resident memory. Hashing the first user's password uses more memory than
+/// anything after it.
 pub fn reset_peak_memory(pid: u32) -> Result<(), Error> {
     Ok(fs::write(format!("/proc/{pid}/clear_refs"), "5")?)
 }

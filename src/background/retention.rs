@@ -13,7 +13,7 @@ const INTERVAL: Duration = Duration::from_secs(50);
 /// The pause between two batches, so that other writes can run.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How long data is kept; `None` means forever.
+/// How long data is stored; `None` means forever.
 #[derive(Clone, Copy, Debug)]
 pub struct RetentionPeriods {
     pub deliveries: Duration,

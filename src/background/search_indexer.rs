@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use crate::store::Store;
 
-/// How long to wait after new feedback. More may follow, and larger batches are cheaper.
+/// How long to wait after new feedback, because more may follow, and larger batches are cheaper.
 const DEBOUNCE: Duration = Duration::from_secs(1);
 /// The pause between two batches, so that other writes can run.
 const PAUSE: Duration = Duration::from_millis(2);
-/// More new rows than this per [`DEBOUNCE`] are a burst; indexing waits.
+/// More new rows than this per [`DEBOUNCE`] are a burst. Indexing waits until it ends.
 const BURST: u64 = 100;
 /// Above this backlog, indexing continues even during a burst, because every search scans the
 /// backlog.

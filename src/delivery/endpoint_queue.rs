@@ -94,7 +94,7 @@ impl EndpointQueue {
         self.has_more |= limit == 0;
         self.is_reading = limit > 0;
         BatchRequest {
-            claimed: self.claimed.clone(),
+            skip: self.claimed.clone(),
             limit,
             endpoint_generation: Some(self.endpoint_generation),
         }

@@ -5,8 +5,8 @@
 
 use serde_json::{Map, Value};
 
-/// The order of members in our events. One list suffices, because no two members appear in opposite
-/// orders at different nesting levels.
+/// The order of members in Miniback's events. One list suffices, because no two members appear in
+/// opposite orders at different nesting levels.
 const MEMBER_ORDER: [&str; 13] = [
     "event",
     "timestamp",
@@ -78,7 +78,7 @@ impl BodyChange {
             Self::ByteOrderMark => "Read the raw bytes instead of decoded text.",
             Self::WrongCharset => "Use the raw bytes, or decode them as UTF-8.",
             Self::LineEndings => {
-                "Use the raw bytes. Reading the body as lines of text changes them."
+                "Use the raw bytes. Reading the body line by line changes its line breaks."
             }
             Self::KeyOrder | Self::Reserialized => {
                 "Verify the raw bytes before a framework parses them. JSON.stringify or json.dumps doesn’t restore the original text."
@@ -116,8 +116,8 @@ pub fn compare(sent: &[u8], received: &[u8]) -> Option<BodyChange> {
     if let (Some(sent), Some(received)) = (parsed(sent), parsed(received)) {
         // This comparison ignores the order of members.
         if sent == received {
-            let is_same_order = to_compact_json(&sent) == to_compact_json(&received);
-            return Some(if is_same_order {
+            let has_same_order = to_compact_json(&sent) == to_compact_json(&received);
+            return Some(if has_same_order {
                 BodyChange::Reserialized
             } else {
                 BodyChange::KeyOrder
@@ -258,12 +258,12 @@ fn windows_1252_byte(c: char) -> Option<u8> {
     u8::try_from(0x80 + index).ok()
 }
 
-/// Serializes JSON in the format of our events.
+/// Serializes JSON in the format of Miniback's events.
 fn to_compact_json(value: &Value) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
-/// Sorts the members in the order of our events. Unknown members come last, in their original
+/// Sorts the members in the order of [`MEMBER_ORDER`]. Unknown members come last, in their original
 /// order.
 fn sort_members(value: Value) -> Value {
     match value {

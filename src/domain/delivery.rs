@@ -20,7 +20,7 @@ pub const RESPONSE_BODY_MAX_BYTES: usize = 16 * 1024;
 pub enum DeliveryState {
     Pending,
     Delivered,
-    /// All retries failed, so the event was dropped.
+    /// The last attempt failed, and there are no retries left.
     Failed,
     Canceled,
 }

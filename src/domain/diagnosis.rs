@@ -57,7 +57,7 @@ pub struct BodyDifference {
 pub enum CheckResult {
     Passed,
     Failed,
-    /// There is nothing to compare with.
+    /// The check couldn't run, because something to compare with is missing.
     Unknown,
 }
 

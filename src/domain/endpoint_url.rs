@@ -1,7 +1,7 @@
 //! Validates webhook URLs and returns the parts needed for connecting, for `Host`, and for TLS.
 //!
-//! A URL is parsed once, by the WHATWG rules. The resulting host is the one that is checked,
-//! connected to, and sent in `Host` and in TLS. The trimmed original text is stored and displayed.
+//! A URL is parsed once, by the WHATWG rules. The same parsed host is then checked, connected to,
+//! and sent in `Host` and in TLS. The trimmed original text is stored and displayed.
 
 use std::net::IpAddr;
 
@@ -176,14 +176,14 @@ impl EndpointUrl {
             && self.path_and_query() == other.path_and_query()
     }
 
-    /// Returns host and port. Log lines and metrics contain no other part of a URL, because paths
-    /// can be secret.
+    /// Returns the host and port. Log lines and metrics contain no other part of a URL, because
+    /// paths can be secret.
     pub fn host_and_port(&self) -> String {
         format!("{}:{}", self.host_text, self.port)
     }
 
-    /// Returns the path and query for the request line: without the fragment, and with all
-    /// characters percent-encoded that RFC 3986 doesn't allow.
+    /// Returns the path and query for the request line. Omits the fragment, and percent-encodes all
+    /// characters that RFC 3986 doesn't allow.
     pub fn path_and_query(&self) -> &str {
         &self.path_and_query
     }
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_the_original_and_parses_by_the_whatwg_rules() {
+    fn stores_the_original_and_parses_by_the_whatwg_rules() {
         let url = parse(
             "  HTTPS://Bücher.Example:8443/a b/ü?q={x}#part \n"
                 .replace("a b", "a%20b")

@@ -54,7 +54,7 @@ impl Outcome {
         }
     }
 
-    /// Returns which side caused the failure and what to do. Empty for a success.
+    /// Returns which side caused the failure and what to do; empty for a success.
     pub fn advice(&self) -> &'static str {
         let status = match self {
             Self::Status { status, .. } => Some(*status),
@@ -146,7 +146,7 @@ fn status_advice(status: u16) -> &'static str {
             "The endpoint rejected the event. See its response, and check that it handles this event type."
         }
         401 | 403 => {
-            "The endpoint rejected the request. Check its signing secret, and that no login or firewall protects this path."
+            "The endpoint rejected the request. Check its signing secret, and that this path isn’t behind a sign-in page or a firewall."
         }
         404 | 410 => {
             "The server responded, but nothing handles this path. Check the path and that it accepts POST."
@@ -163,7 +163,7 @@ fn status_advice(status: u16) -> &'static str {
     }
 }
 
-/// A hint that an endpoint fails a test because it expects `data.feedback`.
+/// A hint that an endpoint rejects tests because it expects `data.feedback`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TestHint {
     /// The response mentions the missing feedback.

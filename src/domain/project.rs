@@ -5,6 +5,7 @@ use url::Url;
 use utoipa::ToSchema;
 
 use super::id::ProjectId;
+use super::validation::{LineError, check_line};
 use crate::clock::Timestamp;
 
 /// The longest name of a project or an API token, in Unicode scalar values.
@@ -49,15 +50,9 @@ pub struct Project {
     pub created_at: Timestamp,
 }
 
-/// Why a name, slug, or list of origins is invalid. The message is for the person who entered it.
+/// Why a slug or a list of origins is invalid. The message is for the person who entered it.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
-    #[error("Enter a name of 1 to {NAME_MAX_CHARS} characters.")]
-    NameEmpty,
-    #[error("The name is too long: {0} characters, maximum {NAME_MAX_CHARS}.")]
-    NameTooLong(usize),
-    #[error("The name contains a control character.")]
-    NameControl,
     #[error("A slug has 1 to {SLUG_MAX_BYTES} characters: a to z, 0 to 9, and hyphens.")]
     InvalidSlug,
     #[error("“{0}” isn’t an origin. Use the form https://example.com, without a path.")]
@@ -66,19 +61,10 @@ pub enum ProjectError {
     TooManyOrigins,
 }
 
-/// Checks and trims a name: 1 to 100 characters, no control characters.
-pub fn check_name(text: &str) -> Result<String, ProjectError> {
-    let name = text.trim();
-    if name.is_empty() {
-        return Err(ProjectError::NameEmpty);
-    }
-    if name.chars().any(char::is_control) {
-        return Err(ProjectError::NameControl);
-    }
-    match name.chars().count() {
-        0..=NAME_MAX_CHARS => Ok(name.to_owned()),
-        chars => Err(ProjectError::NameTooLong(chars)),
-    }
+/// Checks and trims the name of a project or an API token: 1 to 100 characters, no control
+/// characters.
+pub fn check_name(text: &str) -> Result<String, LineError> {
+    check_line("name", text, 1..=NAME_MAX_CHARS)
 }
 
 /// Checks a slug: `[a-z0-9-]{1,64}`.

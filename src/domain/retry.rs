@@ -29,12 +29,7 @@ impl RetrySchedule {
     /// Returns the maximum number of attempts in one round: from the creation of a delivery, or
     /// from its redelivery, until it is finished.
     pub fn max_attempts(&self, retries: RetryPolicy) -> usize {
-        1 + self.0.len()
-            + if retries == RetryPolicy::Patient {
-                PATIENT_DELAYS.len()
-            } else {
-                0
-            }
+        1 + self.delays(retries).len()
     }
 
     /// Returns the delays before the retries of one round, without jitter.

@@ -1,7 +1,7 @@
 //! Search in feedback: every word of a query must occur in the message, the email, or the page URL.
 //!
 //! Letters match regardless of case, accents, and width. A word of three or more characters matches
-//! anywhere. A shorter one matches at the start of a word, or anywhere in a script without spaces.
+//! anywhere. A shorter word matches at the start of a word, or anywhere in a script without spaces.
 //! Words in quotes must be adjacent.
 //!
 //! The store indexes texts by [`ngrams`], pieces of one to three characters. A text that matches a
@@ -90,7 +90,7 @@ impl SearchQuery {
         ngrams
     }
 
-    /// Returns whether the query is a single n-gram. Then every candidate from the index matches.
+    /// Returns whether the query is a single n-gram. If so, every candidate from the index matches.
     pub fn is_single_ngram(&self) -> bool {
         matches!(&self.words[..], [word] if word.len() <= NGRAM_CHARS && !word.contains(&' '))
     }

@@ -1,7 +1,7 @@
 //! Signing secrets of webhooks.
 //!
 //! Generated secrets follow the Standard Webhooks specification: `whsec_` and base64. Users can
-//! provide a secret in another format; its deliveries don't have the `webhook-…` headers.
+//! provide a secret in another format, but then deliveries don't have the `webhook-…` headers.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -58,8 +58,8 @@ impl Secret {
 
     /// Returns the key as defined by Standard Webhooks: the decoded base64 after `whsec_`.
     ///
-    /// Returns `None` unless the key has 16 to 64 bytes, because no library could verify a
-    /// `webhook-signature` of this secret.
+    /// Returns `None` if the secret has another format, or if the key is shorter than 16 or longer
+    /// than 64 bytes, because libraries couldn't verify its signatures.
     pub fn standard_key(&self) -> Option<Vec<u8>> {
         let key = STANDARD.decode(self.0.strip_prefix(PREFIX)?).ok()?;
         (16..=64).contains(&key.len()).then_some(key)

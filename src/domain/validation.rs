@@ -1,11 +1,12 @@
 //! [`ValidationErrors`]: invalid input, reported by field.
 
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// An error in one field: its name in JSON and in forms, and a sentence for the person who sent it.
+/// An invalid field: its name in JSON and in forms, and a message for the person who sent it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     #[schema(example = "message")]
@@ -35,6 +36,33 @@ impl ValidationErrors {
             .find(|e| e.field == field)
             .map(|e| e.message.as_str())
     }
+}
+
+/// Why a text of one line is invalid. The message is for the person who entered it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct LineError(String);
+
+/// Checks and trims a text of one line, such as a name. It can't contain control characters.
+///
+/// `label` is the name of the text in messages. `chars` is the allowed length, in Unicode scalar
+/// values.
+pub fn check_line(
+    label: &str,
+    text: &str,
+    chars: RangeInclusive<usize>,
+) -> Result<String, LineError> {
+    let (text, (min, max)) = (text.trim(), chars.into_inner());
+    Err(LineError(match text.chars().count() {
+        _ if text.chars().any(char::is_control) => {
+            format!("The {label} contains a control character.")
+        }
+        length if length < min => format!("Enter a {label} of {min} to {max} characters."),
+        length if length > max => {
+            format!("The {label} is too long: {length} characters, maximum {max}.")
+        }
+        _ => return Ok(text.to_owned()),
+    }))
 }
 
 /// Returns the value, or the error of `field`.
@@ -75,6 +103,10 @@ macro_rules! impl_checks {
 impl_checks!(A a, B b);
 impl_checks!(A a, B b, C c);
 impl_checks!(A a, B b, C c, D d);
+impl_checks!(A a, B b, C c, D d, E e);
+impl_checks!(A a, B b, C c, D d, E e, F f);
+impl_checks!(A a, B b, C c, D d, E e, F f, G g);
+impl_checks!(A a, B b, C c, D d, E e, F f, G g, H h);
 
 #[cfg(test)]
 mod tests {

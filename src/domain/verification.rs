@@ -1,7 +1,7 @@
 //! Verifies a delivery as an endpoint does, and returns the reason if verification fails.
 //!
 //! An HMAC can't distinguish a wrong secret from a changed body. So if the signature doesn't match,
-//! common changes to the body ([`body_change`]) are tried as an explanation.
+//! this module checks whether a common change to the body ([`body_change`]) explains it.
 
 use std::time::Duration;
 

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::endpoint_url::EndpointUrl;
 use super::id::{ProjectId, WebhookId};
 use super::secret::Secret;
+use super::validation::{LineError, check_line};
 use crate::clock::Timestamp;
 
 /// The maximum number of webhooks.
@@ -100,7 +101,7 @@ impl RetryPolicy {
     }
 }
 
-/// Custom request headers by name, in the case that the user entered. The values are never
+/// Custom request headers by name, capitalized as the user entered them. The values are never
 /// displayed again.
 pub type CustomHeaders = BTreeMap<String, String>;
 
@@ -157,6 +158,7 @@ pub struct NewWebhook {
     pub url: EndpointUrl,
     pub description: String,
     pub topics: Vec<Topic>,
+    /// Ids or slugs of projects.
     pub projects: Vec<String>,
     pub enabled: bool,
     pub retries: RetryPolicy,
@@ -181,10 +183,6 @@ pub struct WebhookPatch {
 /// Why a setting of a webhook is invalid. The message is for the person who entered it.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum WebhookError {
-    #[error("The description is too long: {0} characters, maximum {DESCRIPTION_MAX_CHARS}.")]
-    DescriptionTooLong(usize),
-    #[error("The description contains a control character.")]
-    DescriptionControl,
     #[error("A webhook can have at most {HEADERS_MAX} headers.")]
     TooManyHeaders,
     #[error(
@@ -206,15 +204,8 @@ pub enum WebhookError {
 }
 
 /// Checks and trims a description: at most 200 characters, no control characters.
-pub fn check_description(text: &str) -> Result<String, WebhookError> {
-    let text = text.trim();
-    if text.chars().any(char::is_control) {
-        return Err(WebhookError::DescriptionControl);
-    }
-    match text.chars().count() {
-        0..=DESCRIPTION_MAX_CHARS => Ok(text.to_owned()),
-        chars => Err(WebhookError::DescriptionTooLong(chars)),
-    }
+pub fn check_description(text: &str) -> Result<String, LineError> {
+    check_line("description", text, 0..=DESCRIPTION_MAX_CHARS)
 }
 
 /// Checks the length of an overlap: at most 168 hours. 0 rotates immediately.
@@ -270,7 +261,7 @@ pub fn check_headers(headers: &BTreeMap<String, Option<String>>) -> Result<(), W
 }
 
 /// Returns whether a header is set by Miniback, or required by HTTP for framing and routing
-/// (RFC 9110, RFC 9112). `lowercase_name` is in lower case.
+/// (RFC 9110, RFC 9112).
 fn is_reserved(lowercase_name: &str) -> bool {
     const RESERVED_NAMES: [&str; 15] = [
         "host",

@@ -6,8 +6,9 @@ use askama::Template;
 
 use super::framework::context::RequestContext;
 use super::framework::format::DisplayTime;
-use super::framework::idempotent_form::FormData;
+use super::framework::idempotent_form::IdempotentForm;
 use super::framework::layout::{Layout, render};
+use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use super::framework::session;
 use super::sign_in::{self, PasswordCheck};
@@ -54,7 +55,7 @@ impl AccountPage {
             .store
             .sessions(user.id.clone(), context.app.clock.now())
             .await?;
-        let (layout, _) = context.layout("Account", "account");
+        let (layout, _) = context.layout("Account", NavSection::Account);
         let mut sessions: Vec<SessionRow> = records
             .into_iter()
             .map(|record| SessionRow {
@@ -87,7 +88,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
 /// Changes the password and ends all other sessions.
 pub(super) async fn set_password(
     context: RequestContext,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let user = context.user()?.clone();
     // Throttled like a sign-in, so a stolen session can't be used to guess the password.

@@ -8,8 +8,9 @@ use askama::Template;
 use super::framework::context::RequestContext;
 use super::framework::flash::OneTimeReveal;
 use super::framework::format::DisplayTime;
-use super::framework::idempotent_form::FormData;
+use super::framework::idempotent_form::IdempotentForm;
 use super::framework::layout::{Layout, render};
+use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use crate::domain::account::{ApiToken, Scope};
 use crate::domain::id::TokenId;
@@ -61,7 +62,7 @@ impl TokensPage {
     async fn new(context: &RequestContext, add: Option<NewTokenForm>) -> Result<Self, PageError> {
         let mut tokens = context.app.store.tokens().await?;
         tokens.reverse();
-        let (layout, _) = context.layout("API tokens", "tokens");
+        let (layout, _) = context.layout("API tokens", NavSection::ApiTokens);
         let revoking = context.query_param("revoke");
         let rows = tokens.into_iter().map(|token| TokenRow {
             created_at: layout.time(&token.created_at),
@@ -107,7 +108,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
 /// Creates a token for the current user.
 pub(super) async fn create(
     context: RequestContext,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let scope = fields.get("scope").parse::<Scope>();
     let selected_scope = *scope.as_ref().unwrap_or(&Scope::Full);

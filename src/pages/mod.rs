@@ -1,8 +1,8 @@
 //! The web pages, one file or folder per page: its handlers and the data of its templates.
 //!
-//! Pages work with plain links and forms, and redirect after a POST. `static/app.js` lets all of
-//! them update in place and contains no code for a single page. Users are authenticated by a
-//! session cookie ([`framework::auth`]).
+//! Pages work with plain links and forms, and redirect after a POST. The script in `static/app/`
+//! lets all of them update in place and contains no code for a single page. Users are authenticated
+//! by a session cookie ([`framework::auth`]).
 
 mod account;
 mod api_reference;

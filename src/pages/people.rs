@@ -12,8 +12,9 @@ use askama::Template;
 use super::framework::context::RequestContext;
 use super::framework::flash::OneTimeReveal;
 use super::framework::format::DisplayTime;
-use super::framework::idempotent_form::FormData;
+use super::framework::idempotent_form::IdempotentForm;
 use super::framework::layout::{Layout, render};
+use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use super::framework::session;
 use crate::domain::account::{Role, User};
@@ -95,7 +96,7 @@ impl PeoplePage {
         let store = &context.app.store;
         let users = store.users().await?;
         let links = store.active_links(context.app.clock.now()).await?;
-        let (layout, _) = context.layout("People", "people");
+        let (layout, _) = context.layout("People", NavSection::People);
         let (mut invited, mut reset_for) = (None, None);
         let is_shown_here = |reveal: &OneTimeReveal| {
             matches!(
@@ -179,7 +180,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
 /// Invites a user. If the email is already invited, the new link replaces the previous one.
 pub(super) async fn invite(
     context: RequestContext,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let email = fields.get("email").trim().to_owned();
     let role = read_role(&fields)?;
@@ -228,7 +229,7 @@ async fn reject_invitation(
 pub(super) async fn reset_password(
     context: RequestContext,
     id: IdPath,
-    _form: FormData,
+    _form: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let user = UserId::new(id.into_inner());
     let anchor = format!("{PATH}#{user}");
@@ -248,7 +249,7 @@ pub(super) async fn reset_password(
 pub(super) async fn set_role(
     context: RequestContext,
     id: IdPath,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let role = read_role(&fields)?;
     let id = UserId::new(id.into_inner());
@@ -295,7 +296,7 @@ pub(super) async fn revoke_link(
     Ok(context.redirect(PATH))
 }
 
-fn read_role(fields: &FormData) -> Result<Role, PageError> {
+fn read_role(fields: &IdempotentForm) -> Result<Role, PageError> {
     let role = fields.get("role").parse();
     role.map_err(|_| PageError::InvalidForm)
 }

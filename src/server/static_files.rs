@@ -13,16 +13,43 @@ struct StaticFile {
     content: &'static str,
 }
 
+/// The stylesheet, joined from its parts. Later parts override earlier ones.
+const STYLESHEET: &str = concat!(
+    include_str!("../../static/style/base.css"),
+    include_str!("../../static/style/layout.css"),
+    include_str!("../../static/style/controls.css"),
+    include_str!("../../static/style/states.css"),
+    include_str!("../../static/style/cards.css"),
+    include_str!("../../static/style/feedback.css"),
+    include_str!("../../static/style/deliveries.css"),
+    include_str!("../../static/style/auth_and_errors.css"),
+    include_str!("../../static/style/media.css"),
+    include_str!("../../static/style/docs.css"),
+);
+
+/// The script of all pages, joined from its parts in one function, so they share a scope.
+const SCRIPT: &str = concat!(
+    "\"use strict\";\n(() => {\n",
+    include_str!("../../static/app/shared.js"),
+    include_str!("../../static/app/messages.js"),
+    include_str!("../../static/app/regions.js"),
+    include_str!("../../static/app/requests.js"),
+    include_str!("../../static/app/live_updates.js"),
+    include_str!("../../static/app/copy.js"),
+    include_str!("../../static/app/times.js"),
+    "})();\n",
+);
+
 const FILES: [StaticFile; 4] = [
     StaticFile {
         name: "style.css",
         content_type: "text/css; charset=utf-8",
-        content: include_str!("../../static/style.css"),
+        content: STYLESHEET,
     },
     StaticFile {
         name: "app.js",
         content_type: "text/javascript; charset=utf-8",
-        content: include_str!("../../static/app.js"),
+        content: SCRIPT,
     },
     StaticFile {
         name: "feedback.js",

@@ -50,12 +50,12 @@ pub struct DueAlerts {
 }
 
 impl Store {
-    /// Creates the alerts that are due now. `public_url` is Miniback's own URL, if it is known.
+    /// Creates the alerts that are due now. `public_url` is the value of `--base-url`.
     pub async fn create_due_alerts(
         &self,
         public_url: Option<String>,
     ) -> Result<DueAlerts, StoreError> {
-        let is_any_due = self
+        let has_candidates = self
             .reader
             .read(|c| {
                 let candidates = format!(
@@ -65,7 +65,7 @@ impl Store {
                 sql::exists(c, &candidates, [])
             })
             .await?;
-        if is_any_due {
+        if has_candidates {
             self.writer
                 .write_when_free(move |tx| create_due(tx, public_url.as_deref()))
                 .await?;

@@ -97,8 +97,9 @@ impl AttemptRecord {
     }
 }
 
-/// The response columns of [`attempts`], or `NULL` instead, because responses can be long.
+/// Columns for [`attempts`] that include the responses, which can be long.
 pub(super) const FULL_RESPONSE: &str = "response_headers, response_body";
+/// Columns for [`attempts`] that leave the responses out.
 const NO_RESPONSE: &str = "NULL AS response_headers, NULL AS response_body";
 
 /// `next_attempt_at` respects a hold of the webhook. `CROSS` fixes the order of the tables, so that

@@ -82,7 +82,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database in the directory `dir`. Creates or migrates it if necessary.
+    /// Opens the database in the directory `dir`. Creates or migrates it if necessary. `lock` is
+    /// the server's lock on `dir`; commands pass `None`.
     pub fn open(dir: &Path, lock: Option<&DirectoryLock>, clock: Clock) -> Result<Self, OpenError> {
         let connection = open::open(dir, lock)?;
         let ids = IdSequence::after(sql::max_ulid(&connection)?);
@@ -101,24 +102,24 @@ impl Store {
         })
     }
 
-    /// Notified after a commit that made deliveries due. It carries no data; the receiver queries
-    /// the database.
+    /// Returns the notifier for commits that make deliveries due. A notification carries no data;
+    /// its receiver queries the database.
     pub fn deliveries_notifier(&self) -> Arc<Notify> {
         self.notifiers.deliveries.clone()
     }
 
-    /// Notified after a commit that changed a webhook's health: it started failing, reached the
-    /// number of failures for an alert, or recovered.
+    /// Returns the notifier for commits that change a webhook's health: it starts failing, reaches
+    /// the number of failures for an alert, or recovers.
     pub fn health_notifier(&self) -> Arc<Notify> {
         self.notifiers.health.clone()
     }
 
-    /// Notified after feedback was created.
+    /// Returns the notifier for new feedback.
     pub fn feedback_notifier(&self) -> Arc<Notify> {
         self.feedback_created.clone()
     }
 
-    /// The changes after each commit, for live updates.
+    /// Returns the feed of changes, for live updates.
     pub fn change_feed(&self) -> &ChangeFeed {
         &self.notifiers.change_feed
     }

@@ -10,7 +10,8 @@ use crate::clock::Timestamp;
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, ORIGINS_MAX};
 
-/// Maximum number of accepted origins, and of rejected ones, that are stored for a project.
+/// Maximum number of accepted origins that are stored for a project. Rejected origins have a
+/// separate limit of the same size.
 const STORED_ORIGINS_MAX: i64 = 10;
 /// The origin that a browser sends for a page without one, such as a local file.
 const OPAQUE_ORIGIN: &str = "null";
@@ -102,8 +103,7 @@ impl Store {
                     return Ok(None);
                 };
                 let list = &mut project.allowed_origins;
-                // Don't add to an empty list. Empty means that all origins are allowed; adding one
-                // would block the others.
+                // An empty list allows all origins. Adding an origin to it would block the others.
                 if list.is_empty() || list.contains(&origin) {
                     return Ok(Some(AllowOrigin::AlreadyAllowed));
                 }

@@ -60,16 +60,16 @@ pub struct DueBatches {
     pub batches: Vec<WebhookBatch>,
     /// When the next delivery is due.
     pub next_due_at: Option<Timestamp>,
-    /// The batches are valid while this equals [`Store::outbox_generation`]. After that, a delivery
-    /// may be canceled or have another [`EndpointConfig`].
+    /// The batches are valid while this equals [`Store::outbox_generation`]. Afterward, a
+    /// delivery may have been canceled or have another [`EndpointConfig`].
     pub generation: u64,
 }
 
 /// A request for due deliveries of one webhook.
 #[derive(Clone, Debug, Default)]
 pub struct BatchRequest {
-    /// Deliveries to skip, because they are already read ahead or in flight.
-    pub claimed: HashSet<Ulid>,
+    /// Deliveries to skip, because the caller has read them ahead or they are in flight.
+    pub skip: HashSet<Ulid>,
     /// Maximum number of deliveries; 0 skips the webhook.
     pub limit: usize,
     /// Generation of the [`EndpointConfig`] that the caller already has. If it is current, the
@@ -177,7 +177,7 @@ fn read_pending(
     let mut rows = ids.query([webhook])?;
     while let Some(row) = rows.next()? {
         let id = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
-        if parse_ulid(id).is_some_and(|ulid| request.claimed.contains(&ulid)) {
+        if parse_ulid(id).is_some_and(|ulid| request.skip.contains(&ulid)) {
             continue;
         }
         let due_at = row.get::<_, Timestamp>(1)?.max(not_before);

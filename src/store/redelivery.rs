@@ -35,7 +35,7 @@ const SET_PENDING: &str =
     "UPDATE deliveries SET state = 'pending', due_at = ?2, round_attempts = 0, finished_at = NULL";
 
 impl Store {
-    /// Sends one delivery again.
+    /// Sends one finished delivery again.
     pub async fn redeliver(&self, id: DeliveryId) -> Result<(), RedeliverError> {
         self.writer
             .write(move |tx| {

@@ -62,7 +62,7 @@ impl Store {
             .await
     }
 
-    /// Ends an overlap. Without one, nothing changes.
+    /// Ends an overlap, if there is one.
     pub async fn finish_rotation(&self, id: WebhookId) -> Result<Secrets, RotateError> {
         self.writer
             .write(move |tx| {
@@ -87,7 +87,7 @@ fn find_active(
     Ok(secrets.map(|secrets| secrets.active_at(now)))
 }
 
-/// Returns the new secret during an overlap, otherwise the only one.
+/// Returns the next secret during an overlap, and the current secret otherwise.
 fn newest_secret(tx: &WriteTx<'_>, id: &WebhookId) -> Result<Secret, RotateError> {
     let secrets = find_active(tx, id, tx.now)?.ok_or(RotateError::UnknownWebhook)?;
     Ok(secrets.next.map_or(secrets.current, |next| next.secret))

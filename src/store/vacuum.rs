@@ -1,35 +1,35 @@
-//! Returns the pages of deleted rows to the file system, in small steps.
+//! Releases the pages of deleted rows to the file system, in small steps.
 
 use super::Store;
 use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
 
-/// Maximum number of pages returned in one step.
+/// Maximum number of pages released in one step.
 const STEP_PAGES_MAX: u32 = 64;
 /// Free pages that stay in the file, because new rows will need them.
 const FREE_PAGES_KEPT: u32 = 64;
 
 impl Store {
-    /// Returns a batch of free pages to the file system. The result is their number; 0 means done.
+    /// Releases a batch of free pages to the file system. Returns their number; 0 means done.
     pub async fn vacuum_step(&self) -> Result<u32, StoreError> {
         self.writer
-            .write(|tx| return_pages(tx, FREE_PAGES_KEPT))
+            .write(|tx| release_pages(tx, FREE_PAGES_KEPT))
             .await
     }
 
     /// Like [`vacuum_step`](Self::vacuum_step), but keeps no free pages, because they can contain
     /// erased data.
     pub(super) async fn vacuum_all_step(&self) -> Result<u32, StoreError> {
-        self.writer.write(|tx| return_pages(tx, 0)).await
+        self.writer.write(|tx| release_pages(tx, 0)).await
     }
 }
 
-fn return_pages(tx: &mut WriteTx<'_>, keep: u32) -> Result<u32, StoreError> {
+fn release_pages(tx: &mut WriteTx<'_>, keep: u32) -> Result<u32, StoreError> {
     let free: u32 = sql::query_value(tx, "PRAGMA freelist_count", [])?;
     let surplus = free.saturating_sub(keep).min(STEP_PAGES_MAX);
     if surplus > 0 {
-        // SQLite returns one page for each step of the statement, so read all its rows.
+        // SQLite releases one page for each step of the statement, so read all its rows.
         let statement = format!("PRAGMA incremental_vacuum({surplus})");
         sql::query_all(tx, &statement, [], |_| Ok(()))?;
         if free - surplus <= keep {

@@ -30,6 +30,13 @@ pub enum SaveWebhookError {
     Store(#[from] StoreError),
 }
 
+/// Selects webhooks with their topics and projects, as JSON arrays.
+const SELECT: &str = "SELECT *, (SELECT json_group_array(topic)
+        FROM webhook_topics WHERE webhook_id = webhooks.id) AS topics,
+    (SELECT json_group_array(project_id ORDER BY project_id)
+        FROM webhook_projects WHERE webhook_id = webhooks.id) AS projects
+    FROM webhooks WHERE deleted_at IS NULL";
+
 impl Store {
     /// Creates a webhook. A repeated request with the same idempotency key returns the webhook
     /// that the first request created.
@@ -78,13 +85,9 @@ impl Store {
     pub async fn webhooks(&self, page: PageRequest) -> Result<Page<Webhook>, StoreError> {
         self.reader
             .read(move |c| {
-                let statement = "SELECT * FROM webhooks WHERE deleted_at IS NULL AND id < ?1
-                    ORDER BY id DESC LIMIT ?2";
+                let statement = format!("{SELECT} AND id < ?1 ORDER BY id DESC LIMIT ?2");
                 let values = params![page.upper_bound(), page.row_limit()];
-                let mut rows = sql::query_all(c, statement, values, read)?;
-                for webhook in &mut rows {
-                    read_topics_and_projects(c, webhook)?;
-                }
+                let rows = sql::query_all(c, &statement, values, read)?;
                 Ok(page.page_of(rows, |webhook| webhook.id.as_str()))
             })
             .await
@@ -222,26 +225,7 @@ fn cancel_pending(tx: &mut WriteTx<'_>, id: &WebhookId) -> Result<(), StoreError
 }
 
 fn find(connection: &Connection, id: &WebhookId) -> Result<Option<Webhook>, StoreError> {
-    let statement = "SELECT * FROM webhooks WHERE id = ?1 AND deleted_at IS NULL";
-    let Some(mut webhook) = sql::query_optional(connection, statement, [id], read)? else {
-        return Ok(None);
-    };
-    read_topics_and_projects(connection, &mut webhook)?;
-    Ok(Some(webhook))
-}
-
-/// Reads the topics and projects of a webhook, which are in other tables.
-fn read_topics_and_projects(
-    connection: &Connection,
-    webhook: &mut Webhook,
-) -> Result<(), StoreError> {
-    let topics = "SELECT topic FROM webhook_topics WHERE webhook_id = ?1";
-    let topics: Vec<Topic> = sql::query_column(connection, topics, [&webhook.id])?;
-    webhook.topics = webhook::normalize_topics(&topics);
-    let projects =
-        "SELECT project_id FROM webhook_projects WHERE webhook_id = ?1 ORDER BY project_id";
-    webhook.projects = sql::query_column(connection, projects, [&webhook.id])?;
-    Ok(())
+    sql::query_optional(connection, &format!("{SELECT} AND id = ?1"), [id], read)
 }
 
 fn insert(tx: &mut WriteTx<'_>, webhook: &Webhook, secret: &Secret) -> Result<(), StoreError> {
@@ -287,14 +271,15 @@ fn update(tx: &mut WriteTx<'_>, webhook: &Webhook) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Reads a webhook without its topics and projects; see [`read_topics_and_projects`].
 fn read(row: &Row<'_>) -> rusqlite::Result<Webhook> {
+    let Json::<Vec<Topic>>(topics) = row.get("topics")?;
+    let Json::<Vec<String>>(projects) = row.get("projects")?;
     Ok(Webhook {
         id: row.get("id")?,
         url: row.get("url")?,
         description: row.get("description")?,
-        topics: Vec::new(),
-        projects: Vec::new(),
+        topics: webhook::normalize_topics(&topics),
+        projects: projects.into_iter().map(ProjectId::new).collect(),
         enabled: row.get("enabled")?,
         retries: row.get("retry_policy")?,
         headers: row.get::<_, Json<_>>("headers")?.0,
@@ -302,4 +287,71 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Webhook> {
         held_until: row.get("held_until")?,
         created_at: row.get("created_at")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::domain::endpoint_url::EndpointUrl;
+    use crate::domain::webhook::RetryPolicy;
+
+    /// Returns the names of the text columns that have a value in a webhook's row.
+    async fn text_columns_with_a_value(store: &Store, id: &WebhookId) -> Vec<String> {
+        let id = id.clone();
+        let columns = "SELECT name FROM pragma_table_info('webhooks') WHERE type = 'TEXT'";
+        let columns = store.reader.read(move |c| {
+            let mut columns: Vec<String> = sql::query_column(c, columns, [])?;
+            let mut result = Ok(());
+            columns.retain(|column| {
+                let has_value = format!(
+                    "SELECT 1 FROM webhooks WHERE id = ?1 AND coalesce({column}, '') NOT IN ('', '{{}}')"
+                );
+                sql::exists(c, &has_value, [&id]).unwrap_or_else(|error| {
+                    result = Err(error);
+                    false
+                })
+            });
+            result.map(|()| columns)
+        });
+        columns.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn deleting_a_webhook_clears_its_text_columns() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), None, Clock::System).unwrap();
+        let new = NewWebhook {
+            url: EndpointUrl::parse("https://example.com/secret-path").unwrap(),
+            description: "Our chat".into(),
+            topics: Topic::ALL.to_vec(),
+            projects: Vec::new(),
+            enabled: true,
+            retries: RetryPolicy::Standard,
+            headers: CustomHeaders::from([("X-Api-Key".to_owned(), "4711".to_owned())]),
+            secret: Secret::from_random([1; 32]),
+        };
+        let id = store.create_webhook(new, None).await.unwrap().id;
+        let next = Secret::from_random([2; 32]);
+        store.rotate_secret(id.clone(), next, 24).await.unwrap();
+        assert_eq!(
+            text_columns_with_a_value(&store, &id).await,
+            [
+                "id",
+                "url",
+                "description",
+                "retry_policy",
+                "headers",
+                "secret",
+                "next_secret"
+            ],
+            "fill each new column here, so that the next assertion covers it"
+        );
+        assert!(store.delete_webhook(id.clone()).await.unwrap());
+        // The policy doesn't identify anything, and its constraint doesn't allow an empty text.
+        assert_eq!(
+            text_columns_with_a_value(&store, &id).await,
+            ["id", "retry_policy"]
+        );
+    }
 }

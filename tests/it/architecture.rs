@@ -1,14 +1,13 @@
-//! Rules of the architecture and of the source text, checked on the source files: dependencies
-//! between modules, the places for SQL, HTML, and outbound HTTP, sizes and widths, and the map in
-//! `docs/architecture.md`.
+//! Checks rules for the source files: dependencies between modules, which files may contain SQL,
+//! HTML, and outbound HTTP, sizes, widths, and names, and the map in `docs/architecture.md`.
 
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::support::source_files::{all_sources, files_in, program_sources, root};
+use crate::support::source_files::{Source, all_sources, files_in, program_sources, root};
 
-/// The top-level modules, each with the modules that it may use. A module may only use modules
-/// above it, so there are no cycles.
+/// The top-level modules, each with the modules that it may use. A module may only use modules that
+/// are listed above it, so there are no cycles.
 const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("random", &[]),
     ("clock", &[]),
@@ -85,17 +84,17 @@ const LINES_MAX: usize = 400;
 const COMMENT_COLUMNS_MAX: usize = 100;
 const TEST_NAME_MAX: usize = 70;
 
-/// Returns the program's files outside of `places` whose code contains one of `words`.
-fn files_outside(places: &[&str], words: &[&str]) -> Vec<String> {
+/// Returns the program's files that contain one of `words` in their code, but aren't in `paths`.
+fn files_outside(paths: &[&str], words: &[&str]) -> Vec<String> {
     program_sources()
         .iter()
-        .filter(|source| !places.iter().any(|place| source.path.starts_with(place)))
+        .filter(|source| !paths.iter().any(|path| source.path.starts_with(path)))
         .filter(|source| words.iter().any(|word| source.code().contains(word)))
         .map(|source| source.path.clone())
         .collect()
 }
 
-/// Returns the modules in the paths and `use` groups after each `crate::` of some code.
+/// Returns the modules that `code` refers to with `crate::`.
 fn modules_used(code: &str) -> Vec<String> {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
     let mut used = Vec::new();
@@ -121,7 +120,7 @@ fn dependencies_between_modules_run_one_way() {
             .collect();
         assert!(
             uses.iter().all(|used| above.contains(used)),
-            "{module} uses a module below it"
+            "{module} may use a module that isn't listed above it"
         );
     }
     for source in program_sources() {
@@ -167,7 +166,7 @@ fn only_the_store_contains_sql() {
 
 #[test]
 fn only_the_delivery_client_and_the_demo_connect_to_servers() {
-    let places = [
+    let paths = [
         "src/delivery/client.rs",
         "src/delivery/connector.rs",
         "src/delivery/http_stream.rs",
@@ -175,20 +174,21 @@ fn only_the_delivery_client_and_the_demo_connect_to_servers() {
         "src/demo/",
     ];
     let words = ["awc::", "TcpStream", "TcpSocket", "lookup_host"];
-    assert_eq!(files_outside(&places, &words), Vec::<String>::new());
+    assert_eq!(files_outside(&paths, &words), Vec::<String>::new());
 }
 
 #[test]
 fn routes_are_registered_only_through_the_route_tables() {
-    // `every_route.rs` tests the tables. Health and the base path are public and not in a table.
-    let places = [
+    // `every_route.rs` tests the tables. The health check and the redirect to the base path are
+    // public, so they aren't in a table.
+    let paths = [
         "src/server/routing.rs",
         "src/server/health.rs",
         "src/app.rs",
         "src/demo/",
     ];
     let words = ["web::resource(", "web::scope(", ".route(\""];
-    assert_eq!(files_outside(&places, &words), Vec::<String>::new());
+    assert_eq!(files_outside(&paths, &words), Vec::<String>::new());
 }
 
 #[test]
@@ -216,18 +216,21 @@ fn only_templates_contain_html_and_none_has_inline_code() {
 }
 
 #[test]
-fn the_domain_uses_no_framework_client_or_database() {
-    let others: Vec<String> = program_sources()
-        .iter()
-        .map(|source| source.path.clone())
-        .filter(|path| !path.starts_with("src/domain/"))
-        .collect();
-    let others: Vec<&str> = others.iter().map(String::as_str).collect();
-    let words = ["actix", "awc", "rusqlite", "tokio", "askama"];
-    assert_eq!(files_outside(&others, &words), Vec::<String>::new());
+fn the_domain_uses_no_web_framework_http_client_or_database() {
+    for source in domain_sources() {
+        let code = source.code();
+        for word in ["actix", "awc", "rusqlite", "tokio", "askama"] {
+            assert!(!code.contains(word), "{} contains {word}", source.path);
+        }
+    }
 }
 
-/// Returns the names of the program's dependencies, as code writes them.
+fn domain_sources() -> impl Iterator<Item = Source> {
+    let sources = program_sources().into_iter();
+    sources.filter(|source| source.path.starts_with("src/domain/"))
+}
+
+/// Returns the crates that the program depends on, with underscores instead of hyphens.
 fn dependencies() -> Vec<String> {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let section = manifest.split("\n[dependencies]\n").nth(1);
@@ -249,10 +252,7 @@ fn the_domain_uses_only_listed_crates() {
             "{name} in DOMAIN_CRATES isn't a dependency"
         );
     }
-    for source in program_sources() {
-        if !source.path.starts_with("src/domain/") {
-            continue;
-        }
+    for source in domain_sources() {
         let code = source.code();
         let is_boundary = |c: char| !c.is_alphanumeric() && !matches!(c, '_' | ':');
         for word in code.split(is_boundary) {
@@ -323,6 +323,25 @@ fn test_names_have_at_most_70_characters() {
             }
         }
     }
+}
+
+#[test]
+fn every_integration_test_file_is_a_module_of_main() {
+    let directory = root().join("tests/it");
+    let main = fs::read_to_string(directory.join("main.rs")).unwrap();
+    let modules: BTreeSet<&str> = main
+        .lines()
+        .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'))
+        .filter(|module| *module != "support")
+        .collect();
+    let files: BTreeSet<String> = fs::read_dir(directory)
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+        .filter_map(|name| name.strip_suffix(".rs").map(str::to_owned))
+        .filter(|name| name != "main")
+        .collect();
+    let files: BTreeSet<&str> = files.iter().map(String::as_str).collect();
+    assert_eq!(modules, files, "main.rs must list exactly these files");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Tests of the test harness itself. A finder that finds nothing or a receiver that responds
-//! wrongly would make other tests pass by mistake.
+//! Tests of the test harness itself. A search that finds nothing or a receiver with wrong responses
+//! could make other tests pass by mistake.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -40,7 +40,7 @@ fn find_by_role_and_name(browser: &Browser) {
     assert!(!two.find("switch", "Enabled").is_checked());
     browser.find("heading", "Tiny page");
     browser.find("textbox", "Password").fill("a password field");
-    // Chromium's role of a `summary`.
+    // Chromium's role for `summary` elements.
     let one = browser.find("article", "http://one.example");
     one.find("DisclosureTriangle", "More").press();
     browser.wait_for_text("inside");

@@ -1,6 +1,6 @@
 //! Black-box tests: each one starts the real executable with its own data directory and uses it
-//! like a user, a client program, or an endpoint. One file per feature or behavior; the test
-//! harness is in `support`. `tests/README.md` describes how to write a test.
+//! like a user, a client program, or an endpoint. Each file covers one feature or behavior. The
+//! test harness is in `support`. `tests/README.md` describes how to write a test.
 
 #![expect(
     clippy::unwrap_used,

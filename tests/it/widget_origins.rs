@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::api::Api;
-use crate::support::app::{ADMIN, App, PASSWORD};
+use crate::support::app::{App, PASSWORD};
 use crate::support::browser::Browser;
 
 fn send(public: &Api, origin: &str) -> u16 {
@@ -127,12 +127,7 @@ fn the_allow_button_works_in_a_browser() {
     api.patch("/api/v1/projects/shop", list).expect(200);
     send(&public, "https://staging.example.com");
     let browser = Browser::start();
-    browser.open(&format!("{}/login", app.url));
-    browser.find("textbox", "Email").fill(ADMIN);
-    let fields = browser.all("textbox", "Password");
-    fields[0].fill(PASSWORD);
-    browser.find("button", "Sign in").press();
-    browser.find("button", "Sign out");
+    app.sign_in(&browser);
     browser.open(&format!("{}/settings/projects", app.url));
     browser.find("button", "Copy");
     browser.find("button", "Allow").press();

@@ -1,11 +1,11 @@
 """Adapts the requests that schemathesis generates.
 
-Webhook URLs: their host and port are replaced by a closed port on loopback. No request leaves the
-machine, not even a DNS lookup. URLs that Miniback rejects anyway (too long, or not HTTP) are left
+In webhook URLs, a closed port on loopback replaces the host and port, so that no request leaves the
+machine, not even a DNS lookup. URLs that Miniback rejects anyway (too long, or not HTTP) stay
 unchanged.
 
-Valid calls: random values hardly ever match existing data. Most valid calls therefore use the
-project and the delivery that the test created, and a valid page URL.
+Random values rarely match existing data. Most valid calls therefore use the project and the
+delivery that the test created, and a valid page URL.
 """
 
 import os
@@ -35,7 +35,7 @@ def before_call(context, case, kwargs):
         body["project"] = PROJECT
         if isinstance(body.get("url"), str):
             body["url"] = "https://example.com/checkout"
-        # The same key with another body is rejected, so use a new key for each call.
+        # Miniback rejects a used key with another body, so use a new key for each call.
         if case.headers and "Idempotency-Key" in case.headers:
             case.headers["Idempotency-Key"] = str(uuid.uuid4())
     # Replace about half of the delivery ids, so that unknown ids are tested too.

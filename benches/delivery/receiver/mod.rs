@@ -29,8 +29,8 @@ enum Command {
     Hang(usize),
     /// Starts listening. Before that, connections are refused.
     Listen,
-    /// Replies with [`Counts`] when this many requests have been answered in total, or after this
-    /// many milliseconds.
+    /// Replies with [`Counts`] when this many deliveries have arrived in total, or after this many
+    /// milliseconds.
     Wait(usize, u64),
     TakeArrivals,
 }
@@ -38,7 +38,8 @@ enum Command {
 /// The number of requests received so far.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Counts {
-    pub answered: usize,
+    /// Deliveries that got a response.
+    pub arrived: usize,
     /// Requests to hanging endpoints.
     pub hanging: usize,
     /// Requests whose signature was checked.
@@ -47,19 +48,19 @@ pub struct Counts {
     pub invalid: usize,
     /// Requests that weren't deliveries.
     pub malformed: usize,
-    /// Total size of the bodies of answered requests.
+    /// Total size of the bodies of arrived deliveries.
     pub body_bytes: u64,
 }
 
 pub struct Receiver {
     helper: Helper,
     port: u16,
-    /// The number of arrivals that were already taken.
+    /// The number of arrivals that [`Self::take_arrivals`] has returned.
     taken: usize,
 }
 
 impl Receiver {
-    /// Starts the process. Unless `listening`, its port refuses connections until [`Self::listen`].
+    /// Starts the process. Unless `listening`, the port refuses connections until [`Self::listen`].
     pub fn start(listening: bool) -> Result<Self, Error> {
         let mut helper = Helper::start(ROLE, &listening)?;
         let port = helper.read_line()?;
@@ -87,17 +88,17 @@ impl Receiver {
         self.helper.write_line(&Command::Listen)
     }
 
-    /// Waits until `count` requests have been answered since the last [`Self::take_arrivals`], or
-    /// until the timeout. Fails if a request was malformed or had a wrong signature.
+    /// Waits until `count` deliveries have arrived since the last [`Self::take_arrivals`], or until
+    /// the timeout. Fails if a request was malformed or had a wrong signature.
     pub fn wait(&mut self, count: usize, timeout: Duration) -> Result<Counts, Error> {
         let millis = u64::try_from(timeout.as_millis())?;
         self.helper
             .write_line(&Command::Wait(self.taken + count, millis))?;
         let mut counts: Counts = self.helper.read_line()?;
         if counts.invalid > 0 || counts.malformed > 0 {
-            return Err(format!("the receiver got invalid requests: {counts:?}").into());
+            return Err(format!("the receiver received invalid requests: {counts:?}").into());
         }
-        counts.answered -= self.taken;
+        counts.arrived -= self.taken;
         Ok(counts)
     }
 

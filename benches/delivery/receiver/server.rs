@@ -28,7 +28,7 @@ struct Endpoint {
 struct Receiver {
     endpoints: Vec<Endpoint>,
     arrivals: Mutex<Vec<Arrival>>,
-    answered: AtomicUsize,
+    arrived: AtomicUsize,
     hanging: AtomicUsize,
     checked: AtomicUsize,
     invalid: AtomicUsize,
@@ -48,7 +48,7 @@ pub fn run() -> Result<(), Error> {
     let receiver = Arc::new(Receiver {
         endpoints: (0..ENDPOINTS).map(|_| endpoint()).collect(),
         arrivals: Mutex::default(),
-        answered: AtomicUsize::default(),
+        arrived: AtomicUsize::default(),
         hanging: AtomicUsize::default(),
         checked: AtomicUsize::default(),
         invalid: AtomicUsize::default(),
@@ -82,7 +82,7 @@ pub fn run() -> Result<(), Error> {
             let (stream, _) = listener.accept().await?;
             let receiver = Arc::clone(&receiver);
             tokio::spawn(async move {
-                // Ignore broken connections: the program sends unanswered requests again.
+                // Ignore broken connections: the program retries requests without a response.
                 let _ = receiver.serve(stream).await;
             });
         }
@@ -120,7 +120,7 @@ impl Receiver {
             self.hanging.fetch_add(1, Relaxed);
             return false;
         }
-        if self.answered.load(Relaxed).is_multiple_of(CHECK_INTERVAL) {
+        if self.arrived.load(Relaxed).is_multiple_of(CHECK_INTERVAL) {
             self.checked.fetch_add(1, Relaxed);
             if !is_signed(endpoint, message) {
                 self.invalid.fetch_add(1, Relaxed);
@@ -129,7 +129,7 @@ impl Receiver {
         self.body_bytes
             .fetch_add(message.body.len() as u64, Relaxed);
         lock(&self.arrivals).push(arrival);
-        self.answered.fetch_add(1, Relaxed);
+        self.arrived.fetch_add(1, Relaxed);
         true
     }
 
@@ -143,7 +143,7 @@ impl Receiver {
                 Command::Listen => self.listen.notify_one(),
                 Command::Wait(count, millis) => {
                     let deadline = Instant::now() + Duration::from_millis(millis);
-                    while self.answered.load(Relaxed) < count && Instant::now() < deadline {
+                    while self.arrived.load(Relaxed) < count && Instant::now() < deadline {
                         std::thread::sleep(Duration::from_millis(2));
                     }
                     protocol::write_line(&mut stdout(), &self.counts())?;
@@ -159,7 +159,7 @@ impl Receiver {
 
     fn counts(&self) -> Counts {
         Counts {
-            answered: self.answered.load(Relaxed),
+            arrived: self.arrived.load(Relaxed),
             hanging: self.hanging.load(Relaxed),
             checked: self.checked.load(Relaxed),
             invalid: self.invalid.load(Relaxed),

@@ -14,30 +14,30 @@ use crate::{Error, database, system};
 
 /// The number of points in the plot.
 const POINTS: usize = 50;
-/// Milliseconds between page requests. They are rare, so that they hardly affect the drain.
-const PAUSE: u64 = 500;
-const QUICK_PAUSE: u64 = 50;
+/// Milliseconds between page requests: enough that the requests hardly slow down the deliveries.
+const PAGE_INTERVAL: u64 = 500;
+const QUICK_PAGE_INTERVAL: u64 = 50;
 
 pub fn run(bench: &Bench) -> Result<Run, Error> {
     let count = bench.scaled(1_000_000, 1_000);
     let dir = bench.new_dir()?;
     let mut receiver = Receiver::start(false)?;
     let program = Program::start(dir.path(), &[])?;
-    program.new_project("Website")?;
-    let webhook = program.new_webhook(&mut receiver, 0)?;
+    program.create_project("Website")?;
+    let webhook = program.create_webhook(&mut receiver, 0)?;
     let path = program.database();
     program.stop()?;
     database::build_backlog(&path, &webhook, count)?;
 
     let mut run = Run::default();
-    run.add("pending deliveries", "", count as f64);
-    run.add("database", "MiB", database::size(&path)?.0);
+    run.record("pending deliveries", "", count as f64);
+    run.record("database", "MiB", database::size(&path)?.0);
     let mut program = Program::start(dir.path(), &[])?;
     let startup = program.startup_time.as_secs_f64() * 1000.0;
-    run.add_with_goal("startup time", "ms", startup, "≤ 100");
+    run.record_with_goal("startup time", "ms", startup, "≤ 100");
     program.sign_in()?;
     let measured = measure(bench, &program, &mut receiver, &webhook, count, &mut run);
-    measured.map_err(|error| format!("{error}\nthe program's log ends:\n{}", program.log()))?;
+    measured.map_err(|error| program.with_log(error))?;
     Ok(run)
 }
 
@@ -56,26 +56,26 @@ fn measure(
     ];
     // Exclude the memory for hashing the password at sign-in.
     system::reset_peak_memory(program.pid())?;
-    let pause = Duration::from_millis(bench.time(PAUSE, QUICK_PAUSE));
+    let page_interval = Duration::from_millis(bench.time(PAGE_INTERVAL, QUICK_PAGE_INTERVAL));
     let mut page_times = PageTimes::default();
     let down_until = Instant::now() + Duration::from_secs(bench.time(10, 1));
     while Instant::now() < down_until {
-        std::thread::sleep(pause);
+        std::thread::sleep(page_interval);
         page_times.measure(program, &pages)?;
     }
-    let p99 = page_times.series().millis(0.99);
-    run.add("pages while the endpoint is down p99", "ms", p99);
+    let p99 = page_times.all().millis(0.99);
+    run.record("pages while the endpoint is down p99", "ms", p99);
     page_times = PageTimes::default();
 
     let before = program.usage()?;
     receiver.listen()?;
-    // Stop a run that drains far too slowly.
+    // Stop a run that would take hours.
     let timeout = Duration::from_secs(120) + Duration::from_millis(count as u64 * 5);
     let deadline = Instant::now() + timeout;
-    while receiver.wait(count, pause)?.answered < count {
+    while receiver.wait(count, page_interval)?.arrived < count {
         if Instant::now() > deadline {
-            let answered = receiver.wait(count, Duration::ZERO)?.answered;
-            let message = format!("{answered} of {count} deliveries arrived within {timeout:?}");
+            let arrived = receiver.wait(count, Duration::ZERO)?.arrived;
+            let message = format!("{arrived} of {count} deliveries arrived within {timeout:?}");
             return Err(message.into());
         }
         page_times.measure(program, &pages)?;
@@ -90,26 +90,26 @@ fn measure(
     }
     arrivals.sort_unstable_by_key(|arrival| arrival.at);
 
-    add_rates(run, &arrivals, count);
-    run.add_cpu(&spent, count, "");
-    run.add_note("CPU time includes the page requests during the drain");
-    page_times.add_to(run);
+    record_rates(run, &arrivals, count);
+    run.record_cpu(&spent, count, "");
+    run.record_note("CPU time includes the page requests during the drain");
+    page_times.record_in(run);
     let peak = system::peak_memory(program.pid());
-    run.add_with_goal("peak memory", "MiB", peak, "≤ 96");
-    run.add("duplicate deliveries", "", duplicates(&arrivals) as f64);
+    run.record_with_goal("peak memory", "MiB", peak, "≤ 96");
+    run.record("duplicate deliveries", "", duplicates(&arrivals) as f64);
     Ok(())
 }
 
-/// Adds the rates of the whole drain, its first tenth, and its last tenth. Also adds the curve for
-/// the plot.
-fn add_rates(run: &mut Run, arrivals: &[Arrival], count: usize) {
+/// Records the rates of the whole drain, its first tenth, and its last tenth, and the curve for the
+/// plot.
+fn record_rates(run: &mut Run, arrivals: &[Arrival], count: usize) {
     let tenth = arrivals.len() / 10;
     let first = rate(&arrivals[..tenth]);
     let last = rate(&arrivals[arrivals.len() - tenth..]);
-    run.add("drained", "/s", rate(arrivals));
-    run.add("drained, first 10%", "/s", first);
-    run.add("drained, last 10%", "/s", last);
-    run.add_with_goal("last 10% ÷ first 10%", "", last / first, "≥ 0.9");
+    run.record("drained", "/s", rate(arrivals));
+    run.record("drained, first 10%", "/s", first);
+    run.record("drained, last 10%", "/s", last);
+    run.record_with_goal("last 10% ÷ first 10%", "", last / first, "≥ 0.9");
     for part in arrivals.chunks((arrivals.len() / POINTS).max(2)) {
         let pending = count.saturating_sub(part.len() * run.curve.len());
         run.curve.push((pending as f64, rate(part)));
@@ -132,27 +132,23 @@ struct PageTimes {
 impl PageTimes {
     fn measure(&mut self, program: &Program, pages: &[String; 3]) -> Result<(), Error> {
         for (page, nanos) in pages.iter().zip(&mut self.nanos) {
-            let response = program.page(page)?;
-            if response.status != 200 {
-                return Err(format!("{page} responded with {}", response.status).into());
-            }
-            nanos.push(u64::try_from(response.elapsed.as_nanos())?);
+            nanos.push(program.time_page(page)?);
         }
         Ok(())
     }
 
-    fn add_to(&self, run: &mut Run) {
-        let p99 = self.series().millis(0.99);
-        run.add_with_goal("pages during the drain p99", "ms", p99, "≤ 50");
+    fn record_in(&self, run: &mut Run) {
+        let p99 = self.all().millis(0.99);
+        run.record_with_goal("pages during the drain p99", "ms", p99, "≤ 50");
         let names = ["feedback", "notifications", "deliveries"];
         for (page, nanos) in names.iter().zip(&self.nanos) {
             let series = Durations::new(nanos.clone());
-            run.add(format!("page {page} p50"), "ms", series.millis(0.5));
-            run.add(format!("page {page} p99"), "ms", series.millis(0.99));
+            run.record(format!("page {page} p50"), "ms", series.millis(0.5));
+            run.record(format!("page {page} p99"), "ms", series.millis(0.99));
         }
     }
 
-    fn series(&self) -> Durations {
+    fn all(&self) -> Durations {
         Durations::new(self.nanos.concat())
     }
 }

@@ -1,8 +1,8 @@
-//! W1 and W2: as much feedback as the program accepts, to one webhook or to five.
+//! W1 and W2: as much feedback as the program accepts, with one webhook or with five.
 
 use std::time::Duration;
 
-use super::{TestBed, acceptance, acceptance_to_arrival, duplicates, wait_for_arrivals};
+use super::{TestBed, acceptance_times, acceptance_to_arrival, duplicates, wait_for_arrivals};
 use crate::baselines::PostBaseline;
 use crate::bench::Bench;
 use crate::generator::LoadResult;
@@ -11,12 +11,17 @@ use crate::protocol::Arrival;
 use crate::system::UsageDelta;
 use crate::{Error, baselines, generator, system};
 
-/// Requests before the measurement, which open connections, prepare statements, and fill caches.
+/// The number of requests before the measurement. They open connections, prepare statements, and
+/// fill caches.
 const WARM_UP: usize = 500;
 
+/// Goals for the report. A second number is a later goal.
 struct Goals {
+    /// Deliveries per second, divided by requests per second of the bare loop.
     share: &'static str,
+    /// CPU seconds of the program per 1,000 deliveries.
     cpu: &'static str,
+    /// The 99th percentile in milliseconds.
     acceptance: &'static str,
 }
 
@@ -33,7 +38,7 @@ const GOALS_5_WEBHOOKS: Goals = Goals {
 
 pub fn run(bench: &Bench, webhooks: usize) -> Result<Run, Error> {
     let mut bed = TestBed::new(bench, webhooks)?;
-    measure(bench, &mut bed).map_err(|error| bed.with_log(error))
+    measure(bench, &mut bed).map_err(|error| bed.program.with_log(error))
 }
 
 /// Measurements of one burst.
@@ -52,11 +57,11 @@ impl Burst {
         (end.unwrap_or_default() - start.unwrap_or_default()) as f64 / 1e9
     }
 
-    fn accepted_in(&self) -> f64 {
+    fn seconds_to_accept(&self) -> f64 {
         self.seconds_to(self.load.accepted.iter().map(|a| a.acknowledged).max())
     }
 
-    fn delivered_in(&self) -> f64 {
+    fn seconds_to_deliver(&self) -> f64 {
         self.seconds_to(self.arrivals.iter().map(|arrival| arrival.at).max())
     }
 }
@@ -72,29 +77,29 @@ fn measure(bench: &Bench, bed: &mut TestBed) -> Result<Run, Error> {
     let warm_up = bench.count(WARM_UP, 50);
     let burst = run_burst(bed, count, warm_up)?;
     let counts = bed.receiver.wait(0, Duration::ZERO)?;
-    let posts = baselines::measure_posts(bench, &mut bed.receiver)?;
+    let posts = baselines::measure_posts(bench, &mut bed.receiver, baselines::IN_FLIGHT)?;
     let rows = baselines::measure_rows(bench)?;
 
     let mut run = Run::default();
-    add_throughput(&mut run, &burst, (count, webhooks), (&posts, rows), &goals);
-    add_cpu(&mut run, &burst, (count, webhooks), &posts, &goals);
-    add_latencies(&mut run, &burst, &goals);
+    record_throughput(&mut run, &burst, (count, webhooks), (&posts, rows), &goals);
+    record_cpu(&mut run, &burst, (count, webhooks), &posts, &goals);
+    record_latencies(&mut run, &burst, &goals);
     let deliveries = (count * webhooks) as f64;
     let written = burst.program.written as f64;
     let context_switches = burst.program.context_switches as f64;
     let all_deliveries = ((count + warm_up) * webhooks) as f64;
     let event_body = counts.body_bytes as f64 / all_deliveries;
-    run.add("peak memory", "MiB", burst.peak_memory);
-    run.add("written per event", "bytes", written / count as f64);
-    run.add(
+    run.record("peak memory", "MiB", burst.peak_memory);
+    run.record("written per event", "bytes", written / count as f64);
+    run.record(
         "voluntary context switches per delivery",
         "",
         context_switches / deliveries,
     );
-    run.add("event body", "bytes", event_body);
+    run.record("event body", "bytes", event_body);
     let duplicates = duplicates(&burst.arrivals);
-    run.add("duplicate deliveries", "", duplicates as f64);
-    run.add("signatures checked", "", counts.checked as f64);
+    run.record("duplicate deliveries", "", duplicates as f64);
+    run.record("signatures checked", "", counts.checked as f64);
     Ok(run)
 }
 
@@ -121,31 +126,32 @@ fn run_burst(bed: &mut TestBed, count: usize, warm_up: usize) -> Result<Burst, E
     })
 }
 
-/// Adds the rates, compared with the bare loop and with inserting `rows` rows per second.
-fn add_throughput(
+/// Records the rates and compares them with the bare loop and with inserting `rows` rows per
+/// second.
+fn record_throughput(
     run: &mut Run,
     burst: &Burst,
     (count, webhooks): (usize, usize),
     (posts, rows): (&PostBaseline, f64),
     goals: &Goals,
 ) {
-    let delivered = (count * webhooks) as f64 / burst.delivered_in();
-    run.add("accepted", "/s", count as f64 / burst.accepted_in());
-    run.add("delivered", "/s", delivered);
-    run.add(
+    let delivered = (count * webhooks) as f64 / burst.seconds_to_deliver();
+    run.record("accepted", "/s", count as f64 / burst.seconds_to_accept());
+    run.record("delivered", "/s", delivered);
+    run.record(
         "baseline: bare loop (awc, 1 thread)",
         "/s",
         posts.per_second,
     );
     let share = delivered / posts.per_second;
-    run.add_with_goal("delivered ÷ bare loop", "", share, goals.share);
-    run.add("baseline: inserted rows, 100 per commit", "rows/s", rows);
+    run.record_with_goal("delivered ÷ bare loop", "", share, goals.share);
+    run.record("baseline: inserted rows, 100 per commit", "rows/s", rows);
     // Feedback and its event are one row each; each delivery and its attempt add two.
-    let stored = (count * (2 + 2 * webhooks)) as f64 / burst.delivered_in();
-    run.add("inserted rows ÷ baseline", "", stored / rows);
+    let stored = (count * (2 + 2 * webhooks)) as f64 / burst.seconds_to_deliver();
+    run.record("inserted rows ÷ baseline", "", stored / rows);
 }
 
-fn add_cpu(
+fn record_cpu(
     run: &mut Run,
     burst: &Burst,
     (count, webhooks): (usize, usize),
@@ -154,23 +160,23 @@ fn add_cpu(
 ) {
     let deliveries = count * webhooks;
     let per_1000 = |cpu: f64, count: usize| cpu / count as f64 * 1000.0;
-    run.add_cpu(&burst.program, deliveries, goals.cpu);
-    run.add("baseline: bare loop, CPU per 1,000 posts", "s", posts.cpu);
+    run.record_cpu(&burst.program, deliveries, goals.cpu);
+    run.record("baseline: bare loop, CPU per 1,000 posts", "s", posts.cpu);
     let ratio = per_1000(burst.program.cpu(), deliveries) / posts.cpu;
-    run.add("program CPU ÷ bare loop CPU", "", ratio);
+    run.record("program CPU ÷ bare loop CPU", "", ratio);
     let generator = per_1000(burst.load.cpu, count);
-    run.add("generator: CPU per 1,000 requests", "s", generator);
+    run.record("generator: CPU per 1,000 requests", "s", generator);
     let receiver = per_1000(burst.receiver.cpu(), deliveries);
-    run.add("receiver: CPU per 1,000 deliveries", "s", receiver);
+    run.record("receiver: CPU per 1,000 deliveries", "s", receiver);
 }
 
-fn add_latencies(run: &mut Run, burst: &Burst, goals: &Goals) {
-    let acceptance = acceptance(&burst.load.accepted);
+fn record_latencies(run: &mut Run, burst: &Burst, goals: &Goals) {
+    let acceptance = acceptance_times(&burst.load.accepted);
     let latency = acceptance_to_arrival(&burst.load.accepted, &burst.arrivals);
     let p99 = acceptance.millis(0.99);
-    run.add("acceptance p50", "ms", acceptance.millis(0.5));
-    run.add_with_goal("acceptance p99", "ms", p99, goals.acceptance);
-    run.add("acceptance → arrival p50", "ms", latency.millis(0.5));
-    run.add("acceptance → arrival p99", "ms", latency.millis(0.99));
-    run.add("acceptance → arrival max", "ms", latency.millis(1.0));
+    run.record("acceptance p50", "ms", acceptance.millis(0.5));
+    run.record_with_goal("acceptance p99", "ms", p99, goals.acceptance);
+    run.record("acceptance → arrival p50", "ms", latency.millis(0.5));
+    run.record("acceptance → arrival p99", "ms", latency.millis(0.99));
+    run.record("acceptance → arrival max", "ms", latency.millis(1.0));
 }

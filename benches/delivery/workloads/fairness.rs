@@ -8,7 +8,7 @@ use crate::bench::Bench;
 use crate::metrics::{Durations, Run};
 use crate::{Error, generator};
 
-/// The number of webhooks whose latency is measured. Their endpoints are the first ones.
+/// The number of webhooks whose latency is measured. They have the first endpoints.
 const RESPONDING: usize = 2;
 const ALL: usize = 12;
 const RATE: u64 = 50;
@@ -24,23 +24,23 @@ pub fn run(bench: &Bench) -> Result<Run, Error> {
         ("2 next to 10 that hang", &among_hanging),
     ];
     for (name, series) in cases {
-        run.add(format!("{name}: p50"), "ms", series.millis(0.5));
-        run.add(format!("{name}: p99"), "ms", series.millis(0.99));
-        run.add(format!("{name}: max"), "ms", series.millis(1.0));
+        run.record(format!("{name}: p50"), "ms", series.millis(0.5));
+        run.record(format!("{name}: p99"), "ms", series.millis(0.99));
+        run.record(format!("{name}: max"), "ms", series.millis(1.0));
     }
     let p99 = among_hanging.millis(0.99);
-    run.add_with_goal(
+    run.record_with_goal(
         "p99 next to 10 that hang ÷ alone",
         "",
         p99 / alone.millis(0.99),
         "≤ 1.5",
     );
-    run.add(
+    run.record(
         "p99 next to 10 that hang ÷ next to 10 that respond",
         "",
         p99 / among_responding.millis(0.99),
     );
-    run.add_note("Times are from acknowledgment to arrival at the first two webhooks");
+    run.record_note("Times are from acknowledgment to arrival at the first two webhooks");
     Ok(run)
 }
 
@@ -51,7 +51,7 @@ fn latency(
     run: &mut Run,
 ) -> Result<Durations, Error> {
     let mut bed = TestBed::new(bench, responding + hanging)?;
-    measure(bench, &mut bed, responding, hanging, run).map_err(|error| bed.with_log(error))
+    measure(bench, &mut bed, responding, hanging, run).map_err(|error| bed.program.with_log(error))
 }
 
 fn measure(
@@ -73,7 +73,7 @@ fn measure(
         if counts.hanging < hanging {
             return Err("the hanging endpoints received no requests".into());
         }
-        run.add("hanging requests", "", counts.hanging as f64);
+        run.record("hanging requests", "", counts.hanging as f64);
     }
     let measured: Vec<_> = arrivals
         .into_iter()

@@ -1,5 +1,5 @@
-//! Idle: memory and context switches, compared with a bare actix-web server with as many workers at
-//! the same time.
+//! Idle: memory and context switches without load, compared with a bare actix-web server that has
+//! as many workers and runs at the same time.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::{Error, baselines, system};
 
 pub fn run(bench: &Bench) -> Result<Run, Error> {
     let dir = bench.new_dir()?;
-    // The very first start hashes the first user's password, which uses memory. Measure a later
-    // start, which is what runs for weeks.
+    // The first start hashes the first user's password, which uses memory. Measure a later start,
+    // because a server usually has one.
     bench.empty_database(dir.path())?;
     let program = Program::start(dir.path(), &[])?;
     let mut web = Helper::start(baselines::WEB_SERVER_ROLE, &())?;
@@ -26,34 +26,34 @@ pub fn run(bench: &Bench) -> Result<Run, Error> {
     let web_spent = web.process.usage()?.since(&web_before);
 
     let mut run = Run::default();
-    run.add_with_goal(
+    run.record_with_goal(
         "memory",
         "MiB",
         system::resident_memory(program.pid()),
         "≤ 15",
     );
-    run.add(
+    run.record(
         "bare actix-web: memory",
         "MiB",
         system::resident_memory(web.process.pid()),
     );
     let per_second = |context_switches: u64| context_switches as f64 / seconds as f64;
     let goal = "≤ bare actix-web";
-    run.add_with_goal(
+    run.record_with_goal(
         "voluntary context switches",
         "/s",
         per_second(spent.context_switches),
         goal,
     );
-    run.add(
+    run.record(
         "bare actix-web: voluntary context switches",
         "/s",
         per_second(web_spent.context_switches),
     );
-    run.add("CPU", "ms/s", spent.cpu() * 1000.0 / seconds as f64);
+    run.record("CPU", "ms/s", spent.cpu() * 1000.0 / seconds as f64);
     let size = executable_size()? as f64 / (1024.0 * 1024.0);
-    run.add_with_goal("executable", "MiB", size, "≤ 15");
-    run.add(
+    run.record_with_goal("executable", "MiB", size, "≤ 15");
+    run.record(
         "startup time with an empty database",
         "ms",
         program.startup_time.as_secs_f64() * 1000.0,

@@ -1,5 +1,5 @@
-//! The list of workloads, and what several of them share: the test bed and the evaluation of a
-//! load.
+//! The list of workloads, and the code that they share: the test bed, and functions that evaluate
+//! arrivals.
 
 mod backlog;
 mod burst;
@@ -23,7 +23,7 @@ use crate::receiver::Receiver;
 
 /// A workload and the function that runs it.
 pub struct Workload {
-    /// Its name on the command line.
+    /// The workload's name on the command line.
     pub key: &'static str,
     pub title: &'static str,
     pub run: fn(&Bench) -> Result<Run, Error>,
@@ -81,9 +81,9 @@ impl TestBed {
         let dir = bench.new_dir()?;
         let mut receiver = Receiver::start(true)?;
         let program = Program::start(&dir.path().join("data"), &[])?;
-        let project = program.new_project("Website")?;
+        let project = program.create_project("Website")?;
         let webhooks = (0..webhooks)
-            .map(|endpoint| program.new_webhook(&mut receiver, endpoint))
+            .map(|endpoint| program.create_webhook(&mut receiver, endpoint))
             .collect::<Result<_, Error>>()?;
         Ok(Self {
             receiver,
@@ -104,19 +104,14 @@ impl TestBed {
             connections: 32,
             count,
             rate,
-            // Stop a run that reaches only about a hundredth of the expected rate.
+            // Stop a run that is about a hundred times slower than expected.
             timeout: Duration::from_secs_f64(30.0 + planned + count as f64 / 50.0),
         }
-    }
-
-    /// Appends the end of the program's log to an error.
-    fn with_log(&self, error: Error) -> Error {
-        format!("{error}\nthe program's log ends:\n{}", self.program.log()).into()
     }
 }
 
 /// Waits until all accepted feedback has arrived at `webhooks` endpoints, and returns the arrivals.
-/// Fails unless each feedback item arrived at each endpoint.
+/// Fails unless each feedback item has arrived at each endpoint.
 fn wait_for_arrivals(
     receiver: &mut Receiver,
     accepted: &[Accepted],
@@ -124,9 +119,9 @@ fn wait_for_arrivals(
     timeout: Duration,
 ) -> Result<Vec<Arrival>, Error> {
     let expected = accepted.len() * webhooks;
-    let answered = receiver.wait(expected, timeout)?.answered;
-    if answered < expected {
-        let message = format!("{answered} of {expected} deliveries arrived within {timeout:?}");
+    let arrived = receiver.wait(expected, timeout)?.arrived;
+    if arrived < expected {
+        let message = format!("{arrived} of {expected} deliveries arrived within {timeout:?}");
         return Err(message.into());
     }
     let arrivals = receiver.take_arrivals()?;
@@ -161,14 +156,14 @@ fn acceptance_to_arrival(accepted: &[Accepted], arrivals: &[Arrival]) -> Duratio
     Durations::new(times.collect())
 }
 
-/// Counts the deliveries that arrived again.
+/// Counts the repeated arrivals of deliveries.
 fn duplicates(arrivals: &[Arrival]) -> usize {
     let distinct: HashSet<u128> = arrivals.iter().map(|a| a.delivery).collect();
     arrivals.len() - distinct.len()
 }
 
 /// Computes the times from sending a request to its acknowledgment.
-fn acceptance(accepted: &[Accepted]) -> Durations {
+fn acceptance_times(accepted: &[Accepted]) -> Durations {
     Durations::new(
         accepted
             .iter()

@@ -17,14 +17,14 @@ use crate::{Error, database, sample, system};
 const WEBHOOKS: usize = 5;
 /// A retention so long that no row expires. Rows keep their times between runs.
 const KEEP_ALL: &str = "36500d";
-/// How often each page is fetched, up to [`FETCH_TIME`].
+/// The number of times that each page is fetched, unless [`FETCH_TIME`] ends first.
 const FETCHES: usize = 200;
 const FETCH_TIME: Duration = Duration::from_secs(10);
 /// Time limit for indexing a new database for search.
 const INDEXING_TIMEOUT: Duration = Duration::from_secs(1800);
 /// The share of deliveries that expire.
 const EXPIRED_SHARE: f64 = 0.02;
-/// Time limit for deleting them.
+/// Time limit for deleting the expired deliveries.
 const RETENTION_TIMEOUT: Duration = Duration::from_secs(120);
 
 pub fn run(bench: &Bench) -> Result<Run, Error> {
@@ -33,29 +33,29 @@ pub fn run(bench: &Bench) -> Result<Run, Error> {
     let mut run = Run::default();
     prepare(bench, &dir, count)?;
     let path = dir.join("miniback.db");
-    run.add("feedback items", "", count as f64);
-    run.add("finished deliveries", "", (count * WEBHOOKS) as f64);
-    run.add("database", "MiB", database::size(&path)?.0);
+    run.record("feedback items", "", count as f64);
+    run.record("finished deliveries", "", (count * WEBHOOKS) as f64);
+    run.record("database", "MiB", database::size(&path)?.0);
 
     let mut program = Program::start(&dir, &["--retention", KEEP_ALL])?;
     let startup = program.startup_time.as_secs_f64() * 1000.0;
-    run.add("startup time", "ms", startup);
+    run.record("startup time", "ms", startup);
     program.sign_in()?;
-    let searchable = database::wait_for_search(&path, INDEXING_TIMEOUT)?;
-    run.add(
+    let indexing_time = database::wait_for_search(&path, INDEXING_TIMEOUT)?;
+    run.record(
         "time until all feedback is indexed",
         "s",
-        searchable.as_secs_f64(),
+        indexing_time.as_secs_f64(),
     );
     let result = measure_pages(bench, &program, count, &mut run)
         .and_then(|()| measure_export(&program, &mut run));
-    result.map_err(|error| format!("{error}\nthe program's log ends:\n{}", program.log()))?;
+    result.map_err(|error| program.with_log(error))?;
     program.stop()?;
     measure_retention(&dir, &path, count, &mut run)?;
     Ok(run)
 }
 
-/// Builds or completes the database. Rebuilds it if the program's schema has changed.
+/// Builds the database or inserts missing rows. Rebuilds it if the program's schema has changed.
 fn prepare(bench: &Bench, dir: &Path, count: usize) -> Result<(), Error> {
     let path = dir.join("miniback.db");
     let fresh = bench.new_dir()?;
@@ -65,11 +65,11 @@ fn prepare(bench: &Bench, dir: &Path, count: usize) -> Result<(), Error> {
     }
     if !path.exists() {
         let program = Program::start(dir, &[])?;
-        program.new_project("Website")?;
+        program.create_project("Website")?;
         // All deliveries are finished, so nothing is sent to these webhooks.
         let mut receiver = Receiver::start(true)?;
         for endpoint in 0..WEBHOOKS {
-            program.new_webhook(&mut receiver, endpoint)?;
+            program.create_webhook(&mut receiver, endpoint)?;
         }
         program.stop()?;
     }
@@ -137,8 +137,8 @@ fn measure_pages(
     }
     for (name, path, goal) in pages {
         let times = measure_page(bench, program, &path)?;
-        run.add(format!("{name}: p50"), "ms", times.millis(0.5));
-        run.add_with_goal(format!("{name}: p99"), "ms", times.millis(0.99), goal);
+        run.record(format!("{name}: p50"), "ms", times.millis(0.5));
+        run.record_with_goal(format!("{name}: p99"), "ms", times.millis(0.99), goal);
     }
     Ok(())
 }
@@ -148,11 +148,7 @@ fn measure_page(bench: &Bench, program: &Program, path: &str) -> Result<Duration
     let started = Instant::now();
     let mut nanos = Vec::new();
     while nanos.len() < bench.count(FETCHES, 5) && started.elapsed() < FETCH_TIME {
-        let response = program.page(path)?;
-        if response.status != 200 {
-            return Err(format!("{path} responded with {}", response.status).into());
-        }
-        nanos.push(u64::try_from(response.elapsed.as_nanos())?);
+        nanos.push(program.time_page(path)?);
     }
     Ok(Durations::new(nanos))
 }
@@ -166,7 +162,7 @@ fn measure_export(program: &Program, run: &mut Run) -> Result<(), Error> {
         let links = page.split("href=\"").skip(1);
         let mut links = links.filter_map(|rest| rest.split('"').next());
         let Some(link) = links.find(is_export) else {
-            run.add_note(format!("Not measured: /feedback has no {kind} export"));
+            run.record_note(format!("Not measured: /feedback has no {kind} export"));
             continue;
         };
         let link = link.replace("&amp;", "&");
@@ -177,10 +173,10 @@ fn measure_export(program: &Program, run: &mut Run) -> Result<(), Error> {
         let seconds = started.elapsed().as_secs_f64();
         let growth = system::peak_memory(program.pid()) - before;
         let mebibytes = bytes as f64 / (1024.0 * 1024.0);
-        run.add(format!("{kind} export"), "s", seconds);
-        run.add(format!("{kind} export: size"), "MiB", mebibytes);
+        run.record(format!("{kind} export"), "s", seconds);
+        run.record(format!("{kind} export: size"), "MiB", mebibytes);
         let goal = "constant";
-        run.add_with_goal(
+        run.record_with_goal(
             format!("{kind} export: additional memory"),
             "MiB",
             growth.max(0.0),
@@ -207,20 +203,20 @@ fn measure_retention(dir: &Path, path: &Path, count: usize, run: &mut Run) -> Re
     let seconds = started.elapsed().as_secs_f64();
     program.stop()?;
     let (size, free) = database::size(path)?;
-    run.add(
+    run.record(
         "retention: deleted",
         "deliveries",
         (expired - remaining) as f64,
     );
-    run.add(
+    run.record(
         "retention: deleted per second",
         "/s",
         (expired - remaining) as f64 / seconds,
     );
-    run.add("retention: database afterwards", "MiB", size);
-    run.add("retention: free pages", "MiB", free);
+    run.record("retention: database afterwards", "MiB", size);
+    run.record("retention: free pages", "MiB", free);
     if remaining > 0 {
-        run.add_note(format!(
+        run.record_note(format!(
             "Retention was stopped after {RETENTION_TIMEOUT:?}, with {remaining} deliveries left"
         ));
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{TestBed, acceptance, acceptance_to_arrival, wait_for_arrivals};
+use super::{TestBed, acceptance_times, acceptance_to_arrival, wait_for_arrivals};
 use crate::bench::Bench;
 use crate::metrics::Run;
 use crate::{Error, baselines, generator};
@@ -16,28 +16,28 @@ pub fn run(bench: &Bench) -> Result<Run, Error> {
     for (rate, p50, p99) in [(50, P50_AT_50, P99_AT_50), (1000, "", P99_AT_1000)] {
         let mut bed = TestBed::new(bench, 1)?;
         measure_at_rate(bench, &mut bed, rate, (p50, p99), &mut run)
-            .map_err(|error| bed.with_log(error))?;
+            .map_err(|error| bed.program.with_log(error))?;
     }
-    // A delivery can't be faster than a single post plus a single durable commit.
+    // A delivery can't be faster than a single request plus a single durable commit.
     let mut bed = TestBed::new(bench, 1)?;
-    let posts = baselines::measure_single_posts(bench, &mut bed.receiver)?;
-    run.add(
-        "baseline: one bare post, p50",
+    let posts = baselines::measure_posts(bench, &mut bed.receiver, 1)?;
+    run.record(
+        "baseline: one bare request, p50",
         "ms",
         posts.durations.millis(0.5),
     );
-    run.add(
-        "baseline: one bare post, p99",
+    run.record(
+        "baseline: one bare request, p99",
         "ms",
         posts.durations.millis(0.99),
     );
     let commits = baselines::measure_commits(bench)?;
-    run.add(
+    run.record(
         "baseline: commit of one row, p50",
         "ms",
         commits.millis(0.5),
     );
-    run.add(
+    run.record(
         "baseline: commit of one row, p99",
         "ms",
         commits.millis(0.99),
@@ -64,28 +64,28 @@ fn measure_at_rate(
     let arrivals = wait_for_arrivals(&mut bed.receiver, &load.accepted, 1, timeout)?;
     let spent = bed.program.usage()?.since(&before);
     let latency = acceptance_to_arrival(&load.accepted, &arrivals);
-    let acceptance = acceptance(&load.accepted);
+    let acceptance = acceptance_times(&load.accepted);
     let label = |what: &str| format!("{rate}/s: {what}");
-    run.add_with_goal(
+    run.record_with_goal(
         label("acceptance → arrival p50"),
         "ms",
         latency.millis(0.5),
         p50,
     );
-    run.add_with_goal(
+    run.record_with_goal(
         label("acceptance → arrival p99"),
         "ms",
         latency.millis(0.99),
         p99,
     );
-    run.add(label("acceptance → arrival max"), "ms", latency.millis(1.0));
-    run.add(label("acceptance p50"), "ms", acceptance.millis(0.5));
-    run.add(label("acceptance p99"), "ms", acceptance.millis(0.99));
-    run.add(
+    run.record(label("acceptance → arrival max"), "ms", latency.millis(1.0));
+    run.record(label("acceptance p50"), "ms", acceptance.millis(0.5));
+    run.record(label("acceptance p99"), "ms", acceptance.millis(0.99));
+    run.record(
         label("program: CPU per 1,000 deliveries"),
         "s",
         spent.cpu() / count as f64 * 1000.0,
     );
-    run.add(label("generator lateness p99"), "ms", load.lateness);
+    run.record(label("generator lateness p99"), "ms", load.lateness);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Detects changes by comparing with the sent body, and reverses them without it.
+//! Changes are detected by comparison with the sent body, and can be reversed without it.
 
 use super::*;
 

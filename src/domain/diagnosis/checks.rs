@@ -108,7 +108,10 @@ pub(super) fn check_clock(
 fn compare_clocks(clock: i64, timestamp: i64) -> (CheckResult, String) {
     let difference = clock.abs_diff(timestamp);
     if difference <= verification::TOLERANCE.as_secs() {
-        let message = format!("{} from webhook-timestamp.", format_difference(difference));
+        let message = format!(
+            "Differs from webhook-timestamp by {}.",
+            format_difference(difference)
+        );
         return (CheckResult::Passed, message);
     }
     let direction = if clock < timestamp {
@@ -135,18 +138,10 @@ fn format_difference(seconds: u64) -> String {
 
 /// Compares the endpoint's secret with the active secrets. The message contains no secret.
 pub(super) fn check_endpoint_secret(endpoint_secret: &str, secrets: &Secrets) -> Check {
-    let next = secrets
-        .next
-        .as_ref()
-        .map(|next| (SigningSecret::Next, &next.secret));
-    let active = [(SigningSecret::Current, &secrets.current)]
-        .into_iter()
-        .chain(next);
+    let active = SigningSecret::all(secrets);
     let find = |text: &str| {
-        active
-            .clone()
-            .find(|(_, secret)| secret.as_str() == text)
-            .map(|(signer, _)| signer)
+        let found = active.iter().find(|(_, secret)| secret.as_str() == text);
+        found.map(|(signer, _)| *signer)
     };
     let unquoted = endpoint_secret.trim().trim_matches(['"', '\'']).trim();
     let (result, message) = if let Some(signer) = find(endpoint_secret) {

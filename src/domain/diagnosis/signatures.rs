@@ -2,6 +2,7 @@
 
 use super::{Check, CheckResult, DiagnosisInput};
 use crate::domain::secret::Secret;
+use crate::domain::webhook::Secrets;
 use crate::domain::{signature, verification};
 
 /// The secret that signed a delivery.
@@ -12,6 +13,14 @@ pub(super) enum SigningSecret {
 }
 
 impl SigningSecret {
+    /// Returns the active secrets.
+    pub(super) fn all(secrets: &Secrets) -> Vec<(Self, &Secret)> {
+        let next = secrets.next.iter().map(|next| (Self::Next, &next.secret));
+        std::iter::once((Self::Current, &secrets.current))
+            .chain(next)
+            .collect()
+    }
+
     pub(super) const fn description(self) -> &'static str {
         match self {
             Self::Current => "the current secret",
@@ -42,23 +51,15 @@ impl<'a> ReceivedSignatures<'a> {
         "webhook-timestamp",
         "webhook-signature",
     ];
-    /// A header that is only sent during the overlap of a rotation.
+    /// A header that is sent only during the overlap of a rotation.
     const NEXT_SIGNATURE: &'static str = "X-Miniback-Signature-Next";
 
     pub(super) fn new(input: &DiagnosisInput<'a>) -> Self {
         let header = input.received.header;
         let get = |name: &str| header(name).map(|value| value.trim().to_owned());
-        let next = input
-            .secrets
-            .next
-            .as_ref()
-            .map(|next| (SigningSecret::Next, &next.secret));
         Self {
             header,
-            secrets: [(SigningSecret::Current, &input.secrets.current)]
-                .into_iter()
-                .chain(next)
-                .collect(),
+            secrets: SigningSecret::all(input.secrets),
             hex: get("x-miniback-signature"),
             next_hex: get("x-miniback-signature-next"),
             id: get("webhook-id"),
@@ -154,7 +155,7 @@ impl<'a> ReceivedSignatures<'a> {
         let (result, message) = match (present.len(), missing.len()) {
             (0, _) => (
                 CheckResult::Failed,
-                "None of Miniback’s headers.".to_owned(),
+                "None of Miniback’s headers are present.".to_owned(),
             ),
             (_, 0) => (CheckResult::Passed, "All present.".to_owned()),
             _ => (

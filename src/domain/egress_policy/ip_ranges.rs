@@ -1,6 +1,6 @@
 //! IP ranges that aren't globally reachable, each with the reason.
 //!
-//! The ranges are those of the IANA special-purpose registries
+//! The ranges come from the IANA special-purpose registries
 //! (<https://www.iana.org/assignments/iana-ipv4-special-registry>,
 //! <https://www.iana.org/assignments/iana-ipv6-special-registry>), with some additions. Parts of
 //! `192.0.0.0/24` and `2001::/23` are globally reachable, but contain no endpoints, so both ranges

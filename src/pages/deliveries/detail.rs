@@ -15,6 +15,7 @@ use crate::pages::deliveries::row::{DeliveryRow, failure_label, max_attempts_of}
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::{DisplayTime, time_until};
 use crate::pages::framework::layout::{Layout, render};
+use crate::pages::framework::navigation::NavSection;
 use crate::pages::framework::page_error::PageError;
 use crate::pages::webhooks::row::held_until;
 use crate::store::{DeliveryDetail, DeliverySummary, LoggedAttempt, RedeliverError};
@@ -107,7 +108,7 @@ pub async fn show(
         .webhook(detail.summary.webhook.clone())
         .await?;
     let now = context.app.clock.now();
-    let (layout, _) = context.layout("Delivery", "notifications");
+    let (layout, _) = context.layout("Delivery", NavSection::Notifications);
     let url = webhook
         .as_ref()
         .map(|webhook| webhook.url.as_str().to_owned())

@@ -14,8 +14,9 @@ use self::row::DeliveryRow;
 use self::totals::DeliveryTotalsView;
 use super::framework::context::RequestContext;
 use super::framework::format::DisplayTime;
-use super::framework::idempotent_form::FormData;
+use super::framework::idempotent_form::IdempotentForm;
 use super::framework::layout::{Layout, render};
+use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use super::webhooks::row::{TestReportView, held_until};
 use crate::domain::delivery::DeliveryState;
@@ -149,7 +150,7 @@ pub(super) async fn show(
         .unwrap_or_default();
     let now = context.app.clock.now();
     let max_attempts = context.app.delivery.max_attempts(webhook.retries);
-    let (layout, flash) = context.layout("Deliveries", "notifications");
+    let (layout, flash) = context.layout("Deliveries", NavSection::Notifications);
     let test_report = flash
         .test
         .filter(|(tested, _)| *tested == webhook.id)
@@ -178,7 +179,7 @@ pub(super) async fn show(
 pub(super) async fn redeliver_failed(
     context: RequestContext,
     id: web::Path<String>,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
     let hours: u64 = fields

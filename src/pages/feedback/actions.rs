@@ -9,12 +9,12 @@ use crate::domain::feedback::{Actor, FeedbackStatus};
 use crate::domain::id::FeedbackId;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::flash::{FlashMessage, Undo};
-use crate::pages::framework::idempotent_form::FormData;
+use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{AppliedStatusChange, StatusChange};
 
 /// The path to return to after a form: the list or the item's own page.
-fn return_path(fields: &FormData) -> String {
+fn return_path(fields: &IdempotentForm) -> String {
     let item = fields.get("return_to_item");
     if is_feedback_id(item) {
         return format!("{PATH}/{item}");
@@ -38,7 +38,7 @@ fn actor(context: &RequestContext) -> Result<Actor, PageError> {
     })
 }
 
-fn parse_status(fields: &FormData) -> Result<FeedbackStatus, PageError> {
+fn parse_status(fields: &IdempotentForm) -> Result<FeedbackStatus, PageError> {
     fields
         .get("status")
         .parse()
@@ -48,7 +48,7 @@ fn parse_status(fields: &FormData) -> Result<FeedbackStatus, PageError> {
 /// Shows a message such as "Marked as reviewed." with "Undo", unless nothing was changed.
 fn push_status_message(
     context: &RequestContext,
-    fields: &FormData,
+    fields: &IdempotentForm,
     changed: &[AppliedStatusChange],
 ) {
     let (Some(first), count) = (changed.first(), changed.len()) else {
@@ -79,7 +79,7 @@ fn push_status_message(
 pub async fn set_status(
     context: RequestContext,
     id: web::Path<String>,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let change = StatusChange {
         id: FeedbackId::new(id.into_inner()),
@@ -99,7 +99,7 @@ pub async fn set_status(
 /// Sets the status of the selected items.
 pub async fn set_statuses(
     context: RequestContext,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let to = parse_status(&fields)?;
     let change = |id| StatusChange {
@@ -125,7 +125,10 @@ pub async fn set_statuses(
 }
 
 /// Reverts status changes. Skips items whose status has changed again since.
-pub async fn undo(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
+pub async fn undo(
+    context: RequestContext,
+    fields: IdempotentForm,
+) -> Result<HttpResponse, PageError> {
     let change = |encoded: &str| {
         let mut parts = encoded.split(':');
         let change = StatusChange {
@@ -152,7 +155,7 @@ pub async fn undo(context: RequestContext, fields: FormData) -> Result<HttpRespo
 /// Redirects to the list, which asks for confirmation before the selected items are deleted.
 pub async fn confirm_delete(
     context: RequestContext,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let selected: Vec<String> = parse_ids(fields.all("id"))
         .iter()
@@ -167,7 +170,10 @@ pub async fn confirm_delete(
     Ok(context.redirect(&format!("{list}{separator}delete={}", selected.join(","))))
 }
 
-pub async fn delete(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
+pub async fn delete(
+    context: RequestContext,
+    fields: IdempotentForm,
+) -> Result<HttpResponse, PageError> {
     let ids = parse_ids(fields.all("id"));
     let deleted = context.app.store.delete_feedback_items(ids).await?;
     context.push_message(match deleted {

@@ -8,6 +8,7 @@ use super::item::{FeedbackDetails, ItemView};
 use crate::domain::id::FeedbackId;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
+use crate::pages::framework::navigation::NavSection;
 use crate::pages::framework::page_error::PageError;
 
 #[derive(Template)]
@@ -28,7 +29,7 @@ pub async fn show(
         .await?
         .ok_or(PageError::ItemNotFound)?;
     let details = FeedbackDetails::load(&context, &feedback).await?;
-    let (layout, _) = context.layout("Feedback details", "feedback");
+    let (layout, _) = context.layout("Feedback details", NavSection::Feedback);
     let is_confirming_delete = context.query_param("delete").is_some();
     let item = ItemView::for_page(feedback, &layout, details, is_confirming_delete);
     render(StatusCode::OK, &FeedbackDetailPage { layout, item })

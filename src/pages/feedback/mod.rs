@@ -19,6 +19,7 @@ use askama::Template;
 use super::framework::context::RequestContext;
 use super::framework::format::group_digits;
 use super::framework::layout::{Layout, render};
+use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{FeedbackId, parse_ulid};
@@ -261,7 +262,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
         store.count_feedback(filter.clone())
     );
     let (projects, list, counts) = (projects?, list?, counts?);
-    let (layout, _) = context.layout("Feedback", "feedback");
+    let (layout, _) = context.layout("Feedback", NavSection::Feedback);
     let mut items = Vec::with_capacity(list.items.len());
     for feedback in list.items {
         let id = feedback.id.as_str();

@@ -161,7 +161,7 @@ fn error_page(error: &PageError, context: &RequestContext) -> HttpResponse {
             .map(|id| id.0.clone());
         tracing::error!(?error, "page failed");
     }
-    let (layout, _) = context.layout(error.title(), "");
+    let (layout, _) = context.layout(error.title(), None);
     let page = ErrorPage {
         layout,
         status: status.as_u16(),

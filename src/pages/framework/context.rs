@@ -9,6 +9,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 
 use super::flash::{Flash, FlashMessage, OneTimeReveal};
 use super::layout::Layout;
+use super::navigation::NavSection;
 use super::page_error::PageError;
 use crate::domain::account::User;
 use crate::domain::id::WebhookId;
@@ -119,9 +120,8 @@ impl RequestContext {
             .map(|(_, value)| value)
     }
 
-    /// Creates the layout and takes the session's pending flash messages. `section` selects the
-    /// current navigation entry.
-    pub fn layout(&self, title: &str, section: &'static str) -> (Layout, Flash) {
+    /// Creates the layout and takes the session's pending flash messages.
+    pub fn layout(&self, title: &str, section: impl Into<Option<NavSection>>) -> (Layout, Flash) {
         // Flash messages are for navigations, not for background refreshes.
         let mut flash = self
             .session
@@ -130,7 +130,13 @@ impl RequestContext {
             .map(|session| self.state.flash.take(session.token_hash))
             .unwrap_or_default();
         let user = self.session.as_ref().map(|session| &session.user);
-        let mut layout = Layout::new(&self.app.urls, title, section, user, self.app.clock.now());
+        let mut layout = Layout::new(
+            &self.app.urls,
+            title,
+            section.into(),
+            user,
+            self.app.clock.now(),
+        );
         layout.last_change = self.last_change;
         layout.messages = std::mem::take(&mut flash.messages);
         (layout, flash)

@@ -2,9 +2,9 @@
 //!
 //! Forms contain a random `submission_key`. A POST with a key that was seen in the last 10 minutes
 //! waits for the first POST and gets its redirect. If the first POST was rejected, the form can be
-//! sent again with the same key. [`FormData`] looks up the key and [`run`] records the redirect, so
-//! handlers contain no code for this. Keys are stored in memory. A form that must not take effect
-//! twice even after a restart uses an idempotency key in the database.
+//! sent again with the same key. [`IdempotentForm`] looks up the key and [`run`] records the
+//! redirect, so handlers contain no code for this. Keys are stored in memory. A form that must not
+//! take effect twice even after a restart uses an idempotency key in the database.
 
 use std::collections::VecDeque;
 use std::ops::Deref;
@@ -24,10 +24,11 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use super::context::RequestContext;
 use super::page_error::PageError;
 use crate::clock::{Clock, Timestamp};
-use crate::server::{form_data, tokens};
+use crate::server::form_data::FormData;
+use crate::server::tokens;
 
 const LIFETIME: Duration = Duration::from_secs(600);
-/// Maximum number of remembered keys. Above it, the oldest are forgotten.
+/// Maximum number of stored keys. Above it, the oldest key is deleted.
 const KEYS_MAX: usize = 1000;
 
 /// The redirect of a successful POST. Locked while a POST is in progress.
@@ -56,10 +57,11 @@ impl SubmissionKeys {
 
     /// Waits until no other POST with this key is in progress.
     async fn lock(&self, key: [u8; 32]) -> OwnedMutexGuard<Option<HeaderValue>> {
-        self.redirect(key).lock_owned().await
+        self.find_or_insert(key).lock_owned().await
     }
 
-    fn redirect(&self, key: [u8; 32]) -> Redirect {
+    /// Returns the redirect of a submission. Adds the submission if its key wasn't seen before.
+    fn find_or_insert(&self, key: [u8; 32]) -> Redirect {
         let now = self.clock.now();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.retain(|submission| now.since(submission.first_seen) < LIFETIME);
@@ -79,23 +81,23 @@ impl SubmissionKeys {
     }
 }
 
-/// The data of a page's form. A POST that repeats a successful one doesn't reach the handler.
-pub struct FormData(form_data::FormData);
+/// The fields of a page's form. A POST that repeats a successful one doesn't reach the handler.
+pub struct IdempotentForm(FormData);
 
-impl Deref for FormData {
-    type Target = form_data::FormData;
+impl Deref for IdempotentForm {
+    type Target = FormData;
 
-    fn deref(&self) -> &Self::Target {
+    fn deref(&self) -> &FormData {
         &self.0
     }
 }
 
-impl FromRequest for FormData {
+impl FromRequest for IdempotentForm {
     type Error = Error;
     type Future = LocalBoxFuture<'static, Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let form = form_data::FormData::from_request(request, payload);
+        let form = FormData::from_request(request, payload);
         let request = request.clone();
         Box::pin(async move {
             let form = form.await?;

@@ -6,6 +6,7 @@ use askama::Template;
 
 use super::flash::FlashMessage;
 use super::format::DisplayTime;
+use super::navigation::{NavLink, NavSection, sidebar_links, top_bar_links};
 use super::page_error::PageError;
 use crate::clock::Timestamp;
 use crate::domain::account::{Role, User};
@@ -17,8 +18,8 @@ use crate::server::urls::Urls;
 pub struct Layout {
     urls: Urls,
     pub title: String,
-    /// The current navigation entry; empty for none.
-    pub section: &'static str,
+    /// `None` if the page isn't in the navigation.
+    section: Option<NavSection>,
     pub user: Option<LayoutUser>,
     pub messages: Vec<FlashMessage>,
     pub now: Timestamp,
@@ -35,7 +36,7 @@ impl Layout {
     pub fn new(
         urls: &Urls,
         title: &str,
-        section: &'static str,
+        section: Option<NavSection>,
         user: Option<&User>,
         now: Timestamp,
     ) -> Self {
@@ -71,6 +72,16 @@ impl Layout {
     /// (see [`idempotent_form`](super::idempotent_form)).
     pub fn submission_key(&self) -> String {
         tokens::random_token()
+    }
+
+    /// The links of the top bar.
+    pub fn top_bar_links(&self) -> Vec<NavLink> {
+        top_bar_links(self.section, self.user.is_some())
+    }
+
+    /// The links of the settings' sidebar.
+    pub fn sidebar_links(&self) -> Vec<NavLink> {
+        sidebar_links(self.section, self.is_admin())
     }
 
     pub fn is_admin(&self) -> bool {

@@ -9,6 +9,7 @@ pub mod format;
 pub mod idempotent_form;
 pub mod layout;
 pub mod live_updates;
+pub mod navigation;
 pub mod page_error;
 pub mod session;
 pub mod user_agent;

@@ -18,6 +18,7 @@ use askama::Template;
 use super::examples::{Example, GuideSection};
 use super::framework::context::RequestContext;
 use super::framework::layout::{Layout, render};
+use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use crate::domain::explanation::format_duration;
 use crate::domain::webhook::RetryPolicy;
@@ -69,7 +70,7 @@ impl GuidePage {
 }
 
 pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
-    let (layout, _) = context.layout("Webhooks", "help");
+    let (layout, _) = context.layout("Webhooks", NavSection::Help);
     let delivery = &context.app.delivery;
     let timeout = delivery.timeout();
     let diagnosed = if layout.is_admin() {

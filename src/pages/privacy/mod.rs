@@ -12,8 +12,9 @@ use askama::Template;
 use super::framework::context::RequestContext;
 use super::framework::flash::OneTimeReveal;
 use super::framework::format::{DisplayTime, group_digits};
-use super::framework::idempotent_form::FormData;
+use super::framework::idempotent_form::IdempotentForm;
 use super::framework::layout::{Layout, render};
+use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use crate::domain::feedback::{self, Feedback};
 use crate::store::{ErasureCounts, PageRequest};
@@ -96,7 +97,7 @@ impl SearchResult {
 
 impl PrivacyPage {
     fn new(context: &RequestContext, email: &str, problem: Option<String>) -> Self {
-        let (layout, _) = context.layout("Privacy", "privacy");
+        let (layout, _) = context.layout("Privacy", NavSection::Privacy);
         let erased =
             match context.take_reveal(|reveal| matches!(reveal, OneTimeReveal::Erased { .. })) {
                 Some(OneTimeReveal::Erased { summary }) => Some(summary),
@@ -120,7 +121,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
 /// Handles "Find", and "Erase" before it is confirmed.
 pub(super) async fn find(
     context: RequestContext,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let email = match read_email(&context, &fields) {
         Ok(email) => email,
@@ -135,7 +136,7 @@ pub(super) async fn find(
 
 pub(super) async fn export(
     context: RequestContext,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let email = match read_email(&context, &fields) {
         Ok(email) => email,
@@ -155,7 +156,7 @@ pub(super) async fn export(
 /// Erases in batches, and completes even if the browser disconnects.
 pub(super) async fn erase(
     context: RequestContext,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let email = match read_email(&context, &fields) {
         Ok(email) => email,
@@ -178,7 +179,10 @@ pub(super) async fn erase(
 }
 
 /// Returns the email of the form, or the page with a validation error.
-fn read_email(context: &RequestContext, fields: &FormData) -> Result<String, Box<PrivacyPage>> {
+fn read_email(
+    context: &RequestContext,
+    fields: &IdempotentForm,
+) -> Result<String, Box<PrivacyPage>> {
     let email = fields.get("email").trim();
     feedback::check_email(email.to_owned())
         .map_err(|error| Box::new(PrivacyPage::new(context, email, Some(error.to_string()))))

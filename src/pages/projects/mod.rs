@@ -12,8 +12,9 @@ use askama::Template;
 use self::origins::{ProjectOrigins, WidgetOrigins};
 use super::framework::context::RequestContext;
 use super::framework::format::group_digits;
-use super::framework::idempotent_form::FormData;
+use super::framework::idempotent_form::IdempotentForm;
 use super::framework::layout::{Layout, render};
+use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, Project, ProjectStatus};
@@ -101,7 +102,7 @@ impl ProjectsPage {
         let projects = context.app.store.projects_by_name().await?;
         let counts = context.app.store.count_feedback_by_project().await?;
         let widget = WidgetOrigins::new(context).await?;
-        let (layout, _) = context.layout("Projects", "projects");
+        let (layout, _) = context.layout("Projects", NavSection::Projects);
         let is_requested = |name, id: &ProjectId| {
             context
                 .query_param(name)
@@ -183,7 +184,7 @@ async fn reject(
 
 pub(super) async fn create(
     context: RequestContext,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let (name, slug) = (fields.get("name"), fields.get("slug").trim());
     let rejected = || RejectedProjectForm::Add {
@@ -216,7 +217,7 @@ pub(super) async fn create(
 pub(super) async fn edit(
     context: RequestContext,
     id: IdPath,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let id = context.project(id.into_inner()).await?.id;
     let (name, origins) = (fields.get("name"), fields.get("origins"));
@@ -252,7 +253,7 @@ pub(super) async fn edit(
 pub(super) async fn set_status(
     context: RequestContext,
     id: IdPath,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let id = context.project(id.into_inner()).await?.id;
     let status = match fields.get("status") {
@@ -281,7 +282,7 @@ pub(super) async fn set_status(
 pub(super) async fn delete(
     context: RequestContext,
     id: IdPath,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let project = match context.app.store.project(id.into_inner()).await? {
         Some(project) => project,

@@ -9,7 +9,7 @@ use crate::domain::project::{self, Project};
 use crate::intake::ScriptLoad;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::DisplayTime;
-use crate::pages::framework::idempotent_form::FormData;
+use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{AllowOrigin, OriginStats};
 
@@ -165,7 +165,7 @@ fn display_name(origin: &str) -> String {
 pub async fn allow_origin(
     context: RequestContext,
     project: web::Path<String>,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let origin = project::check_origins(vec![fields.get("origin").to_owned()])
         .ok()

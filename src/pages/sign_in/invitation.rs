@@ -10,7 +10,7 @@ use askama::Template;
 use super::link_expired;
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::pages::framework::context::RequestContext;
-use crate::pages::framework::idempotent_form::FormData;
+use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
@@ -43,7 +43,7 @@ impl OneTimeLinkPage {
         } else {
             "Welcome"
         };
-        let (layout, _) = context.layout(title, "");
+        let (layout, _) = context.layout(title, None);
         Self {
             layout,
             link,
@@ -76,12 +76,15 @@ pub async fn show_reset(context: RequestContext) -> Result<HttpResponse, PageErr
 
 pub async fn accept_invitation(
     context: RequestContext,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     accept(&context, &fields, LinkPurpose::Invitation).await
 }
 
-pub async fn reset(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
+pub async fn reset(
+    context: RequestContext,
+    fields: IdempotentForm,
+) -> Result<HttpResponse, PageError> {
     accept(&context, &fields, LinkPurpose::Reset).await
 }
 
@@ -96,7 +99,7 @@ async fn show(context: &RequestContext, purpose: LinkPurpose) -> Result<HttpResp
 
 async fn accept(
     context: &RequestContext,
-    fields: &FormData,
+    fields: &IdempotentForm,
     purpose: LinkPurpose,
 ) -> Result<HttpResponse, PageError> {
     let (token, password) = (fields.get("token"), fields.get("password"));

@@ -14,7 +14,7 @@ use askama::Template;
 
 use self::throttle::ThrottleKey;
 use super::framework::context::RequestContext;
-use super::framework::idempotent_form::FormData;
+use super::framework::idempotent_form::IdempotentForm;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use super::framework::session;
@@ -42,7 +42,7 @@ impl SignInPage {
         problem: Option<String>,
     ) -> Result<Self, PageError> {
         let has_no_users = !context.app.store.has_users().await?;
-        let (layout, _) = context.layout("Sign in", "");
+        let (layout, _) = context.layout("Sign in", None);
         Ok(Self {
             layout,
             email: email.to_owned(),
@@ -66,7 +66,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
 
 pub(super) async fn sign_in(
     context: RequestContext,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let (email, next) = (fields.get("email"), fields.get("next"));
     let (user, verified) = match verify_password(&context, email, fields.get("password")).await? {

@@ -9,7 +9,7 @@ use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::feedback;
 use crate::domain::validation::{ValidationErrors, all, check};
 use crate::pages::framework::context::RequestContext;
-use crate::pages::framework::idempotent_form::FormData;
+use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
@@ -47,7 +47,7 @@ impl SetupPage {
                 .map(str::to_owned)
         };
         let (email_problem, password_problem) = (problem("email"), problem("password"));
-        let (layout, _) = context.layout("Welcome", "");
+        let (layout, _) = context.layout("Welcome", None);
         Self {
             layout,
             token: token.to_owned(),
@@ -68,7 +68,7 @@ pub async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
 
 pub async fn create_first_user(
     context: RequestContext,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let (token, email, password) = (
         fields.get("token"),

@@ -11,6 +11,7 @@ use askama::Template;
 
 use super::framework::context::RequestContext;
 use super::framework::layout::{Layout, render};
+use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use crate::clock::Timestamp;
 use crate::domain::diagnosis::{self, Check, CheckResult, Diagnosis, DiagnosisInput, SentDelivery};
@@ -224,7 +225,7 @@ fn render_page(
     form: SignatureCheckForm,
     result: Option<DiagnosisView>,
 ) -> Result<HttpResponse, PageError> {
-    let (layout, _) = context.layout("Check a signature", "notifications");
+    let (layout, _) = context.layout("Check a signature", NavSection::Notifications);
     let page = SignatureCheckPage {
         layout,
         webhook,

@@ -15,7 +15,7 @@ use crate::domain::validation::{all, check};
 use crate::domain::webhook::{self, NewWebhook, RetryPolicy, Topic, Webhook, WebhookPatch};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::flash::WebhookDraft;
-use crate::pages::framework::idempotent_form::FormData;
+use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::page_error::PageError;
 use crate::random;
 use crate::server::tokens;
@@ -24,7 +24,10 @@ use crate::store::{IdempotencyKey, RotateError, SaveWebhookError};
 type IdPath = web::Path<String>;
 
 /// "Add": creates a webhook with the secret from the form.
-pub async fn add(context: RequestContext, fields: FormData) -> Result<HttpResponse, PageError> {
+pub async fn add(
+    context: RequestContext,
+    fields: IdempotentForm,
+) -> Result<HttpResponse, PageError> {
     let url = match context.app.check_endpoint_url(fields.get("url")).await {
         Ok(url) => url,
         Err(error) => return reject_draft(&context, &fields, error).await,
@@ -59,7 +62,7 @@ pub async fn add(context: RequestContext, fields: FormData) -> Result<HttpRespon
 /// "Test" in the "Add Webhook" form.
 pub async fn test_draft(
     context: RequestContext,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let url = match context.app.check_endpoint_url(fields.get("url")).await {
         Ok(url) => url,
@@ -85,7 +88,7 @@ pub async fn test_draft(
 pub async fn set_enabled(
     context: RequestContext,
     id: IdPath,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let enabled = match fields.get("enabled") {
         "true" => true,
@@ -112,7 +115,7 @@ pub async fn set_enabled(
 pub async fn set_topics(
     context: RequestContext,
     id: IdPath,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let topics: Option<Vec<Topic>> = fields.all("topic").map(Topic::parse).collect();
     let change = WebhookPatch {
@@ -140,7 +143,7 @@ pub async fn set_topics(
 pub async fn edit(
     context: RequestContext,
     id: IdPath,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let webhook = context.webhook(id.into_inner()).await?;
     let (url, description) = (fields.get("url"), fields.get("description"));
@@ -190,7 +193,7 @@ pub async fn edit(
 pub async fn test(
     context: RequestContext,
     id: IdPath,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let webhook = context.webhook(id.into_inner()).await?;
     let report = context
@@ -220,7 +223,7 @@ pub async fn plain_secret(context: RequestContext, id: IdPath) -> Result<HttpRes
 pub async fn rotate(
     context: RequestContext,
     id: IdPath,
-    fields: FormData,
+    fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let hours: u32 = match fields.get("hours") {
         "" => 0,
@@ -287,14 +290,14 @@ async fn update(
 }
 
 /// Returns the secret from the form, or a new one if the form's is invalid.
-fn secret_from_form(fields: &FormData) -> Secret {
+fn secret_from_form(fields: &IdempotentForm) -> Secret {
     Secret::parse(fields.get("secret").to_owned())
         .unwrap_or_else(|_| Secret::from_random(random::bytes()))
 }
 
 async fn reject_draft(
     context: &RequestContext,
-    fields: &FormData,
+    fields: &IdempotentForm,
     url_error: String,
 ) -> Result<HttpResponse, PageError> {
     let form = AddWebhookForm {

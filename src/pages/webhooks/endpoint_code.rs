@@ -13,6 +13,7 @@ use crate::domain::webhook::Webhook;
 use crate::pages::examples::{Example, Receiver};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::layout::{Layout, render};
+use crate::pages::framework::navigation::NavSection;
 use crate::pages::framework::page_error::PageError;
 
 /// The receiver's port if a reverse proxy forwards requests to it.
@@ -85,7 +86,7 @@ pub async fn show(
     let selected = select_example(context.query_param("with").as_deref(), path)?;
     let secrets = context.webhook_secrets(webhook.id.clone()).await?;
     let is_local = is_local(url);
-    let (layout, _) = context.layout("Endpoint code", "notifications");
+    let (layout, _) = context.layout("Endpoint code", NavSection::Notifications);
     let page = EndpointCodePage {
         is_verifiable: secrets.current.standard_key().is_some()
             || !selected

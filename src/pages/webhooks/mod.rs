@@ -23,6 +23,7 @@ use askama::Template;
 use super::framework::context::RequestContext;
 use super::framework::flash::WebhookDraft;
 use super::framework::layout::{Layout, render};
+use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use crate::domain::explanation::format_duration;
 use crate::domain::id::WebhookId;
@@ -142,7 +143,7 @@ async fn render_page(
     // Oldest first, so that known webhooks keep their position.
     webhooks.reverse();
     let projects = store.projects_by_name().await?;
-    let (layout, flash) = context.layout("Notifications", "notifications");
+    let (layout, flash) = context.layout("Notifications", NavSection::Notifications);
     let adding = context.query_param("add").is_some();
     let draft = flash.draft.filter(|_| adding);
     if let Some(draft) = draft.clone() {

@@ -4,7 +4,7 @@
 //! A job reports each change of such a row to its [`WriteTx`](super::writer::WriteTx). The writer
 //! adds up the changes of a commit and updates the counters in the same transaction, which costs
 //! much less than a trigger for each row. Debug builds also count the rows before the commit, so
-//! any test exposes code that fails to report a change, or reports a wrong one.
+//! any test exposes code that doesn't report a change correctly.
 
 use std::collections::BTreeMap;
 

@@ -36,7 +36,7 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), OpenErro
     })
 }
 
-/// Converts an error of SQLite into one that tells the operator what to do.
+/// Converts an error of SQLite into an error that says what to do.
 pub(super) fn open_error(error: rusqlite::Error, path: &Path) -> OpenError {
     let path = path.to_owned();
     match error.sqlite_error_code() {

@@ -150,7 +150,8 @@ fn migrate(
     Ok(Migrations::from_slice(migrations).to_latest(connection)?)
 }
 
-/// Copies the database to `miniback.db.v1-before-v2`, replacing a copy from an earlier attempt.
+/// Copies the database to a file such as `miniback.db.v1-before-v2`. Replaces a copy from an
+/// earlier attempt.
 fn copy_before_migration(
     connection: &Connection,
     path: &Path,

@@ -175,12 +175,15 @@ pub(in crate::store) fn max_ulid(connection: &Connection) -> rusqlite::Result<Op
     let mut max = None;
     for table in [
         "users",
+        "sessions",
+        "one_time_links",
         "api_tokens",
         "projects",
         "feedback",
         "webhooks",
         "events",
         "deliveries",
+        "alerts",
     ] {
         let id: Option<String> =
             connection.query_row(&format!("SELECT max(id) FROM {table}"), [], |row| {

@@ -5,10 +5,10 @@
 //! data is durable (`synchronous=FULL`), yet many jobs share one commit.
 //!
 //! A job that fails or panics is rolled back alone. Some errors of SQLite, such as a full disk,
-//! roll back the whole transaction; then every job of the batch gets that error.
+//! roll back the whole transaction; then every job of the batch receives that error.
 //!
-//! A savepoint copies each page that a job changes. The most frequent jobs run without one,
-//! because they run all checks before their first change ([`Writer::write_without_savepoint`]).
+//! A savepoint copies each page that a job changes. The most frequent jobs run all checks before
+//! their first change, so they don't need a savepoint ([`Writer::write_without_savepoint`]).
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

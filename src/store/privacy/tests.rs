@@ -52,8 +52,8 @@ fn page() -> PageRequest {
     }
 }
 
-/// Returns whether a file contains the last two characters of [`WORD`]. The index omits the prefix
-/// that a term shares with the previous one.
+/// Returns whether a file contains the last two characters of [`WORD`]. It doesn't look for the
+/// whole word, because the index omits the prefix that a term shares with the previous term.
 fn is_in_a_file(directory: &Path) -> bool {
     let end = &WORD.as_bytes()[3..];
     let has = |bytes: &[u8]| bytes.windows(end.len()).any(|part| part == end);

@@ -76,7 +76,7 @@ CREATE TABLE feedback (
     status           TEXT NOT NULL CHECK (status IN ('NEW', 'REVIEWED', 'RESOLVED')),
     message          TEXT NOT NULL,
     email            TEXT,
-    normalized_email TEXT,                 -- lower case; finds all feedback of a person
+    normalized_email TEXT,                 -- lower case; used to find all feedback of a person
     url              TEXT,                 -- the page that the feedback is about
     metadata         TEXT,                 -- a JSON object
     created_at       INTEGER NOT NULL

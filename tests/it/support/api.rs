@@ -1,15 +1,14 @@
-//! A client of the JSON API with one token, and helpers for what nearly every test does.
+//! A client for the JSON API with one token, and helpers for actions that most tests need.
 
 use serde_json::{Value, json};
 
-use super::http::{Client, Response};
-use super::wait::wait_until;
+use super::http::{self, Response};
+use super::wait::{DEADLINE, poll, wait_until};
 
 #[derive(Clone)]
 pub struct Api {
     base: String,
     token: Option<String>,
-    client: Client,
 }
 
 impl Api {
@@ -18,7 +17,6 @@ impl Api {
         Self {
             base: base.to_owned(),
             token: token.map(str::to_owned),
-            client: Client::new(),
         }
     }
 
@@ -79,8 +77,7 @@ impl Api {
         if let Some(bearer) = &bearer {
             all.push(("Authorization", bearer));
         }
-        self.client
-            .send(method, &format!("{}{path}", self.base), &all, body)
+        http::send(method, &format!("{}{path}", self.base), &all, body)
     }
 
     /// Creates a project with this name and a generated slug.
@@ -106,7 +103,7 @@ impl Api {
             .json()
     }
 
-    /// Creates a webhook with this URL and defaults for everything else.
+    /// Creates a webhook with this URL and the default settings.
     #[track_caller]
     pub fn create_webhook(&self, url: &str) -> Value {
         self.create_webhook_with(json!({"url": url}))
@@ -185,19 +182,15 @@ impl Api {
     fn wait_for_delivery(&self, id: &str, what: &str, test: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         let what = format!("delivery {id} {what}");
-        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            wait_until(&what, || {
-                last = self.delivery(id);
-                test(&last).then(|| last.clone())
-            })
-        }));
-        match found {
-            Ok(found) => found,
-            Err(_) => panic!("timed out waiting until {what}; it is {last:#}"),
-        }
+        let found = poll(DEADLINE, || {
+            last = self.delivery(id);
+            test(&last).then(|| last.clone())
+        });
+        found.unwrap_or_else(|| panic!("timed out waiting until {what}; it is now {last:#}"))
     }
 
-    /// Creates feedback for the only webhook and waits until its delivery is in this state.
+    /// Creates a feedback item and waits until its delivery to `webhook`, the only delivery of that
+    /// webhook, is in this state.
     #[track_caller]
     pub fn deliver_one(&self, webhook: &Value, state: &str) -> Value {
         let project = self.create_project("Delivered");
@@ -207,7 +200,7 @@ impl Api {
     }
 }
 
-/// Returns a member that has to be a string.
+/// Returns a member as a string. Panics if it isn't a string.
 #[track_caller]
 pub fn text<'a>(value: &'a Value, member: &str) -> &'a str {
     match value[member].as_str() {
@@ -216,7 +209,6 @@ pub fn text<'a>(value: &'a Value, member: &str) -> &'a str {
     }
 }
 
-/// Returns the attempts of a delivery.
 #[track_caller]
 pub fn attempts(delivery: &Value) -> &Vec<Value> {
     match delivery["attempts"].as_array() {
@@ -225,8 +217,8 @@ pub fn attempts(delivery: &Value) -> &Vec<Value> {
     }
 }
 
-/// Converts a timestamp of the API to milliseconds since the Unix epoch. Panics unless it is in UTC
-/// with milliseconds.
+/// Converts a timestamp of the API to milliseconds since the Unix epoch. Panics unless it's in UTC
+/// and has exactly three decimals.
 #[track_caller]
 pub fn millis(value: &Value) -> i64 {
     let text = value.as_str().unwrap_or_default();

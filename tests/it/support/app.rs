@@ -11,9 +11,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::api::Api;
+use super::browser::Browser;
 use super::command::{self, CommandOutput, miniback};
 use super::pages::Visitor;
-use super::wait::wait_until;
+use super::wait::{DEADLINE, poll};
 
 pub const ADMIN: &str = "ada@example.com";
 pub const PASSWORD: &str = "correct horse battery staple";
@@ -108,9 +109,9 @@ impl AppBuilder {
 
 pub struct App {
     child: Child,
-    /// Its URL without a trailing slash.
+    /// The program's URL, without a trailing slash.
     pub url: String,
-    /// Its data directory.
+    /// The program's data directory.
     pub dir: PathBuf,
     data: Arc<TempDir>,
     pub log: Log,
@@ -160,7 +161,10 @@ impl App {
         });
         match url {
             Some(url) => url.trim_end_matches('/').to_owned(),
-            None => panic!("serve exited before it listened; its log:\n{}", self.log),
+            None => panic!(
+                "serve exited before it started listening; the log:\n{}",
+                self.log
+            ),
         }
     }
 
@@ -232,6 +236,16 @@ impl App {
         visitor
     }
 
+    /// Signs in as the first admin in a browser.
+    #[track_caller]
+    pub fn sign_in(&self, browser: &Browser) {
+        browser.open(&format!("{}/login", self.url));
+        browser.find("textbox", "Email").fill(ADMIN);
+        browser.find("textbox", "Password").fill(PASSWORD);
+        browser.find("button", "Sign in").press();
+        browser.find("button", "Sign out");
+    }
+
     /// Kills the program with `SIGKILL`, like a crash, and returns its data directory.
     pub fn kill9(mut self) -> Arc<TempDir> {
         self.child.kill().expect("kill the program");
@@ -260,7 +274,7 @@ impl App {
     #[track_caller]
     pub fn limit_file_size(&self, bytes: Option<u64>) {
         let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
-        let done = Command::new("prlimit")
+        let status = Command::new("prlimit")
             .args([
                 "--pid",
                 &self.pid().to_string(),
@@ -268,7 +282,7 @@ impl App {
             ])
             .status()
             .expect("run prlimit");
-        assert!(done.success());
+        assert!(status.success(), "prlimit failed");
     }
 
     /// Returns the path of the database file.
@@ -287,7 +301,7 @@ impl Drop for App {
     }
 }
 
-/// Returns a command that runs the original one with `SIGXFSZ` ignored.
+/// Returns a command that runs the original command with `SIGXFSZ` ignored.
 fn ignoring_sigxfsz(command: &Command) -> Command {
     let script = "trap '' XFSZ; exec \"$0\" \"$@\"";
     command::wrapped_by(command, "sh", &["-c", script])
@@ -299,13 +313,11 @@ pub fn database(dir: &Path) -> PathBuf {
 
 #[track_caller]
 fn wait_until_or_print_log<T>(log: &Log, what: &str, check: impl FnMut() -> Option<T>) -> T {
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait_until(what, check))) {
-        Ok(found) => found,
-        Err(_) => panic!("timed out waiting until {what}; the log:\n{log}"),
-    }
+    poll(DEADLINE, check)
+        .unwrap_or_else(|| panic!("timed out waiting until {what}; the log:\n{log}"))
 }
 
-/// The program's standard error so far.
+/// The lines that a process has written so far.
 #[derive(Clone)]
 pub struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -326,7 +338,7 @@ impl Log {
         self.0.lock().expect("lock the log").clone()
     }
 
-    /// Returns the first JSON line that matches.
+    /// Returns the first JSON line for which `test` returns true.
     pub fn find(&self, test: impl Fn(&Value) -> bool) -> Option<Value> {
         let lines = self.lines();
         let mut parsed = lines

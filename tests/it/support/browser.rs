@@ -3,8 +3,8 @@
 //!
 //! The browser itself computes roles and names for assistive technology (WebDriver's `computedrole`
 //! and `computedlabel`), so the same tests work with and without scripts. Each browser has its own
-//! driver and profile, which are removed with it. The interface is blocking, like the rest of the
-//! test harness.
+//! driver and profile, which are removed with the browser. The interface is blocking, like the rest
+//! of the test harness.
 
 pub mod axe;
 mod element;
@@ -25,7 +25,7 @@ use tokio::runtime::Runtime;
 
 pub use element::PageElement;
 
-use super::wait::{wait_until, wait_until_within};
+use super::wait::{poll, wait_until};
 use super::webdriver::{ComputedValue, DevTools};
 
 const CHROMEDRIVER: &str = "/usr/bin/chromedriver";
@@ -114,7 +114,7 @@ impl Browser {
             Err(error) => {
                 let _ = driver.kill();
                 let _ = driver.wait();
-                panic!("Chromium did not start: {error}");
+                panic!("Chromium didn't start: {error}");
             }
         }
     }
@@ -187,17 +187,11 @@ impl Browser {
     /// Waits until `check` returns a value. A failure message includes the page's URL and text.
     #[track_caller]
     pub fn wait_until<T>(&self, what: &str, check: impl FnMut() -> Option<T>) -> T {
-        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            wait_until_within(Duration::from_secs(15), what, check)
-        }));
-        match found {
-            Ok(found) => found,
-            Err(_) => panic!(
-                "timed out waiting until {what}\nat {}, which shows:\n{}",
-                self.url(),
-                self.text()
-            ),
-        }
+        let found = poll(Duration::from_secs(15), check);
+        found.unwrap_or_else(|| {
+            let (url, text) = (self.url(), self.text());
+            panic!("timed out waiting until {what}\nat {url}, which shows:\n{text}")
+        })
     }
 
     /// Waits until exactly one visible element has this role and name.
@@ -216,21 +210,19 @@ impl Browser {
     pub fn find_either(&self, roles: [&str; 2], name: &str) -> PageElement<'_> {
         self.wait_until(&format!("there is one {roles:?} named {name:?}"), || {
             let all = roles.iter().flat_map(|role| self.all(role, name));
-            let mut all: Vec<PageElement<'_>> = all.collect();
-            if all.len() == 1 { all.pop() } else { None }
+            only(all.collect())
         })
     }
 
     #[track_caller]
     fn find_in(&self, scope: Option<&Element>, role: &str, name: &str) -> PageElement<'_> {
         self.wait_until(&format!("there is one {role} named {name:?}"), || {
-            let mut all = self.all_in(scope, role, name);
-            if all.len() == 1 { all.pop() } else { None }
+            only(self.all_in(scope, role, name))
         })
     }
 
     fn all_in(&self, scope: Option<&Element>, role: &str, name: &str) -> Vec<PageElement<'_>> {
-        let css = candidates(role);
+        let css = candidate_selector(role);
         let search = async {
             let elements = match scope {
                 Some(scope) => scope.find_all(Locator::Css(&css)).await?,
@@ -238,25 +230,32 @@ impl Browser {
             };
             let mut found = Vec::new();
             for element in elements {
-                if self.computed(&element, "computedrole").await? == role
-                    && self.computed(&element, "computedlabel").await? == name
-                    && element.is_displayed().await?
-                {
+                if self.is_visible_match(&element, role, name).await? {
                     found.push(element);
                 }
             }
             Ok::<_, CmdError>(found)
         };
-        // An error means that an element was removed during the search. Report no match, so that
-        // the caller searches again.
+        // An error means that an element was removed during the search. Return no elements, so
+        // that the caller searches again.
         let found = self.runtime.block_on(search).unwrap_or_default();
-        let found = found.into_iter();
-        found
-            .map(|element| PageElement {
-                browser: self,
-                element,
-            })
-            .collect()
+        let found = found.into_iter().map(|element| PageElement {
+            browser: self,
+            element,
+        });
+        found.collect()
+    }
+
+    /// Returns whether an element is visible and has this role and name.
+    async fn is_visible_match(
+        &self,
+        element: &Element,
+        role: &str,
+        name: &str,
+    ) -> Result<bool, CmdError> {
+        Ok(self.computed(element, "computedrole").await? == role
+            && self.computed(element, "computedlabel").await? == name
+            && element.is_displayed().await?)
     }
 
     async fn computed(&self, element: &Element, name: &'static str) -> Result<String, CmdError> {
@@ -282,9 +281,14 @@ impl Drop for Browser {
     }
 }
 
+/// Returns the element of a list with exactly one element.
+fn only<T>(mut list: Vec<T>) -> Option<T> {
+    if list.len() == 1 { list.pop() } else { None }
+}
+
 /// Returns a CSS selector for all elements that can have this role. Querying the role of every
 /// element on a page would take too long.
-fn candidates(role: &str) -> String {
+fn candidate_selector(role: &str) -> String {
     let native = match role {
         "button" => "button, input[type=submit], input[type=button], summary",
         "DisclosureTriangle" => "summary",

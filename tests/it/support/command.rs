@@ -1,4 +1,4 @@
-//! Runs the executable until it exits: every command except `serve`.
+//! Runs the executable's commands that end by themselves: all except `serve`.
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 
-use super::wait::wait_until;
+use super::wait::{DEADLINE, poll};
 
 /// The exit code and output of a finished command.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl CommandOutput {
     pub fn error_line(self, code: i32) -> String {
         assert_eq!(self.code, Some(code), "unexpected exit code: {self:#?}");
         let lines: Vec<&str> = self.stderr.lines().collect();
-        assert_eq!(lines.len(), 1, "expected one line of error: {self:#?}");
+        assert_eq!(lines.len(), 1, "expected a one-line error: {self:#?}");
         lines[0].to_owned()
     }
 }
@@ -63,7 +63,7 @@ pub fn wrapped_by(command: &Command, program: &str, args: &[&str]) -> Command {
     outer
 }
 
-/// Returns a command to which file modes apply even if the tests run as root.
+/// Returns a command that obeys file permissions even if the tests run as root.
 pub fn with_file_modes_enforced(command: Command) -> Command {
     let user = Command::new("id").arg("-u").output().expect("run id");
     if user.stdout != b"0\n" {
@@ -106,16 +106,13 @@ pub fn run_on(data: &Path, args: &[&str], input: &str) -> CommandOutput {
 /// Waits for a child to exit. If it doesn't, kills it and fails the test.
 #[track_caller]
 pub fn wait_for_exit(child: &mut Child, what: &str) -> ExitStatus {
-    let exited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        wait_until(what, || child.try_wait().expect("poll the child process"))
-    }));
-    match exited {
-        Ok(status) => status,
-        Err(_) => {
-            let _ = child.kill();
-            panic!("timed out waiting until {what}");
-        }
-    }
+    let exited = poll(DEADLINE, || {
+        child.try_wait().expect("poll the child process")
+    });
+    exited.unwrap_or_else(|| {
+        let _ = child.kill();
+        panic!("timed out waiting until {what}");
+    })
 }
 
 /// Sends a signal by name, with the system's `kill`.

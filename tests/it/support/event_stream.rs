@@ -1,4 +1,4 @@
-//! A client of server-sent events, like a browser's `EventSource`.
+//! A client for server-sent events, like a browser's `EventSource`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::app::App;
 use super::pages::Visitor;
 
-/// The deadline for one event.
+/// The time limit for one event.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 pub struct EventStream {
@@ -54,7 +54,7 @@ impl EventStream {
         events
     }
 
-    /// Reads the next line; `None` at the end of the stream.
+    /// Reads the next line. Returns `None` at the end of the stream.
     #[track_caller]
     fn line(&mut self) -> Option<String> {
         let mut line = String::new();
@@ -65,7 +65,7 @@ impl EventStream {
         (read > 0).then(|| line.trim_end().to_owned())
     }
 
-    /// Reads the name and data of the next event; `None` if the stream ends first.
+    /// Reads the name and data of the next event. Returns `None` if the stream ends first.
     #[track_caller]
     pub fn next(&mut self) -> Option<(String, String)> {
         let (mut name, started) = (String::new(), Instant::now());
@@ -79,7 +79,7 @@ impl EventStream {
             match line.split_once(": ") {
                 Some(("event", value)) => name = value.to_owned(),
                 Some(("data", value)) => return Some((name, value.to_owned())),
-                // The last chunk ends the response, even if the connection stays open.
+                // An empty chunk ends the response, even if the connection stays open.
                 None if line == "0" => return None,
                 _ => {}
             }

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 use super::app::Log;
-use super::http::Client;
+use super::http;
 use super::wait::wait_until;
 
 /// A secret in the format of the Standard Webhooks specification.
@@ -23,9 +23,10 @@ pub const UNKNOWN_EVENT: &[u8] =
 pub struct ExampleReceiver {
     child: Child,
     log: Log,
-    /// Its URL without a trailing slash.
+    /// The receiver's URL, without a trailing slash.
     pub url: String,
-    /// The directory of its code; `None` for the Next.js app, whose code is next to its packages.
+    /// The directory with the receiver's code. `None` for the Next.js app, whose code is in
+    /// `target/receivers/nextjs`.
     _code: Option<TempDir>,
 }
 
@@ -61,7 +62,7 @@ impl ExampleReceiver {
 
     /// Starts the Next.js app with additional routes, given as file paths and contents.
     #[track_caller]
-    pub fn next(routes: &[(&str, &str)], variables: &[(&str, &str)]) -> Self {
+    pub fn start_nextjs(routes: &[(&str, &str)], variables: &[(&str, &str)]) -> Self {
         check_packages(
             "nextjs/package-lock.json",
             &installed("nextjs/node_modules/.lock"),
@@ -70,10 +71,10 @@ impl ExampleReceiver {
         for leftover in ["app", ".next"] {
             let _ = fs::remove_dir_all(directory.join(leftover));
         }
-        let own = ["app/webhooks/miniback/route.js", "next.config.mjs"];
-        let own = own.map(|path| (path, file(&format!("nextjs/{path}"))));
-        let own = own.iter().map(|(path, text)| (*path, text.as_str()));
-        for (path, text) in own.chain(routes.iter().copied()) {
+        let files = ["app/webhooks/miniback/route.js", "next.config.mjs"];
+        let files = files.map(|path| (path, file(&format!("nextjs/{path}"))));
+        let files = files.iter().map(|(path, text)| (*path, text.as_str()));
+        for (path, text) in files.chain(routes.iter().copied()) {
             let path = directory.join(path);
             let parent = path.parent().expect("get the route's directory");
             fs::create_dir_all(parent).expect("create the route's directory");
@@ -101,13 +102,14 @@ impl ExampleReceiver {
             .stdin(Stdio::null())
             .stdout(writer.try_clone().expect("clone the pipe"))
             .stderr(writer)
-            // Start a process group, so that its child processes can be killed with it.
+            // Start a process group, so that the receiver's child processes can be killed too.
             .process_group(0);
         let child = match command.spawn() {
             Ok(child) => child,
-            Err(error) => panic!("{command:?} does not start ({error}): run `tests/run` once"),
+            Err(error) => panic!("can't start {command:?} ({error}): run `tests/run` once"),
         };
-        // Close our own end of the pipe, so that the log ends with the receiver.
+        // Close the test's copies of the pipe's writing end. The log then ends when the receiver
+        // exits.
         drop(command);
         let mut example = Self {
             child,
@@ -119,10 +121,8 @@ impl ExampleReceiver {
             let status = example.child.try_wait().expect("poll the receiver process");
             assert!(status.is_none(), "the receiver exited:\n{}", example.log);
             example.log.lines().iter().find_map(|line| {
-                let address = &line[line.find("http://127.0.0.1:")?..];
-                let port = address["http://127.0.0.1:".len()..]
-                    .chars()
-                    .take_while(char::is_ascii_digit);
+                let (_, rest) = line.split_once("http://127.0.0.1:")?;
+                let port = rest.chars().take_while(char::is_ascii_digit);
                 Some(format!("http://127.0.0.1:{}", port.collect::<String>()))
             })
         });
@@ -133,21 +133,19 @@ impl ExampleReceiver {
         format!("{}{path}", self.url)
     }
 
-    /// Sends the test's own request and returns the response's status.
+    /// Sends a request from the test, instead of from Miniback. Returns the response's status.
     #[track_caller]
     pub fn post(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> u16 {
-        Client::new()
-            .send("POST", &self.url_of(path), headers, Some(body))
-            .status
+        http::send("POST", &self.url_of(path), headers, Some(body)).status
     }
 
-    /// Counts the lines of its output that contain this text.
+    /// Counts the lines of the receiver's output that contain this text.
     pub fn count_lines(&self, text: &str) -> usize {
         let lines = self.log.lines();
         lines.iter().filter(|line| line.contains(text)).count()
     }
 
-    /// Waits until its output contains this text.
+    /// Waits until the receiver's output contains this text.
     #[track_caller]
     pub fn wait_for_output(&self, text: &str) {
         wait_until(&format!("the receiver prints {text:?}"), || {
@@ -159,14 +157,14 @@ impl ExampleReceiver {
 impl Drop for ExampleReceiver {
     fn drop(&mut self) {
         let group = format!("-{}", self.child.id());
-        // Hides the error of `kill` if the process group no longer exists.
+        // `kill` prints an error if the process group no longer exists, so discard its output.
         let _ = Command::new("kill")
             .args(["-KILL", "--", &group])
             .stderr(Stdio::null())
             .status();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("output of the receiver:\n{}", self.log);
+            eprintln!("the receiver's output:\n{}", self.log);
         }
     }
 }

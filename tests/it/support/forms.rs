@@ -1,6 +1,7 @@
-//! Reads and submits the forms of a page as a person does: fields by label, buttons by name.
+//! Reads and submits the forms of a page as a person does: finds fields and buttons by their
+//! labels.
 //!
-//! Tests never use the `name` attributes of fields; those are an implementation detail.
+//! Tests never use the `name` attributes of fields, because they are an implementation detail.
 
 use scraper::{ElementRef, Html, Selector};
 
@@ -21,7 +22,7 @@ struct Field {
     name: String,
     label: String,
     value: String,
-    /// False for an unchecked checkbox or radio button, which isn't sent.
+    /// False for an unchecked checkbox or radio button.
     is_sent: bool,
     /// Whether it's a checkbox or a radio button.
     is_checkable: bool,
@@ -60,7 +61,8 @@ impl Form {
         let controls = selector("input, textarea, select, button");
         let form_id = form.attr("id");
         for control in document.select(&controls) {
-            // A control belongs to the form in its `form` attribute, or else to its ancestor.
+            // A control belongs to the form that its `form` attribute identifies, or else to the
+            // form that contains it.
             let belongs = match control.attr("form") {
                 Some(id) => Some(id) == form_id,
                 None => control.ancestors().any(|a| a.id() == form.id()),
@@ -87,7 +89,7 @@ impl Form {
             .collect();
         Self {
             method: form.attr("method").unwrap_or("get").to_ascii_lowercase(),
-            action: absolute(path, form.attr("action").unwrap_or_default()),
+            action: absolute_path(path, form.attr("action").unwrap_or_default()),
             enclosing_labels,
             fields,
             buttons,
@@ -95,10 +97,10 @@ impl Form {
     }
 
     /// Returns the value of the input with this label, inside or outside of a form.
-    pub fn field_value(html: &str, name: &str) -> Option<String> {
+    pub fn field_value(html: &str, wanted: &str) -> Option<String> {
         let document = Html::parse_document(html);
         let inputs = selector("input");
-        let found = (document.select(&inputs)).find(|input| label(&document, *input) == name);
+        let found = (document.select(&inputs)).find(|input| label(&document, *input) == wanted);
         found.map(|input| input.attr("value").unwrap_or_default().to_owned())
     }
 
@@ -205,13 +207,13 @@ impl Button {
             label: label(document, control),
             name: name.map(str::to_owned),
             value: control.attr("value").unwrap_or_default().to_owned(),
-            action: control.attr("formaction").map(|a| absolute(path, a)),
+            action: control.attr("formaction").map(|a| absolute_path(path, a)),
         }
     }
 }
 
-/// Computes the accessible name from, in this order: `aria-label`, `aria-labelledby`, `<label>`,
-/// the element's text, and `value`. That is sufficient for these pages.
+/// Returns a control's accessible name: the first of `aria-label`, `aria-labelledby`, `<label>`,
+/// the button's text, and `value`. Miniback's pages need no other sources.
 fn label(document: &Html, control: ElementRef<'_>) -> String {
     if let Some(name) = control.attr("aria-label") {
         return collapse_whitespace(name);
@@ -270,20 +272,21 @@ fn selected_value(select: ElementRef<'_>) -> String {
 }
 
 /// Resolves a URL of the page at `path` to an absolute path with its query.
-fn absolute(path: &str, reference: &str) -> String {
-    let page = format!("http://here.example{path}");
+fn absolute_path(path: &str, reference: &str) -> String {
+    let page = format!("http://page.example{path}");
     let page = url::Url::parse(&page).expect("parse the page's path");
     let target = page.join(reference).expect("resolve the form's action");
-    match target.query() {
-        Some(query) => format!("{}?{query}", target.path()),
-        None => target.path().to_owned(),
-    }
+    path_and_query(&target)
 }
 
-fn collapse_whitespace(text: &str) -> String {
+pub(super) fn path_and_query(url: &url::Url) -> String {
+    url[url::Position::BeforePath..url::Position::AfterQuery].to_owned()
+}
+
+pub(super) fn collapse_whitespace(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn selector(css: &str) -> Selector {
+pub(super) fn selector(css: &str) -> Selector {
     Selector::parse(css).expect("parse the CSS selector")
 }

@@ -1,5 +1,5 @@
-//! A plain HTTP client: it follows no redirects, stores no cookies, and returns every status as a
-//! response.
+//! A plain HTTP client: it follows no redirects, stores no cookies, and treats no status as an
+//! error.
 
 use std::fmt;
 use std::time::Duration;
@@ -56,9 +56,9 @@ impl Response {
     #[track_caller]
     pub fn problem(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "unexpected status: {self:?}");
-        let kind = self.header("content-type").unwrap_or_default();
+        let content_type = self.header("content-type").unwrap_or_default();
         assert!(
-            kind.starts_with("application/problem+json"),
+            content_type.starts_with("application/problem+json"),
             "not a problem: {self:?}"
         );
         let problem = self.json();
@@ -96,43 +96,17 @@ impl fmt::Debug for Response {
     }
 }
 
-/// Sends requests unchanged, each over a new connection.
-#[derive(Clone)]
-pub struct Client;
-
-impl Client {
-    pub fn new() -> Self {
-        Self
-    }
-
-    /// Sends one request. `None` sends no body, not even an empty one.
-    #[track_caller]
-    pub fn send(
-        &self,
-        method: &str,
-        url: &str,
-        headers: &[(&str, &str)],
-        body: Option<&[u8]>,
-    ) -> Response {
-        match self.try_send(method, url, headers, body) {
-            Ok(response) => response,
-            Err(error) => panic!("no response to {method} {url}: {error}"),
-        }
-    }
-
-    fn try_send(
-        &self,
-        method: &str,
-        url: &str,
-        headers: &[(&str, &str)],
-        body: Option<&[u8]>,
-    ) -> Result<Response, String> {
-        // awc needs an actix runtime, which the thread of the test may not be able to start.
-        std::thread::scope(|scope| {
-            let request =
-                scope.spawn(|| KeepAliveClient::new().try_send(method, url, headers, body));
-            request.join().expect("join the request's thread")
-        })
+/// Sends one request over a new connection. `None` sends no body, not even an empty one.
+#[track_caller]
+pub fn send(method: &str, url: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Response {
+    // awc needs an actix runtime, which can't be started in a thread that already has a runtime.
+    let result = std::thread::scope(|scope| {
+        let request = scope.spawn(|| KeepAliveClient::new().try_send(method, url, headers, body));
+        request.join().expect("join the request's thread")
+    });
+    match result {
+        Ok(response) => response,
+        Err(error) => panic!("no response to {method} {url}: {error}"),
     }
 }
 

@@ -1,5 +1,5 @@
-//! The program in the test's own process, with a clock that the test moves. Everything else is
-//! real: the database file, the port, and the receivers.
+//! The program in the test's own process, with a clock that the test moves forward. The database
+//! file, the port, and the receivers are real.
 
 use std::path::PathBuf;
 use std::thread::JoinHandle;
@@ -24,7 +24,7 @@ pub struct InProcess {
     thread: Option<JoinHandle<()>>,
 }
 
-/// The clock's time at the start: 2026-01-01T00:00:00.000Z, in milliseconds since the Unix epoch.
+/// The clock's first time: 2026-01-01T00:00:00.000Z, in milliseconds since the Unix epoch.
 pub const START: i64 = 1_767_225_600_000;
 
 impl InProcess {
@@ -42,7 +42,7 @@ impl InProcess {
             command: Command::Serve(options),
         }) = config::parse(arguments, &app::route_prefixes())
         else {
-            panic!("these aren't valid options of `serve`: {options:?}")
+            panic!("invalid options of `serve`: {options:?}")
         };
         let manual = Clock::Manual(clock.clone());
         let thread = std::thread::spawn(move || {
@@ -92,7 +92,7 @@ impl InProcess {
         super::app::database(self.data.path())
     }
 
-    /// Moves the clock forward and wakes everything whose time has come.
+    /// Moves the clock forward. Everything that becomes due starts.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }

@@ -1,5 +1,5 @@
 //! Clients that send feedback continuously, even while the program is killed and restarted, and
-//! record what was acknowledged.
+//! record the acknowledged changes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex};
@@ -13,10 +13,11 @@ use super::app::{ADMIN, App};
 use super::http::{KeepAliveClient, Response};
 use super::wait::wait_until;
 
-/// How long a client waits after a failed request, unless the program is restarted before.
+/// How long a client waits after a failed request. [`LoadGenerator::switch_to`] ends the wait
+/// early.
 const RETRY_DELAY: Duration = Duration::from_millis(20);
 
-/// An acknowledged change. From now on, it must not be lost.
+/// An acknowledged change, which must never be lost.
 #[derive(Clone, Debug)]
 pub struct Acknowledged {
     pub project: &'static str,
@@ -47,7 +48,7 @@ pub struct LoadGenerator {
 
 impl LoadGenerator {
     /// Starts `clients` clients, each with a keep-alive connection. `project` returns the project's
-    /// slug for a request's number. Every tenth feedback also gets the status `REVIEWED`.
+    /// slug for a request's number. Every tenth feedback item is then set to `REVIEWED`.
     pub fn start(
         app: &App,
         clients: usize,
@@ -126,7 +127,7 @@ impl Shared {
             }
             let project = project(number);
             let message = format!("{client}-{number}");
-            let created = self.call(
+            let created = self.send(
                 &connection,
                 "POST",
                 "/api/v1/feedback",
@@ -138,7 +139,7 @@ impl Shared {
             if number.is_multiple_of(10) {
                 let path = format!("/api/v1/feedback/{feedback}");
                 let reviewed = json!({"status": "REVIEWED"});
-                if self.call(&connection, "PATCH", &path, &reviewed).is_some() {
+                if self.send(&connection, "PATCH", &path, &reviewed).is_some() {
                     self.record(project, &feedback, "feedback.updated");
                 }
             }
@@ -151,8 +152,9 @@ impl Shared {
         (!control.stopped).then(|| control.url.clone())
     }
 
-    /// Returns a successful response. Without a response, the change may be stored or not.
-    fn call(
+    /// Returns the response if it's successful. If there is no response at all, the change may have
+    /// been stored anyway.
+    fn send(
         &self,
         (url, client): &(String, KeepAliveClient),
         method: &str,

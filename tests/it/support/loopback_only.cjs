@@ -1,6 +1,6 @@
-// Loaded into Node before the example receivers. It allows DNS lookups of localhost only, so that
-// nothing connects to the internet. (`next dev` would ask the package registry for its latest
-// version.)
+// Node loads this file before an example receiver. It rejects DNS lookups of other hosts than
+// localhost, so that nothing connects to the internet. (`next dev` would look up its latest version
+// in the package registry.)
 const dns = require("node:dns");
 const lookup = dns.lookup;
 dns.lookup = (name, ...rest) => {

@@ -1,8 +1,7 @@
 //! The test harness: it runs the real executable in its own directory and provides scripted
 //! endpoints, clients for the API and the pages, and a browser.
 //!
-//! Apart from `in_process`, nothing here uses the program's code: tests see Miniback as its users
-//! do.
+//! Only `in_process` uses the program's code. All other tests see Miniback as its users do.
 
 pub mod api;
 pub mod app;

@@ -3,19 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use scraper::{Html, Selector};
+use scraper::Html;
 
-use super::forms::{FilledForm, Form};
-use super::http::{Client, Response};
+use super::forms::{FilledForm, Form, collapse_whitespace, path_and_query, selector};
+use super::http::{self, Response};
 
 pub struct Visitor {
     /// Scheme, host, and port.
     origin: String,
     /// The path of the base URL, or an empty string.
     base_path: String,
-    /// Values by name.
+    /// The values of the cookies by name.
     pub cookies: BTreeMap<String, String>,
-    client: Client,
 }
 
 impl Visitor {
@@ -26,7 +25,6 @@ impl Visitor {
             origin: url.origin().ascii_serialization(),
             base_path: url.path().trim_end_matches('/').to_owned(),
             cookies: BTreeMap::new(),
-            client: Client::new(),
         }
     }
 
@@ -37,7 +35,7 @@ impl Visitor {
         self.fetch("GET", &path, &[], None)
     }
 
-    /// Posts form fields to an absolute path, with headers that tell where the request comes from.
+    /// Posts form fields to an absolute path, with headers such as `Origin`.
     #[track_caller]
     pub fn post_from(
         &mut self,
@@ -51,7 +49,7 @@ impl Visitor {
         self.fetch("POST", path, &all, Some(body.as_bytes()))
     }
 
-    /// Submits a form as from its own page.
+    /// Submits a form with the headers that a browser sends on the form's page.
     #[track_caller]
     pub fn submit(&mut self, filled: &FilledForm) -> Page {
         let origin = self.origin.clone();
@@ -79,19 +77,19 @@ impl Visitor {
     /// Submits a form and follows the redirect.
     #[track_caller]
     pub fn submit_and_follow(&mut self, filled: &FilledForm) -> Page {
-        let response = self.submit(filled);
-        self.follow(&response)
+        let page = self.submit(filled);
+        self.follow(&page)
     }
 
     #[track_caller]
     pub fn sign_in(&mut self, email: &str, password: &str) -> Page {
-        let response = self.try_sign_in(email, password);
+        let page = self.try_sign_in(email, password);
         assert!(
-            matches!(response.response.status, 302 | 303),
+            matches!(page.response.status, 302 | 303),
             "sign-in failed: {:?}",
-            response.response
+            page.response
         );
-        response
+        page
     }
 
     #[track_caller]
@@ -130,7 +128,7 @@ impl Visitor {
             all.push(("Cookie", &cookies));
         }
         let url = format!("{}{path}", self.origin);
-        let response = self.client.send(method, &url, &all, body);
+        let response = http::send(method, &url, &all, body);
         for line in response.all_headers("set-cookie") {
             self.store_cookie(line);
         }
@@ -190,13 +188,10 @@ impl Page {
         assert_eq!(
             target.origin().ascii_serialization(),
             self.origin,
-            "a redirect to another origin: {:?}",
+            "redirects to another origin: {:?}",
             self.response
         );
-        match target.query() {
-            Some(query) => format!("{}?{query}", target.path()),
-            None => target.path().to_owned(),
-        }
+        path_and_query(&target)
     }
 
     fn url(&self) -> url::Url {
@@ -212,11 +207,7 @@ impl Page {
             .select(&body)
             .flat_map(|body| body.text().map(str::to_owned).collect::<Vec<_>>())
             .collect();
-        texts
-            .join(" ")
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
+        collapse_whitespace(&texts.join(" "))
     }
 
     /// Returns the exact text of the only element that matches a CSS selector.
@@ -229,7 +220,7 @@ impl Page {
         }
     }
 
-    /// Returns all attributes that contain a URL, as pairs of name and value.
+    /// Returns the names and values of all attributes that contain a URL.
     pub fn urls(&self) -> Vec<(String, String)> {
         let html = Html::parse_document(&self.response.text);
         let mut found = Vec::new();
@@ -251,7 +242,7 @@ impl Page {
             link_text.trim() == text || link.attr("aria-label") == Some(text)
         })?;
         let target = self.url().join(found.attr("href")?).ok()?;
-        Some(target[url::Position::BeforePath..url::Position::AfterQuery].to_owned())
+        Some(path_and_query(&target))
     }
 
     pub fn forms(&self) -> Vec<Form> {
@@ -300,8 +291,4 @@ impl Page {
         forms.retain(|form| form.has_button(button));
         forms
     }
-}
-
-fn selector(css: &str) -> Selector {
-    Selector::parse(css).expect("parse the CSS selector")
 }

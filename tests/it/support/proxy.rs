@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-/// What the proxy does with the path prefix.
+/// Whether the proxy forwards or strips the path prefix.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Prefix {
     Forwarded,
     Stripped,
 }
 
-/// Listens before the program starts, so that its URL can be the program's `--base-url`.
+/// A proxy that listens before the program starts, so that the proxy's URL can be the program's
+/// `--base-url`.
 pub struct Proxy {
     listener: Arc<TcpListener>,
     port: u16,
@@ -32,12 +33,12 @@ impl Proxy {
         }
     }
 
-    /// Returns scheme, host, and port.
+    /// Returns the proxy's scheme, host, and port.
     pub fn origin(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Forwards requests under `path` to a port. The proxy responds to other requests with 404.
+    /// Forwards requests under `path` to a port on loopback, and responds to others with 404.
     pub fn forward(&self, path: &'static str, to: u16, prefix: Prefix) {
         let listener = Arc::clone(&self.listener);
         let stopped = Arc::clone(&self.stopped);
@@ -69,7 +70,7 @@ fn forward_request(mut from: TcpStream, path: &str, to: u16, prefix: Prefix) -> 
     let (method, target) = (request_line.next()?, request_line.next()?);
     let rest = target.strip_prefix(path);
     let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with(['/', '?'])) else {
-        let body = "not under the prefix";
+        let body = "the path isn't under the prefix";
         let length = body.len();
         let response = format!(
             "HTTP/1.1 404 Not Found\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"

@@ -1,4 +1,4 @@
-//! An endpoint on loopback that follows a test's script byte by byte and records every request.
+//! An endpoint on loopback that records every request and responds as a test's script says.
 //!
 //! It runs one thread per connection and keeps connections open unless a reply says otherwise.
 //! Nothing here depends on timing: a test that needs a late response holds it back with a [`Gate`].
@@ -21,12 +21,13 @@ use super::wait::DEADLINE;
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct ReceivedRequest {
-    /// All bytes: head and body.
+    /// All bytes of head and body.
     pub raw: Vec<u8>,
     pub request_line: String,
     /// In their original order and case.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// When the head was complete.
     pub at: Instant,
     /// The number of the connection, counted from 0.
     pub connection: usize,
@@ -89,7 +90,7 @@ struct Shared {
     received: Mutex<Vec<ReceivedRequest>>,
     arrived: Condvar,
     script: Mutex<Script>,
-    /// All connections, so that they can be closed; `None` after the receiver was dropped.
+    /// All connections, so that they can be closed. `None` when the receiver has been dropped.
     connections: Mutex<Option<Vec<TcpStream>>>,
     dropped: Gate,
 }
@@ -134,7 +135,7 @@ impl Receiver {
         Self { address, shared }
     }
 
-    /// Returns the receiver's URL with this path: `url("/hook")`.
+    /// Returns the receiver's URL with this path, such as `/hook`.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -181,7 +182,7 @@ impl Receiver {
         self.wait_for(1).remove(0)
     }
 
-    /// Closes all open connections. New ones are still accepted.
+    /// Closes all open connections. New connections are still accepted.
     pub fn close_connections(&self) {
         let open = self.shared.connections.lock();
         let mut open = open.expect("lock the connections");
@@ -198,7 +199,7 @@ impl Drop for Receiver {
             open.take();
         }
         self.shared.dropped.open();
-        // Wakes the accepting thread, which then sees that the receiver was dropped and ends.
+        // Connect once, so that the accepting thread wakes up and ends.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -237,8 +238,8 @@ fn serve_connection(mut stream: TcpStream, connection: usize, shared: &Shared) {
             let _ = stream.shutdown(Shutdown::Both);
             return;
         };
-        // Run the script before recording the request: a test that sees the request can then rely
-        // on the script having run.
+        // Run the script before recording the request, so that it has run when a test sees the
+        // request.
         let reply = (shared.script.lock().expect("lock the script"))(&received);
         let requests = shared.received.lock();
         let mut requests = requests.expect("lock the received requests");
@@ -264,8 +265,8 @@ fn read_request(
         if raw.ends_with(b"\r\n\r\n") {
             break raw.len();
         }
-        // The first byte of a TLS handshake. Real plain-HTTP servers send an error at once instead
-        // of waiting for the end of the request head.
+        // A TLS handshake starts with this byte. Like a real server, respond with an error at once
+        // instead of waiting for the end of the request head.
         if raw == [0x16] {
             let _ = stream
                 .get_mut()

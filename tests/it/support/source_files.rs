@@ -1,4 +1,4 @@
-//! Reads the repository's own source files, for tests of the architecture.
+//! Reads the repository's source files, for the tests in `architecture.rs`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,8 @@
-//! Waiting for a condition with a deadline. Nothing else in the tests sleeps, except scripted
-//! replies.
+//! Waits for conditions. Apart from delayed replies, nothing else in the tests sleeps.
 
 use std::time::{Duration, Instant};
 
-/// The deadline for anything that should happen soon. Long enough for a busy machine; only a
-/// failing test reaches it.
+/// The default time limit. It's long enough for a busy machine, so only failing tests reach it.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -18,20 +16,19 @@ pub fn wait_until<T>(what: &str, check: impl FnMut() -> Option<T>) -> T {
 
 /// Like [`wait_until`], with another deadline.
 #[track_caller]
-pub fn wait_until_within<T>(
-    deadline: Duration,
-    what: &str,
-    mut check: impl FnMut() -> Option<T>,
-) -> T {
+pub fn wait_until_within<T>(deadline: Duration, what: &str, check: impl FnMut() -> Option<T>) -> T {
+    let found = poll(deadline, check);
+    found.unwrap_or_else(|| panic!("timed out after {deadline:?} waiting until {what}"))
+}
+
+/// Calls `check` until it returns a value. Returns `None` after `deadline`.
+pub fn poll<T>(deadline: Duration, mut check: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
     loop {
-        if let Some(found) = check() {
+        let found = check();
+        if found.is_some() || start.elapsed() >= deadline {
             return found;
         }
-        assert!(
-            start.elapsed() < deadline,
-            "timed out after {deadline:?} waiting until {what}"
-        );
         std::thread::sleep(POLL_INTERVAL);
     }
 }

@@ -1,4 +1,4 @@
-//! Failing jobs and the other jobs of their commit, and closing the writer.
+//! Failing jobs, their effect on other jobs of the same commit, and closing the writer.
 
 use super::*;
 use crate::store::db::sql;

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Returns pseudorandom numbers below `n`; the same sequence in each run.
+/// Returns a generator of pseudorandom numbers below `n`, with the same sequence in each run.
 fn random() -> impl FnMut(usize) -> usize {
     let mut state = 7_u64;
     move |n| {
@@ -50,7 +50,7 @@ async fn lists_searches_and_counts_match_a_full_scan() {
     assert_index_is_intact_without(&fixture, fixture.projects[1].clone()).await;
 }
 
-/// Asserts that the index is intact and contains nothing of the deleted project.
+/// Asserts that the index is intact and contains no entries of the deleted project.
 async fn assert_index_is_intact_without(fixture: &Fixture, deleted: ProjectId) {
     let (integrity, remaining) = fixture
         .read(move |c| {

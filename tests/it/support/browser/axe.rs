@@ -52,7 +52,7 @@ impl AccessibilityChecker {
             panic!("{AXE} is missing: run `tests/run` once, which installs it");
         };
         let browser = Browser::start();
-        // Defined in every document, but only run when a check calls it.
+        // Every document defines this function, but only a check calls it.
         browser.devtools(
             "Page.addScriptToEvaluateOnNewDocument",
             json!({"source": format!("window.loadAxe = () => {{ {axe} }};")}),
@@ -69,8 +69,8 @@ impl AccessibilityChecker {
         }
     }
 
-    /// Checks the current page in each color scheme and size. `state` describes the page in
-    /// messages and names of screenshots.
+    /// Checks the current page in each color scheme and size. `state` describes the page in problem
+    /// messages and in the names of screenshots.
     #[track_caller]
     pub fn check(&mut self, state: &str) {
         for scheme in SCHEMES {
@@ -82,9 +82,9 @@ impl AccessibilityChecker {
                 .devtools("Emulation.setEmulatedMedia", json!({"features": media}));
             for (width, height) in SIZES {
                 self.browser.resize(width, height);
-                // Run all rules once per size. Schemes differ only in their colors.
-                let all = (scheme == SCHEMES[0]) == ((width, height) == SIZES[0]);
-                let rules = if all { "null" } else { COLOR_RULES };
+                // Run all rules once per size, because schemes differ only in their colors.
+                let run_all = (scheme == SCHEMES[0]) == ((width, height) == SIZES[0]);
+                let rules = if run_all { "null" } else { COLOR_RULES };
                 let messages = self.browser.script(&CHECK_SCRIPT.replace("RULES", rules));
                 let messages = messages.as_array().cloned().unwrap_or_default();
                 let variant = format!("{state}, {scheme}, {width} px");

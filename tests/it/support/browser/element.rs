@@ -1,11 +1,10 @@
-//! An element of a page, with what a person can do with it.
+//! An element of a page and the actions that a person can perform on it.
 
 use fantoccini::Locator;
 use fantoccini::elements::Element;
 
 use super::Browser;
 
-/// An element on the page.
 #[derive(Clone)]
 pub struct PageElement<'a> {
     pub(super) browser: &'a Browser,
@@ -55,13 +54,16 @@ impl<'a> PageElement<'a> {
         self.browser.all_in(Some(&self.element), role, name)
     }
 
-    /// Returns the control that expands the element: a `summary` or a button with `aria-expanded`.
+    /// Returns the control that expands a part of the element: a `summary` or a button with
+    /// `aria-expanded`.
     #[track_caller]
-    pub fn arrow(&self) -> PageElement<'a> {
-        let arrow = Locator::Css("summary, button[aria-expanded]");
+    pub fn expand_button(&self) -> PageElement<'a> {
+        let button = Locator::Css("summary, button[aria-expanded]");
         PageElement {
             browser: self.browser,
-            element: self.browser.run("find the arrow", self.element.find(arrow)),
+            element: self
+                .browser
+                .run("find the expand button", self.element.find(button)),
         }
     }
 }

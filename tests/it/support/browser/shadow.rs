@@ -5,7 +5,7 @@ use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::elements::{Element, ElementRef};
 use serde_json::{Value, json};
 
-use super::{Browser, PageElement, candidates};
+use super::{Browser, PageElement, candidate_selector, only};
 
 /// WebDriver codes of keys without a character.
 pub mod key {
@@ -21,16 +21,13 @@ impl Browser {
     #[track_caller]
     pub fn find_in_shadow(&self, host: &str, role: &str, name: &str) -> PageElement<'_> {
         let what = format!("there is one {role} named {name:?} in {host}");
-        self.wait_until(&what, || {
-            let mut all = self.all_in_shadow(host, role, name);
-            if all.len() == 1 { all.pop() } else { None }
-        })
+        self.wait_until(&what, || only(self.all_in_shadow(host, role, name)))
     }
 
     /// Returns all elements in the shadow root with this role and name that are visible now.
     #[track_caller]
     pub fn all_in_shadow(&self, host: &str, role: &str, name: &str) -> Vec<PageElement<'_>> {
-        let css = candidates(role);
+        let css = candidate_selector(role);
         let script = "const root = document.querySelector(arguments[0])?.shadowRoot;
             return root ? [...root.querySelectorAll(arguments[1])] : [];";
         let found = self.run(
@@ -40,14 +37,8 @@ impl Browser {
         let mut all = Vec::new();
         for value in found.as_array().cloned().unwrap_or_default() {
             let element = Element::from_element_id(self.client.clone(), id_of(&value));
-            let matches = self.runtime.block_on(async {
-                Ok::<_, fantoccini::error::CmdError>(
-                    self.computed(&element, "computedrole").await? == role
-                        && self.computed(&element, "computedlabel").await? == name
-                        && element.is_displayed().await?,
-                )
-            });
-            if matches.unwrap_or_default() {
+            let matches = self.is_visible_match(&element, role, name);
+            if self.runtime.block_on(matches).unwrap_or_default() {
                 all.push(PageElement {
                     browser: self,
                     element,

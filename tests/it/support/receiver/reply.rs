@@ -1,5 +1,5 @@
-//! What a [`Receiver`](super::Receiver) does with a request: a normal response, or one of many ways
-//! to misbehave.
+//! How a [`Receiver`](super::Receiver) responds to a request: normally, or with one of many
+//! failures.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// Holds responses back until the test opens it. It can't be closed again.
+/// Holds responses back until the test opens the gate. It can't be closed again.
 #[derive(Clone, Default)]
 pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
 

@@ -1,0 +1,76 @@
+//! The links of the top bar and of the settings' sidebar.
+
+/// A link in the navigation, and the pages behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NavSection {
+    Feedback,
+    /// The link to all settings. A settings page belongs to one of the sections below.
+    Settings,
+    Help,
+    Notifications,
+    Projects,
+    ApiTokens,
+    People,
+    Privacy,
+    Account,
+}
+
+use NavSection::*;
+
+const TOP_BAR: [NavSection; 3] = [Feedback, Settings, Help];
+const SIDEBAR: [NavSection; 6] = [Notifications, Projects, ApiTokens, People, Privacy, Account];
+
+/// A navigation link as a page shows it.
+pub struct NavLink {
+    pub label: &'static str,
+    pub path: &'static str,
+    /// The value of `aria-current`: `page` for the page's own section, `true` for "Settings" on
+    /// settings pages.
+    pub aria_current: Option<&'static str>,
+}
+
+impl NavSection {
+    const fn label_and_path(self) -> (&'static str, &'static str) {
+        match self {
+            Feedback => ("Feedback", "/feedback"),
+            Settings => ("Settings", "/settings"),
+            Help => ("Help", "/docs/webhooks"),
+            Notifications => ("Notifications", "/settings/notifications"),
+            Projects => ("Projects", "/settings/projects"),
+            ApiTokens => ("API tokens", "/settings/tokens"),
+            People => ("People", "/settings/people"),
+            Privacy => ("Privacy", "/settings/privacy"),
+            Account => ("Account", "/settings/account"),
+        }
+    }
+
+    fn link(self, current: Option<Self>) -> NavLink {
+        let (label, path) = self.label_and_path();
+        let aria_current = match current {
+            Some(section) if section == self => Some("page"),
+            Some(section) if self == Settings && SIDEBAR.contains(&section) => Some("true"),
+            _ => None,
+        };
+        NavLink {
+            label,
+            path,
+            aria_current,
+        }
+    }
+}
+
+/// Returns the links of the top bar. Visitors who aren't signed in see only "Help".
+pub fn top_bar_links(current: Option<NavSection>, is_signed_in: bool) -> Vec<NavLink> {
+    let visible = TOP_BAR
+        .iter()
+        .filter(|section| is_signed_in || **section == Help);
+    visible.map(|section| section.link(current)).collect()
+}
+
+/// Returns the links of the settings' sidebar. Members see only their own account and projects.
+pub fn sidebar_links(current: Option<NavSection>, is_admin: bool) -> Vec<NavLink> {
+    let visible = SIDEBAR
+        .iter()
+        .filter(|section| is_admin || matches!(section, Projects | Account));
+    visible.map(|section| section.link(current)).collect()
+}

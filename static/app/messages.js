@@ -1,0 +1,24 @@
+// Announces messages to screen readers, and removes flash messages after a while.
+
+const notices = () => all("[role=status], [role=alert]");
+function announce(...texts) {
+  const announcer = document.getElementById("announcer");
+  const text = [...new Set(texts)].filter(Boolean).join(" ");
+  if (!announcer || !text) return;
+  announcer.textContent = ""; // so the same text is announced again
+  setTimeout(() => { announcer.textContent = text; }, 60);
+}
+
+// Flash messages disappear after 8 s, unless they contain a button, are hovered, or have the focus.
+function dismissMessages() {
+  const box = document.getElementById("messages");
+  const shown = [...(box?.children ?? [])].filter((message) => !message.querySelector("button"));
+  if (shown.length) setTimeout(function dismiss() {
+    if (box.matches(":hover, :focus-within")) return setTimeout(dismiss, 2000);
+    for (const message of shown) message.remove();
+  }, 8000);
+}
+document.addEventListener("miniback:updated", dismissMessages);
+
+dismissMessages();
+announce(...notices().filter((notice) => notice.closest("#messages")).map(textOf));

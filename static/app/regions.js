@@ -1,0 +1,123 @@
+// Replaces regions of the page, and restores the focus, unsaved input, and open details.
+
+const serverOpen = new Map(); // <details> id: whether the server last rendered it as open
+for (const details of all("details[id]")) serverOpen.set(details.id, details.open);
+
+async function parsePage(response) {
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  // The parser treats the content of <noscript> as ordinary elements.
+  for (const element of all("noscript", page)) element.remove();
+  return page;
+}
+
+// Finds an element of the old page in the new one: by id; otherwise a form by its action, a link by
+// its URL, and a control by its form, name, and value.
+function counterpart(old) {
+  if (!old || old.isConnected) return old;
+  if (old.id) return document.getElementById(old.id);
+  const findBy = (list, key) => list.find((element) => key(element) === key(old));
+  if (old.matches("form")) {
+    return findBy([...document.forms], (form) => form.getAttribute("action"));
+  }
+  if (old.matches("a")) return findBy([...document.links], (link) => link.getAttribute("href"));
+  if (old.matches("summary")) {
+    return counterpart(old.parentElement)?.querySelector("summary");
+  }
+  const controls = old.form ? [...(counterpart(old.form)?.elements ?? [])] : all("button");
+  const candidates = controls.filter(({ type, name }) => type === old.type && name === old.name);
+  const identity = (control) => {
+    const { copy, copyFrom } = control.dataset;
+    return [control.value, copy, copyFrom, textOf(control)].join();
+  };
+  return findBy(candidates, identity)
+    // The value of a switch changes with each click; its text doesn't.
+    ?? (isCheckable(old) ? undefined : findBy(candidates, textOf));
+}
+
+const outermostRegions = (root) => all("[data-region][id]", root)
+  .filter((region) => !region.parentElement.closest("[data-region]"));
+// Pages with the same structure have the same regions, layout, and scripts. A page with a different
+// structure is loaded by the browser.
+const structure = (root) => [
+  ...outermostRegions(root).map((region) => region.id),
+  root.getElementById("main")?.className,
+  ...[...root.scripts].map((element) => element.getAttribute("src")),
+].join("|");
+
+function replaceRegions(page, request, failed) {
+  const target = page.getElementById(request.target) && document.getElementById(request.target);
+  const regions = target
+    ? [target, ...all("#messages").filter((messages) => !target.contains(messages))]
+    : outermostRegions(document);
+  const newRegions = regions.map((region) => page.getElementById(region.id) ?? region);
+  const initiator = request.form ?? request.link;
+  const active = document.activeElement;
+  const [x, y] = [scrollX, scrollY];
+  const selection = active?.matches("input, textarea")
+    && [active.selectionStart, active.selectionEnd];
+  const autofocused = new Set(all("[autofocus]").map((element) => element.id || element.name));
+  const knownNotices = new Set(notices().map(textOf));
+  // Unsaved input is restored, except in the submitted form: the response has its values, unless
+  // the form was submitted again in the meantime.
+  const isResubmitted = [...inFlight].some(
+    (other) => other !== request && other.form === request.form);
+  const submittedForm = isResubmitted ? undefined : request.form;
+  const unsaved = regions.flatMap((region) => all("input, textarea, select", region))
+    .filter((field) => !(submittedForm && field.form === submittedForm) && isDirty(field))
+    .map((field) => [field, currentValue(field)]);
+  const wasOpen = new Map(all("details[id]").map((details) => [details.id, details.open]));
+
+  regions.forEach((region, index) => region.replaceWith(newRegions[index]));
+  document.title = page.title;
+  if (!target) lastChange = page.body.dataset.lastChange;
+  for (const [field, value] of unsaved) {
+    const newField = counterpart(field);
+    if (newField && currentValue(newField) !== value) {
+      newField[isCheckable(newField) ? "checked" : "value"] = value;
+    }
+  }
+  for (const other of inFlight) {
+    for (const role of ["form", "link", "submitter"]) {
+      other[role] = counterpart(other[role]) ?? other[role];
+    }
+    if (other !== request) setBusy(other, true);
+  }
+  // Open details stay open. The server can open details that it rendered as closed before, and
+  // any details in the row that was clicked.
+  const row = counterpart(initiator)?.closest("article, li, tr");
+  for (const details of newRegions.flatMap((region) => all("details[id]", region))) {
+    const { id, open } = details;
+    if (wasOpen.has(id)) {
+      const opensNow = open && (!serverOpen.get(id) || !!row?.contains(details));
+      details.open = wasOpen.get(id) || opensNow;
+    }
+    serverOpen.set(id, open);
+  }
+
+  restoreFocus();
+  announce(...notices()
+    .filter((notice) => notice.closest("#messages") || !knownNotices.has(textOf(notice)))
+    .map(textOf));
+  document.dispatchEvent(new CustomEvent("miniback:updated"));
+
+  // Moves the focus to the element that the request opened, unless the user has moved it.
+  function restoreFocus() {
+    const within = (selector) => newRegions.flatMap((region) => all(selector, region));
+    const isIdle = !active || active === document.body || initiator?.contains(active)
+      || active === request.submitter;
+    const invalid = failed && within("[aria-invalid=true]")[0];
+    const newFocus = isIdle && (invalid
+      || within("[autofocus]").find(({ id, name }) => !autofocused.has(id || name)));
+    const sameFocus = active !== document.body && counterpart(active);
+    if (!newFocus) scrollTo(x, y);
+    if (newFocus) newFocus.focus();
+    else if (sameFocus) {
+      sameFocus.focus({ preventScroll: true });
+      if (selection && selection[0] !== null && sameFocus !== active) {
+        sameFocus.setSelectionRange(...selection);
+      }
+    } else if (active !== document.body || !counterpart(initiator)) {
+      (within("[autofocus]")[0] ?? within("[data-focus]")[0])?.focus();
+    }
+  }
+}

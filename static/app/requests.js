@@ -1,0 +1,110 @@
+// Sends the requests of forms and links with `data-enhance`, and handles back and forward.
+
+// Requests for the whole page run one at a time, so the last one wins.
+let queue = Promise.resolve();
+let currentPath = location.pathname + location.search;
+let navigationStart = 0; // when the browser last began to leave the page, which aborts requests
+
+function setBusy(request, isBusy) {
+  const control = request.submitter ?? request.link;
+  for (const name of ["aria-busy", "aria-disabled"]) {
+    if (isBusy) control?.setAttribute(name, "true");
+    else control?.removeAttribute(name);
+  }
+}
+
+// Lets the browser send the request. The form contains the submitter's name and value too.
+function sendNatively({ method, url, body }) {
+  if (method === "get") return location.assign(url);
+  const form = Object.assign(document.createElement("form"),
+    { method: "post", action: url.href, hidden: true });
+  form.append(...[...body].map(([name, value]) =>
+    Object.assign(document.createElement("input"), { type: "hidden", name, value })));
+  document.body.append(form);
+  HTMLFormElement.prototype.submit.call(form); // a field may be named "submit"
+}
+
+async function send(request) {
+  let fallback = () => sendNatively(request);
+  try {
+    const response = await fetch(request.url, {
+      method: request.method.toUpperCase(), body: request.body, credentials: "same-origin",
+      signal: AbortSignal.timeout(30000), // a request without a response must not block the queue
+    });
+    const url = new URL(response.url);
+    // The browser can load these URLs again. The URL of a form may accept only POST.
+    const isPage = response.redirected || request.method === "get";
+    const isHtml = response.headers.get("Content-Type")?.startsWith("text/html")
+      && url.origin === location.origin;
+    const page = isHtml && await parsePage(response);
+    if (isPage) fallback = () => location.assign(url);
+    const isLogin = url.pathname.endsWith("/login");
+    if (!isHtml || isLogin || structure(page) !== structure(document)) return fallback();
+    if (isPage) { // a new GET adds a history entry; a POST changes the current one
+      const path = url.pathname + url.search;
+      const addsEntry = request.method === "get" && !request.replace && path !== currentPath;
+      url.hash = request.url.hash;
+      history[addsEntry ? "pushState" : "replaceState"](null, "", url);
+      currentPath = path;
+    }
+    replaceRegions(page, request, !response.ok);
+  } catch {
+    if (Date.now() - navigationStart > 3000) fallback(); // otherwise the navigation aborted it
+  } finally {
+    inFlight.delete(request);
+    setBusy(request, false);
+  }
+}
+
+function start(request) {
+  inFlight.add(request);
+  setBusy(request, true);
+  if (request.target) send(request); // a single region (a test can take 5 s) doesn't block others
+  else queue = queue.then(() => send(request));
+}
+
+addEventListener("submit", (event) => {
+  const form = event.target, submitter = event.submitter;
+  if (event.defaultPrevented || !form.matches("form[data-enhance]")) return;
+  event.preventDefault();
+  // Every automatic save is sent; a second click on the same button is ignored.
+  const isAutosave = !submitter && form.querySelector("[data-autosave]");
+  const isDuplicate = [...inFlight].some(
+    (request) => request.form === form && request.submitter === submitter);
+  if (!isAutosave && isDuplicate) return;
+  const attribute = (name) => submitter?.getAttribute(`form${name}`) ?? form.getAttribute(name);
+  const method = attribute("method")?.toLowerCase() ?? "get";
+  const url = new URL(attribute("action") ?? "", location.href);
+  const fields = new URLSearchParams(new FormData(form));
+  if (submitter?.name) fields.append(submitter.name, submitter.value);
+  if (method === "get") url.search = fields;
+  start({
+    form, submitter, method, url, body: method === "get" ? undefined : fields,
+    replace: "replace" in form.dataset,
+    target: submitter?.dataset.targetRegion ?? form.dataset.targetRegion,
+  });
+});
+
+addEventListener("click", (event) => {
+  const link = event.target.closest("a[data-enhance]");
+  if (!link || event.defaultPrevented || event.button) return;
+  if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  if ([...inFlight].some((request) => request.link === link)) return;
+  start({
+    link, method: "get", url: new URL(link.href), target: link.dataset.targetRegion,
+    replace: "replace" in link.dataset,
+  });
+});
+
+addEventListener("change", ({ target }) => {
+  if (target.matches("[data-autosave], select[data-autosubmit]")) target.form.requestSubmit();
+});
+
+addEventListener("popstate", () => {
+  if (location.pathname + location.search === currentPath) return; // only the fragment changed
+  start({ method: "get", url: new URL(location.href), replace: true });
+});
+// A page from the back/forward cache may be outdated.
+addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+addEventListener("beforeunload", () => { navigationStart = Date.now(); });

@@ -1,0 +1,31 @@
+// The script of all pages, in parts that share one scope; `src/server/static_files.rs` joins them.
+//
+// Pages work without the script. With it, a form or link updates the page in place: the script
+// sends the request and replaces regions of the page with the matching regions of the response.
+// Anything that it can't handle is left to the browser's normal navigation.
+//
+// Every page needs `<main id="main" data-region>`, `#announcer` outside of <main>, and the
+// Content-Security-Policy `connect-src 'self'`.
+//
+// This part contains what the other parts share.
+
+document.documentElement.classList.add("js");
+
+const script = document.currentScript.src;
+// Requests in flight: {form or link, submitter, method, url, body, target, replace}.
+const inFlight = new Set();
+let lastChange = document.body.dataset.lastChange; // the number of the latest change on this page
+
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+const textOf = (element) => element.textContent.trim().replace(/\s+/g, " ");
+const isCheckable = (field) => field.type === "checkbox" || field.type === "radio";
+const currentValue = (field) => (isCheckable(field) ? field.checked : field.value);
+
+// Whether a field contains input that isn't saved.
+function isDirty(field) {
+  if (isCheckable(field)) return field.checked !== field.defaultChecked;
+  if (field.matches("select")) {
+    return !field.selectedOptions[0]?.defaultSelected && field.selectedIndex > 0;
+  }
+  return field.type !== "hidden" && field.type !== "file" && field.value !== field.defaultValue;
+}

@@ -1,0 +1,42 @@
+// Updates relative times and countdowns, and converts times from UTC to the browser's time zone.
+
+// Formats a relative time as the server does.
+function relativeTime(seconds) {
+  if (seconds < 60) return "just now";
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  return seconds < 86400 ? `${Math.floor(seconds / 3600)} h ago` : "yesterday";
+}
+setInterval(() => {
+  for (const time of all("time[datetime][data-relative]")) {
+    const seconds = (Date.now() - Date.parse(time.dateTime)) / 1000;
+    if (seconds >= 0 && seconds < 172800) time.textContent = relativeTime(seconds);
+  }
+}, 30000);
+
+// Countdowns to times in the near future.
+setInterval(() => {
+  for (const time of all("time[data-until]")) {
+    const seconds = Math.ceil((Date.parse(time.dateTime) - Date.now()) / 1000);
+    if (seconds < 100) time.textContent = seconds > 0 ? `in ${seconds} s` : "now";
+  }
+}, 1000);
+
+const formatter = (options) =>
+  new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", ...options });
+const day = { day: "numeric", month: "short" };
+const second = { second: "2-digit" };
+const timeOnly = formatter(), timeWithSeconds = formatter(second), dayAndTime = formatter(day);
+const exact = formatter({ ...day, ...second, year: "numeric", timeZoneName: "short" });
+function localizeTimes() {
+  for (const time of all("time[datetime]")) {
+    const at = new Date(time.dateTime);
+    if (time.title) time.title = exact.format(at);
+    if (!("clock" in time.dataset)) continue;
+    const isToday = at.toDateString() === new Date().toDateString();
+    const format = time.dataset.clock ? timeWithSeconds : isToday ? timeOnly : dayAndTime;
+    time.textContent = format.format(at);
+  }
+}
+document.addEventListener("miniback:updated", localizeTimes);
+
+localizeTimes();
