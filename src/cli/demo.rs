@@ -17,8 +17,8 @@ use crate::random;
 use crate::server::tokens;
 use crate::store::LinkPurpose;
 
-/// The preferred ports of Miniback, the site, and the receiver. If a port is taken, a free one is
-/// used.
+/// The preferred ports of Miniback, the site, and the receiver. If a port is in use, a free one
+/// is used.
 const PORTS: [u16; 3] = [8080, 8081, 8082];
 const USER: &str = "ada@example.com";
 /// How long the sign-in link is valid.
@@ -57,7 +57,7 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
     );
     let receiver =
         receiver::start(receiver_listener, secret.clone(), &site_url).map_err(CommandError::new)?;
-    let endpoint = receiver::endpoint(&receiver.url);
+    let endpoint = receiver::endpoint_url(&receiver.url);
     demo::seed(&api, &endpoint, &secret)
         .await
         .map_err(CommandError::new)?;
