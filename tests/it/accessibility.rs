@@ -1,6 +1,6 @@
-//! WCAG 2.2 AA, as far as axe-core can check it, and pages that fit the window. Checks every page
-//! in its main states, in light and dark mode, at desktop and phone width. The pages come from the
-//! program's own route tables, so a new page is checked as soon as it exists.
+//! Checks that every page meets WCAG 2.2 AA, as far as axe-core can tell, and fits the window.
+//! Covers the main states of each page, in light and dark mode, at desktop and phone width. The
+//! pages come from the program's own route tables, so a new page is checked as soon as it exists.
 
 mod sample_data;
 
@@ -14,7 +14,7 @@ use crate::support::browser::axe::AccessibilityChecker;
 use crate::support::receiver::{Receiver, Reply};
 use sample_data::{MEMBER, SampleData};
 
-/// Routes that aren't pages, or that redirect to other routes of the tables.
+/// GET routes that return no page, or that redirect to a page in the route tables.
 const NOT_PAGES: [&str; 8] = [
     "/",
     "/settings",
@@ -55,7 +55,7 @@ fn press(checker: &AccessibilityChecker, button: &str) {
     checker.browser.find("button", button).press();
 }
 
-/// Checks states of the webhook pages that appear only after pressing a button.
+/// Checks the webhook pages in states that appear only after pressing a button.
 fn check_webhook_actions(checker: &mut AccessibilityChecker, data: &SampleData) {
     open(checker, data, "/settings/notifications?add");
     fill(checker, "Endpoint URL", &data.receivers[1].url("/"));
@@ -89,7 +89,7 @@ fn check_webhook_actions(checker: &mut AccessibilityChecker, data: &SampleData) 
     checker.check("a checked signature");
 }
 
-/// Checks states of the other pages that appear only after pressing a button.
+/// Checks the other pages in states that appear only after pressing a button.
 fn check_other_actions(checker: &mut AccessibilityChecker, data: &SampleData) {
     open(checker, data, "/settings/tokens?add");
     fill(checker, "Name", "Deploy");
@@ -108,7 +108,7 @@ fn check_other_actions(checker: &mut AccessibilityChecker, data: &SampleData) {
     fill(checker, "Email", MEMBER);
     press(checker, "Find");
     checker.browser.find("button", "Export");
-    checker.check("personal data that was found");
+    checker.check("found personal data");
     press(checker, "Erase");
     checker.browser.wait_for_text("Erase all data for");
     checker.check("personal data to be erased");
@@ -241,7 +241,7 @@ fn every_page_is_accessible_and_fits_the_window() {
     let problems = &checker.problems;
     assert!(
         problems.is_empty(),
-        "{} problems:\n{}",
+        "{} accessibility problems:\n{}",
         problems.len(),
         problems.join("\n")
     );

@@ -10,7 +10,7 @@ fn is_signed_in(visitor: &mut Visitor) -> bool {
     visitor.get("/feedback").response.status == 200
 }
 
-/// Signs in with this `User-Agent`.
+/// Signs in from a browser with this `User-Agent`.
 fn signed_in_with(app: &App, email: &str, agent: &str) -> Visitor {
     let mut visitor = app.visitor();
     let form = visitor.get("/login").form_with("Sign in");
@@ -28,24 +28,25 @@ fn signed_in_with(app: &App, email: &str, agent: &str) -> Visitor {
 #[test]
 fn lists_sessions_by_browser_and_ends_one_at_a_time() {
     let app = App::start();
-    let mut here = app.signed_in();
-    let mut there = signed_in_with(&app, ADMIN, FIREFOX);
-    let mut elsewhere = signed_in_with(&app, ADMIN, "curl/8.5.0 (a-machine-of-sams)");
-    let page = here.get(ACCOUNT).expect(200);
+    let mut current = app.signed_in();
+    let mut firefox = signed_in_with(&app, ADMIN, FIREFOX);
+    let mut curl = signed_in_with(&app, ADMIN, "curl/8.5.0 (sams-laptop)");
+    let page = current.get(ACCOUNT).expect(200);
     assert!(page.text().contains("Firefox on Linux"), "{}", page.text());
     assert!(
-        !page.text().contains("a-machine-of-sams"),
-        "the page repeats the User-Agent"
+        !page.text().contains("sams-laptop"),
+        "the page shows the whole User-Agent"
     );
     assert_eq!(page.text().matches("This browser").count(), 1);
     let end = page
         .form_in("Firefox on Linux", "End session")
         .press("End session");
-    let page = here.submit_and_follow(&end).expect(200);
+    let page = current.submit_and_follow(&end).expect(200);
     assert!(!page.text().contains("Firefox on Linux"));
-    assert!(!is_signed_in(&mut there));
-    assert!(is_signed_in(&mut elsewhere) && is_signed_in(&mut here));
-    here.submit_and_follow(&end).expect(200);
+    assert!(!is_signed_in(&mut firefox));
+    assert!(is_signed_in(&mut curl) && is_signed_in(&mut current));
+    // Ending a session that has already ended is not an error.
+    current.submit_and_follow(&end).expect(200);
 }
 
 #[test]
@@ -64,24 +65,24 @@ fn a_user_cannot_end_the_session_of_another_user() {
 #[test]
 fn changing_the_password_requires_the_old_one_and_ends_other_sessions() {
     let app = App::start();
-    let (mut here, mut there) = (app.signed_in(), app.signed_in());
-    let form = here.get(ACCOUNT).form_with("Change password");
+    let (mut current, mut other) = (app.signed_in(), app.signed_in());
+    let form = current.get(ACCOUNT).form_with("Change password");
     let change = |current: &str, new: &str| {
         let form = form.clone().fill("Current password", current);
         form.fill("New password", new).press("Change password")
     };
-    let page = here
+    let page = current
         .submit(&change("not the password", "another good password"))
         .expect(422);
     assert!(page.text().contains("That isn’t your current password."));
-    let page = here.submit(&change(PASSWORD, "short")).expect(422);
+    let page = current.submit(&change(PASSWORD, "short")).expect(422);
     assert!(page.text().contains("too short"));
     assert!(
-        is_signed_in(&mut there),
+        is_signed_in(&mut other),
         "a rejected change ended a session"
     );
     let valid = change(PASSWORD, "another good password");
-    here.submit_and_follow(&valid).expect(200);
-    assert!(is_signed_in(&mut here) && !is_signed_in(&mut there));
+    current.submit_and_follow(&valid).expect(200);
+    assert!(is_signed_in(&mut current) && !is_signed_in(&mut other));
     app.visitor().sign_in(ADMIN, "another good password");
 }

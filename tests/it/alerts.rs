@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::{Api, millis, text};
 use crate::support::app::{App, AppBuilder};
-use crate::support::command::miniback;
+use crate::support::command::{miniback, run};
 use crate::support::in_process::InProcess;
 use crate::support::receiver::{ReceivedRequest, Receiver, Reply, closed_address};
 use crate::support::signature::{hex_signature, verify_standard_webhook};
@@ -22,7 +22,7 @@ fn with_alerts(alerts: &Receiver) -> AppBuilder {
 }
 
 /// Creates `count` feedback items and waits until their deliveries are in this state.
-fn create_and_wait(api: &Api, webhook: &Value, count: usize, state: &str) {
+fn create_feedback_and_wait(api: &Api, webhook: &Value, count: usize, state: &str) {
     let path = format!("/api/v1/webhooks/{}/accounting", text(webhook, "id"));
     let count_in_state = |json: &Value| json[state].as_u64().unwrap_or(0);
     let before = count_in_state(&api.get(&path).expect(200).json());
@@ -43,7 +43,7 @@ fn event_types(received: &[ReceivedRequest]) -> Vec<String> {
 
 /// Returns the secret that a page shows.
 fn find_secret(html: &str) -> String {
-    let start = html.find("whsec_").expect("find a secret");
+    let start = html.find("whsec_").expect("find a secret on the page");
     html[start..].split('"').next().unwrap().to_owned()
 }
 
@@ -56,9 +56,9 @@ fn alerts_once_after_ten_failures_in_a_row_and_once_on_recovery() {
     let webhook = api.create_webhook_with(
         json!({"url": receiver.url("/secret-path?key=1"), "description": "Orders"}),
     );
-    create_and_wait(&api, &webhook, 9, "failed");
+    create_feedback_and_wait(&api, &webhook, 9, "failed");
     assert_eq!(alerts.received().len(), 0);
-    create_and_wait(&api, &webhook, 1, "failed");
+    create_feedback_and_wait(&api, &webhook, 1, "failed");
     let alert = alerts.first();
     assert_eq!(alert.path(), "/alerts");
     let body = alert.json();
@@ -70,12 +70,12 @@ fn alerts_once_after_ten_failures_in_a_row_and_once_on_recovery() {
     );
     assert_eq!(body["data"]["failedInARow"], 10);
     assert_eq!(body["data"]["lastFailure"]["status"], 500);
-    let shown = api
+    let failing = api
         .get(&format!("/api/v1/webhooks/{}", text(&webhook, "id")))
         .json();
-    assert_eq!(body["data"]["failingSince"], shown["failingSince"]);
+    assert_eq!(body["data"]["failingSince"], failing["failingSince"]);
     assert!(!alert.text().contains("secret-path"));
-    // Signed like any event.
+    // Alerts are signed like other events.
     assert_eq!(
         alert.header("X-Miniback-Signature"),
         hex_signature(SECRET, &alert.body)
@@ -83,19 +83,19 @@ fn alerts_once_after_ten_failures_in_a_row_and_once_on_recovery() {
     assert_eq!(alert.header("X-Miniback-Event"), "webhook.failing");
     verify_standard_webhook(SECRET, &alert).unwrap();
 
-    create_and_wait(&api, &webhook, 12, "failed");
+    create_feedback_and_wait(&api, &webhook, 12, "failed");
     receiver.set_script(|_| Reply::status(200));
-    create_and_wait(&api, &webhook, 2, "delivered");
+    create_feedback_and_wait(&api, &webhook, 2, "delivered");
     let all = alerts.wait_for(2);
     assert_eq!(event_types(&all), ["webhook.failing", "webhook.recovered"]);
     let recovered = all[1].json();
-    assert_eq!(recovered["data"]["failingSince"], shown["failingSince"]);
+    assert_eq!(recovered["data"]["failingSince"], failing["failingSince"]);
     assert!(millis(&recovered["timestamp"]) >= millis(&body["timestamp"]));
     assert_ne!(all[0].delivery(), all[1].delivery());
 
     // A new failure causes a new alert.
     receiver.set_script(|_| Reply::status(500));
-    create_and_wait(&api, &webhook, 10, "failed");
+    create_feedback_and_wait(&api, &webhook, 10, "failed");
     assert_eq!(event_types(&alerts.wait_for(3))[2], "webhook.failing");
 }
 
@@ -106,10 +106,10 @@ fn alerts_after_five_minutes_of_failing() {
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    create_and_wait(&api, &webhook, 1, "failed");
+    create_feedback_and_wait(&api, &webhook, 1, "failed");
     app.advance(Duration::from_secs(299));
-    // After another failed delivery, an alert that was due would have arrived.
-    create_and_wait(&api, &webhook, 1, "failed");
+    // Deliver once more, so that a premature alert has time to arrive.
+    create_feedback_and_wait(&api, &webhook, 1, "failed");
     assert_eq!(alerts.received().len(), 0);
     app.advance(Duration::from_secs(1));
     let alert = alerts.first().json();
@@ -129,10 +129,10 @@ fn failed_tests_and_working_webhooks_cause_no_alert() {
             .expect(200);
     }
     receiver.set_script(|_| Reply::status(200));
-    create_and_wait(&api, &webhook, 11, "delivered");
-    // Ten failures cause an alert. An earlier alert would have arrived before it.
+    create_feedback_and_wait(&api, &webhook, 11, "delivered");
+    // Ten failures cause an alert. If an earlier alert was sent, it arrives first.
     receiver.set_script(|_| Reply::status(500));
-    create_and_wait(&api, &webhook, 10, "failed");
+    create_feedback_and_wait(&api, &webhook, 10, "failed");
     assert_eq!(event_types(&alerts.wait_for(1)), ["webhook.failing"]);
 }
 
@@ -143,7 +143,7 @@ fn retries_a_failed_alert_after_a_crash() {
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    create_and_wait(&api, &webhook, 10, "failed");
+    create_feedback_and_wait(&api, &webhook, 10, "failed");
     let first = alerts.first();
     let data = app.kill9();
     alerts.set_script(|_| Reply::status(200));
@@ -158,16 +158,16 @@ fn retries_a_failed_alert_after_a_crash() {
 #[test]
 fn the_page_shows_the_generated_secret_for_alerts() {
     let (alerts, receiver) = (Receiver::ok(), Receiver::status(500));
-    let start = || {
+    let builder = || {
         App::builder()
             .option("--retry-delays", "none")
             .option("--alert-url", &alerts.url("/alerts?key=1"))
     };
-    let app = start().start();
+    let app = builder().start();
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    create_and_wait(&api, &webhook, 10, "failed");
+    create_feedback_and_wait(&api, &webhook, 10, "failed");
     let alert = alerts.first();
     let mut visitor = app.signed_in();
     let hidden = visitor.get("/settings/notifications").expect(200);
@@ -180,7 +180,7 @@ fn the_page_shows_the_generated_secret_for_alerts() {
     let secret = find_secret(&shown.response.text);
     verify_standard_webhook(&secret, &alert).unwrap();
     // A restart keeps the secret.
-    let app = start().with_data(app.kill9()).start();
+    let app = builder().with_data(app.kill9()).start();
     let mut visitor = app.signed_in();
     let again = visitor
         .get("/settings/notifications?reveal=alerts")
@@ -194,7 +194,7 @@ fn rejects_invalid_alert_options_at_startup() {
         let data = tempfile::TempDir::new().unwrap();
         let mut command = miniback(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
         command.arg(data.path()).args(arguments);
-        crate::support::command::run(command, "").error_line(2)
+        run(command, "").error_line(2)
     };
     for (arguments, option) in [
         (&["--alert-url", "example.com/alerts"][..], "--alert-url"),
@@ -218,11 +218,11 @@ fn rejects_invalid_alert_options_at_startup() {
 fn check_detects_an_unreachable_alert_url() {
     let app = App::start();
     let url = format!("http://{}/secret-path", closed_address());
-    let found = app.run(&["check", "--alert-url", &url], "");
+    let output = app.run(&["check", "--alert-url", &url], "");
     assert!(
-        found.stdout.contains("FAIL   --alert-url"),
+        output.stdout.contains("FAIL   --alert-url"),
         "{}",
-        found.stdout
+        output.stdout
     );
-    assert!(!found.stdout.contains("secret-path"));
+    assert!(!output.stdout.contains("secret-path"));
 }

@@ -1,4 +1,4 @@
-//! The JSON API: projects, feedback, webhooks, lists, and the delivery log.
+//! The JSON API: projects, feedback, webhooks, and the delivery log.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::api::{millis, text};
 use crate::support::app::App;
-use crate::support::receiver::Receiver;
+use crate::support::receiver::{Receiver, Reply};
 
 fn members(value: &Value) -> Vec<&str> {
     let object = value.as_object().unwrap();
@@ -15,10 +15,10 @@ fn members(value: &Value) -> Vec<&str> {
 
 #[track_caller]
 fn assert_id(value: &Value, prefix: &str) {
-    let rest = value.as_str().and_then(|id| id.strip_prefix(prefix));
-    let rest = rest.unwrap_or_default();
+    let random = value.as_str().and_then(|id| id.strip_prefix(prefix));
+    let random = random.unwrap_or_default();
     assert!(
-        !rest.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric()),
+        !random.is_empty() && random.chars().all(|c| c.is_ascii_alphanumeric()),
         "{value} isn't an id with the prefix {prefix}"
     );
 }
@@ -72,8 +72,8 @@ fn generates_unique_slugs_from_names() {
     assert_eq!(api.create_project("My Shop")["slug"], "my-shop");
     assert_eq!(api.create_project("My Shop")["slug"], "my-shop-2");
     assert_eq!(api.create_project("my  shop!")["slug"], "my-shop-3");
-    let taken = json!({"name": "Other", "slug": "my-shop"});
-    api.post("/api/v1/projects", taken).problem(409);
+    let duplicate = json!({"name": "Other", "slug": "my-shop"});
+    api.post("/api/v1/projects", duplicate).problem(409);
     for name in ["日本語", "!!!", "Ünïcödé"] {
         let slug = text(&api.create_project(name), "slug").to_owned();
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -133,10 +133,7 @@ fn creates_reads_updates_and_deletes_feedback() {
     assert_eq!(api.get(&path).expect(200).json(), created);
     for status in ["RESOLVED", "REVIEWED", "NEW"] {
         let changed = api.set_status(&created, status);
-        assert_eq!(
-            changed["status"], status,
-            "every change of status is allowed"
-        );
+        assert_eq!(changed["status"], status, "the status wasn't changed");
         assert_eq!(api.get(&path).json(), changed);
     }
     api.delete(&path).expect(204);
@@ -192,7 +189,7 @@ fn creates_reads_and_updates_a_webhook() {
     assert_eq!(
         seen["secret"],
         Value::Null,
-        "only creation returns the secret"
+        "reading a webhook returned its secret"
     );
     let listed = api.get("/api/v1/webhooks").expect(200).json();
     assert_eq!(listed["data"], json!([seen]));
@@ -232,10 +229,10 @@ fn never_returns_the_values_of_custom_headers() {
     let changed = api.patch_webhook(&created, change);
     assert!(!changed.to_string().contains("third-value"));
     api.deliver_one(&created, "delivered");
-    let got = receiver.first();
-    assert_eq!(got.header("X-One"), "first-value");
-    assert_eq!(got.header("X-Three"), "third-value");
-    assert!(got.all_headers("X-Two").is_empty());
+    let request = receiver.first();
+    assert_eq!(request.header("X-One"), "first-value");
+    assert_eq!(request.header("X-Three"), "third-value");
+    assert!(request.all_headers("X-Two").is_empty());
 }
 
 #[test]
@@ -260,7 +257,7 @@ fn filters_the_delivery_log_by_state_and_event() {
     let feedback = api.create_feedback("shop", "Hello");
     let created = text(&api.deliveries(&webhook)[0], "id").to_owned();
     api.wait_for_state(&created, "delivered");
-    receiver.set_script(|_| crate::support::receiver::Reply::status(500));
+    receiver.set_script(|_| Reply::status(500));
     api.set_status(&feedback, "RESOLVED");
     let updated = text(&api.deliveries(&webhook)[0], "id").to_owned();
     api.wait_for_state(&updated, "failed");
@@ -269,7 +266,9 @@ fn filters_the_delivery_log_by_state_and_event() {
     let ids = |query: &str| -> Vec<String> {
         let page = api.get(&format!("{path}{query}")).expect(200).json();
         let data = page["data"].as_array().unwrap().clone();
-        data.iter().map(|d| text(d, "id").to_owned()).collect()
+        data.iter()
+            .map(|delivery| text(delivery, "id").to_owned())
+            .collect()
     };
     assert_eq!(
         ids(""),

@@ -1,5 +1,5 @@
-//! What all API calls have in common: authentication, methods, problems, request ids, and
-//! idempotency keys. `every_route.rs` checks the permissions.
+//! Behavior shared by all API calls: authentication, methods, errors, request ids, and idempotency
+//! keys. `every_route.rs` checks the permissions.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,9 @@ use crate::support::app::{ADMIN, App};
 use crate::support::http::Response;
 use crate::support::receiver::Receiver;
 
-/// Each path with its methods. Names in braces are replaced by ids of existing items.
-const CALLS: [(&str, &[&str]); 14] = [
+/// Paths of the API and all methods that each path supports. Names in braces are replaced by the
+/// ids of existing items.
+const PATHS: [(&str, &[&str]); 14] = [
     ("/api/v1/projects", &["GET", "POST"]),
     ("/api/v1/projects/shop", &["GET", "PATCH", "DELETE"]),
     ("/api/v1/feedback", &["GET", "POST"]),
@@ -28,6 +29,7 @@ const CALLS: [(&str, &[&str]); 14] = [
     ("/healthz", &["GET"]),
 ];
 
+/// Miniback with one item of each kind that appears in `PATHS`.
 struct Fixture {
     app: App,
     _receiver: Receiver,
@@ -36,7 +38,6 @@ struct Fixture {
     delivery: String,
 }
 
-/// Starts the program with a project, feedback, a webhook, and a delivery.
 fn fixture() -> Fixture {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
@@ -133,7 +134,7 @@ fn members_handle_feedback_and_submit_tokens_create_it() {
 fn head_works_like_get_without_a_body() {
     let fixture = fixture();
     let api = fixture.app.api();
-    for (path, methods) in CALLS {
+    for (path, methods) in PATHS {
         let path = fixture.path(path);
         if methods.contains(&"GET") {
             let (head, get) = (api.head(&path).expect(200), api.get(&path));
@@ -148,7 +149,7 @@ fn head_works_like_get_without_a_body() {
 fn an_unsupported_method_is_405_with_an_allow_header() {
     let fixture = fixture();
     let token = fixture.app.token(ADMIN, "full");
-    for (path, methods) in CALLS {
+    for (path, methods) in PATHS {
         let expected: BTreeSet<&str> = methods.iter().copied().collect();
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "QUERY"] {
             if methods.contains(&method) {
@@ -173,7 +174,7 @@ fn an_unsupported_method_is_405_with_an_allow_header() {
 #[test]
 fn options_lists_methods_and_allows_no_other_origin() {
     let fixture = fixture();
-    for (path, _) in CALLS {
+    for (path, _) in PATHS {
         let headers = [
             ("Origin", "https://evil.example"),
             ("Access-Control-Request-Method", "POST"),
@@ -301,7 +302,7 @@ fn idempotency_keys_survive_a_crash() {
 }
 
 #[test]
-fn parallel_requests_with_one_key_create_one_feedback() {
+fn parallel_requests_with_one_key_create_one_feedback_item() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
@@ -313,8 +314,8 @@ fn parallel_requests_with_one_key_create_one_feedback() {
             .collect();
         calls.into_iter().map(|call| call.join().unwrap()).collect()
     });
-    let created: Vec<&Response> = responses.iter().filter(|a| a.status == 201).collect();
-    assert!(!created.is_empty());
+    let created: Vec<&Response> = responses.iter().filter(|r| r.status == 201).collect();
+    assert!(!created.is_empty(), "no request created feedback");
     for response in &responses {
         assert!(matches!(response.status, 201 | 409), "{response:?}");
     }

@@ -1,10 +1,10 @@
-//! Lists of the JSON API: order, pages, and filters.
+//! Lists in the JSON API: order, pagination, and filters.
 
 use crate::support::api::{Api, text};
 use crate::support::app::App;
 use crate::support::receiver::Receiver;
 
-/// Reads a list page by page and returns all ids.
+/// Reads all pages of a list and returns the ids of their items.
 fn page_through(
     api: &Api,
     path: &str,
@@ -27,7 +27,7 @@ fn page_through(
 }
 
 #[test]
-fn lists_are_newest_first_and_pages_are_complete() {
+fn lists_are_newest_first_and_pages_contain_every_item() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let mut expected = [Vec::new(), Vec::new(), Vec::new()];
@@ -43,7 +43,7 @@ fn lists_are_newest_first_and_pages_are_complete() {
     for (path, mut ids) in lists.into_iter().zip(expected) {
         let mut sorted = ids.clone();
         sorted.sort();
-        assert_eq!(sorted, ids, "ids don't sort in the order of creation");
+        assert_eq!(sorted, ids, "ids aren't in the order of creation");
         ids.reverse();
         for limit in [1, 3, 7, 100] {
             assert_eq!(
@@ -105,7 +105,9 @@ fn filters_feedback_by_project_status_and_search() {
             .expect(200)
             .json();
         let data = listed["data"].as_array().unwrap().clone();
-        data.iter().map(|f| text(f, "message").to_owned()).collect()
+        data.iter()
+            .map(|feedback| text(feedback, "message").to_owned())
+            .collect()
     };
     assert_eq!(matching_messages("").len(), 3);
     assert_eq!(matching_messages("project=shop").len(), 2);

@@ -1,5 +1,5 @@
-//! Outcomes of attempts and how the log describes them: all kinds of failures, and unusual
-//! successes.
+//! The outcomes of attempts and how the delivery log shows them: every kind of failure, and unusual
+//! successful responses.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -10,6 +10,15 @@ use serde_json::{Value, json};
 use crate::support::api::{attempts, millis, text};
 use crate::support::app::App;
 use crate::support::receiver::{Receiver, Reply, closed_address};
+
+/// Starts a program with this timeout and without retries.
+#[track_caller]
+fn app_with_timeout(timeout: &str) -> App {
+    App::builder()
+        .option("--retry-delays", "none")
+        .option("--timeout", timeout)
+        .start()
+}
 
 /// Delivers feedback to a URL that fails, and returns the only attempt.
 #[track_caller]
@@ -29,7 +38,7 @@ fn failed_attempt(app: &App, url: &str) -> Value {
     attempt
 }
 
-/// Delivers feedback to an endpoint with this reply, which has to be a failure.
+/// Delivers feedback to an endpoint with a failing reply, and returns the only attempt.
 #[track_caller]
 fn failed_attempt_with(reply: impl Fn() -> Reply + Send + 'static) -> Value {
     let receiver = Receiver::script(move |_| reply());
@@ -42,13 +51,10 @@ fn failed_attempt_with(reply: impl Fn() -> Reply + Send + 'static) -> Value {
 fn any_status_other_than_2xx_is_a_failure() {
     let app = App::without_retries();
     let api = app.api();
-    api.create_project("Shop");
     for status in [304, 400, 404, 410, 429, 500, 503, 599] {
         let receiver = Receiver::status(status);
         let webhook = api.create_webhook(&receiver.url("/"));
-        api.create_feedback("shop", "Hello");
-        let id = text(&api.only_delivery(&webhook), "id").to_owned();
-        let failed = api.wait_for_state(&id, "failed");
+        let failed = api.deliver_one(&webhook, "failed");
         assert_eq!(attempts(&failed)[0]["status"], status);
         assert!(attempts(&failed)[0]["errorCode"].is_string());
         api.delete_webhook(&webhook);
@@ -56,10 +62,9 @@ fn any_status_other_than_2xx_is_a_failure() {
 }
 
 #[test]
-fn any_2xx_is_a_success_without_an_error() {
+fn any_2xx_status_is_a_success_without_an_error() {
     let app = App::without_retries();
     let api = app.api();
-    api.create_project("Shop");
     for status in [200, 201, 202, 204, 299] {
         let receiver = Receiver::script(move |_| match status {
             // A 204 has neither a body nor a `Content-Length`.
@@ -67,9 +72,7 @@ fn any_2xx_is_a_success_without_an_error() {
             _ => Reply::status(status),
         });
         let webhook = api.create_webhook(&receiver.url("/"));
-        api.create_feedback("shop", "Hello");
-        let id = text(&api.only_delivery(&webhook), "id").to_owned();
-        let delivered = api.wait_for_state(&id, "delivered");
+        let delivered = api.deliver_one(&webhook, "delivered");
         assert_eq!(delivered["nextAttemptAt"], Value::Null);
         let attempt = &attempts(&delivered)[0];
         assert_eq!(attempt["status"], status);
@@ -152,10 +155,7 @@ fn a_huge_response_head_is_a_failure() {
 
 #[test]
 fn no_response_within_the_timeout_is_a_failure() {
-    let app = App::builder()
-        .option("--retry-delays", "none")
-        .option("--timeout", "300ms")
-        .start();
+    let app = app_with_timeout("300ms");
     let receiver = Receiver::script(|_| Reply::Hang);
     let attempt = failed_attempt(&app, &receiver.url("/"));
     assert_eq!(attempt["status"], Value::Null);
@@ -173,23 +173,17 @@ fn the_timeout_is_5_s_by_default() {
 
 #[test]
 fn an_incomplete_head_at_the_timeout_is_a_failure() {
-    let app = App::builder()
-        .option("--retry-delays", "none")
-        .option("--timeout", "300ms")
-        .start();
+    let app = app_with_timeout("300ms");
     let receiver = Receiver::script(|_| Reply::Hang.preceded_by("HTTP/1.1 200 OK\r\nX-Slow: "));
     let attempt = failed_attempt(&app, &receiver.url("/"));
     assert_eq!(attempt["status"], Value::Null);
 }
 
 #[test]
-fn an_endpoint_that_never_accepts_times_out() {
-    // The system completes the TCP handshake, but nothing accepts the connection.
+fn a_connection_that_is_never_accepted_times_out() {
+    // The kernel completes the TCP handshake, but nothing accepts the connection.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let app = App::builder()
-        .option("--retry-delays", "none")
-        .option("--timeout", "300ms")
-        .start();
+    let app = app_with_timeout("300ms");
     let url = format!("http://{}/", listener.local_addr().unwrap());
     failed_attempt(&app, &url);
 }
@@ -217,10 +211,7 @@ fn https_to_an_endpoint_without_tls_is_a_failure() {
 
 #[test]
 fn each_kind_of_failure_has_its_own_error_code() {
-    let app = App::builder()
-        .option("--retry-delays", "none")
-        .option("--timeout", "3s")
-        .start();
+    let app = app_with_timeout("3s");
     let cases: Vec<(&str, Receiver, Option<String>)> = vec![
         ("status", Receiver::status(500), None),
         (
@@ -236,19 +227,16 @@ fn each_kind_of_failure_has_its_own_error_code() {
             Some(format!("http://{}/", closed_address())),
         ),
         (
-            "name",
+            "dns",
             Receiver::ok(),
             Some("https://no-such-host.invalid/".to_owned()),
         ),
     ];
     let mut codes = BTreeMap::new();
     let api = app.api();
-    api.create_project("Shop");
     for (kind, receiver, url) in cases {
         let webhook = api.create_webhook(&url.unwrap_or_else(|| receiver.url("/")));
-        api.create_feedback("shop", "Hello");
-        let id = text(&api.only_delivery(&webhook), "id").to_owned();
-        let failed = api.wait_for_state(&id, "failed");
+        let failed = api.deliver_one(&webhook, "failed");
         let code = text(&attempts(&failed)[0], "errorCode").to_owned();
         if let Some(other) = codes.insert(code.clone(), kind) {
             panic!("{kind} and {other} have the same code {code}");
@@ -257,7 +245,7 @@ fn each_kind_of_failure_has_its_own_error_code() {
     }
 }
 
-/// Delivers feedback and returns the successful attempt.
+/// Delivers feedback to an endpoint that succeeds, and returns the attempt.
 #[track_caller]
 fn successful_attempt(app: &App, receiver: &Receiver) -> Value {
     let api = app.api();
@@ -282,10 +270,7 @@ fn skips_interim_responses() {
 
 #[test]
 fn an_interim_response_alone_is_a_timeout() {
-    let app = App::builder()
-        .option("--retry-delays", "none")
-        .option("--timeout", "300ms")
-        .start();
+    let app = app_with_timeout("300ms");
     let receiver =
         Receiver::script(|_| Reply::Hang.preceded_by("HTTP/1.1 103 Early Hints\r\n\r\n"));
     let attempt = failed_attempt(&app, &receiver.url("/"));
@@ -311,26 +296,26 @@ fn reads_16_kib_of_an_endless_body_and_succeeds() {
     assert_eq!(text(&attempt, "responseBody"), "x".repeat(16 * 1024));
 }
 
-/// Checks that the log shows that the body is incomplete.
+/// Checks that the delivery log says that the response body is incomplete.
 #[track_caller]
 fn assert_incomplete_body(attempt: &Value) {
     let is_marked = attempt["responseTruncated"] == true || attempt["error"].is_string();
-    assert!(is_marked, "the log doesn't mention the body: {attempt:#}");
+    assert!(
+        is_marked,
+        "the log doesn't say that the body is incomplete: {attempt:#}"
+    );
 }
 
 #[test]
 fn reads_a_slow_body_until_the_timeout_and_succeeds() {
-    let app = App::builder()
-        .option("--retry-delays", "none")
-        .option("--timeout", "500ms")
-        .start();
+    let app = app_with_timeout("500ms");
     let receiver = Receiver::script(|_| Reply::Drip(Duration::from_millis(20)));
     let attempt = successful_attempt(&app, &receiver);
     assert_incomplete_body(&attempt);
 }
 
 #[test]
-fn a_body_shorter_than_its_length_is_a_success_with_a_note() {
+fn a_body_shorter_than_its_content_length_is_a_success_with_a_note() {
     let receiver = Receiver::script(|_| {
         Reply::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort".to_vec())
     });
@@ -340,7 +325,7 @@ fn a_body_shorter_than_its_length_is_a_success_with_a_note() {
 }
 
 #[test]
-fn a_broken_chunked_body_is_a_success_with_a_note() {
+fn an_invalid_chunked_body_is_a_success_with_a_note() {
     let receiver = Receiver::script(|_| {
         let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".as_slice();
         Reply::Bytes([head, b"5\r\nhello\r\nZZ\r\n"].concat())
@@ -351,16 +336,11 @@ fn a_broken_chunked_body_is_a_success_with_a_note() {
 
 #[test]
 fn truncates_bodies_over_16_kib() {
-    let app = App::without_retries();
     for (length, truncated) in [(16 * 1024, false), (16 * 1024 + 1, true)] {
         let receiver = Receiver::script(move |_| Reply::body(200, &"y".repeat(length)));
-        let attempt = successful_attempt(&app, &receiver);
+        let attempt = successful_attempt(&App::without_retries(), &receiver);
         assert_eq!(attempt["responseTruncated"], truncated, "{length} bytes");
         assert_eq!(text(&attempt, "responseBody").len(), 16 * 1024);
-        // The next iteration needs a single webhook.
-        let listed = app.api().get("/api/v1/webhooks").json()["data"].clone();
-        app.api().delete_webhook(&listed[0]);
-        app.api().delete("/api/v1/projects/delivered").expect(204);
     }
 }
 
@@ -394,6 +374,14 @@ fn the_log_contains_the_request_and_the_timings() {
     let timings = &attempts(&delivery)[0]["timings"];
     assert!(timings["connectMs"].is_number(), "{timings}");
     assert!(timings["waitMs"].is_number(), "{timings}");
-    assert_eq!(timings["tlsMs"], Value::Null, "no TLS was used");
-    assert_eq!(timings["dnsMs"], Value::Null, "no name was resolved");
+    assert_eq!(
+        timings["tlsMs"],
+        Value::Null,
+        "the log has a TLS time for plain HTTP"
+    );
+    assert_eq!(
+        timings["dnsMs"],
+        Value::Null,
+        "the log has a DNS time for an IP address"
+    );
 }

@@ -13,7 +13,7 @@ use crate::support::command::run_on;
 use crate::support::receiver::Receiver;
 
 #[test]
-fn a_backup_under_load_contains_everything_acknowledged_before() {
+fn a_backup_contains_all_feedback_acknowledged_before_it_started() {
     let app = App::start();
     let receiver = Receiver::ok();
     let api = app.api();
@@ -39,8 +39,8 @@ fn a_backup_under_load_contains_everything_acknowledged_before() {
             });
         }
         let before = received.iter().take(200).collect();
-        let saved = app.run(&["backup", copy.to_str().unwrap()], "").success();
-        assert!(saved.stdout.contains("Wrote and checked"), "{saved:?}");
+        let output = app.run(&["backup", copy.to_str().unwrap()], "").success();
+        assert!(output.stdout.contains("Wrote and checked"), "{output:?}");
         stop.store(true, Ordering::Relaxed);
         before
     });
@@ -50,25 +50,25 @@ fn a_backup_under_load_contains_everything_acknowledged_before() {
     assert_eq!(
         std::fs::read_dir(copies.path()).unwrap().count(),
         1,
-        "temporary files are left next to the backup"
+        "temporary files remain next to the backup"
     );
 
-    // Restore it as documented: the copy becomes the database of a data directory.
+    // Restore the backup as documented: its copy becomes the database of a new data directory.
     let restored = Arc::new(TempDir::new().unwrap());
     std::fs::create_dir(restored.path().join("data")).unwrap();
     std::fs::copy(&copy, restored.path().join("data/miniback.db")).unwrap();
     let app = App::builder().with_data(restored).start();
     let api = app.api();
     for message in &before {
-        let output = api.get(&format!("/api/v1/feedback?q={message}")).json();
-        let is_there = output["data"]
+        let found = api.get(&format!("/api/v1/feedback?q={message}")).json();
+        let is_restored = found["data"]
             .as_array()
             .unwrap()
             .iter()
-            .any(|f| f["message"] == **message);
+            .any(|feedback| feedback["message"] == **message);
         assert!(
-            is_there,
-            "{message} is missing, but was acknowledged before the backup"
+            is_restored,
+            "{message} was acknowledged before the backup, but isn't in it"
         );
     }
 }

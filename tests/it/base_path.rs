@@ -1,5 +1,5 @@
 //! Everything works under a base path, behind a reverse proxy that forwards or strips the path. No
-//! link, form, redirect, or cookie leaves it.
+//! link, form, redirect, or cookie uses a path outside it.
 
 use std::collections::BTreeSet;
 
@@ -13,16 +13,16 @@ use crate::support::proxy::{Prefix, Proxy};
 use crate::support::receiver::Receiver;
 use crate::support::wait::wait_until;
 
-const PATH: &str = "/miniback";
+const BASE_PATH: &str = "/miniback";
 
-/// Checks that all URLs of a page and its cookies stay under the path.
+/// Checks that all URLs and cookies of a page stay under the base path.
 #[track_caller]
-fn assert_under_path(page: &Page, origin: &str) {
+fn assert_under_base_path(page: &Page, origin: &str) {
     if page.response.header("location").is_some() {
-        let to = page.location();
+        let target = page.location();
         assert!(
-            is_under_path(&to),
-            "the redirect leaves the path: {:?}",
+            is_under_base_path(&target),
+            "the redirect leaves the base path: {:?}",
             page.response
         );
     }
@@ -33,25 +33,25 @@ fn assert_under_path(page: &Page, origin: &str) {
             .find_map(|a| a.strip_prefix("Path=").or(a.strip_prefix("path=")));
         let path = path.unwrap_or_default();
         assert!(
-            is_under_path(path),
+            is_under_base_path(path),
             "the cookie is sent to other paths: {cookie}"
         );
     }
     let here = url::Url::parse(&format!("{origin}{}", page.path)).unwrap();
     for (attribute, reference) in page.urls() {
-        let to = here.join(&reference).unwrap();
-        if to.origin().ascii_serialization() == origin && !reference.starts_with('#') {
+        let target = here.join(&reference).unwrap();
+        if target.origin().ascii_serialization() == origin && !reference.starts_with('#') {
             assert!(
-                is_under_path(to.path()),
-                "{attribute}={reference:?} on {} leaves the path",
+                is_under_base_path(target.path()),
+                "{attribute}={reference:?} on {} leaves the base path",
                 page.path
             );
         }
     }
 }
 
-fn is_under_path(path: &str) -> bool {
-    path == PATH || path.starts_with("/miniback/") || path.starts_with("/miniback?")
+fn is_under_base_path(path: &str) -> bool {
+    path == BASE_PATH || path.starts_with("/miniback/") || path.starts_with("/miniback?")
 }
 
 struct ProxiedApp {
@@ -63,9 +63,9 @@ struct ProxiedApp {
 
 fn proxied(prefix: Prefix) -> ProxiedApp {
     let proxy = Proxy::bind();
-    let base = format!("{}{PATH}", proxy.origin());
+    let base = format!("{}{BASE_PATH}", proxy.origin());
     let app = App::builder().option("--base-url", &base).start();
-    proxy.forward(PATH, app.port(), prefix);
+    proxy.forward(BASE_PATH, app.port(), prefix);
     ProxiedApp {
         origin: proxy.origin(),
         visitor: Visitor::new(&base),
@@ -77,25 +77,25 @@ fn proxied(prefix: Prefix) -> ProxiedApp {
 impl ProxiedApp {
     /// Returns an API client that uses the public URL.
     fn api(&self) -> Api {
-        let base = format!("{}{PATH}", self.origin);
+        let base = format!("{}{BASE_PATH}", self.origin);
         Api::new(&base, Some(&self.app.token(ADMIN, "full")))
     }
 
     #[track_caller]
     fn get(&mut self, path: &str) -> Page {
         let page = self.visitor.get(path);
-        assert_under_path(&page, &self.origin);
+        assert_under_base_path(&page, &self.origin);
         page
     }
 
-    /// Follows redirects to a page and checks that each one stays under the path.
+    /// Follows redirects to a page and checks that they stay under the base path.
     #[track_caller]
     fn follow(&mut self, mut page: Page) -> Page {
         while matches!(page.response.status, 302 | 303) {
-            assert_under_path(&page, &self.origin);
+            assert_under_base_path(&page, &self.origin);
             page = self.visitor.follow(&page);
         }
-        assert_under_path(&page, &self.origin);
+        assert_under_base_path(&page, &self.origin);
         page.expect(200)
     }
 
@@ -107,8 +107,10 @@ impl ProxiedApp {
         let assets = scraper::Selector::parse("link[rel=stylesheet], script[src], img[src]");
         for element in html.select(&assets.unwrap()) {
             let reference = element.attr("href").or(element.attr("src"));
-            let to = here.join(reference.unwrap_or_default()).unwrap();
-            self.visitor.fetch("GET", to.path(), &[], None).expect(200);
+            let asset = here.join(reference.unwrap_or_default()).unwrap();
+            self.visitor
+                .fetch("GET", asset.path(), &[], None)
+                .expect(200);
         }
     }
 
@@ -122,20 +124,21 @@ impl ProxiedApp {
             .fill("Password", PASSWORD)
             .press("Sign in");
         let response = self.visitor.submit(&filled);
-        assert_under_path(&response, &self.origin);
+        assert_under_base_path(&response, &self.origin);
         assert!(self.visitor.session().is_some(), "{:?}", response.response);
         self.follow(response)
     }
 }
 
-fn sign_in_handle_feedback_test_and_sign_out(prefix: Prefix) {
+/// Signs in, resolves feedback, tests a webhook, and signs out.
+fn check_main_workflow(prefix: Prefix) {
     let mut proxied = proxied(prefix);
     let api = proxied.api();
     api.create_project("Shop");
     let feedback = api.create_feedback("shop", "Hello from behind the proxy");
 
-    let start = proxied.get("/");
-    let login = proxied.follow(start);
+    let redirect = proxied.get("/");
+    let login = proxied.follow(redirect);
     assert!(login.path.starts_with("/miniback/login"), "{}", login.path);
     let start_page = proxied.sign_in();
     proxied.load_assets(&start_page);
@@ -156,7 +159,7 @@ fn sign_in_handle_feedback_test_and_sign_out(prefix: Prefix) {
     let pressed = page.form_with("Test").press("Test");
     let response = proxied.visitor.submit(&pressed);
     if response.response.status == 200 {
-        assert_under_path(&response, &proxied.origin);
+        assert_under_base_path(&response, &proxied.origin);
     } else {
         proxied.follow(response);
     }
@@ -171,28 +174,28 @@ fn sign_in_handle_feedback_test_and_sign_out(prefix: Prefix) {
 
 #[test]
 fn works_under_a_path_that_the_proxy_forwards() {
-    sign_in_handle_feedback_test_and_sign_out(Prefix::Forwarded);
+    check_main_workflow(Prefix::Forwarded);
 }
 
 #[test]
 fn works_under_a_path_that_the_proxy_strips() {
-    sign_in_handle_feedback_test_and_sign_out(Prefix::Stripped);
+    check_main_workflow(Prefix::Stripped);
 }
 
 #[test]
-fn the_widget_and_the_public_form_work_under_the_path() {
+fn the_widget_and_the_public_form_work_under_the_base_path() {
     for prefix in [Prefix::Forwarded, Prefix::Stripped] {
         let mut proxied = proxied(prefix);
         let api = proxied.api();
         api.create_project("Shop");
         proxied.sign_in();
         let text = proxied.get("/settings/projects").expect(200).text();
-        let script = format!("{}{PATH}/widget.js", proxied.origin);
+        let script = format!("{}{BASE_PATH}/widget.js", proxied.origin);
         assert!(text.contains(&format!("src=\"{script}\"")), "{text}");
         proxied.get("/widget.js").expect(200);
         let body = json!({"projectSlug": "shop", "message": "Sent by the widget"});
-        let own = [("Origin", proxied.origin.as_str())];
-        api.send_json("POST", "/api/feedback", &own, &body)
+        let headers = [("Origin", proxied.origin.as_str())];
+        api.send_json("POST", "/api/feedback", &headers, &body)
             .expect(201);
 
         let page = proxied.get("/f/shop").expect(200);
@@ -207,7 +210,7 @@ fn the_widget_and_the_public_form_work_under_the_path() {
 }
 
 #[test]
-fn the_api_works_with_and_without_the_path() {
+fn the_api_works_with_and_without_the_base_path() {
     let app = App::builder()
         .option("--base-url", "https://example.com/miniback")
         .start();
@@ -224,16 +227,16 @@ fn the_api_works_with_and_without_the_path() {
 }
 
 #[test]
-fn redirects_contain_the_path_even_if_the_proxy_strips_it() {
+fn redirects_contain_the_base_path_even_if_the_proxy_strips_it() {
     let app = App::builder()
         .option("--base-url", "https://example.com/miniback/")
         .start();
     let response = app.api_without_token().get("/feedback");
     let location = response.header("location").unwrap_or_default();
-    let to = location
+    let path = location
         .strip_prefix("https://example.com")
         .unwrap_or(location);
-    assert!(to.starts_with("/miniback/login"), "{response:?}");
+    assert!(path.starts_with("/miniback/login"), "{response:?}");
 }
 
 #[test]
@@ -247,15 +250,18 @@ fn rejects_a_base_url_whose_path_starts_like_a_route() {
         .iter()
         .flat_map(|table| table.list())
         .map(|route| route.path);
-    let own: BTreeSet<String> = paths
+    let first_segments: BTreeSet<String> = paths
         .chain(["/healthz".to_owned()])
         .filter_map(|path| path.split('/').nth(1).map(str::to_owned))
         .filter(|segment| !segment.is_empty())
         .collect();
     for segment in ["api", "f", "feedback", "live", "widget.js"] {
-        assert!(own.contains(segment), "{segment} is missing: {own:?}");
+        assert!(
+            first_segments.contains(segment),
+            "no {segment}: {first_segments:?}"
+        );
     }
-    for segment in own {
+    for segment in first_segments {
         let url = format!("https://example.com/{segment}/miniback");
         let line = run(miniback(["openapi", "--base-url", &url]), "").error_line(2);
         assert!(line.contains("--base-url"), "{line}");

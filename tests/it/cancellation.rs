@@ -1,4 +1,4 @@
-//! What happens to deliveries when their webhook is disabled, or when their webhook, feedback, or
+//! Deliveries are canceled when their webhook is disabled, or when their webhook, feedback, or
 //! project is deleted.
 
 use serde_json::{Value, json};
@@ -7,8 +7,7 @@ use crate::support::api::{Api, attempts, text};
 use crate::support::app::App;
 use crate::support::receiver::{Gate, Receiver, Reply};
 
-/// Starts a program that retries after an hour, so that a failed delivery stays pending during the
-/// test.
+/// Starts a program that retries after an hour, so that deliveries stay pending during the test.
 fn app_with_one_hour_retries() -> App {
     App::builder().option("--retry-delays", "1h").start()
 }
@@ -78,18 +77,18 @@ fn deleting_a_webhook_cancels_deliveries_and_keeps_its_log() {
 }
 
 #[test]
-fn a_deleted_webhook_gets_no_new_deliveries() {
+fn a_deleted_webhook_receives_no_new_deliveries() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     api.create_project("Shop");
     let deleted = api.create_webhook(&receiver.url("/deleted"));
     api.delete_webhook(&deleted);
-    api.create_webhook(&receiver.url("/kept"));
+    api.create_webhook(&receiver.url("/remaining"));
     api.create_feedback("shop", "Hello");
-    assert_eq!(receiver.first().path(), "/kept");
+    assert_eq!(receiver.first().path(), "/remaining");
 }
 
-/// A delivery in flight, whose endpoint waits until the gate is open.
+/// A delivery in flight, whose endpoint doesn't respond until the gate is open.
 struct InFlight {
     app: App,
     receiver: Receiver,
@@ -98,6 +97,7 @@ struct InFlight {
     id: String,
 }
 
+/// Starts a delivery to an endpoint that responds with this status when the gate opens.
 fn start_delivery(status: u16) -> InFlight {
     let app = App::builder()
         .option("--timeout", "60s")
@@ -142,28 +142,28 @@ impl InFlight {
 }
 
 #[test]
-fn disabling_lets_a_successful_attempt_in_flight_count() {
+fn a_success_in_flight_counts_after_disabling_the_webhook() {
     let delivery = start_delivery(200);
     disable(&delivery.app.api(), &delivery.webhook);
     delivery.finish_as("delivered", 200);
 }
 
 #[test]
-fn disabling_cancels_after_a_failed_attempt_in_flight() {
+fn a_failure_in_flight_is_not_retried_after_disabling_the_webhook() {
     let delivery = start_delivery(500);
     disable(&delivery.app.api(), &delivery.webhook);
     delivery.finish_as("canceled", 500);
 }
 
 #[test]
-fn deleting_lets_a_successful_attempt_in_flight_count() {
+fn a_success_in_flight_counts_after_deleting_the_webhook() {
     let delivery = start_delivery(200);
     delivery.app.api().delete_webhook(&delivery.webhook);
     delivery.finish_as("delivered", 200);
 }
 
 #[test]
-fn deleting_cancels_after_a_failed_attempt_in_flight() {
+fn a_failure_in_flight_is_not_retried_after_deleting_the_webhook() {
     let delivery = start_delivery(500);
     delivery.app.api().delete_webhook(&delivery.webhook);
     delivery.finish_as("canceled", 500);
@@ -190,7 +190,7 @@ fn deleting_feedback_cancels_deliveries_and_erases_its_content() {
     let api = app.api();
     api.create_project("Shop");
     let webhook = api.create_webhook(&receiver.url("/"));
-    let (kept, kept_id) = create_pending(&api, &webhook, "Another message");
+    let (other, other_id) = create_pending(&api, &webhook, "Another message");
     let (feedback, id) = create_pending(&api, &webhook, SECRET_MESSAGE);
     assert!(api.delivery(&id).to_string().contains(SECRET_MESSAGE));
 
@@ -201,11 +201,11 @@ fn deleting_feedback_cancels_deliveries_and_erases_its_content() {
     assert_eq!(canceled["state"], "canceled");
     assert_message_erased(&canceled);
     api.get(&path).problem(404);
-    assert_eq!(api.delivery(&kept_id)["state"], "pending");
+    assert_eq!(api.delivery(&other_id)["state"], "pending");
     assert!(
-        api.delivery(&kept_id)
+        api.delivery(&other_id)
             .to_string()
-            .contains(text(&kept, "message"))
+            .contains(text(&other, "message"))
     );
 }
 
@@ -227,7 +227,7 @@ fn deleting_feedback_erases_content_of_finished_deliveries() {
 }
 
 #[test]
-fn a_response_after_the_deletion_leaves_no_content() {
+fn a_response_after_deleting_feedback_stores_no_content() {
     let app = App::builder()
         .option("--timeout", "60s")
         .option("--retry-delays", "1h")

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::command::{miniback, run, run_on};
 
-/// Runs `serve` with an invalid configuration and returns the error line.
+/// Runs `serve` with an invalid configuration and returns the line it prints to standard error.
 #[track_caller]
 fn serve_error(args: &[&str], env: &[(&str, &str)]) -> String {
     let data = TempDir::new().unwrap();
@@ -34,13 +34,14 @@ fn an_invalid_option_value_exits_with_2_and_one_line() {
         let line = serve_error(&[&format!("{option}={value}")], &[]);
         assert!(line.contains(option), "{option}={value}: {line}");
     }
-    // The last value applies, or two values are rejected. Either way, the line contains the option.
+    // `serve_error` sets `--listen` too. Whether the value or the repetition is the error, the line
+    // contains the option.
     let line = serve_error(&["--listen", "nonsense"], &[]);
     assert!(line.contains("--listen"), "{line}");
 }
 
 #[test]
-fn an_invalid_variable_exits_with_2_and_one_line() {
+fn an_invalid_environment_variable_exits_with_2_and_one_line() {
     for (name, option) in [
         ("MINIBACK_TIMEOUT", "--timeout"),
         ("MINIBACK_BASE_URL", "--base-url"),
@@ -61,7 +62,7 @@ fn an_unknown_option_or_command_exits_with_2() {
 }
 
 #[test]
-fn a_port_in_use_is_an_error_that_mentions_listen() {
+fn a_port_in_use_is_an_error_that_mentions_the_listen_option() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let data = TempDir::new().unwrap();
@@ -89,7 +90,7 @@ fn rejects_a_short_admin_password() {
 }
 
 #[test]
-fn an_empty_variable_counts_as_unset() {
+fn an_empty_environment_variable_counts_as_unset() {
     let mut builder = App::builder();
     for name in [
         "TIMEOUT",
@@ -108,12 +109,11 @@ fn an_empty_variable_counts_as_unset() {
 }
 
 #[test]
-fn an_option_takes_precedence_over_its_variable() {
-    let app = App::builder()
+fn an_option_takes_precedence_over_its_environment_variable() {
+    App::builder()
         .option("--retry-delays", "none")
         .env("MINIBACK_RETRY_DELAYS", "invalid-but-unused")
         .start();
-    drop(app);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn prints_version_and_help() {
 }
 
 #[test]
-fn rejects_a_second_serve_on_the_same_directory() {
+fn rejects_a_second_server_on_the_same_data_directory() {
     let app = App::start();
     let output = app.run(&["serve", "--listen", "127.0.0.1:0"], "");
     let line = output.error_line(1);
@@ -166,7 +166,7 @@ fn starts_again_after_a_crash() {
 }
 
 #[test]
-fn rejects_a_database_of_a_newer_version_unchanged() {
+fn rejects_a_database_of_a_newer_version_without_changing_it() {
     let app = App::start();
     let database = app.database();
     let (status, data) = app.sigterm_and_wait();
@@ -186,14 +186,15 @@ fn rejects_a_database_of_a_newer_version_unchanged() {
 }
 
 #[test]
-fn rejects_a_file_that_is_not_a_database_unchanged() {
+fn rejects_a_file_that_is_not_a_database_without_changing_it() {
     let data = TempDir::new().unwrap();
     let file = crate::support::app::database(data.path());
-    std::fs::write(&file, "this is not a database, but a letter to a friend").unwrap();
+    let content = "This is not a database.";
+    std::fs::write(&file, content).unwrap();
     let output = run_on(data.path(), &["serve", "--listen", "127.0.0.1:0"], "");
     assert!(matches!(output.code, Some(1 | 2)), "{output:#?}");
     assert_eq!(output.stderr.lines().count(), 1, "{output:#?}");
-    assert!(std::fs::read_to_string(&file).unwrap().contains("friend"));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), content);
 }
 
 #[cfg(unix)]

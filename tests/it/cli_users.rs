@@ -1,8 +1,9 @@
-//! Users and tokens on the command line, and the one-time URL that creates the first user.
+//! Users and tokens on the command line, and the one-time link for setting up the first admin.
 
 use crate::support::api::text;
 use crate::support::app::{ADMIN, App, PASSWORD};
 use crate::support::command::run_on;
+use crate::support::forms::FilledForm;
 use crate::support::http::Response;
 use crate::support::pages::Page;
 use crate::support::wait::wait_until;
@@ -40,9 +41,9 @@ fn adds_lists_and_removes_users_while_the_program_runs() {
     let token = app.token(GRACE, "full");
     app.run(&["user", "remove", GRACE], "").success();
     wait_until("the removed user's session and token are invalid", || {
-        let page = grace.get("/feedback").response.status;
-        let call = app.api_with(&token).get("/api/v1/projects").status;
-        (page != 200 && call == 401).then_some(())
+        let page_status = grace.get("/feedback").response.status;
+        let api_status = app.api_with(&token).get("/api/v1/projects").status;
+        (page_status != 200 && api_status == 401).then_some(())
     });
     let list = app.run(&["user", "list"], "").success().stdout;
     assert!(!list.contains(GRACE), "{list}");
@@ -126,14 +127,14 @@ fn accepts_passwords_of_12_to_256_bytes() {
 }
 
 #[test]
-fn prints_a_token_once_lists_it_without_secret_and_revokes_it() {
+fn creates_lists_and_revokes_a_token_and_prints_it_only_once() {
     let app = App::start();
     let args = ["token", "create", "--user", ADMIN, "my deploy token"];
     let printed = app.run(&args, "").success().stdout;
     let token = printed.trim_end().to_owned();
     assert!(token.starts_with("mb_") && printed.lines().count() == 1);
-    let call = || -> Response { app.api_with(&token).get("/api/v1/webhooks") };
-    call().expect(200);
+    let send_request = || -> Response { app.api_with(&token).get("/api/v1/webhooks") };
+    send_request().expect(200);
 
     let list = app.run(&["token", "list"], "").success().stdout;
     let line = list.lines().find(|line| line.contains("my deploy token"));
@@ -144,11 +145,10 @@ fn prints_a_token_once_lists_it_without_secret_and_revokes_it() {
 
     app.run(&["token", "revoke", id], "").success();
     wait_until("the revoked token is rejected", || {
-        (call().status == 401).then_some(())
+        (send_request().status == 401).then_some(())
     });
-    app.run(&["token", "revoke", id], "unused input");
-    let again = app.run(&["token", "revoke", "tok_nothere"], "");
-    assert!(matches!(again.code, Some(1 | 2)), "{again:#?}");
+    let unknown = app.run(&["token", "revoke", "tok_nothere"], "");
+    assert!(matches!(unknown.code, Some(1 | 2)), "{unknown:#?}");
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn the_database_files_contain_no_token() {
 }
 
 #[test]
-fn escapes_control_characters_in_token_names() {
+fn the_list_of_tokens_contains_no_control_characters() {
     let app = App::start();
     let args = ["token", "create", "--user", ADMIN, "red \u{1b}[31m name"];
     let created = app.run(&args, "");
@@ -203,7 +203,7 @@ fn escapes_control_characters_in_token_names() {
 }
 
 #[test]
-fn creates_the_user_from_the_environment_only_once() {
+fn creates_the_admin_from_the_environment_only_once() {
     let app = App::start();
     app.run(&["user", "passwd", ADMIN], "another good password\n")
         .success();
@@ -217,9 +217,9 @@ fn is_rejected(page: &Page) -> bool {
     (400..500).contains(&page.response.status)
 }
 
-/// Fills the setup form for the first admin.
+/// Fills in the setup form for the first admin.
 #[track_caller]
-fn fill_setup(page: &Page) -> crate::support::forms::FilledForm {
+fn fill_setup(page: &Page) -> FilledForm {
     let forms = page.forms();
     assert_eq!(forms.len(), 1, "{:?}", page.response);
     let form = forms[0].clone().fill("Email", ADMIN);
@@ -284,9 +284,9 @@ fn two_simultaneous_setup_forms_create_one_user() {
         let posts: Vec<_> = (0..2)
             .map(|_| scope.spawn(|| app.visitor().submit(&filled).response.status))
             .collect();
-        posts.into_iter().map(|p| p.join().unwrap()).collect()
+        posts.into_iter().map(|post| post.join().unwrap()).collect()
     });
-    assert!(statuses.iter().all(|s| *s < 500), "{statuses:?}");
+    assert!(statuses.iter().all(|status| *status < 500), "{statuses:?}");
     let list = app.run(&["user", "list"], "").success().stdout;
     assert_eq!(list.matches('@').count(), 1, "{list}");
 }
@@ -294,12 +294,12 @@ fn two_simultaneous_setup_forms_create_one_user() {
 #[test]
 fn setup_requires_the_token() {
     let app = App::builder().without_admin().start();
-    let right = app.log.setup_path();
-    for wrong in ["/setup", "/setup?token=", "/setup?token=guess"] {
-        assert!(is_rejected(&app.visitor().get(wrong)), "{wrong}");
+    let valid = app.log.setup_path();
+    for invalid in ["/setup", "/setup?token=", "/setup?token=guess"] {
+        assert!(is_rejected(&app.visitor().get(invalid)), "{invalid}");
     }
-    let filled = fill_setup(&app.visitor().get(&right).expect(200));
-    let token = right.split_once('=').unwrap().1;
+    let filled = fill_setup(&app.visitor().get(&valid).expect(200));
+    let token = valid.split_once('=').unwrap().1;
     let mut forged = filled.clone();
     forged.action = forged.action.replace(token, "guess");
     for (_, value) in &mut forged.fields {

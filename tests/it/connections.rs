@@ -1,4 +1,4 @@
-//! Reused connections, and independence of endpoints from each other.
+//! Connections are reused, and a slow endpoint doesn't delay the others.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ fn deliver(api: &Api, webhook: &Value, state: &str) -> Value {
 }
 
 #[test]
-fn resends_when_an_idle_connection_was_closed() {
+fn resends_if_the_idle_connection_was_closed() {
     let (app, receiver) = (App::without_retries(), Receiver::ok());
     let api = app.api();
     api.create_project("Shop");
@@ -28,9 +28,9 @@ fn resends_when_an_idle_connection_was_closed() {
 }
 
 #[test]
-fn resends_once_on_a_fresh_connection() {
+fn resends_once_on_a_new_connection() {
     let app = App::without_retries();
-    // Closes each connection at its second request.
+    // The endpoint closes each connection when the second request arrives.
     let receiver = Receiver::script(|request| match request.index {
         0 => Reply::status(200),
         _ => Reply::Close,
@@ -49,18 +49,21 @@ fn resends_once_on_a_fresh_connection() {
     let received = receiver.received();
     let id = text(&second, "id");
     let second_requests: Vec<_> = received.iter().filter(|r| r.delivery() == id).collect();
-    // Not reusing connections at all is also allowed; then there is only one request.
+    // There is only one request if the connection wasn't reused, which is allowed.
     assert!(
         matches!(second_requests.len(), 1 | 2),
         "{second_requests:#?}"
     );
     let last = second_requests[second_requests.len() - 1];
-    assert_eq!(last.index, 0, "the last request used an old connection");
+    assert_eq!(
+        last.index, 0,
+        "the last request used an existing connection"
+    );
     assert!(second_requests.iter().all(|r| r.body == last.body));
 }
 
 #[test]
-fn an_error_within_a_response_is_a_failure() {
+fn an_incomplete_response_on_a_reused_connection_is_a_failure() {
     let app = App::without_retries();
     let receiver = Receiver::queue(vec![
         Reply::status(200),
@@ -75,7 +78,7 @@ fn an_error_within_a_response_is_a_failure() {
 }
 
 #[test]
-fn an_error_on_a_fresh_connection_is_a_failure() {
+fn a_connection_error_on_a_new_connection_is_a_failure() {
     let app = App::without_retries();
     let receiver = Receiver::script(|_| Reply::Close);
     let api = app.api();
@@ -87,9 +90,9 @@ fn an_error_on_a_fresh_connection_is_a_failure() {
 }
 
 #[test]
-fn an_interim_response_does_not_count_for_the_next_delivery() {
+fn an_interim_response_does_not_affect_the_next_delivery() {
     let app = App::without_retries();
-    // If the 103 counted as the first response, the 200 after it would count as the second one.
+    // If the 103 counted as a response, the 200 would count as the second delivery's response.
     let receiver = Receiver::queue(vec![
         Reply::status(200).preceded_by("HTTP/1.1 103 Early Hints\r\n\r\n"),
         Reply::status(500),
@@ -105,11 +108,11 @@ fn an_interim_response_does_not_count_for_the_next_delivery() {
 }
 
 #[test]
-fn extra_bytes_after_a_response_do_not_count_for_the_next_one() {
+fn extra_bytes_after_a_response_do_not_affect_the_next_delivery() {
     let app = App::without_retries();
     let extra = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".repeat(2);
     let receiver = Receiver::script(move |request| match request.connection {
-        // Two responses to one request. The second one must be ignored.
+        // Sends extra responses to the first request, which Miniback must ignore.
         0 if request.index == 0 => {
             Reply::Preceded(extra.clone().into_bytes(), Box::new(Reply::Hang))
         }
@@ -123,7 +126,7 @@ fn extra_bytes_after_a_response_do_not_count_for_the_next_one() {
 }
 
 #[test]
-fn a_timeout_on_a_reused_connection_is_not_resent() {
+fn does_not_resend_after_a_timeout_on_a_reused_connection() {
     let app = App::builder()
         .option("--retry-delays", "none")
         .option("--timeout", "500ms")
@@ -153,7 +156,7 @@ fn a_slow_endpoint_does_not_delay_another() {
     for number in 0..30 {
         api.create_feedback("shop", &format!("number {number}"));
     }
-    // All of these arrive before the slow endpoint responds.
+    // All 30 requests arrive before the slow endpoint responds.
     fast.wait_for(30);
     for delivery in api.deliveries(&fast_webhook) {
         api.wait_for_state(text(&delivery, "id"), "delivered");
@@ -186,12 +189,12 @@ fn concurrency_starts_at_two_and_grows_with_each_success() {
         api.create_webhook(&fast.url("/")),
         api.create_webhook(&slow.url("/")),
     ];
-    let deliver = |count: usize| {
+    let deliver_to_fast = |count: usize| {
         let before = fast.received().len();
         for number in 0..count {
             api.create_feedback("shop", &format!("number {number}"));
         }
-        // Once the fast endpoint has everything, the slow one has all requests it may get.
+        // By then, the slow endpoint has received as many requests as its limit allows.
         fast.wait_for(before + count);
     };
     let wait_until_all_delivered = || {
@@ -199,12 +202,12 @@ fn concurrency_starts_at_two_and_grows_with_each_success() {
             api.wait_for_state(text(&delivery, "id"), "delivered");
         }
     };
-    deliver(6);
+    deliver_to_fast(6);
     assert_eq!(slow.wait_for(2).len(), 2);
     gate.open();
     wait_until_all_delivered();
     let gate = block_slow();
-    deliver(12);
+    deliver_to_fast(12);
     assert_eq!(slow.wait_for(6 + 8).len(), 6 + 8);
     gate.open();
     wait_until_all_delivered();
@@ -213,12 +216,12 @@ fn concurrency_starts_at_two_and_grows_with_each_success() {
 #[test]
 fn ninety_nine_hanging_endpoints_do_not_delay_another() {
     let app = App::builder().option("--timeout", "60s").start();
-    let dead = Receiver::script(|_| Reply::Hang);
+    let hanging = Receiver::script(|_| Reply::Hang);
     let fast = Receiver::ok();
     let api = app.api();
     api.create_project("Shop");
     for number in 0..99 {
-        api.create_webhook(&dead.url(&format!("/{number}")));
+        api.create_webhook(&hanging.url(&format!("/{number}")));
     }
     api.create_webhook(&fast.url("/"));
     for number in 0..5 {

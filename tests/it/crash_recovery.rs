@@ -1,5 +1,5 @@
-//! After a crash, pending deliveries continue. Each test covers one moment of the crash;
-//! `kill_under_load.rs` covers random ones.
+//! Pending deliveries continue after a crash. Each test crashes Miniback at a certain moment;
+//! `kill_under_load.rs` crashes it at random moments.
 
 use std::sync::Arc;
 
@@ -28,21 +28,25 @@ fn a_restart_continues_the_retries() {
         .start();
     let failed = app.api().wait_for_state(&id, "failed");
     let numbers: Vec<&Value> = attempts(&failed).iter().map(|a| &a["number"]).collect();
-    assert_eq!(numbers, [1, 2, 3], "attempts before the crash don't count");
+    assert_eq!(
+        numbers,
+        [1, 2, 3],
+        "attempts before the crash weren't counted"
+    );
     let received = receiver.received();
-    for again in &received[1..] {
-        assert_eq!(again.body, received[0].body);
-        assert_eq!(again.delivery(), id);
+    for retry in &received[1..] {
+        assert_eq!(retry.body, received[0].body);
+        assert_eq!(retry.delivery(), id);
         let timestamp = "X-Miniback-Timestamp";
-        assert_eq!(again.header(timestamp), received[0].header(timestamp));
+        assert_eq!(retry.header(timestamp), received[0].header(timestamp));
     }
 }
 
 #[test]
-fn resends_an_attempt_that_was_in_flight_at_the_crash() {
+fn resends_a_delivery_that_was_in_flight_at_the_crash() {
     let app = App::builder().option("--timeout", "60s").start();
-    let response = Gate::new();
-    let receiver = Receiver::queue(vec![Reply::status(200).when(&response)]);
+    let gate = Gate::new();
+    let receiver = Receiver::queue(vec![Reply::status(200).when(&gate)]);
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     api.create_project("Shop");
@@ -50,25 +54,25 @@ fn resends_an_attempt_that_was_in_flight_at_the_crash() {
     let first = receiver.first();
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
     let data = app.kill9();
-    response.open();
+    gate.open();
 
     assert_resent_once(data, &receiver, &id, &first);
 }
 
 #[test]
-fn resends_a_success_that_was_not_recorded_before_the_crash() {
+fn resends_a_delivery_whose_success_was_not_recorded() {
     let app = App::builder().writes_can_fail().start();
-    let response = Gate::new();
-    let receiver = Receiver::queue(vec![Reply::status(200).when(&response)]);
+    let gate = Gate::new();
+    let receiver = Receiver::queue(vec![Reply::status(200).when(&gate)]);
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     api.create_project("Shop");
     api.create_feedback("shop", "Hello");
     let first = receiver.first();
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
-    // The endpoint responds, but the full disk prevents recording it. So the crash is in between.
+    // The endpoint responds, but a full disk prevents Miniback from recording the response.
     app.limit_file_size(Some(4_096));
-    response.open();
+    gate.open();
     app.log.wait_for_message("recording attempts failed");
     let data = app.kill9();
 

@@ -4,11 +4,12 @@ use crate::support::api::text;
 use crate::support::app::{App, database};
 use crate::support::receiver::Receiver;
 
-/// More deliveries than the program scans for pending ones, before it reads their index instead.
-const NEWER: u32 = 2100;
+/// Miniback searches the 2,000 newest deliveries for pending ones before it reads their index, so
+/// more finished deliveries than that are newer than the pending ones.
+const NEWER_COUNT: u32 = 2_100;
 
 #[test]
-fn lists_pending_deliveries_older_than_2100_others() {
+fn lists_pending_deliveries_older_than_2100_finished_ones() {
     let app = App::builder().option("--retry-delays", "1h").start();
     let receiver = Receiver::status(500);
     let api = app.api();
@@ -24,18 +25,19 @@ fn lists_pending_deliveries_older_than_2100_others() {
         .map(|delivery| text(delivery, "id").to_owned())
         .collect();
     let data = app.kill9();
-    let file = rusqlite::Connection::open(database(&data.path().join("data"))).unwrap();
-    file.execute_batch(&format!(
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {NEWER})
+    let connection = rusqlite::Connection::open(database(&data.path().join("data"))).unwrap();
+    let insert = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {NEWER_COUNT})
          INSERT INTO deliveries (id, event_id, webhook_id, state, attempts, round_attempts,
              created_at, finished_at)
          SELECT 'dlv_7' || printf('%025d', i), event_id, webhook_id, 'delivered', 1, 1,
              created_at, created_at
          FROM n, (SELECT * FROM deliveries LIMIT 1);
-         UPDATE delivery_totals SET events = events + {NEWER}, delivered = delivered + {NEWER};"
-    ))
-    .unwrap();
-    drop(file);
+         UPDATE delivery_totals SET events = events + {NEWER_COUNT},
+             delivered = delivered + {NEWER_COUNT};"
+    );
+    connection.execute_batch(&insert).unwrap();
+    drop(connection);
 
     let app = App::builder()
         .option("--retry-delays", "1h")

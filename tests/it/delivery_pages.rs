@@ -1,10 +1,14 @@
 //! The pages of a webhook's deliveries: the list, a single delivery, and redelivery.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::api::{attempts, text};
-use crate::support::app::App;
+use crate::support::app::{App, PASSWORD};
 use crate::support::receiver::{Receiver, Reply};
+
+fn deliveries_path(webhook: &Value) -> String {
+    format!("/settings/notifications/{}/deliveries", text(webhook, "id"))
+}
 
 #[test]
 fn lists_deliveries_and_shows_their_request_and_response() {
@@ -18,31 +22,28 @@ fn lists_deliveries_and_shows_their_request_and_response() {
     );
     let failed = api.deliver_one(&webhook, "failed");
     let mut admin = app.signed_in();
-    let list = format!(
-        "/settings/notifications/{}/deliveries",
-        text(&webhook, "id")
-    );
-    let one = format!("{list}/{}", text(&failed, "id"));
+    let list = deliveries_path(&webhook);
+    let failed_path = format!("{list}/{}", text(&failed, "id"));
 
     let page = admin.get(&list).expect(200);
-    assert!(page.response.text.contains(&one) && page.text().contains("Failed"));
+    assert!(page.response.text.contains(&failed_path) && page.text().contains("Failed"));
     assert!(
         admin
             .get(&format!("{list}?state=failed&event=feedback.created"))
             .response
             .text
-            .contains(&one)
+            .contains(&failed_path)
     );
     assert!(
         !admin
             .get(&format!("{list}?state=delivered"))
             .response
             .text
-            .contains(&one)
+            .contains(&failed_path)
     );
-    admin.get(&format!("{list}?state=lost")).expect(404);
+    admin.get(&format!("{list}?state=unknown")).expect(404);
 
-    let page = admin.get(&one).expect(200);
+    let page = admin.get(&failed_path).expect(200);
     for expected in [
         "503 Service Unavailable",
         "Failed at",
@@ -53,7 +54,7 @@ fn lists_deliveries_and_shows_their_request_and_response() {
     ] {
         assert!(
             page.text().contains(expected),
-            "{expected}: {}",
+            "no {expected}: {}",
             page.text()
         );
     }
@@ -68,7 +69,7 @@ fn lists_deliveries_and_shows_their_request_and_response() {
 }
 
 #[test]
-fn redelivers_one_delivery_and_recovers_all_failed_ones() {
+fn redelivers_one_delivery_and_then_all_failed_ones() {
     let app = App::without_retries();
     let receiver = Receiver::queue(vec![
         Reply::status(500),
@@ -83,24 +84,21 @@ fn redelivers_one_delivery_and_recovers_all_failed_ones() {
     let second = api.deliveries(&webhook)[0].clone();
     api.wait_for_state(text(&second, "id"), "failed");
     let mut admin = app.signed_in();
-    let list = format!(
-        "/settings/notifications/{}/deliveries",
-        text(&webhook, "id")
-    );
+    let list = deliveries_path(&webhook);
 
-    let press = admin
+    let redeliver = admin
         .get(&format!("{list}/{}", text(&first, "id")))
         .form_with("Redeliver")
         .press("Redeliver");
-    admin.submit_and_follow(&press).expect(200);
-    let again = api.wait_for_state(text(&first, "id"), "delivered");
-    assert_eq!(attempts(&again).len(), 2);
-    // Recover only affects failed deliveries, so it skips the one that was redelivered.
-    let recover = admin
+    admin.submit_and_follow(&redeliver).expect(200);
+    let redelivered = api.wait_for_state(text(&first, "id"), "delivered");
+    assert_eq!(attempts(&redelivered).len(), 2);
+    // “Redeliver failed” skips the first delivery, which has succeeded by now.
+    let redeliver_failed = admin
         .get(&list)
         .form_with("Redeliver failed")
         .press("Redeliver failed");
-    let page = admin.submit_and_follow(&recover);
+    let page = admin.submit_and_follow(&redeliver_failed);
     assert!(
         page.text().contains("1 delivery queued."),
         "{}",
@@ -109,7 +107,7 @@ fn redelivers_one_delivery_and_recovers_all_failed_ones() {
     api.wait_for_state(text(&second, "id"), "delivered");
     assert!(
         admin
-            .submit_and_follow(&recover)
+            .submit_and_follow(&redeliver_failed)
             .text()
             .contains("No failed deliveries in that period.")
     );
@@ -124,11 +122,8 @@ fn members_cannot_see_deliveries() {
     let failed = api.deliver_one(&webhook, "failed");
     app.add_user("member@example.com", "member");
     let mut member = app.visitor();
-    member.sign_in("member@example.com", crate::support::app::PASSWORD);
-    let list = format!(
-        "/settings/notifications/{}/deliveries",
-        text(&webhook, "id")
-    );
+    member.sign_in("member@example.com", PASSWORD);
+    let list = deliveries_path(&webhook);
     member.get(&list).expect(403);
     member
         .get(&format!("{list}/{}", text(&failed, "id")))
@@ -136,7 +131,7 @@ fn members_cannot_see_deliveries() {
 }
 
 #[test]
-fn shows_the_next_attempt_and_the_maximum_of_attempts() {
+fn shows_the_next_attempt_and_the_maximum_number_of_attempts() {
     let app = App::builder()
         .option("--retry-delays", "10ms,1h,1h")
         .start();
@@ -148,10 +143,7 @@ fn shows_the_next_attempt_and_the_maximum_of_attempts() {
     let id = text(&api.only_delivery(&webhook), "id").to_owned();
     api.wait_for_attempts(&id, 2);
     let mut admin = app.signed_in();
-    let list = format!(
-        "/settings/notifications/{}/deliveries",
-        text(&webhook, "id")
-    );
+    let list = deliveries_path(&webhook);
     let page = admin.get(&format!("{list}/{id}")).expect(200);
     assert!(
         page.text().contains("Next attempt at") && page.text().contains("(3 of 4)"),

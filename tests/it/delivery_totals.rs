@@ -1,19 +1,22 @@
-//! Delivery totals of a webhook: events = delivered + pending + failed + canceled, at all times.
+//! Delivery totals of a webhook. At all times, events = delivered + pending + failed + canceled.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::support::api::{Api, text};
-use crate::support::app::App;
+use crate::support::app::{App, database};
 use crate::support::command::run_on;
 use crate::support::in_process::InProcess;
 use crate::support::receiver::{Gate, Receiver, Reply};
 use crate::support::wait::wait_until;
 
+fn totals_path(webhook: &Value) -> String {
+    format!("/api/v1/webhooks/{}/accounting", text(webhook, "id"))
+}
+
 fn totals(api: &Api, webhook: &Value) -> Value {
-    let path = format!("/api/v1/webhooks/{}/accounting", text(webhook, "id"));
-    api.get(&path).expect(200).json()
+    api.get(&totals_path(webhook)).expect(200).json()
 }
 
 fn expected_totals(delivered: u64, pending: u64, failed: u64, canceled: u64) -> Value {
@@ -38,7 +41,7 @@ fn wait_for_totals(api: &Api, webhook: &Value, expected: &Value) {
 fn counts_each_event_in_its_current_state() {
     let app = App::without_retries();
     let gate = Gate::new();
-    let (up, down, held) = (
+    let (working, failing, waiting) = (
         Receiver::ok(),
         Receiver::status(500),
         Receiver::script({
@@ -48,31 +51,30 @@ fn counts_each_event_in_its_current_state() {
     );
     let api = app.api();
     api.create_project("Shop");
-    let [up, down, held] =
-        [&up, &down, &held].map(|receiver| api.create_webhook(&receiver.url("/")));
-    assert_eq!(totals(&api, &up), expected_totals(0, 0, 0, 0));
+    let [working, failing, waiting] =
+        [&working, &failing, &waiting].map(|receiver| api.create_webhook(&receiver.url("/")));
+    assert_eq!(totals(&api, &working), expected_totals(0, 0, 0, 0));
     let feedback = api.create_feedback("shop", "Hello");
     api.set_status(&feedback, "REVIEWED");
-    wait_for_totals(&api, &up, &expected_totals(2, 0, 0, 0));
-    wait_for_totals(&api, &down, &expected_totals(0, 0, 2, 0));
-    wait_for_totals(&api, &held, &expected_totals(0, 2, 0, 0));
+    wait_for_totals(&api, &working, &expected_totals(2, 0, 0, 0));
+    wait_for_totals(&api, &failing, &expected_totals(0, 0, 2, 0));
+    wait_for_totals(&api, &waiting, &expected_totals(0, 2, 0, 0));
     // Redelivering a failed delivery creates no new event.
-    let failed = text(&api.deliveries(&down)[0], "id").to_owned();
+    let failed = text(&api.deliveries(&failing)[0], "id").to_owned();
     api.post_empty(&format!("/api/v1/deliveries/{failed}/redeliver"))
         .expect(202);
-    wait_for_totals(&api, &down, &expected_totals(0, 0, 2, 0));
+    wait_for_totals(&api, &failing, &expected_totals(0, 0, 2, 0));
     // Tests count like other events.
-    api.post_empty(&format!("/api/v1/webhooks/{}/test", text(&up, "id")))
+    api.post_empty(&format!("/api/v1/webhooks/{}/test", text(&working, "id")))
         .expect(200);
-    assert_eq!(totals(&api, &up), expected_totals(3, 0, 0, 0));
+    assert_eq!(totals(&api, &working), expected_totals(3, 0, 0, 0));
     // A delivery canceled in flight counts as canceled until its attempt succeeds.
-    api.patch_webhook(&held, json!({"enabled": false}));
-    assert_eq!(totals(&api, &held), expected_totals(0, 0, 0, 2));
+    api.patch_webhook(&waiting, json!({"enabled": false}));
+    assert_eq!(totals(&api, &waiting), expected_totals(0, 0, 0, 2));
     gate.open();
-    wait_for_totals(&api, &held, &expected_totals(2, 0, 0, 0));
-    api.delete_webhook(&held);
-    let path_of_deleted = format!("/api/v1/webhooks/{}/accounting", text(&held, "id"));
-    api.get(&path_of_deleted).problem(404);
+    wait_for_totals(&api, &waiting, &expected_totals(2, 0, 0, 0));
+    api.delete_webhook(&waiting);
+    api.get(&totals_path(&waiting)).problem(404);
 }
 
 #[test]
@@ -86,7 +88,7 @@ fn still_counts_deliveries_deleted_by_retention() {
     }
     wait_for_totals(&api, &webhook, &expected_totals(3, 0, 0, 0));
     app.advance(Duration::from_secs(24 * 3600 + 60));
-    wait_until("the log is empty", || {
+    wait_until("the delivery log is empty", || {
         api.deliveries(&webhook).is_empty().then_some(())
     });
     assert_eq!(totals(&api, &webhook), expected_totals(3, 0, 0, 0));
@@ -110,7 +112,7 @@ fn the_deliveries_page_shows_the_totals() {
     assert!(failed.text().contains("500 in"));
 }
 
-/// The audit counts rows. It detects a lost delivery even if the counters are consistent.
+/// The check counts rows, so it detects a missing delivery even if the totals are consistent.
 #[test]
 fn check_detects_a_missing_delivery() {
     let app = App::start();
@@ -118,17 +120,16 @@ fn check_detects_a_missing_delivery() {
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     api.deliver_one(&webhook, "delivered");
-    let check = |dir: &std::path::Path| run_on(dir, &["check"], "");
     let data = app.kill9();
-    let intact = check(&data.path().join("data")).success().stdout;
+    let dir = data.path().join("data");
+    let check = || run_on(&dir, &["check"], "");
+    let intact = check().success().stdout;
     let message = "every event is delivered, pending, failed, or canceled";
     assert!(intact.contains(message), "{intact}");
-    let database =
-        rusqlite::Connection::open(crate::support::app::database(&data.path().join("data")))
-            .unwrap();
-    database.execute_batch("DELETE FROM deliveries").unwrap();
-    drop(database);
-    let output = check(&data.path().join("data"));
+    let connection = rusqlite::Connection::open(database(&dir)).unwrap();
+    connection.execute_batch("DELETE FROM deliveries").unwrap();
+    drop(connection);
+    let output = check();
     assert_eq!(output.code, Some(1), "{}", output.stdout);
     assert!(
         output.stdout.contains("FAIL   delivery totals: 1 event "),

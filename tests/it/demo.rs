@@ -1,4 +1,4 @@
-//! `miniback demo`: everything works after one command, and nothing is left at the end.
+//! `miniback demo`: works without any setup and deletes its data when it exits.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
@@ -13,11 +13,11 @@ use crate::support::wait::wait_until;
 
 struct Demo {
     child: Child,
-    /// The directory for the demo's data.
+    /// The directory in which the demo creates its data directory.
     temporary: TempDir,
-    sign_in: String,
-    site: String,
-    receiver: String,
+    sign_in_url: String,
+    site_url: String,
+    receiver_url: String,
 }
 
 impl Demo {
@@ -33,31 +33,41 @@ impl Demo {
         let mut child = command.spawn().expect("start the executable");
         let mut lines =
             BufReader::new(child.stdout.take().expect("take the standard output pipe")).lines();
-        let mut next = || lines.next().expect("read a URL").expect("read text");
-        let (sign_in, site, receiver) = (next(), next(), next());
+        let mut next = || {
+            lines
+                .next()
+                .expect("find another line")
+                .expect("read a line")
+        };
+        let (sign_in_url, site_url, receiver_url) = (next(), next(), next());
         Self {
             child,
             temporary,
-            sign_in,
-            site,
-            receiver,
+            sign_in_url,
+            site_url,
+            receiver_url,
         }
     }
 
+    /// Returns the deliveries that the demo's receiver lists, newest first.
     fn received(&self) -> Vec<Value> {
         let response = http::send(
             "GET",
-            &format!("{}/received.json", self.receiver),
+            &format!("{}/received.json", self.receiver_url),
             &[],
             None,
         );
         response.json().as_array().cloned().unwrap_or_default()
     }
 
-    /// Sends feedback like the widget on the sample site.
+    /// Sends feedback as the widget on the sample site does.
     #[track_caller]
     fn send_as_widget(&self, message: &str) {
-        let page = Visitor::new(&self.site).get("/").expect(200).response.text;
+        let page = Visitor::new(&self.site_url)
+            .get("/")
+            .expect(200)
+            .response
+            .text;
         let html = scraper::Html::parse_document(&page);
         let tag = scraper::Selector::parse("script[data-project]").unwrap();
         let script = html.select(&tag).next().expect("find the widget's script");
@@ -66,14 +76,14 @@ impl Demo {
         let body = json!({"projectSlug": script.attr("data-project"), "message": message});
         let headers = [
             ("Content-Type", "application/json"),
-            ("Origin", self.site.as_str()),
+            ("Origin", self.site_url.as_str()),
         ];
         let endpoint = url.replace("widget.js", "api/feedback");
         let body = body.to_string();
         http::send("POST", &endpoint, &headers, Some(body.as_bytes())).expect(201);
     }
 
-    fn remaining_entries(&self) -> usize {
+    fn count_data_directories(&self) -> usize {
         std::fs::read_dir(self.temporary.path()).unwrap().count()
     }
 
@@ -90,18 +100,19 @@ impl Drop for Demo {
     }
 }
 
-fn split_origin(url: &str) -> (&str, String) {
-    let slash = url[8..].find('/').map_or(url.len(), |at| at + 8);
-    (&url[..slash], url[slash..].to_owned())
+/// Splits a URL into its origin and the rest, which begins with the path.
+fn split_origin(url: &str) -> (&str, &str) {
+    let third_slash = url.match_indices('/').nth(2);
+    url.split_at(third_slash.map_or(url.len(), |(index, _)| index))
 }
 
 #[test]
-fn shows_sign_in_feedback_and_verified_webhooks_then_cleans_up() {
+fn signs_in_receives_feedback_verifies_webhooks_and_cleans_up() {
     let mut demo = Demo::start(&[]);
-    let (origin, link) = split_origin(&demo.sign_in);
+    let (origin, link) = split_origin(&demo.sign_in_url);
 
     let mut visitor = Visitor::new(origin);
-    let signed_in = visitor.get(&link).expect(303);
+    let signed_in = visitor.get(link).expect(303);
     visitor.follow(&signed_in).expect(200);
     assert!(
         visitor.get("/feedback").text().contains("Resolved"),
@@ -112,13 +123,13 @@ fn shows_sign_in_feedback_and_verified_webhooks_then_cleans_up() {
         webhooks
             .response
             .text
-            .contains(&format!("{}/webhooks/miniback", demo.receiver))
+            .contains(&format!("{}/webhooks/miniback", demo.receiver_url))
     );
-    Visitor::new(origin).get(&link).expect(410);
+    Visitor::new(origin).get(link).expect(410);
 
     let before = demo.received().len();
     demo.send_as_widget("The checkout is fast now");
-    let received = wait_until("the webhook has arrived", || {
+    let received = wait_until("the delivery has arrived", || {
         let received = demo.received();
         (received.len() > before).then_some(received)
     });
@@ -134,14 +145,14 @@ fn shows_sign_in_feedback_and_verified_webhooks_then_cleans_up() {
             .contains("The checkout is fast now")
     );
 
-    assert_eq!(demo.remaining_entries(), 1);
+    assert_eq!(demo.count_data_directories(), 1);
     assert_eq!(demo.stop(), Some(0));
-    assert_eq!(demo.remaining_entries(), 0);
+    assert_eq!(demo.count_data_directories(), 0);
 }
 
 #[test]
-fn keep_leaves_the_data() {
+fn the_keep_option_preserves_the_data() {
     let mut demo = Demo::start(&["--keep"]);
     assert_eq!(demo.stop(), Some(0));
-    assert_eq!(demo.remaining_entries(), 1);
+    assert_eq!(demo.count_data_directories(), 1);
 }

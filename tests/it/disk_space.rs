@@ -1,4 +1,4 @@
-//! Disk space: retention shrinks the database file, and the WAL doesn't grow without limit.
+//! Disk space: retention shrinks the database file, and the size of the WAL is limited.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use crate::support::in_process::InProcess;
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::wait::wait_until;
 
-const MB: u64 = 1024 * 1024;
-/// The maximum size of the WAL, plus one batch of writes.
-const WAL_MAX: u64 = 9 * MB;
+const MIB: u64 = 1024 * 1024;
+/// Miniback truncates the WAL when it exceeds 8 MiB. 1 MiB is added for the writes in between.
+const WAL_MAX: u64 = 9 * MIB;
 
 fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |file| file.len())
@@ -26,12 +26,12 @@ fn wal_size(database: &Path) -> u64 {
 
 fn pragma(database: &Path, name: &str) -> u64 {
     let connection = Connection::open(database).unwrap();
-    let read = format!("PRAGMA {name}");
-    connection.query_row(&read, [], |row| row.get(0)).unwrap()
+    let query = format!("PRAGMA {name}");
+    connection.query_row(&query, [], |row| row.get(0)).unwrap()
 }
 
 /// Creates `count` feedback items of 40 KB each.
-fn fill(api: &Api, count: usize) {
+fn create_feedback(api: &Api, count: usize) {
     let message = "🦀".repeat(9_990);
     for number in 0..count {
         api.create_feedback("shop", &format!("{number} {message}"));
@@ -42,16 +42,16 @@ fn fill(api: &Api, count: usize) {
 fn retention_deletes_deliveries_and_shrinks_the_database() {
     let app = InProcess::start(&["--retention", "1h"]);
     let database = app.database();
-    // Each attempt stores 16 KB of the response, and the request body.
+    // Miniback stores 16 KiB of each response, in addition to the request body.
     let receiver = Receiver::script(|_| Reply::body(200, &"y".repeat(16_384)));
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     api.create_project("Shop");
-    fill(&api, 100);
+    create_feedback(&api, 100);
     assert_eq!(
         pragma(&database, "auto_vacuum"),
         2,
-        "auto_vacuum isn't incremental"
+        "auto_vacuum isn't 2 (incremental)"
     );
     for delivery in api.deliveries(&webhook) {
         api.wait_for_state(text(&delivery, "id"), "delivered");
@@ -65,7 +65,7 @@ fn retention_deletes_deliveries_and_shrinks_the_database() {
         api.deliveries(&webhook).is_empty().then_some(())
     });
     api.get(&format!("/api/v1/deliveries/{id}")).problem(404);
-    // The feedback remains, which is about half of the data.
+    // Only the feedback remains, about half of the data.
     wait_until("the free pages are released", || {
         (pragma(&database, "freelist_count") <= 64).then_some(())
     });
@@ -85,18 +85,18 @@ fn truncates_the_wal_after_a_long_running_reader_ends() {
     api.create_project("Shop");
     let reader = Connection::open(&database).unwrap();
     reader.execute_batch("BEGIN").unwrap();
-    let before: u64 = reader
+    let count: u64 = reader
         .query_row("SELECT count(*) FROM feedback", [], |row| row.get(0))
         .unwrap();
     wait_until("the WAL has grown", || {
-        fill(&api, 20);
+        create_feedback(&api, 20);
         (wal_size(&database) > WAL_MAX).then_some(())
     });
     reader.execute_batch("COMMIT").unwrap();
     wait_until("the WAL is truncated", || {
         api.patch("/api/v1/projects/shop", json!({"name": "Shop"}));
-        (wal_size(&database) < MB).then_some(())
+        (wal_size(&database) < MIB).then_some(())
     });
-    assert_eq!(before, 0, "the reader's snapshot isn't empty");
-    assert!(api.get("/healthz").status == 200);
+    assert_eq!(count, 0, "the reader's snapshot isn't empty");
+    api.get("/healthz").expect(200);
 }

@@ -1,10 +1,12 @@
-//! A form that is submitted twice, by two presses or a reload, has a single effect.
+//! Submitting a form twice, with a double click or a reload, has the same effect as submitting it
+//! once.
 
 use serde_json::json;
 
 use crate::support::api::text;
 use crate::support::app::App;
 use crate::support::pages::Visitor;
+use crate::support::receiver::Receiver;
 
 #[test]
 fn submitting_create_twice_creates_one_project() {
@@ -26,7 +28,7 @@ fn submitting_create_twice_creates_one_project() {
 }
 
 #[test]
-fn simultaneous_submits_create_one_project_and_redirect_to_it() {
+fn simultaneous_submissions_create_one_project_and_redirect_to_it() {
     let app = App::start();
     let mut visitor = app.signed_in();
     let form = visitor
@@ -64,10 +66,10 @@ fn a_rejected_form_can_be_submitted_again() {
         .get("/settings/projects?add")
         .form_with("Create")
         .fill("Name", "Other shop");
-    let taken = form.clone().fill("Slug", "shop").press("Create");
-    visitor.submit(&taken).expect(422);
-    let free = form.fill("Slug", "other-shop").press("Create");
-    visitor.submit(&free).expect(303);
+    let duplicate_slug = form.clone().fill("Slug", "shop").press("Create");
+    visitor.submit(&duplicate_slug).expect(422);
+    let unused_slug = form.fill("Slug", "other-shop").press("Create");
+    visitor.submit(&unused_slug).expect(303);
     app.api().get("/api/v1/projects/other-shop").expect(200);
 }
 
@@ -95,9 +97,9 @@ fn submitting_a_rotation_twice_keeps_the_overlap() {
 }
 
 #[test]
-fn the_tested_secret_survives_a_reload_of_the_form() {
+fn reloading_the_form_after_a_test_shows_the_same_secret() {
     let app = App::start();
-    let receiver = crate::support::receiver::Receiver::ok();
+    let receiver = Receiver::ok();
     let mut visitor = app.signed_in();
     let form = visitor.get("/settings/notifications?add").form_with("Add");
     let secret = form.value("Signing secret");
@@ -108,6 +110,6 @@ fn the_tested_secret_survives_a_reload_of_the_form() {
     assert_eq!(reloaded.value("Endpoint URL"), receiver.url("/"));
     // Leaving the form and opening it again creates a new secret.
     visitor.get("/settings/notifications");
-    let new = visitor.get("/settings/notifications?add").form_with("Add");
-    assert_ne!(new.value("Signing secret"), secret);
+    let reopened = visitor.get("/settings/notifications?add").form_with("Add");
+    assert_ne!(reopened.value("Signing secret"), secret);
 }

@@ -13,8 +13,9 @@ use crate::support::receiver::Receiver;
 
 const MEMBER: &str = "bob@example.com";
 
-/// Routes with one of these words in their path are for admins only, whatever the table says.
-const ADMIN_WORDS: [&str; 7] = [
+/// A route whose path contains one of these strings must not be open to members. This list detects
+/// a wrong permission in the route tables.
+const ADMIN_PATHS: [&str; 7] = [
     "webhook",
     "notifications",
     "deliver",
@@ -24,10 +25,10 @@ const ADMIN_WORDS: [&str; 7] = [
     "metrics",
 ];
 
-/// Routes that end the session of the caller, so an allowed caller doesn't request them.
-const ENDS_SESSIONS: [&str; 2] = ["/logout", "/settings/account/sign-out-everywhere"];
+/// Routes that end the caller's session. Callers with permission don't request them.
+const ROUTES_THAT_END_SESSIONS: [&str; 2] = ["/logout", "/settings/account/sign-out-everywhere"];
 
-/// The ids of existing items, for the variables in paths.
+/// The ids of existing items, for the parameters in paths.
 struct Ids {
     webhook: String,
     delivery: String,
@@ -59,7 +60,7 @@ impl Ids {
             .replace("{project}", "shop")
             .replace("{name}", "style.css");
         let start = path.find('{').unwrap_or(path.len());
-        // Other variables can have any value, because permissions are checked first.
+        // Other parameters can have any value, because permissions are checked first.
         if start < path.len() {
             format!("{}x", &path[..start])
         } else {
@@ -162,7 +163,7 @@ fn check_route(
             let reads = matches!(*method, "GET" | "HEAD");
             let is_allowed = caller.permissions.contains(&route.permission);
             // Don't send allowed requests that change something.
-            if is_allowed && (!reads || ENDS_SESSIONS.contains(&path.as_str())) {
+            if is_allowed && (!reads || ROUTES_THAT_END_SESSIONS.contains(&path.as_str())) {
                 continue;
             }
             let response = caller.send(app, method, &path);
@@ -175,7 +176,7 @@ fn check_route(
             let is_expected = match (is_allowed, is_authenticated, is_page && reads) {
                 (true, ..) => !matches!(response.status, 401 | 403 | 500..),
                 (false, true, _) => response.status == 403,
-                // A redirect to the sign-in page, without the content of the page.
+                // The response redirects to the sign-in page and has no content.
                 (false, false, true) => {
                     let location = response.header("location").unwrap_or_default();
                     response.status == 303
@@ -191,7 +192,7 @@ fn check_route(
 }
 
 #[test]
-fn every_route_rejects_callers_without_its_permission() {
+fn every_route_rejects_callers_without_the_required_permission() {
     let (app, receiver) = (App::start(), Receiver::ok());
     app.add_user(MEMBER, "member");
     let api = app.api();
@@ -200,16 +201,16 @@ fn every_route_rejects_callers_without_its_permission() {
     let intake = miniback::intake::routes().list();
     assert!(intake.iter().all(|route| route.permission == Public));
     let mut requests = 0;
-    for (is_page, count_min, routes, callers) in [
+    for (is_page, min_routes, routes, callers) in [
         (true, 5, intake, &page_callers),
         (false, 21, miniback::api::routes().list(), &api_callers),
         (true, 21, miniback::pages::routes().list(), &page_callers),
     ] {
-        assert!(routes.len() >= count_min, "{routes:?}");
+        assert!(routes.len() >= min_routes, "{routes:?}");
         for route in &routes {
-            // The guide is public. Its own test checks what it shows to whom.
-            let has_admin_word = ADMIN_WORDS.iter().any(|word| route.path.contains(word));
-            if has_admin_word && route.path != "/docs/webhooks" {
+            // The guide is public, although its path contains “webhook”.
+            let is_admin_path = ADMIN_PATHS.iter().any(|part| route.path.contains(part));
+            if is_admin_path && route.path != "/docs/webhooks" {
                 let is_for_admins = matches!(route.permission, Admin | Metrics);
                 assert!(is_for_admins, "{route:?} must be for admins");
             }
@@ -217,7 +218,7 @@ fn every_route_rejects_callers_without_its_permission() {
         }
     }
     println!("{requests} requests");
-    // No request had an effect.
+    // The rejected requests had no effect.
     api.get(&format!("/api/v1/webhooks/{}", ids.webhook))
         .expect(200);
     api.get(&format!("/api/v1/feedback/{}", ids.feedback))

@@ -1,5 +1,5 @@
-//! The integrations in `examples/receivers/`: what they do with feedback, tested against a fake of
-//! each service.
+//! The integrations in `examples/receivers/` (Discord, SQLite, Twilio, and GitHub), tested with a
+//! fake of each service.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -11,7 +11,7 @@ use crate::support::receiver::{Receiver, Reply};
 use crate::support::signature::standard_signature;
 use crate::support::wait::wait_until;
 
-/// Miniback with one webhook, whose endpoint is the example.
+/// Miniback with one webhook, whose endpoint is an example integration.
 struct Integration {
     _app: App,
     api: Api,
@@ -39,7 +39,7 @@ impl Integration {
         }
     }
 
-    /// Creates feedback and waits until it's delivered.
+    /// Creates feedback, waits until it's delivered, and returns the feedback and its delivery.
     #[track_caller]
     fn create_feedback(&self, message: &str) -> (Value, Value) {
         let feedback = self.api.create_feedback("shop", message);
@@ -57,9 +57,9 @@ impl Integration {
     fn redeliver(&self, delivery: &Value) {
         let id = text(delivery, "id");
         let count = attempts(delivery).len();
-        let again = format!("/api/v1/deliveries/{id}/redeliver");
-        self.api.post_empty(&again).expect(202);
-        wait_until("the delivery is delivered again", || {
+        let path = format!("/api/v1/deliveries/{id}/redeliver");
+        self.api.post_empty(&path).expect(202);
+        wait_until("the redelivery is delivered", || {
             let now = self.api.delivery(id);
             (now["state"] == "delivered" && attempts(&now).len() > count).then_some(())
         });
@@ -90,7 +90,7 @@ impl Integration {
 }
 
 #[test]
-fn discord_receives_each_event_once_and_failures_are_retried() {
+fn discord_receives_each_event_once_even_after_a_retry() {
     let service = Receiver::queue(vec![Reply::status(500), Reply::status(204)]);
     let url = service.url("/api/webhooks/1/token");
     let integration = Integration::start("discord/server.mjs", &[("DISCORD_WEBHOOK_URL", &url)]);
@@ -116,17 +116,14 @@ fn discord_receives_each_event_once_and_failures_are_retried() {
         posts[2].json()["embeds"][0]["title"],
         "NEW → REVIEWED: Shop"
     );
-    let send_test = posts[3].json();
-    assert_eq!(
-        send_test["content"],
-        "Test webhook notification from Miniback"
-    );
+    let test = posts[3].json();
+    assert_eq!(test["content"], "Test webhook notification from Miniback");
     integration.assert_rejects_unsigned_and_ignores_unknown_events();
     assert_eq!(service.received().len(), 4, "an unknown event was handled");
 }
 
 #[test]
-fn a_discord_retry_after_holds_the_webhook() {
+fn a_retry_after_header_from_discord_holds_the_webhook() {
     let service = Receiver::script(|_| Reply::status(429).header("Retry-After", "60"));
     let url = service.url("/");
     let integration = Integration::start("discord/server.mjs", &[("DISCORD_WEBHOOK_URL", &url)]);
@@ -142,7 +139,7 @@ fn a_discord_retry_after_holds_the_webhook() {
 }
 
 #[test]
-fn the_database_has_each_item_once_with_its_latest_status() {
+fn the_database_stores_each_item_once_with_its_latest_status() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("feedback.db");
     let integration =
@@ -154,10 +151,10 @@ fn the_database_has_each_item_once_with_its_latest_status() {
     integration.send_test();
     let database = rusqlite::Connection::open(&path).unwrap();
     let rows = || -> Vec<(String, String, String, String)> {
-        let mut all = database
+        let mut query = database
             .prepare("SELECT id, project, message, status FROM feedback")
             .unwrap();
-        let rows = all.query_map([], |row| {
+        let rows = query.query_map([], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         });
         rows.unwrap().map(Result::unwrap).collect()
@@ -172,7 +169,7 @@ fn the_database_has_each_item_once_with_its_latest_status() {
         )]
     };
     assert_eq!(rows(), expected_rows("RESOLVED"));
-    // The older event arrives last and under an unknown id. It must not change the status.
+    // An old event that arrives last must not change the status, even with an unknown delivery id.
     database.execute("DELETE FROM delivery", []).unwrap();
     integration.redeliver(&integration.api.delivery(text(&created, "id")));
     assert_eq!(rows(), expected_rows("RESOLVED"));
@@ -203,12 +200,12 @@ fn sends_one_sms_for_urgent_feedback() {
         "expected a retry after the failure"
     );
     integration.redeliver(&delivery);
-    let calls = service.received();
-    assert_eq!(calls.len(), 2, "expected one failure and one success");
-    let call = &calls[1];
-    assert_eq!(call.path(), "/2010-04-01/Accounts/AC1/Messages.json");
-    assert_eq!(call.header("Authorization"), "Basic QUMxOnRva2Vu");
-    let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(&call.body).unwrap();
+    let requests = service.received();
+    assert_eq!(requests.len(), 2, "expected one failure and one success");
+    let request = &requests[1];
+    assert_eq!(request.path(), "/2010-04-01/Accounts/AC1/Messages.json");
+    assert_eq!(request.header("Authorization"), "Basic QUMxOnRva2Vu");
+    let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(&request.body).unwrap();
     let expected = [
         ("From", "+15550001"),
         ("To", "+15550002"),
@@ -221,7 +218,7 @@ fn sends_one_sms_for_urgent_feedback() {
 }
 
 #[test]
-fn opens_one_issue_for_each_new_feedback() {
+fn opens_one_issue_for_each_new_feedback_item() {
     let service = Receiver::queue(vec![Reply::status(502), Reply::status(201)]);
     let integration = Integration::start(
         "ticket/server.mjs",
@@ -241,12 +238,12 @@ fn opens_one_issue_for_each_new_feedback() {
     integration.send_test();
     integration.api.set_status(&feedback, "REVIEWED");
     integration.wait_until_delivered();
-    let calls = service.received();
-    assert_eq!(calls.len(), 2, "expected one failure and one success");
-    let call = &calls[1];
-    assert_eq!(call.path(), "/repos/acme/shop/issues");
-    assert_eq!(call.header("Authorization"), "Bearer token");
-    let issue = call.json();
+    let requests = service.received();
+    assert_eq!(requests.len(), 2, "expected one failure and one success");
+    let request = &requests[1];
+    assert_eq!(request.path(), "/repos/acme/shop/issues");
+    assert_eq!(request.header("Authorization"), "Bearer token");
+    let issue = request.json();
     assert_eq!(issue["title"], "The button is dead");
     let body = text(&issue, "body");
     assert!(body.starts_with("    The button is dead\n    @ada knows\n\n"));

@@ -13,7 +13,7 @@ const PATH: &str = "/webhooks/miniback";
 const OTHER_SECRET: &str = "whsec_b3RoZXIgc2VjcmV0IG9mIDMyIGJ5dGVzIGV4YWN0bHk=";
 
 #[test]
-fn express_accepts_only_genuine_deliveries_and_each_once() {
+fn express_handles_genuine_deliveries_once_and_rejects_others() {
     let receiver = start("server.mjs", &file("express/server.mjs"), SECRET);
     assert_accepts_deliveries(&receiver);
     assert_rejects_forgeries(&receiver);
@@ -21,7 +21,7 @@ fn express_accepts_only_genuine_deliveries_and_each_once() {
 }
 
 #[test]
-fn flask_accepts_only_genuine_deliveries_and_each_once() {
+fn flask_handles_genuine_deliveries_once_and_rejects_others() {
     let receiver = start("app.py", &file("flask/app.py"), SECRET);
     assert_accepts_deliveries(&receiver);
     assert_rejects_forgeries(&receiver);
@@ -29,7 +29,7 @@ fn flask_accepts_only_genuine_deliveries_and_each_once() {
 }
 
 #[test]
-fn standard_webhooks_for_node_accepts_only_genuine_deliveries() {
+fn standard_webhooks_for_node_handles_genuine_deliveries_once() {
     let code = file("standard-webhooks-node/server.mjs");
     let receiver = start("server.mjs", &code, SECRET);
     assert_accepts_deliveries(&receiver);
@@ -37,16 +37,16 @@ fn standard_webhooks_for_node_accepts_only_genuine_deliveries() {
 }
 
 #[test]
-fn standard_webhooks_for_python_accepts_only_genuine_deliveries() {
+fn standard_webhooks_for_python_handles_genuine_deliveries_once() {
     let receiver = start("app.py", &file("standard-webhooks-python/app.py"), SECRET);
     assert_accepts_deliveries(&receiver);
     assert_rejects_forgeries(&receiver);
 }
 
-/// Also tests the route from a webhook's page, because starting Next.js is slow.
+/// Next.js starts slowly, so this test covers the code on a webhook's page too.
 #[test]
-fn next_js_accepts_only_genuine_deliveries_and_each_once() {
-    let app = miniback();
+fn next_js_handles_genuine_deliveries_once_and_rejects_others() {
+    let app = start_miniback();
     let api = app.api();
     let webhook = api.create_webhook("http://127.0.0.1:9/in/_box");
     let (name, code) = shown_code(&app, &webhook, "Next.js");
@@ -60,9 +60,9 @@ fn next_js_accepts_only_genuine_deliveries_and_each_once() {
     assert_rejects_forgeries(&receiver);
     assert_accepts_next_secret(&receiver);
     api.patch_webhook(&webhook, json!({"enabled": false}));
-    let shown_code =
+    let webhook =
         api.create_webhook_with(json!({"url": receiver.url_of("/in/_box"), "secret": SECRET}));
-    assert_eq!(last_status(&api.deliver_one(&shown_code, "delivered")), 204);
+    assert_eq!(last_status(&api.deliver_one(&webhook, "delivered")), 204);
 }
 
 #[test]
@@ -75,10 +75,10 @@ fn the_code_on_a_webhooks_page_runs_unchanged() {
         ("Standard Webhooks, Node", SECRET),
         ("Standard Webhooks, Python", SECRET),
     ];
-    let app = miniback();
+    let app = start_miniback();
     let api = app.api();
     for (framework, secret) in frameworks {
-        // Characters with a special meaning in the routers of Express and Flask.
+        // These characters have a special meaning in the routers of Express and Flask.
         let path = "/in/a:b(c)+d/%C3%A9%20f";
         let webhook = api.create_webhook_with(json!({
             "url": format!("http://127.0.0.1:9{path}"), "secret": secret, "enabled": false
@@ -111,9 +111,9 @@ fn a_receiver_without_a_secret_does_not_start() {
     }
 }
 
-/// Starts a program without retries, and with a timeout that suffices on a busy machine.
+/// Starts a program without retries, and with a timeout that is long enough on a busy machine.
 #[track_caller]
-fn miniback() -> App {
+fn start_miniback() -> App {
     App::builder()
         .option("--retry-delays", "none")
         .option("--timeout", "20s")
@@ -125,7 +125,7 @@ fn start(name: &str, code: &str, secret: &str) -> ExampleReceiver {
     ExampleReceiver::start(name, code, &[("MINIBACK_SECRET", secret)])
 }
 
-/// Returns the name and code of the file that a webhook's page shows.
+/// Returns the name and the content of the file that a webhook's page shows for a framework.
 #[track_caller]
 fn shown_code(app: &App, webhook: &Value, framework: &str) -> (String, String) {
     let mut admin = app.signed_in();
@@ -140,32 +140,33 @@ fn shown_code(app: &App, webhook: &Value, framework: &str) -> (String, String) {
 
 #[track_caller]
 fn assert_accepts_deliveries(receiver: &ExampleReceiver) {
-    let app = miniback();
+    let app = start_miniback();
     let api = app.api();
     let matching = api.create_webhook_with(json!({"url": receiver.url_of(PATH), "secret": SECRET}));
     let delivered = api.deliver_one(&matching, "delivered");
     assert_eq!(last_status(&delivered), 204);
     receiver.wait_for_output("feedback.created");
 
-    let again = format!("/api/v1/deliveries/{}/redeliver", text(&delivered, "id"));
-    api.post_empty(&again).expect(202);
-    let redelivered = wait_until("the delivery is delivered again", || {
+    let path = format!("/api/v1/deliveries/{}/redeliver", text(&delivered, "id"));
+    api.post_empty(&path).expect(202);
+    let redelivered = wait_until("the redelivery is delivered", || {
         let now = api.delivery(text(&delivered, "id"));
         (now["state"] == "delivered" && attempts(&now).len() == 2).then_some(now)
     });
     assert_eq!(last_status(&redelivered), 204);
-    assert_eq!(test_event(&api, &matching)["status"], 204);
+    assert_eq!(send_test(&api, &matching)["status"], 204);
     receiver.wait_for_output("Test webhook notification");
     assert_eq!(
         receiver.count_lines("One message"),
         1,
-        "a repeated delivery was handled twice"
+        "a redelivery was handled again"
     );
 
     let mut unknown = Request::genuine("dlv_unknown");
     unknown.body = UNKNOWN_EVENT.to_vec();
     unknown.signed = unknown.body.clone();
-    assert_eq!(unknown.send(receiver, "", &[]), 204, "an unknown event");
+    let status = unknown.send(receiver, "", &[]);
+    assert_eq!(status, 204, "an unknown event was rejected");
     assert_eq!(receiver.count_lines("feedback.archived"), 0);
 
     api.delete_webhook(&matching);
@@ -178,7 +179,7 @@ fn assert_accepts_deliveries(receiver: &ExampleReceiver) {
 }
 
 #[track_caller]
-fn test_event(api: &Api, webhook: &Value) -> Value {
+fn send_test(api: &Api, webhook: &Value) -> Value {
     let path = format!("/api/v1/webhooks/{}/test", text(webhook, "id"));
     api.post_empty(&path).expect(200).json()
 }
@@ -192,7 +193,7 @@ struct Request {
     id: &'static str,
     secret: &'static str,
     /// The time of the attempt, in seconds from now.
-    sent: i64,
+    sent_in: i64,
     /// The body that is signed.
     signed: Vec<u8>,
     /// The body that is sent.
@@ -205,7 +206,7 @@ impl Request {
         Self {
             id,
             secret: SECRET,
-            sent: 0,
+            sent_in: 0,
             signed: body.to_vec(),
             body: body.to_vec(),
         }
@@ -220,9 +221,9 @@ impl Request {
         replacements: &[(&str, &str)],
     ) -> u16 {
         let now = jiff::Timestamp::now().as_second();
-        let sent_at = (now + self.sent).to_string();
+        let sent_at = (now + self.sent_in).to_string();
         let hex = hex_signature(self.secret, &self.signed);
-        let standard = standard_signature(self.secret, self.id, now + self.sent, &self.signed);
+        let standard = standard_signature(self.secret, self.id, now + self.sent_in, &self.signed);
         let all = [
             ("Content-Type", "application/json"),
             ("X-Miniback-Signature", &hex),
@@ -240,48 +241,63 @@ impl Request {
 }
 
 #[track_caller]
+fn assert_rejected(status: u16, request: &str) {
+    assert_eq!(status, 401, "{request} wasn't rejected");
+}
+
+#[track_caller]
 fn assert_rejects_forgeries(receiver: &ExampleReceiver) {
     let genuine = Request::genuine("dlv_genuine");
-    assert_eq!(genuine.send(receiver, "", &[]), 204, "a genuine request");
+    let status = genuine.send(receiver, "", &[]);
+    assert_eq!(status, 204, "a genuine request was rejected");
     let mut changed = Request::genuine("dlv_changed");
     changed.body = changed.body.to_ascii_uppercase();
-    assert_eq!(changed.send(receiver, "", &[]), 401, "a changed body");
+    assert_rejected(changed.send(receiver, "", &[]), "a changed body");
     let mut other = Request::genuine("dlv_other");
     other.secret = OTHER_SECRET;
-    assert_eq!(other.send(receiver, "", &[]), 401, "another secret");
-    for sent in [-600, 600] {
-        let mut stale = Request::genuine("dlv_stale");
-        stale.sent = sent;
-        assert_eq!(stale.send(receiver, "", &[]), 401, "{sent} s from now");
+    assert_rejected(
+        other.send(receiver, "", &[]),
+        "a signature with another secret",
+    );
+    for seconds in [-600, 600] {
+        let mut mistimed = Request::genuine("dlv_mistimed");
+        mistimed.sent_in = seconds;
+        let status = mistimed.send(receiver, "", &[]);
+        assert_rejected(status, &format!("a request sent {seconds} s from now"));
     }
-    let bare = Request::genuine("dlv_bare");
+    let forged = Request::genuine("dlv_forged");
     for omitted in ["webhook-timestamp", "webhook-signature"] {
-        assert_eq!(bare.send(receiver, omitted, &[]), 401, "without {omitted}");
+        let status = forged.send(receiver, omitted, &[]);
+        assert_rejected(status, &format!("a request without {omitted}"));
     }
     for signature in ["", "v1", "v1,", "v1,é", "nothing", "v1a,AAAA"] {
-        let replacements = [("webhook-signature", signature)];
-        assert_eq!(bare.send(receiver, "", &replacements), 401, "{signature:?}");
+        let status = forged.send(receiver, "", &[("webhook-signature", signature)]);
+        assert_rejected(status, &format!("the signature {signature:?}"));
     }
-    for at in ["", "soon", "1e400"] {
-        let replacements = [("webhook-timestamp", at)];
-        assert_eq!(bare.send(receiver, "", &replacements), 401, "at {at:?}");
+    for timestamp in ["", "soon", "1e400"] {
+        let status = forged.send(receiver, "", &[("webhook-timestamp", timestamp)]);
+        assert_rejected(status, &format!("the timestamp {timestamp:?}"));
     }
-    // A replay under another id would be handled again.
+    // Receivers ignore repeated ids, so a replay with another id must not be accepted.
     let new_id = [
         ("X-Miniback-Delivery", "dlv_renamed"),
         ("webhook-id", "dlv_renamed"),
     ];
-    assert_eq!(genuine.send(receiver, "", &new_id), 401, "another id");
+    assert_rejected(
+        genuine.send(receiver, "", &new_id),
+        "a replay with another id",
+    );
+    // Receivers that read only `webhook-id` accept this repetition, but must not handle it again.
     genuine.send(receiver, "", &new_id[..1]);
-    assert_eq!(receiver.post(PATH, &[], b""), 401, "an empty request");
+    assert_rejected(receiver.post(PATH, &[], b""), "an empty request");
     assert_eq!(
         receiver.count_lines("Sent by the test"),
         1,
-        "expected only the genuine request to be handled"
+        "the genuine request wasn't handled exactly once"
     );
 }
 
-/// Checks that during a rotation, a receiver that knows only the next secret accepts requests.
+/// Checks that a receiver with only the next secret accepts requests during a rotation.
 #[track_caller]
 fn assert_accepts_next_secret(receiver: &ExampleReceiver) {
     let request = Request::genuine("dlv_rotated");

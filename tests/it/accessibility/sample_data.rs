@@ -1,4 +1,4 @@
-//! A program with sample data, so that each page has something to show.
+//! Miniback with sample data, so that no page is empty.
 
 use serde_json::json;
 
@@ -17,7 +17,7 @@ pub struct SampleData {
     pub api: Api,
     /// The ids of three webhooks: one works, one fails, and one is held.
     pub webhooks: [String; 3],
-    /// The id of a delivery of each webhook.
+    /// The id of one delivery of each webhook.
     deliveries: [String; 3],
     feedback: String,
     member: String,
@@ -33,7 +33,7 @@ fn token_of(link: &str) -> String {
     link.split_once("token=").unwrap().1.to_owned()
 }
 
-/// Returns the id in the element before `marker`.
+/// Returns the last `id` attribute that begins with `prefix` and precedes `marker`.
 fn id_before(html: &str, prefix: &str, marker: &str) -> String {
     let end = html.find(marker).unwrap();
     let start = html[..end].rfind(&format!("id=\"{prefix}_")).unwrap() + 4;
@@ -74,7 +74,7 @@ fn create_detailed_feedback(api: &Api) -> String {
     text(&feedback, "id").to_owned()
 }
 
-/// Lets the intake reject feedback, so that the project has a rejected origin.
+/// Submits feedback from a disallowed origin, so that the project's page shows this origin.
 fn reject_an_origin(app: &App, api: &Api) {
     let origins = json!({"allowedOrigins": ["https://shop.example"]});
     api.patch("/api/v1/projects/shop", origins).expect(200);
@@ -144,8 +144,7 @@ impl SampleData {
         }
     }
 
-    /// Returns the paths at which a route shows its main states. A page can show several states at
-    /// once.
+    /// Returns paths that show a route's page in its main states. One path can show several states.
     pub fn paths_of(&self, route: &str) -> Vec<String> {
         let [works, fails, held] = &self.webhooks;
         let deliveries = |id: &str| format!("/settings/notifications/{id}/deliveries");
@@ -175,7 +174,10 @@ impl SampleData {
             works
         };
         let path = route.replace("{id}", id);
-        assert!(!path.contains('{'), "add the paths of {route} here");
+        assert!(
+            !path.contains('{'),
+            "`paths_of` has no values for the parameters of {route}"
+        );
         let queries = self.queries_of(route);
         queries
             .iter()
@@ -216,7 +218,7 @@ impl SampleData {
         }
     }
 
-    /// Replaces everything in a path that differs between runs.
+    /// Replaces random ids and tokens in a path, so that the result is the same in every run.
     pub fn stable_name(&self, path: &str) -> String {
         let [works, fails, held] = &self.webhooks;
         let names = [
