@@ -11,8 +11,8 @@
     isDisabled = localStorage.getItem(STORAGE_KEY) === "off";
   } catch { /* without storage, shortcuts are enabled */ }
 
-  // ---- The current item: the one with the focus, otherwise the last one that a key selected ----
-  let last = { id: "", index: 0 }, isByKey = false;
+  // ---- The current item: the focused item, otherwise the last item that a key selected ----
+  let last = { id: "", index: 0 }, usesKeyboard = false;
   const items = () => all("article.item");
   const currentItem = () => document.activeElement?.closest("article.item") ?? byId(last.id);
   function remember() {
@@ -57,10 +57,10 @@
     if (!Object.hasOwn(shortcuts, key) || target.closest?.(INPUTS)) return;
     event.preventDefault();
     remember();
-    isByKey = true;
+    usesKeyboard = true;
     shortcuts[key]();
   });
-  addEventListener("pointerdown", () => { isByKey = false; });
+  addEventListener("pointerdown", () => { usesKeyboard = false; });
 
   function showShortcuts() {
     if (!byId("shortcuts")) return;
@@ -95,7 +95,7 @@
     if (target.matches("#select-all, .item-select input")) updateSelection();
   });
 
-  // ---- Live updates: new items appear in the list, or behind "3 new" if the user is busy ----
+  // ---- Live updates: new items appear in the list, or as a link "3 new" if the user is busy ----
   // Ids sort by creation time.
   const newestId = () => items().reduce((id, item) => (item.id > id ? item.id : id), "");
   let knownId = newestId(), isLive = false;
@@ -136,9 +136,9 @@
   document.addEventListener("miniback:updated", () => {
     updateSelection();
     highlightNewItems();
-    // If the current item has left the list, continue with the one in its place.
+    // If the current item has left the list, move the focus to the item in its place.
     const hasNoFocus = document.activeElement === document.body;
-    if (isByKey && last.id && !byId(last.id) && hasNoFocus) {
+    if (usesKeyboard && last.id && !byId(last.id) && hasNoFocus) {
       const list = items();
       focusItem(list[Math.min(last.index, list.length - 1)]);
     }

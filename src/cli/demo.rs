@@ -57,7 +57,7 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
     );
     let receiver =
         receiver::start(receiver_listener, secret.clone(), &site_url).map_err(CommandError::new)?;
-    let endpoint = receiver::endpoint(&receiver.url);
+    let endpoint = receiver::endpoint_url(&receiver.url);
     demo::seed(&api, &endpoint, &secret)
         .await
         .map_err(CommandError::new)?;

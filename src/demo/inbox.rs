@@ -1,4 +1,4 @@
-//! The requests to the receiver: the last 100, in memory, numbered in order of arrival.
+//! Stores the last 100 requests to the receiver in memory, numbered in order of arrival.
 //!
 //! The displayed data is derived once, on arrival. Headers and bodies are untrusted.
 
@@ -16,7 +16,7 @@ const CAPACITY: usize = 100;
 const EXCERPT_CHARS: usize = 240;
 
 pub(super) struct Inbox {
-    /// Distinguishes ids of this run from those of an earlier run at the same URL.
+    /// Distinguishes the ids of this run from the ids of an earlier run at the same URL.
     run: String,
     requests: Mutex<VecDeque<Arc<ReceivedRequest>>>,
     newest: watch::Sender<u64>,
@@ -36,12 +36,12 @@ pub(super) struct ReceivedRequest {
     pub signed: bool,
     pub summary: EventSummary,
     pub headers: Vec<(String, String)>,
-    /// Indented if it is JSON, otherwise as received.
+    /// Indented if it is JSON. Otherwise unchanged.
     pub body: String,
     pub is_json: bool,
 }
 
-/// Fields extracted from a body; missing ones are `None`.
+/// Fields extracted from a body. Missing fields are `None`.
 #[derive(Default)]
 pub(super) struct EventSummary {
     pub message: Option<String>,
@@ -176,7 +176,7 @@ impl ReceivedRequest {
 }
 
 impl EventSummary {
-    /// Supports all events. A test has its message in another place and no project.
+    /// Supports all events. A test has its message in a different member, and no project.
     fn from_body(body: &Value) -> Self {
         let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
         let message = text("/data/feedback/message").or_else(|| text("/data/message"));

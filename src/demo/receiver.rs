@@ -1,7 +1,7 @@
 //! The demo's receiver: an endpoint like one that a customer would write, and a page that shows the
 //! received requests.
 //!
-//! It verifies `X-Miniback-Signature` over the raw body, responds with 204 or 401, and keeps the
+//! It verifies `X-Miniback-Signature` over the raw body, responds with 204 or 401, and stores the
 //! last 100 requests in memory ([`super::inbox`]). Its page updates over server-sent events, and
 //! after a disconnect it catches up with `Last-Event-ID`.
 
@@ -42,7 +42,7 @@ struct ReceiverState {
 /// Starts the receiver on `listener`, within a tokio runtime. Only pages at `site_url` can embed it
 /// in a frame.
 ///
-/// It expects deliveries at [`endpoint`], signed with `secret`.
+/// It expects deliveries at [`endpoint_url`], signed with `secret`.
 pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Result<DemoServer> {
     let url = listener_url(&listener)?;
     let policy = format!(
@@ -83,7 +83,7 @@ pub fn start(listener: TcpListener, secret: String, site_url: &str) -> io::Resul
 }
 
 /// Returns the webhook URL of a receiver at `url`.
-pub fn endpoint(url: &str) -> String {
+pub fn endpoint_url(url: &str) -> String {
     format!("{url}{ENDPOINT_PATH}")
 }
 

@@ -159,14 +159,14 @@ pub struct SampleCounts {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("Creating the demo’s {what} failed. {source}")]
+#[error("Creating the demo’s {subject} failed. {source}")]
 pub struct DemoError {
-    what: &'static str,
+    subject: &'static str,
     source: ApiError,
 }
 
-fn demo_error(what: &'static str) -> impl Fn(ApiError) -> DemoError {
-    move |source| DemoError { what, source }
+fn demo_error(subject: &'static str) -> impl Fn(ApiError) -> DemoError {
+    move |source| DemoError { subject, source }
 }
 
 /// Fills an empty installation and creates a webhook to `endpoint`, signed with `secret`.

@@ -1,4 +1,4 @@
-//! Helpers that the site and the receiver share: start and stop, headers, static files.
+//! Code that the site and the receiver share: starting and stopping, headers, static files.
 //!
 //! A [`DemoServer`] runs until it is stopped. It doesn't handle signals.
 

@@ -73,9 +73,10 @@ impl Topic {
         Self::ALL.into_iter().find(|topic| topic.as_str() == text)
     }
 
-    /// Returns the labels of all topics, separated by commas.
-    pub fn all_labels() -> String {
-        Self::ALL.map(Self::label).join(", ")
+    /// Returns the labels of these topics, separated by commas.
+    pub fn labels(topics: &[Self]) -> String {
+        let labels: Vec<_> = topics.iter().map(|topic| topic.label()).collect();
+        labels.join(", ")
     }
 }
 

@@ -23,8 +23,8 @@ struct AccountPage {
     email: String,
     role: &'static str,
     sessions: Vec<SessionRow>,
-    current_problem: Option<String>,
-    password_problem: Option<String>,
+    current_error: Option<String>,
+    password_error: Option<String>,
     password_min: usize,
 }
 
@@ -33,21 +33,16 @@ struct SessionRow {
     browser: String,
     started: DisplayTime,
     last_seen: DisplayTime,
-    /// Whether this is the session of the request.
+    /// Whether this is the session that requested the page.
     is_current: bool,
 }
 
 impl AccountPage {
     async fn new(
         context: &RequestContext,
-        invalid: Option<&ValidationErrors>,
+        errors: Option<&ValidationErrors>,
     ) -> Result<Self, PageError> {
-        let problem = |field| {
-            invalid
-                .and_then(|i| i.message_for(field))
-                .map(str::to_owned)
-        };
-        let (current_problem, password_problem) = (problem("current"), problem("password"));
+        let error = |field| Some(errors?.message_for(field)?.to_owned());
         let user = context.user()?;
         let current = context.session().map(|session| session.token_hash);
         let records = context
@@ -64,7 +59,7 @@ impl AccountPage {
                 is_current: current == Some(record.token_hash),
                 browser: Some(record.browser)
                     .filter(|browser| !browser.is_empty())
-                    .unwrap_or_else(|| "A browser".to_owned()),
+                    .unwrap_or_else(|| "Unknown browser".to_owned()),
                 id: record.id.to_string(),
             })
             .collect();
@@ -74,8 +69,8 @@ impl AccountPage {
             email: user.email.clone(),
             role: user.role.as_str(),
             sessions,
-            current_problem,
-            password_problem,
+            current_error: error("current"),
+            password_error: error("password"),
             password_min: PASSWORD_MIN_BYTES,
         })
     }
@@ -131,15 +126,15 @@ pub(super) async fn set_password(
 
 async fn reject(
     context: &RequestContext,
-    invalid: ValidationErrors,
+    errors: ValidationErrors,
 ) -> Result<HttpResponse, PageError> {
     render(
         StatusCode::UNPROCESSABLE_ENTITY,
-        &AccountPage::new(context, Some(&invalid)).await?,
+        &AccountPage::new(context, Some(&errors)).await?,
     )
 }
 
-/// Ends one of the user's sessions. The page has no button for the session of the request.
+/// Ends one of the user's sessions. The page has no button for the current session.
 pub(super) async fn end_session(
     context: RequestContext,
     id: web::Path<String>,

@@ -1,5 +1,6 @@
-//! Settings → API tokens. A new token is shown only once, after it is created, and is never in a
-//! URL.
+//! Settings → API tokens: lists, creates, and revokes tokens.
+//!
+//! A new token is shown only once, after it is created, and is never in a URL.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -7,6 +8,7 @@ use askama::Template;
 
 use super::framework::context::RequestContext;
 use super::framework::flash::OneTimeReveal;
+use super::framework::form_field::FormField;
 use super::framework::format::DisplayTime;
 use super::framework::idempotent_form::IdempotentForm;
 use super::framework::layout::{Layout, render};
@@ -32,10 +34,9 @@ struct TokensPage {
 }
 
 struct NewTokenForm {
-    name: String,
+    name: FormField,
     scope: Scope,
-    name_problem: Option<String>,
-    scope_problem: Option<String>,
+    scope_error: Option<String>,
 }
 
 struct TokenRow {
@@ -53,7 +54,7 @@ impl TokenRow {
 
 /// Each scope with its label and description.
 const SCOPES: [(Scope, &str, &str); 3] = [
-    (Scope::Full, "Full", "Everything you can do"),
+    (Scope::Full, "Full", "All your permissions"),
     (Scope::Submit, "Submit", "Submit feedback only"),
     (Scope::Metrics, "Metrics", "Read metrics only"),
 ];
@@ -77,10 +78,9 @@ impl TokensPage {
                 _ => None,
             };
         let blank = || NewTokenForm {
-            name: String::new(),
+            name: FormField::default(),
             scope: Scope::Full,
-            name_problem: None,
-            scope_problem: None,
+            scope_error: None,
         };
         let add = add.or_else(|| context.query_param("add").map(|_| blank()));
         Ok(Self {
@@ -117,13 +117,11 @@ pub(super) async fn create(
         check("scope", scope),
     )) {
         Ok(checked) => checked,
-        Err(invalid) => {
-            let problem = |field| invalid.message_for(field).map(str::to_owned);
+        Err(errors) => {
             let form = NewTokenForm {
-                name: fields.get("name").to_owned(),
+                name: FormField::submitted("name", fields.get("name"), &errors),
                 scope: selected_scope,
-                name_problem: problem("name"),
-                scope_problem: problem("scope"),
+                scope_error: errors.message_for("scope").map(str::to_owned),
             };
             let page = TokensPage::new(&context, Some(form)).await?;
             return render(StatusCode::UNPROCESSABLE_ENTITY, &page);

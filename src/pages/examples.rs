@@ -15,7 +15,7 @@ pub struct Example {
     pub code: &'static str,
     /// Where the guide shows the example, and its introduction there.
     guide: Option<(GuideSection, &'static str)>,
-    /// How "Endpoint code" runs the example.
+    /// How to run the example, for "Endpoint code".
     receiver: Option<Receiver>,
 }
 
@@ -34,18 +34,18 @@ pub struct Receiver {
     /// Shell command that starts the receiver, without the environment variables.
     pub start: &'static str,
     path: PathSyntax,
-    /// Whether it verifies only the `webhook-…` headers, which need a `whsec_` secret.
+    /// Whether the example verifies only the `webhook-…` headers, which need a `whsec_` secret.
     pub needs_standard_secret: bool,
 }
 
-/// How the code of an example contains the path of its endpoint.
+/// How an example specifies the path of its endpoint.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PathSyntax {
     JavaScriptString,
     /// A JavaScript string that Express reads as a pattern.
     ExpressPattern,
     PythonString,
-    /// The directory of the file.
+    /// The directory that contains the file.
     NextDirectory,
 }
 

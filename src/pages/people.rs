@@ -11,6 +11,7 @@ use askama::Template;
 
 use super::framework::context::RequestContext;
 use super::framework::flash::OneTimeReveal;
+use super::framework::form_field::FormField;
 use super::framework::format::DisplayTime;
 use super::framework::idempotent_form::IdempotentForm;
 use super::framework::layout::{Layout, render};
@@ -43,9 +44,8 @@ struct PeoplePage {
 }
 
 struct InvitationForm {
-    email: String,
+    email: FormField,
     role: Role,
-    problem: Option<String>,
 }
 
 struct PersonRow {
@@ -97,7 +97,7 @@ impl PeoplePage {
         let users = store.users().await?;
         let links = store.active_links(context.app.clock.now()).await?;
         let (layout, _) = context.layout("People", NavSection::People);
-        let (mut invited, mut reset_for) = (None, None);
+        let (mut invited, mut new_reset_link) = (None, None);
         let is_shown_here = |reveal: &OneTimeReveal| {
             matches!(
                 reveal,
@@ -106,10 +106,10 @@ impl PeoplePage {
         };
         match context.take_reveal(is_shown_here) {
             Some(OneTimeReveal::Invitation { email, link }) => invited = Some((email, link)),
-            Some(OneTimeReveal::Reset { user, link }) => reset_for = Some((user, link)),
+            Some(OneTimeReveal::Reset { user, link }) => new_reset_link = Some((user, link)),
             _ => {}
         }
-        let people = person_rows(context, &layout, users, &links, reset_for.as_ref())?;
+        let people = person_rows(context, &layout, users, &links, new_reset_link.as_ref())?;
         let invitations = links.into_iter().filter(|link| link.user.is_none());
         let invitations = invitations
             .map(|link| InvitationRow {
@@ -118,9 +118,8 @@ impl PeoplePage {
             })
             .collect();
         let blank = || InvitationForm {
-            email: String::new(),
+            email: FormField::default(),
             role: Role::Member,
-            problem: None,
         };
         let add = add.or_else(|| context.query_param("add").map(|_| blank()));
         Ok(Self {
@@ -203,8 +202,8 @@ pub(super) async fn invite(
             Ok(context.redirect(PATH))
         }
         Err(LinkError::User(UserError::EmailTaken(_))) => {
-            let problem = "This email already has an account.".to_owned();
-            reject_invitation(&context, email, role, problem).await
+            let error = "This email already has an account.".to_owned();
+            reject_invitation(&context, email, role, error).await
         }
         Err(error) => Err(link_error(error)),
     }
@@ -214,22 +213,23 @@ async fn reject_invitation(
     context: &RequestContext,
     email: String,
     role: Role,
-    problem: String,
+    error: String,
 ) -> Result<HttpResponse, PageError> {
-    let form = InvitationForm {
-        email,
-        role,
-        problem: Some(problem),
+    let email = FormField {
+        value: email,
+        error: Some(error),
     };
+    let form = InvitationForm { email, role };
     let page = PeoplePage::new(context, Some(form), None).await?;
     render(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
-/// Creates a password reset link. Reading `_form` detects repeated submits.
+/// Creates a password reset link. The handler reads no field, but extracting the form detects
+/// repeated submits.
 pub(super) async fn reset_password(
     context: RequestContext,
     id: IdPath,
-    _form: IdempotentForm,
+    _: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let user = UserId::new(id.into_inner());
     let anchor = format!("{PATH}#{user}");

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::support::api::text;
-use crate::support::app::{ADMIN, App, PASSWORD};
+use crate::support::app::{App, PASSWORD};
 use crate::support::browser::{Browser, BrowserOptions};
 use crate::support::example_receiver::{SECRET, file};
 
@@ -108,11 +108,7 @@ fn open_code_from_settings(javascript: bool) {
         javascript,
         ..BrowserOptions::default()
     });
-    browser.open(&format!("{}/login", app.url));
-    browser.find("textbox", "Email").fill(ADMIN);
-    browser.find("textbox", "Password").fill(PASSWORD);
-    browser.find("button", "Sign in").press();
-    browser.find("button", "Sign out");
+    app.sign_in(&browser);
     browser.open(&format!("{}/settings/notifications", app.url));
     browser.find("article", URL).expand_button().press();
     if javascript {

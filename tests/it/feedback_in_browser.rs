@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::support::api::{Api, text};
-use crate::support::app::{ADMIN, App, PASSWORD};
+use crate::support::app::App;
 use crate::support::browser::{Browser, BrowserOptions, PageElement};
 
 const PHONE: (u32, u32) = (360, 740);
@@ -16,11 +16,7 @@ fn open_signed_in(app: &App, (width, height): (u32, u32), javascript: bool, path
         width,
         height,
     });
-    browser.open(&format!("{}/login", app.url));
-    browser.find("textbox", "Email").fill(ADMIN);
-    browser.find("textbox", "Password").fill(PASSWORD);
-    browser.find("button", "Sign in").press();
-    browser.find("button", "Sign out");
+    app.sign_in(&browser);
     browser.open(&format!("{}{path}", app.url));
     browser.find("heading", "Feedback");
     browser

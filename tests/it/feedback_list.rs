@@ -260,7 +260,7 @@ fn deleting_one_or_several_items_requires_confirmation() {
     let canceled = follow_link(&mut ada, &page, "Cancel");
     assert!(!canceled.text().contains("Delete this feedback?"));
     let page = ada.submit_and_follow(&page.form_with("Delete").press("Delete"));
-    assert!(page.text().contains("Deleted."));
+    assert!(page.text().contains("Feedback deleted."));
     assert_eq!((count(), page.path.contains("q=spam")), (3, true));
 
     let form = ada.get("/feedback?select=all").form_with("Delete selected");

@@ -113,7 +113,7 @@ fn errors_identify_the_field_and_are_readable_by_any_page() {
     }
     let missing = send(&public, &[], &json!({"projectSlug": "shop"}));
     missing.problem_at("message");
-    // A project's id isn't accepted instead of its slug.
+    // Only the slug identifies a project here, not its id.
     let id = api.get("/api/v1/projects/shop").json()["id"].clone();
     send_with("projectSlug", id).problem_at("projectSlug");
 

@@ -210,11 +210,7 @@ fn a_background_refresh_does_not_consume_flash_messages() {
 
 fn open_signed_in(app: &App, path: &str) -> Browser {
     let browser = Browser::start();
-    browser.open(&format!("{}/login", app.url));
-    browser.find("textbox", "Email").fill(ADMIN);
-    browser.find("textbox", "Password").fill(PASSWORD);
-    browser.find("button", "Sign in").press();
-    browser.find("button", "Sign out");
+    app.sign_in(&browser);
     browser.open(&format!("{}{path}", app.url));
     browser
 }

@@ -92,7 +92,8 @@ fn exports_all_data_for_an_email() {
     ada.submit(&form.press("Resolved")).expect(303);
     let page = press(&mut ada, SAM, "Find");
     assert!(
-        page.text().contains("11 more not listed."),
+        page.text()
+            .contains("11 more not listed. The export includes them."),
         "{}",
         page.text()
     );

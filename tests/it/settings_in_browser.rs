@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::api::Api;
-use crate::support::app::{ADMIN, App, PASSWORD};
+use crate::support::app::{App, PASSWORD};
 use crate::support::browser::{Browser, BrowserOptions};
 
 const DESKTOP: BrowserOptions = BrowserOptions {
@@ -16,14 +16,6 @@ const PHONE: BrowserOptions = BrowserOptions {
     width: 360,
     height: 780,
 };
-
-fn sign_in(browser: &Browser, app: &App) {
-    browser.open(&format!("{}/login", app.url));
-    browser.find("textbox", "Email").fill(ADMIN);
-    browser.find("textbox", "Password").fill(PASSWORD);
-    browser.find("button", "Sign in").press();
-    browser.find("button", "Sign out");
-}
 
 /// Opens a settings page through the navigation and checks that it isn't wider than the window.
 fn open_settings(browser: &Browser, page: &str) {
@@ -46,7 +38,7 @@ fn assert_fits(browser: &Browser) {
 fn invite_and_remove(options: BrowserOptions) {
     let app = App::start();
     let browser = Browser::with(options);
-    sign_in(&browser, &app);
+    app.sign_in(&browser);
     open_settings(&browser, "People");
     browser.find("link", "Invite").press();
     browser.find("textbox", "Email").fill("grace@example.com");
@@ -87,7 +79,7 @@ fn invite_and_remove(options: BrowserOptions) {
     );
     browser.find("button", "Sign out").press();
 
-    sign_in(&browser, &app);
+    app.sign_in(&browser);
     reset_and_remove(&browser);
 }
 
@@ -154,7 +146,7 @@ fn manage_project(browser: &Browser, api: &Api) {
 fn manage_tokens_and_projects(options: BrowserOptions) {
     let app = App::start();
     let browser = Browser::with(options);
-    sign_in(&browser, &app);
+    app.sign_in(&browser);
     open_settings(&browser, "API tokens");
     browser.find("link", "New token").press();
     browser.find("textbox", "Name").fill("Deploy");
@@ -193,7 +185,7 @@ fn find_and_erase(options: BrowserOptions) {
         serde_json::json!({"project": "shop", "message": "From Sam", "email": "sam@example.com"});
     api.post("/api/v1/feedback", body).expect(201);
     let browser = Browser::with(options);
-    sign_in(&browser, &app);
+    app.sign_in(&browser);
     open_settings(&browser, "Privacy");
     browser.find("textbox", "Email").fill("Sam@example.com");
     browser.find("button", "Find").press();

@@ -4,18 +4,14 @@
 use serde_json::{Value, json};
 
 use crate::support::api::{Api, text};
-use crate::support::app::{ADMIN, App, PASSWORD};
+use crate::support::app::App;
 use crate::support::browser::{Browser, BrowserOptions, PageElement};
 use crate::support::pages::{Page, Visitor};
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::signature::hex_signature;
 
-fn sign_in(browser: &Browser, app: &App) {
-    browser.open(&format!("{}/login", app.url));
-    browser.find("textbox", "Email").fill(ADMIN);
-    browser.find("textbox", "Password").fill(PASSWORD);
-    browser.find("button", "Sign in").press();
-    browser.find("button", "Sign out");
+fn open_webhook_settings(browser: &Browser, app: &App) {
+    app.sign_in(browser);
     browser.open(&format!("{}/settings/notifications", app.url));
     browser.find("heading", "Webhook Notifications");
 }
@@ -163,7 +159,7 @@ fn add_test_change_and_delete(javascript: bool) {
         javascript,
         ..BrowserOptions::default()
     });
-    sign_in(&browser, &app);
+    open_webhook_settings(&browser, &app);
     let page = WebhookPage {
         browser,
         javascript,

@@ -1,9 +1,9 @@
-//! The widget in Settings → Projects: its snippet, the websites that use it, and rejected origins.
+//! The widget in Settings → Projects: its snippet, and the origins of feedback.
 
 use serde_json::json;
 
 use crate::support::api::Api;
-use crate::support::app::{ADMIN, App, PASSWORD};
+use crate::support::app::{App, PASSWORD};
 use crate::support::browser::Browser;
 
 fn send(public: &Api, origin: &str) -> u16 {
@@ -29,7 +29,7 @@ fn shows_the_snippet_and_the_websites_that_use_the_widget() {
         page.link(&format!("{}/f/shop", app.url)).as_deref(),
         Some("/f/shop")
     );
-    assert!(!page.text().contains("Seen on"));
+    assert!(!page.text().contains("Last feedback from"));
 
     let referrer = [("Referer", "https://blog.example/post?secret=1")];
     public
@@ -37,7 +37,7 @@ fn shows_the_snippet_and_the_websites_that_use_the_widget() {
         .expect(200);
     assert_eq!(send(&public, "https://shop.example"), 201);
     let text = ada.get("/settings/projects").text();
-    assert!(text.contains("Seen on shop.example"), "{text}");
+    assert!(text.contains("Last feedback from shop.example"), "{text}");
     assert!(text.contains("loaded on blog.example"), "{text}");
     assert!(!text.contains("secret"), "{text}");
 }
@@ -57,10 +57,10 @@ fn a_rejected_origin_is_listed_and_can_be_allowed() {
     let page = ada.get("/settings/projects").expect(200);
     let text = page.text();
     assert!(
-        text.contains("staging.example.com was rejected 4 times"),
+        text.contains("Feedback from staging.example.com was rejected 4 times"),
         "{text}"
     );
-    assert!(text.contains("A page without an origin was rejected once"));
+    assert!(text.contains("Feedback from a page without an origin was rejected once"));
     let allow = page.form_with("Allow").press("Allow");
 
     app.add_user("eve@example.com", "member");
@@ -115,7 +115,7 @@ fn lists_only_the_10_latest_rejected_origins() {
     let text = app.signed_in().get("/settings/projects").text();
     assert_eq!(text.matches("was rejected once").count(), 10);
     assert!(text.contains("29.evil.example") && !text.contains("19.evil.example"));
-    assert!(text.contains("Seen on shop.example"), "{text}");
+    assert!(text.contains("Last feedback from shop.example"), "{text}");
 }
 
 #[test]
@@ -127,12 +127,7 @@ fn the_allow_button_works_in_a_browser() {
     api.patch("/api/v1/projects/shop", list).expect(200);
     send(&public, "https://staging.example.com");
     let browser = Browser::start();
-    browser.open(&format!("{}/login", app.url));
-    browser.find("textbox", "Email").fill(ADMIN);
-    let fields = browser.all("textbox", "Password");
-    fields[0].fill(PASSWORD);
-    browser.find("button", "Sign in").press();
-    browser.find("button", "Sign out");
+    app.sign_in(&browser);
     browser.open(&format!("{}/settings/projects", app.url));
     browser.find("button", "Copy");
     browser.find("button", "Allow").press();

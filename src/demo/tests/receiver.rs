@@ -28,7 +28,7 @@ async fn deliver(
     body: String,
     secret: Option<&str>,
 ) -> u16 {
-    let url = receiver::endpoint(&receiver.url);
+    let url = receiver::endpoint_url(&receiver.url);
     let signature = secret.map(|secret| {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
         hex::encode(hmac::sign(&key, body.as_bytes()))
@@ -84,7 +84,7 @@ async fn verifies_the_signature_of_the_raw_body() {
 async fn rejects_a_signature_that_is_not_valid_hex() {
     let receiver = start_receiver();
     for signature in ["", "zz", "abc", "+f", "é", "00"] {
-        let url = receiver::endpoint(&receiver.url);
+        let url = receiver::endpoint_url(&receiver.url);
         let request = client()
             .post(url)
             .insert_header(("X-Miniback-Signature", signature));
@@ -221,7 +221,7 @@ async fn stopping_ends_an_open_event_stream() {
 }
 
 #[actix_web::test]
-async fn keeps_the_last_100_requests() {
+async fn stores_the_last_100_requests() {
     let inbox = Inbox::new(Timestamp::from_millis(0));
     for _ in 0..130 {
         inbox.record(
@@ -231,10 +231,10 @@ async fn keeps_the_last_100_requests() {
             b"\xff not JSON",
         );
     }
-    let kept = inbox.received_after(0);
+    let stored = inbox.received_after(0);
     assert_eq!(
-        (kept.len(), kept[0].number, kept[99].number),
+        (stored.len(), stored[0].number, stored[99].number),
         (100, 31, 130)
     );
-    assert_eq!(kept[0].body, "\u{fffd} not JSON");
+    assert_eq!(stored[0].body, "\u{fffd} not JSON");
 }

@@ -4,15 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::CallDoc;
-use super::CallGroup;
-use super::InlineText;
-use super::OverviewSection;
-use super::ReferenceContents;
-use super::RequestBodyDoc;
-use super::ResponseDoc;
-use super::SchemaDoc;
 use super::schema::{FieldDoc, example_value, field_doc, field_docs, resolve};
+use super::{
+    CallDoc, CallGroup, InlineText, OverviewSection, ReferenceContents, RequestBodyDoc,
+    ResponseDoc, SchemaDoc,
+};
 
 pub(super) fn contents(document: &Value) -> ReferenceContents {
     let mut introduction = Vec::new();
@@ -78,7 +74,7 @@ pub(super) fn split_inline_code(text: &str) -> Vec<InlineText> {
             text: text.to_owned(),
             is_code: index % 2 == 1,
         })
-        .filter(|piece| !piece.text.is_empty())
+        .filter(|segment| !segment.text.is_empty())
         .collect()
 }
 

@@ -38,7 +38,6 @@ impl ApiReference {
     }
 }
 
-/// The contents of the page.
 struct ReferenceContents {
     introduction: Vec<Vec<InlineText>>,
     overview: Vec<OverviewSection>,

@@ -1,4 +1,4 @@
-//! One delivery: its state, the request, and each attempt with its timings and response.
+//! The page of one delivery: its state, its request, and each attempt with timings and response.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::pages::framework::page_error::PageError;
 use crate::pages::webhooks::row::held_until;
 use crate::store::{DeliveryDetail, DeliverySummary, LoggedAttempt, RedeliverError};
 
-/// Maximum length of a binary response body that is shown, in bytes.
+/// Maximum number of bytes of a binary response body that are shown.
 const HEX_BYTES_SHOWN: usize = 512;
 
 #[derive(Template)]
@@ -44,7 +44,7 @@ struct StatusLine {
     icon: &'static str,
     label: String,
     time: Option<DisplayTime>,
-    /// `in 9 s` until the next attempt, otherwise empty.
+    /// The time until the next attempt, such as `in 9 s`; otherwise empty.
     countdown: String,
     detail: String,
 }
@@ -59,7 +59,7 @@ struct AttemptDetails {
     error: String,
     /// What to do about it.
     advice: &'static str,
-    /// A 401 or 403, which often means that the endpoint uses a different secret.
+    /// Whether the status is 401 or 403, often because the endpoint uses a different secret.
     is_rejected: bool,
     segments: Vec<TimingSegment>,
     headers: Vec<(String, String)>,
@@ -237,8 +237,8 @@ fn status_line(
 }
 
 impl AttemptDetails {
-    /// `others_fail` is `None` unless the delivery is a test. Then it says whether the webhook's
-    /// other deliveries fail too.
+    /// For a test, `others_fail` says whether the webhook's other deliveries fail too. For other
+    /// deliveries, it is `None`.
     fn new(attempt: &LoggedAttempt, others_fail: Option<bool>, now: Timestamp) -> Self {
         let is_success = attempt.error_code.is_none();
         let response = attempt.status.map(status_text);

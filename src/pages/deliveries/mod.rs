@@ -1,4 +1,4 @@
-//! The deliveries of a webhook, newest first, with filters and "Redeliver failed".
+//! The list of a webhook's deliveries, newest first, with filters and "Redeliver failed".
 
 pub mod detail;
 pub mod row;
@@ -46,6 +46,7 @@ struct DeliveriesPage {
     /// Result of a test that was just sent from this page.
     test_report: Option<TestReportView>,
     rows: Vec<DeliveryRow>,
+    /// The cursor of the "Older" link.
     older: Option<String>,
 }
 

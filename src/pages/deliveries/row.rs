@@ -32,7 +32,7 @@ pub struct DeliveryRow {
     pub created_at: DisplayTime,
 }
 
-/// Returns the maximum number of attempts of a delivery. A test has a single attempt, also when it
+/// Returns the maximum number of attempts of a delivery. A test has a single attempt, even when it
 /// is redelivered.
 pub fn max_attempts_of(delivery: &DeliverySummary, webhook_max: usize) -> usize {
     match delivery.event {
@@ -61,11 +61,14 @@ impl DeliveryRow {
             DeliveryState::Canceled => ("", "off", "Canceled".into()),
         };
         let response = delivery.attempts.last().map_or_else(String::new, |last| {
-            let result = match last.status {
-                Some(status) => status.to_string(),
-                None => failure_label(last).unwrap_or_default(),
-            };
-            format!("{result} in {}", format_duration(last.duration))
+            let duration = format_duration(last.duration);
+            match last.status {
+                Some(status) => format!("{status} in {duration}"),
+                None => format!(
+                    "{} after {duration}",
+                    failure_label(last).unwrap_or_default()
+                ),
+            }
         });
         Self {
             id: delivery.id.as_str().to_owned(),

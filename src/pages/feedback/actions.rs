@@ -178,7 +178,7 @@ pub async fn delete(
     let deleted = context.app.store.delete_feedback_items(ids).await?;
     context.push_message(match deleted {
         0 => "Already deleted.".to_owned(),
-        1 => "Deleted.".to_owned(),
+        1 => "Feedback deleted.".to_owned(),
         count => format!("{count} items deleted."),
     });
     Ok(context.redirect(&return_path(&fields)))

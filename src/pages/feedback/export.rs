@@ -2,7 +2,7 @@
 //! the last id of the previous one. Neither the memory use nor the time of a query depends on the
 //! number of items.
 
-use actix_web::http::header::{CONTENT_DISPOSITION, ContentType};
+use actix_web::http::header::CONTENT_DISPOSITION;
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpResponse};
 use futures_util::stream::{self, Stream};
@@ -59,19 +59,12 @@ async fn export(context: RequestContext, format: Format) -> Result<HttpResponse,
     ];
     let name = parts.into_iter().flatten().collect::<Vec<_>>().join("-");
     let (content_type, extension) = match format {
-        Format::Csv => (
-            ContentType(
-                "text/csv; charset=utf-8"
-                    .parse()
-                    .map_err(|_| PageError::Internal("invalid content type".into()))?,
-            ),
-            "csv",
-        ),
-        Format::Json => (ContentType::json(), "json"),
+        Format::Csv => ("text/csv; charset=utf-8", "csv"),
+        Format::Json => ("application/json", "json"),
     };
     let disposition = format!("attachment; filename=\"{name}.{extension}\"");
     Ok(HttpResponse::Ok()
-        .insert_header(content_type)
+        .content_type(content_type)
         .insert_header((CONTENT_DISPOSITION, disposition))
         .streaming(stream_rows(
             context.app.store.clone(),

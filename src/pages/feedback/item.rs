@@ -36,7 +36,7 @@ pub(super) struct ItemView {
     pub(super) page: Vec<TextSegment>,
     pub(super) at: DisplayTime,
     pub(super) details: Option<FeedbackDetails>,
-    /// Whether the item is on a page of its own instead of in the list.
+    /// Whether the item is on its own page instead of in the list.
     pub(super) is_own_page: bool,
     pub(super) is_selected: bool,
     /// Whether to ask for confirmation of the deletion.
@@ -274,7 +274,7 @@ fn excerpt(message: &str, search: Option<&SearchQuery>) -> Vec<TextSegment> {
     let is_cut = message.chars().nth(skipped + EXCERPT_CHARS).is_some();
     let shown = match skipped {
         0 => shown,
-        // Start at the next word if it begins soon.
+        // Start at the next word if it is near.
         _ => match shown.split_once(char::is_whitespace) {
             Some((part, rest)) if part.chars().count() < CONTEXT_CHARS / 3 => format!("… {rest}"),
             _ => format!("…{shown}"),

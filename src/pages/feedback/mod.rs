@@ -54,6 +54,7 @@ struct FeedbackPage {
     projects: Vec<Project>,
     items: Vec<ItemView>,
     counts: StatusCounts,
+    /// The cursor of the "Older" link.
     older: Option<String>,
     /// The absolute URL of the widget's script.
     widget_url: String,
@@ -103,8 +104,8 @@ impl ListQuery {
         }
     }
 
-    /// The query string of the same filters with another status and page, and an extra pair such as
-    /// `open=ID`.
+    /// The query string for the same project and search, with the given status, page, and extra
+    /// pair such as `open=ID`.
     fn query_for(
         &self,
         status: Option<FeedbackStatus>,

@@ -52,9 +52,9 @@ pub async fn middleware(
     Ok(response)
 }
 
-/// Why a request doesn't reach its handler.
+/// The response to a request that isn't passed to its handler.
 enum Rejection {
-    /// Redirect to the sign-in page, which leads back to this URL.
+    /// A redirect to the sign-in page, which returns to this URL afterwards.
     SignIn,
     Error(PageError),
 }

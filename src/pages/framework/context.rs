@@ -1,4 +1,4 @@
-//! [`RequestContext`]: the request, its session, and the shared state; everything a page needs.
+//! [`RequestContext`] gives pages the request, its session, and the shared state.
 
 use std::future::{Ready, ready};
 use std::net::IpAddr;
@@ -120,7 +120,7 @@ impl RequestContext {
             .map(|(_, value)| value)
     }
 
-    /// Creates the layout and takes the session's pending flash messages.
+    /// Creates the layout. Removes the session's flash data from the store and returns it.
     pub fn layout(&self, title: &str, section: impl Into<Option<NavSection>>) -> (Layout, Flash) {
         // Flash messages are for navigations, not for background refreshes.
         let mut flash = self
@@ -175,7 +175,7 @@ impl RequestContext {
         self.update_flash(|flash| flash.messages.push(message));
     }
 
-    /// Redirects to one of Miniback's paths with status 303, so the browser sends a GET next.
+    /// Redirects to a path within Miniback with status 303, so the browser sends a GET next.
     pub fn redirect(&self, path: &str) -> HttpResponse {
         HttpResponse::SeeOther()
             .insert_header((LOCATION, self.app.urls.path(path)))

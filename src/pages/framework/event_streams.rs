@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
-/// Maximum number of streams per session. Another one replaces the oldest.
+/// Maximum number of streams per session. A further stream replaces the oldest.
 const STREAMS_PER_SESSION: usize = 8;
 /// Maximum number of streams of all sessions.
 const STREAMS_MAX: usize = 256;
@@ -53,8 +53,8 @@ impl EventStreams {
     }
 
     /// Registers a stream. Returns `None` if too many streams are open in total. If the session is
-    /// at its limit, its oldest stream is closed, because the page of that stream may be closed
-    /// already: a closed connection is only detected by the next heartbeat.
+    /// at its limit, its oldest stream is closed. The page of that stream may be closed already,
+    /// because a closed connection is only detected by the next heartbeat.
     pub fn acquire_slot(&self, session: [u8; 32]) -> Option<StreamSlot> {
         let mut open = lock(&self.open);
         let of_session = open

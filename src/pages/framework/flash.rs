@@ -1,7 +1,7 @@
 //! Flash data: messages and results for the page after a redirect, stored in memory by session.
 //!
-//! The data isn't in a cookie or URL, because test responses are too long for either, and secrets
-//! must not be in them.
+//! Cookies and URLs aren't used, because test responses are too long for them, and secrets must not
+//! be in them.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

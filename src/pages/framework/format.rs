@@ -30,7 +30,7 @@ impl DisplayTime {
 }
 
 /// `just now`, `2 min ago`, `3 h ago`, `yesterday`, `4 days ago`, then the date. The page's script
-/// updates the texts with the same steps.
+/// updates the texts in the same format.
 fn relative_time(at: Timestamp, now: Timestamp) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;

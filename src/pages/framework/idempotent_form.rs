@@ -4,7 +4,7 @@
 //! waits for the first POST and gets its redirect. If the first POST was rejected, the form can be
 //! sent again with the same key. [`IdempotentForm`] looks up the key and [`run`] records the
 //! redirect, so handlers contain no code for this. Keys are stored in memory. A form that must not
-//! take effect twice even after a restart uses an idempotency key in the database.
+//! be processed twice even after a restart uses an idempotency key in the database.
 
 use std::collections::VecDeque;
 use std::ops::Deref;
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_repeat_waits_for_the_first_post_and_gets_its_redirect() {
+    async fn a_repeated_post_waits_for_the_first_and_gets_its_redirect() {
         let (keys, _) = keys();
         let mut first = keys.lock([1; 32]).await;
         assert_eq!(*first, None);

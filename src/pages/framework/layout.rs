@@ -54,7 +54,7 @@ impl Layout {
         }
     }
 
-    /// Prefixes one of Miniback's paths with the base path.
+    /// Adds the base path to a path within Miniback.
     pub fn path(&self, path: impl AsRef<str>) -> String {
         self.urls.path(path.as_ref())
     }
@@ -68,7 +68,7 @@ impl Layout {
         DisplayTime::new(*at, self.now)
     }
 
-    /// Generates a key for a form that must not take effect twice
+    /// Generates a key for a form that must not be processed twice
     /// (see [`idempotent_form`](super::idempotent_form)).
     pub fn submission_key(&self) -> String {
         tokens::random_token()

@@ -256,6 +256,7 @@ impl EventStream {
             .collect()
     }
 
+    /// Whether any session was ended since this stream's session was last found valid.
     fn has_ended_sessions(&self) -> bool {
         let ended = |change: &ChangeKind| *change == ChangeKind::Sessions;
         !self

@@ -1,10 +1,11 @@
-//! Shared parts of all pages: request context, access checks, layout, sessions, errors, live
+//! Shared parts of all pages: request context, access checks, layout, forms, sessions, errors, live
 //! updates.
 
 pub mod auth;
 pub mod context;
 pub mod event_streams;
 pub mod flash;
+pub mod form_field;
 pub mod format;
 pub mod idempotent_form;
 pub mod layout;

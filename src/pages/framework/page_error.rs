@@ -1,4 +1,4 @@
-//! [`PageError`]: why a page can't be shown or a form can't be processed.
+//! [`PageError`]: the errors of pages and their forms.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
@@ -30,7 +30,7 @@ pub enum PageError {
     InvalidForm,
     #[error(transparent)]
     Form(#[from] FormError),
-    /// An error that a single page defines.
+    /// An error that only one page reports.
     #[error("{message}")]
     Specific {
         status: StatusCode,

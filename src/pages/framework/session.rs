@@ -42,7 +42,7 @@ pub fn set_cookie(response: &mut HttpResponse, cookie: &Cookie<'_>) {
     let _ = response.add_cookie(cookie);
 }
 
-/// Makes the browser delete the session cookie.
+/// Tells the browser to delete the session cookie.
 pub fn clear_cookie(context: &RequestContext, response: &mut HttpResponse) {
     let mut cookie = build_cookie(context, String::new());
     cookie.set_max_age(CookieDuration::ZERO);

@@ -54,7 +54,7 @@ pub(super) async fn diagnose_webhooks(
             .await?
             .items;
         let is_subscribed = |id| webhook.projects.is_empty() || webhook.projects.contains(id);
-        let history = WebhookCheckInput {
+        let input = WebhookCheckInput {
             webhook: &webhook,
             deliveries: &deliveries,
             projects: &projects,
@@ -67,7 +67,7 @@ pub(super) async fn diagnose_webhooks(
             now: context.app.clock.now(),
         };
         diagnosed.push(DiagnosedWebhook {
-            items: history.check_all(),
+            items: input.check_all(),
             webhook,
             is_open: is_single,
         });

@@ -32,7 +32,7 @@ type CheckReport = (CheckStatus, String, Option<(String, &'static str)>);
 
 impl WebhookCheckInput<'_> {
     pub(super) fn check_all(&self) -> Vec<ChecklistItem> {
-        let found = [
+        let reports = [
             self.check_reachable(),
             self.check_encrypted(),
             self.check_response_time(),
@@ -45,7 +45,7 @@ impl WebhookCheckInput<'_> {
         ];
         let mut items: Vec<ChecklistItem> = ITEM_NAMES
             .into_iter()
-            .zip(found)
+            .zip(reports)
             .map(|(name, (status, text, link))| ChecklistItem {
                 name,
                 status: Some(status),
@@ -194,7 +194,7 @@ impl WebhookCheckInput<'_> {
             .filter(|topic| !self.webhook.topics.contains(topic))
             .map(Topic::label)
             .collect();
-        let all = Topic::all_labels();
+        let all = Topic::labels(&Topic::ALL);
         if missing.is_empty() {
             let text = format!("All topics are selected: {all}.");
             (CheckStatus::Ok, text, None)

@@ -41,7 +41,7 @@ struct GuidePage {
     standard_delays: String,
     patient_delays: String,
     /// The checklist without diagnostics.
-    general: Vec<ChecklistItem>,
+    general_checklist: Vec<ChecklistItem>,
     /// The diagnostics of each webhook; `None` unless the user is an admin.
     diagnosed: Option<Vec<DiagnosedWebhook>>,
     /// Whether the query selects a single webhook.
@@ -85,7 +85,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
         timeout: format_duration(timeout),
         standard_delays: join_durations(&delivery.retry_delays(RetryPolicy::Standard)),
         patient_delays: join_durations(&delivery.retry_delays(RetryPolicy::Patient)),
-        general: general_checklist(timeout),
+        general_checklist: general_checklist(timeout),
         diagnosed,
         is_single: context.query_param("webhook").is_some(),
         layout,

@@ -1,7 +1,7 @@
 //! Settings → Projects: lists projects with their widget snippets, and edits them.
 //!
-//! Members can view the page; only admins can make changes. The query says what is open (`?add`,
-//! `?open=ID`, `?delete=ID`).
+//! Members can view the page; only admins can make changes. Query parameters (`?add`, `?open=ID`,
+//! `?delete=ID`) open forms and rows.
 
 pub mod origins;
 
@@ -11,6 +11,7 @@ use askama::Template;
 
 use self::origins::{ProjectOrigins, WidgetOrigins};
 use super::framework::context::RequestContext;
+use super::framework::form_field::FormField;
 use super::framework::format::group_digits;
 use super::framework::idempotent_form::IdempotentForm;
 use super::framework::layout::{Layout, render};
@@ -37,25 +38,20 @@ struct ProjectsPage {
 /// The "New project" form.
 #[derive(Default)]
 struct AddProjectForm {
-    name: String,
-    slug: String,
-    name_error: Option<String>,
-    slug_error: Option<String>,
+    name: FormField,
+    slug: FormField,
 }
 
-/// One project on the page, with the values and errors of its forms.
+/// One project on the page, with the fields of its forms.
 struct ProjectRow {
     project: Project,
     /// Number of feedback items, with digits grouped.
     feedback_count: String,
     is_open: bool,
     is_deletion_open: bool,
-    name: String,
-    origins: String,
-    typed_name: String,
-    name_error: Option<String>,
-    origins_error: Option<String>,
-    typed_name_error: Option<String>,
+    name: FormField,
+    origins: FormField,
+    typed_name: FormField,
 }
 
 impl ProjectRow {
@@ -74,18 +70,15 @@ impl ProjectRow {
 
 /// A form that failed validation, with the submitted values.
 enum RejectedProjectForm {
-    Add {
-        name: String,
-        slug: String,
-    },
+    Add(AddProjectForm),
     Edit {
         id: ProjectId,
-        name: String,
-        origins: String,
+        name: FormField,
+        origins: FormField,
     },
     Delete {
         id: ProjectId,
-        typed_name: String,
+        typed_name: FormField,
     },
 }
 
@@ -115,12 +108,9 @@ impl ProjectsPage {
                 is_open: is_requested("open", &project.id)
                     || layout.is_admin() && widget.has_rejected(&project),
                 is_deletion_open: layout.is_admin() && is_requested("delete", &project.id),
-                name: project.name.clone(),
-                origins: project.allowed_origins.join("\n"),
-                typed_name: String::new(),
-                name_error: None,
-                origins_error: None,
-                typed_name_error: None,
+                name: FormField::new(&project.name),
+                origins: FormField::new(&project.allowed_origins.join("\n")),
+                typed_name: FormField::default(),
                 project,
             })
             .collect();
@@ -133,31 +123,19 @@ impl ProjectsPage {
         })
     }
 
-    /// Puts the submitted values and the errors into the rejected form.
-    fn show_errors(&mut self, rejected: RejectedProjectForm, errors: &ValidationErrors) {
-        let error = |field| errors.message_for(field).map(str::to_owned);
-        match rejected {
-            RejectedProjectForm::Add { name, slug } => {
-                self.add = Some(AddProjectForm {
-                    name,
-                    slug,
-                    name_error: error("name"),
-                    slug_error: error("slug"),
-                });
-            }
+    fn show_rejected(&mut self, form: RejectedProjectForm) {
+        match form {
+            RejectedProjectForm::Add(form) => self.add = Some(form),
             RejectedProjectForm::Edit { id, name, origins } => {
                 if let Some(row) = self.row_mut(&id) {
                     row.is_open = true;
                     (row.name, row.origins) = (name, origins);
-                    row.name_error = error("name");
-                    row.origins_error = error("origins");
                 }
             }
             RejectedProjectForm::Delete { id, typed_name } => {
                 if let Some(row) = self.row_mut(&id) {
                     row.is_deletion_open = true;
                     row.typed_name = typed_name;
-                    row.typed_name_error = error("typed");
                 }
             }
         }
@@ -174,11 +152,10 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
 
 async fn reject(
     context: &RequestContext,
-    rejected: RejectedProjectForm,
-    errors: ValidationErrors,
+    form: RejectedProjectForm,
 ) -> Result<HttpResponse, PageError> {
     let mut page = ProjectsPage::new(context).await?;
-    page.show_errors(rejected, &errors);
+    page.show_rejected(form);
     render(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
@@ -187,9 +164,11 @@ pub(super) async fn create(
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let (name, slug) = (fields.get("name"), fields.get("slug").trim());
-    let rejected = || RejectedProjectForm::Add {
-        name: name.to_owned(),
-        slug: slug.to_owned(),
+    let rejected = |errors: ValidationErrors| {
+        RejectedProjectForm::Add(AddProjectForm {
+            name: FormField::submitted("name", name, &errors),
+            slug: FormField::submitted("slug", slug, &errors),
+        })
     };
     let given_slug = (!slug.is_empty()).then(|| project::check_slug(slug.to_owned()));
     let (checked_name, checked_slug) = match all((
@@ -197,7 +176,7 @@ pub(super) async fn create(
         check("slug", given_slug.transpose()),
     )) {
         Ok(checked) => checked,
-        Err(errors) => return reject(&context, rejected(), errors).await,
+        Err(errors) => return reject(&context, rejected(errors)).await,
     };
     let store = &context.app.store;
     match store.create_project(checked_name, checked_slug).await {
@@ -208,7 +187,7 @@ pub(super) async fn create(
         Err(CreateProjectError::Store(error)) => Err(error.into()),
         Err(error @ CreateProjectError::SlugTaken(_)) => {
             let errors = ValidationErrors::single("slug", error);
-            reject(&context, rejected(), errors).await
+            reject(&context, rejected(errors)).await
         }
     }
 }
@@ -238,10 +217,10 @@ pub(super) async fn edit(
         Err(errors) => {
             let rejected = RejectedProjectForm::Edit {
                 id,
-                name: name.to_owned(),
-                origins: origins.to_owned(),
+                name: FormField::submitted("name", name, &errors),
+                origins: FormField::submitted("origins", origins, &errors),
             };
-            return reject(&context, rejected, errors).await;
+            return reject(&context, rejected).await;
         }
     };
     update_project(&context, &id, change).await?;
@@ -286,17 +265,19 @@ pub(super) async fn delete(
 ) -> Result<HttpResponse, PageError> {
     let project = match context.app.store.project(id.into_inner()).await? {
         Some(project) => project,
-        // Already deleted by an earlier submit: success.
+        // An earlier submit has already deleted the project.
         None => return Ok(context.redirect(PATH)),
     };
     let typed_name = fields.get("typed");
     if typed_name.trim() != project.name {
         let rejected = RejectedProjectForm::Delete {
             id: project.id,
-            typed_name: typed_name.to_owned(),
+            typed_name: FormField {
+                value: typed_name.to_owned(),
+                error: Some("The name doesn’t match. Nothing was deleted.".into()),
+            },
         };
-        let error = "The name doesn’t match. Nothing was deleted.";
-        return reject(&context, rejected, ValidationErrors::single("typed", error)).await;
+        return reject(&context, rejected).await;
     }
     let id = project.id.to_string();
     if context.app.store.delete_project(id).await? {

@@ -13,15 +13,16 @@ use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{AllowOrigin, OriginStats};
 
-/// Number of sites listed that loaded the widget's script most recently.
+/// Maximum number of listed origins that loaded the widget's script recently.
 const RECENT_ORIGINS_MAX: usize = 3;
 
-/// The widget's origins in all projects.
+/// The origins that use the widget, in all projects.
 pub struct WidgetOrigins {
     script_url: String,
     form_url: String,
     now: Timestamp,
     origins: Vec<OriginStats>,
+    /// The origins that loaded the widget's script most recently.
     pub loads: Vec<SeenOrigin>,
 }
 
@@ -38,7 +39,7 @@ pub struct SeenOrigin {
 struct RejectedOrigin {
     origin: String,
     name: String,
-    /// `rejected 3 times`.
+    /// `was rejected 3 times`.
     rejections: String,
     at: DisplayTime,
     /// `false` for the origin `null`, which many unrelated pages share.
@@ -52,6 +53,7 @@ pub struct ProjectOrigins<'a> {
     project: &'a Project,
     script_url: &'a str,
     form_url: String,
+    /// The origin of the latest feedback.
     seen: Option<SeenOrigin>,
     rejected: Vec<RejectedOrigin>,
     allow_url: Option<String>,
@@ -86,7 +88,7 @@ impl WidgetOrigins {
             .any(|stats| stats.project == project.id && is_rejected(stats, project))
     }
 
-    /// Returns the origins section of one project. `allow_url` is the URL that the "Allow" buttons
+    /// Returns the widget section of one project. `allow_url` is the URL that the "Allow" buttons
     /// post to; only admins see them.
     pub fn for_project<'a>(
         &'a self,
@@ -144,7 +146,7 @@ impl RejectedOrigin {
             name: if can_be_allowed {
                 display_name(&stats.origin)
             } else {
-                "A page without an origin".to_owned()
+                "a page without an origin".to_owned()
             },
             origin: stats.origin.clone(),
             rejections: match stats.rejected_count {
@@ -184,7 +186,10 @@ pub async fn allow_origin(
             format!("{} can already submit feedback.", display_name(&origin))
         }
         AllowOrigin::ListFull => {
-            format!("The limit of {} origins is reached.", project::ORIGINS_MAX)
+            format!(
+                "The limit of {} allowed origins is reached. Remove one first.",
+                project::ORIGINS_MAX
+            )
         }
     });
     Ok(context.redirect(&format!("/settings/projects?open={id}#{id}")))

@@ -130,7 +130,7 @@ pub(super) enum PasswordCheck {
 }
 
 /// Checks the password of an account. The check takes the same time if there is no such account.
-/// Failures count for the account and for the client's IP address.
+/// Failures count toward the limits of the account and of the client's IP address.
 pub(super) async fn verify_password(
     context: &RequestContext,
     email: &str,

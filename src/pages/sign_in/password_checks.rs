@@ -1,4 +1,4 @@
-//! Limits concurrent password hashing. Each hash takes 20 ms of CPU time and 19 MiB of memory.
+//! Limits concurrent password hashing. A hash takes about 20 ms of CPU time and 19 MiB of memory.
 //!
 //! Two checks run at once, on blocking threads; eight more wait, and the rest are rejected.
 

@@ -7,8 +7,9 @@ use askama::Template;
 use super::link_expired;
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::feedback;
-use crate::domain::validation::{ValidationErrors, all, check};
+use crate::domain::validation::{all, check};
 use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
@@ -28,9 +29,8 @@ const SIGN_IN_LINK_EXPIRED: PageError = link_expired(
 struct SetupPage {
     layout: Layout,
     token: String,
-    email: String,
-    email_problem: Option<String>,
-    password_problem: Option<String>,
+    email: FormField,
+    password_error: Option<String>,
     password_min: usize,
 }
 
@@ -38,22 +38,15 @@ impl SetupPage {
     fn new(
         context: &RequestContext,
         token: &str,
-        email: &str,
-        invalid: Option<&ValidationErrors>,
+        email: FormField,
+        password_error: Option<String>,
     ) -> Self {
-        let problem = |field| {
-            invalid
-                .and_then(|i| i.message_for(field))
-                .map(str::to_owned)
-        };
-        let (email_problem, password_problem) = (problem("email"), problem("password"));
         let (layout, _) = context.layout("Welcome", None);
         Self {
             layout,
             token: token.to_owned(),
-            email: email.to_owned(),
-            email_problem,
-            password_problem,
+            email,
+            password_error,
             password_min: PASSWORD_MIN_BYTES,
         }
     }
@@ -63,7 +56,8 @@ impl SetupPage {
 pub async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
     let token = context.query_param("token").unwrap_or_default();
     check_link(&context, &token).await?;
-    render(StatusCode::OK, &SetupPage::new(&context, &token, "", None))
+    let page = SetupPage::new(&context, &token, FormField::default(), None);
+    render(StatusCode::OK, &page)
 }
 
 pub async fn create_first_user(
@@ -76,11 +70,13 @@ pub async fn create_first_user(
         fields.get("password"),
     );
     check_link(&context, token).await?;
-    if let Err(invalid) = all((
+    if let Err(errors) = all((
         check("email", feedback::check_email(email.to_owned())),
         check("password", check_password(password)),
     )) {
-        let page = SetupPage::new(&context, token, email, Some(&invalid));
+        let email = FormField::submitted("email", email, &errors);
+        let password_error = errors.message_for("password").map(str::to_owned);
+        let page = SetupPage::new(&context, token, email, password_error);
         return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
     let password_hash = context

@@ -11,7 +11,7 @@ use crate::clock::{Clock, Timestamp};
 const THROTTLED_FROM: u32 = 5;
 /// The maximum wait.
 const WAIT_MAX: Duration = Duration::from_secs(60);
-/// Failures are forgotten after this time without another one.
+/// Failures are forgotten after this time without another failure.
 const FORGET_AFTER: Duration = Duration::from_secs(15 * 60);
 /// The maximum number of accounts and IP addresses with failures. Above it, the oldest are evicted.
 const KEYS_MAX: usize = 10_000;

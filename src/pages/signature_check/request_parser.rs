@@ -186,7 +186,7 @@ impl BodyEncoding {
     }
 }
 
-/// Decodes the pasted body. The error is a sentence for the form.
+/// Decodes the pasted body. The form shows the error.
 pub(super) fn parse_body(text: &str, encoding: BodyEncoding) -> Result<Vec<u8>, &'static str> {
     let without_whitespace = || -> String { text.chars().filter(|c| !c.is_whitespace()).collect() };
     match encoding {
@@ -274,18 +274,18 @@ mod tests {
 
     #[test]
     fn decodes_bodies_in_all_encodings() {
-        let read = |text, encoding| parse_body(text, encoding);
+        let decode = |text, encoding| parse_body(text, encoding);
         assert_eq!(
-            read("{\"a\":1}\r\n", BodyEncoding::Text).unwrap(),
+            decode("{\"a\":1}\r\n", BodyEncoding::Text).unwrap(),
             b"{\"a\":1}\n"
         );
         assert_eq!(
-            read(r#"b'{"a":"\xc3\xbc\n\'"}'"#, BodyEncoding::Text).unwrap(),
+            decode(r#"b'{"a":"\xc3\xbc\n\'"}'"#, BodyEncoding::Text).unwrap(),
             "{\"a\":\"ü\n'\"}".as_bytes()
         );
         for text in ["eyJhIjoi/z8ifQ==", "eyJhIjoi_z8ifQ", "eyJh\r\nIjoi/z8ifQ=="] {
             assert_eq!(
-                read(text, BodyEncoding::Base64).unwrap(),
+                decode(text, BodyEncoding::Base64).unwrap(),
                 b"{\"a\":\"\xff?\"}",
                 "{text}"
             );
@@ -296,7 +296,11 @@ mod tests {
             "0x7b, 0x22, 0x0d, 0x0a",
             "<Buffer 7b 22 0d 0a>",
         ] {
-            assert_eq!(read(text, BodyEncoding::Hex).unwrap(), b"{\"\r\n", "{text}");
+            assert_eq!(
+                decode(text, BodyEncoding::Hex).unwrap(),
+                b"{\"\r\n",
+                "{text}"
+            );
         }
         for (text, encoding) in [
             ("{}", BodyEncoding::Base64),
@@ -304,7 +308,7 @@ mod tests {
             ("zz", BodyEncoding::Hex),
             ("üü", BodyEncoding::Hex),
         ] {
-            assert!(read(text, encoding).is_err(), "{text}");
+            assert!(decode(text, encoding).is_err(), "{text}");
         }
     }
 }

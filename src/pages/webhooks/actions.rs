@@ -1,4 +1,4 @@
-//! Handlers of the page's forms. Each redirects to the page, or renders it with an invalid form.
+//! Handlers of the page's forms. Each redirects to the page, or renders it with the form's errors.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::CACHE_CONTROL;
@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web};
 
 use super::AddWebhookForm;
 use super::PATH;
-use super::RejectedWebhookForm;
+use super::SettingsForm;
 use super::headers;
 use super::render_page;
 use crate::domain::id::WebhookId;
@@ -15,6 +15,7 @@ use crate::domain::validation::{all, check};
 use crate::domain::webhook::{self, NewWebhook, RetryPolicy, Topic, Webhook, WebhookPatch};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::flash::WebhookDraft;
+use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::page_error::PageError;
 use crate::random;
@@ -127,14 +128,7 @@ pub async fn set_topics(
     let webhook = update(&context, WebhookId::new(id.into_inner()), change).await?;
     context.push_message(match webhook.topics.as_slice() {
         [] => "Saved. No topics selected, so no events are sent.".to_owned(),
-        topics => format!(
-            "Saved: {}.",
-            topics
-                .iter()
-                .map(|topic| topic.label())
-                .collect::<Vec<_>>()
-                .join(" and ")
-        ),
+        topics => format!("Topics saved: {}.", Topic::labels(topics)),
     });
     Ok(redirect_to_open_row(&context, &webhook.id))
 }
@@ -156,20 +150,14 @@ pub async fn edit(
     let (url, description, headers) = match checked {
         Ok(checked) => checked,
         Err(errors) => {
-            let rejected = RejectedWebhookForm {
-                webhook: webhook.id,
-                url: url.to_owned(),
-                description: description.to_owned(),
-                headers: fields.get("headers").to_owned(),
-                errors,
+            let field = |name| FormField::submitted(name, fields.get(name), &errors);
+            let form = SettingsForm {
+                url: field("url"),
+                description: field("description"),
+                headers: field("headers"),
             };
-            return render_page(
-                &context,
-                StatusCode::UNPROCESSABLE_ENTITY,
-                None,
-                Some(rejected),
-            )
-            .await;
+            let (status, rejected) = (StatusCode::UNPROCESSABLE_ENTITY, (webhook.id, form));
+            return render_page(&context, status, None, Some(rejected)).await;
         }
     };
     let retries = match fields.get("retries") {
@@ -209,7 +197,7 @@ pub async fn test(
     Ok(redirect_to_open_row(&context, &webhook.id))
 }
 
-/// The current secret as plain text, for "Copy" before "Reveal".
+/// Returns the current secret as plain text, so that "Copy" works without "Reveal".
 pub async fn plain_secret(context: RequestContext, id: IdPath) -> Result<HttpResponse, PageError> {
     let id = WebhookId::new(id.into_inner());
     let secrets = context.webhook_secrets(id).await?;
@@ -219,7 +207,7 @@ pub async fn plain_secret(context: RequestContext, id: IdPath) -> Result<HttpRes
         .body(secrets.current.as_str().to_owned()))
 }
 
-/// "Rotate": replaces the secret, immediately or after an overlap.
+/// "Rotate": replaces the secret, immediately or with an overlap.
 pub async fn rotate(
     context: RequestContext,
     id: IdPath,
@@ -289,7 +277,7 @@ async fn update(
     }
 }
 
-/// Returns the secret from the form, or a new one if the form's is invalid.
+/// Returns the secret from the form or, if it is invalid, a new secret.
 fn secret_from_form(fields: &IdempotentForm) -> Secret {
     Secret::parse(fields.get("secret").to_owned())
         .unwrap_or_else(|_| Secret::from_random(random::bytes()))
@@ -301,8 +289,10 @@ async fn reject_draft(
     url_error: String,
 ) -> Result<HttpResponse, PageError> {
     let form = AddWebhookForm {
-        url: fields.get("url").to_owned(),
-        url_error: Some(url_error),
+        url: FormField {
+            value: fields.get("url").to_owned(),
+            error: Some(url_error),
+        },
         secret: secret_from_form(fields).as_str().to_owned(),
         key: fields.get("key").to_owned(),
         test_report: None,

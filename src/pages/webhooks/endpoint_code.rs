@@ -1,4 +1,4 @@
-//! "Endpoint code": example code for a webhook's endpoint in the framework of `?with=`.
+//! The "Endpoint code" page: example code for a webhook's endpoint, for the framework in `?with=`.
 //!
 //! The page never contains the webhook's secret.
 
@@ -33,7 +33,7 @@ struct EndpointCodePage {
     is_verifiable: bool,
 }
 
-/// An example with the path of the webhook's URL.
+/// An example, adapted to the path of the webhook's URL.
 struct AdaptedExample {
     example: &'static Example,
     receiver: Receiver,
@@ -41,7 +41,7 @@ struct AdaptedExample {
     code: String,
 }
 
-/// The `?with=` value and the name of `miniback listen`, which accepts any path.
+/// The `?with=` value and the label of the tab for `miniback listen`, which accepts any path.
 const LISTEN: (&str, &str) = ("listen", "miniback listen");
 
 impl EndpointCodePage {
@@ -67,7 +67,8 @@ impl EndpointCodePage {
         format!("{PATH}/{}/{action}", self.webhook.id)
     }
 
-    /// Next.js redirects paths with a trailing slash, and a redirect is a failed delivery.
+    /// Whether the framework redirects the webhook's path, so that deliveries fail. Next.js does so
+    /// for paths with a trailing slash.
     fn is_redirected(&self) -> bool {
         let selected = self.selected.as_ref();
         selected.is_some_and(|selected| selected.example.key == "nextjs")
@@ -102,7 +103,7 @@ pub async fn show(
     render(StatusCode::OK, &page)
 }
 
-/// Returns the example of a `?with=` value, which is the first one by default.
+/// Returns the example for a `?with=` value, by default the first; `None` for `miniback listen`.
 fn select_example(key: Option<&str>, path: &str) -> Result<Option<AdaptedExample>, PageError> {
     if key == Some(LISTEN.0) {
         return Ok(None);

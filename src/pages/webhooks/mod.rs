@@ -1,7 +1,7 @@
 //! Settings → Notifications: the page that lists and edits webhooks.
 //!
-//! The query says what is open (`?add`, `?open=ID`, `?reveal=ID`, `?rotate=ID`, `?delete=ID`), so
-//! every state of the page survives a reload, can be linked to, and works without JavaScript.
+//! Query parameters (`?add`, `?open=ID`, `?reveal=ID`, `?rotate=ID`, `?delete=ID`) open forms and
+//! rows, so every state of the page can be reloaded and linked to, and works without JavaScript.
 
 mod actions;
 mod endpoint_code;
@@ -22,13 +22,13 @@ use askama::Template;
 
 use super::framework::context::RequestContext;
 use super::framework::flash::WebhookDraft;
+use super::framework::form_field::FormField;
 use super::framework::layout::{Layout, render};
 use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use crate::domain::explanation::format_duration;
 use crate::domain::id::WebhookId;
 use crate::domain::secret::Secret;
-use crate::domain::validation::ValidationErrors;
 use crate::domain::webhook::{RetryPolicy, WEBHOOKS_MAX};
 use crate::random;
 use crate::server::tokens;
@@ -73,8 +73,7 @@ impl AlertsView {
 
 /// The "Add Webhook" form.
 struct AddWebhookForm {
-    url: String,
-    url_error: Option<String>,
+    url: FormField,
     secret: String,
     key: String,
     test_report: Option<TestReportView>,
@@ -83,8 +82,7 @@ struct AddWebhookForm {
 impl AddWebhookForm {
     fn new() -> Self {
         Self {
-            url: String::new(),
-            url_error: None,
+            url: FormField::default(),
             secret: Secret::from_random(random::bytes()).as_str().to_owned(),
             key: tokens::random_token(),
             test_report: None,
@@ -93,8 +91,7 @@ impl AddWebhookForm {
 
     fn from_draft(draft: WebhookDraft) -> Self {
         Self {
-            url: draft.url,
-            url_error: None,
+            url: FormField::new(&draft.url),
             secret: draft.secret,
             key: draft.key,
             test_report: Some(TestReportView::new(&draft.report)),
@@ -102,13 +99,11 @@ impl AddWebhookForm {
     }
 }
 
-/// The settings form of a webhook after failed validation, with the submitted values.
-struct RejectedWebhookForm {
-    webhook: WebhookId,
-    url: String,
-    description: String,
-    headers: String,
-    errors: ValidationErrors,
+/// The text fields of a webhook's settings form.
+struct SettingsForm {
+    url: FormField,
+    description: FormField,
+    headers: FormField,
 }
 
 impl NotificationsPage {
@@ -130,7 +125,7 @@ async fn render_page(
     context: &RequestContext,
     status: StatusCode,
     add: Option<AddWebhookForm>,
-    rejected: Option<RejectedWebhookForm>,
+    mut rejected: Option<(WebhookId, SettingsForm)>,
 ) -> Result<HttpResponse, PageError> {
     let store = &context.app.store;
     let mut webhooks = store
@@ -162,11 +157,12 @@ async fn render_page(
             .as_ref()
             .filter(|(tested, _)| tested == id)
             .map(|(_, report)| TestReportView::new(report));
-        let rejected = rejected.as_ref().filter(|rejected| rejected.webhook == *id);
+        let form = rejected.take_if(|(rejected, _)| rejected == id);
+        let form = form.map(|(_, form)| form);
         let mut open = OpenSections::from_query(context, id);
-        open.details |= report.is_some() || rejected.is_some();
+        open.details |= report.is_some() || form.is_some();
         let totals = totals.get(id).copied().unwrap_or_default();
-        let row = WebhookRow::load(context, webhook, &projects, totals, open, report, rejected);
+        let row = WebhookRow::load(context, webhook, &projects, totals, open, report, form);
         rows.push(row.await?);
     }
     let retries = |policy| retry_summary(&context.app.delivery.retry_delays(policy));

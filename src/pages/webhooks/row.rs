@@ -12,11 +12,12 @@ use crate::domain::webhook::{RetryPolicy, Topic, Webhook};
 use crate::pages::deliveries::row::{DeliveryRow, StateLabel, failure_label};
 use crate::pages::deliveries::totals::DeliveryTotalsView;
 use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{DeliveryFilter, DeliverySummary, DeliveryTotals, PageRequest};
 
-use super::RejectedWebhookForm;
+use super::SettingsForm;
 use super::headers;
 use super::sparkline::Sparkline;
 
@@ -64,13 +65,8 @@ pub(super) struct WebhookRow {
     pub(super) totals: DeliveryTotalsView,
     pub(super) recent: Vec<DeliveryRow>,
     pub(super) test_report: Option<TestReportView>,
-    // Values of the settings form: as saved, or as submitted if validation failed.
-    pub(super) url: String,
-    pub(super) url_error: Option<String>,
-    pub(super) description: String,
-    pub(super) description_error: Option<String>,
-    pub(super) headers: String,
-    pub(super) headers_error: Option<String>,
+    /// The settings: as saved, or as submitted if validation failed.
+    pub(super) form: SettingsForm,
 }
 
 pub(super) struct TopicChoice {
@@ -100,7 +96,7 @@ pub struct TestReportView {
     pub advice: &'static str,
     pub duration: String,
     pub body: String,
-    /// A 401 or 403, which often means that the endpoint uses a different secret.
+    /// Whether the status is 401 or 403, often because the endpoint uses a different secret.
     pub is_rejected: bool,
 }
 
@@ -112,7 +108,7 @@ impl WebhookRow {
         totals: DeliveryTotals,
         open: OpenSections,
         report: Option<TestReportView>,
-        rejected: Option<&RejectedWebhookForm>,
+        rejected: Option<SettingsForm>,
     ) -> Result<Self, PageError> {
         let now = context.app.clock.now();
         let recent = PageRequest {
@@ -126,11 +122,6 @@ impl WebhookRow {
             .await?
             .items;
         let max_attempts = context.app.delivery.max_attempts(webhook.retries);
-        let error = |field| {
-            rejected
-                .and_then(|r| r.errors.message_for(field))
-                .map(str::to_owned)
-        };
         Ok(Self {
             state: state_label(&webhook, &deliveries, now),
             held_until: held_until(&webhook, now),
@@ -150,16 +141,11 @@ impl WebhookRow {
                 .map(|delivery| DeliveryRow::new(delivery, max_attempts, now))
                 .collect(),
             test_report: report,
-            url: rejected.map_or_else(|| webhook.url.as_str().to_owned(), |r| r.url.clone()),
-            description: rejected
-                .map_or_else(|| webhook.description.clone(), |r| r.description.clone()),
-            url_error: error("url"),
-            description_error: error("description"),
-            headers: rejected.map_or_else(
-                || headers::format_headers(&webhook.headers),
-                |r| r.headers.clone(),
-            ),
-            headers_error: error("headers"),
+            form: rejected.unwrap_or_else(|| SettingsForm {
+                url: FormField::new(webhook.url.as_str()),
+                description: FormField::new(&webhook.description),
+                headers: FormField::new(&headers::format_headers(&webhook.headers)),
+            }),
             open,
             webhook,
         })
@@ -223,7 +209,7 @@ fn state_label(webhook: &Webhook, deliveries: &[DeliverySummary], now: Timestamp
             ..state("wait", "wait", "Held until")
         };
     }
-    // Tests don't count for the state of a webhook.
+    // Tests don't affect the state of a webhook.
     let mut sent = deliveries
         .iter()
         .filter(|delivery| delivery.event != EventType::Test);

@@ -3,8 +3,8 @@
 use crate::domain::delivery::DeliveryState;
 use crate::store::DeliverySummary;
 
-/// One bar per delivery. The height of a delivered one shows the duration; failed ones have full
-/// height and are red.
+/// One bar per delivery. If the delivery succeeded, the height of its bar shows the duration. If it
+/// failed, the bar is red and has the full height.
 pub(super) struct Sparkline {
     pub(super) paths: Vec<SparklinePath>,
     /// Text alternative for the chart.
@@ -30,14 +30,14 @@ impl Sparkline {
         if deliveries.len() < Self::MIN_DELIVERIES {
             return None;
         }
-        let kinds = [
-            (DeliveryState::Delivered, "delivered", "delivered"),
-            (DeliveryState::Failed, "failed", "failed"),
-            (DeliveryState::Pending, "pending", "pending"),
-            (DeliveryState::Canceled, "canceled", "canceled"),
+        let states = [
+            DeliveryState::Delivered,
+            DeliveryState::Failed,
+            DeliveryState::Pending,
+            DeliveryState::Canceled,
         ];
         let (mut paths, mut counts) = (Vec::new(), Vec::new());
-        for (state, css_class, word) in kinds {
+        for state in states {
             let bars: Vec<String> = deliveries
                 .iter()
                 .rev()
@@ -53,9 +53,11 @@ impl Sparkline {
                 })
                 .collect();
             if !bars.is_empty() {
-                counts.push(format!("{} {word}", bars.len()));
-                let path = bars.concat();
-                paths.push(SparklinePath { css_class, path });
+                counts.push(format!("{} {}", bars.len(), state.as_str()));
+                paths.push(SparklinePath {
+                    css_class: state.as_str(),
+                    path: bars.concat(),
+                });
             }
         }
         let description = format!(

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::api::Api;
+use super::browser::Browser;
 use super::command::{self, CommandOutput, miniback};
 use super::pages::Visitor;
 use super::wait::{DEADLINE, poll};
@@ -233,6 +234,16 @@ impl App {
         let mut visitor = self.visitor();
         visitor.sign_in(ADMIN, PASSWORD);
         visitor
+    }
+
+    /// Signs in as the first admin in a browser.
+    #[track_caller]
+    pub fn sign_in(&self, browser: &Browser) {
+        browser.open(&format!("{}/login", self.url));
+        browser.find("textbox", "Email").fill(ADMIN);
+        browser.find("textbox", "Password").fill(PASSWORD);
+        browser.find("button", "Sign in").press();
+        browser.find("button", "Sign out");
     }
 
     /// Kills the program with `SIGKILL`, like a crash, and returns its data directory.

@@ -1,0 +1,27 @@
+//! [`FormField`]: the value and the error of a form field.
+
+use crate::domain::validation::ValidationErrors;
+
+#[derive(Default)]
+pub struct FormField {
+    pub value: String,
+    /// Why the submitted value is invalid; `None` if it is valid or wasn't submitted.
+    pub error: Option<String>,
+}
+
+impl FormField {
+    pub fn new(value: &str) -> Self {
+        Self {
+            value: value.to_owned(),
+            error: None,
+        }
+    }
+
+    /// Creates a field with its submitted value, and its error if `errors` contains one.
+    pub fn submitted(name: &str, value: &str, errors: &ValidationErrors) -> Self {
+        Self {
+            value: value.to_owned(),
+            error: errors.message_for(name).map(str::to_owned),
+        }
+    }
+}
