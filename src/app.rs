@@ -31,12 +31,12 @@ use crate::{api, pages, random};
 /// How long a setup link is valid.
 const SETUP_LINK_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// Why the appliance didn't start.
+/// Why Miniback didn't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
     Open(#[from] OpenError),
-    #[error("--listen: cannot listen on {address}: {source}; choose another address or port")]
+    #[error("--listen: cannot listen on {address}: {source}; choose another IP address or port")]
     Listen {
         address: SocketAddr,
         source: std::io::Error,
@@ -72,7 +72,7 @@ impl StartError {
     }
 }
 
-/// The running appliance.
+/// A running instance of Miniback.
 pub struct RunningServer {
     /// The URL it listens on, such as `http://127.0.0.1:8080`.
     pub url: String,
@@ -86,8 +86,8 @@ pub struct RunningServer {
     _lock: store::DirectoryLock,
 }
 
-/// Starts all parts and returns when the server accepts requests. With a `listener`, the server
-/// uses it instead of binding `--listen`.
+/// Starts all parts and returns when the server accepts requests. If `listener` is given, the
+/// server uses it instead of binding the address in `--listen`.
 pub async fn start(
     options: &ServeOptions,
     listener: Option<TcpListener>,
@@ -111,7 +111,7 @@ pub async fn start(
     let urls = Urls::new(options.base_url.as_ref());
     let setup_url = create_first_user_or_setup_link(&store, first_user, &urls, &url).await?;
     let alerts = load_alert_endpoint(options, &store, &delivery, &urls).await?;
-    let background = spawn_background_jobs(options, &store, &clock, &delivery, alerts.as_ref());
+    let background = spawn_background_tasks(options, &store, &clock, &delivery, alerts.as_ref());
     let intake = web::Data::new(create_intake(options, &store, &clock).await?);
     let state = web::Data::new(AppState {
         store,
@@ -144,7 +144,7 @@ fn listen_error(options: &ServeOptions) -> impl Fn(std::io::Error) -> StartError
     move |source| StartError::Listen { address, source }
 }
 
-fn spawn_background_jobs(
+fn spawn_background_tasks(
     options: &ServeOptions,
     store: &Store,
     clock: &Clock,
@@ -155,19 +155,19 @@ fn spawn_background_jobs(
         deliveries: options.retention,
         feedback: options.feedback_retention,
     };
-    let mut jobs = vec![
+    let mut tasks = vec![
         actix_web::rt::spawn(retention::run(store.clone(), clock.clone(), periods)),
         actix_web::rt::spawn(search_indexer::run(store.clone())),
     ];
     if let Some(target) = alerts {
-        jobs.push(actix_web::rt::spawn(delivery::send_alerts(
+        tasks.push(actix_web::rt::spawn(delivery::send_alerts(
             store.clone(),
             clock.clone(),
             delivery.clone(),
             target.clone(),
         )));
     }
-    jobs
+    tasks
 }
 
 async fn create_intake(
@@ -218,8 +218,8 @@ fn api_document() -> serde_json::Value {
     serde_json::to_value(api::document("/")).unwrap_or_default()
 }
 
-/// Returns the settings for sending webhooks. `address` is our own listener; webhooks can't target
-/// it.
+/// Returns the settings for sending webhooks. `address` is the address of Miniback's own listener,
+/// which webhooks can't target.
 pub fn delivery_settings(
     options: &ServeOptions,
     address: SocketAddr,

@@ -112,8 +112,8 @@ impl Clock {
         }
     }
 
-    /// Sleeps until `due`, but for at most one minute, because the system clock can be set in the
-    /// meantime. The caller must check the time again.
+    /// Sleeps until `due`, but for at most one minute, because somebody may set the system clock in
+    /// the meantime. The caller must check the time again.
     pub async fn sleep_until(&self, due: Timestamp) {
         match self {
             Self::System => {

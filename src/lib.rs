@@ -1,7 +1,7 @@
 //! Miniback: feedback in, signed webhooks out.
 //!
 //! In reading order: [`domain`] contains the rules, [`store`] the database, [`delivery`] the
-//! webhook sender, and [`background`] the background jobs. [`intake`] accepts feedback without
+//! webhook sender, and [`background`] the background tasks. [`intake`] accepts feedback without
 //! authentication. [`api`] and [`pages`] handle all other requests. All three share [`server`].
 //! [`app`] starts everything. [`cli`] contains the commands, [`config`] their options, and [`demo`]
 //! the servers of `miniback demo`.

@@ -15,7 +15,7 @@
 
   // ---- Texts: in the language of `data-lang` or the page, or English ----
   // A `data-` attribute with the name of a text replaces it.
-  const translations = "@TEXTS@";
+  const translations = "@STRINGS@";
   const requested = (data.lang || document.documentElement.lang).toLowerCase().split("-")[0];
   const lang = translations[requested] ? requested : "en";
   const texts = {};

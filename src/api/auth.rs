@@ -62,7 +62,7 @@ pub(super) async fn authorize(
 }
 
 /// Returns the API token of a request, from either header. An `Authorization` header with another
-/// scheme is ignored, because it can be for a reverse proxy.
+/// scheme is ignored, because it may be meant for a reverse proxy.
 fn token_from(headers: &HeaderMap) -> Result<&str, Problem> {
     let bearers = headers.get_all(AUTHORIZATION).filter_map(|value| {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;

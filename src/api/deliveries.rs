@@ -78,10 +78,10 @@ struct AttemptView<'a> {
     /// The HTTP status. Null if there was no response.
     #[schema(required = true, example = 200)]
     status: Option<u16>,
-    /// A description of the failure for people. Null if the attempt succeeded.
+    /// A readable description of the failure. Null if the attempt succeeded.
     #[schema(required = true, example = json!(null))]
     error: Option<&'a str>,
-    /// A code of the failure for programs: `timeout`, `connection_refused`, `status`, and so on.
+    /// A stable code for the failure: `timeout`, `connection_refused`, `status`, and so on.
     #[schema(required = true, example = json!(null))]
     error_code: Option<&'a str>,
     #[schema(value_type = ResponseView)]

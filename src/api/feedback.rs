@@ -31,8 +31,7 @@ pub(super) struct CreateFeedback {
     project: String,
     #[schema(schema_with = schemas::message)]
     message: String,
-    /// The email of the person who sent the feedback.
-    #[schema(max_length = 254, format = "email", example = "sam@example.com")]
+    #[schema(schema_with = schemas::email, required = false)]
     email: Option<String>,
     #[schema(schema_with = schemas::page_url, required = false)]
     url: Option<String>,

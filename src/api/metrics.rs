@@ -63,7 +63,7 @@ const WEBHOOK_GAUGES: [WebhookGauge; 6] = [
     },
     WebhookGauge {
         name: "miniback_webhook_oldest_pending_seconds",
-        help: "Age of the oldest pending delivery, or 0.",
+        help: "Age of the oldest pending delivery in seconds, or 0.",
         value: |webhook, now| {
             let oldest = webhook.oldest_pending;
             Some(oldest.map_or(0.0, |created_at| seconds(created_at, now)))
@@ -101,7 +101,7 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
             (gauge.value)(webhook, now)
         });
     }
-    text.deliveries(metrics);
+    text.delivery_family(metrics);
     text.webhook_family(
         metrics,
         "miniback_deliveries_unexplained",
@@ -161,7 +161,7 @@ impl PrometheusText {
         }
     }
 
-    fn deliveries(&mut self, metrics: &Metrics) {
+    fn delivery_family(&mut self, metrics: &Metrics) {
         self.start_family(
             "miniback_deliveries",
             "Deliveries by webhook and state, including those removed by retention.",

@@ -1,9 +1,9 @@
 //! The OpenAPI 3.1 document, generated from the code: descriptions from the handlers, schemas from
 //! the structs that are parsed and serialized, and permissions from the route table.
 //!
-//! [`shared_parts`] adds the parts that many calls share.
+//! [`operations`] adds what each operation shares with others, such as its errors.
 
-mod shared_parts;
+mod operations;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -16,7 +16,7 @@ use utoipa::openapi::schema::{ArrayItems, Schema};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Ref, RefOr, Server};
 
-use self::shared_parts::add_shared_parts;
+use self::operations::complete_operation;
 use super::auth::X_API_KEY;
 use super::{
     deliveries, delivery_totals, feedback, metrics, projects, routes, secrets, test_events,
@@ -28,7 +28,7 @@ use crate::server::health;
 use crate::server::problem::ProblemBody;
 use crate::server::routing::RouteInfo;
 
-/// Returns the document for an API at `base_url`. `base_url` must not end with a slash.
+/// Returns the document for an API at `base_url`: a URL without a slash at the end, or `/`.
 pub fn document(base_url: &str) -> utoipa::openapi::OpenApi {
     static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(build);
     let mut document = DOCUMENT.clone();
@@ -95,9 +95,9 @@ pub(super) async fn get(app: web::Data<AppState>, request: HttpRequest) -> HttpR
         (name = "Webhooks", description = "Endpoints that receive events. For admins only."),
         (
             name = "Deliveries",
-            description = "Events on their way to a webhook, with their attempts. For admins only.",
+            description = "Events sent to webhooks, with all attempts. For admins only.",
         ),
-        (name = "Operations", description = "Monitoring, and this document."),
+        (name = "Operations", description = "Monitoring and this document."),
     )
 )]
 struct ApiDoc;
@@ -117,14 +117,14 @@ fn build() -> utoipa::openapi::OpenApi {
         "An API token, as an alternative to `Authorization`.",
     );
     components.add_security_scheme("apiKey", SecurityScheme::ApiKey(ApiKey::Header(key)));
-    components.responses.extend(shared_parts::error_responses());
+    components.responses.extend(operations::error_responses());
 
     reference_list_items(&mut components.schemas);
 
     for call in documented_routes() {
         let item = document.paths.paths.get_mut(&call.path);
         if let Some(operation) = item.and_then(|item| operation(item, &call.method)) {
-            add_shared_parts(operation, &call.path, &call.method, call.permission);
+            complete_operation(operation, &call.path, &call.method, call.permission);
         }
     }
     document

@@ -39,7 +39,7 @@ struct TestReportView<'a> {
     /// A description of the failure and how to fix it. Null on success.
     #[schema(required = true, example = json!(null))]
     error: Option<String>,
-    /// The throwaway secret that signed the request. Only if the call contained no secret.
+    /// The temporary secret that signed the request. Omitted if the call contained a secret.
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,
@@ -105,7 +105,7 @@ pub(super) async fn test_url(
     caller: Caller,
     Json(body): Json<TestUrlRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let throwaway = body.secret.is_none();
+    let is_temporary = body.secret.is_none();
     let (secret, url) = all((
         check("secret", secret_or_generate(body.secret)),
         check("url", app.check_endpoint_url(&body.url).await),
@@ -115,7 +115,7 @@ pub(super) async fn test_url(
         .test_url(&url, secret.clone(), &caller.0.user.email)
         .await?;
     Ok(HttpResponse::Ok().json(TestReportView {
-        secret: throwaway.then_some(secret.as_str()),
+        secret: is_temporary.then_some(secret.as_str()),
         ..TestReportView::new(&report)
     }))
 }

@@ -144,7 +144,7 @@ pub(super) struct WebhookView<'a> {
     #[schema(required = true)]
     held_until: Option<Timestamp>,
     created_at: Timestamp,
-    /// Only in the response that creates the webhook.
+    /// Included only in the response to the call that creates the webhook.
     #[schema(nullable = false, example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,

@@ -1,4 +1,4 @@
-//! Background jobs: retention and search indexing.
+//! Background tasks: retention and search indexing.
 
 pub mod retention;
 pub mod search_indexer;

@@ -17,8 +17,8 @@ use crate::random;
 use crate::server::tokens;
 use crate::store::LinkPurpose;
 
-/// The preferred ports of Miniback, the site, and the receiver. If a port is taken, a free one is
-/// used.
+/// The preferred ports of Miniback, the site, and the receiver. If a port is in use, a free one
+/// is used.
 const PORTS: [u16; 3] = [8080, 8081, 8082];
 const USER: &str = "ada@example.com";
 /// How long the sign-in link is valid.

@@ -1,6 +1,6 @@
-//! Flags and environment variables, read once.
+//! Parses flags and environment variables.
 //!
-//! Every option is both a flag and a variable; the flag wins. An empty variable counts as not set.
+//! Most options are both a flag and a variable; the flag wins. An empty variable counts as not set.
 //! An error is one line with the option and the fix.
 
 mod commands;
@@ -58,7 +58,7 @@ pub fn parse(
     Ok(cli)
 }
 
-/// Treats empty variables as not set, but keeps them in `--help`. clap would read an empty value.
+/// Treats empty variables as not set, but keeps them in `--help`. clap would use the empty value.
 fn unset_empty_variables(command: clap::Command) -> clap::Command {
     command
         .mut_args(unset_if_empty)

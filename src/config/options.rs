@@ -94,8 +94,8 @@ pub struct AlertOptions {
     /// row, and when it recovers
     #[arg(long, env = "MINIBACK_ALERT_URL", value_parser = EndpointUrl::parse, value_name = "URL")]
     pub alert_url: Option<EndpointUrl>,
-    /// The secret that signs alerts; MINIBACK_ALERT_SECRET_FILE reads it from a file [default:
-    /// generated, see Settings, Notifications]
+    /// The secret that signs alerts; to read it from a file, set MINIBACK_ALERT_SECRET_FILE
+    /// [default: generated, see Settings, Notifications]
     #[arg(
         long,
         env = "MINIBACK_ALERT_SECRET",
@@ -264,7 +264,7 @@ pub struct ListenOptions {
         value_name = "PORT"
     )]
     pub port: u16,
-    /// The webhook’s secret; MINIBACK_SECRET_FILE reads it from a file
+    /// The webhook’s secret; to read it from a file, set MINIBACK_SECRET_FILE
     #[arg(
         long,
         env = "MINIBACK_SECRET",
@@ -272,10 +272,10 @@ pub struct ListenOptions {
         value_name = "SECRET"
     )]
     secret: Option<String>,
-    /// Respond to the first N webhooks with 500
+    /// Respond to the first N deliveries with 500
     #[arg(long, env = "MINIBACK_FAIL", default_value = "0", value_name = "N")]
     pub fail: u32,
-    /// The response status for valid webhooks
+    /// The response status for deliveries with a valid signature
     #[arg(
         long,
         env = "MINIBACK_STATUS",

@@ -23,8 +23,7 @@ const RETRY_DELAYS: [Duration; 3] = [
     Duration::from_secs(5),
     Duration::from_secs(15),
 ];
-/// The delay between retries once all other delays are used. The store deletes an alert after a
-/// week.
+/// The delay between all later retries. The store deletes an alert after a week.
 const FINAL_RETRY_DELAY: Duration = Duration::from_secs(24 * 3600);
 /// The delay before a retry after a failed read or write.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(5);

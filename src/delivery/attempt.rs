@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::client::EndpointClient;
+use super::outcomes::header_value;
 use super::request::{self, RequestParts};
 use crate::clock::Clock;
 use crate::domain::event::EventType;
@@ -10,7 +11,7 @@ use crate::domain::retry;
 use crate::random;
 use crate::store::{AttemptRecord, DueDelivery, EndpointConfig, FinishedAttempt};
 
-/// Makes one attempt of `due`. Never fails: every failure is an outcome.
+/// Makes one attempt of the delivery `due`. Never fails: every failure is an outcome.
 pub(super) async fn make_attempt(
     clock: Clock,
     client: Rc<EndpointClient>,
@@ -33,11 +34,8 @@ pub(super) async fn make_attempt(
     let result = client.attempt(&request).await;
     let ended_at = clock.now();
     let hold_until = result.response.as_ref().and_then(|response| {
-        let header = response
-            .headers
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
-        retry::hold_until(response.status, &header.1, ended_at)
+        let retry_after = header_value(&response.headers, "retry-after")?;
+        retry::hold_until(response.status, retry_after, ended_at)
     });
     let error = result.error_message();
     // A successful delivery has no retry, so it needs no jitter.

@@ -41,7 +41,7 @@ mod tests;
 /// retry starts after the same time, so this must be shorter.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
 
-/// Creates clients for endpoints. All of them share these settings.
+/// Creates clients for endpoints. All clients share its settings.
 #[derive(Clone)]
 pub struct HttpSender {
     tls: Arc<ClientConfig>,
@@ -49,8 +49,8 @@ pub struct HttpSender {
     timeout: Duration,
 }
 
-/// Sends requests to one URL and keeps its connections alive. Drop it when idle; connections closed
-/// by the peer remain until then.
+/// Sends requests to one URL and keeps its connections alive. Drop it when it is idle: until then,
+/// it also holds the connections that the peer has closed.
 pub struct EndpointClient {
     sender: HttpSender,
     url: Rc<EndpointUrl>,
@@ -58,8 +58,7 @@ pub struct EndpointClient {
 }
 
 impl HttpSender {
-    /// `timeout` is the time limit of an attempt, including the part of the response body that is
-    /// read.
+    /// `timeout` is the time limit of an attempt, including reading the response body.
     pub fn new(tls: Arc<ClientConfig>, policy: Arc<EgressPolicy>, timeout: Duration) -> Self {
         Self {
             tls,
@@ -220,7 +219,7 @@ async fn read_response(
         headers: progress.take_headers(),
         ..EndpointResponse::default()
     };
-    // These never have a body, whatever their headers say (RFC 9110).
+    // Responses with these statuses never have a body, whatever their headers say (RFC 9110).
     if matches!(response.status, 101 | 204 | 304) {
         return response;
     }
@@ -239,7 +238,7 @@ async fn read_response(
             Ok(None) => {
                 // awc accepts the end of the connection as the end of the body.
                 let read = response.body.len() as u64;
-                if let Some(declared) = declared.filter(|a| *a != read) {
+                if let Some(declared) = declared.filter(|length| *length != read) {
                     response.body_error = Some(format!(
                         "The endpoint announced a body of {declared} bytes but sent {read}."
                     ));

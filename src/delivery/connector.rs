@@ -1,7 +1,7 @@
 //! Connects to the host of a URL: DNS, [`EgressPolicy`], TCP, TLS.
 //!
-//! awc opens no connections itself. Every connection goes to an IP address that the policy checked,
-//! TLS works with IPv6 literals, and certificate errors keep their types.
+//! awc doesn't open connections itself. This way, every connection goes to an IP address that the
+//! policy has checked, TLS works with IPv6 literals, and certificate errors keep their types.
 
 use std::io;
 use std::net::SocketAddr;
@@ -114,7 +114,7 @@ async fn connect_tcp(
             Ok(Err(error)) => error,
             Err(_) => io::ErrorKind::TimedOut.into(),
         };
-        // Prefer any other error to a missing route, which can affect only one address family.
+        // A missing route may affect only IPv4 or only IPv6, so prefer any other error.
         match &failure {
             Some(first) if !is_unreachable(first) => {}
             _ => failure = Some(error),
@@ -138,7 +138,8 @@ fn server_name(url: &EndpointUrl) -> io::Result<ServerName<'static>> {
     }
 }
 
-/// Distinguishes a missing name from a failed lookup, by the text of `getaddrinfo`'s error.
+/// Converts a DNS error. Only the text of `getaddrinfo`'s error distinguishes an unknown name from
+/// a failed lookup.
 fn dns_error(error: io::Error) -> ConnectError {
     const NOT_FOUND: [&str; 5] = [
         "Name or service not known",
@@ -166,7 +167,8 @@ pub enum TlsConfigError {
 }
 
 /// Builds the TLS configuration. Certificates are always verified, against the built-in roots and
-/// those in `ca_files`. ALPN offers only HTTP/1.1, because awc uses HTTP/1.1 over our connections.
+/// the certificates in `ca_files`. ALPN offers only HTTP/1.1, because awc uses HTTP/1.1 over our
+/// connections.
 pub fn tls_config(ca_files: &[PathBuf]) -> Result<ClientConfig, TlsConfigError> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -210,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distinguishes_a_missing_name_from_a_failed_lookup() {
+    fn distinguishes_an_unknown_name_from_a_failed_lookup() {
         let error_for = |detail: &str| {
             let text = format!("failed to lookup address information: {detail}");
             dns_error(io::Error::other(text))

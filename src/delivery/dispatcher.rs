@@ -1,8 +1,8 @@
 //! The dispatcher: reads due deliveries, sends them, and records the outcomes.
 //!
 //! Reads, attempts, and recordings run concurrently, each as a task that ends with a
-//! [`Completion`]; the loop never waits for a single one. Attempts that end during a recording are
-//! recorded together in the next commit.
+//! [`Completion`]. The loop never waits for one particular task. Attempts that end during a
+//! recording are recorded together in the next commit.
 
 mod recording;
 
@@ -30,7 +30,7 @@ use crate::store::{DeliveryUpdate, DueBatches, FinishedAttempt, Store, StoreErro
 /// The maximum number of attempts in flight for all webhooks. Each webhook gets its first slot even
 /// if this limit is reached.
 const IN_FLIGHT_MAX: usize = 512;
-/// Sending stops when this many attempts wait to be recorded.
+/// Sending stops when this many attempts are waiting to be recorded.
 const UNRECORDED_MAX: usize = 1024;
 /// The delay before a retry after a failed read or recording.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -44,8 +44,8 @@ pub(super) struct Dispatcher {
     tasks: FuturesUnordered<LocalBoxFuture<'static, Completion>>,
     /// Attempts that have ended and aren't being recorded yet.
     unrecorded: Vec<FinishedAttempt>,
-    /// Webhooks whose last attempt succeeded are read separately and first, so the others don't
-    /// delay them.
+    /// The deliveries of healthy webhooks are read separately and first, so that the other webhooks
+    /// don't delay them.
     healthy: ReadState,
     unproven: ReadState,
     is_recording: bool,
@@ -66,7 +66,7 @@ enum Completion {
         Arc<Vec<FinishedAttempt>>,
         Result<Vec<Option<DeliveryUpdate>>, StoreError>,
     ),
-    /// A request that isn't in the outbox (a test or an alert) ended, or an attempt panicked.
+    /// A request outside the outbox (a test or an alert) ended, or an attempt panicked.
     Other,
 }
 
@@ -75,16 +75,16 @@ enum Completion {
 enum HealthGroup {
     /// The last attempt succeeded.
     Healthy,
-    /// The last attempt failed, or there was none yet.
+    /// The last attempt failed, or there was no attempt yet.
     Unproven,
 }
 
 /// The state of reading one group.
 #[derive(Default)]
 struct ReadState {
-    /// The group must be read.
+    /// Whether the group must be read.
     is_requested: bool,
-    /// The other group must be read first.
+    /// Whether the other group must be read first.
     is_deferred: bool,
     is_running: bool,
 }
@@ -156,7 +156,6 @@ impl Dispatcher {
                         }));
                     }
                     Some(DispatcherCommand::CheckHealth(reply)) => {
-                        // Send nothing while outcomes can't be recorded.
                         let _ = reply.send(!self.is_recording_stalled);
                     }
                     Some(DispatcherCommand::Stop) | None => stopping = true,

@@ -1,9 +1,11 @@
 //! The dispatcher's deliveries for one webhook: read ahead, in flight, and not recorded yet.
 //!
-//! A delivery is *taken* from the read until its attempt is recorded. The outbox skips taken
-//! deliveries. An attempt occupies a *slot*. A successful attempt frees its slot at once. A failed
-//! attempt frees it when the failure is recorded, because only then do its consequences apply, such
-//! as a hold.
+//! A delivery is *claimed* from the read until its attempt is recorded: it is read ahead or in
+//! flight. Reads of the outbox skip claimed deliveries.
+//!
+//! An attempt occupies a *slot*. A successful attempt frees its slot at once. A failed attempt
+//! frees it when the failure is recorded, because only then do its consequences apply, such as a
+//! hold.
 
 use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
@@ -17,8 +19,8 @@ use crate::store::{BatchRequest, DueDelivery, EndpointConfig, WebhookBatch};
 
 /// The maximum number of attempts in flight for one webhook.
 const SLOTS_MAX: usize = 16;
-/// A webhook without history starts with this many slots and gains one per success. If its endpoint
-/// hangs, each slot is occupied for the whole timeout and delays other webhooks.
+/// A new queue starts with this many slots and gains one per success. If the endpoint hangs, each
+/// slot is occupied for the whole timeout and delays other webhooks.
 const SLOTS_INITIAL: usize = 2;
 /// The number of slots after a timeout. It grows again with each success.
 const SLOTS_AFTER_TIMEOUT: usize = 1;
@@ -37,15 +39,15 @@ pub(super) struct EndpointQueue {
     ready: VecDeque<DueDelivery>,
     /// Whether more deliveries are due than were read.
     has_more: bool,
-    taken: HashSet<Ulid>,
+    claimed: HashSet<Ulid>,
     slots_in_use: usize,
     concurrency_limit: usize,
     /// Whether the last attempt succeeded.
     is_healthy: bool,
     /// Whether a read of this webhook is running.
     is_reading: bool,
-    /// The number of unrecorded attempts whose response requested a hold. Sending stops until they
-    /// are recorded.
+    /// The number of unrecorded attempts whose response requested a hold. Sending stops until these
+    /// attempts are recorded.
     unrecorded_holds: usize,
 }
 
@@ -61,7 +63,7 @@ impl EndpointQueue {
             last_used: Instant::now(),
             ready: VecDeque::new(),
             has_more: false,
-            taken: HashSet::new(),
+            claimed: HashSet::new(),
             slots_in_use: 0,
             concurrency_limit: SLOTS_INITIAL,
             is_healthy: false,
@@ -92,7 +94,7 @@ impl EndpointQueue {
         self.has_more |= limit == 0;
         self.is_reading = limit > 0;
         BatchRequest {
-            skip: self.taken.clone(),
+            skip: self.claimed.clone(),
             limit,
             endpoint_generation: Some(self.endpoint_generation),
         }
@@ -114,7 +116,7 @@ impl EndpointQueue {
         }
         self.has_more = batch.has_more;
         for delivery in batch.deliveries {
-            if self.taken.insert(delivery.id.ulid()) {
+            if self.claimed.insert(delivery.id.ulid()) {
                 self.ready.push_back(delivery);
             }
         }
@@ -124,7 +126,7 @@ impl EndpointQueue {
     /// changed.
     pub(super) fn clear_ready(&mut self) {
         for delivery in self.ready.drain(..) {
-            self.taken.remove(&delivery.id.ulid());
+            self.claimed.remove(&delivery.id.ulid());
         }
         self.has_more = false;
     }
@@ -152,9 +154,9 @@ impl EndpointQueue {
         self.slots_in_use
     }
 
-    /// Takes the next delivery and a slot for it, if both are available. `free` is the number of
-    /// free slots for all webhooks. Each webhook always gets its first slot, so other webhooks
-    /// can't block it.
+    /// Returns the next delivery and occupies a slot for it, if both are available. `free` is the
+    /// number of free slots for all webhooks. Each webhook always gets its first slot, so other
+    /// webhooks can't block it.
     pub(super) fn next_attempt(
         &mut self,
         free: usize,
@@ -170,7 +172,7 @@ impl EndpointQueue {
         Some((delivery, self.endpoint.clone(), self.client.clone()))
     }
 
-    /// Frees the slot of a successful attempt. Its delivery stays taken until it is recorded.
+    /// Frees the slot of a successful attempt. Its delivery stays claimed until it is recorded.
     pub(super) fn on_attempt_succeeded(&mut self) {
         self.slots_in_use -= 1;
         self.concurrency_limit = SLOTS_MAX.min(self.concurrency_limit + 1);
@@ -189,14 +191,14 @@ impl EndpointQueue {
         }
     }
 
-    /// Releases a delivery whose attempt is recorded.
+    /// Releases a delivery after its attempt is recorded.
     pub(super) fn release_recorded(
         &mut self,
         delivery: &DeliveryId,
         has_failed: bool,
         requested_hold: bool,
     ) {
-        self.taken.remove(&delivery.ulid());
+        self.claimed.remove(&delivery.ulid());
         self.slots_in_use -= usize::from(has_failed);
         self.unrecorded_holds -= usize::from(requested_hold);
     }
@@ -208,6 +210,6 @@ impl EndpointQueue {
 
     /// Whether the queue can be dropped. Dropping idle queues also removes deleted webhooks.
     pub(super) fn is_idle(&self) -> bool {
-        self.taken.is_empty() && !self.is_reading && self.last_used.elapsed() >= IDLE_TIMEOUT
+        self.claimed.is_empty() && !self.is_reading && self.last_used.elapsed() >= IDLE_TIMEOUT
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
 use super::response_head::HeadReader;
-use crate::domain::delivery::Timings;
+use crate::domain::delivery::AttemptTimings;
 
 tokio::task_local! {
     /// The current exchange of this task.
@@ -33,7 +33,7 @@ pub struct ExchangeProgress {
     is_connected: Cell<bool>,
     response_started: Cell<bool>,
     sent_at: Cell<Option<Instant>>,
-    timings: Cell<Timings>,
+    timings: Cell<AttemptTimings>,
     headers: RefCell<Vec<(String, String)>>,
 }
 
@@ -65,7 +65,7 @@ impl ExchangeProgress {
         self.response_started.get()
     }
 
-    pub fn timings(&self) -> Timings {
+    pub fn timings(&self) -> AttemptTimings {
         self.timings.get()
     }
 
@@ -87,7 +87,7 @@ impl ExchangeProgress {
         self.is_connected.set(true);
     }
 
-    pub fn record_timing(&self, set: impl FnOnce(&mut Timings)) {
+    pub fn record_timing(&self, set: impl FnOnce(&mut AttemptTimings)) {
         let mut timings = self.timings.get();
         set(&mut timings);
         self.timings.set(timings);

@@ -1,9 +1,10 @@
 //! All outbound HTTP: the dispatcher, test events, and alerts.
 //!
-//! A commit that creates due deliveries wakes the [`dispatcher`]. It reads the due
-//! deliveries, signs them ([`request`]), sends them ([`client`], over connections from
-//! [`connector`]), and records each outcome and the delivery's next state in one transaction.
-//! Wake-ups carry no data, so after a restart the same query finds the remaining deliveries.
+//! A commit that creates due deliveries wakes the [`dispatcher`]. It reads the due deliveries,
+//! signs them ([`request`]), sends them ([`client`], over connections from [`connector`]), and
+//! records each outcome and the delivery's next state in one transaction. Wake-ups carry no data:
+//! the dispatcher always queries the database, so it also finds the deliveries that a restart
+//! interrupted.
 //!
 //! The dispatcher runs on its own thread because awc clients can't be shared between threads. Other
 //! modules use it only through [`DeliveryHandle`].
@@ -43,7 +44,8 @@ use crate::store::{Store, StoreError};
 pub struct DeliverySettings {
     pub policy: Arc<EgressPolicy>,
     pub tls: Arc<ClientConfig>,
-    /// The time limit from the start of an attempt to the end of the response head.
+    /// The time limit of an attempt. If it expires before the response head is complete, the
+    /// attempt fails. If it expires later, only the stored body is incomplete.
     pub timeout: Duration,
     pub schedule: RetrySchedule,
 }
@@ -61,7 +63,7 @@ enum DispatcherCommand {
     Stop,
 }
 
-/// Handle to the dispatcher; cheap to clone.
+/// A handle to the dispatcher; cheap to clone.
 #[derive(Clone)]
 pub struct DeliveryHandle {
     commands: mpsc::Sender<DispatcherCommand>,
@@ -127,7 +129,7 @@ impl DeliveryHandle {
         self.schedule.max_attempts(retries)
     }
 
-    /// Returns the time limit from the start of an attempt to the end of the response head.
+    /// Returns the time limit of an attempt, up to the end of the response head.
     pub fn timeout(&self) -> Duration {
         self.timeout
     }

@@ -1,6 +1,6 @@
 //! Maps responses and transport errors to outcomes.
 //!
-//! In this module, `timeout` is the time limit of an attempt. A timeout outcome includes it.
+//! In this module, `timeout` is the time limit of an attempt. [`Outcome::Timeout`] contains it.
 
 use std::io;
 use std::time::Duration;

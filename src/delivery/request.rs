@@ -6,7 +6,8 @@ use crate::domain::signature;
 use crate::domain::webhook::{CustomHeaders, Secrets};
 
 const USER_AGENT: &str = "Miniback-Webhook/1.0";
-/// Replaces the values of custom headers in the delivery log, because they are never shown again.
+/// Replaces the values of custom headers in the delivery log. Miniback never shows these values,
+/// because they can be secrets.
 const MASK: &str = "••••••";
 
 /// The data that a request is built from.
@@ -44,8 +45,8 @@ pub fn sign(parts: RequestParts<'_>, now: Timestamp) -> SignedRequest {
             signature::sign_hex(next, &body),
         );
     }
-    // During an overlap, both secrets sign. A secret in another format is skipped, because no
-    // library could verify its signature.
+    // During an overlap, both secrets sign. A secret that doesn't have the format of Standard
+    // Webhooks is skipped, because its libraries couldn't verify the signature.
     let standard: Vec<String> = std::iter::once(&secrets.current)
         .chain(next)
         .filter_map(|secret| signature::sign_standard(secret, id, now.seconds(), &body))

@@ -2,8 +2,8 @@
 //! one. No I/O.
 //!
 //! awc mistakes an interim response for the final one and would then read this delivery's response
-//! as that of the next delivery, so it must never see an interim response. awc validates the final
-//! head.
+//! as the response to the next delivery, so it must never see an interim response. awc validates
+//! the final head.
 
 use std::ops::Range;
 

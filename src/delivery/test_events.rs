@@ -137,7 +137,7 @@ impl TestReport {
             .map_or_else(|| self.outcome.advice(), TestHint::advice)
     }
 
-    /// Returns what happened and how to fix it, as one text.
+    /// Returns what happened and how to fix it.
     pub fn explanation(&self) -> String {
         format!("{} {}", self.outcome.summary(), self.advice())
             .trim_end()

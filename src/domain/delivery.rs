@@ -123,7 +123,7 @@ impl Outcome {
 
 /// Duration of each phase of an attempt; `None` for a phase that didn't occur.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Timings {
+pub struct AttemptTimings {
     pub dns: Option<Duration>,
     pub connect: Option<Duration>,
     pub tls: Option<Duration>,
@@ -149,7 +149,7 @@ pub struct EndpointResponse {
 pub struct AttemptResult {
     pub outcome: Outcome,
     pub duration: Duration,
-    pub timings: Timings,
+    pub timings: AttemptTimings,
     pub response: Option<EndpointResponse>,
 }
 

@@ -39,13 +39,13 @@ pub struct Diagnosis {
     pub valid: bool,
     pub finding: String,
     pub advice: String,
-    pub difference: Option<Difference>,
+    pub difference: Option<BodyDifference>,
     pub checks: Vec<Check>,
 }
 
 /// The first difference between the sent and the received body.
 #[derive(Debug)]
-pub struct Difference {
+pub struct BodyDifference {
     /// Number of equal bytes before the difference.
     pub offset: usize,
     pub sent: Excerpt,
@@ -96,7 +96,7 @@ pub fn diagnose(input: &DiagnosisInput<'_>) -> Diagnosis {
         .map(|sent| {
             let (offset, sent, received) =
                 body_change::first_difference(sent.body, input.received.body);
-            Difference {
+            BodyDifference {
                 offset,
                 sent,
                 received,

@@ -141,7 +141,7 @@ pub fn advice(code: &str, status: Option<u16>) -> &'static str {
 
 fn status_advice(status: u16) -> &'static str {
     match status {
-        300..=399 => "Use that URL instead.",
+        300..=399 => "Use a URL that responds with a 2xx directly.",
         400 | 422 => {
             "The endpoint rejected the event. See its response, and check that it handles this event type."
         }
@@ -266,7 +266,15 @@ mod tests {
         };
         assert_eq!(
             outcome.explanation(),
-            "The endpoint redirects (302) to https://www.example.com/hook. Redirects aren’t followed. Use that URL instead."
+            "The endpoint redirects (302) to https://www.example.com/hook. Redirects aren’t followed. Use a URL that responds with a 2xx directly."
+        );
+        let without_location = Outcome::Status {
+            status: 302,
+            location: None,
+        };
+        assert_eq!(
+            without_location.explanation(),
+            "The endpoint responded with 302 Found. Use a URL that responds with a 2xx directly."
         );
         assert!(
             Outcome::Status {

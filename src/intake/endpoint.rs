@@ -31,7 +31,7 @@ pub(crate) struct Submission {
     project_slug: String,
     #[schema(schema_with = schemas::message)]
     message: String,
-    #[schema(max_length = 254, format = "email", example = "sam@example.com")]
+    #[schema(schema_with = schemas::email, required = false)]
     email: Option<String>,
     #[schema(schema_with = schemas::page_url, required = false)]
     url: Option<String>,
@@ -71,7 +71,7 @@ pub(crate) struct Submission {
             status = 409,
             description = "The feedback created with this `Idempotency-Key` was deleted",
         ),
-        (status = 429, description = "Too much feedback from this IP address, or for this project"),
+        (status = 429, description = "Too much feedback from this IP address or for this project"),
         (status = 503, description = "The server is busy or restarting"),
         (status = 507, description = "The server’s disk is full"),
     )

@@ -1,4 +1,4 @@
-//! Form tokens: a signed timestamp in the widget's script and in the public form. They reject
+//! Form tokens: signed timestamps in the widget's script and in the public form. They detect
 //! programs that submit faster than a person.
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use ring::hmac;
 
 use crate::clock::Timestamp;
 
-/// Minimum age of a token. A person can't read, write, and submit faster than this.
+/// Minimum age of a token. A person can't read and submit the form faster than this.
 const AGE_MIN: Duration = Duration::from_secs(2);
 /// Maximum age of a token. A cached script can be a day old, and a page can stay open for weeks. An
 /// older token was probably collected by a bot.
@@ -21,7 +21,7 @@ pub(super) struct FormTokens(hmac::Key);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FormTokenError {
-    #[error("This stamp wasn’t issued by this server. Reload the page.")]
+    #[error("This form token wasn’t issued by this server. Reload the page.")]
     InvalidSignature,
     #[error("Wait two seconds, then try again.")]
     TooFast,

@@ -83,7 +83,7 @@ struct SubmissionSource {
     client_ip: IpAddr,
     /// The `Origin` header, sent by browsers. It is `null` for a page without an origin.
     origin: Option<String>,
-    /// Whether `origin` is Miniback's own.
+    /// Whether `origin` is Miniback's own origin.
     is_own_origin: bool,
 }
 

@@ -25,7 +25,7 @@ use crate::server::{AppState, html, tokens};
 #[template(path = "form.html")]
 struct FormPage {
     urls: Urls,
-    texts: &'static Translations,
+    strings: &'static Translations,
     /// `None` if there is no such project.
     project: Option<Project>,
     state: FormState,
@@ -78,7 +78,7 @@ impl FormPage {
         };
         Ok(Self {
             urls: app.urls.clone(),
-            texts: Translations::for_accept_language(accept_language),
+            strings: Translations::for_accept_language(accept_language),
             project,
             state,
             form,
@@ -108,7 +108,10 @@ impl FormPage {
     fn response(&self, status: StatusCode) -> Result<HttpResponse, IntakeError> {
         let mut response = html::render(status, self)?;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(&self.texts.lang));
+        headers.insert(
+            CONTENT_LANGUAGE,
+            HeaderValue::from_static(&self.strings.lang),
+        );
         headers.insert(VARY, ACCEPT_LANGUAGE.into());
         Ok(response)
     }
@@ -122,7 +125,7 @@ impl FormPage {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             SubmissionError::RateLimited(exceeded) => {
-                self.error = Some(&self.texts.too_many);
+                self.error = Some(&self.strings.too_many);
                 retry_after = Some(exceeded.wait_seconds());
                 StatusCode::TOO_MANY_REQUESTS
             }
@@ -143,7 +146,7 @@ impl FormPage {
         self.message_error = message_for("message");
         self.email_error = message_for("email");
         if errors.message_for("stamp").is_some() {
-            self.error = Some(&self.texts.too_fast);
+            self.error = Some(&self.strings.too_fast);
         }
     }
 

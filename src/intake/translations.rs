@@ -1,12 +1,12 @@
-//! The texts of the widget and the public form in all languages, from `static/translations.json`.
-//! Everything else in Miniback is in English.
+//! The strings of the widget and the public form in all languages, from
+//! `static/translations.json`. The rest of Miniback is in English.
 
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The texts in one language.
+/// The strings in one language.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Translations {
@@ -23,28 +23,28 @@ pub(super) struct Translations {
     later: String,
     pub(super) paused: String,
     failed: String,
-    // Only the public form uses the following texts.
+    // Only the public form uses the following strings.
     pub(super) another: String,
     pub(super) too_fast: String,
     pub(super) too_many: String,
     pub(super) not_found: String,
 }
 
-/// The widget's texts, in the order in which its script contains them. Each name is also the
-/// `data-` attribute that replaces the text.
-pub(super) const WIDGET_TEXTS: [&str; 11] = [
+/// The names of the widget's strings, in the order in which its script contains them. The `data-`
+/// attribute with the same name replaces a string.
+pub(super) const WIDGET_STRING_NAMES: [&str; 11] = [
     "label", "message", "email", "optional", "send", "close", "page", "thanks", "later", "paused",
     "failed",
 ];
 
-/// The texts in all languages, English first.
+/// The strings in all languages, English first.
 static ALL: LazyLock<Vec<Translations>> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../../static/translations.json"))
         .expect("static/translations.json is valid")
 });
 
 impl Translations {
-    /// Returns the texts in the language that an `Accept-Language` header prefers, or in English.
+    /// Returns the strings in the language that an `Accept-Language` header prefers, or in English.
     pub(super) fn for_accept_language(header: &str) -> &'static Self {
         let mut preferences: Vec<(&str, f32)> = header
             .split(',')
@@ -62,23 +62,26 @@ impl Translations {
             .unwrap_or(&ALL[0])
     }
 
-    /// Returns the texts in the language of a tag, ignoring its region: `pt` for `pt-BR`.
+    /// Returns the strings in the language of a tag, ignoring its region: `pt` for `pt-BR`.
     fn for_tag(tag: &str) -> Option<&'static Self> {
         let language = tag.split(['-', '_']).next().unwrap_or_default();
         ALL.iter()
-            .find(|texts| texts.lang.eq_ignore_ascii_case(language))
+            .find(|strings| strings.lang.eq_ignore_ascii_case(language))
     }
 }
 
-/// Returns the widget's texts as its script reads them: an array for each language.
-pub(super) fn widget_texts() -> Value {
-    let texts = |texts: &Translations| {
-        let all = serde_json::to_value(texts).unwrap_or_default();
-        WIDGET_TEXTS.iter().map(|name| all[name].clone()).collect()
+/// Returns the widget's strings as its script reads them: an array for each language.
+pub(super) fn widget_strings() -> Value {
+    let in_language = |translations: &Translations| {
+        let all = serde_json::to_value(translations).unwrap_or_default();
+        WIDGET_STRING_NAMES
+            .iter()
+            .map(|name| all[name].clone())
+            .collect()
     };
     let languages: Map<String, Value> = ALL
         .iter()
-        .map(|translations| (translations.lang.clone(), texts(translations)))
+        .map(|translations| (translations.lang.clone(), in_language(translations)))
         .collect();
     Value::Object(languages)
 }
@@ -105,20 +108,20 @@ mod tests {
     }
 
     #[test]
-    fn no_text_is_missing_in_any_language() {
-        let languages: Vec<&str> = ALL.iter().map(|texts| texts.lang.as_str()).collect();
+    fn no_string_is_missing_in_any_language() {
+        let languages: Vec<&str> = ALL.iter().map(|strings| strings.lang.as_str()).collect();
         assert_eq!(languages, ["en", "de", "fr", "es", "pt", "ja"]);
         for translations in ALL.iter() {
-            let texts = serde_json::to_value(translations).unwrap();
-            for (name, text) in texts.as_object().unwrap() {
+            let strings = serde_json::to_value(translations).unwrap();
+            for (name, text) in strings.as_object().unwrap() {
                 assert_ne!(text, "", "{name} in {}", translations.lang);
             }
         }
-        let widget = widget_texts();
+        let widget = widget_strings();
         for language in languages {
             assert_eq!(
                 widget[language].as_array().unwrap().len(),
-                WIDGET_TEXTS.len()
+                WIDGET_STRING_NAMES.len()
             );
         }
         assert_eq!(
@@ -126,6 +129,6 @@ mod tests {
             Translations::for_tag("de").unwrap().send,
             "in the order of their names"
         );
-        assert_eq!(WIDGET_TEXTS[4], "send");
+        assert_eq!(WIDGET_STRING_NAMES[4], "send");
     }
 }

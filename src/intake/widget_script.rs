@@ -1,7 +1,7 @@
-//! `GET /widget.js`: the widget's script, with the texts and a new form token.
+//! `GET /widget.js`: the widget's script, with its strings in all languages and a new form token.
 //!
-//! Browsers revalidate the script after 5 minutes. Until the end of the day, they get 304: a new
-//! script would differ only in the token, and a token is valid for weeks.
+//! Browsers revalidate the script after 5 minutes. Until the end of the day, the response is 304: a
+//! new script would differ only in the token, and a token is valid for weeks.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -15,7 +15,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::Intake;
-use super::translations::{WIDGET_TEXTS, widget_texts};
+use super::translations::{WIDGET_STRING_NAMES, widget_strings};
 use crate::clock::Timestamp;
 use crate::server::{AppState, tokens};
 
@@ -25,8 +25,8 @@ const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 /// The script without its form token.
 static SCRIPT: LazyLock<String> = LazyLock::new(|| {
     minify(SOURCE)
-        .replace("\"@TEXTS@\"", &widget_texts().to_string())
-        .replace("@NAMES@", &WIDGET_TEXTS.join(" "))
+        .replace("\"@STRINGS@\"", &widget_strings().to_string())
+        .replace("@NAMES@", &WIDGET_STRING_NAMES.join(" "))
 });
 
 /// A hash of the script, for its `ETag`.
@@ -130,7 +130,7 @@ mod tests {
         let size = gzip(&script).unwrap().len();
         println!("{} bytes, {size} gzipped", script.len());
         assert!(size <= 6_000, "{size}");
-        for placeholder in ["@TEXTS@", "@NAMES@", "@TOKEN@"] {
+        for placeholder in ["@STRINGS@", "@NAMES@", "@TOKEN@"] {
             assert!(
                 SOURCE.contains(placeholder) && !script.contains(placeholder),
                 "{placeholder}"

@@ -140,7 +140,7 @@ fn field_error(path: &str, text: &str) -> ValidationErrors {
             format!("Unknown member “{quoted}”; {expected}."),
         );
     }
-    // The message of serde_json if a number is sent instead of the name of an enum variant.
+    // serde_json's message for a number instead of the name of an enum variant.
     if text == "expected value" {
         return ValidationErrors::single(path, "Expected a string: one of the listed values.");
     }
@@ -152,8 +152,8 @@ fn field_error(path: &str, text: &str) -> ValidationErrors {
     ValidationErrors::single(path, format!("{sentence}."))
 }
 
-/// Removes the submitted value from an error message. It can be a secret in the wrong member, and
-/// clients log responses.
+/// Removes the submitted value from an error message. The value may be a secret in the wrong
+/// member, and clients may log responses.
 fn redact_value(text: &str) -> String {
     match (text.find("string \""), text.rfind("\", expected")) {
         (Some(from), Some(to)) if from + 8 <= to => {

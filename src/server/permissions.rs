@@ -8,7 +8,7 @@ use crate::domain::account::{Role, Scope};
 /// The permission that a route requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
-    /// None: the route needs no authentication.
+    /// No authentication is required.
     Public,
     /// Any user.
     Member,

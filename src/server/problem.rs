@@ -153,7 +153,7 @@ impl ResponseError for Problem {
             }
             Self::Store(error) => {
                 if status == StatusCode::INTERNAL_SERVER_ERROR {
-                    tracing::error!(%error, "call failed");
+                    tracing::error!(%error, "API call failed");
                 } else {
                     response.insert_header((RETRY_AFTER, "1"));
                 }

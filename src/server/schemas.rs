@@ -1,10 +1,10 @@
 //! OpenAPI schemas of values that several API calls accept.
 
 use serde_json::json;
-use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, SchemaFormat, SchemaType, Type};
 
 use crate::domain::endpoint_url::URL_MAX_CHARS;
-use crate::domain::feedback::{MESSAGE_MAX_CHARS, URL_MAX_BYTES};
+use crate::domain::feedback::{EMAIL_MAX_BYTES, MESSAGE_MAX_CHARS, URL_MAX_BYTES};
 use crate::domain::project::NAME_MAX_CHARS;
 use crate::domain::webhook::DESCRIPTION_MAX_CHARS;
 
@@ -18,6 +18,16 @@ pub fn message() -> Object {
         .max_length(Some(MESSAGE_MAX_CHARS))
         .pattern(Some(r"^[^\x00]*[^\s\x00][^\x00]*$"))
         .examples([json!("The submit button does nothing on my phone")])
+        .build()
+}
+
+pub fn email() -> Object {
+    ObjectBuilder::new()
+        .schema_type(nullable(Type::String))
+        .description(Some("The email of the person who sent the feedback."))
+        .max_length(Some(EMAIL_MAX_BYTES))
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Email)))
+        .examples([json!("sam@example.com")])
         .build()
 }
 

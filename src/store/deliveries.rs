@@ -9,7 +9,7 @@ use super::db::error::StoreError;
 use super::db::page::{Page, PageRequest};
 use super::db::sql::{self, Json};
 use crate::clock::Timestamp;
-use crate::domain::delivery::{AttemptResult, DeliveryState, Timings};
+use crate::domain::delivery::{AttemptResult, AttemptTimings, DeliveryState};
 use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, FeedbackId, WebhookId};
 use crate::domain::webhook::RetryPolicy;
@@ -60,7 +60,7 @@ pub struct LoggedAttempt {
     pub response_headers: Vec<(String, String)>,
     pub response_body: Option<Vec<u8>>,
     pub response_truncated: bool,
-    pub timings: Timings,
+    pub timings: AttemptTimings,
 }
 
 /// A delivery with its last request. `request` is `None` if it hasn't been attempted or its
@@ -307,7 +307,7 @@ pub(super) fn attempts(
             response_headers: headers.map(|Json(headers)| headers).unwrap_or_default(),
             response_body: row.get("response_body")?,
             response_truncated: row.get("response_truncated")?,
-            timings: Timings {
+            timings: AttemptTimings {
                 dns: duration("dns_us")?,
                 connect: duration("connect_us")?,
                 tls: duration("tls_us")?,

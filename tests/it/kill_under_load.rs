@@ -83,8 +83,7 @@ fn fifty_kills_under_load_lose_no_acknowledged_event() {
     let endpoints = create_endpoints(&app.api());
     let load = LoadGenerator::start(&app, CLIENTS, project);
     for kill in 0..KILLS {
-        // Vary the time of the kill, so that sometimes few and sometimes many deliveries are
-        // pending.
+        // Vary the time of the kill, so that few or many deliveries are pending.
         load.wait_for_more(1 + kill * 37 % 90);
         let data = app.kill9();
         app = builder().with_data(data).start();

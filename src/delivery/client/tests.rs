@@ -13,7 +13,7 @@ mod tls;
 
 /// A time limit that no test reaches.
 const LONG: Duration = Duration::from_secs(20);
-/// A time limit for tests that wait for it.
+/// A time limit for tests that wait until it expires.
 const SHORT: Duration = Duration::from_secs(1);
 
 const NO_CONTENT: &str = "HTTP/1.1 204 No Content\r\n\r\n";

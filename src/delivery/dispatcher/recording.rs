@@ -71,7 +71,7 @@ impl Dispatcher {
                 record.hold_until.is_some(),
             );
             let Some(update) = update else {
-                tracing::warn!(delivery = %finished.delivery, "attempt of a missing delivery");
+                tracing::warn!(delivery = %finished.delivery, "attempt not recorded: the delivery was deleted");
                 continue;
             };
             tracing::debug!(

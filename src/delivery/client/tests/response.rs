@@ -113,7 +113,7 @@ async fn reads_a_body_without_a_length_to_the_end_of_the_connection() {
 }
 
 #[actix_rt::test]
-async fn keeps_bodies_compressed_and_reads_no_body_of_a_204() {
+async fn neither_decompresses_a_body_nor_reads_the_body_of_a_204() {
     let gzip = successful_response(
         attempt_with_response(
             *b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\
@@ -133,7 +133,7 @@ async fn keeps_bodies_compressed_and_reads_no_body_of_a_204() {
 }
 
 #[actix_rt::test]
-async fn fails_on_other_statuses_and_does_not_follow_redirects() {
+async fn fails_on_a_non_2xx_status_and_does_not_follow_redirects() {
     let redirect = attempt_with_response(
         "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/next\r\nContent-Length: 0\r\n\r\n",
     )
@@ -220,7 +220,7 @@ async fn describes_an_invalid_response() {
 }
 
 #[test]
-fn declares_no_body_length_for_a_chunked_body() {
+fn ignores_the_content_length_of_a_chunked_body() {
     let headers = |list: &[(&str, &str)]| -> Vec<(String, String)> {
         list.iter()
             .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))

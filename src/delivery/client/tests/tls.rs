@@ -88,7 +88,7 @@ async fn accepts_ca_file_certificates_for_names_and_ip_addresses() {
             "{host}"
         );
     }
-    // `localhost` tries 127.0.0.1 first, where another test may use the same port.
+    // The client tries 127.0.0.1 first for `localhost`. Another test may listen there on this port.
     let server = loop {
         let server = Server::with_tls("[::1]:0", valid(), respond_ok);
         if std::net::TcpStream::connect(("127.0.0.1", server.address.port())).is_err() {
@@ -126,7 +126,7 @@ async fn reuses_tls_connections_and_measures_each_phase() {
 }
 
 #[actix_rt::test]
-async fn reports_what_is_wrong_with_a_certificate() {
+async fn reports_why_a_certificate_is_invalid() {
     use crate::domain::delivery::CertificateProblem as Problem;
     let ca = test_ca();
     let sender = ca.trusting_sender();

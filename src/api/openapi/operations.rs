@@ -1,5 +1,5 @@
-//! The parts of the OpenAPI document that calls share: errors, headers, conditional requests, and
-//! security.
+//! Completes the operations of the OpenAPI document: adds errors, headers, conditional requests,
+//! and security.
 
 use actix_web::http::{Method, StatusCode};
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
@@ -15,7 +15,7 @@ use crate::server::permissions::{Permission, is_allowed};
 const X_REQUEST_ID: &str = "X-Request-Id";
 const REQUEST_ID_DESCRIPTION: &str = "Identifies this request in the server’s log.";
 
-/// Errors that many calls share: status, the calls it applies to, and its description.
+/// Errors that many operations share: the status, the operations it applies to, and a description.
 const SHARED_ERRORS: [(&str, AppliesTo, &str); 10] = [
     ("400", |call| call.has_body, "Invalid JSON or UTF-8"),
     (
@@ -63,7 +63,7 @@ const SHARED_ERRORS: [(&str, AppliesTo, &str); 10] = [
 
 type AppliesTo = fn(&OperationKind) -> bool;
 
-/// The properties of a call that decide which errors it can return.
+/// The properties of an operation that determine which errors it can return.
 struct OperationKind {
     permission: Permission,
     is_read: bool,
@@ -76,7 +76,7 @@ struct OperationKind {
 pub(super) fn error_responses() -> impl Iterator<Item = (String, RefOr<Response>)> {
     SHARED_ERRORS.into_iter().map(|(status, _, description)| {
         let mut response = Response::new(description);
-        add_error_parts(status, &mut response);
+        complete_error_response(status, &mut response);
         (error_name(status), response.into())
     })
 }
@@ -92,7 +92,7 @@ fn error_name(status: &str) -> String {
 }
 
 /// Adds the headers and the body that all responses with this error status have.
-fn add_error_parts(status: &str, response: &mut Response) {
+fn complete_error_response(status: &str, response: &mut Response) {
     match status {
         "401" => add_header(response, "WWW-Authenticate", "`Bearer`"),
         "503" | "507" => add_header(response, "Retry-After", "Seconds to wait."),
@@ -105,8 +105,9 @@ fn add_error_parts(status: &str, response: &mut Response) {
         .insert("application/problem+json".into(), problem);
 }
 
-/// Adds the shared parts to a call: errors, headers, conditional requests, and security.
-pub(super) fn add_shared_parts(
+/// Adds what follows from the path, method, and permission of an operation: errors, headers,
+/// conditional requests, and security.
+pub(super) fn complete_operation(
     operation: &mut Operation,
     path: &str,
     method: &Method,
@@ -128,7 +129,7 @@ pub(super) fn add_shared_parts(
             continue;
         };
         if status.as_str() >= "400" {
-            add_error_parts(status, response);
+            complete_error_response(status, response);
             continue;
         }
         add_header(response, X_REQUEST_ID, REQUEST_ID_DESCRIPTION);
@@ -145,7 +146,7 @@ pub(super) fn add_shared_parts(
     if call.is_read && path != "/metrics" && !path.ends_with("/secret") {
         add_conditional_request(operation);
     }
-    // Rotation is the only call with an optional body.
+    // Rotation is the only operation with an optional body.
     if let (Some(body), true) = (&mut operation.request_body, path.ends_with("/rotate")) {
         body.required = Some(Required::False);
     }
@@ -189,8 +190,8 @@ fn add_header(response: &mut Response, name: &str, description: &str) {
     response.headers.insert(name.into(), header);
 }
 
-/// Returns the alternatives for authenticating a call: each has a scope, and the role `admin` if
-/// only admins are allowed.
+/// Returns the alternative ways to authenticate an operation. Each has a scope, and the role
+/// `admin` if only admins are allowed.
 fn security_requirements(permission: Permission) -> Vec<SecurityRequirement> {
     let mut requirements = Vec::new();
     if permission == Permission::Public {
