@@ -170,8 +170,8 @@ struct PendingDeliveries {
     next_due_at: Option<Timestamp>,
 }
 
-/// Returns when the next delivery is due, or the end of the hold if that is later. Returns `None` if
-/// no delivery is pending.
+/// Returns when the next delivery is due, or the end of the hold if that is later. Returns `None`
+/// if no delivery is pending.
 fn next_due_after_hold(
     connection: &Connection,
     webhook: &WebhookId,
