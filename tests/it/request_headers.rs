@@ -157,7 +157,7 @@ fn the_standard_webhooks_library_verifies_a_delivery() {
     verify_standard_webhook(secret, &request).unwrap();
     assert_eq!(request.header("webhook-id"), request.delivery());
 
-    // The time and the signature's version are checked more strictly than by the library.
+    // Check the time and the signature's version more strictly than the library does.
     let seconds: i64 = request.header("webhook-timestamp").parse().unwrap();
     let age = jiff::Timestamp::now().as_second() - seconds;
     assert!(

@@ -74,7 +74,7 @@ fn retries_after_1_5_and_15_seconds_by_default() {
 }
 
 #[test]
-fn is_pending_until_the_next_attempt_and_shows_its_time() {
+fn between_attempts_a_delivery_is_pending_with_its_next_time() {
     let app = App::builder().option("--retry-delays", "1h").start();
     let receiver = Receiver::status(500);
     let api = app.api();

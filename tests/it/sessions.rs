@@ -1,6 +1,7 @@
 //! Sign-in, sessions, sign-out, throttling, and cross-origin checks of the pages.
 
 use crate::support::app::{ADMIN, App, PASSWORD};
+use crate::support::forms::FilledForm;
 use crate::support::pages::{Page, Visitor};
 
 /// Pages for admins only.
@@ -17,6 +18,13 @@ fn session_cookie(page: &Page) -> String {
     let all = page.response.all_headers("set-cookie");
     let cookie = all.iter().find(|c| c.starts_with("miniback_session="));
     cookie.expect("find the session cookie").to_string()
+}
+
+/// Fills in the sign-in form as the admin.
+fn filled_sign_in(visitor: &mut Visitor, password: &str) -> FilledForm {
+    let form = visitor.get("/login").form_with("Sign in");
+    let form = form.fill("Email", ADMIN).fill("Password", password);
+    form.press("Sign in")
 }
 
 fn is_signed_in(visitor: &mut Visitor) -> bool {
@@ -49,11 +57,7 @@ fn an_https_base_url_makes_the_cookie_secure() {
         .option("--base-url", "https://feedback.example")
         .start();
     let mut visitor = app.visitor();
-    let form = visitor.get("/login").form_with("Sign in");
-    let filled = form
-        .fill("Email", ADMIN)
-        .fill("Password", PASSWORD)
-        .press("Sign in");
+    let filled = filled_sign_in(&mut visitor, PASSWORD);
     let origin = [("Origin", "https://feedback.example")];
     let response = visitor.post_from(&filled.action, &filled.fields, &origin);
     let cookie = session_cookie(&response).to_ascii_lowercase();
@@ -232,11 +236,7 @@ fn failed_sign_ins_count_per_account_across_ip_addresses() {
     let mut last = 0;
     for number in 0..5 {
         let mut visitor = app.visitor();
-        let form = visitor.get("/login").form_with("Sign in");
-        let filled = form
-            .fill("Email", ADMIN)
-            .fill("Password", "not the password at all")
-            .press("Sign in");
+        let filled = filled_sign_in(&mut visitor, "not the password at all");
         let address = format!("203.0.113.{number}");
         let origin = app.url.clone();
         let headers = [("Origin", origin.as_str()), ("X-Forwarded-For", &address)];
@@ -263,11 +263,7 @@ fn rejects_a_post_from_another_origin() {
     let mut ada = app.signed_in();
     let page = ada.get("/feedback").expect(200);
     let sign_out = page.form_with("Sign out").press("Sign out");
-    let login = app.visitor().get("/login").form_with("Sign in");
-    let login = login
-        .fill("Email", ADMIN)
-        .fill("Password", PASSWORD)
-        .press("Sign in");
+    let login = filled_sign_in(&mut app.visitor(), PASSWORD);
     for headers in foreign {
         ada.post_from(&sign_out.action, &sign_out.fields, headers)
             .expect(403);
@@ -291,11 +287,7 @@ fn accepts_a_post_from_its_own_origin() {
     ];
     for headers in own_headers {
         let mut visitor = app.visitor();
-        let form = visitor.get("/login").form_with("Sign in");
-        let filled = form
-            .fill("Email", ADMIN)
-            .fill("Password", PASSWORD)
-            .press("Sign in");
+        let filled = filled_sign_in(&mut visitor, PASSWORD);
         visitor.post_from(&filled.action, &filled.fields, headers);
         assert!(is_signed_in(&mut visitor), "{headers:?}");
     }

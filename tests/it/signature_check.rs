@@ -242,7 +242,7 @@ fn detects_a_delivery_of_another_webhook_and_accepts_long_ones() {
 }
 
 #[test]
-fn failing_webhooks_link_to_the_page_which_is_for_admins_only() {
+fn failing_webhooks_link_to_the_check_for_admins_only() {
     let (app, receiver) = (App::without_retries(), Receiver::status(401));
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));

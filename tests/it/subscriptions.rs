@@ -160,7 +160,7 @@ fn setting_the_current_status_creates_no_event() {
 }
 
 #[test]
-fn a_change_and_its_undo_are_two_events() {
+fn changing_a_status_and_changing_it_back_are_two_events() {
     let (app, receiver) = (App::start(), Receiver::ok());
     let api = app.api();
     let webhook =

@@ -316,7 +316,7 @@ fn shows_why_feedback_was_rejected_and_keeps_the_message() {
 }
 
 #[test]
-fn uses_the_language_of_attribute_or_page_and_custom_texts() {
+fn uses_custom_texts_and_the_language_of_the_tag_or_the_page() {
     let (site, browser) = (Site::with("", ""), Browser::start());
     for (html, attributes, button, send) in [
         ("<html lang=de-AT>", "", "Feedback", "Senden"),
