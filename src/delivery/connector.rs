@@ -62,8 +62,8 @@ pub async fn check_before_save(
 }
 
 /// Connects, and records in `progress` how long each step took. The caller enforces the deadline.
-/// The remaining time is divided among the host's IP addresses, so an unresponsive one leaves time
-/// for the next.
+/// The remaining time is divided among the host's IP addresses, so an unresponsive IP address
+/// leaves time for the next.
 pub async fn connect(
     url: &EndpointUrl,
     policy: &EgressPolicy,
