@@ -140,6 +140,8 @@ impl EndpointClient {
             Ok(response) => (outcomes::from_response(&response), Some(response)),
             Err(outcome) => (outcome, None),
         };
+        // A failure ends the attempt in the middle of a phase.
+        exchange.progress.end_phase();
         AttemptResult {
             outcome,
             duration: started.elapsed(),
@@ -201,7 +203,7 @@ impl Exchange {
     /// response, and the failure isn't a timeout.
     fn is_safe_to_resend(&self) -> bool {
         let failed = match &self.result {
-            Ok(_) | Err(Outcome::Timeout { .. }) => false,
+            Ok(_) | Err(Outcome::Timeout(_)) => false,
             Err(_) => true,
         };
         failed && self.progress.is_reused() && !self.progress.response_started()

@@ -257,7 +257,7 @@ impl Dispatcher {
             if record.is_success() {
                 queue.on_attempt_succeeded();
             } else {
-                let timed_out = matches!(record.result.outcome, Outcome::Timeout { .. });
+                let timed_out = matches!(record.result.outcome, Outcome::Timeout(_));
                 queue.on_attempt_failed(timed_out, record.hold_until.is_some());
             }
             if queue.is_healthy() != was_healthy {

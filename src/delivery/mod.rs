@@ -19,6 +19,7 @@ mod http_stream;
 mod outcomes;
 mod request;
 mod response_head;
+mod tcp;
 mod test_events;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -67,6 +67,7 @@ mod sessions;
 mod settings_in_browser;
 mod shutdown;
 mod signature_check;
+mod slow_first_address;
 mod startup_checks;
 mod storage_errors;
 mod subscriptions;

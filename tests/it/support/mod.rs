@@ -18,5 +18,6 @@ pub mod proxy;
 pub mod receiver;
 pub mod signature;
 pub mod source_files;
+pub mod unresponsive;
 pub mod wait;
 pub mod webdriver;
