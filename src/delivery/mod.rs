@@ -59,7 +59,7 @@ enum DispatcherCommand {
         request: SignedRequest,
         reply: oneshot::Sender<AttemptResult>,
     },
-    /// Replies whether attempts can be recorded.
+    /// Asks whether attempts can be recorded.
     CheckHealth(oneshot::Sender<bool>),
     Stop,
 }

@@ -73,7 +73,7 @@ pub(super) fn from_send_error(
             ParseError::Header => "a header is invalid".to_owned(),
             other => other.to_string(),
         }),
-        // The other errors mean that awc can't write the request, which validation rules out.
+        // The other errors mean that awc can't write the request. Validation prevents them.
         other => Outcome::Unreachable(other.to_string()),
     }
 }
