@@ -86,7 +86,7 @@ struct ResponseView {
     timings: TimingsView,
 }
 
-/// The duration of each step in milliseconds. Null if the attempt had no such step.
+/// The duration of each step, in milliseconds. Null for a step that the attempt didn't include.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Timings)]
 #[serde(rename_all = "camelCase")]

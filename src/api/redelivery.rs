@@ -129,7 +129,7 @@ pub(super) async fn cancel(
 /// Redeliver failed deliveries
 ///
 /// Redelivers all deliveries of the webhook that failed since the given time. Use `states` to
-/// redeliver canceled deliveries. Repeating the call immediately returns a `count` of 0.
+/// redeliver canceled deliveries. If the call is repeated immediately, the `count` is 0.
 #[utoipa::path(
     post,
     path = "/api/v1/webhooks/{id}/recover",

@@ -101,7 +101,8 @@ impl Store {
         requests: HashMap<WebhookId, BatchRequest>,
         default_request: Option<BatchRequest>,
     ) -> Result<DueBatches, StoreError> {
-        // Get this before the read, so that a change during the read makes the result outdated.
+        // Get the generation before the read, so that a change during the read makes the result
+        // outdated.
         let generation = self.outbox_generation();
         let read =
             move |c: &Connection| read_due(c, generation, now, &requests, default_request.as_ref());

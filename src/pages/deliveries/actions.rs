@@ -24,7 +24,7 @@ pub async fn redeliver(
             Err(RedeliverError::UnknownDelivery | RedeliverError::UnknownWebhook) => {
                 return Err(PageError::ItemNotFound);
             }
-            // A double submit gets the message that the delivery is already pending.
+            // After a double submit, the page says that the delivery is already pending.
             Err(
                 error @ (RedeliverError::Pending
                 | RedeliverError::Disabled

@@ -248,7 +248,7 @@ impl ResponseBody {
     fn from_bytes(bytes: &[u8]) -> Self {
         match std::str::from_utf8(bytes) {
             Ok(text) => Self::Text(text.to_owned()),
-            // The size limit cut a character in two: still text.
+            // The size limit cut a character in two, but the body is still text.
             Err(error) if error.error_len().is_none() => {
                 Self::Text(String::from_utf8_lossy(bytes).into_owned())
             }
