@@ -52,6 +52,7 @@ mod openapi;
 mod page_security;
 mod payloads;
 mod people;
+mod power_cuts;
 mod privacy;
 mod project_pages;
 mod public_form;
