@@ -133,7 +133,7 @@ impl<'a> DeliveryView<'a> {
             attempt.response = Some(ResponseView::new(logged));
         }
         view.request = Some(detail.request.as_ref().map(|request| RequestView {
-            headers: header_object(&request.headers),
+            headers: headers_to_json(&request.headers),
             body: String::from_utf8_lossy(&request.body).into_owned(),
         }));
         view
@@ -159,7 +159,7 @@ impl ResponseView {
         // Fractions of a millisecond matter: a local endpoint can respond in less than 1 ms.
         let millis = |duration: Option<Duration>| duration.map(|d| d.as_micros() as f64 / 1000.0);
         Self {
-            response_headers: header_object(&logged.response_headers),
+            response_headers: headers_to_json(&logged.response_headers),
             response_body: logged
                 .response_body
                 .as_ref()
@@ -176,7 +176,7 @@ impl ResponseView {
 }
 
 /// Converts headers to an object. Values of the same name are joined as in RFC 9110, section 5.3.
-fn header_object(headers: &[(String, String)]) -> Map<String, Value> {
+fn headers_to_json(headers: &[(String, String)]) -> Map<String, Value> {
     let mut object = Map::new();
     for (name, value) in headers {
         match object.get_mut(name) {
@@ -224,12 +224,12 @@ pub(super) async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let query = QueryParams::parse(&request)?;
-    let page = query.page::<DeliveryId>()?;
+    let page = query.page_request::<DeliveryId>()?;
     let state = query
         .get("state")
         .map(|text| {
             DeliveryState::parse(text).ok_or_else(|| {
-                Problem::field(
+                Problem::invalid_field(
                     "state",
                     "The state must be pending, delivered, failed, or canceled.",
                 )
@@ -241,7 +241,7 @@ pub(super) async fn list(
         .map(|text| {
             EventType::parse(text).ok_or_else(|| {
                 let topics = Topic::ALL.map(Topic::as_str).join(", ");
-                Problem::field("event", format!("The event must be {topics}, or test."))
+                Problem::invalid_field("event", format!("The event must be {topics}, or test."))
             })
         })
         .transpose()?;

@@ -30,7 +30,7 @@ pub(super) fn check(method: &Method, route: &str, query: &str) -> Result<(), Pro
     let known = KNOWN.get(&(method.clone(), route.to_owned()));
     for (name, _) in url::form_urlencoded::parse(query.as_bytes()) {
         if !known.is_some_and(|known| known.contains(name.as_ref())) {
-            return Err(Problem::field(&name, unknown_parameter(known)));
+            return Err(Problem::invalid_field(&name, unknown_parameter(known)));
         }
     }
     Ok(())

@@ -9,7 +9,7 @@ use super::webhooks;
 use crate::clock::Timestamp;
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::server::AppState;
-use crate::server::json_body::{Json, non_null};
+use crate::server::json_body::{Json, deserialize_non_null};
 use crate::server::problem::Problem;
 use crate::store::{PendingDeliveryError, RedeliverError};
 
@@ -21,9 +21,9 @@ pub(super) struct RecoverDeliveries {
     /// offset.
     #[schema(format = DateTime, example = "2025-10-31T12:34:56Z")]
     since: String,
-    /// The states of the deliveries to redeliver. Only `failed` if omitted.
+    /// The states of the deliveries to redeliver. Defaults to `failed`.
     #[schema(nullable = false, example = json!(["failed"]))]
-    #[serde(default, deserialize_with = "non_null")]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
     states: Option<Vec<RecoverableState>>,
 }
 
@@ -151,8 +151,9 @@ pub(super) async fn recover(
     webhook: web::Path<String>,
     Json(body): Json<RecoverDeliveries>,
 ) -> Result<HttpResponse, Problem> {
-    let since = Timestamp::parse(&body.since)
-        .ok_or_else(|| Problem::field("since", "Enter a time like 2025-10-31T12:34:56Z."))?;
+    let since = Timestamp::parse(&body.since).ok_or_else(|| {
+        Problem::invalid_field("since", "Enter a time like 2025-10-31T12:34:56Z.")
+    })?;
     let states = body.states.unwrap_or(vec![RecoverableState::Failed]);
     let has = |state| states.contains(&state);
     let webhook = WebhookId::new(webhook.into_inner());
