@@ -66,6 +66,8 @@ mod sensitive_data;
 mod sessions;
 mod settings_in_browser;
 mod shutdown;
+mod sign_in_limits;
+mod sign_in_memory;
 mod signature_check;
 mod startup_checks;
 mod storage_errors;
