@@ -74,9 +74,9 @@ impl StartError {
 
 /// A running instance of Miniback.
 pub struct RunningServer {
-    /// The URL it listens on, such as `http://127.0.0.1:8080`.
+    /// The URL that the server listens on, such as `http://127.0.0.1:8080`.
     pub url: String,
-    /// The one-time URL that creates the first user, if there is no user.
+    /// The one-time URL for creating the first user; `None` if there is a user.
     pub setup_url: Option<String>,
     pub state: web::Data<AppState>,
     pages: web::Data<pages::PageState>,
@@ -215,7 +215,7 @@ fn http_server(
 }
 
 fn api_document() -> serde_json::Value {
-    // Can't fail: the same document is served as JSON and covered by a test.
+    // Can't fail, because a test serializes the same document.
     serde_json::to_value(api::document("/")).unwrap_or_default()
 }
 

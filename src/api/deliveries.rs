@@ -110,7 +110,7 @@ struct ResponseView {
     timings: TimingsView,
 }
 
-/// The duration of each step in milliseconds. Null if the attempt had no such step.
+/// The duration of each step, in milliseconds. Null for a step that the attempt didn't include.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Timings)]
 #[serde(rename_all = "camelCase")]
@@ -345,7 +345,7 @@ pub(super) async fn redeliver(
 /// Redeliver failed deliveries
 ///
 /// Redelivers all deliveries of the webhook that failed since the given time. Use `states` to
-/// redeliver canceled deliveries. Repeating the call immediately returns a `count` of 0.
+/// redeliver canceled deliveries. If the call is repeated immediately, the `count` is 0.
 #[utoipa::path(
     post,
     path = "/api/v1/webhooks/{id}/recover",

@@ -20,7 +20,7 @@ use crate::server::{AppState, schemas, tokens};
 use crate::store::{CreateFeedbackError, FeedbackFilter, IdempotencyKey};
 
 const NOT_FOUND: Problem = Problem::NotFound("Feedback not found.");
-/// The response header that marks the repeated response of an earlier call.
+/// The header that marks a response as a repetition of an earlier response.
 const IDEMPOTENCY_REPLAYED: &str = "Idempotency-Replayed";
 
 #[derive(Deserialize, ToSchema)]

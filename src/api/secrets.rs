@@ -33,7 +33,7 @@ pub(super) struct RotateSecret {
 struct SecretsView<'a> {
     #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
     secret: &'a str,
-    /// The new secret, during an overlap.
+    /// The new secret. Null unless an overlap is active.
     #[schema(required = true, example = json!(null))]
     next_secret: Option<&'a str>,
     #[schema(required = true, example = json!(null))]

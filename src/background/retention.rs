@@ -23,7 +23,7 @@ pub struct RetentionPeriods {
 /// Runs until aborted.
 pub async fn run(store: Store, clock: Clock, periods: RetentionPeriods) {
     loop {
-        // Computed before the batch, so that its duration doesn't add to the interval.
+        // Computed before the batch, so that the duration of the batch doesn't add to the interval.
         let next = clock.now().plus(INTERVAL);
         match delete_batch(&store, &clock, periods).await {
             Ok(true) => tokio::time::sleep(PAUSE).await,

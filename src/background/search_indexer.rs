@@ -11,7 +11,7 @@ use crate::store::Store;
 const DEBOUNCE: Duration = Duration::from_secs(1);
 /// The pause between two batches, so that other writes can run.
 const PAUSE: Duration = Duration::from_millis(2);
-/// More new rows than this per [`DEBOUNCE`] are a burst. Indexing waits until it ends.
+/// If more new rows than this arrive within [`DEBOUNCE`], indexing waits until the burst ends.
 const BURST: u64 = 100;
 /// Above this backlog, indexing continues even during a burst, because every search scans the
 /// backlog.

@@ -17,8 +17,8 @@ use crate::random;
 use crate::server::tokens;
 use crate::store::LinkPurpose;
 
-/// The preferred ports of Miniback, the site, and the receiver. If a port is in use, a free one
-/// is used.
+/// The preferred ports of Miniback, the site, and the receiver. If a port is in use, a free port is
+/// used instead.
 const PORTS: [u16; 3] = [8080, 8081, 8082];
 const USER: &str = "ada@example.com";
 /// How long the sign-in link is valid.
@@ -82,7 +82,7 @@ fn print_instructions(sign_in: &str, site: &DemoServer, receiver: &DemoServer) {
         "{sign_in}\n{}\n{}\n\n\
          Open the first URL to sign in to Miniback, on this machine only.\n\
          Open the second URL, a sample site, to send feedback and see its delivery arrive.\n\
-         Change a status in Miniback, or press Test under Settings, Notifications.\n\
+         Change a status in Miniback, or press Test under Settings → Notifications.\n\
          The third URL, a receiver, shows each delivery.\n\n\
          Press Ctrl-C to stop the demo.\n",
         site.url, receiver.url

@@ -81,7 +81,7 @@ fn unset_if_empty(argument: clap::Arg) -> clap::Arg {
         .help(format!("{help} [env: {}=]", variable.to_string_lossy()))
 }
 
-/// Returns the first paragraph of clap's message on one line, without tips and usage.
+/// Returns the first paragraph of clap's message on one line, without tips or usage.
 fn first_paragraph(text: &str) -> String {
     let paragraph = text
         .trim_start_matches("error: ")

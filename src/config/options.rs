@@ -95,7 +95,7 @@ pub struct AlertOptions {
     #[arg(long, env = "MINIBACK_ALERT_URL", value_parser = EndpointUrl::parse, value_name = "URL")]
     pub alert_url: Option<EndpointUrl>,
     /// The secret that signs alerts; to read it from a file, set MINIBACK_ALERT_SECRET_FILE
-    /// [default: generated, see Settings, Notifications]
+    /// [default: generated; see Settings → Notifications]
     #[arg(
         long,
         env = "MINIBACK_ALERT_SECRET",
@@ -300,6 +300,6 @@ impl ListenOptions {
     /// Reads the secret from the flag, the variable, or the file.
     pub fn secret(&self) -> Result<Secret, String> {
         secret_from("--secret", self.secret.as_ref(), "MINIBACK_SECRET_FILE")?
-            .ok_or_else(|| "--secret is missing; copy it from Settings, Notifications".into())
+            .ok_or_else(|| "--secret is missing; copy it from Settings → Notifications".into())
     }
 }

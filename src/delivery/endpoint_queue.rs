@@ -24,7 +24,7 @@ const SLOTS_MAX: usize = 16;
 const SLOTS_INITIAL: usize = 2;
 /// The number of slots after a timeout. It grows again with each success.
 const SLOTS_AFTER_TIMEOUT: usize = 1;
-/// The number of deliveries read ahead, so that the outbox isn't queried for each one.
+/// The number of deliveries read ahead, so that the outbox isn't queried for each delivery.
 const READ_AHEAD: usize = 64;
 /// A queue unused for this long is dropped, and with it any sockets that the endpoint has closed.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(6);
@@ -52,8 +52,8 @@ pub(super) struct EndpointQueue {
 }
 
 impl EndpointQueue {
-    /// Returns `None` if the batch has no [`EndpointConfig`]. The store omitted it because an
-    /// earlier queue, which has been dropped since then, already had it.
+    /// Returns `None` if the batch has no [`EndpointConfig`]. The store omits the config if the
+    /// webhook's queue already has it, and that queue can be dropped during the read.
     pub(super) fn new(batch: WebhookBatch, generation: u64, sender: &HttpSender) -> Option<Self> {
         let endpoint = batch.endpoint.clone()?;
         let mut queue = Self {

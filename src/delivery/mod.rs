@@ -19,6 +19,7 @@ mod http_stream;
 mod outcomes;
 mod request;
 mod response_head;
+mod tcp;
 mod test_events;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -58,7 +59,7 @@ enum DispatcherCommand {
         request: SignedRequest,
         reply: oneshot::Sender<AttemptResult>,
     },
-    /// Replies whether attempts can be recorded.
+    /// Asks whether attempts can be recorded.
     CheckHealth(oneshot::Sender<bool>),
     Stop,
 }

@@ -45,8 +45,8 @@ pub fn sign(parts: RequestParts<'_>, now: Timestamp) -> SignedRequest {
             signature::sign_hex(next, &body),
         );
     }
-    // During an overlap, both secrets sign. A secret that doesn't have the format of Standard
-    // Webhooks is skipped, because its libraries couldn't verify the signature.
+    // During an overlap, both secrets sign. A secret that isn't in the format of Standard Webhooks
+    // is skipped, because libraries couldn't verify its signature.
     let standard: Vec<String> = std::iter::once(&secrets.current)
         .chain(next)
         .filter_map(|secret| signature::sign_standard(secret, id, now.seconds(), &body))

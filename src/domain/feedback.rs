@@ -18,7 +18,7 @@ use crate::clock::Timestamp;
 pub const MESSAGE_MAX_CHARS: usize = 10_000;
 /// The longest page URL, in bytes.
 pub const URL_MAX_BYTES: usize = 2048;
-/// The largest metadata, in bytes of compact JSON.
+/// The maximum size of metadata, in bytes of compact JSON.
 pub const METADATA_MAX_BYTES: usize = 4096;
 /// The longest email, in bytes: the limit of a path in RFC 5321, minus its angle brackets.
 pub const EMAIL_MAX_BYTES: usize = 254;

@@ -38,12 +38,12 @@ impl ValidationErrors {
     }
 }
 
-/// Why a text of one line is invalid. The message is for the person who entered it.
+/// Why a single-line text is invalid. The message is for the person who entered it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct LineError(String);
 
-/// Checks and trims a text of one line, such as a name. It can't contain control characters.
+/// Checks and trims a single-line text, such as a name. The text can't contain control characters.
 ///
 /// `label` is the name of the text in messages. `chars` is the allowed length, in Unicode scalar
 /// values.

@@ -40,7 +40,7 @@ pub enum VerificationError {
     )]
     StandardSignature,
     #[error(
-        "webhook-timestamp is {0} s off this machine’s clock: the clock is wrong, or the delivery was replayed"
+        "webhook-timestamp differs from this machine’s clock by {0} s: the clock is wrong, or the delivery was replayed"
     )]
     ClockDifference(u64),
 }
@@ -115,7 +115,7 @@ mod tests {
         Secret::from_random([1; 32])
     }
 
-    /// Verifies a delivery after changing one of its headers; `None` removes it.
+    /// Verifies a delivery after changing one of its headers; `None` removes the header.
     fn verify_with_header(
         changed: (&str, Option<&str>),
         body: &[u8],

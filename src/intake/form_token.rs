@@ -60,7 +60,7 @@ impl FormTokens {
         millis.parse().ok().map(Timestamp::from_millis)
     }
 
-    /// Returns whether a token is valid now or will be soon.
+    /// Returns whether a token is valid now or will be valid soon.
     pub(super) fn is_usable_later(&self, token: &str, now: Timestamp) -> bool {
         matches!(
             self.check(token, now),

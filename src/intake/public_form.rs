@@ -154,7 +154,8 @@ impl FormPage {
     fn keep_input(&mut self, intake: &Intake, data: &FormData, now: Timestamp) {
         self.form.message = message_in(data);
         self.form.email = email_in(data);
-        // Keep a token that is valid or will be soon. Otherwise, the page has a new one.
+        // Keep a token that is valid or will be valid soon. Otherwise, the page contains a new
+        // token.
         if let Some(token) = non_empty(data, "stamp")
             && intake.form_tokens.is_usable_later(&token, now)
         {
@@ -181,7 +182,7 @@ fn non_empty(data: &FormData, name: &str) -> Option<String> {
 
 fn submission(project: &Project, data: &FormData) -> PublicSubmission {
     let (message, email) = (message_in(data), email_in(data));
-    // A double submit has the same key, and an edited message or email has a new one.
+    // A double submit has the same key. An edited message or email gets a new key.
     let idempotency_key = non_empty(data, "key").map(|key| {
         let json = serde_json::to_vec(&[&key, &email, &message]).unwrap_or_default();
         hex::encode(tokens::sha256(json))

@@ -142,7 +142,10 @@ fn field_error(path: &str, text: &str) -> ValidationErrors {
     }
     // serde_json's message for a number instead of the name of an enum variant.
     if text == "expected value" {
-        return ValidationErrors::single(path, "Expected a string: one of the listed values.");
+        return ValidationErrors::single(
+            path,
+            "Expected a string. The API reference lists the valid values.",
+        );
     }
     let text = redact_value(&text.replace('`', ""));
     let mut characters = text.chars();
@@ -230,7 +233,7 @@ mod tests {
         );
         assert_eq!(
             error_for(r#"{"name":"a","topics":[0]}"#),
-            "topics[0]: Expected a string: one of the listed values."
+            "topics[0]: Expected a string. The API reference lists the valid values."
         );
         assert!(
             error_for(r#"{"name":"a","topics":null}"#).starts_with("topics: Invalid type: null")

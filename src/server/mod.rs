@@ -37,7 +37,7 @@ pub struct AppState {
     pub delivery: delivery::DeliveryHandle,
     pub urls: Urls,
     pub proxies: TrustedProxies,
-    /// The target of alerts about failing webhooks, if one is configured.
+    /// The endpoint that receives alerts about failing webhooks, if one is configured.
     pub alerts: Option<delivery::AlertEndpoint>,
 }
 

@@ -34,7 +34,7 @@ pub struct Alert {
     pub event: String,
     pub body: Vec<u8>,
     pub created_at: Timestamp,
-    /// The number of failed attempts to send it.
+    /// The number of failed attempts to send the alert.
     pub attempts: usize,
     pub due_at: Timestamp,
 }
@@ -109,7 +109,8 @@ fn create_due(tx: &mut WriteTx<'_>, public_url: Option<&str>) -> Result<(), Stor
     for mut data in failing {
         data.last_failure = last_failure(tx, &data.webhook.id)?;
         insert(tx, AlertEvent::Failing, &data)?;
-        // The recovery alert will need `failing_since`, which is reset before it is created.
+        // The recovery alert will need `failing_since`, but a success resets that column before the
+        // alert is created.
         let statement = "UPDATE webhooks SET alerted_at = ?2, alerted_failing_since = failing_since
              WHERE id = ?1";
         sql::execute(tx, statement, params![data.webhook.id, now])?;

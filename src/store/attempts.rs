@@ -189,7 +189,8 @@ fn compute_next_state(
     } else {
         None
     };
-    // A delivery canceled in flight ends here: `delivered` on success, otherwise `canceled`.
+    // A delivery that was canceled in flight ends as `delivered` on success, otherwise as
+    // `canceled`.
     let state = match (is_success, before.state, due_at) {
         (true, ..) => DeliveryState::Delivered,
         (false, DeliveryState::Pending, Some(_)) => DeliveryState::Pending,

@@ -24,7 +24,7 @@ pub enum BackupError {
     Corrupt(String),
 }
 
-/// The number of rows in a database, and its size.
+/// How many items of each kind a database contains, and the size of the database in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseSummary {
     pub projects: u64,

@@ -36,7 +36,7 @@ pub struct DeliverySummary {
     pub attempts: Vec<LoggedAttempt>,
 }
 
-/// A delivery of a feedback item's event, with data of its webhook.
+/// A delivery of a feedback item's event, with its webhook's URL and retry policy.
 #[derive(Clone, Debug)]
 pub struct FeedbackDelivery {
     pub summary: DeliverySummary,

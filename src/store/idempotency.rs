@@ -34,7 +34,7 @@ pub struct IdempotencyKey {
 pub(super) struct StoredResponse {
     pub(super) request_hash: [u8; 32],
     pub(super) feedback: Option<FeedbackId>,
-    /// `None` if the feedback in it has been deleted.
+    /// `None` if the feedback in the response has been deleted.
     pub(super) response: Option<String>,
 }
 

@@ -31,8 +31,9 @@ impl Store {
         self.reader.read(move |c| find_active(c, &id, now)).await
     }
 
-    /// Replaces a webhook's secret. The old secret stays active for `overlap_hours`; if that is 0,
-    /// it is replaced immediately. An overlap that is still running ends first.
+    /// Replaces a webhook's secret. The old secret stays active for `overlap_hours`; if
+    /// `overlap_hours` is 0, the old secret is replaced immediately. An overlap that is still
+    /// active ends first.
     pub async fn rotate_secret(
         &self,
         id: WebhookId,

@@ -296,7 +296,8 @@ mod tests {
     use crate::domain::endpoint_url::EndpointUrl;
     use crate::domain::webhook::RetryPolicy;
 
-    /// Returns the text columns of a webhook's row, each with whether it contains a value.
+    /// Returns the name of each text column of a webhook's row, and whether the column contains a
+    /// value.
     async fn text_columns(store: &Store, id: &WebhookId) -> Vec<(String, bool)> {
         let id = id.clone();
         let names = "SELECT name FROM pragma_table_info('webhooks') WHERE type = 'TEXT'";
@@ -340,7 +341,7 @@ mod tests {
         let mut left = text_columns(&store, &id).await;
         left.retain(|(_, has_value)| *has_value);
         let left: Vec<_> = left.iter().map(|(name, _)| name.as_str()).collect();
-        // A check constraint doesn't allow an empty policy, which isn't sensitive.
+        // The retry policy isn't sensitive, and a check constraint doesn't allow an empty policy.
         assert_eq!(left, ["id", "retry_policy"]);
     }
 }

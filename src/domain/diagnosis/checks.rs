@@ -7,7 +7,8 @@ use crate::domain::body_change::BodyChange;
 use crate::domain::verification;
 use crate::domain::webhook::Secrets;
 
-/// Checks whether the received body is the sent body or, if that is unknown, the signed body.
+/// Checks whether the received body is the sent body or, if the sent body is unknown, the signed
+/// body.
 pub(super) fn check_body(
     input: &DiagnosisInput<'_>,
     signers: &Signers,

@@ -66,7 +66,7 @@ fn paragraphs(description: &Value) -> Vec<String> {
     paragraphs.filter(|p| !p.is_empty()).collect()
 }
 
-/// Splits a text into plain segments and those in backticks, which are code.
+/// Splits a text into plain segments and code segments, which are in backticks.
 pub(super) fn split_inline_code(text: &str) -> Vec<InlineText> {
     let parts = text.split('`').enumerate();
     parts

@@ -1,7 +1,7 @@
 //! `/docs/api`: the API reference, rendered from the OpenAPI document. The page is public.
 //!
-//! The document is passed in, because pages must not import the API. It is built on the first
-//! request, which saves memory in installations that never show the page.
+//! The document is passed in, because pages must not import the API. The contents are built on the
+//! first request, which saves memory in installations that never show the page.
 
 mod document;
 mod schema;

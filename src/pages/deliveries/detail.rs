@@ -162,7 +162,7 @@ pub async fn redeliver(
             Err(RedeliverError::UnknownDelivery | RedeliverError::UnknownWebhook) => {
                 return Err(PageError::ItemNotFound);
             }
-            // A double submit gets the message that the delivery is already pending.
+            // After a double submit, the page says that the delivery is already pending.
             Err(
                 error @ (RedeliverError::Pending
                 | RedeliverError::Disabled
@@ -278,7 +278,7 @@ impl ResponseBody {
     fn from_bytes(bytes: &[u8]) -> Self {
         match std::str::from_utf8(bytes) {
             Ok(text) => Self::Text(text.to_owned()),
-            // The size limit cut a character in two: still text.
+            // The size limit cut a character in two, but the body is still text.
             Err(error) if error.error_len().is_none() => {
                 Self::Text(String::from_utf8_lossy(bytes).into_owned())
             }

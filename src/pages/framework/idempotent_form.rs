@@ -117,7 +117,8 @@ impl FromRequest for IdempotentForm {
     }
 }
 
-/// The lock that a POST holds until its response is recorded, in the request's extensions.
+/// The lock that a POST holds until its response is recorded. It is stored in the request's
+/// extensions.
 struct InProgress(OwnedMutexGuard<Option<HeaderValue>>);
 
 fn redirect_again(location: HeaderValue) -> Error {

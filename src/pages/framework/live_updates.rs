@@ -175,7 +175,7 @@ enum StreamState {
     Ended,
 }
 
-/// The reason why a waiting stream continues.
+/// The reason why a waiting stream wakes up.
 enum Wakeup {
     Change,
     Timeout,

@@ -45,7 +45,7 @@ struct AddProjectForm {
 /// One project on the page, with the fields of its forms.
 struct ProjectRow {
     project: Project,
-    /// Number of feedback items, with digits grouped.
+    /// Number of feedback items, formatted with commas.
     feedback_count: String,
     is_open: bool,
     is_deletion_open: bool,
@@ -265,7 +265,7 @@ pub(super) async fn delete(
 ) -> Result<HttpResponse, PageError> {
     let project = match context.app.store.project(id.into_inner()).await? {
         Some(project) => project,
-        // An earlier submit has already deleted the project.
+        // The project has already been deleted, for example by an earlier submission.
         None => return Ok(context.redirect(PATH)),
     };
     let typed_name = fields.get("typed");

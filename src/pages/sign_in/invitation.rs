@@ -133,7 +133,7 @@ async fn accept(
     match result {
         Ok(user) => {
             if let Some(session) = context.session() {
-                // A browser has one session, so end the previous one.
+                // A browser can have only one session, so end the previous session.
                 store.end_session(session.token_hash).await?;
             }
             let mut response = context.redirect("/feedback");

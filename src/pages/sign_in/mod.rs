@@ -87,7 +87,7 @@ pub(super) async fn sign_in(
         }
     };
     if let Some(session) = context.session() {
-        // A browser has one session, so end the previous one.
+        // A browser can have only one session, so end the previous session.
         context.app.store.end_session(session.token_hash).await?;
     }
     let (cookie, new_session) = session::generate(&context);

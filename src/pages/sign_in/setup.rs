@@ -137,7 +137,7 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
             session::set_cookie(&mut response, &cookie);
             Ok(response)
         }
-        // The link was already used by this browser.
+        // This browser has already used the link.
         Err(LinkError::Invalid) if context.session().is_some() => Ok(context.redirect("/feedback")),
         Err(LinkError::Store(error)) => Err(error.into()),
         Err(_) => Err(SIGN_IN_LINK_EXPIRED),

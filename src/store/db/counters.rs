@@ -16,7 +16,7 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{ProjectId, WebhookId};
 
-/// The changes of counters in one commit.
+/// The changes to counters in one commit.
 #[derive(Debug, Default)]
 pub(super) struct CounterDeltas {
     deliveries: BTreeMap<WebhookId, WebhookDeltas>,
@@ -137,7 +137,7 @@ fn add_to_feedback_count(
     let values = params![project, status, delta];
     let update =
         "UPDATE feedback_counts SET count = count + ?3 WHERE project_id = ?1 AND status = ?2";
-    // There is no row to reduce if the project was deleted in the same commit.
+    // If the project was deleted in the same commit, there is no counter row left to reduce.
     if sql::execute(connection, update, values)? == 0 && delta > 0 {
         let insert = "INSERT INTO feedback_counts (project_id, status, count) VALUES (?1, ?2, ?3)";
         sql::execute(connection, insert, values)?;
