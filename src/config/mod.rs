@@ -18,8 +18,8 @@ use clap::{CommandFactory, FromArgMatches};
 pub use commands::{Cli, Command, TokenCommand, UserCommand};
 pub use first_user::{FirstUser, read_first_user};
 pub use options::{
-    DataDirOptions, DeliveryOptions, DemoOptions, LimitOptions, ListenOptions, LogFormat,
-    LogOptions, ServeOptions,
+    DataDirOptions, DeliveryOptions, DemoOptions, ListenOptions, LogFormat, LogOptions,
+    RateLimitOptions, ServeOptions,
 };
 pub use values::RetryDelays;
 

@@ -100,12 +100,12 @@ pub(super) async fn set_password(
         PasswordCheck::Wrong => {
             return reject(
                 &context,
-                ValidationErrors::single("current", "That isn’t your current password."),
+                ValidationErrors::for_field("current", "That isn’t your current password."),
             )
             .await;
         }
         PasswordCheck::Rejected(rejection) => {
-            let errors = ValidationErrors::single("current", rejection.message());
+            let errors = ValidationErrors::for_field("current", rejection.message());
             let mut response = reject(&context, errors).await?;
             rejection.apply(&mut response);
             return Ok(response);
@@ -113,7 +113,7 @@ pub(super) async fn set_password(
     };
     let password = fields.get("password");
     if let Err(error) = check_password(password) {
-        return reject(&context, ValidationErrors::single("password", error)).await;
+        return reject(&context, ValidationErrors::for_field("password", error)).await;
     }
     let hash = verified.permit.hash(password.to_owned()).await?;
     let store = &context.app.store;

@@ -191,7 +191,7 @@ pub(super) async fn invite(
     match context
         .app
         .store
-        .invite(email.clone(), role, admin, hash, INVITATION_LIFETIME)
+        .create_invitation(email.clone(), role, admin, hash, INVITATION_LIFETIME)
         .await
     {
         Ok(()) => {

@@ -110,7 +110,7 @@ fn check(connection: &Connection, path: &Path) -> Result<DatabaseSummary, Backup
         feedback: count("feedback")?,
         webhooks: count("webhooks WHERE deleted_at IS NULL")?,
         deliveries: count("deliveries")?,
-        unexplained: counters::audit(connection)?,
+        unexplained: counters::count_unexplained_events(connection)?,
         bytes: std::fs::metadata(path)
             .map_err(|source| BackupError::File {
                 path: path.to_owned(),

@@ -147,7 +147,7 @@ fn change_status(
         params![feedback.id, tx.now, previous, status, by.email, by.token],
     )?;
     let body = event::feedback_updated_body(feedback, previous, tx.now);
-    events::publish(tx, Topic::FeedbackUpdated, feedback, body)?;
+    events::store_event(tx, Topic::FeedbackUpdated, feedback, body)?;
     tx.record_feedback_change(&feedback.project.id, Some(previous), Some(status));
     Ok(true)
 }

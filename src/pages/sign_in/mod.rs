@@ -3,7 +3,7 @@
 //! Text, timing, and throttling of responses are the same whether or not an account exists.
 
 pub mod devices;
-pub mod invitation;
+pub mod one_time_links;
 pub mod password_check;
 pub mod password_checks;
 pub mod setup;

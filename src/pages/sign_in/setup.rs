@@ -8,7 +8,7 @@ use super::password_check::hash_password;
 use super::{devices, link_expired};
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::feedback;
-use crate::domain::validation::{all, check};
+use crate::domain::validation::{check, check_all};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::idempotent_form::IdempotentForm;
@@ -71,7 +71,7 @@ pub async fn create_first_user(
         fields.get("password"),
     );
     check_link(&context, token).await?;
-    if let Err(errors) = all((
+    if let Err(errors) = check_all((
         check("email", feedback::check_email(email.to_owned())),
         check("password", check_password(password)),
     )) {
@@ -94,7 +94,7 @@ pub async fn create_first_user(
     let created = context
         .app
         .store
-        .set_up(
+        .set_up_with_link(
             tokens::sha256(token),
             email.to_owned(),
             password_hash,
