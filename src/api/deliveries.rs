@@ -31,7 +31,7 @@ pub(super) struct RecoverDeliveries {
     /// offset.
     #[schema(format = DateTime, example = "2025-10-31T12:34:56Z")]
     since: String,
-    /// The states of the deliveries to redeliver. Only `failed` if omitted.
+    /// The states of the deliveries to redeliver. Defaults to `failed`.
     #[schema(nullable = false, example = json!(["failed"]))]
     #[serde(default, deserialize_with = "deserialize_non_null")]
     states: Option<Vec<RecoverableState>>,

@@ -1,7 +1,7 @@
 //! Parses flags and environment variables.
 //!
-//! Most options are both a flag and a variable; the flag wins. An empty variable counts as not set.
-//! An error is one line with the option and the fix.
+//! Most options can be set by a flag or a variable; the flag takes precedence. An empty variable
+//! counts as not set. An error message is one line with the option and the fix.
 
 mod commands;
 mod first_user;

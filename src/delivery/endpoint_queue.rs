@@ -90,7 +90,7 @@ impl EndpointQueue {
             return BatchRequest::default();
         }
         let limit = self.read_ahead().saturating_sub(self.ready.len());
-        // The buffer is full, so more deliveries may be due.
+        // A full buffer means that more deliveries may be due.
         self.has_more |= limit == 0;
         self.is_reading = limit > 0;
         BatchRequest {

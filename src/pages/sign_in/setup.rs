@@ -151,7 +151,7 @@ async fn check_link(context: &RequestContext, token: &str) -> Result<(), PageErr
         .store
         .is_link_valid(LinkPurpose::Setup, tokens::sha256(token), now)
         .await?;
-    // The link may still be valid: the first user can also be created on the command line.
+    // The link may still be valid, because the first user can also be created on the command line.
     if context.app.store.has_users().await? {
         Err(ACCOUNT_EXISTS)
     } else if is_valid {
