@@ -16,7 +16,7 @@ use crate::background::search_indexer;
 use crate::clock::Clock;
 use crate::config::{FirstUser, ServeOptions};
 use crate::delivery::connector::TlsConfigError;
-use crate::delivery::{self, AlertEndpoint, DeliveryHandle, DeliverySettings, connector};
+use crate::delivery::{self, AlertEndpoint, DeliverySettings, DispatcherHandle, connector};
 use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
 use crate::domain::password;
 use crate::domain::retry::RetrySchedule;
@@ -148,7 +148,7 @@ fn spawn_background_tasks(
     options: &ServeOptions,
     store: &Store,
     clock: &Clock,
-    delivery: &DeliveryHandle,
+    delivery: &DispatcherHandle,
     alerts: Option<&AlertEndpoint>,
 ) -> Vec<JoinHandle<()>> {
     let periods = RetentionPeriods {
@@ -249,7 +249,7 @@ pub fn delivery_settings(
 async fn load_alert_endpoint(
     options: &ServeOptions,
     store: &Store,
-    delivery: &DeliveryHandle,
+    delivery: &DispatcherHandle,
     urls: &Urls,
 ) -> Result<Option<AlertEndpoint>, StartError> {
     let configured = options.alerts.secret().map_err(StartError::AlertSecret)?;

@@ -63,7 +63,7 @@ pub(super) async fn authorize(
 
 /// Returns the API token of a request, from either header. An `Authorization` header with another
 /// scheme is ignored, because it may be meant for a reverse proxy.
-fn token_from(headers: &HeaderMap) -> Result<&str, Problem> {
+fn token_from_headers(headers: &HeaderMap) -> Result<&str, Problem> {
     let bearers = headers.get_all(AUTHORIZATION).filter_map(|value| {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token)
@@ -83,7 +83,7 @@ fn token_from(headers: &HeaderMap) -> Result<&str, Problem> {
 }
 
 async fn authenticate(permission: Permission, request: &ServiceRequest) -> Result<Caller, Problem> {
-    let token = token_from(request.headers())?;
+    let token = token_from_headers(request.headers())?;
     // Always present, because `app` adds the state to every worker.
     let app = request
         .app_data::<web::Data<AppState>>()

@@ -120,7 +120,7 @@ impl Dispatcher {
             if stopping {
                 self.queues
                     .values_mut()
-                    .for_each(EndpointQueue::clear_ready);
+                    .for_each(EndpointQueue::discard_read_ahead);
             } else {
                 self.start_attempts();
                 self.start_read(HealthGroup::Healthy);
@@ -319,7 +319,7 @@ impl Dispatcher {
     fn discard_read_ahead(&mut self) {
         self.queues
             .values_mut()
-            .for_each(EndpointQueue::clear_ready);
+            .for_each(EndpointQueue::discard_read_ahead);
         self.schedule_read();
     }
 

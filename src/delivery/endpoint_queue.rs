@@ -90,7 +90,7 @@ impl EndpointQueue {
             return BatchRequest::default();
         }
         let limit = self.read_ahead().saturating_sub(self.ready.len());
-        // The buffer is full, so more deliveries may be due.
+        // A full buffer means that more deliveries may be due.
         self.has_more |= limit == 0;
         self.is_reading = limit > 0;
         BatchRequest {
@@ -124,7 +124,7 @@ impl EndpointQueue {
 
     /// Discards the deliveries that were read ahead, because they may have been canceled or
     /// changed.
-    pub(super) fn clear_ready(&mut self) {
+    pub(super) fn discard_read_ahead(&mut self) {
         for delivery in self.ready.drain(..) {
             self.claimed.remove(&delivery.id.ulid());
         }
@@ -187,7 +187,7 @@ impl EndpointQueue {
         self.is_healthy = false;
         if requests_hold {
             self.unrecorded_holds += 1;
-            self.clear_ready();
+            self.discard_read_ahead();
         }
     }
 

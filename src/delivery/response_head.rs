@@ -112,10 +112,10 @@ impl HeadReader {
 }
 
 /// The position of the status code in `HTTP/1.1 200`.
-const STATUS: Range<usize> = 9..12;
+const STATUS_CODE_RANGE: Range<usize> = 9..12;
 
 fn status(head: &[u8]) -> &[u8] {
-    head.get(STATUS).unwrap_or_default()
+    head.get(STATUS_CODE_RANGE).unwrap_or_default()
 }
 
 /// Returns whether a head is interim. 101 is final, because the connection then switches to a

@@ -13,7 +13,7 @@ use super::signature;
 use crate::clock::Timestamp;
 
 /// Maximum clock difference that the libraries of Standard Webhooks accept.
-pub(super) const TOLERANCE: Duration = Duration::from_secs(5 * 60);
+pub(super) const CLOCK_TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
 /// The request that an endpoint received.
 pub struct ReceivedRequest<'a> {
@@ -77,7 +77,7 @@ pub fn verify(
         return Err(VerificationError::StandardSignature);
     }
     match now.seconds().abs_diff(timestamp) {
-        difference if difference > TOLERANCE.as_secs() => {
+        difference if difference > CLOCK_TOLERANCE.as_secs() => {
             Err(VerificationError::ClockDifference(difference))
         }
         _ => Ok(()),

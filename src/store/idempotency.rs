@@ -38,7 +38,7 @@ pub(super) struct StoredResponse {
     pub(super) response: Option<String>,
 }
 
-pub(super) fn find(
+pub(super) fn find_response(
     tx: &WriteTx<'_>,
     key: &IdempotencyKey,
 ) -> Result<Option<StoredResponse>, StoreError> {
@@ -55,7 +55,7 @@ pub(super) fn find(
 }
 
 /// Stores a response, and deletes some expired keys so that they don't accumulate.
-pub(super) fn store(
+pub(super) fn store_response(
     tx: &WriteTx<'_>,
     key: &IdempotencyKey,
     feedback: Option<&FeedbackId>,

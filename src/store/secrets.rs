@@ -58,7 +58,7 @@ impl Store {
                         }),
                     },
                 };
-                Ok(store(tx, &id, rotated)?)
+                Ok(store_secrets(tx, &id, rotated)?)
             })
             .await
     }
@@ -71,7 +71,7 @@ impl Store {
                     current: newest_secret(tx, &id)?,
                     next: None,
                 };
-                Ok(store(tx, &id, secrets)?)
+                Ok(store_secrets(tx, &id, secrets)?)
             })
             .await
     }
@@ -94,7 +94,11 @@ fn newest_secret(tx: &WriteTx<'_>, id: &WebhookId) -> Result<Secret, RotateError
     Ok(secrets.next.map_or(secrets.current, |next| next.secret))
 }
 
-fn store(tx: &mut WriteTx<'_>, id: &WebhookId, secrets: Secrets) -> Result<Secrets, StoreError> {
+fn store_secrets(
+    tx: &mut WriteTx<'_>,
+    id: &WebhookId,
+    secrets: Secrets,
+) -> Result<Secrets, StoreError> {
     tx.invalidate_read_ahead();
     let next = secrets.next.as_ref();
     sql::execute(

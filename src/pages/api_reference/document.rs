@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::schema::{FieldDoc, example_value, field_doc, field_docs, resolve};
 use super::{
-    CallDoc, CallGroup, InlineText, OverviewSection, ReferenceContents, RequestBodyDoc,
+    CallDoc, CallGroup, InlineSegment, OverviewSection, ReferenceContents, RequestBodyDoc,
     ResponseDoc, SchemaDoc,
 };
 
@@ -67,10 +67,10 @@ fn paragraphs(description: &Value) -> Vec<String> {
 }
 
 /// Splits a text into plain segments and code segments, which are in backticks.
-pub(super) fn split_inline_code(text: &str) -> Vec<InlineText> {
+pub(super) fn split_inline_code(text: &str) -> Vec<InlineSegment> {
     let parts = text.split('`').enumerate();
     parts
-        .map(|(index, text)| InlineText {
+        .map(|(index, text)| InlineSegment {
             text: text.to_owned(),
             is_code: index % 2 == 1,
         })

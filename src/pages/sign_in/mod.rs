@@ -2,7 +2,7 @@
 //!
 //! Text, timing, and throttling of responses are the same whether or not an account exists.
 
-pub mod invitation;
+pub mod one_time_links;
 pub mod password_checks;
 pub mod setup;
 pub mod throttle;

@@ -140,7 +140,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Applies the missing `migrations`. Locks the directory while it does so, unless the caller
+/// Applies the missing `migrations`. Locks the directory during the migration, unless the caller
 /// already holds the lock.
 fn migrate(
     connection: &mut Connection,

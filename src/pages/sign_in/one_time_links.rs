@@ -81,7 +81,7 @@ pub async fn accept_invitation(
     accept(&context, &fields, LinkPurpose::Invitation).await
 }
 
-pub async fn reset(
+pub async fn accept_reset(
     context: RequestContext,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
