@@ -113,6 +113,7 @@ pub async fn start(
     let alerts = load_alert_endpoint(options, &store, &delivery, &urls).await?;
     let background = spawn_background_tasks(options, &store, &clock, &delivery, alerts.as_ref());
     let intake = web::Data::new(create_intake(options, &store, &clock).await?);
+    let device_key = store.get_or_create_key("devices", random::bytes()).await?;
     let state = web::Data::new(AppState {
         store,
         clock: clock.clone(),
@@ -121,7 +122,7 @@ pub async fn start(
         proxies: TrustedProxies(options.trusted_proxy.clone()),
         alerts,
     });
-    let pages = web::Data::new(pages::PageState::new(clock));
+    let pages = web::Data::new(pages::PageState::new(clock, &device_key));
     let timeout = options.delivery.timeout;
     let server = http_server(listener, timeout, state.clone(), intake, pages.clone())
         .map_err(listen_error(options))?;
