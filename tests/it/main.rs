@@ -82,5 +82,6 @@ mod test_events;
 mod token_pages;
 mod webhook_pages;
 mod widget_in_browser;
+mod widget_on_hostile_pages;
 mod widget_origins;
 mod widget_script;
