@@ -133,5 +133,6 @@ fn every_response_has_nosniff() {
 fn other_sites_can_load_the_widget() {
     let app = App::start();
     let script = app.api_without_token().get("/widget.js");
-    assert_eq!(script.header("cross-origin-resource-policy"), None);
+    let policy = script.header("cross-origin-resource-policy");
+    assert_eq!(policy, Some("cross-origin"));
 }
