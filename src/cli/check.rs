@@ -1,6 +1,8 @@
 //! `miniback check`: checks the configuration, the database, and the hosts of enabled webhooks.
 //! Connects to the hosts without sending a request.
 
+use std::path::Path;
+
 use super::backup::{quantity, summarize};
 use super::serve::start_error;
 use super::{CommandError, escape_control_chars, print};
@@ -9,7 +11,7 @@ use crate::clock::Clock;
 use crate::config::ServeOptions;
 use crate::delivery::{self, DeliverySettings};
 use crate::domain::endpoint_url::EndpointUrl;
-use crate::store::{self, BackupError, PageRequest, Store};
+use crate::store::{self, DatabaseProblem, PageRequest, Store};
 
 pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     // The options are valid, or parsing them would have failed. Check the files that they refer to.
@@ -17,6 +19,8 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     let settings = app::delivery_settings(options, options.listen).map_err(start_error)?;
     let mut report = CheckReport::default();
     report.ok("configuration");
+    check_running_server(&options.data.data_dir, &mut report);
+    store::require_database(&options.data.data_dir).map_err(|error| start_error(error.into()))?;
     if check_database(options, &mut report) {
         let hosts = check_hosts(options, &settings, &mut report);
         actix_web::rt::System::new().block_on(hosts)?;
@@ -24,17 +28,27 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     report.finish()
 }
 
-/// Checks the database. Returns whether it exists and is valid.
+/// Checks that the running server, if there is one, uses the database in `dir`.
+fn check_running_server(dir: &Path, report: &mut CheckReport) {
+    let Some(server) = store::lock_holder(dir) else {
+        return;
+    };
+    let name = &server.name;
+    match &server.problem {
+        Some(problem) => report.fail(&format!("running server ({name}): {problem}")),
+        None if !server.has_database_open => {
+            let file = store::database_path(dir).display().to_string();
+            let problem = DatabaseProblem::Replaced { file };
+            report.fail(&format!("running server ({name}): {problem}"));
+        }
+        None => report.ok(&format!("running server ({name}): uses this database")),
+    }
+}
+
+/// Checks the database. Returns whether it is valid.
 fn check_database(options: &ServeOptions, report: &mut CheckReport) -> bool {
     let contents = match store::check_database(&options.data.data_dir) {
         Ok(contents) => contents,
-        Err(BackupError::NoDatabase(path)) => {
-            let path = path.display();
-            report.ok(&format!(
-                "database: {path} doesn’t exist yet; miniback serve creates it"
-            ));
-            return false;
-        }
         Err(error) => {
             report.fail(&format!("database: {error}"));
             return false;

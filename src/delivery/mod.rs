@@ -58,7 +58,7 @@ enum DispatcherCommand {
         request: SignedRequest,
         reply: oneshot::Sender<AttemptResult>,
     },
-    /// Replies whether attempts can be recorded.
+    /// Replies whether attempts can be recorded, apart from a full disk.
     CheckHealth(oneshot::Sender<bool>),
     Stop,
 }
@@ -139,7 +139,8 @@ impl DeliveryHandle {
         self.schedule.delays(retries)
     }
 
-    /// Returns whether the dispatcher responds within 2 s and can record attempts.
+    /// Returns whether the dispatcher responds within 2 s and can record attempts. A full disk
+    /// isn't a failure of the dispatcher.
     pub async fn is_alive(&self) -> bool {
         let (reply, response) = oneshot::channel();
         let check = async {
