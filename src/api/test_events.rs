@@ -8,7 +8,7 @@ use super::auth::Caller;
 use super::webhooks::{NOT_FOUND, secret_or_generate};
 use crate::delivery::TestReport;
 use crate::domain::id::WebhookId;
-use crate::domain::validation::{all, check};
+use crate::domain::validation::{check, check_all};
 use crate::server::json_body::Json;
 use crate::server::problem::Problem;
 use crate::server::{AppState, schemas};
@@ -106,7 +106,7 @@ pub(super) async fn test_url(
     Json(body): Json<TestUrlRequest>,
 ) -> Result<HttpResponse, Problem> {
     let is_temporary = body.secret.is_none();
-    let (secret, url) = all((
+    let (secret, url) = check_all((
         check("secret", secret_or_generate(body.secret)),
         check("url", app.check_endpoint_url(&body.url).await),
     ))?;

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::backup::{quantity, summarize};
+use super::backup::{format_quantity, summarize};
 use super::serve::start_error;
 use super::{CommandError, escape_control_chars, print};
 use crate::app;
@@ -18,14 +18,14 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     options.alerts.secret().map_err(CommandError::usage_error)?;
     let settings = app::delivery_settings(options, options.listen).map_err(start_error)?;
     let mut report = CheckReport::default();
-    report.ok("configuration");
+    report.report_ok("configuration");
     check_running_server(&options.data.data_dir, &mut report);
     store::require_database(&options.data.data_dir).map_err(|error| start_error(error.into()))?;
     if check_database(options, &mut report) {
         let hosts = check_hosts(options, &settings, &mut report);
         actix_web::rt::System::new().block_on(hosts)?;
     }
-    report.finish()
+    report.into_result()
 }
 
 /// Checks that the running server, if there is one, uses the database in `dir`.
@@ -35,13 +35,13 @@ fn check_running_server(dir: &Path, report: &mut CheckReport) {
     };
     let name = &server.name;
     match &server.problem {
-        Some(problem) => report.fail(&format!("running server ({name}): {problem}")),
+        Some(problem) => report.report_failure(&format!("running server ({name}): {problem}")),
         None if !server.has_database_open => {
             let file = store::database_path(dir).display().to_string();
             let problem = DatabaseProblem::Replaced { file };
-            report.fail(&format!("running server ({name}): {problem}"));
+            report.report_failure(&format!("running server ({name}): {problem}"));
         }
-        None => report.ok(&format!("running server ({name}): uses this database")),
+        None => report.report_ok(&format!("running server ({name}): uses this database")),
     }
 }
 
@@ -50,16 +50,17 @@ fn check_database(options: &ServeOptions, report: &mut CheckReport) -> bool {
     let contents = match store::check_database(&options.data.data_dir) {
         Ok(contents) => contents,
         Err(error) => {
-            report.fail(&format!("database: {error}"));
+            report.report_failure(&format!("database: {error}"));
             return false;
         }
     };
-    report.ok(&format!("database: {}", summarize(&contents)));
+    report.report_ok(&format!("database: {}", summarize(&contents)));
     match contents.unexplained {
-        0 => report.ok("delivery totals: every event is delivered, pending, failed, or canceled"),
+        0 => report
+            .report_ok("delivery totals: every event is delivered, pending, failed, or canceled"),
         count => {
-            let events = quantity(count, "event is", "events are");
-            report.fail(&format!(
+            let events = format_quantity(count, "event is", "events are");
+            report.report_failure(&format!(
                 "delivery totals: {events} unaccounted for; report this as a bug, with the log"
             ));
         }
@@ -98,8 +99,8 @@ async fn check_host(
     report: &mut CheckReport,
 ) {
     match delivery::probe(settings, url).await {
-        Ok(()) => report.ok(&format!("{name}: reachable")),
-        Err(outcome) => report.fail(&format!("{name}: {}", outcome.explanation())),
+        Ok(()) => report.report_ok(&format!("{name}: reachable")),
+        Err(outcome) => report.report_failure(&format!("{name}: {}", outcome.explanation())),
     }
 }
 
@@ -110,21 +111,21 @@ struct CheckReport {
 }
 
 impl CheckReport {
-    fn ok(&self, text: &str) {
+    fn report_ok(&self, text: &str) {
         print(&format!("ok     {}\n", escape_control_chars(text)));
     }
 
-    fn fail(&mut self, text: &str) {
+    fn report_failure(&mut self, text: &str) {
         self.problems += 1;
         print(&format!("FAIL   {}\n", escape_control_chars(text)));
     }
 
-    fn finish(self) -> Result<(), CommandError> {
+    fn into_result(self) -> Result<(), CommandError> {
         match self.problems {
             0 => Ok(()),
             count => Err(CommandError::new(format!(
                 "{} found",
-                quantity(count, "problem", "problems")
+                format_quantity(count, "problem", "problems")
             ))),
         }
     }

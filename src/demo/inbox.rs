@@ -132,12 +132,12 @@ impl Inbox {
     }
 
     /// Returns the id of a request in the event stream.
-    pub fn event_id(&self, number: u64) -> String {
+    pub fn sse_event_id(&self, number: u64) -> String {
         format!("{}-{number}", self.run)
     }
 
     /// Returns the number of a request from its id, or `None` if the id isn't from this run.
-    pub fn number_from_id(&self, id: &str) -> Option<u64> {
+    pub fn number_from_sse_event_id(&self, id: &str) -> Option<u64> {
         let number = id.strip_prefix(&self.run)?.strip_prefix('-')?;
         number.parse().ok()
     }

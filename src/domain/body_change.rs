@@ -250,11 +250,11 @@ fn escape_invisible(c: char) -> String {
 
 /// Returns the byte that Windows-1252 or Latin-1 decodes as `c`.
 fn windows_1252_byte(c: char) -> Option<u8> {
-    const HIGH: &str = "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}Ž\u{8f}\u{90}‘’“”•–—˜™š›œ\u{9d}žŸ";
+    const CHARS_0X80_TO_0X9F: &str = "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}Ž\u{8f}\u{90}‘’“”•–—˜™š›œ\u{9d}žŸ";
     if let Ok(byte) = u8::try_from(u32::from(c)) {
         return Some(byte);
     }
-    let index = HIGH.chars().position(|high| high == c)?;
+    let index = CHARS_0X80_TO_0X9F.chars().position(|high| high == c)?;
     u8::try_from(0x80 + index).ok()
 }
 

@@ -149,8 +149,8 @@ impl EndpointUrl {
         self.host.clone()
     }
 
-    /// Returns the host for DNS queries and `Host`. A name keeps its trailing dot, which makes it
-    /// absolute.
+    /// Returns the host for DNS queries and `Host`. A name keeps its trailing dot, which makes the
+    /// name absolute.
     pub fn host_text(&self) -> &str {
         &self.host_text
     }

@@ -178,7 +178,7 @@ impl<K: Hash + Eq + Clone> KeyedLimit<K> {
 }
 
 /// The clock that `governor` uses. It is monotonic, so that setting the system clock back doesn't
-/// make anybody wait longer. With a manual clock, it follows that clock.
+/// make anybody wait longer. In tests, it follows the manual clock.
 #[derive(Clone, Debug)]
 struct GovernorClock {
     clock: Clock,

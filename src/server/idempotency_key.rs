@@ -18,7 +18,7 @@ pub fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem>
         .filter(|key| (1..=KEY_MAX_BYTES).contains(&key.len()))
         .map(|key| Some(key.to_owned()))
         .ok_or_else(|| {
-            Problem::field(
+            Problem::invalid_field(
                 "Idempotency-Key",
                 "The Idempotency-Key must have 1 to 255 printable ASCII characters.",
             )

@@ -39,7 +39,7 @@ pub enum BackupError {
     CorruptCopy(String),
 }
 
-/// The number of rows in a database, and its size.
+/// How many items of each kind a database contains, and the size of the database in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseSummary {
     pub projects: u64,
@@ -152,7 +152,7 @@ fn summarize(
         feedback: count("feedback")?,
         webhooks: count("webhooks WHERE deleted_at IS NULL")?,
         deliveries: count("deliveries")?,
-        unexplained: counters::audit(connection)?,
+        unexplained: counters::count_unexplained_events(connection)?,
         bytes: std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
     }))
 }

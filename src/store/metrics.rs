@@ -51,7 +51,7 @@ impl Store {
                         oldest_pending: None,
                     })
                 })?;
-                let totals = delivery_totals::all(c)?;
+                let totals = delivery_totals::read_all(c)?;
                 for webhook in &mut webhooks {
                     webhook.totals = totals.get(&webhook.id).copied().unwrap_or_default();
                     // Ids ascend with time, so the lowest id is the oldest delivery. This scans

@@ -12,8 +12,8 @@ use crate::domain::id::{DeliveryId, EventId, FeedbackId, WebhookId};
 
 /// Maximum number of deliveries in one batch.
 const DELIVERY_BATCH: i64 = 200;
-/// Maximum number of feedback items in one batch. It is lower, because each item also has search
-/// entries and content in the delivery log.
+/// Maximum number of feedback items in one batch. Lower than for deliveries, because each item also
+/// has search entries and content in the delivery log.
 const FEEDBACK_BATCH: i64 = 25;
 /// Maximum duration of a batch. Long responses take longer to delete, so a batch can be smaller.
 const BATCH_DURATION: Duration = Duration::from_millis(5);

@@ -83,7 +83,7 @@ impl Store {
                 sql::query_optional(c, statement, params![token_hash, idle, absolute], |row| {
                     let last_used_at: Timestamp = row.get("last_used_at")?;
                     Ok(Session {
-                        user: users::read(row)?,
+                        user: users::user_from_row(row)?,
                         token_hash,
                         needs_touch: last_used_at < now.minus(LAST_USED_RESOLUTION),
                     })

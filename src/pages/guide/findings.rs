@@ -352,7 +352,9 @@ fn is_connected(attempt: &LoggedAttempt) -> bool {
     attempt.status.is_some()
         || matches!(
             attempt.error_code.as_deref(),
-            None | Some("timeout" | "connection_closed" | "broken_answer")
+            None | Some(
+                "timeout" | "tls_timeout" | "send_timeout" | "connection_closed" | "broken_answer"
+            )
         )
         || is_tls_failure(attempt)
 }

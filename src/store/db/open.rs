@@ -46,16 +46,36 @@ pub fn require_database(dir: &Path) -> Result<(), OpenError> {
     })
 }
 
-/// Creates the data directory (mode 0700) if it doesn't exist.
+/// Creates the data directory (mode 0700) if it doesn't exist, and makes it durable: otherwise, a
+/// power cut could remove it together with the database.
 pub fn create_directory(dir: &Path) -> Result<(), OpenError> {
     if dir.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
         return Err(OpenError::NotADirectory(dir.to_owned()));
     }
+    let missing = dir.ancestors().take_while(|ancestor| !ancestor.exists());
+    // At least the data directory itself, because an earlier start may have been interrupted
+    // between creating and syncing it.
+    let entries = dir.ancestors().take(missing.count().max(1));
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(dir)
-        .map_err(io_error(dir))
+        .map_err(io_error(dir))?;
+    for entry in entries {
+        sync_parent(entry);
+    }
+    Ok(())
+}
+
+/// Makes the directory entry of `path` durable. Ignores errors, as SQLite does when it syncs a
+/// directory: the parent may be unreadable, and some file systems can't sync directories.
+fn sync_parent(path: &Path) {
+    let parent = match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return,
+    };
+    let _ = File::open(parent).and_then(|parent| parent.sync_all());
 }
 
 /// Opens the writer's connection to the database in `dir`. Creates or migrates the database if

@@ -138,7 +138,7 @@ impl Writer {
 
     /// Like [`write_without_savepoint`](Self::write_without_savepoint), but waits if the queue is
     /// full. Use it for data that can't be discarded, such as the outcome of an attempt.
-    pub(in crate::store) async fn write_when_free<T, E, F>(&self, work: F) -> Result<T, E>
+    pub(in crate::store) async fn write_with_backpressure<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,

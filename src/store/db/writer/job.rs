@@ -35,7 +35,7 @@ where
             return false;
         };
         let result = catch_unwind(AssertUnwindSafe(|| work(tx))).unwrap_or_else(|panic| {
-            tracing::error!(panic = panic_text(panic.as_ref()), "write job panicked");
+            tracing::error!(panic = panic_message(panic.as_ref()), "write job panicked");
             Err(StoreError::Panicked.into())
         });
         self.result.insert(result).is_ok()
@@ -76,7 +76,7 @@ where
     (Box::new(job), response)
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()
