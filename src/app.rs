@@ -67,6 +67,7 @@ impl StartError {
                 | OpenError::NotADatabase { .. }
                 | OpenError::NotADirectory(_)
                 | OpenError::NotAFile { .. }
+                | OpenError::Exposed(_)
                 | OpenError::Corrupt { .. }
                 | OpenError::ReadOnly { .. },
             ) => 2,

@@ -21,6 +21,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     report.report_ok("configuration");
     check_running_server(&options.data.data_dir, &mut report);
     store::require_database(&options.data.data_dir).map_err(|error| start_error(error.into()))?;
+    check_files(&options.data.data_dir, &mut report)?;
     if check_database(options, &mut report) {
         let hosts = check_hosts(options, &settings, &mut report);
         actix_web::rt::System::new().block_on(hosts)?;
@@ -43,6 +44,23 @@ fn check_running_server(dir: &Path, report: &mut CheckReport) {
         }
         None => report.report_ok(&format!("running server ({name}): uses this database")),
     }
+}
+
+/// Checks that only the owner of `dir` can access its files.
+fn check_files(dir: &Path, report: &mut CheckReport) -> Result<(), CommandError> {
+    let exposures = store::find_exposures(dir).map_err(|error| start_error(error.into()))?;
+    for exposure in &exposures {
+        let line = format!("files: {exposure}");
+        if exposure.has_data {
+            report.report_failure(&line);
+        } else {
+            report.report_warning(&line);
+        }
+    }
+    if exposures.is_empty() {
+        report.report_ok("files: only the owner of the data directory can access them");
+    }
+    Ok(())
 }
 
 /// Checks the database. Returns whether it is valid.
@@ -113,6 +131,11 @@ struct CheckReport {
 impl CheckReport {
     fn report_ok(&self, text: &str) {
         print(&format!("ok     {}\n", escape_control_chars(text)));
+    }
+
+    /// Reports something that the operator may want to change.
+    fn report_warning(&self, text: &str) {
+        print(&format!("warn   {}\n", escape_control_chars(text)));
     }
 
     fn report_failure(&mut self, text: &str) {

@@ -3,17 +3,16 @@
 
 mod target;
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite_migration::Error as MigrationError;
 
-use super::db::counters;
 use super::db::error::OpenError;
 use super::db::files::LiveFiles;
-use super::db::open::{database_path, require_database};
+use super::db::open::{copy_into, database_path, require_database};
+use super::db::{counters, schema_check};
 use target::BackupTarget;
 pub use target::TargetError;
 
@@ -64,7 +63,7 @@ pub fn backup(dir: &Path, path: &Path) -> Result<DatabaseSummary, BackupError> {
     })?;
     let target = BackupTarget::open(path, &live)?;
     let partial = target.create_partial()?;
-    copy(&source, &partial.path).map_err(|error| copy_error(error, path))?;
+    copy_into(&source, &partial.path).map_err(|error| copy_error(error, path))?;
     let summary = match check(&open_read_only(&partial.path)?, &partial.path)? {
         Ok(summary) => summary,
         // Find out which of the two is corrupt.
@@ -88,12 +87,6 @@ pub fn check_database(dir: &Path) -> Result<DatabaseSummary, BackupError> {
 fn open_existing(dir: &Path) -> Result<Connection, BackupError> {
     require_database(dir)?;
     open_read_only(&database_path(dir))
-}
-
-fn copy(source: &Connection, partial: &Path) -> rusqlite::Result<usize> {
-    // The path may not be valid UTF-8.
-    let path = ToSqlOutput::Borrowed(ValueRef::Text(partial.as_os_str().as_bytes()));
-    source.execute("VACUUM INTO ?1", [path])
 }
 
 fn copy_error(error: rusqlite::Error, path: &Path) -> BackupError {
@@ -122,14 +115,12 @@ fn check(
     connection: &Connection,
     path: &Path,
 ) -> Result<Result<DatabaseSummary, String>, BackupError> {
-    let result = summarize(connection, path);
-    match result {
-        Err(error) => match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                Ok(Err(error.to_string()))
-            }
-            _ => Err(error.into()),
+    match summarize(connection, path) {
+        Err(MigrationError::RusqliteError { err, .. }) => match err.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Ok(Err(err.to_string())),
+            _ => Err(err.into()),
         },
+        Err(error) => Err(OpenError::from(error).into()),
         Ok(result) => Ok(result),
     }
 }
@@ -137,10 +128,15 @@ fn check(
 fn summarize(
     connection: &Connection,
     path: &Path,
-) -> rusqlite::Result<Result<DatabaseSummary, String>> {
+) -> Result<Result<DatabaseSummary, String>, MigrationError> {
     let result: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if result != "ok" {
         return Ok(Err(result));
+    }
+    if let Some(difference) = schema_check::find_difference(connection)? {
+        return Ok(Err(format!(
+            "its schema isn't the expected one: {difference}"
+        )));
     }
     let count = |table: &str| {
         connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {

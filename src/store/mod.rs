@@ -47,6 +47,7 @@ pub use db::error::{OpenError, StoreError};
 pub use db::lock::{DirectoryLock, LockHolder, lock, lock_holder};
 pub use db::open::{create_directory, database_path, require_database};
 pub use db::page::{Page, PageRequest};
+pub use db::protection::{Exposure, find_exposures};
 pub use deliveries::{
     AttemptRecord, DeliveryDetail, DeliveryFilter, DeliverySummary, FeedbackDelivery,
     LoggedAttempt, LoggedRequest,

@@ -46,6 +46,7 @@ fn assert_writes_are_refused(app: &App, change: &str) {
     let response = app.api_without_token().post("/api/feedback", widget);
     assert_eq!(response.status, 503, "{change}: {response:?}");
     assert_eq!(healthz(app), 503, "{change}");
+    wait_until("the log has an ERROR line", || error_lines(app).pop());
     let errors = error_lines(app);
     assert_eq!(
         errors.len(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
+use super::protection::Exposure;
 use super::{SCHEMA_VERSION, condition};
 
 /// An error of the store itself, not of its input.
@@ -86,6 +87,8 @@ pub enum OpenError {
         path = .path.display()
     )]
     NotAFile { path: PathBuf, kind: &'static str },
+    #[error("--data-dir: {0}")]
+    Exposed(Exposure),
     #[error(
         "--data-dir: {path} was written by a newer version of Miniback (schema version {found}, \
          this program supports {SCHEMA_VERSION}); run that version, or restore the copy made \

@@ -10,9 +10,11 @@ pub(super) mod integrity_check;
 pub(super) mod lock;
 pub(super) mod open;
 pub(super) mod page;
+pub(super) mod protection;
 #[cfg(debug_assertions)]
 mod query_plan_check;
 pub(super) mod reader;
+pub(super) mod schema_check;
 pub(super) mod sql;
 pub(super) mod wal;
 pub(super) mod writer;

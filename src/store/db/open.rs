@@ -10,17 +10,19 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite_migration::{M, Migrations};
 
 use super::error::OpenError;
 use super::files;
 use super::lock::{DirectoryLock, lock};
 use super::{BUSY_TIMEOUT, MIGRATIONS, SCHEMA_VERSION, WAL_BYTES_MAX, integrity_check};
+use super::{protection, schema_check};
 use crate::store::search;
 
 /// `PRAGMA application_id` of Miniback's databases ("mbck"), so that another program's database
 /// isn't opened by mistake.
-const APPLICATION_ID: u32 = u32::from_be_bytes(*b"mbck");
+pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"mbck");
 
 /// Returns the path of the database in `dir`.
 pub fn database_path(dir: &Path) -> PathBuf {
@@ -86,6 +88,10 @@ fn sync_parent(path: &Path) {
 pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, OpenError> {
     let path = database_path(dir);
     check_header(&path)?;
+    let exposures = match lock {
+        Some(_) => protection::protect(dir)?,
+        None => Vec::new(),
+    };
     let fail = io_error(&path);
     if files::create_private(&path).map_err(fail)?.is_none() {
         OpenOptions::new().append(true).open(&path).map_err(fail)?;
@@ -93,6 +99,14 @@ pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, Open
     let mut connection =
         connect(&path).map_err(|error| integrity_check::open_error(error, &path))?;
     migrate(&mut connection, dir, MIGRATIONS, lock)?;
+    if let Some(difference) = schema_check::find_difference(&connection)? {
+        let details = format!("its schema isn't the one of version {SCHEMA_VERSION}: {difference}");
+        return Err(OpenError::Corrupt { path, details });
+    }
+    // Logged only now, because an error is a single line.
+    for line in exposures {
+        tracing::warn!("{line}");
+    }
     Ok(connection)
 }
 
@@ -166,13 +180,18 @@ fn copy_before_migration(
         Err(error) => return Err(fail(error)),
     }
     files::create_private(&copy).map_err(fail)?;
-    connection
-        .execute("VACUUM INTO ?1", [copy.to_string_lossy()])
-        .map_err(|source| OpenError::Copy {
-            path: copy.clone(),
-            source,
-        })?;
+    copy_into(connection, &copy).map_err(|source| OpenError::Copy {
+        path: copy.clone(),
+        source,
+    })?;
     Ok(())
+}
+
+/// Copies the database to the file at `path`, which must be empty or missing.
+pub(in crate::store) fn copy_into(connection: &Connection, path: &Path) -> rusqlite::Result<usize> {
+    // The path may not be valid UTF-8.
+    let path = ToSqlOutput::Borrowed(ValueRef::Text(path.as_os_str().as_encoded_bytes()));
+    connection.execute("VACUUM INTO ?1", [path])
 }
 
 /// Checks that `path` is a database that this version can open. Returns its schema version, or
