@@ -25,7 +25,7 @@ use crate::domain::secret::Secret;
 use crate::intake::{self, Intake};
 use crate::server::request_origin::TrustedProxies;
 use crate::server::urls::Urls;
-use crate::server::{AppState, health, request_id, tokens};
+use crate::server::{AppState, health, request_id, request_origin, tokens};
 use crate::store::{self, LinkPurpose, OpenError, Store, StoreError, UserError};
 use crate::{api, pages, random};
 
@@ -117,15 +117,16 @@ pub async fn start(
     let alerts = load_alert_endpoint(options, &store, &delivery, &urls).await?;
     let background = spawn_background_tasks(options, &store, &clock, &delivery, alerts.as_ref());
     let intake = web::Data::new(create_intake(options, &store, &clock).await?);
+    let device_key = store.get_or_create_key("devices", random::bytes()).await?;
     let state = web::Data::new(AppState {
         store,
         clock: clock.clone(),
         delivery,
         urls,
-        proxies: TrustedProxies(options.trusted_proxy.clone()),
+        proxies: TrustedProxies::new(options.trusted_proxy.0.clone()),
         alerts,
     });
-    let pages = web::Data::new(pages::PageState::new(clock));
+    let pages = web::Data::new(pages::PageState::new(clock, &device_key));
     let timeout = options.delivery.timeout;
     let server = http_server(listener, timeout, state.clone(), intake, pages.clone())
         .map_err(listen_error(options))?;
@@ -207,6 +208,7 @@ fn http_server(
             .app_data(intake.clone())
             .app_data(pages.clone())
             .app_data(api_reference.clone())
+            .wrap(from_fn(request_origin::report_untrusted_proxies))
             .wrap(from_fn(request_id::assign_request_id))
             .configure(|config| mount_under_base_path(config, &base_path))
             .configure(register_routes)
@@ -259,6 +261,9 @@ async fn load_alert_endpoint(
 ) -> Result<Option<AlertEndpoint>, StartError> {
     let configured = options.alerts.secret().map_err(StartError::AlertSecret)?;
     let Some(url) = options.alerts.alert_url.clone() else {
+        if configured.is_some() {
+            tracing::warn!("--alert-secret has no effect without --alert-url");
+        }
         return Ok(None);
     };
     delivery
@@ -329,6 +334,9 @@ async fn create_first_user_or_setup_link(
     url: &str,
 ) -> Result<Option<String>, StartError> {
     if store.has_users().await? {
+        if first_user.is_some() {
+            tracing::info!("MINIBACK_ADMIN_EMAIL has no effect, because there is already a user");
+        }
         return Ok(None);
     }
     if let Some(user) = first_user {

@@ -1,7 +1,7 @@
 //! `ETag` and `If-None-Match`: a client that polls gets 304 until the response changes.
 //!
-//! The tag is a hash of the response body, so handlers don't have to compute one. It is weak, so a
-//! proxy that compresses responses leaves it unchanged.
+//! The tag is a hash of the response body, so handlers don't have to compute it. The tag is weak,
+//! so a proxy that compresses responses leaves it unchanged.
 
 use actix_web::HttpResponse;
 use actix_web::body::{BoxBody, MessageBody};

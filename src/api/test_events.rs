@@ -60,7 +60,7 @@ impl<'a> TestReportView<'a> {
 
 /// Test a webhook
 ///
-/// Sends one signed `test` event at once, even if the webhook is disabled. It isn’t retried. A
+/// Sends one signed `test` event at once, even if the webhook is disabled. A test isn’t retried. A
 /// failure to connect also returns 200, with `success: false`.
 #[utoipa::path(
     post,

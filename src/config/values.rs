@@ -25,8 +25,8 @@ pub(super) fn parse_positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Parses `--timeout`: at most 1 h, because a hanging attempt occupies a slot and delays shutdown
-/// for that long.
+/// Parses `--timeout`: at most 1 h, because a hanging attempt occupies a slot, and delays shutdown,
+/// until the timeout.
 pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
     match parse_positive_duration(text)? {
         time if time > Duration::from_secs(3600) => Err("use a duration of at most 1h".into()),
@@ -66,8 +66,8 @@ pub(super) fn parse_base_url(text: &str) -> Result<Url, String> {
     }
 }
 
-/// Rejects a base path that starts like one of our routes. All URLs work with and without the base
-/// path, so such a path would be ambiguous.
+/// Rejects a base path whose first segment is also the first segment of a route. All URLs work with
+/// and without the base path, so such a path would be ambiguous.
 pub(super) fn check_base_path(url: &Url, route_prefixes: &BTreeSet<String>) -> Result<(), String> {
     let first = url.path_segments().and_then(|mut path| path.next());
     match first.filter(|first| route_prefixes.contains(*first)) {
@@ -84,11 +84,24 @@ pub(super) fn parse_socket_address(text: &str) -> Result<SocketAddr, String> {
     text.trim().parse().map_err(|_| hint.into())
 }
 
-pub(super) fn parse_network(text: &str) -> Result<IpNet, String> {
-    let text = text.trim();
-    text.parse()
-        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-        .map_err(|_| "use networks like 10.0.0.0/8, or IP addresses".into())
+/// The networks of `--trusted-proxy`; empty for `none`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustedNetworks(pub Vec<IpNet>);
+
+pub(super) fn parse_trusted_networks(text: &str) -> Result<TrustedNetworks, String> {
+    if text.trim() == "none" {
+        return Ok(TrustedNetworks(Vec::new()));
+    }
+    let network = |text: &str| {
+        let text = text.trim();
+        text.parse()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+    };
+    text.split(',')
+        .map(network)
+        .collect::<Result<_, _>>()
+        .map(TrustedNetworks)
+        .map_err(|_| "use networks like 10.0.0.0/8, IP addresses, or none".into())
 }
 
 /// Accepts a duration, or a number of seconds without a unit.

@@ -90,7 +90,7 @@ impl EndpointQueue {
             return BatchRequest::default();
         }
         let limit = self.read_ahead().saturating_sub(self.ready.len());
-        // The buffer is full, so more deliveries may be due.
+        // A full buffer means that more deliveries may be due.
         self.has_more |= limit == 0;
         self.is_reading = limit > 0;
         BatchRequest {
@@ -129,6 +129,11 @@ impl EndpointQueue {
             self.claimed.remove(&delivery.id.ulid());
         }
         self.has_more = false;
+    }
+
+    /// Whether the delivery's attempt has started and isn't recorded yet.
+    pub(super) fn is_in_flight(&self, delivery: &DeliveryId) -> bool {
+        self.claimed.contains(&delivery.ulid()) && self.ready.iter().all(|due| due.id != *delivery)
     }
 
     /// Whether the read-ahead buffer is nearly empty and more deliveries are due.

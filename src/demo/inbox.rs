@@ -176,7 +176,7 @@ impl ReceivedRequest {
 }
 
 impl EventSummary {
-    /// Supports all events. A test has its message in a different member, and no project.
+    /// Handles all events. A test event has no project, and its message is in a different member.
     fn from_body(body: &Value) -> Self {
         let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
         let message = text("/data/feedback/message").or_else(|| text("/data/message"));

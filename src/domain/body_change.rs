@@ -105,7 +105,7 @@ pub fn compare(sent: &[u8], received: &[u8]) -> Option<BodyChange> {
     if received.trim_ascii().is_empty() {
         return Some(BodyChange::Empty);
     }
-    // The order matters: the simplest explanation comes first.
+    // The order matters, because the first match is returned. The simplest explanation comes first.
     if let Some(change) = possible_originals(received)
         .into_iter()
         .find_map(|(change, body)| (body == sent).then_some(change))
@@ -114,7 +114,7 @@ pub fn compare(sent: &[u8], received: &[u8]) -> Option<BodyChange> {
     }
     let parsed = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).ok();
     if let (Some(sent), Some(received)) = (parsed(sent), parsed(received)) {
-        // This comparison ignores the order of members.
+        // Comparing parsed JSON ignores the order of members.
         if sent == received {
             let has_same_order = to_compact_json(&sent) == to_compact_json(&received);
             return Some(if has_same_order {

@@ -42,7 +42,8 @@ pub struct EndpointUrl {
     original: String,
     scheme: Scheme,
     host: Host,
-    /// The host as in a URL: IPv6 in brackets, and a name with its trailing dot, if any.
+    /// The host as written in a URL: an IPv6 address is in brackets, and a name keeps its trailing
+    /// dot.
     host_text: String,
     port: u16,
     path_and_query: String,

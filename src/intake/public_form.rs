@@ -30,7 +30,7 @@ struct FormPage {
     project: Option<Project>,
     state: FormState,
     form: FormFields,
-    /// An error that isn't about a field.
+    /// An error that doesn't belong to a field.
     error: Option<&'static str>,
     message_error: Option<String>,
     email_error: Option<String>,

@@ -224,8 +224,8 @@ async fn reject_invitation(
     render(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
-/// Creates a password reset link. The handler reads no field, but extracting the form detects
-/// repeated submits.
+/// Creates a password reset link. The handler reads no fields, but it extracts the form to detect
+/// repeated submissions.
 pub(super) async fn reset_password(
     context: RequestContext,
     id: IdPath,

@@ -20,7 +20,7 @@ const BATCH_DURATION: Duration = Duration::from_millis(5);
 
 impl Store {
     /// Deletes a batch of deliveries that finished before `time`, with their attempts, and events
-    /// without deliveries. Returns the number of deleted deliveries; 0 means done.
+    /// without deliveries. Returns the number of deleted deliveries; 0 means that none are left.
     pub async fn delete_deliveries_finished_before(
         &self,
         time: Timestamp,
@@ -51,7 +51,7 @@ impl Store {
     }
 
     /// Deletes a batch of feedback created before `time`, with its content in the delivery log.
-    /// Returns the number of deleted items; 0 means done.
+    /// Returns the number of deleted items; 0 means that none are left.
     pub async fn delete_feedback_created_before(
         &self,
         time: Timestamp,

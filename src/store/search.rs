@@ -171,8 +171,8 @@ fn match_expression(query: &SearchQuery, filter: &FeedbackFilter) -> String {
     format!("\"{}\"", terms.join("\" AND \""))
 }
 
-/// Returns the index term of a project, a status, or both. It differs from every n-gram, because it
-/// is longer.
+/// Returns the index term of a project, a status, or both. The term differs from every n-gram,
+/// because it is longer.
 fn filter_term(project: Option<&str>, status: Option<&str>) -> String {
     let names = [project, status].into_iter().flatten();
     let alphanumeric = names

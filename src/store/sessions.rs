@@ -148,7 +148,7 @@ impl Store {
             .await
     }
 
-    /// Ends one session of a user. Returns `false` if they have no such session.
+    /// Ends one session of a user. Returns `false` if the user has no such session.
     pub async fn end_user_session(&self, user: UserId, id: SessionId) -> Result<bool, StoreError> {
         self.writer
             .write(move |tx| {

@@ -183,7 +183,7 @@ mod tests {
     async fn records_who_changed_a_status() {
         let dir = tempfile::tempdir().unwrap();
         let (store, id) = store_with_feedback(dir.path()).await;
-        // Setting the same status twice is recorded once.
+        // If the same status is set twice, the change is recorded once.
         for _ in 0..2 {
             let change = StatusChange {
                 id: id.clone(),

@@ -89,8 +89,8 @@ impl Store {
             .await
     }
 
-    /// Deletes a user with their sessions, API tokens, and the one-time links they created. The
-    /// only admin can't be deleted.
+    /// Deletes a user with their sessions, their API tokens, and the one-time links that they
+    /// created. The only admin can't be deleted.
     pub async fn delete_user(&self, email: String) -> Result<(), UserError> {
         self.writer
             .write(move |tx| {

@@ -245,7 +245,7 @@ fn a_start_protects_files_that_others_can_access() {
     set_mode(&dir, 0o700);
     // The rest is only a warning.
     let check = app.run(&["check"], "").success();
-    assert!(check.stdout.contains("warn   files: "), "{check:?}");
+    assert!(check.stdout.contains("WARN   files: "), "{check:?}");
 }
 
 #[test]

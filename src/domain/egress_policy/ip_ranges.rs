@@ -53,7 +53,7 @@ const IPV4_RANGES: [(Ipv4Net, Reason); 17] = [
     v4([240, 0, 0, 0], 4, "reserved, 240.0.0.0/4"),
 ];
 
-/// The first row that contains an IP address applies.
+/// If several rows contain an IP address, the first row applies.
 const IPV6_RANGES: [(Ipv6Net, Reason); 16] = [
     (net(Ipv6Addr::UNSPECIFIED, 128), "unspecified"),
     (net(Ipv6Addr::LOCALHOST, 128), "loopback"),

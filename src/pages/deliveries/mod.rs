@@ -1,5 +1,6 @@
 //! The list of a webhook's deliveries, newest first, with filters and "Redeliver failed".
 
+pub mod actions;
 pub mod detail;
 pub mod row;
 pub mod totals;
@@ -43,7 +44,7 @@ struct DeliveriesPage {
     filter: DeliveryFilter,
     totals: DeliveryTotalsView,
     held_until: Option<DisplayTime>,
-    /// Result of a test that was just sent from this page.
+    /// The result of a test that was just sent from this page.
     test_report: Option<TestReportView>,
     rows: Vec<DeliveryRow>,
     /// The cursor of the "Older" link.

@@ -116,7 +116,7 @@ pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> 
         return Err(PageError::Forbidden);
     }
     let changes = context.app.store.change_feed();
-    // A number from before a restart is meaningless. Ignore it, so that the page refreshes.
+    // Ignore a number from before a restart, because it is meaningless. The page then refreshes.
     let since = context
         .query_param("since")
         .and_then(|text| text.parse().ok());

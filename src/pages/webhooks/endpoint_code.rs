@@ -67,8 +67,8 @@ impl EndpointCodePage {
         format!("{PATH}/{}/{action}", self.webhook.id)
     }
 
-    /// Whether the framework redirects the webhook's path, so that deliveries fail. Next.js does so
-    /// for paths with a trailing slash.
+    /// Whether the framework redirects requests to the webhook's path, which makes deliveries fail.
+    /// Next.js redirects paths with a trailing slash.
     fn is_redirected(&self) -> bool {
         let selected = self.selected.as_ref();
         selected.is_some_and(|selected| selected.example.key == "nextjs")

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite_migration::{M, Migrations};
+use rusqlite_migration::{Error as MigrationError, M, Migrations};
 
 use super::error::OpenError;
-use super::files;
+use super::files::{self, with_suffix};
 use super::lock::{DirectoryLock, lock};
 use super::{BUSY_TIMEOUT, MIGRATIONS, SCHEMA_VERSION, WAL_BYTES_MAX, integrity_check};
 use super::{protection, schema_check};
@@ -99,7 +99,11 @@ pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, Open
     let mut connection =
         connect(&path).map_err(|error| integrity_check::open_error(error, &path))?;
     migrate(&mut connection, dir, MIGRATIONS, lock)?;
-    if let Some(difference) = schema_check::find_difference(&connection)? {
+    let difference = schema_check::find_difference(&connection).map_err(|error| match error {
+        MigrationError::RusqliteError { err, .. } => integrity_check::open_error(err, &path),
+        error => error.into(),
+    })?;
+    if let Some(difference) = difference {
         let details = format!("its schema isn't the one of version {SCHEMA_VERSION}: {difference}");
         return Err(OpenError::Corrupt { path, details });
     }
@@ -134,7 +138,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Applies the missing `migrations`. Locks the directory while it does so, unless the caller
+/// Applies the missing `migrations`. Locks the directory during the migration, unless the caller
 /// already holds the lock.
 fn migrate(
     connection: &mut Connection,
@@ -235,6 +239,9 @@ fn version_in_header(path: &Path) -> Result<Option<u32>, OpenError> {
                 })
             }
         }
+        // A power cut interrupted the creation, and the first sector wasn't written. SQLite rolls
+        // the creation back.
+        Ok(()) if header == [0; 72] && with_suffix(path, "-journal").exists() => Ok(None),
         Err(error) if error.kind() != ErrorKind::UnexpectedEof => Err(fail(error)),
         Err(_) if file.metadata().map_err(fail)?.len() == 0 => Ok(None),
         _ => Err(OpenError::NotADatabase {
@@ -355,5 +362,28 @@ mod tests {
             ));
             assert_eq!(std::fs::read(&path).unwrap(), other);
         }
+    }
+
+    #[test]
+    fn repeats_a_creation_that_a_power_cut_interrupted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = database_path(dir.path());
+        std::fs::write(&path, [0; 4096]).unwrap();
+        assert!(matches!(
+            open(dir.path(), None),
+            Err(OpenError::NotADatabase { .. })
+        ));
+        // The header of a rollback journal: the magic number, then the number of records, a nonce,
+        // the pages of the database before the change, and the sizes of sectors and pages.
+        let mut journal = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7".to_vec();
+        journal.extend(
+            [0, 0, 0, 512, 4096_u32]
+                .into_iter()
+                .flat_map(u32::to_be_bytes),
+        );
+        journal.resize(512, 0);
+        std::fs::write(with_suffix(&path, "-journal"), journal).unwrap();
+        let connection = open(dir.path(), None).unwrap();
+        assert!(projects(&connection).is_empty());
     }
 }
