@@ -105,9 +105,9 @@ pub async fn start(
 
     let listener = match listener {
         Some(listener) => listener,
-        None => TcpListener::bind(options.listen).map_err(listen_error(options))?,
+        None => TcpListener::bind(options.listen).map_err(to_listen_error(options))?,
     };
-    let address = listener.local_addr().map_err(listen_error(options))?;
+    let address = listener.local_addr().map_err(to_listen_error(options))?;
     let url = format!("http://{address}");
 
     let settings = delivery_settings(options, address)?;
@@ -129,7 +129,7 @@ pub async fn start(
     let pages = web::Data::new(pages::PageState::new(clock, &device_key));
     let timeout = options.delivery.timeout;
     let server = http_server(listener, timeout, state.clone(), intake, pages.clone())
-        .map_err(listen_error(options))?;
+        .map_err(to_listen_error(options))?;
     let handle = server.handle();
     actix_web::rt::spawn(server);
     Ok(RunningServer {
@@ -144,7 +144,7 @@ pub async fn start(
     })
 }
 
-fn listen_error(options: &ServeOptions) -> impl Fn(std::io::Error) -> StartError {
+fn to_listen_error(options: &ServeOptions) -> impl Fn(std::io::Error) -> StartError {
     let address = options.listen;
     move |source| StartError::Listen { address, source }
 }

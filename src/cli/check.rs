@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::backup::{format_quantity, summarize};
-use super::serve::start_error;
+use super::serve::into_command_error;
 use super::{CommandError, escape_control_chars, print};
 use crate::app;
 use crate::clock::Clock;
@@ -18,7 +18,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     options.alerts.secret().map_err(CommandError::usage_error)?;
     options.log.level().map_err(CommandError::usage_error)?;
     config::read_first_user(|name| std::env::var(name).ok()).map_err(CommandError::usage_error)?;
-    let settings = app::delivery_settings(options, options.listen).map_err(start_error)?;
+    let settings = app::delivery_settings(options, options.listen).map_err(into_command_error)?;
     let mut report = CheckReport::default();
     report.report_ok("configuration");
     if let Some(ignored) = config::describe_ignored_variables(true, config::set_variables()) {
@@ -97,7 +97,7 @@ async fn check_hosts(
     report: &mut CheckReport,
 ) -> Result<(), CommandError> {
     let store = Store::open(&options.data.data_dir, None, Clock::System)
-        .map_err(|error| start_error(error.into()))?;
+        .map_err(|error| into_command_error(error.into()))?;
     let all = PageRequest {
         limit: 1000,
         before: None,

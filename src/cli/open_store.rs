@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use super::CommandError;
-use super::serve::start_error;
+use super::serve::into_command_error;
 use crate::clock::Clock;
 use crate::config::DataDirOptions;
 use crate::store::{self, Store};
@@ -17,7 +17,7 @@ pub(super) fn with_store<T, E: Display>(
         store::require_database(&data.data_dir)?;
         Store::open(&data.data_dir, None, Clock::System)
     };
-    let store = open().map_err(|error| start_error(error.into()))?;
+    let store = open().map_err(|error| into_command_error(error.into()))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
