@@ -11,6 +11,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use tokio::task::JoinHandle;
 
+use crate::background::database_monitor;
 use crate::background::retention::{self, RetentionPeriods};
 use crate::background::search_indexer;
 use crate::clock::Clock;
@@ -64,6 +65,9 @@ impl StartError {
                 OpenError::Directory { .. }
                 | OpenError::NewerSchema { .. }
                 | OpenError::NotADatabase { .. }
+                | OpenError::NotADirectory(_)
+                | OpenError::NotAFile { .. }
+                | OpenError::Exposed(_)
                 | OpenError::Corrupt { .. }
                 | OpenError::ReadOnly { .. },
             ) => 2,
@@ -159,6 +163,7 @@ fn spawn_background_tasks(
     let mut tasks = vec![
         actix_web::rt::spawn(retention::run(store.clone(), clock.clone(), periods)),
         actix_web::rt::spawn(search_indexer::run(store.clone())),
+        actix_web::rt::spawn(database_monitor::run(store.clone())),
     ];
     if let Some(target) = alerts {
         tasks.push(actix_web::rt::spawn(delivery::send_alerts(

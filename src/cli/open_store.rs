@@ -8,13 +8,13 @@ use crate::clock::Clock;
 use crate::config::DataDirOptions;
 use crate::store::{self, Store};
 
-/// Opens the store in `data`, runs `work`, and closes the store.
+/// Opens the existing store in `data`, runs `work`, and closes the store.
 pub(super) fn with_store<T, E: Display>(
     data: &DataDirOptions,
     work: impl AsyncFnOnce(Store) -> Result<T, E>,
 ) -> Result<T, CommandError> {
     let open = || {
-        store::create_directory(&data.data_dir)?;
+        store::require_database(&data.data_dir)?;
         Store::open(&data.data_dir, None, Clock::System)
     };
     let store = open().map_err(|error| into_command_error(error.into()))?;
