@@ -15,8 +15,8 @@ use crate::background::retention::{self, RetentionPeriods};
 use crate::background::search_indexer;
 use crate::clock::Clock;
 use crate::config::{FirstUser, ServeOptions};
-use crate::delivery::connector::TlsConfigError;
-use crate::delivery::{self, AlertEndpoint, DeliveryHandle, DeliverySettings, connector};
+use crate::delivery::tls::TlsConfigError;
+use crate::delivery::{self, AlertEndpoint, DeliveryHandle, DeliverySettings, tls};
 use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
 use crate::domain::password;
 use crate::domain::retry::RetrySchedule;
@@ -224,7 +224,7 @@ pub fn delivery_settings(
     options: &ServeOptions,
     address: SocketAddr,
 ) -> Result<DeliverySettings, StartError> {
-    let tls = connector::tls_config(&options.delivery.ca_file)?;
+    let tls = tls::tls_config(&options.delivery.ca_file)?;
     let own_addresses = if_addrs::get_if_addrs()?
         .into_iter()
         .map(|interface| interface.ip())

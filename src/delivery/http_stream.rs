@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
 use super::response_head::HeadReader;
+use super::tls::FirstBytes;
 use crate::domain::delivery::{AttemptPhase, AttemptTimings};
 
 tokio::task_local! {
@@ -31,6 +32,7 @@ pub struct ExchangeProgress {
     deadline: Instant,
     is_new: Cell<bool>,
     response_started: Cell<bool>,
+    client_certificate_requested: Cell<bool>,
     /// The current phase and its start.
     phase: Cell<Option<(AttemptPhase, Instant)>>,
     timings: Cell<AttemptTimings>,
@@ -43,6 +45,7 @@ impl ExchangeProgress {
             deadline,
             is_new: Cell::default(),
             response_started: Cell::default(),
+            client_certificate_requested: Cell::default(),
             phase: Cell::default(),
             timings: Cell::default(),
             headers: RefCell::default(),
@@ -57,6 +60,15 @@ impl ExchangeProgress {
     /// Whether any byte of a response arrived, including an interim response.
     pub fn response_started(&self) -> bool {
         self.response_started.get()
+    }
+
+    /// Whether the endpoint requested a client certificate.
+    pub fn client_certificate_requested(&self) -> bool {
+        self.client_certificate_requested.get()
+    }
+
+    pub fn set_client_certificate_requested(&self) {
+        self.client_certificate_requested.set(true);
     }
 
     pub fn timings(&self) -> AttemptTimings {
@@ -108,7 +120,7 @@ impl ExchangeProgress {
 /// The underlying connection.
 pub enum Transport {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<FirstBytes>>),
 }
 
 /// A connection as awc sees it: without interim responses.
@@ -235,14 +247,14 @@ impl ActixStream for HttpStream {
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         match &self.transport {
             Transport::Plain(tcp) => ActixStream::poll_read_ready(tcp, cx),
-            Transport::Tls(tls) => ActixStream::poll_read_ready(tls.get_ref().0, cx),
+            Transport::Tls(tls) => ActixStream::poll_read_ready(tls.get_ref().0.tcp(), cx),
         }
     }
 
     fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         match &self.transport {
             Transport::Plain(tcp) => ActixStream::poll_write_ready(tcp, cx),
-            Transport::Tls(tls) => ActixStream::poll_write_ready(tls.get_ref().0, cx),
+            Transport::Tls(tls) => ActixStream::poll_write_ready(tls.get_ref().0.tcp(), cx),
         }
     }
 }

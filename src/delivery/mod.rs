@@ -12,7 +12,7 @@
 mod alerts;
 mod attempt;
 mod client;
-pub mod connector;
+mod connector;
 mod dispatcher;
 mod endpoint_queue;
 mod http_stream;
@@ -21,6 +21,8 @@ mod request;
 mod response_head;
 mod tcp;
 mod test_events;
+pub mod tls;
+mod tls_errors;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;

@@ -16,6 +16,8 @@ pub const HEADERS_MAX: usize = 96;
 /// Why the received bytes aren't a valid response head.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
+    #[error("it is TLS")]
+    Tls,
     #[error("it starts with “{0}” instead of HTTP/1.1")]
     NotHttp(String),
     #[error("the head is larger than 128 KiB")]
@@ -62,7 +64,11 @@ impl HeadReader {
             self.drop_front(blank);
             let start = self.buffer.len().min(b"HTTP/1.".len());
             if self.buffer[..start] != b"HTTP/1."[..start] {
-                return Err(HeadError::NotHttp(excerpt(&self.buffer)));
+                return Err(match self.buffer[0] {
+                    // A TLS alert or handshake.
+                    0x15 | 0x16 => HeadError::Tls,
+                    _ => HeadError::NotHttp(excerpt(&self.buffer)),
+                });
             }
             let Some(end) = self.find_head_end() else {
                 return match self.buffer.len() {
@@ -158,7 +164,7 @@ fn parse_final_head(mut bytes: Vec<u8>, end: usize) -> Result<FinalHead, HeadErr
 }
 
 /// Returns the first bytes, escaped for display.
-fn excerpt(bytes: &[u8]) -> String {
+pub fn excerpt(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(20)])
         .escape_debug()
         .to_string()
@@ -239,7 +245,7 @@ mod tests {
             HeadError::NotHttp(r"SSH-2.0-OpenSSH\r\n".into())
         );
         assert!(matches!(error_for("HTTP/2"), HeadError::NotHttp(_)));
-        assert!(matches!(error_for("\x15\x03\x01"), HeadError::NotHttp(_)));
+        assert_eq!(error_for("\x15\x03\x01"), HeadError::Tls);
         let headers = |n| format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(n));
         assert!(read(&[headers(96).as_bytes()]).is_ok());
         assert_eq!(error_for(&headers(97)), HeadError::TooManyHeaders(97));

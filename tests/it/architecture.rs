@@ -11,9 +11,13 @@ use crate::support::source_files::{Source, all_sources, files_in, program_source
 const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("random", &[]),
     ("clock", &[]),
+    ("io_errors", &[]),
     ("domain", &["clock", "random"]),
     ("store", &["clock", "domain"]),
-    ("delivery", &["clock", "domain", "random", "store"]),
+    (
+        "delivery",
+        &["clock", "domain", "io_errors", "random", "store"],
+    ),
     (
         "server",
         &["clock", "delivery", "domain", "random", "store"],
@@ -171,6 +175,8 @@ fn only_the_delivery_client_and_the_demo_connect_to_servers() {
         "src/delivery/connector.rs",
         "src/delivery/http_stream.rs",
         "src/delivery/outcomes.rs",
+        "src/delivery/tcp.rs",
+        "src/delivery/tls.rs",
         "src/demo/",
     ];
     let words = ["awc::", "TcpStream", "TcpSocket", "lookup_host"];

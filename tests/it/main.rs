@@ -73,6 +73,7 @@ mod storage_errors;
 mod subscriptions;
 mod support;
 mod test_events;
+mod tls_messages;
 mod token_pages;
 mod webhook_pages;
 mod widget_in_browser;
