@@ -25,7 +25,7 @@ use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
 
 use super::connector::connect;
-use super::http_stream::{ExchangeProgress, PROGRESS};
+use super::exchange_progress::{ExchangeProgress, PROGRESS};
 use super::outcomes::{self, header_value};
 use crate::domain::delivery::{
     AttemptResult, EndpointResponse, Outcome, RESPONSE_BODY_MAX_BYTES, SignedRequest,

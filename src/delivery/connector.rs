@@ -12,7 +12,8 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::time::timeout;
 
-use super::http_stream::{ExchangeProgress, HttpStream, Transport};
+use super::exchange_progress::ExchangeProgress;
+use super::http_stream::{HttpStream, Transport};
 use super::tcp::{self, TcpError};
 use super::tls::{self, HandshakeError};
 use crate::domain::delivery::{AttemptPhase, LookupProblem};

@@ -11,10 +11,12 @@
 
 mod alerts;
 mod attempt;
+mod chunked_body;
 mod client;
 mod connector;
 mod dispatcher;
 mod endpoint_queue;
+mod exchange_progress;
 mod http_stream;
 mod outcomes;
 mod request;

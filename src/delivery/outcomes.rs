@@ -9,8 +9,9 @@ use actix_web::error::ParseError;
 use awc::error::{ConnectError as AwcConnectError, SendRequestError};
 use tokio::time::Instant;
 
+use super::chunked_body::ChunkError;
 use super::connector::ConnectError;
-use super::http_stream::ExchangeProgress;
+use super::exchange_progress::ExchangeProgress;
 use super::response_head::HeadError;
 use super::tcp::TcpError;
 use super::tls_errors;
@@ -142,6 +143,9 @@ fn from_io_error(error: &io::Error, timeout: Duration, progress: &ExchangeProgre
 pub(super) fn describe_body_error(error: &io::Error) -> String {
     if tls_errors::inner_tls_error(error).is_some() {
         return "the TLS connection failed".to_owned();
+    }
+    if let Some(error) = inner_error::<ChunkError>(error) {
+        return error.to_string();
     }
     if is_connection_closed(error) {
         return "the connection was closed".to_owned();

@@ -22,7 +22,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use webpki::EndEntityCert;
 
-use super::http_stream::PROGRESS;
+use super::exchange_progress::PROGRESS;
 
 /// An invalid `--ca-file`, or an error from the TLS library.
 #[derive(Debug, thiserror::Error)]

@@ -58,6 +58,7 @@ mod public_form;
 mod rate_limits;
 mod redelivery;
 mod request_headers;
+mod response_syntax;
 mod retries;
 mod retry_after;
 mod schemathesis;
