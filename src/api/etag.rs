@@ -1,7 +1,7 @@
 //! `ETag` and `If-None-Match`: a client that polls gets 304 until the response changes.
 //!
-//! The tag is a hash of the response body, so handlers don't have to compute one. It is weak, so a
-//! proxy that compresses responses leaves it unchanged.
+//! The tag is a hash of the response body, so handlers don't have to compute it. The tag is weak,
+//! so a proxy that compresses responses leaves it unchanged.
 
 use actix_web::HttpResponse;
 use actix_web::body::{BoxBody, MessageBody};
@@ -25,7 +25,7 @@ pub(super) fn add_etag(response: ServiceResponse<BoxBody>) -> ServiceResponse<Bo
     let is_json = headers
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes() == b"application/json");
-    // Skip responses with their own `Cache-Control`, such as secrets.
+    // Skip responses with their own `Cache-Control`, such as responses that contain a secret.
     let is_cacheable = matches!(*request.method(), Method::GET | Method::HEAD)
         && response.status() == StatusCode::OK
         && is_json

@@ -47,7 +47,7 @@ pub struct FinalHead {
 #[derive(Debug, Default)]
 pub struct HeadReader {
     buffer: Vec<u8>,
-    /// The number of bytes in `buffer` that were searched for the end of the head.
+    /// The number of bytes in `buffer` that have been searched for the end of the head.
     searched: usize,
     /// The number of bytes dropped so far.
     dropped: usize,

@@ -206,7 +206,7 @@ impl TestHint {
     /// Derives the hint from the response to a test. `deliveries_fail` is true if ordinary
     /// deliveries to this endpoint fail too.
     pub fn from_response(status: u16, body: &[u8], deliveries_fail: bool) -> Option<Self> {
-        // Other statuses have other causes: the path, the secret, the size, a proxy.
+        // Other statuses have other causes, such as the path, the secret, the size, or a proxy.
         if !matches!(status, 400 | 409 | 422 | 500) {
             return None;
         }
@@ -234,7 +234,7 @@ impl TestHint {
     }
 }
 
-/// How programs report a missing value, in lower case.
+/// Phrases with which programs report a missing value, in lower case.
 const MISSING_VALUE_TERMS: [&str; 14] = [
     "undefined",
     "null",

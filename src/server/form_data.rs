@@ -16,8 +16,8 @@ const FORM_MAX_BYTES: usize = 64 * 1024;
 /// the request.
 const LARGE_FORM_MAX_BYTES: usize = 512 * 1024;
 
-/// The fields of a form, in the order in which they were sent. A missing field reads as empty, and
-/// validation then reports it.
+/// The fields of a form, in the order in which they were sent. A missing field reads as an empty
+/// string, and validation then reports the field.
 pub struct FormData(Vec<(String, String)>);
 
 impl FormData {

@@ -1,6 +1,7 @@
 //! Code that the HTTP modules (`intake`, `api`, and `pages`) share: the application state, routing,
 //! permissions, request parsing, and responses.
 
+pub mod cookies;
 pub mod form_data;
 pub mod health;
 pub mod html;
@@ -33,10 +34,10 @@ pub const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15)
 pub struct AppState {
     pub store: Store,
     pub clock: Clock,
-    pub delivery: delivery::DeliveryHandle,
+    pub delivery: delivery::DispatcherHandle,
     pub urls: Urls,
     pub proxies: TrustedProxies,
-    /// The target of alerts about failing webhooks, if one is configured.
+    /// The endpoint that receives alerts about failing webhooks, if one is configured.
     pub alerts: Option<delivery::AlertEndpoint>,
 }
 

@@ -11,7 +11,7 @@ use super::headers;
 use super::render_page;
 use crate::domain::id::WebhookId;
 use crate::domain::secret::Secret;
-use crate::domain::validation::{all, check};
+use crate::domain::validation::{check, check_all};
 use crate::domain::webhook::{self, NewWebhook, RetryPolicy, Topic, Webhook, WebhookPatch};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::flash::WebhookDraft;
@@ -142,7 +142,7 @@ pub async fn edit(
     let webhook = context.webhook(id.into_inner()).await?;
     let (url, description) = (fields.get("url"), fields.get("description"));
     let headers = headers::parse_headers(fields.get("headers"), &webhook.headers);
-    let checked = all((
+    let checked = check_all((
         check("url", context.app.check_endpoint_url(url).await),
         check("description", webhook::check_description(description)),
         check("headers", headers),
