@@ -26,7 +26,7 @@ use crate::server::request_origin::TrustedProxies;
 use crate::server::urls::Urls;
 use crate::server::{AppState, health, request_id, tokens};
 use crate::store::{self, LinkPurpose, OpenError, Store, StoreError, UserError};
-use crate::{api, pages, random};
+use crate::{api, io_errors, pages, random};
 
 /// How long a setup link is valid.
 const SETUP_LINK_LIFETIME: Duration = Duration::from_secs(3600);
@@ -36,7 +36,7 @@ const SETUP_LINK_LIFETIME: Duration = Duration::from_secs(3600);
 pub enum StartError {
     #[error(transparent)]
     Open(#[from] OpenError),
-    #[error("--listen: cannot listen on {address}: {source}; choose another IP address or port")]
+    #[error("--listen: cannot listen on {address}: {}; choose another IP address or port", io_errors::describe(.source))]
     Listen {
         address: SocketAddr,
         source: std::io::Error,
@@ -51,7 +51,7 @@ pub enum StartError {
     FirstUser(String),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("starting failed: {0}")]
+    #[error("starting failed: {}", io_errors::describe(.0))]
     Io(#[from] std::io::Error),
 }
 

@@ -201,12 +201,12 @@ impl AsyncWrite for HttpStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.is_write_closed {
+            return Poll::Ready(Ok(buf.len()));
+        }
         if self.head_reader.is_none() {
             self.head_reader = Some(HeadReader::default());
             let _ = PROGRESS.try_with(|p| p.begin_phase(AttemptPhase::Send));
-        }
-        if self.is_write_closed {
-            return Poll::Ready(Ok(buf.len()));
         }
         match self.poll_write_transport(cx, buf) {
             // The response may have arrived before the endpoint closed the connection.

@@ -125,11 +125,16 @@ impl HeadReader {
     }
 }
 
-/// Returns the first bytes, escaped for display.
+/// Returns the beginning of the first line for display. Replaces bytes that aren't printable ASCII.
 pub fn excerpt(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(&bytes[..bytes.len().min(20)])
-        .escape_debug()
-        .to_string()
+    let line = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next();
+    let start = line.unwrap_or_default().iter().take(20);
+    start
+        .map(|byte| match byte {
+            b' '..=b'~' => char::from(*byte),
+            _ => '·',
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -188,7 +193,7 @@ mod tests {
         let error_for = |text: &str| read(&[text.as_bytes()]).unwrap_err();
         assert_eq!(
             error_for("SSH-2.0-OpenSSH\r\n"),
-            HeadError::NotHttp(r"SSH-2.0-OpenSSH\r\n".into())
+            HeadError::NotHttp("SSH-2.0-OpenSSH".into())
         );
         assert!(matches!(error_for("HTTP/2"), HeadError::NotHttp(_)));
         assert_eq!(error_for("\x15\x03\x01"), HeadError::Tls);

@@ -98,8 +98,8 @@ fn is_json(request: &HttpRequest) -> bool {
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| Problem::Malformed("The body is not valid UTF-8.".into()))?;
-    let value: Value = serde_json::from_str(text)
-        .map_err(|error| Problem::Malformed(format!("The body is not valid JSON: {error}.")))?;
+    let value: Value =
+        serde_json::from_str(text).map_err(|error| Problem::Malformed(json_error_text(&error)))?;
     if !value.is_object() {
         return Err(Problem::invalid_field(
             "",
@@ -115,6 +115,17 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             &error.into_inner().to_string(),
         ))
     })
+}
+
+/// Describes malformed JSON. Columns are counted in bytes.
+fn json_error_text(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    if error.is_eof() {
+        return format!(
+            "The body is not valid JSON: it ends early, at line {line}, column {column}."
+        );
+    }
+    format!("The body is not valid JSON: there is an error at line {line}, column {column}.")
 }
 
 /// Converts an error message of serde to a validation error of the affected field.
@@ -151,6 +162,14 @@ fn field_error(path: &str, text: &str) -> ValidationErrors {
         );
     }
     let text = redact_value(&text.replace('`', ""));
+    if let Some((found, expected)) = text
+        .strip_prefix("invalid type: ")
+        .or_else(|| text.strip_prefix("invalid value: "))
+        .and_then(|text| text.split_once(", expected "))
+    {
+        let text = format!("Expected {expected}, not {found}.");
+        return ValidationErrors::for_field(path, text);
+    }
     let mut characters = text.chars();
     let sentence = characters.next().map_or_else(String::new, |c| {
         c.to_uppercase().chain(characters).collect()

@@ -10,15 +10,17 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::db::counters;
+use super::db::error::describe_sqlite;
 use super::db::open::database_path;
+use crate::io_errors;
 
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     #[error("--data-dir: there is no database at {path}", path = .0.display())]
     NoDatabase(PathBuf),
-    #[error("{path}: {source}", path = .path.display())]
+    #[error("{path}: {}", io_errors::describe(.source), path = .path.display())]
     File { path: PathBuf, source: io::Error },
-    #[error("can't read the database: {0}")]
+    #[error("can't read the database: {}", describe_sqlite(.0))]
     Sqlite(#[from] rusqlite::Error),
     #[error("the database is corrupt: {0}; restore a backup")]
     Corrupt(String),

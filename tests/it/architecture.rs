@@ -13,7 +13,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("io_errors", &[]),
     ("domain", &["clock", "random"]),
-    ("store", &["clock", "domain"]),
+    ("store", &["clock", "domain", "io_errors"]),
     (
         "delivery",
         &["clock", "domain", "io_errors", "random", "store"],
@@ -36,7 +36,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
             "clock", "delivery", "domain", "intake", "random", "server", "store",
         ],
     ),
-    ("config", &["domain"]),
+    ("config", &["domain", "io_errors"]),
     ("logging", &["config"]),
     ("demo", &["clock", "random"]),
     (
@@ -49,6 +49,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
             "delivery",
             "domain",
             "intake",
+            "io_errors",
             "pages",
             "random",
             "server",
@@ -58,8 +59,18 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "api", "app", "clock", "config", "delivery", "demo", "domain", "logging", "random",
-            "server", "store",
+            "api",
+            "app",
+            "clock",
+            "config",
+            "delivery",
+            "demo",
+            "domain",
+            "io_errors",
+            "logging",
+            "random",
+            "server",
+            "store",
         ],
     ),
 ];
