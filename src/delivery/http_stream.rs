@@ -1,5 +1,5 @@
-//! The connection that awc uses: plain TCP or TLS, without interim responses, and with strict framing
-//! (see [`response_head`](super::response_head)).
+//! The connection that awc uses: plain TCP or TLS, without interim responses, and with strict
+//! framing (see [`response_head`](super::response_head)).
 
 use std::fmt;
 use std::io;
@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::chunked_body::ChunkReader;
+use super::chunked_body::{ChunkError, ChunkReader};
 use super::exchange_progress::PROGRESS;
 use super::response_head::{FinalHead, Framing, HeadReader};
 use super::tls::FirstBytes;
@@ -33,6 +33,8 @@ pub struct HttpStream {
     chunk_reader: Option<ChunkReader>,
     /// Bytes for awc.
     unread: Vec<u8>,
+    /// Why the body can't be decoded further. awc gets it after the bytes before it.
+    body_error: Option<ChunkError>,
     /// Bytes that arrived after a chunked body. They make awc drop the connection.
     surplus: Vec<u8>,
     /// Whether the endpoint stopped reading the request. The rest of the request is discarded, and
@@ -53,6 +55,7 @@ impl HttpStream {
             head_reader: None,
             chunk_reader: None,
             unread: Vec::new(),
+            body_error: None,
             surplus: Vec::new(),
             is_write_closed: false,
         }
@@ -84,13 +87,13 @@ impl HttpStream {
             let _ = PROGRESS.try_with(|p| p.start_response());
             if let Some(response) = reader.push(buf.filled()).map_err(io::Error::other)? {
                 self.head_reader = None;
-                self.on_final_head(response)?;
+                self.on_final_head(response);
             }
         }
         Poll::Ready(Ok(()))
     }
 
-    fn on_final_head(&mut self, response: FinalHead) -> io::Result<()> {
+    fn on_final_head(&mut self, response: FinalHead) {
         let FinalHead { mut head, rest } = response;
         head.keep_alive &= !self.is_write_closed;
         self.unread = head.for_awc();
@@ -102,22 +105,25 @@ impl HttpStream {
             Framing::Chunked => Some(ChunkReader::default()),
             Framing::Empty | Framing::Length(_) | Framing::UntilClose => None,
         };
-        self.push_body(&rest)
+        self.push_body(&rest);
     }
 
-    fn push_body(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn push_body(&mut self, bytes: &[u8]) {
         let Some(reader) = &mut self.chunk_reader else {
             self.unread.extend_from_slice(bytes);
-            return Ok(());
+            return;
         };
-        let used = reader
-            .push(bytes, &mut self.unread)
-            .map_err(io::Error::other)?;
-        if reader.is_done() {
-            self.chunk_reader = None;
-            self.surplus = bytes[used..].to_vec();
+        match reader.push(bytes, &mut self.unread) {
+            Ok(used) if reader.is_done() => {
+                self.chunk_reader = None;
+                self.surplus = bytes[used..].to_vec();
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.chunk_reader = None;
+                self.body_error = Some(error);
+            }
         }
-        Ok(())
     }
 
     /// Reads until there are bytes for awc.
@@ -129,9 +135,12 @@ impl HttpStream {
             if buf.filled().is_empty() {
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
-            self.push_body(buf.filled())?;
+            self.push_body(buf.filled());
         }
-        Poll::Ready(Ok(()))
+        match self.body_error {
+            Some(error) if self.unread.is_empty() => Poll::Ready(Err(io::Error::other(error))),
+            _ => Poll::Ready(Ok(())),
+        }
     }
 
     fn poll_write_transport(

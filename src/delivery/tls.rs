@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use rustls::client::ResolvesClientCert;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
@@ -51,10 +52,15 @@ pub fn tls_config(ca_files: &[PathBuf]) -> Result<ClientConfig, TlsConfigError> 
         WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
             .build()
             .map_err(|error| Error::General(error.to_string()))?;
+    let verifier = CertificateVerifier {
+        inner,
+        roots,
+        provider: Arc::clone(&provider),
+    };
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(CertificateVerifier { inner, roots }))
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_client_cert_resolver(Arc::new(NoClientCertificate));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
@@ -101,6 +107,7 @@ impl From<RejectedCertificate> for Error {
 struct CertificateVerifier {
     inner: Arc<WebPkiServerVerifier>,
     roots: Arc<RootCertStore>,
+    provider: Arc<CryptoProvider>,
 }
 
 impl CertificateVerifier {
@@ -109,26 +116,53 @@ impl CertificateVerifier {
         error: Error,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        now: UnixTime,
     ) -> Error {
         let Ok(certificate) = EndEntityCert::try_from(end_entity) else {
             return error;
         };
         match error {
             Error::InvalidCertificate(CertificateError::UnknownIssuer)
-                if certificate.issuer() == certificate.subject() =>
+                if certificate.issuer() == certificate.subject()
+                    && self.is_signed_by_itself(end_entity, server_name, now) =>
             {
                 RejectedCertificate::SelfSigned.into()
             }
             // The library doesn't distinguish a key that it doesn't accept from a wrong signature.
             Error::InvalidCertificate(CertificateError::BadSignature)
-                if has_short_key(end_entity)
-                    || intermediates.iter().any(has_short_key)
+                if intermediates.iter().any(has_short_key)
                     || self.has_root_with_short_key(certificate.issuer()) =>
             {
                 RejectedCertificate::ShortKey.into()
             }
-            other => other,
+            other => explain_signature(other, end_entity),
         }
+    }
+
+    /// Whether the certificate would be trusted, or rejected for another reason than its issuer, if
+    /// it was in `--ca-file`.
+    fn is_signed_by_itself(
+        &self,
+        certificate: &CertificateDer<'_>,
+        server_name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> bool {
+        let mut roots = RootCertStore::empty();
+        if roots.add(certificate.clone().into_owned()).is_err() {
+            return false;
+        }
+        let provider = Arc::clone(&self.provider);
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+        verifier.build().is_ok_and(|verifier| {
+            let result = verifier.verify_server_cert(certificate, &[], server_name, &[], now);
+            !matches!(
+                result,
+                Err(Error::InvalidCertificate(
+                    CertificateError::UnknownIssuer | CertificateError::BadSignature
+                ))
+            )
+        })
     }
 
     fn has_root_with_short_key(&self, subject: &[u8]) -> bool {
@@ -150,7 +184,7 @@ impl ServerCertVerifier for CertificateVerifier {
     ) -> Result<ServerCertVerified, Error> {
         self.inner
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-            .map_err(|error| self.explain(error, end_entity, intermediates))
+            .map_err(|error| self.explain(error, end_entity, intermediates, server_name, now))
     }
 
     fn verify_tls12_signature(
@@ -161,7 +195,7 @@ impl ServerCertVerifier for CertificateVerifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         self.inner
             .verify_tls12_signature(message, certificate, signature)
-            .map_err(|error| self.explain(error, certificate, &[]))
+            .map_err(|error| explain_signature(error, certificate))
     }
 
     fn verify_tls13_signature(
@@ -172,11 +206,21 @@ impl ServerCertVerifier for CertificateVerifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         self.inner
             .verify_tls13_signature(message, certificate, signature)
-            .map_err(|error| self.explain(error, certificate, &[]))
+            .map_err(|error| explain_signature(error, certificate))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.inner.supported_verify_schemes()
+    }
+}
+
+/// Explains an invalid signature of the certificate's own key.
+fn explain_signature(error: Error, certificate: &CertificateDer<'_>) -> Error {
+    match error {
+        Error::InvalidCertificate(CertificateError::BadSignature) if has_short_key(certificate) => {
+            RejectedCertificate::ShortKey.into()
+        }
+        other => other,
     }
 }
 

@@ -167,7 +167,13 @@ fn field_error(path: &str, text: &str) -> ValidationErrors {
         .or_else(|| text.strip_prefix("invalid value: "))
         .and_then(|text| text.split_once(", expected "))
     {
-        let text = format!("Expected {expected}, not {found}.");
+        let in_json = |text: &str| {
+            let text = text
+                .replace("a sequence", "an array")
+                .replace("a map", "an object");
+            text.replace("sequence", "array").replace("map", "object")
+        };
+        let text = format!("Expected {}, not {}.", in_json(expected), in_json(found));
         return ValidationErrors::for_field(path, text);
     }
     let mut characters = text.chars();
@@ -245,11 +251,11 @@ mod tests {
         );
         assert_eq!(
             error_for(r#"{"name":5}"#),
-            "name: Invalid type: integer 5, expected a string."
+            "name: Expected a string, not integer 5."
         );
         assert_eq!(
             error_for(r#"{"name":"a","topics":"\", expected"}"#),
-            "topics: Invalid type: string, expected a sequence."
+            "topics: Expected an array, not string."
         );
         assert!(
             error_for(r#"{"name":"a","topics":["x"]}"#)
@@ -259,9 +265,7 @@ mod tests {
             error_for(r#"{"name":"a","topics":[0]}"#),
             "topics[0]: Expected a string. The API reference lists the valid values."
         );
-        assert!(
-            error_for(r#"{"name":"a","topics":null}"#).starts_with("topics: Invalid type: null")
-        );
+        assert!(error_for(r#"{"name":"a","topics":null}"#).ends_with(", not null."));
         assert_eq!(error_for("[]"), ": The body must be a JSON object.");
         assert!(matches!(parse::<Sample>(b"{"), Err(Problem::Malformed(_))));
         assert!(matches!(

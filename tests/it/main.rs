@@ -20,6 +20,7 @@ mod backup;
 mod base_path;
 mod cancellation;
 mod cli;
+mod cli_messages;
 mod cli_users;
 mod connections;
 mod crash_recovery;

@@ -224,14 +224,14 @@ fn unknown_issuers_and_self_signed_certificates() {
         message.contains("unknown authority") && message.contains("--ca-file"),
         "{message}"
     );
-    let endpoint = certificates.serve("own", &[]);
-    let message = explanation(&app, &endpoint.url());
+    let message = explanation(&app, &certificates.serve("own", &[]).url());
     assert!(
         message.contains("self-signed") && message.contains("--ca-file"),
         "{message}"
     );
     // Following the advice works.
     let app = app_trusting(&[certificates.file("own.pem")]);
+    let endpoint = certificates.serve("own", &[]);
     assert_eq!(explanation(&app, &endpoint.url()), "");
 }
 

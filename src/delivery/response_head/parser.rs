@@ -1,7 +1,7 @@
 //! Parses a response head leniently, and decides how its body ends (RFC 9112).
 //!
 //! A recipient may recover from most deviations (RFC 9110, section 2.4). Only a response whose end
-//! is ambiguous is rejected, because the next response on the connection could then be read wrongly.
+//! is ambiguous is rejected, because the next response on the connection could be misread.
 
 use super::HeadError;
 
@@ -89,8 +89,8 @@ impl ParsedHead {
     }
 }
 
-/// Returns the minor version and the status. Accepts any white space as a separator, and ignores the
-/// reason (RFC 9112, section 4).
+/// Returns the minor version and the status. Accepts any white space as a separator, and ignores
+/// the reason (RFC 9112, section 4).
 fn parse_status_line(line: &[u8]) -> Result<(u8, u16), HeadError> {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | 0x0b | 0x0c | b'\r');
     let mut words = line.split(is_space).filter(|word| !word.is_empty());
