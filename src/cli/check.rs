@@ -25,7 +25,8 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
         report.report_warning(&ignored);
     }
     check_running_server(&options.data.data_dir, &mut report);
-    store::require_database(&options.data.data_dir).map_err(|error| start_error(error.into()))?;
+    store::require_database(&options.data.data_dir)
+        .map_err(|error| into_command_error(error.into()))?;
     check_files(&options.data.data_dir, &mut report)?;
     if check_database(options, &mut report) {
         let hosts = check_hosts(options, &settings, &mut report);
@@ -53,7 +54,7 @@ fn check_running_server(dir: &Path, report: &mut CheckReport) {
 
 /// Checks that only the owner of `dir` can access its files.
 fn check_files(dir: &Path, report: &mut CheckReport) -> Result<(), CommandError> {
-    let exposures = store::find_exposures(dir).map_err(|error| start_error(error.into()))?;
+    let exposures = store::find_exposures(dir).map_err(|error| into_command_error(error.into()))?;
     for exposure in &exposures {
         let line = format!("files: {exposure}");
         if exposure.has_data {

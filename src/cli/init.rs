@@ -1,13 +1,13 @@
 //! `miniback init`: creates the data directory and an empty database.
 
-use super::serve::start_error;
+use super::serve::into_command_error;
 use super::{CommandError, escape_control_chars, print};
 use crate::clock::Clock;
 use crate::config::DataDirOptions;
 use crate::store::{self, OpenError, Store};
 
 pub(super) fn run(data: &DataDirOptions) -> Result<(), CommandError> {
-    let is_new = create(data).map_err(|error| start_error(error.into()))?;
+    let is_new = create(data).map_err(|error| into_command_error(error.into()))?;
     let dir = escape_control_chars(&data.data_dir.display().to_string());
     print(&if is_new {
         format!("Created an empty database in {dir}.\n")
