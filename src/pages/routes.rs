@@ -4,6 +4,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, Route, web};
 
 use super::framework::auth;
+use super::framework::form_page::FormPage;
 use super::framework::live_updates;
 use super::framework::page_error::PageError;
 use super::projects::origins;
@@ -40,32 +41,53 @@ fn public_routes(routes: Routes) -> Routes {
     routes
         .service(page("/", [get(Public, redirects::home)]))
         .service(page("/static/{name}", [get(Public, static_files::get)]))
-        .service(page(
-            "/login",
-            [get(Public, sign_in::show), post(Public, sign_in::sign_in)],
-        ))
-        .service(page("/logout", [post(Public, sign_in::sign_out)]))
-        .service(page(
-            "/setup",
-            [
-                get(Public, setup::show),
-                post(Public, setup::create_first_user),
-            ],
-        ))
-        .service(page(
-            "/invitation",
-            [
-                get(Public, invitation::show_invitation),
-                post(Public, invitation::accept_invitation),
-            ],
-        ))
-        .service(page(
-            "/reset",
-            [
-                get(Public, invitation::show_reset),
-                post(Public, invitation::reset),
-            ],
-        ))
+        .service(
+            page(
+                "/login",
+                [get(Public, sign_in::show), post(Public, sign_in::sign_in)],
+            )
+            .with_data(FormPage::new("/login", sign_in::show)),
+        )
+        .service(
+            page("/logout", [post(Public, sign_in::sign_out)])
+                .with_data(FormPage::new("/login", sign_in::show)),
+        )
+        .service(
+            page(
+                "/setup",
+                [
+                    get(Public, setup::show),
+                    post(Public, setup::create_first_user),
+                ],
+            )
+            .with_data(FormPage::new("/setup?token={token}", setup::show)),
+        )
+        .service(
+            page(
+                "/invitation",
+                [
+                    get(Public, invitation::show_invitation),
+                    post(Public, invitation::accept_invitation),
+                ],
+            )
+            .with_data(FormPage::new(
+                "/invitation?token={token}",
+                invitation::show_invitation,
+            )),
+        )
+        .service(
+            page(
+                "/reset",
+                [
+                    get(Public, invitation::show_reset),
+                    post(Public, invitation::reset),
+                ],
+            )
+            .with_data(FormPage::new(
+                "/reset?token={token}",
+                invitation::show_reset,
+            )),
+        )
         .service(page("/sign-in", [get(Public, setup::sign_in_with_link)]))
         .service(page("/docs/api", [get(Public, api_reference::show)]))
         .service(page("/docs/webhooks", [get(Public, guide::show)]))
@@ -82,66 +104,131 @@ fn feedback_routes(routes: Routes) -> Routes {
             "/feedback/export.json",
             [get(Member, feedback::export_json)],
         ))
-        .service(page(
-            "/feedback/status",
-            [post(Member, feedback::set_statuses)],
-        ))
-        .service(page("/feedback/undo", [post(Member, feedback::undo)]))
-        .service(page(
-            "/feedback/ask-to-delete",
-            [post(Member, feedback::confirm_delete)],
-        ))
-        .service(page("/feedback/delete", [post(Member, feedback::delete)]))
+        .service(
+            page("/feedback/status", [post(Member, feedback::set_statuses)])
+                .with_data(FormPage::new("/feedback?{back}", feedback::show)),
+        )
+        .service(
+            page("/feedback/undo", [post(Member, feedback::undo)])
+                .with_data(FormPage::new("/feedback?{back}", feedback::show)),
+        )
+        .service(
+            page(
+                "/feedback/ask-to-delete",
+                [post(Member, feedback::confirm_delete)],
+            )
+            .with_data(
+                FormPage::new("/feedback?{back}", feedback::show).with_action("/feedback/status"),
+            ),
+        )
+        .service(
+            page("/feedback/delete", [post(Member, feedback::delete)])
+                .with_data(FormPage::new("/feedback?{back}", feedback::show)),
+        )
         .service(page("/feedback/{id}", [get(Member, feedback::show_detail)]))
-        .service(page(
-            "/feedback/{id}/status",
-            [post(Member, feedback::set_status)],
-        ))
+        .service(
+            page(
+                "/feedback/{id}/status",
+                [post(Member, feedback::set_status)],
+            )
+            .with_data(FormPage::new("/feedback?{back}", feedback::show)),
+        )
         .service(page("/live", [get(Member, live_updates::stream)]))
 }
 
 fn webhook_routes(routes: Routes) -> Routes {
     routes
-        .service(page(
-            "/settings/notifications",
-            [get(Admin, webhooks::show), post(Admin, webhooks::add)],
-        ))
-        .service(page(
-            "/settings/notifications/test",
-            [post(Admin, webhooks::test_draft)],
-        ))
-        .service(page(
-            "/settings/notifications/{id}/enabled",
-            [post(Admin, webhooks::set_enabled)],
-        ))
-        .service(page(
-            "/settings/notifications/{id}/topics",
-            [post(Admin, webhooks::set_topics)],
-        ))
-        .service(page(
-            "/settings/notifications/{id}/edit",
-            [post(Admin, webhooks::edit)],
-        ))
-        .service(page(
-            "/settings/notifications/{id}/test",
-            [post(Admin, webhooks::test)],
-        ))
+        .service(
+            page(
+                "/settings/notifications",
+                [get(Admin, webhooks::show), post(Admin, webhooks::add)],
+            )
+            .with_data(FormPage::new("/settings/notifications?add", webhooks::show)),
+        )
+        .service(
+            page(
+                "/settings/notifications/test",
+                [post(Admin, webhooks::test_draft)],
+            )
+            .with_data(
+                FormPage::new("/settings/notifications?add", webhooks::show)
+                    .with_action("/settings/notifications"),
+            ),
+        )
+        .service(
+            page(
+                "/settings/notifications/{id}/enabled",
+                [post(Admin, webhooks::set_enabled)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications?open={id}",
+                webhooks::show,
+            )),
+        )
+        .service(
+            page(
+                "/settings/notifications/{id}/topics",
+                [post(Admin, webhooks::set_topics)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications?open={id}",
+                webhooks::show,
+            )),
+        )
+        .service(
+            page(
+                "/settings/notifications/{id}/edit",
+                [post(Admin, webhooks::edit)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications?open={id}",
+                webhooks::show,
+            )),
+        )
+        .service(
+            page(
+                "/settings/notifications/{id}/test",
+                [post(Admin, webhooks::test)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications?open={id}",
+                webhooks::show,
+            )),
+        )
         .service(page(
             "/settings/notifications/{id}/secret",
             [get(Admin, webhooks::plain_secret)],
         ))
-        .service(page(
-            "/settings/notifications/{id}/rotate",
-            [post(Admin, webhooks::rotate)],
-        ))
-        .service(page(
-            "/settings/notifications/{id}/switch-now",
-            [post(Admin, webhooks::switch_now)],
-        ))
-        .service(page(
-            "/settings/notifications/{id}/delete",
-            [post(Admin, webhooks::delete)],
-        ))
+        .service(
+            page(
+                "/settings/notifications/{id}/rotate",
+                [post(Admin, webhooks::rotate)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications?rotate={id}",
+                webhooks::show,
+            )),
+        )
+        .service(
+            page(
+                "/settings/notifications/{id}/switch-now",
+                [post(Admin, webhooks::switch_now)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications?open={id}",
+                webhooks::show,
+            )),
+        )
+        .service(
+            page(
+                "/settings/notifications/{id}/delete",
+                [post(Admin, webhooks::delete)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications?delete={id}",
+                webhooks::show,
+            )),
+        )
 }
 
 fn delivery_routes(routes: Routes) -> Routes {
@@ -154,25 +241,43 @@ fn delivery_routes(routes: Routes) -> Routes {
             "/settings/notifications/{id}/deliveries",
             [get(Admin, deliveries::show)],
         ))
-        .service(page(
-            "/settings/notifications/{id}/recover",
-            [post(Admin, deliveries::redeliver_failed)],
-        ))
+        .service(
+            page(
+                "/settings/notifications/{id}/recover",
+                [post(Admin, deliveries::redeliver_failed)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications/{id}/deliveries",
+                deliveries::show,
+            )),
+        )
         .service(page(
             "/settings/notifications/{id}/deliveries/{delivery}",
             [get(Admin, deliveries::detail::show)],
         ))
-        .service(page(
-            "/settings/notifications/{id}/deliveries/{delivery}/redeliver",
-            [post(Admin, deliveries::detail::redeliver)],
-        ))
-        .service(page(
-            "/settings/notifications/{id}/signature-check",
-            [
-                get(Admin, signature_check::show),
-                post(Admin, signature_check::check),
-            ],
-        ))
+        .service(
+            page(
+                "/settings/notifications/{id}/deliveries/{delivery}/redeliver",
+                [post(Admin, deliveries::detail::redeliver)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications/{id}/deliveries/{delivery}",
+                deliveries::detail::show,
+            )),
+        )
+        .service(
+            page(
+                "/settings/notifications/{id}/signature-check",
+                [
+                    get(Admin, signature_check::show),
+                    post(Admin, signature_check::check),
+                ],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications/{id}/signature-check",
+                signature_check::show,
+            )),
+        )
         .service(page(
             "/settings/notifications/{id}/doctor",
             [get(Admin, redirects::signature_check)],
@@ -185,91 +290,156 @@ fn delivery_routes(routes: Routes) -> Routes {
 
 fn project_and_token_routes(routes: Routes) -> Routes {
     routes
-        .service(page(
-            "/settings/projects",
-            [get(Member, projects::show), post(Admin, projects::create)],
-        ))
-        .service(page(
-            "/settings/projects/{project}/origins",
-            [post(Admin, origins::allow_origin)],
-        ))
-        .service(page(
-            "/settings/projects/{id}/edit",
-            [post(Admin, projects::edit)],
-        ))
-        .service(page(
-            "/settings/projects/{id}/status",
-            [post(Admin, projects::set_status)],
-        ))
-        .service(page(
-            "/settings/projects/{id}/delete",
-            [post(Admin, projects::delete)],
-        ))
-        .service(page(
-            "/settings/tokens",
-            [
-                get(Admin, api_tokens::show),
-                post(Admin, api_tokens::create),
-            ],
-        ))
-        .service(page(
-            "/settings/tokens/{id}/revoke",
-            [post(Admin, api_tokens::revoke)],
-        ))
+        .service(
+            page(
+                "/settings/projects",
+                [get(Member, projects::show), post(Admin, projects::create)],
+            )
+            .with_data(FormPage::new("/settings/projects?add", projects::show)),
+        )
+        .service(
+            page(
+                "/settings/projects/{project}/origins",
+                [post(Admin, origins::allow_origin)],
+            )
+            .with_data(FormPage::new(
+                "/settings/projects?open={project}",
+                projects::show,
+            )),
+        )
+        .service(
+            page(
+                "/settings/projects/{id}/edit",
+                [post(Admin, projects::edit)],
+            )
+            .with_data(FormPage::new(
+                "/settings/projects?open={id}",
+                projects::show,
+            )),
+        )
+        .service(
+            page(
+                "/settings/projects/{id}/status",
+                [post(Admin, projects::set_status)],
+            )
+            .with_data(FormPage::new(
+                "/settings/projects?open={id}",
+                projects::show,
+            )),
+        )
+        .service(
+            page(
+                "/settings/projects/{id}/delete",
+                [post(Admin, projects::delete)],
+            )
+            .with_data(FormPage::new(
+                "/settings/projects?delete={id}",
+                projects::show,
+            )),
+        )
+        .service(
+            page(
+                "/settings/tokens",
+                [
+                    get(Admin, api_tokens::show),
+                    post(Admin, api_tokens::create),
+                ],
+            )
+            .with_data(FormPage::new("/settings/tokens?add", api_tokens::show)),
+        )
+        .service(
+            page(
+                "/settings/tokens/{id}/revoke",
+                [post(Admin, api_tokens::revoke)],
+            )
+            .with_data(FormPage::new(
+                "/settings/tokens?revoke={id}",
+                api_tokens::show,
+            )),
+        )
 }
 
 fn people_and_privacy_routes(routes: Routes) -> Routes {
     routes
-        .service(page(
-            "/settings/people",
-            [get(Admin, people::show), post(Admin, people::invite)],
-        ))
-        .service(page(
-            "/settings/people/links/{id}/revoke",
-            [post(Admin, people::revoke_link)],
-        ))
-        .service(page(
-            "/settings/people/{id}/reset",
-            [post(Admin, people::reset_password)],
-        ))
-        .service(page(
-            "/settings/people/{id}/role",
-            [post(Admin, people::set_role)],
-        ))
-        .service(page(
-            "/settings/people/{id}/remove",
-            [post(Admin, people::remove)],
-        ))
-        .service(page(
-            "/settings/privacy",
-            [get(Admin, privacy::show), post(Admin, privacy::find)],
-        ))
-        .service(page(
-            "/settings/privacy/export",
-            [post(Admin, privacy::export)],
-        ))
-        .service(page(
-            "/settings/privacy/erase",
-            [post(Admin, privacy::erase)],
-        ))
+        .service(
+            page(
+                "/settings/people",
+                [get(Admin, people::show), post(Admin, people::invite)],
+            )
+            .with_data(FormPage::new("/settings/people?add", people::show)),
+        )
+        .service(
+            page(
+                "/settings/people/links/{id}/revoke",
+                [post(Admin, people::revoke_link)],
+            )
+            .with_data(FormPage::new("/settings/people", people::show)),
+        )
+        .service(
+            page(
+                "/settings/people/{id}/reset",
+                [post(Admin, people::reset_password)],
+            )
+            .with_data(FormPage::new("/settings/people", people::show)),
+        )
+        .service(
+            page(
+                "/settings/people/{id}/role",
+                [post(Admin, people::set_role)],
+            )
+            .with_data(FormPage::new("/settings/people?role={id}", people::show)),
+        )
+        .service(
+            page(
+                "/settings/people/{id}/remove",
+                [post(Admin, people::remove)],
+            )
+            .with_data(FormPage::new("/settings/people?remove={id}", people::show)),
+        )
+        .service(
+            page(
+                "/settings/privacy",
+                [get(Admin, privacy::show), post(Admin, privacy::find)],
+            )
+            .with_data(FormPage::new("/settings/privacy", privacy::show)),
+        )
+        .service(
+            page("/settings/privacy/export", [post(Admin, privacy::export)]).with_data(
+                FormPage::new("/settings/privacy", privacy::show).with_action("/settings/privacy"),
+            ),
+        )
+        .service(
+            page("/settings/privacy/erase", [post(Admin, privacy::erase)]).with_data(
+                FormPage::new("/settings/privacy", privacy::show).with_action("/settings/privacy"),
+            ),
+        )
 }
 
 fn account_routes(routes: Routes) -> Routes {
     routes
         .service(page("/settings", [get(Member, redirects::settings)]))
         .service(page("/settings/account", [get(Member, account::show)]))
-        .service(page(
-            "/settings/account/sessions/{id}/end",
-            [post(Member, account::end_session)],
-        ))
-        .service(page(
-            "/settings/account/password",
-            [post(Member, account::set_password)],
-        ))
-        .service(page(
-            "/settings/account/sign-out-everywhere",
-            [post(Member, account::sign_out_everywhere)],
-        ))
+        .service(
+            page(
+                "/settings/account/sessions/{id}/end",
+                [post(Member, account::end_session)],
+            )
+            .with_data(FormPage::new("/settings/account", account::show)),
+        )
+        .service(
+            page(
+                "/settings/account/password",
+                [post(Member, account::set_password)],
+            )
+            .with_data(FormPage::new("/settings/account", account::show)),
+        )
+        .service(
+            page(
+                "/settings/account/sign-out-everywhere",
+                [post(Member, account::sign_out_everywhere)],
+            )
+            .with_data(FormPage::new("/settings/account", account::show)),
+        )
 }
 
 fn page<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {

@@ -4,14 +4,16 @@
 //! rows, so every state of the page can be reloaded and linked to, and works without JavaScript.
 
 mod actions;
+mod edit;
 mod endpoint_code;
 mod headers;
 pub(super) mod row;
 mod sparkline;
 
 pub(super) use actions::{
-    add, delete, edit, plain_secret, rotate, set_enabled, set_topics, switch_now, test, test_draft,
+    add, delete, plain_secret, rotate, set_enabled, switch_now, test, test_draft,
 };
+pub(super) use edit::{edit, set_topics};
 pub(super) use endpoint_code::show as show_endpoint_code;
 
 use std::time::Duration;
@@ -33,6 +35,7 @@ use crate::domain::webhook::{RetryPolicy, WEBHOOKS_MAX};
 use crate::random;
 use crate::server::tokens;
 use crate::store::PageRequest;
+use edit::SettingsForm;
 use row::{OpenSections, TestReportView, WebhookRow};
 
 const PATH: &str = "/settings/notifications";
@@ -97,13 +100,6 @@ impl AddWebhookForm {
             test_report: Some(TestReportView::new(&draft.report)),
         }
     }
-}
-
-/// The text fields of a webhook's settings form.
-struct SettingsForm {
-    url: FormField,
-    description: FormField,
-    headers: FormField,
 }
 
 impl NotificationsPage {
