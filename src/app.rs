@@ -16,7 +16,7 @@ use crate::background::search_indexer;
 use crate::clock::Clock;
 use crate::config::{FirstUser, ServeOptions};
 use crate::delivery::connector::TlsConfigError;
-use crate::delivery::{self, AlertEndpoint, DeliveryHandle, DeliverySettings, connector};
+use crate::delivery::{self, AlertEndpoint, DeliverySettings, DispatcherHandle, connector};
 use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
 use crate::domain::password;
 use crate::domain::retry::RetrySchedule;
@@ -75,9 +75,9 @@ impl StartError {
 
 /// A running instance of Miniback.
 pub struct RunningServer {
-    /// The URL it listens on, such as `http://127.0.0.1:8080`.
+    /// The URL that the server listens on, such as `http://127.0.0.1:8080`.
     pub url: String,
-    /// The one-time URL that creates the first user, if there is no user.
+    /// The one-time URL for creating the first user; `None` if there is a user.
     pub setup_url: Option<String>,
     pub state: web::Data<AppState>,
     pages: web::Data<pages::PageState>,
@@ -152,7 +152,7 @@ fn spawn_background_tasks(
     options: &ServeOptions,
     store: &Store,
     clock: &Clock,
-    delivery: &DeliveryHandle,
+    delivery: &DispatcherHandle,
     alerts: Option<&AlertEndpoint>,
 ) -> Vec<JoinHandle<()>> {
     let periods = RetentionPeriods {
@@ -218,7 +218,7 @@ fn http_server(
 }
 
 fn api_document() -> serde_json::Value {
-    // Can't fail: the same document is served as JSON and covered by a test.
+    // Can't fail, because a test serializes the same document.
     serde_json::to_value(api::document("/")).unwrap_or_default()
 }
 
@@ -253,7 +253,7 @@ pub fn delivery_settings(
 async fn load_alert_endpoint(
     options: &ServeOptions,
     store: &Store,
-    delivery: &DeliveryHandle,
+    delivery: &DispatcherHandle,
     urls: &Urls,
 ) -> Result<Option<AlertEndpoint>, StartError> {
     let configured = options.alerts.secret().map_err(StartError::AlertSecret)?;

@@ -23,7 +23,7 @@ use crate::{Error, database, protocol, sample};
 pub const POST_LOOP_ROLE: &str = "__posts";
 pub const WEB_SERVER_ROLE: &str = "__web";
 
-/// The program's maximum of attempts in flight for one webhook.
+/// Miniback's maximum number of attempts in flight per webhook.
 pub const IN_FLIGHT: usize = 16;
 
 /// The result of the bare loop.

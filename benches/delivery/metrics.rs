@@ -41,7 +41,7 @@ pub struct Run {
     pub metrics: Vec<Metric>,
     /// CPU seconds of the program per 1,000 deliveries, by thread.
     pub threads: BTreeMap<String, f64>,
-    /// Points of the plot, as x and y.
+    /// Points of the plot: pending deliveries (x) and deliveries per second (y).
     pub curve: Vec<(f64, f64)>,
     pub notes: Vec<String>,
 }

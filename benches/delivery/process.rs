@@ -61,8 +61,8 @@ pub fn command_tied_to_parent(program: &Path) -> Result<Command, Error> {
     Ok(command)
 }
 
-/// Runs in the new process: ties it to its parent and replaces it with the program in `arguments`.
-/// Returns only if that fails.
+/// Runs in the new process: makes the process end with its parent, then replaces it with the
+/// program in `arguments`. Returns only if that fails.
 pub fn exec_program(mut arguments: impl Iterator<Item = String>) -> Error {
     die_with_parent();
     match arguments.next() {

@@ -24,7 +24,7 @@ impl FromRequest for Caller {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        // `authorize` adds it on every route that isn't public.
+        // Present on every route that isn't public, because `authorize` adds the token.
         ready(
             request
                 .extensions()
@@ -42,7 +42,7 @@ const MISSING_TOKEN: &str =
 const UNKNOWN_TOKEN: &str = "Unknown API token. It may have been revoked.";
 const AMBIGUOUS_TOKENS: &str = "The request has two different API tokens. Send only one.";
 
-/// Middleware for a route: rejects callers without the permission, and adds an `ETag`.
+/// Middleware for a route: rejects callers without the required permission, and adds an `ETag`.
 pub(super) async fn authorize(
     permission: Permission,
     request: ServiceRequest,
@@ -63,7 +63,7 @@ pub(super) async fn authorize(
 
 /// Returns the API token of a request, from either header. An `Authorization` header with another
 /// scheme is ignored, because it may be meant for a reverse proxy.
-fn token_from(headers: &HeaderMap) -> Result<&str, Problem> {
+fn token_from_headers(headers: &HeaderMap) -> Result<&str, Problem> {
     let bearers = headers.get_all(AUTHORIZATION).filter_map(|value| {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token)
@@ -83,8 +83,8 @@ fn token_from(headers: &HeaderMap) -> Result<&str, Problem> {
 }
 
 async fn authenticate(permission: Permission, request: &ServiceRequest) -> Result<Caller, Problem> {
-    let token = token_from(request.headers())?;
-    // Always present: `app` adds the state to every worker.
+    let token = token_from_headers(request.headers())?;
+    // Always present, because `app` adds the state to every worker.
     let app = request
         .app_data::<web::Data<AppState>>()
         .ok_or(Problem::Unauthorized(UNKNOWN_TOKEN))?;
@@ -102,7 +102,7 @@ async fn authenticate(permission: Permission, request: &ServiceRequest) -> Resul
     }
     if needs_touch {
         let (store, id) = (app.store.clone(), token.id.clone());
-        // Not awaited: updating `last_used_at` must not delay the call.
+        // Don't wait, because updating `last_used_at` must not delay the call.
         actix_web::rt::spawn(async move { store.touch_token(id).await });
     }
     Ok(Caller(token))

@@ -15,7 +15,7 @@ use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::domain::webhook::Topic;
 use crate::server::AppState;
-use crate::server::json_body::{Json, non_null};
+use crate::server::json_body::{Json, deserialize_non_null};
 use crate::server::problem::Problem;
 use crate::store::{
     DeliveryDetail, DeliveryFilter, DeliverySummary, LoggedAttempt, RedeliverError,
@@ -31,9 +31,9 @@ pub(super) struct RecoverDeliveries {
     /// offset.
     #[schema(format = DateTime, example = "2025-10-31T12:34:56Z")]
     since: String,
-    /// The states of the deliveries to redeliver. Only `failed` if omitted.
+    /// The states of the deliveries to redeliver. Defaults to `failed`.
     #[schema(nullable = false, example = json!(["failed"]))]
-    #[serde(default, deserialize_with = "non_null")]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
     states: Option<Vec<RecoverableState>>,
 }
 
@@ -110,7 +110,7 @@ struct ResponseView {
     timings: TimingsView,
 }
 
-/// The duration of each step in milliseconds. Null if the attempt had no such step.
+/// The duration of each step, in milliseconds. Null for a step that the attempt didn't include.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Timings)]
 #[serde(rename_all = "camelCase")]
@@ -164,7 +164,7 @@ impl<'a> DeliveryView<'a> {
             attempt.response = Some(ResponseView::new(logged));
         }
         view.request = Some(detail.request.as_ref().map(|request| RequestView {
-            headers: header_object(&request.headers),
+            headers: headers_to_json(&request.headers),
             body: String::from_utf8_lossy(&request.body).into_owned(),
         }));
         view
@@ -190,7 +190,7 @@ impl ResponseView {
         // Fractions of a millisecond matter: a local endpoint can respond in less than 1 ms.
         let millis = |duration: Option<Duration>| duration.map(|d| d.as_micros() as f64 / 1000.0);
         Self {
-            response_headers: header_object(&logged.response_headers),
+            response_headers: headers_to_json(&logged.response_headers),
             response_body: logged
                 .response_body
                 .as_ref()
@@ -207,7 +207,7 @@ impl ResponseView {
 }
 
 /// Converts headers to an object. Values of the same name are joined as in RFC 9110, section 5.3.
-fn header_object(headers: &[(String, String)]) -> Map<String, Value> {
+fn headers_to_json(headers: &[(String, String)]) -> Map<String, Value> {
     let mut object = Map::new();
     for (name, value) in headers {
         match object.get_mut(name) {
@@ -255,12 +255,12 @@ pub(super) async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let query = QueryParams::parse(&request)?;
-    let page = query.page::<DeliveryId>()?;
+    let page = query.page_request::<DeliveryId>()?;
     let state = query
         .get("state")
         .map(|text| {
             DeliveryState::parse(text).ok_or_else(|| {
-                Problem::field(
+                Problem::invalid_field(
                     "state",
                     "The state must be pending, delivered, failed, or canceled.",
                 )
@@ -272,7 +272,7 @@ pub(super) async fn list(
         .map(|text| {
             EventType::parse(text).ok_or_else(|| {
                 let topics = Topic::ALL.map(Topic::as_str).join(", ");
-                Problem::field("event", format!("The event must be {topics}, or test."))
+                Problem::invalid_field("event", format!("The event must be {topics}, or test."))
             })
         })
         .transpose()?;
@@ -345,7 +345,7 @@ pub(super) async fn redeliver(
 /// Redeliver failed deliveries
 ///
 /// Redelivers all deliveries of the webhook that failed since the given time. Use `states` to
-/// redeliver canceled deliveries. Repeating the call immediately returns a `count` of 0.
+/// redeliver canceled deliveries. If the call is repeated immediately, the `count` is 0.
 #[utoipa::path(
     post,
     path = "/api/v1/webhooks/{id}/recover",
@@ -367,8 +367,9 @@ pub(super) async fn recover(
     webhook: web::Path<String>,
     Json(body): Json<RecoverDeliveries>,
 ) -> Result<HttpResponse, Problem> {
-    let since = Timestamp::parse(&body.since)
-        .ok_or_else(|| Problem::field("since", "Enter a time like 2025-10-31T12:34:56Z."))?;
+    let since = Timestamp::parse(&body.since).ok_or_else(|| {
+        Problem::invalid_field("since", "Enter a time like 2025-10-31T12:34:56Z.")
+    })?;
     let states = body.states.unwrap_or(vec![RecoverableState::Failed]);
     let has = |state| states.contains(&state);
     let webhook = WebhookId::new(webhook.into_inner());

@@ -72,7 +72,7 @@ pub(super) fn add_etag(response: ServiceResponse<BoxBody>) -> ServiceResponse<Bo
     let is_json = headers
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes() == b"application/json");
-    // Skip responses with their own `Cache-Control`, such as secrets.
+    // Skip responses with their own `Cache-Control`, such as responses that contain a secret.
     let is_cacheable = matches!(*request.method(), Method::GET | Method::HEAD)
         && response.status() == StatusCode::OK
         && is_json

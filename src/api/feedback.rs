@@ -15,13 +15,13 @@ use crate::domain::feedback::{
 use crate::domain::id::FeedbackId;
 use crate::domain::search::SearchQuery;
 use crate::server::idempotency_key::idempotency_key;
-use crate::server::json_body::{Json, non_null};
-use crate::server::problem::{Problem, no_content_or};
+use crate::server::json_body::{Json, deserialize_non_null};
+use crate::server::problem::{Problem, deletion_response};
 use crate::server::{AppState, schemas, tokens};
 use crate::store::{CreateFeedbackError, FeedbackFilter, IdempotencyKey};
 
 const NOT_FOUND: Problem = Problem::NotFound("Feedback not found.");
-/// The response header that marks the repeated response of an earlier call.
+/// The header that marks a response as a repetition of an earlier response.
 const IDEMPOTENCY_REPLAYED: &str = "Idempotency-Replayed";
 
 #[derive(Deserialize, ToSchema)]
@@ -45,7 +45,7 @@ pub(super) struct CreateFeedback {
 #[serde(deny_unknown_fields)]
 pub(super) struct UpdateFeedback {
     #[schema(nullable = false, example = "RESOLVED")]
-    #[serde(default, deserialize_with = "non_null")]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
     status: Option<FeedbackStatus>,
 }
 
@@ -125,9 +125,11 @@ pub(super) async fn create(
         .create_feedback(new, idempotency, feedback_json)
         .await
         .map_err(|error| match error {
-            CreateFeedbackError::UnknownProject(_) => Problem::field("project", error),
+            CreateFeedbackError::UnknownProject(_) => Problem::invalid_field("project", error),
             CreateFeedbackError::Paused => Problem::Forbidden(error.to_string()),
-            CreateFeedbackError::IdempotencyKeyReused => Problem::field("Idempotency-Key", error),
+            CreateFeedbackError::IdempotencyKeyReused => {
+                Problem::invalid_field("Idempotency-Key", error)
+            }
             CreateFeedbackError::IdempotentFeedbackDeleted => Problem::Conflict(error.to_string()),
             CreateFeedbackError::Store(error) => error.into(),
         })?;
@@ -192,14 +194,16 @@ pub(super) async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let query = QueryParams::parse(&request)?;
-    let page = query.page::<FeedbackId>()?;
+    let page = query.page_request::<FeedbackId>()?;
     let project = match query.get("project") {
         None => None,
         Some(name) => Some(
             app.store
                 .project(name.to_owned())
                 .await?
-                .ok_or_else(|| Problem::field("project", format!("There is no project “{name}”.")))?
+                .ok_or_else(|| {
+                    Problem::invalid_field("project", format!("There is no project “{name}”."))
+                })?
                 .id,
         ),
     };
@@ -207,7 +211,7 @@ pub(super) async fn list(
         .get("status")
         .map(str::parse)
         .transpose()
-        .map_err(|error: ParseStatusError| Problem::field("status", error))?;
+        .map_err(|error: ParseStatusError| Problem::invalid_field("status", error))?;
     let search = query.get("q").and_then(SearchQuery::parse);
     let found = app
         .store
@@ -304,5 +308,5 @@ pub(super) async fn delete(
     let id = FeedbackId::new(id.into_inner());
     let precondition = if_match.precondition(&app.versions);
     let deleted = app.store.delete_feedback(id, precondition).await?;
-    no_content_or(deleted, NOT_FOUND)
+    deletion_response(deleted, NOT_FOUND)
 }

@@ -23,7 +23,7 @@ impl QueryParams {
     pub(super) fn parse(request: &HttpRequest) -> Result<Self, Problem> {
         serde_urlencoded::from_str(request.query_string())
             .map(Self)
-            .map_err(|_| Problem::field("", "The query string is invalid."))
+            .map_err(|_| Problem::invalid_field("", "The query string is invalid."))
     }
 
     /// Returns the first value of `name`.
@@ -35,7 +35,7 @@ impl QueryParams {
     }
 
     /// Parses `limit` and `cursor`. A cursor is the id of the last item on the previous page.
-    pub(super) fn page<T: Id>(&self) -> Result<PageRequest, Problem> {
+    pub(super) fn page_request<T: Id>(&self) -> Result<PageRequest, Problem> {
         let limit = match self.get("limit") {
             None => LIMIT_DEFAULT,
             Some(text) => Some(text)
@@ -43,7 +43,7 @@ impl QueryParams {
                 .and_then(|text| text.parse().ok())
                 .filter(|limit| (1..=LIMIT_MAX).contains(limit))
                 .ok_or_else(|| {
-                    Problem::field(
+                    Problem::invalid_field(
                         "limit",
                         format!("The limit must be a number from 1 to {LIMIT_MAX}."),
                     )
@@ -60,7 +60,7 @@ impl QueryParams {
                 Some(cursor.to_owned())
             }
             Some(_) => {
-                return Err(Problem::field(
+                return Err(Problem::invalid_field(
                     "cursor",
                     "Invalid cursor. Use the nextCursor of the previous page.",
                 ));
@@ -70,7 +70,8 @@ impl QueryParams {
     }
 }
 
-/// OpenAPI parameters of a list of items with ids of type `T`. [`QueryParams::page`] parses them.
+/// The OpenAPI parameters that [`QueryParams::page_request`] parses, for a list of items with ids of
+/// type `T`.
 pub(super) struct PageParams<T>(PhantomData<T>);
 
 impl<T: Id + PartialSchema> IntoParams for PageParams<T> {

@@ -44,29 +44,33 @@ const WEBHOOK_GAUGES: [WebhookGauge; 6] = [
     WebhookGauge {
         name: "miniback_webhook_enabled",
         help: "Whether the webhook is enabled.",
-        value: |webhook, _| Some(flag(webhook.enabled)),
+        value: |webhook, _| Some(bool_value(webhook.enabled)),
     },
     WebhookGauge {
         name: "miniback_webhook_failing",
         help: "Whether the webhook's last attempt failed.",
-        value: |webhook, _| Some(flag(webhook.failing_since.is_some())),
+        value: |webhook, _| Some(bool_value(webhook.failing_since.is_some())),
     },
     WebhookGauge {
         name: "miniback_webhook_failing_seconds",
         help: "Seconds since the webhook started failing.",
-        value: |webhook, now| webhook.failing_since.map(|since| seconds(since, now)),
+        value: |webhook, now| webhook.failing_since.map(|since| seconds_since(since, now)),
     },
     WebhookGauge {
         name: "miniback_webhook_held",
         help: "Whether deliveries are held because the endpoint sent Retry-After.",
-        value: |webhook, now| Some(flag(webhook.held_until.is_some_and(|until| until > now))),
+        value: |webhook, now| {
+            Some(bool_value(
+                webhook.held_until.is_some_and(|until| until > now),
+            ))
+        },
     },
     WebhookGauge {
         name: "miniback_webhook_oldest_pending_seconds",
         help: "Age of the oldest pending delivery in seconds, or 0.",
         value: |webhook, now| {
             let oldest = webhook.oldest_pending;
-            Some(oldest.map_or(0.0, |created_at| seconds(created_at, now)))
+            Some(oldest.map_or(0.0, |created_at| seconds_since(created_at, now)))
         },
     },
     WebhookGauge {
@@ -76,11 +80,11 @@ const WEBHOOK_GAUGES: [WebhookGauge; 6] = [
     },
 ];
 
-fn flag(value: bool) -> f64 {
+fn bool_value(value: bool) -> f64 {
     f64::from(u8::from(value))
 }
 
-fn seconds(since: Timestamp, now: Timestamp) -> f64 {
+fn seconds_since(since: Timestamp, now: Timestamp) -> f64 {
     now.since(since).as_secs_f64()
 }
 
@@ -88,21 +92,21 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
     let mut text = PrometheusText(String::new());
     text.start_family("miniback_info", "The running version.");
     let version = [("version", env!("CARGO_PKG_VERSION"))];
-    text.sample("miniback_info", &version, 1.0);
+    text.write_sample("miniback_info", &version, 1.0);
     text.start_family("miniback_feedback", "Stored feedback, by status.");
     for status in FeedbackStatus::ALL {
         let found = metrics.feedback.iter().find(|(s, _)| *s == status);
         let count = found.map_or(0, |(_, count)| *count);
         let labels = [("status", status.as_str())];
-        text.sample("miniback_feedback", &labels, count as f64);
+        text.write_sample("miniback_feedback", &labels, count as f64);
     }
     for gauge in &WEBHOOK_GAUGES {
-        text.webhook_family(metrics, gauge.name, gauge.help, |webhook| {
+        text.write_webhook_family(metrics, gauge.name, gauge.help, |webhook| {
             (gauge.value)(webhook, now)
         });
     }
-    text.delivery_family(metrics);
-    text.webhook_family(
+    text.write_delivery_family(metrics);
+    text.write_webhook_family(
         metrics,
         "miniback_deliveries_unexplained",
         "Events of the webhook that no delivery accounts for. 0 unless an event was lost.",
@@ -113,7 +117,7 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
         "Alerts waiting to be sent to --alert-url.",
     );
     let alerts = metrics.pending_alerts as f64;
-    text.sample("miniback_alerts_pending", &[], alerts);
+    text.write_sample("miniback_alerts_pending", &[], alerts);
     text.0
 }
 
@@ -127,7 +131,7 @@ impl PrometheusText {
         let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} gauge\n");
     }
 
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+    fn write_sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
         let escaped = |text: &str| {
             text.replace('\\', r"\\")
                 .replace('"', "\\\"")
@@ -145,7 +149,7 @@ impl PrometheusText {
     }
 
     /// Writes a family with a sample for each webhook that has a value.
-    fn webhook_family(
+    fn write_webhook_family(
         &mut self,
         metrics: &Metrics,
         name: &str,
@@ -156,12 +160,12 @@ impl PrometheusText {
         for webhook in &metrics.webhooks {
             if let Some(value) = value(webhook) {
                 let labels = [("webhook", webhook.id.as_str()), ("host", &webhook.host)];
-                self.sample(name, &labels, value);
+                self.write_sample(name, &labels, value);
             }
         }
     }
 
-    fn delivery_family(&mut self, metrics: &Metrics) {
+    fn write_delivery_family(&mut self, metrics: &Metrics) {
         self.start_family(
             "miniback_deliveries",
             "Deliveries by webhook and state, including those removed by retention.",
@@ -179,7 +183,7 @@ impl PrometheusText {
                     ("host", &webhook.host),
                     ("state", state.as_str()),
                 ];
-                self.sample("miniback_deliveries", &labels, count as f64);
+                self.write_sample("miniback_deliveries", &labels, count as f64);
             }
         }
     }

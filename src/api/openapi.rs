@@ -1,7 +1,7 @@
 //! The OpenAPI 3.1 document, generated from the code: descriptions from the handlers, schemas from
 //! the structs that are parsed and serialized, and permissions from the route table.
 //!
-//! [`operations`] adds what each operation shares with others, such as its errors.
+//! [`operations`] adds what operations have in common, such as error responses.
 
 mod operations;
 
@@ -147,8 +147,8 @@ fn operation<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Oper
     }
 }
 
-/// Replaces the item schema of each list with a reference. utoipa inlines it: `List_Project` would
-/// repeat the whole schema of a project.
+/// Replaces the item schema of each list with a reference. utoipa inlines the item schema, so
+/// `List_Project` would repeat the whole schema of a project.
 fn reference_list_items(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
     for (name, list) in schemas {
         let (Some(item), RefOr::T(Schema::Object(list))) = (name.strip_prefix("List_"), list)

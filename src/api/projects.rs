@@ -13,9 +13,9 @@ use super::etag::{IfMatch, etag_of};
 use super::lists::{List, PageParams, QueryParams};
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, ORIGINS_MAX, Project, ProjectStatus};
-use crate::domain::validation::{all, check};
-use crate::server::json_body::{Json, non_null};
-use crate::server::problem::{Problem, no_content_or};
+use crate::domain::validation::{check, check_all};
+use crate::server::json_body::{Json, deserialize_non_null};
+use crate::server::problem::{Problem, deletion_response};
 use crate::server::{AppState, schemas};
 use crate::store::{CreateProjectError, ProjectPatch};
 
@@ -74,13 +74,13 @@ fn origins_schema() -> Array {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct UpdateProject {
     #[schema(schema_with = schemas::project_name, required = false)]
-    #[serde(default, deserialize_with = "non_null")]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
     name: Option<String>,
     #[schema(nullable = false, example = "PAUSED")]
-    #[serde(default, deserialize_with = "non_null")]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
     status: Option<ProjectStatus>,
     #[schema(schema_with = origins_schema)]
-    #[serde(default, deserialize_with = "non_null")]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
     allowed_origins: Option<Vec<String>>,
 }
 
@@ -102,7 +102,7 @@ pub(super) async fn create(
     app: web::Data<AppState>,
     Json(body): Json<CreateProject>,
 ) -> Result<HttpResponse, Problem> {
-    let (name, slug) = all((
+    let (name, slug) = check_all((
         check("name", project::check_name(&body.name)),
         check("slug", body.slug.map(project::check_slug).transpose()),
     ))?;
@@ -134,7 +134,7 @@ pub(super) async fn list(
     app: web::Data<AppState>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let page = QueryParams::parse(&request)?.page::<ProjectId>()?;
+    let page = QueryParams::parse(&request)?.page_request::<ProjectId>()?;
     Ok(HttpResponse::Ok().json(List::from_page(
         app.store.projects(page).await?,
         |project| project,
@@ -184,7 +184,7 @@ pub(super) async fn update(
 ) -> Result<HttpResponse, Problem> {
     let name = body.name.as_deref().map(project::check_name);
     let origins = body.allowed_origins.map(project::check_origins);
-    let (name, allowed_origins) = all((
+    let (name, allowed_origins) = check_all((
         check("name", name.transpose()),
         check("allowedOrigins", origins.transpose()),
     ))?;
@@ -227,5 +227,5 @@ pub(super) async fn delete(
     let precondition = if_match.precondition(&app.versions);
     let project = project.into_inner();
     let deleted = app.store.delete_project(project, precondition).await?;
-    no_content_or(deleted, NOT_FOUND)
+    deletion_response(deleted, NOT_FOUND)
 }

@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 use super::webhooks::{NOT_FOUND, secret_or_generate};
 use crate::clock::Timestamp;
 use crate::domain::id::WebhookId;
-use crate::domain::validation::{all, check};
+use crate::domain::validation::{check, check_all};
 use crate::domain::webhook::{self, Secrets};
-use crate::server::json_body::{OptionalJson, integer};
+use crate::server::json_body::{OptionalJson, deserialize_integer};
 use crate::server::problem::Problem;
 use crate::server::{AppState, schemas};
 use crate::store::RotateError;
@@ -23,7 +23,7 @@ pub(super) struct RotateSecret {
     /// How long both secrets are active, in hours. If 0 or omitted, the new secret takes effect
     /// at once.
     #[schema(minimum = 0, maximum = 168, example = 24)]
-    #[serde(default, deserialize_with = "integer")]
+    #[serde(default, deserialize_with = "deserialize_integer")]
     overlap_hours: Option<u32>,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct RotateSecret {
 struct SecretsView<'a> {
     #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
     secret: &'a str,
-    /// The new secret, during an overlap.
+    /// The new secret. Null unless an overlap is active.
     #[schema(required = true, example = json!(null))]
     next_secret: Option<&'a str>,
     #[schema(required = true, example = json!(null))]
@@ -92,7 +92,7 @@ pub(super) async fn rotate(
     id: web::Path<String>,
     OptionalJson(body): OptionalJson<RotateSecret>,
 ) -> Result<HttpResponse, Problem> {
-    let (secret, hours) = all((
+    let (secret, hours) = check_all((
         check("secret", secret_or_generate(body.secret)),
         check(
             "overlapHours",

@@ -8,7 +8,7 @@ use super::auth::Caller;
 use super::webhooks::{NOT_FOUND, secret_or_generate};
 use crate::delivery::TestReport;
 use crate::domain::id::WebhookId;
-use crate::domain::validation::{all, check};
+use crate::domain::validation::{check, check_all};
 use crate::server::json_body::Json;
 use crate::server::problem::Problem;
 use crate::server::{AppState, schemas};
@@ -60,7 +60,7 @@ impl<'a> TestReportView<'a> {
 
 /// Test a webhook
 ///
-/// Sends one signed `test` event at once, even if the webhook is disabled. It isn’t retried. A
+/// Sends one signed `test` event at once, even if the webhook is disabled. A test isn’t retried. A
 /// failure to connect also returns 200, with `success: false`.
 #[utoipa::path(
     post,
@@ -106,7 +106,7 @@ pub(super) async fn test_url(
     Json(body): Json<TestUrlRequest>,
 ) -> Result<HttpResponse, Problem> {
     let is_temporary = body.secret.is_none();
-    let (secret, url) = all((
+    let (secret, url) = check_all((
         check("secret", secret_or_generate(body.secret)),
         check("url", app.check_endpoint_url(&body.url).await),
     ))?;

@@ -14,14 +14,14 @@ use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
 use crate::domain::id::{ProjectId, WebhookId};
 use crate::domain::secret::Secret;
-use crate::domain::validation::{all, check};
+use crate::domain::validation::{check, check_all};
 use crate::domain::webhook::{
     self, HEADER_VALUE_MAX_BYTES, HEADERS_MAX, NewWebhook, RetryPolicy, Topic, Webhook,
     WebhookError, WebhookPatch,
 };
 use crate::random;
-use crate::server::json_body::{Json, non_null};
-use crate::server::problem::{Problem, no_content_or};
+use crate::server::json_body::{Json, deserialize_non_null};
+use crate::server::problem::{Problem, deletion_response};
 use crate::server::{AppState, schemas};
 use crate::store::SaveWebhookError;
 
@@ -68,24 +68,24 @@ pub(super) struct CreateWebhook {
     #[schema(schema_with = schemas::endpoint_url)]
     url: String,
     #[schema(schema_with = schemas::webhook_description, required = false)]
-    #[serde(default, deserialize_with = "non_null")]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
     description: Option<String>,
     /// All topics if omitted. A webhook without topics receives nothing.
     #[schema(nullable = false)]
-    #[serde(default, deserialize_with = "non_null")]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
     topics: Option<Vec<Topic>>,
     /// Ids or slugs of existing projects. Empty means all projects.
     #[schema(nullable = false, value_type = Option<Vec<IdOrSlug>>)]
-    #[serde(default, deserialize_with = "non_null")]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
     projects: Option<Vec<String>>,
     #[schema(nullable = false, example = true)]
-    #[serde(default, deserialize_with = "non_null")]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
     enabled: Option<bool>,
     #[schema(nullable = false)]
-    #[serde(default, deserialize_with = "non_null")]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
     retries: Option<RetryPolicy>,
     #[schema(schema_with = new_headers_schema)]
-    #[serde(default, deserialize_with = "non_null")]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
     headers: Option<BTreeMap<String, String>>,
     #[schema(schema_with = schemas::secret, required = false)]
     secret: Option<String>,
@@ -96,27 +96,27 @@ pub(super) struct CreateWebhook {
 #[serde(deny_unknown_fields)]
 pub(super) struct UpdateWebhook {
     #[schema(schema_with = schemas::endpoint_url, required = false)]
-    #[serde(default, deserialize_with = "non_null")]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
     url: Option<String>,
     #[schema(schema_with = schemas::webhook_description, required = false)]
-    #[serde(default, deserialize_with = "non_null")]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
     description: Option<String>,
     /// A webhook without topics receives nothing.
     #[schema(nullable = false)]
-    #[serde(default, deserialize_with = "non_null")]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
     topics: Option<Vec<Topic>>,
     /// Ids or slugs of existing projects. Empty means all projects.
     #[schema(nullable = false, value_type = Option<Vec<IdOrSlug>>)]
-    #[serde(default, deserialize_with = "non_null")]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
     projects: Option<Vec<String>>,
     #[schema(nullable = false, example = false)]
-    #[serde(default, deserialize_with = "non_null")]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
     enabled: Option<bool>,
     #[schema(nullable = false)]
-    #[serde(default, deserialize_with = "non_null")]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
     retries: Option<RetryPolicy>,
     #[schema(schema_with = updated_headers_schema)]
-    #[serde(default, deserialize_with = "non_null")]
+    #[serde(default, deserialize_with = "deserialize_non_null")]
     headers: Option<BTreeMap<String, Option<String>>>,
 }
 
@@ -198,7 +198,7 @@ pub(super) async fn create(
         .iter()
         .map(|(name, value)| (name.clone(), Some(value.clone())))
         .collect();
-    let (secret, description, (), url) = all((
+    let (secret, description, (), url) = check_all((
         check("secret", secret_or_generate(body.secret)),
         check("description", webhook::check_description(&description)),
         check("headers", webhook::check_headers(&headers_as_patch)),
@@ -243,7 +243,7 @@ pub(super) async fn list(
     app: web::Data<AppState>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let page = QueryParams::parse(&request)?.page::<WebhookId>()?;
+    let page = QueryParams::parse(&request)?.page_request::<WebhookId>()?;
     let now = app.clock.now();
     let found = app.store.webhooks(page).await?;
     let list = List::from_page(found, |webhook| {
@@ -302,7 +302,7 @@ pub(super) async fn update(
     };
     let headers = body.headers.as_ref().map(webhook::check_headers);
     let description = body.description.as_deref().map(webhook::check_description);
-    let (url, _, description) = all((
+    let (url, _, description) = check_all((
         check("url", url),
         check("headers", headers.transpose()),
         check("description", description.transpose()),
@@ -346,7 +346,7 @@ pub(super) async fn delete(
     let id = WebhookId::new(id.into_inner());
     let precondition = if_match.precondition(&app.versions);
     let deleted = app.store.delete_webhook(id, precondition).await?;
-    no_content_or(deleted, NOT_FOUND)
+    deletion_response(deleted, NOT_FOUND)
 }
 
 /// Parses the given secret, or generates one.
@@ -359,11 +359,11 @@ pub(super) fn secret_or_generate(
 fn save_problem(error: SaveWebhookError) -> Problem {
     match error {
         SaveWebhookError::TooMany => Problem::Conflict(error.to_string()),
-        SaveWebhookError::UnknownProject(_) => Problem::field("projects", error),
+        SaveWebhookError::UnknownProject(_) => Problem::invalid_field("projects", error),
         SaveWebhookError::Invalid(WebhookError::NoStoredValue(_)) => {
-            Problem::field("headers", error)
+            Problem::invalid_field("headers", error)
         }
-        SaveWebhookError::Invalid(error) => Problem::field("", error),
+        SaveWebhookError::Invalid(error) => Problem::invalid_field("", error),
         SaveWebhookError::Changed(_) => Problem::PreconditionFailed,
         SaveWebhookError::Store(error) => error.into(),
     }

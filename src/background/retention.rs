@@ -9,9 +9,9 @@ use crate::clock::Clock;
 use crate::store::{Store, StoreError};
 
 /// The time between two runs. Expired rows are deleted within a minute.
-const INTERVAL: Duration = Duration::from_secs(50);
+const RUN_INTERVAL: Duration = Duration::from_secs(50);
 /// The pause between two batches, so that other writes can run.
-const PAUSE: Duration = Duration::from_millis(20);
+const BATCH_PAUSE: Duration = Duration::from_millis(20);
 
 /// How long data is stored; `None` means forever.
 #[derive(Clone, Copy, Debug)]
@@ -23,10 +23,10 @@ pub struct RetentionPeriods {
 /// Runs until aborted.
 pub async fn run(store: Store, clock: Clock, periods: RetentionPeriods) {
     loop {
-        // Computed before the batch, so that its duration doesn't add to the interval.
-        let next = clock.now().plus(INTERVAL);
+        // Computed before the batch, so that the duration of the batch doesn't add to the interval.
+        let next = clock.now().plus(RUN_INTERVAL);
         match delete_batch(&store, &clock, periods).await {
-            Ok(true) => tokio::time::sleep(PAUSE).await,
+            Ok(true) => tokio::time::sleep(BATCH_PAUSE).await,
             Ok(false) => clock.sleep_until(next).await,
             Err(error) => {
                 tracing::warn!(%error, "retention failed");

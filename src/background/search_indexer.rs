@@ -10,9 +10,9 @@ use crate::store::Store;
 /// How long to wait after new feedback, because more may follow, and larger batches are cheaper.
 const DEBOUNCE: Duration = Duration::from_secs(1);
 /// The pause between two batches, so that other writes can run.
-const PAUSE: Duration = Duration::from_millis(2);
-/// More new rows than this per [`DEBOUNCE`] are a burst. Indexing waits until it ends.
-const BURST: u64 = 100;
+const BATCH_PAUSE: Duration = Duration::from_millis(2);
+/// If more new rows than this arrive within [`DEBOUNCE`], indexing waits until the burst ends.
+const BURST_ROWS: u64 = 100;
 /// Above this backlog, indexing continues even during a burst, because every search scans the
 /// backlog.
 const BACKLOG_MAX: u64 = 100_000;
@@ -32,13 +32,13 @@ pub async fn run(store: Store) {
         if backlog == 0 {
             feedback_created.notified().await;
             tokio::time::sleep(DEBOUNCE).await;
-        } else if backlog > previous_backlog + BURST && backlog < BACKLOG_MAX {
+        } else if backlog > previous_backlog + BURST_ROWS && backlog < BACKLOG_MAX {
             tokio::time::sleep(DEBOUNCE).await;
         } else if let Err(error) = store.index_batch().await {
             tracing::warn!(%error, "search indexing failed");
             tokio::time::sleep(DEBOUNCE * 10).await;
         } else {
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(BATCH_PAUSE).await;
         }
         previous_backlog = backlog;
     }

@@ -20,15 +20,15 @@ pub(super) fn run(file: &Path, data: &DataDirOptions) -> Result<(), CommandError
 pub(super) fn summarize(contents: &DatabaseSummary) -> String {
     format!(
         "{}, {}, {}, {}, {:.1} MB",
-        quantity(contents.projects, "project", "projects"),
-        quantity(contents.feedback, "feedback item", "feedback items"),
-        quantity(contents.webhooks, "webhook", "webhooks"),
-        quantity(contents.deliveries, "delivery", "deliveries"),
+        format_quantity(contents.projects, "project", "projects"),
+        format_quantity(contents.feedback, "feedback item", "feedback items"),
+        format_quantity(contents.webhooks, "webhook", "webhooks"),
+        format_quantity(contents.deliveries, "delivery", "deliveries"),
         contents.bytes as f64 / 1e6
     )
 }
 
 /// Formats a count with its noun: `1 project`, `2 projects`.
-pub(super) fn quantity(count: u64, singular: &str, plural: &str) -> String {
+pub(super) fn format_quantity(count: u64, singular: &str, plural: &str) -> String {
     format!("{count} {}", if count == 1 { singular } else { plural })
 }

@@ -1,7 +1,7 @@
 //! `miniback check`: checks the configuration, the database, and the hosts of enabled webhooks.
 //! Connects to the hosts without sending a request.
 
-use super::backup::{quantity, summarize};
+use super::backup::{format_quantity, summarize};
 use super::serve::start_error;
 use super::{CommandError, escape_control_chars, print};
 use crate::app;
@@ -16,12 +16,12 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     options.alerts.secret().map_err(CommandError::usage_error)?;
     let settings = app::delivery_settings(options, options.listen).map_err(start_error)?;
     let mut report = CheckReport::default();
-    report.ok("configuration");
+    report.report_ok("configuration");
     if check_database(options, &mut report) {
         let hosts = check_hosts(options, &settings, &mut report);
         actix_web::rt::System::new().block_on(hosts)?;
     }
-    report.finish()
+    report.into_result()
 }
 
 /// Checks the database. Returns whether it exists and is valid.
@@ -30,22 +30,23 @@ fn check_database(options: &ServeOptions, report: &mut CheckReport) -> bool {
         Ok(contents) => contents,
         Err(BackupError::NoDatabase(path)) => {
             let path = path.display();
-            report.ok(&format!(
+            report.report_ok(&format!(
                 "database: {path} doesn’t exist yet; miniback serve creates it"
             ));
             return false;
         }
         Err(error) => {
-            report.fail(&format!("database: {error}"));
+            report.report_failure(&format!("database: {error}"));
             return false;
         }
     };
-    report.ok(&format!("database: {}", summarize(&contents)));
+    report.report_ok(&format!("database: {}", summarize(&contents)));
     match contents.unexplained {
-        0 => report.ok("delivery totals: every event is delivered, pending, failed, or canceled"),
+        0 => report
+            .report_ok("delivery totals: every event is delivered, pending, failed, or canceled"),
         count => {
-            let events = quantity(count, "event is", "events are");
-            report.fail(&format!(
+            let events = format_quantity(count, "event is", "events are");
+            report.report_failure(&format!(
                 "delivery totals: {events} unaccounted for; report this as a bug, with the log"
             ));
         }
@@ -84,8 +85,8 @@ async fn check_host(
     report: &mut CheckReport,
 ) {
     match delivery::probe(settings, url).await {
-        Ok(()) => report.ok(&format!("{name}: reachable")),
-        Err(outcome) => report.fail(&format!("{name}: {}", outcome.explanation())),
+        Ok(()) => report.report_ok(&format!("{name}: reachable")),
+        Err(outcome) => report.report_failure(&format!("{name}: {}", outcome.explanation())),
     }
 }
 
@@ -96,21 +97,21 @@ struct CheckReport {
 }
 
 impl CheckReport {
-    fn ok(&self, text: &str) {
+    fn report_ok(&self, text: &str) {
         print(&format!("ok     {}\n", escape_control_chars(text)));
     }
 
-    fn fail(&mut self, text: &str) {
+    fn report_failure(&mut self, text: &str) {
         self.problems += 1;
         print(&format!("FAIL   {}\n", escape_control_chars(text)));
     }
 
-    fn finish(self) -> Result<(), CommandError> {
+    fn into_result(self) -> Result<(), CommandError> {
         match self.problems {
             0 => Ok(()),
             count => Err(CommandError::new(format!(
                 "{} found",
-                quantity(count, "problem", "problems")
+                format_quantity(count, "problem", "problems")
             ))),
         }
     }

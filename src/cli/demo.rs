@@ -17,10 +17,10 @@ use crate::random;
 use crate::server::tokens;
 use crate::store::LinkPurpose;
 
-/// The preferred ports of Miniback, the site, and the receiver. If a port is in use, a free one
-/// is used.
-const PORTS: [u16; 3] = [8080, 8081, 8082];
-const USER: &str = "ada@example.com";
+/// The preferred ports of Miniback, the site, and the receiver. If a port is in use, a free port is
+/// used instead.
+const PREFERRED_PORTS: [u16; 3] = [8080, 8081, 8082];
+const DEMO_USER_EMAIL: &str = "ada@example.com";
 /// How long the sign-in link is valid.
 const SIGN_IN_LINK_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
@@ -64,7 +64,7 @@ async fn serve_demo(directory: &Path) -> Result<(), CommandError> {
     let site = site::start(
         site_listener,
         running.url.clone(),
-        samples::SITE_PROJECT.to_owned(),
+        samples::SITE_PROJECT_SLUG.to_owned(),
         receiver.url.clone(),
     )
     .map_err(CommandError::new)?;
@@ -82,7 +82,7 @@ fn print_instructions(sign_in: &str, site: &DemoServer, receiver: &DemoServer) {
         "{sign_in}\n{}\n{}\n\n\
          Open the first URL to sign in to Miniback, on this machine only.\n\
          Open the second URL, a sample site, to send feedback and see its delivery arrive.\n\
-         Change a status in Miniback, or press Test under Settings, Notifications.\n\
+         Change a status in Miniback, or press Test under Settings → Notifications.\n\
          The third URL, a receiver, shows each delivery.\n\n\
          Press Ctrl-C to stop the demo.\n",
         site.url, receiver.url
@@ -94,7 +94,7 @@ fn bind_listeners() -> Result<[TcpListener; 3], CommandError> {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
     };
-    let [miniback, site, receiver] = PORTS.map(bind);
+    let [miniback, site, receiver] = PREFERRED_PORTS.map(bind);
     Ok([
         miniback.map_err(CommandError::new)?,
         site.map_err(CommandError::new)?,
@@ -108,7 +108,7 @@ async fn start_miniback(
 ) -> Result<RunningServer, CommandError> {
     let options = serve_options(directory)?;
     let user = FirstUser {
-        email: USER.into(),
+        email: DEMO_USER_EMAIL.into(),
         password: tokens::random_token(),
     };
     app::start(&options, Some(listener), Some(user), Clock::System)
@@ -147,7 +147,13 @@ async fn create_token(running: &RunningServer) -> Result<String, CommandError> {
     let hash = tokens::sha256(&token);
     let store = &running.state.store;
     store
-        .create_token(USER.into(), "Demo".into(), Scope::Full, hash, None)
+        .create_token(
+            DEMO_USER_EMAIL.into(),
+            "Demo".into(),
+            Scope::Full,
+            hash,
+            None,
+        )
         .await
         .map_err(CommandError::new)?;
     Ok(token)
@@ -156,7 +162,7 @@ async fn create_token(running: &RunningServer) -> Result<String, CommandError> {
 async fn create_sign_in_link(running: &RunningServer) -> Result<String, CommandError> {
     let store = &running.state.store;
     let (user, _) = store
-        .user_with_password_hash(USER)
+        .user_with_password_hash(DEMO_USER_EMAIL)
         .await
         .map_err(CommandError::new)?
         .ok_or_else(|| CommandError::new("the demo’s user no longer exists"))?;

@@ -82,11 +82,11 @@ impl CommandError {
 
 /// Prints a message to standard output. A closed pipe is not an error.
 fn print(text: &str) {
-    let _ = print_result(text);
+    let _ = try_print(text);
 }
 
 /// Prints to standard output and returns any error, such as a closed pipe.
-fn print_result(text: &str) -> std::io::Result<()> {
+fn try_print(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()

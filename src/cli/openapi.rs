@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{CommandError, print_result};
+use super::{CommandError, try_print};
 use crate::api;
 use crate::server::urls::Urls;
 
@@ -14,5 +14,5 @@ pub(super) fn run(base_url: Option<&Url>) -> Result<(), CommandError> {
     };
     let json = api::document(&server_url).to_pretty_json();
     let json = json.map_err(CommandError::new)?;
-    print_result(&format!("{json}\n")).map_err(CommandError::new)
+    try_print(&format!("{json}\n")).map_err(CommandError::new)
 }

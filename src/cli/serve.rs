@@ -53,7 +53,8 @@ fn log_ready(running: &RunningServer, format: LogFormat) {
 }
 
 /// Returns a future that completes at the first SIGINT or SIGTERM. A second signal ends the process
-/// at once. Signals are handled from this call on, so call it before logging the ready message.
+/// at once. Signals are handled from this call on, so call this function before logging the ready
+/// message.
 pub(super) fn shutdown_signal() -> Result<impl Future<Output = ()>, CommandError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CommandError::new)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(CommandError::new)?;

@@ -1,7 +1,7 @@
 //! `miniback token create`, `list`, and `revoke`.
 
 use super::open_store::with_store;
-use super::{CommandError, escape_control_chars, print, print_result};
+use super::{CommandError, escape_control_chars, print, try_print};
 use crate::config::{DataDirOptions, TokenCommand};
 use crate::domain::account::Scope;
 use crate::domain::id::TokenId;
@@ -34,7 +34,7 @@ fn create(
         store.create_token(user, name, scope, hash, None).await
     })?;
     // The token is printed only once. If printing fails, tell the user to revoke it.
-    print_result(&format!("{token}\n")).map_err(|error| {
+    try_print(&format!("{token}\n")).map_err(|error| {
         let id = created.id;
         CommandError::new(format!(
             "printing the token failed ({error}); \

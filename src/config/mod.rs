@@ -1,7 +1,7 @@
 //! Parses flags and environment variables.
 //!
-//! Most options are both a flag and a variable; the flag wins. An empty variable counts as not set.
-//! An error is one line with the option and the fix.
+//! Most options can be set by a flag or a variable; the flag takes precedence. An empty variable
+//! counts as not set. An error message is one line with the option and the fix.
 
 mod commands;
 mod first_user;
@@ -18,8 +18,8 @@ use clap::{CommandFactory, FromArgMatches};
 pub use commands::{Cli, Command, TokenCommand, UserCommand};
 pub use first_user::{FirstUser, read_first_user};
 pub use options::{
-    DataDirOptions, DeliveryOptions, DemoOptions, LimitOptions, ListenOptions, LogFormat,
-    LogOptions, ServeOptions,
+    DataDirOptions, DeliveryOptions, DemoOptions, ListenOptions, LogFormat, LogOptions,
+    RateLimitOptions, ServeOptions,
 };
 pub use values::RetryDelays;
 
@@ -81,7 +81,7 @@ fn unset_if_empty(argument: clap::Arg) -> clap::Arg {
         .help(format!("{help} [env: {}=]", variable.to_string_lossy()))
 }
 
-/// Returns the first paragraph of clap's message on one line, without tips and usage.
+/// Returns the first paragraph of clap's message on one line, without tips or usage.
 fn first_paragraph(text: &str) -> String {
     let paragraph = text
         .trim_start_matches("error: ")

@@ -82,7 +82,7 @@ pub struct ServeOptions {
     #[command(flatten)]
     pub alerts: AlertOptions,
     #[command(flatten)]
-    pub limits: LimitOptions,
+    pub limits: RateLimitOptions,
     #[command(flatten)]
     pub log: LogOptions,
 }
@@ -95,7 +95,7 @@ pub struct AlertOptions {
     #[arg(long, env = "MINIBACK_ALERT_URL", value_parser = EndpointUrl::parse, value_name = "URL")]
     pub alert_url: Option<EndpointUrl>,
     /// The secret that signs alerts; to read it from a file, set MINIBACK_ALERT_SECRET_FILE
-    /// [default: generated, see Settings, Notifications]
+    /// [default: generated; see Settings → Notifications]
     #[arg(
         long,
         env = "MINIBACK_ALERT_SECRET",
@@ -108,7 +108,7 @@ pub struct AlertOptions {
 impl AlertOptions {
     /// Reads the configured secret from the flag, the variable, or the file.
     pub fn secret(&self) -> Result<Option<Secret>, String> {
-        secret_from(
+        parse_secret(
             "--alert-secret",
             self.alert_secret.as_ref(),
             "MINIBACK_ALERT_SECRET_FILE",
@@ -117,7 +117,7 @@ impl AlertOptions {
 }
 
 /// Parses a secret from its flag or variable, or from the file whose path is in `file_variable`.
-fn secret_from(
+fn parse_secret(
     flag: &str,
     value: Option<&String>,
     file_variable: &str,
@@ -137,7 +137,7 @@ fn secret_from(
 
 /// Rate limits for the widget and the public form.
 #[derive(Clone, Debug, Args)]
-pub struct LimitOptions {
+pub struct RateLimitOptions {
     /// Rate limit per IP address for the widget and the public form; “none” disables it
     #[arg(
         long,
@@ -299,7 +299,7 @@ pub struct ListenOptions {
 impl ListenOptions {
     /// Reads the secret from the flag, the variable, or the file.
     pub fn secret(&self) -> Result<Secret, String> {
-        secret_from("--secret", self.secret.as_ref(), "MINIBACK_SECRET_FILE")?
-            .ok_or_else(|| "--secret is missing; copy it from Settings, Notifications".into())
+        parse_secret("--secret", self.secret.as_ref(), "MINIBACK_SECRET_FILE")?
+            .ok_or_else(|| "--secret is missing; copy it from Settings → Notifications".into())
     }
 }

@@ -25,8 +25,8 @@ pub(super) fn parse_positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Parses `--timeout`: at most 1 h, because a hanging attempt occupies a slot and delays shutdown
-/// for that long.
+/// Parses `--timeout`: at most 1 h, because a hanging attempt occupies a slot, and delays shutdown,
+/// until the timeout.
 pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
     match parse_positive_duration(text)? {
         time if time > Duration::from_secs(3600) => Err("use a duration of at most 1h".into()),
@@ -66,8 +66,8 @@ pub(super) fn parse_base_url(text: &str) -> Result<Url, String> {
     }
 }
 
-/// Rejects a base path that starts like one of our routes. All URLs work with and without the base
-/// path, so such a path would be ambiguous.
+/// Rejects a base path whose first segment is also the first segment of a route. All URLs work with
+/// and without the base path, so such a path would be ambiguous.
 pub(super) fn check_base_path(url: &Url, route_prefixes: &BTreeSet<String>) -> Result<(), String> {
     let first = url.path_segments().and_then(|mut path| path.next());
     match first.filter(|first| route_prefixes.contains(*first)) {

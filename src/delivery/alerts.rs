@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::DeliveryHandle;
+use super::DispatcherHandle;
 use super::request::{self, RequestParts};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::endpoint_url::EndpointUrl;
@@ -40,7 +40,7 @@ pub struct AlertEndpoint {
 }
 
 /// Runs until aborted.
-pub async fn run(store: Store, clock: Clock, handle: DeliveryHandle, endpoint: AlertEndpoint) {
+pub async fn run(store: Store, clock: Clock, handle: DispatcherHandle, endpoint: AlertEndpoint) {
     let schedule = RetrySchedule::new(RETRY_DELAYS.to_vec());
     let wake = store.health_notifier();
     loop {
@@ -63,7 +63,7 @@ pub async fn run(store: Store, clock: Clock, handle: DeliveryHandle, endpoint: A
 async fn send_due_alerts(
     store: &Store,
     clock: &Clock,
-    handle: &DeliveryHandle,
+    handle: &DispatcherHandle,
     schedule: &RetrySchedule,
     endpoint: &AlertEndpoint,
 ) -> Result<Option<Timestamp>, StoreError> {
@@ -101,7 +101,7 @@ async fn send_due_alerts(
 /// Sends an alert. Returns the error code, or `None` if the alert arrived.
 async fn send(
     clock: &Clock,
-    handle: &DeliveryHandle,
+    handle: &DispatcherHandle,
     endpoint: &AlertEndpoint,
     alert: &Alert,
 ) -> Result<Option<&'static str>, StoreError> {

@@ -37,8 +37,8 @@ use crate::domain::explanation;
 #[cfg(test)]
 mod tests;
 
-/// How long an idle connection is reused. Node closes idle connections after 5 s, and the second
-/// retry starts after the same time, so this must be shorter.
+/// How long an idle connection can be reused. Node closes idle connections after 5 s, and the
+/// second retry also starts after 5 s, so this time must be shorter.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
 
 /// Creates clients for endpoints. All clients share its settings.
@@ -49,8 +49,8 @@ pub struct HttpSender {
     timeout: Duration,
 }
 
-/// Sends requests to one URL and keeps its connections alive. Drop it when it is idle: until then,
-/// it also holds the connections that the peer has closed.
+/// Sends requests to one URL and keeps its connections alive. Drop an idle client, because it also
+/// holds connections that the peer has closed.
 pub struct EndpointClient {
     sender: HttpSender,
     url: Rc<EndpointUrl>,
@@ -140,6 +140,8 @@ impl EndpointClient {
             Ok(response) => (outcomes::from_response(&response), Some(response)),
             Err(outcome) => (outcome, None),
         };
+        // A failure ends the attempt in the middle of a phase.
+        exchange.progress.end_phase();
         AttemptResult {
             outcome,
             duration: started.elapsed(),
@@ -201,7 +203,7 @@ impl Exchange {
     /// response, and the failure isn't a timeout.
     fn is_safe_to_resend(&self) -> bool {
         let failed = match &self.result {
-            Ok(_) | Err(Outcome::Timeout { .. }) => false,
+            Ok(_) | Err(Outcome::Timeout(_)) => false,
             Err(_) => true,
         };
         failed && self.progress.is_reused() && !self.progress.response_started()

@@ -12,11 +12,12 @@ use std::time::Duration;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::http_stream::{ExchangeProgress, HttpStream, Transport};
+use super::tcp;
+use crate::domain::delivery::AttemptPhase;
 use crate::domain::egress_policy::{EgressDenied, EgressPolicy, addresses_without_dns};
 use crate::domain::endpoint_url::{EndpointUrl, Host, Scheme};
 
@@ -61,9 +62,7 @@ pub async fn check_before_save(
     }
 }
 
-/// Connects, and records in `progress` how long each step took. The caller enforces the deadline.
-/// The remaining time is divided among the host's IP addresses, so an unresponsive one leaves time
-/// for the next.
+/// Connects, and records in `progress` how long each phase takes. The caller enforces the deadline.
 pub async fn connect(
     url: &EndpointUrl,
     policy: &EgressPolicy,
@@ -73,62 +72,31 @@ pub async fn connect(
     progress.start_connection();
     // Check before resolving, so blocked names never reach a resolver.
     policy.check_url(url)?;
-    let started = Instant::now();
-    let addresses = resolve(url).await;
     if addresses_without_dns(url).is_none() {
-        progress.record_timing(|t| t.dns = Some(started.elapsed()));
+        progress.begin_phase(AttemptPhase::Lookup);
     }
-    let addresses = addresses.map_err(dns_error)?;
+    let addresses = resolve(url).await.map_err(dns_error)?;
     policy.check_addresses(url, &addresses)?;
 
-    let started = Instant::now();
-    let tcp = connect_tcp(&addresses, progress.deadline()).await?;
-    progress.record_timing(|t| t.connect = Some(started.elapsed()));
-    progress.set_connected();
+    progress.begin_phase(AttemptPhase::Connect);
+    let tcp = tcp::connect_to_any(&addresses)
+        .await
+        .ok_or(ConnectError::NameNotFound)?
+        .map_err(ConnectError::Tcp)?;
     // Disable Nagle's algorithm, because a request is one write followed by a wait.
     tcp.set_nodelay(true).map_err(ConnectError::Tcp)?;
 
     let transport = match url.scheme() {
         Scheme::Http => Transport::Plain(tcp),
         Scheme::Https => {
-            let started = Instant::now();
+            progress.begin_phase(AttemptPhase::Tls);
             let name = server_name(url).map_err(ConnectError::Tls)?;
             let stream = TlsConnector::from(Arc::clone(tls)).connect(name, tcp).await;
-            progress.record_timing(|t| t.tls = Some(started.elapsed()));
             Transport::Tls(Box::new(stream.map_err(ConnectError::Tls)?))
         }
     };
+    progress.end_phase();
     Ok(HttpStream::new(transport))
-}
-
-async fn connect_tcp(
-    addresses: &[SocketAddr],
-    deadline: Instant,
-) -> Result<TcpStream, ConnectError> {
-    let mut failure: Option<io::Error> = None;
-    for (index, address) in addresses.iter().enumerate() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let share = left / u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
-        let error = match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => error,
-            Err(_) => io::ErrorKind::TimedOut.into(),
-        };
-        // A missing route may affect only IPv4 or only IPv6, so prefer any other error.
-        match &failure {
-            Some(first) if !is_unreachable(first) => {}
-            _ => failure = Some(error),
-        }
-    }
-    Err(failure.map_or(ConnectError::NameNotFound, ConnectError::Tcp))
-}
-
-fn is_unreachable(error: &io::Error) -> bool {
-    use io::ErrorKind as Kind;
-    matches!(
-        error.kind(),
-        Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::AddrNotAvailable
-    )
 }
 
 fn server_name(url: &EndpointUrl) -> io::Result<ServerName<'static>> {
@@ -248,21 +216,5 @@ mod tests {
             addresses("http://[::ffff:1.2.3.4]").await,
             ["[::ffff:1.2.3.4]:80"]
         );
-    }
-
-    #[tokio::test]
-    async fn tries_the_next_ip_address_after_a_refused_connection() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let good = listener.local_addr().unwrap();
-        let closed = SocketAddr::from(([127, 0, 0, 2], good.port()));
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let stream = connect_tcp(&[closed, good], deadline).await.unwrap();
-        assert_eq!(stream.peer_addr().unwrap(), good);
-        let failure = connect_tcp(&[closed, closed], deadline).await.unwrap_err();
-        assert!(
-            matches!(&failure, ConnectError::Tcp(e) if e.kind() == io::ErrorKind::ConnectionRefused)
-        );
-        let error = connect_tcp(&[], deadline).await.unwrap_err();
-        assert!(matches!(error, ConnectError::NameNotFound));
     }
 }

@@ -120,7 +120,7 @@ impl Dispatcher {
             if stopping {
                 self.queues
                     .values_mut()
-                    .for_each(EndpointQueue::clear_ready);
+                    .for_each(EndpointQueue::discard_read_ahead);
             } else {
                 self.start_attempts();
                 self.start_read(HealthGroup::Healthy);
@@ -175,7 +175,7 @@ impl Dispatcher {
         }
         let mut free = IN_FLIGHT_MAX
             .saturating_sub(self.queues.values().map(EndpointQueue::slots_in_use).sum());
-        // Connecting to an unresponsive endpoint takes time, so healthy ones come first.
+        // Connecting to an unresponsive endpoint takes time, so healthy endpoints come first.
         let (healthy, unproven): (Vec<_>, Vec<_>) = self
             .queues
             .values_mut()
@@ -200,7 +200,7 @@ impl Dispatcher {
         }
     }
 
-    /// Starts to read the due deliveries of a group, if that is necessary and possible.
+    /// Starts to read the due deliveries of a group, if a read is necessary and possible.
     fn start_read(&mut self, group: HealthGroup) {
         let is_in_group =
             |queue: &EndpointQueue| queue.is_healthy() == (group == HealthGroup::Healthy);
@@ -257,7 +257,7 @@ impl Dispatcher {
             if record.is_success() {
                 queue.on_attempt_succeeded();
             } else {
-                let timed_out = matches!(record.result.outcome, Outcome::Timeout { .. });
+                let timed_out = matches!(record.result.outcome, Outcome::Timeout(_));
                 queue.on_attempt_failed(timed_out, record.hold_until.is_some());
             }
             if queue.is_healthy() != was_healthy {
@@ -319,7 +319,7 @@ impl Dispatcher {
     fn discard_read_ahead(&mut self) {
         self.queues
             .values_mut()
-            .for_each(EndpointQueue::clear_ready);
+            .for_each(EndpointQueue::discard_read_ahead);
         self.schedule_read();
     }
 

@@ -24,7 +24,7 @@ const SLOTS_MAX: usize = 16;
 const SLOTS_INITIAL: usize = 2;
 /// The number of slots after a timeout. It grows again with each success.
 const SLOTS_AFTER_TIMEOUT: usize = 1;
-/// The number of deliveries read ahead, so that the outbox isn't queried for each one.
+/// The number of deliveries read ahead, so that the outbox isn't queried for each delivery.
 const READ_AHEAD: usize = 64;
 /// A queue unused for this long is dropped, and with it any sockets that the endpoint has closed.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(6);
@@ -52,8 +52,8 @@ pub(super) struct EndpointQueue {
 }
 
 impl EndpointQueue {
-    /// Returns `None` if the batch has no [`EndpointConfig`]. The store omitted it because an
-    /// earlier queue, which has been dropped since then, already had it.
+    /// Returns `None` if the batch has no [`EndpointConfig`]. The store omits the config if the
+    /// webhook's queue already has it, and that queue can be dropped during the read.
     pub(super) fn new(batch: WebhookBatch, generation: u64, sender: &HttpSender) -> Option<Self> {
         let endpoint = batch.endpoint.clone()?;
         let mut queue = Self {
@@ -90,7 +90,7 @@ impl EndpointQueue {
             return BatchRequest::default();
         }
         let limit = self.read_ahead().saturating_sub(self.ready.len());
-        // The buffer is full, so more deliveries may be due.
+        // A full buffer means that more deliveries may be due.
         self.has_more |= limit == 0;
         self.is_reading = limit > 0;
         BatchRequest {
@@ -124,7 +124,7 @@ impl EndpointQueue {
 
     /// Discards the deliveries that were read ahead, because they may have been canceled or
     /// changed.
-    pub(super) fn clear_ready(&mut self) {
+    pub(super) fn discard_read_ahead(&mut self) {
         for delivery in self.ready.drain(..) {
             self.claimed.remove(&delivery.id.ulid());
         }
@@ -187,7 +187,7 @@ impl EndpointQueue {
         self.is_healthy = false;
         if requests_hold {
             self.unrecorded_holds += 1;
-            self.clear_ready();
+            self.discard_read_ahead();
         }
     }
 

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
 use super::response_head::HeadReader;
-use crate::domain::delivery::AttemptTimings;
+use crate::domain::delivery::{AttemptPhase, AttemptTimings};
 
 tokio::task_local! {
     /// The current exchange of this task.
@@ -30,9 +30,9 @@ tokio::task_local! {
 pub struct ExchangeProgress {
     deadline: Instant,
     is_new: Cell<bool>,
-    is_connected: Cell<bool>,
     response_started: Cell<bool>,
-    sent_at: Cell<Option<Instant>>,
+    /// The current phase and its start.
+    phase: Cell<Option<(AttemptPhase, Instant)>>,
     timings: Cell<AttemptTimings>,
     headers: RefCell<Vec<(String, String)>>,
 }
@@ -42,9 +42,8 @@ impl ExchangeProgress {
         Self {
             deadline,
             is_new: Cell::default(),
-            is_connected: Cell::default(),
             response_started: Cell::default(),
-            sent_at: Cell::default(),
+            phase: Cell::default(),
             timings: Cell::default(),
             headers: RefCell::default(),
         }
@@ -53,11 +52,6 @@ impl ExchangeProgress {
     /// Whether the connection served an earlier exchange.
     pub fn is_reused(&self) -> bool {
         !self.is_new.get()
-    }
-
-    /// Whether a TCP connection was established.
-    pub fn is_connected(&self) -> bool {
-        self.is_reused() || self.is_connected.get()
     }
 
     /// Whether any byte of a response arrived, including an interim response.
@@ -83,14 +77,31 @@ impl ExchangeProgress {
         self.is_new.set(true);
     }
 
-    pub fn set_connected(&self) {
-        self.is_connected.set(true);
+    /// Ends the current phase and begins the next one.
+    pub fn begin_phase(&self, phase: AttemptPhase) {
+        self.end_phase();
+        self.phase.set(Some((phase, Instant::now())));
     }
 
-    pub fn record_timing(&self, set: impl FnOnce(&mut AttemptTimings)) {
+    /// Ends the current phase, records its duration, and returns it.
+    pub fn end_phase(&self) -> Option<AttemptPhase> {
+        let (phase, started) = self.phase.take()?;
         let mut timings = self.timings.get();
-        set(&mut timings);
+        let duration = match phase {
+            AttemptPhase::Lookup => &mut timings.dns,
+            AttemptPhase::Connect => &mut timings.connect,
+            AttemptPhase::Tls => &mut timings.tls,
+            AttemptPhase::Send | AttemptPhase::Wait => &mut timings.waiting,
+        };
+        *duration = Some(duration.unwrap_or_default() + started.elapsed());
         self.timings.set(timings);
+        Some(phase)
+    }
+
+    fn is_in_phase(&self, phase: AttemptPhase) -> bool {
+        self.phase
+            .get()
+            .is_some_and(|(current, _)| current == phase)
     }
 }
 
@@ -150,7 +161,7 @@ impl HttpStream {
             let _ = PROGRESS.try_with(|p| p.response_started.set(true));
             if let Some(head) = reader.push(buf.filled()).map_err(io::Error::other)? {
                 let _ = PROGRESS.try_with(|p| {
-                    p.record_timing(|t| t.waiting = p.sent_at.get().map(|sent| sent.elapsed()));
+                    p.end_phase();
                     p.headers.replace(head.headers);
                 });
                 self.unread = head.bytes;
@@ -168,6 +179,12 @@ impl AsyncRead for HttpStream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.head_reader.is_some() {
+            // awc reads no response before it has written the whole request.
+            let _ = PROGRESS.try_with(|p| {
+                if p.is_in_phase(AttemptPhase::Send) {
+                    p.begin_phase(AttemptPhase::Wait);
+                }
+            });
             ready!(self.poll_head(cx))?;
             if self.head_reader.is_some() {
                 return Poll::Ready(Ok(()));
@@ -189,10 +206,9 @@ impl AsyncWrite for HttpStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        // awc reads no response before it has written the whole request.
         if self.head_reader.is_none() {
             self.head_reader = Some(HeadReader::default());
-            let _ = PROGRESS.try_with(|p| p.sent_at.set(Some(Instant::now())));
+            let _ = PROGRESS.try_with(|p| p.begin_phase(AttemptPhase::Send));
         }
         match &mut self.transport {
             Transport::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),

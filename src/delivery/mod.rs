@@ -7,7 +7,7 @@
 //! interrupted.
 //!
 //! The dispatcher runs on its own thread because awc clients can't be shared between threads. Other
-//! modules use it only through [`DeliveryHandle`].
+//! modules use it only through [`DispatcherHandle`].
 
 mod alerts;
 mod attempt;
@@ -19,6 +19,7 @@ mod http_stream;
 mod outcomes;
 mod request;
 mod response_head;
+mod tcp;
 mod test_events;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -58,14 +59,14 @@ enum DispatcherCommand {
         request: SignedRequest,
         reply: oneshot::Sender<AttemptResult>,
     },
-    /// Replies whether attempts can be recorded.
+    /// Asks whether attempts can be recorded.
     CheckHealth(oneshot::Sender<bool>),
     Stop,
 }
 
 /// A handle to the dispatcher; cheap to clone.
 #[derive(Clone)]
-pub struct DeliveryHandle {
+pub struct DispatcherHandle {
     commands: mpsc::Sender<DispatcherCommand>,
     store: Store,
     policy: Arc<EgressPolicy>,
@@ -79,7 +80,7 @@ pub fn start(
     store: Store,
     clock: Clock,
     settings: DeliverySettings,
-) -> std::io::Result<DeliveryHandle> {
+) -> std::io::Result<DispatcherHandle> {
     let (commands, receiver) = mpsc::channel(64);
     let (policy, schedule) = (settings.policy.clone(), settings.schedule.clone());
     let timeout = settings.timeout;
@@ -96,7 +97,7 @@ pub fn start(
     let thread = std::thread::Builder::new()
         .name("delivery".into())
         .spawn(run)?;
-    Ok(DeliveryHandle {
+    Ok(DispatcherHandle {
         commands,
         store,
         policy,
@@ -117,7 +118,7 @@ pub async fn probe(settings: &DeliverySettings, url: &EndpointUrl) -> Result<(),
     sender.probe(url).await
 }
 
-impl DeliveryHandle {
+impl DispatcherHandle {
     /// Checks whether `url` can be saved: the URL itself and, if its host resolves within 1 s, its
     /// IP addresses.
     pub async fn check_target(&self, url: &EndpointUrl) -> Result<(), EgressDenied> {

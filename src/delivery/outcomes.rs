@@ -9,12 +9,15 @@ use actix_web::error::ParseError;
 use awc::error::{ConnectError as AwcConnectError, SendRequestError};
 use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
+use tokio::time::Instant;
 
 use super::connector::ConnectError;
 use super::http_stream::ExchangeProgress;
 use super::response_head::HeadError;
 use crate::clock::Timestamp;
-use crate::domain::delivery::{CertificateProblem, EndpointResponse, Outcome};
+use crate::domain::delivery::{
+    AttemptPhase, CertificateProblem, EndpointResponse, Outcome, Timeout,
+};
 
 pub(super) fn from_response(response: &EndpointResponse) -> Outcome {
     match response.status {
@@ -35,10 +38,16 @@ pub(super) fn header_value<'a>(headers: &'a [(String, String)], name: &str) -> O
 }
 
 pub(super) fn from_timeout(timeout: Duration, progress: &ExchangeProgress) -> Outcome {
-    Outcome::Timeout {
-        after: timeout,
-        connected: progress.is_connected(),
-    }
+    let phase = progress.end_phase().unwrap_or(AttemptPhase::Wait);
+    // The kernel may give up before the time limit.
+    let left = progress
+        .deadline()
+        .saturating_duration_since(Instant::now());
+    Outcome::Timeout(Timeout {
+        after: timeout.saturating_sub(left),
+        phase,
+        timings: progress.timings(),
+    })
 }
 
 pub(super) fn from_send_error(
@@ -64,7 +73,7 @@ pub(super) fn from_send_error(
             ParseError::Header => "a header is invalid".to_owned(),
             other => other.to_string(),
         }),
-        // The other errors mean that awc can't write the request, which validation rules out.
+        // The other errors mean that awc can't write the request. Validation prevents them.
         other => Outcome::Unreachable(other.to_string()),
     }
 }

@@ -8,7 +8,7 @@ use crate::domain::webhook::{CustomHeaders, Secrets};
 const USER_AGENT: &str = "Miniback-Webhook/1.0";
 /// Replaces the values of custom headers in the delivery log. Miniback never shows these values,
 /// because they can be secrets.
-const MASK: &str = "••••••";
+const MASKED_VALUE: &str = "••••••";
 
 /// The data that a request is built from.
 pub struct RequestParts<'a> {
@@ -45,8 +45,8 @@ pub fn sign(parts: RequestParts<'_>, now: Timestamp) -> SignedRequest {
             signature::sign_hex(next, &body),
         );
     }
-    // During an overlap, both secrets sign. A secret that doesn't have the format of Standard
-    // Webhooks is skipped, because its libraries couldn't verify the signature.
+    // During an overlap, both secrets sign. A secret that isn't in the format of Standard Webhooks
+    // is skipped, because libraries couldn't verify its signature.
     let standard: Vec<String> = std::iter::once(&secrets.current)
         .chain(next)
         .filter_map(|secret| signature::sign_standard(secret, id, now.seconds(), &body))
@@ -75,7 +75,7 @@ pub fn headers_for_log(
     ];
     let mask = |(name, value): &(String, String)| {
         let shown = if custom_headers.contains_key(name) {
-            MASK
+            MASKED_VALUE
         } else {
             value
         };
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(logged[0], ("Host".to_owned(), "a.example".to_owned()));
         assert_eq!(
             logged.last().unwrap(),
-            &("X-Api-Key".to_owned(), MASK.to_owned())
+            &("X-Api-Key".to_owned(), MASKED_VALUE.to_owned())
         );
     }
 }

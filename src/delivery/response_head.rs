@@ -41,7 +41,7 @@ pub struct FinalHead {
 #[derive(Debug, Default)]
 pub struct HeadReader {
     buffer: Vec<u8>,
-    /// The number of bytes in `buffer` that were searched for the end of the head.
+    /// The number of bytes in `buffer` that have been searched for the end of the head.
     searched: usize,
     /// The number of bytes dropped so far.
     dropped: usize,
@@ -112,13 +112,14 @@ impl HeadReader {
 }
 
 /// The position of the status code in `HTTP/1.1 200`.
-const STATUS: Range<usize> = 9..12;
+const STATUS_CODE_RANGE: Range<usize> = 9..12;
 
 fn status(head: &[u8]) -> &[u8] {
-    head.get(STATUS).unwrap_or_default()
+    head.get(STATUS_CODE_RANGE).unwrap_or_default()
 }
 
-/// Returns whether a head is interim. 101 is final, because the connection then leaves HTTP.
+/// Returns whether a head is interim. 101 is final, because the connection then switches to a
+/// different protocol.
 fn is_interim(head: &[u8]) -> bool {
     let status = status(head);
     status.len() == 3
@@ -174,7 +175,8 @@ mod tests {
         let mut reader = HeadReader::default();
         for (i, part) in parts.iter().enumerate() {
             if let Some(mut head) = reader.push(part)? {
-                // Bytes after the head don't go through the reader.
+                // After the final head, the caller stops using the reader and reads all bytes
+                // itself.
                 head.bytes
                     .extend(parts[i + 1..].iter().flat_map(|p| p.iter()));
                 return Ok(Some(head));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::DeliveryHandle;
+use super::DispatcherHandle;
 use super::request::{self, RequestParts};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, Outcome};
@@ -27,7 +27,7 @@ pub struct TestReport {
     pub hint: Option<TestHint>,
 }
 
-impl DeliveryHandle {
+impl DispatcherHandle {
     /// Tests a saved webhook, enabled or not, and records the test in the delivery log. Returns
     /// `None` if the webhook was deleted in the meantime.
     pub async fn test_webhook(

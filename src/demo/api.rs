@@ -152,7 +152,7 @@ impl ApiClient {
                 .await
                 .map_err(|source| ApiError::InvalidResponse { call, source });
         }
-        // A proxy may return an error page that isn't JSON. Then only the status is known.
+        // A proxy may return an error page that isn't JSON. In this case, only the status is known.
         let problem: ErrorBody = response.json().await.unwrap_or_default();
         let detail = if problem.detail.is_empty() {
             status.canonical_reason().unwrap_or("unknown").to_owned() + "."

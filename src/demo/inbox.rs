@@ -132,12 +132,12 @@ impl Inbox {
     }
 
     /// Returns the id of a request in the event stream.
-    pub fn event_id(&self, number: u64) -> String {
+    pub fn sse_event_id(&self, number: u64) -> String {
         format!("{}-{number}", self.run)
     }
 
     /// Returns the number of a request from its id, or `None` if the id isn't from this run.
-    pub fn number_from_id(&self, id: &str) -> Option<u64> {
+    pub fn number_from_sse_event_id(&self, id: &str) -> Option<u64> {
         let number = id.strip_prefix(&self.run)?.strip_prefix('-')?;
         number.parse().ok()
     }
@@ -176,7 +176,7 @@ impl ReceivedRequest {
 }
 
 impl EventSummary {
-    /// Supports all events. A test has its message in a different member, and no project.
+    /// Handles all events. A test event has no project, and its message is in a different member.
     fn from_body(body: &Value) -> Self {
         let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
         let message = text("/data/feedback/message").or_else(|| text("/data/message"));

@@ -149,7 +149,7 @@ async fn show(receiver: web::Data<ReceiverState>) -> HttpResponse {
     let newest = newest_first.first().map_or(0, |received| received.number);
     let page = ReceiverPage {
         endpoint_path: ENDPOINT_PATH,
-        last_id: receiver.inbox.event_id(newest),
+        last_id: receiver.inbox.sse_event_id(newest),
         newest_first,
     };
     render_page(StatusCode::OK, &page)
@@ -195,7 +195,7 @@ fn event_stream(
     last: Option<String>,
 ) -> impl Stream<Item = Result<web::Bytes, io::Error>> {
     let last_number = match last {
-        Some(id) => receiver.inbox.number_from_id(&id),
+        Some(id) => receiver.inbox.number_from_sse_event_id(&id),
         None => Some(0),
     };
     let Some(last_number) = last_number else {
@@ -223,7 +223,7 @@ fn event_stream(
             ":\n\n".to_owned()
         } else {
             new.iter()
-                .map(|received| event_text(&receiver.inbox, received))
+                .map(|received| format_sse_event(&receiver.inbox, received))
                 .collect()
         };
         let state = (receiver, changes, stopping, last_number);
@@ -235,8 +235,8 @@ fn event_stream(
 
 /// Formats one server-sent event. The markup is a JSON string, because a line break in it would end
 /// the event.
-fn event_text(inbox: &Inbox, received: &ReceivedRequest) -> String {
+fn format_sse_event(inbox: &Inbox, received: &ReceivedRequest) -> String {
     let card = RequestCard { received }.render().unwrap_or_default();
-    let id = inbox.event_id(received.number);
+    let id = inbox.sse_event_id(received.number);
     format!("id: {id}\ndata: {}\n\n", serde_json::Value::from(card))
 }

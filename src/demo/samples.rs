@@ -3,7 +3,7 @@
 use super::api::{ApiClient, ApiError, FeedbackRequest, ProjectRequest, WebhookRequest};
 
 /// The slug of the sample site's project.
-pub const SITE_PROJECT: &str = "fernweh";
+pub const SITE_PROJECT_SLUG: &str = "fernweh";
 
 struct SampleProject {
     name: &'static str,
@@ -22,7 +22,7 @@ struct SampleFeedback {
 const PROJECTS: [SampleProject; 2] = [
     SampleProject {
         name: "Fernweh",
-        slug: SITE_PROJECT,
+        slug: SITE_PROJECT_SLUG,
     },
     SampleProject {
         name: "Larder",
@@ -33,7 +33,7 @@ const PROJECTS: [SampleProject; 2] = [
 /// The sample feedback, oldest first. The last item is at the top of the feedback list.
 const FEEDBACK: [SampleFeedback; 13] = [
     SampleFeedback {
-        project: SITE_PROJECT,
+        project: SITE_PROJECT_SLUG,
         message: "The map opens on the wrong continent when location services are off.",
         email: None,
         url: Some("https://fernweh.example/map"),
@@ -48,7 +48,7 @@ const FEEDBACK: [SampleFeedback; 13] = [
         later_statuses: &["RESOLVED"],
     },
     SampleFeedback {
-        project: SITE_PROJECT,
+        project: SITE_PROJECT_SLUG,
         message: "I love the offline mode. I wrote for a whole week on a boat without a \
                   signal, and nothing was lost.",
         email: Some("ines@example.com"),
@@ -63,14 +63,14 @@ const FEEDBACK: [SampleFeedback; 13] = [
         later_statuses: &["REVIEWED"],
     },
     SampleFeedback {
-        project: SITE_PROJECT,
+        project: SITE_PROJECT_SLUG,
         message: "写真を日付順に並べ替えたいです。今はアップロード順だけなので、長い旅行だと探すのが大変です。",
         email: Some("haruka@example.jp"),
         url: Some("https://fernweh.example/journal/photos"),
         later_statuses: &[],
     },
     SampleFeedback {
-        project: SITE_PROJECT,
+        project: SITE_PROJECT_SLUG,
         message: "Typo on the pricing page: “per moth”.",
         email: None,
         url: Some("https://fernweh.example/pricing"),
@@ -85,7 +85,7 @@ const FEEDBACK: [SampleFeedback; 13] = [
         later_statuses: &[],
     },
     SampleFeedback {
-        project: SITE_PROJECT,
+        project: SITE_PROJECT_SLUG,
         message: "I exported our Iceland trip as a PDF to have it printed for my parents, who \
                   don’t use a computer. It came out beautifully, apart from two problems.\n\n\
                   First, the photos that I rotated in the app are on their side again in the \
@@ -102,7 +102,7 @@ const FEEDBACK: [SampleFeedback; 13] = [
         later_statuses: &["REVIEWED"],
     },
     SampleFeedback {
-        project: SITE_PROJECT,
+        project: SITE_PROJECT_SLUG,
         message: "The submit button is not working on my phone (older Android, Firefox). \
                   It does nothing, no error either.",
         email: Some("sam@example.com"),
@@ -125,7 +125,7 @@ const FEEDBACK: [SampleFeedback; 13] = [
         later_statuses: &[],
     },
     SampleFeedback {
-        project: SITE_PROJECT,
+        project: SITE_PROJECT_SLUG,
         message: "Pasting a link as <a href=\"…\"> shows the tag in the entry. A simple \
                   link button would be enough.",
         email: None,
@@ -133,7 +133,7 @@ const FEEDBACK: [SampleFeedback; 13] = [
         later_statuses: &[],
     },
     SampleFeedback {
-        project: SITE_PROJECT,
+        project: SITE_PROJECT_SLUG,
         message: "Could a stop on the route have a time as well as a date? We took three \
                   ferries in one day.",
         email: Some("kim@example.org"),
@@ -143,8 +143,8 @@ const FEEDBACK: [SampleFeedback; 13] = [
 ];
 
 /// Feedback created after the webhook, so that the receiver has a delivery to show.
-const FIRST_DELIVERED: SampleFeedback = SampleFeedback {
-    project: SITE_PROJECT,
+const DELIVERED_SAMPLE: SampleFeedback = SampleFeedback {
+    project: SITE_PROJECT_SLUG,
     message: "The new route view is a joy. I can see the whole summer in one line.",
     email: Some("ada@example.com"),
     url: Some("https://fernweh.example/journal/summer"),
@@ -194,7 +194,7 @@ pub async fn seed(
     api.create_webhook(&webhook)
         .await
         .map_err(demo_error("webhook to the receiver"))?;
-    create_feedback(api, &FIRST_DELIVERED).await?;
+    create_feedback(api, &DELIVERED_SAMPLE).await?;
     Ok(SampleCounts {
         projects: PROJECTS.len(),
         feedback: FEEDBACK.len() + 1,

@@ -25,7 +25,8 @@ pub struct DemoServer {
 }
 
 impl DemoServer {
-    /// Runs `server` on the current tokio runtime. Its event streams end when `stopping` is set.
+    /// Runs `server` on the current tokio runtime. The server's event streams end when `stopping`
+    /// is set.
     pub(super) fn spawn(url: String, server: Server, stopping: watch::Sender<bool>) -> Self {
         Self {
             url,

@@ -99,7 +99,7 @@ pub struct ApiToken {
     pub name: String,
     pub scope: Scope,
     pub user: User,
-    /// The email of the user who created it; `None` if it was created on the command line.
+    /// The email of the user who created the token; `None` if it was created on the command line.
     pub created_by: Option<String>,
     pub created_at: Timestamp,
     pub last_used_at: Option<Timestamp>,

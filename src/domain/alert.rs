@@ -71,7 +71,7 @@ struct AlertPayload<'a> {
 }
 
 /// Renders the body of an alert. It has the same form as the body of an event.
-pub fn body(event: AlertEvent, at: Timestamp, data: &AlertData) -> Vec<u8> {
+pub fn render_body(event: AlertEvent, at: Timestamp, data: &AlertData) -> Vec<u8> {
     // Can't fail: the payload contains only strings, numbers, and structs.
     serde_json::to_vec(&AlertPayload {
         event: event.as_str(),

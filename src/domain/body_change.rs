@@ -105,7 +105,7 @@ pub fn compare(sent: &[u8], received: &[u8]) -> Option<BodyChange> {
     if received.trim_ascii().is_empty() {
         return Some(BodyChange::Empty);
     }
-    // The order matters: the simplest explanation comes first.
+    // The order matters, because the first match is returned. The simplest explanation comes first.
     if let Some(change) = possible_originals(received)
         .into_iter()
         .find_map(|(change, body)| (body == sent).then_some(change))
@@ -114,7 +114,7 @@ pub fn compare(sent: &[u8], received: &[u8]) -> Option<BodyChange> {
     }
     let parsed = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).ok();
     if let (Some(sent), Some(received)) = (parsed(sent), parsed(received)) {
-        // This comparison ignores the order of members.
+        // Comparing parsed JSON ignores the order of members.
         if sent == received {
             let has_same_order = to_compact_json(&sent) == to_compact_json(&received);
             return Some(if has_same_order {
@@ -250,11 +250,11 @@ fn escape_invisible(c: char) -> String {
 
 /// Returns the byte that Windows-1252 or Latin-1 decodes as `c`.
 fn windows_1252_byte(c: char) -> Option<u8> {
-    const HIGH: &str = "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}Ž\u{8f}\u{90}‘’“”•–—˜™š›œ\u{9d}žŸ";
+    const CHARS_0X80_TO_0X9F: &str = "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}Ž\u{8f}\u{90}‘’“”•–—˜™š›œ\u{9d}žŸ";
     if let Ok(byte) = u8::try_from(u32::from(c)) {
         return Some(byte);
     }
-    let index = HIGH.chars().position(|high| high == c)?;
+    let index = CHARS_0X80_TO_0X9F.chars().position(|high| high == c)?;
     u8::try_from(0x80 + index).ok()
 }
 

@@ -52,12 +52,7 @@ pub enum Outcome {
         status: u16,
         location: Option<String>,
     },
-    /// No complete response head within the time limit. `connected` is true if the connection was
-    /// established.
-    Timeout {
-        after: Duration,
-        connected: bool,
-    },
+    Timeout(Timeout),
     /// The host name has no IP address.
     NameNotFound,
     /// The DNS lookup failed.
@@ -98,12 +93,7 @@ impl Outcome {
                 status: 300..=399, ..
             } => "redirect",
             Self::Status { .. } => "status",
-            Self::Timeout {
-                connected: true, ..
-            } => "timeout",
-            Self::Timeout {
-                connected: false, ..
-            } => "connect_timeout",
+            Self::Timeout(timeout) => timeout.slowest_phase().timeout_code(),
             Self::NameNotFound => "name_not_found",
             Self::LookupFailed(_) => "name_lookup",
             Self::ConnectionRefused => "connection_refused",
@@ -121,8 +111,74 @@ impl Outcome {
     }
 }
 
+/// No complete response head within the time limit of the attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeout {
+    /// The time limit.
+    pub after: Duration,
+    /// The phase in which the time limit expired.
+    pub phase: AttemptPhase,
+    /// The durations of all phases, including the last one.
+    pub timings: AttemptTimings,
+}
+
+impl Timeout {
+    /// Returns the phase that used most of the time. It caused the timeout, even if the time limit
+    /// expired in a later phase.
+    pub fn slowest_phase(&self) -> AttemptPhase {
+        let duration = |phase: AttemptPhase| phase.duration(&self.timings).unwrap_or_default();
+        [
+            AttemptPhase::Lookup,
+            AttemptPhase::Connect,
+            AttemptPhase::Tls,
+        ]
+        .into_iter()
+        .fold(self.phase, |slowest, phase| {
+            if duration(phase) > duration(slowest) {
+                phase
+            } else {
+                slowest
+            }
+        })
+    }
+}
+
+/// A phase of an attempt, up to the end of the response head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptPhase {
+    Lookup,
+    Connect,
+    Tls,
+    /// Writing the request.
+    Send,
+    /// Waiting for the response head.
+    Wait,
+}
+
+impl AttemptPhase {
+    /// Returns the code of a timeout that this phase caused.
+    pub const fn timeout_code(self) -> &'static str {
+        match self {
+            Self::Lookup => "name_lookup_timeout",
+            Self::Connect => "connect_timeout",
+            Self::Tls => "tls_timeout",
+            Self::Send => "send_timeout",
+            Self::Wait => "timeout",
+        }
+    }
+
+    fn duration(self, timings: &AttemptTimings) -> Option<Duration> {
+        match self {
+            Self::Lookup => timings.dns,
+            Self::Connect => timings.connect,
+            Self::Tls => timings.tls,
+            Self::Send | Self::Wait => timings.waiting,
+        }
+    }
+}
+
 /// Duration of each phase of an attempt; `None` for a phase that didn't occur.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AttemptTimings {
     pub dns: Option<Duration>,
     pub connect: Option<Duration>,

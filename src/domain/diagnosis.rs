@@ -33,7 +33,7 @@ pub struct SentDelivery<'a> {
     pub attempts: &'a [i64],
 }
 
-/// The result: one finding and the individual checks.
+/// The result of a diagnosis: one finding and the individual checks.
 #[derive(Debug)]
 pub struct Diagnosis {
     pub valid: bool,
@@ -57,7 +57,7 @@ pub struct BodyDifference {
 pub enum CheckResult {
     Passed,
     Failed,
-    /// The check couldn't run, because something to compare with is missing.
+    /// The check couldn't run, because a value to compare with is missing.
     Unknown,
 }
 

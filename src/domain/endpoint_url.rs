@@ -42,7 +42,8 @@ pub struct EndpointUrl {
     original: String,
     scheme: Scheme,
     host: Host,
-    /// The host as in a URL: IPv6 in brackets, and a name with its trailing dot, if any.
+    /// The host as written in a URL: an IPv6 address is in brackets, and a name keeps its trailing
+    /// dot.
     host_text: String,
     port: u16,
     path_and_query: String,
@@ -149,8 +150,8 @@ impl EndpointUrl {
         self.host.clone()
     }
 
-    /// Returns the host for DNS queries and `Host`. A name keeps its trailing dot, which makes it
-    /// absolute.
+    /// Returns the host for DNS queries and `Host`. A name keeps its trailing dot, which makes the
+    /// name absolute.
     pub fn host_text(&self) -> &str {
         &self.host_text
     }

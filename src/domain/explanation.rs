@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::delivery::{CertificateProblem, Outcome};
+use super::delivery::{AttemptPhase, CertificateProblem, Outcome, Timeout};
 
 impl Outcome {
     /// Returns what happened, in one sentence.
@@ -24,22 +24,7 @@ impl Outcome {
             Self::Status { status, .. } => {
                 format!("The endpoint responded with {}.", status_text(*status))
             }
-            Self::Timeout {
-                after,
-                connected: true,
-            } => format!(
-                "The endpoint didn’t respond within {}.",
-                format_duration(*after)
-            ),
-            Self::Timeout {
-                after,
-                connected: false,
-            } => {
-                format!(
-                    "Couldn’t connect to the endpoint within {}.",
-                    format_duration(*after)
-                )
-            }
+            Self::Timeout(timeout) => timeout.summary(),
             Self::NameNotFound => "The host name wasn’t found.".into(),
             Self::LookupFailed(_) => "The DNS lookup failed.".into(),
             Self::ConnectionRefused => "The connection was refused.".into(),
@@ -68,6 +53,42 @@ impl Outcome {
         format!("{} {}", self.summary(), self.advice())
             .trim_end()
             .to_owned()
+    }
+}
+
+impl Timeout {
+    fn summary(&self) -> String {
+        let after = format_duration(self.after);
+        let slowest = self.slowest_phase();
+        if slowest != self.phase {
+            let (slow, used) = match slowest {
+                AttemptPhase::Lookup => ("The DNS lookup", self.timings.dns),
+                AttemptPhase::Connect => ("Connecting", self.timings.connect),
+                AttemptPhase::Tls => ("The TLS handshake", self.timings.tls),
+                AttemptPhase::Send | AttemptPhase::Wait => ("The request", self.timings.waiting),
+            };
+            let missing = match self.phase {
+                AttemptPhase::Lookup | AttemptPhase::Connect => "the connection",
+                AttemptPhase::Tls => "the TLS handshake",
+                AttemptPhase::Send => "the request",
+                AttemptPhase::Wait => "the response",
+            };
+            let used = format_duration(used.unwrap_or_default());
+            return format!(
+                "{slow} took {used} of the time limit of {after}. The rest was too short for {missing}."
+            );
+        }
+        match self.phase {
+            AttemptPhase::Lookup => format!("The DNS lookup didn’t finish within {after}."),
+            AttemptPhase::Connect => format!("Couldn’t connect to the endpoint within {after}."),
+            AttemptPhase::Tls => {
+                format!("The endpoint didn’t finish the TLS handshake within {after}.")
+            }
+            AttemptPhase::Send => {
+                format!("The endpoint didn’t read the whole request within {after}.")
+            }
+            AttemptPhase::Wait => format!("The endpoint didn’t respond within {after}."),
+        }
     }
 }
 
@@ -102,6 +123,15 @@ pub fn advice(code: &str, status: Option<u16>) -> &'static str {
     match code {
         "status" | "redirect" => status.map_or("", status_advice),
         "timeout" => "Respond with a 2xx first, then process the event.",
+        "name_lookup_timeout" => {
+            "The DNS server of Miniback’s machine is slow or unreachable. Check whether other names resolve."
+        }
+        "tls_timeout" => {
+            "The port accepts connections. Check that it speaks HTTPS, and that the server isn’t overloaded."
+        }
+        "send_timeout" => {
+            "The endpoint accepts connections but doesn’t read from them. Check that the server isn’t stuck."
+        }
         "connect_timeout" => {
             "Check that the server is running and that its firewall allows Miniback’s machine."
         }
@@ -176,7 +206,7 @@ impl TestHint {
     /// Derives the hint from the response to a test. `deliveries_fail` is true if ordinary
     /// deliveries to this endpoint fail too.
     pub fn from_response(status: u16, body: &[u8], deliveries_fail: bool) -> Option<Self> {
-        // Other statuses have other causes: the path, the secret, the size, a proxy.
+        // Other statuses have other causes, such as the path, the secret, the size, or a proxy.
         if !matches!(status, 400 | 409 | 422 | 500) {
             return None;
         }
@@ -204,7 +234,7 @@ impl TestHint {
     }
 }
 
-/// How programs report a missing value, in lower case.
+/// Phrases with which programs report a missing value, in lower case.
 const MISSING_VALUE_TERMS: [&str; 14] = [
     "undefined",
     "null",
@@ -283,15 +313,6 @@ mod tests {
             }
             .explanation()
             .contains("404 Not Found")
-        );
-        let timeout = Outcome::Timeout {
-            after: Duration::from_secs(5),
-            connected: true,
-        };
-        assert!(
-            timeout
-                .explanation()
-                .starts_with("The endpoint didn’t respond within 5 s.")
         );
         assert_eq!(format_duration(Duration::from_millis(1500)), "1.5 s");
     }

@@ -11,14 +11,14 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 use super::id::{FeedbackId, ProjectId};
-use super::validation::{ValidationErrors, all, check};
+use super::validation::{ValidationErrors, check, check_all};
 use crate::clock::Timestamp;
 
 /// The longest message, in Unicode scalar values.
 pub const MESSAGE_MAX_CHARS: usize = 10_000;
 /// The longest page URL, in bytes.
 pub const URL_MAX_BYTES: usize = 2048;
-/// The largest metadata, in bytes of compact JSON.
+/// The maximum size of metadata, in bytes of compact JSON.
 pub const METADATA_MAX_BYTES: usize = 4096;
 /// The longest email, in bytes: the limit of a path in RFC 5321, minus its angle brackets.
 pub const EMAIL_MAX_BYTES: usize = 254;
@@ -141,7 +141,7 @@ impl NewFeedback {
     /// Validates all fields except `project`. `metadata_field` is the name of the metadata in the
     /// request.
     pub fn check(raw: RawFeedback, metadata_field: &str) -> Result<Self, ValidationErrors> {
-        let (message, email, url, metadata) = all((
+        let (message, email, url, metadata) = check_all((
             check("message", check_message(raw.message)),
             check("email", raw.email.map(check_email).transpose()),
             check("url", raw.url.map(check_page_url).transpose()),

@@ -17,7 +17,7 @@ pub struct RateLimit {
     pub period: Duration,
 }
 
-/// Limits that apply together, shortest period first. An empty list means no limit.
+/// Limits that apply together, sorted by period, shortest first. An empty list means no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RateLimits(Vec<RateLimit>);
 

@@ -75,8 +75,8 @@ impl SearchQuery {
             for (index, part) in word.split(|c| *c == ' ').enumerate() {
                 let ngrams_of_part: Box<dyn Iterator<Item = &[char]>> = match part.len() {
                     0 => continue,
-                    // The first part of a phrase can be the end of a longer word, which the index
-                    // may not contain as an n-gram.
+                    // The first part of a phrase can match the end of a longer word. The index may
+                    // not contain such a short ending as an n-gram of its own.
                     1..NGRAM_CHARS if index == 0 && part.len() < word.len() => continue,
                     1..NGRAM_CHARS => Box::new(std::iter::once(part)),
                     _ => Box::new(part.windows(NGRAM_CHARS)),

@@ -22,7 +22,7 @@ pub struct ValidationErrors(pub Vec<FieldError>);
 
 impl ValidationErrors {
     /// Creates a single error.
-    pub fn single(field: &str, message: impl Display) -> Self {
+    pub fn for_field(field: &str, message: impl Display) -> Self {
         Self(vec![FieldError {
             field: field.to_owned(),
             message: message.to_string(),
@@ -38,12 +38,12 @@ impl ValidationErrors {
     }
 }
 
-/// Why a text of one line is invalid. The message is for the person who entered it.
+/// Why a single-line text is invalid. The message is for the person who entered it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct LineError(String);
 
-/// Checks and trims a text of one line, such as a name. It can't contain control characters.
+/// Checks and trims a single-line text, such as a name. The text can't contain control characters.
 ///
 /// `label` is the name of the text in messages. `chars` is the allowed length, in Unicode scalar
 /// values.
@@ -67,11 +67,11 @@ pub fn check_line(
 
 /// Returns the value, or the error of `field`.
 pub fn check<T, E: Display>(field: &str, result: Result<T, E>) -> Result<T, ValidationErrors> {
-    result.map_err(|error| ValidationErrors::single(field, error))
+    result.map_err(|error| ValidationErrors::for_field(field, error))
 }
 
 /// Returns the values of all checks in a tuple, or the errors of every failed check.
-pub fn all<C: Checks>(checks: C) -> Result<C::Values, ValidationErrors> {
+pub fn check_all<C: Checks>(checks: C) -> Result<C::Values, ValidationErrors> {
     checks.collect()
 }
 
@@ -120,10 +120,11 @@ mod tests {
     fn returns_all_values_or_all_errors() {
         let valid = |value: u8| check::<_, &str>("valid", Ok(value));
         let invalid = |field| check::<u8, _>(field, Err("invalid"));
-        assert_eq!(all((valid(1), valid(2))), Ok((1, 2)));
-        let errors = all((invalid("a"), valid(2), invalid("b"))).unwrap_err();
+        assert_eq!(check_all((valid(1), valid(2))), Ok((1, 2)));
+        let errors = check_all((invalid("a"), valid(2), invalid("b"))).unwrap_err();
         assert_eq!(fields(&errors), ["a", "b"]);
-        let nested = all((all((invalid("a"), invalid("b"))), invalid("c"))).unwrap_err();
+        let nested =
+            check_all((check_all((invalid("a"), invalid("b"))), invalid("c"))).unwrap_err();
         assert_eq!(fields(&nested), ["a", "b", "c"]);
     }
 }

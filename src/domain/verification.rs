@@ -13,7 +13,7 @@ use super::signature;
 use crate::clock::Timestamp;
 
 /// Maximum clock difference that the libraries of Standard Webhooks accept.
-pub(super) const TOLERANCE: Duration = Duration::from_secs(5 * 60);
+pub(super) const CLOCK_TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
 /// The request that an endpoint received.
 pub struct ReceivedRequest<'a> {
@@ -40,7 +40,7 @@ pub enum VerificationError {
     )]
     StandardSignature,
     #[error(
-        "webhook-timestamp is {0} s off this machine’s clock: the clock is wrong, or the delivery was replayed"
+        "webhook-timestamp differs from this machine’s clock by {0} s: the clock is wrong, or the delivery was replayed"
     )]
     ClockDifference(u64),
 }
@@ -77,7 +77,7 @@ pub fn verify(
         return Err(VerificationError::StandardSignature);
     }
     match now.seconds().abs_diff(timestamp) {
-        difference if difference > TOLERANCE.as_secs() => {
+        difference if difference > CLOCK_TOLERANCE.as_secs() => {
             Err(VerificationError::ClockDifference(difference))
         }
         _ => Ok(()),
@@ -115,7 +115,7 @@ mod tests {
         Secret::from_random([1; 32])
     }
 
-    /// Verifies a delivery after changing one of its headers; `None` removes it.
+    /// Verifies a delivery after changing one of its headers; `None` removes the header.
     fn verify_with_header(
         changed: (&str, Option<&str>),
         body: &[u8],

@@ -65,7 +65,7 @@ topics! {
     FeedbackCreated: "feedback.created", "New Feedback",
         "Feedback was submitted through the widget, the form, or the API.";
     FeedbackUpdated: "feedback.updated", "Status Changed",
-        "The status of feedback changed. Undoing a change is also a change.";
+        "The status of feedback changed. Undoing a status change sends this event too.";
 }
 
 impl Topic {

@@ -67,7 +67,7 @@ struct ErrorPage {
     status: u16,
     title: &'static str,
     message: String,
-    /// Set only if the log has details.
+    /// The request id to look up in the log; `None` if the log has no details.
     request_id: Option<String>,
 }
 

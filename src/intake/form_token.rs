@@ -60,8 +60,8 @@ impl FormTokens {
         millis.parse().ok().map(Timestamp::from_millis)
     }
 
-    /// Returns whether a token is valid now or will be soon.
-    pub(super) fn is_usable_later(&self, token: &str, now: Timestamp) -> bool {
+    /// Returns whether a token is valid now or will be valid soon.
+    pub(super) fn is_valid_now_or_soon(&self, token: &str, now: Timestamp) -> bool {
         matches!(
             self.check(token, now),
             Ok(()) | Err(FormTokenError::TooFast)
@@ -83,7 +83,7 @@ mod tests {
             check_after(Duration::from_millis(1_999)),
             Err(FormTokenError::TooFast)
         );
-        assert!(tokens.is_usable_later(&token, now));
+        assert!(tokens.is_valid_now_or_soon(&token, now));
         assert_eq!(check_after(AGE_MIN), Ok(()));
         assert_eq!(check_after(AGE_MAX), Ok(()));
         assert_eq!(

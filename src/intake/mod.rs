@@ -34,7 +34,7 @@ use crate::domain::feedback::{Feedback, FeedbackStatus, NewFeedback, RawFeedback
 use crate::domain::id::{FeedbackId, IdSequence};
 use crate::domain::project::{Project, ProjectStatus};
 use crate::domain::rate_limit::RateLimits;
-use crate::domain::validation::{ValidationErrors, all, check};
+use crate::domain::validation::{ValidationErrors, check, check_all};
 use crate::server::rate_limit_headers::{RateLimitExceeded, RemainingQuota};
 use crate::server::request_origin::is_own_origin;
 use crate::server::{AppState, tokens};
@@ -220,7 +220,7 @@ impl Intake {
         let token = submission.stamp.map_or(Ok(()), |token| {
             self.form_tokens.check(&token, app.clock.now())
         });
-        let (project, feedback, ()) = all((
+        let (project, feedback, ()) = check_all((
             check(PROJECT_FIELD, project),
             NewFeedback::check(raw, "context"),
             check("stamp", token),
@@ -273,7 +273,7 @@ async fn store_submission(
     origin: Option<String>,
 ) -> Result<String, SubmissionError> {
     let Project { id, slug, .. } = valid.project;
-    // Run both at once, so that they share a commit.
+    // Start both writes at once, so that they share a commit.
     let (created, recorded) = tokio::join!(
         app.store
             .create_feedback(valid.feedback, valid.idempotency, feedback_receipt),
@@ -292,7 +292,7 @@ async fn store_submission(
         Err(CreateFeedbackError::UnknownProject(_)) => Err(unknown_project(&slug).into()),
         Err(CreateFeedbackError::Paused) => Err(SubmissionError::Paused),
         Err(error @ CreateFeedbackError::IdempotencyKeyReused) => {
-            Err(ValidationErrors::single("Idempotency-Key", error).into())
+            Err(ValidationErrors::for_field("Idempotency-Key", error).into())
         }
         Err(CreateFeedbackError::IdempotentFeedbackDeleted) => {
             Err(SubmissionError::IdempotentFeedbackDeleted)
@@ -302,7 +302,7 @@ async fn store_submission(
 }
 
 fn unknown_project(slug: &str) -> ValidationErrors {
-    ValidationErrors::single(
+    ValidationErrors::for_field(
         PROJECT_FIELD,
         CreateFeedbackError::UnknownProject(slug.to_owned()),
     )

@@ -30,7 +30,7 @@ struct FormPage {
     project: Option<Project>,
     state: FormState,
     form: FormFields,
-    /// An error that isn't about a field.
+    /// An error that doesn't belong to a field.
     error: Option<&'static str>,
     message_error: Option<String>,
     email_error: Option<String>,
@@ -151,12 +151,13 @@ impl FormPage {
     }
 
     /// Copies the person's input into the page, to show the form again.
-    fn keep_input(&mut self, intake: &Intake, data: &FormData, now: Timestamp) {
-        self.form.message = message_in(data);
-        self.form.email = email_in(data);
-        // Keep a token that is valid or will be soon. Otherwise, the page has a new one.
+    fn restore_input(&mut self, intake: &Intake, data: &FormData, now: Timestamp) {
+        self.form.message = submitted_message(data);
+        self.form.email = submitted_email(data);
+        // Keep a token that is valid or will be valid soon. Otherwise, the page contains a new
+        // token.
         if let Some(token) = non_empty(data, "stamp")
-            && intake.form_tokens.is_usable_later(&token, now)
+            && intake.form_tokens.is_valid_now_or_soon(&token, now)
         {
             self.form.stamp = token;
         }
@@ -167,11 +168,11 @@ impl FormPage {
 }
 
 /// Returns the message with LF as line breaks. Browsers send CR LF.
-fn message_in(data: &FormData) -> String {
+fn submitted_message(data: &FormData) -> String {
     data.get("message").replace("\r\n", "\n")
 }
 
-fn email_in(data: &FormData) -> String {
+fn submitted_email(data: &FormData) -> String {
     data.get("email").trim().to_owned()
 }
 
@@ -180,8 +181,8 @@ fn non_empty(data: &FormData, name: &str) -> Option<String> {
 }
 
 fn submission(project: &Project, data: &FormData) -> PublicSubmission {
-    let (message, email) = (message_in(data), email_in(data));
-    // A double submit has the same key, and an edited message or email has a new one.
+    let (message, email) = (submitted_message(data), submitted_email(data));
+    // A double submit has the same key. An edited message or email gets a new key.
     let idempotency_key = non_empty(data, "key").map(|key| {
         let json = serde_json::to_vec(&[&key, &email, &message]).unwrap_or_default();
         hex::encode(tokens::sha256(json))
@@ -242,7 +243,7 @@ pub(super) async fn submit(
         Err(SubmissionError::Store(error)) => return Err(error.into()),
         Err(error) => error,
     };
-    page.keep_input(&intake, &data, app.clock.now());
+    page.restore_input(&intake, &data, app.clock.now());
     if let SubmissionError::Invalid(errors) = &error
         && errors.message_for(PROJECT_FIELD).is_some()
     {

@@ -178,7 +178,7 @@ impl<K: Hash + Eq + Clone> KeyedLimit<K> {
 }
 
 /// The clock that `governor` uses. It is monotonic, so that setting the system clock back doesn't
-/// make anybody wait longer. With a manual clock, it follows that clock.
+/// make anybody wait longer. In tests, it follows the manual clock.
 #[derive(Clone, Debug)]
 struct GovernorClock {
     clock: Clock,
@@ -253,7 +253,7 @@ mod tests {
         clock.advance(Duration::from_secs(60));
         let exceeded = limits.check_ip_address(client).unwrap_err();
         assert_eq!(exceeded.0.limit.to_string(), "4/1h");
-        // 4 per hour is one per 15 minutes, and 2 minutes have passed.
+        // The limit of 4 per hour allows one submission per 15 minutes, and 2 minutes have passed.
         assert_eq!(exceeded.wait_seconds(), 13 * 60);
     }
 
@@ -289,7 +289,7 @@ mod tests {
             let next = std::net::Ipv4Addr::from_bits(0x0a00_0000 + n);
             assert!(limits.check_ip_address(IpAddr::V4(next)).is_ok());
         }
-        // No key has regained its full quota, so all keys are removed.
+        // No key has its full quota again, so all keys are removed.
         assert!(limits.check_ip_address(ip("192.0.2.1")).is_ok());
         let count = limits.state.lock().unwrap().ip_addresses[0].limiter.len();
         assert!(count < 10, "{count}");

@@ -26,8 +26,8 @@ pub fn routes() -> Routes {
             |_, route| route.wrap(from_fn(endpoint::allow_any_origin)),
             |allow| method_not_allowed(allow).wrap(from_fn(endpoint::allow_any_origin)),
         ))
-        .service(page("/widget.js", [get(Public, widget_script::get)]))
-        .service(page(
+        .service(page_routes("/widget.js", [get(Public, widget_script::get)]))
+        .service(page_routes(
             "/f/{slug}",
             [
                 get(Public, public_form::show),
@@ -45,7 +45,7 @@ fn method_not_allowed(allow: String) -> Route {
     })
 }
 
-fn page<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {
+fn page_routes<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {
     path_routes(
         path,
         methods,

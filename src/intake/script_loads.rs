@@ -1,4 +1,4 @@
-//! The sites that loaded the widget's script most recently, stored in memory, so that users can
+//! The origins that loaded the widget's script most recently, stored in memory, so that users can
 //! check whether the snippet works. A load isn't tied to a project, because the script's URL
 //! doesn't contain one.
 
@@ -8,14 +8,14 @@ use std::sync::{Mutex, PoisonError};
 use crate::clock::Timestamp;
 use crate::domain::project::origin_of;
 
-/// Maximum number of sites in memory.
+/// Maximum number of origins in memory.
 const LOADS_MAX: usize = 20;
 
-/// The last load of each site, newest first.
+/// The last time each origin loaded the widget's script, newest first.
 #[derive(Default)]
 pub struct ScriptLoads(Mutex<VecDeque<ScriptLoad>>);
 
-/// The last load of the script by one site.
+/// The last time one origin loaded the script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScriptLoad {
     pub origin: String,
@@ -23,7 +23,7 @@ pub struct ScriptLoad {
 }
 
 impl ScriptLoads {
-    /// Records a load by the site in its `Referer` header. Only the origin is stored.
+    /// Records that the origin of `referrer`, the value of a `Referer` header, loaded the script.
     pub(super) fn record(&self, referrer: &str, at: Timestamp) {
         let Some(origin) = origin_of(referrer) else {
             return;

@@ -58,12 +58,12 @@ impl Translations {
         preferences.sort_by(|(_, a), (_, b)| b.total_cmp(a));
         preferences
             .into_iter()
-            .find_map(|(tag, _)| Self::for_tag(tag))
+            .find_map(|(tag, _)| Self::for_language_tag(tag))
             .unwrap_or(&ALL[0])
     }
 
     /// Returns the strings in the language of a tag, ignoring its region: `pt` for `pt-BR`.
-    fn for_tag(tag: &str) -> Option<&'static Self> {
+    fn for_language_tag(tag: &str) -> Option<&'static Self> {
         let language = tag.split(['-', '_']).next().unwrap_or_default();
         ALL.iter()
             .find(|strings| strings.lang.eq_ignore_ascii_case(language))
@@ -126,7 +126,7 @@ mod tests {
         }
         assert_eq!(
             widget["de"][4],
-            Translations::for_tag("de").unwrap().send,
+            Translations::for_language_tag("de").unwrap().send,
             "in the order of their names"
         );
         assert_eq!(WIDGET_STRING_NAMES[4], "send");

@@ -1,7 +1,7 @@
 //! `GET /widget.js`: the widget's script, with its strings in all languages and a new form token.
 //!
-//! Browsers revalidate the script after 5 minutes. Until the end of the day, the response is 304: a
-//! new script would differ only in the token, and a token is valid for weeks.
+//! Browsers revalidate the script after 5 minutes. Until the end of the day, the response is 304,
+//! because a new script would differ only in the token, and a token is valid for weeks.
 
 use std::io::Write;
 use std::sync::LazyLock;

@@ -92,14 +92,14 @@ pub(super) async fn set_password(
         PasswordCheck::Wrong => {
             return reject(
                 &context,
-                ValidationErrors::single("current", "That isn’t your current password."),
+                ValidationErrors::for_field("current", "That isn’t your current password."),
             )
             .await;
         }
         PasswordCheck::Throttled(seconds) => {
             let mut response = reject(
                 &context,
-                ValidationErrors::single("current", sign_in::too_many_attempts(seconds)),
+                ValidationErrors::for_field("current", sign_in::too_many_attempts(seconds)),
             )
             .await?;
             sign_in::set_retry_after(&mut response, seconds);
@@ -108,7 +108,7 @@ pub(super) async fn set_password(
     }
     let password = fields.get("password");
     if let Err(error) = check_password(password) {
-        return reject(&context, ValidationErrors::single("password", error)).await;
+        return reject(&context, ValidationErrors::for_field("password", error)).await;
     }
     let hash = context
         .state

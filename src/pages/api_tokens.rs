@@ -17,7 +17,7 @@ use super::framework::page_error::PageError;
 use crate::domain::account::{ApiToken, Scope};
 use crate::domain::id::TokenId;
 use crate::domain::project;
-use crate::domain::validation::{all, check};
+use crate::domain::validation::{check, check_all};
 use crate::server::tokens;
 use crate::store::UserError;
 
@@ -112,7 +112,7 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, PageError> {
     let scope = fields.get("scope").parse::<Scope>();
     let selected_scope = *scope.as_ref().unwrap_or(&Scope::Full);
-    let (name, scope) = match all((
+    let (name, scope) = match check_all((
         check("name", project::check_name(fields.get("name"))),
         check("scope", scope),
     )) {

@@ -51,7 +51,9 @@ enum PathSyntax {
 
 impl Example {
     /// Returns the examples of a section of the guide, each with its introduction.
-    pub fn in_guide(wanted: GuideSection) -> impl Iterator<Item = (&'static Self, &'static str)> {
+    pub fn for_guide_section(
+        wanted: GuideSection,
+    ) -> impl Iterator<Item = (&'static Self, &'static str)> {
         EXAMPLES.iter().filter_map(move |example| {
             let (section, introduction) = example.guide?;
             (section == wanted).then_some((example, introduction))
@@ -67,13 +69,13 @@ impl Example {
 
     /// Adapts the example to the path of a webhook's URL. Returns the name to save the file as, and
     /// the code.
-    pub fn for_path(&self, path: &str) -> (String, String) {
+    pub fn adapt_to_path(&self, path: &str) -> (String, String) {
         let literal = match self.receiver.map(|receiver| receiver.path) {
             Some(PathSyntax::JavaScriptString) => javascript_string(path),
             Some(PathSyntax::ExpressPattern) => javascript_string(&escape_for_express(path)),
             Some(PathSyntax::PythonString) => python_string(path),
             Some(PathSyntax::NextDirectory) => {
-                let file = next_file(path);
+                let file = nextjs_route_file(path);
                 let code = self.code.replace(self.file, &file);
                 return (file, code);
             }
@@ -271,7 +273,7 @@ fn python_string(path: &str) -> String {
 /// Returns the file whose directory is the route of `path` in Next.js.
 ///
 /// Next.js ignores directories that start with `_`, so the `_` is percent-encoded.
-fn next_file(path: &str) -> String {
+fn nextjs_route_file(path: &str) -> String {
     let directories = path
         .split('/')
         .filter(|directory| !directory.is_empty())
@@ -289,8 +291,8 @@ mod tests {
     #[test]
     fn replaces_the_path_in_each_receiver() {
         for (example, _) in Example::receivers() {
-            let (file, code) = example.for_path(ENDPOINT_PATH);
-            let (_, adapted) = example.for_path("/in/box");
+            let (file, code) = example.adapt_to_path(ENDPOINT_PATH);
+            let (_, adapted) = example.adapt_to_path("/in/box");
             assert_eq!((file.as_str(), code.as_str()), (example.file, example.code));
             assert!(code.contains(ENDPOINT_PATH), "{}", example.name);
             assert!(!adapted.contains(ENDPOINT_PATH), "{}", example.name);
@@ -308,7 +310,7 @@ mod tests {
             python_string("/a%22b/%C3%A9/it's"),
             r#""/a\"b/\U000000e9/it's""#
         );
-        assert_eq!(next_file("/_in/box/"), "app/%5Fin/box/route.js");
-        assert_eq!(next_file("/"), "app/route.js");
+        assert_eq!(nextjs_route_file("/_in/box/"), "app/%5Fin/box/route.js");
+        assert_eq!(nextjs_route_file("/"), "app/route.js");
     }
 }

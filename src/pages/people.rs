@@ -197,7 +197,7 @@ pub(super) async fn invite(
     match context
         .app
         .store
-        .invite(email.clone(), role, admin, hash, INVITATION_LIFETIME)
+        .create_invitation(email.clone(), role, admin, hash, INVITATION_LIFETIME)
         .await
     {
         Ok(()) => {
@@ -230,8 +230,8 @@ async fn reject_invitation(
     render(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
-/// Creates a password reset link. The handler reads no field, but extracting the form detects
-/// repeated submits.
+/// Creates a password reset link. The handler reads no fields, but it extracts the form to detect
+/// repeated submissions.
 pub(super) async fn reset_password(
     context: RequestContext,
     id: IdPath,
@@ -294,7 +294,7 @@ pub(super) async fn remove(context: RequestContext, id: IdPath) -> Result<HttpRe
             context.push_message(format!("{} removed.", user.email));
             Ok(context.redirect(PATH))
         }
-        // An earlier submit has already removed the user.
+        // The user has already been removed, for example by an earlier submission.
         Err(UserError::NotFound(_)) => Ok(context.redirect(PATH)),
         Err(UserError::LastAdmin(email)) => reject_last_admin(&context, &email).await,
         Err(error) => Err(error.into()),

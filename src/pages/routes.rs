@@ -8,7 +8,7 @@ use super::framework::form_page::FormPage;
 use super::framework::live_updates;
 use super::framework::page_error::PageError;
 use super::projects::origins;
-use super::sign_in::{invitation, setup};
+use super::sign_in::{one_time_links, setup};
 use super::{
     account, api_reference, api_tokens, deliveries, feedback, guide, people, privacy, projects,
     redirects, sign_in, signature_check, static_files, webhooks,
@@ -34,26 +34,29 @@ pub fn routes() -> Routes {
     groups
         .into_iter()
         .fold(Routes::default(), |routes, add| add(routes))
-        .default_service(protected(Public, web::to(not_found)))
+        .default_service(with_auth(Public, web::to(not_found)))
 }
 
 fn public_routes(routes: Routes) -> Routes {
     routes
-        .service(page("/", [get(Public, redirects::home)]))
-        .service(page("/static/{name}", [get(Public, static_files::get)]))
+        .service(page_routes("/", [get(Public, redirects::home)]))
+        .service(page_routes(
+            "/static/{name}",
+            [get(Public, static_files::get)],
+        ))
         .service(
-            page(
+            page_routes(
                 "/login",
                 [get(Public, sign_in::show), post(Public, sign_in::sign_in)],
             )
             .with_data(FormPage::new("/login", sign_in::show)),
         )
         .service(
-            page("/logout", [post(Public, sign_in::sign_out)])
+            page_routes("/logout", [post(Public, sign_in::sign_out)])
                 .with_data(FormPage::new("/login", sign_in::show)),
         )
         .service(
-            page(
+            page_routes(
                 "/setup",
                 [
                     get(Public, setup::show),
@@ -63,57 +66,60 @@ fn public_routes(routes: Routes) -> Routes {
             .with_data(FormPage::new("/setup?token={token}", setup::show)),
         )
         .service(
-            page(
+            page_routes(
                 "/invitation",
                 [
-                    get(Public, invitation::show_invitation),
-                    post(Public, invitation::accept_invitation),
+                    get(Public, one_time_links::show_invitation),
+                    post(Public, one_time_links::accept_invitation),
                 ],
             )
             .with_data(FormPage::new(
                 "/invitation?token={token}",
-                invitation::show_invitation,
+                one_time_links::show_invitation,
             )),
         )
         .service(
-            page(
+            page_routes(
                 "/reset",
                 [
-                    get(Public, invitation::show_reset),
-                    post(Public, invitation::reset),
+                    get(Public, one_time_links::show_reset),
+                    post(Public, one_time_links::accept_reset),
                 ],
             )
             .with_data(FormPage::new(
                 "/reset?token={token}",
-                invitation::show_reset,
+                one_time_links::show_reset,
             )),
         )
-        .service(page("/sign-in", [get(Public, setup::sign_in_with_link)]))
-        .service(page("/docs/api", [get(Public, api_reference::show)]))
-        .service(page("/docs/webhooks", [get(Public, guide::show)]))
+        .service(page_routes(
+            "/sign-in",
+            [get(Public, setup::sign_in_with_link)],
+        ))
+        .service(page_routes("/docs/api", [get(Public, api_reference::show)]))
+        .service(page_routes("/docs/webhooks", [get(Public, guide::show)]))
 }
 
 fn feedback_routes(routes: Routes) -> Routes {
     routes
-        .service(page("/feedback", [get(Member, feedback::show)]))
-        .service(page(
+        .service(page_routes("/feedback", [get(Member, feedback::show)]))
+        .service(page_routes(
             "/feedback/export.csv",
             [get(Member, feedback::export_csv)],
         ))
-        .service(page(
+        .service(page_routes(
             "/feedback/export.json",
             [get(Member, feedback::export_json)],
         ))
         .service(
-            page("/feedback/status", [post(Member, feedback::set_statuses)])
+            page_routes("/feedback/status", [post(Member, feedback::set_statuses)])
                 .with_data(FormPage::new("/feedback?{back}", feedback::show)),
         )
         .service(
-            page("/feedback/undo", [post(Member, feedback::undo)])
+            page_routes("/feedback/undo", [post(Member, feedback::undo)])
                 .with_data(FormPage::new("/feedback?{back}", feedback::show)),
         )
         .service(
-            page(
+            page_routes(
                 "/feedback/ask-to-delete",
                 [post(Member, feedback::confirm_delete)],
             )
@@ -122,31 +128,34 @@ fn feedback_routes(routes: Routes) -> Routes {
             ),
         )
         .service(
-            page("/feedback/delete", [post(Member, feedback::delete)])
+            page_routes("/feedback/delete", [post(Member, feedback::delete)])
                 .with_data(FormPage::new("/feedback?{back}", feedback::show)),
         )
-        .service(page("/feedback/{id}", [get(Member, feedback::show_detail)]))
+        .service(page_routes(
+            "/feedback/{id}",
+            [get(Member, feedback::show_detail)],
+        ))
         .service(
-            page(
+            page_routes(
                 "/feedback/{id}/status",
                 [post(Member, feedback::set_status)],
             )
             .with_data(FormPage::new("/feedback?{back}", feedback::show)),
         )
-        .service(page("/live", [get(Member, live_updates::stream)]))
+        .service(page_routes("/live", [get(Member, live_updates::stream)]))
 }
 
 fn webhook_routes(routes: Routes) -> Routes {
     routes
         .service(
-            page(
+            page_routes(
                 "/settings/notifications",
                 [get(Admin, webhooks::show), post(Admin, webhooks::add)],
             )
             .with_data(FormPage::new("/settings/notifications?add", webhooks::show)),
         )
         .service(
-            page(
+            page_routes(
                 "/settings/notifications/test",
                 [post(Admin, webhooks::test_draft)],
             )
@@ -156,7 +165,7 @@ fn webhook_routes(routes: Routes) -> Routes {
             ),
         )
         .service(
-            page(
+            page_routes(
                 "/settings/notifications/{id}/enabled",
                 [post(Admin, webhooks::set_enabled)],
             )
@@ -166,7 +175,7 @@ fn webhook_routes(routes: Routes) -> Routes {
             )),
         )
         .service(
-            page(
+            page_routes(
                 "/settings/notifications/{id}/topics",
                 [post(Admin, webhooks::set_topics)],
             )
@@ -176,7 +185,7 @@ fn webhook_routes(routes: Routes) -> Routes {
             )),
         )
         .service(
-            page(
+            page_routes(
                 "/settings/notifications/{id}/edit",
                 [post(Admin, webhooks::edit)],
             )
@@ -186,7 +195,7 @@ fn webhook_routes(routes: Routes) -> Routes {
             )),
         )
         .service(
-            page(
+            page_routes(
                 "/settings/notifications/{id}/test",
                 [post(Admin, webhooks::test)],
             )
@@ -195,12 +204,12 @@ fn webhook_routes(routes: Routes) -> Routes {
                 webhooks::show,
             )),
         )
-        .service(page(
+        .service(page_routes(
             "/settings/notifications/{id}/secret",
             [get(Admin, webhooks::plain_secret)],
         ))
         .service(
-            page(
+            page_routes(
                 "/settings/notifications/{id}/rotate",
                 [post(Admin, webhooks::rotate)],
             )
@@ -210,7 +219,7 @@ fn webhook_routes(routes: Routes) -> Routes {
             )),
         )
         .service(
-            page(
+            page_routes(
                 "/settings/notifications/{id}/switch-now",
                 [post(Admin, webhooks::switch_now)],
             )
@@ -220,7 +229,7 @@ fn webhook_routes(routes: Routes) -> Routes {
             )),
         )
         .service(
-            page(
+            page_routes(
                 "/settings/notifications/{id}/delete",
                 [post(Admin, webhooks::delete)],
             )
@@ -233,16 +242,16 @@ fn webhook_routes(routes: Routes) -> Routes {
 
 fn delivery_routes(routes: Routes) -> Routes {
     routes
-        .service(page(
+        .service(page_routes(
             "/settings/notifications/{id}/endpoint-code",
             [get(Admin, webhooks::show_endpoint_code)],
         ))
-        .service(page(
+        .service(page_routes(
             "/settings/notifications/{id}/deliveries",
             [get(Admin, deliveries::show)],
         ))
         .service(
-            page(
+            page_routes(
                 "/settings/notifications/{id}/recover",
                 [post(Admin, deliveries::redeliver_failed)],
             )
@@ -251,12 +260,12 @@ fn delivery_routes(routes: Routes) -> Routes {
                 deliveries::show,
             )),
         )
-        .service(page(
+        .service(page_routes(
             "/settings/notifications/{id}/deliveries/{delivery}",
             [get(Admin, deliveries::detail::show)],
         ))
         .service(
-            page(
+            page_routes(
                 "/settings/notifications/{id}/deliveries/{delivery}/redeliver",
                 [post(Admin, deliveries::detail::redeliver)],
             )
@@ -266,7 +275,7 @@ fn delivery_routes(routes: Routes) -> Routes {
             )),
         )
         .service(
-            page(
+            page_routes(
                 "/settings/notifications/{id}/signature-check",
                 [
                     get(Admin, signature_check::show),
@@ -278,11 +287,11 @@ fn delivery_routes(routes: Routes) -> Routes {
                 signature_check::show,
             )),
         )
-        .service(page(
+        .service(page_routes(
             "/settings/notifications/{id}/doctor",
             [get(Admin, redirects::signature_check)],
         ))
-        .service(page(
+        .service(page_routes(
             "/settings/notifications/{id}/receive",
             [get(Admin, redirects::endpoint_code)],
         ))
@@ -291,14 +300,14 @@ fn delivery_routes(routes: Routes) -> Routes {
 fn project_and_token_routes(routes: Routes) -> Routes {
     routes
         .service(
-            page(
+            page_routes(
                 "/settings/projects",
                 [get(Member, projects::show), post(Admin, projects::create)],
             )
             .with_data(FormPage::new("/settings/projects?add", projects::show)),
         )
         .service(
-            page(
+            page_routes(
                 "/settings/projects/{project}/origins",
                 [post(Admin, origins::allow_origin)],
             )
@@ -308,7 +317,7 @@ fn project_and_token_routes(routes: Routes) -> Routes {
             )),
         )
         .service(
-            page(
+            page_routes(
                 "/settings/projects/{id}/edit",
                 [post(Admin, projects::edit)],
             )
@@ -318,7 +327,7 @@ fn project_and_token_routes(routes: Routes) -> Routes {
             )),
         )
         .service(
-            page(
+            page_routes(
                 "/settings/projects/{id}/status",
                 [post(Admin, projects::set_status)],
             )
@@ -328,7 +337,7 @@ fn project_and_token_routes(routes: Routes) -> Routes {
             )),
         )
         .service(
-            page(
+            page_routes(
                 "/settings/projects/{id}/delete",
                 [post(Admin, projects::delete)],
             )
@@ -338,7 +347,7 @@ fn project_and_token_routes(routes: Routes) -> Routes {
             )),
         )
         .service(
-            page(
+            page_routes(
                 "/settings/tokens",
                 [
                     get(Admin, api_tokens::show),
@@ -348,7 +357,7 @@ fn project_and_token_routes(routes: Routes) -> Routes {
             .with_data(FormPage::new("/settings/tokens?add", api_tokens::show)),
         )
         .service(
-            page(
+            page_routes(
                 "/settings/tokens/{id}/revoke",
                 [post(Admin, api_tokens::revoke)],
             )
@@ -362,54 +371,54 @@ fn project_and_token_routes(routes: Routes) -> Routes {
 fn people_and_privacy_routes(routes: Routes) -> Routes {
     routes
         .service(
-            page(
+            page_routes(
                 "/settings/people",
                 [get(Admin, people::show), post(Admin, people::invite)],
             )
             .with_data(FormPage::new("/settings/people?add", people::show)),
         )
         .service(
-            page(
+            page_routes(
                 "/settings/people/links/{id}/revoke",
                 [post(Admin, people::revoke_link)],
             )
             .with_data(FormPage::new("/settings/people", people::show)),
         )
         .service(
-            page(
+            page_routes(
                 "/settings/people/{id}/reset",
                 [post(Admin, people::reset_password)],
             )
             .with_data(FormPage::new("/settings/people", people::show)),
         )
         .service(
-            page(
+            page_routes(
                 "/settings/people/{id}/role",
                 [post(Admin, people::set_role)],
             )
             .with_data(FormPage::new("/settings/people?role={id}", people::show)),
         )
         .service(
-            page(
+            page_routes(
                 "/settings/people/{id}/remove",
                 [post(Admin, people::remove)],
             )
             .with_data(FormPage::new("/settings/people?remove={id}", people::show)),
         )
         .service(
-            page(
+            page_routes(
                 "/settings/privacy",
                 [get(Admin, privacy::show), post(Admin, privacy::find)],
             )
             .with_data(FormPage::new("/settings/privacy", privacy::show)),
         )
         .service(
-            page("/settings/privacy/export", [post(Admin, privacy::export)]).with_data(
+            page_routes("/settings/privacy/export", [post(Admin, privacy::export)]).with_data(
                 FormPage::new("/settings/privacy", privacy::show).with_action("/settings/privacy"),
             ),
         )
         .service(
-            page("/settings/privacy/erase", [post(Admin, privacy::erase)]).with_data(
+            page_routes("/settings/privacy/erase", [post(Admin, privacy::erase)]).with_data(
                 FormPage::new("/settings/privacy", privacy::show).with_action("/settings/privacy"),
             ),
         )
@@ -417,24 +426,27 @@ fn people_and_privacy_routes(routes: Routes) -> Routes {
 
 fn account_routes(routes: Routes) -> Routes {
     routes
-        .service(page("/settings", [get(Member, redirects::settings)]))
-        .service(page("/settings/account", [get(Member, account::show)]))
+        .service(page_routes("/settings", [get(Member, redirects::settings)]))
+        .service(page_routes(
+            "/settings/account",
+            [get(Member, account::show)],
+        ))
         .service(
-            page(
+            page_routes(
                 "/settings/account/sessions/{id}/end",
                 [post(Member, account::end_session)],
             )
             .with_data(FormPage::new("/settings/account", account::show)),
         )
         .service(
-            page(
+            page_routes(
                 "/settings/account/password",
                 [post(Member, account::set_password)],
             )
             .with_data(FormPage::new("/settings/account", account::show)),
         )
         .service(
-            page(
+            page_routes(
                 "/settings/account/sign-out-everywhere",
                 [post(Member, account::sign_out_everywhere)],
             )
@@ -442,17 +454,17 @@ fn account_routes(routes: Routes) -> Routes {
         )
 }
 
-fn page<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {
-    path_routes(path, methods, protected, |allow| {
+fn page_routes<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {
+    path_routes(path, methods, with_auth, |allow| {
         let method_not_allowed = move || {
             let error = PageError::MethodNotAllowed(allow.clone());
             async move { Err::<HttpResponse, _>(error) }
         };
-        protected(Public, web::to(method_not_allowed))
+        with_auth(Public, web::to(method_not_allowed))
     })
 }
 
-fn protected(permission: Permission, route: Route) -> Route {
+fn with_auth(permission: Permission, route: Route) -> Route {
     route.wrap(from_fn(move |request, next| {
         auth::middleware(permission, request, next)
     }))

@@ -7,7 +7,8 @@ use super::problem::Problem;
 /// Maximum length of a key, in bytes.
 const KEY_MAX_BYTES: usize = 255;
 
-/// Returns the request's `Idempotency-Key`, if it has one: 1 to 255 printable ASCII characters.
+/// Returns the request's `Idempotency-Key`, if present. A valid key has 1 to 255 printable ASCII
+/// characters.
 pub fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
     let Some(header) = request.headers().get("idempotency-key") else {
         return Ok(None);
@@ -18,7 +19,7 @@ pub fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem>
         .filter(|key| (1..=KEY_MAX_BYTES).contains(&key.len()))
         .map(|key| Some(key.to_owned()))
         .ok_or_else(|| {
-            Problem::field(
+            Problem::invalid_field(
                 "Idempotency-Key",
                 "The Idempotency-Key must have 1 to 255 printable ASCII characters.",
             )

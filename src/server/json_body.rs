@@ -101,7 +101,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let value: Value = serde_json::from_str(text)
         .map_err(|error| Problem::Malformed(format!("The body is not valid JSON: {error}.")))?;
     if !value.is_object() {
-        return Err(Problem::field("", "The body must be a JSON object."));
+        return Err(Problem::invalid_field(
+            "",
+            "The body must be a JSON object.",
+        ));
     }
     // Parse the text again, because `Value` drops duplicate members.
     let mut members = serde_json::Deserializer::from_str(text);
@@ -125,31 +128,34 @@ fn field_error(path: &str, text: &str) -> ValidationErrors {
         path => format!("{path}.{name}"),
     };
     if text.starts_with("missing field") {
-        return ValidationErrors::single(&path_to(quoted), format!("“{quoted}” is missing."));
+        return ValidationErrors::for_field(&path_to(quoted), format!("“{quoted}” is missing."));
     }
     if text.starts_with("duplicate field") {
-        return ValidationErrors::single(&path_to(quoted), format!("“{quoted}” appears twice."));
+        return ValidationErrors::for_field(&path_to(quoted), format!("“{quoted}” appears twice."));
     }
     if text.starts_with("unknown field") {
         let expected = text
             .split_once(", ")
             .map_or("", |(_, rest)| rest)
             .replace('`', "");
-        return ValidationErrors::single(
+        return ValidationErrors::for_field(
             &path_to(quoted),
             format!("Unknown member “{quoted}”; {expected}."),
         );
     }
     // serde_json's message for a number instead of the name of an enum variant.
     if text == "expected value" {
-        return ValidationErrors::single(path, "Expected a string: one of the listed values.");
+        return ValidationErrors::for_field(
+            path,
+            "Expected a string. The API reference lists the valid values.",
+        );
     }
     let text = redact_value(&text.replace('`', ""));
     let mut characters = text.chars();
     let sentence = characters.next().map_or_else(String::new, |c| {
         c.to_uppercase().chain(characters).collect()
     });
-    ValidationErrors::single(path, format!("{sentence}."))
+    ValidationErrors::for_field(path, format!("{sentence}."))
 }
 
 /// Removes the submitted value from an error message. The value may be a secret in the wrong
@@ -164,14 +170,16 @@ fn redact_value(text: &str) -> String {
 }
 
 /// Deserializes a member that can be omitted, but can't be null.
-pub fn non_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+pub fn deserialize_non_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
 /// Deserializes an integer or null. JSON doesn't distinguish `24.0` from `24`.
-pub fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+pub fn deserialize_integer<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u32>, D::Error> {
     let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
         return Ok(None);
     };
@@ -195,7 +203,7 @@ mod tests {
     struct Sample {
         #[expect(dead_code, reason = "only parsing is tested")]
         name: String,
-        #[serde(default, deserialize_with = "non_null")]
+        #[serde(default, deserialize_with = "deserialize_non_null")]
         #[expect(dead_code, reason = "only parsing is tested")]
         topics: Option<Vec<crate::domain::webhook::Topic>>,
     }
@@ -230,7 +238,7 @@ mod tests {
         );
         assert_eq!(
             error_for(r#"{"name":"a","topics":[0]}"#),
-            "topics[0]: Expected a string: one of the listed values."
+            "topics[0]: Expected a string. The API reference lists the valid values."
         );
         assert!(
             error_for(r#"{"name":"a","topics":null}"#).starts_with("topics: Invalid type: null")

@@ -35,7 +35,7 @@ pub const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15)
 pub struct AppState {
     pub store: Store,
     pub clock: Clock,
-    pub delivery: delivery::DeliveryHandle,
+    pub delivery: delivery::DispatcherHandle,
     pub urls: Urls,
     pub proxies: TrustedProxies,
     pub versions: Versions,

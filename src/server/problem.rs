@@ -72,8 +72,8 @@ impl Problem {
     }
 
     /// Returns a validation error of one field.
-    pub fn field(field: &str, message: impl fmt::Display) -> Self {
-        Self::Invalid(ValidationErrors::single(field, message))
+    pub fn invalid_field(field: &str, message: impl fmt::Display) -> Self {
+        Self::Invalid(ValidationErrors::for_field(field, message))
     }
 }
 
@@ -99,7 +99,7 @@ impl From<StoreError> for Problem {
 }
 
 /// Returns 204 if an object was deleted, otherwise `missing`.
-pub fn no_content_or(deleted: bool, missing: Problem) -> Result<HttpResponse, Problem> {
+pub fn deletion_response(deleted: bool, missing: Problem) -> Result<HttpResponse, Problem> {
     if deleted {
         Ok(HttpResponse::NoContent().finish())
     } else {

@@ -20,7 +20,7 @@ pub struct RemainingQuota {
     pub limit: RateLimit,
     /// Number of requests that are allowed now.
     pub count: u32,
-    /// Time until one more request is allowed.
+    /// The time until one more request is allowed.
     pub wait: Duration,
 }
 

@@ -112,7 +112,7 @@ pub fn is_own_origin(
         .any(|own| own.as_bytes() == origin.as_bytes())
 }
 
-/// Parses an entry of `X-Forwarded-For`: an IP address. Some proxies add the port.
+/// Parses an entry of `X-Forwarded-For`: an IP address, to which some proxies add a port.
 fn parse_forwarded_for(entry: &str) -> Option<IpAddr> {
     let with_port = || entry.parse::<SocketAddr>().ok().map(|socket| socket.ip());
     entry.parse().ok().or_else(with_port)

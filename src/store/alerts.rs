@@ -34,7 +34,7 @@ pub struct Alert {
     pub event: String,
     pub body: Vec<u8>,
     pub created_at: Timestamp,
-    /// The number of failed attempts to send it.
+    /// The number of failed attempts to send the alert.
     pub attempts: usize,
     pub due_at: Timestamp,
 }
@@ -67,7 +67,7 @@ impl Store {
             .await?;
         if has_candidates {
             self.writer
-                .write_when_free(move |tx| create_due(tx, public_url.as_deref()))
+                .write_with_backpressure(move |tx| create_due(tx, public_url.as_deref()))
                 .await?;
         }
         self.reader.read(due_alerts).await
@@ -76,7 +76,7 @@ impl Store {
     /// Deletes an alert that has been received.
     pub async fn delete_alert(&self, id: AlertId) -> Result<(), StoreError> {
         self.writer
-            .write_when_free(move |tx| {
+            .write_with_backpressure(move |tx| {
                 sql::execute(tx, "DELETE FROM alerts WHERE id = ?1", [id]).map(|_| ())
             })
             .await
@@ -85,7 +85,7 @@ impl Store {
     /// Records a failed attempt to send an alert. The next attempt is due at `due_at`.
     pub async fn reschedule_alert(&self, id: AlertId, due_at: Timestamp) -> Result<(), StoreError> {
         self.writer
-            .write_when_free(move |tx| {
+            .write_with_backpressure(move |tx| {
                 let statement =
                     "UPDATE alerts SET attempts = attempts + 1, due_at = ?2 WHERE id = ?1";
                 sql::execute(tx, statement, params![id, due_at]).map(|_| ())
@@ -104,19 +104,20 @@ fn create_due(tx: &mut WriteTx<'_>, public_url: Option<&str>) -> Result<(), Stor
     );
     let limits = params![now.minus(ALERT_AFTER), ALERT_AFTER_FAILURES];
     let failing = sql::query_all(tx, &failing, limits, |row| {
-        read_data(row, "failing_since", public_url)
+        alert_data_from_row(row, "failing_since", public_url)
     })?;
     for mut data in failing {
         data.last_failure = last_failure(tx, &data.webhook.id)?;
         insert(tx, AlertEvent::Failing, &data)?;
-        // The recovery alert will need `failing_since`, which is reset before it is created.
+        // The recovery alert will need `failing_since`, but a success resets that column before the
+        // alert is created.
         let statement = "UPDATE webhooks SET alerted_at = ?2, alerted_failing_since = failing_since
              WHERE id = ?1";
         sql::execute(tx, statement, params![data.webhook.id, now])?;
     }
     let recovered = format!("SELECT * FROM webhooks WHERE {RECOVERED} ORDER BY id");
     let recovered = sql::query_all(tx, &recovered, [], |row| {
-        read_data(row, "alerted_failing_since", public_url)
+        alert_data_from_row(row, "alerted_failing_since", public_url)
     })?;
     for mut data in recovered {
         data.failed_in_a_row = None;
@@ -138,7 +139,7 @@ fn insert(tx: &mut WriteTx<'_>, event: AlertEvent, data: &AlertData) -> Result<(
             id,
             data.webhook.id,
             event.as_str(),
-            alert::body(event, tx.now, data),
+            alert::render_body(event, tx.now, data),
             tx.now
         ],
     )?;
@@ -166,7 +167,11 @@ fn due_alerts(connection: &Connection) -> Result<DueAlerts, StoreError> {
     })
 }
 
-fn read_data(row: &Row<'_>, since: &str, public_url: Option<&str>) -> rusqlite::Result<AlertData> {
+fn alert_data_from_row(
+    row: &Row<'_>,
+    since: &str,
+    public_url: Option<&str>,
+) -> rusqlite::Result<AlertData> {
     let id: WebhookId = row.get("id")?;
     Ok(AlertData {
         failing_since: row.get(since)?,

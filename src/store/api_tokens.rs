@@ -66,7 +66,14 @@ impl Store {
     /// Returns all tokens, oldest first.
     pub async fn tokens(&self) -> Result<Vec<ApiToken>, StoreError> {
         self.reader
-            .read(|c| sql::query_all(c, &format!("{SELECT} ORDER BY api_tokens.id"), [], read))
+            .read(|c| {
+                sql::query_all(
+                    c,
+                    &format!("{SELECT} ORDER BY api_tokens.id"),
+                    [],
+                    token_from_row,
+                )
+            })
             .await
     }
 
@@ -80,7 +87,7 @@ impl Store {
         self.reader
             .read_inline(move |c| {
                 let statement = format!("{SELECT} WHERE token_hash = ?1");
-                let token = sql::query_optional(c, &statement, [token_hash], read)?;
+                let token = sql::query_optional(c, &statement, [token_hash], token_from_row)?;
                 Ok(token.map(|token| {
                     let needs_touch = token
                         .last_used_at
@@ -112,12 +119,12 @@ impl Store {
     }
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<ApiToken> {
+fn token_from_row(row: &Row<'_>) -> rusqlite::Result<ApiToken> {
     Ok(ApiToken {
         id: row.get("token_id")?,
         name: row.get("token_name")?,
         scope: row.get("scope")?,
-        user: users::read(row)?,
+        user: users::user_from_row(row)?,
         created_by: row.get("creator")?,
         created_at: row.get("token_created_at")?,
         last_used_at: row.get("last_used_at")?,

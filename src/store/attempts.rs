@@ -49,7 +49,7 @@ impl Store {
         schedule: RetrySchedule,
     ) -> Result<Vec<Option<DeliveryUpdate>>, StoreError> {
         self.writer
-            .write_when_free(move |tx| {
+            .write_with_backpressure(move |tx| {
                 let mut healthy = HashSet::new();
                 let record = |finished| {
                     let update = record(tx, finished, &schedule)?;
@@ -108,7 +108,7 @@ impl Store {
 }
 
 /// A delivery before its attempt is recorded.
-struct DeliveryBefore {
+struct PreviousDeliveryState {
     state: DeliveryState,
     attempts: u32,
     round_attempts: usize,
@@ -136,7 +136,7 @@ fn record(
          WHERE deliveries.id = ?1",
         [id],
         |row| {
-            Ok(DeliveryBefore {
+            Ok(PreviousDeliveryState {
                 state: row.get("state")?,
                 attempts: row.get("attempts")?,
                 round_attempts: row.get("round_attempts")?,
@@ -172,7 +172,7 @@ fn record(
 ///
 /// `due_at` ignores holds: when a test ends a hold, deliveries continue at their own times.
 fn compute_next_state(
-    before: &DeliveryBefore,
+    before: &PreviousDeliveryState,
     finished: &FinishedAttempt,
     schedule: &RetrySchedule,
 ) -> DeliveryUpdate {
@@ -189,7 +189,8 @@ fn compute_next_state(
     } else {
         None
     };
-    // A delivery canceled in flight ends here: `delivered` on success, otherwise `canceled`.
+    // A delivery that was canceled in flight ends as `delivered` on success, otherwise as
+    // `canceled`.
     let state = match (is_success, before.state, due_at) {
         (true, ..) => DeliveryState::Delivered,
         (false, DeliveryState::Pending, Some(_)) => DeliveryState::Pending,

@@ -24,7 +24,7 @@ pub enum BackupError {
     Corrupt(String),
 }
 
-/// The number of rows in a database, and its size.
+/// How many items of each kind a database contains, and the size of the database in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseSummary {
     pub projects: u64,
@@ -38,7 +38,7 @@ pub struct DatabaseSummary {
 
 /// Copies a snapshot of the database in `dir` to `target` (mode 0600) and verifies the copy.
 ///
-/// `target` is replaced atomically. If an error occurs, it remains unchanged.
+/// `target` is replaced atomically. If an error occurs, `target` remains unchanged.
 pub fn backup(dir: &Path, target: &Path) -> Result<DatabaseSummary, BackupError> {
     let source = open_read_only(&database_path(dir))?;
     let name = target.file_name().unwrap_or_default().to_string_lossy();
@@ -69,7 +69,7 @@ pub fn backup(dir: &Path, target: &Path) -> Result<DatabaseSummary, BackupError>
         Ok(summary)
     });
     if result.is_err() {
-        // Ignore errors here, because the first error matters more.
+        // Ignore errors of the cleanup, because the original error matters more.
         let _ = std::fs::remove_file(&partial);
     }
     result
@@ -110,7 +110,7 @@ fn check(connection: &Connection, path: &Path) -> Result<DatabaseSummary, Backup
         feedback: count("feedback")?,
         webhooks: count("webhooks WHERE deleted_at IS NULL")?,
         deliveries: count("deliveries")?,
-        unexplained: counters::audit(connection)?,
+        unexplained: counters::count_unexplained_events(connection)?,
         bytes: std::fs::metadata(path)
             .map_err(|source| BackupError::File {
                 path: path.to_owned(),

@@ -36,7 +36,7 @@ pub struct DeliverySummary {
     pub attempts: Vec<LoggedAttempt>,
 }
 
-/// A delivery of a feedback item's event, with data of its webhook.
+/// A delivery of a feedback item's event, with its webhook's URL and retry policy.
 #[derive(Clone, Debug)]
 pub struct FeedbackDelivery {
     pub summary: DeliverySummary,
@@ -146,7 +146,7 @@ impl Store {
                     WHERE feedback_id = ?1 ORDER BY deliveries.id DESC LIMIT 50";
                 let mut rows = sql::query_all(c, statement, [feedback], |row| {
                     Ok(FeedbackDelivery {
-                        summary: read(row)?,
+                        summary: delivery_from_row(row)?,
                         url: row.get("url")?,
                         retries: row.get("retry_policy")?,
                     })
@@ -168,7 +168,10 @@ impl Store {
                      JOIN events ON events.id = event_id"
                 );
                 let found = sql::query_optional(c, &statement, [&id], |row| {
-                    Ok((read(row)?, row.get::<_, Option<Vec<u8>>>("body")?))
+                    Ok((
+                        delivery_from_row(row)?,
+                        row.get::<_, Option<Vec<u8>>>("body")?,
+                    ))
                 })?;
                 let Some((mut summary, body)) = found else {
                     return Ok(None);
@@ -200,7 +203,7 @@ fn list(
     }
     statement.push_str(" AND type = coalesce(?, type) ORDER BY deliveries.id DESC LIMIT ?");
     let values = params![webhook, page.upper_bound(), filter.event, page.row_limit()];
-    sql::query_all(connection, &statement, values, read)
+    sql::query_all(connection, &statement, values, delivery_from_row)
 }
 
 /// Lists pending deliveries, newest first, although their index is sorted by due time. Searches the
@@ -231,7 +234,7 @@ fn list_pending(
              ORDER BY deliveries.id DESC"
         );
         let values = params![webhook, page.upper_bound(), event, page.row_limit()];
-        rows = sql::query_all(connection, &statement, values, read)?;
+        rows = sql::query_all(connection, &statement, values, delivery_from_row)?;
         if rows.len() > page.limit {
             break;
         }
@@ -317,7 +320,7 @@ pub(super) fn attempts(
     })
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<DeliverySummary> {
+fn delivery_from_row(row: &Row<'_>) -> rusqlite::Result<DeliverySummary> {
     Ok(DeliverySummary {
         id: row.get("id")?,
         webhook: row.get("webhook_id")?,

@@ -40,7 +40,7 @@ impl Store {
             .read(move |c| {
                 let statement = "SELECT * FROM delivery_totals WHERE webhook_id =
                     (SELECT id FROM webhooks WHERE id = ?1 AND deleted_at IS NULL)";
-                sql::query_optional(c, statement, [webhook], read)
+                sql::query_optional(c, statement, [webhook], totals_from_row)
             })
             .await
     }
@@ -49,20 +49,20 @@ impl Store {
     pub async fn all_delivery_totals(
         &self,
     ) -> Result<HashMap<WebhookId, DeliveryTotals>, StoreError> {
-        self.reader.read(all).await
+        self.reader.read(read_all).await
     }
 }
 
-pub(super) fn all(
+pub(super) fn read_all(
     connection: &Connection,
 ) -> Result<HashMap<WebhookId, DeliveryTotals>, StoreError> {
     let rows = sql::query_all(connection, "SELECT * FROM delivery_totals", [], |row| {
-        Ok((row.get("webhook_id")?, read(row)?))
+        Ok((row.get("webhook_id")?, totals_from_row(row)?))
     })?;
     Ok(rows.into_iter().collect())
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<DeliveryTotals> {
+fn totals_from_row(row: &Row<'_>) -> rusqlite::Result<DeliveryTotals> {
     Ok(DeliveryTotals {
         events: row.get("events")?,
         delivered: row.get("delivered")?,

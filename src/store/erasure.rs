@@ -11,7 +11,7 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{FeedbackId, ProjectId, WebhookId};
 
-/// The numbers of items that were erased or canceled.
+/// How many items were erased or canceled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ErasureCounts {
     /// Deleted feedback items.
@@ -57,8 +57,9 @@ fn redact_delivery_log(
     tx: &mut WriteTx<'_>,
     feedback: &FeedbackId,
 ) -> Result<ErasureCounts, StoreError> {
-    const EVENTS: &str = "(SELECT id FROM events WHERE feedback_id = ?1)";
-    let deliveries = format!("SELECT webhook_id, state FROM deliveries WHERE event_id IN {EVENTS}");
+    const FEEDBACK_EVENTS: &str = "(SELECT id FROM events WHERE feedback_id = ?1)";
+    let deliveries =
+        format!("SELECT webhook_id, state FROM deliveries WHERE event_id IN {FEEDBACK_EVENTS}");
     let deliveries: Vec<(WebhookId, DeliveryState)> =
         sql::query_all(tx, &deliveries, [feedback], |row| row.try_into())?;
     for (webhook, state) in deliveries {
@@ -75,7 +76,7 @@ fn redact_delivery_log(
         tx,
         &format!(
             "UPDATE deliveries SET state = 'canceled', due_at = NULL, finished_at = ?2
-             WHERE state = 'pending' AND event_id IN {EVENTS}"
+             WHERE state = 'pending' AND event_id IN {FEEDBACK_EVENTS}"
         ),
         params![feedback, tx.now],
     )?;
@@ -86,7 +87,7 @@ fn redact_delivery_log(
     let attempts = redact(&format!(
         "UPDATE attempts SET request_headers = NULL, response_headers = NULL,
          response_body = NULL, error = NULL
-         WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_id IN {EVENTS})"
+         WHERE delivery_id IN (SELECT id FROM deliveries WHERE event_id IN {FEEDBACK_EVENTS})"
     ))?;
     let bodies = redact("UPDATE events SET body = NULL WHERE feedback_id = ?1")?;
     redact("UPDATE idempotency_keys SET response = NULL WHERE feedback_id = ?1")?;

@@ -13,7 +13,7 @@ use crate::domain::webhook::Topic;
 
 /// Stores an event with a delivery for each enabled webhook that subscribes to its topic and
 /// project. An event without matching webhooks isn't stored.
-pub(super) fn publish(
+pub(super) fn store_event(
     tx: &mut WriteTx<'_>,
     topic: Topic,
     feedback: &Feedback,

@@ -66,7 +66,7 @@ impl Store {
             .writer
             .write_without_savepoint(move |tx| {
                 if let Some(key) = &idempotency
-                    && let Some(stored) = idempotency::find(tx, key)?
+                    && let Some(stored) = idempotency::find_response(tx, key)?
                 {
                     return match (stored.feedback, stored.response) {
                         _ if stored.request_hash != key.request_hash => {
@@ -84,10 +84,10 @@ impl Store {
                 insert(tx, &feedback)?;
                 tx.record_feedback_change(&feedback.project.id, None, Some(feedback.status));
                 let body = event::feedback_created_body(&feedback);
-                events::publish(tx, Topic::FeedbackCreated, &feedback, body)?;
+                events::store_event(tx, Topic::FeedbackCreated, &feedback, body)?;
                 let response = render(&feedback);
                 if let Some(key) = &idempotency {
-                    idempotency::store(tx, key, Some(&feedback.id), &response)?;
+                    idempotency::store_response(tx, key, Some(&feedback.id), &response)?;
                 }
                 Ok(CreatedFeedback {
                     id: feedback.id,
@@ -116,7 +116,7 @@ impl Store {
                 if let Some(query) = &filter.search {
                     let before = page.before.as_deref();
                     search::scan_matches(c, query, &filter, before, COLUMNS, |row| {
-                        rows.push(read(row)?);
+                        rows.push(feedback_from_row(row)?);
                         Ok(rows.len() <= page.limit)
                     })?;
                 } else {
@@ -126,7 +126,7 @@ impl Store {
                         page.upper_bound(),
                         page.row_limit()
                     ];
-                    rows = sql::query_all(c, &list_statement(&filter), values, read)?;
+                    rows = sql::query_all(c, &list_statement(&filter), values, feedback_from_row)?;
                 }
                 Ok(page.page_of(rows, |feedback| feedback.id.as_str()))
             })
@@ -146,7 +146,7 @@ impl Store {
                                 status: Some(status),
                                 ..filter.clone()
                             };
-                            search::count(c, query, &filter)?
+                            search::count_matches(c, query, &filter)?
                         }
                         None => count_with_status(c, filter.project.as_ref(), status)?,
                     };
@@ -208,7 +208,7 @@ pub(super) fn select(condition: &str) -> String {
 }
 
 pub(super) fn list_statement(filter: &FeedbackFilter) -> String {
-    let conditions = filter.conditions();
+    let conditions = filter.sql_conditions();
     select(&format!(
         "{conditions} feedback.id < ?3 ORDER BY feedback.id DESC LIMIT ?4"
     ))
@@ -228,7 +228,12 @@ pub(super) fn find(
     connection: &Connection,
     id: &FeedbackId,
 ) -> Result<Option<Feedback>, StoreError> {
-    sql::query_optional(connection, &select("feedback.id = ?1"), [id], read)
+    sql::query_optional(
+        connection,
+        &select("feedback.id = ?1"),
+        [id],
+        feedback_from_row,
+    )
 }
 
 /// Checks the project and assigns an id and the time.
@@ -278,7 +283,7 @@ fn insert(tx: &WriteTx<'_>, feedback: &Feedback) -> Result<(), StoreError> {
     Ok(())
 }
 
-pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Feedback> {
+pub(super) fn feedback_from_row(row: &Row<'_>) -> rusqlite::Result<Feedback> {
     let metadata: Option<Json<_>> = row.get("metadata")?;
     Ok(Feedback {
         id: row.get("id")?,

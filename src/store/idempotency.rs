@@ -34,11 +34,11 @@ pub struct IdempotencyKey {
 pub(super) struct StoredResponse {
     pub(super) request_hash: [u8; 32],
     pub(super) feedback: Option<FeedbackId>,
-    /// `None` if the feedback in it has been deleted.
+    /// `None` if the feedback in the response has been deleted.
     pub(super) response: Option<String>,
 }
 
-pub(super) fn find(
+pub(super) fn find_response(
     tx: &WriteTx<'_>,
     key: &IdempotencyKey,
 ) -> Result<Option<StoredResponse>, StoreError> {
@@ -55,7 +55,7 @@ pub(super) fn find(
 }
 
 /// Stores a response, and deletes some expired keys so that they don't accumulate.
-pub(super) fn store(
+pub(super) fn store_response(
     tx: &WriteTx<'_>,
     key: &IdempotencyKey,
     feedback: Option<&FeedbackId>,

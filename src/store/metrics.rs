@@ -17,7 +17,8 @@ pub struct Metrics {
     pub pending_alerts: u64,
 }
 
-/// Metrics of one webhook. It is identified by id and host, because its path may contain a secret.
+/// Metrics of one webhook. The webhook is identified by id and host, because its path may contain a
+/// secret.
 #[derive(Clone, Debug)]
 pub struct WebhookMetrics {
     pub id: WebhookId,
@@ -51,7 +52,7 @@ impl Store {
                         oldest_pending: None,
                     })
                 })?;
-                let totals = delivery_totals::all(c)?;
+                let totals = delivery_totals::read_all(c)?;
                 for webhook in &mut webhooks {
                     webhook.totals = totals.get(&webhook.id).copied().unwrap_or_default();
                     // Ids ascend with time, so the lowest id is the oldest delivery. This scans

@@ -56,7 +56,7 @@ pub use feedback::{CreateFeedbackError, CreatedFeedback, StatusCounts};
 pub use idempotency::IdempotencyKey;
 pub use metrics::{Metrics, WebhookMetrics};
 pub use one_time_links::{LinkError, LinkPurpose, OneTimeLink};
-pub use origins::{AllowOrigin, OriginStats};
+pub use origins::{AllowOriginResult, OriginStats};
 pub use outbox::{BatchRequest, DueBatches, DueDelivery, EndpointConfig, WebhookBatch};
 pub use precondition::{ChangeError, Precondition};
 pub use privacy::{PersonalDelivery, PersonalFeedback};

@@ -123,7 +123,7 @@ impl Store {
     }
 
     /// Creates an invitation, which replaces an earlier one for the same email.
-    pub async fn invite(
+    pub async fn create_invitation(
         &self,
         email: String,
         role: Role,
@@ -188,7 +188,7 @@ impl Store {
                     "{SELECT} WHERE purpose IN ('invitation', 'reset') AND expires_at > ?1
                      ORDER BY links.id"
                 );
-                sql::query_all(c, &statement, [now], read)
+                sql::query_all(c, &statement, [now], link_from_row)
             })
             .await
     }
@@ -224,12 +224,12 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<OneTimeLink>, StoreError> {
         self.reader
-            .read(move |c| find_valid(c, purpose, token_hash, now))
+            .read(move |c| find_valid_link(c, purpose, token_hash, now))
             .await
     }
 
     /// Consumes a setup link: creates the first user and starts their session.
-    pub async fn set_up(
+    pub async fn set_up_with_link(
         &self,
         link_hash: [u8; 32],
         email: String,
@@ -238,7 +238,7 @@ impl Store {
     ) -> Result<User, LinkError> {
         self.writer
             .write(move |tx| {
-                consume(tx, LinkPurpose::Setup, link_hash)?;
+                consume_link(tx, LinkPurpose::Setup, link_hash)?;
                 let user = users::insert_first(tx, &email, &password_hash)?;
                 sessions::start(tx, &user.id, &session)?;
                 Ok(user)
@@ -255,7 +255,7 @@ impl Store {
         self.writer
             .write(move |tx| {
                 let user =
-                    consume(tx, LinkPurpose::SignIn, link_hash)?.ok_or(LinkError::Invalid)?;
+                    consume_link(tx, LinkPurpose::SignIn, link_hash)?.ok_or(LinkError::Invalid)?;
                 Ok(sessions::start(tx, &user, &session)?)
             })
             .await
@@ -272,8 +272,8 @@ impl Store {
             .write(move |tx| {
                 let purpose = LinkPurpose::Invitation;
                 let invitation =
-                    find_valid(tx, purpose, link_hash, tx.now)?.ok_or(LinkError::Invalid)?;
-                consume(tx, purpose, link_hash)?;
+                    find_valid_link(tx, purpose, link_hash, tx.now)?.ok_or(LinkError::Invalid)?;
+                consume_link(tx, purpose, link_hash)?;
                 let user = users::insert(tx, &invitation.email, &password_hash, invitation.role)?;
                 sessions::start(tx, &user.id, &session)?;
                 Ok(user)
@@ -291,7 +291,8 @@ impl Store {
     ) -> Result<(), LinkError> {
         self.writer
             .write(move |tx| {
-                let user = consume(tx, LinkPurpose::Reset, link_hash)?.ok_or(LinkError::Invalid)?;
+                let user =
+                    consume_link(tx, LinkPurpose::Reset, link_hash)?.ok_or(LinkError::Invalid)?;
                 users::store_password(tx, &user, &password_hash, None)?;
                 Ok(sessions::start(tx, &user, &session)?)
             })
@@ -349,7 +350,7 @@ fn user_of_link(
     sql::query_optional(connection, statement, values, |row| row.get(0))
 }
 
-fn find_valid(
+fn find_valid_link(
     connection: &Connection,
     purpose: LinkPurpose,
     token_hash: [u8; 32],
@@ -357,11 +358,11 @@ fn find_valid(
 ) -> Result<Option<OneTimeLink>, StoreError> {
     let statement = format!("{SELECT} WHERE token_hash = ?1 AND purpose = ?2 AND expires_at > ?3");
     let values = params![token_hash, purpose, now];
-    sql::query_optional(connection, &statement, values, read)
+    sql::query_optional(connection, &statement, values, link_from_row)
 }
 
 /// Deletes a valid link and returns its user.
-fn consume(
+fn consume_link(
     tx: &mut WriteTx<'_>,
     purpose: LinkPurpose,
     token_hash: [u8; 32],
@@ -372,7 +373,7 @@ fn consume(
     Ok(user)
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<OneTimeLink> {
+fn link_from_row(row: &Row<'_>) -> rusqlite::Result<OneTimeLink> {
     Ok(OneTimeLink {
         id: row.get("link_id")?,
         email: row.get("link_email")?,

@@ -29,7 +29,7 @@ pub struct OriginStats {
 
 /// The result of allowing an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AllowOrigin {
+pub enum AllowOriginResult {
     Added,
     /// The origin is in the list, or the list is empty and all origins are allowed.
     AlreadyAllowed,
@@ -69,7 +69,7 @@ impl Store {
         origin: String,
         upsert: &'static str,
     ) -> Result<(), StoreError> {
-        let Some(origin) = normalize(origin) else {
+        let Some(origin) = normalize_origin(origin) else {
             return Ok(());
         };
         self.writer
@@ -86,7 +86,7 @@ impl Store {
             .read(|c| {
                 let statement = "SELECT * FROM origins
                     ORDER BY max(ifnull(accepted_at, 0), ifnull(rejected_at, 0)) DESC, origin";
-                sql::query_all(c, statement, [], read)
+                sql::query_all(c, statement, [], origin_from_row)
             })
             .await
     }
@@ -96,7 +96,7 @@ impl Store {
         &self,
         project: String,
         origin: String,
-    ) -> Result<Option<AllowOrigin>, StoreError> {
+    ) -> Result<Option<AllowOriginResult>, StoreError> {
         self.writer
             .write(move |tx| {
                 let Some(mut project) = projects::find(tx, &project)? else {
@@ -105,10 +105,10 @@ impl Store {
                 let list = &mut project.allowed_origins;
                 // An empty list allows all origins. Adding an origin to it would block the others.
                 if list.is_empty() || list.contains(&origin) {
-                    return Ok(Some(AllowOrigin::AlreadyAllowed));
+                    return Ok(Some(AllowOriginResult::AlreadyAllowed));
                 }
                 if list.len() >= ORIGINS_MAX {
-                    return Ok(Some(AllowOrigin::ListFull));
+                    return Ok(Some(AllowOriginResult::ListFull));
                 }
                 list.push(origin.clone());
                 let update = "UPDATE projects SET allowed_origins = ?2 WHERE id = ?1";
@@ -116,14 +116,14 @@ impl Store {
                 let reset = "UPDATE origins SET rejected_count = 0
                     WHERE project_id = ?1 AND origin = ?2";
                 sql::execute(tx, reset, params![project.id, origin])?;
-                Ok(Some(AllowOrigin::Added))
+                Ok(Some(AllowOriginResult::Added))
             })
             .await
     }
 }
 
 /// Returns the origin as browsers write it, or `None` if the text isn't an origin.
-fn normalize(origin: String) -> Option<String> {
+fn normalize_origin(origin: String) -> Option<String> {
     if origin == OPAQUE_ORIGIN {
         return Some(origin);
     }
@@ -147,7 +147,7 @@ fn delete_oldest(tx: &WriteTx<'_>, project: &ProjectId) -> Result<(), StoreError
     Ok(())
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<OriginStats> {
+fn origin_from_row(row: &Row<'_>) -> rusqlite::Result<OriginStats> {
     Ok(OriginStats {
         project: row.get("project_id")?,
         origin: row.get("origin")?,

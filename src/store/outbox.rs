@@ -96,7 +96,8 @@ impl Store {
         requests: HashMap<WebhookId, BatchRequest>,
         default_request: Option<BatchRequest>,
     ) -> Result<DueBatches, StoreError> {
-        // Get this before the read, so that a change during the read makes the result outdated.
+        // Get the generation before the read, so that a change during the read makes the result
+        // outdated.
         let generation = self.outbox_generation();
         let read =
             move |c: &Connection| read_due(c, generation, now, &requests, default_request.as_ref());
@@ -162,7 +163,7 @@ struct PendingDeliveries {
     next_due_at: Option<Timestamp>,
 }
 
-/// Reads a webhook's due deliveries in the order of their due times. None is due before
+/// Reads a webhook's due deliveries in the order of their due times. No delivery is due before
 /// `not_before`.
 fn read_pending(
     connection: &Connection,

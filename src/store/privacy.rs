@@ -57,7 +57,7 @@ impl Store {
                      ORDER BY feedback.id DESC LIMIT ?3",
                 );
                 let values = params![email, page.upper_bound(), page.row_limit()];
-                let rows = sql::query_all(c, &statement, values, feedback::read)?;
+                let rows = sql::query_all(c, &statement, values, feedback::feedback_from_row)?;
                 Ok(page.page_of(rows, |feedback| feedback.id.as_str()))
             })
             .await

@@ -81,7 +81,7 @@ impl Store {
             .read(move |c| {
                 let statement = "SELECT * FROM projects WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
                 let values = params![page.upper_bound(), page.row_limit()];
-                let rows = sql::query_all(c, statement, values, read)?;
+                let rows = sql::query_all(c, statement, values, project_from_row)?;
                 Ok(page.page_of(rows, |project| project.id.as_str()))
             })
             .await
@@ -92,7 +92,7 @@ impl Store {
         self.reader
             .read(|c| {
                 let statement = "SELECT * FROM projects ORDER BY name COLLATE NOCASE, id";
-                sql::query_all(c, statement, [], read)
+                sql::query_all(c, statement, [], project_from_row)
             })
             .await
     }
@@ -213,7 +213,7 @@ pub(super) fn find(
         "slug"
     };
     let statement = format!("SELECT * FROM projects WHERE {column} = ?1");
-    sql::query_optional(connection, &statement, [id_or_slug], read)
+    sql::query_optional(connection, &statement, [id_or_slug], project_from_row)
 }
 
 fn is_slug_taken(connection: &Connection, slug: &str) -> Result<bool, StoreError> {
@@ -230,7 +230,7 @@ fn free_slug(connection: &Connection, preferred: &str) -> Result<String, StoreEr
     Ok(slug)
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Project> {
+fn project_from_row(row: &Row<'_>) -> rusqlite::Result<Project> {
     Ok(Project {
         id: row.get("id")?,
         name: row.get("name")?,

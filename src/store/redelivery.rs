@@ -1,7 +1,8 @@
-//! Redelivery: sends one delivery again, or all unsuccessful deliveries of a webhook since a time.
+//! Redelivery: sends one delivery again, or all failed or canceled deliveries of a webhook since a
+//! given time.
 //!
-//! A redelivered delivery has the same id and body and gets a new set of retries. The numbers of
-//! its attempts continue.
+//! A redelivered delivery has the same id and body and gets a new set of retries. Attempt numbering
+//! continues.
 
 use rusqlite::{Connection, params};
 
@@ -61,8 +62,8 @@ impl Store {
     }
 
     /// Redelivers all deliveries of a webhook that failed (if `failed`) or were canceled (if
-    /// `canceled`) since a time. Skips tests and deliveries of deleted feedback. Returns the number
-    /// of redelivered deliveries.
+    /// `canceled`) since a given time. Skips tests and deliveries of deleted feedback. Returns the
+    /// number of redelivered deliveries.
     pub async fn redeliver_since(
         &self,
         webhook: WebhookId,

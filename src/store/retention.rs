@@ -12,15 +12,15 @@ use crate::domain::id::{DeliveryId, EventId, FeedbackId, WebhookId};
 
 /// Maximum number of deliveries in one batch.
 const DELIVERY_BATCH: i64 = 200;
-/// Maximum number of feedback items in one batch. It is lower, because each item also has search
-/// entries and content in the delivery log.
+/// Maximum number of feedback items in one batch. Lower than for deliveries, because each item also
+/// has search entries and content in the delivery log.
 const FEEDBACK_BATCH: i64 = 25;
 /// Maximum duration of a batch. Long responses take longer to delete, so a batch can be smaller.
 const BATCH_DURATION: Duration = Duration::from_millis(5);
 
 impl Store {
     /// Deletes a batch of deliveries that finished before `time`, with their attempts, and events
-    /// without deliveries. Returns the number of deleted deliveries; 0 means done.
+    /// without deliveries. Returns the number of deleted deliveries; 0 means that none are left.
     pub async fn delete_deliveries_finished_before(
         &self,
         time: Timestamp,
@@ -51,7 +51,7 @@ impl Store {
     }
 
     /// Deletes a batch of feedback created before `time`, with its content in the delivery log.
-    /// Returns the number of deleted items; 0 means done.
+    /// Returns the number of deleted items; 0 means that none are left.
     pub async fn delete_feedback_created_before(
         &self,
         time: Timestamp,

@@ -32,7 +32,7 @@ pub struct FeedbackFilter {
 impl FeedbackFilter {
     /// Returns SQL conditions for the project (`?1`) and the status (`?2`), each followed by `AND`.
     /// Bind both values, even if the filter has only one condition or none.
-    pub(super) fn conditions(&self) -> String {
+    pub(super) fn sql_conditions(&self) -> String {
         let project = self.project.as_ref().map_or("", |_| "project_id = ?1 AND ");
         let status = self.status.map_or("", |_| "feedback.status = ?2 AND ");
         format!("{project}{status}")
@@ -88,7 +88,7 @@ pub(super) fn scan_matches(
     columns: &str,
     mut visit: impl FnMut(&Row<'_>) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
-    let Some(last) = last_before(connection, before)? else {
+    let Some(last) = newest_number_before(connection, before)? else {
         return Ok(());
     };
     let unindexed = unindexed_statement(columns, filter);
@@ -112,7 +112,7 @@ pub(super) fn scan_matches(
 
 /// Reads by number only, because rows from another index would have to be sorted.
 fn unindexed_statement(columns: &str, filter: &FeedbackFilter) -> String {
-    let conditions = filter.conditions();
+    let conditions = filter.sql_conditions();
     format!(
         "SELECT {columns} FROM feedback NOT INDEXED
          CROSS JOIN projects ON projects.id = project_id
@@ -132,7 +132,7 @@ fn indexed_statement(columns: &str) -> String {
 }
 
 /// Counts the matches, up to [`SEARCH_COUNT_MAX`].
-pub(super) fn count(
+pub(super) fn count_matches(
     connection: &Connection,
     query: &SearchQuery,
     filter: &FeedbackFilter,
@@ -147,7 +147,10 @@ pub(super) fn count(
 }
 
 /// Returns the `number` of the newest feedback before an id. Numbers ascend like ids.
-fn last_before(connection: &Connection, before: Option<&str>) -> Result<Option<i64>, StoreError> {
+fn newest_number_before(
+    connection: &Connection,
+    before: Option<&str>,
+) -> Result<Option<i64>, StoreError> {
     let Some(id) = before else {
         return Ok(Some(i64::MAX));
     };
@@ -158,7 +161,7 @@ fn last_before(connection: &Connection, before: Option<&str>) -> Result<Option<i
 /// Returns the FTS5 expression for a query. User input can't change its syntax: it consists of
 /// quoted terms, and terms contain no ASCII punctuation.
 fn match_expression(query: &SearchQuery, filter: &FeedbackFilter) -> String {
-    let mut terms: Vec<String> = query.ngrams().iter().map(encode).collect();
+    let mut terms: Vec<String> = query.ngrams().iter().map(encode_ngram).collect();
     if filter.project.is_some() || filter.status.is_some() {
         terms.push(filter_term(
             filter.project.as_ref().map(ProjectId::as_str),
@@ -168,8 +171,8 @@ fn match_expression(query: &SearchQuery, filter: &FeedbackFilter) -> String {
     format!("\"{}\"", terms.join("\" AND \""))
 }
 
-/// Returns the index term of a project, a status, or both. It differs from every n-gram, because it
-/// is longer.
+/// Returns the index term of a project, a status, or both. The term differs from every n-gram,
+/// because it is longer.
 fn filter_term(project: Option<&str>, status: Option<&str>) -> String {
     let names = [project, status].into_iter().flatten();
     let alphanumeric = names
@@ -178,7 +181,7 @@ fn filter_term(project: Option<&str>, status: Option<&str>) -> String {
     format!("filter{}", alphanumeric.collect::<String>())
 }
 
-fn encode(ngram: &Ngram) -> String {
+fn encode_ngram(ngram: &Ngram) -> String {
     ngram.chars().iter().map(encode_char).collect()
 }
 

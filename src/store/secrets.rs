@@ -31,8 +31,9 @@ impl Store {
         self.reader.read(move |c| find_active(c, &id, now)).await
     }
 
-    /// Replaces a webhook's secret. The old secret stays active for `overlap_hours`; if that is 0,
-    /// it is replaced immediately. An overlap that is still running ends first.
+    /// Replaces a webhook's secret. The old secret stays active for `overlap_hours`; if
+    /// `overlap_hours` is 0, the old secret is replaced immediately. An overlap that is still
+    /// active ends first.
     pub async fn rotate_secret(
         &self,
         id: WebhookId,
@@ -57,7 +58,7 @@ impl Store {
                         }),
                     },
                 };
-                Ok(store(tx, &id, rotated)?)
+                Ok(store_secrets(tx, &id, rotated)?)
             })
             .await
     }
@@ -70,7 +71,7 @@ impl Store {
                     current: newest_secret(tx, &id)?,
                     next: None,
                 };
-                Ok(store(tx, &id, secrets)?)
+                Ok(store_secrets(tx, &id, secrets)?)
             })
             .await
     }
@@ -93,7 +94,11 @@ fn newest_secret(tx: &WriteTx<'_>, id: &WebhookId) -> Result<Secret, RotateError
     Ok(secrets.next.map_or(secrets.current, |next| next.secret))
 }
 
-fn store(tx: &mut WriteTx<'_>, id: &WebhookId, secrets: Secrets) -> Result<Secrets, StoreError> {
+fn store_secrets(
+    tx: &mut WriteTx<'_>,
+    id: &WebhookId,
+    secrets: Secrets,
+) -> Result<Secrets, StoreError> {
     tx.invalidate_read_ahead();
     let next = secrets.next.as_ref();
     sql::execute(

@@ -83,7 +83,7 @@ impl Store {
                 sql::query_optional(c, statement, params![token_hash, idle, absolute], |row| {
                     let last_used_at: Timestamp = row.get("last_used_at")?;
                     Ok(Session {
-                        user: users::read(row)?,
+                        user: users::user_from_row(row)?,
                         token_hash,
                         needs_touch: last_used_at < now.minus(LAST_USED_RESOLUTION),
                     })
@@ -148,7 +148,7 @@ impl Store {
             .await
     }
 
-    /// Ends one session of a user. Returns `false` if they have no such session.
+    /// Ends one session of a user. Returns `false` if the user has no such session.
     pub async fn end_user_session(&self, user: UserId, id: SessionId) -> Result<bool, StoreError> {
         self.writer
             .write(move |tx| {

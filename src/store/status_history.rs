@@ -1,4 +1,5 @@
-//! Changes of a feedback item's status, each with its history entry, event, and deliveries.
+//! Changes the status of feedback. Each change creates a history entry, an event, and its
+//! deliveries.
 
 use std::collections::HashSet;
 
@@ -130,7 +131,7 @@ pub(super) fn entries(
     })
 }
 
-/// Changes the status. Returns `false` if the feedback already has it.
+/// Changes the status. Returns `false` if the feedback already has this status.
 fn change_status(
     tx: &mut WriteTx<'_>,
     feedback: &mut Feedback,
@@ -152,7 +153,7 @@ fn change_status(
         params![feedback.id, tx.now, previous, status, by.email, by.token],
     )?;
     let body = event::feedback_updated_body(feedback, previous, tx.now);
-    events::publish(tx, Topic::FeedbackUpdated, feedback, body)?;
+    events::store_event(tx, Topic::FeedbackUpdated, feedback, body)?;
     tx.record_feedback_change(&feedback.project.id, Some(previous), Some(status));
     Ok(true)
 }
@@ -188,7 +189,7 @@ mod tests {
     async fn records_who_changed_a_status() {
         let dir = tempfile::tempdir().unwrap();
         let (store, id) = store_with_feedback(dir.path()).await;
-        // Setting the same status twice is recorded once.
+        // If the same status is set twice, the change is recorded once.
         for _ in 0..2 {
             let change = StatusChange {
                 id: id.clone(),

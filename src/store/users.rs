@@ -62,7 +62,7 @@ impl Store {
     /// Returns all users, oldest first.
     pub async fn users(&self) -> Result<Vec<User>, StoreError> {
         self.reader
-            .read(|c| sql::query_all(c, "SELECT * FROM users ORDER BY id", [], read))
+            .read(|c| sql::query_all(c, "SELECT * FROM users ORDER BY id", [], user_from_row))
             .await
     }
 
@@ -80,7 +80,7 @@ impl Store {
             .read(move |c| {
                 let statement = "SELECT * FROM users WHERE normalized_email = ?1";
                 sql::query_optional(c, statement, [email], |row| {
-                    Ok((read(row)?, row.get("password_hash")?))
+                    Ok((user_from_row(row)?, row.get("password_hash")?))
                 })
             })
             .await
@@ -101,8 +101,8 @@ impl Store {
             .await
     }
 
-    /// Deletes a user with their sessions, API tokens, and the one-time links they created. The
-    /// only admin can't be deleted.
+    /// Deletes a user with their sessions, their API tokens, and the one-time links that they
+    /// created. The only admin can't be deleted.
     pub async fn delete_user(&self, email: String) -> Result<(), UserError> {
         self.writer
             .write(move |tx| {
@@ -206,7 +206,7 @@ fn ensure_admin_remains(tx: &WriteTx<'_>, admin: &User) -> Result<(), UserError>
 
 pub(super) fn by_id(connection: &Connection, id: &UserId) -> Result<User, UserError> {
     let statement = "SELECT * FROM users WHERE id = ?1";
-    sql::query_optional(connection, statement, [id], read)?
+    sql::query_optional(connection, statement, [id], user_from_row)?
         .ok_or_else(|| UserError::NotFound(id.to_string()))
 }
 
@@ -219,7 +219,12 @@ pub(super) fn find_by_email(
     email: &str,
 ) -> Result<Option<User>, StoreError> {
     let statement = "SELECT * FROM users WHERE normalized_email = ?1";
-    sql::query_optional(connection, statement, [normalize_email(email)], read)
+    sql::query_optional(
+        connection,
+        statement,
+        [normalize_email(email)],
+        user_from_row,
+    )
 }
 
 fn has_users(connection: &Connection) -> Result<bool, StoreError> {
@@ -275,7 +280,7 @@ pub(super) fn insert(
     Ok(user)
 }
 
-pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<User> {
+pub(super) fn user_from_row(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
         id: row.get("id")?,
         email: row.get("email")?,

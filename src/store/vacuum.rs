@@ -7,11 +7,12 @@ use super::db::writer::WriteTx;
 
 /// Maximum number of pages released in one step.
 const STEP_PAGES_MAX: u32 = 64;
-/// Free pages that stay in the file, because new rows will need them.
+/// The number of free pages that stay in the file, because new rows will need them.
 const FREE_PAGES_KEPT: u32 = 64;
 
 impl Store {
-    /// Releases a batch of free pages to the file system. Returns their number; 0 means done.
+    /// Releases a batch of free pages to the file system. Returns the number of released pages; 0
+    /// means done.
     pub async fn vacuum_step(&self) -> Result<u32, StoreError> {
         self.writer
             .write(|tx| release_pages(tx, FREE_PAGES_KEPT))

@@ -60,7 +60,8 @@ impl Store {
         self.writer
             .write(move |tx| {
                 if let Some(key) = &idempotency
-                    && let Some(id) = idempotency::find(tx, key)?.and_then(|stored| stored.response)
+                    && let Some(id) =
+                        idempotency::find_response(tx, key)?.and_then(|stored| stored.response)
                     && let Some(webhook) = find(tx, &WebhookId::new(id))?
                 {
                     return Ok(webhook);
@@ -86,7 +87,7 @@ impl Store {
                 };
                 insert(tx, &webhook, &new.secret)?;
                 if let Some(key) = &idempotency {
-                    idempotency::store(tx, key, None, webhook.id.as_str())?;
+                    idempotency::store_response(tx, key, None, webhook.id.as_str())?;
                 }
                 Ok(webhook)
             })
@@ -99,7 +100,7 @@ impl Store {
             .read(move |c| {
                 let statement = format!("{SELECT} AND id < ?1 ORDER BY id DESC LIMIT ?2");
                 let values = params![page.upper_bound(), page.row_limit()];
-                let rows = sql::query_all(c, &statement, values, read)?;
+                let rows = sql::query_all(c, &statement, values, webhook_from_row)?;
                 Ok(page.page_of(rows, |webhook| webhook.id.as_str()))
             })
             .await
@@ -246,7 +247,12 @@ fn cancel_pending(tx: &mut WriteTx<'_>, id: &WebhookId) -> Result<(), StoreError
 }
 
 fn find(connection: &Connection, id: &WebhookId) -> Result<Option<Webhook>, StoreError> {
-    sql::query_optional(connection, &format!("{SELECT} AND id = ?1"), [id], read)
+    sql::query_optional(
+        connection,
+        &format!("{SELECT} AND id = ?1"),
+        [id],
+        webhook_from_row,
+    )
 }
 
 fn insert(tx: &mut WriteTx<'_>, webhook: &Webhook, secret: &Secret) -> Result<(), StoreError> {
@@ -292,7 +298,7 @@ fn update(tx: &mut WriteTx<'_>, webhook: &Webhook) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Webhook> {
+fn webhook_from_row(row: &Row<'_>) -> rusqlite::Result<Webhook> {
     let Json::<Vec<Topic>>(topics) = row.get("topics")?;
     let Json::<Vec<String>>(projects) = row.get("projects")?;
     Ok(Webhook {
@@ -317,7 +323,8 @@ mod tests {
     use crate::domain::endpoint_url::EndpointUrl;
     use crate::domain::webhook::RetryPolicy;
 
-    /// Returns the text columns of a webhook's row, each with whether it contains a value.
+    /// Returns the name of each text column of a webhook's row, and whether the column contains a
+    /// value.
     async fn text_columns(store: &Store, id: &WebhookId) -> Vec<(String, bool)> {
         let id = id.clone();
         let names = "SELECT name FROM pragma_table_info('webhooks') WHERE type = 'TEXT'";
@@ -366,7 +373,7 @@ mod tests {
         let mut left = text_columns(&store, &id).await;
         left.retain(|(_, has_value)| *has_value);
         let left: Vec<_> = left.iter().map(|(name, _)| name.as_str()).collect();
-        // A check constraint doesn't allow an empty policy, which isn't sensitive.
+        // The retry policy isn't sensitive, and a check constraint doesn't allow an empty policy.
         assert_eq!(left, ["id", "retry_policy"]);
     }
 }

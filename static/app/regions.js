@@ -37,7 +37,7 @@ function counterpart(old) {
 const outermostRegions = (root) => all("[data-region][id]", root)
   .filter((region) => !region.parentElement.closest("[data-region]"));
 // Pages with the same structure have the same regions, layout, and scripts. A page with a different
-// structure is loaded by the browser.
+// structure needs a full page load.
 const structure = (root) => [
   ...outermostRegions(root).map((region) => region.id),
   root.getElementById("main")?.className,

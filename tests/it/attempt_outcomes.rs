@@ -38,7 +38,7 @@ fn failed_attempt(app: &App, url: &str) -> Value {
     attempt
 }
 
-/// Delivers feedback to an endpoint with a failing reply, and returns the only attempt.
+/// Delivers feedback to an endpoint that sends `reply`, and returns the only attempt, which failed.
 #[track_caller]
 fn failed_attempt_with(reply: impl Fn() -> Reply + Send + 'static) -> Value {
     let receiver = Receiver::script(move |_| reply());

@@ -1,7 +1,6 @@
 //! Kills the program 50 times under load. No acknowledged event is lost, whether its endpoint is
 //! up, slow, or down.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -10,7 +9,8 @@ use crate::retries::assert_delays;
 use crate::support::api::{Api, attempts, millis, text};
 use crate::support::app::{App, AppBuilder};
 use crate::support::load_generator::{Acknowledged, LoadGenerator};
-use crate::support::receiver::{ReceivedRequest, Receiver, Reply, closed_address};
+use crate::support::lost_events::{delivery_that_changed, missing_at};
+use crate::support::receiver::{Receiver, Reply, closed_address};
 use crate::support::wait::wait_until_within;
 
 const KILLS: usize = 50;
@@ -109,8 +109,13 @@ fn fifty_kills_under_load_lose_no_acknowledged_event() {
     for (endpoint, deliveries) in endpoints.iter().zip(&deliveries) {
         if let Some(receiver) = &endpoint.receiver {
             let received = receiver.received();
-            lost += count_missing(&acknowledged, endpoint.project, &received);
-            assert_same_body_per_delivery(&received);
+            let subscribed = |change: &&Acknowledged| {
+                endpoint
+                    .project
+                    .is_none_or(|project| change.project == project)
+            };
+            lost += missing_at(&received, acknowledged.iter().filter(subscribed)).len();
+            assert_eq!(delivery_that_changed(&received), None, "a delivery changed");
             // Attempts that were in flight at a kill are repeated, but recorded only once.
             let recorded: usize = deliveries.iter().map(|d| attempts(d).len()).sum();
             duplicates += received.len() - recorded;
@@ -166,52 +171,7 @@ fn all_deliveries<const N: usize>(api: &Api, endpoints: &[Endpoint; N]) -> [Vec<
         });
     }
     endpoints.each_ref().map(|Endpoint { webhook, .. }| {
-        let mut all = Vec::new();
-        let mut cursor = String::new();
-        loop {
-            let path = format!(
-                "/api/v1/webhooks/{}/deliveries?limit=100{cursor}",
-                text(webhook, "id")
-            );
-            let page = api.get(&path).expect(200).json();
-            all.extend(page["data"].as_array().unwrap().iter().cloned());
-            match page["nextCursor"].as_str() {
-                Some(next) => cursor = format!("&cursor={next}"),
-                None => return all,
-            }
-        }
+        let path = format!("/api/v1/webhooks/{}/deliveries?", text(webhook, "id"));
+        api.try_all_pages(&path).expect("list the deliveries")
     })
-}
-
-/// Counts the acknowledged events that never arrived at an endpoint.
-pub fn count_missing(
-    acknowledged: &[Acknowledged],
-    project: Option<&str>,
-    received: &[ReceivedRequest],
-) -> usize {
-    let arrived: BTreeSet<(String, String)> = received
-        .iter()
-        .map(|request| {
-            let json = request.json();
-            let feedback = text(&json["data"]["feedback"], "id").to_owned();
-            (feedback, text(&json, "event").to_owned())
-        })
-        .collect();
-    acknowledged
-        .iter()
-        .filter(|change| project.is_none_or(|project| change.project == project))
-        .filter(|change| !arrived.contains(&(change.feedback.clone(), change.event.to_owned())))
-        .count()
-}
-
-#[track_caller]
-fn assert_same_body_per_delivery(received: &[ReceivedRequest]) {
-    let mut first: BTreeMap<&str, &ReceivedRequest> = BTreeMap::new();
-    for request in received {
-        let first = first.entry(request.delivery()).or_insert(request);
-        let id = request.delivery();
-        assert_eq!(request.body, first.body, "the body of {id} changed");
-        let timestamp = "X-Miniback-Timestamp";
-        assert_eq!(request.header(timestamp), first.header(timestamp));
-    }
 }

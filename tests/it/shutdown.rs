@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::kill_under_load::count_missing;
 use crate::support::api::{attempts, text};
 use crate::support::app::App;
 use crate::support::command::signal;
 use crate::support::load_generator::LoadGenerator;
+use crate::support::lost_events::missing_at;
 use crate::support::receiver::{Gate, Receiver, Reply};
 use crate::support::wait::wait_until;
 
@@ -123,7 +123,8 @@ fn sigterm_under_load_loses_and_repeats_nothing() {
             ids.len(),
             "a delivery in flight wasn't recorded and was sent again"
         );
-        assert_eq!(count_missing(&acknowledged, None, &received), 0);
+        let missing = missing_at(&received, &acknowledged);
+        assert!(missing.is_empty(), "lost events: {missing:?}");
     }
     assert!(slow_requests >= 2);
 }

@@ -42,13 +42,13 @@ app.post("/webhooks/miniback", rawBody, async (request, response) => {
     return response.status(401).send("invalid signature\n");
   }
   const delivery = request.get("webhook-id"); // same as X-Miniback-Delivery, but signed
-  // Ignore other events. Later versions of Miniback can add some.
+  // Ignore unknown events. Later versions of Miniback may add new ones.
   if (EVENTS.includes(event.event) && !handled.has(delivery)) {
     handled.add(delivery);
     const result = await post(event).catch((error) => error);
     if (!result.ok) {
       handled.delete(delivery);
-      // With a 503, Miniback retries, and waits for the time that Discord requests.
+      // With a 503, Miniback retries, and waits as long as Discord requests.
       const wait = result.headers?.get("Retry-After");
       if (wait) response.set("Retry-After", wait);
       return response.status(503).send(`Discord: ${result.status ?? result.message}\n`);

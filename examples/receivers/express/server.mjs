@@ -17,7 +17,7 @@ function handle({ event, data }) {
   } else if (event === "test") {
     console.log(event, data.message); // has no feedback
   }
-  // Ignore other events. Later versions of Miniback can add some.
+  // Ignore unknown events. Later versions of Miniback may add new ones.
 }
 
 const hmac = (key, encoding, ...parts) =>

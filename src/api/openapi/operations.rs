@@ -105,8 +105,8 @@ fn complete_error_response(status: &str, response: &mut Response) {
         .insert("application/problem+json".into(), problem);
 }
 
-/// Adds what follows from the path, method, and permission of an operation: errors, headers,
-/// conditional requests, and security.
+/// Adds the errors, headers, conditional requests, and security that follow from the path, method,
+/// and permission of an operation.
 pub(super) fn complete_operation(
     operation: &mut Operation,
     path: &str,

@@ -7,7 +7,8 @@ use crate::domain::body_change::BodyChange;
 use crate::domain::verification;
 use crate::domain::webhook::Secrets;
 
-/// Checks whether the received body is the sent body or, if that is unknown, the signed body.
+/// Checks whether the received body is the sent body or, if the sent body is unknown, the signed
+/// body.
 pub(super) fn check_body(
     input: &DiagnosisInput<'_>,
     signers: &Signers,
@@ -107,7 +108,7 @@ pub(super) fn check_clock(
 /// Compares the endpoint's clock with a timestamp, both in Unix seconds.
 fn compare_clocks(clock: i64, timestamp: i64) -> (CheckResult, String) {
     let difference = clock.abs_diff(timestamp);
-    if difference <= verification::TOLERANCE.as_secs() {
+    if difference <= verification::CLOCK_TOLERANCE.as_secs() {
         let message = format!(
             "Differs from webhook-timestamp by {}.",
             format_difference(difference)

@@ -159,7 +159,7 @@ fn says_which_secret_signed_a_valid_delivery() {
     scenario()
         .endpoint_secret(secret(1).as_str())
         .validates_with("current");
-    // One of the two signatures is enough.
+    // A single valid signature of the two is enough.
     scenario()
         .without("X-Miniback-Signature")
         .validates_with("current");

@@ -53,7 +53,7 @@ const IPV4_RANGES: [(Ipv4Net, Reason); 17] = [
     v4([240, 0, 0, 0], 4, "reserved, 240.0.0.0/4"),
 ];
 
-/// The first row that contains an IP address applies.
+/// If several rows contain an IP address, the first row applies.
 const IPV6_RANGES: [(Ipv6Net, Reason); 16] = [
     (net(Ipv6Addr::UNSPECIFIED, 128), "unspecified"),
     (net(Ipv6Addr::LOCALHOST, 128), "loopback"),
@@ -78,10 +78,10 @@ const IPV6_RANGES: [(Ipv6Net, Reason); 16] = [
     v6([0xfe80, 0, 0, 0], 10, "link-local, fe80::/10"),
     v6([0xfec0, 0, 0, 0], 10, "site-local, fec0::/10"),
     v6([0xff00, 0, 0, 0], 8, "multicast, ff00::/8"),
-    v6([0x2000, 0, 0, 0], 3, GLOBAL),
+    v6([0x2000, 0, 0, 0], 3, GLOBALLY_REACHABLE),
 ];
 /// Marks the only allowed row: 2000::/3, the globally reachable unicast range.
-const GLOBAL: Reason = "";
+const GLOBALLY_REACHABLE: Reason = "";
 
 const fn v4(ip: [u8; 4], prefix: u8, reason: Reason) -> (Ipv4Net, Reason) {
     let [a, b, c, d] = ip;
@@ -129,7 +129,7 @@ pub fn non_global_reason(ip: IpAddr) -> Option<Reason> {
             }
             let row = IPV6_RANGES.iter().find(|(net, _)| net.contains(&v6));
             let reason = row.map_or("outside the public range 2000::/3", |row| row.1);
-            (reason != GLOBAL).then_some(reason)
+            (reason != GLOBALLY_REACHABLE).then_some(reason)
         }
     }
 }

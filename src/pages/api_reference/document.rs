@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::schema::{FieldDoc, example_value, field_doc, field_docs, resolve};
 use super::{
-    CallDoc, CallGroup, InlineText, OverviewSection, ReferenceContents, RequestBodyDoc,
+    CallDoc, CallGroup, InlineSegment, OverviewSection, ReferenceContents, RequestBodyDoc,
     ResponseDoc, SchemaDoc,
 };
 
@@ -66,11 +66,11 @@ fn paragraphs(description: &Value) -> Vec<String> {
     paragraphs.filter(|p| !p.is_empty()).collect()
 }
 
-/// Splits a text into plain segments and those in backticks, which are code.
-pub(super) fn split_inline_code(text: &str) -> Vec<InlineText> {
+/// Splits a text into plain segments and code segments, which are in backticks.
+pub(super) fn split_inline_code(text: &str) -> Vec<InlineSegment> {
     let parts = text.split('`').enumerate();
     parts
-        .map(|(index, text)| InlineText {
+        .map(|(index, text)| InlineSegment {
             text: text.to_owned(),
             is_code: index % 2 == 1,
         })

@@ -1,7 +1,7 @@
 //! `/docs/api`: the API reference, rendered from the OpenAPI document. The page is public.
 //!
-//! The document is passed in, because pages must not import the API. It is built on the first
-//! request, which saves memory in installations that never show the page.
+//! The document is passed in, because pages must not import the API. The contents are built on the
+//! first request, which saves memory in installations that never show the page.
 
 mod document;
 mod schema;
@@ -39,7 +39,7 @@ impl ApiReference {
 }
 
 struct ReferenceContents {
-    introduction: Vec<Vec<InlineText>>,
+    introduction: Vec<Vec<InlineSegment>>,
     overview: Vec<OverviewSection>,
     errors: Vec<ResponseDoc>,
     groups: Vec<CallGroup>,
@@ -47,7 +47,7 @@ struct ReferenceContents {
 }
 
 /// A segment of a text: plain, or formatted as code.
-struct InlineText {
+struct InlineSegment {
     text: String,
     is_code: bool,
 }
@@ -56,14 +56,14 @@ struct InlineText {
 struct OverviewSection {
     anchor: String,
     title: String,
-    description: Vec<InlineText>,
+    description: Vec<InlineSegment>,
 }
 
 /// The calls for one kind of resource.
 struct CallGroup {
     anchor: String,
     name: String,
-    description: Vec<InlineText>,
+    description: Vec<InlineSegment>,
     calls: Vec<CallDoc>,
 }
 
@@ -72,9 +72,9 @@ struct CallDoc {
     method: String,
     path: String,
     title: String,
-    paragraphs: Vec<Vec<InlineText>>,
+    paragraphs: Vec<Vec<InlineSegment>>,
     /// The token scopes and role that the call requires.
-    permission: Vec<InlineText>,
+    permission: Vec<InlineSegment>,
     parameters: Vec<FieldDoc>,
     body: Option<RequestBodyDoc>,
     /// The part of the curl command after the base URL.
@@ -90,7 +90,7 @@ struct RequestBodyDoc {
 
 struct ResponseDoc {
     status: String,
-    description: Vec<InlineText>,
+    description: Vec<InlineSegment>,
     /// Name of the body's schema, or of its items if the body is a list.
     schema: Option<String>,
     is_list: bool,
@@ -102,7 +102,7 @@ struct ResponseDoc {
 
 struct SchemaDoc {
     name: String,
-    description: Vec<InlineText>,
+    description: Vec<InlineSegment>,
     fields: Vec<FieldDoc>,
 }
 

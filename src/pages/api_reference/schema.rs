@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::InlineText;
+use super::InlineSegment;
 use super::document::split_inline_code;
 use crate::pages::framework::format::group_digits;
 
@@ -12,10 +12,10 @@ pub(super) struct FieldDoc {
     /// Location of a parameter: `path`, `query`, or `header`. Otherwise empty.
     pub(super) location: String,
     pub(super) is_required: bool,
-    pub(super) value_type: Vec<InlineText>,
+    pub(super) value_type: Vec<InlineSegment>,
     /// Name of the object's schema, which the page links to.
     pub(super) schema: Option<String>,
-    pub(super) description: Vec<InlineText>,
+    pub(super) description: Vec<InlineSegment>,
 }
 
 /// Resolves a `$ref`. Returns the schema and, if it was referenced, its name.

@@ -31,7 +31,7 @@ struct DeliveryPage {
     /// Empty if the webhook was deleted.
     url: String,
     row: DeliveryRow,
-    status: StatusLine,
+    status: StateDescription,
     can_redeliver: bool,
     /// Newest first.
     attempts: Vec<AttemptDetails>,
@@ -39,7 +39,7 @@ struct DeliveryPage {
 }
 
 /// The state of the delivery: `Next attempt at 14:05:12, in 9 s (3 of 4)`.
-struct StatusLine {
+struct StateDescription {
     css_class: &'static str,
     icon: &'static str,
     label: String,
@@ -126,7 +126,7 @@ pub async fn show(
     let others_fail = (detail.summary.event == EventType::Test).then_some(is_failing);
     let page = DeliveryPage {
         row: DeliveryRow::new(&detail.summary, max_attempts, now),
-        status: status_line(&detail.summary, max_attempts, is_held, now),
+        status: describe_state(&detail.summary, max_attempts, is_held, now),
         can_redeliver: enabled
             && detail.summary.state != DeliveryState::Pending
             && detail.request.is_some(),
@@ -162,7 +162,7 @@ pub async fn redeliver(
             Err(RedeliverError::UnknownDelivery | RedeliverError::UnknownWebhook) => {
                 return Err(PageError::ItemNotFound);
             }
-            // A double submit gets the message that the delivery is already pending.
+            // After a double submit, the page says that the delivery is already pending.
             Err(
                 error @ (RedeliverError::Pending
                 | RedeliverError::Disabled
@@ -180,17 +180,17 @@ pub async fn redeliver(
 }
 
 /// Describes the state of a delivery. `is_held` says whether its webhook is on hold.
-fn status_line(
+fn describe_state(
     delivery: &DeliverySummary,
     max_attempts: usize,
     is_held: bool,
     now: Timestamp,
-) -> StatusLine {
+) -> StateDescription {
     let ended = delivery
         .attempts
         .last()
         .map(|attempt| DisplayTime::new(attempt.started_at.plus(attempt.duration), now));
-    let line = |css_class, icon, label: &str, time, detail: String| StatusLine {
+    let line = |css_class, icon, label: &str, time, detail: String| StateDescription {
         css_class,
         icon,
         label: label.to_owned(),
@@ -216,7 +216,7 @@ fn status_line(
                 ""
             };
             let time = Some(DisplayTime::new(due, now));
-            StatusLine {
+            StateDescription {
                 countdown: time_until(due, now),
                 ..line("wait", "wait", label, time, count + hold)
             }
@@ -278,7 +278,7 @@ impl ResponseBody {
     fn from_bytes(bytes: &[u8]) -> Self {
         match std::str::from_utf8(bytes) {
             Ok(text) => Self::Text(text.to_owned()),
-            // The size limit cut a character in two: still text.
+            // The size limit cut a character in two, but the body is still text.
             Err(error) if error.error_len().is_none() => {
                 Self::Text(String::from_utf8_lossy(bytes).into_owned())
             }

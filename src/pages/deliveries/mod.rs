@@ -43,7 +43,7 @@ struct DeliveriesPage {
     filter: DeliveryFilter,
     totals: DeliveryTotalsView,
     held_until: Option<DisplayTime>,
-    /// Result of a test that was just sent from this page.
+    /// The result of a test that was just sent from this page.
     test_report: Option<TestReportView>,
     rows: Vec<DeliveryRow>,
     /// The cursor of the "Older" link.

@@ -90,8 +90,8 @@ fn stream_rows(
                 limit: BATCH_SIZE,
                 before,
             };
-            // The response has started, so an error aborts it. The client then knows that the file
-            // is incomplete.
+            // The response has already started, so an error aborts the transfer. The client then
+            // knows that the file is incomplete.
             let page = store
                 .feedback_list(filter, request)
                 .await

@@ -221,8 +221,8 @@ fn metadata_entries(feedback: &Feedback) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Returns the decoded path and query of a URL, or only the host for a site's home page. Otherwise,
-/// the host is omitted, because the project usually implies it.
+/// Returns the decoded path and query of a URL, or only the host for a site's home page. The host
+/// of any other page is omitted, because the project usually implies the host.
 fn display_path(url: &str) -> String {
     let Ok(parsed) = url::Url::parse(url) else {
         return url.to_owned();

@@ -61,7 +61,7 @@ struct FeedbackPage {
 }
 
 /// A tab above the list.
-struct Tab {
+struct StatusTab {
     label: &'static str,
     count: String,
     path: String,
@@ -152,7 +152,7 @@ fn parse_ids<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<FeedbackId> {
 }
 
 impl FeedbackPage {
-    fn tabs(&self) -> Vec<Tab> {
+    fn tabs(&self) -> Vec<StatusTab> {
         let StatusCounts {
             new,
             reviewed,
@@ -163,7 +163,7 @@ impl FeedbackPage {
             // Searches stop counting at `SEARCH_COUNT_MAX`.
             let is_capped = is_search && counts.iter().any(|count| *count >= SEARCH_COUNT_MAX);
             let sum: u64 = counts.iter().sum();
-            Tab {
+            StatusTab {
                 label,
                 count: match is_capped {
                     true => format!("{}+", group_digits(sum)),
@@ -193,7 +193,7 @@ impl FeedbackPage {
     }
 
     /// The query string of this list, for returning to it after a form is submitted.
-    fn back_query(&self) -> String {
+    fn return_query(&self) -> String {
         self.query.query_string(None)
     }
 

@@ -111,7 +111,7 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
     if session.needs_touch
         && let Err(error) = context.app.store.touch_session(session.token_hash).await
     {
-        // Don't fail the request for this. The next request tries again.
+        // Don't fail the request because of this error. The next request tries again.
         tracing::warn!(%error, "recording the last use of a session failed");
     }
     request.extensions_mut().insert(session);

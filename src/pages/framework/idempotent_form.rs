@@ -110,15 +110,16 @@ impl FromRequest for IdempotentForm {
                 if let Some(location) = &*redirect {
                     return Err(redirect_again(location.clone()));
                 }
-                request.extensions_mut().insert(InProgress(redirect));
+                request.extensions_mut().insert(SubmissionLock(redirect));
             }
             Ok(Self(form))
         })
     }
 }
 
-/// The lock that a POST holds until its response is recorded, in the request's extensions.
-struct InProgress(OwnedMutexGuard<Option<HeaderValue>>);
+/// The lock that a POST holds until its response is recorded. It is stored in the request's
+/// extensions.
+struct SubmissionLock(OwnedMutexGuard<Option<HeaderValue>>);
 
 fn redirect_again(location: HeaderValue) -> Error {
     let response = HttpResponse::SeeOther()
@@ -135,8 +136,11 @@ pub async fn run(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let handler = rt::spawn(async move {
         let response = next.call(request).await?.map_into_boxed_body();
-        let in_progress = response.request().extensions_mut().remove::<InProgress>();
-        if let Some(InProgress(mut redirect)) = in_progress
+        let lock = response
+            .request()
+            .extensions_mut()
+            .remove::<SubmissionLock>();
+        if let Some(SubmissionLock(mut redirect)) = lock
             && response.status() == StatusCode::SEE_OTHER
         {
             *redirect = response.headers().get(LOCATION).cloned();

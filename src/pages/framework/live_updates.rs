@@ -116,7 +116,7 @@ pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> 
         return Err(PageError::Forbidden);
     }
     let changes = context.app.store.change_feed();
-    // A number from before a restart is meaningless. Ignore it, so that the page refreshes.
+    // Ignore a number from before a restart, because it is meaningless. The page then refreshes.
     let since = context
         .query_param("since")
         .and_then(|text| text.parse().ok());
@@ -175,8 +175,8 @@ enum StreamState {
     Ended,
 }
 
-/// The reason why a waiting stream continues.
-enum Wakeup {
+/// The reason why a waiting stream wakes up.
+enum WakeReason {
     Change,
     Timeout,
     Evicted,
@@ -212,25 +212,25 @@ impl EventStream {
             let is_idle = names.is_empty();
             let until = if is_idle { heartbeat } else { self.batch_until };
             match self.wait(until, is_idle).await {
-                Wakeup::Change => {}
-                Wakeup::Shutdown => return None,
-                Wakeup::Evicted => return Some(self.end(REPLACED)),
-                Wakeup::Timeout if !is_idle => {}
-                Wakeup::Timeout if self.is_session_valid(latest).await => {
+                WakeReason::Change => {}
+                WakeReason::Shutdown => return None,
+                WakeReason::Evicted => return Some(self.end(REPLACED)),
+                WakeReason::Timeout if !is_idle => {}
+                WakeReason::Timeout if self.is_session_valid(latest).await => {
                     return Some(Bytes::from_static(b":\n\n"));
                 }
-                Wakeup::Timeout => return Some(self.end(SESSION_ENDED)),
+                WakeReason::Timeout => return Some(self.end(SESSION_ENDED)),
             }
         }
     }
 
-    async fn wait(&mut self, until: Instant, for_changes: bool) -> Wakeup {
+    async fn wait(&mut self, until: Instant, for_changes: bool) -> WakeReason {
         tokio::select! {
             biased;
-            _ = self.shutdown.wait_for(|shutdown| *shutdown) => Wakeup::Shutdown,
-            () = self.slot.evicted() => Wakeup::Evicted,
-            _ = self.latest.changed(), if for_changes => Wakeup::Change,
-            () = sleep_until(until) => Wakeup::Timeout,
+            _ = self.shutdown.wait_for(|shutdown| *shutdown) => WakeReason::Shutdown,
+            () = self.slot.evicted() => WakeReason::Evicted,
+            _ = self.latest.changed(), if for_changes => WakeReason::Change,
+            () = sleep_until(until) => WakeReason::Timeout,
         }
     }
 

@@ -1,10 +1,10 @@
 //! The links of the top bar and of the settings' sidebar.
 
-/// A link in the navigation, and the pages behind it.
+/// A navigation link and the pages that belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NavSection {
     Feedback,
-    /// The link to all settings. A settings page belongs to one of the sections below.
+    /// The link to the settings. Each settings page belongs to one of the sections below.
     Settings,
     Help,
     Notifications,

@@ -26,7 +26,7 @@ pub enum PageError {
     CrossOrigin,
     #[error("Your session has expired. Sign in to continue.")]
     SignedOut,
-    /// A field of the form has a value that the page never offers.
+    /// A form field has a value that isn't among the page's choices.
     #[error("{}", FormError::Malformed)]
     InvalidForm,
     #[error(transparent)]

@@ -7,14 +7,14 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{DeliveryFilter, PageRequest};
 
-/// The number of a webhook's last deliveries that are checked.
+/// How many of a webhook's last deliveries are checked.
 const DELIVERIES_CHECKED: usize = 20;
 
 /// A webhook with its checklist.
 pub(super) struct DiagnosedWebhook {
     pub(super) webhook: Webhook,
     pub(super) items: Vec<ChecklistItem>,
-    /// Whether the checklist is expanded because it's the only one on the page.
+    /// Whether the checklist is expanded because it's the only checklist on the page.
     pub(super) is_open: bool,
 }
 

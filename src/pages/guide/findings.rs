@@ -347,12 +347,14 @@ fn is_success(attempt: &LoggedAttempt) -> bool {
     attempt.error_code.is_none()
 }
 
-/// Whether the attempt reached the endpoint. If so, any failure is on the endpoint's side.
+/// Whether the attempt reached the endpoint. If so, the endpoint caused any failure.
 fn is_connected(attempt: &LoggedAttempt) -> bool {
     attempt.status.is_some()
         || matches!(
             attempt.error_code.as_deref(),
-            None | Some("timeout" | "connection_closed" | "broken_answer")
+            None | Some(
+                "timeout" | "tls_timeout" | "send_timeout" | "connection_closed" | "broken_answer"
+            )
         )
         || is_tls_failure(attempt)
 }

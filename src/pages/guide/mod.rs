@@ -80,8 +80,8 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     };
     let page = GuidePage {
         payloads: payloads::example_payloads(),
-        verify_examples: Example::in_guide(GuideSection::Verify).collect(),
-        use_examples: Example::in_guide(GuideSection::CommonUses).collect(),
+        verify_examples: Example::for_guide_section(GuideSection::Verify).collect(),
+        use_examples: Example::for_guide_section(GuideSection::CommonUses).collect(),
         timeout: format_duration(timeout),
         standard_delays: join_durations(&delivery.retry_delays(RetryPolicy::Standard)),
         patient_delays: join_durations(&delivery.retry_delays(RetryPolicy::Patient)),

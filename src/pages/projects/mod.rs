@@ -20,7 +20,7 @@ use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, Project, ProjectStatus};
-use crate::domain::validation::{ValidationErrors, all, check};
+use crate::domain::validation::{ValidationErrors, check, check_all};
 use crate::store::{ChangeError, CreateProjectError, Precondition, ProjectPatch};
 
 const PATH: &str = "/settings/projects";
@@ -47,7 +47,7 @@ struct AddProjectForm {
 /// One project on the page, with the fields of its forms.
 struct ProjectRow {
     project: Project,
-    /// Number of feedback items, with digits grouped.
+    /// Number of feedback items, formatted with commas.
     feedback_count: String,
     is_open: bool,
     is_deletion_open: bool,
@@ -177,7 +177,7 @@ pub(super) async fn create(
         })
     };
     let given_slug = (!slug.is_empty()).then(|| project::check_slug(slug.to_owned()));
-    let (checked_name, checked_slug) = match all((
+    let (checked_name, checked_slug) = match check_all((
         check("name", project::check_name(name)),
         check("slug", given_slug.transpose()),
     )) {
@@ -192,7 +192,7 @@ pub(super) async fn create(
         }
         Err(CreateProjectError::Store(error)) => Err(error.into()),
         Err(error @ CreateProjectError::SlugTaken(_)) => {
-            let errors = ValidationErrors::single("slug", error);
+            let errors = ValidationErrors::for_field("slug", error);
             reject(&context, rejected(errors)).await
         }
     }
@@ -212,7 +212,7 @@ pub(super) async fn edit(
         .filter(|line| !line.is_empty());
     let lines = lines.map(str::to_owned).collect();
     let mut edits = Edits::read(&fields, &EDIT_FIELDS);
-    let change = match all((
+    let change = match check_all((
         check("name", project::check_name(name)),
         check("origins", project::check_origins(lines)),
     )) {
@@ -283,7 +283,7 @@ pub(super) async fn delete(
 ) -> Result<HttpResponse, PageError> {
     let project = match context.app.store.project(id.into_inner()).await? {
         Some(project) => project,
-        // An earlier submit has already deleted the project.
+        // The project has already been deleted, for example by an earlier submission.
         None => return Ok(context.redirect(PATH)),
     };
     let typed_name = fields.get("typed");

@@ -11,7 +11,7 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::page_error::PageError;
-use crate::store::{AllowOrigin, OriginStats};
+use crate::store::{AllowOriginResult, OriginStats};
 
 /// Maximum number of listed origins that loaded the widget's script recently.
 const RECENT_ORIGINS_MAX: usize = 3;
@@ -181,11 +181,11 @@ pub async fn allow_origin(
         .await?
         .ok_or(PageError::ItemNotFound)?;
     context.push_message(match allowed {
-        AllowOrigin::Added => format!("{} can now submit feedback.", display_name(&origin)),
-        AllowOrigin::AlreadyAllowed => {
+        AllowOriginResult::Added => format!("{} can now submit feedback.", display_name(&origin)),
+        AllowOriginResult::AlreadyAllowed => {
             format!("{} can already submit feedback.", display_name(&origin))
         }
-        AllowOrigin::ListFull => {
+        AllowOriginResult::ListFull => {
             format!(
                 "The limit of {} allowed origins is reached. Remove one first.",
                 project::ORIGINS_MAX

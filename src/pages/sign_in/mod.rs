@@ -2,7 +2,7 @@
 //!
 //! Text, timing, and throttling of responses are the same whether or not an account exists.
 
-pub mod invitation;
+pub mod one_time_links;
 pub mod password_checks;
 pub mod setup;
 pub mod throttle;
@@ -106,7 +106,7 @@ pub(super) async fn sign_in(
         }
     };
     if let Some(session) = context.session() {
-        // A browser has one session, so end the previous one.
+        // A browser can have only one session, so end the previous session.
         context.app.store.end_session(session.token_hash).await?;
     }
     let (cookie, new_session) = session::generate(&context);

@@ -7,7 +7,7 @@ use askama::Template;
 use super::link_expired;
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::feedback;
-use crate::domain::validation::{all, check};
+use crate::domain::validation::{check, check_all};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::idempotent_form::IdempotentForm;
@@ -70,7 +70,7 @@ pub async fn create_first_user(
         fields.get("password"),
     );
     check_link(&context, token).await?;
-    if let Err(errors) = all((
+    if let Err(errors) = check_all((
         check("email", feedback::check_email(email.to_owned())),
         check("password", check_password(password)),
     )) {
@@ -90,7 +90,7 @@ pub async fn create_first_user(
     let created = context
         .app
         .store
-        .set_up(
+        .set_up_with_link(
             tokens::sha256(token),
             email.to_owned(),
             password_hash,
@@ -132,7 +132,7 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
             session::set_cookie(&mut response, &cookie);
             Ok(response)
         }
-        // The link was already used by this browser.
+        // This browser has already used the link.
         Err(LinkError::Invalid) if context.session().is_some() => Ok(context.redirect("/feedback")),
         Err(LinkError::Store(error)) => Err(error.into()),
         Err(_) => Err(SIGN_IN_LINK_EXPIRED),
@@ -146,7 +146,7 @@ async fn check_link(context: &RequestContext, token: &str) -> Result<(), PageErr
         .store
         .is_link_valid(LinkPurpose::Setup, tokens::sha256(token), now)
         .await?;
-    // The link may still be valid: the first user can also be created on the command line.
+    // The link may still be valid, because the first user can also be created on the command line.
     if context.app.store.has_users().await? {
         Err(ACCOUNT_EXISTS)
     } else if is_valid {

@@ -80,7 +80,7 @@ impl SignatureCheckForm {
 
 /// The result of the check.
 struct DiagnosisView {
-    /// Unique for each result, so that the page's script moves the focus to it.
+    /// Different for each result, so that the page's script moves the focus to the new result.
     id: String,
     diagnosis: Diagnosis,
     /// Ids of the webhook and the delivery, if the delivery log contains it.

@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web};
 use super::actions::{redirect_to_open_row, update};
 use super::headers::{self, format_headers};
 use super::render_page;
-use crate::domain::validation::{all, check};
+use crate::domain::validation::{check, check_all};
 use crate::domain::webhook::{self, RetryPolicy, Topic, Webhook, WebhookPatch};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::edits::{self, EditField, Edits, FieldConflict, LoadedValue};
@@ -145,7 +145,7 @@ async fn check_settings(
         .changed("headers", fields.get("headers"))
         .filter(|_| !settings.has_headers_conflict(stored))
         .map(|text| headers::parse_headers(text, &stored.headers));
-    let checked = all((
+    let checked = check_all((
         check("url", url),
         check(
             "description",

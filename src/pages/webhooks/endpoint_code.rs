@@ -42,14 +42,14 @@ struct AdaptedExample {
 }
 
 /// The `?with=` value and the label of the tab for `miniback listen`, which accepts any path.
-const LISTEN: (&str, &str) = ("listen", "miniback listen");
+const LISTEN_TAB: (&str, &str) = ("listen", "miniback listen");
 
 impl EndpointCodePage {
     /// Path and name of each tab, and whether it is selected.
     fn tabs(&self) -> Vec<(String, &'static str, bool)> {
         Example::receivers()
             .map(|(example, _)| (example.key, example.name))
-            .chain([LISTEN])
+            .chain([LISTEN_TAB])
             .map(|(key, name)| {
                 let path = format!("{}?with={key}", self.path("endpoint-code"));
                 (path, name, name == self.name())
@@ -60,15 +60,15 @@ impl EndpointCodePage {
     fn name(&self) -> &'static str {
         self.selected
             .as_ref()
-            .map_or(LISTEN.1, |selected| selected.example.name)
+            .map_or(LISTEN_TAB.1, |selected| selected.example.name)
     }
 
     fn path(&self, action: &str) -> String {
         format!("{PATH}/{}/{action}", self.webhook.id)
     }
 
-    /// Whether the framework redirects the webhook's path, so that deliveries fail. Next.js does so
-    /// for paths with a trailing slash.
+    /// Whether the framework redirects requests to the webhook's path, which makes deliveries fail.
+    /// Next.js redirects paths with a trailing slash.
     fn is_redirected(&self) -> bool {
         let selected = self.selected.as_ref();
         selected.is_some_and(|selected| selected.example.key == "nextjs")
@@ -105,13 +105,13 @@ pub async fn show(
 
 /// Returns the example for a `?with=` value, by default the first; `None` for `miniback listen`.
 fn select_example(key: Option<&str>, path: &str) -> Result<Option<AdaptedExample>, PageError> {
-    if key == Some(LISTEN.0) {
+    if key == Some(LISTEN_TAB.0) {
         return Ok(None);
     }
     let (example, receiver) = Example::receivers()
         .find(|(example, _)| key.is_none_or(|key| key == example.key))
         .ok_or(PageError::NotFound)?;
-    let (file, code) = example.for_path(path);
+    let (file, code) = example.adapt_to_path(path);
     Ok(Some(AdaptedExample {
         example,
         receiver,

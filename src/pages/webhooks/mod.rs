@@ -131,7 +131,7 @@ async fn render_page(
         })
         .await?
         .items;
-    // Oldest first, so that known webhooks keep their position.
+    // The oldest webhook comes first, so that existing webhooks keep their position.
     webhooks.reverse();
     let projects = store.projects_by_name().await?;
     let (layout, flash) = context.layout("Notifications", NavSection::Notifications);

@@ -160,7 +160,7 @@ impl WebhookRow {
         self.webhook.retries == RetryPolicy::Patient
     }
 
-    /// Path of one of this webhook's pages or forms.
+    /// Returns the path of a page or form of this webhook.
     pub(super) fn path(&self, action: &str) -> String {
         format!("{}/{}/{action}", super::PATH, self.webhook.id)
     }

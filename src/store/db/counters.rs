@@ -16,7 +16,7 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{ProjectId, WebhookId};
 
-/// The changes of counters in one commit.
+/// The changes to counters in one commit.
 #[derive(Debug, Default)]
 pub(super) struct CounterDeltas {
     deliveries: BTreeMap<WebhookId, WebhookDeltas>,
@@ -34,7 +34,7 @@ struct WebhookDeltas {
 
 impl CounterDeltas {
     pub(super) fn record_delivery_created(&mut self, webhook: &WebhookId, state: DeliveryState) {
-        let deltas = self.of_webhook(webhook);
+        let deltas = self.webhook_deltas(webhook);
         deltas.created += 1;
         deltas.states[state as usize] += 1;
     }
@@ -46,14 +46,14 @@ impl CounterDeltas {
         to: DeliveryState,
         count: usize,
     ) {
-        let deltas = self.of_webhook(webhook);
+        let deltas = self.webhook_deltas(webhook);
         deltas.states[from as usize] -= count.cast_signed() as i64;
         deltas.states[to as usize] += count.cast_signed() as i64;
     }
 
     /// Records that retention deleted a delivery. The delivery totals still include it.
     pub(super) fn record_delivery_deleted(&mut self, webhook: &WebhookId) {
-        self.of_webhook(webhook).deleted += 1;
+        self.webhook_deltas(webhook).deleted += 1;
     }
 
     pub(super) fn record_feedback_change(
@@ -76,10 +76,10 @@ impl CounterDeltas {
             let deltas = self.deliveries.entry(webhook).or_default();
             deltas.created += other.created;
             deltas.deleted += other.deleted;
-            add_each(&mut deltas.states, other.states);
+            add_to_each(&mut deltas.states, other.states);
         }
         for (project, other) in other.feedback {
-            add_each(self.feedback.entry(project).or_default(), other);
+            add_to_each(self.feedback.entry(project).or_default(), other);
         }
     }
 
@@ -114,12 +114,12 @@ impl CounterDeltas {
         Ok(())
     }
 
-    fn of_webhook(&mut self, webhook: &WebhookId) -> &mut WebhookDeltas {
+    fn webhook_deltas(&mut self, webhook: &WebhookId) -> &mut WebhookDeltas {
         self.deliveries.entry(webhook.clone()).or_default()
     }
 }
 
-fn add_each<const N: usize>(sums: &mut [i64; N], deltas: [i64; N]) {
+fn add_to_each<const N: usize>(sums: &mut [i64; N], deltas: [i64; N]) {
     for (sum, delta) in sums.iter_mut().zip(deltas) {
         *sum += delta;
     }
@@ -137,7 +137,7 @@ fn add_to_feedback_count(
     let values = params![project, status, delta];
     let update =
         "UPDATE feedback_counts SET count = count + ?3 WHERE project_id = ?1 AND status = ?2";
-    // There is no row to reduce if the project was deleted in the same commit.
+    // If the project was deleted in the same commit, there is no counter row left to reduce.
     if sql::execute(connection, update, values)? == 0 && delta > 0 {
         let insert = "INSERT INTO feedback_counts (project_id, status, count) VALUES (?1, ?2, ?3)";
         sql::execute(connection, insert, values)?;
@@ -149,7 +149,7 @@ fn add_to_feedback_count(
 ///
 /// Compares each webhook's `events` with the sum of its states and with its rows, and its `pending`
 /// with its pending rows.
-pub(in crate::store) fn audit(connection: &Connection) -> rusqlite::Result<u64> {
+pub(in crate::store) fn count_unexplained_events(connection: &Connection) -> rusqlite::Result<u64> {
     connection.query_row(
         "SELECT coalesce(sum(
              abs(events - pending - delivered - failed - canceled)
@@ -170,9 +170,9 @@ pub(in crate::store) fn audit(connection: &Connection) -> rusqlite::Result<u64> 
 /// Panics if they differ.
 #[cfg(debug_assertions)]
 fn assert_counters_match(connection: &Connection) -> Result<(), StoreError> {
-    const PAGES_MAX: i64 = 1000;
+    const CHECKED_PAGES_MAX: i64 = 1000;
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    if number("PRAGMA page_count")? > PAGES_MAX {
+    if number("PRAGMA page_count")? > CHECKED_PAGES_MAX {
         return Ok(());
     }
     let mismatches = number(
@@ -188,7 +188,7 @@ fn assert_counters_match(connection: &Connection) -> Result<(), StoreError> {
              <> coalesce((SELECT count FROM feedback_counts c
                  WHERE c.project_id = p.id AND c.status = s.status), 0))",
     )?;
-    let unexplained = audit(connection)?;
+    let unexplained = count_unexplained_events(connection)?;
     assert_eq!(
         (mismatches, unexplained),
         (0, 0),

@@ -59,7 +59,7 @@ impl From<r2d2::Error> for StoreError {
 pub enum OpenError {
     #[error(
         "--data-dir: can't create or use {path}: {source}; {hint}",
-        path = .path.display(), hint = hint(.source)
+        path = .path.display(), hint = io_error_advice(.source)
     )]
     Directory {
         path: PathBuf,
@@ -73,11 +73,11 @@ pub enum OpenError {
     )]
     NewerSchema { path: PathBuf, found: u32 },
     #[error(
-        "--data-dir: {path} isn't a Miniback database, or it is corrupt; {RESTORE}",
+        "--data-dir: {path} isn't a Miniback database, or it is corrupt; {RESTORE_ADVICE}",
         path = .path.display()
     )]
     NotADatabase { path: PathBuf },
-    #[error("--data-dir: {path} is corrupt ({details}); {RESTORE}", path = .path.display())]
+    #[error("--data-dir: {path} is corrupt ({details}); {RESTORE_ADVICE}", path = .path.display())]
     Corrupt { path: PathBuf, details: String },
     #[error(
         "--data-dir: {path} or a file next to it isn't writable; make them writable for the user \
@@ -113,11 +113,11 @@ pub enum OpenError {
 }
 
 /// How to replace a corrupt database.
-const RESTORE: &str = "move it away together with miniback.db-wal and miniback.db-shm, put a copy \
+const RESTORE_ADVICE: &str = "move it away together with miniback.db-wal and miniback.db-shm, put a copy \
     made by `miniback backup` in its place, and start again";
 
 /// How to fix a directory or file that can't be used.
-fn hint(source: &std::io::Error) -> &'static str {
+fn io_error_advice(source: &std::io::Error) -> &'static str {
     match source.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             "make it writable for the user that runs Miniback, or choose another one"

@@ -30,13 +30,33 @@ pub fn database_path(dir: &Path) -> PathBuf {
     dir.join("miniback.db")
 }
 
-/// Creates the data directory (mode 0700) if it doesn't exist.
+/// Creates the data directory (mode 0700) if it doesn't exist, and makes it durable: otherwise, a
+/// power cut could remove it together with the database.
 pub fn create_directory(dir: &Path) -> Result<(), OpenError> {
+    let missing = dir.ancestors().take_while(|ancestor| !ancestor.exists());
+    // At least the data directory itself, because an earlier start may have been interrupted
+    // between creating and syncing it.
+    let entries = dir.ancestors().take(missing.count().max(1));
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(dir)
-        .map_err(io_error(dir))
+        .map_err(io_error(dir))?;
+    for entry in entries {
+        sync_parent(entry);
+    }
+    Ok(())
+}
+
+/// Makes the directory entry of `path` durable. Ignores errors, as SQLite does when it syncs a
+/// directory: the parent may be unreadable, and some file systems can't sync directories.
+fn sync_parent(path: &Path) {
+    let parent = match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return,
+    };
+    let _ = File::open(parent).and_then(|parent| parent.sync_all());
 }
 
 /// Locks `dir`. Fails with [`OpenError::Locked`] if another process holds the lock.
@@ -120,7 +140,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Applies the missing `migrations`. Locks the directory while it does so, unless the caller
+/// Applies the missing `migrations`. Locks the directory during the migration, unless the caller
 /// already holds the lock.
 fn migrate(
     connection: &mut Connection,

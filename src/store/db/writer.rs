@@ -61,7 +61,7 @@ where
             return false;
         };
         let result = catch_unwind(AssertUnwindSafe(|| work(tx))).unwrap_or_else(|panic| {
-            tracing::error!(panic = panic_text(panic.as_ref()), "write job panicked");
+            tracing::error!(panic = panic_message(panic.as_ref()), "write job panicked");
             Err(StoreError::Panicked.into())
         });
         self.result.insert(result).is_ok()
@@ -180,7 +180,7 @@ impl Writer {
 
     /// Like [`write_without_savepoint`](Self::write_without_savepoint), but waits if the queue is
     /// full. Use it for data that can't be discarded, such as the outcome of an attempt.
-    pub(in crate::store) async fn write_when_free<T, E, F>(&self, work: F) -> Result<T, E>
+    pub(in crate::store) async fn write_with_backpressure<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -343,7 +343,7 @@ impl WriterThread {
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()

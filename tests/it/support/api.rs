@@ -138,6 +138,32 @@ impl Api {
         page["data"].as_array().expect("find a list").clone()
     }
 
+    /// Returns the items on all pages of a list. `path` contains a query. Returns an error if
+    /// a request isn't successful.
+    pub fn try_all_pages(&self, path: &str) -> Result<Vec<Value>, String> {
+        let bearer = format!("Bearer {}", self.token.as_deref().unwrap_or_default());
+        let (mut items, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let url = format!("{}{path}&limit=100{cursor}", self.base);
+            let page = http::try_send("GET", &url, &[("Authorization", &bearer)], None)?;
+            if page.status != 200 {
+                return Err(format!("unexpected status: {page:?}"));
+            }
+            let page = page.json();
+            items.extend(
+                page["data"]
+                    .as_array()
+                    .expect("find a list")
+                    .iter()
+                    .cloned(),
+            );
+            match page["nextCursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok(items),
+            }
+        }
+    }
+
     /// Returns a webhook's only delivery.
     #[track_caller]
     pub fn only_delivery(&self, webhook: &Value) -> Value {

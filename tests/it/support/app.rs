@@ -71,6 +71,12 @@ impl AppBuilder {
 
     #[track_caller]
     pub fn start(self) -> App {
+        self.try_start().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Starts the program. Returns an error with the log if it exits before it listens.
+    #[track_caller]
+    pub fn try_start(self) -> Result<App, String> {
         let data = self
             .data
             .unwrap_or_else(|| Arc::new(TempDir::new().expect("create a temporary directory")));
@@ -102,8 +108,8 @@ impl AppBuilder {
             log,
             token: OnceLock::new(),
         };
-        app.url = app.wait_for_url();
-        app
+        app.url = app.wait_for_url()?;
+        Ok(app)
     }
 }
 
@@ -143,7 +149,7 @@ impl App {
     }
 
     #[track_caller]
-    fn wait_for_url(&mut self) -> String {
+    fn wait_for_url(&mut self) -> Result<String, String> {
         let (child, log) = (&mut self.child, &self.log);
         let url = wait_until_or_print_log(log, "the log says `listening`", || {
             if let Some(line) = log.find(|line| line["message"] == "listening") {
@@ -160,11 +166,11 @@ impl App {
             exited.map(|_| None)
         });
         match url {
-            Some(url) => url.trim_end_matches('/').to_owned(),
-            None => panic!(
+            Some(url) => Ok(url.trim_end_matches('/').to_owned()),
+            None => Err(format!(
                 "serve exited before it started listening; the log:\n{}",
                 self.log
-            ),
+            )),
         }
     }
 

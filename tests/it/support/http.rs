@@ -99,15 +99,24 @@ impl fmt::Debug for Response {
 /// Sends one request over a new connection. `None` sends no body, not even an empty one.
 #[track_caller]
 pub fn send(method: &str, url: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Response {
-    // awc needs an actix runtime, which can't be started in a thread that already has a runtime.
-    let result = std::thread::scope(|scope| {
-        let request = scope.spawn(|| KeepAliveClient::new().try_send(method, url, headers, body));
-        request.join().expect("join the request's thread")
-    });
-    match result {
+    match try_send(method, url, headers, body) {
         Ok(response) => response,
         Err(error) => panic!("no response to {method} {url}: {error}"),
     }
+}
+
+/// Like [`send`]. Returns an error if there is no complete response.
+pub fn try_send(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: Option<&[u8]>,
+) -> Result<Response, String> {
+    // awc needs an actix runtime, which can't be started in a thread that already has a runtime.
+    std::thread::scope(|scope| {
+        let request = scope.spawn(|| KeepAliveClient::new().try_send(method, url, headers, body));
+        request.join().expect("join the request's thread")
+    })
 }
 
 /// Sends requests over a keep-alive connection. It can't be created inside an actix runtime.

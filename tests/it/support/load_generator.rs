@@ -18,7 +18,7 @@ use super::wait::wait_until;
 const RETRY_DELAY: Duration = Duration::from_millis(20);
 
 /// An acknowledged change, which must never be lost.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acknowledged {
     pub project: &'static str,
     pub feedback: String,
@@ -82,6 +82,11 @@ impl LoadGenerator {
     /// Returns the number of acknowledged changes.
     pub fn acknowledged(&self) -> usize {
         self.shared.acknowledged.lock().unwrap().len()
+    }
+
+    /// Returns the changes that have been acknowledged so far.
+    pub fn acknowledged_changes(&self) -> Vec<Acknowledged> {
+        self.shared.acknowledged.lock().unwrap().clone()
     }
 
     /// Waits until `count` more changes have been acknowledged.

@@ -120,6 +120,14 @@ impl Receiver {
     /// Calls `script` for each request to get its reply.
     pub fn script(script: impl FnMut(&ReceivedRequest) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind a free port on loopback");
+        Self::on(listener, script)
+    }
+
+    /// Accepts connections from a listener that the caller has bound.
+    pub fn on(
+        listener: TcpListener,
+        script: impl FnMut(&ReceivedRequest) -> Reply + Send + 'static,
+    ) -> Self {
         let shared = Arc::new(Shared {
             received: Mutex::default(),
             arrived: Condvar::new(),

@@ -84,7 +84,8 @@ async fn without_savepoint_a_failure_after_a_change_rolls_back_the_batch() {
         insert(&writer, 5, 0)
     );
     assert!(matches!(failed, Err(StoreError::Sqlite(_))), "{failed:?}");
-    // The jobs may have been in one batch or in several. Exactly those without an error are stored.
+    // The jobs may have been in one batch or in several. Exactly the rows of jobs without an error
+    // are stored.
     let mut expected = vec![1];
     for (a, result) in [(4, before), (5, after)] {
         match result {
@@ -104,7 +105,8 @@ async fn a_full_disk_fails_every_job_of_the_batch() {
         insert(&writer, 2, 500_000),
         insert(&writer, 3, 10)
     );
-    // The jobs may have been in one batch or in several. Exactly those without an error are stored.
+    // The jobs may have been in one batch or in several. Exactly the rows of jobs without an error
+    // are stored.
     let acknowledged: Vec<i64> = [(1, &one), (2, &two), (3, &three)]
         .iter()
         .filter(|(_, r)| r.is_ok())

@@ -81,7 +81,7 @@ pub async fn accept_invitation(
     accept(&context, &fields, LinkPurpose::Invitation).await
 }
 
-pub async fn reset(
+pub async fn accept_reset(
     context: RequestContext,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
@@ -122,7 +122,7 @@ async fn accept(
     match result {
         Ok(()) => {
             if let Some(session) = context.session() {
-                // A browser has one session, so end the previous one.
+                // A browser can have only one session, so end the previous session.
                 store.end_session(session.token_hash).await?;
             }
             let mut response = context.redirect("/feedback");

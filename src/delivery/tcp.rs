@@ -1,0 +1,116 @@
+//! Opens a TCP connection to a host with several IP addresses (RFC 8305, "Happy Eyeballs").
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long an IP address is alone in trying to connect. Recommended by RFC 8305, section 5.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Connects to the first IP address that accepts. Tries the next IP address after
+/// [`ATTEMPT_DELAY`], or at once after a failure, while the earlier attempts go on. The other
+/// attempts are dropped. The caller enforces the deadline.
+///
+/// Returns `None` if there is no IP address.
+pub async fn connect_to_any(addresses: &[SocketAddr]) -> Option<io::Result<TcpStream>> {
+    let mut waiting = interleave_families(addresses).into_iter();
+    let mut running = FuturesUnordered::new();
+    let mut failure: Option<io::Error> = None;
+    loop {
+        let next = waiting.next();
+        let is_last = next.is_none();
+        running.extend(next.map(TcpStream::connect));
+        let finished = if is_last {
+            running.next().await
+        } else {
+            match timeout(ATTEMPT_DELAY, running.next()).await {
+                Ok(finished) => finished,
+                Err(_) => continue,
+            }
+        };
+        match finished {
+            Some(Ok(stream)) => return Some(Ok(stream)),
+            Some(Err(error)) => match &failure {
+                Some(known) if !is_route_missing(known) => {}
+                _ => failure = Some(error),
+            },
+            None if is_last => return failure.map(Err),
+            None => {}
+        }
+    }
+}
+
+/// Alternates between IPv6 and IPv4, and starts with the family that the resolver prefers.
+fn interleave_families(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let Some(first) = addresses.first() else {
+        return vec![];
+    };
+    let (preferred, other): (Vec<_>, Vec<_>) = addresses
+        .iter()
+        .partition(|address| address.is_ipv4() == first.is_ipv4());
+    let mut other = other.into_iter();
+    let mut order = Vec::with_capacity(addresses.len());
+    for address in preferred {
+        order.push(address);
+        order.extend(other.next());
+    }
+    order.extend(other);
+    order
+}
+
+/// Whether `error` may affect only IPv4 or only IPv6, so that any other error says more.
+fn is_route_missing(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::AddrNotAvailable
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(list: &[&str]) -> Vec<SocketAddr> {
+        list.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn alternates_between_the_families() {
+        for (resolved, tried) in [
+            (vec![], vec![]),
+            (vec!["1.1.1.1:1"], vec!["1.1.1.1:1"]),
+            (
+                vec!["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"],
+                vec!["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"],
+            ),
+            (
+                vec!["1.1.1.1:1", "[::1]:1", "[::2]:1"],
+                vec!["1.1.1.1:1", "[::1]:1", "[::2]:1"],
+            ),
+        ] {
+            let order = interleave_families(&addresses(&resolved));
+            assert_eq!(order, addresses(&tried), "{resolved:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn tries_the_next_ip_address_after_a_refused_connection() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let good = listener.local_addr().unwrap();
+        let closed = SocketAddr::from(([127, 0, 0, 2], good.port()));
+        let stream = connect_to_any(&[closed, good]).await.unwrap().unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+        let failure = connect_to_any(&[closed, closed])
+            .await
+            .unwrap()
+            .unwrap_err();
+        assert_eq!(failure.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(connect_to_any(&[]).await.is_none());
+    }
+}
