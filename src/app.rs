@@ -116,6 +116,7 @@ pub async fn start(
     let intake = web::Data::new(create_intake(options, &store, &clock).await?);
     let versions_key = store.get_or_create_key("versions", random::bytes()).await?;
     let versions = Versions::new(&versions_key);
+    let device_key = store.get_or_create_key("devices", random::bytes()).await?;
     let state = web::Data::new(AppState {
         store,
         clock: clock.clone(),
@@ -125,7 +126,7 @@ pub async fn start(
         proxies: TrustedProxies(options.trusted_proxy.clone()),
         alerts,
     });
-    let pages = web::Data::new(pages::PageState::new(clock));
+    let pages = web::Data::new(pages::PageState::new(clock, &device_key));
     let timeout = options.delivery.timeout;
     let server = http_server(listener, timeout, state.clone(), intake, pages.clone())
         .map_err(listen_error(options))?;

@@ -4,7 +4,8 @@
 //! such as the duration of an attempt, are measured with the system's monotonic clock instead.
 
 use std::fmt;
-use std::time::Duration;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer};
 use tokio::sync::watch;
@@ -109,6 +110,18 @@ impl Clock {
         match self {
             Self::System => Timestamp(jiff::Timestamp::now().as_millisecond()),
             Self::Manual(clock) => Timestamp(*clock.0.borrow()),
+        }
+    }
+
+    /// Returns the time since an arbitrary start. It never goes back, even if somebody sets the
+    /// system clock.
+    pub fn monotonic(&self) -> Duration {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        match self {
+            Self::System => START.elapsed(),
+            Self::Manual(clock) => {
+                Duration::from_millis(u64::try_from(*clock.0.borrow()).unwrap_or(0))
+            }
         }
     }
 

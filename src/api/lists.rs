@@ -70,8 +70,8 @@ impl QueryParams {
     }
 }
 
-/// The OpenAPI parameters that [`QueryParams::page_request`] parses, for a list of items with ids of
-/// type `T`.
+/// The OpenAPI parameters that [`QueryParams::page_request`] parses, for a list of items with ids
+/// of type `T`.
 pub(super) struct PageParams<T>(PhantomData<T>);
 
 impl<T: Id + PartialSchema> IntoParams for PageParams<T> {

@@ -11,8 +11,9 @@ use super::framework::layout::{Layout, render};
 use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use super::framework::session;
-use super::sign_in::{self, PasswordCheck};
-use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
+use super::sign_in::password_check::{PasswordCheck, verify_password};
+use super::sign_in::throttle::Client;
+use crate::domain::account::{PASSWORD_MIN_BYTES, User, check_password};
 use crate::domain::id::SessionId;
 use crate::domain::validation::ValidationErrors;
 
@@ -86,9 +87,16 @@ pub(super) async fn set_password(
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
     let user = context.user()?.clone();
-    // Throttled like a sign-in, so a stolen session can't be used to guess the password.
-    match sign_in::verify_password(&context, &user.email, fields.get("current")).await? {
-        PasswordCheck::Correct(..) => {}
+    let keep = context.session().map(|session| session.token_hash);
+    // Throttled like a sign-in, so a stolen session can't be used to guess the password. Nobody
+    // else can make a session wait.
+    let client = |_: Option<&User>| match keep {
+        Some(session) => Client::known(session),
+        None => Client::from_ip(context.client_ip()),
+    };
+    let current = fields.get("current");
+    let verified = match verify_password(&context, &user.email, current, client).await? {
+        PasswordCheck::Correct(verified) => verified,
         PasswordCheck::Wrong => {
             return reject(
                 &context,
@@ -96,28 +104,18 @@ pub(super) async fn set_password(
             )
             .await;
         }
-        PasswordCheck::Throttled(seconds) => {
-            let mut response = reject(
-                &context,
-                ValidationErrors::for_field("current", sign_in::too_many_attempts(seconds)),
-            )
-            .await?;
-            sign_in::set_retry_after(&mut response, seconds);
+        PasswordCheck::Rejected(rejection) => {
+            let errors = ValidationErrors::for_field("current", rejection.message());
+            let mut response = reject(&context, errors).await?;
+            rejection.apply(&mut response);
             return Ok(response);
         }
-    }
+    };
     let password = fields.get("password");
     if let Err(error) = check_password(password) {
         return reject(&context, ValidationErrors::for_field("password", error)).await;
     }
-    let hash = context
-        .state
-        .password_checks
-        .acquire()
-        .await?
-        .hash(password.to_owned())
-        .await?;
-    let keep = context.session().map(|session| session.token_hash);
+    let hash = verified.permit.hash(password.to_owned()).await?;
     let store = &context.app.store;
     store.set_password(user.email, hash, keep).await?;
     context.push_message("Password changed. You’re signed out of all other browsers.");

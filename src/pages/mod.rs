@@ -25,6 +25,8 @@ mod webhooks;
 pub use api_reference::ApiReference;
 pub use routes::{configure, routes};
 
+use ring::hmac;
+
 use crate::clock::Clock;
 use framework::{event_streams, flash, idempotent_form};
 use sign_in::{password_checks, throttle};
@@ -34,16 +36,20 @@ pub struct PageState {
     sign_in_throttle: throttle::SignInThrottle,
     flash: flash::FlashStore,
     password_checks: password_checks::PasswordChecks,
+    /// Signs the cookies of browsers that have signed in before.
+    device_key: hmac::Key,
     submission_keys: idempotent_form::SubmissionKeys,
     event_streams: event_streams::EventStreams,
 }
 
 impl PageState {
-    pub fn new(clock: Clock) -> Self {
+    /// `device_key` is a stored key of this installation.
+    pub fn new(clock: Clock, device_key: &[u8]) -> Self {
         Self {
             sign_in_throttle: throttle::SignInThrottle::new(clock.clone()),
             flash: flash::FlashStore::new(clock.clone()),
             password_checks: password_checks::PasswordChecks::new(),
+            device_key: hmac::Key::new(hmac::HMAC_SHA256, device_key),
             submission_keys: idempotent_form::SubmissionKeys::new(clock),
             event_streams: event_streams::EventStreams::default(),
         }

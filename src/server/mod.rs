@@ -1,6 +1,7 @@
 //! Code that the HTTP modules (`intake`, `api`, and `pages`) share: the application state, routing,
 //! permissions, request parsing, and responses.
 
+pub mod cookies;
 pub mod form_data;
 pub mod health;
 pub mod html;

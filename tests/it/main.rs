@@ -70,6 +70,8 @@ mod sensitive_data;
 mod sessions;
 mod settings_in_browser;
 mod shutdown;
+mod sign_in_limits;
+mod sign_in_memory;
 mod signature_check;
 mod slow_first_address;
 mod startup_checks;

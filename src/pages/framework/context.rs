@@ -163,7 +163,7 @@ impl RequestContext {
     }
 
     /// Whether the page's script sent the request, after a live update.
-    fn is_background_refresh(&self) -> bool {
+    pub fn is_background_refresh(&self) -> bool {
         self.request.headers().contains_key(REFRESH)
     }
 

@@ -33,14 +33,15 @@ pub struct Undo {
     pub return_to_item: String,
 }
 
-/// The form of a webhook that isn't saved yet, with the result of its test.
+/// The form of a webhook that isn't saved yet. Reloading the page keeps the form and its secret.
 #[derive(Clone, Debug)]
 pub struct WebhookDraft {
     pub url: String,
     pub secret: String,
     /// Idempotency key of "Add".
     pub key: String,
-    pub report: TestReport,
+    /// The result of the last test.
+    pub report: Option<TestReport>,
 }
 
 /// A value that a page shows only once.

@@ -17,6 +17,8 @@ use crate::pages::sign_in;
 use crate::server::form_data::FormData;
 use crate::server::request_id::RequestId;
 
+const RESUMED: &str =
+    "You’re signed in again. Nothing was sent yet. Passwords and secrets weren’t kept.";
 /// Fields that are never carried over a sign-in.
 const SECRET_FIELDS: [&str; 3] = ["password", "current", "secret"];
 /// The prefix of the carried fields in the sign-in form.
@@ -237,7 +239,7 @@ pub fn resume(response: HttpResponse, context: &RequestContext) -> Returned {
     };
     let notice = FormNotice {
         is_error: false,
-        message: "You’re signed in again. Nothing was sent yet.".to_owned(),
+        message: RESUMED.to_owned(),
         conflicts: &[],
         request_id: None,
     };

@@ -31,12 +31,12 @@ pub fn generate(context: &RequestContext) -> (Cookie<'static>, NewSession) {
             user_agent.and_then(|v| v.to_str().ok()).unwrap_or_default(),
         ),
     };
-    let mut cookie = build_cookie(context, token);
+    let mut cookie = build_cookie(context, COOKIE_NAME.to_owned(), token);
     cookie.set_max_age(CookieDuration::days(MAX_AGE_DAYS));
     (cookie, new_session)
 }
 
-/// Adds the session cookie to a response.
+/// Adds a cookie to a response.
 pub fn set_cookie(response: &mut HttpResponse, cookie: &Cookie<'_>) {
     // Can't fail: name, value, and path are valid in a header.
     let _ = response.add_cookie(cookie);
@@ -44,18 +44,19 @@ pub fn set_cookie(response: &mut HttpResponse, cookie: &Cookie<'_>) {
 
 /// Tells the browser to delete the session cookie.
 pub fn clear_cookie(context: &RequestContext, response: &mut HttpResponse) {
-    let mut cookie = build_cookie(context, String::new());
+    let mut cookie = build_cookie(context, COOKIE_NAME.to_owned(), String::new());
     cookie.set_max_age(CookieDuration::ZERO);
     set_cookie(response, &cookie);
 }
 
-fn build_cookie(context: &RequestContext, value: String) -> Cookie<'static> {
+/// Builds a host-only cookie that scripts can't read.
+pub fn build_cookie(context: &RequestContext, name: String, value: String) -> Cookie<'static> {
     let is_configured_https = context
         .app
         .urls
         .origin()
         .is_some_and(|origin| origin.starts_with("https:"));
-    let mut cookie = Cookie::new(COOKIE_NAME, value);
+    let mut cookie = Cookie::new(name, value);
     cookie.set_http_only(true);
     cookie.set_same_site(SameSite::Lax);
     cookie.set_path(context.app.urls.cookie_path());

@@ -2,23 +2,24 @@
 //!
 //! Text, timing, and throttling of responses are the same whether or not an account exists.
 
+pub mod devices;
 pub mod one_time_links;
+pub mod password_check;
 pub mod password_checks;
 pub mod setup;
 pub mod throttle;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use askama::Template;
 
-use self::throttle::ThrottleKey;
+use self::password_check::{PasswordCheck, verify_password};
 use super::framework::context::RequestContext;
 use super::framework::interrupted_form::InterruptedForm;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use super::framework::session;
-use crate::domain::account::{User, normalize_email};
+use crate::domain::account::User;
 use crate::server::form_data::LargeFormData;
 
 const WRONG_CREDENTIALS: &str = "Wrong email or password.";
@@ -92,16 +93,18 @@ pub(super) async fn sign_in(
         let page = SignInPage::new(&context, email, next, Some(problem)).await?;
         Ok::<_, PageError>(page.with_interrupted(interrupted.clone()))
     };
-    let (user, verified) = match verify_password(&context, email, fields.get("password")).await? {
-        PasswordCheck::Correct(user, hash) => (user, hash),
+    let password = fields.get("password");
+    let client = |user: Option<&User>| devices::client(&context, user);
+    let verified = match verify_password(&context, email, password, client).await? {
+        PasswordCheck::Correct(verified) => verified,
         PasswordCheck::Wrong => {
             let page = page(WRONG_CREDENTIALS.into()).await?;
             return render(StatusCode::UNAUTHORIZED, &page);
         }
-        PasswordCheck::Throttled(seconds) => {
-            let page = page(too_many_attempts(seconds)).await?;
+        PasswordCheck::Rejected(rejection) => {
+            let page = page(rejection.message()).await?;
             let mut response = render(StatusCode::OK, &page)?;
-            set_retry_after(&mut response, seconds);
+            rejection.apply(&mut response);
             return Ok(response);
         }
     };
@@ -114,7 +117,7 @@ pub(super) async fn sign_in(
     if !context
         .app
         .store
-        .start_session(user.id, verified, new_session)
+        .start_session(verified.user.id.clone(), verified.hash, new_session)
         .await?
     {
         let page = page(WRONG_CREDENTIALS.into()).await?;
@@ -126,6 +129,7 @@ pub(super) async fn sign_in(
     }
     let mut response = context.redirect(local_path_or_home(next));
     session::set_cookie(&mut response, &cookie);
+    devices::remember(&context, &mut response, &verified.user.id);
     Ok(response)
 }
 
@@ -144,66 +148,6 @@ const fn link_expired(message: &'static str) -> PageError {
         title: "This link has expired",
         message,
     }
-}
-
-/// The result of checking a password.
-pub(super) enum PasswordCheck {
-    /// The user, and the password hash that was verified.
-    Correct(User, String),
-    Wrong,
-    /// Too many failures: the seconds to wait, from 1 to 60.
-    Throttled(u64),
-}
-
-/// Checks the password of an account. The check takes the same time if there is no such account.
-/// Failures count toward the limits of the account and of the client's IP address.
-pub(super) async fn verify_password(
-    context: &RequestContext,
-    email: &str,
-    password: &str,
-) -> Result<PasswordCheck, PageError> {
-    let throttle = &context.state.sign_in_throttle;
-    let account = ThrottleKey::Account(normalize_email(email).chars().take(254).collect());
-    let keys = [
-        account.clone(),
-        ThrottleKey::ip_address(context.client_ip()),
-    ];
-    let wait = || {
-        throttle
-            .retry_after(&keys)
-            .map(|wait| wait.as_millis().div_ceil(1000).clamp(1, 60) as u64)
-    };
-    if let Some(seconds) = wait() {
-        return Ok(PasswordCheck::Throttled(seconds));
-    }
-    let found = context.app.store.user_with_password_hash(email).await?;
-    let permit = context.state.password_checks.acquire().await?;
-    // Check again, because other attempts may have failed while this one waited for its permit.
-    if let Some(seconds) = wait() {
-        return Ok(PasswordCheck::Throttled(seconds));
-    }
-    let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
-    let is_correct = permit.verify(password.to_owned(), hash.clone()).await?;
-    if let (true, Some(user), Some(hash)) = (is_correct, user, hash) {
-        throttle.record_success(&account);
-        return Ok(PasswordCheck::Correct(user, hash));
-    }
-    throttle.record_failure(&keys);
-    Ok(wait().map_or(PasswordCheck::Wrong, PasswordCheck::Throttled))
-}
-
-/// The message for [`PasswordCheck::Throttled`].
-pub(super) fn too_many_attempts(seconds: u64) -> String {
-    let plural = if seconds == 1 { "" } else { "s" };
-    format!("Too many wrong passwords. Wait {seconds} second{plural}, then try again.")
-}
-
-/// Turns the response into a 429 with `Retry-After`.
-pub(super) fn set_retry_after(response: &mut HttpResponse, seconds: u64) {
-    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-    response
-        .headers_mut()
-        .insert(RETRY_AFTER, HeaderValue::from(seconds));
 }
 
 /// Returns `next` if it is a local path, otherwise the start page.

@@ -7,7 +7,8 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 
-use super::link_expired;
+use super::password_check::hash_password;
+use super::{devices, link_expired};
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::idempotent_form::IdempotentForm;
@@ -108,25 +109,36 @@ async fn accept(
         let page = OneTimeLinkPage::new(context, link, token, Some(error.to_string()));
         return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
-    let permit = context.state.password_checks.acquire().await?;
-    let password_hash = permit.hash(password.to_owned()).await?;
+    let password_hash = match hash_password(context, token, password).await? {
+        Ok(hash) => hash,
+        Err(rejection) => {
+            let page = OneTimeLinkPage::new(context, link, token, Some(rejection.message()));
+            let mut response = render(StatusCode::OK, &page)?;
+            rejection.apply(&mut response);
+            return Ok(response);
+        }
+    };
     let (cookie, new_session) = session::generate(context);
     let (store, hash) = (&context.app.store, tokens::sha256(token));
-    let result = match purpose {
-        LinkPurpose::Reset => store.reset_password(hash, password_hash, new_session).await,
-        _ => store
+    let result = match link.user {
+        Some(user) => store
+            .reset_password(hash, password_hash, new_session)
+            .await
+            .map(|()| user),
+        None => store
             .accept_invitation(hash, password_hash, new_session)
             .await
-            .map(|_| ()),
+            .map(|user| user.id),
     };
     match result {
-        Ok(()) => {
+        Ok(user) => {
             if let Some(session) = context.session() {
                 // A browser can have only one session, so end the previous session.
                 store.end_session(session.token_hash).await?;
             }
             let mut response = context.redirect("/feedback");
             session::set_cookie(&mut response, &cookie);
+            devices::remember(context, &mut response, &user);
             Ok(response)
         }
         Err(LinkError::Store(error)) => Err(error.into()),

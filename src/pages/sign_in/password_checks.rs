@@ -1,77 +1,154 @@
 //! Limits concurrent password hashing. A hash takes about 20 ms of CPU time and 19 MiB of memory.
 //!
-//! Two checks run at once, on blocking threads; eight more wait, and the rest are rejected.
+//! Two checks run at once, on blocking threads. A few more wait, in the order in which they came,
+//! and clients share the places fairly. The rest are rejected, but never a check that a client was
+//! promised. The memory of the two checks is allocated once and stays allocated.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::domain::password;
+use super::throttle::Site;
+use crate::domain::password::HashMemory;
 use crate::pages::framework::page_error::PageError;
 
 const RUNNING_MAX: usize = 2;
+/// Maximum number of waiting checks, apart from promised ones.
 const WAITING_MAX: usize = 8;
-
-const BUSY: PageError =
-    PageError::unavailable("Too many people are signing in. Try again in a few seconds.");
 
 pub struct PasswordChecks {
     running: Arc<Semaphore>,
-    queue: Arc<Semaphore>,
+    waiting: Mutex<Vec<Arc<Place>>>,
+    /// The memory that no check is using. Never more than [`RUNNING_MAX`].
+    idle: Arc<Mutex<Vec<HashMemory>>>,
+}
+
+/// A place in the queue.
+struct Place {
+    site: Site,
+    is_promised: bool,
+    /// Notified when another client gets this place.
+    evicted: Notify,
 }
 
 /// The right to run one password check.
 pub struct Permit {
-    _queue: OwnedSemaphorePermit,
+    idle: Arc<Mutex<Vec<HashMemory>>>,
     _running: OwnedSemaphorePermit,
 }
+
+/// Too many others are waiting.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Busy;
 
 impl PasswordChecks {
     pub fn new() -> Self {
         Self {
             running: Arc::new(Semaphore::new(RUNNING_MAX)),
-            queue: Arc::new(Semaphore::new(RUNNING_MAX + WAITING_MAX)),
+            waiting: Mutex::default(),
+            idle: Arc::default(),
         }
     }
 
-    /// Waits for a permit. Fails at once if too many callers are waiting.
-    pub async fn acquire(&self) -> Result<Permit, PageError> {
-        let queue = self.queue.clone().try_acquire_owned().map_err(|_| BUSY)?;
-        let running = self
-            .running
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(|_| BUSY)?;
+    /// Waits for a permit. Fails if too many others are waiting, unless the check was promised.
+    pub async fn acquire(&self, site: Site, is_promised: bool) -> Result<Permit, Busy> {
+        let running = match self.running.clone().try_acquire_owned() {
+            Ok(running) => running,
+            Err(_) => {
+                let place = self.take_place(site, is_promised)?;
+                tokio::select! {
+                    biased;
+                    running = self.running.clone().acquire_owned() => running.map_err(|_| Busy)?,
+                    () = place.0.evicted.notified() => return Err(Busy),
+                }
+            }
+        };
         Ok(Permit {
-            _queue: queue,
+            idle: self.idle.clone(),
             _running: running,
         })
+    }
+
+    /// Takes a place in the queue. If the queue is full, a site with fewer places gets the place of
+    /// the site that has the most.
+    fn take_place(&self, site: Site, is_promised: bool) -> Result<HeldPlace<'_>, Busy> {
+        let mut waiting = lock(&self.waiting);
+        let count_of = |site| {
+            let places = waiting.iter().filter(|place| !place.is_promised);
+            places.filter(|place| place.site == site).count()
+        };
+        let taken = waiting.iter().filter(|place| !place.is_promised).count();
+        if !is_promised && taken >= WAITING_MAX {
+            let own = count_of(site);
+            let newest_of_most = waiting
+                .iter()
+                .enumerate()
+                .filter(|(_, place)| !place.is_promised)
+                .map(|(index, place)| (count_of(place.site), index))
+                .max();
+            match newest_of_most {
+                Some((most, index)) if most > own + 1 => {
+                    waiting.remove(index).evicted.notify_one();
+                }
+                _ => return Err(Busy),
+            }
+        }
+        let place = Arc::new(Place {
+            site,
+            is_promised,
+            evicted: Notify::new(),
+        });
+        waiting.push(place.clone());
+        Ok(HeldPlace(place, &self.waiting))
+    }
+}
+
+/// Frees the place on drop.
+struct HeldPlace<'a>(Arc<Place>, &'a Mutex<Vec<Arc<Place>>>);
+
+impl Drop for HeldPlace<'_> {
+    fn drop(&mut self) {
+        lock(self.1).retain(|place| !Arc::ptr_eq(place, &self.0));
     }
 }
 
 impl Permit {
     /// Whether the password matches the hash `stored`. With `None`, for an unknown account, the
     /// check takes the same time and returns false.
-    pub async fn verify(self, password: String, stored: Option<String>) -> Result<bool, PageError> {
-        // Hold the permit until the work is done, even if the browser disconnects.
+    pub async fn verify(
+        &self,
+        password: String,
+        stored: Option<String>,
+    ) -> Result<bool, PageError> {
+        self.run(move |memory| memory.verify(&password, stored.as_deref()))
+            .await
+    }
+
+    pub async fn hash(&self, password: String) -> Result<String, PageError> {
+        self.run(move |memory| memory.hash(&password))
+            .await?
+            .map_err(internal)
+    }
+
+    /// Runs `work` on a blocking thread. Form handlers run to completion, so the permit is held
+    /// until the work is done.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut HashMemory) -> T + Send + 'static,
+    ) -> Result<T, PageError> {
+        let idle = self.idle.clone();
         let work = move || {
-            let _permit = self;
-            password::verify(&password, stored.as_deref())
+            let mut memory = lock(&idle).pop().unwrap_or_default();
+            let result = work(&mut memory);
+            lock(&idle).push(memory);
+            result
         };
         tokio::task::spawn_blocking(work).await.map_err(internal)
     }
+}
 
-    pub async fn hash(self, password: String) -> Result<String, PageError> {
-        let work = move || {
-            let _permit = self;
-            password::hash(&password)
-        };
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(internal)?
-            .map_err(internal)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn internal(error: impl ToString) -> PageError {
@@ -80,23 +157,71 @@ fn internal(error: impl ToString) -> PageError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::pin::Pin;
+
     use futures_util::FutureExt;
+
+    use super::*;
+    use crate::pages::sign_in::throttle::Client;
+
+    type Waiting<'a> = Pin<Box<dyn Future<Output = Result<Permit, Busy>> + 'a>>;
+
+    fn site(number: u8) -> Site {
+        Client::from_ip([192, 0, 2, number].into()).site()
+    }
+
+    /// Starts to wait, and returns the result if there is one already.
+    fn start<'a>(
+        checks: &'a PasswordChecks,
+        number: u8,
+        is_promised: bool,
+    ) -> (Waiting<'a>, Option<Result<Permit, Busy>>) {
+        let mut waiting: Waiting = Box::pin(checks.acquire(site(number), is_promised));
+        let result = waiting.as_mut().now_or_never();
+        (waiting, result)
+    }
 
     #[test]
     fn runs_two_checks_queues_eight_and_rejects_the_rest() {
         let checks = PasswordChecks::new();
-        let mut permits: Vec<_> = (0..12).map(|_| Box::pin(checks.acquire())).collect();
-        let states: Vec<_> = permits
-            .iter_mut()
-            .map(|permit| permit.as_mut().now_or_never())
-            .collect();
-        assert!(states[..2].iter().all(|state| matches!(state, Some(Ok(_)))));
-        assert!(states[2..10].iter().all(Option::is_none));
+        let started: Vec<_> = (0..12).map(|n| start(&checks, n, false)).collect();
         assert!(
-            states[10..]
+            started[..2]
                 .iter()
-                .all(|state| matches!(state, Some(Err(PageError::Specific { .. }))))
+                .all(|(_, result)| matches!(result, Some(Ok(_))))
         );
+        assert!(started[2..10].iter().all(|(_, result)| result.is_none()));
+        assert!(
+            started[10..]
+                .iter()
+                .all(|(_, result)| matches!(result, Some(Err(Busy))))
+        );
+    }
+
+    #[test]
+    fn one_client_cannot_fill_the_queue() {
+        let checks = PasswordChecks::new();
+        let mut stranger: Vec<_> = (0..24).map(|_| start(&checks, 1, false)).collect();
+        let owners: Vec<_> = (2..=4).map(|n| start(&checks, n, false)).collect();
+        assert!(owners.iter().all(|(_, result)| result.is_none()));
+        let evicted = stranger[2..10]
+            .iter_mut()
+            .filter_map(|(waiting, _)| waiting.as_mut().now_or_never())
+            .count();
+        assert_eq!(evicted, 3);
+        assert_eq!(lock(&checks.waiting).len(), 8);
+    }
+
+    #[test]
+    fn a_promised_check_always_gets_a_place() {
+        let checks = PasswordChecks::new();
+        let mut running = start(&checks, 0, false).1;
+        let _other = start(&checks, 0, false);
+        let queue: Vec<_> = (1..=8).map(|n| start(&checks, n, false)).collect();
+        let (mut promised, result) = start(&checks, 9, true);
+        assert!(result.is_none());
+        drop(queue);
+        running.take();
+        assert!(matches!(promised.as_mut().now_or_never(), Some(Ok(_))));
     }
 }

@@ -4,7 +4,8 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 
-use super::link_expired;
+use super::password_check::hash_password;
+use super::{devices, link_expired};
 use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::feedback;
 use crate::domain::validation::{check, check_all};
@@ -79,13 +80,16 @@ pub async fn create_first_user(
         let page = SetupPage::new(&context, token, email, password_error);
         return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
-    let password_hash = context
-        .state
-        .password_checks
-        .acquire()
-        .await?
-        .hash(password.to_owned())
-        .await?;
+    let password_hash = match hash_password(&context, token, password).await? {
+        Ok(hash) => hash,
+        Err(rejection) => {
+            let email = FormField::new(email);
+            let page = SetupPage::new(&context, token, email, Some(rejection.message()));
+            let mut response = render(StatusCode::OK, &page)?;
+            rejection.apply(&mut response);
+            return Ok(response);
+        }
+    };
     let (cookie, new_session) = session::generate(&context);
     let created = context
         .app
@@ -98,9 +102,10 @@ pub async fn create_first_user(
         )
         .await;
     match created {
-        Ok(_) => {
+        Ok(user) => {
             let mut response = context.redirect("/feedback");
             session::set_cookie(&mut response, &cookie);
+            devices::remember(&context, &mut response, &user.id);
             Ok(response)
         }
         Err(LinkError::Store(error)) => Err(error.into()),

@@ -1,162 +1,225 @@
-//! Slows down sign-ins after failures, by account and IP address. No account is locked permanently.
+//! Slows down password checks after failures. Nobody is locked out permanently.
+//!
+//! A wait is a promise: a client that returns when it ends has its password checked, whatever
+//! others did meanwhile. So each client has its own wait, which doubles with each of its own
+//! failures. The failures of others on the same account raise only the first wait of a new client.
+//! A rejected attempt counts for nothing.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod client;
+mod client_table;
+mod failure_counts;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
+pub use client::{Client, Site};
+use client_table::{ClientTable, Promise};
+use failure_counts::FailureCounts;
 
-/// The number of failures after which a client has to wait.
+/// The number of failures, of a client or an account, from which clients have to wait.
 const THROTTLED_FROM: u32 = 5;
+/// The same for a site. It is higher, because unrelated clients can share a site.
+const SITE_THROTTLED_FROM: u32 = 20;
 /// The maximum wait.
 const WAIT_MAX: Duration = Duration::from_secs(60);
+/// The wait of a client that was rejected because too many others are waiting.
+const BUSY_WAIT: Duration = Duration::from_secs(2);
 /// Failures are forgotten after this time without another failure.
 const FORGET_AFTER: Duration = Duration::from_secs(15 * 60);
-/// The maximum number of accounts and IP addresses with failures. Above it, the oldest are evicted.
-const KEYS_MAX: usize = 10_000;
 
+#[derive(Clone)]
 pub struct SignInThrottle {
     clock: Clock,
-    by_key: Mutex<HashMap<ThrottleKey, Failures>>,
+    state: Arc<Mutex<State>>,
 }
 
-/// An account or IP address whose failures are counted.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ThrottleKey {
+struct State {
+    clients: ClientTable,
+    accounts: FailureCounts,
+    sites: FailureCounts,
+}
+
+/// An attempt that is allowed to have its password checked. If it is dropped without an outcome,
+/// other attempts of its client don't have to wait for it.
+pub struct Attempt {
+    throttle: SignInThrottle,
+    client: Client,
     /// The normalized email, whether or not the account exists.
-    Account(String),
-    /// An IPv6 address is reduced to its /64 prefix, which usually belongs to one household.
-    IpAddress(IpAddr),
-}
-
-impl ThrottleKey {
-    pub fn ip_address(address: IpAddr) -> Self {
-        Self::IpAddress(match address {
-            IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) >> 64 << 64).into()),
-            v4 => v4,
-        })
-    }
-}
-
-struct Failures {
-    count: u32,
-    last: Timestamp,
-}
-
-impl Failures {
-    fn retry_at(&self) -> Timestamp {
-        let Some(over) = self.count.checked_sub(THROTTLED_FROM) else {
-            return self.last;
-        };
-        self.last
-            .plus(Duration::from_secs(1 << over.min(6)).min(WAIT_MAX))
-    }
+    account: String,
+    /// Whether the client was promised this check, which then must take place.
+    pub is_promised: bool,
+    /// Whether other attempts of the client have to wait until this one has its outcome.
+    is_reserved: bool,
+    has_outcome: bool,
 }
 
 impl SignInThrottle {
     pub fn new(clock: Clock) -> Self {
         Self {
             clock,
-            by_key: Mutex::default(),
+            state: Arc::new(Mutex::new(State {
+                clients: ClientTable::default(),
+                accounts: FailureCounts::new(THROTTLED_FROM),
+                sites: FailureCounts::new(SITE_THROTTLED_FROM),
+            })),
         }
     }
 
-    fn failures(&self) -> MutexGuard<'_, HashMap<ThrottleKey, Failures>> {
-        self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The wait before the next attempt; `None` if it is allowed now.
-    pub fn retry_after(&self, keys: &[ThrottleKey]) -> Option<Duration> {
-        let now = self.clock.now();
-        let failures = self.failures();
-        let retry_at = keys
-            .iter()
-            .filter_map(|key| failures.get(key))
-            .map(Failures::retry_at)
-            .max()?;
-        Some(retry_at.since(now)).filter(|wait| !wait.is_zero())
-    }
-
-    pub fn record_failure(&self, keys: &[ThrottleKey]) {
-        let now = self.clock.now();
-        let mut failures = self.failures();
-        for key in keys {
-            evict(&mut failures, key, now);
-            let failures = failures.entry(key.clone()).or_insert(Failures {
-                count: 0,
-                last: now,
-            });
-            let count = if now.since(failures.last) < FORGET_AFTER {
-                failures.count
-            } else {
-                0
-            };
-            *failures = Failures {
-                count: count + 1,
-                last: now,
-            };
-        }
-    }
-
-    /// Forgets the failures of an account after a successful sign-in.
-    pub fn record_success(&self, account: &ThrottleKey) {
-        self.failures().remove(account);
+    /// Starts an attempt. The error is the time that the client has to wait.
+    pub fn start(&self, client: Client, account: &str) -> Result<Attempt, Duration> {
+        let mut attempt = Attempt {
+            throttle: self.clone(),
+            client,
+            account: account.to_owned(),
+            is_promised: false,
+            is_reserved: false,
+            has_outcome: true,
+        };
+        attempt.admit()?;
+        attempt.has_outcome = false;
+        Ok(attempt)
     }
 }
 
-/// Makes room for a new key: removes expired entries or, if there are none, the oldest.
-fn evict(failures: &mut HashMap<ThrottleKey, Failures>, key: &ThrottleKey, now: Timestamp) {
-    if failures.len() < KEYS_MAX || failures.contains_key(key) {
-        return;
+impl State {
+    /// Whether the next failure of this client on this account makes it wait, whatever the number
+    /// of its own failures.
+    fn is_next_throttled(&self, client: Client, account: &str, now: Duration) -> bool {
+        self.accounts.is_next_throttled(&account, now)
+            || self.sites.is_next_throttled(&client.site(), now)
     }
-    failures.retain(|_, failures| now.since(failures.last) < FORGET_AFTER);
-    let oldest = failures
-        .iter()
-        .min_by_key(|(_, failures)| failures.last)
-        .map(|(key, _)| key.clone());
-    if let Some(oldest) = oldest.filter(|_| failures.len() >= KEYS_MAX) {
-        failures.remove(&oldest);
+
+    /// The wait of a new client before its first check.
+    fn first_wait(&self, client: Client, account: &str, now: Duration) -> Duration {
+        let by_account = self.accounts.first_wait(&account, now);
+        by_account.max(self.sites.first_wait(&client.site(), now))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::ManualClock;
-
-    #[test]
-    fn doubles_the_wait_from_the_fifth_failure_up_to_60_s() {
-        let clock = ManualClock::at(Timestamp::from_millis(0));
-        let throttle = SignInThrottle::new(Clock::Manual(clock.clone()));
-        let key = [ThrottleKey::Account("ada".into())];
-        let mut waits = Vec::new();
-        for _ in 0..13 {
-            throttle.record_failure(&key);
-            let wait = throttle.retry_after(&key).unwrap_or_default();
-            waits.push(wait.as_secs());
-            clock.advance(wait);
-            assert_eq!(throttle.retry_after(&key), None);
+impl Attempt {
+    /// Decides whether the password may be checked now.
+    fn admit(&mut self) -> Result<(), Duration> {
+        let now = self.throttle.clock.monotonic();
+        let mut state = self.throttle.lock();
+        let known = state.clients.get(self.client, now).cloned();
+        let client = known.unwrap_or_default();
+        match client.promise {
+            Some(promise) if now < promise.due && promise.must_wait => {
+                return Err(promise.due - now);
+            }
+            Some(promise) => self.is_promised = (promise.due..=promise.until).contains(&now),
+            None => {}
         }
-        assert_eq!(waits, [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
-        throttle.record_success(&key[0]);
-        throttle.record_failure(&key);
-        assert_eq!(throttle.retry_after(&key), None);
+        if !self.is_promised && !client.has_waited && !self.client.is_known() {
+            let wait = state.first_wait(self.client, &self.account, now);
+            if !wait.is_zero()
+                && let Some(client) = state.clients.entry(self.client, now)
+            {
+                client.has_waited = true;
+                client.promise = Some(Promise::new(now + wait, true));
+                return Err(wait);
+            }
+        }
+        let is_throttled = state.is_next_throttled(self.client, &self.account, now);
+        let wait = client.next_wait(is_throttled);
+        if (self.is_promised || !wait.is_zero())
+            && let Some(client) = state.clients.entry(self.client, now)
+        {
+            // Until the outcome is known, other attempts of the client wait as if this one failed.
+            self.is_reserved = !wait.is_zero();
+            client.promise = self.is_reserved.then(|| Promise::new(now + wait, true));
+        }
+        Ok(())
     }
 
-    #[test]
-    fn counts_ipv6_addresses_by_their_64_prefix() {
-        let throttle =
-            SignInThrottle::new(Clock::Manual(ManualClock::at(Timestamp::from_millis(0))));
-        let key = |text: &str| ThrottleKey::ip_address(text.parse().unwrap());
-        for host in 0..5 {
-            throttle.record_failure(&[key(&format!("2001:db8::{host}"))]);
+    /// Call when the check is about to begin: other attempts may have failed while this one waited
+    /// for its turn. The error is the time that the client has to wait.
+    pub fn recheck(&mut self) -> Result<(), Duration> {
+        if self.is_promised || self.is_reserved {
+            return Ok(());
         }
-        assert!(throttle.retry_after(&[key("2001:db8::ffff")]).is_some());
-        assert!(
-            throttle
-                .retry_after(&[key("2001:db8:0:1::1"), key("192.0.2.1")])
-                .is_none()
-        );
+        self.admit().inspect_err(|_| self.has_outcome = true)
+    }
+
+    /// Records a failure. Returns the client's wait, if it has to wait.
+    pub fn fail(mut self) -> Option<Duration> {
+        self.has_outcome = true;
+        let now = self.throttle.clock.monotonic();
+        let mut state = self.throttle.lock();
+        let site = self.client.site();
+        let is_throttled = state.is_next_throttled(self.client, &self.account, now);
+        state.accounts.record_failure(&self.account, now);
+        state.sites.record_failure(&site, now);
+        let client = state.clients.entry(self.client, now)?;
+        let wait = client.next_wait(is_throttled || self.is_reserved);
+        client.failures = client.failures.saturating_add(1);
+        client.wait = wait;
+        if wait.is_zero() {
+            return None;
+        }
+        client.has_waited = true;
+        // Other attempts may have been told when the reservation ends, so it isn't moved.
+        let due = match client.promise {
+            Some(promise) if self.is_reserved => promise.due.max(now),
+            _ => now + wait,
+        };
+        client.promise = Some(Promise::new(due, true));
+        Some(due - now)
+    }
+
+    /// Records a success.
+    pub fn succeed(mut self) {
+        self.has_outcome = true;
+        let mut state = self.throttle.lock();
+        state.accounts.reset(&self.account);
+        drop(state);
+        self.release(Duration::ZERO, self.client.is_known());
+    }
+
+    /// Ends the attempt because too many others are waiting. Returns when the client is promised a
+    /// check, or `None` if nothing can be promised.
+    pub fn postpone(mut self) -> Option<Duration> {
+        self.has_outcome = true;
+        self.release(BUSY_WAIT, false)
+    }
+
+    /// Ends the reservation. From `wait` on, the client is promised a check.
+    fn release(&self, wait: Duration, reset: bool) -> Option<Duration> {
+        let now = self.throttle.clock.monotonic();
+        let mut state = self.throttle.lock();
+        if state.clients.get(self.client, now).is_none() && wait.is_zero() {
+            return None;
+        }
+        let client = state.clients.entry(self.client, now)?;
+        // Other attempts of the client may have been promised a check earlier or later.
+        let (mut due, mut until) = (now + wait, Promise::new(now + wait, false).until);
+        if let Some(promise) = client.promise.filter(|promise| now <= promise.until) {
+            due = due.min(promise.due.max(now));
+            until = until.max(promise.until);
+        }
+        if reset {
+            (client.failures, client.wait) = (0, Duration::ZERO);
+        }
+        client.promise = Some(Promise {
+            due,
+            until,
+            must_wait: false,
+        });
+        Some(due - now)
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if !self.has_outcome && (self.is_promised || self.is_reserved) {
+            self.release(Duration::ZERO, false);
+        }
     }
 }

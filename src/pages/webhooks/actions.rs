@@ -76,7 +76,7 @@ pub async fn test_draft(
         url: fields.get("url").to_owned(),
         secret: secret.as_str().to_owned(),
         key: fields.get("key").to_owned(),
-        report,
+        report: Some(report),
     };
     context.update_flash(|flash| flash.draft = Some(draft));
     Ok(context.redirect(&format!("{PATH}?add")))
@@ -148,6 +148,7 @@ pub async fn rotate(
 ) -> Result<HttpResponse, PageError> {
     let hours: u32 = match fields.get("hours") {
         "" => 0,
+        _ if fields.get("at_once") == "true" => 0,
         text => text.trim().parse().map_err(|_| PageError::InvalidForm)?,
     };
     let hours = webhook::check_overlap_hours(hours).map_err(|_| PageError::InvalidForm)?;

@@ -82,22 +82,24 @@ struct AddWebhookForm {
     test_report: Option<TestReportView>,
 }
 
-impl AddWebhookForm {
+impl WebhookDraft {
     fn new() -> Self {
         Self {
-            url: FormField::default(),
+            url: String::new(),
             secret: Secret::from_random(random::bytes()).as_str().to_owned(),
             key: tokens::random_token(),
-            test_report: None,
+            report: None,
         }
     }
+}
 
+impl AddWebhookForm {
     fn from_draft(draft: WebhookDraft) -> Self {
         Self {
             url: FormField::new(&draft.url),
             secret: draft.secret,
             key: draft.key,
-            test_report: Some(TestReportView::new(&draft.report)),
+            test_report: draft.report.as_ref().map(TestReportView::new),
         }
     }
 }
@@ -136,14 +138,12 @@ async fn render_page(
     let projects = store.projects_by_name().await?;
     let (layout, flash) = context.layout("Notifications", NavSection::Notifications);
     let adding = context.query_param("add").is_some();
-    let draft = flash.draft.filter(|_| adding);
-    if let Some(draft) = draft.clone() {
-        // Keep the tested URL and secret across reloads until the form is closed.
+    let draft = adding.then(|| flash.draft.unwrap_or_else(WebhookDraft::new));
+    if let Some(draft) = draft.clone().filter(|_| !context.is_background_refresh()) {
+        // Keep the URL and the secret across reloads until the form is closed.
         context.update_flash(|flash| flash.draft = Some(draft));
     }
-    let add = add
-        .or_else(|| draft.map(AddWebhookForm::from_draft))
-        .or_else(|| adding.then(AddWebhookForm::new));
+    let add = add.or_else(|| draft.map(AddWebhookForm::from_draft));
     let totals = store.all_delivery_totals().await?;
     let mut rows = Vec::with_capacity(webhooks.len());
     for webhook in webhooks {

@@ -157,7 +157,7 @@ impl Visitor {
     }
 }
 
-fn same_origin(origin: &str) -> [(&str, &str); 2] {
+pub fn same_origin(origin: &str) -> [(&str, &str); 2] {
     [("Origin", origin), ("Sec-Fetch-Site", "same-origin")]
 }
 

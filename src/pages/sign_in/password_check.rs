@@ -1,0 +1,141 @@
+//! Checks passwords, and hashes new ones, within the limits for clients and for the machine.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderValue, RETRY_AFTER};
+
+use super::password_checks::Permit;
+use super::throttle::{Attempt, Client};
+use crate::domain::account::{User, normalize_email};
+use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::page_error::PageError;
+
+/// Stands for the account of a password that is new. It isn't a normalized email.
+const NO_ACCOUNT: &str = " ";
+
+/// The result of checking a password.
+pub enum PasswordCheck {
+    Correct(VerifiedPassword),
+    Wrong,
+    Rejected(Rejection),
+}
+
+pub struct VerifiedPassword {
+    pub user: User,
+    /// The hash that the password matches.
+    pub hash: String,
+    /// Can be used for hashing a new password.
+    pub permit: Permit,
+}
+
+/// A password wasn't checked, or was wrong and the client has to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// Too many failures: the seconds to wait, from 1 to 60.
+    Throttled(u64),
+    /// Too many others are signing in: the seconds after which the password is checked.
+    Busy(Option<u64>),
+}
+
+impl Rejection {
+    fn throttled(wait: Duration) -> Self {
+        Self::Throttled(whole_seconds(wait))
+    }
+
+    pub fn message(self) -> String {
+        match self {
+            Self::Throttled(seconds) => {
+                let plural = if seconds == 1 { "" } else { "s" };
+                format!("Too many wrong passwords. Wait {seconds} second{plural}, then try again.")
+            }
+            Self::Busy(_) => {
+                "Too many people are signing in. Try again in a few seconds.".to_owned()
+            }
+        }
+    }
+
+    /// Sets the status of the response, and its `Retry-After`.
+    pub fn apply(self, response: &mut HttpResponse) {
+        let (status, seconds) = match self {
+            Self::Throttled(seconds) => (StatusCode::TOO_MANY_REQUESTS, Some(seconds)),
+            Self::Busy(seconds) => (StatusCode::SERVICE_UNAVAILABLE, seconds),
+        };
+        *response.status_mut() = status;
+        if let Some(seconds) = seconds {
+            let headers = response.headers_mut();
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+    }
+}
+
+/// Rounds up, so that a client that waits this long has waited long enough.
+fn whole_seconds(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis().div_ceil(1000))
+        .unwrap_or(60)
+        .clamp(1, 60)
+}
+
+/// Checks the password of an account. The check takes the same time if there is no such account.
+/// `client` is who makes the attempt, given the user that was found.
+pub async fn verify_password(
+    context: &RequestContext,
+    email: &str,
+    password: &str,
+    client: impl Fn(Option<&User>) -> Client,
+) -> Result<PasswordCheck, PageError> {
+    let found = context.app.store.user_with_password_hash(email).await?;
+    let (user, hash) = found.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
+    let account: String = normalize_email(email).chars().take(254).collect();
+    let started = start(context, client(user.as_ref()), &account).await;
+    let (attempt, permit) = match started {
+        Ok(started) => started,
+        Err(rejection) => return Ok(PasswordCheck::Rejected(rejection)),
+    };
+    let is_correct = permit.verify(password.to_owned(), hash.clone()).await?;
+    if let (true, Some(user), Some(hash)) = (is_correct, user, hash) {
+        attempt.succeed();
+        return Ok(PasswordCheck::Correct(VerifiedPassword {
+            user,
+            hash,
+            permit,
+        }));
+    }
+    Ok(attempt.fail().map_or(PasswordCheck::Wrong, |wait| {
+        PasswordCheck::Rejected(Rejection::throttled(wait))
+    }))
+}
+
+/// Hashes the new password of somebody who has a valid one-time link.
+pub async fn hash_password(
+    context: &RequestContext,
+    link_token: &str,
+    password: &str,
+) -> Result<Result<String, Rejection>, PageError> {
+    let (attempt, permit) = match start(context, Client::known(link_token), NO_ACCOUNT).await {
+        Ok(started) => started,
+        Err(rejection) => return Ok(Err(rejection)),
+    };
+    let hash = permit.hash(password.to_owned()).await?;
+    attempt.succeed();
+    Ok(Ok(hash))
+}
+
+/// Waits until the client may use a password.
+async fn start(
+    context: &RequestContext,
+    client: Client,
+    account: &str,
+) -> Result<(Attempt, Permit), Rejection> {
+    let throttle = &context.state.sign_in_throttle;
+    let mut attempt = throttle
+        .start(client, account)
+        .map_err(Rejection::throttled)?;
+    let checks = &context.state.password_checks;
+    let Ok(permit) = checks.acquire(client.site(), attempt.is_promised).await else {
+        return Err(Rejection::Busy(attempt.postpone().map(whole_seconds)));
+    };
+    attempt.recheck().map_err(Rejection::throttled)?;
+    Ok((attempt, permit))
+}

@@ -1,0 +1,138 @@
+//! The clients that have failed or have to wait, and what Miniback has promised them.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::{FORGET_AFTER, THROTTLED_FROM, WAIT_MAX, client::Client};
+
+/// Maximum number of clients: about 4 MB.
+pub const CLIENTS_MAX: usize = 20_000;
+/// How long after its due time a promise is valid. The contract with clients is 60 s; the rest is
+/// for slow connections.
+const PROMISE_VALID: Duration = Duration::from_secs(65);
+
+#[derive(Clone, Debug, Default)]
+pub struct ClientState {
+    pub failures: u32,
+    /// The wait after the last failure; zero if there was none. The next wait is twice as long.
+    pub wait: Duration,
+    /// Whether the client is no longer new, so that the failures of others don't affect it.
+    pub has_waited: bool,
+    pub promise: Option<Promise>,
+    pub last: Duration,
+}
+
+/// A `Retry-After` that a client has received: from `due` on, its password is checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Promise {
+    pub due: Duration,
+    pub until: Duration,
+    /// Whether the client has to wait until then. If not, it may try earlier, without a promise.
+    pub must_wait: bool,
+}
+
+impl Promise {
+    pub fn new(due: Duration, must_wait: bool) -> Self {
+        Self {
+            due,
+            until: due + PROMISE_VALID,
+            must_wait,
+        }
+    }
+}
+
+impl ClientState {
+    fn is_forgotten(&self, now: Duration) -> bool {
+        now.saturating_sub(self.last) >= FORGET_AFTER
+    }
+
+    fn has_promise(&self, now: Duration) -> bool {
+        self.promise.is_some_and(|promise| now <= promise.until)
+    }
+
+    /// The wait after another failure; zero if there is none. `is_throttled` is whether a limit
+    /// other than the client's own has been reached.
+    pub fn next_wait(&self, is_throttled: bool) -> Duration {
+        if !is_throttled && self.failures + 1 < THROTTLED_FROM {
+            return Duration::ZERO;
+        }
+        (self.wait * 2).clamp(Duration::from_secs(1), WAIT_MAX)
+    }
+}
+
+/// A table of limited size. Large networks can't evict the clients of small ones.
+#[derive(Default)]
+pub struct ClientTable(HashMap<Client, ClientState>);
+
+impl ClientTable {
+    pub fn get(&self, client: Client, now: Duration) -> Option<&ClientState> {
+        self.0.get(&client).filter(|state| !state.is_forgotten(now))
+    }
+
+    /// Returns the state of a client, which is created if necessary. Returns `None` if the table is
+    /// full of promises to other networks.
+    pub fn entry(&mut self, client: Client, now: Duration) -> Option<&mut ClientState> {
+        if self.0.len() >= CLIENTS_MAX && !self.0.contains_key(&client) && !self.evict(now) {
+            return None;
+        }
+        let state = self.0.entry(client).or_default();
+        if state.is_forgotten(now) {
+            *state = ClientState::default();
+        }
+        state.last = now;
+        Some(state)
+    }
+
+    /// Makes room for another client. Removes clients that were forgotten, then clients without a
+    /// promise, then clients of the network that has the most. Returns whether there is room.
+    fn evict(&mut self, now: Duration) -> bool {
+        self.0.retain(|_, state| !state.is_forgotten(now));
+        if self.0.len() < CLIENTS_MAX {
+            return true;
+        }
+        let mut candidates = self.clients(|_, state| !state.has_promise(now));
+        if candidates.is_empty() {
+            candidates = self.clients_of_largest_network();
+        }
+        candidates.sort_unstable_by_key(|(_, last)| *last);
+        for (client, _) in &candidates[..candidates.len().div_ceil(4)] {
+            self.0.remove(client);
+        }
+        !candidates.is_empty()
+    }
+
+    /// Returns the clients of the network that has the most clients. Returns none if each client
+    /// is the only one of its network.
+    fn clients_of_largest_network(&self) -> Vec<(Client, Duration)> {
+        let mut candidates = self.clients(|client, _| !client.is_known());
+        for level in 0..Client::NETWORK_LEVELS {
+            let mut sizes: HashMap<Client, usize> = HashMap::new();
+            for (client, _) in &candidates {
+                *sizes.entry(client.network(level)).or_default() += 1;
+            }
+            match sizes.into_iter().max_by_key(|(_, size)| *size) {
+                Some((_, 1)) if level == 0 => return Vec::new(),
+                Some((largest, _)) => {
+                    candidates.retain(|(client, _)| client.network(level) == largest);
+                }
+                None => {}
+            }
+        }
+        candidates
+    }
+
+    fn clients(&self, filter: impl Fn(&Client, &ClientState) -> bool) -> Vec<(Client, Duration)> {
+        let matching = self
+            .0
+            .iter()
+            .filter(|(client, state)| filter(client, state));
+        matching
+            .map(|(client, state)| (*client, state.last))
+            .collect()
+    }
+
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}

@@ -1,0 +1,138 @@
+//! Counts failures by account and by site. A count raises only the first wait of new clients.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hash};
+use std::time::Duration;
+
+use super::{FORGET_AFTER, WAIT_MAX};
+
+/// Maximum number of counts. Above it, the lowest counts are evicted, so that many failures on
+/// other accounts don't reset the count of one account.
+const COUNTS_MAX: usize = 10_000;
+
+/// Counts by key. Only a keyed hash of the key is stored, which limits the memory per count.
+pub struct FailureCounts {
+    /// The number of failures from which clients have to wait.
+    throttled_from: u32,
+    hasher: RandomState,
+    counts: HashMap<u64, Count>,
+}
+
+#[derive(Clone, Copy)]
+struct Count {
+    failures: u32,
+    last: Duration,
+}
+
+impl FailureCounts {
+    pub fn new(throttled_from: u32) -> Self {
+        Self {
+            throttled_from,
+            hasher: RandomState::new(),
+            counts: HashMap::new(),
+        }
+    }
+
+    /// The number of failures beyond the limit, counting `more` failures that haven't happened yet:
+    /// 1 for the first failure after which clients have to wait.
+    fn over_limit(&self, key: &impl Hash, now: Duration, more: u32) -> u32 {
+        let count = self.counts.get(&self.hasher.hash_one(key));
+        let failures = count
+            .filter(|count| now.saturating_sub(count.last) < FORGET_AFTER)
+            .map_or(0, |count| count.failures);
+        (failures.saturating_add(more) + 1).saturating_sub(self.throttled_from)
+    }
+
+    /// Whether the next failure makes its client wait.
+    pub fn is_next_throttled(&self, key: &impl Hash, now: Duration) -> bool {
+        self.over_limit(key, now, 1) > 0
+    }
+
+    /// The first wait of a new client.
+    pub fn first_wait(&self, key: &impl Hash, now: Duration) -> Duration {
+        match self.over_limit(key, now, 0) {
+            0 => Duration::ZERO,
+            over => Duration::from_secs(1 << (over - 1).min(6)).min(WAIT_MAX),
+        }
+    }
+
+    pub fn record_failure(&mut self, key: &impl Hash, now: Duration) {
+        let key = self.hasher.hash_one(key);
+        if self.counts.len() >= COUNTS_MAX && !self.counts.contains_key(&key) {
+            self.evict(now);
+        }
+        let count = self.counts.entry(key).or_insert(Count {
+            failures: 0,
+            last: now,
+        });
+        if now.saturating_sub(count.last) >= FORGET_AFTER {
+            count.failures = 0;
+        }
+        count.failures = count.failures.saturating_add(1);
+        count.last = now;
+    }
+
+    pub fn reset(&mut self, key: &impl Hash) {
+        self.counts.remove(&self.hasher.hash_one(key));
+    }
+
+    /// Removes forgotten counts or, if there are none, the lowest eighth.
+    fn evict(&mut self, now: Duration) {
+        self.counts
+            .retain(|_, count| now.saturating_sub(count.last) < FORGET_AFTER);
+        if self.counts.len() < COUNTS_MAX {
+            return;
+        }
+        let mut lowest: Vec<_> = self
+            .counts
+            .iter()
+            .map(|(key, count)| (count.failures, count.last, *key))
+            .collect();
+        lowest.sort_unstable();
+        for (_, _, key) in &lowest[..COUNTS_MAX / 8] {
+            self.counts.remove(key);
+        }
+    }
+
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.counts.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(100);
+
+    #[test]
+    fn doubles_the_first_wait_from_the_limit_up_to_60_s() {
+        let mut counts = FailureCounts::new(5);
+        let mut waits = Vec::new();
+        for _ in 0..13 {
+            counts.record_failure(&"ada", NOW);
+            waits.push(counts.first_wait(&"ada", NOW).as_secs());
+        }
+        assert_eq!(waits, [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(counts.first_wait(&"grace", NOW), Duration::ZERO);
+        assert_eq!(
+            counts.first_wait(&"ada", NOW + FORGET_AFTER),
+            Duration::ZERO
+        );
+    }
+
+    #[test]
+    fn failures_on_other_accounts_do_not_evict_a_high_count() {
+        let mut counts = FailureCounts::new(5);
+        for _ in 0..6 {
+            counts.record_failure(&"ada", NOW);
+        }
+        for other in 0..3 * COUNTS_MAX {
+            counts.record_failure(&other, NOW);
+            assert!(counts.len() <= COUNTS_MAX);
+        }
+        assert_eq!(counts.first_wait(&"ada", NOW), Duration::from_secs(2));
+    }
+}

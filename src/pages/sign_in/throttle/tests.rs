@@ -1,0 +1,318 @@
+//! Attackers and an owner, with a clock that the test moves.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use proptest::prelude::*;
+
+use super::client_table::CLIENTS_MAX;
+use super::*;
+use crate::clock::{ManualClock, Timestamp};
+
+const ACCOUNT: &str = "ada@example.com";
+
+fn throttle() -> (SignInThrottle, ManualClock) {
+    let clock = ManualClock::at(Timestamp::from_millis(1_000_000_000));
+    (SignInThrottle::new(Clock::Manual(clock.clone())), clock)
+}
+
+fn v4(number: u32) -> Client {
+    Client::from_ip(IpAddr::V4(Ipv4Addr::from_bits(0xc000_0200 + number)))
+}
+
+/// A client in the /32 prefix `2001:db8::`.
+fn v6(site: u16, subnet: u16) -> Client {
+    Client::from_ip(Ipv6Addr::new(0x2001, 0xdb8, site, subnet, 0, 0, 0, 1).into())
+}
+
+/// Makes an attempt with a wrong password. Returns the wait.
+fn fail(throttle: &SignInThrottle, client: Client, account: &str) -> Option<Duration> {
+    match throttle.start(client, account) {
+        Ok(attempt) => attempt.fail(),
+        Err(wait) => Some(wait),
+    }
+}
+
+#[test]
+fn doubles_the_wait_from_the_fifth_failure_up_to_60_s() {
+    let (throttle, clock) = throttle();
+    let mut waits = Vec::new();
+    for _ in 0..13 {
+        let wait = fail(&throttle, v4(1), ACCOUNT).unwrap_or_default();
+        waits.push(wait.as_secs());
+        clock.advance(wait);
+    }
+    assert_eq!(waits, [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
+}
+
+#[test]
+fn a_rejected_attempt_counts_for_nothing() {
+    let (throttle, clock) = throttle();
+    for _ in 0..6 {
+        clock.advance(fail(&throttle, v4(1), ACCOUNT).unwrap_or_default());
+    }
+    assert_eq!(
+        fail(&throttle, v4(1), ACCOUNT),
+        Some(Duration::from_secs(4))
+    );
+    for _ in 0..200 {
+        clock.advance(Duration::from_millis(10));
+        assert!(throttle.start(v4(1), ACCOUNT).is_err());
+    }
+    clock.advance(Duration::from_secs(2));
+    assert!(throttle.start(v4(1), ACCOUNT).unwrap().is_promised);
+}
+
+#[test]
+fn the_failures_of_others_raise_only_the_first_wait() {
+    let (throttle, clock) = throttle();
+    for number in 1..=8 {
+        if let Some(wait) = fail(&throttle, v4(number), ACCOUNT) {
+            clock.advance(wait);
+            fail(&throttle, v4(number), ACCOUNT);
+        }
+    }
+    let first = throttle.start(v4(100), ACCOUNT).err().unwrap();
+    assert!(first >= Duration::from_secs(8), "{first:?}");
+    clock.advance(first);
+    let second = fail(&throttle, v4(100), ACCOUNT);
+    assert_eq!(second, Some(Duration::from_secs(1)));
+    clock.advance(Duration::from_secs(1));
+    let third = fail(&throttle, v4(100), ACCOUNT);
+    assert_eq!(third, Some(Duration::from_secs(2)));
+}
+
+#[test]
+fn a_known_browser_has_no_first_wait_but_its_own_count() {
+    let (throttle, _) = throttle();
+    let browser = Client::known("a device cookie");
+    for number in 0..20 {
+        fail(&throttle, v4(number), ACCOUNT);
+    }
+    throttle.start(browser, ACCOUNT).unwrap().succeed();
+    for number in 0..4 {
+        assert_eq!(fail(&throttle, browser, ACCOUNT), None, "{number}");
+    }
+    let wait = fail(&throttle, browser, ACCOUNT);
+    assert_eq!(wait, Some(Duration::from_secs(1)));
+}
+
+#[test]
+fn attempts_at_once_count_as_one_while_the_client_has_to_wait() {
+    let (throttle, clock) = throttle();
+    for _ in 0..4 {
+        fail(&throttle, v4(1), ACCOUNT);
+    }
+    let fifth = throttle.start(v4(1), ACCOUNT).unwrap();
+    let others = (0..24).filter(|_| throttle.start(v4(1), ACCOUNT).is_ok());
+    assert_eq!(others.count(), 0);
+    assert_eq!(fifth.fail(), Some(Duration::from_secs(1)));
+    clock.advance(Duration::from_secs(1));
+    // A client that was told to wait by one of the other attempts is also let in.
+    assert!(throttle.start(v4(1), ACCOUNT).unwrap().is_promised);
+}
+
+#[test]
+fn an_attempt_that_waited_for_its_turn_is_decided_again() {
+    let (throttle, _) = throttle();
+    let mut queued: Vec<_> = (0..10)
+        .map(|_| throttle.start(v4(1), ACCOUNT).unwrap())
+        .collect();
+    let mut checked = 0;
+    for mut attempt in queued.drain(..) {
+        if attempt.recheck().is_ok() {
+            checked += 1;
+            attempt.fail();
+        }
+    }
+    assert_eq!(checked, 5);
+}
+
+#[test]
+fn an_attempt_without_an_outcome_can_be_repeated_at_once() {
+    let (throttle, clock) = throttle();
+    for _ in 0..8 {
+        clock.advance(fail(&throttle, v4(1), ACCOUNT).unwrap_or_default());
+    }
+    drop(throttle.start(v4(1), ACCOUNT).unwrap());
+    assert!(throttle.start(v4(1), ACCOUNT).unwrap().is_promised);
+}
+
+#[test]
+fn a_postponed_client_is_promised_a_check() {
+    let (throttle, clock) = throttle();
+    let wait = throttle.start(v4(1), ACCOUNT).unwrap().postpone().unwrap();
+    // It may try earlier, but without a promise.
+    assert!(!throttle.start(v4(1), ACCOUNT).unwrap().is_promised);
+    clock.advance(wait);
+    assert!(throttle.start(v4(1), ACCOUNT).unwrap().is_promised);
+    assert!(!throttle.start(v4(1), ACCOUNT).unwrap().is_promised);
+}
+
+#[test]
+fn changing_the_64_prefix_within_a_48_prefix_does_not_help() {
+    let (throttle, _) = throttle();
+    let unthrottled = (0..100)
+        .filter(|number| {
+            let account = format!("user{number}@example.com");
+            fail(&throttle, v6(1, *number), &account).is_none()
+        })
+        .count();
+    assert_eq!(unthrottled, 19);
+    assert_eq!(fail(&throttle, v6(2, 1), "grace@example.com"), None);
+}
+
+#[test]
+fn strangers_cannot_evict_a_promise_from_the_table() {
+    let (throttle, clock) = throttle();
+    for number in 0..6 {
+        fail(&throttle, v4(number), ACCOUNT);
+    }
+    let owner = v4(200);
+    let wait = throttle.start(owner, ACCOUNT).err().unwrap();
+    for number in 0..u32::try_from(3 * CLIENTS_MAX).unwrap() {
+        // Several /48 prefixes of one /32 prefix.
+        let site = u16::try_from(number >> 12).unwrap();
+        let subnet = u16::try_from(number & 0xfff).unwrap();
+        let _ = throttle.start(v6(site, subnet), ACCOUNT);
+    }
+    assert!(throttle.lock().clients.len() <= CLIENTS_MAX);
+    clock.advance(wait);
+    assert!(throttle.start(owner, ACCOUNT).unwrap().is_promised);
+}
+
+/// How strangers attack.
+#[derive(Clone, Debug)]
+struct Attack {
+    addresses: u32,
+    /// Whether the addresses are IPv6 /64 prefixes of one /48 prefix.
+    is_ipv6: bool,
+    interval: Duration,
+    at_once: u32,
+    /// Whether they return as told. Otherwise, each attempt comes from the next address.
+    obeys: bool,
+}
+
+impl Attack {
+    fn client(&self, number: u32) -> Client {
+        let number = number % self.addresses;
+        if self.is_ipv6 {
+            v6(1, u16::try_from(number).unwrap_or_default())
+        } else {
+            Client::from_ip(IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + number)))
+        }
+    }
+}
+
+fn attacks() -> impl Strategy<Value = Attack> {
+    (
+        prop_oneof![Just(1), Just(10), Just(10_000)],
+        any::<bool>(),
+        prop_oneof![Just(1_000), Just(50), 20..3_000_u64],
+        prop_oneof![Just(1), Just(24), 1..24_u32],
+        any::<bool>(),
+    )
+        .prop_map(|(addresses, is_ipv6, interval, at_once, obeys)| Attack {
+            addresses,
+            is_ipv6,
+            interval: Duration::from_millis(interval),
+            at_once,
+            obeys,
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// The owner fails some times, waits as told, sometimes longer, and returns. Each time, the
+    /// owner's password is checked.
+    #[test]
+    fn a_client_that_waits_as_told_is_checked(
+        attack in attacks(),
+        late in prop::collection::vec(0..60_000_u64, 8),
+        head_start in 0..30_000_u64,
+        owner_is_known in any::<bool>(),
+    ) {
+        let (throttle, clock) = throttle();
+        let owner = if owner_is_known { Client::known("owner") } else { v4(7) };
+        let tick = Duration::from_millis(10);
+        let mut stranger = Stranger::new(&attack);
+        let mut run = |until: Duration| {
+            while clock_now(&throttle) < until {
+                stranger.act(&throttle, &attack);
+                clock.advance(tick);
+            }
+        };
+        run(clock_now(&throttle) + Duration::from_millis(head_start));
+        let (mut was_told, mut last_wait) = (false, Duration::ZERO);
+        for late in late {
+            let started = throttle.start(owner, ACCOUNT);
+            let wait = match started {
+                Ok(attempt) => {
+                    prop_assert!(attempt.is_promised || !was_told);
+                    let wait = attempt.fail();
+                    prop_assert!(wait.is_none_or(|wait| wait <= (last_wait * 2).max(tick * 100)));
+                    last_wait = wait.unwrap_or_default();
+                    wait
+                }
+                Err(wait) => {
+                    prop_assert!(!was_told, "the promise was broken");
+                    prop_assert!(wait <= Duration::from_secs(60));
+                    Some(wait)
+                }
+            };
+            was_told = wait.is_some();
+            let wait = wait.unwrap_or_default();
+            run(clock_now(&throttle) + wait + Duration::from_millis(late) + tick);
+        }
+    }
+}
+
+fn clock_now(throttle: &SignInThrottle) -> Duration {
+    throttle.clock.monotonic()
+}
+
+struct Stranger {
+    next_at: Duration,
+    number: u32,
+    /// When each address may return.
+    told: std::collections::HashMap<Client, Duration>,
+}
+
+impl Stranger {
+    fn new(_: &Attack) -> Self {
+        Self {
+            next_at: Duration::ZERO,
+            number: 0,
+            told: std::collections::HashMap::new(),
+        }
+    }
+
+    fn act(&mut self, throttle: &SignInThrottle, attack: &Attack) {
+        let now = clock_now(throttle);
+        if now < self.next_at {
+            return;
+        }
+        self.next_at = now + attack.interval;
+        let mut running = Vec::new();
+        for _ in 0..attack.at_once {
+            let client = attack.client(self.number);
+            self.number += 1;
+            if attack.obeys && self.told.get(&client).is_some_and(|due| now < *due) {
+                continue;
+            }
+            match throttle.start(client, ACCOUNT) {
+                Ok(attempt) => running.push((client, attempt)),
+                Err(wait) => {
+                    self.told.insert(client, now + wait);
+                }
+            }
+        }
+        for (client, mut attempt) in running {
+            if attempt.recheck().is_ok()
+                && let Some(wait) = attempt.fail()
+            {
+                self.told.insert(client, now + wait);
+            }
+        }
+    }
+}
