@@ -35,5 +35,5 @@ function isDirty(field) {
 // Whether leaving the page would lose input. Searches, selections, and passwords don't count.
 const hasUnsavedInput = () => all("form[method=post][data-enhance]").some((form) =>
   "unsaved" in form.dataset || [...form.elements].some((field) =>
-    field.matches("input:not([data-autosave], .item-select input), textarea, select")
+    field.matches("input:not([data-autosave], #select-all, .item-select input), textarea, select")
     && field.type !== "password" && isDirty(field)));

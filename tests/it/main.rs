@@ -37,6 +37,7 @@ mod example_receivers;
 mod feedback_export;
 mod feedback_in_browser;
 mod feedback_list;
+mod forms_in_browser;
 mod guide;
 mod guide_checklist;
 mod harness;

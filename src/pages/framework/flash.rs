@@ -36,6 +36,8 @@ pub struct Undo {
 /// The form of a webhook that isn't saved yet. Reloading the page keeps the form and its secret.
 #[derive(Clone, Debug)]
 pub struct WebhookDraft {
+    /// The value of `?add`. Each press of "Add Webhook" has its own.
+    pub id: String,
     pub url: String,
     pub secret: String,
     /// Idempotency key of "Add".

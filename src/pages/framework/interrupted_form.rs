@@ -26,10 +26,12 @@ const CARRIED_PREFIX: &str = "carried.";
 /// The field of the sign-in form with the `action` of the carried form.
 const CARRIED_ACTION: &str = "carried_action";
 /// Fields that nobody typed. They aren't listed as text.
-const UNTYPED_FIELDS: [&str; 15] = [
+const UNTYPED_FIELDS: [&str; 17] = [
+    "at_once",
     "back",
     "change",
     "do",
+    "draft",
     "enabled",
     "encoding",
     "hours",

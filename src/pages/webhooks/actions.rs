@@ -73,13 +73,16 @@ pub async fn test_draft(
         .test_url(&url, secret.clone(), &context.user()?.email)
         .await?;
     let draft = WebhookDraft {
+        id: fields.get("draft").to_owned(),
         url: fields.get("url").to_owned(),
         secret: secret.as_str().to_owned(),
         key: fields.get("key").to_owned(),
         report: Some(report),
     };
     context.update_flash(|flash| flash.draft = Some(draft));
-    Ok(context.redirect(&format!("{PATH}?add")))
+    let id = fields.get("draft");
+    let add = serde_urlencoded::to_string([("add", id)]).unwrap_or_default();
+    Ok(context.redirect(&format!("{PATH}?{add}")))
 }
 
 /// The "Enabled" switch.
@@ -233,6 +236,7 @@ async fn reject_draft(
         },
         secret: secret_from_form(fields).as_str().to_owned(),
         key: fields.get("key").to_owned(),
+        draft: fields.get("draft").to_owned(),
         test_report: None,
     };
     render_page(context, StatusCode::UNPROCESSABLE_ENTITY, Some(form), None).await

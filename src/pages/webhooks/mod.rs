@@ -79,12 +79,15 @@ struct AddWebhookForm {
     url: FormField,
     secret: String,
     key: String,
+    /// The id of the draft.
+    draft: String,
     test_report: Option<TestReportView>,
 }
 
 impl WebhookDraft {
-    fn new() -> Self {
+    fn new(id: String) -> Self {
         Self {
+            id,
             url: String::new(),
             secret: Secret::from_random(random::bytes()).as_str().to_owned(),
             key: tokens::random_token(),
@@ -99,6 +102,7 @@ impl AddWebhookForm {
             url: FormField::new(&draft.url),
             secret: draft.secret,
             key: draft.key,
+            draft: draft.id,
             test_report: draft.report.as_ref().map(TestReportView::new),
         }
     }
@@ -137,8 +141,10 @@ async fn render_page(
     webhooks.reverse();
     let projects = store.projects_by_name().await?;
     let (layout, flash) = context.layout("Notifications", NavSection::Notifications);
-    let adding = context.query_param("add").is_some();
-    let draft = adding.then(|| flash.draft.unwrap_or_else(WebhookDraft::new));
+    let draft = context.query_param("add").map(|id| {
+        let draft = flash.draft.filter(|draft| draft.id == id);
+        draft.unwrap_or_else(|| WebhookDraft::new(id))
+    });
     if let Some(draft) = draft.clone().filter(|_| !context.is_background_refresh()) {
         // Keep the URL and the secret across reloads until the form is closed.
         context.update_flash(|flash| flash.draft = Some(draft));
