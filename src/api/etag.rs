@@ -1,8 +1,8 @@
 //! `ETag`, `If-None-Match`, and `If-Match`.
 //!
-//! The `ETag` of a project, feedback, or webhook is its version. With `If-Match`, a client changes an
-//! object only if nobody else has changed it. Every other `ETag` is a hash of the response body, so
-//! handlers don't have to compute one. It is weak, so a proxy that compresses responses leaves it
+//! The `ETag` of a project, feedback, or webhook is its version. With `If-Match`, a client changes
+//! an object only if nobody else has changed it. Every other `ETag` is a hash of the response body,
+//! so handlers don't have to compute it. It is weak, so a proxy that compresses responses leaves it
 //! unchanged. With `If-None-Match`, a client that polls gets 304 until the tag changes.
 
 use std::future::{Ready, ready};

@@ -1,4 +1,7 @@
-//! The route table of all pages and forms: path, methods, permission, and handler.
+//! The route table of all pages and forms: path, methods, permission, and handler. Each form has the
+//! page that shows it.
+
+mod settings;
 
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, Route, web};
@@ -7,13 +10,9 @@ use super::framework::auth;
 use super::framework::form_page::FormPage;
 use super::framework::live_updates;
 use super::framework::page_error::PageError;
-use super::projects::origins;
 use super::sign_in::{one_time_links, setup};
-use super::{
-    account, api_reference, api_tokens, deliveries, feedback, guide, people, privacy, projects,
-    redirects, sign_in, signature_check, static_files, webhooks,
-};
-use crate::server::permissions::Permission::{self, Admin, Member, Public};
+use super::{api_reference, feedback, guide, redirects, sign_in, static_files};
+use crate::server::permissions::Permission::{self, Member, Public};
 use crate::server::routing::{MethodRoute, PathRoutes, Routes, get, path_routes, post};
 
 pub fn configure(config: &mut web::ServiceConfig) {
@@ -25,11 +24,11 @@ pub fn routes() -> Routes {
     let groups = [
         public_routes,
         feedback_routes,
-        webhook_routes,
-        delivery_routes,
-        project_and_token_routes,
-        people_and_privacy_routes,
-        account_routes,
+        settings::webhook_routes,
+        settings::delivery_routes,
+        settings::project_and_token_routes,
+        settings::people_and_privacy_routes,
+        settings::account_routes,
     ];
     groups
         .into_iter()
@@ -143,315 +142,6 @@ fn feedback_routes(routes: Routes) -> Routes {
             .with_data(FormPage::new("/feedback?{back}", feedback::show)),
         )
         .service(page_routes("/live", [get(Member, live_updates::stream)]))
-}
-
-fn webhook_routes(routes: Routes) -> Routes {
-    routes
-        .service(
-            page_routes(
-                "/settings/notifications",
-                [get(Admin, webhooks::show), post(Admin, webhooks::add)],
-            )
-            .with_data(FormPage::new("/settings/notifications?add", webhooks::show)),
-        )
-        .service(
-            page_routes(
-                "/settings/notifications/test",
-                [post(Admin, webhooks::test_draft)],
-            )
-            .with_data(
-                FormPage::new("/settings/notifications?add", webhooks::show)
-                    .with_action("/settings/notifications"),
-            ),
-        )
-        .service(
-            page_routes(
-                "/settings/notifications/{id}/enabled",
-                [post(Admin, webhooks::set_enabled)],
-            )
-            .with_data(FormPage::new(
-                "/settings/notifications?open={id}",
-                webhooks::show,
-            )),
-        )
-        .service(
-            page_routes(
-                "/settings/notifications/{id}/topics",
-                [post(Admin, webhooks::set_topics)],
-            )
-            .with_data(FormPage::new(
-                "/settings/notifications?open={id}",
-                webhooks::show,
-            )),
-        )
-        .service(
-            page_routes(
-                "/settings/notifications/{id}/edit",
-                [post(Admin, webhooks::edit)],
-            )
-            .with_data(FormPage::new(
-                "/settings/notifications?open={id}",
-                webhooks::show,
-            )),
-        )
-        .service(
-            page_routes(
-                "/settings/notifications/{id}/test",
-                [post(Admin, webhooks::test)],
-            )
-            .with_data(FormPage::new(
-                "/settings/notifications?open={id}",
-                webhooks::show,
-            )),
-        )
-        .service(page_routes(
-            "/settings/notifications/{id}/secret",
-            [get(Admin, webhooks::plain_secret)],
-        ))
-        .service(
-            page_routes(
-                "/settings/notifications/{id}/rotate",
-                [post(Admin, webhooks::rotate)],
-            )
-            .with_data(FormPage::new(
-                "/settings/notifications?rotate={id}",
-                webhooks::show,
-            )),
-        )
-        .service(
-            page_routes(
-                "/settings/notifications/{id}/switch-now",
-                [post(Admin, webhooks::switch_now)],
-            )
-            .with_data(FormPage::new(
-                "/settings/notifications?open={id}",
-                webhooks::show,
-            )),
-        )
-        .service(
-            page_routes(
-                "/settings/notifications/{id}/delete",
-                [post(Admin, webhooks::delete)],
-            )
-            .with_data(FormPage::new(
-                "/settings/notifications?delete={id}",
-                webhooks::show,
-            )),
-        )
-}
-
-fn delivery_routes(routes: Routes) -> Routes {
-    routes
-        .service(page_routes(
-            "/settings/notifications/{id}/endpoint-code",
-            [get(Admin, webhooks::show_endpoint_code)],
-        ))
-        .service(page_routes(
-            "/settings/notifications/{id}/deliveries",
-            [get(Admin, deliveries::show)],
-        ))
-        .service(
-            page_routes(
-                "/settings/notifications/{id}/recover",
-                [post(Admin, deliveries::redeliver_failed)],
-            )
-            .with_data(FormPage::new(
-                "/settings/notifications/{id}/deliveries",
-                deliveries::show,
-            )),
-        )
-        .service(page_routes(
-            "/settings/notifications/{id}/deliveries/{delivery}",
-            [get(Admin, deliveries::detail::show)],
-        ))
-        .service(
-            page_routes(
-                "/settings/notifications/{id}/deliveries/{delivery}/redeliver",
-                [post(Admin, deliveries::detail::redeliver)],
-            )
-            .with_data(FormPage::new(
-                "/settings/notifications/{id}/deliveries/{delivery}",
-                deliveries::detail::show,
-            )),
-        )
-        .service(
-            page_routes(
-                "/settings/notifications/{id}/signature-check",
-                [
-                    get(Admin, signature_check::show),
-                    post(Admin, signature_check::check),
-                ],
-            )
-            .with_data(FormPage::new(
-                "/settings/notifications/{id}/signature-check",
-                signature_check::show,
-            )),
-        )
-        .service(page_routes(
-            "/settings/notifications/{id}/doctor",
-            [get(Admin, redirects::signature_check)],
-        ))
-        .service(page_routes(
-            "/settings/notifications/{id}/receive",
-            [get(Admin, redirects::endpoint_code)],
-        ))
-}
-
-fn project_and_token_routes(routes: Routes) -> Routes {
-    routes
-        .service(
-            page_routes(
-                "/settings/projects",
-                [get(Member, projects::show), post(Admin, projects::create)],
-            )
-            .with_data(FormPage::new("/settings/projects?add", projects::show)),
-        )
-        .service(
-            page_routes(
-                "/settings/projects/{project}/origins",
-                [post(Admin, origins::allow_origin)],
-            )
-            .with_data(FormPage::new(
-                "/settings/projects?open={project}",
-                projects::show,
-            )),
-        )
-        .service(
-            page_routes(
-                "/settings/projects/{id}/edit",
-                [post(Admin, projects::edit)],
-            )
-            .with_data(FormPage::new(
-                "/settings/projects?open={id}",
-                projects::show,
-            )),
-        )
-        .service(
-            page_routes(
-                "/settings/projects/{id}/status",
-                [post(Admin, projects::set_status)],
-            )
-            .with_data(FormPage::new(
-                "/settings/projects?open={id}",
-                projects::show,
-            )),
-        )
-        .service(
-            page_routes(
-                "/settings/projects/{id}/delete",
-                [post(Admin, projects::delete)],
-            )
-            .with_data(FormPage::new(
-                "/settings/projects?delete={id}",
-                projects::show,
-            )),
-        )
-        .service(
-            page_routes(
-                "/settings/tokens",
-                [
-                    get(Admin, api_tokens::show),
-                    post(Admin, api_tokens::create),
-                ],
-            )
-            .with_data(FormPage::new("/settings/tokens?add", api_tokens::show)),
-        )
-        .service(
-            page_routes(
-                "/settings/tokens/{id}/revoke",
-                [post(Admin, api_tokens::revoke)],
-            )
-            .with_data(FormPage::new(
-                "/settings/tokens?revoke={id}",
-                api_tokens::show,
-            )),
-        )
-}
-
-fn people_and_privacy_routes(routes: Routes) -> Routes {
-    routes
-        .service(
-            page_routes(
-                "/settings/people",
-                [get(Admin, people::show), post(Admin, people::invite)],
-            )
-            .with_data(FormPage::new("/settings/people?add", people::show)),
-        )
-        .service(
-            page_routes(
-                "/settings/people/links/{id}/revoke",
-                [post(Admin, people::revoke_link)],
-            )
-            .with_data(FormPage::new("/settings/people", people::show)),
-        )
-        .service(
-            page_routes(
-                "/settings/people/{id}/reset",
-                [post(Admin, people::reset_password)],
-            )
-            .with_data(FormPage::new("/settings/people", people::show)),
-        )
-        .service(
-            page_routes(
-                "/settings/people/{id}/role",
-                [post(Admin, people::set_role)],
-            )
-            .with_data(FormPage::new("/settings/people?role={id}", people::show)),
-        )
-        .service(
-            page_routes(
-                "/settings/people/{id}/remove",
-                [post(Admin, people::remove)],
-            )
-            .with_data(FormPage::new("/settings/people?remove={id}", people::show)),
-        )
-        .service(
-            page_routes(
-                "/settings/privacy",
-                [get(Admin, privacy::show), post(Admin, privacy::find)],
-            )
-            .with_data(FormPage::new("/settings/privacy", privacy::show)),
-        )
-        .service(
-            page_routes("/settings/privacy/export", [post(Admin, privacy::export)]).with_data(
-                FormPage::new("/settings/privacy", privacy::show).with_action("/settings/privacy"),
-            ),
-        )
-        .service(
-            page_routes("/settings/privacy/erase", [post(Admin, privacy::erase)]).with_data(
-                FormPage::new("/settings/privacy", privacy::show).with_action("/settings/privacy"),
-            ),
-        )
-}
-
-fn account_routes(routes: Routes) -> Routes {
-    routes
-        .service(page_routes("/settings", [get(Member, redirects::settings)]))
-        .service(page_routes(
-            "/settings/account",
-            [get(Member, account::show)],
-        ))
-        .service(
-            page_routes(
-                "/settings/account/sessions/{id}/end",
-                [post(Member, account::end_session)],
-            )
-            .with_data(FormPage::new("/settings/account", account::show)),
-        )
-        .service(
-            page_routes(
-                "/settings/account/password",
-                [post(Member, account::set_password)],
-            )
-            .with_data(FormPage::new("/settings/account", account::show)),
-        )
-        .service(
-            page_routes(
-                "/settings/account/sign-out-everywhere",
-                [post(Member, account::sign_out_everywhere)],
-            )
-            .with_data(FormPage::new("/settings/account", account::show)),
-        )
 }
 
 fn page_routes<const N: usize>(path: &str, methods: [MethodRoute; N]) -> PathRoutes {

@@ -336,3 +336,25 @@ fn setup_keeps_the_email() {
         "ada@example.com"
     );
 }
+
+#[test]
+fn the_public_form_keeps_its_text_if_a_write_fails() {
+    let app = App::builder().writes_can_fail().start();
+    app.api().create_project("Shop");
+    let mut visitor = app.visitor();
+    let form = visitor.get("/f/shop").form_with("Send");
+    let form = form
+        .fill("Message", "Typed & <text>\nline 2")
+        .fill("Email", "sam@example.com");
+    let mut sent = form.press("Send");
+    // Without a form token, the program doesn't check how old the form is.
+    sent.fields.retain(|(name, _)| name != "stamp");
+    app.limit_file_size(Some(4_096));
+    let page = visitor.submit(&sent).expect(507);
+    assert!(page.response.header("retry-after").is_some());
+    let form = page.form_with("Send");
+    assert_eq!(form.value("Message").trim_start(), "Typed & <text>\nline 2");
+    assert_eq!(form.value("Email"), "sam@example.com");
+    app.limit_file_size(None);
+    visitor.submit(&sent).expect(303);
+}

@@ -254,6 +254,7 @@ pub fn resume(response: HttpResponse, context: &RequestContext) -> Returned {
     };
     match restore_response(response, &restoration) {
         Ok(page) => Returned::Page(page),
+        Err(unchanged) if typed_texts(&form.fields).is_empty() => Returned::Page(unchanged),
         Err(_) => Returned::Missing(form),
     }
 }

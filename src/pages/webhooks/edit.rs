@@ -4,10 +4,10 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 
 use super::actions::{redirect_to_open_row, update};
-use super::headers::{self, format_headers};
+use super::headers::{self, HeaderLineError, format_headers};
 use super::render_page;
 use crate::domain::validation::{check, check_all};
-use crate::domain::webhook::{self, RetryPolicy, Topic, Webhook, WebhookPatch};
+use crate::domain::webhook::{self, RetryPolicy, Topic, Webhook, WebhookError, WebhookPatch};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::edits::{self, EditField, Edits, FieldConflict, LoadedValue};
 use crate::pages::framework::form_field::FormField;
@@ -140,11 +140,17 @@ async fn check_settings(
         None => Ok(None),
     };
     let description = edits.changed("description", fields.get("description"));
-    // A stored value that somebody else removed is a conflict, not an invalid header.
     let headers = edits
         .changed("headers", fields.get("headers"))
-        .filter(|_| !settings.has_headers_conflict(stored))
-        .map(|text| headers::parse_headers(text, &stored.headers));
+        .map(|text| headers::parse_headers(text, &stored.headers))
+        // A stored value that somebody else removed is a conflict, not an invalid header.
+        .filter(|parsed| {
+            let is_missing = matches!(
+                parsed,
+                Err(HeaderLineError::Header(WebhookError::NoStoredValue(_)))
+            );
+            !is_missing || !settings.has_headers_conflict(stored)
+        });
     let checked = check_all((
         check("url", url),
         check(
