@@ -39,6 +39,12 @@ pub fn run() -> i32 {
             return 2;
         }
     };
+    // `serve` logs ignored variables, and `check` reports them.
+    if !matches!(cli.command, Command::Serve(_) | Command::Check(_))
+        && let Some(ignored) = config::describe_ignored_variables(false, config::set_variables())
+    {
+        eprintln!("miniback: warning: {}", escape_control_chars(&ignored));
+    }
     let result = match cli.command {
         Command::Serve(options) => serve::run(&options),
         Command::Demo(options) => demo::run(&options),

@@ -132,7 +132,27 @@ pub(super) fn delivery_routes(routes: Routes) -> Routes {
         .service(
             page_routes(
                 "/settings/notifications/{id}/deliveries/{delivery}/redeliver",
-                [post(Admin, deliveries::detail::redeliver)],
+                [post(Admin, deliveries::actions::redeliver)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications/{id}/deliveries/{delivery}",
+                deliveries::detail::show,
+            )),
+        )
+        .service(
+            page_routes(
+                "/settings/notifications/{id}/deliveries/{delivery}/retry",
+                [post(Admin, deliveries::actions::retry)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications/{id}/deliveries/{delivery}",
+                deliveries::detail::show,
+            )),
+        )
+        .service(
+            page_routes(
+                "/settings/notifications/{id}/deliveries/{delivery}/cancel",
+                [post(Admin, deliveries::actions::cancel)],
             )
             .with_data(FormPage::new(
                 "/settings/notifications/{id}/deliveries/{delivery}",
