@@ -1,8 +1,8 @@
 //! Edit forms save only the fields that the person changed.
 //!
-//! A form records the value that each field was loaded with (`templates/loaded.html`). A field whose
-//! submitted value is the loaded one isn't saved. If somebody else has changed a field that the
-//! person changed too, nothing is saved, and the form shows both values.
+//! A form records the value that each field was loaded with (`templates/loaded.html`). A field
+//! whose submitted value is the loaded one isn't saved. If somebody else has changed a field that
+//! the person changed too, nothing is saved, and the form shows both values.
 
 use crate::server::form_data::FormData;
 
