@@ -76,7 +76,7 @@
         }).then(resolve, reject);
       });
       const { status } = response, json = await response.json();
-      // 409: it was stored before, and has been deleted since.
+      // 409: the feedback was stored before, and has since been deleted.
       if (!response.ok && status != 409) problem = json;
       if (status < 500 && status != 429 && status != 408) retryAfter = 0;
       else retryAfter = +response.headers.get("Retry-After") || retryAfter;
@@ -133,7 +133,7 @@
     const requested = (data.lang || documentElement.lang).toLowerCase().split("-")[0];
     host.lang = translations[requested] ? requested : "en";
     host.dir = getComputedStyle(body ?? documentElement).direction;
-    // A `data-` attribute with the name of a text replaces it.
+    // A `data-` attribute with a text's name replaces that text.
     "@NAMES@".split(" ").forEach((name, index) => { texts[name] = data[name] ?? translations[host.lang][index]; });
     launcher.textContent = title.textContent = dialog.ariaLabel = texts.label;
     messageLabel.textContent = texts.message;

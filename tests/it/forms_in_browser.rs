@@ -1,5 +1,5 @@
-//! Forms in a real browser: typed text survives lost connections and expired sessions, conflicts are
-//! shown, and the focus stays where a keyboard user expects it.
+//! Forms in a real browser: typed text survives lost connections and expired sessions, conflicts
+//! are shown, and the focus stays where a keyboard user expects it.
 
 use serde_json::{Value, json};
 

@@ -23,7 +23,7 @@ fn a_person_can_send_feedback_on_every_hostile_page() {
     let (site, browser) = (Site::start(), Browser::start());
     // All tabs are open at the same time, because the widget waits 2 s before it sends.
     let tabs = pages().into_iter().map(|page| {
-        println!("{page}"); // the last page is the one that failed
+        println!("{page}"); // the last page in the output is the page that failed
         let project = json!({"name": page, "slug": page});
         site.api.post("/api/v1/projects", project).expect(201);
         let tab = browser.open_in_tab(&site.server.url(&format!("/{page}.html")));

@@ -1,9 +1,9 @@
 //! Forms that were submitted but couldn't be processed. No interruption loses typed text: the form
 //! comes back with everything in it, with the status of the error.
 //!
-//! If the session has expired, the sign-in page carries the form, and the browser that signs in gets
-//! it back. Nothing is stored for somebody who isn't signed in, and nothing is sent again without a
-//! press of a button. Passwords and secrets aren't carried.
+//! If the session has expired, the sign-in page carries the form, and the browser that signs in
+//! gets it back. Nothing is stored for somebody who isn't signed in, and nothing is sent again
+//! without a press of a button. Passwords and secrets aren't carried.
 
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};

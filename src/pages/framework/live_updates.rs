@@ -33,9 +33,10 @@ use crate::store::ChangeKind;
 /// Changes within this period are sent together.
 const BATCH_WINDOW: Duration = Duration::from_millis(250);
 /// The interval between heartbeats, which also detect closed connections and expired sessions.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 const SESSION_ENDED: &str = "The session has ended.";
-const REPLACED: &str = "Too many pages of this session are open; newer ones replaced this one.";
+const REPLACED_MESSAGE: &str =
+    "Too many pages of this session are open; newer ones replaced this one.";
 /// Stops nginx from buffering the stream.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const INVALID_SUBSCRIPTION: PageError = PageError::Specific {
@@ -195,7 +196,7 @@ impl EventStream {
             StreamState::Running => {}
             StreamState::Ended => return None,
         }
-        let heartbeat = Instant::now() + HEARTBEAT;
+        let heartbeat = Instant::now() + HEARTBEAT_INTERVAL;
         loop {
             let latest = *self.latest.borrow_and_update();
             let names = self.changed_names();
@@ -214,7 +215,7 @@ impl EventStream {
             match self.wait(until, is_idle).await {
                 WakeReason::Change => {}
                 WakeReason::Shutdown => return None,
-                WakeReason::Evicted => return Some(self.end(REPLACED)),
+                WakeReason::Evicted => return Some(self.end(REPLACED_MESSAGE)),
                 WakeReason::Timeout if !is_idle => {}
                 WakeReason::Timeout if self.is_session_valid(latest).await => {
                     return Some(Bytes::from_static(b":\n\n"));

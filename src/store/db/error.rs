@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
-use super::SCHEMA_VERSION;
+use super::protection::Exposure;
+use super::{SCHEMA_VERSION, condition};
 
 /// An error of the store itself, not of its input.
 ///
@@ -21,6 +22,10 @@ pub enum StoreError {
     ReadOnly,
     #[error("another program has locked the database")]
     Busy,
+    #[error("the database file isn't in its place")]
+    OutOfPlace,
+    #[error("the database is damaged: {0}")]
+    Damaged(Arc<rusqlite::Error>),
     #[error("the database is closed")]
     Closed,
     #[error("a database job panicked")]
@@ -42,6 +47,10 @@ impl From<rusqlite::Error> for StoreError {
             // transaction, and a later attempt may succeed.
             Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => Self::DiskFull,
             Some(ErrorCode::ReadOnly) => Self::ReadOnly,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                condition::on_corruption_error();
+                Self::Damaged(Arc::new(error))
+            }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             _ => Self::Sqlite(Arc::new(error)),
         }
@@ -65,6 +74,21 @@ pub enum OpenError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error(
+        "--data-dir: {dir} {problem}; miniback init or miniback serve creates a database, or \
+         choose another directory",
+        dir = .dir.display()
+    )]
+    NoDatabase { dir: PathBuf, problem: &'static str },
+    #[error("--data-dir: {path} isn't a directory; choose another path", path = .0.display())]
+    NotADirectory(PathBuf),
+    #[error(
+        "--data-dir: {path} is {kind}, not a file; move it away or choose another directory",
+        path = .path.display()
+    )]
+    NotAFile { path: PathBuf, kind: &'static str },
+    #[error("--data-dir: {0}")]
+    Exposed(Exposure),
     #[error(
         "--data-dir: {path} was written by a newer version of Miniback (schema version {found}, \
          this program supports {SCHEMA_VERSION}); run that version, or restore the copy made \
