@@ -29,20 +29,21 @@
   const memory = {};
   const draftKey = () => `miniback:${project}`, unsentKey = () => `${draftKey()}:unsent`;
   const read = (key) => {
-    try { return JSON.parse(localStorage[key]); } catch { return memory[key]; }
+    try { return realm().JSON.parse(localStorage[key]); } catch { return memory[key]; }
   };
   // Returns whether the value survives the page.
   const write = (key, value) => {
     memory[key] = value;
     try {
-      if (value) localStorage[key] = JSON.stringify({ __proto__: null, ...value }); else delete localStorage[key];
+      if (value) localStorage[key] = realm().JSON.stringify({ __proto__: null, ...value }); else delete localStorage[key];
       return true;
     } catch {} // `memory` has it until the page closes
   };
   const unsent = () => ({ __proto__: null, ...read(unsentKey()) });
   const forget = (key) => {
-    const { [key]: _, ...rest } = unsent();
-    write(unsentKey(), Object.keys(rest)[0] && rest);
+    const items = unsent();
+    delete items[key];
+    write(unsentKey(), Object.keys(items)[0] && items);
   };
 
   // ---- Sending ----
@@ -67,15 +68,15 @@
     const { fetch, JSON, document } = realm();
     document.addEventListener("securitypolicyviolation", onViolation);
     try {
-      const response = await new Promise((resolve, reject) => {
+      const [response, json] = await new Promise((resolve, reject) => {
         setTimeout(reject, 30000); // a removed frame never responds
         fetch(url, {
           method: "POST", credentials: "omit",
           headers: { "Content-Type": "application/json", "Idempotency-Key": key, "X-Feedback-Source": "widget" },
           body: JSON.stringify(payload),
-        }).then(resolve, reject);
+        }).then(async (response) => resolve([response, await response.json()])).catch(reject);
       });
-      const { status } = response, json = await response.json();
+      const { status } = response;
       // 409: the feedback was stored before, and has since been deleted.
       if (!response.ok && status != 409) problem = json;
       if (status < 500 && status != 429 && status != 408) retryAfter = 0;
@@ -115,8 +116,8 @@
   const message = create("textarea", { id: "m", rows: 5, required: true, maxLength: 10000 });
   const email = create("input", { id: "e", type: "email", maxLength: 254, autocomplete: "email" });
   const messageLabel = create("label", { htmlFor: "m" }), emailLabel = create("span"), optional = create("small");
-  const pageLabel = create("span"), pageUrl = create("bdi"), page = create("p", { className: "page" }, pageLabel, " ", pageUrl);
-  const sendButton = create("button", { type: "button" }), status = create("p", { className: "said", role: "status" });
+  const pageLabel = create("bdi"), pageUrl = create("bdi"), page = create("p", { className: "page" }, pageLabel, " ", pageUrl);
+  const sendButton = create("button", { type: "button" }), status = create("p", { className: "said", role: "status", dir: "auto" });
   // Not a <form>: a page in a sandbox can't submit forms.
   const form = create("section", {}, messageLabel, message, create("label", { htmlFor: "e" }, emailLabel, " ", optional), email, page, sendButton);
   const dialog = create("dialog", {}, create("header", {}, title, closeButton), form, status);
@@ -148,7 +149,7 @@
 
     let color = "#1f5fd0", luminance = 0;
     if (data.color) {
-      const canvas = document.createElement("canvas").getContext("2d");
+      const canvas = create("canvas").getContext("2d");
       canvas.fillStyle = color;
       canvas.fillStyle = data.color; // ignored if it isn't a color
       if (/^#.{6}$/.test(canvas.fillStyle)) color = canvas.fillStyle;
@@ -199,7 +200,7 @@
   // Puts the widget into the page and applies the settings. It can run at any time.
   function mount(candidate) {
     if (projectOf(candidate)) tag = candidate; else if (!tag?.isConnected) tag = findTag() ?? tag;
-    if (!tag) return console.error("Miniback: the widget found no script tag with data-project.");
+    if (!tag) return console.error("Miniback: no script tag with data-project.");
     project = projectOf(tag);
     server = /^http.*\/(?=widget\.js)/.exec(tag.src)?.[0] ?? "@SERVER@"; // includes the base path
     // Outside <body>, the element isn't affected by layouts and effects, or when <body> is replaced.
@@ -282,7 +283,7 @@
     }
     sendButton.ariaBusy = "true"; // `disabled` would move the focus
     const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
-    const body = { message: message.value, email: email.value || undefined, url: pageUrl.textContent || undefined };
+    const body = { __proto__: null, message: message.value, email: email.value || undefined, url: pageUrl.textContent || undefined };
     // Once stored, the feedback is sent now or later, even if the page closes.
     const isStored = write(unsentKey(), { ...unsent(), [key]: body });
     const [problem, retryAfter] = await send(key, body);
@@ -295,15 +296,26 @@
       return closeButton.focus();
     }
     forget(key);
-    status.textContent = /paused/.test(problem?.type) ? texts.paused : `${texts.failed} ${problem?.detail ?? ""}`;
-    if (!problem) {
+    if (/paused/.test(problem?.type)) return status.textContent = texts.paused;
+    status.textContent = [texts.failed, problem?.detail].join(" ").trim();
+    // The form can send if there was no response, or if this page's origin isn't allowed.
+    if (!problem || problem.status == 403) {
       const href = `${server}f/${project}`;
-      status.append(texts.instead, " ", create("a", { href, target: "_blank", rel: "noopener", textContent: href }));
+      status.append(" ", texts.instead, " ", create("a", { href, target: "_blank", rel: "noopener", textContent: href }));
     }
   }
 
-  mount(currentScript);
-  flush();
+  // Frameworks such as React first compare the page with what they expect, so let them finish.
+  const start = () => {
+    if (host.isConnected) return;
+    mount(currentScript);
+    flush();
+  };
+  if (document.readyState == "complete") start();
+  else {
+    addEventListener("load", start);
+    setTimeout(start, 2000); // the page can load for long
+  }
   try {
     const api = (Object.hasOwn(window, "miniback") && window.miniback) || (window.miniback = {});
     api.open ??= () => open();

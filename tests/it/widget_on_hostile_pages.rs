@@ -114,7 +114,7 @@ fn reports_a_missing_project_and_a_taken_name_in_the_console() {
     for (page, expected) in [
         (
             "<script src={{script}} defer></script>",
-            json!(["Miniback: the widget found no script tag with data-project."]),
+            json!(["Miniback: no script tag with data-project."]),
         ),
         (
             "<script>var miniback = Object.freeze({});</script>{{tag}}",
