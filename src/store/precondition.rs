@@ -3,7 +3,9 @@
 use super::db::error::StoreError;
 
 /// A condition that the stored object must meet for a change to be made.
-pub struct Precondition<T>(Option<Box<dyn FnOnce(&T) -> bool + Send>>);
+pub struct Precondition<T>(Option<Condition<T>>);
+
+type Condition<T> = Box<dyn FnOnce(&T) -> bool + Send>;
 
 impl<T: Clone> Precondition<T> {
     pub fn new(condition: impl FnOnce(&T) -> bool + Send + 'static) -> Self {

@@ -234,29 +234,29 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// Applies `restoration` to an HTML response. Returns the unchanged response as an error if it
-/// isn't a page with the form.
+/// Applies `restoration` to an HTML response. Returns whether the response is a page with the form;
+/// otherwise, it is unchanged.
 pub(super) fn restore_response(
     response: HttpResponse,
     restoration: &Restoration<'_>,
-) -> Result<HttpResponse, HttpResponse> {
+) -> (HttpResponse, bool) {
     let is_html = response
         .headers()
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     if !is_html {
-        return Err(response);
+        return (response, false);
     }
     let (head, body) = response.into_parts();
     let bytes = match body.try_into_bytes() {
         Ok(bytes) => bytes,
-        Err(body) => return Err(head.set_body(body)),
+        Err(body) => return (head.set_body(body), false),
     };
     let restored = str::from_utf8(&bytes)
         .ok()
         .and_then(|html| restoration.apply(html));
     match restored {
-        Some(html) => Ok(head.set_body(BoxBody::new(html))),
-        None => Err(head.set_body(BoxBody::new(bytes))),
+        Some(html) => (head.set_body(BoxBody::new(html)), true),
+        None => (head.set_body(BoxBody::new(bytes)), false),
     }
 }

@@ -190,9 +190,9 @@ pub async fn respond(error: &PageError, context: &RequestContext) -> Option<Http
         invalid: &invalid,
         notice: Some(&notice),
     };
-    let mut response = restore_response(response, &restoration).ok()?;
+    let (mut response, is_shown) = restore_response(response, &restoration);
     *response.status_mut() = error.status_code();
-    Some(response)
+    is_shown.then_some(response)
 }
 
 fn changed_fields(form: &FormData) -> Vec<&str> {
@@ -223,7 +223,7 @@ pub fn complete(response: HttpResponse, context: &RequestContext) -> HttpRespons
         invalid: &[],
         notice: None,
     };
-    restore_response(response, &restoration).unwrap_or_else(|unchanged| unchanged)
+    restore_response(response, &restoration).0
 }
 
 /// What became of a page that a person returned to by signing in again.
@@ -252,10 +252,11 @@ pub fn resume(response: HttpResponse, context: &RequestContext) -> Returned {
         invalid: &[],
         notice: Some(&notice),
     };
-    match restore_response(response, &restoration) {
-        Ok(page) => Returned::Page(page),
-        Err(unchanged) if typed_texts(&form.fields).is_empty() => Returned::Page(unchanged),
-        Err(_) => Returned::Missing(form),
+    let (response, is_shown) = restore_response(response, &restoration);
+    if is_shown || typed_texts(&form.fields).is_empty() {
+        Returned::Page(response)
+    } else {
+        Returned::Missing(form)
     }
 }
 
