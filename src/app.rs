@@ -26,7 +26,7 @@ use crate::intake::{self, Intake};
 use crate::server::request_origin::TrustedProxies;
 use crate::server::urls::Urls;
 use crate::server::versions::Versions;
-use crate::server::{AppState, health, request_id, request_origin, tokens};
+use crate::server::{AppState, health, request_id, request_origin, security_headers, tokens};
 use crate::store::{self, LinkPurpose, OpenError, Store, StoreError, UserError};
 use crate::{api, pages, random};
 
@@ -213,6 +213,7 @@ fn http_server(
             .app_data(pages.clone())
             .app_data(api_reference.clone())
             .wrap(from_fn(request_origin::report_untrusted_proxies))
+            .wrap(from_fn(security_headers::add_nosniff))
             .wrap(from_fn(request_id::assign_request_id))
             .configure(|config| mount_under_base_path(config, &base_path))
             .configure(register_routes)

@@ -7,7 +7,7 @@
 // shadow root, no inline styles, no HTML from strings, and no form submission. Storage is optional.
 "use strict";
 (() => {
-  // A later run of the script only tells the first one about its tag.
+  // If the script runs again, it only passes its tag to the first run.
   const registry = Symbol.for("miniback"), { currentScript } = document;
   if (window[registry]) return window[registry](currentScript);
   window[registry] = mount;
@@ -16,7 +16,8 @@
   let tag, project, server, texts = {}, userEmail;
   // The URL's query is for loaders that drop attributes.
   const projectOf = (script) => script?.dataset?.project || new URLSearchParams(script?.src?.split("?")[1]).get("project");
-  // Finds the tag if the browser doesn't say which one runs, or if that one has been replaced.
+  // Finds the tag if the browser doesn't identify the running tag, or if that tag has been
+  // replaced.
   function findTag() {
     let found;
     for (const script of document.querySelectorAll("script[src*='/widget.js'],script[data-project]:not([src])"))
@@ -31,13 +32,13 @@
   const read = (key) => {
     try { return realm().JSON.parse(localStorage[key]); } catch { return memory[key]; }
   };
-  // Returns whether the value survives the page.
+  // Returns whether the value is still stored after the page closes.
   const write = (key, value) => {
     memory[key] = value;
     try {
       if (value) localStorage[key] = realm().JSON.stringify({ __proto__: null, ...value }); else delete localStorage[key];
       return true;
-    } catch {} // `memory` has it until the page closes
+    } catch {} // `memory` has the value until the page closes
   };
   const unsent = () => ({ __proto__: null, ...read(unsentKey()) });
   const forget = (key) => {
@@ -47,7 +48,7 @@
   };
 
   // ---- Sending ----
-  const Promise = (async () => {})().constructor; // the page can replace the global one
+  const Promise = (async () => {})().constructor; // the page can replace the global `Promise`
   const wait = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
   // The server rejects a form token that is younger than 2 s.
   const tokenIsValid = wait(2100);
@@ -205,9 +206,9 @@
     server = /^http.*\/(?=widget\.js)/.exec(tag.src)?.[0] ?? "@SERVER@"; // includes the base path
     // Outside <body>, the element isn't affected by layouts and effects, or when <body> is replaced.
     const { documentElement } = document;
-    if (!documentElement) return; // until the page has a new one
+    if (!documentElement) return; // until the page has a new root element
     if (host.parentNode != documentElement) documentElement.append(host);
-    try { launcher.showPopover(); } catch {} // it is shown, or the browser is too old
+    try { launcher.showPopover(); } catch {} // already shown, or not supported
     update();
     if (dialog.open && !dialog.matches(":modal")) {
       dialog.close();

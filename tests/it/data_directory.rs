@@ -32,7 +32,7 @@ fn commands_refuse_a_directory_without_a_database() {
     // A file whose creation was interrupted.
     fs::create_dir(&created).unwrap();
     fs::write(created.join("miniback.db"), "").unwrap();
-    for dir in [&missing, &empty, &file, &created] {
+    for dir in [&missing, &empty, &file, &file.join("data"), &created] {
         for args in COMMANDS {
             let line = run_on(dir, args, "a long password\n").error_line(1);
             assert!(line.contains(dir.to_str().unwrap()), "{args:?}: {line}");
@@ -64,8 +64,18 @@ fn init_creates_a_database_once() {
     assert!(line.contains(&app.pid().to_string()), "{line}");
     let file = parent.path().join("file");
     fs::write(&file, "content").unwrap();
-    let line = run_on(&file, &["init"], "").error_line(2);
-    assert!(line.contains("isn't a directory"), "{line}");
+    let dangling = parent.path().join("dangling");
+    symlink("missing", &dangling).unwrap();
+    for (path, words) in [
+        (file.clone(), "isn't a directory"),
+        (file.join("data"), "isn't a directory"),
+        (dangling, "symbolic link"),
+    ] {
+        let line = run_on(&path, &["init"], "").error_line(2);
+        assert!(line.contains(words), "{line}");
+        assert!(line.contains(path.to_str().unwrap()), "{line}");
+        assert!(!line.contains("os error"), "{line}");
+    }
 }
 
 #[test]

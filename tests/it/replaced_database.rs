@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::app::App;
+use crate::support::app::{ADMIN, App};
 use crate::support::receiver::Receiver;
 use crate::support::wait::wait_until;
 
@@ -212,7 +212,8 @@ fn commands_beside_a_server_are_no_replacement() {
     for _ in 0..5 {
         app.run(&["backup", copy.to_str().unwrap()], "").success();
         app.run(&["user", "list"], "").success();
-        app.run(&["token", "create", "--user", "admin@example.com", "t"], "");
+        app.run(&["token", "create", "--user", ADMIN, "t"], "")
+            .success();
         app.run(&["check"], "").success();
         // Another program may move the content of the WAL into the database.
         let other = rusqlite::Connection::open(app.database()).unwrap();

@@ -67,8 +67,8 @@ impl From<r2d2::Error> for StoreError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(
-        "--data-dir: can't create or use {path}: {source}; {hint}",
-        path = .path.display(), hint = io_error_advice(.source)
+        "--data-dir: can't create or use {path}: {reason}; {hint}",
+        path = .path.display(), reason = io_error_reason(.source), hint = io_error_advice(.source)
     )]
     Directory {
         path: PathBuf,
@@ -140,6 +140,19 @@ pub enum OpenError {
 const RESTORE_ADVICE: &str = "move it away together with miniback.db-wal and miniback.db-shm, put a copy \
     made by `miniback backup` in its place, and start again";
 
+/// Why a directory or file can't be used.
+fn io_error_reason(source: &std::io::Error) -> String {
+    match source.kind() {
+        ErrorKind::PermissionDenied => "permission denied".into(),
+        ErrorKind::ReadOnlyFilesystem => "the file system is read-only".into(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "the disk is full".into(),
+        ErrorKind::NotADirectory => "a part of the path isn't a directory".into(),
+        // Creating a directory fails only if something else has its name.
+        ErrorKind::AlreadyExists => "it is a symbolic link to a missing directory".into(),
+        _ => source.to_string(),
+    }
+}
+
 /// How to fix a directory or file that can't be used.
 fn io_error_advice(source: &std::io::Error) -> &'static str {
     match source.kind() {
@@ -149,6 +162,7 @@ fn io_error_advice(source: &std::io::Error) -> &'static str {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             "free some disk space, or choose another one"
         }
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "choose another path",
         _ => "create it, or choose another one",
     }
 }

@@ -38,6 +38,7 @@ pub fn database_path(dir: &Path) -> PathBuf {
 pub fn require_database(dir: &Path) -> Result<(), OpenError> {
     let problem = match dir.metadata() {
         Err(error) if error.kind() == ErrorKind::NotFound => "doesn't exist",
+        Err(error) if error.kind() == ErrorKind::NotADirectory => "isn't a directory",
         Ok(directory) if !directory.is_dir() => "isn't a directory",
         _ if check_header(&database_path(dir))?.is_none() => "contains no database",
         _ => return Ok(()),

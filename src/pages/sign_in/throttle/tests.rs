@@ -257,7 +257,7 @@ proptest! {
                     wait
                 }
                 Err(wait) => {
-                    prop_assert!(!was_told, "the promise was broken");
+                    prop_assert!(!was_told, "no check after Retry-After");
                     prop_assert!(wait <= Duration::from_secs(60));
                     Some(wait)
                 }
