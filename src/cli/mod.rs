@@ -16,6 +16,7 @@ use std::io::{IsTerminal, Write};
 
 use crate::app;
 use crate::config::{self, Command, ConfigError};
+use crate::io_errors;
 
 /// Runs the command and returns the exit code: 0 for success, 1 for a failure, and 2 for invalid
 /// arguments or configuration.
@@ -78,6 +79,11 @@ impl CommandError {
             line: error.to_string(),
             code: 1,
         }
+    }
+
+    /// `action` says what failed, such as `can’t read the password`.
+    fn io(action: &str) -> impl Fn(std::io::Error) -> Self {
+        move |error| Self::new(format!("{action}: {}", io_errors::describe(&error)))
     }
 
     fn usage_error(error: impl std::fmt::Display) -> Self {
