@@ -24,7 +24,7 @@ use crate::domain::secret::Secret;
 use crate::intake::{self, Intake};
 use crate::server::request_origin::TrustedProxies;
 use crate::server::urls::Urls;
-use crate::server::{AppState, health, request_id, tokens};
+use crate::server::{AppState, health, request_id, security_events, tokens};
 use crate::store::{self, LinkPurpose, OpenError, Store, StoreError, UserError};
 use crate::{api, pages, random};
 
@@ -203,6 +203,7 @@ fn http_server(
             .app_data(intake.clone())
             .app_data(pages.clone())
             .app_data(api_reference.clone())
+            .wrap(from_fn(security_events::log_requests))
             .wrap(from_fn(request_id::assign_request_id))
             .configure(|config| mount_under_base_path(config, &base_path))
             .configure(register_routes)
@@ -331,7 +332,11 @@ async fn create_first_user_or_setup_link(
         let failed = |error: &dyn std::fmt::Display| StartError::FirstUser(error.to_string());
         let hash = password::hash(&user.password).map_err(|error| failed(&error))?;
         return match store.add_first_user(user.email, hash).await {
-            Ok(_) | Err(UserError::AlreadySetUp) => Ok(None),
+            Ok(user) => {
+                security_events::log_local("user_added", user.id.as_str(), "configuration");
+                Ok(None)
+            }
+            Err(UserError::AlreadySetUp) => Ok(None),
             Err(error) => Err(failed(&error)),
         };
     }

@@ -14,7 +14,9 @@ mod user;
 use std::io::{IsTerminal, Write};
 
 use crate::app;
-use crate::config::{self, Command, ConfigError};
+use crate::config::{self, Command, ConfigError, LogOptions};
+use crate::logging;
+use crate::server::security_events;
 
 /// Runs the command and returns the exit code: 0 for success, 1 for a failure, and 2 for invalid
 /// arguments or configuration.
@@ -90,6 +92,12 @@ fn try_print(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
+}
+
+/// Logs a security event to standard error, in the format that `serve` uses.
+fn log_security_event(event: &str, subject: &str) {
+    logging::start(LogOptions { log_format: None }.format());
+    security_events::log_local(event, subject, "command_line");
 }
 
 /// Escapes control characters, so that untrusted text is safe to print on a terminal.

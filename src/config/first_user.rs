@@ -1,8 +1,8 @@
 //! Reads the first user from the environment.
 
 use super::values::read_secret_file;
-use crate::domain::account::check_password;
 use crate::domain::feedback;
+use crate::domain::password_rules::check_password;
 
 /// The email and password of the first user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub fn read_first_user(
             user.email.escape_debug()
         )
     })?;
-    check_password(&user.password).map_err(|error| {
+    check_password(&user.password, &user.email).map_err(|error| {
         format!(
             "MINIBACK_ADMIN_PASSWORD: {}",
             error.to_string().trim_end_matches('.')

@@ -15,6 +15,7 @@ pub mod explanation;
 pub mod feedback;
 pub mod id;
 pub mod password;
+pub mod password_rules;
 pub mod project;
 pub mod rate_limit;
 pub mod retry;

@@ -14,6 +14,7 @@ pub mod request_id;
 pub mod request_origin;
 pub mod routing;
 pub mod schemas;
+pub mod security_events;
 pub mod security_headers;
 pub mod static_files;
 mod store_error_status;

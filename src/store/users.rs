@@ -91,11 +91,12 @@ impl Store {
 
     /// Deletes a user with their sessions, their API tokens, and the one-time links that they
     /// created. The only admin can't be deleted.
-    pub async fn delete_user(&self, email: String) -> Result<(), UserError> {
+    pub async fn delete_user(&self, email: String) -> Result<User, UserError> {
         self.writer
             .write(move |tx| {
                 let user = by_email(tx, &email)?;
-                delete(tx, &user)
+                delete(tx, &user)?;
+                Ok(user)
             })
             .await
     }

@@ -18,6 +18,7 @@ use crate::server::form_data::FormError;
 use crate::server::permissions::{Permission, is_allowed};
 use crate::server::request_id::RequestId;
 use crate::server::request_origin::is_cross_origin;
+use crate::server::security_events::Actor;
 use crate::server::security_headers::add_security_headers;
 
 /// Checks a request, passes it to the route's handler, and completes the response.
@@ -99,6 +100,10 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
         // Don't fail the request because of this error. The next request tries again.
         tracing::warn!(%error, "recording the last use of a session failed");
     }
+    request.extensions_mut().insert(Actor {
+        user: session.user.id.clone(),
+        token: None,
+    });
     request.extensions_mut().insert(session);
     if allowed {
         Ok(())

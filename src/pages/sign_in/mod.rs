@@ -20,6 +20,7 @@ use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use super::framework::session;
 use crate::domain::account::User;
+use crate::server::security_events;
 
 const WRONG_CREDENTIALS: &str = "Wrong email or password.";
 
@@ -103,6 +104,8 @@ pub(super) async fn sign_in(
     let mut response = context.redirect(local_path_or_home(next));
     session::set_cookie(&mut response, &cookie);
     devices::remember(&context, &mut response, &verified.user.id);
+    let (user, client_ip) = (verified.user.id.as_str(), context.client_ip());
+    security_events::log("sign_in", Some(user), None, client_ip);
     Ok(response)
 }
 

@@ -6,8 +6,8 @@ use askama::Template;
 
 use super::password_check::hash_password;
 use super::{devices, link_expired};
-use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::feedback;
+use crate::domain::password_rules::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::validation::{check, check_all};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::form_field::FormField;
@@ -15,6 +15,7 @@ use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
+use crate::server::security_events::set_subject;
 use crate::server::tokens;
 use crate::store::{LinkError, LinkPurpose};
 
@@ -73,7 +74,7 @@ pub async fn create_first_user(
     check_link(&context, token).await?;
     if let Err(errors) = check_all((
         check("email", feedback::check_email(email.to_owned())),
-        check("password", check_password(password)),
+        check("password", check_password(password, email)),
     )) {
         let email = FormField::submitted("email", email, &errors);
         let password_error = errors.message_for("password").map(str::to_owned);
@@ -103,6 +104,7 @@ pub async fn create_first_user(
         .await;
     match created {
         Ok(user) => {
+            set_subject(&context.request, &user.id);
             let mut response = context.redirect("/feedback");
             session::set_cookie(&mut response, &cookie);
             devices::remember(&context, &mut response, &user.id);
