@@ -160,6 +160,6 @@ pub(super) async fn sign_out_everywhere(
         .end_sessions(context.user()?.id.clone())
         .await?;
     let mut response = context.redirect("/login");
-    session::clear_cookie(&context, &mut response);
+    session::clear_cookies(&context, &mut response);
     Ok(response)
 }

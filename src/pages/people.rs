@@ -315,7 +315,7 @@ async fn reject_last_admin(
 /// Redirects to the sign-in page after a change that ended the current user's sessions.
 fn redirect_signed_out(context: &RequestContext) -> HttpResponse {
     let mut response = context.redirect("/login");
-    session::clear_cookie(context, &mut response);
+    session::clear_cookies(context, &mut response);
     response
 }
 

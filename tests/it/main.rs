@@ -22,6 +22,7 @@ mod cancellation;
 mod cli;
 mod cli_users;
 mod connections;
+mod cookies;
 mod crash_recovery;
 mod delivery_list;
 mod delivery_pages;

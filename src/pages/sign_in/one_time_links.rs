@@ -119,7 +119,7 @@ async fn accept(
             return Ok(response);
         }
     };
-    let (cookie, new_session) = session::generate(context);
+    let (cookies, new_session) = session::generate(context);
     let (store, hash) = (&context.app.store, tokens::sha256(token));
     let result = match link.user {
         Some(user) => store
@@ -139,7 +139,7 @@ async fn accept(
                 store.end_session(session.token_hash).await?;
             }
             let mut response = context.redirect("/feedback");
-            session::set_cookie(&mut response, &cookie);
+            session::set_cookies(&mut response, &cookies);
             devices::remember(context, &mut response, &user);
             Ok(response)
         }

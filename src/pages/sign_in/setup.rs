@@ -91,7 +91,7 @@ pub async fn create_first_user(
             return Ok(response);
         }
     };
-    let (cookie, new_session) = session::generate(&context);
+    let (cookies, new_session) = session::generate(&context);
     let created = context
         .app
         .store
@@ -106,7 +106,7 @@ pub async fn create_first_user(
         Ok(user) => {
             set_subject(&context.request, &user.id);
             let mut response = context.redirect("/feedback");
-            session::set_cookie(&mut response, &cookie);
+            session::set_cookies(&mut response, &cookies);
             devices::remember(&context, &mut response, &user.id);
             Ok(response)
         }
@@ -127,7 +127,7 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
     if !is_local {
         return Err(SIGN_IN_LINK_EXPIRED);
     }
-    let (cookie, new_session) = session::generate(&context);
+    let (cookies, new_session) = session::generate(&context);
     match context
         .app
         .store
@@ -136,7 +136,7 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
     {
         Ok(()) => {
             let mut response = context.redirect("/feedback");
-            session::set_cookie(&mut response, &cookie);
+            session::set_cookies(&mut response, &cookies);
             Ok(response)
         }
         // This browser has already used the link.
