@@ -24,7 +24,7 @@ use crate::domain::secret::Secret;
 use crate::intake::{self, Intake};
 use crate::server::request_origin::TrustedProxies;
 use crate::server::urls::Urls;
-use crate::server::{AppState, health, request_id, security_events, tokens};
+use crate::server::{AppState, health, request_id, request_origin, security_events, tokens};
 use crate::store::{self, LinkPurpose, OpenError, Store, StoreError, UserError};
 use crate::{api, pages, random};
 
@@ -119,7 +119,7 @@ pub async fn start(
         clock: clock.clone(),
         delivery,
         urls,
-        proxies: TrustedProxies(options.trusted_proxy.clone()),
+        proxies: TrustedProxies::new(options.trusted_proxy.0.clone()),
         alerts,
     });
     let pages = web::Data::new(pages::PageState::new(clock, &device_key));
@@ -204,6 +204,7 @@ fn http_server(
             .app_data(pages.clone())
             .app_data(api_reference.clone())
             .wrap(from_fn(security_events::log_requests))
+            .wrap(from_fn(request_origin::report_untrusted_proxies))
             .wrap(from_fn(request_id::assign_request_id))
             .configure(|config| mount_under_base_path(config, &base_path))
             .configure(register_routes)
@@ -256,6 +257,9 @@ async fn load_alert_endpoint(
 ) -> Result<Option<AlertEndpoint>, StartError> {
     let configured = options.alerts.secret().map_err(StartError::AlertSecret)?;
     let Some(url) = options.alerts.alert_url.clone() else {
+        if configured.is_some() {
+            tracing::warn!("--alert-secret has no effect without --alert-url");
+        }
         return Ok(None);
     };
     delivery
@@ -326,6 +330,9 @@ async fn create_first_user_or_setup_link(
     url: &str,
 ) -> Result<Option<String>, StartError> {
     if store.has_users().await? {
+        if first_user.is_some() {
+            tracing::info!("MINIBACK_ADMIN_EMAIL has no effect, because there is already a user");
+        }
         return Ok(None);
     }
     if let Some(user) = first_user {

@@ -12,16 +12,11 @@ use tracing_subscriber::{Layer, fmt, registry};
 
 use crate::config::LogFormat;
 
-/// Starts logging for the whole process. `MINIBACK_LOG=debug` or `trace` logs more.
-pub fn start(format: LogFormat) {
-    let level = match std::env::var("MINIBACK_LOG").as_deref() {
-        Ok("debug") => LevelFilter::DEBUG,
-        Ok("trace") => LevelFilter::TRACE,
-        _ => LevelFilter::INFO,
-    };
+/// Starts logging for the whole process.
+pub fn start(format: LogFormat, level: LevelFilter) {
     let filter = Targets::new()
         .with_target("miniback", level)
-        .with_default(LevelFilter::WARN);
+        .with_default(level.min(LevelFilter::WARN));
     let layer = match format {
         LogFormat::Text => fmt::layer()
             .with_target(false)

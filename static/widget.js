@@ -2,98 +2,166 @@
 // comments and indentation, and replaces the @…@ placeholders. The widget sends no requests except
 // to submit feedback.
 //
-// It needs nothing from the page except <body>. It uses a shadow root, no inline styles, and no
-// HTML from strings, so it works with `default-src 'none'` and Trusted Types. It also works if
-// `localStorage` is unavailable.
+// It doesn't trust the page. The page can replace its elements and global functions, load the
+// script in any way and any number of times, and have any styles and policies. The widget uses a
+// shadow root, no inline styles, no HTML from strings, and no form submission. Storage is optional.
 "use strict";
 (() => {
-  const script = document.currentScript ?? document.querySelector("script[data-project][src*='widget.js']");
-  const data = script?.dataset, project = data?.project;
-  if (!project) return console.error("Miniback: the widget's script tag has no data-project attribute.");
-  if (window.miniback) return;
-  const server = script.src.replace(/widget\.js.*/, ""); // includes the base path
+  // A later run of the script only tells the first one about its tag.
+  const registry = Symbol.for("miniback"), { currentScript } = document;
+  if (window[registry]) return window[registry](currentScript);
+  window[registry] = mount;
 
-  // ---- Texts: in the language of `data-lang` or the page, or English ----
-  // A `data-` attribute with the name of a text replaces it.
-  const translations = "@STRINGS@";
-  const requested = (data.lang || document.documentElement.lang).toLowerCase().split("-")[0];
-  const lang = translations[requested] ? requested : "en";
-  const texts = {};
-  "@NAMES@".split(" ").forEach((name, index) => { texts[name] = data[name] ?? translations[lang][index]; });
+  // ---- Settings: the attributes of the script tag ----
+  let tag, project, server, texts = {}, userEmail;
+  // The URL's query is for loaders that drop attributes.
+  const projectOf = (script) => script?.dataset?.project || new URLSearchParams(script?.src?.split("?")[1]).get("project");
+  // Finds the tag if the browser doesn't say which one runs, or if that one has been replaced.
+  function findTag() {
+    let found;
+    for (const script of document.querySelectorAll("script[src*='/widget.js'],script[data-project]:not([src])"))
+      if (projectOf(script)) found = script;
+    return found;
+  }
 
-  // ---- Storage in this browser: the draft, and unsent feedback ----
-  const draftKey = `miniback:${project}`, unsentKey = `${draftKey}:unsent`, memory = {};
+  // ---- Storage in this browser: the draft, and unsent feedback by its idempotency key ----
+  // Objects without a prototype have no `toJSON`, which some pages add to all objects and arrays.
+  const memory = {};
+  const draftKey = () => `miniback:${project}`, unsentKey = () => `${draftKey()}:unsent`;
   const read = (key) => {
     try { return JSON.parse(localStorage[key]); } catch { return memory[key]; }
   };
+  // Returns whether the value survives the page.
   const write = (key, value) => {
     memory[key] = value;
     try {
-      if (value) localStorage[key] = JSON.stringify(value); else delete localStorage[key];
-    } catch { /* `memory` has it until the page closes */ }
+      if (value) localStorage[key] = JSON.stringify({ __proto__: null, ...value }); else delete localStorage[key];
+      return true;
+    } catch {} // `memory` has it until the page closes
   };
-  const unsent = () => read(unsentKey) ?? [];
+  const unsent = () => ({ __proto__: null, ...read(unsentKey()) });
+  const forget = (key) => {
+    const { [key]: _, ...rest } = unsent();
+    write(unsentKey(), Object.keys(rest)[0] && rest);
+  };
 
   // ---- Sending ----
+  const Promise = (async () => {})().constructor; // the page can replace the global one
+  const wait = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
   // The server rejects a form token that is younger than 2 s.
-  const tokenIsValid = new Promise((resolve) => setTimeout(resolve, 2100));
+  const tokenIsValid = wait(2100);
+  // The functions in a new frame are the browser's own. A sandboxed page can't use them.
+  const realm = () => {
+    try { return frame.contentWindow.fetch && frame.contentWindow; } catch { return window; }
+  };
+  let blocked, flushing, timer;
+  function onViolation({ blockedURI, disposition }) {
+    if (disposition == "enforce" && blockedURI.startsWith(server)) blocked = true;
+  }
   // Sends an unsent item, and deletes it once the server has accepted or rejected it. Returns the
-  // problem if it was rejected, and the number of seconds until the next retry (0 for no retry).
-  async function send({ key, body }) {
-    await tokenIsValid;
+  // problem if there is one, and the number of seconds until the next retry (0 for no retry).
+  async function send(key, body) {
+    const url = `${server}api/feedback`, payload = { __proto__: null, ...body, projectSlug: project, stamp: "@TOKEN@" };
     let problem, retryAfter = 60;
+    await tokenIsValid;
+    const { fetch, JSON, document } = realm();
+    document.addEventListener("securitypolicyviolation", onViolation);
     try {
-      const response = await fetch(`${server}api/feedback`, {
-        method: "POST", credentials: "omit", signal: AbortSignal.timeout(30000),
-        headers: { "Content-Type": "application/json", "Idempotency-Key": key, "X-Feedback-Source": "widget" },
-        body: JSON.stringify({ ...body, projectSlug: project, stamp: "@TOKEN@" }),
+      const response = await new Promise((resolve, reject) => {
+        setTimeout(reject, 30000); // a removed frame never responds
+        fetch(url, {
+          method: "POST", credentials: "omit",
+          headers: { "Content-Type": "application/json", "Idempotency-Key": key, "X-Feedback-Source": "widget" },
+          body: JSON.stringify(payload),
+        }).then(resolve, reject);
       });
       const { status } = response, json = await response.json();
-      if (status < 500 && status != 429 && status != 408) {
-        retryAfter = 0;
-        // 409: it was stored before, and has been deleted since.
-        if (!response.ok && status != 409) problem = json;
-      } else retryAfter = +response.headers.get("Retry-After") || retryAfter;
-    } catch { /* no response, or none from Miniback */ }
-    if (retryAfter) {
+      // 409: it was stored before, and has been deleted since.
+      if (!response.ok && status != 409) problem = json;
+      if (status < 500 && status != 429 && status != 408) retryAfter = 0;
+      else retryAfter = +response.headers.get("Retry-After") || retryAfter;
+    } catch {
+      await wait(100); // the event about the policy can come after the error
+    }
+    if (!retryAfter) forget(key);
+    else if (!blocked) {
       clearTimeout(timer);
       timer = setTimeout(flush, retryAfter * 1000);
-    } else {
-      const rest = unsent().filter((other) => other.key != key);
-      write(unsentKey, rest[0] && rest);
     }
     return [problem, retryAfter];
   }
-  let flushing, timer;
   async function flush() {
     if (flushing) return;
     flushing = true;
-    for (const item of unsent()) {
-      const [problem, retryAfter] = await send(item);
-      // Turn rejected feedback back into the draft.
-      if (problem && !read(draftKey)?.message) write(draftKey, item.body);
+    const items = unsent();
+    for (const key in items) {
+      const [problem, retryAfter] = await send(key, items[key]);
       if (retryAfter) break;
+      // Turn rejected feedback back into the draft.
+      if (problem && !read(draftKey())?.message) write(draftKey(), items[key]);
     }
     flushing = false;
   }
-  addEventListener("online", flush);
-  flush();
 
-  // ---- Styles ----
-  const canvas = document.createElement("canvas").getContext("2d");
-  canvas.fillStyle = "#1f5fd0";
-  canvas.fillStyle = data.color; // ignored if it isn't a color
-  const color = /^#.{6}$/.test(canvas.fillStyle) ? canvas.fillStyle : "#1f5fd0";
-  // Relative luminance as in WCAG. Above 0.179, black text has more contrast than white text, and
-  // the contrast is at least 4.5:1 either way.
-  const luminance = [0.2126, 0.7152, 0.0722].reduce((sum, weight, index) => {
-    const channel = parseInt(color.slice(2 * index + 1, 2 * index + 3), 16) / 255;
-    return sum + weight * (channel > 0.04045 ? ((channel + 0.055) / 1.055) ** 2.4 : channel / 12.92);
-  }, 0);
-  const left = data.position == "bottom-left", dark = ":host{--page:#1c1c1a;--ink:#eeede8;--soft:#a9a79e;--edge:#7d7b73;color-scheme:dark}";
+  // ---- Elements ----
+  const create = (name, properties, ...children) => {
+    const element = Object.assign(document.createElement(name), properties);
+    element.append(...children);
+    return element;
+  };
+  // The top layer is above everything, and nothing clips or moves it.
+  const launcher = create("button", { type: "button", className: "launcher", popover: "manual", ariaHasPopup: "dialog" });
+  const title = create("h2"), closeButton = create("button", { type: "button", textContent: "×" });
+  const message = create("textarea", { id: "m", rows: 5, required: true, maxLength: 10000 });
+  const email = create("input", { id: "e", type: "email", maxLength: 254, autocomplete: "email" });
+  const messageLabel = create("label", { htmlFor: "m" }), emailLabel = create("span"), optional = create("small");
+  const pageLabel = create("span"), pageUrl = create("bdi"), page = create("p", { className: "page" }, pageLabel, " ", pageUrl);
+  const sendButton = create("button", { type: "button" }), status = create("p", { className: "said", role: "status" });
+  // Not a <form>: a page in a sandbox can't submit forms.
+  const form = create("section", {}, messageLabel, message, create("label", { htmlFor: "e" }, emailLabel, " ", optional), email, page, sendButton);
+  const dialog = create("dialog", {}, create("header", {}, title, closeButton), form, status);
+  const frame = create("iframe", { hidden: true });
+  const host = create("miniback-widget"), root = host.attachShadow({ mode: "open" });
   const stylesheet = new CSSStyleSheet();
-  stylesheet.replaceSync(`
-    :host{all:initial!important;--page:#fff;--ink:#1c1b18;--soft:#5d5b54;--edge:#8b8980;--on:${luminance > 0.179 ? "#000" : "#fff"};color-scheme:light}
+  root.adoptedStyleSheets = [stylesheet];
+  root.append(launcher, dialog, frame);
+
+  // ---- Appearance: applies the settings, which can change at any time ----
+  const translations = "@STRINGS@";
+  function update() {
+    const { body, documentElement } = document, data = tag.dataset;
+    const requested = (data.lang || documentElement.lang).toLowerCase().split("-")[0];
+    host.lang = translations[requested] ? requested : "en";
+    host.dir = getComputedStyle(body ?? documentElement).direction;
+    // A `data-` attribute with the name of a text replaces it.
+    "@NAMES@".split(" ").forEach((name, index) => { texts[name] = data[name] ?? translations[host.lang][index]; });
+    launcher.textContent = title.textContent = dialog.ariaLabel = texts.label;
+    messageLabel.textContent = texts.message;
+    emailLabel.textContent = texts.email;
+    optional.textContent = texts.optional;
+    pageLabel.textContent = texts.page;
+    sendButton.textContent = texts.send;
+    closeButton.ariaLabel = texts.close;
+    launcher.hidden = data.position == "none";
+    if (email.value == userEmail) email.value = data.userEmail ?? "";
+    userEmail = data.userEmail ?? "";
+
+    let color = "#1f5fd0", luminance = 0;
+    if (data.color) {
+      const canvas = document.createElement("canvas").getContext("2d");
+      canvas.fillStyle = color;
+      canvas.fillStyle = data.color; // ignored if it isn't a color
+      if (/^#.{6}$/.test(canvas.fillStyle)) color = canvas.fillStyle;
+    }
+    // Relative luminance as in WCAG. Above 0.179, black text has more contrast than white text, and
+    // the contrast is at least 4.5:1 either way.
+    [0.2126, 0.7152, 0.0722].forEach((weight, index) => {
+      const channel = parseInt(color.slice(2 * index + 1, 2 * index + 3), 16) / 255;
+      luminance += weight * (channel > 0.04045 ? ((channel + 0.055) / 1.055) ** 2.4 : channel / 12.92);
+    });
+    const left = data.position == "bottom-left", dark = ":host{--page:#1c1c1a;--ink:#eeede8;--soft:#a9a79e;--edge:#7d7b73;color-scheme:dark!important}";
+    stylesheet.replaceSync(`
+    :host{all:initial!important;position:fixed!important;z-index:2147483647!important;--page:#fff;--ink:#1c1b18;--soft:#5d5b54;--edge:#8b8980;--on:${luminance > 0.179 ? "#000" : "#fff"};color-scheme:light!important}
     ${data.theme == "dark" ? dark : data.theme == "light" ? "" : `@media(prefers-color-scheme:dark){${dark}}`}
     *{box-sizing:border-box;margin:0;font:inherit;color:inherit}
     [hidden]{display:none!important}
@@ -101,112 +169,143 @@
     button{min-height:44px;padding:0 1.2em;border:1px solid transparent;border-radius:99px;background:${color};color:var(--on);font-weight:600;cursor:pointer}
     :focus-visible{outline:2px solid var(--ink);outline-offset:2px}
     textarea:focus-visible,input:focus-visible{outline-offset:-1px}
-    .launcher{position:fixed;z-index:2147483647;bottom:max(20px,env(safe-area-inset-bottom));${left ? "left" : "right"}:20px;box-shadow:0 2px 12px #0005}
+    .launcher{display:block;position:fixed;inset:auto auto max(20px,env(safe-area-inset-bottom)) 20px;${left ? "" : "left:auto;right:20px;"}box-shadow:0 2px 12px #0005}
     .launcher:has(+dialog[open]){visibility:hidden}
     .launcher:focus-visible{outline:2px solid var(--on);outline-offset:-6px}
     dialog{width:min(25em,100% - 32px);max-width:none;max-height:calc(100% - 32px);margin:auto ${left ? "auto 20px 20px" : "20px 20px auto"};padding:1.25em;border:1px solid var(--edge);border-radius:14px;background:var(--page);color:var(--ink);box-shadow:0 8px 40px #0006;overflow-wrap:anywhere}
     ::backdrop{background:#0006}
-    header,form{display:grid;gap:.4em;grid-template-columns:minmax(0,1fr)}
-    header{grid-template-columns:1fr auto;align-items:center;margin:-.6em -.6em .4em 0}
+    header,section{display:grid;gap:.4em;grid-template-columns:minmax(0,1fr)}
+    header{grid-template-columns:1fr auto;align-items:center;margin-block:-.6em .4em;margin-inline-end:-.6em}
     h2{font-size:1.2em;font-weight:650}
     label{font-weight:550;margin-top:.4em}
     small,.page{color:var(--soft);font-weight:400;font-size:.85em}
     .page{margin-top:.4em}
     textarea,input{width:100%;min-height:44px;padding:.6em .75em;border:1px solid var(--edge);border-radius:8px;background:none}
     textarea{resize:vertical;display:block}
-    form button{justify-self:end;margin-top:.6em}
+    section button{justify-self:end;margin-top:.6em}
     [aria-busy=true]{opacity:.6;cursor:progress}
     header button{width:44px;padding:0;background:none;color:var(--soft);font-size:1.5em;line-height:1}
-    .status{padding-top:.6em}
-    .status:empty{padding:0}
+    .said{padding-top:.6em}
+    .said:empty{padding:0}
     @media(max-width:30em){dialog{margin:12px auto auto;width:calc(100% - 24px)}}
     @media print{.launcher{display:none}}`);
+  }
 
-  // ---- Button and dialog ----
-  const create = (tag, properties, ...children) => {
-    const element = Object.assign(document.createElement(tag), properties);
-    element.append(...children);
-    return element;
-  };
-  const launcher = create("button", { type: "button", className: "launcher", textContent: texts.label, hidden: data.position == "none" });
-  const closeButton = create("button", { type: "button", textContent: "×" });
-  const message = create("textarea", { id: "m", rows: 5, required: true, maxLength: 10000, dir: "auto" });
-  const email = create("input", { id: "e", type: "email", maxLength: 254, autocomplete: "email" });
-  const pageUrl = create("bdi"), page = create("p", { className: "page" }, texts.page, " ", pageUrl);
-  const sendButton = create("button", { textContent: texts.send });
-  const status = create("p", { className: "status" });
-  const form = create("form", {}, create("label", { htmlFor: "m", textContent: texts.message }), message,
-    create("label", { htmlFor: "e" }, texts.email, " ", create("small", { textContent: texts.optional })), email, page, sendButton);
-  const dialog = create("dialog", {}, create("header", {}, create("h2", { id: "t", textContent: texts.label }), closeButton), form, status);
-  for (const [element, name, value] of [[closeButton, "aria-label", texts.close], [launcher, "aria-haspopup", "dialog"],
-    [status, "role", "status"], [dialog, "aria-labelledby", "t"]]) element.setAttribute(name, value);
-  const host = create("miniback-widget", { lang });
-  const root = host.attachShadow({ mode: "open" });
-  root.adoptedStyleSheets = [stylesheet];
-  root.append(launcher, dialog);
-  const attach = () => host.isConnected || document.body.append(host); // the page can replace its body
-  if (document.body) attach(); else addEventListener("DOMContentLoaded", attach);
+  // ---- Start ----
+  let removals = 0;
+  // The page can remove the widget at once, again and again. Waiting longer each time prevents a
+  // loop without an end.
+  const observer = new MutationObserver(() => { host.isConnected ? mount() : setTimeout(mount, removals++ ** 2); });
+  // Puts the widget into the page and applies the settings. It can run at any time.
+  function mount(candidate) {
+    if (projectOf(candidate)) tag = candidate; else if (!tag?.isConnected) tag = findTag() ?? tag;
+    if (!tag) return console.error("Miniback: the widget found no script tag with data-project.");
+    project = projectOf(tag);
+    server = /^http.*\/(?=widget\.js)/.exec(tag.src)?.[0] ?? "@SERVER@"; // includes the base path
+    // Outside <body>, the element isn't affected by layouts and effects, or when <body> is replaced.
+    const { documentElement } = document;
+    if (!documentElement) return; // until the page has a new one
+    if (host.parentNode != documentElement) documentElement.append(host);
+    try { launcher.showPopover(); } catch {} // it is shown, or the browser is too old
+    update();
+    if (dialog.open && !dialog.matches(":modal")) {
+      dialog.close();
+      dialog.showModal();
+      message.focus();
+    }
+    // `document.open()` removes all listeners.
+    for (const type of ["click", "keydown", "keyup", "keypress", "focusin", "pointerdown", "mousedown", "touchstart"])
+      addEventListener(type, onEvent, true);
+    addEventListener("online", flush);
+    observer.observe(document, { childList: true });
+    observer.observe(documentElement, { childList: true, attributes: true });
+    observer.observe(tag, { attributes: true });
+  }
 
+  // ---- Dialog ----
   let opener;
   function open(trigger) {
+    mount();
     if (dialog.open) return;
-    attach();
     opener = trigger ?? document.activeElement;
-    const draft = read(draftKey);
+    const draft = read(draftKey());
     message.value = draft?.message ?? "";
-    email.value = draft?.email ?? data.userEmail ?? "";
+    email.value = draft?.email ?? userEmail;
     // Omit a URL that the server would reject: not http(s), or too long.
     const { href } = location;
     pageUrl.textContent = /^http/.test(href) && href.length < 2049 ? href : "";
     page.hidden = !pageUrl.textContent;
     form.hidden = false;
     status.textContent = "";
+    onInput();
     dialog.showModal();
     message.focus();
   }
-  launcher.onclick = () => open(launcher);
-  document.addEventListener("click", (event) => {
-    const trigger = event.composedPath().find((element) => element.dataset?.minibackOpen != null);
-    if (!trigger) return;
-    event.preventDefault();
-    open(trigger);
-  });
-  closeButton.onclick = () => dialog.close();
-  dialog.onclose = () => opener?.focus({ preventScroll: true });
-  // Keep events in the dialog from reaching the page. Otherwise they could trigger its keyboard
-  // shortcuts, or its modals could close or move the focus back.
-  for (const type of ["keydown", "keyup", "keypress", "focusin", "pointerdown", "mousedown", "touchstart"])
-    dialog.addEventListener(type, (event) => event.stopPropagation());
-  dialog.onmousedown = (event) => { if (event.target == dialog) dialog.close(); }; // the backdrop
-  form.oninput = () => write(draftKey, { message: message.value, email: email.value });
-  form.onkeydown = (event) => { if (event.key == "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit(); };
+  dialog.onclose = () => dialog.open || opener?.focus({ preventScroll: true });
+  function onInput() {
+    message.dir = message.value && "auto"; // an empty message has the page's direction
+    write(draftKey(), { message: message.value, email: email.value == userEmail ? undefined : email.value });
+  }
+  form.oninput = onInput;
 
-  form.onsubmit = async (event) => {
-    event.preventDefault();
+  // Handles events before the page can. Events in the dialog don't reach the page: they could
+  // trigger its keyboard shortcuts, or its modals could close or move the focus back.
+  function onEvent(event) {
+    const path = event.composedPath(), [target] = path, { type, key } = event;
+    if (!path.includes(host)) {
+      const trigger = type == "click" && path.find((element) => element.dataset?.minibackOpen != null);
+      if (!trigger) return;
+      event.preventDefault();
+      return open(trigger);
+    }
+    if (type == "click" || target != launcher) event.stopImmediatePropagation();
+    if (type == "click") {
+      if (target == launcher) open(launcher);
+      if (target == closeButton) dialog.close();
+      if (target == sendButton) submit();
+    }
+    if (type == "mousedown" && target == dialog) dialog.close(); // the backdrop
+    if (type == "keydown" && key == "Enter" && !event.isComposing && (target == email || event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      submit();
+    }
+  }
+
+  async function submit() {
     if (sendButton.ariaBusy == "true") return;
-    if (!message.value.trim()) {
-      message.value = "";
-      return form.reportValidity();
+    status.textContent = "";
+    if (!message.value.trim()) message.value = "";
+    for (const field of [message, email]) {
+      if (field.validity.valid) continue;
+      field.focus();
+      return status.textContent = field.validationMessage;
     }
     sendButton.ariaBusy = "true"; // `disabled` would move the focus
-    status.textContent = "";
-    const item = {
-      key: crypto.getRandomValues(new Uint32Array(4)).join("-"),
-      body: { message: message.value, email: email.value || undefined, url: pageUrl.textContent || undefined },
-    };
+    const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
+    const body = { message: message.value, email: email.value || undefined, url: pageUrl.textContent || undefined };
     // Once stored, the feedback is sent now or later, even if the page closes.
-    write(unsentKey, [...unsent(), item]);
-    const [problem, retryAfter] = await send(item);
+    const isStored = write(unsentKey(), { ...unsent(), [key]: body });
+    const [problem, retryAfter] = await send(key, body);
     sendButton.ariaBusy = null;
-    if (problem) status.textContent = /paused/.test(problem.type) ? texts.paused : `${texts.failed} ${problem.detail}`;
-    else {
-      write(draftKey);
+    if (retryAfter ? isStored && !blocked : !problem) {
+      write(draftKey());
       message.value = "";
       form.hidden = true;
-      status.textContent = retryAfter ? texts.later : texts.thanks;
-      closeButton.focus();
+      status.textContent = retryAfter ? `${texts.failed} ${texts.later}` : texts.thanks;
+      return closeButton.focus();
     }
-  };
+    forget(key);
+    status.textContent = /paused/.test(problem?.type) ? texts.paused : `${texts.failed} ${problem?.detail ?? ""}`;
+    if (!problem) {
+      const href = `${server}f/${project}`;
+      status.append(texts.instead, " ", create("a", { href, target: "_blank", rel: "noopener", textContent: href }));
+    }
+  }
 
-  window.miniback = { open: () => open() };
+  mount(currentScript);
+  flush();
+  try {
+    const api = (Object.hasOwn(window, "miniback") && window.miniback) || (window.miniback = {});
+    api.open ??= () => open();
+  } catch { console.warn("Miniback: the page uses the name `miniback`, so there is no miniback.open()."); }
 })();

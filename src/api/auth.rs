@@ -9,7 +9,7 @@ use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError, web};
 
-use super::etag;
+use super::{etag, known_query_parameters};
 use crate::domain::account::ApiToken;
 use crate::server::permissions::{Permission, is_allowed};
 use crate::server::problem::Problem;
@@ -43,7 +43,8 @@ const MISSING_TOKEN: &str =
 const UNKNOWN_TOKEN: &str = "Unknown API token. It may have been revoked.";
 const AMBIGUOUS_TOKENS: &str = "The request has two different API tokens. Send only one.";
 
-/// Middleware for a route: rejects callers without the required permission, and adds an `ETag`.
+/// Middleware for a route: rejects callers without the permission and unknown query parameters, and
+/// adds an `ETag`.
 pub(super) async fn authorize(
     permission: Permission,
     request: ServiceRequest,
@@ -60,6 +61,9 @@ pub(super) async fn authorize(
             }
             Err(problem) => return Ok(request.into_response(problem.error_response())),
         }
+    }
+    if let Err(problem) = check_query(&request) {
+        return Ok(request.into_response(problem.error_response()));
     }
     Ok(etag::add_etag(
         next.call(request).await?.map_into_boxed_body(),
@@ -85,6 +89,15 @@ fn token_from_headers(headers: &HeaderMap) -> Result<&str, Problem> {
         return Err(Problem::Unauthorized(AMBIGUOUS_TOKENS));
     }
     Ok(token)
+}
+
+fn check_query(request: &ServiceRequest) -> Result<(), Problem> {
+    let route = request.match_pattern().unwrap_or_default();
+    let base_path = request
+        .app_data::<web::Data<AppState>>()
+        .map_or("", |app| app.urls.base_path());
+    let route = route.strip_prefix(base_path).unwrap_or(&route);
+    known_query_parameters::check(request.method(), route, request.query_string())
 }
 
 async fn authenticate(permission: Permission, request: &ServiceRequest) -> Result<Caller, Problem> {

@@ -1,9 +1,9 @@
-//! Deliveries: a webhook's list, one delivery with its request and responses, and redelivery.
+//! Deliveries: a webhook's list, and one delivery with its request and responses.
 
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -15,39 +15,15 @@ use crate::domain::event::EventType;
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::domain::webhook::Topic;
 use crate::server::AppState;
-use crate::server::json_body::{Json, deserialize_non_null};
 use crate::server::problem::Problem;
-use crate::store::{
-    DeliveryDetail, DeliveryFilter, DeliverySummary, LoggedAttempt, RedeliverError,
-};
+use crate::store::{DeliveryDetail, DeliveryFilter, DeliverySummary, LoggedAttempt};
 
-const NOT_FOUND: Problem = Problem::NotFound("Delivery not found.");
-
-#[derive(Deserialize, ToSchema)]
-#[schema(as = Recovery)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RecoverDeliveries {
-    /// Redeliver deliveries that failed or were canceled at or after this time. ISO 8601 with an
-    /// offset.
-    #[schema(format = DateTime, example = "2025-10-31T12:34:56Z")]
-    since: String,
-    /// The states of the deliveries to redeliver. Defaults to `failed`.
-    #[schema(nullable = false, example = json!(["failed"]))]
-    #[serde(default, deserialize_with = "deserialize_non_null")]
-    states: Option<Vec<RecoverableState>>,
-}
-
-#[derive(Clone, Copy, Deserialize, PartialEq, Eq, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum RecoverableState {
-    Failed,
-    Canceled,
-}
+pub(super) const NOT_FOUND: Problem = Problem::NotFound("Delivery not found.");
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Delivery)]
 #[serde(rename_all = "camelCase")]
-struct DeliveryView<'a> {
+pub(super) struct DeliveryView<'a> {
     /// Endpoints use this id to detect duplicates.
     id: &'a DeliveryId,
     webhook_id: &'a WebhookId,
@@ -137,13 +113,6 @@ struct RequestView {
     body: String,
 }
 
-#[derive(Serialize, ToSchema)]
-#[schema(as = Recovered)]
-struct RecoveredCount {
-    #[schema(example = 3)]
-    count: usize,
-}
-
 impl<'a> DeliveryView<'a> {
     fn new(record: &'a DeliverySummary) -> Self {
         Self {
@@ -158,7 +127,7 @@ impl<'a> DeliveryView<'a> {
         }
     }
 
-    fn with_details(detail: &'a DeliveryDetail) -> Self {
+    pub(super) fn with_details(detail: &'a DeliveryDetail) -> Self {
         let mut view = Self::new(&detail.summary);
         for (attempt, logged) in view.attempts.iter_mut().zip(&detail.summary.attempts) {
             attempt.response = Some(ResponseView::new(logged));
@@ -309,87 +278,4 @@ pub(super) async fn get(
     let detail = app.store.delivery(DeliveryId::new(id.into_inner())).await?;
     let detail = detail.ok_or(NOT_FOUND)?;
     Ok(HttpResponse::Ok().json(DeliveryView::with_details(&detail)))
-}
-
-/// Redeliver a delivery
-///
-/// Sends the same id and body again, with a new set of retries. Attempt numbers continue.
-#[utoipa::path(
-    post,
-    path = "/api/v1/deliveries/{id}/redeliver",
-    operation_id = "redeliver",
-    tag = "Deliveries",
-    params(("id" = DeliveryId, Path)),
-    responses(
-        (status = 202, description = "The delivery, pending again", body = DeliveryView),
-        (
-            status = 409,
-            description = "The delivery is pending, its webhook is disabled or deleted, or its \
-                feedback was deleted",
-        ),
-    )
-)]
-pub(super) async fn redeliver(
-    app: web::Data<AppState>,
-    id: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
-    let id = DeliveryId::new(id.into_inner());
-    app.store
-        .redeliver(id.clone())
-        .await
-        .map_err(redeliver_problem)?;
-    let detail = app.store.delivery(id).await?.ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Accepted().json(DeliveryView::with_details(&detail)))
-}
-
-/// Redeliver failed deliveries
-///
-/// Redelivers all deliveries of the webhook that failed since the given time. Use `states` to
-/// redeliver canceled deliveries. If the call is repeated immediately, the `count` is 0.
-#[utoipa::path(
-    post,
-    path = "/api/v1/webhooks/{id}/recover",
-    operation_id = "recover",
-    tag = "Deliveries",
-    params(("id" = WebhookId, Path)),
-    request_body = RecoverDeliveries,
-    responses(
-        (
-            status = 202,
-            description = "The number of deliveries that are pending again",
-            body = RecoveredCount,
-        ),
-        (status = 409, description = "The webhook is disabled or deleted"),
-    )
-)]
-pub(super) async fn recover(
-    app: web::Data<AppState>,
-    webhook: web::Path<String>,
-    Json(body): Json<RecoverDeliveries>,
-) -> Result<HttpResponse, Problem> {
-    let since = Timestamp::parse(&body.since).ok_or_else(|| {
-        Problem::invalid_field("since", "Enter a time like 2025-10-31T12:34:56Z.")
-    })?;
-    let states = body.states.unwrap_or(vec![RecoverableState::Failed]);
-    let has = |state| states.contains(&state);
-    let webhook = WebhookId::new(webhook.into_inner());
-    let (failed, canceled) = (
-        has(RecoverableState::Failed),
-        has(RecoverableState::Canceled),
-    );
-    let count = app
-        .store
-        .redeliver_since(webhook, since, canceled, failed)
-        .await
-        .map_err(redeliver_problem)?;
-    Ok(HttpResponse::Accepted().json(RecoveredCount { count }))
-}
-
-fn redeliver_problem(error: RedeliverError) -> Problem {
-    match error {
-        RedeliverError::UnknownDelivery => NOT_FOUND,
-        RedeliverError::UnknownWebhook => webhooks::NOT_FOUND,
-        RedeliverError::Store(error) => error.into(),
-        error => Problem::Conflict(error.to_string()),
-    }
 }

@@ -19,8 +19,8 @@ use utoipa::openapi::{Ref, RefOr, Server};
 use self::operations::complete_operation;
 use super::auth::X_API_KEY;
 use super::{
-    deliveries, delivery_totals, feedback, metrics, projects, routes, secrets, test_events,
-    webhooks,
+    deliveries, delivery_totals, feedback, metrics, projects, redelivery, routes, secrets,
+    test_events, webhooks,
 };
 use crate::intake::{self, endpoint};
 use crate::server::AppState;
@@ -79,8 +79,10 @@ pub(super) async fn get(app: web::Data<AppState>, request: HttpRequest) -> HttpR
         secrets::finish_rotation,
         deliveries::list,
         deliveries::get,
-        deliveries::redeliver,
-        deliveries::recover,
+        redelivery::redeliver,
+        redelivery::retry,
+        redelivery::cancel,
+        redelivery::recover,
         metrics::get,
         health::health,
         get,

@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, ResponseError, Route, web};
 
 use super::auth::authorize;
 use super::{
-    deliveries, delivery_totals, feedback, metrics, openapi, projects, secrets, test_events,
-    webhooks,
+    deliveries, delivery_totals, feedback, metrics, openapi, projects, redelivery, secrets,
+    test_events, webhooks,
 };
 use crate::server::permissions::Permission::{self, Admin, Member, Metrics, Public, Submit};
 use crate::server::problem::Problem;
@@ -104,7 +104,7 @@ fn add_webhook_routes(routes: Routes) -> Routes {
         ))
         .service(api_routes_at(
             "/webhooks/{id}/recover",
-            [post(Admin, deliveries::recover)],
+            [post(Admin, redelivery::recover)],
         ))
         .service(api_routes_at(
             "/deliveries/{id}",
@@ -112,7 +112,15 @@ fn add_webhook_routes(routes: Routes) -> Routes {
         ))
         .service(api_routes_at(
             "/deliveries/{id}/redeliver",
-            [post(Admin, deliveries::redeliver)],
+            [post(Admin, redelivery::redeliver)],
+        ))
+        .service(api_routes_at(
+            "/deliveries/{id}/retry",
+            [post(Admin, redelivery::retry)],
+        ))
+        .service(api_routes_at(
+            "/deliveries/{id}/cancel",
+            [post(Admin, redelivery::cancel)],
         ))
 }
 

@@ -6,7 +6,7 @@ use super::serve::start_error;
 use super::{CommandError, escape_control_chars, print};
 use crate::app;
 use crate::clock::Clock;
-use crate::config::ServeOptions;
+use crate::config::{self, ServeOptions};
 use crate::delivery::{self, DeliverySettings};
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::store::{self, BackupError, PageRequest, Store};
@@ -14,9 +14,14 @@ use crate::store::{self, BackupError, PageRequest, Store};
 pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     // The options are valid, or parsing them would have failed. Check the files that they refer to.
     options.alerts.secret().map_err(CommandError::usage_error)?;
+    options.log.level().map_err(CommandError::usage_error)?;
+    config::read_first_user(|name| std::env::var(name).ok()).map_err(CommandError::usage_error)?;
     let settings = app::delivery_settings(options, options.listen).map_err(start_error)?;
     let mut report = CheckReport::default();
     report.report_ok("configuration");
+    if let Some(ignored) = config::describe_ignored_variables(true, config::set_variables()) {
+        report.report_warning(&ignored);
+    }
     if check_database(options, &mut report) {
         let hosts = check_hosts(options, &settings, &mut report);
         actix_web::rt::System::new().block_on(hosts)?;
@@ -99,6 +104,11 @@ struct CheckReport {
 impl CheckReport {
     fn report_ok(&self, text: &str) {
         print(&format!("ok     {}\n", escape_control_chars(text)));
+    }
+
+    /// Reports something that doesn't make the check fail.
+    fn report_warning(&mut self, text: &str) {
+        print(&format!("WARN   {}\n", escape_control_chars(text)));
     }
 
     fn report_failure(&mut self, text: &str) {

@@ -25,7 +25,8 @@ const DEMO_USER_EMAIL: &str = "ada@example.com";
 const SIGN_IN_LINK_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
-    logging::start(options.log.format());
+    let level = options.log.level().map_err(CommandError::usage_error)?;
+    logging::start(options.log.format(), level);
     let directory = tempfile::Builder::new()
         .prefix("miniback-demo-")
         .tempdir()

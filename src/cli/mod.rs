@@ -13,6 +13,8 @@ mod user;
 
 use std::io::{IsTerminal, Write};
 
+use tracing_subscriber::filter::LevelFilter;
+
 use crate::app;
 use crate::config::{self, Command, ConfigError, LogOptions};
 use crate::logging;
@@ -41,6 +43,12 @@ pub fn run() -> i32 {
             return 2;
         }
     };
+    // `serve` logs ignored variables, and `check` reports them.
+    if !matches!(cli.command, Command::Serve(_) | Command::Check(_))
+        && let Some(ignored) = config::describe_ignored_variables(false, config::set_variables())
+    {
+        eprintln!("miniback: warning: {}", escape_control_chars(&ignored));
+    }
     let result = match cli.command {
         Command::Serve(options) => serve::run(&options),
         Command::Demo(options) => demo::run(&options),
@@ -96,7 +104,7 @@ fn try_print(text: &str) -> std::io::Result<()> {
 
 /// Logs a security event to standard error, in the format that `serve` uses.
 fn log_security_event(event: &str, subject: &str) {
-    logging::start(LogOptions { log_format: None }.format());
+    logging::start(LogOptions { log_format: None }.format(), LevelFilter::INFO);
     security_events::log_local(event, subject, "command_line");
 }
 

@@ -10,7 +10,11 @@ use crate::logging;
 
 pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     let format = options.log.format();
-    logging::start(format);
+    let level = options.log.level().map_err(CommandError::usage_error)?;
+    logging::start(format, level);
+    if let Some(ignored) = config::describe_ignored_variables(true, config::set_variables()) {
+        tracing::warn!("{}", super::escape_control_chars(&ignored));
+    }
     let first_user = config::read_first_user(|name| std::env::var(name).ok())
         .map_err(CommandError::usage_error)?;
     actix_web::rt::System::new().block_on(async {

@@ -7,6 +7,7 @@ mod commands;
 mod first_user;
 mod options;
 mod values;
+mod variables;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -22,6 +23,7 @@ pub use options::{
     RateLimitOptions, ServeOptions,
 };
 pub use values::RetryDelays;
+pub use variables::{describe_ignored_variables, set_variables};
 
 /// Why [`parse`] returned no command to run.
 #[derive(Debug)]
@@ -123,7 +125,7 @@ mod tests {
         );
         assert_eq!(options.retention, Duration::from_secs(30 * 24 * 3600));
         assert_eq!(options.feedback_retention, None);
-        assert_eq!(options.trusted_proxy.len(), 2);
+        assert_eq!(options.trusted_proxy.0.len(), 2);
         assert!(!options.delivery.deny_localhost);
         assert_eq!(
             options.limits.limit_address,
@@ -147,6 +149,7 @@ mod tests {
                 "--base-url",
             ),
             (["--trusted-proxy", "10.0.0.0/99"], "--trusted-proxy"),
+            (["--trusted-proxy", "none,10.0.0.0/8"], "--trusted-proxy"),
             (["--log-format", "xml"], "--log-format"),
             (["--feedback-retention", "0s"], "--feedback-retention"),
             (["--limit-address", "10"], "--limit-address"),
@@ -197,8 +200,11 @@ mod tests {
             serve(&["--trusted-proxy", "10.0.0.1,192.168.0.0/16"])
                 .unwrap()
                 .trusted_proxy
+                .0
                 .len(),
             2
         );
+        let nobody = serve(&["--trusted-proxy", "none"]).unwrap().trusted_proxy;
+        assert!(nobody.0.is_empty());
     }
 }

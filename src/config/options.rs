@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
-use ipnet::IpNet;
+use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
 use super::values::{
-    RetryDelays, parse_base_url, parse_delay, parse_network, parse_positive_duration,
-    parse_retry_delays, parse_socket_address, parse_timeout, read_secret_file,
+    RetryDelays, TrustedNetworks, parse_base_url, parse_delay, parse_positive_duration,
+    parse_retry_delays, parse_socket_address, parse_timeout, parse_trusted_networks,
+    read_secret_file,
 };
 use crate::domain::egress_policy::AllowTarget;
 use crate::domain::endpoint_url::EndpointUrl;
@@ -69,16 +70,16 @@ pub struct ServeOptions {
         value_name = "DURATION"
     )]
     pub feedback_retention: Option<Duration>,
-    /// Networks of the proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted
+    /// Networks of the proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted; “none”
+    /// trusts no proxy
     #[arg(
         long,
         env = "MINIBACK_TRUSTED_PROXY",
         default_value = "127.0.0.0/8,::1/128",
-        value_delimiter = ',',
-        value_parser = parse_network,
+        value_parser = parse_trusted_networks,
         value_name = "CIDR,…"
     )]
-    pub trusted_proxy: Vec<IpNet>,
+    pub trusted_proxy: TrustedNetworks,
     #[command(flatten)]
     pub alerts: AlertOptions,
     #[command(flatten)]
@@ -126,7 +127,12 @@ fn parse_secret(
         .ok()
         .filter(|file| !file.is_empty());
     let secret = match (value, from_file) {
-        (Some(secret), _) => secret.clone(),
+        (Some(_), Some(_)) => {
+            return Err(format!(
+                "{flag} and {file_variable} are both set; unset one of them"
+            ));
+        }
+        (Some(secret), None) => secret.clone(),
         (None, Some(file)) => read_secret_file(file_variable, file.as_ref())?,
         (None, None) => return Ok(None),
     };
@@ -226,6 +232,21 @@ pub enum LogFormat {
 }
 
 impl LogOptions {
+    /// Reads the log level from `MINIBACK_LOG`.
+    pub fn level(&self) -> Result<LevelFilter, String> {
+        let level = std::env::var("MINIBACK_LOG").unwrap_or_default();
+        match level.as_str() {
+            "error" => Ok(LevelFilter::ERROR),
+            "warn" => Ok(LevelFilter::WARN),
+            "info" | "" => Ok(LevelFilter::INFO),
+            "debug" => Ok(LevelFilter::DEBUG),
+            "trace" => Ok(LevelFilter::TRACE),
+            other => Err(format!(
+                "MINIBACK_LOG: “{other}” isn’t a log level; use error, warn, info, or debug"
+            )),
+        }
+    }
+
     pub fn format(&self) -> LogFormat {
         let default = if std::io::stderr().is_terminal() {
             LogFormat::Text

@@ -84,11 +84,24 @@ pub(super) fn parse_socket_address(text: &str) -> Result<SocketAddr, String> {
     text.trim().parse().map_err(|_| hint.into())
 }
 
-pub(super) fn parse_network(text: &str) -> Result<IpNet, String> {
-    let text = text.trim();
-    text.parse()
-        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-        .map_err(|_| "use networks like 10.0.0.0/8, or IP addresses".into())
+/// The networks of `--trusted-proxy`; empty for `none`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustedNetworks(pub Vec<IpNet>);
+
+pub(super) fn parse_trusted_networks(text: &str) -> Result<TrustedNetworks, String> {
+    if text.trim() == "none" {
+        return Ok(TrustedNetworks(Vec::new()));
+    }
+    let network = |text: &str| {
+        let text = text.trim();
+        text.parse()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+    };
+    text.split(',')
+        .map(network)
+        .collect::<Result<_, _>>()
+        .map(TrustedNetworks)
+        .map_err(|_| "use networks like 10.0.0.0/8, IP addresses, or none".into())
 }
 
 /// Accepts a duration, or a number of seconds without a unit.

@@ -33,7 +33,9 @@ pub(super) async fn make_attempt(
         request::headers_for_log(&request, &endpoint.headers, endpoint.url.host_header());
     let result = client.attempt(&request).await;
     let ended_at = clock.now();
-    let hold_until = result.response.as_ref().and_then(|response| {
+    let is_requested_retry = due.is_requested_retry;
+    let response = result.response.as_ref().filter(|_| !is_requested_retry);
+    let hold_until = response.and_then(|response| {
         let retry_after = header_value(&response.headers, "retry-after")?;
         retry::hold_until(response.status, retry_after, ended_at)
     });

@@ -158,6 +158,10 @@ impl Dispatcher {
                     Some(DispatcherCommand::CheckHealth(reply)) => {
                         let _ = reply.send(!self.is_recording_stalled);
                     }
+                    Some(DispatcherCommand::CheckInFlight(delivery, reply)) => {
+                        let in_flight = |queue: &EndpointQueue| queue.is_in_flight(&delivery);
+                        let _ = reply.send(self.queues.values().any(in_flight));
+                    }
                     Some(DispatcherCommand::Stop) | None => stopping = true,
                 },
             }

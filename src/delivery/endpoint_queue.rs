@@ -131,6 +131,11 @@ impl EndpointQueue {
         self.has_more = false;
     }
 
+    /// Whether the delivery's attempt has started and isn't recorded yet.
+    pub(super) fn is_in_flight(&self, delivery: &DeliveryId) -> bool {
+        self.claimed.contains(&delivery.ulid()) && self.ready.iter().all(|due| due.id != *delivery)
+    }
+
     /// Whether the read-ahead buffer is nearly empty and more deliveries are due.
     pub(super) fn needs_refill(&self) -> bool {
         self.has_more && !self.is_reading && self.ready.len() < self.concurrency_limit

@@ -36,9 +36,10 @@ use crate::clock::Clock;
 use crate::domain::delivery::{AttemptResult, Outcome, SignedRequest};
 use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
 use crate::domain::endpoint_url::EndpointUrl;
+use crate::domain::id::DeliveryId;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::webhook::RetryPolicy;
-use crate::store::{Store, StoreError};
+use crate::store::{PendingDeliveryError, Store, StoreError};
 
 /// Settings of the dispatcher.
 #[derive(Clone)]
@@ -61,6 +62,8 @@ enum DispatcherCommand {
     },
     /// Asks whether attempts can be recorded.
     CheckHealth(oneshot::Sender<bool>),
+    /// Replies whether the delivery's attempt has started and isn't recorded yet.
+    CheckInFlight(DeliveryId, oneshot::Sender<bool>),
     Stop,
 }
 
@@ -153,6 +156,18 @@ impl DispatcherHandle {
         tokio::time::timeout(Duration::from_secs(2), check)
             .await
             .unwrap_or(false)
+    }
+
+    /// Makes the next attempt of a pending delivery now, also during a hold.
+    pub async fn retry(&self, id: DeliveryId) -> Result<(), PendingDeliveryError> {
+        let (reply, response) = oneshot::channel();
+        let command = DispatcherCommand::CheckInFlight(id.clone(), reply);
+        let sent = self.commands.send(command).await;
+        sent.map_err(|_| StoreError::Closed)?;
+        if response.await.map_err(|_| StoreError::Closed)? {
+            return Err(PendingDeliveryError::InFlight);
+        }
+        self.store.request_retry(id).await
     }
 
     /// Sends a request that isn't in the outbox, in one attempt, and returns its result.

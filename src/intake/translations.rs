@@ -23,6 +23,7 @@ pub(super) struct Translations {
     later: String,
     pub(super) paused: String,
     failed: String,
+    instead: String,
     // Only the public form uses the following strings.
     pub(super) another: String,
     pub(super) too_fast: String,
@@ -32,9 +33,9 @@ pub(super) struct Translations {
 
 /// The names of the widget's strings, in the order in which its script contains them. The `data-`
 /// attribute with the same name replaces a string.
-pub(super) const WIDGET_STRING_NAMES: [&str; 11] = [
+pub(super) const WIDGET_STRING_NAMES: [&str; 12] = [
     "label", "message", "email", "optional", "send", "close", "page", "thanks", "later", "paused",
-    "failed",
+    "failed", "instead",
 ];
 
 /// The strings in all languages, English first.

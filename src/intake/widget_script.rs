@@ -35,14 +35,37 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     hex::encode(&hash[..6])
 });
 
-/// Removes indentation, empty lines, and `//` comments.
+/// Removes comments, indentation, and the spaces and line breaks that aren't needed.
+///
+/// It understands only this source, which has a semicolon after each statement, no block comments,
+/// and no spaces in regular expressions. In a template, only line breaks are removed.
 fn minify(source: &str) -> String {
-    source
+    let lines = source
         .lines()
         .map(|line| line.split(" // ").next().unwrap_or_default().trim())
-        .filter(|line| !line.is_empty() && !line.starts_with("//"))
-        .map(|line| format!("{line}\n"))
-        .collect()
+        .filter(|line| !line.is_empty() && !line.starts_with("//"));
+    let text: Vec<char> = lines.flat_map(|line| line.chars().chain(['\n'])).collect();
+    let is_word = |c: char| c.is_alphanumeric() || "_$".contains(c);
+    let mut minified = String::new();
+    // The quote that ends the current string or template.
+    let mut quote = None;
+    for (index, &c) in text.iter().enumerate() {
+        let before = minified.chars().next_back().unwrap_or('\n');
+        let after = text.get(index + 1).copied().unwrap_or('\n');
+        let is_needed = match (c, quote) {
+            (' ', None) => is_word(before) && is_word(after),
+            ('\n', None) => !";{,(".contains(before) && after != '}',
+            ('\n', Some(_)) => false,
+            _ => true,
+        };
+        if matches!(c, '"' | '`') && quote.is_none_or(|quote| quote == c) {
+            quote = quote.xor(Some(c));
+        }
+        if is_needed {
+            minified.push(c);
+        }
+    }
+    minified
 }
 
 pub(super) async fn get(
@@ -81,7 +104,8 @@ pub(super) async fn get(
         return response.finish();
     }
     response.insert_header((CONTENT_TYPE, "text/javascript; charset=utf-8"));
-    let script = script(&intake.form_tokens.issue(now));
+    let own_url = app.urls.absolute(&app.proxies.own_origin(&request), "/");
+    let script = script(&intake.form_tokens.issue(now), &own_url);
     match accepts_gzip(headers).then(|| gzip(&script)) {
         Some(Ok(compressed)) => response
             .insert_header((CONTENT_ENCODING, "gzip"))
@@ -90,8 +114,12 @@ pub(super) async fn get(
     }
 }
 
-fn script(form_token: &str) -> String {
-    SCRIPT.replace("@TOKEN@", form_token)
+/// Returns the script. `own_url` is Miniback's own URL, which the script uses if its tag has none.
+fn script(form_token: &str, own_url: &str) -> String {
+    SCRIPT.replace("@TOKEN@", form_token).replace(
+        "\"@SERVER@\"",
+        &serde_json::Value::from(own_url).to_string(),
+    )
 }
 
 /// Returns the script's tag, which changes each day. It is weak, because the form token differs in
@@ -124,13 +152,13 @@ mod tests {
     use crate::intake::form_token::FormTokens;
 
     #[test]
-    fn the_script_is_at_most_6_000_bytes_gzipped() {
+    fn the_script_is_at_most_6_144_bytes_gzipped() {
         let token = FormTokens::new(&[1; 32]).issue(Timestamp::from_millis(1_767_225_600_000));
-        let script = script(&token);
+        let script = script(&token, "https://feedback.example.com/");
         let size = gzip(&script).unwrap().len();
         println!("{} bytes, {size} gzipped", script.len());
-        assert!(size <= 6_000, "{size}");
-        for placeholder in ["@STRINGS@", "@NAMES@", "@TOKEN@"] {
+        assert!(size <= 6_144, "{size}");
+        for placeholder in ["@STRINGS@", "@NAMES@", "@TOKEN@", "@SERVER@"] {
             assert!(
                 SOURCE.contains(placeholder) && !script.contains(placeholder),
                 "{placeholder}"
@@ -139,9 +167,20 @@ mod tests {
     }
 
     #[test]
-    fn minify_removes_comments_and_indentation_but_keeps_urls() {
-        let source = "// a\n  one(\"https://b.example\"); // c\n\n  two();\n";
-        assert_eq!(minify(source), "one(\"https://b.example\");\ntwo();\n");
+    fn minify_keeps_strings_and_needed_spaces() {
+        for (source, minified) in [
+            (
+                "// a\n  one(\"https://b.example\"); // c\n\n  two();\n",
+                "one(\"https://b.example\");two();",
+            ),
+            (
+                "const a = { b: \"c: d\" };\nreturn a.b in a;\n",
+                "const a={b:\"c: d\"};return a.b in a;",
+            ),
+            ("if (a)\n  b = `c ${d}\n  e`;\n", "if(a)\nb=`c ${d}e`;"),
+        ] {
+            assert_eq!(minify(source).trim_end(), minified);
+        }
     }
 
     #[test]

@@ -179,7 +179,15 @@ fn delivery_routes(routes: Routes) -> Routes {
         ))
         .service(page_routes(
             "/settings/notifications/{id}/deliveries/{delivery}/redeliver",
-            [post(Admin, deliveries::detail::redeliver)],
+            [post(Admin, deliveries::actions::redeliver)],
+        ))
+        .service(page_routes(
+            "/settings/notifications/{id}/deliveries/{delivery}/retry",
+            [post(Admin, deliveries::actions::retry)],
+        ))
+        .service(page_routes(
+            "/settings/notifications/{id}/deliveries/{delivery}/cancel",
+            [post(Admin, deliveries::actions::cancel)],
         ))
         .service(page_routes(
             "/settings/notifications/{id}/signature-check",

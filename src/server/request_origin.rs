@@ -1,24 +1,73 @@
 //! Determines the client's IP address, Miniback's own origin as the browser sees it, and whether a
 //! page of another site sent the request.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use actix_web::HttpRequest;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpRequest, web};
 use ipnet::IpNet;
 
+use super::AppState;
 use super::urls::Urls;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// The maximum number of untrusted peers that are remembered and logged.
+const UNTRUSTED_PEERS_MAX: usize = 20;
+
 /// The networks of `--trusted-proxy`. The `X-Forwarded-…` headers of all other senders are ignored.
 #[derive(Clone, Debug)]
-pub struct TrustedProxies(pub Vec<IpNet>);
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    /// Peers whose `X-Forwarded-…` headers were ignored.
+    untrusted_peers: Arc<Mutex<BTreeSet<IpAddr>>>,
+}
 
 impl TrustedProxies {
+    pub fn new(networks: Vec<IpNet>) -> Self {
+        Self {
+            networks,
+            untrusted_peers: Arc::default(),
+        }
+    }
+
+    /// Returns the peers whose `X-Forwarded-…` headers were ignored, at most 20.
+    pub fn untrusted_peers(&self) -> Vec<IpAddr> {
+        let peers = self.untrusted_peers.lock();
+        let peers = peers.unwrap_or_else(PoisonError::into_inner);
+        peers.iter().copied().collect()
+    }
+
+    /// Returns the value of `--trusted-proxy` that also trusts `peer`.
+    pub fn option_value_with(&self, peer: IpAddr) -> String {
+        let networks = self.networks.iter().map(ToString::to_string);
+        let all: Vec<_> = networks.chain([peer.to_string()]).collect();
+        all.join(",")
+    }
+
+    /// Logs a peer once whose `X-Forwarded-…` headers are ignored. Without the log line, the owner
+    /// wouldn't learn why all visitors behind a proxy share one rate limit.
+    fn report_untrusted_peer(&self, peer: IpAddr) {
+        let peers = self.untrusted_peers.lock();
+        let mut peers = peers.unwrap_or_else(PoisonError::into_inner);
+        if peers.len() < UNTRUSTED_PEERS_MAX && peers.insert(peer) {
+            tracing::warn!(
+                %peer,
+                "ignoring X-Forwarded headers from an untrusted peer; if it is your reverse proxy, \
+                 set --trusted-proxy {}",
+                self.option_value_with(peer)
+            );
+        }
+    }
+
     fn trusts(&self, ip: IpAddr) -> bool {
-        self.0
+        self.networks
             .iter()
             .any(|network| network.contains(&ip.to_canonical()))
     }
@@ -83,6 +132,22 @@ impl TrustedProxies {
             .unwrap_or("localhost");
         format!("{scheme}://{host}")
     }
+}
+
+/// Middleware that logs each untrusted peer that sends `X-Forwarded-…` headers.
+pub async fn report_untrusted_proxies(
+    state: web::Data<AppState>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let headers = request.headers();
+    if headers.contains_key("x-forwarded-for") || headers.contains_key("x-forwarded-proto") {
+        let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
+        if let Some(peer) = peer.filter(|peer| !state.proxies.trusts(*peer)) {
+            state.proxies.report_untrusted_peer(peer);
+        }
+    }
+    next.call(request).await
 }
 
 /// Returns whether the browser's headers say that a page of another origin sent the request.
@@ -159,7 +224,7 @@ mod tests {
 
     #[test]
     fn skips_only_trusted_proxies_in_x_forwarded_for() {
-        let proxies = TrustedProxies(vec![
+        let proxies = TrustedProxies::new(vec![
             "127.0.0.0/8".parse().unwrap(),
             "10.0.0.0/8".parse().unwrap(),
         ]);

@@ -153,7 +153,7 @@ fn record(
     sql::execute(
         tx,
         "UPDATE deliveries SET state = ?2, due_at = ?3, attempts = ?4, round_attempts = ?5,
-         finished_at = ?6 WHERE id = ?1",
+         finished_at = ?6, retry_requested = 0 WHERE id = ?1",
         params![
             id,
             state,

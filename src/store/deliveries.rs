@@ -105,7 +105,7 @@ const NO_RESPONSE: &str = "NULL AS response_headers, NULL AS response_body";
 /// `next_attempt_at` respects a hold of the webhook. `CROSS` fixes the order of the tables, so that
 /// rows come in the order of the index.
 const SELECT: &str =
-    "SELECT deliveries.*, type, max(due_at, coalesce(held_until, 0)) AS next_attempt_at
+    "SELECT deliveries.*, type, max(due_at, iif(retry_requested, 0, coalesce(held_until, 0))) AS next_attempt_at
     FROM deliveries CROSS JOIN events ON events.id = event_id
     CROSS JOIN webhooks ON webhooks.id = webhook_id";
 
@@ -140,7 +140,7 @@ impl Store {
             .read(move |c| {
                 let statement = "/* may sort the deliveries of one feedback item */
                     SELECT deliveries.*, type, url, retry_policy,
-                    max(due_at, coalesce(held_until, 0)) AS next_attempt_at
+                    max(due_at, iif(retry_requested, 0, coalesce(held_until, 0))) AS next_attempt_at
                     FROM events CROSS JOIN deliveries ON event_id = events.id
                     CROSS JOIN webhooks ON webhooks.id = webhook_id
                     WHERE feedback_id = ?1 ORDER BY deliveries.id DESC LIMIT 50";

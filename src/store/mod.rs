@@ -59,7 +59,7 @@ pub use origins::{AllowOriginResult, OriginStats};
 pub use outbox::{BatchRequest, DueBatches, DueDelivery, EndpointConfig, WebhookBatch};
 pub use privacy::{PersonalDelivery, PersonalFeedback};
 pub use projects::{CreateProjectError, ProjectPatch};
-pub use redelivery::RedeliverError;
+pub use redelivery::{PendingDeliveryError, RedeliverError};
 pub use search::{FeedbackFilter, SEARCH_COUNT_MAX};
 pub use secrets::RotateError;
 pub use sessions::{NewSession, Session, SessionRecord};

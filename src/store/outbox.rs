@@ -41,6 +41,8 @@ pub struct DueDelivery {
     pub attempts: u32,
     pub event_at: Timestamp,
     pub body: Vec<u8>,
+    /// Whether a person requested this attempt. It neither starts nor ends a hold.
+    pub is_requested_retry: bool,
 }
 
 /// Due deliveries of one webhook.
@@ -81,8 +83,11 @@ pub struct BatchRequest {
 /// are already read ahead or in flight.
 const PENDING_IDS: &str = "SELECT id, due_at, rowid FROM deliveries
     WHERE webhook_id = ?1 AND state = 'pending' ORDER BY due_at, id";
-const PENDING_DELIVERY: &str = "SELECT type, attempts, events.created_at, body FROM deliveries
-    CROSS JOIN events ON events.id = event_id WHERE deliveries.rowid = ?1";
+/// The only deliveries that are sent during a hold.
+const REQUESTED_RETRIES: &str = "SELECT id, due_at, rowid FROM deliveries
+    WHERE webhook_id = ?1 AND state = 'pending' AND retry_requested = 1 ORDER BY due_at, id";
+const PENDING_DELIVERY: &str = "SELECT type, attempts, events.created_at, body, retry_requested
+    FROM deliveries CROSS JOIN events ON events.id = event_id WHERE deliveries.rowid = ?1";
 
 impl Store {
     /// Reads the deliveries that are due at `now`.
@@ -131,9 +136,12 @@ fn read_due(
         let Some(request) = request.filter(|request| request.limit > 0) else {
             continue;
         };
-        // During a hold, nothing is due before its end.
-        let not_before = held_until.filter(|until| *until > now).unwrap_or(now);
-        let pending = read_pending(connection, &webhook, request, now, not_before)?;
+        let held_until = held_until.filter(|until| *until > now);
+        let statement = held_until.map_or(PENDING_IDS, |_| REQUESTED_RETRIES);
+        let mut pending = read_pending(connection, statement, &webhook, request, now)?;
+        if let Some(until) = held_until {
+            pending.next_due_at = next_due_after_hold(connection, &webhook, until)?;
+        }
         due.next_due_at = due.next_due_at.into_iter().chain(pending.next_due_at).min();
         if pending.deliveries.is_empty() {
             continue;
@@ -163,17 +171,31 @@ struct PendingDeliveries {
     next_due_at: Option<Timestamp>,
 }
 
-/// Reads a webhook's due deliveries in the order of their due times. No delivery is due before
-/// `not_before`.
+/// Returns when the next delivery is due, or the end of the hold if that is later. Returns `None`
+/// if no delivery is pending.
+fn next_due_after_hold(
+    connection: &Connection,
+    webhook: &WebhookId,
+    held_until: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    let statement = "SELECT due_at FROM deliveries
+        WHERE webhook_id = ?1 AND state = 'pending' ORDER BY due_at LIMIT 1";
+    let next: Option<Timestamp> =
+        sql::query_optional(connection, statement, [webhook], |row| row.get(0))?;
+    Ok(next.map(|due_at| due_at.max(held_until)))
+}
+
+/// Reads a webhook's due deliveries in the order of their due times. `statement` is
+/// [`PENDING_IDS`] or [`REQUESTED_RETRIES`].
 fn read_pending(
     connection: &Connection,
+    statement: &str,
     webhook: &WebhookId,
     request: &BatchRequest,
     now: Timestamp,
-    not_before: Timestamp,
 ) -> Result<PendingDeliveries, StoreError> {
     let (mut pending, mut bytes) = (PendingDeliveries::default(), 0);
-    let mut ids = sql::prepare(connection, PENDING_IDS)?;
+    let mut ids = sql::prepare(connection, statement)?;
     let mut delivery = sql::prepare(connection, PENDING_DELIVERY)?;
     let mut rows = ids.query([webhook])?;
     while let Some(row) = rows.next()? {
@@ -181,7 +203,7 @@ fn read_pending(
         if parse_ulid(id).is_some_and(|ulid| request.skip.contains(&ulid)) {
             continue;
         }
-        let due_at = row.get::<_, Timestamp>(1)?.max(not_before);
+        let due_at: Timestamp = row.get(1)?;
         if due_at > now {
             pending.next_due_at = Some(due_at);
             break;
@@ -197,6 +219,7 @@ fn read_pending(
                 attempts: row.get(1)?,
                 event_at: row.get(2)?,
                 body: row.get(3)?,
+                is_requested_retry: row.get(4)?,
             })
         })?;
         bytes += due.body.len();

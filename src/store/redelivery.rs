@@ -1,4 +1,6 @@
-//! Redelivery: sends one delivery again, or all failed or canceled deliveries of a webhook since a
+//! Redelivers, retries, and cancels deliveries.
+//!
+//! Redelivery sends one delivery again, or all failed or canceled deliveries of a webhook since a
 //! given time.
 //!
 //! A redelivered delivery has the same id and body and gets a new set of retries. Attempt numbering
@@ -7,6 +9,7 @@
 use rusqlite::{Connection, params};
 
 use super::Store;
+use super::db::change_feed::ChangeKind;
 use super::db::error::StoreError;
 use super::db::sql;
 use crate::clock::Timestamp;
@@ -33,7 +36,21 @@ pub enum RedeliverError {
 
 /// Makes deliveries pending and due at `?2`.
 const SET_PENDING: &str =
-    "UPDATE deliveries SET state = 'pending', due_at = ?2, round_attempts = 0, finished_at = NULL";
+    "UPDATE deliveries SET state = 'pending', due_at = ?2, round_attempts = 0, finished_at = NULL,
+     retry_requested = 0";
+
+/// Why a pending delivery can't be retried or canceled.
+#[derive(Debug, thiserror::Error)]
+pub enum PendingDeliveryError {
+    #[error("Delivery not found.")]
+    Unknown,
+    #[error("This delivery isn’t pending.")]
+    NotPending,
+    #[error("An attempt of this delivery is in progress.")]
+    InFlight,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 impl Store {
     /// Sends one finished delivery again.
@@ -56,6 +73,37 @@ impl Store {
                 sql::execute(tx, &update, params![id, tx.now])?;
                 tx.record_delivery_state_changes(&webhook, state, DeliveryState::Pending, 1);
                 tx.notify_deliveries();
+                Ok(())
+            })
+            .await
+    }
+
+    /// Makes a pending delivery due now, also during a hold.
+    pub async fn request_retry(&self, id: DeliveryId) -> Result<(), PendingDeliveryError> {
+        self.writer
+            .write(move |tx| {
+                let webhook = ensure_pending(tx, &id)?;
+                let update = "UPDATE deliveries SET due_at = ?2, retry_requested = 1 WHERE id = ?1";
+                sql::execute(tx, update, params![id, tx.now])?;
+                tx.publish_change(ChangeKind::Deliveries(webhook));
+                tx.notify_deliveries();
+                Ok(())
+            })
+            .await
+    }
+
+    /// Cancels a pending delivery. An attempt in flight continues. If it succeeds, the delivery is
+    /// delivered.
+    pub async fn cancel_delivery(&self, id: DeliveryId) -> Result<(), PendingDeliveryError> {
+        self.writer
+            .write(move |tx| {
+                let webhook = ensure_pending(tx, &id)?;
+                let update = "UPDATE deliveries SET state = 'canceled', due_at = NULL,
+                    finished_at = ?2 WHERE id = ?1";
+                sql::execute(tx, update, params![id, tx.now])?;
+                let (from, to) = (DeliveryState::Pending, DeliveryState::Canceled);
+                tx.record_delivery_state_changes(&webhook, from, to, 1);
+                tx.invalidate_read_ahead();
                 Ok(())
             })
             .await
@@ -101,6 +149,21 @@ impl Store {
                 Ok(total)
             })
             .await
+    }
+}
+
+/// Fails if the delivery isn't pending.
+fn ensure_pending(
+    connection: &Connection,
+    id: &DeliveryId,
+) -> Result<WebhookId, PendingDeliveryError> {
+    let statement = "SELECT state, webhook_id FROM deliveries WHERE id = ?1";
+    let found: Option<(DeliveryState, WebhookId)> =
+        sql::query_optional(connection, statement, [id], |row| row.try_into())?;
+    match found {
+        None => Err(PendingDeliveryError::Unknown),
+        Some((DeliveryState::Pending, webhook)) => Ok(webhook),
+        Some(_) => Err(PendingDeliveryError::NotPending),
     }
 }
 

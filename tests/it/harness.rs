@@ -1,11 +1,14 @@
 //! Tests of the test harness itself. A search that finds nothing or a receiver with wrong responses
 //! could make other tests pass by mistake.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use crate::support::browser::{Browser, BrowserOptions};
 use crate::support::forms::Form;
+use crate::support::power_cut_fs::disk::{Disk, Inode, ROOT};
+use crate::support::power_cut_fs::versions::ContentChange;
 use crate::support::receiver::{Receiver, Reply};
 
 const PAGE: &str = r#"<!doctype html><html lang="en"><title>Tiny</title><body>
@@ -154,4 +157,63 @@ fn reads_forms_by_label_and_submits_them_like_a_browser() {
     ];
     assert_eq!(fields, expected);
     assert_eq!(forms[1].press("Delete webhook").action, "/delete");
+}
+
+#[test]
+fn a_power_cut_keeps_synced_bytes_and_tears_other_writes() {
+    let mut torn = 0;
+    for seed in 0..100 {
+        let mut disk = Disk::new(seed);
+        let file = Inode::file(0o600, 0, 0);
+        let file = disk.create(ROOT, "file".as_ref(), file).unwrap();
+        let write = |disk: &mut Disk, offset, bytes| {
+            let change = ContentChange::Write { offset, bytes };
+            disk.change_content(file, change).unwrap();
+        };
+        let (before, mut after) = (vec![1; 2048], vec![1; 2048]);
+        after[256..1280].fill(2);
+        write(&mut disk, 0, before.clone());
+        disk.sync(file).unwrap();
+        disk.sync(ROOT).unwrap();
+        write(&mut disk, 256, vec![2; 1024]);
+        disk.cut_power();
+        assert!(disk.content(file).is_err(), "the disk works without power");
+        let (disk, dropped) = disk.restart();
+        let left = disk.content(file).unwrap();
+        for range in [256..512, 512..1024, 1024..1280] {
+            let part = &left[range.clone()];
+            assert!(part == &before[range.clone()] || part == &after[range]);
+        }
+        let old = left[256..1280].iter().filter(|byte| **byte == 1).count();
+        assert_eq!(dropped.bytes.into_values().collect::<Vec<_>>(), [old]);
+        torn += usize::from((1..1024).contains(&old));
+    }
+    assert!(torn > 10, "only {torn} of 100 writes were torn");
+}
+
+#[test]
+fn a_power_cut_drops_directory_entries_that_are_not_synced() {
+    let names = |seed| {
+        let mut disk = Disk::new(seed);
+        for name in ["synced", "renamed", "removed"] {
+            let file = Inode::file(0o600, 0, 0);
+            disk.create(ROOT, name.as_ref(), file).unwrap();
+        }
+        disk.sync(ROOT).unwrap();
+        disk.rename(ROOT, "renamed".as_ref(), "new".as_ref())
+            .unwrap();
+        disk.remove(ROOT, "removed".as_ref()).unwrap();
+        disk.cut_power();
+        let paths = disk.restart().0.paths().into_keys();
+        let names = paths.map(|path| path.to_string_lossy().into_owned());
+        names.collect::<Vec<_>>().join(" ")
+    };
+    let found: BTreeSet<String> = (0..100).map(names).collect();
+    let expected = [
+        "new removed synced",
+        "new synced",
+        "removed renamed synced",
+        "renamed synced",
+    ];
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), expected);
 }

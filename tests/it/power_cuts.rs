@@ -5,32 +5,38 @@
 //! `MINIBACK_POWER_CUT_SEED` repeats: it determines when the power fails and what is dropped, but
 //! not how the system schedules the processes.
 
+mod checks;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use fastrand::Rng;
 use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::api::{Api, text};
-use crate::support::app::{ADMIN, App, AppBuilder, database};
-use crate::support::load_generator::{Acknowledged, LoadGenerator};
-use crate::support::lost_events::{delivery_that_changed, missing_at};
+use self::checks::{check_arrival, check_database, check_feedback};
+use crate::support::api::Api;
+use crate::support::app::{ADMIN, App, AppBuilder};
+use crate::support::load_generator::LoadGenerator;
 use crate::support::power_cut_fs::PowerCutFs;
 use crate::support::power_cut_fs::disk::{CutAfter, Disk, Dropped, Fault};
 use crate::support::receiver::{Receiver, Reply};
-use crate::support::wait::poll;
 
 const CUTS: usize = 50;
 /// A new installation is at risk in other ways than one that has been running for a while.
 const CUTS_PER_INSTALLATION: usize = 10;
+/// The number of interrupted first starts.
+const STARTS: usize = 40;
 const CLIENTS: usize = 6;
-/// About as many changes as a start makes in the database of the test, and in a new database.
+/// About as many changes as a start makes: in the database of the test, in a new data directory,
+/// and until that has a database.
 const RESTART_CHANGES: usize = 20;
-const FIRST_START_CHANGES: usize = 400;
+const FIRST_START_CHANGES: usize = 220;
+const CREATION_CHANGES: usize = 20;
+/// A few more changes than a backup makes, so that some backups finish before the power fails.
+const BACKUP_CHANGES: usize = 150;
 /// The files that contain acknowledged changes.
 const DATABASE_FILES: [&str; 2] = ["miniback.db", "miniback.db-wal"];
 
@@ -95,8 +101,8 @@ fn next_cut(rng: &mut Rng, is_first: bool) -> CutAfter {
     let is_checkpoint = !is_first && rng.u8(..4) == 0;
     let changes = match (is_first, is_checkpoint) {
         (true, _) => rng.usize(1..40),
-        (false, true) => rng.usize(1..200),
-        (false, false) => rng.usize(1..1_500),
+        (false, true) => rng.usize(1..300),
+        (false, false) => rng.usize(1..2_000),
     };
     CutAfter {
         changes,
@@ -129,12 +135,18 @@ fn cut_power_of_one_installation(
     totals: &mut Totals,
 ) -> Result<(), String> {
     let data = Arc::new(TempDir::new().expect("create a temporary directory"));
-    let mut fs = PowerCutFs::mount(Disk::new(rng.u64(..), fault), data.path());
+    let mut fs = PowerCutFs::mount(Disk::new(rng.u64(..)), data.path());
+    if fault == Fault::IgnoresDirectorySync {
+        fs.set_fault(fault);
+    }
     let mut app = builder().with_data(Arc::clone(&data)).start();
     let token = app.token(ADMIN, "full");
     let endpoints = create_endpoints(&app.api_with(&token));
     let load = LoadGenerator::start(&app, CLIENTS, |_| "shop");
     load.wait_for_more(1);
+    // SQLite syncs directories only when it creates files, so it's too late for that fault. With
+    // the other one, the checks now have to find single lost changes in an intact database.
+    fs.set_fault(fault);
     let mut is_first = true;
     while totals.cuts < last {
         fs.cut_after(next_cut(rng, is_first));
@@ -194,100 +206,6 @@ fn restart(
     }
 }
 
-/// Checks the database as the power cut left it.
-fn check_database(
-    disk: &Disk,
-    acknowledged: &[Acknowledged],
-    endpoints: &[Endpoint],
-) -> Result<(), String> {
-    let copy = TempDir::new().expect("create a temporary directory");
-    disk.copy_to(copy.path());
-    let database = database(&copy.path().join("data"));
-    let result = read_database(&database, acknowledged, endpoints);
-    result.unwrap_or_else(|error| Err(format!("can't read the database: {error}")))
-}
-
-fn read_database(
-    database: &Path,
-    acknowledged: &[Acknowledged],
-    endpoints: &[Endpoint],
-) -> rusqlite::Result<Result<(), String>> {
-    let connection = Connection::open(database)?;
-    let check = "PRAGMA integrity_check";
-    let result: String = connection.query_row(check, [], |row| row.get(0))?;
-    if result != "ok" {
-        return Ok(Err(format!("the database is corrupt: {result}")));
-    }
-    let mut statement = connection.prepare(
-        "SELECT deliveries.id, feedback_id, type, state FROM deliveries
-         JOIN events ON event_id = events.id WHERE webhook_id = ?1",
-    )?;
-    for Endpoint { receiver, webhook } in endpoints {
-        let rows = statement.query_map([text(webhook, "id")], |row| {
-            Ok((row.get(0)?, (row.get(1)?, row.get(2)?), row.get(3)?))
-        })?;
-        let rows: Vec<(String, (String, String), String)> = rows.collect::<Result<_, _>>()?;
-        let received = receiver.received();
-        let ids: BTreeSet<&str> = received.iter().map(|request| request.delivery()).collect();
-        let is_wrong = |(id, _, state): &&(String, _, String)| {
-            state != "pending" && (state != "delivered" || !ids.contains(id.as_str()))
-        };
-        if let Some((id, _, state)) = rows.iter().find(is_wrong) {
-            return Ok(Err(format!("delivery {id} is {state}, but didn't arrive")));
-        }
-        let stored: BTreeSet<&(String, String)> = rows.iter().map(|(_, event, _)| event).collect();
-        let has_delivery = |change: &&Acknowledged| {
-            stored.contains(&(change.feedback.clone(), change.event.to_owned()))
-        };
-        if let Some(lost) = acknowledged.iter().find(|change| !has_delivery(change)) {
-            return Ok(Err(format!(
-                "an acknowledged event has no delivery: {lost:?}"
-            )));
-        }
-    }
-    Ok(Ok(()))
-}
-
-/// Checks that all acknowledged feedback and status changes are there.
-fn check_feedback(api: &Api, acknowledged: &[Acknowledged]) -> Result<(), String> {
-    let all = api.try_all_pages("/api/v1/feedback?project=shop")?;
-    let ids: BTreeSet<&str> = all.iter().map(|feedback| text(feedback, "id")).collect();
-    let is_reviewed = |feedback: &&Value| feedback["status"] == "REVIEWED";
-    let reviewed = all.iter().filter(is_reviewed).map(|f| text(f, "id"));
-    let reviewed: BTreeSet<&str> = reviewed.collect();
-    let is_stored = |change: &&Acknowledged| match change.event {
-        "feedback.updated" => reviewed.contains(change.feedback.as_str()),
-        _ => ids.contains(change.feedback.as_str()),
-    };
-    match acknowledged.iter().find(|change| !is_stored(change)) {
-        Some(lost) => Err(format!("an acknowledged change was lost: {lost:?}")),
-        None => Ok(()),
-    }
-}
-
-/// Checks that all acknowledged events arrive, each with one body.
-fn check_arrival(
-    api: &Api,
-    endpoint: &Endpoint,
-    acknowledged: &[Acknowledged],
-) -> Result<(), String> {
-    let id = text(&endpoint.webhook, "id");
-    let path = format!("/api/v1/webhooks/{id}/deliveries?state=pending");
-    let drained = poll(Duration::from_secs(60), || match api.try_all_pages(&path) {
-        Ok(pending) => pending.is_empty().then_some(Ok(())),
-        Err(error) => Some(Err(error)),
-    });
-    drained.ok_or("deliveries are still pending")??;
-    let received = endpoint.receiver.received();
-    if let Some(changed) = delivery_that_changed(&received) {
-        return Err(format!("the body of delivery {changed} changed"));
-    }
-    match missing_at(&received, acknowledged).as_slice() {
-        [] => Ok(()),
-        missing => Err(format!("acknowledged events didn't arrive: {missing:?}")),
-    }
-}
-
 fn variable(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;
     Some(
@@ -342,10 +260,10 @@ fn a_power_cut_during_the_first_start_does_not_prevent_the_next() {
     let seed = seed();
     let mut rng = Rng::with_seed(seed);
     let mut interrupted = 0;
-    for _ in 0..20 {
+    for most in [FIRST_START_CHANGES, CREATION_CHANGES].repeat(STARTS / 2) {
         let data = Arc::new(TempDir::new().expect("create a temporary directory"));
-        let fs = PowerCutFs::mount(Disk::new(rng.u64(..), Fault::None), data.path());
-        let changes = rng.usize(1..FIRST_START_CHANGES);
+        let fs = PowerCutFs::mount(Disk::new(rng.u64(..)), data.path());
+        let changes = rng.usize(1..most);
         fs.cut_after(CutAfter {
             changes,
             file: None,
@@ -366,32 +284,48 @@ fn a_power_cut_during_the_first_start_does_not_prevent_the_next() {
         fs.unmount();
     }
     assert!(
-        interrupted >= 5,
-        "only {interrupted} of 20 starts were interrupted"
+        interrupted >= STARTS / 2,
+        "only {interrupted} starts were interrupted"
     );
 }
 
 #[test]
-fn a_finished_backup_survives_a_power_cut() {
+fn a_power_cut_leaves_the_last_finished_backup() {
     let seed = seed();
     let mut rng = Rng::with_seed(seed);
     for _ in 0..10 {
         let data = Arc::new(TempDir::new().expect("create a temporary directory"));
-        let fs = PowerCutFs::mount(Disk::new(rng.u64(..), Fault::None), data.path());
+        let fs = PowerCutFs::mount(Disk::new(rng.u64(..)), data.path());
         let app = builder().with_data(Arc::clone(&data)).start();
-        app.api().create_project("Shop");
         let target = data.path().join("backup.db");
-        app.run(&["backup", target.to_str().unwrap()], "").success();
-        fs.cut_power();
+        let back_up = || app.run(&["backup", target.to_str().unwrap()], "");
+        app.api().create_project("Shop");
+        back_up().success();
+        app.api().create_project("Desk");
+        let changes = rng.usize(1..BACKUP_CHANGES);
+        fs.cut_after(CutAfter {
+            changes,
+            file: None,
+        });
+        let is_finished = back_up().code == Some(0);
+        if fs.keep_power() {
+            fs.cut_power();
+        }
         app.kill9();
         let (disk, dropped) = fs.unmount().restart();
         let copy = TempDir::new().expect("create a temporary directory");
         disk.copy_to(copy.path());
         let read = Connection::open(copy.path().join("backup.db")).and_then(|backup| {
-            let query = "SELECT integrity_check || name FROM pragma_integrity_check, projects";
+            let query =
+                "SELECT integrity_check || ' ' || group_concat(name, ' ' ORDER BY name DESC)
+                FROM pragma_integrity_check, projects";
             backup.query_row(query, [], |row| row.get::<_, String>(0))
         });
-        let is_complete = read == Ok("okShop".to_owned());
+        let is_complete = match read.as_deref() {
+            Ok("ok Shop Desk") => true,
+            Ok("ok Shop") => !is_finished,
+            _ => false,
+        };
         assert!(
             is_complete,
             "MINIBACK_POWER_CUT_SEED={seed}: {read:?} {dropped:#?}"

@@ -32,7 +32,7 @@ fn the_script_is_public_at_most_6_kb_and_sets_no_cookie() {
     let public = app.api_without_token();
     let response = public.get("/widget.js").expect(200);
     let size = gzipped(&response.text);
-    assert!(size <= 6_000, "{size} bytes");
+    assert!(size <= 6_144, "{size} bytes");
     let content_type = response.header("content-type");
     assert_eq!(content_type, Some("text/javascript; charset=utf-8"));
     assert_eq!(response.header("set-cookie"), None);
@@ -53,7 +53,7 @@ fn the_script_is_public_at_most_6_kb_and_sets_no_cookie() {
         .unwrap()
         .parse()
         .unwrap();
-    assert!(length <= 6_000, "{length}");
+    assert!(length <= 6_144, "{length}");
 }
 
 #[test]

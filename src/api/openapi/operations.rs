@@ -46,8 +46,8 @@ const SHARED_ERRORS: [(&str, AppliesTo, &str); 10] = [
     ),
     (
         "422",
-        |call| call.has_body || call.has_query,
-        "Invalid field, limit, cursor, or filter",
+        |call| call.has_body || call.rejects_unknown_query,
+        "Invalid field, limit, cursor, or filter, or an unknown query parameter",
     ),
     (
         "503",
@@ -68,7 +68,7 @@ struct OperationKind {
     permission: Permission,
     is_read: bool,
     has_body: bool,
-    has_query: bool,
+    rejects_unknown_query: bool,
     has_id: bool,
 }
 
@@ -113,14 +113,11 @@ pub(super) fn complete_operation(
     method: &Method,
     permission: Permission,
 ) {
-    let parameters = operation.parameters.as_deref().unwrap_or_default();
     let call = OperationKind {
         permission,
         is_read: *method == Method::GET,
         has_body: operation.request_body.is_some(),
-        has_query: parameters
-            .iter()
-            .any(|parameter| matches!(parameter.parameter_in, ParameterIn::Query)),
+        rejects_unknown_query: path.starts_with("/api/v1/"),
         has_id: path.contains('{'),
     };
     let responses = &mut operation.responses.responses;

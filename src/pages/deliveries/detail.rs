@@ -18,7 +18,7 @@ use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::navigation::NavSection;
 use crate::pages::framework::page_error::PageError;
 use crate::pages::webhooks::row::held_until;
-use crate::store::{DeliveryDetail, DeliverySummary, LoggedAttempt, RedeliverError};
+use crate::store::{DeliveryDetail, DeliverySummary, LoggedAttempt};
 
 /// Maximum number of bytes of a binary response body that are shown.
 const HEX_BYTES_SHOWN: usize = 512;
@@ -33,6 +33,7 @@ struct DeliveryPage {
     row: DeliveryRow,
     status: StateDescription,
     can_redeliver: bool,
+    is_pending: bool,
     /// Newest first.
     attempts: Vec<AttemptDetails>,
     request: Option<SentRequest>,
@@ -130,6 +131,7 @@ pub async fn show(
         can_redeliver: enabled
             && detail.summary.state != DeliveryState::Pending
             && detail.request.is_some(),
+        is_pending: detail.summary.state == DeliveryState::Pending,
         attempts: detail
             .summary
             .attempts
@@ -143,40 +145,6 @@ pub async fn show(
         layout,
     };
     render(StatusCode::OK, &page)
-}
-
-pub async fn redeliver(
-    context: RequestContext,
-    path: web::Path<(String, String)>,
-) -> Result<HttpResponse, PageError> {
-    let (webhook, delivery) = path.into_inner();
-    context.push_message(
-        match context
-            .app
-            .store
-            .redeliver(DeliveryId::new(delivery.clone()))
-            .await
-        {
-            Ok(()) => "Redelivery queued.".to_owned(),
-            Err(RedeliverError::Store(error)) => return Err(error.into()),
-            Err(RedeliverError::UnknownDelivery | RedeliverError::UnknownWebhook) => {
-                return Err(PageError::ItemNotFound);
-            }
-            // After a double submit, the page says that the delivery is already pending.
-            Err(
-                error @ (RedeliverError::Pending
-                | RedeliverError::Disabled
-                | RedeliverError::WebhookDeleted
-                | RedeliverError::FeedbackDeleted),
-            ) => error.to_string(),
-        },
-    );
-    let path = format!(
-        "/settings/notifications/{}/deliveries/{}",
-        WebhookId::new(webhook),
-        DeliveryId::new(delivery)
-    );
-    Ok(context.redirect(&path))
 }
 
 /// Describes the state of a delivery. `is_held` says whether its webhook is on hold.
@@ -230,7 +198,9 @@ fn describe_state(
         (DeliveryState::Failed, _) => line("bad", "bad", "Failed at", ended, attempts),
         (DeliveryState::Canceled, _) => {
             let reason =
-                " because the webhook was disabled or deleted, or the feedback was deleted".into();
+                " because the webhook was disabled or deleted, the feedback was deleted, or a \
+                          person canceled it"
+                    .into();
             line("", "off", "Canceled", None, reason)
         }
     }

@@ -1,5 +1,6 @@
 //! The list of a webhook's deliveries, newest first, with filters and "Redeliver failed".
 
+pub mod actions;
 pub mod detail;
 pub mod row;
 pub mod totals;

@@ -175,11 +175,11 @@ mod tests {
             let found = names.candidates(&headers).into_iter().map(str::to_owned);
             found.collect::<Vec<_>>()
         };
-        assert_eq!(of(format!("miniback_session={token}")), [token.clone()]);
+        assert_eq!(of(format!("miniback_session={token}")), [&*token]);
         // The second cookie survives when another program sets or, over HTTPS, deletes the first.
         let line = format!("miniback_session=x; {http}={token}");
-        assert_eq!(of(line), [token.clone()]);
-        assert_eq!(of(format!("{https}={token}")), [token.clone()]);
+        assert_eq!(of(line), [&*token]);
+        assert_eq!(of(format!("{https}={token}")), [&*token]);
         assert!(of(format!("{http}={token}")).is_empty());
         let line = format!("garbage; miniback_session={foreign}; miniback_session={token}");
         assert_eq!(of(line), [foreign.clone(), token.clone()]);

@@ -5,6 +5,8 @@
 
 pub mod origins;
 
+use std::net::IpAddr;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -23,6 +25,7 @@ use crate::domain::validation::{ValidationErrors, check, check_all};
 use crate::store::{CreateProjectError, ProjectPatch};
 
 const PATH: &str = "/settings/projects";
+const UNTRUSTED_PROXIES_SHOWN: usize = 3;
 
 type IdPath = web::Path<String>;
 
@@ -33,6 +36,15 @@ struct ProjectsPage {
     rows: Vec<ProjectRow>,
     add: Option<AddProjectForm>,
     widget: WidgetOrigins,
+    /// Empty for members.
+    untrusted_proxies: Vec<UntrustedProxy>,
+}
+
+/// A peer whose `X-Forwarded-…` headers are ignored.
+struct UntrustedProxy {
+    peer: IpAddr,
+    /// The value of `--trusted-proxy` that trusts the peer.
+    option_value: String,
 }
 
 /// The "New project" form.
@@ -114,12 +126,23 @@ impl ProjectsPage {
                 project,
             })
             .collect();
+        let proxies = context.proxies();
+        let untrusted_peers = proxies.untrusted_peers().into_iter();
+        let untrusted_proxies = untrusted_peers
+            .filter(|_| layout.is_admin())
+            .take(UNTRUSTED_PROXIES_SHOWN)
+            .map(|peer| UntrustedProxy {
+                peer,
+                option_value: proxies.option_value_with(peer),
+            })
+            .collect();
         let is_adding = layout.is_admin() && context.query_param("add").is_some();
         Ok(Self {
             add: is_adding.then(AddProjectForm::default),
             layout,
             rows,
             widget,
+            untrusted_proxies,
         })
     }
 

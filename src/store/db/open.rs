@@ -228,12 +228,21 @@ fn version_in_header(path: &Path) -> Result<Option<u32>, OpenError> {
                 })
             }
         }
+        // A power cut interrupted the creation, and the first sector wasn't written. SQLite rolls
+        // the creation back.
+        Ok(()) if header == [0; 72] && with_suffix(path, "-journal").exists() => Ok(None),
         Err(error) if error.kind() != ErrorKind::UnexpectedEof => Err(fail(error)),
         Err(_) if file.metadata().map_err(fail)?.len() == 0 => Ok(None),
         _ => Err(OpenError::NotADatabase {
             path: path.to_owned(),
         }),
     }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
 }
 
 /// Returns a function that adds `path` to an I/O error.
@@ -348,6 +357,29 @@ mod tests {
             ));
             assert_eq!(std::fs::read(&path).unwrap(), other);
         }
+    }
+
+    #[test]
+    fn repeats_a_creation_that_a_power_cut_interrupted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = database_path(dir.path());
+        std::fs::write(&path, [0; 4096]).unwrap();
+        assert!(matches!(
+            open(dir.path(), None),
+            Err(OpenError::NotADatabase { .. })
+        ));
+        // The header of a rollback journal: the magic number, then the number of records, a nonce,
+        // the pages of the database before the change, and the sizes of sectors and pages.
+        let mut journal = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7".to_vec();
+        journal.extend(
+            [0, 0, 0, 512, 4096_u32]
+                .into_iter()
+                .flat_map(u32::to_be_bytes),
+        );
+        journal.resize(512, 0);
+        std::fs::write(with_suffix(&path, "-journal"), journal).unwrap();
+        let connection = open(dir.path(), None).unwrap();
+        assert!(projects(&connection).is_empty());
     }
 
     #[test]

@@ -191,9 +191,13 @@ CREATE TABLE deliveries (
     attempts       INTEGER NOT NULL,   -- all attempts
     round_attempts INTEGER NOT NULL,   -- attempts since creation or the last redelivery
     created_at     INTEGER NOT NULL,
-    finished_at    INTEGER             -- NULL while pending
+    finished_at    INTEGER,            -- NULL while pending
+    -- Whether a person requested the next attempt. It is made even during a hold.
+    retry_requested INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX deliveries_due ON deliveries (webhook_id, due_at, id) WHERE state = 'pending';
+CREATE INDEX deliveries_retry_requested ON deliveries (webhook_id, due_at, id)
+WHERE state = 'pending' AND retry_requested = 1;
 CREATE INDEX deliveries_by_webhook ON deliveries (webhook_id, id);
 -- Finds the few unsuccessful deliveries among many. Pending deliveries aren't included, because
 -- each one would be written to a second index and removed from it again.

@@ -9,6 +9,7 @@
 pub mod axe;
 mod element;
 pub mod shadow;
+mod tabs;
 
 use std::future::Future;
 use std::net::TcpListener;
@@ -326,6 +327,8 @@ fn capabilities(settings: BrowserOptions, profile: &TempDir) -> fantoccini::wd::
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",
+        // chromedriver can't compute roles in a frame with its own process.
+        "--disable-features=IsolateSandboxedIframes",
     ]
     .map(str::to_owned)
     .to_vec();

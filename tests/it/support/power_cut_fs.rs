@@ -5,7 +5,7 @@
 //! removal of files. Programs can map files and lock them, because the kernel does both.
 
 pub mod disk;
-mod versions;
+pub mod versions;
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -19,7 +19,7 @@ use fuser::{
     ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
 
-use self::disk::{CutAfter, Disk, Inode, Node};
+use self::disk::{CutAfter, Disk, Fault, Inode, Node};
 use self::versions::ContentChange;
 use super::wait::wait_until;
 
@@ -56,6 +56,10 @@ impl PowerCutFs {
                  runs as root, fusermount3 (Debian's package fuse3)"
             ),
         }
+    }
+
+    pub fn set_fault(&self, fault: Fault) {
+        self.disk.lock().unwrap().set_fault(fault);
     }
 
     pub fn cut_after(&self, cut: CutAfter) {

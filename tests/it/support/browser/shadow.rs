@@ -9,6 +9,7 @@ use super::{Browser, PageElement, candidate_selector, only};
 
 /// WebDriver codes of keys without a character.
 pub mod key {
+    pub const BACKSPACE: char = '\u{e003}';
     pub const TAB: char = '\u{e004}';
     pub const ENTER: char = '\u{e007}';
     pub const ESCAPE: char = '\u{e00c}';

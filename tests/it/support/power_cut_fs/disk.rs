@@ -91,17 +91,21 @@ pub struct Disk {
 impl Disk {
     /// Creates an empty disk that belongs to the current user. `seed` determines what its power
     /// cuts drop.
-    pub fn new(seed: u64, fault: Fault) -> Self {
+    pub fn new(seed: u64) -> Self {
         let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
         let root = Inode::directory(0o700, uid.as_raw(), gid.as_raw());
         Self {
             inodes: BTreeMap::from([(ROOT, root)]),
             next: ROOT + 1,
-            fault,
+            fault: Fault::None,
             rng: Rng::with_seed(seed),
             cut_after: None,
             left: None,
         }
+    }
+
+    pub fn set_fault(&mut self, fault: Fault) {
+        self.fault = fault;
     }
 
     /// Schedules a power cut. `None` cancels it.

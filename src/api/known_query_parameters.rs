@@ -1,0 +1,77 @@
+//! Rejects query parameters that a call doesn't describe in the OpenAPI document, so that a
+//! misspelled filter isn't ignored.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::LazyLock;
+
+use actix_web::http::Method;
+use utoipa::openapi::path::{Operation, ParameterIn};
+
+use super::openapi;
+use crate::server::problem::Problem;
+
+const API_PREFIX: &str = "/api/v1/";
+
+/// The names of the query parameters of each operation that has any.
+type ParametersByOperation = HashMap<(Method, String), BTreeSet<String>>;
+
+/// Checks the query string of a call to `route`, the pattern of its path without the base path.
+/// Paths outside `/api/v1` ignore unknown parameters.
+pub(super) fn check(method: &Method, route: &str, query: &str) -> Result<(), Problem> {
+    if query.is_empty() || !route.starts_with(API_PREFIX) {
+        return Ok(());
+    }
+    static KNOWN: LazyLock<ParametersByOperation> = LazyLock::new(parameters_by_operation);
+    let method = if *method == Method::HEAD {
+        &Method::GET
+    } else {
+        method
+    };
+    let known = KNOWN.get(&(method.clone(), route.to_owned()));
+    for (name, _) in url::form_urlencoded::parse(query.as_bytes()) {
+        if !known.is_some_and(|known| known.contains(name.as_ref())) {
+            return Err(Problem::invalid_field(&name, unknown_parameter(known)));
+        }
+    }
+    Ok(())
+}
+
+fn unknown_parameter(known: Option<&BTreeSet<String>>) -> String {
+    match known {
+        None => "Unknown query parameter. This call has none.".to_owned(),
+        Some(known) => {
+            let names: Vec<&str> = known.iter().map(String::as_str).collect();
+            format!(
+                "Unknown query parameter. This call has {}.",
+                names.join(", ")
+            )
+        }
+    }
+}
+
+fn parameters_by_operation() -> ParametersByOperation {
+    let mut known = HashMap::new();
+    for (path, item) in openapi::document("/").paths.paths {
+        let operations = [
+            (Method::GET, item.get),
+            (Method::POST, item.post),
+            (Method::PATCH, item.patch),
+            (Method::DELETE, item.delete),
+        ];
+        for (method, operation) in operations {
+            let names = operation.map(query_parameters).unwrap_or_default();
+            if !names.is_empty() {
+                known.insert((method, path.clone()), names);
+            }
+        }
+    }
+    known
+}
+
+fn query_parameters(operation: Operation) -> BTreeSet<String> {
+    let parameters = operation.parameters.unwrap_or_default().into_iter();
+    parameters
+        .filter(|parameter| matches!(parameter.parameter_in, ParameterIn::Query))
+        .map(|parameter| parameter.name)
+        .collect()
+}
