@@ -21,7 +21,6 @@ pub const ROUTES: &[(Method, &str, &str)] = &[
     (Method::POST, "/setup", "user_added"),
     (Method::POST, "/invitation", "user_added"),
     (Method::POST, "/reset", "password_changed"),
-    (Method::GET, "/sign-in", "sign_in"),
     (
         Method::POST,
         "/settings/account/password",
@@ -175,7 +174,9 @@ pub async fn log_requests(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let response = next.call(request).await?;
     let status = response.status();
-    let is_success = status.is_success() || status.is_redirection();
+    // A successful form redirects. An export without a session redirects to the sign-in page.
+    let is_form = response.request().method() == Method::POST;
+    let is_success = status.is_success() || (status.is_redirection() && is_form);
     // A form that was submitted twice redirects with an error.
     if is_success
         && response.response().error().is_none()
