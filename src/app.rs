@@ -11,6 +11,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use tokio::task::JoinHandle;
 
+use crate::background::database_monitor;
 use crate::background::retention::{self, RetentionPeriods};
 use crate::background::search_indexer;
 use crate::clock::Clock;
@@ -64,6 +65,9 @@ impl StartError {
                 OpenError::Directory { .. }
                 | OpenError::NewerSchema { .. }
                 | OpenError::NotADatabase { .. }
+                | OpenError::NotADirectory(_)
+                | OpenError::NotAFile { .. }
+                | OpenError::Exposed(_)
                 | OpenError::Corrupt { .. }
                 | OpenError::ReadOnly { .. },
             ) => 2,
@@ -101,9 +105,9 @@ pub async fn start(
 
     let listener = match listener {
         Some(listener) => listener,
-        None => TcpListener::bind(options.listen).map_err(listen_error(options))?,
+        None => TcpListener::bind(options.listen).map_err(to_listen_error(options))?,
     };
-    let address = listener.local_addr().map_err(listen_error(options))?;
+    let address = listener.local_addr().map_err(to_listen_error(options))?;
     let url = format!("http://{address}");
 
     let settings = delivery_settings(options, address)?;
@@ -125,7 +129,7 @@ pub async fn start(
     let pages = web::Data::new(pages::PageState::new(clock, &device_key));
     let timeout = options.delivery.timeout;
     let server = http_server(listener, timeout, state.clone(), intake, pages.clone())
-        .map_err(listen_error(options))?;
+        .map_err(to_listen_error(options))?;
     let handle = server.handle();
     actix_web::rt::spawn(server);
     Ok(RunningServer {
@@ -140,7 +144,7 @@ pub async fn start(
     })
 }
 
-fn listen_error(options: &ServeOptions) -> impl Fn(std::io::Error) -> StartError {
+fn to_listen_error(options: &ServeOptions) -> impl Fn(std::io::Error) -> StartError {
     let address = options.listen;
     move |source| StartError::Listen { address, source }
 }
@@ -159,6 +163,7 @@ fn spawn_background_tasks(
     let mut tasks = vec![
         actix_web::rt::spawn(retention::run(store.clone(), clock.clone(), periods)),
         actix_web::rt::spawn(search_indexer::run(store.clone())),
+        actix_web::rt::spawn(database_monitor::run(store.clone())),
     ];
     if let Some(target) = alerts {
         tasks.push(actix_web::rt::spawn(delivery::send_alerts(

@@ -7,7 +7,7 @@
 // shadow root, no inline styles, no HTML from strings, and no form submission. Storage is optional.
 "use strict";
 (() => {
-  // A later run of the script only tells the first one about its tag.
+  // If the script runs again, it only passes its tag to the first run.
   const registry = Symbol.for("miniback"), { currentScript } = document;
   if (window[registry]) return window[registry](currentScript);
   window[registry] = mount;
@@ -16,7 +16,8 @@
   let tag, project, server, texts = {}, userEmail;
   // The URL's query is for loaders that drop attributes.
   const projectOf = (script) => script?.dataset?.project || new URLSearchParams(script?.src?.split("?")[1]).get("project");
-  // Finds the tag if the browser doesn't say which one runs, or if that one has been replaced.
+  // Finds the tag if the browser doesn't identify the running tag, or if that tag has been
+  // replaced.
   function findTag() {
     let found;
     for (const script of document.querySelectorAll("script[src*='/widget.js'],script[data-project]:not([src])"))
@@ -29,24 +30,25 @@
   const memory = {};
   const draftKey = () => `miniback:${project}`, unsentKey = () => `${draftKey()}:unsent`;
   const read = (key) => {
-    try { return JSON.parse(localStorage[key]); } catch { return memory[key]; }
+    try { return realm().JSON.parse(localStorage[key]); } catch { return memory[key]; }
   };
-  // Returns whether the value survives the page.
+  // Returns whether the value is still stored after the page closes.
   const write = (key, value) => {
     memory[key] = value;
     try {
-      if (value) localStorage[key] = JSON.stringify({ __proto__: null, ...value }); else delete localStorage[key];
+      if (value) localStorage[key] = realm().JSON.stringify({ __proto__: null, ...value }); else delete localStorage[key];
       return true;
-    } catch {} // `memory` has it until the page closes
+    } catch {} // `memory` has the value until the page closes
   };
   const unsent = () => ({ __proto__: null, ...read(unsentKey()) });
   const forget = (key) => {
-    const { [key]: _, ...rest } = unsent();
-    write(unsentKey(), Object.keys(rest)[0] && rest);
+    const items = unsent();
+    delete items[key];
+    write(unsentKey(), Object.keys(items)[0] && items);
   };
 
   // ---- Sending ----
-  const Promise = (async () => {})().constructor; // the page can replace the global one
+  const Promise = (async () => {})().constructor; // the page can replace the global `Promise`
   const wait = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
   // The server rejects a form token that is younger than 2 s.
   const tokenIsValid = wait(2100);
@@ -67,16 +69,16 @@
     const { fetch, JSON, document } = realm();
     document.addEventListener("securitypolicyviolation", onViolation);
     try {
-      const response = await new Promise((resolve, reject) => {
+      const [response, json] = await new Promise((resolve, reject) => {
         setTimeout(reject, 30000); // a removed frame never responds
         fetch(url, {
           method: "POST", credentials: "omit",
           headers: { "Content-Type": "application/json", "Idempotency-Key": key, "X-Feedback-Source": "widget" },
           body: JSON.stringify(payload),
-        }).then(resolve, reject);
+        }).then(async (response) => resolve([response, await response.json()])).catch(reject);
       });
-      const { status } = response, json = await response.json();
-      // 409: it was stored before, and has been deleted since.
+      const { status } = response;
+      // 409: the feedback was stored before, and has since been deleted.
       if (!response.ok && status != 409) problem = json;
       if (status < 500 && status != 429 && status != 408) retryAfter = 0;
       else retryAfter = +response.headers.get("Retry-After") || retryAfter;
@@ -115,8 +117,8 @@
   const message = create("textarea", { id: "m", rows: 5, required: true, maxLength: 10000 });
   const email = create("input", { id: "e", type: "email", maxLength: 254, autocomplete: "email" });
   const messageLabel = create("label", { htmlFor: "m" }), emailLabel = create("span"), optional = create("small");
-  const pageLabel = create("span"), pageUrl = create("bdi"), page = create("p", { className: "page" }, pageLabel, " ", pageUrl);
-  const sendButton = create("button", { type: "button" }), status = create("p", { className: "said", role: "status" });
+  const pageLabel = create("bdi"), pageUrl = create("bdi"), page = create("p", { className: "page" }, pageLabel, " ", pageUrl);
+  const sendButton = create("button", { type: "button" }), status = create("p", { className: "said", role: "status", dir: "auto" });
   // Not a <form>: a page in a sandbox can't submit forms.
   const form = create("section", {}, messageLabel, message, create("label", { htmlFor: "e" }, emailLabel, " ", optional), email, page, sendButton);
   const dialog = create("dialog", {}, create("header", {}, title, closeButton), form, status);
@@ -133,7 +135,7 @@
     const requested = (data.lang || documentElement.lang).toLowerCase().split("-")[0];
     host.lang = translations[requested] ? requested : "en";
     host.dir = getComputedStyle(body ?? documentElement).direction;
-    // A `data-` attribute with the name of a text replaces it.
+    // A `data-` attribute with a text's name replaces that text.
     "@NAMES@".split(" ").forEach((name, index) => { texts[name] = data[name] ?? translations[host.lang][index]; });
     launcher.textContent = title.textContent = dialog.ariaLabel = texts.label;
     messageLabel.textContent = texts.message;
@@ -148,7 +150,7 @@
 
     let color = "#1f5fd0", luminance = 0;
     if (data.color) {
-      const canvas = document.createElement("canvas").getContext("2d");
+      const canvas = create("canvas").getContext("2d");
       canvas.fillStyle = color;
       canvas.fillStyle = data.color; // ignored if it isn't a color
       if (/^#.{6}$/.test(canvas.fillStyle)) color = canvas.fillStyle;
@@ -199,14 +201,14 @@
   // Puts the widget into the page and applies the settings. It can run at any time.
   function mount(candidate) {
     if (projectOf(candidate)) tag = candidate; else if (!tag?.isConnected) tag = findTag() ?? tag;
-    if (!tag) return console.error("Miniback: the widget found no script tag with data-project.");
+    if (!tag) return console.error("Miniback: no script tag with data-project.");
     project = projectOf(tag);
     server = /^http.*\/(?=widget\.js)/.exec(tag.src)?.[0] ?? "@SERVER@"; // includes the base path
     // Outside <body>, the element isn't affected by layouts and effects, or when <body> is replaced.
     const { documentElement } = document;
-    if (!documentElement) return; // until the page has a new one
+    if (!documentElement) return; // until the page has a new root element
     if (host.parentNode != documentElement) documentElement.append(host);
-    try { launcher.showPopover(); } catch {} // it is shown, or the browser is too old
+    try { launcher.showPopover(); } catch {} // already shown, or not supported
     update();
     if (dialog.open && !dialog.matches(":modal")) {
       dialog.close();
@@ -282,7 +284,7 @@
     }
     sendButton.ariaBusy = "true"; // `disabled` would move the focus
     const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
-    const body = { message: message.value, email: email.value || undefined, url: pageUrl.textContent || undefined };
+    const body = { __proto__: null, message: message.value, email: email.value || undefined, url: pageUrl.textContent || undefined };
     // Once stored, the feedback is sent now or later, even if the page closes.
     const isStored = write(unsentKey(), { ...unsent(), [key]: body });
     const [problem, retryAfter] = await send(key, body);
@@ -295,15 +297,26 @@
       return closeButton.focus();
     }
     forget(key);
-    status.textContent = /paused/.test(problem?.type) ? texts.paused : `${texts.failed} ${problem?.detail ?? ""}`;
-    if (!problem) {
+    if (/paused/.test(problem?.type)) return status.textContent = texts.paused;
+    status.textContent = [texts.failed, problem?.detail].join(" ").trim();
+    // The form can send if there was no response, or if this page's origin isn't allowed.
+    if (!problem || problem.status == 403) {
       const href = `${server}f/${project}`;
-      status.append(texts.instead, " ", create("a", { href, target: "_blank", rel: "noopener", textContent: href }));
+      status.append(" ", texts.instead, " ", create("a", { href, target: "_blank", rel: "noopener", textContent: href }));
     }
   }
 
-  mount(currentScript);
-  flush();
+  // Frameworks such as React first compare the page with what they expect, so let them finish.
+  const start = () => {
+    if (host.isConnected) return;
+    mount(currentScript);
+    flush();
+  };
+  if (document.readyState == "complete") start();
+  else {
+    addEventListener("load", start);
+    setTimeout(start, 2000); // the page can load for long
+  }
   try {
     const api = (Object.hasOwn(window, "miniback") && window.miniback) || (window.miniback = {});
     api.open ??= () => open();

@@ -1,7 +1,7 @@
 //! Baselines of the machine, measured in the same run: the minimum cost of a delivery and of its
 //! rows.
 //!
-//! In the bare loop, one thread sends the same signed request to the receiver with awc, as often as
+//! In the bare loop, one thread sends the same signed request to the receiver with awc, as fast as
 //! possible and without a database.
 
 use std::cell::Cell;

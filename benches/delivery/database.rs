@@ -20,11 +20,11 @@ use crate::{Error, sample};
 /// Time of the first row: 2025-01-01, in milliseconds since the Unix epoch. All ids that the
 /// program creates are greater than ids created here.
 const FIRST_ROW_TIME: i64 = 1_735_689_600_000;
-/// Milliseconds between two feedback items: a million of them span 23 days.
+/// Milliseconds between two feedback items. A million items span 23 days.
 const FEEDBACK_INTERVAL_MS: i64 = 2_000;
 /// Feedback items per commit when filling a database.
 const COMMIT_SIZE: usize = 10_000;
-/// One delivery in this many has failed.
+/// One in this many deliveries has failed.
 const FAILURE_INTERVAL: usize = 100;
 
 const INSERT_FEEDBACK: &str = "INSERT INTO feedback (id, project_id, status, message, created_at)
@@ -44,8 +44,8 @@ pub fn time_of(index: usize) -> i64 {
     FIRST_ROW_TIME + index as i64 * FEEDBACK_INTERVAL_MS
 }
 
-/// Returns an id for a row. `position` distinguishes the deliveries of one event: it's the position
-/// of the webhook in the list of webhooks.
+/// Returns an id for a row. `position`, the webhook's position in the list of webhooks,
+/// distinguishes the deliveries of one event.
 fn id(prefix: &str, index: usize, position: usize) -> String {
     let time = u64::try_from(time_of(index)).unwrap_or(0);
     let random = ((index as u128) << 16) | position as u128;
@@ -256,7 +256,7 @@ fn open_read_only(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// Counts the deliveries that finished before `time`. The program may be running.
+/// Counts the deliveries that finished before `time`. Works while the program is running.
 pub fn finished_before(path: &Path, time: i64) -> Result<usize, Error> {
     let count = "SELECT count(*) FROM deliveries WHERE finished_at < ?1";
     let count: i64 = open_read_only(path)?.query_row(count, [time], |row| row.get(0))?;

@@ -47,7 +47,8 @@ pub struct LoadResult {
     pub accepted: Vec<Accepted>,
     /// CPU seconds of the generator.
     pub cpu: f64,
-    /// How much later than planned requests were sent: 99th percentile, in milliseconds.
+    /// The delay between the planned and the actual time of a request: 99th percentile, in
+    /// milliseconds.
     pub lateness: f64,
 }
 

@@ -4,7 +4,7 @@
 //!
 //! The measurements are in `workloads`. `--quick` only checks that everything works and that all
 //! deliveries arrive; measured values are never asserted. The receiver, the generator, and the
-//! baseline programs are this executable, started with another role as its first argument.
+//! baseline programs are this executable, started with their role as the first argument.
 
 mod baselines;
 mod bench;

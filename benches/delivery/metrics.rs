@@ -31,7 +31,7 @@ pub struct Metric {
     pub name: String,
     pub unit: &'static str,
     pub value: f64,
-    /// The goal for the report. It's never asserted.
+    /// The goal, which is shown in the report but never asserted.
     pub goal: &'static str,
 }
 

@@ -271,7 +271,7 @@ fn wait_until_listening(stderr: ChildStderr) -> Result<(SocketAddr, Log), Error>
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             if let Some(address) = parse_listening_line(&line) {
-                // Fails if the waiting function has timed out.
+                // Fails if this function has timed out.
                 let _ = sender.send(address);
             }
             let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);

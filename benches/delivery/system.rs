@@ -124,7 +124,8 @@ fn read_cpu_times(path: &str) -> Result<(String, f64, f64), Error> {
     Ok((name.to_owned(), user, system))
 }
 
-/// Replaces the name of a thread of the program by a description. Returns other names unchanged.
+/// Returns a description of one of Miniback's threads, or the name unchanged if the thread isn't
+/// known.
 fn describe_thread(name: String) -> String {
     match name.as_str() {
         "writer" => "store writer".into(),
@@ -137,7 +138,7 @@ fn describe_thread(name: String) -> String {
     }
 }
 
-/// Reads the number of a line such as `name: 123 kB`.
+/// Reads the number in a line such as `name: 123 kB`.
 fn read_number(path: &str, name: &str) -> Option<u64> {
     let text = fs::read_to_string(path).ok()?;
     let line = text

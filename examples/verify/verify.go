@@ -21,7 +21,7 @@ func IsGenuine(secret string, header http.Header, body []byte, now time.Time) bo
 		!isEqual(header.Get("X-Miniback-Signature-Next"), expected) {
 		return false
 	}
-	// The webhook-… headers are signed with this key, and sent only for whsec_ secrets.
+	// The key of webhook-signature. The webhook-… headers are sent only for whsec_ secrets.
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
 	if err != nil || !strings.HasPrefix(secret, "whsec_") || len(key) < 16 || len(key) > 64 {
 		return true

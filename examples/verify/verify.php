@@ -11,7 +11,7 @@ function is_genuine(string $secret, callable $header, string $body, int $now): b
         && !hash_equals($expected, $header('X-Miniback-Signature-Next'))) {
         return false;
     }
-    // The webhook-… headers are signed with this key, and sent only for whsec_ secrets.
+    // The key of webhook-signature. The webhook-… headers are sent only for whsec_ secrets.
     $key = str_starts_with($secret, 'whsec_') ? base64_decode(substr($secret, 6), true) : false;
     if ($key === false || strlen($key) < 16 || strlen($key) > 64) {
         return true;

@@ -11,7 +11,7 @@ module Miniback
     names = ["X-Miniback-Signature", "X-Miniback-Signature-Next"]
     return false unless names.any? { |name| same?(header.call(name), expected) }
 
-    # The webhook-… headers are signed with this key, and sent only for whsec_ secrets.
+    # The key of webhook-signature. The webhook-… headers are sent only for whsec_ secrets.
     key = standard_key(secret)
     return true if key.nil?
 

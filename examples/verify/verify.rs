@@ -23,7 +23,7 @@ pub fn is_genuine<'a>(
     if !is_signed {
         return false;
     }
-    // The webhook-… headers are signed with this key, and sent only for `whsec_` secrets.
+    // The key of webhook-signature. The webhook-… headers are sent only for `whsec_` secrets.
     let key = secret
         .strip_prefix("whsec_")
         .and_then(|text| BASE64.decode(text).ok());

@@ -1,5 +1,5 @@
-//! Rejects query parameters that a call doesn't describe in the OpenAPI document, so that a
-//! misspelled filter isn't ignored.
+//! Rejects query parameters that the OpenAPI document doesn't list for a call, so that a misspelled
+//! filter isn't ignored.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
@@ -38,11 +38,11 @@ pub(super) fn check(method: &Method, route: &str, query: &str) -> Result<(), Pro
 
 fn unknown_parameter(known: Option<&BTreeSet<String>>) -> String {
     match known {
-        None => "Unknown query parameter. This call has none.".to_owned(),
+        None => "Unknown query parameter. This call accepts none.".to_owned(),
         Some(known) => {
             let names: Vec<&str> = known.iter().map(String::as_str).collect();
             format!(
-                "Unknown query parameter. This call has {}.",
+                "Unknown query parameter. This call accepts {}.",
                 names.join(", ")
             )
         }

@@ -10,7 +10,7 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::FeedbackStatus;
 use crate::server::AppState;
 use crate::server::problem::Problem;
-use crate::store::{Metrics, WebhookMetrics};
+use crate::store::{Metrics, Store, WebhookMetrics};
 
 /// Get metrics
 ///
@@ -26,7 +26,8 @@ use crate::store::{Metrics, WebhookMetrics};
 )]
 pub(super) async fn get(app: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     let metrics = app.store.metrics().await?;
-    let text = render(&metrics, app.clock.now());
+    let mut text = render(&metrics, app.clock.now());
+    text.push_str(&render_database(&app.store));
     Ok(HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(text))
@@ -118,6 +119,26 @@ fn render(metrics: &Metrics, now: Timestamp) -> String {
     );
     let alerts = metrics.pending_alerts as f64;
     text.write_sample("miniback_alerts_pending", &[], alerts);
+    text.0
+}
+
+fn render_database(store: &Store) -> String {
+    let mut text = PrometheusText(String::new());
+    for (name, help, value) in [
+        (
+            "miniback_database_ok",
+            "Whether the database is intact and in its place.",
+            store.problem().is_none(),
+        ),
+        (
+            "miniback_disk_full",
+            "Whether the last write failed because the disk is full or failing.",
+            store.is_disk_full(),
+        ),
+    ] {
+        text.start_family(name, help);
+        text.write_sample(name, &[], bool_value(value));
+    }
     text.0
 }
 

@@ -94,7 +94,7 @@ pub(super) struct UpdateProject {
     request_body = CreateProject,
     responses(
         (status = 201, description = "The project", body = Project),
-        (status = 409, description = "The given slug is taken"),
+        (status = 409, description = "The slug is already in use"),
     )
 )]
 pub(super) async fn create(

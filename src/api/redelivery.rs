@@ -51,7 +51,7 @@ struct RecoveredCount {
     tag = "Deliveries",
     params(("id" = DeliveryId, Path)),
     responses(
-        (status = 202, description = "The delivery, pending again", body = DeliveryView),
+        (status = 202, description = "The delivery, which is pending again", body = DeliveryView),
         (
             status = 409,
             description = "The delivery is pending, its webhook is disabled or deleted, or its \
@@ -74,8 +74,8 @@ pub(super) async fn redeliver(
 
 /// Retry a pending delivery now
 ///
-/// Makes the next attempt now, also while the webhook is held because of `Retry-After`. The attempt
-/// neither starts nor ends a hold.
+/// Starts the next attempt immediately, even while the webhook is held because of `Retry-After`.
+/// The attempt neither starts nor ends a hold.
 #[utoipa::path(
     post,
     path = "/api/v1/deliveries/{id}/retry",

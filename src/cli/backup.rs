@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{CommandError, print};
+use super::{CommandError, escape_control_chars, print};
 use crate::config::DataDirOptions;
 use crate::store::{self, DatabaseSummary};
 
@@ -10,7 +10,7 @@ pub(super) fn run(file: &Path, data: &DataDirOptions) -> Result<(), CommandError
     let contents = store::backup(&data.data_dir, file).map_err(CommandError::new)?;
     print(&format!(
         "Wrote and checked {}: {}.\n",
-        file.display(),
+        escape_control_chars(&file.display().to_string()),
         summarize(&contents)
     ));
     Ok(())

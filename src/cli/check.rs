@@ -1,27 +1,33 @@
 //! `miniback check`: checks the configuration, the database, and the hosts of enabled webhooks.
 //! Connects to the hosts without sending a request.
 
+use std::path::Path;
+
 use super::backup::{format_quantity, summarize};
-use super::serve::start_error;
+use super::serve::into_command_error;
 use super::{CommandError, escape_control_chars, print};
 use crate::app;
 use crate::clock::Clock;
 use crate::config::{self, ServeOptions};
 use crate::delivery::{self, DeliverySettings};
 use crate::domain::endpoint_url::EndpointUrl;
-use crate::store::{self, BackupError, PageRequest, Store};
+use crate::store::{self, DatabaseProblem, PageRequest, Store};
 
 pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     // The options are valid, or parsing them would have failed. Check the files that they refer to.
     options.alerts.secret().map_err(CommandError::usage_error)?;
     options.log.level().map_err(CommandError::usage_error)?;
     config::read_first_user(|name| std::env::var(name).ok()).map_err(CommandError::usage_error)?;
-    let settings = app::delivery_settings(options, options.listen).map_err(start_error)?;
+    let settings = app::delivery_settings(options, options.listen).map_err(into_command_error)?;
     let mut report = CheckReport::default();
     report.report_ok("configuration");
     if let Some(ignored) = config::describe_ignored_variables(true, config::set_variables()) {
         report.report_warning(&ignored);
     }
+    check_running_server(&options.data.data_dir, &mut report);
+    store::require_database(&options.data.data_dir)
+        .map_err(|error| into_command_error(error.into()))?;
+    check_files(&options.data.data_dir, &mut report)?;
     if check_database(options, &mut report) {
         let hosts = check_hosts(options, &settings, &mut report);
         actix_web::rt::System::new().block_on(hosts)?;
@@ -29,17 +35,44 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     report.into_result()
 }
 
-/// Checks the database. Returns whether it exists and is valid.
+/// Checks that the running server, if there is one, uses the database in `dir`.
+fn check_running_server(dir: &Path, report: &mut CheckReport) {
+    let Some(server) = store::lock_holder(dir) else {
+        return;
+    };
+    let name = &server.name;
+    match &server.problem {
+        Some(problem) => report.report_failure(&format!("running server ({name}): {problem}")),
+        None if !server.has_database_open => {
+            let file = store::database_path(dir).display().to_string();
+            let problem = DatabaseProblem::Replaced { file };
+            report.report_failure(&format!("running server ({name}): {problem}"));
+        }
+        None => report.report_ok(&format!("running server ({name}): uses this database")),
+    }
+}
+
+/// Checks that only the owner of `dir` can access its files.
+fn check_files(dir: &Path, report: &mut CheckReport) -> Result<(), CommandError> {
+    let exposures = store::find_exposures(dir).map_err(|error| into_command_error(error.into()))?;
+    for exposure in &exposures {
+        let line = format!("files: {exposure}");
+        if exposure.has_data {
+            report.report_failure(&line);
+        } else {
+            report.report_warning(&line);
+        }
+    }
+    if exposures.is_empty() {
+        report.report_ok("files: only the owner of the data directory can access them");
+    }
+    Ok(())
+}
+
+/// Checks the database. Returns whether it is valid.
 fn check_database(options: &ServeOptions, report: &mut CheckReport) -> bool {
     let contents = match store::check_database(&options.data.data_dir) {
         Ok(contents) => contents,
-        Err(BackupError::NoDatabase(path)) => {
-            let path = path.display();
-            report.report_ok(&format!(
-                "database: {path} doesn’t exist yet; miniback serve creates it"
-            ));
-            return false;
-        }
         Err(error) => {
             report.report_failure(&format!("database: {error}"));
             return false;
@@ -65,7 +98,7 @@ async fn check_hosts(
     report: &mut CheckReport,
 ) -> Result<(), CommandError> {
     let store = Store::open(&options.data.data_dir, None, Clock::System)
-        .map_err(|error| start_error(error.into()))?;
+        .map_err(|error| into_command_error(error.into()))?;
     let all = PageRequest {
         limit: 1000,
         before: None,

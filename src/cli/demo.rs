@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-use super::serve::{shutdown_signal, start_error};
+use super::serve::{into_command_error, shutdown_signal};
 use super::{CommandError, print};
 use crate::app::{self, RunningServer};
 use crate::clock::Clock;
@@ -114,7 +114,7 @@ async fn start_miniback(
     };
     app::start(&options, Some(listener), Some(user), Clock::System)
         .await
-        .map_err(start_error)
+        .map_err(into_command_error)
 }
 
 /// Returns the options of `serve` for the demo. Regardless of the environment, the demo stays on

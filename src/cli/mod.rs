@@ -3,6 +3,7 @@
 mod backup;
 mod check;
 mod demo;
+mod init;
 mod listen;
 mod open_store;
 mod openapi;
@@ -53,6 +54,7 @@ pub fn run() -> i32 {
         Command::Serve(options) => serve::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Listen(options) => listen::run(&options),
+        Command::Init { data } => init::run(&data),
         Command::Backup { file, data } => backup::run(&file, &data),
         Command::Check(options) => check::run(&options),
         Command::OpenApi { base_url } => openapi::run(base_url.as_ref()),

@@ -3,21 +3,21 @@
 use std::fmt::Display;
 
 use super::CommandError;
-use super::serve::start_error;
+use super::serve::into_command_error;
 use crate::clock::Clock;
 use crate::config::DataDirOptions;
 use crate::store::{self, Store};
 
-/// Opens the store in `data`, runs `work`, and closes the store.
+/// Opens the existing store in `data`, runs `work`, and closes the store.
 pub(super) fn with_store<T, E: Display>(
     data: &DataDirOptions,
     work: impl AsyncFnOnce(Store) -> Result<T, E>,
 ) -> Result<T, CommandError> {
     let open = || {
-        store::create_directory(&data.data_dir)?;
+        store::require_database(&data.data_dir)?;
         Store::open(&data.data_dir, None, Clock::System)
     };
-    let store = open().map_err(|error| start_error(error.into()))?;
+    let store = open().map_err(|error| into_command_error(error.into()))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -20,7 +20,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     actix_web::rt::System::new().block_on(async {
         let running = app::start(options, None, first_user, Clock::System)
             .await
-            .map_err(start_error)?;
+            .map_err(into_command_error)?;
         let shutdown_signal = shutdown_signal()?;
         log_ready(&running, format);
         shutdown_signal.await;
@@ -34,7 +34,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<(), CommandError> {
     std::process::exit(0)
 }
 
-pub(super) fn start_error(error: StartError) -> CommandError {
+pub(super) fn into_command_error(error: StartError) -> CommandError {
     CommandError {
         code: error.exit_code(),
         ..CommandError::new(error)

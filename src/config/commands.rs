@@ -36,9 +36,14 @@ pub enum Command {
     Demo(DemoOptions),
     /// Receive webhooks during development: print each delivery and whether its signature is valid
     Listen(ListenOptions),
+    /// Create the data directory and an empty database
+    Init {
+        #[command(flatten)]
+        data: DataDirOptions,
+    },
     /// Back up the database while the server is running
     Backup {
-        /// The backup file; an existing file is replaced atomically
+        /// A new name, or an existing plain file to replace; never a file of the live database
         file: PathBuf,
         #[command(flatten)]
         data: DataDirOptions,

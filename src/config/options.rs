@@ -22,7 +22,7 @@ use crate::domain::secret::Secret;
 
 #[derive(Clone, Debug, Args)]
 pub struct DataDirOptions {
-    /// The directory of the database miniback.db; created if missing
+    /// The directory of the database miniback.db; serve and init create it
     #[arg(
         long,
         env = "MINIBACK_DATA_DIR",

@@ -1,6 +1,6 @@
 //! Finds `MINIBACK_…` environment variables that are set but have no effect.
 //!
-//! They are a warning and not an error, because Kubernetes sets variables such as `MINIBACK_PORT`
+//! They cause a warning, not an error, because Kubernetes sets variables such as `MINIBACK_PORT`
 //! for a service named `miniback`.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use super::Cli;
 
 const PREFIX: &str = "MINIBACK_";
 
-/// Variables without a flag, and the command that reads them.
+/// Variables that have no flag, with the command that reads each variable.
 const WITHOUT_FLAG: [(&str, &str); 6] = [
     ("MINIBACK_ADMIN_EMAIL", "serve"),
     ("MINIBACK_ADMIN_PASSWORD", "serve"),
@@ -49,7 +49,7 @@ pub fn describe_ignored_variables(
     ignored.sort();
     (!ignored.is_empty()).then(|| {
         format!(
-            "environment variables without effect: {}",
+            "environment variables have no effect: {}",
             ignored.join(", ")
         )
     })

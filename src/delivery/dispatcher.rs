@@ -52,6 +52,8 @@ pub(super) struct Dispatcher {
     /// Set while outcomes can't be recorded. Sending stops, because new outcomes couldn't be
     /// recorded either and the same deliveries would be sent again and again.
     is_recording_stalled: bool,
+    /// Whether recording has stalled for another reason than a full disk.
+    is_failing: bool,
     /// When to read again, unless something happens earlier.
     next_read_at: Option<Timestamp>,
     /// The outbox generation of the last read.
@@ -106,6 +108,7 @@ impl Dispatcher {
             },
             is_recording: false,
             is_recording_stalled: false,
+            is_failing: false,
             next_read_at: None,
             generation: 0,
         }
@@ -156,7 +159,7 @@ impl Dispatcher {
                         }));
                     }
                     Some(DispatcherCommand::CheckHealth(reply)) => {
-                        let _ = reply.send(!self.is_recording_stalled);
+                        let _ = reply.send(!self.is_failing);
                     }
                     Some(DispatcherCommand::CheckInFlight(delivery, reply)) => {
                         let in_flight = |queue: &EndpointQueue| queue.is_in_flight(&delivery);
@@ -170,7 +173,8 @@ impl Dispatcher {
 
     /// Starts attempts of the deliveries that were read ahead, while there are free slots.
     fn start_attempts(&mut self) {
-        if self.is_recording_stalled || self.unrecorded.len() >= UNRECORDED_MAX {
+        let is_paused = self.is_recording_stalled || !self.store.is_in_place();
+        if is_paused || self.unrecorded.len() >= UNRECORDED_MAX {
             return;
         }
         if self.store.outbox_generation() != self.generation {
@@ -217,7 +221,8 @@ impl Dispatcher {
             HealthGroup::Unproven => &mut self.unproven,
         };
         let is_needed = state.is_requested || needs_refill;
-        if self.is_recording_stalled || state.is_running || state.is_deferred || !is_needed {
+        let is_paused = self.is_recording_stalled || !self.store.is_in_place();
+        if is_paused || state.is_running || state.is_deferred || !is_needed {
             return;
         }
         state.is_requested = false;

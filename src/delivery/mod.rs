@@ -60,7 +60,7 @@ enum DispatcherCommand {
         request: SignedRequest,
         reply: oneshot::Sender<AttemptResult>,
     },
-    /// Asks whether attempts can be recorded.
+    /// Asks whether attempts can be recorded, apart from a full disk.
     CheckHealth(oneshot::Sender<bool>),
     /// Replies whether the delivery's attempt has started and isn't recorded yet.
     CheckInFlight(DeliveryId, oneshot::Sender<bool>),
@@ -143,7 +143,8 @@ impl DispatcherHandle {
         self.schedule.delays(retries)
     }
 
-    /// Returns whether the dispatcher responds within 2 s and can record attempts.
+    /// Returns whether the dispatcher responds within 2 s and can record attempts. A full disk
+    /// isn't a failure of the dispatcher.
     pub async fn is_alive(&self) -> bool {
         let (reply, response) = oneshot::channel();
         let check = async {

@@ -9,11 +9,12 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long an IP address is alone in trying to connect. Recommended by RFC 8305, section 5.
+/// The delay before the attempt to connect to the next IP address, as RFC 8305, section 5
+/// recommends.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Connects to the first IP address that accepts. Tries the next IP address after
-/// [`ATTEMPT_DELAY`], or at once after a failure, while the earlier attempts go on. The other
+/// [`ATTEMPT_DELAY`], or at once after a failure, while the earlier attempts continue. The other
 /// attempts are dropped. The caller enforces the deadline.
 ///
 /// Returns `None` if there is no IP address.
@@ -63,7 +64,7 @@ fn interleave_families(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     order
 }
 
-/// Whether `error` may affect only IPv4 or only IPv6, so that any other error says more.
+/// Whether `error` may affect only IPv4 or only IPv6. Any other error is more informative.
 fn is_route_missing(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(

@@ -165,7 +165,7 @@ pub struct DemoError {
     source: ApiError,
 }
 
-fn demo_error(subject: &'static str) -> impl Fn(ApiError) -> DemoError {
+fn to_demo_error(subject: &'static str) -> impl Fn(ApiError) -> DemoError {
     move |source| DemoError { subject, source }
 }
 
@@ -181,7 +181,7 @@ pub async fn seed(
     for SampleProject { name, slug } in PROJECTS {
         api.create_project(&ProjectRequest { name, slug })
             .await
-            .map_err(demo_error("sample projects"))?;
+            .map_err(to_demo_error("sample projects"))?;
     }
     for sample in &FEEDBACK {
         create_feedback(api, sample).await?;
@@ -193,7 +193,7 @@ pub async fn seed(
     };
     api.create_webhook(&webhook)
         .await
-        .map_err(demo_error("webhook to the receiver"))?;
+        .map_err(to_demo_error("webhook to the receiver"))?;
     create_feedback(api, &DELIVERED_SAMPLE).await?;
     Ok(SampleCounts {
         projects: PROJECTS.len(),
@@ -211,12 +211,12 @@ async fn create_feedback(api: &ApiClient, sample: &SampleFeedback) -> Result<(),
     let id = api
         .create_feedback(&feedback)
         .await
-        .map_err(demo_error("sample feedback"))?
+        .map_err(to_demo_error("sample feedback"))?
         .id;
     for status in sample.later_statuses {
         api.set_status(&id, status)
             .await
-            .map_err(demo_error("sample statuses"))?;
+            .map_err(to_demo_error("sample statuses"))?;
     }
     Ok(())
 }

@@ -122,7 +122,7 @@ enum SubmissionError {
     Invalid(#[from] ValidationErrors),
     #[error(transparent)]
     RateLimited(#[from] RateLimitExceeded),
-    #[error("{0} isn’t an allowed origin of this project. Allow it in the project’s settings.")]
+    #[error("{}", origin_not_allowed(.0))]
     OriginNotAllowed(String),
     #[error("{}", CreateFeedbackError::Paused)]
     Paused,
@@ -130,6 +130,17 @@ enum SubmissionError {
     IdempotentFeedbackDeleted,
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn origin_not_allowed(origin: &str) -> String {
+    if origin == "null" {
+        "This project accepts feedback only from its allowed origins, and this page has no origin."
+            .into()
+    } else {
+        format!(
+            "{origin} isn’t an allowed origin of this project. Allow it in the project’s settings."
+        )
+    }
 }
 
 /// Name of the field that identifies the project.

@@ -205,7 +205,7 @@ pub(super) async fn invite(
             let error = "This email already has an account.".to_owned();
             reject_invitation(&context, email, role, error).await
         }
-        Err(error) => Err(link_error(error)),
+        Err(error) => Err(into_page_error(error)),
     }
 }
 
@@ -240,7 +240,7 @@ pub(super) async fn reset_password(
         .store
         .create_reset_link(user.clone(), admin, hash, RESET_LIFETIME)
         .await
-        .map_err(link_error)?;
+        .map_err(into_page_error)?;
     let link = context.absolute_url(&format!("/reset?token={token}"));
     context.update_flash(|flash| flash.reveal = Some(OneTimeReveal::Reset { user, link }));
     Ok(context.redirect(&anchor))
@@ -319,7 +319,7 @@ fn redirect_signed_out(context: &RequestContext) -> HttpResponse {
     response
 }
 
-fn link_error(error: LinkError) -> PageError {
+fn into_page_error(error: LinkError) -> PageError {
     match error {
         LinkError::Store(error) => error.into(),
         LinkError::User(error) => error.into(),

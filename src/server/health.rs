@@ -1,10 +1,12 @@
-//! `GET /healthz`: checks that the database responds and the dispatcher runs.
+//! `GET /healthz`: checks that the database responds, is intact and in its place, and that the
+//! dispatcher runs.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::AppState;
+use crate::store::StoreError;
 
 pub const PATH: &str = "/healthz";
 
@@ -20,8 +22,8 @@ pub struct Health {
 
 /// Check health
 ///
-/// Checks that the database responds and the dispatcher runs. Use it for load balancers and
-/// watchdogs.
+/// Checks that the database responds, is intact and in its place, and that the dispatcher runs. Use
+/// it for load balancers and watchdogs.
 #[utoipa::path(
     get,
     path = "/healthz",
@@ -34,14 +36,23 @@ pub struct Health {
 )]
 pub async fn health(app: web::Data<AppState>) -> HttpResponse {
     let (ping, is_alive) = tokio::join!(app.store.ping(), app.delivery.is_alive());
-    if ping.is_ok() && is_alive {
+    // A restart doesn't help against a full disk, so it is a metric instead.
+    let ping = match ping {
+        Err(StoreError::DiskFull) => Ok(()),
+        ping => ping,
+    };
+    // A problem of the database is logged when it is found, and stops the dispatcher.
+    let has_problem = app.store.problem().is_some();
+    if !has_problem && ping.is_ok() && is_alive {
         return HttpResponse::Ok().json(Health { status: "ok" });
     }
-    if let Err(error) = ping {
-        tracing::error!(%error, "database not responding");
-    }
-    if !is_alive {
-        tracing::error!("dispatcher not responding");
+    if !has_problem {
+        if let Err(error) = ping {
+            tracing::error!(%error, "database not responding");
+        }
+        if !is_alive {
+            tracing::error!("dispatcher not responding");
+        }
     }
     HttpResponse::ServiceUnavailable().json(Health {
         status: "unavailable",

@@ -10,12 +10,13 @@ impl StoreError {
         match self {
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::ReadOnly
+            | Self::OutOfPlace
             | Self::Overloaded
             | Self::Busy
             | Self::Closed
             | Self::BatchRolledBack
             | Self::Pool(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Panicked | Self::Sqlite(_) | Self::InvalidValue(_) => {
+            Self::Panicked | Self::Damaged(_) | Self::Sqlite(_) | Self::InvalidValue(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         }
@@ -30,6 +31,13 @@ impl StoreError {
             Self::ReadOnly => "The server can’t write to its database. Nothing was saved.",
             Self::Overloaded | Self::Busy | Self::BatchRolledBack | Self::Pool(_) => {
                 "The server is busy. Nothing was saved. Try again in a moment."
+            }
+            Self::OutOfPlace => {
+                "The server’s database was replaced or deleted. Nothing was saved. \
+                 The server’s log says what to do."
+            }
+            Self::Damaged(_) => {
+                "The server’s database is damaged. An admin has to restore a backup."
             }
             Self::Closed => "The server is restarting. Try again in a moment.",
             Self::Panicked | Self::Sqlite(_) | Self::InvalidValue(_) => "See the server log.",

@@ -202,8 +202,9 @@ fn compute_next_state(
 
 /// Fast path: records a success with a conditional UPDATE instead of reading the row first.
 ///
-/// Nothing is recorded and the result is `false` if the delivery has changed since it was read. An
-/// unchanged pending delivery still has its body, so its content can be stored.
+/// Nothing is recorded and the result is `false` if the delivery has changed since it was read. A
+/// pending delivery that hasn't changed still has its body, so its feedback wasn't deleted and the
+/// response can be stored.
 fn record_success_fast_path(
     tx: &mut WriteTx<'_>,
     finished: &FinishedAttempt,

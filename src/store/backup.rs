@@ -1,27 +1,41 @@
 //! Backs up the database of a running server, and checks a database. Both operations open their own
 //! connections and don't use [`Store`](super::Store).
 
-use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+mod target;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite_migration::Error as MigrationError;
 
-use super::db::counters;
-use super::db::open::database_path;
+use super::db::error::OpenError;
+use super::db::files::LiveFiles;
+use super::db::open::{copy_into, database_path, require_database};
+use super::db::{counters, schema_check};
+use target::BackupTarget;
+pub use target::TargetError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    #[error("--data-dir: there is no database at {path}", path = .0.display())]
-    NoDatabase(PathBuf),
-    #[error("{path}: {source}", path = .path.display())]
-    File { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Target(#[from] TargetError),
     #[error("can't read the database: {0}")]
     Sqlite(#[from] rusqlite::Error),
+    #[error(
+        "can't write the backup to {path}: {source}; check the free space of its disk",
+        path = .path.display()
+    )]
+    Write {
+        path: PathBuf,
+        source: rusqlite::Error,
+    },
     #[error("the database is corrupt: {0}; restore a backup")]
     Corrupt(String),
+    #[error("the copy is corrupt: {0}; the backup wasn't written. Check the disk and try again")]
+    CorruptCopy(String),
 }
 
 /// How many items of each kind a database contains, and the size of the database in bytes.
@@ -36,86 +50,105 @@ pub struct DatabaseSummary {
     pub bytes: u64,
 }
 
-/// Copies a snapshot of the database in `dir` to `target` (mode 0600) and verifies the copy.
+/// Copies a snapshot of the database in `dir` to the file `path` (mode 0600) and verifies the copy.
 ///
-/// `target` is replaced atomically. If an error occurs, `target` remains unchanged.
-pub fn backup(dir: &Path, target: &Path) -> Result<DatabaseSummary, BackupError> {
-    let source = open_read_only(&database_path(dir))?;
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    // The partial copy is in the same directory, so that it can be renamed atomically.
-    let partial = target.with_file_name(format!(".{name}.{}.partial", std::process::id()));
-    let file_error = |source| BackupError::File {
-        path: target.to_owned(),
+/// `path` must be a new name or a plain file that isn't part of the live database. It is replaced
+/// atomically. If an error occurs, it remains unchanged.
+pub fn backup(dir: &Path, path: &Path) -> Result<DatabaseSummary, BackupError> {
+    let database = database_path(dir);
+    let source = open_existing(dir)?;
+    let live = LiveFiles::find(dir).map_err(|source| OpenError::Directory {
+        path: dir.to_owned(),
         source,
+    })?;
+    let target = BackupTarget::open(path, &live)?;
+    let partial = target.create_partial()?;
+    copy_into(&source, &partial.path).map_err(|error| copy_error(error, path))?;
+    let summary = match check(&open_read_only(&partial.path)?, &partial.path)? {
+        Ok(summary) => summary,
+        // Find out which of the two is corrupt.
+        Err(details) => {
+            check(&source, &database)?.map_err(BackupError::Corrupt)?;
+            return Err(BackupError::CorruptCopy(details));
+        }
     };
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&partial)
-        .map_err(file_error)?;
-    let result = copy_and_verify(&source, &partial).and_then(|summary| {
-        File::open(&partial)
-            .and_then(|copy| copy.sync_all())
-            .map_err(file_error)?;
-        std::fs::rename(&partial, target).map_err(file_error)?;
-        let parent = target
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        File::open(parent)
-            .and_then(|directory| directory.sync_all())
-            .map_err(file_error)?;
-        Ok(summary)
-    });
-    if result.is_err() {
-        // Ignore errors of the cleanup, because the original error matters more.
-        let _ = std::fs::remove_file(&partial);
-    }
-    result
+    partial.replace_target()?;
+    Ok(summary)
 }
 
 /// Checks the integrity of the database in `dir`.
 pub fn check_database(dir: &Path) -> Result<DatabaseSummary, BackupError> {
-    let path = database_path(dir);
-    check(&open_read_only(&path)?, &path)
+    let connection = open_existing(dir)?;
+    check(&connection, &database_path(dir))?.map_err(BackupError::Corrupt)
 }
 
-fn copy_and_verify(source: &Connection, partial: &Path) -> Result<DatabaseSummary, BackupError> {
-    source.execute("VACUUM INTO ?1", [partial.to_string_lossy()])?;
-    check(&open_read_only(partial)?, partial)
+/// Opens the database in `dir`. Fails if there is none, or if the file isn't a database that this
+/// version can read.
+fn open_existing(dir: &Path) -> Result<Connection, BackupError> {
+    require_database(dir)?;
+    open_read_only(&database_path(dir))
+}
+
+fn copy_error(error: rusqlite::Error, path: &Path) -> BackupError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            BackupError::Corrupt(error.to_string())
+        }
+        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => {
+            BackupError::Write {
+                path: path.to_owned(),
+                source: error,
+            }
+        }
+        _ => BackupError::Sqlite(error),
+    }
 }
 
 fn open_read_only(path: &Path) -> Result<Connection, BackupError> {
-    if !path.exists() {
-        return Err(BackupError::NoDatabase(path.to_owned()));
-    }
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     Ok(connection)
 }
 
-fn check(connection: &Connection, path: &Path) -> Result<DatabaseSummary, BackupError> {
+/// Checks a database. The inner error describes the first problem.
+fn check(
+    connection: &Connection,
+    path: &Path,
+) -> Result<Result<DatabaseSummary, String>, BackupError> {
+    match summarize(connection, path) {
+        Err(MigrationError::RusqliteError { err, .. }) => match err.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Ok(Err(err.to_string())),
+            _ => Err(err.into()),
+        },
+        Err(error) => Err(OpenError::from(error).into()),
+        Ok(result) => Ok(result),
+    }
+}
+
+fn summarize(
+    connection: &Connection,
+    path: &Path,
+) -> Result<Result<DatabaseSummary, String>, MigrationError> {
     let result: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if result != "ok" {
-        return Err(BackupError::Corrupt(result));
+        return Ok(Err(result));
+    }
+    if let Some(difference) = schema_check::find_difference(connection)? {
+        return Ok(Err(format!(
+            "its schema isn't the expected one: {difference}"
+        )));
     }
     let count = |table: &str| {
         connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
             row.get(0)
         })
     };
-    Ok(DatabaseSummary {
+    Ok(Ok(DatabaseSummary {
         projects: count("projects")?,
         feedback: count("feedback")?,
         webhooks: count("webhooks WHERE deleted_at IS NULL")?,
         deliveries: count("deliveries")?,
         unexplained: counters::count_unexplained_events(connection)?,
-        bytes: std::fs::metadata(path)
-            .map_err(|source| BackupError::File {
-                path: path.to_owned(),
-                source,
-            })?
-            .len(),
-    })
+        bytes: std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
+    }))
 }

@@ -40,11 +40,14 @@ use tokio::sync::Notify;
 
 pub use alerts::{Alert, DueAlerts};
 pub use attempts::{DeliveryUpdate, FinishedAttempt};
-pub use backup::{BackupError, DatabaseSummary, backup, check_database};
+pub use backup::{BackupError, DatabaseSummary, TargetError, backup, check_database};
 pub use db::change_feed::{ChangeFeed, ChangeKind};
+pub use db::condition::DatabaseProblem;
 pub use db::error::{OpenError, StoreError};
-pub use db::open::{DirectoryLock, create_directory, database_path, lock};
+pub use db::lock::{DirectoryLock, LockHolder, lock, lock_holder};
+pub use db::open::{create_directory, database_path, require_database};
 pub use db::page::{Page, PageRequest};
+pub use db::protection::{Exposure, find_exposures};
 pub use deliveries::{
     AttemptRecord, DeliveryDetail, DeliveryFilter, DeliverySummary, FeedbackDelivery,
     LoggedAttempt, LoggedRequest,
@@ -67,7 +70,9 @@ pub use status_history::{AppliedStatusChange, StatusChange, StatusHistoryEntry};
 pub use users::UserError;
 pub use webhooks::SaveWebhookError;
 
-use db::{open, reader, sql, wal, writer};
+use db::condition::Condition;
+use db::file_guard::FileGuard;
+use db::{integrity_check, open, reader, sql, wal, writer};
 
 use crate::clock::Clock;
 use crate::domain::id::IdSequence;
@@ -77,6 +82,7 @@ use crate::domain::id::IdSequence;
 pub struct Store {
     writer: writer::Writer,
     reader: reader::Reader,
+    condition: Condition,
     notifiers: writer::CommitNotifiers,
     feedback_created: Arc<Notify>,
 }
@@ -86,17 +92,35 @@ impl Store {
     /// the server's lock on `dir`; commands pass `None`.
     pub fn open(dir: &Path, lock: Option<&DirectoryLock>, clock: Clock) -> Result<Self, OpenError> {
         let connection = open::open(dir, lock)?;
+        let path = database_path(dir);
+        let guard = lock.map(|_| FileGuard::new(&path)).transpose()?;
+        let note = lock.zip(guard.as_ref());
+        let condition = Condition::new(note.map(|(lock, guard)| lock.note(guard.database)));
+        if lock.is_some() {
+            integrity_check::check(&connection, &path, &condition)?;
+        }
         let ids = IdSequence::after(sql::max_ulid(&connection)?);
         let notifiers = writer::CommitNotifiers::new(clock.now());
-        let path = database_path(dir);
-        let reader = reader::Reader::open(&path)
-            .map_err(|error| OpenError::Connections(error.to_string()))?;
-        let wal = lock.map(|_| wal::Wal::for_database(&path));
-        let writer = writer::Writer::start(connection, ids, clock, notifiers.clone(), wal)
-            .map_err(|error| OpenError::Connections(error.to_string()))?;
+        let failed = |error: &dyn std::fmt::Display| OpenError::Connections(error.to_string());
+        let reader =
+            reader::Reader::open(&path, condition.clone()).map_err(|error| failed(&error))?;
+        let files = guard.map(|guard| writer::ServedFiles {
+            wal: wal::Wal::for_database(&path),
+            guard: Arc::new(guard),
+        });
+        let writer = writer::Writer::start(
+            connection,
+            ids,
+            clock,
+            notifiers.clone(),
+            condition.clone(),
+            files,
+        )
+        .map_err(|error| failed(&error))?;
         Ok(Self {
             writer,
             reader,
+            condition,
             notifiers,
             feedback_created: Arc::default(),
         })
@@ -122,6 +146,26 @@ impl Store {
     /// Returns the feed of changes, for live updates.
     pub fn change_feed(&self) -> &ChangeFeed {
         &self.notifiers.change_feed
+    }
+
+    /// Returns the known problem of the database, if there is one.
+    pub fn problem(&self) -> Option<DatabaseProblem> {
+        self.condition.problem()
+    }
+
+    /// Whether writes can be saved: the database files are in their place.
+    pub fn is_in_place(&self) -> bool {
+        self.condition.check_writable().is_ok()
+    }
+
+    /// Whether the last write failed because the disk is full or failing.
+    pub fn is_disk_full(&self) -> bool {
+        self.condition.is_disk_full()
+    }
+
+    /// Checks whether the database files are in their place, without waiting for the result.
+    pub fn check_files(&self) {
+        self.writer.check_files();
     }
 
     /// Checks that the database can be read and written.

@@ -146,7 +146,7 @@ impl Store {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        tracing::warn!("WAL in use, not truncated; erased content stays in it until a checkpoint");
+        tracing::warn!("the WAL is in use; erased content stays in it until a checkpoint");
         Ok(())
     }
 }

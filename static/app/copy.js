@@ -1,4 +1,4 @@
-// Copies text to the clipboard: of an element (`data-copy`), or from a URL (`data-copy-from`).
+// Copies the text of an element (`data-copy`) or of a URL (`data-copy-from`) to the clipboard.
 
 addEventListener("click", ({ target }) => {
   const button = target.closest("button[data-copy], button[data-copy-from]");

@@ -8,7 +8,7 @@ const isClientState = (element, name) =>
   || (name === "value" && (element.name === "key" || element.name === "submission_key"));
 const isSameNode = (old, updated) => old.nodeType === updated.nodeType
   && old.nodeName === updated.nodeName && (old.id ?? "") === (updated.id ?? "");
-// Changes the old node into the updated one.
+// Updates the old node to match the new node.
 function morph(old, updated) {
   if (old.id === "messages" || old.isEqualNode(updated)) return;
   if (old.nodeType !== Node.ELEMENT_NODE) { old.data = updated.data; return; }

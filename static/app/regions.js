@@ -57,8 +57,8 @@ function replaceRegions(page, request, failed) {
     && [active.selectionStart, active.selectionEnd];
   const autofocused = new Set(all("[autofocus]").map((element) => element.id || element.name));
   const knownNotices = new Set(notices().map(textOf));
-  // Unsaved input is restored, except in the submitted form: the response has its values, unless
-  // the form was submitted again in the meantime.
+  // Unsaved input is restored. The submitted form is an exception, because the response contains
+  // its values, unless the form was submitted again in the meantime.
   const isResubmitted = [...inFlight].some(
     (other) => other !== request && other.form === request.form);
   const submittedForm = isResubmitted ? undefined : request.form;

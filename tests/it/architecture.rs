@@ -1,5 +1,5 @@
-//! Checks rules for the source files: dependencies between modules, which files may contain SQL,
-//! HTML, and outbound HTTP, sizes, widths, and names, and the map in `docs/architecture.md`.
+//! Checks the rules for source files: dependencies between modules, the files that may contain SQL,
+//! HTML, or outbound HTTP, sizes, widths, names, and the map in `docs/architecture.md`.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -53,6 +53,7 @@ fn adds_lists_and_removes_users_while_the_program_runs() {
 fn a_user_can_be_added_before_the_first_start() {
     let data = tempfile::TempDir::new().unwrap();
     let dir = data.path().join("data");
+    run_on(&dir, &["init"], "").success();
     run_on(&dir, &["user", "add", GRACE], &password_line()).success();
     let app = App::builder()
         .without_admin()

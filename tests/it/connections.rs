@@ -49,7 +49,7 @@ fn resends_once_on_a_new_connection() {
     let received = receiver.received();
     let id = text(&second, "id");
     let second_requests: Vec<_> = received.iter().filter(|r| r.delivery() == id).collect();
-    // There is only one request if the connection wasn't reused, which is allowed.
+    // Reusing the connection is optional. Without reuse, there is only one request.
     assert!(
         matches!(second_requests.len(), 1 | 2),
         "{second_requests:#?}"
@@ -194,7 +194,7 @@ fn concurrency_starts_at_two_and_grows_with_each_success() {
         for number in 0..count {
             api.create_feedback("shop", &format!("number {number}"));
         }
-        // By then, the slow endpoint has received as many requests as its limit allows.
+        // After this wait, the slow endpoint has received as many requests as its limit allows.
         fast.wait_for(before + count);
     };
     let wait_until_all_delivered = || {

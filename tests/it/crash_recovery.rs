@@ -1,4 +1,4 @@
-//! Pending deliveries continue after a crash. Each test crashes Miniback at a certain moment;
+//! Pending deliveries continue after a crash. Each test crashes Miniback at a specific moment;
 //! `kill_under_load.rs` crashes it at random moments.
 
 use std::sync::Arc;

@@ -4,8 +4,9 @@ use crate::support::api::text;
 use crate::support::app::{App, database};
 use crate::support::receiver::Receiver;
 
-/// Miniback searches the 2,000 newest deliveries for pending ones before it reads their index, so
-/// more finished deliveries than that are newer than the pending ones.
+/// The number of finished deliveries that are newer than the pending ones. It must exceed 2,000,
+/// because Miniback checks that many of the newest deliveries before it uses the index of pending
+/// deliveries.
 const NEWER_COUNT: u32 = 2_100;
 
 #[test]

@@ -13,7 +13,8 @@ use crate::support::receiver::{Receiver, Reply};
 use crate::support::wait::wait_until;
 
 const MIB: u64 = 1024 * 1024;
-/// Miniback truncates the WAL when it exceeds 8 MiB. 1 MiB is added for the writes in between.
+/// Miniback truncates the WAL when it exceeds 8 MiB. The additional 1 MiB allows for writes before
+/// the truncation.
 const WAL_MAX: u64 = 9 * MIB;
 
 fn size(path: &Path) -> u64 {

@@ -144,7 +144,7 @@ fn the_rust_example_verifies_real_deliveries() {
         assert!(verify_with_example(secret, &received, body, 0));
         assert!(!verify_with_example("whsec_AAAA", &received, body, 0));
         assert!(!verify_with_example(secret, &received, b"{}", 0));
-        // Only the Standard Webhooks signature covers the time. A custom secret has none.
+        // Only the Standard Webhooks signature covers the time. It's omitted for a custom secret.
         assert_eq!(
             verify_with_example(secret, &received, body, 600),
             secret == custom

@@ -1,4 +1,5 @@
-//! A setting that is misspelled or has no effect is reported where the owner looks.
+//! Settings that are misspelled or have no effect are reported in the log, by commands, and on
+//! pages.
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -38,7 +39,10 @@ fn serve_reports_all_unknown_variables_in_one_warning() {
         assert!(warnings[0].contains(expected), "{expected}: {warnings:#?}");
     }
     assert!(!warnings[0].contains("MINIBACK_EMPTY") && !warnings[0].contains("MINIBACKUP"));
-    assert!(!warnings[0].contains("172.16.0.0"), "the line has a value");
+    assert!(
+        !warnings[0].contains("172.16.0.0"),
+        "the line contains a value"
+    );
 }
 
 #[test]
@@ -65,7 +69,7 @@ fn other_commands_warn_on_standard_error_only() {
     assert!(output.stderr.contains("MINIBACK_DATADIR"), "{output:#?}");
     assert!(output.stderr.contains("MINIBACK_DATA_DIR"), "{output:#?}");
 
-    // An option of another command is fine here.
+    // The option of another command causes no warning.
     let mut command = miniback(["user", "list"]);
     command.arg("--data-dir").arg(&app.dir);
     command.env("MINIBACK_BASE_URL", "https://feedback.example.com");
@@ -114,7 +118,7 @@ fn an_alert_secret_without_an_alert_url_is_reported() {
 }
 
 #[test]
-fn a_secret_and_a_secret_file_exclude_each_other() {
+fn a_secret_and_a_secret_file_are_mutually_exclusive() {
     let data = TempDir::new().unwrap();
     let file = data.path().join("secret");
     std::fs::write(&file, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
@@ -130,7 +134,7 @@ fn a_secret_and_a_secret_file_exclude_each_other() {
 }
 
 #[test]
-fn the_first_user_has_no_effect_once_there_is_a_user() {
+fn variables_for_the_first_user_have_no_effect_once_a_user_exists() {
     let app = App::start();
     let data = app.kill9();
     let app = App::builder()
@@ -142,7 +146,7 @@ fn the_first_user_has_no_effect_once_there_is_a_user() {
     assert!(app.log.find(|line| line["message"] == message).is_some());
 }
 
-/// Sends feedback the way a reverse proxy forwards it.
+/// Sends feedback as a reverse proxy forwards it.
 fn forward_feedback(app: &App, header: (&str, &str)) {
     let body = json!({"projectSlug": "shop", "message": "Hello"});
     let api = Api::new(&app.url, None);

@@ -15,7 +15,7 @@ fn valid_body() -> Value {
     json!({"projectSlug": "shop", "message": "Hello"})
 }
 
-/// Sends a body like the widget, and checks that any page can read the response.
+/// Sends a body as the widget does, and checks that any page can read the response.
 #[track_caller]
 fn send(public: &Api, headers: &[(&str, &str)], body: &Value) -> Response {
     let mut all = vec![("X-Feedback-Source", "widget")];
@@ -23,7 +23,7 @@ fn send(public: &Api, headers: &[(&str, &str)], body: &Value) -> Response {
     assert_readable_by_any_page(public.send_json("POST", ENDPOINT, &all, body))
 }
 
-/// Checks that any page can read the response, and that it sets no cookie.
+/// Checks that any page can read the response, and that the response sets no cookie.
 #[track_caller]
 fn assert_readable_by_any_page(response: Response) -> Response {
     assert_eq!(

@@ -17,7 +17,7 @@ const KILLS: usize = 50;
 const CLIENTS: usize = 6;
 /// The largest number of attempts in flight to one endpoint.
 const IN_FLIGHT_MAX: usize = 16;
-/// The delays between attempts. Only the `patient` policy has the third one.
+/// The delays between attempts. Only the `patient` policy has the third delay.
 const DELAYS_MS: [f64; 3] = [200.0, 400.0, 60_000.0];
 
 fn builder() -> AppBuilder {

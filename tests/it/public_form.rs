@@ -20,7 +20,7 @@ fn app_with_shop(options: &[&str]) -> (InProcess, Api) {
     (app, api)
 }
 
-/// Opens the form and advances the clock until a submission is no longer too fast.
+/// Opens the form and advances the clock until a submission is no longer rejected as too fast.
 #[track_caller]
 fn open_form(app: &InProcess, visitor: &mut Visitor) -> Page {
     let page = visitor.get("/f/shop").expect(200);

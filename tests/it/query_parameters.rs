@@ -1,4 +1,5 @@
-//! Under `/api/v1`, an unknown query parameter is an error. Everywhere else it is ignored.
+//! Under `/api/v1`, an unknown query parameter is an error. Elsewhere, unknown parameters are
+//! ignored.
 
 use serde_json::{Value, json};
 
@@ -45,7 +46,7 @@ fn every_call_rejects_an_unknown_query_parameter() {
 }
 
 #[test]
-fn the_error_contains_the_parameter_and_the_known_ones() {
+fn the_error_contains_the_unknown_and_the_known_parameters() {
     let app = App::start();
     let api = app.api();
     let list = api.get("/api/v1/feedback?state=NEW");
@@ -58,7 +59,10 @@ fn the_error_contains_the_parameter_and_the_known_ones() {
     );
     let list = api.get("/api/v1/projects/shop?limit=1");
     let error = list.problem_at("limit");
-    assert!(error.to_string().contains("This call has none"), "{error}");
+    assert!(
+        error.to_string().contains("This call accepts none"),
+        "{error}"
+    );
     assert_eq!(api.head("/api/v1/feedback?state=NEW").status, 422);
 }
 
@@ -81,7 +85,7 @@ fn known_parameters_and_a_bare_question_mark_are_accepted() {
 }
 
 #[test]
-fn authentication_comes_before_the_query() {
+fn authentication_is_checked_before_the_query() {
     let app = App::start();
     app.api_without_token()
         .get("/api/v1/feedback?nope=1")

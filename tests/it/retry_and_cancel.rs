@@ -1,4 +1,4 @@
-//! A person retries or cancels a pending delivery, in the API and on its page.
+//! Retrying and canceling a pending delivery, with the API and on the delivery's page.
 
 use std::sync::Arc;
 
@@ -144,7 +144,7 @@ fn a_retry_survives_a_crash_during_its_attempt() {
 }
 
 #[test]
-fn a_delivery_in_flight_cannot_be_retried_but_canceled() {
+fn a_delivery_in_flight_can_be_canceled_but_not_retried() {
     for (status, state) in [(200, "delivered"), (500, "canceled")] {
         let app = App::builder().option("--timeout", "60s").start();
         let gate = Gate::new();

@@ -27,7 +27,7 @@ fn every_response_conforms_to_the_openapi_document() {
         .start();
     let (api, receiver) = (app.api(), Receiver::ok());
     // The slug must differ from the slug in the document's examples, because schemathesis deletes
-    // that project.
+    // the example project.
     let project = api.create_project("Kept");
     let webhook = api.create_webhook(&receiver.url("/"));
     api.create_feedback("kept", "Hello");
@@ -40,7 +40,8 @@ fn every_response_conforms_to_the_openapi_document() {
     let document = directory.path().join("openapi.json");
     std::fs::write(&document, &document_text.text).unwrap();
     let output = Command::new(program)
-        // Schemathesis saves failures in the working directory and repeats them. Start without any.
+        // Schemathesis stores failures in the working directory and replays them. An empty
+        // directory avoids that.
         .current_dir(directory.path())
         .arg("--config-file")
         .arg(root.join("tests/schemathesis/schemathesis.toml"))

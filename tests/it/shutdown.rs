@@ -98,7 +98,7 @@ fn sigterm_under_load_loses_and_repeats_nothing() {
         api.create_webhook(&slow.url("/")),
     ];
     let load = LoadGenerator::start(&app, 4, |_| "shop");
-    // A new webhook starts with two deliveries at a time.
+    // At first, Miniback sends a new webhook only two deliveries at a time.
     slow.wait_for(2);
     load.wait_for_more(100);
     start_shutdown(&app);

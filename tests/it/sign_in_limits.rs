@@ -1,4 +1,5 @@
-//! Limits of password checks: whoever waits as told gets in, whatever others do meanwhile.
+//! Limits of password checks. An owner who waits for `Retry-After` gets in, whatever strangers do
+//! in the meantime.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -42,7 +43,7 @@ fn retry_after(response: &Response) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Lets the stranger fail on the owner's account `failures` times, waiting as told.
+/// Lets the stranger fail on the owner's account `failures` times, waiting for each `Retry-After`.
 fn attack(app: &InProcess, failures: usize) {
     for _ in 0..failures {
         let response = sign_in(&app.url, STRANGER, ADMIN, WRONG);
@@ -66,7 +67,7 @@ fn the_owner_gets_in_after_one_wait_during_an_attack() {
 }
 
 #[test]
-fn the_promise_holds_for_60_s() {
+fn retry_after_is_valid_for_60_s() {
     let app = InProcess::start(&[]);
     attack(&app, 9);
     let told = sign_in(&app.url, OWNER, ADMIN, PASSWORD).expect(429);
@@ -100,7 +101,7 @@ fn a_browser_that_has_signed_in_before_does_not_wait_for_others() {
     }
     attack(&app, 9);
     sign_in_as(&mut forged, &app.url, OWNER, PASSWORD).expect(429);
-    // The same IP address as the stranger.
+    // This browser has the same IP address as the stranger.
     sign_in_as(&mut owner, &app.url, STRANGER, PASSWORD).expect(303);
 }
 

@@ -36,12 +36,12 @@ fn millis(attempt: &Value, timing: &str) -> f64 {
     value.unwrap_or_else(|| panic!("no {timing}: {attempt:#}"))
 }
 
-/// A dead port on 127.0.0.1 and a receiver with the same port on ::1.
+/// An unresponsive port on 127.0.0.1, and a receiver with the same port on ::1.
 #[track_caller]
 fn dead_ipv4_and_receiver(
     reply: impl Fn() -> Reply + Send + 'static,
 ) -> (UnresponsivePort, Receiver) {
-    // The port may be taken on ::1.
+    // The port may be in use on ::1.
     for _ in 0..20 {
         let dead = UnresponsivePort::start("127.0.0.1:0");
         if let Ok(listener) = TcpListener::bind(("::1", dead.address().port())) {
@@ -58,7 +58,8 @@ fn tries_the_next_ip_address_while_the_first_does_not_respond() {
     let app = app_with_timeout("2s");
     let url = format!("http://localhost:{}/hook", dead.address().port());
 
-    // Half of the time limit for each IP address would leave less than 1.2 s.
+    // If each IP address got half of the time limit, the second would have only 1 s, and the
+    // response takes 1.2 s.
     let attempt = only_attempt(&app, &url, "delivered");
     assert_eq!(receiver.received().len(), 1);
     let connect = millis(&attempt, "connectMs");
@@ -72,7 +73,7 @@ fn tries_the_next_ip_address_while_the_first_does_not_respond() {
 }
 
 #[test]
-fn an_endpoint_that_no_connection_reaches_is_not_called_slow() {
+fn an_unreachable_endpoint_is_not_reported_as_slow() {
     let dead = UnresponsivePort::start("127.0.0.1:0");
     let app = app_with_timeout("500ms");
     let attempt = only_attempt(&app, &format!("http://{}/", dead.address()), "failed");
@@ -112,7 +113,7 @@ fn a_slow_connection_is_not_blamed_on_the_endpoint() {
 }
 
 #[test]
-fn a_timeout_names_the_phase_that_used_the_time() {
+fn a_timeout_identifies_the_phase_that_used_the_time() {
     let app = app_with_timeout("400ms");
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();

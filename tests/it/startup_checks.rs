@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::app::{App, database};
-use crate::support::command::{CommandOutput, miniback, run, with_file_modes_enforced};
+use crate::support::command::{CommandOutput, miniback, run, run_on, with_file_modes_enforced};
 
 /// Creates a data directory with more than 100 database pages of feedback, and a backup next to it.
 fn data_with_backup() -> (Arc<TempDir>, std::path::PathBuf) {
@@ -143,4 +143,48 @@ fn rejects_a_wal_that_is_not_writable() {
         .start()
         .api()
         .create_feedback("shop", "Hello");
+}
+
+#[test]
+fn rejects_a_schema_that_is_not_the_one_of_its_version() {
+    let (data, copy) = data_with_backup();
+    let dir = data.path().join("data");
+    for (change, object) in [
+        ("DROP INDEX sessions_by_user", "sessions_by_user"),
+        (
+            "DROP TRIGGER unindex_deleted_feedback",
+            "unindex_deleted_feedback",
+        ),
+        ("DROP TABLE sessions", "sessions"),
+        ("ALTER TABLE projects ADD COLUMN color TEXT", "projects"),
+        ("CREATE TABLE extra (id)", "extra"),
+        ("CREATE INDEX more ON feedback (status)", "more"),
+    ] {
+        restore(&copy, &dir);
+        let connection = rusqlite::Connection::open(database(&dir)).unwrap();
+        connection.execute_batch(change).unwrap();
+        connection.close().unwrap();
+        let line = serve(&dir).error_line(2);
+        for word in ["--data-dir", "schema", object, "`miniback backup`"] {
+            assert!(line.contains(word), "{change}: {word} isn't in {line}");
+        }
+        let check = run_on(&dir, &["check"], "");
+        assert_eq!(check.code, Some(1), "{change}: {check:?}");
+        assert!(check.stdout.contains(object), "{change}: {check:?}");
+    }
+    restore(&copy, &dir);
+    // SQLite's statistics aren't part of the schema.
+    let connection = rusqlite::Connection::open(database(&dir)).unwrap();
+    connection.execute_batch("ANALYZE").unwrap();
+    connection.close().unwrap();
+    let other = data.path().join("other.db");
+    run_on(&dir, &["backup", other.to_str().unwrap()], "").success();
+}
+
+/// Replaces the database of a stopped server by a copy of a backup.
+fn restore(copy: &Path, dir: &Path) {
+    for name in ["miniback.db-wal", "miniback.db-shm"] {
+        let _ = std::fs::remove_file(dir.join(name));
+    }
+    std::fs::copy(copy, database(dir)).unwrap();
 }

@@ -24,13 +24,24 @@ fn records_an_outcome_once_the_disk_works_again() {
     app.limit_file_size(Some(4_096));
     gate.open();
     app.log.wait_for_message("recording attempts failed");
-    assert_eq!(api.get("/healthz").status, 503);
+    // A restart doesn't help, so the server is healthy. A metric shows the full disk.
+    let disk_full = |value: &str| {
+        let metrics = api.get("/metrics").expect(200).text;
+        assert!(
+            metrics.contains(&format!("miniback_disk_full {value}\n")),
+            "{metrics}"
+        );
+        assert!(metrics.contains("miniback_database_ok 1\n"), "{metrics}");
+    };
+    assert_eq!(api.get("/healthz").status, 200);
+    disk_full("1");
     app.limit_file_size(None);
     let delivered = api.wait_for_state(&id, "delivered");
     assert_eq!(attempts(&delivered).len(), 1);
     assert_eq!(receiver.received().len(), 1, "expected one request");
     assert_eq!(api.get("/healthz").status, 200);
     api.create_feedback("shop", "The disk works again");
+    disk_full("0");
     receiver.wait_for(2);
 }
 

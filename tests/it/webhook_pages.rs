@@ -30,14 +30,16 @@ fn open_row<'a>(browser: &'a Browser, url: &str) -> PageElement<'a> {
     browser.find("article", url)
 }
 
-/// Presses "Save" if there are no scripts, which would save a changed checkbox automatically.
+/// Presses "Save" unless scripts are enabled, because scripts save a changed checkbox
+/// automatically.
 fn save_if_needed(browser: &Browser, url: &str, javascript: bool) {
     if !javascript {
         browser.find("article", url).find("button", "Save").press();
     }
 }
 
-/// A browser on the page, the URL of its only webhook, and the API.
+/// A browser that shows the Notifications page with one webhook, that webhook's URL and receiver,
+/// and an API client.
 struct WebhookPage {
     browser: Browser,
     javascript: bool,

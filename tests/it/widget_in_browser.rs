@@ -306,7 +306,8 @@ fn shows_why_feedback_was_rejected_and_keeps_the_message() {
     wait_for_status(
         &browser,
         &format!(
-            "Couldn’t send your feedback. {origin} isn’t an allowed origin of this project. Allow it in the project’s settings."
+            "Couldn’t send your feedback. {origin} isn’t an allowed origin of this project. Allow it in the project’s settings. Send it here instead: {}/f/shop",
+            site.app.url
         ),
     );
     set(json!({"allowedOrigins": [origin]}));

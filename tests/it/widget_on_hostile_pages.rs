@@ -23,7 +23,7 @@ fn a_person_can_send_feedback_on_every_hostile_page() {
     let (site, browser) = (Site::start(), Browser::start());
     // All tabs are open at the same time, because the widget waits 2 s before it sends.
     let tabs = pages().into_iter().map(|page| {
-        println!("{page}"); // the last page is the one that failed
+        println!("{page}"); // the last page in the output is the page that failed
         let project = json!({"name": page, "slug": page});
         site.api.post("/api/v1/projects", project).expect(201);
         let tab = browser.open_in_tab(&site.server.url(&format!("/{page}.html")));
@@ -114,7 +114,7 @@ fn reports_a_missing_project_and_a_taken_name_in_the_console() {
     for (page, expected) in [
         (
             "<script src={{script}} defer></script>",
-            json!(["Miniback: the widget found no script tag with data-project."]),
+            json!(["Miniback: no script tag with data-project."]),
         ),
         (
             "<script>var miniback = Object.freeze({});</script>{{tag}}",

@@ -44,7 +44,7 @@ pub struct Counts {
     pub hanging: usize,
     /// Requests whose signature was checked.
     pub checked: usize,
-    /// Checked requests with a wrong signature.
+    /// Requests whose signature was checked and wrong.
     pub invalid: usize,
     /// Requests that weren't deliveries.
     pub malformed: usize,

@@ -1,5 +1,5 @@
-//! W5: a million deliveries are pending for an endpoint that is down, then it comes back. Measures
-//! whether the cost of a delivery grows with the backlog.
+//! W5: an endpoint that was down comes back, with a million pending deliveries. Measures whether
+//! the cost of a delivery grows with the backlog.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};

@@ -146,7 +146,7 @@ fn record_throughput(
     let share = delivered / posts.per_second;
     run.record_with_goal("delivered ÷ bare loop", "", share, goals.share);
     run.record("baseline: inserted rows, 100 per commit", "rows/s", rows);
-    // Feedback and its event are one row each; each delivery and its attempt add two.
+    // Feedback and its event add one row each. A delivery adds one row, and so does its attempt.
     let stored = (count * (2 + 2 * webhooks)) as f64 / burst.seconds_to_deliver();
     run.record("inserted rows ÷ baseline", "", stored / rows);
 }

@@ -4,7 +4,7 @@ import express from "express";
 
 const { MINIBACK_SECRET: SECRET, PORT = 3000 } = process.env;
 if (!SECRET) throw new Error("Set MINIBACK_SECRET to the webhook's secret.");
-// The webhook-… headers are signed with this key, and sent only for `whsec_` secrets.
+// The key of webhook-signature. The webhook-… headers are sent only for `whsec_` secrets.
 const KEY = Buffer.from(SECRET.slice(6), "base64");
 const IS_STANDARD =
   SECRET === `whsec_${KEY.toString("base64")}` && KEY.length >= 16 && KEY.length <= 64;

@@ -7,7 +7,7 @@ import time
 from flask import Flask, request
 
 SECRET = os.environ["MINIBACK_SECRET"]
-# The webhook-… headers are signed with this key, and sent only for `whsec_` secrets.
+# The key of webhook-signature. The webhook-… headers are sent only for `whsec_` secrets.
 try:
     KEY = base64.b64decode(SECRET.removeprefix("whsec_"), validate=True)
     IS_STANDARD = SECRET.startswith("whsec_") and 16 <= len(KEY) <= 64

@@ -49,17 +49,19 @@ impl Dispatcher {
             // Any other error may be temporary. Keep the attempts, because their rows are still
             // due.
             Err(error) => {
-                if !self.is_recording_stalled {
+                // The store has logged what to do if the database isn't in its place.
+                if !self.is_recording_stalled && !matches!(error, StoreError::OutOfPlace) {
                     tracing::error!(%error, "recording attempts failed; sending paused");
                 }
                 self.is_recording_stalled = true;
+                self.is_failing = !matches!(error, StoreError::DiskFull);
                 return self.record_batch(batch, STORE_RETRY_DELAY);
             }
         };
         if self.is_recording_stalled {
             self.schedule_read();
         }
-        self.is_recording_stalled = false;
+        (self.is_recording_stalled, self.is_failing) = (false, false);
         for (finished, update) in batch.iter().zip(updates) {
             let record = &finished.attempt;
             let Some(queue) = self.queues.get_mut(&finished.webhook) else {

@@ -139,7 +139,7 @@ fn format_difference(seconds: u64) -> String {
 
 /// Compares the endpoint's secret with the active secrets. The message contains no secret.
 pub(super) fn check_endpoint_secret(endpoint_secret: &str, secrets: &Secrets) -> Check {
-    let active = SigningSecret::all(secrets);
+    let active = SigningSecret::active_secrets(secrets);
     let find = |text: &str| {
         let found = active.iter().find(|(_, secret)| secret.as_str() == text);
         found.map(|(signer, _)| *signer)

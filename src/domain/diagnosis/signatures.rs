@@ -13,8 +13,7 @@ pub(super) enum SigningSecret {
 }
 
 impl SigningSecret {
-    /// Returns the active secrets.
-    pub(super) fn all(secrets: &Secrets) -> Vec<(Self, &Secret)> {
+    pub(super) fn active_secrets(secrets: &Secrets) -> Vec<(Self, &Secret)> {
         let next = secrets.next.iter().map(|next| (Self::Next, &next.secret));
         std::iter::once((Self::Current, &secrets.current))
             .chain(next)
@@ -59,7 +58,7 @@ impl<'a> ReceivedSignatures<'a> {
         let get = |name: &str| header(name).map(|value| value.trim().to_owned());
         Self {
             header,
-            secrets: SigningSecret::all(input.secrets),
+            secrets: SigningSecret::active_secrets(input.secrets),
             hex: get("x-miniback-signature"),
             next_hex: get("x-miniback-signature-next"),
             id: get("webhook-id"),

@@ -216,20 +216,20 @@ impl FeedbackPage {
         self.list_path(&self.query.query_string(Some(("select", "all"))))
     }
 
-    fn is_project(&self, project: &Project) -> bool {
+    fn is_selected_project(&self, project: &Project) -> bool {
         self.query
             .project
             .as_ref()
             .is_some_and(|query| query.id == project.id)
     }
 
-    fn is_status(&self, status: &FeedbackStatus) -> bool {
+    fn is_selected_status(&self, status: &FeedbackStatus) -> bool {
         self.query.status == Some(*status)
     }
 
     /// The project whose snippet an empty list shows: the selected project or, without one, the
     /// first. `None` if there is feedback or a search.
-    fn project_without_feedback(&self) -> Option<&Project> {
+    fn snippet_project(&self) -> Option<&Project> {
         let StatusCounts {
             new,
             reviewed,

@@ -138,6 +138,9 @@ impl RequestContext {
             self.app.clock.now(),
         );
         layout.last_change = self.last_change;
+        if let Some(problem) = self.app.store.problem() {
+            layout.show_problem(&problem);
+        }
         layout.messages = std::mem::take(&mut flash.messages);
         (layout, flash)
     }

@@ -13,6 +13,7 @@ use crate::domain::account::{Role, User};
 use crate::server::html;
 use crate::server::tokens;
 use crate::server::urls::Urls;
+use crate::store::DatabaseProblem;
 
 /// Data for the base template: navigation, signed-in user, flash messages.
 pub struct Layout {
@@ -22,6 +23,8 @@ pub struct Layout {
     section: Option<NavSection>,
     pub user: Option<LayoutUser>,
     pub messages: Vec<FlashMessage>,
+    /// A problem of the database that the user should know about.
+    pub problem: Option<String>,
     pub now: Timestamp,
     /// The number of the latest change that this page shows.
     pub last_change: u64,
@@ -49,9 +52,21 @@ impl Layout {
                 is_admin: user.role == Role::Admin,
             }),
             messages: Vec::new(),
+            problem: None,
             now,
             last_change: 0,
         }
+    }
+
+    /// Shows a problem of the database to a signed-in user. Only admins see what to do.
+    pub fn show_problem(&mut self, problem: &DatabaseProblem) {
+        self.problem = match &self.user {
+            Some(user) if user.is_admin => Some(problem.to_string()),
+            Some(_) if problem.prevents_writes() => {
+                Some("Changes can’t be saved right now. Tell an admin of this Miniback.".into())
+            }
+            _ => None,
+        };
     }
 
     /// Adds the base path to a path within Miniback.

@@ -33,12 +33,13 @@ use crate::store::ChangeKind;
 /// Changes within this period are sent together.
 const BATCH_WINDOW: Duration = Duration::from_millis(250);
 /// The interval between heartbeats, which also detect closed connections and expired sessions.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 /// The interval in which an idle stream checks its session, which a command in another process can
 /// end.
-const SESSION_CHECK: Duration = Duration::from_millis(800);
+const SESSION_CHECK_INTERVAL: Duration = Duration::from_millis(800);
 const SESSION_ENDED: &str = "The session has ended.";
-const REPLACED: &str = "Too many pages of this session are open; newer ones replaced this one.";
+const REPLACED_MESSAGE: &str =
+    "Too many pages of this session are open; newer ones replaced this one.";
 /// Stops nginx from buffering the stream.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const INVALID_SUBSCRIPTION: PageError = PageError::Specific {
@@ -198,7 +199,7 @@ impl EventStream {
             StreamState::Running => {}
             StreamState::Ended => return None,
         }
-        let heartbeat = Instant::now() + HEARTBEAT;
+        let heartbeat = Instant::now() + HEARTBEAT_INTERVAL;
         loop {
             let latest = *self.latest.borrow_and_update();
             let names = self.changed_names();
@@ -214,14 +215,14 @@ impl EventStream {
             }
             let is_idle = names.is_empty();
             let until = if is_idle {
-                heartbeat.min(Instant::now() + SESSION_CHECK)
+                heartbeat.min(Instant::now() + SESSION_CHECK_INTERVAL)
             } else {
                 self.batch_until
             };
             match self.wait(until, is_idle).await {
                 WakeReason::Change => {}
                 WakeReason::Shutdown => return None,
-                WakeReason::Evicted => return Some(self.end(REPLACED)),
+                WakeReason::Evicted => return Some(self.end(REPLACED_MESSAGE)),
                 WakeReason::Timeout if !is_idle => {}
                 WakeReason::Timeout if !self.is_session_valid(latest).await => {
                     return Some(self.end(SESSION_ENDED));

@@ -1,5 +1,5 @@
-//! Recognizes browsers that have signed in before, by a signed cookie. A stranger who guesses the
-//! password of an account can't make such a browser wait.
+//! Recognizes browsers that have signed in before, by a signed cookie. A stranger who guesses
+//! passwords can't make such a browser wait.
 //!
 //! This is the "device cookie" of OWASP. It belongs to one user and grants no access.
 

@@ -13,7 +13,7 @@ use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
 use crate::server::security_events::{self, Actor};
 
-/// Stands for the account of a password that is new. It isn't a normalized email.
+/// The account used when hashing a new password. It can't be the email of a user.
 const NO_ACCOUNT: &str = " ";
 
 /// The result of checking a password.
@@ -31,12 +31,13 @@ pub struct VerifiedPassword {
     pub permit: Permit,
 }
 
-/// A password wasn't checked, or was wrong and the client has to wait.
+/// The client has to wait, because its password was wrong or couldn't be checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection {
-    /// Too many failures: the seconds to wait, from 1 to 60.
+    /// Too many failures. Contains the seconds to wait, from 1 to 60.
     Throttled(u64),
-    /// Too many others are signing in: the seconds after which the password is checked.
+    /// Too many others are signing in. Contains the seconds after which a new attempt is checked,
+    /// or `None` if Miniback can't guarantee a check.
     Busy(Option<u64>),
 }
 
@@ -79,7 +80,7 @@ fn whole_seconds(wait: Duration) -> u64 {
 }
 
 /// Checks the password of an account. The check takes the same time if there is no such account.
-/// `client` is who makes the attempt, given the user that was found.
+/// `client` returns the source of the attempt, given the user with that email.
 pub async fn verify_password(
     context: &RequestContext,
     email: &str,
@@ -127,7 +128,8 @@ pub async fn hash_password(
     Ok(Ok(hash))
 }
 
-/// Waits until the client may use a password.
+/// Starts an attempt and waits for a permit to check a password. Fails at once if the client is
+/// throttled, and with `Rejection::Busy` if too many checks are waiting.
 async fn start(
     context: &RequestContext,
     client: Client,

@@ -1,8 +1,8 @@
 //! Limits concurrent password hashing. A hash takes about 20 ms of CPU time and 19 MiB of memory.
 //!
 //! Two checks run at once, on blocking threads. A few more wait, in the order in which they came,
-//! and clients share the places fairly. The rest are rejected, but never a check that a client was
-//! promised. The memory of the two checks is allocated once and stays allocated.
+//! and clients share the places fairly. The rest are rejected, except checks that a `Retry-After`
+//! guaranteed. The memory of the two checks is allocated once and stays allocated.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +13,7 @@ use crate::domain::password::HashMemory;
 use crate::pages::framework::page_error::PageError;
 
 const RUNNING_MAX: usize = 2;
-/// Maximum number of waiting checks, apart from promised ones.
+/// Maximum number of waiting checks. Checks guaranteed by a `Retry-After` aren't counted.
 const WAITING_MAX: usize = 8;
 
 pub struct PasswordChecks {
@@ -50,7 +50,8 @@ impl PasswordChecks {
         }
     }
 
-    /// Waits for a permit. Fails if too many others are waiting, unless the check was promised.
+    /// Waits for a permit. Fails if too many others are waiting, unless a `Retry-After` guaranteed
+    /// the check.
     pub async fn acquire(&self, site: Site, is_promised: bool) -> Result<Permit, Busy> {
         let running = match self.running.clone().try_acquire_owned() {
             Ok(running) => running,

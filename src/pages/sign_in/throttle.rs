@@ -1,9 +1,9 @@
 //! Slows down password checks after failures. Nobody is locked out permanently.
 //!
-//! A wait is a promise: a client that returns when it ends has its password checked, whatever
-//! others did meanwhile. So each client has its own wait, which doubles with each of its own
-//! failures. The failures of others on the same account raise only the first wait of a new client.
-//! A rejected attempt counts for nothing.
+//! Waits are binding: if a client tries again after its wait, its password is checked, whatever
+//! other clients do in the meantime. Therefore, each client has its own wait, which doubles with
+//! each of its own failures. The failures of other clients on the same account raise only the first
+//! wait of a new client. Rejected attempts don't count as failures.
 
 mod client;
 mod client_table;
@@ -21,13 +21,13 @@ use failure_counts::FailureCounts;
 
 /// The number of failures, of a client or an account, from which clients have to wait.
 const THROTTLED_FROM: u32 = 5;
-/// The same for a site. It is higher, because unrelated clients can share a site.
+/// The same limit for a site. It is higher, because unrelated clients can share a site.
 const SITE_THROTTLED_FROM: u32 = 20;
 /// The maximum wait.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// The wait of a client that was rejected because too many others are waiting.
 const BUSY_WAIT: Duration = Duration::from_secs(2);
-/// Failures are forgotten after this time without another failure.
+/// Failures expire after this time without another failure.
 const FORGET_AFTER: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Clone)]
@@ -49,7 +49,7 @@ pub struct Attempt {
     client: Client,
     /// The normalized email, whether or not the account exists.
     account: String,
-    /// Whether the client was promised this check, which then must take place.
+    /// Whether the client tries again as its `Retry-After` said. Its password must then be checked.
     pub is_promised: bool,
     /// Whether other attempts of the client have to wait until this one has its outcome.
     is_reserved: bool,
@@ -165,7 +165,8 @@ impl Attempt {
             return None;
         }
         client.has_waited = true;
-        // Other attempts may have been told when the reservation ends, so it isn't moved.
+        // Other attempts may have received the end of the reservation as `Retry-After`, so don't
+        // change it.
         let due = match client.promise {
             Some(promise) if self.is_reserved => promise.due.max(now),
             _ => now + wait,
@@ -183,14 +184,14 @@ impl Attempt {
         self.release(Duration::ZERO, self.client.is_known());
     }
 
-    /// Ends the attempt because too many others are waiting. Returns when the client is promised a
-    /// check, or `None` if nothing can be promised.
+    /// Ends the attempt because too many others are waiting. Returns the time after which a new
+    /// attempt of the client is checked, or `None` if a check can't be guaranteed.
     pub fn postpone(mut self) -> Option<Duration> {
         self.has_outcome = true;
         self.release(BUSY_WAIT, false)
     }
 
-    /// Ends the reservation. From `wait` on, the client is promised a check.
+    /// Ends the reservation. A new attempt of the client after `wait` is checked.
     fn release(&self, wait: Duration, reset: bool) -> Option<Duration> {
         let now = self.throttle.clock.monotonic();
         let mut state = self.throttle.lock();
@@ -198,7 +199,7 @@ impl Attempt {
             return None;
         }
         let client = state.clients.entry(self.client, now)?;
-        // Other attempts of the client may have been promised a check earlier or later.
+        // Other attempts of the client may have received a shorter or longer `Retry-After`.
         let (mut due, mut until) = (now + wait, Promise::new(now + wait, false).until);
         if let Some(promise) = client.promise.filter(|promise| now <= promise.until) {
             due = due.min(promise.due.max(now));

@@ -227,7 +227,7 @@ pub async fn rotate(
         .store
         .rotate_secret(id.clone(), secret, hours)
         .await
-        .map_err(rotate_error)?;
+        .map_err(into_page_error)?;
     context.push_message(if hours == 0 {
         "Secret rotated. New requests are signed with the new secret.".to_owned()
     } else {
@@ -245,7 +245,7 @@ pub async fn switch_now(context: RequestContext, id: IdPath) -> Result<HttpRespo
         .store
         .finish_rotation(id.clone())
         .await
-        .map_err(rotate_error)?;
+        .map_err(into_page_error)?;
     context.push_message("Only the new secret is valid now.");
     Ok(redirect_to_open_row(&context, &id))
 }
@@ -302,7 +302,7 @@ async fn reject_draft(
     render_page(context, StatusCode::UNPROCESSABLE_ENTITY, Some(form), None).await
 }
 
-fn rotate_error(error: RotateError) -> PageError {
+fn into_page_error(error: RotateError) -> PageError {
     match error {
         RotateError::UnknownWebhook => PageError::ItemNotFound,
         RotateError::Store(error) => error.into(),

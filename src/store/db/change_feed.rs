@@ -29,8 +29,8 @@ pub enum ChangeKind {
 pub struct ChangeFeed(Arc<Inner>);
 
 struct Inner {
-    /// The number before the first change since the program was started. It is derived from the
-    /// clock, so that numbers of earlier runs are lower.
+    /// One less than the number of the first change in this run. It is derived from the clock, so
+    /// it is greater than every number of an earlier run.
     start: u64,
     last: Mutex<HashMap<ChangeKind, u64>>,
     latest: watch::Sender<u64>,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
-use super::SCHEMA_VERSION;
+use super::protection::Exposure;
+use super::{SCHEMA_VERSION, condition};
 
 /// An error of the store itself, not of its input.
 ///
@@ -21,6 +22,10 @@ pub enum StoreError {
     ReadOnly,
     #[error("another program has locked the database")]
     Busy,
+    #[error("the database file isn't in its place")]
+    OutOfPlace,
+    #[error("the database is damaged: {0}")]
+    Damaged(Arc<rusqlite::Error>),
     #[error("the database is closed")]
     Closed,
     #[error("a database job panicked")]
@@ -42,6 +47,10 @@ impl From<rusqlite::Error> for StoreError {
             // transaction, and a later attempt may succeed.
             Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => Self::DiskFull,
             Some(ErrorCode::ReadOnly) => Self::ReadOnly,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                condition::on_corruption_error();
+                Self::Damaged(Arc::new(error))
+            }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             _ => Self::Sqlite(Arc::new(error)),
         }
@@ -58,13 +67,28 @@ impl From<r2d2::Error> for StoreError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(
-        "--data-dir: can't create or use {path}: {source}; {hint}",
-        path = .path.display(), hint = io_error_advice(.source)
+        "--data-dir: can't create or use {path}: {reason}; {hint}",
+        path = .path.display(), reason = io_error_reason(.source), hint = io_error_advice(.source)
     )]
     Directory {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error(
+        "--data-dir: {dir} {problem}; miniback init or miniback serve creates a database, or \
+         choose another directory",
+        dir = .dir.display()
+    )]
+    NoDatabase { dir: PathBuf, problem: &'static str },
+    #[error("--data-dir: {path} isn't a directory; choose another path", path = .0.display())]
+    NotADirectory(PathBuf),
+    #[error(
+        "--data-dir: {path} is {kind}, not a file; move it away or choose another directory",
+        path = .path.display()
+    )]
+    NotAFile { path: PathBuf, kind: &'static str },
+    #[error("--data-dir: {0}")]
+    Exposed(Exposure),
     #[error(
         "--data-dir: {path} was written by a newer version of Miniback (schema version {found}, \
          this program supports {SCHEMA_VERSION}); run that version, or restore the copy made \
@@ -116,6 +140,19 @@ pub enum OpenError {
 const RESTORE_ADVICE: &str = "move it away together with miniback.db-wal and miniback.db-shm, put a copy \
     made by `miniback backup` in its place, and start again";
 
+/// Why a directory or file can't be used.
+fn io_error_reason(source: &std::io::Error) -> String {
+    match source.kind() {
+        ErrorKind::PermissionDenied => "permission denied".into(),
+        ErrorKind::ReadOnlyFilesystem => "the file system is read-only".into(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "the disk is full".into(),
+        ErrorKind::NotADirectory => "a part of the path isn't a directory".into(),
+        // Creating a directory fails only if something else has its name.
+        ErrorKind::AlreadyExists => "it is a symbolic link to a missing directory".into(),
+        _ => source.to_string(),
+    }
+}
+
 /// How to fix a directory or file that can't be used.
 fn io_error_advice(source: &std::io::Error) -> &'static str {
     match source.kind() {
@@ -125,6 +162,7 @@ fn io_error_advice(source: &std::io::Error) -> &'static str {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             "free some disk space, or choose another one"
         }
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "choose another path",
         _ => "create it, or choose another one",
     }
 }

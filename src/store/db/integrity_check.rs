@@ -9,16 +9,22 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::SCHEMA_VERSION;
+use super::condition::{Condition, DatabaseProblem};
 use super::error::OpenError;
 
 /// How long startup waits for the check. If the check takes longer, the server starts anyway and
 /// the check is repeated in the background.
 const QUICK_CHECK_TIMEOUT: Duration = Duration::from_millis(40);
 
-/// Checks that the pages aren't corrupt, and that the file is writable.
-pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let problem =
-        quick_check_with_timeout(connection, path).map_err(|error| open_error(error, path))?;
+/// Checks that the pages aren't corrupt, and that the file is writable. Damage that is found later
+/// is reported to `condition`.
+pub(in crate::store) fn check(
+    connection: &Connection,
+    path: &Path,
+    condition: &Condition,
+) -> Result<(), OpenError> {
+    let problem = quick_check_with_timeout(connection, path, condition)
+        .map_err(|error| open_error(error, path))?;
     if let Some(details) = problem {
         return Err(OpenError::Corrupt {
             path: path.to_owned(),
@@ -54,6 +60,7 @@ pub(super) fn open_error(error: rusqlite::Error, path: &Path) -> OpenError {
 fn quick_check_with_timeout(
     connection: &Connection,
     path: &Path,
+    condition: &Condition,
 ) -> rusqlite::Result<Option<String>> {
     let interrupt = connection.get_interrupt_handle();
     let (done, ended) = mpsc::channel::<()>();
@@ -69,7 +76,7 @@ fn quick_check_with_timeout(
     match result {
         Ok(result) => Ok((result != "ok").then_some(result)),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
-            check_in_background(path.to_owned());
+            check_in_background(path.to_owned(), condition.clone());
             Ok(None)
         }
         Err(error) => Err(error),
@@ -80,20 +87,22 @@ fn quick_check(connection: &Connection) -> rusqlite::Result<String> {
     connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
 }
 
-/// Checks the whole database on a separate thread and logs the result.
-fn check_in_background(path: PathBuf) {
+/// Checks the whole database on a separate thread and reports damage.
+fn check_in_background(path: PathBuf, condition: Condition) {
     let check = move || {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         let result = Connection::open_with_flags(&path, flags).and_then(|c| quick_check(&c));
         match result {
             Ok(result) if result == "ok" => tracing::debug!("database is intact"),
             Ok(details) => {
-                tracing::error!(
-                    details,
-                    "database is corrupt: stop Miniback and restore a backup"
-                )
+                condition.report(DatabaseProblem::Damaged, &details);
             }
-            Err(error) => tracing::error!(%error, "database check failed"),
+            Err(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                    condition.report(DatabaseProblem::Damaged, &error.to_string());
+                }
+                _ => tracing::error!(%error, "database check failed"),
+            },
         }
     };
     let thread = std::thread::Builder::new().name("integrity-check".into());

@@ -1,14 +1,20 @@
 //! The database engine: opening, the writer thread, the read pools, and helpers to run statements.
 
 pub(super) mod change_feed;
+pub(super) mod condition;
 pub(super) mod counters;
 pub(super) mod error;
-mod integrity_check;
+pub(super) mod file_guard;
+pub(super) mod files;
+pub(super) mod integrity_check;
+pub(super) mod lock;
 pub(super) mod open;
 pub(super) mod page;
+pub(super) mod protection;
 #[cfg(debug_assertions)]
 mod query_plan_check;
 pub(super) mod reader;
+pub(super) mod schema_check;
 pub(super) mod sql;
 pub(super) mod wal;
 pub(super) mod writer;

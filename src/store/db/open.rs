@@ -1,38 +1,60 @@
-//! Opens the database in a data directory: directory lock, file modes, pragmas, migrations.
+//! Opens the database in a data directory: file modes, pragmas, migrations.
 //!
 //! A database with a newer schema is rejected before SQLite touches the file. Before a migration,
 //! the file is copied.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use rusqlite_migration::{M, Migrations};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite_migration::{Error as MigrationError, M, Migrations};
 
 use super::error::OpenError;
+use super::files::{self, with_suffix};
+use super::lock::{DirectoryLock, lock};
 use super::{BUSY_TIMEOUT, MIGRATIONS, SCHEMA_VERSION, WAL_BYTES_MAX, integrity_check};
+use super::{protection, schema_check};
 use crate::store::search;
 
 /// `PRAGMA application_id` of Miniback's databases ("mbck"), so that another program's database
 /// isn't opened by mistake.
-const APPLICATION_ID: u32 = u32::from_be_bytes(*b"mbck");
-
-/// The lock on a data directory, held by the one process that serves it. It is released on drop and
-/// when the process ends.
-#[derive(Debug)]
-pub struct DirectoryLock(#[expect(dead_code, reason = "held open for its lock")] File);
+pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"mbck");
 
 /// Returns the path of the database in `dir`.
 pub fn database_path(dir: &Path) -> PathBuf {
-    dir.join("miniback.db")
+    let path = dir.join("miniback.db");
+    // SQLite would interpret a path that starts with `file:` as a URI.
+    if path.as_os_str().as_encoded_bytes().starts_with(b"file:") {
+        return Path::new(".").join(path);
+    }
+    path
+}
+
+/// Fails with [`OpenError::NoDatabase`] unless there is a database in `dir`.
+pub fn require_database(dir: &Path) -> Result<(), OpenError> {
+    let problem = match dir.metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => "doesn't exist",
+        Err(error) if error.kind() == ErrorKind::NotADirectory => "isn't a directory",
+        Ok(directory) if !directory.is_dir() => "isn't a directory",
+        _ if check_header(&database_path(dir))?.is_none() => "contains no database",
+        _ => return Ok(()),
+    };
+    Err(OpenError::NoDatabase {
+        dir: dir.to_owned(),
+        problem,
+    })
 }
 
 /// Creates the data directory (mode 0700) if it doesn't exist, and makes it durable: otherwise, a
 /// power cut could remove it together with the database.
 pub fn create_directory(dir: &Path) -> Result<(), OpenError> {
+    if dir.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
+        return Err(OpenError::NotADirectory(dir.to_owned()));
+    }
     let missing = dir.ancestors().take_while(|ancestor| !ancestor.exists());
     // At least the data directory itself, because an earlier start may have been interrupted
     // between creating and syncing it.
@@ -59,59 +81,36 @@ fn sync_parent(path: &Path) {
     let _ = File::open(parent).and_then(|parent| parent.sync_all());
 }
 
-/// Locks `dir`. Fails with [`OpenError::Locked`] if another process holds the lock.
-pub fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
-    let path = dir.join("miniback.lock");
-    let fail = io_error(&path);
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(fail)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(std::fs::TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // Best effort: the other process may not have finished writing the file.
-            let _ = file.read_to_string(&mut holder);
-            return Err(OpenError::Locked {
-                holder: holder.trim().to_owned(),
-            });
-        }
-        Err(std::fs::TryLockError::Error(error)) => return Err(fail(error)),
-    }
-    let text = format!("process {}\n", std::process::id());
-    file.set_len(0).map_err(fail)?;
-    file.seek(SeekFrom::Start(0)).map_err(fail)?;
-    file.write_all(text.as_bytes()).map_err(fail)?;
-    Ok(DirectoryLock(file))
-}
-
 /// Opens the writer's connection to the database in `dir`. Creates or migrates the database if
 /// necessary.
 ///
 /// `lock` is the caller's lock on the directory. Commands pass `None`: then the database is
-/// migrated only if no server is using it, and its integrity isn't checked.
+/// migrated only if no server is using it.
 pub fn open(dir: &Path, lock: Option<&DirectoryLock>) -> Result<Connection, OpenError> {
     let path = database_path(dir);
-    if let Some(found) = version_in_header(&path)?.filter(|found| *found > SCHEMA_VERSION) {
-        return Err(OpenError::NewerSchema { path, found });
+    check_header(&path)?;
+    let exposures = match lock {
+        Some(_) => protection::protect(dir)?,
+        None => Vec::new(),
+    };
+    let fail = io_error(&path);
+    if files::create_private(&path).map_err(fail)?.is_none() {
+        OpenOptions::new().append(true).open(&path).map_err(fail)?;
     }
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(io_error(&path))?;
     let mut connection =
         connect(&path).map_err(|error| integrity_check::open_error(error, &path))?;
     migrate(&mut connection, dir, MIGRATIONS, lock)?;
-    if lock.is_some() {
-        integrity_check::check(&connection, &path)?;
+    let difference = schema_check::find_difference(&connection).map_err(|error| match error {
+        MigrationError::RusqliteError { err, .. } => integrity_check::open_error(err, &path),
+        error => error.into(),
+    })?;
+    if let Some(difference) = difference {
+        let details = format!("its schema isn't the one of version {SCHEMA_VERSION}: {difference}");
+        return Err(OpenError::Corrupt { path, details });
+    }
+    // Logged only now, because an error is a single line.
+    for line in exposures {
+        tracing::warn!("{line}");
     }
     Ok(connection)
 }
@@ -185,19 +184,32 @@ fn copy_before_migration(
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(fail(error)),
     }
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&copy)
-        .map_err(fail)?;
-    connection
-        .execute("VACUUM INTO ?1", [copy.to_string_lossy()])
-        .map_err(|source| OpenError::Copy {
-            path: copy.clone(),
-            source,
-        })?;
+    files::create_private(&copy).map_err(fail)?;
+    copy_into(connection, &copy).map_err(|source| OpenError::Copy {
+        path: copy.clone(),
+        source,
+    })?;
     Ok(())
+}
+
+/// Copies the database to the file at `path`, which must be empty or missing.
+pub(in crate::store) fn copy_into(connection: &Connection, path: &Path) -> rusqlite::Result<usize> {
+    // The path may not be valid UTF-8.
+    let path = ToSqlOutput::Borrowed(ValueRef::Text(path.as_os_str().as_encoded_bytes()));
+    connection.execute("VACUUM INTO ?1", [path])
+}
+
+/// Checks that `path` is a database that this version can open. Returns its schema version, or
+/// `None` if the file is missing or empty.
+pub(in crate::store) fn check_header(path: &Path) -> Result<Option<u32>, OpenError> {
+    files::check_plain_file(path)?;
+    match version_in_header(path)? {
+        Some(found) if found > SCHEMA_VERSION => Err(OpenError::NewerSchema {
+            path: path.to_owned(),
+            found,
+        }),
+        version => Ok(version),
+    }
 }
 
 /// Reads `PRAGMA user_version` from the file's header, without SQLite, which would touch the file.
@@ -239,14 +251,8 @@ fn version_in_header(path: &Path) -> Result<Option<u32>, OpenError> {
     }
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut path = path.as_os_str().to_owned();
-    path.push(suffix);
-    path.into()
-}
-
 /// Returns a function that adds `path` to an I/O error.
-fn io_error(path: &Path) -> impl Fn(std::io::Error) -> OpenError + Copy {
+pub(super) fn io_error(path: &Path) -> impl Fn(std::io::Error) -> OpenError + Copy {
     move |source| OpenError::Directory {
         path: path.to_owned(),
         source,
@@ -380,17 +386,5 @@ mod tests {
         std::fs::write(with_suffix(&path, "-journal"), journal).unwrap();
         let connection = open(dir.path(), None).unwrap();
         assert!(projects(&connection).is_empty());
-    }
-
-    #[test]
-    fn rejects_a_second_lock_until_the_first_is_released() {
-        let dir = tempfile::tempdir().unwrap();
-        let held = lock(dir.path()).unwrap();
-        let Err(OpenError::Locked { holder }) = lock(dir.path()) else {
-            panic!("a second lock was granted")
-        };
-        assert_eq!(holder, format!("process {}", std::process::id()));
-        drop(held);
-        lock(dir.path()).unwrap();
     }
 }

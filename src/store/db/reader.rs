@@ -11,6 +11,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::condition::Condition;
 use super::error::StoreError;
 use super::{BUSY_TIMEOUT, sql};
 
@@ -26,11 +27,13 @@ const POOL_TIMEOUT: Duration = Duration::from_secs(5);
 pub(in crate::store) struct Reader {
     fast: Pool<SqliteConnectionManager>,
     slow: Pool<SqliteConnectionManager>,
+    condition: Condition,
 }
 
 impl Reader {
-    pub(in crate::store) fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(in crate::store) fn open(path: &Path, condition: Condition) -> Result<Self, StoreError> {
         Ok(Self {
+            condition,
             fast: open_pool(path, FAST_POOL_SIZE)?,
             slow: open_pool(path, SLOW_POOL_SIZE)?,
         })
@@ -43,7 +46,7 @@ impl Reader {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        read_from(self.fast.clone(), work).await
+        self.read_from(&self.fast, work).await
     }
 
     /// Runs `work` on the current thread if a connection is free.
@@ -57,7 +60,11 @@ impl Reader {
         E: From<StoreError> + Send + 'static,
     {
         match self.fast.try_get() {
-            Some(connection) => work(&connection),
+            Some(connection) => {
+                let result = work(&connection);
+                self.condition.note_corruption();
+                result
+            }
             None => self.read(work).await,
         }
     }
@@ -69,22 +76,29 @@ impl Reader {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        read_from(self.slow.clone(), work).await
+        self.read_from(&self.slow, work).await
     }
-}
 
-async fn read_from<T, E, F>(pool: Pool<SqliteConnectionManager>, work: F) -> Result<T, E>
-where
-    F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
-    T: Send + 'static,
-    E: From<StoreError> + Send + 'static,
-{
-    let task = tokio::task::spawn_blocking(move || {
-        let connection = pool.get().map_err(StoreError::from)?;
-        in_transaction(&connection, work)
-    });
-    task.await
-        .unwrap_or_else(|_| Err(StoreError::Panicked.into()))
+    async fn read_from<T, E, F>(
+        &self,
+        pool: &Pool<SqliteConnectionManager>,
+        work: F,
+    ) -> Result<T, E>
+    where
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (pool, condition) = (pool.clone(), self.condition.clone());
+        let task = tokio::task::spawn_blocking(move || {
+            let connection = pool.get().map_err(StoreError::from)?;
+            let result = in_transaction(&connection, work);
+            condition.note_corruption();
+            result
+        });
+        task.await
+            .unwrap_or_else(|_| Err(StoreError::Panicked.into()))
+    }
 }
 
 fn in_transaction<T, E: From<StoreError>>(

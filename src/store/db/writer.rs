@@ -10,22 +10,24 @@
 //! A savepoint copies each page that a job changes. The most frequent jobs run all checks before
 //! their first change, so they don't need a savepoint ([`Writer::write_without_savepoint`]).
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::condition::{Condition, DatabaseProblem};
 use super::error::StoreError;
+use super::file_guard::FileGuard;
 use super::sql;
 use super::wal::{Wal, checkpoint};
 use crate::clock::Clock;
 use crate::domain::id::IdSequence;
 
+mod job;
 mod write_tx;
 
+use job::Job;
 use write_tx::CommitEffects;
 pub(in crate::store) use write_tx::{CommitNotifiers, WriteTx};
 
@@ -34,58 +36,12 @@ const QUEUE_CAPACITY: usize = 1024;
 /// Maximum number of jobs in one commit, so that the first job doesn't wait long for the last.
 const BATCH_MAX: usize = 256;
 
-/// A type-erased job. It runs once and replies once.
-trait Job: Send {
-    /// Runs the work and stores its result. Returns whether to commit.
-    fn run(&mut self, tx: &mut WriteTx<'_>) -> bool;
-    fn has_savepoint(&self) -> bool;
-    /// Replies with the stored result, or with the error that rolled back the transaction.
-    fn reply(self: Box<Self>, error: Option<StoreError>);
-}
-
-struct TypedJob<F, T, E> {
-    work: Option<F>,
-    result: Option<Result<T, E>>,
-    reply: oneshot::Sender<Result<T, E>>,
-    has_savepoint: bool,
-}
-
-impl<F, T, E> Job for TypedJob<F, T, E>
-where
-    F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send,
-    T: Send,
-    E: From<StoreError> + Send,
-{
-    fn run(&mut self, tx: &mut WriteTx<'_>) -> bool {
-        let Some(work) = self.work.take() else {
-            return false;
-        };
-        let result = catch_unwind(AssertUnwindSafe(|| work(tx))).unwrap_or_else(|panic| {
-            tracing::error!(panic = panic_message(panic.as_ref()), "write job panicked");
-            Err(StoreError::Panicked.into())
-        });
-        self.result.insert(result).is_ok()
-    }
-
-    fn has_savepoint(&self) -> bool {
-        self.has_savepoint
-    }
-
-    fn reply(self: Box<Self>, error: Option<StoreError>) {
-        let result = match (error, self.result) {
-            (None, Some(result)) | (Some(_), Some(result @ Err(_))) => result,
-            (Some(error), _) => Err(error.into()),
-            (None, None) => Err(StoreError::Closed.into()),
-        };
-        // The caller may have disconnected.
-        let _ = self.reply.send(result);
-    }
-}
-
 enum WriterCommand {
     Job(Box<dyn Job>),
     /// See [`Writer::truncate_wal`].
     TruncateWal(oneshot::Sender<bool>),
+    /// See [`Writer::check_files`].
+    CheckFiles,
     Close,
 }
 
@@ -98,14 +54,14 @@ where
     T: Send + 'static,
     E: From<StoreError> + Send + 'static,
 {
-    let (reply, response) = oneshot::channel();
-    let job = TypedJob {
-        work: Some(work),
-        result: None,
-        reply,
-        has_savepoint,
-    };
-    (WriterCommand::Job(Box::new(job)), response)
+    let (job, response) = job::create(work, has_savepoint);
+    (WriterCommand::Job(job), response)
+}
+
+/// What the server's writer knows about the files of its database.
+pub(in crate::store) struct ServedFiles {
+    pub wal: Wal,
+    pub guard: Arc<FileGuard>,
 }
 
 /// Handle to the writer thread; cheap to clone.
@@ -116,13 +72,14 @@ pub(in crate::store) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. `wal` is `None` if another process may be serving the database.
+    /// Starts the thread. `files` is `None` if another process may be serving the database.
     pub(in crate::store) fn start(
         connection: Connection,
         ids: IdSequence,
         clock: Clock,
         notifiers: CommitNotifiers,
-        wal: Option<Wal>,
+        condition: Condition,
+        files: Option<ServedFiles>,
     ) -> std::io::Result<Self> {
         let (queue, commands) = mpsc::channel(QUEUE_CAPACITY);
         let state = WriterThread {
@@ -130,7 +87,8 @@ impl Writer {
             ids,
             clock,
             notifiers,
-            wal,
+            condition,
+            files,
         };
         let thread = std::thread::Builder::new()
             .name("writer".into())
@@ -204,6 +162,12 @@ impl Writer {
         response.await.map_err(|_| StoreError::Closed)
     }
 
+    /// Checks whether the database files are in their place, without waiting for the result.
+    pub(in crate::store) fn check_files(&self) {
+        // If the queue is full, the next commit checks the files.
+        let _ = self.queue.try_send(WriterCommand::CheckFiles);
+    }
+
     /// Finishes the queued jobs, then closes the connection and returns.
     pub(in crate::store) fn close(&self) {
         // If the queue is full, this waits until the thread has taken a job.
@@ -224,8 +188,9 @@ struct WriterThread {
     ids: IdSequence,
     clock: Clock,
     notifiers: CommitNotifiers,
+    condition: Condition,
     /// `None` if another process may be serving the database.
-    wal: Option<Wal>,
+    files: Option<ServedFiles>,
 }
 
 impl WriterThread {
@@ -245,6 +210,10 @@ impl WriterThread {
                         truncate_wal = Some(reply);
                         break;
                     }
+                    WriterCommand::CheckFiles => {
+                        // The result is in `condition`.
+                        let _ = self.check_files();
+                    }
                     WriterCommand::Close => {
                         open = false;
                         break;
@@ -258,14 +227,17 @@ impl WriterThread {
             }
             self.commit(batch);
             if let Some(reply) = truncate_wal {
-                let truncated = checkpoint(&self.connection).unwrap_or(false);
+                let truncated =
+                    self.check_files().is_ok() && checkpoint(&self.connection).unwrap_or(false);
                 let _ = reply.send(truncated);
             }
         }
         // Jobs queued after the close get `StoreError::Closed`.
-        if let Some(mut wal) = self.wal {
+        if self.check_files().is_ok()
+            && let Some(files) = &mut self.files
+        {
             // Afterward, the database is a single file, and a copy of it is complete.
-            wal.truncate_if_large(&self.connection, true);
+            files.wal.truncate_if_large(&self.connection, true);
         }
     }
 
@@ -274,17 +246,55 @@ impl WriterThread {
             return;
         }
         let mut effects = CommitEffects::default();
-        let error = self.transaction(&mut batch, &mut effects).err();
+        let changes_before = self.connection.total_changes();
+        let error = self
+            .check_files()
+            .and_then(|()| self.transaction(&mut batch, &mut effects))
+            // The files may have been replaced in the meantime.
+            .and_then(|()| self.check_files())
+            .err();
+        self.condition.note_corruption();
+        match error {
+            Some(StoreError::DiskFull) => self.condition.set_disk_full(true),
+            None if self.connection.total_changes() > changes_before => {
+                self.condition.set_disk_full(false);
+            }
+            _ => {}
+        }
         let truncate_wal = effects.truncate_wal;
         if error.is_none() {
             self.notifiers.notify(effects);
         }
+        let is_in_place = !matches!(error, Some(StoreError::OutOfPlace));
         for job in batch {
             job.reply(error.clone());
         }
-        if let Some(wal) = &mut self.wal {
-            wal.truncate_if_large(&self.connection, truncate_wal);
+        if is_in_place && let Some(files) = &mut self.files {
+            files.wal.truncate_if_large(&self.connection, truncate_wal);
         }
+    }
+
+    /// Checks that the database files are in their place. Fails if a write would be lost.
+    fn check_files(&mut self) -> Result<(), StoreError> {
+        let Some(files) = &self.files else {
+            return Ok(());
+        };
+        match files.guard.check() {
+            Ok(()) => {
+                if self.condition.on_file_in_place() {
+                    self.notifiers.deliveries.notify_one();
+                }
+            }
+            Err((problem, details)) => {
+                let is_replaced = matches!(problem, DatabaseProblem::Replaced { .. });
+                if self.condition.report(problem, &details) && is_replaced {
+                    // The WAL may be at a path where SQLite would apply it to another database.
+                    // Empty it, so that its content is only in the database that it belongs to.
+                    let _ = checkpoint(&self.connection);
+                }
+            }
+        }
+        self.condition.check_writable()
     }
 
     /// Runs the batch in one transaction. Unlike rusqlite's transactions, this caches the prepared
@@ -341,14 +351,6 @@ impl WriterThread {
         }
         effects.counters.apply(connection)
     }
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ fn read_database(
     Ok(Ok(()))
 }
 
-/// Checks that all acknowledged feedback and status changes are there.
+/// Checks that all acknowledged feedback and status changes are stored.
 pub fn check_feedback(api: &Api, acknowledged: &[Acknowledged]) -> Result<(), String> {
     let all = api.try_all_pages("/api/v1/feedback?project=shop")?;
     let ids: BTreeSet<&str> = all.iter().map(|feedback| text(feedback, "id")).collect();

@@ -1,4 +1,4 @@
-//! Runs the executable's commands that end by themselves: all except `serve`.
+//! Runs the executable's commands that exit on their own: all except `serve`.
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};

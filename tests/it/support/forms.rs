@@ -24,7 +24,7 @@ struct Field {
     value: String,
     /// False for an unchecked checkbox or radio button.
     is_sent: bool,
-    /// Whether it's a checkbox or a radio button.
+    /// Whether the field is a checkbox or a radio button.
     is_checkable: bool,
 }
 
@@ -148,13 +148,13 @@ impl Form {
         self
     }
 
-    /// Returns what pressing the first button sends; `None` if the form has no button.
+    /// Returns the request that pressing the first button sends; `None` if the form has no button.
     pub fn press_first(&self) -> Option<FilledForm> {
         let first = self.buttons.first()?;
         Some(self.press(&first.label))
     }
 
-    /// Returns what pressing this button sends.
+    /// Returns the request that pressing this button sends.
     #[track_caller]
     pub fn press(&self, button: &str) -> FilledForm {
         let Some(pressed) = self.buttons.iter().find(|b| b.label == button) else {

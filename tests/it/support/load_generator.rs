@@ -110,10 +110,9 @@ impl LoadGenerator {
 
     /// Stops the clients. Returns the acknowledged changes and the unsuccessful responses by
     /// status.
-    pub fn stop(self) -> (Vec<Acknowledged>, BTreeMap<u16, Vec<Response>>) {
-        self.shared.control.lock().unwrap().stopped = true;
-        self.shared.changed.notify_all();
-        for client in self.clients {
+    pub fn stop(mut self) -> (Vec<Acknowledged>, BTreeMap<u16, Vec<Response>>) {
+        self.shared.stop();
+        for client in std::mem::take(&mut self.clients) {
             client.join().expect("join a client thread");
         }
         let acknowledged = self.shared.acknowledged.lock().unwrap().clone();
@@ -122,7 +121,21 @@ impl LoadGenerator {
     }
 }
 
+impl Drop for LoadGenerator {
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}
+
 impl Shared {
+    /// Makes the clients stop after their current request.
+    fn stop(&self) {
+        if let Ok(mut control) = self.control.lock() {
+            control.stopped = true;
+        }
+        self.changed.notify_all();
+    }
+
     fn send_until_stopped(&self, client: usize, project: &dyn Fn(usize) -> &'static str) {
         let mut connection = (String::new(), KeepAliveClient::new());
         for number in 0.. {

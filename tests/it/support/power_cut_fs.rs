@@ -1,8 +1,9 @@
 //! A FUSE file system in memory that simulates power cuts.
 //!
-//! It keeps changes apart until they are synced, and drops a random subset of them at a power cut:
-//! parts of writes in units of 512 bytes, changes of a file's size, and the creation, renaming, and
-//! removal of files. Programs can map files and lock them, because the kernel does both.
+//! Changes are stored separately until they are synced. A power cut drops a random subset of the
+//! unsynced changes: parts of writes in units of 512 bytes, changes of a file's size, and the
+//! creation, renaming, and removal of files. Programs can map files and lock them, because the
+//! kernel implements both.
 
 pub mod disk;
 pub mod versions;
@@ -23,7 +24,7 @@ use self::disk::{CutAfter, Disk, Fault, Inode, Node};
 use self::versions::ContentChange;
 use super::wait::wait_until;
 
-/// The kernel can cache everything, because all changes go through it.
+/// The kernel can cache everything, because all changes go through the kernel.
 const CACHED: Duration = Duration::from_secs(3600);
 const BLOCK: u32 = 4096;
 /// The size of the disk and its free space, in blocks.
@@ -86,7 +87,7 @@ impl PowerCutFs {
         });
     }
 
-    /// Unmounts the file system, which no process may use any more, and returns the disk.
+    /// Unmounts the file system and returns the disk. No process may be using the file system.
     #[track_caller]
     pub fn unmount(mut self) -> Disk {
         let session = self.session.take().expect("unmount once");

@@ -1,4 +1,4 @@
-//! Waits for conditions. Apart from delayed replies, nothing else in the tests sleeps.
+//! Waits for conditions. Nothing else in the tests sleeps, except delayed replies.
 
 use std::time::{Duration, Instant};
 

@@ -74,7 +74,7 @@ fn follows_attributes_and_language_while_open() {
 }
 
 #[test]
-fn says_that_it_can_not_send_and_links_to_the_public_form() {
+fn says_that_sending_failed_and_links_to_the_public_form() {
     let (site, browser) = (Site::start(), Browser::start());
     let form = format!("{}/f/shop", site.app.url);
     let failed = format!("Couldn’t send your feedback. Send it here instead: {form}");

@@ -1,17 +1,17 @@
-//! Who makes an attempt, and the network that a client belongs to.
+//! The clients that try to sign in, and the networks that they belong to.
 
 use std::net::IpAddr;
 
 use crate::server::tokens;
 
-/// A client, whose failures are counted together.
+/// The source of attempts. All failures of a client are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Client {
     Ipv4(u32),
     /// The /64 prefix of an IPv6 address, which usually belongs to one household.
     Ipv6(u64),
     /// A browser that has signed in before, a session, or a one-time link. Strangers can't create
-    /// one.
+    /// such a client.
     Known(u64),
 }
 

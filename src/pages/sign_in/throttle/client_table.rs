@@ -1,4 +1,5 @@
-//! The clients that have failed or have to wait, and what Miniback has promised them.
+//! The clients that have failed or have to wait, and the `Retry-After` times that Miniback has
+//! sent.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,8 +8,8 @@ use super::{FORGET_AFTER, THROTTLED_FROM, WAIT_MAX, client::Client};
 
 /// Maximum number of clients: about 4 MB.
 pub const CLIENTS_MAX: usize = 20_000;
-/// How long after its due time a promise is valid. The contract with clients is 60 s; the rest is
-/// for slow connections.
+/// How long a `Retry-After` is valid after its due time. Clients rely on 60 s; the rest allows for
+/// slow connections.
 const PROMISE_VALID: Duration = Duration::from_secs(65);
 
 #[derive(Clone, Debug, Default)]
@@ -22,12 +23,14 @@ pub struct ClientState {
     pub last: Duration,
 }
 
-/// A `Retry-After` that a client has received: from `due` on, its password is checked.
+/// A `Retry-After` sent to a client. If the client tries again between `due` and `until`, Miniback
+/// checks its password.
 #[derive(Clone, Copy, Debug)]
 pub struct Promise {
     pub due: Duration,
     pub until: Duration,
-    /// Whether the client has to wait until then. If not, it may try earlier, without a promise.
+    /// Whether the client has to wait until `due`. If not, it may try earlier, but a check isn't
+    /// guaranteed.
     pub must_wait: bool,
 }
 
@@ -70,7 +73,7 @@ impl ClientTable {
     }
 
     /// Returns the state of a client, which is created if necessary. Returns `None` if the table is
-    /// full of promises to other networks.
+    /// full of clients in other networks with a valid `Retry-After`.
     pub fn entry(&mut self, client: Client, now: Duration) -> Option<&mut ClientState> {
         if self.0.len() >= CLIENTS_MAX && !self.0.contains_key(&client) && !self.evict(now) {
             return None;
@@ -83,8 +86,9 @@ impl ClientTable {
         Some(state)
     }
 
-    /// Makes room for another client. Removes clients that were forgotten, then clients without a
-    /// promise, then clients of the network that has the most. Returns whether there is room.
+    /// Makes room for another client. Removes expired clients, then clients without a valid
+    /// `Retry-After`, then clients of the network that has the most clients. Returns whether there
+    /// is room.
     fn evict(&mut self, now: Duration) -> bool {
         self.0.retain(|_, state| !state.is_forgotten(now));
         if self.0.len() < CLIENTS_MAX {

@@ -77,7 +77,7 @@ impl FailureCounts {
         self.counts.remove(&self.hasher.hash_one(key));
     }
 
-    /// Removes forgotten counts or, if there are none, the lowest eighth.
+    /// Removes expired counts or, if there are none, the lowest eighth.
     fn evict(&mut self, now: Duration) {
         self.counts
             .retain(|_, count| now.saturating_sub(count.last) < FORGET_AFTER);

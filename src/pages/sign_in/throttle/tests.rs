@@ -107,7 +107,8 @@ fn attempts_at_once_count_as_one_while_the_client_has_to_wait() {
     assert_eq!(others.count(), 0);
     assert_eq!(fifth.fail(), Some(Duration::from_secs(1)));
     clock.advance(Duration::from_secs(1));
-    // A client that was told to wait by one of the other attempts is also let in.
+    // A client that received its `Retry-After` in response to another of the attempts is let in
+    // too.
     assert!(throttle.start(v4(1), ACCOUNT).unwrap().is_promised);
 }
 
@@ -141,7 +142,7 @@ fn an_attempt_without_an_outcome_can_be_repeated_at_once() {
 fn a_postponed_client_is_promised_a_check() {
     let (throttle, clock) = throttle();
     let wait = throttle.start(v4(1), ACCOUNT).unwrap().postpone().unwrap();
-    // It may try earlier, but without a promise.
+    // The client may try earlier, but a check isn't guaranteed.
     assert!(!throttle.start(v4(1), ACCOUNT).unwrap().is_promised);
     clock.advance(wait);
     let attempt = throttle.start(v4(1), ACCOUNT).unwrap();
@@ -182,15 +183,16 @@ fn strangers_cannot_evict_a_promise_from_the_table() {
     assert!(throttle.start(owner, ACCOUNT).unwrap().is_promised);
 }
 
-/// How strangers attack.
+/// The behavior of the attackers.
 #[derive(Clone, Debug)]
 struct Attack {
     addresses: u32,
-    /// Whether the addresses are IPv6 /64 prefixes of one /48 prefix.
+    /// Whether the IP addresses are IPv6 /64 prefixes of one /48 prefix.
     is_ipv6: bool,
     interval: Duration,
     at_once: u32,
-    /// Whether they return as told. Otherwise, each attempt comes from the next address.
+    /// Whether attackers wait for `Retry-After`. Otherwise, each attempt comes from the next IP
+    /// address.
     obeys: bool,
 }
 
@@ -225,8 +227,8 @@ fn attacks() -> impl Strategy<Value = Attack> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
-    /// The owner fails some times, waits as told, sometimes longer, and returns. Each time, the
-    /// owner's password is checked.
+    /// The owner fails several times, waits for `Retry-After` or longer, and tries again. Each
+    /// time, the owner's password is checked.
     #[test]
     fn a_client_that_waits_as_told_is_checked(
         attack in attacks(),
@@ -257,7 +259,7 @@ proptest! {
                     wait
                 }
                 Err(wait) => {
-                    prop_assert!(!was_told, "the promise was broken");
+                    prop_assert!(!was_told, "no check after Retry-After");
                     prop_assert!(wait <= Duration::from_secs(60));
                     Some(wait)
                 }
@@ -276,7 +278,7 @@ fn clock_now(throttle: &SignInThrottle) -> Duration {
 struct Stranger {
     next_at: Duration,
     number: u32,
-    /// When each address may return.
+    /// When each IP address may try again.
     told: std::collections::HashMap<Client, Duration>,
 }
 

@@ -11,7 +11,15 @@ fn writer(setup_sql: &str) -> Writer {
     connection.execute_batch(setup_sql).unwrap();
     let clock = Clock::System;
     let (ids, notifiers) = (IdSequence::after(None), CommitNotifiers::new(clock.now()));
-    Writer::start(connection, ids, clock, notifiers, None).unwrap()
+    Writer::start(
+        connection,
+        ids,
+        clock,
+        notifiers,
+        Condition::default(),
+        None,
+    )
+    .unwrap()
 }
 
 async fn insert(writer: &Writer, a: i64, bytes: usize) -> Result<(), StoreError> {

@@ -13,8 +13,8 @@ use fuser::Errno;
 use super::versions::{ContentChange, EntryChange, Versions, count_differences};
 
 pub const ROOT: u64 = 1;
-/// A power cut chooses one of these probabilities for each file and directory: how likely each
-/// change survives that hasn't been synced.
+/// Probabilities that an unsynced change survives. A power cut chooses one of them for each file
+/// and directory.
 const SURVIVAL: [f64; 5] = [0.0, 0.1, 0.5, 0.9, 1.0];
 
 /// A fault of the disk: it reports a successful sync, but syncs nothing.
@@ -33,7 +33,8 @@ pub struct CutAfter {
     pub file: Option<&'static str>,
 }
 
-/// The differences between what programs saw before a power cut and what is left.
+/// The differences between the content that programs saw before a power cut and the content after
+/// it.
 #[derive(Clone, Debug, Default)]
 pub struct Dropped {
     /// The number of bytes by path.
@@ -84,7 +85,7 @@ pub struct Disk {
     fault: Fault,
     rng: Rng,
     cut_after: Option<CutAfter>,
-    /// What a power cut left; `None` while the power is on.
+    /// The content after a power cut; `None` while the power is on.
     left: Option<(BTreeMap<u64, Inode>, Dropped)>,
 }
 
@@ -241,7 +242,8 @@ impl Disk {
         self.left = Some((left, dropped));
     }
 
-    /// Turns the power on again. Returns the disk as the power cut left it, and what was dropped.
+    /// Turns the power on again. Returns the disk as the power cut left it, and the changes that
+    /// were dropped.
     pub fn restart(self) -> (Self, Dropped) {
         let (inodes, dropped) = self.left.expect("cut the power");
         let (cut_after, left) = (None, None);

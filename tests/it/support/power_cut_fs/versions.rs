@@ -134,7 +134,8 @@ impl<C: Change> Versions<C> {
         }
     }
 
-    /// Returns what a power cut leaves if each part of a change survives with this probability.
+    /// Returns the content after a power cut, if each part of a change survives with this
+    /// probability.
     pub fn after_cut(&self, rng: &mut Rng, survival: f64) -> Self {
         let mut left = self.synced.clone();
         for part in self.unsynced.iter().flat_map(Change::parts) {
@@ -150,7 +151,7 @@ impl<C: Change> Versions<C> {
     }
 }
 
-/// Counts the bytes that differ or that only one of both has.
+/// Counts the bytes that differ or that only one of the two contains.
 pub fn count_differences(before: &[u8], after: &[u8]) -> usize {
     let common = before.len().min(after.len());
     // Comparing whole sectors first is much faster in a debug build.

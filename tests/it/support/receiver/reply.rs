@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// Holds responses back until the test opens the gate. It can't be closed again.
+/// Holds responses back until the test opens the gate. The gate can't be closed again.
 #[derive(Clone, Default)]
 pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
 

@@ -26,7 +26,7 @@ function isGenuine(secret, header, body) {
   const received = [header("X-Miniback-Signature"), header("X-Miniback-Signature-Next")];
   const expected = hmac(secret, "hex", body);
   if (!received.some((signature) => isEqual(signature, expected))) return false;
-  // The webhook-… headers are signed with this key, and sent only for `whsec_` secrets.
+  // The key of webhook-signature. The webhook-… headers are sent only for `whsec_` secrets.
   const key = Buffer.from(secret.slice(6), "base64");
   const isStandard = secret === `whsec_${key.toString("base64")}`;
   if (!isStandard || key.length < 16 || key.length > 64) return true;

@@ -1,0 +1,16 @@
+//! Notices that the database files were replaced or deleted, also while nothing is written.
+
+use std::time::Duration;
+
+use crate::store::Store;
+
+/// The time between two checks.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// Runs until aborted.
+pub async fn run(store: Store) {
+    loop {
+        store.check_files();
+        tokio::time::sleep(INTERVAL).await;
+    }
+}

@@ -1,0 +1,289 @@
+//! The file that a backup is written to.
+//!
+//! The target is checked, written, and replaced through one open directory, so that nobody can
+//! exchange a part of its path in between. SQLite opens files only by path; afterward, the id of
+//! the file shows whether SQLite wrote to the expected one.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use crate::store::db::files::{FileId, LiveFiles, give_to_owner_of, with_suffix};
+
+/// The beginning and the end of the name of an incomplete backup. A number is in between.
+const PARTIAL_NAME: (&str, &str) = (".miniback-backup-", ".partial");
+
+/// Why a backup can't be written to a path. Nothing has been changed.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    #[error("{path} is a directory; add the name of a file", path = .0.display())]
+    Directory(PathBuf),
+    #[error(
+        "{path} is a symbolic link; use the path of the file itself, or a new name",
+        path = .0.display()
+    )]
+    SymbolicLink(PathBuf),
+    #[error("{path} is {kind}, not a file; choose a new name", path = .path.display())]
+    NotAFile { path: PathBuf, kind: &'static str },
+    #[error(
+        "{path} belongs to the live database; choose a new name for the backup",
+        path = .0.display()
+    )]
+    LiveDatabase(PathBuf),
+    #[error(
+        "{path} is a database in use: {companion} isn't empty; choose a new name for the backup",
+        path = .path.display(), companion = .companion.display()
+    )]
+    InUse { path: PathBuf, companion: PathBuf },
+    #[error("the directory of {path} doesn't exist; create it first", path = .0.display())]
+    NoParent(PathBuf),
+    #[error(
+        "can't write to {path}, because a part of its path isn't a directory; choose another path",
+        path = .0.display()
+    )]
+    ParentIsNoDirectory(PathBuf),
+    #[error(
+        "can't write to the directory of {path}: {source}; choose a directory that you can write to",
+        path = .path.display()
+    )]
+    Parent { path: PathBuf, source: io::Error },
+    #[error("{path} was changed by another program during the backup; try again", path = .0.display())]
+    Changed(PathBuf),
+}
+
+/// A checked target: a new name or a plain file that isn't part of the live database.
+pub(super) struct BackupTarget<'a> {
+    /// The path as given, for messages.
+    path: &'a Path,
+    live: &'a LiveFiles,
+    directory: File,
+    directory_id: FileId,
+    directory_path: PathBuf,
+    name: OsString,
+}
+
+impl<'a> BackupTarget<'a> {
+    /// Opens the directory of `path` and checks what is there. Removes the remains of interrupted
+    /// backups in that directory.
+    pub fn open(path: &'a Path, live: &'a LiveFiles) -> Result<Self, TargetError> {
+        let (parent, name) = split(path)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(&parent, flags, Mode::empty())
+            .map_err(|error| parent_error(path, error))?;
+        let directory = File::from(directory);
+        let stat = rustix::fs::fstat(&directory).map_err(|error| parent_error(path, error))?;
+        // SQLite would interpret a relative path that starts with `file:` as a URI.
+        let directory_path =
+            std::path::absolute(&parent).map_err(|source| TargetError::Parent {
+                path: path.to_owned(),
+                source,
+            })?;
+        let target = Self {
+            path,
+            live,
+            directory,
+            directory_id: file_id(&stat),
+            directory_path,
+            name,
+        };
+        target.check()?;
+        target.remove_remains()?;
+        Ok(target)
+    }
+
+    /// Checks that the target is a new name or a plain file, and not in use.
+    fn check(&self) -> Result<(), TargetError> {
+        let path = || self.path.to_owned();
+        let stat = self.stat(&self.name)?;
+        let id = stat.as_ref().map(file_id);
+        if self.live.contains(self.directory_id, &self.name, id) {
+            return Err(TargetError::LiveDatabase(path()));
+        }
+        let kind = match stat.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+            None | Some(FileType::RegularFile) => None,
+            Some(FileType::Directory) => return Err(TargetError::Directory(path())),
+            Some(FileType::Symlink) => return Err(TargetError::SymbolicLink(path())),
+            Some(FileType::Fifo) => Some("a named pipe"),
+            Some(FileType::Socket) => Some("a socket"),
+            Some(FileType::CharacterDevice | FileType::BlockDevice) => Some("a device"),
+            Some(_) => Some("something else"),
+        };
+        if let Some(kind) = kind {
+            let path = path();
+            return Err(TargetError::NotAFile { path, kind });
+        }
+        // SQLite would apply these files to the backup, which would damage it.
+        for suffix in ["-wal", "-journal"] {
+            let companion = with_suffix(Path::new(&self.name), suffix);
+            if self
+                .stat(companion.as_os_str())?
+                .is_some_and(|stat| stat.st_size > 0)
+            {
+                let (path, companion) = (path(), with_suffix(self.path, suffix));
+                return Err(TargetError::InUse { path, companion });
+            }
+        }
+        Ok(())
+    }
+
+    fn stat(&self, name: &OsStr) -> Result<Option<Stat>, TargetError> {
+        match rustix::fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(parent_error(self.path, error)),
+        }
+    }
+
+    /// Removes incomplete backups, unless another backup is being written to this directory.
+    ///
+    /// A running backup holds a shared lock on the directory. If the file system has no locks, no
+    /// other backup is assumed.
+    fn remove_remains(&self) -> Result<(), TargetError> {
+        let is_alone = !matches!(
+            rustix::fs::flock(&self.directory, FlockOperation::NonBlockingLockExclusive),
+            Err(Errno::WOULDBLOCK)
+        );
+        if is_alone {
+            let entries = rustix::fs::Dir::read_from(&self.directory)
+                .map_err(|error| parent_error(self.path, error))?;
+            for entry in entries.flatten() {
+                let name = OsStr::from_bytes(entry.file_name().to_bytes());
+                if is_partial_name(name) {
+                    remove(&self.directory, name);
+                }
+            }
+        }
+        // Waits while another backup removes remains, which is short.
+        let _ = rustix::fs::flock(&self.directory, FlockOperation::LockShared);
+        Ok(())
+    }
+
+    /// Creates an empty file in the target's directory (mode 0600). In the data directory, it gets
+    /// the owner of the directory.
+    pub fn create_partial(&self) -> Result<PartialBackup<'_>, TargetError> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let (start, end) = PARTIAL_NAME;
+        for number in 1..=u32::MAX {
+            let name = OsString::from(format!("{start}{number}{end}"));
+            let mode = Mode::RUSR | Mode::WUSR;
+            let file = match rustix::fs::openat(&self.directory, &name, flags, mode) {
+                Ok(file) => File::from(file),
+                Err(Errno::EXIST) => continue,
+                Err(error) => return Err(parent_error(self.path, error)),
+            };
+            if self.directory_id == self.live.directory
+                && let Ok(directory) = self.directory.metadata()
+            {
+                give_to_owner_of(&directory, &file);
+            }
+            return Ok(PartialBackup {
+                path: self.directory_path.join(&name),
+                target: self,
+                name,
+                file,
+                is_complete: false,
+            });
+        }
+        Err(parent_error(self.path, Errno::EXIST))
+    }
+}
+
+/// An incomplete backup. It is removed on drop, unless it has replaced the target.
+pub(super) struct PartialBackup<'a> {
+    target: &'a BackupTarget<'a>,
+    name: OsString,
+    file: File,
+    is_complete: bool,
+    /// The path for SQLite.
+    pub path: PathBuf,
+}
+
+impl PartialBackup<'_> {
+    /// Writes the file to the disk, and renames it to the target atomically.
+    pub fn replace_target(mut self) -> Result<(), TargetError> {
+        let target = self.target;
+        let io_error = |source| TargetError::Parent {
+            path: target.path.to_owned(),
+            source,
+        };
+        self.file.sync_all().map_err(io_error)?;
+        let own = rustix::fs::fstat(&self.file).map_err(|error| io_error(error.into()))?;
+        let at_path = target.stat(&self.name)?;
+        // An empty file: SQLite wrote to a directory that was exchanged.
+        if own.st_size == 0 || at_path.as_ref().map(file_id) != Some(file_id(&own)) {
+            return Err(TargetError::Changed(target.path.to_owned()));
+        }
+        target.check()?;
+        let directory = &target.directory;
+        rustix::fs::renameat(directory, &self.name, directory, &target.name)
+            .map_err(|error| io_error(error.into()))?;
+        self.is_complete = true;
+        directory.sync_all().map_err(io_error)
+    }
+}
+
+impl Drop for PartialBackup<'_> {
+    fn drop(&mut self) {
+        // After the rename, another backup may use the name.
+        if !self.is_complete {
+            remove(&self.target.directory, &self.name);
+        }
+    }
+}
+
+/// Removes an incomplete backup and its journal. A failure isn't an error: the file takes space
+/// until the next backup.
+fn remove(directory: &File, name: &OsStr) {
+    let journal = with_suffix(Path::new(name), "-journal");
+    for name in [name, journal.as_os_str()] {
+        let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
+    }
+}
+
+fn is_partial_name(name: &OsStr) -> bool {
+    let (start, end) = PARTIAL_NAME;
+    name.to_str()
+        .and_then(|name| name.strip_prefix(start))
+        .map(|name| name.strip_suffix("-journal").unwrap_or(name))
+        .and_then(|name| name.strip_suffix(end))
+        .is_some_and(|number| number.parse::<u32>().is_ok())
+}
+
+/// Splits a path into its directory and a file name. `Path` can't do this, because it ignores a
+/// slash or a dot at the end.
+fn split(path: &Path) -> Result<(PathBuf, OsString), TargetError> {
+    let bytes = path.as_os_str().as_bytes();
+    let (parent, name) = match bytes.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (&bytes[..=slash], &bytes[slash + 1..]),
+        None => (&b"."[..], bytes),
+    };
+    if matches!(name, b"" | b"." | b"..") {
+        return Err(TargetError::Directory(path.to_owned()));
+    }
+    let parent = PathBuf::from(OsStr::from_bytes(parent));
+    Ok((parent, OsStr::from_bytes(name).to_owned()))
+}
+
+fn file_id(stat: &Stat) -> FileId {
+    FileId {
+        device: stat.st_dev,
+        inode: stat.st_ino,
+    }
+}
+
+fn parent_error(path: &Path, error: Errno) -> TargetError {
+    let path = path.to_owned();
+    match error {
+        Errno::NOENT => TargetError::NoParent(path),
+        Errno::NOTDIR => TargetError::ParentIsNoDirectory(path),
+        error => TargetError::Parent {
+            path,
+            source: error.into(),
+        },
+    }
+}

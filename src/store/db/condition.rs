@@ -1,0 +1,149 @@
+//! The condition of the database of a running server: known problems, for writes, `/healthz`,
+//! metrics, and pages.
+//!
+//! A problem is logged once, and written to the lock file, where `miniback check` finds it.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::error::StoreError;
+use super::lock::LockNote;
+
+thread_local! {
+    /// Whether SQLite has reported corruption on this thread since the last call of
+    /// [`Condition::note_corruption`].
+    static CORRUPTION_SEEN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Remembers that SQLite reported corruption to a statement on this thread.
+pub(super) fn on_corruption_error() {
+    CORRUPTION_SEEN.set(true);
+}
+
+/// A problem of the database. A restart of the server clears it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DatabaseProblem {
+    /// The file isn't in its place. If it returns, the problem is solved.
+    #[error(
+        "{file} was moved or deleted while Miniback was running. Nothing is saved until it is \
+         back. Put it back, or stop Miniback, restore a backup, and start Miniback again"
+    )]
+    Missing { file: String },
+    /// Another file is in the place of the database or of one of its companions.
+    #[error(
+        "{file} was replaced or deleted while Miniback was running. Nothing is saved. Stop \
+         Miniback, check that the right miniback.db is in place, and start Miniback again"
+    )]
+    Replaced { file: String },
+    /// The content of the file was overwritten.
+    #[error(
+        "{file} was overwritten while Miniback was running. Nothing is saved. Stop Miniback, \
+         remove miniback.db-wal and miniback.db-shm, restore the backup again, and start Miniback"
+    )]
+    Overwritten { file: String },
+    #[error("the database is damaged. Stop Miniback and restore a backup")]
+    Damaged,
+}
+
+impl DatabaseProblem {
+    /// Whether acknowledged writes would be lost.
+    pub fn prevents_writes(&self) -> bool {
+        *self != Self::Damaged
+    }
+}
+
+/// The known problems of a database; cheap to clone.
+#[derive(Clone, Default)]
+pub(in crate::store) struct Condition(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    problem: Mutex<Option<DatabaseProblem>>,
+    is_disk_full: AtomicBool,
+    /// `None` for commands, which don't hold the lock.
+    note: Option<LockNote>,
+}
+
+impl Condition {
+    pub fn new(note: Option<LockNote>) -> Self {
+        Self(Arc::new(Inner {
+            note,
+            ..Inner::default()
+        }))
+    }
+
+    pub fn problem(&self) -> Option<DatabaseProblem> {
+        self.lock().clone()
+    }
+
+    /// Reports a problem, unless there is one already that is at least as severe. Returns whether
+    /// it is new.
+    pub fn report(&self, problem: DatabaseProblem, details: &str) -> bool {
+        let mut current = self.lock();
+        let is_new = match &*current {
+            None => true,
+            // A missing file may turn out to be replaced.
+            Some(DatabaseProblem::Missing { .. }) => !matches!(
+                problem,
+                DatabaseProblem::Missing { .. } | DatabaseProblem::Damaged
+            ),
+            Some(DatabaseProblem::Damaged) => problem.prevents_writes(),
+            Some(_) => false,
+        };
+        if is_new {
+            tracing::error!(details, "{problem}");
+            self.write_note(Some(&problem));
+            *current = Some(problem);
+        }
+        is_new
+    }
+
+    /// Clears [`DatabaseProblem::Missing`], because the file is back in its place.
+    pub fn on_file_in_place(&self) -> bool {
+        let mut current = self.lock();
+        if !matches!(&*current, Some(DatabaseProblem::Missing { .. })) {
+            return false;
+        }
+        tracing::warn!("the database file is back in its place; writes are saved again");
+        *current = None;
+        self.write_note(None);
+        true
+    }
+
+    /// Reports damage if a statement on this thread failed because of it.
+    pub fn note_corruption(&self) {
+        if CORRUPTION_SEEN.take() {
+            self.report(DatabaseProblem::Damaged, "SQLite reported corruption");
+        }
+    }
+
+    /// Fails if a write would be lost.
+    pub fn check_writable(&self) -> Result<(), StoreError> {
+        match &*self.lock() {
+            Some(problem) if problem.prevents_writes() => Err(StoreError::OutOfPlace),
+            _ => Ok(()),
+        }
+    }
+
+    pub fn is_disk_full(&self) -> bool {
+        self.0.is_disk_full.load(Ordering::Relaxed)
+    }
+
+    pub fn set_disk_full(&self, is_full: bool) {
+        self.0.is_disk_full.store(is_full, Ordering::Relaxed);
+    }
+
+    fn write_note(&self, problem: Option<&DatabaseProblem>) {
+        if let Some(note) = &self.0.note {
+            note.write(problem);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<DatabaseProblem>> {
+        self.0
+            .problem
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

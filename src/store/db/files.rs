@@ -1,0 +1,139 @@
+//! The files of a database, identified by device and inode, because a path has many spellings.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::error::OpenError;
+use super::lock::LOCK_NAME;
+use super::open::database_path;
+
+/// The suffixes of the files that SQLite creates next to a database.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// Identifies a file or directory, whatever its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) struct FileId {
+    pub device: u64,
+    pub inode: u64,
+}
+
+impl FileId {
+    /// Returns the id of the file at `path`. Follows symbolic links.
+    pub fn at(path: &Path) -> io::Result<Self> {
+        std::fs::metadata(path).map(|metadata| Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        })
+    }
+}
+
+/// Creates a file that only its owner can access. The file gets the owner of its directory, also
+/// when root runs the program. Returns `None` if the file exists.
+pub(super) fn create_private(path: &Path) -> io::Result<Option<File>> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(0o600);
+    let file = match options.open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if let Some(directory) = path.parent().and_then(|parent| parent.metadata().ok()) {
+        give_to_owner_of(&directory, &file);
+    }
+    Ok(Some(file))
+}
+
+/// Gives a new file the owner of its directory.
+pub(in crate::store) fn give_to_owner_of(directory: &std::fs::Metadata, file: &File) {
+    // Only root can change the owner. The files of other users have the right one, or the check of
+    // the data directory reports them.
+    if rustix::process::geteuid().is_root() {
+        let _ = fchown(file, Some(directory.uid()), Some(directory.gid()));
+    }
+}
+
+/// Opens an existing file for reading and writing, unless it is a symbolic link.
+pub(super) fn open_without_following(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(flags.bits() as i32)
+        .open(path)
+}
+
+/// Checks that `path` is a plain file, a symbolic link to one, or a new name. Opening a named pipe
+/// would block.
+pub(super) fn check_plain_file(path: &Path) -> Result<(), OpenError> {
+    let kind = match std::fs::metadata(path).map(|metadata| metadata.file_type()) {
+        Ok(kind) if kind.is_file() => return Ok(()),
+        Ok(kind) if kind.is_dir() => "a directory",
+        Ok(kind) if kind.is_fifo() => "a named pipe",
+        Ok(kind) if kind.is_socket() => "a socket",
+        Ok(_) => "a device",
+        Err(error) if error.kind() == ErrorKind::NotFound && path.is_symlink() => {
+            "a symbolic link to a missing file"
+        }
+        // Opening the file reports other errors.
+        Err(_) => return Ok(()),
+    };
+    Err(OpenError::NotAFile {
+        path: path.to_owned(),
+        kind,
+    })
+}
+
+/// Appends `suffix` to a path.
+pub(in crate::store) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}
+
+/// The files of the database in a data directory, which no other program may replace.
+pub(in crate::store) struct LiveFiles {
+    /// The data directory.
+    pub directory: FileId,
+    existing: Vec<FileId>,
+    /// Names that are reserved in a directory, whether or not the file exists.
+    reserved: Vec<(FileId, OsString)>,
+}
+
+impl LiveFiles {
+    /// Finds the files of the database in `dir`, which must exist. A database behind a symbolic
+    /// link has its companion files next to the file that the link points to.
+    pub fn find(dir: &Path) -> io::Result<Self> {
+        let database = database_path(dir);
+        let mut paths = vec![dir.join(LOCK_NAME)];
+        for path in [std::fs::canonicalize(&database)?, database] {
+            paths.extend(COMPANIONS.map(|suffix| with_suffix(&path, suffix)));
+            paths.push(path);
+        }
+        let mut files = Self {
+            directory: FileId::at(dir)?,
+            existing: Vec::new(),
+            reserved: Vec::new(),
+        };
+        for path in paths {
+            files.existing.extend(FileId::at(&path));
+            if let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
+                files.reserved.push((FileId::at(parent)?, name.to_owned()));
+            }
+        }
+        Ok(files)
+    }
+
+    /// Returns whether `id`, or the file `name` in `directory`, is a file of the database.
+    pub fn contains(&self, directory: FileId, name: &OsStr, id: Option<FileId>) -> bool {
+        id.is_some_and(|id| self.existing.contains(&id))
+            || self
+                .reserved
+                .iter()
+                .any(|(parent, reserved)| *parent == directory && reserved == name)
+    }
+}

@@ -1,0 +1,198 @@
+//! Checks that only the owner of a data directory can access its files, whoever created them.
+
+use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::error::OpenError;
+use super::lock::LOCK_NAME;
+use super::open::{APPLICATION_ID, io_error};
+
+/// The permissions of everybody except the owner.
+const OTHERS: u32 = 0o077;
+/// A directory in which others can replace files.
+const OTHERS_WRITE: u32 = 0o022;
+/// Others can't replace files in a directory with this bit.
+const STICKY: u32 = 0o1000;
+
+/// A file or directory that somebody else can access.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exposure {
+    path: PathBuf,
+    /// The data directory, whose owner the file should have.
+    dir: PathBuf,
+    kind: ExposureKind,
+    /// Whether the file contains Miniback's data.
+    pub has_data: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ExposureKind {
+    /// The file belongs to this user.
+    Owner(u32),
+    /// Others can access the file with this mode.
+    Mode(u32),
+    /// Others can replace the files in the directory with this mode.
+    DirectoryMode(u32),
+}
+
+impl std::fmt::Display for Exposure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (path, dir) = (self.path.display(), self.dir.display());
+        match self.kind {
+            ExposureKind::Owner(uid) => write!(
+                f,
+                "{path} belongs to the user with id {uid}, not to the owner of {dir}; run \
+                 chown --reference={dir} {path}"
+            ),
+            ExposureKind::Mode(mode) => write!(
+                f,
+                "other users can access {path} (mode {mode:04o}); run chmod 600 {path}"
+            ),
+            ExposureKind::DirectoryMode(mode) => write!(
+                f,
+                "other users can replace the files in {path} (mode {mode:04o}); run \
+                 chmod 700 {path}"
+            ),
+        }
+    }
+}
+
+/// Finds the files in `dir`, and `dir` itself, that others can access.
+pub fn find_exposures(dir: &Path) -> Result<Vec<Exposure>, OpenError> {
+    let fail = io_error(dir);
+    let directory = dir.metadata().map_err(fail)?;
+    let own_user = rustix::process::geteuid();
+    let mut exposures = Vec::new();
+    let mut add = |path: &Path, kind, has_data| {
+        exposures.push(Exposure {
+            path: path.to_owned(),
+            dir: dir.to_owned(),
+            kind,
+            has_data,
+        });
+    };
+    let mode = directory.mode() & 0o7777;
+    // If the directory belongs to somebody else, Miniback may have access through the group.
+    let is_own = own_user.is_root() || directory.uid() == own_user.as_raw();
+    let writers = if is_own { OTHERS_WRITE } else { 0o002 };
+    if mode & writers != 0 && mode & STICKY == 0 {
+        add(dir, ExposureKind::DirectoryMode(mode), true);
+    }
+    for entry in dir.read_dir().map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        // SQLite may have deleted the file in the meantime.
+        let Ok(metadata) = entry.metadata() else {
+            continue;
+        };
+        if !metadata.is_file() {
+            continue;
+        }
+        let path = entry.path();
+        let has_data = has_own_name(&path) || is_database(&path);
+        let is_users = metadata.uid() == own_user.as_raw() && !own_user.is_root();
+        if metadata.uid() != directory.uid() && !is_users {
+            add(&path, ExposureKind::Owner(metadata.uid()), has_data);
+        }
+        if metadata.mode() & OTHERS != 0 {
+            add(
+                &path,
+                ExposureKind::Mode(metadata.mode() & 0o7777),
+                has_data,
+            );
+        }
+    }
+    Ok(exposures)
+}
+
+/// Protects Miniback's files in `dir`. Returns a line for the log for each file that was or still is
+/// exposed. Fails if a file of the database belongs to another user.
+///
+/// It must run before SQLite opens the database, because closing the file releases SQLite's locks.
+pub(super) fn protect(dir: &Path) -> Result<Vec<String>, OpenError> {
+    let directory = dir.metadata().map_err(io_error(dir))?;
+    let mut lines = Vec::new();
+    for exposure in find_exposures(dir)? {
+        let is_owner = matches!(exposure.kind, ExposureKind::Owner(_));
+        if exposure.has_data && exposure.fix(&directory) {
+            let path = exposure.path.display();
+            lines.push(format!(
+                "other users could access {path}; now only the owner of the data directory can"
+            ));
+        } else if is_owner && is_open_by_server(&exposure.path) {
+            return Err(OpenError::Exposed(exposure));
+        } else {
+            lines.push(exposure.to_string());
+        }
+    }
+    Ok(lines)
+}
+
+impl Exposure {
+    /// Returns whether the file is protected now.
+    fn fix(&self, directory: &Metadata) -> bool {
+        let Ok(file) = open_existing(&self.path) else {
+            return false;
+        };
+        let Ok(metadata) = file.metadata() else {
+            return false;
+        };
+        // With a second name, the file may be somebody else's, even if root runs the program.
+        if !metadata.is_file() || metadata.nlink() > 1 {
+            return false;
+        }
+        match self.kind {
+            ExposureKind::Owner(_) => {
+                fchown(&file, Some(directory.uid()), Some(directory.gid())).is_ok()
+            }
+            ExposureKind::Mode(mode) => {
+                let wanted = Permissions::from_mode(mode & !OTHERS & 0o777);
+                let is_changed = file.set_permissions(wanted).is_ok();
+                // Some file systems accept the change and ignore it.
+                is_changed && file.metadata().is_ok_and(|file| file.mode() & OTHERS == 0)
+            }
+            // The directory may be shared on purpose.
+            ExposureKind::DirectoryMode(_) => false,
+        }
+    }
+}
+
+/// Whether a server opens the file.
+fn is_open_by_server(path: &Path) -> bool {
+    let names = [
+        "miniback.db",
+        "miniback.db-wal",
+        "miniback.db-shm",
+        LOCK_NAME,
+    ];
+    names
+        .iter()
+        .any(|name| path.file_name() == Some(name.as_ref()))
+}
+
+fn has_own_name(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    [&b"miniback."[..], b".miniback-"]
+        .iter()
+        .any(|start| name.starts_with(start))
+}
+
+/// Whether the file is a database of Miniback, such as a backup.
+fn is_database(path: &Path) -> bool {
+    let mut header = [0; 72];
+    let read = open_existing(path).and_then(|mut file| file.read_exact(&mut header));
+    read.is_ok()
+        && header.starts_with(b"SQLite format 3\0")
+        && header[68..72] == APPLICATION_ID.to_be_bytes()
+}
+
+fn open_existing(path: &Path) -> std::io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits() as i32)
+        .open(path)
+}

@@ -1,0 +1,286 @@
+//! The data directory: which commands create it, odd paths, owners and modes of its files.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::Path;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use crate::support::app::App;
+use crate::support::command::{miniback, run, run_on, wrapped_by};
+
+/// The commands that need a database, with their arguments.
+const COMMANDS: [&[&str]; 8] = [
+    &["user", "add", "ada@example.com"],
+    &["user", "list"],
+    &["user", "passwd", "ada@example.com"],
+    &["user", "remove", "ada@example.com"],
+    &["token", "list"],
+    &["token", "revoke", "tok_1"],
+    &["backup", "/tmp/miniback-never-written.db"],
+    &["check"],
+];
+
+#[test]
+fn commands_refuse_a_directory_without_a_database() {
+    let parent = TempDir::new().unwrap();
+    let (missing, empty) = (parent.path().join("missing"), parent.path().join("empty"));
+    let (file, created) = (parent.path().join("file"), parent.path().join("created"));
+    fs::create_dir(&empty).unwrap();
+    fs::write(&file, "content").unwrap();
+    // A file whose creation was interrupted.
+    fs::create_dir(&created).unwrap();
+    fs::write(created.join("miniback.db"), "").unwrap();
+    for dir in [&missing, &empty, &file, &file.join("data"), &created] {
+        for args in COMMANDS {
+            let line = run_on(dir, args, "a long password\n").error_line(1);
+            assert!(line.contains(dir.to_str().unwrap()), "{args:?}: {line}");
+            assert!(line.contains("miniback init"), "{args:?}: {line}");
+        }
+    }
+    assert!(!missing.exists(), "a command created the data directory");
+    assert_eq!(fs::read_dir(&empty).unwrap().count(), 0);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "content");
+    assert!(!Path::new("/tmp/miniback-never-written.db").exists());
+}
+
+#[test]
+fn init_creates_a_database_once() {
+    let parent = TempDir::new().unwrap();
+    let dir = parent.path().join("a/b");
+    let output = run_on(&dir, &["init"], "").success();
+    assert!(output.stdout.contains(dir.to_str().unwrap()), "{output:?}");
+    for args in [&["user", "add", "ada@example.com"][..], &["check"]] {
+        run_on(&dir, args, "a long password\n").success();
+    }
+    let output = run_on(&dir, &["init"], "").success();
+    assert!(output.stdout.contains("Nothing was changed"), "{output:?}");
+    let users = run_on(&dir, &["user", "list"], "").success().stdout;
+    assert!(users.contains("ada@example.com"), "{users}");
+
+    let app = App::start();
+    let line = app.run(&["init"], "").error_line(1);
+    assert!(line.contains(&app.pid().to_string()), "{line}");
+    let file = parent.path().join("file");
+    fs::write(&file, "content").unwrap();
+    let dangling = parent.path().join("dangling");
+    symlink("missing", &dangling).unwrap();
+    for (path, words) in [
+        (file.clone(), "isn't a directory"),
+        (file.join("data"), "isn't a directory"),
+        (dangling, "symbolic link"),
+    ] {
+        let line = run_on(&path, &["init"], "").error_line(2);
+        assert!(line.contains(words), "{line}");
+        assert!(line.contains(path.to_str().unwrap()), "{line}");
+        assert!(!line.contains("os error"), "{line}");
+    }
+}
+
+#[test]
+fn the_directory_can_have_any_name_and_be_behind_a_link() {
+    for name in [
+        "a?mode=ro",
+        "a#b",
+        "a%20b",
+        "it's \"quoted\"",
+        "new\nline",
+        "file:data",
+    ] {
+        let parent = TempDir::new().unwrap();
+        let in_parent = |args: &[&str]| {
+            let mut command = miniback(args);
+            command
+                .current_dir(parent.path())
+                .args(["--data-dir", name]);
+            run(command, "a long password\n").success()
+        };
+        in_parent(&["init"]);
+        in_parent(&["user", "add", "ada@example.com"]);
+        in_parent(&["backup", "./copy.db"]);
+        in_parent(&["check"]);
+        assert!(
+            parent.path().join(name).join("miniback.db").is_file(),
+            "{name:?}"
+        );
+        // `App` uses the directory `data`.
+        symlink(name, parent.path().join("data")).unwrap();
+        let app = App::builder()
+            .without_admin()
+            .with_data(Arc::new(parent))
+            .start();
+        let users = app.run(&["user", "list"], "").success().stdout;
+        assert!(users.contains("ada@example.com"), "{users}");
+    }
+}
+
+#[test]
+fn a_database_or_lock_that_is_no_file_is_refused() {
+    for name in ["miniback.db", "miniback.lock"] {
+        let parent = TempDir::new().unwrap();
+        let path = parent.path().join(name);
+        let assert_refused = |kind: &str| {
+            let serve = ["serve", "--listen", "127.0.0.1:0"];
+            let line = run_on(parent.path(), &serve, "").error_line(2);
+            assert!(line.contains(kind) && line.contains(name), "{line}");
+        };
+        fs::create_dir(&path).unwrap();
+        assert_refused("directory");
+        fs::remove_dir(&path).unwrap();
+        let status = std::process::Command::new("mkfifo")
+            .arg(&path)
+            .status()
+            .unwrap();
+        assert!(status.success());
+        assert_refused("named pipe");
+        fs::remove_file(&path).unwrap();
+        let elsewhere = TempDir::new().unwrap();
+        symlink(elsewhere.path().join("new"), &path).unwrap();
+        assert_refused("symbolic link");
+        assert!(
+            !elsewhere.path().join("new").exists(),
+            "a file was created behind the link"
+        );
+    }
+}
+
+/// A user without an account.
+const SOMEBODY: u32 = 12_345;
+
+/// Returns whether root runs the tests. Only root can create files of several users.
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().mode() & 0o777
+}
+
+#[test]
+fn new_files_get_the_owner_of_the_directory() {
+    if !is_root() {
+        return;
+    }
+    let parent = TempDir::new().unwrap();
+    let dir = parent.path().join("data");
+    fs::create_dir(&dir).unwrap();
+    chown(&dir, Some(SOMEBODY), Some(SOMEBODY)).unwrap();
+    run_on(&dir, &["init"], "").success();
+    run_on(
+        &dir,
+        &["user", "add", "ada@example.com"],
+        "a long password\n",
+    )
+    .success();
+    let copy = dir.join("copy.db");
+    run_on(&dir, &["backup", copy.to_str().unwrap()], "").success();
+    let app = App::builder()
+        .without_admin()
+        .with_data(Arc::new(parent))
+        .start();
+    app.run(&["user", "list"], "").success();
+    for entry in fs::read_dir(&dir).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(
+            path.metadata().unwrap().uid(),
+            SOMEBODY,
+            "{}",
+            path.display()
+        );
+        assert_eq!(
+            path.metadata().unwrap().gid(),
+            SOMEBODY,
+            "{}",
+            path.display()
+        );
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+    // A backup elsewhere belongs to the user who runs the command.
+    let copy = dir.with_file_name("copy.db");
+    app.run(&["backup", copy.to_str().unwrap()], "").success();
+    assert_eq!(copy.metadata().unwrap().uid(), 0);
+}
+
+#[test]
+fn a_start_protects_files_that_others_can_access() {
+    let app = App::start();
+    let copy = app.dir.join("copy");
+    app.run(&["backup", copy.to_str().unwrap()], "").success();
+    let (_, data) = app.sigterm_and_wait();
+    let dir = data.path().join("data");
+    let set_mode = |path: &Path, mode| {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    };
+    fs::write(dir.join("notes.txt"), "not Miniback's").unwrap();
+    for (name, mode) in [
+        ("miniback.db", 0o644),
+        ("miniback.lock", 0o666),
+        ("copy", 0o640),
+        ("notes.txt", 0o644),
+    ] {
+        set_mode(&dir.join(name), mode);
+    }
+    set_mode(&dir, 0o777);
+    if is_root() {
+        chown(&copy, Some(SOMEBODY), None).unwrap();
+    }
+    let check = run_on(&dir, &["check"], "");
+    assert_eq!(check.code, Some(1), "{check:?}");
+    for words in [
+        "miniback.db (mode 0644); run chmod 600",
+        "miniback.lock (mode 0666)",
+        "copy (mode 0640)",
+        "notes.txt (mode 0644)",
+        "(mode 0777); run chmod 700",
+    ] {
+        assert!(check.stdout.contains(words), "{words}: {}", check.stdout);
+    }
+
+    let app = App::builder().with_data(data).start();
+    for name in ["miniback.db", "miniback.lock", "copy"] {
+        assert_eq!(mode(&dir.join(name)), 0o600, "{name}");
+    }
+    assert_eq!(
+        mode(&dir.join("notes.txt")),
+        0o644,
+        "a file of somebody else was changed"
+    );
+    if is_root() {
+        assert_eq!(copy.metadata().unwrap().uid(), 0);
+    }
+    for words in ["could access", "notes.txt", "chmod 700"] {
+        assert!(app.log.to_string().contains(words), "{words}: {}", app.log);
+    }
+    set_mode(&dir, 0o700);
+    // The rest is only a warning.
+    let check = app.run(&["check"], "").success();
+    assert!(check.stdout.contains("WARN   files: "), "{check:?}");
+}
+
+#[test]
+fn refuses_a_database_file_of_another_user() {
+    if !is_root() {
+        return;
+    }
+    let parent = TempDir::new().unwrap();
+    let dir = parent.path().join("data");
+    run_on(&dir, &["init"], "").success();
+    for path in [parent.path(), &dir, &dir.join("miniback.lock")] {
+        chown(path, Some(SOMEBODY), Some(SOMEBODY)).unwrap();
+    }
+    for name in ["miniback.db", "miniback.db-wal", "miniback.db-shm"] {
+        let path = dir.join(name);
+        if path.exists() {
+            fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        }
+    }
+    let mut command = miniback(["serve", "--listen", "127.0.0.1:0"]);
+    command.arg("--data-dir").arg(&dir);
+    let id = SOMEBODY.to_string();
+    let user = ["--reuid", &id, "--regid", &id, "--clear-groups"];
+    let line = run(wrapped_by(&command, "setpriv", &user), "").error_line(2);
+    for words in ["miniback.db", "the user with id 0", "chown --reference="] {
+        assert!(line.contains(words), "{words}: {line}");
+    }
+}
