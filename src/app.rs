@@ -16,8 +16,8 @@ use crate::background::retention::{self, RetentionPeriods};
 use crate::background::search_indexer;
 use crate::clock::Clock;
 use crate::config::{FirstUser, ServeOptions};
-use crate::delivery::connector::TlsConfigError;
-use crate::delivery::{self, AlertEndpoint, DeliverySettings, DispatcherHandle, connector};
+use crate::delivery::tls::TlsConfigError;
+use crate::delivery::{self, AlertEndpoint, DeliverySettings, DispatcherHandle, tls};
 use crate::domain::egress_policy::{EgressDenied, EgressPolicy};
 use crate::domain::password;
 use crate::domain::retry::RetrySchedule;
@@ -25,9 +25,11 @@ use crate::domain::secret::Secret;
 use crate::intake::{self, Intake};
 use crate::server::request_origin::TrustedProxies;
 use crate::server::urls::Urls;
-use crate::server::{AppState, health, request_id, request_origin, security_events, tokens};
+use crate::server::{
+    AppState, health, request_id, request_origin, security_events, security_headers, tokens,
+};
 use crate::store::{self, LinkPurpose, OpenError, Store, StoreError, UserError};
-use crate::{api, pages, random};
+use crate::{api, io_errors, pages, random};
 
 /// How long a setup link is valid.
 const SETUP_LINK_LIFETIME: Duration = Duration::from_secs(3600);
@@ -37,7 +39,7 @@ const SETUP_LINK_LIFETIME: Duration = Duration::from_secs(3600);
 pub enum StartError {
     #[error(transparent)]
     Open(#[from] OpenError),
-    #[error("--listen: cannot listen on {address}: {source}; choose another IP address or port")]
+    #[error("--listen: cannot listen on {address}: {}; choose another IP address or port", io_errors::describe(.source))]
     Listen {
         address: SocketAddr,
         source: std::io::Error,
@@ -52,7 +54,7 @@ pub enum StartError {
     FirstUser(String),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("starting failed: {0}")]
+    #[error("starting failed: {}", io_errors::describe(.0))]
     Io(#[from] std::io::Error),
 }
 
@@ -210,6 +212,7 @@ fn http_server(
             .app_data(api_reference.clone())
             .wrap(from_fn(security_events::log_requests))
             .wrap(from_fn(request_origin::report_untrusted_proxies))
+            .wrap(from_fn(security_headers::add_nosniff))
             .wrap(from_fn(request_id::assign_request_id))
             .configure(|config| mount_under_base_path(config, &base_path))
             .configure(register_routes)
@@ -232,7 +235,7 @@ pub fn delivery_settings(
     options: &ServeOptions,
     address: SocketAddr,
 ) -> Result<DeliverySettings, StartError> {
-    let tls = connector::tls_config(&options.delivery.ca_file)?;
+    let tls = tls::tls_config(&options.delivery.ca_file)?;
     let own_addresses = if_addrs::get_if_addrs()?
         .into_iter()
         .map(|interface| interface.ip())

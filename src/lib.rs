@@ -26,5 +26,6 @@ pub mod config;
 pub mod demo;
 
 pub mod clock;
+pub mod io_errors;
 pub mod logging;
 pub mod random;

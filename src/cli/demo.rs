@@ -30,7 +30,7 @@ pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
     let directory = tempfile::Builder::new()
         .prefix("miniback-demo-")
         .tempdir()
-        .map_err(CommandError::new)?;
+        .map_err(CommandError::io("can’t create a temporary directory"))?;
     let result = actix_web::rt::System::new().block_on(serve_demo(directory.path()));
     if options.keep {
         print(&format!(
@@ -38,7 +38,9 @@ pub(super) fn run(options: &DemoOptions) -> Result<(), CommandError> {
             directory.keep().display()
         ));
     } else {
-        directory.close().map_err(CommandError::new)?;
+        directory
+            .close()
+            .map_err(CommandError::io("can’t delete the demo’s data"))?;
         if result.is_ok() {
             print("\nThe demo’s data was deleted.\n");
         }

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::ListenOptions;
 use crate::domain::secret::Secret;
 use crate::domain::verification::{self, ReceivedRequest};
+use crate::io_errors;
 
 /// The maximum size of a request body.
 const BODY_MAX_BYTES: usize = 1024 * 1024;
@@ -27,11 +28,14 @@ pub(super) fn run(options: &ListenOptions) -> Result<(), CommandError> {
     let secret = options.secret().map_err(CommandError::usage_error)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).map_err(|error| {
         CommandError::new(format!(
-            "--port: cannot listen on {}: {error}; choose another port",
-            options.port
+            "--port: cannot listen on {}: {}; choose another port",
+            options.port,
+            io_errors::describe(&error)
         ))
     })?;
-    let address = listener.local_addr().map_err(CommandError::new)?;
+    let address = listener
+        .local_addr()
+        .map_err(CommandError::io("listening failed"))?;
     let receiver = web::Data::new(ListenState {
         options: options.clone(),
         secret,
@@ -48,7 +52,7 @@ pub(super) fn run(options: &ListenOptions) -> Result<(), CommandError> {
         .disable_signals()
         .shutdown_timeout(1)
         .listen(listener)
-        .map_err(CommandError::new)?
+        .map_err(CommandError::io("listening failed"))?
         .run();
         let handle = server.handle();
         actix_web::rt::spawn(server);

@@ -18,6 +18,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::app;
 use crate::config::{self, Command, ConfigError, LogOptions};
+use crate::io_errors;
 use crate::logging;
 use crate::server::security_events;
 
@@ -82,6 +83,11 @@ impl CommandError {
             line: error.to_string(),
             code: 1,
         }
+    }
+
+    /// `action` says what failed, such as `can’t read the password`.
+    fn io(action: &str) -> impl Fn(std::io::Error) -> Self {
+        move |error| Self::new(format!("{action}: {}", io_errors::describe(&error)))
     }
 
     fn usage_error(error: impl std::fmt::Display) -> Self {

@@ -18,9 +18,9 @@ pub(super) fn read_and_hash(email: &str) -> Result<String, CommandError> {
 }
 
 fn prompt(email: &str) -> Result<String, CommandError> {
-    let password = rpassword::prompt_password("Password: ").map_err(CommandError::new)?;
+    let password = rpassword::prompt_password("Password: ").map_err(unreadable())?;
     check_password(&password, email).map_err(CommandError::usage_error)?;
-    if rpassword::prompt_password("Repeat password: ").map_err(CommandError::new)? == password {
+    if rpassword::prompt_password("Repeat password: ").map_err(unreadable())? == password {
         Ok(password)
     } else {
         Err(CommandError::usage_error(
@@ -34,7 +34,11 @@ fn read_first_line() -> Result<String, CommandError> {
     std::io::stdin()
         .lock()
         .read_line(&mut line)
-        .map_err(CommandError::new)?;
+        .map_err(unreadable())?;
     let line = line.strip_suffix('\n').unwrap_or(&line);
     Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
+}
+
+fn unreadable() -> impl Fn(std::io::Error) -> CommandError {
+    CommandError::io("can’t read the password")
 }

@@ -60,8 +60,10 @@ fn log_ready(running: &RunningServer, format: LogFormat) {
 /// at once. Signals are handled from this call on, so call this function before logging the ready
 /// message.
 pub(super) fn shutdown_signal() -> Result<impl Future<Output = ()>, CommandError> {
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(CommandError::new)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(CommandError::new)?;
+    let mut interrupt =
+        signal(SignalKind::interrupt()).map_err(CommandError::io("handling signals failed"))?;
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(CommandError::io("handling signals failed"))?;
     Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}

@@ -79,7 +79,9 @@ impl Command {
 pub enum UserCommand {
     /// Add a user; reads the password from the terminal or the first line of standard input
     Add {
+        /// The email that the user signs in with
         email: String,
+        /// What the user can do. admin: everything; member: see and handle feedback
         #[arg(long, default_value = "admin", value_name = "admin|member")]
         role: Role,
         #[command(flatten)]
@@ -92,12 +94,14 @@ pub enum UserCommand {
     },
     /// Set a user's password and end their sessions
     Passwd {
+        /// The user’s email
         email: String,
         #[command(flatten)]
         data: DataDirOptions,
     },
     /// Remove a user and their sessions and tokens
     Remove {
+        /// The user’s email
         email: String,
         #[command(flatten)]
         data: DataDirOptions,
@@ -126,6 +130,7 @@ pub enum TokenCommand {
     },
     /// Revoke a token
     Revoke {
+        /// The token’s id, as shown by `miniback token list`
         id: String,
         #[command(flatten)]
         data: DataDirOptions,

@@ -42,7 +42,8 @@ pub fn parse(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     route_prefixes: &BTreeSet<String>,
 ) -> Result<Cli, ConfigError> {
-    let matches = unset_empty_variables(Cli::command()).try_get_matches_from(arguments);
+    let command = Cli::command().mut_subcommand("check", hide_unused_by_check);
+    let matches = unset_empty_variables(command).try_get_matches_from(arguments);
     let cli = matches
         .and_then(|matches| Cli::from_arg_matches(&matches))
         .map_err(|error| match error.kind() {
@@ -52,7 +53,7 @@ pub fn parse(
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
                 ConfigError::MissingCommand(error.render())
             }
-            _ => ConfigError::Invalid(first_paragraph(&error.render().to_string())),
+            _ => ConfigError::Invalid(one_line(&error.render().to_string())),
         })?;
     if let Some(url) = cli.command.base_url() {
         values::check_base_path(url, route_prefixes).map_err(ConfigError::Invalid)?;
@@ -83,14 +84,33 @@ fn unset_if_empty(argument: clap::Arg) -> clap::Arg {
         .help(format!("{help} [env: {}=]", variable.to_string_lossy()))
 }
 
-/// Returns the first paragraph of clap's message on one line, without tips or usage.
-fn first_paragraph(text: &str) -> String {
-    let paragraph = text
-        .trim_start_matches("error: ")
-        .split("\n\n")
-        .next()
-        .unwrap_or_default();
-    paragraph.split_whitespace().collect::<Vec<_>>().join(" ")
+/// Hides the options of `serve` that `check` accepts, but only validates.
+fn hide_unused_by_check(command: clap::Command) -> clap::Command {
+    const VALIDATED_ONLY: [&str; 6] = [
+        "retention",
+        "feedback_retention",
+        "retry_delays",
+        "limit_address",
+        "limit_project",
+        "log_format",
+    ];
+    command
+        .mut_args(|argument| {
+            let is_hidden = VALIDATED_ONLY.contains(&argument.get_id().as_str());
+            argument.hide(is_hidden)
+        })
+        .after_help("check also accepts the other options of serve, and validates their values.")
+}
+
+/// Returns the first paragraph of clap's message and its tips on one line, without usage.
+fn one_line(text: &str) -> String {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut paragraphs = text.trim_start_matches("error: ").split("\n\n");
+    let error = words(paragraphs.next().unwrap_or_default());
+    let tips = paragraphs
+        .flat_map(str::lines)
+        .filter_map(|line| line.trim_start().strip_prefix("tip: "));
+    tips.fold(error, |line, tip| format!("{line}; {}", words(tip)))
 }
 
 #[cfg(test)]
@@ -163,6 +183,16 @@ mod tests {
             let line = serve(&arguments).unwrap_err();
             assert!(line.contains(option) && !line.contains('\n'), "{line}");
         }
+    }
+
+    #[test]
+    fn a_typo_gets_a_tip_on_the_same_line() {
+        let line = serve(&["--lsten", "127.0.0.1:1"]).unwrap_err();
+        assert!(
+            line.contains("--lsten") && line.contains("exists: '--listen'"),
+            "{line}"
+        );
+        assert!(!line.contains('\n'), "{line}");
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+use crate::io_errors;
+
 /// The delays of `--retry-delays`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryDelays(pub Vec<Duration>);
@@ -114,7 +116,9 @@ pub(super) fn parse_delay(text: &str) -> Result<Duration, String> {
 
 /// Reads a secret from the first line of `file`. Errors start with `variable`.
 pub(super) fn read_secret_file(variable: &str, file: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| format!("{variable}: cannot read {}: {error}", file.display()))?;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let reason = io_errors::describe(&error);
+        format!("{variable}: cannot read {}: {reason}", file.display())
+    })?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }

@@ -25,8 +25,8 @@ use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
 
 use super::connector::connect;
-use super::http_stream::{ExchangeProgress, PROGRESS};
-use super::outcomes::{self, header_value, without_os_code};
+use super::exchange_progress::{ExchangeProgress, PROGRESS};
+use super::outcomes::{self, header_value};
 use crate::domain::delivery::{
     AttemptResult, EndpointResponse, Outcome, RESPONSE_BODY_MAX_BYTES, SignedRequest,
 };
@@ -79,8 +79,9 @@ impl HttpSender {
 
     /// Connects, including TLS, without sending a request.
     pub async fn probe(&self, url: &EndpointUrl) -> Result<(), Outcome> {
-        let progress = ExchangeProgress::new(Instant::now() + self.timeout);
+        let progress = Rc::new(ExchangeProgress::new(Instant::now() + self.timeout));
         let connecting = connect(url, &self.policy, &self.tls, &progress);
+        let connecting = PROGRESS.scope(Rc::clone(&progress), connecting);
         match timeout_at(progress.deadline(), connecting).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(outcomes::from_connect_error(error, self.timeout, &progress)),
@@ -277,8 +278,13 @@ fn declared_length(headers: &[(String, String)]) -> Option<u64> {
 
 fn body_error_message(error: &PayloadError) -> String {
     let detail = match error {
-        PayloadError::Incomplete(Some(error)) | PayloadError::Io(error) => without_os_code(error),
-        other => other.to_string(),
+        PayloadError::Incomplete(Some(error)) | PayloadError::Io(error) => {
+            outcomes::describe_body_error(error)
+        }
+        error => {
+            tracing::debug!(%error, "reading a response body failed");
+            "its encoding isn’t valid".to_owned()
+        }
     };
     format!("The response body ended early: {detail}.")
 }

@@ -5,19 +5,18 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
-use super::http_stream::{ExchangeProgress, HttpStream, Transport};
-use super::tcp;
-use crate::domain::delivery::AttemptPhase;
+use super::exchange_progress::ExchangeProgress;
+use super::http_stream::{HttpStream, Transport};
+use super::tcp::{self, TcpError};
+use super::tls::{self, HandshakeError};
+use crate::domain::delivery::{AttemptPhase, LookupProblem};
 use crate::domain::egress_policy::{EgressDenied, EgressPolicy, addresses_without_dns};
 use crate::domain::endpoint_url::{EndpointUrl, Host, Scheme};
 
@@ -29,14 +28,21 @@ const RESOLVE_TIMEOUT_ON_SAVE: Duration = Duration::from_secs(1);
 pub enum ConnectError {
     #[error(transparent)]
     NotAllowed(#[from] EgressDenied),
-    #[error("the host has no IP address")]
+    #[error("the host name doesn't exist")]
     NameNotFound,
-    #[error("the DNS lookup failed: {0}")]
-    LookupFailed(String),
+    #[error("the host has no IP address")]
+    NameWithoutAddress,
+    #[error("the DNS lookup failed")]
+    LookupFailed(LookupProblem),
     #[error("{0}")]
-    Tcp(#[source] io::Error),
-    #[error("{0}")]
-    Tls(#[source] io::Error),
+    Tcp(#[source] TcpError),
+    #[error("{error}")]
+    Tls {
+        #[source]
+        error: io::Error,
+        /// The first bytes that the endpoint sent.
+        received: Vec<u8>,
+    },
 }
 
 /// Resolves the host of a URL. Never looks up `localhost` or a literal IP address.
@@ -81,18 +87,26 @@ pub async fn connect(
     progress.begin_phase(AttemptPhase::Connect);
     let tcp = tcp::connect_to_any(&addresses)
         .await
-        .ok_or(ConnectError::NameNotFound)?
+        .ok_or(ConnectError::NameWithoutAddress)?
         .map_err(ConnectError::Tcp)?;
-    // Disable Nagle's algorithm, because a request is one write followed by a wait.
-    tcp.set_nodelay(true).map_err(ConnectError::Tcp)?;
+    // Disable Nagle's algorithm, because a request is one write followed by a wait. This can fail
+    // only if the connection was reset meanwhile, and then the next write reports it.
+    let _ = tcp.set_nodelay(true);
 
     let transport = match url.scheme() {
         Scheme::Http => Transport::Plain(tcp),
         Scheme::Https => {
             progress.begin_phase(AttemptPhase::Tls);
-            let name = server_name(url).map_err(ConnectError::Tls)?;
-            let stream = TlsConnector::from(Arc::clone(tls)).connect(name, tcp).await;
-            Transport::Tls(Box::new(stream.map_err(ConnectError::Tls)?))
+            let failed = |failure: HandshakeError| ConnectError::Tls {
+                error: failure.error,
+                received: failure.received,
+            };
+            let name = server_name(url).map_err(|error| ConnectError::Tls {
+                error,
+                received: vec![],
+            })?;
+            let stream = tls::handshake(tls, name, tcp).await.map_err(failed)?;
+            Transport::Tls(Box::new(stream))
         }
     };
     progress.end_phase();
@@ -106,72 +120,28 @@ fn server_name(url: &EndpointUrl) -> io::Result<ServerName<'static>> {
     }
 }
 
-/// Converts a DNS error. Only the text of `getaddrinfo`'s error distinguishes an unknown name from
-/// a failed lookup.
+/// Converts a DNS error. Only the text of `getaddrinfo`'s error distinguishes its causes.
 fn dns_error(error: io::Error) -> ConnectError {
-    const NOT_FOUND: [&str; 5] = [
+    const NOT_FOUND: [&str; 4] = [
         "Name or service not known",
-        "No address associated with",
         "Name does not resolve",
         "Name has no usable address",
         "nodename nor servname provided",
     ];
+    const TEMPORARY: [&str; 2] = ["Temporary failure in name resolution", "Try again"];
     let text = error.to_string();
-    if NOT_FOUND.iter().any(|phrase| text.contains(phrase)) {
+    let contains_any = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
+    if contains_any(&NOT_FOUND) {
         ConnectError::NameNotFound
+    } else if text.contains("No address associated with") {
+        ConnectError::NameWithoutAddress
+    } else if contains_any(&TEMPORARY) {
+        ConnectError::LookupFailed(LookupProblem::Temporary)
+    } else if text.contains("Non-recoverable failure") {
+        ConnectError::LookupFailed(LookupProblem::Permanent)
     } else {
-        let detail = text.rsplit(": ").next().unwrap_or(&text);
-        ConnectError::LookupFailed(detail.to_owned())
-    }
-}
-
-/// An invalid `--ca-file`, or an error from the TLS library.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsConfigError {
-    #[error("--ca-file {}: {reason}", path.display())]
-    CaFile { path: PathBuf, reason: String },
-    #[error("setting up TLS failed: {0}")]
-    Rustls(#[from] rustls::Error),
-}
-
-/// Builds the TLS configuration. Certificates are always verified, against the built-in roots and
-/// the certificates in `ca_files`. ALPN offers only HTTP/1.1, because awc uses HTTP/1.1 over our
-/// connections.
-pub fn tls_config(ca_files: &[PathBuf]) -> Result<ClientConfig, TlsConfigError> {
-    let mut roots = RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    for path in ca_files {
-        let error = |reason: String| TlsConfigError::CaFile {
-            path: path.clone(),
-            reason,
-        };
-        let mut found = false;
-        for certificate in
-            CertificateDer::pem_file_iter(path).map_err(|e| error(pem_error_message(&e)))?
-        {
-            let certificate = certificate.map_err(|e| error(pem_error_message(&e)))?;
-            roots
-                .add(certificate)
-                .map_err(|e| error(format!("it contains an invalid certificate ({e})")))?;
-            found = true;
-        }
-        if !found {
-            return Err(error("it contains no PEM certificate".to_owned()));
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
-}
-
-fn pem_error_message(error: &rustls::pki_types::pem::Error) -> String {
-    match error {
-        rustls::pki_types::pem::Error::Io(error) => format!("it can’t be read ({error})"),
-        other => format!("it isn’t valid PEM ({other})"),
+        tracing::warn!(%error, "unknown DNS error");
+        ConnectError::LookupFailed(LookupProblem::Other)
     }
 }
 
@@ -187,18 +157,30 @@ mod tests {
         };
         for detail in [
             "Name or service not known",
-            "No address associated with hostname",
             "Name does not resolve",
             "nodename nor servname provided, or not known",
         ] {
             let failure = error_for(detail);
             assert!(matches!(failure, ConnectError::NameNotFound), "{detail}");
         }
-        let failure = error_for("Temporary failure in name resolution");
-        let ConnectError::LookupFailed(detail) = failure else {
-            panic!("{failure:?}");
-        };
-        assert_eq!(detail, "Temporary failure in name resolution");
+        let failure = error_for("No address associated with hostname");
+        assert!(matches!(failure, ConnectError::NameWithoutAddress));
+        for (detail, expected) in [
+            (
+                "Temporary failure in name resolution",
+                LookupProblem::Temporary,
+            ),
+            (
+                "Non-recoverable failure in name resolution",
+                LookupProblem::Permanent,
+            ),
+            ("Something else", LookupProblem::Other),
+        ] {
+            let ConnectError::LookupFailed(problem) = error_for(detail) else {
+                panic!("{detail}");
+            };
+            assert_eq!(problem, expected, "{detail}");
+        }
     }
 
     #[tokio::test]

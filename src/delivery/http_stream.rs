@@ -1,123 +1,45 @@
-//! The connection that awc uses: plain TCP or TLS, without interim responses (see
-//! [`response_head`](super::response_head)).
-//!
-//! It reports to the current exchange through [`PROGRESS`], because awc reports neither whether a
-//! connection was reused nor whether any byte of a response arrived.
+//! The connection that awc uses: plain TCP or TLS, without interim responses, and with strict
+//! framing (see [`response_head`](super::response_head)).
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use actix_rt::net::{ActixStream, Ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
-use super::response_head::HeadReader;
-use crate::domain::delivery::{AttemptPhase, AttemptTimings};
-
-tokio::task_local! {
-    /// The current exchange of this task.
-    pub static PROGRESS: Rc<ExchangeProgress>;
-}
-
-/// The state of one exchange (a request and its response), as reported by the connection.
-#[derive(Debug)]
-pub struct ExchangeProgress {
-    deadline: Instant,
-    is_new: Cell<bool>,
-    response_started: Cell<bool>,
-    /// The current phase and its start.
-    phase: Cell<Option<(AttemptPhase, Instant)>>,
-    timings: Cell<AttemptTimings>,
-    headers: RefCell<Vec<(String, String)>>,
-}
-
-impl ExchangeProgress {
-    pub fn new(deadline: Instant) -> Self {
-        Self {
-            deadline,
-            is_new: Cell::default(),
-            response_started: Cell::default(),
-            phase: Cell::default(),
-            timings: Cell::default(),
-            headers: RefCell::default(),
-        }
-    }
-
-    /// Whether the connection served an earlier exchange.
-    pub fn is_reused(&self) -> bool {
-        !self.is_new.get()
-    }
-
-    /// Whether any byte of a response arrived, including an interim response.
-    pub fn response_started(&self) -> bool {
-        self.response_started.get()
-    }
-
-    pub fn timings(&self) -> AttemptTimings {
-        self.timings.get()
-    }
-
-    /// Takes the headers of the final head, in their original order and case.
-    pub fn take_headers(&self) -> Vec<(String, String)> {
-        self.headers.take()
-    }
-
-    pub fn deadline(&self) -> Instant {
-        self.deadline
-    }
-
-    /// Records that this exchange opens a new connection.
-    pub fn start_connection(&self) {
-        self.is_new.set(true);
-    }
-
-    /// Ends the current phase and begins the next one.
-    pub fn begin_phase(&self, phase: AttemptPhase) {
-        self.end_phase();
-        self.phase.set(Some((phase, Instant::now())));
-    }
-
-    /// Ends the current phase, records its duration, and returns it.
-    pub fn end_phase(&self) -> Option<AttemptPhase> {
-        let (phase, started) = self.phase.take()?;
-        let mut timings = self.timings.get();
-        let duration = match phase {
-            AttemptPhase::Lookup => &mut timings.dns,
-            AttemptPhase::Connect => &mut timings.connect,
-            AttemptPhase::Tls => &mut timings.tls,
-            AttemptPhase::Send | AttemptPhase::Wait => &mut timings.waiting,
-        };
-        *duration = Some(duration.unwrap_or_default() + started.elapsed());
-        self.timings.set(timings);
-        Some(phase)
-    }
-
-    fn is_in_phase(&self, phase: AttemptPhase) -> bool {
-        self.phase
-            .get()
-            .is_some_and(|(current, _)| current == phase)
-    }
-}
+use super::chunked_body::{ChunkError, ChunkReader};
+use super::exchange_progress::PROGRESS;
+use super::response_head::{FinalHead, Framing, HeadReader};
+use super::tls::FirstBytes;
+use crate::domain::delivery::AttemptPhase;
 
 /// The underlying connection.
 pub enum Transport {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<FirstBytes>>),
 }
 
-/// A connection as awc sees it: without interim responses.
+/// A connection as awc sees it: without interim responses, and with heads and chunks in a strict
+/// form.
 pub struct HttpStream {
     transport: Transport,
     /// Set from the first byte of a request to the end of its response head.
     head_reader: Option<HeadReader>,
-    /// Received bytes that awc hasn't read yet.
+    /// Set while a chunked body is read.
+    chunk_reader: Option<ChunkReader>,
+    /// Bytes for awc.
     unread: Vec<u8>,
+    /// Why the body can't be decoded further. awc gets it after the bytes before it.
+    body_error: Option<ChunkError>,
+    /// Bytes that arrived after a chunked body. They make awc drop the connection.
+    surplus: Vec<u8>,
+    /// Whether the endpoint stopped reading the request. The rest of the request is discarded, and
+    /// awc doesn't reuse the connection.
+    is_write_closed: bool,
 }
 
 impl fmt::Debug for HttpStream {
@@ -131,7 +53,11 @@ impl HttpStream {
         Self {
             transport,
             head_reader: None,
+            chunk_reader: None,
             unread: Vec::new(),
+            body_error: None,
+            surplus: Vec::new(),
+            is_write_closed: false,
         }
     }
 
@@ -158,15 +84,81 @@ impl HttpStream {
             if buf.filled().is_empty() {
                 return Poll::Ready(reader.on_eof().map_or(Ok(()), |e| Err(io::Error::other(e))));
             }
-            let _ = PROGRESS.try_with(|p| p.response_started.set(true));
-            if let Some(head) = reader.push(buf.filled()).map_err(io::Error::other)? {
-                let _ = PROGRESS.try_with(|p| {
-                    p.end_phase();
-                    p.headers.replace(head.headers);
-                });
-                self.unread = head.bytes;
+            let _ = PROGRESS.try_with(|p| p.start_response());
+            if let Some(response) = reader.push(buf.filled()).map_err(io::Error::other)? {
                 self.head_reader = None;
+                self.on_final_head(response);
             }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn on_final_head(&mut self, response: FinalHead) {
+        let FinalHead { mut head, rest } = response;
+        head.keep_alive &= !self.is_write_closed;
+        self.unread = head.for_awc();
+        let _ = PROGRESS.try_with(|p| {
+            p.end_phase();
+            p.set_headers(head.headers);
+        });
+        self.chunk_reader = match head.framing {
+            Framing::Chunked => Some(ChunkReader::default()),
+            Framing::Empty | Framing::Length(_) | Framing::UntilClose => None,
+        };
+        self.push_body(&rest);
+    }
+
+    fn push_body(&mut self, bytes: &[u8]) {
+        let Some(reader) = &mut self.chunk_reader else {
+            self.unread.extend_from_slice(bytes);
+            return;
+        };
+        match reader.push(bytes, &mut self.unread) {
+            Ok(used) if reader.is_done() => {
+                self.chunk_reader = None;
+                self.surplus = bytes[used..].to_vec();
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.chunk_reader = None;
+                self.body_error = Some(error);
+            }
+        }
+    }
+
+    /// Reads until there are bytes for awc.
+    fn poll_chunks(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.unread.is_empty() && self.chunk_reader.is_some() {
+            let mut space = [0; 8192];
+            let mut buf = ReadBuf::new(&mut space);
+            ready!(self.poll_read_transport(cx, &mut buf))?;
+            if buf.filled().is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            self.push_body(buf.filled());
+        }
+        match self.body_error {
+            Some(error) if self.unread.is_empty() => Poll::Ready(Err(io::Error::other(error))),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_write_transport(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.transport {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Transport::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+        }
+    }
+
+    /// The endpoint doesn't read at the moment. It may have responded without reading the request.
+    fn poll_early_response(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_head(cx))?;
+        if self.head_reader.is_some() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         Poll::Ready(Ok(()))
     }
@@ -190,14 +182,26 @@ impl AsyncRead for HttpStream {
                 return Poll::Ready(Ok(()));
             }
         }
-        if self.unread.is_empty() {
-            return self.poll_read_transport(cx, buf);
-        }
-        let count = buf.remaining().min(self.unread.len());
-        buf.put_slice(&self.unread[..count]);
-        self.unread.drain(..count);
+        ready!(self.poll_chunks(cx))?;
+        let this = &mut *self;
+        let source = match (this.unread.is_empty(), this.surplus.is_empty()) {
+            (false, _) => &mut this.unread,
+            (true, false) => &mut this.surplus,
+            (true, true) => return this.poll_read_transport(cx, buf),
+        };
+        let count = buf.remaining().min(source.len());
+        buf.put_slice(&source[..count]);
+        source.drain(..count);
         Poll::Ready(Ok(()))
     }
+}
+
+fn is_closed(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::BrokenPipe | Kind::ConnectionReset | Kind::ConnectionAborted
+    )
 }
 
 impl AsyncWrite for HttpStream {
@@ -206,17 +210,32 @@ impl AsyncWrite for HttpStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.is_write_closed {
+            return Poll::Ready(Ok(buf.len()));
+        }
         if self.head_reader.is_none() {
             self.head_reader = Some(HeadReader::default());
             let _ = PROGRESS.try_with(|p| p.begin_phase(AttemptPhase::Send));
         }
-        match &mut self.transport {
-            Transport::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
-            Transport::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+        match self.poll_write_transport(cx, buf) {
+            // The response may have arrived before the endpoint closed the connection.
+            Poll::Ready(Err(error)) if is_closed(&error) => self.is_write_closed = true,
+            Poll::Pending => {
+                // Set it first, so that awc closes the connection after an early response.
+                self.is_write_closed = true;
+                let early = self.poll_early_response(cx);
+                self.is_write_closed = early.is_ready();
+                ready!(early)?;
+            }
+            written => return written,
         }
+        Poll::Ready(Ok(buf.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_write_closed {
+            return Poll::Ready(Ok(()));
+        }
         match &mut self.transport {
             Transport::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Transport::Tls(tls) => Pin::new(tls).poll_flush(cx),
@@ -235,14 +254,14 @@ impl ActixStream for HttpStream {
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         match &self.transport {
             Transport::Plain(tcp) => ActixStream::poll_read_ready(tcp, cx),
-            Transport::Tls(tls) => ActixStream::poll_read_ready(tls.get_ref().0, cx),
+            Transport::Tls(tls) => ActixStream::poll_read_ready(tls.get_ref().0.tcp(), cx),
         }
     }
 
     fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         match &self.transport {
             Transport::Plain(tcp) => ActixStream::poll_write_ready(tcp, cx),
-            Transport::Tls(tls) => ActixStream::poll_write_ready(tls.get_ref().0, cx),
+            Transport::Tls(tls) => ActixStream::poll_write_ready(tls.get_ref().0.tcp(), cx),
         }
     }
 }

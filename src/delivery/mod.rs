@@ -11,16 +11,20 @@
 
 mod alerts;
 mod attempt;
+mod chunked_body;
 mod client;
-pub mod connector;
+mod connector;
 mod dispatcher;
 mod endpoint_queue;
+mod exchange_progress;
 mod http_stream;
 mod outcomes;
 mod request;
 mod response_head;
 mod tcp;
 mod test_events;
+pub mod tls;
+mod tls_errors;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;

@@ -7,17 +7,16 @@ use std::time::Duration;
 
 use actix_web::error::ParseError;
 use awc::error::{ConnectError as AwcConnectError, SendRequestError};
-use rustls::CertificateError;
-use rustls::pki_types::UnixTime;
 use tokio::time::Instant;
 
+use super::chunked_body::ChunkError;
 use super::connector::ConnectError;
-use super::http_stream::ExchangeProgress;
+use super::exchange_progress::ExchangeProgress;
 use super::response_head::HeadError;
-use crate::clock::Timestamp;
-use crate::domain::delivery::{
-    AttemptPhase, CertificateProblem, EndpointResponse, Outcome, Timeout,
-};
+use super::tcp::TcpError;
+use super::tls_errors;
+use crate::domain::delivery::{AttemptPhase, EndpointResponse, Outcome, Timeout, UnreachableCause};
+use crate::io_errors;
 
 pub(super) fn from_response(response: &EndpointResponse) -> Outcome {
     match response.status {
@@ -68,13 +67,15 @@ pub(super) fn from_send_error(
         SendRequestError::Connect(AwcConnectError::Timeout) | SendRequestError::Timeout => {
             from_timeout(timeout, progress)
         }
-        SendRequestError::Response(error) => Outcome::InvalidResponse(match error {
-            ParseError::Status | ParseError::Version => "the status line is invalid".to_owned(),
-            ParseError::Header => "a header is invalid".to_owned(),
-            other => other.to_string(),
-        }),
-        // The other errors mean that awc can't write the request. Validation prevents them.
-        other => Outcome::Unreachable(other.to_string()),
+        SendRequestError::Response(error) => {
+            tracing::warn!(%error, "unexpected response head");
+            Outcome::InvalidResponse("the head isn’t valid".to_owned())
+        }
+        // The other errors mean that awc can't write the request, which validation rules out.
+        error => {
+            tracing::error!(%error, "sending a request failed");
+            Outcome::Internal
+        }
     }
 }
 
@@ -86,63 +87,70 @@ pub(super) fn from_connect_error(
     match error {
         ConnectError::NotAllowed(denied) => Outcome::TargetNotAllowed(denied),
         ConnectError::NameNotFound => Outcome::NameNotFound,
-        ConnectError::LookupFailed(detail) => Outcome::LookupFailed(detail),
-        ConnectError::Tcp(error) => from_io_error(&error, timeout, progress),
-        ConnectError::Tls(error) => match from_tls_error(&error) {
-            Some(outcome) => outcome,
-            None if is_connection_closed(&error) => {
-                Outcome::Tls("the connection was closed during the handshake".to_owned())
+        ConnectError::NameWithoutAddress => Outcome::NameWithoutAddress,
+        ConnectError::LookupFailed(problem) => Outcome::LookupFailed(problem),
+        ConnectError::Tcp(failure) => from_tcp_error(&failure, timeout, progress),
+        ConnectError::Tls { error, received } => match tls_errors::inner_tls_error(&error) {
+            Some(error) => {
+                tls_errors::describe(error, &received, progress.client_certificate_requested())
             }
+            None if is_connection_closed(&error) => tls_errors::describe_closed(&received),
             None => from_io_error(&error, timeout, progress),
         },
     }
 }
 
+fn from_tcp_error(failure: &TcpError, timeout: Duration, progress: &ExchangeProgress) -> Outcome {
+    use io::ErrorKind as Kind;
+    // Linux: EMFILE and ENFILE.
+    if matches!(failure.error.raw_os_error(), Some(23 | 24)) {
+        return Outcome::Unreachable(UnreachableCause::TooManyFiles);
+    }
+    Outcome::Unreachable(match failure.error.kind() {
+        Kind::NetworkUnreachable | Kind::AddrNotAvailable if failure.address.is_ipv6() => {
+            UnreachableCause::NoIpv6
+        }
+        Kind::NetworkUnreachable | Kind::HostUnreachable => UnreachableCause::NoRoute,
+        Kind::AddrNotAvailable | Kind::AddrInUse => UnreachableCause::NoLocalPort,
+        Kind::PermissionDenied => UnreachableCause::Forbidden,
+        _ => return from_io_error(&failure.error, timeout, progress),
+    })
+}
+
+/// Maps an error of a connection after it was established, or an unusual error before.
 fn from_io_error(error: &io::Error, timeout: Duration, progress: &ExchangeProgress) -> Outcome {
     if let Some(error) = inner_error::<HeadError>(error) {
-        return Outcome::InvalidResponse(error.to_string());
+        return match error {
+            HeadError::Tls => Outcome::TlsExpected,
+            other => Outcome::InvalidResponse(other.to_string()),
+        };
     }
-    if let Some(outcome) = from_tls_error(error) {
-        return outcome;
+    if let Some(error) = tls_errors::inner_tls_error(error) {
+        return tls_errors::describe(error, &[], progress.client_certificate_requested());
     }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Outcome::ConnectionRefused,
         io::ErrorKind::TimedOut => from_timeout(timeout, progress),
         _ if is_connection_closed(error) => Outcome::ConnectionClosed,
-        _ => Outcome::Unreachable(without_os_code(error)),
+        _ => {
+            tracing::warn!(%error, "unexpected connection error");
+            Outcome::Unreachable(UnreachableCause::Other)
+        }
     }
 }
 
-/// Returns `None` if `error` doesn't come from TLS.
-fn from_tls_error(error: &io::Error) -> Option<Outcome> {
-    let rustls::Error::InvalidCertificate(problem) = inner_error::<rustls::Error>(error)? else {
-        return inner_error::<rustls::Error>(error).map(|e| Outcome::Tls(e.to_string()));
-    };
-    let timestamp = |time: &UnixTime| {
-        let seconds = i64::try_from(time.as_secs()).ok();
-        seconds
-            .and_then(|s| s.checked_mul(1000))
-            .map(Timestamp::from_millis)
-    };
-    Some(Outcome::Certificate(match problem {
-        CertificateError::Expired => CertificateProblem::Expired(None),
-        CertificateError::ExpiredContext { not_after, .. } => {
-            CertificateProblem::Expired(timestamp(not_after))
-        }
-        CertificateError::NotValidYet => CertificateProblem::NotYetValid(None),
-        CertificateError::NotValidYetContext { not_before, .. } => {
-            CertificateProblem::NotYetValid(timestamp(not_before))
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            CertificateProblem::NameMismatch
-        }
-        CertificateError::UnknownIssuer => CertificateProblem::UnknownIssuer,
-        // Many tools create self-signed certificates that are marked as a CA.
-        CertificateError::Other(other) if other.0.to_string() == "CaUsedAsEndEntity" => {
-            CertificateProblem::Other("it is a CA certificate, not a server certificate".into())
-        }
-        other => CertificateProblem::Other(other.to_string()),
-    }))
+/// Describes an error while reading a response body, as part of a sentence.
+pub(super) fn describe_body_error(error: &io::Error) -> String {
+    if tls_errors::inner_tls_error(error).is_some() {
+        return "the TLS connection failed".to_owned();
+    }
+    if let Some(error) = inner_error::<ChunkError>(error) {
+        return error.to_string();
+    }
+    if is_connection_closed(error) {
+        return "the connection was closed".to_owned();
+    }
+    io_errors::describe(error)
 }
 
 fn inner_error<E: std::error::Error + 'static>(error: &io::Error) -> Option<&E> {
@@ -160,13 +168,4 @@ fn is_connection_closed(error: &io::Error) -> bool {
             | Kind::UnexpectedEof
             | Kind::WriteZero
     )
-}
-
-/// Formats the error without the numeric code that the standard library appends.
-pub(super) fn without_os_code(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error ") {
-        Some((text, _)) => text.to_owned(),
-        None => text,
-    }
 }

@@ -2,26 +2,33 @@
 //! one. No I/O.
 //!
 //! awc mistakes an interim response for the final one and would then read this delivery's response
-//! as the response to the next delivery, so it must never see an interim response. awc validates
-//! the final head.
+//! as the response to the next delivery, so it must never see an interim response. It also never
+//! sees the original head, only one with the framing that [`parser`] found.
 
-use std::ops::Range;
+mod parser;
 
-/// The maximum size of all heads of one response, including interim heads. Equals awc's limit for
-/// one head.
+pub use parser::{Framing, ParsedHead};
+
+/// The maximum size of all heads of one response, including interim heads.
 pub const HEADS_MAX_BYTES: usize = 128 * 1024;
-/// The maximum number of headers that awc reads.
-pub const HEADERS_MAX: usize = 96;
 
 /// Why the received bytes aren't a valid response head.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
+    #[error("it is TLS")]
+    Tls,
     #[error("it starts with “{0}” instead of HTTP/1.1")]
     NotHttp(String),
     #[error("the head is larger than 128 KiB")]
     TooLarge,
-    #[error("the head has {0} headers; the maximum is 96")]
-    TooManyHeaders(usize),
+    #[error("the status line isn’t valid")]
+    StatusLine,
+    #[error("Content-Length isn’t a number, or has several values")]
+    ContentLength,
+    #[error("it has both Content-Length and Transfer-Encoding")]
+    LengthAndEncoding,
+    #[error("Transfer-Encoding isn’t valid")]
+    TransferEncoding,
     #[error("more than 128 KiB of interim (1xx) responses without a final response")]
     EndlessInterim,
     #[error("the connection was closed in the middle of the head")]
@@ -29,12 +36,11 @@ pub enum HeadError {
 }
 
 /// A complete final head.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct FinalHead {
-    /// The head as awc should read it, followed by the bytes that arrived after it.
-    pub bytes: Vec<u8>,
-    /// The headers, in their original order and case.
-    pub headers: Vec<(String, String)>,
+    pub head: ParsedHead,
+    /// The bytes that arrived after the head.
+    pub rest: Vec<u8>,
 }
 
 /// Collects the bytes of one response until its final head is complete.
@@ -62,7 +68,11 @@ impl HeadReader {
             self.drop_front(blank);
             let start = self.buffer.len().min(b"HTTP/1.".len());
             if self.buffer[..start] != b"HTTP/1."[..start] {
-                return Err(HeadError::NotHttp(excerpt(&self.buffer)));
+                return Err(match self.buffer[0] {
+                    // A TLS alert or handshake.
+                    0x15 | 0x16 => HeadError::Tls,
+                    _ => HeadError::NotHttp(excerpt(&self.buffer)),
+                });
             }
             let Some(end) = self.find_head_end() else {
                 return match self.buffer.len() {
@@ -74,8 +84,12 @@ impl HeadReader {
             if end > HEADS_MAX_BYTES {
                 return Err(HeadError::TooLarge);
             }
-            if !is_interim(&self.buffer) {
-                return parse_final_head(std::mem::take(&mut self.buffer), end).map(Some);
+            // 101 is final, because the connection then leaves HTTP.
+            if !matches!(parser::status(&self.buffer[..end])?, 100 | 102..200) {
+                let head = parser::parse(&self.buffer[..end])?;
+                let rest = self.buffer.split_off(end);
+                self.buffer.clear();
+                return Ok(Some(FinalHead { head, rest }));
             }
             self.drop_front(end);
             if self.dropped > HEADS_MAX_BYTES {
@@ -111,58 +125,16 @@ impl HeadReader {
     }
 }
 
-/// The position of the status code in `HTTP/1.1 200`.
-const STATUS_CODE_RANGE: Range<usize> = 9..12;
-
-fn status(head: &[u8]) -> &[u8] {
-    head.get(STATUS_CODE_RANGE).unwrap_or_default()
-}
-
-/// Returns whether a head is interim. 101 is final, because the connection then switches to a
-/// different protocol.
-fn is_interim(head: &[u8]) -> bool {
-    let status = status(head);
-    status.len() == 3
-        && status.iter().all(u8::is_ascii_digit)
-        && status[0] == b'1'
-        && status != b"101"
-}
-
-fn parse_final_head(mut bytes: Vec<u8>, end: usize) -> Result<FinalHead, HeadError> {
-    let headers: Vec<(String, String)> = String::from_utf8_lossy(&bytes[..end])
-        .lines()
-        .skip(1)
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
-        .collect();
-    if headers.len() > HEADERS_MAX {
-        return Err(HeadError::TooManyHeaders(headers.len()));
-    }
-    let has = |name: &str| headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
-    let no_body = matches!(status(&bytes), b"101" | b"204" | b"304");
-    let websocket = headers.iter().any(|(name, value)| {
-        name.eq_ignore_ascii_case("upgrade") && value.eq_ignore_ascii_case("websocket")
-    });
-    let has_length = has("transfer-encoding") || has("content-length") && !websocket;
-    // A body without a length extends to the end of the connection. awc handles this only for
-    // HTTP/1.0. For HTTP/1.1 it assumes an empty body (with `Upgrade: websocket`, even if there is
-    // a length) and reuses the connection, so the next delivery would read that body as its
-    // response. Rewrite the version to 1.0.
-    if !no_body
-        && !has_length
-        && let Some(minor) = bytes.get_mut(b"HTTP/1.".len())
-        && *minor == b'1'
-    {
-        *minor = b'0';
-    }
-    Ok(FinalHead { bytes, headers })
-}
-
-/// Returns the first bytes, escaped for display.
-fn excerpt(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(&bytes[..bytes.len().min(20)])
-        .escape_debug()
-        .to_string()
+/// Returns the beginning of the first line for display. Replaces bytes that aren't printable ASCII.
+pub fn excerpt(bytes: &[u8]) -> String {
+    let line = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next();
+    let start = line.unwrap_or_default().iter().take(20);
+    start
+        .map(|byte| match byte {
+            b' '..=b'~' => char::from(*byte),
+            _ => '·',
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -171,22 +143,19 @@ mod tests {
 
     use super::*;
 
+    /// Reads a response that arrives in parts. Returns its status, headers, and all bytes after the
+    /// head.
     fn read(parts: &[&[u8]]) -> Result<Option<FinalHead>, HeadError> {
         let mut reader = HeadReader::default();
         for (i, part) in parts.iter().enumerate() {
             if let Some(mut head) = reader.push(part)? {
-                // After the final head, the caller stops using the reader and reads all bytes
-                // itself.
-                head.bytes
+                // Bytes after the head don't go through the reader.
+                head.rest
                     .extend(parts[i + 1..].iter().flat_map(|p| p.iter()));
                 return Ok(Some(head));
             }
         }
         Ok(None)
-    }
-
-    fn bytes(text: &str) -> Vec<u8> {
-        read(&[text.as_bytes()]).unwrap().unwrap().bytes
     }
 
     const INTERIM: &str =
@@ -195,41 +164,27 @@ mod tests {
 
     #[test]
     fn drops_interim_heads_and_returns_the_final_head() {
-        let head = read(&[INTERIM.as_bytes(), FINAL.as_bytes()])
+        let read_all = |text: &str| read(&[text.as_bytes()]).unwrap();
+        let response = read(&[INTERIM.as_bytes(), FINAL.as_bytes()])
             .unwrap()
             .unwrap();
-        assert_eq!(head.bytes, FINAL.as_bytes());
+        assert_eq!(response.rest, b"ok");
         let headers = [("Content-Length", "2"), ("X-One", "ü")];
         assert_eq!(
-            head.headers,
+            response.head.headers,
             headers.map(|(n, v)| (n.to_owned(), v.to_owned()))
         );
-        assert_eq!(read(&[INTERIM.as_bytes()]), Ok(None));
-        for text in [
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
-            "HTTP/1.1 204 No Content\r\n\r\n",
-            "HTTP/1.0 200 OK\n\nbody",
-            "HTTP/1.1 1\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+        assert_eq!(read_all(INTERIM), None);
+        for (text, status) in [
+            (
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+                101,
+            ),
+            ("HTTP/1.1 204 No Content\r\n\r\n", 204),
+            ("HTTP/1.0 200 OK\n\nbody", 200),
+            ("HTTP/1.1  103\nX: y\n\n\r\n\nHTTP/1.1 201 \r\n\r\n", 201),
         ] {
-            assert_eq!(bytes(text)[8..], text.as_bytes()[8..], "{text}");
-        }
-    }
-
-    #[test]
-    fn rewrites_the_version_to_1_0_for_a_body_without_a_length() {
-        assert!(bytes("HTTP/1.1 200 OK\r\n\r\nhello").starts_with(b"HTTP/1.0 200"));
-        assert!(
-            bytes("HTTP/1.1 200 OK\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n")
-                .starts_with(b"HTTP/1.0")
-        );
-        for framed in [
-            "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\n",
-            "HTTP/1.1 204 No Content\r\n\r\n",
-            "HTTP/1.1 304 Not Modified\r\n\r\n",
-        ] {
-            assert!(bytes(framed).starts_with(b"HTTP/1.1"), "{framed}");
+            assert_eq!(read_all(text).unwrap().head.status, status, "{text}");
         }
     }
 
@@ -238,13 +193,11 @@ mod tests {
         let error_for = |text: &str| read(&[text.as_bytes()]).unwrap_err();
         assert_eq!(
             error_for("SSH-2.0-OpenSSH\r\n"),
-            HeadError::NotHttp(r"SSH-2.0-OpenSSH\r\n".into())
+            HeadError::NotHttp("SSH-2.0-OpenSSH".into())
         );
         assert!(matches!(error_for("HTTP/2"), HeadError::NotHttp(_)));
-        assert!(matches!(error_for("\x15\x03\x01"), HeadError::NotHttp(_)));
-        let headers = |n| format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(n));
-        assert!(read(&[headers(96).as_bytes()]).is_ok());
-        assert_eq!(error_for(&headers(97)), HeadError::TooManyHeaders(97));
+        assert_eq!(error_for("\x15\x03\x01"), HeadError::Tls);
+        assert_eq!(error_for("HTTP/1.1 1\r\n\r\n"), HeadError::StatusLine);
         let large = format!("HTTP/1.1 200 OK\r\na: {}", "b".repeat(HEADS_MAX_BYTES));
         assert_eq!(error_for(&large), HeadError::TooLarge);
         assert_eq!(error_for(&format!("{large}\r\n\r\n")), HeadError::TooLarge);
@@ -282,7 +235,7 @@ mod tests {
                 rest = others;
             }
             parts.push(rest);
-            prop_assert_eq!(read(&parts).unwrap().unwrap().bytes, FINAL.as_bytes());
+            prop_assert_eq!(read(&parts), read(&[FINAL.as_bytes()]));
         }
     }
 }

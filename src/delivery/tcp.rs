@@ -13,19 +13,28 @@ use tokio::time::timeout;
 /// recommends.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
+/// The failure to connect to any IP address of a host.
+#[derive(Debug, thiserror::Error)]
+#[error("{address}: {error}")]
+pub struct TcpError {
+    pub address: SocketAddr,
+    #[source]
+    pub error: io::Error,
+}
+
 /// Connects to the first IP address that accepts. Tries the next IP address after
 /// [`ATTEMPT_DELAY`], or at once after a failure, while the earlier attempts continue. The other
 /// attempts are dropped. The caller enforces the deadline.
 ///
 /// Returns `None` if there is no IP address.
-pub async fn connect_to_any(addresses: &[SocketAddr]) -> Option<io::Result<TcpStream>> {
+pub async fn connect_to_any(addresses: &[SocketAddr]) -> Option<Result<TcpStream, TcpError>> {
     let mut waiting = interleave_families(addresses).into_iter();
     let mut running = FuturesUnordered::new();
-    let mut failure: Option<io::Error> = None;
+    let mut failure: Option<TcpError> = None;
     loop {
         let next = waiting.next();
         let is_last = next.is_none();
-        running.extend(next.map(TcpStream::connect));
+        running.extend(next.map(async |address| (address, TcpStream::connect(address).await)));
         let finished = if is_last {
             running.next().await
         } else {
@@ -35,10 +44,10 @@ pub async fn connect_to_any(addresses: &[SocketAddr]) -> Option<io::Result<TcpSt
             }
         };
         match finished {
-            Some(Ok(stream)) => return Some(Ok(stream)),
-            Some(Err(error)) => match &failure {
-                Some(known) if !is_route_missing(known) => {}
-                _ => failure = Some(error),
+            Some((_, Ok(stream))) => return Some(Ok(stream)),
+            Some((address, Err(error))) => match &failure {
+                Some(known) if !is_route_missing(&known.error) => {}
+                _ => failure = Some(TcpError { address, error }),
             },
             None if is_last => return failure.map(Err),
             None => {}
@@ -111,7 +120,8 @@ mod tests {
             .await
             .unwrap()
             .unwrap_err();
-        assert_eq!(failure.kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(failure.error.kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(failure.address, closed);
         assert!(connect_to_any(&[]).await.is_none());
     }
 }

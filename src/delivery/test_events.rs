@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::domain::delivery::{AttemptResult, Outcome};
 use crate::domain::endpoint_url::EndpointUrl;
 use crate::domain::event::{self, EventType};
-use crate::domain::explanation::TestHint;
+use crate::domain::explanation::test_advice;
 use crate::domain::id::DeliveryId;
 use crate::domain::secret::Secret;
 use crate::domain::webhook::{CustomHeaders, Secrets, Webhook};
@@ -23,8 +23,8 @@ pub struct TestReport {
     pub duration: Duration,
     /// The first 16 KiB of the response body. Invalid UTF-8 is replaced.
     pub response_body: String,
-    /// Set if the endpoint seems to fail because a test has no `data.feedback`.
-    pub hint: Option<TestHint>,
+    /// What to do if the endpoint fails because a test has no `data.feedback`.
+    pub hint: Option<&'static str>,
 }
 
 impl DispatcherHandle {
@@ -47,7 +47,7 @@ impl DispatcherHandle {
             headers: &webhook.headers,
         };
         let (body, request_headers, result) = self.send_test(test, user).await?;
-        let report = TestReport::from_result(&result, webhook.failing_since.is_some());
+        let report = TestReport::from_result(&result);
         let attempt = AttemptRecord {
             started_at: at,
             ended_at: at.plus(result.duration),
@@ -81,10 +81,8 @@ impl DispatcherHandle {
             secrets: &secrets,
             headers: &CustomHeaders::new(),
         };
-        Ok(TestReport::from_result(
-            &self.send_test(test, user).await?.2,
-            false,
-        ))
+        let (_, _, result) = self.send_test(test, user).await?;
+        Ok(TestReport::from_result(&result))
     }
 
     async fn send_test(&self, test: TestRequest<'_>, user: &str) -> Result<SentTest, StoreError> {
@@ -116,15 +114,13 @@ struct TestRequest<'a> {
 type SentTest = (Vec<u8>, Vec<(String, String)>, AttemptResult);
 
 impl TestReport {
-    /// `deliveries_fail` is true if ordinary deliveries to this webhook fail too.
-    fn from_result(result: &AttemptResult, deliveries_fail: bool) -> Self {
+    fn from_result(result: &AttemptResult) -> Self {
         let response = result.response.as_ref();
         Self {
             outcome: result.outcome.clone(),
             status: response.map(|response| response.status),
             duration: result.duration,
-            hint: response
-                .and_then(|r| TestHint::from_response(r.status, &r.body, deliveries_fail)),
+            hint: response.and_then(|r| test_advice(r.status, &r.body)),
             response_body: response
                 .map(|r| String::from_utf8_lossy(&r.body).into_owned())
                 .unwrap_or_default(),
@@ -133,8 +129,7 @@ impl TestReport {
 
     /// Returns how to fix the failure. Empty after a success.
     pub fn advice(&self) -> &'static str {
-        self.hint
-            .map_or_else(|| self.outcome.advice(), TestHint::advice)
+        self.hint.unwrap_or_else(|| self.outcome.advice())
     }
 
     /// Returns what happened and how to fix it.

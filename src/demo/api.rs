@@ -22,7 +22,7 @@ pub struct ApiClient {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    #[error("Miniback at {base} can’t be reached: {source}.")]
+    #[error("Miniback at {base} can’t be reached.")]
     Unreachable {
         base: String,
         #[source]
@@ -35,7 +35,7 @@ pub enum ApiError {
         status: u16,
         detail: String,
     },
-    #[error("Miniback’s response to {call} isn’t the expected JSON: {source}.")]
+    #[error("Miniback’s response to {call} isn’t the expected JSON.")]
     InvalidResponse {
         call: String,
         #[source]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::egress_policy::EgressDenied;
-use crate::clock::Timestamp;
+use super::tls_problem::{CertificateProblem, TlsProblem};
 
 /// Maximum number of bytes of a response body that are read and stored.
 pub const RESPONSE_BODY_MAX_BYTES: usize = 16 * 1024;
@@ -53,31 +53,53 @@ pub enum Outcome {
         location: Option<String>,
     },
     Timeout(Timeout),
-    /// The host name has no IP address.
+    /// The host name doesn't exist.
     NameNotFound,
+    /// The host name exists, but has no IP address.
+    NameWithoutAddress,
     /// The DNS lookup failed.
-    LookupFailed(String),
+    LookupFailed(LookupProblem),
     ConnectionRefused,
-    /// The network or host is unreachable.
-    Unreachable(String),
+    Unreachable(UnreachableCause),
     /// The connection was closed or reset before the response head was complete.
     ConnectionClosed,
     Certificate(CertificateProblem),
-    /// Any other TLS failure, with the message of the TLS library.
-    Tls(String),
+    /// Any other TLS failure.
+    Tls(TlsProblem),
+    /// The port responded to plain HTTP with TLS.
+    TlsExpected,
     /// The response isn't HTTP/1.1, or its head is too large.
     InvalidResponse(String),
+    /// Miniback couldn't send the request. The details are in the log.
+    Internal,
     TargetNotAllowed(EgressDenied),
 }
 
-/// Why a certificate was rejected.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CertificateProblem {
-    Expired(Option<Timestamp>),
-    NotYetValid(Option<Timestamp>),
-    NameMismatch,
-    UnknownIssuer,
-    Other(String),
+/// Why a connection attempt failed, apart from a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnreachableCause {
+    NoRoute,
+    /// No route for IPv6, and the host has no other IP address that could be tried.
+    NoIpv6,
+    /// A rule of this machine forbids the connection.
+    Forbidden,
+    /// This machine has no free port or no source IP address.
+    NoLocalPort,
+    /// Miniback has reached its limit of open files.
+    TooManyFiles,
+    /// Any other failure. The details are in the log.
+    Other,
+}
+
+/// Why a DNS lookup failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookupProblem {
+    /// The DNS server didn't respond, or reported a temporary error (SERVFAIL).
+    Temporary,
+    /// The DNS server refused the query or failed.
+    Permanent,
+    /// Any other failure. The details are in the log.
+    Other,
 }
 
 impl Outcome {
@@ -95,17 +117,22 @@ impl Outcome {
             Self::Status { .. } => "status",
             Self::Timeout(timeout) => timeout.slowest_phase().timeout_code(),
             Self::NameNotFound => "name_not_found",
+            Self::NameWithoutAddress => "name_without_address",
             Self::LookupFailed(_) => "name_lookup",
             Self::ConnectionRefused => "connection_refused",
-            Self::Unreachable(_) => "unreachable",
+            Self::Unreachable(cause) => match cause {
+                UnreachableCause::NoRoute | UnreachableCause::Other => "unreachable",
+                UnreachableCause::NoIpv6 => "no_ipv6",
+                UnreachableCause::Forbidden => "connection_forbidden",
+                UnreachableCause::NoLocalPort => "no_local_port",
+                UnreachableCause::TooManyFiles => "too_many_files",
+            },
             Self::ConnectionClosed => "connection_closed",
-            Self::Certificate(CertificateProblem::Expired(_)) => "certificate_expired",
-            Self::Certificate(CertificateProblem::NotYetValid(_)) => "certificate_not_yet_valid",
-            Self::Certificate(CertificateProblem::NameMismatch) => "certificate_wrong_name",
-            Self::Certificate(CertificateProblem::UnknownIssuer) => "certificate_unknown_issuer",
-            Self::Certificate(CertificateProblem::Other(_)) => "certificate",
-            Self::Tls(_) => "tls",
+            Self::Certificate(problem) => problem.code(),
+            Self::Tls(problem) => problem.code(),
+            Self::TlsExpected => "tls_expected",
             Self::InvalidResponse(_) => "broken_answer",
+            Self::Internal => "internal",
             Self::TargetNotAllowed(_) => "target_not_allowed",
         })
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::delivery::{AttemptPhase, CertificateProblem, Outcome, Timeout};
+use super::delivery::{AttemptPhase, LookupProblem, Outcome, Timeout, UnreachableCause};
+use super::tls_problem;
 
 impl Outcome {
     /// Returns what happened, in one sentence.
@@ -26,14 +27,40 @@ impl Outcome {
             }
             Self::Timeout(timeout) => timeout.summary(),
             Self::NameNotFound => "The host name wasn’t found.".into(),
-            Self::LookupFailed(_) => "The DNS lookup failed.".into(),
+            Self::NameWithoutAddress => {
+                "The host name exists, but it has no IP address (no A or AAAA record).".into()
+            }
+            Self::LookupFailed(problem) => match problem {
+                LookupProblem::Temporary => {
+                    "The DNS lookup failed: the DNS server didn’t respond or reported an error."
+                }
+                LookupProblem::Permanent => "The DNS lookup failed: the DNS server rejected it.",
+                LookupProblem::Other => "The DNS lookup failed.",
+            }
+            .into(),
             Self::ConnectionRefused => "The connection was refused.".into(),
-            Self::Unreachable(_) => "The endpoint’s IP address can’t be reached.".into(),
+            Self::Unreachable(cause) => match cause {
+                UnreachableCause::NoRoute => "There is no route to the endpoint’s IP address.",
+                UnreachableCause::NoIpv6 => {
+                    "The endpoint has an IPv6 address, and Miniback’s machine has no route to it."
+                }
+                UnreachableCause::Forbidden => "Miniback’s machine doesn’t allow this connection.",
+                UnreachableCause::NoLocalPort => {
+                    "Miniback’s machine has no free port or IP address for the connection."
+                }
+                UnreachableCause::TooManyFiles => {
+                    "Miniback couldn’t connect, because it has too many open files."
+                }
+                UnreachableCause::Other => "The connection failed.",
+            }
+            .into(),
             Self::ConnectionClosed => {
                 "The endpoint closed the connection without responding.".into()
             }
             Self::Certificate(problem) => problem.summary(),
-            Self::Tls(text) => format!("TLS connection failed: {text}."),
+            Self::Tls(problem) => problem.summary(),
+            Self::TlsExpected => "The port responded with TLS instead of plain HTTP.".into(),
+            Self::Internal => "Miniback couldn’t send the request.".into(),
             Self::InvalidResponse(text) => format!("Invalid HTTP response: {text}."),
             Self::TargetNotAllowed(denied) => denied.to_string(),
         }
@@ -92,32 +119,6 @@ impl Timeout {
     }
 }
 
-impl CertificateProblem {
-    fn summary(&self) -> String {
-        match self {
-            Self::Expired(Some(at)) => {
-                format!(
-                    "The endpoint’s certificate expired on {}.",
-                    at.format_date()
-                )
-            }
-            Self::Expired(None) => "The endpoint’s certificate has expired.".into(),
-            Self::NotYetValid(Some(at)) => {
-                format!(
-                    "The endpoint’s certificate isn’t valid until {}.",
-                    at.format_date()
-                )
-            }
-            Self::NotYetValid(None) => "The endpoint’s certificate isn’t valid yet.".into(),
-            Self::NameMismatch => "The endpoint’s certificate doesn’t cover this host name.".into(),
-            Self::UnknownIssuer => {
-                "The endpoint’s certificate was issued by an unknown authority.".into()
-            }
-            Self::Other(text) => format!("The endpoint’s certificate was rejected: {text}."),
-        }
-    }
-}
-
 /// Returns which side caused a failure with this code (see [`Outcome::code`]), and what to do.
 pub fn advice(code: &str, status: Option<u16>) -> &'static str {
     match code {
@@ -136,6 +137,9 @@ pub fn advice(code: &str, status: Option<u16>) -> &'static str {
             "Check that the server is running and that its firewall allows Miniback’s machine."
         }
         "name_not_found" => "Check the spelling. New DNS records can take a while to propagate.",
+        "name_without_address" => {
+            "Add an A or AAAA record. New DNS records can take a while to propagate."
+        }
         "name_lookup" => {
             "The problem is on Miniback’s machine or its DNS server. Check whether other names resolve."
         }
@@ -143,29 +147,25 @@ pub fn advice(code: &str, status: Option<u16>) -> &'static str {
             "Nothing is listening on this port. Check that your server is running and the port is right."
         }
         "unreachable" => "Check the URL, and the network between Miniback and the endpoint.",
+        "no_ipv6" => {
+            "Give Miniback’s machine an IPv6 connection, or the host an IPv4 address (an A record)."
+        }
+        "connection_forbidden" => {
+            "Check the firewall and the sandbox of Miniback’s machine, for example the systemd unit."
+        }
+        "no_local_port" => {
+            "Check the network settings of Miniback’s machine, and how many connections it has open."
+        }
+        "too_many_files" => {
+            "Raise the limit of open files of Miniback’s process (LimitNOFILE in a systemd unit, or ulimit -n)."
+        }
         "connection_closed" => {
-            "Check the endpoint’s log, and that the port speaks the protocol of the URL, HTTP or HTTPS."
+            "Check the endpoint’s log, and that the port speaks the protocol of the URL."
         }
-        "certificate_expired" => {
-            "Nothing was sent. Renew the endpoint’s certificate; the next retry will then succeed."
-        }
-        "certificate_not_yet_valid" => {
-            "Nothing was sent. Check the clocks of both machines, or install a certificate that is valid now."
-        }
-        "certificate_wrong_name" => {
-            "Nothing was sent. Use a host name that the certificate covers, or get a certificate for this one."
-        }
-        "certificate_unknown_issuer" => {
-            "Nothing was sent. The endpoint might not send its intermediate certificate. For a private CA, start Miniback with --ca-file."
-        }
-        "certificate" => "Nothing was sent. Fix the endpoint’s certificate.",
-        "tls" => {
-            "Check that the port supports HTTPS with TLS 1.2 or 1.3. For plain HTTP on localhost, use http://."
-        }
-        "broken_answer" => {
-            "Check that the port speaks HTTP/1.1, with TLS if the URL starts with https://."
-        }
-        _ => "",
+        "broken_answer" => "Check the port, and that the program on it responds with HTTP/1.1.",
+        "tls_expected" => "Use https:// in the URL.",
+        "internal" => "The problem is on Miniback’s side. Its log contains the details.",
+        other => tls_problem::advice(other).unwrap_or_default(),
     }
 }
 
@@ -193,45 +193,17 @@ fn status_advice(status: u16) -> &'static str {
     }
 }
 
-/// A hint that an endpoint rejects tests because it expects `data.feedback`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TestHint {
-    /// The response mentions the missing feedback.
-    Certain,
-    /// The response looks like an unhandled missing value.
-    Likely,
-}
-
-impl TestHint {
-    /// Derives the hint from the response to a test. `deliveries_fail` is true if ordinary
-    /// deliveries to this endpoint fail too.
-    pub fn from_response(status: u16, body: &[u8], deliveries_fail: bool) -> Option<Self> {
-        // Other statuses have other causes, such as the path, the secret, the size, or a proxy.
-        if !matches!(status, 400 | 409 | 422 | 500) {
-            return None;
-        }
-        let body = String::from_utf8_lossy(body).to_lowercase();
-        let contains_any = |terms: &[&str]| terms.iter().any(|term| body.contains(term));
-        if body.contains("feedback") && contains_any(&MISSING_VALUE_TERMS) {
-            return Some(Self::Certain);
-        }
-        if contains_any(&UNHANDLED_ERROR_TERMS) || (status == 500 && !deliveries_fail) {
-            return Some(Self::Likely);
-        }
-        None
+/// Returns what to do if the response to a test shows that the endpoint expects `data.feedback`.
+pub fn test_advice(status: u16, body: &[u8]) -> Option<&'static str> {
+    // Other statuses have other causes: the path, the secret, the size, a proxy.
+    if !matches!(status, 400 | 409 | 422 | 500) {
+        return None;
     }
-
-    /// Returns what to do.
-    pub const fn advice(self) -> &'static str {
-        match self {
-            Self::Certain => {
-                "Your handler reads data.feedback, which test events don’t have. Check “event” first, and respond to tests with a 2xx."
-            }
-            Self::Likely => {
-                "If your handler reads data.feedback, note that test events don’t have it: check “event” first. Otherwise, see your server log."
-            }
-        }
-    }
+    let body = String::from_utf8_lossy(body).to_lowercase();
+    let is_missing = MISSING_VALUE_TERMS.iter().any(|term| body.contains(term));
+    (body.contains("feedback") && is_missing).then_some(
+        "Your handler reads data.feedback, which test events don’t have. Check “event” first, and respond to tests with a 2xx.",
+    )
 }
 
 /// Phrases with which programs report a missing value, in lower case.
@@ -251,19 +223,6 @@ const MISSING_VALUE_TERMS: [&str; 14] = [
     "required",
     "not found",
 ];
-/// Terms that rarely mean anything other than a missing value, in lower case.
-const UNHANDLED_ERROR_TERMS: [&str; 9] = [
-    "cannot read propert",
-    "is undefined",
-    "keyerror",
-    "typeerror",
-    "attributeerror",
-    "nonetype",
-    "nomethoderror",
-    "undefined index",
-    "undefined array key",
-];
-
 /// Formats a status with its standard reason phrase: `404 Not Found`. An unknown status has none.
 pub fn status_text(status: u16) -> String {
     let reason = StatusCode::from_u16(status)
@@ -319,10 +278,6 @@ mod tests {
 
     #[test]
     fn detects_endpoints_that_expect_feedback_in_a_test() {
-        use TestHint::{Certain, Likely};
-        let hint = |status, body: &str, deliveries_fail| {
-            TestHint::from_response(status, body.as_bytes(), deliveries_fail)
-        };
         for body in [
             "TypeError: Cannot read properties of undefined (reading 'feedback')",
             "TypeError: Cannot destructure property 'feedback' of 'data' as it is undefined.",
@@ -332,28 +287,23 @@ mod tests {
             r#"{"error":"data.feedback is required"}"#,
             "Undefined array key \"feedback\"",
         ] {
-            assert_eq!(hint(500, body, true), Some(Certain), "{body}");
-            assert_eq!(hint(422, body, false), Some(Certain), "{body}");
-            assert_eq!(hint(401, body, false), None, "{body}");
+            assert!(test_advice(500, body.as_bytes()).is_some(), "{body}");
+            assert!(test_advice(422, body.as_bytes()).is_some(), "{body}");
+            assert_eq!(test_advice(401, body.as_bytes()), None, "{body}");
         }
         for body in [
+            "Error: connect ECONNREFUSED 127.0.0.1:5432",
             "TypeError: Cannot read properties of undefined (reading 'message')",
             "KeyError: 'project'",
-            "msg is undefined",
+            "Internal Server Error",
+            "Bad signature for this feedback",
+            "",
         ] {
-            assert_eq!(hint(500, body, true), Some(Likely), "{body}");
-            assert_eq!(hint(400, body, false), Some(Likely), "{body}");
+            assert_eq!(test_advice(500, body.as_bytes()), None, "{body}");
         }
-        assert_eq!(hint(500, "Internal Server Error", false), Some(Likely));
-        assert_eq!(hint(500, "Internal Server Error", true), None);
-        assert_eq!(hint(400, "Bad signature for this feedback", false), None);
         for status in [302, 403, 404, 405, 429, 502, 503] {
-            assert_eq!(
-                hint(status, "Cannot POST /feedback: not found", false),
-                None,
-                "{status}"
-            );
+            let body = b"Cannot POST /feedback: not found";
+            assert_eq!(test_advice(status, body), None, "{status}");
         }
-        assert!(Likely.advice().starts_with("If your handler"));
     }
 }

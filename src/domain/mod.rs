@@ -22,6 +22,7 @@ pub mod retry;
 pub mod search;
 pub mod secret;
 pub mod signature;
+pub mod tls_problem;
 pub mod validation;
 pub mod verification;
 pub mod webhook;

@@ -30,6 +30,21 @@ pub fn sign_standard(secret: &Secret, id: &str, timestamp: i64, body: &[u8]) -> 
     Some(format!("v1,{}", STANDARD.encode(context.sign())))
 }
 
+/// Returns whether `entry`, one entry of `webhook-signature`, is valid. Compares in constant time.
+pub(super) fn is_valid_standard_entry(
+    secret: &Secret,
+    (id, timestamp): (&str, i64),
+    body: &[u8],
+    entry: &str,
+) -> bool {
+    let tag = entry.strip_prefix("v1,").map(|text| STANDARD.decode(text));
+    let (Some(Ok(tag)), Some(key)) = (tag, secret.standard_key()) else {
+        return false;
+    };
+    let signed = [format!("{id}.{timestamp}.").as_bytes(), body].concat();
+    hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, &key), &signed, &tag).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -69,11 +69,9 @@ pub fn verify(
         .trim()
         .parse()
         .map_err(|_| VerificationError::StandardSignature)?;
-    let expected = signature::sign_standard(secret, &id, timestamp, received.body);
-    if !signatures
-        .split(' ')
-        .any(|signature| Some(signature) == expected.as_deref())
-    {
+    let is_valid =
+        |entry| signature::is_valid_standard_entry(secret, (&id, timestamp), received.body, entry);
+    if !signatures.split(' ').any(is_valid) {
         return Err(VerificationError::StandardSignature);
     }
     match now.seconds().abs_diff(timestamp) {

@@ -98,8 +98,8 @@ fn is_json(request: &HttpRequest) -> bool {
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| Problem::Malformed("The body is not valid UTF-8.".into()))?;
-    let value: Value = serde_json::from_str(text)
-        .map_err(|error| Problem::Malformed(format!("The body is not valid JSON: {error}.")))?;
+    let value: Value =
+        serde_json::from_str(text).map_err(|error| Problem::Malformed(json_error_text(&error)))?;
     if !value.is_object() {
         return Err(Problem::invalid_field(
             "",
@@ -115,6 +115,17 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             &error.into_inner().to_string(),
         ))
     })
+}
+
+/// Describes malformed JSON. Columns are counted in bytes.
+fn json_error_text(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    if error.is_eof() {
+        return format!(
+            "The body is not valid JSON: it ends early, at line {line}, column {column}."
+        );
+    }
+    format!("The body is not valid JSON: there is an error at line {line}, column {column}.")
 }
 
 /// Converts an error message of serde to a validation error of the affected field.
@@ -151,6 +162,20 @@ fn field_error(path: &str, text: &str) -> ValidationErrors {
         );
     }
     let text = redact_value(&text.replace('`', ""));
+    if let Some((found, expected)) = text
+        .strip_prefix("invalid type: ")
+        .or_else(|| text.strip_prefix("invalid value: "))
+        .and_then(|text| text.split_once(", expected "))
+    {
+        let in_json = |text: &str| {
+            let text = text
+                .replace("a sequence", "an array")
+                .replace("a map", "an object");
+            text.replace("sequence", "array").replace("map", "object")
+        };
+        let text = format!("Expected {}, not {}.", in_json(expected), in_json(found));
+        return ValidationErrors::for_field(path, text);
+    }
     let mut characters = text.chars();
     let sentence = characters.next().map_or_else(String::new, |c| {
         c.to_uppercase().chain(characters).collect()
@@ -226,11 +251,11 @@ mod tests {
         );
         assert_eq!(
             error_for(r#"{"name":5}"#),
-            "name: Invalid type: integer 5, expected a string."
+            "name: Expected a string, not integer 5."
         );
         assert_eq!(
             error_for(r#"{"name":"a","topics":"\", expected"}"#),
-            "topics: Invalid type: string, expected a sequence."
+            "topics: Expected an array, not string."
         );
         assert!(
             error_for(r#"{"name":"a","topics":["x"]}"#)
@@ -240,9 +265,7 @@ mod tests {
             error_for(r#"{"name":"a","topics":[0]}"#),
             "topics[0]: Expected a string. The API reference lists the valid values."
         );
-        assert!(
-            error_for(r#"{"name":"a","topics":null}"#).starts_with("topics: Invalid type: null")
-        );
+        assert!(error_for(r#"{"name":"a","topics":null}"#).ends_with(", not null."));
         assert_eq!(error_for("[]"), ": The body must be a JSON object.");
         assert!(matches!(parse::<Sample>(b"{"), Err(Problem::Malformed(_))));
         assert!(matches!(

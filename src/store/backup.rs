@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rusqlite_migration::Error as MigrationError;
 
-use super::db::error::OpenError;
+use super::db::error::{OpenError, describe_sqlite};
 use super::db::files::LiveFiles;
 use super::db::open::{copy_into, database_path, require_database};
 use super::db::{counters, schema_check};
@@ -22,11 +22,11 @@ pub enum BackupError {
     Open(#[from] OpenError),
     #[error(transparent)]
     Target(#[from] TargetError),
-    #[error("can't read the database: {0}")]
+    #[error("can't read the database: {}", describe_sqlite(.0))]
     Sqlite(#[from] rusqlite::Error),
     #[error(
-        "can't write the backup to {path}: {source}; check the free space of its disk",
-        path = .path.display()
+        "can't write the backup to {path}: {}; check the free space of its disk",
+        describe_sqlite(.source), path = .path.display()
     )]
     Write {
         path: PathBuf,

@@ -11,9 +11,13 @@ use crate::support::source_files::{Source, all_sources, files_in, program_source
 const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("random", &[]),
     ("clock", &[]),
+    ("io_errors", &[]),
     ("domain", &["clock", "random"]),
-    ("store", &["clock", "domain"]),
-    ("delivery", &["clock", "domain", "random", "store"]),
+    ("store", &["clock", "domain", "io_errors"]),
+    (
+        "delivery",
+        &["clock", "domain", "io_errors", "random", "store"],
+    ),
     (
         "server",
         &["clock", "delivery", "domain", "random", "store"],
@@ -32,7 +36,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
             "clock", "delivery", "domain", "intake", "random", "server", "store",
         ],
     ),
-    ("config", &["domain"]),
+    ("config", &["domain", "io_errors"]),
     ("logging", &["config"]),
     ("demo", &["clock", "random"]),
     (
@@ -45,6 +49,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
             "delivery",
             "domain",
             "intake",
+            "io_errors",
             "pages",
             "random",
             "server",
@@ -54,8 +59,18 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "api", "app", "clock", "config", "delivery", "demo", "domain", "logging", "random",
-            "server", "store",
+            "api",
+            "app",
+            "clock",
+            "config",
+            "delivery",
+            "demo",
+            "domain",
+            "io_errors",
+            "logging",
+            "random",
+            "server",
+            "store",
         ],
     ),
 ];
@@ -171,6 +186,8 @@ fn only_the_delivery_client_and_the_demo_connect_to_servers() {
         "src/delivery/connector.rs",
         "src/delivery/http_stream.rs",
         "src/delivery/outcomes.rs",
+        "src/delivery/tcp.rs",
+        "src/delivery/tls.rs",
         "src/demo/",
     ];
     let words = ["awc::", "TcpStream", "TcpSocket", "lookup_host"];

@@ -34,6 +34,10 @@ fn assert_secure_headers(page: &Page) {
     assert_eq!(nosniff, Some("nosniff"), "{response:?}");
     let referrer = response.header("referrer-policy");
     assert_eq!(referrer, Some("same-origin"), "{response:?}");
+    assert_eq!(response.header("x-frame-options"), Some("DENY"));
+    for name in ["cross-origin-opener-policy", "cross-origin-resource-policy"] {
+        assert_eq!(response.header(name), Some("same-origin"), "{name}");
+    }
     assert!(response.header("x-request-id").is_some(), "{response:?}");
 }
 
@@ -99,4 +103,36 @@ fn content_from_visitors_is_escaped() {
         elements.any(|e| e.text().collect::<String>().contains("alert('xss')")),
         "the message isn't isolated from the surrounding text"
     );
+}
+
+#[test]
+fn every_response_has_nosniff() {
+    let app = App::start();
+    let api = app.api();
+    for (path, status) in [
+        ("/healthz", 200),
+        ("/metrics", 200),
+        ("/widget.js", 200),
+        ("/static/style.css", 200),
+        ("/api/v1/projects", 200),
+        ("/api/v1/nowhere", 404),
+        ("/nowhere", 404),
+        ("/feedback", 303),
+    ] {
+        let response = api.get(path);
+        assert_eq!(response.status, status, "{path}");
+        assert_eq!(
+            response.header("x-content-type-options"),
+            Some("nosniff"),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn other_sites_can_load_the_widget() {
+    let app = App::start();
+    let script = app.api_without_token().get("/widget.js");
+    let policy = script.header("cross-origin-resource-policy");
+    assert_eq!(policy, Some("cross-origin"));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use self::server::{Server, write};
 use super::*;
-use crate::delivery::connector::tls_config;
+use crate::delivery::tls::tls_config;
 
 mod connection;
 mod response;

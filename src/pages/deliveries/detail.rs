@@ -9,7 +9,7 @@ use askama::Template;
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event::EventType;
-use crate::domain::explanation::{TestHint, advice, format_duration, status_text};
+use crate::domain::explanation::{advice, format_duration, status_text, test_advice};
 use crate::domain::id::{DeliveryId, WebhookId};
 use crate::pages::deliveries::row::{DeliveryRow, failure_label, max_attempts_of};
 use crate::pages::framework::context::RequestContext;
@@ -123,8 +123,7 @@ pub async fn show(
         context.app.delivery.max_attempts(webhook.retries)
     });
     let max_attempts = max_attempts_of(&detail.summary, webhook_max);
-    let is_failing = webhook.is_some_and(|webhook| webhook.failing_since.is_some());
-    let others_fail = (detail.summary.event == EventType::Test).then_some(is_failing);
+    let is_test = detail.summary.event == EventType::Test;
     let page = DeliveryPage {
         row: DeliveryRow::new(&detail.summary, max_attempts, now),
         status: describe_state(&detail.summary, max_attempts, is_held, now),
@@ -137,7 +136,7 @@ pub async fn show(
             .attempts
             .iter()
             .rev()
-            .map(|attempt| AttemptDetails::new(attempt, others_fail, now))
+            .map(|attempt| AttemptDetails::new(attempt, is_test, now))
             .collect(),
         request: sent_request(&detail, &url),
         webhook: detail.summary.webhook,
@@ -207,16 +206,15 @@ fn describe_state(
 }
 
 impl AttemptDetails {
-    /// For a test, `others_fail` says whether the webhook's other deliveries fail too. For other
-    /// deliveries, it is `None`.
-    fn new(attempt: &LoggedAttempt, others_fail: Option<bool>, now: Timestamp) -> Self {
+    fn new(attempt: &LoggedAttempt, is_test: bool, now: Timestamp) -> Self {
         let is_success = attempt.error_code.is_none();
         let response = attempt.status.map(status_text);
         let code = attempt.error_code.as_deref().unwrap_or_default();
         let body = attempt.response_body.as_deref().unwrap_or_default();
-        let hint = others_fail
-            .zip(attempt.status)
-            .and_then(|(others_fail, status)| TestHint::from_response(status, body, others_fail));
+        let hint = attempt
+            .status
+            .filter(|_| is_test)
+            .and_then(|status| test_advice(status, body));
         Self {
             number: attempt.number,
             title: format!(
@@ -230,7 +228,7 @@ impl AttemptDetails {
             started_at: DisplayTime::new(attempt.started_at, now),
             duration: format_duration(attempt.duration),
             error: attempt.error.clone().unwrap_or_default(),
-            advice: hint.map_or_else(|| advice(code, attempt.status), TestHint::advice),
+            advice: hint.unwrap_or_else(|| advice(code, attempt.status)),
             is_rejected: matches!(attempt.status, Some(401 | 403)),
             segments: timing_segments(attempt),
             headers: attempt.response_headers.clone(),

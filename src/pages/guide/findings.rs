@@ -114,7 +114,7 @@ impl WebhookCheckInput<'_> {
                     describe_failure(last),
                     self.delivery_link(delivery),
                 ),
-                Some((_, last)) if last.timings.tls.is_some() || last.status.is_some() => {
+                Some((_, last)) if last.timings.waiting.is_some() || last.status.is_some() => {
                     let text = "The URL starts with https://, and the certificate was accepted.";
                     (CheckStatus::Ok, text.into(), None)
                 }
@@ -352,16 +352,14 @@ fn is_connected(attempt: &LoggedAttempt) -> bool {
     attempt.status.is_some()
         || matches!(
             attempt.error_code.as_deref(),
-            None | Some(
-                "timeout" | "tls_timeout" | "send_timeout" | "connection_closed" | "broken_answer"
-            )
+            None | Some("timeout" | "send_timeout" | "connection_closed" | "broken_answer")
         )
         || is_tls_failure(attempt)
 }
 
 fn is_tls_failure(attempt: &LoggedAttempt) -> bool {
     let code = attempt.error_code.as_deref().unwrap_or_default();
-    code == "tls" || code.starts_with("certificate")
+    code.starts_with("tls") || code.starts_with("certificate")
 }
 
 /// Returns what happened and what to do about it.

@@ -8,6 +8,7 @@ use rusqlite::ErrorCode;
 
 use super::protection::Exposure;
 use super::{SCHEMA_VERSION, condition};
+use crate::io_errors;
 
 /// An error of the store itself, not of its input.
 ///
@@ -120,13 +121,13 @@ pub enum OpenError {
         path = .path.display()
     )]
     MigrationBlocked { path: PathBuf, found: u32 },
-    #[error("can't open the database: {0}")]
+    #[error("can't open the database: {}", describe_sqlite(.0))]
     Sqlite(#[from] rusqlite::Error),
     #[error("can't migrate the database: {0}")]
     Migration(#[from] rusqlite_migration::Error),
     #[error(
-        "can't copy the database to {path} before its migration: {source}",
-        path = .path.display()
+        "can't copy the database to {path} before its migration: {}",
+        describe_sqlite(.source), path = .path.display()
     )]
     Copy {
         path: PathBuf,
@@ -134,6 +135,30 @@ pub enum OpenError {
     },
     #[error("can't start the database connections: {0}")]
     Connections(String),
+}
+
+/// Describes an error of SQLite, without its text.
+pub fn describe_sqlite(error: &rusqlite::Error) -> String {
+    let text = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another program has locked it"
+        }
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            "it or its directory isn’t accessible for this user"
+        }
+        Some(ErrorCode::ReadOnly) => "it is read-only",
+        Some(ErrorCode::DiskFull) => "the disk is full",
+        Some(ErrorCode::SystemIoFailure) => "the disk reports an error",
+        Some(ErrorCode::OutOfMemory) => "there isn’t enough memory",
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            "it isn’t a valid SQLite database"
+        }
+        _ => {
+            let code = error.sqlite_error().map_or(0, |error| error.extended_code);
+            return format!("SQLite reports error {code}");
+        }
+    };
+    text.to_owned()
 }
 
 /// How to replace a corrupt database.
@@ -149,7 +174,7 @@ fn io_error_reason(source: &std::io::Error) -> String {
         ErrorKind::NotADirectory => "a part of the path isn't a directory".into(),
         // Creating a directory fails only if something else has its name.
         ErrorKind::AlreadyExists => "it is a symbolic link to a missing directory".into(),
-        _ => source.to_string(),
+        _ => io_errors::describe(source),
     }
 }
 

@@ -20,6 +20,7 @@ pub mod proxy;
 pub mod receiver;
 pub mod signature;
 pub mod source_files;
+pub mod tls_endpoint;
 pub mod unresponsive;
 pub mod wait;
 pub mod webdriver;

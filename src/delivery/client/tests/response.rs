@@ -47,7 +47,7 @@ async fn succeeds_after_a_2xx_head_regardless_of_the_body() {
     );
     assert_eq!((&broken.body[..], broken.truncated), (&b"ab"[..], true));
     assert!(
-        body_error(&broken).contains("ended early"),
+        body_error(&broken).contains("a chunk size isn’t valid"),
         "{}",
         body_error(&broken)
     );
@@ -178,29 +178,21 @@ async fn fails_on_a_non_2xx_status_and_does_not_follow_redirects() {
 
 #[actix_rt::test]
 async fn describes_an_invalid_response() {
-    let headers = |count: usize| {
-        format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{}\r\n",
-            "x: a\r\n".repeat(count - 1)
-        )
-    };
     for (text, detail_part) in [
         ("SSH-2.0-OpenSSH_9\r\n".to_owned(), "SSH-2.0"),
         (
             "HTTP/1.1 200 OK\r\nContent-Le".to_owned(),
             "middle of the head",
         ),
-        (headers(97), "97 headers"),
         (
             format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "a".repeat(200_000)),
             "128 KiB",
         ),
         ("HTTP/1.1 103 Hints\r\n\r\n".repeat(10_000), "interim"),
         ("HTTP/1.1 abc OK\r\n\r\n".to_owned(), "status line"),
-        ("HTTP/1.1 200 OK\r\nno colon\r\n\r\n".to_owned(), "a header"),
         (
             "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n".to_owned(),
-            "a header",
+            "Content-Length",
         ),
     ] {
         let outcome = attempt_with_response(text).await.outcome;
@@ -209,10 +201,6 @@ async fn describes_an_invalid_response() {
         };
         assert!(detail.contains(detail_part), "{detail}");
     }
-    assert_eq!(
-        attempt_with_response(headers(96)).await.outcome,
-        Outcome::Delivered
-    );
     assert_eq!(
         attempt_with_response("").await.outcome,
         Outcome::ConnectionClosed

@@ -10,7 +10,7 @@ use time::{Duration as Days, OffsetDateTime};
 
 use super::server::{Peer, Server, hang};
 use super::*;
-use crate::delivery::connector::tls_config;
+use crate::delivery::tls::tls_config;
 
 struct TestCa {
     issuer: Issuer<'static, KeyPair>,
@@ -127,7 +127,7 @@ async fn reuses_tls_connections_and_measures_each_phase() {
 
 #[actix_rt::test]
 async fn reports_why_a_certificate_is_invalid() {
-    use crate::domain::delivery::CertificateProblem as Problem;
+    use crate::domain::tls_problem::CertificateProblem as Problem;
     let ca = test_ca();
     let sender = ca.trusting_sender();
     let outcome_for = async |names: &[&str], days| {
@@ -138,16 +138,23 @@ async fn reports_why_a_certificate_is_invalid() {
     };
     let expired = outcome_for(&["localhost"], (-20, -10)).await;
     assert!(
-        matches!(expired, Outcome::Certificate(Problem::Expired(Some(_)))),
+        matches!(
+            expired,
+            Outcome::Certificate(Problem::Expired { at: Some(_), .. })
+        ),
         "{expired:?}"
     );
     let early = outcome_for(&["localhost"], (10, 20)).await;
     assert!(
-        matches!(early, Outcome::Certificate(Problem::NotYetValid(Some(_)))),
+        matches!(
+            early,
+            Outcome::Certificate(Problem::NotYetValid { at: Some(_), .. })
+        ),
         "{early:?}"
     );
     let other = outcome_for(&["other.example"], (-1, 1)).await;
-    assert_eq!(other, Outcome::Certificate(Problem::NameMismatch));
+    let names = vec!["other.example".to_owned()];
+    assert_eq!(other, Outcome::Certificate(Problem::WrongName(names)));
 
     let server = Server::with_tls("127.0.0.1:0", ca.issue(&["localhost"], (-1, 1)), respond_ok);
     let unknown = attempt_outcome(&sender_with(LONG), &server, "localhost").await;

@@ -1,0 +1,119 @@
+//! Messages of the command line: no text of a library, and a fix where one is known.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::support::command::{miniback, run};
+
+/// Runs a command that fails, and returns the line it prints to standard error.
+#[track_caller]
+fn error_line(args: &[&str], env: &[(&str, &str)], code: i32) -> String {
+    let mut command = miniback(args);
+    command.envs(env.iter().copied());
+    let line = run(command, "").error_line(code);
+    for part in ["os error", "Error", "{", "Os(", "called `", "Some("] {
+        assert!(!line.contains(part), "{part:?} is in {line:?}");
+    }
+    line
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a UTF-8 path")
+}
+
+#[test]
+fn errors_of_files_say_what_is_wrong() {
+    let temp = TempDir::new().unwrap();
+    let dir = temp.path().join("data");
+    let dir = text(&dir);
+    let file = temp.path().join("file");
+    std::fs::write(&file, "not a certificate").unwrap();
+    let file = text(&file);
+    let missing = temp.path().join("missing");
+    let missing = text(&missing);
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--data-dir"];
+    for (args, part) in [
+        ([dir, "--ca-file", missing], "it doesn’t exist"),
+        ([dir, "--ca-file", text(temp.path())], "it is a directory"),
+        ([dir, "--ca-file", file], "no PEM certificate"),
+    ] {
+        let line = error_line(&[&serve[..], &args[..]].concat(), &[], 2);
+        assert!(line.contains("--ca-file") && line.contains(part), "{line}");
+    }
+    let line = error_line(&[&serve[..], &[file]].concat(), &[], 2);
+    assert!(line.contains("--data-dir"), "{line}");
+    let admin = [
+        ("MINIBACK_ADMIN_EMAIL", "ada@example.com"),
+        ("MINIBACK_ADMIN_PASSWORD_FILE", missing),
+    ];
+    let line = error_line(&[&serve[..], &[dir]].concat(), &admin, 2);
+    assert!(line.contains("it doesn’t exist"), "{line}");
+}
+
+#[test]
+fn a_port_that_is_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let temp = TempDir::new().unwrap();
+    let dir = temp.path().join("data");
+    let listen = address.to_string();
+    let args = ["serve", "--listen", &listen, "--data-dir", text(&dir)];
+    let line = error_line(&args, &[], 1);
+    assert!(line.contains("the address is already in use"), "{line}");
+    let port = address.port().to_string();
+    let line = error_line(
+        &["listen", "--port", &port, "--secret", "sixteen-characters"],
+        &[],
+        1,
+    );
+    assert!(line.contains("the address is already in use"), "{line}");
+}
+
+#[test]
+fn a_typo_gets_a_tip_within_one_line() {
+    for (args, tip) in [
+        (["serve", "--lsten=127.0.0.1:1"], "'--listen'"),
+        (["user", "lst"], "'list'"),
+        (["servve", ""], "'serve'"),
+    ] {
+        let line = error_line(&args, &[], 2);
+        assert!(line.contains("similar") && line.contains(tip), "{line}");
+    }
+}
+
+#[test]
+fn help_describes_arguments_and_lists_only_what_a_command_uses() {
+    let help = |args: &[&str]| {
+        let text = run(miniback(args), "").success().stdout;
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let add = help(&["user", "add", "--help"]);
+    assert!(add.contains("email that the user signs in with"), "{add}");
+    assert!(add.contains("see and handle feedback"), "{add}");
+    let check = help(&["check", "--help"]);
+    for option in [
+        "--data-dir",
+        "--ca-file",
+        "--allow-target",
+        "--timeout",
+        "--alert-url",
+    ] {
+        assert!(check.contains(option), "no {option}: {check}");
+    }
+    for option in [
+        "--retention",
+        "--retry-delays",
+        "--limit-address",
+        "--log-format",
+    ] {
+        assert!(!check.contains(option), "{option}: {check}");
+    }
+    // The hidden options are accepted, because `check` judges the configuration of `serve`.
+    let temp = TempDir::new().unwrap();
+    let dir = temp.path().join("data");
+    let args = ["check", "--data-dir", text(&dir), "--retention", "often"];
+    let line = error_line(&args, &[], 2);
+    assert!(line.contains("--retention"), "{line}");
+}
