@@ -25,6 +25,7 @@ use crate::domain::secret::Secret;
 use crate::intake::{self, Intake};
 use crate::server::request_origin::TrustedProxies;
 use crate::server::urls::Urls;
+use crate::server::versions::Versions;
 use crate::server::{
     AppState, health, request_id, request_origin, security_events, security_headers, tokens,
 };
@@ -119,12 +120,15 @@ pub async fn start(
     let alerts = load_alert_endpoint(options, &store, &delivery, &urls).await?;
     let background = spawn_background_tasks(options, &store, &clock, &delivery, alerts.as_ref());
     let intake = web::Data::new(create_intake(options, &store, &clock).await?);
+    let versions_key = store.get_or_create_key("versions", random::bytes()).await?;
+    let versions = Versions::new(&versions_key);
     let device_key = store.get_or_create_key("devices", random::bytes()).await?;
     let state = web::Data::new(AppState {
         store,
         clock: clock.clone(),
         delivery,
         urls,
+        versions,
         proxies: TrustedProxies::new(options.trusted_proxy.0.clone()),
         alerts,
     });

@@ -1,22 +1,69 @@
-//! `ETag` and `If-None-Match`: a client that polls gets 304 until the response changes.
+//! `ETag`, `If-None-Match`, and `If-Match`.
 //!
-//! The tag is a hash of the response body, so handlers don't have to compute it. The tag is weak,
-//! so a proxy that compresses responses leaves it unchanged.
+//! The `ETag` of a project, feedback, or webhook is its version. With `If-Match`, a client changes
+//! an object only if nobody else has changed it. Every other `ETag` is a hash of the response body,
+//! so handlers don't have to compute it. It is weak, so a proxy that compresses responses leaves it
+//! unchanged. With `If-None-Match`, a client that polls gets 304 until the tag changes.
 
-use actix_web::HttpResponse;
+use std::future::{Ready, ready};
+
 use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::ServiceResponse;
+use actix_web::dev::{Payload, ServiceResponse};
+use actix_web::error::Error;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, ETAG, EntityTag, Header, HeaderValue, IfNoneMatch,
+    self, CACHE_CONTROL, CONTENT_TYPE, ETAG, EntityTag, Header, HeaderName, HeaderValue, IF_MATCH,
+    IfNoneMatch,
 };
 use actix_web::http::{Method, StatusCode};
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::server::tokens;
+use crate::server::versions::{Versioned, Versions};
+use crate::store::Precondition;
 
 /// The client may store the response, but must revalidate it before each use.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
+
+/// The condition of the `If-Match` header.
+pub(super) struct IfMatch(Option<header::IfMatch>);
+
+impl FromRequest for IfMatch {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let is_sent = request.headers().contains_key(IF_MATCH);
+        // An invalid header matches nothing, because the client wants the change to be conditional.
+        let none = || header::IfMatch::Items(Vec::new());
+        let sent = is_sent.then(|| header::IfMatch::parse(request).unwrap_or_else(|_| none()));
+        ready(Ok(Self(sent)))
+    }
+}
+
+impl IfMatch {
+    /// Returns the condition that the stored object has one of the versions. Weak tags never match
+    /// (RFC 9110, section 13.1.1).
+    pub(super) fn precondition<T: Versioned + Clone>(self, versions: &Versions) -> Precondition<T> {
+        match self.0 {
+            None | Some(header::IfMatch::Any) => Precondition::none(),
+            Some(header::IfMatch::Items(tags)) => {
+                let versions = versions.clone();
+                Precondition::new(move |stored: &T| {
+                    let version = EntityTag::new_strong(stored.version(&versions));
+                    tags.iter().any(|tag| tag.strong_eq(&version))
+                })
+            }
+        }
+    }
+}
+
+/// Returns the header with the version of an object.
+pub(super) fn etag_of(object: &impl Versioned, versions: &Versions) -> (HeaderName, String) {
+    let tag = EntityTag::new_strong(object.version(versions));
+    (ETAG, tag.to_string())
+}
 
 /// Adds an `ETag` to a JSON response of `GET` or `HEAD`, or returns 304 if the tag matches.
 pub(super) fn add_etag(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
@@ -33,12 +80,16 @@ pub(super) fn add_etag(response: ServiceResponse<BoxBody>) -> ServiceResponse<Bo
     if !is_cacheable {
         return ServiceResponse::new(request, response);
     }
+    let own_tag = headers
+        .get(ETAG)
+        .and_then(|tag| tag.to_str().ok()?.parse().ok());
     let (mut head, body) = response.into_parts();
     let bytes = match body.try_into_bytes() {
         Ok(bytes) => bytes,
         Err(body) => return ServiceResponse::new(request, head.set_body(body)),
     };
-    let tag = EntityTag::new_weak(URL_SAFE_NO_PAD.encode(&tokens::sha256(&bytes)[..12]));
+    let hash = || URL_SAFE_NO_PAD.encode(&tokens::sha256(&bytes)[..12]);
+    let tag = own_tag.unwrap_or_else(|| EntityTag::new_weak(hash()));
     let is_match = match IfNoneMatch::parse(&request) {
         Ok(IfNoneMatch::Any) => true,
         Ok(IfNoneMatch::Items(items)) => items.iter().any(|item| item.weak_eq(&tag)),

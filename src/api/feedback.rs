@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::auth::Caller;
+use super::etag::{IfMatch, etag_of};
 use super::lists::{List, PageParams, QueryParams};
 use super::projects::IdOrSlug;
 use crate::domain::feedback::{
@@ -247,7 +248,9 @@ pub(super) async fn get(
         .feedback(FeedbackId::new(id.into_inner()))
         .await?
         .ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Ok().json(feedback))
+    Ok(HttpResponse::Ok()
+        .insert_header(etag_of(&feedback, &app.versions))
+        .json(feedback))
 }
 
 /// Update feedback
@@ -267,20 +270,23 @@ pub(super) async fn update(
     app: web::Data<AppState>,
     caller: Caller,
     id: web::Path<String>,
+    if_match: IfMatch,
     Json(body): Json<UpdateFeedback>,
 ) -> Result<HttpResponse, Problem> {
     let id = FeedbackId::new(id.into_inner());
-    let feedback = match body.status {
-        Some(status) => {
-            let by = Actor {
-                email: caller.0.user.email,
-                token: Some(caller.0.name),
-            };
-            app.store.set_status(id, status, by).await?
-        }
-        None => app.store.feedback(id).await?,
+    let by = Actor {
+        email: caller.0.user.email,
+        token: Some(caller.0.name),
     };
-    Ok(HttpResponse::Ok().json(feedback.ok_or(NOT_FOUND)?))
+    let precondition = if_match.precondition(&app.versions);
+    let feedback = app
+        .store
+        .set_status(id, body.status, by, precondition)
+        .await?
+        .ok_or(NOT_FOUND)?;
+    Ok(HttpResponse::Ok()
+        .insert_header(etag_of(&feedback, &app.versions))
+        .json(feedback))
 }
 
 /// Delete feedback
@@ -297,10 +303,10 @@ pub(super) async fn update(
 pub(super) async fn delete(
     app: web::Data<AppState>,
     id: web::Path<String>,
+    if_match: IfMatch,
 ) -> Result<HttpResponse, Problem> {
-    let deleted = app
-        .store
-        .delete_feedback(FeedbackId::new(id.into_inner()))
-        .await?;
+    let id = FeedbackId::new(id.into_inner());
+    let precondition = if_match.precondition(&app.versions);
+    let deleted = app.store.delete_feedback(id, precondition).await?;
     deletion_response(deleted, NOT_FOUND)
 }

@@ -9,6 +9,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::etag::{IfMatch, etag_of};
 use super::lists::{List, PageParams, QueryParams};
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, ORIGINS_MAX, Project, ProjectStatus};
@@ -116,6 +117,7 @@ pub(super) async fn create(
     let location = app.urls.path(&format!("/api/v1/projects/{}", project.id));
     Ok(HttpResponse::Created()
         .insert_header(("Location", location))
+        .insert_header(etag_of(&project, &app.versions))
         .json(project))
 }
 
@@ -157,7 +159,9 @@ pub(super) async fn get(
         .project(project.into_inner())
         .await?
         .ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Ok().json(project))
+    Ok(HttpResponse::Ok()
+        .insert_header(etag_of(&project, &app.versions))
+        .json(project))
 }
 
 /// Update a project
@@ -175,6 +179,7 @@ pub(super) async fn get(
 pub(super) async fn update(
     app: web::Data<AppState>,
     project: web::Path<String>,
+    if_match: IfMatch,
     Json(body): Json<UpdateProject>,
 ) -> Result<HttpResponse, Problem> {
     let name = body.name.as_deref().map(project::check_name);
@@ -190,10 +195,16 @@ pub(super) async fn update(
     };
     let project = app
         .store
-        .update_project(project.into_inner(), change)
+        .update_project(
+            project.into_inner(),
+            change,
+            if_match.precondition(&app.versions),
+        )
         .await?
         .ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Ok().json(project))
+    Ok(HttpResponse::Ok()
+        .insert_header(etag_of(&project, &app.versions))
+        .json(project))
 }
 
 /// Delete a project
@@ -211,7 +222,10 @@ pub(super) async fn update(
 pub(super) async fn delete(
     app: web::Data<AppState>,
     project: web::Path<String>,
+    if_match: IfMatch,
 ) -> Result<HttpResponse, Problem> {
-    let deleted = app.store.delete_project(project.into_inner()).await?;
+    let precondition = if_match.precondition(&app.versions);
+    let project = project.into_inner();
+    let deleted = app.store.delete_project(project, precondition).await?;
     deletion_response(deleted, NOT_FOUND)
 }

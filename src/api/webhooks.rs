@@ -8,6 +8,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
+use super::etag::{IfMatch, etag_of};
 use super::lists::{List, PageParams, QueryParams};
 use super::projects::IdOrSlug;
 use crate::clock::Timestamp;
@@ -225,6 +226,7 @@ pub(super) async fn create(
     };
     Ok(HttpResponse::Created()
         .insert_header(("Location", location))
+        .insert_header(etag_of(&webhook, &app.versions))
         .json(view))
 }
 
@@ -268,7 +270,9 @@ pub(super) async fn get(
         .webhook(WebhookId::new(id.into_inner()))
         .await?
         .ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Ok().json(WebhookView::new(&webhook, app.clock.now())))
+    Ok(HttpResponse::Ok()
+        .insert_header(etag_of(&webhook, &app.versions))
+        .json(WebhookView::new(&webhook, app.clock.now())))
 }
 
 /// Update a webhook
@@ -286,6 +290,7 @@ pub(super) async fn get(
 pub(super) async fn update(
     app: web::Data<AppState>,
     id: web::Path<String>,
+    if_match: IfMatch,
     Json(body): Json<UpdateWebhook>,
 ) -> Result<HttpResponse, Problem> {
     let id = WebhookId::new(id.into_inner());
@@ -313,11 +318,13 @@ pub(super) async fn update(
     };
     let webhook = app
         .store
-        .update_webhook(id, change)
+        .update_webhook(id, change, if_match.precondition(&app.versions))
         .await
         .map_err(save_problem)?
         .ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Ok().json(WebhookView::new(&webhook, app.clock.now())))
+    Ok(HttpResponse::Ok()
+        .insert_header(etag_of(&webhook, &app.versions))
+        .json(WebhookView::new(&webhook, app.clock.now())))
 }
 
 /// Delete a webhook
@@ -334,11 +341,11 @@ pub(super) async fn update(
 pub(super) async fn delete(
     app: web::Data<AppState>,
     id: web::Path<String>,
+    if_match: IfMatch,
 ) -> Result<HttpResponse, Problem> {
-    let deleted = app
-        .store
-        .delete_webhook(WebhookId::new(id.into_inner()))
-        .await?;
+    let id = WebhookId::new(id.into_inner());
+    let precondition = if_match.precondition(&app.versions);
+    let deleted = app.store.delete_webhook(id, precondition).await?;
     deletion_response(deleted, NOT_FOUND)
 }
 
@@ -357,6 +364,7 @@ fn save_problem(error: SaveWebhookError) -> Problem {
             Problem::invalid_field("headers", error)
         }
         SaveWebhookError::Invalid(error) => Problem::invalid_field("", error),
+        SaveWebhookError::Changed(_) => Problem::PreconditionFailed,
         SaveWebhookError::Store(error) => error.into(),
     }
 }

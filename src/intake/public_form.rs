@@ -21,6 +21,9 @@ use crate::server::form_data::FormData;
 use crate::server::urls::Urls;
 use crate::server::{AppState, html, tokens};
 
+/// `Retry-After` while the database can't be written, in seconds.
+const STORE_RETRY_SECONDS: u64 = 5;
+
 #[derive(Template)]
 #[template(path = "form.html")]
 struct FormPage {
@@ -128,6 +131,14 @@ impl FormPage {
                 self.error = Some(&self.strings.too_many);
                 retry_after = Some(exceeded.wait_seconds());
                 StatusCode::TOO_MANY_REQUESTS
+            }
+            SubmissionError::Store(error) => {
+                if error.http_status() == StatusCode::INTERNAL_SERVER_ERROR {
+                    tracing::error!(?error, "form request failed");
+                }
+                self.error = Some(&self.strings.failed);
+                retry_after = Some(STORE_RETRY_SECONDS);
+                error.http_status()
             }
             _ => {
                 self.state = FormState::Paused;
@@ -240,7 +251,6 @@ pub(super) async fn submit(
                 .insert_header((LOCATION, format!("{}?sent", page.path())))
                 .finish());
         }
-        Err(SubmissionError::Store(error)) => return Err(error.into()),
         Err(error) => error,
     };
     page.restore_input(&intake, &data, app.clock.now());

@@ -22,7 +22,7 @@ pub(super) struct Translations {
     pub(super) thanks: String,
     later: String,
     pub(super) paused: String,
-    failed: String,
+    pub(super) failed: String,
     instead: String,
     // Only the public form uses the following strings.
     pub(super) another: String,

@@ -10,6 +10,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 
 use super::framework::context::RequestContext;
+use super::framework::edits::{self, EditField, Edits, LoadedValue};
 use super::framework::flash::OneTimeReveal;
 use super::framework::form_field::FormField;
 use super::framework::format::DisplayTime;
@@ -22,9 +23,10 @@ use crate::domain::account::{Role, User};
 use crate::domain::feedback;
 use crate::domain::id::{LinkId, UserId};
 use crate::server::tokens;
-use crate::store::{LinkError, OneTimeLink, UserError};
+use crate::store::{LinkError, OneTimeLink, Precondition, UserError};
 
 const PATH: &str = "/settings/people";
+const ROLE: EditField = ("role", "Role");
 const INVITATION_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 const RESET_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
@@ -78,6 +80,10 @@ impl PersonRow {
 
     fn is_admin(&self) -> bool {
         self.user.role == Role::Admin
+    }
+
+    fn loaded(&self) -> Vec<LoadedValue> {
+        edits::loaded_values(&[ROLE], |_| self.user.role.to_string())
     }
 }
 
@@ -254,7 +260,18 @@ pub(super) async fn set_role(
     let role = read_role(&fields)?;
     let id = UserId::new(id.into_inner());
     let is_own_change = context.user()?.id == id && context.user()?.role != role;
-    match context.app.store.set_role(id, role).await {
+    let edits = Edits::read(&fields, &[ROLE]);
+    if !edits.is_changed("role") {
+        return Ok(context.redirect(PATH));
+    }
+    let checked = edits.clone();
+    let conflicts = move |stored: &User| checked.conflicts(|_| stored.role.to_string());
+    let unchanged = Precondition::new(move |stored| conflicts(stored).is_empty());
+    match context.app.store.set_role(id, role, unchanged).await {
+        Err(UserError::Changed(stored)) => {
+            let conflicts = edits.conflicts(|_| stored.role.to_string());
+            Err(PageError::Conflict(conflicts))
+        }
         Ok(_) if is_own_change => Ok(redirect_signed_out(&context)),
         Ok(user) => {
             context.push_message(match user.role {

@@ -1,9 +1,11 @@
 //! Data of submitted HTML forms.
 
+use std::rc::Rc;
+
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
-use actix_web::{FromRequest, HttpRequest, ResponseError};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, ResponseError};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::timeout;
@@ -16,11 +18,26 @@ const FORM_MAX_BYTES: usize = 64 * 1024;
 /// the request.
 const LARGE_FORM_MAX_BYTES: usize = 512 * 1024;
 
-/// The fields of a form, in the order in which they were sent. A missing field reads as an empty
-/// string, and validation then reports the field.
-pub struct FormData(Vec<(String, String)>);
+/// The fields of a form, in the order in which they were sent. A missing field reads as empty, and
+/// validation then reports it.
+///
+/// Reading a form also stores it in the request's extensions, so that an error page can show it.
+#[derive(Clone, Default)]
+pub struct FormData(Rc<Vec<(String, String)>>);
 
 impl FormData {
+    pub fn new(fields: Vec<(String, String)>) -> Self {
+        Self(Rc::new(fields))
+    }
+
+    pub fn fields(&self) -> &[(String, String)] {
+        &self.0
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &(String, String)> {
+        self.0.iter()
+    }
+
     /// Returns the first value of `name`, or an empty string.
     pub fn get(&self, name: &str) -> &str {
         self.0
@@ -102,19 +119,24 @@ impl FormData {
         payload: &mut Payload,
         max_bytes: usize,
     ) -> LocalBoxFuture<'static, Result<Self, FormError>> {
-        let is_form = is_form(request);
+        let request = request.clone();
         let payload = payload.take();
         Box::pin(async move {
-            let bytes = timeout(BODY_TIMEOUT, read_all(payload, max_bytes))
+            // Read more than the limit, to show a form that is too large again.
+            let bytes = timeout(BODY_TIMEOUT, read_all(payload, LARGE_FORM_MAX_BYTES))
                 .await
                 .map_err(|_| FormError::TooSlow)??;
             // Some browsers omit the content type if a form has no fields.
-            if !is_form && !bytes.is_empty() {
+            if !is_form(&request) && !bytes.is_empty() {
                 return Err(FormError::UnsupportedMediaType);
             }
-            serde_urlencoded::from_bytes(&bytes)
-                .map(Self)
-                .map_err(|_| FormError::Malformed)
+            let fields = serde_urlencoded::from_bytes(&bytes).map_err(|_| FormError::Malformed)?;
+            let form = Self::new(fields);
+            request.extensions_mut().insert(form.clone());
+            if bytes.len() > max_bytes {
+                return Err(FormError::TooLarge(max_bytes / 1024));
+            }
+            Ok(form)
         })
     }
 }

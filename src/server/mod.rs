@@ -20,6 +20,7 @@ pub mod static_files;
 mod store_error_status;
 pub mod tokens;
 pub mod urls;
+pub mod versions;
 
 use crate::clock::Clock;
 use crate::delivery;
@@ -27,6 +28,7 @@ use crate::domain::endpoint_url::EndpointUrl;
 use crate::store::Store;
 use request_origin::TrustedProxies;
 use urls::Urls;
+use versions::Versions;
 
 /// Maximum time for a request body to arrive. Without it, slow senders would occupy connections.
 pub const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
@@ -38,7 +40,8 @@ pub struct AppState {
     pub delivery: delivery::DispatcherHandle,
     pub urls: Urls,
     pub proxies: TrustedProxies,
-    /// The endpoint that receives alerts about failing webhooks, if one is configured.
+    pub versions: Versions,
+    /// The target of alerts about failing webhooks, if one is configured.
     pub alerts: Option<delivery::AlertEndpoint>,
 }
 

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::rate_limit_headers::{RateLimitExceeded, add_rate_limit_headers};
 use crate::domain::validation::{FieldError, ValidationErrors};
-use crate::store::StoreError;
+use crate::store::{ChangeError, StoreError};
 
 /// Maximum size of a JSON request body.
 pub const BODY_MAX_BYTES: usize = 64 * 1024;
@@ -28,6 +28,8 @@ pub enum Problem {
         allow: String,
     },
     Conflict(String),
+    /// `If-Match` doesn't contain the current version.
+    PreconditionFailed,
     TooLarge,
     TooSlow,
     UnsupportedMediaType,
@@ -81,6 +83,15 @@ impl From<ValidationErrors> for Problem {
     }
 }
 
+impl<T> From<ChangeError<T>> for Problem {
+    fn from(error: ChangeError<T>) -> Self {
+        match error {
+            ChangeError::Changed(_) => Self::PreconditionFailed,
+            ChangeError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
@@ -107,6 +118,9 @@ impl fmt::Display for Problem {
             Self::MethodNotAllowed { allow } => {
                 write!(f, "This path accepts {allow}.")
             }
+            Self::PreconditionFailed => f.write_str(
+                "This object doesn’t have the version in If-Match. Get it again, and send its ETag.",
+            ),
             Self::TooLarge => write!(f, "The body is larger than {} KiB.", BODY_MAX_BYTES / 1024),
             Self::TooSlow => f.write_str("The body took too long to arrive."),
             Self::UnsupportedMediaType => {
@@ -129,6 +143,7 @@ impl ResponseError for Problem {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -105,6 +105,14 @@ pub fn path_routes<const N: usize>(
     }
 }
 
+impl PathRoutes {
+    /// Adds data that the path's requests can access.
+    pub fn with_data<T: 'static>(mut self, data: T) -> Self {
+        self.resource = self.resource.app_data(data);
+        self
+    }
+}
+
 /// A route table, or a part of it under a prefix.
 #[derive(Default)]
 pub struct Routes {

@@ -7,6 +7,7 @@ use super::db::page::{Page, PageRequest};
 use super::db::sql::{self, Json};
 use super::db::writer::WriteTx;
 use super::idempotency::{self, IdempotencyKey};
+use super::precondition::{ChangeError, Precondition};
 use super::search::{self, FeedbackFilter};
 use super::{Store, erasure, events, projects};
 use crate::domain::account::normalize_email;
@@ -157,8 +158,19 @@ impl Store {
 
     /// Deletes feedback and its content in the delivery log. Returns `false` if there is no such
     /// feedback.
-    pub async fn delete_feedback(&self, id: FeedbackId) -> Result<bool, StoreError> {
-        Ok(self.delete_feedback_items(vec![id]).await? > 0)
+    pub async fn delete_feedback(
+        &self,
+        id: FeedbackId,
+        mut precondition: Precondition<Feedback>,
+    ) -> Result<bool, ChangeError<Feedback>> {
+        self.writer
+            .write(move |tx| {
+                if let Some(feedback) = find(tx, &id)? {
+                    precondition.check(&feedback)?;
+                }
+                Ok(erasure::erase_feedback(tx, &id)?.is_some())
+            })
+            .await
     }
 
     /// Like [`delete_feedback`](Self::delete_feedback) for several items, in one commit. Returns

@@ -9,6 +9,7 @@ use super::db::error::StoreError;
 use super::db::page::{Page, PageRequest};
 use super::db::sql::{self, Json};
 use super::db::writer::WriteTx;
+use super::precondition::{ChangeError, Precondition};
 use super::{Store, erasure};
 use crate::domain::id::{FeedbackId, ProjectId};
 use crate::domain::project::{Project, ProjectStatus, slug_from_name};
@@ -105,12 +106,14 @@ impl Store {
         &self,
         id_or_slug: String,
         patch: ProjectPatch,
-    ) -> Result<Option<Project>, StoreError> {
+        mut precondition: Precondition<Project>,
+    ) -> Result<Option<Project>, ChangeError<Project>> {
         self.writer
             .write(move |tx| {
                 let Some(mut project) = find(tx, &id_or_slug)? else {
                     return Ok(None);
                 };
+                precondition.check(&project)?;
                 project.name = patch.name.unwrap_or(project.name);
                 project.status = patch.status.unwrap_or(project.status);
                 project.allowed_origins = patch.allowed_origins.unwrap_or(project.allowed_origins);
@@ -148,10 +151,18 @@ impl Store {
     ///
     /// Feedback is deleted in batches, so other jobs don't wait. The first batch pauses the
     /// project, so no feedback is added.
-    pub async fn delete_project(&self, id_or_slug: String) -> Result<bool, StoreError> {
+    pub async fn delete_project(
+        &self,
+        id_or_slug: String,
+        mut precondition: Precondition<Project>,
+    ) -> Result<bool, ChangeError<Project>> {
         loop {
             let id_or_slug = id_or_slug.clone();
-            let batch = self.writer.write(move |tx| delete_batch(tx, &id_or_slug));
+            // The first batch checks the precondition.
+            let precondition = std::mem::replace(&mut precondition, Precondition::none());
+            let batch = self
+                .writer
+                .write(move |tx| delete_batch(tx, &id_or_slug, precondition));
             match batch.await? {
                 DeleteProgress::NotFound => return Ok(false),
                 DeleteProgress::Done => return Ok(true),
@@ -168,10 +179,15 @@ enum DeleteProgress {
     Done,
 }
 
-fn delete_batch(tx: &mut WriteTx<'_>, id_or_slug: &str) -> Result<DeleteProgress, StoreError> {
+fn delete_batch(
+    tx: &mut WriteTx<'_>,
+    id_or_slug: &str,
+    mut precondition: Precondition<Project>,
+) -> Result<DeleteProgress, ChangeError<Project>> {
     let Some(project) = find(tx, id_or_slug)? else {
         return Ok(DeleteProgress::NotFound);
     };
+    precondition.check(&project)?;
     let batch = "SELECT id FROM feedback WHERE project_id = ?1 ORDER BY id LIMIT ?2";
     let batch: Vec<FeedbackId> = sql::query_column(tx, batch, params![project.id, DELETE_BATCH])?;
     for feedback in &batch {

@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
+use super::precondition::{ChangeError, Precondition};
 use super::{Store, events, feedback};
 use crate::clock::Timestamp;
 use crate::domain::event;
@@ -43,19 +44,24 @@ pub struct StatusHistoryEntry {
 
 impl Store {
     /// Changes the status of feedback and stores the deliveries of `feedback.updated`. Setting the
-    /// current status again has no effect. Returns `None` if there is no such feedback.
+    /// current status again has no effect. Without a status, only checks the precondition. Returns
+    /// `None` if there is no such feedback.
     pub async fn set_status(
         &self,
         id: FeedbackId,
-        status: FeedbackStatus,
+        status: Option<FeedbackStatus>,
         by: Actor,
-    ) -> Result<Option<Feedback>, StoreError> {
+        mut precondition: Precondition<Feedback>,
+    ) -> Result<Option<Feedback>, ChangeError<Feedback>> {
         self.writer
             .write(move |tx| {
                 let Some(mut feedback) = feedback::find(tx, &id)? else {
                     return Ok(None);
                 };
-                change_status(tx, &mut feedback, status, &by)?;
+                precondition.check(&feedback)?;
+                if let Some(status) = status {
+                    change_status(tx, &mut feedback, status, &by)?;
+                }
                 Ok(Some(feedback))
             })
             .await
@@ -195,7 +201,12 @@ mod tests {
         }
         let bob = actor("bob@example.com", Some("ci"));
         let resolved = store
-            .set_status(id.clone(), FeedbackStatus::Resolved, bob)
+            .set_status(
+                id.clone(),
+                Some(FeedbackStatus::Resolved),
+                bob,
+                Precondition::none(),
+            )
             .await;
         let resolved = resolved.unwrap().unwrap();
         assert_eq!(resolved.status, FeedbackStatus::Resolved);
@@ -228,11 +239,19 @@ mod tests {
         let (store, id) = store_with_feedback(dir.path()).await;
         let ada = actor("ada@example.com", None);
         store
-            .set_status(id.clone(), FeedbackStatus::Resolved, ada)
+            .set_status(
+                id.clone(),
+                Some(FeedbackStatus::Resolved),
+                ada,
+                Precondition::none(),
+            )
             .await
             .unwrap();
         assert_eq!(store.status_history(id.clone()).await.unwrap().len(), 1);
-        store.delete_feedback(id).await.unwrap();
+        store
+            .delete_feedback(id, Precondition::none())
+            .await
+            .unwrap();
         let remaining: Result<u64, StoreError> = store
             .reader
             .read(|c| {

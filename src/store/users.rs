@@ -7,6 +7,7 @@ use super::db::change_feed::ChangeKind;
 use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
+use super::precondition::{ChangeError, Precondition};
 use crate::domain::account::{Role, User, normalize_email};
 use crate::domain::id::UserId;
 
@@ -20,8 +21,19 @@ pub enum UserError {
     LastAdmin(String),
     #[error("the first user already exists")]
     AlreadySetUp,
+    #[error("somebody else has changed this user")]
+    Changed(Box<User>),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<ChangeError<User>> for UserError {
+    fn from(error: ChangeError<User>) -> Self {
+        match error {
+            ChangeError::Changed(stored) => Self::Changed(stored),
+            ChangeError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 impl Store {
@@ -113,10 +125,16 @@ impl Store {
     }
 
     /// Changes a user's role, which ends their sessions. The only admin can't be demoted.
-    pub async fn set_role(&self, id: UserId, role: Role) -> Result<User, UserError> {
+    pub async fn set_role(
+        &self,
+        id: UserId,
+        role: Role,
+        mut precondition: Precondition<User>,
+    ) -> Result<User, UserError> {
         self.writer
             .write(move |tx| {
                 let user = by_id(tx, &id)?;
+                precondition.check(&user)?;
                 if user.role == role {
                     return Ok(user);
                 }

@@ -10,6 +10,7 @@ use super::db::page::{Page, PageRequest};
 use super::db::sql::{self, Json};
 use super::db::writer::WriteTx;
 use super::idempotency::{self, IdempotencyKey};
+use super::precondition::{ChangeError, Precondition};
 use super::{Store, projects};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::id::{ProjectId, WebhookId};
@@ -26,8 +27,19 @@ pub enum SaveWebhookError {
     UnknownProject(String),
     #[error(transparent)]
     Invalid(#[from] WebhookError),
+    #[error("somebody else has changed this webhook")]
+    Changed(Box<Webhook>),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<ChangeError<Webhook>> for SaveWebhookError {
+    fn from(error: ChangeError<Webhook>) -> Self {
+        match error {
+            ChangeError::Changed(stored) => Self::Changed(stored),
+            ChangeError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 /// Selects webhooks with their topics and projects, as JSON arrays.
@@ -104,12 +116,14 @@ impl Store {
         &self,
         id: WebhookId,
         patch: WebhookPatch,
+        mut precondition: Precondition<Webhook>,
     ) -> Result<Option<Webhook>, SaveWebhookError> {
         self.writer
             .write(move |tx| {
                 let Some(mut webhook) = find(tx, &id)? else {
                     return Ok(None);
                 };
+                precondition.check(&webhook)?;
                 if let Some(url) = patch.url {
                     // A new endpoint starts without a hold. A different spelling of the same URL
                     // keeps the hold.
@@ -142,9 +156,16 @@ impl Store {
 
     /// Deletes a webhook's URL, secrets, and headers, and cancels its pending deliveries. The
     /// deliveries remain in the log. Returns `false` if there is no such webhook.
-    pub async fn delete_webhook(&self, id: WebhookId) -> Result<bool, StoreError> {
+    pub async fn delete_webhook(
+        &self,
+        id: WebhookId,
+        mut precondition: Precondition<Webhook>,
+    ) -> Result<bool, ChangeError<Webhook>> {
         self.writer
             .write(move |tx| {
+                if let Some(webhook) = find(tx, &id)? {
+                    precondition.check(&webhook)?;
+                }
                 let deleted = sql::execute(
                     tx,
                     "UPDATE webhooks SET deleted_at = ?2, enabled = 0, url = '', description = '',
@@ -343,7 +364,12 @@ mod tests {
                 "give `{name}` a value, so that this test covers it"
             );
         }
-        assert!(store.delete_webhook(id.clone()).await.unwrap());
+        assert!(
+            store
+                .delete_webhook(id.clone(), Precondition::none())
+                .await
+                .unwrap()
+        );
         let mut left = text_columns(&store, &id).await;
         left.retain(|(_, has_value)| *has_value);
         let left: Vec<_> = left.iter().map(|(name, _)| name.as_str()).collect();

@@ -12,7 +12,8 @@ function announce(...texts) {
 // Flash messages disappear after 8 s, unless they contain a button, are hovered, or have the focus.
 function dismissMessages() {
   const box = document.getElementById("messages");
-  const shown = [...(box?.children ?? [])].filter((message) => !message.querySelector("button"));
+  const shown = [...(box?.children ?? [])].filter(
+    (message) => !message.querySelector("button") && !message.matches(".bad"));
   if (shown.length) setTimeout(function dismiss() {
     if (box.matches(":hover, :focus-within")) return setTimeout(dismiss, 2000);
     for (const message of shown) message.remove();

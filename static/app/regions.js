@@ -44,6 +44,21 @@ const structure = (root) => [
   ...[...root.scripts].map((element) => element.getAttribute("src")),
 ].join("|");
 
+// The control that opened the form or question that has the focus.
+let opener;
+
+// A conflict with somebody else's change is detected by the values that the form was loaded with,
+// so unsaved input keeps them.
+function keepLoadedValues(field, newField) {
+  const loaded = ({ form, name }) => [...form?.elements ?? []]
+    .filter((element) => element.name.startsWith(`loaded.${name}`));
+  for (const old of loaded(field)) {
+    const updated = loaded(newField).find(({ name }) => name === old.name);
+    if (updated) updated.value = old.value;
+  }
+  if (field.form && "unsaved" in field.form.dataset) newField.form.dataset.unsaved = "";
+}
+
 function replaceRegions(page, request, failed) {
   const target = page.getElementById(request.target) && document.getElementById(request.target);
   const regions = target
@@ -65,6 +80,8 @@ function replaceRegions(page, request, failed) {
   const unsaved = regions.flatMap((region) => all("input, textarea, select", region))
     .filter((field) => !(submittedForm && field.form === submittedForm) && isDirty(field))
     .map((field) => [field, currentValue(field)]);
+  const rowTag = initiator?.closest("article, tr, li")?.localName;
+  const rowIndex = rowTag ? all(`main ${rowTag}`).findIndex((row) => row.contains(initiator)) : -1;
   const wasOpen = new Map(all("details[id]").map((details) => [details.id, details.open]));
 
   regions.forEach((region, index) => region.replaceWith(newRegions[index]));
@@ -72,9 +89,11 @@ function replaceRegions(page, request, failed) {
   if (!target) lastChange = page.body.dataset.lastChange;
   for (const [field, value] of unsaved) {
     const newField = counterpart(field);
-    if (newField && currentValue(newField) !== value) {
+    if (!newField) continue;
+    if (currentValue(newField) !== value) {
       newField[isCheckable(newField) ? "checked" : "value"] = value;
     }
+    keepLoadedValues(field, newField);
   }
   for (const other of inFlight) {
     for (const role of ["form", "link", "submitter"]) {
@@ -100,6 +119,19 @@ function replaceRegions(page, request, failed) {
     .map(textOf));
   document.dispatchEvent(new CustomEvent("miniback:updated"));
 
+  // Returns what takes the place of a focused element that is gone: after a change, the new or the
+  // next row; after "Cancel", the control that opened the question.
+  function successor() {
+    const opened = new URLSearchParams(location.search).get("open");
+    const siblings = all(rowTag ? `main ${rowTag}` : "none");
+    const next = siblings[Math.min(rowIndex, siblings.length - 1)];
+    const controls = [document.getElementById(opened), rowIndex < 0 ? undefined : next]
+      .map((row) => row?.querySelector("summary, .message[href], button, a[href]"));
+    const fromOpener = opener && counterpart(opener);
+    return (request.method === "post" ? [...controls, fromOpener] : [fromOpener, ...controls])
+      .find(Boolean) ?? document.getElementById("main");
+  }
+
   // Moves the focus to the element that the request opened, unless the user has moved it.
   function restoreFocus() {
     const within = (selector) => newRegions.flatMap((region) => all(selector, region));
@@ -110,14 +142,17 @@ function replaceRegions(page, request, failed) {
       || within("[autofocus]").find(({ id, name }) => !autofocused.has(id || name)));
     const sameFocus = active !== document.body && counterpart(active);
     if (!newFocus) scrollTo(x, y);
-    if (newFocus) newFocus.focus();
+    if (newFocus) {
+      if (newFocus !== invalid) opener = request.submitter ?? request.link;
+      newFocus.focus();
+    }
     else if (sameFocus) {
       sameFocus.focus({ preventScroll: true });
       if (selection && selection[0] !== null && sameFocus !== active) {
         sameFocus.setSelectionRange(...selection);
       }
     } else if (active !== document.body || !counterpart(initiator)) {
-      (within("[autofocus]")[0] ?? within("[data-focus]")[0])?.focus();
+      (within("[autofocus]")[0] ?? within("[data-focus]")[0] ?? successor())?.focus();
     }
   }
 }

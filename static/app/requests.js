@@ -3,6 +3,7 @@
 // Requests for the whole page run one at a time, so the last one wins.
 let queue = Promise.resolve();
 let currentPath = location.pathname + location.search;
+let isLeaving = false; // whether the script leaves the page after a form was sent
 let navigationStart = 0; // when the browser last began to leave the page, which aborts requests
 
 function setBusy(request, isBusy) {
@@ -13,8 +14,46 @@ function setBusy(request, isBusy) {
   }
 }
 
+// Shows the progress of a slow request, such as a test, in its button. Removes the old result.
+function showProgress({ submitter }) {
+  const text = submitter?.dataset.progress;
+  if (!text) return () => {};
+  const scope = submitter.closest("article, .panel, main");
+  for (const result of all("[data-result]", scope)) result.remove();
+  const label = submitter.textContent, began = Date.now();
+  announce(text);
+  submitter.textContent = text;
+  const timer = setInterval(() => {
+    submitter.textContent = `${text} ${Math.round((Date.now() - began) / 1000)} s`;
+  }, 1000);
+  return () => {
+    clearInterval(timer);
+    submitter.textContent = label;
+  };
+}
+
+// Says that a request failed, and offers to send it again. The page stays as it is.
+function showFailure(request, text) {
+  document.getElementById("failure")?.remove();
+  const element = (name, properties) => Object.assign(document.createElement(name), properties);
+  const notice = element("div", { id: "failure", className: "notice bad has-action" });
+  const again = element("button",
+    { type: "button", className: "link-button", textContent: "Send again" });
+  again.addEventListener("click", () => {
+    notice.remove();
+    const form = request.form && counterpart(request.form);
+    if (!form) return start({ ...request });
+    form.requestSubmit(counterpart(request.submitter) ?? undefined);
+  });
+  notice.setAttribute("role", "alert");
+  notice.append(element("p", { textContent: text }), again);
+  document.getElementById("messages")?.append(notice);
+  announce(text);
+}
+
 // Lets the browser send the request. The form contains the submitter's name and value too.
 function sendNatively({ method, url, body }) {
+  isLeaving = true;
   if (method === "get") return location.assign(url);
   const form = Object.assign(document.createElement("form"),
     { method: "post", action: url.href, hidden: true });
@@ -25,6 +64,7 @@ function sendNatively({ method, url, body }) {
 }
 
 async function send(request) {
+  const endProgress = showProgress(request);
   let fallback = () => sendNatively(request);
   try {
     const response = await fetch(request.url, {
@@ -37,8 +77,13 @@ async function send(request) {
     const isHtml = response.headers.get("Content-Type")?.startsWith("text/html")
       && url.origin === location.origin;
     const page = isHtml && await parsePage(response);
-    if (isPage) fallback = () => location.assign(url);
+    if (isPage) fallback = () => { isLeaving = !request.link; location.assign(url); };
     const isLogin = url.pathname.endsWith("/login");
+    const isForeign = !isHtml || structure(page) !== structure(document);
+    // The form may have been processed, so it isn't sent again without a press.
+    if (response.status >= 500 && isForeign && !isPage) {
+      return showFailure(request, "The server couldn’t process this. Your text is still here.");
+    }
     if (!isHtml || isLogin || structure(page) !== structure(document)) return fallback();
     if (isPage) { // a new GET adds a history entry; a POST changes the current one
       const path = url.pathname + url.search;
@@ -49,8 +94,14 @@ async function send(request) {
     }
     replaceRegions(page, request, !response.ok);
   } catch {
-    if (Date.now() - navigationStart > 3000) fallback(); // otherwise the navigation aborted it
+    // Otherwise, a navigation aborted the request.
+    if (Date.now() - navigationStart > 3000) {
+      if (request.method === "post" || hasUnsavedInput()) {
+        showFailure(request, "No connection to the server. Your text is still here.");
+      } else fallback();
+    }
   } finally {
+    endProgress();
     inFlight.delete(request);
     setBusy(request, false);
   }
@@ -89,6 +140,8 @@ addEventListener("click", (event) => {
   const link = event.target.closest("a[data-enhance]");
   if (!link || event.defaultPrevented || event.button) return;
   if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  // Another page: the browser asks before unsaved input is lost.
+  if (link.pathname !== location.pathname && hasUnsavedInput()) return;
   event.preventDefault();
   if ([...inFlight].some((request) => request.link === link)) return;
   start({
@@ -106,5 +159,11 @@ addEventListener("popstate", () => {
   start({ method: "get", url: new URL(location.href), replace: true });
 });
 // A page from the back/forward cache may be outdated.
-addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
-addEventListener("beforeunload", () => { navigationStart = Date.now(); });
+addEventListener("pageshow", (event) => {
+  isLeaving = false;
+  if (event.persisted && !hasUnsavedInput()) location.reload();
+});
+addEventListener("beforeunload", (event) => {
+  navigationStart = Date.now();
+  if (!isLeaving && hasUnsavedInput()) event.preventDefault(); // the browser asks
+});

@@ -23,9 +23,17 @@ const currentValue = (field) => (isCheckable(field) ? field.checked : field.valu
 
 // Whether a field contains input that isn't saved.
 function isDirty(field) {
+  // The server fills a form with unsaved input if it couldn't be saved.
+  if (field.form && "unsaved" in field.form.dataset) return field.type !== "hidden";
   if (isCheckable(field)) return field.checked !== field.defaultChecked;
   if (field.matches("select")) {
     return !field.selectedOptions[0]?.defaultSelected && field.selectedIndex > 0;
   }
   return field.type !== "hidden" && field.type !== "file" && field.value !== field.defaultValue;
 }
+
+// Whether leaving the page would lose input. Searches, selections, and passwords don't count.
+const hasUnsavedInput = () => all("form[method=post][data-enhance]").some((form) =>
+  "unsaved" in form.dataset || [...form.elements].some((field) =>
+    field.matches("input:not([data-autosave], #select-all, .item-select input), textarea, select")
+    && field.type !== "password" && isDirty(field)));

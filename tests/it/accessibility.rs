@@ -2,7 +2,7 @@
 //! Covers the main states of each page, in light and dark mode, at desktop and phone width. The
 //! pages come from the program's own route tables, so a new page is checked as soon as it exists.
 
-mod sample_data;
+pub mod sample_data;
 
 use serde_json::json;
 

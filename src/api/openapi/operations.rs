@@ -16,7 +16,7 @@ const X_REQUEST_ID: &str = "X-Request-Id";
 const REQUEST_ID_DESCRIPTION: &str = "Identifies this request in the server’s log.";
 
 /// Errors that many operations share: the status, the operations it applies to, and a description.
-const SHARED_ERRORS: [(&str, AppliesTo, &str); 10] = [
+const SHARED_ERRORS: [(&str, AppliesTo, &str); 11] = [
     ("400", |call| call.has_body, "Invalid JSON or UTF-8"),
     (
         "401",
@@ -33,6 +33,11 @@ const SHARED_ERRORS: [(&str, AppliesTo, &str); 10] = [
         "408",
         |call| call.has_body,
         "The body took too long to arrive",
+    ),
+    (
+        "412",
+        |call| call.is_versioned,
+        "The object doesn’t have the version in `If-Match`",
     ),
     (
         "413",
@@ -70,6 +75,8 @@ struct OperationKind {
     has_body: bool,
     rejects_unknown_query: bool,
     has_id: bool,
+    /// Whether the operation changes an object that has a version.
+    is_versioned: bool,
 }
 
 /// Returns the shared error responses with their names in the document.
@@ -119,6 +126,7 @@ pub(super) fn complete_operation(
         has_body: operation.request_body.is_some(),
         rejects_unknown_query: path.starts_with("/api/v1/"),
         has_id: path.contains('{'),
+        is_versioned: matches!(*method, Method::PATCH | Method::DELETE),
     };
     let responses = &mut operation.responses.responses;
     for (status, response) in responses.iter_mut() {
@@ -142,6 +150,9 @@ pub(super) fn complete_operation(
     }
     if call.is_read && path != "/metrics" && !path.ends_with("/secret") {
         add_conditional_request(operation);
+    }
+    if call.is_versioned {
+        add_version_condition(operation);
     }
     // Rotation is the only operation with an optional body.
     if let (Some(body), true) = (&mut operation.request_body, path.ends_with("/rotate")) {
@@ -173,6 +184,23 @@ fn add_conditional_request(operation: &mut Operation) {
         .description(Some(
             "The `ETag` of an earlier response. If nothing has changed, the response is 304 \
              without a body.",
+        ))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .build();
+    operation.parameters.get_or_insert_default().push(condition);
+}
+
+/// Adds `If-Match`, and the `ETag` of the changed object.
+fn add_version_condition(operation: &mut Operation) {
+    if let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") {
+        add_header(response, "ETag", "The new version of the object.");
+    }
+    let condition = ParameterBuilder::new()
+        .name("If-Match")
+        .parameter_in(ParameterIn::Header)
+        .description(Some(
+            "The `ETag` of the object. If somebody else has changed the object since, the response \
+             is 412 and nothing is changed.",
         ))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
         .build();

@@ -6,17 +6,17 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{ALLOW, HeaderValue, LOCATION, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
 
 use super::context::RequestContext;
 use super::idempotent_form;
+use super::interrupted_form::{self, Returned, TypedText, logged_request_id, typed_texts};
 use super::layout::{ErrorPage, render};
 use super::page_error::PageError;
 use super::session;
 use crate::domain::account::Scope;
-use crate::server::form_data::FormError;
+use crate::server::form_data::{FormError, LargeFormData};
 use crate::server::permissions::{Permission, is_allowed};
-use crate::server::request_id::RequestId;
 use crate::server::request_origin::{cross_origin_message, is_cross_origin};
 use crate::server::security_events::Actor;
 use crate::server::security_headers::add_security_headers;
@@ -31,17 +31,21 @@ pub async fn middleware(
     let rejection = authorize(permission, &request).await.err();
     let mut response = match rejection {
         Some(rejection) => {
-            let http = request.request().clone();
-            ServiceResponse::new(http.clone(), reject(rejection, &http))
+            let (http, mut payload) = request.into_parts();
+            if rejection.can_show_form() {
+                // If this fails, the response doesn't contain the form.
+                let _ = LargeFormData::from_request(&http, &mut payload).await;
+            }
+            ServiceResponse::new(http.clone(), reject(rejection, &http).await)
         }
         None if is_safe_method(request.method()) => {
             let response = next.call(request).await?.map_into_boxed_body();
-            render_error(response)
+            complete(response).await
         }
         None => {
             let http = request.request().clone();
             let response = idempotent_form::run(request, next).await;
-            render_error(response.unwrap_or_else(|error| ServiceResponse::from_err(error, http)))
+            complete(response.unwrap_or_else(|error| ServiceResponse::from_err(error, http))).await
         }
     };
     let signed_in = response.request().extensions().contains::<Session>();
@@ -69,6 +73,17 @@ enum Rejection {
 impl From<PageError> for Rejection {
     fn from(error: PageError) -> Self {
         Self::Error(error)
+    }
+}
+
+impl Rejection {
+    /// Whether the response may contain the form that was sent. A form from another origin isn't
+    /// read.
+    fn can_show_form(&self) -> bool {
+        matches!(
+            self,
+            Self::Error(PageError::SignedOut | PageError::Forbidden | PageError::Store(_))
+        )
     }
 }
 
@@ -123,68 +138,72 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
     }
 }
 
-fn reject(rejection: Rejection, request: &actix_web::HttpRequest) -> HttpResponse {
+async fn reject(rejection: Rejection, request: &HttpRequest) -> HttpResponse {
     match (rejection, RequestContext::from_http_request(request)) {
         (Rejection::SignIn, Ok(context)) => {
-            let path = request
-                .path()
-                .strip_prefix(context.app.urls.base_path())
-                .unwrap_or(request.path());
-            let next = match request.query_string() {
-                "" => path.to_owned(),
-                query => format!("{path}?{query}"),
-            };
-            let next = serde_urlencoded::to_string([("next", next)]).unwrap_or_default();
+            let next = [("next", context.local_url())];
+            let next = serde_urlencoded::to_string(next).unwrap_or_default();
             HttpResponse::SeeOther()
                 .insert_header((LOCATION, context.app.urls.path(&format!("/login?{next}"))))
                 .finish()
         }
-        (Rejection::Error(error), Ok(context)) => error_page(&error, &context),
+        (Rejection::Error(error), Ok(context)) => error_response(&error, &context).await,
         (_, Err(error)) => error.error_response(),
     }
 }
 
-/// Replaces the response of a failed handler with an error page.
-fn render_error(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-    let Some(error) = response.response().error() else {
-        return response;
+/// Replaces the response of a failed handler with a page, and fills in submitted forms.
+async fn complete(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let (request, response) = response.into_parts();
+    let context = match RequestContext::from_http_request(&request) {
+        Ok(context) => context,
+        Err(error) => return ServiceResponse::new(request, error.error_response()),
     };
     let form_error;
-    let error = if let Some(error) = error.as_error::<PageError>() {
-        error
-    } else if let Some(error) = error.as_error::<FormError>() {
-        form_error = PageError::from(*error);
-        &form_error
-    } else {
-        return response;
+    let response = match response.error() {
+        Some(error) => {
+            let error = if let Some(error) = error.as_error::<PageError>() {
+                error
+            } else if let Some(error) = error.as_error::<FormError>() {
+                form_error = PageError::from(*error);
+                &form_error
+            } else {
+                return ServiceResponse::new(request, response);
+            };
+            error_response(error, &context).await
+        }
+        None if is_safe_method(request.method()) => response,
+        None if response.status().as_u16() >= 400 => interrupted_form::complete(response, &context),
+        None => response,
     };
-    let request = response.request().clone();
-    let page = match RequestContext::from_http_request(&request) {
-        Ok(context) => error_page(error, &context),
-        Err(error) => error.error_response(),
+    if !is_safe_method(request.method()) {
+        return ServiceResponse::new(request, response);
+    }
+    let response = match interrupted_form::resume(response, &context) {
+        Returned::Page(page) => page,
+        Returned::Missing(form) => error_page(
+            &PageError::ItemNotFound,
+            &context,
+            typed_texts(&form.fields),
+        ),
     };
-    ServiceResponse::new(request, page)
+    ServiceResponse::new(request, response)
 }
 
-fn error_page(error: &PageError, context: &RequestContext) -> HttpResponse {
+/// Responds to a failed request: with the page of the form that was sent, or with an error page.
+async fn error_response(error: &PageError, context: &RequestContext) -> HttpResponse {
     let status = error.status_code();
-    let mut request_id = None;
     if status == StatusCode::INTERNAL_SERVER_ERROR {
-        request_id = context
-            .request
-            .extensions()
-            .get::<RequestId>()
-            .map(|id| id.0.clone());
         tracing::error!(?error, "page failed");
     }
-    let (layout, _) = context.layout(error.title(), None);
-    let page = ErrorPage {
-        layout,
-        status: status.as_u16(),
-        message: error.to_string(),
-        request_id,
+    let mut response = match interrupted_form::respond(error, context).await {
+        Some(response) => response,
+        None => {
+            let form = interrupted_form::submitted(&context.request);
+            let texts = form.map(|form| typed_texts(form.fields()));
+            error_page(error, context, texts.unwrap_or_default())
+        }
     };
-    let mut response = render(status, &page).unwrap_or_else(|error| error.error_response());
     let headers = response.headers_mut();
     if let PageError::MethodNotAllowed(allow) = error
         && let Ok(allow) = HeaderValue::from_str(allow)
@@ -198,4 +217,17 @@ fn error_page(error: &PageError, context: &RequestContext) -> HttpResponse {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
     }
     response
+}
+
+fn error_page(error: &PageError, context: &RequestContext, texts: Vec<TypedText>) -> HttpResponse {
+    let status = error.status_code();
+    let (layout, _) = context.layout(error.title(), None);
+    let page = ErrorPage {
+        layout,
+        status: status.as_u16(),
+        message: error.to_string(),
+        request_id: logged_request_id(error, &context.request),
+        texts,
+    };
+    render(status, &page).unwrap_or_else(|error| error.error_response())
 }

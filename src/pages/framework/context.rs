@@ -8,6 +8,8 @@ use actix_web::http::header::{HeaderName, LOCATION};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 
 use super::flash::{Flash, FlashMessage, OneTimeReveal};
+use super::form_page::FormPageQuery;
+use super::interrupted_form::InterruptedForm;
 use super::layout::Layout;
 use super::navigation::NavSection;
 use super::page_error::PageError;
@@ -102,6 +104,21 @@ impl RequestContext {
         project.ok_or(PageError::ItemNotFound)
     }
 
+    /// The path of the request, without the base path.
+    pub fn local_path(&self) -> String {
+        let path = self.request.path();
+        let local = path.strip_prefix(self.app.urls.base_path());
+        local.unwrap_or(path).to_owned()
+    }
+
+    /// Path and query of the request, without the base path.
+    pub fn local_url(&self) -> String {
+        match self.request.query_string() {
+            "" => self.local_path(),
+            query => format!("{}?{query}", self.local_path()),
+        }
+    }
+
     pub fn proxies(&self) -> &TrustedProxies {
         &self.app.proxies
     }
@@ -112,8 +129,11 @@ impl RequestContext {
 
     /// The first value of the query parameter `name`.
     pub fn query_param(&self, name: &str) -> Option<String> {
-        let pairs: Vec<(String, String)> =
-            serde_urlencoded::from_str(self.request.query_string()).ok()?;
+        let pairs: Vec<(String, String)> = match self.request.extensions().get::<FormPageQuery>() {
+            Some(query) => serde_urlencoded::from_str(&query.0),
+            None => serde_urlencoded::from_str(self.request.query_string()),
+        }
+        .ok()?;
         pairs
             .into_iter()
             .find(|(n, _)| n == name)
@@ -146,7 +166,7 @@ impl RequestContext {
     }
 
     /// Whether the page's script sent the request, after a live update.
-    fn is_background_refresh(&self) -> bool {
+    pub fn is_background_refresh(&self) -> bool {
         self.request.headers().contains_key(REFRESH)
     }
 
@@ -161,6 +181,16 @@ impl RequestContext {
     pub fn take_reveal(&self, is_shown: fn(&OneTimeReveal) -> bool) -> Option<OneTimeReveal> {
         let session = self.session.as_ref()?;
         self.state.flash.take_reveal(session.token_hash, is_shown)
+    }
+
+    /// Removes and returns the form on this page that the end of a session interrupted.
+    pub fn take_interrupted_form(&self) -> Option<InterruptedForm> {
+        let session = self.session.as_ref()?;
+        if self.is_background_refresh() {
+            return None;
+        }
+        let (flash, url) = (&self.state.flash, self.local_url());
+        flash.take_interrupted(session.token_hash, &url)
     }
 
     /// The absolute URL of a path: under the base URL or, without one, the request's origin.

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::interrupted_form::InterruptedForm;
 use crate::clock::{Clock, Timestamp};
 use crate::delivery::TestReport;
 use crate::domain::id::{UserId, WebhookId};
@@ -32,14 +33,17 @@ pub struct Undo {
     pub return_to_item: String,
 }
 
-/// The form of a webhook that isn't saved yet, with the result of its test.
+/// The form of a webhook that isn't saved yet. Reloading the page keeps the form and its secret.
 #[derive(Clone, Debug)]
 pub struct WebhookDraft {
+    /// The value of `?add`. Each press of "Add Webhook" has its own.
+    pub id: String,
     pub url: String,
     pub secret: String,
     /// Idempotency key of "Add".
     pub key: String,
-    pub report: TestReport,
+    /// The result of the last test.
+    pub report: Option<TestReport>,
 }
 
 /// A value that a page shows only once.
@@ -72,6 +76,9 @@ pub struct Flash {
     /// Only the page that shows the value removes it, with [`FlashStore::take_reveal`]. A different
     /// page in another tab can't consume it.
     pub reveal: Option<OneTimeReveal>,
+    /// The form that was interrupted by the end of the previous session. Only the form's page
+    /// removes it, with [`FlashStore::take_interrupted`].
+    pub interrupted: Option<InterruptedForm>,
 }
 
 /// The pending flash data of all sessions, by the hash of the session token.
@@ -105,13 +112,22 @@ impl FlashStore {
         );
     }
 
-    /// Removes and returns the session's flash data, except the reveal.
+    /// Removes and returns the session's flash data, except what is for a certain page.
     pub fn take(&self, session: [u8; 32]) -> Flash {
         self.take_with(session, |flash| {
-            let reveal = flash.reveal.take();
-            let rest = std::mem::take(flash);
-            flash.reveal = reveal;
-            rest
+            let kept = Flash {
+                reveal: flash.reveal.take(),
+                interrupted: flash.interrupted.take(),
+                ..Flash::default()
+            };
+            std::mem::replace(flash, kept)
+        })
+    }
+
+    /// Removes and returns the interrupted form if its page is at `url`.
+    pub fn take_interrupted(&self, session: [u8; 32], url: &str) -> Option<InterruptedForm> {
+        self.take_with(session, |flash| {
+            flash.interrupted.take_if(|form| form.url == url)
         })
     }
 

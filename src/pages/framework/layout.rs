@@ -6,6 +6,7 @@ use askama::Template;
 
 use super::flash::FlashMessage;
 use super::format::DisplayTime;
+use super::interrupted_form::TypedText;
 use super::navigation::{NavLink, NavSection, sidebar_links, top_bar_links};
 use super::page_error::PageError;
 use crate::clock::Timestamp;
@@ -117,4 +118,6 @@ pub struct ErrorPage {
     pub message: String,
     /// Request id to look up in the log; `None` if the log has no details.
     pub request_id: Option<String>,
+    /// What the person typed into a form that can't be shown.
+    pub texts: Vec<TypedText>,
 }

@@ -3,11 +3,15 @@
 
 pub mod auth;
 pub mod context;
+pub mod edits;
 pub mod event_streams;
 pub mod flash;
 pub mod form_field;
+pub mod form_page;
+mod form_restore;
 pub mod format;
 pub mod idempotent_form;
+pub mod interrupted_form;
 pub mod layout;
 pub mod live_updates;
 pub mod navigation;

@@ -3,8 +3,9 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 
+use super::edits::FieldConflict;
 use crate::server::form_data::FormError;
-use crate::store::{StoreError, UserError};
+use crate::store::{ChangeError, StoreError, UserError};
 
 const GENERIC_TITLE: &str = "Something went wrong";
 
@@ -31,6 +32,11 @@ pub enum PageError {
     InvalidForm,
     #[error(transparent)]
     Form(#[from] FormError),
+    /// Somebody else changed the same fields of an edit form.
+    #[error(
+        "Somebody else changed this in the meantime. Nothing was saved. To replace their values with yours, save again."
+    )]
+    Conflict(Vec<FieldConflict>),
     /// An error that only one page reports.
     #[error("{message}")]
     Specific {
@@ -65,8 +71,19 @@ impl PageError {
             Self::SignedOut => "Session expired",
             Self::InvalidForm => FormError::Malformed.title(),
             Self::Form(error) => error.title(),
+            Self::Conflict(_) => "Changed by somebody else",
             Self::Specific { title, .. } => title,
             Self::Store(_) | Self::Internal(_) => GENERIC_TITLE,
+        }
+    }
+}
+
+/// A change without a precondition fails only because of the store.
+impl<T> From<ChangeError<T>> for PageError {
+    fn from(error: ChangeError<T>) -> Self {
+        match error {
+            ChangeError::Changed(_) => Self::Conflict(Vec::new()),
+            ChangeError::Store(error) => error.into(),
         }
     }
 }
@@ -77,6 +94,7 @@ impl From<UserError> for PageError {
             UserError::NotFound(_)
             | UserError::EmailTaken(_)
             | UserError::LastAdmin(_)
+            | UserError::Changed(_)
             | UserError::AlreadySetUp => Self::ItemNotFound,
             UserError::Store(error) => error.into(),
         }
@@ -92,6 +110,7 @@ impl ResponseError for PageError {
             Self::SignedOut => StatusCode::UNAUTHORIZED,
             Self::InvalidForm => FormError::Malformed.status_code(),
             Self::Form(error) => error.status_code(),
+            Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Specific { status, .. } => *status,
             Self::Store(error) => error.http_status(),
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -13,6 +13,7 @@ use askama::Template;
 
 use self::origins::{ProjectOrigins, WidgetOrigins};
 use super::framework::context::RequestContext;
+use super::framework::edits::{self, EditField, Edits, LoadedValue};
 use super::framework::form_field::FormField;
 use super::framework::format::group_digits;
 use super::framework::idempotent_form::IdempotentForm;
@@ -22,9 +23,10 @@ use super::framework::page_error::PageError;
 use crate::domain::id::ProjectId;
 use crate::domain::project::{self, Project, ProjectStatus};
 use crate::domain::validation::{ValidationErrors, check, check_all};
-use crate::store::{CreateProjectError, ProjectPatch};
+use crate::store::{ChangeError, CreateProjectError, Precondition, ProjectPatch};
 
 const PATH: &str = "/settings/projects";
+const EDIT_FIELDS: [EditField; 2] = [("name", "Name"), ("origins", "Allowed origins")];
 const UNTRUSTED_PROXIES_SHOWN: usize = 3;
 
 type IdPath = web::Path<String>;
@@ -73,6 +75,10 @@ impl ProjectRow {
 
     fn id(&self) -> &str {
         self.project.id.as_str()
+    }
+
+    fn loaded(&self) -> Vec<LoadedValue> {
+        edits::loaded_values(&EDIT_FIELDS, |name| edited_value(&self.project, name))
     }
 
     fn path(&self, action: &str) -> String {
@@ -228,15 +234,20 @@ pub(super) async fn edit(
         .map(str::trim)
         .filter(|line| !line.is_empty());
     let lines = lines.map(str::to_owned).collect();
+    let mut edits = Edits::read(&fields, &EDIT_FIELDS);
     let change = match check_all((
         check("name", project::check_name(name)),
         check("origins", project::check_origins(lines)),
     )) {
-        Ok((name, allowed_origins)) => ProjectPatch {
-            name: Some(name),
-            allowed_origins: Some(allowed_origins),
-            status: None,
-        },
+        Ok((name, allowed_origins)) => {
+            edits.set_canonical("name", &name);
+            edits.set_canonical("origins", &allowed_origins.join("\n"));
+            ProjectPatch {
+                name: edits.changed("name", name),
+                allowed_origins: edits.changed("origins", allowed_origins),
+                status: None,
+            }
+        }
         Err(errors) => {
             let rejected = RejectedProjectForm::Edit {
                 id,
@@ -246,7 +257,13 @@ pub(super) async fn edit(
             return reject(&context, rejected).await;
         }
     };
-    update_project(&context, &id, change).await?;
+    let checked = edits.clone();
+    let conflicts = move |stored: &Project| checked.conflicts(|name| edited_value(stored, name));
+    let unchanged = Precondition::new(move |stored| conflicts(stored).is_empty());
+    if let Err(stored) = update_project(&context, &id, change, unchanged).await? {
+        let conflicts = edits.conflicts(|name| edited_value(&stored, name));
+        return Err(PageError::Conflict(conflicts));
+    }
     context.push_message("Saved.");
     Ok(redirect_to_open_row(&context, &id))
 }
@@ -267,7 +284,8 @@ pub(super) async fn set_status(
         status: Some(status),
         ..ProjectPatch::default()
     };
-    let project = update_project(&context, &id, change).await?;
+    let (Ok(project) | Err(project)) =
+        update_project(&context, &id, change, Precondition::none()).await?;
     context.push_message(match status {
         ProjectStatus::Active => format!("“{}” is accepting feedback again.", project.name),
         ProjectStatus::Paused => {
@@ -303,23 +321,37 @@ pub(super) async fn delete(
         return reject(&context, rejected).await;
     }
     let id = project.id.to_string();
-    if context.app.store.delete_project(id).await? {
+    let deleted = context.app.store.delete_project(id, Precondition::none());
+    if deleted.await? {
         context.push_message(format!("“{}” and its feedback were deleted.", project.name));
     }
     Ok(context.redirect(PATH))
 }
 
+/// Changes a project. Returns the stored project as an error if it doesn't meet the precondition.
 async fn update_project(
     context: &RequestContext,
     id: &ProjectId,
     change: ProjectPatch,
-) -> Result<Project, PageError> {
-    let changed = context
-        .app
-        .store
-        .update_project(id.to_string(), change)
-        .await?;
-    changed.ok_or(PageError::ItemNotFound)
+    precondition: Precondition<Project>,
+) -> Result<Result<Project, Project>, PageError> {
+    let store = &context.app.store;
+    match store
+        .update_project(id.to_string(), change, precondition)
+        .await
+    {
+        Ok(project) => project.map(Ok).ok_or(PageError::ItemNotFound),
+        Err(ChangeError::Changed(stored)) => Ok(Err(*stored)),
+        Err(ChangeError::Store(error)) => Err(error.into()),
+    }
+}
+
+/// Returns a stored value as the settings form contains it.
+fn edited_value(project: &Project, name: &str) -> String {
+    match name {
+        "name" => project.name.clone(),
+        _ => project.allowed_origins.join("\n"),
+    }
 }
 
 fn redirect_to_open_row(context: &RequestContext, id: &ProjectId) -> HttpResponse {

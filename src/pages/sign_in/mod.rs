@@ -19,11 +19,12 @@ use url::Url;
 
 use self::password_check::{PasswordCheck, verify_password};
 use super::framework::context::RequestContext;
-use super::framework::idempotent_form::IdempotentForm;
+use super::framework::interrupted_form::InterruptedForm;
 use super::framework::layout::{Layout, render};
 use super::framework::page_error::PageError;
 use super::framework::session;
 use crate::domain::account::User;
+use crate::server::form_data::LargeFormData;
 use crate::server::security_events;
 
 const WRONG_CREDENTIALS: &str = "Wrong email or password.";
@@ -38,6 +39,8 @@ struct SignInPage {
     problem: Option<String>,
     /// Whether to explain how to create the first account.
     has_no_users: bool,
+    /// The form that the end of a session interrupted.
+    interrupted: Option<InterruptedForm>,
 }
 
 impl SignInPage {
@@ -55,7 +58,13 @@ impl SignInPage {
             next: next.to_owned(),
             problem,
             has_no_users,
+            interrupted: None,
         })
+    }
+
+    fn with_interrupted(mut self, form: Option<InterruptedForm>) -> Self {
+        self.interrupted = form;
+        self
     }
 }
 
@@ -115,22 +124,35 @@ fn lost_cookie_message(context: &RequestContext) -> String {
     }
 }
 
+/// Shows the sign-in page in place of a form whose session has expired. The page carries the form.
+pub(super) async fn session_expired(
+    context: &RequestContext,
+    form: InterruptedForm,
+) -> Result<HttpResponse, PageError> {
+    let page = SignInPage::new(context, "", &form.url, None).await?;
+    render(StatusCode::UNAUTHORIZED, &page.with_interrupted(Some(form)))
+}
+
 pub(super) async fn sign_in(
     context: RequestContext,
-    fields: IdempotentForm,
+    LargeFormData(fields): LargeFormData,
 ) -> Result<HttpResponse, PageError> {
     let (email, next) = (fields.get("email"), fields.get("next"));
+    let interrupted = InterruptedForm::from_sign_in(&fields);
+    let page = async |problem: String| {
+        let page = SignInPage::new(&context, email, next, Some(problem)).await?;
+        Ok::<_, PageError>(page.with_interrupted(interrupted.clone()))
+    };
     let password = fields.get("password");
     let client = |user: Option<&User>| devices::client(&context, user);
     let verified = match verify_password(&context, email, password, client).await? {
         PasswordCheck::Correct(verified) => verified,
         PasswordCheck::Wrong => {
-            let page =
-                SignInPage::new(&context, email, next, Some(WRONG_CREDENTIALS.into())).await?;
+            let page = page(WRONG_CREDENTIALS.into()).await?;
             return render(StatusCode::UNAUTHORIZED, &page);
         }
         PasswordCheck::Rejected(rejection) => {
-            let page = SignInPage::new(&context, email, next, Some(rejection.message())).await?;
+            let page = page(rejection.message()).await?;
             let mut response = render(StatusCode::OK, &page)?;
             rejection.apply(&mut response);
             return Ok(response);
@@ -141,14 +163,19 @@ pub(super) async fn sign_in(
         context.app.store.end_session(session.token_hash).await?;
     }
     let (cookies, new_session) = session::generate(&context);
+    let new_token_hash = new_session.token_hash;
     if !context
         .app
         .store
         .start_session(verified.user.id.clone(), verified.hash, new_session)
         .await?
     {
-        let page = SignInPage::new(&context, email, next, Some(WRONG_CREDENTIALS.into())).await?;
+        let page = page(WRONG_CREDENTIALS.into()).await?;
         return render(StatusCode::UNAUTHORIZED, &page);
+    }
+    if let Some(form) = interrupted.clone() {
+        let flash = &context.state.flash;
+        flash.update(new_token_hash, |flash| flash.interrupted = Some(form));
     }
     let mut response = context.redirect(local_path_or_home(next));
     session::sign_in(&context, &mut response, &cookies);

@@ -6,12 +6,9 @@ use actix_web::{HttpResponse, web};
 
 use super::AddWebhookForm;
 use super::PATH;
-use super::SettingsForm;
-use super::headers;
 use super::render_page;
 use crate::domain::id::WebhookId;
 use crate::domain::secret::Secret;
-use crate::domain::validation::{check, check_all};
 use crate::domain::webhook::{self, NewWebhook, RetryPolicy, Topic, Webhook, WebhookPatch};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::flash::WebhookDraft;
@@ -21,7 +18,7 @@ use crate::pages::framework::page_error::PageError;
 use crate::random;
 use crate::server::security_events::set_subject;
 use crate::server::tokens;
-use crate::store::{IdempotencyKey, RotateError, SaveWebhookError};
+use crate::store::{IdempotencyKey, Precondition, RotateError, SaveWebhookError};
 
 type IdPath = web::Path<String>;
 
@@ -78,13 +75,16 @@ pub async fn test_draft(
         .test_url(&url, secret.clone(), &context.user()?.email)
         .await?;
     let draft = WebhookDraft {
+        id: fields.get("draft").to_owned(),
         url: fields.get("url").to_owned(),
         secret: secret.as_str().to_owned(),
         key: fields.get("key").to_owned(),
-        report,
+        report: Some(report),
     };
     context.update_flash(|flash| flash.draft = Some(draft));
-    Ok(context.redirect(&format!("{PATH}?add")))
+    let id = fields.get("draft");
+    let add = serde_urlencoded::to_string([("add", id)]).unwrap_or_default();
+    Ok(context.redirect(&format!("{PATH}?{add}")))
 }
 
 /// The "Enabled" switch.
@@ -102,7 +102,8 @@ pub async fn set_enabled(
         enabled: Some(enabled),
         ..WebhookPatch::default()
     };
-    let webhook = update(&context, WebhookId::new(id.into_inner()), change).await?;
+    let id = WebhookId::new(id.into_inner());
+    let (Ok(webhook) | Err(webhook)) = update(&context, id, change, Precondition::none()).await?;
     context.push_message(if enabled {
         "Webhook enabled."
     } else {
@@ -112,71 +113,6 @@ pub async fn set_enabled(
         return Ok(redirect_to_open_row(&context, &webhook.id));
     }
     Ok(context.redirect(&format!("{PATH}#{}", webhook.id)))
-}
-
-/// The topic checkboxes.
-pub async fn set_topics(
-    context: RequestContext,
-    id: IdPath,
-    fields: IdempotentForm,
-) -> Result<HttpResponse, PageError> {
-    let topics: Option<Vec<Topic>> = fields.all("topic").map(Topic::parse).collect();
-    let change = WebhookPatch {
-        topics: Some(webhook::normalize_topics(
-            &topics.ok_or(PageError::InvalidForm)?,
-        )),
-        ..WebhookPatch::default()
-    };
-    let webhook = update(&context, WebhookId::new(id.into_inner()), change).await?;
-    context.push_message(match webhook.topics.as_slice() {
-        [] => "Saved. No topics selected, so no events are sent.".to_owned(),
-        topics => format!("Topics saved: {}.", Topic::labels(topics)),
-    });
-    Ok(redirect_to_open_row(&context, &webhook.id))
-}
-
-/// The settings form: URL, description, headers, projects, and retries.
-pub async fn edit(
-    context: RequestContext,
-    id: IdPath,
-    fields: IdempotentForm,
-) -> Result<HttpResponse, PageError> {
-    let webhook = context.webhook(id.into_inner()).await?;
-    let (url, description) = (fields.get("url"), fields.get("description"));
-    let headers = headers::parse_headers(fields.get("headers"), &webhook.headers);
-    let checked = check_all((
-        check("url", context.app.check_endpoint_url(url).await),
-        check("description", webhook::check_description(description)),
-        check("headers", headers),
-    ));
-    let (url, description, headers) = match checked {
-        Ok(checked) => checked,
-        Err(errors) => {
-            let field = |name| FormField::submitted(name, fields.get(name), &errors);
-            let form = SettingsForm {
-                url: field("url"),
-                description: field("description"),
-                headers: field("headers"),
-            };
-            let (status, rejected) = (StatusCode::UNPROCESSABLE_ENTITY, (webhook.id, form));
-            return render_page(&context, status, None, Some(rejected)).await;
-        }
-    };
-    let retries = match fields.get("retries") {
-        text if text == RetryPolicy::Patient.as_str() => RetryPolicy::Patient,
-        _ => RetryPolicy::Standard,
-    };
-    let change = WebhookPatch {
-        url: Some(url),
-        description: Some(description),
-        headers: Some(headers),
-        projects: Some(fields.all("project").map(str::to_owned).collect()),
-        retries: Some(retries),
-        ..WebhookPatch::default()
-    };
-    update(&context, webhook.id.clone(), change).await?;
-    context.push_message("Saved.");
-    Ok(redirect_to_open_row(&context, &webhook.id))
 }
 
 /// "Test" of a saved webhook.
@@ -217,6 +153,7 @@ pub async fn rotate(
 ) -> Result<HttpResponse, PageError> {
     let hours: u32 = match fields.get("hours") {
         "" => 0,
+        _ if fields.get("at_once") == "true" => 0,
         text => text.trim().parse().map_err(|_| PageError::InvalidForm)?,
     };
     let hours = webhook::check_overlap_hours(hours).map_err(|_| PageError::InvalidForm)?;
@@ -256,23 +193,27 @@ pub async fn delete(context: RequestContext, id: IdPath) -> Result<HttpResponse,
     context
         .app
         .store
-        .delete_webhook(WebhookId::new(id.into_inner()))
+        .delete_webhook(WebhookId::new(id.into_inner()), Precondition::none())
         .await?;
     context.push_message("Webhook deleted. Pending deliveries were canceled.");
     Ok(context.redirect(PATH))
 }
 
-fn redirect_to_open_row(context: &RequestContext, id: &WebhookId) -> HttpResponse {
+pub(super) fn redirect_to_open_row(context: &RequestContext, id: &WebhookId) -> HttpResponse {
     context.redirect(&format!("{PATH}?open={id}#{id}"))
 }
 
-async fn update(
+/// Changes a webhook. Returns the stored webhook as an error if it doesn't meet the precondition.
+pub(super) async fn update(
     context: &RequestContext,
     id: WebhookId,
     change: WebhookPatch,
-) -> Result<Webhook, PageError> {
-    match context.app.store.update_webhook(id, change).await {
-        Ok(webhook) => webhook.ok_or(PageError::ItemNotFound),
+    precondition: Precondition<Webhook>,
+) -> Result<Result<Webhook, Webhook>, PageError> {
+    let store = &context.app.store;
+    match store.update_webhook(id, change, precondition).await {
+        Ok(webhook) => webhook.map(Ok).ok_or(PageError::ItemNotFound),
+        Err(SaveWebhookError::Changed(stored)) => Ok(Err(*stored)),
         Err(SaveWebhookError::Store(error)) => Err(error.into()),
         // The form contains a project that was deleted after the page was rendered.
         Err(_) => Err(PageError::InvalidForm),
@@ -297,6 +238,7 @@ async fn reject_draft(
         },
         secret: secret_from_form(fields).as_str().to_owned(),
         key: fields.get("key").to_owned(),
+        draft: fields.get("draft").to_owned(),
         test_report: None,
     };
     render_page(context, StatusCode::UNPROCESSABLE_ENTITY, Some(form), None).await

@@ -51,6 +51,16 @@ pub(super) fn parse_headers(
     Ok(headers)
 }
 
+/// Whether saving the field's lines would leave the stored headers as they are.
+pub(super) fn is_stored(text: &str, stored: &CustomHeaders) -> bool {
+    parse_headers(text, stored).is_ok_and(|headers| {
+        headers.len() == stored.len()
+            && headers
+                .iter()
+                .all(|(name, value)| value.is_none() || value.as_ref() == stored.get(name))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,14 +4,16 @@
 //! rows, so every state of the page can be reloaded and linked to, and works without JavaScript.
 
 mod actions;
+mod edit;
 mod endpoint_code;
 mod headers;
 pub(super) mod row;
 mod sparkline;
 
 pub(super) use actions::{
-    add, delete, edit, plain_secret, rotate, set_enabled, set_topics, switch_now, test, test_draft,
+    add, delete, plain_secret, rotate, set_enabled, switch_now, test, test_draft,
 };
+pub(super) use edit::{edit, set_topics};
 pub(super) use endpoint_code::show as show_endpoint_code;
 
 use std::time::Duration;
@@ -33,6 +35,7 @@ use crate::domain::webhook::{RetryPolicy, WEBHOOKS_MAX};
 use crate::random;
 use crate::server::tokens;
 use crate::store::PageRequest;
+use edit::SettingsForm;
 use row::{OpenSections, TestReportView, WebhookRow};
 
 const PATH: &str = "/settings/notifications";
@@ -76,34 +79,33 @@ struct AddWebhookForm {
     url: FormField,
     secret: String,
     key: String,
+    /// The id of the draft.
+    draft: String,
     test_report: Option<TestReportView>,
 }
 
-impl AddWebhookForm {
-    fn new() -> Self {
+impl WebhookDraft {
+    fn new(id: String) -> Self {
         Self {
-            url: FormField::default(),
+            id,
+            url: String::new(),
             secret: Secret::from_random(random::bytes()).as_str().to_owned(),
             key: tokens::random_token(),
-            test_report: None,
+            report: None,
         }
     }
+}
 
+impl AddWebhookForm {
     fn from_draft(draft: WebhookDraft) -> Self {
         Self {
             url: FormField::new(&draft.url),
             secret: draft.secret,
             key: draft.key,
-            test_report: Some(TestReportView::new(&draft.report)),
+            draft: draft.id,
+            test_report: draft.report.as_ref().map(TestReportView::new),
         }
     }
-}
-
-/// The text fields of a webhook's settings form.
-struct SettingsForm {
-    url: FormField,
-    description: FormField,
-    headers: FormField,
 }
 
 impl NotificationsPage {
@@ -139,15 +141,15 @@ async fn render_page(
     webhooks.reverse();
     let projects = store.projects_by_name().await?;
     let (layout, flash) = context.layout("Notifications", NavSection::Notifications);
-    let adding = context.query_param("add").is_some();
-    let draft = flash.draft.filter(|_| adding);
-    if let Some(draft) = draft.clone() {
-        // Keep the tested URL and secret across reloads until the form is closed.
+    let draft = context.query_param("add").map(|id| {
+        let draft = flash.draft.filter(|draft| draft.id == id);
+        draft.unwrap_or_else(|| WebhookDraft::new(id))
+    });
+    if let Some(draft) = draft.clone().filter(|_| !context.is_background_refresh()) {
+        // Keep the URL and the secret across reloads until the form is closed.
         context.update_flash(|flash| flash.draft = Some(draft));
     }
-    let add = add
-        .or_else(|| draft.map(AddWebhookForm::from_draft))
-        .or_else(|| adding.then(AddWebhookForm::new));
+    let add = add.or_else(|| draft.map(AddWebhookForm::from_draft));
     let totals = store.all_delivery_totals().await?;
     let mut rows = Vec::with_capacity(webhooks.len());
     for webhook in webhooks {

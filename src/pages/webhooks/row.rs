@@ -12,12 +12,13 @@ use crate::domain::webhook::{RetryPolicy, Topic, Webhook};
 use crate::pages::deliveries::row::{DeliveryRow, StateLabel, failure_label};
 use crate::pages::deliveries::totals::DeliveryTotalsView;
 use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::edits::LoadedValue;
 use crate::pages::framework::form_field::FormField;
 use crate::pages::framework::format::DisplayTime;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{DeliveryFilter, DeliverySummary, DeliveryTotals, PageRequest};
 
-use super::SettingsForm;
+use super::edit::{self, SettingsForm};
 use super::headers;
 use super::sparkline::Sparkline;
 
@@ -67,6 +68,8 @@ pub(super) struct WebhookRow {
     pub(super) test_report: Option<TestReportView>,
     /// The settings: as saved, or as submitted if validation failed.
     pub(super) form: SettingsForm,
+    pub(super) loaded_settings: Vec<LoadedValue>,
+    pub(super) loaded_topics: Vec<LoadedValue>,
 }
 
 pub(super) struct TopicChoice {
@@ -141,6 +144,8 @@ impl WebhookRow {
                 .map(|delivery| DeliveryRow::new(delivery, max_attempts, now))
                 .collect(),
             test_report: report,
+            loaded_settings: edit::loaded_settings(&webhook, &context.app.versions),
+            loaded_topics: edit::loaded_topics(&webhook),
             form: rejected.unwrap_or_else(|| SettingsForm {
                 url: FormField::new(webhook.url.as_str()),
                 description: FormField::new(&webhook.description),

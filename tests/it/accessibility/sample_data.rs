@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::api::{Api, text};
-use crate::support::app::App;
+use crate::support::app::{App, AppBuilder};
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::wait::wait_until;
 
@@ -87,13 +87,17 @@ fn reject_an_origin(app: &App, api: &Api) {
 
 impl SampleData {
     pub fn create() -> Self {
+        Self::create_with(App::builder())
+    }
+
+    pub fn create_with(builder: AppBuilder) -> Self {
         let busy = Reply::status(503).header("Retry-After", "3000");
         let receivers = [
             Receiver::ok(),
             Receiver::script(|_| Reply::body(500, "<h1>Internal error</h1>")),
             Receiver::queue(vec![busy]),
         ];
-        let app = App::builder()
+        let app = builder
             .option("--retry-delays", "10ms")
             .option("--alert-url", &receivers[0].url("/alerts"))
             .start();

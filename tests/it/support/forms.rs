@@ -19,6 +19,8 @@ pub struct Form {
 
 #[derive(Clone, Debug)]
 struct Field {
+    /// The `type` of an input; otherwise the element's name.
+    kind: String,
     name: String,
     label: String,
     value: String,
@@ -26,6 +28,9 @@ struct Field {
     is_sent: bool,
     /// Whether the field is a checkbox or a radio button.
     is_checkable: bool,
+    is_readonly: bool,
+    /// The values of a select's options.
+    options: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -148,6 +153,52 @@ impl Form {
         self
     }
 
+    /// Changes every field that a person can change, except passwords.
+    pub fn edit_all(mut self) -> Self {
+        for field in self.fields.iter_mut().filter(|field| field.is_typed()) {
+            field.value = match field.kind.as_str() {
+                "checkbox" => {
+                    field.is_sent = !field.is_sent;
+                    continue;
+                }
+                "radio" => continue,
+                "email" => "typed@example.com".to_owned(),
+                "url" => "https://example.com/typed?a=1&b=%22".to_owned(),
+                "number" => "7".to_owned(),
+                "textarea" => "typed & <i>\n\n\"second\" line".to_owned(),
+                "select" => {
+                    let other = field.options.iter().rfind(|value| **value != field.value);
+                    other.cloned().unwrap_or_default()
+                }
+                _ => "typed & <i> \"text\"".to_owned(),
+            };
+        }
+        self
+    }
+
+    /// Returns the names and values of the fields that a person can change, except passwords.
+    pub fn typed(&self) -> Vec<(String, String)> {
+        self.fields
+            .iter()
+            .filter(|field| field.is_typed() && field.is_sent)
+            .map(|field| (field.name.clone(), field.value.clone()))
+            .collect()
+    }
+
+    /// Returns what pressing each of the buttons sends.
+    pub fn presses(&self) -> Vec<FilledForm> {
+        let labels = self.buttons.iter().map(|button| button.label.as_str());
+        labels.map(|label| self.press(label)).collect()
+    }
+
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    pub fn action(&self) -> &str {
+        &self.action
+    }
+
     /// Returns the request that pressing the first button sends; `None` if the form has no button.
     pub fn press_first(&self) -> Option<FilledForm> {
         let first = self.buttons.first()?;
@@ -181,6 +232,10 @@ impl Form {
 }
 
 impl Field {
+    fn is_typed(&self) -> bool {
+        !matches!(self.kind.as_str(), "hidden" | "password") && !self.is_readonly
+    }
+
     fn read(document: &Html, control: ElementRef<'_>) -> Self {
         let kind = control.attr("type").unwrap_or_default();
         let is_checkable = matches!(kind, "checkbox" | "radio");
@@ -190,7 +245,15 @@ impl Field {
             _ if is_checkable => control.attr("value").unwrap_or("on").to_owned(),
             _ => control.attr("value").unwrap_or_default().to_owned(),
         };
+        let all_options = selector("option");
+        let options = control.select(&all_options).map(option_value);
         Self {
+            kind: match control.value().name() {
+                "input" => kind.to_owned(),
+                element => element.to_owned(),
+            },
+            is_readonly: control.attr("readonly").is_some(),
+            options: options.collect(),
             name: control.attr("name").unwrap_or_default().to_owned(),
             label: label(document, control),
             value,
@@ -264,11 +327,15 @@ fn selected_value(select: ElementRef<'_>) -> String {
     let found = options.iter().find(|o| o.attr("selected").is_some());
     found
         .or(options.first())
-        .map(|option| match option.attr("value") {
-            Some(value) => value.to_owned(),
-            None => collapse_whitespace(&option.text().collect::<String>()),
-        })
+        .map(|option| option_value(*option))
         .unwrap_or_default()
+}
+
+fn option_value(option: ElementRef<'_>) -> String {
+    match option.attr("value") {
+        Some(value) => value.to_owned(),
+        None => collapse_whitespace(&option.text().collect::<String>()),
+    }
 }
 
 /// Resolves a URL of the page at `path` to an absolute path with its query.

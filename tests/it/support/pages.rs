@@ -8,6 +8,7 @@ use scraper::Html;
 use super::forms::{FilledForm, Form, collapse_whitespace, path_and_query, selector};
 use super::http::{self, Response};
 
+#[derive(Clone)]
 pub struct Visitor {
     /// Scheme, host, and port.
     origin: String,

@@ -1,6 +1,7 @@
 //! Compares lists, searches, and counts with a scan of all rows after random changes.
 
 use super::*;
+use crate::store::Precondition;
 
 /// Returns a generator of pseudorandom numbers below `n`, with the same sequence in each run.
 fn random() -> impl FnMut(usize) -> usize {
@@ -35,7 +36,13 @@ async fn lists_searches_and_counts_match_a_full_scan() {
             }
             8 if !ids.is_empty() => {
                 let id = ids.swap_remove(random(ids.len()));
-                assert!(fixture.store.delete_feedback(id).await.unwrap());
+                assert!(
+                    fixture
+                        .store
+                        .delete_feedback(id.clone(), Precondition::none())
+                        .await
+                        .unwrap()
+                );
             }
             _ => fixture.store.index_batch().await.unwrap(),
         }
@@ -43,7 +50,13 @@ async fn lists_searches_and_counts_match_a_full_scan() {
             compare_with_full_scan(&fixture).await;
         }
     }
-    assert!(fixture.store.delete_project("docs".into()).await.unwrap());
+    assert!(
+        fixture
+            .store
+            .delete_project("docs".into(), Precondition::none())
+            .await
+            .unwrap()
+    );
     compare_with_full_scan(&fixture).await;
     fixture.index_all().await;
     compare_with_full_scan(&fixture).await;

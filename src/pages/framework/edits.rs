@@ -1,0 +1,198 @@
+//! Edit forms save only the fields that the person changed.
+//!
+//! A form records the value that each field was loaded with (`templates/loaded.html`). A field
+//! whose submitted value is the loaded one isn't saved. If somebody else has changed a field that
+//! the person changed too, nothing is saved, and the form shows both values.
+
+use crate::server::form_data::FormData;
+
+/// The prefix of the hidden fields that contain the loaded values.
+pub const LOADED_PREFIX: &str = "loaded.";
+
+/// A field of an edit form: its name and label.
+pub type EditField = (&'static str, &'static str);
+
+/// A hidden field of an edit form: its name and value.
+pub type LoadedValue = (String, String);
+
+/// The fields that the person changed.
+#[derive(Clone, Debug)]
+pub struct Edits(Vec<Edit>);
+
+#[derive(Clone, Debug)]
+struct Edit {
+    field: EditField,
+    /// `None` if the form doesn't contain the loaded value. The field then counts as changed.
+    loaded: Option<String>,
+    submitted: String,
+    /// The submitted value as it is stored.
+    canonical: String,
+}
+
+/// A field that somebody else changed after the form was loaded.
+#[derive(Debug)]
+pub struct FieldConflict {
+    pub name: &'static str,
+    pub label: &'static str,
+    pub current: String,
+    pub submitted: String,
+}
+
+impl Edits {
+    pub fn read(form: &FormData, fields: &[EditField]) -> Self {
+        let edits = fields.iter().filter_map(|field| {
+            let submitted = normalize(form.all(field.0));
+            let loaded = loaded_value(form, field.0).map(|text| normalize([text]));
+            let is_changed = loaded.as_ref() != Some(&submitted);
+            is_changed.then_some(Edit {
+                field: *field,
+                loaded,
+                canonical: submitted.clone(),
+                submitted,
+            })
+        });
+        Self(edits.collect())
+    }
+
+    /// Sets the form in which a submitted value is stored. Saving twice isn't a conflict.
+    pub fn set_canonical(&mut self, name: &str, value: &str) {
+        for edit in self.0.iter_mut().filter(|edit| edit.field.0 == name) {
+            edit.canonical = normalize([value]);
+        }
+    }
+
+    pub fn is_changed(&self, name: &str) -> bool {
+        self.0.iter().any(|edit| edit.field.0 == name)
+    }
+
+    /// Returns `value` if the person changed this field.
+    pub fn changed<T>(&self, name: &str, value: T) -> Option<T> {
+        self.is_changed(name).then_some(value)
+    }
+
+    /// Returns the changed fields whose stored value is neither the loaded nor the submitted one.
+    /// `current` returns the stored value as the form would contain it.
+    pub fn conflicts(&self, current: impl Fn(&str) -> String) -> Vec<FieldConflict> {
+        let conflicts = self.0.iter().filter_map(|edit| {
+            let (name, label) = edit.field;
+            let current = normalize([current(name).as_str()]);
+            let is_same = |loaded: &String| *loaded == current || edit.canonical == current;
+            let has_changed = !edit.loaded.as_ref().is_none_or(is_same);
+            has_changed.then(|| FieldConflict {
+                name,
+                label,
+                current,
+                submitted: edit.submitted.clone(),
+            })
+        });
+        conflicts.collect()
+    }
+
+    /// Returns a conflict of a changed field with this stored value.
+    pub fn conflict_with(&self, name: &str, current: &str) -> Option<FieldConflict> {
+        let edit = self.0.iter().find(|edit| edit.field.0 == name)?;
+        Some(FieldConflict {
+            name: edit.field.0,
+            label: edit.field.1,
+            current: current.trim_end().to_owned(),
+            submitted: edit.submitted.clone(),
+        })
+    }
+}
+
+/// Returns the hidden fields with the values that an edit form is loaded with.
+pub fn loaded_values(fields: &[EditField], value: impl Fn(&str) -> String) -> Vec<LoadedValue> {
+    fields
+        .iter()
+        .map(|(name, _)| (format!("{LOADED_PREFIX}{name}"), value(name)))
+        .collect()
+}
+
+/// Returns the value that a field was loaded with, if the form contains it.
+pub fn loaded_value<'a>(form: &'a FormData, name: &str) -> Option<&'a str> {
+    let name = format!("{LOADED_PREFIX}{name}");
+    let mut fields = form.iter().filter(|(n, _)| *n == name);
+    fields.next().map(|(_, value)| value.as_str())
+}
+
+/// Joins the values of a group of checkboxes into one loaded value.
+pub fn join<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
+    normalize(values)
+}
+
+/// Whether the values of a field are its loaded value.
+pub(super) fn is_same<'a>(values: impl IntoIterator<Item = &'a str>, loaded: &str) -> bool {
+    normalize(values) == normalize([loaded])
+}
+
+/// Joins the values of a field. Browsers send line breaks as CR LF, and checkboxes in page order.
+fn normalize<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
+    let mut values: Vec<&str> = values.into_iter().collect();
+    values.sort_unstable();
+    let text = values.join("\n").replace("\r\n", "\n");
+    text.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIELDS: [EditField; 3] = [("a", "A"), ("b", "B"), ("c", "C")];
+
+    fn edits(fields: &[(&str, &str)]) -> Edits {
+        let owned = fields.iter().map(|(n, v)| ((*n).into(), (*v).into()));
+        Edits::read(&FormData::new(owned.collect()), &FIELDS)
+    }
+
+    #[test]
+    fn only_fields_that_differ_from_the_loaded_value_are_changed() {
+        let edits = edits(&[
+            ("a", "new"),
+            ("loaded.a", "old"),
+            ("b", "one\r\ntwo\r\n"),
+            ("loaded.b", "one\ntwo"),
+            ("c", "2"),
+            ("c", "1"),
+            ("loaded.c", "1\n2"),
+        ]);
+        assert_eq!(
+            ["a", "b", "c"].map(|name| edits.is_changed(name)),
+            [true, false, false]
+        );
+    }
+
+    #[test]
+    fn a_form_without_loaded_values_changes_every_field_without_conflicts() {
+        let edits = edits(&[("a", "new"), ("b", "")]);
+        assert_eq!(
+            ["a", "b", "c"].map(|name| edits.is_changed(name)),
+            [true; 3]
+        );
+        assert!(edits.conflicts(|_| "other".into()).is_empty());
+    }
+
+    #[test]
+    fn a_conflict_needs_a_third_value_of_a_changed_field() {
+        let edits = edits(&[
+            ("a", "mine"),
+            ("loaded.a", "old"),
+            ("b", "old"),
+            ("loaded.b", "old"),
+            ("loaded.c", "1"),
+        ]);
+        let conflicts = |a: &str, c: &str| {
+            let found = edits.conflicts(|name| match name {
+                "a" => a.into(),
+                "b" => "theirs".into(),
+                _ => c.into(),
+            });
+            found
+                .iter()
+                .map(|conflict| conflict.name)
+                .collect::<Vec<_>>()
+        };
+        assert!(conflicts("old", "1").is_empty());
+        assert!(conflicts("mine", "").is_empty());
+        assert_eq!(conflicts("theirs", "1\n2"), ["a", "c"]);
+    }
+}

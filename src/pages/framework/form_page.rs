@@ -1,0 +1,96 @@
+//! The page of a form. If a submitted form can't be processed, the page is rendered again with
+//! everything that was submitted.
+
+use std::rc::Rc;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, Handler, HttpMessage, HttpRequest, HttpResponse, Responder};
+use futures_util::future::LocalBoxFuture;
+
+use crate::server::form_data::FormData;
+
+type Render = dyn Fn(HttpRequest) -> LocalBoxFuture<'static, HttpResponse>;
+
+/// The page of a route's form, in the data of the route.
+#[derive(Clone)]
+pub struct FormPage {
+    /// Path and query. `{id}` is a parameter of the route's path, or a field of the form.
+    url: &'static str,
+    /// The `action` of the form in the page, if a button of that form sends to this route.
+    action: Option<&'static str>,
+    render: Rc<Render>,
+}
+
+/// The query string that a page uses instead of the request's, in the request's extensions.
+#[derive(Clone)]
+pub struct FormPageQuery(pub String);
+
+impl FormPage {
+    /// `url` opens the page with the form, and `handler` renders the page.
+    pub fn new<F, Args>(url: &'static str, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        let render = move |request: HttpRequest| -> LocalBoxFuture<'static, HttpResponse> {
+            let handler = handler.clone();
+            Box::pin(async move {
+                match Args::from_request(&request, &mut Payload::None).await {
+                    Ok(args) => {
+                        let response = handler.call(args).await.respond_to(&request);
+                        response.map_into_boxed_body()
+                    }
+                    Err(error) => HttpResponse::from_error(error),
+                }
+            })
+        };
+        Self {
+            url,
+            action: None,
+            render: Rc::new(render),
+        }
+    }
+
+    /// Sets the path that the form's `action` has, if it differs from the route's path.
+    pub fn with_action(mut self, action: &'static str) -> Self {
+        self.action = Some(action);
+        self
+    }
+
+    /// The page of the request's form.
+    pub fn of(request: &HttpRequest) -> Option<Self> {
+        request.app_data::<Self>().cloned()
+    }
+
+    /// Path and query of the page, without the base path.
+    pub fn url(&self, request: &HttpRequest, form: &FormData) -> String {
+        let mut url = String::new();
+        let mut rest = self.url;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (name, after) = after.split_once('}').unwrap_or((after, ""));
+            let value = request.match_info().get(name);
+            let value = value.unwrap_or_else(|| form.get(name));
+            url.push_str(before);
+            url.extend(value.chars().filter(char::is_ascii_graphic));
+            rest = after;
+        }
+        url.push_str(rest);
+        url.trim_end_matches('?').to_owned()
+    }
+
+    /// The `action` of the form in the page, without the base path. `path` is the request's path.
+    pub fn action(&self, path: &str) -> String {
+        self.action.unwrap_or(path).to_owned()
+    }
+
+    /// Renders the page at `url` for the user of the request.
+    pub async fn render(&self, request: &HttpRequest, url: &str) -> HttpResponse {
+        let query = url.split_once('?').map_or("", |(_, query)| query);
+        let query = FormPageQuery(query.to_owned());
+        request.extensions_mut().insert(query);
+        let response = (self.render)(request.clone()).await;
+        request.extensions_mut().remove::<FormPageQuery>();
+        response
+    }
+}

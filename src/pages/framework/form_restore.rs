@@ -1,0 +1,262 @@
+//! Fills the form of a rendered page with submitted values.
+//!
+//! It works for every form: it rewrites the HTML, so templates and handlers contain no code for it.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use actix_web::HttpResponse;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::http::header::CONTENT_TYPE;
+use askama::Template;
+use askama::filters::{Escaper, Html};
+use lol_html::html_content::{ContentType, Element};
+use lol_html::{HandlerResult, RewriteStrSettings, element, rewrite_str};
+
+use super::edits::{FieldConflict, LOADED_PREFIX};
+
+/// Hidden fields that belong to a submission and therefore come back with it.
+const HIDDEN_FIELDS: [&str; 3] = ["submission_key", "key", "stamp"];
+/// CSS classes of forms with room for a notice. Other forms are a button within a row, and their
+/// notice is among the page's messages.
+const BLOCK_FORMS: [&str; 4] = ["panel", "card", "card-body", "form-section"];
+/// The id of the notice, in `form_notice.html`.
+const NOTICE_ID: &str = "form-notice";
+
+/// The values to fill in, and the notice to show.
+pub(super) struct Restoration<'a> {
+    /// The `action` attribute of the form. The first form with this action is filled.
+    pub action: &'a str,
+    pub fields: &'a [(String, String)],
+    /// If set, only these fields are filled. Otherwise, all fields are, including the recorded
+    /// values that an edit form was loaded with.
+    pub only: Option<&'a [&'a str]>,
+    /// Fields that the notice is about.
+    pub invalid: &'a [&'a str],
+    pub notice: Option<&'a FormNotice<'a>>,
+}
+
+/// A message about the form.
+#[derive(Template)]
+#[template(path = "form_notice.html")]
+pub(super) struct FormNotice<'a> {
+    pub is_error: bool,
+    pub message: String,
+    pub conflicts: &'a [FieldConflict],
+    /// Set only if the log has details.
+    pub request_id: Option<String>,
+}
+
+/// Where the rewriter is in the page.
+#[derive(Default)]
+struct Position {
+    is_in_form: Cell<bool>,
+    /// The `id` of the form, which controls outside of it can refer to.
+    form_id: RefCell<Option<String>>,
+    was_found: Cell<bool>,
+    is_notice_shown: Cell<bool>,
+    /// The name of the `<select>` around an option.
+    select: RefCell<Option<String>>,
+}
+
+impl Restoration<'_> {
+    /// Fills the form. Returns `None` if the page doesn't contain it.
+    pub(super) fn apply(&self, html: &str) -> Option<String> {
+        let position = Rc::new(Position::default());
+        let settings = RewriteStrSettings::new()
+            .append_element_content_handler(element!("form", |form| {
+                self.enter_form(form, &position)
+            }))
+            .append_element_content_handler(element!("input", |input| {
+                self.fill_input(input, &position)
+            }))
+            .append_element_content_handler(element!("textarea", |area| {
+                self.fill_textarea(area, &position)
+            }))
+            .append_element_content_handler(element!("select", |select| {
+                self.enter_select(select, &position)
+            }))
+            .append_element_content_handler(element!("option", |option| {
+                self.fill_option(option, &position)
+            }));
+        let rewritten = rewrite_str(html, settings);
+        let rewritten = rewritten.inspect_err(|error| {
+            tracing::error!(%error, "restoring a form failed");
+        });
+        let rewritten = rewritten.ok().filter(|_| position.was_found.get())?;
+        match self.notice {
+            Some(notice) if !position.is_notice_shown.get() => {
+                Some(add_message(&rewritten, notice).unwrap_or(rewritten))
+            }
+            _ => Some(rewritten),
+        }
+    }
+
+    fn enter_form(&self, form: &mut Element<'_, '_>, position: &Rc<Position>) -> HandlerResult {
+        let action = form.get_attribute("action").unwrap_or_default();
+        if position.was_found.get() || action != escape(self.action) {
+            return Ok(());
+        }
+        position.was_found.set(true);
+        position.is_in_form.set(true);
+        *position.form_id.borrow_mut() = form.get_attribute("id");
+        // Tells the page's script that the form contains unsaved input.
+        form.set_attribute("data-unsaved", "")?;
+        let class = form.get_attribute("class").unwrap_or_default();
+        if let Some(notice) = self.notice
+            && class.split(' ').any(|name| BLOCK_FORMS.contains(&name))
+        {
+            form.prepend(&notice.render()?, ContentType::Html);
+            position.is_notice_shown.set(true);
+        }
+        let position = Rc::clone(position);
+        form.on_end_tag(lol_html::end_tag!(move |_| {
+            position.is_in_form.set(false);
+            Ok(())
+        }))?;
+        Ok(())
+    }
+
+    /// The values to fill into a control: all submitted values of its name, and none for an
+    /// unchecked checkbox. Returns `None` if the control must stay as it is.
+    fn values(&self, control: &Element<'_, '_>, position: &Position) -> Option<Vec<&str>> {
+        let belongs = match control.get_attribute("form") {
+            Some(id) => position.form_id.borrow().as_ref() == Some(&id),
+            None => position.is_in_form.get(),
+        };
+        let name = control.get_attribute("name").filter(|_| belongs)?;
+        self.values_of(&name)
+    }
+
+    fn values_of(&self, name: &str) -> Option<Vec<&str>> {
+        if self.only.is_some_and(|only| !only.contains(&name)) {
+            return None;
+        }
+        let values = self.fields.iter().filter(|(n, _)| n == name);
+        Some(values.map(|(_, value)| value.as_str()).collect())
+    }
+
+    fn fill_input(&self, input: &mut Element<'_, '_>, position: &Position) -> HandlerResult {
+        let Some(values) = self.values(input, position) else {
+            return Ok(());
+        };
+        let name = input.get_attribute("name").unwrap_or_default();
+        match input.get_attribute("type").as_deref() {
+            Some("password" | "submit" | "button" | "image" | "file") => return Ok(()),
+            Some("checkbox" | "radio") => {
+                let own = input.get_attribute("value").unwrap_or("on".into());
+                if values.iter().any(|value| escape(value) == own) {
+                    input.set_attribute("checked", "")?;
+                } else {
+                    input.remove_attribute("checked");
+                }
+            }
+            Some("hidden")
+                if !HIDDEN_FIELDS.contains(&name.as_str()) && !name.starts_with(LOADED_PREFIX) => {}
+            _ => {
+                if let Some(value) = values.first() {
+                    input.set_attribute("value", &escape(value))?;
+                }
+            }
+        }
+        self.mark_invalid(input)
+    }
+
+    fn fill_textarea(&self, area: &mut Element<'_, '_>, position: &Position) -> HandlerResult {
+        if let Some(values) = self.values(area, position)
+            && let Some(value) = values.first()
+        {
+            // The parser drops the first line break.
+            area.set_inner_content(&format!("\n{value}"), ContentType::Text);
+            self.mark_invalid(area)?;
+        }
+        Ok(())
+    }
+
+    fn enter_select(&self, select: &mut Element<'_, '_>, position: &Rc<Position>) -> HandlerResult {
+        let values = self.values(select, position);
+        if values.is_some_and(|values| !values.is_empty()) {
+            *position.select.borrow_mut() = select.get_attribute("name");
+            let position = Rc::clone(position);
+            select.on_end_tag(lol_html::end_tag!(move |_| {
+                *position.select.borrow_mut() = None;
+                Ok(())
+            }))?;
+            self.mark_invalid(select)?;
+        }
+        Ok(())
+    }
+
+    fn fill_option(&self, option: &mut Element<'_, '_>, position: &Position) -> HandlerResult {
+        let select = position.select.borrow();
+        let Some(values) = select.as_deref().and_then(|name| self.values_of(name)) else {
+            return Ok(());
+        };
+        let own = option.get_attribute("value").unwrap_or_default();
+        if values.iter().any(|value| escape(value) == own) {
+            option.set_attribute("selected", "")?;
+        } else {
+            option.remove_attribute("selected");
+        }
+        Ok(())
+    }
+
+    /// Connects a field with the notice.
+    fn mark_invalid(&self, control: &mut Element<'_, '_>) -> HandlerResult {
+        let name = control.get_attribute("name").unwrap_or_default();
+        if self.invalid.contains(&name.as_str()) {
+            let descriptions = control.get_attribute("aria-describedby");
+            let descriptions = format!("{} {NOTICE_ID}", descriptions.unwrap_or_default());
+            control.set_attribute("aria-describedby", descriptions.trim())?;
+            control.set_attribute("aria-invalid", "true")?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds a notice to the messages of the page.
+fn add_message(html: &str, notice: &FormNotice<'_>) -> Option<String> {
+    let settings = RewriteStrSettings::new().append_element_content_handler(element!(
+        "#messages",
+        |messages| {
+            messages.append(&notice.render()?, ContentType::Html);
+            Ok(())
+        }
+    ));
+    rewrite_str(html, settings).ok()
+}
+
+/// Escapes text in the same way as the templates do, so that it can be compared with theirs.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    // Writing to a string can't fail.
+    let _ = Html.write_escaped_str(&mut escaped, text);
+    escaped
+}
+
+/// Applies `restoration` to an HTML response. Returns whether the response is a page with the form;
+/// otherwise, it is unchanged.
+pub(super) fn restore_response(
+    response: HttpResponse,
+    restoration: &Restoration<'_>,
+) -> (HttpResponse, bool) {
+    let is_html = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if !is_html {
+        return (response, false);
+    }
+    let (head, body) = response.into_parts();
+    let bytes = match body.try_into_bytes() {
+        Ok(bytes) => bytes,
+        Err(body) => return (head.set_body(body), false),
+    };
+    let restored = str::from_utf8(&bytes)
+        .ok()
+        .and_then(|html| restoration.apply(html));
+    match restored {
+        Some(html) => (head.set_body(BoxBody::new(html)), true),
+        None => (head.set_body(BoxBody::new(bytes)), false),
+    }
+}

@@ -1,0 +1,269 @@
+//! Forms that were submitted but couldn't be processed. No interruption loses typed text: the form
+//! comes back with everything in it, with the status of the error.
+//!
+//! If the session has expired, the sign-in page carries the form, and the browser that signs in
+//! gets it back. Nothing is stored for somebody who isn't signed in, and nothing is sent again
+//! without a press of a button. Passwords and secrets aren't carried.
+
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
+
+use super::context::RequestContext;
+use super::edits::{FieldConflict, LOADED_PREFIX};
+use super::form_page::FormPage;
+use super::form_restore::{FormNotice, Restoration, restore_response};
+use super::page_error::PageError;
+use crate::pages::sign_in;
+use crate::server::form_data::FormData;
+use crate::server::request_id::RequestId;
+
+const RESUMED: &str =
+    "You’re signed in again. Nothing was sent yet. Passwords and secrets weren’t kept.";
+/// Fields that are never carried over a sign-in.
+const SECRET_FIELDS: [&str; 3] = ["password", "current", "secret"];
+/// The prefix of the carried fields in the sign-in form.
+const CARRIED_PREFIX: &str = "carried.";
+/// The field of the sign-in form with the `action` of the carried form.
+const CARRIED_ACTION: &str = "carried_action";
+/// Fields that nobody typed. They aren't listed as text.
+const UNTYPED_FIELDS: [&str; 17] = [
+    "at_once",
+    "back",
+    "change",
+    "do",
+    "draft",
+    "enabled",
+    "encoding",
+    "hours",
+    "id",
+    "key",
+    "open",
+    "return_to_item",
+    "role",
+    "scope",
+    "stamp",
+    "submission_key",
+    "token",
+];
+
+/// A form that waits for its person to sign in again.
+#[derive(Clone, Debug)]
+pub struct InterruptedForm {
+    /// Path and query of the form's page, without the base path.
+    pub url: String,
+    /// The `action` of the form, without the base path.
+    pub action: String,
+    pub fields: Vec<(String, String)>,
+}
+
+/// Text to copy from a page that can't show the form.
+pub struct TypedText {
+    pub label: String,
+    pub value: String,
+}
+
+impl InterruptedForm {
+    fn new(context: &RequestContext, form: &FormData) -> Self {
+        let request = &context.request;
+        let path = context.local_path();
+        let page = FormPage::of(request);
+        let is_secret = |name: &str| SECRET_FIELDS.contains(&name);
+        Self {
+            url: page
+                .as_ref()
+                .map_or_else(|| "/".to_owned(), |page| page.url(request, form)),
+            action: page.map_or(path.clone(), |page| page.action(&path)),
+            fields: form
+                .iter()
+                .filter(|(name, _)| !is_secret(name))
+                .cloned()
+                .collect(),
+        }
+    }
+
+    /// Reads the form that a sign-in form carries.
+    pub fn from_sign_in(form: &FormData) -> Option<Self> {
+        let action = form.get(CARRIED_ACTION).to_owned();
+        let fields = form.iter().filter_map(|(name, value)| {
+            let name = name.strip_prefix(CARRIED_PREFIX)?;
+            Some((name.to_owned(), value.clone()))
+        });
+        (!action.is_empty()).then(|| Self {
+            url: form.get("next").to_owned(),
+            action,
+            fields: fields.collect(),
+        })
+    }
+
+    /// The hidden fields of a sign-in form that carries this form.
+    pub fn carried_fields(&self) -> Vec<(String, &str)> {
+        let action = (CARRIED_ACTION.to_owned(), self.action.as_str());
+        let fields = self
+            .fields
+            .iter()
+            .map(|(name, value)| (format!("{CARRIED_PREFIX}{name}"), value.as_str()));
+        std::iter::once(action).chain(fields).collect()
+    }
+}
+
+/// Returns what the person typed, with passwords, secrets, and unchanged fields left out.
+pub fn typed_texts(fields: &[(String, String)]) -> Vec<TypedText> {
+    let is_loaded = |name: &str, value: &str| {
+        let loaded = format!("{LOADED_PREFIX}{name}");
+        fields.iter().any(|(n, v)| *n == loaded && v == value)
+    };
+    let typed = fields.iter().filter(|(name, value)| {
+        let is_technical = UNTYPED_FIELDS.contains(&name.as_str())
+            || SECRET_FIELDS.contains(&name.as_str())
+            || name.contains('.');
+        !value.trim().is_empty() && !is_technical && !is_loaded(name, value)
+    });
+    typed
+        .map(|(name, value)| TypedText {
+            label: label(name),
+            value: value.clone(),
+        })
+        .collect()
+}
+
+/// Returns a label for a field: `URL`, `Description`.
+fn label(name: &str) -> String {
+    if name == "url" {
+        return "URL".to_owned();
+    }
+    let mut letters = name.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
+/// The submitted form of the request, if it was read.
+pub fn submitted(request: &HttpRequest) -> Option<FormData> {
+    request.extensions().get::<FormData>().cloned()
+}
+
+/// Responds to a form that failed with `error`. Returns `None` if the form can't be shown.
+pub async fn respond(error: &PageError, context: &RequestContext) -> Option<HttpResponse> {
+    let request = &context.request;
+    if *request.method() != Method::POST {
+        return None;
+    }
+    let form = submitted(request).unwrap_or_default();
+    match error {
+        PageError::SignedOut => {
+            let interrupted = InterruptedForm::new(context, &form);
+            let page = sign_in::session_expired(context, interrupted).await;
+            return page.ok();
+        }
+        PageError::CrossOrigin(_)
+        | PageError::Forbidden
+        | PageError::NotFound
+        | PageError::MethodNotAllowed(_) => return None,
+        _ => {}
+    }
+    let page = FormPage::of(request)?;
+    let response = page.render(request, &page.url(request, &form)).await;
+    if !response.status().is_success() {
+        return None;
+    }
+    let conflicts: &[FieldConflict] = match error {
+        PageError::Conflict(conflicts) => conflicts,
+        _ => &[],
+    };
+    // After a conflict, fields that the person didn't change show their current values.
+    let changed = changed_fields(&form);
+    let invalid: Vec<&str> = conflicts.iter().map(|conflict| conflict.name).collect();
+    let request_id = logged_request_id(error, request);
+    let message = match request_id {
+        Some(_) => format!("{}. {error}", error.title()),
+        None => error.to_string(),
+    };
+    let notice = FormNotice {
+        is_error: true,
+        message,
+        conflicts,
+        request_id,
+    };
+    let restoration = Restoration {
+        action: &context.app.urls.path(&page.action(&context.local_path())),
+        fields: form.fields(),
+        only: (!conflicts.is_empty()).then_some(changed.as_slice()),
+        invalid: &invalid,
+        notice: Some(&notice),
+    };
+    let (mut response, is_shown) = restore_response(response, &restoration);
+    *response.status_mut() = error.status_code();
+    is_shown.then_some(response)
+}
+
+fn changed_fields(form: &FormData) -> Vec<&str> {
+    let is_loaded = |name: &str| {
+        let loaded = form.get(&format!("{LOADED_PREFIX}{name}"));
+        super::edits::is_same(form.all(name), loaded)
+    };
+    let mut names: Vec<&str> = form
+        .iter()
+        .map(|(name, _)| name.strip_prefix(LOADED_PREFIX).unwrap_or(name))
+        .collect();
+    names.retain(|name| !name.contains('.') && !is_loaded(name));
+    names
+}
+
+/// Fills the form of a page that its handler rendered with an error status.
+pub fn complete(response: HttpResponse, context: &RequestContext) -> HttpResponse {
+    let request = &context.request;
+    let Some(form) = submitted(request).filter(|_| *request.method() == Method::POST) else {
+        return response;
+    };
+    let path = context.local_path();
+    let action = FormPage::of(request).map_or(path.clone(), |page| page.action(&path));
+    let restoration = Restoration {
+        action: &context.app.urls.path(&action),
+        fields: form.fields(),
+        only: None,
+        invalid: &[],
+        notice: None,
+    };
+    restore_response(response, &restoration).0
+}
+
+/// What became of a page that a person returned to by signing in again.
+pub enum Returned {
+    /// The page, with the form filled in if the person has an interrupted one on this page.
+    Page(HttpResponse),
+    /// The page doesn't contain the form any more.
+    Missing(InterruptedForm),
+}
+
+/// Fills the form with which the person was interrupted by the end of a session.
+pub fn resume(response: HttpResponse, context: &RequestContext) -> Returned {
+    let Some(form) = context.take_interrupted_form() else {
+        return Returned::Page(response);
+    };
+    let notice = FormNotice {
+        is_error: false,
+        message: RESUMED.to_owned(),
+        conflicts: &[],
+        request_id: None,
+    };
+    let restoration = Restoration {
+        action: &context.app.urls.path(&form.action),
+        fields: &form.fields,
+        only: None,
+        invalid: &[],
+        notice: Some(&notice),
+    };
+    let (response, is_shown) = restore_response(response, &restoration);
+    if is_shown || typed_texts(&form.fields).is_empty() {
+        Returned::Page(response)
+    } else {
+        Returned::Missing(form)
+    }
+}
+
+/// Returns the id of a request whose error is in the log.
+pub fn logged_request_id(error: &PageError, request: &HttpRequest) -> Option<String> {
+    let is_logged = error.status_code() == StatusCode::INTERNAL_SERVER_ERROR;
+    let extensions = request.extensions();
+    let id = extensions.get::<RequestId>().filter(|_| is_logged)?;
+    Some(id.0.clone())
+}

@@ -1,0 +1,340 @@
+//! The routes under `/settings`.
+
+use super::page_routes;
+use crate::pages::framework::form_page::FormPage;
+use crate::pages::projects::origins;
+use crate::pages::{
+    account, api_tokens, deliveries, people, privacy, projects, redirects, signature_check,
+    webhooks,
+};
+use crate::server::permissions::Permission::{Admin, Member};
+use crate::server::routing::{Routes, get, post};
+
+pub(super) fn webhook_routes(routes: Routes) -> Routes {
+    routes
+        .service(
+            page_routes(
+                "/settings/notifications",
+                [get(Admin, webhooks::show), post(Admin, webhooks::add)],
+            )
+            .with_data(FormPage::new("/settings/notifications?add", webhooks::show)),
+        )
+        .service(
+            page_routes(
+                "/settings/notifications/test",
+                [post(Admin, webhooks::test_draft)],
+            )
+            .with_data(
+                FormPage::new("/settings/notifications?add", webhooks::show)
+                    .with_action("/settings/notifications"),
+            ),
+        )
+        .service(
+            page_routes(
+                "/settings/notifications/{id}/enabled",
+                [post(Admin, webhooks::set_enabled)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications?open={id}",
+                webhooks::show,
+            )),
+        )
+        .service(
+            page_routes(
+                "/settings/notifications/{id}/topics",
+                [post(Admin, webhooks::set_topics)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications?open={id}",
+                webhooks::show,
+            )),
+        )
+        .service(
+            page_routes(
+                "/settings/notifications/{id}/edit",
+                [post(Admin, webhooks::edit)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications?open={id}",
+                webhooks::show,
+            )),
+        )
+        .service(
+            page_routes(
+                "/settings/notifications/{id}/test",
+                [post(Admin, webhooks::test)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications?open={id}",
+                webhooks::show,
+            )),
+        )
+        .service(page_routes(
+            "/settings/notifications/{id}/secret",
+            [get(Admin, webhooks::plain_secret)],
+        ))
+        .service(
+            page_routes(
+                "/settings/notifications/{id}/rotate",
+                [post(Admin, webhooks::rotate)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications?rotate={id}",
+                webhooks::show,
+            )),
+        )
+        .service(
+            page_routes(
+                "/settings/notifications/{id}/switch-now",
+                [post(Admin, webhooks::switch_now)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications?open={id}",
+                webhooks::show,
+            )),
+        )
+        .service(
+            page_routes(
+                "/settings/notifications/{id}/delete",
+                [post(Admin, webhooks::delete)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications?delete={id}",
+                webhooks::show,
+            )),
+        )
+}
+
+pub(super) fn delivery_routes(routes: Routes) -> Routes {
+    routes
+        .service(page_routes(
+            "/settings/notifications/{id}/endpoint-code",
+            [get(Admin, webhooks::show_endpoint_code)],
+        ))
+        .service(page_routes(
+            "/settings/notifications/{id}/deliveries",
+            [get(Admin, deliveries::show)],
+        ))
+        .service(
+            page_routes(
+                "/settings/notifications/{id}/recover",
+                [post(Admin, deliveries::redeliver_failed)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications/{id}/deliveries",
+                deliveries::show,
+            )),
+        )
+        .service(page_routes(
+            "/settings/notifications/{id}/deliveries/{delivery}",
+            [get(Admin, deliveries::detail::show)],
+        ))
+        .service(
+            page_routes(
+                "/settings/notifications/{id}/deliveries/{delivery}/redeliver",
+                [post(Admin, deliveries::actions::redeliver)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications/{id}/deliveries/{delivery}",
+                deliveries::detail::show,
+            )),
+        )
+        .service(
+            page_routes(
+                "/settings/notifications/{id}/deliveries/{delivery}/retry",
+                [post(Admin, deliveries::actions::retry)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications/{id}/deliveries/{delivery}",
+                deliveries::detail::show,
+            )),
+        )
+        .service(
+            page_routes(
+                "/settings/notifications/{id}/deliveries/{delivery}/cancel",
+                [post(Admin, deliveries::actions::cancel)],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications/{id}/deliveries/{delivery}",
+                deliveries::detail::show,
+            )),
+        )
+        .service(
+            page_routes(
+                "/settings/notifications/{id}/signature-check",
+                [
+                    get(Admin, signature_check::show),
+                    post(Admin, signature_check::check),
+                ],
+            )
+            .with_data(FormPage::new(
+                "/settings/notifications/{id}/signature-check",
+                signature_check::show,
+            )),
+        )
+        .service(page_routes(
+            "/settings/notifications/{id}/doctor",
+            [get(Admin, redirects::signature_check)],
+        ))
+        .service(page_routes(
+            "/settings/notifications/{id}/receive",
+            [get(Admin, redirects::endpoint_code)],
+        ))
+}
+
+pub(super) fn project_and_token_routes(routes: Routes) -> Routes {
+    routes
+        .service(
+            page_routes(
+                "/settings/projects",
+                [get(Member, projects::show), post(Admin, projects::create)],
+            )
+            .with_data(FormPage::new("/settings/projects?add", projects::show)),
+        )
+        .service(
+            page_routes(
+                "/settings/projects/{project}/origins",
+                [post(Admin, origins::allow_origin)],
+            )
+            .with_data(FormPage::new(
+                "/settings/projects?open={project}",
+                projects::show,
+            )),
+        )
+        .service(
+            page_routes(
+                "/settings/projects/{id}/edit",
+                [post(Admin, projects::edit)],
+            )
+            .with_data(FormPage::new(
+                "/settings/projects?open={id}",
+                projects::show,
+            )),
+        )
+        .service(
+            page_routes(
+                "/settings/projects/{id}/status",
+                [post(Admin, projects::set_status)],
+            )
+            .with_data(FormPage::new(
+                "/settings/projects?open={id}",
+                projects::show,
+            )),
+        )
+        .service(
+            page_routes(
+                "/settings/projects/{id}/delete",
+                [post(Admin, projects::delete)],
+            )
+            .with_data(FormPage::new(
+                "/settings/projects?delete={id}",
+                projects::show,
+            )),
+        )
+        .service(
+            page_routes(
+                "/settings/tokens",
+                [
+                    get(Admin, api_tokens::show),
+                    post(Admin, api_tokens::create),
+                ],
+            )
+            .with_data(FormPage::new("/settings/tokens?add", api_tokens::show)),
+        )
+        .service(
+            page_routes(
+                "/settings/tokens/{id}/revoke",
+                [post(Admin, api_tokens::revoke)],
+            )
+            .with_data(FormPage::new(
+                "/settings/tokens?revoke={id}",
+                api_tokens::show,
+            )),
+        )
+}
+
+pub(super) fn people_and_privacy_routes(routes: Routes) -> Routes {
+    routes
+        .service(
+            page_routes(
+                "/settings/people",
+                [get(Admin, people::show), post(Admin, people::invite)],
+            )
+            .with_data(FormPage::new("/settings/people?add", people::show)),
+        )
+        .service(
+            page_routes(
+                "/settings/people/links/{id}/revoke",
+                [post(Admin, people::revoke_link)],
+            )
+            .with_data(FormPage::new("/settings/people", people::show)),
+        )
+        .service(
+            page_routes(
+                "/settings/people/{id}/reset",
+                [post(Admin, people::reset_password)],
+            )
+            .with_data(FormPage::new("/settings/people", people::show)),
+        )
+        .service(
+            page_routes(
+                "/settings/people/{id}/role",
+                [post(Admin, people::set_role)],
+            )
+            .with_data(FormPage::new("/settings/people?role={id}", people::show)),
+        )
+        .service(
+            page_routes(
+                "/settings/people/{id}/remove",
+                [post(Admin, people::remove)],
+            )
+            .with_data(FormPage::new("/settings/people?remove={id}", people::show)),
+        )
+        .service(
+            page_routes(
+                "/settings/privacy",
+                [get(Admin, privacy::show), post(Admin, privacy::find)],
+            )
+            .with_data(FormPage::new("/settings/privacy", privacy::show)),
+        )
+        .service(
+            page_routes("/settings/privacy/export", [post(Admin, privacy::export)]).with_data(
+                FormPage::new("/settings/privacy", privacy::show).with_action("/settings/privacy"),
+            ),
+        )
+        .service(
+            page_routes("/settings/privacy/erase", [post(Admin, privacy::erase)]).with_data(
+                FormPage::new("/settings/privacy", privacy::show).with_action("/settings/privacy"),
+            ),
+        )
+}
+
+pub(super) fn account_routes(routes: Routes) -> Routes {
+    routes
+        .service(page_routes("/settings", [get(Member, redirects::settings)]))
+        .service(page_routes(
+            "/settings/account",
+            [get(Member, account::show)],
+        ))
+        .service(
+            page_routes(
+                "/settings/account/sessions/{id}/end",
+                [post(Member, account::end_session)],
+            )
+            .with_data(FormPage::new("/settings/account", account::show)),
+        )
+        .service(
+            page_routes(
+                "/settings/account/password",
+                [post(Member, account::set_password)],
+            )
+            .with_data(FormPage::new("/settings/account", account::show)),
+        )
+        .service(
+            page_routes(
+                "/settings/account/sign-out-everywhere",
+                [post(Member, account::sign_out_everywhere)],
+            )
+            .with_data(FormPage::new("/settings/account", account::show)),
+        )
+}

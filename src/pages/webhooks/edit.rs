@@ -1,0 +1,252 @@
+//! The forms that edit a webhook: its settings, and its topics.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+
+use super::actions::{redirect_to_open_row, update};
+use super::headers::{self, HeaderLineError, format_headers};
+use super::render_page;
+use crate::domain::validation::{check, check_all};
+use crate::domain::webhook::{self, RetryPolicy, Topic, Webhook, WebhookError, WebhookPatch};
+use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::edits::{self, EditField, Edits, FieldConflict, LoadedValue};
+use crate::pages::framework::form_field::FormField;
+use crate::pages::framework::idempotent_form::IdempotentForm;
+use crate::pages::framework::page_error::PageError;
+use crate::server::versions::Versions;
+use crate::store::Precondition;
+
+const FIELDS: [EditField; 5] = [
+    ("url", "Endpoint URL"),
+    ("description", "Description"),
+    ("retries", "Retries"),
+    ("headers", "Headers"),
+    ("project", "Projects"),
+];
+/// The version of the headers that the form was loaded with, because their values are hidden.
+const HEADERS_VERSION: &str = "loaded.headers_version";
+
+/// The text fields of a webhook's settings form.
+pub(super) struct SettingsForm {
+    pub(super) url: FormField,
+    pub(super) description: FormField,
+    pub(super) headers: FormField,
+}
+
+/// Returns a stored value as the settings form contains it.
+fn edited_value(webhook: &Webhook, name: &str) -> String {
+    match name {
+        "url" => webhook.url.as_str().to_owned(),
+        "description" => webhook.description.clone(),
+        "retries" => webhook.retries.as_str().to_owned(),
+        "headers" => format_headers(&webhook.headers),
+        "project" => edits::join(webhook.projects.iter().map(|id| id.as_str())),
+        _ => String::new(),
+    }
+}
+
+pub(super) fn loaded_settings(webhook: &Webhook, versions: &Versions) -> Vec<LoadedValue> {
+    let mut loaded = edits::loaded_values(&FIELDS, |name| edited_value(webhook, name));
+    let version = versions.of_headers(&webhook.headers);
+    loaded.push((HEADERS_VERSION.to_owned(), version));
+    loaded
+}
+
+pub(super) fn loaded_topics(webhook: &Webhook) -> Vec<LoadedValue> {
+    let topics = webhook.topics.iter().map(|topic| topic.as_str());
+    edits::loaded_values(&[("topic", "Topics")], |_| edits::join(topics.clone()))
+}
+
+/// What the person changed in the settings form.
+#[derive(Clone)]
+struct SettingsEdits {
+    edits: Edits,
+    headers: String,
+    /// Empty if the form doesn't contain it.
+    headers_version: String,
+    versions: Versions,
+}
+
+impl SettingsEdits {
+    fn conflicts(&self, stored: &Webhook) -> Vec<FieldConflict> {
+        let mut conflicts = self.edits.conflicts(|name| edited_value(stored, name));
+        conflicts.retain(|conflict| conflict.name != "headers");
+        if self.has_headers_conflict(stored) {
+            let current = format_headers(&stored.headers);
+            conflicts.extend(self.edits.conflict_with("headers", &current));
+        }
+        conflicts
+    }
+
+    fn has_headers_conflict(&self, stored: &Webhook) -> bool {
+        self.edits.is_changed("headers")
+            && !self.headers_version.is_empty()
+            && self.headers_version != self.versions.of_headers(&stored.headers)
+            && !headers::is_stored(&self.headers, &stored.headers)
+    }
+}
+
+/// "Save changes" of the settings: URL, description, headers, projects, and retries.
+pub async fn edit(
+    context: RequestContext,
+    id: web::Path<String>,
+    fields: IdempotentForm,
+) -> Result<HttpResponse, PageError> {
+    let webhook = context.webhook(id.into_inner()).await?;
+    let mut settings = SettingsEdits {
+        edits: Edits::read(&fields, &FIELDS),
+        headers: fields.get("headers").to_owned(),
+        headers_version: fields.get(HEADERS_VERSION).to_owned(),
+        versions: context.app.versions.clone(),
+    };
+    let change = match check_settings(&context, &fields, &settings, &webhook).await {
+        Ok(change) => change,
+        Err(form) => {
+            let (status, rejected) = (StatusCode::UNPROCESSABLE_ENTITY, (webhook.id, form));
+            return render_page(&context, status, None, Some(rejected)).await;
+        }
+    };
+    if let Some(url) = &change.url {
+        settings.edits.set_canonical("url", url.as_str());
+    }
+    if let Some(description) = &change.description {
+        settings.edits.set_canonical("description", description);
+    }
+    let conflicts = settings.conflicts(&webhook);
+    if !conflicts.is_empty() {
+        return Err(conflict(&context, conflicts).await?);
+    }
+    let checked = settings.clone();
+    let unchanged = Precondition::new(move |stored| checked.conflicts(stored).is_empty());
+    match update(&context, webhook.id.clone(), change, unchanged).await? {
+        Ok(_) => {
+            context.push_message("Saved.");
+            Ok(redirect_to_open_row(&context, &webhook.id))
+        }
+        Err(stored) => Err(conflict(&context, settings.conflicts(&stored)).await?),
+    }
+}
+
+/// Checks the changed fields. Returns the form with its errors if a value is invalid.
+async fn check_settings(
+    context: &RequestContext,
+    fields: &IdempotentForm,
+    settings: &SettingsEdits,
+    stored: &Webhook,
+) -> Result<WebhookPatch, SettingsForm> {
+    let edits = &settings.edits;
+    let url = match edits.changed("url", fields.get("url")) {
+        Some(url) => context.app.check_endpoint_url(url).await.map(Some),
+        None => Ok(None),
+    };
+    let description = edits.changed("description", fields.get("description"));
+    let headers = edits
+        .changed("headers", fields.get("headers"))
+        .map(|text| headers::parse_headers(text, &stored.headers))
+        // A stored value that somebody else removed is a conflict, not an invalid header.
+        .filter(|parsed| {
+            let is_missing = matches!(
+                parsed,
+                Err(HeaderLineError::Header(WebhookError::NoStoredValue(_)))
+            );
+            !is_missing || !settings.has_headers_conflict(stored)
+        });
+    let checked = check_all((
+        check("url", url),
+        check(
+            "description",
+            description.map(webhook::check_description).transpose(),
+        ),
+        check("headers", headers.transpose()),
+    ));
+    let (url, description, headers) = checked.map_err(|errors| {
+        let field = |name| FormField::submitted(name, fields.get(name), &errors);
+        SettingsForm {
+            url: field("url"),
+            description: field("description"),
+            headers: field("headers"),
+        }
+    })?;
+    let retries = match fields.get("retries") {
+        text if text == RetryPolicy::Patient.as_str() => RetryPolicy::Patient,
+        _ => RetryPolicy::Standard,
+    };
+    let projects = fields.all("project").map(str::to_owned).collect();
+    Ok(WebhookPatch {
+        url,
+        description,
+        headers,
+        projects: edits.changed("project", projects),
+        retries: edits.changed("retries", retries),
+        ..WebhookPatch::default()
+    })
+}
+
+/// Returns the error that shows both values of each field, with the names of projects.
+async fn conflict(
+    context: &RequestContext,
+    mut conflicts: Vec<FieldConflict>,
+) -> Result<PageError, PageError> {
+    let projects = context.app.store.projects_by_name().await?;
+    let name_of = |id: &str| match projects.iter().find(|project| project.id.as_str() == id) {
+        Some(project) => project.name.clone(),
+        None => "(deleted project)".to_owned(),
+    };
+    for conflict in conflicts.iter_mut().filter(|c| c.name == "project") {
+        for value in [&mut conflict.current, &mut conflict.submitted] {
+            let names: Vec<String> = value.lines().map(name_of).collect();
+            *value = match names.as_slice() {
+                [] => "all projects".to_owned(),
+                names => names.join(", "),
+            };
+        }
+    }
+    Ok(PageError::Conflict(conflicts))
+}
+
+/// The topic checkboxes. Each is a field of its own, so only those are saved that the person
+/// changed.
+pub async fn set_topics(
+    context: RequestContext,
+    id: web::Path<String>,
+    fields: IdempotentForm,
+) -> Result<HttpResponse, PageError> {
+    let parse = |topics: &mut dyn Iterator<Item = &str>| -> Result<Vec<Topic>, PageError> {
+        let topics: Option<_> = topics.map(Topic::parse).collect();
+        topics.ok_or(PageError::InvalidForm)
+    };
+    let submitted = parse(&mut fields.all("topic"))?;
+    let loaded = match edits::loaded_value(&fields, "topic") {
+        Some(loaded) => Some(parse(&mut loaded.lines())?),
+        None => None,
+    };
+    let is_selected = |topic: &Topic, stored: &[Topic]| match &loaded {
+        Some(loaded) if loaded.contains(topic) == submitted.contains(topic) => {
+            stored.contains(topic)
+        }
+        _ => submitted.contains(topic),
+    };
+    let mut stored = context.webhook(id.into_inner()).await?;
+    let webhook = loop {
+        let topics = stored.topics.clone();
+        let change = WebhookPatch {
+            topics: Some(
+                Topic::ALL
+                    .into_iter()
+                    .filter(|t| is_selected(t, &topics))
+                    .collect(),
+            ),
+            ..WebhookPatch::default()
+        };
+        let unchanged = Precondition::new(move |webhook: &Webhook| webhook.topics == topics);
+        match update(&context, stored.id.clone(), change, unchanged).await? {
+            Ok(webhook) => break webhook,
+            Err(changed) => stored = changed,
+        }
+    };
+    context.push_message(match webhook.topics.as_slice() {
+        [] => "Saved. No topics selected, so no events are sent.".to_owned(),
+        topics => format!("Topics saved: {}.", Topic::labels(topics)),
+    });
+    Ok(redirect_to_open_row(&context, &webhook.id))
+}

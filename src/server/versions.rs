@@ -1,0 +1,93 @@
+//! Versions of objects: a version changes when a field changes that clients can edit.
+//!
+//! A version is a keyed hash, so it reveals nothing about hidden values such as custom headers.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::hmac;
+use serde::Serialize;
+
+use crate::domain::feedback::Feedback;
+use crate::domain::project::Project;
+use crate::domain::webhook::{CustomHeaders, Webhook};
+
+/// Bytes of a hash that a version contains.
+const VERSION_BYTES: usize = 18;
+
+/// Computes versions with a key that is stored in the database.
+#[derive(Clone)]
+pub struct Versions(hmac::Key);
+
+/// An object with a version.
+pub trait Versioned {
+    fn version(&self, versions: &Versions) -> String;
+}
+
+impl Versions {
+    pub fn new(key: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+    }
+
+    /// Returns the version of a webhook's custom headers.
+    pub fn of_headers(&self, headers: &CustomHeaders) -> String {
+        self.hash(&("headers", headers))
+    }
+
+    fn hash(&self, editable: &impl Serialize) -> String {
+        // Can't fail: the fields have no maps with keys that aren't strings.
+        let json = serde_json::to_vec(editable).unwrap_or_default();
+        let hash = hmac::sign(&self.0, &json);
+        URL_SAFE_NO_PAD.encode(&hash.as_ref()[..VERSION_BYTES])
+    }
+}
+
+impl Versioned for Project {
+    fn version(&self, versions: &Versions) -> String {
+        versions.hash(&(&self.id, &self.name, self.status, &self.allowed_origins))
+    }
+}
+
+impl Versioned for Feedback {
+    fn version(&self, versions: &Versions) -> String {
+        versions.hash(&(&self.id, self.status))
+    }
+}
+
+impl Versioned for Webhook {
+    fn version(&self, versions: &Versions) -> String {
+        // Every field is listed, so that a new one can't be forgotten.
+        let Self {
+            id,
+            url,
+            description,
+            topics,
+            projects,
+            enabled,
+            retries,
+            headers,
+            failing_since: _,
+            held_until: _,
+            created_at: _,
+        } = self;
+        let url = url.as_str();
+        versions.hash(&(
+            (id, url, description, topics),
+            (projects, enabled, retries, headers),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_headers_depends_on_their_values_and_on_the_key() {
+        let headers = |value: &str| CustomHeaders::from([("X-Key".into(), value.into())]);
+        let versions = Versions::new(&[1; 32]);
+        let version = versions.of_headers(&headers("one"));
+        assert_eq!(version, versions.of_headers(&headers("one")));
+        assert_ne!(version, versions.of_headers(&headers("two")));
+        assert_ne!(version, Versions::new(&[2; 32]).of_headers(&headers("one")));
+    }
+}

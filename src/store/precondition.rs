@@ -1,0 +1,38 @@
+//! Conditions on the stored object, checked in the transaction of a change.
+
+use super::db::error::StoreError;
+
+/// A condition that the stored object must meet for a change to be made.
+pub struct Precondition<T>(Option<Condition<T>>);
+
+type Condition<T> = Box<dyn FnOnce(&T) -> bool + Send>;
+
+impl<T: Clone> Precondition<T> {
+    pub fn new(condition: impl FnOnce(&T) -> bool + Send + 'static) -> Self {
+        Self(Some(Box::new(condition)))
+    }
+
+    /// The change is made in any case.
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
+    /// Checks the condition. A second check succeeds.
+    pub(super) fn check(&mut self, stored: &T) -> Result<(), ChangeError<T>> {
+        if self.0.take().is_none_or(|condition| condition(stored)) {
+            Ok(())
+        } else {
+            Err(ChangeError::Changed(Box::new(stored.clone())))
+        }
+    }
+}
+
+/// Why a change wasn't made.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError<T> {
+    /// The stored object doesn't meet the [`Precondition`].
+    #[error("somebody else has changed this")]
+    Changed(Box<T>),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,189 @@
+//! Forms in a real browser: typed text survives lost connections and expired sessions, conflicts
+//! are shown, and the focus stays where a keyboard user expects it.
+
+use serde_json::{Value, json};
+
+use crate::support::api::text;
+use crate::support::app::{ADMIN, App, PASSWORD};
+use crate::support::browser::{Browser, BrowserOptions};
+use crate::support::receiver::{Gate, Receiver, Reply};
+
+fn browser(javascript: bool) -> Browser {
+    Browser::with(BrowserOptions {
+        javascript,
+        width: 1280,
+        height: 900,
+    })
+}
+
+fn set_offline(browser: &Browser, offline: bool) {
+    browser.devtools("Network.enable", json!({}));
+    let conditions = json!({
+        "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1,
+    });
+    browser.devtools("Network.emulateNetworkConditions", conditions);
+}
+
+/// Waits until the focused element has this id or text.
+#[track_caller]
+fn wait_for_focus(browser: &Browser, wanted: &str) {
+    browser.wait_until(&format!("{wanted:?} has the focus"), || {
+        let focused =
+            browser.script("const e = document.activeElement; return `${e.id} ${e.textContent}`");
+        focused.as_str()?.contains(wanted).then_some(())
+    });
+}
+
+#[test]
+fn a_lost_connection_keeps_the_page_and_send_again_works() {
+    let app = App::start();
+    let browser = browser(true);
+    app.sign_in(&browser);
+    browser.open(&format!("{}/settings/projects?add", app.url));
+    browser.find("textbox", "Name").fill("Shop");
+    set_offline(&browser, true);
+    browser.find("button", "Create").press();
+    browser.wait_for_text("No connection to the server. Your text is still here.");
+    assert_eq!(browser.find("textbox", "Name").value(), "Shop");
+    set_offline(&browser, false);
+    browser.find("button", "Send again").press();
+    browser.wait_for_text("created");
+    let projects = app.api().get("/api/v1/projects").json();
+    assert_eq!(projects["data"].as_array().map(Vec::len), Some(1));
+    wait_for_focus(&browser, "Shop");
+}
+
+fn expired_session(javascript: bool) {
+    let app = App::start();
+    let browser = browser(javascript);
+    app.sign_in(&browser);
+    browser.open(&format!("{}/settings/notifications?add", app.url));
+    let typed = "http://localhost:9/typed";
+    browser.find("textbox", "Endpoint URL").fill(typed);
+    browser.devtools("Network.clearBrowserCookies", json!({}));
+    browser.find("button", "Add").press();
+    browser.find("link", "Sign in").press();
+    browser.find("textbox", "Email").fill(ADMIN);
+    browser.find("textbox", "Password").fill(PASSWORD);
+    browser.find("button", "Sign in").press();
+    browser.wait_for_text("Nothing was sent yet.");
+    assert_eq!(browser.find("textbox", "Endpoint URL").value(), typed);
+    let webhooks = || app.api().get("/api/v1/webhooks").json()["data"].clone();
+    assert_eq!(webhooks(), json!([]));
+    browser.find("button", "Add").press();
+    browser.wait_for_text("Webhook added.");
+    assert_eq!(webhooks()[0]["url"], typed);
+}
+
+#[test]
+fn an_expired_session_keeps_the_text_with_javascript() {
+    expired_session(true);
+}
+
+#[test]
+fn an_expired_session_keeps_the_text_without_javascript() {
+    expired_session(false);
+}
+
+#[test]
+fn another_form_on_the_page_keeps_unsaved_text_and_its_conflict() {
+    let app = App::start();
+    let api = app.api();
+    let webhook = api.create_webhook("http://localhost:9/");
+    let path = format!("/api/v1/webhooks/{}", text(&webhook, "id"));
+    let browser = browser(true);
+    app.sign_in(&browser);
+    let open = text(&webhook, "id");
+    browser.open(&format!("{}/settings/notifications?open={open}", app.url));
+    browser.find("textbox", "Description").fill("mine");
+    api.patch(&path, json!({"description": "theirs"}))
+        .expect(200);
+    // The switch loads the page again, with the other description.
+    browser.find("switch", "Enabled").press();
+    browser.wait_for_text("Webhook disabled.");
+    assert_eq!(browser.find("textbox", "Description").value(), "mine");
+    browser.find("button", "Save changes").press();
+    browser.wait_for_text("theirs");
+    assert_eq!(api.get(&path).json()["description"], "theirs");
+    assert_eq!(browser.find("textbox", "Description").value(), "mine");
+    browser.find("button", "Save changes").press();
+    browser.wait_for_text("Saved.");
+    assert_eq!(api.get(&path).json()["description"], "mine");
+}
+
+#[test]
+fn the_focus_follows_cancel_create_and_delete() {
+    let app = App::start();
+    let api = app.api();
+    let webhooks = ["a", "b"].map(|path| {
+        let webhook = api.create_webhook(&format!("http://localhost:9/{path}"));
+        text(&webhook, "id").to_owned()
+    });
+    let browser = browser(true);
+    app.sign_in(&browser);
+    browser.open(&format!("{}/settings/notifications", app.url));
+    let row = || browser.find("article", "http://localhost:9/a");
+    row().find("button", "Delete webhook").press();
+    browser.find("link", "Cancel").press();
+    wait_for_focus(&browser, &format!("{}-trash", webhooks[0]));
+    row().find("button", "Delete webhook").press();
+    browser.wait_for_text("Delete this webhook?");
+    row().find("button", "Delete").press();
+    wait_for_focus(&browser, "http://localhost:9/b");
+    browser.find("link", "Add Webhook").press();
+    browser
+        .find("textbox", "Endpoint URL")
+        .fill("http://localhost:9/c");
+    browser.find("button", "Add").press();
+    wait_for_focus(&browser, "http://localhost:9/c");
+}
+
+#[test]
+fn a_test_replaces_the_previous_result_at_once() {
+    let gate = Gate::new();
+    let receiver = Receiver::script({
+        let gate = gate.clone();
+        move |_| Reply::status(204).when(&gate)
+    });
+    let app = App::start();
+    let browser = browser(true);
+    app.sign_in(&browser);
+    browser.open(&format!("{}/settings/notifications?add", app.url));
+    browser
+        .find("textbox", "Endpoint URL")
+        .fill("http://localhost:9/");
+    browser.find("button", "Test").press();
+    browser.wait_for_text("Failed after");
+    let field = browser.find("textbox", "Endpoint URL");
+    browser.script("document.getElementById('add-url').value = ''");
+    field.fill(&receiver.url("/"));
+    browser.find("button", "Test").press();
+    browser.wait_for_text("Testing…");
+    assert!(
+        !browser.text().contains("Failed after"),
+        "{}",
+        browser.text()
+    );
+    gate.open();
+    browser.wait_for_text("Delivered.");
+}
+
+#[test]
+fn leaving_with_unsaved_text_asks_first() {
+    let app = App::start();
+    let browser = browser(true);
+    app.sign_in(&browser);
+    browser.open(&format!("{}/settings/projects?add", app.url));
+    let asks =
+        || browser.script("return !dispatchEvent(new Event('beforeunload', { cancelable: true }))");
+    assert_eq!(asks(), Value::Bool(false));
+    browser.find("textbox", "Name").fill("Shop");
+    assert_eq!(asks(), Value::Bool(true));
+    browser.find("button", "Create").press();
+    browser.wait_for_text("created");
+    assert_eq!(asks(), Value::Bool(false));
+    // A search isn't asked about.
+    browser.open(&format!("{}/feedback", app.url));
+    browser.find("searchbox", "Search").fill("text");
+    assert_eq!(asks(), Value::Bool(false));
+}
