@@ -16,6 +16,7 @@ use std::io::{IsTerminal, Write};
 
 use crate::app;
 use crate::config::{self, Command, ConfigError};
+use crate::domain::text::escape_controls;
 use crate::io_errors;
 
 /// Runs the command and returns the exit code: 0 for success, 1 for a failure, and 2 for invalid
@@ -108,12 +109,5 @@ fn try_print(text: &str) -> std::io::Result<()> {
 
 /// Escapes control characters, so that untrusted text is safe to print on a terminal.
 fn escape_control_chars(text: &str) -> String {
-    let escape = |c: char| {
-        if c.is_control() {
-            c.escape_default().to_string()
-        } else {
-            c.to_string()
-        }
-    };
-    text.chars().map(escape).collect()
+    escape_controls(text).into_owned()
 }

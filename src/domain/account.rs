@@ -1,4 +1,4 @@
-//! Users with their roles, API tokens with their scopes, and rules for passwords and emails.
+//! Users with their roles, API tokens with their scopes, and rules for passwords.
 
 use std::fmt;
 use std::str::FromStr;
@@ -130,9 +130,4 @@ pub fn check_password(password: &str) -> Result<(), AccountError> {
         PASSWORD_MIN_BYTES..=PASSWORD_MAX_BYTES => Ok(()),
         _ => Err(AccountError::PasswordTooLong),
     }
-}
-
-/// Normalizes an email for comparison. Case is ignored, because people don't remember it.
-pub fn normalize_email(email: &str) -> String {
-    email.trim().to_lowercase()
 }

@@ -28,7 +28,7 @@ pub use routes::{configure, routes};
 use ring::hmac;
 
 use crate::clock::Clock;
-use framework::{event_streams, flash, idempotent_form};
+use framework::{event_streams, exports, flash, idempotent_form};
 use sign_in::{password_checks, throttle};
 
 /// In-memory state of the pages, such as flash messages. Losing it at a restart is harmless.
@@ -40,6 +40,7 @@ pub struct PageState {
     device_key: hmac::Key,
     submission_keys: idempotent_form::SubmissionKeys,
     event_streams: event_streams::EventStreams,
+    exports: exports::ExportSlots,
 }
 
 impl PageState {
@@ -52,6 +53,7 @@ impl PageState {
             device_key: hmac::Key::new(hmac::HMAC_SHA256, device_key),
             submission_keys: idempotent_form::SubmissionKeys::new(clock),
             event_streams: event_streams::EventStreams::default(),
+            exports: exports::ExportSlots::default(),
         }
     }
 
