@@ -108,8 +108,8 @@ pub fn find_exposures(dir: &Path) -> Result<Vec<Exposure>, OpenError> {
     Ok(exposures)
 }
 
-/// Protects Miniback's files in `dir`. Returns a line for the log for each file that was or still is
-/// exposed. Fails if a file of the database belongs to another user.
+/// Protects Miniback's files in `dir`. Returns a line for the log for each file that was or still
+/// is exposed. Fails if a file of the database belongs to another user.
 ///
 /// It must run before SQLite opens the database, because closing the file releases SQLite's locks.
 pub(super) fn protect(dir: &Path) -> Result<Vec<String>, OpenError> {
