@@ -23,6 +23,7 @@ use crate::domain::password;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
 use crate::intake::{self, Intake};
+use crate::server::long_reads::LongReads;
 use crate::server::request_origin::TrustedProxies;
 use crate::server::urls::Urls;
 use crate::server::versions::Versions;
@@ -32,6 +33,9 @@ use crate::server::{
 use crate::store::{self, LinkPurpose, OpenError, Store, StoreError, UserError};
 use crate::{api, io_errors, pages, random};
 
+/// How long a client can leave sent data unread or unacknowledged, in milliseconds. Then the kernel
+/// closes the connection, so that a download that nobody reads doesn't hold memory.
+const CLIENT_READ_TIMEOUT_MS: u32 = 30_000;
 /// How long a setup link is valid.
 const SETUP_LINK_LIFETIME: Duration = Duration::from_secs(3600);
 
@@ -130,6 +134,7 @@ pub async fn start(
         urls,
         versions,
         proxies: TrustedProxies::new(options.trusted_proxy.0.clone()),
+        long_reads: LongReads::default(),
         alerts,
     });
     let pages = web::Data::new(pages::PageState::new(clock, &device_key));
@@ -206,6 +211,8 @@ fn http_server(
     intake: web::Data<Intake>,
     pages: web::Data<pages::PageState>,
 ) -> std::io::Result<Server> {
+    // Accepted connections inherit the option.
+    rustix::net::sockopt::set_tcp_user_timeout(&listener, CLIENT_READ_TIMEOUT_MS)?;
     let api_reference = web::Data::new(pages::ApiReference::new(api_document));
     let server = HttpServer::new(move || {
         let base_path = state.urls.base_path().to_owned();

@@ -18,6 +18,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::app;
 use crate::config::{self, Command, ConfigError, LogOptions};
+use crate::domain::text::escape_controls;
 use crate::io_errors;
 use crate::logging;
 use crate::server::security_events;
@@ -118,12 +119,5 @@ fn log_security_event(event: &str, subject: &str) {
 
 /// Escapes control characters, so that untrusted text is safe to print on a terminal.
 fn escape_control_chars(text: &str) -> String {
-    let escape = |c: char| {
-        if c.is_control() {
-            c.escape_default().to_string()
-        } else {
-            c.to_string()
-        }
-    };
-    text.chars().map(escape).collect()
+    escape_controls(text).into_owned()
 }

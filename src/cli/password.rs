@@ -5,6 +5,7 @@ use std::io::{BufRead, IsTerminal};
 use super::CommandError;
 use crate::domain::password;
 use crate::domain::password_rules::check_password;
+use crate::domain::text::strip_byte_order_mark;
 
 /// Reads a new password for the account with this email, and returns its hash.
 pub(super) fn read_and_hash(email: &str) -> Result<String, CommandError> {
@@ -35,7 +36,9 @@ fn read_first_line() -> Result<String, CommandError> {
         .lock()
         .read_line(&mut line)
         .map_err(unreadable())?;
-    let line = line.strip_suffix('\n').unwrap_or(&line);
+    // Some editors and shells begin a text with a byte order mark.
+    let line = strip_byte_order_mark(&line);
+    let line = line.strip_suffix('\n').unwrap_or(line);
     Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
 }
 

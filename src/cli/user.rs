@@ -4,7 +4,7 @@ use super::open_store::with_store;
 use super::{CommandError, escape_control_chars, log_security_event, password, print};
 use crate::config::{DataDirOptions, UserCommand};
 use crate::domain::account::Role;
-use crate::domain::feedback;
+use crate::domain::email::check_email;
 use crate::store::UserError;
 
 pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
@@ -17,7 +17,7 @@ pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
 }
 
 fn add(email: String, role: Role, data: &DataDirOptions) -> Result<(), CommandError> {
-    feedback::check_email(email.trim().to_owned()).map_err(CommandError::usage_error)?;
+    let email = check_email(&email).map_err(CommandError::usage_error)?;
     let hash = password::read_and_hash(&email)?;
     let user = with_store(data, async |store| store.add_user(email, hash, role).await)?;
     log_security_event("user_added", user.id.as_str());

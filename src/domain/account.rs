@@ -113,8 +113,3 @@ pub enum AccountError {
     #[error("The scope must be full, submit, or metrics.")]
     UnknownScope,
 }
-
-/// Normalizes an email for comparison. Case is ignored, because people don't remember it.
-pub fn normalize_email(email: &str) -> String {
-    email.trim().to_lowercase()
-}

@@ -3,6 +3,8 @@
 //! NIST SP 800-63B, 3.1.1.2, requires a comparison with common and expected passwords, and advises
 //! against all other rules, such as required digits.
 
+use super::email::normalize_email;
+
 /// The shortest password, in bytes of UTF-8.
 pub const PASSWORD_MIN_BYTES: usize = 12;
 /// The longest password, in bytes of UTF-8.
@@ -56,7 +58,7 @@ pub fn check_password(password: &str, email: &str) -> Result<(), PasswordError> 
         _ => return Err(PasswordError::TooLong),
     }
     let password = password.to_lowercase();
-    let email = email.trim().to_lowercase();
+    let email = normalize_email(email);
     let unit = shortest_unit(&password);
     if password.trim().is_empty() {
         Err(PasswordError::Blank)
@@ -81,7 +83,7 @@ fn is_common(word: &str) -> bool {
 
 fn is_of_email(word: &str, email: &str) -> bool {
     let local_part = email.split('@').next().unwrap_or_default();
-    !email.is_empty() && (word == email || word == local_part)
+    !email.is_empty() && (normalize_email(word) == email || word == local_part)
 }
 
 /// Whether `test` accepts the password, possibly without a few characters or a predictable sequence

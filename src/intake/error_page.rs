@@ -2,7 +2,7 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{ACCEPT_ENCODING, ALLOW, HeaderValue, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
@@ -132,6 +132,9 @@ fn error_page(error: &IntakeError, app: &AppState, request: &HttpRequest) -> Htt
         && let Ok(allow) = HeaderValue::from_str(allow)
     {
         headers.insert(ALLOW, allow);
+    }
+    if let IntakeError::Form(FormError::UnsupportedEncoding) = error {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     if matches!(
         status,

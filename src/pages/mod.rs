@@ -30,7 +30,7 @@ use std::sync::atomic::AtomicBool;
 use ring::hmac;
 
 use crate::clock::Clock;
-use framework::{event_streams, flash, idempotent_form, session};
+use framework::{event_streams, exports, flash, idempotent_form, session};
 use sign_in::{password_checks, throttle};
 
 /// In-memory state of the pages, such as flash messages. Losing it at a restart is harmless.
@@ -45,6 +45,7 @@ pub struct PageState {
     has_warned_of_http: AtomicBool,
     submission_keys: idempotent_form::SubmissionKeys,
     event_streams: event_streams::EventStreams,
+    exports: exports::ExportSlots,
 }
 
 impl PageState {
@@ -60,6 +61,7 @@ impl PageState {
             has_warned_of_http: AtomicBool::new(false),
             submission_keys: idempotent_form::SubmissionKeys::new(clock),
             event_streams: event_streams::EventStreams::default(),
+            exports: exports::ExportSlots::default(),
         }
     }
 

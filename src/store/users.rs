@@ -8,7 +8,8 @@ use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
 use super::precondition::{ChangeError, Precondition};
-use crate::domain::account::{Role, User, normalize_email};
+use crate::domain::account::{Role, User};
+use crate::domain::email::normalize_email;
 use crate::domain::id::UserId;
 
 #[derive(Debug, thiserror::Error)]

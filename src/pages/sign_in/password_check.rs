@@ -8,7 +8,8 @@ use actix_web::{HttpMessage, HttpResponse};
 
 use super::password_checks::Permit;
 use super::throttle::{Attempt, Client};
-use crate::domain::account::{User, normalize_email};
+use crate::domain::account::User;
+use crate::domain::email::normalize_email;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
 use crate::server::security_events::{self, Actor};

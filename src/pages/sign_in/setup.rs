@@ -6,7 +6,7 @@ use askama::Template;
 
 use super::password_check::hash_password;
 use super::{devices, link_expired};
-use crate::domain::feedback;
+use crate::domain::email::check_email;
 use crate::domain::password_rules::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::validation::{check, check_all};
 use crate::pages::framework::context::RequestContext;
@@ -72,19 +72,23 @@ pub async fn create_first_user(
         fields.get("password"),
     );
     check_link(&context, token).await?;
-    if let Err(errors) = check_all((
-        check("email", feedback::check_email(email.to_owned())),
+    let checked = check_all((
+        check("email", check_email(email)),
         check("password", check_password(password, email)),
-    )) {
-        let email = FormField::submitted("email", email, &errors);
-        let password_error = errors.message_for("password").map(str::to_owned);
-        let page = SetupPage::new(&context, token, email, password_error);
-        return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
-    }
+    ));
+    let email = match checked {
+        Ok((email, ())) => email,
+        Err(errors) => {
+            let email = FormField::submitted("email", email, &errors);
+            let password_error = errors.message_for("password").map(str::to_owned);
+            let page = SetupPage::new(&context, token, email, password_error);
+            return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
+        }
+    };
     let password_hash = match hash_password(&context, token, password).await? {
         Ok(hash) => hash,
         Err(rejection) => {
-            let email = FormField::new(email);
+            let email = FormField::new(&email);
             let page = SetupPage::new(&context, token, email, Some(rejection.message()));
             let mut response = render(StatusCode::OK, &page)?;
             rejection.apply(&mut response);
@@ -95,12 +99,7 @@ pub async fn create_first_user(
     let created = context
         .app
         .store
-        .set_up_with_link(
-            tokens::sha256(token),
-            email.to_owned(),
-            password_hash,
-            new_session,
-        )
+        .set_up_with_link(tokens::sha256(token), email, password_hash, new_session)
         .await;
     match created {
         Ok(user) => {
