@@ -23,13 +23,19 @@ use crate::domain::password;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
 use crate::intake::{self, Intake};
+use crate::server::long_reads::LongReads;
 use crate::server::request_origin::TrustedProxies;
 use crate::server::urls::Urls;
 use crate::server::versions::Versions;
-use crate::server::{AppState, health, request_id, request_origin, security_headers, tokens};
+use crate::server::{
+    AppState, health, request_id, request_origin, security_events, security_headers, tokens,
+};
 use crate::store::{self, LinkPurpose, OpenError, Store, StoreError, UserError};
 use crate::{api, io_errors, pages, random};
 
+/// How long a client can leave sent data unread or unacknowledged, in milliseconds. Then the kernel
+/// closes the connection, so that a download that nobody reads doesn't hold memory.
+const CLIENT_READ_TIMEOUT_MS: u32 = 30_000;
 /// How long a setup link is valid.
 const SETUP_LINK_LIFETIME: Duration = Duration::from_secs(3600);
 
@@ -128,6 +134,7 @@ pub async fn start(
         urls,
         versions,
         proxies: TrustedProxies::new(options.trusted_proxy.0.clone()),
+        long_reads: LongReads::default(),
         alerts,
     });
     let pages = web::Data::new(pages::PageState::new(clock, &device_key));
@@ -204,6 +211,8 @@ fn http_server(
     intake: web::Data<Intake>,
     pages: web::Data<pages::PageState>,
 ) -> std::io::Result<Server> {
+    // Accepted connections inherit the option.
+    rustix::net::sockopt::set_tcp_user_timeout(&listener, CLIENT_READ_TIMEOUT_MS)?;
     let api_reference = web::Data::new(pages::ApiReference::new(api_document));
     let server = HttpServer::new(move || {
         let base_path = state.urls.base_path().to_owned();
@@ -212,6 +221,7 @@ fn http_server(
             .app_data(intake.clone())
             .app_data(pages.clone())
             .app_data(api_reference.clone())
+            .wrap(from_fn(security_events::log_requests))
             .wrap(from_fn(request_origin::report_untrusted_proxies))
             .wrap(from_fn(security_headers::add_nosniff))
             .wrap(from_fn(request_id::assign_request_id))
@@ -348,7 +358,11 @@ async fn create_first_user_or_setup_link(
         let failed = |error: &dyn std::fmt::Display| StartError::FirstUser(error.to_string());
         let hash = password::hash(&user.password).map_err(|error| failed(&error))?;
         return match store.add_first_user(user.email, hash).await {
-            Ok(_) | Err(UserError::AlreadySetUp) => Ok(None),
+            Ok(user) => {
+                security_events::log_local("user_added", user.id.as_str(), "configuration");
+                Ok(None)
+            }
+            Err(UserError::AlreadySetUp) => Ok(None),
             Err(error) => Err(failed(&error)),
         };
     }

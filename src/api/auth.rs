@@ -13,6 +13,7 @@ use super::{etag, known_query_parameters};
 use crate::domain::account::ApiToken;
 use crate::server::permissions::{Permission, is_allowed};
 use crate::server::problem::Problem;
+use crate::server::security_events::Actor;
 use crate::server::{AppState, tokens};
 
 /// The API token of the current request, as a handler argument.
@@ -52,6 +53,10 @@ pub(super) async fn authorize(
     if permission != Permission::Public {
         match authenticate(permission, &request).await {
             Ok(caller) => {
+                request.extensions_mut().insert(Actor {
+                    user: caller.0.user.id.clone(),
+                    token: Some(caller.0.id.clone()),
+                });
                 request.extensions_mut().insert(caller);
             }
             Err(problem) => return Ok(request.into_response(problem.error_response())),

@@ -16,6 +16,7 @@ use crate::domain::id::FeedbackId;
 use crate::domain::search::SearchQuery;
 use crate::server::idempotency_key::idempotency_key;
 use crate::server::json_body::{Json, deserialize_non_null};
+use crate::server::long_reads::blocking;
 use crate::server::problem::{Problem, deletion_response};
 use crate::server::{AppState, schemas, tokens};
 use crate::store::{CreateFeedbackError, FeedbackFilter, IdempotencyKey};
@@ -183,7 +184,9 @@ fn scoped_idempotency_key(
             "q" = Option<String>,
             Query,
             nullable = false,
-            description = "Only feedback that contains this text.",
+            max_length = 200,
+            description = "Only feedback that contains all of these words, at most 16 different \
+                ones. Case, accents, and typographic variants don’t matter.",
             example = "button",
         ),
     ),
@@ -191,6 +194,7 @@ fn scoped_idempotency_key(
 )]
 pub(super) async fn list(
     app: web::Data<AppState>,
+    caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let query = QueryParams::parse(&request)?;
@@ -212,22 +216,23 @@ pub(super) async fn list(
         .map(str::parse)
         .transpose()
         .map_err(|error: ParseStatusError| Problem::invalid_field("status", error))?;
-    let search = query.get("q").and_then(SearchQuery::parse);
-    let found = app
-        .store
-        .feedback_list(
-            FeedbackFilter {
-                project,
-                status,
-                search,
-            },
-            page,
-        )
-        .await?;
-    let list = List::from_page(found, |feedback| {
-        serde_json::to_value(feedback).unwrap_or_default()
-    });
-    Ok(HttpResponse::Ok().json(list))
+    let search = SearchQuery::parse(query.get("q").unwrap_or_default())
+        .map_err(|error| Problem::invalid_field("q", error.message()))?;
+    let filter = FeedbackFilter {
+        project,
+        status,
+        search,
+    };
+    let store = app.store.clone();
+    let read = async move {
+        let found = store.feedback_list(filter, page).await?;
+        blocking(move || serde_json::to_vec(&List::from_page(found, |feedback| feedback))).await
+    };
+    // Serializing strings and JSON values can't fail.
+    let list = app.long_reads.run(&caller.0.user.id, read).await?;
+    Ok(HttpResponse::Ok()
+        .content_type("application/json")
+        .body(list.unwrap_or_default()))
 }
 
 /// Get feedback

@@ -14,9 +14,14 @@ mod user;
 
 use std::io::{IsTerminal, Write};
 
+use tracing_subscriber::filter::LevelFilter;
+
 use crate::app;
-use crate::config::{self, Command, ConfigError};
+use crate::config::{self, Command, ConfigError, LogOptions};
+use crate::domain::text::escape_controls;
 use crate::io_errors;
+use crate::logging;
+use crate::server::security_events;
 
 /// Runs the command and returns the exit code: 0 for success, 1 for a failure, and 2 for invalid
 /// arguments or configuration.
@@ -106,14 +111,13 @@ fn try_print(text: &str) -> std::io::Result<()> {
     out.flush()
 }
 
+/// Logs a security event to standard error, in the format that `serve` uses.
+fn log_security_event(event: &str, subject: &str) {
+    logging::start(LogOptions { log_format: None }.format(), LevelFilter::INFO);
+    security_events::log_local(event, subject, "command_line");
+}
+
 /// Escapes control characters, so that untrusted text is safe to print on a terminal.
 fn escape_control_chars(text: &str) -> String {
-    let escape = |c: char| {
-        if c.is_control() {
-            c.escape_default().to_string()
-        } else {
-            c.to_string()
-        }
-    };
-    text.chars().map(escape).collect()
+    escape_controls(text).into_owned()
 }

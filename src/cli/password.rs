@@ -3,23 +3,24 @@
 use std::io::{BufRead, IsTerminal};
 
 use super::CommandError;
-use crate::domain::account::check_password;
 use crate::domain::password;
+use crate::domain::password_rules::check_password;
+use crate::domain::text::strip_byte_order_mark;
 
-/// Reads a new password and returns its hash.
-pub(super) fn read_and_hash() -> Result<String, CommandError> {
+/// Reads a new password for the account with this email, and returns its hash.
+pub(super) fn read_and_hash(email: &str) -> Result<String, CommandError> {
     let password = if std::io::stdin().is_terminal() {
-        prompt()?
+        prompt(email)?
     } else {
         read_first_line()?
     };
-    check_password(&password).map_err(CommandError::usage_error)?;
+    check_password(&password, email).map_err(CommandError::usage_error)?;
     password::hash(&password).map_err(CommandError::new)
 }
 
-fn prompt() -> Result<String, CommandError> {
+fn prompt(email: &str) -> Result<String, CommandError> {
     let password = rpassword::prompt_password("Password: ").map_err(unreadable())?;
-    check_password(&password).map_err(CommandError::usage_error)?;
+    check_password(&password, email).map_err(CommandError::usage_error)?;
     if rpassword::prompt_password("Repeat password: ").map_err(unreadable())? == password {
         Ok(password)
     } else {
@@ -35,7 +36,9 @@ fn read_first_line() -> Result<String, CommandError> {
         .lock()
         .read_line(&mut line)
         .map_err(unreadable())?;
-    let line = line.strip_suffix('\n').unwrap_or(&line);
+    // Some editors and shells begin a text with a byte order mark.
+    let line = strip_byte_order_mark(&line);
+    let line = line.strip_suffix('\n').unwrap_or(line);
     Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
 }
 

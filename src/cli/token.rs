@@ -1,7 +1,7 @@
 //! `miniback token create`, `list`, and `revoke`.
 
 use super::open_store::with_store;
-use super::{CommandError, escape_control_chars, print, try_print};
+use super::{CommandError, escape_control_chars, log_security_event, print, try_print};
 use crate::config::{DataDirOptions, TokenCommand};
 use crate::domain::account::Scope;
 use crate::domain::id::TokenId;
@@ -34,13 +34,15 @@ fn create(
         store.create_token(user, name, scope, hash, None).await
     })?;
     // The token is printed only once. If printing fails, tell the user to revoke it.
+    let id = created.id;
     try_print(&format!("{token}\n")).map_err(|error| {
-        let id = created.id;
         CommandError::new(format!(
             "printing the token failed ({error}); \
              revoke it with miniback token revoke {id} and create another one"
         ))
-    })
+    })?;
+    log_security_event("token_created", id.as_str());
+    Ok(())
 }
 
 fn list(data: &DataDirOptions) -> Result<(), CommandError> {
@@ -70,6 +72,7 @@ fn revoke(id: &str, data: &DataDirOptions) -> Result<(), CommandError> {
             "no token {id}; miniback token list shows all tokens"
         )));
     }
+    log_security_event("token_revoked", &id);
     print(&format!("Revoked token {id}.\n"));
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! `miniback user add`, `list`, `passwd`, and `remove`.
 
 use super::open_store::with_store;
-use super::{CommandError, escape_control_chars, password, print};
+use super::{CommandError, escape_control_chars, log_security_event, password, print};
 use crate::config::{DataDirOptions, UserCommand};
 use crate::domain::account::Role;
-use crate::domain::feedback;
+use crate::domain::email::check_email;
 use crate::store::UserError;
 
 pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
@@ -17,9 +17,10 @@ pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
 }
 
 fn add(email: String, role: Role, data: &DataDirOptions) -> Result<(), CommandError> {
-    feedback::check_email(email.trim().to_owned()).map_err(CommandError::usage_error)?;
-    let hash = password::read_and_hash()?;
+    let email = check_email(&email).map_err(CommandError::usage_error)?;
+    let hash = password::read_and_hash(&email)?;
     let user = with_store(data, async |store| store.add_user(email, hash, role).await)?;
+    log_security_event("user_added", user.id.as_str());
     let email = escape_control_chars(&user.email);
     print(&format!("Added {email} ({}).\n", user.role));
     Ok(())
@@ -38,14 +39,15 @@ fn change_password(email: String, data: &DataDirOptions) -> Result<(), CommandEr
     let known = with_store(data, async |store| {
         store.user_with_password_hash(&email).await
     })?;
-    if known.is_none() {
+    let Some((user, _)) = known else {
         return Err(CommandError::new(UserError::NotFound(email)));
-    }
-    let hash = password::read_and_hash()?;
+    };
+    let hash = password::read_and_hash(&email)?;
     let shown = escape_control_chars(&email);
     with_store(data, async |store| {
         store.set_password(email, hash, None).await
     })?;
+    log_security_event("password_changed", user.id.as_str());
     print(&format!(
         "Changed the password of {shown} and ended their sessions.\n"
     ));
@@ -54,7 +56,8 @@ fn change_password(email: String, data: &DataDirOptions) -> Result<(), CommandEr
 
 fn remove(email: String, data: &DataDirOptions) -> Result<(), CommandError> {
     let shown = escape_control_chars(&email);
-    with_store(data, async |store| store.delete_user(email).await)?;
+    let user = with_store(data, async |store| store.delete_user(email).await)?;
+    log_security_event("user_removed", user.id.as_str());
     print(&format!("Removed {shown} and their sessions and tokens.\n"));
     Ok(())
 }

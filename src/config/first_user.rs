@@ -1,8 +1,8 @@
 //! Reads the first user from the environment.
 
 use super::values::read_secret_file;
-use crate::domain::account::check_password;
-use crate::domain::feedback;
+use crate::domain::email::check_email;
+use crate::domain::password_rules::check_password;
 
 /// The email and password of the first user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,19 +47,19 @@ pub fn read_first_user(
             );
         }
     };
-    feedback::check_email(user.email.clone()).map_err(|_| {
+    let email = check_email(&user.email).map_err(|_| {
         format!(
             "MINIBACK_ADMIN_EMAIL: “{}” isn’t a valid email",
             user.email.escape_debug()
         )
     })?;
-    check_password(&user.password).map_err(|error| {
+    check_password(&user.password, &user.email).map_err(|error| {
         format!(
             "MINIBACK_ADMIN_PASSWORD: {}",
             error.to_string().trim_end_matches('.')
         )
     })?;
-    Ok(Some(user))
+    Ok(Some(FirstUser { email, ..user }))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+use crate::domain::text::strip_byte_order_mark;
 use crate::io_errors;
 
 /// The delays of `--retry-delays`.
@@ -120,5 +121,6 @@ pub(super) fn read_secret_file(variable: &str, file: &Path) -> Result<String, St
         let reason = io_errors::describe(&error);
         format!("{variable}: cannot read {}: {reason}", file.display())
     })?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+    let first_line = strip_byte_order_mark(&text).lines().next();
+    Ok(first_line.unwrap_or_default().to_owned())
 }

@@ -1,4 +1,4 @@
-//! Users with their roles, API tokens with their scopes, and rules for passwords and emails.
+//! Users with their roles, and API tokens with their scopes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -105,34 +105,11 @@ pub struct ApiToken {
     pub last_used_at: Option<Timestamp>,
 }
 
-/// Why a role, scope, or password is invalid.
+/// Why a role or scope is invalid.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum AccountError {
     #[error("The role must be admin or member.")]
     UnknownRole,
     #[error("The scope must be full, submit, or metrics.")]
     UnknownScope,
-    #[error("The password is too short: use at least {PASSWORD_MIN_BYTES} characters.")]
-    PasswordTooShort,
-    #[error("The password is too long: maximum {PASSWORD_MAX_BYTES} bytes.")]
-    PasswordTooLong,
-}
-
-/// The shortest password, in bytes of UTF-8.
-pub const PASSWORD_MIN_BYTES: usize = 12;
-/// The longest password, in bytes of UTF-8.
-pub const PASSWORD_MAX_BYTES: usize = 256;
-
-/// Checks a new password: 12 to 256 bytes, with no other rules (NIST SP 800-63B, 3.1.1.2).
-pub fn check_password(password: &str) -> Result<(), AccountError> {
-    match password.len() {
-        0..PASSWORD_MIN_BYTES => Err(AccountError::PasswordTooShort),
-        PASSWORD_MIN_BYTES..=PASSWORD_MAX_BYTES => Ok(()),
-        _ => Err(AccountError::PasswordTooLong),
-    }
-}
-
-/// Normalizes an email for comparison. Case is ignored, because people don't remember it.
-pub fn normalize_email(email: &str) -> String {
-    email.trim().to_lowercase()
 }

@@ -1,10 +1,13 @@
 //! Projects: their names, slugs, and allowed origins.
 
+use deunicode::deunicode_with_tofu;
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
 use url::Url;
 use utoipa::ToSchema;
 
 use super::id::ProjectId;
+use super::text::is_invisible;
 use super::validation::{LineError, check_line};
 use crate::clock::Timestamp;
 
@@ -61,8 +64,8 @@ pub enum ProjectError {
     TooManyOrigins,
 }
 
-/// Checks and trims the name of a project or an API token: 1 to 100 characters, no control
-/// characters.
+/// Checks and trims the name of a project or an API token: 1 to 100 characters, at least one of
+/// them visible, no control characters.
 pub fn check_name(text: &str) -> Result<String, LineError> {
     check_line("name", text, 1..=NAME_MAX_CHARS)
 }
@@ -77,14 +80,16 @@ pub fn check_slug(text: String) -> Result<String, ProjectError> {
     }
 }
 
-/// Generates a slug from a name. Keeps ASCII letters and digits and replaces the rest with single
-/// hyphens. Returns `project` if nothing is left. Leaves room for a suffix such as `-2`.
+/// Generates a slug from a name: letters of other alphabets are transliterated, apostrophes are
+/// dropped, and everything else becomes single hyphens. Returns `project` if nothing is left.
+/// Leaves room for a suffix such as `-2`.
 pub fn slug_from_name(name: &str) -> String {
+    let composed: String = name.chars().filter(|c| !is_invisible(*c)).nfc().collect();
     let mut slug = String::new();
-    for c in name.to_lowercase().chars() {
+    for c in deunicode_with_tofu(&composed, " ").chars() {
         if c.is_ascii_alphanumeric() {
-            slug.push(c);
-        } else if !slug.is_empty() && !slug.ends_with('-') {
+            slug.push(c.to_ascii_lowercase());
+        } else if c != '\'' && !slug.is_empty() && !slug.ends_with('-') {
             slug.push('-');
         }
     }
@@ -140,9 +145,29 @@ mod tests {
 
     #[test]
     fn generates_slugs_from_names() {
-        assert_eq!(slug_from_name("My Website"), "my-website");
-        assert_eq!(slug_from_name("  Äpfel & Birnen!  "), "pfel-birnen");
-        assert_eq!(slug_from_name("日本"), "project");
+        for (name, slug) in [
+            ("My Website", "my-website"),
+            ("  Äpfel & Birnen!  ", "apfel-birnen"),
+            ("Ünïcödé Ñame", "unicode-name"),
+            ("U\u{308}ni\u{308}code", "unicode"),
+            ("Łódź Øre Straße", "lodz-ore-strasse"),
+            ("STRASSE straße", "strasse-strasse"),
+            ("İstanbul", "istanbul"),
+            ("Notre-Dame", "notre-dame"),
+            ("Notre–Dame — Paris", "notre-dame-paris"),
+            ("Bob’s Café", "bobs-cafe"),
+            ("Bob's Café", "bobs-cafe"),
+            ("Обратная связь", "obratnaia-sviaz"),
+            ("Σίσυφος", "sisuphos"),
+            ("日本", "ri-ben"),
+            ("한국어", "hangugeo"),
+            ("ＷＩＤＥ", "wide"),
+            ("so\u{ad}ft\u{200b}", "soft"),
+            ("!?", "project"),
+            ("…", "project"),
+        ] {
+            assert_eq!(slug_from_name(name), slug, "{name}");
+        }
         assert!(check_slug(slug_from_name(&"a b".repeat(60))).is_ok());
         for bad in ["", "My", "a_b", "prj_01", &"a".repeat(65)] {
             assert!(check_slug(bad.to_owned()).is_err(), "{bad}");

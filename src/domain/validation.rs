@@ -6,6 +6,8 @@ use std::ops::RangeInclusive;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::text::has_visible_char;
+
 /// An invalid field: its name in JSON and in forms, and a message for the person who sent it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
@@ -43,7 +45,8 @@ impl ValidationErrors {
 #[error("{0}")]
 pub struct LineError(String);
 
-/// Checks and trims a single-line text, such as a name. The text can't contain control characters.
+/// Checks and trims a single-line text, such as a name. The text can't contain control characters
+/// or line separators. If it isn't empty, it must contain a visible character.
 ///
 /// `label` is the name of the text in messages. `chars` is the allowed length, in Unicode scalar
 /// values.
@@ -54,13 +57,14 @@ pub fn check_line(
 ) -> Result<String, LineError> {
     let (text, (min, max)) = (text.trim(), chars.into_inner());
     Err(LineError(match text.chars().count() {
-        _ if text.chars().any(char::is_control) => {
+        _ if text.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) => {
             format!("The {label} contains a control character.")
         }
         length if length < min => format!("Enter a {label} of {min} to {max} characters."),
         length if length > max => {
             format!("The {label} is too long: {length} characters, maximum {max}.")
         }
+        1.. if !has_visible_char(text) => format!("The {label} has no visible character."),
         _ => return Ok(text.to_owned()),
     }))
 }

@@ -2,7 +2,7 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{ACCEPT_ENCODING, ALLOW, HeaderValue, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
@@ -12,15 +12,16 @@ use crate::server::AppState;
 use crate::server::form_data::FormError;
 use crate::server::html;
 use crate::server::request_id::RequestId;
-use crate::server::request_origin::is_cross_origin;
+use crate::server::request_origin::{cross_origin_message, is_cross_origin};
 use crate::server::security_headers::add_security_headers;
 use crate::store::StoreError;
 
 /// An error that prevents showing or submitting the form, or loading the script.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IntakeError {
-    #[error("This form came from another site. Nothing was changed.")]
-    CrossOrigin,
+    /// Holds a message that names both origins.
+    #[error("{0}")]
+    CrossOrigin(String),
     #[error("This page accepts only {0} requests.")]
     MethodNotAllowed(String),
     #[error(transparent)]
@@ -34,7 +35,7 @@ pub(super) enum IntakeError {
 impl IntakeError {
     fn title(&self) -> &'static str {
         match self {
-            Self::CrossOrigin => "Request blocked",
+            Self::CrossOrigin(_) => "Request blocked",
             Self::MethodNotAllowed(_) => "Method not allowed",
             Self::Form(error) => error.title(),
             Self::Store(_) | Self::Render(_) => "Something went wrong",
@@ -45,7 +46,7 @@ impl IntakeError {
 impl ResponseError for IntakeError {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::CrossOrigin => StatusCode::FORBIDDEN,
+            Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Form(error) => error.status_code(),
             Self::Store(error) => error.http_status(),
@@ -80,7 +81,8 @@ pub(super) async fn page_middleware(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = if !is_read && is_cross_origin(&app.proxies, &app.urls, request.request()) {
-        let page = error_page(&IntakeError::CrossOrigin, &app, request.request());
+        let message = cross_origin_message(&app.proxies, &app.urls, request.request());
+        let page = error_page(&IntakeError::CrossOrigin(message), &app, request.request());
         request.into_response(page)
     } else {
         let response = next.call(request).await?.map_into_boxed_body();
@@ -130,6 +132,9 @@ fn error_page(error: &IntakeError, app: &AppState, request: &HttpRequest) -> Htt
         && let Ok(allow) = HeaderValue::from_str(allow)
     {
         headers.insert(ALLOW, allow);
+    }
+    if let IntakeError::Form(FormError::UnsupportedEncoding) = error {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     if matches!(
         status,

@@ -13,9 +13,11 @@ use super::framework::page_error::PageError;
 use super::framework::session;
 use super::sign_in::password_check::{PasswordCheck, verify_password};
 use super::sign_in::throttle::Client;
-use crate::domain::account::{PASSWORD_MIN_BYTES, User, check_password};
+use crate::domain::account::User;
 use crate::domain::id::SessionId;
+use crate::domain::password_rules::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::validation::ValidationErrors;
+use crate::server::security_events::set_subject;
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -112,11 +114,12 @@ pub(super) async fn set_password(
         }
     };
     let password = fields.get("password");
-    if let Err(error) = check_password(password) {
+    if let Err(error) = check_password(password, &user.email) {
         return reject(&context, ValidationErrors::for_field("password", error)).await;
     }
     let hash = verified.permit.hash(password.to_owned()).await?;
     let store = &context.app.store;
+    set_subject(&context.request, &user.id);
     store.set_password(user.email, hash, keep).await?;
     context.push_message("Password changed. You’re signed out of all other browsers.");
     Ok(context.redirect("/settings/account"))
@@ -157,6 +160,6 @@ pub(super) async fn sign_out_everywhere(
         .end_sessions(context.user()?.id.clone())
         .await?;
     let mut response = context.redirect("/login");
-    session::clear_cookie(&context, &mut response);
+    session::clear_cookies(&context, &mut response);
     Ok(response)
 }

@@ -18,6 +18,7 @@ use crate::domain::account::{ApiToken, Scope};
 use crate::domain::id::TokenId;
 use crate::domain::project;
 use crate::domain::validation::{check, check_all};
+use crate::server::security_events::set_subject;
 use crate::server::tokens;
 use crate::store::UserError;
 
@@ -136,7 +137,8 @@ pub(super) async fn create(
         .create_token(user.email.clone(), name.clone(), scope, hash, Some(user))
         .await
     {
-        Ok(_) => {
+        Ok(created) => {
+            set_subject(&context.request, created.id);
             context.update_flash(|flash| flash.reveal = Some(OneTimeReveal::Token { name, token }));
             Ok(context.redirect(PATH))
         }

@@ -25,10 +25,12 @@ mod webhooks;
 pub use api_reference::ApiReference;
 pub use routes::{configure, routes};
 
+use std::sync::atomic::AtomicBool;
+
 use ring::hmac;
 
 use crate::clock::Clock;
-use framework::{event_streams, flash, idempotent_form};
+use framework::{event_streams, exports, flash, idempotent_form, session};
 use sign_in::{password_checks, throttle};
 
 /// In-memory state of the pages, such as flash messages. Losing it at a restart is harmless.
@@ -38,20 +40,28 @@ pub struct PageState {
     password_checks: password_checks::PasswordChecks,
     /// Signs the cookies of browsers that have signed in before.
     device_key: hmac::Key,
+    cookie_names: session::CookieNames,
+    /// Whether the log says that a browser dropped a cookie that needs HTTPS.
+    has_warned_of_http: AtomicBool,
     submission_keys: idempotent_form::SubmissionKeys,
     event_streams: event_streams::EventStreams,
+    exports: exports::ExportSlots,
 }
 
 impl PageState {
     /// `device_key` is a stored key of this installation.
     pub fn new(clock: Clock, device_key: &[u8]) -> Self {
+        let device_key = hmac::Key::new(hmac::HMAC_SHA256, device_key);
         Self {
             sign_in_throttle: throttle::SignInThrottle::new(clock.clone()),
             flash: flash::FlashStore::new(clock.clone()),
             password_checks: password_checks::PasswordChecks::new(),
-            device_key: hmac::Key::new(hmac::HMAC_SHA256, device_key),
+            cookie_names: session::CookieNames::new(&device_key),
+            device_key,
+            has_warned_of_http: AtomicBool::new(false),
             submission_keys: idempotent_form::SubmissionKeys::new(clock),
             event_streams: event_streams::EventStreams::default(),
+            exports: exports::ExportSlots::default(),
         }
     }
 

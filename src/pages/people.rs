@@ -20,7 +20,7 @@ use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use super::framework::session;
 use crate::domain::account::{Role, User};
-use crate::domain::feedback;
+use crate::domain::email::check_email;
 use crate::domain::id::{LinkId, UserId};
 use crate::server::tokens;
 use crate::store::{LinkError, OneTimeLink, Precondition, UserError};
@@ -187,11 +187,14 @@ pub(super) async fn invite(
     context: RequestContext,
     fields: IdempotentForm,
 ) -> Result<HttpResponse, PageError> {
-    let email = fields.get("email").trim().to_owned();
+    let typed = fields.get("email");
     let role = read_role(&fields)?;
-    if let Err(error) = feedback::check_email(email.clone()) {
-        return reject_invitation(&context, email, role, error.to_string()).await;
-    }
+    let email = match check_email(typed) {
+        Ok(email) => email,
+        Err(error) => {
+            return reject_invitation(&context, typed.to_owned(), role, error.to_string()).await;
+        }
+    };
     let token = tokens::random_token();
     let (hash, admin) = (tokens::sha256(&token), context.user()?.id.clone());
     match context
@@ -332,7 +335,7 @@ async fn reject_last_admin(
 /// Redirects to the sign-in page after a change that ended the current user's sessions.
 fn redirect_signed_out(context: &RequestContext) -> HttpResponse {
     let mut response = context.redirect("/login");
-    session::clear_cookie(context, &mut response);
+    session::clear_cookies(context, &mut response);
     response
 }
 

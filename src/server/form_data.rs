@@ -11,6 +11,7 @@ use futures_util::future::LocalBoxFuture;
 use tokio::time::timeout;
 
 use super::BODY_TIMEOUT;
+use super::json_body::is_encoded;
 
 /// Maximum size of a form.
 const FORM_MAX_BYTES: usize = 64 * 1024;
@@ -69,6 +70,8 @@ pub enum FormError {
     TooSlow,
     #[error("This URL accepts only HTML forms.")]
     UnsupportedMediaType,
+    #[error("The form is compressed. Send it without Content-Encoding.")]
+    UnsupportedEncoding,
 }
 
 impl FormError {
@@ -79,6 +82,7 @@ impl FormError {
             Self::TooLarge(_) => "Form too large",
             Self::TooSlow => "Request timed out",
             Self::UnsupportedMediaType => "Unsupported media type",
+            Self::UnsupportedEncoding => "Unsupported encoding",
         }
     }
 }
@@ -89,7 +93,9 @@ impl ResponseError for FormError {
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedMediaType | Self::UnsupportedEncoding => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
         }
     }
 }
@@ -120,12 +126,16 @@ impl FormData {
         max_bytes: usize,
     ) -> LocalBoxFuture<'static, Result<Self, FormError>> {
         let request = request.clone();
+        let is_encoded = is_encoded(&request);
         let payload = payload.take();
         Box::pin(async move {
             // Read more than the limit, to show a form that is too large again.
             let bytes = timeout(BODY_TIMEOUT, read_all(payload, LARGE_FORM_MAX_BYTES))
                 .await
                 .map_err(|_| FormError::TooSlow)??;
+            if is_encoded {
+                return Err(FormError::UnsupportedEncoding);
+            }
             // Some browsers omit the content type if a form has no fields.
             if !is_form(&request) && !bytes.is_empty() {
                 return Err(FormError::UnsupportedMediaType);

@@ -9,10 +9,14 @@ use super::urls::Urls;
 
 /// Renders a template as a response.
 pub fn render(status: StatusCode, page: &impl Template) -> Result<HttpResponse, askama::Error> {
-    let html = page.render()?;
-    Ok(HttpResponse::build(status)
+    Ok(response(status, page.render()?))
+}
+
+/// Returns a page that is already rendered.
+pub fn response(status: StatusCode, html: String) -> HttpResponse {
+    HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
-        .body(html))
+        .body(html)
 }
 
 /// Returns the URL path of a file in `static/`. It changes with the content, so browsers can cache

@@ -1,7 +1,7 @@
 //! JSON request bodies: checks size, content type, and syntax, then reports errors by field.
 
 use actix_web::dev::Payload;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
@@ -11,7 +11,9 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::BODY_TIMEOUT;
+use super::exact_json;
 use super::problem::{BODY_MAX_BYTES, Problem};
+use crate::domain::text::strip_byte_order_mark;
 use crate::domain::validation::ValidationErrors;
 
 /// Maximum number of bytes to read from an oversized body. A client that is still sending might not
@@ -26,7 +28,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let object = read_object(is_json(request), false, payload.take());
+        let object = read_object(BodyType::of(request), false, payload.take());
         Box::pin(async { Ok(Self(object.await?)) })
     }
 }
@@ -39,22 +41,41 @@ impl<T: DeserializeOwned + 'static> FromRequest for OptionalJson<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let object = read_object(is_json(request), true, payload.take());
+        let object = read_object(BodyType::of(request), true, payload.take());
         Box::pin(async { Ok(Self(object.await?)) })
     }
 }
 
-/// Checks the size first, then the content type, then the content.
+/// What the headers say about a body.
+enum BodyType {
+    Json,
+    /// The body has a `Content-Encoding`, such as `gzip`.
+    Encoded,
+    Other,
+}
+
+impl BodyType {
+    fn of(request: &HttpRequest) -> Self {
+        match () {
+            () if is_encoded(request) => Self::Encoded,
+            () if is_json(request) => Self::Json,
+            () => Self::Other,
+        }
+    }
+}
+
+/// Checks the size first, then the headers, then the content.
 async fn read_object<T: DeserializeOwned>(
-    is_json: bool,
+    body_type: BodyType,
     optional: bool,
     payload: Payload,
 ) -> Result<T, Problem> {
     let bytes = read_bytes(payload).await?;
-    match bytes.as_slice() {
-        b"" if optional => parse(b"{}"),
-        _ if !is_json => Err(Problem::UnsupportedMediaType),
-        bytes => parse(bytes),
+    match (bytes.as_slice(), body_type) {
+        (b"", _) if optional => parse(b"{}"),
+        (_, BodyType::Encoded) => Err(Problem::UnsupportedEncoding),
+        (_, BodyType::Other) => Err(Problem::UnsupportedMediaType),
+        (bytes, BodyType::Json) => parse(bytes),
     }
 }
 
@@ -83,6 +104,16 @@ async fn read_all(mut payload: Payload) -> Result<Vec<u8>, Problem> {
     }
 }
 
+/// Returns whether a body is compressed or encoded in another way.
+pub fn is_encoded(request: &HttpRequest) -> bool {
+    let values = request.headers().get_all(CONTENT_ENCODING);
+    let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    codings.any(|coding| {
+        let coding = coding.trim_ascii();
+        !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
+    })
+}
+
 fn is_json(request: &HttpRequest) -> bool {
     let value = request
         .headers()
@@ -98,6 +129,8 @@ fn is_json(request: &HttpRequest) -> bool {
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| Problem::Malformed("The body is not valid UTF-8.".into()))?;
+    // Some editors and programs begin a text with a byte order mark.
+    let text = strip_byte_order_mark(text);
     let value: Value =
         serde_json::from_str(text).map_err(|error| Problem::Malformed(json_error_text(&error)))?;
     if !value.is_object() {
@@ -106,6 +139,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             "The body must be a JSON object.",
         ));
     }
+    exact_json::check(text)?;
     // Parse the text again, because `Value` drops duplicate members.
     let mut members = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut members).map_err(|error| {

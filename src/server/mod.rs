@@ -2,11 +2,13 @@
 //! permissions, request parsing, and responses.
 
 pub mod cookies;
+mod exact_json;
 pub mod form_data;
 pub mod health;
 pub mod html;
 pub mod idempotency_key;
 pub mod json_body;
+pub mod long_reads;
 pub mod permissions;
 pub mod problem;
 pub mod rate_limit_headers;
@@ -14,6 +16,7 @@ pub mod request_id;
 pub mod request_origin;
 pub mod routing;
 pub mod schemas;
+pub mod security_events;
 pub mod security_headers;
 pub mod static_files;
 mod store_error_status;
@@ -39,6 +42,7 @@ pub struct AppState {
     pub delivery: delivery::DispatcherHandle,
     pub urls: Urls,
     pub proxies: TrustedProxies,
+    pub long_reads: long_reads::LongReads,
     pub versions: Versions,
     /// The target of alerts about failing webhooks, if one is configured.
     pub alerts: Option<delivery::AlertEndpoint>,

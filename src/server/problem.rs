@@ -3,7 +3,7 @@
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ACCEPT_ENCODING, ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -33,6 +33,8 @@ pub enum Problem {
     TooLarge,
     TooSlow,
     UnsupportedMediaType,
+    /// The body has a `Content-Encoding`.
+    UnsupportedEncoding,
     Invalid(ValidationErrors),
     RateLimited(RateLimitExceeded),
     /// A 403 with its own `type`, so that clients can distinguish the causes.
@@ -126,6 +128,9 @@ impl fmt::Display for Problem {
             Self::UnsupportedMediaType => {
                 f.write_str("Send the body as JSON, with Content-Type: application/json.")
             }
+            Self::UnsupportedEncoding => {
+                f.write_str("The body is compressed. Send it as it is, without Content-Encoding.")
+            }
             Self::Invalid(errors) => write!(f, "{errors}"),
             Self::RateLimited(exceeded) => write!(f, "{exceeded}"),
             Self::SubmissionRejected { detail, .. } => f.write_str(detail),
@@ -146,7 +151,9 @@ impl ResponseError for Problem {
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedMediaType | Self::UnsupportedEncoding => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Store(error) => error.http_status(),
@@ -162,6 +169,9 @@ impl ResponseError for Problem {
             }
             Self::MethodNotAllowed { allow } => {
                 response.insert_header((ALLOW, allow.as_str()));
+            }
+            Self::UnsupportedEncoding => {
+                response.insert_header((ACCEPT_ENCODING, "identity"));
             }
             Self::RateLimited(exceeded) => {
                 response.insert_header((RETRY_AFTER, exceeded.wait_seconds()));

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::body::MessageBody;
@@ -175,6 +176,39 @@ pub fn is_own_origin(
         .into_iter()
         .flatten()
         .any(|own| own.as_bytes() == origin.as_bytes())
+}
+
+/// Returns the message for a rejected cross-origin request. It names both origins, because the
+/// cause can be a missing `--base-url` or a proxy that changes `Host`.
+pub fn cross_origin_message(
+    proxies: &TrustedProxies,
+    urls: &Urls,
+    request: &HttpRequest,
+) -> String {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    let own = proxies.own_origin(request);
+    let own = urls.origin().unwrap_or(&own);
+    let headers = request.headers();
+    let origin = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
+    let is_url = |origin: &&str| origin.starts_with("http") && origin.len() <= 200;
+    let Some(origin) = origin.filter(is_url).filter(|origin| *origin != own) else {
+        return format!("This form came from another site than {own}. Nothing was changed.");
+    };
+    let mut message =
+        format!("This form came from {origin}, but Miniback’s URL is {own}. Nothing was changed.");
+    if !headers.contains_key(SEC_FETCH_SITE) {
+        message.push_str(&format!(
+            " If both are the same site, set --base-url to {origin}, with the path if there is one."
+        ));
+        if !WARNED.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %origin,
+                own_origin = %own,
+                "rejected a form from another origin; if both are the same site, set --base-url"
+            );
+        }
+    }
+    message
 }
 
 /// Parses an entry of `X-Forwarded-For`: an IP address, to which some proxies add a port.

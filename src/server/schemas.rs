@@ -3,8 +3,9 @@
 use serde_json::json;
 use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, SchemaFormat, SchemaType, Type};
 
+use crate::domain::email::EMAIL_MAX_BYTES;
 use crate::domain::endpoint_url::URL_MAX_CHARS;
-use crate::domain::feedback::{EMAIL_MAX_BYTES, MESSAGE_MAX_CHARS, URL_MAX_BYTES};
+use crate::domain::feedback::{MESSAGE_MAX_CHARS, URL_MAX_BYTES};
 use crate::domain::project::NAME_MAX_CHARS;
 use crate::domain::webhook::DESCRIPTION_MAX_CHARS;
 

@@ -17,6 +17,14 @@ pub fn random_token() -> String {
     URL_SAFE_NO_PAD.encode(random::bytes::<32>())
 }
 
+/// Returns whether the text has the form of a [`random_token`].
+pub fn is_random_token(text: &str) -> bool {
+    text.len() == 43
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
 /// Returns a new API token.
 pub fn random_api_token() -> String {
     format!("{API_TOKEN_PREFIX}{}", random_token())

@@ -10,7 +10,7 @@ use super::idempotency::{self, IdempotencyKey};
 use super::precondition::{ChangeError, Precondition};
 use super::search::{self, FeedbackFilter};
 use super::{Store, erasure, events, projects};
-use crate::domain::account::normalize_email;
+use crate::domain::email::normalize_email;
 use crate::domain::event;
 use crate::domain::feedback::{Feedback, FeedbackStatus, NewFeedback, ProjectSummary};
 use crate::domain::id::{FeedbackId, ProjectId};
@@ -110,26 +110,19 @@ impl Store {
         filter: FeedbackFilter,
         page: PageRequest,
     ) -> Result<Page<Feedback>, StoreError> {
+        self.feedback_batch(filter, page, usize::MAX).await
+    }
+
+    /// Like [`feedback_list`](Self::feedback_list), but ends the page once its texts have
+    /// `max_bytes`.
+    pub async fn feedback_batch(
+        &self,
+        filter: FeedbackFilter,
+        page: PageRequest,
+        max_bytes: usize,
+    ) -> Result<Page<Feedback>, StoreError> {
         self.reader
-            .read_slow(move |c| {
-                let mut rows = Vec::new();
-                if let Some(query) = &filter.search {
-                    let before = page.before.as_deref();
-                    search::scan_matches(c, query, &filter, before, COLUMNS, |row| {
-                        rows.push(feedback_from_row(row)?);
-                        Ok(rows.len() <= page.limit)
-                    })?;
-                } else {
-                    let values = params![
-                        filter.project,
-                        filter.status,
-                        page.upper_bound(),
-                        page.row_limit()
-                    ];
-                    rows = sql::query_all(c, &list_statement(&filter), values, feedback_from_row)?;
-                }
-                Ok(page.page_of(rows, |feedback| feedback.id.as_str()))
-            })
+            .read_slow(move |c| read_batch(c, &filter, &page, max_bytes))
             .await
     }
 
@@ -212,6 +205,45 @@ pub(super) fn list_statement(filter: &FeedbackFilter) -> String {
     select(&format!(
         "{conditions} feedback.id < ?3 ORDER BY feedback.id DESC LIMIT ?4"
     ))
+}
+
+fn read_batch(
+    connection: &Connection,
+    filter: &FeedbackFilter,
+    page: &PageRequest,
+    max_bytes: usize,
+) -> Result<Page<Feedback>, StoreError> {
+    let mut batch = Page::default();
+    let (mut bytes, mut has_more) = (0, false);
+    let mut visit = |row: &Row<'_>| {
+        has_more = batch.items.len() >= page.limit || bytes >= max_bytes;
+        if !has_more {
+            let feedback = feedback_from_row(row)?;
+            bytes += feedback.text_bytes();
+            batch.items.push(feedback);
+        }
+        Ok::<_, StoreError>(!has_more)
+    };
+    if let Some(query) = &filter.search {
+        let before = page.before.as_deref();
+        search::scan_matches(connection, query, filter, before, COLUMNS, visit)?;
+    } else {
+        let values = params![
+            filter.project,
+            filter.status,
+            page.upper_bound(),
+            page.row_limit()
+        ];
+        let mut statement = sql::prepare(connection, &list_statement(filter))?;
+        let mut rows = statement.query(values)?;
+        while let Some(row) = rows.next()?
+            && visit(row)?
+        {}
+    }
+    if has_more {
+        batch.next_cursor = batch.items.last().map(|last| last.id.as_str().to_owned());
+    }
+    Ok(batch)
 }
 
 fn count_with_status(

@@ -16,7 +16,8 @@ use super::db::writer::WriteTx;
 use super::sessions::{self, NewSession};
 use super::users::{self, UserError};
 use crate::clock::Timestamp;
-use crate::domain::account::{Role, User, normalize_email};
+use crate::domain::account::{Role, User};
+use crate::domain::email::normalize_email;
 use crate::domain::id::{LinkId, UserId};
 
 /// The purpose of a one-time link.

@@ -8,7 +8,8 @@ use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
 use super::precondition::{ChangeError, Precondition};
-use crate::domain::account::{Role, User, normalize_email};
+use crate::domain::account::{Role, User};
+use crate::domain::email::normalize_email;
 use crate::domain::id::UserId;
 
 #[derive(Debug, thiserror::Error)]
@@ -103,11 +104,12 @@ impl Store {
 
     /// Deletes a user with their sessions, their API tokens, and the one-time links that they
     /// created. The only admin can't be deleted.
-    pub async fn delete_user(&self, email: String) -> Result<(), UserError> {
+    pub async fn delete_user(&self, email: String) -> Result<User, UserError> {
         self.writer
             .write(move |tx| {
                 let user = by_email(tx, &email)?;
-                delete(tx, &user)
+                delete(tx, &user)?;
+                Ok(user)
             })
             .await
     }

@@ -76,14 +76,16 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
 ];
 
 /// The crates that `src/domain` may use. `serde` and `utoipa` are only for derives.
-const DOMAIN_CRATES: [&str; 16] = [
+const DOMAIN_CRATES: [&str; 18] = [
     "argon2",
     "base64",
+    "deunicode",
     "email_address",
     "hex",
     "http",
     "httpdate",
     "humantime",
+    "idna",
     "ipnet",
     "ring",
     "serde",

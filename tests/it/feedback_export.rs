@@ -1,9 +1,14 @@
 //! The CSV and JSON exports of the feedback list.
 
+use std::io::Write;
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 
 use crate::support::api::{millis, text};
 use crate::support::app::App;
+use crate::support::pages::Visitor;
+use crate::support::wait::{DEADLINE, poll};
 
 const COLUMNS: [&str; 8] = [
     "id",
@@ -17,6 +22,12 @@ const COLUMNS: [&str; 8] = [
 ];
 
 fn parse_rows(text: &str) -> Vec<csv::StringRecord> {
+    let text = text.strip_prefix('\u{feff}').expect("no byte order mark");
+    let lines = text.lines().filter(|line| line.starts_with("\"fb_"));
+    assert!(
+        lines.clone().all(|line| line.contains("\",\"")),
+        "a field isn't quoted"
+    );
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     assert_eq!(reader.headers().unwrap(), COLUMNS.as_slice());
     reader.records().collect::<Result<_, _>>().unwrap()
@@ -119,9 +130,23 @@ fn csv_cells_are_never_formulas() {
     let app = App::start();
     let api = app.api();
     api.create_project("Shop");
-    let formulas = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"];
-    for formula in formulas {
-        api.create_feedback("shop", formula);
+    let cells = [
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t'=1"),
+        ("\r=1", "'\r'=1"),
+        ("\n=1", "'\n'=1"),
+        ("x;=cmd|' /C calc'!A0", "x;'=cmd|' /C calc'!A0"),
+        ("x\t=1", "x\t'=1"),
+        ("x;\"=1", "x;'\"=1"),
+        ("＝1+1", "'＝1+1"),
+        ("－1", "'－1"),
+        ("a = b; c", "a = b; c"),
+    ];
+    for (message, _) in cells {
+        api.create_feedback("shop", message);
     }
     let body = json!({"project": "shop", "message": "plain", "email": "=cmd@example.com"});
     api.post("/api/v1/feedback", body).expect(201);
@@ -129,12 +154,57 @@ fn csv_cells_are_never_formulas() {
     let file = ada.get("/feedback/export.csv").expect(200);
     let rows = parse_rows(&file.response.text);
     assert_eq!(&rows[0][5], "'=cmd@example.com");
-    for (row, formula) in rows[1..].iter().rev().zip(formulas) {
-        assert_eq!(row[4], format!("'{formula}"));
+    for (row, (_, cell)) in rows[1..].iter().rev().zip(cells) {
+        assert_eq!(&row[4], cell);
     }
     let file = ada.get("/feedback/export.json").expect(200);
-    assert!(
-        file.response.text.contains("\"=1+1\""),
-        "the JSON export changes formulas"
+    let list: Vec<Value> = serde_json::from_str(&file.response.text).unwrap();
+    for (feedback, (message, _)) in list[1..].iter().rev().zip(cells) {
+        assert_eq!(
+            feedback["message"], message,
+            "the JSON export changes formulas"
+        );
+    }
+}
+
+/// Requests an export and reads nothing of it.
+fn unread_export(app: &App, visitor: &Visitor) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", app.port())).unwrap();
+    let session = visitor.session().unwrap();
+    let request = format!(
+        "GET /feedback/export.csv HTTP/1.1\r\nHost: x\r\nCookie: miniback_session={session}\r\n\r\n"
     );
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+#[test]
+fn a_session_has_two_exports_at_a_time() {
+    let app = App::start();
+    let api = app.api();
+    api.create_project("Shop");
+    // More than the buffers of a connection hold.
+    let long = "\u{4e00}".repeat(9_900);
+    for _ in 0..300 {
+        api.create_feedback("shop", &long);
+    }
+    let (mut ada, mut other) = (app.signed_in(), app.signed_in());
+    let unread = [unread_export(&app, &ada), unread_export(&app, &ada)];
+    let refused = poll(DEADLINE, || {
+        let page = ada.get("/feedback/export.json");
+        (page.response.status != 200).then_some(page)
+    })
+    .expect("more than two exports run");
+    assert_eq!(refused.response.status, 503);
+    assert!(refused.response.header("retry-after").is_some());
+    assert!(refused.text().contains("Other exports are still running"));
+    other.get("/feedback/export.json").expect(200);
+    ada.get("/feedback").expect(200);
+    drop(unread);
+    poll(DEADLINE, || {
+        let page = ada.get("/feedback/export.csv");
+        (page.response.status == 200)
+            .then(|| assert_eq!(parse_rows(&page.response.text).len(), 300))
+    })
+    .expect("no export can start");
 }

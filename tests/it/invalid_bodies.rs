@@ -1,5 +1,5 @@
-//! Request bodies that are rejected as a whole: invalid JSON, a body that is too long, or an
-//! unsupported content type.
+//! Request bodies that are rejected as a whole: invalid JSON, a body that is too long or
+//! compressed, an unsupported content type. Everything else comes back exactly as it was sent.
 
 use serde_json::json;
 
@@ -69,5 +69,116 @@ fn an_unsupported_content_type_is_415() {
     }
     for supported in ["application/json; charset=utf-8", "Application/JSON"] {
         send(supported).expect(201);
+    }
+}
+
+#[test]
+fn a_compressed_body_is_415_with_the_accepted_encodings() {
+    let app = App::start();
+    let api = app.api();
+    api.create_project("Shop");
+    let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00";
+    let public = r#"{"projectSlug":"shop","message":"Hello"}"#;
+    for (path, body) in [("/api/v1/feedback", VALID), ("/api/feedback", public)] {
+        let send = |coding, body: &[u8]| {
+            api.send(
+                "POST",
+                path,
+                &[JSON, ("Content-Encoding", coding)],
+                Some(body),
+            )
+        };
+        for (coding, body) in [
+            ("gzip", gzip.as_slice()),
+            ("GZIP", b"{}"),
+            ("br", gzip),
+            ("identity, deflate", gzip),
+            ("nonsense", body.as_bytes()),
+        ] {
+            let response = send(coding, body);
+            let problem = response.problem(415);
+            assert!(
+                problem["detail"]
+                    .as_str()
+                    .unwrap()
+                    .contains("Content-Encoding")
+            );
+            assert_eq!(
+                response.header("accept-encoding"),
+                Some("identity"),
+                "{coding}"
+            );
+        }
+        send("identity", body.as_bytes()).expect(201);
+    }
+    let form = ("Content-Type", "application/x-www-form-urlencoded");
+    for path in ["/f/shop", "/login"] {
+        let headers = [form, ("Content-Encoding", "gzip")];
+        let response = api.send("POST", path, &headers, Some(gzip)).expect(415);
+        assert_eq!(
+            response.header("accept-encoding"),
+            Some("identity"),
+            "{path}"
+        );
+        assert!(response.text.contains("Content-Encoding"), "{path}");
+    }
+}
+
+#[test]
+fn a_body_can_begin_with_a_byte_order_mark() {
+    let app = App::start();
+    let api = app.api();
+    api.create_project("Shop");
+    let body = format!("\u{feff}{VALID}");
+    api.send("POST", "/api/v1/feedback", &[JSON], Some(body.as_bytes()))
+        .expect(201);
+}
+
+#[test]
+fn metadata_comes_back_exactly_or_is_rejected() {
+    let app = App::start();
+    let api = app.api();
+    api.create_project("Shop");
+    let send = |metadata: &str| {
+        let body = format!(r#"{{"project":"shop","message":"m","metadata":{metadata}}}"#);
+        api.send("POST", "/api/v1/feedback", &[JSON], Some(body.as_bytes()))
+    };
+    for metadata in [
+        "{}",
+        r#"{"n":1.0}"#,
+        r#"{"n":1e+400}"#,
+        r#"{"n":-0}"#,
+        r#"{"n":1e-5}"#,
+        r#"{"n":12345678901234567890123}"#,
+        r#"{"n":0.1000000000000000055511151231257827}"#,
+        r#"{"z":1,"a":[null,true,"\u0000é"],"ℝ":{"":{}}}"#,
+        "{\"line\":\"\u{2028}\"}",
+    ] {
+        let created = send(metadata).expect(201);
+        let member = format!("\"metadata\":{metadata},");
+        assert!(
+            created.text.contains(&member),
+            "{metadata}: {}",
+            created.text
+        );
+        let id = created.json()["id"].as_str().unwrap().to_owned();
+        let read = api.get(&format!("/api/v1/feedback/{id}")).expect(200);
+        assert_eq!(read.text, created.text);
+        let list = api.get("/api/v1/feedback?limit=1").expect(200);
+        assert!(list.text.contains(&member), "{metadata}: {}", list.text);
+    }
+    let mut ada = app.signed_in();
+    let file = ada.get("/feedback/export.json").expect(200).response.text;
+    assert!(file.contains(r#"{"n":1e+400}"#) && file.contains(r#"{"n":12345678901234567890123}"#));
+    ada.get("/feedback").expect(200);
+    for metadata in [
+        r#"{"a":1,"a":2}"#,
+        r#"{"a":{"b":1,"b":1}}"#,
+        r#"{"a":{"$serde_json::private::Number":"1"}}"#,
+    ] {
+        send(metadata).problem(422);
+    }
+    for metadata in [r#"{"a":"\ud800"}"#, r#"{"a":01}"#, r#"{"a":NaN}"#] {
+        send(metadata).problem(400);
     }
 }

@@ -1,20 +1,20 @@
-//! Exports the list as CSV or JSON. The file is streamed in batches, each of which continues after
-//! the last id of the previous one. Neither the memory use nor the time of a query depends on the
-//! number of items.
+//! Exports the list as CSV or JSON. Each piece of the file continues after the last id of the
+//! previous one, so neither the memory use nor the time of a query depends on the number of items.
 
-use actix_web::http::header::CONTENT_DISPOSITION;
-use actix_web::web::Bytes;
-use actix_web::{Error, HttpResponse};
-use futures_util::stream::{self, Stream};
-use serde_json::Value;
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
 
 use super::ListQuery;
+use super::csv_cells::{BYTE_ORDER_MARK, write_row};
 use crate::domain::feedback::Feedback;
+use crate::domain::id::UserId;
 use crate::pages::framework::context::RequestContext;
+use crate::pages::framework::exports::{self, ExportError, PIECE_BYTES};
 use crate::pages::framework::page_error::PageError;
-use crate::store::{FeedbackFilter, PageRequest, Store};
+use crate::server::long_reads::blocking;
+use crate::store::{FeedbackFilter, PageRequest};
 
-/// The number of items that are read at once.
+/// Maximum number of items that are read at once.
 const BATCH_SIZE: usize = 500;
 const COLUMNS: [&str; 8] = [
     "id",
@@ -41,15 +41,21 @@ enum Format {
     Json,
 }
 
-/// Progress of the export.
+/// The position of a piece: at the start of the file, or after the item with this id.
 enum Position {
     Start,
-    Before(String),
-    End,
+    After(String),
 }
 
 async fn export(context: RequestContext, format: Format) -> Result<HttpResponse, PageError> {
     let query = ListQuery::parse(&context).await?;
+    if let Some(problem) = query.problem {
+        return Err(PageError::Specific {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            title: "Invalid search",
+            message: problem.message(),
+        });
+    }
     let date = context.app.clock.now().to_jiff().strftime("%F").to_string();
     let parts = [
         Some("feedback".to_owned()),
@@ -62,66 +68,68 @@ async fn export(context: RequestContext, format: Format) -> Result<HttpResponse,
         Format::Csv => ("text/csv; charset=utf-8", "csv"),
         Format::Json => ("application/json", "json"),
     };
-    let disposition = format!("attachment; filename=\"{name}.{extension}\"");
-    Ok(HttpResponse::Ok()
-        .content_type(content_type)
-        .insert_header((CONTENT_DISPOSITION, disposition))
-        .streaming(stream_rows(
-            context.app.store.clone(),
-            query.filter(),
+    let slot = exports::start(&context)?;
+    let (user, filter) = (context.user()?.id.clone(), query.filter());
+    let file = exports::stream(slot, Position::Start, move |position| {
+        next_piece(
+            context.clone(),
+            user.clone(),
+            filter.clone(),
             format,
-        )))
+            position,
+        )
+    });
+    Ok(exports::response(
+        content_type,
+        &format!("{name}.{extension}"),
+        file,
+    ))
 }
 
-fn stream_rows(
-    store: Store,
+async fn next_piece(
+    context: RequestContext,
+    user: UserId,
     filter: FeedbackFilter,
     format: Format,
-) -> impl Stream<Item = Result<Bytes, Error>> {
-    stream::try_unfold(Position::Start, move |position| {
-        let (store, filter) = (store.clone(), filter.clone());
-        async move {
-            let before = match &position {
-                Position::Start => None,
-                Position::Before(id) => Some(id.clone()),
-                Position::End => return Ok(None),
-            };
-            let request = PageRequest {
-                limit: BATCH_SIZE,
-                before,
-            };
-            // The response has already started, so an error aborts the transfer. The client then
-            // knows that the file is incomplete.
-            let page = store
-                .feedback_list(filter, request)
-                .await
-                .map_err(PageError::from)?;
-            let is_first = matches!(position, Position::Start);
-            let is_last = page.next_cursor.is_none();
-            let bytes = match format {
-                Format::Csv => csv_rows(&page.items, is_first),
-                Format::Json => json_rows(&page.items, is_first, is_last),
-            }?;
-            let next = page.next_cursor.map_or(Position::End, Position::Before);
-            Ok(Some((Bytes::from(bytes), next)))
-        }
-    })
+    position: Position,
+) -> Result<(Vec<u8>, Option<Position>), ExportError> {
+    let app = context.app.clone();
+    let read = async move {
+        let (is_first, before) = match position {
+            Position::Start => (true, None),
+            Position::After(id) => (false, Some(id)),
+        };
+        let request = PageRequest {
+            limit: BATCH_SIZE,
+            before,
+        };
+        let page = app
+            .store
+            .feedback_batch(filter, request, PIECE_BYTES)
+            .await?;
+        let next = page.next_cursor.map(Position::After);
+        let is_last = next.is_none();
+        let bytes = blocking(move || match format {
+            Format::Csv => csv_rows(&page.items, is_first),
+            Format::Json => json_rows(&page.items, is_first, is_last),
+        });
+        Ok((bytes.await??, next))
+    };
+    context.app.long_reads.run(&user, read).await
 }
 
-fn csv_rows(items: &[Feedback], is_first: bool) -> Result<Vec<u8>, PageError> {
-    let internal_error = |error: csv::Error| PageError::Internal(error.to_string());
-    let mut writer = csv::WriterBuilder::new()
-        .terminator(csv::Terminator::CRLF)
-        .from_writer(Vec::new());
+fn csv_rows(items: &[Feedback], is_first: bool) -> Result<Vec<u8>, ExportError> {
+    let failed = |error: csv::Error| ExportError::Write(error.to_string());
+    let mut file = Vec::new();
     if is_first {
-        writer.write_record(COLUMNS).map_err(internal_error)?;
+        file = write_row(BYTE_ORDER_MARK.to_vec(), COLUMNS).map_err(failed)?;
     }
     for feedback in items {
-        let metadata = feedback
-            .metadata
-            .clone()
-            .map(|object| Value::Object(object).to_string());
-        let record = [
+        let metadata = feedback.metadata.as_ref().map(serde_json::to_string);
+        let metadata = metadata
+            .transpose()
+            .map_err(|error| ExportError::Write(error.to_string()))?;
+        let cells = [
             feedback.id.as_str(),
             &feedback.created_at.to_string(),
             feedback.status.as_str(),
@@ -130,24 +138,13 @@ fn csv_rows(items: &[Feedback], is_first: bool) -> Result<Vec<u8>, PageError> {
             feedback.email.as_deref().unwrap_or_default(),
             feedback.url.as_deref().unwrap_or_default(),
             metadata.as_deref().unwrap_or_default(),
-        ]
-        .map(escape_formula);
-        writer.write_record(&record).map_err(internal_error)?;
+        ];
+        file = write_row(file, cells).map_err(failed)?;
     }
-    writer
-        .into_inner()
-        .map_err(|error| PageError::Internal(error.to_string()))
+    Ok(file)
 }
 
-/// Puts an apostrophe before text that a spreadsheet would evaluate as a formula.
-fn escape_formula(text: &str) -> String {
-    match text.chars().next() {
-        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n') => format!("'{text}"),
-        _ => text.to_owned(),
-    }
-}
-
-fn json_rows(items: &[Feedback], is_first: bool, is_last: bool) -> Result<Vec<u8>, PageError> {
+fn json_rows(items: &[Feedback], is_first: bool, is_last: bool) -> Result<Vec<u8>, ExportError> {
     let mut bytes = Vec::new();
     for (index, feedback) in items.iter().enumerate() {
         let separator: &[u8] = if is_first && index == 0 {
@@ -157,7 +154,7 @@ fn json_rows(items: &[Feedback], is_first: bool, is_last: bool) -> Result<Vec<u8
         };
         bytes.extend_from_slice(separator);
         serde_json::to_writer(&mut bytes, feedback)
-            .map_err(|error| PageError::Internal(error.to_string()))?;
+            .map_err(|error| ExportError::Write(error.to_string()))?;
     }
     if is_last {
         bytes.extend_from_slice(if is_first && items.is_empty() {
@@ -167,19 +164,4 @@ fn json_rows(items: &[Feedback], is_first: bool, is_last: bool) -> Result<Vec<u8
         });
     }
     Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escapes_formulas() {
-        for formula in ["=1+1", "+1", "-1", "@a", "\t=1", "\r=1", "\n=1"] {
-            assert_eq!(escape_formula(formula), format!("'{formula}"));
-        }
-        for plain in ["", "a=b", "'=1", " =1", "1-1"] {
-            assert_eq!(escape_formula(plain), plain);
-        }
-    }
 }

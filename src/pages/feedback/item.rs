@@ -10,7 +10,7 @@ use crate::domain::feedback::{Feedback, FeedbackStatus};
 use crate::domain::search::SearchQuery;
 use crate::pages::deliveries::row::DeliveryRow;
 use crate::pages::framework::context::RequestContext;
-use crate::pages::framework::format::DisplayTime;
+use crate::pages::framework::format::{DisplayTime, mailto_url};
 use crate::pages::framework::layout::Layout;
 use crate::pages::framework::page_error::PageError;
 use crate::store::{FeedbackDelivery, StatusHistoryEntry};
@@ -124,9 +124,9 @@ impl ItemView {
         feedback: Feedback,
         layout: &Layout,
         query: &ListQuery,
-        search: Option<&SearchQuery>,
         details: Option<FeedbackDetails>,
     ) -> Self {
+        let search = query.search.as_ref();
         let id = feedback.id.as_str();
         let path_with = |extra| layout.path(format!("{PATH}?{}#{id}", query.query_string(extra)));
         let path = path_with((details.is_none()).then_some(("open", id)));
@@ -203,8 +203,8 @@ fn reply_url(to: &str, feedback: &Feedback) -> String {
         .collect();
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     format!(
-        "mailto:{}?subject={}&body={}",
-        encoded(to),
+        "{}?subject={}&body={}",
+        mailto_url(to),
         encoded(&format!("Your feedback on {}", feedback.project.name)),
         encoded(&format!("\r\n\r\n{quoted}"))
     )
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn highlights_matches() {
-        let search = SearchQuery::parse("button");
+        let search = SearchQuery::parse("button").unwrap();
         assert_eq!(
             text(&highlight("Button, button", search.as_ref())),
             "[Button], [button]"
@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn shows_the_text_around_a_distant_match() {
-        let search = SearchQuery::parse("needle");
+        let search = SearchQuery::parse("needle").unwrap();
         let long = format!("{}needle {}", "hay ".repeat(100), "straw ".repeat(100));
         let shown = text(&excerpt(&long, search.as_ref()));
         assert!(shown.starts_with("… hay hay"), "{shown}");
@@ -317,7 +317,10 @@ mod tests {
         );
         assert!(text(&excerpt(&long, None)).starts_with("hay hay"));
         let unspaced = format!("{}写真", "の".repeat(500));
-        let shown = text(&excerpt(&unspaced, SearchQuery::parse("写真").as_ref()));
+        let shown = text(&excerpt(
+            &unspaced,
+            SearchQuery::parse("写真").unwrap().as_ref(),
+        ));
         assert!(
             shown.starts_with("…の") && shown.ends_with("[写真]"),
             "{shown}"

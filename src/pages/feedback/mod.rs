@@ -4,6 +4,7 @@
 //! every state of the list can be reloaded and linked to, and works without JavaScript.
 
 mod actions;
+mod csv_cells;
 mod detail;
 mod export;
 mod item;
@@ -18,14 +19,16 @@ use askama::Template;
 
 use super::framework::context::RequestContext;
 use super::framework::format::group_digits;
-use super::framework::layout::{Layout, render};
+use super::framework::layout::Layout;
 use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{FeedbackId, parse_ulid};
 use crate::domain::project::Project;
-use crate::domain::search::SearchQuery;
-use crate::store::{FeedbackFilter, PageRequest, SEARCH_COUNT_MAX, StatusCounts};
+use crate::domain::search::{SearchError, SearchQuery};
+use crate::server::html;
+use crate::server::long_reads::blocking;
+use crate::store::{FeedbackFilter, Page, PageRequest, SEARCH_COUNT_MAX, StatusCounts};
 use item::{FeedbackDetails, ItemView};
 
 const PATH: &str = "/feedback";
@@ -39,6 +42,9 @@ struct ListQuery {
     status: Option<FeedbackStatus>,
     /// The search text as entered.
     text: String,
+    search: Option<SearchQuery>,
+    /// Why the search text is rejected. The list is empty then.
+    problem: Option<SearchError>,
     before: Option<String>,
     open: Option<String>,
     /// Ids of the items whose deletion needs confirmation.
@@ -82,13 +88,20 @@ impl ListQuery {
             ),
             None => None,
         };
+        let text = param("q").unwrap_or_default();
+        let (search, problem) = match SearchQuery::parse(&text) {
+            Ok(search) => (search, None),
+            Err(problem) => (None, Some(problem)),
+        };
         Ok(Self {
             project,
             status: param("status")
                 .map(|text| text.parse())
                 .transpose()
                 .map_err(|_| PageError::NotFound)?,
-            text: param("q").unwrap_or_default(),
+            text,
+            search,
+            problem,
             before: param("before").filter(|id| is_feedback_id(id)),
             open: param("open").filter(|id| is_feedback_id(id)),
             delete: parse_ids(param("delete").unwrap_or_default().split(',')),
@@ -100,7 +113,7 @@ impl ListQuery {
         FeedbackFilter {
             project: self.project.as_ref().map(|project| project.id.clone()),
             status: self.status,
-            search: SearchQuery::parse(&self.text),
+            search: self.search.clone(),
         }
     }
 
@@ -251,43 +264,61 @@ impl FeedbackPage {
 
 pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageError> {
     let query = ListQuery::parse(&context).await?;
+    let status = match query.problem {
+        Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        None => StatusCode::OK,
+    };
+    let user = context.user()?.id.clone();
+    let app = context.app.clone();
+    let page = app
+        .long_reads
+        .run(&user, render_list(context, query))
+        .await?;
+    Ok(html::response(status, page))
+}
+
+/// Reads and renders the page. Highlighting the matches of a search in long messages takes time, so
+/// it runs on a blocking thread.
+async fn render_list(context: RequestContext, query: ListQuery) -> Result<String, PageError> {
     let store = &context.app.store;
     let filter = query.filter();
     let request = PageRequest {
         limit: PAGE_SIZE,
         before: query.before.clone(),
     };
-    let (projects, list, counts) = tokio::join!(
-        store.projects_by_name(),
-        store.feedback_list(filter.clone(), request),
-        store.count_feedback(filter.clone())
-    );
-    let (projects, list, counts) = (projects?, list?, counts?);
-    let (layout, _) = context.layout("Feedback", NavSection::Feedback);
+    let projects = store.projects_by_name().await?;
+    let list = match query.problem {
+        Some(_) => Page::default(),
+        None => store.feedback_list(filter.clone(), request).await?,
+    };
+    let counts = store.count_feedback(filter).await?;
     let mut items = Vec::with_capacity(list.items.len());
     for feedback in list.items {
-        let id = feedback.id.as_str();
-        let details = match query.open.as_deref() == Some(id) {
+        let details = match query.open.as_deref() == Some(feedback.id.as_str()) {
             true => Some(FeedbackDetails::load(&context, &feedback).await?),
             false => None,
         };
-        items.push(ItemView::for_list(
-            feedback,
-            &layout,
-            &query,
-            filter.search.as_ref(),
-            details,
-        ));
+        items.push((feedback, details));
     }
+    let (layout, _) = context.layout("Feedback", NavSection::Feedback);
     let own_origin = context.proxies().own_origin(&context.request);
-    let page = FeedbackPage {
-        widget_url: context.app.urls.absolute(&own_origin, "/widget.js"),
-        layout,
-        query,
-        projects,
-        items,
-        counts,
-        older: list.next_cursor,
-    };
-    render(StatusCode::OK, &page)
+    let widget_url = context.app.urls.absolute(&own_origin, "/widget.js");
+    let older = list.next_cursor;
+    let rendered = blocking(move || {
+        let view = |(feedback, details)| ItemView::for_list(feedback, &layout, &query, details);
+        let items = items.into_iter().map(view).collect();
+        let page = FeedbackPage {
+            widget_url,
+            layout,
+            query,
+            projects,
+            items,
+            counts,
+            older,
+        };
+        page.render()
+    });
+    rendered
+        .await?
+        .map_err(|error| PageError::Internal(error.to_string()))
 }

@@ -3,7 +3,7 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ALLOW, HeaderValue, LOCATION, RETRY_AFTER};
+use actix_web::http::header::{ACCEPT_ENCODING, ALLOW, HeaderValue, LOCATION, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError};
@@ -17,8 +17,10 @@ use super::session;
 use crate::domain::account::Scope;
 use crate::server::form_data::{FormError, LargeFormData};
 use crate::server::permissions::{Permission, is_allowed};
-use crate::server::request_origin::is_cross_origin;
+use crate::server::request_origin::{cross_origin_message, is_cross_origin};
+use crate::server::security_events::Actor;
 use crate::server::security_headers::add_security_headers;
+use crate::store::Session;
 
 /// Checks a request, passes it to the route's handler, and completes the response.
 pub async fn middleware(
@@ -46,13 +48,18 @@ pub async fn middleware(
             complete(response.unwrap_or_else(|error| ServiceResponse::from_err(error, http))).await
         }
     };
-    let signed_in = response
-        .request()
-        .extensions()
-        .contains::<crate::store::Session>();
+    let signed_in = response.request().extensions().contains::<Session>();
     // Public pages change after sign-in, so caches must revalidate them.
-    let cache_control = if signed_in { "no-store" } else { "no-cache" };
+    let cache_control = if signed_in || !is_safe_method(response.request().method()) {
+        "no-store"
+    } else {
+        "no-cache"
+    };
     add_security_headers(response.headers_mut(), cache_control);
+    if signed_in && session::is_signing_in(response.request()) {
+        let context = RequestContext::from_http_request(response.request())?;
+        session::complete_sign_in(&context, response.response_mut());
+    }
     Ok(response)
 }
 
@@ -85,22 +92,27 @@ fn is_safe_method(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
+/// Returns the session of the request's cookies. Values that other programs have set are skipped.
+async fn find_session(context: &RequestContext) -> Result<Option<Session>, PageError> {
+    let now = context.app.clock.now();
+    let headers = context.request.headers();
+    for hash in session::token_hashes(&context.state.cookie_names, headers) {
+        if let Some(session) = context.app.store.session(hash, now).await? {
+            return Ok(Some(session));
+        }
+    }
+    Ok(None)
+}
+
 async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(), Rejection> {
     let context = RequestContext::from_http_request(request.request())?;
     let changes_state = !is_safe_method(request.method());
     if changes_state && is_cross_origin(context.proxies(), &context.app.urls, request.request()) {
-        return Err(PageError::CrossOrigin.into());
+        let (proxies, urls) = (context.proxies(), &context.app.urls);
+        let message = cross_origin_message(proxies, urls, request.request());
+        return Err(PageError::CrossOrigin(message).into());
     }
-    let session = match session::token_hash(request.request()) {
-        Some(hash) => context
-            .app
-            .store
-            .session(hash, context.app.clock.now())
-            .await
-            .map_err(PageError::from)?,
-        None => None,
-    };
-    let Some(session) = session else {
+    let Some(session) = find_session(&context).await? else {
         return match permission {
             Permission::Public => Ok(()),
             _ if changes_state => Err(PageError::SignedOut.into()),
@@ -114,6 +126,10 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
         // Don't fail the request because of this error. The next request tries again.
         tracing::warn!(%error, "recording the last use of a session failed");
     }
+    request.extensions_mut().insert(Actor {
+        user: session.user.id.clone(),
+        token: None,
+    });
     request.extensions_mut().insert(session);
     if allowed {
         Ok(())
@@ -193,6 +209,9 @@ async fn error_response(error: &PageError, context: &RequestContext) -> HttpResp
         && let Ok(allow) = HeaderValue::from_str(allow)
     {
         headers.insert(ALLOW, allow);
+    }
+    if let PageError::Form(FormError::UnsupportedEncoding) = error {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     if matches!(
         status,

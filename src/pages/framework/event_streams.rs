@@ -4,9 +4,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
+use crate::domain::id::UserId;
+
 /// Maximum number of streams per session. A further stream replaces the oldest.
 const STREAMS_PER_SESSION: usize = 8;
-/// Maximum number of streams of all sessions.
+/// Maximum number of streams per user. A further stream replaces the oldest.
+const STREAMS_PER_USER: usize = 16;
+/// Maximum number of streams of all users.
 const STREAMS_MAX: usize = 256;
 
 /// All open streams.
@@ -18,6 +22,7 @@ pub struct EventStreams {
 
 struct OpenStream {
     session: [u8; 32],
+    user: UserId,
     /// Notified when a newer stream replaces this one. Also identifies the stream.
     evicted: Arc<Notify>,
 }
@@ -52,32 +57,38 @@ impl EventStreams {
         self.shutdown.subscribe()
     }
 
-    /// Registers a stream. Returns `None` if too many streams are open in total. If the session is
-    /// at its limit, its oldest stream is closed. The page of that stream may be closed already,
-    /// because a closed connection is only detected by the next heartbeat.
-    pub fn acquire_slot(&self, session: [u8; 32]) -> Option<StreamSlot> {
+    /// Registers a stream. Returns `None` if too many streams are open in total. If the session or
+    /// the user is at its limit, its oldest stream is closed. The page of that stream may be closed
+    /// already, because a closed connection is only detected by the next heartbeat.
+    pub fn acquire_slot(&self, session: [u8; 32], user: &UserId) -> Option<StreamSlot> {
         let mut open = lock(&self.open);
-        let of_session = open
-            .iter()
-            .filter(|stream| stream.session == session)
-            .count();
-        if of_session >= STREAMS_PER_SESSION
-            && let Some(oldest) = open.iter().position(|stream| stream.session == session)
-        {
-            open.remove(oldest).evicted.notify_one();
-        }
+        evict_oldest(&mut open, STREAMS_PER_SESSION, |stream| {
+            stream.session == session
+        });
+        evict_oldest(&mut open, STREAMS_PER_USER, |stream| stream.user == *user);
         if open.len() >= STREAMS_MAX {
             return None;
         }
         let evicted = Arc::new(Notify::new());
         open.push(OpenStream {
             session,
+            user: user.clone(),
             evicted: evicted.clone(),
         });
         Some(StreamSlot {
             evicted,
             open: self.open.clone(),
         })
+    }
+}
+
+/// Closes the oldest matching stream if there are `max` of them.
+fn evict_oldest(open: &mut Vec<OpenStream>, max: usize, matches: impl Fn(&OpenStream) -> bool) {
+    let count = open.iter().filter(|stream| matches(stream)).count();
+    if count >= max
+        && let Some(oldest) = open.iter().position(matches)
+    {
+        open.remove(oldest).evicted.notify_one();
     }
 }
 
@@ -98,23 +109,33 @@ impl Drop for StreamSlot {
 mod tests {
     use super::*;
 
+    fn open(streams: &EventStreams, session: u8, user: usize) -> Option<StreamSlot> {
+        streams.acquire_slot([session; 32], &UserId::new(format!("usr_{user}")))
+    }
+
     #[test]
-    fn limits_streams_per_session_and_in_total() {
+    fn limits_streams_per_session_per_user_and_in_total() {
         let streams = EventStreams::default();
         let count = || lock(&streams.open).len();
-        let mut slots: Vec<StreamSlot> = (0..=STREAMS_PER_SESSION)
-            .map(|_| streams.acquire_slot([1; 32]).unwrap())
-            .collect();
+        let mut slots = Vec::new();
+        for _ in 0..=STREAMS_PER_SESSION {
+            slots.push(open(&streams, 1, 1).unwrap());
+        }
         assert_eq!(count(), STREAMS_PER_SESSION);
-        let others = u8::try_from(STREAMS_MAX / STREAMS_PER_SESSION).unwrap();
-        for session in 2..=others {
-            slots.extend(
-                (0..STREAMS_PER_SESSION).map(|_| streams.acquire_slot([session; 32]).unwrap()),
-            );
+        for session in 2..=5 {
+            slots.extend((0..5).map(|_| open(&streams, session, 1).unwrap()));
+        }
+        assert_eq!(count(), STREAMS_PER_USER);
+        for user in 2..=STREAMS_MAX / STREAMS_PER_USER {
+            for session in 0..2 {
+                let session = u8::try_from(10 + 2 * user).unwrap() + session;
+                let of_session = (0..STREAMS_PER_SESSION).map(|_| open(&streams, session, user));
+                slots.extend(of_session.flatten());
+            }
         }
         assert_eq!(count(), STREAMS_MAX);
-        assert!(streams.acquire_slot([255; 32]).is_none());
-        assert!(streams.acquire_slot([1; 32]).is_some());
+        assert!(open(&streams, 255, 99).is_none());
+        assert!(open(&streams, 1, 1).is_some());
         slots.clear();
         assert_eq!(count(), 0);
     }

@@ -2,7 +2,26 @@
 
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::clock::Timestamp;
+
+/// The characters that `mailto_url` encodes: everything that could add a field to the message.
+const EMAIL_ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'.')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'+');
+
+/// Returns a link that writes to an email. Nothing in the email can add a recipient or a text
+/// (RFC 6068).
+pub fn mailto_url(email: &str) -> String {
+    let encode = |part| utf8_percent_encode(part, EMAIL_ENCODED);
+    match email.rsplit_once('@') {
+        Some((local, domain)) => format!("mailto:{}@{}", encode(local), encode(domain)),
+        None => format!("mailto:{}", encode(email)),
+    }
+}
 
 /// The texts of a `<time>` element. They are in UTC; the page's script converts them to the
 /// browser's time zone.
@@ -86,6 +105,21 @@ pub fn group_digits(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn encodes_emails_in_links() {
+        for (email, url) in [
+            ("sam+shop@example.com", "mailto:sam+shop@example.com"),
+            (
+                "sam?bcc=evil%40x.example&body=hi@x.example",
+                "mailto:sam%3Fbcc%3Devil%2540x%2Eexample%26body%3Dhi@x.example",
+            ),
+            ("\"a@b,c\"@x.example", "mailto:%22a%40b%2Cc%22@x.example"),
+            ("ada@müller.de", "mailto:ada@m%C3%BCller.de"),
+        ] {
+            assert_eq!(mailto_url(email), url.replace("%2E", "."));
+        }
+    }
 
     #[test]
     fn formats_times_and_numbers() {

@@ -154,7 +154,7 @@ pub async fn respond(error: &PageError, context: &RequestContext) -> Option<Http
             let page = sign_in::session_expired(context, interrupted).await;
             return page.ok();
         }
-        PageError::CrossOrigin
+        PageError::CrossOrigin(_)
         | PageError::Forbidden
         | PageError::NotFound
         | PageError::MethodNotAllowed(_) => return None,

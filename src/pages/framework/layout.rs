@@ -1,16 +1,19 @@
 //! The layout of all pages, and rendering a template into a response.
 
+use std::borrow::Cow;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 
 use super::flash::FlashMessage;
-use super::format::DisplayTime;
+use super::format::{DisplayTime, mailto_url};
 use super::interrupted_form::TypedText;
 use super::navigation::{NavLink, NavSection, sidebar_links, top_bar_links};
 use super::page_error::PageError;
 use crate::clock::Timestamp;
 use crate::domain::account::{Role, User};
+use crate::domain::text::escape_controls;
 use crate::server::html;
 use crate::server::tokens;
 use crate::server::urls::Urls;
@@ -78,6 +81,16 @@ impl Layout {
     /// The path of a file in `static/`, with a version for caching.
     pub fn asset_path(&self, name: &str) -> String {
         html::asset_path(&self.urls, name)
+    }
+
+    /// Returns a text for an attribute such as `title`, where `<bdi>` can't isolate it.
+    pub fn attribute<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        escape_controls(text)
+    }
+
+    /// Returns the link that writes to an email.
+    pub fn mailto(&self, email: &str) -> String {
+        mailto_url(email)
     }
 
     pub fn time(&self, at: &Timestamp) -> DisplayTime {

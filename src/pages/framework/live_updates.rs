@@ -34,6 +34,9 @@ use crate::store::ChangeKind;
 const BATCH_WINDOW: Duration = Duration::from_millis(250);
 /// The interval between heartbeats, which also detect closed connections and expired sessions.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
+/// The interval in which an idle stream checks its session, which a command in another process can
+/// end.
+const SESSION_CHECK_INTERVAL: Duration = Duration::from_millis(800);
 const SESSION_ENDED: &str = "The session has ended.";
 const REPLACED_MESSAGE: &str =
     "Too many pages of this session are open; newer ones replaced this one.";
@@ -142,7 +145,7 @@ pub async fn stream(context: RequestContext) -> Result<HttpResponse, PageError> 
         slot: context
             .state
             .event_streams
-            .acquire_slot(session.token_hash)
+            .acquire_slot(session.token_hash, &session.user.id)
             .ok_or(TOO_MANY_STREAMS)?,
         state: StreamState::Start,
     };
@@ -211,16 +214,21 @@ impl EventStream {
                 return Some(Bytes::from(format!("event: changed\ndata: {names}\n\n")));
             }
             let is_idle = names.is_empty();
-            let until = if is_idle { heartbeat } else { self.batch_until };
+            let until = if is_idle {
+                heartbeat.min(Instant::now() + SESSION_CHECK_INTERVAL)
+            } else {
+                self.batch_until
+            };
             match self.wait(until, is_idle).await {
                 WakeReason::Change => {}
                 WakeReason::Shutdown => return None,
                 WakeReason::Evicted => return Some(self.end(REPLACED_MESSAGE)),
                 WakeReason::Timeout if !is_idle => {}
-                WakeReason::Timeout if self.is_session_valid(latest).await => {
-                    return Some(Bytes::from_static(b":\n\n"));
+                WakeReason::Timeout if !self.is_session_valid(latest).await => {
+                    return Some(self.end(SESSION_ENDED));
                 }
-                WakeReason::Timeout => return Some(self.end(SESSION_ENDED)),
+                WakeReason::Timeout if Instant::now() < heartbeat => {}
+                WakeReason::Timeout => return Some(Bytes::from_static(b":\n\n")),
             }
         }
     }

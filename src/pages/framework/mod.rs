@@ -5,6 +5,7 @@ pub mod auth;
 pub mod context;
 pub mod edits;
 pub mod event_streams;
+pub mod exports;
 pub mod flash;
 pub mod form_field;
 pub mod form_page;

@@ -22,8 +22,9 @@ pub enum PageError {
     MethodNotAllowed(String),
     #[error("Sign in with an admin account, or ask an admin.")]
     Forbidden,
-    #[error("This form came from another site. Nothing was changed.")]
-    CrossOrigin,
+    /// Holds a message that names both origins.
+    #[error("{0}")]
+    CrossOrigin(String),
     #[error("Your session has expired. Sign in to continue.")]
     SignedOut,
     /// A form field has a value that isn't among the page's choices.
@@ -66,7 +67,7 @@ impl PageError {
             Self::ItemNotFound => "Not found",
             Self::MethodNotAllowed(_) => "Method not allowed",
             Self::Forbidden => "Admins only",
-            Self::CrossOrigin => "Request blocked",
+            Self::CrossOrigin(_) => "Request blocked",
             Self::SignedOut => "Session expired",
             Self::InvalidForm => FormError::Malformed.title(),
             Self::Form(error) => error.title(),
@@ -105,7 +106,7 @@ impl ResponseError for PageError {
         match self {
             Self::NotFound | Self::ItemNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Forbidden | Self::CrossOrigin => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
             Self::SignedOut => StatusCode::UNAUTHORIZED,
             Self::InvalidForm => FormError::Malformed.status_code(),
             Self::Form(error) => error.status_code(),

@@ -1,28 +1,69 @@
 //! The session cookie: created at sign-in, read on every request, cleared at sign-out.
+//!
+//! Programs on other ports, paths, and subdomains of the same host can set or delete cookies with
+//! the same name. So each session has a second cookie, whose name contains a tag of this
+//! installation. Over HTTPS, the name has the `__Secure-` prefix, so plain HTTP pages can't set it.
 
 use actix_web::cookie::time::Duration as CookieDuration;
 use actix_web::cookie::{Cookie, SameSite};
-use actix_web::http::header::USER_AGENT;
+use actix_web::http::header::{HeaderMap, USER_AGENT};
 use actix_web::{HttpRequest, HttpResponse};
+use ring::hmac;
 
 use super::context::RequestContext;
 use super::user_agent;
-use crate::server::tokens;
+use crate::server::{cookies, tokens};
 use crate::store::NewSession;
 
 const COOKIE_NAME: &str = "miniback_session";
-/// The maximum lifetime of a session and its cookie, in days.
+const SIGNING_IN: &str = "miniback_signing_in";
+/// The maximum lifetime of a session and its cookies, in days.
 const MAX_AGE_DAYS: i64 = 90;
 
-/// The hash of the session token in the request's cookie.
-pub fn token_hash(request: &HttpRequest) -> Option<[u8; 32]> {
-    request
-        .cookie(COOKIE_NAME)
-        .map(|cookie| tokens::sha256(cookie.value()))
+/// Maximum number of cookie values that are looked up for one request.
+const CANDIDATES_MAX: usize = 8;
+
+/// The names of the session's second cookie.
+pub struct CookieNames {
+    http: String,
+    https: String,
 }
 
-/// Generates a session: the cookie for the browser and the record for the store.
-pub fn generate(context: &RequestContext) -> (Cookie<'static>, NewSession) {
+impl CookieNames {
+    /// `key` is a stored key of this installation.
+    pub fn new(key: &hmac::Key) -> Self {
+        let tag = hmac::sign(key, b"cookie name");
+        let http = format!("{COOKIE_NAME}_{}", hex::encode(&tag.as_ref()[..4]));
+        Self {
+            https: format!("__Secure-{http}"),
+            http,
+        }
+    }
+
+    /// The values that may be the session's token, the most trustworthy first.
+    fn candidates<'a>(&'a self, headers: &'a HeaderMap) -> Vec<&'a str> {
+        let shared: Vec<_> = cookies::values(headers, COOKIE_NAME).collect();
+        let mut candidates: Vec<_> = cookies::values(headers, &self.https).collect();
+        // Over plain HTTP, a browser without the shared cookie is signed out.
+        if !shared.is_empty() {
+            candidates.extend(cookies::values(headers, &self.http));
+        }
+        candidates.extend(shared);
+        candidates.retain(|value| tokens::is_random_token(value));
+        candidates.dedup();
+        candidates.truncate(CANDIDATES_MAX);
+        candidates
+    }
+}
+
+/// The hashes of the tokens in the request's cookies that may belong to a session.
+pub fn token_hashes(names: &CookieNames, headers: &HeaderMap) -> Vec<[u8; 32]> {
+    let candidates = names.candidates(headers);
+    candidates.into_iter().map(tokens::sha256).collect()
+}
+
+/// Generates a session: the cookies for the browser and the record for the store.
+pub fn generate(context: &RequestContext) -> ([Cookie<'static>; 2], NewSession) {
     let token = tokens::random_token();
     let user_agent = context.request.headers().get(USER_AGENT);
     let new_session = NewSession {
@@ -31,9 +72,8 @@ pub fn generate(context: &RequestContext) -> (Cookie<'static>, NewSession) {
             user_agent.and_then(|v| v.to_str().ok()).unwrap_or_default(),
         ),
     };
-    let mut cookie = build_cookie(context, COOKIE_NAME.to_owned(), token);
-    cookie.set_max_age(CookieDuration::days(MAX_AGE_DAYS));
-    (cookie, new_session)
+    let max_age = CookieDuration::days(MAX_AGE_DAYS);
+    (build_cookies(context, &token, max_age), new_session)
 }
 
 /// Adds a cookie to a response.
@@ -42,26 +82,120 @@ pub fn set_cookie(response: &mut HttpResponse, cookie: &Cookie<'_>) {
     let _ = response.add_cookie(cookie);
 }
 
-/// Tells the browser to delete the session cookie.
-pub fn clear_cookie(context: &RequestContext, response: &mut HttpResponse) {
-    let mut cookie = build_cookie(context, COOKIE_NAME.to_owned(), String::new());
-    cookie.set_max_age(CookieDuration::ZERO);
+/// Adds the cookies of a session to a response.
+pub fn set_cookies(response: &mut HttpResponse, cookies: &[Cookie<'_>; 2]) {
+    for cookie in cookies {
+        set_cookie(response, cookie);
+    }
+}
+
+/// Adds the cookies of a new session, and one that isn't restricted to HTTPS. If the browser
+/// returns only that one, the sign-in isn't complete.
+pub fn sign_in(context: &RequestContext, response: &mut HttpResponse, cookies: &[Cookie<'_>; 2]) {
+    set_cookies(response, cookies);
+    set_signing_in(context, response, CookieDuration::minutes(1));
+}
+
+/// Whether the browser has the cookie of a sign-in that isn't complete yet.
+pub fn is_signing_in(request: &HttpRequest) -> bool {
+    cookies::values(request.headers(), SIGNING_IN)
+        .next()
+        .is_some()
+}
+
+/// Removes the cookie of a sign-in that isn't complete yet.
+pub fn complete_sign_in(context: &RequestContext, response: &mut HttpResponse) {
+    set_signing_in(context, response, CookieDuration::ZERO);
+}
+
+fn set_signing_in(context: &RequestContext, response: &mut HttpResponse, age: CookieDuration) {
+    let mut cookie = build_cookie(context, SIGNING_IN.to_owned(), "1".to_owned());
+    cookie.set_secure(false);
+    cookie.set_max_age(age);
     set_cookie(response, &cookie);
+}
+
+/// Tells the browser to delete the session's cookies.
+pub fn clear_cookies(context: &RequestContext, response: &mut HttpResponse) {
+    set_cookies(response, &build_cookies(context, "", CookieDuration::ZERO));
+}
+
+fn build_cookies(
+    context: &RequestContext,
+    value: &str,
+    max_age: CookieDuration,
+) -> [Cookie<'static>; 2] {
+    let names = &context.state.cookie_names;
+    let own = if is_secure(context) {
+        &names.https
+    } else {
+        &names.http
+    };
+    [COOKIE_NAME, own].map(|name| {
+        let mut cookie = build_cookie(context, name.to_owned(), value.to_owned());
+        cookie.set_max_age(max_age);
+        cookie
+    })
+}
+
+/// Whether cookies are sent over HTTPS only.
+pub fn is_secure(context: &RequestContext) -> bool {
+    let origin = context.app.urls.origin();
+    origin.is_some_and(|origin| origin.starts_with("https:"))
+        || context.proxies().is_https(&context.request)
 }
 
 /// Builds a host-only cookie that scripts can't read.
 pub fn build_cookie(context: &RequestContext, name: String, value: String) -> Cookie<'static> {
-    let is_configured_https = context
-        .app
-        .urls
-        .origin()
-        .is_some_and(|origin| origin.starts_with("https:"));
     let mut cookie = Cookie::new(name, value);
     cookie.set_http_only(true);
     cookie.set_same_site(SameSite::Lax);
     cookie.set_path(context.app.urls.cookie_path());
-    if is_configured_https || context.proxies().is_https(&context.request) {
+    if is_secure(context) {
         cookie.set_secure(true);
     }
     cookie
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{COOKIE, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn finds_the_token_among_cookies_of_other_programs() {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &[1; 32]);
+        let names = CookieNames::new(&key);
+        let (token, foreign) = (tokens::random_token(), tokens::random_token());
+        let (http, https) = (&names.http, &names.https);
+        let of = |line: String| {
+            let mut headers = HeaderMap::new();
+            headers.append(COOKIE, HeaderValue::from_str(&line).unwrap());
+            let found = names.candidates(&headers).into_iter().map(str::to_owned);
+            found.collect::<Vec<_>>()
+        };
+        assert_eq!(of(format!("miniback_session={token}")), [&*token]);
+        // The second cookie survives when another program sets or, over HTTPS, deletes the first.
+        let line = format!("miniback_session=x; {http}={token}");
+        assert_eq!(of(line), [&*token]);
+        assert_eq!(of(format!("{https}={token}")), [&*token]);
+        assert!(of(format!("{http}={token}")).is_empty());
+        let line = format!("garbage; miniback_session={foreign}; miniback_session={token}");
+        assert_eq!(of(line), [foreign.clone(), token.clone()]);
+        let line = format!("miniback_session={foreign}; {https}={token}");
+        assert_eq!(of(line), [token, foreign]);
+    }
+
+    #[test]
+    fn looks_up_a_limited_number_of_values() {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &[1; 32]);
+        let cookies: Vec<_> = (0..50)
+            .map(|_| format!("miniback_session={}", tokens::random_token()))
+            .collect();
+        let mut headers = HeaderMap::new();
+        let line = HeaderValue::from_str(&cookies.join("; ")).unwrap();
+        headers.append(COOKIE, line);
+        assert_eq!(token_hashes(&CookieNames::new(&key), &headers).len(), 8);
+    }
 }

@@ -1,19 +1,14 @@
-//! Exports a person's data as JSON. The file is streamed in batches, so memory use stays small.
+//! Exports a person's data as JSON, one feedback item at a time, so memory use stays small.
 
-use actix_web::web::Bytes;
-use futures_util::stream::{Stream, try_unfold};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::{Feedback, FeedbackStatus};
-use crate::store::{
-    PageRequest, PersonalDelivery, PersonalFeedback, StatusHistoryEntry, Store, StoreError,
-};
-
-/// The number of feedback items that are read at once.
-const BATCH_SIZE: usize = 50;
+use crate::pages::framework::exports::ExportError;
+use crate::server::long_reads::blocking;
+use crate::store::{PageRequest, PersonalDelivery, PersonalFeedback, StatusHistoryEntry, Store};
 
 #[derive(Serialize)]
 struct FeedbackView<'a> {
@@ -56,63 +51,52 @@ struct AttemptView<'a> {
     response_body: Option<String>,
 }
 
-/// Progress of the export.
-enum Position {
+/// The position of a piece: at the start of the file, or after this id (`None`: no feedback yet).
+pub(super) enum Position {
     Start,
-    /// The next batch contains feedback older than this id or, with `None`, the newest.
-    Before(Option<String>),
-    End,
+    After(Option<String>),
 }
 
-/// Streams the file. A store error aborts the response, so the client knows that the file is
-/// incomplete.
-pub fn stream(
-    store: Store,
-    email: String,
+/// Returns the piece at a position: the head of the file, or one feedback item with its deliveries.
+pub(super) async fn next_piece(
+    store: &Store,
+    email: &str,
     now: Timestamp,
-) -> impl Stream<Item = Result<Bytes, StoreError>> {
-    try_unfold(Position::Start, move |position| {
-        let (store, email) = (store.clone(), email.clone());
-        async move {
-            let (text, next) = match position {
-                Position::Start => (json_start(&email, now), Position::Before(None)),
-                Position::Before(before) => next_batch(&store, &email, before).await?,
-                Position::End => return Ok(None),
-            };
-            Ok(Some((Bytes::from(text), next)))
+    position: Position,
+) -> Result<(Vec<u8>, Option<Position>), ExportError> {
+    let before = match position {
+        Position::Start => {
+            let head = json_start(email, now).into_bytes();
+            return Ok((head, Some(Position::After(None))));
         }
-    })
+        Position::After(before) => before,
+    };
+    let is_first = before.is_none();
+    let page = PageRequest { limit: 1, before };
+    let mut page = store.feedback_by_email(email, page).await?;
+    let Some(feedback) = page.items.pop() else {
+        return Ok((b"\n]}\n".to_vec(), None));
+    };
+    let personal = store.personal_feedback(feedback).await?;
+    let next = page.next_cursor.map(|id| Position::After(Some(id)));
+    let is_last = next.is_none();
+    let piece = blocking(move || {
+        let mut piece = Vec::from(if is_first { "\n" } else { ",\n" });
+        serde_json::to_writer(&mut piece, &feedback_view(&personal))?;
+        if is_last {
+            piece.extend_from_slice(b"\n]}\n");
+        }
+        Ok(piece)
+    });
+    let piece = piece
+        .await?
+        .map_err(|error: serde_json::Error| ExportError::Write(error.to_string()))?;
+    Ok((piece, next))
 }
 
 fn json_start(email: &str, now: Timestamp) -> String {
     let (email, now) = (json!(email), json!(now));
     format!("{{\"email\":{email},\"exportedAt\":{now},\"feedback\":[")
-}
-
-async fn next_batch(
-    store: &Store,
-    email: &str,
-    before: Option<String>,
-) -> Result<(String, Position), StoreError> {
-    let mut is_first = before.is_none();
-    let page = PageRequest {
-        limit: BATCH_SIZE,
-        before,
-    };
-    let page = store.feedback_by_email(email, page).await?;
-    let mut text = String::new();
-    for feedback in page.items {
-        let personal = store.personal_feedback(feedback).await?;
-        text.push_str(if is_first { "\n" } else { ",\n" });
-        is_first = false;
-        let json = serde_json::to_string(&feedback_view(&personal));
-        text.push_str(&json.map_err(|error| StoreError::InvalidValue(error.to_string()))?);
-    }
-    if page.next_cursor.is_some() {
-        return Ok((text, Position::Before(page.next_cursor)));
-    }
-    text.push_str("\n]}\n");
-    Ok((text, Position::End))
 }
 
 fn feedback_view(personal: &PersonalFeedback) -> FeedbackView<'_> {

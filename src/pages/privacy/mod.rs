@@ -6,18 +6,20 @@ mod export;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::CONTENT_DISPOSITION;
 use askama::Template;
 
 use super::framework::context::RequestContext;
+use super::framework::exports;
 use super::framework::flash::OneTimeReveal;
 use super::framework::format::{DisplayTime, group_digits};
 use super::framework::idempotent_form::IdempotentForm;
 use super::framework::layout::{Layout, render};
 use super::framework::navigation::NavSection;
 use super::framework::page_error::PageError;
-use crate::domain::feedback::{self, Feedback};
-use crate::store::{ErasureCounts, PageRequest};
+use crate::domain::email::check_email;
+use crate::domain::feedback::Feedback;
+use crate::store::{ErasureCounts, PageRequest, StoreError};
+use export::Position;
 
 const PATH: &str = "/settings/privacy";
 /// The maximum number of listed feedback items. Counts, exports, and erasures include all items.
@@ -59,13 +61,14 @@ impl SearchResult {
             limit: LISTED_MAX,
             before: None,
         };
-        let count = context.app.store.count_feedback_by_email(email).await?;
-        let listed = context
-            .app
-            .store
-            .feedback_by_email(email, page)
-            .await?
-            .items;
+        let (store, email) = (context.app.store.clone(), email.to_owned());
+        let read = async move {
+            let count = store.count_feedback_by_email(&email).await?;
+            let listed = store.feedback_by_email(&email, page).await?.items;
+            Ok::<_, StoreError>((count, listed))
+        };
+        let user = &context.user()?.id;
+        let (count, listed) = context.app.long_reads.run(user, read).await?;
         let rows = listed.into_iter().map(|feedback| {
             let mut excerpt: String = feedback.message.chars().take(EXCERPT_CHARS).collect();
             if excerpt.len() < feedback.message.len() {
@@ -142,15 +145,19 @@ pub(super) async fn export(
         Ok(email) => email,
         Err(page) => return render(StatusCode::UNPROCESSABLE_ENTITY, &*page),
     };
-    let name = "attachment; filename=\"miniback-personal-data.json\"";
-    Ok(HttpResponse::Ok()
-        .content_type("application/json")
-        .insert_header((CONTENT_DISPOSITION, name))
-        .streaming(export::stream(
-            context.app.store.clone(),
-            email,
-            context.app.clock.now(),
-        )))
+    let slot = exports::start(&context)?;
+    let (user, now) = (context.user()?.id.clone(), context.app.clock.now());
+    let app = context.app.clone();
+    let file = exports::stream(slot, Position::Start, move |position| {
+        let (app, user, email) = (app.clone(), user.clone(), email.clone());
+        async move {
+            let store = app.store.clone();
+            let piece = async move { export::next_piece(&store, &email, now, position).await };
+            app.long_reads.run(&user, piece).await
+        }
+    });
+    let name = "miniback-personal-data.json";
+    Ok(exports::response("application/json", name, file))
 }
 
 /// Erases in batches, and completes even if the browser disconnects.
@@ -183,8 +190,8 @@ fn read_email(
     context: &RequestContext,
     fields: &IdempotentForm,
 ) -> Result<String, Box<PrivacyPage>> {
-    let email = fields.get("email").trim();
-    feedback::check_email(email.to_owned())
+    let email = fields.get("email");
+    check_email(email)
         .map_err(|error| Box::new(PrivacyPage::new(context, email, Some(error.to_string()))))
 }
 

@@ -9,9 +9,13 @@ pub mod password_checks;
 pub mod setup;
 pub mod throttle;
 
+use std::sync::atomic::Ordering;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use actix_web::http::header::REFERER;
 use askama::Template;
+use url::Url;
 
 use self::password_check::{PasswordCheck, verify_password};
 use super::framework::context::RequestContext;
@@ -21,6 +25,7 @@ use super::framework::page_error::PageError;
 use super::framework::session;
 use crate::domain::account::User;
 use crate::server::form_data::LargeFormData;
+use crate::server::security_events;
 
 const WRONG_CREDENTIALS: &str = "Wrong email or password.";
 
@@ -68,10 +73,55 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     if context.session().is_some() {
         return Ok(context.redirect(local_path_or_home(&next)));
     }
-    render(
-        StatusCode::OK,
-        &SignInPage::new(&context, "", &next, None).await?,
-    )
+    let is_incomplete = is_incomplete(&context);
+    let problem = is_incomplete.then(|| lost_cookie_message(&context));
+    let page = SignInPage::new(&context, "", &next, problem).await?;
+    let mut response = render(StatusCode::OK, &page)?;
+    if is_incomplete {
+        session::complete_sign_in(&context, &mut response);
+    }
+    Ok(response)
+}
+
+/// Whether the browser has just signed in but didn't return the session's cookie. Then it was
+/// redirected here from the sign-in page.
+fn is_incomplete(context: &RequestContext) -> bool {
+    let referer = context.request.headers().get(REFERER);
+    let referer = referer.and_then(|referer| Url::parse(referer.to_str().ok()?).ok());
+    let sign_in = context.app.urls.path("/login");
+    let is_redirect = context.query_param("next").is_some()
+        && referer.is_some_and(|referer| referer.path() == sign_in);
+    session::is_signing_in(&context.request) || is_redirect
+}
+
+/// Explains why a sign-in with the right password wasn't complete.
+fn lost_cookie_message(context: &RequestContext) -> String {
+    let is_https = context.proxies().is_https(&context.request);
+    match context.app.urls.origin() {
+        Some(origin) if origin.starts_with("https:") && !is_https => {
+            let visited = context.proxies().own_origin(&context.request);
+            if !context
+                .state
+                .has_warned_of_http
+                .swap(true, Ordering::Relaxed)
+            {
+                tracing::warn!(
+                    base_url = origin,
+                    visited,
+                    "a browser dropped the sign-in cookie, which needs HTTPS; \
+                     open --base-url, or change it"
+                );
+            }
+            let url = context.app.urls.absolute(origin, "/login");
+            format!(
+                "Your browser didn’t keep the sign-in cookie, because it works only over HTTPS. \
+                 Open {url}, or change --base-url to the URL that you use."
+            )
+        }
+        _ => "Your browser didn’t keep the sign-in cookie. Allow cookies for this site, then sign \
+              in again."
+            .to_owned(),
+    }
 }
 
 /// Shows the sign-in page in place of a form whose session has expired. The page carries the form.
@@ -112,7 +162,7 @@ pub(super) async fn sign_in(
         // A browser can have only one session, so end the previous session.
         context.app.store.end_session(session.token_hash).await?;
     }
-    let (cookie, new_session) = session::generate(&context);
+    let (cookies, new_session) = session::generate(&context);
     let new_token_hash = new_session.token_hash;
     if !context
         .app
@@ -128,8 +178,10 @@ pub(super) async fn sign_in(
         flash.update(new_token_hash, |flash| flash.interrupted = Some(form));
     }
     let mut response = context.redirect(local_path_or_home(next));
-    session::set_cookie(&mut response, &cookie);
+    session::sign_in(&context, &mut response, &cookies);
     devices::remember(&context, &mut response, &verified.user.id);
+    let (user, client_ip) = (verified.user.id.as_str(), context.client_ip());
+    security_events::log("sign_in", Some(user), None, client_ip);
     Ok(response)
 }
 
@@ -138,7 +190,8 @@ pub(super) async fn sign_out(context: RequestContext) -> Result<HttpResponse, Pa
         context.app.store.end_session(session.token_hash).await?;
     }
     let mut response = context.redirect("/login");
-    session::clear_cookie(&context, &mut response);
+    session::clear_cookies(&context, &mut response);
+    session::complete_sign_in(&context, &mut response);
     Ok(response)
 }
 

@@ -9,12 +9,13 @@ use askama::Template;
 
 use super::password_check::hash_password;
 use super::{devices, link_expired};
-use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
+use crate::domain::password_rules::{PASSWORD_MIN_BYTES, check_password};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
+use crate::server::security_events::set_subject;
 use crate::server::tokens;
 use crate::store::{LinkError, LinkPurpose, OneTimeLink};
 
@@ -105,7 +106,7 @@ async fn accept(
 ) -> Result<HttpResponse, PageError> {
     let (token, password) = (fields.get("token"), fields.get("password"));
     let link = valid_link(context, purpose, token).await?;
-    if let Err(error) = check_password(password) {
+    if let Err(error) = check_password(password, &link.email) {
         let page = OneTimeLinkPage::new(context, link, token, Some(error.to_string()));
         return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
@@ -118,7 +119,7 @@ async fn accept(
             return Ok(response);
         }
     };
-    let (cookie, new_session) = session::generate(context);
+    let (cookies, new_session) = session::generate(context);
     let (store, hash) = (&context.app.store, tokens::sha256(token));
     let result = match link.user {
         Some(user) => store
@@ -132,12 +133,13 @@ async fn accept(
     };
     match result {
         Ok(user) => {
+            set_subject(&context.request, &user);
             if let Some(session) = context.session() {
                 // A browser can have only one session, so end the previous session.
                 store.end_session(session.token_hash).await?;
             }
             let mut response = context.redirect("/feedback");
-            session::set_cookie(&mut response, &cookie);
+            session::set_cookies(&mut response, &cookies);
             devices::remember(context, &mut response, &user);
             Ok(response)
         }

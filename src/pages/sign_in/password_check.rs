@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
+use actix_web::{HttpMessage, HttpResponse};
 
 use super::password_checks::Permit;
 use super::throttle::{Attempt, Client};
-use crate::domain::account::{User, normalize_email};
+use crate::domain::account::User;
+use crate::domain::email::normalize_email;
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::page_error::PageError;
+use crate::server::security_events::{self, Actor};
 
 /// The account used when hashing a new password. It can't be the email of a user.
 const NO_ACCOUNT: &str = " ";
@@ -95,14 +97,18 @@ pub async fn verify_password(
         Err(rejection) => return Ok(PasswordCheck::Rejected(rejection)),
     };
     let is_correct = permit.verify(password.to_owned(), hash.clone()).await?;
-    if let (true, Some(user), Some(hash)) = (is_correct, user, hash) {
-        attempt.succeed();
-        return Ok(PasswordCheck::Correct(VerifiedPassword {
-            user,
-            hash,
-            permit,
-        }));
-    }
+    let user = match (is_correct, user, hash) {
+        (true, Some(user), Some(hash)) => {
+            attempt.succeed();
+            let verified = VerifiedPassword { user, hash, permit };
+            return Ok(PasswordCheck::Correct(verified));
+        }
+        (_, user, _) => user,
+    };
+    let user = user.as_ref().map(|user| user.id.as_str());
+    let actor = context.request.extensions().get::<Actor>().cloned();
+    let client_ip = context.client_ip();
+    security_events::log("sign_in_failed", user, actor.as_ref(), client_ip);
     Ok(attempt.fail().map_or(PasswordCheck::Wrong, |wait| {
         PasswordCheck::Rejected(Rejection::throttled(wait))
     }))

@@ -6,8 +6,8 @@ use askama::Template;
 
 use super::password_check::hash_password;
 use super::{devices, link_expired};
-use crate::domain::account::{PASSWORD_MIN_BYTES, check_password};
-use crate::domain::feedback;
+use crate::domain::email::check_email;
+use crate::domain::password_rules::{PASSWORD_MIN_BYTES, check_password};
 use crate::domain::validation::{check, check_all};
 use crate::pages::framework::context::RequestContext;
 use crate::pages::framework::form_field::FormField;
@@ -15,6 +15,7 @@ use crate::pages::framework::idempotent_form::IdempotentForm;
 use crate::pages::framework::layout::{Layout, render};
 use crate::pages::framework::page_error::PageError;
 use crate::pages::framework::session;
+use crate::server::security_events::set_subject;
 use crate::server::tokens;
 use crate::store::{LinkError, LinkPurpose};
 
@@ -71,40 +72,40 @@ pub async fn create_first_user(
         fields.get("password"),
     );
     check_link(&context, token).await?;
-    if let Err(errors) = check_all((
-        check("email", feedback::check_email(email.to_owned())),
-        check("password", check_password(password)),
-    )) {
-        let email = FormField::submitted("email", email, &errors);
-        let password_error = errors.message_for("password").map(str::to_owned);
-        let page = SetupPage::new(&context, token, email, password_error);
-        return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
-    }
+    let checked = check_all((
+        check("email", check_email(email)),
+        check("password", check_password(password, email)),
+    ));
+    let email = match checked {
+        Ok((email, ())) => email,
+        Err(errors) => {
+            let email = FormField::submitted("email", email, &errors);
+            let password_error = errors.message_for("password").map(str::to_owned);
+            let page = SetupPage::new(&context, token, email, password_error);
+            return render(StatusCode::UNPROCESSABLE_ENTITY, &page);
+        }
+    };
     let password_hash = match hash_password(&context, token, password).await? {
         Ok(hash) => hash,
         Err(rejection) => {
-            let email = FormField::new(email);
+            let email = FormField::new(&email);
             let page = SetupPage::new(&context, token, email, Some(rejection.message()));
             let mut response = render(StatusCode::OK, &page)?;
             rejection.apply(&mut response);
             return Ok(response);
         }
     };
-    let (cookie, new_session) = session::generate(&context);
+    let (cookies, new_session) = session::generate(&context);
     let created = context
         .app
         .store
-        .set_up_with_link(
-            tokens::sha256(token),
-            email.to_owned(),
-            password_hash,
-            new_session,
-        )
+        .set_up_with_link(tokens::sha256(token), email, password_hash, new_session)
         .await;
     match created {
         Ok(user) => {
+            set_subject(&context.request, &user.id);
             let mut response = context.redirect("/feedback");
-            session::set_cookie(&mut response, &cookie);
+            session::set_cookies(&mut response, &cookies);
             devices::remember(&context, &mut response, &user.id);
             Ok(response)
         }
@@ -125,7 +126,7 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
     if !is_local {
         return Err(SIGN_IN_LINK_EXPIRED);
     }
-    let (cookie, new_session) = session::generate(&context);
+    let (cookies, new_session) = session::generate(&context);
     match context
         .app
         .store
@@ -134,7 +135,7 @@ pub async fn sign_in_with_link(context: RequestContext) -> Result<HttpResponse, 
     {
         Ok(()) => {
             let mut response = context.redirect("/feedback");
-            session::set_cookie(&mut response, &cookie);
+            session::set_cookies(&mut response, &cookies);
             Ok(response)
         }
         // This browser has already used the link.

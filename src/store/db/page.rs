@@ -16,6 +16,15 @@ pub struct Page<T> {
     pub next_cursor: Option<String>,
 }
 
+impl<T> Default for Page<T> {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            next_cursor: None,
+        }
+    }
+}
+
 impl PageRequest {
     /// Returns the number of rows to read: one more than the limit, to detect a next page.
     pub(in crate::store) fn row_limit(&self) -> i64 {

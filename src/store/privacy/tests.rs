@@ -34,7 +34,7 @@ async fn index_all(store: &Store) {
 
 async fn count_matches(store: &Store) -> usize {
     let filter = FeedbackFilter {
-        search: SearchQuery::parse(WORD),
+        search: SearchQuery::parse(WORD).unwrap(),
         ..FeedbackFilter::default()
     };
     store

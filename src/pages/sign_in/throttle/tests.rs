@@ -145,7 +145,9 @@ fn a_postponed_client_is_promised_a_check() {
     // The client may try earlier, but a check isn't guaranteed.
     assert!(!throttle.start(v4(1), ACCOUNT).unwrap().is_promised);
     clock.advance(wait);
-    assert!(throttle.start(v4(1), ACCOUNT).unwrap().is_promised);
+    let attempt = throttle.start(v4(1), ACCOUNT).unwrap();
+    assert!(attempt.is_promised);
+    assert_eq!(attempt.fail(), None);
     assert!(!throttle.start(v4(1), ACCOUNT).unwrap().is_promised);
 }
 

@@ -108,7 +108,7 @@ async fn compare_search(
     text: &str,
     project: Option<&ProjectId>,
 ) {
-    let query = SearchQuery::parse(text);
+    let query = SearchQuery::parse(text).unwrap();
     let is_match = |feedback: &&Feedback, status: Option<FeedbackStatus>| {
         let texts = [
             Some(&feedback.message),

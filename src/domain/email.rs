@@ -1,0 +1,199 @@
+//! Emails: their syntax, and the form in which all spellings of one email are equal.
+
+use email_address::{EmailAddress, Options};
+use unicode_normalization::UnicodeNormalization;
+
+use super::text::is_invisible;
+
+/// The longest email, in bytes: the limit of a path in RFC 5321, minus its angle brackets.
+pub const EMAIL_MAX_BYTES: usize = 254;
+
+/// Why an email is invalid. The message is for the person who entered it.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum EmailError {
+    #[error("Invalid email address.")]
+    Invalid,
+    #[error("The email is too long: maximum {EMAIL_MAX_BYTES} bytes.")]
+    TooLong,
+}
+
+/// Checks an email and returns it as it is stored and shown (see [`clean_email`]): at most 254
+/// bytes in the syntax of RFC 5322, without a display name.
+pub fn check_email(text: &str) -> Result<String, EmailError> {
+    let email = clean_email(text);
+    if email.len() > EMAIL_MAX_BYTES {
+        return Err(EmailError::TooLong);
+    }
+    let options = Options::default()
+        .without_display_text()
+        .without_domain_literal();
+    EmailAddress::parse_with_options(&email, options).map_err(|_| EmailError::Invalid)?;
+    Ok(email)
+}
+
+/// Returns an email without traces of how it was entered: surrounding white space, invisible
+/// characters, full-width letters, and a domain in its `xn--` form, which browsers send.
+///
+/// The rest stays as the person wrote it, in particular upper case.
+pub(super) fn clean_email(text: &str) -> String {
+    let visible = text.chars().filter(|c| !is_invisible(*c));
+    let text: String = visible.map(to_half_width).nfc().collect();
+    let text = text.trim();
+    match text.rsplit_once('@') {
+        Some((local, domain)) => format!("{local}@{}", clean_domain(domain)),
+        None => text.to_owned(),
+    }
+}
+
+/// Returns the comparison form of an email. Use it wherever emails are looked up or compared.
+///
+/// Case is ignored, because people don't remember it. `müller.de` equals `xn--mller-kva.de`.
+pub fn normalize_email(email: &str) -> String {
+    let email = clean_email(email);
+    let fold = |text: &str| {
+        let folded: String = text.nfkc().flat_map(char::to_lowercase).nfkc().collect();
+        folded.replace('ς', "σ")
+    };
+    let Some((local, domain)) = email.rsplit_once('@') else {
+        return fold(&email);
+    };
+    let domain = domain.trim_end_matches('.');
+    let ascii = idna::domain_to_ascii(domain);
+    format!("{}@{}", fold(local), ascii.unwrap_or_else(|_| fold(domain)))
+}
+
+/// Maps the full-width form of an ASCII character, which East Asian keyboards can type.
+fn to_half_width(c: char) -> char {
+    match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
+        _ => c,
+    }
+}
+
+/// Decodes `xn--` labels. An invalid label stays as it is.
+fn clean_domain(domain: &str) -> String {
+    let domain = domain.replace(['\u{3002}', '\u{ff61}'], ".");
+    let is_encoded = |label: &str| {
+        let prefix = label.get(..4);
+        prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case("xn--"))
+    };
+    if !domain.split('.').any(is_encoded) {
+        return domain;
+    }
+    match idna::domain_to_unicode(&domain) {
+        (decoded, Ok(())) => decoded,
+        _ => domain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Spellings of one email in each row.
+    const EQUIVALENT: [&[&str]; 5] = [
+        &[
+            "ada@müller.de",
+            "ada@xn--mller-kva.de",
+            "ADA@MÜLLER.DE",
+            "ada@XN--MLLER-KVA.de",
+            "ada@mu\u{308}ller.de",
+            " ada@müller.de\n",
+            "\u{a0}ada@müller.de\u{200b}",
+            "\u{feff}ada@mül\u{ad}ler.de",
+            "ａｄａ＠ｍüller．de",
+            "ada@müller。de",
+        ],
+        &[
+            "sam@example.com",
+            "Sam@Example.COM",
+            "sam@example.com\u{202c}",
+        ],
+        &[
+            "josé@example.com",
+            "jose\u{301}@example.com",
+            "JOSÉ@example.com",
+        ],
+        &[
+            "σίσυφος@example.gr",
+            "ΣΊΣΥΦΟΣ@example.gr",
+            "σίσυφοσ@EXAMPLE.gr",
+        ],
+        &["ﬁn@example.com", "fin@example.com"],
+    ];
+
+    #[test]
+    fn all_spellings_of_an_email_are_equal() {
+        for (row, spellings) in EQUIVALENT.iter().enumerate() {
+            for spelling in *spellings {
+                assert!(check_email(spelling).is_ok(), "{spelling:?}");
+                let normalized = normalize_email(spelling);
+                assert_eq!(normalized, normalize_email(spellings[0]), "{spelling:?}");
+                assert_eq!(normalized, normalize_email(&normalized), "{spelling:?}");
+                let stored = check_email(spelling).unwrap();
+                assert_eq!(normalized, normalize_email(&stored), "{spelling:?}");
+                let others = EQUIVALENT.iter().enumerate().filter(|(at, _)| *at != row);
+                for (_, other) in others {
+                    assert_ne!(normalized, normalize_email(other[0]), "{spelling:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn different_emails_stay_different() {
+        let different = [
+            "a.b@example.com",
+            "ab@example.com",
+            "a+b@example.com",
+            "ab@example.org",
+            "ab@straße.de",
+            "ab@strasse.de",
+        ];
+        for (at, one) in different.iter().enumerate() {
+            for other in &different[at + 1..] {
+                assert_ne!(normalize_email(one), normalize_email(other));
+            }
+        }
+    }
+
+    #[test]
+    fn shows_an_email_as_the_person_wrote_it() {
+        for (typed, shown) in [
+            ("ada@xn--mller-kva.de", "ada@müller.de"),
+            ("Ada.L+x@Example.com", "Ada.L+x@Example.com"),
+            (" ada@müller.de\u{200b} ", "ada@müller.de"),
+            ("ada@xn--a.de", "ada@xn--a.de"),
+        ] {
+            assert_eq!(check_email(typed).unwrap(), shown);
+        }
+    }
+
+    #[test]
+    fn accepts_only_a_single_plain_email() {
+        for good in [
+            "sam@example.com",
+            "a+b@example.co.uk",
+            "ünï@exämple.de",
+            "o'neil@x.ie",
+        ] {
+            assert!(check_email(good).is_ok(), "{good}");
+        }
+        let long = format!("{}@example.com", "a".repeat(250));
+        for bad in [
+            "",
+            "\u{200b}",
+            "sam",
+            "sam@",
+            "@example.com",
+            "Sam <sam@example.com>",
+            "a@b.c, d@e.f",
+            "a b@c.d",
+            "a@[127.0.0.1]",
+            "a\0@example.com",
+            &long,
+        ] {
+            assert!(check_email(bad).is_err(), "{bad:?}");
+        }
+    }
+}

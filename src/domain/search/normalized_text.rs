@@ -1,0 +1,133 @@
+//! The comparison form of the texts and queries of a search.
+//!
+//! Equal are: upper and lower case, letters with and without accents and points, full-width and
+//! other compatibility forms, any amount of white space, typographic and plain quotes, apostrophes,
+//! and dashes. Invisible characters are ignored.
+
+use std::ops::Range;
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::canonical_combining_class;
+
+use super::NGRAM_CHARS;
+use crate::domain::text::is_invisible;
+
+/// A text normalized for comparison: each character with the byte range it comes from.
+#[derive(Default)]
+pub(super) struct NormalizedText {
+    pub(super) chars: Vec<char>,
+    pub(super) ranges: Vec<Range<usize>>,
+}
+
+impl NormalizedText {
+    pub(super) fn new(text: &str) -> Self {
+        let mut normalized = Self::default();
+        for (at, c) in text.char_indices() {
+            let range = at..at + c.len_utf8();
+            match fold_sign(c) {
+                Some(sign) => normalized.push(sign, range),
+                None if c.is_ascii_graphic() => normalized.push(c.to_ascii_lowercase(), range),
+                None if c.is_whitespace() => normalized.push(' ', range),
+                None => {
+                    for part in std::iter::once(c).nfkd().flat_map(char::to_lowercase) {
+                        normalized.push_letter(part, range.clone());
+                    }
+                }
+            }
+        }
+        normalized
+    }
+
+    /// Adds a part of a decomposed character.
+    fn push_letter(&mut self, part: char, range: Range<usize>) {
+        if is_accent(part) || is_invisible(part) || part == TATWEEL {
+            self.extend_last(range.end);
+            return;
+        }
+        let letters = match part {
+            'ß' => "ss",
+            'æ' => "ae",
+            'œ' => "oe",
+            'ς' => "σ",
+            'ı' => "i",
+            'ø' => "o",
+            'ł' => "l",
+            'đ' | 'ð' => "d",
+            part if part.is_whitespace() => " ",
+            part => return self.push(fold_sign(part).unwrap_or(part), range),
+        };
+        for letter in letters.chars() {
+            self.push(letter, range.clone());
+        }
+    }
+
+    /// Adds a character. Any amount of white space is one space, and `--` is one dash.
+    fn push(&mut self, c: char, range: Range<usize>) {
+        if matches!(c, ' ' | '-') && self.chars.last() == Some(&c) {
+            self.extend_last(range.end);
+        } else {
+            self.chars.push(c);
+            self.ranges.push(range);
+        }
+    }
+
+    fn extend_last(&mut self, end: usize) {
+        if let Some(last) = self.ranges.last_mut() {
+            last.end = end;
+        }
+    }
+
+    /// Returns whether a word shorter than an n-gram can match at this position.
+    pub(super) fn is_word_start(&self, at: usize) -> bool {
+        let current = self.chars[at];
+        let previous = at.checked_sub(1).map(|previous| self.chars[previous]);
+        current != ' '
+            && (!current.is_alphanumeric()
+                || is_unspaced_script(current)
+                || previous.is_none_or(|c| !c.is_alphanumeric() || is_unspaced_script(c)))
+    }
+
+    pub(super) fn has_word_at(&self, at: usize, word: &[char]) -> bool {
+        self.chars[at..].starts_with(word) && (word.len() >= NGRAM_CHARS || self.is_word_start(at))
+    }
+
+    pub(super) fn has_word(&self, word: &[char]) -> bool {
+        (0..self.chars.len()).any(|at| self.has_word_at(at, word))
+    }
+}
+
+/// Lengthens the line between two Arabic letters; without meaning.
+const TATWEEL: char = '\u{640}';
+
+/// Returns whether a mark belongs to the letter before it and can be left out: accents, and the
+/// points of Hebrew and Arabic. Vowel signs of Indic scripts are letters.
+fn is_accent(c: char) -> bool {
+    matches!(canonical_combining_class(c), 10..=36 | 200..=240)
+}
+
+/// Double quotes of all languages. In a query, they enclose a phrase.
+pub(super) fn is_double_quote(c: char) -> bool {
+    matches!(
+        c,
+        '"' | '“' | '”' | '„' | '‟' | '«' | '»' | '″' | '〝' | '〞' | '〟' | '＂'
+    )
+}
+
+/// Returns the sign of a plain keyboard for a typographic quote, apostrophe, or dash.
+fn fold_sign(c: char) -> Option<char> {
+    match c {
+        '‘' | '’' | '‚' | '‛' | '′' | '‵' | '´' | '`' | 'ʹ' | 'ʻ' | 'ʼ' | 'ʽ' | '՚' | '׳'
+        | '＇' => Some('\''),
+        '״' => Some('"'),
+        c if is_double_quote(c) => Some('"'),
+        '\u{2010}'..='\u{2015}' | '−' | '⁻' | '־' | '﹘' | '﹣' | '－' => Some('-'),
+        _ => None,
+    }
+}
+
+/// Returns whether a letter is from a script without spaces between words (Thai, Lao, Burmese,
+/// Khmer, Chinese, Japanese), or from Korean, where a syllable can be a word.
+fn is_unspaced_script(letter: char) -> bool {
+    matches!(letter, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1100}'..='\u{11ff}' | '\u{1780}'..='\u{17ff}'
+        | '\u{2e80}'..='\u{9fff}' | '\u{ac00}'..='\u{d7ff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
+}

@@ -1,0 +1,108 @@
+//! The rows of the CSV export, which people open in a spreadsheet by a double click.
+//!
+//! A byte order mark makes Excel read UTF-8. Every field is quoted. Text that a spreadsheet would
+//! evaluate as a formula begins with an apostrophe (OWASP, "CSV Injection").
+
+/// UTF-8 byte order mark, at the beginning of the file.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Appends a row to a file.
+pub(super) fn write_row<const N: usize>(
+    file: Vec<u8>,
+    cells: [&str; N],
+) -> Result<Vec<u8>, csv::Error> {
+    let mut writer = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .quote_style(csv::QuoteStyle::Always)
+        .from_writer(file);
+    writer.write_record(cells.map(escape_formulas))?;
+    writer
+        .into_inner()
+        .map_err(|error| csv::Error::from(error.into_error()))
+}
+
+/// Puts an apostrophe before every text that could begin a cell and be evaluated as a formula.
+///
+/// A cell can begin inside the text, because many spreadsheets separate cells by semicolons or
+/// tabs, and some ignore the quotes of a file with another separator.
+fn escape_formulas(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let mut is_cell_start = true;
+    for (at, c) in text.char_indices() {
+        let is_first_separator = at == 0 && is_separator(c);
+        if is_first_separator || (is_cell_start && begins_formula(&text[at..])) {
+            escaped.push('\'');
+        }
+        escaped.push(c);
+        is_cell_start = is_separator(c);
+    }
+    escaped
+}
+
+fn is_separator(c: char) -> bool {
+    matches!(
+        c,
+        ';' | '\t' | '\r' | '\n' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+    )
+}
+
+/// Returns whether a cell with this text is a formula. Quotes around it don't prevent that.
+fn begins_formula(text: &str) -> bool {
+    text.trim_start_matches(['"', '\u{feff}'])
+        .starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_formulas_wherever_a_cell_can_begin() {
+        for (text, escaped) in [
+            ("=1+1", "'=1+1"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@a", "'@a"),
+            ("＝1", "'＝1"),
+            ("＋1", "'＋1"),
+            ("－1", "'－1"),
+            ("＠1", "'＠1"),
+            ("\t=1", "'\t'=1"),
+            ("\r=1", "'\r'=1"),
+            ("\n=1", "'\n'=1"),
+            ("\ta", "'\ta"),
+            ("x;=1", "x;'=1"),
+            ("x;;@SUM(1)", "x;;'@SUM(1)"),
+            ("x\t=1", "x\t'=1"),
+            ("x\r\n-1", "x\r\n'-1"),
+            ("x\u{2028}=1", "x\u{2028}'=1"),
+            ("x;＝1", "x;'＝1"),
+            ("x;\"=1", "x;'\"=1"),
+            ("\"\"=1", "'\"\"=1"),
+            ("\u{feff}=1", "'\u{feff}=1"),
+        ] {
+            assert_eq!(escape_formulas(text), escaped, "{text:?}");
+        }
+        for plain in [
+            "",
+            "a=b",
+            "'=1",
+            " =1",
+            "1-1",
+            "a, -b",
+            "x; y",
+            "sam+shop@example.com",
+        ] {
+            assert_eq!(escape_formulas(plain), plain);
+        }
+    }
+
+    #[test]
+    fn quotes_every_field() {
+        let file = write_row(BYTE_ORDER_MARK.to_vec(), ["é", "a\"b", "", "x\ny"]).unwrap();
+        assert_eq!(
+            file,
+            "\u{feff}\"é\",\"a\"\"b\",\"\",\"x\ny\"\r\n".as_bytes()
+        );
+    }
+}

@@ -1,0 +1,135 @@
+//! Rejects JSON that can't be stored exactly as it was sent.
+//!
+//! Numbers keep their text, because `serde_json` has the feature `arbitrary_precision`. It drops
+//! repeated members, and marks numbers by a member name of its own, which clients can't use.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::problem::Problem;
+
+/// The beginning of the names that `serde_json` uses for numbers.
+const INTERNAL_NAME: &str = "$serde_json::private";
+
+/// Checks a valid JSON text.
+pub(super) fn check(text: &str) -> Result<(), Problem> {
+    if decode_ascii_escapes(text).contains(INTERNAL_NAME) {
+        let message = format!("A name or text that contains “{INTERNAL_NAME}” can’t be stored.");
+        return Err(Problem::invalid_field("", message));
+    }
+    let mut repeated = None;
+    // Can't fail: the text is valid.
+    let _ = Walk(&mut repeated).deserialize(&mut serde_json::Deserializer::from_str(text));
+    match repeated {
+        Some(name) => Err(Problem::invalid_field(
+            &name,
+            format!("“{name}” appears twice."),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Replaces escapes such as `\u0024`, which could hide a name.
+fn decode_ascii_escapes(text: &str) -> String {
+    let mut pieces = text.split("\\u00");
+    let mut decoded = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let code = piece
+            .get(..2)
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match code.filter(u8::is_ascii) {
+            Some(code) => {
+                decoded.push(char::from(code));
+                decoded.push_str(&piece[2..]);
+            }
+            None => decoded.push_str(piece),
+        }
+    }
+    decoded
+}
+
+/// Visits all values and records the first repeated name of an object.
+struct Walk<'a>(&'a mut Option<String>);
+
+impl<'de> DeserializeSeed<'de> for Walk<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<(), A::Error> {
+        while values.next_element_seed(Walk(self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let mut names = HashSet::new();
+        while let Some(name) = members.next_key::<String>()? {
+            members.next_value_seed(Walk(self.0))?;
+            if let Some(repeated) = names.replace(name) {
+                self.0.get_or_insert(repeated);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rejects_repeated_and_internal_names() {
+        for bad in [
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":[{"b":{},"c":1e400,"b":2}]}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            r#"{"a":{"$serde_json::private::Number":"1"}}"#,
+            r#"{"a":{"\u0024serde_json::private::Number":"1"}}"#,
+        ] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+        for good in [
+            r#"{"a":{"a":1},"b":[{"a":-1.50},{"a":null}]}"#,
+            "{}",
+            r#"{"a":"\\u0061"}"#,
+        ] {
+            assert!(check(good).is_ok(), "{good}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Logs security events: who did what to whose account, token, or webhook, by ids. A line never
+//! contains an email, a password, or a token.
+//!
+//! Most events are successful requests to one of the [`ROUTES`].
+
+use std::net::IpAddr;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::LOCATION;
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, HttpRequest, web};
+
+use super::AppState;
+use crate::domain::id::{TokenId, UserId};
+
+/// The methods and paths whose success is a security event, with the name of the event.
+pub const ROUTES: &[(Method, &str, &str)] = &[
+    (Method::POST, "/logout", "sign_out"),
+    (Method::POST, "/setup", "user_added"),
+    (Method::POST, "/invitation", "user_added"),
+    (Method::POST, "/reset", "password_changed"),
+    (
+        Method::POST,
+        "/settings/account/password",
+        "password_changed",
+    ),
+    (
+        Method::POST,
+        "/settings/account/sessions/{id}/end",
+        "session_ended",
+    ),
+    (
+        Method::POST,
+        "/settings/account/sign-out-everywhere",
+        "sessions_ended",
+    ),
+    (Method::POST, "/settings/people", "invitation_created"),
+    (
+        Method::POST,
+        "/settings/people/links/{id}/revoke",
+        "link_revoked",
+    ),
+    (
+        Method::POST,
+        "/settings/people/{id}/reset",
+        "reset_link_created",
+    ),
+    (Method::POST, "/settings/people/{id}/role", "role_changed"),
+    (Method::POST, "/settings/people/{id}/remove", "user_removed"),
+    (Method::POST, "/settings/tokens", "token_created"),
+    (
+        Method::POST,
+        "/settings/tokens/{id}/revoke",
+        "token_revoked",
+    ),
+    (Method::POST, "/settings/notifications", "webhook_created"),
+    (
+        Method::POST,
+        "/settings/notifications/{id}/enabled",
+        "webhook_changed",
+    ),
+    (
+        Method::POST,
+        "/settings/notifications/{id}/topics",
+        "webhook_changed",
+    ),
+    (
+        Method::POST,
+        "/settings/notifications/{id}/edit",
+        "webhook_changed",
+    ),
+    (
+        Method::POST,
+        "/settings/notifications/{id}/delete",
+        "webhook_removed",
+    ),
+    (
+        Method::GET,
+        "/settings/notifications/{id}/secret",
+        "secret_revealed",
+    ),
+    (
+        Method::POST,
+        "/settings/notifications/{id}/rotate",
+        "secret_rotated",
+    ),
+    (
+        Method::POST,
+        "/settings/notifications/{id}/switch-now",
+        "secret_rotated",
+    ),
+    (Method::GET, "/feedback/export.csv", "feedback_exported"),
+    (Method::GET, "/feedback/export.json", "feedback_exported"),
+    (Method::POST, "/feedback/delete", "feedback_removed"),
+    (
+        Method::POST,
+        "/settings/privacy/export",
+        "personal_data_exported",
+    ),
+    (
+        Method::POST,
+        "/settings/privacy/erase",
+        "personal_data_erased",
+    ),
+    (
+        Method::POST,
+        "/settings/projects/{id}/delete",
+        "project_removed",
+    ),
+    (
+        Method::DELETE,
+        "/api/v1/projects/{project}",
+        "project_removed",
+    ),
+    (Method::DELETE, "/api/v1/feedback/{id}", "feedback_removed"),
+    (Method::POST, "/api/v1/webhooks", "webhook_created"),
+    (Method::PATCH, "/api/v1/webhooks/{id}", "webhook_changed"),
+    (Method::DELETE, "/api/v1/webhooks/{id}", "webhook_removed"),
+    (
+        Method::GET,
+        "/api/v1/webhooks/{id}/secret",
+        "secret_revealed",
+    ),
+    (
+        Method::POST,
+        "/api/v1/webhooks/{id}/secret/rotate",
+        "secret_rotated",
+    ),
+    (
+        Method::POST,
+        "/api/v1/webhooks/{id}/secret/rotate/finish",
+        "secret_rotated",
+    ),
+];
+
+/// The page that shows a webhook's secret if its query contains `reveal=ID`.
+const NOTIFICATIONS: &str = "/settings/notifications";
+
+/// Who sent a request, in the request's extensions.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    pub user: UserId,
+    /// The API token that authenticated the request.
+    pub token: Option<TokenId>,
+}
+
+/// The id of what an event is about, in the request's extensions. Only needed if the path doesn't
+/// contain it.
+struct Subject(String);
+
+/// Sets what the request's event is about.
+pub fn set_subject(request: &HttpRequest, id: impl ToString) {
+    request.extensions_mut().insert(Subject(id.to_string()));
+}
+
+/// Logs an event of a request. `subject` is the id of what the event is about.
+pub fn log(event: &str, subject: Option<&str>, actor: Option<&Actor>, client_ip: IpAddr) {
+    let by = actor.map(|actor| actor.user.as_str());
+    let token = actor.and_then(|actor| Some(actor.token.as_ref()?.as_str()));
+    tracing::info!(security_event = event, subject, by, token, %client_ip, "security event");
+}
+
+/// Logs an event without a request. `by` is `command_line` or `configuration`.
+pub fn log_local(event: &str, subject: &str, by: &str) {
+    tracing::info!(security_event = event, subject, by, "security event");
+}
+
+/// Middleware that logs the events of successful requests.
+pub async fn log_requests(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let response = next.call(request).await?;
+    let status = response.status();
+    // A successful form redirects. An export without a session redirects to the sign-in page.
+    let is_form = response.request().method() == Method::POST;
+    let is_success = status.is_success() || (status.is_redirection() && is_form);
+    // A form that was submitted twice redirects with an error.
+    if is_success
+        && response.response().error().is_none()
+        && let Some(app) = response.request().app_data::<web::Data<AppState>>()
+        && let Some((event, subject)) = find_event(&response, app.urls.base_path())
+    {
+        let actor = response.request().extensions().get::<Actor>().cloned();
+        let client_ip = app.proxies.client_ip(response.request());
+        log(event, subject.as_deref(), actor.as_ref(), client_ip);
+    }
+    Ok(response)
+}
+
+/// Returns the event of a successful request, and the id of its subject.
+fn find_event<B>(
+    response: &ServiceResponse<B>,
+    base_path: &str,
+) -> Option<(&'static str, Option<String>)> {
+    let request = response.request();
+    let pattern = request.match_pattern()?;
+    let path = pattern.strip_prefix(base_path).unwrap_or(&pattern);
+    let method = match *request.method() {
+        Method::HEAD => &Method::GET,
+        ref method => method,
+    };
+    let route = ROUTES
+        .iter()
+        .find(|(of, route, _)| of == method && *route == path);
+    if let Some((.., event)) = route {
+        let subject = request.extensions().get::<Subject>().map(|s| s.0.clone());
+        let in_path = || {
+            request
+                .match_info()
+                .iter()
+                .next()
+                .map(|(_, id)| id.to_owned())
+        };
+        let created = || {
+            let location = response.headers().get(LOCATION)?.to_str().ok()?;
+            let id = location.strip_prefix('/')?.rsplit('/').next()?;
+            (response.status().as_u16() == 201).then(|| id.to_owned())
+        };
+        return Some((
+            event,
+            subject
+                .or_else(in_path)
+                .or_else(created)
+                .filter(|id| is_id(id)),
+        ));
+    }
+    if *method == Method::GET && path == NOTIFICATIONS {
+        let query: Vec<(String, String)> =
+            serde_urlencoded::from_str(request.query_string()).ok()?;
+        let (_, id) = query.into_iter().find(|(name, _)| name == "reveal")?;
+        return is_id(&id).then_some(("secret_revealed", Some(id)));
+    }
+    None
+}
+
+/// Whether the text has the form of an id, and so can't disguise the rest of the line.
+fn is_id(text: &str) -> bool {
+    text.len() <= 64
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+}

@@ -1,0 +1,192 @@
+//! Security events in the log: who did what, by ids.
+
+use serde_json::{Value, json};
+
+use crate::support::app::{ADMIN, App, PASSWORD};
+use crate::support::pages::{Visitor, same_origin};
+use crate::support::wait::wait_until;
+
+const MEMBER: &str = "bob@example.com";
+
+/// Waits for a line with this event, and with these fields.
+#[track_caller]
+fn wait_for(app: &App, event: &str, fields: &Value) -> Value {
+    let fields = fields.as_object().unwrap();
+    wait_until(&format!("the log has {event} with {fields:?}"), || {
+        app.log.find(|line| {
+            line["security_event"] == event
+                && fields.iter().all(|(name, value)| line[name] == *value)
+        })
+    })
+}
+
+fn post(app: &App, visitor: &mut Visitor, path: &str, fields: &[(&str, &str)]) {
+    let fields: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let page = visitor.post_from(path, &fields, &same_origin(&app.url));
+    assert!(page.response.status < 400, "{:?}", page.response);
+}
+
+/// Returns the id of the user whose "People" entry contains `email`.
+fn user_id(app: &App, visitor: &mut Visitor, email: &str) -> String {
+    let page = visitor.get("/settings/people").expect(200).response.text;
+    let start = page
+        .find(&format!("aria-label=\"{email}\""))
+        .expect("find the person");
+    let id = page[..start].rfind("usr_").unwrap();
+    let end = page[id..].find('"').unwrap();
+    assert!(app.log.find(|line| line["email"] == email).is_none());
+    page[id..id + end].to_owned()
+}
+
+#[test]
+fn logs_sign_ins_and_failures_with_the_ip_address() {
+    let app = App::start();
+    let mut visitor = app.visitor();
+    let ada = user_id(&app, &mut app.signed_in(), ADMIN);
+    let fields = [("email", ADMIN), ("password", "not the password at all")];
+    let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut headers = same_origin(&app.url).to_vec();
+    headers.push(("X-Forwarded-For", "203.0.113.1"));
+    visitor.post_from("/login", &fields, &headers).expect(401);
+    let failure = json!({"client_ip": "203.0.113.1", "subject": ada});
+    wait_for(&app, "sign_in_failed", &failure);
+    visitor.sign_in(ADMIN, PASSWORD);
+    wait_for(
+        &app,
+        "sign_in",
+        &json!({"subject": ada, "client_ip": "127.0.0.1"}),
+    );
+    post(&app, &mut visitor, "/logout", &[]);
+    wait_for(&app, "sign_out", &json!({"by": ada}));
+}
+
+#[test]
+fn logs_changes_of_users_tokens_and_exports_by_ids() {
+    let app = App::start();
+    app.add_user(MEMBER, "member");
+    let mut ada = app.signed_in();
+    let (by, bob) = (
+        user_id(&app, &mut ada, ADMIN),
+        user_id(&app, &mut ada, MEMBER),
+    );
+    let person = format!("/settings/people/{bob}");
+    post(
+        &app,
+        &mut ada,
+        "/settings/people",
+        &[("email", "eve@example.com"), ("role", "member")],
+    );
+    wait_for(&app, "invitation_created", &json!({"by": by}));
+    post(&app, &mut ada, &format!("{person}/reset"), &[]);
+    wait_for(
+        &app,
+        "reset_link_created",
+        &json!({"by": by, "subject": bob}),
+    );
+    post(
+        &app,
+        &mut ada,
+        &format!("{person}/role"),
+        &[("role", "admin")],
+    );
+    wait_for(&app, "role_changed", &json!({"by": by, "subject": bob}));
+    post(&app, &mut ada, &format!("{person}/remove"), &[]);
+    wait_for(&app, "user_removed", &json!({"by": by, "subject": bob}));
+    post(
+        &app,
+        &mut ada,
+        "/settings/tokens",
+        &[("name", "CI"), ("scope", "full")],
+    );
+    let created = wait_for(&app, "token_created", &json!({"by": by}));
+    let token = created["subject"].as_str().unwrap();
+    post(
+        &app,
+        &mut ada,
+        &format!("/settings/tokens/{token}/revoke"),
+        &[],
+    );
+    wait_for(&app, "token_revoked", &json!({"by": by, "subject": token}));
+    ada.get("/feedback/export.csv").expect(200);
+    wait_for(&app, "feedback_exported", &json!({"by": by}));
+    let log = app.log.to_string();
+    assert!(!log.contains('@'), "the log contains an email: {log}");
+}
+
+#[test]
+fn logs_changes_of_webhooks_with_the_api_token() {
+    let app = App::start();
+    let api = app.api();
+    let new = json!({"url": "http://localhost:9/"});
+    let webhook = api.post("/api/v1/webhooks", new).expect(201).json();
+    let id = webhook["id"].as_str().unwrap();
+    let created = wait_for(&app, "webhook_created", &json!({"subject": id}));
+    assert!(created["token"].is_string(), "{created}");
+    api.get(&format!("/api/v1/webhooks/{id}/secret"))
+        .expect(200);
+    wait_for(
+        &app,
+        "secret_revealed",
+        &json!({"subject": id, "token": created["token"]}),
+    );
+    let mut ada = app.signed_in();
+    ada.get(&format!("/settings/notifications?reveal={id}"))
+        .expect(200);
+    wait_for(
+        &app,
+        "secret_revealed",
+        &json!({"subject": id, "token": null}),
+    );
+    post(
+        &app,
+        &mut ada,
+        &format!("/settings/notifications/{id}/delete"),
+        &[],
+    );
+    wait_for(&app, "webhook_removed", &json!({"subject": id}));
+    let secret = webhook["secret"].as_str().unwrap();
+    assert!(!app.log.to_string().contains(secret));
+}
+
+#[test]
+fn does_not_log_rejected_requests_as_events() {
+    let app = App::start();
+    app.add_user(MEMBER, "member");
+    let mut bob = app.visitor();
+    bob.sign_in(MEMBER, PASSWORD);
+    let fields = [("name".to_owned(), "CI".to_owned())];
+    let headers = same_origin(&app.url);
+    bob.post_from("/settings/tokens", &fields, &headers)
+        .expect(403);
+    app.visitor().get("/feedback/export.csv").expect(303);
+    app.signed_in();
+    wait_for(&app, "sign_in", &json!({}));
+    for event in ["token_created", "feedback_exported"] {
+        assert!(
+            app.log
+                .find(|line| line["security_event"] == event)
+                .is_none()
+        );
+    }
+}
+
+#[test]
+fn commands_log_events_to_standard_error() {
+    let app = App::start();
+    let added = app
+        .run(&["user", "add", MEMBER], &format!("{PASSWORD}\n"))
+        .success();
+    let line: Value = serde_json::from_str(added.stderr.trim()).unwrap();
+    assert_eq!(line["security_event"], "user_added");
+    assert_eq!(line["by"], "command_line");
+    assert!(line["subject"].as_str().unwrap().starts_with("usr_"));
+    let removed = app.run(&["user", "remove", MEMBER], "").success();
+    assert!(
+        removed.stderr.contains("user_removed"),
+        "{}",
+        removed.stderr
+    );
+}
