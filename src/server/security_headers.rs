@@ -33,7 +33,10 @@ pub fn add_security_headers(headers: &mut HeaderMap, cache_control: &'static str
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     let same_origin = HeaderValue::from_static("same-origin");
     headers.insert(CROSS_ORIGIN_OPENER_POLICY, same_origin.clone());
-    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, same_origin);
+    // Other sites load the widget's script.
+    if !headers.contains_key(CROSS_ORIGIN_RESOURCE_POLICY) {
+        headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, same_origin);
+    }
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
     }
