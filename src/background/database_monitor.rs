@@ -1,4 +1,4 @@
-//! Notices that the database files were replaced or deleted, also while nothing is written.
+//! Detects that the database files were replaced or deleted, even if nothing is being written.
 
 use std::time::Duration;
 

@@ -32,10 +32,7 @@ pub fn describe_ignored_variables(
 ) -> Option<String> {
     let known = known_variables();
     let reason = |name: &str| match known.get(name) {
-        None => Some(format!(
-            "unknown; the nearest name is {}",
-            nearest(&known, name)
-        )),
+        None => Some(format!("unknown; did you mean {}?", nearest(&known, name))),
         Some(commands) if is_serve && !commands.contains(&"serve".to_owned()) => {
             Some(format!("read only by miniback {}", commands.join(", ")))
         }
@@ -126,7 +123,7 @@ mod tests {
         ] {
             let text = describe(true, &[typo]).unwrap();
             assert!(
-                text.ends_with(&format!("{typo} (unknown; the nearest name is {name})")),
+                text.ends_with(&format!("{typo} (unknown; did you mean {name}?)")),
                 "{text}"
             );
         }

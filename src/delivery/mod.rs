@@ -64,7 +64,7 @@ enum DispatcherCommand {
         request: SignedRequest,
         reply: oneshot::Sender<AttemptResult>,
     },
-    /// Asks whether attempts can be recorded, apart from a full disk.
+    /// Asks whether attempts can be recorded. A full disk doesn't count as a failure.
     CheckHealth(oneshot::Sender<bool>),
     /// Replies whether the delivery's attempt has started and isn't recorded yet.
     CheckInFlight(DeliveryId, oneshot::Sender<bool>),

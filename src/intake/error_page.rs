@@ -28,7 +28,7 @@ pub(super) enum IntakeError {
     Form(#[from] FormError),
     #[error("{}", .0.public_message())]
     Store(#[from] StoreError),
-    #[error("See the server log.")]
+    #[error("Try again later. The server log contains the details.")]
     Render(#[from] askama::Error),
 }
 

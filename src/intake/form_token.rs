@@ -21,7 +21,7 @@ pub(super) struct FormTokens(hmac::Key);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FormTokenError {
-    #[error("This form token wasn’t issued by this server. Reload the page.")]
+    #[error("This form is no longer valid. Reload the page, then try again.")]
     InvalidSignature,
     #[error("Wait two seconds, then try again.")]
     TooFast,

@@ -289,7 +289,7 @@ mod tests {
             let next = std::net::Ipv4Addr::from_bits(0x0a00_0000 + n);
             assert!(limits.check_ip_address(IpAddr::V4(next)).is_ok());
         }
-        // No key has its full quota again, so all keys are removed.
+        // No key has regained its full quota, so all keys are removed.
         assert!(limits.check_ip_address(ip("192.0.2.1")).is_ok());
         let count = limits.state.lock().unwrap().ip_addresses[0].limiter.len();
         assert!(count < 10, "{count}");

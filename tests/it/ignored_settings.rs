@@ -32,9 +32,9 @@ fn serve_reports_all_unknown_variables_in_one_warning() {
     let warnings = warnings(&app);
     assert_eq!(warnings.len(), 1, "{warnings:#?}");
     for expected in [
-        "MINIBACK_BASEURL (unknown; the nearest name is MINIBACK_BASE_URL)",
-        "MINIBACK_TRUSTED_PROXIES (unknown; the nearest name is MINIBACK_TRUSTED_PROXY)",
-        "MINIBACK_RETENTION_DAYS (unknown; the nearest name is MINIBACK_RETENTION)",
+        "MINIBACK_BASEURL (unknown; did you mean MINIBACK_BASE_URL?)",
+        "MINIBACK_TRUSTED_PROXIES (unknown; did you mean MINIBACK_TRUSTED_PROXY?)",
+        "MINIBACK_RETENTION_DAYS (unknown; did you mean MINIBACK_RETENTION?)",
     ] {
         assert!(warnings[0].contains(expected), "{expected}: {warnings:#?}");
     }

@@ -56,7 +56,7 @@ struct AttemptDetails {
     is_success: bool,
     started_at: DisplayTime,
     duration: String,
-    /// What happened; empty after a success.
+    /// A description of the failure; empty after a success.
     error: String,
     /// What to do about it.
     advice: &'static str,

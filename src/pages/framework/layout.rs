@@ -108,7 +108,7 @@ impl Layout {
         top_bar_links(self.section, self.user.is_some())
     }
 
-    /// The links of the settings' sidebar.
+    /// Returns the links in the settings sidebar.
     pub fn sidebar_links(&self) -> Vec<NavLink> {
         sidebar_links(self.section, self.is_admin())
     }

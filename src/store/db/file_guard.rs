@@ -1,4 +1,4 @@
-//! Checks that the files of an open database are still in their place, because writes to replaced
+//! Checks that the files of an open database are still in place, because writes to replaced
 //! files are lost at the next start.
 //!
 //! In WAL mode, SQLite never replaces or deletes these files while the database is open.

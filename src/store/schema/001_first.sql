@@ -192,7 +192,7 @@ CREATE TABLE deliveries (
     round_attempts INTEGER NOT NULL,   -- attempts since creation or the last redelivery
     created_at     INTEGER NOT NULL,
     finished_at    INTEGER,            -- NULL while pending
-    -- Whether a person requested the next attempt. It is made even during a hold.
+    -- Whether a person requested the next attempt. If so, it is made even during a hold.
     retry_requested INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX deliveries_due ON deliveries (webhook_id, due_at, id) WHERE state = 'pending';

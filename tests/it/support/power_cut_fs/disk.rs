@@ -29,7 +29,7 @@ pub enum Fault {
 #[derive(Clone, Debug)]
 pub struct CutAfter {
     pub changes: usize,
-    /// Counts only changes of files with this name.
+    /// If set, `changes` counts only changes to files with this name.
     pub file: Option<&'static str>,
 }
 
