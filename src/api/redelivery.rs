@@ -68,8 +68,7 @@ pub(super) async fn redeliver(
         .redeliver(id.clone())
         .await
         .map_err(redeliver_problem)?;
-    let detail = app.store.delivery(id).await?.ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Accepted().json(DeliveryView::with_details(&detail)))
+    accepted(&app, id).await
 }
 
 /// Retry a pending delivery now
@@ -97,8 +96,7 @@ pub(super) async fn retry(
     let id = DeliveryId::new(id.into_inner());
     let queued = app.delivery.retry(id.clone()).await;
     queued.map_err(pending_delivery_problem)?;
-    let detail = app.store.delivery(id).await?.ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Accepted().json(DeliveryView::with_details(&detail)))
+    accepted(&app, id).await
 }
 
 /// Cancel a pending delivery
@@ -122,8 +120,7 @@ pub(super) async fn cancel(
     let id = DeliveryId::new(id.into_inner());
     let canceled = app.store.cancel_delivery(id.clone()).await;
     canceled.map_err(pending_delivery_problem)?;
-    let detail = app.store.delivery(id).await?.ok_or(NOT_FOUND)?;
-    Ok(HttpResponse::Accepted().json(DeliveryView::with_details(&detail)))
+    accepted(&app, id).await
 }
 
 /// Redeliver failed deliveries
@@ -167,6 +164,12 @@ pub(super) async fn recover(
         .await
         .map_err(redeliver_problem)?;
     Ok(HttpResponse::Accepted().json(RecoveredCount { count }))
+}
+
+/// Returns the response after a change: the delivery with its new state.
+async fn accepted(app: &AppState, id: DeliveryId) -> Result<HttpResponse, Problem> {
+    let detail = app.store.delivery(id).await?.ok_or(NOT_FOUND)?;
+    Ok(HttpResponse::Accepted().json(DeliveryView::with_details(&detail)))
 }
 
 fn pending_delivery_problem(error: PendingDeliveryError) -> Problem {

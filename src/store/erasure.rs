@@ -7,6 +7,7 @@ use rusqlite::params;
 use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
+use super::redelivery::SET_CANCELED;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::feedback::FeedbackStatus;
 use crate::domain::id::{FeedbackId, ProjectId, WebhookId};
@@ -74,10 +75,7 @@ fn redact_delivery_log(
     }
     let canceled = sql::execute(
         tx,
-        &format!(
-            "UPDATE deliveries SET state = 'canceled', due_at = NULL, finished_at = ?2
-             WHERE state = 'pending' AND event_id IN {FEEDBACK_EVENTS}"
-        ),
+        &format!("{SET_CANCELED} WHERE state = 'pending' AND event_id IN {FEEDBACK_EVENTS}"),
         params![feedback, tx.now],
     )?;
     if canceled > 0 {

@@ -39,6 +39,10 @@ const SET_PENDING: &str =
     "UPDATE deliveries SET state = 'pending', due_at = ?2, round_attempts = 0, finished_at = NULL,
      retry_requested = 0";
 
+/// Makes deliveries canceled at `?2`.
+pub(super) const SET_CANCELED: &str =
+    "UPDATE deliveries SET state = 'canceled', due_at = NULL, finished_at = ?2";
+
 /// Why a pending delivery can't be retried or canceled.
 #[derive(Debug, thiserror::Error)]
 pub enum PendingDeliveryError {
@@ -98,9 +102,8 @@ impl Store {
         self.writer
             .write(move |tx| {
                 let webhook = ensure_pending(tx, &id)?;
-                let update = "UPDATE deliveries SET state = 'canceled', due_at = NULL,
-                    finished_at = ?2 WHERE id = ?1";
-                sql::execute(tx, update, params![id, tx.now])?;
+                let update = format!("{SET_CANCELED} WHERE id = ?1");
+                sql::execute(tx, &update, params![id, tx.now])?;
                 let (from, to) = (DeliveryState::Pending, DeliveryState::Canceled);
                 tx.record_delivery_state_changes(&webhook, from, to, 1);
                 tx.invalidate_read_ahead();

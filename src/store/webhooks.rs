@@ -11,6 +11,7 @@ use super::db::sql::{self, Json};
 use super::db::writer::WriteTx;
 use super::idempotency::{self, IdempotencyKey};
 use super::precondition::{ChangeError, Precondition};
+use super::redelivery::SET_CANCELED;
 use super::{Store, projects};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::id::{ProjectId, WebhookId};
@@ -232,8 +233,7 @@ fn merge_headers(
 fn cancel_pending(tx: &mut WriteTx<'_>, id: &WebhookId) -> Result<(), StoreError> {
     let canceled = sql::execute(
         tx,
-        "UPDATE deliveries SET state = 'canceled', due_at = NULL, finished_at = ?2
-         WHERE webhook_id = ?1 AND state = 'pending'",
+        &format!("{SET_CANCELED} WHERE webhook_id = ?1 AND state = 'pending'"),
         params![id, tx.now],
     )?;
     tx.record_delivery_state_changes(
