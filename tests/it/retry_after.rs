@@ -25,11 +25,6 @@ fn fail_once(api: &Api, webhook: &Value) -> Value {
     api.wait_for_attempts(&id, 1)
 }
 
-fn held_until(api: &Api, webhook: &Value) -> Value {
-    let path = format!("/api/v1/webhooks/{}", text(webhook, "id"));
-    api.get(&path).expect(200).json()["heldUntil"].clone()
-}
-
 /// Returns the milliseconds from the start of the first attempt to the planned next attempt.
 fn next_delay_ms(delivery: &Value) -> i64 {
     millis(&delivery["nextAttemptAt"]) - millis(&attempts(delivery)[0]["startedAt"])
@@ -47,7 +42,7 @@ fn retry_after_in_seconds_delays_the_next_retry() {
         let delivery = fail_once(&api, &webhook);
         assert_eq!(delivery["state"], "pending");
         assert!(next_delay_ms(&delivery) >= 600_000 - 3, "{delivery:#}");
-        let held = millis(&held_until(&api, &webhook));
+        let held = millis(&api.held_until(&webhook));
         let started = millis(&attempts(&delivery)[0]["startedAt"]);
         assert!(held - started >= 600_000 - 3);
     }
@@ -70,7 +65,7 @@ fn the_hold_ends_at_the_requested_time() {
         "expected one failed and one successful attempt"
     );
     assert!(starts[1] - starts[0] >= 2_000 - 3, "{delivered:#}");
-    assert_eq!(held_until(&api, &webhook), Value::Null);
+    assert_eq!(api.held_until(&webhook), Value::Null);
 }
 
 #[test]
@@ -132,7 +127,7 @@ fn ignores_retry_after_on_other_statuses() {
     let webhook = api.create_webhook(&receiver.url("/"));
     let delivery = fail_once(&api, &webhook);
     assert!(next_delay_ms(&delivery) < 1_800_000, "{delivery:#}");
-    assert_eq!(held_until(&api, &webhook), Value::Null);
+    assert_eq!(api.held_until(&webhook), Value::Null);
 }
 
 #[test]
@@ -183,7 +178,7 @@ fn a_hold_survives_a_restart() {
     let api = app.api();
     let webhook = api.create_webhook(&receiver.url("/"));
     fail_once(&api, &webhook);
-    let held = held_until(&api, &webhook);
+    let held = api.held_until(&webhook);
     let data = app.kill9();
 
     let app = App::builder()
@@ -191,7 +186,7 @@ fn a_hold_survives_a_restart() {
         .with_data(data)
         .start();
     let api = app.api();
-    assert_eq!(held_until(&api, &webhook), held);
+    assert_eq!(api.held_until(&webhook), held);
     let available = Receiver::ok();
     let other = api.create_webhook(&available.url("/"));
     api.create_feedback("shop", "Sent after the restart");
@@ -210,14 +205,14 @@ fn a_successful_test_ends_the_hold_and_sends_held_deliveries() {
     let webhook = api.create_webhook(&receiver.url("/"));
     fail_once(&api, &webhook);
     api.create_feedback("shop", "Sent during the hold");
-    assert_ne!(held_until(&api, &webhook), Value::Null);
+    assert_ne!(api.held_until(&webhook), Value::Null);
 
     receiver.set_script(|_| Reply::status(200));
     let path = format!("/api/v1/webhooks/{}/test", text(&webhook, "id"));
     let result = api.post_empty(&path).expect(200).json();
     assert_eq!(result["success"], true);
 
-    assert_eq!(held_until(&api, &webhook), Value::Null);
+    assert_eq!(api.held_until(&webhook), Value::Null);
     for delivery in api.deliveries(&webhook) {
         api.wait_for_state(text(&delivery, "id"), "delivered");
     }
@@ -235,7 +230,7 @@ fn a_test_never_starts_a_hold() {
     let result = api.post_empty(&path).expect(200).json();
     assert_eq!(result["success"], false);
     assert_eq!(result["status"], 429);
-    assert_eq!(held_until(&api, &webhook), Value::Null);
+    assert_eq!(api.held_until(&webhook), Value::Null);
 
     receiver.set_script(|_| Reply::status(200));
     api.create_project("Shop");
@@ -257,10 +252,10 @@ fn a_failed_test_does_not_end_the_hold() {
     let api = app.api();
     let webhook = api.create_webhook_with(json!({"url": receiver.url("/")}));
     fail_once(&api, &webhook);
-    let held = held_until(&api, &webhook);
+    let held = api.held_until(&webhook);
     let path = format!("/api/v1/webhooks/{}/test", text(&webhook, "id"));
     api.post_empty(&path).expect(200);
-    assert_eq!(held_until(&api, &webhook), held);
+    assert_eq!(api.held_until(&webhook), held);
 }
 
 #[test]
@@ -289,7 +284,7 @@ fn every_page_that_shows_a_hold_has_a_test_button() {
             "{}",
             failed.path
         );
-        assert_ne!(held_until(&api, &webhook), Value::Null);
+        assert_ne!(api.held_until(&webhook), Value::Null);
 
         receiver.set_script(|_| Reply::status(200));
         let page = admin.submit_and_follow(&press);

@@ -29,9 +29,14 @@ fn create_delivery(api: &Api, webhook: &Value, message: &str) -> String {
     text(&api.deliveries(webhook)[0], "id").to_owned()
 }
 
-fn held_until(api: &Api, webhook: &Value) -> Value {
-    let path = format!("/api/v1/webhooks/{}", text(webhook, "id"));
-    api.get(&path).expect(200).json()["heldUntil"].clone()
+/// Creates a webhook for `receiver` and waits until the first attempt of its delivery has failed.
+/// Returns the webhook and the delivery's id.
+fn fail_once(api: &Api, receiver: &Receiver) -> (Value, String) {
+    api.create_project("Shop");
+    let webhook = api.create_webhook(&receiver.url("/"));
+    let id = create_delivery(api, &webhook, "Hello");
+    api.wait_for_attempts(&id, 1);
+    (webhook, id)
 }
 
 #[test]
@@ -39,10 +44,7 @@ fn a_retry_makes_the_next_attempt_now() {
     let app = app_with_one_hour_retries();
     let receiver = Receiver::queue(vec![Reply::status(500), Reply::status(500)]);
     let api = app.api();
-    api.create_project("Shop");
-    let webhook = api.create_webhook(&receiver.url("/"));
-    let id = create_delivery(&api, &webhook, "Hello");
-    api.wait_for_attempts(&id, 1);
+    let (_, id) = fail_once(&api, &receiver);
 
     let retried = act(&api, &id, "retry").expect(202).json();
     assert_eq!(retried["state"], "pending");
@@ -66,10 +68,7 @@ fn a_retry_counts_as_an_attempt_so_the_last_one_is_final() {
     let app = App::builder().option("--retry-delays", "1h").start();
     let receiver = Receiver::status(500);
     let api = app.api();
-    api.create_project("Shop");
-    let webhook = api.create_webhook(&receiver.url("/"));
-    let id = create_delivery(&api, &webhook, "Hello");
-    api.wait_for_attempts(&id, 1);
+    let (_, id) = fail_once(&api, &receiver);
     act(&api, &id, "retry").expect(202);
     let failed = api.wait_for_state(&id, "failed");
     assert_eq!(numbers(&failed), [1, 2]);
@@ -85,7 +84,7 @@ fn a_retry_is_sent_during_a_hold_and_does_not_end_it() {
     let webhook = api.create_webhook(&receiver.url("/"));
     let first = create_delivery(&api, &webhook, "first");
     api.wait_for_attempts(&first, 1);
-    let hold = held_until(&api, &webhook);
+    let hold = api.held_until(&webhook);
     assert_ne!(hold, Value::Null);
     let held = create_delivery(&api, &webhook, "held");
     let retried = create_delivery(&api, &webhook, "retried");
@@ -93,7 +92,7 @@ fn a_retry_is_sent_during_a_hold_and_does_not_end_it() {
     act(&api, &retried, "retry").expect(202);
 
     api.wait_for_state(&retried, "delivered");
-    assert_eq!(held_until(&api, &webhook), hold, "the retry ended the hold");
+    assert_eq!(api.held_until(&webhook), hold, "the retry ended the hold");
     assert_eq!(api.delivery(&first)["state"], "pending");
     let waiting = api.delivery(&held);
     assert_eq!(waiting["state"], "pending");
@@ -109,13 +108,10 @@ fn the_response_to_a_retry_starts_no_hold() {
         Reply::status(503).header("Retry-After", "3000"),
     ]);
     let api = app.api();
-    api.create_project("Shop");
-    let webhook = api.create_webhook(&receiver.url("/"));
-    let id = create_delivery(&api, &webhook, "Hello");
-    api.wait_for_attempts(&id, 1);
+    let (webhook, id) = fail_once(&api, &receiver);
     act(&api, &id, "retry").expect(202);
     api.wait_for_attempts(&id, 2);
-    assert_eq!(held_until(&api, &webhook), Value::Null);
+    assert_eq!(api.held_until(&webhook), Value::Null);
     let next = create_delivery(&api, &webhook, "next");
     api.wait_for_state(&next, "delivered");
 }
@@ -129,10 +125,7 @@ fn a_retry_survives_a_crash_during_its_attempt() {
         Reply::status(200).when(&gate),
     ]);
     let api = app.api();
-    api.create_project("Shop");
-    let webhook = api.create_webhook(&receiver.url("/"));
-    let id = create_delivery(&api, &webhook, "Hello");
-    api.wait_for_attempts(&id, 1);
+    let (_, id) = fail_once(&api, &receiver);
     act(&api, &id, "retry").expect(202);
     receiver.wait_for(2);
     let data = app.kill9();
@@ -169,10 +162,7 @@ fn a_canceled_delivery_is_not_sent_and_can_be_redelivered() {
     let app = app_with_one_hour_retries();
     let receiver = Receiver::queue(vec![Reply::status(500)]);
     let api = app.api();
-    api.create_project("Shop");
-    let webhook = api.create_webhook(&receiver.url("/"));
-    let id = create_delivery(&api, &webhook, "Hello");
-    api.wait_for_attempts(&id, 1);
+    let (_, id) = fail_once(&api, &receiver);
 
     let canceled = act(&api, &id, "cancel").expect(202).json();
     assert_eq!(canceled["state"], "canceled");
@@ -203,7 +193,7 @@ fn redelivery_after_a_retry_obeys_the_hold_again() {
     act(&api, &id, "redeliver").expect(202);
     let waiting = api.delivery(&id);
     assert_eq!(waiting["state"], "pending");
-    assert_eq!(waiting["nextAttemptAt"], held_until(&api, &webhook));
+    assert_eq!(waiting["nextAttemptAt"], api.held_until(&webhook));
 }
 
 #[test]
@@ -211,10 +201,7 @@ fn the_page_of_a_pending_delivery_retries_and_cancels() {
     let app = app_with_one_hour_retries();
     let receiver = Receiver::queue(vec![Reply::status(500), Reply::status(500)]);
     let api = app.api();
-    api.create_project("Shop");
-    let webhook = api.create_webhook(&receiver.url("/"));
-    let id = create_delivery(&api, &webhook, "Hello");
-    api.wait_for_attempts(&id, 1);
+    let (webhook, id) = fail_once(&api, &receiver);
     let mut admin = app.signed_in();
     let path = format!(
         "/settings/notifications/{}/deliveries/{id}",

@@ -120,6 +120,13 @@ impl Api {
         self.patch(&path, change).expect(200).json()
     }
 
+    /// Returns the `heldUntil` of a webhook.
+    #[track_caller]
+    pub fn held_until(&self, webhook: &Value) -> Value {
+        let path = format!("/api/v1/webhooks/{}", text(webhook, "id"));
+        self.get(&path).expect(200).json()["heldUntil"].clone()
+    }
+
     #[track_caller]
     pub fn delete_webhook(&self, webhook: &Value) {
         self.delete(&format!("/api/v1/webhooks/{}", text(webhook, "id")))

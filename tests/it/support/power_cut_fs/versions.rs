@@ -13,7 +13,7 @@ pub trait Change: Clone {
 
     fn apply(&self, content: &mut Self::Content);
 
-    /// Splits the change into parts, each of which a power cut drops or keeps.
+    /// Splits the change into parts. A power cut drops or keeps each part.
     fn parts(&self) -> Vec<Self> {
         vec![self.clone()]
     }
