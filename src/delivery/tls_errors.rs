@@ -57,7 +57,7 @@ fn protocol_problem(received: &[u8]) -> TlsProblem {
     }
 }
 
-/// The names are those of the TLS standard (RFC 8446, section 6).
+/// The names come from the TLS standard (RFC 8446, section 6).
 fn alert_problem(alert: AlertDescription, certificate_requested: bool) -> TlsProblem {
     use AlertDescription as Alert;
     TlsProblem::Alert(match alert {

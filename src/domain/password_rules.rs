@@ -113,7 +113,7 @@ fn without_symbols(text: &str) -> String {
         .collect()
 }
 
-/// Returns the shortest text of which `text` is a repetition.
+/// Returns the shortest text that gives `text` when it is repeated.
 fn shortest_unit(text: &str) -> &str {
     (1..text.len())
         .filter(|len| text.len().is_multiple_of(*len) && text.is_char_boundary(*len))

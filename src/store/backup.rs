@@ -82,8 +82,8 @@ pub fn check_database(dir: &Path) -> Result<DatabaseSummary, BackupError> {
     check(&connection, &database_path(dir))?.map_err(BackupError::Corrupt)
 }
 
-/// Opens the database in `dir`. Fails if there is none, or if the file isn't a database that this
-/// version can read.
+/// Opens the database in `dir`. Fails if the database doesn't exist, or if this version can't read
+/// the file.
 fn open_existing(dir: &Path) -> Result<Connection, BackupError> {
     require_database(dir)?;
     open_read_only(&database_path(dir))

@@ -7,7 +7,7 @@ use super::db::error::StoreError;
 use super::db::sql;
 
 impl Store {
-    /// Returns the key with this name. If there is none, stores and returns `new_key`.
+    /// Returns the key with this name. If it doesn't exist, stores and returns `new_key`.
     pub async fn get_or_create_key(
         &self,
         name: &'static str,

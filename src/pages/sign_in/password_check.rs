@@ -114,7 +114,7 @@ pub async fn verify_password(
     }))
 }
 
-/// Hashes the new password of somebody who has a valid one-time link.
+/// Hashes a new password that was submitted with a valid one-time link.
 pub async fn hash_password(
     context: &RequestContext,
     link_token: &str,

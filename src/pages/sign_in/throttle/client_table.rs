@@ -53,8 +53,8 @@ impl ClientState {
         self.promise.is_some_and(|promise| now <= promise.until)
     }
 
-    /// The wait after another failure; zero if there is none. `is_throttled` is whether a limit
-    /// other than the client's own has been reached.
+    /// Returns the wait after another failure, or zero if the client doesn't have to wait.
+    /// `is_throttled` says whether a limit other than the client's own has been reached.
     pub fn next_wait(&self, is_throttled: bool) -> Duration {
         if !is_throttled && self.failures + 1 < THROTTLED_FROM {
             return Duration::ZERO;

@@ -77,7 +77,7 @@ impl FailureCounts {
         self.counts.remove(&self.hasher.hash_one(key));
     }
 
-    /// Removes expired counts or, if there are none, the lowest eighth.
+    /// Removes expired counts or, if no count has expired, the eighth with the fewest failures.
     fn evict(&mut self, now: Duration) {
         self.counts
             .retain(|_, count| now.saturating_sub(count.last) < FORGET_AFTER);

@@ -107,8 +107,7 @@ fn attempts_at_once_count_as_one_while_the_client_has_to_wait() {
     assert_eq!(others.count(), 0);
     assert_eq!(fifth.fail(), Some(Duration::from_secs(1)));
     clock.advance(Duration::from_secs(1));
-    // A client that received its `Retry-After` in response to another of the attempts is let in
-    // too.
+    // The rejected attempts received a `Retry-After` too, so the next attempt is accepted.
     assert!(throttle.start(v4(1), ACCOUNT).unwrap().is_promised);
 }
 
