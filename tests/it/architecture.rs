@@ -101,8 +101,7 @@ const LINES_MAX: usize = 400;
 const COMMENT_COLUMNS_MAX: usize = 100;
 const TEST_NAME_MAX: usize = 70;
 
-/// Returns the program's files that contain one of the `texts` in their code, but aren't in
-/// `paths`.
+/// Returns the program's files whose code contains one of the `texts`, except files in `paths`.
 fn files_outside(paths: &[&str], texts: &[&str]) -> Vec<String> {
     program_sources()
         .iter()
