@@ -23,6 +23,7 @@ use crate::domain::password;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::Secret;
 use crate::intake::{self, Intake};
+use crate::server::inbound::{self, framing};
 use crate::server::long_reads::LongReads;
 use crate::server::request_origin::TrustedProxies;
 use crate::server::urls::Urls;
@@ -33,9 +34,6 @@ use crate::server::{
 use crate::store::{self, LinkPurpose, OpenError, Store, StoreError, UserError};
 use crate::{api, io_errors, pages, random};
 
-/// How long a client can leave sent data unread or unacknowledged, in milliseconds. Then the kernel
-/// closes the connection, so that a download that nobody reads doesn't hold memory.
-const CLIENT_READ_TIMEOUT_MS: u32 = 30_000;
 /// How long a setup link is valid.
 const SETUP_LINK_LIFETIME: Duration = Duration::from_secs(3600);
 
@@ -211,8 +209,7 @@ fn http_server(
     intake: web::Data<Intake>,
     pages: web::Data<pages::PageState>,
 ) -> std::io::Result<Server> {
-    // Accepted connections inherit the option.
-    rustix::net::sockopt::set_tcp_user_timeout(&listener, CLIENT_READ_TIMEOUT_MS)?;
+    inbound::set_options(&listener)?;
     let api_reference = web::Data::new(pages::ApiReference::new(api_document));
     let server = HttpServer::new(move || {
         let base_path = state.urls.base_path().to_owned();
@@ -225,11 +222,13 @@ fn http_server(
             .wrap(from_fn(request_origin::report_untrusted_proxies))
             .wrap(from_fn(security_headers::add_nosniff))
             .wrap(from_fn(request_id::assign_request_id))
+            .wrap(from_fn(framing::adapt_response))
             .configure(|config| mount_under_base_path(config, &base_path))
             .configure(register_routes)
     });
     let server = server
         .disable_signals()
+        .keep_alive(inbound::KEEP_ALIVE)
         .shutdown_timeout(timeout.as_secs() + 1)
         .listen(listener)?;
     Ok(server.run())

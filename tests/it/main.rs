@@ -72,6 +72,7 @@ mod rate_limits;
 mod redelivery;
 mod replaced_database;
 mod request_headers;
+mod response_framing;
 mod response_syntax;
 mod retries;
 mod retry_after;
