@@ -135,6 +135,11 @@ pub const ROUTES: &[(Method, &str, &str)] = &[
     ),
 ];
 
+/// The target of all lines about security events.
+pub const TARGET: &str = "miniback::security_events";
+/// The target of lines that anybody can cause without signing in. Their number is limited.
+pub const UNAUTHENTICATED_TARGET: &str = "miniback::security_events::unauthenticated";
+
 /// The page that shows a webhook's secret if its query contains `reveal=ID`.
 const NOTIFICATIONS: &str = "/settings/notifications";
 
@@ -159,12 +164,18 @@ pub fn set_subject(request: &HttpRequest, id: impl ToString) {
 pub fn log(event: &str, subject: Option<&str>, actor: Option<&Actor>, client_ip: IpAddr) {
     let by = actor.map(|actor| actor.user.as_str());
     let token = actor.and_then(|actor| Some(actor.token.as_ref()?.as_str()));
-    tracing::info!(security_event = event, subject, by, token, %client_ip, "security event");
+    tracing::info!(target: TARGET, security_event = event, subject, by, token, %client_ip, "security event");
+}
+
+/// Logs a wrong password. `actor` is the user if they were signed in.
+pub fn log_failed_sign_in(account: Option<&str>, actor: Option<&Actor>, client_ip: IpAddr) {
+    let by = actor.map(|actor| actor.user.as_str());
+    tracing::info!(target: UNAUTHENTICATED_TARGET, security_event = "sign_in_failed", subject = account, by, %client_ip, "security event");
 }
 
 /// Logs an event without a request. `by` is `command_line` or `configuration`.
 pub fn log_local(event: &str, subject: &str, by: &str) {
-    tracing::info!(security_event = event, subject, by, "security event");
+    tracing::info!(target: TARGET, security_event = event, subject, by, "security event");
 }
 
 /// Middleware that logs the events of successful requests.
@@ -184,8 +195,11 @@ pub async fn log_requests(
         && let Some((event, subject)) = find_event(&response, app.urls.base_path())
     {
         let actor = response.request().extensions().get::<Actor>().cloned();
-        let client_ip = app.proxies.client_ip(response.request());
-        log(event, subject.as_deref(), actor.as_ref(), client_ip);
+        // Anybody can send `/logout` without a session, as often as they like.
+        if actor.is_some() || event != "sign_out" {
+            let client_ip = app.proxies.client_ip(response.request());
+            log(event, subject.as_deref(), actor.as_ref(), client_ip);
+        }
     }
     Ok(response)
 }

@@ -37,7 +37,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
         ],
     ),
     ("config", &["domain", "io_errors"]),
-    ("logging", &["config"]),
+    ("logging", &["config", "server"]),
     ("demo", &["clock", "random"]),
     (
         "app",
@@ -203,7 +203,7 @@ fn routes_are_registered_only_through_the_route_tables() {
     let paths = [
         "src/server/routing.rs",
         "src/server/health.rs",
-        "src/app.rs",
+        "src/app/routes.rs",
         "src/demo/",
     ];
     let texts = ["web::resource(", "web::scope(", ".route(\""];

@@ -108,7 +108,7 @@ pub async fn verify_password(
     let user = user.as_ref().map(|user| user.id.as_str());
     let actor = context.request.extensions().get::<Actor>().cloned();
     let client_ip = context.client_ip();
-    security_events::log("sign_in_failed", user, actor.as_ref(), client_ip);
+    security_events::log_failed_sign_in(user, actor.as_ref(), client_ip);
     Ok(attempt.fail().map_or(PasswordCheck::Wrong, |wait| {
         PasswordCheck::Rejected(Rejection::throttled(wait))
     }))
