@@ -72,7 +72,7 @@ pub use status_history::{AppliedStatusChange, StatusChange, StatusHistoryEntry};
 pub use users::UserError;
 pub use webhooks::SaveWebhookError;
 
-use db::condition::Condition;
+use db::condition::DatabaseCondition;
 use db::file_guard::FileGuard;
 use db::{integrity_check, open, reader, sql, wal, writer};
 
@@ -84,7 +84,7 @@ use crate::domain::id::IdSequence;
 pub struct Store {
     writer: writer::Writer,
     reader: reader::Reader,
-    condition: Condition,
+    condition: DatabaseCondition,
     notifiers: writer::CommitNotifiers,
     feedback_created: Arc<Notify>,
 }
@@ -99,7 +99,7 @@ impl Store {
         let lock_file = lock
             .zip(guard.as_ref())
             .map(|(lock, guard)| lock.file_writer(guard.database));
-        let condition = Condition::new(lock_file);
+        let condition = DatabaseCondition::new(lock_file);
         if lock.is_some() {
             integrity_check::check(&connection, &path, &condition)?;
         }
