@@ -7,6 +7,7 @@ pub mod form_data;
 pub mod health;
 pub mod html;
 pub mod idempotency_key;
+pub mod inbound;
 pub mod json_body;
 pub mod long_reads;
 pub mod permissions;

@@ -17,6 +17,7 @@ pub mod lost_events;
 pub mod pages;
 pub mod power_cut_fs;
 pub mod proxy;
+pub mod raw_http;
 pub mod receiver;
 pub mod signature;
 pub mod source_files;

@@ -1,0 +1,132 @@
+//! Adapts each response to what its request allows: the HTTP version, and whether the connection
+//! can be used again.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::error::PayloadError;
+use actix_web::http::{ConnectionType, Method, Version};
+use actix_web::middleware::Next;
+use actix_web::web::Bytes;
+use actix_web::{Error, HttpMessage};
+use futures_util::Stream;
+
+use super::UNREAD_MAX_BYTES;
+
+/// Middleware for all responses. It must be the outermost.
+///
+/// - HTTP/1.0 has no chunks, so a stream ends with the connection.
+/// - A request to change the protocol isn't granted. The connection can't be used again, because a
+///   client could already send bytes of the other protocol.
+/// - If part of the request's body hasn't arrived when the response starts, the response announces
+///   the end of the connection.
+pub async fn adapt_response(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let head = request.head();
+    let is_old = head.version < Version::HTTP_11;
+    let changes_protocol = head.upgrade() || head.method == Method::CONNECT;
+    let body = RequestBody::share(&mut request);
+    let mut response = next.call(request).await?;
+    body.read_arrived().await;
+
+    let is_stream = response.response().body().size() == BodySize::Stream;
+    let head = response.response_mut().head_mut();
+    head.no_chunking(is_old || changes_protocol);
+    if changes_protocol || (is_old && is_stream) {
+        head.set_connection_type(ConnectionType::Close);
+    }
+    Ok(response.map_body(|_, response| ResponseBody {
+        response: response.boxed(),
+        _request: body,
+    }))
+}
+
+/// A request's body, shared by the handler and the response.
+///
+/// While the response holds an incomplete body, actix closes the connection after the response. If
+/// nothing holds the body, actix reads a chunked body to its end, without a limit.
+#[derive(Clone)]
+struct RequestBody {
+    payload: Rc<RefCell<Payload>>,
+    is_finished: Rc<Cell<bool>>,
+}
+
+impl RequestBody {
+    fn share(request: &mut ServiceRequest) -> Self {
+        let payload = request.take_payload();
+        let has_body = !matches!(payload, Payload::None);
+        let body = Self {
+            payload: Rc::new(RefCell::new(payload)),
+            is_finished: Rc::new(Cell::new(!has_body)),
+        };
+        if has_body {
+            let payload = Box::pin(body.clone());
+            request.set_payload(Payload::Stream { payload });
+        }
+        body
+    }
+
+    /// Reads what the handler left of a short body that has already arrived. The connection can
+    /// then be used again.
+    async fn read_arrived(&self) {
+        let mut body = self.clone();
+        let mut left = UNREAD_MAX_BYTES;
+        let mut waited = false;
+        poll_fn(|context| {
+            while !self.is_finished.get() && left > 0 {
+                match Pin::new(&mut body).poll_next(context) {
+                    Poll::Ready(Some(Ok(chunk))) => left = left.saturating_sub(chunk.len()),
+                    // Actix parses the bytes that arrived with the head when the middleware waits.
+                    Poll::Pending if !waited => {
+                        waited = true;
+                        context.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    _ => break,
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+}
+
+impl Stream for RequestBody {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let chunk = Pin::new(&mut *self.payload.borrow_mut()).poll_next(context);
+        if matches!(chunk, Poll::Ready(None | Some(Err(_)))) {
+            self.is_finished.set(true);
+        }
+        chunk
+    }
+}
+
+/// A response's body, which holds the request's body until the response has been sent.
+struct ResponseBody {
+    response: BoxBody,
+    _request: RequestBody,
+}
+
+impl MessageBody for ResponseBody {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.response.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        self.response.as_pin_mut().poll_next(context)
+    }
+}

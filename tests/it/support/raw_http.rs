@@ -1,0 +1,136 @@
+//! A client that writes requests byte by byte and reads responses strictly as RFC 9112 says.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use super::app::App;
+
+/// The time limit for one read.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub struct RawConnection {
+    reader: BufReader<TcpStream>,
+}
+
+/// A response. `head` contains its lines in lowercase.
+#[derive(Debug)]
+pub struct RawResponse {
+    pub head: Vec<String>,
+    pub body: Vec<u8>,
+}
+
+impl RawResponse {
+    pub fn status(&self) -> u16 {
+        let status = self.head[0].split(' ').nth(1);
+        status.and_then(|status| status.parse().ok()).unwrap_or(0)
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let prefix = format!("{name}: ");
+        self.head.iter().find_map(|line| line.strip_prefix(&prefix))
+    }
+
+    /// Returns whether the response announces the end of the connection.
+    pub fn closes(&self) -> bool {
+        match self.header("connection") {
+            Some(value) => value == "close",
+            None => self.head[0].starts_with("http/1.0"),
+        }
+    }
+}
+
+impl RawConnection {
+    #[track_caller]
+    pub fn open(app: &App) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", app.port())).expect("connect");
+        stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(READ_TIMEOUT)).unwrap();
+        Self {
+            reader: BufReader::new(stream),
+        }
+    }
+
+    #[track_caller]
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes).expect("send");
+    }
+
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        self.reader.get_mut().write_all(bytes.as_ref())
+    }
+
+    /// Reads the head of a response.
+    #[track_caller]
+    pub fn head(&mut self) -> RawResponse {
+        let mut head = Vec::new();
+        loop {
+            let mut line = String::new();
+            let read = self.reader.read_line(&mut line).expect("read a head");
+            assert!(read > 0, "the connection ended in a head: {head:?}");
+            match line.strip_suffix("\r\n").expect("a line ends with CRLF") {
+                "" => break,
+                line => head.push(line.to_lowercase()),
+            }
+        }
+        let body = Vec::new();
+        RawResponse { head, body }
+    }
+
+    /// Reads the response to a request with this method.
+    #[track_caller]
+    pub fn response(&mut self, method: &str) -> RawResponse {
+        let mut response = self.head();
+        let length = response.header("content-length").map(str::to_owned);
+        let chunked = response.header("transfer-encoding") == Some("chunked");
+        assert!(!(chunked && length.is_some()), "two framings: {response:?}");
+        if method == "HEAD" || matches!(response.status(), 100 | 204 | 304) {
+            assert!(!chunked || method == "HEAD", "{response:?}");
+        } else if chunked {
+            response.body = self.chunks();
+        } else if let Some(length) = length {
+            response.body = self.exactly(length.parse().expect("parse the length"));
+        } else {
+            assert!(response.closes(), "the body has no end: {response:?}");
+            self.reader.read_to_end(&mut response.body).unwrap();
+        }
+        response
+    }
+
+    /// Sends a request and reads its response.
+    #[track_caller]
+    pub fn exchange(&mut self, method: &str, request: &str) -> RawResponse {
+        self.send(request);
+        self.response(method)
+    }
+
+    fn exactly(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.reader.read_exact(&mut bytes).expect("read a body");
+        bytes
+    }
+
+    fn chunks(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let mut size = String::new();
+            self.reader.read_line(&mut size).expect("read a chunk size");
+            let size = usize::from_str_radix(size.trim_end(), 16).expect("parse a chunk size");
+            body.extend(self.exactly(size));
+            assert_eq!(self.exactly(2), b"\r\n");
+            if size == 0 {
+                return body;
+            }
+        }
+    }
+
+    /// Reads and discards everything until the connection ends, and returns how long that took.
+    #[track_caller]
+    pub fn wait_for_end(&mut self) -> Duration {
+        let started = Instant::now();
+        match std::io::copy(&mut self.reader, &mut std::io::sink()) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("still open"),
+            _ => started.elapsed(),
+        }
+    }
+}
