@@ -24,7 +24,7 @@ const BLOCK_FORM_CLASSES: [&str; 4] = ["panel", "card", "card-body", "form-secti
 const NOTICE_ID: &str = "form-notice";
 
 /// The values to fill in, and the notice to show.
-pub(super) struct Restoration<'a> {
+pub struct Restoration<'a> {
     /// The `action` attribute of the form. The first form with this action is filled.
     pub action: &'a str,
     pub fields: &'a [(String, String)],
@@ -39,7 +39,7 @@ pub(super) struct Restoration<'a> {
 /// A message about the form.
 #[derive(Template)]
 #[template(path = "form_notice.html")]
-pub(super) struct FormNotice<'a> {
+pub struct FormNotice<'a> {
     pub is_error: bool,
     pub message: String,
     pub conflicts: &'a [FieldConflict],
@@ -61,7 +61,7 @@ struct RewriterPosition {
 
 impl Restoration<'_> {
     /// Fills the form. Returns `None` if the page doesn't contain it.
-    pub(super) fn apply(&self, html: &str) -> Option<String> {
+    pub fn apply(&self, html: &str) -> Option<String> {
         let position = Rc::new(RewriterPosition::default());
         let settings = RewriteStrSettings::new()
             .append_element_content_handler(element!("form", |form| {
