@@ -51,7 +51,8 @@ pub(super) fn parse_retry_delays(text: &str) -> Result<RetryDelays, String> {
     }
 }
 
-pub(super) fn parse_base_url(text: &str) -> Result<Url, String> {
+/// Parses `--base-url`: an HTTP or HTTPS URL with an optional path.
+pub fn parse_base_url(text: &str) -> Result<Url, String> {
     let hint = "use the public URL, like https://example.com or https://example.com/miniback";
     let url = Url::parse(text.trim()).map_err(|_| hint.to_owned())?;
     let is_plain = matches!(url.scheme(), "http" | "https")

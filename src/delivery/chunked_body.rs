@@ -8,7 +8,7 @@ use std::mem;
 /// The maximum length of a line with a chunk size, and of all trailers.
 const LINE_MAX_BYTES: usize = 16 * 1024;
 
-/// Why a chunked body can't be decoded.
+/// The reason a chunked body can't be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkError {
     #[error("a chunk size isn’t valid")]
@@ -22,19 +22,19 @@ pub enum ChunkError {
 /// Decodes the chunks of one body.
 #[derive(Debug, Default)]
 pub struct ChunkReader {
-    state: State,
+    state: ChunkState,
     line: Vec<u8>,
     trailer_bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
-    /// In the line with the size of a chunk.
+enum ChunkState {
+    /// Reading the line with the size of a chunk.
     #[default]
     Size,
-    /// In a chunk, with this many bytes left.
+    /// Reading a chunk, of which this many bytes are left.
     Data(u64),
-    /// At the line end after a chunk.
+    /// Reading the line end after a chunk.
     DataEnd,
     Trailer,
     Done,
@@ -45,19 +45,19 @@ impl ChunkReader {
     /// were used. Bytes after the end of the body aren't used.
     pub fn push(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, ChunkError> {
         let mut used = 0;
-        while used < input.len() && self.state != State::Done {
+        while used < input.len() && self.state != ChunkState::Done {
             let rest = &input[used..];
             used += match self.state {
-                State::Data(left) => self.read_data(left, rest, output),
+                ChunkState::Data(left) => self.read_data(left, rest, output),
                 _ => self.read_line_part(rest, output)?,
             };
         }
         Ok(used)
     }
 
-    /// Whether the end of the body was reached.
+    /// Returns whether the end of the body was reached.
     pub fn is_done(&self) -> bool {
-        self.state == State::Done
+        self.state == ChunkState::Done
     }
 
     fn read_data(&mut self, left: u64, input: &[u8], output: &mut Vec<u8>) -> usize {
@@ -66,8 +66,8 @@ impl ChunkReader {
         output.extend_from_slice(&input[..count]);
         output.extend_from_slice(b"\r\n");
         self.state = match left - count as u64 {
-            0 => State::DataEnd,
-            left => State::Data(left),
+            0 => ChunkState::DataEnd,
+            left => ChunkState::Data(left),
         };
         count
     }
@@ -90,21 +90,21 @@ impl ChunkReader {
 
     fn finish_line(&mut self, line: &[u8], output: &mut Vec<u8>) -> Result<(), ChunkError> {
         self.state = match self.state {
-            State::Size => match parse_size(line)? {
-                0 => State::Trailer,
-                size => State::Data(size),
+            ChunkState::Size => match parse_size(line)? {
+                0 => ChunkState::Trailer,
+                size => ChunkState::Data(size),
             },
-            State::DataEnd if line.is_empty() => State::Size,
-            State::DataEnd => return Err(ChunkError::MissingLineEnd),
-            State::Trailer if line.is_empty() => {
+            ChunkState::DataEnd if line.is_empty() => ChunkState::Size,
+            ChunkState::DataEnd => return Err(ChunkError::MissingLineEnd),
+            ChunkState::Trailer if line.is_empty() => {
                 output.extend_from_slice(b"0\r\n\r\n");
-                State::Done
+                ChunkState::Done
             }
-            State::Trailer => {
+            ChunkState::Trailer => {
                 self.trailer_bytes += line.len() + 2;
-                State::Trailer
+                ChunkState::Trailer
             }
-            state @ (State::Data(_) | State::Done) => state,
+            state @ (ChunkState::Data(_) | ChunkState::Done) => state,
         };
         Ok(())
     }

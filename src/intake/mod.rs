@@ -12,7 +12,7 @@ mod public_form;
 mod rate_limits;
 mod routes;
 mod script_loads;
-mod translations;
+pub mod translations;
 mod widget_script;
 
 pub use routes::{configure, routes};
@@ -284,7 +284,7 @@ async fn store_submission(
     origin: Option<String>,
 ) -> Result<String, SubmissionError> {
     let Project { id, slug, .. } = valid.project;
-    // Start both writes at once, so that they share a commit.
+    // Start both writes at the same time, so that they share a commit.
     let (created, recorded) = tokio::join!(
         app.store
             .create_feedback(valid.feedback, valid.idempotency, feedback_receipt),

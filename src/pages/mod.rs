@@ -25,6 +25,12 @@ mod webhooks;
 pub use api_reference::ApiReference;
 pub use routes::{configure, routes};
 
+// Public for the fuzz targets.
+pub use feedback::csv_cells;
+pub use framework::form_restore;
+pub use framework::format::mailto_url;
+pub use signature_check::request_parser;
+
 use std::sync::atomic::AtomicBool;
 
 use ring::hmac;
@@ -41,7 +47,7 @@ pub struct PageState {
     /// Signs the cookies of browsers that have signed in before.
     device_key: hmac::Key,
     cookie_names: session::CookieNames,
-    /// Whether the log says that a browser dropped a cookie that needs HTTPS.
+    /// Whether the log already contains a warning that a browser dropped a cookie that needs HTTPS.
     has_warned_of_http: AtomicBool,
     submission_keys: idempotent_form::SubmissionKeys,
     event_streams: event_streams::EventStreams,

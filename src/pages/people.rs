@@ -26,7 +26,7 @@ use crate::server::tokens;
 use crate::store::{LinkError, OneTimeLink, Precondition, UserError};
 
 const PATH: &str = "/settings/people";
-const ROLE: EditField = ("role", "Role");
+const ROLE_FIELD: EditField = ("role", "Role");
 const INVITATION_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 const RESET_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
@@ -41,7 +41,7 @@ struct PeoplePage {
     invited: Option<(String, String)>,
     people: Vec<PersonRow>,
     invitations: Vec<InvitationRow>,
-    /// Why the last action failed.
+    /// The reason the last action failed.
     problem: Option<String>,
 }
 
@@ -83,7 +83,7 @@ impl PersonRow {
     }
 
     fn loaded(&self) -> Vec<LoadedValue> {
-        edits::loaded_values(&[ROLE], |_| self.user.role.to_string())
+        edits::loaded_values(&[ROLE_FIELD], |_| self.user.role.to_string())
     }
 }
 
@@ -102,7 +102,7 @@ impl PeoplePage {
         let store = &context.app.store;
         let users = store.users().await?;
         let links = store.active_links(context.app.clock.now()).await?;
-        let (layout, _) = context.layout("People", NavSection::People);
+        let (layout, _) = context.build_layout("People", NavSection::People);
         let (mut invited, mut new_reset_link) = (None, None);
         let is_shown_here = |reveal: &OneTimeReveal| {
             matches!(
@@ -182,7 +182,7 @@ pub(super) async fn show(context: RequestContext) -> Result<HttpResponse, PageEr
     )
 }
 
-/// Invites a user. If the email is already invited, the new link replaces the previous one.
+/// Invites a user. If the email is already invited, the new link replaces the previous link.
 pub(super) async fn invite(
     context: RequestContext,
     fields: IdempotentForm,
@@ -263,7 +263,7 @@ pub(super) async fn set_role(
     let role = read_role(&fields)?;
     let id = UserId::new(id.into_inner());
     let is_own_change = context.user()?.id == id && context.user()?.role != role;
-    let edits = Edits::read(&fields, &[ROLE]);
+    let edits = Edits::read(&fields, &[ROLE_FIELD]);
     if !edits.is_changed("role") {
         return Ok(context.redirect(PATH));
     }

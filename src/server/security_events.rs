@@ -1,5 +1,5 @@
-//! Logs security events: who did what to whose account, token, or webhook, by ids. A line never
-//! contains an email, a password, or a token.
+//! Logs security events, such as a changed role or a revoked token, with the ids of the user and of
+//! the changed object. A line never contains an email, a password, or a token.
 //!
 //! Most events are successful requests to one of the [`ROUTES`].
 
@@ -141,9 +141,9 @@ pub const TARGET: &str = "miniback::security_events";
 pub const UNAUTHENTICATED_TARGET: &str = "miniback::security_events::unauthenticated";
 
 /// The page that shows a webhook's secret if its query contains `reveal=ID`.
-const NOTIFICATIONS: &str = "/settings/notifications";
+const NOTIFICATIONS_PATH: &str = "/settings/notifications";
 
-/// Who sent a request, in the request's extensions.
+/// The sender of a request, stored in the request's extensions.
 #[derive(Clone, Debug)]
 pub struct Actor {
     pub user: UserId,
@@ -151,16 +151,16 @@ pub struct Actor {
     pub token: Option<TokenId>,
 }
 
-/// The id of what an event is about, in the request's extensions. Only needed if the path doesn't
-/// contain it.
+/// The id of the object that an event is about, stored in the request's extensions. It is only
+/// needed if the path doesn't contain it.
 struct Subject(String);
 
-/// Sets what the request's event is about.
+/// Sets the id of the object that the request's event is about.
 pub fn set_subject(request: &HttpRequest, id: impl ToString) {
     request.extensions_mut().insert(Subject(id.to_string()));
 }
 
-/// Logs an event of a request. `subject` is the id of what the event is about.
+/// Logs an event of a request. `subject` is the id of the object that the event is about.
 pub fn log(event: &str, subject: Option<&str>, actor: Option<&Actor>, client_ip: IpAddr) {
     let by = actor.map(|actor| actor.user.as_str());
     let token = actor.and_then(|actor| Some(actor.token.as_ref()?.as_str()));
@@ -241,7 +241,7 @@ fn find_event<B>(
                 .filter(|id| is_id(id)),
         ));
     }
-    if *method == Method::GET && path == NOTIFICATIONS {
+    if *method == Method::GET && path == NOTIFICATIONS_PATH {
         let query: Vec<(String, String)> =
             serde_urlencoded::from_str(request.query_string()).ok()?;
         let (_, id) = query.into_iter().find(|(name, _)| name == "reveal")?;
@@ -250,7 +250,7 @@ fn find_event<B>(
     None
 }
 
-/// Whether the text has the form of an id, and so can't disguise the rest of the line.
+/// Returns whether the text has the form of an id, and so can't disguise the rest of the line.
 fn is_id(text: &str) -> bool {
     text.len() <= 64
         && text

@@ -72,7 +72,7 @@ pub use status_history::{AppliedStatusChange, StatusChange, StatusHistoryEntry};
 pub use users::UserError;
 pub use webhooks::SaveWebhookError;
 
-use db::condition::Condition;
+use db::condition::DatabaseCondition;
 use db::file_guard::FileGuard;
 use db::{integrity_check, open, reader, sql, wal, writer};
 
@@ -84,7 +84,7 @@ use crate::domain::id::IdSequence;
 pub struct Store {
     writer: writer::Writer,
     reader: reader::Reader,
-    condition: Condition,
+    condition: DatabaseCondition,
     notifiers: writer::CommitNotifiers,
     feedback_created: Arc<Notify>,
 }
@@ -96,8 +96,10 @@ impl Store {
         let connection = open::open(dir, lock)?;
         let path = database_path(dir);
         let guard = lock.map(|_| FileGuard::new(&path)).transpose()?;
-        let note = lock.zip(guard.as_ref());
-        let condition = Condition::new(note.map(|(lock, guard)| lock.note(guard.database)));
+        let lock_file = lock
+            .zip(guard.as_ref())
+            .map(|(lock, guard)| lock.file_writer(guard.database));
+        let condition = DatabaseCondition::new(lock_file);
         if lock.is_some() {
             integrity_check::check(&connection, &path, &condition)?;
         }
@@ -158,17 +160,17 @@ impl Store {
         self.condition.problem()
     }
 
-    /// Whether writes can be saved: the database files are in their place.
-    pub fn is_in_place(&self) -> bool {
+    /// Returns whether writes can be saved: the database files haven't been moved or replaced.
+    pub fn is_writable(&self) -> bool {
         self.condition.check_writable().is_ok()
     }
 
-    /// Whether the last write failed because the disk is full or failing.
+    /// Returns whether the last write failed because the disk is full or failing.
     pub fn is_disk_full(&self) -> bool {
         self.condition.is_disk_full()
     }
 
-    /// Checks whether the database files are in their place, without waiting for the result.
+    /// Checks whether the database files were moved or replaced, without waiting for the result.
     pub fn check_files(&self) {
         self.writer.check_files();
     }

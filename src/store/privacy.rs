@@ -18,8 +18,8 @@ use crate::domain::event::EventType;
 use crate::domain::feedback::Feedback;
 use crate::domain::id::{DeliveryId, FeedbackId, WebhookId};
 
-/// Feedback items erased in one transaction. Other jobs run between two transactions.
-const ERASE_BATCH: usize = 50;
+/// The number of feedback items erased in one transaction. Other jobs run between two transactions.
+const ERASE_BATCH_SIZE: usize = 50;
 
 /// Feedback with its status history and its content in the delivery log.
 #[derive(Clone, Debug)]
@@ -97,7 +97,7 @@ impl Store {
                 })?;
                 for delivery in &mut deliveries {
                     delivery.attempts =
-                        deliveries::attempts(c, &delivery.id, deliveries::FULL_RESPONSE)?;
+                        deliveries::attempts(c, &delivery.id, deliveries::FULL_RESPONSE_COLUMNS)?;
                 }
                 Ok(PersonalFeedback {
                     history: status_history::entries(c, &feedback.id)?,
@@ -108,8 +108,8 @@ impl Store {
             .await
     }
 
-    /// Erases a batch of the feedback sent with this email. If `feedback` is 0 in the result, none
-    /// was left.
+    /// Erases a batch of the feedback sent with this email. If `feedback` is 0 in the result, all
+    /// feedback has been erased.
     ///
     /// After the last batch, call [`purge_free_pages`](Self::purge_free_pages).
     pub async fn erase_batch(&self, email: &str) -> Result<ErasureCounts, StoreError> {
@@ -123,7 +123,7 @@ impl Store {
                     let batch =
                         "SELECT id FROM feedback WHERE normalized_email = ?1 ORDER BY id LIMIT ?2";
                     let ids: Vec<FeedbackId> =
-                        sql::query_column(tx, batch, params![email, ERASE_BATCH])?;
+                        sql::query_column(tx, batch, params![email, ERASE_BATCH_SIZE])?;
                     let mut erased = ErasureCounts::default();
                     for id in ids {
                         erased += erasure::erase_feedback(tx, &id)?.unwrap_or_default();

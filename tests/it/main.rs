@@ -45,6 +45,7 @@ mod feedback_export;
 mod feedback_in_browser;
 mod feedback_list;
 mod forms_in_browser;
+mod fuzz_corpus;
 mod guide;
 mod guide_checklist;
 mod harness;

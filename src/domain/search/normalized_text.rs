@@ -1,8 +1,8 @@
-//! The comparison form of the texts and queries of a search.
+//! Normalizes texts and queries, so that a search can compare them.
 //!
-//! Equal are: upper and lower case, letters with and without accents and points, full-width and
-//! other compatibility forms, any amount of white space, typographic and plain quotes, apostrophes,
-//! and dashes. Invisible characters are ignored.
+//! A search ignores case, accents, points of Hebrew and Arabic, compatibility forms such as
+//! full-width letters, amounts of white space, and invisible characters. It treats typographic and
+//! plain quotes, apostrophes, and dashes as equal.
 
 use std::ops::Range;
 
@@ -24,7 +24,7 @@ impl NormalizedText {
         let mut normalized = Self::default();
         for (at, c) in text.char_indices() {
             let range = at..at + c.len_utf8();
-            match fold_sign(c) {
+            match fold_punctuation(c) {
                 Some(sign) => normalized.push(sign, range),
                 None if c.is_ascii_graphic() => normalized.push(c.to_ascii_lowercase(), range),
                 None if c.is_whitespace() => normalized.push(' ', range),
@@ -54,7 +54,7 @@ impl NormalizedText {
             'ł' => "l",
             'đ' | 'ð' => "d",
             part if part.is_whitespace() => " ",
-            part => return self.push(fold_sign(part).unwrap_or(part), range),
+            part => return self.push(fold_punctuation(part).unwrap_or(part), range),
         };
         for letter in letters.chars() {
             self.push(letter, range.clone());
@@ -96,7 +96,7 @@ impl NormalizedText {
     }
 }
 
-/// Lengthens the line between two Arabic letters; without meaning.
+/// A line that lengthens the connection between two Arabic letters and has no meaning.
 const TATWEEL: char = '\u{640}';
 
 /// Returns whether a mark belongs to the letter before it and can be left out: accents, and the
@@ -113,8 +113,8 @@ pub(super) fn is_double_quote(c: char) -> bool {
     )
 }
 
-/// Returns the sign of a plain keyboard for a typographic quote, apostrophe, or dash.
-fn fold_sign(c: char) -> Option<char> {
+/// Returns the keyboard equivalent of a typographic quote, apostrophe, or dash.
+fn fold_punctuation(c: char) -> Option<char> {
     match c {
         '‘' | '’' | '‚' | '‛' | '′' | '‵' | '´' | '`' | 'ʹ' | 'ʻ' | 'ʼ' | 'ʽ' | '՚' | '׳'
         | '＇' => Some('\''),

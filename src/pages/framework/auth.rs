@@ -10,7 +10,7 @@ use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, Resp
 
 use super::context::RequestContext;
 use super::idempotent_form;
-use super::interrupted_form::{self, Returned, TypedText, logged_request_id, typed_texts};
+use super::interrupted_form::{self, ResumedPage, TypedText, logged_request_id, typed_texts};
 use super::layout::{ErrorPage, render};
 use super::page_error::PageError;
 use super::session;
@@ -64,21 +64,21 @@ pub async fn middleware(
 }
 
 /// The response to a request that isn't passed to its handler.
-enum Rejection {
-    /// A redirect to the sign-in page, which returns to this URL afterwards.
+enum AuthRejection {
+    /// A redirect to the sign-in page, which then redirects back to this URL.
     SignIn,
     Error(PageError),
 }
 
-impl From<PageError> for Rejection {
+impl From<PageError> for AuthRejection {
     fn from(error: PageError) -> Self {
         Self::Error(error)
     }
 }
 
-impl Rejection {
-    /// Whether the response may contain the form that was sent. A form from another origin isn't
-    /// read.
+impl AuthRejection {
+    /// Returns whether the response may contain the form that was sent. A form from another origin
+    /// isn't read.
     fn can_show_form(&self) -> bool {
         matches!(
             self,
@@ -87,7 +87,7 @@ impl Rejection {
     }
 }
 
-/// Whether requests with this method change nothing.
+/// Returns whether requests with this method change nothing.
 fn is_safe_method(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
@@ -104,7 +104,7 @@ async fn find_session(context: &RequestContext) -> Result<Option<Session>, PageE
     Ok(None)
 }
 
-async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(), Rejection> {
+async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(), AuthRejection> {
     let context = RequestContext::from_http_request(request.request())?;
     let changes_state = !is_safe_method(request.method());
     if changes_state && is_cross_origin(context.proxies(), &context.app.urls, request.request()) {
@@ -116,7 +116,7 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
         return match permission {
             Permission::Public => Ok(()),
             _ if changes_state => Err(PageError::SignedOut.into()),
-            _ => Err(Rejection::SignIn),
+            _ => Err(AuthRejection::SignIn),
         };
     };
     let allowed = is_allowed(permission, session.user.role, Scope::Full);
@@ -138,16 +138,16 @@ async fn authorize(permission: Permission, request: &ServiceRequest) -> Result<(
     }
 }
 
-async fn reject(rejection: Rejection, request: &HttpRequest) -> HttpResponse {
+async fn reject(rejection: AuthRejection, request: &HttpRequest) -> HttpResponse {
     match (rejection, RequestContext::from_http_request(request)) {
-        (Rejection::SignIn, Ok(context)) => {
+        (AuthRejection::SignIn, Ok(context)) => {
             let next = [("next", context.local_url())];
             let next = serde_urlencoded::to_string(next).unwrap_or_default();
             HttpResponse::SeeOther()
                 .insert_header((LOCATION, context.app.urls.path(&format!("/login?{next}"))))
                 .finish()
         }
-        (Rejection::Error(error), Ok(context)) => error_response(&error, &context).await,
+        (AuthRejection::Error(error), Ok(context)) => error_response(&error, &context).await,
         (_, Err(error)) => error.error_response(),
     }
 }
@@ -180,8 +180,8 @@ async fn complete(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody
         return ServiceResponse::new(request, response);
     }
     let response = match interrupted_form::resume(response, &context) {
-        Returned::Page(page) => page,
-        Returned::Missing(form) => error_page(
+        ResumedPage::Page(page) => page,
+        ResumedPage::Missing(form) => error_page(
             &PageError::ItemNotFound,
             &context,
             typed_texts(&form.fields),
@@ -224,7 +224,7 @@ async fn error_response(error: &PageError, context: &RequestContext) -> HttpResp
 
 fn error_page(error: &PageError, context: &RequestContext, texts: Vec<TypedText>) -> HttpResponse {
     let status = error.status_code();
-    let (layout, _) = context.layout(error.title(), None);
+    let (layout, _) = context.build_layout(error.title(), None);
     let page = ErrorPage {
         layout,
         status: status.as_u16(),

@@ -24,7 +24,7 @@ use crate::server::request_origin::TrustedProxies;
 use crate::store::Session;
 
 /// The header that the page's script sends when it fetches the page again after a live update.
-const REFRESH: HeaderName = HeaderName::from_static("miniback-refresh");
+const REFRESH_HEADER: HeaderName = HeaderName::from_static("miniback-refresh");
 
 #[derive(Clone)]
 pub struct RequestContext {
@@ -141,7 +141,11 @@ impl RequestContext {
     }
 
     /// Creates the layout. Removes the session's flash data from the store and returns it.
-    pub fn layout(&self, title: &str, section: impl Into<Option<NavSection>>) -> (Layout, Flash) {
+    pub fn build_layout(
+        &self,
+        title: &str,
+        section: impl Into<Option<NavSection>>,
+    ) -> (Layout, Flash) {
         // Flash messages are for navigations, not for background refreshes.
         let mut flash = self
             .session
@@ -165,9 +169,9 @@ impl RequestContext {
         (layout, flash)
     }
 
-    /// Whether the page's script sent the request, after a live update.
+    /// Returns whether the page's script sent the request, after a live update.
     pub fn is_background_refresh(&self) -> bool {
-        self.request.headers().contains_key(REFRESH)
+        self.request.headers().contains_key(REFRESH_HEADER)
     }
 
     /// Changes the flash data for the session's next page. Does nothing without a session.

@@ -1,6 +1,6 @@
 //! Fills the form of a rendered page with submitted values.
 //!
-//! It works for every form: it rewrites the HTML, so templates and handlers contain no code for it.
+//! It rewrites the HTML, so it works for every form without code in templates and handlers.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -15,23 +15,23 @@ use lol_html::{HandlerResult, RewriteStrSettings, element, rewrite_str};
 
 use super::edits::{FieldConflict, LOADED_PREFIX};
 
-/// Hidden fields that belong to a submission and therefore come back with it.
+/// Hidden fields that identify a submission, so they are filled in too.
 const HIDDEN_FIELDS: [&str; 3] = ["submission_key", "key", "stamp"];
-/// CSS classes of forms with room for a notice. Other forms are a button within a row, and their
-/// notice is among the page's messages.
-const BLOCK_FORMS: [&str; 4] = ["panel", "card", "card-body", "form-section"];
+/// CSS classes of forms with room for a notice. Other forms are buttons within rows, and their
+/// notices are shown with the page's messages.
+const BLOCK_FORM_CLASSES: [&str; 4] = ["panel", "card", "card-body", "form-section"];
 /// The id of the notice, in `form_notice.html`.
 const NOTICE_ID: &str = "form-notice";
 
 /// The values to fill in, and the notice to show.
-pub(super) struct Restoration<'a> {
+pub struct Restoration<'a> {
     /// The `action` attribute of the form. The first form with this action is filled.
     pub action: &'a str,
     pub fields: &'a [(String, String)],
     /// If set, only these fields are filled. Otherwise, all fields are, including the recorded
     /// values that an edit form was loaded with.
     pub only: Option<&'a [&'a str]>,
-    /// Fields that the notice is about.
+    /// The invalid fields that the notice describes.
     pub invalid: &'a [&'a str],
     pub notice: Option<&'a FormNotice<'a>>,
 }
@@ -39,7 +39,7 @@ pub(super) struct Restoration<'a> {
 /// A message about the form.
 #[derive(Template)]
 #[template(path = "form_notice.html")]
-pub(super) struct FormNotice<'a> {
+pub struct FormNotice<'a> {
     pub is_error: bool,
     pub message: String,
     pub conflicts: &'a [FieldConflict],
@@ -47,11 +47,11 @@ pub(super) struct FormNotice<'a> {
     pub request_id: Option<String>,
 }
 
-/// Where the rewriter is in the page.
+/// The position of the rewriter in the page.
 #[derive(Default)]
-struct Position {
+struct RewriterPosition {
     is_in_form: Cell<bool>,
-    /// The `id` of the form, which controls outside of it can refer to.
+    /// The `id` of the form, which controls outside the form can refer to.
     form_id: RefCell<Option<String>>,
     was_found: Cell<bool>,
     is_notice_shown: Cell<bool>,
@@ -61,8 +61,8 @@ struct Position {
 
 impl Restoration<'_> {
     /// Fills the form. Returns `None` if the page doesn't contain it.
-    pub(super) fn apply(&self, html: &str) -> Option<String> {
-        let position = Rc::new(Position::default());
+    pub fn apply(&self, html: &str) -> Option<String> {
+        let position = Rc::new(RewriterPosition::default());
         let settings = RewriteStrSettings::new()
             .append_element_content_handler(element!("form", |form| {
                 self.enter_form(form, &position)
@@ -92,7 +92,11 @@ impl Restoration<'_> {
         }
     }
 
-    fn enter_form(&self, form: &mut Element<'_, '_>, position: &Rc<Position>) -> HandlerResult {
+    fn enter_form(
+        &self,
+        form: &mut Element<'_, '_>,
+        position: &Rc<RewriterPosition>,
+    ) -> HandlerResult {
         let action = form.get_attribute("action").unwrap_or_default();
         if position.was_found.get() || action != escape(self.action) {
             return Ok(());
@@ -104,7 +108,9 @@ impl Restoration<'_> {
         form.set_attribute("data-unsaved", "")?;
         let class = form.get_attribute("class").unwrap_or_default();
         if let Some(notice) = self.notice
-            && class.split(' ').any(|name| BLOCK_FORMS.contains(&name))
+            && class
+                .split(' ')
+                .any(|name| BLOCK_FORM_CLASSES.contains(&name))
         {
             form.prepend(&notice.render()?, ContentType::Html);
             position.is_notice_shown.set(true);
@@ -118,8 +124,8 @@ impl Restoration<'_> {
     }
 
     /// The values to fill into a control: all submitted values of its name, and none for an
-    /// unchecked checkbox. Returns `None` if the control must stay as it is.
-    fn values(&self, control: &Element<'_, '_>, position: &Position) -> Option<Vec<&str>> {
+    /// unchecked checkbox. Returns `None` if the control must stay unchanged.
+    fn values(&self, control: &Element<'_, '_>, position: &RewriterPosition) -> Option<Vec<&str>> {
         let belongs = match control.get_attribute("form") {
             Some(id) => position.form_id.borrow().as_ref() == Some(&id),
             None => position.is_in_form.get(),
@@ -136,7 +142,11 @@ impl Restoration<'_> {
         Some(values.map(|(_, value)| value.as_str()).collect())
     }
 
-    fn fill_input(&self, input: &mut Element<'_, '_>, position: &Position) -> HandlerResult {
+    fn fill_input(
+        &self,
+        input: &mut Element<'_, '_>,
+        position: &RewriterPosition,
+    ) -> HandlerResult {
         let Some(values) = self.values(input, position) else {
             return Ok(());
         };
@@ -162,18 +172,26 @@ impl Restoration<'_> {
         self.mark_invalid(input)
     }
 
-    fn fill_textarea(&self, area: &mut Element<'_, '_>, position: &Position) -> HandlerResult {
+    fn fill_textarea(
+        &self,
+        area: &mut Element<'_, '_>,
+        position: &RewriterPosition,
+    ) -> HandlerResult {
         if let Some(values) = self.values(area, position)
             && let Some(value) = values.first()
         {
-            // The parser drops the first line break.
+            // HTML parsers drop the first line break.
             area.set_inner_content(&format!("\n{value}"), ContentType::Text);
             self.mark_invalid(area)?;
         }
         Ok(())
     }
 
-    fn enter_select(&self, select: &mut Element<'_, '_>, position: &Rc<Position>) -> HandlerResult {
+    fn enter_select(
+        &self,
+        select: &mut Element<'_, '_>,
+        position: &Rc<RewriterPosition>,
+    ) -> HandlerResult {
         let values = self.values(select, position);
         if values.is_some_and(|values| !values.is_empty()) {
             *position.select.borrow_mut() = select.get_attribute("name");
@@ -187,7 +205,11 @@ impl Restoration<'_> {
         Ok(())
     }
 
-    fn fill_option(&self, option: &mut Element<'_, '_>, position: &Position) -> HandlerResult {
+    fn fill_option(
+        &self,
+        option: &mut Element<'_, '_>,
+        position: &RewriterPosition,
+    ) -> HandlerResult {
         let select = position.select.borrow();
         let Some(values) = select.as_deref().and_then(|name| self.values_of(name)) else {
             return Ok(());
@@ -201,7 +223,7 @@ impl Restoration<'_> {
         Ok(())
     }
 
-    /// Connects a field with the notice.
+    /// Marks a field as invalid and refers to the notice.
     fn mark_invalid(&self, control: &mut Element<'_, '_>) -> HandlerResult {
         let name = control.get_attribute("name").unwrap_or_default();
         if self.invalid.contains(&name.as_str()) {

@@ -9,11 +9,11 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::SCHEMA_VERSION;
-use super::condition::{Condition, DatabaseProblem};
+use super::condition::{DatabaseCondition, DatabaseProblem};
 use super::error::OpenError;
 
-/// How long startup waits for the check. If the check takes longer, the server starts anyway and
-/// the check is repeated in the background.
+/// The time that startup waits for the check. If the check takes longer, the server starts anyway
+/// and repeats the check in the background.
 const QUICK_CHECK_TIMEOUT: Duration = Duration::from_millis(40);
 
 /// Checks that the pages aren't corrupt, and that the file is writable. Damage that is found later
@@ -21,7 +21,7 @@ const QUICK_CHECK_TIMEOUT: Duration = Duration::from_millis(40);
 pub(in crate::store) fn check(
     connection: &Connection,
     path: &Path,
-    condition: &Condition,
+    condition: &DatabaseCondition,
 ) -> Result<(), OpenError> {
     let problem = quick_check_with_timeout(connection, path, condition)
         .map_err(|error| open_error(error, path))?;
@@ -43,7 +43,7 @@ pub(in crate::store) fn check(
     })
 }
 
-/// Converts an error of SQLite into an error that says what to do.
+/// Converts an error of SQLite into an error that says how to fix the problem.
 pub(super) fn open_error(error: rusqlite::Error, path: &Path) -> OpenError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
@@ -61,7 +61,7 @@ pub(super) fn open_error(error: rusqlite::Error, path: &Path) -> OpenError {
 fn quick_check_with_timeout(
     connection: &Connection,
     path: &Path,
-    condition: &Condition,
+    condition: &DatabaseCondition,
 ) -> rusqlite::Result<Option<String>> {
     let interrupt = connection.get_interrupt_handle();
     let (done, ended) = mpsc::channel::<()>();
@@ -89,7 +89,7 @@ fn quick_check(connection: &Connection) -> rusqlite::Result<String> {
 }
 
 /// Checks the whole database on a separate thread and reports damage.
-fn check_in_background(path: PathBuf, condition: Condition) {
+fn check_in_background(path: PathBuf, condition: DatabaseCondition) {
     let check = move || {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         let result = Connection::open_with_flags(&path, flags).and_then(|c| quick_check(&c));

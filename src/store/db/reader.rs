@@ -11,7 +11,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::condition::Condition;
+use super::condition::DatabaseCondition;
 use super::error::StoreError;
 use super::{BUSY_TIMEOUT, sql};
 
@@ -20,18 +20,21 @@ const FAST_POOL_SIZE: u32 = 4;
 /// Maximum number of concurrent slow reads, such as searches and long lists. They have their own
 /// pool so that they can't delay a sign-in or the dispatcher.
 const SLOW_POOL_SIZE: u32 = 2;
-/// How long a read waits for a free connection.
+/// The maximum time that a read waits for a free connection.
 const POOL_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 pub(in crate::store) struct Reader {
     fast: Pool<SqliteConnectionManager>,
     slow: Pool<SqliteConnectionManager>,
-    condition: Condition,
+    condition: DatabaseCondition,
 }
 
 impl Reader {
-    pub(in crate::store) fn open(path: &Path, condition: Condition) -> Result<Self, StoreError> {
+    pub(in crate::store) fn open(
+        path: &Path,
+        condition: DatabaseCondition,
+    ) -> Result<Self, StoreError> {
         Ok(Self {
             condition,
             fast: open_pool(path, FAST_POOL_SIZE)?,
@@ -62,7 +65,7 @@ impl Reader {
         match self.fast.try_get() {
             Some(connection) => {
                 let result = work(&connection);
-                self.condition.note_corruption();
+                self.condition.report_corruption();
                 result
             }
             None => self.read(work).await,
@@ -93,7 +96,7 @@ impl Reader {
         let task = tokio::task::spawn_blocking(move || {
             let connection = pool.get().map_err(StoreError::from)?;
             let result = in_transaction(&connection, work);
-            condition.note_corruption();
+            condition.report_corruption();
             result
         });
         task.await

@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::condition::{Condition, DatabaseProblem};
+use super::condition::{DatabaseCondition, DatabaseProblem};
 use super::error::StoreError;
 use super::file_guard::FileGuard;
 use super::sql;
@@ -58,7 +58,7 @@ where
     (WriterCommand::Job(job), response)
 }
 
-/// What the server's writer knows about the files of its database.
+/// The file checks of a server's writer.
 pub(in crate::store) struct ServedFiles {
     pub wal: Wal,
     pub guard: Arc<FileGuard>,
@@ -78,7 +78,7 @@ impl Writer {
         ids: IdSequence,
         clock: Clock,
         notifiers: CommitNotifiers,
-        condition: Condition,
+        condition: DatabaseCondition,
         files: Option<ServedFiles>,
     ) -> std::io::Result<Self> {
         let (queue, commands) = mpsc::channel(QUEUE_CAPACITY);
@@ -162,7 +162,7 @@ impl Writer {
         response.await.map_err(|_| StoreError::Closed)
     }
 
-    /// Checks whether the database files are in their place, without waiting for the result.
+    /// Checks whether the database files were moved or replaced, without waiting for the result.
     pub(in crate::store) fn check_files(&self) {
         // If the queue is full, the next commit checks the files.
         let _ = self.queue.try_send(WriterCommand::CheckFiles);
@@ -188,7 +188,7 @@ struct WriterThread {
     ids: IdSequence,
     clock: Clock,
     notifiers: CommitNotifiers,
-    condition: Condition,
+    condition: DatabaseCondition,
     /// `None` if another process may be serving the database.
     files: Option<ServedFiles>,
 }
@@ -211,7 +211,7 @@ impl WriterThread {
                         break;
                     }
                     WriterCommand::CheckFiles => {
-                        // The result is in `condition`.
+                        // The result is stored in `condition`.
                         let _ = self.check_files();
                     }
                     WriterCommand::Close => {
@@ -232,7 +232,7 @@ impl WriterThread {
                 let _ = reply.send(truncated);
             }
         }
-        // Jobs queued after the close get `StoreError::Closed`.
+        // Jobs queued after the close receive `StoreError::Closed`.
         if self.check_files().is_ok()
             && let Some(files) = &mut self.files
         {
@@ -253,7 +253,7 @@ impl WriterThread {
             // The files may have been replaced in the meantime.
             .and_then(|()| self.check_files())
             .err();
-        self.condition.note_corruption();
+        self.condition.report_corruption();
         match error {
             Some(StoreError::DiskFull) => self.condition.set_disk_full(true),
             None if self.connection.total_changes() > changes_before => {
@@ -265,31 +265,32 @@ impl WriterThread {
         if error.is_none() {
             self.notifiers.notify(effects);
         }
-        let is_in_place = !matches!(error, Some(StoreError::OutOfPlace));
+        let is_file_valid = !matches!(error, Some(StoreError::DatabaseReplaced));
         for job in batch {
             job.reply(error.clone());
         }
-        if is_in_place && let Some(files) = &mut self.files {
+        if is_file_valid && let Some(files) = &mut self.files {
             files.wal.truncate_if_large(&self.connection, truncate_wal);
         }
     }
 
-    /// Checks that the database files are in their place. Fails if a write would be lost.
+    /// Checks that the database files haven't been moved or replaced. Fails if a write would be
+    /// lost.
     fn check_files(&mut self) -> Result<(), StoreError> {
         let Some(files) = &self.files else {
             return Ok(());
         };
         match files.guard.check() {
             Ok(()) => {
-                if self.condition.on_file_in_place() {
+                if self.condition.clear_missing_file() {
                     self.notifiers.deliveries.notify_one();
                 }
             }
             Err((problem, details)) => {
                 let is_replaced = matches!(problem, DatabaseProblem::Replaced { .. });
                 if self.condition.report(problem, &details) && is_replaced {
-                    // The WAL may be at a path where SQLite would apply it to another database.
-                    // Empty it, so that its content is only in the database that it belongs to.
+                    // SQLite could apply the WAL at this path to another database. Empty the WAL,
+                    // so that its content is only in its own database.
                     let _ = checkpoint(&self.connection);
                 }
             }
