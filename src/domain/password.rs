@@ -6,6 +6,9 @@
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 
+use std::borrow::Cow;
+use unicode_normalization::{UnicodeNormalization, is_nfkc};
+
 use crate::random;
 
 /// Length of new salts, in bytes.
@@ -70,12 +73,22 @@ impl HashMemory {
         let mut bytes = [0; Output::MAX_LENGTH];
         let bytes = bytes.get_mut(..len).ok_or(argon2::Error::OutputTooLong)?;
         Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into_with_memory(
-            password.as_bytes(),
+            normalize_password(password).as_bytes(),
             salt,
             bytes,
             &mut self.0,
         )?;
         Output::new(bytes).map_err(|_| argon2::Error::OutputTooLong)
+    }
+}
+
+/// Returns the form of a password that is hashed and compared: NFKC, because keyboards and systems
+/// encode the same characters in different ways (NIST SP 800-63B, 3.1.1.2).
+pub(super) fn normalize_password(password: &str) -> Cow<'_, str> {
+    if is_nfkc(password) {
+        Cow::Borrowed(password)
+    } else {
+        Cow::Owned(password.nfkc().collect())
     }
 }
 
@@ -110,6 +123,23 @@ mod tests {
         assert!(!memory.verify("correct horse batterx", Some(&stored)));
         assert!(!memory.verify("nobody has this password", None));
         assert!(!memory.verify("correct horse battery", Some("not a hash")));
+    }
+
+    #[test]
+    fn all_encodings_of_a_password_are_equal() {
+        let mut memory = HashMemory::default();
+        let spellings = [
+            "Größe ﬁnden im Café 1",
+            "Gro\u{308}ße finden im Cafe\u{301} 1",
+        ];
+        let wide = "Ｇｒöße　ﬁｎｄｅｎ im Café １";
+        for typed in spellings {
+            let stored = memory.hash(typed).unwrap();
+            for other in spellings.into_iter().chain([wide]) {
+                assert!(memory.verify(other, Some(&stored)), "{other}");
+            }
+            assert!(!memory.verify("Grosse finden im Cafe 1", Some(&stored)));
+        }
     }
 
     #[test]

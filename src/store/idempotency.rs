@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::db::error::StoreError;
 use super::db::sql;
 use super::db::writer::WriteTx;
+use crate::clock::Timestamp;
 use crate::domain::id::FeedbackId;
 
 /// The time that a key is valid.
@@ -39,13 +40,14 @@ pub(super) struct StoredResponse {
 }
 
 pub(super) fn find_response(
-    tx: &WriteTx<'_>,
+    connection: &Connection,
     key: &IdempotencyKey,
+    now: Timestamp,
 ) -> Result<Option<StoredResponse>, StoreError> {
     let statement = "SELECT request_hash, feedback_id, response FROM idempotency_keys
         WHERE owner = ?1 AND operation = ?2 AND key = ?3 AND created_at > ?4";
-    let values = params![key.owner, key.operation, key.key, tx.now.minus(LIFETIME)];
-    sql::query_optional(tx, statement, values, |row| {
+    let values = params![key.owner, key.operation, key.key, now.minus(LIFETIME)];
+    sql::query_optional(connection, statement, values, |row| {
         Ok(StoredResponse {
             request_hash: row.get(0)?,
             feedback: row.get(1)?,

@@ -61,8 +61,8 @@ impl Store {
         self.writer
             .write(move |tx| {
                 if let Some(key) = &idempotency
-                    && let Some(id) =
-                        idempotency::find_response(tx, key)?.and_then(|stored| stored.response)
+                    && let Some(id) = idempotency::find_response(tx, key, tx.now)?
+                        .and_then(|stored| stored.response)
                     && let Some(webhook) = find(tx, &WebhookId::new(id))?
                 {
                     return Ok(webhook);
