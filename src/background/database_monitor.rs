@@ -6,12 +6,12 @@ use std::time::Duration;
 use crate::store::Store;
 
 /// The time between two checks.
-const INTERVAL: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs until aborted.
 pub async fn run(store: Store) {
     loop {
         store.check_files_and_clock();
-        tokio::time::sleep(INTERVAL).await;
+        tokio::time::sleep(CHECK_INTERVAL).await;
     }
 }
