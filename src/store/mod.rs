@@ -105,7 +105,10 @@ impl Store {
         }
         let ids = IdSequence::after(sql::max_ulid(&connection)?);
         let notifiers = writer::CommitNotifiers::new(clock.now());
-        let failed = |error: &dyn std::fmt::Display| OpenError::Connections(error.to_string());
+        let failed = |error: &dyn std::fmt::Display| {
+            tracing::debug!(%error, "opening the database connections failed");
+            OpenError::Connections
+        };
         let reader =
             reader::Reader::open(&path, condition.clone()).map_err(|error| failed(&error))?;
         let files = guard.map(|guard| writer::ServedFiles {

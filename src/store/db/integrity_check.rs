@@ -26,9 +26,10 @@ pub(in crate::store) fn check(
     let problem = quick_check_with_timeout(connection, path, condition)
         .map_err(|error| open_error(error, path))?;
     if let Some(details) = problem {
+        tracing::debug!(details, "the database is corrupt");
         return Err(OpenError::Corrupt {
             path: path.to_owned(),
-            details,
+            details: "its pages contradict each other".to_owned(),
         });
     }
     check_writable(connection).or_else(|error| match error.sqlite_error_code() {
