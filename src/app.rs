@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::http::header::LOCATION;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpResponse, web};
 use tokio::task::JoinHandle;
 
 use crate::background::database_monitor;
@@ -209,9 +209,8 @@ fn http_server(
     intake: web::Data<Intake>,
     pages: web::Data<pages::PageState>,
 ) -> std::io::Result<Server> {
-    inbound::set_options(&listener)?;
     let api_reference = web::Data::new(pages::ApiReference::new(api_document));
-    let server = HttpServer::new(move || {
+    inbound::serve(listener, timeout + Duration::from_secs(1), move || {
         let base_path = state.urls.base_path().to_owned();
         App::new()
             .app_data(state.clone())
@@ -225,13 +224,7 @@ fn http_server(
             .wrap(from_fn(framing::adapt_response))
             .configure(|config| mount_under_base_path(config, &base_path))
             .configure(register_routes)
-    });
-    let server = server
-        .disable_signals()
-        .keep_alive(inbound::KEEP_ALIVE)
-        .shutdown_timeout(timeout.as_secs() + 1)
-        .listen(listener)?;
-    Ok(server.run())
+    })
 }
 
 fn api_document() -> serde_json::Value {
